@@ -1,0 +1,67 @@
+# How every target of the project is compiled: C++20, warnings as errors,
+# ccache and a fast linker where they are installed, one precompiled header
+# for the standard library and Abseil.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+# Line tables are enough for stack traces and halve the build's memory.
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+
+# One setting for libraries and programs, so that they can share the
+# precompiled header.
+add_compile_options(-fPIC)
+
+find_program(NFMETER_CCACHE ccache)
+if(NFMETER_CCACHE)
+  # The two sloppiness settings are those that ccache's manual asks for with
+  # precompiled headers; the base directory lets build folders share entries.
+  set(launcher ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${NFMETER_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
+endif()
+
+find_program(NFMETER_MOLD mold)
+if(NFMETER_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+if(NFMETER_SANITIZE)
+  add_compile_options(-fsanitize=${NFMETER_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${NFMETER_SANITIZE})
+endif()
+
+# nfmeter_library(NAME SOURCES... [DEPS targets...]) adds one static library
+# for a folder. Headers are included by their path below server/ or client/.
+function(nfmeter_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${arg_SOURCES})
+  target_link_libraries(${name} PUBLIC ${arg_DEPS})
+  nfmeter_target(${name})
+endfunction()
+
+# Flags and precompiled header for a target of ours.
+function(nfmeter_target name)
+  target_compile_options(${name} PRIVATE -Wall -Wextra -Werror
+                         -Wno-missing-field-initializers -fpch-preprocess)
+  target_precompile_headers(${name} REUSE_FROM nfmeter_pch)
+endfunction()
+
+# gcc wants the flags of whoever uses a precompiled header to be those it was
+# made with, so it is made once, by a target of its own.
+file(WRITE ${CMAKE_BINARY_DIR}/pch.cc "")
+add_library(nfmeter_pch STATIC ${CMAKE_BINARY_DIR}/pch.cc)
+target_compile_options(nfmeter_pch PRIVATE -Wall -Wextra -Werror
+                       -Wno-missing-field-initializers -fpch-preprocess)
+target_precompile_headers(nfmeter_pch PRIVATE
+  <algorithm> <array> <cstdint> <functional> <map> <memory> <optional>
+  <string> <utility> <variant> <vector>
+  <absl/container/flat_hash_map.h> <absl/status/statusor.h>
+  <absl/strings/str_cat.h> <absl/synchronization/mutex.h> <absl/time/time.h>
+  <absl/types/span.h>)

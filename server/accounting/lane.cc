@@ -1,0 +1,56 @@
+#include "accounting/lane.h"
+
+#include <pthread.h>
+
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+
+namespace nfmeter::accounting {
+
+Lane::Lane(absl::string_view name, size_t capacity)
+    : name_(name), capacity_(capacity), thread_([this] { Loop(); }) {}
+
+Lane::~Lane() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  thread_.join();
+}
+
+absl::Status Lane::Post(Priority priority, absl::AnyInvocable<void()> job) {
+  absl::MutexLock lock(&mutex_);
+  if (queues_[0].size() + queues_[1].size() >= capacity_) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted,
+        absl::StrCat("the server already has ", capacity_,
+                     " requests waiting for the kernel; try again later"),
+        ErrorDetails{.reason = "LANE_FULL",
+                     .metadata = {{"lane", name_},
+                                  {"bound", absl::StrCat(capacity_)}}});
+  }
+  queues_[static_cast<size_t>(priority)].push_back(std::move(job));
+  return absl::OkStatus();
+}
+
+bool Lane::Ready() const {
+  return stopping_ || !queues_[0].empty() || !queues_[1].empty();
+}
+
+void Lane::Loop() {
+  pthread_setname_np(pthread_self(), name_.c_str());
+  while (true) {
+    absl::AnyInvocable<void()> job;
+    {
+      absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(this, &Lane::Ready));
+      auto& queue = queues_[0].empty() ? queues_[1] : queues_[0];
+      if (queue.empty()) return;  // stopping, and nothing left to do
+      job = std::move(queue.front());
+      queue.pop_front();
+    }
+    job();
+  }
+}
+
+}  // namespace nfmeter::accounting

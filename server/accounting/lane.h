@@ -1,0 +1,74 @@
+// A thread of its own that carries out one job at a time.
+#ifndef NFMETER_ACCOUNTING_LANE_H_
+#define NFMETER_ACCOUNTING_LANE_H_
+
+#include <array>
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+
+namespace nfmeter::accounting {
+
+// Serialises what must not overlap: the counter lane keeps deletions out of
+// dumps, the rule lane keeps libiptc on one thread. Urgent jobs go before
+// normal ones; long work is cut into several jobs so that they can.
+//
+// Thread-safe. Jobs must not wait for jobs of the same lane.
+class Lane {
+ public:
+  enum class Priority { kUrgent, kNormal };
+
+  // `name` is the thread's, up to 15 bytes. At most `capacity` jobs wait.
+  Lane(absl::string_view name, size_t capacity);
+  // Carries out what is queued, then ends the thread.
+  ~Lane();
+
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+
+  // Queues a job. RESOURCE_EXHAUSTED, and no job, when the queue is full.
+  absl::Status Post(Priority priority, absl::AnyInvocable<void()> job);
+
+  // Queues `job`, waits for it and returns its result, an absl::Status or
+  // absl::StatusOr; RESOURCE_EXHAUSTED when the queue is full.
+  template <typename Job>
+  std::invoke_result_t<Job> Run(Priority priority, Job&& job) {
+    std::optional<std::invoke_result_t<Job>> result;
+    absl::Notification done;
+    const absl::Status queued = Post(priority, [&] {
+      result.emplace(job());
+      done.Notify();
+    });
+    if (!queued.ok()) return queued;
+    done.WaitForNotification();
+    return *std::move(result);
+  }
+
+ private:
+  void Loop();
+  bool Ready() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const std::string name_;
+  const size_t capacity_;
+  absl::Mutex mutex_;
+  std::array<std::deque<absl::AnyInvocable<void()>>, 2> queues_
+      ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_LANE_H_

@@ -1,0 +1,86 @@
+// Reads the counters once for everybody.
+#ifndef NFMETER_ACCOUNTING_SNAPSHOT_HUB_H_
+#define NFMETER_ACCOUNTING_SNAPSHOT_HUB_H_
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "accounting/lane.h"
+#include "accounting/snapshot.h"
+#include "base/clock.h"
+#include "kernel/acct_table.h"
+
+namespace nfmeter::accounting {
+
+// Follows one reading while it happens. Called on the counter lane, in order;
+// must not block.
+class SnapshotReader {
+ public:
+  virtual ~SnapshotReader() = default;
+  // The reading begins, or begins again after it was cut short: what came
+  // before is void. `snapshot` has epoch, sequence and times.
+  virtual void OnBegin(const Snapshot& snapshot) = 0;
+  virtual void OnChunk(std::shared_ptr<const SnapshotChunk> chunk) = 0;
+  // The whole snapshot, or why there is none. Exactly once, last.
+  virtual void OnEnd(
+      absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot) = 0;
+};
+
+// Gets snapshots as they fall due. Called on the counter lane; must not block.
+class SnapshotSubscriber {
+ public:
+  virtual ~SnapshotSubscriber() = default;
+  virtual void OnSnapshot(std::shared_ptr<const Snapshot> snapshot) = 0;
+  // A due reading failed; the next one comes at its time.
+  virtual void OnError(const absl::Status& status) = 0;
+};
+
+// Takes snapshots on the counter lane: when asked, and by a clock for
+// subscribers. Readings that are asked for while another waits its turn share
+// it. Ticks lie on multiples of each interval, so that subscribers with equal
+// or multiple intervals share theirs. Takes none when nobody wants any.
+//
+// Thread-safe.
+class SnapshotHub {
+ public:
+  struct Options {
+    absl::Duration min_interval = absl::Milliseconds(100);
+    size_t max_counters = 1'000'000;
+  };
+
+  static std::unique_ptr<SnapshotHub> Create(kernel::AcctTable& table,
+                                             Lane& counter_lane, Clock& clock,
+                                             const Options& options);
+  virtual ~SnapshotHub() = default;
+
+  // A snapshot not older than `max_staleness`; at 0 one whose reading began
+  // after this call. Waits for it.
+  virtual absl::StatusOr<std::shared_ptr<const Snapshot>> Take(
+      absl::Duration max_staleness) = 0;
+
+  // The same, followed while it happens; returns at once.
+  virtual void Read(absl::Duration max_staleness,
+                    std::shared_ptr<SnapshotReader> reader) = 0;
+
+  // Delivers a snapshot at once and then one each `interval` (min_interval if
+  // that is longer) until the returned handle is destroyed, which waits for a
+  // delivery under way.
+  class Subscription {
+   public:
+    virtual ~Subscription() = default;
+  };
+  virtual std::unique_ptr<Subscription> Subscribe(
+      absl::Duration interval,
+      std::shared_ptr<SnapshotSubscriber> subscriber) = 0;
+
+  // The newest snapshot, or null before the first.
+  virtual std::shared_ptr<const Snapshot> Latest() const = 0;
+  virtual uint64_t epoch() const = 0;
+  virtual size_t subscriber_count() const = 0;
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_SNAPSHOT_HUB_H_

@@ -1,0 +1,131 @@
+// The kernel's accounting objects (nfacct), in the domain's words.
+#ifndef NFMETER_KERNEL_ACCT_TABLE_H_
+#define NFMETER_KERNEL_ACCT_TABLE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace nfmeter::kernel {
+
+// Longest name, without the final NUL (NFACCT_NAME_MAX - 1).
+inline constexpr size_t kAcctNameMaxBytes = 31;
+
+// A limit that is fixed when the object is made. Reached when the value is
+// equal to or above it.
+struct QuotaLimit {
+  enum class Unit { kPackets, kBytes };
+  Unit unit = Unit::kPackets;
+  uint64_t limit = 0;
+
+  friend bool operator==(const QuotaLimit&, const QuotaLimit&) = default;
+};
+
+// One object. `name` is the kernel's bytes, which need not be in the API's
+// alphabet when somebody else made it.
+struct AcctObject {
+  std::string name;
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  std::optional<QuotaLimit> quota;
+  bool quota_exceeded = false;
+  // Who holds it, rules mostly; the object's own reference is not counted.
+  uint32_t use_count = 0;
+
+  friend bool operator==(const AcctObject&, const AcctObject&) = default;
+};
+
+// One object during a dump: as AcctObject, with a name that lives only until
+// the callback returns.
+struct AcctRecord {
+  absl::string_view name;
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  std::optional<QuotaLimit> quota;
+  bool quota_exceeded = false;
+  uint32_t use_count = 0;
+};
+
+enum class AcctDumpFilter { kAll, kQuotaExceeded };
+
+struct AcctDumpOutcome {
+  // Records handed out.
+  size_t records = 0;
+  // The walk reached the end of the kernel's list: every object that existed
+  // throughout was handed out. False: the kernel may have stopped early because
+  // the object at its cursor was deleted (nfnl_acct_dump in nfnetlink_acct.c).
+  bool complete = false;
+};
+
+// A subscription to quota crossings. Not thread-safe, but for Cancel().
+class QuotaEvents {
+ public:
+  virtual ~QuotaEvents() = default;
+
+  // Waits for the next event and returns the object as it was.
+  // DATA_LOSS: the kernel dropped events (ENOBUFS); resynchronise by a dump of
+  // kQuotaExceeded. CANCELLED: after Cancel().
+  virtual absl::StatusOr<AcctObject> Next() = 0;
+
+  // Makes the present and all later Next() return CANCELLED. Thread-safe.
+  virtual void Cancel() = 0;
+};
+
+// The objects of one network namespace: that of the thread that made the table.
+//
+// Thread-safe. Callers see to it that Delete() and Dump() do not overlap (the
+// counter lane does), else dumps come out incomplete.
+//
+// Statuses come from the errno table (kernel/errno_status.h): NOT_FOUND,
+// ALREADY_EXISTS, FAILED_PRECONDITION (held by rules), PERMISSION_DENIED,
+// RESOURCE_EXHAUSTED (ENOMEM), UNIMPLEMENTED (no nfnetlink_acct), UNAVAILABLE.
+class AcctTable {
+ public:
+  virtual ~AcctTable() = default;
+
+  // Carries out a harmless read. OK: nfacct objects can be used here.
+  virtual absl::Status Probe() = 0;
+
+  // Which implementation, for people: "nfnetlink_acct".
+  virtual absl::string_view BackendName() const = 0;
+
+  // Creates each with its starting values and quota; `use_count` and
+  // `quota_exceeded` are ignored. One status an object, in order: the kernel
+  // has no transactions, and a failure does not stop the rest.
+  virtual std::vector<absl::Status> Create(
+      absl::Span<const AcctObject> objects) = 0;
+
+  // Reads one.
+  virtual absl::StatusOr<AcctObject> Get(absl::string_view name) = 0;
+
+  // Reads and zeroes each in one atomic step, and re-arms quotas. Values of
+  // before, in order.
+  virtual std::vector<absl::StatusOr<AcctObject>> GetAndReset(
+      absl::Span<const std::string> names) = 0;
+
+  // Deletes each. One status a name, in order.
+  virtual std::vector<absl::Status> Delete(
+      absl::Span<const std::string> names) = 0;
+
+  // Hands out all objects that pass the filter, in the kernel's order, in
+  // groups as they arrive (some hundreds each).
+  virtual absl::StatusOr<AcctDumpOutcome> Dump(
+      AcctDumpFilter filter,
+      absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records) = 0;
+
+  // Subscribes to quota crossings from now on.
+  virtual absl::StatusOr<std::unique_ptr<QuotaEvents>> WatchQuotas() = 0;
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_ACCT_TABLE_H_

@@ -1,0 +1,114 @@
+#include "kernel/ip_prefix.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+using Bytes = std::array<uint8_t, 16>;
+
+size_t AddressBytes(Family family) { return family == Family::kIpv4 ? 4 : 16; }
+
+std::optional<Bytes> ParseAddress(Family family, absl::string_view text) {
+  Bytes bytes{};
+  const int domain = family == Family::kIpv4 ? AF_INET : AF_INET6;
+  if (inet_pton(domain, std::string(text).c_str(), bytes.data()) != 1) {
+    return std::nullopt;
+  }
+  return bytes;
+}
+
+Bytes MaskOfLength(size_t length) {
+  Bytes mask{};
+  for (size_t bit = 0; bit < length; ++bit) {
+    mask[bit / 8] |= static_cast<uint8_t>(0x80 >> (bit % 8));
+  }
+  return mask;
+}
+
+// Number of leading ones, or nullopt when a one follows a zero.
+std::optional<size_t> LengthOfMask(const Bytes& mask, size_t size) {
+  size_t length = 0;
+  while (length < size * 8 &&
+         (mask[length / 8] & (0x80 >> (length % 8))) != 0) {
+    ++length;
+  }
+  if (mask != MaskOfLength(length)) return std::nullopt;
+  return length;
+}
+
+std::string FormatAddress(Family family, const Bytes& bytes) {
+  char text[INET6_ADDRSTRLEN];
+  inet_ntop(family == Family::kIpv4 ? AF_INET : AF_INET6, bytes.data(), text,
+            sizeof(text));
+  return text;
+}
+
+}  // namespace
+
+absl::StatusOr<IpPrefix> ParseIpPrefix(absl::string_view text) {
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(text, absl::MaxSplits('/', 1));
+  const bool has_mask = parts.first.size() != text.size();
+  IpPrefix prefix;
+  prefix.family = absl::StrContains(parts.first, ':') ? Family::kIpv6
+                                                       : Family::kIpv4;
+  const size_t size = AddressBytes(prefix.family);
+  const std::optional<Bytes> address =
+      parts.first.find('\0') == absl::string_view::npos
+          ? ParseAddress(prefix.family, parts.first)
+          : std::nullopt;
+  if (!address.has_value()) {
+    return absl::InvalidArgumentError(
+        "not an IP address; write 10.0.0.0/8 or 2001:db8::/32");
+  }
+  prefix.address = *address;
+  if (!has_mask) {
+    prefix.mask = MaskOfLength(size * 8);
+  } else if (const std::optional<Bytes> mask =
+                 ParseAddress(prefix.family, parts.second)) {
+    prefix.mask = *mask;
+  } else {
+    size_t length = 0;
+    const bool digits =
+        !parts.second.empty() && parts.second.size() <= 3 &&
+        std::all_of(parts.second.begin(), parts.second.end(),
+                    [](char c) { return c >= '0' && c <= '9'; });
+    if (!digits || !absl::SimpleAtoi(parts.second, &length) ||
+        length > size * 8) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the prefix length must be 0 to ", size * 8, " for ",
+                       FamilyName(prefix.family)));
+    }
+    prefix.mask = MaskOfLength(length);
+  }
+  IpPrefix network = prefix;
+  for (size_t i = 0; i < size; ++i) network.address[i] &= prefix.mask[i];
+  if (network.address != prefix.address) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the address has bits outside its mask; did you mean ",
+                     FormatIpPrefix(network), "?"));
+  }
+  return prefix;
+}
+
+std::string FormatIpPrefix(const IpPrefix& prefix) {
+  const std::optional<size_t> length =
+      LengthOfMask(prefix.mask, AddressBytes(prefix.family));
+  return absl::StrCat(
+      FormatAddress(prefix.family, prefix.address), "/",
+      length.has_value() ? absl::StrCat(*length)
+                         : FormatAddress(prefix.family, prefix.mask));
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,24 @@
+// Text <-> IpPrefix.
+#ifndef NFMETER_KERNEL_IP_PREFIX_H_
+#define NFMETER_KERNEL_IP_PREFIX_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "kernel/rule_types.h"
+
+namespace nfmeter::kernel {
+
+// Reads "10.0.0.0/8", "10.1.2.3", "10.0.0.0/255.0.0.0", "2001:db8::/32".
+// INVALID_ARGUMENT, with a sentence for people: not an address, a length out of
+// range, or bits set outside the mask (which the kernel would ignore).
+absl::StatusOr<IpPrefix> ParseIpPrefix(absl::string_view text);
+
+// As iptables-save prints it: always with the length, with a mask where the
+// mask is not contiguous.
+std::string FormatIpPrefix(const IpPrefix& prefix);
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_IP_PREFIX_H_

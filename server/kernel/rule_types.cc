@@ -1,0 +1,32 @@
+#include "kernel/rule_types.h"
+
+namespace nfmeter::kernel {
+
+absl::string_view FamilyName(Family family) {
+  return family == Family::kIpv4 ? "IPv4" : "IPv6";
+}
+
+absl::string_view TableName(Table table) {
+  switch (table) {
+    case Table::kFilter:
+      return "filter";
+    case Table::kMangle:
+      return "mangle";
+    case Table::kRaw:
+      return "raw";
+    case Table::kNat:
+      return "nat";
+    case Table::kSecurity:
+      return "security";
+  }
+  return "";
+}
+
+std::optional<Table> TableFromName(absl::string_view name) {
+  for (Table table : kAllTables) {
+    if (TableName(table) == name) return table;
+  }
+  return std::nullopt;
+}
+
+}  // namespace nfmeter::kernel
