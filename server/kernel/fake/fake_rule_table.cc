@@ -1,0 +1,342 @@
+#include "kernel/fake/fake_rule_table.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "kernel/fake/fake_acct_table.h"
+#include "kernel/fake/fake_rule_text.h"
+#include "kernel/rule_edit.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+std::vector<absl::string_view> BuiltinChains(Table table) {
+  switch (table) {
+    case Table::kFilter:
+    case Table::kSecurity:
+      return {"INPUT", "FORWARD", "OUTPUT"};
+    case Table::kMangle:
+      return {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"};
+    case Table::kRaw:
+      return {"PREROUTING", "OUTPUT"};
+    case Table::kNat:
+      return {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"};
+  }
+  return {};
+}
+
+TableContents EmptyTable(Family family, Table table) {
+  TableContents contents{.family = family, .table = table};
+  for (absl::string_view name : BuiltinChains(table)) {
+    contents.chains.push_back(
+        {.name = std::string(name), .builtin = true, .policy = "ACCEPT"});
+  }
+  return contents;
+}
+
+Rule RuleOf(const TableEdit& edit, const RuleSpec& spec) {
+  Rule rule;
+  rule.family = edit.family;
+  rule.table = edit.table;
+  rule.id = spec.id;
+  rule.chain = spec.chain;
+  rule.match = spec.match;
+  rule.counter = spec.counter;
+  rule.verdict = spec.verdict;
+  rule.managed = true;
+  rule.text = FakeRuleText(spec);
+  rule.target = std::string(FakeTargetName(spec.verdict));
+  return rule;
+}
+
+// References are the rules that jump to a chain.
+void CountReferences(TableContents& contents) {
+  std::map<std::string, uint32_t> references;
+  for (const Chain& chain : contents.chains) {
+    for (const Rule& rule : chain.rules) ++references[rule.target];
+  }
+  for (Chain& chain : contents.chains) {
+    chain.references = chain.builtin ? 0 : references[chain.name];
+  }
+}
+
+void Apply(const TableEdit& edit, const EditPlan& plan,
+           TableContents& contents) {
+  for (const EditPlan::ChainDeletions& deletions : plan.deletions) {
+    std::vector<Rule>& rules = contents.chains[deletions.chain].rules;
+    for (auto it = deletions.positions.rbegin();
+         it != deletions.positions.rend(); ++it) {
+      rules.erase(rules.begin() + (*it - 1));
+    }
+  }
+  for (Chain& chain : contents.chains) {
+    std::vector<Rule> added;
+    for (const RuleSpec& spec : edit.insertions) {
+      if (spec.chain == chain.name) added.push_back(RuleOf(edit, spec));
+    }
+    const auto where = edit.placement == RulePlacement::kHead
+                           ? chain.rules.begin()
+                           : chain.rules.end();
+    chain.rules.insert(where, std::make_move_iterator(added.begin()),
+                       std::make_move_iterator(added.end()));
+  }
+  NumberRules(contents);
+  CountReferences(contents);
+}
+
+const Rule* FindRule(const TableContents& contents, absl::string_view id) {
+  for (const Chain& chain : contents.chains) {
+    for (const Rule& rule : chain.rules) {
+      if (rule.id == id) return &rule;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+FakeRuleTable::FakeRuleTable(FakeAcctTable* acct) : acct_(acct) {
+  for (Family family : kAllFamilies) {
+    for (Table table : kAllTables) {
+      tables_[{family, table}] = EmptyTable(family, table);
+    }
+  }
+}
+
+absl::Status FakeRuleTable::ProbeTables(Family family) {
+  absl::MutexLock lock(&mutex_);
+  return tables_probe_[family];
+}
+
+absl::Status FakeRuleTable::ProbeMatch(Family family) {
+  absl::MutexLock lock(&mutex_);
+  return match_probe_[family];
+}
+
+absl::string_view FakeRuleTable::BackendName() const { return "fake iptables"; }
+
+std::vector<std::string> FakeRuleTable::Notices() {
+  absl::MutexLock lock(&mutex_);
+  return notices_;
+}
+
+absl::StatusOr<TableContents> FakeRuleTable::Read(Family family, Table table) {
+  absl::MutexLock lock(&mutex_);
+  NFM_RETURN_IF_ERROR(tables_probe_[family]);
+  NFM_RETURN_IF_ERROR(TakeFailure(Operation::kRuleRead, {family, table}));
+  ++reads_;
+  return tables_[{family, table}];
+}
+
+absl::StatusOr<EditOutcome> FakeRuleTable::Edit(const TableEdit& edit,
+                                                absl::Time /*deadline*/) {
+  absl::MutexLock lock(&mutex_);
+  const Key key{edit.family, edit.table};
+  mutex_.Await(absl::Condition(
+      +[](bool* paused) { return !*paused; }, &paused_));
+  NFM_RETURN_IF_ERROR(tables_probe_[edit.family]);
+  NFM_RETURN_IF_ERROR(TakeFailure(Operation::kXtablesLock, key));
+  if (lock_held_) {
+    return MakeError(absl::StatusCode::kUnavailable, "XTABLES_LOCK_HELD",
+                     "the xtables lock is held by another program; try again");
+  }
+  TableContents& contents = tables_[key];
+  NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(contents, edit));
+  if (!edit.insertions.empty()) {
+    NFM_RETURN_IF_ERROR(match_probe_[edit.family]);
+  }
+  EditOutcome outcome{.deleted = plan.deleted};
+  if (edit.dry_run) {
+    for (const RuleSpec& spec : edit.insertions) {
+      outcome.inserted.push_back(RuleOf(edit, spec));
+    }
+    return outcome;
+  }
+  NFM_RETURN_IF_ERROR(TakeFailure(Operation::kRuleCommit, key));
+  NFM_RETURN_IF_ERROR(ReserveCounters(edit.insertions));
+  for (const Rule& rule : plan.deleted) Release(rule);
+  Apply(edit, plan, contents);
+  ++commits_[key];
+  if (lose_counters_) {
+    for (Chain& chain : contents.chains) {
+      for (Rule& rule : chain.rules) rule.packets = rule.bytes = 0;
+    }
+    outcome.rule_counters_lost = true;
+    lose_counters_ = false;
+  }
+  for (const RuleSpec& spec : edit.insertions) {
+    outcome.inserted.push_back(*FindRule(contents, spec.id));
+  }
+  return outcome;
+}
+
+// All or nothing, as the kernel resolves the names of a whole table before it
+// puts it in place.
+absl::Status FakeRuleTable::ReserveCounters(
+    const std::vector<RuleSpec>& rules) {
+  if (acct_ == nullptr) return absl::OkStatus();
+  for (size_t i = 0; i < rules.size(); ++i) {
+    if (rules[i].counter.empty()) continue;
+    if (acct_->AddReference(rules[i].counter).ok()) continue;
+    for (size_t j = 0; j < i; ++j) {
+      if (!rules[j].counter.empty()) acct_->RemoveReference(rules[j].counter);
+    }
+    return MakeError(
+        absl::StatusCode::kNotFound,
+        absl::StrCat("there is no counter '", rules[i].counter,
+                     "'; create it before the rules that count into it"),
+        {.reason = "COUNTER_NOT_FOUND",
+         .metadata = {{"counters", rules[i].counter}}});
+  }
+  return absl::OkStatus();
+}
+
+void FakeRuleTable::Release(const Rule& rule) {
+  if (acct_ != nullptr && !rule.counter.empty()) {
+    acct_->RemoveReference(rule.counter);
+  }
+}
+
+absl::Status FakeRuleTable::TakeFailure(Operation operation, Key key) {
+  const auto it = failures_.find(operation);
+  if (it == failures_.end()) return absl::OkStatus();
+  const int err = it->second.first;
+  if (--it->second.second == 0) failures_.erase(it);
+  return ErrnoStatus(operation, err, TableSubject(key.first, key.second));
+}
+
+Chain& FakeRuleTable::ChainNamed(Key key, absl::string_view name) {
+  for (Chain& chain : tables_[key].chains) {
+    if (chain.name == name) return chain;
+  }
+  std::cerr << "FakeRuleTable: no chain " << name << "\n";
+  std::abort();
+}
+
+void FakeRuleTable::AddUserChain(Family family, Table table,
+                                 absl::string_view chain) {
+  absl::MutexLock lock(&mutex_);
+  std::vector<Chain>& chains = tables_[{family, table}].chains;
+  // User chains come after the built-in ones, by name, as libiptc has them.
+  const auto where = std::find_if(
+      chains.begin(), chains.end(),
+      [&](const Chain& other) { return !other.builtin && other.name > chain; });
+  chains.insert(where, {.name = std::string(chain)});
+}
+
+std::string FakeRuleTable::AddForeignRule(Family family, Table table,
+                                          absl::string_view text) {
+  absl::MutexLock lock(&mutex_);
+  const Key key{family, table};
+  Rule rule = FakeForeignRule(text);
+  rule.family = family;
+  rule.table = table;
+  if (acct_ != nullptr && !rule.counter.empty() &&
+      !acct_->AddReference(rule.counter).ok()) {
+    std::cerr << "FakeRuleTable: no counter " << rule.counter << "\n";
+    std::abort();
+  }
+  Chain& chain = ChainNamed(key, rule.chain);
+  chain.rules.push_back(std::move(rule));
+  NumberRules(tables_[key]);
+  CountReferences(tables_[key]);
+  return chain.rules.back().id;
+}
+
+void FakeRuleTable::Flush(Family family, Table table, absl::string_view chain) {
+  absl::MutexLock lock(&mutex_);
+  TableContents& contents = tables_[{family, table}];
+  for (Chain& candidate : contents.chains) {
+    if (!chain.empty() && candidate.name != chain) continue;
+    for (const Rule& rule : candidate.rules) Release(rule);
+    candidate.rules.clear();
+  }
+  CountReferences(contents);
+}
+
+void FakeRuleTable::SetPolicy(Family family, Table table,
+                              absl::string_view chain, absl::string_view policy,
+                              uint64_t packets, uint64_t bytes) {
+  absl::MutexLock lock(&mutex_);
+  Chain& changed = ChainNamed({family, table}, chain);
+  changed.policy = std::string(policy);
+  changed.packets = packets;
+  changed.bytes = bytes;
+}
+
+void FakeRuleTable::SetRuleCounters(Family family, Table table,
+                                    absl::string_view id, uint64_t packets,
+                                    uint64_t bytes) {
+  absl::MutexLock lock(&mutex_);
+  for (Chain& chain : tables_[{family, table}].chains) {
+    for (Rule& rule : chain.rules) {
+      if (rule.id != id) continue;
+      rule.packets = packets;
+      rule.bytes = bytes;
+      return;
+    }
+  }
+  std::cerr << "FakeRuleTable: no rule " << id << "\n";
+  std::abort();
+}
+
+void FakeRuleTable::FailNext(Operation operation, int err, int times) {
+  absl::MutexLock lock(&mutex_);
+  failures_[operation] = {err, times};
+}
+
+void FakeRuleTable::HoldXtablesLock(bool held) {
+  absl::MutexLock lock(&mutex_);
+  lock_held_ = held;
+}
+
+void FakeRuleTable::PauseEdits(bool paused) {
+  absl::MutexLock lock(&mutex_);
+  paused_ = paused;
+}
+
+void FakeRuleTable::LoseRuleCountersOnNextCommit() {
+  absl::MutexLock lock(&mutex_);
+  lose_counters_ = true;
+}
+
+void FakeRuleTable::SetTablesProbe(Family family, absl::Status status) {
+  absl::MutexLock lock(&mutex_);
+  tables_probe_[family] = std::move(status);
+}
+
+void FakeRuleTable::SetMatchProbe(Family family, absl::Status status) {
+  absl::MutexLock lock(&mutex_);
+  match_probe_[family] = std::move(status);
+}
+
+void FakeRuleTable::SetNotices(std::vector<std::string> notices) {
+  absl::MutexLock lock(&mutex_);
+  notices_ = std::move(notices);
+}
+
+int FakeRuleTable::commits(Family family, Table table) const {
+  absl::MutexLock lock(&mutex_);
+  const auto it = commits_.find({family, table});
+  return it == commits_.end() ? 0 : it->second;
+}
+
+int FakeRuleTable::total_commits() const {
+  absl::MutexLock lock(&mutex_);
+  int total = 0;
+  for (const auto& [key, count] : commits_) total += count;
+  return total;
+}
+
+int FakeRuleTable::reads() const {
+  absl::MutexLock lock(&mutex_);
+  return reads_;
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,115 @@
+// iptables in memory, for tests.
+#ifndef NFMETER_KERNEL_FAKE_FAKE_RULE_TABLE_H_
+#define NFMETER_KERNEL_FAKE_FAKE_RULE_TABLE_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "kernel/errno_status.h"
+#include "kernel/rule_table.h"
+
+namespace nfmeter::kernel {
+
+class FakeAcctTable;
+
+// Both families' five tables with their built-in chains, empty at first, and
+// hooks with which a test plays the other users of the host.
+//
+// Rules hold references on the counters of `acct`, as in the kernel, and a rule
+// for a counter that is not there is refused; without `acct` every counter
+// exists. Does not own `acct`, which must outlive it.
+//
+// Thread-safe, so that a test can use the hooks while a lane uses the table.
+// Tables that don't exist, chains that don't exist: hooks abort.
+class FakeRuleTable : public RuleTable {
+ public:
+  explicit FakeRuleTable(FakeAcctTable* acct = nullptr);
+
+  absl::Status ProbeTables(Family family) override;
+  absl::Status ProbeMatch(Family family) override;
+  absl::string_view BackendName() const override;
+  std::vector<std::string> Notices() override;
+  absl::StatusOr<TableContents> Read(Family family, Table table) override;
+  absl::StatusOr<EditOutcome> Edit(const TableEdit& edit,
+                                   absl::Time deadline) override;
+
+  // --- Hooks: what others do -----------------------------------------------
+
+  void AddUserChain(Family family, Table table, absl::string_view chain);
+  // Appends a rule of somebody else's with this text, for example
+  // "-A INPUT -s 10.0.0.1/32 -j LOG"; its chain is that of the text. A counter
+  // that it names with --nfacct-name gets a reference. Returns its id.
+  std::string AddForeignRule(Family family, Table table,
+                             absl::string_view text);
+  // iptables -F CHAIN; all chains of the table without a name.
+  void Flush(Family family, Table table, absl::string_view chain = "");
+  // iptables -P, with the policy's counters.
+  void SetPolicy(Family family, Table table, absl::string_view chain,
+                 absl::string_view policy, uint64_t packets = 0,
+                 uint64_t bytes = 0);
+  // Sets a rule's own counters. The accounting object is not concerned.
+  void SetRuleCounters(Family family, Table table, absl::string_view id,
+                       uint64_t packets, uint64_t bytes);
+
+  // --- Hooks: what goes wrong ----------------------------------------------
+
+  // The next `times` operations of this kind (kRuleRead, kRuleCommit,
+  // kXtablesLock) fail with this errno and change nothing.
+  void FailNext(Operation operation, int err, int times = 1);
+  // While held, Edit() answers at once as the real one does at its deadline.
+  void HoldXtablesLock(bool held);
+  // While paused, Edit() waits; Read() does not.
+  void PauseEdits(bool paused);
+  // The next commit's outcome has rule_counters_lost, and the table's rule
+  // counters are zero.
+  void LoseRuleCountersOnNextCommit();
+  // What the probes say; Read() and Edit() of a family whose tables are absent
+  // say the same.
+  void SetTablesProbe(Family family, absl::Status status);
+  void SetMatchProbe(Family family, absl::Status status);
+  void SetNotices(std::vector<std::string> notices);
+
+  // --- What happened -------------------------------------------------------
+
+  // Commits that changed a table; a dry run is none.
+  int commits(Family family, Table table) const;
+  int total_commits() const;
+  int reads() const;
+
+ private:
+  using Key = std::pair<Family, Table>;
+
+  absl::Status TakeFailure(Operation operation, Key key)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status ReserveCounters(const std::vector<RuleSpec>& rules)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Release(const Rule& rule) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Chain& ChainNamed(Key key, absl::string_view name)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  FakeAcctTable* const acct_;
+  mutable absl::Mutex mutex_;
+  std::map<Key, TableContents> tables_ ABSL_GUARDED_BY(mutex_);
+  std::map<Key, int> commits_ ABSL_GUARDED_BY(mutex_);
+  int reads_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<Operation, std::pair<int, int>> failures_ ABSL_GUARDED_BY(mutex_);
+  std::map<Family, absl::Status> tables_probe_ ABSL_GUARDED_BY(mutex_);
+  std::map<Family, absl::Status> match_probe_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> notices_ ABSL_GUARDED_BY(mutex_);
+  bool lock_held_ ABSL_GUARDED_BY(mutex_) = false;
+  bool paused_ ABSL_GUARDED_BY(mutex_) = false;
+  bool lose_counters_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_FAKE_FAKE_RULE_TABLE_H_

@@ -1,0 +1,138 @@
+#include "kernel/fake/fake_rule_text.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "kernel/ip_prefix.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+// One option: " ! -s 10.0.0.0/8".
+template <typename T, typename Format>
+void Option(std::string& text, const std::optional<Negatable<T>>& condition,
+            absl::string_view option, Format format) {
+  if (!condition.has_value()) return;
+  absl::StrAppend(&text, condition->negated ? " ! " : " ", option, " ",
+                  format(condition->value));
+}
+
+std::string Ports(const std::vector<PortRange>& ranges) {
+  return absl::StrJoin(ranges, ",",
+                       [](std::string* out, const PortRange& range) {
+                         absl::StrAppend(out, range.first);
+                         if (range.last != range.first)
+                           absl::StrAppend(out, ":", range.last);
+                       });
+}
+
+std::string Ids(const IdRange& range) {
+  return range.first == range.last ? absl::StrCat(range.first)
+                                   : absl::StrCat(range.first, "-", range.last);
+}
+
+std::string Set(const IpSet& set) {
+  return absl::StrCat(
+      set.name, " ",
+      absl::StrJoin(
+          set.directions, ",", [](std::string* out, IpSetDirection direction) {
+            out->append(direction == IpSetDirection::kSource ? "src" : "dst");
+          }));
+}
+
+std::string MatchText(const RuleMatch& match) {
+  const auto plain = [](const auto& value) { return absl::StrCat(value); };
+  const auto mark = [](const Mark& m) {
+    return absl::StrCat("0x", absl::Hex(m.value), "/0x", absl::Hex(m.mask));
+  };
+  const auto icmp = [](const Icmp& i) {
+    return i.code.has_value() ? absl::StrCat(i.type, "/", *i.code)
+                              : absl::StrCat(i.type);
+  };
+  std::string text;
+  Option(text, match.source, "-s", FormatIpPrefix);
+  Option(text, match.destination, "-d", FormatIpPrefix);
+  Option(text, match.in_interface, "-i", plain);
+  Option(text, match.out_interface, "-o", plain);
+  Option(text, match.protocol, "-p", [](uint8_t number) -> std::string {
+    return number == 6 ? "tcp" : number == 17 ? "udp" : absl::StrCat(number);
+  });
+  Option(text, match.source_ports, "--sport", Ports);
+  Option(text, match.destination_ports, "--dport", Ports);
+  Option(text, match.icmp, "--icmp-type", icmp);
+  Option(text, match.conntrack_states, "--ctstate", plain);
+  Option(text, match.mark, "--mark", mark);
+  Option(text, match.owner_uid, "--uid-owner", Ids);
+  Option(text, match.owner_gid, "--gid-owner", Ids);
+  Option(text, match.cgroup_path, "--path", plain);
+  Option(text, match.ip_set, "--match-set", Set);
+  Option(text, match.dscp, "--dscp", plain);
+  Option(text, match.packet_type, "--pkt-type", [](PacketType type) {
+    return type == PacketType::kUnicast     ? "unicast"
+           : type == PacketType::kBroadcast ? "broadcast"
+                                            : "multicast";
+  });
+  Option(text, match.source_address_types, "--src-type", plain);
+  Option(text, match.destination_address_types, "--dst-type", plain);
+  Option(text, match.tcp_flags, "--tcp-flags", [](const TcpFlags& flags) {
+    return absl::StrCat(flags.mask, " ", flags.set);
+  });
+  return text;
+}
+
+}  // namespace
+
+absl::string_view FakeTargetName(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kAccept:
+      return "ACCEPT";
+    case Verdict::kDrop:
+      return "DROP";
+    case Verdict::kReturn:
+      return "RETURN";
+    default:
+      return "";
+  }
+}
+
+std::string FakeRuleText(const RuleSpec& rule) {
+  const std::string comment =
+      absl::StrCat("nfmeter:", rule.id, rule.match.comment.empty() ? "" : " ",
+                   rule.match.comment);
+  std::string text = absl::StrCat("-A ", rule.chain, MatchText(rule.match),
+                                  " -m comment --comment \"", comment, "\"");
+  if (!rule.counter.empty()) {
+    absl::StrAppend(&text, " -m nfacct --nfacct-name  ", rule.counter);
+  }
+  const absl::string_view target = FakeTargetName(rule.verdict);
+  if (!target.empty()) absl::StrAppend(&text, " -j ", target);
+  return text;
+}
+
+Rule FakeForeignRule(absl::string_view text) {
+  Rule rule;
+  rule.text = std::string(text);
+  rule.verdict = Verdict::kContinue;
+  const std::vector<std::string> words =
+      absl::StrSplit(text, ' ', absl::SkipEmpty());
+  for (size_t i = 0; i + 1 < words.size(); ++i) {
+    const std::string& value = words[i + 1];
+    if (words[i] == "-A") rule.chain = value;
+    if (words[i] == "--nfacct-name") rule.counter = value;
+    if (words[i] == "-j" || words[i] == "-g") rule.target = value;
+    if (words[i] == "-m" && value != "nfacct") {
+      rule.other_matches.push_back(value);
+    }
+  }
+  if (!rule.target.empty()) {
+    rule.verdict = rule.target == "ACCEPT"   ? Verdict::kAccept
+                   : rule.target == "DROP"   ? Verdict::kDrop
+                   : rule.target == "RETURN" ? Verdict::kReturn
+                                             : Verdict::kOther;
+  }
+  return rule;
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,25 @@
+// The rules of FakeRuleTable as text.
+#ifndef NFMETER_KERNEL_FAKE_FAKE_RULE_TEXT_H_
+#define NFMETER_KERNEL_FAKE_FAKE_RULE_TEXT_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "kernel/rule_types.h"
+
+namespace nfmeter::kernel {
+
+// A line like those of iptables-save for a rule of ours: good enough to show
+// and to compare, not to feed to iptables.
+std::string FakeRuleText(const RuleSpec& rule);
+
+// The target of a rule of ours: empty to go on.
+absl::string_view FakeTargetName(Verdict verdict);
+
+// A foreign rule from such a line: chain, counter, target and comment are read
+// from it, its other matches are named.
+Rule FakeForeignRule(absl::string_view text);
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_FAKE_FAKE_RULE_TEXT_H_

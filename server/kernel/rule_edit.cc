@@ -1,0 +1,211 @@
+#include "kernel/rule_edit.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+// FNV-1a: ids must be the same in every build and on every machine, which
+// absl::Hash does not promise.
+uint64_t StableHash(uint64_t hash, absl::string_view bytes) {
+  for (const char byte : bytes) {
+    hash = (hash ^ static_cast<uint8_t>(byte)) * 0x100000001b3;
+  }
+  // Keeps "ab" + "c" apart from "a" + "bc".
+  return (hash ^ 0xff) * 0x100000001b3;
+}
+
+std::string Quoted(absl::string_view name) {
+  return absl::StrCat("'", absl::CHexEscape(name), "'");
+}
+
+absl::Status ChainNotFound(const TableContents& contents,
+                           absl::string_view chain) {
+  std::vector<absl::string_view> names;
+  for (const Chain& existing : contents.chains) names.push_back(existing.name);
+  constexpr size_t kMaxNames = 12;
+  std::string more;
+  if (names.size() > kMaxNames) {
+    more = absl::StrCat(" and ", names.size() - kMaxNames, " more");
+    names.resize(kMaxNames);
+  }
+  return MakeError(
+      absl::StatusCode::kNotFound,
+      absl::StrCat("there is no chain ", Quoted(chain), " in table ",
+                   TableSubject(contents.family, contents.table),
+                   "; its chains are ", absl::StrJoin(names, ", "), more),
+      {.reason = "CHAIN_NOT_FOUND",
+       .metadata = {{"chain", absl::CHexEscape(chain)},
+                    {"table", std::string(TableName(contents.table))},
+                    {"family", std::string(FamilyName(contents.family))}}});
+}
+
+absl::Status RuleError(absl::StatusCode code, absl::string_view reason,
+                       absl::string_view id, absl::string_view message) {
+  return MakeError(code, message,
+                   {.reason = std::string(reason),
+                    .metadata = {{"rule", absl::CHexEscape(id)}}});
+}
+
+absl::Status Refused(const RuleSpec& rule, absl::string_view why) {
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   absl::StrCat("rule ", Quoted(rule.id), " can't be in chain ",
+                                rule.chain, ": ", why),
+                   {.reason = "RULE_REFUSED",
+                    .metadata = {{"rule", absl::CHexEscape(rule.id)},
+                                 {"chain", absl::CHexEscape(rule.chain)}}});
+}
+
+// What the kernel or the iptables tools refuse in a built-in chain: packets
+// have no such property there. User chains are left to the kernel, which knows
+// from where they are reached.
+absl::Status CheckPlace(const RuleSpec& rule) {
+  const absl::string_view chain = rule.chain;
+  const RuleMatch& match = rule.match;
+  const bool outward = chain == "OUTPUT" || chain == "POSTROUTING";
+  if (match.in_interface.has_value() && outward) {
+    return Refused(rule,
+                   "packets there have no input interface any more; match "
+                   "the output interface, or use INPUT or PREROUTING");
+  }
+  if (match.out_interface.has_value() &&
+      (chain == "INPUT" || chain == "PREROUTING")) {
+    return Refused(rule,
+                   "packets there have no output interface yet; match the "
+                   "input interface, or use OUTPUT or POSTROUTING");
+  }
+  if ((match.owner_uid.has_value() || match.owner_gid.has_value()) &&
+      !outward) {
+    return Refused(rule,
+                   "the owner of a packet is known only where it is sent; "
+                   "use OUTPUT or POSTROUTING");
+  }
+  if (match.cgroup_path.has_value() && !outward && chain != "INPUT") {
+    return Refused(rule,
+                   "the cgroup of a packet is known only at a local socket; "
+                   "use INPUT, OUTPUT or POSTROUTING");
+  }
+  return absl::OkStatus();
+}
+
+// Where each managed rule is: chain index and rule index.
+using Places =
+    absl::flat_hash_map<absl::string_view, std::pair<size_t, size_t>>;
+
+Places FindManaged(const TableContents& contents) {
+  Places places;
+  for (size_t c = 0; c < contents.chains.size(); ++c) {
+    const std::vector<Rule>& rules = contents.chains[c].rules;
+    for (size_t r = 0; r < rules.size(); ++r) {
+      if (rules[r].managed) places.emplace(rules[r].id, std::pair(c, r));
+    }
+  }
+  return places;
+}
+
+absl::Status CheckInsertions(
+    const TableContents& contents, const TableEdit& edit, const Places& places,
+    const absl::flat_hash_set<absl::string_view>& deleted) {
+  absl::flat_hash_map<absl::string_view, const Chain*> chains;
+  for (const Chain& chain : contents.chains) chains.emplace(chain.name, &chain);
+  absl::flat_hash_set<absl::string_view> seen;
+  for (const RuleSpec& rule : edit.insertions) {
+    const auto chain = chains.find(rule.chain);
+    if (chain == chains.end()) return ChainNotFound(contents, rule.chain);
+    if (!seen.insert(rule.id).second) {
+      return RuleError(absl::StatusCode::kInvalidArgument, "RULE_NAMED_TWICE",
+                       rule.id,
+                       absl::StrCat("rule id ", Quoted(rule.id),
+                                    " is given twice in one batch"));
+    }
+    const auto place = places.find(rule.id);
+    if (place != places.end() && !deleted.contains(rule.id)) {
+      return RuleError(
+          absl::StatusCode::kAlreadyExists, "RULE_EXISTS", rule.id,
+          absl::StrCat("rule ", Quoted(rule.id), " is already in chain ",
+                       contents.chains[place->second.first].name, " of ",
+                       TableSubject(contents.family, contents.table),
+                       "; delete it first, or choose another id"));
+    }
+    if (chain->second->builtin) NFM_RETURN_IF_ERROR(CheckPlace(rule));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckDeletion(const TableContents& contents, absl::string_view id,
+                           const Places& places) {
+  if (absl::StartsWith(id, "~")) {
+    return RuleError(
+        absl::StatusCode::kFailedPrecondition, "FOREIGN_RULE", id,
+        absl::StrCat("rule ", Quoted(id),
+                     " was not made by nfmeter, which "
+                     "never deletes what is not its own; use iptables-legacy"));
+  }
+  if (places.contains(id)) return absl::OkStatus();
+  return RuleError(absl::StatusCode::kNotFound, "RULE_NOT_FOUND", id,
+                   absl::StrCat("there is no rule ", Quoted(id), " in ",
+                                TableSubject(contents.family, contents.table)));
+}
+
+}  // namespace
+
+std::string TableSubject(Family family, Table table) {
+  return absl::StrCat(TableName(table), " (", FamilyName(family), ")");
+}
+
+void NumberRules(TableContents& contents) {
+  uint64_t table_hash = 0xcbf29ce484222325;
+  table_hash = StableHash(table_hash, FamilyName(contents.family));
+  table_hash = StableHash(table_hash, TableName(contents.table));
+  for (Chain& chain : contents.chains) {
+    const uint64_t chain_hash = StableHash(table_hash, chain.name);
+    absl::flat_hash_map<absl::string_view, uint32_t> equal_before;
+    for (size_t i = 0; i < chain.rules.size(); ++i) {
+      Rule& rule = chain.rules[i];
+      rule.position = static_cast<uint32_t>(i + 1);
+      if (rule.managed) continue;
+      const uint64_t hash = StableHash(StableHash(chain_hash, rule.text),
+                                       absl::StrCat(equal_before[rule.text]++));
+      rule.id = absl::StrFormat("~%016x", hash);
+    }
+  }
+}
+
+absl::StatusOr<EditPlan> PlanEdit(const TableContents& contents,
+                                  const TableEdit& edit) {
+  const Places places = FindManaged(contents);
+  EditPlan plan;
+  std::map<size_t, std::vector<uint32_t>> positions;
+  absl::flat_hash_set<absl::string_view> deleted;
+  for (const std::string& id : edit.deletions) {
+    NFM_RETURN_IF_ERROR(CheckDeletion(contents, id, places));
+    if (!deleted.insert(id).second) {
+      return RuleError(
+          absl::StatusCode::kInvalidArgument, "RULE_NAMED_TWICE", id,
+          absl::StrCat("rule ", Quoted(id), " is to be deleted twice"));
+    }
+    const auto [c, r] = places.at(id);
+    positions[c].push_back(static_cast<uint32_t>(r + 1));
+    plan.deleted.push_back(contents.chains[c].rules[r]);
+  }
+  NFM_RETURN_IF_ERROR(CheckInsertions(contents, edit, places, deleted));
+  for (auto& [chain, numbers] : positions) {
+    std::sort(numbers.begin(), numbers.end());
+    plan.deletions.push_back({chain, std::move(numbers)});
+  }
+  return plan;
+}
+
+}  // namespace nfmeter::kernel

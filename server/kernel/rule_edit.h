@@ -1,0 +1,46 @@
+// What every RuleTable does alike: it names foreign rules, and checks an edit
+// against the table as it was read before it changes anything.
+#ifndef NFMETER_KERNEL_RULE_EDIT_H_
+#define NFMETER_KERNEL_RULE_EDIT_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "kernel/rule_table.h"
+
+namespace nfmeter::kernel {
+
+// "filter (IPv4)": a table as sentences name it.
+std::string TableSubject(Family family, Table table);
+
+// Gives the rules of `contents` their positions, and those without an id the
+// id of a foreign rule: '~' and 16 hex digits. Rules that look the same get
+// different ids by their order, so an id is stable for as long as the rule and
+// those that are equal to it stay.
+void NumberRules(TableContents& contents);
+
+// Where an edit takes place.
+struct EditPlan {
+  // Deletions of one chain.
+  struct ChainDeletions {
+    size_t chain = 0;                 // index in TableContents::chains
+    std::vector<uint32_t> positions;  // from 1, rising
+  };
+  std::vector<ChainDeletions> deletions;
+  // The rules that go away, in the order of the edit.
+  std::vector<Rule> deleted;
+};
+
+// Checks `edit` against `contents` (numbered). NOT_FOUND: CHAIN_NOT_FOUND,
+// RULE_NOT_FOUND. ALREADY_EXISTS: RULE_EXISTS. FAILED_PRECONDITION:
+// FOREIGN_RULE. INVALID_ARGUMENT: RULE_NAMED_TWICE, and RULE_REFUSED for what
+// can't match or is refused by the kernel in that built-in chain.
+absl::StatusOr<EditPlan> PlanEdit(const TableContents& contents,
+                                  const TableEdit& edit);
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_RULE_EDIT_H_
