@@ -1,0 +1,152 @@
+// Counters: what CounterService offers, without gRPC.
+#ifndef NFMETER_ACCOUNTING_COUNTERS_H_
+#define NFMETER_ACCOUNTING_COUNTERS_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "accounting/counter_filter.h"
+#include "accounting/label_store.h"
+#include "accounting/lane.h"
+#include "accounting/rules.h"
+#include "accounting/snapshot_hub.h"
+#include "base/clock.h"
+#include "kernel/acct_table.h"
+
+namespace nfmeter::accounting {
+
+// An accounting object with what the server knows of it beside the kernel.
+struct Counter {
+  kernel::AcctObject object;
+  Labels labels;
+  absl::Time read_time;
+};
+
+// Over name, quota limit and labels, not over what was counted. The same in
+// every life of the server.
+std::string CounterEtag(absl::string_view kernel_name,
+                        const std::optional<kernel::QuotaLimit>& quota,
+                        const Labels& labels);
+
+// A counter that is to be changed. `name` is the kernel's bytes.
+struct CounterTarget {
+  std::string name;
+  std::string etag;  // empty: whatever it is
+};
+
+// A counter of a batch that failed after others had been carried out.
+struct CounterFailure {
+  size_t index = 0;  // in the request
+  std::string name;
+  absl::Status status;
+};
+
+struct CounterBatch {
+  std::vector<Counter> counters;  // in the order asked, without failures
+  std::vector<CounterFailure> failures;
+};
+
+struct CounterQuery {
+  CounterFilter filter;
+  size_t page_size = 1000;
+  std::string page_token;
+  absl::Duration max_staleness;
+};
+
+struct CounterPage {
+  std::vector<Counter> counters;
+  std::string next_page_token;
+  size_t total_size = 0;
+};
+
+struct CounterDeletion {
+  bool validate_only = false;
+  // Delete the managed rules that count into the counters first.
+  bool delete_managed_rules = false;
+  // For the rules, see kernel::RuleTable::Edit.
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+// Creates, reads, resets and deletes counters. Requests are valid as far as
+// that shows without the kernel: names and labels within bounds, no name twice.
+//
+// Thread-safe. Reads of single counters go to the kernel on the caller's
+// thread, all else through the counter lane, large batches in slices so that
+// snapshots can go between. Does not own what it is given.
+class Counters {
+ public:
+  // `available` is what the probe of the kernel's nfacct said: every call
+  // returns it when it is not OK.
+  Counters(kernel::AcctTable& table, Lane& counter_lane, SnapshotHub& hub,
+           LabelStore& labels, Rules& rules, Clock& clock,
+           absl::Status available = absl::OkStatus());
+
+  // Creates all or none; `read_time` and the outputs of the objects are
+  // ignored. Labels are durable when this returns OK.
+  // ALREADY_EXISTS names those that exist.
+  absl::StatusOr<std::vector<Counter>> Create(std::vector<Counter> counters,
+                                              bool validate_only);
+
+  // NOT_FOUND. At 0 staleness the kernel is read.
+  absl::StatusOr<Counter> Get(absl::string_view name,
+                              absl::Duration max_staleness);
+
+  // In the order of `names`. NOT_FOUND names all that are missing.
+  absl::StatusOr<std::vector<Counter>> GetMany(
+      absl::Span<const std::string> names, absl::Duration max_staleness);
+
+  // One page of the counters that the filter matches, by name.
+  // INVALID_ARGUMENT: the token is not of this listing. UNAVAILABLE: others
+  // delete counters so fast that no complete reading succeeds.
+  absl::StatusOr<CounterPage> List(const CounterQuery& query);
+
+  // Reads and zeroes each. NOT_FOUND and ABORTED (another etag) change
+  // nothing; later failures are in the batch.
+  absl::StatusOr<CounterBatch> Reset(absl::Span<const CounterTarget> targets,
+                                     bool validate_only);
+
+  // Deletes each and returns its last values. NOT_FOUND, ABORTED (another
+  // etag) and FAILED_PRECONDITION (held by rules, which it names) change
+  // nothing; later failures are in the batch.
+  absl::StatusOr<CounterBatch> Delete(absl::Span<const CounterTarget> targets,
+                                      const CounterDeletion& deletion);
+
+  // The labels of a counter; empty when it has none.
+  Labels LabelsOf(absl::string_view name) const { return labels_.Get(name); }
+
+ private:
+  // Values as the kernel has them now; nullopt for names that don't exist.
+  using Found = std::vector<std::optional<kernel::AcctObject>>;
+  absl::StatusOr<Found> Find(absl::Span<const std::string> names,
+                             absl::Duration max_staleness);
+  absl::StatusOr<Found> FindOneByOne(absl::Span<const std::string> names);
+  absl::StatusOr<std::vector<Counter>> Check(
+      absl::Span<const CounterTarget> targets);
+  absl::Status CheckUnused(absl::Span<const std::string> names);
+  absl::Status ReleaseFromRules(absl::Span<const Counter> counters,
+                                const CounterDeletion& deletion);
+  absl::Status CreateObjects(absl::Span<const Counter> counters);
+  absl::Status StoreLabels(absl::Span<const Counter> counters);
+  absl::Status Undo(absl::Span<const std::string> names, absl::Status why);
+  std::vector<absl::StatusOr<kernel::AcctObject>> ReadAndDelete(
+      absl::Span<const std::string> names);
+  Counter Described(kernel::AcctObject object, absl::Time read_time) const;
+
+  kernel::AcctTable& table_;
+  Lane& lane_;
+  SnapshotHub& hub_;
+  LabelStore& labels_;
+  Rules& rules_;
+  Clock& clock_;
+  const absl::Status available_;
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_COUNTERS_H_

@@ -1,0 +1,152 @@
+// Rules: what RuleService offers, without gRPC.
+#ifndef NFMETER_ACCOUNTING_RULES_H_
+#define NFMETER_ACCOUNTING_RULES_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "accounting/lane.h"
+#include "accounting/snapshot_hub.h"
+#include "kernel/acct_table.h"
+#include "kernel/rule_table.h"
+#include "kernel/rule_types.h"
+
+namespace nfmeter::accounting {
+
+// What the probes of the kernel said; see kernel::RuleTable.
+struct RuleCapabilities {
+  absl::Status tables_ipv4;
+  absl::Status tables_ipv6;
+  absl::Status match_ipv4;
+  absl::Status match_ipv6;
+
+  const absl::Status& tables(kernel::Family family) const {
+    return family == kernel::Family::kIpv4 ? tables_ipv4 : tables_ipv6;
+  }
+  const absl::Status& match(kernel::Family family) const {
+    return family == kernel::Family::kIpv4 ? match_ipv4 : match_ipv6;
+  }
+};
+
+// A rule to make, validated. An empty id is chosen by Rules.
+struct NewRule {
+  kernel::Family family = kernel::Family::kIpv4;
+  kernel::Table table = kernel::Table::kFilter;
+  kernel::RuleSpec spec;
+};
+
+// How a change of rules is carried out.
+struct RuleChange {
+  kernel::RulePlacement placement = kernel::RulePlacement::kHead;
+  bool validate_only = false;
+  // Nobody waits for the xtables lock longer than this.
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+// Which rules. Empty: all.
+struct RuleFilter {
+  std::optional<kernel::Family> family;
+  std::optional<kernel::Table> table;
+  std::string chain;
+  std::string counter_glob;
+  bool managed_only = false;
+};
+
+struct RuleQuery {
+  RuleFilter filter;
+  size_t page_size = 1000;
+  std::string page_token;
+};
+
+struct RulePage {
+  std::vector<kernel::Rule> rules;
+  std::string next_page_token;
+  size_t total_size = 0;
+};
+
+// A chain without its rules.
+struct ChainSummary {
+  kernel::Family family = kernel::Family::kIpv4;
+  kernel::Table table = kernel::Table::kFilter;
+  kernel::Chain chain;  // `rules` is empty
+  size_t rule_count = 0;
+};
+
+// Creates, reads and deletes rules, whole batches at once over all tables.
+//
+// Thread-safe: the table is touched on the rule lane only. Tables that the
+// kernel lacks are left out of listings, unless the request names them. Does
+// not own what it is given.
+class Rules {
+ public:
+  Rules(kernel::RuleTable& table, Lane& rule_lane, kernel::AcctTable& counters,
+        SnapshotHub& hub, RuleCapabilities capabilities = {});
+
+  // Creates all or none, one commit per table and family, and returns them as
+  // read back, in order. NOT_FOUND (COUNTER_NOT_FOUND, or chain or ipset),
+  // ALREADY_EXISTS (id), UNAVAILABLE (lock), UNIMPLEMENTED (no such match).
+  absl::StatusOr<std::vector<kernel::Rule>> Create(std::vector<NewRule> rules,
+                                                   const RuleChange& change);
+
+  // NOT_FOUND: no rule of that id in any table.
+  absl::StatusOr<kernel::Rule> Get(absl::string_view id);
+
+  // INVALID_ARGUMENT: the token is not of this listing. ABORTED: the rules
+  // have changed since the page before.
+  absl::StatusOr<RulePage> List(const RuleQuery& query);
+
+  absl::StatusOr<std::vector<ChainSummary>> ListChains(
+      std::optional<kernel::Family> family, std::optional<kernel::Table> table);
+
+  // Deletes all or none and returns them with their last counters, in order.
+  // NOT_FOUND names the ids that are missing; FAILED_PRECONDITION: a rule of
+  // somebody else's.
+  absl::StatusOr<std::vector<kernel::Rule>> Delete(
+      absl::Span<const std::string> ids, const RuleChange& change);
+
+  // All rules, managed or not, that count into any of these counters (the
+  // kernel's names).
+  absl::StatusOr<std::vector<kernel::Rule>> Holders(
+      absl::Span<const std::string> counters);
+
+ private:
+  // Rules of one table and family, with their places in the request.
+  struct Group {
+    kernel::TableEdit edit;
+    std::vector<size_t> indexes;
+  };
+  using Edited = std::vector<kernel::EditOutcome>;
+
+  absl::Status CheckCounters(absl::Span<const NewRule> rules);
+  // On the rule lane:
+  absl::Status ReadTables(
+      std::optional<kernel::Family> family, std::optional<kernel::Table> table,
+      absl::FunctionRef<void(kernel::TableContents)> on_table);
+  absl::Status CheckIdsAreNew(absl::Span<const NewRule> rules);
+  absl::StatusOr<std::vector<kernel::Rule>> CreateGroups(
+      const std::vector<Group>& groups, size_t size, absl::Time deadline);
+  absl::StatusOr<std::vector<Group>> GroupDeletions(
+      absl::Span<const std::string> ids);
+  absl::StatusOr<Edited> EditAll(const std::vector<Group>& groups,
+                                 absl::Time deadline);
+  absl::Status UndoEdits(const std::vector<Group>& groups,
+                         const Edited& edited);
+
+  kernel::RuleTable& table_;
+  Lane& lane_;
+  kernel::AcctTable& counters_;
+  SnapshotHub& hub_;
+  const RuleCapabilities capabilities_;
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_RULES_H_

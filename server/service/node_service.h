@@ -1,0 +1,55 @@
+// nfmeter.v1.NodeService.
+#ifndef NFMETER_SERVICE_NODE_SERVICE_H_
+#define NFMETER_SERVICE_NODE_SERVICE_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "accounting/snapshot_hub.h"
+#include "nfmeter/v1/node.grpc.pb.h"
+#include "service/limits.h"
+
+namespace nfmeter::service {
+
+// See nfmeter.v1.Capability.
+struct NodeCapability {
+  std::string name;
+  bool available = false;
+  std::string detail;
+  std::vector<std::string> methods;
+};
+
+// What the server knows of its host; see nfmeter.v1.Node.
+struct NodeInfo {
+  std::string hostname;
+  std::string version;
+  std::string kernel_release;
+  uint64_t network_namespace = 0;
+  absl::Time start_time;
+  std::vector<NodeCapability> capabilities;
+  std::vector<std::string> notices;
+};
+
+// Thread-safe. Does not own the hub.
+class NodeService final : public v1::NodeService::Service {
+ public:
+  // `info` is called for each request, from any thread.
+  NodeService(std::function<NodeInfo()> info, accounting::SnapshotHub& hub,
+              const Limits& limits);
+
+  grpc::Status GetNode(grpc::ServerContext* context,
+                       const v1::GetNodeRequest* request,
+                       v1::GetNodeResponse* response) override;
+
+ private:
+  const std::function<NodeInfo()> info_;
+  accounting::SnapshotHub& hub_;
+  const Limits limits_;
+};
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_NODE_SERVICE_H_
