@@ -20,6 +20,12 @@ namespace nfmeter::kernel {
 // Longest name, without the final NUL (NFACCT_NAME_MAX - 1).
 inline constexpr size_t kAcctNameMaxBytes = 31;
 
+// Whether an object can have this name: 1 to 31 bytes, none of them NUL.
+inline bool IsAcctName(absl::string_view name) {
+  return !name.empty() && name.size() <= kAcctNameMaxBytes &&
+         name.find('\0') == absl::string_view::npos;
+}
+
 // A limit that is fixed when the object is made. Reached when the value is
 // equal to or above it.
 struct QuotaLimit {
@@ -57,12 +63,23 @@ struct AcctRecord {
 
 enum class AcctDumpFilter { kAll, kQuotaExceeded };
 
+// How a dump finds out whether the kernel's walk reached its end.
+enum class AcctDumpMode {
+  // From the sizes of the messages, at no cost. Undecided, and so `complete` is
+  // false, when the last one happens to be full: then ask again with kSentinel.
+  kFast,
+  // Also makes a transient object at the list's tail, which is not handed out,
+  // and looks whether it arrives. Undecided only when the walk really was cut.
+  kSentinel,
+};
+
 struct AcctDumpOutcome {
   // Records handed out.
   size_t records = 0;
   // The walk reached the end of the kernel's list: every object that existed
   // throughout was handed out. False: the kernel may have stopped early because
-  // the object at its cursor was deleted (nfnl_acct_dump in nfnetlink_acct.c).
+  // the object at its cursor was deleted (nfnl_acct_dump in nfnetlink_acct.c);
+  // what was handed out is right, but some may be missing.
   bool complete = false;
 };
 
@@ -87,7 +104,8 @@ class QuotaEvents {
 //
 // Statuses come from the errno table (kernel/errno_status.h): NOT_FOUND,
 // ALREADY_EXISTS, FAILED_PRECONDITION (held by rules), PERMISSION_DENIED,
-// RESOURCE_EXHAUSTED (ENOMEM), UNIMPLEMENTED (no nfnetlink_acct), UNAVAILABLE.
+// RESOURCE_EXHAUSTED (ENOMEM), UNIMPLEMENTED (no nfnetlink_acct), UNAVAILABLE,
+// INVALID_ARGUMENT (not a possible name, see IsAcctName).
 class AcctTable {
  public:
   virtual ~AcctTable() = default;
@@ -117,9 +135,11 @@ class AcctTable {
       absl::Span<const std::string> names) = 0;
 
   // Hands out all objects that pass the filter, in the kernel's order, in
-  // groups as they arrive (some hundreds each).
+  // groups as they arrive (some hundreds each). After a status other than OK
+  // the groups handed out so far are void. `on_records` must not call the
+  // table.
   virtual absl::StatusOr<AcctDumpOutcome> Dump(
-      AcctDumpFilter filter,
+      AcctDumpFilter filter, AcctDumpMode mode,
       absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records) = 0;
 
   // Subscribes to quota crossings from now on.
