@@ -256,11 +256,10 @@ absl::Status FakeAcctTable::AddReference(absl::string_view name) {
   return absl::OkStatus();
 }
 
-absl::Status FakeAcctTable::RemoveReference(absl::string_view name) {
+void FakeAcctTable::RemoveReference(absl::string_view name) {
   absl::MutexLock lock(&mutex_);
-  NFM_ASSIGN_OR_RETURN(AcctObject * object, Lookup(Operation::kAcctGet, name));
-  if (object->use_count > 0) --object->use_count;
-  return absl::OkStatus();
+  const absl::StatusOr<AcctObject*> object = Lookup(Operation::kAcctGet, name);
+  if (object.ok() && (*object)->use_count > 0) --(*object)->use_count;
 }
 
 void FakeAcctTable::InjectErrno(Operation operation, int err, int count) {
