@@ -1,0 +1,47 @@
+// The values of all counters at one time, as Client::GetSnapshot returns them.
+#ifndef NFMETER_SNAPSHOT_H_
+#define NFMETER_SNAPSHOT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace nfmeter {
+
+// Counters by columns, in the kernel's order: names[i], packets[i], bytes[i]
+// and exceeded[i] belong together. `names` point into memory that this object
+// and its copies share; they live as long as any of them.
+struct Snapshot {
+  // See SnapshotFrame in snapshot.proto.
+  uint64_t epoch = 0;
+  uint64_t sequence = 0;
+  absl::Time wall_time;
+  absl::Duration boottime;
+  // Every counter that existed throughout the reading is in. False: absence
+  // means nothing.
+  bool complete = false;
+
+  // As in Counter.name.
+  std::vector<absl::string_view> names;
+  std::vector<uint64_t> packets;
+  std::vector<uint64_t> bytes;
+  // 1: over its quota.
+  std::vector<uint8_t> exceeded;
+
+  size_t size() const { return names.size(); }
+
+  // The row of that name; walks through all of them.
+  std::optional<size_t> Find(absl::string_view name) const;
+
+  // What `names` point into.
+  std::vector<std::shared_ptr<const void>> storage;
+};
+
+}  // namespace nfmeter
+
+#endif  // NFMETER_SNAPSHOT_H_

@@ -1,0 +1,140 @@
+// Streams that go on over broken connections and restarts of the server.
+#ifndef NFMETER_WATCH_H_
+#define NFMETER_WATCH_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "nfmeter/v1/counter.pb.h"
+
+namespace nfmeter {
+
+namespace client_internal {
+class QuotaStream;
+class SnapshotStream;
+}  // namespace client_internal
+
+// A counter in the table that a SnapshotWatch keeps.
+struct CounterRow {
+  // As in Counter.name.
+  absl::string_view name;
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  // In the frame before this one; packets or bytes below these mean
+  // a reset. Equal to the values now for a counter that is new in this frame.
+  uint64_t previous_packets = 0;
+  uint64_t previous_bytes = 0;
+  // Over its quota.
+  bool exceeded = false;
+  // View ROWS: everything that the server says about it. Null in COLUMNS.
+  const v1::Counter* counter = nullptr;
+};
+
+// What is known after a frame. Spans, names and pointers are valid until the
+// next call of Next() and while the watch lives.
+struct SnapshotFrame {
+  // See SnapshotFrame in snapshot.proto.
+  uint64_t epoch = 0;
+  uint64_t sequence = 0;
+  absl::Time wall_time;
+  absl::Duration boottime;
+  bool complete = false;
+  // Time by boottime since the frame before. 0: there was none, or the host
+  // was booted in between. Rates are (packets - previous_packets) / elapsed.
+  absl::Duration elapsed;
+
+  // All counters that are known to exist, with their newest values. The order
+  // is the kernel's, but counters that appear later come last.
+  absl::Span<const CounterRow> rows;
+  // Positions in `rows` of those that are new or whose values differ from the
+  // frame before. In the first frame: all.
+  absl::Span<const uint32_t> changed;
+  // Names of those that have gone since the frame before.
+  absl::Span<const std::string> removed;
+
+  // Frames that were due since the one before and did not come, because they
+  // were replaced by newer ones or the connection was broken. 0: none. Lost
+  // frames lose no counts: values are totals.
+  uint64_t missed_frames = 0;
+  // Connections that this watch has made after the first one.
+  uint64_t reconnects = 0;
+  // The server has restarted since the frame before (missed_frames then can't
+  // be known and is 0).
+  bool epoch_changed = false;
+
+  // The row of that name, or null; walks through all of them.
+  const CounterRow* Find(absl::string_view name) const;
+};
+
+// A stream of snapshots: Client::WatchSnapshots. It connects at the first
+// Next(), and again, with backoff, whenever the connection breaks, the server
+// ends the stream, or nothing comes for too long; it then goes on after the
+// last frame. Chunks, names and ids are its own business.
+//
+// Next() is for one thread at a time; Cancel() may be called by any. It may
+// outlive its client.
+class SnapshotWatch {
+ public:
+  explicit SnapshotWatch(
+      std::unique_ptr<client_internal::SnapshotStream> stream);
+  ~SnapshotWatch();
+  SnapshotWatch(const SnapshotWatch&) = delete;
+  SnapshotWatch& operator=(const SnapshotWatch&) = delete;
+
+  // Waits for the next frame. An error is final (all further calls return it):
+  // CANCELLED after Cancel(), UNAVAILABLE when the first connection fails or
+  // WatchOptions.give_up_after is over, DATA_LOSS for frames that contradict
+  // themselves, else what the server said, INVALID_ARGUMENT for instance.
+  absl::StatusOr<SnapshotFrame> Next();
+
+  // Makes Next(), also one under way, return CANCELLED.
+  void Cancel();
+
+ private:
+  std::unique_ptr<client_internal::SnapshotStream> stream_;
+};
+
+// One event of a QuotaWatch.
+struct QuotaEvent {
+  // See WatchQuotaEventsResponse in counter.proto.
+  v1::WatchQuotaEventsResponse event;
+  // Connections that this watch has made after the first one.
+  uint64_t reconnects = 0;
+  // A STANDING event after a reconnection for a counter that this watch has
+  // already told of. It is the same crossing, unless the counter was reset and
+  // crossed its quota again while the connection was broken.
+  bool repeated = false;
+};
+
+// A stream of quota crossings: Client::WatchQuotaEvents. Connects and
+// reconnects as SnapshotWatch does. After a reconnection the server tells again
+// of all counters that are over their quota (STANDING, then SYNCED), so that no
+// crossing stays unknown.
+//
+// Next() is for one thread at a time; Cancel() may be called by any.
+class QuotaWatch {
+ public:
+  explicit QuotaWatch(std::unique_ptr<client_internal::QuotaStream> stream);
+  ~QuotaWatch();
+  QuotaWatch(const QuotaWatch&) = delete;
+  QuotaWatch& operator=(const QuotaWatch&) = delete;
+
+  // Waits for the next event. Errors as in SnapshotWatch::Next().
+  absl::StatusOr<QuotaEvent> Next();
+
+  // Makes Next(), also one under way, return CANCELLED.
+  void Cancel();
+
+ private:
+  std::unique_ptr<client_internal::QuotaStream> stream_;
+};
+
+}  // namespace nfmeter
+
+#endif  // NFMETER_WATCH_H_
