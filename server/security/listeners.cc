@@ -1,0 +1,178 @@
+#include "security/listeners.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "security/unix_socket.h"
+
+namespace nfmeter::security {
+namespace {
+
+using Kind = ListenAddress::Kind;
+
+absl::Status Refuse(const ListenAddress& address, absl::string_view why) {
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, "LISTEN_REFUSED",
+      absl::StrCat("cannot listen on ", address.ToString(), ": ", why));
+}
+
+absl::Status CheckTcp(const ListenOptions& options,
+                      const ListenAddress& address) {
+  if (options.tls.has_value()) return absl::OkStatus();
+  if (!address.IsLocal()) {
+    return Refuse(address,
+                  options.insecure_loopback
+                      ? "without TLS only loopback addresses are allowed; "
+                        "give tls certificate, key and client_ca"
+                      : "TCP needs mutual TLS; give tls certificate, key and "
+                        "client_ca, or use a unix socket");
+  }
+  if (!options.insecure_loopback) {
+    return Refuse(address,
+                  "TCP needs mutual TLS; give tls certificate, key and "
+                  "client_ca, or --insecure-loopback to let every user of "
+                  "this host in");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Unusable(const ListenAddress& address, absl::string_view why) {
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, "LISTEN_FAILED",
+      absl::StrCat("cannot listen on ", address.ToString(), ": ", why));
+}
+
+absl::string_view WhatToDo(int error) {
+  switch (error) {
+    case EADDRINUSE:
+      return "the port is in use; stop what uses it or choose another";
+    case EACCES:
+      return "ports below 1024 need CAP_NET_BIND_SERVICE; choose another";
+    case EADDRNOTAVAIL:
+      return "this host has no such address";
+    default:
+      return strerror(error);
+  }
+}
+
+// gRPC does not tell why it can't bind, so we try first.
+absl::Status TryToBind(const ListenAddress& address) {
+  addrinfo hints{};
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (const int error =
+          getaddrinfo(address.host.c_str(), absl::StrCat(address.port).c_str(),
+                      &hints, &found);
+      error != 0) {
+    return Unusable(address, gai_strerror(error));
+  }
+  int failure = 0;
+  for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
+    const int fd = socket(each->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) continue;
+    const int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (bind(fd, each->ai_addr, each->ai_addrlen) != 0) failure = errno;
+    close(fd);
+  }
+  freeaddrinfo(found);
+  if (failure != 0) return Unusable(address, WhatToDo(failure));
+  return absl::OkStatus();
+}
+
+std::shared_ptr<grpc::ServerCredentials> CredentialsFor(
+    const ListenOptions& options, const ListenAddress& address,
+    std::shared_ptr<grpc::ServerCredentials>& tls) {
+  if (address.kind == Kind::kUnix) {
+    return grpc::experimental::LocalServerCredentials(UDS);
+  }
+  if (!options.tls.has_value()) return grpc::InsecureServerCredentials();
+  if (tls == nullptr) tls = MutualTlsCredentials(*options.tls);
+  return tls;
+}
+
+}  // namespace
+
+bool ListenOptions::AllLocal() const {
+  return std::all_of(
+      listeners.begin(), listeners.end(),
+      [](const auto& listener) { return listener.address.IsLocal(); });
+}
+
+absl::StatusOr<std::vector<std::string>> CheckListeners(
+    const ListenOptions& options) {
+  std::vector<std::string> oddities;
+  if (options.tls.has_value()) {
+    NFM_ASSIGN_OR_RETURN(oddities, CheckTls(*options.tls));
+  }
+  std::vector<std::string> seen;
+  for (const ListenerOptions& listener : options.listeners) {
+    const ListenAddress& address = listener.address;
+    if (address.kind == Kind::kTcp) {
+      NFM_RETURN_IF_ERROR(CheckTcp(options, address));
+    } else if (!listener.group.empty()) {
+      NFM_RETURN_IF_ERROR(FindGroup(listener.group).status());
+    }
+    const std::string text = address.ToString();
+    const bool chosen_by_kernel =
+        address.kind == Kind::kTcp && address.port == 0;
+    if (!chosen_by_kernel &&
+        std::find(seen.begin(), seen.end(), text) != seen.end()) {
+      return Refuse(address, "it is listed twice");
+    }
+    seen.push_back(text);
+  }
+  return oddities;
+}
+
+absl::StatusOr<StartedServer> StartServer(const ListenOptions& options,
+                                          grpc::ServerBuilder& builder) {
+  StartedServer started;
+  std::vector<int> ports(options.listeners.size(), 0);
+  std::shared_ptr<grpc::ServerCredentials> tls;
+  // Two servers on one port would share its connections.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  for (size_t i = 0; i < options.listeners.size(); ++i) {
+    const ListenAddress& address = options.listeners[i].address;
+    NFM_RETURN_IF_ERROR(address.kind == Kind::kUnix
+                            ? MakeRoomForSocket(address.path)
+                            : TryToBind(address));
+    builder.AddListeningPort(address.ToString(),
+                             CredentialsFor(options, address, tls), &ports[i]);
+    started.addresses.push_back(address);
+  }
+  {
+    const PrivateUmask closed_to_others;
+    started.server = builder.BuildAndStart();
+  }
+  for (size_t i = 0; i < options.listeners.size(); ++i) {
+    ListenAddress& address = started.addresses[i];
+    if (started.server == nullptr || ports[i] == 0) {
+      if (started.server == nullptr && ports[i] != 0) continue;
+      return Unusable(address, "gRPC could not bind it");
+    }
+    if (address.kind == Kind::kTcp) {
+      address.port = static_cast<uint16_t>(ports[i]);
+    } else {
+      NFM_RETURN_IF_ERROR(SetSocketAccess(
+          address.path, options.listeners[i].mode, options.listeners[i].group));
+    }
+  }
+  if (started.server == nullptr) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "LISTEN_FAILED",
+                     "gRPC could not start the server");
+  }
+  return started;
+}
+
+}  // namespace nfmeter::security

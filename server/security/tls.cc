@@ -1,0 +1,130 @@
+#include "security/tls.h"
+
+#include <errno.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_certificate_verifier.h>
+#include <grpcpp/security/tls_credentials_options.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <string.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::security {
+namespace {
+
+struct OpenSslDeleter {
+  void operator()(BIO* bio) const { BIO_free(bio); }
+  void operator()(X509* certificate) const { X509_free(certificate); }
+  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+};
+template <typename T>
+using Owned = std::unique_ptr<T, OpenSslDeleter>;
+
+absl::Status Wrong(absl::string_view what, absl::string_view file,
+                   absl::string_view why) {
+  return MakeError(absl::StatusCode::kInvalidArgument, "TLS_FILE",
+                   absl::StrCat(what, " ", file, ": ", why));
+}
+
+absl::StatusOr<std::string> ReadPem(absl::string_view what,
+                                    const std::string& file) {
+  std::ifstream in(file);
+  if (!in) return Wrong(what, file, strerror(errno));
+  std::ostringstream content;
+  content << in.rdbuf();
+  if (in.bad() || content.str().empty()) {
+    return Wrong(what, file, "is empty or not a file");
+  }
+  return content.str();
+}
+
+Owned<BIO> Memory(const std::string& pem) {
+  return Owned<BIO>(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+}
+
+absl::StatusOr<Owned<X509>> ReadCertificate(absl::string_view what,
+                                            const std::string& file) {
+  NFM_ASSIGN_OR_RETURN(const std::string pem, ReadPem(what, file));
+  const Owned<BIO> bio = Memory(pem);
+  Owned<X509> certificate(
+      PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+  ERR_clear_error();
+  if (certificate == nullptr) {
+    return Wrong(what, file,
+                 "holds no PEM certificate (-----BEGIN CERTIFICATE-----)");
+  }
+  return certificate;
+}
+
+// Answers "no passphrase" instead of asking the terminal for one.
+int NoPassphrase(char*, int, int, void*) { return 0; }
+
+absl::StatusOr<Owned<EVP_PKEY>> ReadKey(const std::string& file) {
+  NFM_ASSIGN_OR_RETURN(const std::string pem, ReadPem("tls.key", file));
+  const Owned<BIO> bio = Memory(pem);
+  Owned<EVP_PKEY> key(
+      PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassphrase, nullptr));
+  ERR_clear_error();
+  if (key == nullptr) {
+    return Wrong("tls.key", file,
+                 "holds no PEM private key, or one with a passphrase; remove "
+                 "it with: openssl pkey");
+  }
+  return key;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> CheckTls(const TlsOptions& options) {
+  NFM_ASSIGN_OR_RETURN(const Owned<X509> certificate,
+                       ReadCertificate("tls.certificate", options.certificate));
+  NFM_ASSIGN_OR_RETURN(const Owned<EVP_PKEY> key, ReadKey(options.key));
+  NFM_ASSIGN_OR_RETURN(const Owned<X509> ca,
+                       ReadCertificate("tls.client_ca", options.client_ca));
+  if (X509_check_private_key(certificate.get(), key.get()) != 1) {
+    ERR_clear_error();
+    return Wrong("tls.key", options.key,
+                 absl::StrCat("is not the key of ", options.certificate));
+  }
+  std::vector<std::string> oddities;
+  const auto check_time = [&](const X509* checked, const std::string& file) {
+    if (X509_cmp_current_time(X509_get0_notAfter(checked)) < 0) {
+      oddities.push_back(absl::StrCat(file, " has expired"));
+    } else if (X509_cmp_current_time(X509_get0_notBefore(checked)) > 0) {
+      oddities.push_back(absl::StrCat(file, " is not valid yet"));
+    }
+  };
+  check_time(certificate.get(), options.certificate);
+  check_time(ca.get(), options.client_ca);
+  return oddities;
+}
+
+std::shared_ptr<grpc::ServerCredentials> MutualTlsCredentials(
+    const TlsOptions& options) {
+  namespace tls = grpc::experimental;
+  tls::TlsServerCredentialsOptions credentials(
+      std::make_shared<tls::FileWatcherCertificateProvider>(
+          options.key, options.certificate, options.client_ca,
+          static_cast<unsigned>(
+              absl::ToInt64Seconds(options.reload_interval))));
+  credentials.watch_root_certs();
+  credentials.watch_identity_key_cert_pairs();
+  credentials.set_cert_request_type(
+      GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  // The chain is verified in the handshake; clients have no host name to check.
+  credentials.set_certificate_verifier(
+      std::make_shared<tls::NoOpCertificateVerifier>());
+  credentials.set_check_call_host(false);
+  return tls::TlsServerCredentials(credentials);
+}
+
+}  // namespace nfmeter::security

@@ -1,0 +1,38 @@
+// Mutual TLS from files.
+#ifndef NFMETER_SECURITY_TLS_H_
+#define NFMETER_SECURITY_TLS_H_
+
+#include <grpcpp/security/server_credentials.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace nfmeter::security {
+
+// PEM files.
+struct TlsOptions {
+  std::string certificate;  // the server's, followed by intermediate ones
+  std::string key;          // of the first certificate
+  std::string client_ca;    // whose clients are let in
+  // How often the files are looked at again; whole seconds.
+  absl::Duration reload_interval = absl::Seconds(30);
+};
+
+// Reads the files. INVALID_ARGUMENT, naming the file and the reason: it can't
+// be read, is not what it should be, or the key is another certificate's.
+// What is usable but odd comes back as sentences: a certificate that has
+// expired or is not valid yet.
+absl::StatusOr<std::vector<std::string>> CheckTls(const TlsOptions& options);
+
+// Credentials that ask every client for a certificate of `client_ca`, and read
+// the files again when they change. TLS 1.2 and 1.3. Call CheckTls() before.
+std::shared_ptr<grpc::ServerCredentials> MutualTlsCredentials(
+    const TlsOptions& options);
+
+}  // namespace nfmeter::security
+
+#endif  // NFMETER_SECURITY_TLS_H_
