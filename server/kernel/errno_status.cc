@@ -3,16 +3,250 @@
 #include <errno.h>
 #include <string.h>
 
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "base/error.h"
 
 namespace nfmeter::kernel {
+namespace {
+
+using Code = absl::StatusCode;
+using Op = Operation;
+
+struct Row {
+  std::optional<Operation> operation;  // nullopt: any
+  int err;
+  Code code;
+  const char* reason;
+  const char* sentence;  // $0 is the subject
+};
+
+constexpr char kNoNfacct[] =
+    "this kernel has no accounting objects: load them with 'modprobe "
+    "nfnetlink_acct', or use a kernel built with CONFIG_NETFILTER_NETLINK_ACCT "
+    "(in a container the host loads the module)";
+constexpr char kNoNetAdmin[] =
+    "not permitted ($0): accounting objects need CAP_NET_ADMIN in the network "
+    "namespace's user namespace, even to read; run nfmeterd as root or with "
+    "AmbientCapabilities=CAP_NET_ADMIN";
+constexpr char kNoNetRaw[] =
+    "not permitted ($0): iptables rules need CAP_NET_ADMIN and CAP_NET_RAW; "
+    "run "
+    "nfmeterd as root or with AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW";
+constexpr char kNotThere[] =
+    "counter '$0' does not exist; ListCounters shows those that do";
+constexpr char kBadName[] =
+    "'$0' can't be a counter's name: it has 1 to 31 bytes, none of them NUL";
+
+// Searched from the top: a row for one operation stands before one for any.
+constexpr Row kRows[] = {
+    // Sockets.
+    {Op::kSocket, EPROTONOSUPPORT, Code::kUnimplemented, "NETLINK_UNAVAILABLE",
+     "this kernel has no netfilter netlink socket ($0): load it with 'modprobe "
+     "nfnetlink', or use a kernel built with CONFIG_NETFILTER_NETLINK"},
+    {Op::kSocket, EAFNOSUPPORT, Code::kUnimplemented, "NETLINK_UNAVAILABLE",
+     "this process may not use netlink ($0): allow AF_NETLINK in the unit's "
+     "RestrictAddressFamilies= or in the container's seccomp profile"},
+    {Op::kSocket, ENOENT, Code::kUnimplemented, "NETLINK_UNAVAILABLE",
+     "this kernel has no such netlink multicast group ($0): load it with "
+     "'modprobe nfnetlink_acct'"},
+
+    // Accounting objects.
+    {Op::kAcctCreate, EEXIST, Code::kAlreadyExists, "COUNTER_EXISTS",
+     "counter '$0' exists already; take another name, or delete it first"},
+    {Op::kAcctCreate, EBUSY, Code::kAlreadyExists, "COUNTER_EXISTS",
+     "counter '$0' exists already; take another name, or delete it first"},
+    {Op::kAcctCreate, ENAMETOOLONG, Code::kInvalidArgument,
+     "INVALID_COUNTER_NAME", kBadName},
+    {Op::kAcctCreate, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
+     kNoNfacct},
+    {Op::kAcctGet, ENOENT, Code::kNotFound, "COUNTER_NOT_FOUND", kNotThere},
+    {Op::kAcctGet, ENAMETOOLONG, Code::kInvalidArgument, "INVALID_COUNTER_NAME",
+     kBadName},
+    {Op::kAcctGet, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
+     kNoNfacct},
+    {Op::kAcctReset, ENOENT, Code::kNotFound, "COUNTER_NOT_FOUND", kNotThere},
+    {Op::kAcctReset, ENAMETOOLONG, Code::kInvalidArgument,
+     "INVALID_COUNTER_NAME", kBadName},
+    {Op::kAcctReset, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
+     kNoNfacct},
+    {Op::kAcctReset, ENOBUFS, Code::kDataLoss, "RESET_ANSWER_LOST",
+     "counter '$0' may have been zeroed, but the kernel could not deliver its "
+     "values (no memory for the answer); read it before resetting it again"},
+    {Op::kAcctDelete, ENOENT, Code::kNotFound, "COUNTER_NOT_FOUND", kNotThere},
+    {Op::kAcctDelete, EBUSY, Code::kFailedPrecondition, "COUNTER_IN_USE",
+     "counter '$0' is held by rules; delete those first (ListRules with this "
+     "counter shows them)"},
+    {Op::kAcctDelete, ENAMETOOLONG, Code::kInvalidArgument,
+     "INVALID_COUNTER_NAME", kBadName},
+    {Op::kAcctDelete, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
+     kNoNfacct},
+    {Op::kAcctDump, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
+     kNoNfacct},
+    {Op::kAcctDump, ENOBUFS, Code::kUnavailable, "DUMP_INTERRUPTED",
+     "the kernel dropped a part of the dump of $0; try again"},
+    {Op::kQuotaEvents, ENOENT, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
+     kNoNfacct},
+    {Op::kQuotaEvents, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
+     kNoNfacct},
+    {Op::kQuotaEvents, ENOBUFS, Code::kDataLoss, "QUOTA_EVENTS_LOST",
+     "the kernel dropped quota events because they came too fast; list the "
+     "counters whose quota is exceeded to catch up"},
+
+    // The xtables lock.
+    {Op::kXtablesLock, EAGAIN, Code::kUnavailable, "XTABLES_LOCK_HELD",
+     "another program held the xtables lock ($0) until the deadline; try "
+     "again, or find it with 'fuser -v $0'"},
+    {Op::kXtablesLock, ETIMEDOUT, Code::kUnavailable, "XTABLES_LOCK_HELD",
+     "another program held the xtables lock ($0) until the deadline; try "
+     "again, or find it with 'fuser -v $0'"},
+    {Op::kXtablesLock, EINTR, Code::kUnavailable, "XTABLES_LOCK_HELD",
+     "waiting for the xtables lock ($0) was interrupted; try again"},
+    {Op::kXtablesLock, EACCES, Code::kPermissionDenied, "XTABLES_LOCK_DENIED",
+     "no access to the xtables lock $0, without which rules are not changed: "
+     "let nfmeterd's user open it (it is root's, mode 0600), or point "
+     "XTABLES_LOCKFILE at the file that all iptables users here share"},
+    {Op::kXtablesLock, EPERM, Code::kPermissionDenied, "XTABLES_LOCK_DENIED",
+     "no access to the xtables lock $0, without which rules are not changed: "
+     "let nfmeterd's user open it (it is root's, mode 0600), or point "
+     "XTABLES_LOCKFILE at the file that all iptables users here share"},
+    {Op::kXtablesLock, ENOENT, Code::kFailedPrecondition,
+     "XTABLES_LOCK_UNAVAILABLE",
+     "the folder of the xtables lock $0 does not exist; make it, or set "
+     "XTABLES_LOCKFILE"},
+    {Op::kXtablesLock, EROFS, Code::kFailedPrecondition,
+     "XTABLES_LOCK_UNAVAILABLE",
+     "the xtables lock $0 lies on a read-only file system; mount the host's "
+     "lock file there, or set XTABLES_LOCKFILE"},
+    {Op::kXtablesLock, EISDIR, Code::kFailedPrecondition,
+     "XTABLES_LOCK_UNAVAILABLE",
+     "the xtables lock $0 is a folder (a container's mount of a file that did "
+     "not exist, often); remove it, or set XTABLES_LOCKFILE"},
+    {Op::kXtablesLock, ELOOP, Code::kFailedPrecondition,
+     "XTABLES_LOCK_UNAVAILABLE",
+     "the xtables lock $0 is a symbolic link, which is not followed; remove "
+     "it, or set XTABLES_LOCKFILE"},
+
+    // Rules.
+    {Op::kRuleRead, ENOENT, Code::kUnimplemented, "TABLE_UNAVAILABLE",
+     "this kernel has no table $0: load it ('modprobe iptable_filter', "
+     "'ip6table_mangle' and so on), or use a kernel built with legacy xtables"},
+    {Op::kRuleRead, ENOPROTOOPT, Code::kUnimplemented, "TABLE_UNAVAILABLE",
+     "this kernel has no legacy iptables ($0): load 'ip_tables' and "
+     "'ip6_tables', or use a kernel built with legacy xtables"},
+    {Op::kRuleRead, EPROTONOSUPPORT, Code::kUnimplemented, "TABLE_UNAVAILABLE",
+     "this kernel has no raw sockets of that family ($0), through which rules "
+     "are read"},
+    {Op::kRuleRead, EAFNOSUPPORT, Code::kUnimplemented, "TABLE_UNAVAILABLE",
+     "this kernel or this process's sandbox has no sockets of that family "
+     "($0), through which rules are read"},
+    {Op::kRuleRead, EINVAL, Code::kUnimplemented, "TABLE_UNAVAILABLE",
+     "the kernel's table $0 does not have the form that this program knows"},
+    {Op::kRuleRead, EAGAIN, Code::kUnavailable, "TABLE_CHANGED",
+     "table $0 changed while it was being read; try again"},
+    {Op::kRuleRead, EPERM, Code::kPermissionDenied, "PERMISSION_DENIED",
+     kNoNetRaw},
+    {Op::kRuleRead, EACCES, Code::kPermissionDenied, "PERMISSION_DENIED",
+     kNoNetRaw},
+    {Op::kRuleCommit, EAGAIN, Code::kUnavailable, "TABLE_CHANGED",
+     "another program kept changing table $0 without the xtables lock, so "
+     "nothing was changed; try again"},
+    {Op::kRuleCommit, EINVAL, Code::kInvalidArgument, "RULE_REFUSED",
+     "the kernel refused the rules for $0: a match or verdict can't be used in "
+     "that chain or table (an outgoing interface in INPUT, for instance); "
+     "'dmesg' may say which. Nothing was changed"},
+    {Op::kRuleCommit, ENOENT, Code::kNotFound, "RULE_OBJECT_NOT_FOUND",
+     "the rules for $0 name a counter, a set or a match that this kernel does "
+     "not have; nothing was changed"},
+    {Op::kRuleCommit, ELOOP, Code::kInvalidArgument, "RULE_LOOP",
+     "the rules for $0 would make a chain reach itself; nothing was changed"},
+    {Op::kRuleCommit, E2BIG, Code::kResourceExhausted, "TABLE_TOO_LARGE",
+     "table $0 would become larger than the kernel takes; nothing was changed"},
+    {Op::kRuleCommit, ENOPROTOOPT, Code::kUnimplemented, "TABLE_UNAVAILABLE",
+     "this kernel has no table or match that the rules for $0 need; nothing "
+     "was changed"},
+    {Op::kRuleCommit, EOPNOTSUPP, Code::kUnimplemented, "MATCH_UNAVAILABLE",
+     "this kernel lacks a match that the rules for $0 need; nothing was "
+     "changed"},
+    {Op::kRuleCommit, EPERM, Code::kPermissionDenied, "PERMISSION_DENIED",
+     kNoNetRaw},
+    {Op::kRuleCommit, EACCES, Code::kPermissionDenied, "PERMISSION_DENIED",
+     kNoNetRaw},
+    {Op::kIpSetLookup, ENOENT, Code::kNotFound, "IPSET_NOT_FOUND",
+     "set '$0' does not exist; 'ipset list -n' shows those that do"},
+    {Op::kIpSetLookup, ENOPROTOOPT, Code::kUnimplemented, "IPSET_UNAVAILABLE",
+     "this kernel has no sets (looking for '$0'): load them with 'modprobe "
+     "ip_set xt_set'"},
+    {Op::kIpSetLookup, EPROTO, Code::kUnimplemented, "IPSET_UNAVAILABLE",
+     "the kernel's set protocol (looking for '$0') is not one that this "
+     "program knows"},
+    {Op::kIpSetLookup, EPERM, Code::kPermissionDenied, "PERMISSION_DENIED",
+     kNoNetRaw},
+
+    // Whatever was attempted.
+    {std::nullopt, EPERM, Code::kPermissionDenied, "PERMISSION_DENIED",
+     kNoNetAdmin},
+    {std::nullopt, EACCES, Code::kPermissionDenied, "PERMISSION_DENIED",
+     kNoNetAdmin},
+    {std::nullopt, EOPNOTSUPP, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
+     kNoNfacct},
+    {std::nullopt, ENOMEM, Code::kResourceExhausted, "KERNEL_OUT_OF_MEMORY",
+     "the kernel has no memory for $0; free some, or raise the memory limit of "
+     "the unit or container"},
+    {std::nullopt, ENOBUFS, Code::kUnavailable, "KERNEL_OUT_OF_BUFFERS",
+     "the kernel could not deliver its answer about $0; try again"},
+    {std::nullopt, EMFILE, Code::kResourceExhausted, "TOO_MANY_OPEN_FILES",
+     "this process has too many open files ($0); raise LimitNOFILE="},
+    {std::nullopt, ENFILE, Code::kResourceExhausted, "TOO_MANY_OPEN_FILES",
+     "this host has too many open files ($0); raise fs.file-max"},
+    {std::nullopt, EBUSY, Code::kUnavailable, "KERNEL_BUSY",
+     "the kernel is busy with $0; try again"},
+    {std::nullopt, EAGAIN, Code::kUnavailable, "KERNEL_BUSY",
+     "the kernel is busy with $0; try again"},
+    {std::nullopt, EINTR, Code::kUnavailable, "INTERRUPTED",
+     "interrupted by a signal ($0); try again"},
+};
+
+const Row* FindRow(Operation operation, int err) {
+  for (const Row& row : kRows) {
+    if (row.err == err && row.operation.value_or(operation) == operation) {
+      return &row;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
 
 absl::Status ErrnoStatus(Operation operation, int err,
                          absl::string_view subject) {
-  (void)operation;
-  return MakeError(absl::StatusCode::kInternal, "KERNEL_ERROR",
-                   absl::StrCat(subject, ": ", strerrordesc_np(err)));
+  // Names from the kernel and from requests are bytes; an overlong one would
+  // only be cut by gRPC's limit on metadata.
+  constexpr size_t kLongest = 256;
+  std::string shown = absl::CHexEscape(subject.substr(0, kLongest));
+  if (subject.size() > kLongest) absl::StrAppend(&shown, "...");
+  const char* symbol = strerrorname_np(err);
+  const std::string name = symbol != nullptr ? symbol : absl::StrCat(err);
+  ErrorDetails details = {.metadata = {{"subject", shown}, {"errno", name}}};
+  const Row* row = FindRow(operation, err);
+  if (row == nullptr) {
+    details.reason = "KERNEL_ERROR";
+    const char* text = strerrordesc_np(err);
+    return MakeError(
+        Code::kInternal,
+        absl::StrCat("the kernel refused '", shown, "': ",
+                     text != nullptr ? text : "unknown error", " (", name, ")"),
+        std::move(details));
+  }
+  details.reason = row->reason;
+  return MakeError(row->code,
+                   absl::StrReplaceAll(row->sentence, {{"$0", shown}}),
+                   std::move(details));
 }
 
 }  // namespace nfmeter::kernel

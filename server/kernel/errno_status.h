@@ -24,7 +24,9 @@ enum class Operation {
   kIpSetLookup,
 };
 
-// `err` is an errno value, positive. `subject` is what it was attempted on, as
+// `err` is an errno value, positive; for a name that the kernel must not be
+// given (see IsAcctName) ENAMETOOLONG, and for an xtables lock that was not to
+// be had in time EAGAIN. `subject` is what it was attempted on, as
 // people would write it: a counter name, "filter (IPv4)". It goes into the
 // sentence (escaped) and into the metadata as "subject"; the errno's symbolic
 // name goes in as "errno". An errno without a row becomes INTERNAL with reason
