@@ -44,7 +44,7 @@ class NameTable {
   // The kernel's bytes / as the API shows it. `id` was given out before.
   virtual const std::string& KernelName(uint32_t id) const = 0;
   virtual const std::string& Shown(uint32_t id) const = 0;
-  // The id that the name (the kernel's bytes) has now, if it was ever seen.
+  // The id that the name (the kernel's bytes) has, if it was ever seen.
   virtual std::optional<uint32_t> Find(absl::string_view name) const = 0;
 };
 
@@ -64,9 +64,18 @@ class Snapshot {
   virtual const NameTable& names() const = 0;
   virtual const std::vector<std::shared_ptr<const SnapshotChunk>>& chunks()
       const = 0;
-  // Ids that had gone by this snapshot, with the sequence that first lacked
-  // them, for those after `sequence`.
+
+  // Ids of counters that are not there any more, and were in the snapshot of
+  // `sequence` or in one after it. Known to be gone, not just not read.
   virtual std::vector<uint32_t> RemovedSince(uint64_t sequence) const = 0;
+
+  // Ids of rows that were not in all of the snapshots from `sequence` up to
+  // this one: whoever knows that one's counters knows all but these.
+  virtual std::vector<uint32_t> AddedSince(uint64_t sequence) const = 0;
+
+  // Sequence of the last snapshot not after `sequence` that had added rows:
+  // AddedSince() of both is the same.
+  virtual uint64_t LastAddition(uint64_t sequence) const = 0;
 
   // The object of that name (the kernel's bytes).
   virtual std::optional<kernel::AcctObject> Find(

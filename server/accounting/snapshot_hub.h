@@ -2,11 +2,15 @@
 #ifndef NFMETER_ACCOUNTING_SNAPSHOT_HUB_H_
 #define NFMETER_ACCOUNTING_SNAPSHOT_HUB_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "accounting/lane.h"
 #include "accounting/snapshot.h"
 #include "base/clock.h"
@@ -47,7 +51,12 @@ class SnapshotHub {
  public:
   struct Options {
     absl::Duration min_interval = absl::Milliseconds(100);
+    // More in the kernel: readings fail with RESOURCE_EXHAUSTED.
     size_t max_counters = 1'000'000;
+    // Names that may have been seen in one epoch, or four times as many as
+    // there are counters if that is more. Beyond it a new epoch begins, so
+    // that names that come and go do not fill the memory.
+    size_t max_names = 100'000;
   };
 
   static std::unique_ptr<SnapshotHub> Create(kernel::AcctTable& table,
@@ -57,10 +66,13 @@ class SnapshotHub {
 
   // A snapshot not older than `max_staleness`; at 0 one whose reading began
   // after this call. Waits for it.
+  // RESOURCE_EXHAUSTED: more than max_counters, or the lane is full; else the
+  // statuses of kernel::AcctTable. An incomplete snapshot is no error.
   virtual absl::StatusOr<std::shared_ptr<const Snapshot>> Take(
       absl::Duration max_staleness) = 0;
 
-  // The same, followed while it happens; returns at once.
+  // The same, followed while it happens; returns at once. Where no reading is
+  // needed, or none can be queued, `reader` is called on this thread.
   virtual void Read(absl::Duration max_staleness,
                     std::shared_ptr<SnapshotReader> reader) = 0;
 
@@ -74,6 +86,10 @@ class SnapshotHub {
   virtual std::unique_ptr<Subscription> Subscribe(
       absl::Duration interval,
       std::shared_ptr<SnapshotSubscriber> subscriber) = 0;
+
+  // We have deleted these (the kernel's bytes): their absence needs no second
+  // look. Call it on the counter lane, in the job that deleted them.
+  virtual void NoteDeleted(absl::Span<const std::string> names) = 0;
 
   // The newest snapshot, or null before the first.
   virtual std::shared_ptr<const Snapshot> Latest() const = 0;

@@ -1,11 +1,60 @@
 #include "base/clock.h"
 
+#include <poll.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
 
 #include "absl/time/clock.h"
 
 namespace nfmeter {
 namespace {
+
+// A timer of the kernel, because absl::Mutex and condition variables wait by
+// clocks that jump or stop in suspend.
+class TimerAlarm final : public Alarm {
+ public:
+  TimerAlarm() : fd_(timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC)) {
+    if (fd_ < 0) {
+      perror("nfmeter: timerfd_create");
+      abort();
+    }
+  }
+  ~TimerAlarm() override { close(fd_); }
+
+  void WaitUntil(absl::Duration boottime) override {
+    // Armed before the flag is looked at: a Ring() in between either is seen
+    // here or arms the timer after us.
+    Arm(boottime);
+    if (rung_.exchange(false)) return;
+    pollfd timer{.fd = fd_, .events = POLLIN};
+    poll(&timer, 1, -1);
+    rung_.store(false);
+  }
+
+  void Ring() override {
+    rung_.store(true);
+    Arm(absl::ZeroDuration());
+  }
+
+ private:
+  void Arm(absl::Duration boottime) {
+    itimerspec at{};
+    // All zero would disarm it, which is what an infinite wait wants.
+    if (boottime != absl::InfiniteDuration()) {
+      at.it_value = absl::ToTimespec(boottime);
+      if (boottime <= absl::ZeroDuration()) at.it_value = {0, 1};
+    }
+    timerfd_settime(fd_, TFD_TIMER_ABSTIME, &at, nullptr);
+  }
+
+  const int fd_;
+  std::atomic<bool> rung_ = false;
+};
 
 class KernelClock final : public Clock {
  public:
@@ -15,6 +64,10 @@ class KernelClock final : public Clock {
     timespec now;
     clock_gettime(CLOCK_BOOTTIME, &now);
     return absl::DurationFromTimespec(now);
+  }
+
+  std::unique_ptr<Alarm> NewAlarm() override {
+    return std::make_unique<TimerAlarm>();
   }
 };
 

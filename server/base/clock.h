@@ -2,9 +2,24 @@
 #ifndef NFMETER_BASE_CLOCK_H_
 #define NFMETER_BASE_CLOCK_H_
 
+#include <memory>
+
 #include "absl/time/time.h"
 
 namespace nfmeter {
+
+// Wakes one thread at a time, or earlier when told to.
+class Alarm {
+ public:
+  virtual ~Alarm() = default;
+
+  // Waits until BootTime() is at least `boottime`, or Ring() was called since
+  // the last wait. May return early. One thread at a time.
+  virtual void WaitUntil(absl::Duration boottime) = 0;
+
+  // Ends the present wait, or else the next one. Thread-safe.
+  virtual void Ring() = 0;
+};
 
 // Thread-safe.
 class Clock {
@@ -16,6 +31,9 @@ class Clock {
 
   // CLOCK_BOOTTIME: time since boot, suspend included. Never goes back.
   virtual absl::Duration BootTime() const = 0;
+
+  // An alarm on BootTime(). The clock must outlive it.
+  virtual std::unique_ptr<Alarm> NewAlarm() = 0;
 };
 
 // The system's clocks. Never destroyed.
