@@ -1,0 +1,81 @@
+#include "tests/bench/daemon.h"
+
+#include <unistd.h>
+
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+
+namespace nfmeter::bench {
+namespace {
+
+constexpr int kStartSeconds = 10;
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
+    const std::vector<std::string>& more_flags) {
+  std::unique_ptr<Daemon> daemon(new Daemon);
+  const std::string log = daemon->directory_ / "log";
+  std::vector<std::string> argv = {
+      NFMETERD_PATH, "--listen", daemon->address(), "--state-dir",
+      daemon->directory_ / "state"};
+  argv.insert(argv.end(), more_flags.begin(), more_flags.end());
+  daemon->process_ = std::make_unique<testing::Background>(argv, log);
+  if (!daemon->Connect()->WaitForConnected(
+          std::chrono::system_clock::now() +
+          std::chrono::seconds(kStartSeconds))) {
+    return absl::UnavailableError(
+        absl::StrCat("nfmeterd does not serve; its log: ", ReadFile(log)));
+  }
+  return daemon;
+}
+
+std::shared_ptr<grpc::Channel> Daemon::Connect() const {
+  return ConnectTo(address());
+}
+
+std::shared_ptr<grpc::Channel> ConnectTo(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetMaxSendMessageSize(-1);
+  // Without this, channels to one address share a connection.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
+                                   arguments);
+}
+
+absl::Duration CpuTime(pid_t pid) {
+  // Fields 14 and 15 of proc(5); the name before them may hold spaces.
+  const std::string stat = ReadFile(absl::StrCat("/proc/", pid, "/stat"));
+  const std::vector<std::string> fields = absl::StrSplit(
+      stat.substr(stat.rfind(')') + 1), ' ', absl::SkipEmpty());
+  int64_t user = 0;
+  int64_t system = 0;
+  if (fields.size() < 13 || !absl::SimpleAtoi(fields[11], &user) ||
+      !absl::SimpleAtoi(fields[12], &system)) {
+    return absl::ZeroDuration();
+  }
+  return absl::Seconds(user + system) / sysconf(_SC_CLK_TCK);
+}
+
+size_t ResidentBytes(pid_t pid) {
+  std::istringstream statm(ReadFile(absl::StrCat("/proc/", pid, "/statm")));
+  size_t total = 0;
+  size_t resident = 0;
+  statm >> total >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+}  // namespace nfmeter::bench

@@ -1,0 +1,47 @@
+// nfmeterd as benchmarks run it: the real program, on a socket in a folder of
+// its own.
+#ifndef NFMETER_TESTS_BENCH_DAEMON_H_
+#define NFMETER_TESTS_BENCH_DAEMON_H_
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "grpcpp/channel.h"
+#include "tests/support/subprocess.h"
+
+namespace nfmeter::bench {
+
+class Daemon {
+ public:
+  // Starts it and waits until it serves.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(
+      const std::vector<std::string>& more_flags = {});
+
+  std::string address() const { return "unix:" + directory_ / "nfmeter.sock"; }
+  pid_t pid() const { return process_->pid(); }
+  // A connection of its own.
+  std::shared_ptr<grpc::Channel> Connect() const;
+
+ private:
+  Daemon() = default;
+
+  testing::TemporaryDirectory directory_;
+  std::unique_ptr<testing::Background> process_;
+};
+
+// A connection of its own to `address`, with no bound on messages.
+std::shared_ptr<grpc::Channel> ConnectTo(const std::string& address);
+
+// User and system time that a process has used.
+absl::Duration CpuTime(pid_t pid);
+// Its resident memory in bytes.
+size_t ResidentBytes(pid_t pid);
+
+}  // namespace nfmeter::bench
+
+#endif  // NFMETER_TESTS_BENCH_DAEMON_H_
