@@ -14,7 +14,7 @@ set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
 
 # One setting for libraries and programs, so that they can share the
 # precompiled header.
-add_compile_options(-fPIC)
+add_compile_options(-fPIC -pthread)
 
 find_program(NFMETER_CCACHE ccache)
 if(NFMETER_CCACHE)
