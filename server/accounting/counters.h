@@ -3,6 +3,8 @@
 #define NFMETER_ACCOUNTING_COUNTERS_H_
 
 #include <cstddef>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,11 @@
 #include "kernel/acct_table.h"
 
 namespace nfmeter::accounting {
+
+// From this many names on one dump is cheaper than reading each, which walks
+// the kernel's list (KERNEL.md: break-even at 12 to 86 for 1,000 to 50,000
+// objects).
+inline constexpr size_t kDumpFromNames = 32;
 
 // An accounting object with what the server knows of it beside the kernel.
 struct Counter {
@@ -117,25 +124,34 @@ class Counters {
   absl::StatusOr<CounterBatch> Delete(absl::Span<const CounterTarget> targets,
                                       const CounterDeletion& deletion);
 
-  // The labels of a counter; empty when it has none.
-  Labels LabelsOf(absl::string_view name) const { return labels_.Get(name); }
-
  private:
-  // Values as the kernel has them now; nullopt for names that don't exist.
-  using Found = std::vector<std::optional<kernel::AcctObject>>;
+  // In the order of the names; nullopt for those that don't exist.
+  using Found = std::vector<std::optional<Counter>>;
   absl::StatusOr<Found> Find(absl::Span<const std::string> names,
                              absl::Duration max_staleness);
-  absl::StatusOr<Found> FindOneByOne(absl::Span<const std::string> names);
+  absl::StatusOr<std::optional<Counter>> FindNow(absl::string_view name);
+  absl::StatusOr<Found> FindInSnapshot(absl::Span<const std::string> names,
+                                       absl::Duration max_staleness);
+  absl::StatusOr<std::shared_ptr<const Snapshot>> CompleteSnapshot(
+      absl::Duration max_staleness);
+  // All exist and have the etags asked for.
   absl::StatusOr<std::vector<Counter>> Check(
       absl::Span<const CounterTarget> targets);
-  absl::Status CheckUnused(absl::Span<const std::string> names);
-  absl::Status ReleaseFromRules(absl::Span<const Counter> counters,
-                                const CounterDeletion& deletion);
+  absl::Status CheckNew(absl::Span<const Counter> counters);
+
   absl::Status CreateObjects(absl::Span<const Counter> counters);
   absl::Status StoreLabels(absl::Span<const Counter> counters);
+  // Deletes what a failed batch had made; `why` with what can't be undone.
   absl::Status Undo(absl::Span<const std::string> names, absl::Status why);
+
+  // Sees to it that no rule holds the counters.
+  absl::Status Release(absl::Span<const Counter> counters,
+                       const CounterDeletion& deletion);
+  // On the counter lane.
   std::vector<absl::StatusOr<kernel::AcctObject>> ReadAndDelete(
       absl::Span<const std::string> names);
+  void ForgetLabels(absl::Span<const Counter> counters);
+
   Counter Described(kernel::AcctObject object, absl::Time read_time) const;
 
   kernel::AcctTable& table_;

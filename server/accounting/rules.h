@@ -2,7 +2,9 @@
 #ifndef NFMETER_ACCOUNTING_RULES_H_
 #define NFMETER_ACCOUNTING_RULES_H_
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -80,6 +82,9 @@ struct ChainSummary {
   size_t rule_count = 0;
 };
 
+// NOT_FOUND, RULE_NOT_FOUND.
+absl::Status RuleNotFound(absl::Span<const std::string> ids);
+
 // Creates, reads and deletes rules, whole batches at once over all tables.
 //
 // Thread-safe: the table is touched on the rule lane only. Tables that the
@@ -117,34 +122,43 @@ class Rules {
   absl::StatusOr<std::vector<kernel::Rule>> Holders(
       absl::Span<const std::string> counters);
 
+  // Commits after which the kernel refused to take the rules' own counters
+  // over, so that they restarted; see kernel::EditOutcome. For people: no
+  // account is concerned.
+  uint64_t rule_counter_losses() const { return rule_counter_losses_; }
+
  private:
-  // Rules of one table and family, with their places in the request.
+  // The changes of one table and family, with their places in the request.
   struct Group {
     kernel::TableEdit edit;
     std::vector<size_t> indexes;
   };
-  using Edited = std::vector<kernel::EditOutcome>;
 
   absl::Status CheckCounters(absl::Span<const NewRule> rules);
+  static std::vector<Group> GroupInsertions(std::vector<NewRule> rules,
+                                            const RuleChange& change);
+
   // On the rule lane:
+
+  // Hands out tables until `on_table` returns false. UNIMPLEMENTED: the kernel
+  // has none of them.
   absl::Status ReadTables(
       std::optional<kernel::Family> family, std::optional<kernel::Table> table,
-      absl::FunctionRef<void(kernel::TableContents)> on_table);
-  absl::Status CheckIdsAreNew(absl::Span<const NewRule> rules);
-  absl::StatusOr<std::vector<kernel::Rule>> CreateGroups(
-      const std::vector<Group>& groups, size_t size, absl::Time deadline);
+      absl::FunctionRef<bool(const kernel::TableContents&)> on_table);
+  absl::Status CheckIdsAreNew(absl::Span<const std::string> ids);
   absl::StatusOr<std::vector<Group>> GroupDeletions(
-      absl::Span<const std::string> ids);
-  absl::StatusOr<Edited> EditAll(const std::vector<Group>& groups,
-                                 absl::Time deadline);
+      absl::Span<const std::string> ids, const RuleChange& change);
+  absl::StatusOr<std::vector<kernel::Rule>> EditAll(
+      const std::vector<Group>& groups, absl::Time deadline);
   absl::Status UndoEdits(const std::vector<Group>& groups,
-                         const Edited& edited);
+                         const std::vector<kernel::EditOutcome>& outcomes);
 
   kernel::RuleTable& table_;
   Lane& lane_;
   kernel::AcctTable& counters_;
   SnapshotHub& hub_;
   const RuleCapabilities capabilities_;
+  std::atomic<uint64_t> rule_counter_losses_{0};
 };
 
 }  // namespace nfmeter::accounting

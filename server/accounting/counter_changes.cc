@@ -1,0 +1,297 @@
+// Creation, reset and deletion: see counters.h.
+#include <functional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "accounting/counter_errors.h"
+#include "accounting/counters.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+// Objects that one job of the lane changes, so that snapshots can go between:
+// some 10 ms at 10,000 objects.
+constexpr size_t kSlice = 256;
+
+std::vector<std::string> NamesOf(absl::Span<const Counter> counters) {
+  std::vector<std::string> names;
+  names.reserve(counters.size());
+  for (const Counter& counter : counters) names.push_back(counter.object.name);
+  return names;
+}
+
+std::vector<std::string> NamesOf(absl::Span<const CounterTarget> targets) {
+  std::vector<std::string> names;
+  names.reserve(targets.size());
+  for (const CounterTarget& target : targets) names.push_back(target.name);
+  return names;
+}
+
+// Carries out `change` on the lane, slice by slice, and hands out the results
+// in order; those of slices for which the lane has no room are its status.
+template <typename Result>
+void InSlices(
+    Lane& lane, absl::Span<const std::string> names,
+    const std::function<std::vector<Result>(absl::Span<const std::string>)>&
+        change,
+    const std::function<void(size_t index, Result result)>& on_result) {
+  for (size_t begin = 0; begin < names.size(); begin += kSlice) {
+    const auto slice = names.subspan(begin, kSlice);
+    std::vector<Result> results;
+    const absl::Status queued = lane.Run(Lane::Priority::kNormal, [&] {
+      results = change(slice);
+      return absl::OkStatus();
+    });
+    for (size_t i = 0; i < slice.size(); ++i) {
+      on_result(begin + i, queued.ok() ? std::move(results[i]) : queued);
+    }
+  }
+}
+
+}  // namespace
+
+// --- Creation ---------------------------------------------------------------
+
+absl::StatusOr<std::vector<Counter>> Counters::Create(
+    std::vector<Counter> counters, bool validate_only) {
+  NFM_RETURN_IF_ERROR(available_);
+  // The kernel itself tells whether a single one exists.
+  if (validate_only || counters.size() > 1) {
+    NFM_RETURN_IF_ERROR(CheckNew(counters));
+  }
+  if (!validate_only) {
+    NFM_RETURN_IF_ERROR(CreateObjects(counters));
+    if (absl::Status stored = StoreLabels(counters); !stored.ok()) {
+      return Undo(NamesOf(counters), std::move(stored));
+    }
+  }
+  const absl::Time now = clock_.WallTime();
+  for (Counter& counter : counters) {
+    counter.read_time = now;
+    counter.object.use_count = 0;
+    counter.object.quota_exceeded = false;
+  }
+  return counters;
+}
+
+absl::Status Counters::CheckNew(absl::Span<const Counter> counters) {
+  NFM_ASSIGN_OR_RETURN(const Found found,
+                       Find(NamesOf(counters), absl::ZeroDuration()));
+  std::vector<std::string> existing;
+  for (const std::optional<Counter>& counter : found) {
+    if (counter.has_value()) existing.push_back(counter->object.name);
+  }
+  return existing.empty() ? absl::OkStatus() : CountersExist(existing);
+}
+
+absl::Status Counters::CreateObjects(absl::Span<const Counter> counters) {
+  std::vector<std::string> created;
+  for (size_t begin = 0; begin < counters.size(); begin += kSlice) {
+    std::vector<kernel::AcctObject> slice;
+    for (const Counter& counter : counters.subspan(begin, kSlice)) {
+      slice.push_back(counter.object);
+    }
+    std::vector<absl::Status> results;
+    absl::Status failed = lane_.Run(Lane::Priority::kNormal, [&] {
+      results = table_.Create(slice);
+      return absl::OkStatus();
+    });
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (results[i].ok()) {
+        created.push_back(slice[i].name);
+      } else if (failed.ok()) {
+        failed = AboutCounter(results[i], slice[i].name);
+      }
+    }
+    if (!failed.ok()) return Undo(created, std::move(failed));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Counters::StoreLabels(absl::Span<const Counter> counters) {
+  std::vector<std::pair<std::string, Labels>> labels;
+  for (const Counter& counter : counters) {
+    // Empty ones too, where an object of that name had labels and was deleted
+    // by another program.
+    if (!counter.labels.empty() || !labels_.Get(counter.object.name).empty()) {
+      labels.emplace_back(counter.object.name, counter.labels);
+    }
+  }
+  return labels.empty() ? absl::OkStatus() : labels_.Set(labels);
+}
+
+absl::Status Counters::Undo(absl::Span<const std::string> names,
+                            absl::Status why) {
+  std::vector<std::string> left;
+  InSlices<absl::Status>(
+      lane_, names,
+      [&](absl::Span<const std::string> slice) { return table_.Delete(slice); },
+      [&](size_t index, absl::Status deleted) {
+        if (!deleted.ok() && !absl::IsNotFound(deleted)) {
+          left.push_back(names[index]);
+        }
+      });
+  if (left.empty()) return why;
+  ErrorDetails details = GetErrorDetails(why);
+  details.metadata["left"] = ShownNames(left);
+  return MakeError(
+      why.code(),
+      absl::StrCat(why.message(), "; created before that and not removable: ",
+                   ShownNames(left)),
+      std::move(details));
+}
+
+// --- Reset ------------------------------------------------------------------
+
+absl::StatusOr<CounterBatch> Counters::Reset(
+    absl::Span<const CounterTarget> targets, bool validate_only) {
+  NFM_RETURN_IF_ERROR(available_);
+  CounterBatch batch;
+  const bool single = targets.size() == 1 && targets[0].etag.empty();
+  if (validate_only || !single) {
+    NFM_ASSIGN_OR_RETURN(batch.counters, Check(targets));
+    if (validate_only) return batch;
+    batch.counters.clear();
+  }
+  const std::vector<std::string> names = NamesOf(targets);
+  InSlices<absl::StatusOr<kernel::AcctObject>>(
+      lane_, names,
+      [&](absl::Span<const std::string> slice) {
+        return table_.GetAndReset(slice);
+      },
+      [&](size_t index, absl::StatusOr<kernel::AcctObject> object) {
+        if (object.ok()) {
+          batch.counters.push_back(
+              Described(*std::move(object), clock_.WallTime()));
+        } else {
+          batch.failures.push_back(
+              {index, names[index],
+               AboutCounter(object.status(), names[index])});
+        }
+      });
+  return batch;
+}
+
+// --- Deletion ---------------------------------------------------------------
+
+absl::StatusOr<CounterBatch> Counters::Delete(
+    absl::Span<const CounterTarget> targets, const CounterDeletion& deletion) {
+  NFM_RETURN_IF_ERROR(available_);
+  CounterBatch batch;
+  NFM_ASSIGN_OR_RETURN(batch.counters, Check(targets));
+  NFM_RETURN_IF_ERROR(Release(batch.counters, deletion));
+  if (deletion.validate_only) return batch;
+  batch.counters.clear();
+  const std::vector<std::string> names = NamesOf(targets);
+  InSlices<absl::StatusOr<kernel::AcctObject>>(
+      lane_, names,
+      [&](absl::Span<const std::string> slice) { return ReadAndDelete(slice); },
+      [&](size_t index, absl::StatusOr<kernel::AcctObject> object) {
+        if (object.ok()) {
+          batch.counters.push_back(
+              Described(*std::move(object), clock_.WallTime()));
+        } else {
+          batch.failures.push_back(
+              {index, names[index],
+               AboutCounter(object.status(), names[index])});
+        }
+      });
+  ForgetLabels(batch.counters);
+  return batch;
+}
+
+absl::Status Counters::Release(absl::Span<const Counter> counters,
+                               const CounterDeletion& deletion) {
+  absl::flat_hash_map<std::string, uint32_t> unexplained;
+  std::vector<std::string> held;
+  for (const Counter& counter : counters) {
+    if (counter.object.use_count == 0) continue;
+    held.push_back(counter.object.name);
+    unexplained[counter.object.name] = counter.object.use_count;
+  }
+  if (held.empty()) return absl::OkStatus();
+  absl::StatusOr<std::vector<kernel::Rule>> holders = rules_.Holders(held);
+  if (!holders.ok()) {
+    return CountersInUse(
+        held, {},
+        absl::StrCat("the rules can't be read: ", holders.status().message()));
+  }
+  if (!deletion.delete_managed_rules) {
+    return CountersInUse(held, *holders,
+                         "delete the rules first, or set "
+                         "delete_managed_rules for those of nfmeter");
+  }
+  std::vector<std::string> ids;
+  std::vector<kernel::Rule> foreign;
+  for (kernel::Rule& rule : *holders) {
+    uint32_t& count = unexplained[rule.counter];
+    if (count > 0) --count;
+    if (rule.managed) {
+      ids.push_back(rule.id);
+    } else {
+      foreign.push_back(std::move(rule));
+    }
+  }
+  absl::erase_if(unexplained, [](const auto& use) { return use.second == 0; });
+  if (!foreign.empty() || !unexplained.empty()) {
+    return CountersInUse(held, foreign,
+                         "nfmeter deletes only rules of its own: whoever made "
+                         "this must delete it");
+  }
+  return rules_
+      .Delete(ids, {.validate_only = deletion.validate_only,
+                    .deadline = deletion.deadline})
+      .status();
+}
+
+std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndDelete(
+    absl::Span<const std::string> names) {
+  absl::flat_hash_map<std::string, kernel::AcctObject> last;
+  if (names.size() >= kDumpFromNames) {
+    for (const std::string& name : names) last[name];
+    // An error or an incomplete dump leaves names over for the loop below.
+    (void)table_.Dump(kernel::AcctDumpFilter::kAll, kernel::AcctDumpMode::kFast,
+                      [&](absl::Span<const kernel::AcctRecord> records) {
+                        for (const kernel::AcctRecord& record : records) {
+                          const auto found = last.find(record.name);
+                          if (found == last.end()) continue;
+                          found->second = {std::string(record.name),
+                                           record.packets,
+                                           record.bytes,
+                                           record.quota,
+                                           record.quota_exceeded,
+                                           record.use_count};
+                        }
+                      });
+  }
+  std::vector<absl::StatusOr<kernel::AcctObject>> results;
+  results.reserve(names.size());
+  for (const std::string& name : names) {
+    const auto found = last.find(name);
+    if (found != last.end() && !found->second.name.empty()) {
+      results.push_back(std::move(found->second));
+    } else {
+      results.push_back(table_.Get(name));
+    }
+  }
+  const std::vector<absl::Status> deleted = table_.Delete(names);
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (results[i].ok() && !deleted[i].ok()) results[i] = deleted[i];
+  }
+  return results;
+}
+
+void Counters::ForgetLabels(absl::Span<const Counter> counters) {
+  std::vector<std::pair<std::string, Labels>> labels;
+  for (const Counter& counter : counters) {
+    if (!counter.labels.empty())
+      labels.emplace_back(counter.object.name, Labels());
+  }
+  // The counters are gone whatever the disk says, and Create() replaces labels
+  // that stay behind.
+  if (!labels.empty()) (void)labels_.Set(labels);
+}
+
+}  // namespace nfmeter::accounting

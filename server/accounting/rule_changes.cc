@@ -1,0 +1,268 @@
+// Creation and deletion of rules: see rules.h.
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/random/random.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "accounting/counter_errors.h"
+#include "accounting/counters.h"
+#include "accounting/rules.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+using kernel::Chain;
+using kernel::EditOutcome;
+using kernel::Rule;
+using kernel::TableContents;
+using kernel::TableEdit;
+
+// What undoing may take, whatever is left of the caller's time.
+constexpr absl::Duration kUndoTime = absl::Seconds(10);
+
+// 16 hex digits: a rule that has none of the client's.
+std::string RandomId() {
+  thread_local absl::BitGen random;
+  return absl::StrFormat("%016x", absl::Uniform<uint64_t>(random));
+}
+
+absl::Status CheckTimeIsLeft(absl::Time deadline) {
+  if (absl::Now() < deadline) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kUnavailable, "RULE_LANE_BUSY",
+                   "earlier changes of rules took until the deadline; nothing "
+                   "was changed; try again with more time");
+}
+
+absl::Status ForeignRules(absl::Span<const std::string> ids) {
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat("rule ", ShownNames(ids),
+                   " was not made by nfmeter, which never deletes what is not "
+                   "its own; use iptables-legacy"),
+      ErrorDetails{.reason = "FOREIGN_RULE",
+                   .metadata = {{"rules", ShownNames(ids)}}});
+}
+
+absl::Status RulesExist(absl::Span<const std::string> ids) {
+  return MakeError(absl::StatusCode::kAlreadyExists,
+                   absl::StrCat("rule ", ShownNames(ids),
+                                " exists already; nothing was changed; delete "
+                                "it first or choose another id"),
+                   ErrorDetails{.reason = "RULE_EXISTS",
+                                .metadata = {{"rules", ShownNames(ids)}}});
+}
+
+absl::string_view EditSubject(const TableEdit& edit) {
+  return kernel::TableName(edit.table);
+}
+
+// The rule as it would be made again.
+kernel::RuleSpec SpecOf(const Rule& rule) {
+  return {rule.id, rule.chain, rule.match, rule.counter, rule.verdict};
+}
+
+// `why`, with what could not be put back.
+absl::Status WithLeftovers(absl::Status why, const absl::Status& undone) {
+  if (undone.ok()) return why;
+  return MakeError(why.code(),
+                   absl::StrCat(why.message(),
+                                "; and what was done before that could not be "
+                                "undone: ",
+                                undone.message()),
+                   GetErrorDetails(why));
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Rule>> Rules::Create(std::vector<NewRule> rules,
+                                                const RuleChange& change) {
+  std::vector<std::string> given_ids;
+  for (NewRule& rule : rules) {
+    NFM_RETURN_IF_ERROR(capabilities_.tables(rule.family));
+    NFM_RETURN_IF_ERROR(capabilities_.match(rule.family));
+    if (rule.spec.id.empty()) {
+      rule.spec.id = RandomId();
+    } else {
+      given_ids.push_back(rule.spec.id);
+    }
+  }
+  NFM_RETURN_IF_ERROR(CheckCounters(rules));
+  const std::vector<Group> groups = GroupInsertions(std::move(rules), change);
+  return lane_.Run(Lane::Priority::kNormal,
+                   [&]() -> absl::StatusOr<std::vector<Rule>> {
+                     NFM_RETURN_IF_ERROR(CheckTimeIsLeft(change.deadline));
+                     NFM_RETURN_IF_ERROR(CheckIdsAreNew(given_ids));
+                     return EditAll(groups, change.deadline);
+                   });
+}
+
+absl::StatusOr<std::vector<Rule>> Rules::Delete(
+    absl::Span<const std::string> ids, const RuleChange& change) {
+  return lane_.Run(Lane::Priority::kNormal,
+                   [&]() -> absl::StatusOr<std::vector<Rule>> {
+                     NFM_RETURN_IF_ERROR(CheckTimeIsLeft(change.deadline));
+                     NFM_ASSIGN_OR_RETURN(std::vector<Group> groups,
+                                          GroupDeletions(ids, change));
+                     return EditAll(groups, change.deadline);
+                   });
+}
+
+absl::Status Rules::CheckCounters(absl::Span<const NewRule> rules) {
+  absl::flat_hash_set<std::string> names;
+  for (const NewRule& rule : rules) names.insert(rule.spec.counter);
+  std::shared_ptr<const Snapshot> snapshot;
+  if (names.size() >= kDumpFromNames) {
+    NFM_ASSIGN_OR_RETURN(snapshot, hub_.Take(absl::ZeroDuration()));
+  }
+  std::vector<std::string> missing;
+  for (const std::string& name : names) {
+    if (snapshot != nullptr && snapshot->Find(name).has_value()) continue;
+    if (snapshot != nullptr && snapshot->complete) {
+      missing.push_back(name);
+      continue;
+    }
+    const absl::Status found = counters_.Get(name).status();
+    if (absl::IsNotFound(found)) {
+      missing.push_back(name);
+    } else if (!found.ok()) {
+      return found;
+    }
+  }
+  std::sort(missing.begin(), missing.end());
+  return missing.empty() ? absl::OkStatus() : CountersMissing(missing);
+}
+
+absl::Status Rules::CheckIdsAreNew(absl::Span<const std::string> ids) {
+  if (ids.empty()) return absl::OkStatus();
+  const absl::flat_hash_set<absl::string_view> wanted(ids.begin(), ids.end());
+  std::vector<std::string> existing;
+  NFM_RETURN_IF_ERROR(ReadTables(std::nullopt, std::nullopt,
+                                 [&](const TableContents& contents) {
+                                   for (const Chain& chain : contents.chains) {
+                                     for (const Rule& rule : chain.rules) {
+                                       if (wanted.contains(rule.id))
+                                         existing.push_back(rule.id);
+                                     }
+                                   }
+                                   return true;
+                                 }));
+  return existing.empty() ? absl::OkStatus() : RulesExist(existing);
+}
+
+std::vector<Rules::Group> Rules::GroupInsertions(std::vector<NewRule> rules,
+                                                 const RuleChange& change) {
+  std::map<std::pair<kernel::Family, kernel::Table>, Group> groups;
+  for (size_t i = 0; i < rules.size(); ++i) {
+    Group& group = groups[{rules[i].family, rules[i].table}];
+    group.edit.family = rules[i].family;
+    group.edit.table = rules[i].table;
+    group.edit.placement = change.placement;
+    group.edit.dry_run = change.validate_only;
+    group.edit.insertions.push_back(std::move(rules[i].spec));
+    group.indexes.push_back(i);
+  }
+  std::vector<Group> ordered;
+  for (auto& [key, group] : groups) ordered.push_back(std::move(group));
+  return ordered;
+}
+
+absl::StatusOr<std::vector<Rules::Group>> Rules::GroupDeletions(
+    absl::Span<const std::string> ids, const RuleChange& change) {
+  absl::flat_hash_map<absl::string_view, size_t> wanted;
+  for (size_t i = 0; i < ids.size(); ++i) wanted.emplace(ids[i], i);
+  std::vector<Group> groups;
+  std::vector<std::string> foreign;
+  NFM_RETURN_IF_ERROR(ReadTables(std::nullopt, std::nullopt,
+                                 [&](const TableContents& contents) {
+                                   Group group;
+                                   group.edit.family = contents.family;
+                                   group.edit.table = contents.table;
+                                   group.edit.dry_run = change.validate_only;
+                                   for (const Chain& chain : contents.chains) {
+                                     for (const Rule& rule : chain.rules) {
+                                       const auto found = wanted.find(rule.id);
+                                       if (found == wanted.end()) continue;
+                                       if (!rule.managed)
+                                         foreign.push_back(rule.id);
+                                       group.edit.deletions.push_back(rule.id);
+                                       group.indexes.push_back(found->second);
+                                       wanted.erase(found);
+                                     }
+                                   }
+                                   if (!group.indexes.empty())
+                                     groups.push_back(std::move(group));
+                                   return !wanted.empty();
+                                 }));
+  std::vector<std::string> missing;
+  for (const std::string& id : ids) {
+    if (wanted.contains(id)) missing.push_back(id);
+  }
+  if (!missing.empty()) return RuleNotFound(missing);
+  if (!foreign.empty()) return ForeignRules(foreign);
+  return groups;
+}
+
+absl::StatusOr<std::vector<Rule>> Rules::EditAll(
+    const std::vector<Group>& groups, absl::Time deadline) {
+  // Nothing is changed in one table before all have said that they can.
+  if (groups.size() > 1) {
+    for (const Group& group : groups) {
+      TableEdit rehearsal = group.edit;
+      rehearsal.dry_run = true;
+      NFM_RETURN_IF_ERROR(table_.Edit(rehearsal, deadline).status());
+    }
+  }
+  std::vector<EditOutcome> outcomes;
+  size_t size = 0;
+  for (const Group& group : groups) {
+    absl::StatusOr<EditOutcome> outcome = table_.Edit(group.edit, deadline);
+    if (!outcome.ok()) {
+      return WithLeftovers(outcome.status(), UndoEdits(groups, outcomes));
+    }
+    if (outcome->rule_counters_lost) ++rule_counter_losses_;
+    outcomes.push_back(*std::move(outcome));
+    size += group.indexes.size();
+  }
+  std::vector<Rule> rules(size);
+  for (size_t g = 0; g < groups.size(); ++g) {
+    EditOutcome& outcome = outcomes[g];
+    std::vector<Rule>& edited =
+        groups[g].edit.insertions.empty() ? outcome.deleted : outcome.inserted;
+    for (size_t i = 0; i < edited.size(); ++i) {
+      rules[groups[g].indexes[i]] = std::move(edited[i]);
+    }
+  }
+  return rules;
+}
+
+absl::Status Rules::UndoEdits(const std::vector<Group>& groups,
+                              const std::vector<EditOutcome>& outcomes) {
+  absl::Status failed;
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    if (groups[i].edit.dry_run) continue;
+    TableEdit undo;
+    undo.family = groups[i].edit.family;
+    undo.table = groups[i].edit.table;
+    for (const Rule& rule : outcomes[i].inserted) {
+      undo.deletions.push_back(rule.id);
+    }
+    // Where they were is not known any more; at the head they count what they
+    // counted before.
+    for (const Rule& rule : outcomes[i].deleted) {
+      undo.insertions.push_back(SpecOf(rule));
+    }
+    const absl::Status undone =
+        table_.Edit(undo, absl::Now() + kUndoTime).status();
+    failed.Update(Annotate(undone, EditSubject(undo)));
+  }
+  return failed;
+}
+
+}  // namespace nfmeter::accounting
