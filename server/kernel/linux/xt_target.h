@@ -1,0 +1,24 @@
+// What the codec knows of targets beside verdicts and chains: how iptables-save
+// prints their options.
+#ifndef NFMETER_KERNEL_LINUX_XT_TARGET_H_
+#define NFMETER_KERNEL_LINUX_XT_TARGET_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "kernel/rule_types.h"
+
+namespace nfmeter::kernel {
+
+// The options of an extension target, with a leading space or empty; of one
+// without a printer, " [N bytes]". `info` is the target's own struct as the
+// kernel sizes it (aligned).
+std::string FormatTargetOptions(Family family, absl::string_view name,
+                                uint8_t revision,
+                                absl::Span<const uint8_t> info);
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_XT_TARGET_H_
