@@ -1,0 +1,198 @@
+#include "app/command_line.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "app/config_file.h"
+#include "app/exit_code.h"
+#include "app/options.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::app {
+namespace {
+
+// The program's flags and where CLI11 puts what it finds.
+struct Flags {
+  CLI::App app{
+      "nfmeterd: network accounting over gRPC, from the kernel's nfacct "
+      "objects and iptables rules",
+      "nfmeterd"};
+  std::string config_file;
+  bool check_config = false;
+  std::vector<std::string> listeners;
+  std::string socket_mode;
+  std::string socket_group;
+  struct Value {
+    const Option* option;
+    CLI::Option* flag;
+    std::string text;
+    bool on = false;
+  };
+  std::deque<Value> values;  // CLI11 keeps pointers into it
+};
+
+const char* GroupOf(const Option& option) {
+  if (absl::StartsWith(option.key, "tls.") ||
+      option.key == "insecure_loopback") {
+    return "Listeners";
+  }
+  return absl::StartsWith(option.key, "limits.") ? "Limits" : "Server";
+}
+
+void AddListenerFlags(Flags& flags) {
+  flags.app
+      .add_option("--listen", flags.listeners,
+                  "where to listen: unix:/PATH, or tcp:HOST:PORT with mutual "
+                  "TLS; may be given several times, and replaces the file's "
+                  "list")
+      ->type_name("ADDRESS")
+      ->default_str(DefaultListener().address.ToString())
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->group("Listeners");
+  flags.app
+      .add_option("--socket-mode", flags.socket_mode,
+                  "mode of all unix sockets")
+      ->type_name("MODE")
+      ->default_str("0660")
+      ->group("Listeners");
+  flags.app
+      .add_option("--socket-group", flags.socket_group,
+                  "group of all unix sockets, by name or number")
+      ->type_name("GROUP")
+      ->group("Listeners");
+}
+
+void AddFlags(Flags& flags) {
+  CLI::App& app = flags.app;
+  app.footer(kExitCodesHelp);
+  app.set_version_flag("--version", "nfmeterd " NFMETER_VERSION);
+  app.add_option("--config", flags.config_file,
+                 "YAML file with the same options; flags win over it")
+      ->type_name("FILE")
+      ->default_str(absl::StrCat(kDefaultConfigFile, ", if it is there"));
+  app.add_flag("--check-config", flags.check_config,
+               "say whether file and flags are right, and end");
+  AddListenerFlags(flags);
+  for (const Option& option : AllOptions()) {
+    Flags::Value& value = flags.values.emplace_back();
+    value.option = &option;
+    if (option.is_switch()) {
+      value.flag = app.add_flag(
+          absl::StrCat(option.flag, ",!--no-", option.flag.substr(2)), value.on,
+          option.help);
+    } else {
+      value.flag = app.add_option(option.flag, value.text, option.help)
+                       ->type_name(option.value);
+    }
+    value.flag->default_str(option.default_text)->group(GroupOf(option));
+  }
+}
+
+absl::Status Wrong(absl::string_view flag, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(flag, ": ", what));
+}
+
+absl::Status ExplainParseError(const CLI::App& app,
+                               const CLI::ParseError& error) {
+  const std::vector<std::string> extra = app.remaining();
+  if (extra.empty()) return absl::InvalidArgumentError(error.what());
+  if (!absl::StartsWith(extra[0], "-")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unexpected argument '", extra[0],
+                     "'; all options are flags, see --help"));
+  }
+  std::vector<std::string> known = {"--help", "--version"};
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) {
+      known.push_back(absl::StrCat("--", name));
+    }
+  }
+  const std::string word = extra[0].substr(0, extra[0].find('='));
+  std::string suggestion = Suggestion(word, known);
+  if (!absl::StrContains(suggestion, "did you mean")) {
+    suggestion = "; see --help";
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown flag '", word, "'", suggestion));
+}
+
+absl::Status ApplyListeners(const Flags& flags, Config& config) {
+  std::vector<security::ListenerOptions>& listeners = config.listen.listeners;
+  if (!flags.listeners.empty()) listeners.clear();
+  for (const std::string& text : flags.listeners) {
+    auto address = security::ParseListenAddress(text);
+    if (!address.ok()) return Wrong("--listen", address.status().message());
+    listeners.push_back({.address = *std::move(address)});
+  }
+  if (listeners.empty()) listeners.push_back(DefaultListener());
+  std::optional<mode_t> mode;
+  if (flags.app.count("--socket-mode") > 0) {
+    const absl::StatusOr<mode_t> parsed = ParseMode(flags.socket_mode);
+    if (!parsed.ok()) return Wrong("--socket-mode", parsed.status().message());
+    mode = *parsed;
+  }
+  for (security::ListenerOptions& each : listeners) {
+    if (each.address.kind != security::ListenAddress::Kind::kUnix) continue;
+    if (mode.has_value()) each.mode = *mode;
+    if (flags.app.count("--socket-group") > 0) {
+      each.group = flags.socket_group;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ApplyFlags(const Flags& flags, Config& config) {
+  for (const Flags::Value& value : flags.values) {
+    if (value.flag->count() == 0) continue;
+    const absl::Status status = value.option->set(
+        value.option->is_switch() ? (value.on ? "true" : "false") : value.text,
+        config);
+    if (!status.ok()) return Wrong(value.option->flag, status.message());
+  }
+  return ApplyListeners(flags, config);
+}
+
+}  // namespace
+
+absl::StatusOr<Invocation> ParseCommandLine(
+    const std::vector<std::string>& arguments) {
+  Flags flags;
+  AddFlags(flags);
+  Invocation invocation;
+  // CLI11 reports by exceptions, help included; they end here.
+  try {
+    flags.app.parse(
+        std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::CallForHelp&) {
+    invocation.action = Invocation::Action::kPrint;
+    invocation.text = flags.app.help();
+    return invocation;
+  } catch (const CLI::CallForVersion& version) {
+    invocation.action = Invocation::Action::kPrint;
+    invocation.text = absl::StrCat(version.what(), "\n");
+    return invocation;
+  } catch (const CLI::ParseError& error) {
+    return ExplainParseError(flags.app, error);
+  }
+  if (flags.check_config) invocation.action = Invocation::Action::kCheckConfig;
+  if (flags.app.count("--config") > 0) {
+    invocation.config_file = flags.config_file;
+  } else if (access(kDefaultConfigFile, F_OK) == 0) {
+    invocation.config_file = kDefaultConfigFile;
+  }
+  if (!invocation.config_file.empty() || flags.app.count("--config") > 0) {
+    NFM_RETURN_IF_ERROR(
+        ReadConfigFile(invocation.config_file, invocation.config));
+  }
+  NFM_RETURN_IF_ERROR(ApplyFlags(flags, invocation.config));
+  return invocation;
+}
+
+}  // namespace nfmeter::app

@@ -1,0 +1,29 @@
+// The flags of nfmeterd.
+#ifndef NFMETER_APP_COMMAND_LINE_H_
+#define NFMETER_APP_COMMAND_LINE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "app/config.h"
+
+namespace nfmeter::app {
+
+struct Invocation {
+  enum class Action { kServe, kCheckConfig, kPrint };
+  Action action = Action::kServe;
+  std::string text;         // kPrint: help or version
+  std::string config_file;  // empty: none was read
+  Config config;
+};
+
+// Reads the flags, the file that they name (or kDefaultConfigFile, if it is
+// there), and puts the flags over the file. `arguments` are without the
+// program's name. INVALID_ARGUMENT: lines that say what is wrong.
+absl::StatusOr<Invocation> ParseCommandLine(
+    const std::vector<std::string>& arguments);
+
+}  // namespace nfmeter::app
+
+#endif  // NFMETER_APP_COMMAND_LINE_H_

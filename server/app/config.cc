@@ -1,0 +1,79 @@
+#include "app/config.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/status_macros.h"
+#include "security/unix_socket.h"
+
+namespace nfmeter::app {
+namespace {
+
+using Kind = security::ListenAddress::Kind;
+
+absl::Status CheckTlsIsWhole(const security::TlsOptions& tls) {
+  const std::pair<const char*, const std::string&> files[] = {
+      {"certificate", tls.certificate},
+      {"key", tls.key},
+      {"client_ca", tls.client_ca}};
+  for (const auto& [name, file] : files) {
+    if (file.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("tls.", name,
+                       " is missing; mutual TLS needs certificate, key and "
+                       "client_ca"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+security::ListenerOptions DefaultListener() {
+  return {
+      .address = {.kind = Kind::kUnix, .path = security::kDefaultSocketPath}};
+}
+
+absl::StatusOr<std::vector<std::string>> CheckConfig(const Config& config) {
+  if (config.listen.tls.has_value()) {
+    NFM_RETURN_IF_ERROR(CheckTlsIsWhole(*config.listen.tls));
+  }
+  if (config.limits.default_rule_change_time >
+      config.limits.max_rule_change_time) {
+    return absl::InvalidArgumentError(
+        "limits.lock_timeout must not be longer than "
+        "limits.max_lock_timeout");
+  }
+  NFM_ASSIGN_OR_RETURN(std::vector<std::string> oddities,
+                       security::CheckListeners(config.listen));
+  const bool has_tcp = std::any_of(
+      config.listen.listeners.begin(), config.listen.listeners.end(),
+      [](const auto& each) { return each.address.kind == Kind::kTcp; });
+  if (!has_tcp && config.listen.tls.has_value()) {
+    oddities.emplace_back("tls is configured, but no listener uses it");
+  }
+  return oddities;
+}
+
+std::string DescribeConfig(const Config& config) {
+  std::string text;
+  for (const security::ListenerOptions& each : config.listen.listeners) {
+    absl::StrAppend(&text, "listen ", each.address.ToString());
+    if (each.address.kind == Kind::kUnix) {
+      absl::StrAppendFormat(&text, " (mode %04o", each.mode);
+      if (!each.group.empty()) absl::StrAppend(&text, ", group ", each.group);
+      text.append(")\n");
+    } else {
+      text.append(config.listen.tls.has_value() ? " (mutual TLS)\n"
+                                                : " (insecure)\n");
+    }
+  }
+  absl::StrAppend(
+      &text, "state ",
+      config.state_dir.empty() ? "in memory only" : config.state_dir, "\n");
+  return text;
+}
+
+}  // namespace nfmeter::app

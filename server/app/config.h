@@ -1,0 +1,45 @@
+// What nfmeterd is told: by its YAML file and by its flags, which win.
+#ifndef NFMETER_APP_CONFIG_H_
+#define NFMETER_APP_CONFIG_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "security/listeners.h"
+#include "service/limits.h"
+#include "telemetry/log.h"
+
+namespace nfmeter::app {
+
+inline constexpr char kDefaultConfigFile[] = "/etc/nfmeter/nfmeter.yaml";
+
+struct Config {
+  security::ListenOptions listen;
+  std::string state_dir = "/var/lib/nfmeter";  // empty: nothing is kept
+  std::string hostname;                        // empty: the kernel's
+  bool reflection = true;
+  bool channelz = true;  // when all listeners are local
+  telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;
+  telemetry::LogFormat log_format = telemetry::LogFormat::kText;
+  service::Limits limits;
+  size_t max_threads = 64;
+  size_t max_streams_per_connection = 1024;
+};
+
+// Where the server listens when it is not told.
+security::ListenerOptions DefaultListener();
+
+// What remains to be checked when file and flags are read: that options fit
+// together, and that the files and groups that they name are there.
+// INVALID_ARGUMENT, a sentence. Oddities, to be logged, otherwise.
+absl::StatusOr<std::vector<std::string>> CheckConfig(const Config& config);
+
+// For --check-config: the settings that say who gets in and what is kept.
+std::string DescribeConfig(const Config& config);
+
+}  // namespace nfmeter::app
+
+#endif  // NFMETER_APP_CONFIG_H_

@@ -1,0 +1,23 @@
+// How nfmeterd ends.
+#ifndef NFMETER_APP_EXIT_CODE_H_
+#define NFMETER_APP_EXIT_CODE_H_
+
+namespace nfmeter::app {
+
+// Scripts rely on these; kExitCodesHelp says the same to people.
+enum ExitCode {
+  kExitOk = 0,      // ended by a signal after a clean shutdown
+  kExitConfig = 2,  // flags or file
+  kExitKernel = 3,  // the kernel refuses, or lacks nfacct
+  kExitListen = 4,
+  kExitState = 5,  // state directory
+};
+
+inline constexpr char kExitCodesHelp[] =
+    "Exit status: 0 ended by SIGTERM or SIGINT (a second signal ends at once,\n"
+    "with 128 and its number), 2 wrong flags or file, 3 no access to the\n"
+    "kernel's counters, 4 cannot listen, 5 state directory unusable.";
+
+}  // namespace nfmeter::app
+
+#endif  // NFMETER_APP_EXIT_CODE_H_

@@ -1,0 +1,307 @@
+#include "app/options.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+
+namespace nfmeter::app {
+namespace {
+
+using telemetry::LogFormat;
+using telemetry::LogLevel;
+
+absl::Status MustBe(absl::string_view what, absl::string_view text) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("must be ", what, ", not '", text, "'"));
+}
+
+// "limits.max_batch_size" -> "--max-batch-size". The group is dropped where
+// the rest is clear by itself.
+std::string FlagOf(absl::string_view key) {
+  const size_t dot = key.find('.');
+  const bool keeps_group = key.substr(0, dot) != "limits";
+  if (dot != absl::string_view::npos && !keeps_group) {
+    key = key.substr(dot + 1);
+  }
+  return absl::StrCat("--", absl::StrReplaceAll(key, {{"_", "-"}, {".", "-"}}));
+}
+
+// Each of these makes an option whose field in the configuration is what
+// `field` returns.
+template <typename Field>
+Option Text(std::string key, std::string value, std::string help, Field field) {
+  Config defaults;
+  return {.key = key,
+          .flag = FlagOf(key),
+          .value = std::move(value),
+          .help = std::move(help),
+          .default_text = field(defaults),
+          .set = [field](absl::string_view text, Config& config) {
+            field(config) = std::string(text);
+            return absl::OkStatus();
+          }};
+}
+
+template <typename Field>
+Option File(std::string key, std::string help, Field field) {
+  Option option = Text(std::move(key), "FILE", std::move(help), field);
+  option.set = [set = std::move(option.set)](absl::string_view text,
+                                             Config& config) {
+    if (text.empty()) return MustBe("the name of a file", text);
+    return set(text, config);
+  };
+  return option;
+}
+
+template <typename Field>
+Option Number(std::string key, size_t least, size_t most, std::string help,
+              Field field) {
+  Config defaults;
+  return {.key = key,
+          .flag = FlagOf(key),
+          .value = "N",
+          .help = std::move(help),
+          .default_text = absl::StrCat(field(defaults)),
+          .set = [=](absl::string_view text, Config& config) {
+            size_t number = 0;
+            if (!absl::SimpleAtoi(text, &number) || number < least ||
+                number > most) {
+              return MustBe(absl::StrCat("a number from ", least, " to ", most),
+                            text);
+            }
+            field(config) = number;
+            return absl::OkStatus();
+          }};
+}
+
+template <typename Field>
+Option Duration(std::string key, absl::Duration least, absl::Duration most,
+                std::string help, Field field) {
+  Config defaults;
+  return {.key = key,
+          .flag = FlagOf(key),
+          .value = "DURATION",
+          .help = std::move(help),
+          .default_text = absl::FormatDuration(field(defaults)),
+          .set = [=](absl::string_view text, Config& config) {
+            absl::Duration duration;
+            if (!absl::ParseDuration(text, &duration) || duration < least ||
+                duration > most) {
+              return MustBe(
+                  absl::StrCat("a duration from ", absl::FormatDuration(least),
+                               " to ", absl::FormatDuration(most),
+                               ", with its unit"),
+                  text);
+            }
+            field(config) = duration;
+            return absl::OkStatus();
+          }};
+}
+
+template <typename Field>
+Option Switch(std::string key, std::string help, Field field) {
+  Config defaults;
+  return {.key = key,
+          .flag = FlagOf(key),
+          .help = std::move(help),
+          .default_text = field(defaults) ? "true" : "false",
+          .set = [=](absl::string_view text, Config& config) {
+            const std::string word = absl::AsciiStrToLower(text);
+            if (word != "true" && word != "false") {
+              return MustBe("true or false", text);
+            }
+            field(config) = word == "true";
+            return absl::OkStatus();
+          }};
+}
+
+// `choices`: the default first.
+template <typename Field, typename T>
+Option Choice(std::string key, std::string help,
+              std::vector<std::pair<std::string, T>> choices, Field field) {
+  const std::string words = absl::StrJoin(
+      choices, "|",
+      [](std::string* out, const auto& choice) { out->append(choice.first); });
+  return {.key = key,
+          .flag = FlagOf(key),
+          .value = words,
+          .help = std::move(help),
+          .default_text = choices.front().first,
+          .set = [=](absl::string_view text, Config& config) {
+            for (const auto& [word, value] : choices) {
+              if (word == text) {
+                field(config) = value;
+                return absl::OkStatus();
+              }
+            }
+            return MustBe(absl::StrReplaceAll(words, {{"|", " or "}}), text);
+          }};
+}
+
+security::TlsOptions& Tls(Config& config) {
+  if (!config.listen.tls.has_value()) config.listen.tls.emplace();
+  return *config.listen.tls;
+}
+
+void AddListenOptions(std::vector<Option>& options) {
+  options.push_back(File(
+      "tls.certificate",
+      "PEM file of the server's certificate, followed by "
+      "intermediate ones",
+      [](Config & c) -> auto& { return Tls(c).certificate; }));
+  options.push_back(File(
+      "tls.key", "PEM file of its private key",
+      [](Config & c) -> auto& { return Tls(c).key; }));
+  options.push_back(File(
+      "tls.client_ca", "PEM file of the authorities whose clients are let in",
+      [](Config & c) -> auto& { return Tls(c).client_ca; }));
+  options.push_back(Duration(
+      "tls.reload_interval", absl::Seconds(1), absl::Hours(24),
+      "how often these files are looked at again (whole seconds)",
+      [](Config & c) -> auto& { return Tls(c).reload_interval; }));
+  options.push_back(Switch(
+      "insecure_loopback",
+      "allow TCP without TLS on loopback addresses: every user of this host "
+      "can do everything",
+      [](Config & c) -> auto& { return c.listen.insecure_loopback; }));
+}
+
+void AddServerOptions(std::vector<Option>& options) {
+  options.push_back(Text(
+      "state_dir", "DIR", "where labels are kept; '' keeps them in memory only",
+      [](Config & c) -> auto& { return c.state_dir; }));
+  options.push_back(Text(
+      "hostname", "NAME", "name of this node; '' for the kernel's",
+      [](Config & c) -> auto& { return c.hostname; }));
+  options.push_back(Switch(
+      "reflection",
+      "gRPC reflection: clients can list and describe "
+      "the API",
+      [](Config & c) -> auto& { return c.reflection; }));
+  options.push_back(Switch(
+      "channelz",
+      "gRPC channelz: statistics of connections; off whenever a "
+      "listener can be reached from other hosts",
+      [](Config & c) -> auto& { return c.channelz; }));
+  options.push_back(Choice<>(
+      "log.level", "from which level on is logged",
+      std::vector<std::pair<std::string, LogLevel>>{
+          {"info", LogLevel::kInfo},
+          {"debug", LogLevel::kDebug},
+          {"warning", LogLevel::kWarning},
+          {"error", LogLevel::kError},
+          {"off", LogLevel::kOff}},
+      [](Config & c) -> auto& { return c.log_level; }));
+  options.push_back(Choice<>(
+      "log.format", "how it is logged",
+      std::vector<std::pair<std::string, LogFormat>>{
+          {"text", LogFormat::kText}, {"json", LogFormat::kJson}},
+      [](Config & c) -> auto& { return c.log_format; }));
+}
+
+void AddLimits(std::vector<Option>& options) {
+  options.push_back(Number(
+      "limits.max_batch_size", 1, 1'000'000, "items in a batch request",
+      [](Config & c) -> auto& { return c.limits.max_batch_size; }));
+  options.push_back(Number(
+      "limits.max_page_size", 1, 1'000'000, "items in a page",
+      [](Config & c) -> auto& { return c.limits.max_page_size; }));
+  options.push_back(Number(
+      "limits.max_streams", 1, 1'000'000,
+      "streams open at once, all kinds together",
+      [](Config & c) -> auto& { return c.limits.max_streams; }));
+  options.push_back(Number(
+      "limits.max_streams_per_connection", 1, 1'000'000,
+      "calls and streams at once on one connection; more wait at the client",
+      [](Config & c) -> auto& { return c.max_streams_per_connection; }));
+  options.push_back(Number(
+      "limits.max_threads", 2, 10'000, "threads that carry out unary calls",
+      [](Config & c) -> auto& { return c.max_threads; }));
+  options.push_back(Number(
+      "limits.max_request_bytes", 4096, 1 << 30, "bytes in a request",
+      [](Config & c) -> auto& { return c.limits.max_request_bytes; }));
+  options.push_back(Number(
+      "limits.max_counters", 1, 100'000'000,
+      "counters that snapshots keep track of",
+      [](Config & c) -> auto& { return c.limits.max_counters; }));
+  options.push_back(Duration(
+      "limits.min_snapshot_interval", absl::Milliseconds(1), absl::Hours(1),
+      "shortest time between two snapshots of a stream",
+      [](Config & c) -> auto& { return c.limits.min_snapshot_interval; }));
+  options.push_back(Duration(
+      "limits.lock_timeout", absl::Milliseconds(1), absl::Hours(1),
+      "longest wait for the xtables lock in a call without a deadline",
+      [](Config & c) -> auto& { return c.limits.default_rule_change_time; }));
+  options.push_back(Duration(
+      "limits.max_lock_timeout", absl::Milliseconds(1), absl::Hours(1),
+      "the same in a call with one",
+      [](Config & c) -> auto& { return c.limits.max_rule_change_time; }));
+}
+
+size_t EditDistance(absl::string_view a, absl::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1,
+                         diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+const std::vector<Option>& AllOptions() {
+  static const auto* const options = [] {
+    auto* made = new std::vector<Option>;
+    AddListenOptions(*made);
+    AddServerOptions(*made);
+    AddLimits(*made);
+    return made;
+  }();
+  return *options;
+}
+
+absl::StatusOr<mode_t> ParseMode(absl::string_view text) {
+  mode_t mode = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '7' || mode > 0777) {
+      return MustBe("an octal mode such as 0660", text);
+    }
+    mode = mode * 8 + static_cast<mode_t>(c - '0');
+  }
+  if (text.empty() || mode > 0777) {
+    return MustBe("an octal mode such as 0660", text);
+  }
+  return mode;
+}
+
+std::string Suggestion(absl::string_view word,
+                       absl::Span<const std::string> known) {
+  const std::string* nearest = nullptr;
+  size_t distance = std::max<size_t>(2, word.size() / 3) + 1;
+  for (const std::string& candidate : known) {
+    const size_t d = EditDistance(word, candidate);
+    if (d < distance) {
+      distance = d;
+      nearest = &candidate;
+    }
+  }
+  if (nearest != nullptr) {
+    return absl::StrCat("; did you mean '", *nearest, "'?");
+  }
+  return absl::StrCat("; known are: ", absl::StrJoin(known, ", "));
+}
+
+}  // namespace nfmeter::app

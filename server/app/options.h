@@ -1,0 +1,42 @@
+// All options of nfmeterd, once for file, flags and help.
+#ifndef NFMETER_APP_OPTIONS_H_
+#define NFMETER_APP_OPTIONS_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "app/config.h"
+
+namespace nfmeter::app {
+
+// An option with one value. Listeners, which are a list, are read by
+// config_file.h and command_line.h.
+struct Option {
+  std::string key;    // its path in the file: "limits.max_batch_size"
+  std::string flag;   // "--max-batch-size"
+  std::string value;  // what is written behind it: "N"; empty for switches
+  std::string help;   // ends without a full stop
+  std::string default_text;
+  // Sets it from text. INVALID_ARGUMENT: "must be ..., not 'text'".
+  std::function<absl::Status(absl::string_view text, Config& config)> set;
+
+  bool is_switch() const { return value.empty(); }
+};
+
+const std::vector<Option>& AllOptions();
+
+// The octal mode of a socket: "0660", "660". INVALID_ARGUMENT as Option::set.
+absl::StatusOr<mode_t> ParseMode(absl::string_view text);
+
+// "; did you mean 'x'?" when one of `known` is near `word`, else
+// "; known are: a, b".
+std::string Suggestion(absl::string_view word,
+                       absl::Span<const std::string> known);
+
+}  // namespace nfmeter::app
+
+#endif  // NFMETER_APP_OPTIONS_H_

@@ -1,0 +1,162 @@
+#include "security/listeners.h"
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/subprocess.h"
+
+namespace nfmeter::security {
+namespace {
+
+using ::nfmeter::testing::IsOkAndHolds;
+using ::nfmeter::testing::StatusIs;
+using ::nfmeter::testing::TemporaryDirectory;
+using ::testing::ElementsAre;
+using ::testing::Eq;
+using ::testing::IsEmpty;
+
+ListenOptions On(const std::vector<std::string>& addresses) {
+  ListenOptions options;
+  for (const std::string& address : addresses) {
+    options.listeners.push_back({.address = *ParseListenAddress(address)});
+  }
+  return options;
+}
+
+TEST(CheckListenersTest, UnixSocketsNeedNothing) {
+  EXPECT_THAT(CheckListeners(On({"unix:/a", "unix:/b"})),
+              IsOkAndHolds(IsEmpty()));
+}
+
+TEST(CheckListenersTest, TcpNeedsMutualTls) {
+  EXPECT_THAT(CheckListeners(On({"0.0.0.0:1"})),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       Eq("cannot listen on 0.0.0.0:1: TCP needs mutual TLS; "
+                          "give tls certificate, key and client_ca, or use a "
+                          "unix socket")));
+  EXPECT_THAT(CheckListeners(On({"127.0.0.1:1"})),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       Eq("cannot listen on 127.0.0.1:1: TCP needs mutual "
+                          "TLS; give tls certificate, key and client_ca, or "
+                          "--insecure-loopback to let every user of this host "
+                          "in")));
+}
+
+TEST(CheckListenersTest, InsecureLoopbackIsForLoopbackOnly) {
+  ListenOptions options = On({"127.0.0.1:0", "[::1]:0", "localhost:0"});
+  options.insecure_loopback = true;
+  EXPECT_OK(CheckListeners(options));
+  options = On({"127.0.0.1:0", "0.0.0.0:1"});
+  options.insecure_loopback = true;
+  EXPECT_THAT(CheckListeners(options),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       Eq("cannot listen on 0.0.0.0:1: without TLS only "
+                          "loopback addresses are allowed; give tls "
+                          "certificate, key and client_ca")));
+}
+
+TEST(CheckListenersTest, NoAddressTwice) {
+  EXPECT_THAT(CheckListeners(On({"unix:/a", "unix:/a"})),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       Eq("cannot listen on unix:/a: it is listed twice")));
+}
+
+TEST(CheckListenersTest, TheGroupMustBeThere) {
+  ListenOptions options = On({"unix:/a"});
+  options.listeners[0].group = "no-such-group";
+  EXPECT_THAT(CheckListeners(options), StatusIs(absl::StatusCode::kNotFound));
+}
+
+// Files made by the openssl tool.
+class CheckTlsTest : public ::testing::Test {
+ protected:
+  CheckTlsTest() {
+    MakePair("server");
+    MakePair("other");
+    options_ = {.certificate = dir_ / "server.crt",
+                .key = dir_ / "server.key",
+                .client_ca = dir_ / "other.crt"};
+  }
+
+  void MakePair(const std::string& name) {
+    const auto made = ::nfmeter::testing::Run(
+        {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+         "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+         "/CN=" + name, "-keyout", dir_ / (name + ".key"), "-out",
+         dir_ / (name + ".crt")});
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+  }
+
+  void ExpectWrong(const std::string& message) {
+    EXPECT_THAT(CheckTls(options_),
+                StatusIs(absl::StatusCode::kInvalidArgument, Eq(message)));
+  }
+
+  TemporaryDirectory dir_;
+  TlsOptions options_;
+};
+
+TEST_F(CheckTlsTest, GoodFilesAreGood) {
+  EXPECT_THAT(CheckTls(options_), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(CheckTlsTest, AMissingFileIsNamedWithTheReason) {
+  options_.key = dir_ / "none";
+  ExpectWrong("tls.key " + options_.key + ": No such file or directory");
+  options_.certificate = dir_.path();
+  ExpectWrong("tls.certificate " + dir_.path() + ": is empty or not a file");
+}
+
+TEST_F(CheckTlsTest, FilesThatHoldSomethingElseAreNamed) {
+  std::ofstream(dir_ / "text") << "hello\n";
+  const TlsOptions good = options_;
+  options_.client_ca = dir_ / "text";
+  ExpectWrong("tls.client_ca " + options_.client_ca +
+              ": holds no PEM certificate (-----BEGIN CERTIFICATE-----)");
+  options_ = good;
+  options_.certificate = options_.key;
+  ExpectWrong("tls.certificate " + options_.key +
+              ": holds no PEM certificate (-----BEGIN CERTIFICATE-----)");
+  options_ = good;
+  options_.key = options_.certificate;
+  ExpectWrong("tls.key " + options_.certificate +
+              ": holds no PEM private key, or one with a passphrase; remove "
+              "it with: openssl pkey");
+}
+
+TEST_F(CheckTlsTest, AKeyWithAPassphraseIsRefusedAndNobodyIsAsked) {
+  const auto made = ::nfmeter::testing::Run(
+      {"openssl", "pkey", "-in", options_.key, "-aes256", "-passout",
+       "pass:secret", "-out", dir_ / "locked.key"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  options_.key = dir_ / "locked.key";
+  ExpectWrong("tls.key " + options_.key +
+              ": holds no PEM private key, or one with a passphrase; remove "
+              "it with: openssl pkey");
+}
+
+TEST_F(CheckTlsTest, TheKeyMustBeTheCertificates) {
+  options_.key = dir_ / "other.key";
+  ExpectWrong("tls.key " + options_.key + ": is not the key of " +
+              options_.certificate);
+}
+
+TEST_F(CheckTlsTest, AnExpiredCertificateIsUsableButToldOf) {
+  const auto request = ::nfmeter::testing::Run(
+      {"openssl", "req", "-new", "-key", options_.key, "-subj", "/CN=old"});
+  ASSERT_EQ(request.exit_code, 0) << request.err;
+  const auto made = ::nfmeter::testing::Run(
+      {"openssl", "x509", "-req", "-signkey", options_.key, "-days", "-1",
+       "-out", dir_ / "old.crt"},
+      request.out);
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  options_.certificate = dir_ / "old.crt";
+  EXPECT_THAT(CheckTls(options_),
+              IsOkAndHolds(ElementsAre(options_.certificate + " has expired")));
+}
+
+}  // namespace
+}  // namespace nfmeter::security
