@@ -15,6 +15,9 @@
 
 namespace nfmeter::accounting {
 
+// Rows of a full chunk.
+inline constexpr size_t kSnapshotChunkRows = 4096;
+
 // A consecutive part of a snapshot in the kernel's order, by columns. Immutable
 // once handed out.
 struct SnapshotChunk {

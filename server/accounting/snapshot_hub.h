@@ -24,15 +24,17 @@ class SnapshotReader {
  public:
   virtual ~SnapshotReader() = default;
   // The reading begins, or begins again after it was cut short: what came
-  // before is void. `snapshot` has epoch, sequence and times.
-  virtual void OnBegin(const Snapshot& snapshot) = 0;
+  // before is void. `begun` has epoch, sequence, times and names, and no rows.
+  virtual void OnBegin(std::shared_ptr<const Snapshot> begun) = 0;
+  // All chunks but the last have kSnapshotChunkRows rows.
   virtual void OnChunk(std::shared_ptr<const SnapshotChunk> chunk) = 0;
   // The whole snapshot, or why there is none. Exactly once, last.
   virtual void OnEnd(
       absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot) = 0;
 };
 
-// Gets snapshots as they fall due. Called on the counter lane; must not block.
+// Gets snapshots as they fall due. Called on the counter lane, or where the
+// lane was full on another thread of the hub's; must not block.
 class SnapshotSubscriber {
  public:
   virtual ~SnapshotSubscriber() = default;
@@ -46,7 +48,7 @@ class SnapshotSubscriber {
 // it. Ticks lie on multiples of each interval, so that subscribers with equal
 // or multiple intervals share theirs. Takes none when nobody wants any.
 //
-// Thread-safe.
+// Thread-safe. Nothing of it may be waited for on the counter lane.
 class SnapshotHub {
  public:
   struct Options {
@@ -59,6 +61,7 @@ class SnapshotHub {
     size_t max_names = 100'000;
   };
 
+  // `table`, `counter_lane` and `clock` must outlive the hub.
   static std::unique_ptr<SnapshotHub> Create(kernel::AcctTable& table,
                                              Lane& counter_lane, Clock& clock,
                                              const Options& options);

@@ -1,0 +1,442 @@
+#include "accounting/quota_hub.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <deque>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/synchronization/mutex.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+using Exceeded = std::vector<kernel::AcctObject>;
+
+// After an error of the kernel's, before the next try.
+constexpr absl::Duration kRetryPause = absl::Seconds(1);
+// Passes over the kernel's list until one is complete.
+constexpr int kMaxPasses = 4;
+// An event about a counter that a resynchronisation found exceeded can be that
+// counter's old event for so long; they wait in a socket's buffer.
+constexpr absl::Duration kSettleTime = absl::Seconds(5);
+
+kernel::AcctObject ToObject(const kernel::AcctRecord& record) {
+  return {.name = std::string(record.name),
+          .packets = record.packets,
+          .bytes = record.bytes,
+          .quota = record.quota,
+          .quota_exceeded = record.quota_exceeded,
+          .use_count = record.use_count};
+}
+
+// The queue of one subscriber. Guarded by the hub's mutex, but for the call.
+struct Channel {
+  Channel(std::function<bool(const std::string&)> wanted,
+          std::function<void()> on_ready)
+      : wanted(std::move(wanted)), on_ready(std::move(on_ready)) {}
+
+  const std::function<bool(const std::string&)> wanted;
+  std::shared_ptr<const Exceeded> standing;  // null: not read yet
+  absl::Time standing_time;
+  size_t next_standing = 0;
+  bool synced = false;  // the marker was taken
+  std::deque<QuotaEvent> queue;
+  uint64_t missed = 0;
+  absl::Status error;
+
+  void CallOnReady() {
+    absl::MutexLock lock(&call_mutex);
+    if (on_ready) on_ready();
+  }
+  void StopCalls() {
+    absl::MutexLock lock(&call_mutex);
+    on_ready = nullptr;
+  }
+
+ private:
+  absl::Mutex call_mutex;  // held during calls
+  std::function<void()> on_ready ABSL_GUARDED_BY(call_mutex);
+};
+
+using Channels = std::vector<std::shared_ptr<Channel>>;
+
+void CallAll(const Channels& channels) {
+  for (const auto& channel : channels) channel->CallOnReady();
+}
+
+class LaneQuotaHub final : public QuotaHub {
+ public:
+  LaneQuotaHub(kernel::AcctTable& table, Lane& lane, Clock& clock,
+               const Options& options)
+      : table_(table),
+        lane_(lane),
+        clock_(clock),
+        options_(options),
+        alarm_(clock.NewAlarm()),
+        thread_([this] { Follow(); }) {}
+
+  ~LaneQuotaHub() override {
+    {
+      absl::MutexLock lock(&mutex_);
+      stopping_ = true;
+      if (events_ != nullptr) events_->Cancel();
+    }
+    alarm_->Ring();
+    thread_.join();
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(
+        +[](int* jobs) { return *jobs == 0; }, &jobs_));
+  }
+
+  std::unique_ptr<Subscription> Subscribe(
+      std::function<bool(const std::string&)> wanted,
+      std::function<void()> on_ready) override {
+    auto channel =
+        std::make_shared<Channel>(std::move(wanted), std::move(on_ready));
+    bool post = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!unavailable_.ok()) {
+        channel->error = unavailable_;
+      } else {
+        joining_.push_back(channel);
+        post = !std::exchange(join_queued_, true);
+        jobs_ += post;
+      }
+    }
+    if (!post) {
+      channel->CallOnReady();  // what there is so far, an error say
+    } else if (const absl::Status posted =
+                   lane_.Post(Lane::Priority::kUrgent, [this] { Join(); });
+               !posted.ok()) {
+      EndJoin(posted);
+    }
+    return std::make_unique<Handle>(*this, std::move(channel));
+  }
+
+  void NoteReset(absl::Span<const std::string> names) override {
+    absl::MutexLock lock(&mutex_);
+    for (const std::string& name : names) exceeded_.erase(name);
+  }
+
+ private:
+  // A counter known to be over its quota.
+  struct Crossing {
+    kernel::AcctObject object;
+    // Boottime when a reading found it and its event had not come; else
+    // infinite past.
+    absl::Duration found = -absl::InfiniteDuration();
+  };
+
+  class Handle final : public Subscription {
+   public:
+    Handle(LaneQuotaHub& hub, std::shared_ptr<Channel> channel)
+        : hub_(hub), channel_(std::move(channel)) {}
+    ~Handle() override {
+      hub_.Remove(channel_);
+      channel_->StopCalls();
+    }
+    absl::StatusOr<std::optional<QuotaEvent>> Take() override {
+      return hub_.TakeFrom(*channel_);
+    }
+
+   private:
+    LaneQuotaHub& hub_;
+    const std::shared_ptr<Channel> channel_;
+  };
+
+  absl::StatusOr<std::optional<QuotaEvent>> TakeFrom(Channel& channel) {
+    absl::MutexLock lock(&mutex_);
+    if (channel.standing != nullptr) {
+      while (channel.next_standing < channel.standing->size()) {
+        const kernel::AcctObject& object =
+            (*channel.standing)[channel.next_standing++];
+        if (!channel.wanted(object.name)) continue;
+        return QuotaEvent{QuotaEvent::Kind::kStanding, object,
+                          channel.standing_time};
+      }
+      channel.standing = nullptr;
+      channel.synced = true;
+      return QuotaEvent{.time = channel.standing_time};
+    }
+    // Those that wait from before an error are still delivered.
+    if (channel.synced && !channel.queue.empty()) {
+      QuotaEvent event = std::move(channel.queue.front());
+      channel.queue.pop_front();
+      event.missed = std::exchange(channel.missed, 0);
+      return event;
+    }
+    if (!channel.error.ok()) return channel.error;
+    return std::nullopt;
+  }
+
+  void Remove(const std::shared_ptr<Channel>& channel) {
+    absl::MutexLock lock(&mutex_);
+    std::erase(channels_, channel);
+    std::erase(joining_, channel);
+    std::erase(entering_, channel);
+  }
+
+  void Publish(QuotaEvent::Kind kind, const kernel::AcctObject& object)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const QuotaEvent event{kind, object, clock_.WallTime()};
+    for (const auto& channel : channels_) {
+      if (!channel->wanted(object.name)) continue;
+      if (channel->queue.size() >= options_.max_queue) {
+        channel->queue.pop_front();
+        ++channel->missed;
+      }
+      channel->queue.push_back(event);
+    }
+  }
+
+  // All counters that are over their quota; on the lane. `complete` says
+  // whether others are not.
+  absl::StatusOr<Exceeded> ReadExceeded(bool* complete) {
+    Exceeded exceeded;
+    for (int pass = 0; pass < kMaxPasses; ++pass) {
+      exceeded.clear();
+      NFM_ASSIGN_OR_RETURN(
+          const kernel::AcctDumpOutcome outcome,
+          table_.Dump(kernel::AcctDumpFilter::kQuotaExceeded,
+                      pass == 0 ? kernel::AcctDumpMode::kFast
+                                : kernel::AcctDumpMode::kSentinel,
+                      [&](absl::Span<const kernel::AcctRecord> records) {
+                        for (const auto& record : records) {
+                          exceeded.push_back(ToObject(record));
+                        }
+                      }));
+      *complete = outcome.complete;
+      if (*complete) break;
+    }
+    return exceeded;
+  }
+
+  // Takes over what was read; publishes what nobody knew.
+  void TakeOver(const Exceeded& read, bool complete)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    absl::flat_hash_set<absl::string_view> names;
+    const absl::Duration now = clock_.BootTime();
+    for (const kernel::AcctObject& object : read) {
+      names.insert(object.name);
+      const auto [crossing, is_new] =
+          exceeded_.try_emplace(object.name, Crossing{object, now});
+      if (is_new) Publish(QuotaEvent::Kind::kRecovered, object);
+    }
+    if (!complete) return;
+    absl::erase_if(exceeded_, [&](const auto& entry) {
+      return !names.contains(entry.first);
+    });
+  }
+
+  // On the lane: reads, and lets those in who wait for it.
+  void Join() {
+    {
+      absl::MutexLock lock(&mutex_);
+      join_queued_ = false;
+      entering_.swap(joining_);
+    }
+    bool complete = false;
+    absl::StatusOr<Exceeded> read = ReadExceeded(&complete);
+    Channels woken;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (read.ok()) {
+        TakeOver(*read, complete);
+        woken = channels_;
+      }
+      const auto standing =
+          read.ok() ? std::make_shared<const Exceeded>(*std::move(read))
+                    : nullptr;
+      for (const auto& channel : entering_) {
+        channel->standing = standing;
+        channel->standing_time = clock_.WallTime();
+        if (standing == nullptr) channel->error = read.status();
+        channels_.push_back(channel);
+        woken.push_back(channel);
+      }
+      entering_.clear();
+    }
+    CallAll(woken);
+    absl::MutexLock lock(&mutex_);
+    --jobs_;
+  }
+
+  // The lane did not take the job.
+  void EndJoin(const absl::Status& status) {
+    Channels refused;
+    {
+      absl::MutexLock lock(&mutex_);
+      join_queued_ = false;
+      refused.swap(joining_);
+      for (const auto& channel : refused) channel->error = status;
+    }
+    CallAll(refused);
+    absl::MutexLock lock(&mutex_);
+    --jobs_;
+  }
+
+  // Finds crossings whose events were lost. On the hub's thread.
+  absl::Status Resynchronise() {
+    Channels woken;
+    const absl::Status status = lane_.Run(Lane::Priority::kUrgent, [&] {
+      bool complete = false;
+      const absl::StatusOr<Exceeded> read = ReadExceeded(&complete);
+      if (!read.ok()) return read.status();
+      absl::MutexLock lock(&mutex_);
+      TakeOver(*read, complete);
+      woken = channels_;
+      return complete ? absl::OkStatus()
+                      : absl::UnavailableError("no complete dump");
+    });
+    CallAll(woken);
+    return status;
+  }
+
+  // Whether the event tells of the crossing that is known already.
+  bool IsKnown(const kernel::AcctObject& event) {
+    kernel::AcctObject known;
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto found = exceeded_.find(event.name);
+      if (found == exceeded_.end()) return false;
+      Crossing& crossing = found->second;
+      // The kernel sends one event until the counter is reset.
+      const bool awaited = clock_.BootTime() - crossing.found <= kSettleTime;
+      crossing.found = -absl::InfiniteDuration();
+      if (!awaited || event.packets > crossing.object.packets ||
+          event.bytes > crossing.object.bytes) {
+        return false;
+      }
+      known = crossing.object;
+    }
+    // Values below those of the reading: there was a reset in between.
+    const absl::StatusOr<kernel::AcctObject> now = table_.Get(event.name);
+    return now.ok() && now->packets >= known.packets &&
+           now->bytes >= known.bytes;
+  }
+
+  void OnEvent(kernel::AcctObject event) {
+    if (IsKnown(event)) return;
+    event.quota_exceeded = true;
+    Channels woken;
+    {
+      absl::MutexLock lock(&mutex_);
+      Publish(QuotaEvent::Kind::kCrossed, event);
+      exceeded_[event.name] = Crossing{std::move(event)};
+      woken = channels_;
+    }
+    CallAll(woken);
+  }
+
+  // Subscribes and follows until the subscription breaks. What broke it.
+  absl::Status FollowOnce() {
+    NFM_ASSIGN_OR_RETURN(std::unique_ptr<kernel::QuotaEvents> events,
+                         table_.WatchQuotas());
+    {
+      absl::MutexLock lock(&mutex_);
+      if (stopping_) return absl::CancelledError();
+      events_ = events.get();
+    }
+    absl::Status status = FollowEvents(*events);
+    absl::MutexLock lock(&mutex_);
+    events_ = nullptr;
+    return status;
+  }
+
+  absl::Status FollowEvents(kernel::QuotaEvents& events) {
+    bool in_sync = false;
+    while (true) {
+      if (!in_sync) {
+        const absl::Status resynchronised = Resynchronise();
+        in_sync = resynchronised.ok();
+        // Events that come meanwhile wait in the socket; what that can't hold
+        // is found by the next reading.
+        if (!in_sync && Stopped()) return absl::CancelledError();
+        if (!in_sync) {
+          if (IsFinal(resynchronised)) return resynchronised;
+          alarm_->WaitUntil(clock_.BootTime() + kRetryPause);
+          continue;
+        }
+      }
+      absl::StatusOr<kernel::AcctObject> event = events.Next();
+      if (event.ok()) {
+        OnEvent(*std::move(event));
+      } else if (absl::IsDataLoss(event.status())) {
+        in_sync = false;
+      } else {
+        return event.status();
+      }
+    }
+  }
+
+  // Trying again can't help.
+  static bool IsFinal(const absl::Status& status) {
+    return absl::IsUnimplemented(status) || absl::IsPermissionDenied(status);
+  }
+
+  bool Stopped() {
+    absl::MutexLock lock(&mutex_);
+    return stopping_;
+  }
+
+  // The hub's thread.
+  void Follow() {
+    pthread_setname_np(pthread_self(), "nfm-quotas");
+    while (true) {
+      const absl::Status broken = FollowOnce();
+      if (Stopped()) return;
+      if (IsFinal(broken)) return GiveUp(broken);
+      alarm_->WaitUntil(clock_.BootTime() + kRetryPause);
+    }
+  }
+
+  void GiveUp(const absl::Status& why) {
+    Channels woken;
+    {
+      absl::MutexLock lock(&mutex_);
+      unavailable_ = why;
+      woken = channels_;
+      woken.insert(woken.end(), joining_.begin(), joining_.end());
+      woken.insert(woken.end(), entering_.begin(), entering_.end());
+      for (const auto& channel : woken) channel->error = why;
+    }
+    CallAll(woken);
+  }
+
+  kernel::AcctTable& table_;
+  Lane& lane_;
+  Clock& clock_;
+  const Options options_;
+  const std::unique_ptr<Alarm> alarm_;
+
+  absl::Mutex mutex_;
+  absl::flat_hash_map<std::string, Crossing> exceeded_ ABSL_GUARDED_BY(mutex_);
+  Channels channels_ ABSL_GUARDED_BY(mutex_);  // live
+  Channels joining_ ABSL_GUARDED_BY(mutex_);   // wait for a reading to begin
+  Channels entering_ ABSL_GUARDED_BY(mutex_);  // wait for it to end
+  bool join_queued_ ABSL_GUARDED_BY(mutex_) = false;
+  int jobs_ ABSL_GUARDED_BY(mutex_) = 0;
+  kernel::QuotaEvents* events_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  absl::Status unavailable_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // last: uses all of the above
+};
+
+}  // namespace
+
+std::unique_ptr<QuotaHub> QuotaHub::Create(kernel::AcctTable& table,
+                                           Lane& counter_lane, Clock& clock,
+                                           const Options& options) {
+  return std::make_unique<LaneQuotaHub>(table, counter_lane, clock, options);
+}
+
+}  // namespace nfmeter::accounting

@@ -1,0 +1,65 @@
+// The names of one epoch of snapshots.
+#ifndef NFMETER_ACCOUNTING_SNAPSHOT_NAMES_H_
+#define NFMETER_ACCOUNTING_SNAPSHOT_NAMES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "accounting/snapshot.h"
+
+namespace nfmeter::accounting {
+
+// One thread at a time adds names. Others may read those whose id has been
+// handed to them, and Find().
+class InternedNames final : public NameTable {
+ public:
+  // Room for `capacity` names.
+  explicit InternedNames(size_t capacity);
+
+  // The id of the name, new if need be; nullopt: it would be new, and there is
+  // no room.
+  std::optional<uint32_t> Intern(absl::string_view name);
+
+  // For the thread that adds.
+  size_t size() const { return size_; }
+
+  const std::string& KernelName(uint32_t id) const override {
+    return Get(id).name;
+  }
+  const std::string& Shown(uint32_t id) const override {
+    const Entry& entry = Get(id);
+    return entry.shown ? *entry.shown : entry.name;
+  }
+  std::optional<uint32_t> Find(absl::string_view name) const override;
+
+ private:
+  struct Entry {
+    std::string name;
+    std::unique_ptr<const std::string> shown;  // null: the name itself
+  };
+  // Entries never move, so that readers need no lock.
+  static constexpr size_t kBlockSize = 1024;
+
+  const Entry& Get(uint32_t id) const {
+    return blocks_[id / kBlockSize][id % kBlockSize];
+  }
+
+  const size_t capacity_;
+  size_t size_ = 0;
+  std::vector<std::unique_ptr<Entry[]>> blocks_;  // never grows
+  mutable absl::Mutex mutex_;
+  // Keys point into the entries.
+  absl::flat_hash_map<absl::string_view, uint32_t> ids_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_SNAPSHOT_NAMES_H_
