@@ -31,6 +31,21 @@ std::string Quoted(absl::string_view name) {
   return absl::StrCat("'", absl::CHexEscape(name), "'");
 }
 
+std::vector<absl::string_view> BuiltinChains(Table table) {
+  switch (table) {
+    case Table::kFilter:
+    case Table::kSecurity:
+      return {"INPUT", "FORWARD", "OUTPUT"};
+    case Table::kMangle:
+      return {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"};
+    case Table::kRaw:
+      return {"PREROUTING", "OUTPUT"};
+    case Table::kNat:
+      return {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"};
+  }
+  return {};
+}
+
 absl::Status ChainNotFound(const TableContents& contents,
                            absl::string_view chain) {
   std::vector<absl::string_view> names;
@@ -68,34 +83,80 @@ absl::Status Refused(const RuleSpec& rule, absl::string_view why) {
                                  {"chain", absl::CHexEscape(rule.chain)}}});
 }
 
-// What the kernel or the iptables tools refuse in a built-in chain: packets
-// have no such property there. User chains are left to the kernel, which knows
-// from where they are reached.
-absl::Status CheckPlace(const RuleSpec& rule) {
-  const absl::string_view chain = rule.chain;
-  const RuleMatch& match = rule.match;
-  const bool outward = chain == "OUTPUT" || chain == "POSTROUTING";
-  if (match.in_interface.has_value() && outward) {
+// What the iptables tools refuse in a built-in chain, as it could never match.
+absl::Status CheckInterfaces(const RuleSpec& rule) {
+  if (rule.match.in_interface.has_value() &&
+      (rule.chain == "OUTPUT" || rule.chain == "POSTROUTING")) {
     return Refused(rule,
                    "packets there have no input interface any more; match "
                    "the output interface, or use INPUT or PREROUTING");
   }
-  if (match.out_interface.has_value() &&
-      (chain == "INPUT" || chain == "PREROUTING")) {
+  if (rule.match.out_interface.has_value() &&
+      (rule.chain == "INPUT" || rule.chain == "PREROUTING")) {
     return Refused(rule,
                    "packets there have no output interface yet; match the "
                    "input interface, or use OUTPUT or POSTROUTING");
   }
-  if ((match.owner_uid.has_value() || match.owner_gid.has_value()) &&
-      !outward) {
-    return Refused(rule,
-                   "the owner of a packet is known only where it is sent; "
-                   "use OUTPUT or POSTROUTING");
+  return absl::OkStatus();
+}
+
+bool NeedsSocket(const RuleSpec& rule) {
+  return rule.match.owner_uid.has_value() || rule.match.owner_gid.has_value() ||
+         rule.match.cgroup_path.has_value();
+}
+
+// What the kernel refuses in a chain that packets come to from the built-in
+// chain `from`: `hooks` in owner_mt_reg and cgroup_mt_reg.
+absl::Status CheckSocket(const RuleSpec& rule, absl::string_view from) {
+  if (from == "OUTPUT" || from == "POSTROUTING") return absl::OkStatus();
+  if (rule.match.owner_uid.has_value() || rule.match.owner_gid.has_value()) {
+    return Refused(rule, absl::StrCat("packets come there from ", from,
+                                      ", and their owner is known only where "
+                                      "they are sent; use OUTPUT or "
+                                      "POSTROUTING"));
   }
-  if (match.cgroup_path.has_value() && !outward && chain != "INPUT") {
-    return Refused(rule,
-                   "the cgroup of a packet is known only at a local socket; "
-                   "use INPUT, OUTPUT or POSTROUTING");
+  if (rule.match.cgroup_path.has_value() && from != "INPUT") {
+    return Refused(rule, absl::StrCat("packets come there from ", from,
+                                      ", and their cgroup is known only at a "
+                                      "local socket; use INPUT, OUTPUT or "
+                                      "POSTROUTING"));
+  }
+  return absl::OkStatus();
+}
+
+// The built-in chains from which packets come to `chain`, by jumps or because
+// it is one itself.
+std::vector<absl::string_view> EntryPoints(const TableContents& contents,
+                                           absl::string_view chain) {
+  absl::flat_hash_set<absl::string_view> leading = {chain};
+  for (bool grown = true; grown;) {
+    grown = false;
+    for (const Chain& candidate : contents.chains) {
+      if (leading.contains(candidate.name)) continue;
+      for (const Rule& rule : candidate.rules) {
+        if (!leading.contains(rule.target)) continue;
+        leading.insert(candidate.name);
+        grown = true;
+        break;
+      }
+    }
+  }
+  std::vector<absl::string_view> entries;
+  for (const Chain& candidate : contents.chains) {
+    if (candidate.builtin && leading.contains(candidate.name)) {
+      entries.push_back(candidate.name);
+    }
+  }
+  return entries;
+}
+
+absl::Status CheckPlace(const TableContents& contents, const RuleSpec& rule,
+                        bool builtin) {
+  if (builtin) NFM_RETURN_IF_ERROR(CheckInterfaces(rule));
+  if (!NeedsSocket(rule)) return absl::OkStatus();
+  if (builtin) return CheckSocket(rule, rule.chain);
+  for (const absl::string_view from : EntryPoints(contents, rule.chain)) {
+    NFM_RETURN_IF_ERROR(CheckSocket(rule, from));
   }
   return absl::OkStatus();
 }
@@ -139,7 +200,7 @@ absl::Status CheckInsertions(
                        TableSubject(contents.family, contents.table),
                        "; delete it first, or choose another id"));
     }
-    if (chain->second->builtin) NFM_RETURN_IF_ERROR(CheckPlace(rule));
+    NFM_RETURN_IF_ERROR(CheckPlace(contents, rule, chain->second->builtin));
   }
   return absl::OkStatus();
 }
@@ -165,7 +226,17 @@ std::string TableSubject(Family family, Table table) {
   return absl::StrCat(TableName(table), " (", FamilyName(family), ")");
 }
 
+TableContents EmptyTable(Family family, Table table) {
+  TableContents contents{.family = family, .table = table};
+  for (absl::string_view name : BuiltinChains(table)) {
+    contents.chains.push_back(
+        {.name = std::string(name), .builtin = true, .policy = "ACCEPT"});
+  }
+  return contents;
+}
+
 void NumberRules(TableContents& contents) {
+  absl::flat_hash_set<absl::string_view> managed;
   uint64_t table_hash = 0xcbf29ce484222325;
   table_hash = StableHash(table_hash, FamilyName(contents.family));
   table_hash = StableHash(table_hash, TableName(contents.table));
@@ -175,7 +246,8 @@ void NumberRules(TableContents& contents) {
     for (size_t i = 0; i < chain.rules.size(); ++i) {
       Rule& rule = chain.rules[i];
       rule.position = static_cast<uint32_t>(i + 1);
-      if (rule.managed) continue;
+      if (rule.managed && managed.insert(rule.id).second) continue;
+      rule.managed = false;
       const uint64_t hash = StableHash(StableHash(chain_hash, rule.text),
                                        absl::StrCat(equal_before[rule.text]++));
       rule.id = absl::StrFormat("~%016x", hash);

@@ -16,10 +16,14 @@ namespace nfmeter::kernel {
 // "filter (IPv4)": a table as sentences name it.
 std::string TableSubject(Family family, Table table);
 
+// The table before anybody used it: built-in chains with policy ACCEPT.
+TableContents EmptyTable(Family family, Table table);
+
 // Gives the rules of `contents` their positions, and those without an id the
 // id of a foreign rule: '~' and 16 hex digits. Rules that look the same get
 // different ids by their order, so an id is stable for as long as the rule and
-// those that are equal to it stay.
+// those that are equal to it stay. A rule with our mark whose id another one
+// has already, a copy by somebody else's hand, becomes a foreign rule.
 void NumberRules(TableContents& contents);
 
 // Where an edit takes place.

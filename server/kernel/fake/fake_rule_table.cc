@@ -16,30 +16,6 @@
 namespace nfmeter::kernel {
 namespace {
 
-std::vector<absl::string_view> BuiltinChains(Table table) {
-  switch (table) {
-    case Table::kFilter:
-    case Table::kSecurity:
-      return {"INPUT", "FORWARD", "OUTPUT"};
-    case Table::kMangle:
-      return {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"};
-    case Table::kRaw:
-      return {"PREROUTING", "OUTPUT"};
-    case Table::kNat:
-      return {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"};
-  }
-  return {};
-}
-
-TableContents EmptyTable(Family family, Table table) {
-  TableContents contents{.family = family, .table = table};
-  for (absl::string_view name : BuiltinChains(table)) {
-    contents.chains.push_back(
-        {.name = std::string(name), .builtin = true, .policy = "ACCEPT"});
-  }
-  return contents;
-}
-
 Rule RuleOf(const TableEdit& edit, const RuleSpec& spec) {
   Rule rule;
   rule.family = edit.family;
@@ -143,8 +119,7 @@ absl::StatusOr<EditOutcome> FakeRuleTable::Edit(const TableEdit& edit,
   NFM_RETURN_IF_ERROR(tables_probe_[edit.family]);
   NFM_RETURN_IF_ERROR(TakeFailure(Operation::kXtablesLock, key));
   if (lock_held_) {
-    return MakeError(absl::StatusCode::kUnavailable, "XTABLES_LOCK_HELD",
-                     "the xtables lock is held by another program; try again");
+    return ErrnoStatus(Operation::kXtablesLock, ETIMEDOUT, "/run/xtables.lock");
   }
   TableContents& contents = tables_[key];
   NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(contents, edit));

@@ -1,0 +1,220 @@
+#include "kernel/linux/iptc_rule_table.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "kernel/errno_status.h"
+#include "kernel/linux/iptc_rule_table_contents.h"
+#include "kernel/linux/iptc_rule_table_handle.h"
+#include "kernel/linux/iptc_rule_table_support.h"
+#include "kernel/linux/xt_probe.h"
+#include "kernel/linux/xtables_lock.h"
+#include "kernel/rule_edit.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+using RulesById = absl::flat_hash_map<absl::string_view, const Rule*>;
+
+RulesById ManagedRules(const TableContents& contents) {
+  RulesById rules;
+  for (const Chain& chain : contents.chains) {
+    for (const Rule& rule : chain.rules) {
+      if (rule.managed) rules.emplace(rule.id, &rule);
+    }
+  }
+  return rules;
+}
+
+absl::string_view VerdictTarget(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kAccept:
+      return "ACCEPT";
+    case Verdict::kDrop:
+      return "DROP";
+    case Verdict::kReturn:
+      return "RETURN";
+    case Verdict::kContinue:
+    case Verdict::kOther:
+      return "";
+  }
+  return "";
+}
+
+// The rule as it would be read back.
+Rule Foreseen(const TableEdit& edit, const RuleSpec& spec,
+              const std::vector<uint8_t>& entry, IpSetIndex& sets) {
+  return ReadRule(edit.family, edit.table, spec.chain,
+                  {.entry = entry, .target = VerdictTarget(spec.verdict)},
+                  sets);
+}
+
+// Whether the table, as read after a commit, is what the edit wants. A rule
+// that is replaced under its old id is told by its chain and text.
+bool IsApplied(const TableEdit& edit,
+               const std::vector<std::vector<uint8_t>>& entries,
+               const RulesById& rules, IpSetIndex& sets) {
+  const absl::flat_hash_set<absl::string_view> deleted(edit.deletions.begin(),
+                                                       edit.deletions.end());
+  absl::flat_hash_set<absl::string_view> inserted;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const RuleSpec& spec = edit.insertions[i];
+    inserted.insert(spec.id);
+    const auto found = rules.find(spec.id);
+    if (found == rules.end()) return false;
+    if (!deleted.contains(spec.id)) continue;
+    const Rule& rule = *found->second;
+    if (rule.chain != spec.chain ||
+        rule.text != Foreseen(edit, spec, entries[i], sets).text) {
+      return false;
+    }
+  }
+  return std::none_of(deleted.begin(), deleted.end(),
+                      [&](absl::string_view id) {
+                        return !inserted.contains(id) && rules.contains(id);
+                      });
+}
+
+absl::Status Overwritten(const TableEdit& edit) {
+  return MakeError(
+      absl::StatusCode::kUnavailable, "TABLE_OVERWRITTEN",
+      absl::StrCat("table ", TableSubject(edit.family, edit.table),
+                   " was committed, but when it was read back another program "
+                   "that does not take the xtables lock had replaced it; list "
+                   "the rules and try again"));
+}
+
+}  // namespace
+
+absl::Status IptcRuleTable::ProbeTables(Family family) {
+  return IptcHandle::Open(family, Table::kFilter).status();
+}
+
+absl::Status IptcRuleTable::ProbeMatch(Family family) {
+  return ProbeMatchRevision(family, "nfacct", 0);
+}
+
+absl::string_view IptcRuleTable::BackendName() const {
+  return "legacy iptables (libiptc)";
+}
+
+std::vector<std::string> IptcRuleTable::Notices() {
+  std::vector<std::string> tables = NfTablesTables();
+  if (tables.empty()) return {};
+  constexpr size_t kMostNamed = 5;
+  std::string more;
+  if (tables.size() > kMostNamed) {
+    more = absl::StrCat(" and ", tables.size() - kMostNamed, " more");
+    tables.resize(kMostNamed);
+  }
+  return {absl::StrCat(
+      "nf_tables is in use beside legacy iptables (tables ",
+      absl::StrJoin(tables, ", "), more,
+      "): packets pass both, its rules count on their own and are not shown "
+      "here.")};
+}
+
+absl::StatusOr<TableContents> IptcRuleTable::ReadFromKernel(Family family,
+                                                            Table table) {
+  NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
+                       IptcHandle::Open(family, table));
+  return ReadContents(*handle, family, table, sets_);
+}
+
+absl::StatusOr<TableContents> IptcRuleTable::Read(Family family, Table table) {
+  // A filter table's FORWARD chain may be born with policy DROP (a parameter of
+  // its module), so that one is always asked.
+  if (table != Table::kFilter && !TableIsInUse(family, table)) {
+    return EmptyTable(family, table);
+  }
+  return ReadFromKernel(family, table);
+}
+
+absl::StatusOr<IptcRuleTable::Entries> IptcRuleTable::Encode(
+    const TableEdit& edit) {
+  Entries entries;
+  entries.reserve(edit.insertions.size());
+  for (const RuleSpec& rule : edit.insertions) {
+    absl::StatusOr<std::vector<uint8_t>> entry =
+        EncodeEntry(edit.family, rule, sets_);
+    if (!entry.ok()) {
+      return Annotate(entry.status(), absl::StrCat("rule '", rule.id, "': "));
+    }
+    entries.push_back(*std::move(entry));
+  }
+  return entries;
+}
+
+absl::StatusOr<EditOutcome> IptcRuleTable::DryRun(const TableEdit& edit,
+                                                  const Entries& entries) {
+  NFM_ASSIGN_OR_RETURN(const TableContents contents,
+                       Read(edit.family, edit.table));
+  NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(contents, edit));
+  NFM_RETURN_IF_ERROR(CheckSupport(edit, entries));
+  EditOutcome outcome{.deleted = std::move(plan.deleted)};
+  for (size_t i = 0; i < entries.size(); ++i) {
+    outcome.inserted.push_back(
+        Foreseen(edit, edit.insertions[i], entries[i], sets_));
+  }
+  return outcome;
+}
+
+absl::StatusOr<EditOutcome> IptcRuleTable::Edit(const TableEdit& edit,
+                                                absl::Time deadline) {
+  if (edit.deletions.empty() && edit.insertions.empty()) return EditOutcome();
+  NFM_ASSIGN_OR_RETURN(const Entries entries, Encode(edit));
+  if (edit.dry_run) return DryRun(edit, entries);
+  NFM_ASSIGN_OR_RETURN(const XtablesLock lock, XtablesLock::Acquire(deadline));
+  do {
+    NFM_ASSIGN_OR_RETURN(std::optional<EditOutcome> outcome,
+                         TryOnce(edit, entries));
+    if (outcome.has_value()) return *std::move(outcome);
+  } while (absl::Now() < deadline);
+  return ErrnoStatus(Operation::kRuleCommit, EAGAIN,
+                     TableSubject(edit.family, edit.table));
+}
+
+absl::StatusOr<std::optional<EditOutcome>> IptcRuleTable::TryOnce(
+    const TableEdit& edit, const Entries& entries) {
+  EditOutcome outcome;
+  int err = 0;
+  {
+    NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
+                         IptcHandle::Open(edit.family, edit.table));
+    const TableContents before =
+        ReadContents(*handle, edit.family, edit.table, sets_);
+    NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(before, edit));
+    err = ApplyEdit(before, plan, edit, entries, *handle);
+    if (err != 0) return ExplainRefusal(err, edit, entries);
+    outcome.deleted = std::move(plan.deleted);
+    err = handle->Commit();
+  }
+  const absl::StatusOr<TableContents> after =
+      ReadFromKernel(edit.family, edit.table);
+  if (!after.ok()) {
+    return Annotate(after.status(),
+                    "the rules may have been committed, but the table can't "
+                    "be read back: ");
+  }
+  const RulesById rules = ManagedRules(*after);
+  if (!IsApplied(edit, entries, rules, sets_)) {
+    if (err == EAGAIN) return std::nullopt;
+    return err == 0 ? Overwritten(edit) : ExplainRefusal(err, edit, entries);
+  }
+  outcome.rule_counters_lost = err != 0;
+  for (const RuleSpec& spec : edit.insertions) {
+    outcome.inserted.push_back(*rules.at(spec.id));
+  }
+  return outcome;
+}
+
+}  // namespace nfmeter::kernel

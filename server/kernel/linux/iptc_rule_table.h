@@ -1,0 +1,57 @@
+// Legacy iptables through libiptc.
+#ifndef NFMETER_KERNEL_LINUX_IPTC_RULE_TABLE_H_
+#define NFMETER_KERNEL_LINUX_IPTC_RULE_TABLE_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "kernel/linux/ip_set_socket.h"
+#include "kernel/rule_table.h"
+
+namespace nfmeter::kernel {
+
+// Make one, use it and destroy it in one thread: libiptc opens its socket in
+// the network namespace of the calling thread and keeps static state, so there
+// is at most one in use in a process at a time.
+//
+// Between two calls it holds nothing but a socket for ipset names: every Read()
+// and Edit() starts from the kernel's table as it is then.
+class IptcRuleTable : public RuleTable {
+ public:
+  IptcRuleTable() = default;
+
+  absl::Status ProbeTables(Family family) override;
+  absl::Status ProbeMatch(Family family) override;
+  absl::string_view BackendName() const override;
+  std::vector<std::string> Notices() override;
+
+  // A table that nobody has used so far is answered without touching it, as
+  // reading would bring it into being (see TableIsInUse()). The filter table
+  // always exists for those who have rules at all.
+  absl::StatusOr<TableContents> Read(Family family, Table table) override;
+
+  absl::StatusOr<EditOutcome> Edit(const TableEdit& edit,
+                                   absl::Time deadline) override;
+
+ private:
+  using Entries = std::vector<std::vector<uint8_t>>;
+
+  absl::StatusOr<Entries> Encode(const TableEdit& edit);
+  absl::StatusOr<EditOutcome> DryRun(const TableEdit& edit,
+                                     const Entries& entries);
+  // One read, one commit, one read. Nullopt: the table changed between the
+  // first two (EAGAIN) and nothing was done.
+  absl::StatusOr<std::optional<EditOutcome>> TryOnce(const TableEdit& edit,
+                                                     const Entries& entries);
+  absl::StatusOr<TableContents> ReadFromKernel(Family family, Table table);
+
+  IpSetSocket sets_;
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_IPTC_RULE_TABLE_H_

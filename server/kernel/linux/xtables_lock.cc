@@ -1,0 +1,174 @@
+#include "kernel/linux/xtables_lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "base/error.h"
+#include "kernel/errno_status.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+// flock(2) has no timeout, but a signal ends it. This one, sent by a timer to
+// the waiting thread alone, does nothing else. iptables does it with SIGALRM,
+// which a process with other threads should leave alone.
+int WakeSignal() { return SIGRTMAX - 3; }
+
+void InstallWakeSignal() {
+  static const bool installed = [] {
+    struct sigaction action = {};
+    action.sa_handler = [](int) {};  // without SA_RESTART: flock() must end
+    sigaction(WakeSignal(), &action, nullptr);
+    return true;
+  }();
+  (void)installed;
+}
+
+// While it lives, sends the wake signal to the thread that made it: once at the
+// deadline, and then every few milliseconds, as the first one may come just
+// before flock() is entered.
+class WakeTimer {
+ public:
+  explicit WakeTimer(absl::Time deadline) {
+    InstallWakeSignal();
+    sigset_t wake;
+    sigemptyset(&wake);
+    sigaddset(&wake, WakeSignal());
+    pthread_sigmask(SIG_UNBLOCK, &wake, &mask_before_);
+    sigevent event = {};
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = WakeSignal();
+    event._sigev_un._tid = gettid();
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer_) != 0) return;
+    armed_ = true;
+    const absl::Duration left =
+        std::max(deadline - absl::Now(), absl::Nanoseconds(1));
+    const itimerspec spec = {
+        .it_interval = absl::ToTimespec(absl::Milliseconds(2)),
+        .it_value = absl::ToTimespec(left)};
+    timer_settime(timer_, 0, &spec, nullptr);
+  }
+
+  ~WakeTimer() {
+    if (armed_) timer_delete(timer_);
+    pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
+  }
+
+  WakeTimer(const WakeTimer&) = delete;
+  WakeTimer& operator=(const WakeTimer&) = delete;
+
+  bool armed() const { return armed_; }
+
+ private:
+  timer_t timer_ = {};
+  bool armed_ = false;
+  sigset_t mask_before_ = {};
+};
+
+// 0, or an errno: ETIMEDOUT at the deadline.
+int LockUntil(int fd, absl::Time deadline) {
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return 0;
+  if (errno != EWOULDBLOCK) return errno;
+  if (absl::Now() >= deadline) return ETIMEDOUT;
+  const WakeTimer timer(deadline);
+  if (!timer.armed()) return EAGAIN;
+  while (flock(fd, LOCK_EX) != 0) {
+    if (errno != EINTR) return errno;
+    if (absl::Now() >= deadline) return ETIMEDOUT;
+  }
+  return 0;
+}
+
+// "iptables-legacy (process 123)", or empty: /proc/locks shows the processes of
+// this PID namespace only, and on some file systems other device numbers.
+std::string Holder(int fd) {
+  struct stat file;
+  if (fstat(fd, &file) != 0) return "";
+  const std::string place = absl::StrFormat("%02x:%02x:%d", major(file.st_dev),
+                                            minor(file.st_dev), file.st_ino);
+  std::ifstream locks("/proc/locks");
+  for (std::string line; std::getline(locks, line);) {
+    // "1: FLOCK  ADVISORY  WRITE 704 00:2f:3 0 EOF"; waiters have "->".
+    const std::vector<std::string> words =
+        absl::StrSplit(line, ' ', absl::SkipEmpty());
+    int pid = 0;
+    if (words.size() < 6 || words[1] != "FLOCK" || words[5] != place ||
+        !absl::SimpleAtoi(words[4], &pid) || pid <= 0) {
+      continue;
+    }
+    std::ifstream comm(absl::StrCat("/proc/", pid, "/comm"));
+    std::string name;
+    std::getline(comm, name);
+    return name.empty()
+               ? absl::StrCat("process ", pid)
+               : absl::StrCat(absl::CHexEscape(name), " (process ", pid, ")");
+  }
+  return "";
+}
+
+absl::Status HeldByOthers(int fd, const std::string& path,
+                          absl::Duration waited) {
+  const std::string holder = Holder(fd);
+  return MakeError(
+      absl::StatusCode::kUnavailable,
+      absl::StrCat(
+          "the xtables lock ", absl::CHexEscape(path), " was held by ",
+          holder.empty()
+              ? "another program (iptables, or an agent that uses it)"
+              : holder,
+          " for all of the ",
+          absl::FormatDuration(absl::Trunc(waited, absl::Milliseconds(1))),
+          " that we waited; nothing was changed, try again"),
+      {.reason = "XTABLES_LOCK_HELD",
+       .metadata = {{"path", absl::CHexEscape(path)}, {"holder", holder}}});
+}
+
+}  // namespace
+
+std::string XtablesLockPath() {
+  const char* path = getenv("XTABLES_LOCKFILE");
+  return path != nullptr && *path != '\0' ? path : "/run/xtables.lock";
+}
+
+absl::StatusOr<XtablesLock> XtablesLock::Acquire(absl::Time deadline) {
+  const absl::Time start = absl::Now();
+  const std::string path = XtablesLockPath();
+  const int fd =
+      open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return ErrnoStatus(Operation::kXtablesLock, errno, path);
+  XtablesLock lock(fd);
+  const int err = LockUntil(fd, deadline);
+  if (err == ETIMEDOUT) return HeldByOthers(fd, path, absl::Now() - start);
+  if (err != 0) return ErrnoStatus(Operation::kXtablesLock, err, path);
+  return lock;
+}
+
+XtablesLock::~XtablesLock() {
+  if (fd_ >= 0) close(fd_);
+}
+
+XtablesLock::XtablesLock(XtablesLock&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)) {}
+
+XtablesLock& XtablesLock::operator=(XtablesLock&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,41 @@
+// The lock that all well-behaved users of iptables on a host share.
+#ifndef NFMETER_KERNEL_LINUX_XTABLES_LOCK_H_
+#define NFMETER_KERNEL_LINUX_XTABLES_LOCK_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace nfmeter::kernel {
+
+// Holds flock(2) on $XTABLES_LOCKFILE, or /run/xtables.lock, for as long as it
+// lives, as iptables does (xtables_lock() in iptables/xshared.c): both exclude
+// each other, and so do two of these. The kernel itself checks only that the
+// number of rules has not changed.
+//
+// Not thread-safe.
+class XtablesLock {
+ public:
+  // Waits in the kernel's queue, so that a loop of other programs can't starve
+  // us, until `deadline` at the latest. UNAVAILABLE, XTABLES_LOCK_HELD: held by
+  // others until then; the sentence names the holder if /proc/locks does. Other
+  // statuses: the file can't be opened.
+  static absl::StatusOr<XtablesLock> Acquire(absl::Time deadline);
+
+  ~XtablesLock();
+  XtablesLock(XtablesLock&& other) noexcept;
+  XtablesLock& operator=(XtablesLock&& other) noexcept;
+
+ private:
+  explicit XtablesLock(int fd) : fd_(fd) {}
+
+  int fd_;
+};
+
+// Which file it is.
+std::string XtablesLockPath();
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_XTABLES_LOCK_H_
