@@ -128,6 +128,8 @@ absl::StatusOr<EditOutcome> FakeRuleTable::Edit(const TableEdit& edit,
   }
   EditOutcome outcome{.deleted = plan.deleted};
   if (edit.dry_run) {
+    NFM_RETURN_IF_ERROR(ReserveCounters(edit.insertions));
+    for (const RuleSpec& spec : edit.insertions) ReleaseCounter(spec.counter);
     for (const RuleSpec& spec : edit.insertions) {
       outcome.inserted.push_back(RuleOf(edit, spec));
     }
@@ -135,7 +137,7 @@ absl::StatusOr<EditOutcome> FakeRuleTable::Edit(const TableEdit& edit,
   }
   NFM_RETURN_IF_ERROR(TakeFailure(Operation::kRuleCommit, key));
   NFM_RETURN_IF_ERROR(ReserveCounters(edit.insertions));
-  for (const Rule& rule : plan.deleted) Release(rule);
+  for (const Rule& rule : plan.deleted) ReleaseCounter(rule.counter);
   Apply(edit, plan, contents);
   ++commits_[key];
   if (lose_counters_) {
@@ -159,9 +161,7 @@ absl::Status FakeRuleTable::ReserveCounters(
   for (size_t i = 0; i < rules.size(); ++i) {
     if (rules[i].counter.empty()) continue;
     if (acct_->AddReference(rules[i].counter).ok()) continue;
-    for (size_t j = 0; j < i; ++j) {
-      if (!rules[j].counter.empty()) acct_->RemoveReference(rules[j].counter);
-    }
+    for (size_t j = 0; j < i; ++j) ReleaseCounter(rules[j].counter);
     return MakeError(
         absl::StatusCode::kNotFound,
         absl::StrCat("there is no counter '", rules[i].counter,
@@ -172,10 +172,8 @@ absl::Status FakeRuleTable::ReserveCounters(
   return absl::OkStatus();
 }
 
-void FakeRuleTable::Release(const Rule& rule) {
-  if (acct_ != nullptr && !rule.counter.empty()) {
-    acct_->RemoveReference(rule.counter);
-  }
+void FakeRuleTable::ReleaseCounter(const std::string& counter) {
+  if (acct_ != nullptr && !counter.empty()) acct_->RemoveReference(counter);
 }
 
 absl::Status FakeRuleTable::TakeFailure(Operation operation, Key key) {
@@ -229,7 +227,7 @@ void FakeRuleTable::Flush(Family family, Table table, absl::string_view chain) {
   TableContents& contents = tables_[{family, table}];
   for (Chain& candidate : contents.chains) {
     if (!chain.empty() && candidate.name != chain) continue;
-    for (const Rule& rule : candidate.rules) Release(rule);
+    for (const Rule& rule : candidate.rules) ReleaseCounter(rule.counter);
     candidate.rules.clear();
   }
   CountReferences(contents);

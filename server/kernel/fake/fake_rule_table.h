@@ -92,7 +92,8 @@ class FakeRuleTable : public RuleTable {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status ReserveCounters(const std::vector<RuleSpec>& rules)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Release(const Rule& rule) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ReleaseCounter(const std::string& counter)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Chain& ChainNamed(Key key, absl::string_view name)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -1,8 +1,11 @@
 #include "kernel/linux/iptc_rule_table_handle.h"
 
 #include <errno.h>
-#include <libiptc/libip6tc.h>
 #include <libiptc/libiptc.h>
+// Unlike the other one, this header does not say that it is C (1.8.9).
+extern "C" {
+#include <libiptc/libip6tc.h>
+}
 
 #include "absl/status/status.h"
 #include "kernel/errno_status.h"
