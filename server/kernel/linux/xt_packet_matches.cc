@@ -167,7 +167,11 @@ bool DecodeAddressTypes(const MatchContext&, const xt_addrtype_info_v1& info,
   return complete;
 }
 
-absl::Status AppendAddressTypeMatch(const RuleMatch& match, MatchWriter& out) {
+// What addrtype_mt_checkentry_v1 of xt_addrtype.c refuses.
+constexpr uint16_t kNotInIpv6 = kAddrBroadcast | kAddrBlackhole | kAddrProhibit;
+
+absl::Status AppendAddressTypeMatch(const MatchContext& context,
+                                    const RuleMatch& match, MatchWriter& out) {
   const auto& source = match.source_address_types;
   const auto& destination = match.destination_address_types;
   if (!source.has_value() && !destination.has_value()) return absl::OkStatus();
@@ -184,6 +188,11 @@ absl::Status AppendAddressTypeMatch(const RuleMatch& match, MatchWriter& out) {
     info.dest = destination->value;
     if (destination->negated) info.flags |= XT_ADDRTYPE_INVERT_DEST;
   }
+  if (context.family == Family::kIpv6 &&
+      ((info.source | info.dest) & kNotInIpv6) != 0) {
+    return NotExpressible(
+        "the address types broadcast, blackhole and prohibit are of IPv4 only");
+  }
   out.Append("addrtype", 1, info);
   return absl::OkStatus();
 }
@@ -199,8 +208,8 @@ constexpr std::array kKinds = {
 
 absl::Span<const MatchKind> PacketMatchKinds() { return kKinds; }
 
-absl::Status AppendPacketMatches(const MatchContext&, const RuleMatch& match,
-                                 MatchWriter& out) {
+absl::Status AppendPacketMatches(const MatchContext& context,
+                                 const RuleMatch& match, MatchWriter& out) {
   if (match.mark.has_value()) {
     xt_mark_mtinfo1 mark{};
     mark.mark = match.mark->value.value;
@@ -223,7 +232,7 @@ absl::Status AppendPacketMatches(const MatchContext&, const RuleMatch& match,
     info.invert = match.packet_type->negated ? 1 : 0;
     out.Append("pkttype", 0, info);
   }
-  return AppendAddressTypeMatch(match, out);
+  return AppendAddressTypeMatch(context, match, out);
 }
 
 }  // namespace nfmeter::kernel

@@ -417,9 +417,7 @@ void AppendUdp(const NativeConditions& conditions, MatchWriter& out) {
 }
 
 template <typename Info>
-void AppendFlagged(absl::string_view name, const NativeConditions& conditions,
-                   MatchWriter& out) {
-  Info info{};
+void FillFlagged(const NativeConditions& conditions, Info& info) {
   if (conditions.source != nullptr) {
     FillRange(conditions.source, info.spts);
     info.flags |= XT_SCTP_SRC_PORTS;
@@ -430,7 +428,20 @@ void AppendFlagged(absl::string_view name, const NativeConditions& conditions,
     info.flags |= XT_SCTP_DEST_PORTS;
     if (IsNegated(conditions.destination)) info.invflags |= XT_SCTP_DEST_PORTS;
   }
-  out.Append(name, 0, info);
+}
+
+void AppendSctp(const NativeConditions& conditions, MatchWriter& out) {
+  xt_sctp_info sctp{};
+  // Unused, but iptables compares bytes when it looks for a rule to delete.
+  for (xt_sctp_flag_info& flags : sctp.flag_info) flags.chunktype = 0xff;
+  FillFlagged(conditions, sctp);
+  out.Append("sctp", 0, sctp);
+}
+
+void AppendDccp(const NativeConditions& conditions, MatchWriter& out) {
+  xt_dccp_info dccp{};
+  FillFlagged(conditions, dccp);
+  out.Append("dccp", 0, dccp);
 }
 
 void AppendNative(uint8_t protocol, const NativeConditions& conditions,
@@ -441,9 +452,9 @@ void AppendNative(uint8_t protocol, const NativeConditions& conditions,
     case IPPROTO_UDP:
       return AppendUdp(conditions, out);
     case IPPROTO_SCTP:
-      return AppendFlagged<xt_sctp_info>("sctp", conditions, out);
+      return AppendSctp(conditions, out);
     case IPPROTO_DCCP:
-      return AppendFlagged<xt_dccp_info>("dccp", conditions, out);
+      return AppendDccp(conditions, out);
   }
 }
 
