@@ -1,0 +1,256 @@
+#include "nfmeter/client.h"
+
+#include <utility>
+
+#include "client/src/batch.h"
+#include "client/src/connection.h"
+#include "client/src/health.h"
+
+namespace nfmeter {
+namespace {
+
+using client_internal::Connection;
+using client_internal::EnsureRequestId;
+
+// How often a list of rules is begun again because they changed meanwhile.
+constexpr int kListRestarts = 3;
+
+// Makes a change: as Connection::Unary, with a request_id.
+template <typename Response, typename Stub, typename Request>
+absl::StatusOr<Response> Change(
+    Connection& connection, Stub& stub,
+    grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                 Response*),
+    Request request, const CallOptions& options) {
+  EnsureRequestId(connection.environment(), &request);
+  return connection.Unary<Response>(stub, method, request, options);
+}
+
+// The object in an answer of a short form.
+template <typename Response, typename Object>
+absl::StatusOr<Object> Take(absl::StatusOr<Response> response,
+                            Object* (Response::*object)()) {
+  if (!response.ok()) return response.status();
+  return std::move(*((*response).*object)());
+}
+
+// Calls `method` page by page.
+template <typename Response, typename Stub, typename Request>
+absl::Status Pages(Connection& connection, Stub& stub,
+                   grpc::Status (Stub::*method)(grpc::ClientContext*,
+                                                const Request&, Response*),
+                   Request request,
+                   const std::function<bool(const Response&)>& page,
+                   const CallOptions& options) {
+  for (;;) {
+    const auto response =
+        connection.Unary<Response>(stub, method, request, options);
+    if (!response.ok()) return response.status();
+    if (!page(*response) || response->next_page_token().empty()) {
+      return absl::OkStatus();
+    }
+    if (response->next_page_token() == request.page_token()) {
+      return absl::DataLossError(
+          "the server gave the same page token twice; the list would never "
+          "end");
+    }
+    request.set_page_token(response->next_page_token());
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
+    const ClientOptions& options) {
+  auto connection = Connection::Open(options);
+  if (!connection.ok()) return connection.status();
+  return std::make_unique<Client>(*std::move(connection));
+}
+
+Client::Client(std::shared_ptr<Connection> connection)
+    : connection_(std::move(connection)) {}
+
+Client::~Client() = default;
+
+const std::string& Client::address() const {
+  return connection_->address().target;
+}
+
+absl::StatusOr<v1::Counter> Client::CreateCounter(absl::string_view name,
+                                                  const CallOptions& options) {
+  v1::CreateCounterRequest request;
+  request.mutable_counter()->set_name(std::string(name));
+  return Take(CreateCounter(request, options),
+              &v1::CreateCounterResponse::mutable_counter);
+}
+
+absl::StatusOr<v1::CreateCounterResponse> Client::CreateCounter(
+    const v1::CreateCounterRequest& request, const CallOptions& options) {
+  return Change(*connection_, connection_->counters(),
+                &v1::CounterService::Stub::CreateCounter, request, options);
+}
+
+absl::StatusOr<v1::Counter> Client::GetCounter(absl::string_view name,
+                                               const CallOptions& options) {
+  v1::GetCounterRequest request;
+  request.set_name(std::string(name));
+  return Take(GetCounter(request, options),
+              &v1::GetCounterResponse::mutable_counter);
+}
+
+absl::StatusOr<v1::GetCounterResponse> Client::GetCounter(
+    const v1::GetCounterRequest& request, const CallOptions& options) {
+  return connection_->Unary<v1::GetCounterResponse>(
+      connection_->counters(), &v1::CounterService::Stub::GetCounter, request,
+      options);
+}
+
+absl::StatusOr<v1::Counter> Client::ResetCounter(absl::string_view name,
+                                                 const CallOptions& options) {
+  v1::ResetCounterRequest request;
+  request.set_name(std::string(name));
+  return Take(ResetCounter(request, options),
+              &v1::ResetCounterResponse::mutable_counter);
+}
+
+absl::StatusOr<v1::ResetCounterResponse> Client::ResetCounter(
+    const v1::ResetCounterRequest& request, const CallOptions& options) {
+  return Change(*connection_, connection_->counters(),
+                &v1::CounterService::Stub::ResetCounter, request, options);
+}
+
+absl::StatusOr<v1::Counter> Client::DeleteCounter(absl::string_view name,
+                                                  const CallOptions& options) {
+  v1::DeleteCounterRequest request;
+  request.set_name(std::string(name));
+  return Take(DeleteCounter(request, options),
+              &v1::DeleteCounterResponse::mutable_counter);
+}
+
+absl::StatusOr<v1::DeleteCounterResponse> Client::DeleteCounter(
+    const v1::DeleteCounterRequest& request, const CallOptions& options) {
+  return Change(*connection_, connection_->counters(),
+                &v1::CounterService::Stub::DeleteCounter, request, options);
+}
+
+absl::StatusOr<std::vector<v1::Counter>> Client::ListCounters(
+    absl::string_view name_glob, const CallOptions& options) {
+  v1::ListCountersRequest request;
+  request.mutable_filter()->set_name_glob(std::string(name_glob));
+  auto response = ListCounters(request, options);
+  if (!response.ok()) return response.status();
+  return std::vector<v1::Counter>(
+      std::make_move_iterator(response->mutable_counters()->begin()),
+      std::make_move_iterator(response->mutable_counters()->end()));
+}
+
+absl::StatusOr<v1::ListCountersResponse> Client::ListCounters(
+    const v1::ListCountersRequest& request, const CallOptions& options) {
+  v1::ListCountersResponse all;
+  const absl::Status status = ListCounterPages(
+      request,
+      [&](const v1::ListCountersResponse& page) {
+        all.MergeFrom(page);
+        all.set_total_size(page.total_size());
+        return true;
+      },
+      options);
+  if (!status.ok()) return status;
+  all.clear_next_page_token();
+  return all;
+}
+
+absl::Status Client::ListCounterPages(
+    const v1::ListCountersRequest& request,
+    const std::function<bool(const v1::ListCountersResponse&)>& page,
+    const CallOptions& options) {
+  return Pages(*connection_, connection_->counters(),
+               &v1::CounterService::Stub::ListCounters, request, page, options);
+}
+
+absl::StatusOr<v1::Rule> Client::CreateRule(const v1::Rule& rule,
+                                            const CallOptions& options) {
+  v1::CreateRuleRequest request;
+  *request.mutable_rule() = rule;
+  return Take(CreateRule(request, options),
+              &v1::CreateRuleResponse::mutable_rule);
+}
+
+absl::StatusOr<v1::CreateRuleResponse> Client::CreateRule(
+    const v1::CreateRuleRequest& request, const CallOptions& options) {
+  return Change(*connection_, connection_->rules(),
+                &v1::RuleService::Stub::CreateRule, request, options);
+}
+
+absl::StatusOr<v1::Rule> Client::GetRule(absl::string_view id,
+                                         const CallOptions& options) {
+  v1::GetRuleRequest request;
+  request.set_id(std::string(id));
+  return Take(connection_->Unary<v1::GetRuleResponse>(
+                  connection_->rules(), &v1::RuleService::Stub::GetRule,
+                  request, options),
+              &v1::GetRuleResponse::mutable_rule);
+}
+
+absl::StatusOr<v1::Rule> Client::DeleteRule(absl::string_view id,
+                                            const CallOptions& options) {
+  v1::DeleteRuleRequest request;
+  request.set_id(std::string(id));
+  return Take(DeleteRule(request, options),
+              &v1::DeleteRuleResponse::mutable_rule);
+}
+
+absl::StatusOr<v1::DeleteRuleResponse> Client::DeleteRule(
+    const v1::DeleteRuleRequest& request, const CallOptions& options) {
+  return Change(*connection_, connection_->rules(),
+                &v1::RuleService::Stub::DeleteRule, request, options);
+}
+
+absl::StatusOr<v1::ListRulesResponse> Client::ListRules(
+    const v1::ListRulesRequest& request, const CallOptions& options) {
+  for (int restarts = 0;; ++restarts) {
+    v1::ListRulesResponse all;
+    const absl::Status status = ListRulePages(
+        request,
+        [&](const v1::ListRulesResponse& page) {
+          all.MergeFrom(page);
+          all.set_total_size(page.total_size());
+          return true;
+        },
+        options);
+    if (status.ok()) {
+      all.clear_next_page_token();
+      return all;
+    }
+    if (!absl::IsAborted(status) || restarts == kListRestarts) return status;
+  }
+}
+
+absl::Status Client::ListRulePages(
+    const v1::ListRulesRequest& request,
+    const std::function<bool(const v1::ListRulesResponse&)>& page,
+    const CallOptions& options) {
+  return Pages(*connection_, connection_->rules(),
+               &v1::RuleService::Stub::ListRules, request, page, options);
+}
+
+absl::StatusOr<v1::ListChainsResponse> Client::ListChains(
+    const v1::ListChainsRequest& request, const CallOptions& options) {
+  return connection_->Unary<v1::ListChainsResponse>(
+      connection_->rules(), &v1::RuleService::Stub::ListChains, request,
+      options);
+}
+
+absl::StatusOr<v1::Node> Client::GetNode(const CallOptions& options) {
+  return Take(connection_->Unary<v1::GetNodeResponse>(
+                  connection_->node(), &v1::NodeService::Stub::GetNode,
+                  v1::GetNodeRequest(), options),
+              &v1::GetNodeResponse::mutable_node);
+}
+
+absl::StatusOr<Health> Client::CheckHealth(absl::string_view service,
+                                           const CallOptions& options) {
+  return client_internal::CheckHealth(*connection_, service, options);
+}
+
+}  // namespace nfmeter

@@ -1,0 +1,129 @@
+#include "client/src/connection.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/src/backoff.h"
+#include "client/src/credentials.h"
+#include "client/src/status.h"
+#include "nfmeter/errors.h"
+
+namespace nfmeter::client_internal {
+namespace {
+
+constexpr char kUserAgent[] = "nfmeter-sdk/" NFMETER_VERSION;
+
+std::string ChooseAddress(const ClientOptions& options) {
+  if (!options.address.empty()) return options.address;
+  const char* variable = std::getenv(kAddressVariable);
+  return variable != nullptr && *variable != '\0' ? variable : kDefaultAddress;
+}
+
+grpc::ChannelArguments MakeArguments(const ClientOptions& options,
+                                     const Address& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetUserAgentPrefix(options.user_agent.empty()
+                                   ? kUserAgent
+                                   : options.user_agent + " " + kUserAgent);
+  arguments.SetMaxReceiveMessageSize(options.max_receive_bytes);
+  // Our own backoff is the one that counts; gRPC's must not make a channel
+  // refuse calls for longer. Each client has its own connections, so that one
+  // does not inherit the failures of another.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  if (address.local) {
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  } else {
+    // Finds dead peers of silent streams. Servers take pings each 5 minutes
+    // without further configuration, more frequent ones they refuse.
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 310'000);
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
+  }
+  if (options.tls.has_value() && !options.tls->server_name.empty()) {
+    arguments.SetSslTargetNameOverride(options.tls->server_name);
+  }
+  return arguments;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Connection>> Connection::Open(
+    const ClientOptions& options, std::shared_ptr<Environment> environment) {
+  const auto address = ParseAddress(ChooseAddress(options));
+  if (!address.ok()) return address.status();
+  const auto credentials = MakeCredentials(options, *address);
+  if (!credentials.ok()) return credentials.status();
+  auto channel = grpc::CreateCustomChannel(address->target, *credentials,
+                                           MakeArguments(options, *address));
+  return std::shared_ptr<Connection>(new Connection(
+      options, *address, std::move(environment), std::move(channel)));
+}
+
+Connection::Connection(ClientOptions options, Address address,
+                       std::shared_ptr<Environment> environment,
+                       std::shared_ptr<grpc::Channel> channel)
+    : options_(std::move(options)),
+      address_(std::move(address)),
+      environment_(std::move(environment)),
+      channel_(std::move(channel)),
+      counters_(channel_),
+      rules_(channel_),
+      snapshots_(channel_),
+      node_(channel_) {}
+
+absl::Status Connection::Call(
+    const CallOptions& options,
+    absl::FunctionRef<grpc::Status(grpc::ClientContext*)> attempt) {
+  const absl::Duration timeout = options.timeout > absl::ZeroDuration()
+                                     ? options.timeout
+                                     : options_.timeout;
+  const absl::Time deadline =
+      std::min(options.deadline, environment_->Now() + timeout);
+  Backoff backoff(options_.retry, *environment_);
+  for (int attempts = 1;; ++attempts) {
+    grpc::ClientContext context;
+    if (deadline != absl::InfiniteFuture()) {
+      context.set_deadline(
+          std::chrono::system_clock::now() +
+          absl::ToChronoMicroseconds(deadline - environment_->Now()));
+    }
+    const absl::Status status = ToStatus(attempt(&context));
+    if (!absl::IsUnavailable(status) ||
+        attempts >= options_.retry.max_attempts) {
+      return status;
+    }
+    const absl::Duration wait = backoff.Next(status);
+    if (environment_->Now() + wait >= deadline) return status;
+    environment_->Sleep(wait, nullptr);
+  }
+}
+
+absl::Status Connection::ToStatus(const grpc::Status& status) const {
+  return ExplainConnection(FromGrpc(status), address_);
+}
+
+Connection::BatchLimits Connection::GetBatchLimits(const CallOptions& options) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (limits_.has_value()) return *limits_;
+  }
+  const auto node = Unary<v1::GetNodeResponse>(
+      node_, &v1::NodeService::Stub::GetNode, v1::GetNodeRequest(), options);
+  BatchLimits limits;
+  if (!node.ok()) return limits;
+  const v1::NodeLimits& bounds = node->node().limits();
+  if (bounds.max_batch_size() > 0) limits.max_items = bounds.max_batch_size();
+  if (bounds.max_request_bytes() > 0) {
+    limits.max_bytes = bounds.max_request_bytes();
+  }
+  absl::MutexLock lock(&mutex_);
+  limits_ = limits;
+  return limits;
+}
+
+}  // namespace nfmeter::client_internal

@@ -1,0 +1,177 @@
+// A server stream that is opened again when it breaks.
+#ifndef NFMETER_CLIENT_SRC_RESUMING_STREAM_H_
+#define NFMETER_CLIENT_SRC_RESUMING_STREAM_H_
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "client/src/backoff.h"
+#include "client/src/connection.h"
+#include "grpcpp/grpcpp.h"
+#include "nfmeter/options.h"
+
+namespace nfmeter::client_internal {
+
+// What is the same for streams of all messages: when to try again, when to give
+// up, and being cancelled. Not thread-safe but for Cancel().
+class StreamRetry {
+ public:
+  StreamRetry(std::shared_ptr<Connection> connection,
+              const WatchOptions& options);
+
+  // After a stream ended with `failure` (OK: the server ended it). OK: waited
+  // long enough, try again; else the status to end with.
+  absl::Status Wait(const absl::Status& failure);
+
+  // A message came: the connection is good.
+  void Succeeded();
+
+  // Ends the wait, and the call under way. Thread-safe.
+  void Cancel();
+  bool cancelled() const { return cancelled_.HasBeenNotified(); }
+  // The call under way, for Cancel(); null for none.
+  void SetContext(std::shared_ptr<grpc::ClientContext> context);
+
+  static absl::Status CancelledStatus();
+
+  Connection& connection() { return *connection_; }
+
+ private:
+  bool IsTransient(const absl::Status& failure) const;
+
+  const std::shared_ptr<Connection> connection_;
+  const WatchOptions options_;
+  Backoff backoff_;
+  bool connected_once_ = false;
+  int failures_ = 0;  // in a row
+  absl::Time failing_since_;
+  absl::Notification cancelled_;  // notified by whoever sets cancel_called_
+  absl::Mutex mutex_;
+  bool cancel_called_ ABSL_GUARDED_BY(mutex_) = false;
+  std::shared_ptr<grpc::ClientContext> context_ ABSL_GUARDED_BY(mutex_);
+};
+
+// One stream after the other. A completion queue of its own lets the reading
+// thread wait no longer than until the stream must be taken for dead.
+//
+// Not thread-safe but for Cancel().
+template <typename Response>
+class ResumingStream {
+ public:
+  // Starts the call that goes on where the last one ended.
+  using Start =
+      std::function<std::unique_ptr<grpc::ClientAsyncReader<Response>>(
+          grpc::ClientContext*, grpc::CompletionQueue*, void* tag)>;
+
+  // A connection silent for `stall_timeout` is dead.
+  ResumingStream(std::shared_ptr<Connection> connection,
+                 const WatchOptions& options, absl::Duration stall_timeout,
+                 Start start)
+      : retry_(std::move(connection), options),
+        stall_timeout_(stall_timeout),
+        start_(std::move(start)) {}
+
+  ~ResumingStream() {
+    if (call_ == nullptr) return;
+    call_->context->TryCancel();
+    (void)End();  // nobody is left to tell
+  }
+
+  // Waits for the next message. True: it is the first of a new stream.
+  // Errors are final.
+  absl::StatusOr<bool> Read(Response* message) {
+    for (;;) {
+      if (retry_.cancelled()) return StreamRetry::CancelledStatus();
+      const bool is_new = call_ == nullptr;
+      if ((!is_new || Open()) && ReadOne(message)) {
+        retry_.Succeeded();
+        const bool first = !std::exchange(read_, true);
+        return first;
+      }
+      const absl::Status failure = End();
+      if (absl::Status status = retry_.Wait(failure); !status.ok()) {
+        return status;
+      }
+    }
+  }
+
+  void Cancel() { retry_.Cancel(); }
+
+ private:
+  struct Call {
+    std::shared_ptr<grpc::ClientContext> context =
+        std::make_shared<grpc::ClientContext>();
+    grpc::CompletionQueue queue;
+    std::unique_ptr<grpc::ClientAsyncReader<Response>> reader;
+    bool stalled = false;
+  };
+
+  bool Open() {
+    call_ = std::make_unique<Call>();
+    read_ = false;
+    retry_.SetContext(call_->context);
+    call_->reader = start_(call_->context.get(), &call_->queue, this);
+    return WaitForTag();
+  }
+
+  bool ReadOne(Response* message) {
+    message->Clear();
+    call_->reader->Read(message, this);
+    return WaitForTag();
+  }
+
+  // Waits for the one operation under way.
+  bool WaitForTag() {
+    void* tag;
+    bool ok = false;
+    const auto deadline = stall_timeout_ == absl::InfiniteDuration()
+                              ? std::chrono::system_clock::time_point::max()
+                              : std::chrono::system_clock::now() +
+                                    absl::ToChronoMicroseconds(stall_timeout_);
+    if (call_->queue.AsyncNext(&tag, &ok, deadline) ==
+        grpc::CompletionQueue::TIMEOUT) {
+      call_->stalled = true;
+      call_->context->TryCancel();
+      call_->queue.Next(&tag, &ok);
+      return false;
+    }
+    return ok;
+  }
+
+  // Collects the status of a call that has ended.
+  absl::Status End() {
+    grpc::Status status;
+    call_->reader->Finish(&status, this);
+    void* tag;
+    bool ok;
+    call_->queue.Next(&tag, &ok);
+    call_->queue.Shutdown();
+    while (call_->queue.Next(&tag, &ok)) {
+    }
+    if (call_->stalled) {
+      status = grpc::Status(grpc::StatusCode::UNAVAILABLE,
+                            "nothing came for too long");
+    }
+    retry_.SetContext(nullptr);
+    call_.reset();
+    return retry_.connection().ToStatus(status);
+  }
+
+  StreamRetry retry_;
+  const absl::Duration stall_timeout_;
+  const Start start_;
+  std::unique_ptr<Call> call_;
+  bool read_ = false;  // something, from call_
+};
+
+}  // namespace nfmeter::client_internal
+
+#endif  // NFMETER_CLIENT_SRC_RESUMING_STREAM_H_

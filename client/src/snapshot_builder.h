@@ -1,0 +1,50 @@
+// From chunks to a Snapshot.
+#ifndef NFMETER_CLIENT_SRC_SNAPSHOT_BUILDER_H_
+#define NFMETER_CLIENT_SRC_SNAPSHOT_BUILDER_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "client/src/columns.h"
+#include "nfmeter/snapshot.h"
+#include "nfmeter/v1/snapshot.pb.h"
+
+namespace nfmeter::client_internal {
+
+// Puts the chunks of one GetSnapshot stream, view COLUMNS, together. Names are
+// not copied: the snapshot keeps the messages that they came in. Not
+// thread-safe.
+class SnapshotBuilder {
+ public:
+  // The next chunk. DATA_LOSS: it contradicts itself or those before.
+  absl::Status Add(std::shared_ptr<const v1::SnapshotFrame> chunk);
+
+  // The last chunk has been added.
+  bool done() const { return done_; }
+
+  // The snapshot, once. DATA_LOSS: the stream ended before the last chunk.
+  absl::StatusOr<Snapshot> Finish();
+
+ private:
+  void StartAgain();
+  absl::Status AddNames(const v1::SnapshotColumns& columns);
+  // Learns the names of rows for AddNames' slow path.
+  void LearnRows();
+
+  Snapshot snapshot_;
+  ChunkOrder order_;
+  std::vector<uint32_t> ids_;
+  // Names by id. Only made when a chunk has rows whose names came earlier on
+  // the stream, which happens when a reading starts again.
+  absl::flat_hash_map<uint32_t, absl::string_view> names_;
+  bool names_by_id_ = false;
+  bool done_ = false;
+};
+
+}  // namespace nfmeter::client_internal
+
+#endif  // NFMETER_CLIENT_SRC_SNAPSHOT_BUILDER_H_

@@ -1,0 +1,112 @@
+#include "client/src/snapshot_stream.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "client/src/proto_time.h"
+
+namespace nfmeter::client_internal {
+namespace {
+
+// What the server takes when the request leaves them empty; see
+// WatchSnapshotsRequest.
+constexpr absl::Duration kDefaultInterval = absl::Seconds(1);
+constexpr absl::Duration kDefaultHeartbeat = absl::Seconds(10);
+
+absl::Duration OrDefault(const google::protobuf::Duration& duration,
+                         absl::Duration value) {
+  const absl::Duration given = FromProto(duration);
+  return given > absl::ZeroDuration() ? given : value;
+}
+
+v1::WatchSnapshotsRequest WithView(v1::WatchSnapshotsRequest request) {
+  if (request.view() == v1::SNAPSHOT_VIEW_UNSPECIFIED) {
+    request.set_view(v1::SNAPSHOT_VIEW_COLUMNS);
+  }
+  return request;
+}
+
+}  // namespace
+
+absl::Duration StallTimeout(const v1::WatchSnapshotsRequest& request,
+                            const WatchOptions& options) {
+  if (options.stall_timeout > absl::ZeroDuration()) {
+    return options.stall_timeout;
+  }
+  absl::Duration silence = OrDefault(request.interval(), kDefaultInterval);
+  if (request.changed_only()) {
+    silence =
+        std::max(silence, OrDefault(request.heartbeat(), kDefaultHeartbeat));
+  }
+  return 3 * silence + absl::Seconds(10);
+}
+
+SnapshotStream::SnapshotStream(std::shared_ptr<Connection> connection,
+                               const v1::WatchSnapshotsRequest& request,
+                               const WatchOptions& options)
+    : request_(WithView(request)),
+      stream_(connection, options, StallTimeout(request, options),
+              [this, connection](grpc::ClientContext* context,
+                                 grpc::CompletionQueue* queue, void* tag) {
+                return connection->snapshots().AsyncWatchSnapshots(
+                    context, request_, queue, tag);
+              }) {}
+
+absl::StatusOr<SnapshotFrame> SnapshotStream::Next() {
+  if (!final_.ok()) return final_;
+  final_ = ReadFrame();
+  if (final_.ok()) final_ = table_.Apply(chunks_);
+  if (!final_.ok()) return final_;
+  return Finish();
+}
+
+absl::Status SnapshotStream::ReadFrame() {
+  chunks_.clear();
+  missed_frames_ = 0;
+  do {
+    auto message = std::make_shared<v1::WatchSnapshotsResponse>();
+    const absl::StatusOr<bool> is_new_stream = stream_.Read(message.get());
+    if (!is_new_stream.ok()) return is_new_stream.status();
+    if (*is_new_stream) {
+      streams_ = streams_.has_value() ? *streams_ + 1 : 0;
+      table_.StartStream();
+      order_ = ChunkOrder();
+      chunks_.clear();
+      missed_frames_ = 0;
+    }
+    if (absl::Status status = order_.Accept(message->frame()); !status.ok()) {
+      return status;
+    }
+    missed_frames_ = std::max(missed_frames_, message->missed_frames());
+    const v1::SnapshotFrame* frame = &message->frame();
+    chunks_.emplace_back(std::move(message), frame);
+  } while (!order_.between_frames());
+  return absl::OkStatus();
+}
+
+SnapshotFrame SnapshotStream::Finish() {
+  const v1::SnapshotFrame& last = *chunks_.back();
+  SnapshotFrame frame;
+  frame.epoch = last.epoch();
+  frame.sequence = last.sequence();
+  frame.wall_time = FromProto(last.wall_time());
+  frame.boottime = FromProto(last.boottime());
+  frame.complete = last.complete();
+  frame.rows = table_.rows();
+  frame.changed = table_.changed();
+  frame.removed = table_.removed();
+  frame.missed_frames = missed_frames_;
+  frame.reconnects = *streams_;
+  if (last_epoch_.has_value()) {
+    frame.epoch_changed = *last_epoch_ != frame.epoch;
+    frame.elapsed =
+        std::max(frame.boottime - last_boottime_, absl::ZeroDuration());
+  }
+  last_epoch_ = frame.epoch;
+  last_boottime_ = frame.boottime;
+  request_.mutable_resume_after()->set_epoch(frame.epoch);
+  request_.mutable_resume_after()->set_sequence(frame.sequence);
+  return frame;
+}
+
+}  // namespace nfmeter::client_internal

@@ -1,0 +1,30 @@
+#include "nfmeter/watch.h"
+
+#include <utility>
+
+#include "client/src/quota_stream.h"
+#include "client/src/snapshot_stream.h"
+
+namespace nfmeter {
+
+const CounterRow* SnapshotFrame::Find(absl::string_view name) const {
+  for (const CounterRow& row : rows) {
+    if (row.name == name) return &row;
+  }
+  return nullptr;
+}
+
+SnapshotWatch::SnapshotWatch(
+    std::unique_ptr<client_internal::SnapshotStream> stream)
+    : stream_(std::move(stream)) {}
+SnapshotWatch::~SnapshotWatch() = default;
+absl::StatusOr<SnapshotFrame> SnapshotWatch::Next() { return stream_->Next(); }
+void SnapshotWatch::Cancel() { stream_->Cancel(); }
+
+QuotaWatch::QuotaWatch(std::unique_ptr<client_internal::QuotaStream> stream)
+    : stream_(std::move(stream)) {}
+QuotaWatch::~QuotaWatch() = default;
+absl::StatusOr<QuotaEvent> QuotaWatch::Next() { return stream_->Next(); }
+void QuotaWatch::Cancel() { stream_->Cancel(); }
+
+}  // namespace nfmeter
