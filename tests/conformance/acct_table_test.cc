@@ -1,0 +1,428 @@
+// What every AcctTable does, in memory and on the real kernel alike.
+#include "kernel/acct_table.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "kernel/fake/fake_acct_table.h"
+#include "kernel/linux/netlink_acct_table.h"
+#include "tests/conformance/acct_traffic.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+using ::nfmeter::testing::CountPort;
+using ::nfmeter::testing::HasReason;
+using ::nfmeter::testing::IsOk;
+using ::nfmeter::testing::IsOkAndHolds;
+using ::nfmeter::testing::kUdpPacketBytes;
+using ::nfmeter::testing::SendUdp;
+using ::nfmeter::testing::StatusIs;
+using ::testing::AllOf;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::Eq;
+using ::testing::Field;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using Code = absl::StatusCode;
+
+// A table, and what happens to it from outside.
+class World {
+ public:
+  virtual ~World() = default;
+  virtual AcctTable& table() = 0;
+  virtual void AddReference(const std::string& name) = 0;
+  virtual void RemoveReference(const std::string& name) = 0;
+  // Packets of kUdpPacketBytes each; the object must be referenced.
+  virtual void Count(const std::string& name, int packets) = 0;
+};
+
+class FakeWorld : public World {
+ public:
+  AcctTable& table() override { return table_; }
+  void AddReference(const std::string& name) override {
+    ASSERT_OK(table_.AddReference(name));
+  }
+  void RemoveReference(const std::string& name) override {
+    table_.RemoveReference(name);
+  }
+  void Count(const std::string& name, int packets) override {
+    for (int i = 0; i < packets; ++i) {
+      ASSERT_OK(table_.Count(name, 1, kUdpPacketBytes));
+    }
+  }
+
+ private:
+  FakeAcctTable table_;
+};
+
+class LinuxWorld : public World {
+ public:
+  LinuxWorld() : table_(NetlinkAcctTable::Open().value()) {}
+  ~LinuxWorld() override {
+    for (const auto& [name, port] : ports_) CountPort("-D", port, name);
+    std::vector<std::string> names;
+    (void)table_->Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast,
+                       [&](absl::Span<const AcctRecord> records) {
+                         for (const AcctRecord& record : records) {
+                           names.emplace_back(record.name);
+                         }
+                       });
+    table_->Delete(names);
+  }
+  AcctTable& table() override { return *table_; }
+  void AddReference(const std::string& name) override {
+    ports_[name] = next_port_++;
+    CountPort("-A", ports_[name], name);
+  }
+  void RemoveReference(const std::string& name) override {
+    CountPort("-D", ports_[name], name);
+    ports_.erase(name);
+  }
+  void Count(const std::string& name, int packets) override {
+    SendUdp(ports_.at(name), packets);
+  }
+
+ private:
+  const std::unique_ptr<NetlinkAcctTable> table_;
+  std::map<std::string, uint16_t> ports_;
+  uint16_t next_port_ = 20000;
+};
+
+class AcctTableTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  AcctTableTest()
+      : world_(GetParam() == "Fake"
+                   ? std::unique_ptr<World>(std::make_unique<FakeWorld>())
+                   : std::make_unique<LinuxWorld>()) {}
+
+  AcctTable& table() { return world_->table(); }
+
+  absl::Status CreateOne(const AcctObject& object) {
+    return table().Create({object}).front();
+  }
+  absl::Status CreateNamed(const std::string& name) {
+    return CreateOne(AcctObject{.name = name});
+  }
+  absl::Status DeleteOne(const std::string& name) {
+    return table().Delete({name}).front();
+  }
+  absl::StatusOr<AcctObject> ResetOne(const std::string& name) {
+    return table().GetAndReset({name}).front();
+  }
+
+  // All records of a dump that must be complete.
+  std::vector<AcctObject> Dump(AcctDumpFilter filter = AcctDumpFilter::kAll,
+                               AcctDumpMode mode = AcctDumpMode::kSentinel) {
+    std::vector<AcctObject> objects;
+    const absl::StatusOr<AcctDumpOutcome> outcome =
+        table().Dump(filter, mode, [&](absl::Span<const AcctRecord> records) {
+          for (const AcctRecord& record : records) {
+            objects.push_back({.name = std::string(record.name),
+                               .packets = record.packets,
+                               .bytes = record.bytes,
+                               .quota = record.quota,
+                               .quota_exceeded = record.quota_exceeded,
+                               .use_count = record.use_count});
+          }
+        });
+    EXPECT_OK(outcome);
+    if (outcome.ok()) {
+      EXPECT_TRUE(outcome->complete);
+      EXPECT_EQ(outcome->records, objects.size());
+    }
+    return objects;
+  }
+
+  const std::unique_ptr<World> world_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Kernel, AcctTableTest,
+                         ::testing::Values("Fake", "Linux"),
+                         [](const auto& info) { return info.param; });
+
+constexpr auto kPackets = QuotaLimit::Unit::kPackets;
+constexpr auto kBytes = QuotaLimit::Unit::kBytes;
+
+TEST_P(AcctTableTest, ProbeSucceedsWhereObjectsCanBeUsed) {
+  EXPECT_OK(table().Probe());
+  EXPECT_THAT(Dump(), IsEmpty());
+}
+
+TEST_P(AcctTableTest, CreatedObjectIsReadBackWithItsStartingValues) {
+  const AcctObject object = {.name = "web",
+                             .packets = 0x0102030405060708,
+                             .bytes = 0x1112131415161718,
+                             .quota = QuotaLimit{kBytes, 0x2122232425262728}};
+  ASSERT_OK(CreateOne(object));
+  EXPECT_THAT(table().Get("web"), IsOkAndHolds(object));
+  EXPECT_THAT(Dump(), ElementsAre(object));
+}
+
+TEST_P(AcctTableTest, CreateIgnoresUseCountAndExceeded) {
+  ASSERT_OK(CreateOne({.name = "web", .quota_exceeded = true, .use_count = 7}));
+  EXPECT_THAT(table().Get("web"), IsOkAndHolds(AcctObject{.name = "web"}));
+}
+
+TEST_P(AcctTableTest, PacketQuotaOfZeroIsAQuota) {
+  const AcctObject object = {.name = "none", .quota = QuotaLimit{kPackets, 0}};
+  ASSERT_OK(CreateOne(object));
+  EXPECT_THAT(table().Get("none"), IsOkAndHolds(object));
+}
+
+TEST_P(AcctTableTest, CreatingAnExistingNameChangesNothing) {
+  ASSERT_OK(CreateOne({.name = "web", .packets = 5, .bytes = 500}));
+  EXPECT_THAT(CreateOne({.name = "web", .packets = 9}),
+              AllOf(StatusIs(Code::kAlreadyExists, ::testing::HasSubstr("web")),
+                    HasReason("COUNTER_EXISTS")));
+  EXPECT_THAT(
+      table().Get("web"),
+      IsOkAndHolds(AcctObject{.name = "web", .packets = 5, .bytes = 500}));
+}
+
+TEST_P(AcctTableTest, AFailureInABatchDoesNotStopTheRest) {
+  const std::vector<absl::Status> statuses = table().Create(
+      {{.name = "a"}, {.name = "a"}, {.name = ""}, {.name = "b"}});
+  EXPECT_THAT(statuses, ElementsAre(IsOk(), StatusIs(Code::kAlreadyExists),
+                                    StatusIs(Code::kInvalidArgument), IsOk()));
+  EXPECT_THAT(table().GetAndReset({"a", "missing", "b"}),
+              ElementsAre(IsOk(), StatusIs(Code::kNotFound), IsOk()));
+  EXPECT_THAT(table().Delete({"a", "a", "b"}),
+              ElementsAre(IsOk(), StatusIs(Code::kNotFound), IsOk()));
+  EXPECT_THAT(Dump(), IsEmpty());
+}
+
+TEST_P(AcctTableTest, EmptyBatchesDoNothing) {
+  EXPECT_THAT(table().Create({}), IsEmpty());
+  EXPECT_THAT(table().GetAndReset({}), IsEmpty());
+  EXPECT_THAT(table().Delete({}), IsEmpty());
+}
+
+TEST_P(AcctTableTest, NameOf31BytesIsKeptWhole) {
+  const std::string name = "0123456789012345678901234567890";
+  ASSERT_OK(CreateNamed(name));
+  EXPECT_THAT(table().Get(name), IsOkAndHolds(AcctObject{.name = name}));
+  EXPECT_THAT(Dump(), ElementsAre(AcctObject{.name = name}));
+  EXPECT_OK(DeleteOne(name));
+}
+
+TEST_P(AcctTableTest, ImpossibleNamesAreRefusedAndDeleteNothing) {
+  ASSERT_OK(CreateNamed("a"));
+  for (const std::string& name :
+       {std::string(), std::string(32, 'x'), std::string(10000, 'x'),
+        std::string("a\0b", 3), std::string(1, '\0'), std::string("a\0", 2)}) {
+    const auto refused = AllOf(StatusIs(Code::kInvalidArgument),
+                               HasReason("INVALID_COUNTER_NAME"));
+    EXPECT_THAT(CreateNamed(name), refused);
+    EXPECT_THAT(table().Get(name), refused);
+    EXPECT_THAT(ResetOne(name), refused);
+    EXPECT_THAT(DeleteOne(name), refused);
+  }
+  EXPECT_THAT(Dump(), SizeIs(1));
+}
+
+TEST_P(AcctTableTest, NamesAreBytes) {
+  for (const std::string& name :
+       {std::string("sp ace"), std::string("\x01\x7f"), std::string("\xff\xfe"),
+        std::string("\xc3\xa9t\xc3\xa9"), std::string("\n"), std::string("%s"),
+        std::string("-x")}) {
+    ASSERT_OK(CreateNamed(name));
+    EXPECT_THAT(table().Get(name), IsOkAndHolds(AcctObject{.name = name}));
+    EXPECT_THAT(Dump(), ElementsAre(AcctObject{.name = name}));
+    EXPECT_OK(DeleteOne(name));
+  }
+}
+
+TEST_P(AcctTableTest, ErrorsShowOddNamesEscaped) {
+  EXPECT_THAT(table().Get("\xff\n"),
+              StatusIs(Code::kNotFound, ::testing::HasSubstr("\\xff\\n")));
+}
+
+TEST_P(AcctTableTest, MissingObjectsAreNotFound) {
+  const auto missing =
+      AllOf(StatusIs(Code::kNotFound, ::testing::HasSubstr("nobody")),
+            HasReason("COUNTER_NOT_FOUND"));
+  EXPECT_THAT(table().Get("nobody"), missing);
+  EXPECT_THAT(ResetOne("nobody"), missing);
+  EXPECT_THAT(DeleteOne("nobody"), missing);
+}
+
+TEST_P(AcctTableTest, TrafficIsCounted) {
+  ASSERT_OK(CreateOne({.name = "web", .packets = 10, .bytes = 5000}));
+  world_->AddReference("web");
+  world_->Count("web", 7);
+  EXPECT_THAT(table().Get("web"),
+              IsOkAndHolds(AcctObject{.name = "web",
+                                      .packets = 17,
+                                      .bytes = 5000 + 7 * kUdpPacketBytes,
+                                      .use_count = 1}));
+}
+
+TEST_P(AcctTableTest, ResetReturnsTheValuesAndLeavesZero) {
+  ASSERT_OK(CreateOne({.name = "web", .packets = 17, .bytes = 1700}));
+  EXPECT_THAT(
+      ResetOne("web"),
+      IsOkAndHolds(AcctObject{.name = "web", .packets = 17, .bytes = 1700}));
+  EXPECT_THAT(ResetOne("web"), IsOkAndHolds(AcctObject{.name = "web"}));
+  EXPECT_THAT(table().Get("web"), IsOkAndHolds(AcctObject{.name = "web"}));
+}
+
+TEST_P(AcctTableTest, ResetOfARepeatedNameReturnsTheValuesOnce) {
+  ASSERT_OK(CreateOne({.name = "web", .packets = 17}));
+  EXPECT_THAT(table().GetAndReset({"web", "web"}),
+              ElementsAre(IsOkAndHolds(Field(&AcctObject::packets, 17)),
+                          IsOkAndHolds(Field(&AcctObject::packets, 0))));
+}
+
+TEST_P(AcctTableTest, ReferencedObjectCannotBeDeleted) {
+  ASSERT_OK(CreateNamed("web"));
+  world_->AddReference("web");
+  EXPECT_THAT(DeleteOne("web"), AllOf(StatusIs(Code::kFailedPrecondition),
+                                      HasReason("COUNTER_IN_USE")));
+  EXPECT_THAT(table().Get("web"),
+              IsOkAndHolds(Field(&AcctObject::use_count, 1)));
+  world_->RemoveReference("web");
+  EXPECT_OK(DeleteOne("web"));
+  EXPECT_THAT(table().Get("web"), StatusIs(Code::kNotFound));
+}
+
+TEST_P(AcctTableTest, DumpHandsOutThousandsOnceEachInTheOrderOfCreation) {
+  std::vector<AcctObject> objects;
+  for (uint64_t i = 0; i < 5000; ++i) {
+    objects.push_back(
+        {.name = absl::StrCat("c", i), .packets = i, .bytes = 100 * i});
+  }
+  EXPECT_THAT(table().Create(objects), Each(IsOk()));
+  EXPECT_EQ(Dump(), objects);
+  EXPECT_EQ(Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast), objects);
+
+  std::vector<std::string> names;
+  for (const AcctObject& object : objects) names.push_back(object.name);
+  const auto reset = table().GetAndReset(names);
+  ASSERT_THAT(reset, SizeIs(objects.size()));
+  for (size_t i = 0; i < objects.size(); ++i) {
+    ASSERT_THAT(reset[i], IsOkAndHolds(objects[i]));
+  }
+  EXPECT_THAT(Dump(), Each(Field(&AcctObject::packets, 0)));
+  EXPECT_THAT(table().Delete(names), Each(IsOk()));
+  EXPECT_THAT(Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast), IsEmpty());
+}
+
+TEST_P(AcctTableTest, DumpOfExceededQuotasHandsOutOnlyThose) {
+  ASSERT_OK(CreateNamed("free"));
+  ASSERT_OK(CreateOne({.name = "below", .quota = QuotaLimit{kPackets, 100}}));
+  ASSERT_OK(CreateOne({.name = "above", .quota = QuotaLimit{kBytes, 250}}));
+  for (const char* name : {"free", "below", "above"}) {
+    world_->AddReference(name);
+    world_->Count(name, 3);
+  }
+  const AcctObject above = {.name = "above",
+                            .packets = 3,
+                            .bytes = 3 * kUdpPacketBytes,
+                            .quota = QuotaLimit{kBytes, 250},
+                            .quota_exceeded = true,
+                            .use_count = 1};
+  for (AcctDumpMode mode : {AcctDumpMode::kFast, AcctDumpMode::kSentinel}) {
+    EXPECT_THAT(Dump(AcctDumpFilter::kQuotaExceeded, mode), ElementsAre(above));
+  }
+  EXPECT_THAT(Dump(), SizeIs(3));
+}
+
+TEST_P(AcctTableTest, ReachingAQuotaIsOneEventUntilTheReset) {
+  ASSERT_OK(CreateOne({.name = "cap", .quota = QuotaLimit{kPackets, 3}}));
+  world_->AddReference("cap");
+  const auto events = table().WatchQuotas();
+  ASSERT_OK(events);
+  // The second crossing comes after a reset; between them are packets above
+  // the quota, which are none.
+  world_->Count("cap", 5);
+  EXPECT_THAT(ResetOne("cap"),
+              IsOkAndHolds(AcctObject{.name = "cap",
+                                      .packets = 5,
+                                      .bytes = 5 * kUdpPacketBytes,
+                                      .quota = QuotaLimit{kPackets, 3},
+                                      .quota_exceeded = true,
+                                      .use_count = 1}));
+  EXPECT_THAT(table().Get("cap"),
+              IsOkAndHolds(Field(&AcctObject::quota_exceeded, false)));
+  world_->Count("cap", 4);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT((*events)->Next(),
+                IsOkAndHolds(AcctObject{.name = "cap",
+                                        .packets = 3,
+                                        .bytes = 3 * kUdpPacketBytes,
+                                        .quota = QuotaLimit{kPackets, 3},
+                                        .quota_exceeded = true,
+                                        .use_count = 1}));
+  }
+  (*events)->Cancel();
+  EXPECT_THAT((*events)->Next(), StatusIs(Code::kCancelled));
+}
+
+TEST_P(AcctTableTest, StartingAboveTheQuotaIsExceededWithTheFirstPacket) {
+  ASSERT_OK(CreateOne(
+      {.name = "cap", .packets = 9, .quota = QuotaLimit{kPackets, 3}}));
+  EXPECT_THAT(table().Get("cap"),
+              IsOkAndHolds(Field(&AcctObject::quota_exceeded, false)));
+  world_->AddReference("cap");
+  world_->Count("cap", 1);
+  EXPECT_THAT(table().Get("cap"),
+              IsOkAndHolds(Field(&AcctObject::quota_exceeded, true)));
+}
+
+TEST_P(AcctTableTest, EventsGoToEverySubscription) {
+  ASSERT_OK(CreateOne({.name = "cap", .quota = QuotaLimit{kPackets, 1}}));
+  world_->AddReference("cap");
+  const auto first = table().WatchQuotas();
+  const auto second = table().WatchQuotas();
+  ASSERT_OK(first);
+  ASSERT_OK(second);
+  world_->Count("cap", 1);
+  EXPECT_THAT((*first)->Next(),
+              IsOkAndHolds(Field(&AcctObject::name, Eq("cap"))));
+  EXPECT_THAT((*second)->Next(),
+              IsOkAndHolds(Field(&AcctObject::name, Eq("cap"))));
+}
+
+TEST_P(AcctTableTest, CancelWakesAReaderThatWaits) {
+  const auto events = table().WatchQuotas();
+  ASSERT_OK(events);
+  std::thread reader([&] {
+    EXPECT_THAT((*events)->Next(), StatusIs(Code::kCancelled));
+    EXPECT_THAT((*events)->Next(), StatusIs(Code::kCancelled));
+  });
+  (*events)->Cancel();
+  reader.join();
+}
+
+TEST_P(AcctTableTest, ThreadsReadAndResetAtTheSameTime) {
+  std::vector<AcctObject> objects;
+  for (int i = 0; i < 8; ++i) {
+    objects.push_back({.name = absl::StrCat("c", i), .packets = 1});
+  }
+  ASSERT_THAT(table().Create(objects), Each(IsOk()));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&, name = objects[i].name] {
+      for (int n = 0; n < 200; ++n) {
+        ASSERT_THAT(table().Get(name),
+                    IsOkAndHolds(Field(&AcctObject::name, name)));
+      }
+      EXPECT_THAT(ResetOne(name),
+                  IsOkAndHolds(AcctObject{.name = name, .packets = 1}));
+    });
+  }
+  for (int i = 0; i < 20; ++i) EXPECT_THAT(Dump(), SizeIs(8));
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace
+}  // namespace nfmeter::kernel
