@@ -158,9 +158,7 @@ absl::StatusOr<CounterBatch> Counters::Reset(
   const std::vector<std::string> names = NamesOf(targets);
   InSlices<absl::StatusOr<kernel::AcctObject>>(
       lane_, names,
-      [&](absl::Span<const std::string> slice) {
-        return table_.GetAndReset(slice);
-      },
+      [&](absl::Span<const std::string> slice) { return ReadAndReset(slice); },
       [&](size_t index, absl::StatusOr<kernel::AcctObject> object) {
         if (object.ok()) {
           batch.counters.push_back(
@@ -172,6 +170,18 @@ absl::StatusOr<CounterBatch> Counters::Reset(
         }
       });
   return batch;
+}
+
+std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndReset(
+    absl::Span<const std::string> names) {
+  auto objects = table_.GetAndReset(names);
+  if (on_reset_ == nullptr) return objects;
+  std::vector<std::string> reset;
+  for (const absl::StatusOr<kernel::AcctObject>& object : objects) {
+    if (object.ok()) reset.push_back(object->name);
+  }
+  if (!reset.empty()) on_reset_(reset);
+  return objects;
 }
 
 // --- Deletion ---------------------------------------------------------------

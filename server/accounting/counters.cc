@@ -49,14 +49,16 @@ std::string CounterEtag(absl::string_view kernel_name,
 
 Counters::Counters(kernel::AcctTable& table, Lane& counter_lane,
                    SnapshotHub& hub, LabelStore& labels, Rules& rules,
-                   Clock& clock, absl::Status available)
+                   Clock& clock, absl::Status available,
+                   std::function<void(absl::Span<const std::string>)> on_reset)
     : table_(table),
       lane_(counter_lane),
       hub_(hub),
       labels_(labels),
       rules_(rules),
       clock_(clock),
-      available_(std::move(available)) {}
+      available_(std::move(available)),
+      on_reset_(std::move(on_reset)) {}
 
 Counter Counters::Described(kernel::AcctObject object,
                             absl::Time read_time) const {

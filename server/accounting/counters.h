@@ -3,6 +3,7 @@
 #define NFMETER_ACCOUNTING_COUNTERS_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -89,10 +90,12 @@ struct CounterDeletion {
 class Counters {
  public:
   // `available` is what the probe of the kernel's nfacct said: every call
-  // returns it when it is not OK.
+  // returns it when it is not OK. `on_reset` is told which counters were reset,
+  // on the counter lane.
   Counters(kernel::AcctTable& table, Lane& counter_lane, SnapshotHub& hub,
            LabelStore& labels, Rules& rules, Clock& clock,
-           absl::Status available = absl::OkStatus());
+           absl::Status available = absl::OkStatus(),
+           std::function<void(absl::Span<const std::string>)> on_reset = {});
 
   // Creates all or none; `read_time` and the outputs of the objects are
   // ignored. Labels are durable when this returns OK.
@@ -147,7 +150,9 @@ class Counters {
   // Sees to it that no rule holds the counters.
   absl::Status Release(absl::Span<const Counter> counters,
                        const CounterDeletion& deletion);
-  // On the counter lane.
+  // On the counter lane:
+  std::vector<absl::StatusOr<kernel::AcctObject>> ReadAndReset(
+      absl::Span<const std::string> names);
   std::vector<absl::StatusOr<kernel::AcctObject>> ReadAndDelete(
       absl::Span<const std::string> names);
   void ForgetLabels(absl::Span<const Counter> counters);
@@ -161,6 +166,7 @@ class Counters {
   Rules& rules_;
   Clock& clock_;
   const absl::Status available_;
+  const std::function<void(absl::Span<const std::string>)> on_reset_;
 };
 
 }  // namespace nfmeter::accounting

@@ -5,15 +5,18 @@
 #include "accounting/counters.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
 #include "service/limits.h"
+#include "service/quota_stream.h"
 #include "service/request_cache.h"
 
 namespace nfmeter::service {
 
 // Thread-safe. Does not own what it is given.
-class CounterService final : public v1::CounterService::Service {
+class CounterService final
+    : public v1::CounterService::WithRawCallbackMethod_WatchQuotaEvents<
+          v1::CounterService::Service> {
  public:
   CounterService(accounting::Counters& counters, RequestCache& requests,
-                 const Limits& limits);
+                 QuotaStreams& quota_streams, const Limits& limits);
 
   grpc::Status CreateCounter(grpc::ServerContext* context,
                              const v1::CreateCounterRequest* request,
@@ -45,10 +48,14 @@ class CounterService final : public v1::CounterService::Service {
       grpc::ServerContext* context,
       const v1::BatchDeleteCountersRequest* request,
       v1::BatchDeleteCountersResponse* response) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* WatchQuotaEvents(
+      grpc::CallbackServerContext* context,
+      const grpc::ByteBuffer* request) override;
 
  private:
   accounting::Counters& counters_;
   RequestCache& requests_;
+  QuotaStreams& quota_streams_;
   const Limits limits_;
 };
 

@@ -62,12 +62,8 @@ class RequestCache {
   };
   using Entries = std::list<Entry>;
 
-  // Waits until `key` is not under way; its entry, or end().
-  Entries::iterator Await(const Key& key, absl::Time deadline)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Keep(Entries::iterator entry, std::string answer)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Forget(Entries::iterator entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetOld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Clock& clock_;

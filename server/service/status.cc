@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "google/protobuf/any.pb.h"
 #include "google/rpc/error_details.pb.h"
+#include "service/utf8.h"
 
 namespace nfmeter::service {
 namespace {
@@ -23,31 +24,12 @@ constexpr size_t kMaxValueBytes = 200;
 constexpr size_t kMaxMetadataBytes = 800;
 constexpr size_t kMaxViolationsBytes = 1900;
 
-// Length of the UTF-8 character at the start of `text`, or 0 when there is
-// none (RFC 3629).
-size_t CharacterBytes(absl::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t lead = byte(0);
-  if (lead < 0x80) return 1;
-  const size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4 || text.size() < size) return 0;
-  uint32_t character = lead & (0x7f >> size);
-  for (size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-    character = character << 6 | (byte(i) & 0x3f);
-  }
-  const bool overlong =
-      (size == 3 && character < 0x800) || (size == 4 && character < 0x10000);
-  const bool surrogate = character >= 0xd800 && character < 0xe000;
-  return overlong || surrogate || character > 0x10ffff ? 0 : size;
-}
-
 // `text` as valid UTF-8 of at most `limit` bytes, with "..." for what was cut
 // and '?' for what was not UTF-8.
 std::string Shown(absl::string_view text, size_t limit) {
   std::string shown;
   while (!text.empty()) {
-    const size_t size = CharacterBytes(text);
+    const size_t size = Utf8CharacterBytes(text);
     if (shown.size() + std::max<size_t>(size, 1) > limit - 3 &&
         text.size() > 3) {
       return shown + "...";

@@ -1,0 +1,67 @@
+#include "service/node_service.h"
+
+#include <memory>
+#include <utility>
+
+#include "service/convert_counter.h"
+#include "service/utf8.h"
+
+namespace nfmeter::service {
+namespace {
+
+void ToProto(const NodeCapability& capability, v1::Capability* proto) {
+  proto->set_name(capability.name);
+  proto->set_available(capability.available);
+  proto->set_detail(ValidUtf8(capability.detail));
+  for (const std::string& method : capability.methods) {
+    proto->add_methods(method);
+  }
+}
+
+void ToProto(const Limits& limits, v1::NodeLimits* proto) {
+  proto->set_max_batch_size(static_cast<uint32_t>(limits.max_batch_size));
+  proto->set_max_page_size(static_cast<uint32_t>(limits.max_page_size));
+  const absl::Duration interval = limits.min_snapshot_interval;
+  const int64_t seconds = absl::ToInt64Seconds(interval);
+  proto->mutable_min_snapshot_interval()->set_seconds(seconds);
+  proto->mutable_min_snapshot_interval()->set_nanos(static_cast<int32_t>(
+      absl::ToInt64Nanoseconds(interval - absl::Seconds(seconds))));
+  proto->set_max_streams(static_cast<uint32_t>(limits.max_streams));
+  proto->set_max_request_bytes(static_cast<uint32_t>(limits.max_request_bytes));
+  proto->set_max_counters(static_cast<uint32_t>(limits.max_counters));
+}
+
+}  // namespace
+
+NodeService::NodeService(std::function<NodeInfo()> info,
+                         accounting::SnapshotHub& hub, const Limits& limits)
+    : info_(std::move(info)), hub_(hub), limits_(limits) {}
+
+grpc::Status NodeService::GetNode(grpc::ServerContext* /*context*/,
+                                  const v1::GetNodeRequest* /*request*/,
+                                  v1::GetNodeResponse* response) {
+  const NodeInfo info = info_();
+  v1::Node* const node = response->mutable_node();
+  node->set_hostname(ValidUtf8(info.hostname));
+  node->set_version(info.version);
+  node->set_kernel_release(ValidUtf8(info.kernel_release));
+  node->set_network_namespace(info.network_namespace);
+  node->set_epoch(hub_.epoch());
+  service::ToProto(info.start_time, node->mutable_start_time());
+  for (const NodeCapability& capability : info.capabilities) {
+    ToProto(capability, node->add_capabilities());
+  }
+  for (const std::string& notice : info.notices) {
+    node->add_notices(ValidUtf8(notice));
+  }
+  ToProto(limits_, node->mutable_limits());
+  const std::shared_ptr<const accounting::Snapshot> latest = hub_.Latest();
+  if (latest != nullptr) {
+    node->set_counter_count(static_cast<uint32_t>(latest->size()));
+  }
+  node->set_snapshot_subscribers(
+      static_cast<uint32_t>(hub_.subscriber_count()));
+  return grpc::Status::OK;
+}
+
+}  // namespace nfmeter::service

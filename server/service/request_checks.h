@@ -1,0 +1,66 @@
+// Checks that requests of several services share. They put what is wrong into
+// a FieldErrors.
+#ifndef NFMETER_SERVICE_REQUEST_CHECKS_H_
+#define NFMETER_SERVICE_REQUEST_CHECKS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "google/protobuf/duration.pb.h"
+#include "grpcpp/server_context.h"
+#include "service/field_errors.h"
+#include "service/limits.h"
+#include "service/request_cache.h"
+
+namespace nfmeter::service {
+
+// 'name' for sentences, its start only when it is long.
+std::string Quoted(absl::string_view text);
+
+// "names[3]"
+std::string Indexed(absl::string_view field, size_t index);
+
+// Up to 128 printable ASCII characters.
+void CheckRequestId(absl::string_view request_id, FieldErrors& errors);
+
+// RESOURCE_EXHAUSTED when a batch is larger than `bound`; an empty one is a
+// field error.
+absl::Status CheckBatchSize(absl::string_view field, size_t size, size_t bound,
+                            FieldErrors& errors);
+
+// Objects a page: `page_size`, the default for 0, at most the bound.
+size_t ReadPageSize(int32_t page_size, const Limits& limits,
+                    FieldErrors& errors);
+
+// A duration that must not be negative.
+absl::Duration ReadMaxStaleness(const google::protobuf::Duration& duration,
+                                FieldErrors& errors);
+
+// The kernel's bytes of a counter's name as the API shows it (see
+// accounting::ShownName), of our own and of foreign ones.
+std::string ReadCounterName(absl::string_view shown, const std::string& field,
+                            FieldErrors& errors);
+
+// Until when a change of rules may take: a little before the client's deadline,
+// so that it gets our answer, within the server's own bounds.
+absl::Time RuleDeadline(const grpc::ServerContext& context,
+                        const Limits& limits);
+
+// Calls `mutate`, by way of the cache unless nothing is to change.
+template <typename Request, typename Response>
+absl::Status Mutate(grpc::ServerContext* context, RequestCache& requests,
+                    absl::string_view method, const Request& request,
+                    Response* response,
+                    absl::FunctionRef<absl::Status()> mutate) {
+  if (request.validate_only()) return mutate();
+  return requests.Run(method, request.request_id(), request, response,
+                      absl::FromChrono(context->deadline()), mutate);
+}
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_REQUEST_CHECKS_H_

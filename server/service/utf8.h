@@ -1,0 +1,21 @@
+// Text from outside in strings of protobuf, which must be UTF-8.
+#ifndef NFMETER_SERVICE_UTF8_H_
+#define NFMETER_SERVICE_UTF8_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace nfmeter::service {
+
+// Bytes of the UTF-8 character that `text`, not empty, begins with; 0 when it
+// begins with none (RFC 3629).
+size_t Utf8CharacterBytes(absl::string_view text);
+
+// `text` with each byte that is not part of a character as \xHH.
+std::string ValidUtf8(absl::string_view text);
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_UTF8_H_

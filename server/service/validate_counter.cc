@@ -1,0 +1,176 @@
+#include "service/validate_counter.h"
+
+#include <algorithm>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "service/request_checks.h"
+
+namespace nfmeter::service {
+namespace {
+
+constexpr char kNameAlphabet[] = "[A-Za-z0-9._:/@+-]";
+constexpr size_t kMaxLabels = 16;
+constexpr size_t kMaxLabelKeyBytes = 63;
+constexpr size_t kMaxLabelValueBytes = 255;
+constexpr size_t kMaxGlobBytes = 255;
+
+bool IsLabelKey(absl::string_view key) {
+  return !key.empty() && key.size() <= kMaxLabelKeyBytes &&
+         std::all_of(key.begin(), key.end(), [](char c) {
+           return absl::ascii_islower(c) || absl::ascii_isdigit(c) ||
+                  c == '.' || c == '_' || c == '/' || c == '-';
+         });
+}
+
+void CheckNewName(const std::string& name, const std::string& field,
+                  FieldErrors& errors) {
+  if (accounting::IsCounterName(name)) return;
+  if (name.empty()) {
+    errors.Add(field, absl::StrCat("is empty; 1 to ", kernel::kAcctNameMaxBytes,
+                                   " of ", kNameAlphabet));
+  } else if (name.size() > kernel::kAcctNameMaxBytes) {
+    errors.Add(field, absl::StrCat("is ", name.size(), " bytes long; at most ",
+                                   kernel::kAcctNameMaxBytes));
+  } else {
+    const auto bad = std::find_if(name.begin(), name.end(), [](char c) {
+      return !accounting::IsCounterName(absl::string_view(&c, 1));
+    });
+    errors.Add(field, absl::StrCat("has ", Quoted(absl::string_view(&*bad, 1)),
+                                   " at byte ", bad - name.begin(),
+                                   "; allowed are ", kNameAlphabet));
+  }
+}
+
+std::optional<kernel::QuotaLimit> ReadQuota(const v1::Quota& quota,
+                                            const std::string& field,
+                                            FieldErrors& errors) {
+  using Unit = kernel::QuotaLimit::Unit;
+  kernel::QuotaLimit limit;
+  switch (quota.limit_case()) {
+    case v1::Quota::kPackets:
+      limit = {Unit::kPackets, quota.packets()};
+      break;
+    case v1::Quota::kBytes:
+      limit = {Unit::kBytes, quota.bytes()};
+      break;
+    default:
+      errors.Add(field, "has no limit; set packets or bytes, or no quota");
+      return std::nullopt;
+  }
+  if (limit.limit == 0) {
+    errors.Add(absl::StrCat(
+                   field, limit.unit == Unit::kPackets ? ".packets" : ".bytes"),
+               "must be greater than 0");
+  }
+  return limit;
+}
+
+accounting::Labels ReadLabels(
+    const google::protobuf::Map<std::string, std::string>& map,
+    const std::string& field, FieldErrors& errors) {
+  accounting::Labels labels(map.begin(), map.end());
+  if (labels.size() > kMaxLabels) {
+    errors.Add(field, absl::StrCat("has ", labels.size(), " labels; at most ",
+                                   kMaxLabels));
+    return labels;
+  }
+  for (const auto& [key, value] : labels) {
+    const std::string path = absl::StrCat(field, "[", Quoted(key), "]");
+    if (!IsLabelKey(key)) {
+      errors.Add(path, absl::StrCat("the key must be 1 to ", kMaxLabelKeyBytes,
+                                    " of [a-z0-9._/-]"));
+    }
+    if (value.size() > kMaxLabelValueBytes) {
+      errors.Add(path,
+                 absl::StrCat("the value is ", value.size(),
+                              " bytes long; at most ", kMaxLabelValueBytes));
+    }
+  }
+  return labels;
+}
+
+// Finds names that come twice.
+class Repeats {
+ public:
+  void Check(const std::string& name, const std::string& field,
+             FieldErrors& errors) {
+    const auto [first, is_new] = fields_.emplace(name, field);
+    if (is_new || name.empty()) return;
+    errors.Add(field, absl::StrCat("is the same as ", first->second));
+  }
+
+ private:
+  absl::flat_hash_map<std::string, std::string> fields_;
+};
+
+}  // namespace
+
+accounting::Counter ReadNewCounter(const v1::Counter& counter,
+                                   const std::string& field,
+                                   FieldErrors& errors) {
+  accounting::Counter read;
+  CheckNewName(counter.name(), absl::StrCat(field, ".name"), errors);
+  read.object.name = counter.name();
+  read.object.packets = counter.packets();
+  read.object.bytes = counter.bytes();
+  if (counter.has_quota()) {
+    read.object.quota =
+        ReadQuota(counter.quota(), absl::StrCat(field, ".quota"), errors);
+  }
+  read.labels =
+      ReadLabels(counter.labels(), absl::StrCat(field, ".labels"), errors);
+  return read;
+}
+
+std::vector<accounting::Counter> ReadNewCounters(
+    const google::protobuf::RepeatedPtrField<v1::Counter>& counters,
+    FieldErrors& errors) {
+  std::vector<accounting::Counter> read;
+  read.reserve(counters.size());
+  Repeats repeats;
+  for (int i = 0; i < counters.size(); ++i) {
+    const std::string field = Indexed("counters", i);
+    read.push_back(ReadNewCounter(counters[i], field, errors));
+    repeats.Check(counters[i].name(), absl::StrCat(field, ".name"), errors);
+  }
+  return read;
+}
+
+std::vector<std::string> ReadCounterNames(
+    const google::protobuf::RepeatedPtrField<std::string>& names,
+    FieldErrors& errors) {
+  std::vector<std::string> read;
+  read.reserve(names.size());
+  Repeats repeats;
+  for (int i = 0; i < names.size(); ++i) {
+    const std::string field = Indexed("names", i);
+    read.push_back(ReadCounterName(names[i], field, errors));
+    repeats.Check(read.back(), field, errors);
+  }
+  return read;
+}
+
+std::vector<accounting::CounterTarget> ReadCounterTargets(
+    const google::protobuf::RepeatedPtrField<std::string>& names,
+    FieldErrors& errors) {
+  std::vector<accounting::CounterTarget> targets;
+  for (std::string& name : ReadCounterNames(names, errors)) {
+    targets.push_back({.name = std::move(name)});
+  }
+  return targets;
+}
+
+accounting::CounterFilter ReadCounterFilter(const v1::CounterFilter& filter,
+                                            FieldErrors& errors) {
+  if (filter.name_glob().size() > kMaxGlobBytes) {
+    errors.Add("filter.name_glob",
+               absl::StrCat("is ", filter.name_glob().size(),
+                            " bytes long; at most ", kMaxGlobBytes));
+  }
+  return {filter.name_glob(),
+          accounting::Labels(filter.labels().begin(), filter.labels().end())};
+}
+
+}  // namespace nfmeter::service
