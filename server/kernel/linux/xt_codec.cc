@@ -249,6 +249,8 @@ absl::StatusOr<DecodedEntry> Decode(Family family,
   if (!target->name.empty()) {
     out.target_options = FormatTargetOptions(family, target->name,
                                              target->revision, target->info);
+    out.target_alias =
+        std::string(TargetAlias(target->name, target->revision, target->info));
   }
   return out;
 }

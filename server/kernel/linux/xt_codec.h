@@ -43,6 +43,9 @@ struct DecodedEntry {
   // Targets other than ACCEPT, DROP, RETURN, QUEUE and chains: the options as
   // iptables-save prints them, or their count of bytes in square brackets.
   std::string target_options;
+  // What iptables-save calls the target where that is not its name: NOTRACK for
+  // a kind of CT. Usually empty.
+  std::string target_alias;
   bool goto_chain = false;  // -g instead of -j
 };
 

@@ -1,5 +1,5 @@
 // What the codec knows of targets beside verdicts and chains: how iptables-save
-// prints their options.
+// prints them.
 #ifndef NFMETER_KERNEL_LINUX_XT_TARGET_H_
 #define NFMETER_KERNEL_LINUX_XT_TARGET_H_
 
@@ -18,6 +18,11 @@ namespace nfmeter::kernel {
 std::string FormatTargetOptions(Family family, absl::string_view name,
                                 uint8_t revision,
                                 absl::Span<const uint8_t> info);
+
+// The name that iptables-save prints for it where that is another than the
+// kernel's (NOTRACK for a kind of CT); else empty.
+absl::string_view TargetAlias(absl::string_view name, uint8_t revision,
+                              absl::Span<const uint8_t> info);
 
 }  // namespace nfmeter::kernel
 
