@@ -11,6 +11,7 @@
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
 #include "service/stream_set.h"
+#include "service/stream_threads.h"
 
 namespace nfmeter::service {
 
@@ -35,6 +36,7 @@ class QuotaStreams {
   accounting::QuotaHub& hub_;
   const accounting::LabelStore& labels_;
   const absl::Status available_;
+  StreamThreads threads_;
   StreamSet streams_;
 };
 

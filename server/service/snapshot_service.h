@@ -44,6 +44,8 @@ class SnapshotService final
   void Shutdown();
 
  private:
+  const Limits limits_;
+  const absl::Status available_;
   const std::unique_ptr<SnapshotStreams> streams_;
 };
 

@@ -69,7 +69,7 @@ class MessageStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   grpc::ByteBuffer bytes_;  // under way; belongs to whoever is in kPulling
   // Set by StreamSet::Start().
   StreamSet* set_ = nullptr;
-  std::shared_ptr<MessageStream> self_;  // gRPC's share, until OnDone
+  std::shared_ptr<MessageStream> self_;  // gRPC's share, until OnDone()
 };
 
 // The streams of a service: bounds their number and ends them all. Must outlive

@@ -1,0 +1,147 @@
+#include "service/quota_stream.h"
+
+#include <atomic>
+#include <utility>
+
+#include "absl/synchronization/mutex.h"
+#include "accounting/counters.h"
+#include "nfmeter/v1/counter.pb.h"
+#include "service/convert_counter.h"
+#include "service/field_errors.h"
+#include "service/snapshot_request.h"
+#include "service/validate_counter.h"
+
+namespace nfmeter::service {
+namespace {
+
+using accounting::QuotaEvent;
+
+v1::QuotaEventKind ToProto(QuotaEvent::Kind kind) {
+  switch (kind) {
+    case QuotaEvent::Kind::kStanding:
+      return v1::QUOTA_EVENT_KIND_STANDING;
+    case QuotaEvent::Kind::kCrossed:
+      return v1::QUOTA_EVENT_KIND_CROSSED;
+    case QuotaEvent::Kind::kRecovered:
+      return v1::QUOTA_EVENT_KIND_RECOVERED;
+    case QuotaEvent::Kind::kSynced:
+      break;
+  }
+  return v1::QUOTA_EVENT_KIND_SYNCED;
+}
+
+// Sends the events of one subscription.
+class QuotaStream final : public MessageStream,
+                          public std::enable_shared_from_this<QuotaStream> {
+ public:
+  QuotaStream(const accounting::LabelStore& labels, StreamThreads& threads)
+      : labels_(labels), threads_(threads) {}
+
+  // Wake() on another thread than this, which is the hub's.
+  void WakeLater() {
+    if (posted_.exchange(true)) return;
+    threads_.Post([self = shared_from_this()] {
+      self->posted_ = false;
+      self->Wake();
+    });
+  }
+
+  void Begin(std::unique_ptr<accounting::QuotaHub::Subscription> subscription) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!ended_) subscription_.swap(subscription);
+    }
+    if (subscription == nullptr) Wake();
+  }
+
+ private:
+  std::optional<Message> Next() override {
+    absl::StatusOr<std::optional<QuotaEvent>> event = std::nullopt;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (subscription_ != nullptr) event = subscription_->Take();
+    }
+    if (!event.ok()) {
+      End(event.status());
+      return std::nullopt;
+    }
+    if (!event->has_value()) return std::nullopt;
+    return Message{Encode(**event)};
+  }
+
+  void OnEnded() override {
+    std::unique_ptr<accounting::QuotaHub::Subscription> dropped;
+    absl::MutexLock lock(&mutex_);
+    ended_ = true;
+    dropped.swap(subscription_);
+  }
+
+  grpc::ByteBuffer Encode(const QuotaEvent& event) const {
+    v1::WatchQuotaEventsResponse response;
+    response.set_kind(ToProto(event.kind));
+    if (event.kind != QuotaEvent::Kind::kSynced) {
+      service::ToProto(
+          accounting::Counter{.object = event.object,
+                              .labels = labels_.Get(event.object.name),
+                              .read_time = event.time},
+          response.mutable_counter());
+    }
+    service::ToProto(event.time, response.mutable_time());
+    response.set_missed_events(event.missed);
+    const grpc::Slice slice(response.SerializeAsString());
+    return grpc::ByteBuffer(&slice, 1);
+  }
+
+  const accounting::LabelStore& labels_;
+  StreamThreads& threads_;
+  std::atomic<bool> posted_ = false;
+  absl::Mutex mutex_;
+  std::unique_ptr<accounting::QuotaHub::Subscription> subscription_
+      ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace
+
+QuotaStreams::QuotaStreams(accounting::QuotaHub& hub,
+                           const accounting::LabelStore& labels,
+                           size_t max_streams, absl::Status available)
+    : hub_(hub),
+      labels_(labels),
+      available_(std::move(available)),
+      threads_(1),
+      streams_(max_streams) {}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* QuotaStreams::Watch(
+    const grpc::ByteBuffer* bytes) {
+  if (!available_.ok()) return StreamSet::Reject(available_);
+  v1::WatchQuotaEventsRequest request;
+  if (absl::Status status = ParseRequest(*bytes, &request); !status.ok()) {
+    return StreamSet::Reject(status);
+  }
+  FieldErrors errors;
+  accounting::CounterFilter filter =
+      ReadCounterFilter(request.filter(), errors);
+  if (absl::Status status = errors.ToStatus(); !status.ok()) {
+    return StreamSet::Reject(status);
+  }
+  auto stream = std::make_shared<QuotaStream>(labels_, threads_);
+  bool accepted;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* const reactor =
+      streams_.Start(stream, &accepted);
+  if (!accepted) return reactor;
+  stream->Begin(hub_.Subscribe(
+      [filter = std::move(filter), this](const std::string& name) {
+        return filter.Matches(
+            accounting::ShownName(name),
+            filter.labels.empty() ? accounting::Labels() : labels_.Get(name));
+      },
+      [weak = std::weak_ptr(stream)] {
+        if (const auto shared = weak.lock()) shared->WakeLater();
+      }));
+  return reactor;
+}
+
+void QuotaStreams::Shutdown() { streams_.Shutdown(); }
+
+}  // namespace nfmeter::service

@@ -1,0 +1,93 @@
+// Each frame encoded once, for all streams that are due for it.
+#ifndef NFMETER_SERVICE_SNAPSHOT_FRAMES_H_
+#define NFMETER_SERVICE_SNAPSHOT_FRAMES_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "absl/base/call_once.h"
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "accounting/label_store.h"
+#include "accounting/snapshot.h"
+#include "grpcpp/support/slice.h"
+#include "nfmeter/v1/snapshot.pb.h"
+#include "service/snapshot_filter.h"
+
+namespace nfmeter::service {
+
+// A frame as the wire has it. Immutable.
+struct EncodedFrame {
+  std::vector<grpc::Slice> messages;
+  // No row and no removal is in it.
+  bool empty = false;
+};
+
+// What a stream has been sent, as far as its next frame depends on it.
+struct FrameBase {
+  uint64_t epoch = 0;  // 0: nothing
+  uint64_t sequence = 0;
+  uint64_t labels_version = 0;
+};
+
+// Thread-safe. Keeps the frames of the newest snapshots, within a bound.
+class SnapshotFrames {
+ public:
+  explicit SnapshotFrames(const accounting::LabelStore& labels)
+      : labels_(labels) {}
+
+  struct Query {
+    std::shared_ptr<const accounting::Snapshot> snapshot;
+    std::shared_ptr<SnapshotFilter> filter;
+    v1::SnapshotView view = v1::SNAPSHOT_VIEW_ROWS;
+    // Only what changed since the base, where there is one to build on.
+    bool changed_only = false;
+    FrameBase base;
+  };
+  struct Answer {
+    std::shared_ptr<const EncodedFrame> frame;
+    // Of a stream that has been sent this frame.
+    FrameBase base;
+  };
+  Answer Get(const Query& query);
+
+  // Lets go of what no stream is sending.
+  void Clear();
+
+ private:
+  // Equal keys, equal bytes.
+  struct Key {
+    uint64_t epoch;
+    uint64_t sequence;
+    std::shared_ptr<SnapshotFilter> filter;
+    uint64_t labels_version;
+    v1::SnapshotView view;
+    bool full;
+    // Not full: rows changed since. Full: the last addition that is known.
+    uint64_t since;
+
+    friend bool operator==(const Key&, const Key&) = default;
+  };
+  struct Entry {
+    Key key;
+    absl::once_flag encoded;
+    EncodedFrame frame;
+    std::atomic<size_t> bytes = 0;
+  };
+
+  std::shared_ptr<Entry> EntryFor(const Key& key);
+  void Trim(const Key& newest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Encode(const Query& query, const MatchedIds& matched, Entry& entry);
+
+  const accounting::LabelStore& labels_;
+  absl::Mutex mutex_;
+  std::deque<std::shared_ptr<Entry>> entries_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_SNAPSHOT_FRAMES_H_

@@ -1,0 +1,160 @@
+#include "service/stream_set.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+#include "service/status.h"
+
+namespace nfmeter::service {
+namespace {
+
+absl::Status ShutdownStatus() {
+  return MakeError(absl::StatusCode::kUnavailable, "SERVER_SHUTDOWN",
+                   "the server is shutting down; connect again");
+}
+
+// Ends as soon as it begins.
+class RejectedStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
+ public:
+  explicit RejectedStream(const absl::Status& status) {
+    Finish(ToGrpcStatus(status));
+  }
+
+ private:
+  void OnDone() override { delete this; }
+};
+
+}  // namespace
+
+void MessageStream::Wake() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (state_ != State::kIdle) {
+      woken_ = true;
+      return;
+    }
+    state_ = State::kPulling;
+  }
+  Pull();
+}
+
+void MessageStream::End(const absl::Status& status) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (end_.has_value() || state_ == State::kFinished) return;
+    end_ = ToGrpcStatus(status);
+    if (state_ != State::kIdle) return;  // whoever is at it will see
+    state_ = State::kPulling;
+  }
+  FinishIfEnded();
+}
+
+// In kPulling, on the thread that brought it there.
+void MessageStream::Pull() {
+  // gRPC's share may go away as soon as something is finished.
+  const std::shared_ptr<MessageStream> self = self_;
+  while (!FinishIfEnded()) {
+    std::optional<Message> message = Next();
+    if (message.has_value()) {
+      bytes_.Swap(&message->bytes);
+      {
+        absl::MutexLock lock(&mutex_);
+        if (end_.has_value()) continue;
+        state_ = message->last ? State::kFinished : State::kWriting;
+        woken_ = false;  // what woke us is looked for after the write
+      }
+      if (!message->last) return StartWrite(&bytes_);
+      OnEnded();
+      return StartWriteAndFinish(&bytes_, grpc::WriteOptions(),
+                                 grpc::Status::OK);
+    }
+    absl::MutexLock lock(&mutex_);
+    if (end_.has_value() || std::exchange(woken_, false)) continue;
+    state_ = State::kIdle;
+    return;
+  }
+}
+
+// In kPulling.
+bool MessageStream::FinishIfEnded() {
+  grpc::Status status;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!end_.has_value()) return false;
+    state_ = State::kFinished;
+    status = *end_;
+  }
+  OnEnded();
+  Finish(std::move(status));
+  return true;
+}
+
+void MessageStream::OnWriteDone(bool ok) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (state_ != State::kWriting) return;  // the last message
+    if (!ok && !end_.has_value()) end_ = grpc::Status::CANCELLED;
+    state_ = State::kPulling;
+  }
+  Pull();
+}
+
+void MessageStream::OnCancel() { End(absl::CancelledError()); }
+
+void MessageStream::OnDone() {
+  const std::shared_ptr<MessageStream> self = std::move(self_);
+  set_->Remove(self);
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StreamSet::Start(
+    std::shared_ptr<MessageStream> stream, bool* accepted) {
+  *accepted = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!shut_down_ && streams_.size() < max_streams_) {
+      *accepted = true;
+      stream->set_ = this;
+      stream->self_ = stream;
+      streams_.insert(stream);
+      return stream.get();
+    }
+    if (shut_down_) return Reject(ShutdownStatus());
+  }
+  return Reject(MakeError(
+      absl::StatusCode::kResourceExhausted,
+      absl::StrCat("the server already has ", max_streams_,
+                   " streams open, its most; close some, or raise "
+                   "max_streams"),
+      ErrorDetails{.reason = "TOO_MANY_STREAMS",
+                   .metadata = {{"bound", absl::StrCat(max_streams_)}}}));
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StreamSet::Reject(
+    const absl::Status& status) {
+  return new RejectedStream(status);
+}
+
+void StreamSet::Shutdown() {
+  std::vector<std::shared_ptr<MessageStream>> streams;
+  {
+    absl::MutexLock lock(&mutex_);
+    shut_down_ = true;
+    streams.assign(streams_.begin(), streams_.end());
+  }
+  const absl::Status status = ShutdownStatus();
+  for (const auto& stream : streams) stream->End(status);
+}
+
+size_t StreamSet::size() const {
+  absl::MutexLock lock(&mutex_);
+  return streams_.size();
+}
+
+void StreamSet::Remove(const std::shared_ptr<MessageStream>& stream) {
+  absl::MutexLock lock(&mutex_);
+  streams_.erase(stream);
+}
+
+}  // namespace nfmeter::service
