@@ -1,0 +1,51 @@
+// What a kind of object shows in which output format: one list of columns for
+// table, wide and CSV together.
+#ifndef NFMETER_CLI_COLUMNS_H_
+#define NFMETER_CLI_COLUMNS_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "cli/table.h"
+
+namespace nfmeter::cli {
+
+// table | wide | csv.
+enum Layout : unsigned { kTable = 1, kWide = 2, kCsv = 4 };
+
+template <typename T>
+struct Column {
+  std::string heading;  // of table and wide
+  std::string key;      // of csv; never changes, since scripts use it
+  unsigned layouts;     // those that show it, or-ed
+  Align align = Align::kLeft;
+  // `layout` is the one being made: kTable is for people (units), the others
+  // want plain numbers.
+  std::function<Cell(const T& item, Layout layout)> cell;
+};
+
+template <typename T, typename Items>
+Table MakeTable(absl::Span<const Column<T>> columns, const Items& items,
+                Layout layout) {
+  Table table;
+  std::vector<const Column<T>*> shown;
+  for (const Column<T>& column : columns) {
+    if ((column.layouts & layout) == 0) continue;
+    shown.push_back(&column);
+    table.headings.push_back(
+        {layout == kCsv ? column.key : column.heading, column.align});
+  }
+  for (const T& item : items) {
+    std::vector<Cell>& row = table.rows.emplace_back();
+    for (const Column<T>* column : shown) {
+      row.push_back(column->cell(item, layout));
+    }
+  }
+  return table;
+}
+
+}  // namespace nfmeter::cli
+
+#endif  // NFMETER_CLI_COLUMNS_H_

@@ -1,0 +1,318 @@
+#include "cli/command_tree.h"
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "cli/errors.h"
+#include "cli/help.h"
+#include "cli/quantity.h"
+
+namespace nfmeter::cli {
+namespace {
+
+constexpr char kRootExamples[] =
+    R"(Examples:
+  nfmeter counter create http-traffic
+  nfmeter rule add --counter http-traffic --chain INPUT --protocol tcp --sport 80
+  nfmeter watch 'http*' --interval 1s
+  nfmeter counter reset http-traffic
+  nfmeter counter list -o json
+
+Output (-o):
+  table  aligned, with units, for people     json  the answer in proto3's JSON
+  wide   more columns and plain numbers            mapping; streams: one a line
+  csv    stable columns, plain numbers       yaml  the same fields as YAML
+  name   names (of rules: ids) alone, one a line
+
+Exit codes, by the code of the gRPC error:
+  0  done
+  1  another error
+  2  wrong usage         INVALID_ARGUMENT, OUT_OF_RANGE
+  3  not found           NOT_FOUND
+  4  conflict            ALREADY_EXISTS, FAILED_PRECONDITION, ABORTED
+  5  not allowed         PERMISSION_DENIED, UNAUTHENTICATED
+  6  server not reached  UNAVAILABLE, DEADLINE_EXCEEDED
+  7  over a bound        RESOURCE_EXHAUSTED
+  8  not supported       UNIMPLEMENTED
+Ctrl-C in watch, top and quota watch is their normal end: 0.)";
+
+template <typename Parser>
+std::function<std::string(const std::string&)> Checked(Parser parse) {
+  return [parse](const std::string& text) -> std::string {
+    const auto value = parse(text);
+    return value.ok() ? "" : std::string(value.status().message());
+  };
+}
+
+// The command that the words so far have chosen.
+const CLI::App* Innermost(const CLI::App* command) {
+  while (!command->get_subcommands().empty()) {
+    command = command->get_subcommands().back();
+  }
+  return command;
+}
+
+size_t Distance(absl::string_view a, absl::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1,
+                         diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+// Words that could stand where `wrong` stands.
+std::string Nearest(const CLI::App* command, const std::string& wrong) {
+  std::vector<std::string> words;
+  const bool flag = absl::StartsWith(wrong, "-");
+  for (const CLI::App* app = command; app != nullptr; app = app->get_parent()) {
+    if (flag) {
+      for (const CLI::Option* option : app->get_options()) {
+        for (const std::string& name : option->get_lnames()) {
+          words.push_back("--" + name);
+        }
+      }
+    } else if (app == command) {
+      for (const CLI::App* verb : app->get_subcommands({})) {
+        words.push_back(verb->get_name());
+      }
+    }
+  }
+  std::string best;
+  size_t best_distance = wrong.size() / 3 + 1;
+  for (const std::string& word : words) {
+    const size_t distance = Distance(wrong, word);
+    if (distance <= best_distance &&
+        (best.empty() || distance < best_distance)) {
+      best = word;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+std::string Verbs(const CLI::App* command) {
+  std::vector<std::string> names;
+  for (const CLI::App* verb : command->get_subcommands({})) {
+    names.push_back(verb->get_name());
+  }
+  return absl::StrJoin(names, ", ");
+}
+
+}  // namespace
+
+std::string FullName(const CLI::App& command) {
+  if (command.get_parent() == nullptr) return command.get_name();
+  return absl::StrCat(FullName(*command.get_parent()), " ", command.get_name());
+}
+
+CommandTree::CommandTree()
+    : root_(
+          "Counts network traffic: named kernel counters, and the iptables "
+          "rules that feed\nthem, on this host or another one.",
+          "nfmeter") {
+  root_.formatter(std::make_shared<HelpFormatter>());
+  root_.set_help_flag("-h,--help", "show help for any command");
+  root_.set_version_flag("--version", std::string("nfmeter " NFMETER_VERSION));
+  root_.require_subcommand(1);
+  root_.fallthrough();
+  root_.footer(kRootExamples);
+  AddGlobalFlags();
+}
+
+void CommandTree::AddGlobalFlags() {
+  const std::string group = "Global flags";
+  root_
+      .add_option("--server", globals_.server,
+                  "unix:/path, host:port; default "
+                  "unix:/run/nfmeter/nfmeter.sock")
+      ->envname("NFMETER_SERVER")
+      ->option_text("ADDR")
+      ->group(group);
+  AddChoice(*this, root_, "-o,--output", globals_.format,
+            {"table", "wide", "json", "yaml", "csv", "name"},
+            "how answers are printed, see below")
+      ->group(group);
+  AddDuration(root_, "--timeout", globals_.timeout,
+              "longest wait for one answer; default 30s")
+      ->envname("NFMETER_TIMEOUT")
+      ->group(group);
+  const auto add_file = [&](const std::string& name, std::string& value,
+                            const std::string& variable,
+                            const std::string& help) {
+    CLI::Option* option = root_.add_option(name, value, help)
+                              ->envname(variable)
+                              ->option_text("FILE")
+                              ->group("Transport security");
+    Suggest(option, {Candidates::kFiles});
+  };
+  add_file("--ca", globals_.ca_file, "NFMETER_CA",
+           "authorities of the server's certificate; turns TLS on");
+  add_file("--cert", globals_.certificate_file, "NFMETER_CERT",
+           "this client's certificate chain");
+  add_file("--key", globals_.key_file, "NFMETER_KEY", "its private key");
+  root_
+      .add_option("--tls-server-name", globals_.server_name,
+                  "name in the server's certificate; default: the host in "
+                  "--server")
+      ->option_text("NAME")
+      ->group("Transport security");
+  root_
+      .add_flag("--insecure", globals_.insecure,
+                "no TLS, to any address: anybody on the way can read and "
+                "change everything")
+      ->group("Transport security");
+  AddChoice(*this, root_, "--color", globals_.color,
+            {"auto", "always", "never"},
+            "auto: on terminals, unless NO_COLOR is set")
+      ->group(group);
+  root_.add_flag("--no-color", globals_.no_color, "the same as --color never")
+      ->group(group);
+}
+
+CLI::App* CommandTree::AddNoun(const std::string& name,
+                               const std::string& summary) {
+  CLI::App* noun = root_.add_subcommand(name, summary);
+  noun->group("Commands");
+  noun->require_subcommand(1);
+  return noun;
+}
+
+CLI::App* CommandTree::AddCommand(CLI::App& parent, const std::string& name,
+                                  const std::string& summary,
+                                  const std::string& examples, Action action) {
+  CLI::App* command = parent.add_subcommand(name, summary);
+  command->group("Commands");
+  command->footer(examples);
+  actions_[command] = std::move(action);
+  return command;
+}
+
+void CommandTree::Suggest(const CLI::Option* option, Candidates candidates) {
+  suggestions_[option] = std::move(candidates);
+}
+
+Candidates CommandTree::SuggestionsFor(const CLI::Option* option) const {
+  const auto it = suggestions_.find(option);
+  return it == suggestions_.end() ? Candidates() : it->second;
+}
+
+absl::StatusOr<Invocation> CommandTree::Parse(
+    std::vector<std::string> arguments) {
+  // CLI11 wants them last first.
+  std::reverse(arguments.begin(), arguments.end());
+  try {
+    root_.parse(std::move(arguments));
+  } catch (const CLI::CallForHelp&) {
+    const CLI::App* command = Innermost(&root_);
+    return Invocation{.text = command->help(FullName(*command))};
+  } catch (const CLI::CallForVersion&) {
+    return Invocation{.text = "nfmeter " NFMETER_VERSION "\n"};
+  } catch (const CLI::ParseError& error) {
+    return Explain(error);
+  }
+  return Invocation{.action = actions_.at(Innermost(&root_))};
+}
+
+absl::Status CommandTree::Explain(const CLI::ParseError& error) const {
+  const CLI::App* command = Innermost(&root_);
+  const std::string name = FullName(*command);
+  const std::string more = absl::StrCat("'", name, " --help' shows its flags");
+  const bool is_noun = !command->get_subcommands({}).empty();
+  const std::vector<std::string> extras = root_.remaining(true);
+  if (!extras.empty()) {
+    const std::string& wrong = extras.front();
+    const std::string nearest = Nearest(command, wrong);
+    const std::string hint =
+        nearest.empty() ? more : absl::StrCat("did you mean ", nearest, "?");
+    if (is_noun && !absl::StartsWith(wrong, "-")) {
+      return UsageError(absl::StrCat("'", name, "' has no command '", wrong,
+                                     "'; it has ", Verbs(command)),
+                        nearest.empty() ? "" : hint);
+    }
+    return UsageError(absl::StrCat("'", name, "' does not take '", wrong, "'"),
+                      hint);
+  }
+  if (is_noun && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+    return UsageError(
+        absl::StrCat("'", name, "' needs a command: ", Verbs(command)),
+        absl::StrCat("'", name, " --help' explains them"));
+  }
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+    return UsageError(absl::StrCat("'", name, "': ", error.what()), more);
+  }
+  return UsageError(error.what(), more);
+}
+
+CLI::Option* AddChoice(CommandTree& tree, CLI::App& command,
+                       const std::string& names, std::string& value,
+                       const std::vector<std::string>& choices,
+                       const std::string& help) {
+  CLI::Option* option =
+      command.add_option(names, value, help)
+          ->option_text(absl::StrJoin(choices, "|"))
+          ->check([choices](const std::string& text) -> std::string {
+            if (absl::c_linear_search(choices, text)) return "";
+            return absl::StrCat("'", text, "' is none of ",
+                                absl::StrJoin(choices, ", "));
+          });
+  tree.Suggest(option, {Candidates::kChoices, choices});
+  return option;
+}
+
+CLI::Option* AddDuration(CLI::App& command, const std::string& names,
+                         std::string& value, const std::string& help) {
+  return command.add_option(names, value, help)
+      ->option_text("TIME")
+      ->check(Checked(ParseDuration));
+}
+
+CLI::Option* AddCount(CLI::App& command, const std::string& names,
+                      std::string& value, const std::string& help) {
+  return command.add_option(names, value, help)
+      ->option_text("N")
+      ->check(Checked(ParseCount));
+}
+
+CLI::Option* AddBytes(CLI::App& command, const std::string& names,
+                      std::string& value, const std::string& help) {
+  return command.add_option(names, value, help)
+      ->option_text("SIZE")
+      ->check(Checked(ParseBytes));
+}
+
+CLI::Option* AddLabels(CLI::App& command,
+                       std::map<std::string, std::string>& labels,
+                       const std::string& help) {
+  const auto put = [&labels](const std::vector<std::string>& pairs) {
+    for (const std::string& pair : pairs) {
+      const std::pair<std::string, std::string> parts =
+          absl::StrSplit(pair, absl::MaxSplits('=', 1));
+      if (!absl::StrContains(pair, '=') || parts.first.empty()) {
+        throw CLI::ValidationError(
+            "--label", absl::StrCat("'", pair, "' is not KEY=VALUE"));
+      }
+      if (!labels.insert(parts).second) {
+        throw CLI::ValidationError(
+            "--label", absl::StrCat("'", parts.first, "' is given twice"));
+      }
+    }
+  };
+  return command
+      .add_option_function<std::vector<std::string>>("--label,-l", put, help)
+      ->option_text("KEY=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+}
+
+}  // namespace nfmeter::cli

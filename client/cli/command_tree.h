@@ -1,0 +1,101 @@
+// The commands with their flags, and how a command line becomes one of them.
+#ifndef NFMETER_CLI_COMMAND_TREE_H_
+#define NFMETER_CLI_COMMAND_TREE_H_
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "cli/session.h"
+
+namespace nfmeter::cli {
+
+// What a command does once its flags are read.
+using Action = std::function<absl::Status(Session&)>;
+
+// What a shell may offer for a value.
+struct Candidates {
+  enum Kind { kNone, kChoices, kFiles, kCounters, kRules } kind = kNone;
+  std::vector<std::string> choices;  // kChoices
+};
+
+// What a command line asks for.
+struct Invocation {
+  Action action;
+  // Instead of an action: text to print, for --help and --version.
+  std::string text;
+};
+
+// Owns the CLI11 tree. Not thread-safe. Parses once.
+class CommandTree {
+ public:
+  // With the global flags and no commands.
+  CommandTree();
+  CommandTree(const CommandTree&) = delete;
+  CommandTree& operator=(const CommandTree&) = delete;
+
+  const GlobalFlags& globals() const { return globals_; }
+  CLI::App& root() { return root_; }
+  const CLI::App& root() const { return root_; }
+
+  // A noun: a command that is followed by a verb. Owned by the tree.
+  CLI::App* AddNoun(const std::string& name, const std::string& summary);
+  // A verb below `parent` (root() for commands of one word). `examples` are
+  // lines for the end of its help.
+  CLI::App* AddCommand(CLI::App& parent, const std::string& name,
+                       const std::string& summary, const std::string& examples,
+                       Action action);
+  // What shells offer for values of this option or positional.
+  void Suggest(const CLI::Option* option, Candidates candidates);
+  Candidates SuggestionsFor(const CLI::Option* option) const;
+
+  // `arguments` without the program's name. INVALID_ARGUMENT says what is
+  // wrong, with a hint where to read more.
+  absl::StatusOr<Invocation> Parse(std::vector<std::string> arguments);
+
+ private:
+  void AddGlobalFlags();
+  absl::Status Explain(const CLI::ParseError& error) const;
+
+  CLI::App root_;
+  GlobalFlags globals_;
+  std::map<const CLI::App*, Action> actions_;
+  std::map<const CLI::Option*, Candidates> suggestions_;
+};
+
+// "nfmeter rule add"
+std::string FullName(const CLI::App& command);
+
+// An option for one of `choices`: checked, shown in help, completed.
+CLI::Option* AddChoice(CommandTree& tree, CLI::App& command,
+                       const std::string& names, std::string& value,
+                       const std::vector<std::string>& choices,
+                       const std::string& help);
+// Options for a time, a number, a number of bytes: checked when parsed.
+CLI::Option* AddDuration(CLI::App& command, const std::string& names,
+                         std::string& value, const std::string& help);
+CLI::Option* AddCount(CLI::App& command, const std::string& names,
+                      std::string& value, const std::string& help);
+CLI::Option* AddBytes(CLI::App& command, const std::string& names,
+                      std::string& value, const std::string& help);
+// --label KEY=VALUE, as often as wanted.
+CLI::Option* AddLabels(CLI::App& command,
+                       std::map<std::string, std::string>& labels,
+                       const std::string& help);
+
+// The commands, one file each.
+void AddCounterCommands(CommandTree& tree);
+void AddRuleCommands(CommandTree& tree);
+void AddWatchCommands(CommandTree& tree);
+void AddQuotaCommands(CommandTree& tree);
+void AddNodeCommands(CommandTree& tree);
+void AddCompletionCommand(CommandTree& tree);
+
+}  // namespace nfmeter::cli
+
+#endif  // NFMETER_CLI_COMMAND_TREE_H_

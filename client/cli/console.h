@@ -1,0 +1,32 @@
+// Where the command reads and writes.
+#ifndef NFMETER_CLI_CONSOLE_H_
+#define NFMETER_CLI_CONSOLE_H_
+
+#include <functional>
+#include <istream>
+#include <ostream>
+
+namespace nfmeter::cli {
+
+struct TerminalSize {
+  size_t rows = 24;
+  size_t columns = 80;
+};
+
+// The three standard streams, or a test's. Does not own them.
+struct Console {
+  std::istream& in;
+  std::ostream& out;
+  std::ostream& err;
+  bool out_is_terminal = false;
+  bool err_is_terminal = false;
+  // Of the terminal at `out`, asked again before each frame.
+  std::function<TerminalSize()> size = [] { return TerminalSize(); };
+};
+
+// The process's own.
+Console StandardConsole();
+
+}  // namespace nfmeter::cli
+
+#endif  // NFMETER_CLI_CONSOLE_H_

@@ -1,0 +1,206 @@
+#include "cli/frame_view.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/quantity.h"
+#include "cli/views.h"
+
+namespace nfmeter::cli {
+namespace {
+
+constexpr unsigned kAll = kTable | kWide | kCsv;
+
+uint64_t Delta(uint64_t now, uint64_t before) {
+  return now >= before ? now - before : now;
+}
+
+RateRow MakeRow(const SnapshotFrame& frame, const CounterRow& counter) {
+  RateRow row{.frame = &frame, .row = &counter};
+  row.reset = counter.packets < counter.previous_packets ||
+              counter.bytes < counter.previous_bytes;
+  // A reset zeroes both, so both are counted from it.
+  row.packets = row.reset ? counter.packets
+                          : Delta(counter.packets, counter.previous_packets);
+  row.bytes =
+      row.reset ? counter.bytes : Delta(counter.bytes, counter.previous_bytes);
+  const double seconds = absl::ToDoubleSeconds(frame.elapsed);
+  if (seconds > 0) {
+    row.has_rates = true;
+    row.packet_rate = static_cast<double>(row.packets) / seconds;
+    row.byte_rate = static_cast<double>(row.bytes) / seconds;
+  }
+  return row;
+}
+
+double SortValue(const RateRow& row, SortKey key) {
+  switch (key) {
+    case SortKey::kPackets:
+      return static_cast<double>(row.row->packets);
+    case SortKey::kBytes:
+      return static_cast<double>(row.row->bytes);
+    case SortKey::kPacketRate:
+      return row.packet_rate;
+    case SortKey::kByteRate:
+      return row.byte_rate;
+    case SortKey::kName:
+      break;
+  }
+  return 0;
+}
+
+// "-" in the first frame; faint when nothing moves.
+Cell RateCell(const RateRow& row, double rate, Layout layout, bool bytes) {
+  if (!row.has_rates) return {layout == kCsv ? "" : "-", Style::kFaint};
+  if (layout != kTable) return {absl::StrFormat("%.2f", rate)};
+  return {bytes ? FormatByteRate(rate) : FormatRate(rate),
+          rate == 0 ? Style::kFaint : Style::kGood};
+}
+
+Cell NoteCell(const RateRow& row) {
+  if (row.row->exceeded) return {"over quota", Style::kWarning};
+  if (row.reset) return {"reset", Style::kFaint};
+  return {};
+}
+
+const std::vector<Column<RateRow>>& FrameColumns() {
+  using R = RateRow;
+  static const auto& columns = *new std::vector<Column<R>>{
+      {"", "time", kCsv, Align::kLeft,
+       [](const R& r, Layout) -> Cell {
+         return {absl::FormatTime(absl::RFC3339_full, r.frame->wall_time,
+                                  absl::UTCTimeZone())};
+       }},
+      {"", "sequence", kCsv, Align::kRight,
+       [](const R& r, Layout) -> Cell {
+         return {absl::StrCat(r.frame->sequence)};
+       }},
+      {"NAME", "name", kAll, Align::kLeft,
+       [](const R& r, Layout) -> Cell { return {std::string(r.row->name)}; }},
+      {"PACKETS", "packets", kAll, Align::kRight,
+       [](const R& r, Layout l) -> Cell {
+         return {l == kTable ? FormatCount(r.row->packets)
+                             : absl::StrCat(r.row->packets)};
+       }},
+      {"BYTES", "bytes", kAll, Align::kRight,
+       [](const R& r, Layout l) -> Cell {
+         return {l == kTable ? FormatBytes(r.row->bytes)
+                             : absl::StrCat(r.row->bytes)};
+       }},
+      {"NEW PACKETS", "new_packets", kWide | kCsv, Align::kRight,
+       [](const R& r, Layout) -> Cell { return {absl::StrCat(r.packets)}; }},
+      {"NEW BYTES", "new_bytes", kWide | kCsv, Align::kRight,
+       [](const R& r, Layout) -> Cell { return {absl::StrCat(r.bytes)}; }},
+      {"PACKETS/S", "packets_per_second", kAll, Align::kRight,
+       [](const R& r, Layout l) {
+         return RateCell(r, r.packet_rate, l, false);
+       }},
+      {"BYTES/S", "bytes_per_second", kAll, Align::kRight,
+       [](const R& r, Layout l) { return RateCell(r, r.byte_rate, l, true); }},
+      {"", "", kTable | kWide, Align::kLeft,
+       [](const R& r, Layout) { return NoteCell(r); }},
+      {"", "quota_exceeded", kCsv, Align::kLeft,
+       [](const R& r, Layout) -> Cell {
+         return {r.row->exceeded ? "true" : "false"};
+       }},
+      {"", "reset", kCsv, Align::kLeft,
+       [](const R& r, Layout) -> Cell { return {r.reset ? "true" : "false"}; }},
+  };
+  return columns;
+}
+
+google::protobuf::Timestamp ToTimestamp(absl::Time time) {
+  google::protobuf::Timestamp proto;
+  proto.set_seconds(absl::ToUnixSeconds(time));
+  proto.set_nanos(static_cast<int32_t>(
+      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(proto.seconds()))));
+  return proto;
+}
+
+}  // namespace
+
+std::vector<RateRow> SelectRows(const SnapshotFrame& frame,
+                                const FrameOptions& options) {
+  std::vector<RateRow> rows;
+  if (options.changed_only) {
+    for (uint32_t i : frame.changed) {
+      rows.push_back(MakeRow(frame, frame.rows[i]));
+    }
+  } else {
+    for (const CounterRow& row : frame.rows) {
+      rows.push_back(MakeRow(frame, row));
+    }
+  }
+  std::sort(rows.begin(), rows.end(), [&](const RateRow& a, const RateRow& b) {
+    const double x = SortValue(a, options.sort);
+    const double y = SortValue(b, options.sort);
+    return x != y ? x > y : a.row->name < b.row->name;
+  });
+  if (options.limit > 0 && rows.size() > options.limit) {
+    rows.resize(options.limit);
+  }
+  return rows;
+}
+
+Table FrameTable(const std::vector<RateRow>& rows, Layout layout) {
+  return MakeTable<RateRow>(FrameColumns(), rows, layout);
+}
+
+std::string FrameHeader(const SnapshotFrame& frame, size_t shown,
+                        absl::TimeZone zone) {
+  const size_t total = frame.rows.size();
+  std::string text = absl::StrCat(
+      absl::FormatTime("%Y-%m-%d %H:%M:%S", frame.wall_time, zone), "  ");
+  if (shown < total) absl::StrAppend(&text, shown, " of ");
+  absl::StrAppend(&text, total, total == 1 ? " counter" : " counters",
+                  ", sequence ", frame.sequence);
+  if (!frame.removed.empty()) {
+    absl::StrAppend(&text, ", ", frame.removed.size(), " gone");
+  }
+  if (!frame.complete) absl::StrAppend(&text, ", INCOMPLETE");
+  if (frame.epoch_changed) absl::StrAppend(&text, ", server restarted");
+  if (frame.missed_frames > 0) {
+    absl::StrAppend(&text, ", ", frame.missed_frames, " frames missed");
+  }
+  if (frame.reconnects > 0) {
+    absl::StrAppend(&text, ", ", frame.reconnects,
+                    frame.reconnects == 1 ? " reconnect" : " reconnects");
+  }
+  return text;
+}
+
+v1::WatchSnapshotsResponse FrameMessage(const SnapshotFrame& frame,
+                                        bool changed_only, bool first) {
+  v1::WatchSnapshotsResponse message;
+  message.set_missed_frames(frame.missed_frames);
+  v1::SnapshotFrame& proto = *message.mutable_frame();
+  proto.set_epoch(frame.epoch);
+  proto.set_sequence(frame.sequence);
+  *proto.mutable_wall_time() = ToTimestamp(frame.wall_time);
+  absl::Duration rest;
+  proto.mutable_boottime()->set_seconds(
+      absl::IDivDuration(frame.boottime, absl::Seconds(1), &rest));
+  proto.mutable_boottime()->set_nanos(
+      static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
+  proto.set_complete(frame.complete);
+  proto.set_expected_count(static_cast<uint32_t>(frame.rows.size()));
+  proto.set_full(first || !changed_only);
+  proto.set_last_chunk(true);
+  const auto add = [&](const CounterRow& row) {
+    v1::Counter& counter = *proto.add_counters();
+    if (row.counter != nullptr) counter = *row.counter;
+    counter.set_name(std::string(row.name));
+    counter.set_packets(row.packets);
+    counter.set_bytes(row.bytes);
+  };
+  if (proto.full()) {
+    for (const CounterRow& row : frame.rows) add(row);
+    return message;
+  }
+  for (uint32_t i : frame.changed) add(frame.rows[i]);
+  for (const std::string& name : frame.removed) proto.add_removed_names(name);
+  return message;
+}
+
+}  // namespace nfmeter::cli

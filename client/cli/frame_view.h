@@ -1,0 +1,62 @@
+// Frames of a snapshot watch as tables, lines and messages.
+#ifndef NFMETER_CLI_FRAME_VIEW_H_
+#define NFMETER_CLI_FRAME_VIEW_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/columns.h"
+#include "cli/table.h"
+#include "nfmeter/v1/snapshot.pb.h"
+#include "nfmeter/watch.h"
+
+namespace nfmeter::cli {
+
+enum class SortKey { kName, kPackets, kBytes, kPacketRate, kByteRate };
+
+struct FrameOptions {
+  SortKey sort = SortKey::kName;
+  // Most rows to show. 0: all.
+  size_t limit = 0;
+  // Leave out rows that did not change.
+  bool changed_only = false;
+};
+
+// One row with its rates. Points into the frame.
+struct RateRow {
+  const SnapshotFrame* frame = nullptr;
+  const CounterRow* row = nullptr;
+  // Counted since the frame before; after a reset what was counted since that,
+  // which is a lower bound.
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  // Per second of boottime. Meaningless unless `has_rates`.
+  double packet_rate = 0;
+  double byte_rate = 0;
+  // There was a frame before this one.
+  bool has_rates = false;
+  // The counter was reset since the frame before.
+  bool reset = false;
+};
+
+// The rows to show, sorted; the frame must outlive them. Sorting by a value
+// puts the largest first, and equal ones by name.
+std::vector<RateRow> SelectRows(const SnapshotFrame& frame,
+                                const FrameOptions& options);
+
+Table FrameTable(const std::vector<RateRow>& rows, Layout layout);
+
+// "14:20:01  3 counters, sequence 12": what to know of the frame, warnings
+// included; one line without a line feed.
+std::string FrameHeader(const SnapshotFrame& frame, size_t shown,
+                        absl::TimeZone zone);
+
+// The frame as WatchSnapshotsResponse in view ROWS: full, or with
+// `changed_only` from the second frame on the changes.
+v1::WatchSnapshotsResponse FrameMessage(const SnapshotFrame& frame,
+                                        bool changed_only, bool first);
+
+}  // namespace nfmeter::cli
+
+#endif  // NFMETER_CLI_FRAME_VIEW_H_

@@ -1,0 +1,145 @@
+#include "cli/help.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+
+namespace nfmeter::cli {
+namespace {
+
+constexpr size_t kWidth = 80;
+constexpr size_t kHelpColumn = 28;
+
+// "  -o, --output FORMAT" and its explanation beside or below it.
+std::string Entry(absl::string_view left, absl::string_view help) {
+  std::string text = absl::StrCat("  ", left);
+  const std::string indent(kHelpColumn, ' ');
+  size_t column = text.size();
+  bool fresh = false;  // a line was begun, no word on it yet
+  const auto next_line = [&] {
+    absl::StrAppend(&text, "\n", indent);
+    column = kHelpColumn;
+    fresh = true;
+  };
+  if (column + 2 > kHelpColumn) {
+    next_line();
+  } else {
+    text.append(kHelpColumn - column, ' ');
+    column = kHelpColumn;
+    fresh = true;
+  }
+  for (absl::string_view word : absl::StrSplit(help, ' ')) {
+    if (!fresh && column + 1 + word.size() > kWidth) next_line();
+    absl::StrAppend(&text, fresh ? "" : " ", word);
+    column += word.size() + (fresh ? 0 : 1);
+    fresh = false;
+  }
+  return absl::StrCat(text, "\n");
+}
+
+// "-p, --protocol NAME": one short and one long name; the others are for
+// those who know them.
+std::string FlagNames(const CLI::Option& option) {
+  std::vector<std::string> names;
+  if (!option.get_snames().empty()) {
+    names.push_back("-" + option.get_snames().front());
+  }
+  if (!option.get_lnames().empty()) {
+    names.push_back("--" + option.get_lnames().front());
+  }
+  std::string text = absl::StrJoin(names, ", ");
+  if (!option.get_option_text().empty()) {
+    absl::StrAppend(&text, " ", option.get_option_text());
+  }
+  return text;
+}
+
+std::string FlagHelp(const CLI::Option& option) {
+  std::string help = option.get_description();
+  if (!option.get_envname().empty()) {
+    absl::StrAppend(&help, " (environment: ", option.get_envname(), ")");
+  }
+  if (option.get_required()) absl::StrAppend(&help, " (required)");
+  return help;
+}
+
+std::string PositionalName(const CLI::Option& option) {
+  std::string name = option.get_name(true, false);
+  if (option.get_items_expected_max() > 1) absl::StrAppend(&name, "...");
+  return option.get_required() ? name : absl::StrCat("[", name, "]");
+}
+
+std::string Usage(const CLI::App& command, const std::string& name) {
+  std::string text = absl::StrCat("Usage: ", name);
+  if (!command.get_subcommands({}).empty()) {
+    return absl::StrCat(text, " COMMAND [flags]\n");
+  }
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->nonpositional() && option->get_required()) {
+      absl::StrAppend(&text, " --", option->get_lnames().front(), " ",
+                      option->get_option_text());
+    }
+  }
+  absl::StrAppend(&text, " [flags]");
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_positional()) {
+      absl::StrAppend(&text, " ", PositionalName(*option));
+    }
+  }
+  return absl::StrCat(text, "\n");
+}
+
+std::string Flags(const CLI::App& command) {
+  std::string text;
+  for (const std::string& group : command.get_groups()) {
+    if (group.empty()) continue;
+    std::string entries;
+    for (const CLI::Option* option : command.get_options()) {
+      if (option->get_group() != group || !option->nonpositional()) continue;
+      if (command.get_parent() != nullptr && option == command.get_help_ptr()) {
+        continue;
+      }
+      absl::StrAppend(&entries, Entry(FlagNames(*option), FlagHelp(*option)));
+    }
+    if (entries.empty()) continue;
+    absl::StrAppend(&text, "\n", group == "Options" ? "Flags" : group, ":\n",
+                    entries);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string HelpFormatter::make_help(const CLI::App* command, std::string name,
+                                     CLI::AppFormatMode) const {
+  std::string text =
+      absl::StrCat(command->get_description(), "\n\n", Usage(*command, name));
+  std::string arguments;
+  for (const CLI::Option* option : command->get_options()) {
+    if (!option->get_positional()) continue;
+    absl::StrAppend(&arguments,
+                    Entry(option->get_name(true, false), FlagHelp(*option)));
+  }
+  if (!arguments.empty()) absl::StrAppend(&text, "\nArguments:\n", arguments);
+  const auto verbs = command->get_subcommands({});
+  if (!verbs.empty()) {
+    absl::StrAppend(&text, "\nCommands:\n");
+    for (const CLI::App* verb : verbs) {
+      if (verb->get_group().empty()) continue;
+      absl::StrAppend(&text, Entry(verb->get_name(), verb->get_description()));
+    }
+  }
+  absl::StrAppend(&text, Flags(*command));
+  if (!command->get_footer().empty()) {
+    absl::StrAppend(&text, "\n", command->get_footer(), "\n");
+  }
+  if (command->get_parent() != nullptr) {
+    absl::StrAppend(&text,
+                    "\n'nfmeter --help' shows the flags of all commands: -o, "
+                    "--server, --timeout, ...\n");
+  }
+  return text;
+}
+
+}  // namespace nfmeter::cli

@@ -1,0 +1,119 @@
+#include "cli/input.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "cli/errors.h"
+#include "google/protobuf/struct.pb.h"
+#include "google/protobuf/util/json_util.h"
+
+namespace nfmeter::cli {
+namespace {
+
+using ::google::protobuf::util::JsonParseOptions;
+using ::google::protobuf::util::JsonStringToMessage;
+
+void AppendLines(absl::string_view text, std::vector<std::string>& names) {
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    line = absl::StripAsciiWhitespace(line);
+    if (!line.empty() && line.front() != '#') names.emplace_back(line);
+  }
+}
+
+std::string ReadAll(std::istream& in) {
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+absl::Status JsonError(absl::string_view source, absl::string_view message) {
+  // The first line says it; the others draw the place.
+  const absl::string_view line = message.substr(0, message.find('\n'));
+  return UsageError(
+      absl::StrCat(source, " is not the JSON that is wanted: ", line));
+}
+
+// `text` as a Request whose repeated field `list` holds the objects, in
+// whichever of the three forms it is written.
+template <typename Request>
+absl::StatusOr<Request> ParseBatch(absl::string_view text,
+                                   absl::string_view list,
+                                   absl::string_view source) {
+  google::protobuf::Value shape;
+  auto status = JsonStringToMessage(std::string(text), &shape);
+  if (!status.ok()) return JsonError(source, std::string(status.message()));
+  JsonParseOptions options;
+  std::string wrapped(text);
+  if (shape.has_list_value()) {
+    wrapped = absl::StrCat("{\"", list, "\":", text, "}");
+  } else if (!shape.has_struct_value()) {
+    return JsonError(source, "it is neither an array nor an object");
+  } else if (!shape.struct_value().fields().contains(std::string(list))) {
+    wrapped = absl::StrCat("{\"", list, "\":[", text, "]}");
+  } else {
+    // A list's answer has more beside the objects: nextPageToken, totalSize.
+    options.ignore_unknown_fields =
+        shape.struct_value().fields().contains("totalSize");
+  }
+  Request request;
+  status = JsonStringToMessage(wrapped, &request, options);
+  if (!status.ok()) return JsonError(source, std::string(status.message()));
+  return request;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> ExpandNames(
+    const std::vector<std::string>& names, std::istream& in) {
+  std::vector<std::string> result;
+  bool read = false;
+  for (const std::string& name : names) {
+    if (name != "-") {
+      result.push_back(name);
+      continue;
+    }
+    if (read) return UsageError("'-', standard input, is given twice");
+    read = true;
+    AppendLines(ReadAll(in), result);
+  }
+  return result;
+}
+
+absl::StatusOr<std::string> ReadSource(const std::string& path,
+                                       std::istream& in) {
+  if (path == "-") return ReadAll(in);
+  std::ifstream file(path, std::ios::binary);
+  std::string text;
+  errno = 0;
+  if (file.is_open()) text = ReadAll(file);
+  if (!file.is_open() || file.bad()) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("can't read '", path, "'"));
+  }
+  return text;
+}
+
+absl::StatusOr<v1::BatchCreateCountersRequest> ParseCounters(
+    absl::string_view text, absl::string_view source) {
+  const absl::string_view start = absl::StripLeadingAsciiWhitespace(text);
+  if (absl::StartsWith(start, "{") || absl::StartsWith(start, "[")) {
+    return ParseBatch<v1::BatchCreateCountersRequest>(text, "counters", source);
+  }
+  std::vector<std::string> names;
+  AppendLines(text, names);
+  v1::BatchCreateCountersRequest request;
+  for (std::string& name : names) {
+    request.add_counters()->set_name(std::move(name));
+  }
+  return request;
+}
+
+absl::StatusOr<v1::BatchCreateRulesRequest> ParseRules(
+    absl::string_view text, absl::string_view source) {
+  return ParseBatch<v1::BatchCreateRulesRequest>(text, "rules", source);
+}
+
+}  // namespace nfmeter::cli

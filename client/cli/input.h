@@ -1,0 +1,38 @@
+// Names and objects from files and standard input.
+#ifndef NFMETER_CLI_INPUT_H_
+#define NFMETER_CLI_INPUT_H_
+
+#include <istream>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "nfmeter/v1/counter.pb.h"
+#include "nfmeter/v1/rule.pb.h"
+
+namespace nfmeter::cli {
+
+// The names with "-" replaced by the lines of `in`. Blank lines and lines that
+// begin with '#' are skipped. INVALID_ARGUMENT: "-" twice.
+absl::StatusOr<std::vector<std::string>> ExpandNames(
+    const std::vector<std::string>& names, std::istream& in);
+
+// All of a file, or with "-" of `in`. NOT_FOUND or PERMISSION_DENIED and so on
+// when it can't be read.
+absl::StatusOr<std::string> ReadSource(const std::string& path,
+                                       std::istream& in);
+
+// Names, one a line as above; or JSON: an array of Counters, or an object with
+// "counters" as list and the batch requests have it, or one Counter.
+// INVALID_ARGUMENT says where the JSON is wrong. `source` names it in errors.
+absl::StatusOr<v1::BatchCreateCountersRequest> ParseCounters(
+    absl::string_view text, absl::string_view source);
+
+// JSON alone, in the same three forms, with "rules".
+absl::StatusOr<v1::BatchCreateRulesRequest> ParseRules(
+    absl::string_view text, absl::string_view source);
+
+}  // namespace nfmeter::cli
+
+#endif  // NFMETER_CLI_INPUT_H_

@@ -1,0 +1,16 @@
+#include <signal.h>
+
+#include <ios>
+#include <string>
+#include <vector>
+
+#include "cli/cli.h"
+
+int main(int argc, char** argv) {
+  std::ios::sync_with_stdio(false);
+  // A reader that goes away ("nfmeter watch | head -1") ends us without a
+  // word, whatever we were started with.
+  signal(SIGPIPE, SIG_DFL);
+  return nfmeter::cli::Main(std::vector<std::string>(argv + 1, argv + argc),
+                            nfmeter::cli::StandardConsole());
+}

@@ -1,0 +1,59 @@
+// The flags of `nfmeter rule add` that say which packets a rule counts, with
+// the names that iptables gives them, and the way back from a RuleMatch to
+// text.
+#ifndef NFMETER_CLI_MATCH_FLAGS_H_
+#define NFMETER_CLI_MATCH_FLAGS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "nfmeter/v1/rule.pb.h"
+
+namespace nfmeter::cli {
+
+// One property of packets: --src and --not-src, say.
+struct MatchFlag {
+  absl::string_view name;     // "src": --src
+  absl::string_view aliases;  // ",-s,--source" behind it, for the parser
+  absl::string_view values;   // "CIDR"; two words: the flag takes two values
+  absl::string_view help;
+  // Values to complete, separated by spaces; may be empty.
+  absl::string_view choices;
+  // Puts the values of the flag into `match`. INVALID_ARGUMENT with a sentence
+  // when they are wrong.
+  absl::Status (*parse)(absl::Span<const std::string> values, bool ipv6,
+                        v1::RuleMatch& match);
+  // Turns the property around; null: it has no negation.
+  void (*negate)(v1::RuleMatch& match);
+};
+
+// All of them, in the order in which help shows them. Static.
+absl::Span<const MatchFlag> MatchFlags();
+
+// What the command line gave for one flag.
+struct MatchArgument {
+  const MatchFlag* flag = nullptr;
+  bool negated = false;
+  std::vector<std::string> values;
+};
+
+// Puts all arguments into one RuleMatch. INVALID_ARGUMENT names the flag: a
+// value is wrong, or a flag is given twice or with its own negation. `ipv6`
+// decides what ICMP names mean; a protocol among the arguments does, too.
+absl::StatusOr<v1::RuleMatch> ParseMatch(
+    absl::Span<const MatchArgument> arguments, bool ipv6);
+
+// The match in one line, for tables: "tcp sport 80 src !10.0.0.0/8". Empty
+// when every packet matches. The comment is left out.
+std::string DescribeMatch(const v1::RuleMatch& match);
+
+// "ipv4", "drop" and the like.
+std::string FamilyName(v1::Family family);
+std::string VerdictName(v1::Verdict verdict);
+
+}  // namespace nfmeter::cli
+
+#endif  // NFMETER_CLI_MATCH_FLAGS_H_

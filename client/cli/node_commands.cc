@@ -1,0 +1,111 @@
+// nfmeter node | health | version
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "cli/command_tree.h"
+#include "cli/message_text.h"
+#include "cli/views.h"
+
+namespace nfmeter::cli {
+namespace {
+
+absl::Status ShowNode(Session& session) {
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  auto node = (*client)->GetNode(session.call());
+  if (!node.ok()) return node.status();
+  v1::GetNodeResponse response;
+  *response.mutable_node() = *std::move(node);
+  session.Print({.message = response,
+                 .text =
+                     [&](Layout layout) {
+                       return layout == Layout::kCsv
+                                  ? RenderCsv(NodeTable(response.node()))
+                                  : NodeText(response.node(), layout,
+                                             session.color());
+                     },
+                 .names = {response.node().hostname()}});
+  return absl::OkStatus();
+}
+
+// One word or number under one name, in every format.
+void PrintFact(Session& session, absl::string_view key,
+               absl::string_view value) {
+  std::ostream& out = session.console().out;
+  switch (session.format()) {
+    case Format::kJson:
+      out << "{\"" << key << "\": " << QuoteJson(value) << "}\n";
+      break;
+    case Format::kYaml:
+      out << key << ": " << QuoteJson(value) << "\n";
+      break;
+    case Format::kCsv:
+      out << key << "\n" << value << "\n";
+      break;
+    default:
+      out << value << "\n";
+  }
+  out.flush();
+}
+
+absl::Status ShowHealth(Session& session, const std::string& service) {
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  auto health = (*client)->CheckHealth(service, session.call());
+  if (!health.ok()) return health.status();
+  const std::string subject =
+      service.empty() ? "the server" : absl::StrCat("'", service, "'");
+  switch (*health) {
+    case Health::kServing:
+      PrintFact(session, "status", "SERVING");
+      return absl::OkStatus();
+    case Health::kNotServing:
+      PrintFact(session, "status", "NOT_SERVING");
+      return absl::UnavailableError(absl::StrCat(
+          subject, " is up, but can't serve; 'nfmeter node' may say why"));
+    case Health::kUnknownService:
+      PrintFact(session, "status", "SERVICE_UNKNOWN");
+      break;
+  }
+  return absl::NotFoundError(
+      absl::StrCat("the server has no service ", subject));
+}
+
+}  // namespace
+
+void AddNodeCommands(CommandTree& tree) {
+  tree.AddCommand(
+      tree.root(), "node", "Show what the server is and can do",
+      R"(-o wide adds the methods that need each capability, and the limits.
+
+Examples:
+  nfmeter node
+  nfmeter node -o json | jq '.node.capabilities[] | select(.available | not)')",
+      [](Session& session) { return ShowNode(session); });
+
+  auto service = std::make_shared<std::string>();
+  CLI::App* health = tree.AddCommand(
+      tree.root(), "health", "Ask whether the server serves",
+      R"(Exit code 0: it serves. 6: it does not, or can't be reached. 3: no such
+service. --timeout bounds the wait.
+
+Examples:
+  nfmeter health --timeout 2s
+  nfmeter health nfmeter.v1.RuleService)",
+      [service](Session& session) { return ShowHealth(session, *service); });
+  CLI::Option* option = health->add_option(
+      "SERVICE", *service, "one service; default: the whole server");
+  tree.Suggest(option,
+               {Candidates::kChoices,
+                {"nfmeter.v1.CounterService", "nfmeter.v1.RuleService",
+                 "nfmeter.v1.SnapshotService", "nfmeter.v1.NodeService"}});
+
+  tree.AddCommand(tree.root(), "version", "Print the version of this command",
+                  R"(That of the server is in 'nfmeter node'.)",
+                  [](Session& session) {
+                    PrintFact(session, "version", NFMETER_VERSION);
+                    return absl::OkStatus();
+                  });
+}
+
+}  // namespace nfmeter::cli

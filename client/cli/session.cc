@@ -1,0 +1,104 @@
+#include "cli/session.h"
+
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+#include "cli/message_text.h"
+#include "cli/quantity.h"
+
+namespace nfmeter::cli {
+namespace {
+
+Format ParseFormat(absl::string_view name) {
+  if (name == "wide") return Format::kWide;
+  if (name == "json") return Format::kJson;
+  if (name == "yaml") return Format::kYaml;
+  if (name == "csv") return Format::kCsv;
+  if (name == "name") return Format::kName;
+  return Format::kTable;
+}
+
+bool IsSet(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
+}
+
+bool UseColor(const GlobalFlags& flags, bool terminal) {
+  if (flags.no_color || flags.color == "never") return false;
+  if (flags.color == "always") return true;
+  const char* term = std::getenv("TERM");
+  const bool dumb = term != nullptr && absl::string_view(term) == "dumb";
+  return terminal && !dumb && !IsSet("NO_COLOR");
+}
+
+}  // namespace
+
+Session::Session(Console& console, const GlobalFlags& flags)
+    : console_(console),
+      flags_(flags),
+      format_(ParseFormat(flags.format)),
+      color_(UseColor(flags, console.out_is_terminal)),
+      error_color_(UseColor(flags, console.err_is_terminal)) {
+  call_.timeout = ParseDuration(flags.timeout).value_or(absl::Seconds(30));
+}
+
+Layout Session::layout() const {
+  if (format_ == Format::kWide) return Layout::kWide;
+  if (format_ == Format::kCsv) return Layout::kCsv;
+  return Layout::kTable;
+}
+
+bool Session::for_people() const {
+  return format_ == Format::kTable || format_ == Format::kWide;
+}
+
+absl::StatusOr<Client*> Session::client() {
+  if (client_ != nullptr) return client_.get();
+  ClientOptions options;
+  options.address = flags_.server;
+  options.insecure = flags_.insecure;
+  options.timeout = call_.timeout;
+  options.user_agent = absl::StrCat("nfmeter-cli/", NFMETER_VERSION);
+  if (!flags_.ca_file.empty() || !flags_.certificate_file.empty() ||
+      !flags_.key_file.empty() || !flags_.server_name.empty()) {
+    options.tls = TlsOptions{.ca_file = flags_.ca_file,
+                             .certificate_file = flags_.certificate_file,
+                             .key_file = flags_.key_file,
+                             .server_name = flags_.server_name};
+  }
+  absl::StatusOr<std::unique_ptr<Client>> client = Client::Connect(options);
+  if (!client.ok()) return client.status();
+  client_ = *std::move(client);
+  return client_.get();
+}
+
+void Session::Print(const Answer& answer) {
+  switch (format_) {
+    case Format::kTable:
+    case Format::kWide:
+    case Format::kCsv:
+      console_.out << answer.text(layout());
+      break;
+    case Format::kJson:
+      console_.out << MessageToJson(answer.message, JsonLayout::kLines) << "\n";
+      break;
+    case Format::kYaml:
+      console_.out << MessageToYaml(answer.message);
+      break;
+    case Format::kName:
+      for (const std::string& name : answer.names) console_.out << name << "\n";
+      break;
+  }
+  console_.out.flush();
+}
+
+std::string Session::Render(const Table& table, Layout layout) const {
+  return layout == Layout::kCsv ? RenderCsv(table)
+                                : RenderTable(table, {.color = color_});
+}
+
+void Session::Note(absl::string_view sentence) {
+  if (for_people()) console_.err << sentence << std::endl;
+}
+
+}  // namespace nfmeter::cli

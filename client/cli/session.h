@@ -1,0 +1,83 @@
+// What a command runs in: streams, global flags, the connection.
+#ifndef NFMETER_CLI_SESSION_H_
+#define NFMETER_CLI_SESSION_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "cli/columns.h"
+#include "cli/console.h"
+#include "google/protobuf/message.h"
+#include "nfmeter/client.h"
+
+namespace nfmeter::cli {
+
+enum class Format { kTable, kWide, kJson, kYaml, kCsv, kName };
+enum class ColorMode { kAuto, kAlways, kNever };
+
+// The flags that every command takes.
+struct GlobalFlags {
+  std::string server;
+  std::string ca_file;
+  std::string certificate_file;
+  std::string key_file;
+  std::string server_name;
+  bool insecure = false;
+  std::string timeout = "30s";
+  std::string format = "table";
+  std::string color = "auto";
+  bool no_color = false;
+};
+
+// One answer, in every form that it may be asked for.
+struct Answer {
+  const google::protobuf::Message& message;  // json, yaml
+  std::function<std::string(Layout)> text;   // table, wide, csv
+  std::vector<std::string> names;            // name
+};
+
+// Not thread-safe. Does not own the console.
+class Session {
+ public:
+  // `flags` have been checked by the command line.
+  Session(Console& console, const GlobalFlags& flags);
+
+  Console& console() { return console_; }
+  Format format() const { return format_; }
+  // The layout of text; json, yaml and name have none and get kTable.
+  Layout layout() const;
+  // A format made for people, table or wide: sentences may be added.
+  bool for_people() const;
+  // Colours on standard output, on standard error.
+  bool color() const { return color_; }
+  bool error_color() const { return error_color_; }
+  const CallOptions& call() const { return call_; }
+
+  // The connection, made when it is first asked for.
+  absl::StatusOr<Client*> client();
+
+  // Prints in the chosen format.
+  void Print(const Answer& answer);
+  // Renders for the layout; colours as the session has them.
+  std::string Render(const Table& table, Layout layout) const;
+  // A sentence for people, on standard error: nothing for scripts to parse.
+  void Note(absl::string_view sentence);
+
+ private:
+  Console& console_;
+  const GlobalFlags& flags_;
+  Format format_ = Format::kTable;
+  bool color_ = false;
+  bool error_color_ = false;
+  CallOptions call_;
+  std::unique_ptr<Client> client_;
+};
+
+}  // namespace nfmeter::cli
+
+#endif  // NFMETER_CLI_SESSION_H_

@@ -1,0 +1,156 @@
+#include "cli/table.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+
+namespace nfmeter::cli {
+namespace {
+
+constexpr absl::string_view kGap = "  ";
+
+absl::string_view Escape(Style style) {
+  switch (style) {
+    case Style::kHeader:
+      return "\x1b[1m";
+    case Style::kFaint:
+      return "\x1b[2m";
+    case Style::kGood:
+      return "\x1b[32m";
+    case Style::kWarning:
+      return "\x1b[1;31m";
+    case Style::kPlain:
+      break;
+  }
+  return "";
+}
+
+bool IsContinuation(char c) {
+  return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
+}
+
+// One line. Blanks at its end are left out.
+class Line {
+ public:
+  Line(const std::vector<size_t>& widths, const std::vector<Heading>& headings,
+       const RenderOptions& options)
+      : widths_(widths), headings_(headings), options_(options) {}
+
+  std::string Render(const std::vector<Cell>& cells) {
+    std::string line;
+    size_t column = 0;  // where the next character goes
+    std::string blanks;
+    for (size_t i = 0; i < cells.size(); ++i) {
+      std::string text = Printable(cells[i].text);
+      const size_t width = DisplayWidth(text);
+      const size_t padding = widths_[i] - std::min(widths_[i], width);
+      if (headings_[i].align == Align::kRight) blanks.append(padding, ' ');
+      const size_t start = column + blanks.size();
+      if (options_.max_width > 0 && start + width > options_.max_width) {
+        const size_t room =
+            options_.max_width - std::min(options_.max_width, start);
+        text = CutToWidth(text, room);
+      }
+      if (!text.empty()) {
+        absl::StrAppend(&line, blanks,
+                        Paint(text, cells[i].style, options_.color));
+        column = start + DisplayWidth(text);
+        blanks.clear();
+      }
+      if (headings_[i].align == Align::kLeft) blanks.append(padding, ' ');
+      blanks.append(kGap.data(), kGap.size());
+    }
+    return line;
+  }
+
+ private:
+  const std::vector<size_t>& widths_;
+  const std::vector<Heading>& headings_;
+  const RenderOptions& options_;
+};
+
+std::string CsvField(absl::string_view text) {
+  if (text.find_first_of(",\"\r\n") == absl::string_view::npos) {
+    return std::string(text);
+  }
+  return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\"", "\"\""}}), "\"");
+}
+
+}  // namespace
+
+std::string Printable(absl::string_view text) {
+  std::string result;
+  result.reserve(text.size());
+  for (char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      absl::StrAppendFormat(&result, "\\x%02x", byte);
+    } else {
+      result.push_back(c);
+    }
+  }
+  return result;
+}
+
+size_t DisplayWidth(absl::string_view text) {
+  return static_cast<size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return !IsContinuation(c); }));
+}
+
+std::string CutToWidth(absl::string_view text, size_t width) {
+  size_t end = 0;
+  for (; end < text.size(); ++end) {
+    if (IsContinuation(text[end])) continue;
+    if (width == 0) break;
+    --width;
+  }
+  return std::string(text.substr(0, end));
+}
+
+std::string Paint(absl::string_view text, Style style, bool color) {
+  const absl::string_view escape = Escape(style);
+  if (!color || escape.empty() || text.empty()) return std::string(text);
+  return absl::StrCat(escape, text, "\x1b[0m");
+}
+
+std::string RenderTable(const Table& table, const RenderOptions& options) {
+  std::vector<Cell> headings;
+  std::vector<size_t> widths;
+  for (const Heading& heading : table.headings) {
+    headings.push_back({heading.text, Style::kHeader});
+    widths.push_back(DisplayWidth(heading.text));
+  }
+  for (const std::vector<Cell>& row : table.rows) {
+    for (size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], DisplayWidth(Printable(row[i].text)));
+    }
+  }
+  Line line(widths, table.headings, options);
+  std::string text = absl::StrCat(line.Render(headings), "\n");
+  for (const std::vector<Cell>& row : table.rows) {
+    absl::StrAppend(&text, line.Render(row), "\n");
+  }
+  return text;
+}
+
+std::string RenderCsv(const Table& table, bool with_heading) {
+  std::string text;
+  const auto append = [&text](size_t index, absl::string_view field) {
+    absl::StrAppend(&text, index > 0 ? "," : "", CsvField(field));
+  };
+  if (with_heading) {
+    for (size_t i = 0; i < table.headings.size(); ++i) {
+      append(i, table.headings[i].text);
+    }
+    text.push_back('\n');
+  }
+  for (const std::vector<Cell>& row : table.rows) {
+    for (size_t i = 0; i < row.size(); ++i) append(i, row[i].text);
+    text.push_back('\n');
+  }
+  return text;
+}
+
+}  // namespace nfmeter::cli

@@ -1,0 +1,60 @@
+// Rows and columns as aligned text and as CSV.
+#ifndef NFMETER_CLI_TABLE_H_
+#define NFMETER_CLI_TABLE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+namespace nfmeter::cli {
+
+// What a cell means; how that looks is the business of Render.
+enum class Style { kPlain, kHeader, kFaint, kGood, kWarning };
+
+enum class Align { kLeft, kRight };
+
+struct Cell {
+  std::string text;
+  Style style = Style::kPlain;
+};
+
+struct Heading {
+  std::string text;
+  Align align = Align::kLeft;
+};
+
+struct Table {
+  std::vector<Heading> headings;
+  std::vector<std::vector<Cell>> rows;  // each as long as headings
+};
+
+struct RenderOptions {
+  bool color = false;
+  // Columns that a line may take; longer ones are cut. 0: any.
+  size_t max_width = 0;
+};
+
+// Lines with a heading above and two spaces between columns. Control
+// characters are shown as \xHH, so that nothing in a name or comment can
+// command the terminal.
+std::string RenderTable(const Table& table, const RenderOptions& options);
+
+// RFC 4180, with line feeds; heading included unless `with_heading` is false.
+std::string RenderCsv(const Table& table, bool with_heading = true);
+
+// `text` between the escape sequences of the style.
+std::string Paint(absl::string_view text, Style style, bool color);
+
+// Columns that `text` takes on a terminal: characters, not bytes.
+size_t DisplayWidth(absl::string_view text);
+
+// `text` with control characters as \xHH.
+std::string Printable(absl::string_view text);
+
+// The first `width` characters.
+std::string CutToWidth(absl::string_view text, size_t width);
+
+}  // namespace nfmeter::cli
+
+#endif  // NFMETER_CLI_TABLE_H_

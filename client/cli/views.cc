@@ -1,0 +1,338 @@
+#include "cli/views.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+#include "cli/match_flags.h"
+#include "cli/quantity.h"
+#include "google/protobuf/util/time_util.h"
+
+namespace nfmeter::cli {
+namespace {
+
+constexpr unsigned kText = kTable | kWide;
+constexpr unsigned kAll = kTable | kWide | kCsv;
+constexpr unsigned kDetailed = kWide | kCsv;
+
+Cell Count(uint64_t value, Layout layout) {
+  return {layout == kTable ? FormatCount(value) : absl::StrCat(value)};
+}
+
+Cell Bytes(uint64_t value, Layout layout) {
+  return {layout == kTable ? FormatBytes(value) : absl::StrCat(value)};
+}
+
+Cell Flag(bool value) { return {value ? "yes" : "no"}; }
+
+Cell CsvFlag(bool value) { return {value ? "true" : "false"}; }
+
+// "-" for people where there is nothing.
+Cell OrDash(absl::string_view text, Layout layout) {
+  if (text.empty() && layout != kCsv) return {"-", Style::kFaint};
+  return {std::string(text)};
+}
+
+std::string LabelText(const v1::Counter& counter) {
+  std::vector<std::string> labels;
+  for (const auto& [key, value] : counter.labels()) {
+    labels.push_back(absl::StrCat(key, "=", value));
+  }
+  std::sort(labels.begin(), labels.end());
+  return absl::StrJoin(labels, ",");
+}
+
+uint64_t Limit(const v1::Quota& quota) {
+  return quota.has_packets() ? quota.packets() : quota.bytes();
+}
+
+// "10.0 GiB, 12%": the limit and how much of it is used.
+Cell QuotaCell(const v1::Counter& counter, Layout layout) {
+  const v1::Quota& quota = counter.quota();
+  if (!counter.has_quota()) return OrDash("", layout);
+  if (layout == kCsv) return {absl::StrCat(Limit(quota))};
+  const std::string limit = QuotaText(counter, layout);
+  if (quota.exceeded()) {
+    return {absl::StrCat(limit, ", exceeded"), Style::kWarning};
+  }
+  const uint64_t used =
+      quota.has_packets() ? counter.packets() : counter.bytes();
+  const double percent = Limit(quota) == 0
+                             ? 0
+                             : 100.0 * static_cast<double>(used) /
+                                   static_cast<double>(Limit(quota));
+  return {absl::StrFormat("%s, %.0f%%", limit, percent)};
+}
+
+const std::vector<Column<v1::Counter>>& CounterColumns() {
+  using C = v1::Counter;
+  static const auto& columns = *new std::vector<Column<C>>{
+      {"NAME", "name", kAll, Align::kLeft,
+       [](const C& c, Layout) -> Cell { return {c.name()}; }},
+      {"PACKETS", "packets", kAll, Align::kRight,
+       [](const C& c, Layout l) { return Count(c.packets(), l); }},
+      {"BYTES", "bytes", kAll, Align::kRight,
+       [](const C& c, Layout l) { return Bytes(c.bytes(), l); }},
+      {"QUOTA", "quota", kAll, Align::kLeft, QuotaCell},
+      {"", "quota_unit", kCsv, Align::kLeft,
+       [](const C& c, Layout) -> Cell {
+         if (!c.has_quota()) return {};
+         return {c.quota().has_packets() ? "packets" : "bytes"};
+       }},
+      {"", "quota_exceeded", kCsv, Align::kLeft,
+       [](const C& c, Layout) { return CsvFlag(c.quota().exceeded()); }},
+      {"USERS", "use_count", kAll, Align::kRight,
+       [](const C& c, Layout) -> Cell {
+         return {absl::StrCat(c.use_count())};
+       }},
+      {"LABELS", "labels", kDetailed, Align::kLeft,
+       [](const C& c, Layout l) { return OrDash(LabelText(c), l); }},
+      {"READ AT", "read_time", kDetailed, Align::kLeft,
+       [](const C& c, Layout) -> Cell {
+         return {c.has_read_time() ? TimeText(c.read_time()) : ""};
+       }},
+  };
+  return columns;
+}
+
+std::string MatchText(const v1::Rule& rule) {
+  std::string text = DescribeMatch(rule.match());
+  for (const std::string& other : rule.other_matches()) {
+    absl::StrAppend(&text, text.empty() ? "" : " ", "[", other, "]");
+  }
+  return text;
+}
+
+// What happens after counting: the verdict, or the target of a foreign rule.
+std::string ActionText(const v1::Rule& rule) {
+  if (rule.verdict() == v1::VERDICT_OTHER) return rule.target();
+  return VerdictName(rule.verdict());
+}
+
+const std::vector<Column<v1::Rule>>& RuleColumns() {
+  using R = v1::Rule;
+  static const auto& columns = *new std::vector<Column<R>>{
+      {"ID", "id", kAll, Align::kLeft,
+       [](const R& r, Layout) -> Cell {
+         return {r.id(), r.managed() ? Style::kPlain : Style::kFaint};
+       }},
+      {"FAMILY", "family", kAll, Align::kLeft,
+       [](const R& r, Layout) -> Cell { return {FamilyName(r.family())}; }},
+      {"TABLE", "table", kAll, Align::kLeft,
+       [](const R& r, Layout) -> Cell { return {r.table()}; }},
+      {"CHAIN", "chain", kAll, Align::kLeft,
+       [](const R& r, Layout) -> Cell { return {r.chain()}; }},
+      {"#", "position", kDetailed, Align::kRight,
+       [](const R& r, Layout) -> Cell { return {absl::StrCat(r.position())}; }},
+      {"COUNTER", "counter", kAll, Align::kLeft,
+       [](const R& r, Layout l) { return OrDash(r.counter(), l); }},
+      {"MATCH", "match", kAll, Align::kLeft,
+       [](const R& r, Layout l) {
+         const std::string text = MatchText(r);
+         return text.empty() && l != kCsv ? Cell{"any", Style::kFaint}
+                                          : Cell{text};
+       }},
+      {"THEN", "verdict", kAll, Align::kLeft,
+       [](const R& r, Layout l) -> Cell {
+         return {l == kCsv ? VerdictName(r.verdict()) : ActionText(r)};
+       }},
+      {"PACKETS", "packets", kAll, Align::kRight,
+       [](const R& r, Layout l) { return Count(r.packets(), l); }},
+      {"BYTES", "bytes", kAll, Align::kRight,
+       [](const R& r, Layout l) { return Bytes(r.bytes(), l); }},
+      {"MANAGED", "", kWide, Align::kLeft,
+       [](const R& r, Layout) { return Flag(r.managed()); }},
+      {"", "managed", kCsv, Align::kLeft,
+       [](const R& r, Layout) { return CsvFlag(r.managed()); }},
+      {"", "target", kCsv, Align::kLeft,
+       [](const R& r, Layout) -> Cell { return {r.target()}; }},
+      {"COMMENT", "comment", kDetailed, Align::kLeft,
+       [](const R& r, Layout l) { return OrDash(r.match().comment(), l); }},
+      {"SPEC", "spec", kDetailed, Align::kLeft,
+       [](const R& r, Layout) -> Cell { return {r.spec()}; }},
+  };
+  return columns;
+}
+
+const std::vector<Column<v1::Chain>>& ChainColumns() {
+  using C = v1::Chain;
+  static const auto& columns = *new std::vector<Column<C>>{
+      {"FAMILY", "family", kAll, Align::kLeft,
+       [](const C& c, Layout) -> Cell { return {FamilyName(c.family())}; }},
+      {"TABLE", "table", kAll, Align::kLeft,
+       [](const C& c, Layout) -> Cell { return {c.table()}; }},
+      {"CHAIN", "name", kAll, Align::kLeft,
+       [](const C& c, Layout) -> Cell { return {c.name()}; }},
+      {"POLICY", "policy", kAll, Align::kLeft,
+       [](const C& c, Layout l) { return OrDash(c.policy(), l); }},
+      {"PACKETS", "packets", kAll, Align::kRight,
+       [](const C& c, Layout l) {
+         return l != kCsv && !c.builtin() ? OrDash("", l)
+                                          : Count(c.packets(), l);
+       }},
+      {"BYTES", "bytes", kAll, Align::kRight,
+       [](const C& c, Layout l) {
+         return l != kCsv && !c.builtin() ? OrDash("", l) : Bytes(c.bytes(), l);
+       }},
+      {"RULES", "rule_count", kAll, Align::kRight,
+       [](const C& c, Layout) -> Cell {
+         return {absl::StrCat(c.rule_count())};
+       }},
+      {"REFERENCES", "references", kDetailed, Align::kRight,
+       [](const C& c, Layout) -> Cell {
+         return {absl::StrCat(c.references())};
+       }},
+      {"MANAGED", "", kWide, Align::kLeft,
+       [](const C& c, Layout) { return Flag(c.managed()); }},
+      {"", "builtin", kCsv, Align::kLeft,
+       [](const C& c, Layout) { return CsvFlag(c.builtin()); }},
+      {"", "managed", kCsv, Align::kLeft,
+       [](const C& c, Layout) { return CsvFlag(c.managed()); }},
+  };
+  return columns;
+}
+
+std::string ShortestInterval(const v1::NodeLimits& limits) {
+  return FormatDuration(
+      absl::Nanoseconds(google::protobuf::util::TimeUtil::DurationToNanoseconds(
+          limits.min_snapshot_interval())));
+}
+
+// "name   value" lines.
+class Facts {
+ public:
+  explicit Facts(bool color) : color_(color) {}
+  void Add(absl::string_view name, absl::string_view value) {
+    const std::string label(name);
+    absl::StrAppend(&text_, Paint(label, Style::kHeader, color_),
+                    std::string(20 - std::min<size_t>(19, label.size()), ' '),
+                    Printable(value), "\n");
+  }
+  std::string Take() { return std::move(text_); }
+
+ private:
+  bool color_;
+  std::string text_;
+};
+
+std::string CapabilityText(const v1::Node& node, Layout layout, bool color) {
+  Table table;
+  table.headings = {{"CAPABILITY"}, {"STATE"}, {"DETAIL"}};
+  if (layout == kWide) table.headings.push_back({"METHODS THAT NEED IT"});
+  for (const v1::Capability& capability : node.capabilities()) {
+    std::vector<Cell>& row = table.rows.emplace_back();
+    row.push_back({capability.name()});
+    row.push_back(capability.available() ? Cell{"available", Style::kGood}
+                                         : Cell{"missing", Style::kWarning});
+    row.push_back({capability.detail()});
+    if (layout == kWide) {
+      row.push_back({absl::StrJoin(capability.methods(), " ")});
+    }
+  }
+  return RenderTable(table, {.color = color});
+}
+
+std::string LimitText(const v1::NodeLimits& limits, bool color) {
+  Facts facts(color);
+  facts.Add("batch", absl::StrCat(limits.max_batch_size(), " items"));
+  facts.Add("page", absl::StrCat(limits.max_page_size(), " items"));
+  facts.Add("interval", absl::StrCat("at least ", ShortestInterval(limits)));
+  facts.Add("streams", absl::StrCat(limits.max_streams()));
+  facts.Add("request", FormatBytes(limits.max_request_bytes()));
+  facts.Add("counters", absl::StrCat(limits.max_counters()));
+  return facts.Take();
+}
+
+}  // namespace
+
+std::string TimeText(const google::protobuf::Timestamp& time) {
+  return google::protobuf::util::TimeUtil::ToString(time);
+}
+
+std::string QuotaText(const v1::Counter& counter, Layout layout) {
+  const v1::Quota& quota = counter.quota();
+  if (quota.has_packets()) {
+    return absl::StrCat(Count(quota.packets(), layout).text, " packets");
+  }
+  return layout == kTable ? FormatBytes(quota.bytes())
+                          : absl::StrCat(quota.bytes(), " bytes");
+}
+
+std::string DescribeRule(const v1::Rule& rule) {
+  const std::string match = MatchText(rule);
+  return absl::StrCat(FamilyName(rule.family()),
+                      rule.family() == v1::FAMILY_UNSPECIFIED ? "" : " ",
+                      rule.table(), " ", rule.chain(), ": ",
+                      match.empty() ? "all packets" : match, " -> ",
+                      rule.counter(),
+                      rule.verdict() == v1::VERDICT_UNSPECIFIED ||
+                              rule.verdict() == v1::VERDICT_CONTINUE
+                          ? ""
+                          : absl::StrCat(", then ", ActionText(rule)));
+}
+
+Table CounterTable(const Counters& counters, Layout layout) {
+  return MakeTable<v1::Counter>(CounterColumns(), counters, layout);
+}
+
+Table RuleTable(const Rules& rules, Layout layout) {
+  return MakeTable<v1::Rule>(RuleColumns(), rules, layout);
+}
+
+Table ChainTable(const Chains& chains, Layout layout) {
+  return MakeTable<v1::Chain>(ChainColumns(), chains, layout);
+}
+
+std::string NodeText(const v1::Node& node, Layout layout, bool color) {
+  Facts facts(color);
+  facts.Add("host", node.hostname());
+  facts.Add("nfmeterd", node.version());
+  facts.Add("kernel", node.kernel_release());
+  facts.Add("network namespace", absl::StrCat(node.network_namespace()));
+  facts.Add("started", TimeText(node.start_time()));
+  facts.Add("counters", absl::StrCat(node.counter_count()));
+  facts.Add("watching", absl::StrCat(node.snapshot_subscribers()));
+  if (layout == kWide) facts.Add("epoch", absl::StrCat(node.epoch()));
+  std::string text = facts.Take();
+  if (!node.capabilities().empty()) {
+    absl::StrAppend(&text, "\n", CapabilityText(node, layout, color));
+  }
+  if (layout == kWide) {
+    absl::StrAppend(&text, "\n", Paint("LIMITS", Style::kHeader, color), "\n",
+                    LimitText(node.limits(), color));
+  }
+  if (!node.notices().empty()) {
+    absl::StrAppend(&text, "\n", Paint("NOTICES", Style::kHeader, color), "\n");
+    for (const std::string& notice : node.notices()) {
+      absl::StrAppend(&text, "- ", Printable(notice), "\n");
+    }
+  }
+  return text;
+}
+
+Table NodeTable(const v1::Node& node) {
+  std::vector<std::string> missing;
+  for (const v1::Capability& capability : node.capabilities()) {
+    if (!capability.available()) missing.push_back(capability.name());
+  }
+  const std::pair<absl::string_view, std::string> facts[] = {
+      {"hostname", node.hostname()},
+      {"version", node.version()},
+      {"kernel_release", node.kernel_release()},
+      {"network_namespace", absl::StrCat(node.network_namespace())},
+      {"epoch", absl::StrCat(node.epoch())},
+      {"start_time", TimeText(node.start_time())},
+      {"counter_count", absl::StrCat(node.counter_count())},
+      {"snapshot_subscribers", absl::StrCat(node.snapshot_subscribers())},
+      {"missing_capabilities", absl::StrJoin(missing, " ")},
+  };
+  Table table;
+  std::vector<Cell>& row = table.rows.emplace_back();
+  for (const auto& [key, value] : facts) {
+    table.headings.push_back({std::string(key)});
+    row.push_back({value});
+  }
+  return table;
+}
+
+}  // namespace nfmeter::cli

@@ -1,0 +1,171 @@
+// nfmeter watch, nfmeter top
+#include <memory>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "cli/command_tree.h"
+#include "cli/errors.h"
+#include "cli/frame_printer.h"
+#include "cli/interrupt.h"
+#include "cli/quantity.h"
+
+namespace nfmeter::cli {
+namespace {
+
+struct WatchFlags {
+  std::string glob;
+  std::map<std::string, std::string> labels;
+  std::string interval = "1s";
+  std::string sort;
+  std::string give_up_after;
+  uint64_t count = 0;
+  size_t limit = 0;
+  bool changed_only = false;
+  // top: the first frame has no rates, and piped it is left out.
+  bool needs_rates = false;
+};
+
+SortKey ParseSort(absl::string_view name) {
+  if (name == "packets") return SortKey::kPackets;
+  if (name == "bytes") return SortKey::kBytes;
+  if (name == "packets/s") return SortKey::kPacketRate;
+  if (name == "bytes/s") return SortKey::kByteRate;
+  return SortKey::kName;
+}
+
+v1::WatchSnapshotsRequest Request(const Session& session,
+                                  const WatchFlags& flags) {
+  v1::WatchSnapshotsRequest request;
+  request.mutable_filter()->set_name_glob(flags.glob);
+  for (const auto& [key, value] : flags.labels) {
+    (*request.mutable_filter()->mutable_labels())[key] = value;
+  }
+  const absl::Duration interval =
+      ParseDuration(flags.interval).value_or(absl::Seconds(1));
+  absl::Duration rest;
+  request.mutable_interval()->set_seconds(
+      absl::IDivDuration(interval, absl::Seconds(1), &rest));
+  request.mutable_interval()->set_nanos(
+      static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
+  request.set_changed_only(flags.changed_only);
+  const bool messages =
+      session.format() == Format::kJson || session.format() == Format::kYaml;
+  request.set_view(messages ? v1::SNAPSHOT_VIEW_ROWS
+                            : v1::SNAPSHOT_VIEW_COLUMNS);
+  return request;
+}
+
+absl::Status Watch(Session& session, const WatchFlags& flags) {
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  WatchOptions options;
+  if (auto limit = ParseDuration(flags.give_up_after); limit.ok()) {
+    options.give_up_after = *limit;
+  }
+  const std::unique_ptr<SnapshotWatch> watch =
+      (*client)->WatchSnapshots(Request(session, flags), options);
+  const Interrupt interrupt([&] { watch->Cancel(); });
+  FramePrinter printer(session, {.sort = ParseSort(flags.sort),
+                                 .limit = flags.limit,
+                                 .changed_only = flags.changed_only});
+  bool skip = flags.needs_rates && !session.console().out_is_terminal;
+  for (uint64_t printed = 0; flags.count == 0 || printed < flags.count;) {
+    const absl::StatusOr<SnapshotFrame> frame = watch->Next();
+    if (!frame.ok()) {
+      return interrupt.raised() ? absl::OkStatus() : frame.status();
+    }
+    if (std::exchange(skip, false)) continue;
+    printer.Print(*frame);
+    ++printed;
+    // Nobody reads any more; Main says why where that is not normal.
+    if (!session.console().out) break;
+  }
+  return absl::OkStatus();
+}
+
+CLI::Option* AddNumber(CLI::App& command, const std::string& names,
+                       size_t& value, const std::string& help) {
+  return command.add_option(names, value, help)
+      ->option_text("N")
+      ->check([](const std::string& text) -> std::string {
+        uint64_t number = 0;
+        if (absl::SimpleAtoi(text, &number)) return "";
+        return absl::StrCat("'", text, "' is not a whole number");
+      });
+}
+
+void AddWatchFlags(CommandTree& tree, CLI::App& command, WatchFlags& flags) {
+  tree.Suggest(
+      command.add_option("GLOB", flags.glob,
+                         "whole names: * any, ? one, [a-z] one of; default: "
+                         "all"),
+      {Candidates::kCounters});
+  AddDuration(command, "--interval,-i", flags.interval,
+              "shortest time between two frames: 1s, 250ms; default 1s");
+  AddNumber(command, "--count,-n", flags.count,
+            "end after so many frames; default 0: never");
+  AddNumber(command, "--limit", flags.limit, "show at most so many counters");
+  AddLabels(command, flags.labels, "only with this label; may be repeated");
+  AddDuration(command, "--give-up-after", flags.give_up_after,
+              "end when a broken connection can't be made again for so long; "
+              "default: try for ever");
+}
+
+const std::vector<std::string>& SortNames() {
+  static const auto& names = *new std::vector<std::string>{
+      "name", "packets", "bytes", "packets/s", "bytes/s"};
+  return names;
+}
+
+void AddWatch(CommandTree& tree) {
+  auto flags = std::make_shared<WatchFlags>();
+  CLI::App* command = tree.AddCommand(
+      tree.root(), "watch", "Show counters as they change",
+      R"(On a terminal the table is redrawn in place until Ctrl-C. Elsewhere frames
+follow each other: tables as blocks that begin with '#', csv with the headings
+once, json as one WatchSnapshotsResponse a line, yaml as documents.
+Rates are by the kernel's clock; after a reset, what was counted since then.
+A broken connection is made again, and the stream goes on.
+
+Examples:
+  nfmeter watch 'http*' --interval 1s
+  nfmeter watch --count 1
+  nfmeter watch -o csv --interval 10s >> traffic.csv
+  nfmeter watch -o json --changed-only | jq -c '.frame.counters[]')",
+      [flags](Session& session) { return Watch(session, *flags); });
+  AddWatchFlags(tree, *command, *flags);
+  AddChoice(tree, *command, "--sort", flags->sort, SortNames(),
+            "largest first; default: name");
+  command->add_flag("--changed-only", flags->changed_only,
+                    "only counters that changed, and no frame when none did "
+                    "(but one every 10 s)");
+}
+
+void AddTop(CommandTree& tree) {
+  auto flags = std::make_shared<WatchFlags>();
+  flags->sort = "bytes/s";
+  flags->limit = 20;
+  flags->needs_rates = true;
+  CLI::App* command = tree.AddCommand(
+      tree.root(), "top", "Show the counters with the most traffic",
+      R"(As 'nfmeter watch', sorted by rate. The 20 largest are shown; --limit 0 shows
+all. Piped, the first frame is left out, since it has no rates yet.
+
+Examples:
+  nfmeter top
+  nfmeter top --sort packets/s --limit 5
+  nfmeter top 'host-*' --count 1 --interval 10s)",
+      [flags](Session& session) { return Watch(session, *flags); });
+  AddWatchFlags(tree, *command, *flags);
+  AddChoice(tree, *command, "--sort", flags->sort, SortNames(),
+            "largest first; default: bytes/s");
+}
+
+}  // namespace
+
+void AddWatchCommands(CommandTree& tree) {
+  AddWatch(tree);
+  AddTop(tree);
+}
+
+}  // namespace nfmeter::cli
