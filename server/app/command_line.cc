@@ -61,11 +61,13 @@ void AddListenerFlags(Flags& flags) {
                   "mode of all unix sockets")
       ->type_name("MODE")
       ->default_str("0660")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
       ->group("Listeners");
   flags.app
       .add_option("--socket-group", flags.socket_group,
                   "group of all unix sockets, by name or number")
       ->type_name("GROUP")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
       ->group("Listeners");
 }
 
@@ -91,7 +93,9 @@ void AddFlags(Flags& flags) {
       value.flag = app.add_option(option.flag, value.text, option.help)
                        ->type_name(option.value);
     }
-    value.flag->default_str(option.default_text)->group(GroupOf(option));
+    value.flag->default_str(option.default_text)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+        ->group(GroupOf(option));
   }
 }
 

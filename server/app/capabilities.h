@@ -1,0 +1,30 @@
+// What follows from the parts that a kernel has.
+#ifndef NFMETER_APP_CAPABILITIES_H_
+#define NFMETER_APP_CAPABILITIES_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "app/host_kernel.h"
+#include "service/node_service.h"
+
+namespace nfmeter::app {
+
+// The parts as GetNode shows them, with the methods that need each. The names
+// of the backends are shown for parts that are there.
+std::vector<service::NodeCapability> NodeCapabilities(
+    const KernelParts& parts, absl::string_view acct_backend,
+    absl::string_view rule_backend);
+
+// Full name of a gRPC service and whether it can do its work: what
+// grpc.health.v1 answers.
+struct ServiceHealth {
+  std::string service;
+  bool serving = false;
+};
+std::vector<ServiceHealth> HealthOf(const KernelParts& parts);
+
+}  // namespace nfmeter::app
+
+#endif  // NFMETER_APP_CAPABILITIES_H_

@@ -1,0 +1,139 @@
+#include "app/daemon.h"
+
+#include <grpcpp/health_check_service_interface.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "app/capabilities.h"
+#include "app/grpc_server.h"
+#include "base/clock.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::app {
+namespace {
+
+// Jobs that wait in a lane; each is a call that occupies a thread, or a reading
+// that others share.
+constexpr size_t kLaneCapacity = 4096;
+
+service::NodeInfo DescribeHost(const Config& config, Clock& clock) {
+  utsname kernel{};
+  uname(&kernel);
+  struct stat network {};
+  stat("/proc/self/ns/net", &network);
+  return {
+      .hostname = config.hostname.empty() ? kernel.nodename : config.hostname,
+      .version = NFMETER_VERSION,
+      .kernel_release = kernel.release,
+      .network_namespace = network.st_ino,
+      .start_time = clock.WallTime()};
+}
+
+}  // namespace
+
+Daemon::Daemon(const Config& config)
+    : config_(config),
+      clock_(SystemClock()),
+      node_(DescribeHost(config, clock_)),
+      counter_lane_("nfm-counters", kLaneCapacity),
+      rule_lane_("nfm-rules", kLaneCapacity),
+      requests_(clock_) {}
+
+Daemon::~Daemon() = default;
+
+absl::Status Daemon::OpenKernel() {
+  NFM_ASSIGN_OR_RETURN(kernel_, HostKernel::Open(rule_lane_, clock_));
+  node_.capabilities =
+      NodeCapabilities(kernel_->parts(), kernel_->acct().BackendName(),
+                       kernel_->rules().BackendName());
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::OpenState() {
+  NFM_ASSIGN_OR_RETURN(state_, StateDirectory::Open(config_.state_dir));
+  NFM_ASSIGN_OR_RETURN(labels_,
+                       accounting::LabelStore::Open(state_->File("labels.db")));
+  return absl::OkStatus();
+}
+
+void Daemon::MakeDomain() {
+  snapshot_hub_ = accounting::SnapshotHub::Create(
+      kernel_->acct(), counter_lane_, clock_,
+      {.min_interval = config_.limits.min_snapshot_interval,
+       .max_counters = config_.limits.max_counters});
+  quota_hub_ =
+      accounting::QuotaHub::Create(kernel_->acct(), counter_lane_, clock_, {});
+  rules_ = std::make_unique<accounting::Rules>(kernel_->rules(), rule_lane_,
+                                               kernel_->acct(), *snapshot_hub_,
+                                               kernel_->parts().rules);
+  counters_ = std::make_unique<accounting::Counters>(
+      kernel_->acct(), counter_lane_, *snapshot_hub_, *labels_, *rules_, clock_,
+      kernel_->parts().nfacct, [this](absl::Span<const std::string> names) {
+        quota_hub_->NoteReset(names);
+      });
+}
+
+void Daemon::MakeServices() {
+  const service::Limits& limits = config_.limits;
+  quota_streams_ = std::make_unique<service::QuotaStreams>(
+      *quota_hub_, *labels_, limits.max_streams, kernel_->parts().quota_events);
+  counter_service_ = std::make_unique<service::CounterService>(
+      *counters_, requests_, *quota_streams_, limits);
+  rule_service_ =
+      std::make_unique<service::RuleService>(*rules_, requests_, limits);
+  snapshot_service_ = std::make_unique<service::SnapshotService>(
+      *snapshot_hub_, *labels_, limits, kernel_->parts().nfacct);
+  node_service_ = std::make_unique<service::NodeService>(
+      [this] { return DescribeNode(); }, *snapshot_hub_, limits);
+}
+
+absl::Status Daemon::Listen() {
+  MakeDomain();
+  MakeServices();
+  grpc::ServerBuilder builder;
+  ConfigureServer(config_, builder);
+  builder.RegisterService(counter_service_.get());
+  builder.RegisterService(rule_service_.get());
+  builder.RegisterService(snapshot_service_.get());
+  builder.RegisterService(node_service_.get());
+  NFM_ASSIGN_OR_RETURN(auto started,
+                       security::StartServer(config_.listen, builder));
+  server_ = std::move(started.server);
+  addresses_ = std::move(started.addresses);
+  SetHealth();
+  return absl::OkStatus();
+}
+
+void Daemon::SetHealth() {
+  for (const ServiceHealth& each : HealthOf(kernel_->parts())) {
+    server_->GetHealthCheckService()->SetServingStatus(each.service,
+                                                       each.serving);
+  }
+}
+
+service::NodeInfo Daemon::DescribeNode() const {
+  service::NodeInfo node = node_;
+  node.notices = kernel_->Notices();
+  if (const uint64_t losses = rules_->rule_counter_losses(); losses > 0) {
+    node.notices.push_back(absl::StrCat(
+        "The kernel refused to take over the packet counts of rules in ",
+        losses,
+        " commits since the start of this server: the counts shown with those "
+        "tables' rules may have restarted. Counters are not concerned."));
+  }
+  return node;
+}
+
+void Daemon::Shutdown(absl::Duration grace) {
+  server_->GetHealthCheckService()->Shutdown();
+  snapshot_service_->Shutdown();
+  quota_streams_->Shutdown();
+  server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  server_->Wait();
+}
+
+}  // namespace nfmeter::app

@@ -1,0 +1,92 @@
+// All parts of nfmeterd, put together.
+#ifndef NFMETER_APP_DAEMON_H_
+#define NFMETER_APP_DAEMON_H_
+
+#include <grpcpp/server.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "accounting/counters.h"
+#include "accounting/label_store.h"
+#include "accounting/lane.h"
+#include "accounting/quota_hub.h"
+#include "accounting/rules.h"
+#include "accounting/snapshot_hub.h"
+#include "app/config.h"
+#include "app/host_kernel.h"
+#include "app/state_directory.h"
+#include "service/counter_service.h"
+#include "service/node_service.h"
+#include "service/quota_stream.h"
+#include "service/request_cache.h"
+#include "service/rule_service.h"
+#include "service/snapshot_service.h"
+
+namespace nfmeter::app {
+
+// A server on this host's kernel. Started step by step, so that whoever starts
+// it knows which step failed. Destroying it before Shutdown() cuts calls off.
+// Not thread-safe.
+class Daemon {
+ public:
+  // `config` has passed CheckConfig().
+  explicit Daemon(const Config& config);
+  ~Daemon();
+
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // In this order, each once and only if the one before was OK:
+  absl::Status OpenKernel();  // see HostKernel::Open()
+  absl::Status OpenState();   // see StateDirectory and accounting::LabelStore
+  absl::Status Listen();  // see security::StartServer(); serves from then on
+
+  // What the probes said; after OpenKernel().
+  const KernelParts& kernel_parts() const { return kernel_->parts(); }
+  // Where it listens; after Listen().
+  const std::vector<security::ListenAddress>& addresses() const {
+    return addresses_;
+  }
+
+  // Ends: no new calls, health NOT_SERVING, streams told so, other calls
+  // cancelled after `grace`. Returns when all have ended.
+  void Shutdown(absl::Duration grace);
+
+ private:
+  service::NodeInfo DescribeNode() const;
+  void MakeDomain();
+  void MakeServices();
+  void SetHealth();
+
+  const Config config_;
+  Clock& clock_;
+  service::NodeInfo node_;  // what does not change
+
+  // Each uses those before it, and is destroyed before them.
+  accounting::Lane counter_lane_;
+  accounting::Lane rule_lane_;
+  std::unique_ptr<HostKernel> kernel_;
+  std::unique_ptr<StateDirectory> state_;
+  std::unique_ptr<accounting::LabelStore> labels_;
+  std::unique_ptr<accounting::SnapshotHub> snapshot_hub_;
+  std::unique_ptr<accounting::QuotaHub> quota_hub_;
+  std::unique_ptr<accounting::Rules> rules_;
+  std::unique_ptr<accounting::Counters> counters_;
+  service::RequestCache requests_;
+  std::unique_ptr<service::QuotaStreams> quota_streams_;
+  std::unique_ptr<service::CounterService> counter_service_;
+  std::unique_ptr<service::RuleService> rule_service_;
+  std::unique_ptr<service::SnapshotService> snapshot_service_;
+  std::unique_ptr<service::NodeService> node_service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::vector<security::ListenAddress> addresses_;
+};
+
+}  // namespace nfmeter::app
+
+#endif  // NFMETER_APP_DAEMON_H_

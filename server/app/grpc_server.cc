@@ -1,0 +1,109 @@
+#include "app/grpc_server.h"
+
+#include <grpc/support/log.h>
+#include <grpcpp/ext/channelz_service_plugin.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
+
+#include "absl/base/const_init.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "telemetry/log.h"
+
+namespace nfmeter::app {
+namespace {
+
+int Milliseconds(absl::Duration duration) {
+  return static_cast<int>(absl::ToInt64Milliseconds(duration));
+}
+
+// A connection has this long to say what it wants.
+constexpr absl::Duration kHandshakeTimeout = absl::Seconds(5);
+// Connections whose peer has gone without a word are found after these.
+constexpr absl::Duration kKeepaliveTime = absl::Minutes(1);
+constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
+// Clients may ask for signs of life this often.
+constexpr absl::Duration kLeastPingInterval = absl::Seconds(10);
+// Over TLS every connection is made anew now and then, so that a certificate
+// that has expired since ends access.
+constexpr absl::Duration kTlsConnectionAge = absl::Hours(1);
+constexpr absl::Duration kTlsConnectionGrace = absl::Minutes(5);
+constexpr int kMaxMetadataBytes = 16 << 10;
+
+// Clients can cause gRPC's own lines (failed handshakes), so they are counted.
+constexpr absl::Duration kLogWindow = absl::Seconds(10);
+constexpr int kLinesInWindow = 10;
+
+bool MayLogNow() {
+  static absl::Mutex mutex(absl::kConstInit);
+  static absl::Time window_end = absl::InfinitePast();
+  static int lines = 0;
+  absl::MutexLock lock(&mutex);
+  if (absl::Now() >= window_end) {
+    window_end = absl::Now() + kLogWindow;
+    lines = 0;
+  }
+  return lines++ < kLinesInWindow;
+}
+
+// Newer gRPC logs through Abseil, which writes to standard error by itself.
+#if GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR < 65
+void LogGrpcLine(gpr_log_func_args* line) {
+  if (line->severity == GPR_LOG_SEVERITY_ERROR && MayLogNow()) {
+    telemetry::Log(telemetry::LogLevel::kWarning, "grpc",
+                   {{"message", line->message}});
+  }
+}
+void CaptureGrpcLog() { gpr_set_log_function(LogGrpcLine); }
+#else
+void CaptureGrpcLog() { (void)MayLogNow; }
+#endif
+
+}  // namespace
+
+void InitGrpc(const Config& config) {
+  CaptureGrpcLog();
+  grpc::EnableDefaultHealthCheckService(true);
+  if (config.reflection)
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  if (ServesChannelz(config)) {
+    grpc::channelz::experimental::InitChannelzService();
+  }
+}
+
+bool ServesChannelz(const Config& config) {
+  return config.channelz && config.listen.AllLocal();
+}
+
+void ConfigureServer(const Config& config, grpc::ServerBuilder& builder) {
+  builder.SetMaxReceiveMessageSize(
+      static_cast<int>(config.limits.max_request_bytes));
+  builder.SetResourceQuota(
+      grpc::ResourceQuota("nfmeterd")
+          .SetMaxThreads(static_cast<int>(config.max_threads)));
+  const std::pair<const char*, int> arguments[] = {
+      {GRPC_ARG_MAX_CONCURRENT_STREAMS,
+       static_cast<int>(config.max_streams_per_connection)},
+      {GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes},
+      {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, Milliseconds(kHandshakeTimeout)},
+      {GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(kKeepaliveTime)},
+      {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(kKeepaliveTimeout)},
+      {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
+      {GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+       Milliseconds(kLeastPingInterval)},
+      {GRPC_ARG_ENABLE_CHANNELZ, ServesChannelz(config) ? 1 : 0},
+      // Compression is redone for each stream; frames are packed already.
+      {GRPC_COMPRESSION_CHANNEL_DEFAULT_ALGORITHM, GRPC_COMPRESS_NONE}};
+  for (const auto& [name, value] : arguments) {
+    builder.AddChannelArgument(name, value);
+  }
+  if (config.listen.tls.has_value()) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                               Milliseconds(kTlsConnectionAge));
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                               Milliseconds(kTlsConnectionGrace));
+  }
+}
+
+}  // namespace nfmeter::app

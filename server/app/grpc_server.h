@@ -1,0 +1,24 @@
+// gRPC, set up for a server that runs unattended.
+#ifndef NFMETER_APP_GRPC_SERVER_H_
+#define NFMETER_APP_GRPC_SERVER_H_
+
+#include <grpcpp/server_builder.h>
+
+#include "app/config.h"
+
+namespace nfmeter::app {
+
+// Once per process and before the first server: which of gRPC's own services
+// there are (health always), and its log into ours.
+void InitGrpc(const Config& config);
+
+// Whether grpc.channelz.v1 is served: it tells about all connections, so only
+// when nobody outside this host can ask.
+bool ServesChannelz(const Config& config);
+
+// Bounds and timeouts of the server to be built.
+void ConfigureServer(const Config& config, grpc::ServerBuilder& builder);
+
+}  // namespace nfmeter::app
+
+#endif  // NFMETER_APP_GRPC_SERVER_H_

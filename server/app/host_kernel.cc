@@ -1,0 +1,87 @@
+#include "app/host_kernel.h"
+
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "base/status_macros.h"
+#include "kernel/linux/iptc_rule_table.h"
+#include "kernel/linux/netlink_acct_table.h"
+
+namespace nfmeter::app {
+namespace {
+
+using accounting::Lane;
+using kernel::Family;
+
+constexpr absl::Duration kNoticesAge = absl::Seconds(5);
+
+absl::Status ProbeQuotaEvents(kernel::AcctTable& acct) {
+  return acct.WatchQuotas().status();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<HostKernel>> HostKernel::Open(Lane& rule_lane,
+                                                             Clock& clock) {
+  auto host = absl::WrapUnique(new HostKernel(rule_lane, clock));
+  NFM_ASSIGN_OR_RETURN(host->acct_, kernel::NetlinkAcctTable::Open());
+  KernelParts& parts = host->parts_;
+  parts.nfacct = host->acct_->Probe();
+  if (absl::IsPermissionDenied(parts.nfacct)) return parts.nfacct;
+  parts.quota_events =
+      parts.nfacct.ok() ? ProbeQuotaEvents(*host->acct_) : parts.nfacct;
+  NFM_RETURN_IF_ERROR(rule_lane.Run(Lane::Priority::kUrgent, [&host] {
+    host->rules_ = std::make_unique<kernel::IptcRuleTable>();
+    host->ProbeRules();
+    host->RefreshNotices();
+    return absl::OkStatus();
+  }));
+  return host;
+}
+
+HostKernel::~HostKernel() {
+  // Where it was made. A full lane is one of a server that ends anyway.
+  rule_lane_
+      .Run(Lane::Priority::kNormal,
+           [this] {
+             rules_.reset();
+             return absl::OkStatus();
+           })
+      .IgnoreError();
+}
+
+void HostKernel::ProbeRules() {
+  accounting::RuleCapabilities& probed = parts_.rules;
+  probed.tables_ipv4 = rules_->ProbeTables(Family::kIpv4);
+  probed.tables_ipv6 = rules_->ProbeTables(Family::kIpv6);
+  probed.match_ipv4 = rules_->ProbeMatch(Family::kIpv4);
+  probed.match_ipv6 = rules_->ProbeMatch(Family::kIpv6);
+}
+
+void HostKernel::RefreshNotices() {
+  std::vector<std::string> notices = rules_->Notices();
+  absl::MutexLock lock(&mutex_);
+  notices_ = std::move(notices);
+  notices_read_ = clock_.BootTime();
+  refreshing_ = false;
+}
+
+std::vector<std::string> HostKernel::Notices() {
+  bool refresh = false;
+  std::vector<std::string> notices;
+  {
+    absl::MutexLock lock(&mutex_);
+    notices = notices_;
+    refresh = !refreshing_ && clock_.BootTime() - notices_read_ > kNoticesAge;
+    if (refresh) refreshing_ = true;
+  }
+  if (refresh &&
+      !rule_lane_.Post(Lane::Priority::kNormal, [this] { RefreshNotices(); })
+           .ok()) {
+    absl::MutexLock lock(&mutex_);
+    refreshing_ = false;
+  }
+  return notices;
+}
+
+}  // namespace nfmeter::app

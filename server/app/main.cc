@@ -1,0 +1,55 @@
+// nfmeterd.
+#include <stdio.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_split.h"
+#include "app/command_line.h"
+#include "app/serve.h"
+
+namespace nfmeter::app {
+namespace {
+
+// Before there is a log; one line for each thing that is wrong.
+ExitCode RefuseConfig(const absl::Status& status) {
+  for (const absl::string_view line : absl::StrSplit(status.message(), '\n')) {
+    fprintf(stderr, "nfmeterd: %.*s\n", static_cast<int>(line.size()),
+            line.data());
+  }
+  return kExitConfig;
+}
+
+void PrintCheck(const Invocation& invocation,
+                const std::vector<std::string>& oddities) {
+  printf("ok: %s\n%s",
+         invocation.config_file.empty() ? "no configuration file"
+                                        : invocation.config_file.c_str(),
+         DescribeConfig(invocation.config).c_str());
+  for (const std::string& oddity : oddities) {
+    printf("warning: %s\n", oddity.c_str());
+  }
+}
+
+ExitCode Main(const std::vector<std::string>& arguments) {
+  const auto invocation = ParseCommandLine(arguments);
+  if (!invocation.ok()) return RefuseConfig(invocation.status());
+  if (invocation->action == Invocation::Action::kPrint) {
+    fputs(invocation->text.c_str(), stdout);
+    return kExitOk;
+  }
+  const auto oddities = CheckConfig(invocation->config);
+  if (!oddities.ok()) return RefuseConfig(oddities.status());
+  if (invocation->action == Invocation::Action::kCheckConfig) {
+    PrintCheck(*invocation, *oddities);
+    return kExitOk;
+  }
+  return Serve(invocation->config, *oddities);
+}
+
+}  // namespace
+}  // namespace nfmeter::app
+
+int main(int argc, char** argv) {
+  return nfmeter::app::Main(std::vector<std::string>(argv + 1, argv + argc));
+}

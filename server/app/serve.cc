@@ -1,0 +1,130 @@
+#include "app/serve.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <initializer_list>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "app/capabilities.h"
+#include "app/daemon.h"
+#include "app/grpc_server.h"
+#include "app/service_manager.h"
+#include "base/error.h"
+#include "telemetry/log.h"
+
+namespace nfmeter::app {
+namespace {
+
+using telemetry::Log;
+using telemetry::LogLevel;
+
+// Unary calls that are under way at the end get this long.
+constexpr absl::Duration kShutdownGrace = absl::Seconds(1);
+
+// The signals that end the server, taken by waiting for them: blocked in this
+// thread and in all that it makes.
+class EndSignals {
+ public:
+  EndSignals() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGTERM);
+    sigaddset(&signals_, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+  }
+
+  int Wait() const {
+    int signal = 0;
+    while (sigwait(&signals_, &signal) != 0) {
+    }
+    return signal;
+  }
+
+  // From now on the next one ends the process on the spot.
+  void EndAtNext() const {
+    std::thread([signals = *this] {
+      const int signal = signals.Wait();
+      Log(LogLevel::kWarning, "ended at once", {{"signal", signal}});
+      _exit(128 + signal);
+    }).detach();
+  }
+
+ private:
+  sigset_t signals_;
+};
+
+// Each stream over TCP and each connection is a descriptor.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void LogFailure(absl::string_view event, const absl::Status& status) {
+  Log(LogLevel::kError, event,
+      {{"reason", GetErrorDetails(status).reason},
+       {"error", status.message()}});
+}
+
+void LogParts(const KernelParts& parts) {
+  for (const service::NodeCapability& each : NodeCapabilities(parts, "", "")) {
+    if (each.available) continue;
+    Log(LogLevel::kWarning, "kernel part missing",
+        {{"part", each.name}, {"detail", each.detail}});
+  }
+}
+
+std::string JoinAddresses(const Daemon& daemon) {
+  return absl::StrJoin(
+      daemon.addresses(), ",",
+      [](std::string* out, const security::ListenAddress& address) {
+        out->append(address.ToString());
+      });
+}
+
+}  // namespace
+
+ExitCode Serve(const Config& config, const std::vector<std::string>& oddities) {
+  const EndSignals end_signals;
+  signal(SIGPIPE, SIG_IGN);
+  telemetry::ConfigureLog(config.log_format, config.log_level);
+  for (const std::string& oddity : oddities) {
+    Log(LogLevel::kWarning, "odd configuration", {{"detail", oddity}});
+  }
+  RaiseDescriptorLimit();
+  InitGrpc(config);
+
+  Daemon daemon(config);
+  const struct {
+    absl::Status (Daemon::*step)();
+    const char* failed;
+    ExitCode exit_code;
+  } steps[] = {{&Daemon::OpenKernel, "no access to the kernel", kExitKernel},
+               {&Daemon::OpenState, "no state directory", kExitState},
+               {&Daemon::Listen, "not listening", kExitListen}};
+  for (const auto& [step, failed, exit_code] : steps) {
+    if (const absl::Status status = (daemon.*step)(); !status.ok()) {
+      LogFailure(failed, status);
+      return exit_code;
+    }
+  }
+  LogParts(daemon.kernel_parts());
+  const std::string addresses = JoinAddresses(daemon);
+  Log(LogLevel::kInfo, "ready",
+      {{"listen", addresses}, {"version", NFMETER_VERSION}, {"pid", getpid()}});
+  NotifyReady(absl::StrCat("Serving on ", addresses));
+
+  const int signal = end_signals.Wait();
+  Log(LogLevel::kInfo, "stopping", {{"signal", signal}});
+  NotifyStopping("Ending calls and streams");
+  end_signals.EndAtNext();
+  daemon.Shutdown(kShutdownGrace);
+  Log(LogLevel::kInfo, "stopped");
+  return kExitOk;
+}
+
+}  // namespace nfmeter::app

@@ -1,0 +1,17 @@
+// What systemd wants to know of a service (sd_notify(3)).
+#ifndef NFMETER_APP_SERVICE_MANAGER_H_
+#define NFMETER_APP_SERVICE_MANAGER_H_
+
+#include "absl/strings/string_view.h"
+
+namespace nfmeter::app {
+
+// Each does nothing when no service manager listens ($NOTIFY_SOCKET).
+
+// The server serves; `status` is one line for systemctl status.
+void NotifyReady(absl::string_view status);
+void NotifyStopping(absl::string_view status);
+
+}  // namespace nfmeter::app
+
+#endif  // NFMETER_APP_SERVICE_MANAGER_H_

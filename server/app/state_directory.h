@@ -1,0 +1,39 @@
+// Where the server keeps what must survive it.
+#ifndef NFMETER_APP_STATE_DIRECTORY_H_
+#define NFMETER_APP_STATE_DIRECTORY_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace nfmeter::app {
+
+// A folder of one server at a time, held by a lock that goes with the process.
+class StateDirectory {
+ public:
+  // Makes the folder if only it is missing (mode 0750). An empty path: nothing
+  // is kept. FAILED_PRECONDITION: it can't be used, or another server uses it;
+  // the sentence says what to do.
+  static absl::StatusOr<std::unique_ptr<StateDirectory>> Open(
+      const std::string& path);
+  ~StateDirectory();
+
+  StateDirectory(const StateDirectory&) = delete;
+  StateDirectory& operator=(const StateDirectory&) = delete;
+
+  // The path of a file in it; empty when nothing is kept.
+  std::string File(absl::string_view name) const;
+
+ private:
+  StateDirectory(const std::string& path, int lock)
+      : path_(path), lock_(lock) {}
+
+  const std::string path_;
+  const int lock_;  // -1: none
+};
+
+}  // namespace nfmeter::app
+
+#endif  // NFMETER_APP_STATE_DIRECTORY_H_

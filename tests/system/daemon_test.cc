@@ -1,0 +1,399 @@
+// The life of nfmeterd: start, readiness, health, end.
+#include <fcntl.h>
+#include <grpcpp/grpcpp.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "nfmeter/v1/counter.grpc.pb.h"
+#include "nfmeter/v1/node.grpc.pb.h"
+#include "nfmeter/v1/rule.grpc.pb.h"
+#include "nfmeter/v1/snapshot.grpc.pb.h"
+#include "tests/support/status_matchers.h"
+#include "tests/system/nfmeterd_process.h"
+
+namespace nfmeter {
+namespace {
+
+using ::nfmeter::testing::CallRaw;
+using ::nfmeter::testing::FirstAnswerRaw;
+using ::nfmeter::testing::HealthOf;
+using ::nfmeter::testing::NfmeterdProcess;
+using ::nfmeter::testing::StatusIs;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+constexpr char kReflection[] =
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+// ServerReflectionRequest{list_services: "*"}
+constexpr char kListServices[] = "\x3a\x01*";
+constexpr char kGetServers[] = "/grpc.channelz.v1.Channelz/GetServers";
+
+// Without these a process of root has no more rights than others.
+std::vector<std::string> Without(const std::string& capability) {
+  return {"setpriv", "--bounding-set", "-" + capability, "--inh-caps",
+          "-" + capability};
+}
+
+grpc::Status Create(const std::shared_ptr<grpc::Channel>& channel,
+                    const std::string& name,
+                    const std::map<std::string, std::string>& labels = {}) {
+  grpc::ClientContext context;
+  v1::CreateCounterRequest request;
+  v1::CreateCounterResponse response;
+  request.mutable_counter()->set_name(name);
+  request.mutable_counter()->mutable_labels()->insert(labels.begin(),
+                                                      labels.end());
+  return v1::CounterService::NewStub(channel)->CreateCounter(&context, request,
+                                                             &response);
+}
+
+v1::Node GetNode(const std::shared_ptr<grpc::Channel>& channel) {
+  grpc::ClientContext context;
+  v1::GetNodeResponse response;
+  const grpc::Status status =
+      v1::NodeService::NewStub(channel)->GetNode(&context, {}, &response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return response.node();
+}
+
+TEST(DaemonTest, ServesHealthReflectionAndChannelz) {
+  NfmeterdProcess server;
+  ASSERT_OK(server.WaitUntilReady());
+  const auto channel = server.Channel();
+  for (const char* service :
+       {"", "nfmeter.v1.CounterService", "nfmeter.v1.RuleService",
+        "nfmeter.v1.SnapshotService", "nfmeter.v1.NodeService"}) {
+    EXPECT_EQ(HealthOf(channel, service), "SERVING") << service;
+  }
+  EXPECT_EQ(HealthOf(channel, "nfmeter.v1.Nobody"), "NOT_FOUND");
+  EXPECT_THAT(
+      FirstAnswerRaw(channel, kReflection, kListServices),
+      testing::IsOkAndHolds(AllOf(HasSubstr("nfmeter.v1.CounterService"),
+                                  HasSubstr("nfmeter.v1.RuleService"),
+                                  HasSubstr("nfmeter.v1.SnapshotService"),
+                                  HasSubstr("nfmeter.v1.NodeService"))));
+  EXPECT_OK(CallRaw(channel, kGetServers, ""));
+}
+
+TEST(DaemonTest, ReflectionAndChannelzCanBeTurnedOff) {
+  NfmeterdProcess server({.arguments = {"--no-reflection", "--no-channelz"}});
+  ASSERT_OK(server.WaitUntilReady());
+  EXPECT_THAT(FirstAnswerRaw(server.Channel(), kReflection, kListServices),
+              StatusIs(absl::StatusCode::kUnimplemented));
+  EXPECT_THAT(CallRaw(server.Channel(), kGetServers, ""),
+              StatusIs(absl::StatusCode::kUnimplemented));
+}
+
+TEST(DaemonTest, GetNodeDescribesThisHostAndItsLimits) {
+  NfmeterdProcess server(
+      {.arguments = {"--hostname", "node7", "--max-batch-size", "17",
+                     "--max-streams", "5"}});
+  ASSERT_OK(server.WaitUntilReady());
+  const v1::Node node = GetNode(server.Channel());
+  EXPECT_EQ(node.hostname(), "node7");
+  EXPECT_EQ(node.version(), "0.1.0");
+  struct stat network {};
+  ASSERT_EQ(stat("/proc/self/ns/net", &network), 0);
+  EXPECT_EQ(node.network_namespace(), network.st_ino);
+  EXPECT_EQ(node.limits().max_batch_size(), 17u);
+  EXPECT_EQ(node.limits().max_streams(), 5u);
+  EXPECT_EQ(node.limits().max_request_bytes(), 16u << 20);
+  std::vector<std::string> names;
+  for (const v1::Capability& capability : node.capabilities()) {
+    names.push_back(capability.name());
+    EXPECT_TRUE(capability.available())
+        << capability.name() << ": " << capability.detail();
+    EXPECT_NE(capability.detail(), "") << capability.name();
+    EXPECT_GT(capability.methods_size(), 0) << capability.name();
+  }
+  EXPECT_THAT(names, ::testing::ElementsAre(
+                         "nfacct", "nfacct_match_ipv4", "nfacct_match_ipv6",
+                         "iptables_ipv4", "iptables_ipv6", "quota_events"));
+}
+
+TEST(DaemonTest, TellsTheServiceManagerWhatItDoes) {
+  NfmeterdProcess server;
+  EXPECT_THAT(
+      server.notifications().Next(absl::Seconds(30)),
+      testing::IsOkAndHolds("READY=1\nSTATUS=Serving on " + server.target()));
+  server.process().Signal(SIGTERM);
+  EXPECT_THAT(server.notifications().Next(absl::Seconds(30)),
+              testing::IsOkAndHolds("STOPPING=1\nSTATUS=Ending calls and "
+                                    "streams"));
+  EXPECT_EQ(server.process().Wait(absl::Seconds(20)), 0);
+}
+
+TEST(DaemonTest, TheReadyLineComesOnceAndNamesTheListeners) {
+  NfmeterdProcess server;
+  ASSERT_OK(server.WaitUntilReady());
+  const std::vector<std::string> parts =
+      absl::StrSplit(server.Log(), " info ready ");
+  ASSERT_EQ(parts.size(), 2u) << server.Log();
+  EXPECT_THAT(parts[1],
+              StartsWith("listen=" + server.target() + " version=0.1.0 pid="));
+}
+
+// A stream that has had its first answer.
+template <typename Response>
+struct OpenStream {
+  grpc::ClientContext context;
+  std::unique_ptr<grpc::ClientReader<Response>> reader;
+
+  grpc::Status ReadToTheEnd() {
+    Response response;
+    while (reader->Read(&response)) {
+    }
+    return reader->Finish();
+  }
+};
+
+TEST(DaemonTest, SigtermEndsOpenStreamsProperlyAndSoon) {
+  NfmeterdProcess server;
+  ASSERT_OK(server.WaitUntilReady());
+  const auto channel = server.Channel();
+  OpenStream<v1::WatchSnapshotsResponse> snapshots;
+  snapshots.reader = v1::SnapshotService::NewStub(channel)->WatchSnapshots(
+      &snapshots.context, {});
+  v1::WatchSnapshotsResponse frame;
+  ASSERT_TRUE(snapshots.reader->Read(&frame));
+  OpenStream<v1::WatchQuotaEventsResponse> quotas;
+  quotas.reader = v1::CounterService::NewStub(channel)->WatchQuotaEvents(
+      &quotas.context, {});
+  v1::WatchQuotaEventsResponse event;
+  ASSERT_TRUE(quotas.reader->Read(&event));
+  EXPECT_EQ(event.kind(), v1::QUOTA_EVENT_KIND_SYNCED);
+
+  const absl::Time begin = absl::Now();
+  server.process().Signal(SIGTERM);
+  for (const grpc::Status& end :
+       {snapshots.ReadToTheEnd(), quotas.ReadToTheEnd()}) {
+    EXPECT_EQ(end.error_code(), grpc::StatusCode::UNAVAILABLE);
+    EXPECT_THAT(end.error_details(), HasSubstr("SERVER_SHUTDOWN"));
+  }
+  EXPECT_EQ(server.process().Wait(absl::Seconds(20)), 0);
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(2));
+  EXPECT_FALSE(std::filesystem::exists(server.socket_path()));
+  EXPECT_THAT(server.Log(), HasSubstr(" info stopped\n"));
+}
+
+TEST(DaemonTest, SigintEndsItToo) {
+  NfmeterdProcess server;
+  ASSERT_OK(server.WaitUntilReady());
+  server.process().Signal(SIGINT);
+  EXPECT_EQ(server.process().Wait(absl::Seconds(20)), 0);
+}
+
+// Holds the lock that all writers of iptables take.
+class HeldXtablesLock {
+ public:
+  HeldXtablesLock()
+      : fd_(open(getenv("XTABLES_LOCKFILE"), O_RDWR | O_CREAT | O_CLOEXEC,
+                 0600)) {
+    EXPECT_EQ(flock(fd_, LOCK_EX), 0);
+  }
+  ~HeldXtablesLock() { close(fd_); }
+
+ private:
+  const int fd_;
+};
+
+// Waits until the process has opened the lock's file.
+void AwaitLockWaiter(pid_t pid) {
+  const std::filesystem::path lock = getenv("XTABLES_LOCKFILE");
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (absl::Now() < deadline) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(
+             absl::StrCat("/proc/", pid, "/fd"), error)) {
+      if (std::filesystem::read_symlink(entry, error) == lock) return;
+    }
+    std::this_thread::yield();
+  }
+  FAIL() << "nobody waits for the lock";
+}
+
+TEST(DaemonTest, ASecondSignalEndsItAtOnce) {
+  NfmeterdProcess server;
+  ASSERT_OK(server.WaitUntilReady());
+  const auto channel = server.Channel();
+  ASSERT_TRUE(Create(channel, "held").ok());
+  // A call that keeps the server from ending: it waits for the lock.
+  const HeldXtablesLock lock;
+  std::thread waiting([&channel] {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::seconds(60));
+    v1::CreateRuleRequest request;
+    v1::CreateRuleResponse response;
+    request.mutable_rule()->set_chain("INPUT");
+    request.mutable_rule()->set_counter("held");
+    EXPECT_FALSE(v1::RuleService::NewStub(channel)
+                     ->CreateRule(&context, request, &response)
+                     .ok());
+  });
+  AwaitLockWaiter(server.process().pid());
+  server.process().Signal(SIGTERM);
+  EXPECT_THAT(server.notifications().Next(absl::Seconds(30)),
+              testing::IsOkAndHolds(StartsWith("STOPPING=1")));
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().Wait(absl::Seconds(10)), 128 + SIGTERM);
+  waiting.join();
+}
+
+TEST(DaemonTest, WithoutPrivilegesItSaysWhatToDo) {
+  NfmeterdProcess server({.wrapper = Without("all")});
+  EXPECT_EQ(server.process().Wait(absl::Seconds(20)), 3);
+  EXPECT_THAT(
+      server.Log(),
+      AllOf(HasSubstr(" error \"no access to the kernel\" "),
+            HasSubstr("reason=PERMISSION_DENIED"), HasSubstr("CAP_NET_ADMIN")));
+  EXPECT_EQ(std::count(server.Log().begin(), server.Log().end(), '\n'), 1);
+}
+
+TEST(DaemonTest, WithoutNetRawItCountsButMakesNoRules) {
+  NfmeterdProcess server({.wrapper = Without("net_raw")});
+  ASSERT_OK(server.WaitUntilReady());
+  const auto channel = server.Channel();
+  EXPECT_EQ(HealthOf(channel, ""), "SERVING");
+  EXPECT_EQ(HealthOf(channel, "nfmeter.v1.CounterService"), "SERVING");
+  EXPECT_EQ(HealthOf(channel, "nfmeter.v1.RuleService"), "NOT_SERVING");
+  EXPECT_TRUE(Create(channel, "counts").ok());
+  for (const v1::Capability& each : GetNode(channel).capabilities()) {
+    const bool rules = each.name().find("iptables") != std::string::npos;
+    if (each.name() == "nfacct" || each.name() == "quota_events") {
+      EXPECT_TRUE(each.available()) << each.name();
+    }
+    if (rules) {
+      EXPECT_FALSE(each.available()) << each.name();
+      EXPECT_THAT(each.detail(), HasSubstr("CAP_NET_RAW"));
+    }
+  }
+  grpc::ClientContext context;
+  v1::CreateRuleRequest request;
+  v1::CreateRuleResponse response;
+  request.mutable_rule()->set_chain("INPUT");
+  request.mutable_rule()->set_counter("counts");
+  const grpc::Status status = v1::RuleService::NewStub(channel)->CreateRule(
+      &context, request, &response);
+  EXPECT_THAT(status.error_message(), HasSubstr("CAP_NET_RAW"));
+  EXPECT_THAT(server.Log(), HasSubstr("\"kernel part missing\" "
+                                      "part=iptables_ipv4"));
+}
+
+TEST(DaemonTest, LabelsSurviveARestart) {
+  testing::TemporaryDirectory dir;
+  const std::string state = dir / "state";
+  {
+    NfmeterdProcess server({.state_dir = state});
+    ASSERT_OK(server.WaitUntilReady());
+    ASSERT_TRUE(Create(server.Channel(), "web", {{"team", "a"}}).ok());
+    EXPECT_EQ(server.Stop(), 0);
+  }
+  NfmeterdProcess server({.state_dir = state});
+  ASSERT_OK(server.WaitUntilReady());
+  grpc::ClientContext context;
+  v1::GetCounterRequest request;
+  v1::GetCounterResponse response;
+  request.set_name("web");
+  ASSERT_TRUE(v1::CounterService::NewStub(server.Channel())
+                  ->GetCounter(&context, request, &response)
+                  .ok());
+  EXPECT_EQ(response.counter().labels().at("team"), "a");
+}
+
+TEST(DaemonTest, AStateDirectoryHasOneServer) {
+  testing::TemporaryDirectory dir;
+  const std::string state = dir / "state";
+  NfmeterdProcess first({.state_dir = state});
+  ASSERT_OK(first.WaitUntilReady());
+  NfmeterdProcess second({.state_dir = state});
+  EXPECT_EQ(second.process().Wait(absl::Seconds(20)), 5);
+  EXPECT_THAT(second.Log(),
+              HasSubstr("state directory " + state +
+                        ": another nfmeterd uses it; choose another with "
+                        "--state-dir"));
+}
+
+TEST(DaemonTest, AnUnusableStateDirectoryIsNamed) {
+  testing::TemporaryDirectory dir;
+  std::ofstream(dir / "file") << "x";
+  for (const auto& [path, why] :
+       std::vector<std::pair<std::string, std::string>>{
+           {dir / "file", "writing to it: Not a directory"},
+           {dir / "no/state", "making it: No such file or directory"}}) {
+    NfmeterdProcess server({.state_dir = path});
+    EXPECT_EQ(server.process().Wait(absl::Seconds(20)), 5);
+    EXPECT_THAT(server.Log(),
+                HasSubstr("state directory " + path + ": " + why +
+                          "; choose another with --state-dir, or --state-dir "
+                          "'' to keep labels in memory only"));
+  }
+}
+
+TEST(DaemonTest, KeepsNothingWithoutAStateDirectory) {
+  NfmeterdProcess server({.arguments = {"--state-dir", ""}});
+  ASSERT_OK(server.WaitUntilReady());
+  EXPECT_TRUE(Create(server.Channel(), "web", {{"team", "a"}}).ok());
+}
+
+TEST(DaemonTest, TheLogDoesNotContainWhatClientsSend) {
+  NfmeterdProcess server(
+      {.arguments = {"--log-format", "json", "--log-level", "debug"}});
+  ASSERT_OK(server.WaitUntilReady());
+  EXPECT_TRUE(
+      Create(server.Channel(), "hush-hush", {{"key", "hush-value"}}).ok());
+  EXPECT_FALSE(Create(server.Channel(), "hush-hush").ok());
+  EXPECT_EQ(server.Stop(), 0);
+  const std::string log = server.Log();
+  EXPECT_THAT(log, Not(HasSubstr("hush")));
+  for (const absl::string_view line :
+       absl::StrSplit(log, '\n', absl::SkipEmpty())) {
+    EXPECT_THAT(std::string(line),
+                MatchesRegex("\\{\"time\":\"[^\"]*\",\"level\":\"[a-z]+\","
+                             "\"event\":\"[^\"]+\".*\\}"));
+  }
+}
+
+TEST(DaemonTest, RequestsOverTheBoundAreRefusedAndTenThousandItemsFit) {
+  NfmeterdProcess server({.arguments = {"--max-request-bytes", "2000000"}});
+  ASSERT_OK(server.WaitUntilReady());
+  const auto stub = v1::CounterService::NewStub(server.Channel());
+  v1::BatchCreateCountersRequest request;
+  for (int i = 0; i < 10'000; ++i) {
+    request.add_counters()->set_name(
+        absl::StrCat("counter-with-a-long-name-", i));
+  }
+  {
+    grpc::ClientContext context;
+    v1::BatchCreateCountersResponse response;
+    const grpc::Status status =
+        stub->BatchCreateCounters(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_EQ(response.counters_size(), 10'000);
+  }
+  request.mutable_counters(0)->set_name(std::string(3'000'000, 'x'));
+  grpc::ClientContext context;
+  v1::BatchCreateCountersResponse response;
+  EXPECT_EQ(
+      stub->BatchCreateCounters(&context, request, &response).error_code(),
+      grpc::StatusCode::RESOURCE_EXHAUSTED);
+}
+
+}  // namespace
+}  // namespace nfmeter

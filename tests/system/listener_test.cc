@@ -1,0 +1,376 @@
+// Where nfmeterd listens, and who is let in.
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/security/credentials.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "tests/support/status_matchers.h"
+#include "tests/system/nfmeterd_process.h"
+
+namespace nfmeter {
+namespace {
+
+using ::nfmeter::testing::HealthOf;
+using ::nfmeter::testing::NfmeterdProcess;
+using ::testing::HasSubstr;
+
+constexpr int kExitConfig = 2;
+constexpr int kExitListen = 4;
+
+struct stat StatOf(const std::string& path) {
+  struct stat found {};
+  EXPECT_EQ(stat(path.c_str(), &found), 0) << path;
+  return found;
+}
+
+TEST(UnixListenerTest, TheSocketHasTheModeAndGroupThatWereAskedFor) {
+  const std::string group = absl::StrCat(getgid());
+  NfmeterdProcess server(
+      {.arguments = {"--socket-mode", "0606", "--socket-group", group}});
+  ASSERT_OK(server.WaitUntilReady());
+  const struct stat found = StatOf(server.socket_path());
+  EXPECT_EQ(found.st_mode & 07777, 0606u);
+  EXPECT_EQ(found.st_gid, getgid());
+}
+
+TEST(UnixListenerTest, TheSocketIsForUserAndGroupByDefault) {
+  NfmeterdProcess server;
+  ASSERT_OK(server.WaitUntilReady());
+  EXPECT_EQ(StatOf(server.socket_path()).st_mode & 07777, 0660u);
+}
+
+TEST(UnixListenerTest, TheDefaultSocketAndItsFolderAreMade) {
+  // /run is the test's own.
+  NfmeterdProcess server({.listen_on_socket = false});
+  ASSERT_OK(server.WaitUntilReady());
+  EXPECT_EQ(StatOf("/run/nfmeter").st_mode & 07777, 0755u);
+  EXPECT_EQ(HealthOf(grpc::CreateChannel("unix:/run/nfmeter/nfmeter.sock",
+                                         grpc::InsecureChannelCredentials()),
+                     ""),
+            "SERVING");
+}
+
+TEST(UnixListenerTest, TheSocketOfAKilledServerIsReplaced) {
+  testing::TemporaryDirectory dir;
+  const std::vector<std::string> listen = {"--listen",
+                                           "unix:" + (dir / "shared")};
+  {
+    NfmeterdProcess killed({.arguments = listen, .listen_on_socket = false});
+    ASSERT_OK(killed.WaitUntilReady());
+    killed.process().Signal(SIGKILL);
+    killed.process().Wait(absl::Seconds(20));
+  }
+  ASSERT_TRUE(std::filesystem::exists(dir / "shared"));
+  NfmeterdProcess next({.arguments = listen, .listen_on_socket = false});
+  ASSERT_OK(next.WaitUntilReady());
+  EXPECT_EQ(HealthOf(grpc::CreateChannel("unix:" + (dir / "shared"),
+                                         grpc::InsecureChannelCredentials()),
+                     ""),
+            "SERVING");
+}
+
+TEST(UnixListenerTest, ALiveServerKeepsItsSocket) {
+  NfmeterdProcess first;
+  ASSERT_OK(first.WaitUntilReady());
+  NfmeterdProcess second(
+      {.arguments = {"--listen", first.target()}, .listen_on_socket = false});
+  EXPECT_EQ(second.process().Wait(absl::Seconds(20)), kExitListen);
+  EXPECT_THAT(second.Log(),
+              HasSubstr("cannot listen on " + first.target() +
+                        ": another nfmeterd serves " + first.socket_path() +
+                        "; stop it or choose another path"));
+  EXPECT_EQ(HealthOf(first.Channel(), ""), "SERVING");
+}
+
+TEST(UnixListenerTest, WhatIsNotASocketIsLeftAlone) {
+  testing::TemporaryDirectory dir;
+  std::ofstream(dir / "file") << "precious";
+  NfmeterdProcess server({.arguments = {"--listen", "unix:" + (dir / "file")},
+                          .listen_on_socket = false});
+  EXPECT_EQ(server.process().Wait(absl::Seconds(20)), kExitListen);
+  EXPECT_THAT(server.Log(), HasSubstr("something that is not a socket is "
+                                      "there; remove it or choose another "
+                                      "path"));
+  EXPECT_EQ(std::filesystem::file_size(dir / "file"), 8u);
+}
+
+TEST(UnixListenerTest, SeveralSocketsServe) {
+  testing::TemporaryDirectory dir;
+  NfmeterdProcess server({.arguments = {"--listen", "unix:" + (dir / "b"),
+                                        "--listen", "unix:" + (dir / "c")}});
+  ASSERT_OK(server.WaitUntilReady());
+  for (const std::string& path : {server.socket_path(), dir / "b", dir / "c"}) {
+    EXPECT_EQ(HealthOf(grpc::CreateChannel("unix:" + path,
+                                           grpc::InsecureChannelCredentials()),
+                       ""),
+              "SERVING");
+  }
+}
+
+TEST(UnixListenerTest, NothingIsLeftWhenOneOfTwoListenersFails) {
+  testing::TemporaryDirectory dir;
+  std::ofstream(dir / "file") << "x";
+  NfmeterdProcess server({.arguments = {"--listen", "unix:" + (dir / "file")}});
+  EXPECT_EQ(server.process().Wait(absl::Seconds(20)), kExitListen);
+  EXPECT_FALSE(std::filesystem::exists(server.socket_path()));
+}
+
+TEST(TcpListenerTest, InsecureLoopbackServesOnLoopback) {
+  NfmeterdProcess server(
+      {.arguments = {"--listen", "tcp:127.0.0.1:0", "--insecure-loopback"}});
+  ASSERT_OK(server.WaitUntilReady());
+  const std::string address = server.TcpAddress("127.0.0.1");
+  ASSERT_NE(address, "127.0.0.1:0");
+  EXPECT_EQ(
+      HealthOf(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()),
+               ""),
+      "SERVING");
+}
+
+TEST(TcpListenerTest, WithoutTlsOnlyLoopbackAndOnlyWhenAsked) {
+  const struct {
+    std::vector<std::string> arguments;
+    const char* message;
+  } cases[] = {
+      {{"--listen", "127.0.0.1:0"},
+       "nfmeterd: cannot listen on 127.0.0.1:0: TCP needs mutual TLS; give "
+       "tls certificate, key and client_ca, or --insecure-loopback to let "
+       "every user of this host in\n"},
+      {{"--listen", "0.0.0.0:0"},
+       "nfmeterd: cannot listen on 0.0.0.0:0: TCP needs mutual TLS; give tls "
+       "certificate, key and client_ca, or use a unix socket\n"},
+      {{"--listen", "0.0.0.0:0", "--insecure-loopback"},
+       "nfmeterd: cannot listen on 0.0.0.0:0: without TLS only loopback "
+       "addresses are allowed; give tls certificate, key and client_ca\n"}};
+  for (const auto& [arguments, message] : cases) {
+    NfmeterdProcess server({.arguments = arguments});
+    EXPECT_EQ(server.process().Wait(absl::Seconds(20)), kExitConfig);
+    EXPECT_EQ(server.Log(), message);
+  }
+}
+
+TEST(TcpListenerTest, APortInUseIsNamed) {
+  NfmeterdProcess first(
+      {.arguments = {"--listen", "127.0.0.1:0", "--insecure-loopback"}});
+  ASSERT_OK(first.WaitUntilReady());
+  const std::string address = first.TcpAddress("127.0.0.1");
+  NfmeterdProcess second(
+      {.arguments = {"--listen", address, "--insecure-loopback"}});
+  EXPECT_EQ(second.process().Wait(absl::Seconds(20)), kExitListen);
+  EXPECT_THAT(second.Log(),
+              HasSubstr("cannot listen on " + address +
+                        ": the port is in use; stop what uses it or choose "
+                        "another"));
+  EXPECT_FALSE(std::filesystem::exists(second.socket_path()));
+}
+
+TEST(TcpListenerTest, Ipv6LoopbackIsLoopback) {
+  NfmeterdProcess server(
+      {.arguments = {"--listen", "127.0.0.1:0", "--insecure-loopback",
+                     "--listen", "[::1]:0"}});
+  ASSERT_OK(server.WaitUntilReady());
+  EXPECT_EQ(HealthOf(grpc::CreateChannel(server.TcpAddress("[::1]"),
+                                         grpc::InsecureChannelCredentials()),
+                     ""),
+            "SERVING");
+}
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream in(path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+// Authorities and certificates, made by the openssl tool.
+class MutualTlsTest : public ::testing::Test {
+ protected:
+  MutualTlsTest() {
+    MakeAuthority("ca");
+    MakeAuthority("other-ca");
+    Issue("server", "ca");
+    Issue("client", "ca");
+  }
+
+  void OpenSsl(std::vector<std::string> arguments,
+               const std::string& input = "") {
+    arguments.insert(arguments.begin(), "openssl");
+    const testing::RunResult run = testing::Run(arguments, input);
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+  }
+
+  void MakeKey(const std::string& name) {
+    OpenSsl({"genpkey", "-algorithm", "EC", "-pkeyopt",
+             "ec_paramgen_curve:prime256v1", "-out", dir_ / (name + ".key")});
+  }
+
+  void MakeAuthority(const std::string& name) {
+    MakeKey(name);
+    OpenSsl({"req", "-x509", "-key", dir_ / (name + ".key"), "-days", "2",
+             "-subj", "/CN=" + name, "-out", dir_ / (name + ".crt")});
+  }
+
+  // `days` below 0: it has expired.
+  void Issue(const std::string& name, const std::string& authority,
+             const std::string& days = "2") {
+    MakeKey(name);
+    OpenSsl({"req", "-new", "-key", dir_ / (name + ".key"), "-subj",
+             "/CN=" + name, "-out", dir_ / (name + ".csr")});
+    std::ofstream(dir_ / "extensions") << "subjectAltName=DNS:localhost,"
+                                          "IP:127.0.0.1\n";
+    OpenSsl({"x509", "-req", "-in", dir_ / (name + ".csr"), "-CA",
+             dir_ / (authority + ".crt"), "-CAkey", dir_ / (authority + ".key"),
+             "-CAcreateserial", "-days", days, "-extfile", dir_ / "extensions",
+             "-out", dir_ / (name + ".crt")});
+  }
+
+  std::vector<std::string> ServerArguments(const std::string& certificate) {
+    return {"--listen",
+            "tcp:127.0.0.1:0",
+            "--tls-certificate",
+            dir_ / (certificate + ".crt"),
+            "--tls-key",
+            dir_ / (certificate + ".key"),
+            "--tls-client-ca",
+            dir_ / "ca.crt",
+            "--tls-reload-interval",
+            "1s"};
+  }
+
+  // A new connection each time. `client` empty: shows no certificate.
+  static std::string HealthOver(const std::string& address,
+                                const std::string& roots,
+                                const std::string& certificate,
+                                const std::string& key) {
+    grpc::SslCredentialsOptions options;
+    options.pem_root_certs = ReadFile(roots);
+    options.pem_cert_chain = ReadFile(certificate);
+    options.pem_private_key = ReadFile(key);
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    return HealthOf(grpc::CreateCustomChannel(
+                        address, grpc::SslCredentials(options), arguments),
+                    "");
+  }
+
+  std::string HealthAs(const std::string& client) {
+    return HealthOver(server_->TcpAddress("127.0.0.1"), dir_ / "ca.crt",
+                      dir_ / (client + ".crt"), dir_ / (client + ".key"));
+  }
+
+  void Start(const std::string& certificate = "server") {
+    server_ = std::make_unique<NfmeterdProcess>(
+        NfmeterdProcess::Options{.arguments = ServerArguments(certificate)});
+    ASSERT_OK(server_->WaitUntilReady());
+  }
+
+  testing::TemporaryDirectory dir_;
+  std::unique_ptr<NfmeterdProcess> server_;
+};
+
+TEST_F(MutualTlsTest, AClientOfTheAuthorityIsLetIn) {
+  Start();
+  EXPECT_EQ(HealthAs("client"), "SERVING");
+}
+
+TEST_F(MutualTlsTest, AClientOfAnotherAuthorityIsNot) {
+  Issue("stranger", "other-ca");
+  Start();
+  EXPECT_EQ(HealthAs("stranger"), "UNAVAILABLE");
+  EXPECT_EQ(HealthAs("client"), "SERVING");
+}
+
+TEST_F(MutualTlsTest, AnExpiredClientIsNot) {
+  Issue("late", "ca", "-1");
+  Start();
+  EXPECT_EQ(HealthAs("late"), "UNAVAILABLE");
+}
+
+TEST_F(MutualTlsTest, AClientWithoutACertificateIsNot) {
+  Start();
+  EXPECT_EQ(HealthAs("nobody"), "UNAVAILABLE");
+}
+
+TEST_F(MutualTlsTest, AClientWithoutTlsIsNot) {
+  Start();
+  EXPECT_EQ(HealthOf(grpc::CreateChannel(server_->TcpAddress("127.0.0.1"),
+                                         grpc::InsecureChannelCredentials()),
+                     ""),
+            "UNAVAILABLE");
+}
+
+TEST_F(MutualTlsTest, ChannelzIsForThisHostOnly) {
+  NfmeterdProcess server(
+      {.arguments = {"--listen", "0.0.0.0:0", "--tls-certificate",
+                     dir_ / "server.crt", "--tls-key", dir_ / "server.key",
+                     "--tls-client-ca", dir_ / "ca.crt"}});
+  ASSERT_OK(server.WaitUntilReady());
+  EXPECT_THAT(testing::CallRaw(server.Channel(),
+                               "/grpc.channelz.v1.Channelz/GetServers", ""),
+              testing::StatusIs(absl::StatusCode::kUnimplemented));
+}
+
+TEST_F(MutualTlsTest, ReplacedCertificatesAreTakenUpWithoutARestart) {
+  Start();
+  ASSERT_EQ(HealthAs("client"), "SERVING");
+  // From now on the other authority's server and clients are the right ones.
+  Issue("server", "other-ca");
+  Issue("client", "other-ca");
+  std::filesystem::copy_file(dir_ / "other-ca.crt", dir_ / "ca.crt",
+                             std::filesystem::copy_options::overwrite_existing);
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  std::string health;
+  do {
+    health = HealthAs("client");
+  } while (health != "SERVING" && absl::Now() < deadline);
+  EXPECT_EQ(health, "SERVING");
+}
+
+TEST_F(MutualTlsTest, AnAddressOfAnotherHostIsNamed) {
+  std::vector<std::string> arguments = ServerArguments("server");
+  arguments[1] = "192.0.2.1:7443";
+  NfmeterdProcess server({.arguments = arguments});
+  EXPECT_EQ(server.process().Wait(absl::Seconds(20)), kExitListen);
+  EXPECT_THAT(server.Log(), HasSubstr("cannot listen on 192.0.2.1:7443: this "
+                                      "host has no such address"));
+}
+
+TEST_F(MutualTlsTest, FilesThatCannotBeUsedAreNamed) {
+  NfmeterdProcess missing({.arguments = ServerArguments("none")});
+  EXPECT_EQ(missing.process().Wait(absl::Seconds(20)), kExitConfig);
+  EXPECT_EQ(missing.Log(), "nfmeterd: tls.certificate " + (dir_ / "none.crt") +
+                               ": No such file or directory\n");
+
+  std::filesystem::copy_file(dir_ / "client.key", dir_ / "mixed.key");
+  std::filesystem::copy_file(dir_ / "server.crt", dir_ / "mixed.crt");
+  NfmeterdProcess mixed({.arguments = ServerArguments("mixed")});
+  EXPECT_EQ(mixed.process().Wait(absl::Seconds(20)), kExitConfig);
+  EXPECT_EQ(mixed.Log(), "nfmeterd: tls.key " + (dir_ / "mixed.key") +
+                             ": is not the key of " + (dir_ / "mixed.crt") +
+                             "\n");
+}
+
+TEST_F(MutualTlsTest, AnExpiredServerCertificateIsToldOf) {
+  Issue("old", "ca", "-1");
+  Start("old");
+  EXPECT_THAT(server_->Log(), HasSubstr("warning \"odd configuration\" "
+                                        "detail=\"" +
+                                        (dir_ / "old.crt") + " has expired"));
+}
+
+}  // namespace
+}  // namespace nfmeter

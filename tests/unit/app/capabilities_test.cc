@@ -1,0 +1,87 @@
+#include "app/capabilities.h"
+
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+
+namespace nfmeter::app {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+const service::NodeCapability& Find(
+    const std::vector<service::NodeCapability>& capabilities,
+    const std::string& name) {
+  for (const auto& each : capabilities) {
+    if (each.name == name) return each;
+  }
+  ADD_FAILURE() << "no " << name;
+  return capabilities.front();
+}
+
+bool Serves(const KernelParts& parts, const std::string& service) {
+  for (const ServiceHealth& each : HealthOf(parts)) {
+    if (each.service == service) return each.serving;
+  }
+  ADD_FAILURE() << "no " << service;
+  return false;
+}
+
+TEST(CapabilitiesTest, AvailablePartsNameTheirBackend) {
+  const auto capabilities = NodeCapabilities({}, "acct", "tables");
+  ASSERT_THAT(capabilities, SizeIs(6));
+  for (const auto& each : capabilities) EXPECT_TRUE(each.available);
+  EXPECT_EQ(Find(capabilities, "nfacct").detail, "acct");
+  EXPECT_EQ(Find(capabilities, "nfacct_match_ipv6").detail, "tables");
+  EXPECT_EQ(Find(capabilities, "quota_events").detail, "acct");
+}
+
+TEST(CapabilitiesTest, MissingPartsSayWhy) {
+  KernelParts parts;
+  parts.rules.match_ipv6 = absl::UnimplementedError("no such match");
+  const auto capabilities = NodeCapabilities(parts, "acct", "tables");
+  EXPECT_FALSE(Find(capabilities, "nfacct_match_ipv6").available);
+  EXPECT_EQ(Find(capabilities, "nfacct_match_ipv6").detail, "no such match");
+  EXPECT_TRUE(Find(capabilities, "nfacct_match_ipv4").available);
+}
+
+TEST(CapabilitiesTest, EachPartNamesTheMethodsThatNeedIt) {
+  const auto capabilities = NodeCapabilities({}, "acct", "tables");
+  EXPECT_THAT(Find(capabilities, "nfacct").methods,
+              Contains("nfmeter.v1.CounterService/BatchCreateCounters"));
+  EXPECT_THAT(Find(capabilities, "nfacct").methods,
+              Contains("nfmeter.v1.SnapshotService/WatchSnapshots"));
+  EXPECT_THAT(Find(capabilities, "nfacct").methods,
+              Not(Contains("nfmeter.v1.RuleService/ListRules")));
+  EXPECT_THAT(Find(capabilities, "nfacct_match_ipv4").methods,
+              ElementsAre("nfmeter.v1.RuleService/CreateRule",
+                          "nfmeter.v1.RuleService/BatchCreateRules"));
+  EXPECT_THAT(Find(capabilities, "iptables_ipv6").methods,
+              Contains("nfmeter.v1.RuleService/ListChains"));
+  EXPECT_THAT(Find(capabilities, "quota_events").methods,
+              ElementsAre("nfmeter.v1.CounterService/WatchQuotaEvents"));
+}
+
+TEST(CapabilitiesTest, AServiceIsHealthyWhileItCanDoItsWork) {
+  KernelParts parts;
+  for (const char* service :
+       {"nfmeter.v1.CounterService", "nfmeter.v1.SnapshotService",
+        "nfmeter.v1.RuleService", "nfmeter.v1.NodeService"}) {
+    EXPECT_TRUE(Serves(parts, service)) << service;
+  }
+  parts.rules.tables_ipv6 = absl::UnimplementedError("");
+  EXPECT_TRUE(Serves(parts, "nfmeter.v1.RuleService"));
+  parts.rules.tables_ipv4 = absl::UnimplementedError("");
+  EXPECT_FALSE(Serves(parts, "nfmeter.v1.RuleService"));
+  parts.nfacct = absl::UnimplementedError("");
+  EXPECT_FALSE(Serves(parts, "nfmeter.v1.CounterService"));
+  EXPECT_FALSE(Serves(parts, "nfmeter.v1.SnapshotService"));
+  EXPECT_TRUE(Serves(parts, "nfmeter.v1.NodeService"));
+}
+
+}  // namespace
+}  // namespace nfmeter::app
