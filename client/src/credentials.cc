@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -25,9 +25,11 @@ absl::StatusOr<std::string> ReadPem(const std::string& path,
   if (path.empty()) return std::string();
   errno = 0;
   std::ifstream file(path, std::ios::binary);
-  const std::string content((std::istreambuf_iterator<char>(file)),
-                            std::istreambuf_iterator<char>());
-  if (!file.is_open() || file.bad() || (content.empty() && errno != 0)) {
+  // By way of <<, which reports a folder as a failure instead of throwing.
+  std::ostringstream text;
+  text << file.rdbuf();
+  const std::string content = text.str();
+  if (!file.is_open() || (content.empty() && errno != 0)) {
     return BadFiles(absl::StrCat("can't read the ", what, " ", path, ": ",
                                  errno != 0 ? strerror(errno) : "read error"),
                     "Check the path and its permissions.");

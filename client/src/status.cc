@@ -161,7 +161,8 @@ absl::Status ClientError(absl::StatusCode code, absl::string_view reason,
 
 absl::Status ExplainConnection(const absl::Status& failure,
                                const Address& address) {
-  if (!absl::IsUnavailable(failure) || !ErrorReason(failure).empty()) {
+  if (!absl::IsUnavailable(failure) || !ErrorReason(failure).empty() ||
+      RetryDelay(failure).has_value()) {
     return failure;
   }
   return address.socket_path.empty()

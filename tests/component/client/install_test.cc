@@ -10,14 +10,13 @@ namespace nfmeter {
 namespace {
 
 using ::nfmeter::testing::FakeServer;
-using ::nfmeter::testing::Run;
 using ::nfmeter::testing::RunResult;
 using ::nfmeter::testing::TemporaryDirectory;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 void Succeeds(const std::vector<std::string>& argv) {
-  const RunResult result = Run(argv);
+  const RunResult result = testing::Run(argv);
   ASSERT_EQ(result.exit_code, 0) << result.out << result.err;
 }
 
@@ -67,13 +66,14 @@ TEST(InstallTest, TheExampleBuildsAgainstTheInstalledPackageAndRuns) {
 
   FakeServer server;
   ServeExample(server);
-  const RunResult run = Run(
+  const RunResult run = testing::Run(
       {"env", "NFMETER_SERVER=" + server.address(), build + "/top_talkers"});
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_THAT(run.out, AllOf(HasSubstr("snapshot 3: 1 counters"),
                              HasSubstr("4500 bytes  +1500")));
 
-  const RunResult nobody = Run({build + "/top_talkers", "unix:/nowhere/sock"});
+  const RunResult nobody =
+      testing::Run({build + "/top_talkers", "unix:/nowhere/sock"});
   EXPECT_EQ(nobody.exit_code, 1);
   EXPECT_THAT(nobody.err, AllOf(HasSubstr("there is no socket /nowhere/sock"),
                                 HasSubstr("nfmeterd is not running")));
