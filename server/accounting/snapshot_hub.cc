@@ -236,8 +236,8 @@ class LaneSnapshotHub final : public SnapshotHub {
       for (const auto& recipient : recipients) recipient->due = false;
       queued_ = false;
     }
-    absl::StatusOr<SharedSnapshot> snapshot = refused;
-    if (refused.ok()) snapshot = reading_.Take(readers);
+    const absl::StatusOr<SharedSnapshot> snapshot =
+        refused.ok() ? reading_.Take(readers) : refused;
     if (snapshot.ok()) {
       absl::MutexLock lock(&mutex_);
       latest_ = *snapshot;
