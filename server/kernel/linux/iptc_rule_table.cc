@@ -2,10 +2,10 @@
 
 #include <errno.h>
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
@@ -58,15 +58,32 @@ Rule Foreseen(const TableEdit& edit, const RuleSpec& spec,
                   sets);
 }
 
-// Whether the table, as read after a commit, is what the edit wants. A rule
-// that is replaced under its old id is told by its chain and text.
-bool IsApplied(const TableEdit& edit,
-               const std::vector<std::vector<uint8_t>>& entries,
-               const RulesById& rules, IpSetIndex& sets) {
+// Whether there was a rule with this text that was not managed: a copy of a
+// rule of ours, which takes its place when that one goes.
+bool HadCopy(const TableContents& before, const Rule& rule) {
+  for (const Chain& chain : before.chains) {
+    for (const Rule& other : chain.rules) {
+      if (!other.managed && other.text == rule.text) return true;
+    }
+  }
+  return false;
+}
+
+struct Commit {
+  const TableEdit& edit;
+  const std::vector<std::vector<uint8_t>>& entries;
+  const TableContents& before;
+  int err = 0;  // what it said
+};
+
+// Whether the rules of ours, as read after the commit, are what the edit wants.
+// A rule that is replaced under its old id is told by its chain and text.
+bool IsApplied(const Commit& commit, const RulesById& rules, IpSetIndex& sets) {
+  const TableEdit& edit = commit.edit;
   const absl::flat_hash_set<absl::string_view> deleted(edit.deletions.begin(),
                                                        edit.deletions.end());
   absl::flat_hash_set<absl::string_view> inserted;
-  for (size_t i = 0; i < entries.size(); ++i) {
+  for (size_t i = 0; i < edit.insertions.size(); ++i) {
     const RuleSpec& spec = edit.insertions[i];
     inserted.insert(spec.id);
     const auto found = rules.find(spec.id);
@@ -74,14 +91,15 @@ bool IsApplied(const TableEdit& edit,
     if (!deleted.contains(spec.id)) continue;
     const Rule& rule = *found->second;
     if (rule.chain != spec.chain ||
-        rule.text != Foreseen(edit, spec, entries[i], sets).text) {
+        rule.text != Foreseen(edit, spec, commit.entries[i], sets).text) {
       return false;
     }
   }
-  return std::none_of(deleted.begin(), deleted.end(),
-                      [&](absl::string_view id) {
-                        return !inserted.contains(id) && rules.contains(id);
-                      });
+  return absl::c_all_of(deleted, [&](absl::string_view id) {
+    const auto found = rules.find(id);
+    return found == rules.end() || inserted.contains(id) ||
+           (commit.err == 0 && HadCopy(commit.before, *found->second));
+  });
 }
 
 absl::Status Overwritten(const TableEdit& edit) {
@@ -96,7 +114,7 @@ absl::Status Overwritten(const TableEdit& edit) {
 }  // namespace
 
 absl::Status IptcRuleTable::ProbeTables(Family family) {
-  return IptcHandle::Open(family, Table::kFilter).status();
+  return open_(family, Table::kFilter).status();
 }
 
 absl::Status IptcRuleTable::ProbeMatch(Family family) {
@@ -126,7 +144,7 @@ std::vector<std::string> IptcRuleTable::Notices() {
 absl::StatusOr<TableContents> IptcRuleTable::ReadFromKernel(Family family,
                                                             Table table) {
   NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
-                       IptcHandle::Open(family, table));
+                       open_(family, table));
   return ReadContents(*handle, family, table, sets_);
 }
 
@@ -185,19 +203,16 @@ absl::StatusOr<EditOutcome> IptcRuleTable::Edit(const TableEdit& edit,
 
 absl::StatusOr<std::optional<EditOutcome>> IptcRuleTable::TryOnce(
     const TableEdit& edit, const Entries& entries) {
-  EditOutcome outcome;
-  int err = 0;
-  {
-    NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
-                         IptcHandle::Open(edit.family, edit.table));
-    const TableContents before =
-        ReadContents(*handle, edit.family, edit.table, sets_);
-    NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(before, edit));
-    err = ApplyEdit(before, plan, edit, entries, *handle);
-    if (err != 0) return ExplainRefusal(err, edit, entries);
-    outcome.deleted = std::move(plan.deleted);
-    err = handle->Commit();
+  NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
+                       open_(edit.family, edit.table));
+  const TableContents before =
+      ReadContents(*handle, edit.family, edit.table, sets_);
+  NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(before, edit));
+  if (const int err = ApplyEdit(before, plan, edit, entries, *handle)) {
+    return ExplainRefusal(err, edit, entries);
   }
+  const int err = handle->Commit();
+  handle.reset();
   const absl::StatusOr<TableContents> after =
       ReadFromKernel(edit.family, edit.table);
   if (!after.ok()) {
@@ -206,11 +221,12 @@ absl::StatusOr<std::optional<EditOutcome>> IptcRuleTable::TryOnce(
                     "be read back: ");
   }
   const RulesById rules = ManagedRules(*after);
-  if (!IsApplied(edit, entries, rules, sets_)) {
+  if (!IsApplied({edit, entries, before, err}, rules, sets_)) {
     if (err == EAGAIN) return std::nullopt;
     return err == 0 ? Overwritten(edit) : ExplainRefusal(err, edit, entries);
   }
-  outcome.rule_counters_lost = err != 0;
+  EditOutcome outcome{.deleted = std::move(plan.deleted),
+                      .rule_counters_lost = err != 0};
   for (const RuleSpec& spec : edit.insertions) {
     outcome.inserted.push_back(*rules.at(spec.id));
   }

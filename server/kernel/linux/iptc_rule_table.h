@@ -2,14 +2,19 @@
 #ifndef NFMETER_KERNEL_LINUX_IPTC_RULE_TABLE_H_
 #define NFMETER_KERNEL_LINUX_IPTC_RULE_TABLE_H_
 
+#include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "kernel/linux/ip_set_socket.h"
+#include "kernel/linux/iptc_rule_table_handle.h"
 #include "kernel/rule_table.h"
 
 namespace nfmeter::kernel {
@@ -22,7 +27,12 @@ namespace nfmeter::kernel {
 // and Edit() starts from the kernel's table as it is then.
 class IptcRuleTable : public RuleTable {
  public:
-  IptcRuleTable() = default;
+  // How tables are opened; tests put something between us and libiptc.
+  using Opener = std::function<absl::StatusOr<std::unique_ptr<IptcHandle>>(
+      Family family, Table table)>;
+
+  explicit IptcRuleTable(Opener open = IptcHandle::Open)
+      : open_(std::move(open)) {}
 
   absl::Status ProbeTables(Family family) override;
   absl::Status ProbeMatch(Family family) override;
@@ -49,6 +59,7 @@ class IptcRuleTable : public RuleTable {
                                                      const Entries& entries);
   absl::StatusOr<TableContents> ReadFromKernel(Family family, Table table);
 
+  const Opener open_;
   IpSetSocket sets_;
 };
 

@@ -6,6 +6,11 @@
 extern "C" {
 #include <libiptc/libip6tc.h>
 }
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <vector>
 
 #include "absl/status/status.h"
 #include "kernel/errno_status.h"
@@ -30,6 +35,9 @@ struct Ip4 {
   static constexpr auto* kAppend = iptc_append_entry;
   static constexpr auto* kDelete = iptc_delete_num_entry;
   static constexpr auto* kCommit = iptc_commit;
+  static constexpr int kDomain = AF_INET;
+  static constexpr int kLevel = IPPROTO_IP;
+  static constexpr int kAddCounters = IPT_SO_SET_ADD_COUNTERS;
 };
 
 struct Ip6 {
@@ -47,6 +55,9 @@ struct Ip6 {
   static constexpr auto* kAppend = ip6tc_append_entry;
   static constexpr auto* kDelete = ip6tc_delete_num_entry;
   static constexpr auto* kCommit = ip6tc_commit;
+  static constexpr int kDomain = AF_INET6;
+  static constexpr int kLevel = IPPROTO_IPV6;
+  static constexpr int kAddCounters = IP6T_SO_SET_ADD_COUNTERS;
 };
 
 // libiptc returns 0 for a failure; its errno 0 means that its own version does
@@ -61,7 +72,8 @@ class HandleOf : public IptcHandle {
  public:
   using Entry = typename Ip::Entry;
 
-  explicit HandleOf(xtc_handle* handle) : handle_(handle, Ip::kFree) {}
+  HandleOf(const std::string& table, xtc_handle* handle)
+      : table_(table), handle_(handle, Ip::kFree) {}
 
   void ForEachChain(
       absl::FunctionRef<void(const IptcChain&)> on_chain) override {
@@ -113,9 +125,55 @@ class HandleOf : public IptcHandle {
     return ErrnoUnless(Ip::kDelete(chain.c_str(), position - 1, handle_.get()));
   }
 
-  int Commit() override { return ErrnoUnless(Ip::kCommit(handle_.get())); }
+  // libiptc keeps the counters of rules, but those of policies restart from
+  // what was counted since the table was read (COUNTER_MAP_ZEROED in
+  // __iptcc_p_del_policy(), libiptc 1.8.9). Adding what was read makes them
+  // whole again, packets of the meantime included.
+  int Commit() override {
+    const std::vector<xt_counters> policies = PolicyCounters();
+    const int err = ErrnoUnless(Ip::kCommit(handle_.get()));
+    return err != 0 ? err : AddCounters(policies);
+  }
 
  private:
+  // As many as the table has entries once it is committed, all zero but for the
+  // policies. libiptc lays out chain after chain: an entry that names it (user
+  // chains only), its rules, its policy; and one entry more at the end
+  // (iptcc_compile_table()). Empty when there is nothing to add.
+  std::vector<xt_counters> PolicyCounters() {
+    std::vector<xt_counters> all;
+    bool any = false;
+    ForEachChain([&](const IptcChain& chain) {
+      size_t entries = chain.builtin ? 1 : 2;
+      ForEachRule(chain.name, [&](const IptcRule&) { ++entries; });
+      all.resize(all.size() + entries);
+      all.back() = {.pcnt = chain.packets, .bcnt = chain.bytes};
+      any = any || chain.packets != 0 || chain.bytes != 0;
+    });
+    all.emplace_back();
+    return any ? all : std::vector<xt_counters>();
+  }
+
+  // EINVAL: the table has another number of entries by now.
+  int AddCounters(const std::vector<xt_counters>& counters) {
+    if (counters.empty()) return 0;
+    xt_counters_info info = {};
+    table_.copy(info.name, sizeof(info.name) - 1);
+    info.num_counters = counters.size();
+    const size_t counters_size = counters.size() * sizeof(xt_counters);
+    std::vector<uint8_t> request(sizeof(info) + counters_size);
+    memcpy(request.data(), &info, sizeof(info));
+    memcpy(request.data() + sizeof(info), counters.data(), counters_size);
+    const int fd = socket(Ip::kDomain, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+    if (fd < 0) return errno;
+    const int result = setsockopt(fd, Ip::kLevel, Ip::kAddCounters,
+                                  request.data(), request.size());
+    const int err = result == 0 ? 0 : errno;
+    close(fd);
+    return err;
+  }
+
+  const std::string table_;
   const std::unique_ptr<xtc_handle, void (*)(xtc_handle*)> handle_;
 };
 
@@ -130,8 +188,10 @@ absl::StatusOr<std::unique_ptr<IptcHandle>> IptcHandle::Open(Family family,
     return ErrnoStatus(Operation::kRuleRead, errno != 0 ? errno : EINVAL,
                        TableSubject(family, table));
   }
-  if (family == Family::kIpv4) return std::make_unique<HandleOf<Ip4>>(handle);
-  return std::make_unique<HandleOf<Ip6>>(handle);
+  if (family == Family::kIpv4) {
+    return std::make_unique<HandleOf<Ip4>>(name, handle);
+  }
+  return std::make_unique<HandleOf<Ip6>>(name, handle);
 }
 
 }  // namespace nfmeter::kernel

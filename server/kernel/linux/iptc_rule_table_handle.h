@@ -60,7 +60,7 @@ class IptcHandle {
   virtual int Delete(const std::string& chain, uint32_t position) = 0;
 
   // Replaces the kernel's table, then adds the counters to it. An errno may
-  // come from either half: read back to know.
+  // come from either half: read back to know. The handle is of no use any more.
   virtual int Commit() = 0;
 };
 

@@ -116,10 +116,21 @@ absl::Status ExplainRefusal(int err, const TableEdit& edit,
   }
   const absl::Status status = ErrnoStatus(
       Operation::kRuleCommit, err, TableSubject(edit.family, edit.table));
-  if (edit.insertions.size() != 1) return status;
-  const RuleSpec& rule = edit.insertions.front();
-  return Annotate(
-      status, absl::StrCat("rule '", rule.id, "' in chain ", rule.chain, ": "));
+  std::string prefix;
+  for (const RuleSpec& rule : edit.insertions) {
+    // cgroup_mt_check_v2() in xt_cgroup.c.
+    if (err != EINVAL || !rule.match.cgroup_path.has_value()) continue;
+    prefix = absl::StrCat(
+        "rule '", rule.id, "' matches cgroup path '",
+        absl::CHexEscape(rule.match.cgroup_path->value),
+        "', which must exist below the root of the cgroup v2 hierarchy: ");
+    break;
+  }
+  if (prefix.empty() && edit.insertions.size() == 1) {
+    const RuleSpec& rule = edit.insertions.front();
+    prefix = absl::StrCat("rule '", rule.id, "' in chain ", rule.chain, ": ");
+  }
+  return Annotate(status, prefix);
 }
 
 }  // namespace nfmeter::kernel
