@@ -1,0 +1,110 @@
+#include "tests/component/component_server.h"
+
+#include <chrono>
+
+#include "gmock/gmock.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter::testing {
+namespace {
+
+template <typename Detail>
+Detail DetailOf(const google::rpc::Status& status) {
+  Detail detail;
+  for (const google::protobuf::Any& any : status.details()) {
+    if (any.Is<Detail>()) any.UnpackTo(&detail);
+  }
+  return detail;
+}
+
+}  // namespace
+
+ComponentServer::ComponentServer() : ComponentServer(Options()) {}
+
+ComponentServer::ComponentServer(const Options& options)
+    : hub(accounting::SnapshotHub::Create(acct, counter_lane, clock, {})),
+      quota_hub(accounting::QuotaHub::Create(acct, counter_lane, clock, {})),
+      labels(*accounting::LabelStore::Open(options.labels_path)),
+      rules(rule_table, rule_lane, acct, *hub, options.rules),
+      counters(acct, counter_lane, *hub, *labels, rules, clock, options.nfacct,
+               [this](absl::Span<const std::string> names) {
+                 quota_hub->NoteReset(names);
+               }),
+      requests_(clock),
+      quota_streams_(*quota_hub, *labels, options.limits.max_streams,
+                     options.nfacct),
+      counter_service_(counters, requests_, quota_streams_, options.limits),
+      rule_service_(rules, requests_, options.limits),
+      snapshot_service_(*hub, *labels, options.limits, options.nfacct),
+      node_service_([node = options.node] { return node; }, *hub,
+                    options.limits) {
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("unix:" + (directory_ / "sock"),
+                           grpc::InsecureServerCredentials());
+  builder.SetMaxReceiveMessageSize(
+      static_cast<int>(options.limits.max_request_bytes));
+  builder.RegisterService(&counter_service_);
+  builder.RegisterService(&rule_service_);
+  builder.RegisterService(&snapshot_service_);
+  builder.RegisterService(&node_service_);
+  server_ = builder.BuildAndStart();
+  const auto channel = NewChannel();
+  counter_stub = v1::CounterService::NewStub(channel);
+  rule_stub = v1::RuleService::NewStub(channel);
+  snapshot_stub = v1::SnapshotService::NewStub(channel);
+  node_stub = v1::NodeService::NewStub(channel);
+}
+
+ComponentServer::~ComponentServer() { Shutdown(); }
+
+void ComponentServer::Shutdown() {
+  if (server_ == nullptr) return;
+  quota_streams_.Shutdown();
+  snapshot_service_.Shutdown();
+  server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(5));
+  server_.reset();
+}
+
+std::shared_ptr<grpc::Channel> ComponentServer::NewChannel() const {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel("unix:" + (directory_ / "sock"),
+                                   grpc::InsecureChannelCredentials(),
+                                   arguments);
+}
+
+void ComponentServer::AddObject(const kernel::AcctObject& object) {
+  EXPECT_THAT(acct.Create({object}), ::testing::ElementsAre(IsOk()));
+}
+
+google::rpc::Status RpcStatusOf(const grpc::Status& status) {
+  google::rpc::Status decoded;
+  EXPECT_TRUE(decoded.ParseFromString(status.error_details()));
+  EXPECT_EQ(decoded.code(), status.error_code());
+  EXPECT_EQ(decoded.message(), status.error_message());
+  return decoded;
+}
+
+google::rpc::ErrorInfo ErrorInfoOf(const google::rpc::Status& status) {
+  return DetailOf<google::rpc::ErrorInfo>(status);
+}
+
+google::rpc::ErrorInfo ErrorInfoOf(const grpc::Status& status) {
+  return ErrorInfoOf(RpcStatusOf(status));
+}
+
+google::rpc::BadRequest BadRequestOf(const grpc::Status& status) {
+  return DetailOf<google::rpc::BadRequest>(RpcStatusOf(status));
+}
+
+std::vector<std::string> WrongFieldsOf(const grpc::Status& status) {
+  std::vector<std::string> fields;
+  const google::rpc::BadRequest bad_request = BadRequestOf(status);
+  for (const auto& violation : bad_request.field_violations()) {
+    fields.push_back(violation.field());
+  }
+  return fields;
+}
+
+}  // namespace nfmeter::testing

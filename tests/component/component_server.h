@@ -1,0 +1,112 @@
+// The services behind real gRPC over a unix socket, on kernels in memory.
+#ifndef NFMETER_TESTS_COMPONENT_COMPONENT_SERVER_H_
+#define NFMETER_TESTS_COMPONENT_COMPONENT_SERVER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "accounting/counters.h"
+#include "accounting/label_store.h"
+#include "accounting/lane.h"
+#include "accounting/quota_hub.h"
+#include "accounting/rules.h"
+#include "accounting/snapshot_hub.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "grpcpp/grpcpp.h"
+#include "kernel/fake/fake_acct_table.h"
+#include "kernel/fake/fake_rule_table.h"
+#include "nfmeter/v1/counter.grpc.pb.h"
+#include "nfmeter/v1/node.grpc.pb.h"
+#include "nfmeter/v1/rule.grpc.pb.h"
+#include "nfmeter/v1/snapshot.grpc.pb.h"
+#include "service/counter_service.h"
+#include "service/limits.h"
+#include "service/node_service.h"
+#include "service/quota_stream.h"
+#include "service/request_cache.h"
+#include "service/rule_service.h"
+#include "service/snapshot_service.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/subprocess.h"
+
+namespace nfmeter::testing {
+
+// A server as nfmeterd wires it, with its clients' ends. Tests reach past it
+// to the kernels in memory and the clock, which stands still.
+class ComponentServer {
+ public:
+  struct Options {
+    service::Limits limits;
+    absl::Status nfacct;  // what the probe said
+    accounting::RuleCapabilities rules;
+    service::NodeInfo node;
+    std::string labels_path;  // empty: in memory
+  };
+
+  ComponentServer();
+  explicit ComponentServer(const Options& options);
+  ~ComponentServer();
+  ComponentServer(const ComponentServer&) = delete;
+  ComponentServer& operator=(const ComponentServer&) = delete;
+
+  // Ends the streams and the server, as SIGTERM does.
+  void Shutdown();
+
+  // A connection of its own.
+  std::shared_ptr<grpc::Channel> NewChannel() const;
+
+  // An object of somebody else's.
+  void AddObject(const kernel::AcctObject& object);
+
+  FakeClock clock;
+  kernel::FakeAcctTable acct;
+  kernel::FakeRuleTable rule_table{&acct};
+  accounting::Lane counter_lane{"counters", 1024};
+  accounting::Lane rule_lane{"rules", 1024};
+  std::unique_ptr<accounting::SnapshotHub> hub;
+  std::unique_ptr<accounting::QuotaHub> quota_hub;
+  std::unique_ptr<accounting::LabelStore> labels;
+  accounting::Rules rules;
+  accounting::Counters counters;
+
+  std::unique_ptr<v1::CounterService::Stub> counter_stub;
+  std::unique_ptr<v1::RuleService::Stub> rule_stub;
+  std::unique_ptr<v1::SnapshotService::Stub> snapshot_stub;
+  std::unique_ptr<v1::NodeService::Stub> node_stub;
+
+ private:
+  TemporaryDirectory directory_;
+  service::RequestCache requests_;
+  service::QuotaStreams quota_streams_;
+  service::CounterService counter_service_;
+  service::RuleService rule_service_;
+  service::SnapshotService snapshot_service_;
+  service::NodeService node_service_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+// The google.rpc.Status in the details of a status.
+google::rpc::Status RpcStatusOf(const grpc::Status& status);
+google::rpc::ErrorInfo ErrorInfoOf(const google::rpc::Status& status);
+google::rpc::ErrorInfo ErrorInfoOf(const grpc::Status& status);
+google::rpc::BadRequest BadRequestOf(const grpc::Status& status);
+// The paths of the wrong fields.
+std::vector<std::string> WrongFieldsOf(const grpc::Status& status);
+
+// Calls a unary method of a stub: Call(*server.counter_stub,
+// &v1::CounterService::Stub::GetCounter, request, &response).
+template <typename Stub, typename Request, typename Response>
+grpc::Status Call(Stub& stub,
+                  grpc::Status (Stub::*method)(grpc::ClientContext*,
+                                               const Request&, Response*),
+                  const Request& request, Response* response) {
+  grpc::ClientContext context;
+  return (stub.*method)(&context, request, response);
+}
+
+}  // namespace nfmeter::testing
+
+#endif  // NFMETER_TESTS_COMPONENT_COMPONENT_SERVER_H_
