@@ -247,6 +247,7 @@ absl::StatusOr<DecodedEntry> Decode(Family family,
   if (!target.ok()) return target.status();
   out.verdict = VerdictOf(target_name);
   if (!target->name.empty()) {
+    out.goto_chain = false;  // the flag is for chains
     out.target_options = FormatTargetOptions(family, target->name,
                                              target->revision, target->info);
     out.target_alias =

@@ -118,7 +118,11 @@ void AppendRejection(absl::Span<const absl::string_view> names, uint32_t with,
   }
 }
 
-void PrintReject(Family, const ipt_reject_info& reject, std::string& text) {
+// Read as a number: the kernel's enum need not have a name for it.
+static_assert(sizeof(ipt_reject_info) == sizeof(uint32_t) &&
+              sizeof(ip6t_reject_info) == sizeof(uint32_t));
+
+void PrintReject(Family, const uint32_t& with, std::string& text) {
   static constexpr absl::string_view kNames[] = {"icmp-net-unreachable",
                                                  "icmp-host-unreachable",
                                                  "icmp-proto-unreachable",
@@ -128,10 +132,10 @@ void PrintReject(Family, const ipt_reject_info& reject, std::string& text) {
                                                  "icmp-host-prohibited",
                                                  "tcp-reset",
                                                  "icmp-admin-prohibited"};
-  AppendRejection(kNames, static_cast<uint32_t>(reject.with), text);
+  AppendRejection(kNames, with, text);
 }
 
-void PrintReject6(Family, const ip6t_reject_info& reject, std::string& text) {
+void PrintReject6(Family, const uint32_t& with, std::string& text) {
   static constexpr absl::string_view kNames[] = {"icmp6-no-route",
                                                  "icmp6-adm-prohibited",
                                                  "icmp6-not-neighbor",
@@ -141,7 +145,7 @@ void PrintReject6(Family, const ip6t_reject_info& reject, std::string& text) {
                                                  "tcp-reset",
                                                  "icmp6-policy-fail",
                                                  "icmp6-reject-route"};
-  AppendRejection(kNames, reject.with, text);
+  AppendRejection(kNames, with, text);
 }
 
 // MARK, CONNMARK, CLASSIFY, DSCP, TCPMSS
