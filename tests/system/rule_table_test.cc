@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -119,6 +120,27 @@ std::vector<std::string> SavedByOthers(Family family) {
     lines.emplace_back(line);
   }
   return lines;
+}
+
+// Sends UDP packets of 28 + 100 bytes to ourselves, one after the other; each
+// passes OUTPUT, then INPUT. Nothing answers.
+void SendPackets(int count) {
+  const int receiver = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_in to = {};
+  to.sin_family = AF_INET;
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(to);
+  ASSERT_EQ(bind(receiver, reinterpret_cast<sockaddr*>(&to), size), 0);
+  ASSERT_EQ(getsockname(receiver, reinterpret_cast<sockaddr*>(&to), &size), 0);
+  const int sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const std::string payload(100, 'x');
+  for (int i = 0; i < count; ++i) {
+    ASSERT_EQ(sendto(sender, payload.data(), payload.size(), 0,
+                     reinterpret_cast<sockaddr*>(&to), sizeof(to)),
+              static_cast<ssize_t>(payload.size()));
+  }
+  close(sender);
+  close(receiver);
 }
 
 class RuleTableSystemTest : public ::testing::Test {
@@ -237,18 +259,7 @@ TEST_F(RuleTableSystemTest, AWholeTableIsShownAsIptablesSaveShowsIt) {
 TEST_F(RuleTableSystemTest, AllThatIptablesListShowsIsRead) {
   Checked({"iptables-legacy-restore", "-c"}, kForeignRules);
   ASSERT_OK(Insert({Spec("a"), Spec("o", "OUTPUT")}));
-  // Three packets of 28 + 100 bytes pass OUTPUT, then INPUT.
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  sockaddr_in to = {};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(9);
-  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const std::string payload(100, 'x');
-  for (int i = 0; i < 3; ++i) {
-    sendto(fd, payload.data(), payload.size(), 0,
-           reinterpret_cast<sockaddr*>(&to), sizeof(to));
-  }
-  close(fd);
+  SendPackets(3);
 
   std::vector<std::string> shown;
   for (const Chain& chain : Contents().chains) {
@@ -275,10 +286,42 @@ TEST_F(RuleTableSystemTest, AllThatIptablesListShowsIsRead) {
   EXPECT_EQ(shown, listed);
   const std::vector<Rule> rules = Rules();
   EXPECT_EQ(rules[0].id, "a");
-  EXPECT_GE(rules[0].packets, 3u);
+  EXPECT_EQ(rules[0].packets, 3u);
+  EXPECT_EQ(rules[0].bytes, 3u * 128);
+  // Both rules of ours, and the one in omega, where the first packet of seven
+  // is sent.
   const auto counter = acct_->Get("web");
   ASSERT_OK(counter);
-  EXPECT_GE(counter->packets, 6u);
+  EXPECT_EQ(counter->packets, 7u);
+}
+
+TEST_F(RuleTableSystemTest, EveryPacketIsCountedWhileTablesAreReplaced) {
+  Checked({"iptables-legacy", "-w", "-A", "INPUT", "-p", "udp"});
+  ASSERT_OK(Insert({Spec("stays")}));
+  constexpr int kPackets = 50000;
+  std::thread traffic([] { SendPackets(kPackets); });
+  std::vector<RuleSpec> batch;
+  std::vector<std::string> ids;
+  for (int i = 0; i < 300; ++i) {
+    ids.push_back(absl::StrCat("r", i));
+    batch.push_back(Spec(ids.back(), "FORWARD"));
+  }
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_OK(Insert(batch));
+    ASSERT_OK(rules_.Edit({.deletions = ids}, Soon()));
+  }
+  traffic.join();
+  const TableContents contents = Contents();
+  for (const Chain& chain : contents.chains) {
+    if (chain.name == "FORWARD") continue;
+    EXPECT_EQ(chain.packets, kPackets) << chain.name;
+    EXPECT_EQ(chain.bytes, kPackets * 128u) << chain.name;
+    for (const Rule& rule : chain.rules) {
+      EXPECT_EQ(rule.packets, kPackets) << rule.text;
+      EXPECT_EQ(rule.bytes, kPackets * 128u) << rule.text;
+    }
+  }
+  EXPECT_EQ(acct_->Get("web")->packets, kPackets);
 }
 
 TEST_F(RuleTableSystemTest, RulesKeepTheirIdentityOverSaveAndRestore) {
