@@ -28,6 +28,16 @@ using ::testing::IsEmpty;
 
 class XtForeignTest : public ::testing::TestWithParam<Family> {
  protected:
+  // The program can be run as a whole, too.
+  void TearDown() override {
+    for (const char* table : {"filter", "mangle", "raw", "nat"}) {
+      EXPECT_OK(Iptables(family_, {"-t", table, "-F"}));
+      EXPECT_OK(Iptables(family_, {"-t", table, "-X"}));
+    }
+    EXPECT_EQ(testing::Run({"ipset", "destroy"}).exit_code, 0);
+    EXPECT_EQ(testing::Run({"nfacct", "flush"}).exit_code, 0);
+  }
+
   bool v4() const { return family_ == Family::kIpv4; }
 
   // Adds a rule of iptables' to a chain of its own and reads it back.

@@ -226,6 +226,7 @@ absl::StatusOr<DecodedEntry> Decode(Family family,
   bytes = bytes.subspan(0, entry.next_offset);
 
   DecodedEntry out;
+  out.match_text.reserve(160);  // most rules need less
   DecodeIpPart(entry.*ip, out);
   const MatchContext context = {
       family,
