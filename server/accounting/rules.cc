@@ -92,11 +92,9 @@ absl::Status Rules::ReadTables(
     if (family.value_or(each_family) != each_family) continue;
     for (const Table each_table : kernel::kAllTables) {
       if (table.value_or(each_table) != each_table) continue;
-      absl::StatusOr<TableContents> contents =
-          capabilities_.tables(each_family);
-      if (contents.status().ok()) {
-        contents = table_.Read(each_family, each_table);
-      }
+      const absl::Status& available = capabilities_.tables(each_family);
+      const absl::StatusOr<TableContents> contents =
+          available.ok() ? table_.Read(each_family, each_table) : available;
       if (absl::IsUnimplemented(contents.status())) {
         lacking.Update(contents.status());
         continue;
