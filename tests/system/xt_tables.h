@@ -10,7 +10,6 @@
 extern "C" {
 #include <libiptc/libip6tc.h>
 }
-#include <netinet/in.h>
 
 #include <cstdint>
 #include <string>

@@ -58,7 +58,8 @@ Rule ReadRule(Family family, Table table, absl::string_view chain,
   rule.other_matches = std::move(entry.other_matches);
   rule.text = absl::StrCat("-A ", chain, entry.match_text);
   if (!in.target.empty()) {
-    absl::StrAppend(&rule.text, entry.goto_chain ? " -g " : " -j ", in.target,
+    absl::StrAppend(&rule.text, entry.goto_chain ? " -g " : " -j ",
+                    entry.target_alias.empty() ? in.target : entry.target_alias,
                     entry.target_options);
   }
   return rule;

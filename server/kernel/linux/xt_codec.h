@@ -32,9 +32,9 @@ class IpSetIndex {
 
 // What an entry says, without what only its table knows (chain, position).
 struct DecodedEntry {
-  RuleMatch match;                // the comment without our mark
-  std::string id;                 // empty: not ours
-  std::string counter;            // empty: no nfacct match
+  RuleMatch match;      // the comment without our mark
+  std::string id;       // empty: not ours
+  std::string counter;  // empty: no nfacct match
   Verdict verdict = Verdict::kContinue;
   std::vector<std::string> other_matches;
   // As iptables-save prints it, without "-A CHAIN" and without the target:

@@ -1,15 +1,9 @@
 // icmp and icmp6: type and code.
-// The C library's header must come before the kernel's, which then leaves out
-// what it has defined.
-#include <netinet/in.h>
-
-#include <linux/netfilter_ipv4/ip_tables.h>
-#include <linux/netfilter_ipv6/ip6_tables.h>
-
 #include <array>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "kernel/linux/xt_ip_part.h"
 #include "kernel/linux/xt_match.h"
 #include "kernel/linux/xt_text.h"
 

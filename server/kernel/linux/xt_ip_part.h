@@ -4,10 +4,11 @@
 
 // The C library's header must come before the kernel's, which then leaves out
 // what it has defined.
+// clang-format off
 #include <netinet/in.h>
-
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
+// clang-format on
 
 #include "absl/status/status.h"
 #include "kernel/linux/xt_codec.h"
