@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "client/src/column_wire.h"
 #include "client/src/columns.h"
 #include "nfmeter/snapshot.h"
 #include "nfmeter/v1/snapshot.pb.h"
@@ -20,19 +22,21 @@ namespace nfmeter::client_internal {
 // thread-safe.
 class SnapshotBuilder {
  public:
-  // The next chunk. DATA_LOSS: it contradicts itself or those before.
-  absl::Status Add(std::shared_ptr<const v1::SnapshotFrame> chunk);
-
-  // The last chunk has been added.
-  bool done() const { return done_; }
+  // The next chunk: an encoded GetSnapshotResponse, which `storage` keeps
+  // alive. DATA_LOSS: it contradicts itself or those before.
+  absl::Status Add(absl::string_view wire, std::shared_ptr<const void> storage);
 
   // The snapshot, once. DATA_LOSS: the stream ended before the last chunk.
   absl::StatusOr<Snapshot> Finish();
 
  private:
-  void StartAgain();
-  absl::Status AddNames(const v1::SnapshotColumns& columns);
-  // Learns the names of rows for AddNames' slow path.
+  // Forgets the `rows` first rows, but not their names.
+  void Forget(size_t rows);
+  // Checks and takes what came with the rows from `first` on.
+  absl::Status TakeRows(size_t first, const ColumnExtras& extras);
+  absl::Status AddNames(absl::Span<const uint32_t> ids,
+                        const ColumnExtras& extras);
+  // Fills names_, for chunks whose rows were named earlier.
   void LearnRows();
 
   Snapshot snapshot_;

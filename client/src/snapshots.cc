@@ -5,6 +5,7 @@
 #include "client/src/columns.h"
 #include "client/src/connection.h"
 #include "client/src/quota_stream.h"
+#include "client/src/raw_stream.h"
 #include "client/src/snapshot_builder.h"
 #include "client/src/snapshot_stream.h"
 #include "nfmeter/client.h"
@@ -12,35 +13,42 @@
 namespace nfmeter {
 namespace {
 
+using client_internal::BrokenSnapshot;
 using client_internal::ChunkOrder;
 using client_internal::Connection;
+using client_internal::RawStream;
 using client_internal::SnapshotBuilder;
 
-// Reads the chunks of one stream. `add` returns an error to give the stream
-// up, and that is then the result.
-absl::Status ReadChunks(
-    Connection& connection, const v1::GetSnapshotRequest& request,
-    const CallOptions& options, absl::FunctionRef<void()> begin,
-    absl::FunctionRef<absl::Status(std::shared_ptr<v1::GetSnapshotResponse>)>
-        add) {
+constexpr char kGetSnapshot[] = "/nfmeter.v1.SnapshotService/GetSnapshot";
+
+using EncodedChunk = std::shared_ptr<const grpc::Slice>;
+
+absl::string_view Bytes(const EncodedChunk& chunk) {
+  return {reinterpret_cast<const char*>(chunk->begin()), chunk->size()};
+}
+
+// Reads the chunks of one stream, again from the start (`begin`) when it is
+// retried. `add` returns an error to give the stream up, and that is then the
+// result.
+absl::Status ReadChunks(Connection& connection,
+                        const v1::GetSnapshotRequest& request,
+                        const CallOptions& options,
+                        absl::FunctionRef<void()> begin,
+                        absl::FunctionRef<absl::Status(EncodedChunk)> add) {
   absl::Status broken;
   const absl::Status status =
       connection.Call(options, [&](grpc::ClientContext* context) {
         begin();
         broken = absl::OkStatus();
-        const auto reader =
-            connection.snapshots().GetSnapshot(context, request);
-        for (;;) {
-          auto chunk = std::make_shared<v1::GetSnapshotResponse>();
-          if (!reader->Read(chunk.get())) break;
+        RawStream stream(connection.channel(), context, kGetSnapshot, request);
+        while (EncodedChunk chunk = stream.Read()) {
           broken = add(std::move(chunk));
-          if (!broken.ok()) {
-            context->TryCancel();
-            reader->Finish();
-            return grpc::Status::OK;
-          }
+          if (broken.ok()) continue;
+          context->TryCancel();
+          stream.Finish();
+          return grpc::Status::OK;
         }
-        return reader->Finish();
+        return stream.Finish();
       });
   return status.ok() ? broken : status;
 }
@@ -61,11 +69,7 @@ absl::StatusOr<Snapshot> Client::GetSnapshot(
   SnapshotBuilder builder;
   const absl::Status status = ReadChunks(
       *connection_, columns, options, [&] { builder = SnapshotBuilder(); },
-      [&](std::shared_ptr<v1::GetSnapshotResponse> chunk) {
-        // Owned by the response, shared as its frame.
-        const v1::SnapshotFrame* frame = &chunk->frame();
-        return builder.Add({std::move(chunk), frame});
-      });
+      [&](EncodedChunk chunk) { return builder.Add(Bytes(chunk), chunk); });
   if (!status.ok()) return status;
   return builder.Finish();
 }
@@ -82,10 +86,14 @@ absl::StatusOr<v1::SnapshotFrame> Client::GetSnapshotRows(
         all.Clear();
         order = ChunkOrder();
       },
-      [&](std::shared_ptr<v1::GetSnapshotResponse> chunk) {
-        const v1::SnapshotFrame& frame = chunk->frame();
+      [&](EncodedChunk chunk) {
+        v1::GetSnapshotResponse response;
+        if (!response.ParseFromArray(chunk->begin(), chunk->size())) {
+          return BrokenSnapshot("a message that can't be decoded");
+        }
+        const v1::SnapshotFrame& frame = response.frame();
         if (all.last_chunk()) {
-          return client_internal::BrokenSnapshot("more after the last chunk");
+          return BrokenSnapshot("more after the last chunk");
         }
         if (frame.restarted()) all.Clear();
         all.MergeFrom(frame);
@@ -93,11 +101,11 @@ absl::StatusOr<v1::SnapshotFrame> Client::GetSnapshotRows(
       });
   if (!status.ok()) return status;
   if (!all.last_chunk()) {
-    return client_internal::BrokenSnapshot("it ended before its last chunk");
+    return BrokenSnapshot("it ended before its last chunk");
   }
   if (all.complete() &&
       static_cast<int64_t>(all.expected_count()) != all.counters_size()) {
-    return client_internal::BrokenSnapshot("counters are missing");
+    return BrokenSnapshot("counters are missing");
   }
   all.clear_chunk_index();
   all.clear_restarted();

@@ -324,10 +324,10 @@ TEST_F(WatchTest, CancelBeforeTheFirstFrameCounts) {
 
 TEST_F(WatchTest, AWatchMayEndAtAnyTimeAndOutliveItsClient) {
   Serve({[](auto& context, const auto&, auto& writer) {
-    uint64_t sequence = 0;
-    while (!context.IsCancelled()) {
-      writer.Write(Frame(7, ++sequence, {"a"}, 1));
+    for (uint64_t sequence = 1; sequence < 10; ++sequence) {
+      writer.Write(Frame(7, sequence, {"a"}, 1));
     }
+    WaitForCancellation(context);
     return grpc::Status::OK;
   }});
   auto watch = client_->WatchSnapshots();

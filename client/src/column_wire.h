@@ -1,0 +1,39 @@
+// SnapshotColumns read straight from the wire.
+//
+// A snapshot is many numbers and little else: the generated code takes more
+// than twice as long, with copies of what it returns into columns. Everything
+// else in the frame is left to it.
+#ifndef NFMETER_CLIENT_SRC_COLUMN_WIRE_H_
+#define NFMETER_CLIENT_SRC_COLUMN_WIRE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "nfmeter/v1/snapshot.pb.h"
+
+namespace nfmeter::client_internal {
+
+// Where the numbers of columns are appended to.
+struct ColumnArrays {
+  std::vector<uint32_t>* ids;
+  std::vector<uint64_t>* packets;
+  std::vector<uint64_t>* bytes;
+};
+
+// The other fields of SnapshotColumns. `new_names` points into the wire.
+struct ColumnExtras {
+  std::vector<uint32_t> exceeded_ids;
+  absl::string_view new_names;
+  std::vector<uint32_t> new_ids;
+};
+
+// Decodes an encoded GetSnapshotResponse: all of its frame but the columns into
+// `frame`. DATA_LOSS: it can't be decoded.
+absl::Status DecodeChunk(absl::string_view wire, const ColumnArrays& arrays,
+                         ColumnExtras* extras, v1::SnapshotFrame* frame);
+
+}  // namespace nfmeter::client_internal
+
+#endif  // NFMETER_CLIENT_SRC_COLUMN_WIRE_H_
