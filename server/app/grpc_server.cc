@@ -4,11 +4,18 @@
 #include <grpcpp/ext/channelz_service_plugin.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/server_builder_option.h>
 #include <grpcpp/resource_quota.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "absl/base/const_init.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "grpc/health/v1/health.pb.h"
 #include "telemetry/log.h"
 
 namespace nfmeter::app {
@@ -60,13 +67,30 @@ void CaptureGrpcLog() { gpr_set_log_function(LogGrpcLine); }
 void CaptureGrpcLog() { (void)MayLogNow; }
 #endif
 
+// Linking reflection is enough to have it, so it has to be taken away.
+class WithoutReflection : public grpc::ServerBuilderOption {
+ public:
+  using Plugins = std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>;
+
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(Plugins* plugins) override {
+    plugins->erase(std::remove_if(plugins->begin(), plugins->end(),
+                                  [](const auto& plugin) {
+                                    return plugin->name() ==
+                                           "proto_server_reflection";
+                                  }),
+                   plugins->end());
+  }
+};
+
 }  // namespace
 
 void InitGrpc(const Config& config) {
   CaptureGrpcLog();
   grpc::EnableDefaultHealthCheckService(true);
-  if (config.reflection)
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  // gRPC's own health service has no description for reflection to find.
+  grpc::health::v1::HealthCheckRequest::descriptor();
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   if (ServesChannelz(config)) {
     grpc::channelz::experimental::InitChannelzService();
   }
@@ -82,6 +106,9 @@ void ConfigureServer(const Config& config, grpc::ServerBuilder& builder) {
   builder.SetResourceQuota(
       grpc::ResourceQuota("nfmeterd")
           .SetMaxThreads(static_cast<int>(config.max_threads)));
+  if (!config.reflection) {
+    builder.SetOption(std::make_unique<WithoutReflection>());
+  }
   const std::pair<const char*, int> arguments[] = {
       {GRPC_ARG_MAX_CONCURRENT_STREAMS,
        static_cast<int>(config.max_streams_per_connection)},

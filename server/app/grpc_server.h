@@ -8,8 +8,8 @@
 
 namespace nfmeter::app {
 
-// Once per process and before the first server: which of gRPC's own services
-// there are (health always), and its log into ours.
+// Once per process and before the first server: gRPC's own services, and its
+// log into ours.
 void InitGrpc(const Config& config);
 
 // Whether grpc.channelz.v1 is served: it tells about all connections, so only

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
@@ -12,12 +13,19 @@ namespace nfmeter {
 namespace {
 
 using ::nfmeter::testing::NfmeterdPath;
-using ::nfmeter::testing::Run;
+
 using ::nfmeter::testing::RunResult;
 using ::nfmeter::testing::TemporaryDirectory;
 using ::testing::HasSubstr;
 
 constexpr int kExitConfig = 2;
+
+// Runs it with the words of `line` as arguments.
+RunResult Nfmeterd(const std::string& line) {
+  std::vector<std::string> argv = absl::StrSplit(line, ' ');
+  argv.insert(argv.begin(), NfmeterdPath());
+  return testing::Run(argv);
+}
 
 TEST(ConfigTest, WrongLinesAreAllNamedAndNothingIsStarted) {
   TemporaryDirectory dir;
@@ -37,11 +45,8 @@ TEST(ConfigTest, WrongLinesAreAllNamedAndNothingIsStarted) {
       file +
       ":5:16: 'limits.max_streams' must be a number from 1 to 1000000, not "
       "'lots'\n";
-  for (const std::vector<std::string>& more :
-       {std::vector<std::string>{}, {"--check-config"}}) {
-    std::vector<std::string> argv = {NfmeterdPath(), "--config", file};
-    argv.insert(argv.end(), more.begin(), more.end());
-    const RunResult run = Run(argv);
+  for (const char* more : {"", " --check-config"}) {
+    const RunResult run = Nfmeterd("--config " + file + more);
     EXPECT_EQ(run.exit_code, kExitConfig);
     EXPECT_EQ(run.err, expected);
     EXPECT_EQ(run.out, "");
@@ -57,8 +62,7 @@ TEST(ConfigTest, CheckConfigSummarisesWhatIsRight) {
                          "  - tcp:127.0.0.1:7443\n"
                          "insecure_loopback: true\n"
                          "state_dir: ''\n";
-  const RunResult run =
-      Run({NfmeterdPath(), "--config", file, "--check-config"});
+  const RunResult run = Nfmeterd("--check-config --config " + file);
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_EQ(run.out, "ok: " + file +
                          "\n"
@@ -68,16 +72,16 @@ TEST(ConfigTest, CheckConfigSummarisesWhatIsRight) {
 }
 
 TEST(ConfigTest, CheckConfigLooksAtFilesAndGroups) {
-  const RunResult group = Run(
-      {NfmeterdPath(), "--check-config", "--socket-group", "no-such-group"});
+  const RunResult group =
+      Nfmeterd("--check-config --socket-group no-such-group");
   EXPECT_EQ(group.exit_code, kExitConfig);
   EXPECT_EQ(group.err,
             "nfmeterd: there is no group 'no-such-group'; make it with: "
             "groupadd --system no-such-group\n");
   const RunResult tls =
-      Run({NfmeterdPath(), "--check-config", "--listen", "tcp:0.0.0.0:1",
-           "--tls-certificate", "/no/c", "--tls-key", "/no/k",
-           "--tls-client-ca", "/no/ca"});
+      testing::Run({NfmeterdPath(), "--check-config", "--listen",
+                    "tcp:0.0.0.0:1", "--tls-certificate", "/no/c", "--tls-key",
+                    "/no/k", "--tls-client-ca", "/no/ca"});
   EXPECT_EQ(tls.exit_code, kExitConfig);
   EXPECT_EQ(tls.err,
             "nfmeterd: tls.certificate /no/c: No such file or "
@@ -85,9 +89,8 @@ TEST(ConfigTest, CheckConfigLooksAtFilesAndGroups) {
 }
 
 TEST(ConfigTest, TheExampleIsValid) {
-  const RunResult run =
-      Run({NfmeterdPath(), "--check-config", "--config",
-           std::string(NFMETER_SOURCE_ROOT) + "/packaging/nfmeter.yaml"});
+  const RunResult run = Nfmeterd("--check-config --config " NFMETER_SOURCE_ROOT
+                                 "/packaging/nfmeter.yaml");
   // It has no certificates, so tls is an empty group.
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_THAT(run.out,
@@ -96,7 +99,7 @@ TEST(ConfigTest, TheExampleIsValid) {
 }
 
 TEST(ConfigTest, AFlagThatIsNearlyOneIsExplained) {
-  const RunResult run = Run({NfmeterdPath(), "--chek-config"});
+  const RunResult run = Nfmeterd("--chek-config");
   EXPECT_EQ(run.exit_code, kExitConfig);
   EXPECT_EQ(run.err,
             "nfmeterd: unknown flag '--chek-config'; did you mean "
@@ -104,10 +107,10 @@ TEST(ConfigTest, AFlagThatIsNearlyOneIsExplained) {
 }
 
 TEST(ConfigTest, HelpAndVersionGoToStandardOutput) {
-  const RunResult version = Run({NfmeterdPath(), "--version"});
+  const RunResult version = Nfmeterd("--version");
   EXPECT_EQ(version.exit_code, 0);
   EXPECT_EQ(version.out, "nfmeterd 0.1.0\n");
-  const RunResult help = Run({NfmeterdPath(), "--help"});
+  const RunResult help = Nfmeterd("--help");
   EXPECT_EQ(help.exit_code, 0);
   EXPECT_THAT(help.out, HasSubstr("--state-dir"));
   EXPECT_THAT(help.out, HasSubstr("Exit status: 0"));
