@@ -331,7 +331,7 @@ class LaneQuotaHub final : public QuotaHub {
     {
       absl::MutexLock lock(&mutex_);
       Publish(QuotaEvent::Kind::kCrossed, event);
-      exceeded_[event.name] = Crossing{std::move(event)};
+      exceeded_[event.name] = Crossing{event};
       woken = channels_;
     }
     CallAll(woken);

@@ -136,6 +136,7 @@ absl::Status SnapshotStreams::CheckResumption(
 
 void SnapshotStreams::Join(const std::shared_ptr<SnapshotWatchStream>& stream) {
   std::shared_ptr<SnapshotCadence> cadence;
+  bool is_new = false;
   {
     absl::MutexLock lock(&mutex_);
     Feed& feed = feeds_[stream->interval()];
@@ -144,14 +145,18 @@ void SnapshotStreams::Join(const std::shared_ptr<SnapshotWatchStream>& stream) {
     }
     cadence = feed.cadence;
     cadence->Add(stream);
-    if (feed.subscription == nullptr) {
+    is_new = feed.subscription == nullptr;
+    if (is_new) {
       feed.subscription = hub_.Subscribe(stream->interval(), cadence);
     }
   }
   // It may have ended before it was added.
   if (stream->ended()) Leave(stream->interval(), stream.get());
-  hub_.Read(absl::ZeroDuration(),
-            std::make_shared<FirstReading>(stream, cadence));
+  // A new subscription brings a snapshot at once.
+  if (!is_new) {
+    hub_.Read(absl::ZeroDuration(),
+              std::make_shared<FirstReading>(stream, cadence));
+  }
 }
 
 void SnapshotStreams::Leave(absl::Duration interval,

@@ -17,6 +17,7 @@
 #include "gmock/gmock.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "grpc/grpc.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 #include "kernel/fake/fake_acct_table.h"
@@ -83,6 +84,10 @@ inline void AddChunk(const v1::SnapshotFrame& chunk, v1::SnapshotFrame* frame) {
 
 class SnapshotFixture : public ::testing::Test {
  protected:
+  // Keeps gRPC running until the process ends: shutting it down with the last
+  // channel can take the 10 s of a poll that is under way.
+  static void SetUpTestSuite() { grpc_init(); }
+
   void SetUp() override { Start(); }
   void TearDown() override { Stop(); }
 

@@ -1,0 +1,249 @@
+#include "accounting/quota_hub.h"
+
+#include <errno.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "kernel/fake/fake_acct_table.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+using ::nfmeter::testing::FakeClock;
+using ::nfmeter::testing::StatusIs;
+using ::testing::ElementsAre;
+
+// A subscription whose events a test waits for.
+class Listener {
+ public:
+  explicit Listener(
+      QuotaHub& hub, std::function<bool(const std::string&)> wanted =
+                         [](const std::string&) { return true; }) {
+    subscription_ = hub.Subscribe(std::move(wanted), [this] {
+      absl::MutexLock lock(&mutex_);
+      ready_ = true;
+    });
+  }
+
+  absl::StatusOr<QuotaEvent> Next() {
+    while (true) {
+      auto event = subscription_->Take();
+      if (!event.ok()) return event.status();
+      if (event->has_value()) return **event;
+      absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(&ready_));
+      ready_ = false;
+    }
+  }
+
+  // "kind name" of the next events.
+  std::vector<std::string> Events(int count) {
+    std::vector<std::string> events;
+    for (int i = 0; i < count; ++i) {
+      const auto event = Next();
+      if (!event.ok()) return {event.status().ToString()};
+      const char* kKinds[] = {"standing", "crossed", "recovered", "synced"};
+      events.push_back(absl::StrCat(kKinds[static_cast<int>(event->kind)], " ",
+                                    event->object.name));
+    }
+    return events;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  bool ready_ ABSL_GUARDED_BY(mutex_) = false;
+  std::unique_ptr<QuotaHub::Subscription> subscription_;
+};
+
+class QuotaHubTest : public ::testing::Test {
+ protected:
+  void Start(const QuotaHub::Options& options = {}) {
+    hub_ = QuotaHub::Create(table_, lane_, clock_, options);
+  }
+  void Create(const std::string& name, uint64_t packets) {
+    ASSERT_OK(
+        table_.Create({{.name = name,
+                        .quota = kernel::QuotaLimit{
+                            kernel::QuotaLimit::Unit::kPackets, packets}}})[0]);
+  }
+  void Count(const std::string& name, uint64_t packets) {
+    ASSERT_OK(table_.Count(name, packets, packets * 100));
+  }
+  void Reset(const std::string& name) {
+    ASSERT_OK(table_.GetAndReset({name})[0]);
+  }
+
+  kernel::FakeAcctTable table_;
+  FakeClock clock_;
+  Lane lane_{"lane", 1000};
+  std::unique_ptr<QuotaHub> hub_;
+};
+
+TEST_F(QuotaHubTest, StandingOnesComeFirstThenSyncedThenCrossings) {
+  Create("over", 5);
+  Create("under", 5);
+  Count("over", 6);
+  Start();
+  Listener listener(*hub_);
+  EXPECT_THAT(listener.Events(2), ElementsAre("standing over", "synced "));
+  Count("under", 5);
+  const auto event = listener.Next();
+  ASSERT_OK(event);
+  EXPECT_EQ(event->kind, QuotaEvent::Kind::kCrossed);
+  EXPECT_EQ(event->object.name, "under");
+  EXPECT_EQ(event->object.packets, 5u);
+  EXPECT_TRUE(event->object.quota_exceeded);
+  EXPECT_EQ(event->time, clock_.WallTime());
+}
+
+TEST_F(QuotaHubTest, EverySubscriberGetsEveryCrossingOnce) {
+  for (int i = 0; i < 50; ++i) Create(absl::StrCat("q", i), 1);
+  Start();
+  Listener first(*hub_);
+  Listener second(*hub_);
+  first.Events(1);
+  second.Events(1);
+  std::vector<std::string> expected;
+  for (int i = 0; i < 50; ++i) {
+    Count(absl::StrCat("q", i), 3);
+    expected.push_back(absl::StrCat("crossed q", i));
+  }
+  EXPECT_EQ(first.Events(50), expected);
+  EXPECT_EQ(second.Events(50), expected);
+}
+
+TEST_F(QuotaHubTest, ACounterThatWasResetCrossesAgain) {
+  Create("q", 5);
+  Start();
+  Listener listener(*hub_);
+  listener.Events(1);
+  for (int i = 0; i < 3; ++i) {
+    Count("q", 5);
+    EXPECT_THAT(listener.Events(1), ElementsAre("crossed q"));
+    Reset("q");
+  }
+}
+
+TEST_F(QuotaHubTest, AStandingOneThatIsResetByOthersCrossesAgain) {
+  Create("q", 5);
+  Count("q", 1000);
+  Start();
+  Listener listener(*hub_);
+  listener.Events(2);
+  Reset("q");
+  Count("q", 5);
+  EXPECT_THAT(listener.Events(1), ElementsAre("crossed q"));
+}
+
+TEST_F(QuotaHubTest, AStandingOneThatWeResetCrossesAgainWithTheSameValues) {
+  Create("q", 5);
+  Count("q", 5);
+  Start();
+  Listener listener(*hub_);
+  listener.Events(2);
+  Reset("q");
+  hub_->NoteReset({"q"});
+  Count("q", 5);
+  EXPECT_THAT(listener.Events(1), ElementsAre("crossed q"));
+}
+
+TEST_F(QuotaHubTest, WhatTheKernelDroppedIsFoundByReading) {
+  for (int i = 0; i < 20; ++i) Create(absl::StrCat("q", i), 1);
+  Start();
+  Listener listener(*hub_);
+  listener.Events(1);
+  Count("q0", 1);
+  EXPECT_THAT(listener.Events(1), ElementsAre("crossed q0"));
+  // Keep the lane, so that the crossings' events are lost before any is read.
+  {
+    absl::Notification running, release;
+    ASSERT_OK(lane_.Post(Lane::Priority::kUrgent, [&] {
+      running.Notify();
+      release.WaitForNotification();
+    }));
+    running.WaitForNotification();
+    table_.DropQuotaEvents();  // the hub now waits for the lane
+    for (int i = 1; i < 20; ++i) Count(absl::StrCat("q", i), 1);
+    release.Notify();
+  }
+  std::vector<std::string> names;
+  for (int i = 1; i < 20; ++i) {
+    const auto event = listener.Next();
+    ASSERT_OK(event);
+    EXPECT_NE(event->kind, QuotaEvent::Kind::kStanding);
+    names.push_back(event->object.name);
+  }
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(std::unique(names.begin(), names.end()), names.end());
+  EXPECT_EQ(names.front(), "q1");  // not q0 once more
+  // Nothing comes twice: the next event is the next crossing.
+  Create("last", 1);
+  Count("last", 1);
+  EXPECT_THAT(listener.Events(1), ElementsAre("crossed last"));
+}
+
+TEST_F(QuotaHubTest, SubscribersGetOnlyWhatTheyWant) {
+  Create("a1", 1);
+  Create("b1", 1);
+  Create("a2", 1);
+  Create("b2", 1);
+  Count("a1", 1);
+  Count("b1", 1);
+  Start();
+  Listener listener(*hub_,
+                    [](const std::string& name) { return name[0] == 'b'; });
+  EXPECT_THAT(listener.Events(2), ElementsAre("standing b1", "synced "));
+  Count("a2", 1);
+  Count("b2", 1);
+  EXPECT_THAT(listener.Events(1), ElementsAre("crossed b2"));
+}
+
+TEST_F(QuotaHubTest, ASlowSubscriberLosesTheOldestAndIsToldHowMany) {
+  for (int i = 0; i < 10; ++i) Create(absl::StrCat("q", i), 1);
+  Start({.max_queue = 4});
+  Listener slow(*hub_);
+  Listener prompt(*hub_);
+  EXPECT_THAT(slow.Events(1), ElementsAre("synced "));
+  prompt.Events(1);
+  for (int i = 0; i < 10; ++i) {
+    Count(absl::StrCat("q", i), 1);
+    prompt.Events(1);
+  }
+  const auto event = slow.Next();
+  ASSERT_OK(event);
+  EXPECT_EQ(event->object.name, "q6");
+  EXPECT_EQ(event->missed, 6u);
+  EXPECT_THAT(slow.Events(3),
+              ElementsAre("crossed q7", "crossed q8", "crossed q9"));
+}
+
+TEST_F(QuotaHubTest, WithoutKernelSupportSubscribersAreToldSo) {
+  table_.InjectErrno(kernel::Operation::kQuotaEvents, EPERM, 1000);
+  Start();
+  Listener listener(*hub_);
+  absl::Status status;
+  while (status.ok()) status = listener.Next().status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kPermissionDenied));
+  // Those that come later too.
+  Listener late(*hub_);
+  status = absl::OkStatus();
+  while (status.ok()) status = late.Next().status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kPermissionDenied));
+}
+
+TEST_F(QuotaHubTest, AFailedReadingEndsTheSubscription) {
+  Start();
+  Listener(*hub_).Events(1);
+  table_.InjectErrno(kernel::Operation::kAcctDump, ENOMEM);
+  Listener listener(*hub_);
+  EXPECT_THAT(listener.Next(), StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+}  // namespace
+}  // namespace nfmeter::accounting
