@@ -301,7 +301,7 @@ TEST_F(AcctKernelFactsTest, QuotaEventHasTheTypeOfANewObjectAndSequenceZero) {
   EXPECT_EQ(socket_->Receive().err, EAGAIN);
 }
 
-// Reads wait for CAP_NET_ADMIN too: see acct_privilege_test.cc for the words.
+// ErrnoStatus: what a kernel without nfnetlink_acct answers.
 TEST_F(AcctKernelFactsTest, UnknownSubsystemIsEinval) {
   nlmsghdr header = {.nlmsg_len = NLMSG_HDRLEN + sizeof(nfgenmsg),
                      .nlmsg_type = (NFNL_SUBSYS_COUNT - 1) << 8 | 0xff,

@@ -29,8 +29,8 @@ class NetlinkAcctTable : public AcctTable {
     size_t sockets = 4;
     // Of each socket (SO_RCVBUF); bounds how many requests go out at once.
     int receive_buffer_bytes = 2 << 20;
-    // Of each subscription: how many quota events wait for their reader (about
-    // a thousand a MiB) before the kernel drops them.
+    // Of each subscription: how many quota events wait for their reader before
+    // the kernel drops them.
     int quota_buffer_bytes = 8 << 20;
   };
 
