@@ -108,7 +108,9 @@ class LaneQuotaHub final : public QuotaHub {
         channel->error = unavailable_;
       } else {
         joining_.push_back(channel);
-        post = !std::exchange(join_queued_, true);
+        // At first the hub's own reading lets everybody in: a crossing between
+        // an earlier one and that would look as if its event had been lost.
+        post = following_ && !std::exchange(join_queued_, true);
         jobs_ += post;
       }
     }
@@ -237,35 +239,53 @@ class LaneQuotaHub final : public QuotaHub {
     });
   }
 
-  // On the lane: reads, and lets those in who wait for it.
-  void Join() {
+  // On the lane: reads, and lets those in who wait for it; when it fails, they
+  // are told so or wait on.
+  absl::Status Read(bool wait_on) {
     {
       absl::MutexLock lock(&mutex_);
-      join_queued_ = false;
       entering_.swap(joining_);
     }
     bool complete = false;
-    absl::StatusOr<Exceeded> read = ReadExceeded(&complete);
+    const absl::StatusOr<Exceeded> read = ReadExceeded(&complete);
     Channels woken;
     {
       absl::MutexLock lock(&mutex_);
       if (read.ok()) {
         TakeOver(*read, complete);
         woken = channels_;
+        Admit(*read);
+      } else if (wait_on) {
+        joining_.insert(joining_.end(), entering_.begin(), entering_.end());
+      } else {
+        for (const auto& channel : entering_) channel->error = read.status();
       }
-      const auto standing =
-          read.ok() ? std::make_shared<const Exceeded>(*std::move(read))
-                    : nullptr;
-      for (const auto& channel : entering_) {
-        channel->standing = standing;
-        channel->standing_time = clock_.WallTime();
-        if (standing == nullptr) channel->error = read.status();
-        channels_.push_back(channel);
-        woken.push_back(channel);
-      }
+      woken.insert(woken.end(), entering_.begin(), entering_.end());
       entering_.clear();
     }
     CallAll(woken);
+    if (!read.ok()) return read.status();
+    return complete ? absl::OkStatus()
+                    : absl::UnavailableError("no complete dump");
+  }
+
+  void Admit(const Exceeded& read) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (entering_.empty()) return;
+    const auto standing = std::make_shared<const Exceeded>(read);
+    for (const auto& channel : entering_) {
+      channel->standing = standing;
+      channel->standing_time = clock_.WallTime();
+      channels_.push_back(channel);
+    }
+  }
+
+  void Join() {
+    {
+      absl::MutexLock lock(&mutex_);
+      join_queued_ = false;
+    }
+    // An incomplete reading will do: what it lacks comes as an event.
+    Read(/*wait_on=*/false).IgnoreError();
     absl::MutexLock lock(&mutex_);
     --jobs_;
   }
@@ -286,19 +306,11 @@ class LaneQuotaHub final : public QuotaHub {
 
   // Finds crossings whose events were lost. On the hub's thread.
   absl::Status Resynchronise() {
-    Channels woken;
-    const absl::Status status = lane_.Run(Lane::Priority::kUrgent, [&] {
-      bool complete = false;
-      const absl::StatusOr<Exceeded> read = ReadExceeded(&complete);
-      if (!read.ok()) return read.status();
-      absl::MutexLock lock(&mutex_);
-      TakeOver(*read, complete);
-      woken = channels_;
-      return complete ? absl::OkStatus()
-                      : absl::UnavailableError("no complete dump");
-    });
-    CallAll(woken);
-    return status;
+    NFM_RETURN_IF_ERROR(lane_.Run(Lane::Priority::kUrgent,
+                                  [&] { return Read(/*wait_on=*/true); }));
+    absl::MutexLock lock(&mutex_);
+    following_ = true;
+    return absl::OkStatus();
   }
 
   // Whether the event tells of the crossing that is known already.
@@ -349,6 +361,7 @@ class LaneQuotaHub final : public QuotaHub {
     absl::Status status = FollowEvents(*events);
     absl::MutexLock lock(&mutex_);
     events_ = nullptr;
+    following_ = false;
     return status;
   }
 
@@ -424,6 +437,8 @@ class LaneQuotaHub final : public QuotaHub {
   Channels joining_ ABSL_GUARDED_BY(mutex_);   // wait for a reading to begin
   Channels entering_ ABSL_GUARDED_BY(mutex_);  // wait for it to end
   bool join_queued_ ABSL_GUARDED_BY(mutex_) = false;
+  // Events are being followed since a reading.
+  bool following_ ABSL_GUARDED_BY(mutex_) = false;
   int jobs_ ABSL_GUARDED_BY(mutex_) = 0;
   kernel::QuotaEvents* events_ ABSL_GUARDED_BY(mutex_) = nullptr;
   absl::Status unavailable_ ABSL_GUARDED_BY(mutex_);
