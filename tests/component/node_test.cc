@@ -1,0 +1,54 @@
+#include "gmock/gmock.h"
+#include "tests/component/component_server.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter::testing {
+namespace {
+
+using ::testing::ElementsAre;
+
+TEST(NodeTest, ShowsHostKernelCapabilitiesAndLimits) {
+  ComponentServer server(
+      {.limits = {.max_batch_size = 7,
+                  .min_snapshot_interval = absl::Milliseconds(1500)},
+       .node = {.hostname = "h\xff",
+                .version = "1.2.3",
+                .kernel_release = "6.1.0",
+                .network_namespace = 42,
+                .start_time = absl::FromUnixMillis(1'500),
+                .capabilities = {{"nfacct",
+                                  false,
+                                  "load nfnetlink_acct",
+                                  {"nfmeter.v1.CounterService/GetCounter"}}},
+                .notices = {"nf_tables counts too"}}});
+  server.AddObject({.name = "web"});
+  v1::GetNodeResponse response;
+  ASSERT_TRUE(Call(*server.node_stub, &v1::NodeService::Stub::GetNode,
+                   v1::GetNodeRequest(), &response)
+                  .ok());
+  const v1::Node& node = response.node();
+  EXPECT_EQ(node.hostname(), "h\\xff");
+  EXPECT_EQ(node.version(), "1.2.3");
+  EXPECT_EQ(node.network_namespace(), 42);
+  EXPECT_EQ(node.epoch(), server.hub->epoch());
+  EXPECT_EQ(node.start_time().seconds(), 1);
+  EXPECT_EQ(node.start_time().nanos(), 500'000'000);
+  ASSERT_EQ(node.capabilities_size(), 1);
+  EXPECT_EQ(node.capabilities(0).name(), "nfacct");
+  EXPECT_FALSE(node.capabilities(0).available());
+  EXPECT_THAT(node.capabilities(0).methods(),
+              ElementsAre("nfmeter.v1.CounterService/GetCounter"));
+  EXPECT_THAT(node.notices(), ElementsAre("nf_tables counts too"));
+  EXPECT_EQ(node.limits().max_batch_size(), 7);
+  EXPECT_EQ(node.limits().min_snapshot_interval().seconds(), 1);
+  EXPECT_EQ(node.limits().min_snapshot_interval().nanos(), 500'000'000);
+  EXPECT_EQ(node.counter_count(), 0);
+  ASSERT_OK(server.hub->Take(absl::ZeroDuration()));
+  ASSERT_TRUE(Call(*server.node_stub, &v1::NodeService::Stub::GetNode,
+                   v1::GetNodeRequest(), &response)
+                  .ok());
+  EXPECT_EQ(response.node().counter_count(), 1);
+}
+
+}  // namespace
+}  // namespace nfmeter::testing

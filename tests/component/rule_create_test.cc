@@ -1,0 +1,228 @@
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "tests/component/component_server.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter::testing {
+namespace {
+
+using kernel::Family;
+using kernel::Table;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::Pair;
+using ::testing::SizeIs;
+
+class RuleCreateTest : public ::testing::Test {
+ protected:
+  void SetUp() override { server_.AddObject({.name = "web"}); }
+
+  static v1::Rule RuleFor(const std::string& counter,
+                          const std::string& chain = "INPUT",
+                          const std::string& table = "") {
+    v1::Rule rule;
+    rule.set_counter(counter);
+    rule.set_chain(chain);
+    rule.set_table(table);
+    return rule;
+  }
+  grpc::Status Create(const v1::Rule& rule, bool validate_only = false) {
+    v1::CreateRuleRequest request;
+    *request.mutable_rule() = rule;
+    request.set_validate_only(validate_only);
+    return Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule, request,
+                &response_);
+  }
+  grpc::Status CreateBatch(
+      const std::vector<v1::Rule>& rules, bool validate_only = false,
+      v1::RulePlacement placement = v1::RULE_PLACEMENT_UNSPECIFIED) {
+    v1::BatchCreateRulesRequest request;
+    request.mutable_rules()->Assign(rules.begin(), rules.end());
+    request.set_validate_only(validate_only);
+    request.set_placement(placement);
+    return Call(*server_.rule_stub, &v1::RuleService::Stub::BatchCreateRules,
+                request, &batch_);
+  }
+  // Ids of a chain, in order.
+  std::vector<std::string> IdsIn(Family family, Table table,
+                                 const std::string& chain) {
+    std::vector<std::string> ids;
+    const absl::StatusOr<kernel::TableContents> contents =
+        server_.rule_table.Read(family, table);
+    for (const kernel::Chain& each : contents->chains) {
+      if (each.name != chain) continue;
+      for (const kernel::Rule& rule : each.rules) ids.push_back(rule.id);
+    }
+    return ids;
+  }
+  int RuleCount() {
+    v1::ListRulesResponse response;
+    EXPECT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::ListRules,
+                     v1::ListRulesRequest(), &response)
+                    .ok());
+    return response.total_size();
+  }
+
+  ComponentServer server_;
+  v1::CreateRuleResponse response_;
+  v1::BatchCreateRulesResponse batch_;
+};
+
+TEST_F(RuleCreateTest, MakesTheClassicExample) {
+  v1::Rule rule = RuleFor("web");
+  rule.mutable_match()->set_protocol("tcp");
+  rule.mutable_match()->add_source_ports()->set_first(80);
+  ASSERT_TRUE(Create(rule).ok());
+  const v1::Rule& made = response_.rule();
+  EXPECT_THAT(made.id(), MatchesRegex("[0-9a-f]{16}"));
+  EXPECT_EQ(made.family(), v1::FAMILY_IPV4);
+  EXPECT_EQ(made.table(), "filter");
+  EXPECT_TRUE(made.managed());
+  EXPECT_EQ(made.verdict(), v1::VERDICT_CONTINUE);
+  EXPECT_EQ(made.position(), 1);
+  EXPECT_EQ(made.match().source_ports(0).first(), 80);
+  EXPECT_EQ(server_.acct.Get("web")->use_count, 1);
+}
+
+TEST_F(RuleCreateTest, ForAMissingCounterSaysHowToMakeIt) {
+  const grpc::Status status =
+      CreateBatch({RuleFor("x"), RuleFor("web"), RuleFor("y")});
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "COUNTER_NOT_FOUND");
+  EXPECT_THAT(ErrorInfoOf(status).metadata(),
+              Contains(Pair("counters", "x,y")));
+  EXPECT_THAT(status.error_message(), HasSubstr("CreateCounter"));
+  EXPECT_EQ(RuleCount(), 0);
+}
+
+TEST_F(RuleCreateTest, InAMissingChainNamesIt) {
+  const grpc::Status status = Create(RuleFor("web", "NO-SUCH"));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "CHAIN_NOT_FOUND");
+  EXPECT_THAT(status.error_message(), HasSubstr("NO-SUCH"));
+}
+
+TEST_F(RuleCreateTest, AllThatIsWrongInABatchIsNamedAndNothingIsMade) {
+  std::vector<v1::Rule> rules = {RuleFor("web"), RuleFor("web", "", "x"),
+                                 RuleFor("")};
+  rules[0].mutable_match()->set_source("10.0.0.0/33");
+  rules[2].mutable_match()->set_protocol("tcp");
+  rules[2].mutable_match()->add_source_ports()->set_first(70'000);
+  EXPECT_THAT(
+      WrongFieldsOf(CreateBatch(rules)),
+      ElementsAre("rules[0].match.source", "rules[1].table", "rules[1].chain",
+                  "rules[2].match.source_ports[0]", "rules[2].counter"));
+  EXPECT_EQ(RuleCount(), 0);
+}
+
+TEST_F(RuleCreateTest, BatchesGoToTheHeadInTheirOrderOrToTheTail) {
+  v1::Rule rule = RuleFor("web");
+  for (const char* id : {"a", "b"}) {
+    rule.set_id(id);
+    ASSERT_TRUE(Create(rule).ok());
+  }
+  std::vector<v1::Rule> rules = {RuleFor("web"), RuleFor("web")};
+  rules[0].set_id("c");
+  rules[1].set_id("d");
+  ASSERT_TRUE(CreateBatch(rules).ok());
+  rules[0].set_id("e");
+  rules[1].set_id("f");
+  ASSERT_TRUE(CreateBatch(rules, false, v1::RULE_PLACEMENT_TAIL).ok());
+  EXPECT_THAT(IdsIn(Family::kIpv4, Table::kFilter, "INPUT"),
+              ElementsAre("c", "d", "b", "a", "e", "f"));
+}
+
+TEST_F(RuleCreateTest, OneCommitForEachTableAndFamilyOfABatch) {
+  std::vector<v1::Rule> rules;
+  for (int i = 0; i < 12; ++i) {
+    rules.push_back(RuleFor("web", "OUTPUT", i % 2 == 0 ? "filter" : "raw"));
+    rules.back().set_family(i % 3 == 0 ? v1::FAMILY_IPV6 : v1::FAMILY_IPV4);
+    rules.back().set_id("r" + std::to_string(i));
+  }
+  ASSERT_TRUE(CreateBatch(rules).ok());
+  EXPECT_EQ(server_.rule_table.total_commits(), 4);
+  ASSERT_THAT(batch_.rules(), SizeIs(12));
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_EQ(batch_.rules(i).id(), "r" + std::to_string(i));
+    EXPECT_EQ(batch_.rules(i).table(), rules[i].table());
+    EXPECT_EQ(batch_.rules(i).family(), rules[i].family());
+  }
+}
+
+TEST_F(RuleCreateTest, AFailureInOneTableTakesTheOthersBack) {
+  server_.rule_table.AddForeignRule(Family::kIpv4, Table::kFilter,
+                                    "-A INPUT -j ACCEPT");
+  // The commit of the second table.
+  std::vector<v1::Rule> rules = {RuleFor("web"),
+                                 RuleFor("web", "INPUT", "mangle"),
+                                 RuleFor("web", "NO-SUCH", "mangle")};
+  EXPECT_EQ(ErrorInfoOf(CreateBatch(rules)).reason(), "CHAIN_NOT_FOUND");
+  EXPECT_EQ(server_.rule_table.total_commits(), 0);
+  EXPECT_EQ(RuleCount(), 1);
+  EXPECT_EQ(server_.acct.Get("web")->use_count, 0);
+}
+
+TEST_F(RuleCreateTest, AnIdIsUniqueOverAllTables) {
+  v1::Rule rule = RuleFor("web");
+  rule.set_id("mine");
+  ASSERT_TRUE(Create(rule).ok());
+  rule = RuleFor("web", "OUTPUT", "raw");
+  rule.set_family(v1::FAMILY_IPV6);
+  rule.set_id("mine");
+  const grpc::Status status = Create(rule);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "RULE_EXISTS");
+  EXPECT_THAT(WrongFieldsOf(CreateBatch({rule, rule})),
+              ElementsAre("rules[1].id"));
+  EXPECT_EQ(RuleCount(), 1);
+}
+
+TEST_F(RuleCreateTest, ValidateOnlyChecksAllAndMakesNothing) {
+  ASSERT_TRUE(Create(RuleFor("web"), true).ok());
+  EXPECT_EQ(response_.rule().counter(), "web");
+  EXPECT_EQ(Create(RuleFor("x"), true).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(Create(RuleFor("web", "NO-SUCH"), true).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(RuleCount(), 0);
+  EXPECT_EQ(server_.rule_table.total_commits(), 0);
+}
+
+TEST_F(RuleCreateTest, AHeldXtablesLockIsUnavailableWithAHint) {
+  server_.rule_table.HoldXtablesLock(true);
+  const grpc::Status status = Create(RuleFor("web"));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "XTABLES_LOCK_HELD");
+}
+
+TEST_F(RuleCreateTest, CountsIntoCountersWithForeignNames) {
+  server_.AddObject({.name = "a b"});
+  ASSERT_TRUE(Create(RuleFor("a\\x20b")).ok());
+  EXPECT_EQ(response_.rule().counter(), "a\\x20b");
+  EXPECT_EQ(server_.acct.Get("a b")->use_count, 1);
+}
+
+TEST_F(RuleCreateTest, ABatchOf10000IsOneCommit) {
+  std::vector<v1::Rule> rules;
+  for (int i = 0; i < 10'000; ++i) {
+    rules.push_back(RuleFor("n" + std::to_string(i % 100)));
+  }
+  for (int i = 0; i < 100; ++i) {
+    server_.AddObject({.name = "n" + std::to_string(i)});
+  }
+  ASSERT_TRUE(CreateBatch(rules).ok());
+  EXPECT_THAT(batch_.rules(), SizeIs(10'000));
+  EXPECT_EQ(server_.rule_table.total_commits(), 1);
+  rules.assign(20'001, RuleFor("web"));
+  const grpc::Status status = CreateBatch(rules);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("20000"));
+}
+
+}  // namespace
+}  // namespace nfmeter::testing

@@ -1,0 +1,214 @@
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "gmock/gmock.h"
+#include "tests/component/component_server.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter::testing {
+namespace {
+
+using kernel::Family;
+using kernel::Table;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+class RuleReadTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    server_.AddObject({.name = "web"});
+    server_.AddObject({.name = "db"});
+  }
+
+  void AddRule(const std::string& id, const std::string& counter,
+               const std::string& table = "filter",
+               v1::Family family = v1::FAMILY_IPV4) {
+    v1::CreateRuleRequest request;
+    request.mutable_rule()->set_id(id);
+    request.mutable_rule()->set_counter(counter);
+    request.mutable_rule()->set_table(table);
+    request.mutable_rule()->set_chain("OUTPUT");
+    request.mutable_rule()->set_family(family);
+    request.set_placement(v1::RULE_PLACEMENT_TAIL);
+    v1::CreateRuleResponse response;
+    ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
+                     request, &response)
+                    .ok());
+  }
+  grpc::Status Get(const std::string& id) {
+    v1::GetRuleRequest request;
+    request.set_id(id);
+    return Call(*server_.rule_stub, &v1::RuleService::Stub::GetRule, request,
+                &rule_);
+  }
+  grpc::Status List(const v1::ListRulesRequest& request) {
+    page_.Clear();
+    return Call(*server_.rule_stub, &v1::RuleService::Stub::ListRules, request,
+                &page_);
+  }
+  std::vector<std::string> ListedIds(const v1::RuleFilter& filter) {
+    v1::ListRulesRequest request;
+    *request.mutable_filter() = filter;
+    EXPECT_TRUE(List(request).ok());
+    std::vector<std::string> ids;
+    for (const v1::Rule& rule : page_.rules()) ids.push_back(rule.id());
+    return ids;
+  }
+
+  ComponentServer server_;
+  v1::GetRuleResponse rule_;
+  v1::ListRulesResponse page_;
+};
+
+TEST_F(RuleReadTest, GetsRulesOfAllTablesByIdForeignOnesToo) {
+  AddRule("one", "web", "raw", v1::FAMILY_IPV6);
+  server_.rule_table.SetRuleCounters(Family::kIpv6, Table::kRaw, "one", 5, 500);
+  ASSERT_TRUE(Get("one").ok());
+  EXPECT_EQ(rule_.rule().table(), "raw");
+  EXPECT_EQ(rule_.rule().packets(), 5);
+  const std::string foreign = server_.rule_table.AddForeignRule(
+      Family::kIpv4, Table::kNat, "-A OUTPUT -s 10.0.0.1/32 -j LOG");
+  ASSERT_TRUE(Get(foreign).ok());
+  EXPECT_FALSE(rule_.rule().managed());
+  EXPECT_EQ(rule_.rule().target(), "LOG");
+  EXPECT_EQ(rule_.rule().spec(), "-A OUTPUT -s 10.0.0.1/32 -j LOG");
+}
+
+TEST_F(RuleReadTest, AMissingOrMalformedIdIsAnError) {
+  EXPECT_EQ(ErrorInfoOf(Get("none")).reason(), "RULE_NOT_FOUND");
+  EXPECT_THAT(WrongFieldsOf(Get("")), ElementsAre("id"));
+  EXPECT_THAT(WrongFieldsOf(Get("NOT AN ID")), ElementsAre("id"));
+}
+
+TEST_F(RuleReadTest, ListsInTheOrderOfTheKernel) {
+  AddRule("f6", "web", "filter", v1::FAMILY_IPV6);
+  AddRule("m4", "web", "mangle");
+  AddRule("f4-1", "web");
+  AddRule("f4-2", "db");
+  EXPECT_THAT(ListedIds({}), ElementsAre("f4-1", "f4-2", "m4", "f6"));
+  EXPECT_EQ(page_.total_size(), 4);
+}
+
+TEST_F(RuleReadTest, Filters) {
+  AddRule("f6", "web", "filter", v1::FAMILY_IPV6);
+  AddRule("m4", "db", "mangle");
+  AddRule("f4", "web");
+  const std::string foreign = server_.rule_table.AddForeignRule(
+      Family::kIpv4, Table::kFilter, "-A INPUT -j ACCEPT");
+  v1::RuleFilter filter;
+  filter.set_family(v1::FAMILY_IPV6);
+  EXPECT_THAT(ListedIds(filter), ElementsAre("f6"));
+  filter.Clear();
+  filter.set_table("filter");
+  EXPECT_THAT(ListedIds(filter), ElementsAre(foreign, "f4", "f6"));
+  filter.set_managed_only(true);
+  EXPECT_THAT(ListedIds(filter), ElementsAre("f4", "f6"));
+  filter.Clear();
+  filter.set_chain("INPUT");
+  EXPECT_THAT(ListedIds(filter), ElementsAre(foreign));
+  filter.Clear();
+  filter.set_counter_glob("d*");
+  EXPECT_THAT(ListedIds(filter), ElementsAre("m4"));
+  filter.set_counter_glob("*");
+  EXPECT_THAT(ListedIds(filter), ElementsAre("f4", "m4", "f6"));
+  v1::ListRulesRequest request;
+  request.mutable_filter()->set_table("x");
+  request.set_page_size(-1);
+  EXPECT_THAT(WrongFieldsOf(List(request)),
+              ElementsAre("filter.table", "page_size"));
+}
+
+TEST_F(RuleReadTest, PagesGoOverTables) {
+  for (int i = 0; i < 5; ++i) {
+    AddRule("f" + std::to_string(i), "web");
+    AddRule("m" + std::to_string(i), "web", "mangle");
+  }
+  v1::ListRulesRequest request;
+  request.set_page_size(4);
+  std::vector<std::string> ids;
+  do {
+    ASSERT_TRUE(List(request).ok());
+    EXPECT_EQ(page_.total_size(), 10);
+    for (const v1::Rule& rule : page_.rules()) ids.push_back(rule.id());
+    request.set_page_token(page_.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_THAT(ids, ElementsAre("f0", "f1", "f2", "f3", "f4", "m0", "m1", "m2",
+                               "m3", "m4"));
+}
+
+TEST_F(RuleReadTest, APageAfterAChangeIsAborted) {
+  for (int i = 0; i < 5; ++i) AddRule("f" + std::to_string(i), "web");
+  v1::ListRulesRequest request;
+  request.set_page_size(2);
+  ASSERT_TRUE(List(request).ok());
+  request.set_page_token(page_.next_page_token());
+  // Counting is no change.
+  server_.rule_table.SetRuleCounters(Family::kIpv4, Table::kFilter, "f1", 9, 9);
+  EXPECT_TRUE(List(request).ok());
+  server_.rule_table.AddForeignRule(Family::kIpv4, Table::kFilter,
+                                    "-A OUTPUT -j ACCEPT");
+  const grpc::Status status = List(request);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::ABORTED);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "RULES_CHANGED");
+}
+
+TEST_F(RuleReadTest, RefusesTokensOfAnotherFilterAndGarbage) {
+  for (int i = 0; i < 3; ++i) AddRule("f" + std::to_string(i), "web");
+  v1::ListRulesRequest request;
+  request.set_page_size(1);
+  ASSERT_TRUE(List(request).ok());
+  request.set_page_token(page_.next_page_token());
+  request.mutable_filter()->set_managed_only(true);
+  EXPECT_EQ(ErrorInfoOf(List(request)).reason(), "PAGE_TOKEN_INVALID");
+  request.set_page_token("garbage");
+  EXPECT_EQ(ErrorInfoOf(List(request)).reason(), "PAGE_TOKEN_INVALID");
+}
+
+TEST_F(RuleReadTest, ListsChainsWithPoliciesAndCounters) {
+  server_.rule_table.AddUserChain(Family::kIpv4, Table::kFilter, "NFM-plan");
+  server_.rule_table.SetPolicy(Family::kIpv4, Table::kFilter, "INPUT", "DROP",
+                               7, 700);
+  AddRule("one", "web");
+  v1::ListChainsRequest request;
+  request.set_family(v1::FAMILY_IPV4);
+  request.set_table("filter");
+  v1::ListChainsResponse response;
+  ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::ListChains,
+                   request, &response)
+                  .ok());
+  ASSERT_THAT(response.chains(), SizeIs(4));
+  EXPECT_EQ(response.chains(0).name(), "INPUT");
+  EXPECT_EQ(response.chains(0).policy(), "DROP");
+  EXPECT_EQ(response.chains(0).packets(), 7);
+  EXPECT_TRUE(response.chains(0).builtin());
+  EXPECT_EQ(response.chains(2).rule_count(), 1);
+  EXPECT_TRUE(response.chains(3).managed());
+  EXPECT_FALSE(response.chains(3).builtin());
+}
+
+TEST_F(RuleReadTest, TooManyChainsNameTheBound) {
+  ComponentServer small({.limits = {.max_page_size = 3}});
+  v1::ListChainsResponse response;
+  const grpc::Status status =
+      Call(*small.rule_stub, &v1::RuleService::Stub::ListChains,
+           v1::ListChainsRequest(), &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(ErrorInfoOf(status).metadata().at("bound"), "3");
+}
+
+TEST_F(RuleReadTest, TablesThatTheKernelLacksAreLeftOut) {
+  AddRule("one", "web");
+  server_.rule_table.SetTablesProbe(
+      Family::kIpv6, MakeError(absl::StatusCode::kUnimplemented,
+                               "TABLE_UNAVAILABLE", "no ip6tables"));
+  EXPECT_THAT(ListedIds({}), ElementsAre("one"));
+  v1::ListRulesRequest request;
+  request.mutable_filter()->set_family(v1::FAMILY_IPV6);
+  EXPECT_EQ(List(request).error_code(), grpc::StatusCode::UNIMPLEMENTED);
+}
+
+}  // namespace
+}  // namespace nfmeter::testing
