@@ -191,7 +191,10 @@ absl::StatusOr<Invocation> ParseCommandLine(
   } else if (access(kDefaultConfigFile, F_OK) == 0) {
     invocation.config_file = kDefaultConfigFile;
   }
-  if (!invocation.config_file.empty() || flags.app.count("--config") > 0) {
+  if (flags.app.count("--config") > 0 && flags.config_file.empty()) {
+    return Wrong("--config", "must be the name of a file, not ''");
+  }
+  if (!invocation.config_file.empty()) {
     NFM_RETURN_IF_ERROR(
         ReadConfigFile(invocation.config_file, invocation.config));
   }

@@ -28,7 +28,8 @@ absl::Status CheckFolder(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   struct stat found;
   if (stat(folder.c_str(), &found) != 0 && errno == ENOENT &&
-      path == kDefaultSocketPath && mkdir(folder.c_str(), 0755) == 0) {
+      path == kDefaultSocketPath && mkdir(folder.c_str(), 0755) == 0 &&
+      chmod(folder.c_str(), 0755) == 0) {  // whatever the umask
     return absl::OkStatus();
   }
   if (stat(folder.c_str(), &found) != 0) {

@@ -291,6 +291,7 @@ TEST_F(MutualTlsTest, AClientOfAnotherAuthorityIsNot) {
   Issue("stranger", "other-ca");
   Start();
   EXPECT_EQ(HealthAs("stranger"), "UNAVAILABLE");
+  EXPECT_THAT(server_->Log(), HasSubstr("certificate verify failed"));
   EXPECT_EQ(HealthAs("client"), "SERVING");
 }
 

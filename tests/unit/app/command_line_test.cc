@@ -127,6 +127,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{{"--config", "/nonexistent/nfmeter.yaml"},
                 "/nonexistent/nfmeter.yaml: cannot be read: No such file or "
                 "directory"},
+        BadLine{{"--config", ""},
+                "--config: must be the name of a file, not ''"},
         BadLine{{"--max-streams"}, "--max-streams: 1 required N missing"}));
 
 TEST(OptionsTest, SuggestsTheNearestAndListsWhenNoneIsNear) {
