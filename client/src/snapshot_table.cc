@@ -33,14 +33,13 @@ absl::Status SnapshotTable::Apply(const Chunks& chunks) {
   }
   changed_.clear();
   removed_.clear();
-  absl::Status status;
-  if (!frame.full) {
-    status = ApplyDelta(frame);
-  } else if (frame.ids == ids_) {
+  // The common case: the same counters in the same order, all known.
+  if (frame.full && orphans_.empty() && frame.ids == ids_) {
     ApplyInPlace(frame);
-  } else {
-    status = ApplyFull(frame);
+    return absl::OkStatus();
   }
+  if (absl::Status status = CheckNamed(frame); !status.ok()) return status;
+  absl::Status status = frame.full ? ApplyFull(frame) : ApplyDelta(frame);
   if (orphans_.empty()) old_names_.clear();
   return status;
 }
@@ -55,7 +54,11 @@ absl::Status SnapshotTable::Collect(const Chunks& chunks, Frame* frame) {
     frame->full = chunk->full();
     frame->complete = chunk->complete();
   }
-  for (const uint32_t id : frame->ids) {
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotTable::CheckNamed(const Frame& frame) const {
+  for (const uint32_t id : frame.ids) {
     if (!known_.contains(id) || id == kOrphan) {
       return BrokenSnapshot(absl::StrCat("no name for id ", id));
     }
@@ -115,7 +118,6 @@ absl::string_view SnapshotTable::KeepText(const std::string& text) {
   return *names_.back();
 }
 
-// The common case of full frames: the same counters in the same order.
 void SnapshotTable::ApplyInPlace(const Frame& frame) {
   for (size_t i = 0; i < frame.ids.size(); ++i) Update(frame, i, i, false);
 }

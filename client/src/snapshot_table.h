@@ -68,6 +68,7 @@ class SnapshotTable {
                    Frame* frame);
   uint32_t LocalId(const std::string& name);
   absl::string_view KeepText(const std::string& text);
+  absl::Status CheckNamed(const Frame& frame) const;
 
   void ApplyInPlace(const Frame& frame);
   absl::Status ApplyFull(const Frame& frame);
