@@ -1,9 +1,12 @@
 #include "app/command_line.h"
 
 #include <fstream>
+#include <ostream>
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_join.h"
 #include "app/options.h"
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
@@ -89,6 +92,13 @@ struct BadLine {
   std::vector<std::string> arguments;
   const char* message;
 };
+
+// The part of CTest's name for it that tells it from others.
+void PrintTo(const BadLine& bad, std::ostream* out) {
+  for (const char c : std::string(absl::StrJoin(bad.arguments, "_"))) {
+    *out << (absl::ascii_isalnum(c) ? c : '_');
+  }
+}
 
 class BadCommandLineTest : public ::testing::TestWithParam<BadLine> {};
 

@@ -1,8 +1,10 @@
 #include "app/config_file.h"
 
 #include <fstream>
+#include <ostream>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
@@ -97,6 +99,13 @@ struct BadFile {
   const char* text;
   const char* message;
 };
+
+// The part of CTest's name for it that tells it from others.
+void PrintTo(const BadFile& bad, std::ostream* out) {
+  for (const char c : std::string(bad.text)) {
+    *out << (absl::ascii_isalnum(c) ? c : '_');
+  }
+}
 
 class BadConfigFileTest : public ::testing::TestWithParam<BadFile> {};
 

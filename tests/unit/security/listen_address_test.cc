@@ -1,7 +1,9 @@
 #include "security/listen_address.h"
 
+#include <ostream>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
 
@@ -39,6 +41,14 @@ struct BadAddress {
   std::string text;
   std::string message;
 };
+
+// The part of CTest's name for it that tells it from others.
+void PrintTo(const BadAddress& bad, std::ostream* out) {
+  if (bad.text.empty()) *out << "nothing";
+  for (const char c : std::string(bad.text)) {
+    *out << (absl::ascii_isalnum(c) ? c : '_');
+  }
+}
 
 class BadListenAddressTest : public ::testing::TestWithParam<BadAddress> {};
 
