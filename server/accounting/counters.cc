@@ -24,6 +24,15 @@ std::vector<std::string> NamesOf(absl::Span<const CounterTarget> targets) {
   return names;
 }
 
+// In an answer.
+size_t ApproximateBytes(const Counter& counter) {
+  size_t bytes = 80 + counter.object.name.size();
+  for (const auto& [key, value] : counter.labels) {
+    bytes += 8 + key.size() + value.size();
+  }
+  return bytes;
+}
+
 uint64_t QueryHash(const CounterFilter& filter) {
   StableHash hash;
   hash.Add("counters").Add(filter.name_glob);
@@ -183,6 +192,7 @@ absl::StatusOr<CounterPage> Counters::List(const CounterQuery& query) {
   const bool by_labels = !query.filter.labels.empty();
   const bool all = !by_labels && query.filter.name_glob.empty();
   CounterPage page;
+  size_t bytes = 0;
   for (const kernel::AcctObject& object : snapshot->SortedByName()) {
     if (!all && !query.filter.Matches(
                     ShownName(object.name),
@@ -191,8 +201,9 @@ absl::StatusOr<CounterPage> Counters::List(const CounterQuery& query) {
     }
     ++page.total_size;
     if (object.name <= last) continue;
-    if (page.counters.size() < query.page_size) {
+    if (page.counters.size() < query.page_size && bytes < kMaxPageBytes) {
       page.counters.push_back(Described(object, snapshot->wall_time));
+      bytes += ApproximateBytes(page.counters.back());
     } else if (page.next_page_token.empty()) {
       page.next_page_token =
           MakePageToken(hash, page.counters.back().object.name);

@@ -2,6 +2,7 @@
 #ifndef NFMETER_ACCOUNTING_PAGING_H_
 #define NFMETER_ACCOUNTING_PAGING_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -9,6 +10,10 @@
 #include "absl/strings/string_view.h"
 
 namespace nfmeter::accounting {
+
+// A page ends early when its items have about this many bytes, so that it fits
+// the 4 MiB which gRPC clients take by default.
+inline constexpr size_t kMaxPageBytes = 3 << 20;
 
 // An opaque token that says where a listing goes on. `query` is a stable hash
 // of what is listed, `position` is any bytes. Not empty.

@@ -31,6 +31,11 @@ bool Matches(const RuleFilter& filter, const Rule& rule) {
           GlobMatches(filter.counter_glob, ShownName(rule.counter)));
 }
 
+// In an answer, where the match comes as fields and as text.
+size_t ApproximateBytes(const Rule& rule) {
+  return 150 + 2 * rule.text.size() + rule.counter.size();
+}
+
 uint64_t QueryHash(const RuleFilter& filter) {
   StableHash hash;
   hash.Add("rules").Add(filter.chain).Add(filter.counter_glob);
@@ -131,19 +136,21 @@ absl::StatusOr<RulePage> Rules::List(const RuleQuery& query) {
     NFM_ASSIGN_OR_RETURN(start, ReadPosition(query.page_token, hash));
   }
   RulePage page;
+  size_t bytes = 0;
   StableHash listing;
+  const auto take = [&](const Rule& rule) {
+    if (!Matches(query.filter, rule)) return;
+    listing.Add(rule.id);
+    if (page.total_size++ < start.offset) return;
+    if (page.rules.size() == query.page_size || bytes >= kMaxPageBytes) return;
+    page.rules.push_back(rule);
+    bytes += ApproximateBytes(rule);
+  };
   const absl::Status read = lane_.Run(Lane::Priority::kNormal, [&] {
     return ReadTables(query.filter.family, query.filter.table,
                       [&](const TableContents& contents) {
                         for (const Chain& chain : contents.chains) {
-                          for (const Rule& rule : chain.rules) {
-                            if (!Matches(query.filter, rule)) continue;
-                            listing.Add(rule.id);
-                            if (page.total_size++ >= start.offset &&
-                                page.rules.size() < query.page_size) {
-                              page.rules.push_back(rule);
-                            }
-                          }
+                          for (const Rule& rule : chain.rules) take(rule);
                         }
                         return true;
                       });

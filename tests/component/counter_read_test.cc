@@ -263,6 +263,24 @@ TEST_F(CounterReadTest, PagesAreCutToTheBound) {
   EXPECT_EQ(page_.total_size(), 4);
 }
 
+TEST_F(CounterReadTest, PagesFitWhatClientsTakeByDefault) {
+  accounting::Labels large;
+  for (int i = 0; i < 16; ++i) {
+    large["key-" + std::to_string(i)] = std::string(255, 'v');
+  }
+  std::vector<std::pair<std::string, accounting::Labels>> labels;
+  for (int i = 0; i < 2000; ++i) {
+    labels.emplace_back("c" + std::to_string(i), large);
+    server_.AddObject({.name = labels.back().first});
+  }
+  ASSERT_OK(server_.labels->Set(labels));
+  v1::ListCountersRequest request;
+  request.set_page_size(2000);
+  ASSERT_TRUE(List(request).ok());
+  EXPECT_LT(page_.ByteSizeLong(), 4 << 20);
+  EXPECT_THAT(ListAll(request), SizeIs(2000));
+}
+
 TEST_F(CounterReadTest, TheEtagFollowsQuotaAndLabelsNotCounts) {
   server_.AddObject({.name = "web"});
   ASSERT_TRUE(Get("web").ok());

@@ -1,0 +1,104 @@
+// A batch over several tables, when the commit of one of them fails after
+// others went through.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "accounting/rules.h"
+#include "base/error.h"
+#include "gmock/gmock.h"
+#include "kernel/fake/fake_acct_table.h"
+#include "kernel/fake/fake_rule_table.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+using kernel::Family;
+using kernel::Table;
+using ::nfmeter::testing::HasReason;
+using ::nfmeter::testing::IsOkAndHolds;
+using ::nfmeter::testing::StatusIs;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+// Commits to `broken` fail, rehearsals don't; and once it has failed, neither
+// does `stuck` take any.
+class BreakingRuleTable final : public kernel::FakeRuleTable {
+ public:
+  using FakeRuleTable::FakeRuleTable;
+
+  absl::StatusOr<kernel::EditOutcome> Edit(const kernel::TableEdit& edit,
+                                           absl::Time deadline) override {
+    if (!edit.dry_run && edit.table == broken) {
+      has_broken_ = true;
+      return MakeError(absl::StatusCode::kUnavailable, "TABLE_CHANGED",
+                       "the table kept changing");
+    }
+    if (!edit.dry_run && has_broken_ && edit.table == stuck) {
+      return MakeError(absl::StatusCode::kPermissionDenied, "DENIED", "stuck");
+    }
+    return FakeRuleTable::Edit(edit, deadline);
+  }
+
+  std::optional<Table> broken;
+  std::optional<Table> stuck;
+
+ private:
+  bool has_broken_ = false;
+};
+
+class RulesUndoTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    for (const absl::Status& status : acct_.Create({{.name = "c"}})) {
+      ASSERT_OK(status);
+    }
+  }
+
+  absl::Status CreateInFilterAndMangle() {
+    std::vector<NewRule> rules(2);
+    rules[0].spec = {.id = "f", .chain = "INPUT", .counter = "c"};
+    rules[1].spec = {.id = "m", .chain = "INPUT", .counter = "c"};
+    rules[1].table = Table::kMangle;
+    return rules_.Create(rules, {}).status();
+  }
+
+  testing::FakeClock clock_;
+  kernel::FakeAcctTable acct_;
+  BreakingRuleTable table_{&acct_};
+  Lane counter_lane_{"counters", 16};
+  Lane rule_lane_{"rules", 16};
+  std::unique_ptr<SnapshotHub> hub_ =
+      SnapshotHub::Create(acct_, counter_lane_, clock_, {});
+  Rules rules_{table_, rule_lane_, acct_, *hub_};
+};
+
+TEST_F(RulesUndoTest, ACreationIsTakenBackFromTheOtherTables) {
+  table_.broken = Table::kMangle;
+  EXPECT_THAT(CreateInFilterAndMangle(), HasReason("TABLE_CHANGED"));
+  EXPECT_EQ(table_.commits(Family::kIpv4, Table::kFilter), 2);
+  EXPECT_THAT(rules_.Holders({"c"}), IsOkAndHolds(IsEmpty()));
+  EXPECT_EQ(acct_.Get("c")->use_count, 0);
+}
+
+TEST_F(RulesUndoTest, ADeletionIsTakenBackFromTheOtherTables) {
+  ASSERT_OK(CreateInFilterAndMangle());
+  table_.broken = Table::kMangle;
+  EXPECT_THAT(rules_.Delete({"f", "m"}, {}), HasReason("TABLE_CHANGED"));
+  EXPECT_THAT(rules_.Holders({"c"}), IsOkAndHolds(SizeIs(2)));
+  EXPECT_OK(rules_.Get("f"));
+}
+
+TEST_F(RulesUndoTest, WhatCantBeTakenBackIsSaid) {
+  table_.broken = Table::kMangle;
+  table_.stuck = Table::kFilter;
+  EXPECT_THAT(CreateInFilterAndMangle(),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       HasSubstr("could not be undone: filter: stuck")));
+}
+
+}  // namespace
+}  // namespace nfmeter::accounting
