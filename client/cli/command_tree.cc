@@ -100,6 +100,23 @@ std::string Nearest(const CLI::App* command, const std::string& wrong) {
   return best;
 }
 
+// CLI11 counts ("--src: 1 required TEXT missing"); people want to know what to
+// write.
+std::string ExplainMismatch(const CLI::App& command, absl::string_view what) {
+  const std::string flag(what.substr(0, what.find(':')));
+  if (absl::StrContains(what, "At Most")) {
+    return absl::StrCat(flag, " can be given only once");
+  }
+  const CLI::Option* option = nullptr;
+  for (const CLI::App* app = &command; app != nullptr && option == nullptr;
+       app = app->get_parent()) {
+    option = app->get_option_no_throw(flag);
+  }
+  if (option == nullptr) return std::string(what);
+  return absl::StrCat(flag, " needs a value: ", flag, " ",
+                      option->get_option_text());
+}
+
 std::string Verbs(const CLI::App* command) {
   std::vector<std::string> names;
   for (const CLI::App* verb : command->get_subcommands({})) {
@@ -214,7 +231,7 @@ absl::StatusOr<Invocation> CommandTree::Parse(
     root_.parse(std::move(arguments));
   } catch (const CLI::CallForHelp&) {
     const CLI::App* command = Innermost(&root_);
-    return Invocation{.text = command->help(FullName(*command))};
+    return Invocation{.text = command->help()};
   } catch (const CLI::CallForVersion&) {
     return Invocation{.text = "nfmeter " NFMETER_VERSION "\n"};
   } catch (const CLI::ParseError& error) {
@@ -249,6 +266,9 @@ absl::Status CommandTree::Explain(const CLI::ParseError& error) const {
   }
   if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
     return UsageError(absl::StrCat("'", name, "': ", error.what()), more);
+  }
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
+    return UsageError(ExplainMismatch(*command, error.what()), more);
   }
   return UsageError(error.what(), more);
 }

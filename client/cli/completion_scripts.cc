@@ -287,7 +287,8 @@ function __nfmeter_command
 end
 
 function __nfmeter_at
-    test (string join ' ' (__nfmeter_command)) = (string join ' ' $argv)
+    set -l command (__nfmeter_command)
+    test "$command" = "$argv"
 end
 
 # Asks the server that the line names, quickly or not at all.
@@ -305,7 +306,8 @@ function __nfmeter_ask
             set -a at $word
         end
     end
-    (commandline -opc)[1] $argv -o name --timeout 2s $at 2>/dev/null
+    set -l program (commandline -opc)[1]
+    $program $argv -o name --timeout 2s $at 2>/dev/null
 end
 
 complete -c nfmeter -f

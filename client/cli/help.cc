@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "cli/command_tree.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -70,8 +71,8 @@ std::string PositionalName(const CLI::Option& option) {
   return option.get_required() ? name : absl::StrCat("[", name, "]");
 }
 
-std::string Usage(const CLI::App& command, const std::string& name) {
-  std::string text = absl::StrCat("Usage: ", name);
+std::string Usage(const CLI::App& command) {
+  std::string text = absl::StrCat("Usage: ", FullName(command));
   if (!command.get_subcommands({}).empty()) {
     return absl::StrCat(text, " COMMAND [flags]\n");
   }
@@ -90,9 +91,19 @@ std::string Usage(const CLI::App& command, const std::string& name) {
   return absl::StrCat(text, "\n");
 }
 
+std::string Title(const std::string& group, bool first) {
+  if (group != "Options") return group;
+  return first ? "Flags" : "Other flags";
+}
+
+// Flags by group; those of no group come last.
 std::string Flags(const CLI::App& command) {
   std::string text;
-  for (const std::string& group : command.get_groups()) {
+  std::vector<std::string> groups = command.get_groups();
+  std::stable_partition(
+      groups.begin(), groups.end(),
+      [](const std::string& group) { return group != "Options"; });
+  for (const std::string& group : groups) {
     if (group.empty()) continue;
     std::string entries;
     for (const CLI::Option* option : command.get_options()) {
@@ -103,18 +114,17 @@ std::string Flags(const CLI::App& command) {
       absl::StrAppend(&entries, Entry(FlagNames(*option), FlagHelp(*option)));
     }
     if (entries.empty()) continue;
-    absl::StrAppend(&text, "\n", group == "Options" ? "Flags" : group, ":\n",
-                    entries);
+    absl::StrAppend(&text, "\n", Title(group, text.empty()), ":\n", entries);
   }
   return text;
 }
 
 }  // namespace
 
-std::string HelpFormatter::make_help(const CLI::App* command, std::string name,
+std::string HelpFormatter::make_help(const CLI::App* command, std::string,
                                      CLI::AppFormatMode) const {
   std::string text =
-      absl::StrCat(command->get_description(), "\n\n", Usage(*command, name));
+      absl::StrCat(command->get_description(), "\n\n", Usage(*command));
   std::string arguments;
   for (const CLI::Option* option : command->get_options()) {
     if (!option->get_positional()) continue;

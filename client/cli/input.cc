@@ -1,8 +1,7 @@
 #include "cli/input.h"
 
 #include <cerrno>
-#include <cstring>
-#include <fstream>
+#include <cstdio>
 #include <iterator>
 
 #include "absl/strings/ascii.h"
@@ -86,13 +85,20 @@ absl::StatusOr<std::vector<std::string>> ExpandNames(
 absl::StatusOr<std::string> ReadSource(const std::string& path,
                                        std::istream& in) {
   if (path == "-") return ReadAll(in);
-  std::ifstream file(path, std::ios::binary);
+  const auto failure = [&path](int error) {
+    return absl::ErrnoToStatus(error, absl::StrCat("can't read '", path, "'"));
+  };
+  std::FILE* file = std::fopen(path.c_str(), "rbe");
+  if (file == nullptr) return failure(errno);
   std::string text;
-  errno = 0;
-  if (file.is_open()) text = ReadAll(file);
-  if (!file.is_open() || file.bad()) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("can't read '", path, "'"));
+  char buffer[1 << 16];
+  size_t got = 0;
+  while ((got = std::fread(buffer, 1, sizeof(buffer), file)) > 0) {
+    text.append(buffer, got);
   }
+  const int error = std::ferror(file) != 0 ? errno : 0;
+  std::fclose(file);
+  if (error != 0) return failure(error);
   return text;
 }
 

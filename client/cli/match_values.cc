@@ -156,8 +156,11 @@ absl::Status ParsePorts(absl::string_view text, PortRanges& ranges) {
     const std::pair<absl::string_view, absl::string_view> ends =
         absl::StrSplit(part, absl::MaxSplits(absl::ByAnyChar(":-"), 1));
     uint32_t last = 65535;
-    const bool open = ends.first.empty() && ends.second.empty();
-    if (open || part.find_first_of(":-") == absl::string_view::npos ||
+    const size_t separator = part.find_first_of(":-");
+    // Open ends are iptables' way, with ':' alone; "-1" is a mistake.
+    const bool open = ends.first.empty() || ends.second.empty();
+    if (separator == absl::string_view::npos ||
+        (open && (part[separator] == '-' || part.size() == 1)) ||
         !(ends.first.empty() || ParsePort(ends.first, first)) ||
         !(ends.second.empty() || ParsePort(ends.second, last))) {
       return absl::InvalidArgumentError(

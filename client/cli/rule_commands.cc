@@ -237,7 +237,7 @@ Examples:
   nfmeter rule add --counter http-traffic --chain INPUT --protocol tcp --sport 80
   nfmeter rule add --counter web --chain FORWARD -p tcp --dport 80,443,8000:8080
   nfmeter rule add --counter lan --chain INPUT --not-src 10.0.0.0/8 --in eth0
-  nfmeter rule add --counter alice-cap --chain OUTPUT --uid-owner alice --verdict drop
+  nfmeter rule add --counter alice-cap --chain OUTPUT --uid-owner alice -j drop
   nfmeter rule add --from rules.json --tail)",
       [flags](Session& session) { return Add(session, *flags); });
   const std::string where = "Where it counts";

@@ -1,0 +1,150 @@
+// What people and scripts see when something goes wrong.
+#include "absl/synchronization/notification.h"
+#include "tests/component/cli/cli_fixture.h"
+
+namespace nfmeter::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+using ErrorsTest = CliTest;
+
+TEST_F(ErrorsTest, ExitCodeIsTheClassOfTheServersCode) {
+  const std::pair<grpc::StatusCode, int> codes[] = {
+      {grpc::StatusCode::INVALID_ARGUMENT, 2},
+      {grpc::StatusCode::NOT_FOUND, 3},
+      {grpc::StatusCode::ALREADY_EXISTS, 4},
+      {grpc::StatusCode::FAILED_PRECONDITION, 4},
+      {grpc::StatusCode::ABORTED, 4},
+      {grpc::StatusCode::PERMISSION_DENIED, 5},
+      {grpc::StatusCode::UNAUTHENTICATED, 5},
+      {grpc::StatusCode::RESOURCE_EXHAUSTED, 7},
+      {grpc::StatusCode::UNIMPLEMENTED, 8},
+      {grpc::StatusCode::INTERNAL, 1},
+  };
+  for (const auto& [code, exit_code] : codes) {
+    server_.counters.on_GetCounter = [code](const auto&, auto*) {
+      return Error(code, "The sentence of the server.");
+    };
+    const RunResult result = Nfmeter({"counter", "get", "a"});
+    EXPECT_EQ(result.exit_code, exit_code) << code;
+    EXPECT_EQ(result.out, "");
+    EXPECT_THAT(result.err, StartsWith("nfmeter: The sentence of the server."));
+  }
+}
+
+TEST_F(ErrorsTest, WrongFieldsAreListedOneALine) {
+  server_.rules.on_CreateRule = [](const auto&, auto*) {
+    return Error(grpc::StatusCode::INVALID_ARGUMENT, "2 fields are wrong.",
+                 {{"rule.match.source", "'x' is not an address"},
+                  {"rule.chain", "there is no chain 'NOPE'"}});
+  };
+  const RunResult result =
+      Nfmeter({"rule", "add", "--counter", "a", "--chain", "NOPE", "-s", "x"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err,
+              StartsWith("nfmeter: 2 fields are wrong.\n"
+                         "  rule.match.source: 'x' is not an address\n"
+                         "  rule.chain: there is no chain 'NOPE'\n"));
+}
+
+TEST_F(ErrorsTest, AMissingServerIsNamedWithWhatToDo) {
+  server_.Stop();
+  const RunResult result =
+      testing::Run({NFMETER, "--server", "unix:/nowhere/nfmeter.sock", "node"});
+  EXPECT_EQ(result.exit_code, 6);
+  EXPECT_THAT(result.err,
+              AllOf(StartsWith("nfmeter: "), HasSubstr("/nowhere/nfmeter.sock"),
+                    HasSubstr("\nhint: ")));
+  EXPECT_EQ(Nfmeter({"watch"}).exit_code, 6);
+}
+
+TEST_F(ErrorsTest, TheTimeoutIsKept) {
+  absl::Notification done;
+  server_.node.on_GetNode = [&done](const auto&, auto*) {
+    done.WaitForNotificationWithTimeout(absl::Seconds(20));
+    return grpc::Status::OK;
+  };
+  const RunResult result = Nfmeter({"node", "--timeout", "200ms"});
+  done.Notify();
+  EXPECT_EQ(result.exit_code, 6);
+}
+
+TEST_F(ErrorsTest, WrongUsageIsExplained) {
+  const struct {
+    std::vector<std::string> arguments;
+    const char* sentence;
+  } cases[] = {
+      {{}, "'nfmeter' needs a command: counter, rule,"},
+      {{"counter"}, "'nfmeter counter' needs a command: create, get,"},
+      {{"couner"}, "did you mean counter?"},
+      {{"counter", "lst"}, "did you mean list?"},
+      {{"counter", "list", "a", "b"}, "does not take 'b'"},
+      {{"watch", "--intervall", "1s"}, "did you mean --interval?"},
+      {{"watch", "--interval", "0"}, "--interval: '0' is not a time above 0"},
+      {{"watch", "--count", "x"}, "'x'"},
+      {{"node", "-o", "xml"}, "'xml' is none of table, wide, json"},
+      {{"node", "--color", "red"}, "'red' is none of auto, always, never"},
+      {{"rule", "add", "--src"}, "--src needs a value: --src CIDR"},
+      {{"rule", "add", "--tcp-flags", "SYN"},
+       "--tcp-flags needs a value: --tcp-flags MASK SET"},
+      {{"rule", "add", "--chain", "INPUT"}, "needs --counter and --chain"},
+      {{"rule", "get"}, "ID is required"},
+      {{"completion", "csh"}, "it has bash, zsh, fish"},
+      {{"rule", "add", "-4", "-6"}, "--ipv"},
+  };
+  for (const auto& c : cases) {
+    const RunResult result = Nfmeter(c.arguments);
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_EQ(result.out, "");
+    EXPECT_THAT(result.err,
+                AllOf(StartsWith("nfmeter: "), HasSubstr(c.sentence)));
+  }
+}
+
+TEST_F(ErrorsTest, HelpOfEveryCommandEndsWithExamplesAndFits) {
+  const std::vector<std::vector<std::string>> commands = {
+      {},
+      {"counter", "create"},
+      {"counter", "get"},
+      {"counter", "list"},
+      {"counter", "reset"},
+      {"counter", "delete"},
+      {"rule", "add"},
+      {"rule", "list"},
+      {"rule", "get"},
+      {"rule", "delete"},
+      {"rule", "chains"},
+      {"watch"},
+      {"top"},
+      {"quota", "watch"},
+      {"node"},
+      {"health"},
+      {"completion", "bash"},
+      {"completion", "zsh"},
+      {"completion", "fish"}};
+  for (std::vector<std::string> command : commands) {
+    command.push_back("-h");
+    const RunResult result = Nfmeter(command);
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_EQ(result.err, "");
+    EXPECT_THAT(result.out, AllOf(HasSubstr("\nUsage: nfmeter"),
+                                  HasSubstr("\nExamples:\n  ")));
+    EXPECT_THAT(result.out, Not(HasSubstr("nfmeter nfmeter")));
+  }
+}
+
+TEST_F(ErrorsTest, AFullOrClosedOutputIsAnError) {
+  server_.node.on_GetNode = [](const auto&, auto*) { return grpc::Status::OK; };
+  RunResult result = Shell("$NFMETER node >/dev/full");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("can't write to standard output"));
+  result = Shell("$NFMETER node >&-");
+  EXPECT_EQ(result.exit_code, 1);
+}
+
+}  // namespace
+}  // namespace nfmeter::testing

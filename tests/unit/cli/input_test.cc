@@ -1,0 +1,100 @@
+#include "cli/input.h"
+
+#include <sstream>
+
+#include "gmock/gmock.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/subprocess.h"
+
+namespace nfmeter::cli {
+namespace {
+
+using ::nfmeter::testing::IsOk;
+using ::nfmeter::testing::IsOkAndHolds;
+using ::nfmeter::testing::StatusIs;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(ExpandNamesTest, ReadsLinesWhereTheDashStands) {
+  std::istringstream in("b\n\n# a note\n  c  \r\nd");
+  EXPECT_THAT(ExpandNames({"a", "-", "e"}, in),
+              IsOkAndHolds(ElementsAre("a", "b", "c", "d", "e")));
+}
+
+TEST(ExpandNamesTest, RefusesTwoDashes) {
+  std::istringstream in("b");
+  EXPECT_THAT(ExpandNames({"-", "-"}, in),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(ReadSourceTest, SaysWhichFileItCouldNotRead) {
+  std::istringstream in("text");
+  EXPECT_THAT(ReadSource("-", in), IsOkAndHolds("text"));
+  EXPECT_THAT(
+      ReadSource("/nowhere/x.json", in),
+      StatusIs(absl::StatusCode::kNotFound, HasSubstr("/nowhere/x.json")));
+  const nfmeter::testing::TemporaryDirectory folder;
+  EXPECT_THAT(ReadSource(folder.path(), in), ::testing::Not(IsOk()));
+}
+
+std::vector<std::string> Names(
+    const absl::StatusOr<v1::BatchCreateCountersRequest>& request) {
+  std::vector<std::string> names;
+  if (!request.ok()) return {request.status().ToString()};
+  for (const auto& counter : request->counters()) {
+    names.push_back(counter.name());
+  }
+  return names;
+}
+
+TEST(ParseCountersTest, TakesLinesOrThreeFormsOfJson) {
+  EXPECT_THAT(Names(ParseCounters("a\n#x\nb\n", "f")), ElementsAre("a", "b"));
+  EXPECT_THAT(Names(ParseCounters(R"( [{"name":"a"},{"name":"b"}] )", "f")),
+              ElementsAre("a", "b"));
+  EXPECT_THAT(Names(ParseCounters(R"({"counters":[{"name":"a"}]})", "f")),
+              ElementsAre("a"));
+  EXPECT_THAT(Names(ParseCounters(R"({"name":"a"})", "f")), ElementsAre("a"));
+  EXPECT_THAT(Names(ParseCounters("", "f")), ElementsAre());
+}
+
+TEST(ParseCountersTest, TakesBackWhatListPrints) {
+  const auto request = ParseCounters(
+      R"({"counters":[{"name":"a","packets":"18446744073709551615",
+          "quota":{"bytes":"7"},"labels":{"k":"v"}}],
+          "nextPageToken":"","totalSize":1})",
+      "f");
+  ASSERT_THAT(request, IsOk());
+  EXPECT_EQ(request->counters(0).packets(), 18446744073709551615u);
+  EXPECT_EQ(request->counters(0).quota().bytes(), 7u);
+  EXPECT_EQ(request->counters(0).labels().at("k"), "v");
+}
+
+TEST(ParseRulesTest, NamesTheFileAndTheField) {
+  EXPECT_THAT(ParseRules(R"([{"chain":"INPUT","colour":"red"}])", "r.json"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("r.json"), HasSubstr("colour"))));
+  EXPECT_THAT(
+      ParseRules(R"([{"chain")", "r.json"),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("r.json")));
+  EXPECT_THAT(ParseRules("7", "r.json"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("neither an array nor an object")));
+  EXPECT_THAT(ParseRules("INPUT", "r.json"),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(ParseRules("", "r.json"),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(ParseRulesTest, TakesAnArrayOfRules) {
+  const auto request = ParseRules(
+      R"([{"chain":"INPUT","counter":"a","match":{"protocol":"tcp"}},
+          {"chain":"OUTPUT","counter":"a"}])",
+      "r.json");
+  ASSERT_THAT(request, IsOk());
+  EXPECT_EQ(request->rules_size(), 2);
+  EXPECT_EQ(request->rules(0).match().protocol(), "tcp");
+}
+
+}  // namespace
+}  // namespace nfmeter::cli

@@ -1,0 +1,279 @@
+// Tables, CSV, JSON and YAML, letter by letter.
+#include "cli/errors.h"
+#include "cli/message_text.h"
+#include "cli/table.h"
+#include "cli/views.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/util/json_util.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter::cli {
+namespace {
+
+template <typename Message>
+Message Parse(const std::string& json) {
+  Message message;
+  EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(json, &message).ok())
+      << json;
+  return message;
+}
+
+Counters SomeCounters() {
+  return Parse<v1::ListCountersResponse>(R"({"counters":[
+      {"name":"http-traffic","packets":"1234567","bytes":"987654321",
+       "useCount":2,"readTime":"2026-11-23T14:00:00.250Z",
+       "labels":{"tenant":"acme","role":"web, \"main\""}},
+      {"name":"cap","packets":"7","bytes":"1073741824","useCount":0,
+       "quota":{"bytes":"1073741824","exceeded":true}},
+      {"name":"half","packets":"5","quota":{"packets":"10"}}]})")
+      .counters();
+}
+
+TEST(CounterTableTest, IsAlignedAndHasUnits) {
+  EXPECT_EQ(RenderTable(CounterTable(SomeCounters(), Layout::kTable), {}),
+            R"(NAME          PACKETS     BYTES  QUOTA               USERS
+http-traffic    1.23M   942 MiB  -                       2
+cap                 7  1.00 GiB  1.00 GiB, exceeded      0
+half                5       0 B  10 packets, 50%         0
+)");
+}
+
+TEST(CounterTableTest, WideHasPlainNumbersAndMoreColumns) {
+  EXPECT_EQ(
+      RenderTable(CounterTable(SomeCounters(), Layout::kWide), {}),
+      R"(NAME          PACKETS       BYTES  QUOTA                       USERS  LABELS                        READ AT
+http-traffic  1234567   987654321  -                               2  role=web, "main",tenant=acme  2026-11-23T14:00:00.250Z
+cap                 7  1073741824  1073741824 bytes, exceeded      0  -
+half                5           0  10 packets, 50%                 0  -
+)");
+}
+
+TEST(CounterTableTest, CsvQuotesAndKeepsItsColumns) {
+  EXPECT_EQ(
+      RenderCsv(CounterTable(SomeCounters(), Layout::kCsv)),
+      R"(name,packets,bytes,quota,quota_unit,quota_exceeded,use_count,labels,read_time
+http-traffic,1234567,987654321,,,false,2,"role=web, ""main"",tenant=acme",2026-11-23T14:00:00.250Z
+cap,7,1073741824,1073741824,bytes,true,0,,
+half,5,0,10,packets,false,0,,
+)");
+}
+
+Rules SomeRules() {
+  return Parse<v1::ListRulesResponse>(R"({"rules":[
+      {"id":"web-in","family":"FAMILY_IPV4","table":"filter","chain":"INPUT",
+       "match":{"protocol":"tcp","sourcePorts":[{"first":80}],
+                "source":"10.0.0.0/8","notSource":true,"comment":"web"},
+       "counter":"http-traffic","verdict":"VERDICT_CONTINUE","packets":"12",
+       "bytes":"3456","managed":true,"position":1,
+       "spec":"-A INPUT -p tcp -m tcp --sport 80"},
+      {"id":"~1f","family":"FAMILY_IPV6","table":"mangle","chain":"FORWARD",
+       "verdict":"VERDICT_OTHER","target":"LOG","position":3,
+       "otherMatches":["recent"],"spec":"-A FORWARD -j LOG"}]})")
+      .rules();
+}
+
+TEST(RuleTableTest, SaysWhatARuleMatches) {
+  EXPECT_EQ(
+      RenderTable(RuleTable(SomeRules(), Layout::kTable), {}),
+      R"(ID      FAMILY  TABLE   CHAIN    COUNTER       MATCH                         THEN      PACKETS     BYTES
+web-in  ipv4    filter  INPUT    http-traffic  tcp src !10.0.0.0/8 sport 80  continue       12  3.38 KiB
+~1f     ipv6    mangle  FORWARD  -             [recent]                      LOG             0       0 B
+)");
+}
+
+TEST(RuleTableTest, CsvKeepsItsColumns) {
+  EXPECT_EQ(
+      RenderCsv(RuleTable(SomeRules(), Layout::kCsv)),
+      R"(id,family,table,chain,position,counter,match,verdict,packets,bytes,managed,target,comment,spec
+web-in,ipv4,filter,INPUT,1,http-traffic,tcp src !10.0.0.0/8 sport 80,continue,12,3456,true,,web,-A INPUT -p tcp -m tcp --sport 80
+~1f,ipv6,mangle,FORWARD,3,,[recent],other,0,0,false,LOG,,-A FORWARD -j LOG
+)");
+}
+
+TEST(ChainTableTest, ShowsPoliciesOfBuiltInChainsOnly) {
+  const auto response = Parse<v1::ListChainsResponse>(R"({"chains":[
+      {"family":"FAMILY_IPV4","table":"filter","name":"INPUT","builtin":true,
+       "policy":"ACCEPT","packets":"10","bytes":"800","ruleCount":2},
+      {"family":"FAMILY_IPV4","table":"filter","name":"NFM-IN",
+       "references":1,"ruleCount":5,"managed":true}]})");
+  EXPECT_EQ(RenderTable(ChainTable(response.chains(), Layout::kTable), {}),
+            R"(FAMILY  TABLE   CHAIN   POLICY  PACKETS  BYTES  RULES
+ipv4    filter  INPUT   ACCEPT       10  800 B      2
+ipv4    filter  NFM-IN  -             -      -      5
+)");
+}
+
+TEST(NodeTextTest, NamesWhatIsMissing) {
+  const auto node = Parse<v1::Node>(R"({"hostname":"gw1","version":"0.1.0",
+      "kernelRelease":"6.1.0","networkNamespace":"4026531840",
+      "startTime":"2026-11-23T14:00:00Z","counterCount":3,
+      "capabilities":[
+        {"name":"nfacct","available":true,"detail":"nfnetlink_acct"},
+        {"name":"iptables_ipv6","detail":"no ip6_tables: modprobe it"}],
+      "notices":["nf_tables rules count beside ours"]})");
+  EXPECT_EQ(NodeText(node, Layout::kTable, false),
+            R"(host                gw1
+nfmeterd            0.1.0
+kernel              6.1.0
+network namespace   4026531840
+started             2026-11-23T14:00:00Z
+counters            3
+watching            0
+
+CAPABILITY     STATE      DETAIL
+nfacct         available  nfnetlink_acct
+iptables_ipv6  missing    no ip6_tables: modprobe it
+
+NOTICES
+- nf_tables rules count beside ours
+)");
+  EXPECT_EQ(
+      RenderCsv(NodeTable(node)),
+      "hostname,version,kernel_release,network_namespace,epoch,start_time,"
+      "counter_count,snapshot_subscribers,missing_capabilities\n"
+      "gw1,0.1.0,6.1.0,4026531840,0,2026-11-23T14:00:00Z,3,0,"
+      "iptables_ipv6\n");
+}
+
+TEST(RenderTableTest, ControlCharactersCannotCommandTheTerminal) {
+  Table table;
+  table.headings = {{"A"}, {"B"}};
+  table.rows = {{{"x\x1b[2Jy\n"}, {"ü"}}};
+  EXPECT_EQ(RenderTable(table, {}), "A              B\nx\\x1b[2Jy\\x0a  ü\n");
+}
+
+TEST(RenderTableTest, CutsToTheWidthOfTheTerminal) {
+  Table table;
+  table.headings = {{"NAME"}, {"VALUE", Align::kRight}};
+  table.rows = {{{"abcdefgh"}, {"12345"}}};
+  EXPECT_EQ(RenderTable(table, {.max_width = 12}),
+            "NAME      VA\nabcdefgh  12\n");
+  EXPECT_EQ(RenderTable(table, {.max_width = 4}), "NAME\nabcd\n");
+}
+
+TEST(RenderTableTest, ColoursOnlyWhenAsked) {
+  Table table;
+  table.headings = {{"A"}};
+  table.rows = {{{"bad", Style::kWarning}}};
+  EXPECT_EQ(RenderTable(table, {.color = false}), "A\nbad\n");
+  EXPECT_EQ(RenderTable(table, {.color = true}),
+            "\x1b[1mA\x1b[0m\n\x1b[1;31mbad\x1b[0m\n");
+}
+
+TEST(MessageToJsonTest, ShowsZeroesButNotTheFortyFieldsOfAMatch) {
+  const auto rule = Parse<v1::GetRuleResponse>(
+      R"({"rule":{"id":"a","match":{"protocol":"tcp","mark":{"value":0}}}})");
+  EXPECT_EQ(MessageToJson(rule, JsonLayout::kOneLine),
+            R"({"rule":{"id":"a","family":"FAMILY_UNSPECIFIED","table":"",)"
+            R"("chain":"","match":{"protocol":"tcp","mark":{"value":0}},)"
+            R"("counter":"","verdict":"VERDICT_UNSPECIFIED","packets":"0",)"
+            R"("bytes":"0","managed":false,"spec":"","target":"",)"
+            R"("position":0,"otherMatches":[]}})");
+}
+
+TEST(MessageToJsonTest, ProtobufReadsItBack) {
+  v1::ListCountersResponse response;
+  *response.mutable_counters() = SomeCounters();
+  (*response.mutable_counters(0)->mutable_labels())["odd"] =
+      "\"\\\n\t\x01 ü \x7f";
+  response.set_total_size(3);
+  for (JsonLayout layout : {JsonLayout::kLines, JsonLayout::kOneLine}) {
+    const auto back =
+        Parse<v1::ListCountersResponse>(MessageToJson(response, layout));
+    EXPECT_TRUE(
+        google::protobuf::util::MessageDifferencer::Equals(response, back));
+  }
+  EXPECT_THAT(MessageToJson(response, JsonLayout::kOneLine),
+              ::testing::Not(::testing::HasSubstr("\n")));
+}
+
+TEST(MessageToJsonTest, IsIndentedForReading) {
+  EXPECT_EQ(MessageToJson(Parse<v1::BatchResetCountersResponse>(
+                              R"({"counters":[{"name":"a"}]})"),
+                          JsonLayout::kLines),
+            R"({
+  "counters": [
+    {
+      "name": "a",
+      "packets": "0",
+      "bytes": "0",
+      "useCount": 0,
+      "etag": "",
+      "labels": {}
+    }
+  ],
+  "failures": []
+})");
+}
+
+TEST(MessageToYamlTest, IsBlockStyleWithPlainNumbers) {
+  EXPECT_EQ(MessageToYaml(Parse<v1::ListCountersResponse>(
+                R"({"counters":[{"name":"a","packets":"18446744073709551615",
+                    "readTime":"2026-11-23T14:00:00Z",
+                    "quota":{"bytes":"5"},
+                    "labels":{"k":"true","n":"12"}},{"name":"1:2"}]})")),
+            R"(counters:
+- name: a
+  packets: 18446744073709551615
+  bytes: 0
+  quota:
+    bytes: 5
+    exceeded: false
+  useCount: 0
+  readTime: "2026-11-23T14:00:00Z"
+  etag: ""
+  labels:
+    k: "true"
+    "n": "12"
+- name: "1:2"
+  packets: 0
+  bytes: 0
+  useCount: 0
+  etag: ""
+  labels: {}
+nextPageToken: ""
+totalSize: 0
+)");
+}
+
+TEST(ErrorTextTest, IsOneSentenceAndAHint) {
+  EXPECT_EQ(ErrorText(absl::NotFoundError("no counter 'x'"), false),
+            "nfmeter: no counter 'x'\n");
+  EXPECT_EQ(ErrorText(UsageError("wrong", "try this"), false),
+            "nfmeter: wrong\nhint: try this\n");
+  EXPECT_EQ(ErrorText(absl::Status(absl::StatusCode::kInternal, ""), false),
+            "nfmeter: the server answered INTERNAL and gave no reason\n");
+  EXPECT_EQ(ErrorText(absl::NotFoundError("\x1b[2J"), false),
+            "nfmeter: \\x1b[2J\n");
+}
+
+TEST(ExitCodeTest, FollowsTheClassOfTheGrpcCode) {
+  using absl::StatusCode;
+  const std::pair<StatusCode, int> codes[] = {
+      {StatusCode::kOk, 0},
+      {StatusCode::kCancelled, 1},
+      {StatusCode::kUnknown, 1},
+      {StatusCode::kInternal, 1},
+      {StatusCode::kDataLoss, 1},
+      {StatusCode::kInvalidArgument, 2},
+      {StatusCode::kOutOfRange, 2},
+      {StatusCode::kNotFound, 3},
+      {StatusCode::kAlreadyExists, 4},
+      {StatusCode::kFailedPrecondition, 4},
+      {StatusCode::kAborted, 4},
+      {StatusCode::kPermissionDenied, 5},
+      {StatusCode::kUnauthenticated, 5},
+      {StatusCode::kUnavailable, 6},
+      {StatusCode::kDeadlineExceeded, 6},
+      {StatusCode::kResourceExhausted, 7},
+      {StatusCode::kUnimplemented, 8},
+  };
+  for (const auto& [code, exit_code] : codes) {
+    EXPECT_EQ(ExitCodeOf(absl::Status(code, "x")), exit_code)
+        << absl::StatusCodeToString(code);
+  }
+}
+
+}  // namespace
+}  // namespace nfmeter::cli
