@@ -4,11 +4,14 @@
 
 #include <CLI/CLI.hpp>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "app/config_file.h"
 #include "app/exit_code.h"
 #include "app/options.h"
@@ -16,6 +19,40 @@
 
 namespace nfmeter::app {
 namespace {
+
+// Help of 80 columns: names, then what they are for and their default.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_option(const CLI::Option* option,
+                          bool /*is_positional*/) const override {
+    std::vector<std::string> names;
+    for (const std::string& name : option->get_snames()) {
+      names.push_back(absl::StrCat("-", name));
+    }
+    for (const std::string& name : option->get_lnames()) {
+      names.push_back(absl::StrCat("--", name));
+    }
+    std::string text = absl::StrCat("  ", absl::StrJoin(names, ", "));
+    if (option->get_type_size() > 0) {
+      absl::StrAppend(&text, " ", option->get_type_name());
+    }
+    text.append("\n");
+    std::string about = option->get_description();
+    if (!option->get_default_str().empty()) {
+      absl::StrAppend(&about, " (default: ", option->get_default_str(), ")");
+    }
+    constexpr char kIndent[] = "       ";
+    std::string line = kIndent;
+    for (const absl::string_view word : absl::StrSplit(about, ' ')) {
+      if (line.size() + 1 + word.size() > 80) {
+        absl::StrAppend(&text, line, "\n");
+        line = kIndent;
+      }
+      absl::StrAppend(&line, " ", word);
+    }
+    return absl::StrCat(text, line, "\n");
+  }
+};
 
 // The program's flags and where CLI11 puts what it finds.
 struct Flags {
@@ -73,8 +110,11 @@ void AddListenerFlags(Flags& flags) {
 
 void AddFlags(Flags& flags) {
   CLI::App& app = flags.app;
+  app.formatter(std::make_shared<HelpFormatter>());
   app.footer(kExitCodesHelp);
-  app.set_version_flag("--version", "nfmeterd " NFMETER_VERSION);
+  app.set_help_flag("-h,--help", "print this and end");
+  app.set_version_flag("--version", "nfmeterd " NFMETER_VERSION,
+                       "print the version and end");
   app.add_option("--config", flags.config_file,
                  "YAML file with the same options; flags win over it")
       ->type_name("FILE")

@@ -112,9 +112,10 @@ class Fifo {
 class ForeignClientTest : public ::testing::Test {
  protected:
   void SetUp() override {
+    setenv("BUF_CACHE_DIR", dir_.path().c_str(), 1);
     const RunResult version = testing::Run({buf_, "--version"});
     ASSERT_EQ(version.exit_code, 0)
-        << "buf is not installed (" << version.err
+        << "buf is not usable (" << version.err
         << "); install it with: scripts/install-deps test";
     ASSERT_OK(server_.WaitUntilReady());
   }
