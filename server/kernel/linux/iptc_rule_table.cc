@@ -111,6 +111,13 @@ absl::Status Overwritten(const TableEdit& edit) {
                    "the rules and try again"));
 }
 
+// Nothing was done because another program, without the lock, changed the table
+// between our read and our commit (EAGAIN).
+bool HasChanged(const absl::Status& status) {
+  return absl::IsUnavailable(status) &&
+         GetErrorDetails(status).reason == "TABLE_CHANGED";
+}
+
 }  // namespace
 
 absl::Status IptcRuleTable::ProbeTables(Family family) {
@@ -192,17 +199,15 @@ absl::StatusOr<EditOutcome> IptcRuleTable::Edit(const TableEdit& edit,
   NFM_ASSIGN_OR_RETURN(const Entries entries, Encode(edit));
   if (edit.dry_run) return DryRun(edit, entries);
   NFM_ASSIGN_OR_RETURN(const XtablesLock lock, XtablesLock::Acquire(deadline));
-  do {
-    NFM_ASSIGN_OR_RETURN(std::optional<EditOutcome> outcome,
-                         TryOnce(edit, entries));
-    if (outcome.has_value()) return *std::move(outcome);
-  } while (absl::Now() < deadline);
-  return ErrnoStatus(Operation::kRuleCommit, EAGAIN,
-                     TableSubject(edit.family, edit.table));
+  absl::StatusOr<EditOutcome> outcome = TryOnce(edit, entries);
+  while (HasChanged(outcome.status()) && absl::Now() < deadline) {
+    outcome = TryOnce(edit, entries);
+  }
+  return outcome;
 }
 
-absl::StatusOr<std::optional<EditOutcome>> IptcRuleTable::TryOnce(
-    const TableEdit& edit, const Entries& entries) {
+absl::StatusOr<EditOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
+                                                   const Entries& entries) {
   NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
                        open_(edit.family, edit.table));
   const TableContents before =
@@ -222,7 +227,6 @@ absl::StatusOr<std::optional<EditOutcome>> IptcRuleTable::TryOnce(
   }
   const RulesById rules = ManagedRules(*after);
   if (!IsApplied({edit, entries, before, err}, rules, sets_)) {
-    if (err == EAGAIN) return std::nullopt;
     return err == 0 ? Overwritten(edit) : ExplainRefusal(err, edit, entries);
   }
   EditOutcome outcome{.deleted = std::move(plan.deleted),

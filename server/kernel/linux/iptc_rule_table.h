@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,10 +52,10 @@ class IptcRuleTable : public RuleTable {
   absl::StatusOr<Entries> Encode(const TableEdit& edit);
   absl::StatusOr<EditOutcome> DryRun(const TableEdit& edit,
                                      const Entries& entries);
-  // One read, one commit, one read. Nullopt: the table changed between the
-  // first two (EAGAIN) and nothing was done.
-  absl::StatusOr<std::optional<EditOutcome>> TryOnce(const TableEdit& edit,
-                                                     const Entries& entries);
+  // One read, one commit, one read. UNAVAILABLE, TABLE_CHANGED: nothing was
+  // done, a fresh attempt may succeed.
+  absl::StatusOr<EditOutcome> TryOnce(const TableEdit& edit,
+                                      const Entries& entries);
   absl::StatusOr<TableContents> ReadFromKernel(Family family, Table table);
 
   const Opener open_;
