@@ -22,7 +22,7 @@ class BareAcct {
   static absl::StatusOr<std::unique_ptr<BareAcct>> Open();
   ~BareAcct();
 
-  // Creates all, as many messages a send as 32 KiB hold.
+  // Creates all, as many messages a send as 8 KiB hold.
   absl::Status Create(absl::Span<const std::string> names);
 
   // One dump with a 256 KiB buffer; every attribute is parsed and summed, so
