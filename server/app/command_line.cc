@@ -33,7 +33,7 @@ class HelpFormatter : public CLI::Formatter {
       names.push_back(absl::StrCat("--", name));
     }
     std::string text = absl::StrCat("  ", absl::StrJoin(names, ", "));
-    if (option->get_type_size() > 0) {
+    if (!option->get_type_name().empty()) {
       absl::StrAppend(&text, " ", option->get_type_name());
     }
     text.append("\n");

@@ -113,6 +113,7 @@ class ForeignClientTest : public ::testing::Test {
  protected:
   void SetUp() override {
     setenv("BUF_CACHE_DIR", dir_.path().c_str(), 1);
+    setenv("BUF_CONFIG_DIR", dir_.path().c_str(), 1);
     const RunResult version = testing::Run({buf_, "--version"});
     ASSERT_EQ(version.exit_code, 0)
         << "buf is not usable (" << version.err
