@@ -82,8 +82,12 @@ absl::StatusOr<Counter> Counters::Get(absl::string_view name,
                                       absl::Duration max_staleness) {
   NFM_RETURN_IF_ERROR(available_);
   if (max_staleness > absl::ZeroDuration()) {
-    NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot,
-                         hub_.Take(max_staleness));
+    // At hand as a rule: then without the hub's queue.
+    std::shared_ptr<const Snapshot> snapshot = hub_.Latest();
+    if (snapshot == nullptr ||
+        clock_.BootTime() - snapshot->boottime > max_staleness) {
+      NFM_ASSIGN_OR_RETURN(snapshot, hub_.Take(max_staleness));
+    }
     if (auto object = snapshot->Find(name)) {
       return Described(*std::move(object), snapshot->wall_time);
     }
