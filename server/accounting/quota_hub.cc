@@ -245,6 +245,8 @@ class LaneQuotaHub final : public QuotaHub {
     {
       absl::MutexLock lock(&mutex_);
       entering_.swap(joining_);
+      // Whoever comes after this has a reading of his own.
+      if (wait_on) following_ = true;
     }
     bool complete = false;
     const absl::StatusOr<Exceeded> read = ReadExceeded(&complete);
@@ -256,6 +258,7 @@ class LaneQuotaHub final : public QuotaHub {
         woken = channels_;
         Admit(*read);
       } else if (wait_on) {
+        following_ = false;
         joining_.insert(joining_.end(), entering_.begin(), entering_.end());
       } else {
         for (const auto& channel : entering_) channel->error = read.status();
@@ -306,11 +309,8 @@ class LaneQuotaHub final : public QuotaHub {
 
   // Finds crossings whose events were lost. On the hub's thread.
   absl::Status Resynchronise() {
-    NFM_RETURN_IF_ERROR(lane_.Run(Lane::Priority::kUrgent,
-                                  [&] { return Read(/*wait_on=*/true); }));
-    absl::MutexLock lock(&mutex_);
-    following_ = true;
-    return absl::OkStatus();
+    return lane_.Run(Lane::Priority::kUrgent,
+                     [&] { return Read(/*wait_on=*/true); });
   }
 
   // Whether the event tells of the crossing that is known already.

@@ -1,0 +1,99 @@
+#include "tests/component/snapshot_fixture.h"
+
+namespace nfmeter::testing {
+namespace {
+
+using ::testing::ElementsAre;
+
+class QuotaStreamTest : public SnapshotFixture {
+ protected:
+  void CreateQuota(const std::string& name, uint64_t packets) {
+    Create(name, {.quota = kernel::QuotaLimit{
+                      kernel::QuotaLimit::Unit::kPackets, packets}});
+  }
+};
+
+// A stream of events.
+class QuotaWatch {
+ public:
+  QuotaWatch(v1::CounterService::Stub& stub,
+             const v1::WatchQuotaEventsRequest& request = {}) {
+    context_.set_deadline(std::chrono::system_clock::now() +
+                          std::chrono::seconds(20));
+    reader_ = stub.WatchQuotaEvents(&context_, request);
+  }
+  std::string Next() {
+    if (!reader_->Read(&last)) return "ended";
+    return absl::StrCat(v1::QuotaEventKind_Name(last.kind()).substr(17), " ",
+                        last.counter().name());
+  }
+  grpc::Status Finish() { return reader_->Finish(); }
+
+  v1::WatchQuotaEventsResponse last;
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReader<v1::WatchQuotaEventsResponse>> reader_;
+};
+
+TEST_F(QuotaStreamTest, StandingThenSyncedThenCrossings) {
+  CreateQuota("over", 5);
+  CreateQuota("under", 5);
+  Count("over", 5);
+  ASSERT_OK(labels_->Set({{"under", {{"team", "edge"}}}}));
+  QuotaWatch watch(*counter_stub_);
+  EXPECT_EQ(watch.Next(), "STANDING over");
+  EXPECT_EQ(watch.Next(), "SYNCED ");
+  EXPECT_FALSE(watch.last.has_counter());
+  Count("under", 6);
+  EXPECT_EQ(watch.Next(), "CROSSED under");
+  EXPECT_EQ(watch.last.counter().packets(), 6u);
+  EXPECT_EQ(watch.last.counter().quota().packets(), 5u);
+  EXPECT_TRUE(watch.last.counter().quota().exceeded());
+  EXPECT_EQ(watch.last.counter().labels().at("team"), "edge");
+  EXPECT_EQ(watch.last.time().seconds(), 1'767'225'600);
+}
+
+TEST_F(QuotaStreamTest, FiltersByGlobAndLabels) {
+  for (const char* name : {"a1", "a2", "b1"}) CreateQuota(name, 1);
+  ASSERT_OK(labels_->Set({{"a2", {{"team", "x"}}}, {"b1", {{"team", "x"}}}}));
+  v1::WatchQuotaEventsRequest request;
+  request.mutable_filter()->set_name_glob("a*");
+  (*request.mutable_filter()->mutable_labels())["team"] = "x";
+  QuotaWatch watch(*counter_stub_, request);
+  EXPECT_EQ(watch.Next(), "SYNCED ");
+  for (const char* name : {"a1", "b1", "a2"}) Count(name, 1);
+  EXPECT_EQ(watch.Next(), "CROSSED a2");
+}
+
+TEST_F(QuotaStreamTest, ShutdownEndsStreamsAndSaysWhatToDo) {
+  QuotaWatch watch(*counter_stub_);
+  EXPECT_EQ(watch.Next(), "SYNCED ");
+  quotas_->Shutdown();
+  EXPECT_EQ(watch.Next(), "ended");
+  const grpc::Status status = watch.Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "SERVER_SHUTDOWN");
+}
+
+TEST_F(QuotaStreamTest, MoreStreamsThanTheBoundAreRefused) {
+  limits_.max_streams = 1;
+  Start();
+  QuotaWatch watch(*counter_stub_);
+  EXPECT_EQ(watch.Next(), "SYNCED ");
+  QuotaWatch one_more(*counter_stub_);
+  EXPECT_EQ(one_more.Next(), "ended");
+  EXPECT_EQ(ErrorInfoOf(one_more.Finish()).reason(), "TOO_MANY_STREAMS");
+}
+
+TEST_F(QuotaStreamTest, WithoutKernelSupportTheErrorSaysSo) {
+  available_ = MakeError(absl::StatusCode::kUnimplemented, "NO_NFACCT",
+                         "the kernel has no nfnetlink_acct");
+  Start();
+  QuotaWatch watch(*counter_stub_);
+  EXPECT_EQ(watch.Next(), "ended");
+  EXPECT_EQ(ErrorInfoOf(watch.Finish()).reason(), "NO_NFACCT");
+}
+
+}  // namespace
+}  // namespace nfmeter::testing
