@@ -11,6 +11,8 @@ namespace nfmeter::cli {
 struct TerminalSize {
   size_t rows = 24;
   size_t columns = 80;
+
+  friend bool operator==(const TerminalSize&, const TerminalSize&) = default;
 };
 
 // The three standard streams, or a test's. Does not own them.

@@ -1,5 +1,6 @@
 #include "cli/errors.h"
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -12,9 +13,29 @@ namespace {
 // Our own hints travel beside the SDK's.
 constexpr char kHintPayload[] = "nfmeter.cli/hint";
 
+// What helps in this program; the server speaks of its methods.
+struct ReasonHint {
+  absl::string_view reason;
+  absl::string_view hint;
+};
+constexpr ReasonHint kHints[] = {
+    {"COUNTER_NOT_FOUND", "'nfmeter counter list' shows those that exist"},
+    {"COUNTER_IN_USE",
+     "'nfmeter counter delete --with-rules' deletes nfmeter's own rules first"},
+    {"ETAG_MISMATCH", "'nfmeter counter get NAME -o json' shows the etag now"},
+    {"RULE_NOT_FOUND", "'nfmeter rule list' shows those that exist"},
+    {"NFACCT_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
+    {"TABLE_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
+    {"MATCH_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
+};
+
 std::string Hint(const absl::Status& status) {
   if (const auto hint = status.GetPayload(kHintPayload)) {
     return std::string(*hint);
+  }
+  const std::string reason = ErrorReason(status);
+  for (const ReasonHint& known : kHints) {
+    if (known.reason == reason) return std::string(known.hint);
   }
   return ErrorHint(status);
 }
@@ -58,18 +79,24 @@ ExitCode ExitCodeOf(const absl::Status& status) {
 }
 
 std::string ErrorText(const absl::Status& status, bool color) {
+  const std::vector<InvalidField> fields = FieldViolations(status);
+  // A message may be made of its violations; once is enough.
+  const bool repeated =
+      absl::c_all_of(fields, [&status](const InvalidField& field) {
+        return absl::StrContains(status.message(), field.field) &&
+               absl::StrContains(status.message(), field.description);
+      });
+  const std::string sentence =
+      repeated && fields.size() > 1
+          ? absl::StrCat(fields.size(), " fields are wrong:")
+          : Sentence(status);
   std::string text = absl::StrCat(Paint("nfmeter:", Style::kWarning, color),
-                                  " ", Printable(Sentence(status)), "\n");
-  for (const InvalidField& field : FieldViolations(status)) {
-    const std::string name = Printable(field.field);
-    const std::string description = Printable(field.description);
-    // A message may be made of its only violation; once is enough.
-    const absl::string_view message = status.message();
-    if (absl::StrContains(message, name) &&
-        absl::StrContains(message, description)) {
-      continue;
+                                  " ", Printable(sentence), "\n");
+  if (!repeated || fields.size() > 1) {
+    for (const InvalidField& field : fields) {
+      absl::StrAppend(&text, "  ", Printable(field.field), ": ",
+                      Printable(field.description), "\n");
     }
-    absl::StrAppend(&text, "  ", name, ": ", description, "\n");
   }
   if (const std::string hint = Hint(status); !hint.empty()) {
     absl::StrAppend(&text, Paint("hint:", Style::kFaint, color), " ",

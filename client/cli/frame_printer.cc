@@ -11,6 +11,7 @@ constexpr char kHideCursor[] = "\x1b[?25l";
 constexpr char kShowCursor[] = "\x1b[?25h";
 constexpr char kClearLine[] = "\x1b[K";
 constexpr char kClearBelow[] = "\x1b[J";
+constexpr char kClearAll[] = "\x1b[2J\x1b[H";
 // The rows of a terminal that are not for counters: what the frame is, the
 // headings, how many more there are, and the cursor's.
 constexpr size_t kOtherLines = 4;
@@ -87,9 +88,16 @@ void FramePrinter::Redraw(const SnapshotFrame& frame) {
         "\n");
   }
   // One write, so that the terminal never shows half a frame.
-  std::string screen = drawn_lines_ == 0
-                           ? std::string(kHideCursor)
-                           : absl::StrCat("\x1b[", drawn_lines_, "A\r");
+  std::string screen;
+  if (drawn_lines_ == 0) {
+    screen = kHideCursor;
+  } else if (drawn_size_ == size) {
+    screen = absl::StrCat("\x1b[", drawn_lines_, "A\r");
+  } else {
+    // Nobody knows where a resized terminal has put the old lines.
+    screen = kClearAll;
+  }
+  drawn_size_ = size;
   drawn_lines_ = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
     absl::StrAppend(&screen, line, kClearLine, "\n");

@@ -31,6 +31,8 @@ class FramePrinter {
   size_t frames_ = 0;
   // Lines of the last frame on the terminal, above the cursor.
   size_t drawn_lines_ = 0;
+  // Of the terminal when that was drawn.
+  TerminalSize drawn_size_;
 };
 
 }  // namespace nfmeter::cli

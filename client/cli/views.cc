@@ -198,6 +198,12 @@ std::string ShortestInterval(const v1::NodeLimits& limits) {
           limits.min_snapshot_interval())));
 }
 
+// RFC 3339 without the fraction.
+std::string SecondsText(google::protobuf::Timestamp time) {
+  time.set_nanos(0);
+  return TimeText(time);
+}
+
 // "name   value" lines.
 class Facts {
  public:
@@ -289,9 +295,9 @@ std::string NodeText(const v1::Node& node, Layout layout, bool color) {
   facts.Add("nfmeterd", node.version());
   facts.Add("kernel", node.kernel_release());
   facts.Add("network namespace", absl::StrCat(node.network_namespace()));
-  facts.Add("started", TimeText(node.start_time()));
+  facts.Add("started", SecondsText(node.start_time()));
   facts.Add("counters", absl::StrCat(node.counter_count()));
-  facts.Add("watching", absl::StrCat(node.snapshot_subscribers()));
+  facts.Add("open watches", absl::StrCat(node.snapshot_subscribers()));
   if (layout == kWide) facts.Add("epoch", absl::StrCat(node.epoch()));
   std::string text = facts.Take();
   if (!node.capabilities().empty()) {

@@ -39,12 +39,13 @@ class CliTest : public ::testing::Test {
   // A status as nfmeterd sends it.
   static grpc::Status Error(
       grpc::StatusCode code, const std::string& message,
-      const std::vector<std::pair<std::string, std::string>>& fields = {}) {
+      const std::vector<std::pair<std::string, std::string>>& fields = {},
+      const std::string& reason = "SOME_REASON") {
     google::rpc::Status status;
     status.set_code(code);
     status.set_message(message);
     google::rpc::ErrorInfo info;
-    info.set_reason("SOME_REASON");
+    info.set_reason(reason);
     info.set_domain("nfmeter");
     status.add_details()->PackFrom(info);
     google::rpc::BadRequest request;

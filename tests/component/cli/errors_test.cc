@@ -51,6 +51,37 @@ TEST_F(ErrorsTest, WrongFieldsAreListedOneALine) {
                          "  rule.chain: there is no chain 'NOPE'\n"));
 }
 
+TEST_F(ErrorsTest, AMessageMadeOfItsFieldsIsNotSaidTwice) {
+  server_.counters.on_CreateCounter = [](const auto&, auto*) {
+    return Error(grpc::StatusCode::INVALID_ARGUMENT,
+                 "counter.name: is empty; counter.quota: is 0",
+                 {{"counter.name", "is empty"}, {"counter.quota", "is 0"}});
+  };
+  EXPECT_EQ(Nfmeter({"counter", "create", "x"}).err,
+            "nfmeter: 2 fields are wrong:\n"
+            "  counter.name: is empty\n"
+            "  counter.quota: is 0\n");
+  server_.counters.on_CreateCounter = [](const auto&, auto*) {
+    return Error(grpc::StatusCode::INVALID_ARGUMENT, "counter.name: is empty",
+                 {{"counter.name", "is empty"}});
+  };
+  EXPECT_EQ(Nfmeter({"counter", "create", "x"}).err,
+            "nfmeter: counter.name: is empty\n");
+}
+
+TEST_F(ErrorsTest, HintsSpeakOfThisCommand) {
+  server_.counters.on_DeleteCounter = [](const auto&, auto*) {
+    return Error(grpc::StatusCode::FAILED_PRECONDITION, "In use by rule x.", {},
+                 "COUNTER_IN_USE");
+  };
+  const RunResult result = Nfmeter({"counter", "delete", "x"});
+  EXPECT_EQ(result.exit_code, 4);
+  EXPECT_EQ(result.err,
+            "nfmeter: In use by rule x.\n"
+            "hint: 'nfmeter counter delete --with-rules' deletes nfmeter's own "
+            "rules first\n");
+}
+
 TEST_F(ErrorsTest, AMissingServerIsNamedWithWhatToDo) {
   server_.Stop();
   const RunResult result =

@@ -153,7 +153,8 @@ class FramePrinterTest : public FrameTest {
                     .out = out,
                     .err = err,
                     .out_is_terminal = terminal,
-                    .size = [=] {
+                    .size = [&] {
+                      terminal_columns += widening_;
                       return TerminalSize{terminal_rows, terminal_columns};
                     }};
     GlobalFlags flags;
@@ -166,6 +167,8 @@ class FramePrinterTest : public FrameTest {
     }
     return out.str();
   }
+
+  size_t widening_ = 0;  // columns that the terminal grows by each frame
 };
 
 TEST_F(FramePrinterTest, RedrawsInPlaceAndGivesTheCursorBack) {
@@ -182,6 +185,11 @@ TEST_F(FramePrinterTest, ShowsNoMoreThanFits) {
   EXPECT_THAT(text, HasSubstr("\x1b[5A\r"));
   for (const char* row : {"\na ", "\nb "}) EXPECT_THAT(text, HasSubstr(row));
   EXPECT_THAT(text, ::testing::Not(HasSubstr("\nc ")));
+}
+
+TEST_F(FramePrinterTest, StartsAfreshOnAResizedTerminal) {
+  widening_ = 1;
+  EXPECT_THAT(PrintTwice(24, 80, true), HasSubstr("\x1b[2J\x1b[H"));
 }
 
 TEST_F(FramePrinterTest, WritesBlocksWhenPiped) {

@@ -107,7 +107,7 @@ ipv4    filter  NFM-IN  -             -      -      5
 TEST(NodeTextTest, NamesWhatIsMissing) {
   const auto node = Parse<v1::Node>(R"({"hostname":"gw1","version":"0.1.0",
       "kernelRelease":"6.1.0","networkNamespace":"4026531840",
-      "startTime":"2026-11-23T14:00:00Z","counterCount":3,
+      "startTime":"2026-11-23T14:00:00.5Z","counterCount":3,
       "capabilities":[
         {"name":"nfacct","available":true,"detail":"nfnetlink_acct"},
         {"name":"iptables_ipv6","detail":"no ip6_tables: modprobe it"}],
@@ -119,7 +119,7 @@ kernel              6.1.0
 network namespace   4026531840
 started             2026-11-23T14:00:00Z
 counters            3
-watching            0
+open watches        0
 
 CAPABILITY     STATE      DETAIL
 nfacct         available  nfnetlink_acct
@@ -132,7 +132,7 @@ NOTICES
       RenderCsv(NodeTable(node)),
       "hostname,version,kernel_release,network_namespace,epoch,start_time,"
       "counter_count,snapshot_subscribers,missing_capabilities\n"
-      "gw1,0.1.0,6.1.0,4026531840,0,2026-11-23T14:00:00Z,3,0,"
+      "gw1,0.1.0,6.1.0,4026531840,0,2026-11-23T14:00:00.500Z,3,0,"
       "iptables_ipv6\n");
 }
 
