@@ -4,6 +4,14 @@
 
 namespace nfmeter::service {
 
+namespace {
+
+// Steps that wait before another thread is woken for them. Waking one for each
+// chunk of a small snapshot costs more than sending meanwhile gains.
+constexpr size_t kStepsPerWake = 5;
+
+}  // namespace
+
 using accounting::Snapshot;
 
 SnapshotGetStream::SnapshotGetStream(const SnapshotQuery& query,
@@ -17,8 +25,7 @@ SnapshotGetStream::SnapshotGetStream(const SnapshotQuery& query,
 
 void SnapshotGetStream::OnBegin(Begun begun) {
   // A new pass makes what the client has not taken yet void.
-  Push([this, begun = std::move(begun)] { Begin(begun); },
-       /*voids_others=*/true);
+  Push([this, begun = std::move(begun)] { Begin(begun); }, When::kVoidsOthers);
 }
 
 void SnapshotGetStream::OnChunk(Chunk chunk) {
@@ -26,15 +33,17 @@ void SnapshotGetStream::OnChunk(Chunk chunk) {
 }
 
 void SnapshotGetStream::OnEnd(Ended snapshot) {
-  Push([this, snapshot = std::move(snapshot)] { Complete(snapshot); });
+  Push([this, snapshot = std::move(snapshot)] { Complete(snapshot); },
+       When::kLast);
 }
 
-void SnapshotGetStream::Push(Step step, bool voids_others) {
+void SnapshotGetStream::Push(Step step, When when) {
   absl::MutexLock lock(&mutex_);
   // After the end the threads may be gone.
   if (ended_) return;
-  if (voids_others) steps_.clear();
+  if (when == When::kVoidsOthers) steps_.clear();
   steps_.push_back(std::move(step));
+  if (when != When::kLast && steps_.size() < kStepsPerWake) return;
   if (std::exchange(posted_, true)) return;
   threads_.Post([self = shared_from_this()] {
     {
@@ -43,6 +52,11 @@ void SnapshotGetStream::Push(Step step, bool voids_others) {
     }
     self->Wake();
   });
+}
+
+bool SnapshotGetStream::HasSteps() {
+  absl::MutexLock lock(&mutex_);
+  return !steps_.empty();
 }
 
 SnapshotGetStream::Step SnapshotGetStream::Pop() {
@@ -75,12 +89,11 @@ void SnapshotGetStream::Begin(Begun begun) {
 }
 
 void SnapshotGetStream::Encode(Chunk chunk) {
-  const bool is_full = chunk->size() == accounting::kSnapshotChunkRows;
   const MatchedIds matched = filter_->Match(*begun_, {chunk});
   encoder_->Add(
       matched.Select(std::move(chunk), /*changed_since=*/0, &matched_));
-  // The last chunk goes into one message with the end, which comes at once.
-  if (is_full) encoder_->Flush();
+  // What is there together goes into as few messages as it can.
+  if (!HasSteps()) encoder_->Flush();
 }
 
 void SnapshotGetStream::Complete(const Ended& snapshot) {

@@ -47,7 +47,9 @@ class SnapshotGetStream final
   std::optional<Message> Next() override;
   void OnEnded() override;
 
-  void Push(Step step, bool voids_others = false);
+  enum class When { kInOrder, kVoidsOthers, kLast };
+  void Push(Step step, When when = When::kInOrder);
+  bool HasSteps();
   Step Pop();
   void Begin(Begun begun);
   void Encode(Chunk chunk);

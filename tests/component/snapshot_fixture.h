@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -97,8 +98,15 @@ class SnapshotFixture : public ::testing::Test {
     labels_ = *accounting::LabelStore::Open("");
     hub_ = accounting::SnapshotHub::Create(
         table_, lane_, clock_, {.max_counters = limits_.max_counters});
+    const int dumps = table_.dumps(kernel::AcctDumpMode::kFast);
     quota_hub_ =
         accounting::QuotaHub::Create(table_, lane_, clock_, {.max_queue = 8});
+    // Its first reading is over before a test cuts dumps or makes them fail.
+    while (table_.dumps(kernel::AcctDumpMode::kFast) == dumps) {
+      std::this_thread::yield();
+    }
+    ASSERT_OK(lane_.Run(accounting::Lane::Priority::kNormal,
+                        [] { return absl::OkStatus(); }));
     snapshots_ = std::make_unique<service::SnapshotService>(
         *hub_, *labels_, limits_, available_);
     quotas_ = std::make_unique<service::QuotaStreams>(
