@@ -1,62 +1,19 @@
-// nfmeter counter create | get | list | reset | delete
+// nfmeter counter get | list, and what all of its commands share
+#include "cli/counter_commands.h"
+
 #include <memory>
 
 #include "absl/strings/str_cat.h"
-#include "cli/command_tree.h"
-#include "cli/errors.h"
 #include "cli/input.h"
-#include "cli/progress.h"
 #include "cli/quantity.h"
-#include "cli/views.h"
 
 namespace nfmeter::cli {
 namespace {
-
-using Labels = std::map<std::string, std::string>;
 
 std::vector<std::string> NamesOf(const Counters& counters) {
   std::vector<std::string> names;
   for (const v1::Counter& counter : counters) names.push_back(counter.name());
   return names;
-}
-
-void PrintCounters(Session& session, const google::protobuf::Message& message,
-                   const Counters& counters) {
-  session.Print({.message = message,
-                 .text =
-                     [&](Layout layout) {
-                       return session.Render(CounterTable(counters, layout),
-                                             layout);
-                     },
-                 .names = NamesOf(counters)});
-}
-
-// Answers with one counter have it in a field of that name.
-template <typename Response>
-void PrintCounter(Session& session, const Response& response) {
-  Counters counters;
-  *counters.Add() = response.counter();
-  PrintCounters(session, response, counters);
-}
-
-std::string Plural(size_t count) {
-  return absl::StrCat(count, count == 1 ? " counter" : " counters");
-}
-
-// Prints the failures of a batch; the status that the command ends with.
-template <typename Response>
-absl::Status ReportFailures(Session& session, const Response& response,
-                            absl::string_view undone) {
-  if (response.failures().empty()) return absl::OkStatus();
-  for (const v1::BatchFailure& failure : response.failures()) {
-    session.console().err << "  " << Printable(failure.name()) << ": "
-                          << Printable(failure.status().message()) << "\n";
-  }
-  return absl::Status(
-      static_cast<absl::StatusCode>(response.failures(0).status().code()),
-      absl::StrCat(response.failures_size(), " of ",
-                   Plural(response.failures_size() + response.counters_size()),
-                   " could not be ", undone, ", as listed above"));
 }
 
 google::protobuf::Duration ToProto(absl::Duration duration) {
@@ -66,211 +23,17 @@ google::protobuf::Duration ToProto(absl::Duration duration) {
   return proto;
 }
 
-// The flags that several of these commands have.
-struct NameFlags {
-  std::vector<std::string> names;
-  std::string etag;
-  std::string max_staleness;
-  std::string request_id;
-  bool validate_only = false;
-  bool with_rules = false;
-};
-
-CLI::Option* AddNames(CommandTree& tree, CLI::App& command,
-                      std::vector<std::string>& names, bool suggest) {
-  CLI::Option* option = command.add_option(
-      "NAME", names, "names of counters; '-': one a line on standard input");
-  if (suggest) tree.Suggest(option, {Candidates::kCounters});
-  return option;
-}
-
-void AddChangeFlags(CLI::App& command, std::string& request_id,
-                    bool& validate_only) {
-  command.add_flag("--validate-only", validate_only,
-                   "check everything, change nothing");
-  command
-      .add_option("--request-id", request_id,
-                  "a repeated command with the same ID changes nothing more "
-                  "and answers as the first one did")
-      ->option_text("ID");
-}
-
 void AddMaxStaleness(CLI::App& command, std::string& value) {
   AddDuration(command, "--max-staleness", value,
               "values this old will do, and cost the server less");
 }
 
-// The names to work on; none only when standard input had none, which is said.
-absl::StatusOr<std::vector<std::string>> Names(Session& session,
-                                               const NameFlags& flags) {
-  auto names = ExpandNames(flags.names, session.console().in);
-  if (names.ok() && names->empty()) {
-    session.console().err << "nothing to do: no names on standard input\n";
-  }
-  return names;
-}
-
-// One name on the command line asks for one counter; "-" for a batch even if
-// one line comes, so that a script sees one form of answer.
-bool IsSingle(const NameFlags& flags) {
-  return flags.names.size() == 1 && flags.names[0] != "-";
-}
-
-absl::Status EtagNeedsOneName(const NameFlags& flags) {
-  if (flags.etag.empty() || IsSingle(flags)) return absl::OkStatus();
-  return UsageError("--etag belongs to one counter; give one name");
-}
-
-// --- create
-
-struct CreateFlags {
-  std::vector<std::string> names;
-  std::string from;
-  std::string quota_packets;
-  std::string quota_bytes;
-  std::string start_packets;
-  std::string start_bytes;
-  std::string request_id;
-  bool validate_only = false;
-  Labels labels;
-};
-
-// What the flags say about a counter. They win over what a file says.
-void ApplyFlags(const CreateFlags& flags, v1::Counter& counter) {
-  if (!flags.quota_packets.empty()) {
-    counter.mutable_quota()->set_packets(
-        ParseCount(flags.quota_packets).value_or(0));
-  }
-  if (!flags.quota_bytes.empty()) {
-    counter.mutable_quota()->set_bytes(
-        ParseBytes(flags.quota_bytes).value_or(0));
-  }
-  if (!flags.start_packets.empty()) {
-    counter.set_packets(ParseCount(flags.start_packets).value_or(0));
-  }
-  if (!flags.start_bytes.empty()) {
-    counter.set_bytes(ParseBytes(flags.start_bytes).value_or(0));
-  }
-  for (const auto& [key, value] : flags.labels) {
-    (*counter.mutable_labels())[key] = value;
-  }
-}
-
-absl::StatusOr<v1::BatchCreateCountersRequest> CreateRequest(
-    Session& session, const CreateFlags& flags) {
-  v1::BatchCreateCountersRequest request;
-  if (!flags.from.empty()) {
-    if (!flags.names.empty()) {
-      return UsageError("names and --from can't be given together");
-    }
-    auto text = ReadSource(flags.from, session.console().in);
-    if (!text.ok()) return text.status();
-    auto parsed =
-        ParseCounters(*text, flags.from == "-" ? "standard input" : flags.from);
-    if (!parsed.ok()) return parsed.status();
-    request = *std::move(parsed);
-  }
-  auto names = ExpandNames(flags.names, session.console().in);
-  if (!names.ok()) return names.status();
-  for (const std::string& name : *names) {
-    request.add_counters()->set_name(name);
-  }
-  for (v1::Counter& counter : *request.mutable_counters()) {
-    ApplyFlags(flags, counter);
-  }
-  request.set_validate_only(flags.validate_only);
-  if (!flags.request_id.empty()) request.set_request_id(flags.request_id);
-  return request;
-}
-
-void PrintCreated(Session& session, const google::protobuf::Message& message,
-                  const Counters& counters, bool validate_only) {
-  if (session.format() != Format::kTable) {
-    return PrintCounters(session, message, counters);
-  }
-  std::ostream& out = session.console().out;
-  if (validate_only) {
-    out << Plural(counters.size()) << " could be created; nothing was changed."
-        << std::endl;
-  } else if (counters.size() == 1) {
-    out << "Created counter " << Printable(counters[0].name()) << "."
-        << std::endl;
-  } else {
-    out << "Created " << Plural(counters.size()) << "." << std::endl;
-  }
-}
-
-absl::Status Create(Session& session, const CreateFlags& flags) {
-  if (flags.names.empty() && flags.from.empty()) {
-    return UsageError("'nfmeter counter create' needs a NAME or --from FILE",
-                      "nfmeter counter create http-traffic");
-  }
-  auto request = CreateRequest(session, flags);
-  if (!request.ok()) return request.status();
-  if (request->counters().empty()) {
-    session.console().err << "nothing to do: no counters were named\n";
-    return absl::OkStatus();
-  }
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  if (flags.names.size() == 1 && flags.names[0] != "-") {
-    v1::CreateCounterRequest single;
-    *single.mutable_counter() = request->counters(0);
-    single.set_validate_only(request->validate_only());
-    single.set_request_id(request->request_id());
-    auto response = (*client)->CreateCounter(single, session.call());
-    if (!response.ok()) return response.status();
-    Counters counters;
-    *counters.Add() = response->counter();
-    PrintCreated(session, *response, counters, flags.validate_only);
-    return absl::OkStatus();
-  }
-  absl::StatusOr<v1::BatchCreateCountersResponse> response;
-  {
-    Progress progress(
-        session.console(),
-        absl::StrCat("Creating ", Plural(request->counters_size())));
-    response = (*client)->BatchCreateCounters(*request, session.call(),
-                                              progress.Callback());
-  }
-  if (!response.ok()) return response.status();
-  PrintCreated(session, *response, response->counters(), flags.validate_only);
-  return absl::OkStatus();
-}
-
-void AddCreate(CommandTree& tree, CLI::App& parent) {
-  auto flags = std::make_shared<CreateFlags>();
-  CLI::App* command = tree.AddCommand(
-      parent, "create", "Create counters",
-      R"(Names are 1 to 31 of A-Z a-z 0-9 . _ : / @ + -. All are created, or none.
-A quota can't be changed later. A rule whose counter has a quota matches only
-while the quota is exceeded: with --verdict drop it is a cap.
-
-FILE has one name a line, or JSON: an array of Counters as 'counter list -o
-json' prints them, with "packets" and "bytes" to start from.
-
-Examples:
-  nfmeter counter create http-traffic
-  nfmeter counter create alice bob --label tenant=acme --quota-bytes 10GiB
-  seq -f 'host-%g' 1000 | nfmeter counter create --from -)",
-      [flags](Session& session) { return Create(session, *flags); });
-  AddNames(tree, *command, flags->names, false);
-  CLI::Option* from = command->add_option(
-      "--from", flags->from, "names or JSON in this file; '-': standard input");
-  from->option_text("FILE");
-  tree.Suggest(from, {Candidates::kFiles});
-  CLI::Option* packets =
-      AddCount(*command, "--quota-packets", flags->quota_packets,
-               "quota in packets: 10000, 10M (10^7)");
-  AddBytes(*command, "--quota-bytes", flags->quota_bytes,
-           "quota in bytes: 10MB (10^7), 10GiB (10 * 2^30)")
-      ->excludes(packets);
-  AddLabels(*command, flags->labels, "kept by the server; may be repeated");
-  AddCount(*command, "--start-packets", flags->start_packets,
-           "value to start from; default 0");
-  AddBytes(*command, "--start-bytes", flags->start_bytes,
-           "value to start from; default 0");
-  AddChangeFlags(*command, flags->request_id, flags->validate_only);
+// Answers with one counter have it in a field of that name.
+template <typename Response>
+void PrintCounter(Session& session, const Response& response) {
+  Counters counters;
+  *counters.Add() = response.counter();
+  PrintCounters(session, response, counters);
 }
 
 // --- get
@@ -366,140 +129,52 @@ void AddList(CommandTree& tree, CLI::App& parent) {
   AddMaxStaleness(*command, flags->max_staleness);
 }
 
-// --- reset and delete: the last values are what people want to see
-
-void PrintLast(Session& session, const google::protobuf::Message& message,
-               const Counters& counters, const NameFlags& flags,
-               absl::string_view done) {
-  if (session.for_people()) {
-    session.console().out << (flags.validate_only
-                                  ? absl::StrCat(
-                                        "Nothing was changed. Values now:\n")
-                                  : absl::StrCat(done, " ",
-                                                 Plural(counters.size()),
-                                                 ". Last values:\n"));
-  }
-  PrintCounters(session, message, counters);
-}
-
-absl::Status Reset(Session& session, const NameFlags& flags) {
-  if (auto status = EtagNeedsOneName(flags); !status.ok()) return status;
-  auto names = Names(session, flags);
-  if (!names.ok() || names->empty()) return names.status();
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  if (IsSingle(flags)) {
-    v1::ResetCounterRequest request;
-    request.set_name(names->front());
-    request.set_etag(flags.etag);
-    request.set_validate_only(flags.validate_only);
-    request.set_request_id(flags.request_id);
-    auto response = (*client)->ResetCounter(request, session.call());
-    if (!response.ok()) return response.status();
-    Counters counters;
-    *counters.Add() = response->counter();
-    PrintLast(session, *response, counters, flags, "Reset");
-    return absl::OkStatus();
-  }
-  v1::BatchResetCountersRequest request;
-  request.mutable_names()->Assign(names->begin(), names->end());
-  request.set_validate_only(flags.validate_only);
-  request.set_request_id(flags.request_id);
-  absl::StatusOr<v1::BatchResetCountersResponse> response;
-  {
-    Progress progress(session.console(),
-                      absl::StrCat("Resetting ", Plural(names->size())));
-    response = (*client)->BatchResetCounters(request, session.call(),
-                                             progress.Callback());
-  }
-  if (!response.ok()) return response.status();
-  PrintLast(session, *response, response->counters(), flags, "Reset");
-  return ReportFailures(session, *response, "reset");
-}
-
-void AddReset(CommandTree& tree, CLI::App& parent) {
-  auto flags = std::make_shared<NameFlags>();
-  CLI::App* command = tree.AddCommand(
-      parent, "reset", "Set counters to zero and print what they had",
-      R"(Each counter is read and zeroed in one step of the kernel: no packet falls in
-between. Quotas are armed again.
-
-Examples:
-  nfmeter counter reset http-traffic
-  nfmeter counter list 'host-*' -o name | nfmeter counter reset - -o csv)",
-      [flags](Session& session) { return Reset(session, *flags); });
-  AddNames(tree, *command, flags->names, true)->required();
-  command->add_option("--etag", flags->etag, "only if it still has this etag")
-      ->option_text("ETAG");
-  AddChangeFlags(*command, flags->request_id, flags->validate_only);
-}
-
-absl::Status Delete(Session& session, const NameFlags& flags) {
-  if (auto status = EtagNeedsOneName(flags); !status.ok()) return status;
-  auto names = Names(session, flags);
-  if (!names.ok() || names->empty()) return names.status();
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  if (IsSingle(flags)) {
-    v1::DeleteCounterRequest request;
-    request.set_name(names->front());
-    request.set_etag(flags.etag);
-    request.set_validate_only(flags.validate_only);
-    request.set_request_id(flags.request_id);
-    request.set_delete_managed_rules(flags.with_rules);
-    auto response = (*client)->DeleteCounter(request, session.call());
-    if (!response.ok()) return response.status();
-    Counters counters;
-    *counters.Add() = response->counter();
-    PrintLast(session, *response, counters, flags, "Deleted");
-    return absl::OkStatus();
-  }
-  v1::BatchDeleteCountersRequest request;
-  request.mutable_names()->Assign(names->begin(), names->end());
-  request.set_validate_only(flags.validate_only);
-  request.set_request_id(flags.request_id);
-  request.set_delete_managed_rules(flags.with_rules);
-  absl::StatusOr<v1::BatchDeleteCountersResponse> response;
-  {
-    Progress progress(session.console(),
-                      absl::StrCat("Deleting ", Plural(names->size())));
-    response = (*client)->BatchDeleteCounters(request, session.call(),
-                                              progress.Callback());
-  }
-  if (!response.ok()) return response.status();
-  PrintLast(session, *response, response->counters(), flags, "Deleted");
-  return ReportFailures(session, *response, "deleted");
-}
-
-void AddDelete(CommandTree& tree, CLI::App& parent) {
-  auto flags = std::make_shared<NameFlags>();
-  CLI::App* command = tree.AddCommand(
-      parent, "delete", "Delete counters and print what they had",
-      R"(A counter that rules count into is not deleted, unless --with-rules deletes
-those of nfmeter first. Rules that others made are never deleted.
-
-Examples:
-  nfmeter counter delete http-traffic --with-rules
-  nfmeter counter list 'tmp-*' -o name | nfmeter counter delete -)",
-      [flags](Session& session) { return Delete(session, *flags); });
-  AddNames(tree, *command, flags->names, true)->required();
-  command->add_flag("--with-rules", flags->with_rules,
-                    "delete nfmeter's rules that count into them, too");
-  command->add_option("--etag", flags->etag, "only if it still has this etag")
-      ->option_text("ETAG");
-  AddChangeFlags(*command, flags->request_id, flags->validate_only);
-}
-
 }  // namespace
+
+void PrintCounters(Session& session, const google::protobuf::Message& message,
+                   const Counters& counters) {
+  session.Print({.message = message,
+                 .text =
+                     [&](Layout layout) {
+                       return session.Render(CounterTable(counters, layout),
+                                             layout);
+                     },
+                 .names = NamesOf(counters)});
+}
+
+std::string CounterCount(size_t count) {
+  return absl::StrCat(count, count == 1 ? " counter" : " counters");
+}
+
+CLI::Option* AddNames(CommandTree& tree, CLI::App& command,
+                      std::vector<std::string>& names, bool suggest) {
+  CLI::Option* option = command.add_option(
+      "NAME", names, "names of counters; '-': one a line on standard input");
+  if (suggest) tree.Suggest(option, {Candidates::kCounters});
+  return option;
+}
+
+absl::StatusOr<std::vector<std::string>> Names(Session& session,
+                                               const NameFlags& flags) {
+  auto names = ExpandNames(flags.names, session.console().in);
+  if (names.ok() && names->empty()) {
+    session.console().err << "nothing to do: no names on standard input\n";
+  }
+  return names;
+}
+
+bool IsSingle(const NameFlags& flags) {
+  return flags.names.size() == 1 && flags.names[0] != "-";
+}
 
 void AddCounterCommands(CommandTree& tree) {
   CLI::App* counter =
       tree.AddNoun("counter", "Create, read, reset and delete counters");
-  AddCreate(tree, *counter);
+  AddCounterCreate(tree, *counter);
   AddGet(tree, *counter);
   AddList(tree, *counter);
-  AddReset(tree, *counter);
-  AddDelete(tree, *counter);
+  AddCounterReset(tree, *counter);
+  AddCounterDelete(tree, *counter);
 }
 
 }  // namespace nfmeter::cli

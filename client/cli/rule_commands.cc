@@ -1,292 +1,19 @@
-// nfmeter rule add | list | get | delete | chains
+// nfmeter rule list | get | delete | chains, and what all of its commands share
+#include "cli/rule_commands.h"
+
 #include <memory>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "cli/command_tree.h"
-#include "cli/errors.h"
 #include "cli/input.h"
-#include "cli/match_flags.h"
 #include "cli/progress.h"
-#include "cli/views.h"
 
 namespace nfmeter::cli {
 namespace {
-
-const std::vector<std::string>& Tables() {
-  static const auto& tables = *new std::vector<std::string>{
-      "filter", "mangle", "raw", "nat", "security"};
-  return tables;
-}
 
 std::vector<std::string> IdsOf(const Rules& rules) {
   std::vector<std::string> ids;
   for (const v1::Rule& rule : rules) ids.push_back(rule.id());
   return ids;
-}
-
-void PrintRules(Session& session, const google::protobuf::Message& message,
-                const Rules& rules) {
-  session.Print({.message = message,
-                 .text =
-                     [&](Layout layout) {
-                       return session.Render(RuleTable(rules, layout), layout);
-                     },
-                 .names = IdsOf(rules)});
-}
-
-Rules One(const v1::Rule& rule) {
-  Rules rules;
-  *rules.Add() = rule;
-  return rules;
-}
-
-std::string Plural(size_t count) {
-  return absl::StrCat(count, count == 1 ? " rule" : " rules");
-}
-
-// -4, -6 and --family.
-struct FamilyFlags {
-  bool ipv4 = false;
-  bool ipv6 = false;
-  std::string family;
-
-  v1::Family value() const {
-    if (ipv6 || family == "ipv6") return v1::FAMILY_IPV6;
-    if (ipv4 || family == "ipv4") return v1::FAMILY_IPV4;
-    return v1::FAMILY_UNSPECIFIED;
-  }
-};
-
-void AddFamily(CommandTree& tree, CLI::App& command, FamilyFlags& flags,
-               const std::string& otherwise) {
-  CLI::Option* ipv4 = command.add_flag("--ipv4,-4", flags.ipv4, "iptables");
-  CLI::Option* ipv6 = command.add_flag("--ipv6,-6", flags.ipv6, "ip6tables");
-  CLI::Option* family =
-      AddChoice(tree, command, "--family", flags.family, {"ipv4", "ipv6"},
-                absl::StrCat("the same in words; default: ", otherwise));
-  ipv4->excludes(ipv6);
-  family->excludes(ipv4)->excludes(ipv6);
-}
-
-// --- add
-
-struct AddFlags {
-  std::string counter;
-  std::string chain;
-  std::string table;
-  std::string id;
-  std::string verdict;
-  std::string from;
-  std::string request_id;
-  bool head = false;
-  bool tail = false;
-  bool validate_only = false;
-  FamilyFlags family;
-  std::vector<MatchArgument> matches;
-};
-
-v1::Verdict ParseVerdict(absl::string_view name) {
-  if (name == "accept") return v1::VERDICT_ACCEPT;
-  if (name == "drop") return v1::VERDICT_DROP;
-  if (name == "return") return v1::VERDICT_RETURN;
-  if (name == "continue") return v1::VERDICT_CONTINUE;
-  return v1::VERDICT_UNSPECIFIED;
-}
-
-v1::RulePlacement Placement(const AddFlags& flags) {
-  if (flags.tail) return v1::RULE_PLACEMENT_TAIL;
-  return flags.head ? v1::RULE_PLACEMENT_HEAD : v1::RULE_PLACEMENT_UNSPECIFIED;
-}
-
-absl::StatusOr<v1::Rule> RuleOf(const AddFlags& flags) {
-  if (flags.counter.empty() || flags.chain.empty()) {
-    return UsageError(
-        "'nfmeter rule add' needs --counter and --chain, or --from FILE",
-        "nfmeter rule add --counter http-traffic --chain INPUT --protocol tcp "
-        "--sport 80");
-  }
-  v1::Rule rule;
-  auto match =
-      ParseMatch(flags.matches, flags.family.value() == v1::FAMILY_IPV6);
-  if (!match.ok()) return match.status();
-  *rule.mutable_match() = *std::move(match);
-  rule.set_id(flags.id);
-  rule.set_family(flags.family.value());
-  rule.set_table(flags.table);
-  rule.set_chain(flags.chain);
-  rule.set_counter(flags.counter);
-  rule.set_verdict(ParseVerdict(flags.verdict));
-  return rule;
-}
-
-void PrintAdded(Session& session, const google::protobuf::Message& message,
-                const Rules& rules, bool validate_only) {
-  if (session.format() != Format::kTable) {
-    return PrintRules(session, message, rules);
-  }
-  std::ostream& out = session.console().out;
-  if (validate_only) {
-    out << Plural(rules.size()) << " could be added; nothing was changed."
-        << std::endl;
-  } else if (rules.size() == 1) {
-    out << "Added rule " << Printable(rules[0].id()) << ": "
-        << Printable(DescribeRule(rules[0])) << std::endl;
-  } else {
-    out << "Added " << Plural(rules.size()) << "." << std::endl;
-  }
-}
-
-absl::Status AddFrom(Session& session, const AddFlags& flags) {
-  if (!flags.matches.empty() || !flags.counter.empty() ||
-      !flags.chain.empty() || !flags.table.empty() || !flags.id.empty() ||
-      !flags.verdict.empty() ||
-      flags.family.value() != v1::FAMILY_UNSPECIFIED) {
-    return UsageError(
-        "--from brings whole rules; flags that describe a rule can't be given "
-        "beside it");
-  }
-  auto text = ReadSource(flags.from, session.console().in);
-  if (!text.ok()) return text.status();
-  auto request =
-      ParseRules(*text, flags.from == "-" ? "standard input" : flags.from);
-  if (!request.ok()) return request.status();
-  if (request->rules().empty()) {
-    session.console().err << "nothing to do: there are no rules in the file\n";
-    return absl::OkStatus();
-  }
-  if (Placement(flags) != v1::RULE_PLACEMENT_UNSPECIFIED) {
-    request->set_placement(Placement(flags));
-  }
-  if (flags.validate_only) request->set_validate_only(true);
-  if (!flags.request_id.empty()) request->set_request_id(flags.request_id);
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  absl::StatusOr<v1::BatchCreateRulesResponse> response;
-  {
-    Progress progress(session.console(),
-                      absl::StrCat("Adding ", Plural(request->rules_size())));
-    response = (*client)->BatchCreateRules(*request, session.call(),
-                                           progress.Callback());
-  }
-  if (!response.ok()) return response.status();
-  PrintAdded(session, *response, response->rules(), request->validate_only());
-  return absl::OkStatus();
-}
-
-absl::Status Add(Session& session, const AddFlags& flags) {
-  if (!flags.from.empty()) return AddFrom(session, flags);
-  auto rule = RuleOf(flags);
-  if (!rule.ok()) return rule.status();
-  v1::CreateRuleRequest request;
-  *request.mutable_rule() = *std::move(rule);
-  request.set_placement(Placement(flags));
-  request.set_validate_only(flags.validate_only);
-  request.set_request_id(flags.request_id);
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  auto response = (*client)->CreateRule(request, session.call());
-  if (!response.ok()) return response.status();
-  PrintAdded(session, *response, One(response->rule()), flags.validate_only);
-  return absl::OkStatus();
-}
-
-// --src and --not-src and their like.
-void AddMatchFlag(CommandTree& tree, CLI::App& command, const MatchFlag& flag,
-                  std::vector<MatchArgument>& matches) {
-  const auto add = [&](const std::string& names, bool negated,
-                       const std::string& help, const std::string& group) {
-    const auto put = [&flag, &matches,
-                      negated](const std::vector<std::string>& values) {
-      matches.push_back({&flag, negated, values});
-    };
-    const int count = absl::StrContains(flag.values, ' ') ? 2 : 1;
-    CLI::Option* option =
-        command.add_option_function<std::vector<std::string>>(names, put, help)
-            ->option_text(std::string(flag.values))
-            ->expected(count)
-            ->allow_extra_args(false)
-            ->multi_option_policy(CLI::MultiOptionPolicy::Throw)
-            ->group(group);
-    if (!flag.choices.empty()) {
-      tree.Suggest(option,
-                   {Candidates::kChoices, absl::StrSplit(flag.choices, ' ')});
-    }
-  };
-  add(absl::StrCat("--", flag.name, flag.aliases), false,
-      std::string(flag.help), "Which packets (each also as --not-...)");
-  if (flag.negate != nullptr) {
-    // Help says it once, in the title of the group.
-    add(absl::StrCat("--not-", flag.name), true,
-        absl::StrCat("all but: ", flag.help), "");
-  }
-}
-
-void AddAdd(CommandTree& tree, CLI::App& parent) {
-  auto flags = std::make_shared<AddFlags>();
-  CLI::App* command = tree.AddCommand(
-      parent, "add", "Add a rule that counts packets into a counter",
-      R"(All flags that are given must match. Flags have the names that iptables gives
-them; 'iptables ! --src X' is --not-src X here.
-
-FILE is JSON: an array of Rules as 'rule list -o json' prints them. All are
-added, or none.
-
-Examples:
-  nfmeter rule add --counter http-traffic --chain INPUT --protocol tcp --sport 80
-  nfmeter rule add --counter web --chain FORWARD -p tcp --dport 80,443,8000:8080
-  nfmeter rule add --counter lan --chain INPUT --not-src 10.0.0.0/8 --in eth0
-  nfmeter rule add --counter alice-cap --chain OUTPUT --uid-owner alice -j drop
-  nfmeter rule add --from rules.json --tail)",
-      [flags](Session& session) { return Add(session, *flags); });
-  const std::string where = "Where it counts";
-  CLI::Option* counter = command->add_option("--counter,-c", flags->counter,
-                                             "counter to count into");
-  counter->option_text("NAME")->group(where);
-  tree.Suggest(counter, {Candidates::kCounters});
-  CLI::Option* chain = command->add_option(
-      "--chain", flags->chain, "INPUT, FORWARD, ... or one of your own");
-  chain->option_text("CHAIN")->group(where);
-  tree.Suggest(chain,
-               {Candidates::kChoices,
-                {"INPUT", "OUTPUT", "FORWARD", "PREROUTING", "POSTROUTING"}});
-  AddChoice(tree, *command, "--table,-t", flags->table, Tables(),
-            "default: filter")
-      ->group(where);
-  AddFamily(tree, *command, flags->family,
-            "as the addresses and the protocol say, else ipv4");
-  for (const char* name : {"--ipv4", "--ipv6", "--family"}) {
-    command->get_option(name)->group(where);
-  }
-  AddChoice(tree, *command, "--verdict,-j", flags->verdict,
-            {"continue", "accept", "drop", "return"},
-            "what happens after counting; default: continue with the next rule")
-      ->group(where);
-  CLI::Option* head = command->add_flag(
-      "--head", flags->head, "before the chain's other rules (default)");
-  CLI::Option* tail =
-      command->add_flag("--tail", flags->tail, "after the chain's other rules");
-  head->group(where)->excludes(tail);
-  tail->group(where);
-  for (const MatchFlag& flag : MatchFlags()) {
-    AddMatchFlag(tree, *command, flag, flags->matches);
-  }
-  CLI::Option* from = command->add_option(
-      "--from", flags->from, "rules in this file; '-': standard input");
-  from->option_text("FILE");
-  tree.Suggest(from, {Candidates::kFiles});
-  command
-      ->add_option("--id", flags->id,
-                   "1 to 40 of a-z 0-9 -; default: the server picks one")
-      ->option_text("ID");
-  command->add_flag("--validate-only", flags->validate_only,
-                    "check everything, change nothing");
-  command
-      ->add_option("--request-id", flags->request_id,
-                   "a repeated command with the same ID changes nothing more "
-                   "and answers as the first one did")
-      ->option_text("ID");
 }
 
 // --- list
@@ -335,7 +62,7 @@ Examples:
   nfmeter rule list --chain INPUT -o wide)",
       [flags](Session& session) { return List(session, *flags); });
   AddFamily(tree, *command, flags->family, "both");
-  AddChoice(tree, *command, "--table,-t", flags->table, Tables(),
+  AddChoice(tree, *command, "--table,-t", flags->table, RuleTables(),
             "only this table");
   command->add_option("--chain", flags->chain, "only this chain")
       ->option_text("CHAIN");
@@ -355,7 +82,7 @@ absl::Status Get(Session& session, const std::string& id) {
   if (!rule.ok()) return rule.status();
   v1::GetRuleResponse response;
   *response.mutable_rule() = *std::move(rule);
-  PrintRules(session, response, One(response.rule()));
+  PrintRules(session, response, OneRule(response.rule()));
   return absl::OkStatus();
 }
 
@@ -385,7 +112,7 @@ void PrintDeleted(Session& session, const google::protobuf::Message& message,
   if (session.for_people()) {
     session.console().out
         << (validate_only ? std::string("Nothing was changed. Rules now:\n")
-                          : absl::StrCat("Deleted ", Plural(rules.size()),
+                          : absl::StrCat("Deleted ", RuleCount(rules.size()),
                                          ". As they were:\n"));
   }
   PrintRules(session, message, rules);
@@ -407,7 +134,7 @@ absl::Status Delete(Session& session, const DeleteFlags& flags) {
     request.set_request_id(flags.request_id);
     auto response = (*client)->DeleteRule(request, session.call());
     if (!response.ok()) return response.status();
-    PrintDeleted(session, *response, One(response->rule()),
+    PrintDeleted(session, *response, OneRule(response->rule()),
                  flags.validate_only);
     return absl::OkStatus();
   }
@@ -418,7 +145,7 @@ absl::Status Delete(Session& session, const DeleteFlags& flags) {
   absl::StatusOr<v1::BatchDeleteRulesResponse> response;
   {
     Progress progress(session.console(),
-                      absl::StrCat("Deleting ", Plural(ids->size())));
+                      absl::StrCat("Deleting ", RuleCount(ids->size())));
     response = (*client)->BatchDeleteRules(request, session.call(),
                                            progress.Callback());
   }
@@ -490,16 +217,53 @@ Examples:
   nfmeter rule chains --table filter -4)",
       [flags](Session& session) { return ListAllChains(session, *flags); });
   AddFamily(tree, *command, flags->family, "both");
-  AddChoice(tree, *command, "--table,-t", flags->table, Tables(),
+  AddChoice(tree, *command, "--table,-t", flags->table, RuleTables(),
             "only this table");
 }
 
 }  // namespace
 
+const std::vector<std::string>& RuleTables() {
+  static const auto& tables = *new std::vector<std::string>{
+      "filter", "mangle", "raw", "nat", "security"};
+  return tables;
+}
+
+void PrintRules(Session& session, const google::protobuf::Message& message,
+                const Rules& rules) {
+  session.Print({.message = message,
+                 .text =
+                     [&](Layout layout) {
+                       return session.Render(RuleTable(rules, layout), layout);
+                     },
+                 .names = IdsOf(rules)});
+}
+
+Rules OneRule(const v1::Rule& rule) {
+  Rules rules;
+  *rules.Add() = rule;
+  return rules;
+}
+
+std::string RuleCount(size_t count) {
+  return absl::StrCat(count, count == 1 ? " rule" : " rules");
+}
+
+void AddFamily(CommandTree& tree, CLI::App& command, FamilyFlags& flags,
+               const std::string& otherwise) {
+  CLI::Option* ipv4 = command.add_flag("--ipv4,-4", flags.ipv4, "iptables");
+  CLI::Option* ipv6 = command.add_flag("--ipv6,-6", flags.ipv6, "ip6tables");
+  CLI::Option* family =
+      AddChoice(tree, command, "--family", flags.family, {"ipv4", "ipv6"},
+                absl::StrCat("the same in words; default: ", otherwise));
+  ipv4->excludes(ipv6);
+  family->excludes(ipv4)->excludes(ipv6);
+}
+
 void AddRuleCommands(CommandTree& tree) {
   CLI::App* rule =
       tree.AddNoun("rule", "Add, list and delete rules that count");
-  AddAdd(tree, *rule);
+  AddRuleAdd(tree, *rule);
   AddList(tree, *rule);
   AddGet(tree, *rule);
   AddDelete(tree, *rule);

@@ -1,0 +1,53 @@
+// What the commands of `nfmeter counter` share.
+#ifndef NFMETER_CLI_COUNTER_COMMANDS_H_
+#define NFMETER_CLI_COUNTER_COMMANDS_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "cli/command_tree.h"
+#include "cli/views.h"
+
+namespace nfmeter::cli {
+
+using Labels = std::map<std::string, std::string>;
+
+// The flags that several of these commands have.
+struct NameFlags {
+  std::vector<std::string> names;
+  std::string etag;
+  std::string max_staleness;
+  std::string request_id;
+  bool validate_only = false;
+  bool with_rules = false;
+};
+
+// Prints `counters`, which are those of `message`.
+void PrintCounters(Session& session, const google::protobuf::Message& message,
+                   const Counters& counters);
+
+// "1 counter", "3 counters".
+std::string CounterCount(size_t count);
+
+// The argument NAME...; `suggest` completes it with those that exist.
+CLI::Option* AddNames(CommandTree& tree, CLI::App& command,
+                      std::vector<std::string>& names, bool suggest);
+
+// The names to work on; none only when standard input had none, which is said.
+absl::StatusOr<std::vector<std::string>> Names(Session& session,
+                                               const NameFlags& flags);
+
+// One name on the command line asks for one counter; "-" for a batch even if
+// one line comes, so that a script sees one form of answer.
+bool IsSingle(const NameFlags& flags);
+
+// The commands that are not in counter_commands.cc.
+void AddCounterCreate(CommandTree& tree, CLI::App& parent);
+void AddCounterReset(CommandTree& tree, CLI::App& parent);
+void AddCounterDelete(CommandTree& tree, CLI::App& parent);
+
+}  // namespace nfmeter::cli
+
+#endif  // NFMETER_CLI_COUNTER_COMMANDS_H_
