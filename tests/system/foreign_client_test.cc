@@ -15,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/nfmeterd_process.h"
@@ -95,7 +96,9 @@ class Fifo {
   std::string ReadUntil(Enough enough) const {
     std::string text;
     pollfd ready = {fd_, POLLIN, 0};
-    while (!enough(text) && poll(&ready, 1, 20'000) == 1) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    while (!enough(text) && absl::Now() < deadline &&
+           poll(&ready, 1, 20'000) == 1) {
       char buffer[4096];
       const ssize_t size = read(fd_, buffer, sizeof(buffer));
       if (size <= 0) break;
@@ -126,7 +129,10 @@ class ForeignClientTest : public ::testing::Test {
   }
 
   std::vector<std::string> Curl(const std::vector<std::string>& more) const {
-    std::vector<std::string> argv = {buf_,
+    // A call that hangs is an error of that call.
+    std::vector<std::string> argv = {"timeout",
+                                     "30",
+                                     buf_,
                                      "curl",
                                      "--unix-socket",
                                      server_.socket_path(),
@@ -152,18 +158,19 @@ class ForeignClientTest : public ::testing::Test {
   }
 
   // The same for a stream that does not end by itself: ended by the client
-  // when `wanted` has come. What came until then, compact.
+  // when `wanted` has come so many times. What came until then, compact.
   std::string CallUntil(const std::string& method, const std::string& request,
-                        const std::string& wanted) {
+                        const std::string& wanted, size_t times = 1) {
     called_.insert(method);
     const Fifo fifo(dir_ / absl::StrCat("stream-", called_.size()));
     Background stream(
         Curl({"-d", request, absl::StrCat("http://localhost/", method)}),
         fifo.path());
-    const std::string received =
-        fifo.ReadUntil([&wanted](const std::string& text) {
-          return absl::StrContains(Compact(text), wanted);
-        });
+    const std::string received = fifo.ReadUntil([&](const std::string& text) {
+      const std::vector<std::string> parts =
+          absl::StrSplit(Compact(text), wanted);
+      return parts.size() > times;
+    });
     stream.Signal(SIGTERM);
     stream.Wait(absl::Seconds(10));
     return Compact(received);
@@ -304,7 +311,7 @@ void ForeignClientTest::CallSnapshotMethods() {
       CallUntil("nfmeter.v1.SnapshotService/WatchSnapshots",
                 R"({"interval": "0.1s",
                             "filter": {"nameGlob": "shown"}})",
-                R"("sequence":"5")"),
+                R"("lastChunk":true)", 3),
       AllOf(HasSubstr(R"("name":"shown")"), HasSubstr(R"("full":true)")));
 }
 
