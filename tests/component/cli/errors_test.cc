@@ -101,6 +101,7 @@ TEST_F(ErrorsTest, TheTimeoutIsKept) {
   };
   const RunResult result = Nfmeter({"node", "--timeout", "200ms"});
   done.Notify();
+  server_.Stop();  // no handler outlives the notification
   EXPECT_EQ(result.exit_code, 6);
 }
 
