@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What packets and rules call: the symbols of linux/netfilter/nfnetlink_acct.h.
+ *
+ * Callers of nfnl_acct_update and nfnl_acct_overquota are packets, in
+ * netfilter's RCU read-side sections, and hold a reference by their rule.
+ *
+ * Kernels with symbol versions compute them from the types that this file can
+ * see. It therefore includes what the kernel's own module does and defines
+ * struct nf_acct as that one, so that the xtables modules of either side load
+ * with the other's objects. Nobody looks into it: it is the outside's name of
+ * struct acct.
+ */
+#include <linux/init.h>
+#include <linux/module.h>
+#include <linux/kernel.h>
+#include <linux/skbuff.h>
+#include <linux/atomic.h>
+#include <linux/refcount.h>
+#include <linux/netlink.h>
+#include <linux/rculist.h>
+#include <linux/slab.h>
+#include <linux/types.h>
+#include <linux/errno.h>
+#include <net/netlink.h>
+#include <net/sock.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_acct.h>
+
+#include "nfnetlink_acct.h"
+
+struct nf_acct {
+	atomic64_t		pkts;
+	atomic64_t		bytes;
+	unsigned long		flags;
+	struct list_head	head;
+	refcount_t		refcnt;
+	char			name[NFACCT_NAME_MAX];
+	struct rcu_head		rcu_head;
+	char			data[];
+};
+
+static struct acct *to_acct(struct nf_acct *nfacct)
+{
+	return (struct acct *)nfacct;
+}
+
+struct nf_acct *nfnl_acct_find_get(struct net *net, const char *acct_name)
+{
+	return (struct nf_acct *)acct_get(acct_pernet(net), acct_name);
+}
+EXPORT_SYMBOL_GPL(nfnl_acct_find_get);
+
+void nfnl_acct_put(struct nf_acct *nfacct)
+{
+	acct_put(to_acct(nfacct));
+}
+EXPORT_SYMBOL_GPL(nfnl_acct_put);
+
+void nfnl_acct_update(const struct sk_buff *skb, struct nf_acct *nfacct)
+{
+	struct acct *acct = to_acct(nfacct);
+	struct acct_cpu __percpu *cpu = READ_ONCE(acct->cpu);
+
+	if (likely(cpu)) {
+		acct_cpu_count(cpu, skb->len);
+	} else {
+		atomic64_inc(&acct->pkts);
+		atomic64_add(skb->len, &acct->bytes);
+	}
+}
+EXPORT_SYMBOL_GPL(nfnl_acct_update);
+
+int nfnl_acct_overquota(struct net *net, struct nf_acct *nfacct)
+{
+	struct acct *acct = to_acct(nfacct);
+	const struct acct_quota *quota;
+	struct acct_view view;
+	unsigned int seq;
+	u64 spent, limit;
+
+	if (!rcu_access_pointer(acct->quota))
+		return NFACCT_NO_QUOTA;
+
+	rcu_read_lock();
+	do {
+		seq = read_seqbegin(&acct->lock);
+		quota = rcu_dereference(acct->quota);
+		spent = quota ? acct_spent(acct, quota) : 0;
+	} while (read_seqretry(&acct->lock, seq));
+	if (!quota) {
+		rcu_read_unlock();
+		return NFACCT_NO_QUOTA;
+	}
+	limit = quota->limit;
+	if (spent >= limit && !READ_ONCE(quota->over) &&
+	    acct_cross(acct, quota, &view))
+		acct_report(net, &view);
+	rcu_read_unlock();
+	return spent > limit ? NFACCT_OVERQUOTA : NFACCT_UNDERQUOTA;
+}
+EXPORT_SYMBOL_GPL(nfnl_acct_overquota);
