@@ -105,18 +105,16 @@ void SetQuota(uint32_t flags, std::optional<uint64_t> limit,
   }
 }
 
-// Reads the attributes of one record. nullopt: no name, or lengths that can't
-// be. On the hot path of dumps.
-std::optional<AcctRecord> ReadRecord(const uint8_t* at, size_t size) {
-  AcctRecord record;
+// Reads the attributes of one record. False: no name, or lengths that can't
+// be. On the hot path of dumps, where a record that is returned and copied
+// costs more than the reading.
+bool ReadRecord(const uint8_t* at, size_t size, AcctRecord& record) {
   bool named = false;
   uint32_t flags = 0;
   std::optional<uint64_t> limit;
   while (size >= NLA_HDRLEN) {
     const nlattr header = Load<nlattr>(at);
-    if (header.nla_len < NLA_HDRLEN || header.nla_len > size) {
-      return std::nullopt;
-    }
+    if (header.nla_len < NLA_HDRLEN || header.nla_len > size) return false;
     const uint8_t* payload = at + NLA_HDRLEN;
     const size_t payload_size = header.nla_len - NLA_HDRLEN;
     switch (header.nla_type & NLA_TYPE_MASK) {
@@ -154,9 +152,8 @@ std::optional<AcctRecord> ReadRecord(const uint8_t* at, size_t size) {
     at += step;
     size -= step;
   }
-  if (!named) return std::nullopt;
   if (flags != 0) SetQuota(flags, limit, record);
-  return record;
+  return named;
 }
 
 // The errno of an NLMSG_ERROR or NLMSG_DONE; negated in the message.
@@ -218,32 +215,37 @@ void AppendAcctDump(AcctDumpFilter filter, uint32_t sequence,
   }
 }
 
-std::optional<AcctMessage> AcctMessageReader::Next() {
-  if (rest_.empty()) return std::nullopt;
-  if (rest_.size() < NLMSG_HDRLEN) {
+absl::Span<const uint8_t> AcctMessageReader::NextBytes() {
+  if (rest_.empty()) return {};
+  uint32_t length = 0;
+  if (rest_.size() >= NLMSG_HDRLEN)
+    length = Load<nlmsghdr>(rest_.data()).nlmsg_len;
+  if (length < NLMSG_HDRLEN || length > rest_.size()) {
     malformed_ = true;
-    return std::nullopt;
+    return {};
   }
-  const nlmsghdr header = Load<nlmsghdr>(rest_.data());
-  if (header.nlmsg_len < NLMSG_HDRLEN || header.nlmsg_len > rest_.size()) {
-    malformed_ = true;
-    return std::nullopt;
-  }
-  const absl::Span<const uint8_t> bytes = rest_.first(header.nlmsg_len);
+  const absl::Span<const uint8_t> bytes = rest_.first(length);
   rest_.remove_prefix(
-      std::min<size_t>(NLMSG_ALIGN(size_t{header.nlmsg_len}), rest_.size()));
+      std::min<size_t>(NLMSG_ALIGN(size_t{length}), rest_.size()));
+  return bytes;
+}
 
-  AcctMessage message;
+std::optional<AcctMessage> AcctMessageReader::Next() {
+  // The one variable that is returned, so that it is filled in its place.
+  std::optional<AcctMessage> next;
+  const absl::Span<const uint8_t> bytes = NextBytes();
+  if (bytes.empty()) return next;
+  AcctMessage& message = next.emplace();
+  const nlmsghdr header = Load<nlmsghdr>(bytes.data());
   message.sequence = header.nlmsg_seq;
   message.dump_interrupted = (header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
   const uint8_t* payload = bytes.data() + NLMSG_HDRLEN;
   const size_t payload_size = bytes.size() - NLMSG_HDRLEN;
   if ((header.nlmsg_type >> 8) == NFNL_SUBSYS_ACCT &&
       bytes.size() >= kHeaderBytes) {
-    if (auto record = ReadRecord(bytes.data() + kHeaderBytes,
-                                 bytes.size() - kHeaderBytes)) {
+    if (ReadRecord(bytes.data() + kHeaderBytes, bytes.size() - kHeaderBytes,
+                   message.record)) {
       message.kind = AcctMessage::Kind::kRecord;
-      message.record = *record;
     }
   } else if (header.nlmsg_type == NLMSG_ERROR &&
              payload_size >= sizeof(int32_t)) {
@@ -253,7 +255,7 @@ std::optional<AcctMessage> AcctMessageReader::Next() {
     message.kind = AcctMessage::Kind::kDone;
     message.err = ErrnoOf(payload, payload_size);
   }
-  return message;
+  return next;
 }
 
 }  // namespace nfmeter::kernel

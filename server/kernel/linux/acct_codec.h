@@ -70,6 +70,9 @@ class AcctMessageReader {
   bool malformed() const { return malformed_; }
 
  private:
+  // The next message's bytes; none at the end.
+  absl::Span<const uint8_t> NextBytes();
+
   absl::Span<const uint8_t> rest_;
   bool malformed_ = false;
 };
