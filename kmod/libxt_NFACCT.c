@@ -32,9 +32,8 @@ static const struct xt_option_entry nfacct_opts[] = {
 static void nfacct_help(void)
 {
 	printf("NFACCT target options:\n"
-	       "  --nfacct-name NAME\tcount in this accounting object,"
-	       " and go on with the next rule\n"
-	       "\t\t\t(make it first: nfacct add NAME)\n");
+	       "  --nfacct-name NAME\tcount in this accounting object\n"
+	       "\t\t\t(made before: nfacct add NAME)\n");
 }
 
 static void nfacct_show(const char *prefix, const struct xt_entry_target *t)

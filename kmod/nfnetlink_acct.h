@@ -81,7 +81,7 @@ struct acct {
 
 /* The objects of one network namespace. */
 struct acct_net {
-	struct mutex		lock;
+	struct mutex		lock;	/* of all below, see above */
 	struct rhashtable	names;
 
 	/*
@@ -138,11 +138,11 @@ struct acct *acct_get(struct acct_net *an, const char *name);
 void acct_put(struct acct *acct);
 
 /*
- * With a quota, in an RCU read-side section: whether this packet is the one to
- * report that @quota's limit was reached; @view is the state at that time.
+ * For a packet that found @quota's limit reached, in its RCU read-side section:
+ * reports it, if no other packet has and nobody has changed the object since.
  */
-bool acct_cross(struct acct *acct, const struct acct_quota *quota,
-		struct acct_view *view);
+void acct_cross(struct net *net, struct acct *acct,
+		const struct acct_quota *quota);
 
 struct acct_net *acct_pernet(const struct net *net);
 void acct_report(struct net *net, const struct acct_view *view);

@@ -239,6 +239,7 @@ static int acct_new(struct sk_buff *skb, const struct nfnl_info *info,
 	mutex_unlock(&an->lock);
 	return err;
 }
+
 NFACCT_CALLBACK(acct_new)
 
 static int acct_del(struct sk_buff *skb, const struct nfnl_info *info,
@@ -265,6 +266,7 @@ static int acct_del(struct sk_buff *skb, const struct nfnl_info *info,
 	mutex_unlock(&an->lock);
 	return err;
 }
+
 NFACCT_CALLBACK(acct_del)
 
 static int acct_get_features(struct sk_buff *skb, const struct nfnl_info *info)
@@ -428,6 +430,7 @@ static int acct_get_msg(struct sk_buff *skb, const struct nfnl_info *info,
 		return acct_get_features(skb, info);
 	return -EINVAL;
 }
+
 NFACCT_CALLBACK(acct_get_msg)
 
 static const struct nfnl_callback acct_callbacks[NFNL_MSG_ACCT_MAX] = {

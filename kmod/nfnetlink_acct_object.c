@@ -265,6 +265,7 @@ int acct_change(struct acct_net *an, struct acct *acct,
 	if (wish->set_bytes)
 		atomic64_add(wish->bytes - now.bytes, &acct->bytes);
 	rcu_assign_pointer(acct->quota, new);
+	/* Whoever sees the counters sees them initialised. */
 	if (cpu)
 		smp_store_release(&acct->cpu, cpu);
 	write_sequnlock_bh(&acct->lock);
@@ -274,27 +275,29 @@ int acct_change(struct acct_net *an, struct acct *acct,
 	return 0;
 }
 
-bool acct_cross(struct acct *acct, const struct acct_quota *quota,
-		struct acct_view *view)
+void acct_cross(struct net *net, struct acct *acct,
+		const struct acct_quota *quota)
 {
 	struct acct_quota *mine;
-	bool crossed = false;
+	struct acct_view view;
+	bool first = false;
 
 	read_seqlock_excl_bh(&acct->lock);
 	mine = rcu_dereference(acct->quota);
 	if (mine == quota && !mine->over &&
 	    acct_spent(acct, mine) >= mine->limit) {
 		WRITE_ONCE(mine->over, true);
-		crossed = true;
-		view->name = acct->name;
-		view->pkts = atomic64_read(&acct->pkts);
-		view->bytes = atomic64_read(&acct->bytes);
-		view->use = refcount_read(&acct->refcnt);
-		view->flags = mine->flags | NFACCT_F_OVERQUOTA;
-		view->limit = mine->limit;
+		first = true;
+		view.name = acct->name;
+		view.pkts = atomic64_read(&acct->pkts);
+		view.bytes = atomic64_read(&acct->bytes);
+		view.use = refcount_read(&acct->refcnt);
+		view.flags = mine->flags | NFACCT_F_OVERQUOTA;
+		view.limit = mine->limit;
 	}
 	read_sequnlock_excl_bh(&acct->lock);
-	return crossed;
+	if (first)
+		acct_report(net, &view);
 }
 
 struct acct *acct_get(struct acct_net *an, const char *name)

@@ -73,16 +73,13 @@ void nfnl_acct_update(const struct sk_buff *skb, struct nf_acct *nfacct)
 }
 EXPORT_SYMBOL_GPL(nfnl_acct_update);
 
-int nfnl_acct_overquota(struct net *net, struct nf_acct *nfacct)
+/* Apart, so that objects without a quota don't pay for it. */
+static noinline int acct_compare(struct net *net, struct acct *acct)
 {
-	struct acct *acct = to_acct(nfacct);
 	const struct acct_quota *quota;
-	struct acct_view view;
+	int result = NFACCT_NO_QUOTA;
 	unsigned int seq;
-	u64 spent, limit;
-
-	if (!rcu_access_pointer(acct->quota))
-		return NFACCT_NO_QUOTA;
+	u64 spent;
 
 	rcu_read_lock();
 	do {
@@ -90,15 +87,23 @@ int nfnl_acct_overquota(struct net *net, struct nf_acct *nfacct)
 		quota = rcu_dereference(acct->quota);
 		spent = quota ? acct_spent(acct, quota) : 0;
 	} while (read_seqretry(&acct->lock, seq));
-	if (!quota) {
-		rcu_read_unlock();
-		return NFACCT_NO_QUOTA;
+
+	if (quota) {
+		if (spent >= quota->limit && !READ_ONCE(quota->over))
+			acct_cross(net, acct, quota);
+		result = spent > quota->limit ? NFACCT_OVERQUOTA :
+						NFACCT_UNDERQUOTA;
 	}
-	limit = quota->limit;
-	if (spent >= limit && !READ_ONCE(quota->over) &&
-	    acct_cross(acct, quota, &view))
-		acct_report(net, &view);
 	rcu_read_unlock();
-	return spent > limit ? NFACCT_OVERQUOTA : NFACCT_UNDERQUOTA;
+	return result;
+}
+
+int nfnl_acct_overquota(struct net *net, struct nf_acct *nfacct)
+{
+	struct acct *acct = to_acct(nfacct);
+
+	if (!rcu_access_pointer(acct->quota))
+		return NFACCT_NO_QUOTA;
+	return acct_compare(net, acct);
 }
 EXPORT_SYMBOL_GPL(nfnl_acct_overquota);
