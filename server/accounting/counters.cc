@@ -1,10 +1,10 @@
 #include "accounting/counters.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "accounting/counter_errors.h"
 #include "accounting/paging.h"
 #include "accounting/stable_hash.h"
@@ -42,6 +42,34 @@ uint64_t QueryHash(const CounterFilter& filter) {
 
 }  // namespace
 
+// Has snapshots taken for readers of single counters that allow staleness, one
+// at a time. Nobody waits for them. Thread-safe.
+class Counters::Refresh final : public SnapshotReader {
+ public:
+  // There was no snapshot as recent as `max_staleness` at `now`. Whether one is
+  // worth its while: it is for the second who asks, as who asks once an hour is
+  // better served with the one counter.
+  bool IsDue(absl::Duration now, absl::Duration max_staleness) {
+    const int64_t nanoseconds = absl::ToInt64Nanoseconds(now);
+    const int64_t last = last_miss_.exchange(nanoseconds);
+    return last != kNever &&
+           absl::Nanoseconds(nanoseconds - last) <= max_staleness &&
+           !running_.exchange(true);
+  }
+
+  void OnBegin(std::shared_ptr<const Snapshot>) override {}
+  void OnChunk(std::shared_ptr<const SnapshotChunk>) override {}
+  void OnEnd(absl::StatusOr<std::shared_ptr<const Snapshot>>) override {
+    running_ = false;
+  }
+
+ private:
+  static constexpr int64_t kNever = -1;
+
+  std::atomic<int64_t> last_miss_ = kNever;  // boot time, nanoseconds
+  std::atomic<bool> running_ = false;
+};
+
 std::string CounterEtag(absl::string_view kernel_name,
                         const std::optional<kernel::QuotaLimit>& quota,
                         const Labels& labels) {
@@ -53,7 +81,7 @@ std::string CounterEtag(absl::string_view kernel_name,
     hash.Add(uint64_t{0});
   }
   for (const auto& [key, value] : labels) hash.Add(key).Add(value);
-  return absl::StrFormat("%016x", hash.value());
+  return absl::StrCat(absl::Hex(hash.value(), absl::kZeroPad16));
 }
 
 Counters::Counters(kernel::AcctTable& table, Lane& counter_lane,
@@ -67,7 +95,8 @@ Counters::Counters(kernel::AcctTable& table, Lane& counter_lane,
       rules_(rules),
       clock_(clock),
       available_(std::move(available)),
-      on_reset_(std::move(on_reset)) {}
+      on_reset_(std::move(on_reset)),
+      refresh_(std::make_shared<Refresh>()) {}
 
 Counter Counters::Described(kernel::AcctObject object,
                             absl::Time read_time) const {
@@ -81,13 +110,7 @@ Counter Counters::Described(kernel::AcctObject object,
 absl::StatusOr<Counter> Counters::Get(absl::string_view name,
                                       absl::Duration max_staleness) {
   NFM_RETURN_IF_ERROR(available_);
-  if (max_staleness > absl::ZeroDuration()) {
-    // At hand as a rule: then without the hub's queue.
-    std::shared_ptr<const Snapshot> snapshot = hub_.Latest();
-    if (snapshot == nullptr ||
-        clock_.BootTime() - snapshot->boottime > max_staleness) {
-      NFM_ASSIGN_OR_RETURN(snapshot, hub_.Take(max_staleness));
-    }
+  if (const auto snapshot = RecentSnapshot(max_staleness)) {
     if (auto object = snapshot->Find(name)) {
       return Described(*std::move(object), snapshot->wall_time);
     }
@@ -96,6 +119,20 @@ absl::StatusOr<Counter> Counters::Get(absl::string_view name,
   absl::StatusOr<kernel::AcctObject> object = table_.Get(name);
   if (!object.ok()) return AboutCounter(object.status(), std::string(name));
   return Described(*std::move(object), clock_.WallTime());
+}
+
+std::shared_ptr<const Snapshot> Counters::RecentSnapshot(
+    absl::Duration max_staleness) {
+  if (max_staleness <= absl::ZeroDuration()) return nullptr;
+  std::shared_ptr<const Snapshot> latest = hub_.Latest();
+  const absl::Duration now = clock_.BootTime();
+  if (latest != nullptr && now - latest->boottime <= max_staleness) {
+    return latest;
+  }
+  if (refresh_->IsDue(now, max_staleness)) {
+    hub_.Read(max_staleness, refresh_);
+  }
+  return nullptr;
 }
 
 absl::StatusOr<std::vector<Counter>> Counters::GetMany(

@@ -103,7 +103,9 @@ class Counters {
   absl::StatusOr<std::vector<Counter>> Create(std::vector<Counter> counters,
                                               bool validate_only);
 
-  // NOT_FOUND. At 0 staleness the kernel is read.
+  // NOT_FOUND. Never waits for a reading of all counters: without a snapshot
+  // that is recent enough this counter alone is read, and a second such call
+  // within `max_staleness` has a snapshot taken for those that follow.
   absl::StatusOr<Counter> Get(absl::string_view name,
                               absl::Duration max_staleness);
 
@@ -128,6 +130,10 @@ class Counters {
                                       const CounterDeletion& deletion);
 
  private:
+  class Refresh;
+
+  // The last snapshot if it is recent enough.
+  std::shared_ptr<const Snapshot> RecentSnapshot(absl::Duration max_staleness);
   // In the order of the names; nullopt for those that don't exist.
   using Found = std::vector<std::optional<Counter>>;
   absl::StatusOr<Found> Find(absl::Span<const std::string> names,
@@ -167,6 +173,7 @@ class Counters {
   Clock& clock_;
   const absl::Status available_;
   const std::function<void(absl::Span<const std::string>)> on_reset_;
+  const std::shared_ptr<Refresh> refresh_;
 };
 
 }  // namespace nfmeter::accounting

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
 #include "app/capabilities.h"
 #include "app/daemon.h"
 #include "app/grpc_server.h"
@@ -96,6 +97,8 @@ ExitCode Serve(const Config& config, const std::vector<std::string>& oddities) {
     Log(LogLevel::kWarning, "odd configuration", {{"detail", oddity}});
   }
   RaiseDescriptorLimit();
+  // Debian's Abseil looks for lock cycles at every lock. That is for tests.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   InitGrpc(config);
 
   Daemon daemon(config);

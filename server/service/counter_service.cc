@@ -81,19 +81,26 @@ grpc::Status CounterService::BatchCreateCounters(
                              }));
 }
 
-grpc::Status CounterService::GetCounter(grpc::ServerContext* /*context*/,
-                                        const v1::GetCounterRequest* request,
-                                        v1::GetCounterResponse* response) {
+grpc::ServerUnaryReactor* CounterService::GetCounter(
+    grpc::CallbackServerContext* context, const v1::GetCounterRequest* request,
+    v1::GetCounterResponse* response) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  reactor->Finish(
+      ToGrpcStatus(ReadCounter(*request, response->mutable_counter())));
+  return reactor;
+}
+
+absl::Status CounterService::ReadCounter(const v1::GetCounterRequest& request,
+                                         v1::Counter* response) const {
   FieldErrors errors;
-  const std::string name = ReadCounterName(request->name(), "name", errors);
+  const std::string name = ReadCounterName(request.name(), "name", errors);
   const absl::Duration max_staleness =
-      ReadMaxStaleness(request->max_staleness(), errors);
-  if (!errors.empty()) return ToGrpcStatus(errors.ToStatus());
-  const absl::StatusOr<accounting::Counter> counter =
-      counters_.Get(name, max_staleness);
-  if (!counter.ok()) return ToGrpcStatus(counter.status());
-  ToProto(*counter, response->mutable_counter());
-  return grpc::Status::OK;
+      ReadMaxStaleness(request.max_staleness(), errors);
+  if (!errors.empty()) return errors.ToStatus();
+  NFM_ASSIGN_OR_RETURN(const accounting::Counter counter,
+                       counters_.Get(name, max_staleness));
+  ToProto(counter, response);
+  return absl::OkStatus();
 }
 
 grpc::Status CounterService::BatchGetCounters(

@@ -10,10 +10,15 @@
 
 namespace nfmeter::service {
 
+// GetCounter is answered on gRPC's own threads, as it never waits; there are as
+// many of those as processors, so that all that may wait (for a lane, for the
+// disk) has threads of the synchronous API.
+using CounterServiceMethods = v1::CounterService::WithCallbackMethod_GetCounter<
+    v1::CounterService::WithRawCallbackMethod_WatchQuotaEvents<
+        v1::CounterService::Service>>;
+
 // Thread-safe. Does not own what it is given.
-class CounterService final
-    : public v1::CounterService::WithRawCallbackMethod_WatchQuotaEvents<
-          v1::CounterService::Service> {
+class CounterService final : public CounterServiceMethods {
  public:
   CounterService(accounting::Counters& counters, RequestCache& requests,
                  QuotaStreams& quota_streams, const Limits& limits);
@@ -25,9 +30,10 @@ class CounterService final
       grpc::ServerContext* context,
       const v1::BatchCreateCountersRequest* request,
       v1::BatchCreateCountersResponse* response) override;
-  grpc::Status GetCounter(grpc::ServerContext* context,
-                          const v1::GetCounterRequest* request,
-                          v1::GetCounterResponse* response) override;
+  grpc::ServerUnaryReactor* GetCounter(
+      grpc::CallbackServerContext* context,
+      const v1::GetCounterRequest* request,
+      v1::GetCounterResponse* response) override;
   grpc::Status BatchGetCounters(
       grpc::ServerContext* context, const v1::BatchGetCountersRequest* request,
       v1::BatchGetCountersResponse* response) override;
@@ -53,6 +59,9 @@ class CounterService final
       const grpc::ByteBuffer* request) override;
 
  private:
+  absl::Status ReadCounter(const v1::GetCounterRequest& request,
+                           v1::Counter* response) const;
+
   accounting::Counters& counters_;
   RequestCache& requests_;
   QuotaStreams& quota_streams_;

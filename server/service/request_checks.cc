@@ -91,6 +91,7 @@ absl::Duration ReadMaxStaleness(const google::protobuf::Duration& duration,
 std::string ReadCounterName(absl::string_view shown, const std::string& field,
                             FieldErrors& errors) {
   std::string name;
+  name.reserve(kernel::kAcctNameMaxBytes);
   for (size_t i = 0; i < shown.size(); ++i) {
     if (absl::ascii_isgraph(shown[i]) && shown[i] != '\\') {
       name.push_back(shown[i]);

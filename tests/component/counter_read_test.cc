@@ -1,6 +1,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "tests/component/component_server.h"
 #include "tests/support/status_matchers.h"
@@ -98,7 +99,7 @@ TEST_F(CounterReadTest, AMissingCounterIsNamed) {
 
 TEST_F(CounterReadTest, StalenessIsServedFromTheLastSnapshot) {
   server_.AddObject({.name = "web"});
-  ASSERT_TRUE(Get("web", 5).ok());
+  ASSERT_OK(server_.hub->Take(absl::ZeroDuration()));
   EXPECT_OK(server_.acct.Count("web", 3, 300));
   server_.clock.Advance(absl::Seconds(4));
   ASSERT_TRUE(Get("web", 5).ok());
@@ -109,9 +110,41 @@ TEST_F(CounterReadTest, StalenessIsServedFromTheLastSnapshot) {
   EXPECT_EQ(counter_.packets(), 3);
 }
 
+TEST_F(CounterReadTest, StalenessThatIsAskedForAgainHasASnapshotTaken) {
+  server_.AddObject({.name = "web"});
+  const auto readings_are_done = [&] {
+    EXPECT_OK(server_.counter_lane.Run(accounting::Lane::Priority::kNormal,
+                                       [] { return absl::OkStatus(); }));
+  };
+  // Once in ten seconds: no dump of all counters would serve another call.
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(Get("web", 5).ok());
+    readings_are_done();
+    EXPECT_EQ(server_.hub->Latest(), nullptr);
+    server_.clock.Advance(absl::Seconds(10));
+  }
+  ASSERT_TRUE(Get("web", 5).ok());
+  server_.clock.Advance(absl::Seconds(1));
+  ASSERT_TRUE(Get("web", 5).ok());
+  readings_are_done();
+  ASSERT_NE(server_.hub->Latest(), nullptr);
+  EXPECT_OK(server_.acct.Count("web", 3, 300));
+  ASSERT_TRUE(Get("web", 5).ok());
+  EXPECT_EQ(counter_.packets(), 0);
+}
+
+TEST_F(CounterReadTest, ReadingOneCounterNeverWaitsForTheLane) {
+  server_.AddObject({.name = "web"});
+  absl::Notification go_on;
+  ASSERT_OK(server_.counter_lane.Post(accounting::Lane::Priority::kUrgent,
+                                      [&] { go_on.WaitForNotification(); }));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Get("web", 5).ok());
+  go_on.Notify();
+}
+
 TEST_F(CounterReadTest, ACounterNewerThanTheSnapshotIsFound) {
   server_.AddObject({.name = "old"});
-  ASSERT_TRUE(Get("old", 5).ok());
+  ASSERT_OK(server_.hub->Take(absl::ZeroDuration()));
   server_.AddObject({.name = "new"});
   EXPECT_TRUE(Get("new", 5).ok());
   EXPECT_TRUE(GetBatch({"new", "old"}, 5).ok());
