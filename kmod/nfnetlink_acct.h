@@ -161,6 +161,13 @@ static inline void acct_cpu_count(struct acct_cpu __percpu *cpu, u32 len)
 	this_cpu_inc(cpu->pkts);
 	this_cpu_add(cpu->bytes, len);
 }
+
+static inline void acct_cpu_read(const struct acct_cpu *one, u64 *pkts,
+				 u64 *bytes)
+{
+	*pkts = READ_ONCE(one->pkts);
+	*bytes = READ_ONCE(one->bytes);
+}
 #else
 static inline void acct_cpu_count(struct acct_cpu __percpu *cpu, u32 len)
 {
@@ -172,6 +179,21 @@ static inline void acct_cpu_count(struct acct_cpu __percpu *cpu, u32 len)
 	mine->pkts++;
 	mine->bytes += len;
 	u64_stats_update_end(&mine->syncp);
+	local_bh_enable();
+}
+
+static inline void acct_cpu_read(const struct acct_cpu *one, u64 *pkts,
+				 u64 *bytes)
+{
+	unsigned int start;
+
+	/* A machine with one CPU has no other guard against its packets. */
+	local_bh_disable();
+	do {
+		start = u64_stats_fetch_begin(&one->syncp);
+		*pkts = one->pkts;
+		*bytes = one->bytes;
+	} while (u64_stats_fetch_retry(&one->syncp, start));
 	local_bh_enable();
 }
 #endif

@@ -45,60 +45,98 @@ struct acct_net *acct_pernet(const struct net *net)
 	return net_generic(net, acct_net_id);
 }
 
+/* Room for any message; padding may precede each of the 64-bit values. */
+#define ACCT_PAYLOAD_MAX						\
+	(NLMSG_ALIGN(sizeof(struct nfgenmsg)) +				\
+	 NLA_ALIGN(NLA_HDRLEN + NFACCT_NAME_MAX) +			\
+	 3 * (2 * NLA_HDRLEN + sizeof(u64)) +				\
+	 2 * (NLA_HDRLEN + sizeof(u32)))
+
+static void *acct_put_attr(void *to, int type, const void *data, int len)
+{
+	struct nlattr *attr = to;
+
+	attr->nla_type = type;
+	attr->nla_len = nla_attr_size(len);
+	memcpy(nla_data(attr), data, len);
+	memset(nla_data(attr) + len, 0, nla_padlen(len));
+	return to + nla_total_size(len);
+}
+
+static void *acct_put_be32(void *to, int type, u32 value)
+{
+	__be32 be = htonl(value);
+
+	return acct_put_attr(to, type, &be, sizeof(be));
+}
+
+static void *acct_put_be64(void *to, int type, u64 value)
+{
+	__be64 be = cpu_to_be64(value);
+
+	/* Machines that need it get the value, not the header, aligned. */
+	if (!IS_ENABLED(CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS) &&
+	    IS_ALIGNED((unsigned long)to, 8))
+		to = acct_put_attr(to, NFACCT_PAD, "", 0);
+	return acct_put_attr(to, type, &be, sizeof(be));
+}
+
+static struct sk_buff *acct_msg_alloc(gfp_t gfp)
+{
+	return nlmsg_new(ACCT_PAYLOAD_MAX, gfp);
+}
+
+/*
+ * Starts a message with ACCT_PAYLOAD_MAX of room, of which acct_msg_end() gives
+ * back what is not used: dumps are made of many small attributes, and to look
+ * for room once for all of them is much of their speed. NULL if there is none.
+ */
 static struct nlmsghdr *acct_msg_start(struct sk_buff *skb, u32 portid,
-				       u32 seq, u32 type)
+				       u32 seq, void **to)
 {
 	struct nfgenmsg *gen;
 	struct nlmsghdr *nlh;
 
 	/* Answers are MULTI, single ones too; an event (port 0) is not. */
 	nlh = nlmsg_put(skb, portid, seq,
-			nfnl_msg_type(NFNL_SUBSYS_ACCT, type),
-			sizeof(*gen), portid ? NLM_F_MULTI : 0);
+			nfnl_msg_type(NFNL_SUBSYS_ACCT, NFNL_MSG_ACCT_NEW),
+			ACCT_PAYLOAD_MAX, portid ? NLM_F_MULTI : 0);
 	if (!nlh)
 		return NULL;
 	gen = nlmsg_data(nlh);
 	gen->nfgen_family = AF_UNSPEC;
 	gen->version = NFNETLINK_V0;
 	gen->res_id = 0;
+	*to = (void *)gen + NLMSG_ALIGN(sizeof(*gen));
 	return nlh;
 }
 
-static size_t acct_msg_size(void)
+static void acct_msg_end(struct sk_buff *skb, struct nlmsghdr *nlh, void *to)
 {
-	return NLMSG_ALIGN(sizeof(struct nfgenmsg)) +
-	       nla_total_size(NFACCT_NAME_MAX) +
-	       3 * nla_total_size_64bit(sizeof(u64)) +
-	       2 * nla_total_size(sizeof(u32));
+	nlmsg_trim(skb, to);
+	nlmsg_end(skb, nlh);
 }
 
-/* NULL if there is no room: the message buffer is as it was then. */
 static struct nlmsghdr *acct_msg_put(struct sk_buff *skb, u32 portid, u32 seq,
 				     const struct acct_view *view)
 {
 	struct nlmsghdr *nlh;
+	void *to;
 
-	nlh = acct_msg_start(skb, portid, seq, NFNL_MSG_ACCT_NEW);
+	nlh = acct_msg_start(skb, portid, seq, &to);
 	if (!nlh)
 		return NULL;
-	if (nla_put_string(skb, NFACCT_NAME, view->name) ||
-	    nla_put_be64(skb, NFACCT_PKTS, cpu_to_be64(view->pkts),
-			 NFACCT_PAD) ||
-	    nla_put_be64(skb, NFACCT_BYTES, cpu_to_be64(view->bytes),
-			 NFACCT_PAD) ||
-	    nla_put_be32(skb, NFACCT_USE, htonl(view->use)))
-		goto cancel;
-	if (view->flags & NFACCT_F_QUOTA &&
-	    (nla_put_be32(skb, NFACCT_FLAGS, htonl(view->flags)) ||
-	     nla_put_be64(skb, NFACCT_QUOTA, cpu_to_be64(view->limit),
-			  NFACCT_PAD)))
-		goto cancel;
-	nlmsg_end(skb, nlh);
+	to = acct_put_attr(to, NFACCT_NAME, view->name,
+			   strlen(view->name) + 1);
+	to = acct_put_be64(to, NFACCT_PKTS, view->pkts);
+	to = acct_put_be64(to, NFACCT_BYTES, view->bytes);
+	to = acct_put_be32(to, NFACCT_USE, view->use);
+	if (view->flags & NFACCT_F_QUOTA) {
+		to = acct_put_be32(to, NFACCT_FLAGS, view->flags);
+		to = acct_put_be64(to, NFACCT_QUOTA, view->limit);
+	}
+	acct_msg_end(skb, nlh, to);
 	return nlh;
-
-cancel:
-	nlmsg_cancel(skb, nlh);
-	return NULL;
 }
 
 /* Called for packets: whoever misses the event finds it in a dump. */
@@ -108,7 +146,7 @@ void acct_report(struct net *net, const struct acct_view *view)
 
 	if (!nfnetlink_has_listeners(net, NFNLGRP_ACCT_QUOTA))
 		return;
-	skb = nlmsg_new(acct_msg_size(), GFP_ATOMIC);
+	skb = acct_msg_alloc(GFP_ATOMIC);
 	if (!skb)
 		return;
 	if (!acct_msg_put(skb, 0, 0, view)) {
@@ -272,25 +310,23 @@ NFACCT_CALLBACK(acct_del)
 static int acct_get_features(struct sk_buff *skb, const struct nfnl_info *info)
 {
 	const u32 portid = NETLINK_CB(skb).portid;
-	struct nlmsghdr *nlh;
 	struct sk_buff *answer;
+	struct nlmsghdr *nlh;
+	void *to;
 
-	answer = nlmsg_new(acct_msg_size(), GFP_KERNEL);
+	answer = acct_msg_alloc(GFP_KERNEL);
 	if (!answer)
 		return -ENOMEM;
-	nlh = acct_msg_start(answer, portid, info->nlh->nlmsg_seq,
-			     NFNL_MSG_ACCT_NEW);
-	if (!nlh ||
-	    nla_put_be32(answer, NFACCT_EXT_FEATURES,
-			 htonl(NFACCT_EXT_F_HASH | NFACCT_EXT_F_PERCPU |
-			       NFACCT_EXT_F_STABLE_DUMP |
-			       NFACCT_EXT_F_DUMP_INTR |
-			       NFACCT_EXT_F_LOSSLESS_RESET |
-			       NFACCT_EXT_F_REPLACE))) {
+	nlh = acct_msg_start(answer, portid, info->nlh->nlmsg_seq, &to);
+	if (!nlh) {
 		kfree_skb(answer);
 		return -EMSGSIZE;
 	}
-	nlmsg_end(answer, nlh);
+	to = acct_put_be32(to, NFACCT_EXT_FEATURES,
+			   NFACCT_EXT_F_HASH | NFACCT_EXT_F_PERCPU |
+			   NFACCT_EXT_F_STABLE_DUMP | NFACCT_EXT_F_DUMP_INTR |
+			   NFACCT_EXT_F_LOSSLESS_RESET | NFACCT_EXT_F_REPLACE);
+	acct_msg_end(answer, nlh, to);
 	return nfnetlink_unicast(answer, info->net, portid);
 }
 
@@ -311,7 +347,7 @@ static int acct_get_one(struct sk_buff *skb, const struct nfnl_info *info,
 	int err = -ENOENT;
 
 	acct_name(name, attr);
-	answer = nlmsg_new(acct_msg_size(), GFP_KERNEL);
+	answer = acct_msg_alloc(GFP_KERNEL);
 	if (!answer)
 		return -ENOMEM;
 
@@ -387,12 +423,14 @@ static int acct_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	struct acct_net *an = acct_pernet(sock_net(skb->sk));
 	struct acct_dump *dump = acct_dump_of(cb);
 	const bool reset = acct_is_reset(cb->nlh);
+	XA_STATE(xas, &an->ids, dump->last + 1);
 	struct acct *acct;
-	unsigned long id;
 
 	mutex_lock(&an->lock);
 	cb->seq = an->seq;
-	xa_for_each_start(&an->ids, id, acct, dump->last + 1) {
+	/* The lock keeps the objects; that of RCU is what xas_* asks for. */
+	rcu_read_lock();
+	xas_for_each(&xas, acct, ULONG_MAX) {
 		struct acct_view view;
 		struct nlmsghdr *nlh;
 
@@ -406,8 +444,9 @@ static int acct_dump(struct sk_buff *skb, struct netlink_callback *cb)
 			if (reset)
 				acct_subtract(an, acct, &view);
 		}
-		dump->last = id;
+		dump->last = acct->id;
 	}
+	rcu_read_unlock();
 	mutex_unlock(&an->lock);
 	return skb->len;
 }

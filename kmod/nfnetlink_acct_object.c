@@ -45,22 +45,13 @@ static void acct_cpu_sum(struct acct_cpu __percpu *cpu, u64 *pkts, u64 *bytes)
 
 	if (!cpu)
 		return;
-	/* One 32-bit CPU alone has no other guard against its own packets. */
-	local_bh_disable();
 	for_each_possible_cpu(i) {
-		const struct acct_cpu *one = per_cpu_ptr(cpu, i);
-		unsigned int start;
 		u64 p, b;
 
-		do {
-			start = u64_stats_fetch_begin(&one->syncp);
-			p = READ_ONCE(one->pkts);
-			b = READ_ONCE(one->bytes);
-		} while (u64_stats_fetch_retry(&one->syncp, start));
+		acct_cpu_read(per_cpu_ptr(cpu, i), &p, &b);
 		*pkts += p;
 		*bytes += b;
 	}
-	local_bh_enable();
 }
 
 static struct acct_quota *acct_quota_alloc(u32 flags, u64 limit)
@@ -204,11 +195,16 @@ void acct_subtract(struct acct_net *an, struct acct *acct,
 {
 	struct acct_quota *quota = acct_quota_of(an, acct);
 
+	if (!quota) {
+		atomic64_sub(view->pkts, &acct->pkts);
+		atomic64_sub(view->bytes, &acct->bytes);
+		return;
+	}
+	/* A packet must not compare the old value with the limit armed anew. */
 	write_seqlock_bh(&acct->lock);
 	atomic64_sub(view->pkts, &acct->pkts);
 	atomic64_sub(view->bytes, &acct->bytes);
-	if (quota)
-		WRITE_ONCE(quota->over, false);
+	WRITE_ONCE(quota->over, false);
 	write_sequnlock_bh(&acct->lock);
 }
 

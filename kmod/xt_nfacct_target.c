@@ -79,6 +79,19 @@ static struct xt_target nfacct_tg_reg[] __read_mostly = {
 		.me		= THIS_MODULE,
 	},
 	{
+		/* arptables takes none that is not its own. */
+		.name		= "NFACCT",
+		.revision	= 0,
+		.family		= NFPROTO_ARP,
+		.target		= nfacct_tg,
+		.checkentry	= nfacct_tg_check,
+		.destroy	= nfacct_tg_destroy,
+		.targetsize	= sizeof(struct xt_nfacct_target_info),
+		.usersize	= offsetof(struct xt_nfacct_target_info,
+					   nfacct),
+		.me		= THIS_MODULE,
+	},
+	{
 		.name		= "NFACCT",
 		.revision	= 0,
 		.family		= NFPROTO_BRIDGE,
