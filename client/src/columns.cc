@@ -1,5 +1,8 @@
 #include "client/src/columns.h"
 
+#include <endian.h>
+
+#include <bit>
 #include <cstring>
 
 #include "absl/container/flat_hash_set.h"
@@ -8,6 +11,18 @@
 #include "nfmeter/errors.h"
 
 namespace nfmeter::client_internal {
+namespace {
+
+// The top bit of each of eight bytes that is '\n'; the first byte lowest.
+uint64_t NewlinesIn(const char* bytes) {
+  constexpr uint64_t kLowBits = 0x7f7f7f7f7f7f7f7f;
+  uint64_t word;
+  std::memcpy(&word, bytes, sizeof(word));
+  const uint64_t other = le64toh(word) ^ 0x0a0a0a0a0a0a0a0a;  // 0: a newline
+  return ~(((other & kLowBits) + kLowBits) | other | kLowBits);
+}
+
+}  // namespace
 
 absl::Status BrokenSnapshot(absl::string_view what) {
   return ClientError(absl::StatusCode::kDataLoss, reason::kBrokenSnapshot,
@@ -20,15 +35,25 @@ absl::Status SplitNames(absl::string_view new_names, size_t expected,
                         std::vector<absl::string_view>* names) {
   const size_t before = names->size();
   names->reserve(before + expected);
-  const char* position = new_names.data();
-  const char* const end = position + new_names.size();
-  while (position != end) {
-    const auto* stop =
-        static_cast<const char*>(std::memchr(position, '\n', end - position));
-    if (stop == nullptr) return BrokenSnapshot("a name does not end");
-    names->emplace_back(position, stop - position);
-    position = stop + 1;
+  const char* start = new_names.data();
+  const char* const end = start + new_names.size();
+  // Names are short: looking at eight bytes at once for all of them is faster
+  // than a search for each.
+  const char* position = start;
+  for (; end - position >= 8; position += 8) {
+    for (uint64_t stops = NewlinesIn(position); stops != 0;
+         stops &= stops - 1) {
+      const char* const stop = position + std::countr_zero(stops) / 8;
+      names->emplace_back(start, stop - start);
+      start = stop + 1;
+    }
   }
+  for (; position != end; ++position) {
+    if (*position != '\n') continue;
+    names->emplace_back(start, position - start);
+    start = position + 1;
+  }
+  if (start != end) return BrokenSnapshot("a name does not end");
   if (names->size() - before != expected) {
     return BrokenSnapshot(
         absl::StrCat(names->size() - before, " names for ", expected, " ids"));

@@ -8,9 +8,10 @@ RawStream::RawStream(const std::shared_ptr<grpc::Channel>& channel,
                      grpc::ClientContext* context, const std::string& method,
                      const google::protobuf::Message& request) {
   grpc::GenericStub stub(channel);
+  // The call goes out together with its request, and tells nothing of its own.
+  context->set_initial_metadata_corked(true);
   call_ = stub.PrepareCall(context, method, &queue_);
   call_->StartCall(this);
-  if (!Wait()) return;
   const grpc::Slice slice(request.SerializeAsString());
   call_->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), this);
   open_ = Wait();

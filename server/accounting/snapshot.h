@@ -21,7 +21,9 @@ inline constexpr size_t kSnapshotChunkRows = 4096;
 // A consecutive part of a snapshot in the kernel's order, by columns. Immutable
 // once handed out.
 struct SnapshotChunk {
-  std::vector<uint32_t> ids;  // see NameTable
+  // Ids of its counters, see NameTable. Snapshots share them for as long as
+  // no counter comes or goes.
+  std::shared_ptr<const std::vector<uint32_t>> members;
   std::vector<uint64_t> packets;
   std::vector<uint64_t> bytes;
   std::vector<uint32_t> use_counts;
@@ -36,7 +38,8 @@ struct SnapshotChunk {
   };
   std::vector<QuotaRow> quotas;
 
-  size_t size() const { return ids.size(); }
+  const std::vector<uint32_t>& ids() const { return *members; }
+  size_t size() const { return packets.size(); }
 };
 
 // Names by id. Ids are given in order from 0, stay with their name for the
@@ -45,8 +48,8 @@ class NameTable {
  public:
   virtual ~NameTable() = default;
   // The kernel's bytes / as the API shows it. `id` was given out before.
-  virtual const std::string& KernelName(uint32_t id) const = 0;
-  virtual const std::string& Shown(uint32_t id) const = 0;
+  virtual absl::string_view KernelName(uint32_t id) const = 0;
+  virtual absl::string_view Shown(uint32_t id) const = 0;
   // The id that the name (the kernel's bytes) has, if it was ever seen.
   virtual std::optional<uint32_t> Find(absl::string_view name) const = 0;
 };

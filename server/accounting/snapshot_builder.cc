@@ -60,8 +60,7 @@ void SnapshotBuilder::Add(absl::Span<const kernel::AcctRecord> records,
 }
 
 std::optional<uint32_t> SnapshotBuilder::IdOf(absl::string_view name) {
-  if (cursor_ < order_.size() &&
-      absl::string_view(names_->KernelName(order_[cursor_])) == name) {
+  if (cursor_ < order_.size() && names_->KernelName(order_[cursor_]) == name) {
     return order_[cursor_++];
   }
   const std::optional<uint32_t> id = names_->Intern(name);
@@ -109,7 +108,6 @@ void SnapshotBuilder::Append(uint32_t id, const kernel::AcctRecord& record) {
   pass_order_.push_back(id);
   if (chunk_ == nullptr) {
     chunk_ = std::make_shared<SnapshotChunk>();
-    chunk_->ids.reserve(kSnapshotChunkRows);
     chunk_->packets.reserve(kSnapshotChunkRows);
     chunk_->bytes.reserve(kSnapshotChunkRows);
     chunk_->use_counts.reserve(kSnapshotChunkRows);
@@ -120,14 +118,24 @@ void SnapshotBuilder::Append(uint32_t id, const kernel::AcctRecord& record) {
                               .limit = *record.quota,
                               .exceeded = record.quota_exceeded});
   }
-  chunk_->ids.push_back(id);
   chunk_->packets.push_back(record.packets);
   chunk_->bytes.push_back(record.bytes);
   chunk_->use_counts.push_back(record.use_count);
   chunk_->changed_in.push_back(rows_[id].changed_in);
 }
 
+std::shared_ptr<const std::vector<uint32_t>> SnapshotBuilder::MembersOfChunk()
+    const {
+  const auto ids = absl::MakeConstSpan(pass_order_).last(chunk_->size());
+  const size_t index = data_->rows.size();
+  if (index < last_rows_.size() && last_rows_[index]->ids() == ids) {
+    return last_rows_[index]->members;
+  }
+  return std::make_shared<const std::vector<uint32_t>>(ids.begin(), ids.end());
+}
+
 void SnapshotBuilder::HandOutChunk(OnChunk on_chunk) {
+  chunk_->members = MembersOfChunk();
   data_->rows.push_back(chunk_);
   data_->row_count += chunk_->size();
   on_chunk(std::move(chunk_));
@@ -164,8 +172,9 @@ void SnapshotBuilder::NoteDeleted(absl::string_view name) {
 
 std::shared_ptr<const Snapshot> SnapshotBuilder::Publish(
     bool complete, absl::Span<const uint32_t> gone) {
-  for (const uint32_t id : pass_order_) {
-    if (!rows_[id].live) {
+  if (any_added_) {
+    for (const uint32_t id : pass_order_) {
+      if (rows_[id].live) continue;
       rows_[id].live = true;
       ++live_count_;
     }
@@ -182,6 +191,7 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::Publish(
   std::swap(order_, pass_order_);
   sequence_ = sequence;
   published_pass_ = pass_;
+  last_rows_ = data_->rows;
 
   data_->complete = complete;
   data_->additions = additions_;

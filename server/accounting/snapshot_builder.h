@@ -81,6 +81,7 @@ class SnapshotBuilder {
   void Update(uint32_t id, const kernel::AcctRecord& record);
   void Append(uint32_t id, const kernel::AcctRecord& record);
   void HandOutChunk(OnChunk on_chunk);
+  std::shared_ptr<const std::vector<uint32_t>> MembersOfChunk() const;
   void UpdateAdditions(uint64_t sequence);
   void UpdateRemovals(uint64_t sequence, absl::Span<const uint32_t> gone);
 
@@ -88,8 +89,9 @@ class SnapshotBuilder {
   const size_t max_counters_;
   const std::shared_ptr<InternedNames> names_;
   std::vector<Row> rows_;  // by id
-  // The kernel's order in the last snapshot. The next record is nearly always
-  // the next of these, which saves looking up its name.
+  // The last snapshot's chunks, and the kernel's order in it. The next record
+  // is nearly always the next of these, which saves looking up its name.
+  std::vector<std::shared_ptr<const SnapshotChunk>> last_rows_;
   std::vector<uint32_t> order_;
   size_t live_count_ = 0;
   uint64_t sequence_ = 0;        // of the last snapshot

@@ -52,7 +52,7 @@ uint64_t SnapshotData::LastAddition(uint64_t not_after) const {
 kernel::AcctObject SnapshotData::At(Place place) const {
   const SnapshotChunk& chunk = *rows[place.chunk];
   kernel::AcctObject object{
-      .name = names_->KernelName(chunk.ids[place.row]),
+      .name = std::string(names_->KernelName(chunk.ids()[place.row])),
       .packets = chunk.packets[place.row],
       .bytes = chunk.bytes[place.row],
       .use_count = chunk.use_counts[place.row],
@@ -75,7 +75,7 @@ std::optional<kernel::AcctObject> SnapshotData::Find(
   if (!id.has_value()) return std::nullopt;
   absl::call_once(indexed_, [this] {
     for (uint32_t chunk = 0; chunk < rows.size(); ++chunk) {
-      const std::vector<uint32_t>& ids = rows[chunk]->ids;
+      const std::vector<uint32_t>& ids = rows[chunk]->ids();
       for (uint32_t row = 0; row < ids.size(); ++row) {
         if (ids[row] >= places_.size()) {
           places_.resize(std::max<size_t>(ids[row] + 1, row_count),

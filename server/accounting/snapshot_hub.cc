@@ -40,6 +40,11 @@ class Recipient {
     }
   }
 
+  bool Wants(absl::Duration boottime) {
+    absl::MutexLock lock(&mutex_);
+    return subscriber_ != nullptr && subscriber_->Wants(boottime);
+  }
+
   void Leave() {
     std::shared_ptr<SnapshotSubscriber> dropped;
     absl::MutexLock lock(&mutex_);
@@ -255,23 +260,37 @@ class LaneSnapshotHub final : public SnapshotHub {
     pthread_setname_np(pthread_self(), "nfm-ticks");
     while (true) {
       absl::Duration next = absl::InfiniteDuration();
-      bool post = false;
+      std::vector<std::shared_ptr<Recipient>> ticked;
+      const absl::Duration now = clock_.BootTime();
       {
         absl::MutexLock lock(&mutex_);
         if (stopping_) return;
-        const absl::Duration now = clock_.BootTime();
         for (auto& [interval, group] : groups_) {
           if (group.due <= now) {
             group.due = NextDue(now, interval);
-            for (const auto& recipient : group.recipients) MarkDue(recipient);
+            ticked.insert(ticked.end(), group.recipients.begin(),
+                          group.recipients.end());
           }
           next = std::min(next, group.due);
         }
-        if (!due_.empty()) post = ClaimJob();
       }
-      if (post) PostJob();
+      std::erase_if(ticked, [&](const auto& recipient) {
+        return !recipient->Wants(now);
+      });
+      ReadFor(ticked);
       alarm_->WaitUntil(next);
     }
+  }
+
+  void ReadFor(const std::vector<std::shared_ptr<Recipient>>& recipients) {
+    if (recipients.empty()) return;
+    bool post;
+    {
+      absl::MutexLock lock(&mutex_);
+      for (const auto& recipient : recipients) MarkDue(recipient);
+      post = ClaimJob();
+    }
+    if (post) PostJob();
   }
 
   Lane& lane_;

@@ -16,13 +16,14 @@ std::optional<uint32_t> InternedNames::Intern(absl::string_view name) {
   std::unique_ptr<Entry[]>& block = blocks_[size_ / kBlockSize];
   if (block == nullptr) block = std::make_unique<Entry[]>(kBlockSize);
   Entry& entry = block[size_ % kBlockSize];
-  entry.name = std::string(name);
+  entry.length =
+      static_cast<uint8_t>(name.copy(entry.text.data(), entry.text.size()));
   std::string shown = ShownName(name);
-  if (shown != entry.name) {
+  if (shown != name) {
     entry.shown = std::make_unique<const std::string>(std::move(shown));
   }
   const uint32_t id = static_cast<uint32_t>(size_++);
-  ids_.emplace(entry.name, id);
+  ids_.emplace(entry.name(), id);
   return id;
 }
 

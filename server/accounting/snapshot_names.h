@@ -2,6 +2,7 @@
 #ifndef NFMETER_ACCOUNTING_SNAPSHOT_NAMES_H_
 #define NFMETER_ACCOUNTING_SNAPSHOT_NAMES_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "accounting/snapshot.h"
+#include "kernel/acct_table.h"
 
 namespace nfmeter::accounting {
 
@@ -25,25 +27,29 @@ class InternedNames final : public NameTable {
   explicit InternedNames(size_t capacity);
 
   // The id of the name, new if need be; nullopt: it would be new, and there is
-  // no room.
+  // no room. The name must satisfy kernel::IsAcctName.
   std::optional<uint32_t> Intern(absl::string_view name);
 
   // For the thread that adds.
   size_t size() const { return size_; }
 
-  const std::string& KernelName(uint32_t id) const override {
-    return Get(id).name;
+  absl::string_view KernelName(uint32_t id) const override {
+    return Get(id).name();
   }
-  const std::string& Shown(uint32_t id) const override {
+  absl::string_view Shown(uint32_t id) const override {
     const Entry& entry = Get(id);
-    return entry.shown ? *entry.shown : entry.name;
+    return entry.shown ? absl::string_view(*entry.shown) : entry.name();
   }
   std::optional<uint32_t> Find(absl::string_view name) const override;
 
  private:
+  // Names lie in the entries themselves: a pass reads all of them in a row.
   struct Entry {
-    std::string name;
+    std::array<char, kernel::kAcctNameMaxBytes> text;
+    uint8_t length = 0;
     std::unique_ptr<const std::string> shown;  // null: the name itself
+
+    absl::string_view name() const { return {text.data(), length}; }
   };
   // Entries never move, so that readers need no lock.
   static constexpr size_t kBlockSize = 1024;

@@ -41,7 +41,8 @@ Daemon::Daemon(const Config& config)
       node_(DescribeHost(config, clock_)),
       counter_lane_("nfm-counters", kLaneCapacity),
       rule_lane_("nfm-rules", kLaneCapacity),
-      requests_(clock_) {}
+      requests_(clock_),
+      streams_(config_.limits.max_streams) {}
 
 Daemon::~Daemon() = default;
 
@@ -68,7 +69,7 @@ void Daemon::MakeDomain() {
   quota_hub_ =
       accounting::QuotaHub::Create(kernel_->acct(), counter_lane_, clock_, {});
   rules_ = std::make_unique<accounting::Rules>(kernel_->rules(), rule_lane_,
-                                               kernel_->acct(), *snapshot_hub_,
+                                               kernel_->acct(),
                                                kernel_->parts().rules);
   counters_ = std::make_unique<accounting::Counters>(
       kernel_->acct(), counter_lane_, *snapshot_hub_, *labels_, *rules_, clock_,
@@ -80,13 +81,13 @@ void Daemon::MakeDomain() {
 void Daemon::MakeServices() {
   const service::Limits& limits = config_.limits;
   quota_streams_ = std::make_unique<service::QuotaStreams>(
-      *quota_hub_, *labels_, limits.max_streams, kernel_->parts().quota_events);
+      *quota_hub_, *labels_, streams_, kernel_->parts().quota_events);
   counter_service_ = std::make_unique<service::CounterService>(
       *counters_, requests_, *quota_streams_, limits);
   rule_service_ =
       std::make_unique<service::RuleService>(*rules_, requests_, limits);
   snapshot_service_ = std::make_unique<service::SnapshotService>(
-      *snapshot_hub_, *labels_, limits, kernel_->parts().nfacct);
+      *snapshot_hub_, *labels_, limits, streams_, kernel_->parts().nfacct);
   node_service_ = std::make_unique<service::NodeService>(
       [this] { return DescribeNode(); }, *snapshot_hub_, limits);
 }

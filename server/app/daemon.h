@@ -26,6 +26,7 @@
 #include "service/request_cache.h"
 #include "service/rule_service.h"
 #include "service/snapshot_service.h"
+#include "service/stream_budget.h"
 
 namespace nfmeter::app {
 
@@ -78,6 +79,7 @@ class Daemon {
   std::unique_ptr<accounting::Rules> rules_;
   std::unique_ptr<accounting::Counters> counters_;
   service::RequestCache requests_;
+  service::StreamBudget streams_;
   std::unique_ptr<service::QuotaStreams> quota_streams_;
   std::unique_ptr<service::CounterService> counter_service_;
   std::unique_ptr<service::RuleService> rule_service_;

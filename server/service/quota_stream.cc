@@ -105,12 +105,12 @@ class QuotaStream final : public MessageStream,
 
 QuotaStreams::QuotaStreams(accounting::QuotaHub& hub,
                            const accounting::LabelStore& labels,
-                           size_t max_streams, absl::Status available)
+                           StreamBudget& budget, absl::Status available)
     : hub_(hub),
       labels_(labels),
       available_(std::move(available)),
       threads_(1),
-      streams_(max_streams) {}
+      streams_(budget) {}
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* QuotaStreams::Watch(
     const grpc::ByteBuffer* bytes) {

@@ -2,7 +2,6 @@
 #ifndef NFMETER_SERVICE_QUOTA_STREAM_H_
 #define NFMETER_SERVICE_QUOTA_STREAM_H_
 
-#include <cstddef>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -10,6 +9,7 @@
 #include "accounting/quota_hub.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
+#include "service/stream_budget.h"
 #include "service/stream_set.h"
 #include "service/stream_threads.h"
 
@@ -19,10 +19,9 @@ namespace nfmeter::service {
 // server. Does not own what it is given.
 class QuotaStreams {
  public:
-  // More than `max_streams` at once: RESOURCE_EXHAUSTED. When `available` is
-  // not OK, every stream ends with it.
+  // When `available` is not OK, every stream ends with it.
   QuotaStreams(accounting::QuotaHub& hub, const accounting::LabelStore& labels,
-               size_t max_streams, absl::Status available = absl::OkStatus());
+               StreamBudget& budget, absl::Status available = absl::OkStatus());
 
   // Answers one call of WithRawCallbackMethod_WatchQuotaEvents.
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Watch(

@@ -1,5 +1,6 @@
 #include "service/snapshot_columns.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -55,22 +56,28 @@ void ForEachExceeded(const RowSelection& selection, Visit visit) {
                             quota.row)) {
       continue;
     }
-    visit(chunk.ids[quota.row]);
+    visit(chunk.ids()[quota.row]);
   }
 }
 
+size_t ColumnSize(const RowSelection& selection,
+                  const std::vector<uint64_t>& values) {
+  size_t size = 0;
+  ForEachRow(selection, [&](uint32_t row) { size += VarintSize(values[row]); });
+  return size;
+}
+
 template <typename T>
-uint8_t* WriteColumn(int field, size_t size,
-                     const std::vector<T> accounting::SnapshotChunk::*column,
-                     absl::Span<const RowSelection> selections, uint8_t* out) {
-  if (size == 0) return out;
-  out = WriteFieldStart(field, size, out);
-  for (const RowSelection& selection : selections) {
-    const std::vector<T>& values = (*selection.chunk).*column;
-    ForEachRow(selection,
-               [&](uint32_t row) { out = WriteVarint(values[row], out); });
-  }
+uint8_t* WriteValues(const RowSelection& selection,
+                     const std::vector<T>& values, uint8_t* out) {
+  ForEachRow(selection,
+             [&](uint32_t row) { out = WriteVarint(values[row], out); });
   return out;
+}
+
+uint8_t* WriteText(absl::string_view text, uint8_t* out) {
+  std::memcpy(out, text.data(), text.size());
+  return out + text.size();
 }
 
 }  // namespace
@@ -91,8 +98,10 @@ void ColumnsEncoder::Sizes::operator+=(const Sizes& other) {
   removed_ids += other.removed_ids;
 }
 
-ColumnsEncoder::ColumnsEncoder(Options options, OnMessage on_message)
-    : FrameEncoder(std::move(options), std::move(on_message)) {
+ColumnsEncoder::ColumnsEncoder(Options options, MemberEncodings& members,
+                               OnMessage on_message)
+    : FrameEncoder(std::move(options), std::move(on_message)),
+      members_(members) {
   if (options_.names_known_at == 0) {
     all_new_ = true;
     return;
@@ -104,20 +113,33 @@ ColumnsEncoder::ColumnsEncoder(Options options, OnMessage on_message)
   }
 }
 
-ColumnsEncoder::Sizes ColumnsEncoder::Measure(const RowSelection& rows) const {
-  const accounting::SnapshotChunk& chunk = *rows.chunk;
-  Sizes sizes;
+template <typename Visit>
+void ColumnsEncoder::ForEachNew(const RowSelection& rows, Visit visit) const {
+  if (!all_new_ && new_ids_.empty()) return;
+  const std::vector<uint32_t>& ids = rows.chunk->ids();
   ForEachRow(rows, [&](uint32_t row) {
-    sizes.ids += VarintSize(chunk.ids[row]);
-    sizes.packets += VarintSize(chunk.packets[row]);
-    sizes.bytes += VarintSize(chunk.bytes[row]);
+    if (IsNew(ids[row])) visit(ids[row]);
   });
+}
+
+ColumnsEncoder::Sizes ColumnsEncoder::Measure(const Pending& pending) const {
+  const RowSelection& rows = pending.rows;
+  Sizes sizes;
+  sizes.packets = ColumnSize(rows, rows.chunk->packets);
+  sizes.bytes = ColumnSize(rows, rows.chunk->bytes);
   ForEachExceeded(rows,
                   [&](uint32_t id) { sizes.exceeded_ids += VarintSize(id); });
-  if (!all_new_ && new_ids_.empty()) return sizes;
-  ForEachRow(rows, [&](uint32_t row) {
-    const uint32_t id = chunk.ids[row];
-    if (!IsNew(id)) return;
+  if (pending.members != nullptr) {
+    sizes.ids = pending.members->ids.size();
+  } else {
+    const std::vector<uint32_t>& ids = rows.chunk->ids();
+    ForEachRow(rows, [&](uint32_t row) { sizes.ids += VarintSize(ids[row]); });
+  }
+  if (pending.members != nullptr && all_new_) {
+    sizes.new_names = pending.members->names.size();
+    return sizes;
+  }
+  ForEachNew(rows, [&](uint32_t id) {
     sizes.new_names += names().Shown(id).size() + 1;
     if (!all_new_) sizes.new_ids += VarintSize(id);
   });
@@ -126,10 +148,14 @@ ColumnsEncoder::Sizes ColumnsEncoder::Measure(const RowSelection& rows) const {
 
 void ColumnsEncoder::Add(const RowSelection& rows) {
   if (rows.size() == 0) return;
-  const Sizes sizes = Measure(rows);
+  Pending pending{.rows = rows};
+  if (!rows.rows.has_value()) {
+    pending.members = members_.Get(rows.chunk->members, names());
+  }
+  const Sizes sizes = Measure(pending);
   if (sizes_.Total() + sizes.Total() > kFrameMessageBytes) Flush();
   sizes_ += sizes;
-  pending_.push_back(rows);
+  pending_.push_back(std::move(pending));
 }
 
 void ColumnsEncoder::AddRemoved(absl::Span<const uint32_t> ids) {
@@ -160,21 +186,28 @@ grpc::Slice ColumnsEncoder::Encode(const v1::SnapshotFrame& header) {
 
 uint8_t* ColumnsEncoder::WriteColumns(uint8_t* out) const {
   using Columns = v1::SnapshotColumns;
-  using accounting::SnapshotChunk;
-  out = WriteColumn(Columns::kIdsFieldNumber, sizes_.ids, &SnapshotChunk::ids,
-                    pending_, out);
-  out = WriteColumn(Columns::kPacketsFieldNumber, sizes_.packets,
-                    &SnapshotChunk::packets, pending_, out);
-  out = WriteColumn(Columns::kBytesFieldNumber, sizes_.bytes,
-                    &SnapshotChunk::bytes, pending_, out);
+  if (sizes_.ids != 0) out = WriteIds(out);
+  if (sizes_.packets != 0) {
+    out = WriteFieldStart(Columns::kPacketsFieldNumber, sizes_.packets, out);
+    for (const auto& [rows, members] : pending_) {
+      out = WriteValues(rows, rows.chunk->packets, out);
+    }
+  }
+  if (sizes_.bytes != 0) {
+    out = WriteFieldStart(Columns::kBytesFieldNumber, sizes_.bytes, out);
+    for (const auto& [rows, members] : pending_) {
+      out = WriteValues(rows, rows.chunk->bytes, out);
+    }
+  }
   if (sizes_.exceeded_ids != 0) {
     out = WriteFieldStart(Columns::kExceededIdsFieldNumber, sizes_.exceeded_ids,
                           out);
-    for (const RowSelection& rows : pending_) {
+    for (const auto& [rows, members] : pending_) {
       ForEachExceeded(rows, [&](uint32_t id) { out = WriteVarint(id, out); });
     }
   }
   if (sizes_.new_names != 0) out = WriteNames(out);
+  if (sizes_.new_ids != 0) out = WriteNewIds(out);
   if (sizes_.removed_ids != 0) {
     out = WriteFieldStart(Columns::kRemovedIdsFieldNumber, sizes_.removed_ids,
                           out);
@@ -183,26 +216,37 @@ uint8_t* ColumnsEncoder::WriteColumns(uint8_t* out) const {
   return out;
 }
 
+uint8_t* ColumnsEncoder::WriteIds(uint8_t* out) const {
+  out = WriteFieldStart(v1::SnapshotColumns::kIdsFieldNumber, sizes_.ids, out);
+  for (const auto& [rows, members] : pending_) {
+    out = members != nullptr ? WriteText(members->ids, out)
+                             : WriteValues(rows, rows.chunk->ids(), out);
+  }
+  return out;
+}
+
 uint8_t* ColumnsEncoder::WriteNames(uint8_t* out) const {
-  using Columns = v1::SnapshotColumns;
-  const auto for_each_new = [this](auto visit) {
-    for (const RowSelection& rows : pending_) {
-      ForEachRow(rows, [&](uint32_t row) {
-        const uint32_t id = rows.chunk->ids[row];
-        if (IsNew(id)) visit(id);
-      });
+  out = WriteFieldStart(v1::SnapshotColumns::kNewNamesFieldNumber,
+                        sizes_.new_names, out);
+  for (const auto& [rows, members] : pending_) {
+    if (members != nullptr && all_new_) {
+      out = WriteText(members->names, out);
+      continue;
     }
-  };
-  out = WriteFieldStart(Columns::kNewNamesFieldNumber, sizes_.new_names, out);
-  for_each_new([&](uint32_t id) {
-    const std::string& name = names().Shown(id);
-    std::memcpy(out, name.data(), name.size());
-    out += name.size();
-    *out++ = '\n';
-  });
-  if (sizes_.new_ids == 0) return out;
-  out = WriteFieldStart(Columns::kNewIdsFieldNumber, sizes_.new_ids, out);
-  for_each_new([&](uint32_t id) { out = WriteVarint(id, out); });
+    ForEachNew(rows, [&](uint32_t id) {
+      out = WriteText(names().Shown(id), out);
+      *out++ = '\n';
+    });
+  }
+  return out;
+}
+
+uint8_t* ColumnsEncoder::WriteNewIds(uint8_t* out) const {
+  out = WriteFieldStart(v1::SnapshotColumns::kNewIdsFieldNumber, sizes_.new_ids,
+                        out);
+  for (const auto& [rows, members] : pending_) {
+    ForEachNew(rows, [&](uint32_t id) { out = WriteVarint(id, out); });
+  }
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "service/snapshot_frame.h"
+#include "service/snapshot_members.h"
 
 namespace nfmeter::service {
 
@@ -14,7 +15,9 @@ namespace nfmeter::service {
 // snapshot's columns: generated messages would need every value copied twice.
 class ColumnsEncoder final : public FrameEncoder {
  public:
-  ColumnsEncoder(Options options, OnMessage on_message);
+  // `members` must outlive the encoder.
+  ColumnsEncoder(Options options, MemberEncodings& members,
+                 OnMessage on_message);
 
   void Add(const RowSelection& rows) override;
 
@@ -33,6 +36,12 @@ class ColumnsEncoder final : public FrameEncoder {
     void operator+=(const Sizes& other);
   };
 
+  struct Pending {
+    RowSelection rows;
+    // Of all rows; null when some are left out.
+    std::shared_ptr<const EncodedMembers> members;
+  };
+
   bool HasPending() const override {
     return !pending_.empty() || !removed_.empty();
   }
@@ -42,13 +51,19 @@ class ColumnsEncoder final : public FrameEncoder {
   bool IsNew(uint32_t id) const {
     return all_new_ || (id < new_ids_.size() && new_ids_[id]);
   }
-  Sizes Measure(const RowSelection& rows) const;
+  Sizes Measure(const Pending& pending) const;
   uint8_t* WriteColumns(uint8_t* out) const;
+  uint8_t* WriteIds(uint8_t* out) const;
   uint8_t* WriteNames(uint8_t* out) const;
+  uint8_t* WriteNewIds(uint8_t* out) const;
+  // Calls `visit` with the id of each selected row whose name is new.
+  template <typename Visit>
+  void ForEachNew(const RowSelection& rows, Visit visit) const;
 
+  MemberEncodings& members_;
   bool all_new_ = false;
   std::vector<bool> new_ids_;  // by id; empty: none
-  std::vector<RowSelection> pending_;
+  std::vector<Pending> pending_;
   std::vector<uint32_t> removed_;
   Sizes sizes_;  // of what is pending
 };

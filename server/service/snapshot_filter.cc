@@ -17,7 +17,7 @@ RowSelection MatchedIds::Select(std::shared_ptr<const SnapshotChunk> chunk,
   }
   std::vector<uint32_t> rows;
   for (uint32_t row = 0; row < size; ++row) {
-    if (!contains(chunk->ids[row])) continue;
+    if (!contains(chunk->ids()[row])) continue;
     ++*matched;
     if (chunk->changed_in[row] > changed_since) rows.push_back(row);
   }
@@ -34,7 +34,7 @@ MatchedIds SnapshotFilter::Match(
   if (filter_ == accounting::CounterFilter{}) return MatchedIds();
   size_t needed = 0;
   for (const auto& chunk : chunks) {
-    for (const uint32_t id : chunk->ids) {
+    for (const uint32_t id : chunk->ids()) {
       needed = std::max<size_t>(needed, id + 1);
     }
   }
@@ -53,9 +53,10 @@ MatchedIds SnapshotFilter::Match(
     auto grown = std::make_shared<std::vector<uint8_t>>(*matches_);
     const accounting::NameTable& names = snapshot.names();
     for (uint32_t id = matches_->size(); id < needed; ++id) {
-      grown->push_back(filter_.Matches(
-          names.Shown(id), by_labels ? labels_.Get(names.KernelName(id))
-                                     : accounting::Labels()));
+      grown->push_back(filter_.Matches(std::string(names.Shown(id)),
+                                       by_labels
+                                           ? labels_.Get(names.KernelName(id))
+                                           : accounting::Labels()));
     }
     matches_ = std::move(grown);
   }

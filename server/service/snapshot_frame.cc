@@ -31,14 +31,15 @@ v1::SnapshotFrame MakeHeader(const FrameEncoder::Options& options) {
 
 }  // namespace
 
-std::unique_ptr<FrameEncoder> FrameEncoder::Create(
-    v1::SnapshotView view, Options options,
-    const accounting::LabelStore& labels, OnMessage on_message) {
+std::unique_ptr<FrameEncoder> FrameEncoder::Create(v1::SnapshotView view,
+                                                   Options options,
+                                                   const Context& context,
+                                                   OnMessage on_message) {
   if (view == v1::SNAPSHOT_VIEW_COLUMNS) {
-    return std::make_unique<ColumnsEncoder>(std::move(options),
+    return std::make_unique<ColumnsEncoder>(std::move(options), context.members,
                                             std::move(on_message));
   }
-  return std::make_unique<RowsEncoder>(std::move(options), labels,
+  return std::make_unique<RowsEncoder>(std::move(options), context.labels,
                                        std::move(on_message));
 }
 

@@ -15,6 +15,7 @@
 #include "grpcpp/support/slice.h"
 #include "nfmeter/v1/snapshot.pb.h"
 #include "service/snapshot_filter.h"
+#include "service/snapshot_members.h"
 
 namespace nfmeter::service {
 
@@ -37,10 +38,16 @@ class FrameEncoder {
     uint64_t names_known_at = 0;
   };
 
-  // `labels` must outlive the encoder.
-  static std::unique_ptr<FrameEncoder> Create(
-      v1::SnapshotView view, Options options,
-      const accounting::LabelStore& labels, OnMessage on_message);
+  // What encoders need of what is around them; must outlive them.
+  struct Context {
+    const accounting::LabelStore& labels;
+    MemberEncodings& members;
+  };
+
+  static std::unique_ptr<FrameEncoder> Create(v1::SnapshotView view,
+                                              Options options,
+                                              const Context& context,
+                                              OnMessage on_message);
   virtual ~FrameEncoder() = default;
 
   // The next rows.

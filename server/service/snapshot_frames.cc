@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "service/snapshot_frame.h"
-
 namespace nfmeter::service {
 namespace {
 
@@ -73,7 +71,7 @@ void SnapshotFrames::Encode(const Query& query, const MatchedIds& matched,
                            {.snapshot = query.snapshot,
                             .full = key.full,
                             .names_known_at = key.since},
-                           labels_, [&entry](grpc::Slice message) {
+                           context_, [&entry](grpc::Slice message) {
                              entry.bytes += message.size();
                              entry.frame.messages.push_back(std::move(message));
                            });

@@ -12,11 +12,11 @@
 #include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "accounting/label_store.h"
 #include "accounting/snapshot.h"
 #include "grpcpp/support/slice.h"
 #include "nfmeter/v1/snapshot.pb.h"
 #include "service/snapshot_filter.h"
+#include "service/snapshot_frame.h"
 
 namespace nfmeter::service {
 
@@ -37,8 +37,9 @@ struct FrameBase {
 // Thread-safe. Keeps the frames of the newest snapshots, within a bound.
 class SnapshotFrames {
  public:
-  explicit SnapshotFrames(const accounting::LabelStore& labels)
-      : labels_(labels) {}
+  // What is in `context` must outlive this.
+  explicit SnapshotFrames(const FrameEncoder::Context& context)
+      : context_(context) {}
 
   struct Query {
     std::shared_ptr<const accounting::Snapshot> snapshot;
@@ -83,7 +84,7 @@ class SnapshotFrames {
   void Trim(const Key& newest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Encode(const Query& query, const MatchedIds& matched, Entry& entry);
 
-  const accounting::LabelStore& labels_;
+  const FrameEncoder::Context context_;
   absl::Mutex mutex_;
   std::deque<std::shared_ptr<Entry>> entries_ ABSL_GUARDED_BY(mutex_);
 };

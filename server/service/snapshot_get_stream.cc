@@ -16,11 +16,11 @@ using accounting::Snapshot;
 
 SnapshotGetStream::SnapshotGetStream(const SnapshotQuery& query,
                                      std::shared_ptr<SnapshotFilter> filter,
-                                     const accounting::LabelStore& labels,
+                                     const FrameEncoder::Context& context,
                                      StreamThreads& threads)
     : view_(query.view),
       filter_(std::move(filter)),
-      labels_(labels),
+      context_(context),
       threads_(threads) {}
 
 void SnapshotGetStream::OnBegin(Begun begun) {
@@ -84,7 +84,7 @@ void SnapshotGetStream::Begin(Begun begun) {
   matched_ = 0;
   outbox_.clear();
   encoder_ = FrameEncoder::Create(
-      view_, {.snapshot = begun_, .restarted = sent_any_}, labels_,
+      view_, {.snapshot = begun_, .restarted = sent_any_}, context_,
       [this](grpc::Slice message) { outbox_.push_back(std::move(message)); });
 }
 

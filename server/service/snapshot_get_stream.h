@@ -8,7 +8,6 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/synchronization/mutex.h"
-#include "accounting/label_store.h"
 #include "accounting/snapshot_hub.h"
 #include "service/snapshot_filter.h"
 #include "service/snapshot_frame.h"
@@ -28,7 +27,7 @@ class SnapshotGetStream final
  public:
   SnapshotGetStream(const SnapshotQuery& query,
                     std::shared_ptr<SnapshotFilter> filter,
-                    const accounting::LabelStore& labels,
+                    const FrameEncoder::Context& context,
                     StreamThreads& threads);
 
   // SnapshotReader:
@@ -57,7 +56,7 @@ class SnapshotGetStream final
 
   const v1::SnapshotView view_;
   const std::shared_ptr<SnapshotFilter> filter_;
-  const accounting::LabelStore& labels_;
+  const FrameEncoder::Context context_;
   StreamThreads& threads_;
 
   absl::Mutex mutex_;

@@ -35,7 +35,7 @@ void RowsEncoder::Add(const RowSelection& selection) {
 void RowsEncoder::AddRow(const accounting::SnapshotChunk& chunk, uint32_t row,
                          const accounting::SnapshotChunk::QuotaRow* quota) {
   accounting::Counter counter;
-  counter.object.name = names().KernelName(chunk.ids[row]);
+  counter.object.name = std::string(names().KernelName(chunk.ids()[row]));
   counter.object.packets = chunk.packets[row];
   counter.object.bytes = chunk.bytes[row];
   counter.object.use_count = chunk.use_counts[row];
@@ -54,7 +54,7 @@ void RowsEncoder::AddRow(const accounting::SnapshotChunk& chunk, uint32_t row,
 
 void RowsEncoder::AddRemoved(absl::Span<const uint32_t> ids) {
   for (const uint32_t id : ids) {
-    Frame().add_removed_names(names().Shown(id));
+    Frame().add_removed_names(std::string(names().Shown(id)));
   }
 }
 

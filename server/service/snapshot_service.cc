@@ -10,10 +10,11 @@ namespace nfmeter::service {
 
 SnapshotService::SnapshotService(accounting::SnapshotHub& hub,
                                  const accounting::LabelStore& labels,
-                                 const Limits& limits, absl::Status available)
+                                 const Limits& limits, StreamBudget& budget,
+                                 absl::Status available)
     : limits_(limits),
       available_(std::move(available)),
-      streams_(std::make_unique<SnapshotStreams>(hub, labels, limits)) {}
+      streams_(std::make_unique<SnapshotStreams>(hub, labels, budget)) {}
 
 SnapshotService::~SnapshotService() = default;
 

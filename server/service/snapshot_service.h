@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
 #include "service/limits.h"
+#include "service/stream_budget.h"
 
 namespace nfmeter::service {
 
@@ -28,6 +29,7 @@ class SnapshotService final
   // When `available` is not OK, every call ends with it.
   SnapshotService(accounting::SnapshotHub& hub,
                   const accounting::LabelStore& labels, const Limits& limits,
+                  StreamBudget& budget,
                   absl::Status available = absl::OkStatus());
   ~SnapshotService() override;
 

@@ -61,6 +61,13 @@ void SnapshotCadence::OnSnapshot(std::shared_ptr<const Snapshot> snapshot) {
 
 void SnapshotCadence::OnError(const absl::Status& status) { Deliver(status); }
 
+bool SnapshotCadence::Wants(absl::Duration boottime) {
+  absl::MutexLock lock(&mutex_);
+  return std::any_of(streams_.begin(), streams_.end(), [&](const auto& stream) {
+    return stream->Wants(boottime);
+  });
+}
+
 void SnapshotCadence::Deliver(Due due) {
   absl::MutexLock lock(&mutex_);
   for (size_t begin = 0; begin < streams_.size(); begin += kStreamsPerJob) {
@@ -86,17 +93,17 @@ void SnapshotCadence::DeliverTo(std::shared_ptr<SnapshotWatchStream> stream,
 
 SnapshotStreams::SnapshotStreams(accounting::SnapshotHub& hub,
                                  const accounting::LabelStore& labels,
-                                 const Limits& limits)
+                                 StreamBudget& budget)
     : hub_(hub),
-      labels_(labels),
+      context_{labels, members_},
       filters_(labels),
-      frames_(labels),
+      frames_(context_),
       threads_(EncoderThreads()),
-      streams_(limits.max_streams) {}
+      streams_(budget) {}
 
 SnapshotStreams::Reactor* SnapshotStreams::Get(const SnapshotQuery& query) {
   auto stream = std::make_shared<SnapshotGetStream>(
-      query, filters_.Get(query.filter), labels_, threads_);
+      query, filters_.Get(query.filter), context_, threads_);
   bool accepted;
   Reactor* const reactor = streams_.Start(stream, &accepted);
   if (accepted) hub_.Read(query.max_staleness, std::move(stream));

@@ -12,11 +12,13 @@
 #include "absl/time/time.h"
 #include "accounting/label_store.h"
 #include "accounting/snapshot_hub.h"
-#include "service/limits.h"
 #include "service/snapshot_filter.h"
+#include "service/snapshot_frame.h"
 #include "service/snapshot_frames.h"
+#include "service/snapshot_members.h"
 #include "service/snapshot_request.h"
 #include "service/snapshot_watch_stream.h"
+#include "service/stream_budget.h"
 #include "service/stream_set.h"
 #include "service/stream_threads.h"
 
@@ -43,6 +45,7 @@ class SnapshotCadence final
   void OnSnapshot(
       std::shared_ptr<const accounting::Snapshot> snapshot) override;
   void OnError(const absl::Status& status) override;
+  bool Wants(absl::Duration boottime) override;
 
  private:
   void Deliver(Due due);
@@ -59,7 +62,7 @@ class SnapshotStreams {
   using Reactor = grpc::ServerWriteReactor<grpc::ByteBuffer>;
 
   SnapshotStreams(accounting::SnapshotHub& hub,
-                  const accounting::LabelStore& labels, const Limits& limits);
+                  const accounting::LabelStore& labels, StreamBudget& budget);
 
   Reactor* Get(const SnapshotQuery& query);
   Reactor* Watch(const SnapshotWatch& watch);
@@ -76,7 +79,8 @@ class SnapshotStreams {
   void Leave(absl::Duration interval, const SnapshotWatchStream* stream);
 
   accounting::SnapshotHub& hub_;
-  const accounting::LabelStore& labels_;
+  MemberEncodings members_;
+  const FrameEncoder::Context context_;
   SnapshotFilters filters_;
   SnapshotFrames frames_;
   StreamThreads threads_;

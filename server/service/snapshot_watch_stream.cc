@@ -49,7 +49,7 @@ absl::Status SnapshotWatchStream::Note(
     const absl::StatusOr<std::shared_ptr<const Snapshot>>& due) {
   absl::MutexLock lock(&mutex_);
   if (ended_) return absl::OkStatus();
-  const bool is_first = first_offer_ == absl::ZeroDuration();
+  const bool is_first = !first_offer_.has_value();
   if (!due.ok()) {
     const bool give_up = is_first || ++failures_ >= kMaxFailures;
     return give_up ? due.status() : absl::OkStatus();
@@ -67,9 +67,7 @@ absl::Status SnapshotWatchStream::Note(
     if (snapshot.epoch == offered_epoch_) {
       due_ = snapshot.sequence - offered_sequence_ - 1;
     }
-  } else if (snapshot.boottime - first_offer_ < watch_.interval / 2) {
-    // Times lie on multiples of the interval; this one follows the first
-    // frame too closely.
+  } else if (!IsDue(snapshot.boottime)) {
     return absl::OkStatus();
   }
   offered_epoch_ = snapshot.epoch;
@@ -77,6 +75,12 @@ absl::Status SnapshotWatchStream::Note(
   newest_ = *due;
   ++due_;
   return absl::OkStatus();
+}
+
+bool SnapshotWatchStream::IsDue(absl::Duration boottime) const {
+  // Later ones are an interval apart because the ticks are.
+  return first_offer_.has_value() &&
+         boottime - *first_offer_ >= watch_.interval - watch_.interval / 10;
 }
 
 std::optional<MessageStream::Message> SnapshotWatchStream::Next() {

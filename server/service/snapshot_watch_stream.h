@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -34,6 +35,13 @@ class SnapshotWatchStream final : public MessageStream {
   void Offer(
       const absl::StatusOr<std::shared_ptr<const accounting::Snapshot>>& due);
 
+  // Whether a snapshot of this time would be sent: the first one was, and an
+  // interval has passed since. Times fall due on multiples of the interval.
+  bool Wants(absl::Duration boottime) {
+    absl::MutexLock lock(&mutex_);
+    return !ended_ && IsDue(boottime);
+  }
+
   absl::Duration interval() const { return watch_.interval; }
   // `on_ended` was or will be called.
   bool ended() {
@@ -47,6 +55,8 @@ class SnapshotWatchStream final : public MessageStream {
 
   absl::Status Note(
       const absl::StatusOr<std::shared_ptr<const accounting::Snapshot>>& due);
+  bool IsDue(absl::Duration boottime) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool NextFrame();
   bool HeartbeatDue(const accounting::Snapshot& snapshot) const;
 
@@ -59,8 +69,8 @@ class SnapshotWatchStream final : public MessageStream {
   std::shared_ptr<const accounting::Snapshot> newest_ ABSL_GUARDED_BY(mutex_);
   uint64_t due_ ABSL_GUARDED_BY(mutex_) = 0;  // offered and not sent
   int failures_ ABSL_GUARDED_BY(mutex_) = 0;  // in a row
-  // Boottime of the first that was taken; 0: there was none.
-  absl::Duration first_offer_ ABSL_GUARDED_BY(mutex_);
+  // Boottime of the first that was taken.
+  std::optional<absl::Duration> first_offer_ ABSL_GUARDED_BY(mutex_);
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   // Position of the last one offered; at first, of what to resume after.
   uint64_t offered_epoch_ ABSL_GUARDED_BY(mutex_);

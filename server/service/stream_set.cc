@@ -113,7 +113,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* StreamSet::Start(
   *accepted = false;
   {
     absl::MutexLock lock(&mutex_);
-    if (!shut_down_ && streams_.size() < max_streams_) {
+    if (!shut_down_ && budget_.Take()) {
       *accepted = true;
       stream->set_ = this;
       stream->self_ = stream;
@@ -124,11 +124,11 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* StreamSet::Start(
   }
   return Reject(MakeError(
       absl::StatusCode::kResourceExhausted,
-      absl::StrCat("the server already has ", max_streams_,
+      absl::StrCat("the server already has ", budget_.max(),
                    " streams open, its most; close some, or raise "
                    "max_streams"),
       ErrorDetails{.reason = "TOO_MANY_STREAMS",
-                   .metadata = {{"bound", absl::StrCat(max_streams_)}}}));
+                   .metadata = {{"bound", absl::StrCat(budget_.max())}}}));
 }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* StreamSet::Reject(
@@ -153,8 +153,11 @@ size_t StreamSet::size() const {
 }
 
 void StreamSet::Remove(const std::shared_ptr<MessageStream>& stream) {
-  absl::MutexLock lock(&mutex_);
-  streams_.erase(stream);
+  {
+    absl::MutexLock lock(&mutex_);
+    streams_.erase(stream);
+  }
+  budget_.Return();
 }
 
 }  // namespace nfmeter::service

@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
+#include "service/stream_budget.h"
 
 namespace nfmeter::service {
 
@@ -72,11 +73,12 @@ class MessageStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   std::shared_ptr<MessageStream> self_;  // gRPC's share, until OnDone()
 };
 
-// The streams of a service: bounds their number and ends them all. Must outlive
-// its streams' calls. Thread-safe.
+// The streams of a service: keeps to the budget, and ends them all. Must
+// outlive its streams' calls. Thread-safe.
 class StreamSet {
  public:
-  explicit StreamSet(size_t max_streams) : max_streams_(max_streams) {}
+  // `budget` must outlive the set.
+  explicit StreamSet(StreamBudget& budget) : budget_(budget) {}
 
   // Hands the stream to gRPC: return it from the handler. It ends at once when
   // there are too many (RESOURCE_EXHAUSTED, TOO_MANY_STREAMS) or the server
@@ -97,7 +99,7 @@ class StreamSet {
   friend class MessageStream;
   void Remove(const std::shared_ptr<MessageStream>& stream);
 
-  const size_t max_streams_;
+  StreamBudget& budget_;
   mutable absl::Mutex mutex_;
   bool shut_down_ ABSL_GUARDED_BY(mutex_) = false;
   absl::flat_hash_set<std::shared_ptr<MessageStream>> streams_

@@ -29,6 +29,7 @@
 #include "service/request_cache.h"
 #include "service/rule_service.h"
 #include "service/snapshot_service.h"
+#include "service/stream_budget.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/subprocess.h"
 
@@ -80,6 +81,7 @@ class ComponentServer {
  private:
   TemporaryDirectory directory_;
   service::RequestCache requests_;
+  service::StreamBudget stream_budget_;
   service::QuotaStreams quota_streams_;
   service::CounterService counter_service_;
   service::RuleService rule_service_;

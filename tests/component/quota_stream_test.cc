@@ -86,6 +86,27 @@ TEST_F(QuotaStreamTest, MoreStreamsThanTheBoundAreRefused) {
   EXPECT_EQ(ErrorInfoOf(one_more.Finish()).reason(), "TOO_MANY_STREAMS");
 }
 
+TEST_F(QuotaStreamTest, TheBoundIsOneForStreamsOfAllKinds) {
+  limits_.max_streams = 2;
+  Start();
+  QuotaWatch quotas(*counter_stub_);
+  EXPECT_EQ(quotas.Next(), "SYNCED ");
+  auto snapshots = std::make_unique<Watch>(*stub_, v1::WatchSnapshotsRequest());
+  ASSERT_TRUE(snapshots->Next().has_value());
+  QuotaWatch third(*counter_stub_);
+  EXPECT_EQ(third.Next(), "ended");
+  EXPECT_EQ(ErrorInfoOf(third.Finish()).metadata().at("bound"), "2");
+  v1::SnapshotFrame frame;
+  EXPECT_EQ(ErrorInfoOf(Get({}, &frame)).reason(), "TOO_MANY_STREAMS");
+  // What one kind gives back the other can have.
+  snapshots->Cancel();
+  snapshots->Finish();
+  for (bool accepted = false; !accepted;) {
+    QuotaWatch again(*counter_stub_);
+    accepted = again.Next() == "SYNCED ";
+  }
+}
+
 TEST_F(QuotaStreamTest, WithoutKernelSupportTheErrorSaysSo) {
   available_ = MakeError(absl::StatusCode::kUnimplemented, "NO_NFACCT",
                          "the kernel has no nfnetlink_acct");

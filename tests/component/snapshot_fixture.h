@@ -27,6 +27,7 @@
 #include "service/limits.h"
 #include "service/quota_stream.h"
 #include "service/snapshot_service.h"
+#include "service/stream_budget.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
 
@@ -107,10 +108,11 @@ class SnapshotFixture : public ::testing::Test {
     }
     ASSERT_OK(lane_.Run(accounting::Lane::Priority::kNormal,
                         [] { return absl::OkStatus(); }));
+    budget_ = std::make_unique<service::StreamBudget>(limits_.max_streams);
     snapshots_ = std::make_unique<service::SnapshotService>(
-        *hub_, *labels_, limits_, available_);
-    quotas_ = std::make_unique<service::QuotaStreams>(
-        *quota_hub_, *labels_, limits_.max_streams, available_);
+        *hub_, *labels_, limits_, *budget_, available_);
+    quotas_ = std::make_unique<service::QuotaStreams>(*quota_hub_, *labels_,
+                                                      *budget_, available_);
     counters_ = std::make_unique<QuotaOnlyService>(*quotas_);
     grpc::ServerBuilder builder;
     address_ =
@@ -198,6 +200,7 @@ class SnapshotFixture : public ::testing::Test {
   std::unique_ptr<accounting::LabelStore> labels_;
   std::unique_ptr<accounting::SnapshotHub> hub_;
   std::unique_ptr<accounting::QuotaHub> quota_hub_;
+  std::unique_ptr<service::StreamBudget> budget_;
   std::unique_ptr<service::SnapshotService> snapshots_;
   std::unique_ptr<service::QuotaStreams> quotas_;
   std::unique_ptr<QuotaOnlyService> counters_;

@@ -147,7 +147,8 @@ TEST_F(SnapshotGetTest, AReadingThatWasCutIsSentAgainMarkedSo) {
   // Cut when full chunks have long been sent: the hook waits until then.
   absl::Notification first_received;
   table_.SetDumpHook([&](size_t records) {
-    if (records == 9 * accounting::kSnapshotChunkRows && !first_received.HasBeenNotified()) {
+    if (records == 9 * accounting::kSnapshotChunkRows &&
+        !first_received.HasBeenNotified()) {
       first_received.WaitForNotification();
     }
   });

@@ -48,6 +48,51 @@ TEST_F(SnapshotWatchTest, TheFirstFrameIsFullAndOneComesEachInterval) {
   }
 }
 
+TEST_F(SnapshotWatchTest, TheSecondFrameComesAnIntervalAfterTheFirstOrLater) {
+  Create("a");
+  clock_.Advance(absl::Milliseconds(300));
+  Watch watch(*stub_, {});
+  EXPECT_EQ(watch.Next()->frame().sequence(), 1u);
+  const int dumps = table_.dumps(kernel::AcctDumpMode::kFast);
+  Tick();
+  // Nobody wanted one at 1001, so that none was taken.
+  EXPECT_EQ(table_.dumps(kernel::AcctDumpMode::kFast), dumps);
+  Tick();
+  auto response = *watch.Next();
+  EXPECT_EQ(response.frame().boottime().seconds(), 1002);
+  EXPECT_EQ(response.frame().sequence(), 2u);
+  EXPECT_EQ(response.missed_frames(), 0u);
+  Tick();
+  response = *watch.Next();
+  EXPECT_EQ(response.frame().boottime().seconds(), 1003);
+  EXPECT_EQ(response.frame().sequence(), 3u);
+}
+
+TEST_F(SnapshotWatchTest, AFirstFrameJustAfterATickDoesNotSkipTheNext) {
+  Create("a");
+  clock_.Advance(absl::Milliseconds(50));
+  Watch watch(*stub_, {});
+  watch.Next();
+  Tick();
+  EXPECT_EQ(watch.Next()->frame().boottime().seconds(), 1001);
+}
+
+TEST_F(SnapshotWatchTest, AStreamThatJoinsOthersWaitsAnIntervalForItself) {
+  Create("a");
+  Watch early(*stub_, {});
+  early.Next();
+  clock_.Advance(absl::Milliseconds(500));
+  Watch late(*stub_, {});
+  EXPECT_EQ(late.Next()->frame().sequence(), 2u);
+  Tick();
+  EXPECT_EQ(early.Next()->frame().sequence(), 3u);
+  Tick();
+  const auto response = *late.Next();
+  EXPECT_EQ(response.frame().sequence(), 4u);
+  // It was not due at 1001, so that it has missed nothing.
+  EXPECT_EQ(response.missed_frames(), 0u);
+}
+
 TEST_F(SnapshotWatchTest, ColumnsSendEachNameOnce) {
   Create("a");
   Watch watch(*stub_, Request(v1::SNAPSHOT_VIEW_COLUMNS, false));

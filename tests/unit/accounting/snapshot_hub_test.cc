@@ -30,8 +30,8 @@ using SharedSnapshot = std::shared_ptr<const Snapshot>;
 std::vector<std::string> Names(const Snapshot& snapshot) {
   std::vector<std::string> names;
   for (const auto& chunk : snapshot.chunks()) {
-    for (const uint32_t id : chunk->ids) {
-      names.push_back(snapshot.names().KernelName(id));
+    for (const uint32_t id : chunk->ids()) {
+      names.emplace_back(snapshot.names().KernelName(id));
     }
   }
   return names;
@@ -41,7 +41,7 @@ std::vector<std::string> NamesOf(const Snapshot& snapshot,
                                  const std::vector<uint32_t>& ids) {
   std::vector<std::string> names;
   for (const uint32_t id : ids) {
-    names.push_back(snapshot.names().KernelName(id));
+    names.emplace_back(snapshot.names().KernelName(id));
   }
   return names;
 }
@@ -558,6 +558,41 @@ TEST_F(SnapshotHubTest, ReadsNothingWhenNobodyWantsAny) {
   ASSERT_OK(
       lane_.Run(Lane::Priority::kNormal, [] { return absl::OkStatus(); }));
   EXPECT_EQ(Dumps(), before);
+}
+
+TEST_F(SnapshotHubTest, TicksThatNoSubscriberWantsAreNotRead) {
+  class Choosy final : public Inbox {
+    bool Wants(absl::Duration boottime) override {
+      return boottime != absl::Seconds(1001);
+    }
+  };
+  auto inbox = std::make_shared<Choosy>();
+  const auto subscription = hub_->Subscribe(absl::Seconds(1), inbox);
+  EXPECT_EQ(inbox->Next()->sequence, 1u);
+  for (int second : {1001, 1002}) {
+    clock_.AwaitWaiter(absl::Seconds(second));
+    clock_.Advance(absl::Seconds(1));
+  }
+  const SharedSnapshot next = inbox->Next();
+  EXPECT_EQ(next->boottime, absl::Seconds(1002));
+  EXPECT_EQ(next->sequence, 2u);
+}
+
+TEST_F(SnapshotHubTest, ChunksShareTheirMembersWhileNoneComesOrGoes) {
+  Create("c", 3 * kSnapshotChunkRows / 2);
+  const SharedSnapshot first = Take();
+  ASSERT_OK(table_.Count("c1", 1, 1));
+  const SharedSnapshot second = Take();
+  ASSERT_EQ(second->chunks().size(), 2u);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(second->chunks()[i]->members, first->chunks()[i]->members);
+  }
+  table_.Delete({absl::StrCat("c", kSnapshotChunkRows)});
+  const SharedSnapshot third = Take();
+  EXPECT_EQ(third->chunks()[0]->members, first->chunks()[0]->members);
+  EXPECT_NE(third->chunks()[1]->members, first->chunks()[1]->members);
+  EXPECT_EQ(first->chunks()[1]->ids().front(), kSnapshotChunkRows);
+  EXPECT_EQ(third->chunks()[1]->ids().front(), kSnapshotChunkRows + 1);
 }
 
 TEST_F(SnapshotHubTest, TicksThatPassWhileTheLaneIsBusyBecomeOneReading) {

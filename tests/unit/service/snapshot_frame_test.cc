@@ -35,8 +35,8 @@ class SnapshotFrameTest : public ::testing::Test {
       const FrameEncoder::Options& options,
       const std::vector<uint32_t>& removed = {}) {
     std::vector<v1::GetSnapshotResponse> messages;
-    auto encoder =
-        FrameEncoder::Create(view, options, *labels_, [&](grpc::Slice slice) {
+    auto encoder = FrameEncoder::Create(
+        view, options, {*labels_, members_}, [&](grpc::Slice slice) {
           messages.emplace_back();
           EXPECT_TRUE(
               messages.back().ParseFromArray(slice.begin(), slice.size()));
@@ -56,6 +56,7 @@ class SnapshotFrameTest : public ::testing::Test {
   }
 
   kernel::FakeAcctTable table_;
+  MemberEncodings members_;
   testing::FakeClock clock_;
   accounting::Lane lane_{"lane", 10};
   std::unique_ptr<accounting::SnapshotHub> hub_ =
@@ -148,7 +149,7 @@ TEST_F(SnapshotFrameTest, StreamsInStepShareTheSameFrame) {
   const SharedSnapshot second = Take();
   const SharedSnapshot third = Take();
   SnapshotFilters filters(*labels_);
-  SnapshotFrames frames(*labels_);
+  SnapshotFrames frames({*labels_, members_});
   const auto frame = [&](const SharedSnapshot& base, bool changed_only) {
     return frames
         .Get({.snapshot = third,
