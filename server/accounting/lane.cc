@@ -25,9 +25,9 @@ absl::Status Lane::Post(Priority priority, absl::AnyInvocable<void()> job) {
         absl::StatusCode::kResourceExhausted,
         absl::StrCat("the server already has ", capacity_,
                      " requests waiting for the kernel; try again later"),
-        ErrorDetails{.reason = "LANE_FULL",
-                     .metadata = {{"lane", name_},
-                                  {"bound", absl::StrCat(capacity_)}}});
+        ErrorDetails{
+            .reason = "LANE_FULL",
+            .metadata = {{"lane", name_}, {"bound", absl::StrCat(capacity_)}}});
   }
   queues_[static_cast<size_t>(priority)].push_back(std::move(job));
   return absl::OkStatus();

@@ -28,10 +28,9 @@ absl::Status MakeError(absl::StatusCode code, absl::string_view message,
     status.SetPayload(absl::StrCat(kMetadataUrl, key), absl::Cord(value));
   }
   for (size_t i = 0; i < details.violations.size(); ++i) {
-    status.SetPayload(
-        absl::StrCat(kViolationUrl, absl::Dec(i, absl::kZeroPad8), "/",
-                     details.violations[i].field),
-        absl::Cord(details.violations[i].description));
+    status.SetPayload(absl::StrCat(kViolationUrl, absl::Dec(i, absl::kZeroPad8),
+                                   "/", details.violations[i].field),
+                      absl::Cord(details.violations[i].description));
   }
   return status;
 }
@@ -44,8 +43,7 @@ absl::Status MakeError(absl::StatusCode code, absl::string_view reason,
 absl::Status InvalidFields(std::vector<FieldViolation> violations) {
   if (violations.empty()) return absl::OkStatus();
   std::string message;
-  for (size_t i = 0;
-       i < violations.size() && i < kViolationsInSentence; ++i) {
+  for (size_t i = 0; i < violations.size() && i < kViolationsInSentence; ++i) {
     absl::StrAppend(&message, i == 0 ? "" : "; ", violations[i].field, ": ",
                     violations[i].description);
   }

@@ -11,7 +11,7 @@ namespace nfmeter::kernel {
 // What was attempted when the errno came back: the same errno means different
 // things to different operations.
 enum class Operation {
-  kSocket,        // opening or binding a netlink or raw socket
+  kSocket,  // opening or binding a netlink or raw socket
   kAcctCreate,
   kAcctGet,
   kAcctReset,

@@ -61,8 +61,8 @@ absl::StatusOr<IpPrefix> ParseIpPrefix(absl::string_view text) {
       absl::StrSplit(text, absl::MaxSplits('/', 1));
   const bool has_mask = parts.first.size() != text.size();
   IpPrefix prefix;
-  prefix.family = absl::StrContains(parts.first, ':') ? Family::kIpv6
-                                                       : Family::kIpv4;
+  prefix.family =
+      absl::StrContains(parts.first, ':') ? Family::kIpv6 : Family::kIpv4;
   const size_t size = AddressBytes(prefix.family);
   const std::optional<Bytes> address =
       parts.first.find('\0') == absl::string_view::npos
@@ -105,10 +105,10 @@ absl::StatusOr<IpPrefix> ParseIpPrefix(absl::string_view text) {
 std::string FormatIpPrefix(const IpPrefix& prefix) {
   const std::optional<size_t> length =
       LengthOfMask(prefix.mask, AddressBytes(prefix.family));
-  return absl::StrCat(
-      FormatAddress(prefix.family, prefix.address), "/",
-      length.has_value() ? absl::StrCat(*length)
-                         : FormatAddress(prefix.family, prefix.mask));
+  return absl::StrCat(FormatAddress(prefix.family, prefix.address), "/",
+                      length.has_value()
+                          ? absl::StrCat(*length)
+                          : FormatAddress(prefix.family, prefix.mask));
 }
 
 }  // namespace nfmeter::kernel

@@ -17,9 +17,8 @@ enum class Family { kIpv4, kIpv6 };
 enum class Table { kFilter, kMangle, kRaw, kNat, kSecurity };
 
 inline constexpr std::array kAllFamilies = {Family::kIpv4, Family::kIpv6};
-inline constexpr std::array kAllTables = {Table::kFilter, Table::kMangle,
-                                          Table::kRaw, Table::kNat,
-                                          Table::kSecurity};
+inline constexpr std::array kAllTables = {
+    Table::kFilter, Table::kMangle, Table::kRaw, Table::kNat, Table::kSecurity};
 
 // "IPv4", "IPv6".
 absl::string_view FamilyName(Family family);
@@ -171,8 +170,8 @@ struct Rule {
   uint64_t packets = 0;
   uint64_t bytes = 0;
   bool managed = false;
-  std::string text;      // as iptables-save prints it
-  std::string target;    // empty, "ACCEPT", "LOG", a user chain, ...
+  std::string text;       // as iptables-save prints it
+  std::string target;     // empty, "ACCEPT", "LOG", a user chain, ...
   uint32_t position = 0;  // in its chain, from 1
   std::vector<std::string> other_matches;  // not shown by `match`
 };
@@ -180,7 +179,7 @@ struct Rule {
 struct Chain {
   std::string name;
   bool builtin = false;
-  std::string policy;  // built-in ones: "ACCEPT", "DROP"
+  std::string policy;    // built-in ones: "ACCEPT", "DROP"
   uint64_t packets = 0;  // that got the policy
   uint64_t bytes = 0;
   uint32_t references = 0;

@@ -75,10 +75,8 @@ absl::Status BareAcct::AwaitAcks(size_t count) {
     if (length < 0) return absl::ErrnoToStatus(errno, "receiving acks");
     int left = static_cast<int>(length);
     auto* header = reinterpret_cast<nlmsghdr*>(buffer_.data());
-    for (; mnl_nlmsg_ok(header, left);
-         header = mnl_nlmsg_next(header, &left)) {
-      const auto* error =
-          static_cast<nlmsgerr*>(mnl_nlmsg_get_payload(header));
+    for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
+      const auto* error = static_cast<nlmsgerr*>(mnl_nlmsg_get_payload(header));
       if (error->error != 0) return absl::ErrnoToStatus(-error->error, "ack");
       --count;
     }

@@ -28,9 +28,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
     const std::vector<std::string>& more_flags) {
   std::unique_ptr<Daemon> daemon(new Daemon);
   const std::string log = daemon->directory_ / "log";
-  std::vector<std::string> argv = {
-      NFMETERD_PATH, "--listen", daemon->address(), "--state-dir",
-      daemon->directory_ / "state"};
+  std::vector<std::string> argv = {NFMETERD_PATH, "--listen", daemon->address(),
+                                   "--state-dir", daemon->directory_ / "state"};
   argv.insert(argv.end(), more_flags.begin(), more_flags.end());
   daemon->process_ = std::make_unique<testing::Background>(argv, log);
   if (!daemon->Connect()->WaitForConnected(
@@ -59,8 +58,8 @@ std::shared_ptr<grpc::Channel> ConnectTo(const std::string& address) {
 absl::Duration CpuTime(pid_t pid) {
   // Fields 14 and 15 of proc(5); the name before them may hold spaces.
   const std::string stat = ReadFile(absl::StrCat("/proc/", pid, "/stat"));
-  const std::vector<std::string> fields = absl::StrSplit(
-      stat.substr(stat.rfind(')') + 1), ' ', absl::SkipEmpty());
+  const std::vector<std::string> fields =
+      absl::StrSplit(stat.substr(stat.rfind(')') + 1), ' ', absl::SkipEmpty());
   int64_t user = 0;
   int64_t system = 0;
   if (fields.size() < 13 || !absl::SimpleAtoi(fields[11], &user) ||

@@ -71,11 +71,10 @@ absl::StatusOr<Measurement> Fanout(const Scale& scale) {
 
   testing::TemporaryDirectory directory;
   const std::string bare_address = "unix:" + directory / "bare.sock";
-  testing::Background bare(
-      {"/proc/self/exe", "--bare-stream-server", bare_address,
-       absl::StrCat(*bytes),
-       absl::StrCat(absl::ToInt64Milliseconds(kInterval))},
-      "");
+  testing::Background bare({"/proc/self/exe", "--bare-stream-server",
+                            bare_address, absl::StrCat(*bytes),
+                            absl::StrCat(absl::ToInt64Milliseconds(kInterval))},
+                           "");
 
   std::vector<double> ours;
   std::vector<double> theirs;
@@ -137,8 +136,8 @@ std::vector<Row> FanoutRows() {
        "bare gRPC raw-stream server, one prebuilt message of as many bytes",
        1.2, false, Fanout},
       {"fanout-memory",
-       "server RSS added by a subscriber, 1,000 of them, half stalled", "",
-       128, false, FanoutMemory},
+       "server RSS added by a subscriber, 1,000 of them, half stalled", "", 128,
+       false, FanoutMemory},
   };
 }
 

@@ -44,8 +44,7 @@ absl::StatusOr<double> CallsPerSecond(grpc::GenericStub& stub,
   grpc::CompletionQueue queue;
   const auto start_call = [&] {
     auto* call = new Call;
-    call->reader =
-        stub.PrepareUnaryCall(&call->context, method, bytes, &queue);
+    call->reader = stub.PrepareUnaryCall(&call->context, method, bytes, &queue);
     call->reader->StartCall();
     call->reader->Finish(&call->response, &call->status, call);
   };
@@ -70,8 +69,7 @@ absl::StatusOr<double> CallsPerSecond(grpc::GenericStub& stub,
     return absl::InternalError(
         absl::StrCat(method, ": ", failure.error_message()));
   }
-  return static_cast<double>(done) /
-         absl::ToDoubleSeconds(absl::Now() - start);
+  return static_cast<double>(done) / absl::ToDoubleSeconds(absl::Now() - start);
 }
 
 absl::StatusOr<Measurement> Get(const Scale& scale,

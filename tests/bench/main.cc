@@ -22,8 +22,9 @@ struct Result {
   absl::StatusOr<Measurement> measurement;
 
   bool Met() const {
-    return measurement.ok() && (row.at_least ? measurement->ratio >= row.target
-                                             : measurement->ratio <= row.target);
+    return measurement.ok() &&
+           (row.at_least ? measurement->ratio >= row.target
+                         : measurement->ratio <= row.target);
   }
 };
 
@@ -47,15 +48,15 @@ void PrintHeader() {
 
 void Print(const Result& result) {
   if (!result.measurement.ok()) {
-    std::cout << absl::StreamFormat(
-        "%-24s could not run: %s\n", result.row.name,
-        result.measurement.status().ToString());
+    std::cout << absl::StreamFormat("%-24s could not run: %s\n",
+                                    result.row.name,
+                                    result.measurement.status().ToString());
     return;
   }
   const Measurement& m = *result.measurement;
   std::cout << absl::StreamFormat(
-                   "%-24s %12.2f %12s  %-17s %7.2f  %-8s %s\n",
-                   result.row.name, m.ours,
+                   "%-24s %12.2f %12s  %-17s %7.2f  %-8s %s\n", result.row.name,
+                   m.ours,
                    m.theirs == 0 ? "-" : absl::StrFormat("%.2f", m.theirs),
                    m.unit, m.ratio, Target(result.row),
                    result.Met() ? "yes" : "NO")

@@ -31,9 +31,9 @@ struct Measurement {
 
 struct Row {
   std::string name;
-  std::string measured;  // what "ours" is
-  std::string against;   // what "theirs" is; empty: nothing
-  double target = 0;     // bound of the ratio, or of ours without a peer
+  std::string measured;   // what "ours" is
+  std::string against;    // what "theirs" is; empty: nothing
+  double target = 0;      // bound of the ratio, or of ours without a peer
   bool at_least = false;  // the bound is the least, not the most
   std::function<absl::StatusOr<Measurement>(const Scale&)> run;
 };

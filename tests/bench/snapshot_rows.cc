@@ -24,8 +24,8 @@ Timed ThroughServer(Client& client, size_t counters) {
     const absl::Duration taken = absl::Now() - start;
     if (!snapshot.ok()) return snapshot.status();
     if (!snapshot->complete || snapshot->size() != counters) {
-      return absl::InternalError(absl::StrCat("a snapshot of ", counters,
-                                              " has ", snapshot->size()));
+      return absl::InternalError(
+          absl::StrCat("a snapshot of ", counters, " has ", snapshot->size()));
     }
     return absl::ToDoubleMilliseconds(taken);
   };
@@ -66,8 +66,7 @@ absl::StatusOr<Measurement> Compare(const Scale& scale, size_t counters,
   if (!client.ok()) return client.status();
 
   const Timed ours = ThroughServer(**client, counters);
-  const Timed theirs =
-      with_nfacct ? NfacctList() : BareDump(**acct, counters);
+  const Timed theirs = with_nfacct ? NfacctList() : BareDump(**acct, counters);
   std::vector<double> our_times;
   std::vector<double> their_times;
   // Short runs are repeated more often; the first pair only warms up.

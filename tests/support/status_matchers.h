@@ -44,9 +44,9 @@ MATCHER_P(StatusIs, code, "") {
 MATCHER_P2(StatusIs, code, message_matcher, "") {
   *result_listener << StatusOf(arg).ToString();
   return StatusOf(arg).code() == code &&
-         ::testing::ExplainMatchResult(
-             message_matcher, std::string(StatusOf(arg).message()),
-             result_listener);
+         ::testing::ExplainMatchResult(message_matcher,
+                                       std::string(StatusOf(arg).message()),
+                                       result_listener);
 }
 
 // The status has this reason (see base/error.h).

@@ -14,10 +14,10 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 TEST(ErrorTest, DetailsComeBackAsTheyWereGiven) {
-  const absl::Status status = MakeError(
-      absl::StatusCode::kNotFound, "no counter \"a\"",
-      ErrorDetails{.reason = "COUNTER_NOT_FOUND",
-                   .metadata = {{"counter", "a"}, {"empty", ""}}});
+  const absl::Status status =
+      MakeError(absl::StatusCode::kNotFound, "no counter \"a\"",
+                ErrorDetails{.reason = "COUNTER_NOT_FOUND",
+                             .metadata = {{"counter", "a"}, {"empty", ""}}});
   const ErrorDetails details = GetErrorDetails(status);
   EXPECT_EQ(details.reason, "COUNTER_NOT_FOUND");
   EXPECT_EQ(details.metadata.at("counter"), "a");
@@ -37,12 +37,14 @@ TEST(ErrorTest, ViolationsKeepTheirOrderBeyondTen) {
   EXPECT_EQ(details.violations[10].field, "rules[10].match");
 }
 
-TEST(ErrorTest, NoViolationsAreNoError) { EXPECT_THAT(InvalidFields({}), IsOk()); }
+TEST(ErrorTest, NoViolationsAreNoError) {
+  EXPECT_THAT(InvalidFields({}), IsOk());
+}
 
 TEST(ErrorTest, AnnotationKeepsReasonAndCode) {
-  const absl::Status status =
-      Annotate(MakeError(absl::StatusCode::kAborted, "ETAG_MISMATCH", "changed"),
-               "counters[2]");
+  const absl::Status status = Annotate(
+      MakeError(absl::StatusCode::kAborted, "ETAG_MISMATCH", "changed"),
+      "counters[2]");
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kAborted,
                                HasSubstr("counters[2]: changed")));
   EXPECT_THAT(status, HasReason("ETAG_MISMATCH"));
