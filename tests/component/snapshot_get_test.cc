@@ -185,7 +185,7 @@ TEST_F(SnapshotGetTest, ASnapshotThatStaysIncompleteSaysSo) {
 }
 
 TEST_F(SnapshotGetTest, ErrorsOfTheKernelReachTheClientWithTheirReason) {
-  table_.InjectErrno(kernel::Operation::kAcctDump, EPERM, 2);
+  table_.InjectErrno(kernel::Operation::kAcctDump, EPERM);
   v1::SnapshotFrame frame;
   const grpc::Status status = Get({}, &frame);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
