@@ -88,6 +88,16 @@ finish() {
     [ -d "/sys/module/$module" ] || continue
     ok "$module can be unloaded at the end" rmmod "$module"
   done
+  leaks=/sys/kernel/debug/kmemleak
+  if [ -e $leaks ]; then
+    # What has just been freed is left alone for a while by the scanner.
+    sleep 6
+    echo scan >$leaks
+    sleep 6
+    echo scan >$leaks
+    found=$(grep -A 20 acct $leaks)
+    [ -z "$found" ] || fail "the kernel has lost memory: $found"
+  fi
   [ "$failures" = 0 ]
   exit
 }

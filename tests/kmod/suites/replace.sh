@@ -1,0 +1,7 @@
+# Replacing an object in one step, for those who ask for it; all others see what
+# they always saw.
+. /tests/check.sh
+
+modprobe -a nfnetlink_acct ip_tables
+gtests kmod_replace_test
+finish
