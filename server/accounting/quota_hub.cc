@@ -3,15 +3,14 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <deque>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
+#include "accounting/quota_channel.h"
+#include "accounting/quota_crossings.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 
@@ -24,10 +23,6 @@ using Exceeded = std::vector<kernel::AcctObject>;
 constexpr absl::Duration kRetryPause = absl::Seconds(1);
 // Passes over the kernel's list until one is complete.
 constexpr int kMaxPasses = 4;
-// An event about a counter that a resynchronisation found exceeded can be that
-// counter's old event for so long; they wait in a socket's buffer.
-constexpr absl::Duration kSettleTime = absl::Seconds(5);
-
 kernel::AcctObject ToObject(const kernel::AcctRecord& record) {
   return {.name = std::string(record.name),
           .packets = record.packets,
@@ -37,36 +32,7 @@ kernel::AcctObject ToObject(const kernel::AcctRecord& record) {
           .use_count = record.use_count};
 }
 
-// The queue of one subscriber. Guarded by the hub's mutex, but for the call.
-struct Channel {
-  Channel(std::function<bool(const std::string&)> wanted,
-          std::function<void()> on_ready)
-      : wanted(std::move(wanted)), on_ready(std::move(on_ready)) {}
-
-  const std::function<bool(const std::string&)> wanted;
-  std::shared_ptr<const Exceeded> standing;  // null: not read yet
-  absl::Time standing_time;
-  size_t next_standing = 0;
-  bool synced = false;  // the marker was taken
-  std::deque<QuotaEvent> queue;
-  uint64_t missed = 0;
-  absl::Status error;
-
-  void CallOnReady() {
-    absl::MutexLock lock(&call_mutex);
-    if (on_ready) on_ready();
-  }
-  void StopCalls() {
-    absl::MutexLock lock(&call_mutex);
-    on_ready = nullptr;
-  }
-
- private:
-  absl::Mutex call_mutex;  // held during calls
-  std::function<void()> on_ready ABSL_GUARDED_BY(call_mutex);
-};
-
-using Channels = std::vector<std::shared_ptr<Channel>>;
+using Channels = std::vector<std::shared_ptr<QuotaChannel>>;
 
 void CallAll(const Channels& channels) {
   for (const auto& channel : channels) channel->CallOnReady();
@@ -100,12 +66,12 @@ class LaneQuotaHub final : public QuotaHub {
       std::function<bool(const std::string&)> wanted,
       std::function<void()> on_ready) override {
     auto channel =
-        std::make_shared<Channel>(std::move(wanted), std::move(on_ready));
+        std::make_shared<QuotaChannel>(std::move(wanted), std::move(on_ready));
     bool post = false;
     {
       absl::MutexLock lock(&mutex_);
       if (!unavailable_.ok()) {
-        channel->error = unavailable_;
+        channel->Fail(unavailable_);
       } else {
         joining_.push_back(channel);
         // At first the hub's own reading lets everybody in: a crossing between
@@ -126,61 +92,29 @@ class LaneQuotaHub final : public QuotaHub {
 
   void NoteReset(absl::Span<const std::string> names) override {
     absl::MutexLock lock(&mutex_);
-    for (const std::string& name : names) exceeded_.erase(name);
+    for (const std::string& name : names) crossings_.Forget(name);
   }
 
  private:
-  // A counter known to be over its quota.
-  struct Crossing {
-    kernel::AcctObject object;
-    // Boottime when a reading found it and its event had not come; else
-    // infinite past.
-    absl::Duration found = -absl::InfiniteDuration();
-  };
-
   class Handle final : public Subscription {
    public:
-    Handle(LaneQuotaHub& hub, std::shared_ptr<Channel> channel)
+    Handle(LaneQuotaHub& hub, std::shared_ptr<QuotaChannel> channel)
         : hub_(hub), channel_(std::move(channel)) {}
     ~Handle() override {
       hub_.Remove(channel_);
       channel_->StopCalls();
     }
     absl::StatusOr<std::optional<QuotaEvent>> Take() override {
-      return hub_.TakeFrom(*channel_);
+      absl::MutexLock lock(&hub_.mutex_);
+      return channel_->Take();
     }
 
    private:
     LaneQuotaHub& hub_;
-    const std::shared_ptr<Channel> channel_;
+    const std::shared_ptr<QuotaChannel> channel_;
   };
 
-  absl::StatusOr<std::optional<QuotaEvent>> TakeFrom(Channel& channel) {
-    absl::MutexLock lock(&mutex_);
-    if (channel.standing != nullptr) {
-      while (channel.next_standing < channel.standing->size()) {
-        const kernel::AcctObject& object =
-            (*channel.standing)[channel.next_standing++];
-        if (!channel.wanted(object.name)) continue;
-        return QuotaEvent{QuotaEvent::Kind::kStanding, object,
-                          channel.standing_time};
-      }
-      channel.standing = nullptr;
-      channel.synced = true;
-      return QuotaEvent{.time = channel.standing_time};
-    }
-    // Those that wait from before an error are still delivered.
-    if (channel.synced && !channel.queue.empty()) {
-      QuotaEvent event = std::move(channel.queue.front());
-      channel.queue.pop_front();
-      event.missed = std::exchange(channel.missed, 0);
-      return event;
-    }
-    if (!channel.error.ok()) return channel.error;
-    return std::nullopt;
-  }
-
-  void Remove(const std::shared_ptr<Channel>& channel) {
+  void Remove(const std::shared_ptr<QuotaChannel>& channel) {
     absl::MutexLock lock(&mutex_);
     std::erase(channels_, channel);
     std::erase(joining_, channel);
@@ -191,12 +125,7 @@ class LaneQuotaHub final : public QuotaHub {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const QuotaEvent event{kind, object, clock_.WallTime()};
     for (const auto& channel : channels_) {
-      if (!channel->wanted(object.name)) continue;
-      if (channel->queue.size() >= options_.max_queue) {
-        channel->queue.pop_front();
-        ++channel->missed;
-      }
-      channel->queue.push_back(event);
+      channel->Push(event, options_.max_queue);
     }
   }
 
@@ -222,23 +151,6 @@ class LaneQuotaHub final : public QuotaHub {
     return exceeded;
   }
 
-  // Takes over what was read; publishes what nobody knew.
-  void TakeOver(const Exceeded& read, bool complete)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    absl::flat_hash_set<absl::string_view> names;
-    const absl::Duration now = clock_.BootTime();
-    for (const kernel::AcctObject& object : read) {
-      names.insert(object.name);
-      const auto [crossing, is_new] =
-          exceeded_.try_emplace(object.name, Crossing{object, now});
-      if (is_new) Publish(QuotaEvent::Kind::kRecovered, object);
-    }
-    if (!complete) return;
-    absl::erase_if(exceeded_, [&](const auto& entry) {
-      return !names.contains(entry.first);
-    });
-  }
-
   // On the lane: reads, and lets those in who wait for it; when it fails, they
   // are told so or wait on.
   absl::Status Read(bool wait_on) {
@@ -254,14 +166,17 @@ class LaneQuotaHub final : public QuotaHub {
     {
       absl::MutexLock lock(&mutex_);
       if (read.ok()) {
-        TakeOver(*read, complete);
+        for (const kernel::AcctObject& object :
+             crossings_.TakeOver(*read, complete, clock_.BootTime())) {
+          Publish(QuotaEvent::Kind::kRecovered, object);
+        }
         woken = channels_;
         Admit(*read);
       } else if (wait_on) {
         following_ = false;
         joining_.insert(joining_.end(), entering_.begin(), entering_.end());
       } else {
-        for (const auto& channel : entering_) channel->error = read.status();
+        for (const auto& channel : entering_) channel->Fail(read.status());
       }
       woken.insert(woken.end(), entering_.begin(), entering_.end());
       entering_.clear();
@@ -276,8 +191,7 @@ class LaneQuotaHub final : public QuotaHub {
     if (entering_.empty()) return;
     const auto standing = std::make_shared<const Exceeded>(read);
     for (const auto& channel : entering_) {
-      channel->standing = standing;
-      channel->standing_time = clock_.WallTime();
+      channel->Begin(standing, clock_.WallTime());
       channels_.push_back(channel);
     }
   }
@@ -300,7 +214,7 @@ class LaneQuotaHub final : public QuotaHub {
       absl::MutexLock lock(&mutex_);
       join_queued_ = false;
       refused.swap(joining_);
-      for (const auto& channel : refused) channel->error = status;
+      for (const auto& channel : refused) channel->Fail(status);
     }
     CallAll(refused);
     absl::MutexLock lock(&mutex_);
@@ -315,25 +229,16 @@ class LaneQuotaHub final : public QuotaHub {
 
   // Whether the event tells of the crossing that is known already.
   bool IsKnown(const kernel::AcctObject& event) {
-    kernel::AcctObject known;
+    std::optional<kernel::AcctObject> found;
     {
       absl::MutexLock lock(&mutex_);
-      const auto found = exceeded_.find(event.name);
-      if (found == exceeded_.end()) return false;
-      Crossing& crossing = found->second;
-      // The kernel sends one event until the counter is reset.
-      const bool awaited = clock_.BootTime() - crossing.found <= kSettleTime;
-      crossing.found = -absl::InfiniteDuration();
-      if (!awaited || event.packets > crossing.object.packets ||
-          event.bytes > crossing.object.bytes) {
-        return false;
-      }
-      known = crossing.object;
+      found = crossings_.FoundBefore(event, clock_.BootTime());
     }
+    if (!found.has_value()) return false;
     // Values below those of the reading: there was a reset in between.
     const absl::StatusOr<kernel::AcctObject> now = table_.Get(event.name);
-    return now.ok() && now->packets >= known.packets &&
-           now->bytes >= known.bytes;
+    return now.ok() && now->packets >= found->packets &&
+           now->bytes >= found->bytes;
   }
 
   void OnEvent(kernel::AcctObject event) {
@@ -343,7 +248,7 @@ class LaneQuotaHub final : public QuotaHub {
     {
       absl::MutexLock lock(&mutex_);
       Publish(QuotaEvent::Kind::kCrossed, event);
-      exceeded_[event.name] = Crossing{event};
+      crossings_.Add(event);
       woken = channels_;
     }
     CallAll(woken);
@@ -420,7 +325,7 @@ class LaneQuotaHub final : public QuotaHub {
       woken = channels_;
       woken.insert(woken.end(), joining_.begin(), joining_.end());
       woken.insert(woken.end(), entering_.begin(), entering_.end());
-      for (const auto& channel : woken) channel->error = why;
+      for (const auto& channel : woken) channel->Fail(why);
     }
     CallAll(woken);
   }
@@ -432,7 +337,7 @@ class LaneQuotaHub final : public QuotaHub {
   const std::unique_ptr<Alarm> alarm_;
 
   absl::Mutex mutex_;
-  absl::flat_hash_map<std::string, Crossing> exceeded_ ABSL_GUARDED_BY(mutex_);
+  QuotaCrossings crossings_ ABSL_GUARDED_BY(mutex_);
   Channels channels_ ABSL_GUARDED_BY(mutex_);  // live
   Channels joining_ ABSL_GUARDED_BY(mutex_);   // wait for a reading to begin
   Channels entering_ ABSL_GUARDED_BY(mutex_);  // wait for it to end
