@@ -127,7 +127,7 @@ absl::Status Counters::Undo(absl::Span<const std::string> names,
   std::vector<std::string> left;
   InSlices<absl::Status>(
       lane_, names,
-      [&](absl::Span<const std::string> slice) { return table_.Delete(slice); },
+      [&](absl::Span<const std::string> slice) { return DeleteNow(slice); },
       [&](size_t index, absl::Status deleted) {
         if (!deleted.ok() && !absl::IsNotFound(deleted)) {
           left.push_back(names[index]);
@@ -286,10 +286,21 @@ std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndDelete(
       results.push_back(table_.Get(name));
     }
   }
-  const std::vector<absl::Status> deleted = table_.Delete(names);
+  const std::vector<absl::Status> deleted = DeleteNow(names);
   for (size_t i = 0; i < names.size(); ++i) {
     if (results[i].ok() && !deleted[i].ok()) results[i] = deleted[i];
   }
+  return results;
+}
+
+std::vector<absl::Status> Counters::DeleteNow(
+    absl::Span<const std::string> names) {
+  std::vector<absl::Status> results = table_.Delete(names);
+  std::vector<std::string> deleted;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (results[i].ok()) deleted.push_back(names[i]);
+  }
+  hub_.NoteDeleted(deleted);
   return results;
 }
 

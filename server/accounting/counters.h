@@ -161,6 +161,7 @@ class Counters {
       absl::Span<const std::string> names);
   std::vector<absl::StatusOr<kernel::AcctObject>> ReadAndDelete(
       absl::Span<const std::string> names);
+  std::vector<absl::Status> DeleteNow(absl::Span<const std::string> names);
   void ForgetLabels(absl::Span<const Counter> counters);
 
   Counter Described(kernel::AcctObject object, absl::Time read_time) const;

@@ -115,22 +115,29 @@ absl::StatusOr<std::vector<Rule>> Rules::Delete(
 }
 
 absl::Status Rules::CheckCounters(absl::Span<const NewRule> rules) {
-  absl::flat_hash_set<std::string> names;
-  for (const NewRule& rule : rules) names.insert(rule.spec.counter);
-  std::shared_ptr<const Snapshot> snapshot;
-  if (names.size() >= kDumpFromNames) {
-    NFM_ASSIGN_OR_RETURN(snapshot, hub_.Take(absl::ZeroDuration()));
+  absl::flat_hash_set<absl::string_view> unseen;
+  for (const NewRule& rule : rules) unseen.insert(rule.spec.counter);
+  bool certain = false;
+  if (unseen.size() >= kDumpFromNames) {
+    // Beside the counter lane: a deletion there can only cut the dump short,
+    // and what it left out is asked for.
+    NFM_ASSIGN_OR_RETURN(
+        const kernel::AcctDumpOutcome outcome,
+        counters_.Dump(kernel::AcctDumpFilter::kAll,
+                       kernel::AcctDumpMode::kFast,
+                       [&](absl::Span<const kernel::AcctRecord> records) {
+                         for (const kernel::AcctRecord& record : records) {
+                           unseen.erase(record.name);
+                         }
+                       }));
+    certain = outcome.complete;
   }
   std::vector<std::string> missing;
-  for (const std::string& name : names) {
-    if (snapshot != nullptr && snapshot->Find(name).has_value()) continue;
-    if (snapshot != nullptr && snapshot->complete) {
-      missing.push_back(name);
-      continue;
-    }
-    const absl::Status found = counters_.Get(name).status();
+  for (const absl::string_view name : unseen) {
+    const absl::Status found =
+        certain ? absl::NotFoundError(name) : counters_.Get(name).status();
     if (absl::IsNotFound(found)) {
-      missing.push_back(name);
+      missing.emplace_back(name);
     } else if (!found.ok()) {
       return found;
     }
@@ -158,9 +165,15 @@ absl::Status Rules::CheckIdsAreNew(absl::Span<const std::string> ids) {
 
 std::vector<Rules::Group> Rules::GroupInsertions(std::vector<NewRule> rules,
                                                  const RuleChange& change) {
-  std::map<std::pair<kernel::Family, kernel::Table>, Group> groups;
+  using Place = std::pair<kernel::Family, kernel::Table>;
+  std::map<Place, size_t> sizes;
+  for (const NewRule& rule : rules) ++sizes[{rule.family, rule.table}];
+  std::map<Place, Group> groups;
   for (size_t i = 0; i < rules.size(); ++i) {
-    Group& group = groups[{rules[i].family, rules[i].table}];
+    const Place place(rules[i].family, rules[i].table);
+    const auto [found, is_new] = groups.try_emplace(place);
+    Group& group = found->second;
+    if (is_new) group.edit.insertions.reserve(sizes[place]);
     group.edit.family = rules[i].family;
     group.edit.table = rules[i].table;
     group.edit.placement = change.placement;
@@ -229,6 +242,9 @@ absl::StatusOr<std::vector<Rule>> Rules::EditAll(
     if (outcome->rule_counters_lost) ++rule_counter_losses_;
     outcomes.push_back(*std::move(outcome));
     size += group.indexes.size();
+  }
+  if (groups.size() == 1 && !groups[0].edit.insertions.empty()) {
+    return std::move(outcomes[0].inserted);  // in order already
   }
   std::vector<Rule> rules(size);
   for (size_t g = 0; g < groups.size(); ++g) {

@@ -80,12 +80,10 @@ absl::Status RuleNotFound(absl::Span<const std::string> ids) {
 }
 
 Rules::Rules(kernel::RuleTable& table, Lane& rule_lane,
-             kernel::AcctTable& counters, SnapshotHub& hub,
-             RuleCapabilities capabilities)
+             kernel::AcctTable& counters, RuleCapabilities capabilities)
     : table_(table),
       lane_(rule_lane),
       counters_(counters),
-      hub_(hub),
       capabilities_(std::move(capabilities)) {}
 
 absl::Status Rules::ReadTables(

@@ -16,7 +16,6 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "accounting/lane.h"
-#include "accounting/snapshot_hub.h"
 #include "kernel/acct_table.h"
 #include "kernel/rule_table.h"
 #include "kernel/rule_types.h"
@@ -93,7 +92,7 @@ absl::Status RuleNotFound(absl::Span<const std::string> ids);
 class Rules {
  public:
   Rules(kernel::RuleTable& table, Lane& rule_lane, kernel::AcctTable& counters,
-        SnapshotHub& hub, RuleCapabilities capabilities = {});
+        RuleCapabilities capabilities = {});
 
   // Creates all or none, one commit per table and family, and returns them as
   // read back, in order. NOT_FOUND (COUNTER_NOT_FOUND, or chain or ipset),
@@ -121,6 +120,9 @@ class Rules {
   // kernel's names).
   absl::StatusOr<std::vector<kernel::Rule>> Holders(
       absl::Span<const std::string> counters);
+
+  // The server ends: changes that wait for the xtables lock give up.
+  void StopWaiting() { table_.StopWaiting(); }
 
   // Commits after which the kernel refused to take the rules' own counters
   // over, so that they restarted; see kernel::EditOutcome. For people: no
@@ -156,7 +158,6 @@ class Rules {
   kernel::RuleTable& table_;
   Lane& lane_;
   kernel::AcctTable& counters_;
-  SnapshotHub& hub_;
   const RuleCapabilities capabilities_;
   std::atomic<uint64_t> rule_counter_losses_{0};
 };

@@ -68,9 +68,8 @@ void Daemon::MakeDomain() {
        .max_counters = config_.limits.max_counters});
   quota_hub_ =
       accounting::QuotaHub::Create(kernel_->acct(), counter_lane_, clock_, {});
-  rules_ = std::make_unique<accounting::Rules>(kernel_->rules(), rule_lane_,
-                                               kernel_->acct(),
-                                               kernel_->parts().rules);
+  rules_ = std::make_unique<accounting::Rules>(
+      kernel_->rules(), rule_lane_, kernel_->acct(), kernel_->parts().rules);
   counters_ = std::make_unique<accounting::Counters>(
       kernel_->acct(), counter_lane_, *snapshot_hub_, *labels_, *rules_, clock_,
       kernel_->parts().nfacct, [this](absl::Span<const std::string> names) {
@@ -133,6 +132,7 @@ void Daemon::Shutdown(absl::Duration grace) {
   server_->GetHealthCheckService()->Shutdown();
   snapshot_service_->Shutdown();
   quota_streams_->Shutdown();
+  rules_->StopWaiting();
   server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
   server_->Wait();
 }

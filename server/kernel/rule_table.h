@@ -74,6 +74,10 @@ class RuleTable {
   // Gives up waiting for the lock at `deadline`.
   virtual absl::StatusOr<EditOutcome> Edit(const TableEdit& edit,
                                            absl::Time deadline) = 0;
+
+  // From now on nobody waits for the xtables lock: an Edit() that does ends as
+  // at its deadline. For the end of the process. Thread-safe, unlike the rest.
+  virtual void StopWaiting() = 0;
 };
 
 }  // namespace nfmeter::kernel

@@ -1,7 +1,9 @@
 #include "service/utf8.h"
 
+#include <algorithm>
 #include <cstdint>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -25,6 +27,10 @@ size_t Utf8CharacterBytes(absl::string_view text) {
 }
 
 std::string ValidUtf8(absl::string_view text) {
+  // As good as always; ten times as fast as what follows.
+  if (std::all_of(text.begin(), text.end(), absl::ascii_isascii)) {
+    return std::string(text);
+  }
   std::string valid;
   valid.reserve(text.size());
   while (!text.empty()) {

@@ -74,6 +74,21 @@ TEST_F(CounterDeleteTest, ReturnsTheLastValues) {
   EXPECT_THAT(server_.labels->Get("a"), IsEmpty());
 }
 
+TEST_F(CounterDeleteTest, TheNextSnapshotNeedsNoSecondLook) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 20; ++i) {
+    names.push_back("n" + std::to_string(i));
+    server_.AddObject({.name = names.back()});
+  }
+  ASSERT_OK(server_.hub->Take(absl::ZeroDuration()));
+  ASSERT_TRUE(DeleteBatch(names).ok());
+  const auto after = server_.hub->Take(absl::ZeroDuration());
+  ASSERT_OK(after);
+  EXPECT_TRUE((*after)->complete);
+  EXPECT_EQ((*after)->size(), 3u);
+  EXPECT_EQ(server_.acct.dumps(kernel::AcctDumpMode::kSentinel), 0);
+}
+
 TEST_F(CounterDeleteTest, OfAMissingCounterDeletesNone) {
   EXPECT_EQ(ErrorInfoOf(DeleteBatch({"a", "x", "y"})).reason(),
             "COUNTER_NOT_FOUND");

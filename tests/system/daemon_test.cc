@@ -228,14 +228,14 @@ void AwaitLockWaiter(pid_t pid) {
   FAIL() << "nobody waits for the lock";
 }
 
-TEST(DaemonTest, ASecondSignalEndsItAtOnce) {
+TEST(DaemonTest, SigtermEndsACallThatWaitsForTheXtablesLock) {
   NfmeterdProcess server;
   ASSERT_OK(server.WaitUntilReady());
   const auto channel = server.Channel();
   ASSERT_TRUE(Create(channel, "held").ok());
-  // A call that keeps the server from ending: it waits for the lock.
   const HeldXtablesLock lock;
-  std::thread waiting([&channel] {
+  grpc::Status status;
+  std::thread waiting([&] {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() +
                          std::chrono::seconds(60));
@@ -243,11 +243,61 @@ TEST(DaemonTest, ASecondSignalEndsItAtOnce) {
     v1::CreateRuleResponse response;
     request.mutable_rule()->set_chain("INPUT");
     request.mutable_rule()->set_counter("held");
-    EXPECT_FALSE(v1::RuleService::NewStub(channel)
-                     ->CreateRule(&context, request, &response)
-                     .ok());
+    status = v1::RuleService::NewStub(channel)->CreateRule(&context, request,
+                                                           &response);
   });
   AwaitLockWaiter(server.process().pid());
+  const absl::Time begin = absl::Now();
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().Wait(absl::Seconds(20)), 0);
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(2));
+  waiting.join();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(status.error_details(), HasSubstr("XTABLES_LOCK_HELD"));
+}
+
+// Keeps others from writing to an SQLite database in WAL mode, as a writer
+// does: WAL_WRITE_LOCK is byte 120 of the file in shared memory.
+class HeldLabelStore {
+ public:
+  explicit HeldLabelStore(const std::string& state_dir)
+      : fd_(open((state_dir + "/labels.db-shm").c_str(), O_RDWR | O_CLOEXEC)) {
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = 120;
+    lock.l_len = 1;
+    EXPECT_EQ(fcntl(fd_, F_SETLK, &lock), 0);
+  }
+  ~HeldLabelStore() { close(fd_); }
+
+ private:
+  const int fd_;
+};
+
+TEST(DaemonTest, ASecondSignalEndsItAtOnce) {
+  testing::TemporaryDirectory dir;
+  const std::string state = dir / "state";
+  NfmeterdProcess server({.state_dir = state});
+  ASSERT_OK(server.WaitUntilReady());
+  const auto channel = server.Channel();
+  ASSERT_TRUE(Create(channel, "first", {{"team", "a"}}).ok());
+  // A call that keeps the server from ending for two seconds: it has made its
+  // counter, and waits for the labels' turn.
+  const HeldLabelStore store(state);
+  std::thread waiting([&channel] {
+    EXPECT_FALSE(Create(channel, "second", {{"team", "a"}}).ok());
+  });
+  const auto stub = v1::CounterService::NewStub(channel);
+  grpc::Status found;
+  do {
+    grpc::ClientContext context;
+    v1::GetCounterRequest request;
+    v1::GetCounterResponse response;
+    request.set_name("second");
+    found = stub->GetCounter(&context, request, &response);
+  } while (found.error_code() == grpc::StatusCode::NOT_FOUND);
+  EXPECT_TRUE(found.ok()) << found.error_message();
   server.process().Signal(SIGTERM);
   EXPECT_THAT(server.notifications().Next(absl::Seconds(30)),
               testing::IsOkAndHolds(StartsWith("STOPPING=1")));

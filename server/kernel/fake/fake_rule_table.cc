@@ -114,11 +114,13 @@ absl::StatusOr<EditOutcome> FakeRuleTable::Edit(const TableEdit& edit,
                                                 absl::Time /*deadline*/) {
   absl::MutexLock lock(&mutex_);
   const Key key{edit.family, edit.table};
-  mutex_.Await(absl::Condition(
-      +[](bool* paused) { return !*paused; }, &paused_));
+  const auto may_go_on = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !paused_ || !waits_;
+  };
+  mutex_.Await(absl::Condition(&may_go_on));
   NFM_RETURN_IF_ERROR(tables_probe_[edit.family]);
   NFM_RETURN_IF_ERROR(TakeFailure(Operation::kXtablesLock, key));
-  if (lock_held_) {
+  if (lock_held_ || paused_) {
     return ErrnoStatus(Operation::kXtablesLock, ETIMEDOUT, "/run/xtables.lock");
   }
   TableContents& contents = tables_[key];
@@ -262,6 +264,11 @@ void FakeRuleTable::SetRuleCounters(Family family, Table table,
 void FakeRuleTable::FailNext(Operation operation, int err, int times) {
   absl::MutexLock lock(&mutex_);
   failures_[operation] = {err, times};
+}
+
+void FakeRuleTable::StopWaiting() {
+  absl::MutexLock lock(&mutex_);
+  waits_ = false;
 }
 
 void FakeRuleTable::HoldXtablesLock(bool held) {

@@ -41,6 +41,7 @@ class FakeRuleTable : public RuleTable {
   absl::StatusOr<TableContents> Read(Family family, Table table) override;
   absl::StatusOr<EditOutcome> Edit(const TableEdit& edit,
                                    absl::Time deadline) override;
+  void StopWaiting() override;
 
   // --- Hooks: what others do -----------------------------------------------
 
@@ -108,6 +109,7 @@ class FakeRuleTable : public RuleTable {
   std::vector<std::string> notices_ ABSL_GUARDED_BY(mutex_);
   bool lock_held_ ABSL_GUARDED_BY(mutex_) = false;
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;
+  bool waits_ ABSL_GUARDED_BY(mutex_) = true;
   bool lose_counters_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

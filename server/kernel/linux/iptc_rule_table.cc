@@ -102,6 +102,26 @@ bool IsApplied(const Commit& commit, const RulesById& rules, IpSetIndex& sets) {
   });
 }
 
+// The rules of the edit, all of which are there, moved out of `contents`.
+std::vector<Rule> TakeInserted(const TableEdit& edit, TableContents& contents) {
+  absl::flat_hash_map<absl::string_view, size_t> places;
+  places.reserve(edit.insertions.size());
+  for (size_t i = 0; i < edit.insertions.size(); ++i) {
+    places.emplace(edit.insertions[i].id, i);
+  }
+  std::vector<Rule> inserted(edit.insertions.size());
+  for (Chain& chain : contents.chains) {
+    for (Rule& rule : chain.rules) {
+      const auto place = places.find(rule.id);
+      if (place == places.end() || !rule.managed) continue;
+      inserted[place->second] = std::move(rule);
+      // Should there be a copy, the first one counts, as in ManagedRules().
+      places.erase(place);
+    }
+  }
+  return inserted;
+}
+
 absl::Status Overwritten(const TableEdit& edit) {
   return MakeError(
       absl::StatusCode::kUnavailable, "TABLE_OVERWRITTEN",
@@ -198,7 +218,8 @@ absl::StatusOr<EditOutcome> IptcRuleTable::Edit(const TableEdit& edit,
   if (edit.deletions.empty() && edit.insertions.empty()) return EditOutcome();
   NFM_ASSIGN_OR_RETURN(const Entries entries, Encode(edit));
   if (edit.dry_run) return DryRun(edit, entries);
-  NFM_ASSIGN_OR_RETURN(const XtablesLock lock, XtablesLock::Acquire(deadline));
+  NFM_ASSIGN_OR_RETURN(const XtablesLock lock,
+                       XtablesLock::Acquire(deadline, &lock_interrupter_));
   absl::StatusOr<EditOutcome> outcome = TryOnce(edit, entries);
   while (HasChanged(outcome.status()) && absl::Now() < deadline) {
     outcome = TryOnce(edit, entries);
@@ -218,23 +239,18 @@ absl::StatusOr<EditOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
   }
   const int err = handle->Commit();
   handle.reset();
-  const absl::StatusOr<TableContents> after =
-      ReadFromKernel(edit.family, edit.table);
+  absl::StatusOr<TableContents> after = ReadFromKernel(edit.family, edit.table);
   if (!after.ok()) {
     return Annotate(after.status(),
                     "the rules may have been committed, but the table can't "
                     "be read back: ");
   }
-  const RulesById rules = ManagedRules(*after);
-  if (!IsApplied({edit, entries, before, err}, rules, sets_)) {
+  if (!IsApplied({edit, entries, before, err}, ManagedRules(*after), sets_)) {
     return err == 0 ? Overwritten(edit) : ExplainRefusal(err, edit, entries);
   }
-  EditOutcome outcome{.deleted = std::move(plan.deleted),
-                      .rule_counters_lost = err != 0};
-  for (const RuleSpec& spec : edit.insertions) {
-    outcome.inserted.push_back(*rules.at(spec.id));
-  }
-  return outcome;
+  return EditOutcome{.inserted = TakeInserted(edit, *after),
+                     .deleted = std::move(plan.deleted),
+                     .rule_counters_lost = err != 0};
 }
 
 }  // namespace nfmeter::kernel

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "kernel/linux/ip_set_socket.h"
 #include "kernel/linux/iptc_rule_table_handle.h"
+#include "kernel/linux/xtables_lock.h"
 #include "kernel/rule_table.h"
 
 namespace nfmeter::kernel {
@@ -46,6 +47,8 @@ class IptcRuleTable : public RuleTable {
   absl::StatusOr<EditOutcome> Edit(const TableEdit& edit,
                                    absl::Time deadline) override;
 
+  void StopWaiting() override { lock_interrupter_.Interrupt(); }
+
  private:
   using Entries = std::vector<std::vector<uint8_t>>;
 
@@ -60,6 +63,7 @@ class IptcRuleTable : public RuleTable {
 
   const Opener open_;
   IpSetSocket sets_;
+  XtablesLockInterrupter lock_interrupter_;
 };
 
 }  // namespace nfmeter::kernel

@@ -14,6 +14,7 @@
 #include <sstream>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -40,6 +41,8 @@ void InstallWakeSignal() {
   (void)installed;
 }
 
+}  // namespace
+
 // While it lives, sends the wake signal to the thread that made it: once at the
 // deadline, and then every few milliseconds, as the first one may come just
 // before flock() is entered.
@@ -57,12 +60,7 @@ class WakeTimer {
     event._sigev_un._tid = gettid();
     if (timer_create(CLOCK_MONOTONIC, &event, &timer_) != 0) return;
     armed_ = true;
-    const absl::Duration left =
-        std::max(deadline - absl::Now(), absl::Nanoseconds(1));
-    const itimerspec spec = {
-        .it_interval = absl::ToTimespec(absl::Milliseconds(2)),
-        .it_value = absl::ToTimespec(left)};
-    timer_settime(timer_, 0, &spec, nullptr);
+    FireIn(std::max(deadline - absl::Now(), absl::Nanoseconds(1)));
   }
 
   ~WakeTimer() {
@@ -75,25 +73,57 @@ class WakeTimer {
 
   bool armed() const { return armed_; }
 
+  // Brings the deadline forward. Thread-safe.
+  void FireNow() { FireIn(absl::Nanoseconds(1)); }
+
  private:
+  void FireIn(absl::Duration left) {
+    const itimerspec spec = {
+        .it_interval = absl::ToTimespec(absl::Milliseconds(2)),
+        .it_value = absl::ToTimespec(left)};
+    timer_settime(timer_, 0, &spec, nullptr);
+  }
+
   timer_t timer_ = {};
   bool armed_ = false;
   sigset_t mask_before_ = {};
 };
 
+void XtablesLockInterrupter::Interrupt() {
+  absl::MutexLock lock(&mutex_);
+  interrupted_ = true;
+  if (waiting_ != nullptr) waiting_->FireNow();
+}
+
+bool XtablesLockInterrupter::interrupted() const {
+  absl::MutexLock lock(&mutex_);
+  return interrupted_;
+}
+
+void XtablesLockInterrupter::SetWaiting(WakeTimer* timer) {
+  absl::MutexLock lock(&mutex_);
+  waiting_ = timer;
+}
+
 // 0, or an errno: ETIMEDOUT at the deadline.
-int LockUntil(int fd, absl::Time deadline) {
+int XtablesLock::LockUntil(int fd, absl::Time deadline,
+                           XtablesLockInterrupter& interrupter) {
   if (flock(fd, LOCK_EX | LOCK_NB) == 0) return 0;
   if (errno != EWOULDBLOCK) return errno;
   if (absl::Now() >= deadline) return ETIMEDOUT;
-  const WakeTimer timer(deadline);
+  WakeTimer timer(deadline);
   if (!timer.armed()) return EAGAIN;
-  while (flock(fd, LOCK_EX) != 0) {
+  interrupter.SetWaiting(&timer);
+  const absl::Cleanup forget = [&] { interrupter.SetWaiting(nullptr); };
+  while (!interrupter.interrupted()) {
+    if (flock(fd, LOCK_EX) == 0) return 0;
     if (errno != EINTR) return errno;
-    if (absl::Now() >= deadline) return ETIMEDOUT;
+    if (absl::Now() >= deadline) break;
   }
-  return 0;
+  return ETIMEDOUT;
 }
+
+namespace {
 
 // "iptables-legacy (process 123)", or empty: /proc/locks shows the processes of
 // this PID namespace only, and on some file systems other device numbers.
@@ -146,14 +176,17 @@ std::string XtablesLockPath() {
   return path != nullptr && *path != '\0' ? path : "/run/xtables.lock";
 }
 
-absl::StatusOr<XtablesLock> XtablesLock::Acquire(absl::Time deadline) {
+absl::StatusOr<XtablesLock> XtablesLock::Acquire(
+    absl::Time deadline, XtablesLockInterrupter* interrupter) {
   const absl::Time start = absl::Now();
   const std::string path = XtablesLockPath();
   const int fd =
       open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return ErrnoStatus(Operation::kXtablesLock, errno, path);
   XtablesLock lock(fd);
-  const int err = LockUntil(fd, deadline);
+  XtablesLockInterrupter nobody;
+  const int err =
+      LockUntil(fd, deadline, interrupter == nullptr ? nobody : *interrupter);
   if (err == ETIMEDOUT) return HeldByOthers(fd, path, absl::Now() - start);
   if (err != 0) return ErrnoStatus(Operation::kXtablesLock, err, path);
   return lock;

@@ -4,10 +4,31 @@
 
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
 namespace nfmeter::kernel {
+
+class WakeTimer;
+
+// Ends waits for the lock before their time. Thread-safe; outlives the waits.
+class XtablesLockInterrupter {
+ public:
+  // The wait under way ends now, and later ones at once, as at their deadline.
+  void Interrupt();
+
+ private:
+  friend class XtablesLock;
+
+  bool interrupted() const;
+  void SetWaiting(WakeTimer* timer);
+
+  mutable absl::Mutex mutex_;
+  bool interrupted_ ABSL_GUARDED_BY(mutex_) = false;
+  WakeTimer* waiting_ ABSL_GUARDED_BY(mutex_) = nullptr;
+};
 
 // Holds flock(2) on $XTABLES_LOCKFILE, or /run/xtables.lock, for as long as it
 // lives, as iptables does (xtables_lock() in iptables/xshared.c): both exclude
@@ -21,7 +42,8 @@ class XtablesLock {
   // us, until `deadline` at the latest. UNAVAILABLE, XTABLES_LOCK_HELD: held by
   // others until then; the sentence names the holder if /proc/locks does. Other
   // statuses: the file can't be opened.
-  static absl::StatusOr<XtablesLock> Acquire(absl::Time deadline);
+  static absl::StatusOr<XtablesLock> Acquire(
+      absl::Time deadline, XtablesLockInterrupter* interrupter = nullptr);
 
   ~XtablesLock();
   XtablesLock(XtablesLock&& other) noexcept;
@@ -29,6 +51,9 @@ class XtablesLock {
 
  private:
   explicit XtablesLock(int fd) : fd_(fd) {}
+
+  static int LockUntil(int fd, absl::Time deadline,
+                       XtablesLockInterrupter& interrupter);
 
   int fd_;
 };

@@ -1,6 +1,6 @@
 // A batch over several tables, when the commit of one of them fails after
 // others went through.
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,7 +9,6 @@
 #include "gmock/gmock.h"
 #include "kernel/fake/fake_acct_table.h"
 #include "kernel/fake/fake_rule_table.h"
-#include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::accounting {
@@ -66,14 +65,10 @@ class RulesUndoTest : public ::testing::Test {
     return rules_.Create(rules, {}).status();
   }
 
-  testing::FakeClock clock_;
   kernel::FakeAcctTable acct_;
   BreakingRuleTable table_{&acct_};
-  Lane counter_lane_{"counters", 16};
   Lane rule_lane_{"rules", 16};
-  std::unique_ptr<SnapshotHub> hub_ =
-      SnapshotHub::Create(acct_, counter_lane_, clock_, {});
-  Rules rules_{table_, rule_lane_, acct_, *hub_};
+  Rules rules_{table_, rule_lane_, acct_};
 };
 
 TEST_F(RulesUndoTest, ACreationIsTakenBackFromTheOtherTables) {
