@@ -1,5 +1,6 @@
 #include "app/serve.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -7,12 +8,14 @@
 #include <initializer_list>
 #include <thread>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "app/capabilities.h"
 #include "app/daemon.h"
 #include "app/grpc_server.h"
+#include "app/memory_trimmer.h"
 #include "app/service_manager.h"
 #include "base/error.h"
 #include "telemetry/log.h"
@@ -25,6 +28,9 @@ using telemetry::LogLevel;
 
 // Unary calls that are under way at the end get this long.
 constexpr absl::Duration kShutdownGrace = absl::Seconds(1);
+
+// How often freed memory is looked for.
+constexpr absl::Duration kTrimInterval = absl::Seconds(2);
 
 // The signals that end the server, taken by waiting for them: blocked in this
 // thread and in all that it makes.
@@ -42,6 +48,17 @@ class EndSignals {
     while (sigwait(&signals_, &signal) != 0) {
     }
     return signal;
+  }
+
+  // Calls `meanwhile` each `interval` until one comes.
+  int WaitAnd(absl::Duration interval,
+              absl::FunctionRef<void()> meanwhile) const {
+    const timespec timeout = absl::ToTimespec(interval);
+    while (true) {
+      const int signal = sigtimedwait(&signals_, nullptr, &timeout);
+      if (signal > 0) return signal;
+      if (errno == EAGAIN) meanwhile();
+    }
   }
 
   // From now on the next one ends the process on the spot.
@@ -121,7 +138,9 @@ ExitCode Serve(const Config& config, const std::vector<std::string>& oddities) {
       {{"listen", addresses}, {"version", NFMETER_VERSION}, {"pid", getpid()}});
   NotifyReady(absl::StrCat("Serving on ", addresses));
 
-  const int signal = end_signals.Wait();
+  MemoryTrimmer memory;
+  const int signal = end_signals.WaitAnd(
+      kTrimInterval, [&memory] { memory.TrimAfterGrowth(); });
   Log(LogLevel::kInfo, "stopping", {{"signal", signal}});
   NotifyStopping("Ending calls and streams");
   end_signals.EndAtNext();

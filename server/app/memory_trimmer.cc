@@ -1,0 +1,30 @@
+#include "app/memory_trimmer.h"
+
+#include <malloc.h>
+#include <unistd.h>
+
+#include <fstream>
+
+namespace nfmeter::app {
+namespace {
+
+constexpr size_t kNoticeableBytes = 4 << 20;
+
+// 0 when it can't be read: then nothing ever grows.
+size_t ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");  // see proc(5), in pages
+  size_t total = 0;
+  size_t resident = 0;
+  statm >> total >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+}  // namespace
+
+void MemoryTrimmer::TrimAfterGrowth() {
+  if (ResidentBytes() < resident_bytes_ + kNoticeableBytes) return;
+  malloc_trim(0);
+  resident_bytes_ = ResidentBytes();
+}
+
+}  // namespace nfmeter::app
