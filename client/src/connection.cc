@@ -29,10 +29,10 @@ grpc::ChannelArguments MakeArguments(const ClientOptions& options,
                                    : options.user_agent + " " + kUserAgent);
   arguments.SetMaxReceiveMessageSize(options.max_receive_bytes);
   // Our own backoff is the one that counts; gRPC's must not make a channel
-  // refuse calls for longer. Each client has its own connections, so that one
-  // does not inherit the failures of another.
+  // refuse calls for longer. GRPC_ARG_MIN_RECONNECT_BACKOFF_MS is left alone: it
+  // is how long one attempt may take, handshakes included. Each client has its
+  // own connections, so that one does not inherit the failures of another.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);

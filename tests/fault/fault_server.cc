@@ -1,0 +1,64 @@
+#include "tests/fault/fault_server.h"
+
+#include <sys/wait.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace nfmeter::testing {
+
+FaultServer::FaultServer(Options options)
+    : options_(std::move(options)),
+      state_dir_(options_.state_dir.empty() ? dir_ / "state"
+                                            : options_.state_dir) {}
+
+absl::Status FaultServer::Start() {
+  process_.reset();
+  std::vector<std::string> arguments = {"--listen", target()};
+  arguments.insert(arguments.end(), options_.arguments.begin(),
+                   options_.arguments.end());
+  process_ = std::make_unique<NfmeterdProcess>(
+      NfmeterdProcess::Options{.arguments = std::move(arguments),
+                               .listen_on_socket = false,
+                               .state_dir = state_dir_});
+  return process_->WaitUntilReady();
+}
+
+std::unique_ptr<Client> FaultServer::Connect() const {
+  ClientOptions options;
+  options.address = target();
+  options.retry.max_attempts = 1;
+  options.timeout = absl::Seconds(60);
+  return *Client::Connect(options);
+}
+
+bool FaultServer::HasEnded() const {
+  siginfo_t info{};
+  return waitid(P_PID, pid(), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+         info.si_pid == pid();
+}
+
+size_t ResidentKiB(pid_t pid) {
+  std::ifstream status(absl::StrCat("/proc/", pid, "/status"));
+  for (std::string line; std::getline(status, line);) {
+    std::istringstream words(line);
+    std::string key;
+    size_t value = 0;
+    if (words >> key >> value && key == "VmRSS:") return value;
+  }
+  return 0;
+}
+
+size_t OpenDescriptors(pid_t pid) {
+  std::error_code error;
+  const std::filesystem::directory_iterator begin(
+      absl::StrCat("/proc/", pid, "/fd"), error);
+  return std::distance(begin, std::filesystem::directory_iterator());
+}
+
+}  // namespace nfmeter::testing

@@ -1,0 +1,62 @@
+// An nfmeterd that is made to suffer.
+#ifndef NFMETER_TESTS_FAULT_FAULT_SERVER_H_
+#define NFMETER_TESTS_FAULT_FAULT_SERVER_H_
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "nfmeter/client.h"
+#include "tests/support/subprocess.h"
+#include "tests/system/nfmeterd_process.h"
+
+namespace nfmeter::testing {
+
+// nfmeterd in the test's network namespace, again and again on the same socket
+// and state.
+class FaultServer {
+ public:
+  struct Options {
+    std::vector<std::string> arguments;
+    std::string state_dir;  // empty: one of its own
+  };
+
+  FaultServer() : FaultServer(Options()) {}
+  explicit FaultServer(Options options);
+
+  // A new process, ready; the one before is killed if it still runs.
+  absl::Status Start();
+
+  // A client of the socket. Without retries, so that the test sees each answer.
+  std::unique_ptr<Client> Connect() const;
+
+  std::string target() const { return "unix:" + dir_ / "nfmeter.sock"; }
+  std::string state_dir() const { return state_dir_; }
+  pid_t pid() const { return process_->process().pid(); }
+  NfmeterdProcess& process() { return *process_; }
+
+  // Whether the process has ended, by itself or by a signal.
+  bool HasEnded() const;
+  // Waits for the end that is known to come; the exit code as in RunResult.
+  int AwaitEnd() { return process_->process().Wait(absl::Seconds(30)); }
+
+ private:
+  const Options options_;
+  TemporaryDirectory dir_;
+  const std::string state_dir_;
+  std::unique_ptr<NfmeterdProcess> process_;
+};
+
+// Resident memory of a process, in KiB.
+size_t ResidentKiB(pid_t pid);
+
+// Open descriptors of a process.
+size_t OpenDescriptors(pid_t pid);
+
+}  // namespace nfmeter::testing
+
+#endif  // NFMETER_TESTS_FAULT_FAULT_SERVER_H_

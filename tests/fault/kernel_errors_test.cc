@@ -1,0 +1,274 @@
+// System calls that fail: what the kernel says under memory pressure, load and
+// signals. Each error becomes a typed status or is tried again; what is called
+// complete or done is that.
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "tests/fault/fault_server.h"
+#include "tests/fault/injection.h"
+#include "tests/fault/iptables.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter {
+namespace {
+
+using ::nfmeter::testing::FaultServer;
+using ::nfmeter::testing::ForeignRules;
+using ::nfmeter::testing::Injection;
+using ::nfmeter::testing::kCounterLane;
+using ::nfmeter::testing::kRuleLane;
+using ::nfmeter::testing::ManagedRules;
+using ::testing::AnyOf;
+using ::testing::ElementsAre;
+using ::testing::Eq;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using Code = absl::StatusCode;
+
+constexpr size_t kCounters = 600;
+
+std::string Name(size_t i) { return absl::StrCat("account-", i); }
+uint64_t StartPackets(size_t i) { return 1000 + i; }
+
+// What a client may be told of a passing trouble of the kernel's.
+bool IsTyped(const absl::Status& status) {
+  const bool code = status.code() == Code::kUnavailable ||
+                    status.code() == Code::kResourceExhausted ||
+                    status.code() == Code::kDataLoss;
+  return code && !ErrorReason(status).empty();
+}
+MATCHER(IsOkOrTyped, "") {
+  *result_listener << arg.ToString();
+  return arg.ok() || IsTyped(arg);
+}
+
+class KernelErrorTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    ASSERT_OK(server_.Start());
+    client_ = server_.Connect();
+    ASSERT_OK(client_->GetNode().status());
+  }
+
+  static v1::BatchCreateCountersRequest Creation() {
+    v1::BatchCreateCountersRequest request;
+    for (size_t i = 0; i < kCounters; ++i) {
+      v1::Counter* counter = request.add_counters();
+      counter->set_name(Name(i));
+      counter->set_packets(StartPackets(i));
+      counter->set_bytes(100 * StartPackets(i));
+    }
+    return request;
+  }
+
+  void RemoveCounters() {
+    const auto there = client_->ListCounters("*");
+    ASSERT_OK(there.status());
+    if (there->empty()) return;
+    v1::BatchDeleteCountersRequest removal;
+    for (const auto& counter : *there) removal.add_names(counter.name());
+    ASSERT_OK(client_->BatchDeleteCounters(removal).status());
+  }
+
+  void MakeCounters() {
+    RemoveCounters();
+    ASSERT_OK(client_->BatchCreateCounters(Creation()).status());
+  }
+
+  // Name to packets, as the kernel has them.
+  absl::flat_hash_map<std::string, uint64_t> ReadAll() {
+    absl::flat_hash_map<std::string, uint64_t> all;
+    const auto snapshot = client_->GetSnapshot();
+    EXPECT_OK(snapshot.status());
+    if (!snapshot.ok()) return all;
+    EXPECT_TRUE(snapshot->complete);
+    for (size_t i = 0; i < snapshot->size(); ++i) {
+      all.emplace(snapshot->names[i], snapshot->packets[i]);
+    }
+    return all;
+  }
+
+  // Lets each of the lane's system calls in `calls` fail at each of `places`
+  // (strace's when=), for as long as `operation` runs.
+  template <typename Prepare, typename Operation, typename Verify>
+  void UnderFaults(const std::string& lane,
+                   const std::vector<std::string>& calls,
+                   const std::vector<std::string>& places, Prepare prepare,
+                   Operation operation, Verify verify) {
+    size_t hits = 0;
+    for (const std::string& call : calls) {
+      for (const std::string& place : places) {
+        const std::string fault =
+            absl::StrCat(call, ":error=", GetParam(), ":when=", place);
+        SCOPED_TRACE(fault);
+        prepare();
+        if (HasFatalFailure()) return;
+        {
+          const Injection injection(server_.pid(), lane, fault);
+          ASSERT_OK(injection.status());
+          operation();
+          hits += injection.Hits();
+        }
+        ASSERT_FALSE(server_.HasEnded()) << server_.process().Log();
+        verify();
+        if (HasFatalFailure()) return;
+      }
+    }
+    EXPECT_GT(hits, 0u) << "no fault was met";
+  }
+
+  FaultServer server_;
+  std::unique_ptr<Client> client_;
+};
+
+// EBUSY is what netlink answers, not what its system calls return: the
+// conformance suite has it.
+INSTANTIATE_TEST_SUITE_P(Errors, KernelErrorTest,
+                         ::testing::Values("EINTR", "ENOBUFS", "ENOMEM",
+                                           "EAGAIN"));
+
+TEST_P(KernelErrorTest, ASnapshotIsWholeOrSaysThatItIsNot) {
+  MakeCounters();
+  UnderFaults(
+      kCounterLane, {"sendto", "recvmsg", "getsockopt"},
+      {"1", "2", "3", "1+3", "2+2"}, [] {},
+      [&] {
+        for (int i = 0; i < 4; ++i) {
+          const auto snapshot = client_->GetSnapshot();
+          EXPECT_THAT(snapshot.status(), IsOkOrTyped());
+          if (!snapshot.ok() || !snapshot->complete) continue;
+          EXPECT_EQ(snapshot->size(), kCounters);
+        }
+      },
+      [&] { EXPECT_THAT(ReadAll(), SizeIs(kCounters)); });
+}
+
+TEST_P(KernelErrorTest, AResetReturnsWhatItTookOrNamesTheCounter) {
+  v1::BatchResetCountersRequest reset;
+  for (size_t i = 0; i < kCounters; ++i) reset.add_names(Name(i));
+  absl::StatusOr<v1::BatchResetCountersResponse> answer;
+  UnderFaults(
+      kCounterLane, {"sendto", "recvmsg"}, {"1", "2", "5", "300", "2+7"},
+      [&] { MakeCounters(); },
+      [&] { answer = client_->BatchResetCounters(reset); },
+      [&] {
+        EXPECT_THAT(answer.status(), IsOkOrTyped());
+        auto left = ReadAll();
+        absl::flat_hash_map<std::string, uint64_t> returned;
+        absl::flat_hash_map<std::string, Code> failed;
+        if (answer.ok()) {
+          for (const v1::Counter& counter : answer->counters()) {
+            returned[counter.name()] = counter.packets();
+          }
+          for (const v1::BatchFailure& failure : answer->failures()) {
+            failed[failure.name()] = static_cast<Code>(failure.status().code());
+          }
+        }
+        for (size_t i = 0; i < kCounters; ++i) {
+          const std::string name = Name(i);
+          if (returned.contains(name)) {
+            EXPECT_EQ(returned[name], StartPackets(i)) << name;
+            EXPECT_EQ(left[name], 0u) << name;
+          } else if (failed[name] == Code::kDataLoss) {
+            // Said to be unknown.
+            EXPECT_THAT(left[name], AnyOf(Eq(0u), Eq(StartPackets(i)))) << name;
+          } else {
+            // Said not to be done.
+            EXPECT_EQ(left[name], StartPackets(i)) << name;
+          }
+        }
+      });
+}
+
+// None is left by a call that says so, but for those whose answer from the
+// kernel was lost: whether they were made is not known then. They are whole.
+TEST_P(KernelErrorTest, ACreationMakesAllOrSaysWhy) {
+  absl::Status status;
+  UnderFaults(
+      kCounterLane, {"sendto", "recvmsg"}, {"1", "2", "3", "300"},
+      [&] { RemoveCounters(); },
+      [&] { status = client_->BatchCreateCounters(Creation()).status(); },
+      [&] {
+        EXPECT_THAT(status, IsOkOrTyped());
+        const auto there = ReadAll();
+        if (status.ok()) {
+          EXPECT_THAT(there, SizeIs(kCounters));
+        } else if (ErrorMetadata(status)["errno"] != "ENOBUFS") {
+          EXPECT_THAT(there, IsEmpty()) << status;
+        }
+        for (size_t i = 0; i < kCounters; ++i) {
+          const auto found = there.find(Name(i));
+          if (found == there.end()) continue;
+          EXPECT_EQ(found->second, StartPackets(i)) << found->first;
+        }
+      });
+}
+
+class RuleErrorTest : public KernelErrorTest {
+ protected:
+  void ExpectAllOrNone(const std::vector<std::string>& calls,
+                       const std::vector<std::string>& places) {
+    ASSERT_OK(client_->CreateCounter("counted").status());
+    v1::BatchCreateRulesRequest batch;
+    for (int i = 0; i < 20; ++i) {
+      v1::Rule* rule = batch.add_rules();
+      rule->set_id(absl::StrCat("rule-", i));
+      rule->set_chain("INPUT");
+      rule->set_counter("counted");
+    }
+    absl::Status status;
+    UnderFaults(
+        kRuleLane, calls, places,
+        [&] {
+          ASSERT_OK(testing::RestoreIptables(
+              "*filter\n:INPUT ACCEPT [5:500]\n:FORWARD ACCEPT [0:0]\n"
+              ":OUTPUT ACCEPT [6:600]\n[7:700] -A INPUT -s 192.0.2.1/32 -j "
+              "ACCEPT\nCOMMIT\n"));
+        },
+        [&] { status = client_->BatchCreateRules(batch).status(); },
+        [&] {
+          EXPECT_THAT(status, IsOkOrTyped());
+          const size_t ours = ManagedRules().size();
+          if (status.ok()) {
+            EXPECT_EQ(ours, 20u);
+          } else if (absl::StrContains(status.message(),
+                                       "may have been committed")) {
+            EXPECT_THAT(ours, AnyOf(Eq(0u), Eq(20u)));
+          } else {
+            EXPECT_EQ(ours, 0u) << status;
+          }
+          EXPECT_THAT(ForeignRules(/*with_counters=*/false),
+                      ElementsAre("-A INPUT -s 192.0.2.1/32 -j ACCEPT"));
+        });
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Errors, RuleErrorTest,
+                         ::testing::Values("EINTR", "ENOBUFS", "ENOMEM",
+                                           "EAGAIN", "EBUSY"));
+
+// The first carries the rules, the others counters of rules.
+TEST_P(RuleErrorTest, CommitsThatFailMakeAllOrNone) {
+  ExpectAllOrNone({"setsockopt"}, {"1", "2", "3", "1+2"});
+}
+
+TEST_P(RuleErrorTest, ReadsAndLocksThatFailChangeNothing) {
+  ExpectAllOrNone({"getsockopt", "socket", "flock"}, {"1", "2", "3", "1+1"});
+}
+
+// A read after the commit, too: then the error says that it was one.
+class RuleReadBackErrorTest : public RuleErrorTest {};
+INSTANTIATE_TEST_SUITE_P(Errors, RuleReadBackErrorTest,
+                         ::testing::Values("EINTR", "ENOBUFS", "ENOMEM",
+                                           "EBUSY"));
+
+TEST_P(RuleReadBackErrorTest, AReadThatFailsAnywhereIsTold) {
+  ExpectAllOrNone({"getsockopt"}, {"4", "5", "6", "7", "8", "9", "10"});
+}
+
+}  // namespace
+}  // namespace nfmeter

@@ -1,0 +1,275 @@
+// Others edit the table that the server edits.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "tests/fault/fault_server.h"
+#include "tests/fault/iptables.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter {
+namespace {
+
+using ::nfmeter::testing::FaultServer;
+using ::nfmeter::testing::ForeignRules;
+using ::nfmeter::testing::HasReason;
+using ::nfmeter::testing::Iptables;
+using ::nfmeter::testing::ManagedRules;
+using ::nfmeter::testing::RestoreIptables;
+using ::nfmeter::testing::RulePackets;
+using ::nfmeter::testing::SendPackets;
+using ::nfmeter::testing::StatusIs;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::UnorderedElementsAreArray;
+
+constexpr uint16_t kPort = 20'000;
+
+class SameTableTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK(server_.Start());
+    client_ = server_.Connect();
+    ASSERT_OK(client_->CreateCounter("counted").status());
+  }
+
+  v1::Rule Rule(const std::string& id) {
+    v1::Rule rule;
+    rule.set_id(id);
+    rule.set_chain("OUTPUT");
+    rule.set_counter("counted");
+    rule.mutable_match()->set_protocol("udp");
+    return rule;
+  }
+
+  std::vector<std::string> ManagedIds() {
+    std::vector<std::string> ids;
+    const auto rules = client_->ListRules();
+    EXPECT_OK(rules.status());
+    for (const v1::Rule& rule : rules->rules()) {
+      if (rule.managed()) ids.push_back(rule.id());
+    }
+    return ids;
+  }
+
+  FaultServer server_;
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(SameTableTest, NeitherSideLosesRulesAndForeignRuleCountersAreExact) {
+  ASSERT_OK(
+      Iptables("-A OUTPUT -p udp --dport 20000 -m comment --comment seen"));
+  std::atomic<bool> stop = false;
+  // Traffic that the foreign rule counts all the while.
+  uint64_t sent = 0;
+  absl::Status sender_status;
+  std::thread sender([&] {
+    while (!stop && sender_status.ok()) {
+      sender_status = SendPackets(10, kPort, 1);
+      sent += 10;
+    }
+  });
+  // Somebody who takes the lock as one should: adds two, removes one.
+  std::vector<std::string> theirs;
+  absl::Status other_status;
+  std::atomic<int> other_edits = 0;
+  std::thread other([&] {
+    for (int i = 0; !stop && other_status.ok(); ++i) {
+      const std::string rule =
+          absl::StrCat("OUTPUT -d 192.0.2.", i % 250, "/32 -j ACCEPT");
+      other_status = Iptables("-A " + rule);
+      if (i % 2 == 0) {
+        theirs.push_back("-A " + rule);
+      } else {
+        other_status.Update(Iptables("-D " + rule));
+      }
+      ++other_edits;
+    }
+  });
+  std::vector<std::string> ours;
+  absl::Status failed;
+  for (int i = 0; (i < 40 || other_edits < 10) && failed.ok(); ++i) {
+    const std::string id = absl::StrCat("ours-", i);
+    failed.Update(client_->CreateRule(Rule(id)).status());
+    if (i % 2 == 0) {
+      ours.push_back(id);
+    } else {
+      failed.Update(client_->DeleteRule(id).status());
+    }
+  }
+  stop = true;
+  other.join();
+  sender.join();
+  ASSERT_OK(failed);
+  ASSERT_OK(other_status);
+  ASSERT_OK(sender_status);
+  EXPECT_THAT(ManagedIds(), UnorderedElementsAreArray(ours));
+  std::vector<std::string> foreign = ForeignRules(/*with_counters=*/false);
+  std::erase_if(foreign, [](const std::string& rule) {
+    return rule.find("seen") != std::string::npos;
+  });
+  EXPECT_EQ(foreign, theirs);
+  EXPECT_EQ(RulePackets("seen"), sent);
+}
+
+// --- The lock is held -------------------------------------------------------
+
+// Another program that holds the lock for as long as this lives.
+class HeldLock {
+ public:
+  HeldLock()
+      : fd_(open(getenv("XTABLES_LOCKFILE"), O_RDWR | O_CREAT | O_CLOEXEC,
+                 0600)) {
+    EXPECT_EQ(flock(fd_, LOCK_EX), 0);
+  }
+  ~HeldLock() { close(fd_); }
+
+ private:
+  const int fd_;
+};
+
+TEST_F(SameTableTest, ACallEndsAtItsDeadlineWhileTheLockIsHeldAndCountersGoOn) {
+  ASSERT_OK(client_->CreateRule(Rule("before")).status());
+  v1::WatchSnapshotsRequest request;
+  request.mutable_interval()->set_nanos(100'000'000);
+  const auto watch = client_->WatchSnapshots(request);
+  ASSERT_OK(watch->Next().status());
+  {
+    const HeldLock lock;
+    std::atomic<bool> ended = false;
+    absl::Status status;
+    absl::Duration took;
+    std::thread change([&] {
+      const auto change_client = server_.Connect();
+      // On a host with more work than it can do, the client's own deadline may
+      // be faster than the server's answer shortly before it.
+      for (int i = 0; i < 10 && ErrorReason(status).empty(); ++i) {
+        const absl::Time begin = absl::Now();
+        status = change_client
+                     ->CreateRule(Rule("late"), {.timeout = absl::Seconds(1)})
+                     .status();
+        took = absl::Now() - begin;
+        if (status.ok()) break;
+      }
+      ended = true;
+    });
+    // Whatever reads, counts or creates is as quick as ever. The bound is far
+    // from what it takes and far from the second that the lane is blocked.
+    std::vector<absl::Duration> times;
+    absl::Status others;
+    for (int i = 0; !ended && others.ok(); ++i) {
+      const absl::Time begin = absl::Now();
+      others.Update(client_->GetSnapshot().status());
+      others.Update(
+          client_->CreateCounter(absl::StrCat("meanwhile-", i)).status());
+      others.Update(client_->ResetCounter("counted").status());
+      times.push_back(absl::Now() - begin);
+    }
+    change.join();
+    EXPECT_OK(others);
+    EXPECT_OK(watch->Next().status());
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable,
+                                 HasSubstr("xtables lock")));
+    EXPECT_EQ(ErrorReason(status), "XTABLES_LOCK_HELD");
+    EXPECT_GE(took, absl::Milliseconds(500));
+    ASSERT_GT(times.size(), 3u);
+    std::sort(times.begin(), times.end());
+    EXPECT_LT(times[times.size() / 2], absl::Milliseconds(400));
+  }
+  EXPECT_THAT(ManagedIds(), UnorderedElementsAreArray({"before"}));
+  EXPECT_OK(client_->CreateRule(Rule("after")).status());
+}
+
+// --- Flush, -X, -Z, restore -------------------------------------------------
+
+TEST_F(SameTableTest, AfterAFlushRulesAreNotFoundAndCountersKeepTheirCounts) {
+  ASSERT_OK(client_->CreateRule(Rule("gone")).status());
+  ASSERT_OK(SendPackets(7, kPort, 1));
+  ASSERT_OK(Iptables("-F"));
+  const auto rule = client_->GetRule("gone").status();
+  EXPECT_THAT(rule, StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_EQ(ErrorReason(rule), "RULE_NOT_FOUND");
+  EXPECT_THAT(ManagedIds(), IsEmpty());
+  const auto counter = client_->GetCounter("counted");
+  ASSERT_OK(counter.status());
+  EXPECT_EQ(counter->packets(), 7u);
+  EXPECT_EQ(counter->use_count(), 0u);
+  EXPECT_THAT(client_->DeleteRule("gone").status(),
+              StatusIs(absl::StatusCode::kNotFound));
+  // The id is free, and it counts on.
+  ASSERT_OK(client_->CreateRule(Rule("gone")).status());
+  ASSERT_OK(SendPackets(3, kPort, 1));
+  EXPECT_EQ(client_->GetCounter("counted")->packets(), 10u);
+}
+
+TEST_F(SameTableTest, ZeroingRuleCountersDoesNotTouchAccounts) {
+  ASSERT_OK(client_->CreateRule(Rule("zeroed")).status());
+  ASSERT_OK(SendPackets(7, kPort, 1));
+  EXPECT_EQ(client_->GetRule("zeroed")->packets(), 7u);
+  ASSERT_OK(Iptables("-Z"));
+  EXPECT_EQ(client_->GetRule("zeroed")->packets(), 0u);
+  EXPECT_EQ(client_->GetCounter("counted")->packets(), 7u);
+}
+
+TEST_F(SameTableTest, ARemovedChainTakesItsRulesAndAChangeOfThemIsRefused) {
+  ASSERT_OK(Iptables("-N sub"));
+  v1::Rule rule = Rule("inside");
+  rule.set_chain("sub");
+  ASSERT_OK(client_->CreateRule(rule).status());
+  ASSERT_OK(Iptables("-F sub"));
+  ASSERT_OK(Iptables("-X sub"));
+  EXPECT_THAT(client_->GetRule("inside").status(),
+              StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(client_->CreateRule(rule).status(),
+              StatusIs(absl::StatusCode::kNotFound));
+  const auto chains = client_->ListChains();
+  ASSERT_OK(chains.status());
+  for (const v1::Chain& chain : chains->chains()) {
+    EXPECT_NE(chain.name(), "sub");
+  }
+}
+
+TEST_F(SameTableTest, ARestoreOfSavedRulesBringsOursBackUnderTheirIds) {
+  ASSERT_OK(Iptables("-A INPUT -s 192.0.2.1 -j ACCEPT"));
+  ASSERT_OK(client_->CreateRule(Rule("saved")).status());
+  const std::string saved = testing::Run({"iptables-legacy-save", "-c"}).out;
+  ASSERT_OK(client_->DeleteRule("saved").status());
+  ASSERT_OK(client_->CreateRule(Rule("not-saved")).status());
+  ASSERT_OK(RestoreIptables(saved));
+  EXPECT_THAT(ManagedIds(), UnorderedElementsAreArray({"saved"}));
+  EXPECT_THAT(ForeignRules(/*with_counters=*/false), SizeIs(1));
+  ASSERT_OK(SendPackets(5, kPort, 1));
+  EXPECT_EQ(client_->GetCounter("counted")->packets(), 5u);
+  EXPECT_OK(client_->DeleteRule("saved").status());
+}
+
+TEST_F(SameTableTest, WhatOthersRestoreWithoutOurRulesIsShownAsItIs) {
+  ASSERT_OK(client_->CreateRule(Rule("replaced")).status());
+  ASSERT_OK(SendPackets(4, kPort, 1));
+  ASSERT_OK(RestoreIptables(
+      "*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT "
+      "[0:0]\n:new - [0:0]\n-A INPUT -i lo -j new\nCOMMIT\n"));
+  EXPECT_THAT(ManagedIds(), IsEmpty());
+  EXPECT_EQ(client_->GetCounter("counted")->packets(), 4u);
+  bool policy_seen = false;
+  const auto chains = client_->ListChains();
+  ASSERT_OK(chains.status());
+  for (const v1::Chain& chain : chains->chains()) {
+    policy_seen |= chain.name() == "INPUT" && chain.policy() == "DROP" &&
+                   chain.family() == v1::FAMILY_IPV4;
+  }
+  EXPECT_TRUE(policy_seen);
+}
+
+}  // namespace
+}  // namespace nfmeter

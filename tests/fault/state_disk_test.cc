@@ -1,0 +1,180 @@
+// The disk of the state directory: full, read-only, failing.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "tests/fault/fault_server.h"
+#include "tests/fault/injection.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter {
+namespace {
+
+using ::nfmeter::testing::FaultServer;
+using ::nfmeter::testing::Injection;
+using ::nfmeter::testing::StatusIs;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+// A file system of its own, in the test's mount namespace.
+class SmallDisk {
+ public:
+  SmallDisk() {
+    if (mount("tmpfs", path().c_str(), "tmpfs", 0, "size=512k") != 0) {
+      status_ = absl::ErrnoToStatus(errno, "mount");
+    }
+  }
+  ~SmallDisk() { umount2(path().c_str(), MNT_DETACH); }
+
+  const absl::Status& status() const { return status_; }
+  const std::string& path() const { return dir_.path(); }
+  std::string state_dir() const { return dir_ / "state"; }
+
+  void Fill() {
+    const int fd = open(filler().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    const char page[4096] = {};
+    while (write(fd, page, sizeof(page)) > 0) {
+    }
+    close(fd);
+  }
+  void MakeRoom() { std::filesystem::remove(filler()); }
+
+  absl::Status MakeReadOnly() {
+    if (mount(nullptr, path().c_str(), nullptr, MS_REMOUNT | MS_RDONLY,
+              nullptr) != 0) {
+      return absl::ErrnoToStatus(errno, "remount");
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  std::string filler() const { return dir_ / "filler"; }
+
+  testing::TemporaryDirectory dir_;
+  absl::Status status_;
+};
+
+// `count` counters with as many labels as they may have.
+v1::BatchCreateCountersRequest Labelled(const std::string& prefix, int count) {
+  v1::BatchCreateCountersRequest request;
+  for (int i = 0; i < count; ++i) {
+    v1::Counter* counter = request.add_counters();
+    counter->set_name(absl::StrCat(prefix, i));
+    for (int label = 0; label < 16; ++label) {
+      (*counter->mutable_labels())[absl::StrCat("key", label)] =
+          std::string(200, 'x');
+    }
+  }
+  return request;
+}
+
+// What needs no disk.
+void ExpectAccountingGoesOn(Client& client, const std::string& name) {
+  EXPECT_OK(client.CreateCounter(name).status());
+  EXPECT_OK(client.ResetCounter(name).status());
+  const auto snapshot = client.GetSnapshot();
+  EXPECT_OK(snapshot.status());
+  EXPECT_TRUE(snapshot.ok() && snapshot->complete);
+  EXPECT_OK(client.DeleteCounter(name).status());
+}
+
+void ExpectLabelsFail(Client& client) {
+  const absl::Status status =
+      client.BatchCreateCounters(Labelled("refused-", 40)).status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable,
+                               AllOf(HasSubstr("labels can't be stored"),
+                                     HasSubstr("nothing was changed"),
+                                     HasSubstr("disk of the server's state"))));
+  EXPECT_EQ(ErrorReason(status), "LABEL_STORE_FAILED");
+  EXPECT_THAT(client.ListCounters("refused-*"),
+              testing::IsOkAndHolds(::testing::IsEmpty()));
+}
+
+TEST(StateDiskTest, OnAFullDiskLabelsAreRefusedAndAccountingGoesOn) {
+  SmallDisk disk;
+  ASSERT_OK(disk.status());
+  FaultServer server({.state_dir = disk.state_dir()});
+  ASSERT_OK(server.Start());
+  const auto client = server.Connect();
+  ASSERT_OK(client->BatchCreateCounters(Labelled("kept-", 2)).status());
+  disk.Fill();
+  for (int i = 0; i < 3; ++i) {
+    ExpectLabelsFail(*client);
+    ExpectAccountingGoesOn(*client, "plain");
+  }
+  disk.MakeRoom();
+  EXPECT_OK(client->BatchCreateCounters(Labelled("later-", 2)).status());
+  // What was said to be stored is, also after a kill.
+  ASSERT_OK(server.Start());
+  const auto next = server.Connect();
+  for (const char* name : {"kept-0", "kept-1", "later-0", "later-1"}) {
+    const auto counter = next->GetCounter(name);
+    ASSERT_OK(counter.status());
+    EXPECT_EQ(counter->labels_size(), 16) << name;
+  }
+}
+
+TEST(StateDiskTest, AServerThatStartsOnAFullDiskServesWhatWasStored) {
+  SmallDisk disk;
+  ASSERT_OK(disk.status());
+  FaultServer server({.state_dir = disk.state_dir()});
+  ASSERT_OK(server.Start());
+  ASSERT_OK(
+      server.Connect()->BatchCreateCounters(Labelled("kept-", 2)).status());
+  disk.Fill();
+  const absl::Status started = server.Start();
+  if (!started.ok()) {
+    // Or it says what is wrong.
+    EXPECT_THAT(std::string(started.message()), HasSubstr("state directory"));
+    return;
+  }
+  EXPECT_EQ(server.Connect()->GetCounter("kept-0")->labels_size(), 16);
+}
+
+TEST(StateDiskTest, AReadOnlyDiskIsNamedAtStart) {
+  SmallDisk disk;
+  ASSERT_OK(disk.status());
+  ASSERT_OK(disk.MakeReadOnly());
+  FaultServer server({.state_dir = disk.state_dir()});
+  const absl::Status started = server.Start();
+  ASSERT_FALSE(started.ok());
+  EXPECT_THAT(
+      std::string(started.message()),
+      AllOf(HasSubstr("state directory " + disk.state_dir()),
+            HasSubstr("Read-only file system"), HasSubstr("--state-dir")));
+  EXPECT_EQ(server.AwaitEnd(), 5);
+}
+
+class FailingDiskTest : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(FailingDiskTest, LabelsAreRefusedAndAccountingGoesOn) {
+  FaultServer server;
+  ASSERT_OK(server.Start());
+  const auto client = server.Connect();
+  ASSERT_OK(client->BatchCreateCounters(Labelled("kept-", 2)).status());
+  {
+    const Injection injection(server.pid(), /*thread=*/"", GetParam());
+    ASSERT_OK(injection.status());
+    ExpectLabelsFail(*client);
+    ExpectAccountingGoesOn(*client, "plain");
+    EXPECT_GT(injection.Hits(), 0u);
+  }
+  EXPECT_OK(client->BatchCreateCounters(Labelled("later-", 2)).status());
+  EXPECT_EQ(client->GetCounter("kept-0")->labels_size(), 16);
+}
+
+INSTANTIATE_TEST_SUITE_P(Errors, FailingDiskTest,
+                         ::testing::Values("pwrite64:error=EIO",
+                                           "pwrite64:error=EROFS",
+                                           "pwrite64:error=ENOSPC:when=3+",
+                                           "fdatasync:error=EIO"));
+
+}  // namespace
+}  // namespace nfmeter
