@@ -1,14 +1,13 @@
 #include "tests/bench/daemon.h"
 
+#include <time.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <iterator>
 #include <sstream>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 
@@ -56,17 +55,10 @@ std::shared_ptr<grpc::Channel> ConnectTo(const std::string& address) {
 }
 
 absl::Duration CpuTime(pid_t pid) {
-  // Fields 14 and 15 of proc(5); the name before them may hold spaces.
-  const std::string stat = ReadFile(absl::StrCat("/proc/", pid, "/stat"));
-  const std::vector<std::string> fields =
-      absl::StrSplit(stat.substr(stat.rfind(')') + 1), ' ', absl::SkipEmpty());
-  int64_t user = 0;
-  int64_t system = 0;
-  if (fields.size() < 13 || !absl::SimpleAtoi(fields[11], &user) ||
-      !absl::SimpleAtoi(fields[12], &system)) {
-    return absl::ZeroDuration();
-  }
-  return absl::Seconds(user + system) / sysconf(_SC_CLK_TCK);
+  clockid_t clock;
+  timespec used{};
+  if (clock_getcpuclockid(pid, &clock) == 0) clock_gettime(clock, &used);
+  return absl::DurationFromTimespec(used);
 }
 
 size_t ResidentBytes(pid_t pid) {
