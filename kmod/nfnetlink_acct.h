@@ -3,7 +3,8 @@
  * Accounting objects: what the parts of nfnetlink_acct.ko know of each other.
  *
  *   nfnetlink_acct_object.c   the objects: lifetime, counters, quotas
- *   nfnetlink_acct_netlink.c  the messages about them
+ *   nfnetlink_acct_netlink.c  the commands of users
+ *   nfnetlink_acct_message.c  the messages that answer them, and events
  *   nfnetlink_acct_symbols.c  what packets and rules call
  *
  * Lifetime. An object is created with one reference, that of its namespace's

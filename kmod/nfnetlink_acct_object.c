@@ -261,8 +261,8 @@ int acct_change(struct acct_net *an, struct acct *acct,
 	if (wish->set_bytes)
 		atomic64_add(wish->bytes - now.bytes, &acct->bytes);
 	rcu_assign_pointer(acct->quota, new);
-	/* Whoever sees the counters sees them initialised. */
 	if (cpu)
+		/* Whoever sees the counters sees them initialised. */
 		smp_store_release(&acct->cpu, cpu);
 	write_sequnlock_bh(&acct->lock);
 
