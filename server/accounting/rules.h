@@ -112,7 +112,9 @@ class Rules {
 
   // Deletes all or none and returns them with their last counters, in order.
   // NOT_FOUND names the ids that are missing; FAILED_PRECONDITION: a rule of
-  // somebody else's.
+  // somebody else's. Should a later table refuse its commit after all had said
+  // that they can, deleted rules are made again at the head of their chains,
+  // their own counters from zero; accounting objects lose nothing.
   absl::StatusOr<std::vector<kernel::Rule>> Delete(
       absl::Span<const std::string> ids, const RuleChange& change);
 
