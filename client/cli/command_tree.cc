@@ -280,11 +280,17 @@ CLI::Option* AddChoice(CommandTree& tree, CLI::App& command,
   CLI::Option* option =
       command.add_option(names, value, help)
           ->option_text(absl::StrJoin(choices, "|"))
-          ->check([choices](const std::string& text) -> std::string {
-            if (absl::c_linear_search(choices, text)) return "";
-            return absl::StrCat("'", text, "' is none of ",
-                                absl::StrJoin(choices, ", "));
-          });
+          ->transform(CLI::Validator(
+              [choices](std::string& text) -> std::string {
+                for (const std::string& choice : choices) {
+                  if (!absl::EqualsIgnoreCase(choice, text)) continue;
+                  text = choice;
+                  return "";
+                }
+                return absl::StrCat("'", text, "' is none of ",
+                                    absl::StrJoin(choices, ", "));
+              },
+              ""));
   tree.Suggest(option, {Candidates::kChoices, choices});
   return option;
 }

@@ -7,6 +7,7 @@
 #include "cli/input.h"
 #include "cli/progress.h"
 #include "cli/quantity.h"
+#include "nfmeter/errors.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -212,6 +213,17 @@ absl::Status Reset(Session& session, const NameFlags& flags) {
   return ReportFailures(session, *response, "reset");
 }
 
+// A hint at --with-rules is none for those who gave it: what is left are rules
+// of others.
+absl::Status ExplainInUse(const absl::Status& failure, const NameFlags& flags) {
+  if (!flags.with_rules || ErrorReason(failure) != "COUNTER_IN_USE") {
+    return failure;
+  }
+  return WithHint(failure,
+                  "'nfmeter rule list' shows the rules of others (their IDs "
+                  "begin with ~); iptables-legacy deletes them");
+}
+
 absl::Status Delete(Session& session, const NameFlags& flags) {
   if (auto status = EtagNeedsOneName(flags); !status.ok()) return status;
   auto names = Names(session, flags);
@@ -226,7 +238,7 @@ absl::Status Delete(Session& session, const NameFlags& flags) {
     request.set_request_id(flags.request_id);
     request.set_delete_managed_rules(flags.with_rules);
     auto response = (*client)->DeleteCounter(request, session.call());
-    if (!response.ok()) return response.status();
+    if (!response.ok()) return ExplainInUse(response.status(), flags);
     Counters counters;
     *counters.Add() = response->counter();
     PrintLast(session, *response, counters, flags, "Deleted");
@@ -244,7 +256,7 @@ absl::Status Delete(Session& session, const NameFlags& flags) {
     response = (*client)->BatchDeleteCounters(request, session.call(),
                                               progress.Callback());
   }
-  if (!response.ok()) return response.status();
+  if (!response.ok()) return ExplainInUse(response.status(), flags);
   PrintLast(session, *response, response->counters(), flags, "Deleted");
   return ReportFailures(session, *response, "deleted");
 }
@@ -255,7 +267,9 @@ void AddCounterCreate(CommandTree& tree, CLI::App& parent) {
   auto flags = std::make_shared<CreateFlags>();
   CLI::App* command = tree.AddCommand(
       parent, "create", "Create counters",
-      R"(Names are 1 to 31 of A-Z a-z 0-9 . _ : / @ + -. All are created, or none.
+      R"(Names are 1 to 31 of A-Z a-z 0-9 . _ : / @ + -. All are created, or none; more
+than the server's largest batch ('nfmeter node -o wide') go in several, each all
+or none.
 A quota can't be changed later. A rule whose counter has a quota matches only
 while the quota is exceeded: with --verdict drop it is a cap.
 

@@ -1,5 +1,7 @@
 #include "cli/errors.h"
 
+#include <utility>
+
 #include "absl/algorithm/container.h"
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
@@ -107,7 +109,11 @@ std::string ErrorText(const absl::Status& status, bool color) {
 
 absl::Status UsageError(absl::string_view message, absl::string_view hint) {
   absl::Status status = absl::InvalidArgumentError(message);
-  if (!hint.empty()) status.SetPayload(kHintPayload, absl::Cord(hint));
+  return hint.empty() ? status : WithHint(std::move(status), hint);
+}
+
+absl::Status WithHint(absl::Status status, absl::string_view hint) {
+  status.SetPayload(kHintPayload, absl::Cord(hint));
   return status;
 }
 

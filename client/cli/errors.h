@@ -31,6 +31,9 @@ std::string ErrorText(const absl::Status& status, bool color);
 // A usage error with a hint: "run 'nfmeter rule add --help'".
 absl::Status UsageError(absl::string_view message, absl::string_view hint = "");
 
+// `status` with this hint instead of the one that its reason has.
+absl::Status WithHint(absl::Status status, absl::string_view hint);
+
 }  // namespace nfmeter::cli
 
 #endif  // NFMETER_CLI_ERRORS_H_

@@ -69,7 +69,7 @@ const std::vector<Column<RateRow>>& FrameColumns() {
   static const auto& columns = *new std::vector<Column<R>>{
       {"", "time", kCsv, Align::kLeft,
        [](const R& r, Layout) -> Cell {
-         return {absl::FormatTime(absl::RFC3339_full, r.frame->wall_time,
+         return {absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", r.frame->wall_time,
                                   absl::UTCTimeZone())};
        }},
       {"", "sequence", kCsv, Align::kRight,

@@ -104,7 +104,7 @@ std::string Flags(const CLI::App& command) {
       groups.begin(), groups.end(),
       [](const std::string& group) { return group != "Options"; });
   for (const std::string& group : groups) {
-    if (group.empty()) continue;
+    if (group == kUnlistedGroup) continue;
     std::string entries;
     for (const CLI::Option* option : command.get_options()) {
       if (option->get_group() != group || !option->nonpositional()) continue;

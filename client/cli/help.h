@@ -8,6 +8,10 @@
 
 namespace nfmeter::cli {
 
+// Flags that work but that help does not list one by one. (CLI11 forgets the
+// names of those without a group.)
+inline constexpr char kUnlistedGroup[] = "Unlisted";
+
 // What it does, how it is written, its flags, examples; 80 columns wide. Flags
 // that have a --not- form show it beside them.
 class HelpFormatter : public CLI::FormatterBase {

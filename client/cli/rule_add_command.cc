@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "cli/errors.h"
+#include "cli/help.h"
 #include "cli/input.h"
 #include "cli/match_flags.h"
 #include "cli/progress.h"
@@ -162,7 +163,7 @@ void AddMatchFlag(CommandTree& tree, CLI::App& command, const MatchFlag& flag,
   if (flag.negate != nullptr) {
     // Help says it once, in the title of the group.
     add(absl::StrCat("--not-", flag.name), true,
-        absl::StrCat("all but: ", flag.help), "");
+        absl::StrCat("all but: ", flag.help), std::string(kUnlistedGroup));
   }
 }
 
@@ -176,7 +177,8 @@ void AddRuleAdd(CommandTree& tree, CLI::App& parent) {
 them; 'iptables ! --src X' is --not-src X here.
 
 FILE is JSON: an array of Rules as 'rule list -o json' prints them. All are
-added, or none.
+added, or none; more than the server's largest batch ('nfmeter node -o wide') go
+in several, each all or none.
 
 Examples:
   nfmeter rule add --counter http-traffic --chain INPUT --protocol tcp --sport 80

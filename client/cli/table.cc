@@ -71,10 +71,9 @@ class Line {
   const RenderOptions& options_;
 };
 
-std::string CsvField(absl::string_view text) {
-  if (text.find_first_of(",\"\r\n") == absl::string_view::npos) {
-    return std::string(text);
-  }
+std::string CsvField(absl::string_view raw) {
+  const std::string text = Printable(raw);
+  if (text.find_first_of(",\"") == std::string::npos) return text;
   return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\"", "\"\""}}), "\"");
 }
 
@@ -83,9 +82,16 @@ std::string CsvField(absl::string_view text) {
 std::string Printable(absl::string_view text) {
   std::string result;
   result.reserve(text.size());
-  for (char c : text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
     const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
+    const auto next =
+        static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : '\0');
+    if (byte == 0xc2 && next >= 0x80 && next < 0xa0) {
+      // U+0080 to U+009F; the terminal's CSI is one of them.
+      absl::StrAppendFormat(&result, "\\x%02x\\x%02x", byte, next);
+      ++i;
+    } else if (byte < 0x20 || byte == 0x7f) {
       absl::StrAppendFormat(&result, "\\x%02x", byte);
     } else {
       result.push_back(c);

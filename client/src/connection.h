@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "client/src/address.h"
 #include "client/src/environment.h"
+#include "client/src/request_text.h"
 #include "grpcpp/grpcpp.h"
 #include "nfmeter/options.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
@@ -47,6 +48,7 @@ class Connection {
       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                    Response*),
       const Request& request, const CallOptions& options) {
+    if (absl::Status text = CheckText(request); !text.ok()) return text;
     Response response;
     const absl::Status status =
         Call(options, [&](grpc::ClientContext* context) {

@@ -13,7 +13,8 @@ absl::string_view HintForCode(absl::StatusCode code) {
   switch (code) {
     case absl::StatusCode::kDeadlineExceeded:
       return "The server did not answer in time: it is busy, or can't be "
-             "reached. Allow more time, or check the address.";
+             "reached. Allow more time, or check the address. A change may "
+             "still be carried out: look before you repeat it.";
     case absl::StatusCode::kUnimplemented:
       return "This server does not know the method: it is older than this "
              "client, or something else listens at that address.";

@@ -13,7 +13,8 @@ QuotaStream::QuotaStream(std::shared_ptr<Connection> connection,
                                  grpc::CompletionQueue* queue, void* tag) {
                 return connection->counters().AsyncWatchQuotaEvents(
                     context, request_, queue, tag);
-              }) {}
+              }),
+      final_(CheckText(request)) {}
 
 absl::StatusOr<QuotaEvent> QuotaStream::Next() {
   if (!final_.ok()) return final_;

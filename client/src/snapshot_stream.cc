@@ -50,7 +50,8 @@ SnapshotStream::SnapshotStream(std::shared_ptr<Connection> connection,
                                  grpc::CompletionQueue* queue, void* tag) {
                 return connection->snapshots().AsyncWatchSnapshots(
                     context, request_, queue, tag);
-              }) {}
+              }),
+      final_(CheckText(request)) {}
 
 absl::StatusOr<SnapshotFrame> SnapshotStream::Next() {
   if (!final_.ok()) return final_;

@@ -14,6 +14,7 @@ namespace nfmeter {
 namespace {
 
 using client_internal::BrokenSnapshot;
+using client_internal::CheckText;
 using client_internal::ChunkOrder;
 using client_internal::Connection;
 using client_internal::RawStream;
@@ -35,6 +36,7 @@ absl::Status ReadChunks(Connection& connection,
                         const CallOptions& options,
                         absl::FunctionRef<void()> begin,
                         absl::FunctionRef<absl::Status(EncodedChunk)> add) {
+  if (absl::Status text = CheckText(request); !text.ok()) return text;
   absl::Status broken;
   const absl::Status status =
       connection.Call(options, [&](grpc::ClientContext* context) {

@@ -24,8 +24,8 @@
 
 namespace nfmeter {
 
-// Reasons that the SDK itself gives. Those of the server are listed with its
-// protos.
+// Reasons that the SDK itself gives. These and the server's are explained in
+// docs/errors.md.
 namespace reason {
 // UNAVAILABLE: the unix socket does not exist.
 inline constexpr char kSocketMissing[] = "SERVER_SOCKET_MISSING";
@@ -43,6 +43,8 @@ inline constexpr char kTlsFailed[] = "TLS_FAILED";
 inline constexpr char kBadAddress[] = "BAD_SERVER_ADDRESS";
 inline constexpr char kTlsRequired[] = "TLS_REQUIRED";
 inline constexpr char kBadTlsFiles[] = "BAD_TLS_FILES";
+// INVALID_ARGUMENT: a string of the request is not UTF-8.
+inline constexpr char kBadText[] = "BAD_TEXT";
 // DATA_LOSS: a snapshot ended early or contradicts itself.
 inline constexpr char kBrokenSnapshot[] = "BROKEN_SNAPSHOT";
 // CANCELLED: Cancel() was called on a watch.

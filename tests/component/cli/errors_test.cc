@@ -80,6 +80,9 @@ TEST_F(ErrorsTest, HintsSpeakOfThisCommand) {
             "nfmeter: In use by rule x.\n"
             "hint: 'nfmeter counter delete --with-rules' deletes nfmeter's own "
             "rules first\n");
+  const RunResult foreign = Nfmeter({"counter", "delete", "x", "--with-rules"});
+  EXPECT_EQ(foreign.exit_code, 4);
+  EXPECT_THAT(foreign.err, HasSubstr("hint: 'nfmeter rule list' shows"));
 }
 
 TEST_F(ErrorsTest, AMissingServerIsNamedWithWhatToDo) {
@@ -105,6 +108,19 @@ TEST_F(ErrorsTest, TheTimeoutIsKept) {
   EXPECT_EQ(result.exit_code, 6);
 }
 
+TEST_F(ErrorsTest, TextThatIsNotUtf8IsRefusedWhereverItComesFrom) {
+  for (const RunResult& result :
+       {Nfmeter({"counter", "create", "ok", "\xff\x1b["}),
+        Nfmeter({"counter", "create", "-"}, "ok\n\xff\x1b[\n"),
+        Nfmeter({"counter", "list", "\xc0\x80"}),
+        Nfmeter({"watch", "\xed\xa0\x80", "--count", "1"}),
+        Nfmeter({"quota", "watch", "\xf4\x90\x80\x80", "--once"})}) {
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.err,
+                AllOf(StartsWith("nfmeter: "), HasSubstr("' is not UTF-8\n")));
+  }
+}
+
 TEST_F(ErrorsTest, WrongUsageIsExplained) {
   const struct {
     std::vector<std::string> arguments;
@@ -123,6 +139,10 @@ TEST_F(ErrorsTest, WrongUsageIsExplained) {
       {{"rule", "add", "--src"}, "--src needs a value: --src CIDR"},
       {{"rule", "add", "--tcp-flags", "SYN"},
        "--tcp-flags needs a value: --tcp-flags MASK SET"},
+      {{"rule", "add", "--not-src"}, "--not-src needs a value: --not-src CIDR"},
+      {{"rule", "add", "--not-match-set", "a"},
+       "--not-match-set needs a value: --not-match-set NAME DIRECTIONS"},
+      {{"rule", "add", "-j", "REJECT"}, "'REJECT' is none of continue, accept"},
       {{"rule", "add", "--chain", "INPUT"}, "needs --counter and --chain"},
       {{"rule", "get"}, "ID is required"},
       {{"completion", "csh"}, "it has bash, zsh, fish"},

@@ -63,6 +63,13 @@ TEST_F(RuleCommandsTest, AddTakesTheClassicExample) {
   EXPECT_EQ(create_.placement(), v1::RULE_PLACEMENT_UNSPECIFIED);
 }
 
+TEST_F(RuleCommandsTest, AddTakesTheVerdictAsIptablesWritesIt) {
+  const RunResult result = Nfmeter(
+      {"rule", "add", "-c", "http-traffic", "--chain", "INPUT", "-j", "DROP"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(create_.rule().verdict(), v1::VERDICT_DROP);
+}
+
 TEST_F(RuleCommandsTest, AddTakesEveryFlag) {
   const RunResult result = Nfmeter({"rule",
                                     "add",

@@ -115,11 +115,11 @@ TEST_F(WatchTest, CsvHasItsHeadingsOnce) {
   EXPECT_EQ(Nfmeter({"watch", "--count", "2", "-o", "csv"}).out,
             "time,sequence,name,packets,bytes,new_packets,new_bytes,"
             "packets_per_second,bytes_per_second,quota_exceeded,reset\n"
-            "2023-11-14T22:13:21+00:00,1,a-quiet,5,500,0,0,,,false,false\n"
-            "2023-11-14T22:13:21+00:00,1,busy,10,2048,0,0,,,false,false\n"
-            "2023-11-14T22:13:22+00:00,2,a-quiet,5,500,0,0,0.00,0.00,false,"
+            "2023-11-14T22:13:21Z,1,a-quiet,5,500,0,0,,,false,false\n"
+            "2023-11-14T22:13:21Z,1,busy,10,2048,0,0,,,false,false\n"
+            "2023-11-14T22:13:22Z,2,a-quiet,5,500,0,0,0.00,0.00,false,"
             "false\n"
-            "2023-11-14T22:13:22+00:00,2,busy,20,4096,10,2048,10.00,2048.00,"
+            "2023-11-14T22:13:22Z,2,busy,20,4096,10,2048,10.00,2048.00,"
             "false,false\n");
 }
 

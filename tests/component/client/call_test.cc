@@ -101,6 +101,25 @@ TEST_F(CallTest, TheRequestIdOfTheCallerIsKept) {
   EXPECT_EQ(id, "mine");
 }
 
+TEST_F(CallTest, TextThatIsNotUtf8IsNamedAndNotSent) {
+  int calls = 0;
+  server_.counters.on_BatchCreateCounters = [&](const auto&, auto*) {
+    ++calls;
+    return grpc::Status::OK;
+  };
+  v1::BatchCreateCountersRequest request;
+  request.add_counters()->set_name("gr\xc3\xbcn");
+  request.add_counters()->set_name("a\xff");
+  const auto answer = client_->BatchCreateCounters(request);
+  EXPECT_THAT(answer, StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_EQ(ErrorReason(answer.status()), reason::kBadText);
+  const auto fields = FieldViolations(answer.status());
+  ASSERT_EQ(fields.size(), 1u);
+  EXPECT_EQ(fields[0].field, "counters[1].name");
+  EXPECT_EQ(fields[0].description, "'a\\xff' is not UTF-8");
+  EXPECT_EQ(calls, 0);
+}
+
 TEST_F(CallTest, ErrorsComeWithReasonAndAreNotRetried) {
   int calls = 0;
   server_.counters.on_GetCounter = [&](const auto&, auto*) {

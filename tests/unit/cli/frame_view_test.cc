@@ -96,8 +96,8 @@ TEST_F(FrameTest, CsvIsPlain) {
   EXPECT_EQ(
       RenderCsv(FrameTable(SelectRows(frame_, {.limit = 2}), Layout::kCsv)),
       R"(time,sequence,name,packets,bytes,new_packets,new_bytes,packets_per_second,bytes_per_second,quota_exceeded,reset
-2023-11-14T22:13:20+00:00,12,a,30,3000,20,2000,10.00,1000.00,true,false
-2023-11-14T22:13:20+00:00,12,b,4,200000,4,200000,2.00,100000.00,false,true
+2023-11-14T22:13:20Z,12,a,30,3000,20,2000,10.00,1000.00,true,false
+2023-11-14T22:13:20Z,12,b,4,200000,4,200000,2.00,100000.00,false,true
 )");
 }
 

@@ -141,6 +141,12 @@ TEST(RenderTableTest, ControlCharactersCannotCommandTheTerminal) {
   table.headings = {{"A"}, {"B"}};
   table.rows = {{{"x\x1b[2Jy\n"}, {"ü"}}};
   EXPECT_EQ(RenderTable(table, {}), "A              B\nx\\x1b[2Jy\\x0a  ü\n");
+  EXPECT_EQ(RenderCsv(table), "A,B\nx\\x1b[2Jy\\x0a,ü\n");
+  // The same command as one character of the C1 set, and a letter like it.
+  EXPECT_EQ(Printable("\xc2\x9b"
+                      "2J\xc2\xa9"),
+            "\\xc2\\x9b"
+            "2J\xc2\xa9");
 }
 
 TEST(RenderTableTest, CutsToTheWidthOfTheTerminal) {
