@@ -146,6 +146,15 @@ absl::Status Wrong(absl::string_view flag, absl::string_view what) {
 absl::Status ExplainParseError(const CLI::App& app,
                                const CLI::ParseError& error) {
   const std::vector<std::string> extra = app.remaining();
+  if (dynamic_cast<const CLI::ConversionError*>(&error) != nullptr) {
+    // Of what is left to CLI11 only switches are converted:
+    // "Could not convert: --reflection = maybe".
+    const std::vector<std::string> parts =
+        absl::StrSplit(error.what(), absl::MaxSplits(" = ", 1));
+    const std::string flag = parts[0].substr(parts[0].rfind(' ') + 1);
+    return Wrong(flag, absl::StrCat("must be true or false, not '",
+                                    parts.size() > 1 ? parts[1] : "", "'"));
+  }
   if (extra.empty()) return absl::InvalidArgumentError(error.what());
   if (!absl::StartsWith(extra[0], "-")) {
     return absl::InvalidArgumentError(

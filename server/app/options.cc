@@ -82,26 +82,29 @@ Option Number(std::string key, size_t least, size_t most, std::string help,
 
 template <typename Field>
 Option Duration(std::string key, absl::Duration least, absl::Duration most,
-                std::string help, Field field) {
+                std::string help, Field field,
+                absl::Duration unit = absl::Nanoseconds(1)) {
   Config defaults;
-  return {.key = key,
-          .flag = FlagOf(key),
-          .value = "DURATION",
-          .help = std::move(help),
-          .default_text = absl::FormatDuration(field(defaults)),
-          .set = [=](absl::string_view text, Config& config) {
-            absl::Duration duration;
-            if (!absl::ParseDuration(text, &duration) || duration < least ||
-                duration > most) {
-              return MustBe(
-                  absl::StrCat("a duration from ", absl::FormatDuration(least),
-                               " to ", absl::FormatDuration(most),
-                               ", with its unit"),
-                  text);
-            }
-            field(config) = duration;
-            return absl::OkStatus();
-          }};
+  return {
+      .key = key,
+      .flag = FlagOf(key),
+      .value = "DURATION",
+      .help = std::move(help),
+      .default_text = absl::FormatDuration(field(defaults)),
+      .set = [=](absl::string_view text, Config& config) {
+        absl::Duration duration;
+        if (!absl::ParseDuration(text, &duration) || duration < least ||
+            duration > most || duration != absl::Floor(duration, unit)) {
+          return MustBe(
+              absl::StrCat("a duration from ", absl::FormatDuration(least),
+                           " to ", absl::FormatDuration(most),
+                           unit == absl::Seconds(1) ? " in whole seconds" : "",
+                           ", with its unit"),
+              text);
+        }
+        field(config) = duration;
+        return absl::OkStatus();
+      }};
 }
 
 template <typename Field>
@@ -164,7 +167,8 @@ void AddListenOptions(std::vector<Option>& options) {
   options.push_back(Duration(
       "tls.reload_interval", absl::Seconds(1), absl::Hours(24),
       "how often these files are looked at again (whole seconds)",
-      [](Config & c) -> auto& { return Tls(c).reload_interval; }));
+      [](Config & c) -> auto& { return Tls(c).reload_interval; },
+      absl::Seconds(1)));
   options.push_back(Switch(
       "insecure_loopback",
       "allow TCP without TLS on loopback addresses: every user of this host "

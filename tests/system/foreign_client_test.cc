@@ -28,8 +28,11 @@ using ::nfmeter::testing::NfmeterdProcess;
 using ::nfmeter::testing::RunResult;
 using ::nfmeter::testing::TemporaryDirectory;
 using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::IsSupersetOf;
+using ::testing::MatchesRegex;
 using ::testing::Not;
 
 // Where buf is; "buf" when only PATH can tell.
@@ -371,6 +374,21 @@ TEST_F(ForeignClientTest, EveryMethodThatReflectionListsWorks) {
   EXPECT_THAT(not_called, ::testing::IsEmpty())
       << "methods without a call in this test";
   EXPECT_EQ(server_.Stop(), 0);
+}
+
+// buf's own protocol is none of gRPC's; gRPC complains about it.
+TEST_F(ForeignClientTest, WhatGrpcSaysIsALineOfOurLog) {
+  const RunResult run =
+      testing::Run({buf_, "curl", "--unix-socket", server_.socket_path(),
+                    "--http2-prior-knowledge", "--schema", "proto", "-d", "{}",
+                    "http://localhost/nfmeter.v1.NodeService/GetNode"});
+  EXPECT_NE(run.exit_code, 0);
+  EXPECT_EQ(server_.Stop(), 0);
+  const std::vector<std::string> lines =
+      absl::StrSplit(server_.Log(), '\n', absl::SkipEmpty());
+  EXPECT_THAT(lines, Contains(HasSubstr(" warning grpc message=")));
+  EXPECT_THAT(lines, Each(Not(HasSubstr("connect+proto"))));
+  EXPECT_THAT(lines, Each(MatchesRegex("[0-9-]+T[0-9:.]+Z [a-z]+ .*")));
 }
 
 }  // namespace

@@ -130,6 +130,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{{"--max-batch-size", "1e9"},
                 "--max-batch-size: must be a number from 1 to 1000000, not "
                 "'1e9'"},
+        BadLine{{"--reflection=maybe"},
+                "--reflection: must be true or false, not 'maybe'"},
+        BadLine{{"--tls-reload-interval", "1500ms"},
+                "--tls-reload-interval: must be a duration from 1s to 24h in "
+                "whole seconds, with its unit, not '1500ms'"},
         BadLine{{"--log-format", "xml"},
                 "--log-format: must be text or json, not 'xml'"},
         BadLine{{"--tls-key", ""},
