@@ -1,0 +1,3 @@
+# Does nothing wrong, and yet has to fail: the kernel's log is looked at.
+echo 'WARNING: this is what a suite must not be forgiven' >/dev/kmsg
+exit 0
