@@ -1,4 +1,5 @@
 // IptcRuleTable beside the other users of iptables on a host.
+#include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,6 +19,8 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "base/error.h"
+#include "kernel/errno_status.h"
 #include "kernel/ip_prefix.h"
 #include "kernel/linux/iptc_rule_table.h"
 #include "kernel/linux/netlink_acct_table.h"
@@ -506,6 +509,63 @@ TEST_F(RuleTableSystemTest, AFlushRightAfterTheCommitIsNotCalledSuccess) {
   const auto outcome = table.Edit({.insertions = {Spec("a")}}, Soon());
   EXPECT_THAT(outcome, StatusIs(Code::kUnavailable));
   EXPECT_THAT(outcome, HasReason("TABLE_OVERWRITTEN"));
+}
+
+// A table whose first `failures` reads after a commit fail.
+IptcRuleTable NotReadBack(int failures, int err, int* commits) {
+  const auto left = std::make_shared<int>(0);
+  return IptcRuleTable(
+      [=](Family family,
+          Table table) -> absl::StatusOr<std::unique_ptr<IptcHandle>> {
+        if (*left > 0) {
+          --*left;
+          return ErrnoStatus(Operation::kRuleRead, err, "the table");
+        }
+        auto handle = IptcHandle::Open(family, table);
+        if (!handle.ok()) return handle.status();
+        return std::make_unique<Interposed>(*std::move(handle),
+                                            [=](IptcHandle& opened) {
+                                              ++*commits;
+                                              *left = failures;
+                                              return opened.Commit();
+                                            });
+      });
+}
+
+TEST_F(RuleTableSystemTest, APassingErrorAfterTheCommitIsReadPast) {
+  for (const int err : {EINTR, ENOBUFS, ENOMEM, EBUSY, EAGAIN}) {
+    int commits = 0;
+    const std::string id = absl::StrCat("a", err);
+    const auto outcome =
+        NotReadBack(2, err, &commits).Edit({.insertions = {Spec(id)}}, Soon());
+    ASSERT_OK(outcome);
+    EXPECT_THAT(outcome->inserted, SizeIs(1));
+    EXPECT_EQ(commits, 1);
+  }
+}
+
+TEST_F(RuleTableSystemTest, AnErrorAfterTheCommitDoesNotRunTheEditAgain) {
+  int commits = 0;
+  const auto outcome = NotReadBack(3, EAGAIN, &commits)
+                           .Edit({.insertions = {Spec("a")}}, Soon());
+  EXPECT_THAT(outcome, StatusIs(Code::kUnavailable,
+                                HasSubstr("may have been committed")));
+  EXPECT_THAT(outcome, HasReason("TABLE_NOT_READ_BACK"));
+  EXPECT_EQ(commits, 1);
+  EXPECT_THAT(ManagedIds(), ElementsAre("a"));
+}
+
+TEST_F(RuleTableSystemTest, AnErrorOfARuleSaysWhatIsWrongWithoutItsId) {
+  RuleSpec spec = Spec("made-up-id");
+  spec.match.ip_set = {
+      {.name = "nope", .directions = {IpSetDirection::kSource}}};
+  const auto no_set = rules_.Edit({.insertions = {spec}}, Soon());
+  EXPECT_THAT(no_set, HasReason("IPSET_NOT_FOUND"));
+  EXPECT_THAT(
+      std::string(no_set.status().message()),
+      AllOf(HasSubstr("chain INPUT"), HasSubstr("': set 'nope' does not exist"),
+            Not(HasSubstr("made-up-id")), Not(HasSubstr(": :"))));
+  EXPECT_EQ(GetErrorDetails(no_set.status()).metadata["rule"], "made-up-id");
 }
 
 TEST_F(RuleTableSystemTest, ARuleThatTheKernelRefusesChangesNothing) {

@@ -131,6 +131,19 @@ absl::Status Overwritten(const TableEdit& edit) {
                    "the rules and try again"));
 }
 
+// After the commit, so it is never TABLE_CHANGED, which says that nothing was
+// done.
+absl::Status NotReadBack(const absl::Status& why) {
+  ErrorDetails details = GetErrorDetails(why);
+  details.reason = "TABLE_NOT_READ_BACK";
+  return MakeError(
+      why.code(),
+      absl::StrCat("the rules may have been committed, but the table can't be "
+                   "read back; list the rules before trying again: ",
+                   why.message()),
+      std::move(details));
+}
+
 // Nothing was done because another program, without the lock, changed the table
 // between our read and our commit (EAGAIN).
 bool HasChanged(const absl::Status& status) {
@@ -175,6 +188,16 @@ absl::StatusOr<TableContents> IptcRuleTable::ReadFromKernel(Family family,
   return ReadContents(*handle, family, table, sets_);
 }
 
+absl::StatusOr<TableContents> IptcRuleTable::ReadBack(Family family,
+                                                      Table table) {
+  constexpr int kAttempts = 3;
+  absl::StatusOr<TableContents> contents = ReadFromKernel(family, table);
+  for (int i = 1; i < kAttempts && !contents.ok(); ++i) {
+    contents = ReadFromKernel(family, table);
+  }
+  return contents;
+}
+
 absl::StatusOr<TableContents> IptcRuleTable::Read(Family family, Table table) {
   // A filter table's FORWARD chain may be born with policy DROP (a parameter of
   // its module), so that one is always asked.
@@ -192,7 +215,7 @@ absl::StatusOr<IptcRuleTable::Entries> IptcRuleTable::Encode(
     absl::StatusOr<std::vector<uint8_t>> entry =
         EncodeEntry(edit.family, rule, sets_);
     if (!entry.ok()) {
-      return Annotate(entry.status(), absl::StrCat("rule '", rule.id, "': "));
+      return AboutRule(rule, entry.status());
     }
     entries.push_back(*std::move(entry));
   }
@@ -239,12 +262,8 @@ absl::StatusOr<EditOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
   }
   const int err = handle->Commit();
   handle.reset();
-  absl::StatusOr<TableContents> after = ReadFromKernel(edit.family, edit.table);
-  if (!after.ok()) {
-    return Annotate(after.status(),
-                    "the rules may have been committed, but the table can't "
-                    "be read back: ");
-  }
+  absl::StatusOr<TableContents> after = ReadBack(edit.family, edit.table);
+  if (!after.ok()) return NotReadBack(after.status());
   if (!IsApplied({edit, entries, before, err}, ManagedRules(*after), sets_)) {
     return err == 0 ? Overwritten(edit) : ExplainRefusal(err, edit, entries);
   }

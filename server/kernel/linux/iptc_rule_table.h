@@ -60,6 +60,9 @@ class IptcRuleTable : public RuleTable {
   absl::StatusOr<EditOutcome> TryOnce(const TableEdit& edit,
                                       const Entries& entries);
   absl::StatusOr<TableContents> ReadFromKernel(Family family, Table table);
+  // After a commit, when the caller must learn what is there: goes on past
+  // passing errors.
+  absl::StatusOr<TableContents> ReadBack(Family family, Table table);
 
   const Opener open_;
   IpSetSocket sets_;

@@ -109,6 +109,17 @@ absl::Status CheckSupport(const TableEdit& edit,
   return CheckCounters(edit);
 }
 
+absl::Status AboutRule(const RuleSpec& rule, const absl::Status& status) {
+  ErrorDetails details = GetErrorDetails(status);
+  details.metadata["rule"] = absl::CHexEscape(rule.id);
+  return MakeError(
+      status.code(),
+      absl::StrCat("the rule in chain ", absl::CHexEscape(rule.chain),
+                   " for counter '", absl::CHexEscape(rule.counter),
+                   "': ", status.message()),
+      std::move(details));
+}
+
 absl::Status ExplainRefusal(int err, const TableEdit& edit,
                             const std::vector<std::vector<uint8_t>>& entries) {
   if (err == ENOENT || err == EPROTONOSUPPORT || err == EOPNOTSUPP) {
@@ -116,21 +127,19 @@ absl::Status ExplainRefusal(int err, const TableEdit& edit,
   }
   const absl::Status status = ErrnoStatus(
       Operation::kRuleCommit, err, TableSubject(edit.family, edit.table));
-  std::string prefix;
   for (const RuleSpec& rule : edit.insertions) {
     // cgroup_mt_check_v2() in xt_cgroup.c.
     if (err != EINVAL || !rule.match.cgroup_path.has_value()) continue;
-    prefix = absl::StrCat(
-        "rule '", rule.id, "' matches cgroup path '",
-        absl::CHexEscape(rule.match.cgroup_path->value),
-        "', which must exist below the root of the cgroup v2 hierarchy: ");
-    break;
+    return AboutRule(
+        rule,
+        Annotate(status,
+                 absl::StrCat("match.cgroup_path '",
+                              absl::CHexEscape(rule.match.cgroup_path->value),
+                              "' must exist below the root of the cgroup v2 "
+                              "hierarchy")));
   }
-  if (prefix.empty() && edit.insertions.size() == 1) {
-    const RuleSpec& rule = edit.insertions.front();
-    prefix = absl::StrCat("rule '", rule.id, "' in chain ", rule.chain, ": ");
-  }
-  return Annotate(status, prefix);
+  return edit.insertions.size() == 1 ? AboutRule(edit.insertions[0], status)
+                                     : status;
 }
 
 }  // namespace nfmeter::kernel

@@ -17,6 +17,10 @@ namespace nfmeter::kernel {
 absl::Status CheckSupport(const TableEdit& edit,
                           const std::vector<std::vector<uint8_t>>& entries);
 
+// `status` with the rule that it is about: in words for people, who may never
+// have seen an id that the server chose, and with its id for programs.
+absl::Status AboutRule(const RuleSpec& rule, const absl::Status& status);
+
 // Why the kernel refused to take the edit: the errno says only what kind of
 // trouble it is, this looks for what it may have meant.
 absl::Status ExplainRefusal(int err, const TableEdit& edit,
