@@ -15,7 +15,7 @@ using accounting::Snapshot;
 using accounting::SnapshotChunk;
 
 // Streams that one encoder thread serves in one go.
-constexpr size_t kStreamsPerJob = 64;
+constexpr size_t kStreamsPerJob = 256;
 
 int EncoderThreads() {
   return static_cast<int>(
