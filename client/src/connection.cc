@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/src/backoff.h"
 #include "client/src/credentials.h"
+#include "client/src/restart_guard.h"
 #include "client/src/status.h"
 #include "nfmeter/errors.h"
 
@@ -29,9 +30,9 @@ grpc::ChannelArguments MakeArguments(const ClientOptions& options,
                                    : options.user_agent + " " + kUserAgent);
   arguments.SetMaxReceiveMessageSize(options.max_receive_bytes);
   // Our own backoff is the one that counts; gRPC's must not make a channel
-  // refuse calls for longer. GRPC_ARG_MIN_RECONNECT_BACKOFF_MS is left alone: it
-  // is how long one attempt may take, handshakes included. Each client has its
-  // own connections, so that one does not inherit the failures of another.
+  // refuse calls for longer. GRPC_ARG_MIN_RECONNECT_BACKOFF_MS is left alone:
+  // it is how long one attempt may take, handshakes included. Each client has
+  // its own connections, so that one does not inherit the failures of another.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -78,29 +79,47 @@ Connection::Connection(ClientOptions options, Address address,
 
 absl::Status Connection::Call(
     const CallOptions& options,
-    absl::FunctionRef<grpc::Status(grpc::ClientContext*)> attempt) {
+    absl::FunctionRef<grpc::Status(grpc::ClientContext*)> attempt, Kind kind) {
   const absl::Duration timeout = options.timeout > absl::ZeroDuration()
                                      ? options.timeout
                                      : options_.timeout;
   const absl::Time deadline =
       std::min(options.deadline, environment_->Now() + timeout);
+  // The server that is connected to next may be another.
+  if (channel_->GetState(false) != GRPC_CHANNEL_READY) ForgetEpoch();
+  const bool is_change = kind == Kind::kChange;
+  RestartGuard guard(*this, deadline);
   Backoff backoff(options_.retry, *environment_);
   for (int attempts = 1;; ++attempts) {
-    grpc::ClientContext context;
-    if (deadline != absl::InfiniteFuture()) {
-      context.set_deadline(
-          std::chrono::system_clock::now() +
-          absl::ToChronoMicroseconds(deadline - environment_->Now()));
+    absl::Status status = is_change ? guard.Before() : absl::OkStatus();
+    if (status.ok()) {
+      grpc::ClientContext context;
+      SetDeadline(deadline, &context);
+      const grpc::Status result = attempt(&context);
+      status = ToStatus(result);
+      if (result.error_code() == grpc::StatusCode::UNAVAILABLE) {
+        ForgetEpoch();
+        guard.Failed(FromGrpc(result), status);
+      }
     }
-    const absl::Status status = ToStatus(attempt(&context));
     if (!absl::IsUnavailable(status) ||
         attempts >= options_.retry.max_attempts) {
-      return status;
+      return is_change ? guard.Final(status) : status;
     }
     const absl::Duration wait = backoff.Next(status);
-    if (environment_->Now() + wait >= deadline) return status;
+    if (environment_->Now() + wait >= deadline) {
+      return is_change ? guard.Final(status) : status;
+    }
     environment_->Sleep(wait, nullptr);
   }
+}
+
+void Connection::SetDeadline(absl::Time deadline,
+                             grpc::ClientContext* context) {
+  if (deadline == absl::InfiniteFuture()) return;
+  context->set_deadline(
+      std::chrono::system_clock::now() +
+      absl::ToChronoMicroseconds(deadline - environment_->Now()));
 }
 
 absl::Status Connection::ToStatus(const grpc::Status& status) const {
@@ -114,16 +133,49 @@ Connection::BatchLimits Connection::GetBatchLimits(const CallOptions& options) {
   }
   const auto node = Unary<v1::GetNodeResponse>(
       node_, &v1::NodeService::Stub::GetNode, v1::GetNodeRequest(), options);
+  if (!node.ok()) return BatchLimits();
+  Learn(node->node());
+  absl::MutexLock lock(&mutex_);
+  return *limits_;
+}
+
+absl::StatusOr<uint64_t> Connection::AskEpoch(absl::Time deadline) {
+  grpc::ClientContext context;
+  SetDeadline(deadline, &context);
+  v1::GetNodeResponse response;
+  const grpc::Status status =
+      node_.GetNode(&context, v1::GetNodeRequest(), &response);
+  // A server that lacks the method need not be asked again and again.
+  if (!status.ok() && status.error_code() != grpc::StatusCode::UNIMPLEMENTED) {
+    return ToStatus(status);
+  }
+  Learn(response.node());
+  return response.node().epoch();
+}
+
+absl::StatusOr<uint64_t> Connection::KnownEpoch(absl::Time deadline) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (epoch_.has_value()) return *epoch_;
+  }
+  return AskEpoch(deadline);
+}
+
+void Connection::Learn(const v1::Node& node) {
   BatchLimits limits;
-  if (!node.ok()) return limits;
-  const v1::NodeLimits& bounds = node->node().limits();
+  const v1::NodeLimits& bounds = node.limits();
   if (bounds.max_batch_size() > 0) limits.max_items = bounds.max_batch_size();
   if (bounds.max_request_bytes() > 0) {
     limits.max_bytes = bounds.max_request_bytes();
   }
   absl::MutexLock lock(&mutex_);
   limits_ = limits;
-  return limits;
+  epoch_ = node.epoch();
+}
+
+void Connection::ForgetEpoch() {
+  absl::MutexLock lock(&mutex_);
+  epoch_.reset();
 }
 
 }  // namespace nfmeter::client_internal

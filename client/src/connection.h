@@ -37,11 +37,15 @@ class Connection {
 
   // Makes `attempt` until it succeeds, fails for good, or time is over; see
   // RetryOptions. The context of each attempt is new and has the deadline.
+  // Changes are not made again by a server that has restarted meanwhile; see
+  // RestartGuard.
+  enum class Kind { kRead, kChange };
   absl::Status Call(
       const CallOptions& options,
-      absl::FunctionRef<grpc::Status(grpc::ClientContext*)> attempt);
+      absl::FunctionRef<grpc::Status(grpc::ClientContext*)> attempt,
+      Kind kind = Kind::kRead);
 
-  // A unary call of a generated stub.
+  // A unary call of a generated stub. Requests with a request_id are changes.
   template <typename Response, typename Stub, typename Request>
   absl::StatusOr<Response> Unary(
       Stub& stub,
@@ -49,12 +53,15 @@ class Connection {
                                    Response*),
       const Request& request, const CallOptions& options) {
     if (absl::Status text = CheckText(request); !text.ok()) return text;
+    constexpr bool kIsChange = requires { request.request_id(); };
     Response response;
-    const absl::Status status =
-        Call(options, [&](grpc::ClientContext* context) {
+    const absl::Status status = Call(
+        options,
+        [&](grpc::ClientContext* context) {
           response.Clear();
           return (stub.*method)(context, request, &response);
-        });
+        },
+        kIsChange ? Kind::kChange : Kind::kRead);
     if (!status.ok()) return status;
     return response;
   }
@@ -70,6 +77,11 @@ class Connection {
   };
   BatchLimits GetBatchLimits(const CallOptions& options);
 
+  // Node.epoch, 0 from a server that does not tell; in one attempt.
+  absl::StatusOr<uint64_t> AskEpoch(absl::Time deadline);
+  // The same, asked once as long as the connection stays good.
+  absl::StatusOr<uint64_t> KnownEpoch(absl::Time deadline);
+
   const Address& address() const { return address_; }
   const ClientOptions& options() const { return options_; }
   Environment& environment() { return *environment_; }
@@ -84,6 +96,11 @@ class Connection {
              std::shared_ptr<Environment> environment,
              std::shared_ptr<grpc::Channel> channel);
 
+  void SetDeadline(absl::Time deadline, grpc::ClientContext* context);
+  // Remembers what later calls need to know.
+  void Learn(const v1::Node& node);
+  void ForgetEpoch();
+
   const ClientOptions options_;
   const Address address_;
   const std::shared_ptr<Environment> environment_;
@@ -95,6 +112,7 @@ class Connection {
 
   absl::Mutex mutex_;
   std::optional<BatchLimits> limits_ ABSL_GUARDED_BY(mutex_);
+  std::optional<uint64_t> epoch_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace nfmeter::client_internal

@@ -37,6 +37,9 @@ inline constexpr char kNotListening[] = "SERVER_NOT_LISTENING";
 inline constexpr char kUnreachable[] = "SERVER_UNREACHABLE";
 // UNAVAILABLE: the connection broke during the call.
 inline constexpr char kConnectionLost[] = "CONNECTION_LOST";
+// ABORTED: the server restarted, or may have, during a change that it may have
+// carried out. Not retried, because it forgot the request_id.
+inline constexpr char kServerRestarted[] = "SERVER_RESTARTED";
 // UNAVAILABLE: TLS could not be agreed on.
 inline constexpr char kTlsFailed[] = "TLS_FAILED";
 // INVALID_ARGUMENT: ClientOptions are wrong.

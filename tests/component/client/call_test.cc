@@ -54,6 +54,17 @@ class CallTest : public ::testing::Test {
     };
   }
 
+  // NodeService tells epoch_: which process of the server this is.
+  void TellEpoch() {
+    server_.node.on_GetNode = [this](const auto&, auto* response) {
+      ++node_calls_;
+      response->mutable_node()->set_epoch(epoch_);
+      return grpc::Status::OK;
+    };
+  }
+
+  std::atomic<int> node_calls_ = 0;
+  std::atomic<uint64_t> epoch_ = 7;
   FakeServer server_;
   std::shared_ptr<FakeClientEnvironment> environment_ =
       std::make_shared<FakeClientEnvironment>();
@@ -61,7 +72,6 @@ class CallTest : public ::testing::Test {
       *client_internal::Connection::Open({.address = server_.address()},
                                          environment_);
   std::unique_ptr<Client> client_ = std::make_unique<Client>(connection_);
-  std::atomic<int> node_calls_ = 0;
 };
 
 TEST_F(CallTest, ShortFormsReturnTheObject) {
@@ -75,6 +85,7 @@ TEST_F(CallTest, ShortFormsReturnTheObject) {
 }
 
 TEST_F(CallTest, AChangeIsRetriedUnderOneRequestId) {
+  TellEpoch();
   std::vector<std::string> ids;
   server_.counters.on_ResetCounter = [&](const auto& request, auto* response) {
     ids.push_back(request.request_id());
@@ -86,6 +97,138 @@ TEST_F(CallTest, AChangeIsRetriedUnderOneRequestId) {
   ASSERT_OK(counter);
   EXPECT_EQ(counter->packets(), 5u);
   EXPECT_THAT(ids, ElementsAre("id-1", "id-1", "id-1"));
+}
+
+TEST_F(CallTest, TheEpochIsAskedForOnce) {
+  TellEpoch();
+  server_.counters.on_ResetCounter = [](const auto&, auto*) {
+    return grpc::Status::OK;
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_OK(client_->ResetCounter("http"));
+  EXPECT_EQ(node_calls_, 1);
+}
+
+TEST_F(CallTest, AChangeThatARestartedServerMayHaveMadeIsNotRetried) {
+  TellEpoch();
+  int calls = 0;
+  server_.counters.on_ResetCounter = [&](const auto&, auto*) {
+    // Carried out, and then the process ended before it could answer.
+    ++calls;
+    epoch_ = 8;
+    return kUnavailable;
+  };
+  const auto counter = client_->ResetCounter("http");
+  EXPECT_THAT(counter,
+              StatusIs(absl::StatusCode::kAborted,
+                       AllOf(HasSubstr("restarted"), HasSubstr("not known"))));
+  EXPECT_EQ(ErrorReason(counter.status()), reason::kServerRestarted);
+  EXPECT_THAT(ErrorHint(counter.status()), HasSubstr("Read the counters"));
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(CallTest, ARestartDuringTheRetriesIsNoticedToo) {
+  TellEpoch();
+  int calls = 0;
+  server_.counters.on_BatchDeleteCounters = [&](const auto&, auto*) {
+    if (++calls == 2) epoch_ = 8;
+    return kUnavailable;
+  };
+  v1::BatchDeleteCountersRequest request;
+  request.add_names("http");
+  EXPECT_EQ(ErrorReason(client_->BatchDeleteCounters(request).status()),
+            reason::kServerRestarted);
+  EXPECT_EQ(calls, 2);
+}
+
+TEST_F(CallTest, AConnectionThatBreaksInAChangeMeansTheSame) {
+  TellEpoch();
+  std::atomic<int> calls = 0;
+  absl::Notification reached;
+  absl::Notification lost;
+  server_.counters.on_ResetCounter = [&](const auto&, auto*) {
+    if (++calls > 1) return grpc::Status::OK;
+    reached.Notify();
+    lost.WaitForNotification();
+    return grpc::Status::OK;
+  };
+  std::thread stop([&] {
+    reached.WaitForNotification();
+    server_.Stop();  // breaks the connection, then waits for the handler
+  });
+  environment_->on_sleep = [&](absl::Notification*) {
+    if (!stop.joinable()) return;
+    lost.Notify();
+    stop.join();
+    epoch_ = 8;
+    server_.Start();
+    connection_->channel()->WaitForConnected(std::chrono::system_clock::now() +
+                                             std::chrono::seconds(30));
+  };
+  const auto counter = client_->ResetCounter("http");
+  EXPECT_EQ(ErrorReason(counter.status()), reason::kServerRestarted)
+      << counter.status();
+  EXPECT_EQ(calls, 1);
+  if (stop.joinable()) {
+    lost.Notify();
+    stop.join();
+  }
+}
+
+TEST_F(CallTest, AChangeThatReachedNobodyIsRetriedWithARestartedServer) {
+  TellEpoch();
+  server_.counters.on_ResetCounter = [](const auto&, auto* response) {
+    response->mutable_counter()->set_packets(5);
+    return grpc::Status::OK;
+  };
+  ASSERT_OK(client_->ResetCounter("http"));
+  server_.Stop();
+  EXPECT_EQ(ErrorReason(client_->GetNode().status()), reason::kSocketMissing);
+  const size_t slept = environment_->sleeps().size();
+  environment_->on_sleep = [&](absl::Notification*) {
+    epoch_ = 8;
+    server_.Start();
+    connection_->channel()->WaitForConnected(std::chrono::system_clock::now() +
+                                             std::chrono::seconds(30));
+  };
+  const auto counter = client_->ResetCounter("http");
+  ASSERT_OK(counter);
+  EXPECT_EQ(counter->packets(), 5u);
+  EXPECT_EQ(environment_->sleeps().size(), slept + 1);
+}
+
+TEST_F(CallTest, AChangeThatTheServerRefusedIsRetriedWhateverItsEpoch) {
+  TellEpoch();
+  int calls = 0;
+  server_.counters.on_ResetCounter = [&](const auto&, auto*) {
+    if (++calls > 1) return grpc::Status::OK;
+    epoch_ = 8;
+    return Fail(grpc::StatusCode::UNAVAILABLE, "KERNEL_BUSY", "try again");
+  };
+  EXPECT_OK(client_->ResetCounter("http"));
+  EXPECT_EQ(calls, 2);
+}
+
+TEST_F(CallTest, WithoutAnEpochAChangeInDoubtIsNotRetried) {
+  int calls = 0;  // no GetNode: an older server
+  server_.counters.on_ResetCounter = [&](const auto&, auto*) {
+    ++calls;
+    return kUnavailable;
+  };
+  EXPECT_EQ(ErrorReason(client_->ResetCounter("http").status()),
+            reason::kServerRestarted);
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(CallTest, AnOutageAfterAChangeInDoubtTellsThatItIsNotKnown) {
+  TellEpoch();
+  server_.counters.on_ResetCounter = [&](const auto&, auto*) {
+    return kUnavailable;
+  };
+  environment_->on_sleep = [&](absl::Notification*) { server_.Stop(); };
+  const auto counter = client_->ResetCounter("http");
+  EXPECT_THAT(counter, StatusIs(absl::StatusCode::kUnavailable,
+                                HasSubstr("carried out is not known")));
+  EXPECT_THAT(ErrorHint(counter.status()), HasSubstr("Read the counters"));
 }
 
 TEST_F(CallTest, TheRequestIdOfTheCallerIsKept) {
@@ -276,7 +419,6 @@ TEST_F(CallTest, SmallBatchesGoAsTheyAre) {
     return grpc::Status::OK;
   };
   ASSERT_OK(client_->BatchCreateCounters(CreateBatch(100)));
-  EXPECT_EQ(node_calls_, 0);
   ASSERT_OK(client_->BatchCreateCounters(CreateBatch(101)));
   EXPECT_EQ(node_calls_, 1);
   EXPECT_EQ(id, "id-2");
