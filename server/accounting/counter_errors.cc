@@ -55,9 +55,11 @@ std::string ShownNames(absl::Span<const std::string> names) {
 absl::Status CountersMissing(absl::Span<const std::string> names) {
   return MakeError(
       absl::StatusCode::kNotFound,
-      absl::StrCat("there is no counter ", ShownNames(names),
-                   "; create it with CreateCounter, or see ListCounters for "
-                   "those that exist"),
+      absl::StrCat(
+          names.size() == 1 ? "there is no counter " : "there are no counters ",
+          ShownNames(names), "; create ", names.size() == 1 ? "it" : "them",
+          " with CreateCounter, or see ListCounters for "
+          "those that exist"),
       Details("COUNTER_NOT_FOUND", names));
 }
 
@@ -99,10 +101,12 @@ absl::Status CountersInUse(absl::Span<const std::string> names,
   }
   if (rules.empty())
     holders = "something that is not a rule of iptables-legacy";
-  return MakeError(absl::StatusCode::kFailedPrecondition,
-                   absl::StrCat(Noun(names), ShownNames(names), " in use by ",
-                                holders, "; nothing was deleted; ", advice),
-                   std::move(details));
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat(Noun(names), ShownNames(names),
+                   names.size() == 1 ? " is" : " are", " in use by ", holders,
+                   "; nothing was deleted; ", advice),
+      std::move(details));
 }
 
 absl::Status AboutCounter(const absl::Status& status, const std::string& name) {

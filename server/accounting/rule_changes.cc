@@ -43,20 +43,24 @@ absl::Status CheckTimeIsLeft(absl::Time deadline) {
 absl::Status ForeignRules(absl::Span<const std::string> ids) {
   return MakeError(
       absl::StatusCode::kFailedPrecondition,
-      absl::StrCat("rule ", ShownNames(ids),
-                   " was not made by nfmeter, which never deletes what is not "
+      absl::StrCat(ids.size() == 1 ? "rule " : "rules ", ShownNames(ids),
+                   ids.size() == 1 ? " was" : " were",
+                   " not made by nfmeter, which never deletes what is not "
                    "its own; use iptables-legacy"),
       ErrorDetails{.reason = "FOREIGN_RULE",
                    .metadata = {{"rules", ShownNames(ids)}}});
 }
 
 absl::Status RulesExist(absl::Span<const std::string> ids) {
-  return MakeError(absl::StatusCode::kAlreadyExists,
-                   absl::StrCat("rule ", ShownNames(ids),
-                                " exists already; nothing was changed; delete "
-                                "it first or choose another id"),
-                   ErrorDetails{.reason = "RULE_EXISTS",
-                                .metadata = {{"rules", ShownNames(ids)}}});
+  return MakeError(
+      absl::StatusCode::kAlreadyExists,
+      absl::StrCat(ids.size() == 1 ? "rule " : "rules ", ShownNames(ids),
+                   ids.size() == 1 ? " exists already; nothing was changed; "
+                                     "delete it first or choose another id"
+                                   : " exist already; nothing was changed; "
+                                     "delete them first or choose other ids"),
+      ErrorDetails{.reason = "RULE_EXISTS",
+                   .metadata = {{"rules", ShownNames(ids)}}});
 }
 
 absl::string_view EditSubject(const TableEdit& edit) {

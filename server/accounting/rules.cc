@@ -72,11 +72,13 @@ absl::Status RulesChanged() {
 }  // namespace
 
 absl::Status RuleNotFound(absl::Span<const std::string> ids) {
-  return MakeError(absl::StatusCode::kNotFound,
-                   absl::StrCat("there is no rule ", ShownNames(ids),
-                                "; see ListRules for those that exist"),
-                   ErrorDetails{.reason = "RULE_NOT_FOUND",
-                                .metadata = {{"rules", ShownNames(ids)}}});
+  return MakeError(
+      absl::StatusCode::kNotFound,
+      absl::StrCat(
+          ids.size() == 1 ? "there is no rule " : "there are no rules ",
+          ShownNames(ids), "; see ListRules for those that exist"),
+      ErrorDetails{.reason = "RULE_NOT_FOUND",
+                   .metadata = {{"rules", ShownNames(ids)}}});
 }
 
 Rules::Rules(kernel::RuleTable& table, Lane& rule_lane,

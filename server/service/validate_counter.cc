@@ -24,6 +24,8 @@ bool IsLabelKey(absl::string_view key) {
          });
 }
 
+// The name is told beside the field, whose index says little in a file of
+// thousands.
 void CheckNewName(const std::string& name, const std::string& field,
                   FieldErrors& errors) {
   if (accounting::IsCounterName(name)) return;
@@ -31,13 +33,15 @@ void CheckNewName(const std::string& name, const std::string& field,
     errors.Add(field, absl::StrCat("is empty; 1 to ", kernel::kAcctNameMaxBytes,
                                    " of ", kNameAlphabet));
   } else if (name.size() > kernel::kAcctNameMaxBytes) {
-    errors.Add(field, absl::StrCat("is ", name.size(), " bytes long; at most ",
+    errors.Add(field, absl::StrCat(Quoted(name), " is ", name.size(),
+                                   " bytes long; at most ",
                                    kernel::kAcctNameMaxBytes));
   } else {
     const auto bad = std::find_if(name.begin(), name.end(), [](char c) {
       return !accounting::IsCounterName(absl::string_view(&c, 1));
     });
-    errors.Add(field, absl::StrCat("has ", Quoted(absl::string_view(&*bad, 1)),
+    errors.Add(field, absl::StrCat(Quoted(name), " has ",
+                                   Quoted(absl::string_view(&*bad, 1)),
                                    " at byte ", bad - name.begin(),
                                    "; allowed are ", kNameAlphabet));
   }

@@ -35,21 +35,24 @@ TEST(ReadNewCounterTest, TakesNamesOfOneTo31BytesOfTheAlphabet) {
 TEST(ReadNewCounterTest, RefusesNamesOfZero32And10000Bytes) {
   EXPECT_THAT(ViolationsOf(Named("")),
               ElementsAre(FieldsAre("counter.name", HasSubstr("is empty"))));
-  EXPECT_THAT(
-      ViolationsOf(Named(std::string(32, 'x'))),
-      ElementsAre(FieldsAre("counter.name", "is 32 bytes long; at most 31")));
+  EXPECT_THAT(ViolationsOf(Named(std::string(32, 'x'))),
+              ElementsAre(FieldsAre("counter.name",
+                                    "'" + std::string(32, 'x') +
+                                        "' is 32 bytes long; at most 31")));
   EXPECT_THAT(ViolationsOf(Named(std::string(10'000, 'x'))),
               ElementsAre(FieldsAre("counter.name",
-                                    "is 10000 bytes long; at most 31")));
+                                    "'" + std::string(64, 'x') +
+                                        "...' is 10000 bytes long; at most "
+                                        "31")));
 }
 
 TEST(ReadNewCounterTest, SaysWhichCharacterIsWrongAndWhere) {
   EXPECT_THAT(
       ViolationsOf(Named("ab\x01")),
       ElementsAre(FieldsAre("counter.name", HasSubstr("'\\x01' at byte 2"))));
-  EXPECT_THAT(
-      ViolationsOf(Named("a b")),
-      ElementsAre(FieldsAre("counter.name", HasSubstr("' ' at byte 1"))));
+  EXPECT_THAT(ViolationsOf(Named("a b")),
+              ElementsAre(FieldsAre("counter.name",
+                                    HasSubstr("'a b' has ' ' at byte 1"))));
   EXPECT_THAT(
       ViolationsOf(Named("caf\xc3\xa9")),
       ElementsAre(FieldsAre("counter.name", HasSubstr("'\\xc3' at byte 3"))));
