@@ -1,5 +1,7 @@
 #include "client/src/resuming_stream.h"
 
+#include <utility>
+
 #include "client/src/status.h"
 #include "nfmeter/errors.h"
 
@@ -30,6 +32,7 @@ absl::Status StreamRetry::Wait(const absl::Status& failure) {
   if (environment.Now() + wait - failing_since_ > options_.give_up_after) {
     return reason;
   }
+  if (connected_once_ && !std::exchange(lost_, true)) Tell(reason);
   environment.Sleep(wait, &cancelled_);
   return cancelled() ? CancelledStatus() : absl::OkStatus();
 }
@@ -57,6 +60,11 @@ void StreamRetry::Succeeded() {
   connected_once_ = true;
   failures_ = 0;
   backoff_.Reset();
+  if (std::exchange(lost_, false)) Tell(absl::OkStatus());
+}
+
+void StreamRetry::Tell(const absl::Status& lost) {
+  if (options_.on_connection != nullptr) options_.on_connection(lost);
 }
 
 void StreamRetry::SetContext(std::shared_ptr<grpc::ClientContext> context) {

@@ -46,12 +46,14 @@ class StreamRetry {
 
  private:
   bool IsTransient(const absl::Status& failure) const;
+  void Tell(const absl::Status& lost);
 
   const std::shared_ptr<Connection> connection_;
   const WatchOptions options_;
   Backoff backoff_;
   bool connected_once_ = false;
-  int failures_ = 0;  // in a row
+  bool lost_ = false;  // and that was told
+  int failures_ = 0;   // in a row
   absl::Time failing_since_;
   absl::Notification cancelled_;  // notified by whoever sets cancel_called_
   absl::Mutex mutex_;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 
 namespace nfmeter {
@@ -34,7 +35,8 @@ struct TlsOptions {
 
 // What happens after an attempt failed with UNAVAILABLE. Reads, and changes
 // too, since every change carries a request_id under which the server carries
-// it out once. Errors of other codes are never retried.
+// it out once; but not after a restart of the server (see Client). Errors of
+// other codes are never retried.
 struct RetryOptions {
   // Attempts of one call, the first included. 1: no retries.
   int max_attempts = 4;
@@ -88,6 +90,9 @@ struct WatchOptions {
   // SnapshotWatch only, since quota events may be rare. 0: three times what
   // the request makes the longest silence, and 10 s.
   absl::Duration stall_timeout = absl::ZeroDuration();
+  // Told, within Next(): why a connection that was good is lost, before it is
+  // made again; and with OK, once for each such loss, that it is back.
+  std::function<void(const absl::Status& lost)> on_connection;
 };
 
 }  // namespace nfmeter

@@ -203,6 +203,44 @@ TEST_F(WatchTest, ARestartOfTheServerIsWaitedFor) {
   EXPECT_GE(environment_->sleeps().size(), 20u);
 }
 
+TEST_F(WatchTest, ALostConnectionIsToldOnceAndSoIsItsReturn) {
+  const Handler one_frame = [](auto& context, const auto&, auto& writer) {
+    writer.Write(Frame(7, 1, {"a"}, 1));
+    WaitForCancellation(context);
+    return grpc::Status::OK;
+  };
+  Serve({one_frame, one_frame});
+  std::vector<absl::Status> told;
+  auto watch = client_->WatchSnapshots(
+      {}, {.on_connection = [&](const absl::Status& s) { told.push_back(s); }});
+  ASSERT_OK(watch->Next());
+  EXPECT_TRUE(told.empty());
+  server_.Stop();
+  environment_->on_sleep = [&](absl::Notification*) {
+    EXPECT_EQ(told.size(), 1u);
+    if (environment_->sleeps().size() != 3) return;
+    server_.Start();
+    connection_->channel()->WaitForConnected(std::chrono::system_clock::now() +
+                                             std::chrono::seconds(30));
+  };
+  ASSERT_OK(watch->Next());
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_THAT(told[0], StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_OK(told[1]);
+}
+
+TEST_F(WatchTest, AFirstConnectionThatFailsIsNotLost) {
+  server_.Stop();
+  int told = 0;
+  EXPECT_THAT(
+      client_
+          ->WatchSnapshots(
+              {}, {.on_connection = [&](const absl::Status&) { ++told; }})
+          ->Next(),
+      StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(told, 0);
+}
+
 TEST_F(WatchTest, GivesUpAfterTheTimeThatItWasGiven) {
   Serve({[](auto&, const auto&, auto& writer) {
     writer.Write(Frame(7, 1, {"a"}, 1));
