@@ -2,7 +2,9 @@
 #ifndef NFMETER_CLIENT_SRC_BATCH_H_
 #define NFMETER_CLIENT_SRC_BATCH_H_
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -45,19 +47,26 @@ inline constexpr size_t kSmallBatchBytes = 256 << 10;
 inline constexpr size_t kItemOverhead = 8;
 inline constexpr size_t kRequestOverhead = 1 << 10;
 
-// The parts that `items` have to be sent in.
+// Items of a part when the kernel takes long for each and the server promises
+// nothing for the batch as a whole: the timeout is that of a part, and a late
+// error leaves the answers of the others.
+inline constexpr size_t kSlowPartItems = 2000;
+
+// The parts that `items` have to be sent in, none of more than `max_items`.
 template <typename Item>
 std::vector<BatchPart> PlanBatch(
     Connection& connection,
     const google::protobuf::RepeatedPtrField<Item>& items,
-    const CallOptions& options) {
+    const CallOptions& options, size_t max_items) {
   const auto size_of = [&](size_t i) { return EncodedSize(items[i]); };
   const size_t count = items.size();
   if (SplitBatch(count, size_of, {kSmallBatchItems, kSmallBatchBytes}).size() ==
       1) {
     return {{0, count}};
   }
-  return SplitBatch(count, size_of, connection.GetBatchLimits(options));
+  Connection::BatchLimits limits = connection.GetBatchLimits(options);
+  limits.max_items = std::min(limits.max_items, max_items);
+  return SplitBatch(count, size_of, limits);
 }
 
 inline std::string ProgressSentence(const absl::Status& status, size_t done,
@@ -74,9 +83,10 @@ void EnsureRequestId(Environment& environment, Request* request) {
   }
 }
 
-// Sends `request` in as many parts as needed. `call` sends one part; `merge`
-// takes the answer of a part that begins at an offset; `fail` decides what an
-// error of a part that begins at an offset means, OK to stop with success.
+// Sends `request` in as many parts as needed, see PlanBatch. `call` sends one
+// part; `merge` takes the answer of a part that begins at an offset; `fail`
+// decides what an error of a part that begins at an offset means, OK to stop
+// with success.
 template <typename Response, typename Request, typename Item>
 absl::Status SendBatch(
     Connection& connection, Request request,
@@ -87,11 +97,12 @@ absl::Status SendBatch(
     const CallOptions& options, const BatchProgress& progress,
     std::type_identity_t<absl::FunctionRef<void(Response, size_t)>> merge,
     std::type_identity_t<absl::FunctionRef<absl::Status(absl::Status, size_t)>>
-        fail) {
+        fail,
+    size_t max_items = SIZE_MAX) {
   constexpr bool kIsChange = requires { request.request_id(); };
   if constexpr (kIsChange) EnsureRequestId(connection.environment(), &request);
   const std::vector<BatchPart> parts =
-      PlanBatch(connection, *(request.*mutable_items)(), options);
+      PlanBatch(connection, *(request.*mutable_items)(), options, max_items);
   const size_t total = parts.back().last;
   google::protobuf::RepeatedPtrField<Item> items;
   std::string request_id;

@@ -106,7 +106,8 @@ absl::StatusOr<Response> AnswersAndFailures(
           *item->mutable_status() = proto;
         }
         return absl::OkStatus();
-      });
+      },
+      client_internal::kSlowPartItems);
   if (!status.ok()) return status;
   return all;
 }

@@ -42,7 +42,11 @@ enum class Health { kServing, kNotServing, kUnknownService };
 // Every call blocks until it is answered or its deadline has passed
 // (DEADLINE_EXCEEDED). Attempts that fail with UNAVAILABLE are retried as
 // RetryOptions says. A change without a request_id gets one (a UUID), so that a
-// retry never carries it out twice. See errors.h for what errors say.
+// retry never carries it out twice. A server that restarts forgets these ids:
+// when its epoch is no longer the one before the first attempt (one GetNode for
+// each connection learns it), a change that it may have got is not retried but
+// fails with ABORTED, SERVER_RESTARTED; look what became of it before you try
+// again. See errors.h for what errors say.
 //
 // Thread-safe. Moving and copying are left to unique_ptr.
 class Client {
@@ -101,8 +105,9 @@ class Client {
   // Batches may be of any size. One larger than the server's max_batch_size or
   // max_request_bytes is split (and then needs one GetNode, the first time);
   // what the proto promises for a batch ("all or none", "all are checked
-  // first") then holds for each part. Parts get request_id, "/" and their
-  // number. When a part fails, the parts before it stay carried out:
+  // first") then holds for each part. Resets and deletes of counters, which take
+  // the kernel long, go in parts of at most 2,000, each with the timeout of a
+  // call. Parts get request_id, "/" and their number. When a part fails, the parts before it stay carried out:
   // - Reset and delete of counters return their answers, and list what was not
   //   done in `failures`; they fail only when the first part does.
   // - The others return the error, whose message says how many items were

@@ -479,6 +479,42 @@ TEST_F(CallTest, AnswersOfResetsAreNotLostToALaterError) {
   EXPECT_EQ(reset->failures(1).status().details_size(), 1);
 }
 
+TEST_F(CallTest, DeletesGoInPartsThatHaveTheirOwnTimeout) {
+  LimitBatches(65'536);
+  std::vector<int> parts;
+  server_.counters.on_BatchDeleteCounters = [&](const auto& request,
+                                                auto* response) {
+    parts.push_back(request.names_size());
+    environment_->Sleep(absl::Seconds(6), nullptr);
+    for (const std::string& name : request.names()) {
+      response->add_counters()->set_name(name);
+    }
+    return grpc::Status::OK;
+  };
+  v1::BatchDeleteCountersRequest request;
+  for (int i = 0; i < 4500; ++i) request.add_names("c" + std::to_string(i));
+  std::vector<size_t> progress;
+  const auto deleted = client_->BatchDeleteCounters(
+      request, {.timeout = absl::Seconds(10)},
+      [&](size_t done, size_t) { progress.push_back(done); });
+  ASSERT_OK(deleted);
+  EXPECT_EQ(deleted->counters_size(), 4500);
+  EXPECT_EQ(deleted->failures_size(), 0);
+  EXPECT_THAT(parts, ElementsAre(2000, 2000, 500));
+  EXPECT_THAT(progress, ElementsAre(2000, 4000, 4500));
+}
+
+TEST_F(CallTest, ABatchThatIsAllOrNoneIsNotSplitWithoutNeed) {
+  LimitBatches(65'536);
+  std::vector<int> parts;
+  server_.counters.on_BatchCreateCounters = [&](const auto& request, auto*) {
+    parts.push_back(request.counters_size());
+    return grpc::Status::OK;
+  };
+  ASSERT_OK(client_->BatchCreateCounters(CreateBatch(4500)));
+  EXPECT_THAT(parts, ElementsAre(4500));
+}
+
 TEST_F(CallTest, HealthOfTheServerAndItsServices) {
   server_.server().GetHealthCheckService()->SetServingStatus("sick", false);
   EXPECT_THAT(client_->CheckHealth(),
