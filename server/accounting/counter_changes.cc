@@ -50,6 +50,14 @@ void InSlices(
   }
 }
 
+// The answer was lost, but the counter is not there, or not any more.
+absl::Status CreationUnanswered(const std::string& name) {
+  return MakeError(absl::StatusCode::kUnavailable, "KERNEL_OUT_OF_BUFFERS",
+                   absl::StrCat("the kernel could not say whether it made "
+                                "counter ",
+                                ShownNames({name}), "; try again"));
+}
+
 }  // namespace
 
 // --- Creation ---------------------------------------------------------------
@@ -87,7 +95,7 @@ absl::Status Counters::CheckNew(absl::Span<const Counter> counters) {
 }
 
 absl::Status Counters::CreateObjects(absl::Span<const Counter> counters) {
-  std::vector<std::string> created;
+  std::vector<std::string> created;  // or perhaps created
   for (size_t begin = 0; begin < counters.size(); begin += kSlice) {
     std::vector<kernel::AcctObject> slice;
     for (const Counter& counter : counters.subspan(begin, kSlice)) {
@@ -99,15 +107,32 @@ absl::Status Counters::CreateObjects(absl::Span<const Counter> counters) {
       return absl::OkStatus();
     });
     for (size_t i = 0; i < results.size(); ++i) {
-      if (results[i].ok()) {
-        created.push_back(slice[i].name);
-      } else if (failed.ok()) {
-        failed = AboutCounter(results[i], slice[i].name);
+      const bool lost = absl::IsDataLoss(results[i]);
+      if (lost && counters.size() == 1) {
+        return LookForCreated(slice[i], std::move(results[i]));
+      }
+      // CheckNew() has just said that it was not there: if it is, it is ours.
+      if (results[i].ok() || lost) created.push_back(slice[i].name);
+      if (!results[i].ok() && failed.ok()) {
+        failed = lost ? CreationUnanswered(slice[i].name)
+                      : AboutCounter(results[i], slice[i].name);
       }
     }
     if (!failed.ok()) return Undo(created, std::move(failed));
   }
   return absl::OkStatus();
+}
+
+absl::Status Counters::LookForCreated(const kernel::AcctObject& object,
+                                      absl::Status lost) {
+  const absl::StatusOr<std::optional<Counter>> found = FindNow(object.name);
+  if (!found.ok()) return lost;
+  if (!found->has_value()) return CreationUnanswered(object.name);
+  const kernel::AcctObject& there = (*found)->object;
+  const bool may_be_ours = there.packets == object.packets &&
+                           there.bytes == object.bytes &&
+                           there.quota == object.quota;
+  return may_be_ours ? lost : CountersExist({object.name});
 }
 
 absl::Status Counters::StoreLabels(absl::Span<const Counter> counters) {

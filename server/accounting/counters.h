@@ -149,6 +149,10 @@ class Counters {
   absl::Status CheckNew(absl::Span<const Counter> counters);
 
   absl::Status CreateObjects(absl::Span<const Counter> counters);
+  // Why the creation of `object`, whose answer was lost, is not known to have
+  // succeeded. For one that was not looked for before.
+  absl::Status LookForCreated(const kernel::AcctObject& object,
+                              absl::Status lost);
   absl::Status StoreLabels(absl::Span<const Counter> counters);
   // Deletes what a failed batch had made; `why` with what can't be undone.
   absl::Status Undo(absl::Span<const std::string> names, absl::Status why);

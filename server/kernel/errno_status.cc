@@ -65,6 +65,9 @@ constexpr Row kRows[] = {
      "INVALID_COUNTER_NAME", kBadName},
     {Op::kAcctCreate, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
      kNoNfacct},
+    {Op::kAcctCreate, ENOBUFS, Code::kDataLoss, "CREATION_ANSWER_LOST",
+     "counter '$0' may have been made, but the kernel could not deliver its "
+     "answer; read it before making it again"},
     {Op::kAcctGet, ENOENT, Code::kNotFound, "COUNTER_NOT_FOUND", kNotThere},
     {Op::kAcctGet, ENAMETOOLONG, Code::kInvalidArgument, "INVALID_COUNTER_NAME",
      kBadName},

@@ -1,3 +1,5 @@
+#include <errno.h>
+
 #include <string>
 
 #include "gmock/gmock.h"
@@ -187,6 +189,47 @@ TEST_F(CounterCreateTest, LabelsOfACounterThatOthersDeletedAreNotInherited) {
   ASSERT_TRUE(CreateNamed("web").ok());
   EXPECT_THAT(created_.counter().labels(), IsEmpty());
   EXPECT_THAT(server_.labels->Get("web"), IsEmpty());
+}
+
+// --- Answers of the kernel that are lost ------------------------------------
+
+TEST_F(CounterCreateTest, ABatchWithALostAnswerLeavesNothing) {
+  server_.acct.InjectErrno(kernel::Operation::kAcctCreate, ENOBUFS);
+  const grpc::Status status = CreateBatch(BatchOf({"a", "b", "c"}));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "KERNEL_OUT_OF_BUFFERS");
+  for (const char* name : {"a", "b", "c"}) EXPECT_FALSE(Exists(name)) << name;
+  EXPECT_TRUE(CreateBatch(BatchOf({"a", "b", "c"})).ok());
+}
+
+TEST_F(CounterCreateTest, ABatchUndoesAlsoWhatWasMadeWithoutAnAnswer) {
+  server_.acct.LoseNextCreationAnswer();
+  const grpc::Status status = CreateBatch(BatchOf({"a", "b", "c"}));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  for (const char* name : {"a", "b", "c"}) EXPECT_FALSE(Exists(name)) << name;
+}
+
+TEST_F(CounterCreateTest,
+       ASingleOneThatIsNotThereAfterALostAnswerCanBeRetried) {
+  server_.acct.InjectErrno(kernel::Operation::kAcctCreate, ENOBUFS);
+  const grpc::Status status = CreateNamed("a");
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_TRUE(CreateNamed("a").ok());
+}
+
+TEST_F(CounterCreateTest, ASingleOneThatIsThereAfterALostAnswerIsSaidToBe) {
+  server_.acct.LoseNextCreationAnswer();
+  const grpc::Status status = CreateNamed("a");
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::DATA_LOSS);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "CREATION_ANSWER_LOST");
+  EXPECT_TRUE(Exists("a"));
+}
+
+TEST_F(CounterCreateTest, AnotherObjectOfTheNameExistsWhateverTheAnswerWas) {
+  server_.AddObject({.name = "a", .packets = 7});
+  server_.acct.InjectErrno(kernel::Operation::kAcctCreate, ENOBUFS);
+  EXPECT_EQ(CreateNamed("a").error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  EXPECT_EQ(server_.acct.Get("a")->packets, 7u);
 }
 
 }  // namespace

@@ -121,6 +121,9 @@ absl::Status FakeAcctTable::CreateOne(const AcctObject& object) {
   made.quota_exceeded = false;
   made.use_count = 0;
   objects_.emplace(next_id_++, std::move(made));
+  if (std::exchange(lose_creation_, false)) {
+    return ErrnoStatus(Operation::kAcctCreate, ENOBUFS, object.name);
+  }
   return absl::OkStatus();
 }
 
@@ -260,6 +263,11 @@ void FakeAcctTable::RemoveReference(absl::string_view name) {
   absl::MutexLock lock(&mutex_);
   const absl::StatusOr<AcctObject*> object = Lookup(Operation::kAcctGet, name);
   if (object.ok() && (*object)->use_count > 0) --(*object)->use_count;
+}
+
+void FakeAcctTable::LoseNextCreationAnswer() {
+  absl::MutexLock lock(&mutex_);
+  lose_creation_ = true;
 }
 
 void FakeAcctTable::InjectErrno(Operation operation, int err, int count) {

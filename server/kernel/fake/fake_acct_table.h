@@ -66,6 +66,9 @@ class FakeAcctTable : public AcctTable {
   // (kQuotaEvents) the call as a whole.
   void InjectErrno(Operation operation, int err, int count = 1);
 
+  // The next object that is created is, but the answer says ENOBUFS.
+  void LoseNextCreationAnswer();
+
   // Called during each dump before each group but the first, with the number
   // of records handed out so far, outside the table's lock: it may delete
   // objects or block. An empty function turns it off.
@@ -107,6 +110,7 @@ class FakeAcctTable : public AcctTable {
   absl::flat_hash_map<std::string, uint64_t> ids_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
   std::map<Operation, std::deque<int>> injected_ ABSL_GUARDED_BY(mutex_);
+  bool lose_creation_ ABSL_GUARDED_BY(mutex_) = false;
   std::function<void(size_t)> dump_hook_ ABSL_GUARDED_BY(mutex_);
   std::deque<size_t> cuts_ ABSL_GUARDED_BY(mutex_);
   std::map<AcctDumpMode, int> dumps_ ABSL_GUARDED_BY(mutex_);
