@@ -22,6 +22,9 @@ class FramePrinter {
 
   void Print(const SnapshotFrame& frame);
 
+  // Something else was written to the terminal: the next frame goes below it.
+  void StartBelow() { drawn_lines_ = 0; }
+
  private:
   void PrintBlock(const SnapshotFrame& frame);
   void Redraw(const SnapshotFrame& frame);

@@ -125,8 +125,12 @@ absl::Status WatchQuota(Session& session, const QuotaFlags& flags) {
   for (const auto& [key, value] : flags.labels) {
     (*request.mutable_filter()->mutable_labels())[key] = value;
   }
+  WatchOptions options;
+  options.on_connection = [&](const absl::Status& lost) {
+    session.TellConnection(lost);
+  };
   const std::unique_ptr<QuotaWatch> watch =
-      (*client)->WatchQuotaEvents(request);
+      (*client)->WatchQuotaEvents(request, options);
   const Interrupt interrupt([&] { watch->Cancel(); });
   bool first = true;
   for (uint64_t crossings = 0; flags.count == 0 || crossings < flags.count;) {

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/message_text.h"
 #include "cli/quantity.h"
+#include "cli/table.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -99,6 +100,14 @@ std::string Session::Render(const Table& table, Layout layout) const {
 
 void Session::Note(absl::string_view sentence) {
   if (for_people()) console_.err << sentence << std::endl;
+}
+
+void Session::TellConnection(const absl::Status& lost) {
+  console_.err << (lost.ok() ? "nfmeter: connected again"
+                             : absl::StrCat("nfmeter: connection lost: ",
+                                            Printable(lost.message()),
+                                            "; trying again"))
+               << std::endl;
 }
 
 }  // namespace nfmeter::cli

@@ -67,6 +67,9 @@ class Session {
   std::string Render(const Table& table, Layout layout) const;
   // A sentence for people, on standard error: nothing for scripts to parse.
   void Note(absl::string_view sentence);
+  // WatchOptions.on_connection: the same in all formats, since a stream that is
+  // silent looks as one in which nothing happens.
+  void TellConnection(const absl::Status& lost);
 
  private:
   Console& console_;

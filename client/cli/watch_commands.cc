@@ -62,12 +62,16 @@ absl::Status Watch(Session& session, const WatchFlags& flags) {
   if (auto limit = ParseDuration(flags.give_up_after); limit.ok()) {
     options.give_up_after = *limit;
   }
-  const std::unique_ptr<SnapshotWatch> watch =
-      (*client)->WatchSnapshots(Request(session, flags), options);
-  const Interrupt interrupt([&] { watch->Cancel(); });
   FramePrinter printer(session, {.sort = ParseSort(flags.sort),
                                  .limit = flags.limit,
                                  .changed_only = flags.changed_only});
+  options.on_connection = [&](const absl::Status& lost) {
+    session.TellConnection(lost);
+    printer.StartBelow();
+  };
+  const std::unique_ptr<SnapshotWatch> watch =
+      (*client)->WatchSnapshots(Request(session, flags), options);
+  const Interrupt interrupt([&] { watch->Cancel(); });
   bool skip = flags.needs_rates && !session.console().out_is_terminal;
   for (uint64_t printed = 0; flags.count == 0 || printed < flags.count;) {
     const absl::StatusOr<SnapshotFrame> frame = watch->Next();
@@ -125,7 +129,8 @@ void AddWatch(CommandTree& tree) {
 follow each other: tables as blocks that begin with '#', csv with the headings
 once, json as one WatchSnapshotsResponse a line, yaml as documents.
 Rates are by the kernel's clock; after a reset, what was counted since then.
-A broken connection is made again, and the stream goes on.
+A broken connection is made again, and the stream goes on; standard error tells
+when it is lost and when it is back.
 
 Examples:
   nfmeter watch 'http*' --interval 1s

@@ -2,6 +2,7 @@
 // well; and the small commands node, health, version.
 #include <signal.h>
 
+#include <atomic>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -183,6 +184,24 @@ TEST_F(WatchTest, AReaderThatGoesAwayEndsItQuietly) {
   EXPECT_EQ(result.exit_code, 128 + SIGPIPE);
 }
 
+TEST_F(WatchTest, ALostConnectionIsToldOnStandardError) {
+  std::atomic<int> streams = 0;
+  server_.snapshots.on_WatchSnapshots = [&](grpc::ServerContext&,
+                                            const auto& request, auto& writer) {
+    writer.Write(Frame(++streams, request.view()));
+    return streams < 2 ? Error(grpc::StatusCode::UNAVAILABLE, "going down")
+                       : grpc::Status::OK;
+  };
+  const RunResult result = Nfmeter({"watch", "-n", "2", "-o", "json"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.err,
+            "nfmeter: connection lost: going down; trying again\n"
+            "nfmeter: connected again\n");
+  EXPECT_THAT(std::vector<std::string>(
+                  absl::StrSplit(result.out, '\n', absl::SkipEmpty())),
+              SizeIs(2));
+}
+
 TEST_F(WatchTest, AnErrorOfTheServerEndsIt) {
   server_.snapshots.on_WatchSnapshots = [](grpc::ServerContext&, const auto&,
                                            auto&) {
@@ -235,6 +254,24 @@ TEST_F(QuotaTest, PrintsALineForEachCrossing) {
   const auto event = Json<v1::WatchQuotaEventsResponse>(
       Nfmeter({"quota", "watch", "cap*", "-n", "1", "-o", "json"}).out);
   EXPECT_EQ(event.kind(), v1::QUOTA_EVENT_KIND_STANDING);
+}
+
+TEST_F(QuotaTest, ALostConnectionIsToldOnStandardError) {
+  std::atomic<int> streams = 0;
+  server_.counters.on_WatchQuotaEvents = [&](grpc::ServerContext&, const auto&,
+                                             auto& writer) {
+    v1::WatchQuotaEventsResponse event;
+    event.set_kind(v1::QUOTA_EVENT_KIND_CROSSED);
+    event.mutable_counter()->set_name(absl::StrCat("cap", ++streams));
+    writer.Write(event);
+    return streams < 2 ? Error(grpc::StatusCode::UNAVAILABLE, "going down")
+                       : grpc::Status::OK;
+  };
+  const RunResult result = Nfmeter({"quota", "watch", "-n", "2", "-o", "name"});
+  EXPECT_EQ(result.out, "cap1\ncap2\n");
+  EXPECT_EQ(result.err,
+            "nfmeter: connection lost: going down; trying again\n"
+            "nfmeter: connected again\n");
 }
 
 using NodeTest = CliTest;
