@@ -305,7 +305,8 @@ void AddCounterReset(CommandTree& tree, CLI::App& parent) {
   CLI::App* command = tree.AddCommand(
       parent, "reset", "Set counters to zero and print what they had",
       R"(Each counter is read and zeroed in one step of the kernel: no packet falls in
-between. Quotas are armed again.
+between. Quotas are armed again. More than 2,000 go in parts: names are checked
+and --timeout counts part by part, and what failed is listed.
 
 Examples:
   nfmeter counter reset http-traffic
@@ -322,7 +323,9 @@ void AddCounterDelete(CommandTree& tree, CLI::App& parent) {
   CLI::App* command = tree.AddCommand(
       parent, "delete", "Delete counters and print what they had",
       R"(A counter that rules count into is not deleted, unless --with-rules deletes
-those of nfmeter first. Rules that others made are never deleted.
+those of nfmeter first. Rules that others made are never deleted. More than 2,000
+go in parts: all is checked and --timeout counts part by part, and what failed
+is listed.
 
 Examples:
   nfmeter counter delete http-traffic --with-rules
