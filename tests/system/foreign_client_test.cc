@@ -378,10 +378,10 @@ TEST_F(ForeignClientTest, EveryMethodThatReflectionListsWorks) {
 
 // buf's own protocol is none of gRPC's; gRPC complains about it.
 TEST_F(ForeignClientTest, WhatGrpcSaysIsALineOfOurLog) {
-  const RunResult run =
-      testing::Run({buf_, "curl", "--unix-socket", server_.socket_path(),
-                    "--http2-prior-knowledge", "--schema", "proto", "-d", "{}",
-                    "http://localhost/nfmeter.v1.NodeService/GetNode"});
+  const RunResult run = testing::Run(
+      {buf_, "curl", "--unix-socket", server_.socket_path(),
+       "--http2-prior-knowledge", "--schema", NFMETER_SOURCE_ROOT "/proto",
+       "-d", "{}", "http://localhost/nfmeter.v1.NodeService/GetNode"});
   EXPECT_NE(run.exit_code, 0);
   EXPECT_EQ(server_.Stop(), 0);
   const std::vector<std::string> lines =
