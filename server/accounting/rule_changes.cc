@@ -99,23 +99,23 @@ absl::StatusOr<std::vector<Rule>> Rules::Create(std::vector<NewRule> rules,
   }
   NFM_RETURN_IF_ERROR(CheckCounters(rules));
   const std::vector<Group> groups = GroupInsertions(std::move(rules), change);
-  return lane_.Run(Lane::Priority::kNormal,
-                   [&]() -> absl::StatusOr<std::vector<Rule>> {
-                     NFM_RETURN_IF_ERROR(CheckTimeIsLeft(change.deadline));
-                     NFM_RETURN_IF_ERROR(CheckIdsAreNew(given_ids));
-                     return EditAll(groups, change.deadline);
-                   });
+  return changes_.lane.Run(
+      Lane::Priority::kNormal, [&]() -> absl::StatusOr<std::vector<Rule>> {
+        NFM_RETURN_IF_ERROR(CheckTimeIsLeft(change.deadline));
+        NFM_RETURN_IF_ERROR(CheckIdsAreNew(given_ids));
+        return EditAll(groups, change.deadline);
+      });
 }
 
 absl::StatusOr<std::vector<Rule>> Rules::Delete(
     absl::Span<const std::string> ids, const RuleChange& change) {
-  return lane_.Run(Lane::Priority::kNormal,
-                   [&]() -> absl::StatusOr<std::vector<Rule>> {
-                     NFM_RETURN_IF_ERROR(CheckTimeIsLeft(change.deadline));
-                     NFM_ASSIGN_OR_RETURN(std::vector<Group> groups,
-                                          GroupDeletions(ids, change));
-                     return EditAll(groups, change.deadline);
-                   });
+  return changes_.lane.Run(
+      Lane::Priority::kNormal, [&]() -> absl::StatusOr<std::vector<Rule>> {
+        NFM_RETURN_IF_ERROR(CheckTimeIsLeft(change.deadline));
+        NFM_ASSIGN_OR_RETURN(std::vector<Group> groups,
+                             GroupDeletions(ids, change));
+        return EditAll(groups, change.deadline);
+      });
 }
 
 absl::Status Rules::CheckCounters(absl::Span<const NewRule> rules) {
@@ -154,7 +154,7 @@ absl::Status Rules::CheckIdsAreNew(absl::Span<const std::string> ids) {
   if (ids.empty()) return absl::OkStatus();
   const absl::flat_hash_set<absl::string_view> wanted(ids.begin(), ids.end());
   std::vector<std::string> existing;
-  NFM_RETURN_IF_ERROR(ReadTables(std::nullopt, std::nullopt,
+  NFM_RETURN_IF_ERROR(ReadTables(changes_.table, std::nullopt, std::nullopt,
                                  [&](const TableContents& contents) {
                                    for (const Chain& chain : contents.chains) {
                                      for (const Rule& rule : chain.rules) {
@@ -196,7 +196,7 @@ absl::StatusOr<std::vector<Rules::Group>> Rules::GroupDeletions(
   for (size_t i = 0; i < ids.size(); ++i) wanted.emplace(ids[i], i);
   std::vector<Group> groups;
   std::vector<std::string> foreign;
-  NFM_RETURN_IF_ERROR(ReadTables(std::nullopt, std::nullopt,
+  NFM_RETURN_IF_ERROR(ReadTables(changes_.table, std::nullopt, std::nullopt,
                                  [&](const TableContents& contents) {
                                    Group group;
                                    group.edit.family = contents.family;
@@ -233,13 +233,14 @@ absl::StatusOr<std::vector<Rule>> Rules::EditAll(
     for (const Group& group : groups) {
       TableEdit rehearsal = group.edit;
       rehearsal.dry_run = true;
-      NFM_RETURN_IF_ERROR(table_.Edit(rehearsal, deadline).status());
+      NFM_RETURN_IF_ERROR(changes_.table.Edit(rehearsal, deadline).status());
     }
   }
   std::vector<EditOutcome> outcomes;
   size_t size = 0;
   for (const Group& group : groups) {
-    absl::StatusOr<EditOutcome> outcome = table_.Edit(group.edit, deadline);
+    absl::StatusOr<EditOutcome> outcome =
+        changes_.table.Edit(group.edit, deadline);
     if (!outcome.ok()) {
       return WithLeftovers(outcome.status(), UndoEdits(groups, outcomes));
     }
@@ -279,7 +280,7 @@ absl::Status Rules::UndoEdits(const std::vector<Group>& groups,
       undo.insertions.push_back(SpecOf(rule));
     }
     const absl::Status undone =
-        table_.Edit(undo, absl::Now() + kUndoTime).status();
+        changes_.table.Edit(undo, absl::Now() + kUndoTime).status();
     failed.Update(Annotate(undone, EditSubject(undo)));
   }
   return failed;

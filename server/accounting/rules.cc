@@ -81,15 +81,16 @@ absl::Status RuleNotFound(absl::Span<const std::string> ids) {
                    .metadata = {{"rules", ShownNames(ids)}}});
 }
 
-Rules::Rules(kernel::RuleTable& table, Lane& rule_lane,
-             kernel::AcctTable& counters, RuleCapabilities capabilities)
-    : table_(table),
-      lane_(rule_lane),
+Rules::Rules(Access changes, Access reads, kernel::AcctTable& counters,
+             RuleCapabilities capabilities)
+    : changes_(changes),
+      reads_(reads),
       counters_(counters),
       capabilities_(std::move(capabilities)) {}
 
 absl::Status Rules::ReadTables(
-    std::optional<Family> family, std::optional<Table> table,
+    kernel::RuleTable& source, std::optional<Family> family,
+    std::optional<Table> table,
     absl::FunctionRef<bool(const TableContents&)> on_table) {
   absl::Status lacking;
   bool read_one = false;
@@ -99,7 +100,7 @@ absl::Status Rules::ReadTables(
       if (table.value_or(each_table) != each_table) continue;
       const absl::Status& available = capabilities_.tables(each_family);
       const absl::StatusOr<TableContents> contents =
-          available.ok() ? table_.Read(each_family, each_table) : available;
+          available.ok() ? source.Read(each_family, each_table) : available;
       if (absl::IsUnimplemented(contents.status())) {
         lacking.Update(contents.status());
         continue;
@@ -113,20 +114,22 @@ absl::Status Rules::ReadTables(
 }
 
 absl::StatusOr<Rule> Rules::Get(absl::string_view id) {
-  return lane_.Run(Lane::Priority::kNormal, [&]() -> absl::StatusOr<Rule> {
-    std::optional<Rule> found;
-    NFM_RETURN_IF_ERROR(ReadTables(
-        std::nullopt, std::nullopt, [&](const TableContents& contents) {
-          for (const Chain& chain : contents.chains) {
-            for (const Rule& rule : chain.rules) {
-              if (rule.id == id) found = rule;
-            }
-          }
-          return !found.has_value();
-        }));
-    if (!found.has_value()) return RuleNotFound({std::string(id)});
-    return *std::move(found);
-  });
+  return reads_.lane.Run(
+      Lane::Priority::kNormal, [&]() -> absl::StatusOr<Rule> {
+        std::optional<Rule> found;
+        NFM_RETURN_IF_ERROR(
+            ReadTables(reads_.table, std::nullopt, std::nullopt,
+                       [&](const TableContents& contents) {
+                         for (const Chain& chain : contents.chains) {
+                           for (const Rule& rule : chain.rules) {
+                             if (rule.id == id) found = rule;
+                           }
+                         }
+                         return !found.has_value();
+                       }));
+        if (!found.has_value()) return RuleNotFound({std::string(id)});
+        return *std::move(found);
+      });
 }
 
 absl::StatusOr<RulePage> Rules::List(const RuleQuery& query) {
@@ -146,8 +149,8 @@ absl::StatusOr<RulePage> Rules::List(const RuleQuery& query) {
     page.rules.push_back(rule);
     bytes += ApproximateBytes(rule);
   };
-  const absl::Status read = lane_.Run(Lane::Priority::kNormal, [&] {
-    return ReadTables(query.filter.family, query.filter.table,
+  const absl::Status read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
+    return ReadTables(reads_.table, query.filter.family, query.filter.table,
                       [&](const TableContents& contents) {
                         for (const Chain& chain : contents.chains) {
                           for (const Rule& rule : chain.rules) take(rule);
@@ -170,23 +173,24 @@ absl::StatusOr<RulePage> Rules::List(const RuleQuery& query) {
 absl::StatusOr<std::vector<ChainSummary>> Rules::ListChains(
     std::optional<Family> family, std::optional<Table> table) {
   std::vector<ChainSummary> chains;
-  const absl::Status read = lane_.Run(Lane::Priority::kNormal, [&] {
-    return ReadTables(family, table, [&](const TableContents& contents) {
-      for (const Chain& chain : contents.chains) {
-        ChainSummary& summary = chains.emplace_back();
-        summary.family = contents.family;
-        summary.table = contents.table;
-        summary.rule_count = chain.rules.size();
-        summary.chain = {chain.name,
-                         chain.builtin,
-                         chain.policy,
-                         chain.packets,
-                         chain.bytes,
-                         chain.references,
-                         {}};
-      }
-      return true;
-    });
+  const absl::Status read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
+    return ReadTables(reads_.table, family, table,
+                      [&](const TableContents& contents) {
+                        for (const Chain& chain : contents.chains) {
+                          ChainSummary& summary = chains.emplace_back();
+                          summary.family = contents.family;
+                          summary.table = contents.table;
+                          summary.rule_count = chain.rules.size();
+                          summary.chain = {chain.name,
+                                           chain.builtin,
+                                           chain.policy,
+                                           chain.packets,
+                                           chain.bytes,
+                                           chain.references,
+                                           {}};
+                        }
+                        return true;
+                      });
   });
   NFM_RETURN_IF_ERROR(read);
   return chains;
@@ -197,8 +201,8 @@ absl::StatusOr<std::vector<Rule>> Rules::Holders(
   const absl::flat_hash_set<absl::string_view> wanted(counters.begin(),
                                                       counters.end());
   std::vector<Rule> holders;
-  const absl::Status read = lane_.Run(Lane::Priority::kNormal, [&] {
-    return ReadTables(std::nullopt, std::nullopt,
+  const absl::Status read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
+    return ReadTables(reads_.table, std::nullopt, std::nullopt,
                       [&](const TableContents& contents) {
                         for (const Chain& chain : contents.chains) {
                           for (const Rule& rule : chain.rules) {

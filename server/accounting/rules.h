@@ -91,7 +91,15 @@ absl::Status RuleNotFound(absl::Span<const std::string> ids);
 // not own what it is given.
 class Rules {
  public:
-  Rules(kernel::RuleTable& table, Lane& rule_lane, kernel::AcctTable& counters,
+  // A table and the lane that it belongs to.
+  struct Access {
+    kernel::RuleTable& table;
+    Lane& lane;
+  };
+
+  // `reads` may be the same as `changes`; where it is not, reads do not stand
+  // behind a change that waits for the xtables lock.
+  Rules(Access changes, Access reads, kernel::AcctTable& counters,
         RuleCapabilities capabilities = {});
 
   // Creates all or none, one commit per table and family, and returns them as
@@ -124,7 +132,7 @@ class Rules {
       absl::Span<const std::string> counters);
 
   // The server ends: changes that wait for the xtables lock give up.
-  void StopWaiting() { table_.StopWaiting(); }
+  void StopWaiting() { changes_.table.StopWaiting(); }
 
   // Commits after which the kernel refused to take the rules' own counters
   // over, so that they restarted; see kernel::EditOutcome. For people: no
@@ -142,13 +150,14 @@ class Rules {
   static std::vector<Group> GroupInsertions(std::vector<NewRule> rules,
                                             const RuleChange& change);
 
-  // On the rule lane:
-
-  // Hands out tables until `on_table` returns false. UNIMPLEMENTED: the kernel
-  // has none of them.
+  // On the lane of `source`: hands out tables until `on_table` returns false.
+  // UNIMPLEMENTED: the kernel has none of them.
   absl::Status ReadTables(
-      std::optional<kernel::Family> family, std::optional<kernel::Table> table,
+      kernel::RuleTable& source, std::optional<kernel::Family> family,
+      std::optional<kernel::Table> table,
       absl::FunctionRef<bool(const kernel::TableContents&)> on_table);
+
+  // On the lane of changes:
   absl::Status CheckIdsAreNew(absl::Span<const std::string> ids);
   absl::StatusOr<std::vector<Group>> GroupDeletions(
       absl::Span<const std::string> ids, const RuleChange& change);
@@ -157,8 +166,8 @@ class Rules {
   absl::Status UndoEdits(const std::vector<Group>& groups,
                          const std::vector<kernel::EditOutcome>& outcomes);
 
-  kernel::RuleTable& table_;
-  Lane& lane_;
+  const Access changes_;
+  const Access reads_;
   kernel::AcctTable& counters_;
   const RuleCapabilities capabilities_;
   std::atomic<uint64_t> rule_counter_losses_{0};

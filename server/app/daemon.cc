@@ -41,13 +41,15 @@ Daemon::Daemon(const Config& config)
       node_(DescribeHost(config, clock_)),
       counter_lane_("nfm-counters", kLaneCapacity),
       rule_lane_("nfm-rules", kLaneCapacity),
+      rule_read_lane_("nfm-rule-reads", kLaneCapacity),
       requests_(clock_),
       streams_(config_.limits.max_streams) {}
 
 Daemon::~Daemon() = default;
 
 absl::Status Daemon::OpenKernel() {
-  NFM_ASSIGN_OR_RETURN(kernel_, HostKernel::Open(rule_lane_, clock_));
+  NFM_ASSIGN_OR_RETURN(kernel_,
+                       HostKernel::Open(rule_lane_, rule_read_lane_, clock_));
   node_.capabilities =
       NodeCapabilities(kernel_->parts(), kernel_->acct().BackendName(),
                        kernel_->rules().BackendName());
@@ -69,7 +71,9 @@ void Daemon::MakeDomain() {
   quota_hub_ =
       accounting::QuotaHub::Create(kernel_->acct(), counter_lane_, clock_, {});
   rules_ = std::make_unique<accounting::Rules>(
-      kernel_->rules(), rule_lane_, kernel_->acct(), kernel_->parts().rules);
+      accounting::Rules::Access{kernel_->rules(), rule_lane_},
+      accounting::Rules::Access{kernel_->rule_reads(), rule_read_lane_},
+      kernel_->acct(), kernel_->parts().rules);
   counters_ = std::make_unique<accounting::Counters>(
       kernel_->acct(), counter_lane_, *snapshot_hub_, *labels_, *rules_, clock_,
       kernel_->parts().nfacct, [this](absl::Span<const std::string> names) {

@@ -71,6 +71,7 @@ class Daemon {
   // Each uses those before it, and is destroyed before them.
   accounting::Lane counter_lane_;
   accounting::Lane rule_lane_;
+  accounting::Lane rule_read_lane_;
   std::unique_ptr<HostKernel> kernel_;
   std::unique_ptr<StateDirectory> state_;
   std::unique_ptr<accounting::LabelStore> labels_;

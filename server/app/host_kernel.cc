@@ -21,9 +21,10 @@ absl::Status ProbeQuotaEvents(kernel::AcctTable& acct) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<HostKernel>> HostKernel::Open(Lane& rule_lane,
-                                                             Clock& clock) {
-  auto host = absl::WrapUnique(new HostKernel(rule_lane, clock));
+absl::StatusOr<std::unique_ptr<HostKernel>> HostKernel::Open(
+    Lane& rule_lane, Lane& rule_read_lane, Clock& clock) {
+  auto host =
+      absl::WrapUnique(new HostKernel(rule_lane, rule_read_lane, clock));
   NFM_ASSIGN_OR_RETURN(host->acct_, kernel::NetlinkAcctTable::Open());
   KernelParts& parts = host->parts_;
   parts.nfacct = host->acct_->Probe();
@@ -33,6 +34,10 @@ absl::StatusOr<std::unique_ptr<HostKernel>> HostKernel::Open(Lane& rule_lane,
   NFM_RETURN_IF_ERROR(rule_lane.Run(Lane::Priority::kUrgent, [&host] {
     host->rules_ = std::make_unique<kernel::IptcRuleTable>();
     host->ProbeRules();
+    return absl::OkStatus();
+  }));
+  NFM_RETURN_IF_ERROR(rule_read_lane.Run(Lane::Priority::kUrgent, [&host] {
+    host->rule_reads_ = std::make_unique<kernel::IptcRuleTable>();
     host->RefreshNotices();
     return absl::OkStatus();
   }));
@@ -40,14 +45,17 @@ absl::StatusOr<std::unique_ptr<HostKernel>> HostKernel::Open(Lane& rule_lane,
 }
 
 HostKernel::~HostKernel() {
-  // Where it was made. A full lane is one of a server that ends anyway.
-  rule_lane_
-      .Run(Lane::Priority::kNormal,
-           [this] {
-             rules_.reset();
-             return absl::OkStatus();
-           })
-      .IgnoreError();
+  // Where they were made. A full lane is one of a server that ends anyway.
+  const auto drop = [](Lane& lane, std::unique_ptr<kernel::RuleTable>& table) {
+    lane.Run(Lane::Priority::kNormal,
+             [&table] {
+               table.reset();
+               return absl::OkStatus();
+             })
+        .IgnoreError();
+  };
+  drop(rule_lane_, rules_);
+  drop(rule_read_lane_, rule_reads_);
 }
 
 void HostKernel::ProbeRules() {
@@ -59,7 +67,7 @@ void HostKernel::ProbeRules() {
 }
 
 void HostKernel::RefreshNotices() {
-  std::vector<std::string> notices = rules_->Notices();
+  std::vector<std::string> notices = rule_reads_->Notices();
   absl::MutexLock lock(&mutex_);
   notices_ = std::move(notices);
   notices_read_ = clock_.BootTime();
@@ -76,7 +84,8 @@ std::vector<std::string> HostKernel::Notices() {
     if (refresh) refreshing_ = true;
   }
   if (refresh &&
-      !rule_lane_.Post(Lane::Priority::kNormal, [this] { RefreshNotices(); })
+      !rule_read_lane_
+           .Post(Lane::Priority::kNormal, [this] { RefreshNotices(); })
            .ok()) {
     absl::MutexLock lock(&mutex_);
     refreshing_ = false;

@@ -26,15 +26,19 @@ struct KernelParts {
   accounting::RuleCapabilities rules;
 };
 
-// Owns both tables. The rule table lives on the rule lane, which must outlive
-// this. Thread-safe.
+// Owns the tables. There are two of rules, one for changes and one for reads,
+// so that a read need not wait with a change for the xtables lock; each lives
+// on a lane of its own, which must outlive this. (What libiptc knows belongs to
+// a handle; its one global is the text of iptc_strerror, which we do not use.)
+// Thread-safe.
 class HostKernel {
  public:
   // Opens the network namespace of the calling thread, and probes all parts. A
   // part that is missing is no error; PERMISSION_DENIED: not even nfacct
   // objects may be read.
   static absl::StatusOr<std::unique_ptr<HostKernel>> Open(
-      accounting::Lane& rule_lane, Clock& clock);
+      accounting::Lane& rule_lane, accounting::Lane& rule_read_lane,
+      Clock& clock);
   ~HostKernel();
 
   HostKernel(const HostKernel&) = delete;
@@ -42,23 +46,27 @@ class HostKernel {
 
   kernel::AcctTable& acct() { return *acct_; }
   kernel::RuleTable& rules() { return *rules_; }
+  kernel::RuleTable& rule_reads() { return *rule_reads_; }
   const KernelParts& parts() const { return parts_; }
 
   // See kernel::RuleTable::Notices(). Some seconds old at most, or older while
-  // the rule lane is busy; never waits for it.
+  // rules are being read; never waits for that.
   std::vector<std::string> Notices();
 
  private:
-  HostKernel(accounting::Lane& rule_lane, Clock& clock)
-      : rule_lane_(rule_lane), clock_(clock) {}
+  HostKernel(accounting::Lane& rule_lane, accounting::Lane& rule_read_lane,
+             Clock& clock)
+      : rule_lane_(rule_lane), rule_read_lane_(rule_read_lane), clock_(clock) {}
 
   void ProbeRules();      // on the rule lane
-  void RefreshNotices();  // on the rule lane
+  void RefreshNotices();  // on the lane of reads
 
   accounting::Lane& rule_lane_;
+  accounting::Lane& rule_read_lane_;
   Clock& clock_;
   std::unique_ptr<kernel::AcctTable> acct_;
   std::unique_ptr<kernel::RuleTable> rules_;
+  std::unique_ptr<kernel::RuleTable> rule_reads_;
   KernelParts parts_;
   absl::Mutex mutex_;
   std::vector<std::string> notices_ ABSL_GUARDED_BY(mutex_);

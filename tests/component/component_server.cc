@@ -25,7 +25,7 @@ ComponentServer::ComponentServer(const Options& options)
     : hub(accounting::SnapshotHub::Create(acct, counter_lane, clock, {})),
       quota_hub(accounting::QuotaHub::Create(acct, counter_lane, clock, {})),
       labels(*accounting::LabelStore::Open(options.labels_path)),
-      rules(rule_table, rule_lane, acct, options.rules),
+      rules({rule_table, rule_lane}, {rule_table, rule_lane}, acct, options.rules),
       counters(acct, counter_lane, *hub, *labels, rules, clock, options.nfacct,
                [this](absl::Span<const std::string> names) {
                  quota_hub->NoteReset(names);

@@ -68,7 +68,7 @@ class RulesUndoTest : public ::testing::Test {
   kernel::FakeAcctTable acct_;
   BreakingRuleTable table_{&acct_};
   Lane rule_lane_{"rules", 16};
-  Rules rules_{table_, rule_lane_, acct_};
+  Rules rules_{{table_, rule_lane_}, {table_, rule_lane_}, acct_};
 };
 
 TEST_F(RulesUndoTest, ACreationIsTakenBackFromTheOtherTables) {
