@@ -135,11 +135,18 @@ TEST_F(CounterReadTest, StalenessThatIsAskedForAgainHasASnapshotTaken) {
 
 TEST_F(CounterReadTest, ReadingOneCounterNeverWaitsForTheLane) {
   server_.AddObject({.name = "web"});
+  absl::Notification blocked;
   absl::Notification go_on;
-  ASSERT_OK(server_.counter_lane.Post(accounting::Lane::Priority::kUrgent,
-                                      [&] { go_on.WaitForNotification(); }));
+  absl::Notification ended;
+  ASSERT_OK(server_.counter_lane.Post(accounting::Lane::Priority::kUrgent, [&] {
+    blocked.Notify();
+    go_on.WaitForNotification();
+    ended.Notify();
+  }));
+  blocked.WaitForNotification();
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(Get("web", 5).ok());
   go_on.Notify();
+  ended.WaitForNotification();
 }
 
 TEST_F(CounterReadTest, ACounterNewerThanTheSnapshotIsFound) {
