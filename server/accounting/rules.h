@@ -86,7 +86,7 @@ absl::Status RuleNotFound(absl::Span<const std::string> ids);
 
 // Creates, reads and deletes rules, whole batches at once over all tables.
 //
-// Thread-safe: the table is touched on the rule lane only. Tables that the
+// Thread-safe: each table is touched on its own lane only. Tables that the
 // kernel lacks are left out of listings, unless the request names them. Does
 // not own what it is given.
 class Rules {

@@ -42,7 +42,7 @@ struct EditOutcome {
 
 // The tables of one network namespace: that of the thread that made this.
 //
-// Not thread-safe: it belongs to the rule lane.
+// Not thread-safe, StopWaiting() apart: each one belongs to one lane.
 //
 // Statuses: NOT_FOUND (chain, counter, ipset, rule id), ALREADY_EXISTS (id),
 // FAILED_PRECONDITION (a rule of somebody else's), INVALID_ARGUMENT (the kernel
