@@ -1,0 +1,80 @@
+{{/* Values that are right one by one, but not together. Prints nothing, or
+     stops with a sentence that says what to set. */}}
+{{- define "nfmeter.check" -}}
+{{- $v := .Values -}}
+{{- if eq $v.mode "sidecar" -}}
+{{- include "nfmeter.checkSidecar" . -}}
+{{- else -}}
+{{- include "nfmeter.checkDaemonset" . -}}
+{{- end -}}
+{{- include "nfmeter.checkTls" . -}}
+{{- include "nfmeter.checkWords" . -}}
+{{- end }}
+
+{{/* Words whose form a schema could only show as a pattern. */}}
+{{- define "nfmeter.checkWords" -}}
+{{- $v := .Values -}}
+{{- if not (regexMatch "^0?[0-7]{3}$" $v.socket.mode) -}}
+{{- fail (printf "socket.mode '%s' is not an octal mode: set one such as \"0660\", in quotes" $v.socket.mode) -}}
+{{- end -}}
+{{- if and $v.image.digest (not (regexMatch "^sha256:[0-9a-f]{64}$" $v.image.digest)) -}}
+{{- fail (printf "image.digest '%s' is not sha256: and 64 hexadecimal digits: copy it from the registry, or leave it empty" $v.image.digest) -}}
+{{- end -}}
+{{- $durations := dict "tls.reloadInterval" $v.tls.reloadInterval "tls.certManager.duration" $v.tls.certManager.duration "tls.certManager.renewBefore" $v.tls.certManager.renewBefore -}}
+{{- range $name := list "min_snapshot_interval" "lock_timeout" "max_lock_timeout" -}}
+{{- with get $v.config.limits $name }}{{ $_ := set $durations (printf "config.limits.%s" $name) . }}{{ end -}}
+{{- end -}}
+{{- range $name, $text := $durations -}}
+{{- if not (regexMatch "^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$" $text) -}}
+{{- fail (printf "%s '%s' is not a duration: set one with its unit, such as 30s, 5m or 24h" $name $text) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $path := $v.daemonset.hostPaths -}}
+{{- if or (not (hasPrefix "/" $path)) (eq (clean $path) "/") -}}
+{{- fail (printf "daemonset.hostPaths.%s '%s' is not a path below the root: set one such as /run/nfmeter" $name $path) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "nfmeter.checkDaemonset" -}}
+{{- $v := .Values -}}
+{{- if or $v.application.pod $v.application.ports -}}
+{{- fail "application is deployed with a sidecar only: set mode=sidecar, or remove application.pod and application.ports" -}}
+{{- end -}}
+{{- if $v.networkPolicy.enabled -}}
+{{- fail "networkPolicy has no effect on pods in the node's network, as those of mode daemonset are: set networkPolicy.enabled=false and guard tcp.port with the node's firewall" -}}
+{{- end -}}
+{{- if gt (int (dig "rollingUpdate" "maxSurge" 0 $v.daemonset.updateStrategy)) 0 -}}
+{{- fail "two servers can't have the socket and the state folder of one node: remove daemonset.updateStrategy.rollingUpdate.maxSurge and use maxUnavailable" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "nfmeter.checkSidecar" -}}
+{{- $v := .Values -}}
+{{- if and .Chart.IsRoot (not $v.application.pod) -}}
+{{- fail "mode=sidecar runs in the pods of an application: describe one in application.pod, or make this chart a dependency of the application's chart and use the template nfmeter.sidecar (README.md shows both)" -}}
+{{- end -}}
+{{- if and $v.application.ports (not $v.application.pod) -}}
+{{- fail "application.ports belong to application.pod: describe the application there, or remove them" -}}
+{{- end -}}
+{{- if and $v.networkPolicy.enabled (not $v.application.pod) (not $v.networkPolicy.applicationPorts) -}}
+{{- fail "networkPolicy would close the application's own ports: list them in networkPolicy.applicationPorts" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "nfmeter.checkTls" -}}
+{{- $v := .Values -}}
+{{- $issued := $v.tls.certManager.enabled -}}
+{{- if and $v.tcp.enabled (not $issued) (not $v.tls.secretName) -}}
+{{- fail "tcp needs certificates: set tls.secretName to a Secret with tls.crt, tls.key and ca.crt, or tls.certManager.enabled=true" -}}
+{{- end -}}
+{{- if and (not $v.tcp.enabled) (or $issued $v.tls.secretName) -}}
+{{- fail "certificates are for TCP alone: set tcp.enabled=true, or remove tls.secretName and tls.certManager.enabled" -}}
+{{- end -}}
+{{- if and $issued $v.tls.secretName -}}
+{{- fail "tls.secretName is a Secret of yours and tls.certManager makes one: set only one of them" -}}
+{{- end -}}
+{{- if and $issued (not $v.tls.certManager.issuerRef.name) -}}
+{{- fail "cert-manager needs to know who signs: set tls.certManager.issuerRef.name (and .kind, if it is a ClusterIssuer)" -}}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,100 @@
+{{/* What both modes share: the server's container and its volumes. */}}
+
+{{/* One probe: (list CONTEXT "startup"). The command's own timeout is shorter
+     than the kubelet's, so that the reason gets into the event. */}}
+{{- define "nfmeter.probe" -}}
+{{- $probe := index (index . 0).Values.probes (index . 1) -}}
+exec:
+  command:
+    - /usr/bin/nfmeter
+    - health
+    - --timeout
+    - {{ max 1 (sub ($probe.timeoutSeconds | int) 1) }}s
+{{ toYaml $probe }}
+{{- end }}
+
+{{/* The fields of the server's container that are the same everywhere. */}}
+{{- define "nfmeter.container" -}}
+image: {{ include "nfmeter.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+args:
+  - --config
+  - /etc/nfmeter/config/nfmeter.yaml
+{{- if .Values.tcp.enabled }}
+ports:
+  - name: nfmeter-grpc
+    containerPort: {{ .Values.tcp.port }}
+    protocol: TCP
+{{- end }}
+livenessProbe:
+  {{- include "nfmeter.probe" (list . "liveness") | nindent 2 }}
+resources:
+  {{- toYaml .Values.resources | nindent 2 }}
+securityContext:
+  {{- include "nfmeter.securityContext" . | nindent 2 }}
+{{- end }}
+
+{{/* Root, since the xtables lock is root's, with two of root's rights. */}}
+{{- define "nfmeter.securityContext" -}}
+runAsUser: 0
+{{- if ne (toString .Values.socket.group) "<nil>" }}
+runAsGroup: {{ .Values.socket.group }}
+{{- else }}
+runAsGroup: 0
+{{- end }}
+runAsNonRoot: false
+privileged: false
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop:
+    - ALL
+  add:
+    - NET_ADMIN
+    - NET_RAW
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{/* Volumes with configuration and certificates, and where they go. Names have
+     a prefix, since a sidecar's stand among those of the application. */}}
+{{- define "nfmeter.configMounts" -}}
+- name: nfmeter-config
+  mountPath: /etc/nfmeter/config
+  readOnly: true
+{{- if .Values.tcp.enabled }}
+- name: nfmeter-tls
+  mountPath: /etc/nfmeter/tls
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "nfmeter.configVolumes" -}}
+- name: nfmeter-config
+  configMap:
+    name: {{ include "nfmeter.fullname" . }}-config
+{{- if .Values.tcp.enabled }}
+# One volume, so that certificate, key and authorities change in one step.
+- name: nfmeter-tls
+  projected:
+    defaultMode: 0400
+    sources:
+      - secret:
+          name: {{ include "nfmeter.tlsSecretName" . }}
+          items:
+            - key: tls.crt
+              path: tls.crt
+            - key: tls.key
+              path: tls.key
+      - secret:
+          name: {{ .Values.tls.clientCa.secretName | default (include "nfmeter.tlsSecretName" .) }}
+          items:
+            - key: {{ .Values.tls.clientCa.key }}
+              path: ca.crt
+{{- end }}
+{{- end }}
+
+{{/* A new configuration takes effect at a start: new text, new pods. */}}
+{{- define "nfmeter.checksums" -}}
+checksum/nfmeter-config: {{ include "nfmeter.config" . | sha256sum }}
+{{- end }}
