@@ -16,6 +16,17 @@ set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
 # precompiled header.
 add_compile_options(-fPIC -pthread)
 
+# A privileged server that reads bytes of others: what the compiler and the
+# linker can do against memory errors. tests/system/hardening_test.cc looks at
+# the result.
+if(NOT NFMETER_SANITIZE)
+  add_compile_options(-U_FORTIFY_SOURCE $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>
+                      -fstack-protector-strong -fstack-clash-protection
+                      $<$<STREQUAL:${CMAKE_SYSTEM_PROCESSOR},x86_64>:-fcf-protection>)
+endif()
+add_link_options($<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie>
+                 LINKER:-z,relro,-z,now,-z,noexecstack,-z,separate-code)
+
 find_program(NFMETER_CCACHE ccache)
 if(NFMETER_CCACHE)
   # The two sloppiness settings are those that ccache's manual asks for with

@@ -277,7 +277,8 @@ absl::Status Counters::Release(absl::Span<const Counter> counters,
   }
   return rules_
       .Delete(ids, {.validate_only = deletion.validate_only,
-                    .deadline = deletion.deadline})
+                    .deadline = deletion.deadline,
+                    .counting_only = deletion.counting_rules_only})
       .status();
 }
 

@@ -34,13 +34,12 @@ bool IsCounterName(absl::string_view name) {
 }
 
 bool GlobMatches(const std::string& glob, const std::string& text) {
-  return glob.empty() ||
-         fnmatch(glob.c_str(), text.c_str(), FNM_NOESCAPE) == 0;
+  return glob.empty() || fnmatch(glob.c_str(), text.c_str(), FNM_NOESCAPE) == 0;
 }
 
 bool CounterFilter::Matches(const std::string& shown_name,
                             const Labels& of_counter) const {
-  return GlobMatches(name_glob, shown_name) &&
+  return scope.Contains(shown_name) && GlobMatches(name_glob, shown_name) &&
          std::includes(of_counter.begin(), of_counter.end(), labels.begin(),
                        labels.end());
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "accounting/counter_scope.h"
 
 namespace nfmeter::accounting {
 
@@ -26,16 +27,22 @@ bool GlobMatches(const std::string& glob, const std::string& text);
 // Which counters. Empty: all.
 struct CounterFilter {
   std::string name_glob;
-  Labels labels;  // all must be there with these values
+  Labels labels;       // all must be there with these values
+  CounterScope scope;  // what the caller may see
+
+  // It matches every counter.
+  bool matches_all() const {
+    return name_glob.empty() && labels.empty() && scope.has_all();
+  }
 
   // `shown_name` is as ShownName() makes it.
   bool Matches(const std::string& shown_name, const Labels& labels) const;
 
-  friend bool operator==(const CounterFilter&,
-                         const CounterFilter&) = default;
+  friend bool operator==(const CounterFilter&, const CounterFilter&) = default;
   template <typename H>
   friend H AbslHashValue(H h, const CounterFilter& filter) {
-    h = H::combine(std::move(h), filter.name_glob, filter.labels.size());
+    h = H::combine(std::move(h), filter.name_glob, filter.scope,
+                   filter.labels.size());
     for (const auto& [key, value] : filter.labels) {
       h = H::combine(std::move(h), key, value);
     }

@@ -37,6 +37,7 @@ uint64_t QueryHash(const CounterFilter& filter) {
   StableHash hash;
   hash.Add("counters").Add(filter.name_glob);
   for (const auto& [key, value] : filter.labels) hash.Add(key).Add(value);
+  for (const std::string& prefix : filter.scope.prefixes) hash.Add(prefix);
   return hash.value();
 }
 
@@ -231,7 +232,7 @@ absl::StatusOr<CounterPage> Counters::List(const CounterQuery& query) {
   NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot,
                        CompleteSnapshot(query.max_staleness));
   const bool by_labels = !query.filter.labels.empty();
-  const bool all = !by_labels && query.filter.name_glob.empty();
+  const bool all = query.filter.matches_all();
   CounterPage page;
   size_t bytes = 0;
   for (const kernel::AcctObject& object : snapshot->SortedByName()) {

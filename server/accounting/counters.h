@@ -77,6 +77,8 @@ struct CounterDeletion {
   bool validate_only = false;
   // Delete the managed rules that count into the counters first.
   bool delete_managed_rules = false;
+  // But none of those with a verdict, see RuleChange.
+  bool counting_rules_only = false;
   // For the rules, see kernel::RuleTable::Edit.
   absl::Time deadline = absl::InfiniteFuture();
 };

@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "accounting/counter_errors.h"
+#include "accounting/counter_filter.h"
 #include "accounting/counters.h"
 #include "accounting/rules.h"
 #include "base/error.h"
@@ -196,33 +197,39 @@ absl::StatusOr<std::vector<Rules::Group>> Rules::GroupDeletions(
   for (size_t i = 0; i < ids.size(); ++i) wanted.emplace(ids[i], i);
   std::vector<Group> groups;
   std::vector<std::string> foreign;
-  NFM_RETURN_IF_ERROR(ReadTables(changes_.table, std::nullopt, std::nullopt,
-                                 [&](const TableContents& contents) {
-                                   Group group;
-                                   group.edit.family = contents.family;
-                                   group.edit.table = contents.table;
-                                   group.edit.dry_run = change.validate_only;
-                                   for (const Chain& chain : contents.chains) {
-                                     for (const Rule& rule : chain.rules) {
-                                       const auto found = wanted.find(rule.id);
-                                       if (found == wanted.end()) continue;
-                                       if (!rule.managed)
-                                         foreign.push_back(rule.id);
-                                       group.edit.deletions.push_back(rule.id);
-                                       group.indexes.push_back(found->second);
-                                       wanted.erase(found);
-                                     }
-                                   }
-                                   if (!group.indexes.empty())
-                                     groups.push_back(std::move(group));
-                                   return !wanted.empty();
-                                 }));
+  bool decides = false;
+  NFM_RETURN_IF_ERROR(
+      ReadTables(changes_.table, std::nullopt, std::nullopt,
+                 [&](const TableContents& contents) {
+                   Group group;
+                   group.edit.family = contents.family;
+                   group.edit.table = contents.table;
+                   group.edit.dry_run = change.validate_only;
+                   for (const Chain& chain : contents.chains) {
+                     for (const Rule& rule : chain.rules) {
+                       const auto found = wanted.find(rule.id);
+                       if (found == wanted.end() ||
+                           !change.scope.Contains(ShownName(rule.counter))) {
+                         continue;
+                       }
+                       if (!rule.managed) foreign.push_back(rule.id);
+                       decides |= rule.verdict != kernel::Verdict::kContinue;
+                       group.edit.deletions.push_back(rule.id);
+                       group.indexes.push_back(found->second);
+                       wanted.erase(found);
+                     }
+                   }
+                   if (!group.indexes.empty())
+                     groups.push_back(std::move(group));
+                   return !wanted.empty();
+                 }));
   std::vector<std::string> missing;
   for (const std::string& id : ids) {
     if (wanted.contains(id)) missing.push_back(id);
   }
   if (!missing.empty()) return RuleNotFound(missing);
   if (!foreign.empty()) return ForeignRules(foreign);
+  if (decides && change.counting_only) return VerdictNotPermitted();
   return groups;
 }
 

@@ -26,6 +26,7 @@ using kernel::TableContents;
 bool Matches(const RuleFilter& filter, const Rule& rule) {
   if (!filter.chain.empty() && rule.chain != filter.chain) return false;
   if (filter.managed_only && !rule.managed) return false;
+  if (!filter.scope.Contains(ShownName(rule.counter))) return false;
   return filter.counter_glob.empty() ||
          (!rule.counter.empty() &&
           GlobMatches(filter.counter_glob, ShownName(rule.counter)));
@@ -40,6 +41,7 @@ uint64_t QueryHash(const RuleFilter& filter) {
   StableHash hash;
   hash.Add("rules").Add(filter.chain).Add(filter.counter_glob);
   hash.Add(uint64_t{filter.managed_only});
+  for (const std::string& prefix : filter.scope.prefixes) hash.Add(prefix);
   hash.Add(filter.family ? kernel::FamilyName(*filter.family) : "");
   hash.Add(filter.table ? kernel::TableName(*filter.table) : "");
   return hash.value();
@@ -70,6 +72,12 @@ absl::Status RulesChanged() {
 }
 
 }  // namespace
+
+absl::Status VerdictNotPermitted() {
+  return MakeError(absl::StatusCode::kPermissionDenied, "VERDICT_NOT_PERMITTED",
+                   "an operator's rules only count; rules with a verdict need "
+                   "the role admin");
+}
 
 absl::Status RuleNotFound(absl::Span<const std::string> ids) {
   return MakeError(
@@ -113,7 +121,8 @@ absl::Status Rules::ReadTables(
   return read_one ? absl::OkStatus() : lacking;
 }
 
-absl::StatusOr<Rule> Rules::Get(absl::string_view id) {
+absl::StatusOr<Rule> Rules::Get(absl::string_view id,
+                                const CounterScope& scope) {
   return reads_.lane.Run(
       Lane::Priority::kNormal, [&]() -> absl::StatusOr<Rule> {
         std::optional<Rule> found;
@@ -122,7 +131,10 @@ absl::StatusOr<Rule> Rules::Get(absl::string_view id) {
                        [&](const TableContents& contents) {
                          for (const Chain& chain : contents.chains) {
                            for (const Rule& rule : chain.rules) {
-                             if (rule.id == id) found = rule;
+                             if (rule.id == id &&
+                                 scope.Contains(ShownName(rule.counter))) {
+                               found = rule;
+                             }
                            }
                          }
                          return !found.has_value();

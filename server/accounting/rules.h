@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "accounting/counter_scope.h"
 #include "accounting/lane.h"
 #include "kernel/acct_table.h"
 #include "kernel/rule_table.h"
@@ -50,6 +51,10 @@ struct RuleChange {
   bool validate_only = false;
   // Nobody waits for the xtables lock longer than this.
   absl::Time deadline = absl::InfiniteFuture();
+  // To others than the rules that count into these the caller is blind.
+  CounterScope scope;
+  // Rules with another verdict than kContinue may not be deleted.
+  bool counting_only = false;
 };
 
 // Which rules. Empty: all.
@@ -59,6 +64,7 @@ struct RuleFilter {
   std::string chain;
   std::string counter_glob;
   bool managed_only = false;
+  CounterScope scope;  // rules that count into these; with all, any rule
 };
 
 struct RuleQuery {
@@ -80,6 +86,9 @@ struct ChainSummary {
   kernel::Chain chain;  // `rules` is empty
   size_t rule_count = 0;
 };
+
+// PERMISSION_DENIED, VERDICT_NOT_PERMITTED: the caller may only count.
+absl::Status VerdictNotPermitted();
 
 // NOT_FOUND, RULE_NOT_FOUND.
 absl::Status RuleNotFound(absl::Span<const std::string> ids);
@@ -108,8 +117,9 @@ class Rules {
   absl::StatusOr<std::vector<kernel::Rule>> Create(std::vector<NewRule> rules,
                                                    const RuleChange& change);
 
-  // NOT_FOUND: no rule of that id in any table.
-  absl::StatusOr<kernel::Rule> Get(absl::string_view id);
+  // NOT_FOUND: no rule of that id in any table that counts into the scope.
+  absl::StatusOr<kernel::Rule> Get(absl::string_view id,
+                                   const CounterScope& scope = {});
 
   // INVALID_ARGUMENT: the token is not of this listing. ABORTED: the rules
   // have changed since the page before.
@@ -120,9 +130,10 @@ class Rules {
 
   // Deletes all or none and returns them with their last counters, in order.
   // NOT_FOUND names the ids that are missing; FAILED_PRECONDITION: a rule of
-  // somebody else's. Should a later table refuse its commit after all had said
-  // that they can, deleted rules are made again at the head of their chains,
-  // their own counters from zero; accounting objects lose nothing.
+  // somebody else's; PERMISSION_DENIED: see RuleChange.counting_only. Should a
+  // later table refuse its commit after all had said that they can, deleted
+  // rules are made again at the head of their chains, their own counters from
+  // zero; accounting objects lose nothing.
   absl::StatusOr<std::vector<kernel::Rule>> Delete(
       absl::Span<const std::string> ids, const RuleChange& change);
 

@@ -42,6 +42,8 @@ Daemon::Daemon(const Config& config)
       counter_lane_("nfm-counters", kLaneCapacity),
       rule_lane_("nfm-rules", kLaneCapacity),
       rule_read_lane_("nfm-rule-reads", kLaneCapacity),
+      authorizer_(config_.listen.listeners),
+      gate_(authorizer_, {}, {.max_threads = config_.max_threads}),
       requests_(clock_),
       streams_(config_.limits.max_streams) {}
 
@@ -86,13 +88,14 @@ void Daemon::MakeServices() {
   quota_streams_ = std::make_unique<service::QuotaStreams>(
       *quota_hub_, *labels_, streams_, kernel_->parts().quota_events);
   counter_service_ = std::make_unique<service::CounterService>(
-      *counters_, requests_, *quota_streams_, limits);
+      gate_, *counters_, requests_, *quota_streams_, limits);
   rule_service_ =
-      std::make_unique<service::RuleService>(*rules_, requests_, limits);
+      std::make_unique<service::RuleService>(gate_, *rules_, requests_, limits);
   snapshot_service_ = std::make_unique<service::SnapshotService>(
-      *snapshot_hub_, *labels_, limits, streams_, kernel_->parts().nfacct);
+      gate_, *snapshot_hub_, *labels_, limits, streams_,
+      kernel_->parts().nfacct);
   node_service_ = std::make_unique<service::NodeService>(
-      [this] { return DescribeNode(); }, *snapshot_hub_, limits);
+      gate_, [this] { return DescribeNode(); }, *snapshot_hub_, limits);
 }
 
 absl::Status Daemon::Listen() {

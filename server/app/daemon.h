@@ -20,7 +20,9 @@
 #include "app/config.h"
 #include "app/host_kernel.h"
 #include "app/state_directory.h"
+#include "security/authorizer.h"
 #include "service/counter_service.h"
+#include "service/gate.h"
 #include "service/node_service.h"
 #include "service/quota_stream.h"
 #include "service/request_cache.h"
@@ -79,6 +81,8 @@ class Daemon {
   std::unique_ptr<accounting::QuotaHub> quota_hub_;
   std::unique_ptr<accounting::Rules> rules_;
   std::unique_ptr<accounting::Counters> counters_;
+  security::Authorizer authorizer_;
+  service::Gate gate_;
   service::RequestCache requests_;
   service::StreamBudget streams_;
   std::unique_ptr<service::QuotaStreams> quota_streams_;

@@ -1,67 +1,131 @@
-// nfmeter.v1.CounterService over accounting::Counters.
+// nfmeter.v1.CounterService.
 #ifndef NFMETER_SERVICE_COUNTER_SERVICE_H_
 #define NFMETER_SERVICE_COUNTER_SERVICE_H_
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "accounting/counters.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
+#include "service/gate.h"
 #include "service/limits.h"
 #include "service/quota_stream.h"
 #include "service/request_cache.h"
 
 namespace nfmeter::service {
 
-// GetCounter is answered on gRPC's own threads, as it never waits; there are as
-// many of those as processors, so that all that may wait (for a lane, for the
-// disk) has threads of the synchronous API.
-using CounterServiceMethods = v1::CounterService::WithCallbackMethod_GetCounter<
-    v1::CounterService::WithRawCallbackMethod_WatchQuotaEvents<
-        v1::CounterService::Service>>;
+using CounterServiceMethods =
+    WithMethods<v1::CounterService::Service,
+                v1::CounterService::WithRawCallbackMethod_CreateCounter,
+                v1::CounterService::WithRawCallbackMethod_BatchCreateCounters,
+                v1::CounterService::WithRawCallbackMethod_GetCounter,
+                v1::CounterService::WithRawCallbackMethod_BatchGetCounters,
+                v1::CounterService::WithRawCallbackMethod_ListCounters,
+                v1::CounterService::WithRawCallbackMethod_ResetCounter,
+                v1::CounterService::WithRawCallbackMethod_BatchResetCounters,
+                v1::CounterService::WithRawCallbackMethod_DeleteCounter,
+                v1::CounterService::WithRawCallbackMethod_BatchDeleteCounters,
+                v1::CounterService::WithRawCallbackMethod_WatchQuotaEvents>;
 
 // Thread-safe. Does not own what it is given.
 class CounterService final : public CounterServiceMethods {
  public:
-  CounterService(accounting::Counters& counters, RequestCache& requests,
-                 QuotaStreams& quota_streams, const Limits& limits);
+  CounterService(Gate& gate, accounting::Counters& counters,
+                 RequestCache& requests, QuotaStreams& quota_streams,
+                 const Limits& limits);
 
-  grpc::Status CreateCounter(grpc::ServerContext* context,
-                             const v1::CreateCounterRequest* request,
-                             v1::CreateCounterResponse* response) override;
-  grpc::Status BatchCreateCounters(
-      grpc::ServerContext* context,
-      const v1::BatchCreateCountersRequest* request,
-      v1::BatchCreateCountersResponse* response) override;
-  grpc::ServerUnaryReactor* GetCounter(
-      grpc::CallbackServerContext* context,
-      const v1::GetCounterRequest* request,
-      v1::GetCounterResponse* response) override;
-  grpc::Status BatchGetCounters(
-      grpc::ServerContext* context, const v1::BatchGetCountersRequest* request,
-      v1::BatchGetCountersResponse* response) override;
-  grpc::Status ListCounters(grpc::ServerContext* context,
-                            const v1::ListCountersRequest* request,
-                            v1::ListCountersResponse* response) override;
-  grpc::Status ResetCounter(grpc::ServerContext* context,
-                            const v1::ResetCounterRequest* request,
-                            v1::ResetCounterResponse* response) override;
-  grpc::Status BatchResetCounters(
-      grpc::ServerContext* context,
-      const v1::BatchResetCountersRequest* request,
-      v1::BatchResetCountersResponse* response) override;
-  grpc::Status DeleteCounter(grpc::ServerContext* context,
-                             const v1::DeleteCounterRequest* request,
-                             v1::DeleteCounterResponse* response) override;
-  grpc::Status BatchDeleteCounters(
-      grpc::ServerContext* context,
-      const v1::BatchDeleteCountersRequest* request,
-      v1::BatchDeleteCountersResponse* response) override;
-  grpc::ServerWriteReactor<grpc::ByteBuffer>* WatchQuotaEvents(
-      grpc::CallbackServerContext* context,
-      const grpc::ByteBuffer* request) override;
+  UnaryReactor* CreateCounter(CallContext* context, const Bytes* request,
+                              Bytes* response) override {
+    return gate_.Serve(context, request, response,
+                       "nfmeter.v1.CounterService/CreateCounter", this,
+                       &CounterService::CreateCounter);
+  }
+  UnaryReactor* BatchCreateCounters(CallContext* context, const Bytes* request,
+                                    Bytes* response) override {
+    return gate_.Serve(context, request, response,
+                       "nfmeter.v1.CounterService/BatchCreateCounters", this,
+                       &CounterService::BatchCreateCounters);
+  }
+  UnaryReactor* GetCounter(CallContext* context, const Bytes* request,
+                           Bytes* response) override {
+    return gate_.ServeAtOnce(context, request, response,
+                             "nfmeter.v1.CounterService/GetCounter", this,
+                             &CounterService::GetCounter);
+  }
+  UnaryReactor* BatchGetCounters(CallContext* context, const Bytes* request,
+                                 Bytes* response) override {
+    return gate_.Serve(context, request, response,
+                       "nfmeter.v1.CounterService/BatchGetCounters", this,
+                       &CounterService::BatchGetCounters);
+  }
+  UnaryReactor* ListCounters(CallContext* context, const Bytes* request,
+                             Bytes* response) override {
+    return gate_.Serve(context, request, response,
+                       "nfmeter.v1.CounterService/ListCounters", this,
+                       &CounterService::ListCounters);
+  }
+  UnaryReactor* ResetCounter(CallContext* context, const Bytes* request,
+                             Bytes* response) override {
+    return gate_.Serve(context, request, response,
+                       "nfmeter.v1.CounterService/ResetCounter", this,
+                       &CounterService::ResetCounter);
+  }
+  UnaryReactor* BatchResetCounters(CallContext* context, const Bytes* request,
+                                   Bytes* response) override {
+    return gate_.Serve(context, request, response,
+                       "nfmeter.v1.CounterService/BatchResetCounters", this,
+                       &CounterService::BatchResetCounters);
+  }
+  UnaryReactor* DeleteCounter(CallContext* context, const Bytes* request,
+                              Bytes* response) override {
+    return gate_.Serve(context, request, response,
+                       "nfmeter.v1.CounterService/DeleteCounter", this,
+                       &CounterService::DeleteCounter);
+  }
+  UnaryReactor* BatchDeleteCounters(CallContext* context, const Bytes* request,
+                                    Bytes* response) override {
+    return gate_.Serve(context, request, response,
+                       "nfmeter.v1.CounterService/BatchDeleteCounters", this,
+                       &CounterService::BatchDeleteCounters);
+  }
+  StreamReactor* WatchQuotaEvents(CallContext* context,
+                                  const Bytes* request) override {
+    return gate_.Open(context, request,
+                      "nfmeter.v1.CounterService/WatchQuotaEvents", this,
+                      &CounterService::WatchQuotaEvents);
+  }
 
  private:
-  absl::Status ReadCounter(const v1::GetCounterRequest& request,
-                           v1::Counter* response) const;
+  absl::Status CreateCounter(const Call& call,
+                             const v1::CreateCounterRequest& request,
+                             v1::CreateCounterResponse* response);
+  absl::Status BatchCreateCounters(
+      const Call& call, const v1::BatchCreateCountersRequest& request,
+      v1::BatchCreateCountersResponse* response);
+  absl::Status GetCounter(const Call& call,
+                          const v1::GetCounterRequest& request,
+                          v1::GetCounterResponse* response);
+  absl::Status BatchGetCounters(const Call& call,
+                                const v1::BatchGetCountersRequest& request,
+                                v1::BatchGetCountersResponse* response);
+  absl::Status ListCounters(const Call& call,
+                            const v1::ListCountersRequest& request,
+                            v1::ListCountersResponse* response);
+  absl::Status ResetCounter(const Call& call,
+                            const v1::ResetCounterRequest& request,
+                            v1::ResetCounterResponse* response);
+  absl::Status BatchResetCounters(const Call& call,
+                                  const v1::BatchResetCountersRequest& request,
+                                  v1::BatchResetCountersResponse* response);
+  absl::Status DeleteCounter(const Call& call,
+                             const v1::DeleteCounterRequest& request,
+                             v1::DeleteCounterResponse* response);
+  absl::Status BatchDeleteCounters(
+      const Call& call, const v1::BatchDeleteCountersRequest& request,
+      v1::BatchDeleteCountersResponse* response);
+  absl::StatusOr<StreamReactor*> WatchQuotaEvents(
+      const Call& call, const v1::WatchQuotaEventsRequest& request);
 
+  Gate& gate_;
   accounting::Counters& counters_;
   RequestCache& requests_;
   QuotaStreams& quota_streams_;

@@ -31,14 +31,22 @@ void ToProto(const Limits& limits, v1::NodeLimits* proto) {
   proto->set_max_counters(static_cast<uint32_t>(limits.max_counters));
 }
 
+void ToProto(const security::Grant& grant, v1::Grant* proto) {
+  proto->set_role(std::string(security::RoleName(grant.role)));
+  for (const std::string& method : grant.methods) proto->add_methods(method);
+  for (const std::string& prefix : grant.counter_prefixes) {
+    proto->add_counter_prefixes(prefix);
+  }
+}
+
 }  // namespace
 
-NodeService::NodeService(std::function<NodeInfo()> info,
+NodeService::NodeService(Gate& gate, std::function<NodeInfo()> info,
                          accounting::SnapshotHub& hub, const Limits& limits)
-    : info_(std::move(info)), hub_(hub), limits_(limits) {}
+    : gate_(gate), info_(std::move(info)), hub_(hub), limits_(limits) {}
 
-grpc::Status NodeService::GetNode(grpc::ServerContext* /*context*/,
-                                  const v1::GetNodeRequest* /*request*/,
+absl::Status NodeService::GetNode(const Call& call,
+                                  const v1::GetNodeRequest& /*request*/,
                                   v1::GetNodeResponse* response) {
   const NodeInfo info = info_();
   v1::Node* const node = response->mutable_node();
@@ -55,13 +63,18 @@ grpc::Status NodeService::GetNode(grpc::ServerContext* /*context*/,
     node->add_notices(ValidUtf8(notice));
   }
   ToProto(limits_, node->mutable_limits());
+  node->set_read_only(gate_.options().read_only);
+  node->mutable_caller()->set_principal(ValidUtf8(call.caller->principal));
+  for (const security::Grant& grant : *call.caller->grants) {
+    ToProto(grant, node->mutable_caller()->add_grants());
+  }
   const std::shared_ptr<const accounting::Snapshot> latest = hub_.Latest();
   if (latest != nullptr) {
     node->set_counter_count(static_cast<uint32_t>(latest->size()));
   }
   node->set_snapshot_subscribers(
       static_cast<uint32_t>(hub_.subscriber_count()));
-  return grpc::Status::OK;
+  return absl::OkStatus();
 }
 
 }  // namespace nfmeter::service

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "accounting/snapshot_hub.h"
 #include "nfmeter/v1/node.grpc.pb.h"
+#include "service/gate.h"
 #include "service/limits.h"
 
 namespace nfmeter::service {
@@ -33,18 +34,29 @@ struct NodeInfo {
   std::vector<std::string> notices;
 };
 
-// Thread-safe. Does not own the hub.
-class NodeService final : public v1::NodeService::Service {
- public:
-  // `info` is called for each request, from any thread.
-  NodeService(std::function<NodeInfo()> info, accounting::SnapshotHub& hub,
-              const Limits& limits);
+using NodeServiceMethods =
+    WithMethods<v1::NodeService::Service,
+                v1::NodeService::WithRawCallbackMethod_GetNode>;
 
-  grpc::Status GetNode(grpc::ServerContext* context,
-                       const v1::GetNodeRequest* request,
-                       v1::GetNodeResponse* response) override;
+// Thread-safe. Does not own what it is given.
+class NodeService final : public NodeServiceMethods {
+ public:
+  // `info` is called for each request, from any thread; must not wait.
+  NodeService(Gate& gate, std::function<NodeInfo()> info,
+              accounting::SnapshotHub& hub, const Limits& limits);
+
+  UnaryReactor* GetNode(CallContext* context, const Bytes* request,
+                        Bytes* response) override {
+    return gate_.ServeAtOnce(context, request, response,
+                             "nfmeter.v1.NodeService/GetNode", this,
+                             &NodeService::GetNode);
+  }
 
  private:
+  absl::Status GetNode(const Call& call, const v1::GetNodeRequest& request,
+                       v1::GetNodeResponse* response);
+
+  Gate& gate_;
   const std::function<NodeInfo()> info_;
   accounting::SnapshotHub& hub_;
   const Limits limits_;

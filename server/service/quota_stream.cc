@@ -5,10 +5,9 @@
 
 #include "absl/synchronization/mutex.h"
 #include "accounting/counters.h"
-#include "nfmeter/v1/counter.pb.h"
+#include "base/status_macros.h"
 #include "service/convert_counter.h"
 #include "service/field_errors.h"
-#include "service/snapshot_request.h"
 #include "service/validate_counter.h"
 
 namespace nfmeter::service {
@@ -34,7 +33,7 @@ v1::QuotaEventKind ToProto(QuotaEvent::Kind kind) {
 class QuotaStream final : public MessageStream,
                           public std::enable_shared_from_this<QuotaStream> {
  public:
-  QuotaStream(const accounting::LabelStore& labels, StreamThreads& threads)
+  QuotaStream(const accounting::LabelStore& labels, WorkThreads& threads)
       : labels_(labels), threads_(threads) {}
 
   // Wake() on another thread than this, which is the hub's.
@@ -93,7 +92,7 @@ class QuotaStream final : public MessageStream,
   }
 
   const accounting::LabelStore& labels_;
-  StreamThreads& threads_;
+  WorkThreads& threads_;
   std::atomic<bool> posted_ = false;
   absl::Mutex mutex_;
   std::unique_ptr<accounting::QuotaHub::Subscription> subscription_
@@ -109,27 +108,18 @@ QuotaStreams::QuotaStreams(accounting::QuotaHub& hub,
     : hub_(hub),
       labels_(labels),
       available_(std::move(available)),
-      threads_(1),
+      threads_("nfm-quota", 1),
       streams_(budget) {}
 
-grpc::ServerWriteReactor<grpc::ByteBuffer>* QuotaStreams::Watch(
-    const grpc::ByteBuffer* bytes) {
-  if (!available_.ok()) return StreamSet::Reject(available_);
-  v1::WatchQuotaEventsRequest request;
-  if (absl::Status status = ParseRequest(*bytes, &request); !status.ok()) {
-    return StreamSet::Reject(status);
-  }
+absl::StatusOr<StreamReactor*> QuotaStreams::Watch(
+    const Call& call, const v1::WatchQuotaEventsRequest& request) {
+  NFM_RETURN_IF_ERROR(available_);
   FieldErrors errors;
   accounting::CounterFilter filter =
-      ReadCounterFilter(request.filter(), errors);
-  if (absl::Status status = errors.ToStatus(); !status.ok()) {
-    return StreamSet::Reject(status);
-  }
+      ReadCounterFilter(request.filter(), call.scope(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
   auto stream = std::make_shared<QuotaStream>(labels_, threads_);
-  bool accepted;
-  grpc::ServerWriteReactor<grpc::ByteBuffer>* const reactor =
-      streams_.Start(stream, &accepted);
-  if (!accepted) return reactor;
+  NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
   stream->Begin(hub_.Subscribe(
       [filter = std::move(filter), this](const std::string& name) {
         return filter.Matches(
@@ -139,7 +129,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* QuotaStreams::Watch(
       [weak = std::weak_ptr(stream)] {
         if (const auto shared = weak.lock()) shared->WakeLater();
       }));
-  return reactor;
+  return stream.get();
 }
 
 void QuotaStreams::Shutdown() { streams_.Shutdown(); }

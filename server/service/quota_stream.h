@@ -5,13 +5,14 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "accounting/label_store.h"
 #include "accounting/quota_hub.h"
-#include "grpcpp/support/byte_buffer.h"
-#include "grpcpp/support/server_callback.h"
+#include "nfmeter/v1/counter.pb.h"
+#include "service/gate.h"
 #include "service/stream_budget.h"
 #include "service/stream_set.h"
-#include "service/stream_threads.h"
+#include "service/work_threads.h"
 
 namespace nfmeter::service {
 
@@ -23,9 +24,9 @@ class QuotaStreams {
   QuotaStreams(accounting::QuotaHub& hub, const accounting::LabelStore& labels,
                StreamBudget& budget, absl::Status available = absl::OkStatus());
 
-  // Answers one call of WithRawCallbackMethod_WatchQuotaEvents.
-  grpc::ServerWriteReactor<grpc::ByteBuffer>* Watch(
-      const grpc::ByteBuffer* request);
+  // For CounterService.WatchQuotaEvents.
+  absl::StatusOr<StreamReactor*> Watch(
+      const Call& call, const v1::WatchQuotaEventsRequest& request);
 
   // Ends all streams, and new ones at once, with UNAVAILABLE and reason
   // SERVER_SHUTDOWN.
@@ -35,7 +36,7 @@ class QuotaStreams {
   accounting::QuotaHub& hub_;
   const accounting::LabelStore& labels_;
   const absl::Status available_;
-  StreamThreads threads_;
+  WorkThreads threads_;
   StreamSet streams_;
 };
 

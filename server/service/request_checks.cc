@@ -1,11 +1,13 @@
 #include "service/request_checks.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "accounting/counter_errors.h"
+#include "accounting/counter_filter.h"
 #include "kernel/acct_table.h"
 
 namespace nfmeter::service {
@@ -120,16 +122,33 @@ std::string ReadCounterName(absl::string_view shown, const std::string& field,
   return name;
 }
 
-absl::Time RuleDeadline(const grpc::ServerContext& context,
-                        const Limits& limits) {
+absl::Time RuleDeadline(absl::Time client_deadline, const Limits& limits) {
   const absl::Time now = absl::Now();
-  const auto client_deadline = context.deadline();
-  if (client_deadline == std::chrono::system_clock::time_point::max()) {
+  if (client_deadline == absl::InfiniteFuture()) {
     return now + limits.default_rule_change_time;
   }
-  const absl::Duration left = absl::FromChrono(client_deadline) - now;
+  const absl::Duration left = client_deadline - now;
   const absl::Duration margin = std::min(left / 10, absl::Milliseconds(250));
   return now + std::min(left - margin, limits.max_rule_change_time);
+}
+
+absl::Status CheckScope(const Call& call, absl::Span<const std::string> names) {
+  std::vector<std::string> outside;
+  for (const std::string& name : names) {
+    if (!call.scope().Contains(accounting::ShownName(name))) {
+      outside.push_back(name);
+    }
+  }
+  if (outside.empty()) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kPermissionDenied,
+      absl::StrCat(call.caller->principal, " may touch only counters whose ",
+                   "name starts with ",
+                   absl::StrJoin(call.scope().prefixes, " or "), "; not ",
+                   accounting::ShownNames(outside)),
+      ErrorDetails{
+          .reason = "COUNTER_NOT_PERMITTED",
+          .metadata = {{"counters", accounting::ShownNames(outside)}}});
 }
 
 }  // namespace nfmeter::service

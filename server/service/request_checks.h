@@ -5,13 +5,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "google/protobuf/duration.pb.h"
-#include "grpcpp/server_context.h"
+#include "service/call.h"
 #include "service/field_errors.h"
 #include "service/limits.h"
 #include "service/request_cache.h"
@@ -47,18 +51,33 @@ std::string ReadCounterName(absl::string_view shown, const std::string& field,
 
 // Until when a change of rules may take: a little before the client's deadline,
 // so that it gets our answer, within the server's own bounds.
-absl::Time RuleDeadline(const grpc::ServerContext& context,
-                        const Limits& limits);
+absl::Time RuleDeadline(absl::Time client_deadline, const Limits& limits);
 
-// Calls `mutate`, by way of the cache unless nothing is to change.
+// PERMISSION_DENIED, reason COUNTER_NOT_PERMITTED: the caller may touch other
+// counters only. Names are the kernel's; whether they exist is not told.
+absl::Status CheckScope(const Call& call, absl::Span<const std::string> names);
+
+// The same for the names of `objects`.
+template <typename Objects, typename NameOf>
+absl::Status CheckScope(const Call& call, const Objects& objects,
+                        NameOf name_of) {
+  if (call.scope().has_all()) return absl::OkStatus();
+  std::vector<std::string> names;
+  for (const auto& each : objects) names.push_back(std::invoke(name_of, each));
+  return CheckScope(call, names);
+}
+
+// Calls `mutate`, by way of the cache unless nothing is to change. An answer is
+// kept for the caller who asked only.
 template <typename Request, typename Response>
-absl::Status Mutate(grpc::ServerContext* context, RequestCache& requests,
+absl::Status Mutate(const Call& call, RequestCache& requests,
                     absl::string_view method, const Request& request,
                     Response* response,
                     absl::FunctionRef<absl::Status()> mutate) {
   if (request.validate_only()) return mutate();
-  return requests.Run(method, request.request_id(), request, response,
-                      absl::FromChrono(context->deadline()), mutate);
+  return requests.Run(absl::StrCat(method, " ", call.caller->principal),
+                      request.request_id(), request, response, call.deadline,
+                      mutate);
 }
 
 }  // namespace nfmeter::service

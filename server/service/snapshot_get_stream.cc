@@ -17,7 +17,7 @@ using accounting::Snapshot;
 SnapshotGetStream::SnapshotGetStream(const SnapshotQuery& query,
                                      std::shared_ptr<SnapshotFilter> filter,
                                      const FrameEncoder::Context& context,
-                                     StreamThreads& threads)
+                                     WorkThreads& threads)
     : view_(query.view),
       filter_(std::move(filter)),
       context_(context),

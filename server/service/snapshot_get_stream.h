@@ -13,7 +13,7 @@
 #include "service/snapshot_frame.h"
 #include "service/snapshot_request.h"
 #include "service/stream_set.h"
-#include "service/stream_threads.h"
+#include "service/work_threads.h"
 
 namespace nfmeter::service {
 
@@ -27,8 +27,7 @@ class SnapshotGetStream final
  public:
   SnapshotGetStream(const SnapshotQuery& query,
                     std::shared_ptr<SnapshotFilter> filter,
-                    const FrameEncoder::Context& context,
-                    StreamThreads& threads);
+                    const FrameEncoder::Context& context, WorkThreads& threads);
 
   // SnapshotReader:
   void OnBegin(std::shared_ptr<const accounting::Snapshot> begun) override;
@@ -57,7 +56,7 @@ class SnapshotGetStream final
   const v1::SnapshotView view_;
   const std::shared_ptr<SnapshotFilter> filter_;
   const FrameEncoder::Context context_;
-  StreamThreads& threads_;
+  WorkThreads& threads_;
 
   absl::Mutex mutex_;
   std::deque<Step> steps_ ABSL_GUARDED_BY(mutex_);

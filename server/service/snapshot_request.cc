@@ -54,24 +54,12 @@ absl::Duration ReadDuration(const google::protobuf::Duration& proto,
 
 }  // namespace
 
-absl::Status ParseRequest(const grpc::ByteBuffer& bytes,
-                          google::protobuf::MessageLite* request) {
-  grpc::Slice slice;
-  if (bytes.Valid() && bytes.DumpToSingleSlice(&slice).ok() &&
-      request->ParseFromArray(slice.begin(), static_cast<int>(slice.size()))) {
-    return absl::OkStatus();
-  }
-  return MakeError(
-      absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
-      absl::StrCat("the request is not a valid ", request->GetTypeName(),
-                   "; was it made from other proto files?"));
-}
-
 absl::StatusOr<SnapshotQuery> ReadSnapshotQuery(
-    const v1::GetSnapshotRequest& request) {
+    const v1::GetSnapshotRequest& request,
+    const accounting::CounterScope& scope) {
   FieldErrors errors;
   SnapshotQuery query{
-      .filter = ReadCounterFilter(request.filter(), errors),
+      .filter = ReadCounterFilter(request.filter(), scope, errors),
       .view = ReadView(request.view(), errors),
       .max_staleness = ReadMaxStaleness(request.max_staleness(), errors)};
   NFM_RETURN_IF_ERROR(errors.ToStatus());
@@ -79,10 +67,11 @@ absl::StatusOr<SnapshotQuery> ReadSnapshotQuery(
 }
 
 absl::StatusOr<SnapshotWatch> ReadSnapshotWatch(
-    const v1::WatchSnapshotsRequest& request, absl::Duration min_interval) {
+    const v1::WatchSnapshotsRequest& request,
+    const accounting::CounterScope& scope, absl::Duration min_interval) {
   FieldErrors errors;
   SnapshotWatch watch{
-      .filter = ReadCounterFilter(request.filter(), errors),
+      .filter = ReadCounterFilter(request.filter(), scope, errors),
       .view = ReadView(request.view(), errors),
       .interval = std::max(ReadDuration(request.interval(), "interval",
                                         kDefaultInterval, errors),

@@ -5,19 +5,12 @@
 #include <cstdint>
 #include <string>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "accounting/counter_filter.h"
-#include "google/protobuf/message_lite.h"
-#include "grpcpp/support/byte_buffer.h"
 #include "nfmeter/v1/snapshot.pb.h"
 
 namespace nfmeter::service {
-
-// Parses a raw call's request. INVALID_ARGUMENT, reason MALFORMED_REQUEST.
-absl::Status ParseRequest(const grpc::ByteBuffer& bytes,
-                          google::protobuf::MessageLite* request);
 
 struct SnapshotQuery {
   accounting::CounterFilter filter;
@@ -36,11 +29,13 @@ struct SnapshotWatch {
   uint64_t resume_sequence = 0;
 };
 
-// INVALID_ARGUMENT names all that is wrong.
+// `scope` is the caller's. INVALID_ARGUMENT names all that is wrong.
 absl::StatusOr<SnapshotQuery> ReadSnapshotQuery(
-    const v1::GetSnapshotRequest& request);
+    const v1::GetSnapshotRequest& request,
+    const accounting::CounterScope& scope);
 absl::StatusOr<SnapshotWatch> ReadSnapshotWatch(
-    const v1::WatchSnapshotsRequest& request, absl::Duration min_interval);
+    const v1::WatchSnapshotsRequest& request,
+    const accounting::CounterScope& scope, absl::Duration min_interval);
 
 }  // namespace nfmeter::service
 

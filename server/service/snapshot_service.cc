@@ -2,45 +2,38 @@
 
 #include <utility>
 
+#include "base/status_macros.h"
 #include "service/snapshot_request.h"
 #include "service/snapshot_streams.h"
-#include "service/stream_set.h"
 
 namespace nfmeter::service {
 
-SnapshotService::SnapshotService(accounting::SnapshotHub& hub,
+SnapshotService::SnapshotService(Gate& gate, accounting::SnapshotHub& hub,
                                  const accounting::LabelStore& labels,
                                  const Limits& limits, StreamBudget& budget,
                                  absl::Status available)
-    : limits_(limits),
+    : gate_(gate),
+      limits_(limits),
       available_(std::move(available)),
       streams_(std::make_unique<SnapshotStreams>(hub, labels, budget)) {}
 
 SnapshotService::~SnapshotService() = default;
 
-grpc::ServerWriteReactor<grpc::ByteBuffer>* SnapshotService::GetSnapshot(
-    grpc::CallbackServerContext*, const grpc::ByteBuffer* bytes) {
-  if (!available_.ok()) return StreamSet::Reject(available_);
-  v1::GetSnapshotRequest request;
-  if (absl::Status status = ParseRequest(*bytes, &request); !status.ok()) {
-    return StreamSet::Reject(status);
-  }
-  const absl::StatusOr<SnapshotQuery> query = ReadSnapshotQuery(request);
-  if (!query.ok()) return StreamSet::Reject(query.status());
-  return streams_->Get(*query);
+absl::StatusOr<StreamReactor*> SnapshotService::GetSnapshot(
+    const Call& call, const v1::GetSnapshotRequest& request) {
+  NFM_RETURN_IF_ERROR(available_);
+  NFM_ASSIGN_OR_RETURN(const SnapshotQuery query,
+                       ReadSnapshotQuery(request, call.scope()));
+  return streams_->Get(call, query);
 }
 
-grpc::ServerWriteReactor<grpc::ByteBuffer>* SnapshotService::WatchSnapshots(
-    grpc::CallbackServerContext*, const grpc::ByteBuffer* bytes) {
-  if (!available_.ok()) return StreamSet::Reject(available_);
-  v1::WatchSnapshotsRequest request;
-  if (absl::Status status = ParseRequest(*bytes, &request); !status.ok()) {
-    return StreamSet::Reject(status);
-  }
-  const absl::StatusOr<SnapshotWatch> watch =
-      ReadSnapshotWatch(request, limits_.min_snapshot_interval);
-  if (!watch.ok()) return StreamSet::Reject(watch.status());
-  return streams_->Watch(*watch);
+absl::StatusOr<StreamReactor*> SnapshotService::WatchSnapshots(
+    const Call& call, const v1::WatchSnapshotsRequest& request) {
+  NFM_RETURN_IF_ERROR(available_);
+  NFM_ASSIGN_OR_RETURN(
+      const SnapshotWatch watch,
+      ReadSnapshotWatch(request, call.scope(), limits_.min_snapshot_interval));
+  return streams_->Watch(call, watch);
 }
 
 void SnapshotService::Shutdown() { streams_->Shutdown(); }

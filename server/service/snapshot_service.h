@@ -5,10 +5,11 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "accounting/label_store.h"
 #include "accounting/snapshot_hub.h"
-#include "base/clock.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
+#include "service/gate.h"
 #include "service/limits.h"
 #include "service/stream_budget.h"
 
@@ -16,29 +17,37 @@ namespace nfmeter::service {
 
 class SnapshotStreams;
 
-// Both methods are raw: each distinct frame is encoded once, and the same bytes
-// are written to every stream that is due for it.
+using SnapshotServiceMethods =
+    WithMethods<v1::SnapshotService::Service,
+                v1::SnapshotService::WithRawCallbackMethod_GetSnapshot,
+                v1::SnapshotService::WithRawCallbackMethod_WatchSnapshots>;
+
+// Each distinct frame is encoded once, and the same bytes are written to every
+// stream that is due for it.
 //
 // Thread-safe. Must be destroyed after the gRPC server, and before the hub.
 // Does not own what it is given.
-class SnapshotService final
-    : public v1::SnapshotService::WithRawCallbackMethod_GetSnapshot<
-          v1::SnapshotService::WithRawCallbackMethod_WatchSnapshots<
-              v1::SnapshotService::Service>> {
+class SnapshotService final : public SnapshotServiceMethods {
  public:
   // When `available` is not OK, every call ends with it.
-  SnapshotService(accounting::SnapshotHub& hub,
+  SnapshotService(Gate& gate, accounting::SnapshotHub& hub,
                   const accounting::LabelStore& labels, const Limits& limits,
                   StreamBudget& budget,
                   absl::Status available = absl::OkStatus());
   ~SnapshotService() override;
 
-  grpc::ServerWriteReactor<grpc::ByteBuffer>* GetSnapshot(
-      grpc::CallbackServerContext* context,
-      const grpc::ByteBuffer* request) override;
-  grpc::ServerWriteReactor<grpc::ByteBuffer>* WatchSnapshots(
-      grpc::CallbackServerContext* context,
-      const grpc::ByteBuffer* request) override;
+  StreamReactor* GetSnapshot(CallContext* context,
+                             const Bytes* request) override {
+    return gate_.Open(context, request,
+                      "nfmeter.v1.SnapshotService/GetSnapshot", this,
+                      &SnapshotService::GetSnapshot);
+  }
+  StreamReactor* WatchSnapshots(CallContext* context,
+                                const Bytes* request) override {
+    return gate_.Open(context, request,
+                      "nfmeter.v1.SnapshotService/WatchSnapshots", this,
+                      &SnapshotService::WatchSnapshots);
+  }
 
   // Ends all streams, and new ones at once, with UNAVAILABLE and reason
   // SERVER_SHUTDOWN. A stream whose client does not read ends at the deadline
@@ -46,6 +55,12 @@ class SnapshotService final
   void Shutdown();
 
  private:
+  absl::StatusOr<StreamReactor*> GetSnapshot(
+      const Call& call, const v1::GetSnapshotRequest& request);
+  absl::StatusOr<StreamReactor*> WatchSnapshots(
+      const Call& call, const v1::WatchSnapshotsRequest& request);
+
+  Gate& gate_;
   const Limits limits_;
   const absl::Status available_;
   const std::unique_ptr<SnapshotStreams> streams_;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "base/status_macros.h"
 #include "service/snapshot_get_stream.h"
 
 namespace nfmeter::service {
@@ -98,31 +99,29 @@ SnapshotStreams::SnapshotStreams(accounting::SnapshotHub& hub,
       context_{labels, members_},
       filters_(labels),
       frames_(context_),
-      threads_(EncoderThreads()),
+      threads_("nfm-streams", EncoderThreads()),
       streams_(budget) {}
 
-SnapshotStreams::Reactor* SnapshotStreams::Get(const SnapshotQuery& query) {
+absl::StatusOr<StreamReactor*> SnapshotStreams::Get(
+    const Call& call, const SnapshotQuery& query) {
   auto stream = std::make_shared<SnapshotGetStream>(
       query, filters_.Get(query.filter), context_, threads_);
-  bool accepted;
-  Reactor* const reactor = streams_.Start(stream, &accepted);
-  if (accepted) hub_.Read(query.max_staleness, std::move(stream));
-  return reactor;
+  NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
+  hub_.Read(query.max_staleness, stream);
+  return stream.get();
 }
 
-SnapshotStreams::Reactor* SnapshotStreams::Watch(const SnapshotWatch& watch) {
-  if (absl::Status status = CheckResumption(watch); !status.ok()) {
-    return StreamSet::Reject(status);
-  }
+absl::StatusOr<StreamReactor*> SnapshotStreams::Watch(
+    const Call& call, const SnapshotWatch& watch) {
+  NFM_RETURN_IF_ERROR(CheckResumption(watch));
   auto stream = std::make_shared<SnapshotWatchStream>(
       watch, filters_.Get(watch.filter), frames_,
       [this](const SnapshotWatchStream* ended) {
         Leave(ended->interval(), ended);
       });
-  bool accepted;
-  Reactor* const reactor = streams_.Start(stream, &accepted);
-  if (accepted) Join(stream);
-  return reactor;
+  NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
+  Join(stream);
+  return stream.get();
 }
 
 absl::Status SnapshotStreams::CheckResumption(

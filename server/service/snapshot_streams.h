@@ -20,7 +20,7 @@
 #include "service/snapshot_watch_stream.h"
 #include "service/stream_budget.h"
 #include "service/stream_set.h"
-#include "service/stream_threads.h"
+#include "service/work_threads.h"
 
 namespace nfmeter::service {
 
@@ -30,7 +30,7 @@ class SnapshotCadence final
     : public accounting::SnapshotSubscriber,
       public std::enable_shared_from_this<SnapshotCadence> {
  public:
-  explicit SnapshotCadence(StreamThreads& threads) : threads_(threads) {}
+  explicit SnapshotCadence(WorkThreads& threads) : threads_(threads) {}
 
   void Add(std::shared_ptr<SnapshotWatchStream> stream);
   // Whether none is left.
@@ -50,7 +50,7 @@ class SnapshotCadence final
  private:
   void Deliver(Due due);
 
-  StreamThreads& threads_;
+  WorkThreads& threads_;
   absl::Mutex mutex_;
   std::vector<std::shared_ptr<SnapshotWatchStream>> streams_
       ABSL_GUARDED_BY(mutex_);
@@ -59,13 +59,13 @@ class SnapshotCadence final
 // The calls of SnapshotService under way. Thread-safe.
 class SnapshotStreams {
  public:
-  using Reactor = grpc::ServerWriteReactor<grpc::ByteBuffer>;
-
   SnapshotStreams(accounting::SnapshotHub& hub,
                   const accounting::LabelStore& labels, StreamBudget& budget);
 
-  Reactor* Get(const SnapshotQuery& query);
-  Reactor* Watch(const SnapshotWatch& watch);
+  absl::StatusOr<StreamReactor*> Get(const Call& call,
+                                     const SnapshotQuery& query);
+  absl::StatusOr<StreamReactor*> Watch(const Call& call,
+                                       const SnapshotWatch& watch);
   void Shutdown() { streams_.Shutdown(); }
 
  private:
@@ -83,7 +83,7 @@ class SnapshotStreams {
   const FrameEncoder::Context context_;
   SnapshotFilters filters_;
   SnapshotFrames frames_;
-  StreamThreads threads_;
+  WorkThreads threads_;
   StreamSet streams_;
   absl::Mutex mutex_;
   std::map<absl::Duration, Feed> feeds_ ABSL_GUARDED_BY(mutex_);

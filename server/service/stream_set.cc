@@ -15,17 +15,6 @@ absl::Status ShutdownStatus() {
                    "the server is shutting down; connect again");
 }
 
-// Ends as soon as it begins.
-class RejectedStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
- public:
-  explicit RejectedStream(const absl::Status& status) {
-    Finish(ToGrpcStatus(status));
-  }
-
- private:
-  void OnDone() override { delete this; }
-};
-
 }  // namespace
 
 void MessageStream::Wake() {
@@ -44,7 +33,7 @@ void MessageStream::End(const absl::Status& status) {
   {
     absl::MutexLock lock(&mutex_);
     if (end_.has_value() || state_ == State::kFinished) return;
-    end_ = ToGrpcStatus(status);
+    end_ = status;
     if (state_ != State::kIdle) return;  // whoever is at it will see
     state_ = State::kPulling;
   }
@@ -67,6 +56,7 @@ void MessageStream::Pull() {
       }
       if (!message->last) return StartWrite(&bytes_);
       OnEnded();
+      trail_->End(absl::OkStatus());
       return StartWriteAndFinish(&bytes_, grpc::WriteOptions(),
                                  grpc::Status::OK);
     }
@@ -79,7 +69,7 @@ void MessageStream::Pull() {
 
 // In kPulling.
 bool MessageStream::FinishIfEnded() {
-  grpc::Status status;
+  absl::Status status;
   {
     absl::MutexLock lock(&mutex_);
     if (!end_.has_value()) return false;
@@ -87,7 +77,8 @@ bool MessageStream::FinishIfEnded() {
     status = *end_;
   }
   OnEnded();
-  Finish(std::move(status));
+  trail_->End(status);
+  Finish(ToGrpcStatus(status));
   return true;
 }
 
@@ -95,7 +86,7 @@ void MessageStream::OnWriteDone(bool ok) {
   {
     absl::MutexLock lock(&mutex_);
     if (state_ != State::kWriting) return;  // the last message
-    if (!ok && !end_.has_value()) end_ = grpc::Status::CANCELLED;
+    if (!ok && !end_.has_value()) end_ = absl::CancelledError();
     state_ = State::kPulling;
   }
   Pull();
@@ -108,32 +99,24 @@ void MessageStream::OnDone() {
   set_->Remove(self);
 }
 
-grpc::ServerWriteReactor<grpc::ByteBuffer>* StreamSet::Start(
-    std::shared_ptr<MessageStream> stream, bool* accepted) {
-  *accepted = false;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!shut_down_ && budget_.Take()) {
-      *accepted = true;
-      stream->set_ = this;
-      stream->self_ = stream;
-      streams_.insert(stream);
-      return stream.get();
-    }
-    if (shut_down_) return Reject(ShutdownStatus());
+absl::Status StreamSet::Start(std::shared_ptr<MessageStream> stream,
+                              const Call& call) {
+  absl::MutexLock lock(&mutex_);
+  if (shut_down_) return ShutdownStatus();
+  if (!budget_.Take()) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted,
+        absl::StrCat("the server already has ", budget_.max(),
+                     " streams open, its most; close some, or raise "
+                     "max_streams"),
+        ErrorDetails{.reason = "TOO_MANY_STREAMS",
+                     .metadata = {{"bound", absl::StrCat(budget_.max())}}});
   }
-  return Reject(MakeError(
-      absl::StatusCode::kResourceExhausted,
-      absl::StrCat("the server already has ", budget_.max(),
-                   " streams open, its most; close some, or raise "
-                   "max_streams"),
-      ErrorDetails{.reason = "TOO_MANY_STREAMS",
-                   .metadata = {{"bound", absl::StrCat(budget_.max())}}}));
-}
-
-grpc::ServerWriteReactor<grpc::ByteBuffer>* StreamSet::Reject(
-    const absl::Status& status) {
-  return new RejectedStream(status);
+  stream->set_ = this;
+  stream->trail_ = call.trail;
+  stream->self_ = stream;
+  streams_.insert(std::move(stream));
+  return absl::OkStatus();
 }
 
 void StreamSet::Shutdown() {

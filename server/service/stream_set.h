@@ -12,6 +12,8 @@
 #include "absl/synchronization/mutex.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
+#include "service/call.h"
+#include "service/gate.h"
 #include "service/stream_budget.h"
 
 namespace nfmeter::service {
@@ -30,7 +32,7 @@ class StreamSet;
 //
 // gRPC's reactor and whoever feeds the stream share ownership; what comes after
 // the end is ignored. Thread-safe.
-class MessageStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
+class MessageStream : public StreamReactor {
  public:
   // Something may be there to write. Writes on this thread.
   void Wake();
@@ -66,10 +68,11 @@ class MessageStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   absl::Mutex mutex_;
   State state_ ABSL_GUARDED_BY(mutex_) = State::kIdle;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
-  std::optional<grpc::Status> end_ ABSL_GUARDED_BY(mutex_);
+  std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
   grpc::ByteBuffer bytes_;  // under way; belongs to whoever is in kPulling
   // Set by StreamSet::Start().
   StreamSet* set_ = nullptr;
+  std::shared_ptr<CallTrail> trail_;
   std::shared_ptr<MessageStream> self_;  // gRPC's share, until OnDone()
 };
 
@@ -80,15 +83,9 @@ class StreamSet {
   // `budget` must outlive the set.
   explicit StreamSet(StreamBudget& budget) : budget_(budget) {}
 
-  // Hands the stream to gRPC: return it from the handler. It ends at once when
-  // there are too many (RESOURCE_EXHAUSTED, TOO_MANY_STREAMS) or the server
-  // shuts down (UNAVAILABLE, SERVER_SHUTDOWN); `*accepted` is false then.
-  grpc::ServerWriteReactor<grpc::ByteBuffer>* Start(
-      std::shared_ptr<MessageStream> stream, bool* accepted);
-
-  // A call that ends with `status` at once.
-  static grpc::ServerWriteReactor<grpc::ByteBuffer>* Reject(
-      const absl::Status& status);
+  // Makes the stream that of `call`: return it from the handler.
+  // RESOURCE_EXHAUSTED, TOO_MANY_STREAMS; UNAVAILABLE, SERVER_SHUTDOWN.
+  absl::Status Start(std::shared_ptr<MessageStream> stream, const Call& call);
 
   // Ends all streams, and all to come.
   void Shutdown();

@@ -166,15 +166,17 @@ std::vector<accounting::CounterTarget> ReadCounterTargets(
   return targets;
 }
 
-accounting::CounterFilter ReadCounterFilter(const v1::CounterFilter& filter,
-                                            FieldErrors& errors) {
+accounting::CounterFilter ReadCounterFilter(
+    const v1::CounterFilter& filter, const accounting::CounterScope& scope,
+    FieldErrors& errors) {
   if (filter.name_glob().size() > kMaxGlobBytes) {
     errors.Add("filter.name_glob",
                absl::StrCat("is ", filter.name_glob().size(),
                             " bytes long; at most ", kMaxGlobBytes));
   }
   return {filter.name_glob(),
-          accounting::Labels(filter.labels().begin(), filter.labels().end())};
+          accounting::Labels(filter.labels().begin(), filter.labels().end()),
+          scope};
 }
 
 }  // namespace nfmeter::service

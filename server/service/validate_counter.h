@@ -34,8 +34,10 @@ std::vector<accounting::CounterTarget> ReadCounterTargets(
     const google::protobuf::RepeatedPtrField<std::string>& names,
     FieldErrors& errors);
 
-accounting::CounterFilter ReadCounterFilter(const v1::CounterFilter& filter,
-                                            FieldErrors& errors);
+// `scope` is the caller's.
+accounting::CounterFilter ReadCounterFilter(
+    const v1::CounterFilter& filter, const accounting::CounterScope& scope,
+    FieldErrors& errors);
 
 }  // namespace nfmeter::service
 

@@ -105,13 +105,18 @@ absl::Status BareAcct::Create(absl::Span<const std::string> names) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<size_t> BareAcct::Dump() {
+absl::Status BareAcct::RequestDump() {
   char request[kLargestRequest];
   nlmsghdr* header =
       PutHeader(request, NFNL_MSG_ACCT_GET, NLM_F_DUMP, ++sequence_);
   if (mnl_socket_sendto(socket_, header, header->nlmsg_len) < 0) {
     return absl::ErrnoToStatus(errno, "sending a dump request");
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<size_t> BareAcct::Dump() {
+  if (absl::Status status = RequestDump(); !status.ok()) return status;
   DumpTotals totals;
   for (int more = MNL_CB_OK; more > MNL_CB_STOP;) {
     const ssize_t length =
@@ -123,6 +128,25 @@ absl::StatusOr<size_t> BareAcct::Dump() {
   }
   sum_ += totals.sum;
   return totals.objects;
+}
+
+absl::StatusOr<size_t> BareAcct::Receive() {
+  if (absl::Status status = RequestDump(); !status.ok()) return status;
+  size_t objects = 0;
+  while (true) {
+    const ssize_t length =
+        mnl_socket_recvfrom(socket_, buffer_.data(), buffer_.size());
+    if (length < 0) return absl::ErrnoToStatus(errno, "receiving a dump");
+    int left = static_cast<int>(length);
+    auto* header = reinterpret_cast<nlmsghdr*>(buffer_.data());
+    for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
+      if (header->nlmsg_type == NLMSG_DONE) return objects;
+      if (header->nlmsg_type == NLMSG_ERROR) {
+        return absl::InternalError("a dump was refused");
+      }
+      ++objects;
+    }
+  }
 }
 
 absl::Status BareAcct::Flush() {

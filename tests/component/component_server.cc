@@ -25,20 +25,24 @@ ComponentServer::ComponentServer(const Options& options)
     : hub(accounting::SnapshotHub::Create(acct, counter_lane, clock, {})),
       quota_hub(accounting::QuotaHub::Create(acct, counter_lane, clock, {})),
       labels(*accounting::LabelStore::Open(options.labels_path)),
-      rules({rule_table, rule_lane}, {rule_table, rule_lane}, acct, options.rules),
+      rules({rule_table, rule_lane}, {rule_table, rule_lane}, acct,
+            options.rules),
       counters(acct, counter_lane, *hub, *labels, rules, clock, options.nfacct,
                [this](absl::Span<const std::string> names) {
                  quota_hub->NoteReset(names);
                }),
+      authorizer_({{.address = {.path = directory_ / "sock"}}}),
+      gate_(authorizer_, {}, {}),
       requests_(clock),
       stream_budget_(options.limits.max_streams),
       quota_streams_(*quota_hub, *labels, stream_budget_, options.nfacct),
-      counter_service_(counters, requests_, quota_streams_, options.limits),
-      rule_service_(rules, requests_, options.limits),
-      snapshot_service_(*hub, *labels, options.limits, stream_budget_,
+      counter_service_(gate_, counters, requests_, quota_streams_,
+                       options.limits),
+      rule_service_(gate_, rules, requests_, options.limits),
+      snapshot_service_(gate_, *hub, *labels, options.limits, stream_budget_,
                         options.nfacct),
-      node_service_([node = options.node] { return node; }, *hub,
-                    options.limits) {
+      node_service_(
+          gate_, [node = options.node] { return node; }, *hub, options.limits) {
   grpc::ServerBuilder builder;
   builder.AddListeningPort("unix:" + (directory_ / "sock"),
                            grpc::InsecureServerCredentials());

@@ -22,7 +22,9 @@
 #include "nfmeter/v1/node.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
+#include "security/authorizer.h"
 #include "service/counter_service.h"
+#include "service/gate.h"
 #include "service/limits.h"
 #include "service/node_service.h"
 #include "service/quota_stream.h"
@@ -80,6 +82,8 @@ class ComponentServer {
 
  private:
   TemporaryDirectory directory_;
+  security::Authorizer authorizer_;
+  service::Gate gate_;
   service::RequestCache requests_;
   service::StreamBudget stream_budget_;
   service::QuotaStreams quota_streams_;

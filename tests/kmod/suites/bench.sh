@@ -4,7 +4,7 @@
 
 case $NFM_ARGUMENT in
   *small*) objects=500 rounds=1 bursts=5 repeats=1 ;;
-  *) objects=50000 rounds=5 bursts=60 repeats=5 ;;
+  *) objects=50000 rounds=3 bursts=60 repeats=5 ;;
 esac
 release=$(uname -r)
 ours=/modules/ours/lib/modules/$release/extra
@@ -36,8 +36,11 @@ case $NFM_ARGUMENT in
       report create $module "$(kmod_bench create $objects)"
       case $NFM_ARGUMENT in
         *dump*)
+          report receive $module "$(kmod_bench receive $rounds)"
           report dump $module "$(kmod_bench dump $rounds)"
-          report list $module "$(kmod_bench run $rounds nfacct list)"
+          list=$(kmod_bench run $rounds nfacct list)
+          report list $module "${list% *}"
+          report list-kernel $module "${list#* }"
           ;;
       esac
       unuse $module

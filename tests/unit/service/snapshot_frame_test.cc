@@ -174,10 +174,10 @@ TEST_F(SnapshotFrameTest, StreamsInStepShareTheSameFrame) {
 TEST_F(SnapshotFrameTest, RequestsThatAreNotProtobufAreRefused) {
   const grpc::Slice garbage("\xff\xff\xff\xff garbage");
   v1::GetSnapshotRequest request;
-  EXPECT_THAT(ParseRequest(grpc::ByteBuffer(&garbage, 1), &request),
+  EXPECT_THAT(ParseMessage(grpc::ByteBuffer(&garbage, 1), &request),
               testing::HasReason("MALFORMED_REQUEST"));
   const grpc::Slice empty;
-  EXPECT_OK(ParseRequest(grpc::ByteBuffer(&empty, 1), &request));
+  EXPECT_OK(ParseMessage(grpc::ByteBuffer(&empty, 1), &request));
 }
 
 }  // namespace

@@ -1,0 +1,51 @@
+#include "service/call.h"
+
+#include <utility>
+
+#include "absl/time/clock.h"
+
+namespace nfmeter::service {
+namespace {
+
+constexpr char kTraceParent[] = "traceparent";  // W3C Trace Context
+
+}  // namespace
+
+CallTrail::CallTrail(absl::Span<telemetry::CallObserver* const> observers,
+                     const security::Method& method, bool stream)
+    : observers_(observers),
+      record_{
+          .method = method.name, .stream = stream, .mutates = method.mutates},
+      start_(absl::Now()) {}
+
+void CallTrail::NoteMutation(const MutationSummary& mutation) {
+  record_.request_id = mutation.request_id;
+  record_.validate_only = mutation.validate_only;
+  record_.targets = mutation.targets;
+  record_.target_count = mutation.target_count;
+}
+
+void CallTrail::NoteOrigin(const grpc::ServerContextBase& context) {
+  record_.peer = context.peer();
+  const auto found = context.client_metadata().find(kTraceParent);
+  if (found != context.client_metadata().end()) {
+    record_.trace_parent.assign(found->second.data(), found->second.size());
+  }
+}
+
+void CallTrail::End(const absl::Status& status) {
+  if (caller_ != nullptr) record_.principal = caller_->principal;
+  record_.status = status;
+  record_.duration = absl::Now() - start_;
+  for (telemetry::CallObserver* observer : observers_) {
+    observer->OnCallEnded(record_);
+  }
+}
+
+void CallTrail::End(const absl::Status& status,
+                    const grpc::ServerContextBase& context) {
+  if (record_.mutates || !status.ok()) NoteOrigin(context);
+  End(status);
+}
+
+}  // namespace nfmeter::service

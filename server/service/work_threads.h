@@ -1,0 +1,54 @@
+// Threads that calls and streams are served on.
+#ifndef NFMETER_SERVICE_WORK_THREADS_H_
+#define NFMETER_SERVICE_WORK_THREADS_H_
+
+#include <cstddef>
+#include <deque>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+
+namespace nfmeter::service {
+
+// Runs jobs in the order in which they came, on as many threads as have been
+// needed at once so far, at most `max_threads`. gRPC does a write's transport
+// work on the thread that starts it: it must be none that others wait for, such
+// as the counter lane. Thread-safe.
+class WorkThreads {
+ public:
+  // `name`, of at most 15 bytes, is what ps -T shows.
+  WorkThreads(absl::string_view name, size_t max_threads);
+  // Carries out what is queued, then ends the threads.
+  ~WorkThreads();
+
+  WorkThreads(const WorkThreads&) = delete;
+  WorkThreads& operator=(const WorkThreads&) = delete;
+
+  void Post(absl::AnyInvocable<void()> job);
+
+  // Post(), unless `max_waiting` jobs wait for a thread; whether it did.
+  [[nodiscard]] bool TryPost(absl::AnyInvocable<void()> job,
+                             size_t max_waiting);
+
+ private:
+  void PostLocked(absl::AnyInvocable<void()> job)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Loop();
+
+  const std::string name_;
+  const size_t max_threads_;
+  absl::Mutex mutex_;
+  std::deque<absl::AnyInvocable<void()>> jobs_ ABSL_GUARDED_BY(mutex_);
+  size_t idle_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> threads_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_WORK_THREADS_H_
