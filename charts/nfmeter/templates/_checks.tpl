@@ -8,6 +8,8 @@
 {{- include "nfmeter.checkDaemonset" . -}}
 {{- end -}}
 {{- include "nfmeter.checkTls" . -}}
+{{- include "nfmeter.checkAccess" . -}}
+{{- include "nfmeter.checkMetrics" . -}}
 {{- include "nfmeter.checkWords" . -}}
 {{- end }}
 
@@ -21,6 +23,11 @@
 {{- fail (printf "image.digest '%s' is not sha256: and 64 hexadecimal digits: copy it from the registry, or leave it empty" $v.image.digest) -}}
 {{- end -}}
 {{- $durations := dict "tls.reloadInterval" $v.tls.reloadInterval "tls.certManager.duration" $v.tls.certManager.duration "tls.certManager.renewBefore" $v.tls.certManager.renewBefore -}}
+{{- range $name := list "serviceMonitor" "podMonitor" -}}
+{{- $monitor := get $v.metrics $name -}}
+{{- $_ := set $durations (printf "metrics.%s.interval" $name) $monitor.interval -}}
+{{- $_ := set $durations (printf "metrics.%s.scrapeTimeout" $name) $monitor.scrapeTimeout -}}
+{{- end -}}
 {{- range $name := list "min_snapshot_interval" "lock_timeout" "max_lock_timeout" -}}
 {{- with get $v.config.limits $name }}{{ $_ := set $durations (printf "config.limits.%s" $name) . }}{{ end -}}
 {{- end -}}
@@ -76,5 +83,48 @@
 {{- end -}}
 {{- if and $issued (not $v.tls.certManager.issuerRef.name) -}}
 {{- fail "cert-manager needs to know who signs: set tls.certManager.issuerRef.name (and .kind, if it is a ClusterIssuer)" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "nfmeter.checkAccess" -}}
+{{- $v := .Values -}}
+{{- $policy := eq (include "nfmeter.hasPolicy" .) "true" -}}
+{{- if and $v.policy.rules $v.policy.existingConfigMap -}}
+{{- fail "policy.rules and policy.existingConfigMap are two policies: set only one of them" -}}
+{{- end -}}
+{{- if and $v.tcp.enabled (eq $v.tcp.role "none") (not $policy) -}}
+{{- fail "nobody could do anything over tcp: say who may do what in policy.rules, or what every client with a certificate may do in tcp.role" -}}
+{{- end -}}
+{{- if and (eq $v.socket.role "none") (not $policy) (or (not $v.tcp.enabled) (eq $v.tcp.role "none")) -}}
+{{- fail "nobody could do anything: set socket.role to viewer, operator or admin, or say who may do what in policy.rules" -}}
+{{- end -}}
+{{- with dig "audit" "file" "" $v.config -}}
+{{- if not (hasPrefix "/var/lib/nfmeter/" .) -}}
+{{- fail (printf "config.audit.file '%s' can't be written, as the root is read-only: set one below /var/lib/nfmeter, or none for the log" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "nfmeter.checkMetrics" -}}
+{{- $v := .Values -}}
+{{- $m := $v.metrics -}}
+{{- if not $m.enabled -}}
+{{- range list "serviceMonitor" "podMonitor" "prometheusRule" "dashboard" -}}
+{{- if (get $m .).enabled -}}
+{{- fail (printf "metrics.%s has nothing to show without metrics: set metrics.enabled=true" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and $m.serviceMonitor.enabled $m.podMonitor.enabled -}}
+{{- fail "metrics.serviceMonitor and metrics.podMonitor would scrape every server twice: set only one of them" -}}
+{{- end -}}
+{{- if and $m.enabled $v.tcp.enabled (eq ($m.port | int) ($v.tcp.port | int)) -}}
+{{- fail (printf "tcp.port and metrics.port are both %d: set one of them to another" ($m.port | int)) -}}
+{{- end -}}
+{{- if and $v.networkPolicy.enabled $m.enabled (not $v.networkPolicy.metricsFrom) -}}
+{{- fail "networkPolicy would close metrics.port for everybody: say who scrapes in networkPolicy.metricsFrom" -}}
+{{- end -}}
+{{- if and $v.networkPolicy.enabled $v.tcp.enabled (not $v.networkPolicy.from) -}}
+{{- fail "networkPolicy would close tcp.port for everybody: say who comes in networkPolicy.from" -}}
 {{- end -}}
 {{- end }}

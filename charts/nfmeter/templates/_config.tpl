@@ -4,11 +4,13 @@
 {{- if ne (toString .Values.socket.group) "<nil>" -}}
 {{- $_ := set $unix "group" (.Values.socket.group | int64 | toString) -}}
 {{- end -}}
+{{- with .Values.socket.role }}{{ $_ := set $unix "role" . }}{{ end -}}
 {{- $listen := list $unix -}}
 {{- if .Values.tcp.enabled -}}
 {{- range .Values.tcp.addresses -}}
 {{- $host := ternary (printf "[%s]" .) . (contains ":" .) -}}
-{{- $listen = append $listen (dict "address" (printf "tcp:%s:%d" $host ($.Values.tcp.port | int))) -}}
+{{- $address := printf "tcp:%s:%d" $host ($.Values.tcp.port | int) -}}
+{{- $listen = append $listen (dict "address" $address "role" $.Values.tcp.role) -}}
 {{- end -}}
 {{- end -}}
 {{- $config := deepCopy .Values.config -}}
@@ -20,5 +22,17 @@
       "key" "/etc/nfmeter/tls/tls.key" "client_ca" "/etc/nfmeter/tls/ca.crt"
       "reload_interval" .Values.tls.reloadInterval) -}}
 {{- end -}}
+{{- if eq (include "nfmeter.hasPolicy" .) "true" -}}
+{{- $_ := set $config "policy" "/etc/nfmeter/policy/policy.yaml" -}}
+{{- end -}}
+{{- if .Values.metrics.enabled -}}
+{{- $host := ternary (printf "[%s]" .Values.metrics.address) .Values.metrics.address (contains ":" .Values.metrics.address) -}}
+{{- $_ := set $config "metrics" (dict "listen" (printf "%s:%d" $host (.Values.metrics.port | int))
+      "max_counters" (.Values.metrics.maxCounters | int64)) -}}
+{{- end -}}
 {{- toYaml $config }}
+{{- end }}
+
+{{- define "nfmeter.hasPolicy" -}}
+{{- or (not (empty .Values.policy.rules)) (not (empty .Values.policy.existingConfigMap)) -}}
 {{- end }}

@@ -30,14 +30,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* metadata of everything: (list CONTEXT NAME-SUFFIX ANNOTATIONS) */}}
+{{/* metadata of everything: (list CONTEXT NAME-SUFFIX ANNOTATIONS [LABELS]) */}}
 {{- define "nfmeter.metadata" -}}
 {{- $ := index . 0 -}}
 {{- $annotations := merge (dict) (index . 2 | default dict) $.Values.commonAnnotations -}}
+{{- $labels := dict -}}
+{{- if gt (len .) 3 }}{{ $labels = index . 3 }}{{ end -}}
 name: {{ include "nfmeter.fullname" $ }}{{ index . 1 }}
 namespace: {{ $.Release.Namespace }}
 labels:
   {{- include "nfmeter.labels" $ | nindent 2 }}
+  {{- with $labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- with $annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}

@@ -20,11 +20,18 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 args:
   - --config
   - /etc/nfmeter/config/nfmeter.yaml
-{{- if .Values.tcp.enabled }}
+{{- if or .Values.tcp.enabled .Values.metrics.enabled }}
 ports:
+  {{- if .Values.tcp.enabled }}
   - name: nfmeter-grpc
     containerPort: {{ .Values.tcp.port }}
     protocol: TCP
+  {{- end }}
+  {{- if .Values.metrics.enabled }}
+  - name: nfmeter-metrics
+    containerPort: {{ .Values.metrics.port }}
+    protocol: TCP
+  {{- end }}
 {{- end }}
 livenessProbe:
   {{- include "nfmeter.probe" (list . "liveness") | nindent 2 }}
@@ -51,7 +58,9 @@ capabilities:
     - ALL
   add:
     - NET_ADMIN
+    {{- if not .Values.config.read_only }}
     - NET_RAW
+    {{- end }}
 seccompProfile:
   type: RuntimeDefault
 {{- end }}
@@ -65,6 +74,11 @@ seccompProfile:
 {{- if .Values.tcp.enabled }}
 - name: nfmeter-tls
   mountPath: /etc/nfmeter/tls
+  readOnly: true
+{{- end }}
+{{- if eq (include "nfmeter.hasPolicy" .) "true" }}
+- name: nfmeter-policy
+  mountPath: /etc/nfmeter/policy
   readOnly: true
 {{- end }}
 {{- end }}
@@ -92,9 +106,15 @@ seccompProfile:
             - key: {{ .Values.tls.clientCa.key }}
               path: ca.crt
 {{- end }}
+{{- if eq (include "nfmeter.hasPolicy" .) "true" }}
+- name: nfmeter-policy
+  configMap:
+    name: {{ .Values.policy.existingConfigMap | default (printf "%s-policy" (include "nfmeter.fullname" .)) }}
+{{- end }}
 {{- end }}
 
-{{/* A new configuration takes effect at a start: new text, new pods. */}}
+{{/* A new configuration takes effect at a start: new text, new pods. A policy
+     and certificates are read again by the running server. */}}
 {{- define "nfmeter.checksums" -}}
 checksum/nfmeter-config: {{ include "nfmeter.config" . | sha256sum }}
 {{- end }}

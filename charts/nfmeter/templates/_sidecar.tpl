@@ -109,7 +109,10 @@ volumeMounts:
 {{- fail (printf "sidecar.socketFor names '%s', but the pod has only: %s" . (join ", " $names)) -}}
 {{- end -}}
 {{- end -}}
-{{- if and $.Values.tcp.enabled (hasKey $ports (toString ($.Values.tcp.port | int))) -}}
-{{- fail (printf "port %d is the application's already, and a pod has one network: set tcp.port to another" ($.Values.tcp.port | int)) -}}
+{{- range $name, $on := dict "tcp" $.Values.tcp.enabled "metrics" $.Values.metrics.enabled -}}
+{{- $port := get (get $.Values $name) "port" | int -}}
+{{- if and $on (hasKey $ports (toString $port)) -}}
+{{- fail (printf "port %d is the application's already, and a pod has one network: set %s.port to another" $port $name) -}}
+{{- end -}}
 {{- end -}}
 {{- end }}
