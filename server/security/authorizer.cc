@@ -2,33 +2,33 @@
 
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "base/error.h"
+#include "security/socket_credentials.h"
 
 namespace nfmeter::security {
 namespace {
 
-// The socket that a peer of "unix:/PATH" came in by: gRPC asks for the name of
-// the server's end, as clients have none.
-std::string SocketOf(absl::string_view peer) {
-  return absl::StrCat("socket:", absl::StripPrefix(peer, "unix:"));
+constexpr char kLoopback[] = "loopback";  // TCP without TLS
+
+std::string SocketName(absl::string_view path) {
+  return absl::StrCat("socket:", path);
 }
 
 }  // namespace
 
 Principal Identify(const grpc::ServerContextBase& context) {
-  const std::string peer = context.peer();
-  if (absl::StartsWith(peer, "unix:")) return {{SocketOf(peer)}};
-  return {{"loopback"}};
+  if (const std::optional<std::string> socket = SocketOf(context)) {
+    return {{SocketName(*socket)}};
+  }
+  return {{kLoopback}};
 }
 
 Authorizer::Authorizer(absl::Span<const ListenerOptions> listeners) {
   for (const ListenerOptions& listener : listeners) {
     const std::string name = listener.address.kind == ListenAddress::Kind::kUnix
-                                 ? SocketOf(listener.address.path)
-                                 : "loopback";
+                                 ? SocketName(listener.address.path)
+                                 : kLoopback;
     listeners_[name] = std::make_shared<const Caller>(
         Caller{name,
                Role::kAdmin,

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "security/socket_credentials.h"
 #include "security/unix_socket.h"
 
 namespace nfmeter::security {
@@ -94,7 +95,7 @@ std::shared_ptr<grpc::ServerCredentials> CredentialsFor(
     const ListenOptions& options, const ListenAddress& address,
     std::shared_ptr<grpc::ServerCredentials>& tls) {
   if (address.kind == Kind::kUnix) {
-    return grpc::experimental::LocalServerCredentials(UDS);
+    return SocketCredentials(address.path);
   }
   if (!options.tls.has_value()) return grpc::InsecureServerCredentials();
   if (tls == nullptr) tls = MutualTlsCredentials(*options.tls);

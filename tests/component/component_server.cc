@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "gmock/gmock.h"
+#include "security/socket_credentials.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
@@ -45,7 +46,7 @@ ComponentServer::ComponentServer(const Options& options)
           gate_, [node = options.node] { return node; }, *hub, options.limits) {
   grpc::ServerBuilder builder;
   builder.AddListeningPort("unix:" + (directory_ / "sock"),
-                           grpc::InsecureServerCredentials());
+                           security::SocketCredentials(directory_ / "sock"));
   builder.SetMaxReceiveMessageSize(
       static_cast<int>(options.limits.max_request_bytes));
   builder.RegisterService(&counter_service_);

@@ -1,4 +1,5 @@
-# Memory runs out at every place in turn: requests fail, nothing else does.
+# Memory runs out: at every place of a request in turn, then anywhere. Requests
+# fail, nothing else does.
 . /tests/check.sh
 
 if [ ! -d /sys/kernel/debug/failslab ]; then
@@ -11,6 +12,9 @@ echo Y >task-filter
 echo 0 >verbose
 echo -1 >times
 echo N >ignore-gfp-wait
+cd /tmp || exit 1
+gtests kmod_starve_test
+cd /sys/kernel/debug/failslab || exit 1
 
 # starved COMMAND...: with every tenth of its allocations failing.
 starved() {

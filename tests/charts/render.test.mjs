@@ -1,0 +1,176 @@
+// What the chart renders, for each values file of values/ and for the example
+// that has it as a dependency.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import test from 'node:test';
+import { chart, exampleChart, helm, here, matrix, parse, parseAll, pick, render,
+  template, top } from './support/helm.mjs';
+import { problems } from './support/kubernetes.mjs';
+
+const example = exampleChart();
+const rendered = { 'example-web': () => template(undefined, [], example) };
+for (const name of matrix) rendered[name] = () => template(name);
+
+for (const name of matrix) {
+  test(`helm lint --strict takes ${name}`, () => {
+    helm('lint', '--strict', chart, '--values',
+         path.join(here, 'values', `${name}.yaml`));
+  });
+}
+
+test('helm lint --strict takes the example chart', () => {
+  helm('lint', '--strict', example);
+});
+
+for (const [name, text] of Object.entries(rendered)) {
+  test(`manifests of ${name} are those of golden/${name}.yaml`, () => {
+    const golden = path.join(here, 'golden', `${name}.yaml`);
+    const now = text();
+    if (process.env.UPDATE_GOLDEN) fs.writeFileSync(golden, now);
+    assert.equal(now, fs.readFileSync(golden, 'utf8'),
+                 'if it is meant so: tests/charts/update, and look at the diff');
+  });
+
+  test(`the Kubernetes API takes all manifests of ${name}`, async () => {
+    assert.deepEqual(await problems(parseAll(text())), []);
+  });
+
+  test(`everything that ${name} refers to is there`, () => {
+    for (const object of parseAll(text())) checkReferences(object);
+  });
+}
+
+test('golden files are of values that are still there', () => {
+  const golden = fs.readdirSync(path.join(here, 'golden'));
+  assert.deepEqual(golden.sort(),
+                   Object.keys(rendered).map((name) => `${name}.yaml`).sort());
+});
+
+// What the API accepts one object at a time, and what then does not work.
+function checkReferences(object) {
+  const template = object.spec?.template;
+  const pod = object.kind === 'Pod' ? object : template;
+  if (template) {
+    for (const [key, value] of
+         Object.entries(object.spec.selector.matchLabels)) {
+      assert.equal(template.metadata.labels[key], value,
+                   `${object.kind} ${object.metadata.name} selects its pods`);
+    }
+  }
+  if (!pod?.spec) return;
+  const volumes = pod.spec.volumes.map((volume) => volume.name);
+  assert.equal(new Set(volumes).size, volumes.length, 'volumes once each');
+  const mounted = new Set();
+  for (const container of
+       [...pod.spec.initContainers ?? [], ...pod.spec.containers]) {
+    for (const mount of container.volumeMounts ?? []) {
+      assert.ok(volumes.includes(mount.name), `volume ${mount.name}`);
+      mounted.add(mount.name);
+    }
+    for (const port of container.ports ?? []) {
+      assert.ok((port.name ?? '').length <= 15, `port name ${port.name}`);
+    }
+  }
+  assert.deepEqual([...mounted].sort(), volumes.sort(),
+                   'no volume is there for nothing');
+}
+
+test('the server of either mode has two rights, and a root that it cannot ' +
+     'write', () => {
+  const daemonset = pick(render('default'), 'DaemonSet')
+      .spec.template.spec.containers[0];
+  const sidecar = pick(render('sidecar-application'), 'Deployment')
+      .spec.template.spec.initContainers[0];
+  for (const { securityContext } of [daemonset, sidecar]) {
+    assert.deepEqual(securityContext, {
+      runAsUser: 0, runAsGroup: 0, runAsNonRoot: false, privileged: false,
+      allowPrivilegeEscalation: false, readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW'] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+  }
+});
+
+test('a server that only reads does without NET_RAW', () => {
+  const container = pick(render('daemonset-restricted'), 'DaemonSet')
+      .spec.template.spec.containers[0];
+  assert.deepEqual(container.securityContext.capabilities.add, ['NET_ADMIN']);
+});
+
+test('no pod of the chart has a token', () => {
+  for (const name of ['default', 'sidecar-application']) {
+    for (const object of render(name)) {
+      const pod = object.kind === 'Pod' ? object.spec :
+          object.spec?.template?.spec;
+      if (pod) assert.equal(pod.automountServiceAccountToken, false);
+      if (object.kind === 'ServiceAccount') {
+        assert.equal(object.automountServiceAccountToken, false);
+      }
+    }
+  }
+});
+
+test('a sidecar leaves all else in the pod as it is', () => {
+  const given = parse(fs.readFileSync(
+      path.join(here, 'values/sidecar-mutual-tls.yaml'), 'utf8'))
+      .application.pod;
+  const { metadata, spec } =
+      pick(render('sidecar-mutual-tls'), 'Deployment').spec.template;
+  const [server, ...initContainers] = spec.initContainers;
+  assert.equal(server.name, 'meter');
+  assert.equal(server.restartPolicy, 'Always');
+  assert.deepEqual(initContainers, given.spec.initContainers);
+  assert.deepEqual(spec.containers[0], given.spec.containers[0]);
+  assert.deepEqual(
+      spec.containers[1], {
+        ...given.spec.containers[1],
+        volumeMounts: [{ name: 'nfmeter-run', mountPath: '/run/nfmeter' }],
+      });
+  assert.deepEqual(
+      spec.volumes.filter((volume) => !volume.name.startsWith('nfmeter-')),
+      given.spec.volumes);
+  for (const field of ['serviceAccountName', 'automountServiceAccountToken',
+                       'securityContext']) {
+    assert.deepEqual(spec[field], given.spec[field]);
+  }
+  assert.equal(metadata.annotations['example.org/kept'], 'yes');
+});
+
+test('a new configuration makes new pods, a new policy does not', () => {
+  const pods = (values) =>
+      pick(render(values), 'DaemonSet').spec.template.metadata.annotations;
+  const base = { tcp: { enabled: true }, tls: { secretName: 's' } };
+  const rule = (role) => ({
+    ...base, policy: { rules: [{ name: 'a', principals: ['*'], role }] },
+  });
+  assert.notDeepEqual(pods({}), pods({ config: { log: { level: 'debug' } } }));
+  assert.deepEqual(pods(rule('viewer')), pods(rule('admin')));
+});
+
+test('alerts and dashboards are those of packaging/', () => {
+  const same = (ours, theirs) => {
+    const folder = path.join(chart, 'files', ours);
+    const source = path.join(top, 'packaging', theirs);
+    const names = fs.readdirSync(source)
+        .filter((name) => /\.(yaml|json)$/.test(name) &&
+                !/test/.test(name)).sort();
+    assert.ok(names.length > 0);
+    assert.deepEqual(fs.readdirSync(folder).sort(), names);
+    for (const name of names) {
+      assert.equal(fs.readFileSync(path.join(folder, name), 'utf8'),
+                   fs.readFileSync(path.join(source, name), 'utf8'),
+                   `run: cp packaging/${theirs}/${name} ` +
+                   `charts/nfmeter/files/${ours}/`);
+    }
+  };
+  same('prometheus', 'prometheus');
+  same('grafana', 'grafana');
+});
+
+test('the chart installs the server of this checkout', () => {
+  const { appVersion } =
+      parse(fs.readFileSync(path.join(chart, 'Chart.yaml'), 'utf8'));
+  const cmake = fs.readFileSync(path.join(top, 'CMakeLists.txt'), 'utf8');
+  assert.equal(appVersion, cmake.match(/project\(nfmeter VERSION (\S+)/)[1]);
+});
