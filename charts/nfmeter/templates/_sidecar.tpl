@@ -28,6 +28,9 @@ in containers that sidecar.socketFor names, the mount of the socket.
 {{- $volumes := include "nfmeter.sidecar.volumes" $ | fromYamlArray -}}
 {{- $_ := set $spec "volumes" (concat ($spec.volumes | default list) $volumes) -}}
 {{- include "nfmeter.sidecar.shareSocket" (list $ $spec) -}}
+{{- with $.Values.imagePullSecrets -}}
+{{- $_ := set $spec "imagePullSecrets" (concat ($spec.imagePullSecrets | default list) . | uniq) -}}
+{{- end -}}
 {{- $_ := set $pod "spec" $spec -}}
 {{- $metadata := $pod.metadata | default dict -}}
 {{- $_ := set $metadata "labels" (merge (dict "nfmeter-sidecar" (include "nfmeter.fullname" $)) ($metadata.labels | default dict)) -}}
