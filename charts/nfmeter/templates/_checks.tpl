@@ -51,7 +51,7 @@
 {{- if $v.networkPolicy.enabled -}}
 {{- fail "networkPolicy has no effect on pods in the node's network, as those of mode daemonset are: set networkPolicy.enabled=false and guard tcp.port with the node's firewall" -}}
 {{- end -}}
-{{- if gt (int (dig "rollingUpdate" "maxSurge" 0 $v.daemonset.updateStrategy)) 0 -}}
+{{- if not (has (toString (dig "rollingUpdate" "maxSurge" 0 $v.daemonset.updateStrategy)) (list "0" "0%")) -}}
 {{- fail "two servers can't have the socket and the state folder of one node: remove daemonset.updateStrategy.rollingUpdate.maxSurge and use maxUnavailable" -}}
 {{- end -}}
 {{- end }}
@@ -105,6 +105,17 @@
 {{- end -}}
 {{- end }}
 
+{{/* How long a duration such as 1m30s is. */}}
+{{- define "nfmeter.milliseconds" -}}
+{{- $sum := 0 -}}
+{{- range regexFindAll "[0-9]+(ms|s|m|h)" . -1 -}}
+{{- $unit := regexReplaceAll "[0-9]+" . "" -}}
+{{- $number := trimSuffix $unit . | int64 -}}
+{{- $sum = add $sum (mul $number (get (dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000) $unit)) -}}
+{{- end -}}
+{{- $sum -}}
+{{- end }}
+
 {{- define "nfmeter.checkMetrics" -}}
 {{- $v := .Values -}}
 {{- $m := $v.metrics -}}
@@ -117,6 +128,12 @@
 {{- end -}}
 {{- if and $m.serviceMonitor.enabled $m.podMonitor.enabled -}}
 {{- fail "metrics.serviceMonitor and metrics.podMonitor would scrape every server twice: set only one of them" -}}
+{{- end -}}
+{{- range $name := list "serviceMonitor" "podMonitor" -}}
+{{- $monitor := get $m $name -}}
+{{- if gt (include "nfmeter.milliseconds" $monitor.scrapeTimeout | int64) (include "nfmeter.milliseconds" $monitor.interval | int64) -}}
+{{- fail (printf "metrics.%s.scrapeTimeout %s is longer than its interval %s: Prometheus refuses that; set a shorter one" $name $monitor.scrapeTimeout $monitor.interval) -}}
+{{- end -}}
 {{- end -}}
 {{- if and $m.enabled $v.tcp.enabled (eq ($m.port | int) ($v.tcp.port | int)) -}}
 {{- fail (printf "tcp.port and metrics.port are both %d: set one of them to another" ($m.port | int)) -}}
