@@ -74,26 +74,31 @@ absl::Status RuleError(absl::StatusCode code, absl::string_view reason,
                     .metadata = {{"rule", absl::CHexEscape(id)}}});
 }
 
-absl::Status Refused(const RuleSpec& rule, absl::string_view why) {
-  return MakeError(absl::StatusCode::kInvalidArgument,
-                   absl::StrCat("rule ", Quoted(rule.id), " can't be in chain ",
-                                rule.chain, ": ", why),
-                   {.reason = "RULE_REFUSED",
-                    .metadata = {{"rule", absl::CHexEscape(rule.id)},
-                                 {"chain", absl::CHexEscape(rule.chain)}}});
+// `what` the rule matches in `field` of its match, which is no use in its
+// chain.
+absl::Status Refused(const RuleSpec& rule, absl::string_view field,
+                     absl::string_view what, absl::string_view why) {
+  return AtField(
+      rule, absl::StrCat("match.", field),
+      MakeError(
+          absl::StatusCode::kInvalidArgument,
+          absl::StrCat("a rule that matches ", what, " can't be in chain ",
+                       absl::CHexEscape(rule.chain), ": ", why),
+          {.reason = "RULE_REFUSED",
+           .metadata = {{"chain", absl::CHexEscape(rule.chain)}}}));
 }
 
 // What the iptables tools refuse in a built-in chain, as it could never match.
 absl::Status CheckInterfaces(const RuleSpec& rule) {
   if (rule.match.in_interface.has_value() &&
       (rule.chain == "OUTPUT" || rule.chain == "POSTROUTING")) {
-    return Refused(rule,
+    return Refused(rule, "in_interface", "the input interface",
                    "packets there have no input interface any more; match "
                    "the output interface, or use INPUT or PREROUTING");
   }
   if (rule.match.out_interface.has_value() &&
       (rule.chain == "INPUT" || rule.chain == "PREROUTING")) {
-    return Refused(rule,
+    return Refused(rule, "out_interface", "the output interface",
                    "packets there have no output interface yet; match the "
                    "input interface, or use OUTPUT or POSTROUTING");
   }
@@ -110,16 +115,19 @@ bool NeedsSocket(const RuleSpec& rule) {
 absl::Status CheckSocket(const RuleSpec& rule, absl::string_view from) {
   if (from == "OUTPUT" || from == "POSTROUTING") return absl::OkStatus();
   if (rule.match.owner_uid.has_value() || rule.match.owner_gid.has_value()) {
-    return Refused(rule, absl::StrCat("packets come there from ", from,
-                                      ", and their owner is known only where "
-                                      "they are sent; use OUTPUT or "
-                                      "POSTROUTING"));
+    return Refused(
+        rule, rule.match.owner_uid.has_value() ? "owner_uid" : "owner_gid",
+        "the owner",
+        absl::StrCat("packets come there from ", from,
+                     ", and their owner is known only where they are sent; "
+                     "use OUTPUT or POSTROUTING"));
   }
   if (rule.match.cgroup_path.has_value() && from != "INPUT") {
-    return Refused(rule, absl::StrCat("packets come there from ", from,
-                                      ", and their cgroup is known only at a "
-                                      "local socket; use INPUT, OUTPUT or "
-                                      "POSTROUTING"));
+    return Refused(
+        rule, "cgroup_path", "the cgroup",
+        absl::StrCat("packets come there from ", from,
+                     ", and their cgroup is known only at a local socket; use "
+                     "INPUT, OUTPUT or POSTROUTING"));
   }
   return absl::OkStatus();
 }
@@ -176,15 +184,44 @@ Places FindManaged(const TableContents& contents) {
   return places;
 }
 
-absl::Status CheckInsertions(
+using Chains = absl::flat_hash_map<absl::string_view, const Chain*>;
+
+absl::Status AlreadyThere(const TableContents& contents, const RuleSpec& rule,
+                          size_t chain) {
+  return AtField(
+      rule, "id",
+      RuleError(absl::StatusCode::kAlreadyExists, "RULE_EXISTS", rule.id,
+                absl::StrCat("rule ", Quoted(rule.id), " is already in chain ",
+                             contents.chains[chain].name, " of ",
+                             TableSubject(contents.family, contents.table),
+                             "; delete it first, or choose another id")));
+}
+
+// libiptc would take the target for a jump to the chain.
+absl::Status CheckTarget(const RuleSpec& rule, const Chains& chains) {
+  if (rule.form != CountingForm::kTarget || !chains.contains(kAcctTarget)) {
+    return absl::OkStatus();
+  }
+  return AtField(
+      rule, "counting_form",
+      MakeError(absl::StatusCode::kInvalidArgument, "RULE_REFUSED",
+                absl::StrCat("there is a user chain ", kAcctTarget,
+                             ", which hides the target of that name: rename "
+                             "the chain, or count by the match")));
+}
+
+absl::Status CheckNewRules(
     const TableContents& contents, const TableEdit& edit, const Places& places,
     const absl::flat_hash_set<absl::string_view>& deleted) {
-  absl::flat_hash_map<absl::string_view, const Chain*> chains;
+  Chains chains;
   for (const Chain& chain : contents.chains) chains.emplace(chain.name, &chain);
   absl::flat_hash_set<absl::string_view> seen;
-  for (const RuleSpec& rule : edit.insertions) {
+  for (const RuleSpec* each : NewRules(edit)) {
+    const RuleSpec& rule = *each;
     const auto chain = chains.find(rule.chain);
-    if (chain == chains.end()) return ChainNotFound(contents, rule.chain);
+    if (chain == chains.end()) {
+      return AtField(rule, "chain", ChainNotFound(contents, rule.chain));
+    }
     if (!seen.insert(rule.id).second) {
       return RuleError(absl::StatusCode::kInvalidArgument, "RULE_NAMED_TWICE",
                        rule.id,
@@ -193,14 +230,10 @@ absl::Status CheckInsertions(
     }
     const auto place = places.find(rule.id);
     if (place != places.end() && !deleted.contains(rule.id)) {
-      return RuleError(
-          absl::StatusCode::kAlreadyExists, "RULE_EXISTS", rule.id,
-          absl::StrCat("rule ", Quoted(rule.id), " is already in chain ",
-                       contents.chains[place->second.first].name, " of ",
-                       TableSubject(contents.family, contents.table),
-                       "; delete it first, or choose another id"));
+      return AlreadyThere(contents, rule, place->second.first);
     }
     NFM_RETURN_IF_ERROR(CheckPlace(contents, rule, chain->second->builtin));
+    NFM_RETURN_IF_ERROR(CheckTarget(rule, chains));
   }
   return absl::OkStatus();
 }
@@ -224,6 +257,33 @@ absl::Status CheckDeletion(const TableContents& contents, absl::string_view id,
 
 std::string TableSubject(Family family, Table table) {
   return absl::StrCat(TableName(table), " (", FamilyName(family), ")");
+}
+
+std::vector<const RuleSpec*> NewRules(const TableEdit& edit) {
+  std::vector<const RuleSpec*> rules;
+  rules.reserve(edit.restorations.size() + edit.insertions.size());
+  for (const RestoredRule& rule : edit.restorations) {
+    rules.push_back(&rule.spec);
+  }
+  for (const RuleSpec& rule : edit.insertions) rules.push_back(&rule);
+  return rules;
+}
+
+absl::Status AtField(const RuleSpec& rule, absl::string_view field,
+                     const absl::Status& status) {
+  ErrorDetails details = GetErrorDetails(status);
+  details.metadata["rule"] = absl::CHexEscape(rule.id);
+  details.violations = {{.field = std::string(field),
+                         .description = std::string(status.message())}};
+  return MakeError(status.code(), status.message(), std::move(details));
+}
+
+absl::Status AboutRule(const RuleSpec& rule, absl::string_view field,
+                       const absl::Status& status) {
+  return Annotate(
+      AtField(rule, field, status),
+      absl::StrCat("the rule in chain ", absl::CHexEscape(rule.chain),
+                   " for counter '", absl::CHexEscape(rule.counter), "'"));
 }
 
 TableContents EmptyTable(Family family, Table table) {
@@ -272,7 +332,7 @@ absl::StatusOr<EditPlan> PlanEdit(const TableContents& contents,
     positions[c].push_back(static_cast<uint32_t>(r + 1));
     plan.deleted.push_back(contents.chains[c].rules[r]);
   }
-  NFM_RETURN_IF_ERROR(CheckInsertions(contents, edit, places, deleted));
+  NFM_RETURN_IF_ERROR(CheckNewRules(contents, edit, places, deleted));
   for (auto& [chain, numbers] : positions) {
     std::sort(numbers.begin(), numbers.end());
     plan.deletions.push_back({chain, std::move(numbers)});

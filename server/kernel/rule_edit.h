@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "kernel/rule_table.h"
@@ -26,6 +27,21 @@ TableContents EmptyTable(Family family, Table table);
 // has already, a copy by somebody else's hand, becomes a foreign rule.
 void NumberRules(TableContents& contents);
 
+// The rules that an edit brings into being: restorations, then insertions.
+std::vector<const RuleSpec*> NewRules(const TableEdit& edit);
+
+// `status` as that of one field of one rule of an edit: with the rule's id as
+// metadata "rule", and a violation of `field`, its path within the rule
+// ("match.source"; empty: the whole rule). RuleService makes of this a place in
+// its request.
+absl::Status AtField(const RuleSpec& rule, absl::string_view field,
+                     const absl::Status& status);
+
+// The same, and its message says which rule it is about in words for people,
+// who may never have seen an id that the server chose.
+absl::Status AboutRule(const RuleSpec& rule, absl::string_view field,
+                       const absl::Status& status);
+
 // Where an edit takes place.
 struct EditPlan {
   // Deletions of one chain.
@@ -41,7 +57,8 @@ struct EditPlan {
 // Checks `edit` against `contents` (numbered). NOT_FOUND: CHAIN_NOT_FOUND,
 // RULE_NOT_FOUND. ALREADY_EXISTS: RULE_EXISTS. FAILED_PRECONDITION:
 // FOREIGN_RULE. INVALID_ARGUMENT: RULE_NAMED_TWICE, and RULE_REFUSED for what
-// can't match or is refused by the kernel in that built-in chain.
+// can't match or is refused by the kernel in that built-in chain. What concerns
+// one new rule comes with its field, see AtField().
 absl::StatusOr<EditPlan> PlanEdit(const TableContents& contents,
                                   const TableEdit& edit);
 

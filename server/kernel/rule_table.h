@@ -3,6 +3,7 @@
 #ifndef NFMETER_KERNEL_RULE_TABLE_H_
 #define NFMETER_KERNEL_RULE_TABLE_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,12 +17,24 @@ namespace nfmeter::kernel {
 
 enum class RulePlacement { kHead, kTail };
 
-// One change of one table: deletions first, then insertions, in one commit.
+// A rule that was deleted, to be put back where it was.
+struct RestoredRule {
+  RuleSpec spec;
+  uint32_t position = 1;  // in its chain, from 1; beyond its end: at the end
+  uint64_t packets = 0;   // of the rule's own counter
+  uint64_t bytes = 0;
+};
+
+// One change of one table: deletions first, then restorations, then insertions,
+// in one commit.
 struct TableEdit {
   Family family = Family::kIpv4;
   Table table = Table::kFilter;
   // Ids of managed rules. All must be there.
   std::vector<std::string> deletions;
+  // Those of one chain by rising position: with all that were deleted the chain
+  // is then as it was. Ids must be new to the table.
+  std::vector<RestoredRule> restorations;
   // Of one chain in this order, at its head or tail. Ids must be new to the
   // table.
   std::vector<RuleSpec> insertions;
@@ -32,8 +45,9 @@ struct TableEdit {
 };
 
 struct EditOutcome {
-  std::vector<Rule> inserted;  // as read back, in the order of the edit
-  std::vector<Rule> deleted;   // with their last counters, in that order
+  // Restored and inserted ones as read back, in the order of the edit.
+  std::vector<Rule> inserted;
+  std::vector<Rule> deleted;  // with their last counters, in that order
   // The rules are as wanted, but the kernel refused to take the rule counters
   // over (EINVAL from IPT_SO_SET_ADD_COUNTERS): rule counters of this table may
   // have restarted. Accounting objects are not concerned.
@@ -58,6 +72,9 @@ class RuleTable {
 
   // OK: the kernel has the nfacct match for this family.
   virtual absl::Status ProbeMatch(Family family) = 0;
+
+  // OK: the kernel has the NFACCT target for this family.
+  virtual absl::Status ProbeTarget(Family family) = 0;
 
   // Which implementation, for people: "legacy iptables (libiptc)".
   virtual absl::string_view BackendName() const = 0;

@@ -29,4 +29,20 @@ std::optional<Table> TableFromName(absl::string_view name) {
   return std::nullopt;
 }
 
+absl::string_view TargetName(Verdict verdict, CountingForm form) {
+  if (form == CountingForm::kTarget) return kAcctTarget;
+  switch (verdict) {
+    case Verdict::kAccept:
+      return "ACCEPT";
+    case Verdict::kDrop:
+      return "DROP";
+    case Verdict::kReturn:
+      return "RETURN";
+    case Verdict::kContinue:
+    case Verdict::kOther:
+      return "";
+  }
+  return "";
+}
+
 }  // namespace nfmeter::kernel

@@ -144,14 +144,27 @@ struct RuleMatch {
 
 enum class Verdict { kContinue, kAccept, kDrop, kReturn, kOther };
 
+// Which part of a rule counts: the nfacct match, or the NFACCT target, whose
+// verdict is to continue.
+enum class CountingForm { kMatch, kTarget };
+
+// Name of that target.
+inline constexpr absl::string_view kAcctTarget = "NFACCT";
+
+// What a rule of ours jumps to, as its target is named: "ACCEPT", "NFACCT",
+// ...; empty when it goes on.
+absl::string_view TargetName(Verdict verdict, CountingForm form);
+
 // A rule to make. `id` is not empty and in the API's alphabet; `counter` is an
-// existing object; `match` has been validated.
+// existing object; `match` has been validated; a form of kTarget comes with a
+// counter and the verdict kContinue.
 struct RuleSpec {
   std::string id;
   std::string chain;
   RuleMatch match;
   std::string counter;
   Verdict verdict = Verdict::kContinue;
+  CountingForm form = CountingForm::kMatch;
 
   friend bool operator==(const RuleSpec&, const RuleSpec&) = default;
 };
@@ -165,13 +178,16 @@ struct Rule {
   std::string id;
   std::string chain;
   RuleMatch match;
-  std::string counter;  // empty: counts into none
+  std::string counter;                       // empty: counts into none
+  CountingForm form = CountingForm::kMatch;  // with a counter
+  // Further counters that a rule of somebody else's counts into.
+  std::vector<std::string> other_counters;
   Verdict verdict = Verdict::kContinue;
   uint64_t packets = 0;
   uint64_t bytes = 0;
   bool managed = false;
   std::string text;       // as iptables-save prints it
-  std::string target;     // empty, "ACCEPT", "LOG", a user chain, ...
+  std::string target;     // empty, "ACCEPT", "NFACCT", a user chain, ...
   uint32_t position = 0;  // in its chain, from 1
   std::vector<std::string> other_matches;  // not shown by `match`
 };

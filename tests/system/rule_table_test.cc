@@ -17,9 +17,9 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "base/error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "base/error.h"
 #include "kernel/errno_status.h"
 #include "kernel/ip_prefix.h"
 #include "kernel/linux/iptc_rule_table.h"
@@ -409,8 +409,9 @@ class Interposed : public IptcHandle {
                    absl::FunctionRef<void(const IptcRule&)> on_rule) override {
     handle_->ForEachRule(chain, on_rule);
   }
-  int InsertAtHead(const std::string& chain, const uint8_t* entry) override {
-    return handle_->InsertAtHead(chain, entry);
+  int Insert(const std::string& chain, uint32_t position,
+             const uint8_t* entry) override {
+    return handle_->Insert(chain, position, entry);
   }
   int Append(const std::string& chain, const uint8_t* entry) override {
     return handle_->Append(chain, entry);

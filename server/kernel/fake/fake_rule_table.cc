@@ -24,10 +24,11 @@ Rule RuleOf(const TableEdit& edit, const RuleSpec& spec) {
   rule.chain = spec.chain;
   rule.match = spec.match;
   rule.counter = spec.counter;
+  rule.form = spec.form;
   rule.verdict = spec.verdict;
   rule.managed = true;
   rule.text = FakeRuleText(spec);
-  rule.target = std::string(FakeTargetName(spec.verdict));
+  rule.target = std::string(TargetName(spec.verdict, spec.form));
   return rule;
 }
 
@@ -52,6 +53,15 @@ void Apply(const TableEdit& edit, const EditPlan& plan,
     }
   }
   for (Chain& chain : contents.chains) {
+    for (const RestoredRule& restored : edit.restorations) {
+      if (restored.spec.chain != chain.name) continue;
+      Rule rule = RuleOf(edit, restored.spec);
+      rule.packets = restored.packets;
+      rule.bytes = restored.bytes;
+      const size_t before =
+          std::min<size_t>(restored.position - 1, chain.rules.size());
+      chain.rules.insert(chain.rules.begin() + before, std::move(rule));
+    }
     std::vector<Rule> added;
     for (const RuleSpec& spec : edit.insertions) {
       if (spec.chain == chain.name) added.push_back(RuleOf(edit, spec));
@@ -95,6 +105,11 @@ absl::Status FakeRuleTable::ProbeMatch(Family family) {
   return match_probe_[family];
 }
 
+absl::Status FakeRuleTable::ProbeTarget(Family family) {
+  absl::MutexLock lock(&mutex_);
+  return target_probe_[family];
+}
+
 absl::string_view FakeRuleTable::BackendName() const { return "fake iptables"; }
 
 std::vector<std::string> FakeRuleTable::Notices() {
@@ -125,21 +140,19 @@ absl::StatusOr<EditOutcome> FakeRuleTable::Edit(const TableEdit& edit,
   }
   TableContents& contents = tables_[key];
   NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(contents, edit));
-  if (!edit.insertions.empty()) {
-    NFM_RETURN_IF_ERROR(match_probe_[edit.family]);
-  }
+  NFM_RETURN_IF_ERROR(CheckForms(edit));
   EditOutcome outcome{.deleted = plan.deleted};
   if (edit.dry_run) {
-    NFM_RETURN_IF_ERROR(ReserveCounters(edit.insertions));
-    for (const RuleSpec& spec : edit.insertions) ReleaseCounter(spec.counter);
-    for (const RuleSpec& spec : edit.insertions) {
-      outcome.inserted.push_back(RuleOf(edit, spec));
+    NFM_RETURN_IF_ERROR(ReserveCounters(edit));
+    for (const RuleSpec* spec : NewRules(edit)) {
+      ReleaseCounter(spec->counter);
+      outcome.inserted.push_back(RuleOf(edit, *spec));
     }
     return outcome;
   }
   NFM_RETURN_IF_ERROR(TakeFailure(Operation::kRuleCommit, key));
-  NFM_RETURN_IF_ERROR(ReserveCounters(edit.insertions));
-  for (const Rule& rule : plan.deleted) ReleaseCounter(rule.counter);
+  NFM_RETURN_IF_ERROR(ReserveCounters(edit));
+  for (const Rule& rule : plan.deleted) ReleaseCounters(rule);
   Apply(edit, plan, contents);
   ++commits_[key];
   if (lose_counters_) {
@@ -149,33 +162,54 @@ absl::StatusOr<EditOutcome> FakeRuleTable::Edit(const TableEdit& edit,
     outcome.rule_counters_lost = true;
     lose_counters_ = false;
   }
-  for (const RuleSpec& spec : edit.insertions) {
-    outcome.inserted.push_back(*FindRule(contents, spec.id));
+  for (const RuleSpec* spec : NewRules(edit)) {
+    outcome.inserted.push_back(*FindRule(contents, spec->id));
   }
   return outcome;
 }
 
+absl::Status FakeRuleTable::CheckForms(const TableEdit& edit) {
+  for (const RuleSpec* rule : NewRules(edit)) {
+    NFM_RETURN_IF_ERROR(rule->form == CountingForm::kTarget
+                            ? target_probe_[edit.family]
+                            : match_probe_[edit.family]);
+  }
+  return absl::OkStatus();
+}
+
 // All or nothing, as the kernel resolves the names of a whole table before it
 // puts it in place.
-absl::Status FakeRuleTable::ReserveCounters(
-    const std::vector<RuleSpec>& rules) {
+absl::Status FakeRuleTable::ReserveCounters(const TableEdit& edit) {
   if (acct_ == nullptr) return absl::OkStatus();
-  for (size_t i = 0; i < rules.size(); ++i) {
-    if (rules[i].counter.empty()) continue;
-    if (acct_->AddReference(rules[i].counter).ok()) continue;
-    for (size_t j = 0; j < i; ++j) ReleaseCounter(rules[j].counter);
-    return MakeError(
-        absl::StatusCode::kNotFound,
-        absl::StrCat("there is no counter '", rules[i].counter,
-                     "'; create it before the rules that count into it"),
-        {.reason = "COUNTER_NOT_FOUND",
-         .metadata = {{"counters", rules[i].counter}}});
+  std::vector<std::string> reserved;
+  for (const RuleSpec* rule : NewRules(edit)) {
+    if (rule->counter.empty()) continue;
+    if (acct_->AddReference(rule->counter).ok()) {
+      reserved.push_back(rule->counter);
+      continue;
+    }
+    for (const std::string& counter : reserved) ReleaseCounter(counter);
+    return AtField(
+        *rule, "counter",
+        MakeError(absl::StatusCode::kNotFound,
+                  absl::StrCat("there is no counter '", rule->counter,
+                               "'; create it before the rules that count "
+                               "into it"),
+                  {.reason = "COUNTER_NOT_FOUND",
+                   .metadata = {{"counters", rule->counter}}}));
   }
   return absl::OkStatus();
 }
 
 void FakeRuleTable::ReleaseCounter(const std::string& counter) {
   if (acct_ != nullptr && !counter.empty()) acct_->RemoveReference(counter);
+}
+
+void FakeRuleTable::ReleaseCounters(const Rule& rule) {
+  ReleaseCounter(rule.counter);
+  for (const std::string& counter : rule.other_counters) {
+    ReleaseCounter(counter);
+  }
 }
 
 absl::Status FakeRuleTable::TakeFailure(Operation operation, Key key) {
@@ -212,9 +246,11 @@ std::string FakeRuleTable::AddForeignRule(Family family, Table table,
   Rule rule = FakeForeignRule(text);
   rule.family = family;
   rule.table = table;
-  if (acct_ != nullptr && !rule.counter.empty() &&
-      !acct_->AddReference(rule.counter).ok()) {
-    std::cerr << "FakeRuleTable: no counter " << rule.counter << "\n";
+  std::vector<std::string> counters = rule.other_counters;
+  if (!rule.counter.empty()) counters.push_back(rule.counter);
+  for (const std::string& counter : counters) {
+    if (acct_ == nullptr || acct_->AddReference(counter).ok()) continue;
+    std::cerr << "FakeRuleTable: no counter " << counter << "\n";
     std::abort();
   }
   Chain& chain = ChainNamed(key, rule.chain);
@@ -229,7 +265,7 @@ void FakeRuleTable::Flush(Family family, Table table, absl::string_view chain) {
   TableContents& contents = tables_[{family, table}];
   for (Chain& candidate : contents.chains) {
     if (!chain.empty() && candidate.name != chain) continue;
-    for (const Rule& rule : candidate.rules) ReleaseCounter(rule.counter);
+    for (const Rule& rule : candidate.rules) ReleaseCounters(rule);
     candidate.rules.clear();
   }
   CountReferences(contents);
@@ -294,6 +330,11 @@ void FakeRuleTable::SetTablesProbe(Family family, absl::Status status) {
 void FakeRuleTable::SetMatchProbe(Family family, absl::Status status) {
   absl::MutexLock lock(&mutex_);
   match_probe_[family] = std::move(status);
+}
+
+void FakeRuleTable::SetTargetProbe(Family family, absl::Status status) {
+  absl::MutexLock lock(&mutex_);
+  target_probe_[family] = std::move(status);
 }
 
 void FakeRuleTable::SetNotices(std::vector<std::string> notices) {

@@ -36,6 +36,7 @@ class FakeRuleTable : public RuleTable {
 
   absl::Status ProbeTables(Family family) override;
   absl::Status ProbeMatch(Family family) override;
+  absl::Status ProbeTarget(Family family) override;
   absl::string_view BackendName() const override;
   std::vector<std::string> Notices() override;
   absl::StatusOr<TableContents> Read(Family family, Table table) override;
@@ -73,10 +74,11 @@ class FakeRuleTable : public RuleTable {
   // The next commit's outcome has rule_counters_lost, and the table's rule
   // counters are zero.
   void LoseRuleCountersOnNextCommit();
-  // What the probes say; Read() and Edit() of a family whose tables are absent
-  // say the same.
+  // What the probes say. Read() and Edit() of a family whose tables are absent
+  // say the same, as does Edit() of rules whose form is.
   void SetTablesProbe(Family family, absl::Status status);
   void SetMatchProbe(Family family, absl::Status status);
+  void SetTargetProbe(Family family, absl::Status status);
   void SetNotices(std::vector<std::string> notices);
 
   // --- What happened -------------------------------------------------------
@@ -91,10 +93,13 @@ class FakeRuleTable : public RuleTable {
 
   absl::Status TakeFailure(Operation operation, Key key)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status ReserveCounters(const std::vector<RuleSpec>& rules)
+  absl::Status CheckForms(const TableEdit& edit)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status ReserveCounters(const TableEdit& edit)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReleaseCounter(const std::string& counter)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ReleaseCounters(const Rule& rule) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Chain& ChainNamed(Key key, absl::string_view name)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -106,6 +111,7 @@ class FakeRuleTable : public RuleTable {
   std::map<Operation, std::pair<int, int>> failures_ ABSL_GUARDED_BY(mutex_);
   std::map<Family, absl::Status> tables_probe_ ABSL_GUARDED_BY(mutex_);
   std::map<Family, absl::Status> match_probe_ ABSL_GUARDED_BY(mutex_);
+  std::map<Family, absl::Status> target_probe_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> notices_ ABSL_GUARDED_BY(mutex_);
   bool lock_held_ ABSL_GUARDED_BY(mutex_) = false;
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;

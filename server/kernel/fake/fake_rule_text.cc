@@ -84,30 +84,19 @@ std::string MatchText(const RuleMatch& match) {
 
 }  // namespace
 
-absl::string_view FakeTargetName(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::kAccept:
-      return "ACCEPT";
-    case Verdict::kDrop:
-      return "DROP";
-    case Verdict::kReturn:
-      return "RETURN";
-    default:
-      return "";
-  }
-}
-
 std::string FakeRuleText(const RuleSpec& rule) {
   const std::string comment =
       absl::StrCat("nfmeter:", rule.id, rule.match.comment.empty() ? "" : " ",
                    rule.match.comment);
   std::string text = absl::StrCat("-A ", rule.chain, MatchText(rule.match),
                                   " -m comment --comment \"", comment, "\"");
-  if (!rule.counter.empty()) {
+  const bool by_target = rule.form == CountingForm::kTarget;
+  if (!rule.counter.empty() && !by_target) {
     absl::StrAppend(&text, " -m nfacct --nfacct-name  ", rule.counter);
   }
-  const absl::string_view target = FakeTargetName(rule.verdict);
+  const absl::string_view target = TargetName(rule.verdict, rule.form);
   if (!target.empty()) absl::StrAppend(&text, " -j ", target);
+  if (by_target) absl::StrAppend(&text, " --nfacct-name ", rule.counter);
   return text;
 }
 
@@ -120,13 +109,19 @@ Rule FakeForeignRule(absl::string_view text) {
   for (size_t i = 0; i + 1 < words.size(); ++i) {
     const std::string& value = words[i + 1];
     if (words[i] == "-A") rule.chain = value;
-    if (words[i] == "--nfacct-name") rule.counter = value;
+    if (words[i] == "--nfacct-name" && !rule.counter.empty()) {
+      rule.other_counters.push_back(value);
+    } else if (words[i] == "--nfacct-name") {
+      rule.counter = value;
+      rule.form = rule.target == kAcctTarget ? CountingForm::kTarget
+                                             : CountingForm::kMatch;
+    }
     if (words[i] == "-j" || words[i] == "-g") rule.target = value;
     if (words[i] == "-m" && value != "nfacct") {
       rule.other_matches.push_back(value);
     }
   }
-  if (!rule.target.empty()) {
+  if (!rule.target.empty() && rule.target != kAcctTarget) {
     rule.verdict = rule.target == "ACCEPT"   ? Verdict::kAccept
                    : rule.target == "DROP"   ? Verdict::kDrop
                    : rule.target == "RETURN" ? Verdict::kReturn

@@ -13,9 +13,6 @@ namespace nfmeter::kernel {
 // and to compare, not to feed to iptables.
 std::string FakeRuleText(const RuleSpec& rule);
 
-// The target of a rule of ours: empty to go on.
-absl::string_view FakeTargetName(Verdict verdict);
-
 // A foreign rule from such a line: chain, counter, target and comment are read
 // from it, its other matches are named.
 Rule FakeForeignRule(absl::string_view text);

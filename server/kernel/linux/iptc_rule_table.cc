@@ -35,27 +35,12 @@ RulesById ManagedRules(const TableContents& contents) {
   return rules;
 }
 
-absl::string_view VerdictTarget(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::kAccept:
-      return "ACCEPT";
-    case Verdict::kDrop:
-      return "DROP";
-    case Verdict::kReturn:
-      return "RETURN";
-    case Verdict::kContinue:
-    case Verdict::kOther:
-      return "";
-  }
-  return "";
-}
-
 // The rule as it would be read back.
 Rule Foreseen(const TableEdit& edit, const RuleSpec& spec,
               const std::vector<uint8_t>& entry, IpSetIndex& sets) {
-  return ReadRule(edit.family, edit.table, spec.chain,
-                  {.entry = entry, .target = VerdictTarget(spec.verdict)},
-                  sets);
+  return ReadRule(
+      edit.family, edit.table, spec.chain,
+      {.entry = entry, .target = TargetName(spec.verdict, spec.form)}, sets);
 }
 
 // Whether there was a rule with this text that was not managed: a copy of a
@@ -83,8 +68,9 @@ bool IsApplied(const Commit& commit, const RulesById& rules, IpSetIndex& sets) {
   const absl::flat_hash_set<absl::string_view> deleted(edit.deletions.begin(),
                                                        edit.deletions.end());
   absl::flat_hash_set<absl::string_view> inserted;
-  for (size_t i = 0; i < edit.insertions.size(); ++i) {
-    const RuleSpec& spec = edit.insertions[i];
+  const std::vector<const RuleSpec*> wanted = NewRules(edit);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const RuleSpec& spec = *wanted[i];
     inserted.insert(spec.id);
     const auto found = rules.find(spec.id);
     if (found == rules.end()) return false;
@@ -105,11 +91,10 @@ bool IsApplied(const Commit& commit, const RulesById& rules, IpSetIndex& sets) {
 // The rules of the edit, all of which are there, moved out of `contents`.
 std::vector<Rule> TakeInserted(const TableEdit& edit, TableContents& contents) {
   absl::flat_hash_map<absl::string_view, size_t> places;
-  places.reserve(edit.insertions.size());
-  for (size_t i = 0; i < edit.insertions.size(); ++i) {
-    places.emplace(edit.insertions[i].id, i);
-  }
-  std::vector<Rule> inserted(edit.insertions.size());
+  const std::vector<const RuleSpec*> wanted = NewRules(edit);
+  places.reserve(wanted.size());
+  for (size_t i = 0; i < wanted.size(); ++i) places.emplace(wanted[i]->id, i);
+  std::vector<Rule> inserted(wanted.size());
   for (Chain& chain : contents.chains) {
     for (Rule& rule : chain.rules) {
       const auto place = places.find(rule.id);
@@ -161,6 +146,10 @@ absl::Status IptcRuleTable::ProbeMatch(Family family) {
   return ProbeMatchRevision(family, "nfacct", 0);
 }
 
+absl::Status IptcRuleTable::ProbeTarget(Family family) {
+  return ProbeTargetRevision(family, kAcctTarget, 0);
+}
+
 absl::string_view IptcRuleTable::BackendName() const {
   return "legacy iptables (libiptc)";
 }
@@ -210,14 +199,22 @@ absl::StatusOr<TableContents> IptcRuleTable::Read(Family family, Table table) {
 absl::StatusOr<IptcRuleTable::Entries> IptcRuleTable::Encode(
     const TableEdit& edit) {
   Entries entries;
-  entries.reserve(edit.insertions.size());
-  for (const RuleSpec& rule : edit.insertions) {
+  const std::vector<const RuleSpec*> rules = NewRules(edit);
+  entries.reserve(rules.size());
+  for (const RuleSpec* rule : rules) {
     absl::StatusOr<std::vector<uint8_t>> entry =
-        EncodeEntry(edit.family, rule, sets_);
+        EncodeEntry(edit.family, *rule, sets_);
     if (!entry.ok()) {
-      return AboutRule(rule, entry.status());
+      const bool no_set =
+          GetErrorDetails(entry.status()).reason == "IPSET_NOT_FOUND";
+      return AboutRule(*rule, no_set ? "match.ip_set.name" : "",
+                       entry.status());
     }
     entries.push_back(*std::move(entry));
+  }
+  for (size_t i = 0; i < edit.restorations.size(); ++i) {
+    const RestoredRule& rule = edit.restorations[i];
+    SetEntryCounters(edit.family, rule.packets, rule.bytes, entries[i]);
   }
   return entries;
 }
@@ -229,16 +226,16 @@ absl::StatusOr<EditOutcome> IptcRuleTable::DryRun(const TableEdit& edit,
   NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(contents, edit));
   NFM_RETURN_IF_ERROR(CheckSupport(edit, entries));
   EditOutcome outcome{.deleted = std::move(plan.deleted)};
-  for (size_t i = 0; i < entries.size(); ++i) {
-    outcome.inserted.push_back(
-        Foreseen(edit, edit.insertions[i], entries[i], sets_));
+  const std::vector<const RuleSpec*> rules = NewRules(edit);
+  for (size_t i = 0; i < rules.size(); ++i) {
+    outcome.inserted.push_back(Foreseen(edit, *rules[i], entries[i], sets_));
   }
   return outcome;
 }
 
 absl::StatusOr<EditOutcome> IptcRuleTable::Edit(const TableEdit& edit,
                                                 absl::Time deadline) {
-  if (edit.deletions.empty() && edit.insertions.empty()) return EditOutcome();
+  if (edit.deletions.empty() && NewRules(edit).empty()) return EditOutcome();
   NFM_ASSIGN_OR_RETURN(const Entries entries, Encode(edit));
   if (edit.dry_run) return DryRun(edit, entries);
   NFM_ASSIGN_OR_RETURN(const XtablesLock lock,

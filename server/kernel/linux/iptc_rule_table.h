@@ -36,6 +36,7 @@ class IptcRuleTable : public RuleTable {
 
   absl::Status ProbeTables(Family family) override;
   absl::Status ProbeMatch(Family family) override;
+  absl::Status ProbeTarget(Family family) override;
   absl::string_view BackendName() const override;
   std::vector<std::string> Notices() override;
 

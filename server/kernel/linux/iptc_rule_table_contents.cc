@@ -1,7 +1,9 @@
 #include "kernel/linux/iptc_rule_table_contents.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 
 namespace nfmeter::kernel {
@@ -36,6 +38,32 @@ int DeleteRules(const Chain& chain, const std::vector<uint32_t>& positions,
   return 0;
 }
 
+// Puts the edit's restorations back, behind the deletions.
+int Restore(const TableContents& contents, const EditPlan& plan,
+            const TableEdit& edit,
+            const std::vector<std::vector<uint8_t>>& entries,
+            IptcHandle& handle) {
+  if (edit.restorations.empty()) return 0;
+  absl::flat_hash_map<absl::string_view, size_t> lengths;
+  for (const Chain& chain : contents.chains) {
+    lengths[chain.name] = chain.rules.size();
+  }
+  for (const EditPlan::ChainDeletions& deletions : plan.deletions) {
+    lengths[contents.chains[deletions.chain].name] -=
+        deletions.positions.size();
+  }
+  for (size_t i = 0; i < edit.restorations.size(); ++i) {
+    const RestoredRule& rule = edit.restorations[i];
+    const size_t end = ++lengths[rule.spec.chain];
+    const int err = handle.Insert(
+        rule.spec.chain,
+        static_cast<uint32_t>(std::min<size_t>(rule.position, end)),
+        entries[i].data());
+    if (err != 0) return err;
+  }
+  return 0;
+}
+
 }  // namespace
 
 Rule ReadRule(Family family, Table table, absl::string_view chain,
@@ -51,6 +79,8 @@ Rule ReadRule(Family family, Table table, absl::string_view chain,
   rule.chain = std::string(chain);
   rule.match = std::move(entry.match);
   rule.counter = std::move(entry.counter);
+  rule.form = entry.form;
+  rule.other_counters = std::move(entry.other_counters);
   rule.verdict = entry.verdict;
   rule.packets = in.packets;
   rule.bytes = in.bytes;
@@ -93,15 +123,18 @@ int ApplyEdit(const TableContents& contents, const EditPlan& plan,
                                 deletions.positions, handle);
     if (err != 0) return err;
   }
-  const size_t count = entries.size();
+  const int err = Restore(contents, plan, edit, entries, handle);
+  if (err != 0) return err;
+  const size_t first = edit.restorations.size();
+  const size_t count = edit.insertions.size();
   for (size_t i = 0; i < count; ++i) {
     // Backwards at the head, so that the first one ends up first.
     const bool head = edit.placement == RulePlacement::kHead;
     const size_t next = head ? count - 1 - i : i;
     const std::string& chain = edit.insertions[next].chain;
-    const uint8_t* entry = entries[next].data();
+    const uint8_t* entry = entries[first + next].data();
     const int err =
-        head ? handle.InsertAtHead(chain, entry) : handle.Append(chain, entry);
+        head ? handle.Insert(chain, 1, entry) : handle.Append(chain, entry);
     if (err != 0) return err;
   }
   return 0;

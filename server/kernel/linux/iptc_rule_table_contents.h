@@ -22,7 +22,7 @@ Rule ReadRule(Family family, Table table, absl::string_view chain,
               const IptcRule& rule, IpSetIndex& sets);
 
 // Carries out a checked edit in the handle, deletions first. `entries` are
-// those of edit.insertions. Returns 0 or an errno.
+// those of NewRules(edit). Returns 0 or an errno.
 int ApplyEdit(const TableContents& contents, const EditPlan& plan,
               const TableEdit& edit,
               const std::vector<std::vector<uint8_t>>& entries,

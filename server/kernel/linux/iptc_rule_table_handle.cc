@@ -110,10 +110,11 @@ class HandleOf : public IptcHandle {
     }
   }
 
-  int InsertAtHead(const std::string& chain, const uint8_t* entry) override {
+  int Insert(const std::string& chain, uint32_t position,
+             const uint8_t* entry) override {
     return ErrnoUnless(Ip::kInsert(chain.c_str(),
-                                   reinterpret_cast<const Entry*>(entry), 0,
-                                   handle_.get()));
+                                   reinterpret_cast<const Entry*>(entry),
+                                   position - 1, handle_.get()));
   }
 
   int Append(const std::string& chain, const uint8_t* entry) override {

@@ -51,12 +51,13 @@ class IptcHandle {
       absl::string_view chain,
       absl::FunctionRef<void(const IptcRule&)> on_rule) = 0;
 
-  // These return 0 or an errno. `entry` is a whole ipt_entry or ip6t_entry.
-  // Inserting at the head, appending, and deleting near either end take
+  // These return 0 or an errno. `entry` is a whole ipt_entry or ip6t_entry; its
+  // counters are where the new rule's start. `position` counts from 1; one
+  // behind the last rule appends. Near either end inserting and deleting take
   // constant time.
-  virtual int InsertAtHead(const std::string& chain, const uint8_t* entry) = 0;
+  virtual int Insert(const std::string& chain, uint32_t position,
+                     const uint8_t* entry) = 0;
   virtual int Append(const std::string& chain, const uint8_t* entry) = 0;
-  // `position` counts from 1.
   virtual int Delete(const std::string& chain, uint32_t position) = 0;
 
   // Replaces the kernel's table, then adds the counters to it. An errno may

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -19,42 +19,62 @@
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
 #include "kernel/linux/netlink_acct_table.h"
+#include "kernel/linux/xt_cgroup_path.h"
 #include "kernel/linux/xt_probe.h"
 #include "kernel/rule_edit.h"
 
 namespace nfmeter::kernel {
 namespace {
 
-using MatchRevision = std::pair<std::string, uint8_t>;
+// Name and revision of matches and targets.
+using Revisions = absl::btree_set<std::pair<std::string, uint8_t>>;
+
+struct Extensions {
+  Revisions matches;
+  Revisions targets;
+};
+
+// Matches and targets begin alike.
+template <typename Header>
+Header ReadHeader(const std::vector<uint8_t>& bytes, size_t offset,
+                  Revisions& found) {
+  Header header;
+  memcpy(&header, bytes.data() + offset, sizeof(header));
+  const auto& user = header.u.user;
+  found.emplace(std::string(user.name, strnlen(user.name, sizeof(user.name))),
+                user.revision);
+  return header;
+}
 
 template <typename Entry>
-void CollectMatches(const std::vector<uint8_t>& bytes,
-                    absl::btree_set<MatchRevision>& found) {
+void Collect(const std::vector<uint8_t>& bytes, Extensions& found) {
   Entry entry;
   memcpy(&entry, bytes.data(), sizeof(entry));
   for (size_t offset = sizeof(Entry); offset < entry.target_offset;) {
-    xt_entry_match match;
-    memcpy(&match, bytes.data() + offset, sizeof(match));
-    const auto& user = match.u.user;
-    found.emplace(std::string(user.name, strnlen(user.name, sizeof(user.name))),
-                  user.revision);
+    const auto match = ReadHeader<xt_entry_match>(bytes, offset, found.matches);
     if (match.u.match_size == 0) return;
     offset += match.u.match_size;
   }
+  ReadHeader<xt_entry_target>(bytes, entry.target_offset, found.targets);
 }
 
-absl::Status CheckMatches(Family family,
-                          const std::vector<std::vector<uint8_t>>& entries) {
-  absl::btree_set<MatchRevision> matches;
+absl::Status CheckExtensions(Family family,
+                             const std::vector<std::vector<uint8_t>>& entries) {
+  Extensions needed;
   for (const std::vector<uint8_t>& entry : entries) {
     if (family == Family::kIpv4) {
-      CollectMatches<ipt_entry>(entry, matches);
+      Collect<ipt_entry>(entry, needed);
     } else {
-      CollectMatches<ip6t_entry>(entry, matches);
+      Collect<ip6t_entry>(entry, needed);
     }
   }
-  for (const auto& [name, revision] : matches) {
+  for (const auto& [name, revision] : needed.matches) {
     NFM_RETURN_IF_ERROR(ProbeMatchRevision(family, name, revision));
+  }
+  // The others are verdicts, which every kernel has.
+  for (const auto& [name, revision] : needed.targets) {
+    if (name != kAcctTarget) continue;
+    NFM_RETURN_IF_ERROR(ProbeTargetRevision(family, name, revision));
   }
   return absl::OkStatus();
 }
@@ -64,8 +84,8 @@ absl::Status CheckMatches(Family family,
 absl::StatusOr<std::vector<std::string>> MissingCounters(const TableEdit& edit,
                                                          size_t limit) {
   absl::btree_set<std::string> wanted;
-  for (const RuleSpec& rule : edit.insertions) {
-    if (!rule.counter.empty()) wanted.insert(rule.counter);
+  for (const RuleSpec* rule : NewRules(edit)) {
+    if (!rule->counter.empty()) wanted.insert(rule->counter);
   }
   if (wanted.empty()) return std::vector<std::string>();
   NetlinkAcctTable::Options options;
@@ -93,31 +113,48 @@ absl::Status CheckCounters(const TableEdit& edit) {
                        MissingCounters(edit, kMostNamed));
   if (missing.empty()) return absl::OkStatus();
   const std::string names = absl::CHexEscape(absl::StrJoin(missing, ", "));
-  return MakeError(
+  const absl::Status status = MakeError(
       absl::StatusCode::kNotFound,
       absl::StrCat("rules count into counters that do not exist: ", names,
                    missing.size() == kMostNamed ? " and maybe more" : "",
                    "; create them first"),
       {.reason = "COUNTER_NOT_FOUND", .metadata = {{"counters", names}}});
+  for (const RuleSpec* rule : NewRules(edit)) {
+    if (rule->counter == missing[0]) return AtField(*rule, "counter", status);
+  }
+  return status;
+}
+
+// cgroup_mt_check_v2() in xt_cgroup.c.
+absl::Status NoCgroup(const RuleSpec& rule) {
+  return AboutRule(
+      rule, "match.cgroup_path",
+      MakeError(absl::StatusCode::kInvalidArgument, "RULE_REFUSED",
+                absl::StrCat("match.cgroup_path '",
+                             absl::CHexEscape(rule.match.cgroup_path->value),
+                             "' must exist below the root of the cgroup v2 "
+                             "hierarchy; nothing was changed")));
+}
+
+absl::Status CheckCgroups(const TableEdit& edit) {
+  std::optional<CgroupPaths> paths;
+  for (const RuleSpec* rule : NewRules(edit)) {
+    if (!rule->match.cgroup_path.has_value()) continue;
+    if (!paths.has_value()) paths = CgroupPaths::Find();
+    if (paths->IsMissing(rule->match.cgroup_path->value)) {
+      return NoCgroup(*rule);
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 absl::Status CheckSupport(const TableEdit& edit,
                           const std::vector<std::vector<uint8_t>>& entries) {
-  NFM_RETURN_IF_ERROR(CheckMatches(edit.family, entries));
+  NFM_RETURN_IF_ERROR(CheckExtensions(edit.family, entries));
+  NFM_RETURN_IF_ERROR(CheckCgroups(edit));
   return CheckCounters(edit);
-}
-
-absl::Status AboutRule(const RuleSpec& rule, const absl::Status& status) {
-  ErrorDetails details = GetErrorDetails(status);
-  details.metadata["rule"] = absl::CHexEscape(rule.id);
-  return MakeError(
-      status.code(),
-      absl::StrCat("the rule in chain ", absl::CHexEscape(rule.chain),
-                   " for counter '", absl::CHexEscape(rule.counter),
-                   "': ", status.message()),
-      std::move(details));
 }
 
 absl::Status ExplainRefusal(int err, const TableEdit& edit,
@@ -125,21 +162,17 @@ absl::Status ExplainRefusal(int err, const TableEdit& edit,
   if (err == ENOENT || err == EPROTONOSUPPORT || err == EOPNOTSUPP) {
     NFM_RETURN_IF_ERROR(CheckSupport(edit, entries));
   }
+  const std::vector<const RuleSpec*> rules = NewRules(edit);
+  if (err == EINVAL) {
+    NFM_RETURN_IF_ERROR(CheckCgroups(edit));
+    // Where the hierarchy can't be seen from here, it is still the likeliest.
+    for (const RuleSpec* rule : rules) {
+      if (rule->match.cgroup_path.has_value()) return NoCgroup(*rule);
+    }
+  }
   const absl::Status status = ErrnoStatus(
       Operation::kRuleCommit, err, TableSubject(edit.family, edit.table));
-  for (const RuleSpec& rule : edit.insertions) {
-    // cgroup_mt_check_v2() in xt_cgroup.c.
-    if (err != EINVAL || !rule.match.cgroup_path.has_value()) continue;
-    return AboutRule(
-        rule,
-        Annotate(status,
-                 absl::StrCat("match.cgroup_path '",
-                              absl::CHexEscape(rule.match.cgroup_path->value),
-                              "' must exist below the root of the cgroup v2 "
-                              "hierarchy")));
-  }
-  return edit.insertions.size() == 1 ? AboutRule(edit.insertions[0], status)
-                                     : status;
+  return rules.size() == 1 ? AboutRule(*rules[0], "", status) : status;
 }
 
 }  // namespace nfmeter::kernel

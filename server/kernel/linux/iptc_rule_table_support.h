@@ -10,16 +10,13 @@
 
 namespace nfmeter::kernel {
 
-// OK: the kernel has all matches of `entries` (those of edit.insertions) and
-// all counters. UNIMPLEMENTED, MATCH_UNAVAILABLE: the first match that it
-// lacks. NOT_FOUND, COUNTER_NOT_FOUND: the counters that are missing, ten of
-// them at most. Changes nothing.
+// OK: the kernel has all matches and targets of `entries` (those of
+// NewRules(edit)), all counters and all cgroups. UNIMPLEMENTED,
+// MATCH_UNAVAILABLE or TARGET_UNAVAILABLE: the first that it lacks. NOT_FOUND,
+// COUNTER_NOT_FOUND: the counters that are missing, ten of them at most.
+// INVALID_ARGUMENT, RULE_REFUSED: a cgroup that is not there. Changes nothing.
 absl::Status CheckSupport(const TableEdit& edit,
                           const std::vector<std::vector<uint8_t>>& entries);
-
-// `status` with the rule that it is about: in words for people, who may never
-// have seen an id that the server chose, and with its id for programs.
-absl::Status AboutRule(const RuleSpec& rule, const absl::Status& status);
 
 // Why the kernel refused to take the edit: the errno says only what kind of
 // trouble it is, this looks for what it may have meant.

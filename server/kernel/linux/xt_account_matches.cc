@@ -74,7 +74,10 @@ void PrintAccount(const MatchContext&, const Info& info, std::string& text) {
 
 template <typename Info>
 bool DecodeAccount(const MatchContext&, const Info& info, DecodedEntry& out) {
-  if (!out.counter.empty()) return false;
+  if (!out.counter.empty()) {
+    out.other_counters.push_back(std::string(TextOf(info.name)));
+    return false;
+  }
   out.counter = std::string(TextOf(info.name));
   return true;
 }
@@ -113,7 +116,9 @@ absl::Status AppendAccountMatches(const MatchContext&, const RuleSpec& rule,
   memcpy(comment.comment, mark.data(), mark.size());
   out.Append("comment", 0, comment);
 
-  if (rule.counter.empty()) return absl::OkStatus();
+  if (rule.counter.empty() || rule.form == CountingForm::kTarget) {
+    return absl::OkStatus();
+  }
   xt_nfacct_match_info_v1 account{};
   if (rule.counter.size() >= sizeof(account.name) ||
       rule.counter.find('\0') != std::string::npos) {

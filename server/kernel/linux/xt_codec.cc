@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "kernel/linux/xt_acct_target.h"
 #include "kernel/linux/xt_ip_part.h"
 #include "kernel/linux/xt_match.h"
 #include "kernel/linux/xt_target.h"
@@ -65,8 +66,9 @@ absl::StatusOr<absl::string_view> TargetNameOf(Verdict verdict) {
   return NotExpressible("a rule of ours continues, accepts, drops or returns");
 }
 
-absl::Status AppendTarget(Verdict verdict, std::vector<uint8_t>& bytes) {
-  const absl::StatusOr<absl::string_view> name = TargetNameOf(verdict);
+absl::Status AppendTarget(const RuleSpec& rule, std::vector<uint8_t>& bytes) {
+  if (rule.form == CountingForm::kTarget) return AppendAcctTarget(rule, bytes);
+  const absl::StatusOr<absl::string_view> name = TargetNameOf(rule.verdict);
   if (!name.ok()) return name.status();
   xt_standard_target target{};
   target.target.u.user.target_size = XT_ALIGN(sizeof(target));
@@ -103,7 +105,7 @@ absl::StatusOr<std::vector<uint8_t>> Encode(const MatchContext& context,
   if (status.ok()) status = AppendMatches(context, rule, bytes);
   if (!status.ok()) return status;
   entry.target_offset = static_cast<uint16_t>(bytes.size());
-  status = AppendTarget(rule.verdict, bytes);
+  status = AppendTarget(rule, bytes);
   if (!status.ok()) return status;
   entry.next_offset = static_cast<uint16_t>(bytes.size());
   memcpy(bytes.data(), &entry, sizeof(entry));
@@ -253,6 +255,7 @@ absl::StatusOr<DecodedEntry> Decode(Family family,
                                              target->revision, target->info);
     out.target_alias =
         std::string(TargetAlias(target->name, target->revision, target->info));
+    DecodeAcctTarget(target->name, target->revision, target->info, out);
   }
   return out;
 }
@@ -270,6 +273,15 @@ absl::StatusOr<std::vector<uint8_t>> EncodeEntry(Family family,
   return family == Family::kIpv4
              ? Encode(context, rule, ipt_entry{}, &ipt_entry::ip)
              : Encode(context, rule, ip6t_entry{}, &ip6t_entry::ipv6);
+}
+
+void SetEntryCounters(Family family, uint64_t packets, uint64_t bytes,
+                      std::vector<uint8_t>& entry) {
+  const xt_counters counters = {.pcnt = packets, .bcnt = bytes};
+  const size_t offset = family == Family::kIpv4
+                            ? offsetof(ipt_entry, counters)
+                            : offsetof(ip6t_entry, counters);
+  memcpy(entry.data() + offset, &counters, sizeof(counters));
 }
 
 absl::StatusOr<DecodedEntry> DecodeEntry(Family family,

@@ -34,7 +34,9 @@ class IpSetIndex {
 struct DecodedEntry {
   RuleMatch match;      // the comment without our mark
   std::string id;       // empty: not ours
-  std::string counter;  // empty: no nfacct match
+  std::string counter;  // empty: neither nfacct match nor NFACCT target
+  CountingForm form = CountingForm::kMatch;  // with a counter
+  std::vector<std::string> other_counters;   // of further ones
   Verdict verdict = Verdict::kContinue;
   std::vector<std::string> other_matches;
   // As iptables-save prints it, without "-A CHAIN" and without the target:
@@ -51,11 +53,16 @@ struct DecodedEntry {
 
 // The entry for a validated rule: bytes ready for libiptc (aligned, offsets
 // set, target filled in as libiptc wants it for its verdict; no verdict: an
-// empty target name). The comment match carries the id (see RuleMark).
-// NOT_FOUND: no such ipset. INVALID_ARGUMENT: this family can't express it.
+// empty target name; or the NFACCT target). The comment match carries the id
+// (see RuleMark). NOT_FOUND: no such ipset. INVALID_ARGUMENT: this family can't
+// express it.
 absl::StatusOr<std::vector<uint8_t>> EncodeEntry(Family family,
                                                  const RuleSpec& rule,
                                                  IpSetIndex& sets);
+
+// Where the rule's own counter starts once the entry is inserted.
+void SetEntryCounters(Family family, uint64_t packets, uint64_t bytes,
+                      std::vector<uint8_t>& entry);
 
 // Reads an entry of the kernel's. `target_name` is what libiptc says of its
 // target (iptc_get_target), as the bytes alone don't tell the chain of a jump.

@@ -167,7 +167,7 @@ absl::Status AppendSetMatch(const MatchContext& context, const RuleMatch& match,
                             MatchWriter& out);
 
 // comment, nfacct, in this order and last of all: what is counted has passed
-// every other condition.
+// every other condition. No nfacct where the target counts.
 absl::Span<const MatchKind> AccountMatchKinds();
 absl::Status AppendAccountMatches(const MatchContext& context,
                                   const RuleSpec& rule, MatchWriter& out);

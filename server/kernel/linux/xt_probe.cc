@@ -12,6 +12,7 @@
 
 #include <array>
 #include <fstream>
+#include <map>
 #include <memory>
 
 #include "absl/strings/escaping.h"
@@ -22,18 +23,59 @@
 namespace nfmeter::kernel {
 namespace {
 
+std::map<std::string, std::string> Metadata(absl::string_view kind,
+                                            absl::string_view name,
+                                            Family family) {
+  return {{std::string(kind), std::string(name)},
+          {"family", std::string(FamilyName(family))}};
+}
+
 absl::Status NoMatch(Family family, absl::string_view name) {
   const absl::string_view ip = family == Family::kIpv4 ? "ip" : "ip6";
   return MakeError(
       absl::StatusCode::kUnimplemented,
-      absl::StrCat("this kernel has no '", name, "' match for ",
-                   FamilyName(family), " rules: load it with 'modprobe xt_",
-                   name, "' (in a container the host loads the module and '",
-                   ip, "_tables'), or use a kernel that is built with it"),
+      absl::StrCat(
+          "this kernel has no '", name, "' match for ", FamilyName(family),
+          " rules: load it with 'modprobe xt_", name,
+          "' (in a container the host loads the module and '", ip,
+          "_tables'), or use a kernel that is built with it",
+          name == "nfacct" ? ", or nfmeter's own modules (kmod/)" : ""),
       {.reason = "MATCH_UNAVAILABLE",
-       .metadata = {{"match", std::string(name)},
-                    {"family", std::string(FamilyName(family))}}});
+       .metadata = Metadata("match", name, family)});
 }
+
+absl::Status NoTarget(Family family, absl::string_view name) {
+  return MakeError(
+      absl::StatusCode::kUnimplemented,
+      absl::StrCat("this kernel has no ", name, " target for ",
+                   FamilyName(family),
+                   " rules: it comes with nfmeter's own kernel modules "
+                   "(kmod/README.md; on the host 'modprobe xt_",
+                   name, "')"),
+      {.reason = "TARGET_UNAVAILABLE",
+       .metadata = Metadata("target", name, family)});
+}
+
+// 0: the kernel has this extension in this revision. `option` asks for it.
+int AskRevision(Family family, int option, absl::string_view name,
+                uint8_t revision) {
+  const bool v4 = family == Family::kIpv4;
+  const int fd =
+      socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+  if (fd < 0) return errno;
+  xt_get_revision question = {};
+  name.copy(question.name, sizeof(question.name) - 1);
+  question.revision = revision;
+  socklen_t size = sizeof(question);
+  const int result =
+      getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, option, &question, &size);
+  const int err = result == 0 ? 0 : errno;
+  close(fd);
+  return err;
+}
+
+// The last: there is such an extension, but not in this revision.
+bool IsAbsence(int err) { return err == ENOENT || err == EPROTONOSUPPORT; }
 
 absl::string_view NfTablesFamily(uint8_t family) {
   switch (family) {
@@ -76,24 +118,21 @@ int OnTable(const nlmsghdr* header, void* names) {
 
 absl::Status ProbeMatchRevision(Family family, absl::string_view name,
                                 uint8_t revision) {
-  const bool v4 = family == Family::kIpv4;
-  const int fd =
-      socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-  if (fd < 0)
-    return ErrnoStatus(Operation::kRuleRead, errno, FamilyName(family));
-  xt_get_revision question = {};
-  name.copy(question.name, sizeof(question.name) - 1);
-  question.revision = revision;
-  socklen_t size = sizeof(question);
-  const int result =
-      getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
-                 v4 ? IPT_SO_GET_REVISION_MATCH : IP6T_SO_GET_REVISION_MATCH,
-                 &question, &size);
-  const int err = errno;
-  close(fd);
-  if (result == 0) return absl::OkStatus();
-  // The last: there is such a match, but not in this revision.
-  if (err == ENOENT || err == EPROTONOSUPPORT) return NoMatch(family, name);
+  const int option = family == Family::kIpv4 ? IPT_SO_GET_REVISION_MATCH
+                                             : IP6T_SO_GET_REVISION_MATCH;
+  const int err = AskRevision(family, option, name, revision);
+  if (err == 0) return absl::OkStatus();
+  if (IsAbsence(err)) return NoMatch(family, name);
+  return ErrnoStatus(Operation::kRuleRead, err, FamilyName(family));
+}
+
+absl::Status ProbeTargetRevision(Family family, absl::string_view name,
+                                 uint8_t revision) {
+  const int option = family == Family::kIpv4 ? IPT_SO_GET_REVISION_TARGET
+                                             : IP6T_SO_GET_REVISION_TARGET;
+  const int err = AskRevision(family, option, name, revision);
+  if (err == 0) return absl::OkStatus();
+  if (IsAbsence(err)) return NoTarget(family, name);
   return ErrnoStatus(Operation::kRuleRead, err, FamilyName(family));
 }
 

@@ -20,6 +20,10 @@ namespace nfmeter::kernel {
 absl::Status ProbeMatchRevision(Family family, absl::string_view name,
                                 uint8_t revision);
 
+// The same of a target. UNIMPLEMENTED, TARGET_UNAVAILABLE.
+absl::Status ProbeTargetRevision(Family family, absl::string_view name,
+                                 uint8_t revision);
+
 // False: nobody has used this table in this namespace so far, so its built-in
 // chains are empty. iptables-save asks the same way, because reading a table
 // brings it into being, with hooks that each packet passes from then on. True

@@ -22,6 +22,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "kernel/linux/xt_acct_target.h"
 #include "kernel/linux/xt_text.h"
 
 namespace nfmeter::kernel {
@@ -311,6 +312,7 @@ void PrintPortNat(Family family, const Info& info, std::string& text) {
 using Nat4 = nf_nat_ipv4_multi_range_compat;
 
 constexpr std::array kKinds = {
+    Kind<PrintAcctTarget>(kAcctTarget, 0),
     Kind<PrintLog>("LOG", 0),
     Kind<PrintNflog>("NFLOG", 0),
     Kind<PrintNfqueue>("NFQUEUE", 3),

@@ -44,7 +44,9 @@ class ListHandle : public IptcHandle {
       on_rule({.entry = entry, .target = "LOG", .packets = 7, .bytes = 700});
     }
   }
-  int InsertAtHead(const std::string&, const uint8_t*) override { return 0; }
+  int Insert(const std::string&, uint32_t, const uint8_t*) override {
+    return 0;
+  }
   int Append(const std::string&, const uint8_t*) override { return 0; }
   int Delete(const std::string&, uint32_t position) override {
     deleted_.push_back(position);
