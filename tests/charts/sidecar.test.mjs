@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
-import { exampleChart, pick, render, valuesFlags } from './support/helm.mjs';
+import { exampleChart, pick, render } from './support/helm.mjs';
 import { base, cleanUp, connect, eventually, image, networkNamespace, Pod, run }
   from './support/pod.mjs';
 

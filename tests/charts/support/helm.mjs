@@ -40,10 +40,15 @@ export function toYaml(object) {
 }
 
 // A folder that is gone when the process ends.
+const folders = [];
+process.on('exit', () => {
+  for (const folder of folders) {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+});
 export function temporaryFolder(name) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), `nfmeter-${name}-`));
-  process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  folders.push(fs.mkdtempSync(path.join(os.tmpdir(), `nfmeter-${name}-`)));
+  return folders.at(-1);
 }
 
 const home = temporaryFolder('helm');

@@ -243,16 +243,12 @@ export class Pod {
     const flags = ['--name', `${this.name}-${container.name}`,
                    '--hostname', this.name, '--pull', 'never',
                    '--network', `ns:/run/netns/${this.network}`];
-    let command = [];
+    const [program, ...words] = container.command ?? [];
+    if (program) flags.push('--entrypoint', program);
     take(container, `container ${container.name}`, {
       name: ignore, image: ignore, imagePullPolicy: ignore, ports: ignore,
       startupProbe: ignore, readinessProbe: ignore, livenessProbe: ignore,
-      restartPolicy: ignore,
-      command: ([program, ...words]) => {
-        flags.push('--entrypoint', program);
-        command = words;
-      },
-      args: (words) => { command.push(...words); },
+      restartPolicy: ignore, command: ignore, args: ignore,
       env: (variables) => {
         for (const { name, value } of variables) {
           flags.push('--env', `${name}=${value}`);
@@ -270,7 +266,7 @@ export class Pod {
       },
       securityContext: (context) => flags.push(...this.securityFlags(context)),
     });
-    return [...flags, container.image, ...command];
+    return [...flags, container.image, ...words, ...container.args ?? []];
   }
 
   // The containers in the kubelet's order: init containers one by one, those
