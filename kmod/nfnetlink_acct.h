@@ -70,6 +70,7 @@ struct acct {
 	/* The table's; the name is padded with zeros, being a hash key. */
 	struct rhash_head		node;
 	char				name[NFACCT_NAME_MAX] __aligned(4);
+	unsigned int			name_size;	/* its NUL included */
 	unsigned long			id;
 	refcount_t			refcnt;
 	struct rcu_head			rcu;
@@ -100,7 +101,8 @@ struct acct_net {
 
 /* The state of an object at one time. */
 struct acct_view {
-	const char	*name;
+	const char	*name;		/* padded with zeros */
+	unsigned int	name_size;	/* its NUL included */
 	u64		pkts;
 	u64		bytes;
 	u32		use;

@@ -201,22 +201,16 @@ static int acct_get_features(struct sk_buff *skb, const struct nfnl_info *info)
 {
 	const u32 portid = NETLINK_CB(skb).portid;
 	struct sk_buff *answer;
-	struct nlmsghdr *nlh;
-	void *to;
 
 	answer = acct_msg_alloc(GFP_KERNEL);
 	if (!answer)
 		return -ENOMEM;
-	nlh = acct_msg_start(answer, portid, info->nlh->nlmsg_seq, &to);
-	if (!nlh) {
-		kfree_skb(answer);
-		return -EMSGSIZE;
-	}
-	to = acct_put_be32(to, NFACCT_EXT_FEATURES,
-			   NFACCT_EXT_F_HASH | NFACCT_EXT_F_PERCPU |
-			   NFACCT_EXT_F_STABLE_DUMP | NFACCT_EXT_F_DUMP_INTR |
-			   NFACCT_EXT_F_LOSSLESS_RESET | NFACCT_EXT_F_REPLACE);
-	acct_msg_end(answer, nlh, to);
+	acct_msg_put_features(answer, portid, info->nlh->nlmsg_seq,
+			      NFACCT_EXT_F_HASH | NFACCT_EXT_F_PERCPU |
+			      NFACCT_EXT_F_STABLE_DUMP |
+			      NFACCT_EXT_F_DUMP_INTR |
+			      NFACCT_EXT_F_LOSSLESS_RESET |
+			      NFACCT_EXT_F_REPLACE);
 	return nfnetlink_unicast(answer, info->net, portid);
 }
 

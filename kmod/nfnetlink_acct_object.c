@@ -41,13 +41,16 @@ static struct acct_cpu __percpu *acct_cpu_alloc(void)
 
 static void acct_cpu_sum(struct acct_cpu __percpu *cpu, u64 *pkts, u64 *bytes)
 {
-	int i;
+	unsigned int i;
 
 	if (!cpu)
 		return;
-	for_each_possible_cpu(i) {
+	/* A dump's inner loop: to test a bit is less than to search for it. */
+	for (i = 0; i < nr_cpu_ids; i++) {
 		u64 p, b;
 
+		if (!cpu_possible(i))
+			continue;
 		acct_cpu_read(per_cpu_ptr(cpu, i), &p, &b);
 		*pkts += p;
 		*bytes += b;
@@ -131,6 +134,7 @@ int acct_create(struct acct_net *an, const char *name,
 	if (!acct)
 		return -ENOMEM;
 	memcpy(acct->name, name, NFACCT_NAME_MAX);
+	acct->name_size = strlen(name) + 1;
 	seqlock_init(&acct->lock);
 	refcount_set(&acct->refcnt, 1);
 	atomic64_set(&acct->pkts, wish->pkts);
@@ -177,6 +181,7 @@ void acct_look(struct acct_net *an, struct acct *acct, struct acct_view *view)
 	const struct acct_quota *quota = acct_quota_of(an, acct);
 
 	view->name = acct->name;
+	view->name_size = acct->name_size;
 	view->use = refcount_read(&acct->refcnt);
 	view->flags = 0;
 	view->limit = 0;
@@ -285,6 +290,7 @@ void acct_cross(struct net *net, struct acct *acct,
 		WRITE_ONCE(mine->over, true);
 		first = true;
 		view.name = acct->name;
+		view.name_size = acct->name_size;
 		view.pkts = atomic64_read(&acct->pkts);
 		view.bytes = atomic64_read(&acct->bytes);
 		view.use = refcount_read(&acct->refcnt);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What packets and rules call: the symbols of linux/netfilter/nfnetlink_acct.h.
+ * What packets and rules call: the symbols of linux/netfilter/nfnetlink_acct.h,
+ * and one of our own.
  *
- * Callers of nfnl_acct_update and nfnl_acct_overquota are packets, in
- * netfilter's RCU read-side sections, and hold a reference by their rule.
+ * Callers of nfnl_acct_update, nfnl_acct_overquota and nfnl_acct_count are
+ * packets, in netfilter's RCU read-side sections, and hold a reference by their
+ * rule.
  *
  * Kernels with symbol versions compute them from the types that this file can
  * see. It therefore includes what the kernel's own module does and defines
@@ -30,6 +32,7 @@
 #include <linux/netfilter/nfnetlink_acct.h>
 
 #include "nfnetlink_acct.h"
+#include "nfnl_acct_count.h"
 
 struct nf_acct {
 	atomic64_t		pkts;
@@ -59,17 +62,23 @@ void nfnl_acct_put(struct nf_acct *nfacct)
 }
 EXPORT_SYMBOL_GPL(nfnl_acct_put);
 
-void nfnl_acct_update(const struct sk_buff *skb, struct nf_acct *nfacct)
+/* False if the object counts for a quota: then that has to be looked at. */
+static __always_inline bool acct_count(struct acct *acct, u32 len)
 {
-	struct acct *acct = to_acct(nfacct);
 	struct acct_cpu __percpu *cpu = READ_ONCE(acct->cpu);
 
 	if (likely(cpu)) {
-		acct_cpu_count(cpu, skb->len);
-	} else {
-		atomic64_inc(&acct->pkts);
-		atomic64_add(skb->len, &acct->bytes);
+		acct_cpu_count(cpu, len);
+		return true;
 	}
+	atomic64_inc(&acct->pkts);
+	atomic64_add(len, &acct->bytes);
+	return false;
+}
+
+void nfnl_acct_update(const struct sk_buff *skb, struct nf_acct *nfacct)
+{
+	acct_count(to_acct(nfacct), skb->len);
 }
 EXPORT_SYMBOL_GPL(nfnl_acct_update);
 
@@ -107,3 +116,14 @@ int nfnl_acct_overquota(struct net *net, struct nf_acct *nfacct)
 	return acct_compare(net, acct);
 }
 EXPORT_SYMBOL_GPL(nfnl_acct_overquota);
+
+int nfnl_acct_count(const struct sk_buff *skb, struct net *net,
+		    struct nf_acct *nfacct)
+{
+	struct acct *acct = to_acct(nfacct);
+
+	if (likely(acct_count(acct, skb->len)))
+		return NFACCT_NO_QUOTA;
+	return acct_compare(net, acct);
+}
+EXPORT_SYMBOL_GPL(nfnl_acct_count);

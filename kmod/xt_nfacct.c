@@ -14,6 +14,8 @@
 #include <linux/netfilter/x_tables.h>
 #include <linux/netfilter/xt_nfacct.h>
 
+#include "xt_nfacct_count.h"
+
 /* The pointer is in another place in the two revisions on some machines. */
 static struct nf_acct *nfacct_get(const struct xt_mtchk_param *par,
 				  const char *name)
@@ -30,8 +32,7 @@ static bool nfacct_match(const struct sk_buff *skb,
 			 const struct xt_action_param *par,
 			 struct nf_acct *nfacct)
 {
-	nfnl_acct_update(skb, nfacct);
-	return nfnl_acct_overquota(xt_net(par), nfacct) != NFACCT_UNDERQUOTA;
+	return nfacct_count(skb, par, nfacct) != NFACCT_UNDERQUOTA;
 }
 
 static bool nfacct_mt(const struct sk_buff *skb, struct xt_action_param *par)
@@ -107,12 +108,19 @@ static struct xt_match nfacct_mt_reg[] __read_mostly = {
 
 static int __init nfacct_mt_init(void)
 {
-	return xt_register_matches(nfacct_mt_reg, ARRAY_SIZE(nfacct_mt_reg));
+	int err;
+
+	nfacct_count_find();
+	err = xt_register_matches(nfacct_mt_reg, ARRAY_SIZE(nfacct_mt_reg));
+	if (err)
+		nfacct_count_forget();
+	return err;
 }
 
 static void __exit nfacct_mt_exit(void)
 {
 	xt_unregister_matches(nfacct_mt_reg, ARRAY_SIZE(nfacct_mt_reg));
+	nfacct_count_forget();
 }
 
 module_init(nfacct_mt_init);

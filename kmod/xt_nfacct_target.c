@@ -17,20 +17,14 @@
 #include <linux/netfilter_bridge/ebtables.h>
 
 #include "include/xt_NFACCT.h"
-
-static void nfacct_count(const struct sk_buff *skb,
-			 const struct xt_action_param *par)
-{
-	const struct xt_nfacct_target_info *info = par->targinfo;
-
-	nfnl_acct_update(skb, info->nfacct);
-	nfnl_acct_overquota(xt_net(par), info->nfacct);
-}
+#include "xt_nfacct_count.h"
 
 static unsigned int nfacct_tg(struct sk_buff *skb,
 			      const struct xt_action_param *par)
 {
-	nfacct_count(skb, par);
+	const struct xt_nfacct_target_info *info = par->targinfo;
+
+	nfacct_count(skb, par, info->nfacct);
 	return XT_CONTINUE;
 }
 
@@ -38,7 +32,9 @@ static unsigned int nfacct_tg(struct sk_buff *skb,
 static unsigned int nfacct_tg_bridge(struct sk_buff *skb,
 				     const struct xt_action_param *par)
 {
-	nfacct_count(skb, par);
+	const struct xt_nfacct_target_info *info = par->targinfo;
+
+	nfacct_count(skb, par, info->nfacct);
 	return EBT_CONTINUE;
 }
 
@@ -107,12 +103,19 @@ static struct xt_target nfacct_tg_reg[] __read_mostly = {
 
 static int __init nfacct_tg_init(void)
 {
-	return xt_register_targets(nfacct_tg_reg, ARRAY_SIZE(nfacct_tg_reg));
+	int err;
+
+	nfacct_count_find();
+	err = xt_register_targets(nfacct_tg_reg, ARRAY_SIZE(nfacct_tg_reg));
+	if (err)
+		nfacct_count_forget();
+	return err;
 }
 
 static void __exit nfacct_tg_exit(void)
 {
 	xt_unregister_targets(nfacct_tg_reg, ARRAY_SIZE(nfacct_tg_reg));
+	nfacct_count_forget();
 }
 
 module_init(nfacct_tg_init);
