@@ -79,7 +79,10 @@ class AcctStarved : public ::testing::Test {
     }
     AcctReply& reply = outcome.reply;
     while (!reply.error.has_value() && !reply.done) {
-      if (!peer.Receive(kLargestDatagram, kPatience, reply)) break;
+      // ENOBUFS tells of an answer that there was no memory for; those before
+      // it are there.
+      if (!peer.Receive(kLargestDatagram, kPatience, reply) && errno != ENOBUFS)
+        break;
     }
     if (reply.error.has_value()) outcome.error = *reply.error;
     if (reply.done) outcome.error = reply.done_error;

@@ -35,6 +35,11 @@ leave() {
     udp 127.0.0.1 9 5 100' || fail "filling namespace $1"
 }
 
+# A debugging kernel keeps freed memory for a while, to see who still uses it;
+# there, kmemleak looks for what is lost.
+allowed=1500
+[ ! -e /sys/kernel/debug/kmemleak ] || allowed=50000
+
 # Slab and per-CPU memory, in kilobytes, when nothing is left to be freed.
 memory() {
   usleep 300000
@@ -59,10 +64,10 @@ for i in 2 3 4 5; do round $i || fail "round $i"; done
 # Namespaces are taken apart later, by a worker of the kernel.
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   after=$(memory)
-  [ $((after - before)) -lt 1500 ] && break
+  [ $((after - before)) -lt $allowed ] && break
 done
 echo "memory: $before kB before, $after kB after 12 namespaces more"
-[ $((after - before)) -lt 1500 ] || fail "memory is not given back"
+[ $((after - before)) -lt $allowed ] || fail "memory is not given back"
 
 ip netns delete one
 ip netns delete two
@@ -84,8 +89,8 @@ for _ in 1 2 3 4; do
 done
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   after=$(memory)
-  [ $((after - before)) -lt 1500 ] && break
+  [ $((after - before)) -lt $allowed ] && break
 done
 echo "memory: $before kB before, $after kB after 8,000 objects in all"
-[ $((after - before)) -lt 1500 ] || fail "memory is not given back"
+[ $((after - before)) -lt $allowed ] || fail "memory is not given back"
 finish

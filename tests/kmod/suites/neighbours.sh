@@ -13,7 +13,8 @@ modprobe nfnetlink
 insmod $stock/nfnetlink_acct.ko
 ok "the stock module works" nfacct add one
 dmesg -c >/dev/null
-refused "ours refuses to be a second one" . insmod /modules/nfnetlink_accx.ko
+refused "ours refuses to be a second one" 'invalid module format' \
+  insmod /modules/nfnetlink_accx.ko
 contains "and the kernel's log says why and beside whom" \
   "exports duplicate symbol nfnl_acct_find_get (owned by nfnetlink_acct)" \
   "$(dmesg)"
