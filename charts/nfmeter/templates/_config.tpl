@@ -28,7 +28,8 @@
 {{- if .Values.metrics.enabled -}}
 {{- $host := ternary (printf "[%s]" .Values.metrics.address) .Values.metrics.address (contains ":" .Values.metrics.address) -}}
 {{- $_ := set $config "metrics" (dict "listen" (printf "%s:%d" $host (.Values.metrics.port | int))
-      "max_counters" (.Values.metrics.maxCounters | int64)) -}}
+      "max_counters" (.Values.metrics.maxCounters | int64)
+      "counters" .Values.metrics.counters) -}}
 {{- end -}}
 {{- toYaml $config }}
 {{- end }}
