@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { chart, exampleChart, helm, template } from './support/helm.mjs';
+import { chart, exampleChart, helm, helmMajor, template } from
+  './support/helm.mjs';
 
 // What Helm says to these values, without its own frame.
 function refusal(values, from = chart) {
@@ -198,7 +199,12 @@ for (const [kind, cases] of [['schema', bySchema], ['checks', together]]) {
   for (const [name, values, words] of cases) {
     test(`${kind}: ${name} is refused`, () => {
       const said = refusal(values);
-      if (words instanceof RegExp) assert.match(said, words);
+      if (kind === 'schema' && helmMajor < 4) {
+        // It has other words for it, but points at the same place.
+        const place = words.match(/at '([^']*)'/)[1].split('/').at(-1) ||
+            words.match(/properties '([^']*)'/)[1];
+        assert.ok(said.includes(place), said);
+      } else if (words instanceof RegExp) assert.match(said, words);
       else assert.equal(said, words);
     });
   }
@@ -206,8 +212,8 @@ for (const [kind, cases] of [['schema', bySchema], ['checks', together]]) {
 
 test('all that is wrong by the schema is told at once', () => {
   const said = refusal({ mode: 'x', tcp: { port: 0 }, typo: 1 });
-  for (const word of ['/mode', '/tcp/port', 'typo']) {
-    assert.ok(said.includes(word), said);
+  for (const word of [/\bmode/, /tcp.port/, /typo/]) {
+    assert.match(said, word);
   }
 });
 
@@ -216,7 +222,7 @@ test('as a dependency the chart says whose values are wrong', () => {
   assert.match(refusal({ nfmeter: { mode: 'daemonset' } }, example),
                /set mode=sidecar \(as a dependency: nfmeter.mode=sidecar\)/);
   assert.match(refusal({ nfmeter: { tcpp: 1 } }, example),
-               /additional properties 'tcpp' not allowed/);
+               /dditional property .?tcpp|dditional properties 'tcpp'/);
   assert.match(
       refusal({ nfmeter: { networkPolicy: { enabled: true } } }, example),
       /^networkPolicy would close the application's own ports: list them in/);

@@ -6,8 +6,8 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
-import { chart, helm, here, kubectl, matrix, parse, temporaryFolder, toYaml,
-  valuesFlags } from './support/helm.mjs';
+import { chart, helm, helmMajor, here, kubectl, matrix, parse,
+  temporaryFolder, toYaml, valuesFlags } from './support/helm.mjs';
 
 const previous = path.join(here, 'previous/nfmeter-0.1.0.tgz');
 const kubeconfig = path.join(temporaryFolder('cluster'), 'config');
@@ -28,6 +28,11 @@ before(async () => {
   }));
 });
 after(() => server.stdin.end());
+
+// Helm 3 upgrades by strategic merge patches, which the server here does not
+// know.
+const upgrades =
+    helmMajor < 4 ? { skip: 'the API server here is for Helm 4' } : {};
 
 const options = { env: { KUBECONFIG: kubeconfig } };
 const inCluster = (...words) =>
@@ -69,7 +74,7 @@ for (const [name, values, then] of [
   ['with TCP', withTcp, { ...withTcp, tcp: { enabled: true, role: 'admin' } }],
   ['as a sidecar', sidecar, sidecar],
 ]) {
-  test(`0.1.0 ${name} becomes this version, and goes back`, () => {
+  test(`0.1.0 ${name} becomes this version, and goes back`, upgrades, () => {
     inCluster('install', 'demo', previous, ...valuesFlags(values));
     const old = names();
     inCluster('upgrade', 'demo', chart, '--reset-values',
@@ -88,7 +93,7 @@ for (const [name, values, then] of [
 }
 
 test('an upgrade that would lock clients of 0.1.0 out is refused, and leaves ' +
-     'all as it was', () => {
+     'all as it was', upgrades, () => {
   inCluster('install', 'demo', previous, ...valuesFlags(withTcp));
   const before = objects();
   assert.throws(
@@ -99,7 +104,7 @@ test('an upgrade that would lock clients of 0.1.0 out is refused, and leaves ' +
   inCluster('uninstall', 'demo');
 });
 
-test('the other mode is another set of objects', () => {
+test('the other mode is another set of objects', upgrades, () => {
   inCluster('install', 'demo', chart);
   assert.ok(names().includes('DaemonSet demo-nfmeter'));
   inCluster('upgrade', 'demo', chart, ...valuesFlags(sidecar));

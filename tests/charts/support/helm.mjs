@@ -126,3 +126,7 @@ export function exampleChart() {
   helm('dependency', 'build', example);
   return example;
 }
+
+// 3 or 4.
+export const helmMajor = Number(
+    helm('version', '--template', '{{.Version}}').match(/v?(\d+)/)[1]);
