@@ -48,6 +48,12 @@ if(NFMETER_SANITIZE)
   add_link_options(-fsanitize=${NFMETER_SANITIZE})
 endif()
 
+set(NFMETER_WARNINGS -Wall -Wextra -Werror -Wno-missing-field-initializers)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # For ccache with precompiled headers.
+  list(APPEND NFMETER_WARNINGS -fpch-preprocess)
+endif()
+
 # nfmeter_library(NAME SOURCES... [DEPS targets...]) adds one static library
 # for a folder. Headers are included by their path below server/ or client/.
 function(nfmeter_library name)
@@ -59,8 +65,7 @@ endfunction()
 
 # Flags and precompiled header for a target of ours.
 function(nfmeter_target name)
-  target_compile_options(${name} PRIVATE -Wall -Wextra -Werror
-                         -Wno-missing-field-initializers -fpch-preprocess)
+  target_compile_options(${name} PRIVATE ${NFMETER_WARNINGS})
   target_precompile_headers(${name} REUSE_FROM nfmeter_pch)
 endfunction()
 
@@ -68,8 +73,7 @@ endfunction()
 # made with, so it is made once, by a target of its own.
 file(WRITE ${CMAKE_BINARY_DIR}/pch.cc "")
 add_library(nfmeter_pch STATIC ${CMAKE_BINARY_DIR}/pch.cc)
-target_compile_options(nfmeter_pch PRIVATE -Wall -Wextra -Werror
-                       -Wno-missing-field-initializers -fpch-preprocess)
+target_compile_options(nfmeter_pch PRIVATE ${NFMETER_WARNINGS})
 target_precompile_headers(nfmeter_pch PRIVATE
   <algorithm> <array> <cstdint> <functional> <map> <memory> <optional>
   <string> <utility> <variant> <vector>

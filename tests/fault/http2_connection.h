@@ -1,0 +1,59 @@
+// HTTP/2 as no proper client speaks it.
+#ifndef NFMETER_TESTS_FAULT_HTTP2_CONNECTION_H_
+#define NFMETER_TESTS_FAULT_HTTP2_CONNECTION_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace nfmeter::testing {
+
+// Frames of RFC 9113, section 6, as bytes.
+namespace http2 {
+
+inline constexpr uint8_t kData = 0, kHeaders = 1, kRstStream = 3, kSettings = 4,
+                         kPing = 6, kWindowUpdate = 8, kContinuation = 9;
+inline constexpr uint8_t kEndStream = 0x1, kEndHeaders = 0x4;
+
+std::string Frame(uint8_t type, uint8_t flags, uint32_t stream,
+                  absl::string_view payload);
+
+// The header block of a gRPC call: "/nfmeter.v1.NodeService/GetNode". Literals
+// without Huffman coding (RFC 7541, section 6.2.2).
+std::string CallHeaders(absl::string_view path);
+
+// One more header field.
+std::string Header(absl::string_view name, absl::string_view value);
+
+}  // namespace http2
+
+// One connection over a unix socket. Sends what it is told and throws away what
+// comes back, without a thread: both when Send() is called.
+class Http2Connection {
+ public:
+  // Preface and SETTINGS are sent.
+  static absl::StatusOr<std::unique_ptr<Http2Connection>> Open(
+      const std::string& socket_path);
+  ~Http2Connection();
+
+  Http2Connection(const Http2Connection&) = delete;
+  Http2Connection& operator=(const Http2Connection&) = delete;
+
+  // Whether all was taken; false from when the server has closed, or has taken
+  // nothing for ten seconds.
+  bool Send(absl::string_view bytes);
+
+ private:
+  explicit Http2Connection(int fd) : fd_(fd) {}
+  // False when the server has closed.
+  bool Drain();
+
+  const int fd_;
+};
+
+}  // namespace nfmeter::testing
+
+#endif  // NFMETER_TESTS_FAULT_HTTP2_CONNECTION_H_

@@ -1,0 +1,24 @@
+// What the kernel's nfnetlink_acct sends.
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "kernel/linux/acct_codec.h"
+#include "kernel/linux/acct_dump_end.h"
+
+using nfmeter::kernel::AcctMessage;
+using nfmeter::kernel::AcctMessageReader;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  AcctMessageReader reader({data, size});
+  const auto* const begin = reinterpret_cast<const char*>(data);
+  while (const auto message = reader.Next()) {
+    if (message->kind != AcctMessage::Kind::kRecord) continue;
+    const auto& name = message->record.name;
+    if (name.empty() || name.data() < begin ||
+        name.data() + name.size() > begin + size) {
+      abort();
+    }
+  }
+  return 0;
+}

@@ -1,0 +1,146 @@
+// Writes the seeds of the fuzz targets: make_seeds CORPORA SOURCE_TREE
+#include <stdio.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/message_lite.h"
+#include "kernel/linux/acct_codec.h"
+#include "nfmeter/v1/counter.pb.h"
+#include "nfmeter/v1/rule.pb.h"
+#include "nfmeter/v1/snapshot.pb.h"
+#include "tests/unit/kernel/xt_rules.h"
+
+namespace nfmeter {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Corpora {
+ public:
+  explicit Corpora(fs::path root) : root_(std::move(root)) {}
+
+  void Add(const std::string& target, const std::string& bytes) {
+    const fs::path folder = root_ / target;
+    fs::create_directories(folder);
+    std::ofstream(folder / absl::StrCat("seed-", ++count_), std::ios::binary)
+        << bytes;
+  }
+
+  void Add(const std::string& target,
+           const google::protobuf::MessageLite& message) {
+    Add(target, message.SerializeAsString());
+  }
+
+  size_t count() const { return count_; }
+
+ private:
+  const fs::path root_;
+  size_t count_ = 0;
+};
+
+std::string ContentOf(const fs::path& file) {
+  std::ostringstream text;
+  text << std::ifstream(file).rdbuf();
+  return text.str();
+}
+
+// Requests have the form of answers.
+void AddAcctMessages(Corpora& corpora) {
+  std::string all;
+  kernel::AcctObject object = {.name = "http-traffic", .packets = 1};
+  object.quota = {kernel::QuotaLimit::Unit::kBytes, 1000};
+  kernel::AppendAcctCreate(object, 1, all);
+  kernel::AppendAcctGet("dns", 2, all);
+  kernel::AppendAcctDump(kernel::AcctDumpFilter::kAll, 3, all);
+  kernel::AppendAcctGetFeatures(4, all);
+  corpora.Add("acct_message", all);
+}
+
+void AddEntries(Corpora& corpora) {
+  testing::TwoSets sets;
+  for (const kernel::Family family :
+       {kernel::Family::kIpv4, kernel::Family::kIpv6}) {
+    for (const kernel::RuleMatch& match : testing::EveryCondition(family)) {
+      const auto entry =
+          kernel::EncodeEntry(family, testing::RuleWith(match), sets);
+      if (!entry.ok()) continue;
+      std::string bytes(1, family == kernel::Family::kIpv4 ? '\0' : '\1');
+      bytes.append(entry->begin(), entry->end());
+      corpora.Add("xt_entry", bytes);
+    }
+  }
+}
+
+void AddRequests(Corpora& corpora) {
+  v1::BatchCreateRulesRequest rules;
+  v1::Rule* rule = rules.add_rules();
+  rule->set_id("web");
+  rule->set_chain("INPUT");
+  rule->set_counter("http-traffic");
+  v1::RuleMatch* match = rule->mutable_match();
+  match->set_protocol("tcp");
+  match->set_source("192.0.2.0/24");
+  match->add_source_ports()->set_first(80);
+  match->add_conntrack_states(v1::CONNTRACK_STATE_NEW);
+  match->mutable_mark()->set_value(1);
+  match->mutable_ip_set()->set_name("hosts");
+  match->mutable_ip_set()->add_directions(v1::IP_SET_DIRECTION_SOURCE);
+  match->mutable_tcp_flags()->add_mask(v1::TCP_FLAG_SYN);
+  match->set_comment("text");
+  corpora.Add("rule_request", rules);
+
+  v1::BatchCreateCountersRequest counters;
+  counters.add_counters()->set_name("http-traffic");
+  counters.mutable_counters(0)->mutable_quota()->set_bytes(1000);
+  (*counters.mutable_counters(0)->mutable_labels())["tenant"] = "a";
+  corpora.Add("counter_request", counters);
+  corpora.Add("counter_request", "with\\x20space");
+  v1::CounterFilter filter;
+  filter.set_name_glob("http*[a-z]?");
+  (*filter.mutable_labels())["tenant"] = "a";
+  corpora.Add("counter_request", filter);
+}
+
+void AddChunks(Corpora& corpora) {
+  v1::GetSnapshotResponse response;
+  v1::SnapshotFrame* frame = response.mutable_frame();
+  frame->set_epoch(1);
+  frame->set_sequence(2);
+  frame->set_complete(true);
+  for (uint32_t i = 0; i < 3; ++i) {
+    frame->mutable_columns()->add_ids(i);
+    frame->mutable_columns()->add_packets(i * 1000);
+    frame->mutable_columns()->add_bytes(i * 1'000'000);
+  }
+  corpora.Add("snapshot_chunk", response);
+}
+
+void AddTexts(Corpora& corpora, const fs::path& source) {
+  corpora.Add("config_file", ContentOf(source / "packaging/nfmeter.yaml"));
+  corpora.Add("config_file", "listen: [unix:/a, tcp:[::1]:1]\n");
+  for (const char* text :
+       {"unix:/run/nfmeter/nfmeter.sock", "tcp:0.0.0.0:7443", "[::1]:1",
+        "10.0.0.0/8", "2001:db8::/32", "10.0.0.0/255.0.255.0"}) {
+    corpora.Add("address", std::string(text));
+  }
+}
+
+}  // namespace
+}  // namespace nfmeter
+
+int main(int argc, char** argv) {
+  using namespace nfmeter;  // NOLINT: one function
+  if (argc != 3) return 2;
+  Corpora corpora(argv[1]);
+  AddAcctMessages(corpora);
+  AddEntries(corpora);
+  AddRequests(corpora);
+  AddChunks(corpora);
+  AddTexts(corpora, argv[2]);
+  printf("%zu seeds\n", corpora.count());
+  return 0;
+}
