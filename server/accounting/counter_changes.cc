@@ -200,12 +200,15 @@ absl::StatusOr<CounterBatch> Counters::Reset(
 std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndReset(
     absl::Span<const std::string> names) {
   auto objects = table_.GetAndReset(names);
-  if (on_reset_ == nullptr) return objects;
-  std::vector<std::string> reset;
+  std::vector<kernel::AcctObject> reset;
+  std::vector<std::string> reset_names;
   for (const absl::StatusOr<kernel::AcctObject>& object : objects) {
-    if (object.ok()) reset.push_back(object->name);
+    if (!object.ok()) continue;
+    reset_names.push_back(object->name);
+    if (totals_ != nullptr) reset.push_back(*object);
   }
-  if (!reset.empty()) on_reset_(reset);
+  if (totals_ != nullptr) totals_->NoteReset(reset);
+  if (on_reset_ != nullptr && !reset_names.empty()) on_reset_(reset_names);
   return objects;
 }
 
@@ -327,6 +330,7 @@ std::vector<absl::Status> Counters::DeleteNow(
     if (results[i].ok()) deleted.push_back(names[i]);
   }
   hub_.NoteDeleted(deleted);
+  if (totals_ != nullptr) totals_->NoteDeleted(deleted);
   return results;
 }
 

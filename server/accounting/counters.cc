@@ -88,7 +88,8 @@ std::string CounterEtag(absl::string_view kernel_name,
 Counters::Counters(kernel::AcctTable& table, Lane& counter_lane,
                    SnapshotHub& hub, LabelStore& labels, Rules& rules,
                    Clock& clock, absl::Status available,
-                   std::function<void(absl::Span<const std::string>)> on_reset)
+                   std::function<void(absl::Span<const std::string>)> on_reset,
+                   CounterTotals* totals)
     : table_(table),
       lane_(counter_lane),
       hub_(hub),
@@ -97,6 +98,7 @@ Counters::Counters(kernel::AcctTable& table, Lane& counter_lane,
       clock_(clock),
       available_(std::move(available)),
       on_reset_(std::move(on_reset)),
+      totals_(totals),
       refresh_(std::make_shared<Refresh>()) {}
 
 Counter Counters::Described(kernel::AcctObject object,

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "accounting/counter_filter.h"
+#include "accounting/counter_totals.h"
 #include "accounting/label_store.h"
 #include "accounting/lane.h"
 #include "accounting/rules.h"
@@ -93,11 +94,12 @@ class Counters {
  public:
   // `available` is what the probe of the kernel's nfacct said: every call
   // returns it when it is not OK. `on_reset` is told which counters were reset,
-  // on the counter lane.
+  // on the counter lane. `totals` may be null: nobody asks for them.
   Counters(kernel::AcctTable& table, Lane& counter_lane, SnapshotHub& hub,
            LabelStore& labels, Rules& rules, Clock& clock,
            absl::Status available = absl::OkStatus(),
-           std::function<void(absl::Span<const std::string>)> on_reset = {});
+           std::function<void(absl::Span<const std::string>)> on_reset = {},
+           CounterTotals* totals = nullptr);
 
   // Creates all or none; `read_time` and the outputs of the objects are
   // ignored. Labels are durable when this returns OK.
@@ -180,6 +182,7 @@ class Counters {
   Clock& clock_;
   const absl::Status available_;
   const std::function<void(absl::Span<const std::string>)> on_reset_;
+  CounterTotals* const totals_;
   const std::shared_ptr<Refresh> refresh_;
 };
 

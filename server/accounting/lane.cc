@@ -29,8 +29,14 @@ absl::Status Lane::Post(Priority priority, absl::AnyInvocable<void()> job) {
             .reason = "LANE_FULL",
             .metadata = {{"lane", name_}, {"bound", absl::StrCat(capacity_)}}});
   }
-  queues_[static_cast<size_t>(priority)].push_back(std::move(job));
+  queues_[static_cast<size_t>(priority)].push_back(
+      {std::move(job), std::chrono::steady_clock::now()});
   return absl::OkStatus();
+}
+
+size_t Lane::waiting() const {
+  absl::MutexLock lock(&mutex_);
+  return queues_[0].size() + queues_[1].size();
 }
 
 bool Lane::Ready() const {
@@ -40,16 +46,20 @@ bool Lane::Ready() const {
 void Lane::Loop() {
   pthread_setname_np(pthread_self(), name_.c_str());
   while (true) {
-    absl::AnyInvocable<void()> job;
+    Queued next;
     {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(this, &Lane::Ready));
       auto& queue = queues_[0].empty() ? queues_[1] : queues_[0];
       if (queue.empty()) return;  // stopping, and nothing left to do
-      job = std::move(queue.front());
+      next = std::move(queue.front());
       queue.pop_front();
     }
-    job();
+    const auto begin = std::chrono::steady_clock::now();
+    wait_times_.Add(begin - next.since);
+    next.job();
+    next.job = nullptr;  // what it holds goes in its time
+    run_times_.Add(std::chrono::steady_clock::now() - begin);
   }
 }
 

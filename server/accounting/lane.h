@@ -3,6 +3,7 @@
 #define NFMETER_ACCOUNTING_LANE_H_
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <memory>
@@ -18,6 +19,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "base/duration_histogram.h"
 
 namespace nfmeter::accounting {
 
@@ -56,15 +58,29 @@ class Lane {
     return *std::move(result);
   }
 
+  const std::string& name() const { return name_; }
+  size_t capacity() const { return capacity_; }
+  // Jobs that wait.
+  size_t waiting() const;
+  // How long jobs waited, and how long they ran.
+  const DurationHistogram& wait_times() const { return wait_times_; }
+  const DurationHistogram& run_times() const { return run_times_; }
+
  private:
+  struct Queued {
+    absl::AnyInvocable<void()> job;
+    std::chrono::steady_clock::time_point since;
+  };
+
   void Loop();
   bool Ready() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string name_;
   const size_t capacity_;
-  absl::Mutex mutex_;
-  std::array<std::deque<absl::AnyInvocable<void()>>, 2> queues_
-      ABSL_GUARDED_BY(mutex_);
+  DurationHistogram wait_times_;
+  DurationHistogram run_times_;
+  mutable absl::Mutex mutex_;
+  std::array<std::deque<Queued>, 2> queues_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

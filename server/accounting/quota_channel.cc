@@ -9,13 +9,15 @@ void QuotaChannel::Begin(Standing standing, absl::Time time) {
   standing_time_ = time;
 }
 
-void QuotaChannel::Push(const QuotaEvent& event, size_t max_queue) {
-  if (!wanted_(event.object.name)) return;
-  if (queue_.size() >= max_queue) {
+size_t QuotaChannel::Push(const QuotaEvent& event, size_t max_queue) {
+  if (!wanted_(event.object.name)) return 0;
+  const bool full = queue_.size() >= max_queue;
+  if (full) {
     queue_.pop_front();
     ++missed_;
   }
   queue_.push_back(event);
+  return full ? 1 : 0;
 }
 
 absl::StatusOr<std::optional<QuotaEvent>> QuotaChannel::Take() {

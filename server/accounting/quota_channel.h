@@ -35,8 +35,8 @@ class QuotaChannel {
   // What was exceeded when it began.
   void Begin(Standing standing, absl::Time time);
   // Queues the event if the subscriber wants it; of `max_queue` the oldest
-  // makes room.
-  void Push(const QuotaEvent& event, size_t max_queue);
+  // makes room. How many did.
+  size_t Push(const QuotaEvent& event, size_t max_queue);
   // There will be no more.
   void Fail(const absl::Status& why) { error_ = why; }
   // See QuotaHub::Subscription.

@@ -95,6 +95,8 @@ class LaneQuotaHub final : public QuotaHub {
     for (const std::string& name : names) crossings_.Forget(name);
   }
 
+  const QuotaStats& stats() const override { return stats_; }
+
  private:
   class Handle final : public Subscription {
    public:
@@ -124,8 +126,9 @@ class LaneQuotaHub final : public QuotaHub {
   void Publish(QuotaEvent::Kind kind, const kernel::AcctObject& object)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const QuotaEvent event{kind, object, clock_.WallTime()};
+    ++(kind == QuotaEvent::Kind::kCrossed ? stats_.crossed : stats_.recovered);
     for (const auto& channel : channels_) {
-      channel->Push(event, options_.max_queue);
+      stats_.missed += channel->Push(event, options_.max_queue);
     }
   }
 
@@ -290,6 +293,7 @@ class LaneQuotaHub final : public QuotaHub {
         OnEvent(*std::move(event));
       } else if (absl::IsDataLoss(event.status())) {
         in_sync = false;
+        ++stats_.losses;
       } else {
         return event.status();
       }
@@ -335,6 +339,7 @@ class LaneQuotaHub final : public QuotaHub {
   Clock& clock_;
   const Options options_;
   const std::unique_ptr<Alarm> alarm_;
+  QuotaStats stats_;
 
   absl::Mutex mutex_;
   QuotaCrossings crossings_ ABSL_GUARDED_BY(mutex_);

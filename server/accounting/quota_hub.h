@@ -2,6 +2,7 @@
 #ifndef NFMETER_ACCOUNTING_QUOTA_HUB_H_
 #define NFMETER_ACCOUNTING_QUOTA_HUB_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -30,6 +31,16 @@ struct QuotaEvent {
   kernel::AcctObject object;
   absl::Time time;      // when we learned of it
   uint64_t missed = 0;  // events lost before this one: the queue was full
+};
+
+// Since the start.
+struct QuotaStats {
+  std::atomic<uint64_t> crossed = 0;    // the kernel's own events
+  std::atomic<uint64_t> recovered = 0;  // found by reading
+  // Times that the kernel dropped events, and counters were read for them.
+  std::atomic<uint64_t> losses = 0;
+  // Events that subscribers' full queues dropped.
+  std::atomic<uint64_t> missed = 0;
 };
 
 // Follows the kernel's quota events on a thread of its own, and finds what the
@@ -72,6 +83,8 @@ class QuotaHub {
   // new one. Optional, but without it a crossing within seconds of a
   // resynchronisation may be taken for the one before.
   virtual void NoteReset(absl::Span<const std::string> names) = 0;
+
+  virtual const QuotaStats& stats() const = 0;
 };
 
 }  // namespace nfmeter::accounting

@@ -155,6 +155,7 @@ class LaneSnapshotHub final : public SnapshotHub {
   }
 
   uint64_t epoch() const override { return reading_.epoch(); }
+  const SnapshotStats& stats() const override { return reading_.stats(); }
 
   size_t subscriber_count() const override {
     absl::MutexLock lock(&mutex_);

@@ -2,6 +2,7 @@
 #ifndef NFMETER_ACCOUNTING_SNAPSHOT_HUB_H_
 #define NFMETER_ACCOUNTING_SNAPSHOT_HUB_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "accounting/lane.h"
 #include "accounting/snapshot.h"
 #include "base/clock.h"
+#include "base/duration_histogram.h"
 #include "kernel/acct_table.h"
 
 namespace nfmeter::accounting {
@@ -44,6 +46,16 @@ class SnapshotSubscriber {
   // Whether it has a use for a snapshot at `boottime`, when one falls due. For
   // nobody none is taken. On the hub's ticker; must not block.
   virtual bool Wants(absl::Duration) { return true; }
+};
+
+// How readings ended, since the start. Written on the counter lane.
+struct SnapshotStats {
+  std::atomic<uint64_t> complete = 0;
+  std::atomic<uint64_t> incomplete = 0;
+  std::atomic<uint64_t> failed = 0;
+  // Passes over the kernel's list beyond the first of a reading.
+  std::atomic<uint64_t> repeated_passes = 0;
+  DurationHistogram durations;
 };
 
 // Takes snapshots on the counter lane: when asked, and by a clock for
@@ -101,6 +113,7 @@ class SnapshotHub {
   virtual std::shared_ptr<const Snapshot> Latest() const = 0;
   virtual uint64_t epoch() const = 0;
   virtual size_t subscriber_count() const = 0;
+  virtual const SnapshotStats& stats() const = 0;
 };
 
 }  // namespace nfmeter::accounting

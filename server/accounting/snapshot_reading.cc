@@ -1,6 +1,7 @@
 #include "accounting/snapshot_reading.h"
 
 #include <algorithm>
+#include <chrono>
 #include <random>
 #include <utility>
 
@@ -51,20 +52,35 @@ void SnapshotReading::NoteDeleted(absl::Span<const std::string> names) {
 
 absl::StatusOr<std::shared_ptr<const Snapshot>> SnapshotReading::Take(
     absl::Span<const std::shared_ptr<SnapshotReader>> readers) {
+  const auto begin = std::chrono::steady_clock::now();
+  auto snapshot = TakeNow(readers);
+  stats_.durations.Add(std::chrono::steady_clock::now() - begin);
+  ++(!snapshot.ok()          ? stats_.failed
+     : (*snapshot)->complete ? stats_.complete
+                             : stats_.incomplete);
+  return snapshot;
+}
+
+absl::StatusOr<std::shared_ptr<const Snapshot>> SnapshotReading::TakeNow(
+    absl::Span<const std::shared_ptr<SnapshotReader>> readers) {
   StartEpochIfDue();
   Ids suspects;  // that a complete pass before lacked
   for (int pass = 0; pass < kMaxPasses; ++pass) {
     const auto mode = pass == 0 ? kernel::AcctDumpMode::kFast
                                 : kernel::AcctDumpMode::kSentinel;
-    NFM_ASSIGN_OR_RETURN(const bool complete, Pass(mode, readers));
-    if (!complete) continue;
+    stats_.repeated_passes += pass > 0;
+    NFM_ASSIGN_OR_RETURN(const kernel::AcctDumpOutcome dump,
+                         Pass(mode, readers));
+    if (!dump.complete) continue;
     const std::vector<uint32_t> missing = builder_->Missing();
-    if (AllGone(missing, suspects)) return builder_->Publish(true, missing);
+    if (dump.guaranteed || AllGone(missing, suspects)) {
+      return builder_->Publish(true, missing);
+    }
   }
   return builder_->Publish(false, {});
 }
 
-absl::StatusOr<bool> SnapshotReading::Pass(
+absl::StatusOr<kernel::AcctDumpOutcome> SnapshotReading::Pass(
     kernel::AcctDumpMode mode,
     absl::Span<const std::shared_ptr<SnapshotReader>> readers) {
   const std::shared_ptr<const Snapshot> begun =
@@ -80,7 +96,7 @@ absl::StatusOr<bool> SnapshotReading::Pass(
                     builder_->Add(records, on_chunk);
                   }));
   NFM_RETURN_IF_ERROR(builder_->EndPass(on_chunk));
-  return outcome.complete;
+  return outcome;
 }
 
 // Whether each of `missing` was deleted by us, was lacked by a complete pass

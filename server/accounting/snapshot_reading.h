@@ -23,9 +23,10 @@ namespace nfmeter::accounting {
 // times. A known counter that a complete dump lacks is looked for by name, or
 // in a second dump when they are many: if the kernel gives a deleted object's
 // memory to a new one just while a dump's cursor points to it, the dump skips
-// what is between and still looks complete.
+// what is between and still looks complete. Nothing of this is needed where the
+// kernel guarantees a dump (kernel::AcctDumpOutcome).
 //
-// Not thread-safe but for epoch(); lives on the counter lane.
+// Not thread-safe but for epoch() and stats(); lives on the counter lane.
 class SnapshotReading {
  public:
   SnapshotReading(kernel::AcctTable& table, Clock& clock,
@@ -40,13 +41,16 @@ class SnapshotReading {
   void NoteDeleted(absl::Span<const std::string> names);
 
   uint64_t epoch() const { return epoch_.load(); }
+  const SnapshotStats& stats() const { return stats_; }
 
  private:
   using Ids = absl::flat_hash_set<uint32_t>;
 
+  absl::StatusOr<std::shared_ptr<const Snapshot>> TakeNow(
+      absl::Span<const std::shared_ptr<SnapshotReader>> readers);
   void StartEpochIfDue();
   void StartEpoch();
-  absl::StatusOr<bool> Pass(
+  absl::StatusOr<kernel::AcctDumpOutcome> Pass(
       kernel::AcctDumpMode mode,
       absl::Span<const std::shared_ptr<SnapshotReader>> readers);
   bool AllGone(absl::Span<const uint32_t> missing, Ids& suspects);
@@ -56,6 +60,7 @@ class SnapshotReading {
   const SnapshotHub::Options options_;
   std::atomic<uint64_t> epoch_ = 0;
   std::unique_ptr<SnapshotBuilder> builder_;
+  SnapshotStats stats_;
 };
 
 }  // namespace nfmeter::accounting

@@ -32,6 +32,14 @@ class QuotaStreams {
   // SERVER_SHUTDOWN.
   void Shutdown();
 
+  // See StreamSet.
+  void AuthorizeAgain(const security::Authorizer& authorizer) {
+    streams_.AuthorizeAgain(authorizer);
+  }
+
+  // Streams under way.
+  size_t open() const { return streams_.size(); }
+
  private:
   accounting::QuotaHub& hub_;
   const accounting::LabelStore& labels_;

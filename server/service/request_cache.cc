@@ -68,6 +68,7 @@ absl::Status RequestCache::Run(absl::string_view method,
     if (const auto found = by_key_.find(key); found != by_key_.end()) {
       if (found->second->fingerprint != fingerprint) return Reused(request_id);
       response->ParseFromString(found->second->answer);
+      ++hits_;
       return absl::OkStatus();
     }
     entry = running_.insert(running_.end(), Entry{key, fingerprint});
@@ -83,6 +84,11 @@ absl::Status RequestCache::Run(absl::string_view method,
     running_.erase(entry);
   }
   return status;
+}
+
+RequestCache::Stats RequestCache::stats() const {
+  absl::MutexLock lock(&mutex_);
+  return {.entries = finished_.size(), .bytes = bytes_, .hits = hits_};
 }
 
 void RequestCache::Keep(Entries::iterator entry, std::string answer) {

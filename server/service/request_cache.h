@@ -51,6 +51,13 @@ class RequestCache {
                    google::protobuf::Message* response, absl::Time deadline,
                    absl::FunctionRef<absl::Status()> mutate);
 
+  struct Stats {
+    size_t entries = 0;  // kept answers
+    size_t bytes = 0;    // of them
+    uint64_t hits = 0;   // answers given again, since the start
+  };
+  Stats stats() const;
+
  private:
   using Key = std::pair<std::string, std::string>;  // method, request_id
   struct Entry {
@@ -68,11 +75,12 @@ class RequestCache {
 
   Clock& clock_;
   const Options options_;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   // Finished ones, oldest first, and those under way.
   Entries finished_ ABSL_GUARDED_BY(mutex_);
   Entries running_ ABSL_GUARDED_BY(mutex_);
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t hits_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::flat_hash_map<Key, Entries::iterator> by_key_ ABSL_GUARDED_BY(mutex_);
 };
 

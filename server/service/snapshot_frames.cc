@@ -26,7 +26,10 @@ SnapshotFrames::Answer SnapshotFrames::Get(const Query& query) {
   const std::shared_ptr<Entry> entry =
       EntryFor({snapshot.epoch, snapshot.sequence, query.filter,
                 matched.labels_version(), query.view, full, since});
-  absl::call_once(entry->encoded, [&] { Encode(query, matched, *entry); });
+  absl::call_once(entry->encoded, [&] {
+    Encode(query, matched, *entry);
+    stats_.encoded.Add(1);
+  });
   return {
       std::shared_ptr<const EncodedFrame>(entry, &entry->frame),
       FrameBase{snapshot.epoch, snapshot.sequence, matched.labels_version()}};

@@ -13,6 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "accounting/snapshot.h"
+#include "base/sharded_counter.h"
 #include "grpcpp/support/slice.h"
 #include "nfmeter/v1/snapshot.pb.h"
 #include "service/snapshot_filter.h"
@@ -32,6 +33,13 @@ struct FrameBase {
   uint64_t epoch = 0;  // 0: nothing
   uint64_t sequence = 0;
   uint64_t labels_version = 0;
+};
+
+// Since the start, over all streams.
+struct FrameStats {
+  ShardedCounter sent;
+  ShardedCounter missed;   // due, and overtaken by newer ones
+  ShardedCounter encoded;  // the others were sent as they had been encoded
 };
 
 // Thread-safe. Keeps the frames of the newest snapshots, within a bound.
@@ -59,6 +67,8 @@ class SnapshotFrames {
   // Lets go of what no stream is sending.
   void Clear();
 
+  FrameStats& stats() { return stats_; }
+
  private:
   // Equal keys, equal bytes.
   struct Key {
@@ -85,6 +95,7 @@ class SnapshotFrames {
   void Encode(const Query& query, const MatchedIds& matched, Entry& entry);
 
   const FrameEncoder::Context context_;
+  FrameStats stats_;
   absl::Mutex mutex_;
   std::deque<std::shared_ptr<Entry>> entries_ ABSL_GUARDED_BY(mutex_);
 };

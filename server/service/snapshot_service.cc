@@ -38,4 +38,14 @@ absl::StatusOr<StreamReactor*> SnapshotService::WatchSnapshots(
 
 void SnapshotService::Shutdown() { streams_->Shutdown(); }
 
+void SnapshotService::AuthorizeAgain(const security::Authorizer& authorizer) {
+  streams_->AuthorizeAgain(authorizer);
+}
+
+const FrameStats& SnapshotService::frame_stats() const {
+  return streams_->frame_stats();
+}
+
+size_t SnapshotService::open_streams() const { return streams_->open(); }
+
 }  // namespace nfmeter::service

@@ -2,6 +2,7 @@
 #ifndef NFMETER_SERVICE_SNAPSHOT_SERVICE_H_
 #define NFMETER_SERVICE_SNAPSHOT_SERVICE_H_
 
+#include <cstddef>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -16,6 +17,7 @@
 namespace nfmeter::service {
 
 class SnapshotStreams;
+struct FrameStats;
 
 using SnapshotServiceMethods =
     WithMethods<v1::SnapshotService::Service,
@@ -53,6 +55,13 @@ class SnapshotService final : public SnapshotServiceMethods {
   // SERVER_SHUTDOWN. A stream whose client does not read ends at the deadline
   // of grpc::Server::Shutdown(), so call that next.
   void Shutdown();
+
+  // See StreamSet.
+  void AuthorizeAgain(const security::Authorizer& authorizer);
+
+  const FrameStats& frame_stats() const;
+  // Streams of snapshots under way.
+  size_t open_streams() const;
 
  private:
   absl::StatusOr<StreamReactor*> GetSnapshot(

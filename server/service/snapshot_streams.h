@@ -68,6 +68,14 @@ class SnapshotStreams {
                                        const SnapshotWatch& watch);
   void Shutdown() { streams_.Shutdown(); }
 
+  // See StreamSet.
+  void AuthorizeAgain(const security::Authorizer& authorizer) {
+    streams_.AuthorizeAgain(authorizer);
+  }
+
+  const FrameStats& frame_stats() { return frames_.stats(); }
+  size_t open() const { return streams_.size(); }
+
  private:
   struct Feed {
     std::shared_ptr<SnapshotCadence> cadence;

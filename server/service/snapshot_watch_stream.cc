@@ -118,6 +118,8 @@ bool SnapshotWatchStream::NextFrame() {
       !HeartbeatDue(*snapshot)) {
     return false;
   }
+  frames_.stats().sent.Add(1);
+  if (missed_ > 0) frames_.stats().missed.Add(missed_);
   last_frame_ = snapshot->boottime;
   frame_ = std::move(answer.frame);
   next_message_ = 0;

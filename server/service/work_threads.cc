@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace nfmeter::service {
@@ -31,6 +32,12 @@ bool WorkThreads::TryPost(absl::AnyInvocable<void()> job, size_t max_waiting) {
   }
   PostLocked(std::move(job));
   return true;
+}
+
+WorkThreads::Load WorkThreads::load() const {
+  absl::MutexLock lock(&mutex_);
+  return {.waiting = jobs_.size() - std::min(jobs_.size(), idle_),
+          .busy = threads_.size() - std::min(threads_.size(), idle_)};
 }
 
 void WorkThreads::PostLocked(absl::AnyInvocable<void()> job) {

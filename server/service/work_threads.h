@@ -35,6 +35,12 @@ class WorkThreads {
   [[nodiscard]] bool TryPost(absl::AnyInvocable<void()> job,
                              size_t max_waiting);
 
+  struct Load {
+    size_t waiting = 0;  // jobs without a thread
+    size_t busy = 0;     // threads with one
+  };
+  Load load() const;
+
  private:
   void PostLocked(absl::AnyInvocable<void()> job)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -42,7 +48,7 @@ class WorkThreads {
 
   const std::string name_;
   const size_t max_threads_;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   std::deque<absl::AnyInvocable<void()>> jobs_ ABSL_GUARDED_BY(mutex_);
   size_t idle_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -1,0 +1,44 @@
+#include "security/certificate_expiry.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <time.h>
+
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+
+namespace nfmeter::security {
+namespace {
+
+struct Deleter {
+  void operator()(FILE* stream) const { fclose(stream); }
+  void operator()(X509* certificate) const { X509_free(certificate); }
+};
+
+}  // namespace
+
+absl::StatusOr<CertificateLifetime> ReadCertificateLifetime(
+    const std::string& file) {
+  const std::unique_ptr<FILE, Deleter> stream(fopen(file.c_str(), "re"));
+  if (stream == nullptr) {
+    return absl::NotFoundError(absl::StrCat(file, " can't be read"));
+  }
+  const std::unique_ptr<X509, Deleter> certificate(
+      PEM_read_X509(stream.get(), nullptr, nullptr, nullptr));
+  ERR_clear_error();
+  tm not_before{};
+  tm not_after{};
+  if (certificate == nullptr ||
+      ASN1_TIME_to_tm(X509_get0_notBefore(certificate.get()), &not_before) !=
+          1 ||
+      ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &not_after) != 1) {
+    return absl::NotFoundError(absl::StrCat(file, " has no certificate"));
+  }
+  return CertificateLifetime{absl::FromTM(not_before, absl::UTCTimeZone()),
+                             absl::FromTM(not_after, absl::UTCTimeZone())};
+}
+
+}  // namespace nfmeter::security
