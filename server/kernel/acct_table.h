@@ -73,6 +73,18 @@ enum class AcctDumpMode {
   kSentinel,
 };
 
+// What this kernel's accounting promises beyond what Linux's own does; see
+// kmod/include/nfnetlink_acct_ext.h.
+struct AcctFeatures {
+  bool constant_lookup = false;  // objects are found by hash, not by a walk
+  bool per_cpu = false;          // packets are counted without shared lines
+  bool stable_dump = false;      // see AcctDumpOutcome.guaranteed
+  bool lossless_reset = false;   // a resetting dump loses nothing
+  bool replace = false;          // values and quota can be replaced in place
+
+  friend bool operator==(const AcctFeatures&, const AcctFeatures&) = default;
+};
+
 struct AcctDumpOutcome {
   // Records handed out.
   size_t records = 0;
@@ -81,6 +93,10 @@ struct AcctDumpOutcome {
   // the object at its cursor was deleted (nfnl_acct_dump in nfnetlink_acct.c);
   // what was handed out is right, but some may be missing.
   bool complete = false;
+  // It is complete by the kernel's own promise (AcctFeatures.stable_dump), not
+  // by what can be told from outside: an object that was not handed out did not
+  // exist throughout, and nobody need look for it. No mode needs a mark then.
+  bool guaranteed = false;
 };
 
 // A subscription to quota crossings. Not thread-safe, but for Cancel().
@@ -112,6 +128,9 @@ class AcctTable {
 
   // Carries out a harmless read. OK: nfacct objects can be used here.
   virtual absl::Status Probe() = 0;
+
+  // Asks what this kernel promises. Statuses as Probe().
+  virtual absl::StatusOr<AcctFeatures> Features() = 0;
 
   // Which implementation, for people: "nfnetlink_acct".
   virtual absl::string_view BackendName() const = 0;

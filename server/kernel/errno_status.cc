@@ -63,6 +63,10 @@ constexpr Row kRows[] = {
      "counter '$0' exists already; take another name, or delete it first"},
     {Op::kAcctCreate, ENAMETOOLONG, Code::kInvalidArgument,
      "INVALID_COUNTER_NAME", kBadName},
+    {Op::kAcctCreate, ENOSPC, Code::kResourceExhausted, "COUNTER_LIMIT_REACHED",
+     "counter '$0' was not made: this network namespace has as many as "
+     "nfnetlink_acct allows; delete some, or raise "
+     "/sys/module/nfnetlink_acct/parameters/max_objects"},
     {Op::kAcctCreate, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
      kNoNfacct},
     {Op::kAcctCreate, ENOBUFS, Code::kDataLoss, "CREATION_ANSWER_LOST",
@@ -112,11 +116,13 @@ constexpr Row kRows[] = {
      "waiting for the xtables lock ($0) was interrupted; try again"},
     {Op::kXtablesLock, EACCES, Code::kPermissionDenied, "XTABLES_LOCK_DENIED",
      "no access to the xtables lock $0, without which rules are not changed: "
-     "let nfmeterd's user open it (it is root's, mode 0600), or point "
+     "let nfmeterd's group read it (chgrp nfmeter $0 && chmod 0640 $0, and a "
+     "tmpfiles.d entry as the Debian package brings), or point "
      "XTABLES_LOCKFILE at the file that all iptables users here share"},
     {Op::kXtablesLock, EPERM, Code::kPermissionDenied, "XTABLES_LOCK_DENIED",
      "no access to the xtables lock $0, without which rules are not changed: "
-     "let nfmeterd's user open it (it is root's, mode 0600), or point "
+     "let nfmeterd's group read it (chgrp nfmeter $0 && chmod 0640 $0, and a "
+     "tmpfiles.d entry as the Debian package brings), or point "
      "XTABLES_LOCKFILE at the file that all iptables users here share"},
     {Op::kXtablesLock, ENOENT, Code::kFailedPrecondition,
      "XTABLES_LOCK_UNAVAILABLE",

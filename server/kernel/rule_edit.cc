@@ -197,11 +197,18 @@ absl::Status AlreadyThere(const TableContents& contents, const RuleSpec& rule,
                              "; delete it first, or choose another id")));
 }
 
-// libiptc would take the target for a jump to the chain.
+// What stands in the way of the NFACCT target: another verdict than its own,
+// and a chain of its name, to which libiptc would jump instead.
 absl::Status CheckTarget(const RuleSpec& rule, const Chains& chains) {
-  if (rule.form != CountingForm::kTarget || !chains.contains(kAcctTarget)) {
-    return absl::OkStatus();
+  if (rule.form != CountingForm::kTarget) return absl::OkStatus();
+  if (rule.verdict != Verdict::kContinue) {
+    return AtField(
+        rule, "verdict",
+        MakeError(absl::StatusCode::kInvalidArgument, "RULE_NOT_EXPRESSIBLE",
+                  "the NFACCT target counts and goes on; for another verdict "
+                  "count by the match"));
   }
+  if (!chains.contains(kAcctTarget)) return absl::OkStatus();
   return AtField(
       rule, "counting_form",
       MakeError(absl::StatusCode::kInvalidArgument, "RULE_REFUSED",

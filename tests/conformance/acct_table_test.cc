@@ -1,12 +1,14 @@
 // What every AcctTable does, in memory and on the real kernel alike.
 #include "kernel/acct_table.h"
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -47,6 +49,9 @@ class World {
 
 class FakeWorld : public World {
  public:
+  explicit FakeWorld(const AcctFeatures& features) {
+    table_.SetFeatures(features);
+  }
   AcctTable& table() override { return table_; }
   void AddReference(const std::string& name) override {
     ASSERT_OK(table_.AddReference(name));
@@ -100,9 +105,10 @@ class LinuxWorld : public World {
 class AcctTableTest : public ::testing::TestWithParam<std::string> {
  protected:
   AcctTableTest()
-      : world_(GetParam() == "Fake"
-                   ? std::unique_ptr<World>(std::make_unique<FakeWorld>())
-                   : std::make_unique<LinuxWorld>()) {}
+      : world_(GetParam() == "Linux"
+                   ? std::unique_ptr<World>(std::make_unique<LinuxWorld>())
+                   : std::make_unique<FakeWorld>(AcctFeatures{
+                         .stable_dump = GetParam() == "ExtendedFake"})) {}
 
   AcctTable& table() { return world_->table(); }
 
@@ -146,7 +152,7 @@ class AcctTableTest : public ::testing::TestWithParam<std::string> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Kernel, AcctTableTest,
-                         ::testing::Values("Fake", "Linux"),
+                         ::testing::Values("Fake", "ExtendedFake", "Linux"),
                          [](const auto& info) { return info.param; });
 
 constexpr auto kPackets = QuotaLimit::Unit::kPackets;
@@ -422,6 +428,65 @@ TEST_P(AcctTableTest, ThreadsReadAndResetAtTheSameTime) {
   }
   for (int i = 0; i < 20; ++i) EXPECT_THAT(Dump(), SizeIs(8));
   for (std::thread& thread : threads) thread.join();
+}
+
+TEST_P(AcctTableTest, ADumpIsGuaranteedWhereTheKernelPromisesIt) {
+  const absl::StatusOr<AcctFeatures> features = table().Features();
+  ASSERT_OK(features);
+  EXPECT_EQ(features->stable_dump && GetParam() == "Fake", false);
+  ASSERT_OK(CreateNamed("web"));
+  for (const AcctDumpMode mode :
+       {AcctDumpMode::kFast, AcctDumpMode::kSentinel}) {
+    size_t records = 0;
+    const absl::StatusOr<AcctDumpOutcome> outcome = table().Dump(
+        AcctDumpFilter::kAll, mode,
+        [&](absl::Span<const AcctRecord> group) { records += group.size(); });
+    ASSERT_OK(outcome);
+    EXPECT_EQ(outcome->guaranteed, features->stable_dump);
+    EXPECT_TRUE(outcome->complete);
+    EXPECT_EQ(records, 1u);
+  }
+}
+
+// Every second object goes away while dumps run. With a promise every dump is
+// whole; without one, it is whole or says that it is not.
+TEST_P(AcctTableTest, WhoStaysIsInEveryCompleteDumpOnce) {
+  constexpr int kPairs = 1500;
+  std::vector<AcctObject> objects;
+  std::vector<std::string> leaving;
+  for (int i = 0; i < kPairs; ++i) {
+    objects.push_back({.name = absl::StrCat("stay.", i)});
+    objects.push_back({.name = absl::StrCat("go.", i)});
+    leaving.push_back(objects.back().name);
+  }
+  EXPECT_THAT(table().Create(objects), Each(IsOk()));
+  const bool stable = table().Features()->stable_dump;
+  std::atomic<bool> done = false;
+  std::thread deleting([&] {
+    for (int i = 0; i < kPairs; i += 10) {
+      EXPECT_THAT(table().Delete(absl::MakeSpan(leaving).subspan(i, 10)),
+                  Each(IsOk()));
+    }
+    done = true;
+  });
+  for (bool last = false; !last;) {
+    last = done;
+    int stayed = 0;
+    const absl::StatusOr<AcctDumpOutcome> outcome =
+        table().Dump(AcctDumpFilter::kAll, AcctDumpMode::kSentinel,
+                     [&](absl::Span<const AcctRecord> records) {
+                       for (const AcctRecord& record : records) {
+                         stayed += absl::StartsWith(record.name, "stay.");
+                       }
+                     });
+    EXPECT_OK(outcome);
+    if (!outcome.ok()) break;
+    EXPECT_TRUE(outcome->complete || !stable);
+    if (outcome->complete) {
+      EXPECT_EQ(stayed, kPairs);
+    }
+  }
+  deleting.join();
 }
 
 }  // namespace

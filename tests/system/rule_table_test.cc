@@ -582,6 +582,26 @@ TEST_F(RuleTableSystemTest, ARuleThatTheKernelRefusesChangesNothing) {
   EXPECT_THAT(ManagedIds(), ElementsAre("before"));
 }
 
+TEST_F(RuleTableSystemTest, ADryRunKnowsWhichCgroupsThereAre) {
+  RuleSpec there = Spec("there", "OUTPUT");
+  there.match.cgroup_path = {"/"};
+  RuleSpec missing = Spec("missing", "OUTPUT");
+  missing.match.cgroup_path = {"no/such/group"};
+  EXPECT_OK(rules_.Edit({.insertions = {there}, .dry_run = true}, Soon()));
+  for (const bool dry_run : {true, false}) {
+    const auto outcome = rules_.Edit(
+        {.insertions = {there, missing}, .dry_run = dry_run}, Soon());
+    EXPECT_THAT(outcome,
+                StatusIs(Code::kInvalidArgument, HasSubstr("no/such/group")));
+    EXPECT_THAT(outcome, HasReason("RULE_REFUSED"));
+    const ErrorDetails details = GetErrorDetails(outcome.status());
+    ASSERT_THAT(details.violations, SizeIs(1));
+    EXPECT_EQ(details.violations[0].field, "match.cgroup_path");
+    EXPECT_EQ(details.metadata.at("rule"), "missing");
+  }
+  EXPECT_OK(rules_.Edit({.insertions = {there}}, Soon()));
+}
+
 TEST_F(RuleTableSystemTest, SetsAreFoundByNameAndShownByName) {
   RuleSpec spec = Spec("a");
   spec.match.ip_set = {

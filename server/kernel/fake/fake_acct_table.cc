@@ -94,6 +94,14 @@ absl::Status FakeAcctTable::Probe() {
       .value_or(absl::OkStatus());
 }
 
+absl::StatusOr<AcctFeatures> FakeAcctTable::Features() {
+  absl::MutexLock lock(&mutex_);
+  if (auto status = TakeInjected(Operation::kAcctGet, "nfacct objects")) {
+    return *status;
+  }
+  return features_;
+}
+
 absl::string_view FakeAcctTable::BackendName() const { return "fake"; }
 
 std::vector<absl::Status> FakeAcctTable::Create(
@@ -192,13 +200,19 @@ absl::StatusOr<AcctDumpOutcome> FakeAcctTable::Dump(
                 TakeInjected(Operation::kAcctDump, "all nfacct objects")) {
           return *status;
         }
-        if (!cuts_.empty()) {
+        outcome.guaranteed = features_.stable_dump;
+        if (!outcome.guaranteed && !cuts_.empty()) {
           cut = cuts_.front();
           cuts_.pop_front();
         }
       }
-      auto at = first ? objects_.begin() : objects_.find(cursor);
-      if (!first && at == objects_.end()) return outcome;  // cut
+      auto at = first                ? objects_.begin()
+                : outcome.guaranteed ? objects_.lower_bound(cursor)
+                                     : objects_.find(cursor);
+      if (!first && at == objects_.end()) {
+        outcome.complete = outcome.guaranteed;
+        return outcome;
+      }
       while (at != objects_.end() && group.size() < options_.dump_group_size &&
              outcome.records + group.size() < cut.value_or(SIZE_MAX)) {
         if (filter == AcctDumpFilter::kAll || at->second.quota_exceeded) {
@@ -279,6 +293,11 @@ void FakeAcctTable::InjectErrno(Operation operation, int err, int count) {
 void FakeAcctTable::SetDumpHook(std::function<void(size_t records)> hook) {
   absl::MutexLock lock(&mutex_);
   dump_hook_ = std::move(hook);
+}
+
+void FakeAcctTable::SetFeatures(const AcctFeatures& features) {
+  absl::MutexLock lock(&mutex_);
+  features_ = features;
 }
 
 void FakeAcctTable::CutDumps(size_t records, int count) {

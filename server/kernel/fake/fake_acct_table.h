@@ -38,6 +38,7 @@ class FakeAcctTable : public AcctTable {
   ~FakeAcctTable() override;
 
   absl::Status Probe() override;
+  absl::StatusOr<AcctFeatures> Features() override;
   absl::string_view BackendName() const override;
   std::vector<absl::Status> Create(
       absl::Span<const AcctObject> objects) override;
@@ -77,6 +78,10 @@ class FakeAcctTable : public AcctTable {
   // The next `count` dumps end after `records` records and are incomplete.
   void CutDumps(size_t records, int count = 1);
 
+  // What Features() says; none at first, as of Linux's own. With stable_dump a
+  // dump passes over objects that went away, and CutDumps() is of no effect.
+  void SetFeatures(const AcctFeatures& features);
+
   // Forgets undelivered quota events; the next Next() of each subscription
   // returns DATA_LOSS.
   void DropQuotaEvents();
@@ -112,6 +117,7 @@ class FakeAcctTable : public AcctTable {
   std::map<Operation, std::deque<int>> injected_ ABSL_GUARDED_BY(mutex_);
   bool lose_creation_ ABSL_GUARDED_BY(mutex_) = false;
   std::function<void(size_t)> dump_hook_ ABSL_GUARDED_BY(mutex_);
+  AcctFeatures features_ ABSL_GUARDED_BY(mutex_);
   std::deque<size_t> cuts_ ABSL_GUARDED_BY(mutex_);
   std::map<AcctDumpMode, int> dumps_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<Subscription*> subscriptions_ ABSL_GUARDED_BY(mutex_);

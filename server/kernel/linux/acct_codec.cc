@@ -12,6 +12,15 @@
 namespace nfmeter::kernel {
 namespace {
 
+// Of kmod/include/nfnetlink_acct_ext.h: far above NFACCT_MAX, so that Linux's
+// own module passes over it and finds no name.
+constexpr int kExtFeatures = 30;
+constexpr uint32_t kFeatureHash = 1 << 0;
+constexpr uint32_t kFeaturePerCpu = 1 << 1;
+constexpr uint32_t kFeatureStableDump = 1 << 2;
+constexpr uint32_t kFeatureLosslessReset = 1 << 4;
+constexpr uint32_t kFeatureReplace = 1 << 5;
+
 constexpr size_t kHeaderBytes = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(nfgenmsg));
 
 template <typename T>
@@ -60,6 +69,8 @@ class RequestWriter {
     const uint32_t big_endian = htobe32(value);
     Append(&big_endian, sizeof(big_endian));
   }
+
+  void PutFlag(int type) { PutHeader(type, 0); }
 
   // NFACCT_FILTER: objects whose flags & mask == value.
   void PutFilter(uint32_t mask, uint32_t value) {
@@ -156,6 +167,22 @@ bool ReadRecord(const uint8_t* at, size_t size, AcctRecord& record) {
   return named;
 }
 
+// The features in a message that is no record.
+std::optional<AcctFeatures> ReadFeatures(const uint8_t* at, size_t size) {
+  if (size < NLA_HDRLEN + sizeof(uint32_t)) return std::nullopt;
+  const nlattr header = Load<nlattr>(at);
+  if ((header.nla_type & NLA_TYPE_MASK) != kExtFeatures ||
+      header.nla_len != NLA_HDRLEN + sizeof(uint32_t)) {
+    return std::nullopt;
+  }
+  const uint32_t bits = be32toh(Load<uint32_t>(at + NLA_HDRLEN));
+  return AcctFeatures{.constant_lookup = (bits & kFeatureHash) != 0,
+                      .per_cpu = (bits & kFeaturePerCpu) != 0,
+                      .stable_dump = (bits & kFeatureStableDump) != 0,
+                      .lossless_reset = (bits & kFeatureLosslessReset) != 0,
+                      .replace = (bits & kFeatureReplace) != 0};
+}
+
 // The errno of an NLMSG_ERROR or NLMSG_DONE; negated in the message.
 int ErrnoOf(const uint8_t* payload, size_t size) {
   if (size < sizeof(int32_t)) return 0;
@@ -206,6 +233,11 @@ void AppendAcctGetAndReset(absl::string_view name, uint32_t sequence,
   request.PutName(name);
 }
 
+void AppendAcctGetFeatures(uint32_t sequence, std::string& out) {
+  RequestWriter request(NFNL_MSG_ACCT_GET, 0, sequence, out);
+  request.PutFlag(kExtFeatures);
+}
+
 void AppendAcctDump(AcctDumpFilter filter, uint32_t sequence,
                     std::string& out) {
   // Never NFNL_MSG_ACCT_GET_CTRZERO: a zeroing dump loses counts.
@@ -246,6 +278,10 @@ std::optional<AcctMessage> AcctMessageReader::Next() {
     if (ReadRecord(bytes.data() + kHeaderBytes, bytes.size() - kHeaderBytes,
                    message.record)) {
       message.kind = AcctMessage::Kind::kRecord;
+    } else if (const auto features = ReadFeatures(
+                   bytes.data() + kHeaderBytes, bytes.size() - kHeaderBytes)) {
+      message.kind = AcctMessage::Kind::kFeatures;
+      message.features = *features;
     }
   } else if (header.nlmsg_type == NLMSG_ERROR &&
              payload_size >= sizeof(int32_t)) {

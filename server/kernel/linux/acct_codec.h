@@ -36,22 +36,26 @@ void AppendAcctDelete(absl::string_view name, uint32_t sequence,
 void AppendAcctGet(absl::string_view name, uint32_t sequence, std::string& out);
 void AppendAcctGetAndReset(absl::string_view name, uint32_t sequence,
                            std::string& out);
+// Answered by one kFeatures, or by an error (EINVAL) where there are none.
+void AppendAcctGetFeatures(uint32_t sequence, std::string& out);
 // Answered by records and a kDone.
 void AppendAcctDump(AcctDumpFilter filter, uint32_t sequence, std::string& out);
 
 // One message from the kernel.
 struct AcctMessage {
   enum class Kind {
-    kRecord,  // `record` is set
-    kError,   // `err` is set; 0 acknowledges
-    kDone,    // the end of a dump; `err` is set, 0 when it went well
-    kOther,   // not for us, or not readable as any of these
+    kRecord,    // `record` is set
+    kFeatures,  // `features` is set
+    kError,     // `err` is set; 0 acknowledges
+    kDone,      // the end of a dump; `err` is set, 0 when it went well
+    kOther,     // not for us, or not readable as any of these
   };
   Kind kind = Kind::kOther;
   uint32_t sequence = 0;
   bool dump_interrupted = false;  // NLM_F_DUMP_INTR
   int err = 0;                    // positive errno
   AcctRecord record;              // its name lies in the datagram
+  AcctFeatures features;
 };
 
 // Walks over the messages of one datagram, which must outlive it. Attributes

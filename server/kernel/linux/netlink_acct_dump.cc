@@ -43,11 +43,18 @@ struct NetlinkAcctTable::Walk {
 absl::StatusOr<AcctDumpOutcome> NetlinkAcctTable::Dump(
     AcctDumpFilter filter, AcctDumpMode mode,
     absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records) {
-  if (mode == AcctDumpMode::kSentinel) return DumpToTail(filter, on_records);
+  if (mode == AcctDumpMode::kSentinel && !DumpsAreStable()) {
+    return DumpToTail(filter, on_records);
+  }
   Walk walk{.on_records = on_records};
   NFM_RETURN_IF_ERROR(RunDump(filter, walk));
   if (!swept_.exchange(true)) RemoveTails(walk.stale_tails);
   return walk.outcome;
+}
+
+bool NetlinkAcctTable::DumpsAreStable() {
+  Lease socket(*this);
+  return AskFeatures(*socket).value_or(AcctFeatures()).stable_dump;
 }
 
 absl::StatusOr<AcctDumpOutcome> NetlinkAcctTable::DumpToTail(
@@ -63,7 +70,7 @@ absl::StatusOr<AcctDumpOutcome> NetlinkAcctTable::DumpToTail(
   walk.stale_tails.push_back(walk.tail);
   RemoveTails(walk.stale_tails);
   NFM_RETURN_IF_ERROR(status);
-  walk.outcome.complete = walk.tail_seen;
+  walk.outcome.complete = walk.tail_seen || walk.outcome.guaranteed;
   return walk.outcome;
 }
 
@@ -79,6 +86,9 @@ absl::Status NetlinkAcctTable::RunDumpOn(NetlinkSocket& socket,
   const auto failed = [](int err) {
     return ErrnoStatus(Operation::kAcctDump, err, "all accounting objects");
   };
+  // Asked anew for every dump, in a few microseconds: the module may have been
+  // exchanged since. One that can't be asked promises nothing.
+  const bool stable = AskFeatures(socket).value_or(AcctFeatures()).stable_dump;
   const uint32_t sequence = socket.TakeSequences(1);
   std::string request;
   AppendAcctDump(filter, sequence, request);
@@ -114,7 +124,9 @@ absl::Status NetlinkAcctTable::RunDumpOn(NetlinkSocket& socket,
     walk.outcome.records += group.size();
   }
   walk.tail_seen &= !interrupted;
-  walk.outcome.complete = end.Reached() && !interrupted;
+  // Interrupted, a stable one says that others came or went, no more.
+  walk.outcome.guaranteed = stable;
+  walk.outcome.complete = stable || (end.Reached() && !interrupted);
   return absl::OkStatus();
 }
 

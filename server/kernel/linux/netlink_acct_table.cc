@@ -73,6 +73,36 @@ absl::Status NetlinkAcctTable::Probe() {
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
+absl::StatusOr<AcctFeatures> NetlinkAcctTable::Features() {
+  NFM_RETURN_IF_ERROR(Probe());
+  Lease socket(*this);
+  return AskFeatures(*socket);
+}
+
+absl::StatusOr<AcctFeatures> NetlinkAcctTable::AskFeatures(
+    NetlinkSocket& socket) {
+  const uint32_t sequence = socket.TakeSequences(1);
+  std::string request;
+  AppendAcctGetFeatures(sequence, request);
+  int err = socket.Send(request);
+  while (err == 0) {
+    const NetlinkSocket::Received received = socket.Receive();
+    err = received.err;
+    AcctMessageReader reader(received.datagram);
+    while (std::optional<AcctMessage> message = reader.Next()) {
+      if (message->sequence != sequence) continue;
+      if (message->kind == AcctMessage::Kind::kFeatures) {
+        return message->features;
+      }
+      // Linux's own module: there is no name in it.
+      if (message->err == EINVAL) return AcctFeatures();
+      if (message->err != 0) err = message->err;
+    }
+  }
+  return ErrnoStatus(Operation::kAcctGet, err == EAGAIN ? ENOBUFS : err,
+                     "the accounting's features");
+}
+
 absl::string_view NetlinkAcctTable::BackendName() const {
   return "nfnetlink_acct";
 }

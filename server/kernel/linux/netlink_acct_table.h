@@ -44,6 +44,7 @@ class NetlinkAcctTable : public AcctTable {
   ~NetlinkAcctTable() override;
 
   absl::Status Probe() override;
+  absl::StatusOr<AcctFeatures> Features() override;
   absl::string_view BackendName() const override;
   std::vector<absl::Status> Create(
       absl::Span<const AcctObject> objects) override;
@@ -78,9 +79,11 @@ class NetlinkAcctTable : public AcctTable {
 
   explicit NetlinkAcctTable(const Options& options);
 
+  bool DumpsAreStable();
   absl::StatusOr<AcctDumpOutcome> DumpToTail(
       AcctDumpFilter filter,
       absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records);
+  static absl::StatusOr<AcctFeatures> AskFeatures(NetlinkSocket& socket);
   // One dump request and its answers.
   absl::Status RunDump(AcctDumpFilter filter, Walk& walk);
   static absl::Status RunDumpOn(NetlinkSocket& socket, AcctDumpFilter filter,

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -285,6 +286,46 @@ TEST(AcctCodecTest, AnyBytesAreSurvived) {
       bytes[random() % bytes.size()] = static_cast<char>(random());
     }
     Decode(bytes);
+  }
+}
+
+// As nfmeter's own module took and sent them (kmod/): all of its features.
+constexpr char kGetFeatures[] =
+    "18000000010701000500000000000000000000000400"
+    "1e00";
+constexpr char kFeatures[] =
+    "1c000000000700000500000051600000000000000800"
+    "1e000000003f";
+
+TEST(AcctCodecTest, FeaturesAreAskedForWithoutAName) {
+  EXPECT_EQ(Hex([](std::string& out) { AppendAcctGetFeatures(5, out); }),
+            kGetFeatures);
+}
+
+TEST(AcctCodecTest, FeaturesAreRead) {
+  const std::string bytes = Bytes(kFeatures);
+  AcctMessageReader reader(absl::MakeConstSpan(
+      reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()));
+  const std::optional<AcctMessage> message = reader.Next();
+  ASSERT_TRUE(message.has_value());
+  EXPECT_EQ(message->kind, Kind::kFeatures);
+  EXPECT_EQ(message->sequence, 5u);
+  EXPECT_EQ(message->features, (AcctFeatures{.constant_lookup = true,
+                                             .per_cpu = true,
+                                             .stable_dump = true,
+                                             .lossless_reset = true,
+                                             .replace = true}));
+}
+
+TEST(AcctCodecTest, WhatIsNotQuiteFeaturesIsNone) {
+  for (size_t cut = 21; cut < 28; ++cut) {
+    std::string bytes = Bytes(kFeatures).substr(0, cut);
+    bytes[0] = static_cast<char>(cut);
+    AcctMessageReader reader(absl::MakeConstSpan(
+        reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()));
+    const std::optional<AcctMessage> message = reader.Next();
+    ASSERT_TRUE(message.has_value()) << cut;
+    EXPECT_EQ(message->kind, Kind::kOther) << cut;
   }
 }
 

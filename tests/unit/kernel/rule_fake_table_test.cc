@@ -92,8 +92,24 @@ TEST_F(FakeRuleTableTest, ProbesSayWhatTheyAreTold) {
               StatusIs(Code::kUnimplemented));
   EXPECT_OK(table_.Read(Family::kIpv4, Table::kFilter));
   EXPECT_THAT(Edit(Insertion("a")), StatusIs(Code::kUnimplemented));
+  TableEdit by_target = Insertion("t");
+  by_target.insertions[0].form = CountingForm::kTarget;
+  EXPECT_OK(Edit(by_target));
+  table_.SetTargetProbe(Family::kIpv4, absl::UnimplementedError("no target"));
+  by_target = Insertion("u");
+  by_target.insertions[0].form = CountingForm::kTarget;
+  EXPECT_THAT(Edit(by_target), StatusIs(Code::kUnimplemented));
   table_.SetNotices({"something else counts too"});
   EXPECT_THAT(table_.Notices(), ElementsAre("something else counts too"));
+}
+
+// iptables allows no such chain where it knows the target.
+TEST_F(FakeRuleTableTest, AChainOfItsNameHidesTheTarget) {
+  table_.AddUserChain(Family::kIpv4, Table::kFilter, "NFACCT");
+  TableEdit edit = Insertion("t");
+  edit.insertions[0].form = CountingForm::kTarget;
+  EXPECT_THAT(Edit(edit), HasReason("RULE_REFUSED"));
+  EXPECT_OK(Edit(Insertion("m")));
 }
 
 TEST_F(FakeRuleTableTest, PausedEditsWaitWhileReadsGoOn) {

@@ -90,6 +90,54 @@ TEST_P(XtCodecTest, VerdictsAreNamedForLibiptc) {
   }
 }
 
+TEST_P(XtCodecTest, TheTargetCountsInTheMatchsPlace) {
+  RuleSpec rule = RuleWith({});
+  rule.form = CountingForm::kTarget;
+  rule.counter = std::string(31, 'n');
+  const auto entry = EncodeEntry(GetParam(), rule, sets_);
+  ASSERT_OK(entry);
+  // An xt_entry_target, then 32 bytes of name and 8 of the kernel's own.
+  const size_t size = sizeof(xt_entry_target) + 40;
+  ASSERT_GE(entry->size(), size);
+  const uint8_t* bytes = &(*entry)[entry->size() - size];
+  xt_entry_target target;
+  memcpy(&target, bytes, sizeof(target));
+  EXPECT_EQ(target.u.user.target_size, size);
+  EXPECT_STREQ(target.u.user.name, "NFACCT");
+  EXPECT_EQ(target.u.user.revision, 0);
+  EXPECT_EQ(absl::string_view(
+                reinterpret_cast<const char*>(bytes) + sizeof(target), 40),
+            rule.counter + std::string(9, '\0'));
+  const DecodedEntry decoded = RoundTrip(rule, "NFACCT");
+  EXPECT_EQ(decoded.counter, rule.counter);
+  EXPECT_EQ(decoded.form, CountingForm::kTarget);
+  EXPECT_EQ(decoded.verdict, Verdict::kContinue);
+  EXPECT_EQ(decoded.target_options, " --nfacct-name " + rule.counter);
+  EXPECT_EQ(decoded.match_text, " -m comment --comment \"nfmeter:rule-1\"");
+}
+
+TEST_P(XtCodecTest, TheTargetTakesNoLongNameAndNoVerdict) {
+  RuleSpec rule = RuleWith({});
+  rule.form = CountingForm::kTarget;
+  for (const std::string& counter :
+       {std::string(), std::string(32, 'n'), std::string("a\0b", 3)}) {
+    rule.counter = counter;
+    EXPECT_THAT(EncodeEntry(GetParam(), rule, sets_),
+                HasReason("RULE_NOT_EXPRESSIBLE"));
+  }
+  rule.counter = "traffic";
+  rule.verdict = Verdict::kDrop;
+  EXPECT_THAT(EncodeEntry(GetParam(), rule, sets_),
+              HasReason("RULE_NOT_EXPRESSIBLE"));
+}
+
+TEST_P(XtCodecTest, AJumpToAChainOfTheTargetsNameIsAJump) {
+  RuleSpec rule = RuleWith({});
+  const DecodedEntry decoded = RoundTrip(rule, "NFACCT");
+  EXPECT_EQ(decoded.verdict, Verdict::kOther);
+  EXPECT_EQ(decoded.form, CountingForm::kMatch);
+}
+
 TEST_P(XtCodecTest, RulesThatXtablesCanNotExpressAreRefused) {
   using Ports = std::vector<PortRange>;
   const auto tcp = Negatable<uint8_t>{6};

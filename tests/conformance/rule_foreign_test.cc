@@ -1,0 +1,123 @@
+// What every RuleTable shows of the other users of a host, the fake as the real
+// one.
+#include <set>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "kernel/rule_table.h"
+#include "tests/conformance/rule_table_fixture.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+using ::nfmeter::testing::HasReason;
+using ::nfmeter::testing::StatusIs;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using Code = absl::StatusCode;
+
+template <typename K>
+class RuleForeignTest : public RuleTableTest<K> {};
+TYPED_TEST_SUITE(RuleForeignTest, Kernels);
+
+TYPED_TEST(RuleForeignTest, ForeignRulesAreShownAndNeverDeleted) {
+  this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                               "-A INPUT -s 10.0.0.1/32 -j DROP");
+  ASSERT_OK(this->Insert({Spec("a")}));
+  const Rule foreign = this->ChainOf("INPUT").rules[1];
+  EXPECT_FALSE(foreign.managed);
+  EXPECT_EQ(foreign.text, "-A INPUT -s 10.0.0.1/32 -j DROP");
+  EXPECT_EQ(foreign.target, "DROP");
+  EXPECT_EQ(foreign.verdict, Verdict::kDrop);
+  EXPECT_THAT(foreign.id, ::testing::MatchesRegex("~[0-9a-f]+"));
+  EXPECT_THAT(foreign.id, SizeIs(17));
+  const auto outcome = this->Delete({"a", foreign.id});
+  EXPECT_THAT(outcome, StatusIs(Code::kFailedPrecondition));
+  EXPECT_THAT(outcome, HasReason("FOREIGN_RULE"));
+  EXPECT_THAT(this->Ids("INPUT"), ElementsAre("a", "foreign"));
+}
+
+TYPED_TEST(RuleForeignTest, IdsOfForeignRulesAreStableAndDistinct) {
+  for (const char* text :
+       {"-A INPUT -s 10.0.0.1/32 -j DROP", "-A INPUT -s 10.0.0.1/32 -j DROP",
+        "-A INPUT -s 10.0.0.2/32 -j DROP",
+        "-A OUTPUT -s 10.0.0.1/32 -j DROP"}) {
+    this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter, text);
+  }
+  const auto ids = [&] {
+    std::vector<std::string> found;
+    for (const Chain& chain : this->Contents().chains) {
+      for (const Rule& rule : chain.rules) {
+        if (!rule.managed) found.push_back(rule.id);
+      }
+    }
+    return found;
+  };
+  const std::vector<std::string> before = ids();
+  EXPECT_THAT(std::set<std::string>(before.begin(), before.end()), SizeIs(4));
+  ASSERT_OK(this->Insert({Spec("a"), Spec("b", "OUTPUT")}));
+  EXPECT_EQ(ids(), before);
+  this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                               "-A INPUT -s 10.0.0.1/32 -j DROP");
+  const std::vector<std::string> after = ids();
+  EXPECT_THAT(after, SizeIs(5));
+  for (const std::string& id : before) EXPECT_THAT(after, Contains(id));
+}
+
+TYPED_TEST(RuleForeignTest, IdsOfForeignRulesAreTheSameOnEveryMachine) {
+  this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                               "-A INPUT -s 10.0.0.1/32 -j DROP");
+  EXPECT_EQ(this->ChainOf("INPUT").rules[0].id, "~908f4bcdc671c4d5");
+}
+
+TYPED_TEST(RuleForeignTest, ForeignUsersOfACounterAreSeen) {
+  this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                               "-A INPUT -m nfacct --nfacct-name web");
+  const Rule rule = this->ChainOf("INPUT").rules[0];
+  EXPECT_EQ(rule.counter, "web");
+  EXPECT_FALSE(rule.managed);
+  EXPECT_EQ(this->UseCount("web"), 1u);
+}
+
+TYPED_TEST(RuleForeignTest, AFlushBySomebodyElseIsSeen) {
+  ASSERT_OK(this->Insert({Spec("a"), Spec("b", "OUTPUT")}));
+  this->kernel_.Flush(Family::kIpv4, Table::kFilter, "INPUT");
+  EXPECT_THAT(this->Ids("INPUT"), IsEmpty());
+  EXPECT_THAT(this->Ids("OUTPUT"), ElementsAre("b"));
+  EXPECT_EQ(this->UseCount("web"), 1u);
+  EXPECT_THAT(this->Delete({"a"}), HasReason("RULE_NOT_FOUND"));
+  EXPECT_OK(this->Insert({Spec("a")}));
+}
+
+TYPED_TEST(RuleForeignTest, PoliciesAndReferencesOfChainsAreRead) {
+  this->kernel_.AddUserChain(Family::kIpv4, Table::kFilter, "zone");
+  this->kernel_.AddUserChain(Family::kIpv4, Table::kFilter, "area");
+  for (const char* text :
+       {"-A INPUT -j zone", "-A OUTPUT -j zone", "-A zone -j area"}) {
+    this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter, text);
+  }
+  this->kernel_.SetPolicy(Family::kIpv4, Table::kFilter, "FORWARD", "DROP");
+  ASSERT_OK(this->Insert({Spec("a", "zone")}));
+  EXPECT_EQ(this->ChainOf("FORWARD").policy, "DROP");
+  EXPECT_EQ(this->ChainOf("INPUT").policy, "ACCEPT");
+  const Chain zone = this->ChainOf("zone");
+  EXPECT_FALSE(zone.builtin);
+  EXPECT_EQ(zone.policy, "");
+  EXPECT_EQ(zone.references, 2u);
+  EXPECT_EQ(this->ChainOf("area").references, 1u);
+  EXPECT_EQ(this->ChainOf("INPUT").rules[0].verdict, Verdict::kOther);
+  EXPECT_EQ(this->ChainOf("INPUT").rules[0].target, "zone");
+  std::vector<std::string> names;
+  for (const Chain& chain : this->Contents().chains) {
+    names.push_back(chain.name);
+  }
+  EXPECT_THAT(names, ElementsAre("INPUT", "FORWARD", "OUTPUT", "area", "zone"));
+}
+
+}  // namespace
+}  // namespace nfmeter::kernel
