@@ -58,7 +58,7 @@ archive_headers() {
     for package in "$1" \
       "$(archive_depends "$1" "$2" 'linux-headers-.*-common(-rt)?')" \
       "$(archive_depends "$1" "$2" 'linux-kbuild-.*')"; do
-      archive_unpack "$package" "$2" >&2 || return
+      archive_unpack "$package" "$2" >/dev/null || return
     done
     # They name each other by absolute path.
     sed -i "s#^include /usr/src/#include $tree/usr/src/#" \

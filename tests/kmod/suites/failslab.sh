@@ -23,7 +23,7 @@ starved() {
 
 for probability in 2 10 40; do
   echo $probability >probability
-  for i in $(seq 60); do
+  for i in $(seq 20); do
     starved nfacct add "object-$i"
     starved nfacct list
     starved nfacct list reset
