@@ -35,6 +35,10 @@ class CallObserver {
  public:
   virtual ~CallObserver() = default;
 
+  // It begins to be served: `method`, `stream` and `mutates` are known. Each
+  // such call ends. Must not block.
+  virtual void OnCallStarted(const CallRecord&) {}
+
   // On the thread that served the call; must not block.
   virtual void OnCallEnded(const CallRecord& record) = 0;
 };

@@ -1,0 +1,156 @@
+#include "telemetry/counter_metrics.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "accounting/counter_filter.h"
+
+namespace nfmeter::telemetry {
+namespace {
+
+using accounting::Snapshot;
+using accounting::SnapshotChunk;
+using Type = MetricsText::Type;
+
+bool HasMembers(
+    const Snapshot& snapshot,
+    const std::vector<std::shared_ptr<const std::vector<uint32_t>>>& members) {
+  return std::equal(snapshot.chunks().begin(), snapshot.chunks().end(),
+                    members.begin(), members.end(),
+                    [](const auto& chunk, const auto& chunk_members) {
+                      return chunk->members == chunk_members;
+                    });
+}
+
+}  // namespace
+
+CounterMetrics::CounterMetrics(accounting::CounterTotals& totals,
+                               const Options& options)
+    : totals_(totals), options_(options) {}
+
+void CounterMetrics::Write(MetricsText& text) {
+  const auto totals = totals_.Take(options_.max_staleness);
+  text.Family("nfmeter_counters_readable", Type::kGauge,
+              "Whether the counters could be read for this scrape.");
+  text.Add(uint64_t{totals.ok()});
+  text.Family("nfmeter_foreign_resets_total", Type::kCounter,
+              "Times that a counter was found to have gone back, as another "
+              "program had reset it.");
+  text.Add(totals_.foreign_resets());
+  if (!totals.ok()) return;
+  const Snapshot& snapshot = *(*totals)->snapshot;
+  const std::shared_ptr<const Layout> layout = LayoutFor(snapshot);
+  text.Family("nfmeter_counters", Type::kGauge, "Counters in the kernel.");
+  text.Add(uint64_t{snapshot.size()});
+  text.Family("nfmeter_counters_left_out", Type::kGauge,
+              "Counters that match metrics.counters and are not shown here, as "
+              "they are more than metrics.max_counters.");
+  text.Add(uint64_t{layout->left_out});
+  WriteTotals(**totals, *layout, text);
+  WriteQuotas(snapshot, *layout, text);
+}
+
+std::shared_ptr<const CounterMetrics::Layout> CounterMetrics::LayoutFor(
+    const Snapshot& snapshot) {
+  absl::MutexLock lock(&mutex_);
+  if (layout_ == nullptr || !HasMembers(snapshot, layout_->members)) {
+    layout_ = MakeLayout(snapshot);
+  }
+  return layout_;
+}
+
+std::shared_ptr<const CounterMetrics::Layout> CounterMetrics::MakeLayout(
+    const Snapshot& snapshot) const {
+  struct Candidate {
+    absl::string_view name;
+    uint32_t row;
+  };
+  auto layout = std::make_shared<Layout>();
+  std::vector<Candidate> candidates;
+  uint32_t row = 0;
+  for (const auto& chunk : snapshot.chunks()) {
+    layout->members.push_back(chunk->members);
+    for (const uint32_t id : chunk->ids()) {
+      const absl::string_view name = snapshot.names().Shown(id);
+      // An empty glob matches everything there, and nothing here.
+      if (options_.name_glob == "*" ||
+          (!options_.name_glob.empty() &&
+           accounting::GlobMatches(options_.name_glob, std::string(name)))) {
+        candidates.push_back({name, row});
+      }
+      ++row;
+    }
+  }
+  if (candidates.size() > options_.max_counters) {
+    layout->left_out = candidates.size() - options_.max_counters;
+    std::nth_element(
+        candidates.begin(), candidates.begin() + options_.max_counters,
+        candidates.end(),
+        [](const Candidate& a, const Candidate& b) { return a.name < b.name; });
+    candidates.resize(options_.max_counters);
+    std::sort(
+        candidates.begin(), candidates.end(),
+        [](const Candidate& a, const Candidate& b) { return a.row < b.row; });
+  }
+  for (const Candidate& candidate : candidates) {
+    layout->rows.push_back(candidate.row);
+    layout->labels.append(
+        MetricsText::RenderLabels({{"counter", candidate.name}}));
+    layout->ends.push_back(layout->labels.size());
+  }
+  return layout;
+}
+
+void CounterMetrics::WriteTotals(const Totals& totals, const Layout& layout,
+                                 MetricsText& text) {
+  text.Family("nfmeter_counter_packets_total", Type::kCounter,
+              "Packets counted, resets notwithstanding.");
+  for (size_t i = 0; i < layout.rows.size(); ++i) {
+    text.AddRendered(layout.LabelsOf(i), totals.packets[layout.rows[i]]);
+  }
+  text.Family("nfmeter_counter_bytes_total", Type::kCounter,
+              "Bytes counted, resets notwithstanding.");
+  for (size_t i = 0; i < layout.rows.size(); ++i) {
+    text.AddRendered(layout.LabelsOf(i), totals.bytes[layout.rows[i]]);
+  }
+}
+
+void CounterMetrics::WriteQuotas(const Snapshot& snapshot, const Layout& layout,
+                                 MetricsText& text) {
+  using Unit = kernel::QuotaLimit::Unit;
+  struct Shown {
+    absl::string_view labels;
+    const SnapshotChunk::QuotaRow* quota;
+  };
+  std::vector<Shown> shown;
+  uint32_t chunk_begin = 0;
+  for (const auto& chunk : snapshot.chunks()) {
+    for (const SnapshotChunk::QuotaRow& quota : chunk->quotas) {
+      const uint32_t row = chunk_begin + quota.row;
+      const auto found =
+          std::lower_bound(layout.rows.begin(), layout.rows.end(), row);
+      if (found == layout.rows.end() || *found != row) continue;
+      shown.push_back({layout.LabelsOf(found - layout.rows.begin()), &quota});
+    }
+    chunk_begin += chunk->size();
+  }
+  text.Family("nfmeter_quota_packets", Type::kGauge,
+              "Quota of counters that have one in packets.");
+  for (const auto& [labels, quota] : shown) {
+    if (quota->limit.unit != Unit::kPackets) continue;
+    text.AddRendered(labels, quota->limit.limit);
+  }
+  text.Family("nfmeter_quota_bytes", Type::kGauge,
+              "Quota of counters that have one in bytes.");
+  for (const auto& [labels, quota] : shown) {
+    if (quota->limit.unit != Unit::kBytes) continue;
+    text.AddRendered(labels, quota->limit.limit);
+  }
+  text.Family("nfmeter_quota_exceeded", Type::kGauge,
+              "Whether a counter has reached its quota since its last reset.");
+  for (const auto& [labels, quota] : shown) {
+    text.AddRendered(labels, uint64_t{quota->exceeded});
+  }
+}
+
+}  // namespace nfmeter::telemetry

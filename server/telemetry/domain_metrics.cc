@@ -1,0 +1,76 @@
+#include "telemetry/domain_metrics.h"
+
+namespace nfmeter::telemetry {
+namespace {
+
+using Type = MetricsText::Type;
+
+}  // namespace
+
+void WriteLaneMetrics(absl::Span<const accounting::Lane* const> lanes,
+                      MetricsText& text) {
+  text.Family("nfmeter_lane_queue_jobs", Type::kGauge, "Jobs that wait.");
+  for (const auto* lane : lanes) {
+    text.Add({{"lane", lane->name()}}, uint64_t{lane->waiting()});
+  }
+  text.Family("nfmeter_lane_queue_limit_jobs", Type::kGauge,
+              "The most jobs that may wait; more are refused with LANE_FULL.");
+  for (const auto* lane : lanes) {
+    text.Add({{"lane", lane->name()}}, uint64_t{lane->capacity()});
+  }
+  text.Family("nfmeter_lane_wait_seconds", Type::kHistogram,
+              "Time that jobs waited for their turn.");
+  for (const auto* lane : lanes) {
+    text.Add({{"lane", lane->name()}}, lane->wait_times().Read());
+  }
+  text.Family("nfmeter_lane_run_seconds", Type::kHistogram,
+              "Time that jobs ran; its sum says how busy the lane is.");
+  for (const auto* lane : lanes) {
+    text.Add({{"lane", lane->name()}}, lane->run_times().Read());
+  }
+}
+
+void WriteSnapshotMetrics(const accounting::SnapshotHub& hub,
+                          MetricsText& text) {
+  const accounting::SnapshotStats& stats = hub.stats();
+  text.Family("nfmeter_snapshots_total", Type::kCounter,
+              "Readings of all counters, by how they ended; an incomplete one "
+              "may lack counters, as others deleted some meanwhile.");
+  text.Add({{"result", "complete"}}, stats.complete.load());
+  text.Add({{"result", "incomplete"}}, stats.incomplete.load());
+  text.Add({{"result", "failed"}}, stats.failed.load());
+  text.Family("nfmeter_snapshot_repeated_passes_total", Type::kCounter,
+              "Passes over the counters that had to be made again, to be sure "
+              "that none was missing.");
+  text.Add(stats.repeated_passes.load());
+  text.Family("nfmeter_snapshot_duration_seconds", Type::kHistogram,
+              "Time of a reading of all counters.");
+  text.Add({}, stats.durations.Read());
+  text.Family("nfmeter_snapshot_intervals_subscribed", Type::kGauge,
+              "Different intervals at which snapshots are taken for streams.");
+  text.Add(uint64_t{hub.subscriber_count()});
+  if (const auto latest = hub.Latest()) {
+    text.Family("nfmeter_snapshot_timestamp_seconds", Type::kGauge,
+                "When the newest snapshot was begun, since the Unix epoch.");
+    text.Add(absl::ToDoubleSeconds(latest->wall_time - absl::UnixEpoch()));
+  }
+}
+
+void WriteQuotaMetrics(const accounting::QuotaHub& hub, MetricsText& text) {
+  const accounting::QuotaStats& stats = hub.stats();
+  text.Family(
+      "nfmeter_quota_events_total", Type::kCounter,
+      "Quotas that were crossed: told by the kernel (crossed), or found "
+      "by reading as the kernel had dropped its event (recovered).");
+  text.Add({{"kind", "crossed"}}, stats.crossed.load());
+  text.Add({{"kind", "recovered"}}, stats.recovered.load());
+  text.Family("nfmeter_quota_event_losses_total", Type::kCounter,
+              "Times that the kernel dropped quota events; the counters were "
+              "read for them.");
+  text.Add(stats.losses.load());
+  text.Family("nfmeter_quota_events_missed_total", Type::kCounter,
+              "Quota events that slow streams did not get.");
+  text.Add(stats.missed.load());
+}
+
+}  // namespace nfmeter::telemetry

@@ -1,0 +1,35 @@
+// All metrics of a server.
+#ifndef NFMETER_TELEMETRY_METRICS_PAGE_H_
+#define NFMETER_TELEMETRY_METRICS_PAGE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/duration_histogram.h"
+#include "telemetry/metrics_text.h"
+
+namespace nfmeter::telemetry {
+
+// Asks everybody who has metrics, in the order in which they were added.
+// Thread-safe once all have been added.
+class MetricsPage {
+ public:
+  // Writes whole families; on any thread, several at once.
+  using Source = std::function<void(MetricsText& text)>;
+
+  void Add(Source source) { sources_.push_back(std::move(source)); }
+
+  std::string Render();
+
+ private:
+  std::vector<Source> sources_;
+  std::atomic<size_t> last_size_ = 0;
+  DurationHistogram durations_;
+};
+
+}  // namespace nfmeter::telemetry
+
+#endif  // NFMETER_TELEMETRY_METRICS_PAGE_H_

@@ -1,0 +1,111 @@
+#include "telemetry/process_metrics.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+
+namespace nfmeter::telemetry {
+namespace {
+
+using Type = MetricsText::Type;
+
+// Fields of /proc/PID/stat after the command's name, proc(5); the first is the
+// state, number 3 there.
+constexpr size_t kUserTicks = 14 - 3;
+constexpr size_t kSystemTicks = 15 - 3;
+constexpr size_t kThreads = 20 - 3;
+constexpr size_t kStartTicks = 22 - 3;
+constexpr size_t kVirtualBytes = 23 - 3;
+constexpr size_t kResidentPages = 24 - 3;
+
+// Seconds since the epoch at which the host booted.
+double ReadBootTime() {
+  std::ifstream in("/proc/stat");
+  std::string word;
+  double boot_time = 0;
+  while (in >> word) {
+    if (word == "btime" && in >> boot_time) break;
+  }
+  return boot_time;
+}
+
+std::vector<double> ReadStat(int fd) {
+  char buffer[1024];
+  const ssize_t size = pread(fd, buffer, sizeof(buffer), 0);
+  if (size <= 0) return {};
+  const absl::string_view text(buffer, size);
+  const size_t name_end = text.rfind(')');
+  if (name_end == absl::string_view::npos) return {};
+  std::vector<double> fields;
+  for (const absl::string_view word :
+       absl::StrSplit(text.substr(name_end + 1), ' ', absl::SkipEmpty())) {
+    double number = 0;
+    (void)absl::SimpleAtod(word, &number);
+    fields.push_back(number);
+  }
+  return fields;
+}
+
+}  // namespace
+
+ProcessMetrics::ProcessMetrics()
+    : stat_(open("/proc/self/stat", O_RDONLY | O_CLOEXEC)),
+      descriptors_(opendir("/proc/self/fd")),
+      boot_time_(ReadBootTime()) {}
+
+ProcessMetrics::~ProcessMetrics() {
+  if (stat_ >= 0) close(stat_);
+  absl::MutexLock lock(&mutex_);
+  if (descriptors_ != nullptr) closedir(descriptors_);
+}
+
+int ProcessMetrics::CountDescriptors() const {
+  absl::MutexLock lock(&mutex_);
+  if (descriptors_ == nullptr) return -1;
+  rewinddir(descriptors_);
+  int count = 0;
+  while (const dirent* entry = readdir(descriptors_)) {
+    count += entry->d_name[0] != '.';
+  }
+  return count;
+}
+
+void ProcessMetrics::Write(MetricsText& text) const {
+  const std::vector<double> stat = ReadStat(stat_);
+  if (stat.size() > kResidentPages) {
+    const double ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
+    text.Family("process_cpu_seconds_total", Type::kCounter,
+                "User and system CPU time.");
+    text.Add((stat[kUserTicks] + stat[kSystemTicks]) / ticks);
+    text.Family("process_start_time_seconds", Type::kGauge,
+                "Start of the process since the Unix epoch.");
+    text.Add(boot_time_ + stat[kStartTicks] / ticks);
+    text.Family("process_resident_memory_bytes", Type::kGauge,
+                "Resident memory.");
+    text.Add(stat[kResidentPages] * static_cast<double>(sysconf(_SC_PAGESIZE)));
+    text.Family("process_virtual_memory_bytes", Type::kGauge,
+                "Virtual memory.");
+    text.Add(stat[kVirtualBytes]);
+    text.Family("process_threads", Type::kGauge, "Threads.");
+    text.Add(stat[kThreads]);
+  }
+  if (const int open_fds = CountDescriptors(); open_fds >= 0) {
+    text.Family("process_open_fds", Type::kGauge, "Open file descriptors.");
+    text.Add(static_cast<uint64_t>(open_fds));
+  }
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    text.Family("process_max_fds", Type::kGauge,
+                "The most file descriptors that may be open.");
+    text.Add(static_cast<double>(limit.rlim_cur));
+  }
+}
+
+}  // namespace nfmeter::telemetry
