@@ -16,6 +16,7 @@
 #include "app/exit_code.h"
 #include "app/options.h"
 #include "base/status_macros.h"
+#include "base/suggestion.h"
 
 namespace nfmeter::app {
 namespace {
@@ -62,9 +63,11 @@ struct Flags {
       "nfmeterd"};
   std::string config_file;
   bool check_config = false;
+  std::string check_policy;
   std::vector<std::string> listeners;
   std::string socket_mode;
   std::string socket_group;
+  std::string socket_role;
   struct Value {
     const Option* option;
     CLI::Option* flag;
@@ -106,6 +109,14 @@ void AddListenerFlags(Flags& flags) {
       ->type_name("GROUP")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
       ->group("Listeners");
+  flags.app
+      .add_option("--socket-role", flags.socket_role,
+                  "what those may do who come in over unix sockets or insecure "
+                  "loopback")
+      ->type_name("viewer|operator|admin|none")
+      ->default_str("admin")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+      ->group("Listeners");
 }
 
 void AddFlags(Flags& flags) {
@@ -121,6 +132,10 @@ void AddFlags(Flags& flags) {
       ->default_str(absl::StrCat(kDefaultConfigFile, ", if it is there"));
   app.add_flag("--check-config", flags.check_config,
                "say whether file and flags are right, and end");
+  app.add_option("--check-policy", flags.check_policy,
+                 "say whether a policy is right and who gets what by it, and "
+                 "end")
+      ->type_name("FILE");
   AddListenerFlags(flags);
   for (const Option& option : AllOptions()) {
     Flags::Value& value = flags.values.emplace_back();
@@ -191,8 +206,19 @@ absl::Status ApplyListeners(const Flags& flags, Config& config) {
     if (!parsed.ok()) return Wrong("--socket-mode", parsed.status().message());
     mode = *parsed;
   }
+  std::optional<security::Role> role;
+  if (flags.app.count("--socket-role") > 0) {
+    const auto parsed = ParseListenerRole(flags.socket_role);
+    if (!parsed.ok()) return Wrong("--socket-role", parsed.status().message());
+    role = *parsed;
+  }
   for (security::ListenerOptions& each : listeners) {
-    if (each.address.kind != security::ListenAddress::Kind::kUnix) continue;
+    const bool is_unix =
+        each.address.kind == security::ListenAddress::Kind::kUnix;
+    if (role.has_value() && (is_unix || !config.listen.tls.has_value())) {
+      each.role = *role;
+    }
+    if (!is_unix) continue;
     if (mode.has_value()) each.mode = *mode;
     if (flags.app.count("--socket-group") > 0) {
       each.group = flags.socket_group;
@@ -233,6 +259,11 @@ absl::StatusOr<Invocation> ParseCommandLine(
     return invocation;
   } catch (const CLI::ParseError& error) {
     return ExplainParseError(flags.app, error);
+  }
+  if (flags.app.count("--check-policy") > 0) {
+    invocation.action = Invocation::Action::kCheckPolicy;
+    invocation.text = flags.check_policy;
+    return invocation;
   }
   if (flags.check_config) invocation.action = Invocation::Action::kCheckConfig;
   if (flags.app.count("--config") > 0) {

@@ -11,9 +11,10 @@
 namespace nfmeter::app {
 
 struct Invocation {
-  enum class Action { kServe, kCheckConfig, kPrint };
+  enum class Action { kServe, kCheckConfig, kCheckPolicy, kPrint };
   Action action = Action::kServe;
-  std::string text;         // kPrint: help or version
+  // kPrint: help or version; kCheckPolicy: the policy's file
+  std::string text;
   std::string config_file;  // empty: none was read
   Config config;
 };

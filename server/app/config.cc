@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
+#include "security/policy.h"
 #include "security/unix_socket.h"
 
 namespace nfmeter::app {
@@ -54,6 +55,23 @@ absl::StatusOr<std::vector<std::string>> CheckConfig(const Config& config) {
   if (!has_tcp && config.listen.tls.has_value()) {
     oddities.emplace_back("tls is configured, but no listener uses it");
   }
+  if (!config.policy.empty()) {
+    NFM_ASSIGN_OR_RETURN(const security::Policy policy,
+                         security::ReadPolicy(config.policy));
+    const auto found = security::FindOddities(policy);
+    oddities.insert(oddities.end(), found.begin(), found.end());
+  } else if (has_tcp && config.listen.tls.has_value()) {
+    oddities.emplace_back(
+        "nobody can call over TLS: there is no policy that says who may do "
+        "what; give one with policy or --policy");
+  }
+  const auto& metrics = config.metrics.listen;
+  if (metrics.has_value() && !metrics->IsLocal()) {
+    oddities.push_back(absl::StrCat(
+        "metrics.listen ", metrics->ToString(),
+        " is plain HTTP: everybody who reaches it sees the names and values of "
+        "counters"));
+  }
   return oddities;
 }
 
@@ -64,11 +82,21 @@ std::string DescribeConfig(const Config& config) {
     if (each.address.kind == Kind::kUnix) {
       absl::StrAppendFormat(&text, " (mode %04o", each.mode);
       if (!each.group.empty()) absl::StrAppend(&text, ", group ", each.group);
+      if (each.role.has_value()) {
+        absl::StrAppend(&text, ", role ", security::RoleName(*each.role));
+      }
       text.append(")\n");
     } else {
       text.append(config.listen.tls.has_value() ? " (mutual TLS)\n"
                                                 : " (insecure)\n");
     }
+  }
+  if (!config.policy.empty()) {
+    absl::StrAppend(&text, "policy ", config.policy, "\n");
+  }
+  if (config.metrics.listen.has_value()) {
+    absl::StrAppend(&text, "metrics http://", config.metrics.listen->ToString(),
+                    "/metrics\n");
   }
   absl::StrAppend(
       &text, "state ",

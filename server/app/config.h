@@ -2,6 +2,7 @@
 #ifndef NFMETER_APP_CONFIG_H_
 #define NFMETER_APP_CONFIG_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,14 +17,25 @@ namespace nfmeter::app {
 
 inline constexpr char kDefaultConfigFile[] = "/etc/nfmeter/nfmeter.yaml";
 
+struct MetricsConfig {
+  std::optional<security::ListenAddress> listen;  // kTcp; none: no metrics
+  size_t max_counters = 10'000;
+  std::string counters = "*";  // a glob; empty: none
+};
+
 struct Config {
   security::ListenOptions listen;
   std::string state_dir = "/var/lib/nfmeter";  // empty: nothing is kept
   std::string hostname;                        // empty: the kernel's
+  std::string policy;                          // empty: none
+  std::string audit_file;                      // empty: the log
   bool reflection = true;
-  bool channelz = true;  // when all listeners are local
+  bool channelz = true;    // when all listeners are local
+  bool read_only = false;  // refuses every change
+  bool sandbox = true;     // seccomp and Landlock
   telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;
   telemetry::LogFormat log_format = telemetry::LogFormat::kText;
+  MetricsConfig metrics;
   service::Limits limits;
   size_t max_threads = 64;
   size_t max_streams_per_connection = 1024;

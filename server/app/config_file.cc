@@ -1,20 +1,14 @@
 #include "app/config_file.h"
 
-#include <errno.h>
-#include <string.h>
-#include <yaml-cpp/yaml.h>
-
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "app/options.h"
+#include "base/status_macros.h"
+#include "base/yaml_reading.h"
 
 namespace nfmeter::app {
 namespace {
@@ -22,30 +16,25 @@ namespace {
 // What a listener in the file may have.
 const std::vector<std::string>& ListenerKeys() {
   static const auto* const keys =
-      new std::vector<std::string>{"address", "mode", "group"};
+      new std::vector<std::string>{"address", "mode", "group", "role"};
   return *keys;
 }
 
-// One reading of one file; collects what is wrong.
-class Reading {
+// One reading of one file.
+class ConfigReading {
  public:
-  Reading(const std::string& name, Config& config)
-      : name_(name), config_(config) {}
+  ConfigReading(const std::string& name, Config& config)
+      : yaml_(name), config_(config) {}
 
-  absl::Status Finish() const {
-    if (wrong_.empty()) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrJoin(wrong_, "\n"));
+  absl::Status Read(const std::string& text) {
+    yaml_.Read(text, [this](const YAML::Node& root) { ReadRoot(root); });
+    return yaml_.Finish();
   }
 
-  void Wrong(const YAML::Mark& mark, absl::string_view what) {
-    wrong_.push_back(absl::StrCat(name_, ":", mark.line + 1, ":",
-                                  mark.column + 1, ": ", what));
-  }
-
+ private:
   void ReadRoot(const YAML::Node& root) {
-    if (root.IsNull()) return;  // nothing but comments
     if (!root.IsMap()) {
-      Wrong(root.Mark(), "must be a map of options");
+      yaml_.Wrong(root.Mark(), "must be a map of options");
       return;
     }
     std::vector<std::string> known = {"listen"};
@@ -53,39 +42,15 @@ class Reading {
       const std::string top = option.key.substr(0, option.key.find('.'));
       if (known.back() != top) known.push_back(top);
     }
-    ForEach(root, "", known,
-            [&](const std::string& key, const YAML::Node& word,
-                const YAML::Node& value) {
-              if (key == "listen") {
-                ReadListeners(value);
-              } else {
-                ReadOptionOrGroup(key, word, value);
-              }
-            });
-  }
-
- private:
-  // Calls `read` with path, key and value of each entry whose key is known.
-  template <typename Read>
-  void ForEach(const YAML::Node& map, const std::string& prefix,
-               const std::vector<std::string>& known, Read read) {
-    absl::flat_hash_set<std::string> seen;
-    for (const auto& entry : map) {
-      if (!entry.first.IsScalar()) {
-        Wrong(entry.first.Mark(), "a key must be a word");
-        continue;
-      }
-      const std::string& word = entry.first.Scalar();
-      const std::string key = absl::StrCat(prefix, word);
-      if (std::find(known.begin(), known.end(), word) == known.end()) {
-        Wrong(entry.first.Mark(),
-              absl::StrCat("unknown key '", key, "'", Suggestion(word, known)));
-      } else if (!seen.insert(word).second) {
-        Wrong(entry.first.Mark(), absl::StrCat("'", key, "' is there twice"));
-      } else {
-        read(key, entry.first, entry.second);
-      }
-    }
+    yaml_.ForEach(root, "", known,
+                  [&](const std::string& key, const YAML::Node& word,
+                      const YAML::Node& value) {
+                    if (key == "listen") {
+                      ReadListeners(value);
+                    } else {
+                      ReadOptionOrGroup(key, word, value);
+                    }
+                  });
   }
 
   void ReadOptionOrGroup(const std::string& key, const YAML::Node& word,
@@ -103,39 +68,41 @@ class Reading {
     }
     if (value.IsNull()) return;  // a group with everything commented out
     if (!value.IsMap()) {
-      Wrong(value.Mark(), absl::StrCat("'", key, "' must be a map with: ",
-                                       absl::StrJoin(known, ", ")));
+      yaml_.Wrong(value.Mark(), absl::StrCat("'", key, "' must be a map with: ",
+                                             absl::StrJoin(known, ", ")));
       return;
     }
-    ForEach(value, prefix, known,
-            [&](const std::string& path, const YAML::Node& each_word,
-                const YAML::Node& each) {
-              for (const Option& option : AllOptions()) {
-                if (option.key == path) ReadOption(option, each_word, each);
-              }
-            });
+    yaml_.ForEach(value, prefix, known,
+                  [&](const std::string& path, const YAML::Node& each_word,
+                      const YAML::Node& each) {
+                    for (const Option& option : AllOptions()) {
+                      if (option.key == path)
+                        ReadOption(option, each_word, each);
+                    }
+                  });
   }
 
   void ReadOption(const Option& option, const YAML::Node& word,
                   const YAML::Node& value) {
     if (value.IsNull()) {  // has no place of its own
-      Wrong(word.Mark(), absl::StrCat("'", option.key, "' has no value"));
+      yaml_.Wrong(word.Mark(), absl::StrCat("'", option.key, "' has no value"));
       return;
     }
     if (!value.IsScalar()) {
-      Wrong(value.Mark(), absl::StrCat("'", option.key, "' must be one value"));
+      yaml_.Wrong(value.Mark(),
+                  absl::StrCat("'", option.key, "' must be one value"));
       return;
     }
     if (absl::Status status = option.set(value.Scalar(), config_);
         !status.ok()) {
-      Wrong(value.Mark(),
-            absl::StrCat("'", option.key, "' ", status.message()));
+      yaml_.Wrong(value.Mark(),
+                  absl::StrCat("'", option.key, "' ", status.message()));
     }
   }
 
   void ReadListeners(const YAML::Node& list) {
     if (!list.IsSequence()) {
-      Wrong(list.Mark(), "'listen' must be a list: - unix:/PATH");
+      yaml_.Wrong(list.Mark(), "'listen' must be a list: - unix:/PATH");
       return;
     }
     config_.listen.listeners.clear();
@@ -144,21 +111,23 @@ class Reading {
       bool has_address = false;
       bool has_access = false;
       if (entry.IsMap()) {
-        ForEach(entry, "listen.", ListenerKeys(),
-                [&](const std::string& key, const YAML::Node&,
-                    const YAML::Node& value) {
-                  has_address |= key == "listen.address";
-                  has_access |= key != "listen.address";
-                  ReadListenerKey(key, value, listener);
-                });
-        if (!has_address) Wrong(entry.Mark(), "a listener needs an address");
+        yaml_.ForEach(entry, "listen.", ListenerKeys(),
+                      [&](const std::string& key, const YAML::Node&,
+                          const YAML::Node& value) {
+                        has_address |= key == "listen.address";
+                        has_access |=
+                            key == "listen.mode" || key == "listen.group";
+                        ReadListenerKey(key, value, listener);
+                      });
+        if (!has_address)
+          yaml_.Wrong(entry.Mark(), "a listener needs an address");
       } else {
         has_address = true;
         ReadListenerKey("listen.address", entry, listener);
       }
       if (has_address && has_access &&
           listener.address.kind == security::ListenAddress::Kind::kTcp) {
-        Wrong(entry.Mark(), "mode and group are for unix sockets only");
+        yaml_.Wrong(entry.Mark(), "mode and group are for unix sockets only");
       }
       config_.listen.listeners.push_back(std::move(listener));
     }
@@ -167,69 +136,52 @@ class Reading {
   void ReadListenerKey(const std::string& key, const YAML::Node& value,
                        security::ListenerOptions& listener) {
     if (!value.IsScalar()) {
-      Wrong(value.Mark(), absl::StrCat("'", key, "' must be one value"));
+      yaml_.Wrong(value.Mark(), absl::StrCat("'", key, "' must be one value"));
       return;
     }
     const std::string& text = value.Scalar();
     if (key == "listen.group") {
       listener.group = text;
+    } else if (key == "listen.role") {
+      const absl::StatusOr<security::Role> role = ParseListenerRole(text);
+      if (role.ok()) {
+        listener.role = *role;
+      } else {
+        yaml_.Wrong(value.Mark(),
+                    absl::StrCat("'", key, "' ", role.status().message()));
+      }
     } else if (key == "listen.mode") {
       const absl::StatusOr<mode_t> mode = ParseMode(text);
       if (mode.ok()) {
         listener.mode = *mode;
       } else {
-        Wrong(value.Mark(),
-              absl::StrCat("'", key, "' ", mode.status().message()));
+        yaml_.Wrong(value.Mark(),
+                    absl::StrCat("'", key, "' ", mode.status().message()));
       }
     } else {
       auto address = security::ParseListenAddress(text);
       if (address.ok()) {
         listener.address = *std::move(address);
       } else {
-        Wrong(value.Mark(), address.status().message());
+        yaml_.Wrong(value.Mark(), address.status().message());
       }
     }
   }
 
-  const std::string name_;
+  YamlReading yaml_;
   Config& config_;
-  std::vector<std::string> wrong_;
 };
 
 }  // namespace
 
 absl::Status ReadConfigText(const std::string& text, const std::string& name,
                             Config& config) {
-  Reading reading(name, config);
-  // yaml-cpp reports by exceptions; they end here.
-  try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) {
-      reading.Wrong(documents[1].Mark(), "only one document is allowed");
-    } else if (documents.size() == 1) {
-      reading.ReadRoot(documents[0]);
-    }
-  } catch (const YAML::Exception& error) {
-    reading.Wrong(error.mark, absl::StrCat("not YAML: ", error.msg));
-  }
-  return reading.Finish();
+  return ConfigReading(name, config).Read(text);
 }
 
 absl::Status ReadConfigFile(const std::string& path, Config& config) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": cannot be read: it is a folder"));
-  }
-  std::ifstream in(path);
-  std::ostringstream text;
-  if (in) text << in.rdbuf();
-  if (!in) {
-    // An empty file sets failbit of `text` only.
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": cannot be read: ", strerror(errno)));
-  }
-  return ReadConfigText(text.str(), path, config);
+  NFM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
+  return ReadConfigText(text, path, config);
 }
 
 }  // namespace nfmeter::app

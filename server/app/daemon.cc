@@ -38,16 +38,43 @@ service::NodeInfo DescribeHost(const Config& config, Clock& clock) {
 Daemon::Daemon(const Config& config)
     : config_(config),
       clock_(SystemClock()),
+      metrics_(config_.metrics.listen.has_value()
+                   ? std::make_unique<Metrics>(config_)
+                   : nullptr),
       node_(DescribeHost(config, clock_)),
       counter_lane_("nfm-counters", kLaneCapacity),
       rule_lane_("nfm-rules", kLaneCapacity),
       rule_read_lane_("nfm-rule-reads", kLaneCapacity),
-      authorizer_(config_.listen.listeners),
-      gate_(authorizer_, {}, {.max_threads = config_.max_threads}),
+      audit_log_(config_.audit_file),
+      authorizer_(
+          config_.listen,
+          [this](const auto& principal, auto method, const auto& status) {
+            NoteRefusal(principal, method, status);
+          }),
+      gate_(authorizer_, CallObservers(),
+            {.read_only = config_.read_only,
+             .max_threads = config_.max_threads,
+             .max_calls_per_second = config_.limits.max_calls_per_second,
+             .trace_all = config_.log_level == telemetry::LogLevel::kDebug}),
       requests_(clock_),
-      streams_(config_.limits.max_streams) {}
+      streams_(config_.limits.max_streams,
+               config_.limits.max_streams_per_caller) {}
 
 Daemon::~Daemon() = default;
+
+std::vector<telemetry::CallObserver*> Daemon::CallObservers() {
+  std::vector<telemetry::CallObserver*> observers = {&audit_log_, &call_log_};
+  if (metrics_ != nullptr) observers.push_back(&metrics_->calls());
+  return observers;
+}
+
+void Daemon::NoteRefusal(const std::string& principal, absl::string_view method,
+                         const absl::Status& status) {
+  const telemetry::CallRecord record = {
+      .method = method, .principal = principal, .status = status};
+  audit_log_.OnCallEnded(record);
+  call_log_.OnCallEnded(record);
+}
 
 absl::Status Daemon::OpenKernel() {
   NFM_ASSIGN_OR_RETURN(kernel_,
@@ -62,7 +89,12 @@ absl::Status Daemon::OpenState() {
   NFM_ASSIGN_OR_RETURN(state_, StateDirectory::Open(config_.state_dir));
   NFM_ASSIGN_OR_RETURN(labels_,
                        accounting::LabelStore::Open(state_->File("labels.db")));
-  return absl::OkStatus();
+  if (!config_.policy.empty()) {
+    policy_file_ =
+        std::make_unique<security::PolicyFile>(config_.policy, authorizer_);
+    NFM_RETURN_IF_ERROR(policy_file_->LookAgain().status());
+  }
+  return audit_log_.Open();
 }
 
 void Daemon::MakeDomain() {
@@ -78,9 +110,11 @@ void Daemon::MakeDomain() {
       kernel_->acct(), kernel_->parts().rules);
   counters_ = std::make_unique<accounting::Counters>(
       kernel_->acct(), counter_lane_, *snapshot_hub_, *labels_, *rules_, clock_,
-      kernel_->parts().nfacct, [this](absl::Span<const std::string> names) {
+      kernel_->parts().nfacct,
+      [this](absl::Span<const std::string> names) {
         quota_hub_->NoteReset(names);
-      });
+      },
+      metrics_ == nullptr ? nullptr : &metrics_->MakeTotals(*snapshot_hub_));
 }
 
 void Daemon::MakeServices() {
@@ -98,17 +132,35 @@ void Daemon::MakeServices() {
       gate_, [this] { return DescribeNode(); }, *snapshot_hub_, limits);
 }
 
+absl::Status Daemon::ServeMetrics() {
+  if (metrics_ == nullptr) return absl::OkStatus();
+  NFM_ASSIGN_OR_RETURN(
+      metrics_server_,
+      metrics_->Serve({.lanes = {&counter_lane_, &rule_lane_, &rule_read_lane_},
+                       .kernel = *kernel_,
+                       .snapshot_hub = *snapshot_hub_,
+                       .quota_hub = *quota_hub_,
+                       .gate = gate_,
+                       .requests = requests_,
+                       .streams = streams_,
+                       .quota_streams = *quota_streams_,
+                       .snapshot_service = *snapshot_service_,
+                       .audit = &audit_log_}));
+  return absl::OkStatus();
+}
+
 absl::Status Daemon::Listen() {
   MakeDomain();
   MakeServices();
+  NFM_RETURN_IF_ERROR(ServeMetrics());
   grpc::ServerBuilder builder;
   ConfigureServer(config_, builder);
   builder.RegisterService(counter_service_.get());
   builder.RegisterService(rule_service_.get());
   builder.RegisterService(snapshot_service_.get());
   builder.RegisterService(node_service_.get());
-  NFM_ASSIGN_OR_RETURN(auto started,
-                       security::StartServer(config_.listen, builder));
+  NFM_ASSIGN_OR_RETURN(auto started, security::StartServer(
+                                         config_.listen, authorizer_, builder));
   server_ = std::move(started.server);
   addresses_ = std::move(started.addresses);
   SetHealth();
@@ -132,7 +184,39 @@ service::NodeInfo Daemon::DescribeNode() const {
         " commits since the start of this server: the counts shown with those "
         "tables' rules may have restarted. Counters are not concerned."));
   }
+  const std::string wrong =
+      policy_file_ == nullptr ? "" : policy_file_->Problem();
+  if (!wrong.empty()) {
+    node.notices.push_back(absl::StrCat(
+        "The policy file is wrong, and the policy from before is in force: ",
+        wrong));
+  }
+  if (const uint64_t lost = audit_log_.lost(); lost > 0) {
+    node.notices.push_back(absl::StrCat(
+        lost,
+        " lines of the audit log could not be written since the start of "
+        "this server; its log says why."));
+  }
   return node;
+}
+
+void Daemon::LookAtPolicy() {
+  if (policy_file_ == nullptr) return;
+  const auto outcome = policy_file_->LookAgain();
+  if (!outcome.ok()) {
+    Log(telemetry::LogLevel::kError, "policy refused, the old one stays",
+        {{"error", outcome.status().message()}});
+  } else if (*outcome == security::PolicyFile::Outcome::kTaken) {
+    snapshot_service_->AuthorizeAgain(authorizer_);
+    quota_streams_->AuthorizeAgain(authorizer_);
+    Log(telemetry::LogLevel::kInfo, "policy taken",
+        {{"file", policy_file_->path()}});
+  }
+}
+
+void Daemon::Reload() {
+  audit_log_.Reopen();
+  LookAtPolicy();
 }
 
 void Daemon::Shutdown(absl::Duration grace) {

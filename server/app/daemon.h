@@ -19,8 +19,10 @@
 #include "accounting/snapshot_hub.h"
 #include "app/config.h"
 #include "app/host_kernel.h"
+#include "app/metrics.h"
 #include "app/state_directory.h"
 #include "security/authorizer.h"
+#include "security/policy_file.h"
 #include "service/counter_service.h"
 #include "service/gate.h"
 #include "service/node_service.h"
@@ -29,6 +31,8 @@
 #include "service/rule_service.h"
 #include "service/snapshot_service.h"
 #include "service/stream_budget.h"
+#include "telemetry/audit_log.h"
+#include "telemetry/call_log.h"
 
 namespace nfmeter::app {
 
@@ -46,15 +50,29 @@ class Daemon {
 
   // In this order, each once and only if the one before was OK:
   absl::Status OpenKernel();  // see HostKernel::Open()
-  absl::Status OpenState();   // see StateDirectory and accounting::LabelStore
+  // See StateDirectory, accounting::LabelStore, security::PolicyFile and
+  // telemetry::AuditLog.
+  absl::Status OpenState();
   absl::Status Listen();  // see security::StartServer(); serves from then on
 
   // What the probes said; after OpenKernel().
   const KernelParts& kernel_parts() const { return kernel_->parts(); }
+  // Whose jobs tell whether the server still works.
+  accounting::Lane& counter_lane() { return counter_lane_; }
   // Where it listens; after Listen().
   const std::vector<security::ListenAddress>& addresses() const {
     return addresses_;
   }
+  // Where its metrics are, or empty; after Listen().
+  std::string metrics_url() const {
+    return metrics_server_ == nullptr ? "" : metrics_server_->url();
+  }
+
+  // Takes a policy that has changed since, and logs it; streams that it does
+  // not allow end. After Listen().
+  void LookAtPolicy();
+  // The same, and the audit file is opened anew; for SIGHUP.
+  void Reload();
 
   // Ends: no new calls, health NOT_SERVING, streams told so, other calls
   // cancelled after `grace`. Returns when all have ended.
@@ -64,11 +82,16 @@ class Daemon {
   service::NodeInfo DescribeNode() const;
   void MakeDomain();
   void MakeServices();
+  absl::Status ServeMetrics();
+  std::vector<telemetry::CallObserver*> CallObservers();
+  void NoteRefusal(const std::string& principal, absl::string_view method,
+                   const absl::Status& status);
   void SetHealth();
 
   const Config config_;
   Clock& clock_;
-  service::NodeInfo node_;  // what does not change
+  const std::unique_ptr<Metrics> metrics_;  // null: none
+  service::NodeInfo node_;                  // what does not change
 
   // Each uses those before it, and is destroyed before them.
   accounting::Lane counter_lane_;
@@ -81,7 +104,10 @@ class Daemon {
   std::unique_ptr<accounting::QuotaHub> quota_hub_;
   std::unique_ptr<accounting::Rules> rules_;
   std::unique_ptr<accounting::Counters> counters_;
+  telemetry::AuditLog audit_log_;
+  telemetry::CallLog call_log_;
   security::Authorizer authorizer_;
+  std::unique_ptr<security::PolicyFile> policy_file_;  // null: no policy
   service::Gate gate_;
   service::RequestCache requests_;
   service::StreamBudget streams_;
@@ -90,6 +116,7 @@ class Daemon {
   std::unique_ptr<service::RuleService> rule_service_;
   std::unique_ptr<service::SnapshotService> snapshot_service_;
   std::unique_ptr<service::NodeService> node_service_;
+  std::unique_ptr<telemetry::MetricsServer> metrics_server_;
   std::unique_ptr<grpc::Server> server_;
   std::vector<security::ListenAddress> addresses_;
 };

@@ -6,7 +6,9 @@
 
 #include "absl/strings/str_split.h"
 #include "app/command_line.h"
+#include "app/sandbox.h"
 #include "app/serve.h"
+#include "security/policy.h"
 
 namespace nfmeter::app {
 namespace {
@@ -31,12 +33,32 @@ void PrintCheck(const Invocation& invocation,
   }
 }
 
+// For --check-policy.
+ExitCode CheckPolicy(const std::string& file) {
+  const absl::StatusOr<security::Policy> policy = security::ReadPolicy(file);
+  if (!policy.ok()) return RefuseConfig(policy.status());
+  printf("ok: %s\n%s", file.c_str(), security::DescribePolicy(*policy).c_str());
+  for (const std::string& oddity : security::FindOddities(*policy)) {
+    printf("warning: %s\n", oddity.c_str());
+  }
+  return kExitOk;
+}
+
 ExitCode Main(const std::vector<std::string>& arguments) {
   const auto invocation = ParseCommandLine(arguments);
   if (!invocation.ok()) return RefuseConfig(invocation.status());
   if (invocation->action == Invocation::Action::kPrint) {
     fputs(invocation->text.c_str(), stdout);
     return kExitOk;
+  }
+  if (invocation->action == Invocation::Action::kCheckPolicy) {
+    return CheckPolicy(invocation->text);
+  }
+  // Before files are looked at: only what can be read without them counts.
+  if (const absl::Status status = GiveUpPrivileges(invocation->config);
+      !status.ok()) {
+    RefuseConfig(status);
+    return kExitSandbox;
   }
   const auto oddities = CheckConfig(invocation->config);
   if (!oddities.ok()) return RefuseConfig(oddities.status());

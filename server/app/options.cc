@@ -178,6 +178,16 @@ void AddListenOptions(std::vector<Option>& options) {
 
 void AddServerOptions(std::vector<Option>& options) {
   options.push_back(Text(
+      "policy", "FILE",
+      "who may do what (see --check-policy); '' for none: then only a "
+      "listener's role counts",
+      [](Config & c) -> auto& { return c.policy; }));
+  options.push_back(Text(
+      "audit.file", "FILE",
+      "where each change and each denial is written, as JSON lines; '' for "
+      "the log",
+      [](Config & c) -> auto& { return c.audit_file; }));
+  options.push_back(Text(
       "state_dir", "DIR", "where labels are kept; '' keeps them in memory only",
       [](Config & c) -> auto& { return c.state_dir; }));
   options.push_back(Text(
@@ -193,6 +203,13 @@ void AddServerOptions(std::vector<Option>& options) {
       "gRPC channelz: statistics of connections; off whenever a "
       "listener can be reached from other hosts",
       [](Config & c) -> auto& { return c.channelz; }));
+  options.push_back(Switch(
+      "read_only",
+      "refuse every change of counters and rules; CAP_NET_RAW is given up too",
+      [](Config & c) -> auto& { return c.read_only; }));
+  options.push_back(Switch(
+      "sandbox", "seccomp and Landlock: what nfmeterd never does, it can't do",
+      [](Config & c) -> auto& { return c.sandbox; }));
   options.push_back(Choice<>(
       "log.level", "from which level on is logged",
       std::vector<std::pair<std::string, LogLevel>>{
@@ -209,6 +226,43 @@ void AddServerOptions(std::vector<Option>& options) {
       [](Config & c) -> auto& { return c.log_format; }));
 }
 
+Option MetricsListen() {
+  return {.key = "metrics.listen",
+          .flag = FlagOf("metrics.listen"),
+          .value = "HOST:PORT",
+          .help =
+              "where Prometheus reads metrics, at /metrics, by HTTP without "
+              "TLS: everybody who reaches it sees the counters; '' for "
+              "nowhere",
+          .set = [](absl::string_view text, Config& config) {
+            if (text.empty()) {
+              config.metrics.listen.reset();
+              return absl::OkStatus();
+            }
+            auto address =
+                security::ParseListenAddress(absl::StrCat("tcp:", text));
+            if (!address.ok()) {
+              return MustBe("HOST:PORT, or [IPV6]:PORT", text);
+            }
+            config.metrics.listen = *std::move(address);
+            return absl::OkStatus();
+          }};
+}
+
+void AddMetricsOptions(std::vector<Option>& options) {
+  options.push_back(MetricsListen());
+  options.push_back(Number(
+      "metrics.max_counters", 0, 10'000'000,
+      "counters that are shown there, the first by name; the others are "
+      "counted as left out",
+      [](Config & c) -> auto& { return c.metrics.max_counters; }));
+  options.push_back(Text(
+      "metrics.counters", "GLOB",
+      "names of counters that are shown there; '' "
+      "for none",
+      [](Config & c) -> auto& { return c.metrics.counters; }));
+}
+
 void AddLimits(std::vector<Option>& options) {
   options.push_back(Number(
       "limits.max_batch_size", 1, 1'000'000, "items in a batch request",
@@ -220,6 +274,15 @@ void AddLimits(std::vector<Option>& options) {
       "limits.max_streams", 1, 1'000'000,
       "streams open at once, all kinds together",
       [](Config & c) -> auto& { return c.limits.max_streams; }));
+  options.push_back(Number(
+      "limits.max_streams_per_caller", 1, 1'000'000,
+      "of these, those of one caller with a certificate",
+      [](Config & c) -> auto& { return c.limits.max_streams_per_caller; }));
+  options.push_back(Number(
+      "limits.max_calls_per_second", 0, 1'000'000,
+      "calls of one caller with a certificate, twice as many at once; 0 for "
+      "any number",
+      [](Config & c) -> auto& { return c.limits.max_calls_per_second; }));
   options.push_back(Number(
       "limits.max_streams_per_connection", 1, 1'000'000,
       "calls and streams at once on one connection; more wait at the client",
@@ -248,22 +311,6 @@ void AddLimits(std::vector<Option>& options) {
       [](Config & c) -> auto& { return c.limits.max_rule_change_time; }));
 }
 
-size_t EditDistance(absl::string_view a, absl::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1,
-                         diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
 }  // namespace
 
 const std::vector<Option>& AllOptions() {
@@ -271,6 +318,7 @@ const std::vector<Option>& AllOptions() {
     auto* made = new std::vector<Option>;
     AddListenOptions(*made);
     AddServerOptions(*made);
+    AddMetricsOptions(*made);
     AddLimits(*made);
     return made;
   }();
@@ -291,21 +339,9 @@ absl::StatusOr<mode_t> ParseMode(absl::string_view text) {
   return mode;
 }
 
-std::string Suggestion(absl::string_view word,
-                       absl::Span<const std::string> known) {
-  const std::string* nearest = nullptr;
-  size_t distance = std::max<size_t>(2, word.size() / 3) + 1;
-  for (const std::string& candidate : known) {
-    const size_t d = EditDistance(word, candidate);
-    if (d < distance) {
-      distance = d;
-      nearest = &candidate;
-    }
-  }
-  if (nearest != nullptr) {
-    return absl::StrCat("; did you mean '", *nearest, "'?");
-  }
-  return absl::StrCat("; known are: ", absl::StrJoin(known, ", "));
+absl::StatusOr<security::Role> ParseListenerRole(absl::string_view text) {
+  if (const auto role = security::ParseRole(text)) return *role;
+  return MustBe("viewer, operator, admin or none", text);
 }
 
 }  // namespace nfmeter::app

@@ -7,9 +7,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "app/config.h"
+#include "security/access.h"
 
 namespace nfmeter::app {
 
@@ -32,10 +33,8 @@ const std::vector<Option>& AllOptions();
 // The octal mode of a socket: "0660", "660". INVALID_ARGUMENT as Option::set.
 absl::StatusOr<mode_t> ParseMode(absl::string_view text);
 
-// "; did you mean 'x'?" when one of `known` is near `word`, else
-// "; known are: a, b".
-std::string Suggestion(absl::string_view word,
-                       absl::Span<const std::string> known);
+// The role of a listener. INVALID_ARGUMENT as Option::set.
+absl::StatusOr<security::Role> ParseListenerRole(absl::string_view text);
 
 }  // namespace nfmeter::app
 

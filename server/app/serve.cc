@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <initializer_list>
 #include <thread>
 
@@ -16,8 +17,12 @@
 #include "app/daemon.h"
 #include "app/grpc_server.h"
 #include "app/memory_trimmer.h"
+#include "app/sandbox.h"
 #include "app/service_manager.h"
+#include "app/watchdog.h"
+#include "base/clock.h"
 #include "base/error.h"
+#include "kernel/linux/xtables_lock.h"
 #include "telemetry/log.h"
 
 namespace nfmeter::app {
@@ -29,33 +34,39 @@ using telemetry::LogLevel;
 // Unary calls that are under way at the end get this long.
 constexpr absl::Duration kShutdownGrace = absl::Seconds(1);
 
-// How often freed memory is looked for.
-constexpr absl::Duration kTrimInterval = absl::Seconds(2);
+// How often freed memory is looked for, and a watchdog fed.
+constexpr absl::Duration kUpkeepInterval = absl::Seconds(2);
 
-// The signals that end the server, taken by waiting for them: blocked in this
-// thread and in all that it makes.
-class EndSignals {
+// The signals that end the server, and SIGHUP, taken by waiting for them:
+// blocked in this thread and in all that it makes.
+class Signals {
  public:
-  EndSignals() {
+  Signals() {
     sigemptyset(&signals_);
     sigaddset(&signals_, SIGTERM);
     sigaddset(&signals_, SIGINT);
+    sigaddset(&signals_, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
   }
 
   int Wait() const {
     int signal = 0;
-    while (sigwait(&signals_, &signal) != 0) {
+    while (sigwait(&signals_, &signal) != 0 || signal == SIGHUP) {
     }
     return signal;
   }
 
-  // Calls `meanwhile` each `interval` until one comes.
-  int WaitAnd(absl::Duration interval,
-              absl::FunctionRef<void()> meanwhile) const {
+  // Calls `meanwhile` each `interval`, and `hang_up` at each SIGHUP, until one
+  // comes that ends.
+  int WaitAnd(absl::Duration interval, absl::FunctionRef<void()> meanwhile,
+              absl::FunctionRef<void()> hang_up) const {
     const timespec timeout = absl::ToTimespec(interval);
     while (true) {
       const int signal = sigtimedwait(&signals_, nullptr, &timeout);
+      if (signal == SIGHUP) {
+        hang_up();
+        continue;
+      }
       if (signal > 0) return signal;
       if (errno == EAGAIN) meanwhile();
     }
@@ -88,9 +99,15 @@ void LogFailure(absl::string_view event, const absl::Status& status) {
        {"error", status.message()}});
 }
 
-void LogParts(const KernelParts& parts) {
+void LogParts(const Config& config, const KernelParts& parts) {
+  const absl::Status lock =
+      config.read_only ? absl::OkStatus() : kernel::ProbeXtablesLock();
+  if (!lock.ok()) {
+    Log(LogLevel::kWarning, "kernel part missing",
+        {{"part", "xtables_lock"}, {"detail", lock.message()}});
+  }
   for (const service::NodeCapability& each : NodeCapabilities(parts, "", "")) {
-    if (each.available) continue;
+    if (each.available || each.methods.empty()) continue;
     Log(LogLevel::kWarning, "kernel part missing",
         {{"part", each.name}, {"detail", each.detail}});
   }
@@ -104,10 +121,30 @@ std::string JoinAddresses(const Daemon& daemon) {
       });
 }
 
+// Until a signal comes, which it returns.
+int LookAfter(const Config& config, Daemon& daemon, const Signals& signals) {
+  MemoryTrimmer memory;
+  const absl::Duration look =
+      config.listen.tls.value_or(security::TlsOptions()).reload_interval;
+  absl::Duration next_look = SystemClock().BootTime() + look;
+  const absl::Duration watched = WatchdogInterval();
+  Watchdog watchdog(daemon.counter_lane(), FeedWatchdog);
+  const auto keep_up = [&] {
+    memory.TrimAfterGrowth();
+    if (SystemClock().BootTime() >= next_look) {
+      next_look = SystemClock().BootTime() + look;
+      daemon.LookAtPolicy();
+    }
+    if (watched != absl::InfiniteDuration()) watchdog.Tick();
+  };
+  return signals.WaitAnd(std::min({kUpkeepInterval, watched / 4, look}),
+                         keep_up, [&] { daemon.Reload(); });
+}
+
 }  // namespace
 
 ExitCode Serve(const Config& config, const std::vector<std::string>& oddities) {
-  const EndSignals end_signals;
+  const Signals signals;
   signal(SIGPIPE, SIG_IGN);
   telemetry::ConfigureLog(config.log_format, config.log_level);
   for (const std::string& oddity : oddities) {
@@ -116,6 +153,10 @@ ExitCode Serve(const Config& config, const std::vector<std::string>& oddities) {
   RaiseDescriptorLimit();
   // Debian's Abseil looks for lock cycles at every lock. That is for tests.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  if (const absl::Status status = RestrictFiles(config); !status.ok()) {
+    LogFailure("no sandbox", status);
+    return kExitSandbox;
+  }
   InitGrpc(config);
 
   Daemon daemon(config);
@@ -132,18 +173,23 @@ ExitCode Serve(const Config& config, const std::vector<std::string>& oddities) {
       return exit_code;
     }
   }
-  LogParts(daemon.kernel_parts());
+  if (const absl::Status status = FilterSystemCalls(config); !status.ok()) {
+    LogFailure("no sandbox", status);
+    return kExitSandbox;
+  }
+  LogParts(config, daemon.kernel_parts());
   const std::string addresses = JoinAddresses(daemon);
+  if (const std::string url = daemon.metrics_url(); !url.empty()) {
+    Log(LogLevel::kInfo, "metrics", {{"url", url}});
+  }
   Log(LogLevel::kInfo, "ready",
       {{"listen", addresses}, {"version", NFMETER_VERSION}, {"pid", getpid()}});
   NotifyReady(absl::StrCat("Serving on ", addresses));
 
-  MemoryTrimmer memory;
-  const int signal = end_signals.WaitAnd(
-      kTrimInterval, [&memory] { memory.TrimAfterGrowth(); });
+  const int signal = LookAfter(config, daemon, signals);
   Log(LogLevel::kInfo, "stopping", {{"signal", signal}});
   NotifyStopping("Ending calls and streams");
-  end_signals.EndAtNext();
+  signals.EndAtNext();
   daemon.Shutdown(kShutdownGrace);
   Log(LogLevel::kInfo, "stopped");
   return kExitOk;

@@ -13,7 +13,7 @@ namespace nfmeter::security {
 
 // Each may do all that those before it may.
 enum class Role {
-  kNone,
+  kNone,      // has shown that it may connect, no more
   kViewer,    // reads
   kOperator,  // changes counters, and rules that only count
   kAdmin,     // decides about packets; looks into the server
@@ -39,11 +39,20 @@ absl::Span<const Method> AllMethods();
 // nullptr: nobody may call it.
 const Method* FindMethod(absl::string_view name);
 
+// `text` as a whole; `*` stands for any number of any characters.
+bool MatchesPattern(absl::string_view pattern, absl::string_view text);
+
 // One permission; see nfmeter.v1.Grant.
 struct Grant {
   Role role = Role::kNone;
   std::vector<std::string> methods;           // patterns; empty: any
   std::vector<std::string> counter_prefixes;  // empty: all counters
+
+  // Its role and its patterns include the method, and it is not limited to some
+  // counters where the method shows more.
+  bool Allows(const Method& method) const;
+
+  friend bool operator==(const Grant&, const Grant&) = default;
 };
 
 }  // namespace nfmeter::security

@@ -9,10 +9,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/status_macros.h"
-#include "security/socket_credentials.h"
+#include "security/authorizer.h"
+#include "security/marked_credentials.h"
+#include "security/principal.h"
 #include "security/unix_socket.h"
 
 namespace nfmeter::security {
@@ -27,8 +30,16 @@ absl::Status Refuse(const ListenAddress& address, absl::string_view why) {
 }
 
 absl::Status CheckTcp(const ListenOptions& options,
-                      const ListenAddress& address) {
-  if (options.tls.has_value()) return absl::OkStatus();
+                      const ListenerOptions& listener) {
+  const ListenAddress& address = listener.address;
+  if (options.tls.has_value()) {
+    if (listener.role.value_or(Role::kNone) == Role::kNone) {
+      return absl::OkStatus();
+    }
+    return Refuse(address,
+                  "a role is for unix sockets and insecure loopback; over TLS "
+                  "the policy says who may do what, by certificate");
+  }
   if (!address.IsLocal()) {
     return Refuse(address,
                   options.insecure_loopback
@@ -42,6 +53,26 @@ absl::Status CheckTcp(const ListenOptions& options,
                   "TCP needs mutual TLS; give tls certificate, key and "
                   "client_ca, or --insecure-loopback to let every user of "
                   "this host in");
+  }
+  // gRPC's credentials for local connections know no other addresses.
+  if (absl::StartsWith(address.host, "127.") && address.host != "127.0.0.1") {
+    return Refuse(address,
+                  "without TLS only 127.0.0.1, [::1] and localhost serve");
+  }
+  return absl::OkStatus();
+}
+
+// Calls of several such listeners can't be told apart.
+absl::Status CheckLoopbackRoles(const ListenOptions& options) {
+  std::optional<Role> role;
+  for (const ListenerOptions& listener : options.listeners) {
+    if (ListenerName(options, listener.address) != kLoopback) continue;
+    if (role.value_or(RoleOf(options, listener)) != RoleOf(options, listener)) {
+      return Refuse(listener.address,
+                    "all listeners with insecure_loopback must have the same "
+                    "role");
+    }
+    role = RoleOf(options, listener);
   }
   return absl::OkStatus();
 }
@@ -93,12 +124,16 @@ absl::Status TryToBind(const ListenAddress& address) {
 
 std::shared_ptr<grpc::ServerCredentials> CredentialsFor(
     const ListenOptions& options, const ListenAddress& address,
+    const Authorizer& authorizer,
     std::shared_ptr<grpc::ServerCredentials>& tls) {
   if (address.kind == Kind::kUnix) {
-    return SocketCredentials(address.path);
+    return SocketCredentials(address.path, authorizer);
   }
-  if (!options.tls.has_value()) return grpc::InsecureServerCredentials();
-  if (tls == nullptr) tls = MutualTlsCredentials(*options.tls);
+  if (!options.tls.has_value()) return LoopbackCredentials(authorizer);
+  if (tls == nullptr) {
+    tls = MutualTlsCredentials(*options.tls);
+    RecogniseCertificates(*tls, authorizer);
+  }
   return tls;
 }
 
@@ -108,6 +143,18 @@ bool ListenOptions::AllLocal() const {
   return std::all_of(
       listeners.begin(), listeners.end(),
       [](const auto& listener) { return listener.address.IsLocal(); });
+}
+
+Role RoleOf(const ListenOptions& options, const ListenerOptions& listener) {
+  const bool over_tls =
+      listener.address.kind == Kind::kTcp && options.tls.has_value();
+  return listener.role.value_or(over_tls ? Role::kNone : Role::kAdmin);
+}
+
+std::string ListenerName(const ListenOptions& options,
+                         const ListenAddress& address) {
+  if (address.kind == Kind::kUnix) return SocketName(address.path);
+  return options.tls.has_value() ? "" : kLoopback;
 }
 
 absl::StatusOr<std::vector<std::string>> CheckListeners(
@@ -120,7 +167,7 @@ absl::StatusOr<std::vector<std::string>> CheckListeners(
   for (const ListenerOptions& listener : options.listeners) {
     const ListenAddress& address = listener.address;
     if (address.kind == Kind::kTcp) {
-      NFM_RETURN_IF_ERROR(CheckTcp(options, address));
+      NFM_RETURN_IF_ERROR(CheckTcp(options, listener));
     } else if (!listener.group.empty()) {
       NFM_RETURN_IF_ERROR(FindGroup(listener.group).status());
     }
@@ -133,10 +180,12 @@ absl::StatusOr<std::vector<std::string>> CheckListeners(
     }
     seen.push_back(text);
   }
+  NFM_RETURN_IF_ERROR(CheckLoopbackRoles(options));
   return oddities;
 }
 
 absl::StatusOr<StartedServer> StartServer(const ListenOptions& options,
+                                          const Authorizer& authorizer,
                                           grpc::ServerBuilder& builder) {
   StartedServer started;
   std::vector<int> ports(options.listeners.size(), 0);
@@ -149,7 +198,8 @@ absl::StatusOr<StartedServer> StartServer(const ListenOptions& options,
                             ? MakeRoomForSocket(address.path)
                             : TryToBind(address));
     builder.AddListeningPort(address.ToString(),
-                             CredentialsFor(options, address, tls), &ports[i]);
+                             CredentialsFor(options, address, authorizer, tls),
+                             &ports[i]);
     started.addresses.push_back(address);
   }
   {

@@ -13,16 +13,21 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "security/access.h"
 #include "security/listen_address.h"
 #include "security/tls.h"
 
 namespace nfmeter::security {
+
+class Authorizer;
 
 struct ListenerOptions {
   ListenAddress address;
   // Unix sockets only.
   mode_t mode = 0660;
   std::string group;  // empty: the process's
+  // What everybody who gets in may do. Not said: RoleOf().
+  std::optional<Role> role;
 };
 
 struct ListenOptions {
@@ -34,6 +39,15 @@ struct ListenOptions {
   // Nobody outside this host reaches any of them.
   bool AllLocal() const;
 };
+
+// What who gets in over this listener may do: what it says, else admin; over
+// TLS nothing, there the policy decides.
+Role RoleOf(const ListenOptions& options, const ListenerOptions& listener);
+
+// How its callers are called: "socket:/PATH" or "loopback"; with TLS they have
+// names of their own, and this is empty.
+std::string ListenerName(const ListenOptions& options,
+                         const ListenAddress& address);
 
 // Whether these listeners may be opened and their files and groups are there.
 // Opens nothing. INVALID_ARGUMENT, a sentence that says what to do. Oddities as
@@ -50,9 +64,11 @@ struct StartedServer {
 // Opens the listeners, which have passed CheckListeners(), and starts the
 // server with the services that `builder` has. Unix sockets are made closed to
 // others and opened to their group and mode afterwards; gRPC removes them when
-// the server is destroyed. FAILED_PRECONDITION: an address is in use or can't
-// be used; nothing is left open.
+// the server is destroyed. `authorizer`, which must outlive the server, tells
+// who may call gRPC's own services. FAILED_PRECONDITION: an address is in use
+// or can't be used; nothing is left open.
 absl::StatusOr<StartedServer> StartServer(const ListenOptions& options,
+                                          const Authorizer& authorizer,
                                           grpc::ServerBuilder& builder);
 
 }  // namespace nfmeter::security

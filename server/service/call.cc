@@ -12,11 +12,17 @@ constexpr char kTraceParent[] = "traceparent";  // W3C Trace Context
 }  // namespace
 
 CallTrail::CallTrail(absl::Span<telemetry::CallObserver* const> observers,
-                     const security::Method& method, bool stream)
+                     const security::Method& method, bool stream,
+                     bool trace_all)
     : observers_(observers),
       record_{
           .method = method.name, .stream = stream, .mutates = method.mutates},
-      start_(absl::Now()) {}
+      trace_all_(trace_all),
+      start_(absl::Now()) {
+  for (telemetry::CallObserver* observer : observers_) {
+    observer->OnCallStarted(record_);
+  }
+}
 
 void CallTrail::NoteMutation(const MutationSummary& mutation) {
   record_.request_id = mutation.request_id;
@@ -34,7 +40,7 @@ void CallTrail::NoteOrigin(const grpc::ServerContextBase& context) {
 }
 
 void CallTrail::End(const absl::Status& status) {
-  if (caller_ != nullptr) record_.principal = caller_->principal;
+  if (caller_ != nullptr) record_.principal = caller_->principal();
   record_.status = status;
   record_.duration = absl::Now() - start_;
   for (telemetry::CallObserver* observer : observers_) {
@@ -44,7 +50,7 @@ void CallTrail::End(const absl::Status& status) {
 
 void CallTrail::End(const absl::Status& status,
                     const grpc::ServerContextBase& context) {
-  if (record_.mutates || !status.ok()) NoteOrigin(context);
+  if (record_.mutates || trace_all_ || !status.ok()) NoteOrigin(context);
   End(status);
 }
 

@@ -20,12 +20,12 @@ namespace nfmeter::service {
 class CallTrail {
  public:
   CallTrail(absl::Span<telemetry::CallObserver* const> observers,
-            const security::Method& method, bool stream);
+            const security::Method& method, bool stream, bool trace_all);
 
   CallTrail(const CallTrail&) = delete;
   CallTrail& operator=(const CallTrail&) = delete;
 
-  void NoteCaller(std::shared_ptr<const security::Caller> caller) {
+  void NoteCaller(std::shared_ptr<const security::Standing> caller) {
     caller_ = std::move(caller);
   }
   void NoteMutation(const MutationSummary& mutation);
@@ -41,12 +41,14 @@ class CallTrail {
  private:
   const absl::Span<telemetry::CallObserver* const> observers_;
   telemetry::CallRecord record_;
-  std::shared_ptr<const security::Caller> caller_;
+  std::shared_ptr<const security::Standing> caller_;
+  const bool trace_all_;
   const absl::Time start_;
 };
 
 // A call that was let in, as its handler sees it.
 struct Call {
+  const security::Method* method = nullptr;
   std::shared_ptr<const security::Caller> caller;
   // The client's; infinite when it set none.
   absl::Time deadline = absl::InfiniteFuture();

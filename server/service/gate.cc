@@ -30,10 +30,11 @@ absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
 
 Gate::Gate(const security::Authorizer& authorizer,
            std::vector<telemetry::CallObserver*> observers,
-           const Options& options)
+           const Options& options, Clock& clock)
     : authorizer_(authorizer),
       observers_(std::move(observers)),
       options_(options),
+      rates_(options.max_calls_per_second, clock),
       threads_("nfm-calls", options.max_threads) {}
 
 const security::Method& Gate::MethodOf(absl::string_view name) {
@@ -43,14 +44,25 @@ const security::Method& Gate::MethodOf(absl::string_view name) {
   return method == nullptr ? kUnlisted : *method;
 }
 
+Gate::Arrival Gate::Arrive(const grpc::CallbackServerContext& context) {
+  Arrival arrival;
+  arrival.standing = authorizer_.StandingOf(context);
+  if (arrival.standing->certified()) {
+    arrival.status = rates_.Take(arrival.standing->principal());
+  }
+  return arrival;
+}
+
 absl::StatusOr<Call> Gate::Enter(const grpc::CallbackServerContext& context,
+                                 const Arrival& arrival,
                                  const security::Method& method,
                                  CallTrail& trail) {
+  trail.NoteCaller(arrival.standing);
+  NFM_RETURN_IF_ERROR(arrival.status);
   // Its client has gone, or its deadline passed while it waited for a thread.
   if (context.IsCancelled()) return absl::CancelledError("cancelled");
-  Call call;
-  NFM_ASSIGN_OR_RETURN(call.caller, authorizer_.Authorize(context, method));
-  trail.NoteCaller(call.caller);
+  Call call{.method = &method};
+  NFM_ASSIGN_OR_RETURN(call.caller, arrival.standing->Admit(method));
   if (method.mutates && options_.read_only) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "READ_ONLY",
                      "this server was started with --read-only and changes "
@@ -63,9 +75,10 @@ absl::StatusOr<Call> Gate::Enter(const grpc::CallbackServerContext& context,
 absl::StatusOr<Call> Gate::EnterStream(
     const grpc::CallbackServerContext& context, absl::string_view name) {
   const security::Method& method = MethodOf(name);
-  auto trail = std::make_shared<CallTrail>(observers_, method, /*stream=*/true);
+  auto trail = std::make_shared<CallTrail>(observers_, method, /*stream=*/true,
+                                           options_.trace_all);
   trail->NoteOrigin(context);
-  absl::StatusOr<Call> call = Enter(context, method, *trail);
+  absl::StatusOr<Call> call = Enter(context, Arrive(context), method, *trail);
   if (!call.ok()) {
     trail->End(call.status());
   } else {
@@ -74,9 +87,8 @@ absl::StatusOr<Call> Gate::EnterStream(
   return call;
 }
 
-grpc::Status Gate::RefuseBusy(const grpc::CallbackServerContext& context,
-                              absl::string_view name) {
-  const absl::Status status = MakeError(
+absl::Status Gate::Busy() const {
+  return MakeError(
       absl::StatusCode::kResourceExhausted,
       absl::StrCat("the server carries out ", options_.max_threads,
                    " calls, and ", options_.max_waiting,
@@ -84,9 +96,6 @@ grpc::Status Gate::RefuseBusy(const grpc::CallbackServerContext& context,
       ErrorDetails{
           .reason = "TOO_MANY_CALLS",
           .metadata = {{"bound", absl::StrCat(options_.max_threads)}}});
-  CallTrail trail(observers_, MethodOf(name), /*stream=*/false);
-  trail.End(status, context);
-  return ToGrpcStatus(status);
 }
 
 StreamReactor* Gate::RefuseStream(const absl::Status& status) {

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/clock.h"
 #include "base/status_macros.h"
 #include "google/protobuf/arena.h"
 #include "grpcpp/server_context.h"
@@ -17,6 +18,7 @@
 #include "grpcpp/support/server_callback.h"
 #include "security/authorizer.h"
 #include "service/call.h"
+#include "service/call_rates.h"
 #include "service/message_bytes.h"
 #include "service/mutation_summary.h"
 #include "service/status.h"
@@ -58,13 +60,21 @@ class Gate {
     // Unary calls that are being served, and that wait for that.
     size_t max_threads = 64;
     size_t max_waiting = 4096;
+    // Of each caller with a certificate; see CallRates.
+    size_t max_calls_per_second = 0;
+    // The observers want to know where each call comes from, not only of those
+    // that change something or fail.
+    bool trace_all = false;
   };
 
   Gate(const security::Authorizer& authorizer,
-       std::vector<telemetry::CallObserver*> observers, const Options& options);
+       std::vector<telemetry::CallObserver*> observers, const Options& options,
+       Clock& clock = SystemClock());
 
   const Options& options() const { return options_; }
   const security::Authorizer& authorizer() const { return authorizer_; }
+  // Unary calls that may wait.
+  WorkThreads::Load load() const { return threads_.load(); }
 
   // A unary handler: fills the response, or says why not.
   template <typename Service, typename Request, typename Response>
@@ -77,13 +87,19 @@ class Gate {
                       absl::string_view method, Service* service,
                       Unary<Service, Request, Response> handler) {
     UnaryReactor* const reactor = context->DefaultReactor();
-    auto serve = [=, this] {
-      reactor->Finish(
-          ServeUnary(*context, *bytes, answer, method, service, handler));
-    };
-    if (!threads_.TryPost(std::move(serve), options_.max_waiting)) {
-      reactor->Finish(RefuseBusy(*context, method));
+    Arrival arrival = Arrive(*context);
+    if (arrival.status.ok()) {
+      auto serve = [=, this] {
+        reactor->Finish(ServeUnary(*context, arrival, *bytes, answer, method,
+                                   service, handler));
+      };
+      if (threads_.TryPost(std::move(serve), options_.max_waiting)) {
+        return reactor;
+      }
+      arrival.status = Busy();
     }
+    reactor->Finish(ServeUnary(*context, arrival, *bytes, answer, method,
+                               service, handler));
     return reactor;
   }
 
@@ -94,8 +110,8 @@ class Gate {
                             Service* service,
                             Unary<Service, Request, Response> handler) {
     UnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(
-        ServeUnary(*context, *bytes, answer, method, service, handler));
+    reactor->Finish(ServeUnary(*context, Arrive(*context), *bytes, answer,
+                               method, service, handler));
     return reactor;
   }
 
@@ -121,15 +137,22 @@ class Gate {
   // Requests and answers of up to this many bytes need no memory of their own.
   static constexpr size_t kInlineBytes = 2048;
 
+  // A call that is still outside.
+  struct Arrival {
+    std::shared_ptr<const security::Standing> standing;
+    absl::Status status;  // not OK: it is not let in, whatever it asks for
+  };
+
   template <typename Service, typename Request, typename Response>
-  grpc::Status ServeUnary(const CallContext& context, const Bytes& bytes,
-                          Bytes* answer, absl::string_view name,
-                          Service* service,
+  grpc::Status ServeUnary(const CallContext& context, const Arrival& arrival,
+                          const Bytes& bytes, Bytes* answer,
+                          absl::string_view name, Service* service,
                           Unary<Service, Request, Response> handler) {
     const security::Method& method = MethodOf(name);
-    CallTrail trail(observers_, method, /*stream=*/false);
+    CallTrail trail(observers_, method, /*stream=*/false, options_.trace_all);
     const absl::Status status = [&]() -> absl::Status {
-      NFM_ASSIGN_OR_RETURN(const Call call, Enter(context, method, trail));
+      NFM_ASSIGN_OR_RETURN(const Call call,
+                           Enter(context, arrival, method, trail));
       alignas(8) char memory[kInlineBytes];
       google::protobuf::ArenaOptions options;
       options.initial_block = memory;
@@ -147,8 +170,9 @@ class Gate {
   }
 
   static const security::Method& MethodOf(absl::string_view name);
-  grpc::Status RefuseBusy(const CallContext& context, absl::string_view method);
-  absl::StatusOr<Call> Enter(const CallContext& context,
+  Arrival Arrive(const CallContext& context);
+  absl::Status Busy() const;
+  absl::StatusOr<Call> Enter(const CallContext& context, const Arrival& arrival,
                              const security::Method& method, CallTrail& trail);
   absl::StatusOr<Call> EnterStream(const CallContext& context,
                                    absl::string_view method);
@@ -157,6 +181,7 @@ class Gate {
   const security::Authorizer& authorizer_;
   const std::vector<telemetry::CallObserver*> observers_;
   const Options options_;
+  CallRates rates_;
   WorkThreads threads_;
 };
 

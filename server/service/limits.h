@@ -15,6 +15,9 @@ struct Limits {
   size_t max_page_size = 10'000;
   absl::Duration min_snapshot_interval = absl::Milliseconds(100);
   size_t max_streams = 10'000;
+  // Of callers with a certificate, each.
+  size_t max_streams_per_caller = 1000;
+  size_t max_calls_per_second = 1000;  // 0: any number
   size_t max_request_bytes = 16 << 20;
   size_t max_counters = 1'000'000;
   // How long a rule change may take when the client sets no deadline, and the

@@ -100,7 +100,8 @@ google::rpc::Status ToRpcStatus(const absl::Status& status) {
   if (!details.violations.empty()) {
     proto.add_details()->PackFrom(MakeBadRequest(details.violations));
   }
-  if (code == absl::StatusCode::kUnavailable) {
+  if (code == absl::StatusCode::kUnavailable ||
+      details.reason == "RATE_LIMITED") {
     google::rpc::RetryInfo retry;
     retry.mutable_retry_delay()->set_seconds(1);
     proto.add_details()->PackFrom(retry);

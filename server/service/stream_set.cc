@@ -1,10 +1,9 @@
 #include "service/stream_set.h"
 
 #include <utility>
-#include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "base/status_macros.h"
 #include "service/status.h"
 
 namespace nfmeter::service {
@@ -13,6 +12,12 @@ namespace {
 absl::Status ShutdownStatus() {
   return MakeError(absl::StatusCode::kUnavailable, "SERVER_SHUTDOWN",
                    "the server is shutting down; connect again");
+}
+
+absl::Status PolicyChanged() {
+  return MakeError(absl::StatusCode::kUnavailable, "POLICY_CHANGED",
+                   "the policy of the server has changed what this caller may "
+                   "see; ask again");
 }
 
 }  // namespace
@@ -103,31 +108,44 @@ absl::Status StreamSet::Start(std::shared_ptr<MessageStream> stream,
                               const Call& call) {
   absl::MutexLock lock(&mutex_);
   if (shut_down_) return ShutdownStatus();
-  if (!budget_.Take()) {
-    return MakeError(
-        absl::StatusCode::kResourceExhausted,
-        absl::StrCat("the server already has ", budget_.max(),
-                     " streams open, its most; close some, or raise "
-                     "max_streams"),
-        ErrorDetails{.reason = "TOO_MANY_STREAMS",
-                     .metadata = {{"bound", absl::StrCat(budget_.max())}}});
+  // AuthorizeAgain() may have been here already.
+  if (call.caller->outdated != nullptr && call.caller->outdated->load()) {
+    return PolicyChanged();
   }
+  NFM_RETURN_IF_ERROR(budget_.Take(*call.caller));
   stream->set_ = this;
   stream->trail_ = call.trail;
+  stream->caller_ = call.caller;
+  stream->method_ = call.method;
   stream->self_ = stream;
   streams_.insert(std::move(stream));
   return absl::OkStatus();
 }
 
+void StreamSet::AuthorizeAgain(const security::Authorizer& authorizer) {
+  for (const auto& stream : All()) {
+    const auto caller =
+        authorizer.AuthorizeAgain(*stream->caller_, *stream->method_);
+    if (!caller.ok()) {
+      stream->End(caller.status());
+    } else if ((*caller)->scope != stream->caller_->scope) {
+      stream->End(PolicyChanged());
+    }
+  }
+}
+
 void StreamSet::Shutdown() {
-  std::vector<std::shared_ptr<MessageStream>> streams;
   {
     absl::MutexLock lock(&mutex_);
     shut_down_ = true;
-    streams.assign(streams_.begin(), streams_.end());
   }
   const absl::Status status = ShutdownStatus();
-  for (const auto& stream : streams) stream->End(status);
+  for (const auto& stream : All()) stream->End(status);
+}
+
+std::vector<std::shared_ptr<MessageStream>> StreamSet::All() const {
+  absl::MutexLock lock(&mutex_);
+  return {streams_.begin(), streams_.end()};
 }
 
 size_t StreamSet::size() const {
@@ -140,7 +158,7 @@ void StreamSet::Remove(const std::shared_ptr<MessageStream>& stream) {
     absl::MutexLock lock(&mutex_);
     streams_.erase(stream);
   }
-  budget_.Return();
+  budget_.Return(*stream->caller_);
 }
 
 }  // namespace nfmeter::service

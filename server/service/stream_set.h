@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_set.h"
@@ -12,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
+#include "security/authorizer.h"
 #include "service/call.h"
 #include "service/gate.h"
 #include "service/stream_budget.h"
@@ -73,6 +75,8 @@ class MessageStream : public StreamReactor {
   // Set by StreamSet::Start().
   StreamSet* set_ = nullptr;
   std::shared_ptr<CallTrail> trail_;
+  std::shared_ptr<const security::Caller> caller_;
+  const security::Method* method_ = nullptr;
   std::shared_ptr<MessageStream> self_;  // gRPC's share, until OnDone()
 };
 
@@ -84,8 +88,14 @@ class StreamSet {
   explicit StreamSet(StreamBudget& budget) : budget_(budget) {}
 
   // Makes the stream that of `call`: return it from the handler.
-  // RESOURCE_EXHAUSTED, TOO_MANY_STREAMS; UNAVAILABLE, SERVER_SHUTDOWN.
+  // RESOURCE_EXHAUSTED, TOO_MANY_STREAMS; UNAVAILABLE, SERVER_SHUTDOWN and
+  // POLICY_CHANGED.
   absl::Status Start(std::shared_ptr<MessageStream> stream, const Call& call);
+
+  // After a change of policy: ends the streams whose caller may not have them
+  // any more (PERMISSION_DENIED), or may now see other counters (UNAVAILABLE,
+  // POLICY_CHANGED: asked for again, they show those).
+  void AuthorizeAgain(const security::Authorizer& authorizer);
 
   // Ends all streams, and all to come.
   void Shutdown();
@@ -95,6 +105,7 @@ class StreamSet {
  private:
   friend class MessageStream;
   void Remove(const std::shared_ptr<MessageStream>& stream);
+  std::vector<std::shared_ptr<MessageStream>> All() const;
 
   StreamBudget& budget_;
   mutable absl::Mutex mutex_;

@@ -58,24 +58,6 @@ Logger& TheLogger() {
   return *logger;
 }
 
-// Control characters, quotes and backslashes as JSON escapes; other bytes as
-// they are. Good for both forms.
-std::string Escaped(absl::string_view text) {
-  std::string escaped;
-  for (const unsigned char c : text) {
-    if (c == '"' || c == '\\') {
-      escaped.append({'\\', static_cast<char>(c)});
-    } else if (c == '\n') {
-      escaped.append("\\n");
-    } else if (c < 0x20 || c == 0x7f) {
-      absl::StrAppend(&escaped, "\\u", absl::Hex(c, absl::kZeroPad4));
-    } else {
-      escaped.push_back(static_cast<char>(c));
-    }
-  }
-  return escaped;
-}
-
 bool NeedsQuotes(absl::string_view value) {
   for (const unsigned char c : value) {
     if (c <= ' ' || c == '"' || c == '\\' || c == '=' || c == 0x7f) {
@@ -91,6 +73,26 @@ void ConfigureLog(LogFormat format, LogLevel level) {
   TheLogger().Configure(format, level);
 }
 
+std::string EscapeForLog(absl::string_view text) {
+  std::string escaped;
+  for (const unsigned char c : text) {
+    if (c == '"' || c == '\\') {
+      escaped.append({'\\', static_cast<char>(c)});
+    } else if (c == '\n') {
+      escaped.append("\\n");
+    } else if (c < 0x20 || c == 0x7f) {
+      absl::StrAppend(&escaped, "\\u", absl::Hex(c, absl::kZeroPad4));
+    } else {
+      escaped.push_back(static_cast<char>(c));
+    }
+  }
+  return escaped;
+}
+
+bool IsLogged(LogLevel level) {
+  return TheLogger().lines().should_log(SpdlogLevel(level));
+}
+
 void Log(LogLevel level, absl::string_view event,
          std::initializer_list<LogField> fields) {
   Logger& logger = TheLogger();
@@ -103,18 +105,18 @@ void Log(LogLevel level, absl::string_view event,
 std::string FormatLogLine(LogFormat format, absl::string_view event,
                           std::initializer_list<LogField> fields) {
   if (format == LogFormat::kJson) {
-    std::string line = absl::StrCat("\"event\":\"", Escaped(event), "\"");
+    std::string line = absl::StrCat("\"event\":\"", EscapeForLog(event), "\"");
     for (const LogField& field : fields) {
-      absl::StrAppend(&line, ",\"", field.key, "\":\"", Escaped(field.value),
-                      "\"");
+      absl::StrAppend(&line, ",\"", field.key, "\":\"",
+                      EscapeForLog(field.value), "\"");
     }
     return line;
   }
   std::string line(event);
   for (const LogField& field : fields) {
     const char* quote = NeedsQuotes(field.value) ? "\"" : "";
-    absl::StrAppend(&line, " ", field.key, "=", quote, Escaped(field.value),
-                    quote);
+    absl::StrAppend(&line, " ", field.key, "=", quote,
+                    EscapeForLog(field.value), quote);
   }
   return line;
 }

@@ -1,7 +1,8 @@
 // The log: one line per state change, as key=value text or as JSON.
 //
 // Lines say what happened to the server. They never contain what clients sent:
-// no names, labels, rules or values.
+// no names, labels, rules or values. The audit log, which may go here, is about
+// that, and says names.
 #ifndef NFMETER_TELEMETRY_LOG_H_
 #define NFMETER_TELEMETRY_LOG_H_
 
@@ -29,6 +30,13 @@ struct LogField {
 // From now on lines go to standard error in this form, from this level up.
 // Before the first call: text, info. Call it before there are other threads.
 void ConfigureLog(LogFormat format, LogLevel level);
+
+// Whether lines of this level are written.
+bool IsLogged(LogLevel level);
+
+// `text` with control characters, quotes and backslashes as JSON escapes; other
+// bytes as they are.
+std::string EscapeForLog(absl::string_view text);
 
 // Writes a line. `event` is a few words, the same at each occurrence:
 //   2026-01-02T03:04:05.678Z info ready listen="unix:/run/a b.sock" pid=12

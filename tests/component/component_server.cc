@@ -3,7 +3,7 @@
 #include <chrono>
 
 #include "gmock/gmock.h"
-#include "security/socket_credentials.h"
+#include "security/marked_credentials.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
@@ -32,10 +32,12 @@ ComponentServer::ComponentServer(const Options& options)
                [this](absl::Span<const std::string> names) {
                  quota_hub->NoteReset(names);
                }),
-      authorizer_({{.address = {.path = directory_ / "sock"}}}),
-      gate_(authorizer_, {}, {}),
+      authorizer_({.listeners = {{.address = {.path = directory_ / "sock"},
+                                  .role = options.role}}}),
+      gate_(authorizer_, options.observers, options.gate, clock),
       requests_(clock),
-      stream_budget_(options.limits.max_streams),
+      stream_budget_(options.limits.max_streams,
+                     options.limits.max_streams_per_caller),
       quota_streams_(*quota_hub, *labels, stream_budget_, options.nfacct),
       counter_service_(gate_, counters, requests_, quota_streams_,
                        options.limits),
@@ -45,8 +47,9 @@ ComponentServer::ComponentServer(const Options& options)
       node_service_(
           gate_, [node = options.node] { return node; }, *hub, options.limits) {
   grpc::ServerBuilder builder;
-  builder.AddListeningPort("unix:" + (directory_ / "sock"),
-                           security::SocketCredentials(directory_ / "sock"));
+  builder.AddListeningPort(
+      "unix:" + (directory_ / "sock"),
+      security::SocketCredentials(directory_ / "sock", authorizer_));
   builder.SetMaxReceiveMessageSize(
       static_cast<int>(options.limits.max_request_bytes));
   builder.RegisterService(&counter_service_);

@@ -47,6 +47,10 @@ class ComponentServer {
     accounting::RuleCapabilities rules;
     service::NodeInfo node;
     std::string labels_path;  // empty: in memory
+    // Of whoever connects.
+    security::Role role = security::Role::kAdmin;
+    service::Gate::Options gate;
+    std::vector<telemetry::CallObserver*> observers;
   };
 
   ComponentServer();

@@ -1,0 +1,90 @@
+#include "base/yaml_reading.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/suggestion.h"
+
+namespace nfmeter {
+namespace {
+
+constexpr size_t kMaxFileBytes = 4 << 20;
+
+}  // namespace
+
+void YamlReading::Read(const std::string& text,
+                       absl::FunctionRef<void(const YAML::Node& root)> read) {
+  try {
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    if (documents.size() > 1) {
+      Wrong(documents[1].Mark(), "only one document is allowed");
+    } else if (documents.size() == 1 && !documents[0].IsNull()) {
+      read(documents[0]);
+    }
+  } catch (const YAML::Exception& error) {
+    Wrong(error.mark, absl::StrCat("not YAML: ", error.msg));
+  }
+}
+
+void YamlReading::Wrong(const YAML::Mark& mark, absl::string_view what) {
+  wrong_.push_back(absl::StrCat(name_, ":", mark.line + 1, ":", mark.column + 1,
+                                ": ", what));
+}
+
+void YamlReading::ForEach(const YAML::Node& map, const std::string& prefix,
+                          const std::vector<std::string>& known,
+                          ReadEntry read) {
+  absl::flat_hash_set<std::string> seen;
+  for (const auto& entry : map) {
+    if (!entry.first.IsScalar()) {
+      Wrong(entry.first.Mark(), "a key must be a word");
+      continue;
+    }
+    const std::string& word = entry.first.Scalar();
+    const std::string path = absl::StrCat(prefix, word);
+    if (std::find(known.begin(), known.end(), word) == known.end()) {
+      Wrong(entry.first.Mark(),
+            absl::StrCat("unknown key '", path, "'", Suggestion(word, known)));
+    } else if (!seen.insert(word).second) {
+      Wrong(entry.first.Mark(), absl::StrCat("'", path, "' is there twice"));
+    } else {
+      read(path, entry.first, entry.second);
+    }
+  }
+}
+
+absl::Status YamlReading::Finish() const {
+  if (wrong_.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrJoin(wrong_, "\n"));
+}
+
+absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
+  const auto unreadable = [&](absl::string_view why) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": cannot be read: ", why));
+  };
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    return unreadable("it is a folder");
+  }
+  std::ifstream in(path);
+  if (!in) return unreadable(strerror(errno));
+  std::string text(kMaxFileBytes + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (in.bad()) return unreadable(strerror(errno));
+  if (in.gcount() > static_cast<std::streamsize>(kMaxFileBytes)) {
+    return unreadable("it is larger than 4 MiB");
+  }
+  text.resize(static_cast<size_t>(in.gcount()));
+  return text;
+}
+
+}  // namespace nfmeter

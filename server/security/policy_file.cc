@@ -1,0 +1,43 @@
+#include "security/policy_file.h"
+
+#include <memory>
+#include <utility>
+
+#include "base/yaml_reading.h"
+#include "security/policy.h"
+
+namespace nfmeter::security {
+
+// The text is compared, not the file's times: those are too coarse, and
+// Kubernetes changes a symbolic link three folders up.
+absl::StatusOr<PolicyFile::Outcome> PolicyFile::LookAgain() {
+  const absl::StatusOr<std::string> text = ReadTextFile(path_);
+  if (!text.ok()) return Refuse(text.status());
+  if (!has_taken_ || *text != taken_) {
+    absl::StatusOr<Policy> policy = ParsePolicy(*text, path_);
+    if (!policy.ok()) return Refuse(policy.status());
+    authorizer_.SetPolicy(std::make_shared<const Policy>(*std::move(policy)));
+    taken_ = *text;
+    has_taken_ = true;
+  } else if (Problem().empty()) {
+    return Outcome::kUnchanged;
+  }
+  absl::MutexLock lock(&mutex_);
+  problem_.clear();
+  return Outcome::kTaken;
+}
+
+absl::StatusOr<PolicyFile::Outcome> PolicyFile::Refuse(
+    const absl::Status& status) {
+  absl::MutexLock lock(&mutex_);
+  if (problem_ == status.message()) return Outcome::kUnchanged;
+  problem_ = std::string(status.message());
+  return status;
+}
+
+std::string PolicyFile::Problem() const {
+  absl::MutexLock lock(&mutex_);
+  return problem_;
+}
+
+}  // namespace nfmeter::security

@@ -1,0 +1,248 @@
+#include "telemetry/audit_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
+#include "base/error.h"
+#include "telemetry/log.h"
+
+namespace nfmeter::telemetry {
+namespace {
+
+constexpr mode_t kMode = 0640;
+
+bool IsRefusal(const absl::Status& status) {
+  if (status.code() == absl::StatusCode::kPermissionDenied ||
+      status.code() == absl::StatusCode::kUnauthenticated) {
+    return true;
+  }
+  if (status.code() != absl::StatusCode::kResourceExhausted) return false;
+  const std::string reason = GetErrorDetails(status).reason;
+  return reason == "RATE_LIMITED" || reason == "TOO_MANY_STREAMS";
+}
+
+// Our errors without a reason have their code's name for one, as on the wire.
+std::string ReasonOf(const absl::Status& status) {
+  if (status.ok()) return "";
+  std::string reason = GetErrorDetails(status).reason;
+  return reason.empty() ? absl::StatusCodeToString(status.code()) : reason;
+}
+
+std::string Quoted(absl::string_view text) {
+  return absl::StrCat("\"", EscapeForLog(text), "\"");
+}
+
+void AddText(absl::string_view key, absl::string_view value,
+             std::string* line) {
+  absl::StrAppend(line, ",\"", key, "\":", Quoted(value));
+}
+
+// gRPC writes "ipv6:%5B::1%5D:80".
+std::string ShownPeer(absl::string_view peer) {
+  return absl::StrReplaceAll(peer, {{"%5B", "["}, {"%5D", "]"}});
+}
+
+}  // namespace
+
+// An open file; closed when the last line that is being written is.
+class AuditLog::File {
+ public:
+  explicit File(const std::string& path)
+      // Not to wait for a reader where somebody has put a pipe.
+      : fd_(open(path.c_str(),
+                 O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK,
+                 kMode)),
+        error_(fd_ < 0 ? errno : 0) {}
+  ~File() {
+    if (fd_ >= 0) close(fd_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  // errno, 0: it is open.
+  int error() const { return error_; }
+
+  // Whether it is what stands at `path`.
+  bool IsAt(const std::string& path) const {
+    struct stat here {};
+    struct stat there {};
+    return fstat(fd_, &here) == 0 && stat(path.c_str(), &there) == 0 &&
+           here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+  }
+
+  // errno, 0: the whole of it is written.
+  int Write(absl::string_view line) const {
+    const ssize_t written = write(fd_, line.data(), line.size());
+    if (written < 0) return errno;
+    return static_cast<size_t>(written) == line.size() ? 0 : ENOSPC;
+  }
+
+ private:
+  const int fd_;
+  const int error_;
+};
+
+AuditLog::AuditLog(std::string path, Clock& clock)
+    : path_(std::move(path)), clock_(clock) {}
+
+absl::Status AuditLog::Open() {
+  if (path_.empty()) return absl::OkStatus();
+  if (const int error = CurrentFile()->error(); error != 0) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, "AUDIT_FILE",
+        absl::StrCat("audit.file ", path_,
+                     " cannot be written: ", strerror(error),
+                     "; make its folder, give nfmeterd access, or name "
+                     "another"));
+  }
+  return absl::OkStatus();
+}
+
+void AuditLog::OnCallEnded(const CallRecord& record) {
+  int64_t left_out = 0;
+  if (IsRefusal(record.status)) {
+    left_out = CountRefusal();
+    if (left_out < 0) return;
+  } else if (!record.mutates) {
+    return;
+  }
+  if (path_.empty()) {
+    Log(LogLevel::kInfo, "audit",
+        {{"principal", record.principal},
+         {"peer", ShownPeer(record.peer)},
+         {"method", record.method},
+         {"targets", absl::StrJoin(record.targets, " ")},
+         {"target_count", record.target_count},
+         {"request_id", record.request_id},
+         {"validate_only", record.validate_only ? "true" : "false"},
+         {"code", absl::StatusCodeToString(record.status.code())},
+         {"reason", ReasonOf(record.status)},
+         {"duration_ms",
+          absl::StrFormat("%.3f", absl::ToDoubleMilliseconds(record.duration))},
+         {"trace_id", TraceIdOf(record.trace_parent)},
+         {"refusals_left_out", left_out}});
+    return;
+  }
+  Write(
+      absl::StrCat(FormatAuditLine(record, clock_.WallTime(), left_out), "\n"));
+}
+
+int64_t AuditLog::CountRefusal() {
+  const absl::Duration now = clock_.BootTime();
+  absl::MutexLock lock(&mutex_);
+  if (now >= window_end_) {
+    window_end_ = now + absl::Seconds(1);
+    in_window_ = 0;
+  }
+  if (in_window_ >= kMaxRefusalsPerSecond) {
+    ++left_out_;
+    return -1;
+  }
+  ++in_window_;
+  return std::exchange(left_out_, 0);
+}
+
+void AuditLog::Reopen() {
+  if (path_.empty()) return;
+  absl::MutexLock lock(&mutex_);
+  file_ = nullptr;
+}
+
+std::shared_ptr<AuditLog::File> AuditLog::CurrentFile() {
+  std::shared_ptr<File> file;
+  {
+    absl::MutexLock lock(&mutex_);
+    file = file_;
+  }
+  if (file != nullptr && file->error() == 0 && file->IsAt(path_)) return file;
+  file = std::make_shared<File>(path_);
+  absl::MutexLock lock(&mutex_);
+  file_ = file;
+  return file;
+}
+
+void AuditLog::Write(const std::string& line) {
+  const std::shared_ptr<File> file = CurrentFile();
+  int error = file->error();
+  if (error == 0) error = file->Write(line);
+  if (error != 0) ++lost_;
+  NoteFailure(error);
+}
+
+// One line of the log when it begins, and one when it is over.
+void AuditLog::NoteFailure(int error) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (failing_ == (error != 0)) return;
+    failing_ = error != 0;
+  }
+  if (error != 0) {
+    Log(LogLevel::kError, "audit lines are lost",
+        {{"file", path_}, {"error", strerror(error)}});
+  } else {
+    Log(LogLevel::kInfo, "audit lines are written again",
+        {{"file", path_}, {"lost", lost()}});
+  }
+}
+
+std::string FormatAuditLine(const CallRecord& record, absl::Time time,
+                            int64_t left_out) {
+  std::string line = absl::StrCat(
+      "{\"time\":\"",
+      absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone()),
+      "\"");
+  AddText("principal", record.principal, &line);
+  AddText("peer", ShownPeer(record.peer), &line);
+  AddText("method", record.method, &line);
+  absl::StrAppend(&line, ",\"targets\":[",
+                  absl::StrJoin(record.targets, ",",
+                                [](std::string* out, const std::string& each) {
+                                  out->append(Quoted(each));
+                                }),
+                  "],\"target_count\":", record.target_count);
+  if (!record.request_id.empty()) {
+    AddText("request_id", record.request_id, &line);
+  }
+  if (record.validate_only) line.append(",\"validate_only\":true");
+  AddText("code",
+          record.status.ok() ? "OK"
+                             : absl::StatusCodeToString(record.status.code()),
+          &line);
+  if (!record.status.ok()) AddText("reason", ReasonOf(record.status), &line);
+  absl::StrAppendFormat(&line, ",\"duration_ms\":%.3f",
+                        absl::ToDoubleMilliseconds(record.duration));
+  if (const auto trace = TraceIdOf(record.trace_parent); !trace.empty()) {
+    AddText("trace_id", trace, &line);
+  }
+  if (left_out > 0) {
+    absl::StrAppend(&line, ",\"refusals_left_out\":", left_out);
+  }
+  return line + "}";
+}
+
+// version "-" trace-id "-" parent-id "-" flags, all of them hex.
+absl::string_view TraceIdOf(absl::string_view trace_parent) {
+  constexpr size_t kBytes = 55;
+  constexpr size_t kIdBegin = 3;
+  constexpr size_t kIdBytes = 32;
+  if (trace_parent.size() < kBytes || trace_parent[2] != '-' ||
+      trace_parent[kIdBegin + kIdBytes] != '-') {
+    return "";
+  }
+  const absl::string_view id = trace_parent.substr(kIdBegin, kIdBytes);
+  return std::all_of(id.begin(), id.end(), absl::ascii_isxdigit) ? id : "";
+}
+
+}  // namespace nfmeter::telemetry

@@ -1,0 +1,81 @@
+// Who changed what, and who was refused.
+#ifndef NFMETER_TELEMETRY_AUDIT_LOG_H_
+#define NFMETER_TELEMETRY_AUDIT_LOG_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "telemetry/call_observer.h"
+
+namespace nfmeter::telemetry {
+
+// One JSON object a line for each call that changes something, whatever came of
+// it, and for each that was refused for who the caller is or how often it
+// calls.
+//
+// A line is one write(2) at the end of the file, before the caller has its
+// answer: a queue would be faster, but what a server did just before it was
+// killed is what an audit log is read for. It costs some microseconds, on calls
+// that take far longer; refusals, which are cheap to cause, are written up to
+// kMaxRefusalsPerSecond, and the next line says how many were left out.
+// Thread-safe.
+class AuditLog final : public CallObserver {
+ public:
+  static constexpr int kMaxRefusalsPerSecond = 100;
+
+  // `path` empty: lines go to the log.
+  explicit AuditLog(std::string path, Clock& clock = SystemClock());
+
+  // Opens the file, or makes it. FAILED_PRECONDITION, AUDIT_FILE.
+  absl::Status Open();
+
+  // CallObserver:
+  void OnCallEnded(const CallRecord& record) override;
+
+  // Opens the file anew: somebody has moved it away. It is noticed without
+  // this, too, at the next line.
+  void Reopen();
+
+  // Lines that could not be written, since the start.
+  uint64_t lost() const { return lost_.load(); }
+
+ private:
+  class File;
+
+  // How many refusals were left out before this one; -1: this one, too.
+  int64_t CountRefusal();
+  void Write(const std::string& line);
+  std::shared_ptr<File> CurrentFile();
+  void NoteFailure(int error);
+
+  const std::string path_;
+  Clock& clock_;
+  std::atomic<uint64_t> lost_ = 0;
+
+  absl::Mutex mutex_;
+  std::shared_ptr<File> file_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration window_end_ ABSL_GUARDED_BY(mutex_);
+  int in_window_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t left_out_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool failing_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+// The line of a call, without its end. `left_out`: refusals before it that have
+// none.
+std::string FormatAuditLine(const CallRecord& record, absl::Time time,
+                            int64_t left_out);
+
+// The trace's id in a W3C traceparent; empty: it is not one.
+absl::string_view TraceIdOf(absl::string_view trace_parent);
+
+}  // namespace nfmeter::telemetry
+
+#endif  // NFMETER_TELEMETRY_AUDIT_LOG_H_

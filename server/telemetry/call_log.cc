@@ -1,0 +1,25 @@
+#include "telemetry/call_log.h"
+
+#include "absl/strings/str_format.h"
+#include "base/error.h"
+#include "telemetry/audit_log.h"
+#include "telemetry/log.h"
+
+namespace nfmeter::telemetry {
+
+void CallLog::OnCallEnded(const CallRecord& record) {
+  const bool is_ours = record.status.code() == absl::StatusCode::kInternal ||
+                       record.status.code() == absl::StatusCode::kUnknown;
+  const LogLevel level = is_ours ? LogLevel::kWarning : LogLevel::kDebug;
+  if (!IsLogged(level)) return;
+  Log(level, is_ours ? "call failed" : "call",
+      {{"method", record.method},
+       {"principal", record.principal},
+       {"code", absl::StatusCodeToString(record.status.code())},
+       {"reason", GetErrorDetails(record.status).reason},
+       {"duration_ms",
+        absl::StrFormat("%.3f", absl::ToDoubleMilliseconds(record.duration))},
+       {"trace_id", TraceIdOf(record.trace_parent)}});
+}
+
+}  // namespace nfmeter::telemetry
