@@ -20,6 +20,7 @@ struct AddFlags {
   std::string table;
   std::string id;
   std::string verdict;
+  std::string form;
   std::string from;
   std::string request_id;
   bool head = false;
@@ -35,6 +36,12 @@ v1::Verdict ParseVerdict(absl::string_view name) {
   if (name == "return") return v1::VERDICT_RETURN;
   if (name == "continue") return v1::VERDICT_CONTINUE;
   return v1::VERDICT_UNSPECIFIED;
+}
+
+v1::CountingForm ParseForm(absl::string_view name) {
+  if (name == "match") return v1::COUNTING_FORM_MATCH;
+  if (name == "target") return v1::COUNTING_FORM_TARGET;
+  return v1::COUNTING_FORM_UNSPECIFIED;
 }
 
 v1::RulePlacement Placement(const AddFlags& flags) {
@@ -60,6 +67,7 @@ absl::StatusOr<v1::Rule> RuleOf(const AddFlags& flags) {
   rule.set_chain(flags.chain);
   rule.set_counter(flags.counter);
   rule.set_verdict(ParseVerdict(flags.verdict));
+  rule.set_counting_form(ParseForm(flags.form));
   return rule;
 }
 
@@ -83,7 +91,7 @@ void PrintAdded(Session& session, const google::protobuf::Message& message,
 absl::Status AddFrom(Session& session, const AddFlags& flags) {
   if (!flags.matches.empty() || !flags.counter.empty() ||
       !flags.chain.empty() || !flags.table.empty() || !flags.id.empty() ||
-      !flags.verdict.empty() ||
+      !flags.verdict.empty() || !flags.form.empty() ||
       flags.family.value() != v1::FAMILY_UNSPECIFIED) {
     return UsageError(
         "--from brings whole rules; flags that describe a rule can't be given "
@@ -209,6 +217,10 @@ Examples:
   AddChoice(tree, *command, "--verdict,-j", flags->verdict,
             {"continue", "accept", "drop", "return"},
             "what happens after counting; default: continue with the next rule")
+      ->group(where);
+  AddChoice(tree, *command, "--counting-form", flags->form, {"match", "target"},
+            "by the nfacct match (default where the kernel has it) or by the "
+            "NFACCT target")
       ->group(where);
   CLI::Option* head = command->add_flag(
       "--head", flags->head, "before the chain's other rules (default)");

@@ -229,7 +229,9 @@ std::string CapabilityText(const v1::Node& node, Layout layout, bool color) {
     std::vector<Cell>& row = table.rows.emplace_back();
     row.push_back({capability.name()});
     row.push_back(capability.available() ? Cell{"available", Style::kGood}
-                                         : Cell{"missing", Style::kWarning});
+                  : capability.methods().empty()
+                      ? Cell{"absent"}  // and nothing needs it
+                      : Cell{"missing", Style::kWarning});
     row.push_back({capability.detail()});
     if (layout == kWide) {
       row.push_back({absl::StrJoin(capability.methods(), " ")});
@@ -319,7 +321,9 @@ std::string NodeText(const v1::Node& node, Layout layout, bool color) {
 Table NodeTable(const v1::Node& node) {
   std::vector<std::string> missing;
   for (const v1::Capability& capability : node.capabilities()) {
-    if (!capability.available()) missing.push_back(capability.name());
+    if (!capability.available() && !capability.methods().empty()) {
+      missing.push_back(capability.name());
+    }
   }
   const std::pair<absl::string_view, std::string> facts[] = {
       {"hostname", node.hostname()},

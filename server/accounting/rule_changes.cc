@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -68,9 +69,57 @@ absl::string_view EditSubject(const TableEdit& edit) {
   return kernel::TableName(edit.table);
 }
 
-// The rule as it would be made again.
-kernel::RuleSpec SpecOf(const Rule& rule) {
-  return {rule.id, rule.chain, rule.match, rule.counter, rule.verdict};
+// The rule as it was.
+kernel::RestoredRule Restored(const Rule& rule) {
+  return {.spec = {.id = rule.id,
+                   .chain = rule.chain,
+                   .match = rule.match,
+                   .counter = rule.counter,
+                   .verdict = rule.verdict,
+                   .form = rule.form},
+          .position = rule.position,
+          .packets = rule.packets,
+          .bytes = rule.bytes};
+}
+
+// A violation of the same field in each of the rules that `is_meant`.
+absl::Status WithFields(const absl::Status& status,
+                        absl::Span<const NewRule> rules,
+                        absl::string_view field,
+                        absl::FunctionRef<bool(size_t index)> is_meant) {
+  ErrorDetails details = GetErrorDetails(status);
+  for (size_t i = 0; i < rules.size(); ++i) {
+    if (rules[i].field.empty() || !is_meant(i)) continue;
+    details.violations.push_back({absl::StrCat(rules[i].field, ".", field),
+                                  std::string(status.message())});
+  }
+  return MakeError(status.code(), status.message(), std::move(details));
+}
+
+// `status` in the words of the request: the kernel's layer names a rule by its
+// id, which the caller may not know, and a field by its place in the rule.
+absl::Status InRequest(const absl::Status& status,
+                       absl::Span<const NewRule> rules,
+                       absl::Span<const std::string> ids,
+                       const absl::flat_hash_set<std::string>& given_ids) {
+  ErrorDetails details = GetErrorDetails(status);
+  const auto named = details.metadata.find("rule");
+  if (named == details.metadata.end()) return status;
+  const auto found = std::find(ids.begin(), ids.end(), named->second);
+  if (found == ids.end()) return status;
+  const std::string& place = rules[found - ids.begin()].field;
+  if (!given_ids.contains(*found)) details.metadata.erase(named);
+  if (place.empty()) details.violations.clear();
+  for (FieldViolation& violation : details.violations) {
+    violation.field = violation.field.empty()
+                          ? place
+                          : absl::StrCat(place, ".", violation.field);
+  }
+  return MakeError(status.code(),
+                   rules.size() == 1 || place.empty()
+                       ? std::string(status.message())
+                       : absl::StrCat(place, ": ", status.message()),
+                   std::move(details));
 }
 
 // `why`, with what could not be put back.
@@ -86,26 +135,57 @@ absl::Status WithLeftovers(absl::Status why, const absl::Status& undone) {
 
 }  // namespace
 
+absl::Status Rules::ChooseForm(NewRule& rule) const {
+  const absl::Status& match = capabilities_.match(rule.family);
+  const absl::Status& target = capabilities_.target(rule.family);
+  const bool may_be_target = rule.spec.verdict == kernel::Verdict::kContinue;
+  if (!rule.form.has_value() && !match.ok() && target.ok() && !may_be_target) {
+    return Annotate(match,
+                    "a rule with a verdict counts by the match, as the NFACCT "
+                    "target goes on");
+  }
+  rule.spec.form = rule.form.value_or(match.ok() || !target.ok()
+                                          ? kernel::CountingForm::kMatch
+                                          : kernel::CountingForm::kTarget);
+  return rule.spec.form == kernel::CountingForm::kTarget ? target : match;
+}
+
 absl::StatusOr<std::vector<Rule>> Rules::Create(std::vector<NewRule> rules,
                                                 const RuleChange& change) {
-  std::vector<std::string> given_ids;
+  absl::flat_hash_set<std::string> given_ids;
+  std::vector<std::string> ids;
+  ids.reserve(rules.size());
   for (NewRule& rule : rules) {
     NFM_RETURN_IF_ERROR(capabilities_.tables(rule.family));
-    NFM_RETURN_IF_ERROR(capabilities_.match(rule.family));
+    if (const absl::Status form = ChooseForm(rule); !form.ok()) {
+      return rule.form.has_value() ? WithFields(form, {rule}, "counting_form",
+                                                [](size_t) { return true; })
+                                   : form;
+    }
     if (rule.spec.id.empty()) {
       rule.spec.id = RandomId();
     } else {
-      given_ids.push_back(rule.spec.id);
+      given_ids.insert(rule.spec.id);
     }
+    ids.push_back(rule.spec.id);
   }
   NFM_RETURN_IF_ERROR(CheckCounters(rules));
-  const std::vector<Group> groups = GroupInsertions(std::move(rules), change);
-  return changes_.lane.Run(
+  const std::vector<Group> groups = GroupInsertions(rules, change);
+  absl::StatusOr<std::vector<Rule>> created = changes_.lane.Run(
       Lane::Priority::kNormal, [&]() -> absl::StatusOr<std::vector<Rule>> {
         NFM_RETURN_IF_ERROR(CheckTimeIsLeft(change.deadline));
-        NFM_RETURN_IF_ERROR(CheckIdsAreNew(given_ids));
+        NFM_ASSIGN_OR_RETURN(const std::vector<std::string> existing,
+                             ExistingIds(given_ids));
+        if (!existing.empty()) {
+          const absl::flat_hash_set<absl::string_view> old(existing.begin(),
+                                                           existing.end());
+          return WithFields(RulesExist(existing), rules, "id",
+                            [&](size_t i) { return old.contains(ids[i]); });
+        }
         return EditAll(groups, change.deadline);
       });
+  if (created.ok()) return created;
+  return InRequest(created.status(), rules, ids, given_ids);
 }
 
 absl::StatusOr<std::vector<Rule>> Rules::Delete(
@@ -147,28 +227,32 @@ absl::Status Rules::CheckCounters(absl::Span<const NewRule> rules) {
       return found;
     }
   }
+  if (missing.empty()) return absl::OkStatus();
   std::sort(missing.begin(), missing.end());
-  return missing.empty() ? absl::OkStatus() : CountersMissing(missing);
+  return WithFields(CountersMissing(missing), rules, "counter", [&](size_t i) {
+    return std::binary_search(missing.begin(), missing.end(),
+                              rules[i].spec.counter);
+  });
 }
 
-absl::Status Rules::CheckIdsAreNew(absl::Span<const std::string> ids) {
-  if (ids.empty()) return absl::OkStatus();
-  const absl::flat_hash_set<absl::string_view> wanted(ids.begin(), ids.end());
+absl::StatusOr<std::vector<std::string>> Rules::ExistingIds(
+    const absl::flat_hash_set<std::string>& ids) {
   std::vector<std::string> existing;
+  if (ids.empty()) return existing;
   NFM_RETURN_IF_ERROR(ReadTables(changes_.table, std::nullopt, std::nullopt,
                                  [&](const TableContents& contents) {
                                    for (const Chain& chain : contents.chains) {
                                      for (const Rule& rule : chain.rules) {
-                                       if (wanted.contains(rule.id))
+                                       if (ids.contains(rule.id))
                                          existing.push_back(rule.id);
                                      }
                                    }
                                    return true;
                                  }));
-  return existing.empty() ? absl::OkStatus() : RulesExist(existing);
+  return existing;
 }
 
-std::vector<Rules::Group> Rules::GroupInsertions(std::vector<NewRule> rules,
+std::vector<Rules::Group> Rules::GroupInsertions(std::vector<NewRule>& rules,
                                                  const RuleChange& change) {
   using Place = std::pair<kernel::Family, kernel::Table>;
   std::map<Place, size_t> sizes;
@@ -281,11 +365,12 @@ absl::Status Rules::UndoEdits(const std::vector<Group>& groups,
     for (const Rule& rule : outcomes[i].inserted) {
       undo.deletions.push_back(rule.id);
     }
-    // Where they were is not known any more; at the head they count what they
-    // counted before.
     for (const Rule& rule : outcomes[i].deleted) {
-      undo.insertions.push_back(SpecOf(rule));
+      undo.restorations.push_back(Restored(rule));
     }
+    std::sort(
+        undo.restorations.begin(), undo.restorations.end(),
+        [](const auto& a, const auto& b) { return a.position < b.position; });
     const absl::Status undone =
         changes_.table.Edit(undo, absl::Now() + kUndoTime).status();
     failed.Update(Annotate(undone, EditSubject(undo)));

@@ -212,13 +212,20 @@ absl::StatusOr<std::vector<Rule>> Rules::Holders(
     absl::Span<const std::string> counters) {
   const absl::flat_hash_set<absl::string_view> wanted(counters.begin(),
                                                       counters.end());
+  const auto counts_into_one = [&](const Rule& rule) {
+    return wanted.contains(rule.counter) ||
+           std::any_of(rule.other_counters.begin(), rule.other_counters.end(),
+                       [&](const std::string& counter) {
+                         return wanted.contains(counter);
+                       });
+  };
   std::vector<Rule> holders;
   const absl::Status read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
     return ReadTables(reads_.table, std::nullopt, std::nullopt,
                       [&](const TableContents& contents) {
                         for (const Chain& chain : contents.chains) {
                           for (const Rule& rule : chain.rules) {
-                            if (wanted.contains(rule.counter)) {
+                            if (counts_into_one(rule)) {
                               holders.push_back(rule);
                             }
                           }

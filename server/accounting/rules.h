@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -29,6 +30,8 @@ struct RuleCapabilities {
   absl::Status tables_ipv6;
   absl::Status match_ipv4;
   absl::Status match_ipv6;
+  absl::Status target_ipv4;
+  absl::Status target_ipv6;
 
   const absl::Status& tables(kernel::Family family) const {
     return family == kernel::Family::kIpv4 ? tables_ipv4 : tables_ipv6;
@@ -36,13 +39,20 @@ struct RuleCapabilities {
   const absl::Status& match(kernel::Family family) const {
     return family == kernel::Family::kIpv4 ? match_ipv4 : match_ipv6;
   }
+  const absl::Status& target(kernel::Family family) const {
+    return family == kernel::Family::kIpv4 ? target_ipv4 : target_ipv6;
+  }
 };
 
 // A rule to make, validated. An empty id is chosen by Rules.
 struct NewRule {
   kernel::Family family = kernel::Family::kIpv4;
   kernel::Table table = kernel::Table::kFilter;
-  kernel::RuleSpec spec;
+  kernel::RuleSpec spec;  // its form is chosen by Rules, see `form`
+  // nullopt: the match where the kernel has it, else the target.
+  std::optional<kernel::CountingForm> form;
+  // What errors about it say: its place in the request, "rules[3]".
+  std::string field;
 };
 
 // How a change of rules is carried out.
@@ -113,7 +123,8 @@ class Rules {
 
   // Creates all or none, one commit per table and family, and returns them as
   // read back, in order. NOT_FOUND (COUNTER_NOT_FOUND, or chain or ipset),
-  // ALREADY_EXISTS (id), UNAVAILABLE (lock), UNIMPLEMENTED (no such match).
+  // ALREADY_EXISTS (id), UNAVAILABLE (lock), UNIMPLEMENTED (no such match or
+  // target). What concerns some of the rules names their fields.
   absl::StatusOr<std::vector<kernel::Rule>> Create(std::vector<NewRule> rules,
                                                    const RuleChange& change);
 
@@ -132,8 +143,8 @@ class Rules {
   // NOT_FOUND names the ids that are missing; FAILED_PRECONDITION: a rule of
   // somebody else's; PERMISSION_DENIED: see RuleChange.counting_only. Should a
   // later table refuse its commit after all had said that they can, deleted
-  // rules are made again at the head of their chains, their own counters from
-  // zero; accounting objects lose nothing.
+  // rules are put back where they were, with their own counters; what passes
+  // between is not counted.
   absl::StatusOr<std::vector<kernel::Rule>> Delete(
       absl::Span<const std::string> ids, const RuleChange& change);
 
@@ -157,8 +168,11 @@ class Rules {
     std::vector<size_t> indexes;
   };
 
+  // Sets spec.form. UNIMPLEMENTED: the kernel can't count so.
+  absl::Status ChooseForm(NewRule& rule) const;
   absl::Status CheckCounters(absl::Span<const NewRule> rules);
-  static std::vector<Group> GroupInsertions(std::vector<NewRule> rules,
+  // Takes the specs out of `rules`.
+  static std::vector<Group> GroupInsertions(std::vector<NewRule>& rules,
                                             const RuleChange& change);
 
   // On the lane of `source`: hands out tables until `on_table` returns false.
@@ -169,7 +183,9 @@ class Rules {
       absl::FunctionRef<bool(const kernel::TableContents&)> on_table);
 
   // On the lane of changes:
-  absl::Status CheckIdsAreNew(absl::Span<const std::string> ids);
+  // Those of `ids` that rules have.
+  absl::StatusOr<std::vector<std::string>> ExistingIds(
+      const absl::flat_hash_set<std::string>& ids);
   absl::StatusOr<std::vector<Group>> GroupDeletions(
       absl::Span<const std::string> ids, const RuleChange& change);
   absl::StatusOr<std::vector<kernel::Rule>> EditAll(

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/node.pb.h"
 #include "nfmeter/v1/rule.pb.h"
@@ -50,6 +51,51 @@ service::NodeCapability Capability(absl::string_view name,
           .methods = std::move(methods)};
 }
 
+// What an accounting with these features brings.
+std::string FeaturesText(const kernel::AcctFeatures& features) {
+  std::vector<absl::string_view> brought;
+  const auto add = [&](bool has, absl::string_view what) {
+    if (has) brought.push_back(what);
+  };
+  add(features.constant_lookup, "counters are found by hash");
+  add(features.per_cpu, "packets are counted per CPU");
+  add(features.stable_dump, "snapshots are whole in one pass");
+  add(features.lossless_reset, "resetting dumps lose nothing");
+  add(features.replace, "objects can be replaced in place");
+  return absl::StrCat("nfmeter's own nfnetlink_acct: ",
+                      absl::StrJoin(brought, ", "));
+}
+
+// Whether objects are more than Linux's own; nothing needs that.
+absl::Status Extended(const KernelParts& parts) {
+  if (!parts.features.ok()) return parts.features.status();
+  if (*parts.features != kernel::AcctFeatures()) return absl::OkStatus();
+  return absl::UnimplementedError(
+      "the kernel's own nfnetlink_acct, with which everything works; "
+      "nfmeter's kernel modules (kmod/README.md) make large numbers of "
+      "counters cheaper");
+}
+
+// The parts by which rules of a family count: one of them is enough.
+void AddForms(const absl::Status& match, const absl::Status& target,
+              absl::string_view family, absl::string_view backend,
+              const Methods& methods,
+              std::vector<service::NodeCapability>& out) {
+  const bool by_target = !match.ok() && target.ok();
+  out.push_back(Capability(absl::StrCat("nfacct_match_", family), match,
+                           backend, by_target ? Methods() : methods));
+  out.push_back(Capability(absl::StrCat("nfacct_target_", family), target,
+                           backend, by_target ? methods : Methods()));
+  if (by_target) {
+    absl::StrAppend(&out[out.size() - 2].detail,
+                    "; rules count by the NFACCT target instead, and have no "
+                    "verdict");
+  } else if (match.ok() && !target.ok()) {
+    absl::StrAppend(&out.back().detail,
+                    "; nothing needs it: rules count by the nfacct match");
+  }
+}
+
 }  // namespace
 
 std::vector<service::NodeCapability> NodeCapabilities(
@@ -63,16 +109,23 @@ std::vector<service::NodeCapability> NodeCapabilities(
   const Methods new_rules = {Method(RuleService(), "CreateRule"),
                              Method(RuleService(), "BatchCreateRules")};
   counting.insert(counting.end(), new_rules.begin(), new_rules.end());
-  return {
+  const absl::Status extended = Extended(parts);
+  std::vector<service::NodeCapability> capabilities = {
       Capability("nfacct", parts.nfacct, acct_backend, counting),
-      Capability("nfacct_match_ipv4", parts.rules.match_ipv4, rule_backend,
-                 new_rules),
-      Capability("nfacct_match_ipv6", parts.rules.match_ipv6, rule_backend,
-                 new_rules),
-      Capability("iptables_ipv4", parts.rules.tables_ipv4, rule_backend, rules),
-      Capability("iptables_ipv6", parts.rules.tables_ipv6, rule_backend, rules),
+      Capability("nfacct_extended", extended,
+                 extended.ok() ? FeaturesText(*parts.features) : "", {})};
+  AddForms(parts.rules.match_ipv4, parts.rules.target_ipv4, "ipv4",
+           rule_backend, new_rules, capabilities);
+  AddForms(parts.rules.match_ipv6, parts.rules.target_ipv6, "ipv6",
+           rule_backend, new_rules, capabilities);
+  capabilities.push_back(Capability("iptables_ipv4", parts.rules.tables_ipv4,
+                                    rule_backend, rules));
+  capabilities.push_back(Capability("iptables_ipv6", parts.rules.tables_ipv6,
+                                    rule_backend, rules));
+  capabilities.push_back(
       Capability("quota_events", parts.quota_events, acct_backend,
-                 {Method(CounterService(), "WatchQuotaEvents")})};
+                 {Method(CounterService(), "WatchQuotaEvents")}));
+  return capabilities;
 }
 
 std::vector<ServiceHealth> HealthOf(const KernelParts& parts) {

@@ -12,7 +12,8 @@
 namespace nfmeter::app {
 
 // The parts as GetNode shows them, with the methods that need each. The names
-// of the backends are shown for parts that are there.
+// of the backends are shown for parts that are there. A part that no method
+// needs is one that may be missing without harm.
 std::vector<service::NodeCapability> NodeCapabilities(
     const KernelParts& parts, absl::string_view acct_backend,
     absl::string_view rule_backend);

@@ -29,6 +29,7 @@ absl::StatusOr<std::unique_ptr<HostKernel>> HostKernel::Open(
   KernelParts& parts = host->parts_;
   parts.nfacct = host->acct_->Probe();
   if (absl::IsPermissionDenied(parts.nfacct)) return parts.nfacct;
+  parts.features = host->acct_->Features();
   parts.quota_events =
       parts.nfacct.ok() ? ProbeQuotaEvents(*host->acct_) : parts.nfacct;
   NFM_RETURN_IF_ERROR(rule_lane.Run(Lane::Priority::kUrgent, [&host] {
@@ -64,6 +65,8 @@ void HostKernel::ProbeRules() {
   probed.tables_ipv6 = rules_->ProbeTables(Family::kIpv6);
   probed.match_ipv4 = rules_->ProbeMatch(Family::kIpv4);
   probed.match_ipv6 = rules_->ProbeMatch(Family::kIpv6);
+  probed.target_ipv4 = rules_->ProbeTarget(Family::kIpv4);
+  probed.target_ipv6 = rules_->ProbeTarget(Family::kIpv6);
 }
 
 void HostKernel::RefreshNotices() {

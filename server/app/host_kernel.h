@@ -22,6 +22,7 @@ namespace nfmeter::app {
 // What the probes said, each OK or why that part can't be used.
 struct KernelParts {
   absl::Status nfacct;
+  absl::StatusOr<kernel::AcctFeatures> features = kernel::AcctFeatures();
   absl::Status quota_events;
   accounting::RuleCapabilities rules;
 };

@@ -43,6 +43,12 @@ v1::PacketType ToProto(kernel::PacketType type) {
   return v1::PACKET_TYPE_MULTICAST;
 }
 
+v1::CountingForm FormOf(const kernel::Rule& rule) {
+  if (rule.counter.empty()) return v1::COUNTING_FORM_UNSPECIFIED;
+  return rule.form == kernel::CountingForm::kTarget ? v1::COUNTING_FORM_TARGET
+                                                    : v1::COUNTING_FORM_MATCH;
+}
+
 // One port or id has no `last`.
 template <typename Range, typename Proto>
 void RangeToProto(const Range& range, Proto* proto) {
@@ -199,6 +205,7 @@ void ToProto(const kernel::Rule& rule, v1::Rule* proto) {
   proto->set_spec(ValidUtf8(rule.text));
   proto->set_target(ValidUtf8(rule.target));
   proto->set_position(rule.position);
+  proto->set_counting_form(FormOf(rule));
   for (const std::string& name : rule.other_matches) {
     proto->add_other_matches(ValidUtf8(name));
   }

@@ -98,6 +98,28 @@ kernel::Verdict ReadVerdict(v1::Verdict verdict, Table table,
   }
 }
 
+std::optional<kernel::CountingForm> ReadForm(v1::CountingForm form,
+                                             kernel::Verdict verdict,
+                                             const std::string& field,
+                                             FieldErrors& errors) {
+  switch (form) {
+    case v1::COUNTING_FORM_UNSPECIFIED:
+      return std::nullopt;
+    case v1::COUNTING_FORM_MATCH:
+      return kernel::CountingForm::kMatch;
+    case v1::COUNTING_FORM_TARGET:
+      if (verdict != kernel::Verdict::kContinue) {
+        errors.Add(field,
+                   "TARGET counts and goes on; a rule with another verdict "
+                   "than CONTINUE counts by MATCH");
+      }
+      return kernel::CountingForm::kTarget;
+    default:
+      errors.Add(field, absl::StrCat(form, " is neither MATCH nor TARGET"));
+      return std::nullopt;
+  }
+}
+
 // The family that a part of the rule belongs to.
 struct FamilyHint {
   Family family;
@@ -203,6 +225,9 @@ accounting::NewRule ReadNewRule(const v1::Rule& rule, const std::string& field,
   read.spec.counter = ReadCounterName(rule.counter(), path("counter"), errors);
   read.spec.verdict =
       ReadVerdict(rule.verdict(), read.table, path("verdict"), errors);
+  read.form = ReadForm(rule.counting_form(), read.spec.verdict,
+                       path("counting_form"), errors);
+  read.field = field;
   return read;
 }
 

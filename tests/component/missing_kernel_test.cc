@@ -50,7 +50,8 @@ TEST(MissingKernelTest, WithoutNfacctEveryCounterMethodSaysWhatToDo) {
 }
 
 TEST(MissingKernelTest, WithoutOneFamilysMatchTheOthersRulesWork) {
-  ComponentServer server({.rules = {.match_ipv6 = Missing("the match")}});
+  ComponentServer server({.rules = {.match_ipv6 = Missing("the match"),
+                                    .target_ipv6 = Missing("the target")}});
   server.AddObject({.name = "web"});
   v1::CreateRuleResponse response;
   EXPECT_TRUE(Call(*server.rule_stub, &v1::RuleService::Stub::CreateRule,
@@ -61,6 +62,36 @@ TEST(MissingKernelTest, WithoutOneFamilysMatchTheOthersRulesWork) {
            RuleOfFamily(v1::FAMILY_IPV6), &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
   EXPECT_THAT(status.error_message(), HasSubstr("the match is missing"));
+}
+
+TEST(MissingKernelTest, WithoutTheMatchRulesCountByTheTarget) {
+  ComponentServer server({.rules = {.match_ipv4 = Missing("the match")}});
+  server.rule_table.SetMatchProbe(kernel::Family::kIpv4, Missing("the match"));
+  server.AddObject({.name = "web"});
+  v1::CreateRuleRequest request = RuleOfFamily(v1::FAMILY_IPV4);
+  v1::CreateRuleResponse response;
+  ASSERT_TRUE(Call(*server.rule_stub, &v1::RuleService::Stub::CreateRule,
+                   request, &response)
+                  .ok());
+  EXPECT_EQ(response.rule().counting_form(), v1::COUNTING_FORM_TARGET);
+  EXPECT_EQ(response.rule().target(), "NFACCT");
+  EXPECT_EQ(server.acct.Get("web")->use_count, 1u);
+
+  request.mutable_rule()->set_verdict(v1::VERDICT_DROP);
+  grpc::Status status =
+      Call(*server.rule_stub, &v1::RuleService::Stub::CreateRule, request,
+           &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("with a verdict"));
+
+  request.mutable_rule()->clear_verdict();
+  request.mutable_rule()->set_counting_form(v1::COUNTING_FORM_MATCH);
+  status = Call(*server.rule_stub, &v1::RuleService::Stub::CreateRule, request,
+                &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("the match is missing"));
+  EXPECT_THAT(WrongFieldsOf(status),
+              ::testing::ElementsAre("rule.counting_form"));
 }
 
 TEST(MissingKernelTest, WithoutAnyTablesRulesSaySo) {

@@ -107,6 +107,43 @@ TEST_F(RuleCreateTest, InAMissingChainNamesIt) {
   EXPECT_THAT(status.error_message(), HasSubstr("NO-SUCH"));
 }
 
+TEST_F(RuleCreateTest, WhatTheKernelRefusesIsNamedByItsPlaceInTheRequest) {
+  grpc::Status status =
+      CreateBatch({RuleFor("x"), RuleFor("web"), RuleFor("y")});
+  EXPECT_THAT(WrongFieldsOf(status),
+              ElementsAre("rules[0].counter", "rules[2].counter"));
+
+  status = CreateBatch({RuleFor("web"), RuleFor("web", "NO-SUCH")});
+  EXPECT_THAT(WrongFieldsOf(status), ElementsAre("rules[1].chain"));
+  EXPECT_THAT(status.error_message(), HasSubstr("rules[1]: there is no chain"));
+  status = Create(RuleFor("web", "NO-SUCH"));
+  EXPECT_THAT(WrongFieldsOf(status), ElementsAre("rule.chain"));
+
+  // A chain that packets reach from INPUT, where nobody sends. The id is the
+  // server's, and means nothing to the caller.
+  server_.rule_table.AddUserChain(Family::kIpv4, Table::kFilter, "mine");
+  server_.rule_table.AddForeignRule(Family::kIpv4, Table::kFilter,
+                                    "-A INPUT -j mine");
+  v1::Rule owner = RuleFor("web", "mine");
+  owner.mutable_match()->mutable_owner_uid()->set_first(7);
+  status = CreateBatch({RuleFor("web"), owner});
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "RULE_REFUSED");
+  EXPECT_THAT(WrongFieldsOf(status), ElementsAre("rules[1].match.owner_uid"));
+  EXPECT_THAT(status.error_message(),
+              HasSubstr("a rule that matches the owner can't be in chain "
+                        "mine"));
+  EXPECT_EQ(ErrorInfoOf(status).metadata().count("rule"), 0);
+  owner.set_id("alice");
+  EXPECT_THAT(ErrorInfoOf(CreateBatch({RuleFor("web"), owner})).metadata(),
+              Contains(Pair("rule", "alice")));
+
+  v1::Rule named = RuleFor("web");
+  named.set_id("alice");
+  ASSERT_TRUE(Create(named).ok());
+  status = CreateBatch({RuleFor("web"), named});
+  EXPECT_THAT(WrongFieldsOf(status), ElementsAre("rules[1].id"));
+}
+
 TEST_F(RuleCreateTest, AllThatIsWrongInABatchIsNamedAndNothingIsMade) {
   std::vector<v1::Rule> rules = {RuleFor("web"), RuleFor("web", "", "x"),
                                  RuleFor("")};

@@ -70,6 +70,21 @@ TEST_F(RuleCommandsTest, AddTakesTheVerdictAsIptablesWritesIt) {
   EXPECT_EQ(create_.rule().verdict(), v1::VERDICT_DROP);
 }
 
+TEST_F(RuleCommandsTest, AddTakesTheFormOfCounting) {
+  const std::vector<std::string> add = {"rule",         "add",     "-c",
+                                        "http-traffic", "--chain", "INPUT"};
+  const auto with_form = [&](const std::string& form) {
+    std::vector<std::string> command = add;
+    command.insert(command.end(), {"--counting-form", form});
+    return Nfmeter(command).exit_code;
+  };
+  EXPECT_EQ(with_form("target"), 0);
+  EXPECT_EQ(create_.rule().counting_form(), v1::COUNTING_FORM_TARGET);
+  EXPECT_EQ(with_form("match"), 0);
+  EXPECT_EQ(create_.rule().counting_form(), v1::COUNTING_FORM_MATCH);
+  EXPECT_EQ(with_form("both"), 2);
+}
+
 TEST_F(RuleCommandsTest, AddTakesEveryFlag) {
   const RunResult result = Nfmeter({"rule",
                                     "add",

@@ -282,12 +282,17 @@ TEST_F(NodeTest, NodeShowsWhatIsMissing) {
     v1::Capability* capability = response->mutable_node()->add_capabilities();
     capability->set_name("nfacct");
     capability->set_detail("modprobe nfnetlink_acct");
+    capability->add_methods("nfmeter.v1.CounterService/ListCounters");
+    v1::Capability* extra = response->mutable_node()->add_capabilities();
+    extra->set_name("extra");
+    extra->set_detail("nothing needs it");
     return grpc::Status::OK;
   };
   EXPECT_THAT(Nfmeter({"node"}).out,
               AllOf(StartsWith("host                gw1\n"),
                     HasSubstr("nfacct      missing  modprobe "
-                              "nfnetlink_acct\n")));
+                              "nfnetlink_acct\n"),
+                    HasSubstr("extra       absent   nothing needs it\n")));
   EXPECT_EQ(Nfmeter({"node", "-o", "name"}).out, "gw1\n");
   EXPECT_EQ(Json<v1::GetNodeResponse>(Nfmeter({"node", "-o", "json"}).out)
                 .node()

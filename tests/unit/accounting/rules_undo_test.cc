@@ -87,6 +87,31 @@ TEST_F(RulesUndoTest, ADeletionIsTakenBackFromTheOtherTables) {
   EXPECT_OK(rules_.Get("f"));
 }
 
+TEST_F(RulesUndoTest, DeletedRulesAreBackInTheirPlaceWithTheirCounters) {
+  ASSERT_OK(CreateInFilterAndMangle());
+  std::vector<NewRule> others(3);
+  others[0].spec = {.id = "head", .chain = "INPUT", .counter = "c"};
+  others[1].spec = {.id = "t", .chain = "INPUT", .counter = "c"};
+  others[1].form = kernel::CountingForm::kTarget;
+  others[2].spec = {.id = "below", .chain = "INPUT", .counter = "c"};
+  ASSERT_OK(rules_.Create(others, {}));
+  table_.SetRuleCounters(Family::kIpv4, Table::kFilter, "f", 7, 700);
+  table_.SetRuleCounters(Family::kIpv4, Table::kFilter, "t", 3, 300);
+  const auto before = rules_.List({.filter = {.table = Table::kFilter}});
+  ASSERT_OK(before);
+  table_.broken = Table::kMangle;
+  EXPECT_THAT(rules_.Delete({"f", "m", "t"}, {}), HasReason("TABLE_CHANGED"));
+  const auto after = rules_.List({.filter = {.table = Table::kFilter}});
+  ASSERT_OK(after);
+  ASSERT_EQ(after->rules.size(), 4u);
+  for (size_t i = 0; i < before->rules.size(); ++i) {
+    EXPECT_EQ(after->rules[i].id, before->rules[i].id);
+    EXPECT_EQ(after->rules[i].text, before->rules[i].text);
+    EXPECT_EQ(after->rules[i].packets, before->rules[i].packets);
+    EXPECT_EQ(after->rules[i].bytes, before->rules[i].bytes);
+  }
+}
+
 TEST_F(RulesUndoTest, WhatCantBeTakenBackIsSaid) {
   table_.broken = Table::kMangle;
   table_.stuck = Table::kFilter;

@@ -10,6 +10,8 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
 
@@ -33,8 +35,10 @@ bool Serves(const KernelParts& parts, const std::string& service) {
 
 TEST(CapabilitiesTest, AvailablePartsNameTheirBackend) {
   const auto capabilities = NodeCapabilities({}, "acct", "tables");
-  ASSERT_THAT(capabilities, SizeIs(6));
-  for (const auto& each : capabilities) EXPECT_TRUE(each.available);
+  ASSERT_THAT(capabilities, SizeIs(9));
+  for (const auto& each : capabilities) {
+    EXPECT_EQ(each.available, each.name != "nfacct_extended") << each.name;
+  }
   EXPECT_EQ(Find(capabilities, "nfacct").detail, "acct");
   EXPECT_EQ(Find(capabilities, "nfacct_match_ipv6").detail, "tables");
   EXPECT_EQ(Find(capabilities, "quota_events").detail, "acct");
@@ -43,10 +47,44 @@ TEST(CapabilitiesTest, AvailablePartsNameTheirBackend) {
 TEST(CapabilitiesTest, MissingPartsSayWhy) {
   KernelParts parts;
   parts.rules.match_ipv6 = absl::UnimplementedError("no such match");
+  parts.rules.target_ipv6 = absl::UnimplementedError("no such target");
   const auto capabilities = NodeCapabilities(parts, "acct", "tables");
   EXPECT_FALSE(Find(capabilities, "nfacct_match_ipv6").available);
   EXPECT_EQ(Find(capabilities, "nfacct_match_ipv6").detail, "no such match");
   EXPECT_TRUE(Find(capabilities, "nfacct_match_ipv4").available);
+}
+
+TEST(CapabilitiesTest, ABetterModuleSaysWhatItBringsAndNothingNeedsIt) {
+  KernelParts parts;
+  const auto stock = NodeCapabilities(parts, "acct", "tables");
+  EXPECT_FALSE(Find(stock, "nfacct_extended").available);
+  EXPECT_THAT(Find(stock, "nfacct_extended").detail, HasSubstr("kmod/"));
+  parts.features =
+      kernel::AcctFeatures{.constant_lookup = true, .stable_dump = true};
+  const auto ours = NodeCapabilities(parts, "acct", "tables");
+  EXPECT_TRUE(Find(ours, "nfacct_extended").available);
+  EXPECT_EQ(Find(ours, "nfacct_extended").detail,
+            "nfmeter's own nfnetlink_acct: counters are found by hash, "
+            "snapshots are whole in one pass");
+  EXPECT_THAT(Find(ours, "nfacct_extended").methods, IsEmpty());
+  parts.features = absl::UnimplementedError("no accounting");
+  EXPECT_EQ(Find(NodeCapabilities(parts, "", ""), "nfacct_extended").detail,
+            "no accounting");
+}
+
+TEST(CapabilitiesTest, OneFormOfCountingIsEnough) {
+  KernelParts parts;
+  parts.rules.target_ipv4 = absl::UnimplementedError("no target");
+  parts.rules.match_ipv6 = absl::UnimplementedError("no match");
+  const auto capabilities = NodeCapabilities(parts, "acct", "tables");
+  EXPECT_THAT(Find(capabilities, "nfacct_match_ipv4").methods, SizeIs(2));
+  EXPECT_THAT(Find(capabilities, "nfacct_target_ipv4").methods, IsEmpty());
+  EXPECT_THAT(Find(capabilities, "nfacct_target_ipv4").detail,
+              HasSubstr("nothing needs it"));
+  EXPECT_THAT(Find(capabilities, "nfacct_match_ipv6").methods, IsEmpty());
+  EXPECT_THAT(Find(capabilities, "nfacct_match_ipv6").detail,
+              HasSubstr("by the NFACCT target instead"));
+  EXPECT_THAT(Find(capabilities, "nfacct_target_ipv6").methods, SizeIs(2));
 }
 
 TEST(CapabilitiesTest, EachPartNamesTheMethodsThatNeedIt) {

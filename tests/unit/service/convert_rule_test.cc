@@ -41,6 +41,19 @@ TEST(ConvertRuleTest, EveryConditionIsShownAsItWasGiven) {
       << shown.DebugString();
 }
 
+TEST(ConvertRuleTest, TheFormIsThatOfTheCounter) {
+  kernel::Rule rule;
+  v1::Rule proto;
+  ToProto(rule, &proto);
+  EXPECT_EQ(proto.counting_form(), v1::COUNTING_FORM_UNSPECIFIED);
+  rule.counter = "web";
+  ToProto(rule, &proto);
+  EXPECT_EQ(proto.counting_form(), v1::COUNTING_FORM_MATCH);
+  rule.form = kernel::CountingForm::kTarget;
+  ToProto(rule, &proto);
+  EXPECT_EQ(proto.counting_form(), v1::COUNTING_FORM_TARGET);
+}
+
 TEST(ConvertRuleTest, BytesOfOthersAreValidUtf8) {
   kernel::Rule rule;
   rule.chain = "\xff";

@@ -326,6 +326,25 @@ TEST(ReadNewRuleTest, RefusesVerdictsThatCantBeChosen) {
   EXPECT_EQ(Read("verdict: VERDICT_DROP").spec.verdict, kernel::Verdict::kDrop);
 }
 
+TEST(ReadNewRuleTest, ATargetCountsAndGoesOn) {
+  EXPECT_EQ(Read("").form, std::nullopt);
+  EXPECT_EQ(Read("counting_form: COUNTING_FORM_MATCH").form,
+            kernel::CountingForm::kMatch);
+  EXPECT_EQ(Read("counting_form: COUNTING_FORM_TARGET").form,
+            kernel::CountingForm::kTarget);
+  EXPECT_EQ(Read("counting_form: COUNTING_FORM_TARGET verdict: "
+                 "VERDICT_CONTINUE")
+                .form,
+            kernel::CountingForm::kTarget);
+  for (const char* verdict : {"ACCEPT", "DROP", "RETURN"}) {
+    ExpectViolation(absl::StrCat("counting_form: COUNTING_FORM_TARGET verdict: "
+                                 "VERDICT_",
+                                 verdict),
+                    "counting_form", "counts by MATCH");
+  }
+  ExpectViolation("counting_form: 7", "counting_form", "neither");
+}
+
 TEST(ReadNewRuleTest, IdsHaveAnAlphabet) {
   EXPECT_EQ(Read("id: 'web-80'").spec.id, "web-80");
   Read("id: '" + std::string(40, 'a') + "'");
