@@ -139,6 +139,9 @@ bool HasChanged(const absl::Status& status) {
 }  // namespace
 
 absl::Status IptcRuleTable::ProbeTables(Family family) {
+  const absl::Status status = open_(family, Table::kFilter).status();
+  if (!absl::IsUnimplemented(status)) return status;
+  LoadTables(family);
   return open_(family, Table::kFilter).status();
 }
 

@@ -34,6 +34,7 @@ class IptcRuleTable : public RuleTable {
   explicit IptcRuleTable(Opener open = IptcHandle::Open)
       : open_(std::move(open)) {}
 
+  // Has the kernel load what it lacks, if it may.
   absl::Status ProbeTables(Family family) override;
   absl::Status ProbeMatch(Family family) override;
   absl::Status ProbeTarget(Family family) override;

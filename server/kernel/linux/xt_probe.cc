@@ -4,6 +4,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
@@ -145,6 +146,31 @@ bool TableIsInUse(Family family, Table table) {
     if (name == TableName(table)) return true;
   }
   return names.bad();
+}
+
+// nf_tables' layer for x_tables (nft_compat.c) looks for an extension by the
+// alias "ipt_NAME" or "ip6t_NAME", and the tables themselves have such an alias
+// for the one that they bring: until Linux 6.3, from when on that one is in
+// another module, and only the host can load the tables.
+void LoadTables(Family family) {
+  const std::unique_ptr<mnl_socket, int (*)(mnl_socket*)> socket(
+      mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC), mnl_socket_close);
+  if (socket == nullptr) return;
+  std::array<char, 8192> buffer;
+  nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
+  header->nlmsg_type = (NFNL_SUBSYS_NFT_COMPAT << 8) | NFNL_MSG_COMPAT_GET;
+  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+  auto* message = static_cast<nfgenmsg*>(
+      mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
+  const bool v4 = family == Family::kIpv4;
+  message->nfgen_family = v4 ? AF_INET : AF_INET6;
+  message->version = NFNETLINK_V0;
+  mnl_attr_put_strz(header, NFTA_COMPAT_NAME, v4 ? "icmp" : "icmp6");
+  mnl_attr_put_u32(header, NFTA_COMPAT_REV, 0);
+  mnl_attr_put_u32(header, NFTA_COMPAT_TYPE, 0);  // a match
+  if (mnl_socket_sendto(socket.get(), header, header->nlmsg_len) < 0) return;
+  // The kernel loads before it answers, and what it answers is of no interest.
+  mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
 }
 
 std::vector<std::string> NfTablesTables() {

@@ -24,6 +24,11 @@ absl::Status ProbeMatchRevision(Family family, absl::string_view name,
 absl::Status ProbeTargetRevision(Family family, absl::string_view name,
                                  uint8_t revision);
 
+// Asks the kernel to load what legacy iptables of this family needs, if it is a
+// module and the kernel may load it. The socket options through which tables
+// are read load nothing. Whether it helped, reading a table tells.
+void LoadTables(Family family);
+
 // False: nobody has used this table in this namespace so far, so its built-in
 // chains are empty. iptables-save asks the same way, because reading a table
 // brings it into being, with hooks that each packet passes from then on. True
