@@ -10,6 +10,7 @@
 #include <linux/rcupdate.h>
 #include <linux/skbuff.h>
 #include <linux/string.h>
+#include <net/net_namespace.h>
 #include <net/netlink.h>
 #include <net/netns/generic.h>
 #include <net/sock.h>
