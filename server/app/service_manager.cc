@@ -14,4 +14,13 @@ void NotifyStopping(absl::string_view status) {
   sd_notify(0, absl::StrCat("STOPPING=1\nSTATUS=", status).c_str());
 }
 
+absl::Duration WatchdogInterval() {
+  uint64_t microseconds = 0;
+  return sd_watchdog_enabled(0, &microseconds) > 0
+             ? absl::Microseconds(microseconds)
+             : absl::InfiniteDuration();
+}
+
+void FeedWatchdog() { sd_notify(0, "WATCHDOG=1"); }
+
 }  // namespace nfmeter::app

@@ -3,6 +3,7 @@
 #define NFMETER_APP_SERVICE_MANAGER_H_
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace nfmeter::app {
 
@@ -11,6 +12,11 @@ namespace nfmeter::app {
 // The server serves; `status` is one line for systemctl status.
 void NotifyReady(absl::string_view status);
 void NotifyStopping(absl::string_view status);
+
+// How often the manager wants to hear of the server at least ($WATCHDOG_USEC);
+// infinite: it does not.
+absl::Duration WatchdogInterval();
+void FeedWatchdog();
 
 }  // namespace nfmeter::app
 

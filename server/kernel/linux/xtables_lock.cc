@@ -125,6 +125,11 @@ int XtablesLock::LockUntil(int fd, absl::Time deadline,
 
 namespace {
 
+DurationHistogram& LockWaits() {
+  static DurationHistogram waits;
+  return waits;
+}
+
 // "iptables-legacy (process 123)", or empty: /proc/locks shows the processes of
 // this PID namespace only, and on some file systems other device numbers.
 std::string Holder(int fd) {
@@ -171,22 +176,40 @@ absl::Status HeldByOthers(int fd, const std::string& path,
 
 }  // namespace
 
+const DurationHistogram& XtablesLockWaits() { return LockWaits(); }
+
 std::string XtablesLockPath() {
   const char* path = getenv("XTABLES_LOCKFILE");
   return path != nullptr && *path != '\0' ? path : "/run/xtables.lock";
+}
+
+namespace {
+
+int OpenLockFile(const std::string& path) {
+  return open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+}  // namespace
+
+absl::Status ProbeXtablesLock() {
+  const std::string path = XtablesLockPath();
+  const int fd = OpenLockFile(path);
+  if (fd < 0) return ErrnoStatus(Operation::kXtablesLock, errno, path);
+  close(fd);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<XtablesLock> XtablesLock::Acquire(
     absl::Time deadline, XtablesLockInterrupter* interrupter) {
   const absl::Time start = absl::Now();
   const std::string path = XtablesLockPath();
-  const int fd =
-      open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  const int fd = OpenLockFile(path);
   if (fd < 0) return ErrnoStatus(Operation::kXtablesLock, errno, path);
   XtablesLock lock(fd);
   XtablesLockInterrupter nobody;
   const int err =
       LockUntil(fd, deadline, interrupter == nullptr ? nobody : *interrupter);
+  LockWaits().Add(absl::ToChronoNanoseconds(absl::Now() - start));
   if (err == ETIMEDOUT) return HeldByOthers(fd, path, absl::Now() - start);
   if (err != 0) return ErrnoStatus(Operation::kXtablesLock, err, path);
   return lock;

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/duration_histogram.h"
 
 namespace nfmeter::kernel {
 
@@ -57,6 +58,14 @@ class XtablesLock {
 
   int fd_;
 };
+
+// How long this process waited for the lock, each time that it took it or gave
+// up.
+const DurationHistogram& XtablesLockWaits();
+
+// Whether it could be taken, were it free: that its file can be opened. The
+// status of Acquire() otherwise.
+absl::Status ProbeXtablesLock();
 
 // Which file it is.
 std::string XtablesLockPath();

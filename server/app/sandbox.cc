@@ -1,0 +1,170 @@
+#include "app/sandbox.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/status_macros.h"
+#include "kernel/linux/table_socket.h"
+#include "kernel/linux/xtables_lock.h"
+#include "security/landlock.h"
+#include "security/privileges.h"
+#include "security/seccomp.h"
+#include "security/unix_socket.h"
+#include "telemetry/log.h"
+
+namespace nfmeter::app {
+namespace {
+
+using security::FileAccess;
+using Kind = security::ListenAddress::Kind;
+
+// Version of Landlock that is in force; 0: none.
+int landlock_version = 0;
+
+constexpr int kFirstFreePort = 1024;
+
+// What the libraries read: names and addresses, time zone, kinds of CPUs,
+// modules of NSS and OpenSSL; and what we do of other processes (the holder of
+// the xtables lock) and of tables.
+constexpr const char* kSystemFiles[] = {"/etc/nsswitch.conf",
+                                        "/etc/resolv.conf",
+                                        "/etc/host.conf",
+                                        "/etc/hosts",
+                                        "/etc/gai.conf",
+                                        "/etc/passwd",
+                                        "/etc/group",
+                                        "/etc/services",
+                                        "/etc/protocols",
+                                        "/etc/localtime",
+                                        "/etc/ld.so.cache",
+                                        "/etc/ssl/openssl.cnf",
+                                        "/usr",
+                                        "/lib",
+                                        "/lib64",
+                                        "/proc",
+                                        "/sys/devices/system/cpu",
+                                        "/sys/fs/cgroup",
+                                        "/dev/urandom",
+                                        "/dev/null"};
+
+std::string FolderOf(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::absolute(path, ignored).parent_path().string();
+}
+
+void MakePlaces(const Config& config) {
+  if (!config.state_dir.empty()) mkdir(config.state_dir.c_str(), 0750);
+  for (const security::ListenerOptions& each : config.listen.listeners) {
+    if (each.address.kind == Kind::kUnix &&
+        each.address.path == security::kDefaultSocketPath) {
+      security::MakeRoomForSocket(each.address.path).IgnoreError();
+    }
+  }
+  if (config.read_only) return;
+  // As iptables makes it.
+  const int lock = open(kernel::XtablesLockPath().c_str(),
+                        O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (lock >= 0) close(lock);
+}
+
+void AddFile(const std::string& path, std::vector<std::string>& readable) {
+  if (path.empty()) return;
+  std::vector<std::string> folders = security::FoldersToRead(path);
+  readable.insert(readable.end(), folders.begin(), folders.end());
+  readable.push_back(path);
+}
+
+FileAccess AccessFor(const Config& config) {
+  FileAccess access;
+  access.readable.assign(std::begin(kSystemFiles), std::end(kSystemFiles));
+  access.readable.push_back(kernel::XtablesLockPath());
+  if (!config.state_dir.empty()) access.writable.push_back(config.state_dir);
+  AddFile(config.policy, access.readable);
+  // Rotated files are made anew.
+  if (!config.audit_file.empty()) {
+    access.writable.push_back(FolderOf(config.audit_file));
+  }
+  for (const security::ListenerOptions& each : config.listen.listeners) {
+    if (each.address.kind == Kind::kUnix) {
+      access.socket_folders.push_back(FolderOf(each.address.path));
+    } else {
+      access.ports.push_back(each.address.port);
+    }
+  }
+  if (config.metrics.listen.has_value()) {
+    access.ports.push_back(config.metrics.listen->port);
+  }
+  if (config.metrics.listen.has_value()) {
+    access.ports.push_back(config.metrics.listen->port);
+  }
+  AddFile(config.policy, access.readable);
+  if (!config.audit_file.empty()) {
+    // It may be moved away and made anew, to begin another one.
+    access.writable.push_back(FolderOf(config.audit_file));
+  }
+  if (config.listen.tls.has_value()) {
+    AddFile(config.listen.tls->certificate, access.readable);
+    AddFile(config.listen.tls->key, access.readable);
+    AddFile(config.listen.tls->client_ca, access.readable);
+  }
+  return access;
+}
+
+}  // namespace
+
+absl::Status GiveUpPrivileges(const Config& config) {
+  security::PrivilegeOptions options = {.read_only = config.read_only};
+  for (const security::ListenerOptions& each : config.listen.listeners) {
+    if (each.address.kind == Kind::kTcp) {
+      options.low_ports |=
+          each.address.port != 0 && each.address.port < kFirstFreePort;
+    } else if (!each.group.empty()) {
+      // One that does not exist is refused by CheckConfig().
+      const auto group = security::FindGroup(each.group);
+      if (group.ok()) options.socket_groups.push_back(*group);
+    }
+  }
+  const auto& metrics = config.metrics.listen;
+  options.low_ports |= metrics.has_value() && metrics->port != 0 &&
+                       metrics->port < kFirstFreePort;
+  if (config.read_only) kernel::UseTablesWithoutRawSockets();
+  return security::DropPrivileges(options);
+}
+
+absl::Status RestrictFiles(const Config& config) {
+  if (!config.sandbox) return absl::OkStatus();
+  MakePlaces(config);
+  NFM_ASSIGN_OR_RETURN(landlock_version,
+                       security::RestrictFiles(AccessFor(config)));
+  return absl::OkStatus();
+}
+
+absl::Status FilterSystemCalls(const Config& config) {
+  std::string seccomp = "off";
+  if (config.sandbox) {
+    const absl::Status filtered = security::FilterSystemCalls();
+    if (!filtered.ok() && !absl::IsUnimplemented(filtered)) return filtered;
+    seccomp = filtered.ok() ? "on" : std::string(filtered.message());
+  }
+  telemetry::Log(config.sandbox ? telemetry::LogLevel::kInfo
+                                : telemetry::LogLevel::kWarning,
+                 "restricted",
+                 {{"capabilities", security::DescribeCapabilities()},
+                  {"no_new_privs", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)},
+                  {"seccomp", seccomp},
+                  {"landlock", landlock_version > 0
+                                   ? absl::StrCat("version ", landlock_version)
+                               : config.sandbox ? "not in this kernel"
+                                                : "off"},
+                  {"read_only", config.read_only ? "true" : "false"}});
+  return absl::OkStatus();
+}
+
+}  // namespace nfmeter::app

@@ -1,0 +1,28 @@
+// What nfmeterd gives up before it serves.
+#ifndef NFMETER_APP_SANDBOX_H_
+#define NFMETER_APP_SANDBOX_H_
+
+#include "absl/status/status.h"
+#include "app/config.h"
+
+namespace nfmeter::app {
+
+// In this order, while the process has one thread:
+
+// Keeps the capabilities that `config` needs; see security::DropPrivileges().
+// Files are checked and opened after it, so that none is used that could not
+// be read again later.
+absl::Status GiveUpPrivileges(const Config& config);
+
+// Landlock, as far as `config.sandbox` wants it and the kernel has it. Before
+// that makes the folders and files that could not be made any more; those that
+// can't be made now are complained of by whoever opens them.
+absl::Status RestrictFiles(const Config& config);
+
+// When the listeners are open, for all threads: seccomp, as RestrictFiles().
+// Logs what is in force.
+absl::Status FilterSystemCalls(const Config& config);
+
+}  // namespace nfmeter::app
+
+#endif  // NFMETER_APP_SANDBOX_H_

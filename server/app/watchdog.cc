@@ -1,0 +1,15 @@
+#include "app/watchdog.h"
+
+namespace nfmeter::app {
+
+void Watchdog::Tick() {
+  if (*job_ == Job::kUnderWay) return;
+  if (*job_ == Job::kBack) feed_();
+  *job_ = Job::kUnderWay;
+  const absl::Status sent = lane_.Post(accounting::Lane::Priority::kUrgent,
+                                       [job = job_] { *job = Job::kBack; });
+  // A full queue is one that has not moved for long, or will the next time.
+  if (!sent.ok()) *job_ = Job::kNone;
+}
+
+}  // namespace nfmeter::app
