@@ -71,8 +71,10 @@ struct acct {
 	struct rhash_head		node;
 	char				name[NFACCT_NAME_MAX] __aligned(4);
 	unsigned int			name_size;	/* its NUL included */
-	unsigned long			id;
 	refcount_t			refcnt;
+
+	/* What neither packets nor dumps read. */
+	unsigned long			id;
 	struct rcu_head			rcu;
 
 	/* Written by packets of objects with a quota: a line of their own. */

@@ -329,7 +329,7 @@ static int acct_dump(struct sk_buff *skb, struct netlink_callback *cb)
 			if (reset)
 				acct_subtract(an, acct, &view);
 		}
-		dump->last = acct->id;
+		dump->last = xas.xa_index;
 	}
 	rcu_read_unlock();
 	mutex_unlock(&an->lock);
