@@ -119,6 +119,10 @@ const together = [
    { ...tls, tls: { certManager: { enabled: true } } },
    'cert-manager needs to know who signs: set tls.certManager.issuerRef.name ' +
    '(and .kind, if it is a ClusterIssuer)'],
+  ['all addresses and one more',
+   { ...tls, tcp: { ...tls.tcp, addresses: ['0.0.0.0', '::'] } },
+   '0.0.0.0 and :: are all addresses, IPv4 and IPv6, and leave none for ' +
+   'another: set tcp.addresses to one of them alone'],
   ['TCP for nobody', { ...tls, tcp: { enabled: true } },
    'nobody could do anything over tcp: say who may do what in policy.rules, ' +
    'or what every client with a certificate may do in tcp.role'],

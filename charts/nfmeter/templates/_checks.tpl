@@ -71,6 +71,9 @@
 
 {{- define "nfmeter.checkTls" -}}
 {{- $v := .Values -}}
+{{- if and (gt (len $v.tcp.addresses) 1) (or (has "0.0.0.0" $v.tcp.addresses) (has "::" $v.tcp.addresses)) -}}
+{{- fail "0.0.0.0 and :: are all addresses, IPv4 and IPv6, and leave none for another: set tcp.addresses to one of them alone" -}}
+{{- end -}}
 {{- $issued := $v.tls.certManager.enabled -}}
 {{- if and $v.tcp.enabled (not $issued) (not $v.tls.secretName) -}}
 {{- fail "tcp needs certificates: set tls.secretName to a Secret with tls.crt, tls.key and ca.crt, or tls.certManager.enabled=true" -}}
