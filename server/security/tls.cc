@@ -8,7 +8,9 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <fstream>
 #include <sstream>
@@ -105,6 +107,19 @@ absl::StatusOr<std::vector<std::string>> CheckTls(const TlsOptions& options) {
   };
   check_time(certificate.get(), options.certificate);
   check_time(ca.get(), options.client_ca);
+  if (X509_check_ca(ca.get()) == 0) {
+    oddities.push_back(absl::StrCat(
+        options.client_ca,
+        " is not an authority's certificate: no client's can be verified with "
+        "it"));
+  }
+  if (struct stat key_file{}; stat(options.key.c_str(), &key_file) == 0 &&
+                              (key_file.st_mode & (S_IROTH | S_IWOTH)) != 0) {
+    oddities.push_back(
+        absl::StrCat(options.key,
+                     " can be read by every user of this host; close it with: "
+                     "chmod 0640"));
+  }
   return oddities;
 }
 

@@ -25,7 +25,8 @@ struct TlsOptions {
 // Reads the files. INVALID_ARGUMENT, naming the file and the reason: it can't
 // be read, is not what it should be, or the key is another certificate's.
 // What is usable but odd comes back as sentences: a certificate that has
-// expired or is not valid yet.
+// expired or is not valid yet, an authority that is none, a key that everybody
+// can read.
 absl::StatusOr<std::vector<std::string>> CheckTls(const TlsOptions& options);
 
 // Credentials that ask every client for a certificate of `client_ca`, and read

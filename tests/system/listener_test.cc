@@ -1,6 +1,5 @@
 // Where nfmeterd listens, and who is let in.
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/security/credentials.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
@@ -11,7 +10,6 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -19,6 +17,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
+#include "tests/system/certificates.h"
 #include "tests/system/nfmeterd_process.h"
 
 namespace nfmeter {
@@ -189,96 +188,22 @@ TEST(TcpListenerTest, Ipv6LoopbackIsLoopback) {
             "SERVING");
 }
 
-std::string ReadFile(const std::string& path) {
-  std::ifstream in(path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-// Authorities and certificates, made by the openssl tool.
 class MutualTlsTest : public ::testing::Test {
  protected:
-  MutualTlsTest() {
-    MakeAuthority("ca");
-    MakeAuthority("other-ca");
-    Issue("server", "ca");
-    Issue("client", "ca");
-  }
-
-  void OpenSsl(std::vector<std::string> arguments,
-               const std::string& input = "") {
-    arguments.insert(arguments.begin(), "openssl");
-    const testing::RunResult run = testing::Run(arguments, input);
-    ASSERT_EQ(run.exit_code, 0) << run.err;
-  }
-
-  void MakeKey(const std::string& name) {
-    OpenSsl({"genpkey", "-algorithm", "EC", "-pkeyopt",
-             "ec_paramgen_curve:prime256v1", "-out", dir_ / (name + ".key")});
-  }
-
-  void MakeAuthority(const std::string& name) {
-    MakeKey(name);
-    OpenSsl({"req", "-x509", "-key", dir_ / (name + ".key"), "-days", "2",
-             "-subj", "/CN=" + name, "-out", dir_ / (name + ".crt")});
-  }
-
-  // `days` below 0: it has expired.
-  void Issue(const std::string& name, const std::string& authority,
-             const std::string& days = "2") {
-    MakeKey(name);
-    OpenSsl({"req", "-new", "-key", dir_ / (name + ".key"), "-subj",
-             "/CN=" + name, "-out", dir_ / (name + ".csr")});
-    std::ofstream(dir_ / "extensions") << "subjectAltName=DNS:localhost,"
-                                          "IP:127.0.0.1\n";
-    OpenSsl({"x509", "-req", "-in", dir_ / (name + ".csr"), "-CA",
-             dir_ / (authority + ".crt"), "-CAkey", dir_ / (authority + ".key"),
-             "-CAcreateserial", "-days", days, "-extfile", dir_ / "extensions",
-             "-out", dir_ / (name + ".crt")});
-  }
-
-  std::vector<std::string> ServerArguments(const std::string& certificate) {
-    return {"--listen",
-            "tcp:127.0.0.1:0",
-            "--tls-certificate",
-            dir_ / (certificate + ".crt"),
-            "--tls-key",
-            dir_ / (certificate + ".key"),
-            "--tls-client-ca",
-            dir_ / "ca.crt",
-            "--tls-reload-interval",
-            "1s"};
-  }
-
-  // A new connection each time. `client` empty: shows no certificate.
-  static std::string HealthOver(const std::string& address,
-                                const std::string& roots,
-                                const std::string& certificate,
-                                const std::string& key) {
-    grpc::SslCredentialsOptions options;
-    options.pem_root_certs = ReadFile(roots);
-    options.pem_cert_chain = ReadFile(certificate);
-    options.pem_private_key = ReadFile(key);
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    return HealthOf(grpc::CreateCustomChannel(
-                        address, grpc::SslCredentials(options), arguments),
-                    "");
-  }
+  MutualTlsTest() { files_.Issue("client"); }
 
   std::string HealthAs(const std::string& client) {
-    return HealthOver(server_->TcpAddress("127.0.0.1"), dir_ / "ca.crt",
-                      dir_ / (client + ".crt"), dir_ / (client + ".key"));
+    return HealthOf(files_.Connect(server_->TcpAddress("127.0.0.1"), client),
+                    "");
   }
 
   void Start(const std::string& certificate = "server") {
     server_ = std::make_unique<NfmeterdProcess>(
-        NfmeterdProcess::Options{.arguments = ServerArguments(certificate)});
+        NfmeterdProcess::Options{.arguments = files_.ServerFlags(certificate)});
     ASSERT_OK(server_->WaitUntilReady());
   }
 
-  testing::TemporaryDirectory dir_;
+  testing::Certificates files_;
   std::unique_ptr<NfmeterdProcess> server_;
 };
 
@@ -288,7 +213,8 @@ TEST_F(MutualTlsTest, AClientOfTheAuthorityIsLetIn) {
 }
 
 TEST_F(MutualTlsTest, AClientOfAnotherAuthorityIsNot) {
-  Issue("stranger", "other-ca");
+  files_.MakeAuthority("other-ca");
+  files_.Issue("stranger", {.authority = "other-ca"});
   Start();
   EXPECT_EQ(HealthAs("stranger"), "UNAVAILABLE");
   EXPECT_THAT(server_->Log(), HasSubstr("certificate verify failed"));
@@ -296,9 +222,15 @@ TEST_F(MutualTlsTest, AClientOfAnotherAuthorityIsNot) {
 }
 
 TEST_F(MutualTlsTest, AnExpiredClientIsNot) {
-  Issue("late", "ca", "-1");
+  files_.Issue("late", {.days = "-1"});
   Start();
   EXPECT_EQ(HealthAs("late"), "UNAVAILABLE");
+}
+
+TEST_F(MutualTlsTest, AClientWhoseCertificateIsNotValidYetIsNot) {
+  files_.Issue("early", {.not_before = "20990101000000Z"});
+  Start();
+  EXPECT_EQ(HealthAs("early"), "UNAVAILABLE");
 }
 
 TEST_F(MutualTlsTest, AClientWithoutACertificateIsNot) {
@@ -317,32 +249,48 @@ TEST_F(MutualTlsTest, AClientWithoutTlsIsNot) {
 TEST_F(MutualTlsTest, ChannelzIsForThisHostOnly) {
   NfmeterdProcess server(
       {.arguments = {"--listen", "0.0.0.0:0", "--tls-certificate",
-                     dir_ / "server.crt", "--tls-key", dir_ / "server.key",
-                     "--tls-client-ca", dir_ / "ca.crt"}});
+                     files_.Certificate("server"), "--tls-key",
+                     files_.Key("server"), "--tls-client-ca",
+                     files_.Certificate("ca")}});
   ASSERT_OK(server.WaitUntilReady());
   EXPECT_THAT(testing::CallRaw(server.Channel(),
                                "/grpc.channelz.v1.Channelz/GetServers", ""),
               testing::StatusIs(absl::StatusCode::kUnimplemented));
 }
 
-TEST_F(MutualTlsTest, ReplacedCertificatesAreTakenUpWithoutARestart) {
+// Its files are looked at each second.
+TEST_F(MutualTlsTest, ReplacedCertificatesAreTakenUpWithinTwoRefreshes) {
   Start();
   ASSERT_EQ(HealthAs("client"), "SERVING");
+  files_.MakeAuthority("other-ca");
   // From now on the other authority's server and clients are the right ones.
-  Issue("server", "other-ca");
-  Issue("client", "other-ca");
-  std::filesystem::copy_file(dir_ / "other-ca.crt", dir_ / "ca.crt",
+  files_.Issue("client", {.authority = "other-ca"});
+  files_.Issue("server", {.authority = "other-ca",
+                          .alternative_names = "DNS:localhost,IP:127.0.0.1"});
+  std::filesystem::copy_file(files_.Certificate("other-ca"),
+                             files_.Certificate("ca"),
                              std::filesystem::copy_options::overwrite_existing);
-  const absl::Time deadline = absl::Now() + absl::Seconds(30);
-  std::string health;
-  do {
-    health = HealthAs("client");
-  } while (health != "SERVING" && absl::Now() < deadline);
-  EXPECT_EQ(health, "SERVING");
+  const absl::Time replaced = absl::Now();
+  while (HealthAs("client") != "SERVING") {
+    // Two refreshes, and half a second for a handshake on a busy machine.
+    ASSERT_LT(absl::Now() - replaced, absl::Milliseconds(2500));
+  }
+}
+
+TEST_F(MutualTlsTest, FilesThatAreReplacedByRubbishChangeNothing) {
+  Start();
+  ASSERT_EQ(HealthAs("client"), "SERVING");
+  files_.MakeAuthority("other-ca");
+  files_.Issue("server", {.authority = "other-ca"});
+  std::ofstream(files_.Certificate("server")) << "half";
+  const absl::Time replaced = absl::Now();
+  while (absl::Now() - replaced < absl::Seconds(3)) {
+    ASSERT_EQ(HealthAs("client"), "SERVING");
+  }
 }
 
 TEST_F(MutualTlsTest, AnAddressOfAnotherHostIsNamed) {
-  std::vector<std::string> arguments = ServerArguments("server");
+  std::vector<std::string> arguments = files_.ServerFlags();
   arguments[1] = "192.0.2.1:7443";
   NfmeterdProcess server({.arguments = arguments});
   EXPECT_EQ(server.process().Wait(absl::Seconds(20)), kExitListen);
@@ -351,26 +299,29 @@ TEST_F(MutualTlsTest, AnAddressOfAnotherHostIsNamed) {
 }
 
 TEST_F(MutualTlsTest, FilesThatCannotBeUsedAreNamed) {
-  NfmeterdProcess missing({.arguments = ServerArguments("none")});
+  NfmeterdProcess missing({.arguments = files_.ServerFlags("none")});
   EXPECT_EQ(missing.process().Wait(absl::Seconds(20)), kExitConfig);
-  EXPECT_EQ(missing.Log(), "nfmeterd: tls.certificate " + (dir_ / "none.crt") +
+  EXPECT_EQ(missing.Log(), "nfmeterd: tls.certificate " +
+                               (files_.Certificate("none")) +
                                ": No such file or directory\n");
 
-  std::filesystem::copy_file(dir_ / "client.key", dir_ / "mixed.key");
-  std::filesystem::copy_file(dir_ / "server.crt", dir_ / "mixed.crt");
-  NfmeterdProcess mixed({.arguments = ServerArguments("mixed")});
+  std::filesystem::copy_file(files_.Key("client"), files_.Key("mixed"));
+  std::filesystem::copy_file(files_.Certificate("server"),
+                             files_.Certificate("mixed"));
+  NfmeterdProcess mixed({.arguments = files_.ServerFlags("mixed")});
   EXPECT_EQ(mixed.process().Wait(absl::Seconds(20)), kExitConfig);
-  EXPECT_EQ(mixed.Log(), "nfmeterd: tls.key " + (dir_ / "mixed.key") +
-                             ": is not the key of " + (dir_ / "mixed.crt") +
-                             "\n");
+  EXPECT_EQ(mixed.Log(), "nfmeterd: tls.key " + (files_.Key("mixed")) +
+                             ": is not the key of " +
+                             (files_.Certificate("mixed")) + "\n");
 }
 
 TEST_F(MutualTlsTest, AnExpiredServerCertificateIsToldOf) {
-  Issue("old", "ca", "-1");
+  files_.Issue("old", {.days = "-1"});
   Start("old");
-  EXPECT_THAT(server_->Log(), HasSubstr("warning odd configuration "
-                                        "detail=\"" +
-                                        (dir_ / "old.crt") + " has expired"));
+  EXPECT_THAT(server_->Log(),
+              HasSubstr("warning odd configuration "
+                        "detail=\"" +
+                        (files_.Certificate("old")) + " has expired"));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "security/listeners.h"
 
+#include <sys/stat.h>
+
 #include <fstream>
 #include <string>
 #include <vector>
@@ -56,6 +58,47 @@ TEST(CheckListenersTest, InsecureLoopbackIsForLoopbackOnly) {
                        Eq("cannot listen on 0.0.0.0:1: without TLS only "
                           "loopback addresses are allowed; give tls "
                           "certificate, key and client_ca")));
+}
+
+TEST(CheckListenersTest, OverTlsThePolicyDecidesNotTheListener) {
+  TemporaryDirectory dir;
+  const auto made = ::nfmeter::testing::Run(
+      {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+       "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=x", "-keyout",
+       dir / "key", "-out", dir / "crt"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  ListenOptions options = On({"0.0.0.0:1"});
+  options.tls = {dir / "crt", dir / "key", dir / "crt"};
+  EXPECT_EQ(RoleOf(options, options.listeners[0]), Role::kNone);
+  options.listeners[0].role = Role::kNone;
+  EXPECT_OK(CheckListeners(options));
+  options.listeners[0].role = Role::kViewer;
+  EXPECT_THAT(CheckListeners(options),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       Eq("cannot listen on 0.0.0.0:1: a role is for unix "
+                          "sockets and insecure loopback; over TLS the policy "
+                          "says who may do what, by certificate")));
+}
+
+TEST(CheckListenersTest, LoopbackListenersHaveOneRole) {
+  ListenOptions options = On({"127.0.0.1:0", "[::1]:0"});
+  options.insecure_loopback = true;
+  options.listeners[1].role = Role::kViewer;
+  EXPECT_THAT(CheckListeners(options),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       Eq("cannot listen on [::1]:0: all listeners with "
+                          "insecure_loopback must have the same role")));
+  options.listeners[0].role = Role::kViewer;
+  EXPECT_OK(CheckListeners(options));
+}
+
+TEST(CheckListenersTest, OfLoopbackOnlyItsOwnAddressesServeWithoutTls) {
+  ListenOptions options = On({"127.0.0.2:1"});
+  options.insecure_loopback = true;
+  EXPECT_THAT(CheckListeners(options),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       Eq("cannot listen on 127.0.0.2:1: without TLS only "
+                          "127.0.0.1, [::1] and localhost serve")));
 }
 
 TEST(CheckListenersTest, NoAddressTwice) {
@@ -142,6 +185,28 @@ TEST_F(CheckTlsTest, TheKeyMustBeTheCertificates) {
   options_.key = dir_ / "other.key";
   ExpectWrong("tls.key " + options_.key + ": is not the key of " +
               options_.certificate);
+}
+
+TEST_F(CheckTlsTest, AKeyThatEverybodyCanReadIsUsableButToldOf) {
+  ASSERT_EQ(chmod(options_.key.c_str(), 0644), 0);
+  EXPECT_THAT(CheckTls(options_),
+              IsOkAndHolds(ElementsAre(
+                  options_.key + " can be read by every user of this host; "
+                                 "close it with: chmod 0640")));
+}
+
+TEST_F(CheckTlsTest, AnAuthorityThatIsNoneIsToldOf) {
+  const auto made = ::nfmeter::testing::Run(
+      {"openssl", "req", "-x509", "-key", options_.key, "-subj", "/CN=leaf",
+       "-addext", "basicConstraints=critical,CA:FALSE", "-out",
+       dir_ / "leaf.crt"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  options_.client_ca = dir_ / "leaf.crt";
+  EXPECT_THAT(CheckTls(options_),
+              IsOkAndHolds(ElementsAre(
+                  options_.client_ca +
+                  " is not an authority's certificate: no client's can be "
+                  "verified with it")));
 }
 
 TEST_F(CheckTlsTest, AnExpiredCertificateIsUsableButToldOf) {

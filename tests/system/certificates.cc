@@ -1,0 +1,105 @@
+#include "tests/system/certificates.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "gtest/gtest.h"
+
+namespace nfmeter::testing {
+namespace {
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream in(path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+Certificates::Certificates() {
+  MakeAuthority("ca");
+  Issue("server", {.alternative_names = "DNS:localhost,IP:127.0.0.1"});
+}
+
+void Certificates::OpenSsl(std::vector<std::string> arguments) const {
+  arguments.insert(arguments.begin(), "openssl");
+  const RunResult run = Run(arguments);
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+}
+
+void Certificates::MakeKey(const std::string& name) const {
+  OpenSsl({"genpkey", "-algorithm", "EC", "-pkeyopt",
+           "ec_paramgen_curve:prime256v1", "-out", Key(name)});
+}
+
+void Certificates::MakeAuthority(const std::string& name) {
+  MakeKey(name);
+  OpenSsl({"req", "-x509", "-key", Key(name), "-days", "2", "-subj",
+           "/CN=" + name, "-out", Certificate(name)});
+}
+
+void Certificates::Issue(const std::string& name, const Issued& issued) {
+  const std::string request = dir_ / (name + ".csr");
+  const std::string extensions = dir_ / (name + ".ext");
+  const std::string subject =
+      issued.subject.empty() ? "/CN=" + name : issued.subject;
+  MakeKey(name);
+  OpenSsl({"req", "-new", "-utf8", "-key", Key(name), "-subj", subject, "-out",
+           request});
+  std::ofstream(extensions)
+      << "basicConstraints=CA:FALSE\n"
+      << (issued.alternative_names.empty()
+              ? ""
+              : "subjectAltName=" + issued.alternative_names + "\n");
+  if (issued.not_before.empty()) {
+    OpenSsl({"x509", "-req", "-in", request, "-CA",
+             Certificate(issued.authority), "-CAkey", Key(issued.authority),
+             "-CAcreateserial", "-days", issued.days, "-extfile", extensions,
+             "-out", Certificate(name)});
+    return;
+  }
+  // Only "openssl ca" takes a beginning.
+  std::ofstream(dir_ / "ca.index").flush();
+  std::ofstream(dir_ / "ca.config")
+      << "[ca]\ndefault_ca=x\n[x]\ndatabase=" << dir_ / "ca.index"
+      << "\nnew_certs_dir=" << dir_.path()
+      << "\ndefault_md=sha256\nrand_serial=yes\npolicy=p\n[p]\n"
+         "commonName=supplied\n";
+  OpenSsl({"ca", "-batch", "-config", dir_ / "ca.config", "-in", request,
+           "-cert", Certificate(issued.authority), "-keyfile",
+           Key(issued.authority), "-startdate", issued.not_before, "-days",
+           issued.days, "-extfile", extensions, "-notext", "-out",
+           Certificate(name)});
+}
+
+std::vector<std::string> Certificates::ServerFlags(
+    const std::string& certificate) const {
+  return {"--listen",
+          "tcp:127.0.0.1:0",
+          "--tls-certificate",
+          Certificate(certificate),
+          "--tls-key",
+          Key(certificate),
+          "--tls-client-ca",
+          Certificate("ca"),
+          "--tls-reload-interval",
+          "1s"};
+}
+
+std::shared_ptr<grpc::Channel> Certificates::Connect(
+    const std::string& address, const std::string& client) const {
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = ReadFile(Certificate("ca"));
+  options.pem_cert_chain = ReadFile(Certificate(client));
+  options.pem_private_key = ReadFile(Key(client));
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(address, grpc::SslCredentials(options),
+                                   arguments);
+}
+
+}  // namespace nfmeter::testing

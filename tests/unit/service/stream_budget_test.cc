@@ -1,0 +1,49 @@
+#include "service/stream_budget.h"
+
+#include "base/error.h"
+#include "gmock/gmock.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter::service {
+namespace {
+
+using ::nfmeter::testing::StatusIs;
+using ::testing::HasSubstr;
+
+security::Caller Certified(const std::string& name) {
+  return {.principal = name, .certified = true};
+}
+
+TEST(StreamBudgetTest, ACallerWithACertificateHasABoundOfItsOwn) {
+  StreamBudget budget(10, 2);
+  EXPECT_OK(budget.Take(Certified("a")));
+  EXPECT_OK(budget.Take(Certified("a")));
+  const absl::Status refused = budget.Take(Certified("a"));
+  EXPECT_THAT(refused,
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       HasSubstr("a already has 2 streams open, its most; "
+                                 "close some, or raise "
+                                 "limits.max_streams_per_caller")));
+  EXPECT_EQ(GetErrorDetails(refused).reason, "TOO_MANY_STREAMS");
+  EXPECT_EQ(GetErrorDetails(refused).metadata.at("bound"), "2");
+  EXPECT_OK(budget.Take(Certified("b")));
+  budget.Return(Certified("a"));
+  EXPECT_OK(budget.Take(Certified("a")));
+  EXPECT_EQ(budget.open(), 3u);
+}
+
+TEST(StreamBudgetTest, CallersOfSocketsShareWhatThereIs) {
+  const security::Caller socket = {.principal = "socket:/s"};
+  StreamBudget budget(3, 1);
+  for (int i = 0; i < 3; ++i) EXPECT_OK(budget.Take(socket));
+  EXPECT_THAT(budget.Take(socket),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       HasSubstr("limits.max_streams")));
+  EXPECT_THAT(budget.Take(Certified("a")),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  budget.Return(socket);
+  EXPECT_OK(budget.Take(Certified("a")));
+}
+
+}  // namespace
+}  // namespace nfmeter::service
