@@ -1,0 +1,80 @@
+#include "app/watchdog.h"
+
+#include "absl/synchronization/notification.h"
+#include "gmock/gmock.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter::app {
+namespace {
+
+using accounting::Lane;
+
+// Waits until everything sent down the lane so far has been carried out.
+void Drain(Lane& lane) {
+  ASSERT_OK(lane.Run(Lane::Priority::kNormal, [] { return absl::OkStatus(); }));
+}
+
+TEST(WatchdogTest, IsFedWhileJobsComeBack) {
+  Lane lane("lane", 8);
+  int fed = 0;
+  Watchdog watchdog(lane, [&fed] { ++fed; });
+  watchdog.Tick();
+  EXPECT_EQ(fed, 0);  // nothing has come back yet
+  for (int i = 1; i <= 3; ++i) {
+    Drain(lane);
+    watchdog.Tick();
+    EXPECT_EQ(fed, i);
+  }
+}
+
+TEST(WatchdogTest, IsNotFedWhileTheLaneHangs) {
+  Lane lane("lane", 8);
+  int fed = 0;
+  Watchdog watchdog(lane, [&fed] { ++fed; });
+  absl::Notification hangs;
+  absl::Notification go_on;
+  ASSERT_OK(lane.Post(Lane::Priority::kUrgent, [&] {
+    hangs.Notify();
+    go_on.WaitForNotification();
+  }));
+  hangs.WaitForNotification();
+  for (int i = 0; i < 100; ++i) watchdog.Tick();
+  EXPECT_EQ(fed, 0);
+  go_on.Notify();
+  Drain(lane);
+  watchdog.Tick();
+  EXPECT_EQ(fed, 1);
+}
+
+TEST(WatchdogTest, IsNotFedWhileTheQueueIsFullOfWaitingJobs) {
+  Lane lane("lane", 1);
+  int fed = 0;
+  Watchdog watchdog(lane, [&fed] { ++fed; });
+  absl::Notification hangs;
+  absl::Notification go_on;
+  ASSERT_OK(lane.Post(Lane::Priority::kUrgent, [&] {
+    hangs.Notify();
+    go_on.WaitForNotification();
+  }));
+  hangs.WaitForNotification();
+  ASSERT_OK(lane.Post(Lane::Priority::kNormal, [] {}));
+  for (int i = 0; i < 100; ++i) watchdog.Tick();
+  EXPECT_EQ(fed, 0);
+  go_on.Notify();
+}
+
+TEST(WatchdogTest, AJobMayComeBackAfterTheWatchdogHasGone) {
+  Lane lane("lane", 8);
+  absl::Notification go_on;
+  ASSERT_OK(
+      lane.Post(Lane::Priority::kUrgent, [&] { go_on.WaitForNotification(); }));
+  {
+    Watchdog watchdog(lane, [] {});
+    watchdog.Tick();
+  }
+  go_on.Notify();
+  Drain(lane);
+}
+
+}  // namespace
+}  // namespace nfmeter::app
