@@ -11,6 +11,8 @@
 namespace nfmeter::security {
 namespace {
 
+constexpr char kOurServices[] = "nfmeter.";
+
 // Every text that `narrow` matches, `wide` matches too: stars of `narrow` can
 // only be taken by stars.
 bool Covers(const std::string& wide, const std::string& narrow) {
@@ -174,7 +176,8 @@ std::string DescribePolicy(const Policy& policy) {
   for (const PolicyRule& rule : policy.rules) {
     const size_t allowed = std::count_if(
         AllMethods().begin(), AllMethods().end(), [&](const Method& method) {
-          return method.least_role > Role::kNone && rule.grant.Allows(method);
+          return absl::StartsWith(method.name, kOurServices) &&
+                 rule.grant.Allows(method);
         });
     std::vector<std::string> prefixes = rule.grant.counter_prefixes;
     for (std::string& prefix : prefixes) prefix.push_back('*');

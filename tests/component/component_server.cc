@@ -46,6 +46,10 @@ ComponentServer::ComponentServer(const Options& options)
                         options.nfacct),
       node_service_(
           gate_, [node = options.node] { return node; }, *hub, options.limits) {
+  if (!options.policy.empty()) {
+    authorizer_.SetPolicy(std::make_shared<const security::Policy>(
+        *security::ParsePolicy(options.policy, "policy")));
+  }
   grpc::ServerBuilder builder;
   builder.AddListeningPort(
       "unix:" + (directory_ / "sock"),

@@ -49,6 +49,7 @@ class ComponentServer {
     std::string labels_path;  // empty: in memory
     // Of whoever connects.
     security::Role role = security::Role::kAdmin;
+    std::string policy;  // as in a file; empty: none
     service::Gate::Options gate;
     std::vector<telemetry::CallObserver*> observers;
   };

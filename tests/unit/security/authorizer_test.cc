@@ -78,9 +78,8 @@ TEST(StandingTest, AnAdminOfSomeCountersIsNotOneOfThoseItMerelyOperates) {
 }
 
 TEST(StandingTest, ADenialSaysWhoWhatAndWhere) {
-  const Standing viewer({.names = {"cn:a", "dns:b"}},
-                        {{.role = Role::kViewer}}, "grants are in /p.yaml",
-                        nullptr);
+  const Standing viewer({.names = {"cn:a", "dns:b"}}, {{.role = Role::kViewer}},
+                        "grants are in /p.yaml", nullptr);
   const absl::Status denied =
       viewer.Admit(MethodCalled("CounterService/ResetCounter")).status();
   EXPECT_THAT(denied,
@@ -113,9 +112,9 @@ class PolicyFileTest : public ::testing::Test {
 
   absl::StatusOr<std::shared_ptr<const Caller>> Authorize(
       const std::string& name, const std::string& method) {
-    const Caller who{.identity = std::make_shared<Principal>(Principal{
-                         .names = {name},
-                         .certified = name.substr(0, 6) != "socket"})};
+    const Caller who{
+        .identity = std::make_shared<Principal>(Principal{
+            .names = {name}, .certified = name.substr(0, 6) != "socket"})};
     return authorizer_.AuthorizeAgain(who, MethodCalled(method));
   }
 
@@ -126,9 +125,8 @@ class PolicyFileTest : public ::testing::Test {
 
   TemporaryDirectory dir_;
   const std::string path_ = dir_ / "policy.yaml";
-  Authorizer authorizer_{
-      ListenOptions{.listeners = {{.address = {.path = "/run/s"},
-                                   .role = Role::kViewer}}}};
+  Authorizer authorizer_{ListenOptions{
+      .listeners = {{.address = {.path = "/run/s"}, .role = Role::kViewer}}}};
   PolicyFile file_{path_, authorizer_};
 };
 

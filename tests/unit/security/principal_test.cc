@@ -10,9 +10,8 @@ namespace {
 using ::testing::ElementsAre;
 
 TEST(SpiffeIdTest, FormsOfTheStandard) {
-  for (const char* id :
-       {"spiffe://example.org/controller", "spiffe://e-x_1.org/ns/a/sa/B.c",
-        "spiffe://a/b"}) {
+  for (const char* id : {"spiffe://example.org/controller",
+                         "spiffe://e-x_1.org/ns/a/sa/B.c", "spiffe://a/b"}) {
     EXPECT_TRUE(IsSpiffeId(id)) << id;
   }
   for (const std::string& id :
