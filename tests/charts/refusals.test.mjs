@@ -126,6 +126,10 @@ const together = [
   ['TCP for nobody', { ...tls, tcp: { enabled: true } },
    'nobody could do anything over tcp: say who may do what in policy.rules, ' +
    'or what every client with a certificate may do in tcp.role'],
+  ['a role beside a whole policy',
+   { ...tls, policy: { existingConfigMap: 'p' } },
+   "policy.existingConfigMap is the whole policy, so tcp.role can't add to " +
+   'it: set tcp.role=none and write the rule into that file'],
   ['a socket for nobody', { socket: { role: 'none' } },
    'nobody could do anything: set socket.role to viewer, operator or admin, ' +
    'or say who may do what in policy.rules'],

@@ -67,19 +67,20 @@ const withTcp = { tcp: { enabled: true }, tls: { secretName: 's' } };
 const sidecar = parse(fs.readFileSync(
     path.join(here, 'values/sidecar-application.yaml'), 'utf8'));
 
-for (const [name, values, then] of [
-  ['by default', {}, {}],
-  ['with a socket for a group', withSocket, withSocket],
+for (const [name, values, then, more] of [
+  ['by default', {}, {}, []],
+  ['with a socket for a group', withSocket, withSocket, []],
   // 0.1.0 let every client with a certificate do everything.
-  ['with TCP', withTcp, { ...withTcp, tcp: { enabled: true, role: 'admin' } }],
-  ['as a sidecar', sidecar, sidecar],
+  ['with TCP', withTcp, { ...withTcp, tcp: { enabled: true, role: 'admin' } },
+   ['ConfigMap demo-nfmeter-policy']],
+  ['as a sidecar', sidecar, sidecar, []],
 ]) {
   test(`0.1.0 ${name} becomes this version, and goes back`, upgrades, () => {
     inCluster('install', 'demo', previous, ...valuesFlags(values));
     const old = names();
     inCluster('upgrade', 'demo', chart, '--reset-values',
               ...valuesFlags(then));
-    assert.deepEqual(names(), old, 'nothing new, nothing left behind');
+    assert.deepEqual(names(), [...old, ...more].sort());
     inCluster('test', 'demo');
     const grown = { ...then, metrics: { enabled: true } };
     inCluster('upgrade', 'demo', chart, '--reset-values',

@@ -91,9 +91,12 @@
 
 {{- define "nfmeter.checkAccess" -}}
 {{- $v := .Values -}}
-{{- $policy := eq (include "nfmeter.hasPolicy" .) "true" -}}
+{{- $policy := or (not (empty $v.policy.rules)) (not (empty $v.policy.existingConfigMap)) -}}
 {{- if and $v.policy.rules $v.policy.existingConfigMap -}}
 {{- fail "policy.rules and policy.existingConfigMap are two policies: set only one of them" -}}
+{{- end -}}
+{{- if and $v.policy.existingConfigMap $v.tcp.enabled (ne $v.tcp.role "none") -}}
+{{- fail "policy.existingConfigMap is the whole policy, so tcp.role can't add to it: set tcp.role=none and write the rule into that file" -}}
 {{- end -}}
 {{- if and $v.tcp.enabled (eq $v.tcp.role "none") (not $policy) -}}
 {{- fail "nobody could do anything over tcp: say who may do what in policy.rules, or what every client with a certificate may do in tcp.role" -}}

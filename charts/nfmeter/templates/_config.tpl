@@ -10,7 +10,7 @@
 {{- range .Values.tcp.addresses -}}
 {{- $host := ternary (printf "[%s]" .) . (contains ":" .) -}}
 {{- $address := printf "tcp:%s:%d" $host ($.Values.tcp.port | int) -}}
-{{- $listen = append $listen (dict "address" $address "role" $.Values.tcp.role) -}}
+{{- $listen = append $listen (dict "address" $address) -}}
 {{- end -}}
 {{- end -}}
 {{- $config := deepCopy .Values.config -}}
@@ -34,6 +34,18 @@
 {{- toYaml $config }}
 {{- end }}
 
+{{/* The rules of the policy: those of the values, and what every client with a
+     certificate may do, whatever the name in it. Unix sockets have a role of
+     their own, so "*" would be too much. */}}
+{{- define "nfmeter.rules" -}}
+{{- $rules := .Values.policy.rules -}}
+{{- if and .Values.tcp.enabled (ne .Values.tcp.role "none") -}}
+{{- $rules = append $rules (dict "name" "tcp.role" "role" .Values.tcp.role
+      "principals" (list "spiffe://*" "uri:*" "dns:*" "cn:*")) -}}
+{{- end -}}
+{{- toYaml $rules }}
+{{- end }}
+
 {{- define "nfmeter.hasPolicy" -}}
-{{- or (not (empty .Values.policy.rules)) (not (empty .Values.policy.existingConfigMap)) -}}
+{{- or (ne (include "nfmeter.rules" .) "[]") (not (empty .Values.policy.existingConfigMap)) -}}
 {{- end }}
