@@ -147,6 +147,9 @@ absl::Status RestrictFiles(const Config& config) {
 }
 
 absl::Status FilterSystemCalls(const Config& config) {
+  // The filter lets nobody ask any more.
+  const std::string capabilities = security::DescribeCapabilities();
+  const int no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
   std::string seccomp = "off";
   if (config.sandbox) {
     const absl::Status filtered = security::FilterSystemCalls();
@@ -156,8 +159,8 @@ absl::Status FilterSystemCalls(const Config& config) {
   telemetry::Log(config.sandbox ? telemetry::LogLevel::kInfo
                                 : telemetry::LogLevel::kWarning,
                  "restricted",
-                 {{"capabilities", security::DescribeCapabilities()},
-                  {"no_new_privs", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)},
+                 {{"capabilities", capabilities},
+                  {"no_new_privs", no_new_privs},
                   {"seccomp", seccomp},
                   {"landlock", landlock_version > 0
                                    ? absl::StrCat("version ", landlock_version)
