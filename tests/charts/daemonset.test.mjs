@@ -66,6 +66,17 @@ test('the process has CAP_NET_ADMIN and CAP_NET_RAW, a filter of system ' +
   assert.match(mounts, /^\S+ \S+ \S+ \S+ \/ ro,/m);
 });
 
+test('it also restricts itself: seccomp, and Landlock where the kernel has it',
+     () => {
+  const line = pod.log('nfmeterd').split('\n').find(
+      (each) => each.includes('restricted'));
+  assert.ok(line, pod.log('nfmeterd'));
+  assert.match(line, /seccomp/);
+  const status = fs.readFileSync(`/proc/${pod.pid('nfmeterd')}/status`, 'utf8');
+  // The runtime's filter, and its own on top.
+  assert.ok(Number(status.match(/^Seccomp_filters:\s+(\d+)$/m)[1]) >= 2);
+});
+
 test('it counts what the node receives, and streams it to whoever opens the ' +
      'socket on the node', async () => {
   nfmeter('counter', 'create', 'probe');
