@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "app/capabilities.h"
 #include "app/grpc_server.h"
@@ -191,6 +192,10 @@ service::NodeInfo Daemon::DescribeNode() const {
         "The policy file is wrong, and the policy from before is in force: ",
         wrong));
   }
+  if (const std::string problems = CertificateProblems(); !problems.empty()) {
+    node.notices.push_back(
+        absl::StrCat("New connections over TLS may fail: ", problems));
+  }
   if (const uint64_t lost = audit_log_.lost(); lost > 0) {
     node.notices.push_back(absl::StrCat(
         lost,
@@ -214,9 +219,42 @@ void Daemon::LookAtPolicy() {
   }
 }
 
+// gRPC reads these files by itself, and does not say what it makes of them.
+void Daemon::LookAtCertificates() {
+  if (!config_.listen.tls.has_value()) return;
+  const auto oddities = security::CheckTls(*config_.listen.tls);
+  const std::string problems = oddities.ok()
+                                   ? absl::StrJoin(*oddities, "; ")
+                                   : std::string(oddities.status().message());
+  {
+    absl::MutexLock lock(&problems_mutex_);
+    if (problems == certificate_problems_) return;
+    certificate_problems_ = problems;
+  }
+  if (!oddities.ok()) {
+    Log(telemetry::LogLevel::kError, "certificates unusable",
+        {{"error", problems}});
+  } else if (!problems.empty()) {
+    Log(telemetry::LogLevel::kWarning, "odd certificates",
+        {{"detail", problems}});
+  } else {
+    Log(telemetry::LogLevel::kInfo, "certificates usable again");
+  }
+}
+
+std::string Daemon::CertificateProblems() const {
+  absl::MutexLock lock(&problems_mutex_);
+  return certificate_problems_;
+}
+
+void Daemon::LookAtFiles() {
+  LookAtPolicy();
+  LookAtCertificates();
+}
+
 void Daemon::Reload() {
   audit_log_.Reopen();
-  LookAtPolicy();
+  LookAtFiles();
 }
 
 void Daemon::Shutdown(absl::Duration grace) {

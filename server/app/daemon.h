@@ -8,8 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "accounting/counters.h"
 #include "accounting/label_store.h"
@@ -68,9 +70,10 @@ class Daemon {
     return metrics_server_ == nullptr ? "" : metrics_server_->url();
   }
 
-  // Takes a policy that has changed since, and logs it; streams that it does
-  // not allow end. After Listen().
-  void LookAtPolicy();
+  // Takes a policy that has changed since; streams that it does not allow end.
+  // Logs that, and what has become wrong with policy and certificates. After
+  // Listen().
+  void LookAtFiles();
   // The same, and the audit file is opened anew; for SIGHUP.
   void Reload();
 
@@ -84,6 +87,9 @@ class Daemon {
   void MakeServices();
   absl::Status ServeMetrics();
   std::vector<telemetry::CallObserver*> CallObservers();
+  void LookAtPolicy();
+  void LookAtCertificates();
+  std::string CertificateProblems() const;
   void NoteRefusal(const std::string& principal, absl::string_view method,
                    const absl::Status& status);
   void SetHealth();
@@ -119,6 +125,10 @@ class Daemon {
   std::unique_ptr<telemetry::MetricsServer> metrics_server_;
   std::unique_ptr<grpc::Server> server_;
   std::vector<security::ListenAddress> addresses_;
+
+  mutable absl::Mutex problems_mutex_;
+  // What is wrong or odd with the certificates now.
+  std::string certificate_problems_ ABSL_GUARDED_BY(problems_mutex_);
 };
 
 }  // namespace nfmeter::app

@@ -133,7 +133,7 @@ int LookAfter(const Config& config, Daemon& daemon, const Signals& signals) {
     memory.TrimAfterGrowth();
     if (SystemClock().BootTime() >= next_look) {
       next_look = SystemClock().BootTime() + look;
-      daemon.LookAtPolicy();
+      daemon.LookAtFiles();
     }
     if (watched != absl::InfiniteDuration()) watchdog.Tick();
   };

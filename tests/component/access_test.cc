@@ -32,7 +32,8 @@ class AccessTest : public ::testing::Test {
   static void ExpectDenied(const grpc::Status& status,
                            const std::string& reason) {
     EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
-    if (!status.ok()) EXPECT_EQ(ErrorInfoOf(status).reason(), reason);
+    if (status.ok()) return;
+    EXPECT_EQ(ErrorInfoOf(status).reason(), reason);
   }
 
   // Names of all objects in the kernel.

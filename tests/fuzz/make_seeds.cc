@@ -122,6 +122,9 @@ void AddChunks(Corpora& corpora) {
 void AddTexts(Corpora& corpora, const fs::path& source) {
   corpora.Add("config_file", ContentOf(source / "packaging/nfmeter.yaml"));
   corpora.Add("config_file", "listen: [unix:/a, tcp:[::1]:1]\n");
+  corpora.Add("policy", ContentOf(source / "packaging/policy.yaml"));
+  corpora.Add("policy", "version: 1\nrules: []\n");
+  corpora.Add("policy", "spiffe://example.org/a");
   for (const char* text :
        {"unix:/run/nfmeter/nfmeter.sock", "tcp:0.0.0.0:7443", "[::1]:1",
         "10.0.0.0/8", "2001:db8::/32", "10.0.0.0/255.0.255.0"}) {

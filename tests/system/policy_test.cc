@@ -474,7 +474,7 @@ TEST_F(PolicyTest, WhatCannotServeEndsAtTheStartWithACodeByItsCause) {
   NfmeterdProcess wrong({.arguments = {"--policy", policy_}});
   EXPECT_EQ(wrong.process().Wait(absl::Seconds(20)), 2);
   EXPECT_EQ(wrong.Log(), "nfmeterd: " + policy_ +
-                             ":3:33: 'role' must be viewer, operator or admin, "
+                             ":3:34: 'role' must be viewer, operator or admin, "
                              "not 'king'\n");
   NfmeterdProcess audit({.arguments = {"--audit-file", "/nonexistent/a"}});
   EXPECT_EQ(audit.process().Wait(absl::Seconds(20)), 5);
