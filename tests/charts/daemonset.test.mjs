@@ -124,7 +124,7 @@ test('it takes the lock that the node\'s iptables take', async () => {
       assert.equal(attempt('flock', '--nonblock', lock, 'true').status, 1);
     });
     const refused = pod.tryExec(
-        'nfmeterd', 'nfmeter', '--timeout', '1s', 'rule', 'add', '--counter',
+        'nfmeterd', 'nfmeter', '--timeout', '3s', 'rule', 'add', '--counter',
         'probe', '--chain', 'OUTPUT');
     assert.equal(refused.status, 6, refused.error);
     assert.match(refused.error, /lock/);

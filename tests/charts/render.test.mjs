@@ -203,4 +203,7 @@ test('the chart installs the server of this checkout', () => {
       parse(fs.readFileSync(path.join(chart, 'Chart.yaml'), 'utf8'));
   const cmake = fs.readFileSync(path.join(top, 'CMakeLists.txt'), 'utf8');
   assert.equal(appVersion, cmake.match(/project\(nfmeter VERSION (\S+)/)[1]);
+  const dockerfile =
+      fs.readFileSync(path.join(top, 'packaging/image/Dockerfile'), 'utf8');
+  assert.equal(dockerfile.match(/^ARG VERSION=(\S+)/m)[1], appVersion);
 });

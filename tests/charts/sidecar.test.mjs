@@ -25,6 +25,10 @@ const ask = `use IO::Socket::INET;
     length($data) == $size or die 'cut';
   }`;
 
+// Until somebody receives on port 5000: what is sent before is counted, too.
+const listening = (where) => eventually(30, () => assert.notEqual(
+    run('ip', 'netns', 'exec', where, 'ss', '-Hnul', 'sport = :5000'), ''));
+
 const server = {
   repository: image.split(':')[0], tag: image.split(':')[1],
 };
@@ -58,6 +62,7 @@ before(async () => {
   pod = new Pod(pick(objects, 'Deployment').spec.template.spec,
                 { objects, network });
   await pod.start();
+  await listening(network);
 });
 after(cleanUp);
 
@@ -138,6 +143,7 @@ test('the example that has the chart as a dependency runs as well', async () => 
   const web = new Pod(pick(rendered, 'Deployment').spec.template.spec,
                       { objects: rendered, network: other });
   await web.start();
+  await listening(other);
   const words = (...each) => web.exec('nfmeter', 'nfmeter', ...each);
   words('counter', 'create', 'local');
   words('rule', 'add', '--counter', 'local', '--chain', 'INPUT', '-i', 'lo',
