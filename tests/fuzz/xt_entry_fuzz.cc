@@ -2,9 +2,11 @@
 // what libiptc says of the target.
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include "kernel/linux/xt_codec.h"
@@ -31,8 +33,12 @@ void CheckRoundTrip(Family family, const DecodedEntry& read) {
   const auto written = EncodeEntry(family, spec, sets);
   if (!written.ok()) return;
   const auto again = DecodeEntry(family, *written, "", sets);
-  if (!again.ok() || again->match_text != read.match_text ||
+  if (!again.ok() || again->match != read.match ||
       again->counter != read.counter || again->id != read.id) {
+    const std::string text =
+        again.ok() ? again->match_text : again.status().ToString();
+    fprintf(stderr, "read:    %s\nwritten: %s\n", read.match_text.c_str(),
+            text.c_str());
     abort();
   }
 }
