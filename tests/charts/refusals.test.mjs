@@ -123,6 +123,12 @@ const together = [
    { ...tls, tcp: { ...tls.tcp, addresses: ['0.0.0.0', '::'] } },
    '0.0.0.0 and :: are all addresses, IPv4 and IPv6, and leave none for ' +
    'another: set tcp.addresses to one of them alone'],
+  ['a certificate that is renewed before it is made',
+   { ...tls, tls: { certManager: {
+     enabled: true, issuerRef: { name: 'a' }, duration: '24h',
+     renewBefore: '24h' } } },
+   'tls.certManager.renewBefore 24h is not shorter than duration 24h: ' +
+   'cert-manager would renew without end; set a shorter one'],
   ['TCP for nobody', { ...tls, tcp: { enabled: true } },
    'nobody could do anything over tcp: say who may do what in policy.rules, ' +
    'or what every client with a certificate may do in tcp.role'],

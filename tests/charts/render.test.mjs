@@ -128,6 +128,29 @@ test('a server that only reads does without NET_RAW', () => {
   assert.deepEqual(container.securityContext.capabilities.add, ['NET_ADMIN']);
 });
 
+test('helm test does what the socket lets it do', () => {
+  const commands = (values) => {
+    const { initContainers = [], containers } = pick(render(values), 'Pod').spec;
+    return [...initContainers, ...containers]
+        .filter((each) => each.command).map((each) => each.command[1]);
+  };
+  const sidecar = {
+    mode: 'sidecar',
+    application: { pod: { spec: { containers: [{ name: 'a', image: 'a' }] } } },
+  };
+  const policy =
+      { rules: [{ name: 'a', principals: ['socket:*'], role: 'admin' }] };
+  assert.deepEqual(commands({}), ['health', 'node']);
+  assert.deepEqual(commands({ socket: { role: 'none' }, policy }), ['health']);
+  assert.deepEqual(commands(sidecar), ['counter', 'rule', 'counter']);
+  assert.deepEqual(commands({ ...sidecar, config: { read_only: true } }),
+                   ['node']);
+  assert.deepEqual(commands({ ...sidecar, socket: { role: 'viewer' } }),
+                   ['node']);
+  assert.deepEqual(commands({ ...sidecar, policy, socket: { role: 'none' } }),
+                   ['health']);
+});
+
 test('no pod of the chart has a token', () => {
   for (const name of ['default', 'sidecar-application']) {
     for (const object of render(name)) {

@@ -11,6 +11,7 @@
 {{- include "nfmeter.checkAccess" . -}}
 {{- include "nfmeter.checkMetrics" . -}}
 {{- include "nfmeter.checkWords" . -}}
+{{- include "nfmeter.checkTimes" . -}}
 {{- end }}
 
 {{/* Words whose form a schema could only show as a pattern. */}}
@@ -89,6 +90,20 @@
 {{- end -}}
 {{- end }}
 
+{{/* Of durations that are right one by one. */}}
+{{- define "nfmeter.checkTimes" -}}
+{{- $certificate := .Values.tls.certManager -}}
+{{- if ge (include "nfmeter.milliseconds" $certificate.renewBefore | int64) (include "nfmeter.milliseconds" $certificate.duration | int64) -}}
+{{- fail (printf "tls.certManager.renewBefore %s is not shorter than duration %s: cert-manager would renew without end; set a shorter one" $certificate.renewBefore $certificate.duration) -}}
+{{- end -}}
+{{- range $name := list "serviceMonitor" "podMonitor" -}}
+{{- $monitor := get $.Values.metrics $name -}}
+{{- if gt (include "nfmeter.milliseconds" $monitor.scrapeTimeout | int64) (include "nfmeter.milliseconds" $monitor.interval | int64) -}}
+{{- fail (printf "metrics.%s.scrapeTimeout %s is longer than its interval %s: Prometheus refuses that; set a shorter one" $name $monitor.scrapeTimeout $monitor.interval) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- define "nfmeter.checkAccess" -}}
 {{- $v := .Values -}}
 {{- $policy := or (not (empty $v.policy.rules)) (not (empty $v.policy.existingConfigMap)) -}}
@@ -134,12 +149,6 @@
 {{- end -}}
 {{- if and $m.serviceMonitor.enabled $m.podMonitor.enabled -}}
 {{- fail "metrics.serviceMonitor and metrics.podMonitor would scrape every server twice: set only one of them" -}}
-{{- end -}}
-{{- range $name := list "serviceMonitor" "podMonitor" -}}
-{{- $monitor := get $m $name -}}
-{{- if gt (include "nfmeter.milliseconds" $monitor.scrapeTimeout | int64) (include "nfmeter.milliseconds" $monitor.interval | int64) -}}
-{{- fail (printf "metrics.%s.scrapeTimeout %s is longer than its interval %s: Prometheus refuses that; set a shorter one" $name $monitor.scrapeTimeout $monitor.interval) -}}
-{{- end -}}
 {{- end -}}
 {{- if and $m.enabled $v.tcp.enabled (eq ($m.port | int) ($v.tcp.port | int)) -}}
 {{- fail (printf "tcp.port and metrics.port are both %d: set one of them to another" ($m.port | int)) -}}
