@@ -123,6 +123,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "tcp:HOST:PORT"},
         BadLine{{"--listen", ""},
                 "--listen: '' is neither unix:/PATH nor tcp:HOST:PORT"},
+        BadLine{{"--socket-role", "root"},
+                "--socket-role: must be viewer, operator, admin or none, not "
+                "'root'"},
         BadLine{{"--socket-mode", "rw"},
                 "--socket-mode: must be an octal mode such as 0660, not 'rw'"},
         BadLine{{"--socket-mode", "77777777777777777777"},
@@ -146,6 +149,32 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{{"--config", ""},
                 "--config: must be the name of a file, not ''"},
         BadLine{{"--max-streams"}, "--max-streams: 1 required N missing"}));
+
+TEST(CommandLineTest, TheSocketRoleIsNotThatOfListenersWithTls) {
+  const std::vector<std::string> line = {
+      "--listen",      "unix:/a",  "--listen",           "127.0.0.1:1",
+      "--socket-role", "operator", "--insecure-loopback"};
+  auto invocation = ParseCommandLine(line);
+  ASSERT_OK(invocation);
+  for (const auto& each : invocation->config.listen.listeners) {
+    EXPECT_EQ(each.role, security::Role::kOperator);
+  }
+  std::vector<std::string> with_tls = line;
+  with_tls.insert(with_tls.end(), {"--tls-key", "/k"});
+  invocation = ParseCommandLine(with_tls);
+  ASSERT_OK(invocation);
+  EXPECT_EQ(invocation->config.listen.listeners[0].role,
+            security::Role::kOperator);
+  EXPECT_EQ(invocation->config.listen.listeners[1].role, std::nullopt);
+}
+
+TEST(CommandLineTest, CheckPolicyNeedsNoConfiguration) {
+  const auto invocation =
+      ParseCommandLine({"--check-policy", "/p", "--config", "/nonexistent"});
+  ASSERT_OK(invocation);
+  EXPECT_EQ(invocation->action, Invocation::Action::kCheckPolicy);
+  EXPECT_EQ(invocation->text, "/p");
+}
 
 TEST(OptionsTest, SuggestsTheNearestAndListsWhenNoneIsNear) {
   const std::vector<std::string> known = {"level", "format"};

@@ -27,7 +27,7 @@ TEST(ConfigFileTest, EveryOptionIsRead) {
   const auto config = Read(R"(
 listen:
   - unix:/run/a.sock
-  - {address: "unix:/run/b.sock", mode: 0600, group: adm}
+  - {address: "unix:/run/b.sock", mode: 0600, group: adm, role: viewer}
   - tcp:0.0.0.0:7443
 tls:
   certificate: /c.pem
@@ -37,6 +37,8 @@ tls:
 insecure_loopback: true
 state_dir: ''
 hostname: node7
+policy: /p.yaml
+audit: {file: /a.log}
 reflection: false
 channelz: False
 log: {level: debug, format: json}
@@ -44,6 +46,8 @@ limits:
   max_batch_size: 11
   max_page_size: 12
   max_streams: 13
+  max_streams_per_caller: 18
+  max_calls_per_second: 0
   max_streams_per_connection: 14
   max_threads: 15
   max_request_bytes: 16000
@@ -60,6 +64,8 @@ limits:
   EXPECT_EQ(listeners[1].address.path, "/run/b.sock");
   EXPECT_EQ(listeners[1].mode, 0600u);
   EXPECT_EQ(listeners[1].group, "adm");
+  EXPECT_EQ(listeners[0].role, std::nullopt);
+  EXPECT_EQ(listeners[1].role, security::Role::kViewer);
   EXPECT_EQ(listeners[2].address.ToString(), "0.0.0.0:7443");
   ASSERT_TRUE(config->listen.tls.has_value());
   EXPECT_EQ(config->listen.tls->certificate, "/c.pem");
@@ -69,6 +75,8 @@ limits:
   EXPECT_TRUE(config->listen.insecure_loopback);
   EXPECT_EQ(config->state_dir, "");
   EXPECT_EQ(config->hostname, "node7");
+  EXPECT_EQ(config->policy, "/p.yaml");
+  EXPECT_EQ(config->audit_file, "/a.log");
   EXPECT_FALSE(config->reflection);
   EXPECT_FALSE(config->channelz);
   EXPECT_EQ(config->log_level, telemetry::LogLevel::kDebug);
@@ -76,6 +84,8 @@ limits:
   EXPECT_EQ(config->limits.max_batch_size, 11u);
   EXPECT_EQ(config->limits.max_page_size, 12u);
   EXPECT_EQ(config->limits.max_streams, 13u);
+  EXPECT_EQ(config->limits.max_streams_per_caller, 18u);
+  EXPECT_EQ(config->limits.max_calls_per_second, 0u);
   EXPECT_EQ(config->max_streams_per_connection, 14u);
   EXPECT_EQ(config->max_threads, 15u);
   EXPECT_EQ(config->limits.max_request_bytes, 16000u);
@@ -126,8 +136,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "'max_batch_size'?"},
         BadFile{"volume: 11",
                 "f:1:1: unknown key 'volume'; known are: listen, tls, "
-                "insecure_loopback, state_dir, hostname, reflection, "
-                "channelz, log, limits"},
+                "insecure_loopback, policy, audit, state_dir, hostname, "
+                "reflection, channelz, read_only, sandbox, log, metrics, "
+                "limits"},
         BadFile{"log: {level: loud}",
                 "f:1:14: 'log.level' must be info or debug or warning or "
                 "error or off, not 'loud'"},
@@ -152,7 +163,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"hostname: [a]", "f:1:11: 'hostname' must be one value"},
         BadFile{"limits: 5",
                 "f:1:9: 'limits' must be a map with: max_batch_size, "
-                "max_page_size, max_streams, max_streams_per_connection, "
+                "max_page_size, max_streams, max_streams_per_caller, "
+                "max_calls_per_second, max_streams_per_connection, "
                 "max_threads, max_request_bytes, max_counters, "
                 "min_snapshot_interval, lock_timeout, max_lock_timeout"},
         BadFile{"- a", "f:1:1: must be a map of options"},
@@ -168,9 +180,12 @@ INSTANTIATE_TEST_SUITE_P(
                 "not '999'"},
         BadFile{"listen:\n  - {address: unix:/a, user: me}",
                 "f:2:24: unknown key 'listen.user'; known are: address, "
-                "mode, group"},
+                "mode, group, role"},
         BadFile{"listen:\n  - {address: 'tcp:127.0.0.1:1', mode: 0600}",
                 "f:2:5: mode and group are for unix sockets only"},
+        BadFile{"listen:\n  - {address: unix:/a, role: root}",
+                "f:2:30: 'listen.role' must be viewer, operator, admin or "
+                "none, not 'root'"},
         BadFile{"channelz: true\nchannelz: false",
                 "f:2:1: 'channelz' is there twice"},
         BadFile{"a: b\n---\nc: d", "f:3:1: only one document is allowed"},
@@ -206,6 +221,12 @@ TEST(ConfigFileTest, TheExampleSaysTheDefaults) {
   const Config defaults;
   EXPECT_EQ(config.state_dir, defaults.state_dir);
   EXPECT_EQ(config.hostname, defaults.hostname);
+  EXPECT_EQ(config.policy, defaults.policy);
+  EXPECT_EQ(config.audit_file, defaults.audit_file);
+  EXPECT_EQ(config.limits.max_streams_per_caller,
+            defaults.limits.max_streams_per_caller);
+  EXPECT_EQ(config.limits.max_calls_per_second,
+            defaults.limits.max_calls_per_second);
   EXPECT_EQ(config.reflection, defaults.reflection);
   EXPECT_EQ(config.channelz, defaults.channelz);
   EXPECT_EQ(config.log_level, defaults.log_level);
