@@ -1,8 +1,10 @@
 #include "accounting/counter_totals.h"
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -210,6 +212,31 @@ TEST_F(CounterTotalsTest, ManyResetsBetweenReadingsAreAddedUp) {
   EXPECT_THAT(Read(totals, absl::Seconds(1)),
               ElementsAre(Pair("a", 106), Pair("b", 1)));
   EXPECT_EQ(totals.foreign_resets(), 0);
+}
+
+TEST_F(CounterTotalsTest, ReadersAndResetsAtOnceLoseNothing) {
+  Create("a");
+  std::atomic<bool> done = false;
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 3; ++i) {
+    readers.emplace_back([&, i] {
+      uint64_t last = 0;
+      while (!done) {
+        // Some share readings that may be from before a reset.
+        const uint64_t now = Read(totals_, absl::Seconds(i))["a"];
+        EXPECT_GE(now, last);
+        last = now;
+      }
+    });
+  }
+  for (int i = 0; i < 2000; ++i) {
+    Count("a", 1);
+    if (i % 3 == 0) Reset("a");
+  }
+  done = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_THAT(Read(), ElementsAre(Pair("a", 2000)));
+  EXPECT_EQ(totals_.foreign_resets(), 0);
 }
 
 class SmallEpochTest : public CounterTotalsTest {
