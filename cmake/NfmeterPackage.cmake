@@ -71,8 +71,8 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs
 # In the Debian package only: /etc is the administrator's.
 file(READ ${CMAKE_SOURCE_DIR}/packaging/debian/changelog.in changelog)
 string(CONFIGURE "${changelog}" changelog @ONLY)
-file(GENERATE OUTPUT ${generated}/changelog.Debian CONTENT "${changelog}")
-nfmeter_install_compressed(${generated}/changelog.Debian
+file(GENERATE OUTPUT ${generated}/changelog CONTENT "${changelog}")
+nfmeter_install_compressed(${generated}/changelog
   share/doc/nfmeter debian)
 install(FILES ${packaging}/nfmeter.yaml ${packaging}/policy.yaml
         DESTINATION /etc/nfmeter COMPONENT debian EXCLUDE_FROM_ALL)
