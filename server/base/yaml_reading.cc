@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <yaml-cpp/eventhandler.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -18,17 +19,60 @@ namespace {
 
 constexpr size_t kMaxFileBytes = 4 << 20;
 
+// Where the last document's content begins.
+class ContentMark final : public YAML::EventHandler {
+ public:
+  const YAML::Mark& mark() const { return mark_; }
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    mark_ = mark;
+    is_first_ = true;
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { Note(mark); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { Note(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                const std::string&) override {
+    Note(mark);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&,
+                       YAML::anchor_t, YAML::EmitterStyle::value) override {
+    Note(mark);
+  }
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {
+    Note(mark);
+  }
+  void OnMapEnd() override {}
+
+ private:
+  void Note(const YAML::Mark& mark) {
+    if (is_first_) mark_ = mark;
+    is_first_ = false;
+  }
+
+  YAML::Mark mark_;
+  bool is_first_ = true;
+};
+
 }  // namespace
 
 void YamlReading::Read(const std::string& text,
                        absl::FunctionRef<void(const YAML::Node& root)> read) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) {
-      Wrong(documents[1].Mark(), "only one document is allowed");
-    } else if (documents.size() == 1 && !documents[0].IsNull()) {
-      read(documents[0]);
+    // Not YAML::LoadAll(): that of 0.7 finds documents without end at a bracket
+    // that nobody opened.
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    ContentMark content;
+    if (!parser.HandleNextDocument(content)) return;
+    if (parser.HandleNextDocument(content)) {
+      Wrong(content.mark(), "only one document is allowed");
+      return;
     }
+    const YAML::Node root = YAML::Load(text);
+    if (!root.IsNull()) read(root);
   } catch (const YAML::Exception& error) {
     Wrong(error.mark, absl::StrCat("not YAML: ", error.msg));
   }

@@ -134,6 +134,15 @@ TEST(PolicyTest, WhatIsNotYamlIsRefusedWithItsLine) {
                        HasSubstr("p.yaml:3:1: not YAML: ")));
 }
 
+// yaml-cpp 0.7 reads these as documents without end.
+TEST(PolicyTest, ABracketThatNobodyOpenedIsRefused) {
+  for (const char* text : {"]", "}", "version: 1\nrules: []\n}", "a: [b]]"}) {
+    EXPECT_THAT(ParsePolicy(text, "p.yaml"),
+                StatusIs(absl::StatusCode::kInvalidArgument))
+        << text;
+  }
+}
+
 TEST(PolicyTest, AFileThatCannotBeReadIsNamed) {
   EXPECT_THAT(ReadPolicy("/nonexistent"),
               StatusIs(absl::StatusCode::kInvalidArgument,
