@@ -1,6 +1,7 @@
 // The programs as they were linked: what they bring against memory errors.
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
@@ -36,8 +37,9 @@ TEST_P(HardeningTest, RelocationsAreReadOnlyOnceItRuns) {
 }
 
 TEST_P(HardeningTest, NothingIsWritableAndExecutable) {
-  for (const std::string line :
-       absl::StrSplit(ReadElf("--program-headers"), '\n')) {
+  const std::vector<std::string> headers =
+      absl::StrSplit(ReadElf("--program-headers"), '\n');
+  for (const std::string& line : headers) {
     EXPECT_THAT(line, Not(ContainsRegex("(LOAD|GNU_STACK).* RWE ")));
   }
   EXPECT_THAT(ReadElf("--program-headers"), ContainsRegex("GNU_STACK.* RW  "));

@@ -18,15 +18,14 @@ namespace nfmeter {
 namespace {
 
 using ::nfmeter::testing::NfmeterdProcess;
-using ::nfmeter::testing::Run;
 using ::testing::HasSubstr;
 
 class ReadOnlyTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_EQ(Run({"nfacct", "add", "old"}).exit_code, 0);
-    ASSERT_EQ(Run({"iptables-legacy", "-A", "OUTPUT", "-m", "nfacct",
-                   "--nfacct-name", "old"})
+    ASSERT_EQ(nfmeter::testing::Run({"nfacct", "add", "old"}).exit_code, 0);
+    ASSERT_EQ(nfmeter::testing::Run({"iptables-legacy", "-A", "OUTPUT", "-m",
+                                     "nfacct", "--nfacct-name", "old"})
                   .exit_code,
               0);
     server_ = std::make_unique<NfmeterdProcess>(
@@ -113,7 +112,8 @@ TEST_F(ReadOnlyTest, ChangesAreRefused) {
     EXPECT_EQ(rules_->CreateRule(&context, request, &response).error_code(),
               grpc::StatusCode::FAILED_PRECONDITION);
   }
-  EXPECT_THAT(Run({"nfacct", "list"}).out, ::testing::Not(HasSubstr("new")));
+  EXPECT_THAT(nfmeter::testing::Run({"nfacct", "list"}).out,
+              ::testing::Not(HasSubstr("new")));
 }
 
 }  // namespace
