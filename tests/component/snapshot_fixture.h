@@ -24,6 +24,9 @@
 #include "kernel/fake/fake_acct_table.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
+#include "security/authorizer.h"
+#include "security/marked_credentials.h"
+#include "service/gate.h"
 #include "service/limits.h"
 #include "service/quota_stream.h"
 #include "service/snapshot_service.h"
@@ -38,14 +41,17 @@ class QuotaOnlyService final
     : public v1::CounterService::WithRawCallbackMethod_WatchQuotaEvents<
           v1::CounterService::Service> {
  public:
-  explicit QuotaOnlyService(service::QuotaStreams& streams)
-      : streams_(streams) {}
-  grpc::ServerWriteReactor<grpc::ByteBuffer>* WatchQuotaEvents(
-      grpc::CallbackServerContext*, const grpc::ByteBuffer* request) override {
-    return streams_.Watch(request);
+  QuotaOnlyService(service::Gate& gate, service::QuotaStreams& streams)
+      : gate_(gate), streams_(streams) {}
+  service::StreamReactor* WatchQuotaEvents(
+      service::CallContext* context, const service::Bytes* request) override {
+    return gate_.Open(context, request,
+                      "nfmeter.v1.CounterService/WatchQuotaEvents", &streams_,
+                      &service::QuotaStreams::Watch);
   }
 
  private:
+  service::Gate& gate_;
   service::QuotaStreams& streams_;
 };
 
@@ -109,15 +115,24 @@ class SnapshotFixture : public ::testing::Test {
     ASSERT_OK(lane_.Run(accounting::Lane::Priority::kNormal,
                         [] { return absl::OkStatus(); }));
     budget_ = std::make_unique<service::StreamBudget>(limits_.max_streams);
+    const std::string path =
+        absl::StrCat(::testing::TempDir(), "/nfm-", getpid(), ".sock");
+    authorizer_ =
+        std::make_unique<security::Authorizer>(security::ListenOptions{
+            .listeners = {
+                {.address = {.path = path}, .role = security::Role::kAdmin}}});
+    gate_ = std::make_unique<service::Gate>(
+        *authorizer_, std::vector<telemetry::CallObserver*>(),
+        service::Gate::Options());
     snapshots_ = std::make_unique<service::SnapshotService>(
-        *hub_, *labels_, limits_, *budget_, available_);
+        *gate_, *hub_, *labels_, limits_, *budget_, available_);
     quotas_ = std::make_unique<service::QuotaStreams>(*quota_hub_, *labels_,
                                                       *budget_, available_);
-    counters_ = std::make_unique<QuotaOnlyService>(*quotas_);
+    counters_ = std::make_unique<QuotaOnlyService>(*gate_, *quotas_);
     grpc::ServerBuilder builder;
-    address_ =
-        absl::StrCat("unix:", ::testing::TempDir(), "/nfm-", getpid(), ".sock");
-    builder.AddListeningPort(address_, grpc::InsecureServerCredentials());
+    address_ = absl::StrCat("unix:", path);
+    builder.AddListeningPort(address_,
+                             security::SocketCredentials(path, *authorizer_));
     builder.RegisterService(snapshots_.get());
     builder.RegisterService(counters_.get());
     server_ = builder.BuildAndStart();
@@ -201,6 +216,8 @@ class SnapshotFixture : public ::testing::Test {
   std::unique_ptr<accounting::SnapshotHub> hub_;
   std::unique_ptr<accounting::QuotaHub> quota_hub_;
   std::unique_ptr<service::StreamBudget> budget_;
+  std::unique_ptr<security::Authorizer> authorizer_;
+  std::unique_ptr<service::Gate> gate_;
   std::unique_ptr<service::SnapshotService> snapshots_;
   std::unique_ptr<service::QuotaStreams> quotas_;
   std::unique_ptr<QuotaOnlyService> counters_;

@@ -171,14 +171,5 @@ TEST_F(SnapshotFrameTest, StreamsInStepShareTheSameFrame) {
   EXPECT_FALSE(frame(first, false)->empty);
 }
 
-TEST_F(SnapshotFrameTest, RequestsThatAreNotProtobufAreRefused) {
-  const grpc::Slice garbage("\xff\xff\xff\xff garbage");
-  v1::GetSnapshotRequest request;
-  EXPECT_THAT(ParseMessage(grpc::ByteBuffer(&garbage, 1), &request),
-              testing::HasReason("MALFORMED_REQUEST"));
-  const grpc::Slice empty;
-  EXPECT_OK(ParseMessage(grpc::ByteBuffer(&empty, 1), &request));
-}
-
 }  // namespace
 }  // namespace nfmeter::service
