@@ -405,9 +405,11 @@ TEST(DaemonTest, KeepsNothingWithoutAStateDirectory) {
   EXPECT_TRUE(Create(server.Channel(), "kept", {{"team", "a"}}).ok());
 }
 
-TEST(DaemonTest, TheLogDoesNotContainWhatClientsSend) {
+TEST(DaemonTest, BesideTheAuditTheLogDoesNotContainWhatClientsSend) {
+  const testing::TemporaryDirectory dir;
   NfmeterdProcess server(
-      {.arguments = {"--log-format", "json", "--log-level", "debug"}});
+      {.arguments = {"--log-format", "json", "--log-level", "debug",
+                     "--audit-file", dir / "audit.log"}});
   ASSERT_OK(server.WaitUntilReady());
   EXPECT_TRUE(
       Create(server.Channel(), "hush-hush", {{"key", "hush-value"}}).ok());

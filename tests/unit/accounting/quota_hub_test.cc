@@ -161,17 +161,15 @@ TEST_F(QuotaHubTest, WhatTheKernelDroppedIsFoundByReading) {
   Count("q0", 1);
   EXPECT_THAT(listener.Events(1), ElementsAre("crossed q0"));
   // Keep the lane, so that the crossings' events are lost before any is read.
-  {
-    absl::Notification running, release;
-    ASSERT_OK(lane_.Post(Lane::Priority::kUrgent, [&] {
-      running.Notify();
-      release.WaitForNotification();
-    }));
-    running.WaitForNotification();
-    table_.DropQuotaEvents();  // the hub now waits for the lane
-    for (int i = 1; i < 20; ++i) Count(absl::StrCat("q", i), 1);
-    release.Notify();
-  }
+  absl::Notification running, release;
+  ASSERT_OK(lane_.Post(Lane::Priority::kUrgent, [&] {
+    running.Notify();
+    release.WaitForNotification();
+  }));
+  running.WaitForNotification();
+  table_.DropQuotaEvents();  // the hub now waits for the lane
+  for (int i = 1; i < 20; ++i) Count(absl::StrCat("q", i), 1);
+  release.Notify();
   std::vector<std::string> names;
   for (int i = 1; i < 20; ++i) {
     const auto event = listener.Next();

@@ -110,7 +110,8 @@ TEST(NodeTextTest, NamesWhatIsMissing) {
       "startTime":"2026-11-23T14:00:00.5Z","counterCount":3,
       "capabilities":[
         {"name":"nfacct","available":true,"detail":"nfnetlink_acct"},
-        {"name":"iptables_ipv6","detail":"no ip6_tables: modprobe it"}],
+        {"name":"iptables_ipv6","detail":"no ip6_tables: modprobe it",
+         "methods":["nfmeter.v1.RuleService/CreateRule"]}],
       "notices":["nf_tables rules count beside ours"]})");
   EXPECT_EQ(NodeText(node, Layout::kTable, false),
             R"(host                gw1
@@ -175,7 +176,8 @@ TEST(MessageToJsonTest, ShowsZeroesButNotTheFortyFieldsOfAMatch) {
             R"("chain":"","match":{"protocol":"tcp","mark":{"value":0}},)"
             R"("counter":"","verdict":"VERDICT_UNSPECIFIED","packets":"0",)"
             R"("bytes":"0","managed":false,"spec":"","target":"",)"
-            R"("position":0,"otherMatches":[]}})");
+            R"("position":0,"otherMatches":[],)"
+            R"("countingForm":"COUNTING_FORM_UNSPECIFIED"}})");
 }
 
 TEST(MessageToJsonTest, ProtobufReadsItBack) {
