@@ -52,6 +52,9 @@ set(NFMETER_WARNINGS -Wall -Wextra -Werror -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # For ccache with precompiled headers.
   list(APPEND NFMETER_WARNINGS -fpch-preprocess)
+else()
+  # Handlers have the names of the generated methods that they answer.
+  list(APPEND NFMETER_WARNINGS -Wno-overloaded-virtual)
 endif()
 
 # nfmeter_library(NAME SOURCES... [DEPS targets...]) adds one static library
