@@ -76,12 +76,15 @@ absl::StatusOr<ListenAddress> ParseListenAddress(absl::string_view text) {
   absl::string_view host = rest.substr(0, colon);
   const absl::string_view port_text = rest.substr(colon + 1);
   const bool bracketed =
-      absl::ConsumePrefix(&host, "[") && absl::ConsumeSuffix(&host, "]");
+      absl::StartsWith(host, "[") && absl::EndsWith(host, "]");
+  if (bracketed) host = host.substr(1, host.size() - 2);
   in6_addr v6;
   if (bracketed && inet_pton(AF_INET6, std::string(host).c_str(), &v6) != 1) {
     return Wrong(text, "has no IPv6 address between [ and ]");
   }
-  if (!bracketed && host.find_first_of(":[]/") != absl::string_view::npos) {
+  // A host of the name of a scheme could not be told from it.
+  if (!bracketed && (host.find_first_of(":[]/") != absl::string_view::npos ||
+                     host == "unix" || host == "tcp")) {
     return Wrong(text,
                  "is neither unix:/PATH nor tcp:HOST:PORT "
                  "(IPv6 addresses in brackets: tcp:[::1]:7443)");

@@ -88,6 +88,12 @@ INSTANTIATE_TEST_SUITE_P(
         BadAddress{"::1:80",
                    "'::1:80' is neither unix:/PATH nor tcp:HOST:PORT (IPv6 "
                    "addresses in brackets: tcp:[::1]:7443)"},
+        BadAddress{"[unix:0",
+                   "'[unix:0' is neither unix:/PATH nor tcp:HOST:PORT (IPv6 "
+                   "addresses in brackets: tcp:[::1]:7443)"},
+        BadAddress{"tcp:unix:80",
+                   "'tcp:unix:80' is neither unix:/PATH nor tcp:HOST:PORT "
+                   "(IPv6 addresses in brackets: tcp:[::1]:7443)"},
         BadAddress{"[nope]:80",
                    "'[nope]:80' has no IPv6 address between [ and ]"},
         BadAddress{"http://h:80",
