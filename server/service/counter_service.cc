@@ -43,6 +43,15 @@ CounterService::CounterService(Gate& gate, accounting::Counters& counters,
       quota_streams_(quota_streams),
       limits_(limits) {}
 
+template <typename Request>
+accounting::CounterDeletion CounterService::ReadDeletion(
+    const Call& call, const Request& request) const {
+  return {.validate_only = request.validate_only(),
+          .delete_managed_rules = request.delete_managed_rules(),
+          .counting_rules_only = !call.MayDecide(),
+          .deadline = RuleDeadline(call.deadline, limits_)};
+}
+
 absl::Status CounterService::CreateCounter(
     const Call& call, const v1::CreateCounterRequest& request,
     v1::CreateCounterResponse* response) {
@@ -178,11 +187,7 @@ absl::Status CounterService::DeleteCounter(
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(CheckScope(call, {target.name}));
-  const accounting::CounterDeletion deletion = {
-      .validate_only = request.validate_only(),
-      .delete_managed_rules = request.delete_managed_rules(),
-      .counting_rules_only = !call.MayDecide(),
-      .deadline = RuleDeadline(call.deadline, limits_)};
+  const accounting::CounterDeletion deletion = ReadDeletion(call, request);
   return Mutate(call, requests_, "DeleteCounter", request, response, [&] {
     return OnlyCounter(counters_.Delete({&target, 1}, deletion), response);
   });
@@ -200,11 +205,7 @@ absl::Status CounterService::BatchDeleteCounters(
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(
       CheckScope(call, targets, &accounting::CounterTarget::name));
-  const accounting::CounterDeletion deletion = {
-      .validate_only = request.validate_only(),
-      .delete_managed_rules = request.delete_managed_rules(),
-      .counting_rules_only = !call.MayDecide(),
-      .deadline = RuleDeadline(call.deadline, limits_)};
+  const accounting::CounterDeletion deletion = ReadDeletion(call, request);
   return Mutate(call, requests_, "BatchDeleteCounters", request, response, [&] {
     return AllCounters(counters_.Delete(targets, deletion), response);
   });

@@ -125,6 +125,11 @@ class CounterService final : public CounterServiceMethods {
   absl::StatusOr<StreamReactor*> WatchQuotaEvents(
       const Call& call, const v1::WatchQuotaEventsRequest& request);
 
+  // How the caller may have a deletion carried out.
+  template <typename Request>
+  accounting::CounterDeletion ReadDeletion(const Call& call,
+                                           const Request& request) const;
+
   Gate& gate_;
   accounting::Counters& counters_;
   RequestCache& requests_;

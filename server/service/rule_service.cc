@@ -41,18 +41,23 @@ RuleService::RuleService(Gate& gate, accounting::Rules& rules,
                          RequestCache& requests, const Limits& limits)
     : gate_(gate), rules_(rules), requests_(requests), limits_(limits) {}
 
+template <typename Request>
+accounting::RuleChange RuleService::ReadChange(const Call& call,
+                                               const Request& request) const {
+  return {.validate_only = request.validate_only(),
+          .deadline = RuleDeadline(call.deadline, limits_),
+          .scope = call.scope(),
+          .counting_only = !call.MayDecide()};
+}
+
 absl::Status RuleService::CreateRule(const Call& call,
                                      const v1::CreateRuleRequest& request,
                                      v1::CreateRuleResponse* response) {
   FieldErrors errors;
   std::vector<accounting::NewRule> rules = {
       ReadNewRule(request.rule(), "rule", errors)};
-  const accounting::RuleChange change = {
-      .placement = ReadPlacement(request.placement(), errors),
-      .validate_only = request.validate_only(),
-      .deadline = RuleDeadline(call.deadline, limits_),
-      .scope = call.scope(),
-      .counting_only = !call.MayDecide()};
+  accounting::RuleChange change = ReadChange(call, request);
+  change.placement = ReadPlacement(request.placement(), errors);
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(CheckNewRules(call, rules));
@@ -73,12 +78,8 @@ absl::Status RuleService::BatchCreateRules(
                                      limits_.max_batch_size, errors));
   std::vector<accounting::NewRule> rules =
       ReadNewRules(request.rules(), errors);
-  const accounting::RuleChange change = {
-      .placement = ReadPlacement(request.placement(), errors),
-      .validate_only = request.validate_only(),
-      .deadline = RuleDeadline(call.deadline, limits_),
-      .scope = call.scope(),
-      .counting_only = !call.MayDecide()};
+  accounting::RuleChange change = ReadChange(call, request);
+  change.placement = ReadPlacement(request.placement(), errors);
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(CheckNewRules(call, rules));
@@ -127,11 +128,7 @@ absl::Status RuleService::DeleteRule(const Call& call,
   CheckRuleId(request.id(), "id", errors);
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
-  const accounting::RuleChange change = {
-      .validate_only = request.validate_only(),
-      .deadline = RuleDeadline(call.deadline, limits_),
-      .scope = call.scope(),
-      .counting_only = !call.MayDecide()};
+  const accounting::RuleChange change = ReadChange(call, request);
   return Mutate(call, requests_, "DeleteRule", request, response,
                 [&]() -> absl::Status {
                   NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> deleted,
@@ -150,11 +147,7 @@ absl::Status RuleService::BatchDeleteRules(
   const std::vector<std::string> ids = ReadRuleIds(request.ids(), errors);
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
-  const accounting::RuleChange change = {
-      .validate_only = request.validate_only(),
-      .deadline = RuleDeadline(call.deadline, limits_),
-      .scope = call.scope(),
-      .counting_only = !call.MayDecide()};
+  const accounting::RuleChange change = ReadChange(call, request);
   return Mutate(call, requests_, "BatchDeleteRules", request, response,
                 [&]() -> absl::Status {
                   NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> deleted,

@@ -91,6 +91,11 @@ class RuleService final : public RuleServiceMethods {
                           const v1::ListChainsRequest& request,
                           v1::ListChainsResponse* response);
 
+  // How the caller may have the change of a mutation carried out.
+  template <typename Request>
+  accounting::RuleChange ReadChange(const Call& call,
+                                    const Request& request) const;
+
   Gate& gate_;
   accounting::Rules& rules_;
   RequestCache& requests_;
