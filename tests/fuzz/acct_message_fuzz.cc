@@ -12,7 +12,7 @@ using nfmeter::kernel::AcctMessageReader;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   AcctMessageReader reader({data, size});
   const auto* const begin = reinterpret_cast<const char*>(data);
-  while (const auto message = reader.Next()) {
+  while (const AcctMessage* message = reader.Next()) {
     if (message->kind != AcctMessage::Kind::kRecord) continue;
     const auto& name = message->record.name;
     if (name.empty() || name.data() < begin ||

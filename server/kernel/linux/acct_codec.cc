@@ -120,6 +120,11 @@ void SetQuota(uint32_t flags, std::optional<uint64_t> limit,
 // be. On the hot path of dumps, where a record that is returned and copied
 // costs more than the reading.
 bool ReadRecord(const uint8_t* at, size_t size, AcctRecord& record) {
+  record.packets = 0;
+  record.bytes = 0;
+  record.quota.reset();
+  record.quota_exceeded = false;
+  record.use_count = 0;
   bool named = false;
   uint32_t flags = 0;
   std::optional<uint64_t> limit;
@@ -262,36 +267,36 @@ absl::Span<const uint8_t> AcctMessageReader::NextBytes() {
   return bytes;
 }
 
-std::optional<AcctMessage> AcctMessageReader::Next() {
-  // The one variable that is returned, so that it is filled in its place.
-  std::optional<AcctMessage> next;
+const AcctMessage* AcctMessageReader::Next() {
   const absl::Span<const uint8_t> bytes = NextBytes();
-  if (bytes.empty()) return next;
-  AcctMessage& message = next.emplace();
+  if (bytes.empty()) return nullptr;
   const nlmsghdr header = Load<nlmsghdr>(bytes.data());
-  message.sequence = header.nlmsg_seq;
-  message.dump_interrupted = (header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+  message_.kind = AcctMessage::Kind::kOther;
+  message_.sequence = header.nlmsg_seq;
+  message_.dump_interrupted = (header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+  message_.err = 0;
   const uint8_t* payload = bytes.data() + NLMSG_HDRLEN;
   const size_t payload_size = bytes.size() - NLMSG_HDRLEN;
   if ((header.nlmsg_type >> 8) == NFNL_SUBSYS_ACCT &&
       bytes.size() >= kHeaderBytes) {
-    if (ReadRecord(bytes.data() + kHeaderBytes, bytes.size() - kHeaderBytes,
-                   message.record)) {
-      message.kind = AcctMessage::Kind::kRecord;
-    } else if (const auto features = ReadFeatures(
-                   bytes.data() + kHeaderBytes, bytes.size() - kHeaderBytes)) {
-      message.kind = AcctMessage::Kind::kFeatures;
-      message.features = *features;
+    const uint8_t* attributes = bytes.data() + kHeaderBytes;
+    const size_t attributes_size = bytes.size() - kHeaderBytes;
+    if (ReadRecord(attributes, attributes_size, message_.record)) {
+      message_.kind = AcctMessage::Kind::kRecord;
+    } else if (const auto features =
+                   ReadFeatures(attributes, attributes_size)) {
+      message_.kind = AcctMessage::Kind::kFeatures;
+      message_.features = *features;
     }
   } else if (header.nlmsg_type == NLMSG_ERROR &&
              payload_size >= sizeof(int32_t)) {
-    message.kind = AcctMessage::Kind::kError;
-    message.err = ErrnoOf(payload, payload_size);
+    message_.kind = AcctMessage::Kind::kError;
+    message_.err = ErrnoOf(payload, payload_size);
   } else if (header.nlmsg_type == NLMSG_DONE) {
-    message.kind = AcctMessage::Kind::kDone;
-    message.err = ErrnoOf(payload, payload_size);
+    message_.kind = AcctMessage::Kind::kDone;
+    message_.err = ErrnoOf(payload, payload_size);
   }
-  return next;
+  return &message_;
 }
 
 }  // namespace nfmeter::kernel

@@ -26,7 +26,7 @@ int ReadAnswers(NetlinkSocket& socket, uint32_t first_sequence,
     if (received.err == ENOBUFS) continue;
     if (received.err != 0) break;
     AcctMessageReader reader(received.datagram);
-    while (std::optional<AcctMessage> message = reader.Next()) {
+    while (const AcctMessage* message = reader.Next()) {
       // Unsigned: stale answers become large indices.
       const uint32_t index = message->sequence - first_sequence;
       if (index >= answered.size() || answered[index]) continue;

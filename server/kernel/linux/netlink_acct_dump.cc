@@ -107,7 +107,7 @@ absl::Status NetlinkAcctTable::RunDumpOn(NetlinkSocket& socket,
     group.clear();
     bool has_records = false;
     AcctMessageReader reader(received.datagram);
-    while (std::optional<AcctMessage> message = reader.Next()) {
+    while (const AcctMessage* message = reader.Next()) {
       if (message->sequence != sequence) continue;
       interrupted |= message->dump_interrupted;
       if (message->err != 0) return failed(message->err);

@@ -89,7 +89,7 @@ absl::StatusOr<AcctFeatures> NetlinkAcctTable::AskFeatures(
     const NetlinkSocket::Received received = socket.Receive();
     err = received.err;
     AcctMessageReader reader(received.datagram);
-    while (std::optional<AcctMessage> message = reader.Next()) {
+    while (const AcctMessage* message = reader.Next()) {
       if (message->sequence != sequence) continue;
       if (message->kind == AcctMessage::Kind::kFeatures) {
         return message->features;

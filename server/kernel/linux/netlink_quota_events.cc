@@ -43,7 +43,7 @@ NetlinkQuotaEvents::~NetlinkQuotaEvents() { close(cancel_fd_); }
 absl::StatusOr<AcctObject> NetlinkQuotaEvents::Next() {
   while (!cancelled_) {
     // The type of an event's message is that of a new object, not OVERQUOTA.
-    while (std::optional<AcctMessage> message = messages_.Next()) {
+    while (const AcctMessage* message = messages_.Next()) {
       if (message->kind == AcctMessage::Kind::kRecord) {
         return ObjectOf(message->record);
       }

@@ -74,7 +74,7 @@ Decoded Decode(absl::string_view bytes) {
   std::memcpy(exact.get(), bytes.data(), bytes.size());
   AcctMessageReader reader({exact.get(), bytes.size()});
   Decoded decoded;
-  while (const std::optional<AcctMessage> message = reader.Next()) {
+  while (const AcctMessage* message = reader.Next()) {
     decoded.kinds.push_back(message->kind);
     decoded.errs.push_back(message->err);
     if (message->kind == Kind::kRecord) {
@@ -170,7 +170,7 @@ TEST(AcctCodecTest, SequenceAndInterruptionAreRead) {
   std::string bytes = Bytes(kDone);
   AcctMessageReader plain(
       {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
-  const auto message = plain.Next();
+  const AcctMessage* const message = plain.Next();
   EXPECT_EQ(message->sequence, 4u);
   EXPECT_FALSE(message->dump_interrupted);
   bytes[6] |= 0x10;
@@ -306,8 +306,8 @@ TEST(AcctCodecTest, FeaturesAreRead) {
   const std::string bytes = Bytes(kFeatures);
   AcctMessageReader reader(absl::MakeConstSpan(
       reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()));
-  const std::optional<AcctMessage> message = reader.Next();
-  ASSERT_TRUE(message.has_value());
+  const AcctMessage* const message = reader.Next();
+  ASSERT_NE(message, nullptr);
   EXPECT_EQ(message->kind, Kind::kFeatures);
   EXPECT_EQ(message->sequence, 5u);
   EXPECT_EQ(message->features, (AcctFeatures{.constant_lookup = true,
@@ -323,8 +323,8 @@ TEST(AcctCodecTest, WhatIsNotQuiteFeaturesIsNone) {
     bytes[0] = static_cast<char>(cut);
     AcctMessageReader reader(absl::MakeConstSpan(
         reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()));
-    const std::optional<AcctMessage> message = reader.Next();
-    ASSERT_TRUE(message.has_value()) << cut;
+    const AcctMessage* const message = reader.Next();
+    ASSERT_NE(message, nullptr) << cut;
     EXPECT_EQ(message->kind, Kind::kOther) << cut;
   }
 }
