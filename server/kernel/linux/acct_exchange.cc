@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include <algorithm>
-#include <optional>
 #include <vector>
 
 #include "kernel/linux/acct_codec.h"
