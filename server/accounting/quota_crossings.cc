@@ -24,7 +24,8 @@ std::vector<kernel::AcctObject> QuotaCrossings::TakeOver(
   }
   if (complete) {
     absl::erase_if(exceeded_, [&](const auto& entry) {
-      return !names.contains(entry.first);
+      // One that crossed behind the reading's back is over its quota now.
+      return !names.contains(entry.first) && entry.second.added < readings_;
     });
   }
   return unknown;
@@ -45,7 +46,12 @@ std::optional<kernel::AcctObject> QuotaCrossings::FoundBefore(
 }
 
 void QuotaCrossings::Add(const kernel::AcctObject& object) {
-  exceeded_[object.name] = Crossing{object};
+  exceeded_[object.name] = Crossing{.object = object, .added = readings_};
+}
+
+bool QuotaCrossings::AddedMeanwhile(absl::string_view name) const {
+  const auto found = exceeded_.find(name);
+  return found != exceeded_.end() && found->second.added == readings_;
 }
 
 }  // namespace nfmeter::accounting

@@ -2,6 +2,7 @@
 #ifndef NFMETER_ACCOUNTING_QUOTA_CROSSINGS_H_
 #define NFMETER_ACCOUNTING_QUOTA_CROSSINGS_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,8 +20,11 @@ namespace nfmeter::accounting {
 // thread-safe.
 class QuotaCrossings {
  public:
-  // A reading of all that are over their quotas. `complete`: others are not.
-  // Returns those that were not known.
+  // To be called before a reading; events may be told of until TakeOver().
+  void BeginReading() { ++readings_; }
+
+  // A reading of all that are over their quotas. `complete`: others were not
+  // when it passed them. Returns those that were not known.
   std::vector<kernel::AcctObject> TakeOver(
       absl::Span<const kernel::AcctObject> read, bool complete,
       absl::Duration boottime);
@@ -34,6 +38,9 @@ class QuotaCrossings {
   // A crossing that an event told of.
   void Add(const kernel::AcctObject& object);
 
+  // Whether an event told of it since the last reading began.
+  bool AddedMeanwhile(absl::string_view name) const;
+
   // The counter was reset: its next crossing is a new one.
   void Forget(absl::string_view name) { exceeded_.erase(name); }
 
@@ -43,9 +50,12 @@ class QuotaCrossings {
     // Boottime when a reading found it and its event had not come; else
     // infinite past.
     absl::Duration found = -absl::InfiniteDuration();
+    // Readings that had begun when an event told of it.
+    uint64_t added = 0;
   };
 
   absl::flat_hash_map<std::string, Crossing> exceeded_;  // by name
+  uint64_t readings_ = 0;
 };
 
 }  // namespace nfmeter::accounting

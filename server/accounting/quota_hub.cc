@@ -3,6 +3,8 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -23,6 +25,7 @@ using Exceeded = std::vector<kernel::AcctObject>;
 constexpr absl::Duration kRetryPause = absl::Seconds(1);
 // Passes over the kernel's list until one is complete.
 constexpr int kMaxPasses = 4;
+
 kernel::AcctObject ToObject(const kernel::AcctRecord& record) {
   return {.name = std::string(record.name),
           .packets = record.packets,
@@ -46,8 +49,10 @@ class LaneQuotaHub final : public QuotaHub {
         lane_(lane),
         clock_(clock),
         options_(options),
-        alarm_(clock.NewAlarm()),
-        thread_([this] { Follow(); }) {}
+        follow_alarm_(clock.NewAlarm()),
+        read_alarm_(clock.NewAlarm()),
+        followers_{std::thread([this] { Follow(); }),
+                   std::thread([this] { ReadWhenDue(); })} {}
 
   ~LaneQuotaHub() override {
     {
@@ -55,8 +60,9 @@ class LaneQuotaHub final : public QuotaHub {
       stopping_ = true;
       if (events_ != nullptr) events_->Cancel();
     }
-    alarm_->Ring();
-    thread_.join();
+    follow_alarm_->Ring();
+    read_alarm_->Ring();
+    for (std::thread& follower : followers_) follower.join();
     absl::MutexLock lock(&mutex_);
     mutex_.Await(absl::Condition(
         +[](int* jobs) { return *jobs == 0; }, &jobs_));
@@ -130,6 +136,9 @@ class LaneQuotaHub final : public QuotaHub {
     for (const auto& channel : channels_) {
       stats_.missed += channel->Push(event, options_.max_queue);
     }
+    if (kind == QuotaEvent::Kind::kCrossed && !entering_.empty()) {
+      meanwhile_.push_back(event);
+    }
   }
 
   // All counters that are over their quota; on the lane. `complete` says
@@ -160,6 +169,7 @@ class LaneQuotaHub final : public QuotaHub {
     {
       absl::MutexLock lock(&mutex_);
       entering_.swap(joining_);
+      crossings_.BeginReading();
       // Whoever comes after this has a reading of his own.
       if (wait_on) following_ = true;
     }
@@ -183,6 +193,7 @@ class LaneQuotaHub final : public QuotaHub {
       }
       woken.insert(woken.end(), entering_.begin(), entering_.end());
       entering_.clear();
+      meanwhile_.clear();
     }
     CallAll(woken);
     if (!read.ok()) return read.status();
@@ -190,11 +201,22 @@ class LaneQuotaHub final : public QuotaHub {
                     : absl::UnavailableError("no complete dump");
   }
 
+  // What an event told of during the reading comes as that event: the reading
+  // may have found it or passed it before.
   void Admit(const Exceeded& read) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (entering_.empty()) return;
-    const auto standing = std::make_shared<const Exceeded>(read);
+    Exceeded standing;
+    std::copy_if(read.begin(), read.end(), std::back_inserter(standing),
+                 [this](const kernel::AcctObject& object)
+                     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+                       return !crossings_.AddedMeanwhile(object.name);
+                     });
+    const auto shared = std::make_shared<const Exceeded>(std::move(standing));
     for (const auto& channel : entering_) {
-      channel->Begin(standing, clock_.WallTime());
+      channel->Begin(shared, clock_.WallTime());
+      for (const QuotaEvent& event : meanwhile_) {
+        stats_.missed += channel->Push(event, options_.max_queue);
+      }
       channels_.push_back(channel);
     }
   }
@@ -222,12 +244,6 @@ class LaneQuotaHub final : public QuotaHub {
     CallAll(refused);
     absl::MutexLock lock(&mutex_);
     --jobs_;
-  }
-
-  // Finds crossings whose events were lost. On the hub's thread.
-  absl::Status Resynchronise() {
-    return lane_.Run(Lane::Priority::kUrgent,
-                     [&] { return Read(/*wait_on=*/true); });
   }
 
   // Whether the event tells of the crossing that is known already.
@@ -263,8 +279,9 @@ class LaneQuotaHub final : public QuotaHub {
                          table_.WatchQuotas());
     {
       absl::MutexLock lock(&mutex_);
-      if (stopping_) return absl::CancelledError();
+      if (Ending()) return absl::CancelledError();
       events_ = events.get();
+      reading_due_ = true;
     }
     absl::Status status = FollowEvents(*events);
     absl::MutexLock lock(&mutex_);
@@ -273,27 +290,17 @@ class LaneQuotaHub final : public QuotaHub {
     return status;
   }
 
+  // Also while readings fail or wait for their next try: an event that waited
+  // in the socket for a reading would look as if it had been lost.
   absl::Status FollowEvents(kernel::QuotaEvents& events) {
-    bool in_sync = false;
     while (true) {
-      if (!in_sync) {
-        const absl::Status resynchronised = Resynchronise();
-        in_sync = resynchronised.ok();
-        // Events that come meanwhile wait in the socket; what that can't hold
-        // is found by the next reading.
-        if (!in_sync && Stopped()) return absl::CancelledError();
-        if (!in_sync) {
-          if (IsFinal(resynchronised)) return resynchronised;
-          alarm_->WaitUntil(clock_.BootTime() + kRetryPause);
-          continue;
-        }
-      }
       absl::StatusOr<kernel::AcctObject> event = events.Next();
       if (event.ok()) {
         OnEvent(*std::move(event));
       } else if (absl::IsDataLoss(event.status())) {
-        in_sync = false;
         ++stats_.losses;
+        absl::MutexLock lock(&mutex_);
+        reading_due_ = true;
       } else {
         return event.status();
       }
@@ -305,19 +312,48 @@ class LaneQuotaHub final : public QuotaHub {
     return absl::IsUnimplemented(status) || absl::IsPermissionDenied(status);
   }
 
-  bool Stopped() {
-    absl::MutexLock lock(&mutex_);
-    return stopping_;
+  bool Ending() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || !unavailable_.ok();
   }
 
-  // The hub's thread.
+  bool Ended() {
+    absl::MutexLock lock(&mutex_);
+    return Ending();
+  }
+
+  // The thread that follows events.
   void Follow() {
     pthread_setname_np(pthread_self(), "nfm-quotas");
     while (true) {
       const absl::Status broken = FollowOnce();
-      if (Stopped()) return;
+      if (Ended()) return;
       if (IsFinal(broken)) return GiveUp(broken);
-      alarm_->WaitUntil(clock_.BootTime() + kRetryPause);
+      follow_alarm_->WaitUntil(clock_.BootTime() + kRetryPause);
+    }
+  }
+
+  bool ReadingDueOrEnding() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return reading_due_ || Ending();
+  }
+
+  // The thread that has the counters read: at first, and to find crossings
+  // whose events were lost.
+  void ReadWhenDue() {
+    pthread_setname_np(pthread_self(), "nfm-quota-reads");
+    while (true) {
+      {
+        absl::MutexLock lock(&mutex_);
+        mutex_.Await(absl::Condition(this, &LaneQuotaHub::ReadingDueOrEnding));
+        if (Ending()) return;
+        reading_due_ = false;
+      }
+      const absl::Status read = lane_.Run(
+          Lane::Priority::kUrgent, [this] { return Read(/*wait_on=*/true); });
+      if (read.ok()) continue;
+      if (IsFinal(read)) return GiveUp(read);
+      read_alarm_->WaitUntil(clock_.BootTime() + kRetryPause);
+      absl::MutexLock lock(&mutex_);
+      reading_due_ = true;
     }
   }
 
@@ -326,6 +362,7 @@ class LaneQuotaHub final : public QuotaHub {
     {
       absl::MutexLock lock(&mutex_);
       unavailable_ = why;
+      if (events_ != nullptr) events_->Cancel();
       woken = channels_;
       woken.insert(woken.end(), joining_.begin(), joining_.end());
       woken.insert(woken.end(), entering_.begin(), entering_.end());
@@ -338,7 +375,8 @@ class LaneQuotaHub final : public QuotaHub {
   Lane& lane_;
   Clock& clock_;
   const Options options_;
-  const std::unique_ptr<Alarm> alarm_;
+  const std::unique_ptr<Alarm> follow_alarm_;
+  const std::unique_ptr<Alarm> read_alarm_;
   QuotaStats stats_;
 
   absl::Mutex mutex_;
@@ -346,14 +384,17 @@ class LaneQuotaHub final : public QuotaHub {
   Channels channels_ ABSL_GUARDED_BY(mutex_);  // live
   Channels joining_ ABSL_GUARDED_BY(mutex_);   // wait for a reading to begin
   Channels entering_ ABSL_GUARDED_BY(mutex_);  // wait for it to end
+  // What happened since they wait for that.
+  std::vector<QuotaEvent> meanwhile_ ABSL_GUARDED_BY(mutex_);
   bool join_queued_ ABSL_GUARDED_BY(mutex_) = false;
-  // Events are being followed since a reading.
+  // A reading has begun since events are being followed, and has not failed.
   bool following_ ABSL_GUARDED_BY(mutex_) = false;
   int jobs_ ABSL_GUARDED_BY(mutex_) = 0;
   kernel::QuotaEvents* events_ ABSL_GUARDED_BY(mutex_) = nullptr;
   absl::Status unavailable_ ABSL_GUARDED_BY(mutex_);
+  bool reading_due_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;  // last: uses all of the above
+  std::array<std::thread, 2> followers_;  // last: use all of the above
 };
 
 }  // namespace

@@ -45,7 +45,8 @@ struct QuotaStats {
 
 // Follows the kernel's quota events on a thread of its own, and finds what the
 // kernel dropped by reading the counters on the counter lane, so that every
-// subscriber gets every crossing once. A counter that is reset and crosses its
+// subscriber gets every crossing once. While readings fail, events are followed
+// all the same. A counter that is reset and crosses its
 // quota again has crossed twice.
 //
 // Thread-safe.

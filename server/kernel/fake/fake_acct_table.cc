@@ -259,6 +259,9 @@ absl::Status FakeAcctTable::Count(absl::string_view name, uint64_t packets,
   object->bytes += bytes;
   if (QuotaReached(*object) && !object->quota_exceeded) {
     object->quota_exceeded = true;
+    if (std::exchange(events_to_drop_, std::max(events_to_drop_ - 1, 0)) > 0) {
+      return absl::OkStatus();
+    }
     for (Subscription* subscription : subscriptions_) {
       subscription->Emit(*object);
     }
@@ -305,8 +308,9 @@ void FakeAcctTable::CutDumps(size_t records, int count) {
   cuts_.insert(cuts_.end(), static_cast<size_t>(std::max(count, 0)), records);
 }
 
-void FakeAcctTable::DropQuotaEvents() {
+void FakeAcctTable::DropQuotaEvents(int next) {
   absl::MutexLock lock(&mutex_);
+  events_to_drop_ = next;
   for (Subscription* subscription : subscriptions_) subscription->Drop();
 }
 

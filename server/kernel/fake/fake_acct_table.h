@@ -82,9 +82,9 @@ class FakeAcctTable : public AcctTable {
   // dump passes over objects that went away, and CutDumps() is of no effect.
   void SetFeatures(const AcctFeatures& features);
 
-  // Forgets undelivered quota events; the next Next() of each subscription
-  // returns DATA_LOSS.
-  void DropQuotaEvents();
+  // Forgets undelivered quota events, and those of the `next` crossings from
+  // now on; the next Next() of each subscription returns DATA_LOSS.
+  void DropQuotaEvents(int next = 0);
 
   // Dumps that were begun, by mode.
   int dumps(AcctDumpMode mode) const;
@@ -119,6 +119,7 @@ class FakeAcctTable : public AcctTable {
   std::function<void(size_t)> dump_hook_ ABSL_GUARDED_BY(mutex_);
   AcctFeatures features_ ABSL_GUARDED_BY(mutex_);
   std::deque<size_t> cuts_ ABSL_GUARDED_BY(mutex_);
+  int events_to_drop_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<AcctDumpMode, int> dumps_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<Subscription*> subscriptions_ ABSL_GUARDED_BY(mutex_);
 };

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 
+#include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -37,7 +39,10 @@ class Listener {
       if (!event.ok()) return event.status();
       if (event->has_value()) return **event;
       absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(&ready_));
+      if (!mutex_.AwaitWithTimeout(absl::Condition(&ready_),
+                                   absl::Seconds(20))) {
+        return absl::DeadlineExceededError("no event");
+      }
       ready_ = false;
     }
   }
@@ -78,8 +83,22 @@ class QuotaHubTest : public ::testing::Test {
   void Reset(const std::string& name) {
     ASSERT_OK(table_.GetAndReset({name})[0]);
   }
+  // Returns when the lane is kept.
+  void KeepLaneUntil(absl::Notification& released) {
+    absl::Notification running;
+    ASSERT_OK(lane_.Post(Lane::Priority::kUrgent, [&] {
+      running.Notify();
+      released.WaitForNotification();
+    }));
+    running.WaitForNotification();
+  }
 
-  kernel::FakeAcctTable table_;
+  // Waits until so many jobs wait in the lane.
+  void AwaitJobs(size_t count) {
+    while (lane_.waiting() < count) std::this_thread::yield();
+  }
+
+  kernel::FakeAcctTable table_{{.dump_group_size = 1}};
   FakeClock clock_;
   Lane lane_{"lane", 1000};
   std::unique_ptr<QuotaHub> hub_;
@@ -160,30 +179,95 @@ TEST_F(QuotaHubTest, WhatTheKernelDroppedIsFoundByReading) {
   listener.Events(1);
   Count("q0", 1);
   EXPECT_THAT(listener.Events(1), ElementsAre("crossed q0"));
-  // Keep the lane, so that the crossings' events are lost before any is read.
-  absl::Notification running, release;
-  ASSERT_OK(lane_.Post(Lane::Priority::kUrgent, [&] {
-    running.Notify();
-    release.WaitForNotification();
-  }));
-  running.WaitForNotification();
-  table_.DropQuotaEvents();  // the hub now waits for the lane
+  absl::Notification release;
+  KeepLaneUntil(release);
+  table_.DropQuotaEvents(19);
+  AwaitJobs(1);  // the reading
   for (int i = 1; i < 20; ++i) Count(absl::StrCat("q", i), 1);
   release.Notify();
-  std::vector<std::string> names;
-  for (int i = 1; i < 20; ++i) {
-    const auto event = listener.Next();
-    ASSERT_OK(event);
-    EXPECT_NE(event->kind, QuotaEvent::Kind::kStanding);
-    names.push_back(event->object.name);
-  }
-  std::sort(names.begin(), names.end());
-  EXPECT_EQ(std::unique(names.begin(), names.end()), names.end());
-  EXPECT_EQ(names.front(), "q1");  // not q0 once more
+  std::vector<std::string> expected;  // not q0 once more
+  for (int i = 1; i < 20; ++i)
+    expected.push_back(absl::StrCat("recovered q", i));
+  EXPECT_EQ(listener.Events(19), expected);
   // Nothing comes twice: the next event is the next crossing.
   Create("last", 1);
   Count("last", 1);
   EXPECT_THAT(listener.Events(1), ElementsAre("crossed last"));
+}
+
+TEST_F(QuotaHubTest, CrossingsAreToldWhileAReadingWaitsForItsNextTry) {
+  Create("q", 1);
+  Start();
+  Listener before(*hub_);
+  before.Events(1);
+  absl::Notification release;
+  KeepLaneUntil(release);
+  table_.DropQuotaEvents();
+  AwaitJobs(1);
+  Listener during(*hub_);  // has a reading of its own, after the hub's
+  AwaitJobs(2);
+  table_.InjectErrno(kernel::Operation::kAcctDump, ENOMEM);
+  release.Notify();
+  EXPECT_THAT(during.Events(1), ElementsAre("synced "));
+  clock_.AwaitWaiter(clock_.BootTime() + absl::Seconds(1));
+  Count("q", 1);
+  EXPECT_THAT(before.Events(1), ElementsAre("crossed q"));
+  EXPECT_THAT(during.Events(1), ElementsAre("crossed q"));
+}
+
+TEST_F(QuotaHubTest, WhatCrossesDuringAReadingIsToldOnceToAll) {
+  for (const char* name : {"passed", "over1", "over2", "ahead"}) {
+    Create(name, 1);
+  }
+  Count("over1", 1);
+  Count("over2", 1);
+  Start();
+  Listener before(*hub_);
+  before.Events(3);
+  // The next reading has passed one and has not come to the other yet.
+  std::atomic<bool> done = false;
+  table_.SetDumpHook([&](size_t records) {
+    if (records != 1 || done.exchange(true)) return;
+    Count("passed", 1);
+    Count("ahead", 1);
+    EXPECT_THAT(before.Events(2),
+                ElementsAre("crossed passed", "crossed ahead"));
+  });
+  Listener during(*hub_);
+  EXPECT_THAT(during.Events(5),
+              ElementsAre("standing over1", "standing over2", "synced ",
+                          "crossed passed", "crossed ahead"));
+  // Nor does the next reading find them anew.
+  Listener after(*hub_);
+  EXPECT_THAT(after.Events(5),
+              ElementsAre("standing passed", "standing over1", "standing over2",
+                          "standing ahead", "synced "));
+  Create("last", 1);
+  Count("last", 1);
+  EXPECT_THAT(before.Events(1), ElementsAre("crossed last"));
+  EXPECT_THAT(during.Events(1), ElementsAre("crossed last"));
+}
+
+TEST_F(QuotaHubTest, WhoComesAfterAFailedReadingGetsInWithTheNext) {
+  Create("q", 1);
+  Create("r", 1);
+  table_.InjectErrno(kernel::Operation::kAcctDump, ENOMEM);
+  Start();
+  const absl::Duration retry = clock_.BootTime() + absl::Seconds(1);
+  clock_.AwaitWaiter(retry);
+  Listener listener(*hub_);
+  Count("q", 1);
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_THAT(listener.Events(2), ElementsAre("standing q", "synced "));
+  Count("r", 1);
+  EXPECT_THAT(listener.Events(1), ElementsAre("crossed r"));
+}
+
+TEST_F(QuotaHubTest, AReadingThatCanNeverSucceedEndsTheSubscriptions) {
+  table_.InjectErrno(kernel::Operation::kAcctDump, EPERM);
+  Start();
+  Listener listener(*hub_);
+  EXPECT_THAT(listener.Next(), StatusIs(absl::StatusCode::kPermissionDenied));
 }
 
 TEST_F(QuotaHubTest, SubscribersGetOnlyWhatTheyWant) {
