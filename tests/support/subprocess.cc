@@ -4,10 +4,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,8 +15,6 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
-
-extern char** environ;
 
 namespace nfmeter::testing {
 namespace {
@@ -34,7 +32,23 @@ void AddSbinToPath() {
   (void)done;
 }
 
-// Starts `argv` with the three descriptors; a negative errno when it can't.
+// In a child that shares its parent's memory until it has called exec(); a
+// positive errno in `error` when it can't. Only system calls from here on.
+[[noreturn]] void Exec(char* const* arguments, const int (&from)[3],
+                       pid_t parent, volatile int& error) {
+  const bool prepared = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
+                        dup2(from[0], 0) == 0 && dup2(from[1], 1) == 1 &&
+                        dup2(from[2], 2) == 2;
+  // A parent that ended before the prctl() sends no signal.
+  if (getppid() != parent) _exit(127);
+  if (prepared) execvp(arguments[0], arguments);
+  error = errno;
+  _exit(127);
+}
+
+// Starts `argv` with the three descriptors; a negative errno when it can't. It
+// is killed when this thread ends, however that comes: a test that is killed
+// itself leaves nothing running.
 pid_t Spawn(const std::vector<std::string>& argv, int in, int out, int err) {
   AddSbinToPath();
   std::vector<char*> arguments;
@@ -42,16 +56,16 @@ pid_t Spawn(const std::vector<std::string>& argv, int in, int out, int err) {
     arguments.push_back(const_cast<char*>(argument.c_str()));
   }
   arguments.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, in, 0);
-  posix_spawn_file_actions_adddup2(&actions, out, 1);
-  posix_spawn_file_actions_adddup2(&actions, err, 2);
-  pid_t pid = -1;
-  const int error = posix_spawnp(&pid, arguments[0], &actions, nullptr,
-                                 arguments.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  return error == 0 ? pid : -error;
+  const int from[3] = {in, out, err};
+  const pid_t parent = getpid();
+  volatile int error = 0;
+  // posix_spawn() can't tell the kernel about the parent's death.
+  const pid_t pid = vfork();
+  if (pid == 0) Exec(arguments.data(), from, parent, error);
+  if (pid < 0) return -errno;
+  if (error == 0) return pid;
+  waitpid(pid, nullptr, 0);
+  return -error;
 }
 
 int ExitCode(int wait_status) {

@@ -18,6 +18,10 @@ struct RunResult {
   std::string err;
 };
 
+// Programs that these start are killed when the thread that started them ends,
+// even by SIGKILL; not what they start in turn, nor one that changes its user
+// (setpriv does not lose it with `--pdeathsig keep`).
+
 // Runs a program (found in PATH, sbin folders included) to its end, with
 // `input` as its standard input. A program that can't be started has exit code
 // 127 and says why in `err`.
@@ -28,8 +32,7 @@ RunResult Run(const std::vector<std::string>& argv,
 class Background {
  public:
   // Its standard output and error go to `log_path` ("" for /dev/null).
-  Background(const std::vector<std::string>& argv,
-             const std::string& log_path);
+  Background(const std::vector<std::string>& argv, const std::string& log_path);
   ~Background();
   Background(const Background&) = delete;
   Background& operator=(const Background&) = delete;

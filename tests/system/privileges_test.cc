@@ -201,6 +201,7 @@ class OtherUserTest : public ::testing::Test {
             absl::StrCat("--reuid=", kUser),
             absl::StrCat("--regid=", kUser),
             "--clear-groups",
+            "--pdeathsig=keep",
             "--inh-caps=-all,+net_admin,+net_raw",
             "--ambient-caps=-all,+net_admin,+net_raw",
             "--bounding-set=-all,+net_admin,+net_raw",
