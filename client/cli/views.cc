@@ -1,5 +1,7 @@
 #include "cli/views.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -251,6 +253,32 @@ std::string LimitText(const v1::NodeLimits& limits, bool color) {
   return facts.Take();
 }
 
+// "operator of a-*, b-*, for nfmeter.v1.CounterService/*"
+std::string GrantText(const v1::Grant& grant) {
+  std::string text = grant.role();
+  if (!grant.counter_prefixes().empty()) {
+    absl::StrAppend(&text, " of ",
+                    absl::StrJoin(grant.counter_prefixes(), ", ",
+                                  [](std::string* out, const auto& prefix) {
+                                    absl::StrAppend(out, prefix, "*");
+                                  }));
+  }
+  if (!grant.methods().empty()) {
+    absl::StrAppend(&text, ", for ", absl::StrJoin(grant.methods(), ", "));
+  }
+  return text;
+}
+
+// Servers tell of all counters only those who may see them; those from before
+// there were callers tell everybody.
+bool TellsOfTheWholeHost(const v1::Node& node) {
+  return node.caller().grants().empty() ||
+         std::any_of(node.caller().grants().begin(),
+                     node.caller().grants().end(), [](const v1::Grant& grant) {
+                       return grant.counter_prefixes().empty();
+                     });
+}
+
 }  // namespace
 
 std::string TimeText(const google::protobuf::Timestamp& time) {
@@ -298,8 +326,17 @@ std::string NodeText(const v1::Node& node, Layout layout, bool color) {
   facts.Add("kernel", node.kernel_release());
   facts.Add("network namespace", absl::StrCat(node.network_namespace()));
   facts.Add("started", SecondsText(node.start_time()));
-  facts.Add("counters", absl::StrCat(node.counter_count()));
-  facts.Add("open watches", absl::StrCat(node.snapshot_subscribers()));
+  if (TellsOfTheWholeHost(node)) {
+    facts.Add("counters", absl::StrCat(node.counter_count()));
+    facts.Add("open watches", absl::StrCat(node.snapshot_subscribers()));
+  }
+  if (node.read_only()) facts.Add("changes", "refused: it is read only");
+  if (!node.caller().principal().empty()) {
+    facts.Add("you are", node.caller().principal());
+  }
+  for (const v1::Grant& grant : node.caller().grants()) {
+    facts.Add("you may act as", GrantText(grant));
+  }
   if (layout == kWide) facts.Add("epoch", absl::StrCat(node.epoch()));
   std::string text = facts.Take();
   if (!node.capabilities().empty()) {

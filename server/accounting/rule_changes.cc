@@ -122,6 +122,21 @@ absl::Status InRequest(const absl::Status& status,
                    std::move(details));
 }
 
+// The chains that a table has beside the one that is missing, for those who may
+// see all of the host.
+absl::Status WithChains(const absl::Status& status, const CounterScope& scope) {
+  ErrorDetails details = GetErrorDetails(status);
+  const auto chains = details.metadata.find("chains");
+  if (chains == details.metadata.end()) return status;
+  std::string message(status.message());
+  if (scope.has_all()) {
+    absl::StrAppend(&message, "; its chains are ", chains->second);
+  } else {
+    details.metadata.erase(chains);
+  }
+  return MakeError(status.code(), message, std::move(details));
+}
+
 // `why`, with what could not be put back.
 absl::Status WithLeftovers(absl::Status why, const absl::Status& undone) {
   if (undone.ok()) return why;
@@ -185,7 +200,8 @@ absl::StatusOr<std::vector<Rule>> Rules::Create(std::vector<NewRule> rules,
         return EditAll(groups, change.deadline);
       });
   if (created.ok()) return created;
-  return InRequest(created.status(), rules, ids, given_ids);
+  return InRequest(WithChains(created.status(), change.scope), rules, ids,
+                   given_ids);
 }
 
 absl::StatusOr<std::vector<Rule>> Rules::Delete(

@@ -130,7 +130,8 @@ void Daemon::MakeServices() {
       gate_, *snapshot_hub_, *labels_, limits, streams_,
       kernel_->parts().nfacct);
   node_service_ = std::make_unique<service::NodeService>(
-      gate_, [this] { return DescribeNode(); }, *snapshot_hub_, limits);
+      gate_, [this] { return DescribeNode(); }, *snapshot_hub_,
+      *snapshot_service_, limits);
 }
 
 absl::Status Daemon::ServeMetrics() {

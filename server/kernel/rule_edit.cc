@@ -46,10 +46,14 @@ std::vector<absl::string_view> BuiltinChains(Table table) {
   return {};
 }
 
+// The names of the table's chains are in the metadata only: not every caller
+// may know them.
 absl::Status ChainNotFound(const TableContents& contents,
                            absl::string_view chain) {
-  std::vector<absl::string_view> names;
-  for (const Chain& existing : contents.chains) names.push_back(existing.name);
+  std::vector<std::string> names;
+  for (const Chain& existing : contents.chains) {
+    names.push_back(absl::CHexEscape(existing.name));
+  }
   constexpr size_t kMaxNames = 12;
   std::string more;
   if (names.size() > kMaxNames) {
@@ -59,12 +63,13 @@ absl::Status ChainNotFound(const TableContents& contents,
   return MakeError(
       absl::StatusCode::kNotFound,
       absl::StrCat("there is no chain ", Quoted(chain), " in table ",
-                   TableSubject(contents.family, contents.table),
-                   "; its chains are ", absl::StrJoin(names, ", "), more),
+                   TableSubject(contents.family, contents.table)),
       {.reason = "CHAIN_NOT_FOUND",
-       .metadata = {{"chain", absl::CHexEscape(chain)},
-                    {"table", std::string(TableName(contents.table))},
-                    {"family", std::string(FamilyName(contents.family))}}});
+       .metadata = {
+           {"chain", absl::CHexEscape(chain)},
+           {"table", std::string(TableName(contents.table))},
+           {"family", std::string(FamilyName(contents.family))},
+           {"chains", absl::StrCat(absl::StrJoin(names, ", "), more)}}});
 }
 
 absl::Status RuleError(absl::StatusCode code, absl::string_view reason,

@@ -42,8 +42,13 @@ void ToProto(const security::Grant& grant, v1::Grant* proto) {
 }  // namespace
 
 NodeService::NodeService(Gate& gate, std::function<NodeInfo()> info,
-                         accounting::SnapshotHub& hub, const Limits& limits)
-    : gate_(gate), info_(std::move(info)), hub_(hub), limits_(limits) {}
+                         accounting::SnapshotHub& hub,
+                         const SnapshotService& snapshots, const Limits& limits)
+    : gate_(gate),
+      info_(std::move(info)),
+      hub_(hub),
+      snapshots_(snapshots),
+      limits_(limits) {}
 
 absl::Status NodeService::GetNode(const Call& call,
                                   const v1::GetNodeRequest& /*request*/,
@@ -59,22 +64,27 @@ absl::Status NodeService::GetNode(const Call& call,
   for (const NodeCapability& capability : info.capabilities) {
     ToProto(capability, node->add_capabilities());
   }
-  for (const std::string& notice : info.notices) {
-    node->add_notices(ValidUtf8(notice));
-  }
   ToProto(limits_, node->mutable_limits());
   node->set_read_only(gate_.options().read_only);
   node->mutable_caller()->set_principal(ValidUtf8(call.caller->principal));
   for (const security::Grant& grant : *call.caller->grants) {
     ToProto(grant, node->mutable_caller()->add_grants());
   }
+  if (call.scope().has_all()) DescribeWholeHost(info, node);
+  return absl::OkStatus();
+}
+
+void NodeService::DescribeWholeHost(const NodeInfo& info,
+                                    v1::Node* node) const {
+  for (const std::string& notice : info.notices) {
+    node->add_notices(ValidUtf8(notice));
+  }
   const std::shared_ptr<const accounting::Snapshot> latest = hub_.Latest();
   if (latest != nullptr) {
     node->set_counter_count(static_cast<uint32_t>(latest->size()));
   }
   node->set_snapshot_subscribers(
-      static_cast<uint32_t>(hub_.subscriber_count()));
-  return absl::OkStatus();
+      static_cast<uint32_t>(snapshots_.open_streams()));
 }
 
 }  // namespace nfmeter::service

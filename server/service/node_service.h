@@ -12,6 +12,7 @@
 #include "nfmeter/v1/node.grpc.pb.h"
 #include "service/gate.h"
 #include "service/limits.h"
+#include "service/snapshot_service.h"
 
 namespace nfmeter::service {
 
@@ -43,7 +44,8 @@ class NodeService final : public NodeServiceMethods {
  public:
   // `info` is called for each request, from any thread; must not wait.
   NodeService(Gate& gate, std::function<NodeInfo()> info,
-              accounting::SnapshotHub& hub, const Limits& limits);
+              accounting::SnapshotHub& hub, const SnapshotService& snapshots,
+              const Limits& limits);
 
   UnaryReactor* GetNode(CallContext* context, const Bytes* request,
                         Bytes* response) override {
@@ -55,10 +57,13 @@ class NodeService final : public NodeServiceMethods {
  private:
   absl::Status GetNode(const Call& call, const v1::GetNodeRequest& request,
                        v1::GetNodeResponse* response);
+  // What is nobody's business who may see some counters only.
+  void DescribeWholeHost(const NodeInfo& info, v1::Node* node) const;
 
   Gate& gate_;
   const std::function<NodeInfo()> info_;
   accounting::SnapshotHub& hub_;
+  const SnapshotService& snapshots_;
   const Limits limits_;
 };
 

@@ -12,6 +12,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 using Counters = v1::CounterService::Stub;
 using Rules = v1::RuleService::Stub;
@@ -166,6 +167,121 @@ TEST_F(AdminOfSomeTest, DoesNotSeeTheWholeHost) {
                                    v1::ListChainsRequest(), &chains);
   ExpectDenied(status, "NOT_PERMITTED");
   EXPECT_THAT(status.error_message(), HasSubstr("it shows the whole host"));
+}
+
+TEST_F(AccessTest, WatchedSnapshotsHaveOwnCountersOnly) {
+  grpc::ClientContext context;
+  v1::WatchSnapshotsRequest request;
+  request.set_changed_only(true);
+  request.mutable_interval()->set_seconds(1);
+  request.mutable_heartbeat()->set_seconds(1);
+  const auto reader = server_.snapshot_stub->WatchSnapshots(&context, request);
+  v1::WatchSnapshotsResponse first;
+  ASSERT_TRUE(reader->Read(&first));
+  EXPECT_EQ(first.frame().expected_count(), 1u);
+  ASSERT_EQ(first.frame().counters_size(), 1);
+  EXPECT_EQ(first.frame().counters(0).name(), "a-1");
+  server_.AddObject({.name = "b-2", .packets = 3});
+  ASSERT_OK(server_.acct.Delete({"b-1"})[0]);
+  const absl::Duration due =
+      absl::Floor(server_.clock.BootTime(), absl::Seconds(1)) +
+      absl::Seconds(1);
+  server_.clock.AwaitWaiter(due);
+  server_.clock.Advance(due - server_.clock.BootTime());
+  v1::WatchSnapshotsResponse second;
+  ASSERT_TRUE(reader->Read(&second));
+  EXPECT_EQ(second.frame().expected_count(), 1u);
+  EXPECT_EQ(second.frame().counters_size(), 0) << second.DebugString();
+  EXPECT_EQ(second.frame().removed_names_size(), 0) << second.DebugString();
+  context.TryCancel();
+  reader->Finish();
+}
+
+TEST_F(AccessTest, QuotaEventsAreOfOwnCountersOnly) {
+  const kernel::QuotaLimit quota = {kernel::QuotaLimit::Unit::kPackets, 5};
+  for (const char* name : {"a-2", "b-2"}) {
+    server_.AddObject({.name = name, .quota = quota});
+    ASSERT_OK(server_.acct.Count(name, 7, 700));
+  }
+  grpc::ClientContext context;
+  const auto reader = server_.counter_stub->WatchQuotaEvents(
+      &context, v1::WatchQuotaEventsRequest());
+  std::vector<std::string> names;
+  v1::WatchQuotaEventsResponse event;
+  while (reader->Read(&event) && event.kind() != v1::QUOTA_EVENT_KIND_SYNCED) {
+    names.push_back(event.counter().name());
+  }
+  EXPECT_THAT(names, ElementsAre("a-2"));
+  context.TryCancel();
+  reader->Finish();
+}
+
+TEST_F(AccessTest, RulesOfForeignCountersAreNeitherSeenNorDeleted) {
+  ASSERT_OK(
+      server_.rules
+          .Create(
+              {{.spec = {.id = "own", .chain = "INPUT", .counter = "a-1"}},
+               {.spec = {.id = "foreign", .chain = "INPUT", .counter = "b-1"}}},
+              {})
+          .status());
+  v1::ListRulesResponse list;
+  ASSERT_TRUE(
+      Call(*server_.rule_stub, &Rules::ListRules, v1::ListRulesRequest(), &list)
+          .ok());
+  ASSERT_EQ(list.rules_size(), 1);
+  EXPECT_EQ(list.rules(0).id(), "own");
+  EXPECT_EQ(list.total_size(), 1);
+  v1::GetRuleRequest get;
+  v1::GetRuleResponse got;
+  get.set_id("foreign");
+  EXPECT_EQ(ErrorInfoOf(Call(*server_.rule_stub, &Rules::GetRule, get, &got))
+                .reason(),
+            "RULE_NOT_FOUND");
+  v1::DeleteRuleRequest remove;
+  v1::DeleteRuleResponse removed;
+  remove.set_id("foreign");
+  EXPECT_EQ(ErrorInfoOf(
+                Call(*server_.rule_stub, &Rules::DeleteRule, remove, &removed))
+                .reason(),
+            "RULE_NOT_FOUND");
+  v1::BatchDeleteRulesRequest batch;
+  v1::BatchDeleteRulesResponse batch_removed;
+  batch.add_ids("own");
+  batch.add_ids("foreign");
+  EXPECT_EQ(ErrorInfoOf(Call(*server_.rule_stub, &Rules::BatchDeleteRules,
+                             batch, &batch_removed))
+                .reason(),
+            "RULE_NOT_FOUND");
+  EXPECT_OK(server_.rules.Get("own").status());
+  EXPECT_OK(server_.rules.Get("foreign").status());
+}
+
+// ListChains shows them, and is for those who see the whole host.
+TEST_F(AccessTest, ErrorsDoNotTellTheChainsOfTheHost) {
+  v1::CreateRuleRequest request;
+  v1::CreateRuleResponse response;
+  request.mutable_rule()->set_chain("NONE");
+  request.mutable_rule()->set_counter("a-1");
+  request.set_validate_only(true);
+  const grpc::Status status =
+      Call(*server_.rule_stub, &Rules::CreateRule, request, &response);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "CHAIN_NOT_FOUND");
+  EXPECT_THAT(status.error_message(), HasSubstr("there is no chain 'NONE'"));
+  EXPECT_THAT(RpcStatusOf(status).DebugString(), Not(HasSubstr("FORWARD")));
+}
+
+TEST_F(AccessTest, TheNodeDoesNotTellOfTheWholeHost) {
+  ComponentServer server({.node = {.notices = {"The policy file is wrong"}},
+                          .role = security::Role::kNone,
+                          .policy = Tenant("viewer")});
+  server.AddObject({.name = "b-1"});
+  ASSERT_OK(server.hub->Take(absl::ZeroDuration()).status());
+  v1::GetNodeResponse response;
+  ASSERT_TRUE(Call(*server.node_stub, &v1::NodeService::Stub::GetNode,
+                   v1::GetNodeRequest(), &response)
+                  .ok());
+  EXPECT_EQ(response.node().counter_count(), 0u);
+  EXPECT_EQ(response.node().notices_size(), 0);
 }
 
 TEST_F(AccessTest, ACallerIsToldWhoItIsAndWhatItHas) {

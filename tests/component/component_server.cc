@@ -45,7 +45,8 @@ ComponentServer::ComponentServer(const Options& options)
       snapshot_service_(gate_, *hub, *labels, options.limits, stream_budget_,
                         options.nfacct),
       node_service_(
-          gate_, [node = options.node] { return node; }, *hub, options.limits) {
+          gate_, [node = options.node] { return node; }, *hub,
+          snapshot_service_, options.limits) {
   if (!options.policy.empty()) {
     authorizer_.SetPolicy(std::make_shared<const security::Policy>(
         *security::ParsePolicy(options.policy, "policy")));

@@ -50,5 +50,30 @@ TEST(NodeTest, ShowsHostKernelCapabilitiesAndLimits) {
   EXPECT_EQ(response.node().counter_count(), 1);
 }
 
+TEST(NodeTest, CountsTheStreamsOfSnapshots) {
+  ComponentServer server;
+  const auto subscribers = [&] {
+    v1::GetNodeResponse response;
+    EXPECT_TRUE(Call(*server.node_stub, &v1::NodeService::Stub::GetNode,
+                     v1::GetNodeRequest(), &response)
+                    .ok());
+    return response.node().snapshot_subscribers();
+  };
+  EXPECT_EQ(subscribers(), 0u);
+  grpc::ClientContext contexts[2];
+  std::unique_ptr<grpc::ClientReader<v1::WatchSnapshotsResponse>> readers[2];
+  for (int i = 0; i < 2; ++i) {
+    readers[i] = server.snapshot_stub->WatchSnapshots(
+        &contexts[i], v1::WatchSnapshotsRequest());
+    v1::WatchSnapshotsResponse first;
+    ASSERT_TRUE(readers[i]->Read(&first));
+  }
+  EXPECT_EQ(subscribers(), 2u);
+  for (int i = 0; i < 2; ++i) {
+    contexts[i].TryCancel();
+    readers[i]->Finish();
+  }
+}
+
 }  // namespace
 }  // namespace nfmeter::testing

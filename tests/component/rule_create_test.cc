@@ -104,7 +104,9 @@ TEST_F(RuleCreateTest, InAMissingChainNamesIt) {
   const grpc::Status status = Create(RuleFor("web", "NO-SUCH"));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(ErrorInfoOf(status).reason(), "CHAIN_NOT_FOUND");
-  EXPECT_THAT(status.error_message(), HasSubstr("NO-SUCH"));
+  EXPECT_THAT(status.error_message(),
+              HasSubstr("no chain 'NO-SUCH' in table filter (IPv4); its chains "
+                        "are INPUT, FORWARD, OUTPUT"));
 }
 
 TEST_F(RuleCreateTest, WhatTheKernelRefusesIsNamedByItsPlaceInTheRequest) {

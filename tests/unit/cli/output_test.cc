@@ -11,6 +11,9 @@
 namespace nfmeter::cli {
 namespace {
 
+using ::testing::HasSubstr;
+using ::testing::Not;
+
 template <typename Message>
 Message Parse(const std::string& json) {
   Message message;
@@ -135,6 +138,32 @@ NOTICES
       "counter_count,snapshot_subscribers,missing_capabilities\n"
       "gw1,0.1.0,6.1.0,4026531840,0,2026-11-23T14:00:00.500Z,3,0,"
       "iptables_ipv6\n");
+}
+
+TEST(NodeTextTest, TellsCallersWhoTheyAreAndWhatTheyMayDo) {
+  auto node = Parse<v1::Node>(R"({"hostname":"gw1","version":"0.1.0",
+      "kernelRelease":"6.1.0","networkNamespace":"1",
+      "startTime":"2026-11-23T14:00:00Z","counterCount":3,"readOnly":true,
+      "caller":{"principal":"cn:alice","grants":[
+        {"role":"admin","methods":["nfmeter.v1.CounterService/*"]},
+        {"role":"viewer","counterPrefixes":["a-","b-"]}]}})");
+  EXPECT_EQ(NodeText(node, Layout::kTable, false),
+            R"(host                gw1
+nfmeterd            0.1.0
+kernel              6.1.0
+network namespace   1
+started             2026-11-23T14:00:00Z
+counters            3
+open watches        0
+changes             refused: it is read only
+you are             cn:alice
+you may act as      admin, for nfmeter.v1.CounterService/*
+you may act as      viewer of a-*, b-*
+)");
+  // Who may see some counters only is not told how many there are.
+  node.mutable_caller()->mutable_grants()->DeleteSubrange(0, 1);
+  EXPECT_THAT(NodeText(node, Layout::kTable, false),
+              Not(HasSubstr("counters    ")));
 }
 
 TEST(RenderTableTest, ControlCharactersCannotCommandTheTerminal) {
