@@ -1,6 +1,6 @@
 # What is installed beside the programs: unit, man pages, completions,
 # documentation; and the Debian packages nfmeter and libnfmeter-dev, which
-# `cpack` makes in the build folder.
+# scripts/package makes.
 set(packaging ${CMAKE_SOURCE_DIR}/packaging)
 set(generated ${CMAKE_BINARY_DIR}/packaging)
 file(MAKE_DIRECTORY ${generated})
@@ -82,7 +82,9 @@ install(FILES ${packaging}/debian/copyright
         DESTINATION share/doc/libnfmeter-dev COMPONENT sdk)
 
 get_property(outputs GLOBAL PROPERTY NFMETER_GENERATED)
+# All that is installed or packed.
 add_custom_target(nfmeter_packaging ALL DEPENDS ${outputs})
+add_dependencies(nfmeter_packaging nfmeterd nfmeter_cli nfmeter_client)
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME nfmeter)
@@ -122,8 +124,9 @@ of complete snapshots, quota events. nfmeter is its command line.")
 set(CPACK_DEBIAN_SDK_PACKAGE_NAME libnfmeter-dev)
 set(CPACK_DEBIAN_SDK_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_SDK_PACKAGE_SHLIBDEPS OFF)
+# The CMake package of gRPC wants its compiler to be there, too.
 set(CPACK_DEBIAN_SDK_PACKAGE_DEPENDS
-    "libgrpc++-dev, libprotobuf-dev, libabsl-dev")
+    "libgrpc++-dev (>= 1.51), libprotobuf-dev (>= 3.21), libabsl-dev (>= 0~20220623), protobuf-compiler-grpc")
 set(CPACK_DEBIAN_SDK_DESCRIPTION
 "C++ SDK of nfmeter, network accounting over gRPC
 A client that retries, pages and resumes by itself, as the CMake package
