@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/status_macros.h"
 #include "kernel/linux/table_socket.h"
 #include "kernel/linux/xtables_lock.h"
 #include "security/landlock.h"
@@ -24,9 +23,6 @@ namespace {
 
 using security::FileAccess;
 using Kind = security::ListenAddress::Kind;
-
-// Version of Landlock that is in force; 0: none.
-int landlock_version = 0;
 
 constexpr int kFirstFreePort = 1024;
 
@@ -101,14 +97,6 @@ FileAccess AccessFor(const Config& config) {
   if (config.metrics.listen.has_value()) {
     access.ports.push_back(config.metrics.listen->port);
   }
-  if (config.metrics.listen.has_value()) {
-    access.ports.push_back(config.metrics.listen->port);
-  }
-  AddFile(config.policy, access.readable);
-  if (!config.audit_file.empty()) {
-    // It may be moved away and made anew, to begin another one.
-    access.writable.push_back(FolderOf(config.audit_file));
-  }
   if (config.listen.tls.has_value()) {
     AddFile(config.listen.tls->certificate, access.readable);
     AddFile(config.listen.tls->key, access.readable);
@@ -138,15 +126,13 @@ absl::Status GiveUpPrivileges(const Config& config) {
   return security::DropPrivileges(options);
 }
 
-absl::Status RestrictFiles(const Config& config) {
-  if (!config.sandbox) return absl::OkStatus();
+absl::StatusOr<int> RestrictFiles(const Config& config) {
+  if (!config.sandbox) return 0;
   MakePlaces(config);
-  NFM_ASSIGN_OR_RETURN(landlock_version,
-                       security::RestrictFiles(AccessFor(config)));
-  return absl::OkStatus();
+  return security::RestrictFiles(AccessFor(config));
 }
 
-absl::Status FilterSystemCalls(const Config& config) {
+absl::Status FilterSystemCalls(const Config& config, int landlock_version) {
   // The filter lets nobody ask any more.
   const std::string capabilities = security::DescribeCapabilities();
   const int no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);

@@ -3,6 +3,7 @@
 #define NFMETER_APP_SANDBOX_H_
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "app/config.h"
 
 namespace nfmeter::app {
@@ -16,12 +17,13 @@ absl::Status GiveUpPrivileges(const Config& config);
 
 // Landlock, as far as `config.sandbox` wants it and the kernel has it. Before
 // that makes the folders and files that could not be made any more; those that
-// can't be made now are complained of by whoever opens them.
-absl::Status RestrictFiles(const Config& config);
+// can't be made now are complained of by whoever opens them. The version of
+// Landlock that is in force; 0: none.
+absl::StatusOr<int> RestrictFiles(const Config& config);
 
 // When the listeners are open, for all threads: seccomp, as RestrictFiles().
 // Logs what is in force.
-absl::Status FilterSystemCalls(const Config& config);
+absl::Status FilterSystemCalls(const Config& config, int landlock_version);
 
 }  // namespace nfmeter::app
 

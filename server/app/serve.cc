@@ -153,8 +153,9 @@ ExitCode Serve(const Config& config, const std::vector<std::string>& oddities) {
   RaiseDescriptorLimit();
   // Debian's Abseil looks for lock cycles at every lock. That is for tests.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  if (const absl::Status status = RestrictFiles(config); !status.ok()) {
-    LogFailure("no sandbox", status);
+  const absl::StatusOr<int> landlock_version = RestrictFiles(config);
+  if (!landlock_version.ok()) {
+    LogFailure("no sandbox", landlock_version.status());
     return kExitSandbox;
   }
   InitGrpc(config);
@@ -173,7 +174,8 @@ ExitCode Serve(const Config& config, const std::vector<std::string>& oddities) {
       return exit_code;
     }
   }
-  if (const absl::Status status = FilterSystemCalls(config); !status.ok()) {
+  if (const absl::Status status = FilterSystemCalls(config, *landlock_version);
+      !status.ok()) {
     LogFailure("no sandbox", status);
     return kExitSandbox;
   }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <deque>
 #include <filesystem>
 
 #include "absl/cleanup/cleanup.h"
@@ -39,6 +40,8 @@ constexpr uint64_t kBindTcp = 1 << 0;     // 4
 constexpr uint64_t kConnectTcp = 1 << 1;  // 4
 constexpr uint64_t kSignals = 1 << 1;     // 6
 constexpr int kPortRule = 2;
+
+constexpr int kMaxLinks = 40;  // path_resolution(7)
 
 constexpr uint64_t kRead =
     LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
@@ -148,23 +151,35 @@ absl::StatusOr<int> RestrictFiles(const FileAccess& access) {
   return version;
 }
 
+// Goes the way of `path` as the kernel does, link after link: each may be
+// switched, those that a link leads to as well.
 std::vector<std::string> FoldersToRead(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
   std::vector<std::string> folders;
-  const auto add_folder_of = [&folders](const std::filesystem::path& file) {
-    const std::string folder = file.parent_path().string();
+  const auto add_folder_of = [&](const fs::path& file) {
+    const std::string folder =
+        fs::weakly_canonical(file.parent_path(), ignored).string();
     // The whole file system is not what anybody means.
     if (!folder.empty() && folder != "/") folders.push_back(folder);
   };
-  std::error_code ignored;
-  const std::filesystem::path whole = std::filesystem::absolute(path, ignored);
+  const fs::path whole = fs::absolute(path, ignored);
   add_folder_of(whole);
-  std::filesystem::path way;
-  for (const std::filesystem::path& part : whole) {
-    way /= part;
-    if (!std::filesystem::is_symlink(way, ignored)) continue;
-    const std::filesystem::path target =
-        std::filesystem::canonical(way, ignored);
-    if (!ignored) add_folder_of(target);
+  std::deque<fs::path> ahead(whole.begin(), whole.end());
+  fs::path way;
+  int links = 0;
+  while (!ahead.empty()) {
+    const fs::path next = way / ahead.front();
+    ahead.pop_front();
+    if (!fs::is_symlink(next, ignored)) {
+      way = next;
+      continue;
+    }
+    if (++links > kMaxLinks) break;
+    const fs::path target = fs::read_symlink(next, ignored);
+    add_folder_of(way / target);
+    ahead.insert(ahead.begin(), target.begin(), target.end());
+    if (target.is_absolute()) way.clear();
   }
   return folders;
 }

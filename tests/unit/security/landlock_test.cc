@@ -118,5 +118,30 @@ TEST_F(LandlockTest, FoldersOnTheWayOfSwitchedLinksAreFound) {
   EXPECT_THAT(FoldersToRead("/file"), Not(Contains("/")));
 }
 
+TEST_F(LandlockTest, ALinkThatLeadsToALinkMayBeSwitchedToo) {
+  // As certbot or a configuration management does it: etc/tls.crt ->
+  // ../srv/current/tls.crt, srv/current -> 2026.
+  for (const char* folder : {"etc", "srv", "srv/2026", "srv/2027"}) {
+    std::filesystem::create_directory(dir_ / folder);
+  }
+  std::ofstream(dir_ / "srv/2026/tls.crt") << "x";
+  std::ofstream(dir_ / "srv/2027/tls.crt") << "y";
+  std::filesystem::create_symlink("2026", dir_ / "srv/current");
+  const std::string file = dir_ / "etc/tls.crt";
+  std::filesystem::create_symlink("../srv/current/tls.crt", file);
+  const FileAccess access = {.readable = FoldersToRead(file)};
+  const auto read = [&] { return OpenErrno(file, O_RDONLY); };
+  EXPECT_EQ(Restricted(access, read), 0);
+  std::filesystem::remove(dir_ / "srv/current");
+  std::filesystem::create_symlink("2027", dir_ / "srv/current");
+  EXPECT_EQ(Restricted(access, read), 0);
+}
+
+TEST_F(LandlockTest, LinksInACircleEnd) {
+  std::filesystem::create_symlink("b", dir_ / "a");
+  std::filesystem::create_symlink("a", dir_ / "b");
+  EXPECT_THAT(FoldersToRead(dir_ / "a"), Contains(dir_.path()));
+}
+
 }  // namespace
 }  // namespace nfmeter::security
