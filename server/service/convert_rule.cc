@@ -4,9 +4,9 @@
 #include <string>
 
 #include "accounting/counter_filter.h"
+#include "base/utf8.h"
 #include "kernel/ip_prefix.h"
 #include "service/rule_words.h"
-#include "service/utf8.h"
 
 namespace nfmeter::service {
 namespace {

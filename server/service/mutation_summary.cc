@@ -1,6 +1,6 @@
 #include "service/mutation_summary.h"
 
-#include "service/utf8.h"
+#include "base/utf8.h"
 
 namespace nfmeter::service {
 namespace {

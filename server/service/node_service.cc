@@ -3,8 +3,8 @@
 #include <memory>
 #include <utility>
 
+#include "base/utf8.h"
 #include "service/convert_counter.h"
-#include "service/utf8.h"
 
 namespace nfmeter::service {
 namespace {

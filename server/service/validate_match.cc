@@ -5,10 +5,10 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "base/utf8.h"
 #include "kernel/ip_prefix.h"
 #include "service/request_checks.h"
 #include "service/rule_words.h"
-#include "service/utf8.h"
 
 namespace nfmeter::service {
 namespace {

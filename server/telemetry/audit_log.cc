@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -17,6 +17,7 @@
 #include "absl/time/clock.h"
 #include "base/error.h"
 #include "telemetry/log.h"
+#include "telemetry/trace_context.h"
 
 namespace nfmeter::telemetry {
 namespace {
@@ -113,12 +114,14 @@ absl::Status AuditLog::Open() {
 void AuditLog::OnCallEnded(const CallRecord& record) {
   int64_t left_out = 0;
   if (IsRefusal(record.status)) {
-    left_out = CountRefusal();
-    if (left_out < 0) return;
+    const std::optional<int64_t> before = refusals_.Take();
+    if (!before.has_value()) return;
+    left_out = *before;
   } else if (!record.mutates) {
     return;
   }
   if (path_.empty()) {
+    const TraceContext trace = ParseTraceParent(record.trace_parent);
     Log(LogLevel::kInfo, "audit",
         {{"principal", record.principal},
          {"peer", ShownPeer(record.peer)},
@@ -131,27 +134,13 @@ void AuditLog::OnCallEnded(const CallRecord& record) {
          {"reason", ReasonOf(record.status)},
          {"duration_ms",
           absl::StrFormat("%.3f", absl::ToDoubleMilliseconds(record.duration))},
-         {"trace_id", TraceIdOf(record.trace_parent)},
+         {"trace_id", trace.trace_id},
+         {"span_id", trace.span_id},
          {"refusals_left_out", left_out}});
     return;
   }
   Write(
       absl::StrCat(FormatAuditLine(record, clock_.WallTime(), left_out), "\n"));
-}
-
-int64_t AuditLog::CountRefusal() {
-  const absl::Duration now = clock_.BootTime();
-  absl::MutexLock lock(&mutex_);
-  if (now >= window_end_) {
-    window_end_ = now + absl::Seconds(1);
-    in_window_ = 0;
-  }
-  if (in_window_ >= kMaxRefusalsPerSecond) {
-    ++left_out_;
-    return -1;
-  }
-  ++in_window_;
-  return std::exchange(left_out_, 0);
 }
 
 void AuditLog::Reopen() {
@@ -223,26 +212,15 @@ std::string FormatAuditLine(const CallRecord& record, absl::Time time,
   if (!record.status.ok()) AddText("reason", ReasonOf(record.status), &line);
   absl::StrAppendFormat(&line, ",\"duration_ms\":%.3f",
                         absl::ToDoubleMilliseconds(record.duration));
-  if (const auto trace = TraceIdOf(record.trace_parent); !trace.empty()) {
-    AddText("trace_id", trace, &line);
+  const TraceContext trace = ParseTraceParent(record.trace_parent);
+  if (!trace.trace_id.empty()) {
+    AddText("trace_id", trace.trace_id, &line);
+    AddText("span_id", trace.span_id, &line);
   }
   if (left_out > 0) {
     absl::StrAppend(&line, ",\"refusals_left_out\":", left_out);
   }
   return line + "}";
-}
-
-// version "-" trace-id "-" parent-id "-" flags, all of them hex.
-absl::string_view TraceIdOf(absl::string_view trace_parent) {
-  constexpr size_t kBytes = 55;
-  constexpr size_t kIdBegin = 3;
-  constexpr size_t kIdBytes = 32;
-  if (trace_parent.size() < kBytes || trace_parent[2] != '-' ||
-      trace_parent[kIdBegin + kIdBytes] != '-') {
-    return "";
-  }
-  const absl::string_view id = trace_parent.substr(kIdBegin, kIdBytes);
-  return std::all_of(id.begin(), id.end(), absl::ascii_isxdigit) ? id : "";
 }
 
 }  // namespace nfmeter::telemetry

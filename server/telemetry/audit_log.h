@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "telemetry/call_observer.h"
+#include "telemetry/line_limit.h"
 
 namespace nfmeter::telemetry {
 
@@ -50,8 +51,6 @@ class AuditLog final : public CallObserver {
  private:
   class File;
 
-  // How many refusals were left out before this one; -1: this one, too.
-  int64_t CountRefusal();
   void Write(const std::string& line);
   std::shared_ptr<File> CurrentFile();
   void NoteFailure(int error);
@@ -60,11 +59,10 @@ class AuditLog final : public CallObserver {
   Clock& clock_;
   std::atomic<uint64_t> lost_ = 0;
 
+  LineLimit refusals_{kMaxRefusalsPerSecond, absl::Seconds(1), clock_};
+
   absl::Mutex mutex_;
   std::shared_ptr<File> file_ ABSL_GUARDED_BY(mutex_);
-  absl::Duration window_end_ ABSL_GUARDED_BY(mutex_);
-  int in_window_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t left_out_ ABSL_GUARDED_BY(mutex_) = 0;
   bool failing_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
@@ -72,9 +70,6 @@ class AuditLog final : public CallObserver {
 // none.
 std::string FormatAuditLine(const CallRecord& record, absl::Time time,
                             int64_t left_out);
-
-// The trace's id in a W3C traceparent; empty: it is not one.
-absl::string_view TraceIdOf(absl::string_view trace_parent);
 
 }  // namespace nfmeter::telemetry
 

@@ -2,8 +2,8 @@
 
 #include "absl/strings/str_format.h"
 #include "base/error.h"
-#include "telemetry/audit_log.h"
 #include "telemetry/log.h"
+#include "telemetry/trace_context.h"
 
 namespace nfmeter::telemetry {
 
@@ -12,6 +12,7 @@ void CallLog::OnCallEnded(const CallRecord& record) {
                        record.status.code() == absl::StatusCode::kUnknown;
   const LogLevel level = is_ours ? LogLevel::kWarning : LogLevel::kDebug;
   if (!IsLogged(level)) return;
+  const TraceContext trace = ParseTraceParent(record.trace_parent);
   Log(level, is_ours ? "call failed" : "call",
       {{"method", record.method},
        {"principal", record.principal},
@@ -19,7 +20,8 @@ void CallLog::OnCallEnded(const CallRecord& record) {
        {"reason", GetErrorDetails(record.status).reason},
        {"duration_ms",
         absl::StrFormat("%.3f", absl::ToDoubleMilliseconds(record.duration))},
-       {"trace_id", TraceIdOf(record.trace_parent)}});
+       {"trace_id", trace.trace_id},
+       {"span_id", trace.span_id}});
 }
 
 }  // namespace nfmeter::telemetry

@@ -7,6 +7,8 @@
 #include <memory>
 #include <utility>
 
+#include "base/utf8.h"
+
 namespace nfmeter::telemetry {
 namespace {
 
@@ -75,7 +77,7 @@ void ConfigureLog(LogFormat format, LogLevel level) {
 
 std::string EscapeForLog(absl::string_view text) {
   std::string escaped;
-  for (const unsigned char c : text) {
+  for (const unsigned char c : ValidUtf8(text)) {
     if (c == '"' || c == '\\') {
       escaped.append({'\\', static_cast<char>(c)});
     } else if (c == '\n') {
@@ -105,7 +107,8 @@ void Log(LogLevel level, absl::string_view event,
 std::string FormatLogLine(LogFormat format, absl::string_view event,
                           std::initializer_list<LogField> fields) {
   if (format == LogFormat::kJson) {
-    std::string line = absl::StrCat("\"event\":\"", EscapeForLog(event), "\"");
+    std::string line =
+        absl::StrCat("\"message\":\"", EscapeForLog(event), "\"");
     for (const LogField& field : fields) {
       absl::StrAppend(&line, ",\"", field.key, "\":\"",
                       EscapeForLog(field.value), "\"");

@@ -18,7 +18,7 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
 enum class LogFormat { kText, kJson };
 
 // One key and its value, a text, a number or a truth value as absl::StrCat()
-// takes them. Keys are lower_snake and not one of time, level and event.
+// takes them. Keys are lower_snake and not one of time, level and message.
 struct LogField {
   LogField(absl::string_view key, const absl::AlphaNum& value)
       : key(key), value(value.Piece()) {}
@@ -34,13 +34,13 @@ void ConfigureLog(LogFormat format, LogLevel level);
 // Whether lines of this level are written.
 bool IsLogged(LogLevel level);
 
-// `text` with control characters, quotes and backslashes as JSON escapes; other
-// bytes as they are.
+// `text` with control characters, quotes and backslashes as JSON escapes, and
+// bytes that are not UTF-8 as \xHH.
 std::string EscapeForLog(absl::string_view text);
 
 // Writes a line. `event` is a few words, the same at each occurrence:
 //   2026-01-02T03:04:05.678Z info ready listen="unix:/run/a b.sock" pid=12
-//   {"time":"...","level":"info","event":"ready","listen":"...","pid":"12"}
+//   {"time":"...","level":"info","message":"ready","listen":"..."}
 // Thread-safe.
 void Log(LogLevel level, absl::string_view event,
          std::initializer_list<LogField> fields = {});

@@ -421,7 +421,7 @@ TEST(DaemonTest, BesideTheAuditTheLogDoesNotContainWhatClientsSend) {
        absl::StrSplit(log, '\n', absl::SkipEmpty())) {
     EXPECT_THAT(std::string(line),
                 MatchesRegex("\\{\"time\":\"[^\"]*\",\"level\":\"[a-z]+\","
-                             "\"event\":\"[^\"]+\".*\\}"));
+                             "\"message\":\"[^\"]+\".*\\}"));
   }
 }
 

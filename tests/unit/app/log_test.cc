@@ -22,7 +22,12 @@ TEST(LogTest, ALineStaysOneLineWhateverTheValue) {
   EXPECT_EQ(FormatLogLine(LogFormat::kText, "x", {{"v", "a\nb\x01\x7f\\"}}),
             R"(x v="a\nb\u0001\u007f\\")");
   EXPECT_EQ(FormatLogLine(LogFormat::kJson, "x", {{"v", "a\nb\x01\"\\"}}),
-            R"("event":"x","v":"a\nb\u0001\"\\")");
+            R"("message":"x","v":"a\nb\u0001\"\\")");
+}
+
+TEST(LogTest, WhatIsNotUtf8StaysReadableAndValid) {
+  EXPECT_EQ(FormatLogLine(LogFormat::kJson, "x", {{"v", "\xc3\xa9\xff\xc3"}}),
+            "\"message\":\"x\",\"v\":\"\xc3\xa9\\\\xff\\\\xc3\"");
 }
 
 TEST(LogTest, WritesTimeLevelAndEventFromTheLevelUp) {
@@ -41,7 +46,7 @@ TEST(LogTest, JsonLinesAreWholeObjects) {
   Log(LogLevel::kDebug, "started", {{"file", "{}%v"}});
   EXPECT_THAT(
       ::testing::internal::GetCapturedStderr(),
-      MatchesRegex("\\{\"time\":\"[^\"]+Z\",\"level\":\"debug\",\"event\":"
+      MatchesRegex("\\{\"time\":\"[^\"]+Z\",\"level\":\"debug\",\"message\":"
                    "\"started\",\"file\":\"\\{\\}%v\"\\}\n"));
 }
 

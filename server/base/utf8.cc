@@ -1,4 +1,4 @@
-#include "service/utf8.h"
+#include "base/utf8.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
-namespace nfmeter::service {
+namespace nfmeter {
 
 size_t Utf8CharacterBytes(absl::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
@@ -47,4 +47,4 @@ std::string ValidUtf8(absl::string_view text) {
   return valid;
 }
 
-}  // namespace nfmeter::service
+}  // namespace nfmeter

@@ -1,13 +1,13 @@
-// Text from outside in strings of protobuf, which must be UTF-8.
-#ifndef NFMETER_SERVICE_UTF8_H_
-#define NFMETER_SERVICE_UTF8_H_
+// Text from outside in what must be UTF-8: strings of protobuf, JSON.
+#ifndef NFMETER_BASE_UTF8_H_
+#define NFMETER_BASE_UTF8_H_
 
 #include <cstddef>
 #include <string>
 
 #include "absl/strings/string_view.h"
 
-namespace nfmeter::service {
+namespace nfmeter {
 
 // Bytes of the UTF-8 character that `text`, not empty, begins with; 0 when it
 // begins with none (RFC 3629).
@@ -16,6 +16,6 @@ size_t Utf8CharacterBytes(absl::string_view text);
 // `text` with each byte that is not part of a character as \xHH.
 std::string ValidUtf8(absl::string_view text);
 
-}  // namespace nfmeter::service
+}  // namespace nfmeter
 
-#endif  // NFMETER_SERVICE_UTF8_H_
+#endif  // NFMETER_BASE_UTF8_H_

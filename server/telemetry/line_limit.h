@@ -1,0 +1,37 @@
+// Bounds on lines of the log that others can cause.
+#ifndef NFMETER_TELEMETRY_LINE_LIMIT_H_
+#define NFMETER_TELEMETRY_LINE_LIMIT_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+
+namespace nfmeter::telemetry {
+
+// Lets so many lines pass in each window of time, and counts the others.
+// Thread-safe.
+class LineLimit {
+ public:
+  LineLimit(int lines, absl::Duration window, Clock& clock = SystemClock());
+
+  // Before each line: how many were left out since the last that was written;
+  // nullopt: this one is left out, too.
+  std::optional<int64_t> Take();
+
+ private:
+  const int lines_;
+  const absl::Duration window_;
+  Clock& clock_;
+  absl::Mutex mutex_;
+  absl::Duration window_end_ ABSL_GUARDED_BY(mutex_);
+  int in_window_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t left_out_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace nfmeter::telemetry
+
+#endif  // NFMETER_TELEMETRY_LINE_LIMIT_H_
