@@ -1,24 +1,18 @@
 #include "app/grpc_server.h"
 
-#include <grpc/support/log.h>
 #include <grpcpp/ext/channelz_service_plugin.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/impl/server_builder_option.h>
 #include <grpcpp/resource_quota.h>
-#include <grpcpp/version_info.h>
 
 #include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
 
-#include "absl/base/const_init.h"
-#include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "grpc/health/v1/health.pb.h"
-#include "telemetry/log.h"
 
 namespace nfmeter::app {
 namespace {
@@ -40,37 +34,6 @@ constexpr absl::Duration kTlsConnectionAge = absl::Hours(1);
 constexpr absl::Duration kTlsConnectionGrace = absl::Minutes(5);
 constexpr int kMaxMetadataBytes = 16 << 10;
 
-// Clients can cause gRPC's own lines (failed handshakes), so they are counted.
-constexpr absl::Duration kLogWindow = absl::Seconds(10);
-constexpr int kLinesInWindow = 10;
-
-bool MayLogNow() {
-  static absl::Mutex mutex(absl::kConstInit);
-  static absl::Time window_end = absl::InfinitePast();
-  static int lines = 0;
-  absl::MutexLock lock(&mutex);
-  if (absl::Now() >= window_end) {
-    window_end = absl::Now() + kLogWindow;
-    lines = 0;
-  }
-  return lines++ < kLinesInWindow;
-}
-
-// Newer gRPC logs through Abseil, which writes to standard error by itself.
-#if GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR < 65
-void LogGrpcLine(gpr_log_func_args* line) {
-  if (line->severity == GPR_LOG_SEVERITY_ERROR && MayLogNow()) {
-    // It quotes headers that it refuses; our log has nothing of clients.
-    const absl::string_view message = line->message;
-    telemetry::Log(telemetry::LogLevel::kWarning, "grpc",
-                   {{"message", message.substr(0, message.find(" value="))}});
-  }
-}
-void CaptureGrpcLog() { gpr_set_log_function(LogGrpcLine); }
-#else
-void CaptureGrpcLog() { (void)MayLogNow; }
-#endif
-
 // Linking reflection is enough to have it, so it has to be taken away.
 class WithoutReflection : public grpc::ServerBuilderOption {
  public:
@@ -90,7 +53,6 @@ class WithoutReflection : public grpc::ServerBuilderOption {
 }  // namespace
 
 void InitGrpc(const Config& config) {
-  CaptureGrpcLog();
   grpc::EnableDefaultHealthCheckService(true);
   // gRPC's own health service has no description for reflection to find.
   grpc::health::v1::HealthCheckRequest::descriptor();

@@ -8,8 +8,7 @@
 
 namespace nfmeter::app {
 
-// Once per process and before the first server: gRPC's own services, and its
-// log into ours.
+// Once per process and before the first server: gRPC's own services.
 void InitGrpc(const Config& config);
 
 // Whether grpc.channelz.v1 is served: it tells about all connections, so only

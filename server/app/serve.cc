@@ -16,6 +16,7 @@
 #include "app/capabilities.h"
 #include "app/daemon.h"
 #include "app/grpc_server.h"
+#include "app/library_logs.h"
 #include "app/memory_trimmer.h"
 #include "app/sandbox.h"
 #include "app/service_manager.h"
@@ -147,6 +148,7 @@ ExitCode Serve(const Config& config, const std::vector<std::string>& oddities) {
   const Signals signals;
   signal(SIGPIPE, SIG_IGN);
   telemetry::ConfigureLog(config.log_format, config.log_level);
+  CaptureLibraryLogs();
   for (const std::string& oddity : oddities) {
     Log(LogLevel::kWarning, "odd configuration", {{"detail", oddity}});
   }
