@@ -208,9 +208,12 @@ void AddThreadRules(Filter& filter, pid_t pid) {
   filter.Allow("tgkill", {Is(0, static_cast<uint64_t>(pid))});
 }
 
+// GCC defines words for it, Clang answers.
 constexpr bool IsSanitized() {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return true;
+#elif defined(__has_feature)
+  return __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
 #else
   return false;
 #endif
