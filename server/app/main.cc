@@ -9,15 +9,32 @@
 #include "app/sandbox.h"
 #include "app/serve.h"
 #include "security/policy.h"
+#include "telemetry/log.h"
 
 namespace nfmeter::app {
 namespace {
 
-// Before there is a log; one line for each thing that is wrong.
+// Before it is known how to log; one line for each thing that is wrong.
 ExitCode RefuseConfig(const absl::Status& status) {
   for (const absl::string_view line : absl::StrSplit(status.message(), '\n')) {
     fprintf(stderr, "nfmeterd: %.*s\n", static_cast<int>(line.size()),
             line.data());
+  }
+  return kExitConfig;
+}
+
+// The same, for who asked for a server and may read its log by machine.
+ExitCode RefuseToServe(const Invocation& invocation,
+                       const absl::Status& status) {
+  if (invocation.action != Invocation::Action::kServe ||
+      invocation.config.log_format == telemetry::LogFormat::kText) {
+    return RefuseConfig(status);
+  }
+  telemetry::ConfigureLog(invocation.config.log_format,
+                          telemetry::LogLevel::kError);
+  for (const absl::string_view line : absl::StrSplit(status.message(), '\n')) {
+    telemetry::Log(telemetry::LogLevel::kError, "not started",
+                   {{"error", line}});
   }
   return kExitConfig;
 }
@@ -57,11 +74,11 @@ ExitCode Main(const std::vector<std::string>& arguments) {
   // Before files are looked at: only what can be read without them counts.
   if (const absl::Status status = GiveUpPrivileges(invocation->config);
       !status.ok()) {
-    RefuseConfig(status);
+    RefuseToServe(*invocation, status);
     return kExitSandbox;
   }
   const auto oddities = CheckConfig(invocation->config);
-  if (!oddities.ok()) return RefuseConfig(oddities.status());
+  if (!oddities.ok()) return RefuseToServe(*invocation, oddities.status());
   if (invocation->action == Invocation::Action::kCheckConfig) {
     PrintCheck(*invocation, *oddities);
     return kExitOk;
