@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "security/policy.h"
+#include "security/policy_check.h"
 #include "security/unix_socket.h"
 
 namespace nfmeter::app {
@@ -28,6 +29,21 @@ absl::Status CheckTlsIsWhole(const security::TlsOptions& tls) {
     }
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> FindPolicyOddities(
+    const Config& config) {
+  if (config.policy.empty()) {
+    return security::FindClosedListeners(config.listen, nullptr);
+  }
+  NFM_ASSIGN_OR_RETURN(const security::Policy policy,
+                       security::ReadPolicy(config.policy));
+  std::vector<std::string> oddities = security::FindOddities(policy);
+  for (std::string& closed :
+       security::FindClosedListeners(config.listen, &policy)) {
+    oddities.push_back(std::move(closed));
+  }
+  return oddities;
 }
 
 }  // namespace
@@ -55,16 +71,9 @@ absl::StatusOr<std::vector<std::string>> CheckConfig(const Config& config) {
   if (!has_tcp && config.listen.tls.has_value()) {
     oddities.emplace_back("tls is configured, but no listener uses it");
   }
-  if (!config.policy.empty()) {
-    NFM_ASSIGN_OR_RETURN(const security::Policy policy,
-                         security::ReadPolicy(config.policy));
-    const auto found = security::FindOddities(policy);
-    oddities.insert(oddities.end(), found.begin(), found.end());
-  } else if (has_tcp && config.listen.tls.has_value()) {
-    oddities.emplace_back(
-        "nobody can call over TLS: there is no policy that says who may do "
-        "what; give one with policy or --policy");
-  }
+  NFM_ASSIGN_OR_RETURN(const std::vector<std::string> of_policy,
+                       FindPolicyOddities(config));
+  oddities.insert(oddities.end(), of_policy.begin(), of_policy.end());
   const auto& metrics = config.metrics.listen;
   if (metrics.has_value() && !metrics->IsLocal()) {
     oddities.push_back(absl::StrCat(

@@ -13,6 +13,7 @@
 #include "app/grpc_server.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "security/policy_check.h"
 
 namespace nfmeter::app {
 namespace {
@@ -217,7 +218,20 @@ void Daemon::LookAtPolicy() {
     quota_streams_->AuthorizeAgain(authorizer_);
     Log(telemetry::LogLevel::kInfo, "policy taken",
         {{"file", policy_file_->path()}});
+    LogPolicyOddities();
   }
+}
+
+// Those of the start are among those of the configuration.
+void Daemon::LogPolicyOddities() const {
+  const security::Policy& policy = *policy_file_->policy();
+  const auto log = [](const std::vector<std::string>& oddities) {
+    for (const std::string& oddity : oddities) {
+      Log(telemetry::LogLevel::kWarning, "odd policy", {{"detail", oddity}});
+    }
+  };
+  log(security::FindOddities(policy));
+  log(security::FindClosedListeners(config_.listen, &policy));
 }
 
 // gRPC reads these files by itself, and does not say what it makes of them.

@@ -88,6 +88,7 @@ class Daemon {
   absl::Status ServeMetrics();
   std::vector<telemetry::CallObserver*> CallObservers();
   void LookAtPolicy();
+  void LogPolicyOddities() const;
   void LookAtCertificates();
   std::string CertificateProblems() const;
   void NoteRefusal(const std::string& principal, absl::string_view method,

@@ -9,6 +9,7 @@
 #include "app/sandbox.h"
 #include "app/serve.h"
 #include "security/policy.h"
+#include "security/policy_check.h"
 #include "telemetry/log.h"
 
 namespace nfmeter::app {

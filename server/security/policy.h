@@ -46,13 +46,6 @@ absl::StatusOr<Policy> ParsePolicy(const std::string& text,
 // The same for the text in a file; INVALID_ARGUMENT also if it can't be read.
 absl::StatusOr<Policy> ReadPolicy(const std::string& file);
 
-// What is valid, but hardly meant: nobody is let in, a rule that adds nothing,
-// a principal that nobody can be. Sentences with file and line.
-std::vector<std::string> FindOddities(const Policy& policy);
-
-// For people: a table of who gets what.
-std::string DescribePolicy(const Policy& policy);
-
 }  // namespace nfmeter::security
 
 #endif  // NFMETER_SECURITY_POLICY_H_

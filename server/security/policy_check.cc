@@ -1,4 +1,5 @@
-// What policies say, and what they probably should not.
+#include "security/policy_check.h"
+
 #include <algorithm>
 
 #include "absl/strings/match.h"
@@ -6,12 +7,22 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "security/policy.h"
+#include "absl/types/span.h"
+#include "accounting/counter_filter.h"
+#include "security/principal.h"
 
 namespace nfmeter::security {
 namespace {
 
 constexpr char kOurServices[] = "nfmeter.";
+
+// What names in certificates begin with, and those of other callers.
+constexpr absl::string_view kCertificateNames[] = {"spiffe://",
+                                                   "uri:", "dns:", "cn:"};
+constexpr absl::string_view kLocalNames[] = {"socket:/", kLoopback};
+
+// Each rule is compared with all others, in some 100 ns.
+constexpr size_t kMaxComparedRules = 2000;
 
 // Every text that `narrow` matches, `wide` matches too: stars of `narrow` can
 // only be taken by stars.
@@ -48,6 +59,18 @@ bool IsCovered(const PolicyRule& rule, const PolicyRule& other) {
                    }));
 }
 
+// A name that begins with one of `kinds` may be matched by `pattern`.
+bool MayName(absl::Span<const absl::string_view> kinds,
+             absl::string_view pattern) {
+  const absl::string_view fixed = pattern.substr(0, pattern.find('*'));
+  const bool has_star = fixed.size() < pattern.size();
+  return std::any_of(kinds.begin(), kinds.end(), [&](absl::string_view kind) {
+    if (kind == kLoopback && !has_star) return pattern == kind;
+    return absl::StartsWith(fixed, kind) ||
+           (has_star && absl::StartsWith(kind, fixed));
+  });
+}
+
 // Why nobody can have a name that `pattern` matches; empty: somebody can.
 std::string WhyNobody(absl::string_view pattern) {
   const absl::string_view fixed = pattern.substr(0, pattern.find('*'));
@@ -62,13 +85,9 @@ std::string WhyNobody(absl::string_view pattern) {
     return "is not a SPIFFE ID: spiffe://DOMAIN/PATH, the domain in lower "
            "case, no query, no fragment";
   }
-  for (const absl::string_view kind :
-       {"spiffe://", "uri:", "dns:", "cn:", "socket:/"}) {
-    if (absl::StartsWith(fixed, kind)) return "";
-    if (has_star && absl::StartsWith(kind, fixed)) return "";
+  if (MayName(kCertificateNames, pattern) || MayName(kLocalNames, pattern)) {
+    return "";
   }
-  if (pattern == kLoopback) return "";
-  if (has_star && absl::StartsWith(kLoopback, fixed)) return "";
   return "has no form that a principal has: spiffe://DOMAIN/PATH, uri:URI, "
          "dns:NAME, cn:NAME, socket:/PATH or loopback";
 }
@@ -110,6 +129,36 @@ void CheckMethods(const Policy& policy, const PolicyRule& rule,
   }
 }
 
+// Names of others' counters are shown with \xHH for what ours can't have.
+void CheckPrefixes(const Policy& policy, const PolicyRule& rule,
+                   std::vector<std::string>& oddities) {
+  for (const std::string& prefix : rule.grant.counter_prefixes) {
+    if (accounting::IsCounterName(prefix) || absl::StrContains(prefix, "\\x")) {
+      continue;
+    }
+    oddities.push_back(At(
+        policy, rule,
+        absl::StrCat("no counter that nfmeter makes can begin with '", prefix,
+                     "'; a prefix is no pattern, and names are of "
+                     "[A-Za-z0-9._:/@+-]")));
+  }
+}
+
+void CheckUse(const Policy& policy, size_t index,
+              std::vector<std::string>& oddities) {
+  const PolicyRule& rule = policy.rules[index];
+  for (size_t i = 0; i < policy.rules.size(); ++i) {
+    const PolicyRule& other = policy.rules[i];
+    // Of two that are the same, the later one is told of.
+    if (i == index || !IsCovered(rule, other)) continue;
+    if (i > index && IsCovered(other, rule)) continue;
+    oddities.push_back(At(
+        policy, rule,
+        absl::StrCat("adds nothing to ", other.name, " in line ", other.line)));
+    break;
+  }
+}
+
 void CheckRule(const Policy& policy, size_t index,
                std::vector<std::string>& oddities) {
   const PolicyRule& rule = policy.rules[index];
@@ -121,16 +170,33 @@ void CheckRule(const Policy& policy, size_t index,
     }
   }
   CheckMethods(policy, rule, oddities);
-  for (size_t i = 0; i < policy.rules.size(); ++i) {
-    const PolicyRule& other = policy.rules[i];
-    // Of two that are the same, the later one is told of.
-    if (i == index || !IsCovered(rule, other)) continue;
-    if (i > index && IsCovered(other, rule)) continue;
-    oddities.push_back(At(
-        policy, rule,
-        absl::StrCat("adds nothing to ", other.name, " in line ", other.line)));
-    break;
+  CheckPrefixes(policy, rule, oddities);
+  if (policy.rules.size() <= kMaxComparedRules) {
+    CheckUse(policy, index, oddities);
   }
+}
+
+// Why nobody who comes in over the listener, whose role is none, has anything;
+// empty: somebody may.
+std::string WhyClosed(const ListenOptions& listen, const ListenAddress& address,
+                      const Policy* policy) {
+  if (policy == nullptr) {
+    return "there is no policy that says who may do what; give one with policy "
+           "or --policy";
+  }
+  const std::string name = ListenerName(listen, address);
+  const bool opens = std::any_of(
+      policy->rules.begin(), policy->rules.end(), [&](const PolicyRule& rule) {
+        if (!name.empty()) return rule.Concerns({.names = {name}});
+        return std::any_of(rule.principals.begin(), rule.principals.end(),
+                           [](const std::string& pattern) {
+                             return MayName(kCertificateNames, pattern);
+                           });
+      });
+  if (opens) return "";
+  return absl::StrCat(
+      "no rule of ", policy->file, " is for ",
+      name.empty() ? "a name that a certificate can have" : name);
 }
 
 std::string ListOr(const std::vector<std::string>& list,
@@ -168,6 +234,28 @@ std::vector<std::string> FindOddities(const Policy& policy) {
     CheckRule(policy, i, oddities);
   }
   return oddities;
+}
+
+std::vector<std::string> FindClosedListeners(const ListenOptions& listen,
+                                             const Policy* policy) {
+  std::vector<std::string> closed;
+  for (const ListenerOptions& each : listen.listeners) {
+    if (RoleOf(listen, each) > Role::kNone) continue;
+    const std::string why = WhyClosed(listen, each.address, policy);
+    if (why.empty()) continue;
+    const bool over_tls = ListenerName(listen, each.address).empty();
+    std::string sentence = absl::StrCat(
+        "nobody can call over ",
+        over_tls
+            ? "TLS: "
+            : absl::StrCat(each.address.ToString(), ": its role is none, and "),
+        why);
+    // All listeners with TLS are alike.
+    if (std::find(closed.begin(), closed.end(), sentence) == closed.end()) {
+      closed.push_back(std::move(sentence));
+    }
+  }
+  return closed;
 }
 
 std::string DescribePolicy(const Policy& policy) {

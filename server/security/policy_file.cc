@@ -13,12 +13,12 @@ namespace nfmeter::security {
 absl::StatusOr<PolicyFile::Outcome> PolicyFile::LookAgain() {
   const absl::StatusOr<std::string> text = ReadTextFile(path_);
   if (!text.ok()) return Refuse(text.status());
-  if (!has_taken_ || *text != taken_) {
+  if (policy_ == nullptr || *text != taken_) {
     absl::StatusOr<Policy> policy = ParsePolicy(*text, path_);
     if (!policy.ok()) return Refuse(policy.status());
-    authorizer_.SetPolicy(std::make_shared<const Policy>(*std::move(policy)));
+    policy_ = std::make_shared<const Policy>(*std::move(policy));
+    authorizer_.SetPolicy(policy_);
     taken_ = *text;
-    has_taken_ = true;
   } else if (Problem().empty()) {
     return Outcome::kUnchanged;
   }

@@ -2,13 +2,16 @@
 #ifndef NFMETER_SECURITY_POLICY_FILE_H_
 #define NFMETER_SECURITY_POLICY_FILE_H_
 
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "security/authorizer.h"
+#include "security/policy.h"
 
 namespace nfmeter::security {
 
@@ -32,6 +35,9 @@ class PolicyFile {
 
   const std::string& path() const { return path_; }
 
+  // The one in force; null: none yet. On LookAgain()'s thread.
+  const std::shared_ptr<const Policy>& policy() const { return policy_; }
+
   // What is wrong with the file now; empty: nothing.
   std::string Problem() const;
 
@@ -40,8 +46,8 @@ class PolicyFile {
 
   const std::string path_;
   Authorizer& authorizer_;
-  std::string taken_;  // the text in force
-  bool has_taken_ = false;
+  std::shared_ptr<const Policy> policy_;
+  std::string taken_;  // its text
   mutable absl::Mutex mutex_;
   std::string problem_ ABSL_GUARDED_BY(mutex_);
 };

@@ -7,6 +7,7 @@
 
 #include "security/authorizer.h"
 #include "security/policy.h"
+#include "security/policy_check.h"
 
 namespace {
 

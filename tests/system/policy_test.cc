@@ -353,6 +353,23 @@ TEST_F(PolicyTest, ABrokenFileKeepsTheOldPolicyAndSaysSo) {
   }));
 }
 
+TEST_F(PolicyTest, AChangedPolicyThatLocksEverybodyOutIsWarnedOf) {
+  StartWithPolicy("  - {principals: ['cn:client'], role: admin}\n");
+  Write("  - {principals: ['client'], role: admin}\n");
+  server_->process().Signal(SIGHUP);
+  EXPECT_TRUE(ComesTrue([&] {
+    return absl::StrContains(server_->Log(), "nobody can be 'client'") &&
+           absl::StrContains(server_->Log(),
+                             "nobody can call over TLS: no rule of");
+  })) << server_->Log();
+}
+
+TEST(LockedOutTest, ASocketWithoutARoleAndWithoutAPolicyIsWarnedOf) {
+  NfmeterdProcess server({.arguments = {"--socket-role", "none"}});
+  ASSERT_OK(server.WaitUntilReady());
+  EXPECT_THAT(server.Log(), HasSubstr("nobody can call over unix:"));
+}
+
 TEST_F(PolicyTest, StreamsThatAreNoLongerAllowedEnd) {
   files_.Issue("lost");
   files_.Issue("narrowed");

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "gmock/gmock.h"
+#include "security/policy_check.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::security {
@@ -221,6 +222,68 @@ TEST(PolicyOdditiesTest, MethodsThatTheRoleDoesNotHaveAreToldOf) {
                             "'GetCounter'"),
                   HasSubstr("p.yaml:6: rule 4: '*/ListChains' has only methods "
                             "that show the whole host")));
+}
+
+TEST(PolicyOdditiesTest, PrefixesThatNoCounterOfOursHasAreToldOf) {
+  EXPECT_THAT(
+      FindOddities(WithRules(
+          std::string(kAdmin) +
+          "  - {principals: ['cn:a'], role: viewer, counter_prefixes: ['a-*', "
+          "'ok-', 'b c', '\\x20d']}\n")),
+      ElementsAre(
+          "p.yaml:4: rule 2: no counter that nfmeter makes can begin with "
+          "'a-*'; a prefix is no pattern, and names are of "
+          "[A-Za-z0-9._:/@+-]",
+          "p.yaml:4: rule 2: no counter that nfmeter makes can begin with "
+          "'b c'; a prefix is no pattern, and names are of "
+          "[A-Za-z0-9._:/@+-]"));
+}
+
+// A listener on a socket with that role, one on insecure loopback, one with
+// TLS.
+ListenOptions Socket(Role role) {
+  return {.listeners = {{.address = {.path = "/run/s"}, .role = role}}};
+}
+ListenOptions Tcp(bool tls) {
+  ListenOptions options = {
+      .listeners = {{.address = {.kind = ListenAddress::Kind::kTcp,
+                                 .host = "127.0.0.1",
+                                 .port = 7}}},
+      .insecure_loopback = !tls};
+  if (tls) options.tls.emplace();
+  return options;
+}
+
+TEST(ClosedListenersTest, AListenerWhoseCallersHaveNothingIsToldOf) {
+  EXPECT_THAT(FindClosedListeners(Socket(Role::kViewer), nullptr), IsEmpty());
+  EXPECT_THAT(FindClosedListeners(Tcp(false), nullptr), IsEmpty());
+  EXPECT_THAT(FindClosedListeners(Socket(Role::kNone), nullptr),
+              ElementsAre("nobody can call over unix:/run/s: its role is none, "
+                          "and there is no policy that says who may do what; "
+                          "give one with policy or --policy"));
+  EXPECT_THAT(FindClosedListeners(Tcp(true), nullptr),
+              ElementsAre("nobody can call over TLS: there is no policy that "
+                          "says who may do what; give one with policy or "
+                          "--policy"));
+}
+
+TEST(ClosedListenersTest, APolicyOpensListenersForThoseWhomItNames) {
+  const Policy for_sockets =
+      WithRules("  - {principals: ['socket:/run/*'], role: viewer}\n");
+  EXPECT_THAT(FindClosedListeners(Socket(Role::kNone), &for_sockets),
+              IsEmpty());
+  EXPECT_THAT(FindClosedListeners(Tcp(true), &for_sockets),
+              ElementsAre("nobody can call over TLS: no rule of p.yaml is for "
+                          "a name that a certificate can have"));
+  const Policy for_certificates =
+      WithRules("  - {principals: ['dns:*'], role: viewer}\n");
+  EXPECT_THAT(FindClosedListeners(Tcp(true), &for_certificates), IsEmpty());
+  EXPECT_THAT(FindClosedListeners(Socket(Role::kNone), &for_certificates),
+              ElementsAre("nobody can call over unix:/run/s: its role is none, "
+                          "and no rule of p.yaml is for socket:/run/s"));
+  const Policy for_all = WithRules("  - {principals: ['*'], role: viewer}\n");
+  EXPECT_THAT(FindClosedListeners(Tcp(true), &for_all), IsEmpty());
+  EXPECT_THAT(FindClosedListeners(Socket(Role::kNone), &for_all), IsEmpty());
 }
 
 TEST(PolicyTest, IsShownAsATable) {
