@@ -39,6 +39,8 @@ struct Config {
   service::Limits limits;
   size_t max_threads = 64;
   size_t max_streams_per_connection = 1024;
+  size_t max_resets_per_second = 1000;  // of one connection; 0: any number
+  size_t max_connections = 16'384;
 };
 
 // Where the server listens when it is not told.

@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "base/clock.h"
 #include "grpc/health/v1/health.pb.h"
+#include "security/connections.h"
 
 namespace nfmeter::app {
 namespace {
@@ -60,6 +62,19 @@ void InitGrpc(const Config& config) {
   if (ServesChannelz(config)) {
     grpc::channelz::experimental::InitChannelzService();
   }
+}
+
+void GuardConnections(const Config& config) {
+  using security::Connections;
+  Connections::All().Guard(
+      {.frames = {.max_open_streams = 2 * config.max_streams_per_connection,
+                  .max_resets_per_second = config.max_resets_per_second},
+       .max_connections = config.max_connections},
+      SystemClock(), [](const Connections::Offence& offence) {
+        telemetry::Log(telemetry::LogLevel::kWarning, "connection dropped",
+                       {{"peer", offence.peer},
+                        {"reason", security::VerdictName(offence.verdict)}});
+      });
 }
 
 bool ServesChannelz(const Config& config) {

@@ -12,6 +12,7 @@
 #include "kernel/linux/xtables_lock.h"
 #include "security/access.h"
 #include "security/certificate_expiry.h"
+#include "security/connections.h"
 #include "service/snapshot_frames.h"
 #include "telemetry/domain_metrics.h"
 
@@ -104,6 +105,32 @@ void WriteGate(const service::Gate& gate, MetricsText& text) {
   text.Add(uint64_t{load.waiting});
 }
 
+void WriteConnections(MetricsText& text) {
+  using Verdict = security::FrameGuard::Verdict;
+  const security::Connections& connections = security::Connections::All();
+  const security::Connections::Stats stats = connections.stats();
+  text.Family("nfmeter_connections_open", Type::kGauge,
+              "Connections, those of Prometheus included.");
+  text.Add(uint64_t{stats.open});
+  text.Family("nfmeter_connections_limit", Type::kGauge,
+              "The most there may be.");
+  text.Add(uint64_t{connections.max_connections()});
+  text.Family("nfmeter_connections_dropped_total", Type::kCounter,
+              "Connections that were closed for what their clients did: took "
+              "back calls again and again, opened more than they may, sent "
+              "frames that ask for nothing.");
+  for (const Verdict each :
+       {Verdict::kResets, Verdict::kOpenStreams, Verdict::kIdleFrames}) {
+    text.Add({{"reason", security::VerdictName(each)}},
+             stats.dropped[static_cast<size_t>(each)]);
+  }
+  text.Family("nfmeter_connections_refused_total", Type::kCounter,
+              "Connections that were not let in: their clients had one dropped "
+              "just before (penalty), or there were too many (limit).");
+  text.Add({{"reason", "penalty"}}, stats.refused);
+  text.Add({{"reason", "limit"}}, stats.beyond_limit);
+}
+
 void WriteRequestCache(const service::RequestCache& requests,
                        MetricsText& text) {
   const service::RequestCache::Stats stats = requests.stats();
@@ -179,6 +206,7 @@ void Metrics::AddServices(const MetricSources& sources) {
   page_.Add([this](MetricsText& text) { calls_.Write(text); });
   page_.Add([sources](MetricsText& text) {
     WriteGate(sources.gate, text);
+    if (security::Connections::All().guards()) WriteConnections(text);
     WriteStreams(sources, text);
     WriteRequestCache(sources.requests, text);
     if (sources.audit != nullptr) WriteAudit(*sources.audit, text);

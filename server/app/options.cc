@@ -288,6 +288,16 @@ void AddLimits(std::vector<Option>& options) {
       "calls and streams at once on one connection; more wait at the client",
       [](Config & c) -> auto& { return c.max_streams_per_connection; }));
   options.push_back(Number(
+      "limits.max_resets_per_second", 0, 1'000'000,
+      "calls that one connection may take back; beyond it is closed; 0 for any "
+      "number",
+      [](Config & c) -> auto& { return c.max_resets_per_second; }));
+  options.push_back(Number(
+      "limits.max_connections", 1, 1'000'000,
+      "connections at once; more are closed, and so are those that leave no "
+      "descriptors for anything else",
+      [](Config & c) -> auto& { return c.max_connections; }));
+  options.push_back(Number(
       "limits.max_threads", 2, 10'000, "threads that carry out unary calls",
       [](Config & c) -> auto& { return c.max_threads; }));
   options.push_back(Number(

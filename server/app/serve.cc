@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "kernel/linux/xtables_lock.h"
+#include "security/connections.h"
 #include "telemetry/log.h"
 
 namespace nfmeter::app {
@@ -132,6 +133,7 @@ int LookAfter(const Config& config, Daemon& daemon, const Signals& signals) {
   Watchdog watchdog(daemon.counter_lane(), FeedWatchdog);
   const auto keep_up = [&] {
     memory.TrimAfterGrowth();
+    security::Connections::All().CloseHeld();
     if (SystemClock().BootTime() >= next_look) {
       next_look = SystemClock().BootTime() + look;
       daemon.LookAtFiles();
@@ -161,6 +163,7 @@ ExitCode Serve(const Config& config, const std::vector<std::string>& oddities) {
     return kExitSandbox;
   }
   InitGrpc(config);
+  GuardConnections(config);
 
   Daemon daemon(config);
   const struct {

@@ -1,0 +1,264 @@
+#include "security/connections.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace nfmeter::security {
+namespace {
+
+// Offences that are told, as clients can cause them at will.
+constexpr absl::Duration kReportWindow = absl::Seconds(10);
+constexpr int kReportsInWindow = 10;
+
+struct Peer {
+  std::string key;   // whom a penalty is for; empty: not told from others
+  std::string name;  // for people
+};
+
+// The process at the other end of a unix socket. One in another PID namespace
+// has the number 0, like all others there.
+Peer UnixPeer(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof(peer);
+  getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+  const std::string name = absl::StrCat("pid ", peer.pid, ", uid ", peer.uid);
+  return {peer.pid != 0 ? name : "", name};
+}
+
+Peer PeerOf(int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  char host[INET6_ADDRSTRLEN] = "";
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    return {"", "unknown"};
+  }
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    inet_ntop(AF_INET, &v4.sin_addr, host, sizeof(host));
+    const bool is_shared = ntohl(v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    return {is_shared ? "" : host, absl::StrCat(host, ":", ntohs(v4.sin_port))};
+  }
+  if (address.ss_family == AF_INET6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+    inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof(host));
+    const bool is_shared = IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+    return {is_shared ? "" : host,
+            absl::StrCat("[", host, "]:", ntohs(v6.sin6_port))};
+  }
+  return UnixPeer(fd);
+}
+
+size_t DescriptorLimit() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<size_t>(limit.rlim_cur);
+}
+
+int OpenSpare() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+}  // namespace
+
+void Penalties::Add(const std::string& peer) {
+  const absl::Duration now = clock_.BootTime();
+  absl::MutexLock lock(&mutex_);
+  if (peers_.size() >= kMaxPeers) {
+    absl::erase_if(peers_, [&](const auto& each) {
+      return each.second.forgotten() <= now;
+    });
+    if (peers_.size() >= kMaxPeers) peers_.erase(peers_.begin());
+  }
+  const auto [found, is_new] = peers_.try_emplace(peer, Penalty{kFirst, {}});
+  Penalty& penalty = found->second;
+  if (!is_new) {
+    // Connections from before may still offend: that is the same offence.
+    if (now < penalty.end) return;
+    penalty.length = now >= penalty.forgotten()
+                         ? kFirst
+                         : std::min(penalty.length * 2, kLongest);
+  }
+  penalty.end = now + penalty.length;
+  size_.store(peers_.size(), std::memory_order_relaxed);
+}
+
+bool Penalties::Has(const std::string& peer) {
+  const absl::Duration now = clock_.BootTime();
+  absl::MutexLock lock(&mutex_);
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return false;
+  if (now < found->second.end) return true;
+  if (now >= found->second.forgotten()) {
+    peers_.erase(found);
+    size_.store(peers_.size(), std::memory_order_relaxed);
+  }
+  return false;
+}
+
+Connections& Connections::All() {
+  static auto* const all = new Connections;
+  return *all;
+}
+
+void Connections::Guard(const Options& options, Clock& clock,
+                        std::function<void(const Offence&)> on_offence) {
+  options_ = options;
+  const size_t descriptors = DescriptorLimit();
+  options_.max_connections =
+      std::min(options.max_connections,
+               descriptors - std::min(kSpareDescriptors, descriptors / 2));
+  clock_ = &clock;
+  on_offence_ = std::move(on_offence);
+  penalties_ = std::make_unique<Penalties>(clock);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (spare_ < 0) spare_ = OpenSpare();
+  }
+  guards_.store(true, std::memory_order_release);
+}
+
+Connections::Stats Connections::stats() const {
+  Stats stats;
+  stats.open = open_;
+  std::copy(dropped_.begin(), dropped_.end(), stats.dropped.begin());
+  stats.refused = refused_;
+  stats.beyond_limit = beyond_limit_;
+  return stats;
+}
+
+std::unique_ptr<FrameGuard> Connections::NewGuard() const {
+  return std::make_unique<FrameGuard>(options_.frames, *clock_);
+}
+
+bool Connections::Accepted(int fd) {
+  if (!guards()) return true;
+  if (fd >= kMaxDescriptors || open_ >= options_.max_connections) {
+    ++beyond_limit_;
+    close(fd);
+    return false;
+  }
+  if (!penalties_->empty() && penalties_->Has(PeerOf(fd).key)) {
+    ++refused_;
+    HoldOrClose(fd);
+    return false;
+  }
+  Connection* connection = Find(fd);
+  if (connection == nullptr) {
+    connection = new Connection;
+    slots_[fd].store(connection, std::memory_order_release);
+  }
+  absl::MutexLock lock(&connection->mutex);
+  connection->guard.emplace(options_.frames, *clock_);
+  ++open_;
+  return true;
+}
+
+std::vector<int> Connections::TakeOverdue(absl::Duration now) {
+  const auto overdue =
+      std::partition(held_.begin(), held_.end(),
+                     [&](const Held& each) { return each.until > now; });
+  std::vector<int> fds;
+  for (auto each = overdue; each != held_.end(); ++each) {
+    fds.push_back(each->fd);
+  }
+  held_.erase(overdue, held_.end());
+  return fds;
+}
+
+// A peer that is kept waiting does not try again meanwhile.
+void Connections::HoldOrClose(int fd) {
+  const absl::Duration now = clock_->BootTime();
+  std::vector<int> closed;
+  {
+    absl::MutexLock lock(&mutex_);
+    closed = TakeOverdue(now);
+    if (held_.size() < kMaxHeld) {
+      held_.push_back({fd, now + Penalties::kFirst});
+    } else {
+      closed.push_back(fd);
+    }
+  }
+  for (const int each : closed) close(each);
+}
+
+void Connections::CloseHeld() {
+  if (!guards()) return;
+  std::vector<int> closed;
+  {
+    absl::MutexLock lock(&mutex_);
+    closed = TakeOverdue(clock_->BootTime());
+  }
+  for (const int each : closed) close(each);
+}
+
+bool Connections::ShedOne(int listener) {
+  if (!guards()) return false;
+  absl::MutexLock lock(&mutex_);
+  if (spare_ >= 0) close(spare_);
+  const int fd = accept(listener, nullptr, nullptr);
+  if (fd >= 0) {
+    close(fd);
+    ++beyond_limit_;
+  }
+  spare_ = OpenSpare();
+  return fd >= 0;
+}
+
+bool Connections::Look(Connection& connection, int fd,
+                       absl::Span<const iovec> buffers, size_t size,
+                       bool from_client) {
+  Verdict verdict = Verdict::kFine;
+  {
+    absl::MutexLock lock(&connection.mutex);
+    if (!connection.guard.has_value()) return true;
+    for (const iovec& buffer : buffers) {
+      const auto bytes =
+          absl::MakeConstSpan(static_cast<const uint8_t*>(buffer.iov_base),
+                              std::min(size, buffer.iov_len));
+      verdict = from_client ? connection.guard->FromClient(bytes)
+                            : connection.guard->FromServer(bytes);
+      size -= bytes.size();
+      if (size == 0 || verdict != Verdict::kFine) break;
+    }
+    if (verdict == Verdict::kFine) return true;
+    connection.guard.reset();
+  }
+  --open_;
+  const Peer peer = PeerOf(fd);
+  shutdown(fd, SHUT_RDWR);
+  NoteOffence(verdict, peer.key, peer.name);
+  return false;
+}
+
+void Connections::Forget(Connection& connection) {
+  absl::MutexLock lock(&connection.mutex);
+  if (!connection.guard.has_value()) return;
+  connection.guard.reset();
+  --open_;
+}
+
+void Connections::NoteOffence(Verdict verdict, const std::string& key,
+                              const std::string& name) {
+  ++dropped_[static_cast<size_t>(verdict)];
+  if (!key.empty()) penalties_->Add(key);
+  if (MayReport()) on_offence_({verdict, name});
+}
+
+bool Connections::MayReport() {
+  const absl::Duration now = clock_->BootTime();
+  absl::MutexLock lock(&mutex_);
+  if (now >= window_end_) {
+    window_end_ = now + kReportWindow;
+    reports_ = 0;
+  }
+  return reports_++ < kReportsInWindow;
+}
+
+}  // namespace nfmeter::security
