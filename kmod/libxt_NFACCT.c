@@ -106,7 +106,9 @@ static void nfacct_bridge_print(const void *ip,
 
 	(void)ip;
 	(void)numeric;
-	printf("--nfacct-name %s ", info->name);
+	printf("--nfacct-name");
+	xtables_save_string(info->name);
+	printf(" ");
 }
 
 static struct xtables_target nfacct_targets[] = {

@@ -91,7 +91,7 @@ struct acct_net {
 	/*
 	 * By number, in the order of creation. Numbers are not used again (on
 	 * 32-bit: not before four thousand million others), so the number of
-	 * the object shown last is all that a dump has to remember.
+	 * the object looked at last is all that a dump has to remember.
 	 */
 	struct xarray		ids;
 	unsigned long		last_id;
@@ -133,6 +133,9 @@ int acct_create(struct acct_net *an, const char *name,
 		const struct acct_wish *wish, unsigned int max);
 int acct_delete(struct acct_net *an, struct acct *acct);
 void acct_look(struct acct_net *an, struct acct *acct, struct acct_view *view);
+/* Only if its flags are @value under @mask; false if they are not. */
+bool acct_look_if(struct acct_net *an, struct acct *acct,
+		  struct acct_view *view, u32 mask, u32 value);
 void acct_subtract(struct acct_net *an, struct acct *acct,
 		   const struct acct_view *view);
 int acct_change(struct acct_net *an, struct acct *acct,

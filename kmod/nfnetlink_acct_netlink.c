@@ -8,6 +8,7 @@
 
 #include <linux/module.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/skbuff.h>
 #include <linux/string.h>
 #include <net/net_namespace.h>
@@ -255,9 +256,12 @@ unlock:
 	return err;
 }
 
+/* How many objects a filter passes over before others may run. */
+#define ACCT_DUMP_BREATH	1024
+
 /* A dump in progress, in the callback's own memory. */
 struct acct_dump {
-	unsigned long	last;	/* number of the object shown last */
+	unsigned long	last;	/* number of the object looked at last */
 	u32		mask;	/* of flags; no filter: 0, which all match */
 	u32		value;
 };
@@ -309,6 +313,7 @@ static int acct_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	struct acct_dump *dump = acct_dump_of(cb);
 	const bool reset = acct_is_reset(cb->nlh);
 	XA_STATE(xas, &an->ids, dump->last + 1);
+	unsigned int skipped = 0;
 	struct acct *acct;
 
 	mutex_lock(&an->lock);
@@ -319,8 +324,7 @@ static int acct_dump(struct sk_buff *skb, struct netlink_callback *cb)
 		struct acct_view view;
 		struct nlmsghdr *nlh;
 
-		acct_look(an, acct, &view);
-		if ((view.flags & dump->mask) == dump->value) {
+		if (acct_look_if(an, acct, &view, dump->mask, dump->value)) {
 			nlh = acct_msg_put(skb, NETLINK_CB(cb->skb).portid,
 					   cb->nlh->nlmsg_seq, &view);
 			if (!nlh)
@@ -328,8 +332,14 @@ static int acct_dump(struct sk_buff *skb, struct netlink_callback *cb)
 			acct_dump_mark(cb, nlh, reset);
 			if (reset)
 				acct_subtract(an, acct, &view);
+		} else if (++skipped % ACCT_DUMP_BREATH == 0) {
+			/* No message that is full puts an end to these. */
+			xas_pause(&xas);
+			rcu_read_unlock();
+			cond_resched();
+			rcu_read_lock();
 		}
-		dump->last = xas.xa_index;
+		dump->last = acct->id;
 	}
 	rcu_read_unlock();
 	mutex_unlock(&an->lock);

@@ -95,9 +95,11 @@ static int acct_link(struct acct_net *an, struct acct *acct)
 	int err;
 
 	do {
-		acct->id = ++an->last_id;
-		err = acct->id ? xa_insert(&an->ids, acct->id, acct,
-					   GFP_KERNEL_ACCOUNT) : -EBUSY;
+		/* A dump goes on at the next number: there has to be one. */
+		if (++an->last_id == ULONG_MAX)
+			an->last_id = 1;
+		acct->id = an->last_id;
+		err = xa_insert(&an->ids, acct->id, acct, GFP_KERNEL_ACCOUNT);
 	} while (err == -EBUSY);
 	if (err)
 		return err;
@@ -176,13 +178,11 @@ int acct_delete(struct acct_net *an, struct acct *acct)
 	return 0;
 }
 
-void acct_look(struct acct_net *an, struct acct *acct, struct acct_view *view)
+bool acct_look_if(struct acct_net *an, struct acct *acct,
+		  struct acct_view *view, u32 mask, u32 value)
 {
 	const struct acct_quota *quota = acct_quota_of(an, acct);
 
-	view->name = acct->name;
-	view->name_size = acct->name_size;
-	view->use = refcount_read(&acct->refcnt);
 	view->flags = 0;
 	view->limit = 0;
 	if (quota) {
@@ -190,9 +190,21 @@ void acct_look(struct acct_net *an, struct acct *acct, struct acct_view *view)
 			      (READ_ONCE(quota->over) ? NFACCT_F_OVERQUOTA : 0);
 		view->limit = quota->limit;
 	}
+	/* Before the counters, which are read from every CPU. */
+	if ((view->flags & mask) != value)
+		return false;
+	view->name = acct->name;
+	view->name_size = acct->name_size;
+	view->use = refcount_read(&acct->refcnt);
 	view->pkts = atomic64_read(&acct->pkts);
 	view->bytes = atomic64_read(&acct->bytes);
 	acct_cpu_sum(acct->cpu, &view->pkts, &view->bytes);
+	return true;
+}
+
+void acct_look(struct acct_net *an, struct acct *acct, struct acct_view *view)
+{
+	acct_look_if(an, acct, view, 0, 0);
 }
 
 void acct_subtract(struct acct_net *an, struct acct *acct,
@@ -226,7 +238,8 @@ static void acct_cpu_fold(struct acct *acct)
 	if (!cpu)
 		return;
 	WRITE_ONCE(acct->cpu, NULL);
-	synchronize_rcu();
+	/* nfnetlink's lock is held, and all namespaces' requests wait for it. */
+	synchronize_rcu_expedited();
 	acct_cpu_sum(cpu, &pkts, &bytes);
 	atomic64_add(pkts, &acct->pkts);
 	atomic64_add(bytes, &acct->bytes);
@@ -328,7 +341,8 @@ void acct_put(struct acct *acct)
 int acct_net_init(struct acct_net *an)
 {
 	mutex_init(&an->lock);
-	xa_init(&an->ids);
+	/* Charges the nodes that xa_insert() takes under its own lock, too. */
+	xa_init_flags(&an->ids, XA_FLAGS_ACCOUNT);
 	an->seq = 1;
 	return rhashtable_init(&an->names, &acct_names);
 }
