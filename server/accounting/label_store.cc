@@ -142,17 +142,28 @@ class SqliteLabelStore final : public LabelStore {
   Labels Get(absl::string_view counter) const override;
   absl::Status Set(
       absl::Span<const std::pair<std::string, Labels>> labels) override;
+  std::vector<Labelled> All() const override;
+  absl::StatusOr<size_t> RemoveUnchanged(
+      absl::Span<const Labelled> counters) override;
   uint64_t version() const override { return version_; }
 
  private:
-  bool Write(absl::Span<const std::pair<std::string, Labels>> labels)
+  using Changes = absl::Span<const std::pair<std::string, Labels>>;
+  struct Entry {
+    Labels labels;
+    uint64_t since = 0;
+  };
+
+  absl::Status Change(Changes changes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  bool Write(Changes changes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  bool IsUnchanged(const Labelled& counter) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Held over disk writes, so that readers don't wait for the disk.
   absl::Mutex write_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   const Database db_ ABSL_PT_GUARDED_BY(write_mutex_);
   mutable absl::Mutex mutex_;
-  absl::flat_hash_map<std::string, Labels> labels_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t> version_{0};
 };
 
@@ -164,7 +175,7 @@ absl::Status SqliteLabelStore::Load(const std::string& path) {
   absl::MutexLock lock(&mutex_);
   int result;
   while ((result = sqlite3_step(rows.get())) == SQLITE_ROW) {
-    labels_[Column(rows.get(), 0)][Column(rows.get(), 1)] =
+    entries_[Column(rows.get(), 0)].labels[Column(rows.get(), 1)] =
         Column(rows.get(), 2);
   }
   if (result != SQLITE_DONE) {
@@ -175,39 +186,70 @@ absl::Status SqliteLabelStore::Load(const std::string& path) {
 
 Labels SqliteLabelStore::Get(absl::string_view counter) const {
   absl::ReaderMutexLock lock(&mutex_);
-  const auto found = labels_.find(counter);
-  return found == labels_.end() ? Labels() : found->second;
+  const auto found = entries_.find(counter);
+  return found == entries_.end() ? Labels() : found->second.labels;
 }
 
-absl::Status SqliteLabelStore::Set(
-    absl::Span<const std::pair<std::string, Labels>> labels) {
+absl::Status SqliteLabelStore::Set(Changes labels) {
   absl::MutexLock write_lock(&write_mutex_);
-  if (db_ != nullptr && !Write(labels)) {
+  return Change(labels);
+}
+
+std::vector<LabelStore::Labelled> SqliteLabelStore::All() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  std::vector<Labelled> all;
+  all.reserve(entries_.size());
+  for (const auto& [counter, entry] : entries_) {
+    all.push_back({counter, entry.since});
+  }
+  return all;
+}
+
+bool SqliteLabelStore::IsUnchanged(const Labelled& counter) const {
+  absl::ReaderMutexLock lock(&mutex_);
+  const auto found = entries_.find(counter.counter);
+  return found != entries_.end() && found->second.since == counter.since;
+}
+
+absl::StatusOr<size_t> SqliteLabelStore::RemoveUnchanged(
+    absl::Span<const Labelled> counters) {
+  // Whoever sets labels waits.
+  absl::MutexLock write_lock(&write_mutex_);
+  std::vector<std::pair<std::string, Labels>> removals;
+  for (const Labelled& counter : counters) {
+    if (IsUnchanged(counter)) removals.emplace_back(counter.counter, Labels());
+  }
+  if (removals.empty()) return 0;
+  NFM_RETURN_IF_ERROR(Change(removals));
+  return removals.size();
+}
+
+absl::Status SqliteLabelStore::Change(Changes changes) {
+  if (db_ != nullptr && !Write(changes)) {
     const absl::Status failed = CannotWrite(db_.get());
     Execute(db_.get(), "ROLLBACK");
     return failed;
   }
   absl::MutexLock lock(&mutex_);
-  for (const auto& [counter, of_counter] : labels) {
+  ++version_;
+  for (const auto& [counter, of_counter] : changes) {
     if (of_counter.empty()) {
-      labels_.erase(counter);
+      entries_.erase(counter);
     } else {
-      labels_[counter] = of_counter;
+      entries_[counter] = {of_counter, version_};
     }
   }
-  ++version_;
   return absl::OkStatus();
 }
 
-bool SqliteLabelStore::Write(
-    absl::Span<const std::pair<std::string, Labels>> labels) {
+bool SqliteLabelStore::Write(Changes changes) {
   sqlite3* const db = db_.get();
   if (!Execute(db, "BEGIN IMMEDIATE")) return false;
   const Statement remove = Prepare(db, "DELETE FROM labels WHERE counter = ?1");
   const Statement insert =
       Prepare(db, "INSERT INTO labels VALUES (?1, ?2, ?3)");
   if (remove == nullptr || insert == nullptr) return false;
-  for (const auto& [counter, of_counter] : labels) {
+  for (const auto& [counter, of_counter] : changes) {
     BindBlob(remove.get(), 1, counter);
     if (sqlite3_step(remove.get()) != SQLITE_DONE) return false;
     sqlite3_reset(remove.get());

@@ -2,6 +2,7 @@
 #ifndef NFMETER_ACCOUNTING_LABEL_STORE_H_
 #define NFMETER_ACCOUNTING_LABEL_STORE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -35,7 +36,20 @@ class LabelStore {
   virtual absl::Status Set(
       absl::Span<const std::pair<std::string, Labels>> labels) = 0;
 
-  // Changes with every Set(): what was derived from labels is stale then.
+  // A counter that has labels, and what version() was when it got them.
+  struct Labelled {
+    std::string counter;
+    uint64_t since = 0;
+    friend bool operator==(const Labelled&, const Labelled&) = default;
+  };
+  virtual std::vector<Labelled> All() const = 0;
+
+  // Removes the labels of each counter that was not given labels since then,
+  // in one transaction. How many had some. UNAVAILABLE: as for Set().
+  virtual absl::StatusOr<size_t> RemoveUnchanged(
+      absl::Span<const Labelled> counters) = 0;
+
+  // Changes with every change: what was derived from labels is stale then.
   virtual uint64_t version() const = 0;
 };
 

@@ -35,6 +35,17 @@ service::NodeInfo DescribeHost(const Config& config, Clock& clock) {
       .start_time = clock.WallTime()};
 }
 
+// Labels went whose counters other programs have deleted, or could not go.
+void LogPruning(const absl::StatusOr<size_t>& counters) {
+  if (counters.ok()) {
+    Log(telemetry::LogLevel::kInfo, "labels of deleted counters removed",
+        {{"counters", *counters}});
+  } else {
+    Log(telemetry::LogLevel::kWarning, "labels not removed",
+        {{"error", counters.status().message()}});
+  }
+}
+
 }  // namespace
 
 Daemon::Daemon(const Config& config)
@@ -104,6 +115,10 @@ void Daemon::MakeDomain() {
       kernel_->acct(), counter_lane_, clock_,
       {.min_interval = config_.limits.min_snapshot_interval,
        .max_counters = config_.limits.max_counters});
+  if (!config_.read_only && kernel_->parts().nfacct.ok()) {
+    label_pruner_ = std::make_unique<accounting::LabelPruner>(
+        kernel_->acct(), *snapshot_hub_, *labels_, clock_, LogPruning);
+  }
   quota_hub_ =
       accounting::QuotaHub::Create(kernel_->acct(), counter_lane_, clock_, {});
   rules_ = std::make_unique<accounting::Rules>(

@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "accounting/counters.h"
+#include "accounting/label_pruner.h"
 #include "accounting/label_store.h"
 #include "accounting/lane.h"
 #include "accounting/quota_hub.h"
@@ -108,6 +109,8 @@ class Daemon {
   std::unique_ptr<StateDirectory> state_;
   std::unique_ptr<accounting::LabelStore> labels_;
   std::unique_ptr<accounting::SnapshotHub> snapshot_hub_;
+  // Null where nothing is changed.
+  std::unique_ptr<accounting::LabelPruner> label_pruner_;
   std::unique_ptr<accounting::QuotaHub> quota_hub_;
   std::unique_ptr<accounting::Rules> rules_;
   std::unique_ptr<accounting::Counters> counters_;
