@@ -201,6 +201,9 @@ CLI::App* CommandTree::AddNoun(const std::string& name,
   CLI::App* noun = root_.add_subcommand(name, summary);
   noun->group("Commands");
   noun->require_subcommand(1);
+  // CLI11 would have it inherit what ends the help of them all.
+  noun->footer(absl::StrCat("'", FullName(*noun),
+                            " COMMAND --help' shows its flags and examples."));
   return noun;
 }
 
@@ -229,8 +232,11 @@ absl::StatusOr<Invocation> CommandTree::Parse(
   std::reverse(arguments.begin(), arguments.end());
   try {
     root_.parse(std::move(arguments));
-  } catch (const CLI::CallForHelp&) {
+  } catch (const CLI::CallForHelp& asked) {
     const CLI::App* command = Innermost(&root_);
+    // "nfmeter typo --help": the help that is shown would not be the typo's.
+    const bool is_noun = !command->get_subcommands({}).empty();
+    if (is_noun && !root_.remaining(true).empty()) return Explain(asked);
     return Invocation{.text = command->help()};
   } catch (const CLI::CallForVersion&) {
     return Invocation{.text = "nfmeter " NFMETER_VERSION "\n"};

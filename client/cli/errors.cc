@@ -96,6 +96,7 @@ std::string ErrorText(const absl::Status& status, bool color) {
                                   " ", Printable(sentence), "\n");
   if (!repeated || fields.size() > 1) {
     for (const InvalidField& field : fields) {
+      if (field.description == status.message()) continue;  // said already
       absl::StrAppend(&text, "  ", Printable(field.field), ": ",
                       Printable(field.description), "\n");
     }

@@ -67,6 +67,12 @@ TEST_F(ErrorsTest, AMessageMadeOfItsFieldsIsNotSaidTwice) {
   };
   EXPECT_EQ(Nfmeter({"counter", "create", "x"}).err,
             "nfmeter: counter.name: is empty\n");
+  server_.counters.on_CreateCounter = [](const auto&, auto*) {
+    return Error(grpc::StatusCode::NOT_FOUND, "there is no counter 'x'",
+                 {{"rule.counter", "there is no counter 'x'"}});
+  };
+  EXPECT_EQ(Nfmeter({"counter", "create", "x"}).err,
+            "nfmeter: there is no counter 'x'\n");
 }
 
 TEST_F(ErrorsTest, HintsSpeakOfThisCommand) {
@@ -130,6 +136,8 @@ TEST_F(ErrorsTest, WrongUsageIsExplained) {
       {{"counter"}, "'nfmeter counter' needs a command: create, get,"},
       {{"couner"}, "did you mean counter?"},
       {{"counter", "lst"}, "did you mean list?"},
+      {{"counter", "lst", "--help"}, "did you mean list?"},
+      {{"plan", "--help"}, "'nfmeter' has no command 'plan'"},
       {{"counter", "list", "a", "b"}, "does not take 'b'"},
       {{"watch", "--intervall", "1s"}, "did you mean --interval?"},
       {{"watch", "--interval", "0"}, "--interval: '0' is not a time above 0"},
@@ -187,6 +195,15 @@ TEST_F(ErrorsTest, HelpOfEveryCommandEndsWithExamplesAndFits) {
                                   HasSubstr("\nExamples:\n  ")));
     EXPECT_THAT(result.out, Not(HasSubstr("nfmeter nfmeter")));
   }
+}
+
+TEST_F(ErrorsTest, HelpOfANounNamesItsCommandsAndNothingOfOthers) {
+  const RunResult result = Nfmeter({"quota", "--help"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("\nCommands:\n  watch "),
+                    HasSubstr("'nfmeter quota COMMAND --help'"),
+                    Not(HasSubstr("rule add")), Not(HasSubstr("Exit codes"))));
 }
 
 TEST_F(ErrorsTest, AFullOrClosedOutputIsAnError) {
