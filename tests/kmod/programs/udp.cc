@@ -1,6 +1,7 @@
 // Sends UDP packets and no more: `udp ADDRESS PORT COUNT BYTES [SOURCE-PORT]`.
 // BYTES are those of the whole IP packet, as rules count them. A COUNT of 0
-// sends until it is killed. Nobody needs to listen.
+// sends some thousands a second until it is killed: a machine that is emulated
+// does nothing else when it sends as fast as it can. Nobody needs to listen.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -8,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <string>
 
 namespace {
 
 constexpr size_t kUdpHeader = 8;
+constexpr useconds_t kPauseMicroseconds = 200;
 
 int Send(const sockaddr* to, socklen_t to_length, const std::string& payload,
          long count, const sockaddr* from) {
@@ -29,6 +32,7 @@ int Send(const sockaddr* to, socklen_t to_length, const std::string& payload,
       perror("udp: sendto");
       return 1;
     }
+    if (count == 0) usleep(kPauseMicroseconds);
   }
   return 0;
 }
