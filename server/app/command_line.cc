@@ -238,41 +238,26 @@ absl::Status ApplyFlags(const Flags& flags, Config& config) {
   return ApplyListeners(flags, config);
 }
 
-}  // namespace
+absl::Status CheckNamed(const Flags& flags, const char* flag,
+                        const std::string& file) {
+  if (flags.app.count(flag) == 0 || !file.empty()) return absl::OkStatus();
+  return Wrong(flag, "must be the name of a file, not ''");
+}
 
-absl::StatusOr<Invocation> ParseCommandLine(
-    const std::vector<std::string>& arguments) {
-  Flags flags;
-  AddFlags(flags);
+// What is wanted, when the flags are read.
+absl::StatusOr<Invocation> Interpret(const Flags& flags) {
+  NFM_RETURN_IF_ERROR(CheckNamed(flags, "--config", flags.config_file));
+  NFM_RETURN_IF_ERROR(CheckNamed(flags, "--check-policy", flags.check_policy));
   Invocation invocation;
-  // CLI11 reports by exceptions, help included; they end here.
-  try {
-    flags.app.parse(
-        std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::CallForHelp&) {
-    invocation.action = Invocation::Action::kPrint;
-    invocation.text = flags.app.help();
-    return invocation;
-  } catch (const CLI::CallForVersion& version) {
-    invocation.action = Invocation::Action::kPrint;
-    invocation.text = absl::StrCat(version.what(), "\n");
-    return invocation;
-  } catch (const CLI::ParseError& error) {
-    return ExplainParseError(flags.app, error);
-  }
-  if (flags.app.count("--check-policy") > 0) {
+  if (!flags.check_policy.empty()) {
     invocation.action = Invocation::Action::kCheckPolicy;
     invocation.text = flags.check_policy;
     return invocation;
   }
   if (flags.check_config) invocation.action = Invocation::Action::kCheckConfig;
-  if (flags.app.count("--config") > 0) {
-    invocation.config_file = flags.config_file;
-  } else if (access(kDefaultConfigFile, F_OK) == 0) {
+  invocation.config_file = flags.config_file;
+  if (invocation.config_file.empty() && access(kDefaultConfigFile, F_OK) == 0) {
     invocation.config_file = kDefaultConfigFile;
-  }
-  if (flags.app.count("--config") > 0 && flags.config_file.empty()) {
-    return Wrong("--config", "must be the name of a file, not ''");
   }
   if (!invocation.config_file.empty()) {
     NFM_RETURN_IF_ERROR(
@@ -280,6 +265,30 @@ absl::StatusOr<Invocation> ParseCommandLine(
   }
   NFM_RETURN_IF_ERROR(ApplyFlags(flags, invocation.config));
   return invocation;
+}
+
+absl::StatusOr<Invocation> Print(const std::string& text) {
+  return Invocation{.action = Invocation::Action::kPrint, .text = text};
+}
+
+}  // namespace
+
+absl::StatusOr<Invocation> ParseCommandLine(
+    const std::vector<std::string>& arguments) {
+  Flags flags;
+  AddFlags(flags);
+  // CLI11 reports by exceptions, help included; they end here.
+  try {
+    flags.app.parse(
+        std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::CallForHelp&) {
+    return Print(flags.app.help());
+  } catch (const CLI::CallForVersion& version) {
+    return Print(absl::StrCat(version.what(), "\n"));
+  } catch (const CLI::ParseError& error) {
+    return ExplainParseError(flags.app, error);
+  }
+  return Interpret(flags);
 }
 
 }  // namespace nfmeter::app

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "app/options.h"
 #include "base/status_macros.h"
+#include "base/text_file.h"
 #include "base/yaml_reading.h"
 
 namespace nfmeter::app {

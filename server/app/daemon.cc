@@ -98,15 +98,17 @@ absl::Status Daemon::OpenKernel() {
   return absl::OkStatus();
 }
 
+absl::Status Daemon::OpenPolicy() {
+  if (config_.policy.empty()) return absl::OkStatus();
+  policy_file_ =
+      std::make_unique<security::PolicyFile>(config_.policy, authorizer_);
+  return policy_file_->LookAgain().status();
+}
+
 absl::Status Daemon::OpenState() {
   NFM_ASSIGN_OR_RETURN(state_, StateDirectory::Open(config_.state_dir));
   NFM_ASSIGN_OR_RETURN(labels_,
                        accounting::LabelStore::Open(state_->File("labels.db")));
-  if (!config_.policy.empty()) {
-    policy_file_ =
-        std::make_unique<security::PolicyFile>(config_.policy, authorizer_);
-    NFM_RETURN_IF_ERROR(policy_file_->LookAgain().status());
-  }
   return audit_log_.Open();
 }
 

@@ -53,8 +53,8 @@ class Daemon {
 
   // In this order, each once and only if the one before was OK:
   absl::Status OpenKernel();  // see HostKernel::Open()
-  // See StateDirectory, accounting::LabelStore, security::PolicyFile and
-  // telemetry::AuditLog.
+  absl::Status OpenPolicy();  // see security::PolicyFile
+  // See StateDirectory, accounting::LabelStore and telemetry::AuditLog.
   absl::Status OpenState();
   absl::Status Listen();  // see security::StartServer(); serves from then on
 

@@ -10,15 +10,15 @@ enum ExitCode {
   kExitConfig = 2,  // flags or file
   kExitKernel = 3,  // the kernel refuses, or lacks nfacct
   kExitListen = 4,
-  kExitState = 5,    // state directory
+  kExitState = 5,    // state directory or audit file
   kExitSandbox = 6,  // privileges can't be given up, or no sandbox made
 };
 
 inline constexpr char kExitCodesHelp[] =
     "Exit status: 0 ended by SIGTERM or SIGINT (a second signal ends at once,\n"
     "with 128 and its number), 2 wrong flags or file, 3 no access to the\n"
-    "kernel's counters, 4 cannot listen, 5 state directory unusable,\n"
-    "6 no sandbox.";
+    "kernel's counters, 4 cannot listen, 5 state directory or audit file\n"
+    "unusable, 6 no sandbox.";
 
 }  // namespace nfmeter::app
 

@@ -171,7 +171,8 @@ ExitCode Serve(const Config& config, const std::vector<std::string>& oddities) {
     const char* failed;
     ExitCode exit_code;
   } steps[] = {{&Daemon::OpenKernel, "no access to the kernel", kExitKernel},
-               {&Daemon::OpenState, "no state directory", kExitState},
+               {&Daemon::OpenPolicy, "no policy", kExitConfig},
+               {&Daemon::OpenState, "no place for state or audit", kExitState},
                {&Daemon::Listen, "not listening", kExitListen}};
   for (const auto& [step, failed, exit_code] : steps) {
     if (const absl::Status status = (daemon.*step)(); !status.ok()) {

@@ -1,12 +1,8 @@
 #include "base/yaml_reading.h"
 
-#include <errno.h>
-#include <string.h>
 #include <yaml-cpp/eventhandler.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "absl/container/flat_hash_set.h"
@@ -16,8 +12,6 @@
 
 namespace nfmeter {
 namespace {
-
-constexpr size_t kMaxFileBytes = 4 << 20;
 
 // Where the last document's content begins.
 class ContentMark final : public YAML::EventHandler {
@@ -108,27 +102,6 @@ void YamlReading::ForEach(const YAML::Node& map, const std::string& prefix,
 absl::Status YamlReading::Finish() const {
   if (wrong_.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrJoin(wrong_, "\n"));
-}
-
-absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
-  const auto unreadable = [&](absl::string_view why) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": cannot be read: ", why));
-  };
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) {
-    return unreadable("it is a folder");
-  }
-  std::ifstream in(path);
-  if (!in) return unreadable(strerror(errno));
-  std::string text(kMaxFileBytes + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (in.bad()) return unreadable(strerror(errno));
-  if (in.gcount() > static_cast<std::streamsize>(kMaxFileBytes)) {
-    return unreadable("it is larger than 4 MiB");
-  }
-  text.resize(static_cast<size_t>(in.gcount()));
-  return text;
 }
 
 }  // namespace nfmeter

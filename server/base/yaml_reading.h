@@ -9,7 +9,6 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 namespace nfmeter {
@@ -43,9 +42,6 @@ class YamlReading {
   const std::string name_;
   std::vector<std::string> wrong_;
 };
-
-// The text of a file. INVALID_ARGUMENT: "PATH: cannot be read: why".
-absl::StatusOr<std::string> ReadTextFile(const std::string& path);
 
 }  // namespace nfmeter
 

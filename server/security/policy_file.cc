@@ -3,7 +3,7 @@
 #include <memory>
 #include <utility>
 
-#include "base/yaml_reading.h"
+#include "base/text_file.h"
 #include "security/policy.h"
 
 namespace nfmeter::security {

@@ -1,6 +1,5 @@
 #include "security/tls.h"
 
-#include <errno.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_certificate_verifier.h>
 #include <grpcpp/security/tls_credentials_options.h>
@@ -9,16 +8,13 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
-#include <string.h>
 #include <sys/stat.h>
-
-#include <fstream>
-#include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "base/text_file.h"
 
 namespace nfmeter::security {
 namespace {
@@ -39,14 +35,10 @@ absl::Status Wrong(absl::string_view what, absl::string_view file,
 
 absl::StatusOr<std::string> ReadPem(absl::string_view what,
                                     const std::string& file) {
-  std::ifstream in(file);
-  if (!in) return Wrong(what, file, strerror(errno));
-  std::ostringstream content;
-  content << in.rdbuf();
-  if (in.bad() || content.str().empty()) {
-    return Wrong(what, file, "is empty or not a file");
-  }
-  return content.str();
+  absl::StatusOr<std::string> pem = ReadTextFile(file);
+  if (pem.ok()) return pem;
+  return MakeError(absl::StatusCode::kInvalidArgument, "TLS_FILE",
+                   absl::StrCat(what, " ", pem.status().message()));
 }
 
 Owned<BIO> Memory(const std::string& pem) {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "base/clock.h"
 
 namespace nfmeter::service {
 namespace {
@@ -18,7 +18,7 @@ CallTrail::CallTrail(absl::Span<telemetry::CallObserver* const> observers,
       record_{
           .method = method.name, .stream = stream, .mutates = method.mutates},
       trace_all_(trace_all),
-      start_(absl::Now()) {
+      start_(SystemClock().BootTime()) {
   for (telemetry::CallObserver* observer : observers_) {
     observer->OnCallStarted(record_);
   }
@@ -42,7 +42,7 @@ void CallTrail::NoteOrigin(const grpc::ServerContextBase& context) {
 void CallTrail::End(const absl::Status& status) {
   if (caller_ != nullptr) record_.principal = caller_->principal();
   record_.status = status;
-  record_.duration = absl::Now() - start_;
+  record_.duration = SystemClock().BootTime() - start_;
   for (telemetry::CallObserver* observer : observers_) {
     observer->OnCallEnded(record_);
   }

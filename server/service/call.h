@@ -43,7 +43,7 @@ class CallTrail {
   telemetry::CallRecord record_;
   std::shared_ptr<const security::Standing> caller_;
   const bool trace_all_;
-  const absl::Time start_;
+  const absl::Duration start_;  // Clock::BootTime()
 };
 
 // A call that was let in, as its handler sees it.

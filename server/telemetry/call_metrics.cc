@@ -74,7 +74,8 @@ void CallMetrics::OnCallStarted(const CallRecord& record) {
 
 void CallMetrics::OnCallEnded(const CallRecord& record) {
   Shard& shard = ShardOf(record.method);
-  shard.ended[CodeOf(record.status)].fetch_add(1, std::memory_order_relaxed);
+  // Whoever sees this end sees its start.
+  shard.ended[CodeOf(record.status)].fetch_add(1, std::memory_order_release);
   shard.durations.Add(absl::ToChronoNanoseconds(record.duration));
   if (!record.status.ok()) CountReason(record.status);
 }

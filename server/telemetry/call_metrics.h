@@ -69,7 +69,6 @@ class CallMetrics final : public CallObserver {
   void WriteReasons(MetricsText& text) const;
 
   std::vector<std::unique_ptr<Series>> series_;
-  // Keys are the callers' names, which live for good.
   absl::flat_hash_map<std::string, Series*> by_method_;
   Series* unlisted_;
 

@@ -84,7 +84,7 @@ TEST(ConfigTest, CheckConfigLooksAtFilesAndGroups) {
                     "/no/k", "--tls-client-ca", "/no/ca"});
   EXPECT_EQ(tls.exit_code, kExitConfig);
   EXPECT_EQ(tls.err,
-            "nfmeterd: tls.certificate /no/c: No such file or "
+            "nfmeterd: tls.certificate /no/c: cannot be read: No such file or "
             "directory\n");
 }
 

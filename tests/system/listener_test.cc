@@ -309,7 +309,7 @@ TEST_F(MutualTlsTest, FilesThatCannotBeUsedAreNamed) {
   EXPECT_EQ(missing.process().Wait(absl::Seconds(20)), kExitConfig);
   EXPECT_EQ(missing.Log(), "nfmeterd: tls.certificate " +
                                (files_.Certificate("none")) +
-                               ": No such file or directory\n");
+                               ": cannot be read: No such file or directory\n");
 
   std::filesystem::copy_file(files_.Key("client"), files_.Key("mixed"));
   std::filesystem::copy_file(files_.Certificate("server"),

@@ -495,8 +495,9 @@ TEST_F(PolicyTest, WhatCannotServeEndsAtTheStartWithACodeByItsCause) {
                              "not 'king'\n");
   NfmeterdProcess audit({.arguments = {"--audit-file", "/nonexistent/a"}});
   EXPECT_EQ(audit.process().Wait(absl::Seconds(20)), 5);
-  EXPECT_THAT(audit.Log(), HasSubstr("audit.file /nonexistent/a cannot be "
-                                     "written"));
+  EXPECT_THAT(audit.Log(),
+              AllOf(HasSubstr(" error no place for state or audit "),
+                    HasSubstr("audit.file /nonexistent/a cannot be written")));
 }
 
 TEST_F(PolicyTest, CheckPolicySaysWhoGetsWhatAndWarns) {

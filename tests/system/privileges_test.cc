@@ -168,7 +168,9 @@ TEST(PrivilegesTest, FilesOfOthersAreNotReadAsRootWouldRead) {
                      dir / "crt", "--tls-key", dir / "key", "--tls-client-ca",
                      dir / "ca"}});
   EXPECT_EQ(server.process().Wait(absl::Seconds(20)), 2);
-  EXPECT_THAT(server.Log(), HasSubstr("Permission denied"));
+  EXPECT_THAT(server.Log(),
+              HasSubstr("cannot be read: Permission denied; let the user that "
+                        "nfmeterd runs as read it"));
 }
 
 // As the unit runs it: not root, with two ambient capabilities.

@@ -148,6 +148,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "directory"},
         BadLine{{"--config", ""},
                 "--config: must be the name of a file, not ''"},
+        BadLine{{"--check-policy", ""},
+                "--check-policy: must be the name of a file, not ''"},
         BadLine{{"--max-streams"}, "--max-streams: 1 required N missing"}));
 
 TEST(CommandLineTest, TheSocketRoleIsNotThatOfListenersWithTls) {

@@ -148,9 +148,13 @@ TEST_F(CheckTlsTest, GoodFilesAreGood) {
 
 TEST_F(CheckTlsTest, AMissingFileIsNamedWithTheReason) {
   options_.key = dir_ / "none";
-  ExpectWrong("tls.key " + options_.key + ": No such file or directory");
+  ExpectWrong("tls.key " + options_.key +
+              ": cannot be read: No such file or "
+              "directory");
   options_.certificate = dir_.path();
-  ExpectWrong("tls.certificate " + dir_.path() + ": is empty or not a file");
+  ExpectWrong("tls.certificate " + dir_.path() +
+              ": cannot be read: it is a "
+              "folder");
 }
 
 TEST_F(CheckTlsTest, FilesThatHoldSomethingElseAreNamed) {

@@ -1,0 +1,17 @@
+// Reading the files that people give us.
+#ifndef NFMETER_BASE_TEXT_FILE_H_
+#define NFMETER_BASE_TEXT_FILE_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace nfmeter {
+
+// The text of a file of at most 4 MiB. INVALID_ARGUMENT: "PATH: cannot be read:
+// why", and what to do.
+absl::StatusOr<std::string> ReadTextFile(const std::string& path);
+
+}  // namespace nfmeter
+
+#endif  // NFMETER_BASE_TEXT_FILE_H_
