@@ -16,13 +16,15 @@ absl::Status ShowNode(Session& session) {
   if (!node.ok()) return node.status();
   v1::GetNodeResponse response;
   *response.mutable_node() = *std::move(node);
+  const Console& console = session.console();
+  const size_t width = console.out_is_terminal ? console.size().columns : 0;
   session.Print({.message = response,
                  .text =
                      [&](Layout layout) {
                        return layout == Layout::kCsv
                                   ? RenderCsv(NodeTable(response.node()))
                                   : NodeText(response.node(), layout,
-                                             session.color());
+                                             session.color(), width);
                      },
                  .names = {response.node().hostname()}});
   return absl::OkStatus();

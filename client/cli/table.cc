@@ -5,11 +5,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 
 namespace nfmeter::cli {
 namespace {
 
 constexpr absl::string_view kGap = "  ";
+// Columns below which wrapped text is no longer readable.
+constexpr size_t kLeastWrapped = 20;
 
 absl::string_view Escape(Style style) {
   switch (style) {
@@ -31,6 +34,25 @@ bool IsContinuation(char c) {
   return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
 }
 
+// Words of `text` on lines of `width` columns, all but the first indented.
+std::string Wrap(absl::string_view text, size_t indent, size_t width) {
+  std::string wrapped;
+  size_t column = 0;
+  for (absl::string_view word : absl::StrSplit(text, ' ')) {
+    const size_t length = DisplayWidth(word);
+    if (column > 0 && column + 1 + length > width) {
+      absl::StrAppend(&wrapped, "\n", std::string(indent, ' '));
+      column = 0;
+    } else if (column > 0) {
+      wrapped.push_back(' ');
+      ++column;
+    }
+    absl::StrAppend(&wrapped, word);
+    column += length;
+  }
+  return wrapped;
+}
+
 // One line. Blanks at its end are left out.
 class Line {
  public:
@@ -48,7 +70,10 @@ class Line {
       const size_t padding = widths_[i] - std::min(widths_[i], width);
       if (headings_[i].align == Align::kRight) blanks.append(padding, ' ');
       const size_t start = column + blanks.size();
-      if (options_.max_width > 0 && start + width > options_.max_width) {
+      if (options_.wrap && i + 1 == cells.size() &&
+          start + kLeastWrapped <= options_.max_width) {
+        text = Wrap(text, start, options_.max_width - start);
+      } else if (options_.max_width > 0 && start + width > options_.max_width) {
         const size_t room =
             options_.max_width - std::min(options_.max_width, start);
         text = CutToWidth(text, room);

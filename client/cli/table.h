@@ -33,6 +33,8 @@ struct RenderOptions {
   bool color = false;
   // Columns that a line may take; longer ones are cut. 0: any.
   size_t max_width = 0;
+  // What is too long in the last column goes on below, word by word.
+  bool wrap = false;
 };
 
 // Lines with a heading above and two spaces between columns. Control

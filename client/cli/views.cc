@@ -223,7 +223,8 @@ class Facts {
   std::string text_;
 };
 
-std::string CapabilityText(const v1::Node& node, Layout layout, bool color) {
+std::string CapabilityText(const v1::Node& node, Layout layout, bool color,
+                           size_t width) {
   Table table;
   table.headings = {{"CAPABILITY"}, {"STATE"}, {"DETAIL"}};
   if (layout == kWide) table.headings.push_back({"METHODS THAT NEED IT"});
@@ -239,7 +240,10 @@ std::string CapabilityText(const v1::Node& node, Layout layout, bool color) {
       row.push_back({absl::StrJoin(capability.methods(), " ")});
     }
   }
-  return RenderTable(table, {.color = color});
+  // Lines of the wide layout stay whole.
+  if (layout == kWide) width = 0;
+  return RenderTable(table,
+                     {.color = color, .max_width = width, .wrap = width > 0});
 }
 
 std::string LimitText(const v1::NodeLimits& limits, bool color) {
@@ -319,7 +323,8 @@ Table ChainTable(const Chains& chains, Layout layout) {
   return MakeTable<v1::Chain>(ChainColumns(), chains, layout);
 }
 
-std::string NodeText(const v1::Node& node, Layout layout, bool color) {
+std::string NodeText(const v1::Node& node, Layout layout, bool color,
+                     size_t width) {
   Facts facts(color);
   facts.Add("host", node.hostname());
   facts.Add("nfmeterd", node.version());
@@ -340,7 +345,7 @@ std::string NodeText(const v1::Node& node, Layout layout, bool color) {
   if (layout == kWide) facts.Add("epoch", absl::StrCat(node.epoch()));
   std::string text = facts.Take();
   if (!node.capabilities().empty()) {
-    absl::StrAppend(&text, "\n", CapabilityText(node, layout, color));
+    absl::StrAppend(&text, "\n", CapabilityText(node, layout, color, width));
   }
   if (layout == kWide) {
     absl::StrAppend(&text, "\n", Paint("LIMITS", Style::kHeader, color), "\n",

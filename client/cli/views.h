@@ -23,8 +23,10 @@ Table RuleTable(const Rules& rules, Layout layout);
 Table ChainTable(const Chains& chains, Layout layout);
 
 // The node for people: facts, capabilities, notices. Wide adds the methods
-// that need each capability and the limits.
-std::string NodeText(const v1::Node& node, Layout layout, bool color);
+// that need each capability and the limits. Details are wrapped to `width`
+// columns, 0: not at all.
+std::string NodeText(const v1::Node& node, Layout layout, bool color,
+                     size_t width = 0);
 // For csv: one line of facts.
 Table NodeTable(const v1::Node& node);
 

@@ -188,6 +188,21 @@ TEST(RenderTableTest, CutsToTheWidthOfTheTerminal) {
   EXPECT_EQ(RenderTable(table, {.max_width = 4}), "NAME\nabcd\n");
 }
 
+TEST(RenderTableTest, WrapsTheLastColumnWhereThatIsAsked) {
+  Table table;
+  table.headings = {{"NAME"}, {"DETAIL"}};
+  table.rows = {{{"abcd"}, {"what there is to tell of it"}},
+                {{"e"}, {"short"}}};
+  EXPECT_EQ(RenderTable(table, {.max_width = 26, .wrap = true}),
+            "NAME  DETAIL\n"
+            "abcd  what there is to\n"
+            "      tell of it\n"
+            "e     short\n");
+  // Too narrow for that: it is cut.
+  EXPECT_EQ(RenderTable(table, {.max_width = 12, .wrap = true}),
+            "NAME  DETAIL\nabcd  what t\ne     short\n");
+}
+
 TEST(RenderTableTest, ColoursOnlyWhenAsked) {
   Table table;
   table.headings = {{"A"}};
