@@ -108,7 +108,6 @@ static void nfacct_bridge_print(const void *ip,
 	(void)numeric;
 	printf("--nfacct-name");
 	xtables_save_string(info->name);
-	printf(" ");
 }
 
 static struct xtables_target nfacct_targets[] = {

@@ -78,13 +78,17 @@ AcctObject ReadObject(const nlmsghdr* header) {
 }
 
 void Read(const nlmsghdr* header, AcctReply& reply) {
-  if (header->nlmsg_flags & NLM_F_DUMP_INTR) reply.interrupted = true;
+  if (header->nlmsg_flags & NLM_F_DUMP_INTR) {
+    reply.interrupted = true;
+    if (header->nlmsg_type != NLMSG_DONE) reply.object_interrupted = true;
+  }
   const char* payload = reinterpret_cast<const char*>(header) + NLMSG_HDRLEN;
   switch (header->nlmsg_type) {
     case NLMSG_ERROR: {
       int error = 0;
       memcpy(&error, payload, sizeof(error));
       reply.error = -error;
+      reply.errors.push_back(-error);
       break;
     }
     case NLMSG_DONE: {
@@ -214,6 +218,12 @@ AcctReply AcctPeer::Exchange(const AcctMessage& message) {
 int AcctPeer::Do(const AcctMessage& message) {
   const AcctReply reply = Exchange(message);
   return reply.error.value_or(ETIMEDOUT);
+}
+
+void AcctPeer::Join(int group) {
+  DieIf(setsockopt(fd_, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
+                   sizeof(group)) != 0,
+        "netlink membership");
 }
 
 int AcctPeer::Create(absl::string_view name, uint64_t packets, uint64_t bytes) {

@@ -54,10 +54,12 @@ struct AcctObject {
 };
 
 struct AcctReply {
-  std::optional<int> error;  // errno of the ack, 0 included
+  std::optional<int> error;  // errno of the ack, 0 included; of the last one
+  std::vector<int> errors;   // of all acks
   bool done = false;         // a dump came to its end
   int done_error = 0;
-  bool interrupted = false;  // NLM_F_DUMP_INTR was set on some part
+  bool interrupted = false;         // NLM_F_DUMP_INTR was set on some part
+  bool object_interrupted = false;  // and on one that is not the end
   std::vector<AcctObject> objects;
 };
 
@@ -74,6 +76,8 @@ class AcctPeer {
   AcctReply Exchange(const AcctMessage& message);
   // errno of the ack.
   int Do(const AcctMessage& message);
+  // From now on, Receive() has the events of a group (NFNLGRP_*), too.
+  void Join(int group);
 
   // The steps of Exchange() one by one. Send() is false with errno set where
   // the kernel does not take the bytes at all.

@@ -65,10 +65,10 @@ constexpr size_t kSmallRoom = 8 << 10;
 
 // A dump of which the first part is read before `between` is done.
 template <typename Between>
-AcctReply InterruptedDump(Between between) {
+AcctReply InterruptedDump(Between between, int command = NFNL_MSG_ACCT_GET) {
   AcctPeer reader;
   AcctReply reply;
-  EXPECT_TRUE(reader.Send(AcctMessage(NFNL_MSG_ACCT_GET, NLM_F_DUMP).bytes()));
+  EXPECT_TRUE(reader.Send(AcctMessage(command, NLM_F_DUMP).bytes()));
   EXPECT_TRUE(reader.Receive(kSmallRoom, 10'000, reply));
   EXPECT_FALSE(reply.done);
   between(reply);
@@ -162,12 +162,54 @@ TEST(AcctDump, CountsAloneDoNotInterrupt) {
   AcctPeer peer;
   CreateAll(peer, "n", 2'000);
   const AcctReply dump = InterruptedDump([&](const AcctReply&) {
-    for (int i = 0; i < 100; ++i) {
-      EXPECT_TRUE(peer.Get(Numbered("n", i)).has_value());
+    for (int i = 0; i < 2'000; i += 20) {
+      EXPECT_EQ(
+          peer.Do(AcctMessage(NFNL_MSG_ACCT_NEW, NLM_F_REPLACE | NLM_F_ACK)
+                      .Name(Numbered("n", i))),
+          0);
     }
   });
   EXPECT_FALSE(dump.interrupted);
   ExpectOnceEach(dump, "n", 2'000);
+}
+
+// Every thousandth object has a quota.
+void CreateWithFewQuotas(AcctPeer& peer, int count) {
+  for (int i = 0; i < count; ++i) {
+    AcctMessage message(NFNL_MSG_ACCT_NEW, NLM_F_CREATE | NLM_F_ACK);
+    message.Name(Numbered("n", i)).U64(NFACCT_PKTS, i + 1);
+    if (i % 1'000 == 0) {
+      message.U32(NFACCT_FLAGS, NFACCT_F_QUOTA_PKTS).U64(NFACCT_QUOTA, 99);
+    }
+    ASSERT_EQ(peer.Do(message), 0) << i;
+  }
+}
+
+AcctReply DumpOfQuotas(AcctPeer& peer, int command) {
+  return peer.Exchange(
+      AcctMessage(command, NLM_F_DUMP)
+          .Nested(NFACCT_FILTER,
+                  AcctMessage(NFNL_MSG_ACCT_GET, 0)
+                      .U32(NFACCT_FILTER_MASK, NFACCT_F_QUOTA_PKTS)
+                      .U32(NFACCT_FILTER_VALUE, NFACCT_F_QUOTA_PKTS)));
+}
+
+TEST(AcctDump, AFilterFindsTheFewAmongManyAndResetsNoOthers) {
+  AcctPeer peer;
+  CreateWithFewQuotas(peer, 5'500);
+  for (const int command : {NFNL_MSG_ACCT_GET, NFNL_MSG_ACCT_GET_CTRZERO}) {
+    const AcctReply dump = DumpOfQuotas(peer, command);
+    ASSERT_EQ(dump.objects.size(), 6u);
+    for (int i = 0; i < 6; ++i) {
+      EXPECT_EQ(dump.objects[i].name, Numbered("n", 1'000 * i));
+      EXPECT_EQ(dump.objects[i].packets, 1'000u * i + 1);
+    }
+  }
+  const AcctReply all = peer.Dump();
+  ASSERT_EQ(all.objects.size(), 5'500u);
+  for (int i = 0; i < 5'500; ++i) {
+    EXPECT_EQ(all.objects[i].packets, i % 1'000 == 0 ? 0u : i + 1u) << i;
+  }
 }
 
 TEST(AcctDump, DumpsBesideACrowdOfWritersSkipAndRepeatNothing) {
@@ -246,6 +288,19 @@ TEST(AcctReset, ADumpThatResetsReportsEachValueOnce) {
     EXPECT_EQ(object.packets, 0u) << object.name;
     EXPECT_EQ(object.bytes, 0u) << object.name;
   }
+}
+
+// A reader that stops at the first mark would lose what was reset already.
+TEST(AcctReset, ADumpThatResetsIsMarkedAsInterruptedAtItsEndAlone) {
+  SKIP_UNLESS_OURS("the interrupted flag");
+  AcctPeer peer;
+  CreateAll(peer, "n", 2'000);
+  const AcctReply dump = InterruptedDump(
+      [&](const AcctReply&) { ASSERT_EQ(peer.Create("another"), 0); },
+      NFNL_MSG_ACCT_GET_CTRZERO);
+  EXPECT_TRUE(dump.interrupted);
+  EXPECT_FALSE(dump.object_interrupted);
+  ExpectOnceEach(dump, "n", 2'000);
 }
 
 // Packets that each count in every object of a table of several messages, and

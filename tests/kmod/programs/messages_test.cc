@@ -257,6 +257,10 @@ TEST_F(AcctMessagesTest, ManyMessagesInOneSendAreAnsweredOneByOne) {
   ASSERT_TRUE(peer_.Send(batch));
   AcctReply reply;
   while (peer_.Receive(64 << 10, 0, reply)) continue;
+  ASSERT_EQ(reply.errors.size(), 50u);
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_EQ(reply.errors[i], i % 3 == 0 ? EEXIST : 0) << i;
+  }
   EXPECT_EQ(peer_.Dump().objects.size(), 1u + 50 - 17);
 }
 

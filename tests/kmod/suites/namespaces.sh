@@ -14,8 +14,11 @@ ip netns exec one iptables-legacy -A OUTPUT -p udp -m nfacct \
 ok "packets in one" ip netns exec one udp 127.0.0.1 9 4 100
 is "count there" 1 "$(ip netns exec one nfacct list | grep -c '= 0*4, bytes = 0*400 ')"
 is "and nowhere else" 1 "$(ip netns exec two nfacct list | grep -c '= 0*, bytes = 0* ')"
-refused "a rule does not see another namespace's objects" . \
-  ip netns exec two iptables-legacy -A OUTPUT -m nfacct --nfacct-name missing
+ip netns exec one nfacct add elsewhere
+refused "a rule does not see another namespace's objects" 'no such|no chain' \
+  ip netns exec two iptables-legacy -A OUTPUT -m nfacct --nfacct-name elsewhere
+ok "and sees its own" \
+  ip netns exec two iptables-legacy -A OUTPUT -m nfacct --nfacct-name shared
 ip netns exec one iptables-nft -A OUTPUT -m nfacct --nfacct-name shared ||
   fail "a rule of the other kind"
 
@@ -81,16 +84,20 @@ for module in xt_nfacct nfnetlink_acct; do
     "$([ -d /sys/module/$module ] && echo yes || echo no)"
 done
 
-# Thousands of objects in a namespace that goes away at once.
+# Thousands of objects in a namespace that goes away at once. The stock module
+# is slow to make them; of ours there are so many that their counters of each CPU,
+# were they forgotten, would be seen.
+count=2000
+if [ "$NFM_MODULE" = ours ] && [ $allowed = 1500 ]; then count=20000; fi
 modprobe nfnetlink_acct
 before=$(memory)
 for _ in 1 2 3 4; do
-  unshare -n kmod_acct create 2000 || fail "2,000 objects in a namespace"
+  unshare -n kmod_acct create $count || fail "$count objects in a namespace"
 done
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   after=$(memory)
   [ $((after - before)) -lt $allowed ] && break
 done
-echo "memory: $before kB before, $after kB after 8,000 objects in all"
+echo "memory: $before kB before, $after kB after 4 times $count objects"
 [ $((after - before)) -lt $allowed ] || fail "memory is not given back"
 finish

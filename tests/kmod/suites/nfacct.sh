@@ -81,6 +81,19 @@ is "flush leaves what is held" http-traffic \
   "$(nfacct list | sed 's/.*= \(.*\);/\1/')"
 iptables-legacy -F OUTPUT
 
+# Without a quota the match is always true, with one when that is exceeded: with
+# DROP, a cap. On the way in, where no sender is told.
+nfacct add seen
+nfacct add cap packet 3
+ok "a cap" iptables-legacy -A INPUT -p udp -m nfacct --nfacct-name seen
+iptables-legacy -A INPUT -p udp -m nfacct --nfacct-name cap -j DROP
+iptables-legacy -A INPUT -p udp -j ACCEPT
+udp 127.0.0.1 9 8 100
+is "all match, those beyond the cap are dropped, the others go on" "8 5 3" \
+  "$(iptables-legacy -L INPUT -n -v -x |
+     awk '$1 ~ /^[0-9]+$/ { printf "%s%s", between, $1; between = " " }')"
+iptables-legacy -F INPUT
+
 nfacct flush
 echo '{ pkts = 00000000000000000012, bytes = 00000000000000003456 } = kept;' \
   >/tmp/saved

@@ -78,7 +78,7 @@ ok "nobody holds the object any more" left nfacct delete http-traffic
 # Exact numbers, over the cable and over loopback, in every chain and family.
 left nfacct add cable-in
 left nfacct add all-out
-counts() { left sh -c ". /tests/check.sh; counted $1"; }
+counts() { left sh -c '. /tests/check.sh; counted "$1"' sh "$1"; }
 for variant in legacy nft; do
   PATH=/variants/$variant:$PATH
   left iptables -A INPUT -p udp -s 10.0.0.2 -j NFACCT --nfacct-name cable-in
@@ -120,39 +120,61 @@ left iptables-nft -A OUTPUT -p udp -j NFACCT --nfacct-name both
 left udp 127.0.0.1 9 10 64
 is "match and target add up" "20 1280" "$(counts both)"
 
-# ARP and bridges.
+# A name that has to be quoted, saved and read again.
+left nfacct add 'two words'
+for variant in legacy nft; do
+  left iptables-$variant -F
+  left iptables-$variant -A INPUT -j NFACCT --nfacct-name 'two words'
+  left iptables-$variant-save >/tmp/rules
+  contains "$variant: a name with a blank is quoted" \
+    '--nfacct-name "two words"' "$(cat /tmp/rules)"
+  ok "$variant: and read again" left iptables-$variant-restore /tmp/rules
+  left iptables-$variant -F
+done
+
+# ARP and bridges. What is counted goes on to the next rule, which drops it.
 left nfacct add arp
-if left arptables-nft -A INPUT -j NFACCT --nfacct-name arp 2>/tmp/error; then
-  left ip neigh flush dev cable
-  right ip neigh flush dev cable
-  right udp 10.0.0.1 9 1 64
-  case $(counts arp) in
-    0*) fail "ARP: nothing was counted" ;;
-    *) echo "ok: ARP is counted" ;;
-  esac
-else
-  echo "skipped: arptables has no targets of others: $(cat /tmp/error)"
-fi
-left nfacct add bridged
+ok "ARP: a rule" left arptables-nft -A INPUT -j NFACCT --nfacct-name arp
+left arptables-nft -A INPUT -j DROP
+left ip neigh flush dev cable
+right ip neigh flush dev cable
+right udp 10.0.0.1 9 1 64
+for _ in $(seq 20); do
+  counted=$(counts arp)
+  [ "${counted% *}" -gt 0 ] && break
+  usleep 100000
+done
+[ "${counted% *}" -gt 0 ] || fail "ARP: nothing was counted"
+left arptables-nft -L INPUT -v >/tmp/rules
+contains "ARP: the list names the object" "nfacct-name arp" "$(grep NFACCT /tmp/rules)"
+went_on=$(sed -nE 's/.*DROP.*pcnt=([0-9]+).*/\1/p' /tmp/rules)
+[ "${went_on:-0}" -gt 0 ] || fail "ARP: nothing went on: $(cat /tmp/rules)"
+echo "ok: ARP is counted ($counted) and goes on ($went_on)"
+left arptables-nft -F INPUT
+
+left nfacct add 'bridged frames'
 left ip link add bridge0 type bridge
-left ip link set bridge0 up
 left ip link add plug type veth peer name socket
 left ip link set plug master bridge0
-left ip link set plug up
-left ip link set socket up
-if left ebtables-nft -A INPUT -j NFACCT --nfacct-name bridged 2>/tmp/error; then
-  before=$(counts bridged)
-  left ip address add 10.1.0.1/24 dev bridge0
-  left ip address add 10.1.0.2/24 dev socket
-  left udp 10.1.0.77 9 1 64 -I socket 2>/dev/null
-  left arping -c 3 -I socket 10.1.0.1 >/dev/null 2>&1
-  case $(counts bridged) in
-    "$before") fail "bridge: nothing was counted" ;;
-    *) echo "ok: frames into a bridge are counted" ;;
-  esac
-else
-  echo "skipped: ebtables has no targets of others: $(cat /tmp/error)"
-fi
+for device in bridge0 plug socket; do left ip link set $device up; done
+ok "bridge: a rule" left ebtables-nft -A INPUT -j NFACCT \
+  --nfacct-name 'bridged frames'
+left ebtables-nft -A INPUT -p 0x0806 -j DROP
+left ip address add 10.1.0.1/24 dev bridge0
+left ip address add 10.1.0.2/24 dev socket
+left arping -c 3 -I socket 10.1.0.1 >/dev/null 2>&1
+counted=$(counts 'bridged frames')
+[ "${counted% *}" -ge 3 ] || fail "bridge: counted $counted"
+left ebtables-nft -L INPUT --Lc >/tmp/rules
+contains "bridge: the list has the rule as it was given" \
+  '-j NFACCT --nfacct-name "bridged frames" ,' "$(cat /tmp/rules)"
+went_on=$(sed -nE 's/.*DROP.*pcnt = ([0-9]+).*/\1/p' /tmp/rules)
+[ "${went_on:-0}" -ge 3 ] || fail "bridge: nothing went on: $(cat /tmp/rules)"
+echo "ok: frames into a bridge are counted ($counted) and go on ($went_on)"
+refused "bridge: a name is needed" 'nfacct-name' left \
+  ebtables-nft -A INPUT -j NFACCT
+refused "bridge: a name of 32 bytes" '1 to 31' left ebtables-nft -A INPUT \
+  -j NFACCT --nfacct-name 12345678901234567890123456789012
 
 ip netns delete left
 ip netns delete right

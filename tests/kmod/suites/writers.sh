@@ -1,6 +1,7 @@
-# Dumps and resets while others write.
+# Dumps and resets while others write; limits that two reach at once.
 . /tests/check.sh
 
 modprobe -a nfnetlink_acct ip_tables
 gtests kmod_dump_test
+gtests kmod_quota_test
 finish
