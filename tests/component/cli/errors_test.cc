@@ -165,6 +165,17 @@ TEST_F(ErrorsTest, WrongUsageIsExplained) {
   }
 }
 
+TEST_F(ErrorsTest, AnAnswerThatIsNotUtf8IsOneErrorAndNoLibraryTalks) {
+  server_.counters.on_GetCounter = [](const auto&, auto* response) {
+    response->mutable_counter()->set_name("a\xff");
+    return grpc::Status::OK;
+  };
+  const RunResult result = Nfmeter({"counter", "get", "a"});
+  EXPECT_NE(result.exit_code, 0);
+  EXPECT_THAT(result.err, StartsWith("nfmeter: "));
+  EXPECT_THAT(result.err, Not(HasSubstr("libprotobuf")));
+}
+
 TEST_F(ErrorsTest, HelpOfEveryCommandEndsWithExamplesAndFits) {
   const std::vector<std::vector<std::string>> commands = {
       {},
