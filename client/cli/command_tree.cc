@@ -160,7 +160,8 @@ void CommandTree::AddGlobalFlags() {
             "how answers are printed, see below")
       ->group(group);
   AddDuration(root_, "--timeout", globals_.timeout,
-              "longest wait for one answer; default 30s")
+              "longest wait for one answer; default 30s, and more for large "
+              "batches")
       ->envname("NFMETER_TIMEOUT")
       ->group(group);
   const auto add_file = [&](const std::string& name, std::string& value,

@@ -10,6 +10,8 @@
 namespace nfmeter::cli {
 namespace {
 
+constexpr absl::Duration kDefaultTimeout = absl::Seconds(30);
+
 Format ParseFormat(absl::string_view name) {
   if (name == "wide") return Format::kWide;
   if (name == "json") return Format::kJson;
@@ -40,7 +42,10 @@ Session::Session(Console& console, const GlobalFlags& flags)
       format_(ParseFormat(flags.format)),
       color_(UseColor(flags, console.out_is_terminal)),
       error_color_(UseColor(flags, console.err_is_terminal)) {
-  call_.timeout = ParseDuration(flags.timeout).value_or(absl::Seconds(30));
+  // Without it large batches have longer, see CallOptions.
+  if (!flags.timeout.empty()) {
+    call_.timeout = ParseDuration(flags.timeout).value_or(kDefaultTimeout);
+  }
 }
 
 Layout Session::layout() const {
@@ -58,7 +63,7 @@ absl::StatusOr<Client*> Session::client() {
   ClientOptions options;
   options.address = flags_.server;
   options.insecure = flags_.insecure;
-  options.timeout = call_.timeout;
+  options.timeout = flags_.timeout.empty() ? kDefaultTimeout : call_.timeout;
   options.user_agent = absl::StrCat("nfmeter-cli/", NFMETER_VERSION);
   if (!flags_.ca_file.empty() || !flags_.certificate_file.empty() ||
       !flags_.key_file.empty() || !flags_.server_name.empty()) {

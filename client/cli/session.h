@@ -28,7 +28,7 @@ struct GlobalFlags {
   std::string key_file;
   std::string server_name;
   bool insecure = false;
-  std::string timeout = "30s";
+  std::string timeout;  // empty: 30 s, and more for batches
   std::string format = "table";
   std::string color = "auto";
   bool no_color = false;

@@ -52,6 +52,16 @@ inline constexpr size_t kRequestOverhead = 1 << 10;
 // error leaves the answers of the others.
 inline constexpr size_t kSlowPartItems = 2000;
 
+// `options` for a part of so many items. A caller who names no timeout does not
+// mean it for ten thousand of them.
+inline CallOptions PartOptions(const Connection& connection,
+                               CallOptions options, size_t items) {
+  if (options.timeout <= absl::ZeroDuration()) {
+    options.timeout = connection.options().timeout + items * kBatchItemTime;
+  }
+  return options;
+}
+
 // The parts that `items` have to be sent in, none of more than `max_items`.
 template <typename Item>
 std::vector<BatchPart> PlanBatch(
@@ -84,15 +94,15 @@ void EnsureRequestId(Environment& environment, Request* request) {
 }
 
 // Sends `request` in as many parts as needed, see PlanBatch. `call` sends one
-// part; `merge` takes the answer of a part that begins at an offset; `fail`
-// decides what an error of a part that begins at an offset means, OK to stop
-// with success.
+// part, with the options that it is given; `merge` takes the answer of a part
+// that begins at an offset; `fail` decides what an error of a part that begins
+// at an offset means, OK to stop with success.
 template <typename Response, typename Request, typename Item>
 absl::Status SendBatch(
     Connection& connection, Request request,
     google::protobuf::RepeatedPtrField<Item>* (Request::*mutable_items)(),
-    std::type_identity_t<
-        absl::FunctionRef<absl::StatusOr<Response>(const Request&)>>
+    std::type_identity_t<absl::FunctionRef<
+        absl::StatusOr<Response>(const Request&, const CallOptions&)>>
         call,
     const CallOptions& options, const BatchProgress& progress,
     std::type_identity_t<absl::FunctionRef<void(Response, size_t)>> merge,
@@ -122,7 +132,8 @@ absl::Status SendBatch(
         request.set_request_id(absl::StrCat(request_id, "/", number));
       }
     }
-    absl::StatusOr<Response> response = call(request);
+    absl::StatusOr<Response> response =
+        call(request, PartOptions(connection, options, part.last - part.first));
     if (!response.ok()) return fail(response.status(), part.first);
     merge(*std::move(response), part.first);
     if (progress != nullptr) progress(part.last, total);

@@ -43,8 +43,8 @@ absl::StatusOr<Response> AllOrError(
   const size_t total = (const_cast<Request&>(request).*items)()->size();
   const absl::Status status = SendBatch<Response>(
       connection, request, items,
-      [&](const Request& part) {
-        return connection.Unary<Response>(stub, method, part, options);
+      [&](const Request& part, const CallOptions& part_options) {
+        return connection.Unary<Response>(stub, method, part, part_options);
       },
       options, progress,
       [&](Response response, size_t) {
@@ -83,9 +83,9 @@ absl::StatusOr<Response> AnswersAndFailures(
   Response all;
   const absl::Status status = SendBatch<Response>(
       connection, request, &Request::mutable_names,
-      [&](const Request& part) {
+      [&](const Request& part, const CallOptions& part_options) {
         return connection.Unary<Response>(connection.counters(), method, part,
-                                          options);
+                                          part_options);
       },
       options, progress,
       [&](Response response, size_t offset) {

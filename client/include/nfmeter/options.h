@@ -68,10 +68,15 @@ struct ClientOptions {
   int max_receive_bytes = 64 << 20;
 };
 
+// Where tens of thousands of counters exist the kernel takes up to a
+// millisecond for each that is made, reset or deleted; a loaded machine longer.
+inline constexpr absl::Duration kBatchItemTime = absl::Milliseconds(5);
+
 // How long one call may take.
 struct CallOptions {
   // For one RPC with its retries. Calls that make several (pages, split
-  // batches) give each of them this long. 0: ClientOptions.timeout.
+  // batches) give each of them this long. 0: ClientOptions.timeout, and
+  // kBatchItemTime more for each item of a batch.
   absl::Duration timeout = absl::ZeroDuration();
   // For the whole call, however many RPCs it makes.
   absl::Time deadline = absl::InfiniteFuture();

@@ -2,10 +2,14 @@
 #ifndef NFMETER_TESTS_COMPONENT_CLIENT_FAKE_SERVER_H_
 #define NFMETER_TESTS_COMPONENT_CLIENT_FAKE_SERVER_H_
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
@@ -25,9 +29,10 @@ namespace nfmeter::testing {
       on_##Method;                                                          \
                                                                             \
  private:                                                                   \
-  grpc::Status Method(grpc::ServerContext*,                                 \
+  grpc::Status Method(grpc::ServerContext* context,                         \
                       const v1::Method##Request* request,                   \
                       v1::Method##Response* response) override {            \
+    NoteDeadline(*context);                                                 \
     return on_##Method ? on_##Method(*request, response)                    \
                        : grpc::Status(grpc::StatusCode::UNIMPLEMENTED, ""); \
   }
@@ -46,7 +51,23 @@ namespace nfmeter::testing {
                        : grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "");    \
   }
 
-class FakeCounterService final : public v1::CounterService::Service {
+// How long the client of the last unary call would wait.
+class SeenTimeout {
+ public:
+  absl::Duration timeout() const { return absl::Milliseconds(timeout_.load()); }
+
+ protected:
+  void NoteDeadline(const grpc::ServerContext& context) {
+    timeout_ = absl::ToInt64Milliseconds(absl::FromChrono(context.deadline()) -
+                                         absl::Now());
+  }
+
+ private:
+  std::atomic<int64_t> timeout_ = 0;  // milliseconds
+};
+
+class FakeCounterService final : public v1::CounterService::Service,
+                                 public SeenTimeout {
   NFM_FAKE_UNARY(CreateCounter)
   NFM_FAKE_UNARY(BatchCreateCounters)
   NFM_FAKE_UNARY(GetCounter)
@@ -59,7 +80,8 @@ class FakeCounterService final : public v1::CounterService::Service {
   NFM_FAKE_STREAM(WatchQuotaEvents)
 };
 
-class FakeRuleService final : public v1::RuleService::Service {
+class FakeRuleService final : public v1::RuleService::Service,
+                              public SeenTimeout {
   NFM_FAKE_UNARY(CreateRule)
   NFM_FAKE_UNARY(BatchCreateRules)
   NFM_FAKE_UNARY(GetRule)
@@ -74,7 +96,8 @@ class FakeSnapshotService final : public v1::SnapshotService::Service {
   NFM_FAKE_STREAM(WatchSnapshots)
 };
 
-class FakeNodeService final : public v1::NodeService::Service {
+class FakeNodeService final : public v1::NodeService::Service,
+                              public SeenTimeout {
   NFM_FAKE_UNARY(GetNode)
 };
 
