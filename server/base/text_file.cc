@@ -1,48 +1,70 @@
 #include "base/text_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
-
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 
 namespace nfmeter {
 namespace {
 
 constexpr size_t kMaxFileBytes = 4 << 20;
+constexpr size_t kBlockBytes = 64 << 10;
+// Pipes are read, but not waited for without end.
+constexpr int kPatienceMilliseconds = 1000;
 
-std::string WhyNotOpen(int error) {
-  return absl::StrCat(
-      strerror(error),
-      error == EACCES
-          ? "; let the user that nfmeterd runs as read it and pass its folders "
-            "(root's right to read everything is given up)"
-          : "");
+absl::Status Unreadable(const std::string& path, absl::string_view why) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, ": cannot be read: ", why));
+}
+
+std::string Why(int error) {
+  switch (error) {
+    case EISDIR:
+      return "it is a folder";
+    case EAGAIN:
+      return "it is no file, and nothing comes out of it";
+    case EACCES:
+      return absl::StrCat(
+          strerror(error),
+          "; let the user that nfmeterd runs as read it and pass its folders "
+          "(root's right to read everything is given up)");
+    default:
+      return strerror(error);
+  }
+}
+
+// Bytes read, 0 at the end; -1 with errno, EAGAIN after waiting.
+ssize_t ReadPatiently(int fd, char* to, size_t size) {
+  const ssize_t count = read(fd, to, size);
+  if (count >= 0 || errno != EAGAIN) return count;
+  pollfd waited = {.fd = fd, .events = POLLIN};
+  poll(&waited, 1, kPatienceMilliseconds);
+  return read(fd, to, size);
 }
 
 }  // namespace
 
 absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
-  const auto unreadable = [&](absl::string_view why) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": cannot be read: ", why));
-  };
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) {
-    return unreadable("it is a folder");
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return Unreadable(path, Why(errno));
+  const absl::Cleanup close_it = [fd] { close(fd); };
+  std::string text;
+  while (true) {
+    const size_t size = text.size();
+    text.resize(size + kBlockBytes);
+    const ssize_t count = ReadPatiently(fd, text.data() + size, kBlockBytes);
+    if (count < 0) return Unreadable(path, Why(errno));
+    text.resize(size + count);
+    if (count == 0) return text;
+    if (text.size() > kMaxFileBytes) {
+      return Unreadable(path, "it is larger than 4 MiB");
+    }
   }
-  std::ifstream in(path);
-  if (!in) return unreadable(WhyNotOpen(errno));
-  std::string text(kMaxFileBytes + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (in.bad()) return unreadable(strerror(errno));
-  if (in.gcount() > static_cast<std::streamsize>(kMaxFileBytes)) {
-    return unreadable("it is larger than 4 MiB");
-  }
-  text.resize(static_cast<size_t>(in.gcount()));
-  return text;
 }
 
 }  // namespace nfmeter

@@ -1,20 +1,21 @@
 #include "security/certificate_expiry.h"
 
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-#include <stdio.h>
 #include <time.h>
 
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "base/text_file.h"
 
 namespace nfmeter::security {
 namespace {
 
 struct Deleter {
-  void operator()(FILE* stream) const { fclose(stream); }
+  void operator()(BIO* bio) const { BIO_free(bio); }
   void operator()(X509* certificate) const { X509_free(certificate); }
 };
 
@@ -22,12 +23,12 @@ struct Deleter {
 
 absl::StatusOr<CertificateLifetime> ReadCertificateLifetime(
     const std::string& file) {
-  const std::unique_ptr<FILE, Deleter> stream(fopen(file.c_str(), "re"));
-  if (stream == nullptr) {
-    return absl::NotFoundError(absl::StrCat(file, " can't be read"));
-  }
+  const absl::StatusOr<std::string> pem = ReadTextFile(file);
+  if (!pem.ok()) return absl::NotFoundError(pem.status().message());
+  const std::unique_ptr<BIO, Deleter> bio(
+      BIO_new_mem_buf(pem->data(), static_cast<int>(pem->size())));
   const std::unique_ptr<X509, Deleter> certificate(
-      PEM_read_X509(stream.get(), nullptr, nullptr, nullptr));
+      PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
   ERR_clear_error();
   tm not_before{};
   tm not_after{};
