@@ -221,6 +221,16 @@ test('alerts and dashboards are those of packaging/', () => {
   same('grafana', 'grafana');
 });
 
+test('every limit of the server can be set', () => {
+  const { limits } =
+      parse(fs.readFileSync(path.join(top, 'packaging/nfmeter.yaml'), 'utf8'));
+  const schema = JSON.parse(
+      fs.readFileSync(path.join(chart, 'values.schema.json'), 'utf8'));
+  assert.deepEqual(
+      Object.keys(schema.properties.config.properties.limits.properties).sort(),
+      Object.keys(limits).sort());
+});
+
 test('the chart installs the server of this checkout', () => {
   const { appVersion } =
       parse(fs.readFileSync(path.join(chart, 'Chart.yaml'), 'utf8'));
