@@ -43,16 +43,24 @@ bool FaultServer::HasEnded() const {
          info.si_pid == pid();
 }
 
-size_t ResidentKiB(pid_t pid) {
+namespace {
+
+// A line of /proc/PID/status.
+size_t ReadStatus(pid_t pid, const std::string& wanted) {
   std::ifstream status(absl::StrCat("/proc/", pid, "/status"));
   for (std::string line; std::getline(status, line);) {
     std::istringstream words(line);
     std::string key;
     size_t value = 0;
-    if (words >> key >> value && key == "VmRSS:") return value;
+    if (words >> key >> value && key == wanted) return value;
   }
   return 0;
 }
+
+}  // namespace
+
+size_t ResidentKiB(pid_t pid) { return ReadStatus(pid, "VmRSS:"); }
+size_t PeakResidentKiB(pid_t pid) { return ReadStatus(pid, "VmHWM:"); }
 
 size_t OpenDescriptors(pid_t pid) {
   std::error_code error;

@@ -53,6 +53,8 @@ class FaultServer {
 
 // Resident memory of a process, in KiB.
 size_t ResidentKiB(pid_t pid);
+// The most that it ever had.
+size_t PeakResidentKiB(pid_t pid);
 
 // Open descriptors of a process.
 size_t OpenDescriptors(pid_t pid);

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <regex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
@@ -17,50 +19,73 @@
 #include "tests/fault/fault_server.h"
 #include "tests/fault/http2_connection.h"
 #include "tests/support/status_matchers.h"
+#include "tests/system/certificates.h"
 
 namespace nfmeter {
 namespace {
 
+using ::nfmeter::testing::Certificates;
 using ::nfmeter::testing::FaultServer;
 using ::nfmeter::testing::Http2Connection;
+using ::testing::HasSubstr;
 namespace http2 = ::nfmeter::testing::http2;
 
 constexpr char kPath[] = "/nfmeter.v1.NodeService/GetNode";
+constexpr int kFramesInRound = 100;
 
 // The bytes that follow those of an earlier round; rounds count from 0.
 using Flood = std::function<std::string(uint32_t round)>;
 
-// CVE-2023-44487: calls that are taken back as soon as they are made.
-std::string RapidReset(uint32_t round) {
+// Calls that nothing follows, each with `more` on its stream.
+std::string Calls(uint32_t round, uint8_t type, absl::string_view more) {
   static const auto* const headers = new std::string(http2::CallHeaders(kPath));
   std::string bytes;
-  for (uint32_t i = 0; i < 100; ++i) {
-    const uint32_t stream = 2 * (100 * round + i) + 1;
+  for (uint32_t i = 0; i < kFramesInRound; ++i) {
+    const uint32_t stream = 2 * (kFramesInRound * round + i) + 1;
     absl::StrAppend(
         &bytes,
         http2::Frame(http2::kHeaders, http2::kEndHeaders, stream, *headers),
-        http2::Frame(http2::kRstStream, 0, stream, {"\0\0\0\x08", 4}));
+        http2::Frame(type, 0, stream, more));
   }
   return bytes;
+}
+
+// The same frame again and again.
+std::string Repeat(const std::string& frame) {
+  std::string bytes;
+  for (int i = 0; i < kFramesInRound; ++i) bytes += frame;
+  return bytes;
+}
+
+// CVE-2023-44487: calls that are taken back as soon as they are made.
+std::string RapidReset(uint32_t round) {
+  return Calls(round, http2::kRstStream, {"\0\0\0\x08", 4});
+}
+
+// CVE-2025-8671: calls that the server is made to end, by a message with flags
+// that there are not.
+std::string MadeToReset(uint32_t round) {
+  return Calls(round, http2::kData, {"\x07\0\0\0\0", 5});
+}
+
+// More calls than the connection may have: its bound is never acknowledged.
+std::string CallsBeyondTheBound(uint32_t round) {
+  return Calls(round, http2::kWindowUpdate, {"\0\0\0\x01", 4});
 }
 
 // CVE-2019-9515: each must be acknowledged.
 std::string SettingsFlood(uint32_t) {
-  std::string bytes;
-  for (int i = 0; i < 100; ++i) {
-    absl::StrAppend(
-        &bytes, http2::Frame(http2::kSettings, 0, 0, {"\0\x04\0\x01\0\0", 6}));
-  }
-  return bytes;
+  return Repeat(http2::Frame(http2::kSettings, 0, 0, {"\0\x04\0\x01\0\0", 6}));
 }
 
 // CVE-2019-9512: likewise.
 std::string PingFlood(uint32_t) {
-  std::string bytes;
-  for (int i = 0; i < 100; ++i) {
-    absl::StrAppend(&bytes, http2::Frame(http2::kPing, 0, 0, "12345678"));
-  }
-  return bytes;
+  return Repeat(http2::Frame(http2::kPing, 0, 0, "12345678"));
+}
+
+// Room for data that nobody sends.
+std::string WindowFlood(uint32_t) {
+  return Repeat(http2::Frame(http2::kWindowUpdate, 0, 0, {"\0\0\0\x01", 4}));
 }
 
 // CVE-2024-27316 and its like: a header block without an end.
@@ -69,11 +94,9 @@ std::string EndlessHeaders(uint32_t round) {
   if (round == 0) {
     bytes = http2::Frame(http2::kHeaders, 0, 1, http2::CallHeaders(kPath));
   }
-  const std::string field = http2::Header("x-padding", std::string(100, 'x'));
-  for (int i = 0; i < 100; ++i) {
-    absl::StrAppend(&bytes, http2::Frame(http2::kContinuation, 0, 1, field));
-  }
-  return bytes;
+  return bytes + Repeat(http2::Frame(
+                     http2::kContinuation, 0, 1,
+                     http2::Header("x-padding", std::string(100, 'x'))));
 }
 
 // CVE-2019-9518: frames of a stream that carry nothing.
@@ -83,10 +106,7 @@ std::string EmptyData(uint32_t round) {
     bytes = http2::Frame(http2::kHeaders, http2::kEndHeaders, 1,
                          http2::CallHeaders(kPath));
   }
-  for (int i = 0; i < 100; ++i) {
-    absl::StrAppend(&bytes, http2::Frame(http2::kData, 0, 1, ""));
-  }
-  return bytes;
+  return bytes + Repeat(http2::Frame(http2::kData, 0, 1, ""));
 }
 
 // Attackers have machines of their own: what they compute is not to be taken
@@ -95,11 +115,14 @@ void GiveWay() {
   setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), 19);
 }
 
-// Floods a socket until it is destroyed, over connection after connection.
+// Floods a server until it is destroyed, over connection after connection.
 class Attacker {
  public:
-  Attacker(const std::string& target, Flood flood)
-      : socket_(absl::StripPrefix(target, "unix:")), flood_(std::move(flood)) {
+  using Connect =
+      std::function<absl::StatusOr<std::unique_ptr<Http2Connection>>()>;
+
+  Attacker(Connect connect, Flood flood)
+      : connect_(std::move(connect)), flood_(std::move(flood)) {
     thread_ = std::thread([this] { Run(); });
   }
   ~Attacker() {
@@ -113,7 +136,7 @@ class Attacker {
   void Run() {
     GiveWay();
     while (!stop_) {
-      auto connection = Http2Connection::Open(socket_);
+      auto connection = connect_();
       if (!connection.ok()) continue;
       for (uint32_t round = 0; !stop_; ++round) {
         const std::string bytes = flood_(round);
@@ -123,87 +146,110 @@ class Attacker {
     }
   }
 
-  const std::string socket_;
+  const Connect connect_;
   const Flood flood_;
   std::atomic<bool> stop_ = false;
   std::atomic<uint64_t> bytes_ = 0;
   std::thread thread_;
 };
 
-absl::Duration Percentile99(std::vector<absl::Duration> times) {
-  std::sort(times.begin(), times.end());
-  return times[times.size() * 99 / 100];
-}
-
 struct FloodCase {
   const char* name;
   Flood flood;
+  const char* reason;  // why its connections are dropped, a pattern
 };
 void PrintTo(const FloodCase& flood, std::ostream* out) { *out << flood.name; }
 
+const auto kFloods = ::testing::Values(
+    FloodCase{"RapidReset", RapidReset, "resets"},
+    FloodCase{"MadeToReset", MadeToReset, "resets|open_streams"},
+    FloodCase{"CallsBeyondTheBound", CallsBeyondTheBound, "open_streams"},
+    FloodCase{"Settings", SettingsFlood, "idle_frames"},
+    FloodCase{"Ping", PingFlood, "idle_frames"},
+    FloodCase{"WindowUpdate", WindowFlood, "idle_frames"},
+    FloodCase{"EndlessHeaders", EndlessHeaders, "idle_frames"},
+    FloodCase{"EmptyData", EmptyData, "idle_frames"});
+
 class FloodTest : public ::testing::TestWithParam<FloodCase> {
  protected:
-  // How long another client's calls take.
-  absl::Duration Latency(Client& client) {
+  // The slowest hundredth of another client's calls takes longer than this, in
+  // a while at the end of which `is_enough`.
+  static absl::Duration Percentile99(Client& client,
+                                     const std::function<bool()>& is_enough) {
     std::vector<absl::Duration> times;
-    for (int i = 0; i < kCalls; ++i) {
+    const absl::Time begin = absl::Now();
+    do {
       const absl::Time start = absl::Now();
       EXPECT_OK(client.GetNode().status());
       times.push_back(absl::Now() - start);
-    }
-    return Percentile99(std::move(times));
+    } while (absl::Now() < begin + kTime ||
+             (!is_enough() && absl::Now() < begin + kPatience));
+    std::sort(times.begin(), times.end());
+    return times[times.size() * 99 / 100];
   }
 
-  static constexpr int kCalls = 1000;
-  static constexpr size_t kGrowth = 256 << 10;  // KiB of memory meanwhile
+  // Floods the server, and looks after it and others meanwhile.
+  void Suffer(FaultServer& server, const Attacker::Connect& connect) {
+    const auto client = server.Connect();
+    ASSERT_OK(client->GetNode().status());
+    const absl::Duration quiet = Percentile99(*client, [] { return true; });
+    const size_t before = testing::ResidentKiB(server.pid());
+    const std::regex dropped(
+        absl::StrCat("connection dropped .*reason=(", GetParam().reason, ")"));
+    const auto was_dropped = [&] {
+      return std::regex_search(server.process().Log(), dropped);
+    };
+    absl::Duration flooded;
+    {
+      const Attacker attacker(connect, GetParam().flood);
+      flooded = Percentile99(*client, was_dropped);
+    }
+    EXPECT_TRUE(was_dropped());
+    EXPECT_FALSE(server.HasEnded());
+    // The most it ever had, so that nothing is missed between two looks.
+    EXPECT_LT(testing::PeakResidentKiB(server.pid()), before + kGrowth);
+    EXPECT_OK(client->GetNode().status());
+    printf("p99 of other clients: %s quiet, %s flooded\n",
+           absl::FormatDuration(quiet).c_str(),
+           absl::FormatDuration(flooded).c_str());
+    EXPECT_LT(flooded, std::max(2 * quiet, kJitter));
+  }
+
+  static constexpr absl::Duration kTime = absl::Seconds(2);
+  static constexpr absl::Duration kPatience = absl::Seconds(30);
+  static constexpr size_t kGrowth = 96 << 10;  // KiB of memory meanwhile
+  // What other tests beside this one may add.
+  static constexpr absl::Duration kJitter = absl::Milliseconds(100);
 };
 
-TEST_P(FloodTest, TheServerLivesAndOthersAreServed) {
+TEST_P(FloodTest, OverASocketCostsOthersLittle) {
   FaultServer server;
   ASSERT_OK(server.Start());
-  const auto client = server.Connect();
-  ASSERT_OK(client->GetNode().status());
-  const absl::Duration quiet = Latency(*client);
-  const size_t before = testing::ResidentKiB(server.pid());
-  absl::Duration flooded;
-  {
-    const Attacker attacker(server.target(), GetParam().flood);
-    flooded = Latency(*client);
-    EXPECT_GT(attacker.bytes(), 0u);
-    EXPECT_LT(testing::ResidentKiB(server.pid()), before + kGrowth);
-  }
-  EXPECT_FALSE(server.HasEnded()) << server.process().Log();
-  EXPECT_OK(client->GetNode().status());
-  printf("p99 of other clients: %s quiet, %s flooded\n",
-         absl::FormatDuration(quiet).c_str(),
-         absl::FormatDuration(flooded).c_str());
-}
-
-// gRPC 1.51 has nothing against calls that are taken back at once: while they
-// come, others wait behind them and memory grows (see docs/security.md). What
-// holds is that it ends with them.
-TEST(RapidResetTest, OthersAreServedWhenItHasEnded) {
-  constexpr uint32_t kRounds = 100;  // of 100 calls
-  FaultServer server;
-  ASSERT_OK(server.Start());
-  const auto client = server.Connect();
-  ASSERT_OK(client->GetNode().status());
   const std::string socket(absl::StripPrefix(server.target(), "unix:"));
-  const auto connection = Http2Connection::Open(socket);
-  ASSERT_OK(connection.status());
-  for (uint32_t round = 0; round < kRounds; ++round) {
-    ASSERT_TRUE((*connection)->Send(RapidReset(round)));
-  }
-  EXPECT_OK(client->GetNode({.timeout = absl::Seconds(30)}).status());
-  EXPECT_FALSE(server.HasEnded()) << server.process().Log();
+  Suffer(server, [&] { return Http2Connection::Open(socket); });
+  EXPECT_THAT(server.process().Log(),
+              HasSubstr(absl::StrCat("peer=\"pid ", getpid(), ", uid ",
+                                     getuid(), "\"")));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, FloodTest,
-                         ::testing::Values(FloodCase{"Settings", SettingsFlood},
-                                           FloodCase{"Ping", PingFlood},
-                                           FloodCase{"EndlessHeaders",
-                                                     EndlessHeaders},
-                                           FloodCase{"EmptyData", EmptyData}),
+TEST_P(FloodTest, OverTlsCostsOthersLittle) {
+  Certificates certificates;
+  certificates.Issue("attacker", {.alternative_names = "URI:spiffe://a/b"});
+  FaultServer server({.arguments = certificates.ServerFlags()});
+  ASSERT_OK(server.Start());
+  int port = 0;
+  const std::string address = server.process().TcpAddress("127.0.0.1");
+  ASSERT_TRUE(absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port));
+  const http2::Tls tls = {.ca = certificates.Certificate("ca"),
+                          .certificate = certificates.Certificate("attacker"),
+                          .key = certificates.Key("attacker")};
+  Suffer(server, [&] {
+    return Http2Connection::OpenTls(static_cast<uint16_t>(port), tls);
+  });
+  EXPECT_THAT(server.process().Log(), HasSubstr("peer=spiffe://a/b"));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FloodTest, kFloods,
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -1,8 +1,12 @@
 #include "tests/fault/http2_connection.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <openssl/err.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -52,27 +56,74 @@ std::string CallHeaders(absl::string_view path) {
 
 }  // namespace http2
 
+absl::Status Http2Connection::SendPreface() {
+  fcntl(fd_, F_SETFL, O_NONBLOCK);
+  if (!Send(absl::StrCat("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                         http2::Frame(http2::kSettings, 0, 0, "")))) {
+    return absl::UnavailableError("the preface was not taken");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::unique_ptr<Http2Connection>> Http2Connection::Open(
     const std::string& socket_path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   memcpy(address.sun_path, socket_path.data(), socket_path.size());
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0 || connect(fd, reinterpret_cast<const sockaddr*>(&address),
-                        sizeof(address)) != 0) {
+  auto connection = std::unique_ptr<Http2Connection>(
+      new Http2Connection(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+  if (connect(connection->fd_, reinterpret_cast<const sockaddr*>(&address),
+              sizeof(address)) != 0) {
     return absl::UnavailableError(strerror(errno));
   }
-  fcntl(fd, F_SETFL, O_NONBLOCK);
-  auto connection = std::unique_ptr<Http2Connection>(new Http2Connection(fd));
-  if (!connection->Send(
-          absl::StrCat("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-                       http2::Frame(http2::kSettings, 0, 0, "")))) {
-    return absl::UnavailableError("the preface was not taken");
+  if (const absl::Status sent = connection->SendPreface(); !sent.ok()) {
+    return sent;
   }
   return connection;
 }
 
-Http2Connection::~Http2Connection() { close(fd_); }
+absl::StatusOr<std::unique_ptr<Http2Connection>> Http2Connection::OpenTls(
+    uint16_t port, const http2::Tls& tls) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto connection = std::unique_ptr<Http2Connection>(
+      new Http2Connection(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+  if (connect(connection->fd_, reinterpret_cast<const sockaddr*>(&address),
+              sizeof(address)) != 0) {
+    return absl::UnavailableError(strerror(errno));
+  }
+  absl::Status status = connection->Handshake(tls);
+  if (status.ok()) status = connection->SendPreface();
+  if (!status.ok()) return status;
+  return connection;
+}
+
+absl::Status Http2Connection::Handshake(const http2::Tls& tls) {
+  // OpenSSL writes without MSG_NOSIGNAL.
+  signal(SIGPIPE, SIG_IGN);
+  SSL_CTX* const context = SSL_CTX_new(TLS_client_method());
+  SSL_CTX_load_verify_locations(context, tls.ca.c_str(), nullptr);
+  SSL_CTX_use_certificate_chain_file(context, tls.certificate.c_str());
+  SSL_CTX_use_PrivateKey_file(context, tls.key.c_str(), SSL_FILETYPE_PEM);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  tls_ = SSL_new(context);
+  SSL_CTX_free(context);
+  const unsigned char protocols[] = {2, 'h', '2'};
+  SSL_set_alpn_protos(tls_, protocols, sizeof(protocols));
+  SSL_set_fd(tls_, fd_);
+  if (SSL_connect(tls_) == 1) return absl::OkStatus();
+  ERR_clear_error();
+  return absl::UnavailableError("TLS handshake");
+}
+
+Http2Connection::~Http2Connection() {
+  SSL_free(tls_);
+  close(fd_);
+}
 
 bool Http2Connection::Send(absl::string_view bytes) {
   constexpr int kTimeoutMs = 10'000;
@@ -84,16 +135,37 @@ bool Http2Connection::Send(absl::string_view bytes) {
       if ((ready.revents & (POLLHUP | POLLERR)) != 0) return false;
       continue;
     }
-    const ssize_t sent =
-        send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent > 0) bytes.remove_prefix(sent);
-    if (sent < 0 && errno != EAGAIN && errno != EINTR) return false;
+    const ssize_t sent = TrySend(bytes);
+    if (sent < 0) return false;
+    bytes.remove_prefix(sent);
   }
   return true;
 }
 
+ssize_t Http2Connection::TrySend(absl::string_view bytes) {
+  if (tls_ != nullptr) {
+    ERR_clear_error();
+    const int sent =
+        SSL_write(tls_, bytes.data(), static_cast<int>(bytes.size()));
+    if (sent > 0) return sent;
+    const int error = SSL_get_error(tls_, sent);
+    return error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ ? 0
+                                                                         : -1;
+  }
+  const ssize_t sent =
+      send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  return sent < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : sent;
+}
+
 bool Http2Connection::Drain() {
   char waste[65536];
+  if (tls_ != nullptr) {
+    ERR_clear_error();
+    int got;
+    while ((got = SSL_read(tls_, waste, sizeof(waste))) > 0) {
+    }
+    return SSL_get_error(tls_, got) == SSL_ERROR_WANT_READ;
+  }
   ssize_t got;
   while ((got = recv(fd_, waste, sizeof(waste), MSG_DONTWAIT)) > 0) {
   }

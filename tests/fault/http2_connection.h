@@ -2,6 +2,9 @@
 #ifndef NFMETER_TESTS_FAULT_HTTP2_CONNECTION_H_
 #define NFMETER_TESTS_FAULT_HTTP2_CONNECTION_H_
 
+#include <openssl/ssl.h>
+#include <sys/types.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -28,15 +31,25 @@ std::string CallHeaders(absl::string_view path);
 // One more header field.
 std::string Header(absl::string_view name, absl::string_view value);
 
+// Files in PEM.
+struct Tls {
+  std::string ca;
+  std::string certificate;
+  std::string key;
+};
+
 }  // namespace http2
 
-// One connection over a unix socket. Sends what it is told and throws away what
+// One connection. Sends what it is told and throws away what
 // comes back, without a thread: both when Send() is called.
 class Http2Connection {
  public:
   // Preface and SETTINGS are sent.
   static absl::StatusOr<std::unique_ptr<Http2Connection>> Open(
       const std::string& socket_path);
+  // The same on a port of 127.0.0.1.
+  static absl::StatusOr<std::unique_ptr<Http2Connection>> OpenTls(
+      uint16_t port, const http2::Tls& tls);
   ~Http2Connection();
 
   Http2Connection(const Http2Connection&) = delete;
@@ -48,10 +61,15 @@ class Http2Connection {
 
  private:
   explicit Http2Connection(int fd) : fd_(fd) {}
+  absl::Status Handshake(const http2::Tls& tls);
+  absl::Status SendPreface();
+  // Bytes that were taken; 0: none for now; below 0: the server has closed.
+  ssize_t TrySend(absl::string_view bytes);
   // False when the server has closed.
   bool Drain();
 
   const int fd_;
+  SSL* tls_ = nullptr;
 };
 
 }  // namespace nfmeter::testing

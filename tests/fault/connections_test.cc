@@ -1,0 +1,143 @@
+// Clients that hold connections.
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "tests/fault/fault_server.h"
+#include "tests/fault/http2_connection.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter {
+namespace {
+
+using ::nfmeter::testing::FaultServer;
+using ::nfmeter::testing::Http2Connection;
+using ::nfmeter::testing::OpenDescriptors;
+using ::nfmeter::testing::ResidentKiB;
+namespace http2 = ::nfmeter::testing::http2;
+
+constexpr absl::Duration kPatience = absl::Seconds(60);
+constexpr size_t kConnections = 10'000;
+constexpr size_t kMostKiBEach = 48;
+
+using Connections = std::vector<std::unique_ptr<Http2Connection>>;
+
+std::string SocketOf(const FaultServer& server) {
+  return std::string(absl::StripPrefix(server.target(), "unix:"));
+}
+
+// How many of them the server has taken and not closed.
+size_t Held(const FaultServer& server, size_t before) {
+  return OpenDescriptors(server.pid()) - before;
+}
+
+bool Await(const std::function<bool()>& condition) {
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (!condition()) {
+    if (absl::Now() > deadline) return false;
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  return true;
+}
+
+void AllowDescriptors(rlim_t count) {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max = std::max(limit.rlim_max, count);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+TEST(ConnectionsTest, TenThousandCostBoundedMemoryAndDelayNobody) {
+  AllowDescriptors(kConnections + 2000);
+  FaultServer server;
+  ASSERT_OK(server.Start());
+  const auto client = server.Connect();
+  ASSERT_OK(client->GetNode().status());
+  const size_t descriptors = OpenDescriptors(server.pid());
+  const size_t memory = ResidentKiB(server.pid());
+  Connections idle;
+  while (idle.size() < kConnections) {
+    auto connection = Http2Connection::Open(SocketOf(server));
+    ASSERT_OK(connection.status()) << idle.size();
+    // Every tenth has a call that it never finishes.
+    if (idle.size() % 10 == 0) {
+      (*connection)
+          ->Send(http2::Frame(
+              http2::kHeaders, http2::kEndHeaders, 1,
+              http2::CallHeaders("/nfmeter.v1.NodeService/GetNode")));
+    }
+    idle.push_back(*std::move(connection));
+  }
+  EXPECT_TRUE(Await([&] { return Held(server, descriptors) >= kConnections; }));
+  const size_t each = (ResidentKiB(server.pid()) - memory) / kConnections;
+  EXPECT_LE(each, kMostKiBEach);
+  std::vector<absl::Duration> times;
+  for (int i = 0; i < 1000; ++i) {
+    const absl::Time start = absl::Now();
+    EXPECT_OK(client->GetNode().status());
+    times.push_back(absl::Now() - start);
+  }
+  std::sort(times.begin(), times.end());
+  const absl::Duration p99 = times[times.size() * 99 / 100];
+  EXPECT_LT(p99, absl::Milliseconds(100));
+  // A new one is served, too.
+  EXPECT_OK(server.Connect()->GetNode().status());
+  printf("%zu KiB a connection, p99 of another client's calls %s\n", each,
+         absl::FormatDuration(p99).c_str());
+  idle.clear();
+  EXPECT_TRUE(Await([&] { return Held(server, descriptors) < 10; }));
+}
+
+TEST(ConnectionsTest, BeyondTheBoundTheyAreClosedAndOthersAreServed) {
+  FaultServer server({.arguments = {"--max-connections", "50"}});
+  ASSERT_OK(server.Start());
+  const auto client = server.Connect();
+  ASSERT_OK(client->GetNode().status());
+  const size_t descriptors = OpenDescriptors(server.pid());
+  Connections idle;
+  for (int i = 0; i < 200; ++i) {
+    auto connection = Http2Connection::Open(SocketOf(server));
+    if (connection.ok()) idle.push_back(*std::move(connection));
+  }
+  const std::string ping = http2::Frame(http2::kPing, 0, 0, "12345678");
+  EXPECT_TRUE(Await([&] {
+    return std::count_if(idle.begin(), idle.end(), [&](auto& connection) {
+             return connection->Send(ping);
+           }) < 50;
+  }));
+  EXPECT_LT(Held(server, descriptors), 50u);
+  EXPECT_OK(client->GetNode().status());
+  idle.clear();
+  EXPECT_TRUE(Await([&] { return server.Connect()->GetNode().ok(); }));
+}
+
+// gRPC by itself stops listening for good when it has no descriptors left.
+TEST(ConnectionsTest, WhenDescriptorsRunOutTheServerGoesOnListening) {
+  FaultServer server;
+  ASSERT_OK(server.Start());
+  const auto client = server.Connect();
+  ASSERT_OK(client->GetNode().status());
+  // So few that it can't keep those apart that others need.
+  rlimit limit{};
+  ASSERT_EQ(prlimit(server.pid(), RLIMIT_NOFILE, nullptr, &limit), 0);
+  limit.rlim_cur = OpenDescriptors(server.pid()) + 5;
+  ASSERT_EQ(prlimit(server.pid(), RLIMIT_NOFILE, &limit, nullptr), 0);
+  Connections idle;
+  for (int i = 0; i < 50; ++i) {
+    auto connection = Http2Connection::Open(SocketOf(server));
+    if (connection.ok()) idle.push_back(*std::move(connection));
+  }
+  EXPECT_OK(client->GetNode().status());
+  idle.clear();
+  EXPECT_TRUE(Await([&] { return server.Connect()->GetNode().ok(); }));
+}
+
+}  // namespace
+}  // namespace nfmeter
