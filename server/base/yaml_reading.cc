@@ -13,6 +13,10 @@
 namespace nfmeter {
 namespace {
 
+// Of what is wrong, and of the words that are quoted in it.
+constexpr size_t kMaxLines = 100;
+constexpr size_t kMaxLineBytes = 500;
+
 // Where the last document's content begins.
 class ContentMark final : public YAML::EventHandler {
  public:
@@ -73,8 +77,10 @@ void YamlReading::Read(const std::string& text,
 }
 
 void YamlReading::Wrong(const YAML::Mark& mark, absl::string_view what) {
+  if (++wrong_count_ > kMaxLines) return;
   wrong_.push_back(absl::StrCat(name_, ":", mark.line + 1, ":", mark.column + 1,
-                                ": ", what));
+                                ": ", what.substr(0, kMaxLineBytes),
+                                what.size() > kMaxLineBytes ? "..." : ""));
 }
 
 void YamlReading::ForEach(const YAML::Node& map, const std::string& prefix,
@@ -101,7 +107,12 @@ void YamlReading::ForEach(const YAML::Node& map, const std::string& prefix,
 
 absl::Status YamlReading::Finish() const {
   if (wrong_.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrJoin(wrong_, "\n"));
+  std::string lines = absl::StrJoin(wrong_, "\n");
+  if (wrong_count_ > wrong_.size()) {
+    absl::StrAppend(&lines, "\n", name_, ": and ", wrong_count_ - wrong_.size(),
+                    " more");
+  }
+  return absl::InvalidArgumentError(lines);
 }
 
 }  // namespace nfmeter

@@ -35,12 +35,13 @@ class YamlReading {
                const std::vector<std::string>& known, ReadEntry read);
 
   // INVALID_ARGUMENT: everything that is wrong, a "NAME:LINE:COLUMN: what" each
-  // line.
+  // line; a hundred of them at most, and how many more.
   absl::Status Finish() const;
 
  private:
   const std::string name_;
   std::vector<std::string> wrong_;
+  size_t wrong_count_ = 0;
 };
 
 }  // namespace nfmeter

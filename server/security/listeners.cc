@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -75,6 +76,15 @@ absl::Status CheckLoopbackRoles(const ListenOptions& options) {
     role = RoleOf(options, listener);
   }
   return absl::OkStatus();
+}
+
+// The same text for the same place, however it is written.
+std::string PlaceOf(const ListenAddress& address) {
+  if (address.kind == Kind::kTcp) return address.ToString();
+  const std::filesystem::path path(address.path);
+  std::error_code ignored;
+  return std::filesystem::weakly_canonical(path.parent_path(), ignored) /
+         path.filename();
 }
 
 absl::Status Unusable(const ListenAddress& address, absl::string_view why) {
@@ -171,14 +181,14 @@ absl::StatusOr<std::vector<std::string>> CheckListeners(
     } else if (!listener.group.empty()) {
       NFM_RETURN_IF_ERROR(FindGroup(listener.group).status());
     }
-    const std::string text = address.ToString();
+    const std::string place = PlaceOf(address);
     const bool chosen_by_kernel =
         address.kind == Kind::kTcp && address.port == 0;
     if (!chosen_by_kernel &&
-        std::find(seen.begin(), seen.end(), text) != seen.end()) {
+        std::find(seen.begin(), seen.end(), place) != seen.end()) {
       return Refuse(address, "it is listed twice");
     }
-    seen.push_back(text);
+    seen.push_back(place);
   }
   NFM_RETURN_IF_ERROR(CheckLoopbackRoles(options));
   return oddities;

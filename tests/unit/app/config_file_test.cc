@@ -13,8 +13,13 @@ namespace nfmeter::app {
 namespace {
 
 using ::nfmeter::testing::StatusIs;
+using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::Eq;
 using ::testing::HasSubstr;
+using ::testing::Lt;
+using ::testing::Not;
+using ::testing::SizeIs;
 
 absl::StatusOr<Config> Read(const std::string& text) {
   Config config;
@@ -123,6 +128,21 @@ TEST_P(BadConfigFileTest, SaysWhereAndWhatIsWrong) {
   EXPECT_THAT(Read(GetParam().text),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        Eq(std::string(GetParam().message))));
+}
+
+// Errors go to the log and, those of a policy, to callers.
+TEST(ConfigFileTest, WhatAnErrorQuotesIsBounded) {
+  const absl::Status status =
+      Read("read_only: " + std::string(100'000, 'x')).status();
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("f:1:12: 'read_only' must be true or false, not "
+                              "'xxx"),
+                    SizeIs(Lt(600u))));
+  std::string many;
+  for (int i = 0; i < 1000; ++i) absl::StrAppend(&many, "k", i, ": 1\n");
+  EXPECT_THAT(std::string(Read(many).status().message()),
+              AllOf(HasSubstr("f:100:1: unknown key 'k99'"),
+                    Not(HasSubstr("f:101:1")), EndsWith("\nf: and 900 more")));
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -2,10 +2,12 @@
 
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
@@ -105,6 +107,19 @@ TEST(CheckListenersTest, NoAddressTwice) {
   EXPECT_THAT(CheckListeners(On({"unix:/a", "unix:/a"})),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        Eq("cannot listen on unix:/a: it is listed twice")));
+}
+
+// The second would take the place of the first, and open it to others.
+TEST(CheckListenersTest, NoSocketTwiceHoweverItIsWritten) {
+  testing::TemporaryDirectory dir;
+  std::filesystem::create_directory_symlink(dir.path(), dir / "link");
+  for (const char* other : {"/./s", "//s", "/link/s", "/link/link/s"}) {
+    const std::string again = absl::StrCat("unix:", dir.path(), other);
+    EXPECT_THAT(CheckListeners(On({"unix:" + (dir / "s"), again})),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         "cannot listen on " + again + ": it is listed twice"));
+  }
+  EXPECT_OK(CheckListeners(On({"unix:" + (dir / "s"), "unix:" + (dir / "t")})));
 }
 
 TEST(CheckListenersTest, TheGroupMustBeThere) {
