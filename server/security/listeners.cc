@@ -106,6 +106,18 @@ absl::string_view WhatToDo(int error) {
   }
 }
 
+// Why a socket can't be bound to the address; 0: it can.
+int BindErrno(const addrinfo& address) {
+  const int fd = socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errno;
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  const int error =
+      bind(fd, address.ai_addr, address.ai_addrlen) == 0 ? 0 : errno;
+  close(fd);
+  return error;
+}
+
 // gRPC does not tell why it can't bind, so we try first.
 absl::Status TryToBind(const ListenAddress& address) {
   addrinfo hints{};
@@ -118,14 +130,13 @@ absl::Status TryToBind(const ListenAddress& address) {
       error != 0) {
     return Unusable(address, gai_strerror(error));
   }
-  int failure = 0;
+  int failure = EADDRNOTAVAIL;
   for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
-    const int fd = socket(each->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) continue;
-    const int on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (bind(fd, each->ai_addr, each->ai_addrlen) != 0) failure = errno;
-    close(fd);
+    const int error = BindErrno(*each);
+    // A name's address that this host lacks is left out, by gRPC too.
+    if (error == EADDRNOTAVAIL || error == EAFNOSUPPORT) continue;
+    failure = error;
+    if (failure != 0) break;
   }
   freeaddrinfo(found);
   if (failure != 0) return Unusable(address, WhatToDo(failure));

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -185,6 +186,26 @@ TEST(TcpListenerTest, Ipv6LoopbackIsLoopback) {
   ASSERT_OK(server.WaitUntilReady());
   EXPECT_EQ(HealthOf(grpc::CreateChannel(server.TcpAddress("[::1]"),
                                          grpc::InsecureChannelCredentials()),
+                     ""),
+            "SERVING");
+}
+
+// As in many containers: no IPv6, and a name that has an address of it.
+TEST(TcpListenerTest, ANameIsServedOnThoseOfItsAddressesThatTheHostHas) {
+  testing::TemporaryDirectory dir;
+  std::ofstream(dir / "hosts") << "127.0.0.1 localhost\n::1 localhost\n";
+  ASSERT_EQ(
+      mount((dir / "hosts").c_str(), "/etc/hosts", nullptr, MS_BIND, nullptr),
+      0);
+  std::ofstream("/proc/sys/net/ipv6/conf/lo/disable_ipv6") << "1";
+  NfmeterdProcess server(
+      {.arguments = {"--listen", "localhost:0", "--insecure-loopback"}});
+  ASSERT_OK(server.WaitUntilReady());
+  const std::string address = server.TcpAddress("localhost");
+  EXPECT_EQ(HealthOf(grpc::CreateChannel(
+                         absl::StrCat("127.0.0.1",
+                                      address.substr(address.rfind(':'))),
+                         grpc::InsecureChannelCredentials()),
                      ""),
             "SERVING");
 }
