@@ -83,16 +83,22 @@ class AuditLog::File {
            here.st_dev == there.st_dev && here.st_ino == there.st_ino;
   }
 
-  // errno, 0: the whole of it is written.
-  int Write(absl::string_view line) const {
-    const ssize_t written = write(fd_, line.data(), line.size());
-    if (written < 0) return errno;
-    return static_cast<size_t>(written) == line.size() ? 0 : ENOSPC;
+  // errno, 0: the whole of it is written. A line that ended too soon is ended
+  // by the next one.
+  int Write(absl::string_view line) {
+    const bool torn = torn_.exchange(false);
+    const std::string bytes = absl::StrCat(torn ? "\n" : "", line);
+    const ssize_t written = write(fd_, bytes.data(), bytes.size());
+    const int error = written < 0 ? errno : ENOSPC;
+    if (written == static_cast<ssize_t>(bytes.size())) return 0;
+    if (torn || written > 0) torn_ = true;
+    return error;
   }
 
  private:
   const int fd_;
   const int error_;
+  std::atomic<bool> torn_ = false;
 };
 
 AuditLog::AuditLog(std::string path, Clock& clock)

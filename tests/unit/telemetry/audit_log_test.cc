@@ -1,5 +1,7 @@
 #include "telemetry/audit_log.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -173,6 +175,30 @@ TEST_F(AuditLogTest, LinesThatAreLostAreCountedAndToldOfOnce) {
   EXPECT_THAT(log, HasSubstr("error audit lines are lost file=/dev/full "
                              "error=\"No space left on device\""));
   EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 1);
+}
+
+// A disk that is full in the middle of a line: the next line is one again.
+TEST_F(AuditLogTest, ALineThatWasCutShortSpoilsNoOther) {
+  AuditLog audit(path_, clock_);
+  audit.OnCallEnded(Reset());
+  const std::vector<std::string> whole = LinesOf(path_);
+  ASSERT_THAT(whole, SizeIs(1));
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
+  signal(SIGXFSZ, SIG_IGN);
+  const rlimit tight = {whole[0].size() + 11, limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &tight), 0);
+  ::testing::internal::CaptureStderr();
+  audit.OnCallEnded(Reset());
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  audit.OnCallEnded(Reset());
+  ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(audit.lost(), 1u);
+  const std::vector<std::string> lines = LinesOf(path_);
+  ASSERT_THAT(lines, SizeIs(3));
+  EXPECT_EQ(lines[0], whole[0]);
+  EXPECT_EQ(lines[1], whole[0].substr(0, 10));
+  EXPECT_EQ(lines[2], whole[0]);
 }
 
 TEST_F(AuditLogTest, APipeThatNobodyReadsHoldsNobodyUp) {
