@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "grpc/health/v1/health.pb.h"
 #include "security/connections.h"
+#include "service/gate.h"
 
 namespace nfmeter::app {
 namespace {
@@ -69,6 +70,9 @@ void GuardConnections(const Config& config) {
   Connections::All().Guard(
       {.frames = {.max_open_streams = 2 * config.max_streams_per_connection,
                   .max_resets_per_second = config.max_resets_per_second},
+       .max_open_streams = config.limits.max_streams +
+                           service::Gate::Options().max_waiting +
+                           2 * config.max_streams_per_connection,
        .max_connections = config.max_connections},
       SystemClock(), [](const Connections::Offence& offence) {
         telemetry::Log(telemetry::LogLevel::kWarning, "connection dropped",

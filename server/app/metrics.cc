@@ -110,11 +110,14 @@ void WriteConnections(MetricsText& text) {
   const security::Connections& connections = security::Connections::All();
   const security::Connections::Stats stats = connections.stats();
   text.Family("nfmeter_connections_open", Type::kGauge,
-              "Connections, those of Prometheus included.");
+              "Connections to the server's listeners.");
   text.Add(uint64_t{stats.open});
   text.Family("nfmeter_connections_limit", Type::kGauge,
               "The most there may be.");
   text.Add(uint64_t{connections.max_connections()});
+  text.Family("nfmeter_http2_streams_open", Type::kGauge,
+              "Calls and streams on them, as their clients see them.");
+  text.Add(uint64_t{stats.open_streams});
   text.Family("nfmeter_connections_dropped_total", Type::kCounter,
               "Connections that were closed for what their clients did: took "
               "back calls again and again, opened more than they may, sent "
@@ -165,9 +168,12 @@ absl::StatusOr<std::unique_ptr<telemetry::MetricsServer>> Metrics::Serve(
   AddServer(sources);
   AddDomain(sources);
   AddServices(sources);
-  return telemetry::MetricsServer::Start({.host = config_.metrics.listen->host,
-                                          .port = config_.metrics.listen->port},
-                                         [this] { return page_.Render(); });
+  NFM_ASSIGN_OR_RETURN(auto server, telemetry::MetricsServer::Start(
+                                        {.host = config_.metrics.listen->host,
+                                         .port = config_.metrics.listen->port},
+                                        [this] { return page_.Render(); }));
+  security::Connections::All().Exempt(server->listener());
+  return server;
 }
 
 void Metrics::AddServer(const MetricSources& sources) {

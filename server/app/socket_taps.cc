@@ -53,7 +53,7 @@ NFMETER_TAP int accept4(int listener, sockaddr* address, socklen_t* size,
     if (size != nullptr) *size = room;
     const int fd = real(listener, address, size, flags);
     if (fd >= 0) {
-      if (Connections::All().Accepted(fd)) return fd;
+      if (Connections::All().Accepted(listener, fd)) return fd;
       continue;
     }
     if (errno != EMFILE && errno != ENFILE) return fd;

@@ -114,6 +114,7 @@ void Connections::Guard(const Options& options, Clock& clock,
   options_.max_connections =
       std::min(options.max_connections,
                descriptors - std::min(kSpareDescriptors, descriptors / 2));
+  shared_.max_open_streams = options.max_open_streams;
   clock_ = &clock;
   on_offence_ = std::move(on_offence);
   penalties_ = std::make_unique<Penalties>(clock);
@@ -126,20 +127,22 @@ void Connections::Guard(const Options& options, Clock& clock,
 
 Connections::Stats Connections::stats() const {
   Stats stats;
-  stats.open = open_;
+  stats.open = shared_.connections;
+  stats.open_streams = shared_.open_streams;
   std::copy(dropped_.begin(), dropped_.end(), stats.dropped.begin());
   stats.refused = refused_;
   stats.beyond_limit = beyond_limit_;
   return stats;
 }
 
-std::unique_ptr<FrameGuard> Connections::NewGuard() const {
-  return std::make_unique<FrameGuard>(options_.frames, *clock_);
+std::unique_ptr<FrameGuard> Connections::NewGuard() {
+  return std::make_unique<FrameGuard>(options_.frames, shared_, *clock_);
 }
 
-bool Connections::Accepted(int fd) {
-  if (!guards()) return true;
-  if (fd >= kMaxDescriptors || open_ >= options_.max_connections) {
+bool Connections::Accepted(int listener, int fd) {
+  if (!guards() || listener == exempt_) return true;
+  if (fd >= kMaxDescriptors ||
+      shared_.connections >= options_.max_connections) {
     ++beyond_limit_;
     close(fd);
     return false;
@@ -155,8 +158,8 @@ bool Connections::Accepted(int fd) {
     slots_[fd].store(connection, std::memory_order_release);
   }
   absl::MutexLock lock(&connection->mutex);
-  connection->guard.emplace(options_.frames, *clock_);
-  ++open_;
+  connection->guard.emplace(options_.frames, shared_, *clock_);
+  ++shared_.connections;
   return true;
 }
 
@@ -230,7 +233,7 @@ bool Connections::Look(Connection& connection, int fd,
     if (verdict == Verdict::kFine) return true;
     connection.guard.reset();
   }
-  --open_;
+  --shared_.connections;
   const Peer peer = PeerOf(fd);
   shutdown(fd, SHUT_RDWR);
   NoteOffence(verdict, peer.key, peer.name);
@@ -241,7 +244,7 @@ void Connections::Forget(Connection& connection) {
   absl::MutexLock lock(&connection.mutex);
   if (!connection.guard.has_value()) return;
   connection.guard.reset();
-  --open_;
+  --shared_.connections;
 }
 
 void Connections::NoteOffence(Verdict verdict, const std::string& key,

@@ -67,6 +67,7 @@ class Connections {
 
   struct Options {
     FrameGuard::Limits frames;
+    size_t max_open_streams = 16'384;  // of all connections
     size_t max_connections = 16'384;
   };
   // A connection that had to go.
@@ -76,6 +77,7 @@ class Connections {
   };
   struct Stats {
     size_t open = 0;
+    size_t open_streams = 0;
     std::array<uint64_t, 4> dropped{};  // by verdict
     uint64_t refused = 0;               // for a penalty
     uint64_t beyond_limit = 0;
@@ -91,9 +93,12 @@ class Connections {
   Stats stats() const;
   size_t max_connections() const { return options_.max_connections; }
 
+  // A listener that is somebody else's: that of Prometheus, who is to see what
+  // happens when there are too many connections.
+  void Exempt(int listener) { exempt_ = listener; }
   // A connection has been accepted. False: it is none of the caller's business
   // any more.
-  bool Accepted(int fd);
+  bool Accepted(int listener, int fd);
   // There are no descriptors for another one. Makes room to take it and close
   // it: who waits to be accepted must not wait for ever.
   // False: there is no room at all.
@@ -120,7 +125,7 @@ class Connections {
   void CloseHeld();
 
   // Guards for connections of another kind, TLS.
-  std::unique_ptr<FrameGuard> NewGuard() const;
+  std::unique_ptr<FrameGuard> NewGuard();
   bool MayConnect(const std::string& peer) { return !penalties_->Has(peer); }
   // `key`: whom it is a penalty for; empty: they can't be told from others.
   void NoteOffence(Verdict verdict, const std::string& key,
@@ -159,13 +164,14 @@ class Connections {
   bool MayReport();
 
   std::atomic<bool> guards_ = false;
+  std::atomic<int> exempt_ = -1;
   Options options_;
   Clock* clock_ = nullptr;
   std::function<void(const Offence&)> on_offence_;
   std::unique_ptr<Penalties> penalties_;
   // Costs memory only where there have been connections.
   static inline std::array<std::atomic<Connection*>, kMaxDescriptors> slots_;
-  std::atomic<size_t> open_ = 0;
+  FrameGuard::Shared shared_;
   std::array<std::atomic<uint64_t>, 4> dropped_{};
   std::atomic<uint64_t> refused_ = 0;
   std::atomic<uint64_t> beyond_limit_ = 0;

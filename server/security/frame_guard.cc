@@ -74,8 +74,9 @@ FrameReader::Frame FrameReader::Parse(const uint8_t* header) {
   return frame;
 }
 
-FrameGuard::FrameGuard(const Limits& limits, Clock& clock)
+FrameGuard::FrameGuard(const Limits& limits, Shared& shared, Clock& clock)
     : limits_(limits),
+      shared_(shared),
       clock_(clock),
       client_(/*has_preface=*/true),
       server_(/*has_preface=*/false) {
@@ -112,7 +113,7 @@ void FrameGuard::OnClientFrame(const Frame& frame) {
       return;
     case kRstStream:
       // What the server has ended meanwhile is no call that is taken back.
-      return open_.erase(frame.stream) > 0 ? CountReset() : CountIdleFrame();
+      return Close(frame.stream) ? CountReset() : CountIdleFrame();
     case kWindowUpdate:
       if (due_updates_ == 0) return CountIdleFrame();
       --due_updates_;
@@ -124,11 +125,11 @@ void FrameGuard::OnClientFrame(const Frame& frame) {
 
 void FrameGuard::OnServerFrame(const Frame& frame) {
   if (frame.type == kRstStream) {
-    open_.erase(frame.stream);
+    Close(frame.stream);
     CountReset();
   } else if (frame.type == kHeaders || frame.type == kData) {
     due_updates_ = std::min(due_updates_ + kUpdatesPerFrame, kMostDueUpdates);
-    if ((frame.flags & kEndStream) != 0) open_.erase(frame.stream);
+    if ((frame.flags & kEndStream) != 0) Close(frame.stream);
   }
 }
 
@@ -137,9 +138,21 @@ void FrameGuard::OpenOrTrail(const Frame& frame) {
   last_stream_ = frame.stream;
   due_updates_ = std::min(due_updates_ + kUpdatesPerFrame, kMostDueUpdates);
   open_.insert(frame.stream);
-  if (open_.size() > limits_.max_open_streams) {
-    verdict_ = Verdict::kOpenStreams;
-  }
+  ++shared_.open_streams;
+  if (HasTooMany()) verdict_ = Verdict::kOpenStreams;
+}
+
+bool FrameGuard::HasTooMany() const {
+  if (open_.size() > limits_.max_open_streams) return true;
+  // Where all have too many together, those with more than their share have.
+  return shared_.open_streams > shared_.max_open_streams &&
+         open_.size() * shared_.connections > shared_.max_open_streams;
+}
+
+bool FrameGuard::Close(uint32_t stream) {
+  if (open_.erase(stream) == 0) return false;
+  --shared_.open_streams;
+  return true;
 }
 
 void FrameGuard::CountReset() {

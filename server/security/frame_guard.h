@@ -3,6 +3,7 @@
 #ifndef NFMETER_SECURITY_FRAME_GUARD_H_
 #define NFMETER_SECURITY_FRAME_GUARD_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -73,11 +74,12 @@ class FrameReader {
 //   to be carried out, while on the connection its place is free again.
 // - It opens more calls than it may. gRPC enforces its bound only on clients
 //   that have acknowledged it, and they need not.
+// - It opens more than its share of what all connections may have together.
 // - It sends frames that ask for nothing but cost: SETTINGS, PING, PRIORITY,
 //   CONTINUATION, DATA without data, and WINDOW_UPDATE for data that it was
 //   not sent (CVE-2019-9511 to 9518, CVE-2024-27316).
 //
-// Not thread-safe. Does not own the clock.
+// Not thread-safe. Does not own clock and `shared`.
 class FrameGuard {
  public:
   struct Limits {
@@ -86,9 +88,18 @@ class FrameGuard {
     // max_open_streams / 2, may come at once.
     size_t max_resets_per_second = 1000;
   };
+  // What connections have in common. Thread-safe.
+  struct Shared {
+    size_t max_open_streams = 16'384;
+    std::atomic<size_t> open_streams = 0;
+    std::atomic<size_t> connections = 0;
+  };
   enum class Verdict { kFine, kOpenStreams, kResets, kIdleFrames };
 
-  FrameGuard(const Limits& limits, Clock& clock);
+  FrameGuard(const Limits& limits, Shared& shared, Clock& clock);
+  ~FrameGuard() { shared_.open_streams -= open_.size(); }
+  FrameGuard(const FrameGuard&) = delete;
+  FrameGuard& operator=(const FrameGuard&) = delete;
 
   // Bytes that the client has sent, before gRPC has them. Once a verdict is not
   // kFine, it stays.
@@ -115,11 +126,14 @@ class FrameGuard {
   void OnClientFrame(const Frame& frame);
   void OnServerFrame(const Frame& frame);
   void OpenOrTrail(const Frame& frame);
+  bool Close(uint32_t stream);
+  bool HasTooMany() const;
   void CountReset();
   void CountIdleFrame();
   bool Take(Allowance& allowance);
 
   const Limits limits_;
+  Shared& shared_;
   Clock& clock_;
   FrameReader client_;
   FrameReader server_;

@@ -158,6 +158,7 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(
   if (server->daemon_ == nullptr) {
     return Unusable(options, "the HTTP server does not start");
   }
+  server->listener_ = fd;
   return server;
 }
 

@@ -43,6 +43,8 @@ class MetricsServer {
 
   // "http://127.0.0.1:9477/metrics", with the port that it has.
   const std::string& url() const { return url_; }
+  // Its listening socket.
+  int listener() const { return listener_; }
 
  private:
   explicit MetricsServer(Page page) : page_(std::move(page)) {}
@@ -50,6 +52,7 @@ class MetricsServer {
 
   const Page page_;
   std::string url_;
+  int listener_ = -1;
   MHD_Daemon* daemon_ = nullptr;
 };
 

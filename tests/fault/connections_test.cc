@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
@@ -93,6 +94,39 @@ TEST(ConnectionsTest, TenThousandCostBoundedMemoryAndDelayNobody) {
          absl::FormatDuration(p99).c_str());
   idle.clear();
   EXPECT_TRUE(Await([&] { return Held(server, descriptors) < 10; }));
+}
+
+// Each has no more calls than it may.
+TEST(ConnectionsTest, CallsOfManyAreBoundedTogether) {
+  constexpr int kMany = 60;
+  constexpr uint32_t kCallsOfEach = 1000;
+  constexpr size_t kMostKiB = 384 << 10;
+  FaultServer server;
+  ASSERT_OK(server.Start());
+  const auto client = server.Connect();
+  ASSERT_OK(client->GetNode().status());
+  const size_t memory = ResidentKiB(server.pid());
+  const std::string headers =
+      http2::CallHeaders("/nfmeter.v1.NodeService/GetNode");
+  std::string calls;
+  for (uint32_t i = 0; i < kCallsOfEach; ++i) {
+    calls +=
+        http2::Frame(http2::kHeaders, http2::kEndHeaders, 2 * i + 1, headers);
+  }
+  Connections greedy;
+  for (int i = 0; i < kMany; ++i) {
+    auto connection = Http2Connection::Open(SocketOf(server));
+    if (!connection.ok()) continue;
+    (*connection)->Send(calls);
+    greedy.push_back(*std::move(connection));
+  }
+  EXPECT_TRUE(Await([&] {
+    return absl::StrContains(server.process().Log(), "reason=open_streams");
+  }));
+  EXPECT_OK(client->GetNode().status());
+  const size_t peak = testing::PeakResidentKiB(server.pid());
+  EXPECT_LT(peak, memory + kMostKiB);
+  printf("%zu MiB more\n", (peak - memory) >> 10);
 }
 
 TEST(ConnectionsTest, BeyondTheBoundTheyAreClosedAndOthersAreServed) {

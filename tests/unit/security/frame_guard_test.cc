@@ -54,8 +54,9 @@ class FrameGuardTest : public ::testing::Test {
 
   static constexpr uint32_t kResets = 100;
   testing::FakeClock clock_;
+  FrameGuard::Shared shared_;
   FrameGuard guard_{{.max_open_streams = 100, .max_resets_per_second = kResets},
-                    clock_};
+                    shared_, clock_};
 };
 
 TEST_F(FrameGuardTest, CallsThatEndAreFineHoweverMany) {
@@ -103,7 +104,7 @@ TEST_F(FrameGuardTest, CallsThatTheServerIsMadeToResetCountAsWell) {
 
 TEST_F(FrameGuardTest, AllCallsOfAConnectionMayBeTakenBackAtOnce) {
   FrameGuard guard({.max_open_streams = 2000, .max_resets_per_second = 1},
-                   clock_);
+                   shared_, clock_);
   guard.FromClient(Bytes(kPreface));
   for (uint32_t i = 0; i < 1000; ++i) {
     guard.FromClient(Bytes(Frame(kHeaders, 4, 2 * i + 1, 50)));
@@ -115,7 +116,7 @@ TEST_F(FrameGuardTest, AllCallsOfAConnectionMayBeTakenBackAtOnce) {
 }
 
 TEST_F(FrameGuardTest, WithoutABoundAnyNumberMayBeTakenBack) {
-  FrameGuard guard({.max_resets_per_second = 0}, clock_);
+  FrameGuard guard({.max_resets_per_second = 0}, shared_, clock_);
   guard.FromClient(Bytes(kPreface));
   for (uint32_t i = 0; i < 100'000; ++i) {
     guard.FromClient(Bytes(Frame(kHeaders, 4, 2 * i + 1, 50)));
@@ -128,6 +129,29 @@ TEST_F(FrameGuardTest, MoreOpenCallsThanAllowedAreTooMany) {
   for (uint32_t i = 0; i < 100; ++i) ASSERT_EQ(Call(i), Verdict::kFine);
   EXPECT_EQ(guard_.open_streams(), 100u);
   EXPECT_EQ(Call(100), Verdict::kOpenStreams);
+}
+
+TEST_F(FrameGuardTest, WhereAllHaveTooManyThoseWithMoreThanTheirShareGo) {
+  FrameGuard::Shared shared;
+  shared.max_open_streams = 100;
+  shared.connections = 10;
+  const FrameGuard::Limits limits = {.max_open_streams = 1000};
+  FrameGuard modest(limits, shared, clock_);
+  modest.FromClient(Bytes(kPreface));
+  modest.FromClient(Bytes(Frame(kHeaders, 4, 1, 50)));
+  {
+    FrameGuard greedy(limits, shared, clock_);
+    greedy.FromClient(Bytes(kPreface));
+    for (uint32_t i = 0; i < 99; ++i) {
+      ASSERT_EQ(greedy.FromClient(Bytes(Frame(kHeaders, 4, 2 * i + 1, 50))),
+                Verdict::kFine);
+    }
+    EXPECT_EQ(greedy.FromClient(Bytes(Frame(kHeaders, 4, 1999, 50))),
+              Verdict::kOpenStreams);
+    EXPECT_EQ(modest.FromClient(Bytes(Frame(kHeaders, 4, 3, 50))),
+              Verdict::kFine);
+  }
+  EXPECT_EQ(shared.open_streams, 2u);
 }
 
 TEST_F(FrameGuardTest, ACallThatTheServerHasEndedIsNotTakenBack) {
@@ -150,7 +174,7 @@ TEST_F(FrameGuardTest, FramesThatAskForNothingAreBounded) {
                                 Frame(kRstStream, 0, 999'999, 4),
                                 Frame(0xfe, 0, 0, 1)};
   for (const std::string& frame : frames) {
-    FrameGuard guard({}, clock_);
+    FrameGuard guard({}, shared_, clock_);
     guard.FromClient(Bytes(kPreface));
     guard.FromClient(Bytes(Frame(kHeaders, 4, 1, 50)));
     for (size_t i = 0; i < FrameGuard::kMaxIdleFrames; ++i) {
@@ -179,7 +203,7 @@ TEST_F(FrameGuardTest, FramesAreFoundHoweverTheyAreCut) {
               Frame(kData, kEndStream, 2 * i + 1, 300);
   }
   for (size_t size = 1; size < 50; ++size) {
-    FrameGuard guard({}, clock_);
+    FrameGuard guard({}, shared_, clock_);
     for (size_t at = 0; at < stream.size(); at += size) {
       guard.FromClient(Bytes(stream.substr(at, size)));
     }
@@ -190,7 +214,7 @@ TEST_F(FrameGuardTest, FramesAreFoundHoweverTheyAreCut) {
 TEST_F(FrameGuardTest, WhatIsNotHttp2HasNoFrames) {
   std::string others = "\x16\3\1" + std::string(100, '\0');
   for (int i = 0; i < 3000; ++i) others += Frame(kHeaders, 4, 2 * i + 1);
-  FrameGuard guard({}, clock_);
+  FrameGuard guard({}, shared_, clock_);
   EXPECT_EQ(guard.FromClient(Bytes(others)), Verdict::kFine);
   for (int i = 0; i < 3000; ++i) {
     EXPECT_EQ(guard.FromServer(Bytes(Frame(kRstStream, 0, 1, 4))),
