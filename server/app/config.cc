@@ -81,6 +81,12 @@ absl::StatusOr<std::vector<std::string>> CheckConfig(const Config& config) {
         " is plain HTTP: everybody who reaches it sees the names and values of "
         "counters"));
   }
+  if (config.audit_file.empty() &&
+      config.log_level > telemetry::LogLevel::kInfo) {
+    oddities.emplace_back(
+        "changes and denials are recorded nowhere: there is no audit.file, and "
+        "log.level hides them in the log");
+  }
   return oddities;
 }
 
@@ -96,12 +102,20 @@ std::string DescribeConfig(const Config& config) {
       }
       text.append(")\n");
     } else {
-      text.append(config.listen.tls.has_value() ? " (mutual TLS)\n"
-                                                : " (insecure)\n");
+      text.append(config.listen.tls.has_value() ? " (mutual TLS"
+                                                : " (insecure");
+      if (!config.listen.tls.has_value() && each.role.has_value()) {
+        absl::StrAppend(&text, ", role ", security::RoleName(*each.role));
+      }
+      text.append(")\n");
     }
   }
+  if (config.read_only) text.append("changes refused\n");
   if (!config.policy.empty()) {
     absl::StrAppend(&text, "policy ", config.policy, "\n");
+  }
+  if (!config.audit_file.empty()) {
+    absl::StrAppend(&text, "audit ", config.audit_file, "\n");
   }
   if (config.metrics.listen.has_value()) {
     absl::StrAppend(&text, "metrics http://", config.metrics.listen->ToString(),
