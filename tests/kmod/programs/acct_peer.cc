@@ -77,6 +77,29 @@ AcctObject ReadObject(const nlmsghdr* header) {
   return object;
 }
 
+// The sentence behind an ack, which repeats the request or its header alone.
+std::string ReadWhy(const nlmsghdr* header) {
+  if ((header->nlmsg_flags & NLM_F_ACK_TLVS) == 0) return "";
+  const char* start = reinterpret_cast<const char*>(header);
+  const auto* ack = reinterpret_cast<const nlmsgerr*>(start + NLMSG_HDRLEN);
+  const bool capped = (header->nlmsg_flags & NLM_F_CAPPED) != 0;
+  size_t at = NLMSG_HDRLEN + sizeof(*ack) +
+              (capped ? 0 : Aligned(ack->msg.nlmsg_len) - NLMSG_HDRLEN);
+  while (at + NLA_HDRLEN <= header->nlmsg_len) {
+    const auto* attribute = reinterpret_cast<const nlattr*>(start + at);
+    if (attribute->nla_len < NLA_HDRLEN ||
+        at + attribute->nla_len > header->nlmsg_len) {
+      break;
+    }
+    if (attribute->nla_type == NLMSGERR_ATTR_MSG) {
+      const char* text = start + at + NLA_HDRLEN;
+      return std::string(text, strnlen(text, attribute->nla_len - NLA_HDRLEN));
+    }
+    at += Aligned(attribute->nla_len);
+  }
+  return "";
+}
+
 void Read(const nlmsghdr* header, AcctReply& reply) {
   if (header->nlmsg_flags & NLM_F_DUMP_INTR) {
     reply.interrupted = true;
@@ -89,6 +112,7 @@ void Read(const nlmsghdr* header, AcctReply& reply) {
       memcpy(&error, payload, sizeof(error));
       reply.error = -error;
       reply.errors.push_back(-error);
+      reply.why = ReadWhy(header);
       break;
     }
     case NLMSG_DONE: {
@@ -170,6 +194,9 @@ AcctMessage& AcctMessage::ClaimLength(uint32_t length) {
 AcctPeer::AcctPeer()
     : fd_(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)) {
   DieIf(fd_ < 0, "netlink socket");
+  const int yes = 1;
+  DieIf(setsockopt(fd_, SOL_NETLINK, NETLINK_EXT_ACK, &yes, sizeof(yes)) != 0,
+        "netlink extended acks");
   sockaddr_nl self{};
   self.nl_family = AF_NETLINK;
   DieIf(bind(fd_, reinterpret_cast<sockaddr*>(&self), sizeof(self)) != 0,
@@ -199,7 +226,10 @@ bool AcctPeer::Receive(size_t room, int milliseconds, AcctReply& reply) {
   size_t at = 0;
   while (at + NLMSG_HDRLEN <= static_cast<size_t>(length)) {
     const auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data() + at);
-    if (header->nlmsg_len < NLMSG_HDRLEN) break;
+    if (header->nlmsg_len < NLMSG_HDRLEN ||
+        at + header->nlmsg_len > static_cast<size_t>(length)) {
+      break;
+    }
     Read(header, reply);
     at += Aligned(header->nlmsg_len);
   }

@@ -56,6 +56,7 @@ struct AcctObject {
 struct AcctReply {
   std::optional<int> error;  // errno of the ack, 0 included; of the last one
   std::vector<int> errors;   // of all acks
+  std::string why;           // what the kernel says to the last one
   bool done = false;         // a dump came to its end
   int done_error = 0;
   bool interrupted = false;         // NLM_F_DUMP_INTR was set on some part

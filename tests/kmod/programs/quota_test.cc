@@ -2,13 +2,17 @@
 #include <sched.h>
 
 #include <barrier>
+#include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/conformance/acct_traffic.h"
 #include "tests/kmod/programs/acct_peer.h"
+#include "tests/support/subprocess.h"
 
 namespace nfmeter::testing {
 namespace {
@@ -57,36 +61,55 @@ class Senders {
   std::vector<std::thread> threads_;
 };
 
-TEST(AcctQuota, ALimitReachedOnTwoProcessorsAtOnceIsOneEvent) {
-  constexpr int kRounds = 400;
+// Two packets on their way through the same rules meet at one limit after the
+// other.
+TEST(AcctQuota, LimitsReachedOnTwoProcessorsAtOnceAreOneEventEach) {
+  constexpr int kRounds = 200;
+  constexpr int kObjects = 50;
   AcctPeer peer, listener;
   listener.Join(NFNLGRP_ACCT_QUOTA);
+  const auto name = [](int i) { return absl::StrCat("object", i); };
   // The first packet of either may be the one.
   const auto arm = [&] {
-    return peer.Do(AcctMessage(NFNL_MSG_ACCT_NEW, NLM_F_REPLACE | NLM_F_ACK)
-                       .Name("object")
-                       .U32(NFACCT_FLAGS, NFACCT_F_QUOTA_PKTS)
-                       .U64(NFACCT_QUOTA, 1));
+    for (int i = 0; i < kObjects; ++i) {
+      ASSERT_EQ(
+          peer.Do(AcctMessage(NFNL_MSG_ACCT_NEW, NLM_F_REPLACE | NLM_F_ACK)
+                      .Name(name(i))
+                      .U32(NFACCT_FLAGS, NFACCT_F_QUOTA_PKTS)
+                      .U64(NFACCT_QUOTA, 1)),
+          0);
+    }
   };
-  ASSERT_EQ(arm(), 0);
-  CountPort("-A", kPort, "object");
-  Senders senders(2, 3);
-  for (int i = 0; i < kRounds; ++i) {
-    SCOPED_TRACE(i);
+  arm();
+  std::string rules = "*filter\n";
+  for (int i = 0; i < kObjects; ++i) {
+    absl::StrAppend(&rules, "-A OUTPUT -p udp -m nfacct --nfacct-name ",
+                    name(i), "\n");
+  }
+  const RunResult result = testing::Run({"iptables-legacy-restore"},
+                                        absl::StrCat(rules, "COMMIT\n"));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+
+  Senders senders(2, 2);
+  for (int round = 0; round < kRounds; ++round) {
+    SCOPED_TRACE(round);
     senders.Send();
     AcctReply events;
     while (listener.Receive(64 << 10, 0, events)) continue;
-    ASSERT_EQ(events.objects.size(), 1u);
-    const AcctObject& event = events.objects[0];
-    EXPECT_EQ(event.name, "object");
-    EXPECT_GE(event.packets, 1u);
-    EXPECT_LE(event.packets, 6u);
-    EXPECT_EQ(event.flags, NFACCT_F_QUOTA_PKTS | NFACCT_F_OVERQUOTA);
-    EXPECT_EQ(event.quota, 1u);
-    ASSERT_EQ(peer.Get("object")->packets, 6u);
-    ASSERT_EQ(arm(), 0);
+    ASSERT_EQ(events.objects.size(), size_t{kObjects});
+    std::set<std::string> names;
+    for (const AcctObject& event : events.objects) {
+      EXPECT_TRUE(names.insert(event.name).second) << event.name;
+      EXPECT_GE(event.packets, 1u);
+      EXPECT_LE(event.packets, 4u);
+      EXPECT_EQ(event.flags, NFACCT_F_QUOTA_PKTS | NFACCT_F_OVERQUOTA);
+      EXPECT_EQ(event.quota, 1u);
+    }
+    for (const AcctObject& object : peer.Dump().objects) {
+      ASSERT_EQ(object.packets, 4u);
+    }
+    arm();
   }
-  CountPort("-D", kPort, "object");
 }
 
 }  // namespace

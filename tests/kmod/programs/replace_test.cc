@@ -18,6 +18,8 @@
 namespace nfmeter::testing {
 namespace {
 
+using ::testing::HasSubstr;
+
 bool Ours() {
   const char* module = getenv("NFM_MODULE");
   return module != nullptr && absl::string_view(module) == "ours";
@@ -140,6 +142,21 @@ TEST_F(AcctReplace, WhatMakesNoSenseIsRefusedAndChangesNothing) {
   EXPECT_EQ(Object().packets, 5u);
   EXPECT_EQ(Object().bytes, 500u);
   EXPECT_EQ(Object().flags, std::nullopt);
+}
+
+TEST_F(AcctReplace, WhatIsRefusedIsExplained) {
+  const auto why = [&](const AcctMessage& message) {
+    return peer_.Exchange(message).why;
+  };
+  EXPECT_THAT(why(Replace("object").U64(NFACCT_QUOTA, 7)),
+              HasSubstr("no quota"));
+  EXPECT_THAT(why(Replace("object").U32(NFACCT_FLAGS, 1)), HasSubstr("limit"));
+  EXPECT_THAT(why(Replace("object").U32(NFACCT_FLAGS, 3).U64(NFACCT_QUOTA, 7)),
+              HasSubstr("either"));
+  EXPECT_THAT(why(Replace("object")
+                      .U32(NFACCT_FLAGS, NFACCT_F_OVERQUOTA)
+                      .U64(NFACCT_QUOTA, 7)),
+              HasSubstr("quota flags"));
 }
 
 TEST_F(AcctReplace, AMissingNameIsMadeOnlyWhenAskedTo) {
