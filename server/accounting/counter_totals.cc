@@ -1,5 +1,6 @@
 #include "accounting/counter_totals.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
