@@ -348,4 +348,15 @@ CLI::Option* AddLabels(CLI::App& command,
       ->allow_extra_args(false);
 }
 
+void AddChangeFlags(CLI::App& command, std::string& request_id,
+                    bool& validate_only) {
+  command.add_flag("--validate-only", validate_only,
+                   "check everything, change nothing");
+  command
+      .add_option("--request-id", request_id,
+                  "a repeated command with the same ID changes nothing more "
+                  "and answers as the first one did")
+      ->option_text("ID");
+}
+
 }  // namespace nfmeter::cli

@@ -87,6 +87,9 @@ CLI::Option* AddBytes(CLI::App& command, const std::string& names,
 CLI::Option* AddLabels(CLI::App& command,
                        std::map<std::string, std::string>& labels,
                        const std::string& help);
+// --validate-only and --request-id, of commands that change something.
+void AddChangeFlags(CLI::App& command, std::string& request_id,
+                    bool& validate_only);
 
 // The commands, one file each.
 void AddCounterCommands(CommandTree& tree);

@@ -29,17 +29,6 @@ absl::Status ReportFailures(Session& session, const Response& response,
           " could not be ", undone, ", as listed above"));
 }
 
-void AddChangeFlags(CLI::App& command, std::string& request_id,
-                    bool& validate_only) {
-  command.add_flag("--validate-only", validate_only,
-                   "check everything, change nothing");
-  command
-      .add_option("--request-id", request_id,
-                  "a repeated command with the same ID changes nothing more "
-                  "and answers as the first one did")
-      ->option_text("ID");
-}
-
 absl::Status EtagNeedsOneName(const NameFlags& flags) {
   if (flags.etag.empty() || IsSingle(flags)) return absl::OkStatus();
   return UsageError("--etag belongs to one counter; give one name");

@@ -239,13 +239,7 @@ Examples:
       ->add_option("--id", flags->id,
                    "1 to 40 of a-z 0-9 -; default: the server picks one")
       ->option_text("ID");
-  command->add_flag("--validate-only", flags->validate_only,
-                    "check everything, change nothing");
-  command
-      ->add_option("--request-id", flags->request_id,
-                   "a repeated command with the same ID changes nothing more "
-                   "and answers as the first one did")
-      ->option_text("ID");
+  AddChangeFlags(*command, flags->request_id, flags->validate_only);
 }
 
 }  // namespace nfmeter::cli

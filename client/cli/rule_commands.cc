@@ -168,13 +168,7 @@ Examples:
       "ID", flags->ids, "IDs of rules; '-': one a line on standard input");
   ids->required();
   tree.Suggest(ids, {Candidates::kRules});
-  command->add_flag("--validate-only", flags->validate_only,
-                    "check everything, change nothing");
-  command
-      ->add_option("--request-id", flags->request_id,
-                   "a repeated command with the same ID changes nothing more "
-                   "and answers as the first one did")
-      ->option_text("ID");
+  AddChangeFlags(*command, flags->request_id, flags->validate_only);
 }
 
 // --- chains

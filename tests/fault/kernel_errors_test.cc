@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
+#include "tests/fault/accounts.h"
 #include "tests/fault/fault_server.h"
 #include "tests/fault/injection.h"
 #include "tests/fault/iptables.h"
@@ -16,12 +17,15 @@
 namespace nfmeter {
 namespace {
 
+using ::nfmeter::testing::AccountName;
+using ::nfmeter::testing::CreationOf;
 using ::nfmeter::testing::FaultServer;
 using ::nfmeter::testing::ForeignRules;
 using ::nfmeter::testing::Injection;
 using ::nfmeter::testing::kCounterLane;
 using ::nfmeter::testing::kRuleLane;
 using ::nfmeter::testing::ManagedRules;
+using ::nfmeter::testing::StartPackets;
 using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::Eq;
@@ -30,9 +34,6 @@ using ::testing::SizeIs;
 using Code = absl::StatusCode;
 
 constexpr size_t kCounters = 600;
-
-std::string Name(size_t i) { return absl::StrCat("account-", i); }
-uint64_t StartPackets(size_t i) { return 1000 + i; }
 
 // What a client may be told of a passing trouble of the kernel's.
 bool IsTyped(const absl::Status& status) {
@@ -54,17 +55,6 @@ class KernelErrorTest : public ::testing::TestWithParam<std::string> {
     ASSERT_OK(client_->GetNode().status());
   }
 
-  static v1::BatchCreateCountersRequest Creation() {
-    v1::BatchCreateCountersRequest request;
-    for (size_t i = 0; i < kCounters; ++i) {
-      v1::Counter* counter = request.add_counters();
-      counter->set_name(Name(i));
-      counter->set_packets(StartPackets(i));
-      counter->set_bytes(100 * StartPackets(i));
-    }
-    return request;
-  }
-
   void RemoveCounters() {
     const auto there = client_->ListCounters("*");
     ASSERT_OK(there.status());
@@ -76,7 +66,7 @@ class KernelErrorTest : public ::testing::TestWithParam<std::string> {
 
   void MakeCounters() {
     RemoveCounters();
-    ASSERT_OK(client_->BatchCreateCounters(Creation()).status());
+    ASSERT_OK(client_->BatchCreateCounters(CreationOf(kCounters)).status());
   }
 
   // Name to packets, as the kernel has them.
@@ -149,7 +139,7 @@ TEST_P(KernelErrorTest, ASnapshotIsWholeOrSaysThatItIsNot) {
 
 TEST_P(KernelErrorTest, AResetReturnsWhatItTookOrNamesTheCounter) {
   v1::BatchResetCountersRequest reset;
-  for (size_t i = 0; i < kCounters; ++i) reset.add_names(Name(i));
+  for (size_t i = 0; i < kCounters; ++i) reset.add_names(AccountName(i));
   absl::StatusOr<v1::BatchResetCountersResponse> answer;
   UnderFaults(
       kCounterLane, {"sendto", "recvmsg"}, {"1", "2", "5", "300", "2+7"},
@@ -169,7 +159,7 @@ TEST_P(KernelErrorTest, AResetReturnsWhatItTookOrNamesTheCounter) {
           }
         }
         for (size_t i = 0; i < kCounters; ++i) {
-          const std::string name = Name(i);
+          const std::string name = AccountName(i);
           if (returned.contains(name)) {
             EXPECT_EQ(returned[name], StartPackets(i)) << name;
             EXPECT_EQ(left[name], 0u) << name;
@@ -191,7 +181,9 @@ TEST_P(KernelErrorTest, ACreationMakesAllOrSaysWhy) {
   UnderFaults(
       kCounterLane, {"sendto", "recvmsg"}, {"1", "2", "3", "300"},
       [&] { RemoveCounters(); },
-      [&] { status = client_->BatchCreateCounters(Creation()).status(); },
+      [&] {
+        status = client_->BatchCreateCounters(CreationOf(kCounters)).status();
+      },
       [&] {
         EXPECT_THAT(status, IsOkOrTyped());
         const auto there = ReadAll();
@@ -201,7 +193,7 @@ TEST_P(KernelErrorTest, ACreationMakesAllOrSaysWhy) {
           EXPECT_THAT(there, IsEmpty()) << status;
         }
         for (size_t i = 0; i < kCounters; ++i) {
-          const auto found = there.find(Name(i));
+          const auto found = there.find(AccountName(i));
           if (found == there.end()) continue;
           EXPECT_EQ(found->second, StartPackets(i)) << found->first;
         }

@@ -7,9 +7,8 @@
 // - A reset whose answer the client has not got may have zeroed counters of
 //   that batch, and their values are lost with the answer: at most what that
 //   one call would have returned. A client that has the answer has it all.
-// - A batch of creations may be left in part: what is there is whole, and
-// labels
-//   are all there or none.
+// - A batch of creations may be left in part: what is there is whole, and its
+//   labels are all there or none.
 // - The rules of a table are those before the batch or those after it. A batch
 //   over two tables may be left between the two.
 // - Rules of others are all there, in order. Their own packet counters are zero
@@ -21,6 +20,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
+#include "tests/fault/accounts.h"
 #include "tests/fault/fault_server.h"
 #include "tests/fault/injection.h"
 #include "tests/fault/iptables.h"
@@ -29,12 +29,15 @@
 namespace nfmeter {
 namespace {
 
+using ::nfmeter::testing::AccountName;
+using ::nfmeter::testing::CreationOf;
 using ::nfmeter::testing::FaultServer;
 using ::nfmeter::testing::ForeignRules;
 using ::nfmeter::testing::Injection;
 using ::nfmeter::testing::kCounterLane;
 using ::nfmeter::testing::kRuleLane;
 using ::nfmeter::testing::ManagedRules;
+using ::nfmeter::testing::StartPackets;
 using ::nfmeter::testing::StatusIs;
 using ::testing::AnyOf;
 using ::testing::Each;
@@ -46,20 +49,6 @@ constexpr int kKilled = 128 + 9;
 
 // More than two slices of the lane.
 constexpr size_t kCounters = 600;
-
-std::string Name(size_t i) { return absl::StrCat("account-", i); }
-uint64_t StartPackets(size_t i) { return 1000 + i; }
-
-v1::BatchCreateCountersRequest CreationOf(size_t count) {
-  v1::BatchCreateCountersRequest request;
-  for (size_t i = 0; i < count; ++i) {
-    v1::Counter* counter = request.add_counters();
-    counter->set_name(Name(i));
-    counter->set_packets(StartPackets(i));
-    counter->set_bytes(100 * StartPackets(i));
-  }
-  return request;
-}
 
 // The last system call of a sweep of kills: 1, 2, 3, ... and then larger steps,
 // until the operation outlives the fault.
@@ -122,7 +111,7 @@ class KillDuringResetTest : public KillTest,
 
 TEST_P(KillDuringResetTest, CountsAreReturnedOrLeftOrWereTheKilledCalls) {
   v1::BatchResetCountersRequest reset;
-  for (size_t i = 0; i < kCounters; ++i) reset.add_names(Name(i));
+  for (size_t i = 0; i < kCounters; ++i) reset.add_names(AccountName(i));
   v1::BatchDeleteCountersRequest removal;
   *removal.mutable_names() = reset.names();
   bool first = true;
@@ -148,7 +137,7 @@ TEST_P(KillDuringResetTest, CountsAreReturnedOrLeftOrWereTheKilledCalls) {
         uint64_t sent = 0;
         uint64_t kept = 0;
         for (size_t i = 0; i < kCounters; ++i) {
-          const size_t row = *left->Find(Name(i));
+          const size_t row = *left->Find(AccountName(i));
           EXPECT_THAT(left->packets[row], AnyOf(Eq(0), Eq(StartPackets(i))));
           EXPECT_EQ(left->bytes[row], 100 * left->packets[row]);
           sent += StartPackets(i);
@@ -193,7 +182,7 @@ TEST_P(KillDuringCreationTest, WhatIsThereIsWholeAndOldObjectsAreAllThere) {
         ASSERT_TRUE(there->complete);
         size_t made = 0;
         for (size_t i = 0; i < kCounters; ++i) {
-          const auto row = there->Find(Name(i));
+          const auto row = there->Find(AccountName(i));
           if (!row.has_value()) continue;
           ++made;
           EXPECT_EQ(there->packets[*row], StartPackets(i));

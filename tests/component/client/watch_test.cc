@@ -5,23 +5,17 @@
 #include <thread>
 #include <vector>
 
-#include "client/src/connection.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "nfmeter/client.h"
-#include "tests/component/client/fake_server.h"
-#include "tests/support/fake_client_environment.h"
-#include "tests/support/status_matchers.h"
+#include "tests/component/client/call_fixture.h"
 
 namespace nfmeter {
 namespace {
 
-using ::nfmeter::testing::FakeClientEnvironment;
-using ::nfmeter::testing::FakeServer;
+using ::nfmeter::testing::CallFixture;
+using ::nfmeter::testing::kUnavailable;
 using ::nfmeter::testing::StatusIs;
 using ::testing::ElementsAre;
-
-const grpc::Status kUnavailable(grpc::StatusCode::UNAVAILABLE, "restarting");
 
 using FrameWriter = grpc::ServerWriter<v1::WatchSnapshotsResponse>;
 
@@ -52,7 +46,7 @@ void WaitForCancellation(grpc::ServerContext& context) {
   while (!context.IsCancelled()) std::this_thread::yield();
 }
 
-class WatchTest : public ::testing::Test {
+class WatchTest : public CallFixture {
  protected:
   // Handlers by connection: the first stream gets the first, and so on.
   using Handler = std::function<grpc::Status(
@@ -69,13 +63,6 @@ class WatchTest : public ::testing::Test {
         };
   }
 
-  FakeServer server_;
-  std::shared_ptr<FakeClientEnvironment> environment_ =
-      std::make_shared<FakeClientEnvironment>();
-  std::shared_ptr<client_internal::Connection> connection_ =
-      *client_internal::Connection::Open({.address = server_.address()},
-                                         environment_);
-  std::unique_ptr<Client> client_ = std::make_unique<Client>(connection_);
   std::atomic<size_t> streams_ = 0;
 };
 

@@ -11,12 +11,14 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernel/fake/fake_acct_table.h"
+#include "tests/support/busy_lane.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::accounting {
 namespace {
 
+using ::nfmeter::testing::BusyLane;
 using ::nfmeter::testing::FakeClock;
 using ::nfmeter::testing::StatusIs;
 using ::testing::ElementsAre;
@@ -83,16 +85,6 @@ class QuotaHubTest : public ::testing::Test {
   void Reset(const std::string& name) {
     ASSERT_OK(table_.GetAndReset({name})[0]);
   }
-  // Returns when the lane is kept.
-  void KeepLaneUntil(absl::Notification& released) {
-    absl::Notification running;
-    ASSERT_OK(lane_.Post(Lane::Priority::kUrgent, [&] {
-      running.Notify();
-      released.WaitForNotification();
-    }));
-    running.WaitForNotification();
-  }
-
   // Waits until so many jobs wait in the lane.
   void AwaitJobs(size_t count) {
     while (lane_.waiting() < count) std::this_thread::yield();
@@ -179,12 +171,11 @@ TEST_F(QuotaHubTest, WhatTheKernelDroppedIsFoundByReading) {
   listener.Events(1);
   Count("q0", 1);
   EXPECT_THAT(listener.Events(1), ElementsAre("crossed q0"));
-  absl::Notification release;
-  KeepLaneUntil(release);
+  BusyLane busy(lane_);
   table_.DropQuotaEvents(19);
   AwaitJobs(1);  // the reading
   for (int i = 1; i < 20; ++i) Count(absl::StrCat("q", i), 1);
-  release.Notify();
+  busy.Release();
   std::vector<std::string> expected;  // not q0 once more
   for (int i = 1; i < 20; ++i)
     expected.push_back(absl::StrCat("recovered q", i));
@@ -200,14 +191,13 @@ TEST_F(QuotaHubTest, CrossingsAreToldWhileAReadingWaitsForItsNextTry) {
   Start();
   Listener before(*hub_);
   before.Events(1);
-  absl::Notification release;
-  KeepLaneUntil(release);
+  BusyLane busy(lane_);
   table_.DropQuotaEvents();
   AwaitJobs(1);
   Listener during(*hub_);  // has a reading of its own, after the hub's
   AwaitJobs(2);
   table_.InjectErrno(kernel::Operation::kAcctDump, ENOMEM);
-  release.Notify();
+  busy.Release();
   EXPECT_THAT(during.Events(1), ElementsAre("synced "));
   clock_.AwaitWaiter(clock_.BootTime() + absl::Seconds(1));
   Count("q", 1);

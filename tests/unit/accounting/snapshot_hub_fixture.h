@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "accounting/snapshot_hub.h"
 #include "gmock/gmock.h"
 #include "kernel/fake/fake_acct_table.h"
+#include "tests/support/busy_lane.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
 
@@ -71,23 +71,6 @@ class SnapshotHubFixture : public ::testing::Test {
   testing::FakeClock clock_;
   Lane lane_{"lane", 1000};
   std::unique_ptr<SnapshotHub> hub_;
-};
-
-// Keeps a lane busy until it is let go.
-class Block {
- public:
-  explicit Block(Lane& lane) {
-    EXPECT_OK(lane.Post(Lane::Priority::kUrgent, [this] {
-      running_.Notify();
-      release_.WaitForNotification();
-    }));
-    running_.WaitForNotification();
-  }
-  void Release() { release_.Notify(); }
-
- private:
-  absl::Notification running_;
-  absl::Notification release_;
 };
 
 }  // namespace nfmeter::accounting

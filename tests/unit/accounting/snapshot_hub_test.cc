@@ -13,6 +13,7 @@
 namespace nfmeter::accounting {
 namespace {
 
+using ::nfmeter::testing::BusyLane;
 using ::nfmeter::testing::HasReason;
 using ::nfmeter::testing::StatusIs;
 using ::testing::ElementsAre;
@@ -79,7 +80,7 @@ TEST_F(SnapshotHubTest, EachHubHasAnEpochOfItsOwn) {
 
 TEST_F(SnapshotHubTest, ReadingsAskedForWhileOneWaitsShareIt) {
   Create({"a"});
-  Block block(lane_);
+  BusyLane busy(lane_);
   class Counting : public SnapshotReader {
    public:
     void OnBegin(SharedSnapshot) override {}
@@ -96,7 +97,7 @@ TEST_F(SnapshotHubTest, ReadingsAskedForWhileOneWaitsShareIt) {
     readers.push_back(std::make_shared<Counting>());
     hub_->Read(absl::ZeroDuration(), readers.back());
   }
-  block.Release();
+  busy.Release();
   for (const auto& reader : readers) reader->done.WaitForNotification();
   for (const auto& reader : readers) {
     EXPECT_EQ(reader->result, readers[0]->result);

@@ -11,6 +11,7 @@
 namespace nfmeter::accounting {
 namespace {
 
+using ::nfmeter::testing::BusyLane;
 using ::nfmeter::testing::HasReason;
 using ::nfmeter::testing::StatusIs;
 
@@ -141,12 +142,12 @@ TEST_F(SnapshotSubscriptionTest,
   inbox->Next();
   clock_.AwaitWaiter(absl::Seconds(1001));
   const int before = Dumps();
-  Block block(lane_);
+  BusyLane busy(lane_);
   for (int i = 1; i <= 5; ++i) {
     clock_.Advance(absl::Seconds(1));
     clock_.AwaitWaiter(absl::Seconds(1001 + i));
   }
-  block.Release();
+  busy.Release();
   EXPECT_EQ(inbox->Next()->boottime, absl::Seconds(1005));
   EXPECT_EQ(Dumps(), before + 1);
 }
@@ -168,13 +169,13 @@ TEST_F(SnapshotSubscriptionTest, AFailedReadingIsToldAndTheNextOneComes) {
 TEST_F(SnapshotSubscriptionTest, AFullLaneIsAnErrorForEverybodyWhoWaits) {
   Lane narrow("narrow", 1);
   auto hub = SnapshotHub::Create(table_, narrow, clock_, {});
-  Block block(narrow);
+  BusyLane busy(narrow);
   ASSERT_OK(narrow.Post(Lane::Priority::kNormal, [] {}));
   EXPECT_THAT(hub->Take(absl::ZeroDuration()), HasReason("LANE_FULL"));
   auto inbox = std::make_shared<Inbox>();
   const auto subscription = hub->Subscribe(absl::Seconds(1), inbox);
   EXPECT_THAT(inbox->NextError(), HasReason("LANE_FULL"));
-  block.Release();
+  busy.Release();
 }
 
 }  // namespace

@@ -2,12 +2,14 @@
 
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
+#include "tests/support/busy_lane.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::app {
 namespace {
 
 using accounting::Lane;
+using ::nfmeter::testing::BusyLane;
 
 // Waits until everything sent down the lane so far has been carried out.
 void Drain(Lane& lane) {
@@ -31,16 +33,10 @@ TEST(WatchdogTest, IsNotFedWhileTheLaneHangs) {
   Lane lane("lane", 8);
   int fed = 0;
   Watchdog watchdog(lane, [&fed] { ++fed; });
-  absl::Notification hangs;
-  absl::Notification go_on;
-  ASSERT_OK(lane.Post(Lane::Priority::kUrgent, [&] {
-    hangs.Notify();
-    go_on.WaitForNotification();
-  }));
-  hangs.WaitForNotification();
+  BusyLane busy(lane);
   for (int i = 0; i < 100; ++i) watchdog.Tick();
   EXPECT_EQ(fed, 0);
-  go_on.Notify();
+  busy.Release();
   Drain(lane);
   watchdog.Tick();
   EXPECT_EQ(fed, 1);
@@ -50,17 +46,10 @@ TEST(WatchdogTest, IsNotFedWhileTheQueueIsFullOfWaitingJobs) {
   Lane lane("lane", 1);
   int fed = 0;
   Watchdog watchdog(lane, [&fed] { ++fed; });
-  absl::Notification hangs;
-  absl::Notification go_on;
-  ASSERT_OK(lane.Post(Lane::Priority::kUrgent, [&] {
-    hangs.Notify();
-    go_on.WaitForNotification();
-  }));
-  hangs.WaitForNotification();
+  BusyLane busy(lane);
   ASSERT_OK(lane.Post(Lane::Priority::kNormal, [] {}));
   for (int i = 0; i < 100; ++i) watchdog.Tick();
   EXPECT_EQ(fed, 0);
-  go_on.Notify();
 }
 
 TEST(WatchdogTest, AJobMayComeBackAfterTheWatchdogHasGone) {
