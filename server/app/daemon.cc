@@ -165,7 +165,7 @@ absl::Status Daemon::ServeMetrics() {
                        .streams = streams_,
                        .quota_streams = *quota_streams_,
                        .snapshot_service = *snapshot_service_,
-                       .audit = &audit_log_}));
+                       .audit = audit_log_}));
   return absl::OkStatus();
 }
 

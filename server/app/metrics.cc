@@ -215,7 +215,7 @@ void Metrics::AddServices(const MetricSources& sources) {
     if (security::Connections::All().guards()) WriteConnections(text);
     WriteStreams(sources, text);
     WriteRequestCache(sources.requests, text);
-    if (sources.audit != nullptr) WriteAudit(*sources.audit, text);
+    WriteAudit(sources.audit, text);
   });
 }
 

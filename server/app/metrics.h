@@ -38,7 +38,7 @@ struct MetricSources {
   const service::StreamBudget& streams;
   const service::QuotaStreams& quota_streams;
   const service::SnapshotService& snapshot_service;
-  const telemetry::AuditLog* audit = nullptr;  // null: there is none
+  const telemetry::AuditLog& audit;
 };
 
 // Collects the metrics of a daemon and serves them. Started in two steps, as
@@ -51,11 +51,6 @@ class Metrics {
   telemetry::CallObserver& calls() { return calls_; }
   // For accounting::Counters; makes them.
   accounting::CounterTotals& MakeTotals(accounting::SnapshotHub& hub);
-
-  // More of them, before Serve().
-  void Add(telemetry::MetricsPage::Source source) {
-    page_.Add(std::move(source));
-  }
 
   // After MakeTotals(). `sources` and this must outlive the server. Statuses:
   // telemetry::MetricsServer::Start().
