@@ -122,6 +122,14 @@ void AddChunks(Corpora& corpora) {
 void AddTexts(Corpora& corpora, const fs::path& source) {
   corpora.Add("config_file", ContentOf(source / "packaging/nfmeter.yaml"));
   corpora.Add("config_file", "listen: [unix:/a, tcp:[::1]:1]\n");
+  // A call with data that is taken back, and one that the server ends.
+  const std::string_view frames[] = {
+      {"\xc0\0\0\2\1\4\0\0\0\1hp\0\0\5\0\0\0\0\0\1\0\0\0\0\0", 26},
+      {"\0\0\4\3\0\0\0\0\1\0\0\0\x08", 13},
+      {"\0\0\0\1\5\0\0\0\3\0\0\1\1\5\0\0\0\3p", 19}};
+  std::string both;
+  for (const std::string_view each : frames) both += each;
+  corpora.Add("frames", both);
   corpora.Add("policy", ContentOf(source / "packaging/policy.yaml"));
   corpora.Add("policy", "version: 1\nrules: []\n");
   corpora.Add("policy", "spiffe://example.org/a");
