@@ -108,30 +108,32 @@ class ConfigReading {
     }
     config_.listen.listeners.clear();
     for (const YAML::Node& entry : list) {
-      security::ListenerOptions listener;
-      bool has_address = false;
-      bool has_access = false;
-      if (entry.IsMap()) {
-        yaml_.ForEach(entry, "listen.", ListenerKeys(),
-                      [&](const std::string& key, const YAML::Node&,
-                          const YAML::Node& value) {
-                        has_address |= key == "listen.address";
-                        has_access |=
-                            key == "listen.mode" || key == "listen.group";
-                        ReadListenerKey(key, value, listener);
-                      });
-        if (!has_address)
-          yaml_.Wrong(entry.Mark(), "a listener needs an address");
-      } else {
-        has_address = true;
-        ReadListenerKey("listen.address", entry, listener);
-      }
-      if (has_address && has_access &&
-          listener.address.kind == security::ListenAddress::Kind::kTcp) {
-        yaml_.Wrong(entry.Mark(), "mode and group are for unix sockets only");
-      }
-      config_.listen.listeners.push_back(std::move(listener));
+      config_.listen.listeners.push_back(ReadListener(entry));
     }
+  }
+
+  security::ListenerOptions ReadListener(const YAML::Node& entry) {
+    security::ListenerOptions listener;
+    if (!entry.IsMap()) {
+      ReadListenerKey("listen.address", entry, listener);
+      return listener;
+    }
+    bool has_address = false;
+    bool has_access = false;
+    yaml_.ForEach(entry, "listen.", ListenerKeys(),
+                  [&](const std::string& key, const YAML::Node&,
+                      const YAML::Node& value) {
+                    has_address |= key == "listen.address";
+                    has_access |= key == "listen.mode" || key == "listen.group";
+                    ReadListenerKey(key, value, listener);
+                  });
+    if (!has_address) {
+      yaml_.Wrong(entry.Mark(), "a listener needs an address");
+    } else if (has_access &&
+               listener.address.kind == security::ListenAddress::Kind::kTcp) {
+      yaml_.Wrong(entry.Mark(), "mode and group are for unix sockets only");
+    }
+    return listener;
   }
 
   void ReadListenerKey(const std::string& key, const YAML::Node& value,

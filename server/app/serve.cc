@@ -1,6 +1,5 @@
 #include "app/serve.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -58,8 +57,8 @@ class Signals {
     return signal;
   }
 
-  // Calls `meanwhile` each `interval`, and `hang_up` at each SIGHUP, until one
-  // comes that ends.
+  // Calls `meanwhile` each `interval` or more often, and `hang_up` at each
+  // SIGHUP, until one comes that ends.
   int WaitAnd(absl::Duration interval, absl::FunctionRef<void()> meanwhile,
               absl::FunctionRef<void()> hang_up) const {
     const timespec timeout = absl::ToTimespec(interval);
@@ -67,10 +66,10 @@ class Signals {
       const int signal = sigtimedwait(&signals_, nullptr, &timeout);
       if (signal == SIGHUP) {
         hang_up();
-        continue;
+      } else if (signal > 0) {
+        return signal;
       }
-      if (signal > 0) return signal;
-      if (errno == EAGAIN) meanwhile();
+      meanwhile();  // though one SIGHUP may follow upon the other
     }
   }
 
@@ -123,6 +122,36 @@ std::string JoinAddresses(const Daemon& daemon) {
       });
 }
 
+// kExitOk: it listens.
+ExitCode Open(Daemon& daemon) {
+  const struct {
+    absl::Status (Daemon::*step)();
+    const char* failed;
+    ExitCode exit_code;
+  } steps[] = {{&Daemon::OpenKernel, "no access to the kernel", kExitKernel},
+               {&Daemon::OpenPolicy, "no policy", kExitConfig},
+               {&Daemon::OpenState, "no place for state or audit", kExitState},
+               {&Daemon::Listen, "not listening", kExitListen}};
+  for (const auto& [step, failed, exit_code] : steps) {
+    if (const absl::Status status = (daemon.*step)(); !status.ok()) {
+      LogFailure(failed, status);
+      return exit_code;
+    }
+  }
+  return kExitOk;
+}
+
+void TellReady(const Config& config, const Daemon& daemon) {
+  LogParts(config, daemon.kernel_parts());
+  const std::string addresses = JoinAddresses(daemon);
+  if (const std::string url = daemon.metrics_url(); !url.empty()) {
+    Log(LogLevel::kInfo, "metrics", {{"url", url}});
+  }
+  Log(LogLevel::kInfo, "ready",
+      {{"listen", addresses}, {"version", NFMETER_VERSION}, {"pid", getpid()}});
+  NotifyReady(absl::StrCat("Serving on ", addresses));
+}
+
 // Until a signal comes, which it returns.
 int LookAfter(const Config& config, Daemon& daemon, const Signals& signals) {
   MemoryTrimmer memory;
@@ -166,33 +195,13 @@ ExitCode Serve(const Config& config, const std::vector<std::string>& oddities) {
   GuardConnections(config);
 
   Daemon daemon(config);
-  const struct {
-    absl::Status (Daemon::*step)();
-    const char* failed;
-    ExitCode exit_code;
-  } steps[] = {{&Daemon::OpenKernel, "no access to the kernel", kExitKernel},
-               {&Daemon::OpenPolicy, "no policy", kExitConfig},
-               {&Daemon::OpenState, "no place for state or audit", kExitState},
-               {&Daemon::Listen, "not listening", kExitListen}};
-  for (const auto& [step, failed, exit_code] : steps) {
-    if (const absl::Status status = (daemon.*step)(); !status.ok()) {
-      LogFailure(failed, status);
-      return exit_code;
-    }
-  }
+  if (const ExitCode failed = Open(daemon); failed != kExitOk) return failed;
   if (const absl::Status status = FilterSystemCalls(config, *landlock_version);
       !status.ok()) {
     LogFailure("no sandbox", status);
     return kExitSandbox;
   }
-  LogParts(config, daemon.kernel_parts());
-  const std::string addresses = JoinAddresses(daemon);
-  if (const std::string url = daemon.metrics_url(); !url.empty()) {
-    Log(LogLevel::kInfo, "metrics", {{"url", url}});
-  }
-  Log(LogLevel::kInfo, "ready",
-      {{"listen", addresses}, {"version", NFMETER_VERSION}, {"pid", getpid()}});
-  NotifyReady(absl::StrCat("Serving on ", addresses));
+  TellReady(config, daemon);
 
   const int signal = LookAfter(config, daemon, signals);
   Log(LogLevel::kInfo, "stopping", {{"signal", signal}});

@@ -143,6 +143,12 @@ void CallMetrics::Write(MetricsText& text) const {
               {"grpc_method", each.method}},
              sums[i].durations);
   }
+  WriteInFlight(sums, text);
+  WriteReasons(text);
+}
+
+void CallMetrics::WriteInFlight(absl::Span<const Sums> sums,
+                                MetricsText& text) const {
   text.Family("nfmeter_calls_in_flight", Type::kGauge,
               "Calls and streams under way.");
   for (size_t i = 0; i < series_.size(); ++i) {
@@ -152,7 +158,6 @@ void CallMetrics::Write(MetricsText& text) const {
               {"grpc_method", series_[i]->method}},
              sums[i].started - std::min(ended, sums[i].started));
   }
-  WriteReasons(text);
 }
 
 void CallMetrics::WriteReasons(MetricsText& text) const {

@@ -66,6 +66,7 @@ class CallMetrics final : public CallObserver {
   static Sums SumsOf(const Series& series);
   Shard& ShardOf(absl::string_view method);
   void CountReason(const absl::Status& status);
+  void WriteInFlight(absl::Span<const Sums> sums, MetricsText& text) const;
   void WriteReasons(MetricsText& text) const;
 
   std::vector<std::unique_ptr<Series>> series_;
