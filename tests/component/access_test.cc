@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "tests/component/component_server.h"
 #include "tests/support/status_matchers.h"
@@ -98,6 +99,28 @@ TEST_F(AccessTest, ListingsAndSnapshotsHaveOwnCountersOnly) {
   }
   EXPECT_TRUE(reader->Finish().ok());
   EXPECT_THAT(names, ElementsAre("a-1"));
+}
+
+TEST_F(AccessTest, ColumnsHaveOwnCountersOnly) {
+  for (int i = 0; i < 600; ++i) {  // several chunks
+    server_.AddObject({.name = absl::StrCat("b-x", i)});
+  }
+  grpc::ClientContext context;
+  v1::GetSnapshotRequest request;
+  request.set_view(v1::SNAPSHOT_VIEW_COLUMNS);
+  const auto reader = server_.snapshot_stub->GetSnapshot(&context, request);
+  v1::GetSnapshotResponse response;
+  std::string names;
+  int rows = 0;
+  while (reader->Read(&response)) {
+    names += response.frame().columns().new_names();
+    rows += response.frame().columns().ids_size();
+    EXPECT_LE(response.frame().expected_count(), 1u);
+  }
+  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_EQ(rows, 1);
+  EXPECT_THAT(names, HasSubstr("a-1"));
+  EXPECT_THAT(names, Not(HasSubstr("b-")));
 }
 
 TEST_F(AccessTest, ForeignCountersAreNotChanged) {
