@@ -240,11 +240,18 @@ bool Connections::Look(Connection& connection, int fd,
   return false;
 }
 
-void Connections::Forget(Connection& connection) {
-  absl::MutexLock lock(&connection.mutex);
-  if (!connection.guard.has_value()) return;
-  connection.guard.reset();
+void Connections::Forget(Connection& connection, int fd) {
+  Verdict verdict;
+  {
+    absl::MutexLock lock(&connection.mutex);
+    if (!connection.guard.has_value()) return;
+    verdict = connection.guard->AtEnd();
+    connection.guard.reset();
+  }
   --shared_.connections;
+  if (verdict == Verdict::kFine) return;
+  const Peer peer = PeerOf(fd);
+  NoteOffence(verdict, peer.key, peer.name);
 }
 
 void Connections::NoteOffence(Verdict verdict, const std::string& key,

@@ -118,7 +118,7 @@ class Connections {
   // The descriptor is about to be closed.
   void Closing(int fd) {
     Connection* const connection = Find(fd);
-    if (connection != nullptr) Forget(*connection);
+    if (connection != nullptr) Forget(*connection, fd);
   }
 
   // Closes connections that have been left waiting; now and then.
@@ -157,7 +157,7 @@ class Connections {
   }
   bool Look(Connection& connection, int fd, absl::Span<const iovec> buffers,
             size_t size, bool from_client);
-  void Forget(Connection& connection);
+  void Forget(Connection& connection, int fd);
   void HoldOrClose(int fd);
   std::vector<int> TakeOverdue(absl::Duration now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -107,6 +107,13 @@ class FrameGuard {
   // Bytes that the server has sent.
   Verdict FromServer(absl::Span<const uint8_t> bytes);
 
+  // What is to be said of a connection that has ended: gRPC closes those that
+  // have more calls than they acknowledged they may.
+  Verdict AtEnd() const {
+    return open_.size() > limits_.max_open_streams / 2 ? Verdict::kOpenStreams
+                                                       : Verdict::kFine;
+  }
+
   size_t open_streams() const { return open_.size(); }
 
   // Frames that ask for nothing: a second, and at once.

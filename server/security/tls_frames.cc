@@ -65,6 +65,11 @@ class TlsConnection {
         guard_(Connections::All().NewGuard()),
         dropped_(!Connections::All().MayConnect(principal_)) {}
 
+  ~TlsConnection() {
+    absl::MutexLock lock(&mutex_);
+    if (!dropped_) Judge(guard_->AtEnd());
+  }
+
   bool Received(absl::Span<const uint8_t> bytes) {
     absl::MutexLock lock(&mutex_);
     if (!dropped_) Judge(guard_->FromClient(bytes));

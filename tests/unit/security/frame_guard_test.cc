@@ -56,7 +56,8 @@ class FrameGuardTest : public ::testing::Test {
   testing::FakeClock clock_;
   FrameGuard::Shared shared_;
   FrameGuard guard_{{.max_open_streams = 100, .max_resets_per_second = kResets},
-                    shared_, clock_};
+                    shared_,
+                    clock_};
 };
 
 TEST_F(FrameGuardTest, CallsThatEndAreFineHoweverMany) {
@@ -129,6 +130,13 @@ TEST_F(FrameGuardTest, MoreOpenCallsThanAllowedAreTooMany) {
   for (uint32_t i = 0; i < 100; ++i) ASSERT_EQ(Call(i), Verdict::kFine);
   EXPECT_EQ(guard_.open_streams(), 100u);
   EXPECT_EQ(Call(100), Verdict::kOpenStreams);
+}
+
+TEST_F(FrameGuardTest, AtItsEndAConnectionHasNoMoreCallsThanAllowed) {
+  for (uint32_t i = 0; i < 50; ++i) Call(i);
+  EXPECT_EQ(guard_.AtEnd(), Verdict::kFine);
+  Call(50);
+  EXPECT_EQ(guard_.AtEnd(), Verdict::kOpenStreams);
 }
 
 TEST_F(FrameGuardTest, WhereAllHaveTooManyThoseWithMoreThanTheirShareGo) {
