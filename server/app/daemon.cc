@@ -179,8 +179,13 @@ absl::Status Daemon::Listen() {
   builder.RegisterService(rule_service_.get());
   builder.RegisterService(snapshot_service_.get());
   builder.RegisterService(node_service_.get());
-  NFM_ASSIGN_OR_RETURN(auto started, security::StartServer(
-                                         config_.listen, authorizer_, builder));
+  security::ListenOptions listen = config_.listen;
+  if (listen.tls.has_value()) {
+    NFM_ASSIGN_OR_RETURN(tls_copies_, security::TlsCopies::Make(*listen.tls));
+    listen.tls = tls_copies_->options();
+  }
+  NFM_ASSIGN_OR_RETURN(auto started,
+                       security::StartServer(listen, authorizer_, builder));
   server_ = std::move(started.server);
   addresses_ = std::move(started.addresses);
   SetHealth();
@@ -212,8 +217,7 @@ service::NodeInfo Daemon::DescribeNode() const {
         wrong));
   }
   if (const std::string problems = CertificateProblems(); !problems.empty()) {
-    node.notices.push_back(
-        absl::StrCat("New connections over TLS may fail: ", problems));
+    node.notices.push_back(problems);
   }
   if (const uint64_t lost = audit_log_.lost(); lost > 0) {
     node.notices.push_back(absl::StrCat(
@@ -251,17 +255,22 @@ void Daemon::LogPolicyOddities() const {
   log(security::FindClosedListeners(config_.listen, &policy));
 }
 
-// gRPC reads these files by itself, and does not say what it makes of them.
 void Daemon::LookAtCertificates() {
-  if (!config_.listen.tls.has_value()) return;
-  const auto oddities = security::CheckTls(*config_.listen.tls);
+  if (tls_copies_ == nullptr) return;
+  const auto oddities = tls_copies_->LookAgain();
   const std::string problems = oddities.ok()
                                    ? absl::StrJoin(*oddities, "; ")
                                    : std::string(oddities.status().message());
+  const absl::string_view what_follows =
+      oddities.ok() ? "New connections over TLS may fail: "
+                    : "The certificates' files are wrong, and those from "
+                      "before are in force: ";
+  const std::string notice =
+      problems.empty() ? "" : absl::StrCat(what_follows, problems);
   {
     absl::MutexLock lock(&problems_mutex_);
-    if (problems == certificate_problems_) return;
-    certificate_problems_ = problems;
+    if (notice == certificate_problems_) return;
+    certificate_problems_ = notice;
   }
   if (!oddities.ok()) {
     Log(telemetry::LogLevel::kError, "certificates unusable",

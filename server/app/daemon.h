@@ -127,6 +127,7 @@ class Daemon {
   std::unique_ptr<service::SnapshotService> snapshot_service_;
   std::unique_ptr<service::NodeService> node_service_;
   std::unique_ptr<telemetry::MetricsServer> metrics_server_;
+  std::unique_ptr<security::TlsCopies> tls_copies_;  // null: no TLS
   std::unique_ptr<grpc::Server> server_;
   std::vector<security::ListenAddress> addresses_;
 

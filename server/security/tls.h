@@ -29,8 +29,48 @@ struct TlsOptions {
 // can read.
 absl::StatusOr<std::vector<std::string>> CheckTls(const TlsOptions& options);
 
+// What the files held.
+struct TlsTexts {
+  std::string certificate;
+  std::string key;
+  std::string client_ca;
+
+  friend bool operator==(const TlsTexts&, const TlsTexts&) = default;
+};
+
+// What gRPC follows in place of the files: copies of them in memory, which only
+// ever hold what CheckTls() has found usable. gRPC 1.51 ends the process over a
+// file that is empty at the moment, and takes a key of another certificate.
+// Owns the memory. Not thread-safe, but for gRPC's reading.
+class TlsCopies {
+ public:
+  // Reads the files; errors as CheckTls()'s.
+  static absl::StatusOr<std::unique_ptr<TlsCopies>> Make(
+      const TlsOptions& options);
+  ~TlsCopies();
+  TlsCopies(const TlsCopies&) = delete;
+  TlsCopies& operator=(const TlsCopies&) = delete;
+
+  // For MutualTlsCredentials(), as long as this lives.
+  TlsOptions options() const;
+
+  // Takes files that have changed and are usable. As CheckTls(); after an error
+  // the copies are what they were.
+  absl::StatusOr<std::vector<std::string>> LookAgain();
+
+ private:
+  explicit TlsCopies(const TlsOptions& options);
+
+  const TlsOptions files_;
+  const int certificate_;  // descriptors
+  const int key_;
+  const int client_ca_;
+  TlsTexts held_;
+};
+
 // Credentials that ask every client for a certificate of `client_ca`, and read
-// the files again when they change. TLS 1.2 and 1.3. Call CheckTls() before.
+// the files again when they change, which must never be empty (TlsCopies). TLS
+// 1.2 and 1.3. Call CheckTls() before.
 std::shared_ptr<grpc::ServerCredentials> MutualTlsCredentials(
     const TlsOptions& options);
 

@@ -316,6 +316,28 @@ TEST_F(MutualTlsTest, FilesThatCannotBeUsedAnyMoreAreToldOf) {
   EXPECT_THAT(*node, HasSubstr(why));
 }
 
+// As many a tool leaves them while it writes: gRPC would end the process.
+TEST_F(MutualTlsTest, WithFilesThatAreEmptyTheOldOnesStayInForce) {
+  Start();
+  ASSERT_EQ(HealthAs("client"), "SERVING");
+  for (const std::string& file :
+       {files_.Certificate("server"), files_.Key("server"),
+        files_.Certificate("ca")}) {
+    std::ofstream(file, std::ios::trunc).close();
+  }
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (!absl::StrContains(server_->Log(), "certificates unusable")) {
+    ASSERT_LT(absl::Now(), deadline);
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  // gRPC looks at what it follows each second.
+  absl::SleepFor(absl::Seconds(2));
+  const auto node = testing::CallRaw(server_->Channel(),
+                                     "/nfmeter.v1.NodeService/GetNode", "");
+  ASSERT_OK(node.status());
+  EXPECT_THAT(*node, HasSubstr("those from before are in force"));
+}
+
 TEST_F(MutualTlsTest, AnAddressOfAnotherHostIsNamed) {
   std::vector<std::string> arguments = files_.ServerFlags();
   arguments[1] = "192.0.2.1:7443";
