@@ -21,12 +21,9 @@ struct Deleter {
 
 }  // namespace
 
-absl::StatusOr<CertificateLifetime> ReadCertificateLifetime(
-    const std::string& file) {
-  const absl::StatusOr<std::string> pem = ReadTextFile(file);
-  if (!pem.ok()) return absl::NotFoundError(pem.status().message());
+absl::StatusOr<CertificateLifetime> LifetimeOf(const std::string& pem) {
   const std::unique_ptr<BIO, Deleter> bio(
-      BIO_new_mem_buf(pem->data(), static_cast<int>(pem->size())));
+      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   const std::unique_ptr<X509, Deleter> certificate(
       PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
   ERR_clear_error();
@@ -36,10 +33,21 @@ absl::StatusOr<CertificateLifetime> ReadCertificateLifetime(
       ASN1_TIME_to_tm(X509_get0_notBefore(certificate.get()), &not_before) !=
           1 ||
       ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &not_after) != 1) {
-    return absl::NotFoundError(absl::StrCat(file, " has no certificate"));
+    return absl::NotFoundError("no certificate");
   }
   return CertificateLifetime{absl::FromTM(not_before, absl::UTCTimeZone()),
                              absl::FromTM(not_after, absl::UTCTimeZone())};
+}
+
+absl::StatusOr<CertificateLifetime> ReadCertificateLifetime(
+    const std::string& file) {
+  const absl::StatusOr<std::string> pem = ReadTextFile(file);
+  if (!pem.ok()) return absl::NotFoundError(pem.status().message());
+  const absl::StatusOr<CertificateLifetime> lifetime = LifetimeOf(*pem);
+  if (!lifetime.ok()) {
+    return absl::NotFoundError(absl::StrCat(file, " has no certificate"));
+  }
+  return lifetime;
 }
 
 }  // namespace nfmeter::security

@@ -14,6 +14,9 @@ struct CertificateLifetime {
   absl::Time not_after;
 };
 
+// That of the first certificate in a PEM text. NOT_FOUND: there is none.
+absl::StatusOr<CertificateLifetime> LifetimeOf(const std::string& pem);
+
 // That of the first certificate in a PEM file. NOT_FOUND: the file can't be
 // read, or has none.
 absl::StatusOr<CertificateLifetime> ReadCertificateLifetime(
