@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/btree_set.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -149,7 +149,7 @@ class FrameGuard {
   // WINDOW_UPDATE frames that the client has reason to send.
   size_t due_updates_ = 0;
   uint32_t last_stream_ = 0;
-  absl::flat_hash_set<uint32_t> open_;
+  absl::btree_set<uint32_t> open_;  // in the order in which they come
   Verdict verdict_ = Verdict::kFine;
 };
 
