@@ -26,9 +26,9 @@ namespace nfmeter::accounting {
 // value, and what resets read. Resets through the server lose nothing, as they
 // are told in the order in which they and the readings happened, which is that
 // of the counter lane. A value that went back otherwise was reset by somebody
-// else, or the counter deleted and made again between two totals: the total goes
-// on from where it was, and what was counted between the last reading and that
-// reset is not in it.
+// else, or the counter deleted and made again between two totals: the total
+// goes on from where it was, and what was counted between the last reading and
+// that reset is not in it.
 //
 // Costs nothing but a note a reset until totals are asked for; then a pass over
 // the snapshot. Memory for one tally an id of the epoch.
