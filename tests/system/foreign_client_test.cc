@@ -386,7 +386,7 @@ TEST_F(ForeignClientTest, WhatGrpcSaysIsALineOfOurLog) {
   EXPECT_EQ(server_.Stop(), 0);
   const std::vector<std::string> lines =
       absl::StrSplit(server_.Log(), '\n', absl::SkipEmpty());
-  EXPECT_THAT(lines, Contains(HasSubstr(" warning grpc message=")));
+  EXPECT_THAT(lines, Contains(HasSubstr(" warning grpc detail=")));
   EXPECT_THAT(lines, Each(Not(HasSubstr("connect+proto"))));
   EXPECT_THAT(lines, Each(MatchesRegex("[0-9-]+T[0-9:.]+Z [a-z]+ .*")));
 }
