@@ -1,10 +1,12 @@
-// Tells ThreadSanitizer what Abseil's locks order.
+// Tells ThreadSanitizer what Abseil's locks, and the references that copies of
+// a status share, order.
 //
 // Debian's Abseil is not built for ThreadSanitizer, which then sees no order in
-// what a lock protects and reports a race at every use. These definitions stand
+// what these protect and reports a race at every use. These definitions stand
 // before the library's, call them, and say so. For programs that are linked to
 // Abseil's shared libraries.
 #include <dlfcn.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,6 +14,7 @@
 #include <typeinfo>
 
 #include "absl/base/config.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
@@ -65,6 +68,16 @@ class ConditionsOfOthers {
 
 namespace absl {
 ABSL_NAMESPACE_BEGIN
+
+// The last of them frees what the others have read.
+void Status::UnrefNonInlined(uintptr_t rep) {
+  static auto* const real =
+      Real<void(uintptr_t), Status>("15UnrefNonInlinedEm");
+  auto* const shared = reinterpret_cast<void*>(rep);
+  __tsan_release(shared);
+  __tsan_acquire(shared);
+  real(rep);
+}
 
 void Mutex::Lock() {
   static auto* const real = Real<void(Mutex*), Mutex>("4LockEv");
