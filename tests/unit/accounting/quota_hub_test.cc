@@ -241,12 +241,12 @@ TEST_F(QuotaHubTest, WhatCrossesDuringAReadingIsToldOnceToAll) {
 TEST_F(QuotaHubTest, WhoComesAfterAFailedReadingGetsInWithTheNext) {
   Create("q", 1);
   Create("r", 1);
+  Count("q", 1);
   table_.InjectErrno(kernel::Operation::kAcctDump, ENOMEM);
   Start();
   const absl::Duration retry = clock_.BootTime() + absl::Seconds(1);
   clock_.AwaitWaiter(retry);
   Listener listener(*hub_);
-  Count("q", 1);
   clock_.Advance(absl::Seconds(1));
   EXPECT_THAT(listener.Events(2), ElementsAre("standing q", "synced "));
   Count("r", 1);
