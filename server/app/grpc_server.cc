@@ -74,10 +74,19 @@ void GuardConnections(const Config& config) {
                            service::Gate::Options().max_waiting +
                            2 * config.max_streams_per_connection,
        .max_connections = config.max_connections},
-      SystemClock(), [](const Connections::Offence& offence) {
+      SystemClock(),
+      [](const Connections::Offence& offence) {
         telemetry::Log(telemetry::LogLevel::kWarning, "connection dropped",
                        {{"peer", offence.peer},
                         {"reason", security::VerdictName(offence.verdict)}});
+      },
+      [](const std::string& network) {
+        telemetry::Log(
+            telemetry::LogLevel::kWarning, "new connections wait",
+            {{"from", network},
+             {"detail",
+              "too many of its connections failed in the handshake or had to "
+              "be dropped as soon as they came"}});
       });
 }
 

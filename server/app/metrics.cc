@@ -129,9 +129,16 @@ void WriteConnections(MetricsText& text) {
   }
   text.Family("nfmeter_connections_refused_total", Type::kCounter,
               "Connections that were not let in: their clients had one dropped "
-              "just before (penalty), or there were too many (limit).");
+              "just before (penalty), there were too many (limit), or too many "
+              "waited for their turn (turn).");
   text.Add({{"reason", "penalty"}}, stats.refused);
   text.Add({{"reason", "limit"}}, stats.beyond_limit);
+  text.Add({{"reason", "turn"}}, stats.turned_away);
+  text.Family(
+      "nfmeter_connections_delayed_total", Type::kCounter,
+      "Connections that waited for their turn, as the server had to end "
+      "others from the same network as soon as they came.");
+  text.Add(stats.delayed);
 }
 
 void WriteRequestCache(const service::RequestCache& requests,

@@ -36,7 +36,7 @@ using telemetry::LogLevel;
 constexpr absl::Duration kShutdownGrace = absl::Seconds(1);
 
 // How often freed memory is looked for, and a watchdog fed.
-constexpr absl::Duration kUpkeepInterval = absl::Seconds(2);
+constexpr absl::Duration kUpkeepInterval = absl::Seconds(1);
 
 // The signals that end the server, and SIGHUP, taken by waiting for them:
 // blocked in this thread and in all that it makes.
@@ -162,7 +162,7 @@ int LookAfter(const Config& config, Daemon& daemon, const Signals& signals) {
   Watchdog watchdog(daemon.counter_lane(), FeedWatchdog);
   const auto keep_up = [&] {
     memory.TrimAfterGrowth();
-    security::Connections::All().CloseHeld();
+    security::Connections::All().KeepUp();
     if (SystemClock().BootTime() >= next_look) {
       next_look = SystemClock().BootTime() + look;
       daemon.LookAtFiles();

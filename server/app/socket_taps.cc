@@ -66,11 +66,20 @@ NFMETER_TAP int accept4(int listener, sockaddr* address, socklen_t* size,
 
 NFMETER_TAP ssize_t recvmsg(int fd, msghdr* message, int flags) {
   static auto* const real = Real<decltype(recvmsg)>("recvmsg");
+  if (Connections::All().MustWait(fd)) {
+    errno = EAGAIN;
+    return -1;
+  }
   const ssize_t size = real(fd, message, flags);
   if (size > 0 && IsStream(*message, flags) &&
       !Connections::All().Received(fd, BuffersOf(*message),
                                    static_cast<size_t>(size))) {
     return 0;
+  }
+  if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) {
+    const int error = errno;
+    Connections::All().Ended(fd);
+    errno = error;
   }
   return size;
 }

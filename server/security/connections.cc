@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,6 +25,70 @@ struct Peer {
   std::string name;  // for people
 };
 
+// The family is AF_UNSPEC when the other end has gone.
+sockaddr_storage AddressOf(int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  return address;
+}
+
+bool IsTcp(const sockaddr_storage& address) {
+  return address.ss_family == AF_INET || address.ss_family == AF_INET6;
+}
+
+// The other end of a connection over TCP; IPv4 also where IPv6 carries it.
+class TcpPeer {
+ public:
+  explicit TcpPeer(const sockaddr_storage& address) {
+    if (address.ss_family == AF_INET) {
+      const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+      port_ = ntohs(v4.sin_port);
+      SetV4(&v4.sin_addr);
+      return;
+    }
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+    port_ = ntohs(v6.sin6_port);
+    if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
+      SetV4(&v6.sin6_addr.s6_addr[12]);
+    } else {
+      address_ = v6.sin6_addr;
+    }
+  }
+
+  bool is_loopback() const {
+    return is_v4_ ? address_.s6_addr[0] == IN_LOOPBACKNET
+                  : IN6_IS_ADDR_LOOPBACK(&address_);
+  }
+  std::string Host() const { return Text(address_); }
+  std::string HostAndPort() const {
+    return is_v4_ ? absl::StrCat(Host(), ":", port_)
+                  : absl::StrCat("[", Host(), "]:", port_);
+  }
+  // What an attacker has only one of: the address, or the /64 of one of IPv6.
+  std::string Network() const {
+    if (is_v4_) return Host();
+    in6_addr prefix = address_;
+    memset(&prefix.s6_addr[8], 0, 8);
+    return absl::StrCat(Text(prefix), "/64");
+  }
+
+ private:
+  void SetV4(const void* bytes) {
+    is_v4_ = true;
+    memcpy(&address_, bytes, sizeof(in_addr));
+  }
+  std::string Text(const in6_addr& address) const {
+    char text[INET6_ADDRSTRLEN] = "";
+    inet_ntop(is_v4_ ? AF_INET : AF_INET6, &address, text, sizeof(text));
+    return text;
+  }
+
+  in6_addr address_{};  // its first bytes for one of IPv4
+  bool is_v4_ = false;
+  uint16_t port_ = 0;
+};
+
 // The process at the other end of a unix socket. One in another PID namespace
 // has the number 0, like all others there.
 Peer UnixPeer(int fd) {
@@ -35,26 +100,18 @@ Peer UnixPeer(int fd) {
 }
 
 Peer PeerOf(int fd) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof(address);
-  char host[INET6_ADDRSTRLEN] = "";
-  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    return {"", "unknown"};
-  }
-  if (address.ss_family == AF_INET) {
-    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
-    inet_ntop(AF_INET, &v4.sin_addr, host, sizeof(host));
-    const bool is_shared = ntohl(v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-    return {is_shared ? "" : host, absl::StrCat(host, ":", ntohs(v4.sin_port))};
-  }
-  if (address.ss_family == AF_INET6) {
-    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
-    inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof(host));
-    const bool is_shared = IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
-    return {is_shared ? "" : host,
-            absl::StrCat("[", host, "]:", ntohs(v6.sin6_port))};
-  }
-  return UnixPeer(fd);
+  const sockaddr_storage address = AddressOf(fd);
+  if (address.ss_family == AF_UNIX) return UnixPeer(fd);
+  if (!IsTcp(address)) return {"", "unknown"};
+  const TcpPeer peer(address);
+  // Who is on this machine can't be told from others there.
+  return {peer.is_loopback() ? "" : peer.Host(), peer.HostAndPort()};
+}
+
+// Empty for a unix socket.
+std::string NetworkOf(int fd) {
+  const sockaddr_storage address = AddressOf(fd);
+  return IsTcp(address) ? TcpPeer(address).Network() : "";
 }
 
 size_t DescriptorLimit() {
@@ -108,7 +165,8 @@ Connections& Connections::All() {
 }
 
 void Connections::Guard(const Options& options, Clock& clock,
-                        std::function<void(const Offence&)> on_offence) {
+                        std::function<void(const Offence&)> on_offence,
+                        std::function<void(const std::string&)> on_delay) {
   options_ = options;
   const size_t descriptors = DescriptorLimit();
   options_.max_connections =
@@ -117,7 +175,9 @@ void Connections::Guard(const Options& options, Clock& clock,
   shared_.max_open_streams = options.max_open_streams;
   clock_ = &clock;
   on_offence_ = std::move(on_offence);
+  on_delay_ = std::move(on_delay);
   penalties_ = std::make_unique<Penalties>(clock);
+  turnstile_ = std::make_unique<Turnstile>(clock);
   {
     absl::MutexLock lock(&mutex_);
     if (spare_ < 0) spare_ = OpenSpare();
@@ -132,6 +192,8 @@ Connections::Stats Connections::stats() const {
   std::copy(dropped_.begin(), dropped_.end(), stats.dropped.begin());
   stats.refused = refused_;
   stats.beyond_limit = beyond_limit_;
+  stats.turned_away = turned_away_;
+  stats.delayed = delayed_;
   return stats;
 }
 
@@ -157,10 +219,43 @@ bool Connections::Accepted(int listener, int fd) {
     connection = new Connection;
     slots_[fd].store(connection, std::memory_order_release);
   }
-  absl::MutexLock lock(&connection->mutex);
-  connection->guard.emplace(options_.frames, shared_, *clock_);
-  ++shared_.connections;
+  if (Enter(*connection, fd)) {
+    ++shared_.connections;
+    return true;
+  }
+  ++turned_away_;
+  close(fd);
+  return false;
+}
+
+bool Connections::Enter(Connection& connection, int fd) {
+  std::string network = NetworkOf(fd);
+  absl::MutexLock lock(&connection.mutex);
+  auto entry = Turnstile::Entry::kAtOnce;
+  if (!network.empty() && !turnstile_->is_open()) {
+    entry = turnstile_->Enter(network, fd);
+  }
+  if (entry == Turnstile::Entry::kNever) return false;
+  connection.waits = entry == Turnstile::Entry::kLater;
+  connection.guard.emplace(options_.frames, shared_, *clock_);
+  connection.network = std::move(network);
+  connection.begin = clock_->BootTime();
   return true;
+}
+
+void Connections::LetIn(int fd) {
+  Connection* const connection = Find(fd);
+  {
+    absl::MutexLock lock(&connection->mutex);
+    if (!connection->waits) return;
+    connection->begin = clock_->BootTime();
+    connection->waits = false;
+  }
+  ++delayed_;
+  // What came meanwhile has been told to gRPC once. Setting how much is to be
+  // there at least makes the kernel look and tell it again (tcp_set_rcvlowat).
+  const int bytes = 1;
+  setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
 }
 
 std::vector<int> Connections::TakeOverdue(absl::Duration now) {
@@ -191,8 +286,9 @@ void Connections::HoldOrClose(int fd) {
   for (const int each : closed) close(each);
 }
 
-void Connections::CloseHeld() {
+void Connections::KeepUp() {
   if (!guards()) return;
+  for (const int each : turnstile_->Turn()) LetIn(each);
   std::vector<int> closed;
   {
     absl::MutexLock lock(&mutex_);
@@ -241,13 +337,25 @@ bool Connections::Look(Connection& connection, int fd,
 }
 
 void Connections::Forget(Connection& connection, int fd) {
-  Verdict verdict;
+  Verdict verdict = Verdict::kFine;
+  std::string network;
+  bool was_there = false;
   {
     absl::MutexLock lock(&connection.mutex);
-    if (!connection.guard.has_value()) return;
-    verdict = connection.guard->AtEnd();
+    if (connection.waits.exchange(false)) {
+      turnstile_->Leave(fd);
+    } else if (clock_->BootTime() < connection.begin + kYouth) {
+      network.swap(connection.network);
+    }
+    was_there = connection.guard.has_value();
+    if (was_there) verdict = connection.guard->AtEnd();
     connection.guard.reset();
+    connection.network.clear();
   }
+  if (!network.empty() && turnstile_->NoteEnded(network) && MayReport()) {
+    on_delay_(network);
+  }
+  if (!was_there) return;
   --shared_.connections;
   if (verdict == Verdict::kFine) return;
   const Peer peer = PeerOf(fd);

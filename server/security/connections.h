@@ -22,6 +22,7 @@
 #include "absl/types/span.h"
 #include "base/clock.h"
 #include "security/frame_guard.h"
+#include "security/turnstile.h"
 
 namespace nfmeter::security {
 
@@ -59,6 +60,8 @@ class Penalties {
 // What the server's sockets do is told to this, by app/socket_taps.cc; and it
 // says which connections have to go. A peer whose connection had to go is not
 // let in again for a while: what it opens meanwhile is left waiting, or closed.
+// Who makes connections over TCP that have to go again and again has to wait
+// for each of them (Turnstile).
 //
 // Descriptors are those of this process, so there is one, All(). Thread-safe.
 class Connections {
@@ -81,14 +84,18 @@ class Connections {
     std::array<uint64_t, 4> dropped{};  // by verdict
     uint64_t refused = 0;               // for a penalty
     uint64_t beyond_limit = 0;
+    uint64_t turned_away = 0;  // too many wait for their turn
+    uint64_t delayed = 0;      // until it was their turn
   };
 
   static Connections& All();
 
   // Before the first listener is opened; without it nothing is guarded.
-  // `on_offence` is called on gRPC's threads, ten times in ten seconds at most.
+  // `on_offence`, and `on_delay` with a network whose connections wait from now
+  // on, are called on gRPC's threads, ten times in ten seconds at most.
   void Guard(const Options& options, Clock& clock,
-             std::function<void(const Offence&)> on_offence);
+             std::function<void(const Offence&)> on_offence,
+             std::function<void(const std::string& network)> on_delay);
   bool guards() const { return guards_.load(std::memory_order_acquire); }
   Stats stats() const;
   size_t max_connections() const { return options_.max_connections; }
@@ -103,6 +110,13 @@ class Connections {
   // it: who waits to be accepted must not wait for ever.
   // False: there is no room at all.
   bool ShedOne(int listener);
+  // What the connection's client has sent is not to be read yet. Once it is,
+  // the descriptor becomes readable again.
+  bool MustWait(int fd) const {
+    const Connection* const connection = Find(fd);
+    return connection != nullptr &&
+           connection->waits.load(std::memory_order_relaxed);
+  }
   // `size` bytes in `buffers`. False: it has to go; it is shut down.
   bool Received(int fd, absl::Span<const iovec> buffers, size_t size) {
     Connection* const connection = Find(fd);
@@ -115,14 +129,22 @@ class Connections {
       Look(*connection, fd, buffers, size, /*from_client=*/false);
     }
   }
+  // The client has ended the connection, or it is broken.
+  void Ended(int fd) {
+    Connection* const connection = Find(fd);
+    if (connection == nullptr) return;
+    absl::MutexLock lock(&connection->mutex);
+    connection->network.clear();
+  }
   // The descriptor is about to be closed.
   void Closing(int fd) {
     Connection* const connection = Find(fd);
     if (connection != nullptr) Forget(*connection, fd);
   }
 
-  // Closes connections that have been left waiting; now and then.
-  void CloseHeld();
+  // Closes connections that were left waiting and lets those in whose turn it
+  // is. To be called once a second.
+  void KeepUp();
 
   // Guards for connections of another kind, TLS.
   std::unique_ptr<FrameGuard> NewGuard();
@@ -137,12 +159,18 @@ class Connections {
   static constexpr size_t kSpareDescriptors = 256;
   // Connections of peers that have to wait.
   static constexpr size_t kMaxHeld = 64;
+  // Connections that the server ends before they are that old are bad ones.
+  static constexpr absl::Duration kYouth = absl::Seconds(2);
 
   // One for each descriptor that ever was a connection; used again, and never
   // freed, so that who still looks at it finds one.
   struct Connection {
+    std::atomic<bool> waits = false;  // for its turn
     absl::Mutex mutex;
     std::optional<FrameGuard> guard ABSL_GUARDED_BY(mutex);
+    // Where it comes from; empty: not over TCP, or its client has ended it.
+    std::string network ABSL_GUARDED_BY(mutex);
+    absl::Duration begin ABSL_GUARDED_BY(mutex);  // when it was let in
   };
   struct Held {
     int fd;
@@ -159,6 +187,9 @@ class Connections {
             size_t size, bool from_client);
   void Forget(Connection& connection, int fd);
   void HoldOrClose(int fd);
+  // False: too many wait.
+  bool Enter(Connection& connection, int fd);
+  void LetIn(int fd);
   std::vector<int> TakeOverdue(absl::Duration now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MayReport();
@@ -168,13 +199,17 @@ class Connections {
   Options options_;
   Clock* clock_ = nullptr;
   std::function<void(const Offence&)> on_offence_;
+  std::function<void(const std::string&)> on_delay_;
   std::unique_ptr<Penalties> penalties_;
+  std::unique_ptr<Turnstile> turnstile_;
   // Costs memory only where there have been connections.
   static inline std::array<std::atomic<Connection*>, kMaxDescriptors> slots_;
   FrameGuard::Shared shared_;
   std::array<std::atomic<uint64_t>, 4> dropped_{};
   std::atomic<uint64_t> refused_ = 0;
   std::atomic<uint64_t> beyond_limit_ = 0;
+  std::atomic<uint64_t> turned_away_ = 0;
+  std::atomic<uint64_t> delayed_ = 0;
 
   absl::Mutex mutex_;
   std::vector<Held> held_ ABSL_GUARDED_BY(mutex_);

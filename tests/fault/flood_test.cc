@@ -6,15 +6,18 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <regex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "base/status_macros.h"
 #include "gmock/gmock.h"
 #include "tests/fault/fault_server.h"
 #include "tests/fault/http2_connection.h"
@@ -28,6 +31,7 @@ using ::nfmeter::testing::Certificates;
 using ::nfmeter::testing::FaultServer;
 using ::nfmeter::testing::Http2Connection;
 using ::testing::HasSubstr;
+using ::testing::Not;
 namespace http2 = ::nfmeter::testing::http2;
 
 constexpr char kPath[] = "/nfmeter.v1.NodeService/GetNode";
@@ -109,6 +113,28 @@ std::string EmptyData(uint32_t round) {
   return bytes + Repeat(http2::Frame(http2::kData, 0, 1, ""));
 }
 
+// Messages that say that they are longer than any may be.
+std::string OversizedMessages(uint32_t round) {
+  return Calls(round, http2::kData, {"\0\x7f\xff\xff\xff", 5});
+}
+
+// Whole calls whose messages can't be parsed. Nothing is out of order with them
+// but that there are more than are answered.
+std::string MalformedMessages(uint32_t round) {
+  static const auto* const headers = new std::string(
+      http2::CallHeaders("/nfmeter.v1.CounterService/GetCounter"));
+  std::string bytes;
+  for (uint32_t i = 0; i < kFramesInRound; ++i) {
+    const uint32_t stream = 2 * (kFramesInRound * round + i) + 1;
+    absl::StrAppend(
+        &bytes,
+        http2::Frame(http2::kHeaders, http2::kEndHeaders, stream, *headers),
+        http2::Frame(http2::kData, http2::kEndStream, stream,
+                     {"\0\0\0\0\3\xff\xff\xff", 8}));
+  }
+  return bytes;
+}
+
 // Attackers have machines of their own: what they compute is not to be taken
 // from the server's processors.
 void GiveWay() {
@@ -130,7 +156,7 @@ class Attacker {
     thread_.join();
   }
 
-  uint64_t bytes() const { return bytes_; }
+  int connections() const { return connections_; }
 
  private:
   void Run() {
@@ -138,10 +164,9 @@ class Attacker {
     while (!stop_) {
       auto connection = connect_();
       if (!connection.ok()) continue;
+      ++connections_;
       for (uint32_t round = 0; !stop_; ++round) {
-        const std::string bytes = flood_(round);
-        if (!(*connection)->Send(bytes)) break;
-        bytes_ += bytes.size();
+        if (!(*connection)->Send(flood_(round))) break;
       }
     }
   }
@@ -149,7 +174,7 @@ class Attacker {
   const Connect connect_;
   const Flood flood_;
   std::atomic<bool> stop_ = false;
-  std::atomic<uint64_t> bytes_ = 0;
+  std::atomic<int> connections_ = 0;
   std::thread thread_;
 };
 
@@ -168,26 +193,33 @@ const auto kFloods = ::testing::Values(
     FloodCase{"Ping", PingFlood, "idle_frames"},
     FloodCase{"WindowUpdate", WindowFlood, "idle_frames"},
     FloodCase{"EndlessHeaders", EndlessHeaders, "idle_frames"},
-    FloodCase{"EmptyData", EmptyData, "idle_frames"});
+    FloodCase{"EmptyData", EmptyData, "idle_frames"},
+    FloodCase{"OversizedMessages", OversizedMessages, "resets|open_streams"},
+    FloodCase{"MalformedMessages", MalformedMessages, "resets|open_streams"});
+
+constexpr absl::Duration kTime = absl::Seconds(2);
+constexpr absl::Duration kPatience = absl::Seconds(30);
+// What other tests beside this one may add.
+constexpr absl::Duration kJitter = absl::Milliseconds(100);
+
+// The slowest hundredth of another client's calls takes longer than this, in
+// a while at the end of which `is_enough`.
+absl::Duration Percentile99(Client& client,
+                            const std::function<bool()>& is_enough) {
+  std::vector<absl::Duration> times;
+  const absl::Time begin = absl::Now();
+  do {
+    const absl::Time start = absl::Now();
+    EXPECT_OK(client.GetNode().status());
+    times.push_back(absl::Now() - start);
+  } while (absl::Now() < begin + kTime ||
+           (!is_enough() && absl::Now() < begin + kPatience));
+  std::sort(times.begin(), times.end());
+  return times[times.size() * 99 / 100];
+}
 
 class FloodTest : public ::testing::TestWithParam<FloodCase> {
  protected:
-  // The slowest hundredth of another client's calls takes longer than this, in
-  // a while at the end of which `is_enough`.
-  static absl::Duration Percentile99(Client& client,
-                                     const std::function<bool()>& is_enough) {
-    std::vector<absl::Duration> times;
-    const absl::Time begin = absl::Now();
-    do {
-      const absl::Time start = absl::Now();
-      EXPECT_OK(client.GetNode().status());
-      times.push_back(absl::Now() - start);
-    } while (absl::Now() < begin + kTime ||
-             (!is_enough() && absl::Now() < begin + kPatience));
-    std::sort(times.begin(), times.end());
-    return times[times.size() * 99 / 100];
-  }
-
   // Floods the server, and looks after it and others meanwhile.
   void Suffer(FaultServer& server, const Attacker::Connect& connect) {
     const auto client = server.Connect();
@@ -203,23 +235,21 @@ class FloodTest : public ::testing::TestWithParam<FloodCase> {
     {
       const Attacker attacker(connect, GetParam().flood);
       flooded = Percentile99(*client, was_dropped);
+      connections_ = attacker.connections();
     }
     EXPECT_TRUE(was_dropped());
     EXPECT_FALSE(server.HasEnded());
     // The most it ever had, so that nothing is missed between two looks.
     EXPECT_LT(testing::PeakResidentKiB(server.pid()), before + kGrowth);
     EXPECT_OK(client->GetNode().status());
-    printf("p99 of other clients: %s quiet, %s flooded\n",
+    printf("p99 of other clients: %s quiet, %s flooded by %d connections\n",
            absl::FormatDuration(quiet).c_str(),
-           absl::FormatDuration(flooded).c_str());
+           absl::FormatDuration(flooded).c_str(), connections_);
     EXPECT_LT(flooded, std::max(2 * quiet, kJitter));
   }
 
-  static constexpr absl::Duration kTime = absl::Seconds(2);
-  static constexpr absl::Duration kPatience = absl::Seconds(30);
   static constexpr size_t kGrowth = 96 << 10;  // KiB of memory meanwhile
-  // What other tests beside this one may add.
-  static constexpr absl::Duration kJitter = absl::Milliseconds(100);
+  int connections_ = 0;                        // that the attacker made
 };
 
 TEST_P(FloodTest, OverASocketCostsOthersLittle) {
@@ -232,21 +262,92 @@ TEST_P(FloodTest, OverASocketCostsOthersLittle) {
                                      getuid(), "\"")));
 }
 
+// A server over TLS, and one client of it.
+class TlsVictim {
+ public:
+  TlsVictim() { certificates_.Issue("newcomer"); }
+
+  Certificates& certificates() { return certificates_; }
+
+  absl::Status Start() {
+    server_.emplace(
+        FaultServer::Options{.arguments = certificates_.ServerFlags()});
+    NFM_RETURN_IF_ERROR(server_->Start());
+    address_ = server_->process().TcpAddress("127.0.0.1");
+    return absl::OkStatus();
+  }
+  FaultServer& server() { return *server_; }
+
+  Attacker::Connect ConnectAs(const std::string& name) {
+    int port = 0;
+    EXPECT_TRUE(
+        absl::SimpleAtoi(address_.substr(address_.rfind(':') + 1), &port));
+    const http2::Tls tls = {.ca = certificates_.Certificate("ca"),
+                            .certificate = certificates_.Certificate(name),
+                            .key = certificates_.Key(name)};
+    return [tls, port] {
+      return Http2Connection::OpenTls(static_cast<uint16_t>(port), tls);
+    };
+  }
+
+  // As a client that calls once does.
+  void ConnectOnce() {
+    const auto channel = certificates_.Connect(address_, "newcomer");
+    EXPECT_TRUE(
+        channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kPatience)));
+  }
+
+  // What is left when the attacker has gone. A handshake costs others more than
+  // a flood that is stopped: there are those that are tolerated and a few in
+  // each second, where there might be a thousand. But nobody is shut out.
+  void ExpectFewHandshakes(int connections) {
+    EXPECT_LT(connections, 200);
+    ConnectOnce();
+  }
+
+ private:
+  Certificates certificates_;
+  std::optional<FaultServer> server_;
+  std::string address_;
+};
+
 TEST_P(FloodTest, OverTlsCostsOthersLittle) {
-  Certificates certificates;
-  certificates.Issue("attacker", {.alternative_names = "URI:spiffe://a/b"});
-  FaultServer server({.arguments = certificates.ServerFlags()});
-  ASSERT_OK(server.Start());
-  int port = 0;
-  const std::string address = server.process().TcpAddress("127.0.0.1");
-  ASSERT_TRUE(absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port));
-  const http2::Tls tls = {.ca = certificates.Certificate("ca"),
-                          .certificate = certificates.Certificate("attacker"),
-                          .key = certificates.Key("attacker")};
-  Suffer(server, [&] {
-    return Http2Connection::OpenTls(static_cast<uint16_t>(port), tls);
+  TlsVictim victim;
+  victim.certificates().Issue("attacker",
+                              {.alternative_names = "URI:spiffe://a/b"});
+  ASSERT_OK(victim.Start());
+  Suffer(victim.server(), victim.ConnectAs("attacker"));
+  EXPECT_THAT(victim.server().process().Log(), HasSubstr("peer=spiffe://a/b"));
+  victim.ExpectFewHandshakes(connections_);
+}
+
+// Anybody who reaches the port can make the server compute.
+TEST(HandshakeFloodTest, HandshakesThatFailCostOthersLittle) {
+  TlsVictim victim;
+  victim.certificates().MakeAuthority("foreign");
+  victim.certificates().Issue("attacker", {.authority = "foreign"});
+  ASSERT_OK(victim.Start());
+  const auto client = victim.server().Connect();
+  ASSERT_OK(client->GetNode().status());
+  const absl::Duration quiet = Percentile99(*client, [] { return true; });
+  const Attacker attacker(victim.ConnectAs("attacker"), PingFlood);
+  const absl::Duration flooded = Percentile99(*client, [&] {
+    return absl::StrContains(victim.server().process().Log(),
+                             "new connections wait from=127.0.0.1");
   });
-  EXPECT_THAT(server.process().Log(), HasSubstr("peer=spiffe://a/b"));
+  printf("p99 of other clients: %s quiet, %s flooded by %d connections\n",
+         absl::FormatDuration(quiet).c_str(),
+         absl::FormatDuration(flooded).c_str(), attacker.connections());
+  EXPECT_LT(flooded, std::max(2 * quiet, kJitter));
+  victim.ExpectFewHandshakes(attacker.connections());
+}
+
+TEST(HandshakeFloodTest, WhoCallsOnceAgainAndAgainDoesNotWait) {
+  TlsVictim victim;
+  ASSERT_OK(victim.Start());
+  for (int i = 0; i < 50; ++i) victim.ConnectOnce();
+  EXPECT_THAT(victim.server().process().Log(),
+              Not(HasSubstr("new connections wait")));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, FloodTest, kFloods,

@@ -1,0 +1,67 @@
+// Lets connections in one after the other where they can't be let in at once.
+#ifndef NFMETER_SECURITY_TURNSTILE_H_
+#define NFMETER_SECURITY_TURNSTILE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+
+namespace nfmeter::security {
+
+// A TLS handshake costs a server a hundred times what a call does, and who is
+// at the other end is known only after it. So connections from a network where
+// the server has just ended kTolerated of them while they were young (their
+// handshakes failed, or they flooded, or are those of one who did) wait for
+// their turn: in the order in which they came, kInTurn at a time, until none
+// had to be ended for kMemory.
+//
+// Connections are known by their descriptors. Bounded. Thread-safe. Does not
+// own the clock.
+class Turnstile {
+ public:
+  enum class Entry { kAtOnce, kLater, kNever };
+
+  explicit Turnstile(Clock& clock) : clock_(clock) {}
+
+  // A young connection from the network had to be ended. True: that was one too
+  // many, from now on they wait.
+  bool NoteEnded(const std::string& network);
+  // No connection has to wait: nobody's network need be looked up.
+  bool is_open() const { return size_.load(std::memory_order_relaxed) == 0; }
+  Entry Enter(const std::string& network, int connection);
+  // Takes those whose turn it is. To be called once a second.
+  std::vector<int> Turn();
+  // The connection does not wait any more, if it did.
+  void Leave(int connection);
+
+  static constexpr int kTolerated = 10;
+  static constexpr absl::Duration kMemory = absl::Seconds(10);
+  static constexpr size_t kInTurn = 4;
+  // From one network: the handshake is given up after five seconds.
+  static constexpr size_t kMaxWaiting = 16;
+  static constexpr size_t kMaxNetworks = 10'000;
+
+ private:
+  struct Network {
+    int ended = 0;
+    absl::Duration end;  // nothing of it is remembered from then on
+    std::deque<int> waiting;
+  };
+
+  Clock& clock_;
+  std::atomic<size_t> size_ = 0;
+  absl::Mutex mutex_;
+  absl::flat_hash_map<std::string, Network> networks_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace nfmeter::security
+
+#endif  // NFMETER_SECURITY_TURNSTILE_H_
