@@ -93,16 +93,21 @@ void WriteStreams(const MetricSources& sources, MetricsText& text) {
 }
 
 void WriteGate(const service::Gate& gate, MetricsText& text) {
-  const service::WorkThreads::Load load = gate.load();
+  using Kind = service::Gate::Kind;
+  const auto add = [&](auto value_of) {
+    for (const Kind kind : service::Gate::kKinds) {
+      text.Add({{"kind", service::KindName(kind)}}, uint64_t{value_of(kind)});
+    }
+  };
   text.Family("nfmeter_call_threads_busy", Type::kGauge,
               "Threads that carry out unary calls.");
-  text.Add(uint64_t{load.busy});
+  add([&](Kind kind) { return gate.load(kind).busy; });
   text.Family("nfmeter_call_threads_limit", Type::kGauge,
-              "The most there may be.");
+              "The most there may be, of each kind.");
   text.Add(uint64_t{gate.options().max_threads});
   text.Family("nfmeter_calls_waiting", Type::kGauge,
               "Unary calls that wait for a thread.");
-  text.Add(uint64_t{load.waiting});
+  add([&](Kind kind) { return gate.load(kind).waiting; });
 }
 
 void WriteConnections(MetricsText& text) {

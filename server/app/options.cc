@@ -298,7 +298,9 @@ void AddLimits(std::vector<Option>& options) {
       "descriptors for anything else",
       [](Config & c) -> auto& { return c.max_connections; }));
   options.push_back(Number(
-      "limits.max_threads", 2, 10'000, "threads that carry out unary calls",
+      "limits.max_threads", 2, 10'000,
+      "threads that carry out reads; as many more for changes of counters, and "
+      "of rules",
       [](Config & c) -> auto& { return c.max_threads; }));
   options.push_back(Number(
       "limits.max_request_bytes", 4096, 1 << 30, "bytes in a request",

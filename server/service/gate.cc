@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 
@@ -35,13 +36,25 @@ Gate::Gate(const security::Authorizer& authorizer,
       observers_(std::move(observers)),
       options_(options),
       rates_(options.max_calls_per_second, clock),
-      threads_("nfm-calls", options.max_threads) {}
+      threads_{WorkThreads("nfm-reads", options.max_threads),
+               WorkThreads("nfm-changes", options.max_threads),
+               WorkThreads("nfm-rule-change", options.max_threads)} {}
 
 const security::Method& Gate::MethodOf(absl::string_view name) {
   static constexpr security::Method kUnlisted = {"unlisted",
                                                  security::Role::kNobody};
   const security::Method* const method = security::FindMethod(name);
   return method == nullptr ? kUnlisted : *method;
+}
+
+WorkThreads& Gate::ThreadsFor(const security::Method& method) {
+  Kind kind = Kind::kRead;
+  if (method.mutates) {
+    kind = absl::StartsWith(method.name, "nfmeter.v1.RuleService/")
+               ? Kind::kRuleChange
+               : Kind::kCounterChange;
+  }
+  return threads_[static_cast<size_t>(kind)];
 }
 
 Gate::Arrival Gate::Arrive(const grpc::CallbackServerContext& context) {
@@ -91,8 +104,9 @@ absl::Status Gate::Busy() const {
   return MakeError(
       absl::StatusCode::kResourceExhausted,
       absl::StrCat("the server carries out ", options_.max_threads,
-                   " calls, and ", options_.max_waiting,
-                   " wait, its most; try again later, or raise max_threads"),
+                   " calls of this kind, and ", options_.max_waiting, " wait, ",
+                   "or half as many of yours, its most; try again later, or "
+                   "raise limits.max_threads"),
       ErrorDetails{
           .reason = "TOO_MANY_CALLS",
           .metadata = {{"bound", absl::StrCat(options_.max_threads)}}});
@@ -100,6 +114,18 @@ absl::Status Gate::Busy() const {
 
 StreamReactor* Gate::RefuseStream(const absl::Status& status) {
   return new RefusedStream(status);
+}
+
+absl::string_view KindName(Gate::Kind kind) {
+  switch (kind) {
+    case Gate::Kind::kRead:
+      return "reads";
+    case Gate::Kind::kCounterChange:
+      return "counter_changes";
+    case Gate::Kind::kRuleChange:
+      return "rule_changes";
+  }
+  return "";
 }
 
 }  // namespace nfmeter::service

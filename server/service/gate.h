@@ -2,7 +2,9 @@
 #ifndef NFMETER_SERVICE_GATE_H_
 #define NFMETER_SERVICE_GATE_H_
 
+#include <array>
 #include <cstddef>
+#include <iterator>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -57,7 +59,7 @@ class Gate {
  public:
   struct Options {
     bool read_only = false;
-    // Unary calls that are being served, and that wait for that.
+    // Unary calls that are being served, and that wait for that; of each kind.
     size_t max_threads = 64;
     size_t max_waiting = 4096;
     // Of each caller with a certificate; see CallRates.
@@ -73,8 +75,16 @@ class Gate {
 
   const Options& options() const { return options_; }
   const security::Authorizer& authorizer() const { return authorizer_; }
-  // Unary calls that may wait.
-  WorkThreads::Load load() const { return threads_.load(); }
+
+  // Unary calls that may wait. Changes wait for each other, and those of rules
+  // for the xtables lock, which anybody may hold as long as they like: nothing
+  // else is to stand behind them.
+  enum class Kind { kRead, kCounterChange, kRuleChange };
+  static constexpr Kind kKinds[] = {Kind::kRead, Kind::kCounterChange,
+                                    Kind::kRuleChange};
+  WorkThreads::Load load(Kind kind) const {
+    return threads_[static_cast<size_t>(kind)].load();
+  }
 
   // A unary handler: fills the response, or says why not.
   template <typename Service, typename Request, typename Response>
@@ -93,7 +103,9 @@ class Gate {
         reactor->Finish(ServeUnary(*context, arrival, *bytes, answer, method,
                                    service, handler));
       };
-      if (threads_.TryPost(std::move(serve), options_.max_waiting)) {
+      if (ThreadsFor(MethodOf(method))
+              .TryPost(arrival.standing->principal(), std::move(serve),
+                       options_.max_waiting)) {
         return reactor;
       }
       arrival.status = Busy();
@@ -170,6 +182,7 @@ class Gate {
   }
 
   static const security::Method& MethodOf(absl::string_view name);
+  WorkThreads& ThreadsFor(const security::Method& method);
   Arrival Arrive(const CallContext& context);
   absl::Status Busy() const;
   absl::StatusOr<Call> Enter(const CallContext& context, const Arrival& arrival,
@@ -182,8 +195,11 @@ class Gate {
   const std::vector<telemetry::CallObserver*> observers_;
   const Options options_;
   CallRates rates_;
-  WorkThreads threads_;
+  std::array<WorkThreads, std::size(kKinds)> threads_;
 };
+
+// For metrics: "rule_changes".
+absl::string_view KindName(Gate::Kind kind);
 
 }  // namespace nfmeter::service
 

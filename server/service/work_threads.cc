@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 
-#include <algorithm>
 #include <utility>
 
 namespace nfmeter::service {
@@ -20,51 +19,64 @@ WorkThreads::~WorkThreads() {
   for (std::thread& thread : threads) thread.join();
 }
 
-void WorkThreads::Post(absl::AnyInvocable<void()> job) {
+void WorkThreads::Post(Job job) {
   absl::MutexLock lock(&mutex_);
-  PostLocked(std::move(job));
+  if (!Hand(job)) waiting_.Push("", std::move(job));
 }
 
-bool WorkThreads::TryPost(absl::AnyInvocable<void()> job, size_t max_waiting) {
+bool WorkThreads::TryPost(absl::string_view caller, Job job,
+                          size_t max_waiting) {
   absl::MutexLock lock(&mutex_);
-  if (jobs_.size() >= idle_ + max_waiting && threads_.size() == max_threads_) {
+  if (Hand(job)) return true;
+  if (waiting_.size() >= max_waiting ||
+      waiting_.SizeOf(caller) >= (max_waiting + 1) / 2) {
     return false;
   }
-  PostLocked(std::move(job));
+  waiting_.Push(caller, std::move(job));
   return true;
 }
 
 WorkThreads::Load WorkThreads::load() const {
   absl::MutexLock lock(&mutex_);
-  return {.waiting = jobs_.size() - std::min(jobs_.size(), idle_),
-          .busy = threads_.size() - std::min(threads_.size(), idle_)};
+  return {.waiting = waiting_.size(),
+          .busy = threads_.size() - idle_ + handed_.size()};
 }
 
-void WorkThreads::PostLocked(absl::AnyInvocable<void()> job) {
-  jobs_.push_back(std::move(job));
-  if (jobs_.size() > idle_ && threads_.size() < max_threads_) {
+bool WorkThreads::Hand(Job& job) {
+  if (handed_.size() == idle_) {
+    if (threads_.size() == max_threads_) return false;
     threads_.emplace_back([this] { Loop(); });
+    ++idle_;
   }
+  handed_.push_back(std::move(job));
+  return true;
+}
+
+WorkThreads::Job WorkThreads::Take() {
+  if (handed_.empty()) return waiting_.Pop();
+  Job job = std::move(handed_.front());
+  handed_.pop_front();
+  return job;
 }
 
 void WorkThreads::Loop() {
   pthread_setname_np(pthread_self(), name_.c_str());
   const auto ready = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    return stopping_ || !jobs_.empty();
+    return stopping_ || HasJob();
   };
+  mutex_.Lock();
   while (true) {
-    absl::AnyInvocable<void()> job;
-    {
-      absl::MutexLock lock(&mutex_);
-      ++idle_;
-      mutex_.Await(absl::Condition(&ready));
-      --idle_;
-      if (jobs_.empty()) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
-    }
+    mutex_.Await(absl::Condition(&ready));
+    if (!HasJob()) break;
+    Job job = Take();
+    --idle_;
+    mutex_.Unlock();
     job();
+    job = nullptr;  // what it holds may take its time to go
+    mutex_.Lock();
+    ++idle_;
   }
+  mutex_.Unlock();
 }
 
 }  // namespace nfmeter::service

@@ -12,11 +12,13 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "service/fair_queue.h"
 
 namespace nfmeter::service {
 
-// Runs jobs in the order in which they came, on as many threads as have been
-// needed at once so far, at most `max_threads`. gRPC does a write's transport
+// Runs jobs on as many threads as have been needed at once so far, at most
+// `max_threads`: in the order in which they came, but when all threads are busy
+// callers take turns. gRPC does a write's transport
 // work on the thread that starts it: it must be none that others wait for, such
 // as the counter lane. Thread-safe.
 class WorkThreads {
@@ -31,8 +33,10 @@ class WorkThreads {
 
   void Post(absl::AnyInvocable<void()> job);
 
-  // Post(), unless `max_waiting` jobs wait for a thread; whether it did.
-  [[nodiscard]] bool TryPost(absl::AnyInvocable<void()> job,
+  // Posts a job of the caller, unless `max_waiting` jobs wait for a thread, or
+  // half as many of that caller; whether it did.
+  [[nodiscard]] bool TryPost(absl::string_view caller,
+                             absl::AnyInvocable<void()> job,
                              size_t max_waiting);
 
   struct Load {
@@ -42,14 +46,23 @@ class WorkThreads {
   Load load() const;
 
  private:
-  void PostLocked(absl::AnyInvocable<void()> job)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  using Job = FairQueue::Job;
+
+  // Gives it to an idle thread, or to a new one; false, and the job is still
+  // there: all are busy.
+  bool Hand(Job& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasJob() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !handed_.empty() || !waiting_.empty();
+  }
+  Job Take() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Loop();
 
   const std::string name_;
   const size_t max_threads_;
   mutable absl::Mutex mutex_;
-  std::deque<absl::AnyInvocable<void()>> jobs_ ABSL_GUARDED_BY(mutex_);
+  // Jobs that idle threads are about to take: not more than there are.
+  std::deque<Job> handed_ ABSL_GUARDED_BY(mutex_);
+  FairQueue waiting_ ABSL_GUARDED_BY(mutex_);
   size_t idle_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_ ABSL_GUARDED_BY(mutex_);

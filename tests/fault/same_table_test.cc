@@ -163,8 +163,9 @@ TEST_F(SameTableTest, ACallEndsAtItsDeadlineWhileTheLockIsHeldAndReadsGoOn) {
       }
       ended = true;
     });
-    // Whatever reads, counts or makes counters is as quick as ever. The bound is far
-    // from what it takes and far from the second that the lane is blocked.
+    // Whatever reads, counts or makes counters is as quick as ever. The bound
+    // is far from what it takes and far from the second that the lane is
+    // blocked.
     std::vector<absl::Duration> times;
     absl::Status others;
     for (int i = 0; !ended && others.ok(); ++i) {
@@ -190,6 +191,39 @@ TEST_F(SameTableTest, ACallEndsAtItsDeadlineWhileTheLockIsHeldAndReadsGoOn) {
   }
   EXPECT_THAT(ManagedIds(), UnorderedElementsAreArray({"before"}));
   EXPECT_OK(client_->CreateRule(Rule("after")).status());
+}
+
+// As many as there are threads for, and more.
+TEST_F(SameTableTest, ChangesThatWaitForTheLockKeepNobodyElseWaiting) {
+  FaultServer server({.arguments = {"--max-threads", "2"}});
+  ASSERT_OK(server.Start());
+  const auto client = server.Connect();
+  constexpr int kChanges = 5;
+  std::atomic<int> ended = 0;
+  std::vector<std::thread> changes;
+  absl::Status others;
+  {
+    const HeldLock lock;
+    for (int i = 0; i < kChanges; ++i) {
+      changes.emplace_back([&, i] {
+        const CallOptions options = {.timeout = absl::Seconds(3)};
+        EXPECT_FALSE(
+            client->CreateRule(Rule(absl::StrCat("late-", i)), options).ok());
+        ++ended;
+      });
+    }
+    const CallOptions soon = {.timeout = absl::Seconds(1)};
+    for (int i = 0; ended < kChanges && others.ok(); ++i) {
+      const std::string name = absl::StrCat("more-", i);
+      others.Update(client->CreateCounter(name, soon).status());
+      others.Update(client->ListCounters("*", soon).status());
+      others.Update(client->ListRules({}, soon).status());
+      others.Update(client->DeleteCounter(name, soon).status());
+    }
+    for (std::thread& change : changes) change.join();
+  }
+  EXPECT_OK(others);
+  EXPECT_OK(client->CreateRule(Rule("after")).status());
 }
 
 // --- Flush, -X, -Z, restore -------------------------------------------------
