@@ -299,7 +299,7 @@ class TlsVictim {
 
   // What is left when the attacker has gone. A handshake costs others more than
   // a flood that is stopped: there are those that are tolerated and a few in
-  // each second, where there might be a thousand. But nobody is shut out.
+  // each second, where there might be hundreds. But nobody is shut out.
   void ExpectFewHandshakes(int connections) {
     EXPECT_LT(connections, 200);
     ConnectOnce();
