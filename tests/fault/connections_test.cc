@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -25,7 +26,7 @@ using ::nfmeter::testing::ResidentKiB;
 namespace http2 = ::nfmeter::testing::http2;
 
 constexpr absl::Duration kPatience = absl::Seconds(60);
-constexpr size_t kConnections = 10'000;
+constexpr int64_t kConnections = 10'000;
 constexpr size_t kMostKiBEach = 48;
 
 using Connections = std::vector<std::unique_ptr<Http2Connection>>;
@@ -34,9 +35,12 @@ std::string SocketOf(const FaultServer& server) {
   return std::string(absl::StripPrefix(server.target(), "unix:"));
 }
 
-// How many of them the server has taken and not closed.
-size_t Held(const FaultServer& server, size_t before) {
-  return OpenDescriptors(server.pid()) - before;
+// How many of them the server has taken and not closed, but for kSlack: what
+// else it has open comes and goes.
+constexpr int64_t kSlack = 10;
+int64_t Held(const FaultServer& server, size_t before) {
+  return static_cast<int64_t>(OpenDescriptors(server.pid())) -
+         static_cast<int64_t>(before);
 }
 
 bool Await(const std::function<bool()>& condition) {
@@ -76,7 +80,10 @@ TEST(ConnectionsTest, TenThousandCostBoundedMemoryAndDelayNobody) {
     }
     idle.push_back(*std::move(connection));
   }
-  EXPECT_TRUE(Await([&] { return Held(server, descriptors) >= kConnections; }));
+  EXPECT_TRUE(Await([&] {
+    return Held(server, descriptors) >= kConnections - kSlack;
+  })) << Held(server, descriptors)
+      << " are held: " << server.process().Log();
   const size_t each = (ResidentKiB(server.pid()) - memory) / kConnections;
   EXPECT_LE(each, kMostKiBEach);
   std::vector<absl::Duration> times;
@@ -93,7 +100,7 @@ TEST(ConnectionsTest, TenThousandCostBoundedMemoryAndDelayNobody) {
   printf("%zu KiB a connection, p99 of another client's calls %s\n", each,
          absl::FormatDuration(p99).c_str());
   idle.clear();
-  EXPECT_TRUE(Await([&] { return Held(server, descriptors) < 10; }));
+  EXPECT_TRUE(Await([&] { return Held(server, descriptors) < kSlack; }));
 }
 
 // Each has no more calls than it may.
@@ -146,7 +153,7 @@ TEST(ConnectionsTest, BeyondTheBoundTheyAreClosedAndOthersAreServed) {
              return connection->Send(ping);
            }) < 50;
   }));
-  EXPECT_LT(Held(server, descriptors), 50u);
+  EXPECT_LT(Held(server, descriptors), 50);
   EXPECT_OK(client->GetNode().status());
   idle.clear();
   EXPECT_TRUE(Await([&] { return server.Connect()->GetNode().ok(); }));
