@@ -2,6 +2,7 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -321,6 +322,17 @@ CLI::Option* AddBytes(CLI::App& command, const std::string& names,
   return command.add_option(names, value, help)
       ->option_text("SIZE")
       ->check(Checked(ParseBytes));
+}
+
+CLI::Option* AddNumber(CLI::App& command, const std::string& names,
+                       size_t& value, const std::string& help) {
+  return command.add_option(names, value, help)
+      ->option_text("N")
+      ->check([](const std::string& text) -> std::string {
+        uint64_t number = 0;
+        if (absl::SimpleAtoi(text, &number)) return "";
+        return absl::StrCat("'", text, "' is not a whole number");
+      });
 }
 
 CLI::Option* AddLabels(CLI::App& command,

@@ -83,6 +83,9 @@ CLI::Option* AddCount(CLI::App& command, const std::string& names,
                       std::string& value, const std::string& help);
 CLI::Option* AddBytes(CLI::App& command, const std::string& names,
                       std::string& value, const std::string& help);
+// A plain whole number, for -n 3 and the like.
+CLI::Option* AddNumber(CLI::App& command, const std::string& names,
+                       size_t& value, const std::string& help);
 // --label KEY=VALUE, as often as wanted.
 CLI::Option* AddLabels(CLI::App& command,
                        std::map<std::string, std::string>& labels,

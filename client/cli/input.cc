@@ -2,7 +2,7 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <iterator>
+#include <sstream>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -25,8 +25,16 @@ void AppendLines(absl::string_view text, std::vector<std::string>& names) {
   }
 }
 
-std::string ReadAll(std::istream& in) {
-  return std::string(std::istreambuf_iterator<char>(in), {});
+absl::StatusOr<std::string> ReadAll(std::istream& in) {
+  errno = 0;
+  std::ostringstream text;
+  // By way of <<, which makes a failure of the exception that a read throws
+  // where standard input is a folder, say; of nothing to read, too.
+  text << in.rdbuf();
+  if (text.fail() && errno != 0) {
+    return absl::ErrnoToStatus(errno, "can't read standard input");
+  }
+  return text.str();
 }
 
 absl::Status JsonError(absl::string_view source, absl::string_view message) {
@@ -77,7 +85,9 @@ absl::StatusOr<std::vector<std::string>> ExpandNames(
     }
     if (read) return UsageError("'-', standard input, is given twice");
     read = true;
-    AppendLines(ReadAll(in), result);
+    const absl::StatusOr<std::string> text = ReadAll(in);
+    if (!text.ok()) return text.status();
+    AppendLines(*text, result);
   }
   return result;
 }

@@ -41,7 +41,10 @@ Interrupt::Interrupt(std::function<void()> on_signal) {
   action.sa_handler = OnSignal;
   action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
   for (size_t i = 0; i < std::size(kSignals); ++i) {
-    sigaction(kSignals[i], &action, &old_[i]);
+    sigaction(kSignals[i], nullptr, &old_[i]);
+    // What we were started to ignore stays so: nohup, a script's '&'.
+    if (old_[i].sa_handler == SIG_IGN) continue;
+    sigaction(kSignals[i], &action, nullptr);
   }
 }
 

@@ -1,7 +1,6 @@
 // nfmeter quota watch
 #include <memory>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/command_tree.h"
@@ -16,7 +15,7 @@ namespace {
 struct QuotaFlags {
   std::string glob;
   std::map<std::string, std::string> labels;
-  uint64_t count = 0;
+  size_t count = 0;
   bool once = false;
 };
 
@@ -172,10 +171,8 @@ Examples:
       command->add_option("GLOB", flags->glob,
                           "only counters of these names; default: all"),
       {Candidates::kCounters});
-  command
-      ->add_option("--count,-n", flags->count,
-                   "end after so many crossings; default 0: never")
-      ->option_text("N");
+  AddNumber(*command, "--count,-n", flags->count,
+            "end after so many crossings; default 0: never");
   command->add_flag("--once", flags->once,
                     "end after those that are over their quota now");
   AddLabels(*command, flags->labels, "only with this label; may be repeated");

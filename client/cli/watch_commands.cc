@@ -1,7 +1,6 @@
 // nfmeter watch, nfmeter top
 #include <memory>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "cli/command_tree.h"
 #include "cli/errors.h"
@@ -18,7 +17,7 @@ struct WatchFlags {
   std::string interval = "1s";
   std::string sort;
   std::string give_up_after;
-  uint64_t count = 0;
+  size_t count = 0;
   size_t limit = 0;
   bool changed_only = false;
   // top: the first frame has no rates, and piped it is left out.
@@ -87,17 +86,6 @@ absl::Status Watch(Session& session, const WatchFlags& flags) {
   return absl::OkStatus();
 }
 
-CLI::Option* AddNumber(CLI::App& command, const std::string& names,
-                       size_t& value, const std::string& help) {
-  return command.add_option(names, value, help)
-      ->option_text("N")
-      ->check([](const std::string& text) -> std::string {
-        uint64_t number = 0;
-        if (absl::SimpleAtoi(text, &number)) return "";
-        return absl::StrCat("'", text, "' is not a whole number");
-      });
-}
-
 void AddWatchFlags(CommandTree& tree, CLI::App& command, WatchFlags& flags) {
   tree.Suggest(
       command.add_option("GLOB", flags.glob,
@@ -127,7 +115,8 @@ void AddWatch(CommandTree& tree) {
       tree.root(), "watch", "Show counters as they change",
       R"(On a terminal the table is redrawn in place until Ctrl-C. Elsewhere frames
 follow each other: tables as blocks that begin with '#', csv with the headings
-once, json as one WatchSnapshotsResponse a line, yaml as documents.
+once, json as one WatchSnapshotsResponse a line, yaml as documents. json and
+yaml have all counters: --sort and --limit are for the other forms.
 Rates are by the kernel's clock; after a reset, what was counted since then.
 A broken connection is made again, and the stream goes on; standard error tells
 when it is lost and when it is back.

@@ -63,6 +63,9 @@ absl::StatusOr<Address> ParseAddress(absl::string_view text) {
   if (absl::StartsWith(text, "http://") || absl::StartsWith(text, "https://")) {
     return Bad(text, "is a URL; leave out the scheme");
   }
+  if (absl::StartsWith(text, "tcp:")) {
+    return Bad(text, "leave out \"tcp:\", which only nfmeterd takes");
+  }
   for (const char* scheme : {"dns:", "ipv4:", "ipv6:", "xds:"}) {
     if (!absl::ConsumePrefix(&rest, scheme)) continue;
     // dns://resolver/host: whatever that resolver says is not known here.

@@ -1,12 +1,12 @@
 #include "client/src/connection.h"
 
-#include <chrono>
 #include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/src/backoff.h"
 #include "client/src/credentials.h"
+#include "client/src/deadline.h"
 #include "client/src/restart_guard.h"
 #include "client/src/status.h"
 #include "nfmeter/errors.h"
@@ -117,13 +117,11 @@ absl::Status Connection::Call(
 void Connection::SetDeadline(absl::Time deadline,
                              grpc::ClientContext* context) {
   if (deadline == absl::InfiniteFuture()) return;
-  context->set_deadline(
-      std::chrono::system_clock::now() +
-      absl::ToChronoMicroseconds(deadline - environment_->Now()));
+  context->set_deadline(DeadlineAfter(deadline - environment_->Now()));
 }
 
 absl::Status Connection::ToStatus(const grpc::Status& status) const {
-  return ExplainConnection(FromGrpc(status), address_);
+  return ExplainConnection(FromGrpc(status), address_, options_.tls);
 }
 
 Connection::BatchLimits Connection::GetBatchLimits(const CallOptions& options) {
@@ -158,7 +156,13 @@ absl::StatusOr<uint64_t> Connection::KnownEpoch(absl::Time deadline) {
     absl::MutexLock lock(&mutex_);
     if (epoch_.has_value()) return *epoch_;
   }
-  return AskEpoch(deadline);
+  const absl::StatusOr<uint64_t> epoch = AskEpoch(deadline);
+  if (absl::IsPermissionDenied(epoch.status())) {
+    // Asking at each change would fill the audit log with denials.
+    absl::MutexLock lock(&mutex_);
+    epoch_ = 0;
+  }
+  return epoch;
 }
 
 void Connection::Learn(const v1::Node& node) {

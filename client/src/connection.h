@@ -79,7 +79,8 @@ class Connection {
 
   // Node.epoch, 0 from a server that does not tell; in one attempt.
   absl::StatusOr<uint64_t> AskEpoch(absl::Time deadline);
-  // The same, asked once as long as the connection stays good.
+  // The same, asked once as long as the connection stays good; 0 also when this
+  // caller was denied the answer before.
   absl::StatusOr<uint64_t> KnownEpoch(absl::Time deadline);
 
   const Address& address() const { return address_; }

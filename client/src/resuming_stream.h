@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "client/src/backoff.h"
 #include "client/src/connection.h"
+#include "client/src/deadline.h"
 #include "grpcpp/grpcpp.h"
 #include "nfmeter/options.h"
 
@@ -136,8 +137,7 @@ class ResumingStream {
     bool ok = false;
     const auto deadline = stall_timeout_ == absl::InfiniteDuration()
                               ? std::chrono::system_clock::time_point::max()
-                              : std::chrono::system_clock::now() +
-                                    absl::ToChronoMicroseconds(stall_timeout_);
+                              : DeadlineAfter(stall_timeout_);
     if (call_->queue.AsyncNext(&tag, &ok, deadline) ==
         grpc::CompletionQueue::TIMEOUT) {
       call_->stalled = true;

@@ -72,13 +72,36 @@ absl::Status ExplainSocket(const absl::Status& failure,
   }
 }
 
+// The server hung up as the connection was made. With TLS 1.3 the client has
+// by then sent its certificate and thinks the handshake done.
+absl::Status ExplainRefusal(const TlsOptions& tls, const std::string& target,
+                            const std::string& text) {
+  return ClientError(
+      absl::StatusCode::kUnavailable, reason::kTlsFailed,
+      absl::StrCat(target, " ended the TLS connection at once: ", text),
+      tls.certificate_file.empty()
+          ? "nfmeterd lets in clients with a certificate only: give one and "
+            "its key."
+          : "Most likely it refuses this client's certificate, which may have "
+            "expired or be of an authority that it does not take; the "
+            "server's log says why.");
+}
+
 absl::Status ExplainNetwork(const absl::Status& failure,
-                            const std::string& target) {
+                            const std::string& target,
+                            const std::optional<TlsOptions>& tls) {
   const std::string text(failure.message());
   const std::string lower = absl::AsciiStrToLower(text);
   const auto says = [&](absl::string_view part) {
     return absl::StrContains(lower, part);
   };
+  // What gRPC 1.51 has to say of credentials that it could not make.
+  if (tls.has_value() && says("empty address list")) {
+    return ClientError(
+        absl::StatusCode::kInvalidArgument, reason::kBadTlsFiles,
+        "the CA, the certificate or its key can't be used",
+        "Check that they are whole, and that the key is the certificate's.");
+  }
   if (says("ssl") || says("tls") || says("handshake") || says("certificate")) {
     return ClientError(
         absl::StatusCode::kUnavailable, reason::kTlsFailed,
@@ -94,6 +117,9 @@ absl::Status ExplainNetwork(const absl::Status& failure,
   }
   if (says("socket closed") || says("reset by peer") || says("goaway") ||
       says("broken pipe")) {
+    if (tls.has_value() && says("failed to connect")) {
+      return ExplainRefusal(*tls, target, text);
+    }
     return ClientError(
         absl::StatusCode::kUnavailable, reason::kConnectionLost,
         absl::StrCat("the connection to ", target, " broke: ", text),
@@ -160,13 +186,14 @@ absl::Status ClientError(absl::StatusCode code, absl::string_view reason,
 }
 
 absl::Status ExplainConnection(const absl::Status& failure,
-                               const Address& address) {
+                               const Address& address,
+                               const std::optional<TlsOptions>& tls) {
   if (!absl::IsUnavailable(failure) || !ErrorReason(failure).empty() ||
       RetryDelay(failure).has_value()) {
     return failure;
   }
   return address.socket_path.empty()
-             ? ExplainNetwork(failure, address.target)
+             ? ExplainNetwork(failure, address.target, tls)
              : ExplainSocket(failure, address.socket_path);
 }
 

@@ -2,12 +2,14 @@
 #ifndef NFMETER_CLIENT_SRC_STATUS_H_
 #define NFMETER_CLIENT_SRC_STATUS_H_
 
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "client/src/address.h"
 #include "grpcpp/support/status.h"
+#include "nfmeter/options.h"
 
 namespace nfmeter::client_internal {
 
@@ -20,9 +22,11 @@ absl::Status ClientError(absl::StatusCode code, absl::string_view reason,
 
 // Says in people's words why `failure`, an UNAVAILABLE that no server has made,
 // happened: by trying the socket itself, because gRPC's texts differ from
-// version to version. Other statuses come back as they are.
-absl::Status ExplainConnection(const absl::Status& failure,
-                               const Address& address);
+// version to version. Over a network these texts are all there is; `tls` says
+// what the client showed. Other statuses come back as they are.
+absl::Status ExplainConnection(
+    const absl::Status& failure, const Address& address,
+    const std::optional<TlsOptions>& tls = std::nullopt);
 
 // The same status with another message.
 absl::Status WithMessage(const absl::Status& status, absl::string_view message);

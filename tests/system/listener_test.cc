@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
+#include "nfmeter/client.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/certificates.h"
 #include "tests/system/nfmeterd_process.h"
@@ -27,7 +28,9 @@ namespace {
 
 using ::nfmeter::testing::HealthOf;
 using ::nfmeter::testing::NfmeterdProcess;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 constexpr int kExitConfig = 2;
 constexpr int kExitListen = 4;
@@ -266,6 +269,36 @@ TEST_F(MutualTlsTest, AClientWithoutTlsIsNot) {
                                          grpc::InsecureChannelCredentials()),
                      ""),
             "UNAVAILABLE");
+}
+
+// The reason of the SDK's error, and its hint.
+std::string Refusal(const std::string& address, const TlsOptions& tls) {
+  const auto client = Client::Connect({.address = address, .tls = tls});
+  EXPECT_OK(client);
+  const absl::Status status = (*client)->GetNode().status();
+  return absl::StrCat(ErrorReason(status), ": ", ErrorHint(status));
+}
+
+TEST_F(MutualTlsTest, TheSdkSaysWhyItIsNotLetIn) {
+  files_.Issue("late", {.days = "-1"});
+  files_.MakeAuthority("other-ca");
+  files_.Issue("stranger", {.authority = "other-ca"});
+  Start();
+  const std::string address = server_->TcpAddress("127.0.0.1");
+  TlsOptions tls = {.ca_file = files_.Certificate("ca")};
+  EXPECT_THAT(Refusal(address, tls),
+              AllOf(StartsWith("TLS_FAILED"), HasSubstr("give one")));
+  for (const char* client : {"late", "stranger"}) {
+    tls.certificate_file = files_.Certificate(client);
+    tls.key_file = files_.Key(client);
+    EXPECT_THAT(Refusal(address, tls),
+                AllOf(StartsWith("TLS_FAILED"), HasSubstr("expired")));
+  }
+  tls.key_file = files_.Key("client");
+  EXPECT_THAT(Refusal(address, tls),
+              AllOf(StartsWith("BAD_TLS_FILES"), HasSubstr("the key is")));
+  tls.certificate_file = files_.Key("client");
+  EXPECT_THAT(Refusal(address, tls), StartsWith("BAD_TLS_FILES"));
 }
 
 TEST_F(MutualTlsTest, ChannelzIsForThisHostOnly) {

@@ -226,5 +226,27 @@ TEST_F(ErrorsTest, AFullOrClosedOutputIsAnError) {
   EXPECT_EQ(result.exit_code, 1);
 }
 
+TEST_F(ErrorsTest, AnInputThatCannotBeReadIsAnError) {
+  for (const char* command :
+       {"counter get -", "counter create --from -", "rule add --from -"}) {
+    const RunResult result = Shell(absl::StrCat("$NFMETER ", command, " </"));
+    EXPECT_EQ(result.exit_code, 4) << command;
+    EXPECT_THAT(result.err, StartsWith("nfmeter: can't read standard input"))
+        << command;
+  }
+}
+
+TEST_F(ErrorsTest, NumbersOfFramesAndCrossingsAreWholeNumbers) {
+  for (const char* command : {"watch", "top", "quota watch"}) {
+    for (const char* count : {"-1", "x", "1.5", "''"}) {
+      const RunResult result =
+          Shell(absl::StrCat("$NFMETER ", command, " -n ", count));
+      EXPECT_EQ(result.exit_code, 2) << command << count;
+      EXPECT_THAT(result.err, HasSubstr("is not a whole number"))
+          << command << count;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace nfmeter::testing

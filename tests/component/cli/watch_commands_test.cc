@@ -149,22 +149,52 @@ TEST_F(WatchTest, RedrawsOnATerminal) {
                                 ::testing::EndsWith("\x1b[?25h")));
 }
 
-TEST_F(WatchTest, InterruptsAreANormalEnd) {
-  for (int signal : {SIGINT, SIGTERM}) {
-    const std::string log = folder_ / absl::StrCat("log", signal);
-    Background watch({NFMETER, "--server", server_.address(), "watch"}, log);
-    const auto lines = [&log] {
-      std::ifstream file(log);
-      return std::string(std::istreambuf_iterator<char>(file), {});
-    };
+// Runs `argv`, a watch, until it has printed the last frame.
+class RunningWatch {
+ public:
+  RunningWatch(const std::vector<std::string>& argv, const std::string& log)
+      : log_(log), process_(argv, log) {
     const absl::Time deadline = absl::Now() + absl::Seconds(20);
-    while (lines().find("sequence 5") == std::string::npos &&
+    while (Printed().find("sequence 5") == std::string::npos &&
            absl::Now() < deadline) {
       absl::SleepFor(absl::Milliseconds(5));
     }
-    watch.Signal(signal);
-    EXPECT_EQ(watch.Wait(absl::Seconds(10)), 0);
-    EXPECT_THAT(lines(), Not(HasSubstr("nfmeter:")));
+  }
+
+  Background& process() { return process_; }
+  std::string Printed() const {
+    std::ifstream file(log_);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  }
+
+ private:
+  const std::string log_;
+  Background process_;
+};
+
+TEST_F(WatchTest, InterruptsAreANormalEnd) {
+  // Whoever runs the tests in the background has it ignored.
+  signal(SIGINT, SIG_DFL);
+  for (int signal : {SIGINT, SIGTERM}) {
+    RunningWatch watch({NFMETER, "--server", server_.address(), "watch"},
+                       folder_ / absl::StrCat("log", signal));
+    watch.process().Signal(signal);
+    EXPECT_EQ(watch.process().Wait(absl::Seconds(10)), 0);
+    EXPECT_THAT(watch.Printed(), Not(HasSubstr("nfmeter:")));
+  }
+}
+
+TEST_F(WatchTest, SignalsThatItWasStartedToIgnoreDoNotEndIt) {
+  for (int signal : {SIGHUP, SIGINT}) {
+    // As nohup does, and a script with what it starts in the background.
+    const std::string line =
+        absl::StrCat("trap '' ", signal, "; exec ", NFMETER, " --server ",
+                     server_.address(), " watch");
+    RunningWatch watch({"bash", "-c", line},
+                       folder_ / absl::StrCat("log", signal));
+    watch.process().Signal(signal);
+    // -1: it had to be killed.
+    EXPECT_EQ(watch.process().Wait(absl::Milliseconds(300)), -1) << signal;
   }
 }
 

@@ -98,6 +98,17 @@ TEST_F(CallTest, TheDeadlineIsThatOfTheCall) {
   EXPECT_THAT(ErrorHint(counter.status()), HasSubstr("did not answer in time"));
 }
 
+TEST_F(CallTest, ATimeoutOfCenturiesIsNoneAtAll) {
+  server_.counters.on_GetCounter = [](const auto&, auto*) {
+    return grpc::Status::OK;
+  };
+  for (const absl::Duration timeout :
+       {absl::Hours(99'999'999'999), absl::Hours(24 * 365 * 300),
+        absl::InfiniteDuration()}) {
+    EXPECT_OK(client_->GetCounter("a", {.timeout = timeout})) << timeout;
+  }
+}
+
 TEST_F(CallTest, AnUnknownMethodHintsAtAnOlderServer) {
   EXPECT_THAT(ErrorHint(client_->GetNode().status()), HasSubstr("older"));
 }

@@ -46,6 +46,18 @@ TEST_F(RetryTest, TheEpochIsAskedForOnce) {
   EXPECT_EQ(node_calls_, 1);
 }
 
+TEST_F(RetryTest, WhoMayNotAskForTheEpochDoesNotAskAgain) {
+  server_.node.on_GetNode = [&](const auto&, auto*) {
+    ++node_calls_;
+    return Fail(grpc::StatusCode::PERMISSION_DENIED, "NOT_PERMITTED", "no");
+  };
+  server_.counters.on_ResetCounter = [](const auto&, auto*) {
+    return grpc::Status::OK;
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_OK(client_->ResetCounter("http"));
+  EXPECT_EQ(node_calls_, 1);
+}
+
 TEST_F(RetryTest, AChangeThatARestartedServerMayHaveMadeIsNotRetried) {
   TellEpoch();
   int calls = 0;

@@ -312,6 +312,20 @@ TEST_F(WatchTest, ASilentConnectionIsReplaced) {
   EXPECT_EQ(frame->reconnects, 1u);
 }
 
+TEST_F(WatchTest, AStallTimeoutOfCenturiesIsNoneAtAll) {
+  Serve({[](auto& context, const auto&, auto& writer) {
+    absl::SleepFor(absl::Milliseconds(50));
+    writer.Write(Frame(7, 1, {"a"}, 1));
+    WaitForCancellation(context);
+    return grpc::Status::OK;
+  }});
+  auto watch = client_->WatchSnapshots(
+      {}, {.stall_timeout = absl::Hours(99'999'999'999)});
+  const auto frame = watch->Next();
+  ASSERT_OK(frame);
+  EXPECT_EQ(frame->reconnects, 0u);
+}
+
 TEST_F(WatchTest, CancelEndsAWaitForAFrame) {
   absl::Notification waiting;
   Serve({[&](auto& context, const auto&, auto&) {

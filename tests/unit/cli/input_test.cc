@@ -1,6 +1,10 @@
 #include "cli/input.h"
 
+#include <cerrno>
+#include <ios>
 #include <sstream>
+#include <streambuf>
+#include <utility>
 
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
@@ -26,6 +30,30 @@ TEST(ExpandNamesTest, RefusesTwoDashes) {
   std::istringstream in("b");
   EXPECT_THAT(ExpandNames({"-", "-"}, in),
               StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+// What standard input is when it is a folder.
+class BrokenBuffer : public std::streambuf {
+ protected:
+  int_type underflow() override {
+    if (std::exchange(read_, true)) {
+      errno = EISDIR;
+      throw std::ios_base::failure("underflow error reading the file");
+    }
+    setg(text_, text_, text_ + 2);
+    return *text_;
+  }
+
+ private:
+  bool read_ = false;
+  char text_[2] = {'a', '\n'};
+};
+
+TEST(ExpandNamesTest, AnInputThatBreaksOffIsAnErrorAndNotAShorterList) {
+  BrokenBuffer buffer;
+  std::istream in(&buffer);
+  EXPECT_THAT(ExpandNames({"-"}, in).status().message(),
+              HasSubstr("can't read standard input"));
 }
 
 TEST(ReadSourceTest, SaysWhichFileItCouldNotRead) {

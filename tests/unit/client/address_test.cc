@@ -65,6 +65,7 @@ TEST(AddressTest, SaysWhatIsWrong) {
       {"host :1", "spaces"},
       {"host:1\n", "spaces"},
       {"http://host:1", "leave out the scheme"},
+      {"tcp:0.0.0.0:7443", "leave out \"tcp:\""},
   };
   for (const auto& [text, what] : bad) {
     const auto address = ParseAddress(text);

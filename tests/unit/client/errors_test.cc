@@ -184,6 +184,25 @@ TEST(ErrorsTest, NetworkFailuresAreToldApart) {
   EXPECT_EQ(reason_of("DNS resolution failed"), reason::kUnreachable);
 }
 
+TEST(ErrorsTest, AServerThatHangsUpOverTlsRefusesTheCertificate) {
+  const absl::Status closed = absl::UnavailableError(
+      "failed to connect to all addresses; last error: UNAVAILABLE: "
+      "ipv4:127.0.0.1:7443: Socket closed");
+  const Address address{"host:1", "", false};
+  const absl::Status without = ExplainConnection(closed, address, TlsOptions());
+  EXPECT_EQ(ErrorReason(without), reason::kTlsFailed);
+  EXPECT_THAT(ErrorHint(without), HasSubstr("give one and its key"));
+  const absl::Status with =
+      ExplainConnection(closed, address, TlsOptions{.certificate_file = "c"});
+  EXPECT_EQ(ErrorReason(with), reason::kTlsFailed);
+  EXPECT_THAT(ErrorHint(with), HasSubstr("may have expired"));
+  // Later than that it has nothing to do with TLS.
+  EXPECT_EQ(
+      ErrorReason(ExplainConnection(absl::UnavailableError("Socket closed"),
+                                    address, TlsOptions())),
+      reason::kConnectionLost);
+}
+
 TEST(ErrorsTest, WhatTheServerSaysIsNotExplainedAway) {
   const absl::Status busy = ClientError(absl::StatusCode::kUnavailable,
                                         "XTABLES_LOCKED", "locked", "");
