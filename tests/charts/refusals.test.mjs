@@ -38,6 +38,8 @@ const bySchema = [
    "- at '/socket/mode': got number, want string"],
   ['a group by its name', { socket: { group: 'nfmeter' } },
    "- at '/socket/group': got string, want null or integer"],
+  ['a group that Kubernetes does not take', { socket: { group: 3000000000 } },
+   "- at '/socket/group': maximum: got 3×10⁰⁹, want 2.147483647×10⁰⁹"],
   ['a role that there is not', { tcp: { role: 'root' } },
    "- at '/tcp/role': value must be one of 'viewer', 'operator', 'admin', " +
    "'none'"],

@@ -221,6 +221,17 @@ test('alerts and dashboards are those of packaging/', () => {
   same('grafana', 'grafana');
 });
 
+// Helm reads numbers of values as floats, and the API takes no 1e+09 for a group.
+test('groups of the largest numbers are written in digits', () => {
+  const pod = { spec: { containers: [{ name: 'web', image: 'web' }] } };
+  for (const more of [{}, { mode: 'sidecar', application: { pod } }]) {
+    const text = template({ socket: { group: 2147483647 }, ...more });
+    const groups = text.match(/(?<=runAsGroup: ).*/g);
+    assert.ok(groups.length >= 2);
+    for (const group of groups) assert.equal(group, '2147483647');
+  }
+});
+
 test('every limit of the server can be set', () => {
   const { limits } =
       parse(fs.readFileSync(path.join(top, 'packaging/nfmeter.yaml'), 'utf8'));

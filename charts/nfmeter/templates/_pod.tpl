@@ -45,7 +45,7 @@ securityContext:
 {{- define "nfmeter.securityContext" -}}
 runAsUser: 0
 {{- if ne (toString .Values.socket.group) "<nil>" }}
-runAsGroup: {{ .Values.socket.group }}
+runAsGroup: {{ .Values.socket.group | int64 }}
 {{- else }}
 runAsGroup: 0
 {{- end }}
