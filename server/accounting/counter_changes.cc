@@ -2,6 +2,8 @@
 #include <functional>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "accounting/counter_errors.h"
 #include "accounting/counters.h"
@@ -223,6 +225,7 @@ absl::StatusOr<CounterBatch> Counters::Delete(
   if (deletion.validate_only) return batch;
   batch.counters.clear();
   const std::vector<std::string> names = NamesOf(targets);
+  const uint64_t labels_version = labels_.version();
   InSlices<absl::StatusOr<kernel::AcctObject>>(
       lane_, names,
       [&](absl::Span<const std::string> slice) { return ReadAndDelete(slice); },
@@ -236,7 +239,7 @@ absl::StatusOr<CounterBatch> Counters::Delete(
                AboutCounter(object.status(), names[index])});
         }
       });
-  ForgetLabels(batch.counters);
+  ForgetLabels(batch.counters, labels_version);
   return batch;
 }
 
@@ -278,11 +281,29 @@ absl::Status Counters::Release(absl::Span<const Counter> counters,
                          "nfmeter deletes only rules of its own: whoever made "
                          "this must delete it");
   }
-  return rules_
-      .Delete(ids, {.validate_only = deletion.validate_only,
-                    .deadline = deletion.deadline,
-                    .counting_only = deletion.counting_rules_only})
-      .status();
+  return DeleteRules(std::move(ids), deletion);
+}
+
+absl::Status Counters::DeleteRules(std::vector<std::string> ids,
+                                   const CounterDeletion& deletion) {
+  while (!ids.empty()) {
+    std::vector<std::string> deleted;
+    // Somebody's copies of rules in other tables have the same ids.
+    std::vector<std::string> copies;
+    absl::flat_hash_set<std::string> seen;
+    for (std::string& id : ids) {
+      (seen.insert(id).second ? deleted : copies).push_back(std::move(id));
+    }
+    NFM_RETURN_IF_ERROR(
+        rules_
+            .Delete(deleted, {.validate_only = deletion.validate_only,
+                              .deadline = deletion.deadline,
+                              .counting_only = deletion.counting_rules_only})
+            .status());
+    if (deletion.validate_only) break;
+    ids = std::move(copies);
+  }
+  return absl::OkStatus();
 }
 
 std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndDelete(
@@ -330,19 +351,22 @@ std::vector<absl::Status> Counters::DeleteNow(
     if (results[i].ok()) deleted.push_back(names[i]);
   }
   hub_.NoteDeleted(deleted);
+  if (on_reset_ != nullptr && !deleted.empty()) on_reset_(deleted);
   if (totals_ != nullptr) totals_->NoteDeleted(deleted);
   return results;
 }
 
-void Counters::ForgetLabels(absl::Span<const Counter> counters) {
-  std::vector<std::pair<std::string, Labels>> labels;
+void Counters::ForgetLabels(absl::Span<const Counter> counters,
+                            uint64_t version) {
+  std::vector<LabelStore::Labelled> labelled;
   for (const Counter& counter : counters) {
-    if (!counter.labels.empty())
-      labels.emplace_back(counter.object.name, Labels());
+    if (!counter.labels.empty()) {
+      labelled.push_back({counter.object.name, version});
+    }
   }
   // The counters are gone whatever the disk says, and Create() replaces labels
   // that stay behind.
-  if (!labels.empty()) (void)labels_.Set(labels);
+  if (!labelled.empty()) (void)labels_.RemoveUnchanged(labelled);
 }
 
 }  // namespace nfmeter::accounting

@@ -3,6 +3,7 @@
 #define NFMETER_ACCOUNTING_COUNTERS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -93,8 +94,9 @@ struct CounterDeletion {
 class Counters {
  public:
   // `available` is what the probe of the kernel's nfacct said: every call
-  // returns it when it is not OK. `on_reset` is told which counters were reset,
-  // on the counter lane. `totals` may be null: nobody asks for them.
+  // returns it when it is not OK. `on_reset` is told which counters were reset
+  // or deleted, on the counter lane. `totals` may be null: nobody asks for
+  // them.
   Counters(kernel::AcctTable& table, Lane& counter_lane, SnapshotHub& hub,
            LabelStore& labels, Rules& rules, Clock& clock,
            absl::Status available = absl::OkStatus(),
@@ -164,13 +166,17 @@ class Counters {
   // Sees to it that no rule holds the counters.
   absl::Status Release(absl::Span<const Counter> counters,
                        const CounterDeletion& deletion);
+  absl::Status DeleteRules(std::vector<std::string> ids,
+                           const CounterDeletion& deletion);
   // On the counter lane:
   std::vector<absl::StatusOr<kernel::AcctObject>> ReadAndReset(
       absl::Span<const std::string> names);
   std::vector<absl::StatusOr<kernel::AcctObject>> ReadAndDelete(
       absl::Span<const std::string> names);
   std::vector<absl::Status> DeleteNow(absl::Span<const std::string> names);
-  void ForgetLabels(absl::Span<const Counter> counters);
+  // Of deleted counters; but not what counters of the same names that were made
+  // since `version` of the labels have got.
+  void ForgetLabels(absl::Span<const Counter> counters, uint64_t version);
 
   Counter Described(kernel::AcctObject object, absl::Time read_time) const;
 

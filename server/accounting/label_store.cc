@@ -208,7 +208,7 @@ std::vector<LabelStore::Labelled> SqliteLabelStore::All() const {
 bool SqliteLabelStore::IsUnchanged(const Labelled& counter) const {
   absl::ReaderMutexLock lock(&mutex_);
   const auto found = entries_.find(counter.counter);
-  return found != entries_.end() && found->second.since == counter.since;
+  return found != entries_.end() && found->second.since <= counter.since;
 }
 
 absl::StatusOr<size_t> SqliteLabelStore::RemoveUnchanged(

@@ -36,7 +36,8 @@ class LabelStore {
   virtual absl::Status Set(
       absl::Span<const std::pair<std::string, Labels>> labels) = 0;
 
-  // A counter that has labels, and what version() was when it got them.
+  // A counter that has labels, and what version() was when it got them (or at a
+  // later time at which it had them).
   struct Labelled {
     std::string counter;
     uint64_t since = 0;

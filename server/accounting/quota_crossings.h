@@ -41,7 +41,7 @@ class QuotaCrossings {
   // Whether an event told of it since the last reading began.
   bool AddedMeanwhile(absl::string_view name) const;
 
-  // The counter was reset: its next crossing is a new one.
+  // The counter was reset or deleted: its next crossing is a new one.
   void Forget(absl::string_view name) { exceeded_.erase(name); }
 
  private:

@@ -80,8 +80,8 @@ class QuotaHub {
       std::function<bool(const std::string& kernel_name)> wanted,
       std::function<void()> on_ready) = 0;
 
-  // We have reset these (the kernel's bytes): the next crossing of each is a
-  // new one. Optional, but without it a crossing within seconds of a
+  // We have reset or deleted these (the kernel's bytes): the next crossing of
+  // each is a new one. Optional, but without it a crossing within seconds of a
   // resynchronisation may be taken for the one before.
   virtual void NoteReset(absl::Span<const std::string> names) = 0;
 

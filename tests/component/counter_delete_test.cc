@@ -1,4 +1,5 @@
 #include <cerrno>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -207,6 +208,48 @@ TEST_F(CounterDeleteTest, ForeignNamesWork) {
   server_.AddObject({.name = "a b\xff", .packets = 1});
   ASSERT_TRUE(DeleteNamed("a\\x20b\\xff").ok());
   EXPECT_FALSE(Exists("a b\xff"));
+}
+
+// As after iptables-save, an edit of the table's name, and iptables-restore.
+TEST_F(CounterDeleteTest, ManagedRulesThatWereCopiedToAnotherTableGoToo) {
+  AddRule("r1", "a");
+  ASSERT_OK(server_.rule_table.Edit(
+      {.table = Table::kMangle,
+       .insertions = {{.id = "r1", .chain = "OUTPUT", .counter = "a"}}},
+      absl::InfiniteFuture()));
+  AddRule("r2", "a", "raw");
+  const grpc::Status status = DeleteNamed("a", /*with_rules=*/true);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_FALSE(Exists("a"));
+}
+
+TEST_F(CounterDeleteTest, ACounterMadeAnewUnderItsNameCrossesItsQuotaAgain) {
+  const kernel::AcctObject limited = {
+      .name = "q",
+      .quota = kernel::QuotaLimit{kernel::QuotaLimit::Unit::kPackets, 5}};
+  server_.AddObject(limited);
+  // Found by a reading, so that an event could be late news of it.
+  server_.acct.DropQuotaEvents(1);
+  ASSERT_OK(server_.acct.Count("q", 5, 500));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() +
+                       std::chrono::seconds(10));
+  const auto events = server_.counter_stub->WatchQuotaEvents(&context, {});
+  const auto next = [&] {
+    v1::WatchQuotaEventsResponse event;
+    EXPECT_TRUE(events->Read(&event));
+    return std::pair(event.kind(), event.counter().name());
+  };
+  EXPECT_THAT(next(), Pair(v1::QUOTA_EVENT_KIND_STANDING, "q"));
+  EXPECT_THAT(next(), Pair(v1::QUOTA_EVENT_KIND_SYNCED, ""));
+  ASSERT_TRUE(DeleteNamed("q").ok());
+  server_.AddObject(limited);
+  ASSERT_OK(server_.acct.Count("q", 5, 500));
+  server_.AddObject({.name = "last", .quota = limited.quota});
+  ASSERT_OK(server_.acct.Count("last", 5, 500));
+  EXPECT_THAT(next(), Pair(v1::QUOTA_EVENT_KIND_CROSSED, "q"));
+  EXPECT_THAT(next(), Pair(v1::QUOTA_EVENT_KIND_CROSSED, "last"));
+  context.TryCancel();
 }
 
 }  // namespace
