@@ -47,14 +47,11 @@ const security::Method& Gate::MethodOf(absl::string_view name) {
   return method == nullptr ? kUnlisted : *method;
 }
 
-WorkThreads& Gate::ThreadsFor(const security::Method& method) {
-  Kind kind = Kind::kRead;
-  if (method.mutates) {
-    kind = absl::StartsWith(method.name, "nfmeter.v1.RuleService/")
-               ? Kind::kRuleChange
-               : Kind::kCounterChange;
-  }
-  return threads_[static_cast<size_t>(kind)];
+Gate::Kind Gate::KindOf(const security::Method& method) {
+  if (!method.mutates) return Kind::kRead;
+  return absl::StartsWith(method.name, "nfmeter.v1.RuleService/")
+             ? Kind::kRuleChange
+             : Kind::kCounterChange;
 }
 
 Gate::Arrival Gate::Arrive(const grpc::CallbackServerContext& context) {

@@ -77,8 +77,9 @@ class Gate {
   const security::Authorizer& authorizer() const { return authorizer_; }
 
   // Unary calls that may wait. Changes wait for each other, and those of rules
-  // for the xtables lock, which anybody may hold as long as they like: nothing
-  // else is to stand behind them.
+  // (deletions of counters with their rules, too) for the xtables lock, which
+  // anybody may hold as long as they like: nothing else is to stand behind
+  // them.
   enum class Kind { kRead, kCounterChange, kRuleChange };
   static constexpr Kind kKinds[] = {Kind::kRead, Kind::kCounterChange,
                                     Kind::kRuleChange};
@@ -103,7 +104,7 @@ class Gate {
         reactor->Finish(ServeUnary(*context, arrival, *bytes, answer, method,
                                    service, handler));
       };
-      if (ThreadsFor(MethodOf(method))
+      if (ThreadsFor<Request>(MethodOf(method), *bytes)
               .TryPost(arrival.standing->principal(), std::move(serve),
                        options_.max_waiting)) {
         return reactor;
@@ -182,7 +183,20 @@ class Gate {
   }
 
   static const security::Method& MethodOf(absl::string_view name);
-  WorkThreads& ThreadsFor(const security::Method& method);
+  static Kind KindOf(const security::Method& method);
+  template <typename Request>
+  WorkThreads& ThreadsFor(const security::Method& method, const Bytes& bytes) {
+    Kind kind = KindOf(method);
+    // Deletions of counters with their rules.
+    if constexpr (requires(Request r) { r.delete_managed_rules(); }) {
+      Request request;
+      if (ParseMessage(bytes, &request).ok() &&
+          request.delete_managed_rules()) {
+        kind = Kind::kRuleChange;
+      }
+    }
+    return threads_[static_cast<size_t>(kind)];
+  }
   Arrival Arrive(const CallContext& context);
   absl::Status Busy() const;
   absl::StatusOr<Call> Enter(const CallContext& context, const Arrival& arrival,

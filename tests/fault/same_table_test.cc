@@ -198,7 +198,14 @@ TEST_F(SameTableTest, ChangesThatWaitForTheLockKeepNobodyElseWaiting) {
   FaultServer server({.arguments = {"--max-threads", "2"}});
   ASSERT_OK(server.Start());
   const auto client = server.Connect();
-  constexpr int kChanges = 5;
+  constexpr int kChanges = 6;
+  for (int i = 0; i < kChanges; ++i) {
+    const std::string name = absl::StrCat("held-", i);
+    ASSERT_OK(client->CreateCounter(name).status());
+    v1::Rule rule = Rule(absl::StrCat("of-", name));
+    rule.set_counter(name);
+    ASSERT_OK(client->CreateRule(rule).status());
+  }
   std::atomic<int> ended = 0;
   std::vector<std::thread> changes;
   absl::Status others;
@@ -207,8 +214,13 @@ TEST_F(SameTableTest, ChangesThatWaitForTheLockKeepNobodyElseWaiting) {
     for (int i = 0; i < kChanges; ++i) {
       changes.emplace_back([&, i] {
         const CallOptions options = {.timeout = absl::Seconds(3)};
-        EXPECT_FALSE(
-            client->CreateRule(Rule(absl::StrCat("late-", i)), options).ok());
+        v1::DeleteCounterRequest deletion;
+        deletion.set_name(absl::StrCat("held-", i));
+        deletion.set_delete_managed_rules(true);
+        const v1::Rule rule = Rule(absl::StrCat("late-", i));
+        EXPECT_FALSE(i % 2 == 0
+                         ? client->CreateRule(rule, options).ok()
+                         : client->DeleteCounter(deletion, options).ok());
         ++ended;
       });
     }
