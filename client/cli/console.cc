@@ -3,16 +3,28 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <iostream>
+#include <string_view>
 
 namespace nfmeter::cli {
+namespace {
+
+// One that takes the escapes by which tables are redrawn.
+bool IsTerminal(int stream) {
+  const char* term = std::getenv("TERM");
+  const bool dumb = term != nullptr && std::string_view(term) == "dumb";
+  return isatty(stream) == 1 && !dumb;
+}
+
+}  // namespace
 
 Console StandardConsole() {
   return {.in = std::cin,
           .out = std::cout,
           .err = std::cerr,
-          .out_is_terminal = isatty(STDOUT_FILENO) == 1,
-          .err_is_terminal = isatty(STDERR_FILENO) == 1,
+          .out_is_terminal = IsTerminal(STDOUT_FILENO),
+          .err_is_terminal = IsTerminal(STDERR_FILENO),
           .size = [] {
             TerminalSize size;
             winsize window{};

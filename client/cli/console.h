@@ -20,6 +20,7 @@ struct Console {
   std::istream& in;
   std::ostream& out;
   std::ostream& err;
+  // Terminals, of those that take escapes (TERM is not "dumb").
   bool out_is_terminal = false;
   bool err_is_terminal = false;
   // Of the terminal at `out`, asked again before each frame.

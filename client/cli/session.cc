@@ -29,9 +29,7 @@ bool IsSet(const char* variable) {
 bool UseColor(const GlobalFlags& flags, bool terminal) {
   if (flags.no_color || flags.color == "never") return false;
   if (flags.color == "always") return true;
-  const char* term = std::getenv("TERM");
-  const bool dumb = term != nullptr && absl::string_view(term) == "dumb";
-  return terminal && !dumb && !IsSet("NO_COLOR");
+  return terminal && !IsSet("NO_COLOR");
 }
 
 }  // namespace

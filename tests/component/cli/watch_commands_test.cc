@@ -149,6 +149,14 @@ TEST_F(WatchTest, RedrawsOnATerminal) {
                                 ::testing::EndsWith("\x1b[?25h")));
 }
 
+TEST_F(WatchTest, ATerminalThatKnowsNoEscapesGetsNone) {
+  const RunResult result =
+      Shell("TERM=dumb script -qec '$NFMETER watch --count 3' /dev/null");
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("# 2023-11-14"), Not(HasSubstr("\x1b"))));
+}
+
 // Runs `argv`, a watch, until it has printed the last frame.
 class RunningWatch {
  public:
