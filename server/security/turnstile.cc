@@ -11,26 +11,27 @@ bool Turnstile::NoteEnded(const std::string& network) {
   if (networks_.size() >= kMaxNetworks && !networks_.contains(network)) {
     return false;
   }
-  Network& ends = networks_[network];
-  if (now >= ends.end) ends.ended = 0;
-  ++ends.ended;
-  ends.end = now + kMemory;
+  Network& found = networks_[network];
   size_.store(networks_.size(), std::memory_order_relaxed);
-  return ends.ended == kTolerated;
+  found.ended = std::min(found.EndedAt(now) + 1, kTolerated);
+  found.last = now;
+  if (found.ended < kTolerated) return false;
+  const bool is_slow = now < found.slow_until;
+  found.slow_until = now + kMemory;
+  return !is_slow;
 }
 
 Turnstile::Entry Turnstile::Enter(const std::string& network, int connection) {
   absl::MutexLock lock(&mutex_);
   const auto found = networks_.find(network);
   if (found == networks_.end()) return Entry::kAtOnce;
-  auto& [name, ends] = *found;
+  Network& slow = found->second;
   // Nobody overtakes those that wait.
-  if (ends.waiting.empty() &&
-      (ends.ended < kTolerated || clock_.BootTime() >= ends.end)) {
+  if (slow.waiting.empty() && clock_.BootTime() >= slow.slow_until) {
     return Entry::kAtOnce;
   }
-  if (ends.waiting.size() >= kMaxWaiting) return Entry::kNever;
-  ends.waiting.push_back(connection);
+  if (slow.waiting.size() >= kMaxWaiting) return Entry::kNever;
+  slow.waiting.push_back(connection);
   return Entry::kLater;
 }
 
@@ -45,7 +46,9 @@ std::vector<int> Turnstile::Turn() {
   }
   const absl::Duration now = clock_.BootTime();
   absl::erase_if(networks_, [&](const auto& each) {
-    return now >= each.second.end && each.second.waiting.empty();
+    const Network& network = each.second;
+    return now >= network.slow_until && network.EndedAt(now) == 0 &&
+           network.waiting.empty();
   });
   size_.store(networks_.size(), std::memory_order_relaxed);
   return turn;

@@ -2,6 +2,7 @@
 #ifndef NFMETER_SECURITY_TURNSTILE_H_
 #define NFMETER_SECURITY_TURNSTILE_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <deque>
@@ -17,11 +18,11 @@
 namespace nfmeter::security {
 
 // A TLS handshake costs a server a hundred times what a call does, and who is
-// at the other end is known only after it. So connections from a network where
-// the server has just ended kTolerated of them while they were young (their
-// handshakes failed, or they flooded, or are those of one who did) wait for
-// their turn: in the order in which they came, kInTurn at a time, until none
-// had to be ended for kMemory.
+// at the other end is known only after it. So where the server has to end
+// young connections of a network again and again (their handshakes fail, or
+// they flood, or are those of one who did), kTolerated at once and more than
+// one each kForgiven, those that come wait for their turn: in the order in
+// which they came, kInTurn at a time, until kMemory after the last such.
 //
 // Connections are known by their descriptors. Bounded. Thread-safe. Does not
 // own the clock.
@@ -42,7 +43,8 @@ class Turnstile {
   // The connection does not wait any more, if it did.
   void Leave(int connection);
 
-  static constexpr int kTolerated = 10;
+  static constexpr double kTolerated = 10;
+  static constexpr absl::Duration kForgiven = absl::Seconds(2);
   static constexpr absl::Duration kMemory = absl::Seconds(10);
   static constexpr size_t kInTurn = 4;
   // From one network: the handshake is given up after five seconds.
@@ -51,9 +53,14 @@ class Turnstile {
 
  private:
   struct Network {
-    int ended = 0;
-    absl::Duration end;  // nothing of it is remembered from then on
+    double ended = 0;  // and not forgiven, at `last`
+    absl::Duration last;
+    absl::Duration slow_until;
     std::deque<int> waiting;
+
+    double EndedAt(absl::Duration now) const {
+      return std::max(0.0, ended - absl::FDivDuration(now - last, kForgiven));
+    }
   };
 
   Clock& clock_;

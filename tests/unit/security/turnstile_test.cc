@@ -76,18 +76,39 @@ TEST_F(TurnstileTest, WhenNoneHadToBeEndedForAWhileNobodyWaits) {
   // One still does: nobody overtakes them.
   Enter(1, 2);
   EXPECT_THAT(turnstile_.Turn(), ElementsAre(0, 1));
-  EXPECT_TRUE(turnstile_.is_open());
   EXPECT_EQ(turnstile_.Enter("bad", 2), Entry::kAtOnce);
-  End(1);
-  EXPECT_EQ(turnstile_.Enter("bad", 3), Entry::kAtOnce);
+  // What is left of the past is forgiven in its time.
+  EXPECT_FALSE(turnstile_.is_open());
+  clock_.Advance(Turnstile::kTolerated * Turnstile::kForgiven);
+  turnstile_.Turn();
+  EXPECT_TRUE(turnstile_.is_open());
 }
 
-TEST_F(TurnstileTest, FailuresFarApartDoNotAddUp) {
-  for (int i = 0; i < 2 * Turnstile::kTolerated; ++i) {
-    End(1);
-    clock_.Advance(Turnstile::kMemory);
-  }
+TEST_F(TurnstileTest, WhoGoesOnIsSlowAgainAtOnce) {
+  End(Turnstile::kTolerated);
+  clock_.Advance(Turnstile::kMemory);
   EXPECT_EQ(turnstile_.Enter("bad", 1), Entry::kAtOnce);
+  End(Turnstile::kTolerated / 2 + 1);
+  EXPECT_EQ(turnstile_.Enter("bad", 2), Entry::kLater);
+}
+
+// A probe that never gets through, for example.
+TEST_F(TurnstileTest, FailuresNowAndThenDelayNobody) {
+  for (int i = 0; i < 10 * Turnstile::kTolerated; ++i) {
+    EXPECT_FALSE(turnstile_.NoteEnded("bad"));
+    EXPECT_EQ(turnstile_.Enter("bad", i), Entry::kAtOnce);
+    clock_.Advance(Turnstile::kForgiven);
+  }
+}
+
+TEST_F(TurnstileTest, FailuresFasterThanTheyAreForgivenKeepItSlow) {
+  End(Turnstile::kTolerated);
+  for (int i = 0; i < 100; ++i) {
+    clock_.Advance(Turnstile::kForgiven / 2);
+    EXPECT_EQ(turnstile_.Enter("bad", i), Entry::kLater);
+    EXPECT_THAT(turnstile_.Turn(), ElementsAre(i));
+    EXPECT_FALSE(turnstile_.NoteEnded("bad"));
+  }
 }
 
 TEST_F(TurnstileTest, NetworksAreBounded) {
@@ -102,9 +123,10 @@ TEST_F(TurnstileTest, NetworksAreBounded) {
         turnstile_.Enter(absl::StrCat(i), static_cast<int>(i)) == Entry::kLater;
   }
   EXPECT_EQ(waiting, Turnstile::kMaxNetworks);
-  clock_.Advance(Turnstile::kMemory);
+  clock_.Advance(Turnstile::kTolerated * Turnstile::kForgiven);
   while (!turnstile_.Turn().empty()) {
   }
+  turnstile_.Turn();
   End(Turnstile::kTolerated);
   EXPECT_EQ(turnstile_.Enter("bad", 1), Entry::kLater);
 }
