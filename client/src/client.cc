@@ -18,7 +18,7 @@ constexpr int kListRestarts = 3;
 // Makes a change: as Connection::Unary, with a request_id.
 template <typename Response, typename Stub, typename Request>
 absl::StatusOr<Response> Change(
-    Connection& connection, Stub& stub,
+    Connection& connection, const std::shared_ptr<Stub>& stub,
     grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                  Response*),
     Request request, const CallOptions& options) {
@@ -36,7 +36,7 @@ absl::StatusOr<Object> Take(absl::StatusOr<Response> response,
 
 // Calls `method` page by page.
 template <typename Response, typename Stub, typename Request>
-absl::Status Pages(Connection& connection, Stub& stub,
+absl::Status Pages(Connection& connection, const std::shared_ptr<Stub>& stub,
                    grpc::Status (Stub::*method)(grpc::ClientContext*,
                                                 const Request&, Response*),
                    Request request,

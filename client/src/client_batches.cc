@@ -32,7 +32,7 @@ void Append(RepeatedPtrField<Item>* from, RepeatedPtrField<Item>* to) {
 template <typename Response, typename Stub, typename Request, typename Item,
           typename Result>
 absl::StatusOr<Response> AllOrError(
-    Connection& connection, Stub& stub,
+    Connection& connection, const std::shared_ptr<Stub>& stub,
     grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                  Response*),
     const Request& request, RepeatedPtrField<Item>* (Request::*items)(),

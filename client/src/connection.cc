@@ -59,23 +59,52 @@ absl::StatusOr<std::shared_ptr<Connection>> Connection::Open(
   if (!address.ok()) return address.status();
   const auto credentials = MakeCredentials(options, *address);
   if (!credentials.ok()) return credentials.status();
-  auto channel = grpc::CreateCustomChannel(address->target, *credentials,
-                                           MakeArguments(options, *address));
-  return std::shared_ptr<Connection>(new Connection(
-      options, *address, std::move(environment), std::move(channel)));
+  return std::shared_ptr<Connection>(
+      new Connection(options, *address, std::move(environment), *credentials));
 }
 
 Connection::Connection(ClientOptions options, Address address,
                        std::shared_ptr<Environment> environment,
-                       std::shared_ptr<grpc::Channel> channel)
+                       const Credentials& credentials)
     : options_(std::move(options)),
       address_(std::move(address)),
       environment_(std::move(environment)),
-      channel_(std::move(channel)),
-      counters_(channel_),
-      rules_(channel_),
-      snapshots_(channel_),
-      node_(channel_) {}
+      link_(MakeLink(credentials)) {}
+
+Connection::Link::Link(std::shared_ptr<grpc::Channel> over, TlsFiles made_of)
+    : files(std::move(made_of)),
+      channel(std::move(over)),
+      counters(channel),
+      rules(channel),
+      snapshots(channel),
+      node(channel) {}
+
+std::shared_ptr<Connection::Link> Connection::MakeLink(
+    const Credentials& credentials) const {
+  return std::make_shared<Link>(
+      grpc::CreateCustomChannel(address_.target, credentials.channel,
+                                MakeArguments(options_, address_)),
+      credentials.files);
+}
+
+std::shared_ptr<Connection::Link> Connection::GetLink() {
+  std::shared_ptr<Link> link;
+  {
+    absl::MutexLock lock(&mutex_);
+    link = link_;
+  }
+  if (!options_.tls.has_value() ||
+      link->channel->GetState(false) == GRPC_CHANNEL_READY) {
+    return link;
+  }
+  // Files that can't be used may be half written: the next call looks again.
+  const auto credentials = MakeCredentials(options_, address_);
+  if (!credentials.ok() || credentials->files == link->files) return link;
+  link = MakeLink(*credentials);
+  absl::MutexLock lock(&mutex_);
+  link_ = link;
+  return link;
+}
 
 absl::Status Connection::Call(
     const CallOptions& options,
@@ -86,7 +115,7 @@ absl::Status Connection::Call(
   const absl::Time deadline =
       std::min(options.deadline, environment_->Now() + timeout);
   // The server that is connected to next may be another.
-  if (channel_->GetState(false) != GRPC_CHANNEL_READY) ForgetEpoch();
+  if (channel()->GetState(false) != GRPC_CHANNEL_READY) ForgetEpoch();
   const bool is_change = kind == Kind::kChange;
   RestartGuard guard(*this, deadline);
   Backoff backoff(options_.retry, *environment_);
@@ -129,10 +158,10 @@ Connection::BatchLimits Connection::GetBatchLimits(const CallOptions& options) {
     absl::MutexLock lock(&mutex_);
     if (limits_.has_value()) return *limits_;
   }
-  const auto node = Unary<v1::GetNodeResponse>(
-      node_, &v1::NodeService::Stub::GetNode, v1::GetNodeRequest(), options);
-  if (!node.ok()) return BatchLimits();
-  Learn(node->node());
+  const auto response = Unary<v1::GetNodeResponse>(
+      node(), &v1::NodeService::Stub::GetNode, v1::GetNodeRequest(), options);
+  if (!response.ok()) return BatchLimits();
+  Learn(response->node());
   absl::MutexLock lock(&mutex_);
   return *limits_;
 }
@@ -142,7 +171,7 @@ absl::StatusOr<uint64_t> Connection::AskEpoch(absl::Time deadline) {
   SetDeadline(deadline, &context);
   v1::GetNodeResponse response;
   const grpc::Status status =
-      node_.GetNode(&context, v1::GetNodeRequest(), &response);
+      node()->GetNode(&context, v1::GetNodeRequest(), &response);
   // A server that lacks the method need not be asked again and again.
   if (!status.ok() && status.error_code() != grpc::StatusCode::UNIMPLEMENTED) {
     return ToStatus(status);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
@@ -13,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "client/src/address.h"
+#include "client/src/credentials.h"
 #include "client/src/environment.h"
 #include "client/src/request_text.h"
 #include "grpcpp/grpcpp.h"
@@ -48,7 +50,7 @@ class Connection {
   // A unary call of a generated stub. Requests with a request_id are changes.
   template <typename Response, typename Stub, typename Request>
   absl::StatusOr<Response> Unary(
-      Stub& stub,
+      const std::shared_ptr<Stub>& stub,
       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                    Response*),
       const Request& request, const CallOptions& options) {
@@ -59,7 +61,7 @@ class Connection {
         options,
         [&](grpc::ClientContext* context) {
           response.Clear();
-          return (stub.*method)(context, request, &response);
+          return ((*stub).*method)(context, request, &response);
         },
         kIsChange ? Kind::kChange : Kind::kRead);
     if (!status.ok()) return status;
@@ -86,16 +88,45 @@ class Connection {
   const Address& address() const { return address_; }
   const ClientOptions& options() const { return options_; }
   Environment& environment() { return *environment_; }
-  const std::shared_ptr<grpc::Channel>& channel() { return channel_; }
-  v1::CounterService::Stub& counters() { return counters_; }
-  v1::RuleService::Stub& rules() { return rules_; }
-  v1::SnapshotService::Stub& snapshots() { return snapshots_; }
-  v1::NodeService::Stub& node() { return node_; }
+  // For one call or stream; the next may be over another channel.
+  std::shared_ptr<grpc::Channel> channel() { return GetLink()->channel; }
+  std::shared_ptr<v1::CounterService::Stub> counters() {
+    return Part(&Link::counters);
+  }
+  std::shared_ptr<v1::RuleService::Stub> rules() { return Part(&Link::rules); }
+  std::shared_ptr<v1::SnapshotService::Stub> snapshots() {
+    return Part(&Link::snapshots);
+  }
+  std::shared_ptr<v1::NodeService::Stub> node() { return Part(&Link::node); }
 
  private:
+  // A channel and what calls over it. gRPC's credentials stay what they were
+  // made of, so replaced certificates take another channel.
+  struct Link {
+    Link(std::shared_ptr<grpc::Channel> over, TlsFiles made_of);
+
+    const TlsFiles files;
+    const std::shared_ptr<grpc::Channel> channel;
+    v1::CounterService::Stub counters;
+    v1::RuleService::Stub rules;
+    v1::SnapshotService::Stub snapshots;
+    v1::NodeService::Stub node;
+  };
+
   Connection(ClientOptions options, Address address,
              std::shared_ptr<Environment> environment,
-             std::shared_ptr<grpc::Channel> channel);
+             const Credentials& credentials);
+
+  std::shared_ptr<Link> MakeLink(const Credentials& credentials) const;
+  // The link to make a call over: while it is connected the one that there is,
+  // else another one if the files have changed since.
+  std::shared_ptr<Link> GetLink();
+  template <typename Stub>
+  std::shared_ptr<Stub> Part(Stub Link::*stub) {
+    std::shared_ptr<Link> link = GetLink();
+    Stub* part = &(link.get()->*stub);
+    return std::shared_ptr<Stub>(std::move(link), part);
+  }
 
   void SetDeadline(absl::Time deadline, grpc::ClientContext* context);
   // Remembers what later calls need to know.
@@ -105,13 +136,9 @@ class Connection {
   const ClientOptions options_;
   const Address address_;
   const std::shared_ptr<Environment> environment_;
-  const std::shared_ptr<grpc::Channel> channel_;
-  v1::CounterService::Stub counters_;
-  v1::RuleService::Stub rules_;
-  v1::SnapshotService::Stub snapshots_;
-  v1::NodeService::Stub node_;
 
   absl::Mutex mutex_;
+  std::shared_ptr<Link> link_ ABSL_GUARDED_BY(mutex_);
   std::optional<BatchLimits> limits_ ABSL_GUARDED_BY(mutex_);
   std::optional<uint64_t> epoch_ ABSL_GUARDED_BY(mutex_);
 };

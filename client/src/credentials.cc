@@ -43,11 +43,11 @@ absl::StatusOr<std::string> ReadPem(const std::string& path,
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(
-    const ClientOptions& options, const Address& address) {
+absl::StatusOr<Credentials> MakeCredentials(const ClientOptions& options,
+                                            const Address& address) {
   if (!options.tls.has_value()) {
     if (address.local || options.insecure) {
-      return grpc::InsecureChannelCredentials();
+      return Credentials{grpc::InsecureChannelCredentials(), {}};
     }
     return ClientError(
         absl::StatusCode::kInvalidArgument, reason::kTlsRequired,
@@ -73,7 +73,7 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(
   ssl.pem_root_certs = *ca;
   ssl.pem_cert_chain = *certificate;
   ssl.pem_private_key = *key;
-  return grpc::SslCredentials(ssl);
+  return Credentials{grpc::SslCredentials(ssl), {*ca, *certificate, *key}};
 }
 
 }  // namespace nfmeter::client_internal

@@ -3,6 +3,7 @@
 #define NFMETER_CLIENT_SRC_CREDENTIALS_H_
 
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "client/src/address.h"
@@ -11,9 +12,23 @@
 
 namespace nfmeter::client_internal {
 
+// What TlsOptions' files hold; of no files, nothing.
+struct TlsFiles {
+  std::string ca;
+  std::string certificate;
+  std::string key;
+
+  friend bool operator==(const TlsFiles&, const TlsFiles&) = default;
+};
+
+struct Credentials {
+  std::shared_ptr<grpc::ChannelCredentials> channel;
+  TlsFiles files;  // that they were made of
+};
+
 // INVALID_ARGUMENT: no TLS where there must be, or files that can't be used.
-absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(
-    const ClientOptions& options, const Address& address);
+absl::StatusOr<Credentials> MakeCredentials(const ClientOptions& options,
+                                            const Address& address);
 
 }  // namespace nfmeter::client_internal
 

@@ -11,7 +11,7 @@ QuotaStream::QuotaStream(std::shared_ptr<Connection> connection,
       stream_(connection, options, absl::InfiniteDuration(),
               [this, connection](grpc::ClientContext* context,
                                  grpc::CompletionQueue* queue, void* tag) {
-                return connection->counters().AsyncWatchQuotaEvents(
+                return connection->counters()->AsyncWatchQuotaEvents(
                     context, request_, queue, tag);
               }),
       final_(CheckText(request)) {}

@@ -51,6 +51,9 @@ bool StreamRetry::IsTransient(const absl::Status& failure) const {
     case absl::StatusCode::kPermissionDenied:
       return connected_once_ &&
              ErrorReason(failure) == reason::kSocketForbidden;
+    // Certificate and key that are just being replaced, one after the other.
+    case absl::StatusCode::kInvalidArgument:
+      return connected_once_ && ErrorReason(failure) == reason::kBadTlsFiles;
     default:
       return false;
   }

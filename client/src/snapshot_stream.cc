@@ -48,7 +48,7 @@ SnapshotStream::SnapshotStream(std::shared_ptr<Connection> connection,
       stream_(connection, options, StallTimeout(request, options),
               [this, connection](grpc::ClientContext* context,
                                  grpc::CompletionQueue* queue, void* tag) {
-                return connection->snapshots().AsyncWatchSnapshots(
+                return connection->snapshots()->AsyncWatchSnapshots(
                     context, request_, queue, tag);
               }),
       final_(CheckText(request)) {}

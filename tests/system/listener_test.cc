@@ -301,6 +301,29 @@ TEST_F(MutualTlsTest, TheSdkSaysWhyItIsNotLetIn) {
   EXPECT_THAT(Refusal(address, tls), StartsWith("BAD_TLS_FILES"));
 }
 
+TEST_F(MutualTlsTest, TheSdkTakesReplacedCertificatesUpByItself) {
+  files_.MakeAuthority("other-ca");
+  files_.Issue("controller", {.authority = "other-ca"});
+  Start();
+  const auto client = Client::Connect(
+      {.address = server_->TcpAddress("127.0.0.1"),
+       .tls = TlsOptions{.ca_file = files_.Certificate("ca"),
+                         .certificate_file = files_.Certificate("controller"),
+                         .key_file = files_.Key("controller")}});
+  ASSERT_OK(client);
+  const auto watch = (*client)->WatchSnapshots();
+  EXPECT_EQ(ErrorReason((*client)->CheckHealth().status()), reason::kTlsFailed);
+  // Half of it: what was read before stays, and is refused as before.
+  std::ofstream(files_.Key("controller")) << "";
+  EXPECT_EQ(ErrorReason((*client)->CheckHealth().status()), reason::kTlsFailed);
+  files_.Issue("controller");
+  EXPECT_THAT((*client)->CheckHealth(),
+              testing::IsOkAndHolds(Health::kServing));
+  // Let in, and nothing more: there is no policy.
+  EXPECT_THAT(watch->Next(),
+              testing::StatusIs(absl::StatusCode::kPermissionDenied));
+}
+
 TEST_F(MutualTlsTest, ChannelzIsForThisHostOnly) {
   NfmeterdProcess server(
       {.arguments = {"--listen", "0.0.0.0:0", "--tls-certificate",

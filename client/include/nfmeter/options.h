@@ -19,10 +19,9 @@ inline constexpr char kDefaultAddress[] = "unix:/run/nfmeter/nfmeter.sock";
 // Environment variable with the address for clients that are given none.
 inline constexpr char kAddressVariable[] = "NFMETER_SERVER";
 
-// Transport security. All files are PEM, and read once, by Client::Connect: a
-// client whose certificate is replaced goes on with the old one. Make another
-// client, and watches over it, before that expires; values are totals, so that
-// nothing is lost between two watches.
+// Transport security. All files are PEM. They are read by Client::Connect and
+// again before each connection that is made later, so that certificates may be
+// replaced; while they can't be read, what was read before stays in force.
 struct TlsOptions {
   // Authorities that the server's certificate must come from. Empty: those of
   // the system.

@@ -253,6 +253,25 @@ TEST_F(WatchTest, TheFirstConnectionIsTriedAsOftenAsACall) {
   EXPECT_EQ(environment_->sleeps().size(), 3u);
 }
 
+TEST_F(WatchTest, CertificatesThatAreJustBeingReplacedDoNotEndIt) {
+  Serve({[](auto&, const auto&, auto& writer) {
+           writer.Write(Frame(7, 1, {"a"}, 1));
+           // As the SDK says it of a connection that it can't make.
+           return testing::Fail(grpc::StatusCode::INVALID_ARGUMENT,
+                                reason::kBadTlsFiles, "no pair");
+         },
+         [](auto& context, const auto&, auto& writer) {
+           writer.Write(Frame(7, 2, {"a"}, 2));
+           WaitForCancellation(context);
+           return grpc::Status::OK;
+         }});
+  auto watch = client_->WatchSnapshots();
+  ASSERT_OK(watch->Next());
+  const auto frame = watch->Next();
+  ASSERT_OK(frame);
+  EXPECT_EQ(frame->reconnects, 1u);
+}
+
 TEST_F(WatchTest, WhatTheServerRefusesIsFinal) {
   Serve({[](auto&, const auto&, auto&) {
     return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "bad glob");
