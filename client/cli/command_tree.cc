@@ -252,6 +252,8 @@ absl::Status CommandTree::Explain(const CLI::ParseError& error) const {
   const CLI::App* command = Innermost(&root_);
   const std::string name = FullName(*command);
   const std::string more = absl::StrCat("'", name, " --help' shows its flags");
+  const std::string explanations =
+      absl::StrCat("'", name, " --help' explains them");
   const bool is_noun = !command->get_subcommands({}).empty();
   const std::vector<std::string> extras = root_.remaining(true);
   if (!extras.empty()) {
@@ -262,7 +264,7 @@ absl::Status CommandTree::Explain(const CLI::ParseError& error) const {
     if (is_noun && !absl::StartsWith(wrong, "-")) {
       return UsageError(absl::StrCat("'", name, "' has no command '", wrong,
                                      "'; it has ", Verbs(command)),
-                        nearest.empty() ? "" : hint);
+                        nearest.empty() ? explanations : hint);
     }
     return UsageError(absl::StrCat("'", name, "' does not take '", wrong, "'"),
                       hint);
@@ -270,7 +272,7 @@ absl::Status CommandTree::Explain(const CLI::ParseError& error) const {
   if (is_noun && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
     return UsageError(
         absl::StrCat("'", name, "' needs a command: ", Verbs(command)),
-        absl::StrCat("'", name, " --help' explains them"));
+        explanations);
   }
   if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
     return UsageError(absl::StrCat("'", name, "': ", error.what()), more);

@@ -138,6 +138,7 @@ TEST_F(ErrorsTest, WrongUsageIsExplained) {
       {{"counter", "lst"}, "did you mean list?"},
       {{"counter", "lst", "--help"}, "did you mean list?"},
       {{"plan", "--help"}, "'nfmeter' has no command 'plan'"},
+      {{"help"}, "hint: 'nfmeter --help' explains them"},
       {{"counter", "list", "a", "b"}, "does not take 'b'"},
       {{"watch", "--intervall", "1s"}, "did you mean --interval?"},
       {{"watch", "--interval", "0"}, "--interval: '0' is not a time above 0"},
