@@ -20,6 +20,7 @@ using Bytes = std::array<uint8_t, 16>;
 size_t AddressBytes(Family family) { return family == Family::kIpv4 ? 4 : 16; }
 
 std::optional<Bytes> ParseAddress(Family family, absl::string_view text) {
+  if (absl::StrContains(text, '\0')) return std::nullopt;
   Bytes bytes{};
   const int domain = family == Family::kIpv4 ? AF_INET : AF_INET6;
   if (inet_pton(domain, std::string(text).c_str(), bytes.data()) != 1) {
@@ -64,10 +65,7 @@ absl::StatusOr<IpPrefix> ParseIpPrefix(absl::string_view text) {
   prefix.family =
       absl::StrContains(parts.first, ':') ? Family::kIpv6 : Family::kIpv4;
   const size_t size = AddressBytes(prefix.family);
-  const std::optional<Bytes> address =
-      parts.first.find('\0') == absl::string_view::npos
-          ? ParseAddress(prefix.family, parts.first)
-          : std::nullopt;
+  const std::optional<Bytes> address = ParseAddress(prefix.family, parts.first);
   if (!address.has_value()) {
     return absl::InvalidArgumentError(
         "not an IP address; write 10.0.0.0/8 or 2001:db8::/32");

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernel/rule_table.h"
@@ -98,6 +99,30 @@ TYPED_TEST(RuleRefusalTest, ADryRunShowsTheRulesAndChangesNothing) {
     EXPECT_EQ(rehearsed->inserted[i].text, done->inserted[i].text);
     EXPECT_EQ(rehearsed->inserted[i].match, done->inserted[i].match);
   }
+}
+
+TYPED_TEST(RuleRefusalTest, ADryRunShowsVerdictsAsTheyAreReadBack) {
+  TableEdit edit;
+  for (const Verdict verdict :
+       {Verdict::kAccept, Verdict::kDrop, Verdict::kReturn}) {
+    RuleSpec spec = Spec(absl::StrCat("v", edit.insertions.size()));
+    spec.verdict = verdict;
+    edit.insertions.push_back(spec);
+  }
+  edit.dry_run = true;
+  const auto rehearsed = this->rules().Edit(edit, Soon());
+  ASSERT_OK(rehearsed);
+  edit.dry_run = false;
+  const auto done = this->rules().Edit(edit, Soon());
+  ASSERT_OK(done);
+  ASSERT_EQ(rehearsed->inserted.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(rehearsed->inserted[i].text, done->inserted[i].text);
+    EXPECT_EQ(rehearsed->inserted[i].verdict, done->inserted[i].verdict);
+  }
+  // A rule that takes the place of one of its id is told by its text.
+  edit.deletions = {"v0", "v1", "v2"};
+  EXPECT_OK(this->rules().Edit(edit, Soon()));
 }
 
 TYPED_TEST(RuleRefusalTest, ADryRunFindsEveryFault) {

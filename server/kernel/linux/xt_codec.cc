@@ -249,7 +249,9 @@ absl::StatusOr<DecodedEntry> Decode(Family family,
       ReadPart(bytes.subspan(entry.target_offset), "the target");
   if (!target.ok()) return target.status();
   out.verdict = VerdictOf(target_name);
-  if (!target->name.empty()) {
+  // The kernel's verdicts have no name; those that libiptc is to turn into them
+  // have one.
+  if (VerdictOf(target->name) == Verdict::kOther) {
     out.goto_chain = false;  // the flag is for chains
     out.target_options = FormatTargetOptions(family, target->name,
                                              target->revision, target->info);

@@ -148,7 +148,7 @@ TEST(ReadNewRuleTest, RefusesWrongAddresses) {
   for (const char* bad :
        {"10.0.0.0/33", "10.0.0.1/8", "10.0.0", "300.0.0.1", "2001:db8::/129",
         "2001:db8::1/32", "10.0.0.0/", "/8", "10.0.0.0/-1", "example.org",
-        " 10.0.0.1", "10.0.0.0/8/8"}) {
+        " 10.0.0.1", "10.0.0.0/8/8", "10.0.0.1\\0", "10.0.0.0/255.0.0.0\\0"}) {
     ExpectViolation(std::string("match { source: '") + bad + "' }",
                     "match.source", ":");
     ExpectViolation(std::string("match { destination: '") + bad + "' }",
