@@ -221,6 +221,21 @@ test('alerts and dashboards are those of packaging/', () => {
   same('grafana', 'grafana');
 });
 
+test('a network policy leaves open what containers of either kind declare',
+     () => {
+  const pod = { spec: {
+    containers: [{ name: 'web', image: 'web',
+                   ports: [{ containerPort: 8080 }] }],
+    initContainers: [{ name: 'mesh', image: 'mesh', restartPolicy: 'Always',
+                       ports: [{ containerPort: 15006 }] }],
+  } };
+  const policy = pick(render({ mode: 'sidecar', application: { pod },
+                               networkPolicy: { enabled: true } }),
+                      'NetworkPolicy');
+  assert.deepEqual(policy.spec.ingress[0].ports.map(({ port }) => port),
+                   [8080, 15006]);
+});
+
 // Helm reads numbers of values as floats, and the API takes no 1e+09 for a group.
 test('groups of the largest numbers are written in digits', () => {
   const pod = { spec: { containers: [{ name: 'web', image: 'web' }] } };
