@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <system_error>
 #include <utility>
 
 namespace nfmeter::service {
@@ -28,7 +29,7 @@ bool WorkThreads::TryPost(absl::string_view caller, Job job,
                           size_t max_waiting) {
   absl::MutexLock lock(&mutex_);
   if (Hand(job)) return true;
-  if (waiting_.size() >= max_waiting ||
+  if (threads_.empty() || waiting_.size() >= max_waiting ||
       waiting_.SizeOf(caller) >= (max_waiting + 1) / 2) {
     return false;
   }
@@ -43,12 +44,19 @@ WorkThreads::Load WorkThreads::load() const {
 }
 
 bool WorkThreads::Hand(Job& job) {
-  if (handed_.size() == idle_) {
-    if (threads_.size() == max_threads_) return false;
-    threads_.emplace_back([this] { Loop(); });
-    ++idle_;
-  }
+  if (handed_.size() == idle_ && !StartThread()) return false;
   handed_.push_back(std::move(job));
+  return true;
+}
+
+bool WorkThreads::StartThread() {
+  if (threads_.size() == max_threads_) return false;
+  try {
+    threads_.emplace_back([this] { Loop(); });
+  } catch (const std::system_error&) {
+    return false;  // a limit of the host's or the container's
+  }
+  ++idle_;
   return true;
 }
 

@@ -34,7 +34,7 @@ class WorkThreads {
   void Post(absl::AnyInvocable<void()> job);
 
   // Posts a job of the caller, unless `max_waiting` jobs wait for a thread, or
-  // half as many of that caller; whether it did.
+  // half as many of that caller, or there can be no thread; whether it did.
   [[nodiscard]] bool TryPost(absl::string_view caller,
                              absl::AnyInvocable<void()> job,
                              size_t max_waiting);
@@ -51,6 +51,8 @@ class WorkThreads {
   // Gives it to an idle thread, or to a new one; false, and the job is still
   // there: all are busy.
   bool Hand(Job& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // False: there may be, or can be, no more of them.
+  bool StartThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasJob() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !handed_.empty() || !waiting_.empty();
   }

@@ -1,5 +1,7 @@
 #include "service/work_threads.h"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <memory>
 #include <string>
@@ -87,6 +89,63 @@ TEST(IdleThreadsTest, OneJobAfterTheOtherNeverWaits) {
     done.WaitForNotification();
   }
   EXPECT_EQ(threads.load().waiting, 0u);
+}
+
+// While it lives, no thread can be started: its stack has no room.
+class NoNewThreads {
+ public:
+  NoNewThreads() {
+    pthread_getattr_default_np(&before_);
+    pthread_attr_t huge;
+    pthread_attr_init(&huge);
+    pthread_attr_setstacksize(&huge, size_t{1} << 50);
+    EXPECT_EQ(pthread_setattr_default_np(&huge), 0);
+    pthread_attr_destroy(&huge);
+  }
+  ~NoNewThreads() {
+    pthread_setattr_default_np(&before_);
+    pthread_attr_destroy(&before_);
+  }
+
+ private:
+  pthread_attr_t before_;
+};
+
+TEST(WorkThreadsLimitTest, WithoutAThreadJobsAreRefused) {
+  std::atomic<int> done = 0;
+  const auto job = [&] { ++done; };
+  {
+    WorkThreads threads("test", 2);
+    {
+      const NoNewThreads none;
+      EXPECT_FALSE(threads.TryPost("a", job, 4));
+    }
+    EXPECT_TRUE(threads.TryPost("a", job, 4));
+  }
+  EXPECT_EQ(done, 1);
+}
+
+TEST(WorkThreadsLimitTest, WhatNoThreadCanBeStartedForWaitsForTheOthers) {
+  std::atomic<int> done = 0;
+  const auto job = [&] { ++done; };
+  absl::Notification begun;
+  absl::Notification go_on;
+  {
+    WorkThreads threads("test", 2);
+    threads.Post([&] {
+      begun.Notify();
+      go_on.WaitForNotification();
+    });
+    begun.WaitForNotification();
+    {
+      const NoNewThreads none;
+      EXPECT_TRUE(threads.TryPost("a", job, 4));
+      threads.Post(job);
+    }
+    EXPECT_EQ(threads.load().waiting, 2u);
+    go_on.Notify();
+  }
+  EXPECT_EQ(done, 2);
 }
 
 }  // namespace
