@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <system_error>
 #include <thread>
 
 #include "absl/functional/function_ref.h"
@@ -75,11 +76,18 @@ class Signals {
 
   // From now on the next one ends the process on the spot.
   void EndAtNext() const {
-    std::thread([signals = *this] {
-      const int signal = signals.Wait();
-      Log(LogLevel::kWarning, "ended at once", {{"signal", signal}});
-      _exit(128 + signal);
-    }).detach();
+    try {
+      std::thread([signals = *this] {
+        const int signal = signals.Wait();
+        Log(LogLevel::kWarning, "ended at once", {{"signal", signal}});
+        _exit(128 + signal);
+      }).detach();
+    } catch (const std::system_error&) {
+      // There can be no thread more: what signals do by themselves will do.
+      sigset_t ending = signals_;
+      sigdelset(&ending, SIGHUP);
+      pthread_sigmask(SIG_UNBLOCK, &ending, nullptr);
+    }
   }
 
  private:

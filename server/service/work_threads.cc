@@ -8,7 +8,11 @@
 namespace nfmeter::service {
 
 WorkThreads::WorkThreads(absl::string_view name, size_t max_threads)
-    : name_(name), max_threads_(max_threads) {}
+    : name_(name), max_threads_(max_threads) {
+  // Others may take what threads the host allows before there is work.
+  absl::MutexLock lock(&mutex_);
+  StartThread();
+}
 
 WorkThreads::~WorkThreads() {
   std::vector<std::thread> threads;

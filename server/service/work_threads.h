@@ -16,11 +16,11 @@
 
 namespace nfmeter::service {
 
-// Runs jobs on as many threads as have been needed at once so far, at most
-// `max_threads`: in the order in which they came, but when all threads are busy
-// callers take turns. gRPC does a write's transport
-// work on the thread that starts it: it must be none that others wait for, such
-// as the counter lane. Thread-safe.
+// Runs jobs on as many threads as have been needed at once so far, at least one
+// and at most `max_threads`: in the order in which they came, but when all
+// threads are busy callers take turns. gRPC does a write's transport work on
+// the thread that starts it: it must be none that others wait for, such as the
+// counter lane. Thread-safe.
 class WorkThreads {
  public:
   // `name`, of at most 15 bytes, is what ps -T shows.

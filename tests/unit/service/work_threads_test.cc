@@ -115,12 +115,22 @@ TEST(WorkThreadsLimitTest, WithoutAThreadJobsAreRefused) {
   std::atomic<int> done = 0;
   const auto job = [&] { ++done; };
   {
+    auto none = std::make_unique<NoNewThreads>();
     WorkThreads threads("test", 2);
-    {
-      const NoNewThreads none;
-      EXPECT_FALSE(threads.TryPost("a", job, 4));
-    }
+    EXPECT_FALSE(threads.TryPost("a", job, 4));
+    none.reset();
     EXPECT_TRUE(threads.TryPost("a", job, 4));
+  }
+  EXPECT_EQ(done, 1);
+}
+
+TEST(WorkThreadsLimitTest, OneThreadIsThereFromTheBeginning) {
+  std::atomic<int> done = 0;
+  {
+    WorkThreads threads("test", 2);
+    const NoNewThreads none;
+    EXPECT_TRUE(threads.TryPost(
+        "a", [&] { ++done; }, 0));
   }
   EXPECT_EQ(done, 1);
 }
