@@ -87,16 +87,14 @@ std::shared_ptr<Connection::Link> Connection::MakeLink(
       credentials.files);
 }
 
+std::shared_ptr<Connection::Link> Connection::LatestLink() {
+  absl::MutexLock lock(&mutex_);
+  return link_;
+}
+
 std::shared_ptr<Connection::Link> Connection::GetLink() {
-  std::shared_ptr<Link> link;
-  {
-    absl::MutexLock lock(&mutex_);
-    link = link_;
-  }
-  if (!options_.tls.has_value() ||
-      link->channel->GetState(false) == GRPC_CHANNEL_READY) {
-    return link;
-  }
+  std::shared_ptr<Link> link = LatestLink();
+  if (!options_.tls.has_value() || link->is_ready()) return link;
   // Files that can't be used may be half written: the next call looks again.
   const auto credentials = MakeCredentials(options_, address_);
   if (!credentials.ok() || credentials->files == link->files) return link;
@@ -115,7 +113,7 @@ absl::Status Connection::Call(
   const absl::Time deadline =
       std::min(options.deadline, environment_->Now() + timeout);
   // The server that is connected to next may be another.
-  if (channel()->GetState(false) != GRPC_CHANNEL_READY) ForgetEpoch();
+  if (!LatestLink()->is_ready()) ForgetEpoch();
   const bool is_change = kind == Kind::kChange;
   RestartGuard guard(*this, deadline);
   Backoff backoff(options_.retry, *environment_);

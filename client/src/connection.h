@@ -105,6 +105,10 @@ class Connection {
   struct Link {
     Link(std::shared_ptr<grpc::Channel> over, TlsFiles made_of);
 
+    bool is_ready() const {
+      return channel->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_READY;
+    }
+
     const TlsFiles files;
     const std::shared_ptr<grpc::Channel> channel;
     v1::CounterService::Stub counters;
@@ -118,6 +122,7 @@ class Connection {
              const Credentials& credentials);
 
   std::shared_ptr<Link> MakeLink(const Credentials& credentials) const;
+  std::shared_ptr<Link> LatestLink();
   // The link to make a call over: while it is connected the one that there is,
   // else another one if the files have changed since.
   std::shared_ptr<Link> GetLink();

@@ -231,10 +231,8 @@ bool Connections::Accepted(int listener, int fd) {
 bool Connections::Enter(Connection& connection, int fd) {
   std::string network = NetworkOf(fd);
   absl::MutexLock lock(&connection.mutex);
-  auto entry = Turnstile::Entry::kAtOnce;
-  if (!network.empty() && !turnstile_->is_open()) {
-    entry = turnstile_->Enter(network, fd);
-  }
+  const auto entry = network.empty() ? Turnstile::Entry::kAtOnce
+                                     : turnstile_->Enter(network, fd);
   if (entry == Turnstile::Entry::kNever) return false;
   connection.waits = entry == Turnstile::Entry::kLater;
   connection.guard.emplace(options_.frames, shared_, *clock_);

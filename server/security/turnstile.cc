@@ -12,7 +12,6 @@ bool Turnstile::NoteEnded(const std::string& network) {
     return false;
   }
   Network& found = networks_[network];
-  size_.store(networks_.size(), std::memory_order_relaxed);
   found.ended = std::min(found.EndedAt(now) + 1, kTolerated);
   found.last = now;
   if (found.ended < kTolerated) return false;
@@ -50,7 +49,6 @@ std::vector<int> Turnstile::Turn() {
     return now >= network.slow_until && network.EndedAt(now) == 0 &&
            network.waiting.empty();
   });
-  size_.store(networks_.size(), std::memory_order_relaxed);
   return turn;
 }
 

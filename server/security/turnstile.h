@@ -3,7 +3,6 @@
 #define NFMETER_SECURITY_TURNSTILE_H_
 
 #include <algorithm>
-#include <atomic>
 #include <cstddef>
 #include <deque>
 #include <string>
@@ -35,8 +34,11 @@ class Turnstile {
   // A young connection from the network had to be ended. True: that was one too
   // many, from now on they wait.
   bool NoteEnded(const std::string& network);
-  // No connection has to wait: nobody's network need be looked up.
-  bool is_open() const { return size_.load(std::memory_order_relaxed) == 0; }
+  // Nothing is remembered of anybody.
+  bool is_open() const {
+    absl::MutexLock lock(&mutex_);
+    return networks_.empty();
+  }
   Entry Enter(const std::string& network, int connection);
   // Takes those whose turn it is. To be called once a second.
   std::vector<int> Turn();
@@ -64,8 +66,7 @@ class Turnstile {
   };
 
   Clock& clock_;
-  std::atomic<size_t> size_ = 0;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   absl::flat_hash_map<std::string, Network> networks_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -40,16 +40,17 @@ constexpr int kFramesInRound = 100;
 // The bytes that follow those of an earlier round; rounds count from 0.
 using Flood = std::function<std::string(uint32_t round)>;
 
-// Calls that nothing follows, each with `more` on its stream.
-std::string Calls(uint32_t round, uint8_t type, absl::string_view more) {
-  static const auto* const headers = new std::string(http2::CallHeaders(kPath));
+// Calls, each with one more frame on its stream and no other.
+std::string Calls(uint32_t round, uint8_t type, absl::string_view more,
+                  uint8_t flags = 0, absl::string_view path = kPath) {
+  const std::string headers = http2::CallHeaders(path);
   std::string bytes;
   for (uint32_t i = 0; i < kFramesInRound; ++i) {
     const uint32_t stream = 2 * (kFramesInRound * round + i) + 1;
     absl::StrAppend(
         &bytes,
-        http2::Frame(http2::kHeaders, http2::kEndHeaders, stream, *headers),
-        http2::Frame(type, 0, stream, more));
+        http2::Frame(http2::kHeaders, http2::kEndHeaders, stream, headers),
+        http2::Frame(type, flags, stream, more));
   }
   return bytes;
 }
@@ -121,18 +122,8 @@ std::string OversizedMessages(uint32_t round) {
 // Whole calls whose messages can't be parsed. Nothing is out of order with them
 // but that there are more than are answered.
 std::string MalformedMessages(uint32_t round) {
-  static const auto* const headers = new std::string(
-      http2::CallHeaders("/nfmeter.v1.CounterService/GetCounter"));
-  std::string bytes;
-  for (uint32_t i = 0; i < kFramesInRound; ++i) {
-    const uint32_t stream = 2 * (kFramesInRound * round + i) + 1;
-    absl::StrAppend(
-        &bytes,
-        http2::Frame(http2::kHeaders, http2::kEndHeaders, stream, *headers),
-        http2::Frame(http2::kData, http2::kEndStream, stream,
-                     {"\0\0\0\0\3\xff\xff\xff", 8}));
-  }
-  return bytes;
+  return Calls(round, http2::kData, {"\0\0\0\0\3\xff\xff\xff", 8},
+               http2::kEndStream, "/nfmeter.v1.CounterService/GetCounter");
 }
 
 // Attackers have machines of their own: what they compute is not to be taken
@@ -218,6 +209,14 @@ absl::Duration Percentile99(Client& client,
   return times[times.size() * 99 / 100];
 }
 
+void ExpectAtMostDoubled(absl::Duration quiet, absl::Duration flooded,
+                         int connections) {
+  printf("p99 of other clients: %s quiet, %s flooded by %d connections\n",
+         absl::FormatDuration(quiet).c_str(),
+         absl::FormatDuration(flooded).c_str(), connections);
+  EXPECT_LT(flooded, std::max(2 * quiet, kJitter));
+}
+
 class FloodTest : public ::testing::TestWithParam<FloodCase> {
  protected:
   // Floods the server, and looks after it and others meanwhile.
@@ -242,10 +241,7 @@ class FloodTest : public ::testing::TestWithParam<FloodCase> {
     // The most it ever had, so that nothing is missed between two looks.
     EXPECT_LT(testing::PeakResidentKiB(server.pid()), before + kGrowth);
     EXPECT_OK(client->GetNode().status());
-    printf("p99 of other clients: %s quiet, %s flooded by %d connections\n",
-           absl::FormatDuration(quiet).c_str(),
-           absl::FormatDuration(flooded).c_str(), connections_);
-    EXPECT_LT(flooded, std::max(2 * quiet, kJitter));
+    ExpectAtMostDoubled(quiet, flooded, connections_);
   }
 
   static constexpr size_t kGrowth = 96 << 10;  // KiB of memory meanwhile
@@ -297,9 +293,9 @@ class TlsVictim {
         channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kPatience)));
   }
 
-  // What is left when the attacker has gone. A handshake costs others more than
-  // a flood that is stopped: there are those that are tolerated and a few in
-  // each second, where there might be hundreds. But nobody is shut out.
+  // Handshakes cost others more than a flood that is stopped: there are those
+  // that are tolerated and a few in each second, where there might be hundreds.
+  // But nobody is shut out.
   void ExpectFewHandshakes(int connections) {
     EXPECT_LT(connections, 200);
     ConnectOnce();
@@ -335,10 +331,7 @@ TEST(HandshakeFloodTest, HandshakesThatFailCostOthersLittle) {
     return absl::StrContains(victim.server().process().Log(),
                              "new connections wait from=127.0.0.1");
   });
-  printf("p99 of other clients: %s quiet, %s flooded by %d connections\n",
-         absl::FormatDuration(quiet).c_str(),
-         absl::FormatDuration(flooded).c_str(), attacker.connections());
-  EXPECT_LT(flooded, std::max(2 * quiet, kJitter));
+  ExpectAtMostDoubled(quiet, flooded, attacker.connections());
   victim.ExpectFewHandshakes(attacker.connections());
 }
 

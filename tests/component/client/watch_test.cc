@@ -333,6 +333,7 @@ TEST_F(WatchTest, ASilentConnectionIsReplaced) {
 
 TEST_F(WatchTest, AStallTimeoutOfCenturiesIsNoneAtAll) {
   Serve({[](auto& context, const auto&, auto& writer) {
+    // The client waits by then: what is there already is never too late.
     absl::SleepFor(absl::Milliseconds(50));
     writer.Write(Frame(7, 1, {"a"}, 1));
     WaitForCancellation(context);
