@@ -1,9 +1,6 @@
 #include "security/connections.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "security/tcp_peer.h"
 
 namespace nfmeter::security {
 namespace {
@@ -33,62 +31,6 @@ sockaddr_storage AddressOf(int fd) {
   return address;
 }
 
-bool IsTcp(const sockaddr_storage& address) {
-  return address.ss_family == AF_INET || address.ss_family == AF_INET6;
-}
-
-// The other end of a connection over TCP; IPv4 also where IPv6 carries it.
-class TcpPeer {
- public:
-  explicit TcpPeer(const sockaddr_storage& address) {
-    if (address.ss_family == AF_INET) {
-      const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
-      port_ = ntohs(v4.sin_port);
-      SetV4(&v4.sin_addr);
-      return;
-    }
-    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
-    port_ = ntohs(v6.sin6_port);
-    if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
-      SetV4(&v6.sin6_addr.s6_addr[12]);
-    } else {
-      address_ = v6.sin6_addr;
-    }
-  }
-
-  bool is_loopback() const {
-    return is_v4_ ? address_.s6_addr[0] == IN_LOOPBACKNET
-                  : IN6_IS_ADDR_LOOPBACK(&address_);
-  }
-  std::string Host() const { return Text(address_); }
-  std::string HostAndPort() const {
-    return is_v4_ ? absl::StrCat(Host(), ":", port_)
-                  : absl::StrCat("[", Host(), "]:", port_);
-  }
-  // What an attacker has only one of: the address, or the /64 of one of IPv6.
-  std::string Network() const {
-    if (is_v4_) return Host();
-    in6_addr prefix = address_;
-    memset(&prefix.s6_addr[8], 0, 8);
-    return absl::StrCat(Text(prefix), "/64");
-  }
-
- private:
-  void SetV4(const void* bytes) {
-    is_v4_ = true;
-    memcpy(&address_, bytes, sizeof(in_addr));
-  }
-  std::string Text(const in6_addr& address) const {
-    char text[INET6_ADDRSTRLEN] = "";
-    inet_ntop(is_v4_ ? AF_INET : AF_INET6, &address, text, sizeof(text));
-    return text;
-  }
-
-  in6_addr address_{};  // its first bytes for one of IPv4
-  bool is_v4_ = false;
-  uint16_t port_ = 0;
-};
-
 // The process at the other end of a unix socket. One in another PID namespace
 // has the number 0, like all others there.
 Peer UnixPeer(int fd) {
@@ -102,7 +44,7 @@ Peer UnixPeer(int fd) {
 Peer PeerOf(int fd) {
   const sockaddr_storage address = AddressOf(fd);
   if (address.ss_family == AF_UNIX) return UnixPeer(fd);
-  if (!IsTcp(address)) return {"", "unknown"};
+  if (!TcpPeer::Is(address)) return {"", "unknown"};
   const TcpPeer peer(address);
   // Who is on this machine can't be told from others there.
   return {peer.is_loopback() ? "" : peer.Host(), peer.HostAndPort()};
@@ -111,7 +53,7 @@ Peer PeerOf(int fd) {
 // Empty for a unix socket.
 std::string NetworkOf(int fd) {
   const sockaddr_storage address = AddressOf(fd);
-  return IsTcp(address) ? TcpPeer(address).Network() : "";
+  return TcpPeer::Is(address) ? TcpPeer(address).Network() : "";
 }
 
 size_t DescriptorLimit() {
