@@ -21,7 +21,7 @@ using ::google::protobuf::util::JsonStringToMessage;
 void AppendLines(absl::string_view text, std::vector<std::string>& names) {
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     line = absl::StripAsciiWhitespace(line);
-    if (!line.empty() && line.front() != '#') names.emplace_back(line);
+    if (!line.empty()) names.emplace_back(line);
   }
 }
 
@@ -122,6 +122,7 @@ absl::StatusOr<v1::BatchCreateCountersRequest> ParseCounters(
   AppendLines(text, names);
   v1::BatchCreateCountersRequest request;
   for (std::string& name : names) {
+    if (name.front() == '#') continue;
     request.add_counters()->set_name(std::move(name));
   }
   return request;

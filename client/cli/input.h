@@ -13,8 +13,8 @@
 
 namespace nfmeter::cli {
 
-// The names with "-" replaced by the lines of `in`. Blank lines and lines that
-// begin with '#' are skipped. INVALID_ARGUMENT: "-" twice.
+// The names with "-" replaced by the lines of `in` that are not blank.
+// INVALID_ARGUMENT: "-" twice.
 absl::StatusOr<std::vector<std::string>> ExpandNames(
     const std::vector<std::string>& names, std::istream& in);
 
@@ -23,9 +23,11 @@ absl::StatusOr<std::vector<std::string>> ExpandNames(
 absl::StatusOr<std::string> ReadSource(const std::string& path,
                                        std::istream& in);
 
-// Names, one a line as above; or JSON: an array of Counters, or an object with
-// "counters" as list and the batch requests have it, or one Counter.
-// INVALID_ARGUMENT says where the JSON is wrong. `source` names it in errors.
+// Names, one a line, where lines that begin with '#' are notes (no counter can
+// be made with such a name, though others may have made some); or JSON: an
+// array of Counters, or an object with "counters" as list and the batch
+// requests have it, or one Counter. INVALID_ARGUMENT says where the JSON is
+// wrong. `source` names it in errors.
 absl::StatusOr<v1::BatchCreateCountersRequest> ParseCounters(
     absl::string_view text, absl::string_view source);
 
