@@ -27,6 +27,7 @@ std::string ShownName(absl::string_view kernel_name) {
 bool IsCounterName(absl::string_view name) {
   constexpr absl::string_view kPunctuation = "._:/@+-";
   return !name.empty() && name.size() <= kernel::kAcctNameMaxBytes &&
+         !absl::StartsWith(name, kernel::kAcctOwnPrefix) &&
          std::all_of(name.begin(), name.end(), [&](char c) {
            return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
                   absl::StrContains(kPunctuation, c);

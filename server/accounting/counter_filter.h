@@ -17,7 +17,7 @@ using Labels = std::map<std::string, std::string>;
 std::string ShownName(absl::string_view kernel_name);
 
 // Whether `name` can be the name of a counter made by us: 1 to 31 of
-// [A-Za-z0-9._:/@+-].
+// [A-Za-z0-9._:/@+-], not beginning with kernel::kAcctOwnPrefix.
 bool IsCounterName(absl::string_view name);
 
 // Glob over a whole string: `*`, `?`, `[a-z]`, `[!a-z]` as in fnmatch(3),

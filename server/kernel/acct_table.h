@@ -26,6 +26,10 @@ inline bool IsAcctName(absl::string_view name) {
          name.find('\0') == absl::string_view::npos;
 }
 
+// How the names of objects begin that an AcctTable makes for itself and hides
+// from its readers.
+inline constexpr absl::string_view kAcctOwnPrefix = ".nfmeterd.";
+
 // A limit that is fixed when the object is made. Reached when the value is
 // equal to or above it.
 struct QuotaLimit {

@@ -4,6 +4,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "service/request_checks.h"
 
@@ -36,6 +37,10 @@ void CheckNewName(const std::string& name, const std::string& field,
     errors.Add(field, absl::StrCat(Quoted(name), " is ", name.size(),
                                    " bytes long; at most ",
                                    kernel::kAcctNameMaxBytes));
+  } else if (absl::StartsWith(name, kernel::kAcctOwnPrefix)) {
+    errors.Add(field, absl::StrCat(Quoted(name), " begins with '",
+                                   kernel::kAcctOwnPrefix,
+                                   "', as the server's own objects do"));
   } else {
     const auto bad = std::find_if(name.begin(), name.end(), [](char c) {
       return !accounting::IsCounterName(absl::string_view(&c, 1));

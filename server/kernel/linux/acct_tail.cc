@@ -13,6 +13,7 @@ namespace {
 
 constexpr absl::string_view kPrefix = ".nfmeterd.tail.";
 constexpr size_t kDigits = 16;
+static_assert(kPrefix.substr(0, kAcctOwnPrefix.size()) == kAcctOwnPrefix);
 static_assert(kPrefix.size() + kDigits <= kAcctNameMaxBytes);
 
 }  // namespace

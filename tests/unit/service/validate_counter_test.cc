@@ -46,6 +46,13 @@ TEST(ReadNewCounterTest, RefusesNamesOfZero32And10000Bytes) {
                                         "31")));
 }
 
+TEST(ReadNewCounterTest, RefusesNamesThatTheServerHides) {
+  EXPECT_THAT(
+      ViolationsOf(Named(".nfmeterd.tail.0123456789abcdef")),
+      ElementsAre(FieldsAre("counter.name", HasSubstr("server's own"))));
+  EXPECT_THAT(ViolationsOf(Named(".nfmeterd")), IsEmpty());
+}
+
 TEST(ReadNewCounterTest, SaysWhichCharacterIsWrongAndWhere) {
   EXPECT_THAT(
       ViolationsOf(Named("ab\x01")),
