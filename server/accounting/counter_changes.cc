@@ -297,7 +297,7 @@ absl::Status Counters::DeleteRules(std::vector<std::string> ids,
     NFM_RETURN_IF_ERROR(
         rules_
             .Delete(deleted, {.validate_only = deletion.validate_only,
-                              .deadline = deletion.deadline,
+                              .patience = deletion.patience,
                               .counting_only = deletion.counting_rules_only})
             .status());
     if (deletion.validate_only) break;

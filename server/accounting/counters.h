@@ -81,8 +81,8 @@ struct CounterDeletion {
   bool delete_managed_rules = false;
   // But none of those with a verdict, see RuleChange.
   bool counting_rules_only = false;
-  // For the rules, see kernel::RuleTable::Edit.
-  absl::Time deadline = absl::InfiniteFuture();
+  // For the rules, see RuleChange.
+  kernel::Patience patience;
 };
 
 // Creates, reads, resets and deletes counters. Requests are valid as far as

@@ -3,6 +3,7 @@
 #define NFMETER_ACCOUNTING_LANE_H_
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <deque>
@@ -19,6 +20,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "base/duration_histogram.h"
 
 namespace nfmeter::accounting {
@@ -56,6 +58,32 @@ class Lane {
     if (!queued.ok()) return queued;
     done.WaitForNotification();
     return *std::move(result);
+  }
+
+  // The same, but a job that has not begun by `deadline` never does: nullopt.
+  template <typename Job>
+  std::optional<std::invoke_result_t<Job>> RunBefore(absl::Time deadline,
+                                                     Priority priority,
+                                                     Job&& job) {
+    // Held by the queue, too, where a job that was taken back stays until its
+    // turn.
+    struct Turn {
+      std::atomic<bool> taken = false;
+      absl::Notification done;
+    };
+    const auto turn = std::make_shared<Turn>();
+    std::optional<std::invoke_result_t<Job>> result;
+    const absl::Status queued = Post(priority, [&result, &job, turn] {
+      if (turn->taken.exchange(true)) return;
+      result.emplace(job());
+      turn->done.Notify();
+    });
+    if (!queued.ok()) return queued;
+    if (!turn->done.WaitForNotificationWithDeadline(deadline) &&
+        turn->taken.exchange(true)) {
+      turn->done.WaitForNotification();
+    }
+    return result;
   }
 
   const std::string& name() const { return name_; }

@@ -35,11 +35,21 @@ std::string RandomId() {
   return absl::StrFormat("%016x", absl::Uniform<uint64_t>(random));
 }
 
-absl::Status CheckTimeIsLeft(absl::Time deadline) {
-  if (absl::Now() < deadline) return absl::OkStatus();
+// `job` when it is its turn, unless that comes too late or for nobody.
+template <typename Job>
+std::invoke_result_t<Job> InTurn(Lane& lane, const kernel::Patience& patience,
+                                 Job&& job) {
+  using Result = std::invoke_result_t<Job>;
+  std::optional<Result> result = lane.RunBefore(
+      patience.deadline(), Lane::Priority::kNormal, [&]() -> Result {
+        NFM_RETURN_IF_ERROR(patience.CheckWanted());
+        return job();
+      });
+  if (result.has_value()) return *std::move(result);
   return MakeError(absl::StatusCode::kUnavailable, "RULE_LANE_BUSY",
-                   "earlier changes of rules took until the deadline; nothing "
-                   "was changed; try again with more time");
+                   "earlier changes of rules, of which one may wait for the "
+                   "xtables lock, took until the deadline; nothing was "
+                   "changed; try again with more time");
 }
 
 absl::Status ForeignRules(absl::Span<const std::string> ids) {
@@ -186,9 +196,9 @@ absl::StatusOr<std::vector<Rule>> Rules::Create(std::vector<NewRule> rules,
   }
   NFM_RETURN_IF_ERROR(CheckCounters(rules));
   const std::vector<Group> groups = GroupInsertions(rules, change);
-  absl::StatusOr<std::vector<Rule>> created = changes_.lane.Run(
-      Lane::Priority::kNormal, [&]() -> absl::StatusOr<std::vector<Rule>> {
-        NFM_RETURN_IF_ERROR(CheckTimeIsLeft(change.deadline));
+  absl::StatusOr<std::vector<Rule>> created = InTurn(
+      changes_.lane, change.patience,
+      [&]() -> absl::StatusOr<std::vector<Rule>> {
         NFM_ASSIGN_OR_RETURN(const std::vector<std::string> existing,
                              ExistingIds(given_ids));
         if (!existing.empty()) {
@@ -197,7 +207,7 @@ absl::StatusOr<std::vector<Rule>> Rules::Create(std::vector<NewRule> rules,
           return WithFields(RulesExist(existing), rules, "id",
                             [&](size_t i) { return old.contains(ids[i]); });
         }
-        return EditAll(groups, change.deadline);
+        return EditAll(groups, change.patience);
       });
   if (created.ok()) return created;
   return InRequest(WithChains(created.status(), change.scope), rules, ids,
@@ -206,13 +216,12 @@ absl::StatusOr<std::vector<Rule>> Rules::Create(std::vector<NewRule> rules,
 
 absl::StatusOr<std::vector<Rule>> Rules::Delete(
     absl::Span<const std::string> ids, const RuleChange& change) {
-  return changes_.lane.Run(
-      Lane::Priority::kNormal, [&]() -> absl::StatusOr<std::vector<Rule>> {
-        NFM_RETURN_IF_ERROR(CheckTimeIsLeft(change.deadline));
-        NFM_ASSIGN_OR_RETURN(std::vector<Group> groups,
-                             GroupDeletions(ids, change));
-        return EditAll(groups, change.deadline);
-      });
+  return InTurn(changes_.lane, change.patience,
+                [&]() -> absl::StatusOr<std::vector<Rule>> {
+                  NFM_ASSIGN_OR_RETURN(std::vector<Group> groups,
+                                       GroupDeletions(ids, change));
+                  return EditAll(groups, change.patience);
+                });
 }
 
 absl::Status Rules::CheckCounters(absl::Span<const NewRule> rules) {
@@ -334,20 +343,22 @@ absl::StatusOr<std::vector<Rules::Group>> Rules::GroupDeletions(
 }
 
 absl::StatusOr<std::vector<Rule>> Rules::EditAll(
-    const std::vector<Group>& groups, absl::Time deadline) {
+    const std::vector<Group>& groups, const kernel::Patience& patience) {
   // Nothing is changed in one table before all have said that they can.
   if (groups.size() > 1) {
     for (const Group& group : groups) {
       TableEdit rehearsal = group.edit;
       rehearsal.dry_run = true;
-      NFM_RETURN_IF_ERROR(changes_.table.Edit(rehearsal, deadline).status());
+      NFM_RETURN_IF_ERROR(changes_.table.Edit(rehearsal, patience).status());
     }
   }
   std::vector<EditOutcome> outcomes;
   size_t size = 0;
   for (const Group& group : groups) {
-    absl::StatusOr<EditOutcome> outcome =
-        changes_.table.Edit(group.edit, deadline);
+    // What has begun is ended, for whomever.
+    absl::StatusOr<EditOutcome> outcome = changes_.table.Edit(
+        group.edit,
+        outcomes.empty() ? patience : kernel::Patience(patience.deadline()));
     if (!outcome.ok()) {
       return WithLeftovers(outcome.status(), UndoEdits(groups, outcomes));
     }

@@ -59,8 +59,8 @@ struct NewRule {
 struct RuleChange {
   kernel::RulePlacement placement = kernel::RulePlacement::kHead;
   bool validate_only = false;
-  // Nobody waits for the xtables lock longer than this.
-  absl::Time deadline = absl::InfiniteFuture();
+  // For earlier changes and for the xtables lock.
+  kernel::Patience patience;
   // To others than the rules that count into these the caller is blind.
   CounterScope scope;
   // Rules with another verdict than kContinue may not be deleted.
@@ -189,7 +189,7 @@ class Rules {
   absl::StatusOr<std::vector<Group>> GroupDeletions(
       absl::Span<const std::string> ids, const RuleChange& change);
   absl::StatusOr<std::vector<kernel::Rule>> EditAll(
-      const std::vector<Group>& groups, absl::Time deadline);
+      const std::vector<Group>& groups, const kernel::Patience& patience);
   absl::Status UndoEdits(const std::vector<Group>& groups,
                          const std::vector<kernel::EditOutcome>& outcomes);
 

@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
+#include "kernel/patience.h"
 #include "kernel/rule_types.h"
 
 namespace nfmeter::kernel {
@@ -88,9 +88,10 @@ class RuleTable {
 
   // One read-modify-commit under the xtables lock, all or nothing. Everything
   // that the edit does not name is the same afterwards, rule counters included.
-  // Gives up waiting for the lock at `deadline`.
+  // Gives up waiting for the lock at the deadline; whoever was abandoned by
+  // then changes nothing when it gets it, CANCELLED.
   virtual absl::StatusOr<EditOutcome> Edit(const TableEdit& edit,
-                                           absl::Time deadline) = 0;
+                                           const Patience& patience) = 0;
 
   // From now on nobody waits for the xtables lock: an Edit() that does ends as
   // at its deadline. For the end of the process. Thread-safe, unlike the rest.

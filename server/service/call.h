@@ -52,6 +52,8 @@ struct Call {
   std::shared_ptr<const security::Caller> caller;
   // The client's; infinite when it set none.
   absl::Time deadline = absl::InfiniteFuture();
+  // Of unary calls, which end before it does; else nullptr.
+  const grpc::ServerContextBase* context = nullptr;
   // Of streams, which take it over; else nullptr.
   std::shared_ptr<CallTrail> trail;
 

@@ -49,7 +49,7 @@ accounting::CounterDeletion CounterService::ReadDeletion(
   return {.validate_only = request.validate_only(),
           .delete_managed_rules = request.delete_managed_rules(),
           .counting_rules_only = !call.MayDecide(),
-          .deadline = RuleDeadline(call.deadline, limits_)};
+          .patience = RulePatience(call, limits_)};
 }
 
 absl::Status CounterService::CreateCounter(

@@ -164,8 +164,8 @@ class Gate {
     const security::Method& method = MethodOf(name);
     CallTrail trail(observers_, method, /*stream=*/false, options_.trace_all);
     const absl::Status status = [&]() -> absl::Status {
-      NFM_ASSIGN_OR_RETURN(const Call call,
-                           Enter(context, arrival, method, trail));
+      NFM_ASSIGN_OR_RETURN(Call call, Enter(context, arrival, method, trail));
+      call.context = &context;
       alignas(8) char memory[kInlineBytes];
       google::protobuf::ArenaOptions options;
       options.initial_block = memory;

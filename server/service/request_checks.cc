@@ -122,14 +122,16 @@ std::string ReadCounterName(absl::string_view shown, const std::string& field,
   return name;
 }
 
-absl::Time RuleDeadline(absl::Time client_deadline, const Limits& limits) {
+kernel::Patience RulePatience(const Call& call, const Limits& limits) {
   const absl::Time now = absl::Now();
-  if (client_deadline == absl::InfiniteFuture()) {
-    return now + limits.default_rule_change_time;
+  absl::Duration time = limits.default_rule_change_time;
+  if (call.deadline != absl::InfiniteFuture()) {
+    const absl::Duration left = call.deadline - now;
+    const absl::Duration margin = std::min(left / 10, absl::Milliseconds(250));
+    time = std::min(left - margin, limits.max_rule_change_time);
   }
-  const absl::Duration left = client_deadline - now;
-  const absl::Duration margin = std::min(left / 10, absl::Milliseconds(250));
-  return now + std::min(left - margin, limits.max_rule_change_time);
+  return kernel::Patience(
+      now + time, [context = call.context] { return context->IsCancelled(); });
 }
 
 absl::Status CheckScope(const Call& call, absl::Span<const std::string> names) {

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "google/protobuf/duration.pb.h"
+#include "kernel/patience.h"
 #include "service/call.h"
 #include "service/field_errors.h"
 #include "service/limits.h"
@@ -49,9 +50,10 @@ absl::Duration ReadMaxStaleness(const google::protobuf::Duration& duration,
 std::string ReadCounterName(absl::string_view shown, const std::string& field,
                             FieldErrors& errors);
 
-// Until when a change of rules may take: a little before the client's deadline,
-// so that it gets our answer, within the server's own bounds.
-absl::Time RuleDeadline(absl::Time client_deadline, const Limits& limits);
+// What a change of rules may wait: until a little before the client's deadline,
+// so that it gets our answer, within the server's own bounds, and while the
+// client is there.
+kernel::Patience RulePatience(const Call& call, const Limits& limits);
 
 // PERMISSION_DENIED, reason COUNTER_NOT_PERMITTED: the caller may touch other
 // counters only. Names are the kernel's; whether they exist is not told.

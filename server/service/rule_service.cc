@@ -45,7 +45,7 @@ template <typename Request>
 accounting::RuleChange RuleService::ReadChange(const Call& call,
                                                const Request& request) const {
   return {.validate_only = request.validate_only(),
-          .deadline = RuleDeadline(call.deadline, limits_),
+          .patience = RulePatience(call, limits_),
           .scope = call.scope(),
           .counting_only = !call.MayDecide()};
 }

@@ -193,6 +193,55 @@ TEST_F(SameTableTest, ACallEndsAtItsDeadlineWhileTheLockIsHeldAndReadsGoOn) {
   EXPECT_OK(client_->CreateRule(Rule("after")).status());
 }
 
+// Of two changes that wait, one whose deadline is before the lock's end and one
+// whose deadline is after it.
+TEST_F(SameTableTest, TheLockIsHeldForAMinute) {
+  constexpr absl::Duration kHeld = absl::Minutes(1);
+  ASSERT_OK(client_->CreateRule(Rule("before")).status());
+  absl::Status too_late;
+  absl::Status in_time;
+  absl::Status others;
+  std::thread impatient;
+  std::thread patient;
+  int frames = 0;
+  {
+    const HeldLock lock;
+    const absl::Time begin = absl::Now();
+    impatient = std::thread([&] {
+      too_late = server_.Connect()
+                     ->CreateRule(Rule("late"), {.timeout = kHeld * 0.9})
+                     .status();
+      EXPECT_GE(absl::Now() - begin, kHeld * 0.8);
+      EXPECT_LT(absl::Now() - begin, kHeld);
+    });
+    v1::WatchSnapshotsRequest request;
+    request.mutable_interval()->set_seconds(1);
+    const auto watch = client_->WatchSnapshots(request);
+    const CallOptions soon = {.timeout = absl::Seconds(5)};
+    while (absl::Now() - begin < kHeld && others.ok()) {
+      others.Update(watch->Next().status());
+      // The server allows a change a minute, whatever the client's deadline.
+      if (++frames == 10) {
+        patient = std::thread([&] {
+          in_time = server_.Connect()
+                        ->CreateRule(Rule("patient"), {.timeout = kHeld * 2})
+                        .status();
+        });
+      }
+      others.Update(client_->GetRule("before", soon).status());
+      others.Update(client_->ResetCounter("counted", soon).status());
+    }
+  }
+  impatient.join();
+  if (patient.joinable()) patient.join();
+  EXPECT_OK(others);
+  EXPECT_GE(frames, 55);
+  EXPECT_THAT(too_late, StatusIs(absl::StatusCode::kUnavailable,
+                                 HasSubstr("xtables lock")));
+  EXPECT_OK(in_time);
+  EXPECT_THAT(ManagedIds(), UnorderedElementsAreArray({"before", "patient"}));
+}
+
 // As many as there are threads for, and more.
 TEST_F(SameTableTest, ChangesThatWaitForTheLockKeepNobodyElseWaiting) {
   FaultServer server({.arguments = {"--max-threads", "2"}});

@@ -152,5 +152,13 @@ bool Notification::WaitForNotificationWithTimeout(Duration timeout) const {
   return notified;
 }
 
+bool Notification::WaitForNotificationWithDeadline(Time deadline) const {
+  static auto* const real = Real<bool(const Notification*, Time), Notification>(
+      "K31WaitForNotificationWithDeadlineENS0_4TimeE");
+  const bool notified = real(this, deadline);
+  __tsan_acquire(const_cast<Notification*>(this));
+  return notified;
+}
+
 ABSL_NAMESPACE_END
 }  // namespace absl

@@ -184,6 +184,23 @@ TEST(XtablesLockTest, AnEditThatCannotHaveItChangesNothing) {
   EXPECT_OK(rules.Edit(edit, In(absl::Seconds(20))));
 }
 
+TEST(XtablesLockTest, AnEditThatNobodyWantsAnyMoreChangesNothing) {
+  ASSERT_OK((*NetlinkAcctTable::Open())->Create({{{.name = "web"}}})[0]);
+  IptcRuleTable rules;
+  const TableEdit edit = {
+      .insertions = {{.id = "a", .chain = "INPUT", .counter = "web"}}};
+  const Holder holder(/*until_somebody_waits=*/true);
+  EXPECT_THAT(
+      rules.Edit(edit, Patience(In(absl::Seconds(60)), [] { return true; })),
+      StatusIs(Code::kCancelled));
+  const auto contents = rules.Read(Family::kIpv4, Table::kFilter);
+  ASSERT_OK(contents);
+  for (const Chain& chain : contents->chains) {
+    EXPECT_THAT(chain.rules, IsEmpty());
+  }
+  EXPECT_OK(rules.Edit(edit, In(absl::Seconds(20))));
+}
+
 TEST(ProbeTest, AMatchThatThereIsNotIsNamed) {
   for (Family family : kAllFamilies) {
     EXPECT_OK(ProbeMatchRevision(family, "nfacct", 0));

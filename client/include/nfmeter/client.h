@@ -107,7 +107,8 @@ class Client {
   // what the proto promises for a batch ("all or none", "all are checked
   // first") then holds for each part. Resets and deletes of counters, which take
   // the kernel long, go in parts of at most 2,000, each with the timeout of a
-  // call. Parts get request_id, "/" and their number. When a part fails, the parts before it stay carried out:
+  // call. Parts get request_id, "/" and their number; the server takes 128
+  // characters of both. When a part fails, the parts before it stay carried out:
   // - Reset and delete of counters return their answers, and list what was not
   //   done in `failures`; they fail only when the first part does.
   // - The others return the error, whose message says how many items were

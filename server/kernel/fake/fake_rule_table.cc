@@ -16,6 +16,9 @@
 namespace nfmeter::kernel {
 namespace {
 
+// How often a paused Edit() looks whether it was abandoned.
+constexpr absl::Duration kPausedLook = absl::Milliseconds(5);
+
 Rule RuleOf(const TableEdit& edit, const RuleSpec& spec) {
   Rule rule;
   rule.family = edit.family;
@@ -126,15 +129,17 @@ absl::StatusOr<TableContents> FakeRuleTable::Read(Family family, Table table) {
 }
 
 absl::StatusOr<EditOutcome> FakeRuleTable::Edit(const TableEdit& edit,
-                                                absl::Time /*deadline*/) {
+                                                const Patience& patience) {
   absl::MutexLock lock(&mutex_);
   const Key key{edit.family, edit.table};
-  const auto may_go_on = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return !paused_ || !waits_;
+  const auto may_go_on = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !paused_ || !waits_ || !patience.CheckWanted().ok();
   };
-  mutex_.Await(absl::Condition(&may_go_on));
+  while (!mutex_.AwaitWithTimeout(absl::Condition(&may_go_on), kPausedLook)) {
+  }
   NFM_RETURN_IF_ERROR(tables_probe_[edit.family]);
   NFM_RETURN_IF_ERROR(TakeFailure(Operation::kXtablesLock, key));
+  if (!edit.dry_run) NFM_RETURN_IF_ERROR(patience.CheckWanted());
   if (lock_held_ || paused_) {
     return ErrnoStatus(Operation::kXtablesLock, ETIMEDOUT, "/run/xtables.lock");
   }

@@ -41,7 +41,7 @@ class FakeRuleTable : public RuleTable {
   std::vector<std::string> Notices() override;
   absl::StatusOr<TableContents> Read(Family family, Table table) override;
   absl::StatusOr<EditOutcome> Edit(const TableEdit& edit,
-                                   absl::Time deadline) override;
+                                   const Patience& patience) override;
   void StopWaiting() override;
 
   // --- Hooks: what others do -----------------------------------------------
@@ -69,7 +69,7 @@ class FakeRuleTable : public RuleTable {
   void FailNext(Operation operation, int err, int times = 1);
   // While held, Edit() answers at once as the real one does at its deadline.
   void HoldXtablesLock(bool held);
-  // While paused, Edit() waits; Read() does not.
+  // While paused, Edit() waits until it is abandoned; Read() does not.
   void PauseEdits(bool paused);
   // The next commit's outcome has rule_counters_lost, and the table's rule
   // counters are zero.

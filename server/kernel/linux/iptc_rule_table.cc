@@ -237,14 +237,16 @@ absl::StatusOr<EditOutcome> IptcRuleTable::DryRun(const TableEdit& edit,
 }
 
 absl::StatusOr<EditOutcome> IptcRuleTable::Edit(const TableEdit& edit,
-                                                absl::Time deadline) {
+                                                const Patience& patience) {
   if (edit.deletions.empty() && NewRules(edit).empty()) return EditOutcome();
   NFM_ASSIGN_OR_RETURN(const Entries entries, Encode(edit));
   if (edit.dry_run) return DryRun(edit, entries);
-  NFM_ASSIGN_OR_RETURN(const XtablesLock lock,
-                       XtablesLock::Acquire(deadline, &lock_interrupter_));
+  NFM_ASSIGN_OR_RETURN(
+      const XtablesLock lock,
+      XtablesLock::Acquire(patience.deadline(), &lock_interrupter_));
+  NFM_RETURN_IF_ERROR(patience.CheckWanted());
   absl::StatusOr<EditOutcome> outcome = TryOnce(edit, entries);
-  while (HasChanged(outcome.status()) && absl::Now() < deadline) {
+  while (HasChanged(outcome.status()) && absl::Now() < patience.deadline()) {
     outcome = TryOnce(edit, entries);
   }
   return outcome;

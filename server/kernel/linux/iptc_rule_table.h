@@ -47,7 +47,7 @@ class IptcRuleTable : public RuleTable {
   absl::StatusOr<TableContents> Read(Family family, Table table) override;
 
   absl::StatusOr<EditOutcome> Edit(const TableEdit& edit,
-                                   absl::Time deadline) override;
+                                   const Patience& patience) override;
 
   void StopWaiting() override { lock_interrupter_.Interrupt(); }
 

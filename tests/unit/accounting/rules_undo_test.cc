@@ -29,8 +29,9 @@ class BreakingRuleTable final : public kernel::FakeRuleTable {
  public:
   using FakeRuleTable::FakeRuleTable;
 
-  absl::StatusOr<kernel::EditOutcome> Edit(const kernel::TableEdit& edit,
-                                           absl::Time deadline) override {
+  absl::StatusOr<kernel::EditOutcome> Edit(
+      const kernel::TableEdit& edit,
+      const kernel::Patience& patience) override {
     if (!edit.dry_run && edit.table == broken) {
       has_broken_ = true;
       return MakeError(absl::StatusCode::kUnavailable, "TABLE_CHANGED",
@@ -39,7 +40,7 @@ class BreakingRuleTable final : public kernel::FakeRuleTable {
     if (!edit.dry_run && has_broken_ && edit.table == stuck) {
       return MakeError(absl::StatusCode::kPermissionDenied, "DENIED", "stuck");
     }
-    return FakeRuleTable::Edit(edit, deadline);
+    return FakeRuleTable::Edit(edit, patience);
   }
 
   std::optional<Table> broken;

@@ -1,0 +1,37 @@
+// How long a change waits, and for whom.
+#ifndef NFMETER_KERNEL_PATIENCE_H_
+#define NFMETER_KERNEL_PATIENCE_H_
+
+#include <functional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace nfmeter::kernel {
+
+class Patience {
+ public:
+  // `abandoned`: whether nobody wants the answer any more; without it somebody
+  // always does.
+  Patience(  // NOLINT(google-explicit-constructor): a deadline is one
+      absl::Time deadline = absl::InfiniteFuture(),
+      std::function<bool()> abandoned = nullptr)
+      : deadline_(deadline), abandoned_(std::move(abandoned)) {}
+
+  absl::Time deadline() const { return deadline_; }
+  // CANCELLED: what is not done yet should not be done.
+  absl::Status CheckWanted() const {
+    return abandoned_ != nullptr && abandoned_()
+               ? absl::CancelledError("the caller gave up; nothing was changed")
+               : absl::OkStatus();
+  }
+
+ private:
+  absl::Time deadline_;
+  std::function<bool()> abandoned_;
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_PATIENCE_H_

@@ -1,0 +1,105 @@
+#include "accounting/lane.h"
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+TEST(LaneTest, JobsThatWaitAreCountedAndTheirTimesAreTaken) {
+  auto lane = std::make_unique<Lane>("lane", 10);
+  absl::Notification running;
+  absl::Notification go_on;
+  ASSERT_OK(lane->Post(Lane::Priority::kNormal, [&] {
+    running.Notify();
+    go_on.WaitForNotification();
+  }));
+  running.WaitForNotification();
+  EXPECT_EQ(lane->waiting(), 0);
+  ASSERT_OK(lane->Post(Lane::Priority::kNormal, [] {}));
+  ASSERT_OK(lane->Post(Lane::Priority::kUrgent, [] {}));
+  EXPECT_EQ(lane->waiting(), 2);
+  EXPECT_EQ(lane->run_times().Read().total(), 0);
+  go_on.Notify();
+  // The job of the third is under way when this one runs; the two before have
+  // been counted.
+  ASSERT_OK(
+      lane->Run(Lane::Priority::kNormal, [] { return absl::OkStatus(); }));
+  EXPECT_EQ(lane->waiting(), 0);
+  EXPECT_GE(lane->run_times().Read().total(), 3);
+  EXPECT_EQ(lane->wait_times().Read().total(), 4);
+  EXPECT_EQ(lane->name(), "lane");
+  EXPECT_EQ(lane->capacity(), 10);
+}
+
+// A lane whose thread does nothing until this goes.
+class BusyLane {
+ public:
+  explicit BusyLane(size_t capacity = 10) : lane_("lane", capacity) {
+    EXPECT_OK(lane_.Post(Lane::Priority::kNormal, [this] {
+      running_.Notify();
+      go_on_.WaitForNotification();
+    }));
+    running_.WaitForNotification();
+  }
+  ~BusyLane() { GoOn(); }
+
+  Lane& lane() { return lane_; }
+  void GoOn() {
+    if (!go_on_.HasBeenNotified()) go_on_.Notify();
+  }
+
+ private:
+  absl::Notification running_;
+  absl::Notification go_on_;
+  Lane lane_;
+};
+
+absl::Status Nothing() { return absl::OkStatus(); }
+
+TEST(LaneTest, AJobThatHasNotBegunByItsDeadlineNeverDoes) {
+  BusyLane busy;
+  bool begun = false;
+  EXPECT_EQ(busy.lane().RunBefore(absl::Now() + absl::Milliseconds(20),
+                                  Lane::Priority::kNormal,
+                                  [&] {
+                                    begun = true;
+                                    return absl::OkStatus();
+                                  }),
+            std::nullopt);
+  busy.GoOn();
+  ASSERT_OK(busy.lane().Run(Lane::Priority::kNormal, Nothing));
+  EXPECT_FALSE(begun);
+}
+
+TEST(LaneTest, AJobThatHasBegunByItsDeadlineEnds) {
+  Lane lane("lane", 10);
+  const absl::Time deadline = absl::Now() + absl::Milliseconds(20);
+  const auto result = lane.RunBefore(deadline, Lane::Priority::kNormal,
+                                     [&]() -> absl::StatusOr<std::string> {
+                                       while (absl::Now() < deadline)
+                                         std::this_thread::yield();
+                                       return "done";
+                                     });
+  ASSERT_TRUE(result.has_value());
+  EXPECT_THAT(*result, ::nfmeter::testing::IsOkAndHolds("done"));
+}
+
+TEST(LaneTest, AFullLaneRefusesAtOnceWhateverTheDeadline) {
+  BusyLane busy(/*capacity=*/1);
+  ASSERT_OK(busy.lane().Post(Lane::Priority::kNormal, [] {}));
+  const auto result = busy.lane().RunBefore(absl::InfiniteFuture(),
+                                            Lane::Priority::kNormal, Nothing);
+  ASSERT_TRUE(result.has_value());
+  EXPECT_THAT(*result, ::nfmeter::testing::HasReason("LANE_FULL"));
+}
+
+}  // namespace
+}  // namespace nfmeter::accounting
