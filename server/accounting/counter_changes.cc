@@ -67,12 +67,20 @@ absl::Status CreationUnanswered(const std::string& name) {
 absl::StatusOr<std::vector<Counter>> Counters::Create(
     std::vector<Counter> counters, bool validate_only) {
   NFM_RETURN_IF_ERROR(available_);
+  std::vector<kernel::AcctObject> objects;
+  objects.reserve(counters.size());
+  for (Counter& counter : counters) {
+    objects.push_back(std::move(counter.object));
+  }
   // The kernel itself tells whether a single one exists.
-  if (validate_only || counters.size() > 1) {
-    NFM_RETURN_IF_ERROR(CheckNew(counters));
+  if (validate_only || objects.size() > 1) {
+    NFM_RETURN_IF_ERROR(CheckNew(objects));
+  }
+  if (!validate_only) NFM_RETURN_IF_ERROR(CreateObjects(objects));
+  for (size_t i = 0; i < counters.size(); ++i) {
+    counters[i].object = std::move(objects[i]);
   }
   if (!validate_only) {
-    NFM_RETURN_IF_ERROR(CreateObjects(counters));
     if (absl::Status stored = StoreLabels(counters); !stored.ok()) {
       return Undo(NamesOf(counters), std::move(stored));
     }
@@ -86,23 +94,31 @@ absl::StatusOr<std::vector<Counter>> Counters::Create(
   return counters;
 }
 
-absl::Status Counters::CheckNew(absl::Span<const Counter> counters) {
-  NFM_ASSIGN_OR_RETURN(const Found found,
-                       Find(NamesOf(counters), absl::ZeroDuration()));
+absl::Status Counters::CheckNew(absl::Span<const kernel::AcctObject> objects) {
+  std::shared_ptr<const Snapshot> snapshot;  // null: not worth it
+  if (objects.size() >= kDumpFromNames) {
+    NFM_ASSIGN_OR_RETURN(snapshot, hub_.Take(absl::ZeroDuration()));
+  }
+  const bool certain = snapshot != nullptr && snapshot->complete;
   std::vector<std::string> existing;
-  for (const std::optional<Counter>& counter : found) {
-    if (counter.has_value()) existing.push_back(counter->object.name);
+  for (const kernel::AcctObject& object : objects) {
+    bool exists =
+        snapshot != nullptr && snapshot->Find(object.name).has_value();
+    if (!exists && !certain) {
+      NFM_ASSIGN_OR_RETURN(const std::optional<Counter> found,
+                           FindNow(object.name));
+      exists = found.has_value();
+    }
+    if (exists) existing.push_back(object.name);
   }
   return existing.empty() ? absl::OkStatus() : CountersExist(existing);
 }
 
-absl::Status Counters::CreateObjects(absl::Span<const Counter> counters) {
-  std::vector<std::string> created;  // or perhaps created
-  for (size_t begin = 0; begin < counters.size(); begin += kSlice) {
-    std::vector<kernel::AcctObject> slice;
-    for (const Counter& counter : counters.subspan(begin, kSlice)) {
-      slice.push_back(counter.object);
-    }
+absl::Status Counters::CreateObjects(
+    absl::Span<const kernel::AcctObject> objects) {
+  std::vector<size_t> created;  // or perhaps created
+  for (size_t begin = 0; begin < objects.size(); begin += kSlice) {
+    const auto slice = objects.subspan(begin, kSlice);
     std::vector<absl::Status> results;
     absl::Status failed = lane_.Run(Lane::Priority::kNormal, [&] {
       results = table_.Create(slice);
@@ -110,17 +126,21 @@ absl::Status Counters::CreateObjects(absl::Span<const Counter> counters) {
     });
     for (size_t i = 0; i < results.size(); ++i) {
       const bool lost = absl::IsDataLoss(results[i]);
-      if (lost && counters.size() == 1) {
+      if (lost && objects.size() == 1) {
         return LookForCreated(slice[i], std::move(results[i]));
       }
       // CheckNew() has just said that it was not there: if it is, it is ours.
-      if (results[i].ok() || lost) created.push_back(slice[i].name);
+      if (results[i].ok() || lost) created.push_back(begin + i);
       if (!results[i].ok() && failed.ok()) {
         failed = lost ? CreationUnanswered(slice[i].name)
                       : AboutCounter(results[i], slice[i].name);
       }
     }
-    if (!failed.ok()) return Undo(created, std::move(failed));
+    if (!failed.ok()) {
+      std::vector<std::string> names;
+      for (const size_t i : created) names.push_back(objects[i].name);
+      return Undo(names, std::move(failed));
+    }
   }
   return absl::OkStatus();
 }

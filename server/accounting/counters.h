@@ -152,9 +152,9 @@ class Counters {
   // All exist and have the etags asked for.
   absl::StatusOr<std::vector<Counter>> Check(
       absl::Span<const CounterTarget> targets);
-  absl::Status CheckNew(absl::Span<const Counter> counters);
+  absl::Status CheckNew(absl::Span<const kernel::AcctObject> objects);
 
-  absl::Status CreateObjects(absl::Span<const Counter> counters);
+  absl::Status CreateObjects(absl::Span<const kernel::AcctObject> objects);
   // Why the creation of `object`, whose answer was lost, is not known to have
   // succeeded. For one that was not looked for before.
   absl::Status LookForCreated(const kernel::AcctObject& object,

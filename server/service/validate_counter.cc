@@ -27,9 +27,10 @@ bool IsLabelKey(absl::string_view key) {
 
 // The name is told beside the field, whose index says little in a file of
 // thousands.
-void CheckNewName(const std::string& name, const std::string& field,
+void CheckNewName(const std::string& name, const std::string& of,
                   FieldErrors& errors) {
   if (accounting::IsCounterName(name)) return;
+  const std::string field = absl::StrCat(of, ".name");
   if (name.empty()) {
     errors.Add(field, absl::StrCat("is empty; 1 to ", kernel::kAcctNameMaxBytes,
                                    " of ", kNameAlphabet));
@@ -78,7 +79,9 @@ std::optional<kernel::QuotaLimit> ReadQuota(const v1::Quota& quota,
 
 accounting::Labels ReadLabels(
     const google::protobuf::Map<std::string, std::string>& map,
-    const std::string& field, FieldErrors& errors) {
+    const std::string& of, FieldErrors& errors) {
+  if (map.empty()) return {};
+  const std::string field = absl::StrCat(of, ".labels");
   accounting::Labels labels(map.begin(), map.end());
   if (labels.size() > kMaxLabels) {
     errors.Add(field, absl::StrCat("has ", labels.size(), " labels; at most ",
@@ -100,18 +103,20 @@ accounting::Labels ReadLabels(
   return labels;
 }
 
-// Finds names that come twice.
+// Finds names that come twice among `count`, which must stay where they are.
 class Repeats {
  public:
-  void Check(const std::string& name, const std::string& field,
-             FieldErrors& errors) {
-    const auto [first, is_new] = fields_.emplace(name, field);
-    if (is_new || name.empty()) return;
-    errors.Add(field, absl::StrCat("is the same as ", first->second));
+  explicit Repeats(size_t count) { indexes_.reserve(count); }
+
+  // Where the same name was before.
+  std::optional<size_t> Add(absl::string_view name, size_t index) {
+    const auto [first, is_new] = indexes_.emplace(name, index);
+    if (is_new || name.empty()) return std::nullopt;
+    return first->second;
   }
 
  private:
-  absl::flat_hash_map<std::string, std::string> fields_;
+  absl::flat_hash_map<absl::string_view, size_t> indexes_;
 };
 
 }  // namespace
@@ -120,7 +125,7 @@ accounting::Counter ReadNewCounter(const v1::Counter& counter,
                                    const std::string& field,
                                    FieldErrors& errors) {
   accounting::Counter read;
-  CheckNewName(counter.name(), absl::StrCat(field, ".name"), errors);
+  CheckNewName(counter.name(), field, errors);
   read.object.name = counter.name();
   read.object.packets = counter.packets();
   read.object.bytes = counter.bytes();
@@ -128,8 +133,7 @@ accounting::Counter ReadNewCounter(const v1::Counter& counter,
     read.object.quota =
         ReadQuota(counter.quota(), absl::StrCat(field, ".quota"), errors);
   }
-  read.labels =
-      ReadLabels(counter.labels(), absl::StrCat(field, ".labels"), errors);
+  read.labels = ReadLabels(counter.labels(), field, errors);
   return read;
 }
 
@@ -138,11 +142,14 @@ std::vector<accounting::Counter> ReadNewCounters(
     FieldErrors& errors) {
   std::vector<accounting::Counter> read;
   read.reserve(counters.size());
-  Repeats repeats;
+  Repeats repeats(counters.size());
   for (int i = 0; i < counters.size(); ++i) {
-    const std::string field = Indexed("counters", i);
-    read.push_back(ReadNewCounter(counters[i], field, errors));
-    repeats.Check(counters[i].name(), absl::StrCat(field, ".name"), errors);
+    read.push_back(ReadNewCounter(counters[i], Indexed("counters", i), errors));
+    if (const auto first = repeats.Add(read.back().object.name, i)) {
+      errors.Add(Indexed("counters", i) + ".name",
+                 absl::StrCat("is the same as ", Indexed("counters", *first),
+                              ".name"));
+    }
   }
   return read;
 }
@@ -152,11 +159,13 @@ std::vector<std::string> ReadCounterNames(
     FieldErrors& errors) {
   std::vector<std::string> read;
   read.reserve(names.size());
-  Repeats repeats;
+  Repeats repeats(names.size());
   for (int i = 0; i < names.size(); ++i) {
-    const std::string field = Indexed("names", i);
-    read.push_back(ReadCounterName(names[i], field, errors));
-    repeats.Check(read.back(), field, errors);
+    read.push_back(ReadCounterName(names[i], Indexed("names", i), errors));
+    if (const auto first = repeats.Add(read.back(), i)) {
+      errors.Add(Indexed("names", i),
+                 absl::StrCat("is the same as ", Indexed("names", *first)));
+    }
   }
   return read;
 }
