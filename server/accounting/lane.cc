@@ -19,6 +19,11 @@ Lane::~Lane() {
 }
 
 absl::Status Lane::Post(Priority priority, absl::AnyInvocable<void()> job) {
+  return Queue(priority, std::move(job), /*waiter=*/nullptr);
+}
+
+absl::Status Lane::Queue(Priority priority, absl::AnyInvocable<void()> job,
+                         const void* waiter) {
   absl::MutexLock lock(&mutex_);
   if (queues_[0].size() + queues_[1].size() >= capacity_) {
     return MakeError(
@@ -30,8 +35,15 @@ absl::Status Lane::Post(Priority priority, absl::AnyInvocable<void()> job) {
             .metadata = {{"lane", name_}, {"bound", absl::StrCat(capacity_)}}});
   }
   queues_[static_cast<size_t>(priority)].push_back(
-      {std::move(job), std::chrono::steady_clock::now()});
+      {std::move(job), std::chrono::steady_clock::now(), waiter});
   return absl::OkStatus();
+}
+
+bool Lane::TakeBack(Priority priority, const void* waiter) {
+  absl::MutexLock lock(&mutex_);
+  return std::erase_if(
+             queues_[static_cast<size_t>(priority)],
+             [&](const Queued& each) { return each.waiter == waiter; }) > 0;
 }
 
 size_t Lane::waiting() const {

@@ -3,11 +3,9 @@
 #define NFMETER_ACCOUNTING_LANE_H_
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <deque>
-#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -60,28 +58,25 @@ class Lane {
     return *std::move(result);
   }
 
-  // The same, but a job that has not begun by `deadline` never does: nullopt.
+  // The same, but a job that has not begun by `deadline` leaves the queue and
+  // never does: nullopt.
   template <typename Job>
   std::optional<std::invoke_result_t<Job>> RunBefore(absl::Time deadline,
                                                      Priority priority,
                                                      Job&& job) {
-    // Held by the queue, too, where a job that was taken back stays until its
-    // turn.
-    struct Turn {
-      std::atomic<bool> taken = false;
-      absl::Notification done;
-    };
-    const auto turn = std::make_shared<Turn>();
     std::optional<std::invoke_result_t<Job>> result;
-    const absl::Status queued = Post(priority, [&result, &job, turn] {
-      if (turn->taken.exchange(true)) return;
-      result.emplace(job());
-      turn->done.Notify();
-    });
+    absl::Notification done;
+    const absl::Status queued = Queue(
+        priority,
+        [&] {
+          result.emplace(job());
+          done.Notify();
+        },
+        &done);
     if (!queued.ok()) return queued;
-    if (!turn->done.WaitForNotificationWithDeadline(deadline) &&
-        turn->taken.exchange(true)) {
-      turn->done.WaitForNotification();
+    if (!done.WaitForNotificationWithDeadline(deadline) &&
+        !TakeBack(priority, &done)) {
+      done.WaitForNotification();
     }
     return result;
   }
@@ -98,8 +93,13 @@ class Lane {
   struct Queued {
     absl::AnyInvocable<void()> job;
     std::chrono::steady_clock::time_point since;
+    const void* waiter = nullptr;  // who may take it back
   };
 
+  absl::Status Queue(Priority priority, absl::AnyInvocable<void()> job,
+                     const void* waiter);
+  // False: it has begun.
+  bool TakeBack(Priority priority, const void* waiter);
   void Loop();
   bool Ready() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

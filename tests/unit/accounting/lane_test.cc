@@ -92,6 +92,15 @@ TEST(LaneTest, AJobThatHasBegunByItsDeadlineEnds) {
   EXPECT_THAT(*result, ::nfmeter::testing::IsOkAndHolds("done"));
 }
 
+TEST(LaneTest, AJobThatWasTakenBackLeavesItsPlaceToOthers) {
+  BusyLane busy(/*capacity=*/1);
+  EXPECT_EQ(busy.lane().RunBefore(absl::Now() + absl::Milliseconds(20),
+                                  Lane::Priority::kNormal, Nothing),
+            std::nullopt);
+  EXPECT_EQ(busy.lane().waiting(), 0);
+  EXPECT_OK(busy.lane().Post(Lane::Priority::kNormal, [] {}));
+}
+
 TEST(LaneTest, AFullLaneRefusesAtOnceWhateverTheDeadline) {
   BusyLane busy(/*capacity=*/1);
   ASSERT_OK(busy.lane().Post(Lane::Priority::kNormal, [] {}));
