@@ -1,5 +1,7 @@
 #include "accounting/quota_crossings.h"
 
+#include <algorithm>
+
 #include "absl/container/flat_hash_set.h"
 
 namespace nfmeter::accounting {
@@ -27,6 +29,7 @@ std::vector<kernel::AcctObject> QuotaCrossings::TakeOver(
       // One that crossed behind the reading's back is over its quota now.
       return !names.contains(entry.first) && entry.second.added < readings_;
     });
+    reading_due_at_ = std::max(kFewest, 2 * exceeded_.size());
   }
   return unknown;
 }

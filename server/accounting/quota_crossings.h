@@ -2,6 +2,7 @@
 #ifndef NFMETER_ACCOUNTING_QUOTA_CROSSINGS_H_
 #define NFMETER_ACCOUNTING_QUOTA_CROSSINGS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -38,6 +39,11 @@ class QuotaCrossings {
   // A crossing that an event told of.
   void Add(const kernel::AcctObject& object);
 
+  // So many have come since the last complete reading that a look should be
+  // taken which of them are left: nobody tells when others reset or delete
+  // theirs.
+  bool IsReadingDue() const { return exceeded_.size() >= reading_due_at_; }
+
   // Whether an event told of it since the last reading began.
   bool AddedMeanwhile(absl::string_view name) const;
 
@@ -54,7 +60,10 @@ class QuotaCrossings {
     uint64_t added = 0;
   };
 
+  static constexpr size_t kFewest = 4096;
+
   absl::flat_hash_map<std::string, Crossing> exceeded_;  // by name
+  size_t reading_due_at_ = kFewest;
   uint64_t readings_ = 0;
 };
 

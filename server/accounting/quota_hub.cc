@@ -268,6 +268,7 @@ class LaneQuotaHub final : public QuotaHub {
       absl::MutexLock lock(&mutex_);
       Publish(QuotaEvent::Kind::kCrossed, event);
       crossings_.Add(event);
+      if (crossings_.IsReadingDue()) reading_due_ = true;
       woken = channels_;
     }
     CallAll(woken);
@@ -336,8 +337,8 @@ class LaneQuotaHub final : public QuotaHub {
     return reading_due_ || Ending();
   }
 
-  // The thread that has the counters read: at first, and to find crossings
-  // whose events were lost.
+  // The thread that has the counters read: at first, to find crossings whose
+  // events were lost, and to forget those of counters that are gone.
   void ReadWhenDue() {
     pthread_setname_np(pthread_self(), "nfm-quota-reads");
     while (true) {

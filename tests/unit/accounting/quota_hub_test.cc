@@ -186,6 +186,24 @@ TEST_F(QuotaHubTest, WhatTheKernelDroppedIsFoundByReading) {
   EXPECT_THAT(listener.Events(1), ElementsAre("crossed last"));
 }
 
+TEST_F(QuotaHubTest, CrossingsOfCountersThatOthersDeleteAreNotKeptForGood) {
+  Start();
+  Listener listener(*hub_);
+  listener.Events(1);
+  const auto readings = [&] {
+    return table_.dumps(kernel::AcctDumpMode::kFast);
+  };
+  const int before = readings();
+  for (uint64_t i = 1; i <= 10'000 && readings() == before; ++i) {
+    const std::string name = absl::StrCat("session", i);
+    Create(name, 1);
+    Count(name, 1);
+    ASSERT_OK(table_.Delete({name})[0]);
+    while (hub_->stats().crossed < i) std::this_thread::yield();
+  }
+  EXPECT_GT(readings(), before);
+}
+
 TEST_F(QuotaHubTest, CrossingsAreToldWhileAReadingWaitsForItsNextTry) {
   Create("q", 1);
   Start();
