@@ -301,14 +301,16 @@ absl::Status Counters::Release(absl::Span<const Counter> counters,
                          "nfmeter deletes only rules of its own: whoever made "
                          "this must delete it");
   }
-  return DeleteRules(std::move(ids), deletion);
+  return DeleteRules(std::move(ids), held, deletion);
 }
 
 absl::Status Counters::DeleteRules(std::vector<std::string> ids,
+                                   const std::vector<std::string>& counters,
                                    const CounterDeletion& deletion) {
   while (!ids.empty()) {
     std::vector<std::string> deleted;
-    // Somebody's copies of rules in other tables have the same ids.
+    // Somebody's copies of rules in other tables have the same ids, perhaps
+    // with other counters.
     std::vector<std::string> copies;
     absl::flat_hash_set<std::string> seen;
     for (std::string& id : ids) {
@@ -318,6 +320,7 @@ absl::Status Counters::DeleteRules(std::vector<std::string> ids,
         rules_
             .Delete(deleted, {.validate_only = deletion.validate_only,
                               .patience = deletion.patience,
+                              .counters = counters,
                               .counting_only = deletion.counting_rules_only})
             .status());
     if (deletion.validate_only) break;

@@ -166,7 +166,9 @@ class Counters {
   // Sees to it that no rule holds the counters.
   absl::Status Release(absl::Span<const Counter> counters,
                        const CounterDeletion& deletion);
+  // Those that count into one of `counters`.
   absl::Status DeleteRules(std::vector<std::string> ids,
+                           const std::vector<std::string>& counters,
                            const CounterDeletion& deletion);
   // On the counter lane:
   std::vector<absl::StatusOr<kernel::AcctObject>> ReadAndReset(

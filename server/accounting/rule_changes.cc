@@ -304,6 +304,12 @@ absl::StatusOr<std::vector<Rules::Group>> Rules::GroupDeletions(
     absl::Span<const std::string> ids, const RuleChange& change) {
   absl::flat_hash_map<absl::string_view, size_t> wanted;
   for (size_t i = 0; i < ids.size(); ++i) wanted.emplace(ids[i], i);
+  const absl::flat_hash_set<absl::string_view> counters(change.counters.begin(),
+                                                        change.counters.end());
+  const auto may_be_meant = [&](const Rule& rule) {
+    return change.scope.Contains(ShownName(rule.counter)) &&
+           (counters.empty() || counters.contains(rule.counter));
+  };
   std::vector<Group> groups;
   std::vector<std::string> foreign;
   bool decides = false;
@@ -317,8 +323,7 @@ absl::StatusOr<std::vector<Rules::Group>> Rules::GroupDeletions(
                    for (const Chain& chain : contents.chains) {
                      for (const Rule& rule : chain.rules) {
                        const auto found = wanted.find(rule.id);
-                       if (found == wanted.end() ||
-                           !change.scope.Contains(ShownName(rule.counter))) {
+                       if (found == wanted.end() || !may_be_meant(rule)) {
                          continue;
                        }
                        if (!rule.managed) foreign.push_back(rule.id);

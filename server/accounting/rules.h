@@ -63,6 +63,9 @@ struct RuleChange {
   kernel::Patience patience;
   // To others than the rules that count into these the caller is blind.
   CounterScope scope;
+  // Deletions: rules that count into others are not meant, whatever their ids;
+  // the kernel's names. Empty: any.
+  std::vector<std::string> counters;
   // Rules with another verdict than kContinue may not be deleted.
   bool counting_only = false;
 };

@@ -223,6 +223,18 @@ TEST_F(CounterDeleteTest, ManagedRulesThatWereCopiedToAnotherTableGoToo) {
   EXPECT_FALSE(Exists("a"));
 }
 
+TEST_F(CounterDeleteTest, ACopyThatCountsIntoAnotherCounterStays) {
+  AddRule("r1", "b");
+  ASSERT_OK(server_.rule_table.Edit(
+      {.table = Table::kMangle,
+       .insertions = {{.id = "r1", .chain = "OUTPUT", .counter = "a"}}},
+      absl::InfiniteFuture()));
+  const grpc::Status status = DeleteNamed("a", /*with_rules=*/true);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_FALSE(Exists("a"));
+  EXPECT_THAT(server_.rules.Holders({"b"}), IsOkAndHolds(SizeIs(1)));
+}
+
 TEST_F(CounterDeleteTest, ACounterMadeAnewUnderItsNameCrossesItsQuotaAgain) {
   const kernel::AcctObject limited = {
       .name = "q",
