@@ -35,8 +35,8 @@ int TryConnect(const std::string& path) {
   return error;
 }
 
-absl::Status ExplainSocket(const absl::Status& failure,
-                           const std::string& path) {
+absl::Status ExplainSocket(const absl::Status& failure, const std::string& path,
+                           bool with_tls) {
   switch (const int error = TryConnect(path)) {
     case ENOENT:
     case ENOTDIR:
@@ -59,6 +59,15 @@ absl::Status ExplainSocket(const absl::Status& failure,
           "nfmeterd has ended and left its socket behind: start it again.");
     case 0:
     case EAGAIN:  // its queue of connections is full
+      if (with_tls && absl::StrContains(failure.message(), "handshake")) {
+        return ClientError(
+            absl::StatusCode::kUnavailable, reason::kTlsFailed,
+            absl::StrCat("no TLS connection to the socket ", path, ": ",
+                         std::string(failure.message())),
+            "nfmeterd speaks no TLS on unix sockets: give no CA, certificate, "
+            "key or server name; the command takes them from NFMETER_CA, "
+            "NFMETER_CERT and NFMETER_KEY, too.");
+      }
       return ClientError(
           absl::StatusCode::kUnavailable, reason::kConnectionLost,
           absl::StrCat("the connection to ", path,
@@ -194,7 +203,7 @@ absl::Status ExplainConnection(const absl::Status& failure,
   }
   return address.socket_path.empty()
              ? ExplainNetwork(failure, address.target, tls)
-             : ExplainSocket(failure, address.socket_path);
+             : ExplainSocket(failure, address.socket_path, tls.has_value());
 }
 
 absl::Status WithMessage(const absl::Status& status,

@@ -152,6 +152,25 @@ TEST(ErrorsTest, ASocketThatListensMeansThatTheConnectionBroke) {
   EXPECT_EQ(ErrorReason(Explain(directory / "s")), reason::kConnectionLost);
 }
 
+TEST(ErrorsTest, ASocketIsNotForTls) {
+  TemporaryDirectory directory;
+  Socket socket(directory / "s");
+  socket.Listen();
+  const Address address{"unix:s", directory / "s", true};
+  const absl::Status handshake = absl::UnavailableError(
+      "failed to connect to all addresses; last error: UNKNOWN: unix:/s: Ssl "
+      "handshake failed: SSL_ERROR_SSL: wrong version number");
+  const absl::Status status =
+      ExplainConnection(handshake, address, TlsOptions());
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(ErrorReason(status), reason::kTlsFailed);
+  EXPECT_THAT(ErrorHint(status), HasSubstr("no TLS on unix sockets"));
+  EXPECT_EQ(
+      ErrorReason(ExplainConnection(absl::UnavailableError("Socket closed"),
+                                    address, TlsOptions())),
+      reason::kConnectionLost);
+}
+
 TEST(ErrorsTest, AForbiddenSocketNamesTheGroupToJoin) {
   TemporaryDirectory directory;
   Socket socket(directory / "s");
