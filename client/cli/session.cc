@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "cli/errors.h"
 #include "cli/message_text.h"
 #include "cli/quantity.h"
 #include "cli/table.h"
@@ -69,6 +70,13 @@ absl::StatusOr<Client*> Session::client() {
                              .certificate_file = flags_.certificate_file,
                              .key_file = flags_.key_file,
                              .server_name = flags_.server_name};
+  }
+  if (options.tls.has_value() && options.insecure) {
+    return UsageError(
+        "--insecure is no TLS, which --ca, --cert, --key and --tls-server-name "
+        "ask for",
+        "leave out either, also NFMETER_CA, NFMETER_CERT and NFMETER_KEY in "
+        "the environment");
   }
   absl::StatusOr<std::unique_ptr<Client>> client = Client::Connect(options);
   if (!client.ok()) return client.status();

@@ -75,6 +75,19 @@ TEST_F(ErrorsTest, AMessageMadeOfItsFieldsIsNotSaidTwice) {
             "nfmeter: there is no counter 'x'\n");
 }
 
+TEST_F(ErrorsTest, InsecureIsNotOverruledByFilesForTls) {
+  for (const RunResult& result :
+       {Nfmeter({"node", "--insecure", "--ca", "ca.crt"}),
+        Shell("NFMETER_CA=ca.crt $NFMETER node --insecure")}) {
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_EQ(result.err,
+              "nfmeter: --insecure is no TLS, which --ca, --cert, --key and "
+              "--tls-server-name ask for\n"
+              "hint: leave out either, also NFMETER_CA, NFMETER_CERT and "
+              "NFMETER_KEY in the environment\n");
+  }
+}
+
 TEST_F(ErrorsTest, HintsSpeakOfThisCommand) {
   server_.counters.on_DeleteCounter = [](const auto&, auto*) {
     return Error(grpc::StatusCode::FAILED_PRECONDITION, "In use by rule x.", {},
