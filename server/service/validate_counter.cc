@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "service/repeats.h"
 #include "service/request_checks.h"
 
 namespace nfmeter::service {
@@ -103,22 +103,6 @@ accounting::Labels ReadLabels(
   return labels;
 }
 
-// Finds names that come twice among `count`, which must stay where they are.
-class Repeats {
- public:
-  explicit Repeats(size_t count) { indexes_.reserve(count); }
-
-  // Where the same name was before.
-  std::optional<size_t> Add(absl::string_view name, size_t index) {
-    const auto [first, is_new] = indexes_.emplace(name, index);
-    if (is_new || name.empty()) return std::nullopt;
-    return first->second;
-  }
-
- private:
-  absl::flat_hash_map<absl::string_view, size_t> indexes_;
-};
-
 }  // namespace
 
 accounting::Counter ReadNewCounter(const v1::Counter& counter,
@@ -142,14 +126,10 @@ std::vector<accounting::Counter> ReadNewCounters(
     FieldErrors& errors) {
   std::vector<accounting::Counter> read;
   read.reserve(counters.size());
-  Repeats repeats(counters.size());
+  Repeats repeats("counters", ".name", counters.size());
   for (int i = 0; i < counters.size(); ++i) {
     read.push_back(ReadNewCounter(counters[i], Indexed("counters", i), errors));
-    if (const auto first = repeats.Add(read.back().object.name, i)) {
-      errors.Add(Indexed("counters", i) + ".name",
-                 absl::StrCat("is the same as ", Indexed("counters", *first),
-                              ".name"));
-    }
+    repeats.Check(counters[i].name(), i, errors);
   }
   return read;
 }
@@ -159,13 +139,10 @@ std::vector<std::string> ReadCounterNames(
     FieldErrors& errors) {
   std::vector<std::string> read;
   read.reserve(names.size());
-  Repeats repeats(names.size());
+  Repeats repeats("names", "", names.size());
   for (int i = 0; i < names.size(); ++i) {
     read.push_back(ReadCounterName(names[i], Indexed("names", i), errors));
-    if (const auto first = repeats.Add(read.back(), i)) {
-      errors.Add(Indexed("names", i),
-                 absl::StrCat("is the same as ", Indexed("names", *first)));
-    }
+    repeats.Check(read.back(), i, errors);
   }
   return read;
 }

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
+#include "service/repeats.h"
 #include "service/request_checks.h"
 #include "service/rule_words.h"
 #include "service/validate_match.h"
@@ -236,17 +236,10 @@ std::vector<accounting::NewRule> ReadNewRules(
     FieldErrors& errors) {
   std::vector<accounting::NewRule> read;
   read.reserve(rules.size());
-  absl::flat_hash_map<absl::string_view, int> first;
+  Repeats repeats("rules", ".id", rules.size());
   for (int i = 0; i < rules.size(); ++i) {
-    const std::string field = Indexed("rules", i);
-    read.push_back(ReadNewRule(rules[i], field, errors));
-    if (rules[i].id().empty()) continue;
-    const auto [same, is_new] = first.emplace(rules[i].id(), i);
-    if (!is_new) {
-      errors.Add(absl::StrCat(field, ".id"),
-                 absl::StrCat("is the same as ", Indexed("rules", same->second),
-                              ".id"));
-    }
+    read.push_back(ReadNewRule(rules[i], Indexed("rules", i), errors));
+    repeats.Check(rules[i].id(), i, errors);
   }
   return read;
 }
@@ -270,15 +263,10 @@ void CheckRuleId(const std::string& id, const std::string& field,
 std::vector<std::string> ReadRuleIds(
     const google::protobuf::RepeatedPtrField<std::string>& ids,
     FieldErrors& errors) {
-  absl::flat_hash_map<absl::string_view, int> first;
+  Repeats repeats("ids", "", ids.size());
   for (int i = 0; i < ids.size(); ++i) {
-    const std::string field = Indexed("ids", i);
-    CheckRuleId(ids[i], field, errors);
-    const auto [same, is_new] = first.emplace(ids[i], i);
-    if (!is_new) {
-      errors.Add(field,
-                 absl::StrCat("is the same as ", Indexed("ids", same->second)));
-    }
+    CheckRuleId(ids[i], Indexed("ids", i), errors);
+    repeats.Check(ids[i], i, errors);
   }
   return {ids.begin(), ids.end()};
 }

@@ -127,7 +127,7 @@ TEST(ReadNewCountersTest, NamesAllWrongItemsAndRepeats) {
       GetErrorDetails(errors.ToStatus()).violations,
       ElementsAre(
           FieldsAre("counters[1].name", HasSubstr("at byte 1")),
-          FieldsAre("counters[2].name", "is the same as counters[0].name"),
+          FieldsAre("counters[2].name", "'a' is the same as counters[0].name"),
           FieldsAre("counters[3].name", HasSubstr("is empty"))));
 }
 

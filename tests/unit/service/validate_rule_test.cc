@@ -387,7 +387,7 @@ TEST(ReadNewRulesTest, RefusesAnIdTwice) {
   ReadNewRules(rules, errors);
   EXPECT_THAT(
       GetErrorDetails(errors.ToStatus()).violations,
-      ElementsAre(FieldsAre("rules[3].id", "is the same as rules[0].id")));
+      ElementsAre(FieldsAre("rules[3].id", "'a' is the same as rules[0].id")));
 }
 
 TEST(ReadRuleIdsTest, TakesOursAndOthersAndNoneTwice) {
@@ -401,7 +401,7 @@ TEST(ReadRuleIdsTest, TakesOursAndOthersAndNoneTwice) {
               ElementsAre(FieldsAre("ids[2]", HasSubstr("is empty")),
                           FieldsAre("ids[3]", HasSubstr("is not the id")),
                           FieldsAre("ids[4]", HasSubstr("is not the id")),
-                          FieldsAre("ids[5]", "is the same as ids[0]")));
+                          FieldsAre("ids[5]", "'a-1' is the same as ids[0]")));
 }
 
 }  // namespace
