@@ -55,22 +55,31 @@ bool Lane::Ready() const {
   return stopping_ || !queues_[0].empty() || !queues_[1].empty();
 }
 
+std::optional<Lane::Queued> Lane::TakeNext() {
+  auto& [urgent, normal] = queues_;
+  auto& queue = urgent.empty() || (owes_turn_ && !normal.empty()) ? normal
+                                                                  : urgent;
+  if (queue.empty()) return std::nullopt;
+  owes_turn_ = &queue == &urgent && !normal.empty();
+  Queued next = std::move(queue.front());
+  queue.pop_front();
+  return next;
+}
+
 void Lane::Loop() {
   pthread_setname_np(pthread_self(), name_.c_str());
   while (true) {
-    Queued next;
+    std::optional<Queued> next;
     {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(this, &Lane::Ready));
-      auto& queue = queues_[0].empty() ? queues_[1] : queues_[0];
-      if (queue.empty()) return;  // stopping, and nothing left to do
-      next = std::move(queue.front());
-      queue.pop_front();
+      next = TakeNext();
     }
+    if (!next.has_value()) return;  // stopping, and nothing left to do
     const auto begin = std::chrono::steady_clock::now();
-    wait_times_.Add(begin - next.since);
-    next.job();
-    next.job = nullptr;  // what it holds goes in its time
+    wait_times_.Add(begin - next->since);
+    next->job();
+    next.reset();  // what it holds goes in its time
     run_times_.Add(std::chrono::steady_clock::now() - begin);
   }
 }

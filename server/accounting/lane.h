@@ -25,7 +25,8 @@ namespace nfmeter::accounting {
 
 // Serialises what must not overlap: the counter lane keeps deletions out of
 // dumps, the rule lanes keep each libiptc handle on one thread. Urgent jobs go
-// before normal ones; long work is cut into several jobs so that they can.
+// before normal ones; long work is cut into several jobs so that they can. Where
+// both wait all the time they take turns: nobody waits for ever.
 //
 // Thread-safe. Jobs must not wait for jobs of the same lane.
 class Lane {
@@ -102,6 +103,8 @@ class Lane {
   bool TakeBack(Priority priority, const void* waiter);
   void Loop();
   bool Ready() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Nullopt: nothing waits.
+  std::optional<Queued> TakeNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string name_;
   const size_t capacity_;
@@ -109,6 +112,8 @@ class Lane {
   DurationHistogram run_times_;
   mutable absl::Mutex mutex_;
   std::array<std::deque<Queued>, 2> queues_ ABSL_GUARDED_BY(mutex_);
+  // An urgent job has just gone before a normal one.
+  bool owes_turn_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -1,5 +1,7 @@
 #include "accounting/lane.h"
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -108,6 +110,40 @@ TEST(LaneTest, AFullLaneRefusesAtOnceWhateverTheDeadline) {
                                             Lane::Priority::kNormal, Nothing);
   ASSERT_TRUE(result.has_value());
   EXPECT_THAT(*result, ::nfmeter::testing::HasReason("LANE_FULL"));
+}
+
+// Like readings for subscribers whose interval is shorter than a reading.
+TEST(LaneTest, UrgentJobsWithoutEndLeaveNormalOnesTheirTurn) {
+  std::atomic<bool> stop = false;
+  std::function<void()> again;
+  BusyLane busy;
+  Lane& lane = busy.lane();
+  again = [&] {
+    if (!stop) lane.Post(Lane::Priority::kUrgent, again).IgnoreError();
+  };
+  ASSERT_OK(lane.Post(Lane::Priority::kUrgent, again));
+  std::thread release([&] { busy.GoOn(); });
+  const auto done = lane.RunBefore(absl::Now() + absl::Seconds(20),
+                                   Lane::Priority::kNormal, Nothing);
+  stop = true;
+  release.join();
+  EXPECT_EQ(done, absl::OkStatus());
+}
+
+TEST(LaneTest, UrgentJobsGoFirstAndThenTakeTurns) {
+  std::string order;
+  BusyLane busy;
+  for (const char name : {'a', 'b', 'c'}) {
+    ASSERT_OK(busy.lane().Post(Lane::Priority::kNormal,
+                               [&order, name] { order.push_back(name); }));
+  }
+  for (const char name : {'1', '2'}) {
+    ASSERT_OK(busy.lane().Post(Lane::Priority::kUrgent,
+                               [&order, name] { order.push_back(name); }));
+  }
+  busy.GoOn();
+  ASSERT_OK(busy.lane().Run(Lane::Priority::kNormal, Nothing));
+  EXPECT_EQ(order, "1a2bc");
 }
 
 }  // namespace
