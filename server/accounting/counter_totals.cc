@@ -110,21 +110,15 @@ std::shared_ptr<const CounterTotals::Totals> CounterTotals::At(
   }
   EnterEpoch(*snapshot);
   ApplyNotes(*snapshot);
+  ForgetRemoved(*snapshot);
   last_ = Read(std::move(snapshot));
   return last_;
 }
 
-// Takes tallies over to the snapshot's ids, and forgets what it knows to be
-// gone.
+// Takes tallies over to the snapshot's ids.
 void CounterTotals::EnterEpoch(const Snapshot& snapshot) {
-  if (last_ == nullptr) return;
+  if (last_ == nullptr || last_->snapshot->epoch == snapshot.epoch) return;
   const Snapshot& before = *last_->snapshot;
-  if (before.epoch == snapshot.epoch) {
-    for (const uint32_t id : snapshot.RemovedSince(before.sequence)) {
-      TallyOf(id) = Tally();
-    }
-    return;
-  }
   const std::vector<Tally> old = std::exchange(tallies_, {});
   for (const auto& chunk : snapshot.chunks()) {
     for (const uint32_t id : chunk->ids()) {
@@ -133,6 +127,15 @@ void CounterTotals::EnterEpoch(const Snapshot& snapshot) {
         TallyOf(id) = old[*old_id];
       }
     }
+  }
+}
+
+// Of what is gone nothing is kept, notes included: whoever has its id next
+// begins with nothing.
+void CounterTotals::ForgetRemoved(const Snapshot& snapshot) {
+  if (last_ == nullptr || last_->snapshot->epoch != snapshot.epoch) return;
+  for (const uint32_t id : snapshot.RemovedSince(last_->snapshot->sequence)) {
+    TallyOf(id) = Tally();
   }
 }
 

@@ -103,6 +103,8 @@ class CounterTotals {
   std::shared_ptr<const Totals> At(std::shared_ptr<const Snapshot> snapshot);
   void EnterEpoch(const Snapshot& snapshot)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetRemoved(const Snapshot& snapshot)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ApplyNotes(const Snapshot& snapshot)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Apply(const Snapshot& snapshot, const std::string& name,

@@ -167,6 +167,18 @@ TEST_F(CounterTotalsTest, WhatOthersDeletedIsForgottenWhenAReadingFindsOut) {
   EXPECT_THAT(Read(), ElementsAre(Pair("a", 0), Pair("b", 0)));
 }
 
+TEST_F(CounterTotalsTest, WhatWeResetAndOthersDeletedIsForgotten) {
+  Create("a");
+  Create("b");
+  Count("a", 5);
+  EXPECT_THAT(Read(), ElementsAre(Pair("a", 5), Pair("b", 0)));
+  Reset("a");
+  ASSERT_OK(table_.Delete({"a"})[0]);
+  EXPECT_THAT(Read(), ElementsAre(Pair("b", 0)));
+  Create("a");
+  EXPECT_THAT(Read(), ElementsAre(Pair("a", 0), Pair("b", 0)));
+}
+
 TEST_F(CounterTotalsTest, AnIncompleteReadingShowsTheTotalsBefore) {
   Create("a");
   Create("b");
