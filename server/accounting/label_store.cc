@@ -99,16 +99,20 @@ void BindBlob(sqlite3_stmt* statement, int index, const std::string& bytes) {
 
 // Makes the schema in a new database, or sees that it is the one we know.
 absl::Status EnsureSchema(sqlite3* db, const std::string& path) {
-  if (!Execute(db, "PRAGMA journal_mode = WAL") ||
-      !Execute(db, "PRAGMA synchronous = FULL")) {
+  const int tables = Number(db, "SELECT count(*) FROM sqlite_master");
+  const int application = Number(db, "PRAGMA application_id");
+  if (tables < 0 || application < 0) {
     return CannotOpen(path, sqlite3_errmsg(db));
   }
-  if (Number(db, "SELECT count(*) FROM sqlite_master") == 0 &&
-      Number(db, "PRAGMA application_id") == 0) {
-    if (!Execute(db, kSchema)) return CannotOpen(path, sqlite3_errmsg(db));
-  }
-  if (Number(db, "PRAGMA application_id") != kApplicationId) {
+  const bool is_new = tables == 0 && application == 0;
+  // Before anything is written: the journal's mode stays in the file.
+  if (!is_new && application != kApplicationId) {
     return CannotOpen(path, "it belongs to another program");
+  }
+  if (!Execute(db, "PRAGMA journal_mode = WAL") ||
+      !Execute(db, "PRAGMA synchronous = FULL") ||
+      (is_new && !Execute(db, kSchema))) {
+    return CannotOpen(path, sqlite3_errmsg(db));
   }
   const int version = Number(db, "PRAGMA user_version");
   if (version != kSchemaVersion) {
