@@ -272,7 +272,8 @@ TEST_F(QuotaHubTest, WhoComesAfterAFailedReadingGetsInWithTheNext) {
 }
 
 TEST_F(QuotaHubTest, AReadingThatCanNeverSucceedEndsTheSubscriptions) {
-  table_.InjectErrno(kernel::Operation::kAcctDump, EPERM);
+  // For good: who subscribes during the first reading has another one.
+  table_.InjectErrno(kernel::Operation::kAcctDump, EPERM, 1000);
   Start();
   Listener listener(*hub_);
   EXPECT_THAT(listener.Next(), StatusIs(absl::StatusCode::kPermissionDenied));
