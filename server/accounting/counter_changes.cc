@@ -371,6 +371,10 @@ std::vector<absl::Status> Counters::DeleteNow(
   std::vector<absl::Status> results = table_.Delete(names);
   std::vector<std::string> deleted;
   for (size_t i = 0; i < names.size(); ++i) {
+    if (absl::IsDataLoss(results[i])) {  // the answer is, and maybe the object
+      results[i] = table_.Delete({names[i]}).front();
+      if (absl::IsNotFound(results[i])) results[i] = absl::OkStatus();
+    }
     if (results[i].ok()) deleted.push_back(names[i]);
   }
   hub_.NoteDeleted(deleted);

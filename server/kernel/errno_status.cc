@@ -93,6 +93,9 @@ constexpr Row kRows[] = {
      "INVALID_COUNTER_NAME", kBadName},
     {Op::kAcctDelete, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
      kNoNfacct},
+    {Op::kAcctDelete, ENOBUFS, Code::kDataLoss, "DELETION_ANSWER_LOST",
+     "counter '$0' may have been deleted, but the kernel could not deliver its "
+     "answer; read it before deleting it again"},
     {Op::kAcctDump, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
      kNoNfacct},
     {Op::kAcctDump, ENOBUFS, Code::kUnavailable, "DUMP_INTERRUPTED",
@@ -182,6 +185,9 @@ constexpr Row kRows[] = {
     {Op::kRuleCommit, EOPNOTSUPP, Code::kUnimplemented, "MATCH_UNAVAILABLE",
      "this kernel lacks a match that the rules for $0 need; nothing was "
      "changed"},
+    {Op::kRuleCommit, EPROTOTYPE, Code::kUnimplemented, "MATCH_UNAVAILABLE",
+     "this kernel has an older form of a match that the rules for $0 need; "
+     "nothing was changed"},
     {Op::kRuleCommit, EPERM, Code::kPermissionDenied, "PERMISSION_DENIED",
      kNoNetRaw},
     {Op::kRuleCommit, EACCES, Code::kPermissionDenied, "PERMISSION_DENIED",

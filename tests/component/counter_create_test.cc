@@ -203,7 +203,7 @@ TEST_F(CounterCreateTest, ABatchWithALostAnswerLeavesNothing) {
 }
 
 TEST_F(CounterCreateTest, ABatchUndoesAlsoWhatWasMadeWithoutAnAnswer) {
-  server_.acct.LoseNextCreationAnswer();
+  server_.acct.LoseNextAnswer(kernel::Operation::kAcctCreate);
   const grpc::Status status = CreateBatch(BatchOf({"a", "b", "c"}));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
   for (const char* name : {"a", "b", "c"}) EXPECT_FALSE(Exists(name)) << name;
@@ -218,7 +218,7 @@ TEST_F(CounterCreateTest,
 }
 
 TEST_F(CounterCreateTest, ASingleOneThatIsThereAfterALostAnswerIsSaidToBe) {
-  server_.acct.LoseNextCreationAnswer();
+  server_.acct.LoseNextAnswer(kernel::Operation::kAcctCreate);
   const grpc::Status status = CreateNamed("a");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::DATA_LOSS);
   EXPECT_EQ(ErrorInfoOf(status).reason(), "CREATION_ANSWER_LOST");

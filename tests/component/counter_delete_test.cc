@@ -190,6 +190,20 @@ TEST_F(CounterDeleteTest, AFailureInTheMiddleIsListed) {
   EXPECT_FALSE(Exists("c"));
 }
 
+TEST_F(CounterDeleteTest, WithoutAnAnswerOfTheKernelsTheLastValuesAreKept) {
+  server_.acct.LoseNextAnswer(kernel::Operation::kAcctDelete);
+  ASSERT_TRUE(DeleteNamed("a").ok());
+  EXPECT_EQ(response_.counter().packets(), 3);
+  EXPECT_FALSE(Exists("a"));
+}
+
+TEST_F(CounterDeleteTest, WhatTheKernelDidNotDeleteIsDeletedAgain) {
+  server_.acct.InjectErrno(kernel::Operation::kAcctDelete, ENOBUFS);
+  ASSERT_TRUE(DeleteNamed("a").ok());
+  EXPECT_EQ(response_.counter().packets(), 3);
+  EXPECT_FALSE(Exists("a"));
+}
+
 TEST_F(CounterDeleteTest, ABatchOf10000ReturnsExactValues) {
   std::vector<std::string> names;
   for (int i = 0; i < 10'000; ++i) {

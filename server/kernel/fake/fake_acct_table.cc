@@ -129,10 +129,14 @@ absl::Status FakeAcctTable::CreateOne(const AcctObject& object) {
   made.quota_exceeded = false;
   made.use_count = 0;
   objects_.emplace(next_id_++, std::move(made));
-  if (std::exchange(lose_creation_, false)) {
-    return ErrnoStatus(Operation::kAcctCreate, ENOBUFS, object.name);
-  }
-  return absl::OkStatus();
+  return Answer(Operation::kAcctCreate, object.name);
+}
+
+absl::Status FakeAcctTable::Answer(Operation operation,
+                                   const std::string& name) {
+  if (lost_answer_ != operation) return absl::OkStatus();
+  lost_answer_.reset();
+  return ErrnoStatus(operation, ENOBUFS, name);
 }
 
 absl::StatusOr<AcctObject> FakeAcctTable::Get(absl::string_view name) {
@@ -179,7 +183,7 @@ absl::Status FakeAcctTable::DeleteOne(const std::string& name) {
   const auto id = ids_.find(name);
   objects_.erase(id->second);
   ids_.erase(id);
-  return absl::OkStatus();
+  return Answer(Operation::kAcctDelete, name);
 }
 
 absl::StatusOr<AcctDumpOutcome> FakeAcctTable::Dump(
@@ -282,9 +286,9 @@ void FakeAcctTable::RemoveReference(absl::string_view name) {
   if (object.ok() && (*object)->use_count > 0) --(*object)->use_count;
 }
 
-void FakeAcctTable::LoseNextCreationAnswer() {
+void FakeAcctTable::LoseNextAnswer(Operation operation) {
   absl::MutexLock lock(&mutex_);
-  lose_creation_ = true;
+  lost_answer_ = operation;
 }
 
 void FakeAcctTable::InjectErrno(Operation operation, int err, int count) {

@@ -67,8 +67,9 @@ class FakeAcctTable : public AcctTable {
   // (kQuotaEvents) the call as a whole.
   void InjectErrno(Operation operation, int err, int count = 1);
 
-  // The next object that is created is, but the answer says ENOBUFS.
-  void LoseNextCreationAnswer();
+  // The next object that `operation`, kAcctCreate or kAcctDelete, touches is
+  // made or deleted, but the answer says ENOBUFS.
+  void LoseNextAnswer(Operation operation);
 
   // Called during each dump before each group but the first, with the number
   // of records handed out so far, outside the table's lock: it may delete
@@ -115,7 +116,9 @@ class FakeAcctTable : public AcctTable {
   absl::flat_hash_map<std::string, uint64_t> ids_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
   std::map<Operation, std::deque<int>> injected_ ABSL_GUARDED_BY(mutex_);
-  bool lose_creation_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status Answer(Operation operation, const std::string& name)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::optional<Operation> lost_answer_ ABSL_GUARDED_BY(mutex_);
   std::function<void(size_t)> dump_hook_ ABSL_GUARDED_BY(mutex_);
   AcctFeatures features_ ABSL_GUARDED_BY(mutex_);
   std::deque<size_t> cuts_ ABSL_GUARDED_BY(mutex_);

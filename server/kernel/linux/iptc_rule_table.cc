@@ -16,6 +16,7 @@
 #include "kernel/linux/iptc_rule_table_contents.h"
 #include "kernel/linux/iptc_rule_table_handle.h"
 #include "kernel/linux/iptc_rule_table_support.h"
+#include "kernel/linux/xt_match.h"
 #include "kernel/linux/xt_probe.h"
 #include "kernel/linux/xtables_lock.h"
 #include "kernel/rule_edit.h"
@@ -146,7 +147,7 @@ absl::Status IptcRuleTable::ProbeTables(Family family) {
 }
 
 absl::Status IptcRuleTable::ProbeMatch(Family family) {
-  return ProbeMatchRevision(family, "nfacct", 0);
+  return ProbeMatchRevision(family, kAcctMatch, kAcctMatchRevision);
 }
 
 absl::Status IptcRuleTable::ProbeTarget(Family family) {

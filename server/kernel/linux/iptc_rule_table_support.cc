@@ -90,6 +90,8 @@ absl::StatusOr<std::vector<std::string>> MissingCounters(const TableEdit& edit,
   if (wanted.empty()) return std::vector<std::string>();
   NetlinkAcctTable::Options options;
   options.sockets = 1;
+  // A mark of a dump under way on the counter lane looks like one left behind.
+  options.sweeps = false;
   NFM_ASSIGN_OR_RETURN(std::unique_ptr<NetlinkAcctTable> acct,
                        NetlinkAcctTable::Open(options));
   NFM_RETURN_IF_ERROR(acct->Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast,
@@ -159,7 +161,8 @@ absl::Status CheckSupport(const TableEdit& edit,
 
 absl::Status ExplainRefusal(int err, const TableEdit& edit,
                             const std::vector<std::vector<uint8_t>>& entries) {
-  if (err == ENOENT || err == EPROTONOSUPPORT || err == EOPNOTSUPP) {
+  if (err == ENOENT || err == EPROTONOSUPPORT || err == EPROTOTYPE ||
+      err == EOPNOTSUPP) {
     NFM_RETURN_IF_ERROR(CheckSupport(edit, entries));
   }
   const std::vector<const RuleSpec*> rules = NewRules(edit);

@@ -48,7 +48,9 @@ absl::StatusOr<AcctDumpOutcome> NetlinkAcctTable::Dump(
   }
   Walk walk{.on_records = on_records};
   NFM_RETURN_IF_ERROR(RunDump(filter, walk));
-  if (!swept_.exchange(true)) RemoveTails(walk.stale_tails);
+  if (options_.sweeps && !swept_.exchange(true)) {
+    RemoveTails(walk.stale_tails);
+  }
   return walk.outcome;
 }
 

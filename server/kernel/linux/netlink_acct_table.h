@@ -32,6 +32,9 @@ class NetlinkAcctTable : public AcctTable {
     // Of each subscription: how many quota events wait for their reader before
     // the kernel drops them.
     int quota_buffer_bytes = 8 << 20;
+    // The first dump removes marks that a dump which was killed left behind.
+    // For the one table whose dumps and deletions do not overlap.
+    bool sweeps = true;
   };
 
   // Opens the sockets in the calling thread's network namespace. Succeeds

@@ -127,7 +127,7 @@ absl::Status AppendAccountMatches(const MatchContext&, const RuleSpec& rule,
                                        " bytes and no NUL"));
   }
   memcpy(account.name, rule.counter.data(), rule.counter.size());
-  out.Append("nfacct", 1, account);
+  out.Append(kAcctMatch, kAcctMatchRevision, account);
   return absl::OkStatus();
 }
 

@@ -23,6 +23,11 @@
 
 namespace nfmeter::kernel {
 
+// The match that counts, in the one revision that rules are made with: of Linux
+// 5.4, whose struct has a place of its own for what the kernel keeps in it.
+inline constexpr absl::string_view kAcctMatch = "nfacct";
+inline constexpr uint8_t kAcctMatchRevision = 1;
+
 // What a match may need to know of the entry that it is in.
 struct MatchContext {
   Family family;
