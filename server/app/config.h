@@ -41,6 +41,8 @@ struct Config {
   size_t max_streams_per_connection = 1024;
   size_t max_resets_per_second = 1000;  // of one connection; 0: any number
   size_t max_connections = 16'384;
+  // Of requests that are not answered yet, of all connections.
+  size_t max_pending_bytes = 64 << 20;
 };
 
 // Where the server listens when it is not told.

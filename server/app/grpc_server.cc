@@ -70,9 +70,10 @@ void GuardConnections(const Config& config) {
   Connections::All().Guard(
       {.frames = {.max_open_streams = 2 * config.max_streams_per_connection,
                   .max_resets_per_second = config.max_resets_per_second},
-       .max_open_streams = config.limits.max_streams +
-                           service::Gate::Options().max_waiting +
-                           2 * config.max_streams_per_connection,
+       .loads = {.max_calls = config.limits.max_streams +
+                              service::Gate::Options().max_waiting +
+                              2 * config.max_streams_per_connection,
+                 .max_request_bytes = config.max_pending_bytes},
        .max_connections = config.max_connections},
       SystemClock(),
       [](const Connections::Offence& offence) {

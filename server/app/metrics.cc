@@ -123,12 +123,16 @@ void WriteConnections(MetricsText& text) {
   text.Family("nfmeter_http2_streams_open", Type::kGauge,
               "Calls and streams on them, as their clients see them.");
   text.Add(uint64_t{stats.open_streams});
+  text.Family("nfmeter_request_bytes_pending", Type::kGauge,
+              "Bytes of requests that are not answered yet.");
+  text.Add(uint64_t{stats.request_bytes});
   text.Family("nfmeter_connections_dropped_total", Type::kCounter,
               "Connections that were closed for what their clients did: took "
-              "back calls again and again, opened more than they may, sent "
-              "frames that ask for nothing.");
+              "back calls again and again, opened or sent more than they may, "
+              "sent frames that ask for nothing.");
   for (const Verdict each :
-       {Verdict::kResets, Verdict::kOpenStreams, Verdict::kIdleFrames}) {
+       {Verdict::kResets, Verdict::kOpenStreams, Verdict::kIdleFrames,
+        Verdict::kRequestBytes}) {
     text.Add({{"reason", security::VerdictName(each)}},
              stats.dropped[static_cast<size_t>(each)]);
   }

@@ -306,6 +306,11 @@ void AddLimits(std::vector<Option>& options) {
       "limits.max_request_bytes", 4096, 1 << 30, "bytes in a request",
       [](Config & c) -> auto& { return c.limits.max_request_bytes; }));
   options.push_back(Number(
+      "limits.max_pending_bytes", 4096, size_t{1} << 40,
+      "bytes of all requests that are not answered yet; beyond, connections of "
+      "clients with more than their share are closed",
+      [](Config & c) -> auto& { return c.max_pending_bytes; }));
+  options.push_back(Number(
       "limits.max_counters", 1, 100'000'000,
       "counters that snapshots keep track of",
       [](Config & c) -> auto& { return c.limits.max_counters; }));

@@ -114,7 +114,7 @@ void Connections::Guard(const Options& options, Clock& clock,
   options_.max_connections =
       std::min(options.max_connections,
                descriptors - std::min(kSpareDescriptors, descriptors / 2));
-  shared_.max_open_streams = options.max_open_streams;
+  loads_ = std::make_unique<ClientLoads>(options.loads);
   clock_ = &clock;
   on_offence_ = std::move(on_offence);
   on_delay_ = std::move(on_delay);
@@ -129,8 +129,11 @@ void Connections::Guard(const Options& options, Clock& clock,
 
 Connections::Stats Connections::stats() const {
   Stats stats;
-  stats.open = shared_.connections;
-  stats.open_streams = shared_.open_streams;
+  stats.open = open_;
+  if (guards()) {
+    stats.open_streams = loads_->calls();
+    stats.request_bytes = loads_->request_bytes();
+  }
   std::copy(dropped_.begin(), dropped_.end(), stats.dropped.begin());
   stats.refused = refused_;
   stats.beyond_limit = beyond_limit_;
@@ -139,14 +142,15 @@ Connections::Stats Connections::stats() const {
   return stats;
 }
 
-std::unique_ptr<FrameGuard> Connections::NewGuard() {
-  return std::make_unique<FrameGuard>(options_.frames, shared_, *clock_);
+std::unique_ptr<FrameGuard> Connections::NewGuard(const std::string& client) {
+  return std::make_unique<FrameGuard>(options_.frames, loads_->Of(client),
+                                      *clock_);
 }
 
 bool Connections::Accepted(int listener, int fd) {
   if (!guards() || listener == exempt_) return true;
   if (fd >= kMaxDescriptors ||
-      shared_.connections >= options_.max_connections) {
+      open_ >= options_.max_connections) {
     ++beyond_limit_;
     close(fd);
     return false;
@@ -162,7 +166,7 @@ bool Connections::Accepted(int listener, int fd) {
     slots_[fd].store(connection, std::memory_order_release);
   }
   if (Enter(*connection, fd)) {
-    ++shared_.connections;
+    ++open_;
     return true;
   }
   ++turned_away_;
@@ -177,7 +181,9 @@ bool Connections::Enter(Connection& connection, int fd) {
                                      : turnstile_->Enter(network, fd);
   if (entry == Turnstile::Entry::kNever) return false;
   connection.waits = entry == Turnstile::Entry::kLater;
-  connection.guard.emplace(options_.frames, shared_, *clock_);
+  connection.guard.emplace(
+      options_.frames,
+      loads_->Of(network.empty() ? PeerOf(fd).name : network), *clock_);
   connection.network = std::move(network);
   connection.begin = clock_->BootTime();
   return true;
@@ -269,7 +275,7 @@ bool Connections::Look(Connection& connection, int fd,
     if (verdict == Verdict::kFine) return true;
     connection.guard.reset();
   }
-  --shared_.connections;
+  --open_;
   const Peer peer = PeerOf(fd);
   shutdown(fd, SHUT_RDWR);
   NoteOffence(verdict, peer.key, peer.name);
@@ -296,7 +302,7 @@ void Connections::Forget(Connection& connection, int fd) {
     on_delay_(network);
   }
   if (!was_there) return;
-  --shared_.connections;
+  --open_;
   if (verdict == Verdict::kFine) return;
   const Peer peer = PeerOf(fd);
   NoteOffence(verdict, peer.key, peer.name);

@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/clock.h"
+#include "security/client_loads.h"
 #include "security/frame_guard.h"
 #include "security/turnstile.h"
 
@@ -70,7 +71,7 @@ class Connections {
 
   struct Options {
     FrameGuard::Limits frames;
-    size_t max_open_streams = 16'384;  // of all connections
+    ClientLoads::Limits loads;  // of all connections
     size_t max_connections = 16'384;
   };
   // A connection that had to go.
@@ -81,8 +82,9 @@ class Connections {
   struct Stats {
     size_t open = 0;
     size_t open_streams = 0;
-    std::array<uint64_t, 4> dropped{};  // by verdict
-    uint64_t refused = 0;               // for a penalty
+    size_t request_bytes = 0;
+    std::array<uint64_t, FrameGuard::kVerdicts> dropped{};  // by verdict
+    uint64_t refused = 0;                                   // for a penalty
     uint64_t beyond_limit = 0;
     uint64_t turned_away = 0;  // too many wait for their turn
     uint64_t delayed = 0;      // until it was their turn
@@ -146,8 +148,8 @@ class Connections {
   // is. To be called once a second.
   void KeepUp();
 
-  // Guards for connections of another kind, TLS.
-  std::unique_ptr<FrameGuard> NewGuard();
+  // Guards for connections of another kind, TLS, with this client.
+  std::unique_ptr<FrameGuard> NewGuard(const std::string& client);
   bool MayConnect(const std::string& peer) { return !penalties_->Has(peer); }
   // `key`: whom it is a penalty for; empty: they can't be told from others.
   void NoteOffence(Verdict verdict, const std::string& key,
@@ -204,8 +206,9 @@ class Connections {
   std::unique_ptr<Turnstile> turnstile_;
   // Costs memory only where there have been connections.
   static inline std::array<std::atomic<Connection*>, kMaxDescriptors> slots_;
-  FrameGuard::Shared shared_;
-  std::array<std::atomic<uint64_t>, 4> dropped_{};
+  std::unique_ptr<ClientLoads> loads_;
+  std::atomic<size_t> open_ = 0;
+  std::array<std::atomic<uint64_t>, FrameGuard::kVerdicts> dropped_{};
   std::atomic<uint64_t> refused_ = 0;
   std::atomic<uint64_t> beyond_limit_ = 0;
   std::atomic<uint64_t> turned_away_ = 0;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace nfmeter::security {
 namespace {
@@ -35,6 +36,8 @@ absl::string_view VerdictName(FrameGuard::Verdict verdict) {
       return "resets";
     case FrameGuard::Verdict::kIdleFrames:
       return "idle_frames";
+    case FrameGuard::Verdict::kRequestBytes:
+      return "request_bytes";
   }
   return "";
 }
@@ -74,9 +77,11 @@ FrameReader::Frame FrameReader::Parse(const uint8_t* header) {
   return frame;
 }
 
-FrameGuard::FrameGuard(const Limits& limits, Shared& shared, Clock& clock)
+FrameGuard::FrameGuard(const Limits& limits,
+                       std::shared_ptr<ClientLoads::Client> client,
+                       Clock& clock)
     : limits_(limits),
-      shared_(shared),
+      load_(std::move(client)),
       clock_(clock),
       client_(/*has_preface=*/true),
       server_(/*has_preface=*/false) {
@@ -88,6 +93,10 @@ FrameGuard::FrameGuard(const Limits& limits, Shared& shared, Clock& clock)
     each->left = each->burst;
     each->time = clock.BootTime();
   }
+}
+
+FrameGuard::~FrameGuard() {
+  while (!open_.empty()) Close(open_.begin()->first);
 }
 
 FrameGuard::Verdict FrameGuard::FromClient(absl::Span<const uint8_t> bytes) {
@@ -110,7 +119,7 @@ void FrameGuard::OnClientFrame(const Frame& frame) {
       if (frame.length < kLeastData && (frame.flags & kEndStream) == 0) {
         CountIdleFrame();
       }
-      return;
+      return Receive(frame);
     case kRstStream:
       // What the server has ended meanwhile is no call that is taken back.
       return Close(frame.stream) ? CountReset() : CountIdleFrame();
@@ -129,6 +138,7 @@ void FrameGuard::OnServerFrame(const Frame& frame) {
     CountReset();
   } else if (frame.type == kHeaders || frame.type == kData) {
     due_updates_ = std::min(due_updates_ + kUpdatesPerFrame, kMostDueUpdates);
+    Answer(frame.stream);
     if ((frame.flags & kEndStream) != 0) Close(frame.stream);
   }
 }
@@ -137,21 +147,32 @@ void FrameGuard::OpenOrTrail(const Frame& frame) {
   if (frame.stream <= last_stream_) return CountIdleFrame();
   last_stream_ = frame.stream;
   due_updates_ = std::min(due_updates_ + kUpdatesPerFrame, kMostDueUpdates);
-  open_.insert(frame.stream);
-  ++shared_.open_streams;
-  if (HasTooMany()) verdict_ = Verdict::kOpenStreams;
+  open_.emplace(frame.stream, 0);
+  load_->Open();
+  if (open_.size() > limits_.max_open_streams || load_->HasTooManyCalls()) {
+    verdict_ = Verdict::kOpenStreams;
+  }
 }
 
-bool FrameGuard::HasTooMany() const {
-  if (open_.size() > limits_.max_open_streams) return true;
-  // Where all have too many together, those with more than their share have.
-  return shared_.open_streams > shared_.max_open_streams &&
-         open_.size() * shared_.connections > shared_.max_open_streams;
+void FrameGuard::Receive(const Frame& frame) {
+  const auto call = open_.find(frame.stream);
+  if (call == open_.end() || frame.length == 0) return;
+  call->second += frame.length;
+  load_->Receive(frame.length);
+  if (load_->HasTooManyBytes()) verdict_ = Verdict::kRequestBytes;
+}
+
+void FrameGuard::Answer(uint32_t stream) {
+  const auto call = open_.find(stream);
+  if (call != open_.end()) load_->Release(std::exchange(call->second, 0));
 }
 
 bool FrameGuard::Close(uint32_t stream) {
-  if (open_.erase(stream) == 0) return false;
-  --shared_.open_streams;
+  const auto call = open_.find(stream);
+  if (call == open_.end()) return false;
+  load_->Release(call->second);
+  load_->Close();
+  open_.erase(call);
   return true;
 }
 

@@ -3,15 +3,17 @@
 #ifndef NFMETER_SECURITY_FRAME_GUARD_H_
 #define NFMETER_SECURITY_FRAME_GUARD_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <utility>
 
-#include "absl/container/btree_set.h"
+#include "absl/container/btree_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/clock.h"
+#include "security/client_loads.h"
 
 namespace nfmeter::security {
 
@@ -74,12 +76,14 @@ class FrameReader {
 //   to be carried out, while on the connection its place is free again.
 // - It opens more calls than it may. gRPC enforces its bound only on clients
 //   that have acknowledged it, and they need not.
-// - It opens more than its share of what all connections may have together.
+// - Its client has more calls open, or more bytes of requests waiting to be
+//   answered, than its share of what all may have together: gRPC collects a
+//   message before it asks anybody whether its call is let in.
 // - It sends frames that ask for nothing but cost: SETTINGS, PING, PRIORITY,
 //   CONTINUATION, DATA without data, and WINDOW_UPDATE for data that it was
 //   not sent (CVE-2019-9511 to 9518, CVE-2024-27316).
 //
-// Not thread-safe. Does not own clock and `shared`.
+// Not thread-safe. Does not own the clock.
 class FrameGuard {
  public:
   struct Limits {
@@ -88,16 +92,18 @@ class FrameGuard {
     // max_open_streams / 2, may come at once.
     size_t max_resets_per_second = 1000;
   };
-  // What connections have in common. Thread-safe.
-  struct Shared {
-    size_t max_open_streams = 16'384;
-    std::atomic<size_t> open_streams = 0;
-    std::atomic<size_t> connections = 0;
+  enum class Verdict {
+    kFine,
+    kOpenStreams,
+    kResets,
+    kIdleFrames,
+    kRequestBytes
   };
-  enum class Verdict { kFine, kOpenStreams, kResets, kIdleFrames };
+  static constexpr size_t kVerdicts = 5;
 
-  FrameGuard(const Limits& limits, Shared& shared, Clock& clock);
-  ~FrameGuard() { shared_.open_streams -= open_.size(); }
+  FrameGuard(const Limits& limits, std::shared_ptr<ClientLoads::Client> client,
+             Clock& clock);
+  ~FrameGuard();
   FrameGuard(const FrameGuard&) = delete;
   FrameGuard& operator=(const FrameGuard&) = delete;
 
@@ -133,14 +139,16 @@ class FrameGuard {
   void OnClientFrame(const Frame& frame);
   void OnServerFrame(const Frame& frame);
   void OpenOrTrail(const Frame& frame);
+  void Receive(const Frame& frame);
+  // The server answers: what the client has sent so far has been read.
+  void Answer(uint32_t stream);
   bool Close(uint32_t stream);
-  bool HasTooMany() const;
   void CountReset();
   void CountIdleFrame();
   bool Take(Allowance& allowance);
 
   const Limits limits_;
-  Shared& shared_;
+  const std::shared_ptr<ClientLoads::Client> load_;
   Clock& clock_;
   FrameReader client_;
   FrameReader server_;
@@ -149,7 +157,9 @@ class FrameGuard {
   // WINDOW_UPDATE frames that the client has reason to send.
   size_t due_updates_ = 0;
   uint32_t last_stream_ = 0;
-  absl::btree_set<uint32_t> open_;  // in the order in which they come
+  // Each with the bytes that wait to be answered; in the order in which they
+  // come.
+  absl::btree_map<uint32_t, size_t> open_;
   Verdict verdict_ = Verdict::kFine;
 };
 

@@ -62,7 +62,7 @@ class TlsConnection {
  public:
   explicit TlsConnection(const SSL* connection)
       : principal_(PrincipalOf(connection)),
-        guard_(Connections::All().NewGuard()),
+        guard_(Connections::All().NewGuard(principal_)),
         dropped_(!Connections::All().MayConnect(principal_)) {}
 
   ~TlsConnection() {

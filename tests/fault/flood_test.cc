@@ -343,6 +343,45 @@ TEST(HandshakeFloodTest, WhoCallsOnceAgainAndAgainDoesNotWait) {
               Not(HasSubstr("new connections wait")));
 }
 
+// gRPC keeps what has come of a message until all of it has, whoever its caller
+// is: a socket's mode says who gets in, its role that they may do nothing.
+TEST(UnfinishedRequestsTest, TakeBoundedMemoryAndNothingFromOthers) {
+  constexpr size_t kBound = 8 << 20;
+  FaultServer server({.arguments = {absl::StrCat("--max-pending-bytes=", kBound)}});
+  ASSERT_OK(server.Start());
+  const auto client = server.Connect();
+  ASSERT_OK(client->GetNode().status());
+  const size_t before = testing::ResidentKiB(server.pid());
+  auto connection = Http2Connection::Open(
+      std::string(absl::StripPrefix(server.target(), "unix:")));
+  ASSERT_OK(connection.status());
+  // A message that says that it has 15 MiB, and as much of it as a stream may
+  // have without asking.
+  const std::string headers =
+      http2::CallHeaders("/nfmeter.v1.CounterService/BatchGetCounters");
+  const std::string begin("\0\0\xf0\0\0", 5);
+  const std::string piece(16'000, '\n');
+  size_t sent = 0;
+  for (uint32_t stream = 1; sent < 4 * kBound; stream += 2) {
+    bool open = (*connection)
+                    ->Send(http2::Frame(http2::kHeaders, http2::kEndHeaders,
+                                        stream, headers)) &&
+                (*connection)->SendData(stream, begin);
+    for (int i = 0; open && i < 4; ++i) {
+      open = (*connection)->SendData(stream, piece);
+      sent += piece.size();
+    }
+    if (!open) break;
+  }
+  EXPECT_GT(sent, kBound / 2);
+  EXPECT_LT(sent, 2 * kBound);
+  EXPECT_LT(testing::PeakResidentKiB(server.pid()),
+            before + 4 * kBound / 1024);
+  EXPECT_THAT(server.process().Log(), HasSubstr("reason=request_bytes"));
+  // Who was there all the time does not notice.
+  EXPECT_OK(client->GetNode().status());
+}
+
 INSTANTIATE_TEST_SUITE_P(All, FloodTest, kFloods,
                          [](const auto& info) { return info.param.name; });
 

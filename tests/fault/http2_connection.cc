@@ -24,6 +24,12 @@ void AppendBigEndian(std::string& out, uint32_t value, int bytes) {
   }
 }
 
+uint32_t BigEndian(absl::string_view bytes) {
+  uint32_t value = 0;
+  for (const char byte : bytes) value = value << 8 | static_cast<uint8_t>(byte);
+  return value;
+}
+
 }  // namespace
 
 std::string Frame(uint8_t type, uint8_t flags, uint32_t stream,
@@ -55,6 +61,10 @@ std::string CallHeaders(absl::string_view path) {
 }
 
 }  // namespace http2
+
+namespace {
+constexpr int kTimeoutMs = 10'000;
+}  // namespace
 
 absl::Status Http2Connection::SendPreface() {
   fcntl(fd_, F_SETFL, O_NONBLOCK);
@@ -126,7 +136,6 @@ Http2Connection::~Http2Connection() {
 }
 
 bool Http2Connection::Send(absl::string_view bytes) {
-  constexpr int kTimeoutMs = 10'000;
   while (!bytes.empty()) {
     pollfd ready = {fd_, POLLIN | POLLOUT, 0};
     if (poll(&ready, 1, kTimeoutMs) <= 0) return false;
@@ -140,6 +149,31 @@ bool Http2Connection::Send(absl::string_view bytes) {
     bytes.remove_prefix(sent);
   }
   return true;
+}
+
+bool Http2Connection::SendData(uint32_t stream, absl::string_view payload) {
+  while (window_ < payload.size()) {
+    pollfd ready = {fd_, POLLIN, 0};
+    if (poll(&ready, 1, kTimeoutMs) <= 0 || !Drain()) return false;
+  }
+  window_ -= payload.size();
+  return Send(http2::Frame(http2::kData, 0, stream, payload));
+}
+
+void Http2Connection::Read(absl::string_view bytes) {
+  constexpr size_t kHeaderSize = 9;
+  absl::StrAppend(&unread_, bytes);
+  absl::string_view left = unread_;
+  while (left.size() >= kHeaderSize) {
+    const size_t size = kHeaderSize + http2::BigEndian(left.substr(0, 3));
+    if (left.size() < size) break;
+    if (left[3] == http2::kWindowUpdate &&
+        http2::BigEndian(left.substr(5, 4)) == 0) {
+      window_ += http2::BigEndian(left.substr(kHeaderSize, 4));
+    }
+    left.remove_prefix(size);
+  }
+  unread_.erase(0, unread_.size() - left.size());
 }
 
 ssize_t Http2Connection::TrySend(absl::string_view bytes) {
@@ -163,11 +197,13 @@ bool Http2Connection::Drain() {
     ERR_clear_error();
     int got;
     while ((got = SSL_read(tls_, waste, sizeof(waste))) > 0) {
+      Read({waste, static_cast<size_t>(got)});
     }
     return SSL_get_error(tls_, got) == SSL_ERROR_WANT_READ;
   }
   ssize_t got;
   while ((got = recv(fd_, waste, sizeof(waste), MSG_DONTWAIT)) > 0) {
+    Read({waste, static_cast<size_t>(got)});
   }
   return got < 0 && (errno == EAGAIN || errno == EINTR);
 }

@@ -41,7 +41,8 @@ struct Tls {
 }  // namespace http2
 
 // One connection. Sends what it is told and throws away what
-// comes back, without a thread: both when Send() is called.
+// comes back, but for how much it may send, without a thread: both when
+// Send() is called.
 class Http2Connection {
  public:
   // Preface and SETTINGS are sent.
@@ -59,6 +60,10 @@ class Http2Connection {
   // nothing for ten seconds.
   bool Send(absl::string_view bytes);
 
+  // The same for a DATA frame, once the connection's window has room for it. That
+  // of the stream, which has 65,535 bytes to begin with, is the caller's affair.
+  bool SendData(uint32_t stream, absl::string_view payload);
+
  private:
   explicit Http2Connection(int fd) : fd_(fd) {}
   absl::Status Handshake(const http2::Tls& tls);
@@ -67,9 +72,12 @@ class Http2Connection {
   ssize_t TrySend(absl::string_view bytes);
   // False when the server has closed.
   bool Drain();
+  void Read(absl::string_view bytes);
 
   const int fd_;
   SSL* tls_ = nullptr;
+  size_t window_ = 65'535;  // RFC 9113, section 6.9.2
+  std::string unread_;      // the beginning of a frame
 };
 
 }  // namespace nfmeter::testing

@@ -21,9 +21,9 @@ constexpr uint8_t kPreface[] = {'P',  'R',  'I', ' ', '*',  ' ',  'H',  'T',
 size_t OpenStreams(absl::Span<const uint8_t> client,
                    absl::Span<const uint8_t> server, size_t piece) {
   nfmeter::testing::FakeClock clock;
-  FrameGuard::Shared shared;
+  nfmeter::security::ClientLoads loads({.max_calls = 32});
   FrameGuard guard({.max_open_streams = 64, .max_resets_per_second = 16},
-                   shared, clock);
+                   loads.Of("fuzz"), clock);
   guard.FromClient(kPreface);
   const auto feed = [&](absl::Span<const uint8_t> bytes, auto take) {
     for (size_t at = 0; at < bytes.size(); at += piece) {
@@ -32,7 +32,7 @@ size_t OpenStreams(absl::Span<const uint8_t> client,
   };
   feed(client, &FrameGuard::FromClient);
   feed(server, &FrameGuard::FromServer);
-  if (guard.open_streams() != shared.open_streams) abort();
+  if (guard.open_streams() != loads.calls()) abort();
   return guard.open_streams();
 }
 

@@ -54,9 +54,9 @@ class FrameGuardTest : public ::testing::Test {
 
   static constexpr uint32_t kResets = 100;
   testing::FakeClock clock_;
-  FrameGuard::Shared shared_;
+  ClientLoads loads_{{}};
   FrameGuard guard_{{.max_open_streams = 100, .max_resets_per_second = kResets},
-                    shared_,
+                    loads_.Of("client"),
                     clock_};
 };
 
@@ -105,7 +105,7 @@ TEST_F(FrameGuardTest, CallsThatTheServerIsMadeToResetCountAsWell) {
 
 TEST_F(FrameGuardTest, AllCallsOfAConnectionMayBeTakenBackAtOnce) {
   FrameGuard guard({.max_open_streams = 2000, .max_resets_per_second = 1},
-                   shared_, clock_);
+                   loads_.Of("client"), clock_);
   guard.FromClient(Bytes(kPreface));
   for (uint32_t i = 0; i < 1000; ++i) {
     guard.FromClient(Bytes(Frame(kHeaders, 4, 2 * i + 1, 50)));
@@ -117,7 +117,7 @@ TEST_F(FrameGuardTest, AllCallsOfAConnectionMayBeTakenBackAtOnce) {
 }
 
 TEST_F(FrameGuardTest, WithoutABoundAnyNumberMayBeTakenBack) {
-  FrameGuard guard({.max_resets_per_second = 0}, shared_, clock_);
+  FrameGuard guard({.max_resets_per_second = 0}, loads_.Of("client"), clock_);
   guard.FromClient(Bytes(kPreface));
   for (uint32_t i = 0; i < 100'000; ++i) {
     guard.FromClient(Bytes(Frame(kHeaders, 4, 2 * i + 1, 50)));
@@ -139,27 +139,82 @@ TEST_F(FrameGuardTest, AtItsEndAConnectionHasNoMoreCallsThanAllowed) {
   EXPECT_EQ(guard_.AtEnd(), Verdict::kOpenStreams);
 }
 
-TEST_F(FrameGuardTest, WhereAllHaveTooManyThoseWithMoreThanTheirShareGo) {
-  FrameGuard::Shared shared;
-  shared.max_open_streams = 100;
-  shared.connections = 10;
-  const FrameGuard::Limits limits = {.max_open_streams = 1000};
-  FrameGuard modest(limits, shared, clock_);
-  modest.FromClient(Bytes(kPreface));
-  modest.FromClient(Bytes(Frame(kHeaders, 4, 1, 50)));
-  {
-    FrameGuard greedy(limits, shared, clock_);
-    greedy.FromClient(Bytes(kPreface));
-    for (uint32_t i = 0; i < 99; ++i) {
-      ASSERT_EQ(greedy.FromClient(Bytes(Frame(kHeaders, 4, 2 * i + 1, 50))),
-                Verdict::kFine);
-    }
-    EXPECT_EQ(greedy.FromClient(Bytes(Frame(kHeaders, 4, 1999, 50))),
-              Verdict::kOpenStreams);
-    EXPECT_EQ(modest.FromClient(Bytes(Frame(kHeaders, 4, 3, 50))),
-              Verdict::kFine);
+// A connection with a client, of several.
+class OtherGuard {
+ public:
+  OtherGuard(ClientLoads& loads, const std::string& client, Clock& clock)
+      : guard_({.max_open_streams = 1000}, loads.Of(client), clock) {
+    guard_.FromClient(Bytes(kPreface));
   }
-  EXPECT_EQ(shared.open_streams, 2u);
+
+  Verdict Call() {
+    stream_ += 2;
+    return guard_.FromClient(Bytes(Frame(kHeaders, 4, stream_, 50)));
+  }
+  // More of the newest call's request.
+  Verdict Send(size_t bytes) {
+    return guard_.FromClient(Bytes(Frame(kData, 0, stream_, bytes)));
+  }
+  // The newest call is answered, and goes on.
+  void Answer() { guard_.FromServer(Bytes(Frame(kData, 0, stream_, 10))); }
+
+ private:
+  FrameGuard guard_;
+  uint32_t stream_ = 1;
+};
+
+TEST_F(FrameGuardTest, WhereAllHaveTooManyCallsClientsOverTheirShareGo) {
+  ClientLoads loads({.max_calls = 100});
+  OtherGuard modest(loads, "modest", clock_);
+  ASSERT_EQ(modest.Call(), Verdict::kFine);
+  {
+    // However many connections its calls are spread over, and however many have
+    // none.
+    OtherGuard idle(loads, "greedy", clock_);
+    OtherGuard first(loads, "greedy", clock_);
+    OtherGuard second(loads, "greedy", clock_);
+    for (int i = 0; i < 49; ++i) ASSERT_EQ(first.Call(), Verdict::kFine);
+    for (int i = 0; i < 50; ++i) ASSERT_EQ(second.Call(), Verdict::kFine);
+    for (int i = 0; i < 40; ++i) ASSERT_EQ(modest.Call(), Verdict::kFine);
+    EXPECT_EQ(second.Call(), Verdict::kOpenStreams);
+  }
+  EXPECT_EQ(loads.calls(), 41u);
+}
+
+TEST_F(FrameGuardTest, WhereRequestsWaitWithTooManyBytesClientsOverTheirShareGo) {
+  ClientLoads loads({.max_request_bytes = 100'000});
+  OtherGuard modest(loads, "modest", clock_);
+  OtherGuard greedy(loads, "greedy", clock_);
+  greedy.Call();
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_EQ(greedy.Send(10'000), Verdict::kFine);
+  }
+  // It has just what there is; others still have their share.
+  modest.Call();
+  EXPECT_EQ(modest.Send(10'000), Verdict::kFine);
+  EXPECT_EQ(greedy.Send(1), Verdict::kRequestBytes);
+  EXPECT_EQ(loads.request_bytes(), 110'001u);
+}
+
+TEST_F(FrameGuardTest, RequestsThatWereAnsweredTakeNoRoom) {
+  ClientLoads loads({.max_request_bytes = 100});
+  OtherGuard guard(loads, "client", clock_);
+  guard.Call();
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_EQ(guard.Send(100), Verdict::kFine);
+    guard.Answer();
+  }
+  EXPECT_EQ(loads.request_bytes(), 0u);
+}
+
+TEST_F(FrameGuardTest, RequestsOfCallsThatEndTakeNoRoom) {
+  Call(0);
+  Client(Frame(kData, 0, 1, 1000));
+  EXPECT_EQ(loads_.request_bytes(), 1000u);
+  TakeBack(0);
+  EXPECT_EQ(loads_.request_bytes(), 0u);
+  Client(Frame(kData, 0, 1, 1000));
+  EXPECT_EQ(loads_.request_bytes(), 0u) << "of no call";
 }
 
 TEST_F(FrameGuardTest, ACallThatTheServerHasEndedIsNotTakenBack) {
@@ -182,7 +237,7 @@ TEST_F(FrameGuardTest, FramesThatAskForNothingAreBounded) {
                                 Frame(kRstStream, 0, 999'999, 4),
                                 Frame(0xfe, 0, 0, 1)};
   for (const std::string& frame : frames) {
-    FrameGuard guard({}, shared_, clock_);
+    FrameGuard guard({}, loads_.Of("client"), clock_);
     guard.FromClient(Bytes(kPreface));
     guard.FromClient(Bytes(Frame(kHeaders, 4, 1, 50)));
     for (size_t i = 0; i < FrameGuard::kMaxIdleFrames; ++i) {
@@ -211,7 +266,7 @@ TEST_F(FrameGuardTest, FramesAreFoundHoweverTheyAreCut) {
               Frame(kData, kEndStream, 2 * i + 1, 300);
   }
   for (size_t size = 1; size < 50; ++size) {
-    FrameGuard guard({}, shared_, clock_);
+    FrameGuard guard({}, loads_.Of("client"), clock_);
     for (size_t at = 0; at < stream.size(); at += size) {
       guard.FromClient(Bytes(stream.substr(at, size)));
     }
@@ -222,7 +277,7 @@ TEST_F(FrameGuardTest, FramesAreFoundHoweverTheyAreCut) {
 TEST_F(FrameGuardTest, WhatIsNotHttp2HasNoFrames) {
   std::string others = "\x16\3\1" + std::string(100, '\0');
   for (int i = 0; i < 3000; ++i) others += Frame(kHeaders, 4, 2 * i + 1);
-  FrameGuard guard({}, shared_, clock_);
+  FrameGuard guard({}, loads_.Of("client"), clock_);
   EXPECT_EQ(guard.FromClient(Bytes(others)), Verdict::kFine);
   for (int i = 0; i < 3000; ++i) {
     EXPECT_EQ(guard.FromServer(Bytes(Frame(kRstStream, 0, 1, 4))),
