@@ -1,6 +1,8 @@
 #include "service/counter_service.h"
 
+#include "base/error.h"
 #include "base/status_macros.h"
+#include "security/access.h"
 #include "service/convert_counter.h"
 #include "service/request_checks.h"
 #include "service/validate_counter.h"
@@ -44,12 +46,31 @@ CounterService::CounterService(Gate& gate, accounting::Counters& counters,
       limits_(limits) {}
 
 template <typename Request>
-accounting::CounterDeletion CounterService::ReadDeletion(
-    const Call& call, const Request& request) const {
-  return {.validate_only = request.validate_only(),
-          .delete_managed_rules = request.delete_managed_rules(),
-          .counting_rules_only = !call.MayDecide(),
-          .patience = RulePatience(call, limits_)};
+absl::StatusOr<accounting::CounterDeletion> CounterService::ReadDeletion(
+    const Call& call, const Request& request,
+    absl::Span<const accounting::CounterTarget> targets) const {
+  accounting::CounterDeletion deletion = {
+      .validate_only = request.validate_only(),
+      .delete_managed_rules = request.delete_managed_rules(),
+      .patience = RulePatience(call, limits_)};
+  if (!deletion.delete_managed_rules) return deletion;
+  // As if the caller deleted the rules one by one.
+  const auto deleter = [&]() -> absl::StatusOr<Call> {
+    Call deletes_rules = call;
+    NFM_ASSIGN_OR_RETURN(
+        deletes_rules.caller,
+        gate_.authorizer().AuthorizeAgain(
+            *call.caller,
+            *security::FindMethod("nfmeter.v1.RuleService/DeleteRule")));
+    NFM_RETURN_IF_ERROR(
+        CheckScope(deletes_rules, targets, &accounting::CounterTarget::name));
+    return deletes_rules;
+  }();
+  if (!deleter.ok()) {
+    return Annotate(deleter.status(), "delete_managed_rules: ");
+  }
+  deletion.counting_rules_only = !deleter->MayDecide();
+  return deletion;
 }
 
 absl::Status CounterService::CreateCounter(
@@ -187,7 +208,8 @@ absl::Status CounterService::DeleteCounter(
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(CheckScope(call, {target.name}));
-  const accounting::CounterDeletion deletion = ReadDeletion(call, request);
+  NFM_ASSIGN_OR_RETURN(const accounting::CounterDeletion deletion,
+                       ReadDeletion(call, request, {&target, 1}));
   return Mutate(call, requests_, "DeleteCounter", request, response, [&] {
     return OnlyCounter(counters_.Delete({&target, 1}, deletion), response);
   });
@@ -205,7 +227,8 @@ absl::Status CounterService::BatchDeleteCounters(
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(
       CheckScope(call, targets, &accounting::CounterTarget::name));
-  const accounting::CounterDeletion deletion = ReadDeletion(call, request);
+  NFM_ASSIGN_OR_RETURN(const accounting::CounterDeletion deletion,
+                       ReadDeletion(call, request, targets));
   return Mutate(call, requests_, "BatchDeleteCounters", request, response, [&] {
     return AllCounters(counters_.Delete(targets, deletion), response);
   });

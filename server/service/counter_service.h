@@ -125,10 +125,12 @@ class CounterService final : public CounterServiceMethods {
   absl::StatusOr<StreamReactor*> WatchQuotaEvents(
       const Call& call, const v1::WatchQuotaEventsRequest& request);
 
-  // How the caller may have a deletion carried out.
+  // How the caller may have a deletion of `targets` carried out.
+  // PERMISSION_DENIED where rules are to go, too, and it may not delete those.
   template <typename Request>
-  accounting::CounterDeletion ReadDeletion(const Call& call,
-                                           const Request& request) const;
+  absl::StatusOr<accounting::CounterDeletion> ReadDeletion(
+      const Call& call, const Request& request,
+      absl::Span<const accounting::CounterTarget> targets) const;
 
   Gate& gate_;
   accounting::Counters& counters_;

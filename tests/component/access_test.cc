@@ -192,6 +192,31 @@ TEST_F(AdminOfSomeTest, DoesNotSeeTheWholeHost) {
   EXPECT_THAT(status.error_message(), HasSubstr("it shows the whole host"));
 }
 
+// A policy that gives one service is not got round by way of the other.
+TEST(MethodPatternTest, RulesAreDeletedWithCountersByWhoMayDeleteRules) {
+  ComponentServer server(
+      {.role = security::Role::kNone,
+       .policy = "version: 1\nrules:\n  - {principals: ['socket:*'], "
+                 "role: admin, methods: "
+                 "['nfmeter.v1.CounterService/*']}\n"});
+  server.AddObject({.name = "a"});
+  ASSERT_OK(
+      server.rules
+          .Create({{.spec = {.id = "r", .chain = "INPUT", .counter = "a"}}}, {})
+          .status());
+  v1::DeleteCounterRequest request;
+  v1::DeleteCounterResponse response;
+  request.set_name("a");
+  request.set_delete_managed_rules(true);
+  const grpc::Status status =
+      Call(*server.counter_stub, &Counters::DeleteCounter, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_THAT(status.error_message(), HasSubstr("delete_managed_rules: "));
+  EXPECT_THAT(status.error_message(), HasSubstr("RuleService/DeleteRule"));
+  EXPECT_TRUE(server.acct.Get("a").ok());
+  EXPECT_EQ(server.rules.List({})->rules.size(), 1u);
+}
+
 TEST_F(AccessTest, WatchedSnapshotsHaveOwnCountersOnly) {
   grpc::ClientContext context;
   v1::WatchSnapshotsRequest request;
