@@ -86,6 +86,11 @@ FileAccess AccessFor(const Config& config) {
   // Rotated files are made anew.
   if (!config.audit_file.empty()) {
     access.writable.push_back(FolderOf(config.audit_file));
+    // Where it is a link, what it names is in another.
+    std::error_code ignored;
+    access.writable.push_back(
+        FolderOf(std::filesystem::weakly_canonical(config.audit_file, ignored)
+                     .string()));
   }
   for (const security::ListenerOptions& each : config.listen.listeners) {
     if (each.address.kind == Kind::kUnix) {

@@ -27,6 +27,7 @@ CallTrail::CallTrail(absl::Span<telemetry::CallObserver* const> observers,
 void CallTrail::NoteMutation(const MutationSummary& mutation) {
   record_.request_id = mutation.request_id;
   record_.validate_only = mutation.validate_only;
+  record_.with_rules = mutation.with_rules;
   record_.targets = mutation.targets;
   record_.target_count = mutation.target_count;
 }

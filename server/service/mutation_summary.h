@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "nfmeter/v1/rule.pb.h"
 
 namespace nfmeter::service {
 
 struct MutationSummary {
   std::string request_id;
   bool validate_only = false;
+  bool with_rules = false;  // counters are deleted with rules that count
   // The first of the names and ids that the request has.
   std::vector<std::string> targets;
   size_t target_count = 0;
@@ -21,7 +23,11 @@ struct MutationSummary {
   void AddTarget(absl::string_view target);
 };
 
-// Names of counters, ids of rules, and the counters of new rules.
+// "http-traffic in filter/INPUT: ACCEPT": what a new rule does, and with which
+// id if the client gives one.
+std::string DescribeRule(const v1::Rule& rule);
+
+// Names of counters, ids of rules, and what new rules do.
 template <typename Request>
 MutationSummary SummarizeMutation(const Request& request) {
   MutationSummary summary;
@@ -29,14 +35,19 @@ MutationSummary SummarizeMutation(const Request& request) {
     summary.request_id = request.request_id();
     summary.validate_only = request.validate_only();
   }
+  if constexpr (requires { request.delete_managed_rules(); }) {
+    summary.with_rules = request.delete_managed_rules();
+  }
   if constexpr (requires { request.counter().name(); }) {
     summary.AddTarget(request.counter().name());
   } else if constexpr (requires { request.counters(); }) {
     for (const auto& each : request.counters()) summary.AddTarget(each.name());
   } else if constexpr (requires { request.rule().counter(); }) {
-    summary.AddTarget(request.rule().counter());
+    summary.AddTarget(DescribeRule(request.rule()));
   } else if constexpr (requires { request.rules(); }) {
-    for (const auto& each : request.rules()) summary.AddTarget(each.counter());
+    for (const auto& each : request.rules()) {
+      summary.AddTarget(DescribeRule(each));
+    }
   } else if constexpr (requires { request.name(); }) {
     summary.AddTarget(request.name());
   } else if constexpr (requires { request.names(); }) {

@@ -55,17 +55,26 @@ std::string ShownPeer(absl::string_view peer) {
   return absl::StrReplaceAll(peer, {{"%5B", "["}, {"%5D", "]"}});
 }
 
+// A descriptor, or -1 and errno. Does not wait for a reader where somebody has
+// put a pipe.
+int OpenForAppending(const std::string& path) {
+  constexpr int kFlags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK;
+  const int made = open(path.c_str(), kFlags | O_CREAT | O_EXCL, kMode);
+  if (made >= 0) {
+    fchmod(made, kMode);  // whatever the process's mask is
+    return made;
+  }
+  if (errno != EEXIST) return -1;
+  return open(path.c_str(), kFlags | O_CREAT, kMode);
+}
+
 }  // namespace
 
 // An open file; closed when the last line that is being written is.
 class AuditLog::File {
  public:
   explicit File(const std::string& path)
-      // Not to wait for a reader where somebody has put a pipe.
-      : fd_(open(path.c_str(),
-                 O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK,
-                 kMode)),
-        error_(fd_ < 0 ? errno : 0) {}
+      : fd_(OpenForAppending(path)), error_(fd_ < 0 ? errno : 0) {}
   ~File() {
     if (fd_ >= 0) close(fd_);
   }
@@ -136,6 +145,7 @@ void AuditLog::OnCallEnded(const CallRecord& record) {
          {"target_count", record.target_count},
          {"request_id", record.request_id},
          {"validate_only", record.validate_only ? "true" : "false"},
+         {"with_rules", record.with_rules ? "true" : "false"},
          {"code", absl::StatusCodeToString(record.status.code())},
          {"reason", ReasonOf(record.status)},
          {"duration_ms",
@@ -211,6 +221,7 @@ std::string FormatAuditLine(const CallRecord& record, absl::Time time,
     AddText("request_id", record.request_id, &line);
   }
   if (record.validate_only) line.append(",\"validate_only\":true");
+  if (record.with_rules) line.append(",\"with_rules\":true");
   AddText("code",
           record.status.ok() ? "OK"
                              : absl::StatusCodeToString(record.status.code()),

@@ -18,6 +18,7 @@ struct CallRecord {
   bool stream = false;
   bool mutates = false;
   bool validate_only = false;
+  bool with_rules = false;      // counters were to go with rules that count
   absl::string_view principal;  // empty: nobody that we know
   std::string peer;             // address; of mutations and failures only
   std::string trace_parent;     // W3C; likewise

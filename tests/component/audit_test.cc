@@ -76,6 +76,42 @@ TEST(AuditTest, AChangeTellsWhoWhatAndWhatCameOfIt) {
   EXPECT_OK(record.status);
 }
 
+TEST(AuditTest, OfNewRulesItIsToldWhatTheyDo) {
+  Recorder recorder;
+  ComponentServer server({.observers = {&recorder}});
+  v1::BatchCreateRulesRequest request;
+  v1::BatchCreateRulesResponse response;
+  v1::Rule* const counts = request.add_rules();
+  counts->set_counter("a");
+  counts->set_chain("INPUT");
+  v1::Rule* const decides = request.add_rules();
+  decides->set_id("r1");
+  decides->set_table("mangle");
+  decides->set_chain("OUTPUT");
+  decides->set_counter("b");
+  decides->set_verdict(v1::VERDICT_DROP);
+  request.set_validate_only(true);
+  (void)Call(*server.rule_stub, &v1::RuleService::Stub::BatchCreateRules,
+             request, &response);
+  EXPECT_THAT(recorder.Take().targets,
+              ElementsAre("a in filter/INPUT",
+                          "b in mangle/OUTPUT: VERDICT_DROP, id r1"));
+}
+
+TEST(AuditTest, OfDeletionsItIsToldWhetherRulesWereToGo) {
+  Recorder recorder;
+  ComponentServer server({.observers = {&recorder}});
+  server.AddObject({.name = "a"});
+  v1::DeleteCounterRequest request;
+  v1::DeleteCounterResponse response;
+  request.set_name("a");
+  request.set_delete_managed_rules(true);
+  EXPECT_TRUE(
+      Call(*server.counter_stub, &Counters::DeleteCounter, request, &response)
+          .ok());
+  EXPECT_TRUE(recorder.Take().with_rules);
+}
+
 TEST(AuditTest, ADenialTellsWhoAndWhy) {
   Recorder recorder;
   ComponentServer server(
