@@ -103,6 +103,20 @@ accounting::Labels ReadLabels(
   return labels;
 }
 
+// fnmatch() would take such a bracket for itself, which no name has.
+bool HasOpenBracket(absl::string_view glob) {
+  while (true) {
+    const size_t open = glob.find('[');
+    if (open == glob.npos) return false;
+    glob.remove_prefix(open + 1);
+    // A ']' that stands first is one of the characters.
+    const size_t first = absl::StartsWith(glob, "!") ? 1 : 0;
+    const size_t close = glob.find(']', first + 1);
+    if (close == glob.npos) return true;
+    glob.remove_prefix(close + 1);
+  }
+}
+
 }  // namespace
 
 accounting::Counter ReadNewCounter(const v1::Counter& counter,
@@ -164,6 +178,11 @@ accounting::CounterFilter ReadCounterFilter(
     errors.Add("filter.name_glob",
                absl::StrCat("is ", filter.name_glob().size(),
                             " bytes long; at most ", kMaxGlobBytes));
+  }
+  if (HasOpenBracket(filter.name_glob())) {
+    errors.Add("filter.name_glob",
+               "has a '[' without its ']': [a-z] is one character of these, "
+               "[!a-z] one of the others");
   }
   return {filter.name_glob(),
           accounting::Labels(filter.labels().begin(), filter.labels().end()),

@@ -251,6 +251,15 @@ TEST_F(CounterReadTest, FiltersByGlobAndLabels) {
   EXPECT_THAT(ListAll(request), ElementsAre("db-1", "web-2"));
   request.mutable_filter()->set_name_glob(std::string(10'000, '*'));
   EXPECT_THAT(WrongFieldsOf(List(request)), ElementsAre("filter.name_glob"));
+  for (const char* glob : {"[a", "[!]", "[]a", "web-[0-9]*["}) {
+    request.mutable_filter()->set_name_glob(glob);
+    EXPECT_THAT(WrongFieldsOf(List(request)), ElementsAre("filter.name_glob"))
+        << glob;
+  }
+  for (const char* glob : {"[]]", "[!]a]", "[a-c]*[!0-9]", "]"}) {
+    request.mutable_filter()->set_name_glob(glob);
+    EXPECT_TRUE(List(request).ok()) << glob;
+  }
 }
 
 TEST_F(CounterReadTest, WhatStaysIsListedOnceWhileOthersComeAndGo) {
