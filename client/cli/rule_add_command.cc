@@ -184,9 +184,9 @@ void AddRuleAdd(CommandTree& tree, CLI::App& parent) {
       R"(All flags that are given must match. Flags have the names that iptables gives
 them; 'iptables ! --src X' is --not-src X here.
 
-FILE is JSON: an array of Rules as 'rule list -o json' prints them. All are
-added, or none; more than the server's largest batch ('nfmeter node -o wide') go
-in several, each all or none.
+FILE is JSON: an array of Rules as 'rule list --managed -o json' prints them. All
+are added, or none; more than the server's largest batch ('nfmeter node -o wide')
+go in several, each all or none.
 
 Examples:
   nfmeter rule add --counter http-traffic --chain INPUT --protocol tcp --sport 80

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "client/src/connection.h"
 #include "client/src/status.h"
 #include "google/protobuf/repeated_ptr_field.h"
@@ -79,10 +80,16 @@ std::vector<BatchPart> PlanBatch(
   return SplitBatch(count, size_of, limits);
 }
 
+// The server speaks of the part that it was sent: "nothing was changed" is true
+// of that alone.
 inline std::string ProgressSentence(const absl::Status& status, size_t done,
                                     size_t total) {
-  return absl::StrCat(std::string(status.message()), " (", done, " of ", total,
-                      " items of the batch were carried out before this)");
+  return absl::StrCat(
+      absl::StrReplaceAll(
+          status.message(),
+          {{"nothing was changed", "nothing was changed from there on"}}),
+      " (a batch of this size is sent in parts: the first ", done, " of ",
+      total, " items have been carried out and stay)");
 }
 
 // Gives a request without one a request_id.

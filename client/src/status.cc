@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -35,6 +36,11 @@ int TryConnect(const std::string& path) {
   return error;
 }
 
+bool IsSocket(const std::string& path) {
+  struct stat found {};
+  return stat(path.c_str(), &found) == 0 && S_ISSOCK(found.st_mode);
+}
+
 absl::Status ExplainSocket(const absl::Status& failure, const std::string& path,
                            bool with_tls) {
   switch (const int error = TryConnect(path)) {
@@ -53,6 +59,12 @@ absl::Status ExplainSocket(const absl::Status& failure, const std::string& path,
           absl::StrCat("Join the group that owns it (ls -l ", path,
                        " shows it) and log in again, or use sudo."));
     case ECONNREFUSED:
+      if (!IsSocket(path)) {
+        return ClientError(absl::StatusCode::kUnavailable,
+                           reason::kSocketMissing,
+                           absl::StrCat(path, " is not a socket"),
+                           "Give the path of nfmeterd's socket.");
+      }
       return ClientError(
           absl::StatusCode::kUnavailable, reason::kNotListening,
           absl::StrCat("nobody listens on the socket ", path),

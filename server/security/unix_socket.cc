@@ -88,8 +88,10 @@ absl::Status MakeRoomForSocket(const std::string& path) {
       break;
     default:
       return CannotListen(path, absl::StrCat("a socket is there that can't be "
-                                             "asked whether it is in use: ",
-                                             strerror(error)));
+                                             "asked whether it is in use (",
+                                             strerror(error),
+                                             "); remove it or choose another "
+                                             "path"));
   }
   NFM_RETURN_IF_ERROR(CheckFolder(path));
   if (unlink(path.c_str()) != 0 && errno != ENOENT) {
