@@ -240,12 +240,19 @@ absl::StatusOr<EditOutcome> IptcRuleTable::DryRun(const TableEdit& edit,
 absl::StatusOr<EditOutcome> IptcRuleTable::Edit(const TableEdit& edit,
                                                 const Patience& patience) {
   if (edit.deletions.empty() && NewRules(edit).empty()) return EditOutcome();
-  NFM_ASSIGN_OR_RETURN(const Entries entries, Encode(edit));
+  NFM_ASSIGN_OR_RETURN(Entries entries, Encode(edit));
   if (edit.dry_run) return DryRun(edit, entries);
   NFM_ASSIGN_OR_RETURN(
       const XtablesLock lock,
       XtablesLock::Acquire(patience.deadline(), &lock_interrupter_));
   NFM_RETURN_IF_ERROR(patience.CheckWanted());
+  // Sets are numbers there, and a number may have gone to another set while we
+  // waited.
+  if (absl::c_any_of(NewRules(edit), [](const RuleSpec* rule) {
+        return rule->match.ip_set.has_value();
+      })) {
+    NFM_ASSIGN_OR_RETURN(entries, Encode(edit));
+  }
   absl::StatusOr<EditOutcome> outcome = TryOnce(edit, entries);
   while (HasChanged(outcome.status()) && absl::Now() < patience.deadline()) {
     outcome = TryOnce(edit, entries);
