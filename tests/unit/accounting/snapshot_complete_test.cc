@@ -129,6 +129,24 @@ TEST_F(SnapshotCompleteTest, ACompleteDumpThatSkipsAFewIsNotBelieved) {
   hub_.reset();
 }
 
+// nfmeter's own module: what its dumps lack has gone.
+TEST_F(SnapshotCompleteTest, ADumpThatTheKernelGuaranteesIsBelievedAtOnce) {
+  SkippingTable table;
+  table.SetFeatures({.stable_dump = true});
+  hub_ = SnapshotHub::Create(table, lane_, clock_, {});
+  for (const char* name : {"a", "s1", "s2", "b"}) {
+    ASSERT_OK(table.Create({{.name = name}})[0]);
+  }
+  Take();
+  table.skips = 1;
+  const SharedSnapshot snapshot = Take();
+  EXPECT_TRUE(snapshot->complete);
+  EXPECT_THAT(Names(*snapshot), ElementsAre("a", "b"));
+  EXPECT_EQ(table.dumps(kernel::AcctDumpMode::kFast), 2);
+  EXPECT_EQ(table.dumps(kernel::AcctDumpMode::kSentinel), 0);
+  hub_.reset();
+}
+
 TEST_F(SnapshotCompleteTest, ACompleteDumpThatSkipsManyIsNotBelieved) {
   SkippingTable table;
   hub_ = SnapshotHub::Create(table, lane_, clock_, {});
