@@ -292,21 +292,6 @@ static int acct_dump_start(struct netlink_callback *cb)
 	return 0;
 }
 
-/*
- * Readers tend to stop at the first message that is marked as interrupted, and
- * would not read what a resetting dump has taken out of the counters already.
- * So that one is marked at its end alone, where the core compares cb->seq with
- * cb->prev_seq as it was at the start.
- */
-static void acct_dump_mark(struct netlink_callback *cb, struct nlmsghdr *nlh,
-			   bool reset)
-{
-	if (!reset)
-		nl_dump_check_consistent(cb, nlh);
-	else if (!cb->prev_seq)
-		cb->prev_seq = cb->seq;
-}
-
 static int acct_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct acct_net *an = acct_pernet(sock_net(skb->sk));
@@ -314,22 +299,27 @@ static int acct_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	const bool reset = acct_is_reset(cb->nlh);
 	XA_STATE(xas, &an->ids, dump->last + 1);
 	unsigned int skipped = 0;
+	struct acct_view view;
 	struct acct *acct;
 
 	mutex_lock(&an->lock);
+	/*
+	 * Readers tend to stop at the first message that is marked as
+	 * interrupted: the nfacct tool in the middle of its list, and who resets
+	 * would lose what was taken out of the counters already. So a dump is
+	 * marked at its end alone, where the core compares cb->seq with
+	 * cb->prev_seq as it was at the start.
+	 */
 	cb->seq = an->seq;
+	if (!cb->prev_seq)
+		cb->prev_seq = cb->seq;
 	/* The lock keeps the objects; that of RCU is what xas_* asks for. */
 	rcu_read_lock();
 	xas_for_each(&xas, acct, ULONG_MAX) {
-		struct acct_view view;
-		struct nlmsghdr *nlh;
-
 		if (acct_look_if(an, acct, &view, dump->mask, dump->value)) {
-			nlh = acct_msg_put(skb, NETLINK_CB(cb->skb).portid,
-					   cb->nlh->nlmsg_seq, &view);
-			if (!nlh)
+			if (!acct_msg_put(skb, NETLINK_CB(cb->skb).portid,
+					  cb->nlh->nlmsg_seq, &view))
 				break;
-			acct_dump_mark(cb, nlh, reset);
 			if (reset)
 				acct_subtract(an, acct, &view);
 		} else if (++skipped % ACCT_DUMP_BREATH == 0) {

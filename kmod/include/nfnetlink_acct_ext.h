@@ -20,9 +20,13 @@ enum nfnl_acct_ext_type {
 	/*
 	 * In a NEW with NLM_F_REPLACE (no payload): the attributes given
 	 * replace those of the existing object in one step; those not given
-	 * stay. FLAGS of 0 takes the quota away; QUOTA without FLAGS changes
-	 * the limit alone. A quota is armed again by every such NEW. Without
+	 * stay. FLAGS of 0 takes the quota away; any other FLAGS needs QUOTA;
+	 * QUOTA without FLAGS changes the limit alone, and is EINVAL for an
+	 * object that has none. A quota is armed again by every such NEW. Without
 	 * NLM_F_CREATE, a name that is not there is ENOENT.
+	 *
+	 * The kernel's own module does not look at the attribute, and zeroes the
+	 * object as for any NLM_F_REPLACE: ask for the features first.
 	 */
 	NFACCT_EXT_REPLACE	= 31,
 

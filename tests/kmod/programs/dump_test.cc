@@ -291,16 +291,20 @@ TEST(AcctReset, ADumpThatResetsReportsEachValueOnce) {
 }
 
 // A reader that stops at the first mark would lose what was reset already.
-TEST(AcctReset, ADumpThatResetsIsMarkedAsInterruptedAtItsEndAlone) {
+TEST(AcctDump, IsMarkedAsInterruptedAtItsEndAlone) {
   SKIP_UNLESS_OURS("the interrupted flag");
   AcctPeer peer;
   CreateAll(peer, "n", 2'000);
-  const AcctReply dump = InterruptedDump(
-      [&](const AcctReply&) { ASSERT_EQ(peer.Create("another"), 0); },
-      NFNL_MSG_ACCT_GET_CTRZERO);
-  EXPECT_TRUE(dump.interrupted);
-  EXPECT_FALSE(dump.object_interrupted);
-  ExpectOnceEach(dump, "n", 2'000);
+  for (const int command : {NFNL_MSG_ACCT_GET, NFNL_MSG_ACCT_GET_CTRZERO}) {
+    const AcctReply dump = InterruptedDump(
+        [&](const AcctReply&) {
+          ASSERT_EQ(peer.Create(Numbered("another", command)), 0);
+        },
+        command);
+    EXPECT_TRUE(dump.interrupted) << command;
+    EXPECT_FALSE(dump.object_interrupted) << command;
+    ExpectOnceEach(dump, "n", 2'000);
+  }
 }
 
 // Packets that each count in every object of a table of several messages, and
