@@ -57,8 +57,8 @@ bool Lane::Ready() const {
 
 std::optional<Lane::Queued> Lane::TakeNext() {
   auto& [urgent, normal] = queues_;
-  auto& queue = urgent.empty() || (owes_turn_ && !normal.empty()) ? normal
-                                                                  : urgent;
+  auto& queue =
+      urgent.empty() || (owes_turn_ && !normal.empty()) ? normal : urgent;
   if (queue.empty()) return std::nullopt;
   owes_turn_ = &queue == &urgent && !normal.empty();
   Queued next = std::move(queue.front());

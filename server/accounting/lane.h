@@ -25,8 +25,8 @@ namespace nfmeter::accounting {
 
 // Serialises what must not overlap: the counter lane keeps deletions out of
 // dumps, the rule lanes keep each libiptc handle on one thread. Urgent jobs go
-// before normal ones; long work is cut into several jobs so that they can. Where
-// both wait all the time they take turns: nobody waits for ever.
+// before normal ones; long work is cut into several jobs so that they can.
+// Where both wait all the time they take turns: nobody waits for ever.
 //
 // Thread-safe. Jobs must not wait for jobs of the same lane.
 class Lane {

@@ -130,9 +130,8 @@ void WriteConnections(MetricsText& text) {
               "Connections that were closed for what their clients did: took "
               "back calls again and again, opened or sent more than they may, "
               "sent frames that ask for nothing.");
-  for (const Verdict each :
-       {Verdict::kResets, Verdict::kOpenStreams, Verdict::kIdleFrames,
-        Verdict::kRequestBytes}) {
+  for (const Verdict each : {Verdict::kResets, Verdict::kOpenStreams,
+                             Verdict::kIdleFrames, Verdict::kRequestBytes}) {
     text.Add({{"reason", security::VerdictName(each)}},
              stats.dropped[static_cast<size_t>(each)]);
   }

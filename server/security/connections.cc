@@ -149,8 +149,7 @@ std::unique_ptr<FrameGuard> Connections::NewGuard(const std::string& client) {
 
 bool Connections::Accepted(int listener, int fd) {
   if (!guards() || listener == exempt_) return true;
-  if (fd >= kMaxDescriptors ||
-      open_ >= options_.max_connections) {
+  if (fd >= kMaxDescriptors || open_ >= options_.max_connections) {
     ++beyond_limit_;
     close(fd);
     return false;
@@ -182,8 +181,8 @@ bool Connections::Enter(Connection& connection, int fd) {
   if (entry == Turnstile::Entry::kNever) return false;
   connection.waits = entry == Turnstile::Entry::kLater;
   connection.guard.emplace(
-      options_.frames,
-      loads_->Of(network.empty() ? PeerOf(fd).name : network), *clock_);
+      options_.frames, loads_->Of(network.empty() ? PeerOf(fd).name : network),
+      *clock_);
   connection.network = std::move(network);
   connection.begin = clock_->BootTime();
   return true;

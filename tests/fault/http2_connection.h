@@ -60,8 +60,9 @@ class Http2Connection {
   // nothing for ten seconds.
   bool Send(absl::string_view bytes);
 
-  // The same for a DATA frame, once the connection's window has room for it. That
-  // of the stream, which has 65,535 bytes to begin with, is the caller's affair.
+  // The same for a DATA frame, once the connection's window has room for it.
+  // That of the stream, which has 65,535 bytes to begin with, is the caller's
+  // affair.
   bool SendData(uint32_t stream, absl::string_view payload);
 
  private:

@@ -181,7 +181,8 @@ TEST_F(FrameGuardTest, WhereAllHaveTooManyCallsClientsOverTheirShareGo) {
   EXPECT_EQ(loads.calls(), 41u);
 }
 
-TEST_F(FrameGuardTest, WhereRequestsWaitWithTooManyBytesClientsOverTheirShareGo) {
+TEST_F(FrameGuardTest,
+       WhereRequestsWaitWithTooManyBytesClientsOverTheirShareGo) {
   ClientLoads loads({.max_request_bytes = 100'000});
   OtherGuard modest(loads, "modest", clock_);
   OtherGuard greedy(loads, "greedy", clock_);
