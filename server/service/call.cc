@@ -24,12 +24,12 @@ CallTrail::CallTrail(absl::Span<telemetry::CallObserver* const> observers,
   }
 }
 
-void CallTrail::NoteMutation(const MutationSummary& mutation) {
-  record_.request_id = mutation.request_id;
-  record_.validate_only = mutation.validate_only;
-  record_.with_rules = mutation.with_rules;
-  record_.targets = mutation.targets;
-  record_.target_count = mutation.target_count;
+void CallTrail::NoteSubject(const CallSubject& subject) {
+  record_.request_id = subject.request_id;
+  record_.validate_only = subject.validate_only;
+  record_.with_rules = subject.with_rules;
+  record_.targets = subject.targets;
+  record_.target_count = subject.target_count;
 }
 
 void CallTrail::NoteOrigin(const grpc::ServerContextBase& context) {

@@ -11,7 +11,7 @@
 #include "grpcpp/server_context.h"
 #include "security/access.h"
 #include "security/authorizer.h"
-#include "service/mutation_summary.h"
+#include "service/call_subject.h"
 #include "telemetry/call_observer.h"
 
 namespace nfmeter::service {
@@ -28,7 +28,7 @@ class CallTrail {
   void NoteCaller(std::shared_ptr<const security::Standing> caller) {
     caller_ = std::move(caller);
   }
-  void NoteMutation(const MutationSummary& mutation);
+  void NoteSubject(const CallSubject& subject);
   // Where the call came from and what it belongs to. Asked for early in
   // streams, as the context is gone when they end.
   void NoteOrigin(const grpc::ServerContextBase& context);

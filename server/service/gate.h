@@ -21,8 +21,8 @@
 #include "security/authorizer.h"
 #include "service/call.h"
 #include "service/call_rates.h"
+#include "service/call_subject.h"
 #include "service/message_bytes.h"
-#include "service/mutation_summary.h"
 #include "service/status.h"
 #include "service/work_threads.h"
 #include "telemetry/call_observer.h"
@@ -164,18 +164,31 @@ class Gate {
     const security::Method& method = MethodOf(name);
     CallTrail trail(observers_, method, /*stream=*/false, options_.trace_all);
     const absl::Status status = [&]() -> absl::Status {
-      NFM_ASSIGN_OR_RETURN(Call call, Enter(context, arrival, method, trail));
-      call.context = &context;
       alignas(8) char memory[kInlineBytes];
       google::protobuf::ArenaOptions options;
       options.initial_block = memory;
       options.initial_block_size = sizeof(memory);
       google::protobuf::Arena arena(options);
       auto* request = google::protobuf::Arena::CreateMessage<Request>(&arena);
+      absl::StatusOr<Call> call = Enter(context, arrival, method, trail);
+      if (!call.ok()) {
+        // What was refused is told, too, where it costs little to look.
+        if (bytes.Length() <= kInlineBytes &&
+            ParseMessage(bytes, request).ok()) {
+          trail.NoteSubject(SubjectOf(*request));
+        }
+        return call.status();
+      }
+      call->context = &context;
       NFM_RETURN_IF_ERROR(ParseMessage(bytes, request));
-      if (method.mutates) trail.NoteMutation(SummarizeMutation(*request));
+      if (method.mutates) trail.NoteSubject(SubjectOf(*request));
       auto* response = google::protobuf::Arena::CreateMessage<Response>(&arena);
-      NFM_RETURN_IF_ERROR((service->*handler)(call, *request, response));
+      const absl::Status served =
+          (service->*handler)(*call, *request, response);
+      if (absl::IsPermissionDenied(served) && !method.mutates) {
+        trail.NoteSubject(SubjectOf(*request));
+      }
+      NFM_RETURN_IF_ERROR(served);
       return WriteMessage(*response, answer);
     }();
     trail.End(status, context);

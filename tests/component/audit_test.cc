@@ -127,8 +127,27 @@ TEST(AuditTest, ADenialTellsWhoAndWhy) {
   std::string principal;
   const telemetry::CallRecord record = recorder.Take(&principal);
   EXPECT_EQ(GetErrorDetails(record.status).reason, "NOT_PERMITTED");
+  EXPECT_THAT(record.targets, ElementsAre("a"));
   EXPECT_THAT(principal, HasSubstr("socket:/"));
   EXPECT_THAT(record.peer, HasSubstr("unix:"));
+}
+
+TEST(AuditTest, ADeniedReadingTellsOfWhat) {
+  Recorder recorder;
+  ComponentServer server(
+      {.role = security::Role::kNone,
+       .policy = "version: 1\nrules:\n  - {principals: ['socket:*'], role: "
+                 "viewer, counter_prefixes: ['a-']}\n",
+       .observers = {&recorder}});
+  v1::GetCounterRequest request;
+  v1::GetCounterResponse response;
+  request.set_name("b-1");
+  EXPECT_FALSE(
+      Call(*server.counter_stub, &Counters::GetCounter, request, &response)
+          .ok());
+  const telemetry::CallRecord record = recorder.Take();
+  EXPECT_EQ(GetErrorDetails(record.status).reason, "COUNTER_NOT_PERMITTED");
+  EXPECT_THAT(record.targets, ElementsAre("b-1"));
 }
 
 TEST(AuditTest, OfReadsTheOriginIsToldOnlyWhenAllAreTraced) {

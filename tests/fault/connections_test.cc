@@ -52,6 +52,18 @@ bool Await(const std::function<bool()>& condition) {
   return true;
 }
 
+// The slowest hundredth of a client's calls takes longer than this.
+absl::Duration Percentile99(Client& client) {
+  std::vector<absl::Duration> times;
+  for (int i = 0; i < 1000; ++i) {
+    const absl::Time start = absl::Now();
+    EXPECT_OK(client.GetNode().status());
+    times.push_back(absl::Now() - start);
+  }
+  std::sort(times.begin(), times.end());
+  return times[times.size() * 99 / 100];
+}
+
 void AllowDescriptors(rlim_t count) {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
@@ -65,6 +77,7 @@ TEST(ConnectionsTest, TenThousandCostBoundedMemoryAndDelayNobody) {
   ASSERT_OK(server.Start());
   const auto client = server.Connect();
   ASSERT_OK(client->GetNode().status());
+  const absl::Duration quiet = Percentile99(*client);
   const size_t descriptors = OpenDescriptors(server.pid());
   const size_t memory = ResidentKiB(server.pid());
   Connections idle;
@@ -86,15 +99,9 @@ TEST(ConnectionsTest, TenThousandCostBoundedMemoryAndDelayNobody) {
       << " are held: " << server.process().Log();
   const size_t each = (ResidentKiB(server.pid()) - memory) / kConnections;
   EXPECT_LE(each, kMostKiBEach);
-  std::vector<absl::Duration> times;
-  for (int i = 0; i < 1000; ++i) {
-    const absl::Time start = absl::Now();
-    EXPECT_OK(client->GetNode().status());
-    times.push_back(absl::Now() - start);
-  }
-  std::sort(times.begin(), times.end());
-  const absl::Duration p99 = times[times.size() * 99 / 100];
-  EXPECT_LT(p99, absl::Milliseconds(100));
+  const absl::Duration p99 = Percentile99(*client);
+  // On a machine that is busy with other tests, too.
+  EXPECT_LT(p99, std::max(2 * quiet, absl::Milliseconds(100)));
   // A new one is served, too.
   EXPECT_OK(server.Connect()->GetNode().status());
   printf("%zu KiB a connection, p99 of another client's calls %s\n", each,

@@ -1,4 +1,4 @@
-#include "service/mutation_summary.h"
+#include "service/call_subject.h"
 
 #include "absl/strings/str_cat.h"
 #include "base/utf8.h"
@@ -11,7 +11,7 @@ constexpr size_t kMaxTargetBytes = 128;
 
 }  // namespace
 
-void MutationSummary::AddTarget(absl::string_view target) {
+void CallSubject::AddTarget(absl::string_view target) {
   if (target_count++ < kMaxTargets) {
     targets.push_back(ValidUtf8(target.substr(0, kMaxTargetBytes)));
   }

@@ -1,6 +1,6 @@
-// What a mutation is about, for the records.
-#ifndef NFMETER_SERVICE_MUTATION_SUMMARY_H_
-#define NFMETER_SERVICE_MUTATION_SUMMARY_H_
+// What a call is about, for the records of changes and refusals.
+#ifndef NFMETER_SERVICE_CALL_SUBJECT_H_
+#define NFMETER_SERVICE_CALL_SUBJECT_H_
 
 #include <cstddef>
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace nfmeter::service {
 
-struct MutationSummary {
+struct CallSubject {
   std::string request_id;
   bool validate_only = false;
   bool with_rules = false;  // counters are deleted with rules that count
@@ -29,37 +29,37 @@ std::string DescribeRule(const v1::Rule& rule);
 
 // Names of counters, ids of rules, and what new rules do.
 template <typename Request>
-MutationSummary SummarizeMutation(const Request& request) {
-  MutationSummary summary;
+CallSubject SubjectOf(const Request& request) {
+  CallSubject subject;
   if constexpr (requires { request.validate_only(); }) {
-    summary.request_id = request.request_id();
-    summary.validate_only = request.validate_only();
+    subject.request_id = request.request_id();
+    subject.validate_only = request.validate_only();
   }
   if constexpr (requires { request.delete_managed_rules(); }) {
-    summary.with_rules = request.delete_managed_rules();
+    subject.with_rules = request.delete_managed_rules();
   }
   if constexpr (requires { request.counter().name(); }) {
-    summary.AddTarget(request.counter().name());
+    subject.AddTarget(request.counter().name());
   } else if constexpr (requires { request.counters(); }) {
-    for (const auto& each : request.counters()) summary.AddTarget(each.name());
+    for (const auto& each : request.counters()) subject.AddTarget(each.name());
   } else if constexpr (requires { request.rule().counter(); }) {
-    summary.AddTarget(DescribeRule(request.rule()));
+    subject.AddTarget(DescribeRule(request.rule()));
   } else if constexpr (requires { request.rules(); }) {
     for (const auto& each : request.rules()) {
-      summary.AddTarget(DescribeRule(each));
+      subject.AddTarget(DescribeRule(each));
     }
   } else if constexpr (requires { request.name(); }) {
-    summary.AddTarget(request.name());
+    subject.AddTarget(request.name());
   } else if constexpr (requires { request.names(); }) {
-    for (const auto& each : request.names()) summary.AddTarget(each);
+    for (const auto& each : request.names()) subject.AddTarget(each);
   } else if constexpr (requires { request.id(); }) {
-    summary.AddTarget(request.id());
+    subject.AddTarget(request.id());
   } else if constexpr (requires { request.ids(); }) {
-    for (const auto& each : request.ids()) summary.AddTarget(each);
+    for (const auto& each : request.ids()) subject.AddTarget(each);
   }
-  return summary;
+  return subject;
 }
 
 }  // namespace nfmeter::service
 
-#endif  // NFMETER_SERVICE_MUTATION_SUMMARY_H_
+#endif  // NFMETER_SERVICE_CALL_SUBJECT_H_
