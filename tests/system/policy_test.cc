@@ -1,13 +1,11 @@
-// Who may do what, at the real nfmeterd.
-#include <google/protobuf/descriptor.pb.h>
-#include <google/protobuf/unknown_field_set.h>
+// The policy of the real nfmeterd: who may do what over TLS, and how a changed
+// file is taken.
 #include <grpcpp/grpcpp.h>
 #include <signal.h>
 
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -20,7 +18,6 @@
 #include "nfmeter/v1/counter.grpc.pb.h"
 #include "nfmeter/v1/node.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
-#include "security/access.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/certificates.h"
 #include "tests/system/nfmeterd_process.h"
@@ -28,7 +25,6 @@
 namespace nfmeter {
 namespace {
 
-using ::google::protobuf::UnknownFieldSet;
 using ::nfmeter::testing::HealthOf;
 using ::nfmeter::testing::NfmeterdPath;
 using ::nfmeter::testing::NfmeterdProcess;
@@ -40,11 +36,7 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
 
-using security::Role;
 using Channel = std::shared_ptr<grpc::Channel>;
-
-constexpr char kReflection[] =
-    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 
 std::string ReadFile(const std::string& path) {
   std::ifstream in(path);
@@ -62,129 +54,6 @@ bool ComesTrue(Condition condition) {
     absl::SleepFor(absl::Milliseconds(20));
   }
   return true;
-}
-
-// A message with one field of text.
-std::string OneField(int field, const std::string& text) {
-  UnknownFieldSet message;
-  message.AddLengthDelimited(field, text);
-  std::string bytes;
-  message.SerializeToString(&bytes);
-  return bytes;
-}
-
-// The texts of a field of a message.
-std::vector<std::string> FieldsOf(const std::string& bytes, int field) {
-  UnknownFieldSet message;
-  EXPECT_TRUE(message.ParseFromString(bytes));
-  std::vector<std::string> found;
-  for (int i = 0; i < message.field_count(); ++i) {
-    if (message.field(i).number() == field) {
-      found.push_back(message.field(i).length_delimited());
-    }
-  }
-  return found;
-}
-
-struct ServedMethod {
-  std::string name;  // "nfmeter.v1.CounterService/GetCounter"
-  bool streams = false;
-};
-
-// All methods of all services, as reflection tells of them: see
-// reflection.proto for the fields' numbers.
-std::vector<ServedMethod> MethodsServed(const Channel& channel) {
-  std::vector<ServedMethod> methods;
-  const auto list =
-      testing::FirstAnswerRaw(channel, kReflection, OneField(7, ""));
-  EXPECT_OK(list.status());
-  if (!list.ok()) return methods;
-  for (const std::string& service : FieldsOf(FieldsOf(*list, 6).at(0), 1)) {
-    const std::string name = FieldsOf(service, 1).at(0);
-    const auto answer =
-        testing::FirstAnswerRaw(channel, kReflection, OneField(4, name));
-    EXPECT_OK(answer.status()) << name;
-    for (const std::string& bytes : FieldsOf(FieldsOf(*answer, 4).at(0), 1)) {
-      google::protobuf::FileDescriptorProto file;
-      EXPECT_TRUE(file.ParseFromString(bytes));
-      for (const auto& each : file.service()) {
-        if (absl::StrCat(file.package(), ".", each.name()) != name) continue;
-        for (const auto& method : each.method()) {
-          methods.push_back({absl::StrCat(name, "/", method.name()),
-                             method.server_streaming()});
-        }
-      }
-    }
-  }
-  return methods;
-}
-
-absl::Status CallEmpty(const Channel& channel, const ServedMethod& method) {
-  return method.streams
-             ? testing::FirstAnswerRaw(channel, "/" + method.name, "").status()
-             : testing::CallRaw(channel, "/" + method.name, "").status();
-}
-
-Channel OverSocket(const std::string& path) {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel(
-      "unix:" + path, grpc::InsecureChannelCredentials(), arguments);
-}
-
-// The promise that a method which nobody thought of is for nobody.
-TEST(EveryMethodTest, HasARuleAndIsForItsRolesOnly) {
-  testing::TemporaryDirectory dir;
-  std::ofstream config(dir / "config.yaml");
-  config << "listen:\n";
-  const Role roles[] = {Role::kNone, Role::kViewer, Role::kOperator,
-                        Role::kAdmin};
-  for (const Role role : roles) {
-    config << "  - {address: 'unix:" << dir / std::string(RoleName(role))
-           << "', role: " << RoleName(role) << "}\n";
-  }
-  config.close();
-  NfmeterdProcess server({.arguments = {"--config", dir / "config.yaml"},
-                          .listen_on_socket = false});
-  ASSERT_OK(server.WaitUntilReady());
-  const std::vector<ServedMethod> served =
-      MethodsServed(OverSocket(dir / "admin"));
-  std::set<std::string> services;
-  for (const ServedMethod& method : served) {
-    services.insert(method.name.substr(0, method.name.find('/')));
-    const security::Method* const rule = security::FindMethod(method.name);
-    ASSERT_NE(rule, nullptr) << method.name << " has no rule in access.cc";
-    for (const Role role : roles) {
-      const absl::Status status =
-          CallEmpty(OverSocket(dir / std::string(RoleName(role))), method);
-      EXPECT_EQ(absl::IsPermissionDenied(status), role < rule->least_role)
-          << method.name << " as " << RoleName(role) << ": " << status;
-    }
-  }
-  // What was walked over was all.
-  EXPECT_THAT(services,
-              ::testing::IsSupersetOf(
-                  {"nfmeter.v1.CounterService", "nfmeter.v1.RuleService",
-                   "nfmeter.v1.SnapshotService", "nfmeter.v1.NodeService",
-                   "grpc.health.v1.Health", "grpc.channelz.v1.Channelz",
-                   "grpc.reflection.v1alpha.ServerReflection"}));
-}
-
-TEST(LoopbackRoleTest, HoldsForGrpcsOwnServicesToo) {
-  NfmeterdProcess server(
-      {.arguments = {"--listen", "127.0.0.1:0", "--insecure-loopback",
-                     "--socket-role", "viewer"}});
-  ASSERT_OK(server.WaitUntilReady());
-  const Channel channel = grpc::CreateChannel(
-      server.TcpAddress("127.0.0.1"), grpc::InsecureChannelCredentials());
-  EXPECT_OK(testing::CallRaw(channel, "/nfmeter.v1.NodeService/GetNode", "")
-                .status());
-  EXPECT_THAT(
-      testing::CallRaw(channel, "/grpc.channelz.v1.Channelz/GetServers", ""),
-      testing::StatusIs(absl::StatusCode::kPermissionDenied,
-                        HasSubstr("loopback may not call "
-                                  "grpc.channelz.v1.Channelz/GetServers: that "
-                                  "needs the role admin")));
 }
 
 class PolicyTest : public ::testing::Test {
@@ -281,7 +150,9 @@ TEST_F(PolicyTest, WithoutAPolicyNobodyCanCallOverTlsAndItIsWarnedOf) {
             "the role viewer, and the caller has been granted nothing; this "
             "server has no policy; give it one with --policy");
   EXPECT_THAT(
-      testing::FirstAnswerRaw(As("client"), kReflection, OneField(7, "")),
+      testing::FirstAnswerRaw(
+          As("client"),
+          "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", ""),
       testing::StatusIs(absl::StatusCode::kPermissionDenied));
   // Probes need no role.
   EXPECT_EQ(HealthOf(As("client"), ""), "SERVING");
