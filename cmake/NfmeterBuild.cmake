@@ -1,6 +1,6 @@
 # How every target of the project is compiled: C++20, warnings as errors,
-# ccache and a fast linker where they are installed, one precompiled header
-# for the standard library and Abseil.
+# ccache and a fast linker where they are installed, a precompiled header for
+# the standard library and Abseil.
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
@@ -11,6 +11,10 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 # Line tables are enough for stack traces and halve the build's memory.
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+if(NFMETER_SANITIZE)
+  # Reports keep their frames, and the build takes less time.
+  set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")
+endif()
 
 # One setting for libraries and programs, so that they can share the
 # precompiled header.
@@ -29,10 +33,11 @@ add_link_options($<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie>
 
 find_program(NFMETER_CCACHE ccache)
 if(NFMETER_CCACHE)
-  # The two sloppiness settings are those that ccache's manual asks for with
-  # precompiled headers; the base directory lets build folders share entries.
+  # pch_defines and time_macros are what ccache's manual asks for with
+  # precompiled headers. The base directory lets build folders share entries, and
+  # that the locale counts for nothing, a container and its host.
   set(launcher ${CMAKE_COMMAND} -E env
-      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime,locale
       CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${NFMETER_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
@@ -66,20 +71,30 @@ function(nfmeter_library name)
   nfmeter_target(${name})
 endfunction()
 
-# Flags and precompiled header for a target of ours.
+# Flags for a target of ours, and the precompiled header that NFMETER_PCH names
+# in its folder.
 function(nfmeter_target name)
   target_compile_options(${name} PRIVATE ${NFMETER_WARNINGS})
-  target_precompile_headers(${name} REUSE_FROM nfmeter_pch)
+  target_precompile_headers(${name} REUSE_FROM ${NFMETER_PCH})
 endfunction()
 
-# gcc wants the flags of whoever uses a precompiled header to be those it was
-# made with, so it is made once, by a target of its own.
-file(WRITE ${CMAKE_BINARY_DIR}/pch.cc "")
-add_library(nfmeter_pch STATIC ${CMAKE_BINARY_DIR}/pch.cc)
-target_compile_options(nfmeter_pch PRIVATE ${NFMETER_WARNINGS})
-target_precompile_headers(nfmeter_pch PRIVATE
+# nfmeter_precompiled_header(NAME HEADERS... [DEPS targets...]): gcc wants the
+# flags of whoever uses a precompiled header to be those it was made with, so it
+# is made once, by a target of its own.
+function(nfmeter_precompiled_header name)
+  cmake_parse_arguments(arg "" "" "HEADERS;DEPS" ${ARGN})
+  file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/${name}.cc "")
+  add_library(${name} STATIC ${CMAKE_CURRENT_BINARY_DIR}/${name}.cc)
+  target_link_libraries(${name} PRIVATE ${arg_DEPS})
+  target_compile_options(${name} PRIVATE ${NFMETER_WARNINGS})
+  target_precompile_headers(${name} PRIVATE ${arg_HEADERS})
+endfunction()
+
+set(NFMETER_PCH_HEADERS
   <algorithm> <array> <cstdint> <functional> <map> <memory> <optional>
   <string> <utility> <variant> <vector>
   <absl/container/flat_hash_map.h> <absl/status/statusor.h>
   <absl/strings/str_cat.h> <absl/synchronization/mutex.h> <absl/time/time.h>
   <absl/types/span.h>)
+nfmeter_precompiled_header(nfmeter_pch HEADERS ${NFMETER_PCH_HEADERS})
+set(NFMETER_PCH nfmeter_pch)
