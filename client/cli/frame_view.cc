@@ -159,7 +159,7 @@ std::string FrameHeader(const SnapshotFrame& frame, size_t shown,
     absl::StrAppend(&text, ", ", frame.removed.size(), " gone");
   }
   if (!frame.complete) absl::StrAppend(&text, ", INCOMPLETE");
-  if (frame.epoch_changed) absl::StrAppend(&text, ", server restarted");
+  if (frame.epoch_changed) absl::StrAppend(&text, ", new epoch");
   if (frame.missed_frames > 0) {
     absl::StrAppend(&text, ", ", frame.missed_frames, " frames missed");
   }

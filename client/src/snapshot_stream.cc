@@ -74,6 +74,8 @@ absl::Status SnapshotStream::ReadFrame() {
       order_ = ChunkOrder();
       chunks_.clear();
       missed_frames_ = 0;
+    } else if (chunks_.empty() && message->frame().epoch() != last_epoch_) {
+      table_.StartStream();  // its ids are of other counters
     }
     if (absl::Status status = order_.Accept(message->frame()); !status.ok()) {
       return status;

@@ -16,6 +16,8 @@ namespace {
 // Objects that one job of the lane changes, so that snapshots can go between:
 // some 10 ms at 10,000 objects.
 constexpr size_t kSlice = 256;
+// Looks at the rules of counters that are to be deleted.
+constexpr int kReleaseTries = 3;
 
 std::vector<std::string> NamesOf(absl::Span<const Counter> counters) {
   std::vector<std::string> names;
@@ -240,8 +242,15 @@ absl::StatusOr<CounterBatch> Counters::Delete(
     absl::Span<const CounterTarget> targets, const CounterDeletion& deletion) {
   NFM_RETURN_IF_ERROR(available_);
   CounterBatch batch;
-  NFM_ASSIGN_OR_RETURN(batch.counters, Check(targets));
-  NFM_RETURN_IF_ERROR(Release(batch.counters, deletion));
+  absl::Status released;
+  int tries = 0;
+  do {
+    NFM_ASSIGN_OR_RETURN(batch.counters, Check(targets));
+    released = Release(batch.counters, deletion);
+    // Somebody else deleted a rule after we had found it.
+  } while (GetErrorDetails(released).reason == "RULE_NOT_FOUND" &&
+           ++tries < kReleaseTries);
+  NFM_RETURN_IF_ERROR(released);
   if (deletion.validate_only) return batch;
   batch.counters.clear();
   const std::vector<std::string> names = NamesOf(targets);
@@ -359,9 +368,17 @@ std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndDelete(
       results.push_back(table_.Get(name));
     }
   }
-  const std::vector<absl::Status> deleted = DeleteNow(names);
+  // What could not be read stays, and so do its counts.
+  std::vector<size_t> read;
+  std::vector<std::string> read_names;
   for (size_t i = 0; i < names.size(); ++i) {
-    if (results[i].ok() && !deleted[i].ok()) results[i] = deleted[i];
+    if (!results[i].ok()) continue;
+    read.push_back(i);
+    read_names.push_back(names[i]);
+  }
+  const std::vector<absl::Status> deleted = DeleteNow(read_names);
+  for (size_t i = 0; i < read.size(); ++i) {
+    if (!deleted[i].ok()) results[read[i]] = deleted[i];
   }
   return results;
 }

@@ -246,32 +246,38 @@ class LaneQuotaHub final : public QuotaHub {
     --jobs_;
   }
 
-  // Whether the event tells of the crossing that is known already.
-  bool IsKnown(const kernel::AcctObject& event) {
-    std::optional<kernel::AcctObject> found;
-    {
-      absl::MutexLock lock(&mutex_);
-      found = crossings_.FoundBefore(event, clock_.BootTime());
-    }
-    if (!found.has_value()) return false;
-    // Values below those of the reading: there was a reset in between.
-    const absl::StatusOr<kernel::AcctObject> now = table_.Get(event.name);
-    return now.ok() && now->packets >= found->packets &&
-           now->bytes >= found->bytes;
+  // Returns whom to call.
+  Channels Tell(const kernel::AcctObject& crossing)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    Publish(QuotaEvent::Kind::kCrossed, crossing);
+    crossings_.Add(crossing);
+    if (crossings_.IsReadingDue()) reading_due_ = true;
+    return channels_;
   }
 
   void OnEvent(kernel::AcctObject event) {
-    if (IsKnown(event)) return;
     event.quota_exceeded = true;
+    std::optional<kernel::AcctObject> found;
     Channels woken;
     {
+      // In one step, so that no reading finds a new crossing in between.
       absl::MutexLock lock(&mutex_);
-      Publish(QuotaEvent::Kind::kCrossed, event);
-      crossings_.Add(event);
-      if (crossings_.IsReadingDue()) reading_due_ = true;
-      woken = channels_;
+      found = crossings_.FoundBefore(event, clock_.BootTime());
+      if (!found.has_value()) woken = Tell(event);
+    }
+    if (found.has_value()) {
+      if (!WasReset(*found)) return;
+      absl::MutexLock lock(&mutex_);
+      woken = Tell(event);
     }
     CallAll(woken);
+  }
+
+  // Whether the counter of a crossing that a reading found was reset since.
+  bool WasReset(const kernel::AcctObject& found) {
+    const absl::StatusOr<kernel::AcctObject> now = table_.Get(found.name);
+    return !now.ok() || now->packets < found.packets ||
+           now->bytes < found.bytes;
   }
 
   // Subscribes and follows until the subscription breaks. What broke it.

@@ -147,15 +147,19 @@ absl::Status WithChains(const absl::Status& status, const CounterScope& scope) {
   return MakeError(status.code(), message, std::move(details));
 }
 
-// `why`, with what could not be put back.
+// `why`, with what could not be put back. Whoever tried again blindly would do
+// that part twice, so it is never UNAVAILABLE.
 absl::Status WithLeftovers(absl::Status why, const absl::Status& undone) {
   if (undone.ok()) return why;
-  return MakeError(why.code(),
-                   absl::StrCat(why.message(),
-                                "; and what was done before that could not be "
-                                "undone: ",
-                                undone.message()),
-                   GetErrorDetails(why));
+  ErrorDetails details = GetErrorDetails(why);
+  details.metadata["cause"] = details.reason;
+  details.reason = "CHANGE_HALF_DONE";
+  return MakeError(
+      absl::StatusCode::kAborted,
+      absl::StrCat("a part of the change stands, as it could not be undone: ",
+                   undone.message(), "; the other part failed: ", why.message(),
+                   "; list the rules before trying again"),
+      std::move(details));
 }
 
 }  // namespace
@@ -404,7 +408,9 @@ absl::Status Rules::UndoEdits(const std::vector<Group>& groups,
         undo.restorations.begin(), undo.restorations.end(),
         [](const auto& a, const auto& b) { return a.position < b.position; });
     const absl::Status undone =
-        changes_.table.Edit(undo, absl::Now() + kUndoTime).status();
+        changes_.table
+            .Edit(undo, kernel::Patience::ToTheEnd(absl::Now() + kUndoTime))
+            .status();
     failed.Update(Annotate(undone, EditSubject(undo)));
   }
   return failed;

@@ -126,7 +126,7 @@ void Daemon::MakeDomain() {
   rules_ = std::make_unique<accounting::Rules>(
       accounting::Rules::Access{kernel_->rules(), rule_lane_},
       accounting::Rules::Access{kernel_->rule_reads(), rule_read_lane_},
-      kernel_->acct(), kernel_->parts().rules);
+      kernel_->rule_acct(), kernel_->parts().rules);
   counters_ = std::make_unique<accounting::Counters>(
       kernel_->acct(), counter_lane_, *snapshot_hub_, *labels_, *rules_, clock_,
       kernel_->parts().nfacct,

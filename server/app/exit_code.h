@@ -8,7 +8,7 @@ namespace nfmeter::app {
 enum ExitCode {
   kExitOk = 0,      // ended by a signal after a clean shutdown
   kExitConfig = 2,  // flags or file
-  kExitKernel = 3,  // the kernel refuses, or lacks nfacct
+  kExitKernel = 3,  // it may not speak to the kernel
   kExitListen = 4,
   kExitState = 5,    // state directory or audit file
   kExitSandbox = 6,  // privileges can't be given up, or no sandbox made

@@ -26,6 +26,8 @@ absl::StatusOr<std::unique_ptr<HostKernel>> HostKernel::Open(
   auto host =
       absl::WrapUnique(new HostKernel(rule_lane, rule_read_lane, clock));
   NFM_ASSIGN_OR_RETURN(host->acct_, kernel::NetlinkAcctTable::Open());
+  NFM_ASSIGN_OR_RETURN(host->rule_acct_, kernel::NetlinkAcctTable::Open(
+                                             {.sockets = 2, .sweeps = false}));
   KernelParts& parts = host->parts_;
   parts.nfacct = host->acct_->Probe();
   if (absl::IsPermissionDenied(parts.nfacct)) return parts.nfacct;

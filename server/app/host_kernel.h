@@ -46,6 +46,9 @@ class HostKernel {
   HostKernel& operator=(const HostKernel&) = delete;
 
   kernel::AcctTable& acct() { return *acct_; }
+  // The same objects, by sockets of its own: changes of rules, which look for
+  // the counters of thousands of rules at once, then keep nobody waiting.
+  kernel::AcctTable& rule_acct() { return *rule_acct_; }
   kernel::RuleTable& rules() { return *rules_; }
   kernel::RuleTable& rule_reads() { return *rule_reads_; }
   const KernelParts& parts() const { return parts_; }
@@ -66,6 +69,7 @@ class HostKernel {
   accounting::Lane& rule_read_lane_;
   Clock& clock_;
   std::unique_ptr<kernel::AcctTable> acct_;
+  std::unique_ptr<kernel::AcctTable> rule_acct_;
   std::unique_ptr<kernel::RuleTable> rules_;
   std::unique_ptr<kernel::RuleTable> rule_reads_;
   KernelParts parts_;

@@ -19,7 +19,17 @@ class Patience {
       std::function<bool()> abandoned = nullptr)
       : deadline_(deadline), abandoned_(std::move(abandoned)) {}
 
+  // Of what must be done even where all waiting has been stopped: to put back
+  // what a change has begun.
+  static Patience ToTheEnd(absl::Time deadline) {
+    Patience patience(deadline);
+    patience.stoppable_ = false;
+    return patience;
+  }
+
   absl::Time deadline() const { return deadline_; }
+  // Whether RuleTable::StopWaiting() ends the wait.
+  bool stoppable() const { return stoppable_; }
   // CANCELLED: what is not done yet should not be done.
   absl::Status CheckWanted() const {
     return abandoned_ != nullptr && abandoned_()
@@ -30,6 +40,7 @@ class Patience {
  private:
   absl::Time deadline_;
   std::function<bool()> abandoned_;
+  bool stoppable_ = true;
 };
 
 }  // namespace nfmeter::kernel

@@ -47,6 +47,7 @@ NodeService::NodeService(Gate& gate, std::function<NodeInfo()> info,
     : gate_(gate),
       info_(std::move(info)),
       hub_(hub),
+      epoch_(hub.epoch()),
       snapshots_(snapshots),
       limits_(limits) {}
 
@@ -59,7 +60,7 @@ absl::Status NodeService::GetNode(const Call& call,
   node->set_version(info.version);
   node->set_kernel_release(ValidUtf8(info.kernel_release));
   node->set_network_namespace(info.network_namespace);
-  node->set_epoch(hub_.epoch());
+  node->set_epoch(epoch_);
   service::ToProto(info.start_time, node->mutable_start_time());
   for (const NodeCapability& capability : info.capabilities) {
     ToProto(capability, node->add_capabilities());

@@ -63,6 +63,7 @@ class NodeService final : public NodeServiceMethods {
   Gate& gate_;
   const std::function<NodeInfo()> info_;
   accounting::SnapshotHub& hub_;
+  const uint64_t epoch_;  // the hub's first
   const SnapshotService& snapshots_;
   const Limits limits_;
 };

@@ -193,8 +193,34 @@ const together = [
    "image.digest 'sha256:12' is not sha256: and 64 hexadecimal digits: copy " +
    'it from the registry, or leave it empty'],
   ['a duration without its unit', { tls: { reloadInterval: '30' } },
-   "tls.reloadInterval '30' is not a duration: set one with its unit, such " +
-   'as 30s, 5m or 24h'],
+   "tls.reloadInterval '30' is not a duration: set one in whole numbers with " +
+   'their units, such as 30s, 1m30s or 24h'],
+  ['a duration with a fraction',
+   { tls: { certManager: { duration: '1.5h', renewBefore: '2h' } } },
+   /^tls.certManager.duration '1.5h' is not a duration: set one in whole/],
+  ['certificates read again all the time', { tls: { reloadInterval: '500ms' } },
+   "tls.reloadInterval '500ms' is out of range: set one from 1s to 24h"],
+  ['certificates read again too late', { tls: { reloadInterval: '25h' } },
+   "tls.reloadInterval '25h' is out of range: set one from 1s to 24h"],
+  ['certificates read again at a fraction',
+   { tls: { reloadInterval: '1s500ms' } },
+   "tls.reloadInterval '1s500ms' is not of whole seconds: set one such as 30s"],
+  ['an endless wait for the lock',
+   { config: { limits: { max_lock_timeout: '2h' } } },
+   "config.limits.max_lock_timeout '2h' is out of range: set one from 1ms to " +
+   '1h'],
+  ['a usual wait that is longer than the longest',
+   { config: { limits: { lock_timeout: '2m' } } },
+   'config.limits.lock_timeout 2m is longer than ' +
+   'config.limits.max_lock_timeout 1m: set a shorter one, or both'],
+  ['devices that the pod does not claim',
+   { resources: { claims: [{ name: 'card' }] } },
+   'resources.claims name devices that the pod claims, and a pod of mode ' +
+   'daemonset claims none: remove them'],
+  ['an audit file beside an application',
+   { mode: 'sidecar', application,
+     config: { audit: { file: '/var/lib/nfmeter/audit.log' } } },
+   /^config.audit.file '.*' grows without end, and with it the pod, until the/],
   ['a duration of a limit',
    { config: { limits: { lock_timeout: 'soon' } } },
    /^config.limits.lock_timeout 'soon' is not a duration/],

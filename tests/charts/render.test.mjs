@@ -128,6 +128,71 @@ test('a server that only reads does without NET_RAW', () => {
   assert.deepEqual(container.securityContext.capabilities.add, ['NET_ADMIN']);
 });
 
+test('a server on a port that is root\'s has the right to it', () => {
+  const rights = (values) => pick(render(values), 'DaemonSet').spec.template
+      .spec.containers[0].securityContext.capabilities.add;
+  const tcp = (port) => ({ tcp: { enabled: true, port, role: 'viewer' },
+                           tls: { secretName: 's' } });
+  const both = ['NET_ADMIN', 'NET_RAW'];
+  assert.deepEqual(rights(tcp(443)), [...both, 'NET_BIND_SERVICE']);
+  assert.deepEqual(rights(tcp(1024)), both);
+  assert.deepEqual(rights({ metrics: { enabled: true, port: 80 } }),
+                   [...both, 'NET_BIND_SERVICE']);
+  assert.deepEqual(rights({ tcp: { port: 443 }, metrics: { port: 80 } }), both);
+});
+
+test('a server has started, and is ready, when it counts', () => {
+  const { startupProbe, readinessProbe, livenessProbe } =
+      pick(render({}), 'DaemonSet').spec.template.spec.containers[0];
+  const asked = ({ exec }) => exec.command.slice(1, -2);
+  assert.deepEqual(asked(startupProbe), ['health', 'nfmeter.v1.CounterService']);
+  assert.deepEqual(asked(readinessProbe),
+                   ['health', 'nfmeter.v1.CounterService']);
+  assert.deepEqual(asked(livenessProbe), ['health']);
+});
+
+// The parser refuses a key that is there twice.
+test('of labels with one key the closer one wins, and the chart\'s own', () => {
+  const own = { 'app.kubernetes.io/name': 'mine', team: 'a' };
+  const { metadata, spec } = pick(render({
+    commonLabels: own, commonAnnotations: { note: 'a' },
+    daemonset: { podLabels: { team: 'b' }, podAnnotations: { note: 'b' } },
+  }), 'DaemonSet');
+  assert.equal(metadata.labels['app.kubernetes.io/name'], 'nfmeter');
+  assert.equal(metadata.labels.team, 'a');
+  assert.equal(spec.template.metadata.labels['app.kubernetes.io/name'],
+               'nfmeter');
+  assert.equal(spec.template.metadata.labels.team, 'b');
+  assert.equal(spec.template.metadata.annotations.note, 'b');
+  const application = pick(render({
+    mode: 'sidecar', commonLabels: own, commonAnnotations: { note: 'a' },
+    application: { pod: { metadata: { labels: { team: 'c' } },
+                          spec: { containers: [{ name: 'a', image: 'a' }] } } },
+  }), 'Deployment').spec.template.metadata;
+  assert.equal(application.labels.team, 'c');
+  assert.equal(application.labels['app.kubernetes.io/name'], 'nfmeter');
+  assert.equal(application.annotations.note, 'a');
+});
+
+test('a release may be called by a number', () => {
+  for (const values of [{}, {
+    mode: 'sidecar',
+    application: { pod: { spec: { containers: [{ name: 'a', image: 'a' }] } },
+                   ports: [{ port: 80 }] },
+  }]) {
+    for (const object of parseAll(template(values, [], chart, '12'))) {
+      const sets = [object.metadata.labels, object.spec?.selector,
+                    object.spec?.selector?.matchLabels,
+                    object.spec?.template?.metadata.labels];
+      for (const set of sets) {
+        for (const value of Object.values(set ?? {})) {
+          if (typeof value !== 'object') assert.equal(typeof value, 'string');
+        }
+      }
+    }
+  }
+});
+
 test('helm test does what the socket lets it do', () => {
   const commands = (values) => {
     const { initContainers = [], containers } = pick(render(values), 'Pod').spec;

@@ -23,7 +23,8 @@ Detail DetailOf(const google::rpc::Status& status) {
 ComponentServer::ComponentServer() : ComponentServer(Options()) {}
 
 ComponentServer::ComponentServer(const Options& options)
-    : hub(accounting::SnapshotHub::Create(acct, counter_lane, clock, {})),
+    : hub(accounting::SnapshotHub::Create(acct, counter_lane, clock,
+                                          options.snapshots)),
       quota_hub(accounting::QuotaHub::Create(acct, counter_lane, clock, {})),
       labels(*accounting::LabelStore::Open(options.labels_path)),
       rules({rule_table, rule_lane}, {rule_table, rule_lane}, acct,

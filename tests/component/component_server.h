@@ -43,6 +43,7 @@ class ComponentServer {
  public:
   struct Options {
     service::Limits limits;
+    accounting::SnapshotHub::Options snapshots;
     absl::Status nfacct;  // what the probe said
     accounting::RuleCapabilities rules;
     service::NodeInfo node;

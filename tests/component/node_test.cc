@@ -1,3 +1,7 @@
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "tests/component/component_server.h"
 #include "tests/support/status_matchers.h"
@@ -48,6 +52,28 @@ TEST(NodeTest, ShowsHostKernelCapabilitiesAndLimits) {
                    v1::GetNodeRequest(), &response)
                   .ok());
   EXPECT_EQ(response.node().counter_count(), 1);
+}
+
+// By it a client tells whether answers are still known by their request_ids.
+TEST(NodeTest, ItsEpochLastsAsLongAsTheServer) {
+  ComponentServer server({.snapshots = {.max_counters = 10, .max_names = 20}});
+  const auto epoch = [&] {
+    v1::GetNodeResponse response;
+    EXPECT_TRUE(Call(*server.node_stub, &v1::NodeService::Stub::GetNode,
+                     v1::GetNodeRequest(), &response)
+                    .ok());
+    return response.node().epoch();
+  };
+  const uint64_t first = epoch();
+  // So many names come and go that the ids of snapshots begin anew.
+  for (int i = 0; i < 100; ++i) {
+    const std::string name = absl::StrCat("c", i);
+    server.AddObject({.name = name});
+    ASSERT_OK(server.hub->Take(absl::ZeroDuration()));
+    server.acct.Delete({name});
+  }
+  EXPECT_NE(server.hub->epoch(), first);
+  EXPECT_EQ(epoch(), first);
 }
 
 TEST(NodeTest, CountsTheStreamsOfSnapshots) {

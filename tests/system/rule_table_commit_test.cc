@@ -182,8 +182,8 @@ TEST_F(RuleTableCommitTest, AnErrorAfterTheCommitDoesNotRunTheEditAgain) {
   int commits = 0;
   const auto outcome = NotReadBack(3, EAGAIN, &commits)
                            .Edit({.insertions = {Spec("a")}}, Soon());
-  EXPECT_THAT(outcome, StatusIs(Code::kUnavailable,
-                                HasSubstr("may have been committed")));
+  EXPECT_THAT(outcome,
+              StatusIs(Code::kAborted, HasSubstr("may have been committed")));
   EXPECT_THAT(outcome, HasReason("TABLE_NOT_READ_BACK"));
   EXPECT_EQ(commits, 1);
   EXPECT_THAT(ManagedIds(), ElementsAre("a"));

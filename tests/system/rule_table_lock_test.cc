@@ -201,6 +201,21 @@ TEST(XtablesLockTest, AnEditThatNobodyWantsAnyMoreChangesNothing) {
   EXPECT_OK(rules.Edit(edit, In(absl::Seconds(20))));
 }
 
+TEST(XtablesLockTest, WhatIsDoneToTheEndWaitsThoughWaitingWasStopped) {
+  ASSERT_OK((*NetlinkAcctTable::Open())->Create({{{.name = "web"}}})[0]);
+  IptcRuleTable rules;
+  const TableEdit edit = {
+      .insertions = {{.id = "a", .chain = "INPUT", .counter = "web"}}};
+  rules.StopWaiting();
+  {
+    const Holder holder;
+    EXPECT_THAT(rules.Edit(edit, In(absl::Seconds(60))),
+                HasReason("XTABLES_LOCK_HELD"));
+  }
+  const Holder holder(/*until_somebody_waits=*/true);
+  EXPECT_OK(rules.Edit(edit, Patience::ToTheEnd(In(absl::Seconds(60)))));
+}
+
 TEST(ProbeTest, AMatchThatThereIsNotIsNamed) {
   for (Family family : kAllFamilies) {
     EXPECT_OK(ProbeMatchRevision(family, "nfacct", 0));

@@ -33,8 +33,8 @@
 {{- with get $v.config.limits $name }}{{ $_ := set $durations (printf "config.limits.%s" $name) . }}{{ end -}}
 {{- end -}}
 {{- range $name, $text := $durations -}}
-{{- if not (regexMatch "^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$" $text) -}}
-{{- fail (printf "%s '%s' is not a duration: set one with its unit, such as 30s, 5m or 24h" $name $text) -}}
+{{- if not (regexMatch "^([0-9]+(ms|s|m|h))+$" $text) -}}
+{{- fail (printf "%s '%s' is not a duration: set one in whole numbers with their units, such as 30s, 1m30s or 24h" $name $text) -}}
 {{- end -}}
 {{- end -}}
 {{- range $name, $path := $v.daemonset.hostPaths -}}
@@ -46,6 +46,9 @@
 
 {{- define "nfmeter.checkDaemonset" -}}
 {{- $v := .Values -}}
+{{- if $v.resources.claims -}}
+{{- fail "resources.claims name devices that the pod claims, and a pod of mode daemonset claims none: remove them" -}}
+{{- end -}}
 {{- if or $v.application.pod $v.application.ports -}}
 {{- fail "application is deployed with a sidecar only: set mode=sidecar, or remove application.pod and application.ports" -}}
 {{- end -}}
@@ -61,6 +64,9 @@
 {{- $v := .Values -}}
 {{- if and .Chart.IsRoot (not $v.application.pod) -}}
 {{- fail "mode=sidecar runs in the pods of an application: describe one in application.pod, or make this chart a dependency of the application's chart and use the template nfmeter.sidecar (README.md shows both)" -}}
+{{- end -}}
+{{- with dig "audit" "file" "" $v.config -}}
+{{- fail (printf "config.audit.file '%s' grows without end, and with it the pod, until the node evicts it, application included: remove it in mode sidecar, and the log has the audit" .) -}}
 {{- end -}}
 {{- if and $v.application.ports (not $v.application.pod) -}}
 {{- fail "application.ports belong to application.pod: describe the application there, or remove them" -}}
@@ -90,8 +96,32 @@
 {{- end -}}
 {{- end }}
 
-{{/* Of durations that are right one by one. */}}
+{{/* What the server itself would refuse: (list NAME DURATION LEAST MOST UNIT),
+     the last three in milliseconds. Prints nothing. */}}
+{{- define "nfmeter.checkRange" -}}
+{{- $time := include "nfmeter.milliseconds" (index . 1) | int64 -}}
+{{- if or (lt $time (index . 2 | int64)) (gt $time (index . 3 | int64)) -}}
+{{- fail (printf "%s '%s' is out of range: set one from %s to %s" (index . 0) (index . 1) (index . 4) (index . 5)) -}}
+{{- end -}}
+{{- end }}
+
+{{/* Of durations that are right by their form. */}}
 {{- define "nfmeter.checkTimes" -}}
+{{- include "nfmeter.checkRange" (list "tls.reloadInterval" .Values.tls.reloadInterval 1000 86400000 "1s" "24h") -}}
+{{- if mod (include "nfmeter.milliseconds" .Values.tls.reloadInterval | int64) 1000 -}}
+{{- fail (printf "tls.reloadInterval '%s' is not of whole seconds: set one such as 30s" .Values.tls.reloadInterval) -}}
+{{- end -}}
+{{- $limits := .Values.config.limits | default dict -}}
+{{- range $name := list "min_snapshot_interval" "lock_timeout" "max_lock_timeout" -}}
+{{- with get $limits $name -}}
+{{- include "nfmeter.checkRange" (list (printf "config.limits.%s" $name) . 1 3600000 "1ms" "1h") -}}
+{{- end -}}
+{{- end -}}
+{{- $lock := get $limits "lock_timeout" | default "10s" -}}
+{{- $longest := get $limits "max_lock_timeout" | default "1m" -}}
+{{- if gt (include "nfmeter.milliseconds" $lock | int64) (include "nfmeter.milliseconds" $longest | int64) -}}
+{{- fail (printf "config.limits.lock_timeout %s is longer than config.limits.max_lock_timeout %s: set a shorter one, or both" $lock $longest) -}}
+{{- end -}}
 {{- $certificate := .Values.tls.certManager -}}
 {{- if ge (include "nfmeter.milliseconds" $certificate.renewBefore | int64) (include "nfmeter.milliseconds" $certificate.duration | int64) -}}
 {{- fail (printf "tls.certManager.renewBefore %s is not shorter than duration %s: cert-manager would renew without end; set a shorter one" $certificate.renewBefore $certificate.duration) -}}

@@ -15,9 +15,10 @@
 {{- end }}
 {{- end }}
 
+{{/* In quotes, as a release may be called 12 or "no". */}}
 {{- define "nfmeter.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "nfmeter.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "nfmeter.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "nfmeter.labels" -}}
@@ -25,9 +26,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
 {{- end }}
+
+{{/* Labels or annotations as YAML, each key once: (list FIRST SECOND ...), of
+     which the earlier win. FIRST is YAML text. */}}
+{{- define "nfmeter.merged" -}}
+{{- $all := first . | fromYaml -}}
+{{- range rest . }}{{ $all = merge $all (. | default dict) }}{{ end -}}
+{{- toYaml $all }}
 {{- end }}
 
 {{/* metadata of everything: (list CONTEXT NAME-SUFFIX ANNOTATIONS [LABELS]) */}}
@@ -39,10 +45,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 name: {{ include "nfmeter.fullname" $ }}{{ index . 1 }}
 namespace: {{ $.Release.Namespace }}
 labels:
-  {{- include "nfmeter.labels" $ | nindent 2 }}
-  {{- with $labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- include "nfmeter.merged" (list (include "nfmeter.labels" $) $labels $.Values.commonLabels) | nindent 2 }}
 {{- with $annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -52,7 +55,7 @@ annotations:
 {{/* The pods in which a server runs, in either mode. */}}
 {{- define "nfmeter.podSelector" -}}
 {{- if eq .Values.mode "sidecar" -}}
-nfmeter-sidecar: {{ include "nfmeter.fullname" . }}
+nfmeter-sidecar: {{ include "nfmeter.fullname" . | quote }}
 {{- else -}}
 {{ include "nfmeter.selectorLabels" . }}
 app.kubernetes.io/component: daemonset

@@ -1,13 +1,19 @@
 {{/* What both modes share: the server's container and its volumes. */}}
 
-{{/* One probe: (list CONTEXT "startup"). The command's own timeout is shorter
-     than the kubelet's, so that the reason gets into the event. */}}
+{{/* One probe: (list CONTEXT "startup"). A server is alive that answers; it has
+     started and is ready when it counts, which takes more than that of the
+     kernel. The command's own timeout is shorter than the kubelet's, so that the
+     reason gets into the event. */}}
 {{- define "nfmeter.probe" -}}
-{{- $probe := index (index . 0).Values.probes (index . 1) -}}
+{{- $kind := index . 1 -}}
+{{- $probe := index (index . 0).Values.probes $kind -}}
 exec:
   command:
     - /usr/bin/nfmeter
     - health
+    {{- if ne $kind "liveness" }}
+    - nfmeter.v1.CounterService
+    {{- end }}
     - --timeout
     - {{ max 1 (sub ($probe.timeoutSeconds | int) 1) }}s
 {{ toYaml $probe }}
@@ -41,7 +47,8 @@ securityContext:
   {{- include "nfmeter.securityContext" . | nindent 2 }}
 {{- end }}
 
-{{/* Root, since the xtables lock is root's, with two of root's rights. */}}
+{{/* Root, since the xtables lock is root's, with two of root's rights; with a
+     third where it is to listen on a port that is root's. */}}
 {{- define "nfmeter.securityContext" -}}
 runAsUser: 0
 {{- if ne (toString .Values.socket.group) "<nil>" }}
@@ -60,6 +67,9 @@ capabilities:
     - NET_ADMIN
     {{- if not .Values.config.read_only }}
     - NET_RAW
+    {{- end }}
+    {{- if or (and .Values.tcp.enabled (lt (.Values.tcp.port | int) 1024)) (and .Values.metrics.enabled (lt (.Values.metrics.port | int) 1024)) }}
+    - NET_BIND_SERVICE
     {{- end }}
 seccompProfile:
   type: RuntimeDefault

@@ -64,8 +64,8 @@ struct SnapshotFrame {
   uint64_t missed_frames = 0;
   // Connections that this watch has made after the first one.
   uint64_t reconnects = 0;
-  // The server has restarted since the frame before (missed_frames then can't
-  // be known and is 0).
+  // The server has restarted since the frame before, or has given its ids anew
+  // (missed_frames then can't be known and is 0).
   bool epoch_changed = false;
 
   // The row of that name, or null; walks through all of them.

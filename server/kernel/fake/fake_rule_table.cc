@@ -133,7 +133,8 @@ absl::StatusOr<EditOutcome> FakeRuleTable::Edit(const TableEdit& edit,
   absl::MutexLock lock(&mutex_);
   const Key key{edit.family, edit.table};
   const auto may_go_on = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return !paused_ || !waits_ || !patience.CheckWanted().ok();
+    return !paused_ || (!waits_ && patience.stoppable()) ||
+           !patience.CheckWanted().ok();
   };
   while (!mutex_.AwaitWithTimeout(absl::Condition(&may_go_on), kPausedLook)) {
   }

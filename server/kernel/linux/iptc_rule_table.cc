@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
@@ -23,6 +25,11 @@
 
 namespace nfmeter::kernel {
 namespace {
+
+// Between tries at a table that somebody changes without the lock, while others
+// wait for ours.
+constexpr absl::Duration kFirstPause = absl::Milliseconds(1);
+constexpr absl::Duration kLongestPause = absl::Milliseconds(50);
 
 using RulesById = absl::flat_hash_map<absl::string_view, const Rule*>;
 
@@ -123,7 +130,7 @@ absl::Status NotReadBack(const absl::Status& why) {
   ErrorDetails details = GetErrorDetails(why);
   details.reason = "TABLE_NOT_READ_BACK";
   return MakeError(
-      why.code(),
+      absl::StatusCode::kAborted,  // to do it again blindly may do it twice
       absl::StrCat("the rules may have been committed, but the table can't be "
                    "read back; list the rules before trying again: ",
                    why.message()),
@@ -242,9 +249,10 @@ absl::StatusOr<EditOutcome> IptcRuleTable::Edit(const TableEdit& edit,
   if (edit.deletions.empty() && NewRules(edit).empty()) return EditOutcome();
   NFM_ASSIGN_OR_RETURN(Entries entries, Encode(edit));
   if (edit.dry_run) return DryRun(edit, entries);
-  NFM_ASSIGN_OR_RETURN(
-      const XtablesLock lock,
-      XtablesLock::Acquire(patience.deadline(), &lock_interrupter_));
+  XtablesLockInterrupter* const interrupter =
+      patience.stoppable() ? &lock_interrupter_ : nullptr;
+  NFM_ASSIGN_OR_RETURN(const XtablesLock lock,
+                       XtablesLock::Acquire(patience.deadline(), interrupter));
   NFM_RETURN_IF_ERROR(patience.CheckWanted());
   // Sets are numbers there, and a number may have gone to another set while we
   // waited.
@@ -254,7 +262,13 @@ absl::StatusOr<EditOutcome> IptcRuleTable::Edit(const TableEdit& edit,
     NFM_ASSIGN_OR_RETURN(entries, Encode(edit));
   }
   absl::StatusOr<EditOutcome> outcome = TryOnce(edit, entries);
-  while (HasChanged(outcome.status()) && absl::Now() < patience.deadline()) {
+  for (absl::Duration pause = kFirstPause;
+       HasChanged(outcome.status()) &&
+       absl::Now() + pause < patience.deadline() &&
+       (interrupter == nullptr || !interrupter->interrupted());
+       pause = std::min(2 * pause, kLongestPause)) {
+    NFM_RETURN_IF_ERROR(patience.CheckWanted());
+    absl::SleepFor(pause);
     outcome = TryOnce(edit, entries);
   }
   return outcome;

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -43,12 +44,12 @@ void InstallWakeSignal() {
 
 }  // namespace
 
-// While it lives, sends the wake signal to the thread that made it: once at the
-// deadline, and then every few milliseconds, as the first one may come just
+// While it lives, sends the wake signal to the thread that made it: once after
+// `left`, and then every few milliseconds, as the first one may come just
 // before flock() is entered.
 class WakeTimer {
  public:
-  explicit WakeTimer(absl::Time deadline) {
+  explicit WakeTimer(absl::Duration left) {
     InstallWakeSignal();
     sigset_t wake;
     sigemptyset(&wake);
@@ -60,7 +61,7 @@ class WakeTimer {
     event._sigev_un._tid = gettid();
     if (timer_create(CLOCK_MONOTONIC, &event, &timer_) != 0) return;
     armed_ = true;
-    FireIn(std::max(deadline - absl::Now(), absl::Nanoseconds(1)));
+    FireIn(left);
   }
 
   ~WakeTimer() {
@@ -110,15 +111,19 @@ int XtablesLock::LockUntil(int fd, absl::Time deadline,
                            XtablesLockInterrupter& interrupter) {
   if (flock(fd, LOCK_EX | LOCK_NB) == 0) return 0;
   if (errno != EWOULDBLOCK) return errno;
-  if (absl::Now() >= deadline) return ETIMEDOUT;
-  WakeTimer timer(deadline);
+  const absl::Duration left = deadline - absl::Now();
+  if (left <= absl::ZeroDuration()) return ETIMEDOUT;
+  // From here on the wall clock may jump.
+  const auto begin = std::chrono::steady_clock::now();
+  WakeTimer timer(left);
   if (!timer.armed()) return EAGAIN;
   interrupter.SetWaiting(&timer);
   const absl::Cleanup forget = [&] { interrupter.SetWaiting(nullptr); };
   while (!interrupter.interrupted()) {
     if (flock(fd, LOCK_EX) == 0) return 0;
     if (errno != EINTR) return errno;
-    if (absl::Now() >= deadline) break;
+    const auto waited = std::chrono::steady_clock::now() - begin;
+    if (absl::FromChrono(waited) >= left) break;
   }
   return ETIMEDOUT;
 }

@@ -19,11 +19,11 @@ class XtablesLockInterrupter {
  public:
   // The wait under way ends now, and later ones at once, as at their deadline.
   void Interrupt();
+  bool interrupted() const;
 
  private:
   friend class XtablesLock;
 
-  bool interrupted() const;
   void SetWaiting(WakeTimer* timer);
 
   mutable absl::Mutex mutex_;

@@ -90,11 +90,11 @@ export function valuesFlags(values) {
 }
 
 // The manifests as text. `values`: an object, or the name of a file of values/.
-export function template(values, flags = [], from = chart) {
+export function template(values, flags = [], from = chart, release = 'demo') {
   const given = typeof values === 'string' ?
       ['--values', path.join(here, 'values', `${values}.yaml`)] :
       valuesFlags(values);
-  return helm('template', 'demo', from, '--namespace', 'metering', ...given,
+  return helm('template', release, from, '--namespace', 'metering', ...given,
               ...flags);
 }
 

@@ -16,6 +16,7 @@ using ::nfmeter::testing::CallFixture;
 using ::nfmeter::testing::kUnavailable;
 using ::nfmeter::testing::StatusIs;
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 using FrameWriter = grpc::ServerWriter<v1::WatchSnapshotsResponse>;
 
@@ -165,6 +166,36 @@ TEST_F(WatchTest, AnotherEpochIsTold) {
   EXPECT_TRUE(frame->epoch_changed);
   EXPECT_EQ(frame->Find("a")->previous_packets, 1u);
   EXPECT_EQ(frame->elapsed, absl::ZeroDuration());  // boottime went back
+}
+
+// The server gives its ids anew within a stream, when too many names have come
+// and gone.
+TEST_F(WatchTest, IdsOfAnotherEpochInTheSameStreamAreOfOtherCounters) {
+  Serve({[](auto& context, const auto&, auto& writer) {
+    writer.Write(Frame(7, 400, {"a", "b"}, 1));
+    writer.Write(Frame(8, 1, {"b", "c"}, 5));
+    writer.Write(Frame(9, 1, {"c", "b"}, 6));
+    WaitForCancellation(context);
+    return grpc::Status::OK;
+  }});
+  auto watch = client_->WatchSnapshots();
+  ASSERT_OK(watch->Next());
+  auto frame = watch->Next();
+  ASSERT_OK(frame);
+  EXPECT_TRUE(frame->epoch_changed);
+  EXPECT_EQ(frame->reconnects, 0u);
+  ASSERT_EQ(frame->rows.size(), 2u);
+  EXPECT_EQ(frame->rows[0].name, "b");
+  EXPECT_EQ(frame->rows[0].previous_packets, 1u);
+  EXPECT_EQ(frame->rows[1].name, "c");
+  EXPECT_EQ(frame->rows[1].previous_packets, 5u);  // new
+  EXPECT_THAT(frame->removed, ElementsAre("a"));
+  // The same ids in the same order.
+  frame = watch->Next();
+  ASSERT_OK(frame);
+  EXPECT_EQ(frame->rows[0].name, "c");
+  EXPECT_EQ(frame->rows[1].name, "b");
+  EXPECT_THAT(frame->removed, IsEmpty());
 }
 
 TEST_F(WatchTest, ARestartOfTheServerIsWaitedFor) {

@@ -19,6 +19,8 @@ using kernel::Table;
 using ::nfmeter::testing::HasReason;
 using ::nfmeter::testing::IsOkAndHolds;
 using ::nfmeter::testing::StatusIs;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -32,6 +34,7 @@ class BreakingRuleTable final : public kernel::FakeRuleTable {
   absl::StatusOr<kernel::EditOutcome> Edit(
       const kernel::TableEdit& edit,
       const kernel::Patience& patience) override {
+    stoppable.push_back(patience.stoppable());
     if (!edit.dry_run && edit.table == broken) {
       has_broken_ = true;
       return MakeError(absl::StatusCode::kUnavailable, "TABLE_CHANGED",
@@ -45,6 +48,7 @@ class BreakingRuleTable final : public kernel::FakeRuleTable {
 
   std::optional<Table> broken;
   std::optional<Table> stuck;
+  std::vector<bool> stoppable;  // of the edits so far
 
  private:
   bool has_broken_ = false;
@@ -117,8 +121,16 @@ TEST_F(RulesUndoTest, WhatCantBeTakenBackIsSaid) {
   table_.broken = Table::kMangle;
   table_.stuck = Table::kFilter;
   EXPECT_THAT(CreateInFilterAndMangle(),
-              StatusIs(absl::StatusCode::kUnavailable,
-                       HasSubstr("could not be undone: filter: stuck")));
+              AllOf(StatusIs(absl::StatusCode::kAborted,
+                             HasSubstr("could not be undone: filter: stuck")),
+                    HasReason("CHANGE_HALF_DONE")));
+}
+
+TEST_F(RulesUndoTest, WhatIsTakenBackIsSoAlsoWhenTheServerEnds) {
+  table_.broken = Table::kMangle;
+  CreateInFilterAndMangle().IgnoreError();
+  // The rehearsals, the two changes, and what puts the first one back.
+  EXPECT_THAT(table_.stoppable, ElementsAre(true, true, true, true, false));
 }
 
 }  // namespace

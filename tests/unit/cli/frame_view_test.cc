@@ -122,7 +122,7 @@ TEST_F(FrameTest, HeaderTellsWhatWentWrong) {
   frame_.epoch_changed = true;
   EXPECT_EQ(FrameHeader(frame_, 1, utc),
             "2023-11-14 22:13:20  1 of 3 counters, sequence 12, 1 gone, "
-            "INCOMPLETE, server restarted, 2 frames missed, 1 reconnect");
+            "INCOMPLETE, new epoch, 2 frames missed, 1 reconnect");
 }
 
 TEST_F(FrameTest, MessageIsFullUnlessOnlyChangesAreWanted) {
