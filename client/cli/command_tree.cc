@@ -154,6 +154,9 @@ void CommandTree::AddGlobalFlags() {
                   "unix:/path, host:port; default "
                   "unix:/run/nfmeter/nfmeter.sock")
       ->envname("NFMETER_SERVER")
+      ->check([](const std::string& address) {
+        return address.empty() ? "the address is empty" : "";
+      })
       ->option_text("ADDR")
       ->group(group);
   AddChoice(*this, root_, "-o,--output", globals_.format,

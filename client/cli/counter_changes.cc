@@ -1,32 +1,59 @@
 // nfmeter counter create | reset | delete
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "cli/counter_commands.h"
 #include "cli/errors.h"
 #include "cli/input.h"
 #include "cli/progress.h"
 #include "cli/quantity.h"
+#include "google/rpc/error_details.pb.h"
 #include "nfmeter/errors.h"
 
 namespace nfmeter::cli {
 namespace {
+
+bool IsNotTried(const v1::BatchFailure& failure) {
+  google::rpc::ErrorInfo info;
+  for (const google::protobuf::Any& detail : failure.status().details()) {
+    if (detail.UnpackTo(&info)) return info.reason() == reason::kNotTried;
+  }
+  return false;
+}
 
 // Prints the failures of a batch; the status that the command ends with.
 template <typename Response>
 absl::Status ReportFailures(Session& session, const Response& response,
                             absl::string_view undone) {
   if (response.failures().empty()) return absl::OkStatus();
+  int not_tried = 0;
+  std::string first_not_tried;
+  absl::StatusCode code = absl::StatusCode::kAborted;
   for (const v1::BatchFailure& failure : response.failures()) {
+    if (IsNotTried(failure)) {
+      if (++not_tried == 1) first_not_tried = Printable(failure.name());
+      continue;
+    }
+    if (code == absl::StatusCode::kAborted) {
+      code = static_cast<absl::StatusCode>(failure.status().code());
+    }
     session.console().err << "  " << Printable(failure.name()) << ": "
                           << Printable(failure.status().message()) << "\n";
   }
-  return absl::Status(
-      static_cast<absl::StatusCode>(response.failures(0).status().code()),
-      absl::StrCat(
-          response.failures_size(), " of ",
-          CounterCount(response.failures_size() + response.counters_size()),
-          " could not be ", undone, ", as listed above"));
+  std::string message = absl::StrCat(
+      response.failures_size(), " of ",
+      CounterCount(response.failures_size() + response.counters_size()),
+      " could not be ", undone, ", as listed above");
+  if (not_tried > 0) {
+    absl::StrAppend(&message, "; ", not_tried, " of them, from '",
+                    first_not_tried,
+                    "' on, were not tried: repeat it without the others");
+  }
+  return absl::Status(code, message);
 }
 
 absl::Status EtagNeedsOneName(const NameFlags& flags) {
@@ -202,10 +229,22 @@ absl::Status Reset(Session& session, const NameFlags& flags) {
   return ReportFailures(session, *response, "reset");
 }
 
-// A hint at --with-rules is none for those who gave it: what is left are rules
+// Whether a rule of nfmeter's holds the counter, as far as the failure tells.
+bool IsHeldByOurs(const absl::Status& in_use) {
+  const auto metadata = ErrorMetadata(in_use);
+  const auto rules = metadata.find("rules");
+  if (rules == metadata.end()) return true;
+  const std::vector<std::string> ids =
+      absl::StrSplit(rules->second, ',', absl::SkipEmpty());
+  return absl::c_any_of(
+      ids, [](const std::string& id) { return id.front() != '~'; });
+}
+
+// A hint at --with-rules is none for those who gave it, nor where all rules are
 // of others.
 absl::Status ExplainInUse(const absl::Status& failure, const NameFlags& flags) {
-  if (!flags.with_rules || ErrorReason(failure) != "COUNTER_IN_USE") {
+  if (ErrorReason(failure) != "COUNTER_IN_USE" ||
+      (!flags.with_rules && IsHeldByOurs(failure))) {
     return failure;
   }
   return WithHint(failure,

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <sstream>
 
 #include "absl/strings/ascii.h"
@@ -96,7 +97,8 @@ absl::StatusOr<std::string> ReadSource(const std::string& path,
                                        std::istream& in) {
   if (path == "-") return ReadAll(in);
   const auto failure = [&path](int error) {
-    return absl::ErrnoToStatus(error, absl::StrCat("can't read '", path, "'"));
+    return UsageError(
+        absl::StrCat("can't read '", path, "': ", std::strerror(error)));
   };
   std::FILE* file = std::fopen(path.c_str(), "rbe");
   if (file == nullptr) return failure(errno);

@@ -48,7 +48,8 @@ std::string EventLine(const QuotaEvent& event, const Session& session) {
                 absl::LocalTimeZone());
   std::string text = absl::StrCat(time, "  ");
   if (synced) {
-    absl::StrAppend(&text, "synced     new crossings follow");
+    absl::StrAppend(&text,
+                    "synced     those above were over their quota already");
     return Paint(text, Style::kFaint, session.color());
   }
   absl::StrAppend(

@@ -74,9 +74,17 @@ class Line {
           start + kLeastWrapped <= options_.max_width) {
         text = Wrap(text, start, options_.max_width - start);
       } else if (options_.max_width > 0 && start + width > options_.max_width) {
-        const size_t room =
-            options_.max_width - std::min(options_.max_width, start);
-        text = CutToWidth(text, room);
+        // A column of numbers that does not fit whole is left out: a part of a
+        // number is another one. So is all that would come after.
+        if (headings_[i].align == Align::kRight ||
+            start >= options_.max_width) {
+          break;
+        }
+        text =
+            absl::StrCat(CutToWidth(text, options_.max_width - start - 1), ">");
+        absl::StrAppend(&line, blanks,
+                        Paint(text, cells[i].style, options_.color));
+        break;
       }
       if (!text.empty()) {
         absl::StrAppend(&line, blanks,

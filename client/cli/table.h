@@ -31,7 +31,8 @@ struct Table {
 
 struct RenderOptions {
   bool color = false;
-  // Columns that a line may take; longer ones are cut. 0: any.
+  // Columns that a line may take. Longer text is cut and ends in '>'; numbers
+  // that do not fit whole are left out. 0: any.
   size_t max_width = 0;
   // What is too long in the last column goes on below, word by word.
   bool wrap = false;

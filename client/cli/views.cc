@@ -332,7 +332,8 @@ std::string NodeText(const v1::Node& node, Layout layout, bool color,
   facts.Add("network namespace", absl::StrCat(node.network_namespace()));
   facts.Add("started", SecondsText(node.start_time()));
   if (TellsOfTheWholeHost(node)) {
-    facts.Add("counters", absl::StrCat(node.counter_count()));
+    facts.Add("counters",
+              absl::StrCat(node.counter_count(), ", when last read"));
     facts.Add("open watches", absl::StrCat(node.snapshot_subscribers()));
   }
   if (node.read_only()) facts.Add("changes", "refused: it is read only");

@@ -1,15 +1,23 @@
 // The batch methods of Client.
+#include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "client/src/batch.h"
 #include "client/src/connection.h"
 #include "client/src/status.h"
 #include "google/rpc/status.pb.h"
 #include "nfmeter/client.h"
+#include "nfmeter/errors.h"
 
 namespace nfmeter {
 namespace {
 
+using client_internal::ClientError;
 using client_internal::Connection;
 using client_internal::ProgressSentence;
 using client_internal::SendBatch;
@@ -71,6 +79,33 @@ google::rpc::Status ToProto(const absl::Status& status) {
   return proto;
 }
 
+// Of each item, whether `failure`, of the part that begins at `first`, is about
+// it. A failure that names none of them is about all.
+std::vector<bool> Concerned(const absl::Status& failure,
+                            const RepeatedPtrField<std::string>& names,
+                            int first) {
+  const std::map<std::string, std::string> metadata = ErrorMetadata(failure);
+  const auto listed = metadata.find("counters");
+  const absl::flat_hash_set<absl::string_view> named =
+      listed == metadata.end() ? absl::flat_hash_set<absl::string_view>()
+                               : absl::StrSplit(listed->second, ',');
+  std::vector<bool> concerned(names.size());
+  bool any = false;
+  for (int i = first; i < names.size(); ++i) {
+    concerned[i] = named.contains(names[i]);
+    any |= concerned[i];
+  }
+  return any ? concerned : std::vector<bool>(names.size(), true);
+}
+
+absl::Status NotTried(const absl::Status& failure) {
+  return ClientError(
+      absl::StatusCode::kAborted, reason::kNotTried,
+      absl::StrCat("not tried, as others of the batch were refused: ",
+                   std::string(failure.message())),
+      "Repeat it without those.");
+}
+
 // Batches whose answers must not get lost: after the first part, an error
 // becomes the failure of all items that were not carried out.
 template <typename Response, typename Request>
@@ -97,13 +132,16 @@ absl::StatusOr<Response> AnswersAndFailures(
       },
       [&](absl::Status failure, size_t offset) {
         if (offset == 0) return failure;
-        const google::rpc::Status proto =
+        const google::rpc::Status refused =
             ToProto(ShiftIndexes(failure, "names", offset));
+        const google::rpc::Status not_tried = ToProto(NotTried(failure));
+        const std::vector<bool> concerned =
+            Concerned(failure, request.names(), offset);
         for (int i = offset; i < request.names_size(); ++i) {
           v1::BatchFailure* item = all.add_failures();
           item->set_index(i);
           item->set_name(request.names(i));
-          *item->mutable_status() = proto;
+          *item->mutable_status() = concerned[i] ? refused : not_tried;
         }
         return absl::OkStatus();
       },

@@ -19,6 +19,11 @@ constexpr size_t kSlice = 256;
 // Looks at the rules of counters that are to be deleted.
 constexpr int kReleaseTries = 3;
 
+bool AnyManaged(absl::Span<const kernel::Rule> rules) {
+  return std::any_of(rules.begin(), rules.end(),
+                     [](const kernel::Rule& rule) { return rule.managed; });
+}
+
 std::vector<std::string> NamesOf(absl::Span<const Counter> counters) {
   std::vector<std::string> names;
   names.reserve(counters.size());
@@ -288,7 +293,7 @@ absl::Status Counters::Release(absl::Span<const Counter> counters,
         held, {},
         absl::StrCat("the rules can't be read: ", holders.status().message()));
   }
-  if (!deletion.delete_managed_rules) {
+  if (!deletion.delete_managed_rules && AnyManaged(*holders)) {
     return CountersInUse(held, *holders,
                          "delete the rules first, or set "
                          "delete_managed_rules for those of nfmeter");

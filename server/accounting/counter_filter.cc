@@ -38,6 +38,20 @@ bool GlobMatches(const std::string& glob, const std::string& text) {
   return glob.empty() || fnmatch(glob.c_str(), text.c_str(), FNM_NOESCAPE) == 0;
 }
 
+bool HasOpenBracket(absl::string_view glob) {
+  // fnmatch() would take such a bracket for itself, which no name has.
+  while (true) {
+    const size_t open = glob.find('[');
+    if (open == glob.npos) return false;
+    glob.remove_prefix(open + 1);
+    // A ']' that stands first is one of the characters.
+    const size_t first = absl::StartsWith(glob, "!") ? 1 : 0;
+    const size_t close = glob.find(']', first + 1);
+    if (close == glob.npos) return true;
+    glob.remove_prefix(close + 1);
+  }
+}
+
 bool CounterFilter::Matches(const std::string& shown_name,
                             const Labels& of_counter) const {
   return scope.Contains(shown_name) && GlobMatches(name_glob, shown_name) &&

@@ -24,6 +24,9 @@ bool IsCounterName(absl::string_view name);
 // without escapes. An empty glob matches everything.
 bool GlobMatches(const std::string& glob, const std::string& text);
 
+// Whether the glob has a '[' without its ']', which no name matches.
+bool HasOpenBracket(absl::string_view glob);
+
 // Which counters. Empty: all.
 struct CounterFilter {
   std::string name_glob;

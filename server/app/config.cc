@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "accounting/counter_filter.h"
 #include "base/status_macros.h"
 #include "security/policy.h"
 #include "security/policy_check.h"
@@ -62,6 +63,11 @@ absl::StatusOr<std::vector<std::string>> CheckConfig(const Config& config) {
     return absl::InvalidArgumentError(
         "limits.lock_timeout must not be longer than "
         "limits.max_lock_timeout");
+  }
+  if (accounting::HasOpenBracket(config.metrics.counters)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("metrics.counters '", config.metrics.counters,
+                     "' has a '[' without its ']', which no name matches"));
   }
   NFM_ASSIGN_OR_RETURN(std::vector<std::string> oddities,
                        security::CheckListeners(config.listen));

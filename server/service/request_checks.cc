@@ -16,6 +16,7 @@ namespace {
 constexpr size_t kMaxRequestIdBytes = 128;
 constexpr size_t kDefaultPageSize = 1000;
 constexpr size_t kQuotedBytes = 64;
+constexpr size_t kMaxGlobBytes = 255;
 
 // The value of "\xHH" at the start of `text`, or -1.
 int EscapedByte(absl::string_view text) {
@@ -45,6 +46,19 @@ void CheckRequestId(absl::string_view request_id, FieldErrors& errors) {
   } else if (!std::all_of(request_id.begin(), request_id.end(),
                           absl::ascii_isprint)) {
     errors.Add("request_id", "has characters that are not printable ASCII");
+  }
+}
+
+void CheckGlob(const std::string& glob, const std::string& field,
+               FieldErrors& errors) {
+  if (glob.size() > kMaxGlobBytes) {
+    errors.Add(field, absl::StrCat("is ", glob.size(), " bytes long; at most ",
+                                   kMaxGlobBytes));
+  }
+  if (accounting::HasOpenBracket(glob)) {
+    errors.Add(field,
+               "has a '[' without its ']': [a-z] is one character of these, "
+               "[!a-z] one of the others");
   }
 }
 

@@ -32,6 +32,10 @@ std::string Indexed(absl::string_view field, size_t index);
 // Up to 128 printable ASCII characters.
 void CheckRequestId(absl::string_view request_id, FieldErrors& errors);
 
+// At most 255 bytes, and no '[' without its ']'.
+void CheckGlob(const std::string& glob, const std::string& field,
+               FieldErrors& errors);
+
 // RESOURCE_EXHAUSTED when a batch is larger than `bound`; an empty one is a
 // field error.
 absl::Status CheckBatchSize(absl::string_view field, size_t size, size_t bound,

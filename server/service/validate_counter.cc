@@ -15,7 +15,6 @@ constexpr char kNameAlphabet[] = "[A-Za-z0-9._:/@+-]";
 constexpr size_t kMaxLabels = 16;
 constexpr size_t kMaxLabelKeyBytes = 63;
 constexpr size_t kMaxLabelValueBytes = 255;
-constexpr size_t kMaxGlobBytes = 255;
 
 bool IsLabelKey(absl::string_view key) {
   return !key.empty() && key.size() <= kMaxLabelKeyBytes &&
@@ -103,20 +102,6 @@ accounting::Labels ReadLabels(
   return labels;
 }
 
-// fnmatch() would take such a bracket for itself, which no name has.
-bool HasOpenBracket(absl::string_view glob) {
-  while (true) {
-    const size_t open = glob.find('[');
-    if (open == glob.npos) return false;
-    glob.remove_prefix(open + 1);
-    // A ']' that stands first is one of the characters.
-    const size_t first = absl::StartsWith(glob, "!") ? 1 : 0;
-    const size_t close = glob.find(']', first + 1);
-    if (close == glob.npos) return true;
-    glob.remove_prefix(close + 1);
-  }
-}
-
 }  // namespace
 
 accounting::Counter ReadNewCounter(const v1::Counter& counter,
@@ -174,16 +159,7 @@ std::vector<accounting::CounterTarget> ReadCounterTargets(
 accounting::CounterFilter ReadCounterFilter(
     const v1::CounterFilter& filter, const accounting::CounterScope& scope,
     FieldErrors& errors) {
-  if (filter.name_glob().size() > kMaxGlobBytes) {
-    errors.Add("filter.name_glob",
-               absl::StrCat("is ", filter.name_glob().size(),
-                            " bytes long; at most ", kMaxGlobBytes));
-  }
-  if (HasOpenBracket(filter.name_glob())) {
-    errors.Add("filter.name_glob",
-               "has a '[' without its ']': [a-z] is one character of these, "
-               "[!a-z] one of the others");
-  }
+  CheckGlob(filter.name_glob(), "filter.name_glob", errors);
   return {filter.name_glob(),
           accounting::Labels(filter.labels().begin(), filter.labels().end()),
           scope};

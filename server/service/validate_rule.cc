@@ -21,7 +21,6 @@ using kernel::Table;
 
 constexpr size_t kMaxIdBytes = 40;
 constexpr size_t kMaxChainBytes = 28;  // XT_EXTENSION_MAXNAMELEN - 1
-constexpr size_t kMaxGlobBytes = 255;
 
 // The chains that the kernel itself has in a table.
 absl::Span<const absl::string_view> BuiltinChains(Table table) {
@@ -289,11 +288,7 @@ kernel::RulePlacement ReadPlacement(v1::RulePlacement placement,
 
 accounting::RuleFilter ReadRuleFilter(const v1::RuleFilter& filter,
                                       FieldErrors& errors) {
-  if (filter.counter_glob().size() > kMaxGlobBytes) {
-    errors.Add("filter.counter_glob",
-               absl::StrCat("is ", filter.counter_glob().size(),
-                            " bytes long; at most ", kMaxGlobBytes));
-  }
+  CheckGlob(filter.counter_glob(), "filter.counter_glob", errors);
   return {.family = ReadFamily(filter.family(), "filter.family", errors),
           .table = ReadTable(filter.table(), "filter.table", errors),
           .chain = filter.chain(),

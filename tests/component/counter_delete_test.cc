@@ -12,10 +12,12 @@ namespace {
 
 using kernel::Family;
 using kernel::Table;
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::Pair;
 using ::testing::SizeIs;
 
@@ -216,6 +218,17 @@ TEST_F(CounterDeleteTest, ABatchOf10000ReturnsExactValues) {
     ASSERT_EQ(batch_.counters(i).packets(), i);
   }
   EXPECT_EQ((*server_.hub->Take(absl::ZeroDuration()))->size(), 3);
+}
+
+TEST_F(CounterDeleteTest,
+       OfACounterThatOnlyOthersUseDoesNotOfferToDeleteRules) {
+  server_.rule_table.AddForeignRule(Family::kIpv4, Table::kFilter,
+                                    "-A INPUT -m nfacct --nfacct-name  b");
+  const grpc::Status status = DeleteNamed("b");
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "COUNTER_IN_USE");
+  EXPECT_THAT(status.error_message(),
+              AllOf(HasSubstr("nfmeter deletes only rules of its own"),
+                    Not(HasSubstr("delete_managed_rules"))));
 }
 
 TEST_F(CounterDeleteTest, ForeignNamesWork) {

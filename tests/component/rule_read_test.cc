@@ -155,6 +155,14 @@ TEST_F(RuleReadTest, APageAfterAChangeIsAborted) {
   EXPECT_EQ(ErrorInfoOf(status).reason(), "RULES_CHANGED");
 }
 
+TEST_F(RuleReadTest, RefusesGlobsThatNothingMatches) {
+  v1::ListRulesRequest request;
+  request.mutable_filter()->set_counter_glob("web[");
+  const grpc::Status status = List(request);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(WrongFieldsOf(status), ElementsAre("filter.counter_glob"));
+}
+
 TEST_F(RuleReadTest, RefusesTokensOfAnotherFilterAndGarbage) {
   for (int i = 0; i < 3; ++i) AddRule("f" + std::to_string(i), "web");
   v1::ListRulesRequest request;

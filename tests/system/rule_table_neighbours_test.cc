@@ -234,6 +234,18 @@ TEST_F(RuleTableNeighboursTest, AllThatIptablesListShowsIsRead) {
   EXPECT_EQ(counter->packets, 7u);
 }
 
+TEST_F(RuleTableNeighboursTest, ARuleThatCountsNothingIsNotOurs) {
+  Checked({"iptables-legacy", "-w", "-A", "INPUT", "-p", "udp", "-m", "comment",
+           "--comment", "nfmeter:forged"});
+  const std::vector<Rule> rules = Rules();
+  ASSERT_EQ(rules.size(), 1u);
+  EXPECT_FALSE(rules[0].managed);
+  EXPECT_NE(rules[0].id, "forged");
+  EXPECT_THAT(rules[0].text, HasSubstr("--comment \"nfmeter:forged\""));
+  EXPECT_FALSE(rules_.Edit({.deletions = {"forged"}}, Soon()).ok());
+  EXPECT_EQ(Rules().size(), 1u);
+}
+
 TEST_F(RuleTableNeighboursTest, EveryPacketIsCountedWhileTablesAreReplaced) {
   Checked({"iptables-legacy", "-w", "-A", "INPUT", "-p", "udp"});
   ASSERT_OK(Insert({Spec("stays")}));

@@ -40,6 +40,9 @@ inline constexpr char kConnectionLost[] = "CONNECTION_LOST";
 // ABORTED: the server restarted, or may have, during a change that it may have
 // carried out. Not retried, because it forgot the request_id.
 inline constexpr char kServerRestarted[] = "SERVER_RESTARTED";
+// ABORTED, of an item of a batch: others in its part were refused, so the
+// server has not tried it.
+inline constexpr char kNotTried[] = "NOT_TRIED";
 // UNAVAILABLE: TLS could not be agreed on.
 inline constexpr char kTlsFailed[] = "TLS_FAILED";
 // INVALID_ARGUMENT: ClientOptions are wrong.

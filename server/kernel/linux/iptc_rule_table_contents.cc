@@ -74,8 +74,9 @@ Rule ReadRule(Family family, Table table, absl::string_view chain,
   Rule rule;
   rule.family = family;
   rule.table = table;
-  rule.managed = !entry.id.empty();
-  rule.id = std::move(entry.id);
+  // We make none that does not count: such a comment is somebody's.
+  rule.managed = !entry.id.empty() && !entry.counter.empty();
+  if (rule.managed) rule.id = std::move(entry.id);
   rule.chain = std::string(chain);
   rule.match = std::move(entry.match);
   rule.counter = std::move(entry.counter);

@@ -3,6 +3,7 @@
 #define NFMETER_TESTS_COMPONENT_CLI_CLI_FIXTURE_H_
 
 #include <fstream>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,13 +41,15 @@ class CliTest : public ::testing::Test {
   static grpc::Status Error(
       grpc::StatusCode code, const std::string& message,
       const std::vector<std::pair<std::string, std::string>>& fields = {},
-      const std::string& reason = "SOME_REASON") {
+      const std::string& reason = "SOME_REASON",
+      const std::map<std::string, std::string>& metadata = {}) {
     google::rpc::Status status;
     status.set_code(code);
     status.set_message(message);
     google::rpc::ErrorInfo info;
     info.set_reason(reason);
     info.set_domain("nfmeter");
+    info.mutable_metadata()->insert(metadata.begin(), metadata.end());
     status.add_details()->PackFrom(info);
     google::rpc::BadRequest request;
     for (const auto& [field, description] : fields) {

@@ -100,7 +100,7 @@ TEST_F(CounterCommandsTest, CreateRefusesWhatItCannotUnderstand) {
     EXPECT_THAT(result.err, StartsWith("nfmeter: "));
     EXPECT_EQ(result.out, "");
   }
-  EXPECT_EQ(Nfmeter({"counter", "create", "--from", "/nowhere"}).exit_code, 3);
+  EXPECT_EQ(Nfmeter({"counter", "create", "--from", "/nowhere"}).exit_code, 2);
   EXPECT_EQ(create_.counter().name(), "");
   EXPECT_EQ(batch_create_.counters_size(), 0);
 }

@@ -102,6 +102,41 @@ TEST_F(ErrorsTest, HintsSpeakOfThisCommand) {
   const RunResult foreign = Nfmeter({"counter", "delete", "x", "--with-rules"});
   EXPECT_EQ(foreign.exit_code, 4);
   EXPECT_THAT(foreign.err, HasSubstr("hint: 'nfmeter rule list' shows"));
+  // Where there is no rule of nfmeter's, that flag is no help.
+  server_.counters.on_DeleteCounter = [](const auto&, auto*) {
+    return Error(grpc::StatusCode::FAILED_PRECONDITION, "In use.", {},
+                 "COUNTER_IN_USE", {{"rules", "~12,~34"}});
+  };
+  EXPECT_THAT(Nfmeter({"counter", "delete", "x"}).err,
+              HasSubstr("hint: 'nfmeter rule list' shows"));
+}
+
+TEST_F(ErrorsTest, AnEmptyAddressIsNotTheDefaultOne) {
+  const RunResult result = testing::Run({NFMETER, "--server", "", "node"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("the address is empty"));
+}
+
+TEST_F(ErrorsTest, ALargeBatchBlamesThoseThatWereRefused) {
+  int calls = 0;
+  server_.counters.on_BatchResetCounters = [&](const auto& request, auto* got) {
+    if (++calls == 2) {
+      return Error(grpc::StatusCode::NOT_FOUND, "there is no counter 'nope'",
+                   {}, "COUNTER_NOT_FOUND", {{"counters", "nope"}});
+    }
+    for (const auto& name : request.names())
+      got->add_counters()->set_name(name);
+    return grpc::Status::OK;
+  };
+  std::string names;
+  for (int i = 0; i < 2500; ++i) absl::StrAppend(&names, "c", i, "\n");
+  const RunResult result = Nfmeter({"counter", "reset", "-"}, names + "nope\n");
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_EQ(result.err,
+            "  nope: there is no counter 'nope'\n"
+            "nfmeter: 501 of 2501 counters could not be reset, as listed "
+            "above; 500 of them, from 'c2000' on, were not tried: repeat it "
+            "without the others\n");
 }
 
 TEST_F(ErrorsTest, AMissingServerIsNamedWithWhatToDo) {

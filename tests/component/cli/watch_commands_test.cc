@@ -280,7 +280,7 @@ TEST_F(QuotaTest, PrintsALineForEachCrossing) {
   EXPECT_EQ(Nfmeter({"quota", "watch", "cap*", "--count", "2"}).out,
             "22:13:20  standing   cap                              limit 10 "
             "packets       10 packets, 0 B\n"
-            "22:13:20  synced     new crossings follow\n"
+            "22:13:20  synced     those above were over their quota already\n"
             "22:13:20  crossed    cap                              limit 10 "
             "packets       10 packets, 0 B\n");
   EXPECT_EQ(Nfmeter({"quota", "watch", "cap*", "--once", "-o", "csv"}).out,

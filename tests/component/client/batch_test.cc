@@ -123,6 +123,40 @@ TEST_F(BatchTest, AnswersOfResetsAreNotLostToALaterError) {
   EXPECT_EQ(reset->failures(1).status().details_size(), 1);
 }
 
+TEST_F(BatchTest, WhatWasRefusedForTheSakeOfOthersIsNotBlamed) {
+  LimitBatches(150);
+  int calls = 0;
+  server_.counters.on_BatchResetCounters = [&](const auto& request,
+                                               auto* response) {
+    if (++calls == 2) {
+      return Fail(grpc::StatusCode::NOT_FOUND, "COUNTER_NOT_FOUND", "no c170",
+                  "", "c170,c171");
+    }
+    for (const std::string& name : request.names()) {
+      response->add_counters()->set_name(name);
+    }
+    return grpc::Status::OK;
+  };
+  v1::BatchResetCountersRequest request;
+  for (int i = 0; i < 400; ++i) request.add_names("c" + std::to_string(i));
+  const auto reset = client_->BatchResetCounters(request);
+  ASSERT_OK(reset);
+  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(reset->counters_size(), 150);
+  ASSERT_EQ(reset->failures_size(), 250);
+  std::vector<std::string> refused;
+  for (const v1::BatchFailure& failure : reset->failures()) {
+    if (failure.status().code() == grpc::StatusCode::NOT_FOUND) {
+      refused.push_back(failure.name());
+    } else {
+      EXPECT_EQ(failure.status().code(), grpc::StatusCode::ABORTED);
+      EXPECT_THAT(failure.status().message(),
+                  AllOf(HasSubstr("not tried"), HasSubstr("no c170")));
+    }
+  }
+  EXPECT_THAT(refused, ElementsAre("c170", "c171"));
+}
+
 TEST_F(BatchTest, DeletesGoInPartsThatHaveTheirOwnTimeout) {
   LimitBatches(65'536);
   std::vector<int> parts;

@@ -23,9 +23,11 @@ inline const grpc::Status kUnavailable(grpc::StatusCode::UNAVAILABLE,
 // An error as nfmeterd makes them.
 inline grpc::Status Fail(grpc::StatusCode code, const std::string& reason,
                          const std::string& message,
-                         const std::string& field = "") {
+                         const std::string& field = "",
+                         const std::string& counters = "") {
   google::rpc::ErrorInfo info;
   info.set_reason(reason);
+  if (!counters.empty()) (*info.mutable_metadata())["counters"] = counters;
   google::rpc::Status status;
   status.add_details()->PackFrom(info);
   if (!field.empty()) {

@@ -194,6 +194,15 @@ TEST(CheckConfigTest, TlsMustBeWhole) {
                           "key and client_ca")));
 }
 
+TEST(CheckConfigTest, AGlobThatNothingMatchesIsRefused) {
+  const auto invocation = ParseCommandLine({"--metrics-counters", "web-[a"});
+  ASSERT_OK(invocation);
+  EXPECT_THAT(CheckConfig(invocation->config),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       Eq("metrics.counters 'web-[a' has a '[' without its "
+                          "']', which no name matches")));
+}
+
 TEST(CheckConfigTest, LockTimeoutsMustFit) {
   auto invocation =
       ParseCommandLine({"--lock-timeout", "2s", "--max-lock-timeout", "1s"});

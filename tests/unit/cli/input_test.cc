@@ -59,9 +59,9 @@ TEST(ExpandNamesTest, AnInputThatBreaksOffIsAnErrorAndNotAShorterList) {
 TEST(ReadSourceTest, SaysWhichFileItCouldNotRead) {
   std::istringstream in("text");
   EXPECT_THAT(ReadSource("-", in), IsOkAndHolds("text"));
-  EXPECT_THAT(
-      ReadSource("/nowhere/x.json", in),
-      StatusIs(absl::StatusCode::kNotFound, HasSubstr("/nowhere/x.json")));
+  EXPECT_THAT(ReadSource("/nowhere/x.json", in),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("/nowhere/x.json")));
   const nfmeter::testing::TemporaryDirectory folder;
   EXPECT_THAT(ReadSource(folder.path(), in), ::testing::Not(IsOk()));
 }

@@ -122,7 +122,7 @@ nfmeterd            0.1.0
 kernel              6.1.0
 network namespace   4026531840
 started             2026-11-23T14:00:00Z
-counters            3
+counters            3, when last read
 open watches        0
 
 CAPABILITY     STATE      DETAIL
@@ -153,7 +153,7 @@ nfmeterd            0.1.0
 kernel              6.1.0
 network namespace   1
 started             2026-11-23T14:00:00Z
-counters            3
+counters            3, when last read
 open watches        0
 changes             refused: it is read only
 you are             cn:alice
@@ -183,9 +183,14 @@ TEST(RenderTableTest, CutsToTheWidthOfTheTerminal) {
   Table table;
   table.headings = {{"NAME"}, {"VALUE", Align::kRight}};
   table.rows = {{{"abcdefgh"}, {"12345"}}};
+  // A part of a number would be another number.
+  EXPECT_EQ(RenderTable(table, {.max_width = 14}), "NAME\nabcdefgh\n");
+  EXPECT_EQ(RenderTable(table, {.max_width = 15}),
+            "NAME      VALUE\nabcdefgh  12345\n");
+  EXPECT_EQ(RenderTable(table, {.max_width = 4}), "NAME\nabc>\n");
+  table.headings[1].align = Align::kLeft;
   EXPECT_EQ(RenderTable(table, {.max_width = 12}),
-            "NAME      VA\nabcdefgh  12\n");
-  EXPECT_EQ(RenderTable(table, {.max_width = 4}), "NAME\nabcd\n");
+            "NAME      V>\nabcdefgh  1>\n");
 }
 
 TEST(RenderTableTest, WrapsTheLastColumnWhereThatIsAsked) {
@@ -200,7 +205,7 @@ TEST(RenderTableTest, WrapsTheLastColumnWhereThatIsAsked) {
             "e     short\n");
   // Too narrow for that: it is cut.
   EXPECT_EQ(RenderTable(table, {.max_width = 12, .wrap = true}),
-            "NAME  DETAIL\nabcd  what t\ne     short\n");
+            "NAME  DETAIL\nabcd  what >\ne     short\n");
 }
 
 TEST(RenderTableTest, ColoursOnlyWhenAsked) {
