@@ -336,7 +336,8 @@ CLI::Option* AddNumber(CLI::App& command, const std::string& names,
       ->check([](const std::string& text) -> std::string {
         uint64_t number = 0;
         if (absl::SimpleAtoi(text, &number)) return "";
-        return absl::StrCat("'", text, "' is not a whole number");
+        return absl::StrCat("'", text,
+                            "' is not a whole number from 0 to 2^64 - 1");
       });
 }
 

@@ -167,7 +167,8 @@ void AddMatchFlag(CommandTree& tree, CLI::App& command, const MatchFlag& flag,
     }
   };
   add(absl::StrCat("--", flag.name, flag.aliases), false,
-      std::string(flag.help), "Which packets (each also as --not-...)");
+      std::string(flag.help),
+      "Which packets (each but --comment also as --not-...)");
   if (flag.negate != nullptr) {
     // Help says it once, in the title of the group.
     add(absl::StrCat("--not-", flag.name), true,
