@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -191,6 +192,15 @@ absl::StatusOr<std::vector<std::string>> CheckListeners(
       NFM_RETURN_IF_ERROR(CheckTcp(options, listener));
     } else if (!listener.group.empty()) {
       NFM_RETURN_IF_ERROR(FindGroup(listener.group).status());
+    }
+    const Role role = RoleOf(options, listener);
+    if (address.kind == Kind::kUnix && (listener.mode & S_IWOTH) != 0 &&
+        role > Role::kViewer) {
+      oddities.push_back(absl::StrCat(
+          address.ToString(),
+          ": by its mode every user of this host may open "
+          "it, and has the role ",
+          RoleName(role), " then; give it a group, or the role viewer"));
     }
     const std::string place = PlaceOf(address);
     const bool chosen_by_kernel =

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "app/config_file.h"
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
@@ -10,6 +11,7 @@
 namespace nfmeter::app {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -28,6 +30,20 @@ TEST(CheckConfigTest, AuditLinesThatNobodySeesAreToldOf) {
               ElementsAre(HasSubstr("changes and denials are recorded "
                                     "nowhere")));
   EXPECT_THAT(OdditiesOf("log: {level: 'off'}\naudit: {file: /a}"), IsEmpty());
+}
+
+TEST(CheckConfigTest, ASocketThroughWhichAnybodyRulesIsToldOf) {
+  const auto with = [](absl::string_view more) {
+    return OdditiesOf(absl::StrCat("listen: [{address: 'unix:/s'", more, "}]"));
+  };
+  EXPECT_THAT(with(""), IsEmpty());
+  EXPECT_THAT(with(", mode: 0666, role: viewer"), IsEmpty());
+  EXPECT_THAT(with(", mode: 0664"), IsEmpty());  // reading is not connecting
+  EXPECT_THAT(with(", mode: 0666"),
+              ElementsAre(AllOf(HasSubstr("unix:/s: by its mode every user"),
+                                HasSubstr("role admin"))));
+  EXPECT_THAT(with(", mode: 0606, role: operator"),
+              ElementsAre(HasSubstr("role operator")));
 }
 
 TEST(DescribeConfigTest, SaysWhoGetsInAndWhatIsKept) {
