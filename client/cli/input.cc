@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "cli/errors.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
@@ -18,6 +19,7 @@ namespace {
 
 using ::google::protobuf::util::JsonParseOptions;
 using ::google::protobuf::util::JsonStringToMessage;
+using ::google::protobuf::util::MessageToJsonString;
 
 void AppendLines(absl::string_view text, std::vector<std::string>& names) {
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
@@ -45,8 +47,22 @@ absl::Status JsonError(absl::string_view source, absl::string_view message) {
       absl::StrCat(source, " is not the JSON that is wanted: ", line));
 }
 
+// The object in the answer of a call about one, {"counter": {...}}, as JSON;
+// empty if it is none. `list` is "counters".
+std::string OnlyObject(const google::protobuf::Value& shape,
+                       absl::string_view list) {
+  const auto& fields = shape.struct_value().fields();
+  const auto object = fields.find(std::string(absl::StripSuffix(list, "s")));
+  std::string text;
+  if (fields.size() == 1 && object != fields.end() &&
+      object->second.has_struct_value()) {
+    if (!MessageToJsonString(object->second, &text).ok()) return "";
+  }
+  return text;
+}
+
 // `text` as a Request whose repeated field `list` holds the objects, in
-// whichever of the three forms it is written.
+// whichever form it is written: request, answer, array, or one object.
 template <typename Request>
 absl::StatusOr<Request> ParseBatch(absl::string_view text,
                                    absl::string_view list,
@@ -61,7 +77,9 @@ absl::StatusOr<Request> ParseBatch(absl::string_view text,
   } else if (!shape.has_struct_value()) {
     return JsonError(source, "it is neither an array nor an object");
   } else if (!shape.struct_value().fields().contains(std::string(list))) {
-    wrapped = absl::StrCat("{\"", list, "\":[", text, "]}");
+    const std::string only = OnlyObject(shape, list);
+    wrapped =
+        absl::StrCat("{\"", list, "\":[", only.empty() ? text : only, "]}");
   } else {
     // A list's answer has more beside the objects: nextPageToken, totalSize.
     options.ignore_unknown_fields =

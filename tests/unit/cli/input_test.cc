@@ -98,6 +98,22 @@ TEST(ParseCountersTest, TakesBackWhatListPrints) {
   EXPECT_EQ(request->counters(0).labels().at("k"), "v");
 }
 
+TEST(ParseCountersTest, TakesBackWhatGetPrints) {
+  const auto request = ParseCounters(
+      R"({"counter":{"name":"a","packets":"18446744073709551615",
+          "readTime":"2026-11-24T00:00:00.000000001Z"}})",
+      "f");
+  ASSERT_THAT(request, IsOk());
+  ASSERT_EQ(request->counters_size(), 1);
+  EXPECT_EQ(request->counters(0).name(), "a");
+  EXPECT_EQ(request->counters(0).packets(), 18446744073709551615u);
+  const auto rules =
+      ParseRules(R"({"rule":{"chain":"INPUT","counter":"a"}})", "f");
+  ASSERT_THAT(rules, IsOk());
+  ASSERT_EQ(rules->rules_size(), 1);
+  EXPECT_EQ(rules->rules(0).counter(), "a");
+}
+
 TEST(ParseRulesTest, NamesTheFileAndTheField) {
   EXPECT_THAT(ParseRules(R"([{"chain":"INPUT","colour":"red"}])", "r.json"),
               StatusIs(absl::StatusCode::kInvalidArgument,
