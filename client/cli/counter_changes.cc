@@ -30,30 +30,28 @@ template <typename Response>
 absl::Status ReportFailures(Session& session, const Response& response,
                             absl::string_view undone) {
   if (response.failures().empty()) return absl::OkStatus();
-  int not_tried = 0;
-  std::string first_not_tried;
-  absl::StatusCode code = absl::StatusCode::kAborted;
+  std::vector<const v1::BatchFailure*> refused;
+  std::vector<const v1::BatchFailure*> not_tried;
   for (const v1::BatchFailure& failure : response.failures()) {
-    if (IsNotTried(failure)) {
-      if (++not_tried == 1) first_not_tried = Printable(failure.name());
-      continue;
-    }
-    if (code == absl::StatusCode::kAborted) {
-      code = static_cast<absl::StatusCode>(failure.status().code());
-    }
-    session.console().err << "  " << Printable(failure.name()) << ": "
-                          << Printable(failure.status().message()) << "\n";
+    (IsNotTried(failure) ? not_tried : refused).push_back(&failure);
+  }
+  for (const v1::BatchFailure* failure : refused) {
+    session.console().err << "  " << Printable(failure->name()) << ": "
+                          << Printable(failure->status().message()) << "\n";
   }
   std::string message = absl::StrCat(
       response.failures_size(), " of ",
       CounterCount(response.failures_size() + response.counters_size()),
       " could not be ", undone, ", as listed above");
-  if (not_tried > 0) {
-    absl::StrAppend(&message, "; ", not_tried, " of them, from '",
-                    first_not_tried,
+  if (!not_tried.empty()) {
+    absl::StrAppend(&message, "; ", not_tried.size(), " of them, from '",
+                    Printable(not_tried.front()->name()),
                     "' on, were not tried: repeat it without the others");
   }
-  return absl::Status(code, message);
+  const v1::BatchFailure& first =
+      refused.empty() ? response.failures(0) : *refused.front();
+  return absl::Status(static_cast<absl::StatusCode>(first.status().code()),
+                      message);
 }
 
 absl::Status EtagNeedsOneName(const NameFlags& flags) {

@@ -64,7 +64,8 @@ class Line {
     std::string line;
     size_t column = 0;  // where the next character goes
     std::string blanks;
-    for (size_t i = 0; i < cells.size(); ++i) {
+    bool is_full = false;
+    for (size_t i = 0; i < cells.size() && !is_full; ++i) {
       std::string text = Printable(cells[i].text);
       const size_t width = DisplayWidth(text);
       const size_t padding = widths_[i] - std::min(widths_[i], width);
@@ -82,9 +83,7 @@ class Line {
         }
         text =
             absl::StrCat(CutToWidth(text, options_.max_width - start - 1), ">");
-        absl::StrAppend(&line, blanks,
-                        Paint(text, cells[i].style, options_.color));
-        break;
+        is_full = true;
       }
       if (!text.empty()) {
         absl::StrAppend(&line, blanks,

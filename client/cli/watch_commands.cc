@@ -93,8 +93,8 @@ void AddWatchFlags(CommandTree& tree, CLI::App& command, WatchFlags& flags) {
                          "all"),
       {Candidates::kCounters});
   AddDuration(command, "--interval,-i", flags.interval,
-              "time between two frames, 1s or 250ms say, to the reading "
-              "that all who watch share; default 1s");
+              "time between two frames: 1s, 250ms; default 1s; readings are "
+              "shared, so the first may take nearly twice that");
   AddNumber(command, "--count,-n", flags.count,
             "end after so many frames; default 0: never");
   AddNumber(command, "--limit", flags.limit, "show at most so many counters");

@@ -11,6 +11,14 @@ namespace {
 
 using ::testing::ElementsAre;
 
+v1::Node GetNode(ComponentServer& server) {
+  v1::GetNodeResponse response;
+  EXPECT_TRUE(Call(*server.node_stub, &v1::NodeService::Stub::GetNode,
+                   v1::GetNodeRequest(), &response)
+                  .ok());
+  return response.node();
+}
+
 TEST(NodeTest, ShowsHostKernelCapabilitiesAndLimits) {
   ComponentServer server(
       {.limits = {.max_batch_size = 7,
@@ -26,11 +34,7 @@ TEST(NodeTest, ShowsHostKernelCapabilitiesAndLimits) {
                                   {"nfmeter.v1.CounterService/GetCounter"}}},
                 .notices = {"nf_tables counts too"}}});
   server.AddObject({.name = "web"});
-  v1::GetNodeResponse response;
-  ASSERT_TRUE(Call(*server.node_stub, &v1::NodeService::Stub::GetNode,
-                   v1::GetNodeRequest(), &response)
-                  .ok());
-  const v1::Node& node = response.node();
+  const v1::Node node = GetNode(server);
   EXPECT_EQ(node.hostname(), "h\\xff");
   EXPECT_EQ(node.version(), "1.2.3");
   EXPECT_EQ(node.network_namespace(), 42);
@@ -48,23 +52,13 @@ TEST(NodeTest, ShowsHostKernelCapabilitiesAndLimits) {
   EXPECT_EQ(node.limits().min_snapshot_interval().nanos(), 500'000'000);
   EXPECT_EQ(node.counter_count(), 0);
   ASSERT_OK(server.hub->Take(absl::ZeroDuration()));
-  ASSERT_TRUE(Call(*server.node_stub, &v1::NodeService::Stub::GetNode,
-                   v1::GetNodeRequest(), &response)
-                  .ok());
-  EXPECT_EQ(response.node().counter_count(), 1);
+  EXPECT_EQ(GetNode(server).counter_count(), 1);
 }
 
 // By it a client tells whether answers are still known by their request_ids.
 TEST(NodeTest, ItsEpochLastsAsLongAsTheServer) {
   ComponentServer server({.snapshots = {.max_counters = 10, .max_names = 20}});
-  const auto epoch = [&] {
-    v1::GetNodeResponse response;
-    EXPECT_TRUE(Call(*server.node_stub, &v1::NodeService::Stub::GetNode,
-                     v1::GetNodeRequest(), &response)
-                    .ok());
-    return response.node().epoch();
-  };
-  const uint64_t first = epoch();
+  const uint64_t first = GetNode(server).epoch();
   // So many names come and go that the ids of snapshots begin anew.
   for (int i = 0; i < 100; ++i) {
     const std::string name = absl::StrCat("c", i);
@@ -73,17 +67,13 @@ TEST(NodeTest, ItsEpochLastsAsLongAsTheServer) {
     server.acct.Delete({name});
   }
   EXPECT_NE(server.hub->epoch(), first);
-  EXPECT_EQ(epoch(), first);
+  EXPECT_EQ(GetNode(server).epoch(), first);
 }
 
 TEST(NodeTest, CountsTheStreamsOfSnapshots) {
   ComponentServer server;
   const auto subscribers = [&] {
-    v1::GetNodeResponse response;
-    EXPECT_TRUE(Call(*server.node_stub, &v1::NodeService::Stub::GetNode,
-                     v1::GetNodeRequest(), &response)
-                    .ok());
-    return response.node().snapshot_subscribers();
+    return GetNode(server).snapshot_subscribers();
   };
   EXPECT_EQ(subscribers(), 0u);
   grpc::ClientContext contexts[2];

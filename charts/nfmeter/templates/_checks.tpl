@@ -96,25 +96,27 @@
 {{- end -}}
 {{- end }}
 
-{{/* What the server itself would refuse: (list NAME DURATION LEAST MOST UNIT),
-     the last three in milliseconds. Prints nothing. */}}
+{{/* What the server itself would refuse: (list NAME DURATION LEAST MOST). Prints
+     nothing. */}}
 {{- define "nfmeter.checkRange" -}}
 {{- $time := include "nfmeter.milliseconds" (index . 1) | int64 -}}
-{{- if or (lt $time (index . 2 | int64)) (gt $time (index . 3 | int64)) -}}
-{{- fail (printf "%s '%s' is out of range: set one from %s to %s" (index . 0) (index . 1) (index . 4) (index . 5)) -}}
+{{- $least := include "nfmeter.milliseconds" (index . 2) | int64 -}}
+{{- $most := include "nfmeter.milliseconds" (index . 3) | int64 -}}
+{{- if or (lt $time $least) (gt $time $most) -}}
+{{- fail (printf "%s '%s' is out of range: set one from %s to %s" (index . 0) (index . 1) (index . 2) (index . 3)) -}}
 {{- end -}}
 {{- end }}
 
 {{/* Of durations that are right by their form. */}}
 {{- define "nfmeter.checkTimes" -}}
-{{- include "nfmeter.checkRange" (list "tls.reloadInterval" .Values.tls.reloadInterval 1000 86400000 "1s" "24h") -}}
+{{- include "nfmeter.checkRange" (list "tls.reloadInterval" .Values.tls.reloadInterval "1s" "24h") -}}
 {{- if mod (include "nfmeter.milliseconds" .Values.tls.reloadInterval | int64) 1000 -}}
 {{- fail (printf "tls.reloadInterval '%s' is not of whole seconds: set one such as 30s" .Values.tls.reloadInterval) -}}
 {{- end -}}
-{{- $limits := .Values.config.limits | default dict -}}
+{{- $limits := .Values.config.limits -}}
 {{- range $name := list "min_snapshot_interval" "lock_timeout" "max_lock_timeout" -}}
 {{- with get $limits $name -}}
-{{- include "nfmeter.checkRange" (list (printf "config.limits.%s" $name) . 1 3600000 "1ms" "1h") -}}
+{{- include "nfmeter.checkRange" (list (printf "config.limits.%s" $name) . "1ms" "1h") -}}
 {{- end -}}
 {{- end -}}
 {{- $lock := get $limits "lock_timeout" | default "10s" -}}

@@ -1,9 +1,9 @@
 {{/* What both modes share: the server's container and its volumes. */}}
 
-{{/* One probe: (list CONTEXT "startup"). A server is alive that answers; it has
-     started and is ready when it counts, which takes more than that of the
-     kernel. The command's own timeout is shorter than the kubelet's, so that the
-     reason gets into the event. */}}
+{{/* One probe: (list CONTEXT "startup"). A server that answers is alive; it
+     has started, and is ready, when the kernel lets it count. The command's own
+     timeout is shorter than the kubelet's, so that the reason gets into the
+     event. */}}
 {{- define "nfmeter.probe" -}}
 {{- $kind := index . 1 -}}
 {{- $probe := index (index . 0).Values.probes $kind -}}

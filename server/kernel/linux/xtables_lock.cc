@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <sstream>
@@ -61,7 +62,7 @@ class WakeTimer {
     event._sigev_un._tid = gettid();
     if (timer_create(CLOCK_MONOTONIC, &event, &timer_) != 0) return;
     armed_ = true;
-    FireIn(left);
+    FireIn(std::max(left, absl::Nanoseconds(1)));  // 0 would disarm it
   }
 
   ~WakeTimer() {
