@@ -60,6 +60,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 else()
   # Handlers have the names of the generated methods that they answer.
   list(APPEND NFMETER_WARNINGS -Wno-overloaded-virtual)
+  # For ccache, too: else each precompiled header is another one.
+  list(APPEND NFMETER_WARNINGS "SHELL:-Xclang -fno-pch-timestamp")
 endif()
 
 # nfmeter_library(NAME SOURCES... [DEPS targets...]) adds one static library
