@@ -7,7 +7,7 @@
 
 #include "absl/strings/string_view.h"
 #include "app/host_kernel.h"
-#include "service/node_service.h"
+#include "service/node/node_service.h"
 
 namespace nfmeter::app {
 

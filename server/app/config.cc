@@ -5,11 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "accounting/counter_filter.h"
+#include "accounting/common/counter_filter.h"
 #include "base/status_macros.h"
-#include "security/policy.h"
-#include "security/policy_check.h"
-#include "security/unix_socket.h"
+#include "security/access/policy.h"
+#include "security/access/policy_check.h"
+#include "security/listen/unix_socket.h"
 
 namespace nfmeter::app {
 namespace {

@@ -9,8 +9,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "security/listeners.h"
-#include "service/limits.h"
+#include "security/listen/listeners.h"
+#include "service/gate/limits.h"
 #include "telemetry/log.h"
 
 namespace nfmeter::app {

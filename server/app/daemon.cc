@@ -13,7 +13,7 @@
 #include "app/grpc_server.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
-#include "security/policy_check.h"
+#include "security/access/policy_check.h"
 
 namespace nfmeter::app {
 namespace {

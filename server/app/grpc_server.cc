@@ -14,8 +14,8 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "grpc/health/v1/health.pb.h"
-#include "security/connections.h"
-#include "service/gate.h"
+#include "interpose/connections.h"
+#include "service/gate/gate.h"
 
 namespace nfmeter::app {
 namespace {

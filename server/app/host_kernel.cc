@@ -4,8 +4,8 @@
 
 #include "absl/memory/memory.h"
 #include "base/status_macros.h"
-#include "kernel/linux/iptc_rule_table.h"
-#include "kernel/linux/netlink_acct_table.h"
+#include "kernel/linux/nfacct/netlink_acct_table.h"
+#include "kernel/linux/xtables/iptc_rule_table.h"
 
 namespace nfmeter::app {
 namespace {

@@ -8,8 +8,8 @@
 #include "app/command_line.h"
 #include "app/sandbox.h"
 #include "app/serve.h"
-#include "security/policy.h"
-#include "security/policy_check.h"
+#include "security/access/policy.h"
+#include "security/access/policy_check.h"
 #include "telemetry/log.h"
 
 namespace nfmeter::app {

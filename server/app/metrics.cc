@@ -9,11 +9,11 @@
 #include "app/capabilities.h"
 #include "base/status_macros.h"
 #include "google/protobuf/descriptor.h"
-#include "kernel/linux/xtables_lock.h"
-#include "security/access.h"
-#include "security/certificate_expiry.h"
-#include "security/connections.h"
-#include "service/snapshot_frames.h"
+#include "interpose/connections.h"
+#include "kernel/linux/xtables/xtables_lock.h"
+#include "security/access/access.h"
+#include "security/listen/certificate_expiry.h"
+#include "service/snapshot/snapshot_frames.h"
 #include "telemetry/domain_metrics.h"
 
 namespace nfmeter::app {

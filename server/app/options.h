@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "app/config.h"
-#include "security/access.h"
+#include "security/access/access.h"
 
 namespace nfmeter::app {
 

@@ -10,12 +10,12 @@
 #include <utility>
 #include <vector>
 
-#include "kernel/linux/table_socket.h"
-#include "kernel/linux/xtables_lock.h"
-#include "security/landlock.h"
-#include "security/privileges.h"
-#include "security/seccomp.h"
-#include "security/unix_socket.h"
+#include "kernel/linux/xtables/table_socket.h"
+#include "kernel/linux/xtables/xtables_lock.h"
+#include "security/listen/unix_socket.h"
+#include "security/sandbox/landlock.h"
+#include "security/sandbox/privileges.h"
+#include "security/sandbox/seccomp.h"
 #include "telemetry/log.h"
 
 namespace nfmeter::app {

@@ -23,8 +23,8 @@
 #include "app/watchdog.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "kernel/linux/xtables_lock.h"
-#include "security/connections.h"
+#include "interpose/connections.h"
+#include "kernel/linux/xtables/xtables_lock.h"
 #include "telemetry/log.h"
 
 namespace nfmeter::app {

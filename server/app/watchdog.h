@@ -7,7 +7,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
-#include "accounting/lane.h"
+#include "accounting/common/lane.h"
 
 namespace nfmeter::app {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "accounting/counter_filter.h"
+#include "accounting/common/counter_filter.h"
 
 namespace nfmeter::telemetry {
 namespace {

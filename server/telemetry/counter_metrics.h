@@ -11,8 +11,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "accounting/counter_totals.h"
-#include "accounting/snapshot.h"
+#include "accounting/ledger/counter_totals.h"
+#include "accounting/snapshots/snapshot.h"
 #include "telemetry/metrics_text.h"
 
 namespace nfmeter::telemetry {

@@ -3,9 +3,9 @@
 #define NFMETER_TELEMETRY_DOMAIN_METRICS_H_
 
 #include "absl/types/span.h"
-#include "accounting/lane.h"
-#include "accounting/quota_hub.h"
-#include "accounting/snapshot_hub.h"
+#include "accounting/common/lane.h"
+#include "accounting/quotas/quota_hub.h"
+#include "accounting/snapshots/snapshot_hub.h"
 #include "telemetry/metrics_text.h"
 
 namespace nfmeter::telemetry {

@@ -3,7 +3,7 @@
 #include <chrono>
 
 #include "gmock/gmock.h"
-#include "security/marked_credentials.h"
+#include "security/listen/marked_credentials.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {

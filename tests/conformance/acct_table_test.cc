@@ -13,7 +13,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernel/fake/fake_acct_table.h"
-#include "kernel/linux/netlink_acct_table.h"
+#include "kernel/linux/nfacct/netlink_acct_table.h"
 #include "tests/conformance/acct_traffic.h"
 #include "tests/support/status_matchers.h"
 

@@ -9,7 +9,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
-#include "kernel/linux/netlink_acct_table.h"
+#include "kernel/linux/nfacct/netlink_acct_table.h"
 #include "tests/fault/fault_server.h"
 #include "tests/support/status_matchers.h"
 

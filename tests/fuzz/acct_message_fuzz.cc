@@ -3,8 +3,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "kernel/linux/acct_codec.h"
-#include "kernel/linux/acct_dump_end.h"
+#include "kernel/linux/nfacct/acct_codec.h"
+#include "kernel/linux/nfacct/acct_dump_end.h"
 
 using nfmeter::kernel::AcctMessage;
 using nfmeter::kernel::AcctMessageReader;

@@ -7,7 +7,7 @@
 
 #include "address.h"
 #include "kernel/ip_prefix.h"
-#include "security/listen_address.h"
+#include "security/listen/listen_address.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);

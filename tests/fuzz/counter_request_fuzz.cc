@@ -3,9 +3,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "accounting/counter_filter.h"
-#include "service/request_checks.h"
-#include "service/validate_counter.h"
+#include "accounting/common/counter_filter.h"
+#include "service/counter/validate_counter.h"
+#include "service/gate/request_checks.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace nfmeter;  // NOLINT: one function

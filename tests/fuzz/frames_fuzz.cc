@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "security/frame_guard.h"
+#include "interpose/frame_guard.h"
 #include "tests/support/fake_clock.h"
 
 namespace {

@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/message_lite.h"
-#include "kernel/linux/acct_codec.h"
+#include "kernel/linux/nfacct/acct_codec.h"
 #include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/rule.pb.h"
 #include "nfmeter/v1/snapshot.pb.h"

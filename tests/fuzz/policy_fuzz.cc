@@ -5,9 +5,9 @@
 
 #include <string>
 
-#include "security/authorizer.h"
-#include "security/policy.h"
-#include "security/policy_check.h"
+#include "security/access/authorizer.h"
+#include "security/access/policy.h"
+#include "security/access/policy_check.h"
 
 namespace {
 

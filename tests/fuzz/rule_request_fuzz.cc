@@ -3,8 +3,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "kernel/linux/xt_codec.h"
-#include "service/validate_rule.h"
+#include "kernel/linux/xtables/xt_codec.h"
+#include "service/rule/validate_rule.h"
 #include "tests/unit/kernel/xt_rules.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

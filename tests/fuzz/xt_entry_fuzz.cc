@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "kernel/linux/xt_codec.h"
+#include "kernel/linux/xtables/xt_codec.h"
 #include "tests/unit/kernel/xt_rules.h"
 
 namespace nfmeter::kernel {

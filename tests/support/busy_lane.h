@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "absl/synchronization/notification.h"
-#include "accounting/lane.h"
+#include "accounting/common/lane.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {

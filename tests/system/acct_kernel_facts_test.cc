@@ -15,9 +15,9 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernel/linux/acct_codec.h"
-#include "kernel/linux/netlink_acct_table.h"
-#include "kernel/linux/netlink_socket.h"
+#include "kernel/linux/netlink/netlink_socket.h"
+#include "kernel/linux/nfacct/acct_codec.h"
+#include "kernel/linux/nfacct/netlink_acct_table.h"
 #include "tests/conformance/acct_traffic.h"
 #include "tests/support/status_matchers.h"
 

@@ -12,7 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
-#include "security/access.h"
+#include "security/access/access.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/nfmeterd_process.h"
 

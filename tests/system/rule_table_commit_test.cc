@@ -11,7 +11,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "kernel/errno_status.h"
-#include "kernel/linux/iptc_rule_table.h"
+#include "kernel/linux/xtables/iptc_rule_table.h"
 #include "tests/system/rule_table_fixture.h"
 
 namespace nfmeter::kernel {

@@ -10,8 +10,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
-#include "kernel/linux/iptc_rule_table.h"
-#include "kernel/linux/netlink_acct_table.h"
+#include "kernel/linux/nfacct/netlink_acct_table.h"
+#include "kernel/linux/xtables/iptc_rule_table.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 

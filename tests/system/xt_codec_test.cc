@@ -1,7 +1,7 @@
 // The codec beside iptables-legacy: for every condition of RuleMatch, negated
 // or not, what iptables makes is read as meant and printed as iptables-save
 // prints it, and what the codec makes is, byte for byte, what iptables makes.
-#include "kernel/linux/xt_codec.h"
+#include "kernel/linux/xtables/xt_codec.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -19,7 +19,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernel/ip_prefix.h"
-#include "kernel/linux/ip_set_socket.h"
+#include "kernel/linux/xtables/ip_set_socket.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/xt_tables.h"
 

@@ -8,8 +8,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernel/ip_prefix.h"
-#include "kernel/linux/ip_set_socket.h"
-#include "kernel/linux/xt_codec.h"
+#include "kernel/linux/xtables/ip_set_socket.h"
+#include "kernel/linux/xtables/xt_codec.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/xt_tables.h"
 

@@ -1,4 +1,4 @@
-#include "accounting/counter_totals.h"
+#include "accounting/ledger/counter_totals.h"
 
 #include <atomic>
 #include <map>

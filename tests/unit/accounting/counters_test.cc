@@ -1,4 +1,4 @@
-#include "accounting/counters.h"
+#include "accounting/counters/counters.h"
 
 #include <functional>
 #include <memory>

@@ -1,4 +1,4 @@
-#include "accounting/label_pruner.h"
+#include "accounting/counters/label_pruner.h"
 
 #include <errno.h>
 

@@ -1,4 +1,4 @@
-#include "accounting/label_store.h"
+#include "accounting/counters/label_store.h"
 
 #include <fcntl.h>
 #include <sqlite3.h>

@@ -1,4 +1,4 @@
-#include "accounting/lane.h"
+#include "accounting/common/lane.h"
 
 #include <atomic>
 #include <functional>

@@ -1,4 +1,4 @@
-#include "accounting/paging.h"
+#include "accounting/common/paging.h"
 
 #include <string>
 

@@ -1,4 +1,4 @@
-#include "accounting/quota_hub.h"
+#include "accounting/quotas/quota_hub.h"
 
 #include <errno.h>
 

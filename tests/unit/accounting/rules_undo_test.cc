@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "accounting/rules.h"
+#include "accounting/rules/rules.h"
 #include "base/error.h"
 #include "gmock/gmock.h"
 #include "kernel/fake/fake_acct_table.h"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "accounting/snapshot_hub.h"
+#include "accounting/snapshots/snapshot_hub.h"
 #include "gmock/gmock.h"
 #include "kernel/fake/fake_acct_table.h"
 #include "tests/support/busy_lane.h"

@@ -1,4 +1,4 @@
-#include "kernel/linux/acct_codec.h"
+#include "kernel/linux/nfacct/acct_codec.h"
 
 #include <errno.h>
 

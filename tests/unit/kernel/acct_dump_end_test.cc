@@ -1,4 +1,4 @@
-#include "kernel/linux/acct_dump_end.h"
+#include "kernel/linux/nfacct/acct_dump_end.h"
 
 #include "gtest/gtest.h"
 

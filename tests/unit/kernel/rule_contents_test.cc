@@ -7,7 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernel/linux/iptc_rule_table_contents.h"
+#include "kernel/linux/xtables/iptc_rule_table_contents.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::kernel {

@@ -1,4 +1,4 @@
-#include "kernel/linux/xt_cgroup_path.h"
+#include "kernel/linux/xtables/xt_cgroup_path.h"
 
 #include <sys/stat.h>
 

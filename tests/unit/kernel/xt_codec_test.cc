@@ -1,4 +1,4 @@
-#include "kernel/linux/xt_codec.h"
+#include "kernel/linux/xtables/xt_codec.h"
 
 #include <linux/netfilter/x_tables.h>
 #include <string.h>

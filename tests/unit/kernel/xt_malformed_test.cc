@@ -15,8 +15,8 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernel/linux/xt_codec.h"
-#include "kernel/linux/xt_ip_part.h"
+#include "kernel/linux/xtables/xt_codec.h"
+#include "kernel/linux/xtables/xt_ip_part.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/kernel/xt_rules.h"
 

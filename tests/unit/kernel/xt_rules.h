@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "kernel/ip_prefix.h"
-#include "kernel/linux/xt_codec.h"
+#include "kernel/linux/xtables/xt_codec.h"
 #include "kernel/rule_types.h"
 
 namespace nfmeter::testing {

@@ -1,4 +1,4 @@
-#include "security/access.h"
+#include "security/access/access.h"
 
 #include <string>
 

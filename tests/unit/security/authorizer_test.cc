@@ -1,4 +1,4 @@
-#include "security/authorizer.h"
+#include "security/access/authorizer.h"
 
 #include <fstream>
 #include <memory>
@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "gmock/gmock.h"
-#include "security/policy_file.h"
+#include "security/access/policy_file.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 

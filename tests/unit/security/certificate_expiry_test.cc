@@ -1,4 +1,4 @@
-#include "security/certificate_expiry.h"
+#include "security/listen/certificate_expiry.h"
 
 #include <fstream>
 #include <string>

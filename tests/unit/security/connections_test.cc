@@ -1,4 +1,4 @@
-#include "security/connections.h"
+#include "interpose/connections.h"
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"

@@ -1,4 +1,4 @@
-#include "security/frame_guard.h"
+#include "interpose/frame_guard.h"
 
 #include <string>
 

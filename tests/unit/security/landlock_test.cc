@@ -1,4 +1,4 @@
-#include "security/landlock.h"
+#include "security/sandbox/landlock.h"
 
 #include <errno.h>
 #include <fcntl.h>

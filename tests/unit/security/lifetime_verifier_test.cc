@@ -1,4 +1,4 @@
-#include "security/lifetime_verifier.h"
+#include "security/listen/lifetime_verifier.h"
 
 #include <grpc/grpc_security.h>
 

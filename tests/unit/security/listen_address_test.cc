@@ -1,4 +1,4 @@
-#include "security/listen_address.h"
+#include "security/listen/listen_address.h"
 
 #include <ostream>
 #include <string>

@@ -1,4 +1,4 @@
-#include "security/listeners.h"
+#include "security/listen/listeners.h"
 
 #include <sys/stat.h>
 

@@ -1,10 +1,10 @@
-#include "security/policy.h"
+#include "security/access/policy.h"
 
 #include <string>
 #include <vector>
 
 #include "gmock/gmock.h"
-#include "security/policy_check.h"
+#include "security/access/policy_check.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::security {

@@ -1,4 +1,4 @@
-#include "security/principal.h"
+#include "security/access/principal.h"
 
 #include <string>
 

@@ -1,4 +1,4 @@
-#include "security/seccomp.h"
+#include "security/sandbox/seccomp.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "security/tcp_peer.h"
+#include "interpose/tcp_peer.h"
 
 #include <arpa/inet.h>
 

@@ -1,4 +1,4 @@
-#include "security/turnstile.h"
+#include "interpose/turnstile.h"
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"

@@ -1,4 +1,4 @@
-#include "security/unix_socket.h"
+#include "security/listen/unix_socket.h"
 
 #include <string.h>
 #include <sys/socket.h>

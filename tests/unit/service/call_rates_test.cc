@@ -1,11 +1,11 @@
-#include "service/call_rates.h"
+#include "service/gate/call_rates.h"
 
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "gmock/gmock.h"
-#include "service/status.h"
+#include "service/gate/status.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
 

@@ -1,12 +1,12 @@
-#include "service/convert_rule.h"
+#include "service/rule/convert_rule.h"
 
 #include <string>
 
 #include "gmock/gmock.h"
 #include "google/protobuf/text_format.h"
 #include "google/protobuf/util/message_differencer.h"
-#include "service/rule_words.h"
-#include "service/validate_rule.h"
+#include "service/rule/rule_words.h"
+#include "service/rule/validate_rule.h"
 
 namespace nfmeter::service {
 namespace {

@@ -1,4 +1,4 @@
-#include "service/fair_queue.h"
+#include "service/gate/fair_queue.h"
 
 #include <string>
 

@@ -1,4 +1,4 @@
-#include "service/message_bytes.h"
+#include "service/gate/message_bytes.h"
 
 #include <string>
 

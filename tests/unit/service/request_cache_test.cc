@@ -1,4 +1,4 @@
-#include "service/request_cache.h"
+#include "service/gate/request_cache.h"
 
 #include <string>
 #include <thread>

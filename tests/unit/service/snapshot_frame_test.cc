@@ -1,15 +1,15 @@
-#include "service/snapshot_frame.h"
+#include "service/snapshot/snapshot_frame.h"
 
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "accounting/snapshot_hub.h"
+#include "accounting/snapshots/snapshot_hub.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernel/fake/fake_acct_table.h"
-#include "service/snapshot_frames.h"
-#include "service/snapshot_request.h"
+#include "service/snapshot/snapshot_frames.h"
+#include "service/snapshot/snapshot_request.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
 

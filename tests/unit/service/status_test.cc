@@ -1,4 +1,4 @@
-#include "service/status.h"
+#include "service/gate/status.h"
 
 #include <string>
 

@@ -1,4 +1,4 @@
-#include "service/stream_budget.h"
+#include "service/gate/stream_budget.h"
 
 #include "base/error.h"
 #include "gmock/gmock.h"

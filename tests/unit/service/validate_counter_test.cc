@@ -1,9 +1,9 @@
-#include "service/validate_counter.h"
+#include "service/counter/validate_counter.h"
 
 #include <string>
 
 #include "gmock/gmock.h"
-#include "service/request_checks.h"
+#include "service/gate/request_checks.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::service {

@@ -1,4 +1,4 @@
-#include "service/validate_rule.h"
+#include "service/rule/validate_rule.h"
 
 #include <string>
 #include <vector>

@@ -1,4 +1,4 @@
-#include "service/work_threads.h"
+#include "service/gate/work_threads.h"
 
 #include <pthread.h>
 

@@ -1,0 +1,40 @@
+// The errors about counters, so that they read the same everywhere.
+#ifndef NFMETER_ACCOUNTING_COMMON_COUNTER_ERRORS_H_
+#define NFMETER_ACCOUNTING_COMMON_COUNTER_ERRORS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "kernel/rule_types.h"
+
+namespace nfmeter::accounting {
+
+// Names are the kernel's bytes; errors show the first of many.
+
+// NOT_FOUND, COUNTER_NOT_FOUND.
+absl::Status CountersMissing(absl::Span<const std::string> names);
+
+// ALREADY_EXISTS, COUNTER_EXISTS.
+absl::Status CountersExist(absl::Span<const std::string> names);
+
+// ABORTED, ETAG_MISMATCH.
+absl::Status CountersChanged(absl::Span<const std::string> names);
+
+// FAILED_PRECONDITION, COUNTER_IN_USE; `rules` hold them. Without rules:
+// something that is not one of the rules that the server can read.
+absl::Status CountersInUse(absl::Span<const std::string> names,
+                           absl::Span<const kernel::Rule> rules,
+                           absl::string_view advice);
+
+// What the kernel said about one counter, with the missing and the existing as
+// above.
+absl::Status AboutCounter(const absl::Status& status, const std::string& name);
+
+// 'a', 'b' and 3 more.
+std::string ShownNames(absl::Span<const std::string> names);
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_COMMON_COUNTER_ERRORS_H_

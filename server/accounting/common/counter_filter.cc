@@ -1,0 +1,62 @@
+#include "accounting/common/counter_filter.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_format.h"
+#include "kernel/acct_table.h"
+
+namespace nfmeter::accounting {
+
+std::string ShownName(absl::string_view kernel_name) {
+  std::string shown;
+  shown.reserve(kernel_name.size());
+  for (const char c : kernel_name) {
+    if (absl::ascii_isgraph(static_cast<unsigned char>(c)) && c != '\\') {
+      shown.push_back(c);
+    } else {
+      absl::StrAppendFormat(&shown, "\\x%02x", static_cast<uint8_t>(c));
+    }
+  }
+  return shown;
+}
+
+bool IsCounterName(absl::string_view name) {
+  constexpr absl::string_view kPunctuation = "._:/@+-";
+  return !name.empty() && name.size() <= kernel::kAcctNameMaxBytes &&
+         !absl::StartsWith(name, kernel::kAcctOwnPrefix) &&
+         std::all_of(name.begin(), name.end(), [&](char c) {
+           return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+                  absl::StrContains(kPunctuation, c);
+         });
+}
+
+bool GlobMatches(const std::string& glob, const std::string& text) {
+  return glob.empty() || fnmatch(glob.c_str(), text.c_str(), FNM_NOESCAPE) == 0;
+}
+
+bool HasOpenBracket(absl::string_view glob) {
+  // fnmatch() would take such a bracket for itself, which no name has.
+  while (true) {
+    const size_t open = glob.find('[');
+    if (open == glob.npos) return false;
+    glob.remove_prefix(open + 1);
+    // A ']' that stands first is one of the characters.
+    const size_t first = absl::StartsWith(glob, "!") ? 1 : 0;
+    const size_t close = glob.find(']', first + 1);
+    if (close == glob.npos) return true;
+    glob.remove_prefix(close + 1);
+  }
+}
+
+bool CounterFilter::Matches(const std::string& shown_name,
+                            const Labels& of_counter) const {
+  return scope.Contains(shown_name) && GlobMatches(name_glob, shown_name) &&
+         std::includes(of_counter.begin(), of_counter.end(), labels.begin(),
+                       labels.end());
+}
+
+}  // namespace nfmeter::accounting

@@ -1,0 +1,58 @@
+// Names as people see them, and which counters a request is about.
+#ifndef NFMETER_ACCOUNTING_COMMON_COUNTER_FILTER_H_
+#define NFMETER_ACCOUNTING_COMMON_COUNTER_FILTER_H_
+
+#include <map>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "accounting/common/counter_scope.h"
+
+namespace nfmeter::accounting {
+
+using Labels = std::map<std::string, std::string>;
+
+// A kernel name as the API shows it: bytes outside printable ASCII, the
+// backslash and the space as \xHH. Names in the API's alphabet are unchanged.
+std::string ShownName(absl::string_view kernel_name);
+
+// Whether `name` can be the name of a counter made by us: 1 to 31 of
+// [A-Za-z0-9._:/@+-], not beginning with kernel::kAcctOwnPrefix.
+bool IsCounterName(absl::string_view name);
+
+// Glob over a whole string: `*`, `?`, `[a-z]`, `[!a-z]` as in fnmatch(3),
+// without escapes. An empty glob matches everything.
+bool GlobMatches(const std::string& glob, const std::string& text);
+
+// Whether the glob has a '[' without its ']', which no name matches.
+bool HasOpenBracket(absl::string_view glob);
+
+// Which counters. Empty: all.
+struct CounterFilter {
+  std::string name_glob;
+  Labels labels;       // all must be there with these values
+  CounterScope scope;  // what the caller may see
+
+  // It matches every counter.
+  bool matches_all() const {
+    return name_glob.empty() && labels.empty() && scope.has_all();
+  }
+
+  // `shown_name` is as ShownName() makes it.
+  bool Matches(const std::string& shown_name, const Labels& labels) const;
+
+  friend bool operator==(const CounterFilter&, const CounterFilter&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const CounterFilter& filter) {
+    h = H::combine(std::move(h), filter.name_glob, filter.scope,
+                   filter.labels.size());
+    for (const auto& [key, value] : filter.labels) {
+      h = H::combine(std::move(h), key, value);
+    }
+    return h;
+  }
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_COMMON_COUNTER_FILTER_H_

@@ -1,0 +1,276 @@
+#include "accounting/counters/counters.h"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "accounting/common/counter_errors.h"
+#include "accounting/common/paging.h"
+#include "base/error.h"
+#include "base/stable_hash.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+// Readings of a listing before it gives up on a complete one.
+constexpr int kListAttempts = 3;
+
+std::vector<std::string> NamesOf(absl::Span<const CounterTarget> targets) {
+  std::vector<std::string> names;
+  names.reserve(targets.size());
+  for (const CounterTarget& target : targets) names.push_back(target.name);
+  return names;
+}
+
+// In an answer.
+size_t ApproximateBytes(const Counter& counter) {
+  size_t bytes = 80 + counter.object.name.size();
+  for (const auto& [key, value] : counter.labels) {
+    bytes += 8 + key.size() + value.size();
+  }
+  return bytes;
+}
+
+uint64_t QueryHash(const CounterFilter& filter) {
+  StableHash hash;
+  hash.Add("counters").Add(filter.name_glob);
+  for (const auto& [key, value] : filter.labels) hash.Add(key).Add(value);
+  for (const std::string& prefix : filter.scope.prefixes) hash.Add(prefix);
+  return hash.value();
+}
+
+}  // namespace
+
+// Has snapshots taken for readers of single counters that allow staleness, one
+// at a time. Nobody waits for them. Thread-safe.
+class Counters::Refresh final : public SnapshotReader {
+ public:
+  // There was no snapshot as recent as `max_staleness` at `now`. Whether one is
+  // worth its while: it is for the second who asks, as who asks once an hour is
+  // better served with the one counter.
+  bool IsDue(absl::Duration now, absl::Duration max_staleness) {
+    const int64_t nanoseconds = absl::ToInt64Nanoseconds(now);
+    const int64_t last = last_miss_.exchange(nanoseconds);
+    return last != kNever &&
+           absl::Nanoseconds(nanoseconds - last) <= max_staleness &&
+           !running_.exchange(true);
+  }
+
+  void OnBegin(std::shared_ptr<const Snapshot>) override {}
+  void OnChunk(std::shared_ptr<const SnapshotChunk>) override {}
+  void OnEnd(absl::StatusOr<std::shared_ptr<const Snapshot>>) override {
+    running_ = false;
+  }
+
+ private:
+  static constexpr int64_t kNever = -1;
+
+  std::atomic<int64_t> last_miss_ = kNever;  // boot time, nanoseconds
+  std::atomic<bool> running_ = false;
+};
+
+std::string CounterEtag(absl::string_view kernel_name,
+                        const std::optional<kernel::QuotaLimit>& quota,
+                        const Labels& labels) {
+  StableHash hash;
+  hash.Add(kernel_name);
+  if (quota.has_value()) {
+    hash.Add(static_cast<uint64_t>(quota->unit) + 1).Add(quota->limit);
+  } else {
+    hash.Add(uint64_t{0});
+  }
+  for (const auto& [key, value] : labels) hash.Add(key).Add(value);
+  return absl::StrCat(absl::Hex(hash.value(), absl::kZeroPad16));
+}
+
+Counters::Counters(kernel::AcctTable& table, Lane& counter_lane,
+                   SnapshotHub& hub, LabelStore& labels, Rules& rules,
+                   Clock& clock, absl::Status available,
+                   std::function<void(absl::Span<const std::string>)> on_reset,
+                   CounterTotals* totals)
+    : table_(table),
+      lane_(counter_lane),
+      hub_(hub),
+      labels_(labels),
+      rules_(rules),
+      clock_(clock),
+      available_(std::move(available)),
+      on_reset_(std::move(on_reset)),
+      totals_(totals),
+      refresh_(std::make_shared<Refresh>()) {}
+
+Counter Counters::Described(kernel::AcctObject object,
+                            absl::Time read_time) const {
+  Counter counter;
+  counter.labels = labels_.Get(object.name);
+  counter.object = std::move(object);
+  counter.read_time = read_time;
+  return counter;
+}
+
+absl::StatusOr<Counter> Counters::Get(absl::string_view name,
+                                      absl::Duration max_staleness) {
+  NFM_RETURN_IF_ERROR(available_);
+  if (const auto snapshot = RecentSnapshot(max_staleness)) {
+    if (auto object = snapshot->Find(name)) {
+      return Described(*std::move(object), snapshot->wall_time);
+    }
+    // It may be newer than the snapshot.
+  }
+  absl::StatusOr<kernel::AcctObject> object = table_.Get(name);
+  if (!object.ok()) return AboutCounter(object.status(), std::string(name));
+  return Described(*std::move(object), clock_.WallTime());
+}
+
+std::shared_ptr<const Snapshot> Counters::RecentSnapshot(
+    absl::Duration max_staleness) {
+  if (max_staleness <= absl::ZeroDuration()) return nullptr;
+  std::shared_ptr<const Snapshot> latest = hub_.Latest();
+  const absl::Duration now = clock_.BootTime();
+  if (latest != nullptr && now - latest->boottime <= max_staleness) {
+    return latest;
+  }
+  if (refresh_->IsDue(now, max_staleness)) {
+    hub_.Read(max_staleness, refresh_);
+  }
+  return nullptr;
+}
+
+absl::StatusOr<std::vector<Counter>> Counters::GetMany(
+    absl::Span<const std::string> names, absl::Duration max_staleness) {
+  NFM_RETURN_IF_ERROR(available_);
+  NFM_ASSIGN_OR_RETURN(Found found, Find(names, max_staleness));
+  std::vector<Counter> counters;
+  counters.reserve(names.size());
+  std::vector<std::string> missing;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (found[i].has_value()) {
+      counters.push_back(*std::move(found[i]));
+    } else {
+      missing.push_back(names[i]);
+    }
+  }
+  if (!missing.empty()) return CountersMissing(missing);
+  return counters;
+}
+
+absl::StatusOr<Counters::Found> Counters::Find(
+    absl::Span<const std::string> names, absl::Duration max_staleness) {
+  if (names.size() >= kDumpFromNames || max_staleness > absl::ZeroDuration()) {
+    return FindInSnapshot(names, max_staleness);
+  }
+  Found found;
+  for (const std::string& name : names) {
+    NFM_ASSIGN_OR_RETURN(found.emplace_back(), FindNow(name));
+  }
+  return found;
+}
+
+absl::StatusOr<std::optional<Counter>> Counters::FindNow(
+    absl::string_view name) {
+  absl::StatusOr<kernel::AcctObject> object = table_.Get(name);
+  if (absl::IsNotFound(object.status())) return std::nullopt;
+  if (!object.ok()) return object.status();
+  return Described(*std::move(object), clock_.WallTime());
+}
+
+absl::StatusOr<Counters::Found> Counters::FindInSnapshot(
+    absl::Span<const std::string> names, absl::Duration max_staleness) {
+  NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot,
+                       hub_.Take(max_staleness));
+  Found found;
+  found.reserve(names.size());
+  std::vector<std::string> missing;
+  for (const std::string& name : names) {
+    found.emplace_back();
+    if (auto object = snapshot->Find(name)) {
+      found.back() = Described(*std::move(object), snapshot->wall_time);
+    } else {
+      missing.push_back(name);
+    }
+  }
+  const bool certain =
+      snapshot->complete && max_staleness <= absl::ZeroDuration();
+  if (missing.empty() || certain) return found;
+  // Newer than the snapshot, or left out of an incomplete one: look again, of
+  // a stale snapshot perhaps by another dump, and then one by one.
+  Found again;
+  if (max_staleness > absl::ZeroDuration()) {
+    NFM_ASSIGN_OR_RETURN(again, Find(missing, absl::ZeroDuration()));
+  } else {
+    for (const std::string& name : missing) {
+      NFM_ASSIGN_OR_RETURN(again.emplace_back(), FindNow(name));
+    }
+  }
+  auto next = again.begin();
+  for (std::optional<Counter>& counter : found) {
+    if (!counter.has_value()) counter = std::move(*next++);
+  }
+  return found;
+}
+
+absl::StatusOr<std::shared_ptr<const Snapshot>> Counters::CompleteSnapshot(
+    absl::Duration max_staleness) {
+  for (int attempt = 0; attempt < kListAttempts; ++attempt) {
+    NFM_ASSIGN_OR_RETURN(
+        std::shared_ptr<const Snapshot> snapshot,
+        hub_.Take(attempt == 0 ? max_staleness : absl::ZeroDuration()));
+    if (snapshot->complete) return snapshot;
+  }
+  return MakeError(absl::StatusCode::kUnavailable, "SNAPSHOT_INCOMPLETE",
+                   "another program deletes counters so fast that the list "
+                   "could not be read to its end; try again");
+}
+
+absl::StatusOr<CounterPage> Counters::List(const CounterQuery& query) {
+  NFM_RETURN_IF_ERROR(available_);
+  const uint64_t hash = QueryHash(query.filter);
+  std::string last;
+  if (!query.page_token.empty()) {
+    NFM_ASSIGN_OR_RETURN(last, ReadPageToken(query.page_token, hash));
+  }
+  NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot,
+                       CompleteSnapshot(query.max_staleness));
+  const bool by_labels = !query.filter.labels.empty();
+  const bool all = query.filter.matches_all();
+  CounterPage page;
+  size_t bytes = 0;
+  for (const kernel::AcctObject& object : snapshot->SortedByName()) {
+    if (!all && !query.filter.Matches(
+                    ShownName(object.name),
+                    by_labels ? labels_.Get(object.name) : Labels())) {
+      continue;
+    }
+    ++page.total_size;
+    if (object.name <= last) continue;
+    if (page.counters.size() < query.page_size && bytes < kMaxPageBytes) {
+      page.counters.push_back(Described(object, snapshot->wall_time));
+      bytes += ApproximateBytes(page.counters.back());
+    } else if (page.next_page_token.empty()) {
+      page.next_page_token =
+          MakePageToken(hash, page.counters.back().object.name);
+    }
+  }
+  return page;
+}
+
+absl::StatusOr<std::vector<Counter>> Counters::Check(
+    absl::Span<const CounterTarget> targets) {
+  NFM_ASSIGN_OR_RETURN(std::vector<Counter> counters,
+                       GetMany(NamesOf(targets), absl::ZeroDuration()));
+  std::vector<std::string> changed;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    if (targets[i].etag.empty()) continue;
+    const Counter& counter = counters[i];
+    if (targets[i].etag != CounterEtag(counter.object.name,
+                                       counter.object.quota, counter.labels)) {
+      changed.push_back(targets[i].name);
+    }
+  }
+  if (!changed.empty()) return CountersChanged(changed);
+  return counters;
+}
+
+}  // namespace nfmeter::accounting

@@ -1,0 +1,199 @@
+// Counters: what CounterService offers, without gRPC.
+#ifndef NFMETER_ACCOUNTING_COUNTERS_COUNTERS_H_
+#define NFMETER_ACCOUNTING_COUNTERS_COUNTERS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "accounting/common/counter_filter.h"
+#include "accounting/common/lane.h"
+#include "accounting/counters/label_store.h"
+#include "accounting/ledger/counter_totals.h"
+#include "accounting/rules/rules.h"
+#include "accounting/snapshots/snapshot_hub.h"
+#include "base/clock.h"
+#include "kernel/acct_table.h"
+
+namespace nfmeter::accounting {
+
+// From this many names on one dump is cheaper than reading each, which walks
+// the kernel's list (KERNEL.md: break-even at 12 to 86 for 1,000 to 50,000
+// objects).
+inline constexpr size_t kDumpFromNames = 32;
+
+// An accounting object with what the server knows of it beside the kernel.
+struct Counter {
+  kernel::AcctObject object;
+  Labels labels;
+  absl::Time read_time;
+};
+
+// Over name, quota limit and labels, not over what was counted. The same in
+// every life of the server.
+std::string CounterEtag(absl::string_view kernel_name,
+                        const std::optional<kernel::QuotaLimit>& quota,
+                        const Labels& labels);
+
+// A counter that is to be changed. `name` is the kernel's bytes.
+struct CounterTarget {
+  std::string name;
+  std::string etag;  // empty: whatever it is
+};
+
+// A counter of a batch that failed after others had been carried out.
+struct CounterFailure {
+  size_t index = 0;  // in the request
+  std::string name;
+  absl::Status status;
+};
+
+struct CounterBatch {
+  std::vector<Counter> counters;  // in the order asked, without failures
+  std::vector<CounterFailure> failures;
+};
+
+struct CounterQuery {
+  CounterFilter filter;
+  size_t page_size = 1000;
+  std::string page_token;
+  absl::Duration max_staleness;
+};
+
+struct CounterPage {
+  std::vector<Counter> counters;
+  std::string next_page_token;
+  size_t total_size = 0;
+};
+
+struct CounterDeletion {
+  bool validate_only = false;
+  // Delete the managed rules that count into the counters first.
+  bool delete_managed_rules = false;
+  // But none of those with a verdict, see RuleChange.
+  bool counting_rules_only = false;
+  // For the rules, see RuleChange.
+  kernel::Patience patience;
+};
+
+// Creates, reads, resets and deletes counters. Requests are valid as far as
+// that shows without the kernel: names and labels within bounds, no name twice.
+//
+// Thread-safe. Reads of single counters go to the kernel on the caller's
+// thread, all else through the counter lane, large batches in slices so that
+// snapshots can go between. Does not own what it is given.
+class Counters {
+ public:
+  // `available` is what the probe of the kernel's nfacct said: every call
+  // returns it when it is not OK. `on_reset` is told which counters were reset
+  // or deleted, on the counter lane. `totals` may be null: nobody asks for
+  // them.
+  Counters(kernel::AcctTable& table, Lane& counter_lane, SnapshotHub& hub,
+           LabelStore& labels, Rules& rules, Clock& clock,
+           absl::Status available = absl::OkStatus(),
+           std::function<void(absl::Span<const std::string>)> on_reset = {},
+           CounterTotals* totals = nullptr);
+
+  // Creates all or none; `read_time` and the outputs of the objects are
+  // ignored. Labels are durable when this returns OK.
+  // ALREADY_EXISTS names those that exist.
+  absl::StatusOr<std::vector<Counter>> Create(std::vector<Counter> counters,
+                                              bool validate_only);
+
+  // NOT_FOUND. Never waits for a reading of all counters: without a snapshot
+  // that is recent enough this counter alone is read, and a second such call
+  // within `max_staleness` has a snapshot taken for those that follow.
+  absl::StatusOr<Counter> Get(absl::string_view name,
+                              absl::Duration max_staleness);
+
+  // In the order of `names`. NOT_FOUND names all that are missing.
+  absl::StatusOr<std::vector<Counter>> GetMany(
+      absl::Span<const std::string> names, absl::Duration max_staleness);
+
+  // One page of the counters that the filter matches, by name.
+  // INVALID_ARGUMENT: the token is not of this listing. UNAVAILABLE: others
+  // delete counters so fast that no complete reading succeeds.
+  absl::StatusOr<CounterPage> List(const CounterQuery& query);
+
+  // Reads and zeroes each. NOT_FOUND and ABORTED (another etag) change
+  // nothing; later failures are in the batch.
+  absl::StatusOr<CounterBatch> Reset(absl::Span<const CounterTarget> targets,
+                                     bool validate_only);
+
+  // Deletes each and returns its last values. NOT_FOUND, ABORTED (another
+  // etag) and FAILED_PRECONDITION (held by rules, which it names) change
+  // nothing; later failures are in the batch.
+  absl::StatusOr<CounterBatch> Delete(absl::Span<const CounterTarget> targets,
+                                      const CounterDeletion& deletion);
+
+ private:
+  class Refresh;
+
+  // The last snapshot if it is recent enough.
+  std::shared_ptr<const Snapshot> RecentSnapshot(absl::Duration max_staleness);
+  // In the order of the names; nullopt for those that don't exist.
+  using Found = std::vector<std::optional<Counter>>;
+  absl::StatusOr<Found> Find(absl::Span<const std::string> names,
+                             absl::Duration max_staleness);
+  absl::StatusOr<std::optional<Counter>> FindNow(absl::string_view name);
+  absl::StatusOr<Found> FindInSnapshot(absl::Span<const std::string> names,
+                                       absl::Duration max_staleness);
+  absl::StatusOr<std::shared_ptr<const Snapshot>> CompleteSnapshot(
+      absl::Duration max_staleness);
+  // All exist and have the etags asked for.
+  absl::StatusOr<std::vector<Counter>> Check(
+      absl::Span<const CounterTarget> targets);
+  absl::Status CheckNew(absl::Span<const kernel::AcctObject> objects);
+
+  absl::Status CreateObjects(absl::Span<const kernel::AcctObject> objects);
+  // Why the creation of `object`, whose answer was lost, is not known to have
+  // succeeded. For one that was not looked for before.
+  absl::Status LookForCreated(const kernel::AcctObject& object,
+                              absl::Status lost);
+  absl::Status StoreLabels(absl::Span<const Counter> counters);
+  // Deletes what a failed batch had made; `why` with what can't be undone.
+  absl::Status Undo(absl::Span<const std::string> names, absl::Status why);
+
+  // Sees to it that no rule holds the counters.
+  absl::Status Release(absl::Span<const Counter> counters,
+                       const CounterDeletion& deletion);
+  // Those that count into one of `counters`.
+  absl::Status DeleteRules(std::vector<std::string> ids,
+                           const std::vector<std::string>& counters,
+                           const CounterDeletion& deletion);
+  // On the counter lane:
+  std::vector<absl::StatusOr<kernel::AcctObject>> ReadAndReset(
+      absl::Span<const std::string> names);
+  std::vector<absl::StatusOr<kernel::AcctObject>> ReadAndDelete(
+      absl::Span<const std::string> names);
+  std::vector<absl::Status> DeleteNow(absl::Span<const std::string> names);
+  // Of deleted counters; but not what counters of the same names that were made
+  // since `version` of the labels have got.
+  void ForgetLabels(absl::Span<const Counter> counters, uint64_t version);
+
+  Counter Described(kernel::AcctObject object, absl::Time read_time) const;
+
+  kernel::AcctTable& table_;
+  Lane& lane_;
+  SnapshotHub& hub_;
+  LabelStore& labels_;
+  Rules& rules_;
+  Clock& clock_;
+  const absl::Status available_;
+  const std::function<void(absl::Span<const std::string>)> on_reset_;
+  CounterTotals* const totals_;
+  const std::shared_ptr<Refresh> refresh_;
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_COUNTERS_COUNTERS_H_

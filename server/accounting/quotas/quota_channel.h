@@ -1,0 +1,66 @@
+// The events that wait for one subscriber of the quota hub.
+#ifndef NFMETER_ACCOUNTING_QUOTAS_QUOTA_CHANNEL_H_
+#define NFMETER_ACCOUNTING_QUOTAS_QUOTA_CHANNEL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "accounting/quotas/quota_hub.h"
+#include "kernel/acct_table.h"
+
+namespace nfmeter::accounting {
+
+// First those that are standing, then a marker, then what happens. Guarded by
+// the hub's mutex, but for the calls.
+class QuotaChannel {
+ public:
+  using Standing = std::shared_ptr<const std::vector<kernel::AcctObject>>;
+
+  // See QuotaHub::Subscribe().
+  QuotaChannel(std::function<bool(const std::string&)> wanted,
+               std::function<void()> on_ready)
+      : wanted_(std::move(wanted)), on_ready_(std::move(on_ready)) {}
+
+  // What was exceeded when it began.
+  void Begin(Standing standing, absl::Time time);
+  // Queues the event if the subscriber wants it; of `max_queue` the oldest
+  // makes room. How many did.
+  size_t Push(const QuotaEvent& event, size_t max_queue);
+  // There will be no more.
+  void Fail(const absl::Status& why) { error_ = why; }
+  // See QuotaHub::Subscription.
+  absl::StatusOr<std::optional<QuotaEvent>> Take();
+
+  // Thread-safe. After StopCalls(), which waits for one under way, nothing is
+  // called.
+  void CallOnReady();
+  void StopCalls();
+
+ private:
+  const std::function<bool(const std::string&)> wanted_;
+  Standing standing_;  // null: not read yet, or all taken
+  absl::Time standing_time_;
+  size_t next_standing_ = 0;
+  bool synced_ = false;  // the marker was taken
+  std::deque<QuotaEvent> queue_;
+  uint64_t missed_ = 0;
+  absl::Status error_;
+
+  absl::Mutex call_mutex_;  // held during calls
+  std::function<void()> on_ready_ ABSL_GUARDED_BY(call_mutex_);
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_QUOTAS_QUOTA_CHANNEL_H_

@@ -1,0 +1,419 @@
+// Creation and deletion of rules: see rules.h.
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
+#include "absl/random/random.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "accounting/common/counter_errors.h"
+#include "accounting/common/counter_filter.h"
+#include "accounting/counters/counters.h"
+#include "accounting/rules/rules.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+using kernel::Chain;
+using kernel::EditOutcome;
+using kernel::Rule;
+using kernel::TableContents;
+using kernel::TableEdit;
+
+// What undoing may take, whatever is left of the caller's time.
+constexpr absl::Duration kUndoTime = absl::Seconds(10);
+
+// 16 hex digits: a rule that has none of the client's.
+std::string RandomId() {
+  thread_local absl::BitGen random;
+  return absl::StrFormat("%016x", absl::Uniform<uint64_t>(random));
+}
+
+// `job` when it is its turn, unless that comes too late or for nobody.
+template <typename Job>
+std::invoke_result_t<Job> InTurn(Lane& lane, const kernel::Patience& patience,
+                                 Job&& job) {
+  using Result = std::invoke_result_t<Job>;
+  std::optional<Result> result = lane.RunBefore(
+      patience.deadline(), Lane::Priority::kNormal, [&]() -> Result {
+        NFM_RETURN_IF_ERROR(patience.CheckWanted());
+        return job();
+      });
+  if (result.has_value()) return *std::move(result);
+  return MakeError(absl::StatusCode::kUnavailable, "RULE_LANE_BUSY",
+                   "earlier changes of rules, of which one may wait for the "
+                   "xtables lock, took until the deadline; nothing was "
+                   "changed; try again with more time");
+}
+
+absl::Status ForeignRules(absl::Span<const std::string> ids) {
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat(ids.size() == 1 ? "rule " : "rules ", ShownNames(ids),
+                   ids.size() == 1 ? " was" : " were",
+                   " not made by nfmeter, which never deletes what is not "
+                   "its own; use iptables-legacy"),
+      ErrorDetails{.reason = "FOREIGN_RULE",
+                   .metadata = {{"rules", ShownNames(ids)}}});
+}
+
+absl::Status RulesExist(absl::Span<const std::string> ids) {
+  return MakeError(
+      absl::StatusCode::kAlreadyExists,
+      absl::StrCat(ids.size() == 1 ? "rule " : "rules ", ShownNames(ids),
+                   ids.size() == 1 ? " exists already; nothing was changed; "
+                                     "delete it first or choose another id"
+                                   : " exist already; nothing was changed; "
+                                     "delete them first or choose other ids"),
+      ErrorDetails{.reason = "RULE_EXISTS",
+                   .metadata = {{"rules", ShownNames(ids)}}});
+}
+
+absl::string_view EditSubject(const TableEdit& edit) {
+  return kernel::TableName(edit.table);
+}
+
+// The rule as it was.
+kernel::RestoredRule Restored(const Rule& rule) {
+  return {.spec = {.id = rule.id,
+                   .chain = rule.chain,
+                   .match = rule.match,
+                   .counter = rule.counter,
+                   .verdict = rule.verdict,
+                   .form = rule.form},
+          .position = rule.position,
+          .packets = rule.packets,
+          .bytes = rule.bytes};
+}
+
+// A violation of the same field in each of the rules that `is_meant`.
+absl::Status WithFields(const absl::Status& status,
+                        absl::Span<const NewRule> rules,
+                        absl::string_view field,
+                        absl::FunctionRef<bool(size_t index)> is_meant) {
+  ErrorDetails details = GetErrorDetails(status);
+  for (size_t i = 0; i < rules.size(); ++i) {
+    if (rules[i].field.empty() || !is_meant(i)) continue;
+    details.violations.push_back({absl::StrCat(rules[i].field, ".", field),
+                                  std::string(status.message())});
+  }
+  return MakeError(status.code(), status.message(), std::move(details));
+}
+
+// `status` in the words of the request: the kernel's layer names a rule by its
+// id, which the caller may not know, and a field by its place in the rule.
+absl::Status InRequest(const absl::Status& status,
+                       absl::Span<const NewRule> rules,
+                       absl::Span<const std::string> ids,
+                       const absl::flat_hash_set<std::string>& given_ids) {
+  ErrorDetails details = GetErrorDetails(status);
+  const auto named = details.metadata.find("rule");
+  if (named == details.metadata.end()) return status;
+  const auto found = std::find(ids.begin(), ids.end(), named->second);
+  if (found == ids.end()) return status;
+  const std::string& place = rules[found - ids.begin()].field;
+  if (!given_ids.contains(*found)) details.metadata.erase(named);
+  if (place.empty()) details.violations.clear();
+  for (FieldViolation& violation : details.violations) {
+    violation.field = violation.field.empty()
+                          ? place
+                          : absl::StrCat(place, ".", violation.field);
+  }
+  return MakeError(status.code(),
+                   rules.size() == 1 || place.empty()
+                       ? std::string(status.message())
+                       : absl::StrCat(place, ": ", status.message()),
+                   std::move(details));
+}
+
+// The chains that a table has beside the one that is missing, for those who may
+// see all of the host.
+absl::Status WithChains(const absl::Status& status, const CounterScope& scope) {
+  ErrorDetails details = GetErrorDetails(status);
+  const auto chains = details.metadata.find("chains");
+  if (chains == details.metadata.end()) return status;
+  std::string message(status.message());
+  if (scope.has_all()) {
+    absl::StrAppend(&message, "; its chains are ", chains->second);
+  } else {
+    details.metadata.erase(chains);
+  }
+  return MakeError(status.code(), message, std::move(details));
+}
+
+// `why`, with what could not be put back. Whoever tried again blindly would do
+// that part twice, so it is never UNAVAILABLE.
+absl::Status WithLeftovers(absl::Status why, const absl::Status& undone) {
+  if (undone.ok()) return why;
+  ErrorDetails details = GetErrorDetails(why);
+  details.metadata["cause"] = details.reason;
+  details.reason = "CHANGE_HALF_DONE";
+  return MakeError(
+      absl::StatusCode::kAborted,
+      absl::StrCat("a part of the change stands, as it could not be undone: ",
+                   undone.message(), "; the other part failed: ", why.message(),
+                   "; list the rules before trying again"),
+      std::move(details));
+}
+
+}  // namespace
+
+absl::Status Rules::ChooseForm(NewRule& rule) const {
+  const absl::Status& match = capabilities_.match(rule.family);
+  const absl::Status& target = capabilities_.target(rule.family);
+  const bool may_be_target = rule.spec.verdict == kernel::Verdict::kContinue;
+  if (!rule.form.has_value() && !match.ok() && target.ok() && !may_be_target) {
+    return Annotate(match,
+                    "a rule with a verdict counts by the match, as the NFACCT "
+                    "target goes on");
+  }
+  rule.spec.form = rule.form.value_or(match.ok() || !target.ok()
+                                          ? kernel::CountingForm::kMatch
+                                          : kernel::CountingForm::kTarget);
+  return rule.spec.form == kernel::CountingForm::kTarget ? target : match;
+}
+
+absl::StatusOr<std::vector<Rule>> Rules::Create(std::vector<NewRule> rules,
+                                                const RuleChange& change) {
+  absl::flat_hash_set<std::string> given_ids;
+  std::vector<std::string> ids;
+  ids.reserve(rules.size());
+  for (NewRule& rule : rules) {
+    NFM_RETURN_IF_ERROR(capabilities_.tables(rule.family));
+    if (const absl::Status form = ChooseForm(rule); !form.ok()) {
+      return rule.form.has_value() ? WithFields(form, {rule}, "counting_form",
+                                                [](size_t) { return true; })
+                                   : form;
+    }
+    if (rule.spec.id.empty()) {
+      rule.spec.id = RandomId();
+    } else {
+      given_ids.insert(rule.spec.id);
+    }
+    ids.push_back(rule.spec.id);
+  }
+  NFM_RETURN_IF_ERROR(CheckCounters(rules));
+  const std::vector<Group> groups = GroupInsertions(rules, change);
+  absl::StatusOr<std::vector<Rule>> created = InTurn(
+      changes_.lane, change.patience,
+      [&]() -> absl::StatusOr<std::vector<Rule>> {
+        NFM_ASSIGN_OR_RETURN(const std::vector<std::string> existing,
+                             ExistingIds(given_ids));
+        if (!existing.empty()) {
+          const absl::flat_hash_set<absl::string_view> old(existing.begin(),
+                                                           existing.end());
+          return WithFields(RulesExist(existing), rules, "id",
+                            [&](size_t i) { return old.contains(ids[i]); });
+        }
+        return EditAll(groups, change.patience);
+      });
+  if (created.ok()) return created;
+  return InRequest(WithChains(created.status(), change.scope), rules, ids,
+                   given_ids);
+}
+
+absl::StatusOr<std::vector<Rule>> Rules::Delete(
+    absl::Span<const std::string> ids, const RuleChange& change) {
+  return InTurn(changes_.lane, change.patience,
+                [&]() -> absl::StatusOr<std::vector<Rule>> {
+                  NFM_ASSIGN_OR_RETURN(std::vector<Group> groups,
+                                       GroupDeletions(ids, change));
+                  return EditAll(groups, change.patience);
+                });
+}
+
+absl::Status Rules::CheckCounters(absl::Span<const NewRule> rules) {
+  absl::flat_hash_set<absl::string_view> unseen;
+  for (const NewRule& rule : rules) unseen.insert(rule.spec.counter);
+  bool certain = false;
+  if (unseen.size() >= kDumpFromNames) {
+    // Beside the counter lane: a deletion there can only cut the dump short,
+    // and what it left out is asked for.
+    NFM_ASSIGN_OR_RETURN(
+        const kernel::AcctDumpOutcome outcome,
+        counters_.Dump(kernel::AcctDumpFilter::kAll,
+                       kernel::AcctDumpMode::kFast,
+                       [&](absl::Span<const kernel::AcctRecord> records) {
+                         for (const kernel::AcctRecord& record : records) {
+                           unseen.erase(record.name);
+                         }
+                       }));
+    certain = outcome.complete;
+  }
+  std::vector<std::string> missing;
+  for (const absl::string_view name : unseen) {
+    const absl::Status found =
+        certain ? absl::NotFoundError(name) : counters_.Get(name).status();
+    if (absl::IsNotFound(found)) {
+      missing.emplace_back(name);
+    } else if (!found.ok()) {
+      return found;
+    }
+  }
+  if (missing.empty()) return absl::OkStatus();
+  std::sort(missing.begin(), missing.end());
+  return WithFields(CountersMissing(missing), rules, "counter", [&](size_t i) {
+    return std::binary_search(missing.begin(), missing.end(),
+                              rules[i].spec.counter);
+  });
+}
+
+absl::StatusOr<std::vector<std::string>> Rules::ExistingIds(
+    const absl::flat_hash_set<std::string>& ids) {
+  std::vector<std::string> existing;
+  if (ids.empty()) return existing;
+  NFM_RETURN_IF_ERROR(ReadTables(changes_.table, std::nullopt, std::nullopt,
+                                 [&](const TableContents& contents) {
+                                   for (const Chain& chain : contents.chains) {
+                                     for (const Rule& rule : chain.rules) {
+                                       if (ids.contains(rule.id))
+                                         existing.push_back(rule.id);
+                                     }
+                                   }
+                                   return true;
+                                 }));
+  return existing;
+}
+
+std::vector<Rules::Group> Rules::GroupInsertions(std::vector<NewRule>& rules,
+                                                 const RuleChange& change) {
+  using Place = std::pair<kernel::Family, kernel::Table>;
+  std::map<Place, size_t> sizes;
+  for (const NewRule& rule : rules) ++sizes[{rule.family, rule.table}];
+  std::map<Place, Group> groups;
+  for (size_t i = 0; i < rules.size(); ++i) {
+    const Place place(rules[i].family, rules[i].table);
+    const auto [found, is_new] = groups.try_emplace(place);
+    Group& group = found->second;
+    if (is_new) group.edit.insertions.reserve(sizes[place]);
+    group.edit.family = rules[i].family;
+    group.edit.table = rules[i].table;
+    group.edit.placement = change.placement;
+    group.edit.dry_run = change.validate_only;
+    group.edit.insertions.push_back(std::move(rules[i].spec));
+    group.indexes.push_back(i);
+  }
+  std::vector<Group> ordered;
+  for (auto& [key, group] : groups) ordered.push_back(std::move(group));
+  return ordered;
+}
+
+absl::StatusOr<std::vector<Rules::Group>> Rules::GroupDeletions(
+    absl::Span<const std::string> ids, const RuleChange& change) {
+  absl::flat_hash_map<absl::string_view, size_t> wanted;
+  for (size_t i = 0; i < ids.size(); ++i) wanted.emplace(ids[i], i);
+  const absl::flat_hash_set<absl::string_view> counters(change.counters.begin(),
+                                                        change.counters.end());
+  const auto may_be_meant = [&](const Rule& rule) {
+    return change.scope.Contains(ShownName(rule.counter)) &&
+           (counters.empty() || counters.contains(rule.counter));
+  };
+  std::vector<Group> groups;
+  std::vector<std::string> foreign;
+  bool decides = false;
+  NFM_RETURN_IF_ERROR(
+      ReadTables(changes_.table, std::nullopt, std::nullopt,
+                 [&](const TableContents& contents) {
+                   Group group;
+                   group.edit.family = contents.family;
+                   group.edit.table = contents.table;
+                   group.edit.dry_run = change.validate_only;
+                   for (const Chain& chain : contents.chains) {
+                     for (const Rule& rule : chain.rules) {
+                       const auto found = wanted.find(rule.id);
+                       if (found == wanted.end() || !may_be_meant(rule)) {
+                         continue;
+                       }
+                       if (!rule.managed) foreign.push_back(rule.id);
+                       decides |= rule.verdict != kernel::Verdict::kContinue;
+                       group.edit.deletions.push_back(rule.id);
+                       group.indexes.push_back(found->second);
+                       wanted.erase(found);
+                     }
+                   }
+                   if (!group.indexes.empty())
+                     groups.push_back(std::move(group));
+                   return !wanted.empty();
+                 }));
+  std::vector<std::string> missing;
+  for (const std::string& id : ids) {
+    if (wanted.contains(id)) missing.push_back(id);
+  }
+  if (!missing.empty()) return RuleNotFound(missing);
+  if (!foreign.empty()) return ForeignRules(foreign);
+  if (decides && change.counting_only) return VerdictNotPermitted();
+  return groups;
+}
+
+absl::StatusOr<std::vector<Rule>> Rules::EditAll(
+    const std::vector<Group>& groups, const kernel::Patience& patience) {
+  // Nothing is changed in one table before all have said that they can.
+  if (groups.size() > 1) {
+    for (const Group& group : groups) {
+      TableEdit rehearsal = group.edit;
+      rehearsal.dry_run = true;
+      NFM_RETURN_IF_ERROR(changes_.table.Edit(rehearsal, patience).status());
+    }
+  }
+  std::vector<EditOutcome> outcomes;
+  size_t size = 0;
+  for (const Group& group : groups) {
+    // What has begun is ended, for whomever.
+    absl::StatusOr<EditOutcome> outcome = changes_.table.Edit(
+        group.edit,
+        outcomes.empty() ? patience : kernel::Patience(patience.deadline()));
+    if (!outcome.ok()) {
+      return WithLeftovers(outcome.status(), UndoEdits(groups, outcomes));
+    }
+    if (outcome->rule_counters_lost) ++rule_counter_losses_;
+    outcomes.push_back(*std::move(outcome));
+    size += group.indexes.size();
+  }
+  if (groups.size() == 1 && !groups[0].edit.insertions.empty()) {
+    return std::move(outcomes[0].inserted);  // in order already
+  }
+  std::vector<Rule> rules(size);
+  for (size_t g = 0; g < groups.size(); ++g) {
+    EditOutcome& outcome = outcomes[g];
+    std::vector<Rule>& edited =
+        groups[g].edit.insertions.empty() ? outcome.deleted : outcome.inserted;
+    for (size_t i = 0; i < edited.size(); ++i) {
+      rules[groups[g].indexes[i]] = std::move(edited[i]);
+    }
+  }
+  return rules;
+}
+
+absl::Status Rules::UndoEdits(const std::vector<Group>& groups,
+                              const std::vector<EditOutcome>& outcomes) {
+  absl::Status failed;
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    if (groups[i].edit.dry_run) continue;
+    TableEdit undo;
+    undo.family = groups[i].edit.family;
+    undo.table = groups[i].edit.table;
+    for (const Rule& rule : outcomes[i].inserted) {
+      undo.deletions.push_back(rule.id);
+    }
+    for (const Rule& rule : outcomes[i].deleted) {
+      undo.restorations.push_back(Restored(rule));
+    }
+    std::sort(
+        undo.restorations.begin(), undo.restorations.end(),
+        [](const auto& a, const auto& b) { return a.position < b.position; });
+    const absl::Status undone =
+        changes_.table
+            .Edit(undo, kernel::Patience::ToTheEnd(absl::Now() + kUndoTime))
+            .status();
+    failed.Update(Annotate(undone, EditSubject(undo)));
+  }
+  return failed;
+}
+
+}  // namespace nfmeter::accounting

@@ -1,0 +1,240 @@
+#include "accounting/rules/rules.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "accounting/common/counter_errors.h"
+#include "accounting/common/counter_filter.h"
+#include "accounting/common/paging.h"
+#include "base/error.h"
+#include "base/stable_hash.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+using kernel::Chain;
+using kernel::Family;
+using kernel::Rule;
+using kernel::Table;
+using kernel::TableContents;
+
+bool Matches(const RuleFilter& filter, const Rule& rule) {
+  if (!filter.chain.empty() && rule.chain != filter.chain) return false;
+  if (filter.managed_only && !rule.managed) return false;
+  if (!filter.scope.Contains(ShownName(rule.counter))) return false;
+  return filter.counter_glob.empty() ||
+         (!rule.counter.empty() &&
+          GlobMatches(filter.counter_glob, ShownName(rule.counter)));
+}
+
+// In an answer, where the match comes as fields and as text.
+size_t ApproximateBytes(const Rule& rule) {
+  return 150 + 2 * rule.text.size() + rule.counter.size();
+}
+
+uint64_t QueryHash(const RuleFilter& filter) {
+  StableHash hash;
+  hash.Add("rules").Add(filter.chain).Add(filter.counter_glob);
+  hash.Add(uint64_t{filter.managed_only});
+  for (const std::string& prefix : filter.scope.prefixes) hash.Add(prefix);
+  hash.Add(filter.family ? kernel::FamilyName(*filter.family) : "");
+  hash.Add(filter.table ? kernel::TableName(*filter.table) : "");
+  return hash.value();
+}
+
+// Where a listing goes on, and the listing that it was a place in.
+struct ListPosition {
+  size_t offset = 0;
+  uint64_t listing = 0;
+};
+
+absl::StatusOr<ListPosition> ReadPosition(absl::string_view token,
+                                          uint64_t query) {
+  NFM_ASSIGN_OR_RETURN(const std::string text, ReadPageToken(token, query));
+  const std::vector<absl::string_view> parts = absl::StrSplit(text, ':');
+  ListPosition position;
+  if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &position.offset) ||
+      !absl::SimpleAtoi(parts[1], &position.listing)) {
+    return ReadPageToken("", query).status();
+  }
+  return position;
+}
+
+absl::Status RulesChanged() {
+  return MakeError(absl::StatusCode::kAborted, "RULES_CHANGED",
+                   "rules were made or deleted since the page before; start "
+                   "again with an empty page_token");
+}
+
+}  // namespace
+
+absl::Status VerdictNotPermitted() {
+  return MakeError(absl::StatusCode::kPermissionDenied, "VERDICT_NOT_PERMITTED",
+                   "an operator's rules only count; rules with a verdict need "
+                   "the role admin");
+}
+
+absl::Status RuleNotFound(absl::Span<const std::string> ids) {
+  return MakeError(
+      absl::StatusCode::kNotFound,
+      absl::StrCat(
+          ids.size() == 1 ? "there is no rule " : "there are no rules ",
+          ShownNames(ids), "; see ListRules for those that exist"),
+      ErrorDetails{.reason = "RULE_NOT_FOUND",
+                   .metadata = {{"rules", ShownNames(ids)}}});
+}
+
+Rules::Rules(Access changes, Access reads, kernel::AcctTable& counters,
+             RuleCapabilities capabilities)
+    : changes_(changes),
+      reads_(reads),
+      counters_(counters),
+      capabilities_(std::move(capabilities)) {}
+
+absl::Status Rules::ReadTables(
+    kernel::RuleTable& source, std::optional<Family> family,
+    std::optional<Table> table,
+    absl::FunctionRef<bool(const TableContents&)> on_table) {
+  absl::Status lacking;
+  bool read_one = false;
+  for (const Family each_family : kernel::kAllFamilies) {
+    if (family.value_or(each_family) != each_family) continue;
+    for (const Table each_table : kernel::kAllTables) {
+      if (table.value_or(each_table) != each_table) continue;
+      const absl::Status& available = capabilities_.tables(each_family);
+      const absl::StatusOr<TableContents> contents =
+          available.ok() ? source.Read(each_family, each_table) : available;
+      if (absl::IsUnimplemented(contents.status())) {
+        lacking.Update(contents.status());
+        continue;
+      }
+      if (!contents.ok()) return contents.status();
+      read_one = true;
+      if (!on_table(*contents)) return absl::OkStatus();
+    }
+  }
+  return read_one ? absl::OkStatus() : lacking;
+}
+
+absl::StatusOr<Rule> Rules::Get(absl::string_view id,
+                                const CounterScope& scope) {
+  return reads_.lane.Run(
+      Lane::Priority::kNormal, [&]() -> absl::StatusOr<Rule> {
+        std::optional<Rule> found;
+        NFM_RETURN_IF_ERROR(
+            ReadTables(reads_.table, std::nullopt, std::nullopt,
+                       [&](const TableContents& contents) {
+                         for (const Chain& chain : contents.chains) {
+                           for (const Rule& rule : chain.rules) {
+                             if (rule.id == id &&
+                                 scope.Contains(ShownName(rule.counter))) {
+                               found = rule;
+                             }
+                           }
+                         }
+                         return !found.has_value();
+                       }));
+        if (!found.has_value()) return RuleNotFound({std::string(id)});
+        return *std::move(found);
+      });
+}
+
+absl::StatusOr<RulePage> Rules::List(const RuleQuery& query) {
+  const uint64_t hash = QueryHash(query.filter);
+  ListPosition start;
+  if (!query.page_token.empty()) {
+    NFM_ASSIGN_OR_RETURN(start, ReadPosition(query.page_token, hash));
+  }
+  RulePage page;
+  size_t bytes = 0;
+  StableHash listing;
+  const auto take = [&](const Rule& rule) {
+    if (!Matches(query.filter, rule)) return;
+    listing.Add(rule.id);
+    if (page.total_size++ < start.offset) return;
+    if (page.rules.size() == query.page_size || bytes >= kMaxPageBytes) return;
+    page.rules.push_back(rule);
+    bytes += ApproximateBytes(rule);
+  };
+  const absl::Status read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
+    return ReadTables(reads_.table, query.filter.family, query.filter.table,
+                      [&](const TableContents& contents) {
+                        for (const Chain& chain : contents.chains) {
+                          for (const Rule& rule : chain.rules) take(rule);
+                        }
+                        return true;
+                      });
+  });
+  NFM_RETURN_IF_ERROR(read);
+  if (!query.page_token.empty() && start.listing != listing.value()) {
+    return RulesChanged();
+  }
+  const size_t end = start.offset + page.rules.size();
+  if (end < page.total_size) {
+    page.next_page_token =
+        MakePageToken(hash, absl::StrCat(end, ":", listing.value()));
+  }
+  return page;
+}
+
+absl::StatusOr<std::vector<ChainSummary>> Rules::ListChains(
+    std::optional<Family> family, std::optional<Table> table) {
+  std::vector<ChainSummary> chains;
+  const absl::Status read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
+    return ReadTables(reads_.table, family, table,
+                      [&](const TableContents& contents) {
+                        for (const Chain& chain : contents.chains) {
+                          ChainSummary& summary = chains.emplace_back();
+                          summary.family = contents.family;
+                          summary.table = contents.table;
+                          summary.rule_count = chain.rules.size();
+                          summary.chain = {chain.name,
+                                           chain.builtin,
+                                           chain.policy,
+                                           chain.packets,
+                                           chain.bytes,
+                                           chain.references,
+                                           {}};
+                        }
+                        return true;
+                      });
+  });
+  NFM_RETURN_IF_ERROR(read);
+  return chains;
+}
+
+absl::StatusOr<std::vector<Rule>> Rules::Holders(
+    absl::Span<const std::string> counters) {
+  const absl::flat_hash_set<absl::string_view> wanted(counters.begin(),
+                                                      counters.end());
+  const auto counts_into_one = [&](const Rule& rule) {
+    return wanted.contains(rule.counter) ||
+           std::any_of(rule.other_counters.begin(), rule.other_counters.end(),
+                       [&](const std::string& counter) {
+                         return wanted.contains(counter);
+                       });
+  };
+  std::vector<Rule> holders;
+  const absl::Status read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
+    return ReadTables(reads_.table, std::nullopt, std::nullopt,
+                      [&](const TableContents& contents) {
+                        for (const Chain& chain : contents.chains) {
+                          for (const Rule& rule : chain.rules) {
+                            if (counts_into_one(rule)) {
+                              holders.push_back(rule);
+                            }
+                          }
+                        }
+                        return true;
+                      });
+  });
+  NFM_RETURN_IF_ERROR(read);
+  return holders;
+}
+
+}  // namespace nfmeter::accounting

@@ -1,0 +1,208 @@
+// Rules: what RuleService offers, without gRPC.
+#ifndef NFMETER_ACCOUNTING_RULES_RULES_H_
+#define NFMETER_ACCOUNTING_RULES_RULES_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "accounting/common/counter_scope.h"
+#include "accounting/common/lane.h"
+#include "kernel/acct_table.h"
+#include "kernel/rule_table.h"
+#include "kernel/rule_types.h"
+
+namespace nfmeter::accounting {
+
+// What the probes of the kernel said; see kernel::RuleTable.
+struct RuleCapabilities {
+  absl::Status tables_ipv4;
+  absl::Status tables_ipv6;
+  absl::Status match_ipv4;
+  absl::Status match_ipv6;
+  absl::Status target_ipv4;
+  absl::Status target_ipv6;
+
+  const absl::Status& tables(kernel::Family family) const {
+    return family == kernel::Family::kIpv4 ? tables_ipv4 : tables_ipv6;
+  }
+  const absl::Status& match(kernel::Family family) const {
+    return family == kernel::Family::kIpv4 ? match_ipv4 : match_ipv6;
+  }
+  const absl::Status& target(kernel::Family family) const {
+    return family == kernel::Family::kIpv4 ? target_ipv4 : target_ipv6;
+  }
+};
+
+// A rule to make, validated. An empty id is chosen by Rules.
+struct NewRule {
+  kernel::Family family = kernel::Family::kIpv4;
+  kernel::Table table = kernel::Table::kFilter;
+  kernel::RuleSpec spec;  // its form is chosen by Rules, see `form`
+  // nullopt: the match where the kernel has it, else the target.
+  std::optional<kernel::CountingForm> form;
+  // What errors about it say: its place in the request, "rules[3]".
+  std::string field;
+};
+
+// How a change of rules is carried out.
+struct RuleChange {
+  kernel::RulePlacement placement = kernel::RulePlacement::kHead;
+  bool validate_only = false;
+  // For earlier changes and for the xtables lock.
+  kernel::Patience patience;
+  // To others than the rules that count into these the caller is blind.
+  CounterScope scope;
+  // Deletions: rules that count into others are not meant, whatever their ids;
+  // the kernel's names. Empty: any.
+  std::vector<std::string> counters;
+  // Rules with another verdict than kContinue may not be deleted.
+  bool counting_only = false;
+};
+
+// Which rules. Empty: all.
+struct RuleFilter {
+  std::optional<kernel::Family> family;
+  std::optional<kernel::Table> table;
+  std::string chain;
+  std::string counter_glob;
+  bool managed_only = false;
+  CounterScope scope;  // rules that count into these; with all, any rule
+};
+
+struct RuleQuery {
+  RuleFilter filter;
+  size_t page_size = 1000;
+  std::string page_token;
+};
+
+struct RulePage {
+  std::vector<kernel::Rule> rules;
+  std::string next_page_token;
+  size_t total_size = 0;
+};
+
+// A chain without its rules.
+struct ChainSummary {
+  kernel::Family family = kernel::Family::kIpv4;
+  kernel::Table table = kernel::Table::kFilter;
+  kernel::Chain chain;  // `rules` is empty
+  size_t rule_count = 0;
+};
+
+// PERMISSION_DENIED, VERDICT_NOT_PERMITTED: the caller may only count.
+absl::Status VerdictNotPermitted();
+
+// NOT_FOUND, RULE_NOT_FOUND.
+absl::Status RuleNotFound(absl::Span<const std::string> ids);
+
+// Creates, reads and deletes rules, whole batches at once over all tables.
+//
+// Thread-safe: each table is touched on its own lane only. Tables that the
+// kernel lacks are left out of listings, unless the request names them. Does
+// not own what it is given.
+class Rules {
+ public:
+  // A table and the lane that it belongs to.
+  struct Access {
+    kernel::RuleTable& table;
+    Lane& lane;
+  };
+
+  // `reads` may be the same as `changes`; where it is not, reads do not stand
+  // behind a change that waits for the xtables lock.
+  Rules(Access changes, Access reads, kernel::AcctTable& counters,
+        RuleCapabilities capabilities = {});
+
+  // Creates all or none, one commit per table and family, and returns them as
+  // read back, in order. NOT_FOUND (COUNTER_NOT_FOUND, or chain or ipset),
+  // ALREADY_EXISTS (id), UNAVAILABLE (lock), UNIMPLEMENTED (no such match or
+  // target). What concerns some of the rules names their fields.
+  absl::StatusOr<std::vector<kernel::Rule>> Create(std::vector<NewRule> rules,
+                                                   const RuleChange& change);
+
+  // NOT_FOUND: no rule of that id in any table that counts into the scope.
+  absl::StatusOr<kernel::Rule> Get(absl::string_view id,
+                                   const CounterScope& scope = {});
+
+  // INVALID_ARGUMENT: the token is not of this listing. ABORTED: the rules
+  // have changed since the page before.
+  absl::StatusOr<RulePage> List(const RuleQuery& query);
+
+  absl::StatusOr<std::vector<ChainSummary>> ListChains(
+      std::optional<kernel::Family> family, std::optional<kernel::Table> table);
+
+  // Deletes all or none and returns them with their last counters, in order.
+  // NOT_FOUND names the ids that are missing; FAILED_PRECONDITION: a rule of
+  // somebody else's; PERMISSION_DENIED: see RuleChange.counting_only. Should a
+  // later table refuse its commit after all had said that they can, deleted
+  // rules are put back where they were, with their own counters; what passes
+  // between is not counted.
+  absl::StatusOr<std::vector<kernel::Rule>> Delete(
+      absl::Span<const std::string> ids, const RuleChange& change);
+
+  // All rules, managed or not, that count into any of these counters (the
+  // kernel's names).
+  absl::StatusOr<std::vector<kernel::Rule>> Holders(
+      absl::Span<const std::string> counters);
+
+  // The server ends: changes that wait for the xtables lock give up.
+  void StopWaiting() { changes_.table.StopWaiting(); }
+
+  // Commits after which the kernel refused to take the rules' own counters
+  // over, so that they restarted; see kernel::EditOutcome. For people: no
+  // account is concerned.
+  uint64_t rule_counter_losses() const { return rule_counter_losses_; }
+
+ private:
+  // The changes of one table and family, with their places in the request.
+  struct Group {
+    kernel::TableEdit edit;
+    std::vector<size_t> indexes;
+  };
+
+  // Sets spec.form. UNIMPLEMENTED: the kernel can't count so.
+  absl::Status ChooseForm(NewRule& rule) const;
+  absl::Status CheckCounters(absl::Span<const NewRule> rules);
+  // Takes the specs out of `rules`.
+  static std::vector<Group> GroupInsertions(std::vector<NewRule>& rules,
+                                            const RuleChange& change);
+
+  // On the lane of `source`: hands out tables until `on_table` returns false.
+  // UNIMPLEMENTED: the kernel has none of them.
+  absl::Status ReadTables(
+      kernel::RuleTable& source, std::optional<kernel::Family> family,
+      std::optional<kernel::Table> table,
+      absl::FunctionRef<bool(const kernel::TableContents&)> on_table);
+
+  // On the lane of changes:
+  // Those of `ids` that rules have.
+  absl::StatusOr<std::vector<std::string>> ExistingIds(
+      const absl::flat_hash_set<std::string>& ids);
+  absl::StatusOr<std::vector<Group>> GroupDeletions(
+      absl::Span<const std::string> ids, const RuleChange& change);
+  absl::StatusOr<std::vector<kernel::Rule>> EditAll(
+      const std::vector<Group>& groups, const kernel::Patience& patience);
+  absl::Status UndoEdits(const std::vector<Group>& groups,
+                         const std::vector<kernel::EditOutcome>& outcomes);
+
+  const Access changes_;
+  const Access reads_;
+  kernel::AcctTable& counters_;
+  const RuleCapabilities capabilities_;
+  std::atomic<uint64_t> rule_counter_losses_{0};
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_RULES_RULES_H_

@@ -1,0 +1,108 @@
+#include "accounting/snapshots/snapshot_data.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace nfmeter::accounting {
+namespace {
+
+constexpr uint32_t kNoChunk = UINT32_MAX;
+
+// First entry after `sequence`.
+auto After(const std::vector<Membership>& log, uint64_t sequence) {
+  return std::upper_bound(log.begin(), log.end(), sequence,
+                          [](uint64_t bound, const Membership& entry) {
+                            return bound < entry.sequence;
+                          });
+}
+
+std::vector<uint32_t> IdsAfter(const std::vector<Membership>& log,
+                               uint64_t sequence) {
+  std::vector<uint32_t> ids;
+  for (auto entry = After(log, sequence); entry != log.end(); ++entry) {
+    ids.push_back(entry->id);
+  }
+  return ids;
+}
+
+MembershipLog EmptyLog() {
+  static const MembershipLog& empty =
+      *new MembershipLog(std::make_shared<const std::vector<Membership>>());
+  return empty;
+}
+
+}  // namespace
+
+SnapshotData::SnapshotData(std::shared_ptr<const InternedNames> names)
+    : additions(EmptyLog()), removals(EmptyLog()), names_(std::move(names)) {}
+
+std::vector<uint32_t> SnapshotData::RemovedSince(uint64_t since) const {
+  return IdsAfter(*removals, since);
+}
+
+std::vector<uint32_t> SnapshotData::AddedSince(uint64_t since) const {
+  return IdsAfter(*additions, since);
+}
+
+uint64_t SnapshotData::LastAddition(uint64_t not_after) const {
+  const auto after = After(*additions, not_after);
+  return after == additions->begin() ? 0 : std::prev(after)->sequence;
+}
+
+kernel::AcctObject SnapshotData::At(Place place) const {
+  const SnapshotChunk& chunk = *rows[place.chunk];
+  kernel::AcctObject object{
+      .name = std::string(names_->KernelName(chunk.ids()[place.row])),
+      .packets = chunk.packets[place.row],
+      .bytes = chunk.bytes[place.row],
+      .use_count = chunk.use_counts[place.row],
+  };
+  const auto quota =
+      std::lower_bound(chunk.quotas.begin(), chunk.quotas.end(), place.row,
+                       [](const SnapshotChunk::QuotaRow& a, uint32_t row) {
+                         return a.row < row;
+                       });
+  if (quota != chunk.quotas.end() && quota->row == place.row) {
+    object.quota = quota->limit;
+    object.quota_exceeded = quota->exceeded;
+  }
+  return object;
+}
+
+std::optional<kernel::AcctObject> SnapshotData::Find(
+    absl::string_view name) const {
+  const std::optional<uint32_t> id = names_->Find(name);
+  if (!id.has_value()) return std::nullopt;
+  absl::call_once(indexed_, [this] {
+    for (uint32_t chunk = 0; chunk < rows.size(); ++chunk) {
+      const std::vector<uint32_t>& ids = rows[chunk]->ids();
+      for (uint32_t row = 0; row < ids.size(); ++row) {
+        if (ids[row] >= places_.size()) {
+          places_.resize(std::max<size_t>(ids[row] + 1, row_count),
+                         Place{kNoChunk, 0});
+        }
+        places_[ids[row]] = Place{chunk, row};
+      }
+    }
+  });
+  if (*id >= places_.size() || places_[*id].chunk == kNoChunk) {
+    return std::nullopt;
+  }
+  return At(places_[*id]);
+}
+
+const std::vector<kernel::AcctObject>& SnapshotData::SortedByName() const {
+  absl::call_once(sorted_once_, [this] {
+    sorted_.reserve(row_count);
+    for (uint32_t chunk = 0; chunk < rows.size(); ++chunk) {
+      for (uint32_t row = 0; row < rows[chunk]->size(); ++row) {
+        sorted_.push_back(At({chunk, row}));
+      }
+    }
+    std::sort(sorted_.begin(), sorted_.end(),
+              [](const auto& a, const auto& b) { return a.name < b.name; });
+  });
+  return sorted_;
+}
+
+}  // namespace nfmeter::accounting

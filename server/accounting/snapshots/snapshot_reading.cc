@@ -1,0 +1,126 @@
+#include "accounting/snapshots/snapshot_reading.h"
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <utility>
+
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+// Passes of one reading. Each is cut only if somebody deletes the object at the
+// kernel's cursor just then.
+constexpr int kMaxPasses = 5;
+// Missing counters that are looked for by name. Each costs a walk over the
+// kernel's list, a good part of what a dump costs.
+constexpr size_t kMaxLookups = 16;
+
+uint64_t RandomEpoch() {
+  std::random_device random;
+  uint64_t epoch = 0;
+  while (epoch == 0) epoch = uint64_t{random()} << 32 | random();
+  return epoch;
+}
+
+}  // namespace
+
+SnapshotReading::SnapshotReading(kernel::AcctTable& table, Clock& clock,
+                                 const SnapshotHub::Options& options)
+    : table_(table), clock_(clock), options_(options) {
+  StartEpoch();
+}
+
+void SnapshotReading::StartEpoch() {
+  // Checked before each reading, which adds at most max_counters a pass.
+  const size_t room = std::max(options_.max_names, 4 * options_.max_counters) +
+                      2 * options_.max_counters;
+  builder_ = std::make_unique<SnapshotBuilder>(RandomEpoch(),
+                                               options_.max_counters, room);
+  epoch_ = builder_->epoch();
+}
+
+void SnapshotReading::StartEpochIfDue() {
+  const size_t bound = std::max(options_.max_names, 4 * builder_->live_count());
+  if (builder_->name_count() > bound || builder_->out_of_names()) StartEpoch();
+}
+
+void SnapshotReading::NoteDeleted(absl::Span<const std::string> names) {
+  for (const std::string& name : names) builder_->NoteDeleted(name);
+}
+
+absl::StatusOr<std::shared_ptr<const Snapshot>> SnapshotReading::Take(
+    absl::Span<const std::shared_ptr<SnapshotReader>> readers) {
+  const auto begin = std::chrono::steady_clock::now();
+  auto snapshot = TakeNow(readers);
+  stats_.durations.Add(std::chrono::steady_clock::now() - begin);
+  ++(!snapshot.ok()          ? stats_.failed
+     : (*snapshot)->complete ? stats_.complete
+                             : stats_.incomplete);
+  return snapshot;
+}
+
+absl::StatusOr<std::shared_ptr<const Snapshot>> SnapshotReading::TakeNow(
+    absl::Span<const std::shared_ptr<SnapshotReader>> readers) {
+  StartEpochIfDue();
+  Ids suspects;  // that a complete pass before lacked
+  for (int pass = 0; pass < kMaxPasses; ++pass) {
+    const auto mode = pass == 0 ? kernel::AcctDumpMode::kFast
+                                : kernel::AcctDumpMode::kSentinel;
+    stats_.repeated_passes += pass > 0;
+    NFM_ASSIGN_OR_RETURN(const kernel::AcctDumpOutcome dump,
+                         Pass(mode, readers));
+    if (!dump.complete) continue;
+    const std::vector<uint32_t> missing = builder_->Missing();
+    if (dump.guaranteed || AllGone(missing, suspects)) {
+      return builder_->Publish(true, missing);
+    }
+  }
+  return builder_->Publish(false, {});
+}
+
+absl::StatusOr<kernel::AcctDumpOutcome> SnapshotReading::Pass(
+    kernel::AcctDumpMode mode,
+    absl::Span<const std::shared_ptr<SnapshotReader>> readers) {
+  const std::shared_ptr<const Snapshot> begun =
+      builder_->BeginPass(clock_.WallTime(), clock_.BootTime());
+  for (const auto& reader : readers) reader->OnBegin(begun);
+  const auto on_chunk = [&](std::shared_ptr<const SnapshotChunk> chunk) {
+    for (const auto& reader : readers) reader->OnChunk(chunk);
+  };
+  NFM_ASSIGN_OR_RETURN(
+      const kernel::AcctDumpOutcome outcome,
+      table_.Dump(kernel::AcctDumpFilter::kAll, mode,
+                  [&](absl::Span<const kernel::AcctRecord> records) {
+                    builder_->Add(records, on_chunk);
+                  }));
+  NFM_RETURN_IF_ERROR(builder_->EndPass(on_chunk));
+  return outcome;
+}
+
+// Whether each of `missing` was deleted by us, was lacked by a complete pass
+// before too, or is not found by name. Else `suspects` are those to look for
+// in the next pass.
+bool SnapshotReading::AllGone(absl::Span<const uint32_t> missing,
+                              Ids& suspects) {
+  std::vector<uint32_t> unconfirmed;
+  for (const uint32_t id : missing) {
+    if (!builder_->DeletedByUs(id) && !suspects.contains(id)) {
+      unconfirmed.push_back(id);
+    }
+  }
+  if (unconfirmed.empty()) return true;
+  suspects = Ids(missing.begin(), missing.end());
+  if (unconfirmed.size() > kMaxLookups) return false;
+  bool all_gone = true;
+  for (const uint32_t id : unconfirmed) {
+    const auto found = table_.Get(builder_->names().KernelName(id));
+    if (absl::IsNotFound(found.status())) continue;
+    suspects.erase(id);
+    all_gone = false;
+  }
+  return all_gone;
+}
+
+}  // namespace nfmeter::accounting

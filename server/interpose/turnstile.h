@@ -1,0 +1,75 @@
+// Lets connections in one after the other where they can't be let in at once.
+#ifndef NFMETER_INTERPOSE_TURNSTILE_H_
+#define NFMETER_INTERPOSE_TURNSTILE_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+
+namespace nfmeter::security {
+
+// A TLS handshake costs a server a hundred times what a call does, and who is
+// at the other end is known only after it. So where the server has to end
+// young connections of a network again and again (their handshakes fail, or
+// they flood, or are those of one who did), kTolerated at once and more than
+// one each kForgiven, those that come wait for their turn: in the order in
+// which they came, kInTurn at a time, until kMemory after the last such.
+//
+// Connections are known by their descriptors. Bounded. Thread-safe. Does not
+// own the clock.
+class Turnstile {
+ public:
+  enum class Entry { kAtOnce, kLater, kNever };
+
+  explicit Turnstile(Clock& clock) : clock_(clock) {}
+
+  // A young connection from the network had to be ended. True: that was one too
+  // many, from now on they wait.
+  bool NoteEnded(const std::string& network);
+  // Nothing is remembered of anybody.
+  bool is_open() const {
+    absl::MutexLock lock(&mutex_);
+    return networks_.empty();
+  }
+  Entry Enter(const std::string& network, int connection);
+  // Takes those whose turn it is. To be called once a second.
+  std::vector<int> Turn();
+  // The connection does not wait any more, if it did.
+  void Leave(int connection);
+
+  static constexpr double kTolerated = 10;
+  static constexpr absl::Duration kForgiven = absl::Seconds(2);
+  static constexpr absl::Duration kMemory = absl::Seconds(10);
+  static constexpr size_t kInTurn = 4;
+  // From one network: the handshake is given up after five seconds.
+  static constexpr size_t kMaxWaiting = 16;
+  static constexpr size_t kMaxNetworks = 10'000;
+
+ private:
+  struct Network {
+    double ended = 0;  // and not forgiven, at `last`
+    absl::Duration last;
+    absl::Duration slow_until;
+    std::deque<int> waiting;
+
+    double EndedAt(absl::Duration now) const {
+      return std::max(0.0, ended - absl::FDivDuration(now - last, kForgiven));
+    }
+  };
+
+  Clock& clock_;
+  mutable absl::Mutex mutex_;
+  absl::flat_hash_map<std::string, Network> networks_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace nfmeter::security
+
+#endif  // NFMETER_INTERPOSE_TURNSTILE_H_

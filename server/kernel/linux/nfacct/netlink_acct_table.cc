@@ -1,0 +1,201 @@
+#include "kernel/linux/nfacct/netlink_acct_table.h"
+
+#include <errno.h>
+
+#include <utility>
+
+#include "base/status_macros.h"
+#include "kernel/linux/nfacct/acct_exchange.h"
+#include "kernel/linux/nfacct/netlink_quota_events.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+// Nobody has it; whether it is there is not what the probe is about.
+constexpr absl::string_view kProbedName = ".nfmeterd.probe";
+
+// The positions of names that can be sent; the others' status is set.
+template <typename Result>
+std::vector<size_t> Sendable(Operation operation, size_t count,
+                             absl::FunctionRef<absl::string_view(size_t)> name,
+                             std::vector<Result>& results) {
+  std::vector<size_t> sendable;
+  sendable.reserve(count);
+  for (size_t i = 0; i < count; ++i) {
+    if (IsAcctName(name(i))) {
+      sendable.push_back(i);
+    } else {
+      results[i] = ErrnoStatus(operation, ENAMETOOLONG, name(i));
+    }
+  }
+  return sendable;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<NetlinkAcctTable>> NetlinkAcctTable::Open(
+    const Options& options) {
+  std::unique_ptr<NetlinkAcctTable> table(new NetlinkAcctTable(options));
+  for (size_t i = 0; i < options.sockets; ++i) {
+    NFM_ASSIGN_OR_RETURN(auto socket,
+                         NetlinkSocket::Open(options.receive_buffer_bytes));
+    absl::MutexLock lock(&table->mutex_);
+    table->free_.push_back(std::move(socket));
+  }
+  return table;
+}
+
+NetlinkAcctTable::NetlinkAcctTable(const Options& options)
+    : options_(options) {}
+
+NetlinkAcctTable::~NetlinkAcctTable() = default;
+
+NetlinkAcctTable::Lease::Lease(NetlinkAcctTable& table) : table_(table) {
+  absl::MutexLock lock(&table_.mutex_);
+  table_.mutex_.Await(absl::Condition(
+      +[](std::vector<std::unique_ptr<NetlinkSocket>>* free) {
+        return !free->empty();
+      },
+      &table_.free_));
+  // The one that was used last: its buffer is warm, and the kernel knows how
+  // large it is.
+  socket_ = std::move(table_.free_.back());
+  table_.free_.pop_back();
+}
+
+NetlinkAcctTable::Lease::~Lease() {
+  absl::MutexLock lock(&table_.mutex_);
+  table_.free_.push_back(std::move(socket_));
+}
+
+absl::Status NetlinkAcctTable::Probe() {
+  const absl::Status status = Get(kProbedName).status();
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
+absl::StatusOr<AcctFeatures> NetlinkAcctTable::Features() {
+  NFM_RETURN_IF_ERROR(Probe());
+  Lease socket(*this);
+  return AskFeatures(*socket);
+}
+
+absl::StatusOr<AcctFeatures> NetlinkAcctTable::AskFeatures(
+    NetlinkSocket& socket) {
+  const uint32_t sequence = socket.TakeSequences(1);
+  std::string request;
+  AppendAcctGetFeatures(sequence, request);
+  int err = socket.Send(request);
+  while (err == 0) {
+    const NetlinkSocket::Received received = socket.Receive();
+    err = received.err;
+    AcctMessageReader reader(received.datagram);
+    while (const AcctMessage* message = reader.Next()) {
+      if (message->sequence != sequence) continue;
+      if (message->kind == AcctMessage::Kind::kFeatures) {
+        return message->features;
+      }
+      // Linux's own module: there is no name in it.
+      if (message->err == EINVAL) return AcctFeatures();
+      if (message->err != 0) err = message->err;
+    }
+  }
+  return ErrnoStatus(Operation::kAcctGet, err == EAGAIN ? ENOBUFS : err,
+                     "the accounting's features");
+}
+
+absl::string_view NetlinkAcctTable::BackendName() const {
+  return "nfnetlink_acct";
+}
+
+std::vector<absl::Status> NetlinkAcctTable::Create(
+    absl::Span<const AcctObject> objects) {
+  std::vector<absl::Status> statuses(objects.size());
+  const std::vector<size_t> sent = Sendable(
+      Operation::kAcctCreate, objects.size(),
+      [&](size_t i) -> absl::string_view { return objects[i].name; }, statuses);
+  Lease socket(*this);
+  ExchangeAcct(
+      *socket, sent.size(),
+      [&](size_t index, uint32_t sequence, std::string& out) {
+        AppendAcctCreate(objects[sent[index]], sequence, out);
+      },
+      [&](size_t index, int err, const AcctRecord*) {
+        if (err == 0) return;
+        statuses[sent[index]] =
+            ErrnoStatus(Operation::kAcctCreate, err, objects[sent[index]].name);
+      });
+  return statuses;
+}
+
+absl::StatusOr<AcctObject> NetlinkAcctTable::Get(absl::string_view name) {
+  if (!IsAcctName(name)) {
+    return ErrnoStatus(Operation::kAcctGet, ENAMETOOLONG, name);
+  }
+  absl::StatusOr<AcctObject> object;
+  Lease socket(*this);
+  ExchangeAcct(
+      *socket, 1,
+      [&](size_t, uint32_t sequence, std::string& out) {
+        AppendAcctGet(name, sequence, out);
+      },
+      [&](size_t, int err, const AcctRecord* record) {
+        if (record != nullptr) {
+          object = ObjectOf(*record);
+        } else {
+          object = ErrnoStatus(Operation::kAcctGet, err, name);
+        }
+      });
+  return object;
+}
+
+std::vector<absl::StatusOr<AcctObject>> NetlinkAcctTable::GetAndReset(
+    absl::Span<const std::string> names) {
+  std::vector<absl::StatusOr<AcctObject>> results(names.size());
+  const std::vector<size_t> sent = Sendable(
+      Operation::kAcctReset, names.size(),
+      [&](size_t i) -> absl::string_view { return names[i]; }, results);
+  Lease socket(*this);
+  ExchangeAcct(
+      *socket, sent.size(),
+      [&](size_t index, uint32_t sequence, std::string& out) {
+        AppendAcctGetAndReset(names[sent[index]], sequence, out);
+      },
+      [&](size_t index, int err, const AcctRecord* record) {
+        if (record != nullptr) {
+          results[sent[index]] = ObjectOf(*record);
+        } else {
+          results[sent[index]] =
+              ErrnoStatus(Operation::kAcctReset, err, names[sent[index]]);
+        }
+      });
+  return results;
+}
+
+std::vector<absl::Status> NetlinkAcctTable::Delete(
+    absl::Span<const std::string> names) {
+  std::vector<absl::Status> statuses(names.size());
+  const std::vector<size_t> sent = Sendable(
+      Operation::kAcctDelete, names.size(),
+      [&](size_t i) -> absl::string_view { return names[i]; }, statuses);
+  Lease socket(*this);
+  ExchangeAcct(
+      *socket, sent.size(),
+      [&](size_t index, uint32_t sequence, std::string& out) {
+        AppendAcctDelete(names[sent[index]], sequence, out);
+      },
+      [&](size_t index, int err, const AcctRecord*) {
+        if (err == 0) return;
+        statuses[sent[index]] =
+            ErrnoStatus(Operation::kAcctDelete, err, names[sent[index]]);
+      });
+  return statuses;
+}
+
+absl::StatusOr<std::unique_ptr<QuotaEvents>> NetlinkAcctTable::WatchQuotas() {
+  NFM_ASSIGN_OR_RETURN(
+      auto events,
+      NetlinkQuotaEvents::Open(namespace_, options_.quota_buffer_bytes));
+  return events;
+}
+
+}  // namespace nfmeter::kernel

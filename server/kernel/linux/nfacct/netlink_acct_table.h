@@ -1,0 +1,107 @@
+// Accounting objects of the Linux kernel, over netlink.
+#ifndef NFMETER_KERNEL_LINUX_NFACCT_NETLINK_ACCT_TABLE_H_
+#define NFMETER_KERNEL_LINUX_NFACCT_NETLINK_ACCT_TABLE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "kernel/acct_table.h"
+#include "kernel/errno_status.h"
+#include "kernel/linux/netlink/netlink_socket.h"
+#include "kernel/linux/nfacct/acct_codec.h"
+
+namespace nfmeter::kernel {
+
+// nfnetlink_acct. Thread-safe: each call borrows one of a few sockets, so that
+// a read of one object does not wait for a dump; a call waits when all of them
+// are lent. Needs CAP_NET_ADMIN at each call.
+class NetlinkAcctTable : public AcctTable {
+ public:
+  struct Options {
+    // As many calls proceed at the same time.
+    size_t sockets = 4;
+    // Of each socket (SO_RCVBUF); bounds how many requests go out at once.
+    int receive_buffer_bytes = 2 << 20;
+    // Of each subscription: how many quota events wait for their reader before
+    // the kernel drops them.
+    int quota_buffer_bytes = 8 << 20;
+    // The first dump removes marks that a dump which was killed left behind.
+    // For the one table whose dumps and deletions do not overlap.
+    bool sweeps = true;
+  };
+
+  // Opens the sockets in the calling thread's network namespace. Succeeds
+  // without nfnetlink_acct and without privileges; Probe() tells.
+  static absl::StatusOr<std::unique_ptr<NetlinkAcctTable>> Open(
+      const Options& options);
+  static absl::StatusOr<std::unique_ptr<NetlinkAcctTable>> Open() {
+    return Open(Options());
+  }
+  ~NetlinkAcctTable() override;
+
+  absl::Status Probe() override;
+  absl::StatusOr<AcctFeatures> Features() override;
+  absl::string_view BackendName() const override;
+  std::vector<absl::Status> Create(
+      absl::Span<const AcctObject> objects) override;
+  absl::StatusOr<AcctObject> Get(absl::string_view name) override;
+  std::vector<absl::StatusOr<AcctObject>> GetAndReset(
+      absl::Span<const std::string> names) override;
+  std::vector<absl::Status> Delete(
+      absl::Span<const std::string> names) override;
+  absl::StatusOr<AcctDumpOutcome> Dump(
+      AcctDumpFilter filter, AcctDumpMode mode,
+      absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records)
+      override;
+  absl::StatusOr<std::unique_ptr<QuotaEvents>> WatchQuotas() override;
+
+ private:
+  // A socket that nobody else uses meanwhile.
+  class Lease {
+   public:
+    explicit Lease(NetlinkAcctTable& table);
+    ~Lease();
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+
+    NetlinkSocket& operator*() { return *socket_; }
+    NetlinkSocket* operator->() { return socket_.get(); }
+
+   private:
+    NetlinkAcctTable& table_;
+    std::unique_ptr<NetlinkSocket> socket_;
+  };
+  struct Walk;
+
+  explicit NetlinkAcctTable(const Options& options);
+
+  bool DumpsAreStable();
+  absl::StatusOr<AcctDumpOutcome> DumpToTail(
+      AcctDumpFilter filter,
+      absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records);
+  static absl::StatusOr<AcctFeatures> AskFeatures(NetlinkSocket& socket);
+  // One dump request and its answers.
+  absl::Status RunDump(AcctDumpFilter filter, Walk& walk);
+  static absl::Status RunDumpOn(NetlinkSocket& socket, AcctDumpFilter filter,
+                                Walk& walk);
+  // Removes marks of the tail: ours, and those that a killed process left.
+  void RemoveTails(absl::Span<const std::string> names);
+
+  const Options options_;
+  const NetworkNamespace namespace_;
+  absl::Mutex mutex_;
+  std::vector<std::unique_ptr<NetlinkSocket>> free_ ABSL_GUARDED_BY(mutex_);
+  // The first dump looks for tail marks of killed processes.
+  std::atomic<bool> swept_ = false;
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_NFACCT_NETLINK_ACCT_TABLE_H_

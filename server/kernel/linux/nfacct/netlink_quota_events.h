@@ -1,0 +1,38 @@
+// Quota crossings as the Linux kernel multicasts them.
+#ifndef NFMETER_KERNEL_LINUX_NFACCT_NETLINK_QUOTA_EVENTS_H_
+#define NFMETER_KERNEL_LINUX_NFACCT_NETLINK_QUOTA_EVENTS_H_
+
+#include <atomic>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "kernel/acct_table.h"
+#include "kernel/linux/netlink/netlink_socket.h"
+#include "kernel/linux/nfacct/acct_codec.h"
+
+namespace nfmeter::kernel {
+
+// Listens to NFNLGRP_ACCT_QUOTA on a socket of its own.
+class NetlinkQuotaEvents : public QuotaEvents {
+ public:
+  static absl::StatusOr<std::unique_ptr<NetlinkQuotaEvents>> Open(
+      const NetworkNamespace& there, int receive_buffer_bytes);
+  ~NetlinkQuotaEvents() override;
+
+  absl::StatusOr<AcctObject> Next() override;
+  void Cancel() override;
+
+ private:
+  NetlinkQuotaEvents(std::unique_ptr<NetlinkSocket> socket, int cancel_fd);
+
+  const std::unique_ptr<NetlinkSocket> socket_;
+  // An eventfd that is readable from Cancel() on.
+  const int cancel_fd_;
+  std::atomic<bool> cancelled_ = false;
+  // What is left of the last datagram.
+  AcctMessageReader messages_{{}};
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_NFACCT_NETLINK_QUOTA_EVENTS_H_

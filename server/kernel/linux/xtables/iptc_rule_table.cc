@@ -1,0 +1,299 @@
+#include "kernel/linux/xtables/iptc_rule_table.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "kernel/errno_status.h"
+#include "kernel/linux/xtables/iptc_rule_table_contents.h"
+#include "kernel/linux/xtables/iptc_rule_table_handle.h"
+#include "kernel/linux/xtables/iptc_rule_table_support.h"
+#include "kernel/linux/xtables/xt_match.h"
+#include "kernel/linux/xtables/xt_probe.h"
+#include "kernel/linux/xtables/xtables_lock.h"
+#include "kernel/rule_edit.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+// Between tries at a table that somebody changes without the lock, while others
+// wait for ours.
+constexpr absl::Duration kFirstPause = absl::Milliseconds(1);
+constexpr absl::Duration kLongestPause = absl::Milliseconds(50);
+
+using RulesById = absl::flat_hash_map<absl::string_view, const Rule*>;
+
+RulesById ManagedRules(const TableContents& contents) {
+  RulesById rules;
+  for (const Chain& chain : contents.chains) {
+    for (const Rule& rule : chain.rules) {
+      if (rule.managed) rules.emplace(rule.id, &rule);
+    }
+  }
+  return rules;
+}
+
+// The rule as it would be read back.
+Rule Foreseen(const TableEdit& edit, const RuleSpec& spec,
+              const std::vector<uint8_t>& entry, IpSetIndex& sets) {
+  return ReadRule(
+      edit.family, edit.table, spec.chain,
+      {.entry = entry, .target = TargetName(spec.verdict, spec.form)}, sets);
+}
+
+// Whether there was a rule with this text that was not managed: a copy of a
+// rule of ours, which takes its place when that one goes.
+bool HadCopy(const TableContents& before, const Rule& rule) {
+  for (const Chain& chain : before.chains) {
+    for (const Rule& other : chain.rules) {
+      if (!other.managed && other.text == rule.text) return true;
+    }
+  }
+  return false;
+}
+
+struct Commit {
+  const TableEdit& edit;
+  const std::vector<std::vector<uint8_t>>& entries;
+  const TableContents& before;
+  int err = 0;  // what it said
+};
+
+// Whether the rules of ours, as read after the commit, are what the edit wants.
+// A rule that is replaced under its old id is told by its chain and text.
+bool IsApplied(const Commit& commit, const RulesById& rules, IpSetIndex& sets) {
+  const TableEdit& edit = commit.edit;
+  const absl::flat_hash_set<absl::string_view> deleted(edit.deletions.begin(),
+                                                       edit.deletions.end());
+  absl::flat_hash_set<absl::string_view> inserted;
+  const std::vector<const RuleSpec*> wanted = NewRules(edit);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const RuleSpec& spec = *wanted[i];
+    inserted.insert(spec.id);
+    const auto found = rules.find(spec.id);
+    if (found == rules.end()) return false;
+    if (!deleted.contains(spec.id)) continue;
+    const Rule& rule = *found->second;
+    if (rule.chain != spec.chain ||
+        rule.text != Foreseen(edit, spec, commit.entries[i], sets).text) {
+      return false;
+    }
+  }
+  return absl::c_all_of(deleted, [&](absl::string_view id) {
+    const auto found = rules.find(id);
+    return found == rules.end() || inserted.contains(id) ||
+           (commit.err == 0 && HadCopy(commit.before, *found->second));
+  });
+}
+
+// The rules of the edit, all of which are there, moved out of `contents`.
+std::vector<Rule> TakeInserted(const TableEdit& edit, TableContents& contents) {
+  absl::flat_hash_map<absl::string_view, size_t> places;
+  const std::vector<const RuleSpec*> wanted = NewRules(edit);
+  places.reserve(wanted.size());
+  for (size_t i = 0; i < wanted.size(); ++i) places.emplace(wanted[i]->id, i);
+  std::vector<Rule> inserted(wanted.size());
+  for (Chain& chain : contents.chains) {
+    for (Rule& rule : chain.rules) {
+      const auto place = places.find(rule.id);
+      if (place == places.end() || !rule.managed) continue;
+      inserted[place->second] = std::move(rule);
+      // Should there be a copy, the first one counts, as in ManagedRules().
+      places.erase(place);
+    }
+  }
+  return inserted;
+}
+
+absl::Status Overwritten(const TableEdit& edit) {
+  return MakeError(
+      absl::StatusCode::kUnavailable, "TABLE_OVERWRITTEN",
+      absl::StrCat("table ", TableSubject(edit.family, edit.table),
+                   " was committed, but when it was read back another program "
+                   "that does not take the xtables lock had replaced it; list "
+                   "the rules and try again"));
+}
+
+// After the commit, so it is never TABLE_CHANGED, which says that nothing was
+// done.
+absl::Status NotReadBack(const absl::Status& why) {
+  ErrorDetails details = GetErrorDetails(why);
+  details.reason = "TABLE_NOT_READ_BACK";
+  return MakeError(
+      absl::StatusCode::kAborted,  // to do it again blindly may do it twice
+      absl::StrCat("the rules may have been committed, but the table can't be "
+                   "read back; list the rules before trying again: ",
+                   why.message()),
+      std::move(details));
+}
+
+// Nothing was done because another program, without the lock, changed the table
+// between our read and our commit (EAGAIN).
+bool HasChanged(const absl::Status& status) {
+  return absl::IsUnavailable(status) &&
+         GetErrorDetails(status).reason == "TABLE_CHANGED";
+}
+
+}  // namespace
+
+absl::Status IptcRuleTable::ProbeTables(Family family) {
+  const absl::Status status = open_(family, Table::kFilter).status();
+  if (!absl::IsUnimplemented(status)) return status;
+  LoadTables(family);
+  return open_(family, Table::kFilter).status();
+}
+
+absl::Status IptcRuleTable::ProbeMatch(Family family) {
+  return ProbeMatchRevision(family, kAcctMatch, kAcctMatchRevision);
+}
+
+absl::Status IptcRuleTable::ProbeTarget(Family family) {
+  return ProbeTargetRevision(family, kAcctTarget, 0);
+}
+
+absl::string_view IptcRuleTable::BackendName() const {
+  return "legacy iptables (libiptc)";
+}
+
+std::vector<std::string> IptcRuleTable::Notices() {
+  std::vector<std::string> tables = NfTablesTables();
+  if (tables.empty()) return {};
+  constexpr size_t kMostNamed = 5;
+  std::string more;
+  if (tables.size() > kMostNamed) {
+    more = absl::StrCat(" and ", tables.size() - kMostNamed, " more");
+    tables.resize(kMostNamed);
+  }
+  return {absl::StrCat(
+      "nf_tables is in use beside legacy iptables (tables ",
+      absl::StrJoin(tables, ", "), more,
+      "): packets pass both, its rules count on their own and are not shown "
+      "here.")};
+}
+
+absl::StatusOr<TableContents> IptcRuleTable::ReadFromKernel(Family family,
+                                                            Table table) {
+  NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
+                       open_(family, table));
+  return ReadContents(*handle, family, table, sets_);
+}
+
+absl::StatusOr<TableContents> IptcRuleTable::ReadBack(Family family,
+                                                      Table table) {
+  constexpr int kAttempts = 3;
+  absl::StatusOr<TableContents> contents = ReadFromKernel(family, table);
+  for (int i = 1; i < kAttempts && !contents.ok(); ++i) {
+    contents = ReadFromKernel(family, table);
+  }
+  return contents;
+}
+
+absl::StatusOr<TableContents> IptcRuleTable::Read(Family family, Table table) {
+  // A filter table's FORWARD chain may be born with policy DROP (a parameter of
+  // its module), so that one is always asked.
+  if (table != Table::kFilter && !TableIsInUse(family, table)) {
+    return EmptyTable(family, table);
+  }
+  return ReadFromKernel(family, table);
+}
+
+absl::StatusOr<IptcRuleTable::Entries> IptcRuleTable::Encode(
+    const TableEdit& edit) {
+  Entries entries;
+  const std::vector<const RuleSpec*> rules = NewRules(edit);
+  entries.reserve(rules.size());
+  for (const RuleSpec* rule : rules) {
+    absl::StatusOr<std::vector<uint8_t>> entry =
+        EncodeEntry(edit.family, *rule, sets_);
+    if (!entry.ok()) {
+      const bool no_set =
+          GetErrorDetails(entry.status()).reason == "IPSET_NOT_FOUND";
+      return AboutRule(*rule, no_set ? "match.ip_set.name" : "",
+                       entry.status());
+    }
+    entries.push_back(*std::move(entry));
+  }
+  for (size_t i = 0; i < edit.restorations.size(); ++i) {
+    const RestoredRule& rule = edit.restorations[i];
+    SetEntryCounters(edit.family, rule.packets, rule.bytes, entries[i]);
+  }
+  return entries;
+}
+
+absl::StatusOr<EditOutcome> IptcRuleTable::DryRun(const TableEdit& edit,
+                                                  const Entries& entries) {
+  NFM_ASSIGN_OR_RETURN(const TableContents contents,
+                       Read(edit.family, edit.table));
+  NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(contents, edit));
+  NFM_RETURN_IF_ERROR(CheckSupport(edit, entries));
+  EditOutcome outcome{.deleted = std::move(plan.deleted)};
+  const std::vector<const RuleSpec*> rules = NewRules(edit);
+  for (size_t i = 0; i < rules.size(); ++i) {
+    outcome.inserted.push_back(Foreseen(edit, *rules[i], entries[i], sets_));
+  }
+  return outcome;
+}
+
+absl::StatusOr<EditOutcome> IptcRuleTable::Edit(const TableEdit& edit,
+                                                const Patience& patience) {
+  if (edit.deletions.empty() && NewRules(edit).empty()) return EditOutcome();
+  NFM_ASSIGN_OR_RETURN(Entries entries, Encode(edit));
+  if (edit.dry_run) return DryRun(edit, entries);
+  XtablesLockInterrupter* const interrupter =
+      patience.stoppable() ? &lock_interrupter_ : nullptr;
+  NFM_ASSIGN_OR_RETURN(const XtablesLock lock,
+                       XtablesLock::Acquire(patience.deadline(), interrupter));
+  NFM_RETURN_IF_ERROR(patience.CheckWanted());
+  // Sets are numbers there, and a number may have gone to another set while we
+  // waited.
+  if (absl::c_any_of(NewRules(edit), [](const RuleSpec* rule) {
+        return rule->match.ip_set.has_value();
+      })) {
+    NFM_ASSIGN_OR_RETURN(entries, Encode(edit));
+  }
+  absl::StatusOr<EditOutcome> outcome = TryOnce(edit, entries);
+  for (absl::Duration pause = kFirstPause;
+       HasChanged(outcome.status()) &&
+       absl::Now() + pause < patience.deadline() &&
+       (interrupter == nullptr || !interrupter->interrupted());
+       pause = std::min(2 * pause, kLongestPause)) {
+    NFM_RETURN_IF_ERROR(patience.CheckWanted());
+    absl::SleepFor(pause);
+    outcome = TryOnce(edit, entries);
+  }
+  return outcome;
+}
+
+absl::StatusOr<EditOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
+                                                   const Entries& entries) {
+  NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
+                       open_(edit.family, edit.table));
+  const TableContents before =
+      ReadContents(*handle, edit.family, edit.table, sets_);
+  NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(before, edit));
+  if (const int err = ApplyEdit(before, plan, edit, entries, *handle)) {
+    return ExplainRefusal(err, edit, entries);
+  }
+  const int err = handle->Commit();
+  handle.reset();
+  absl::StatusOr<TableContents> after = ReadBack(edit.family, edit.table);
+  if (!after.ok()) return NotReadBack(after.status());
+  if (!IsApplied({edit, entries, before, err}, ManagedRules(*after), sets_)) {
+    return err == 0 ? Overwritten(edit) : ExplainRefusal(err, edit, entries);
+  }
+  return EditOutcome{.inserted = TakeInserted(edit, *after),
+                     .deleted = std::move(plan.deleted),
+                     .rule_counters_lost = err != 0};
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,181 @@
+#include "kernel/linux/xtables/iptc_rule_table_support.h"
+
+#include <errno.h>
+#include <linux/netfilter/x_tables.h>
+#include <linux/netfilter_ipv4/ip_tables.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
+#include <string.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/container/btree_set.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "kernel/errno_status.h"
+#include "kernel/linux/nfacct/netlink_acct_table.h"
+#include "kernel/linux/xtables/xt_cgroup_path.h"
+#include "kernel/linux/xtables/xt_probe.h"
+#include "kernel/rule_edit.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+// Name and revision of matches and targets.
+using Revisions = absl::btree_set<std::pair<std::string, uint8_t>>;
+
+struct Extensions {
+  Revisions matches;
+  Revisions targets;
+};
+
+// Matches and targets begin alike.
+template <typename Header>
+Header ReadHeader(const std::vector<uint8_t>& bytes, size_t offset,
+                  Revisions& found) {
+  Header header;
+  memcpy(&header, bytes.data() + offset, sizeof(header));
+  const auto& user = header.u.user;
+  found.emplace(std::string(user.name, strnlen(user.name, sizeof(user.name))),
+                user.revision);
+  return header;
+}
+
+template <typename Entry>
+void Collect(const std::vector<uint8_t>& bytes, Extensions& found) {
+  Entry entry;
+  memcpy(&entry, bytes.data(), sizeof(entry));
+  for (size_t offset = sizeof(Entry); offset < entry.target_offset;) {
+    const auto match = ReadHeader<xt_entry_match>(bytes, offset, found.matches);
+    if (match.u.match_size == 0) return;
+    offset += match.u.match_size;
+  }
+  ReadHeader<xt_entry_target>(bytes, entry.target_offset, found.targets);
+}
+
+absl::Status CheckExtensions(Family family,
+                             const std::vector<std::vector<uint8_t>>& entries) {
+  Extensions needed;
+  for (const std::vector<uint8_t>& entry : entries) {
+    if (family == Family::kIpv4) {
+      Collect<ipt_entry>(entry, needed);
+    } else {
+      Collect<ip6t_entry>(entry, needed);
+    }
+  }
+  for (const auto& [name, revision] : needed.matches) {
+    NFM_RETURN_IF_ERROR(ProbeMatchRevision(family, name, revision));
+  }
+  // The others are verdicts, which every kernel has.
+  for (const auto& [name, revision] : needed.targets) {
+    if (name != kAcctTarget) continue;
+    NFM_RETURN_IF_ERROR(ProbeTargetRevision(family, name, revision));
+  }
+  return absl::OkStatus();
+}
+
+// One dump, which may be cut short by a deletion, and a question for each that
+// it did not show.
+absl::StatusOr<std::vector<std::string>> MissingCounters(const TableEdit& edit,
+                                                         size_t limit) {
+  absl::btree_set<std::string> wanted;
+  for (const RuleSpec* rule : NewRules(edit)) {
+    if (!rule->counter.empty()) wanted.insert(rule->counter);
+  }
+  if (wanted.empty()) return std::vector<std::string>();
+  NetlinkAcctTable::Options options;
+  options.sockets = 1;
+  // A mark of a dump under way on the counter lane looks like one left behind.
+  options.sweeps = false;
+  NFM_ASSIGN_OR_RETURN(std::unique_ptr<NetlinkAcctTable> acct,
+                       NetlinkAcctTable::Open(options));
+  NFM_RETURN_IF_ERROR(acct->Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast,
+                                 [&](absl::Span<const AcctRecord> records) {
+                                   for (const AcctRecord& record : records) {
+                                     wanted.erase(std::string(record.name));
+                                   }
+                                 })
+                          .status());
+  std::vector<std::string> missing;
+  for (const std::string& name : wanted) {
+    if (missing.size() == limit) break;
+    if (absl::IsNotFound(acct->Get(name).status())) missing.push_back(name);
+  }
+  return missing;
+}
+
+absl::Status CheckCounters(const TableEdit& edit) {
+  constexpr size_t kMostNamed = 10;
+  NFM_ASSIGN_OR_RETURN(const std::vector<std::string> missing,
+                       MissingCounters(edit, kMostNamed));
+  if (missing.empty()) return absl::OkStatus();
+  const std::string names = absl::CHexEscape(absl::StrJoin(missing, ", "));
+  const absl::Status status = MakeError(
+      absl::StatusCode::kNotFound,
+      absl::StrCat("rules count into counters that do not exist: ", names,
+                   missing.size() == kMostNamed ? " and maybe more" : "",
+                   "; create them first"),
+      {.reason = "COUNTER_NOT_FOUND", .metadata = {{"counters", names}}});
+  for (const RuleSpec* rule : NewRules(edit)) {
+    if (rule->counter == missing[0]) return AtField(*rule, "counter", status);
+  }
+  return status;
+}
+
+// cgroup_mt_check_v2() in xt_cgroup.c.
+absl::Status NoCgroup(const RuleSpec& rule) {
+  return AboutRule(
+      rule, "match.cgroup_path",
+      MakeError(absl::StatusCode::kInvalidArgument, "RULE_REFUSED",
+                absl::StrCat("match.cgroup_path '",
+                             absl::CHexEscape(rule.match.cgroup_path->value),
+                             "' must exist below the root of the cgroup v2 "
+                             "hierarchy; nothing was changed")));
+}
+
+absl::Status CheckCgroups(const TableEdit& edit) {
+  std::optional<CgroupPaths> paths;
+  for (const RuleSpec* rule : NewRules(edit)) {
+    if (!rule->match.cgroup_path.has_value()) continue;
+    if (!paths.has_value()) paths = CgroupPaths::Find();
+    if (paths->IsMissing(rule->match.cgroup_path->value)) {
+      return NoCgroup(*rule);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckSupport(const TableEdit& edit,
+                          const std::vector<std::vector<uint8_t>>& entries) {
+  NFM_RETURN_IF_ERROR(CheckExtensions(edit.family, entries));
+  NFM_RETURN_IF_ERROR(CheckCgroups(edit));
+  return CheckCounters(edit);
+}
+
+absl::Status ExplainRefusal(int err, const TableEdit& edit,
+                            const std::vector<std::vector<uint8_t>>& entries) {
+  if (err == ENOENT || err == EPROTONOSUPPORT || err == EPROTOTYPE ||
+      err == EOPNOTSUPP) {
+    NFM_RETURN_IF_ERROR(CheckSupport(edit, entries));
+  }
+  const std::vector<const RuleSpec*> rules = NewRules(edit);
+  if (err == EINVAL) {
+    NFM_RETURN_IF_ERROR(CheckCgroups(edit));
+    // Where the hierarchy can't be seen from here, it is still the likeliest.
+    for (const RuleSpec* rule : rules) {
+      if (rule->match.cgroup_path.has_value()) return NoCgroup(*rule);
+    }
+  }
+  const absl::Status status = ErrnoStatus(
+      Operation::kRuleCommit, err, TableSubject(edit.family, edit.table));
+  return rules.size() == 1 ? AboutRule(*rules[0], "", status) : status;
+}
+
+}  // namespace nfmeter::kernel

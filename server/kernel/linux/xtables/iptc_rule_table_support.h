@@ -1,0 +1,28 @@
+// What the rules of an edit need beside their table.
+#ifndef NFMETER_KERNEL_LINUX_XTABLES_IPTC_RULE_TABLE_SUPPORT_H_
+#define NFMETER_KERNEL_LINUX_XTABLES_IPTC_RULE_TABLE_SUPPORT_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "kernel/rule_table.h"
+
+namespace nfmeter::kernel {
+
+// OK: the kernel has all matches and targets of `entries` (those of
+// NewRules(edit)), all counters and all cgroups. UNIMPLEMENTED,
+// MATCH_UNAVAILABLE or TARGET_UNAVAILABLE: the first that it lacks. NOT_FOUND,
+// COUNTER_NOT_FOUND: the counters that are missing, ten of them at most.
+// INVALID_ARGUMENT, RULE_REFUSED: a cgroup that is not there. Changes nothing.
+absl::Status CheckSupport(const TableEdit& edit,
+                          const std::vector<std::vector<uint8_t>>& entries);
+
+// Why the kernel refused to take the edit: the errno says only what kind of
+// trouble it is, this looks for what it may have meant.
+absl::Status ExplainRefusal(int err, const TableEdit& edit,
+                            const std::vector<std::vector<uint8_t>>& entries);
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_XTABLES_IPTC_RULE_TABLE_SUPPORT_H_

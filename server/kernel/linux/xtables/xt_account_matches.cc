@@ -1,0 +1,134 @@
+// comment and nfacct: what marks a rule as ours, and what counts.
+#include <linux/netfilter/xt_comment.h>
+#include <linux/netfilter/xt_nfacct.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "kernel/linux/xtables/xt_match.h"
+#include "kernel/linux/xtables/xt_text.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+constexpr absl::string_view kMarkPrefix = "nfmeter:";
+constexpr size_t kIdMaxBytes = 40;
+
+bool IsRuleId(absl::string_view id) {
+  return !id.empty() && id.size() <= kIdMaxBytes &&
+         std::all_of(id.begin(), id.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+         });
+}
+
+struct ParsedMark {
+  absl::string_view id;
+  absl::string_view comment;
+};
+
+std::optional<ParsedMark> ParseRuleMark(absl::string_view text) {
+  if (!absl::StartsWith(text, kMarkPrefix)) return std::nullopt;
+  text.remove_prefix(kMarkPrefix.size());
+  const size_t space = std::min(text.find(' '), text.size());
+  const absl::string_view id = text.substr(0, space);
+  if (!IsRuleId(id)) return std::nullopt;
+  return ParsedMark{id, text.substr(std::min(space + 1, text.size()))};
+}
+
+// iptables keeps the last byte for the NUL.
+absl::string_view CommentOf(const xt_comment_info& info) {
+  return TextOf(info.comment).substr(0, XT_MAX_COMMENT_LEN - 1);
+}
+
+void PrintComment(const MatchContext&, const xt_comment_info& info,
+                  std::string& text) {
+  text.append(" --comment");
+  AppendQuoted(CommentOf(info), text);
+}
+
+bool DecodeComment(const MatchContext&, const xt_comment_info& info,
+                   DecodedEntry& out) {
+  if (!out.id.empty() || !out.match.comment.empty()) return false;
+  const absl::string_view comment = CommentOf(info);
+  if (const std::optional<ParsedMark> mark = ParseRuleMark(comment)) {
+    out.id = std::string(mark->id);
+    out.match.comment = std::string(mark->comment);
+  } else {
+    out.match.comment = std::string(comment);
+  }
+  return true;
+}
+
+// Both revisions are alike but for the alignment of the kernel's pointer,
+// which is not ours to look at.
+template <typename Info>
+void PrintAccount(const MatchContext&, const Info& info, std::string& text) {
+  text.append(" --nfacct-name ");
+  AppendQuoted(TextOf(info.name), text);
+}
+
+template <typename Info>
+bool DecodeAccount(const MatchContext&, const Info& info, DecodedEntry& out) {
+  if (!out.counter.empty()) {
+    out.other_counters.push_back(std::string(TextOf(info.name)));
+    return false;
+  }
+  out.counter = std::string(TextOf(info.name));
+  return true;
+}
+
+constexpr std::array kKinds = {
+    KnownKind<PrintComment, DecodeComment>("comment", 0),
+    KnownKind<PrintAccount<xt_nfacct_match_info>,
+              DecodeAccount<xt_nfacct_match_info>>("nfacct", 0),
+    KnownKind<PrintAccount<xt_nfacct_match_info_v1>,
+              DecodeAccount<xt_nfacct_match_info_v1>>("nfacct", 1),
+};
+
+}  // namespace
+
+std::string RuleMark(absl::string_view id, absl::string_view comment) {
+  return comment.empty() ? absl::StrCat(kMarkPrefix, id)
+                         : absl::StrCat(kMarkPrefix, id, " ", comment);
+}
+
+absl::Span<const MatchKind> AccountMatchKinds() { return kKinds; }
+
+absl::Status AppendAccountMatches(const MatchContext&, const RuleSpec& rule,
+                                  MatchWriter& out) {
+  if (!IsRuleId(rule.id)) {
+    return NotExpressible(absl::StrCat("a rule's id is 1 to ", kIdMaxBytes,
+                                       " of a-z, 0-9 and '-'"));
+  }
+  const std::string mark = RuleMark(rule.id, rule.match.comment);
+  xt_comment_info comment{};
+  if (mark.size() >= sizeof(comment.comment) ||
+      mark.find('\0') != std::string::npos) {
+    return NotExpressible(absl::StrCat(
+        "the comment and the rule's id together are ", mark.size(),
+        " bytes; the kernel keeps ", XT_MAX_COMMENT_LEN - 1, " and no NUL"));
+  }
+  memcpy(comment.comment, mark.data(), mark.size());
+  out.Append("comment", 0, comment);
+
+  if (rule.counter.empty() || rule.form == CountingForm::kTarget) {
+    return absl::OkStatus();
+  }
+  xt_nfacct_match_info_v1 account{};
+  if (rule.counter.size() >= sizeof(account.name) ||
+      rule.counter.find('\0') != std::string::npos) {
+    return NotExpressible(absl::StrCat("a counter's name has at most ",
+                                       NFACCT_NAME_MAX - 1,
+                                       " bytes and no NUL"));
+  }
+  memcpy(account.name, rule.counter.data(), rule.counter.size());
+  out.Append(kAcctMatch, kAcctMatchRevision, account);
+  return absl::OkStatus();
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,63 @@
+#include "kernel/linux/xtables/xt_acct_target.h"
+
+#include <linux/netfilter/nfnetlink_acct.h>
+#include <linux/netfilter/x_tables.h>
+#include <string.h>
+
+#include "absl/strings/str_cat.h"
+#include "kernel/linux/xtables/xt_match.h"
+#include "kernel/linux/xtables/xt_text.h"
+
+namespace nfmeter::kernel {
+
+static_assert(kAcctTargetNameBytes == NFACCT_NAME_MAX);
+static_assert(sizeof(XtAcctTargetInfo) == XT_ALIGN(NFACCT_NAME_MAX + 8));
+
+absl::Status AppendAcctTarget(const RuleSpec& rule,
+                              std::vector<uint8_t>& bytes) {
+  if (rule.verdict != Verdict::kContinue) {
+    return NotExpressible(
+        "the NFACCT target counts and goes on; for another verdict count by "
+        "the match");
+  }
+  XtAcctTargetInfo info{};
+  if (rule.counter.empty() || rule.counter.size() >= sizeof(info.name) ||
+      rule.counter.find('\0') != std::string::npos) {
+    return NotExpressible(absl::StrCat("a counter's name has 1 to ",
+                                       sizeof(info.name) - 1,
+                                       " bytes and no NUL"));
+  }
+  memcpy(info.name, rule.counter.data(), rule.counter.size());
+  xt_entry_target header{};
+  const size_t total = XT_ALIGN(sizeof(header) + sizeof(info));
+  header.u.user.target_size = static_cast<uint16_t>(total);
+  memcpy(header.u.user.name, kAcctTarget.data(), kAcctTarget.size());
+  const size_t start = bytes.size();
+  bytes.resize(start + total);
+  memcpy(&bytes[start], &header, sizeof(header));
+  memcpy(&bytes[start + sizeof(header)], &info, sizeof(info));
+  return absl::OkStatus();
+}
+
+void DecodeAcctTarget(absl::string_view name, uint8_t revision,
+                      absl::Span<const uint8_t> info, DecodedEntry& out) {
+  if (name != kAcctTarget || revision != 0 ||
+      info.size() != sizeof(XtAcctTargetInfo)) {
+    return;
+  }
+  std::string counter(TextOf(LoadInfo<XtAcctTargetInfo>(info.data()).name));
+  out.verdict = Verdict::kContinue;
+  if (out.counter.empty()) {
+    out.counter = std::move(counter);
+    out.form = CountingForm::kTarget;
+  } else {
+    out.other_counters.push_back(std::move(counter));
+  }
+}
+
+void PrintAcctTarget(Family, const XtAcctTargetInfo& info, std::string& text) {
+  text.append(" --nfacct-name");
+  AppendQuoted(TextOf(info.name), text);
+}
+
+}  // namespace nfmeter::kernel

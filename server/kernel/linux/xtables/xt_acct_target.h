@@ -1,0 +1,42 @@
+// The NFACCT target of nfmeter's own kernel module xt_NFACCT (kmod/): counts,
+// and goes on.
+#ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_ACCT_TARGET_H_
+#define NFMETER_KERNEL_LINUX_XTABLES_XT_ACCT_TARGET_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "kernel/linux/xtables/xt_codec.h"
+#include "kernel/rule_types.h"
+
+namespace nfmeter::kernel {
+
+inline constexpr size_t kAcctTargetNameBytes = 32;  // NFACCT_NAME_MAX
+
+// Its struct, as kmod/include/xt_NFACCT.h has it for the kernel.
+struct XtAcctTargetInfo {
+  char name[kAcctTargetNameBytes];
+  void* object __attribute__((aligned(8)));  // the kernel's own
+};
+
+// Appends the target of a rule that counts by it. INVALID_ARGUMENT: the name
+// does not fit, or the rule has another verdict than to continue.
+absl::Status AppendAcctTarget(const RuleSpec& rule,
+                              std::vector<uint8_t>& bytes);
+
+// If this is the target: sets counter, form and verdict.
+void DecodeAcctTarget(absl::string_view name, uint8_t revision,
+                      absl::Span<const uint8_t> info, DecodedEntry& out);
+
+// As iptables-save prints it: " --nfacct-name NAME".
+void PrintAcctTarget(Family family, const XtAcctTargetInfo& info,
+                     std::string& text);
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_XTABLES_XT_ACCT_TARGET_H_

@@ -1,0 +1,33 @@
+// Whether the cgroups that rules name are there.
+#ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_CGROUP_PATH_H_
+#define NFMETER_KERNEL_LINUX_XTABLES_XT_CGROUP_PATH_H_
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/string_view.h"
+
+namespace nfmeter::kernel {
+
+// The cgroup v2 hierarchy as this process sees it mounted. Thread-safe.
+class CgroupPaths {
+ public:
+  // Looks for the mount of its root. `mounts` is a mountinfo file, see proc(5).
+  static CgroupPaths Find(const std::string& mounts = "/proc/self/mountinfo");
+
+  // True: the kernel would not find this path (cgroup_get_from_path() in
+  // kernel/cgroup/cgroup.c). False: it is there, or the root can't be seen from
+  // here, and only the kernel knows.
+  bool IsMissing(absl::string_view path) const;
+
+  const std::string& root() const { return root_; }  // empty: not seen
+
+ private:
+  explicit CgroupPaths(std::string root) : root_(std::move(root)) {}
+
+  std::string root_;
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_XTABLES_XT_CGROUP_PATH_H_

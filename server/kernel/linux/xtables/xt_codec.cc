@@ -1,0 +1,298 @@
+#include "kernel/linux/xtables/xt_codec.h"
+
+#include <string.h>
+
+#include <array>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+#include "kernel/linux/xtables/xt_acct_target.h"
+#include "kernel/linux/xtables/xt_ip_part.h"
+#include "kernel/linux/xtables/xt_match.h"
+#include "kernel/linux/xtables/xt_target.h"
+#include "kernel/linux/xtables/xt_text.h"
+
+namespace nfmeter::kernel {
+
+void MatchWriter::AppendBytes(absl::string_view name, uint8_t revision,
+                              const void* info, size_t size) {
+  xt_entry_match header{};
+  const size_t total = XT_ALIGN(sizeof(header) + size);
+  header.u.user.match_size = static_cast<uint16_t>(total);
+  memcpy(header.u.user.name, name.data(), name.size());
+  header.u.user.revision = revision;
+  const size_t start = bytes_.size();
+  bytes_.resize(start + total);
+  memcpy(&bytes_[start], &header, sizeof(header));
+  memcpy(&bytes_[start + sizeof(header)], info, size);
+}
+
+absl::Status NotExpressible(absl::string_view why) {
+  return MakeError(absl::StatusCode::kInvalidArgument, "RULE_NOT_EXPRESSIBLE",
+                   why);
+}
+
+namespace {
+
+// The kernel puts match structs right behind their headers.
+static_assert(sizeof(xt_entry_match) % alignof(_xt_align) == 0);
+static_assert(sizeof(xt_entry_target) % alignof(_xt_align) == 0);
+
+absl::Status Malformed(absl::string_view what) {
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, "MALFORMED_ENTRY",
+      absl::StrCat("not a well-formed rule of the kernel's: ", what));
+}
+
+// Encoding
+
+// What libiptc looks for in the name of a target to append; it turns verdicts
+// into numbers, and an empty name into "go on" (iptcc_map_target).
+absl::StatusOr<absl::string_view> TargetNameOf(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kContinue:
+      return "";
+    case Verdict::kAccept:
+      return "ACCEPT";
+    case Verdict::kDrop:
+      return "DROP";
+    case Verdict::kReturn:
+      return "RETURN";
+    case Verdict::kOther:
+      break;
+  }
+  return NotExpressible("a rule of ours continues, accepts, drops or returns");
+}
+
+absl::Status AppendTarget(const RuleSpec& rule, std::vector<uint8_t>& bytes) {
+  if (rule.form == CountingForm::kTarget) return AppendAcctTarget(rule, bytes);
+  const absl::StatusOr<absl::string_view> name = TargetNameOf(rule.verdict);
+  if (!name.ok()) return name.status();
+  xt_standard_target target{};
+  target.target.u.user.target_size = XT_ALIGN(sizeof(target));
+  memcpy(target.target.u.user.name, name->data(), name->size());
+  const size_t start = bytes.size();
+  bytes.resize(start + XT_ALIGN(sizeof(target)));
+  memcpy(&bytes[start], &target, sizeof(target));
+  return absl::OkStatus();
+}
+
+// The order is that of cost, cheapest first, but for comment and nfacct.
+absl::Status AppendMatches(const MatchContext& context, const RuleSpec& rule,
+                           std::vector<uint8_t>& bytes) {
+  using Append =
+      absl::Status (*)(const MatchContext&, const RuleMatch&, MatchWriter&);
+  static constexpr Append kGroups[] = {
+      AppendPortMatches,    AppendIcmpMatch,     AppendPacketMatches,
+      AppendConntrackMatch, AppendOriginMatches, AppendSetMatch,
+  };
+  MatchWriter writer(bytes);
+  for (const Append append : kGroups) {
+    absl::Status status = append(context, rule.match, writer);
+    if (!status.ok()) return status;
+  }
+  return AppendAccountMatches(context, rule, writer);
+}
+
+template <typename Entry, typename Ip>
+absl::StatusOr<std::vector<uint8_t>> Encode(const MatchContext& context,
+                                            const RuleSpec& rule, Entry entry,
+                                            Ip Entry::*ip) {
+  absl::Status status = EncodeIpPart(rule.match, entry.*ip);
+  std::vector<uint8_t> bytes(sizeof(entry));
+  if (status.ok()) status = AppendMatches(context, rule, bytes);
+  if (!status.ok()) return status;
+  entry.target_offset = static_cast<uint16_t>(bytes.size());
+  status = AppendTarget(rule, bytes);
+  if (!status.ok()) return status;
+  entry.next_offset = static_cast<uint16_t>(bytes.size());
+  memcpy(bytes.data(), &entry, sizeof(entry));
+  return bytes;
+}
+
+// Decoding
+
+// Every kind of match by name, in both families and all revisions.
+using KindTable =
+    absl::flat_hash_map<absl::string_view, std::vector<const MatchKind*>>;
+
+const KindTable& AllKinds() {
+  static const KindTable& table = *[] {
+    auto* kinds = new KindTable;
+    for (absl::Span<const MatchKind> group :
+         {PortMatchKinds(), IcmpMatchKinds(), PacketMatchKinds(),
+          ConntrackMatchKinds(), OriginMatchKinds(), SetMatchKinds(),
+          AccountMatchKinds(), ForeignMatchKinds()}) {
+      for (const MatchKind& kind : group) (*kinds)[kind.name].push_back(&kind);
+    }
+    return kinds;
+  }();
+  return table;
+}
+
+// A match or target as it lies in an entry; views into the entry's bytes.
+struct Part {
+  absl::string_view name;
+  uint8_t revision = 0;
+  absl::Span<const uint8_t> info;
+  size_t size = 0;  // header included
+};
+
+// The kind of this match, or null. Another size than the kernel's own for the
+// kind makes it a stranger, too.
+const MatchKind* FindKind(Family family, const Part& match) {
+  const auto found = AllKinds().find(match.name);
+  if (found == AllKinds().end()) return nullptr;
+  for (const MatchKind* kind : found->second) {
+    if (kind->revision == match.revision &&
+        kind->family.value_or(family) == family &&
+        XT_ALIGN(kind->size) == match.info.size()) {
+      return kind;
+    }
+  }
+  return nullptr;
+}
+
+// xt_entry_match and xt_entry_target have the same header.
+static_assert(sizeof(xt_entry_match) == sizeof(xt_entry_target));
+
+// Reads the part that starts at `bytes`, which end where it must at the latest.
+absl::StatusOr<Part> ReadPart(absl::Span<const uint8_t> bytes,
+                              absl::string_view what) {
+  xt_entry_match header;
+  if (bytes.size() < sizeof(header)) {
+    return Malformed(absl::StrCat(what, " is cut short"));
+  }
+  memcpy(&header, bytes.data(), sizeof(header));
+  const size_t size = header.u.user.match_size;
+  if (size < sizeof(header) || size > bytes.size()) {
+    return Malformed(absl::StrCat(what, " says that it has ", size,
+                                  " bytes of ", bytes.size()));
+  }
+  const char* name = reinterpret_cast<const char*>(bytes.data()) +
+                     offsetof(xt_entry_match, u.user.name);
+  const size_t name_size = strnlen(name, sizeof(header.u.user.name));
+  if (name_size == sizeof(header.u.user.name)) {
+    return Malformed(absl::StrCat(what, " has a name without an end"));
+  }
+  Part part;
+  part.name = absl::string_view(name, name_size);
+  part.revision = header.u.user.revision;
+  part.info = bytes.subspan(sizeof(header), size - sizeof(header));
+  part.size = size;
+  return part;
+}
+
+void DecodeMatch(const MatchContext& context, const Part& match,
+                 DecodedEntry& out) {
+  const MatchKind* kind = FindKind(context.family, match);
+  if (kind == nullptr) {
+    absl::StrAppend(&out.match_text, " -m ", match.name, " [",
+                    match.info.size(), " bytes]");
+    out.other_matches.push_back(std::string(match.name));
+    return;
+  }
+  const uint8_t* info = match.info.data();
+  const absl::string_view name =
+      kind->shown_name == nullptr ? match.name : kind->shown_name(info);
+  absl::StrAppend(&out.match_text, " -m ", name);
+  kind->print(context, info, out.match_text);
+  if (kind->decode == nullptr || !kind->decode(context, info, out)) {
+    out.other_matches.push_back(std::string(name));
+  }
+}
+
+Verdict VerdictOf(absl::string_view target_name) {
+  if (target_name.empty()) return Verdict::kContinue;
+  if (target_name == "ACCEPT") return Verdict::kAccept;
+  if (target_name == "DROP") return Verdict::kDrop;
+  if (target_name == "RETURN") return Verdict::kReturn;
+  return Verdict::kOther;
+}
+
+template <typename Entry, typename Ip>
+absl::StatusOr<DecodedEntry> Decode(Family family,
+                                    absl::Span<const uint8_t> bytes,
+                                    absl::string_view target_name,
+                                    IpSetIndex& sets, Ip Entry::*ip) {
+  Entry entry;
+  if (bytes.size() < sizeof(entry)) return Malformed("it is cut short");
+  memcpy(&entry, bytes.data(), sizeof(entry));
+  if (entry.target_offset < sizeof(entry) ||
+      entry.target_offset > entry.next_offset ||
+      entry.next_offset > bytes.size()) {
+    return Malformed("its offsets point outside of it");
+  }
+  bytes = bytes.subspan(0, entry.next_offset);
+
+  DecodedEntry out;
+  out.match_text.reserve(160);  // most rules need less
+  DecodeIpPart(entry.*ip, out);
+  const MatchContext context = {
+      family,
+      out.match.protocol.has_value() && !out.match.protocol->negated
+          ? out.match.protocol->value
+          : uint8_t{0},
+      sets};
+  absl::Span<const uint8_t> matches =
+      bytes.subspan(sizeof(entry), entry.target_offset - sizeof(entry));
+  while (!matches.empty()) {
+    const absl::StatusOr<Part> match = ReadPart(matches, "a match");
+    if (!match.ok()) return match.status();
+    DecodeMatch(context, *match, out);
+    matches.remove_prefix(match->size);
+  }
+
+  const absl::StatusOr<Part> target =
+      ReadPart(bytes.subspan(entry.target_offset), "the target");
+  if (!target.ok()) return target.status();
+  out.verdict = VerdictOf(target_name);
+  // The kernel's verdicts have no name; those that libiptc is to turn into them
+  // have one.
+  if (VerdictOf(target->name) == Verdict::kOther) {
+    out.goto_chain = false;  // the flag is for chains
+    out.target_options = FormatTargetOptions(family, target->name,
+                                             target->revision, target->info);
+    out.target_alias =
+        std::string(TargetAlias(target->name, target->revision, target->info));
+    DecodeAcctTarget(target->name, target->revision, target->info, out);
+  }
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<uint8_t>> EncodeEntry(Family family,
+                                                 const RuleSpec& rule,
+                                                 IpSetIndex& sets) {
+  const auto& protocol = rule.match.protocol;
+  const MatchContext context = {
+      family,
+      protocol.has_value() && !protocol->negated ? protocol->value : uint8_t{0},
+      sets};
+  return family == Family::kIpv4
+             ? Encode(context, rule, ipt_entry{}, &ipt_entry::ip)
+             : Encode(context, rule, ip6t_entry{}, &ip6t_entry::ipv6);
+}
+
+void SetEntryCounters(Family family, uint64_t packets, uint64_t bytes,
+                      std::vector<uint8_t>& entry) {
+  const xt_counters counters = {.pcnt = packets, .bcnt = bytes};
+  const size_t offset = family == Family::kIpv4
+                            ? offsetof(ipt_entry, counters)
+                            : offsetof(ip6t_entry, counters);
+  memcpy(entry.data() + offset, &counters, sizeof(counters));
+}
+
+absl::StatusOr<DecodedEntry> DecodeEntry(Family family,
+                                         absl::Span<const uint8_t> entry,
+                                         absl::string_view target_name,
+                                         IpSetIndex& sets) {
+  return family == Family::kIpv4
+             ? Decode(family, entry, target_name, sets, &ipt_entry::ip)
+             : Decode(family, entry, target_name, sets, &ip6t_entry::ipv6);
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,238 @@
+// mark, dscp, pkttype and addrtype: properties of the packet itself.
+#include <linux/if_packet.h>
+#include <linux/netfilter/xt_addrtype.h>
+#include <linux/netfilter/xt_dscp.h>
+#include <linux/netfilter/xt_mark.h>
+#include <linux/netfilter/xt_pkttype.h>
+
+#include <array>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "kernel/linux/xtables/xt_match.h"
+#include "kernel/linux/xtables/xt_text.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+// mark
+
+void PrintMark(const MatchContext&, const xt_mark_mtinfo1& mark,
+               std::string& text) {
+  AppendNegation(mark.invert != 0, text);
+  text.append(" --mark");
+  AppendMark(mark.mark, mark.mask, text);
+}
+
+bool DecodeMark(const MatchContext&, const xt_mark_mtinfo1& mark,
+                DecodedEntry& out) {
+  return SetOnce(out.match.mark, Mark{.value = mark.mark, .mask = mark.mask},
+                 mark.invert != 0);
+}
+
+// dscp
+
+void PrintDscp(const MatchContext&, const xt_dscp_info& dscp,
+               std::string& text) {
+  AppendNegation(dscp.invert != 0, text);
+  absl::StrAppendFormat(&text, " --dscp 0x%02x", dscp.dscp);
+}
+
+bool DecodeDscp(const MatchContext&, const xt_dscp_info& dscp,
+                DecodedEntry& out) {
+  return SetOnce(out.match.dscp, dscp.dscp, dscp.invert != 0);
+}
+
+// pkttype
+
+void PrintPacketType(const MatchContext&, const xt_pkttype_info& info,
+                     std::string& text) {
+  AppendNegation(info.invert != 0, text);
+  text.append(" --pkt-type ");
+  switch (info.pkttype) {
+    case PACKET_HOST:
+      text.append("unicast");
+      break;
+    case PACKET_BROADCAST:
+      text.append("broadcast");
+      break;
+    case PACKET_MULTICAST:
+      text.append("multicast");
+      break;
+    case PACKET_OTHERHOST:
+      text.append("otherhost");
+      break;
+    default:
+      absl::StrAppend(&text, info.pkttype);
+  }
+}
+
+bool DecodePacketType(const MatchContext&, const xt_pkttype_info& info,
+                      DecodedEntry& out) {
+  PacketType type;
+  switch (info.pkttype) {
+    case PACKET_HOST:
+      type = PacketType::kUnicast;
+      break;
+    case PACKET_BROADCAST:
+      type = PacketType::kBroadcast;
+      break;
+    case PACKET_MULTICAST:
+      type = PacketType::kMulticast;
+      break;
+    default:
+      return false;
+  }
+  return SetOnce(out.match.packet_type, type, info.invert != 0);
+}
+
+int KernelPacketType(PacketType type) {
+  switch (type) {
+    case PacketType::kUnicast:
+      return PACKET_HOST;
+    case PacketType::kBroadcast:
+      return PACKET_BROADCAST;
+    case PacketType::kMulticast:
+      return PACKET_MULTICAST;
+  }
+  return PACKET_HOST;
+}
+
+// addrtype
+
+static_assert(int{kAddrUnspec} == int{XT_ADDRTYPE_UNSPEC} &&
+              int{kAddrUnicast} == int{XT_ADDRTYPE_UNICAST} &&
+              int{kAddrLocal} == int{XT_ADDRTYPE_LOCAL} &&
+              int{kAddrBroadcast} == int{XT_ADDRTYPE_BROADCAST} &&
+              int{kAddrAnycast} == int{XT_ADDRTYPE_ANYCAST} &&
+              int{kAddrMulticast} == int{XT_ADDRTYPE_MULTICAST} &&
+              int{kAddrBlackhole} == int{XT_ADDRTYPE_BLACKHOLE} &&
+              int{kAddrUnreachable} == int{XT_ADDRTYPE_UNREACHABLE} &&
+              int{kAddrProhibit} == int{XT_ADDRTYPE_PROHIBIT});
+constexpr uint16_t kKnownAddressTypes = (kAddrProhibit << 1) - 1;
+
+void AppendAddressTypes(uint16_t types, std::string& text) {
+  static constexpr absl::string_view kNames[] = {
+      "UNSPEC",   "UNICAST",   "LOCAL",     "BROADCAST",
+      "ANYCAST",  "MULTICAST", "BLACKHOLE", "UNREACHABLE",
+      "PROHIBIT", "THROW",     "NAT",       "XRESOLVE"};
+  absl::string_view separator = "";
+  for (size_t bit = 0; bit < std::size(kNames); ++bit) {
+    if ((types & (1 << bit)) == 0) continue;
+    absl::StrAppend(&text, separator, kNames[bit]);
+    separator = ",";
+  }
+}
+
+void PrintAddressTypes(const MatchContext&, const xt_addrtype_info_v1& info,
+                       std::string& text) {
+  if (info.source != 0) {
+    AppendNegation(info.flags & XT_ADDRTYPE_INVERT_SOURCE, text);
+    text.append(" --src-type ");
+    AppendAddressTypes(info.source, text);
+  }
+  if (info.dest != 0) {
+    AppendNegation(info.flags & XT_ADDRTYPE_INVERT_DEST, text);
+    text.append(" --dst-type ");
+    AppendAddressTypes(info.dest, text);
+  }
+  if ((info.flags & XT_ADDRTYPE_LIMIT_IFACE_IN) != 0) {
+    text.append(" --limit-iface-in");
+  }
+  if ((info.flags & XT_ADDRTYPE_LIMIT_IFACE_OUT) != 0) {
+    text.append(" --limit-iface-out");
+  }
+}
+
+bool DecodeAddressTypes(const MatchContext&, const xt_addrtype_info_v1& info,
+                        DecodedEntry& out) {
+  // A limit to one interface gives the types another meaning.
+  if ((info.flags & ~(XT_ADDRTYPE_INVERT_SOURCE | XT_ADDRTYPE_INVERT_DEST)) !=
+      0) {
+    return false;
+  }
+  bool complete = true;
+  if (info.source != 0) {
+    complete &= (info.source & ~kKnownAddressTypes) == 0 &&
+                SetOnce(out.match.source_address_types, uint16_t{info.source},
+                        info.flags & XT_ADDRTYPE_INVERT_SOURCE);
+  }
+  if (info.dest != 0) {
+    complete &=
+        (info.dest & ~kKnownAddressTypes) == 0 &&
+        SetOnce(out.match.destination_address_types, uint16_t{info.dest},
+                info.flags & XT_ADDRTYPE_INVERT_DEST);
+  }
+  return complete;
+}
+
+// What addrtype_mt_checkentry_v1 of xt_addrtype.c refuses.
+constexpr uint16_t kNotInIpv6 = kAddrBroadcast | kAddrBlackhole | kAddrProhibit;
+
+absl::Status AppendAddressTypeMatch(const MatchContext& context,
+                                    const RuleMatch& match, MatchWriter& out) {
+  const auto& source = match.source_address_types;
+  const auto& destination = match.destination_address_types;
+  if (!source.has_value() && !destination.has_value()) return absl::OkStatus();
+  if ((source.has_value() && source->value == 0) ||
+      (destination.has_value() && destination->value == 0)) {
+    return NotExpressible("a condition on address types needs one type");
+  }
+  xt_addrtype_info_v1 info{};
+  if (source.has_value()) {
+    info.source = source->value;
+    if (source->negated) info.flags |= XT_ADDRTYPE_INVERT_SOURCE;
+  }
+  if (destination.has_value()) {
+    info.dest = destination->value;
+    if (destination->negated) info.flags |= XT_ADDRTYPE_INVERT_DEST;
+  }
+  if (context.family == Family::kIpv6 &&
+      ((info.source | info.dest) & kNotInIpv6) != 0) {
+    return NotExpressible(
+        "the address types broadcast, blackhole and prohibit are of IPv4 only");
+  }
+  out.Append("addrtype", 1, info);
+  return absl::OkStatus();
+}
+
+constexpr std::array kKinds = {
+    KnownKind<PrintMark, DecodeMark>("mark", 1),
+    KnownKind<PrintDscp, DecodeDscp>("dscp", 0),
+    KnownKind<PrintPacketType, DecodePacketType>("pkttype", 0),
+    KnownKind<PrintAddressTypes, DecodeAddressTypes>("addrtype", 1),
+};
+
+}  // namespace
+
+absl::Span<const MatchKind> PacketMatchKinds() { return kKinds; }
+
+absl::Status AppendPacketMatches(const MatchContext& context,
+                                 const RuleMatch& match, MatchWriter& out) {
+  if (match.mark.has_value()) {
+    xt_mark_mtinfo1 mark{};
+    mark.mark = match.mark->value.value;
+    mark.mask = match.mark->value.mask;
+    mark.invert = match.mark->negated ? 1 : 0;
+    out.Append("mark", 1, mark);
+  }
+  if (match.dscp.has_value()) {
+    if (match.dscp->value > XT_DSCP_MAX) {
+      return NotExpressible("a DSCP is at most 63");
+    }
+    xt_dscp_info dscp{};
+    dscp.dscp = match.dscp->value;
+    dscp.invert = match.dscp->negated ? 1 : 0;
+    out.Append("dscp", 0, dscp);
+  }
+  if (match.packet_type.has_value()) {
+    xt_pkttype_info info{};
+    info.pkttype = KernelPacketType(match.packet_type->value);
+    info.invert = match.packet_type->negated ? 1 : 0;
+    out.Append("pkttype", 0, info);
+  }
+  return AppendAddressTypeMatch(context, match, out);
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,207 @@
+#include "kernel/linux/xtables/xt_probe.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter_ipv4/ip_tables.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
+#include <map>
+#include <memory>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+#include "kernel/errno_status.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+std::map<std::string, std::string> Metadata(absl::string_view kind,
+                                            absl::string_view name,
+                                            Family family) {
+  return {{std::string(kind), std::string(name)},
+          {"family", std::string(FamilyName(family))}};
+}
+
+absl::Status NoMatch(Family family, absl::string_view name) {
+  const absl::string_view ip = family == Family::kIpv4 ? "ip" : "ip6";
+  return MakeError(
+      absl::StatusCode::kUnimplemented,
+      absl::StrCat(
+          "this kernel has no '", name, "' match for ", FamilyName(family),
+          " rules: load it with 'modprobe xt_", name,
+          "' (in a container the host loads the module and '", ip,
+          "_tables'), or use a kernel that is built with it",
+          name == "nfacct" ? ", or nfmeter's own modules (kmod/)" : ""),
+      {.reason = "MATCH_UNAVAILABLE",
+       .metadata = Metadata("match", name, family)});
+}
+
+absl::Status NoTarget(Family family, absl::string_view name) {
+  return MakeError(
+      absl::StatusCode::kUnimplemented,
+      absl::StrCat("this kernel has no ", name, " target for ",
+                   FamilyName(family),
+                   " rules: it comes with nfmeter's own kernel modules "
+                   "(kmod/README.md; on the host 'modprobe xt_",
+                   name, "')"),
+      {.reason = "TARGET_UNAVAILABLE",
+       .metadata = Metadata("target", name, family)});
+}
+
+// 0: the kernel has this extension in this revision. `option` asks for it.
+int AskRevision(Family family, int option, absl::string_view name,
+                uint8_t revision) {
+  const bool v4 = family == Family::kIpv4;
+  const int fd =
+      socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+  if (fd < 0) return errno;
+  xt_get_revision question = {};
+  name.copy(question.name, sizeof(question.name) - 1);
+  question.revision = revision;
+  socklen_t size = sizeof(question);
+  const int result =
+      getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, option, &question, &size);
+  const int err = result == 0 ? 0 : errno;
+  close(fd);
+  return err;
+}
+
+// The last: there is such an extension, but not in this revision.
+bool IsAbsence(int err) { return err == ENOENT || err == EPROTONOSUPPORT; }
+
+absl::string_view NfTablesFamily(uint8_t family) {
+  switch (family) {
+    case NFPROTO_IPV4:
+      return "ip";
+    case NFPROTO_IPV6:
+      return "ip6";
+    case NFPROTO_INET:
+      return "inet";
+    case NFPROTO_ARP:
+      return "arp";
+    case NFPROTO_BRIDGE:
+      return "bridge";
+    case NFPROTO_NETDEV:
+      return "netdev";
+    default:
+      return "?";
+  }
+}
+
+int OnTableName(const nlattr* attribute, void* name) {
+  if (mnl_attr_get_type(attribute) == NFTA_TABLE_NAME &&
+      mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0) {
+    *static_cast<std::string*>(name) = mnl_attr_get_str(attribute);
+  }
+  return MNL_CB_OK;
+}
+
+int OnTable(const nlmsghdr* header, void* names) {
+  const auto* message =
+      static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(header));
+  std::string name;
+  mnl_attr_parse(header, sizeof(*message), OnTableName, &name);
+  static_cast<std::vector<std::string>*>(names)->push_back(absl::StrCat(
+      NfTablesFamily(message->nfgen_family), " ", absl::CHexEscape(name)));
+  return MNL_CB_OK;
+}
+
+}  // namespace
+
+absl::Status ProbeMatchRevision(Family family, absl::string_view name,
+                                uint8_t revision) {
+  const int option = family == Family::kIpv4 ? IPT_SO_GET_REVISION_MATCH
+                                             : IP6T_SO_GET_REVISION_MATCH;
+  const int err = AskRevision(family, option, name, revision);
+  if (err == 0) return absl::OkStatus();
+  if (IsAbsence(err)) return NoMatch(family, name);
+  return ErrnoStatus(Operation::kRuleRead, err, FamilyName(family));
+}
+
+absl::Status ProbeTargetRevision(Family family, absl::string_view name,
+                                 uint8_t revision) {
+  const int option = family == Family::kIpv4 ? IPT_SO_GET_REVISION_TARGET
+                                             : IP6T_SO_GET_REVISION_TARGET;
+  const int err = AskRevision(family, option, name, revision);
+  if (err == 0) return absl::OkStatus();
+  if (IsAbsence(err)) return NoTarget(family, name);
+  return ErrnoStatus(Operation::kRuleRead, err, FamilyName(family));
+}
+
+bool TableIsInUse(Family family, Table table) {
+  std::ifstream names(family == Family::kIpv4
+                          ? "/proc/thread-self/net/ip_tables_names"
+                          : "/proc/thread-self/net/ip6_tables_names");
+  if (!names.is_open()) return true;
+  for (std::string name; std::getline(names, name);) {
+    if (name == TableName(table)) return true;
+  }
+  return names.bad();
+}
+
+// nf_tables' layer for x_tables (nft_compat.c) looks for an extension by the
+// alias "ipt_NAME" or "ip6t_NAME", and the tables themselves have such an alias
+// for the one that they bring: until Linux 6.3, from when on that one is in
+// another module, and only the host can load the tables.
+void LoadTables(Family family) {
+  const std::unique_ptr<mnl_socket, int (*)(mnl_socket*)> socket(
+      mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC), mnl_socket_close);
+  if (socket == nullptr) return;
+  std::array<char, 8192> buffer;
+  nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
+  header->nlmsg_type = (NFNL_SUBSYS_NFT_COMPAT << 8) | NFNL_MSG_COMPAT_GET;
+  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+  auto* message = static_cast<nfgenmsg*>(
+      mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
+  const bool v4 = family == Family::kIpv4;
+  message->nfgen_family = v4 ? AF_INET : AF_INET6;
+  message->version = NFNETLINK_V0;
+  mnl_attr_put_strz(header, NFTA_COMPAT_NAME, v4 ? "icmp" : "icmp6");
+  mnl_attr_put_u32(header, NFTA_COMPAT_REV, 0);
+  mnl_attr_put_u32(header, NFTA_COMPAT_TYPE, 0);  // a match
+  if (mnl_socket_sendto(socket.get(), header, header->nlmsg_len) < 0) return;
+  // The kernel loads before it answers, and what it answers is of no interest.
+  mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
+}
+
+std::vector<std::string> NfTablesTables() {
+  std::vector<std::string> names;
+  const std::unique_ptr<mnl_socket, int (*)(mnl_socket*)> socket(
+      mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC), mnl_socket_close);
+  if (socket == nullptr ||
+      mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
+    return names;
+  }
+  std::array<char, 32768> buffer;
+  nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
+  header->nlmsg_type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE;
+  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  header->nlmsg_seq = 1;
+  auto* message = static_cast<nfgenmsg*>(
+      mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
+  message->nfgen_family = NFPROTO_UNSPEC;
+  message->version = NFNETLINK_V0;
+  if (mnl_socket_sendto(socket.get(), header, header->nlmsg_len) < 0) {
+    return names;
+  }
+  const unsigned port = mnl_socket_get_portid(socket.get());
+  while (true) {
+    const ssize_t size =
+        mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
+    if (size < 0) return names;
+    if (mnl_cb_run(buffer.data(), size, 1, port, OnTable, &names) <= 0) {
+      return names;
+    }
+  }
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,75 @@
+// The lock that all well-behaved users of iptables on a host share.
+#ifndef NFMETER_KERNEL_LINUX_XTABLES_XTABLES_LOCK_H_
+#define NFMETER_KERNEL_LINUX_XTABLES_XTABLES_LOCK_H_
+
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/duration_histogram.h"
+
+namespace nfmeter::kernel {
+
+class WakeTimer;
+
+// Ends waits for the lock before their time. Thread-safe; outlives the waits.
+class XtablesLockInterrupter {
+ public:
+  // The wait under way ends now, and later ones at once, as at their deadline.
+  void Interrupt();
+  bool interrupted() const;
+
+ private:
+  friend class XtablesLock;
+
+  void SetWaiting(WakeTimer* timer);
+
+  mutable absl::Mutex mutex_;
+  bool interrupted_ ABSL_GUARDED_BY(mutex_) = false;
+  WakeTimer* waiting_ ABSL_GUARDED_BY(mutex_) = nullptr;
+};
+
+// Holds flock(2) on $XTABLES_LOCKFILE, or /run/xtables.lock, for as long as it
+// lives, as iptables does (xtables_lock() in iptables/xshared.c): both exclude
+// each other, and so do two of these. The kernel itself checks only that the
+// number of rules has not changed.
+//
+// Not thread-safe.
+class XtablesLock {
+ public:
+  // Waits in the kernel's queue, so that a loop of other programs can't starve
+  // us, until `deadline` at the latest. UNAVAILABLE, XTABLES_LOCK_HELD: held by
+  // others until then; the sentence names the holder if /proc/locks does. Other
+  // statuses: the file can't be opened.
+  static absl::StatusOr<XtablesLock> Acquire(
+      absl::Time deadline, XtablesLockInterrupter* interrupter = nullptr);
+
+  ~XtablesLock();
+  XtablesLock(XtablesLock&& other) noexcept;
+  XtablesLock& operator=(XtablesLock&& other) noexcept;
+
+ private:
+  explicit XtablesLock(int fd) : fd_(fd) {}
+
+  static int LockUntil(int fd, absl::Time deadline,
+                       XtablesLockInterrupter& interrupter);
+
+  int fd_;
+};
+
+// How long this process waited for the lock, each time that it took it or gave
+// up.
+const DurationHistogram& XtablesLockWaits();
+
+// Whether it could be taken, were it free: that its file can be opened. The
+// status of Acquire() otherwise.
+absl::Status ProbeXtablesLock();
+
+// Which file it is.
+std::string XtablesLockPath();
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_XTABLES_XTABLES_LOCK_H_

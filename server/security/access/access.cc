@@ -1,0 +1,111 @@
+#include "security/access/access.h"
+
+#include <algorithm>
+
+#include "absl/container/flat_hash_map.h"
+
+namespace nfmeter::security {
+namespace {
+
+constexpr absl::string_view kRoleNames[] = {"none", "viewer", "operator",
+                                            "admin", "nobody"};
+
+constexpr Method kMethods[] = {
+    {"nfmeter.v1.CounterService/CreateCounter", Role::kOperator, true},
+    {"nfmeter.v1.CounterService/BatchCreateCounters", Role::kOperator, true},
+    {"nfmeter.v1.CounterService/GetCounter", Role::kViewer},
+    {"nfmeter.v1.CounterService/BatchGetCounters", Role::kViewer},
+    {"nfmeter.v1.CounterService/ListCounters", Role::kViewer},
+    {"nfmeter.v1.CounterService/ResetCounter", Role::kOperator, true},
+    {"nfmeter.v1.CounterService/BatchResetCounters", Role::kOperator, true},
+    {"nfmeter.v1.CounterService/DeleteCounter", Role::kOperator, true},
+    {"nfmeter.v1.CounterService/BatchDeleteCounters", Role::kOperator, true},
+    {"nfmeter.v1.CounterService/WatchQuotaEvents", Role::kViewer},
+    {"nfmeter.v1.RuleService/CreateRule", Role::kOperator, true},
+    {"nfmeter.v1.RuleService/BatchCreateRules", Role::kOperator, true},
+    {"nfmeter.v1.RuleService/GetRule", Role::kViewer},
+    {"nfmeter.v1.RuleService/ListRules", Role::kViewer},
+    {"nfmeter.v1.RuleService/DeleteRule", Role::kOperator, true},
+    {"nfmeter.v1.RuleService/BatchDeleteRules", Role::kOperator, true},
+    {"nfmeter.v1.RuleService/ListChains", Role::kViewer, false, true},
+    {"nfmeter.v1.SnapshotService/GetSnapshot", Role::kViewer},
+    {"nfmeter.v1.SnapshotService/WatchSnapshots", Role::kViewer},
+    {"nfmeter.v1.NodeService/GetNode", Role::kViewer},
+    // gRPC's own. Health is for everybody who gets in: probes have no role.
+    {"grpc.health.v1.Health/Check", Role::kNone},
+    {"grpc.health.v1.Health/Watch", Role::kNone},
+    {"grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Role::kViewer},
+    {"grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+     Role::kViewer},
+    {"grpc.channelz.v1.Channelz/GetTopChannels", Role::kAdmin, false, true},
+    {"grpc.channelz.v1.Channelz/GetServers", Role::kAdmin, false, true},
+    {"grpc.channelz.v1.Channelz/GetServer", Role::kAdmin, false, true},
+    {"grpc.channelz.v1.Channelz/GetServerSockets", Role::kAdmin, false, true},
+    {"grpc.channelz.v1.Channelz/GetChannel", Role::kAdmin, false, true},
+    {"grpc.channelz.v1.Channelz/GetSubchannel", Role::kAdmin, false, true},
+    {"grpc.channelz.v1.Channelz/GetSocket", Role::kAdmin, false, true},
+};
+
+}  // namespace
+
+absl::string_view RoleName(Role role) {
+  return kRoleNames[static_cast<size_t>(role)];
+}
+
+std::optional<Role> ParseRole(absl::string_view name) {
+  const auto* const found =
+      std::find(std::begin(kRoleNames), std::end(kRoleNames), name);
+  if (found == std::end(kRoleNames) || *found == RoleName(Role::kNobody)) {
+    return std::nullopt;
+  }
+  return static_cast<Role>(found - kRoleNames);
+}
+
+absl::Span<const Method> AllMethods() { return kMethods; }
+
+const Method* FindMethod(absl::string_view name) {
+  static const auto* const methods = [] {
+    auto* made = new absl::flat_hash_map<absl::string_view, const Method*>;
+    for (const Method& method : kMethods) made->emplace(method.name, &method);
+    return made;
+  }();
+  const auto found = methods->find(name);
+  return found == methods->end() ? nullptr : found->second;
+}
+
+// Goes back to the last star only, so the time is bounded by the product of the
+// lengths.
+bool MatchesPattern(absl::string_view pattern, absl::string_view text) {
+  size_t p = 0;
+  size_t t = 0;
+  size_t star = absl::string_view::npos;
+  size_t star_text = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      star_text = t;
+    } else if (p < pattern.size() && pattern[p] == text[t]) {
+      ++p;
+      ++t;
+    } else if (star != absl::string_view::npos) {
+      p = star + 1;
+      t = ++star_text;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+bool Grant::Allows(const Method& method) const {
+  if (role < method.least_role) return false;
+  if (method.whole_host && !counter_prefixes.empty()) return false;
+  return methods.empty() ||
+         std::any_of(methods.begin(), methods.end(),
+                     [&](const std::string& pattern) {
+                       return MatchesPattern(pattern, method.name);
+                     });
+}
+
+}  // namespace nfmeter::security

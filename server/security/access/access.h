@@ -1,0 +1,60 @@
+// Who may do what: roles, and the methods that each may call.
+#ifndef NFMETER_SECURITY_ACCESS_ACCESS_H_
+#define NFMETER_SECURITY_ACCESS_ACCESS_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace nfmeter::security {
+
+// Each may do all that those before it may.
+enum class Role {
+  kNone,      // has shown that it may connect, no more
+  kViewer,    // reads
+  kOperator,  // changes counters, and rules that only count
+  kAdmin,     // decides about packets; looks into the server
+  kNobody,    // no grant has it
+};
+
+absl::string_view RoleName(Role role);
+std::optional<Role> ParseRole(absl::string_view name);
+
+// A method of a service and what calling it takes.
+struct Method {
+  absl::string_view name;  // "nfmeter.v1.CounterService/GetCounter"
+  Role least_role;
+  bool mutates = false;
+  // Shows or changes more than counters and the rules that count into them, so
+  // a caller who may touch some counters only may not call it.
+  bool whole_host = false;
+};
+
+// All methods of all services that the server offers, gRPC's own included.
+absl::Span<const Method> AllMethods();
+
+// nullptr: nobody may call it.
+const Method* FindMethod(absl::string_view name);
+
+// `text` as a whole; `*` stands for any number of any characters.
+bool MatchesPattern(absl::string_view pattern, absl::string_view text);
+
+// One permission; see nfmeter.v1.Grant.
+struct Grant {
+  Role role = Role::kNone;
+  std::vector<std::string> methods;           // patterns; empty: any
+  std::vector<std::string> counter_prefixes;  // empty: all counters
+
+  // Its role and its patterns include the method, and it is not limited to some
+  // counters where the method shows more.
+  bool Allows(const Method& method) const;
+
+  friend bool operator==(const Grant&, const Grant&) = default;
+};
+
+}  // namespace nfmeter::security
+
+#endif  // NFMETER_SECURITY_ACCESS_ACCESS_H_

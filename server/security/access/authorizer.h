@@ -1,0 +1,125 @@
+// Decides who may call what.
+#ifndef NFMETER_SECURITY_ACCESS_AUTHORIZER_H_
+#define NFMETER_SECURITY_ACCESS_AUTHORIZER_H_
+
+#include <grpcpp/security/auth_context.h>
+#include <grpcpp/server_context.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "accounting/common/counter_scope.h"
+#include "security/access/access.h"
+#include "security/access/policy.h"
+#include "security/access/principal.h"
+#include "security/listen/listeners.h"
+
+namespace nfmeter::security {
+
+// What each call says whose it is; see marked_credentials.h.
+inline constexpr char kPrincipalProperty[] = "nfmeter_principal";
+
+// Somebody who was let in to a method.
+struct Caller {
+  // The first of the principal's names.
+  std::string principal;
+  // The highest role that it has for all counters of the scope.
+  Role role = Role::kNone;
+  // The counters of all grants that let it in.
+  accounting::CounterScope scope;
+  // All that the principal has, for other methods too. Never null.
+  std::shared_ptr<const std::vector<Grant>> grants;
+  // It has shown a certificate.
+  bool certified = false;
+  // For AuthorizeAgain(). Null only where tests make callers.
+  std::shared_ptr<const Principal> identity;
+  // Another policy has come since. Null as above.
+  std::shared_ptr<const std::atomic<bool>> outdated;
+};
+
+// All that somebody may do; immutable.
+class Standing {
+ public:
+  Standing(Principal principal, std::vector<Grant> grants,
+           std::string whose_grants,
+           std::shared_ptr<const std::atomic<bool>> outdated);
+
+  const std::string& principal() const { return identity_->name(); }
+  bool certified() const { return identity_->certified; }
+
+  // PERMISSION_DENIED, reason NOT_PERMITTED: who, what is lacking, and where it
+  // would be granted.
+  absl::StatusOr<std::shared_ptr<const Caller>> Admit(
+      const Method& method) const;
+
+ private:
+  std::shared_ptr<const Caller> MakeCaller(const Method& method) const;
+  absl::Status Deny(const Method& method) const;
+
+  const std::shared_ptr<const Principal> identity_;
+  const std::shared_ptr<const std::vector<Grant>> grants_;
+  const std::string whose_grants_;  // where grants come from, for people
+  const std::shared_ptr<const std::atomic<bool>> outdated_;
+  // By the method's place in AllMethods(); null: denied.
+  std::vector<std::shared_ptr<const Caller>> callers_;
+};
+
+// What the listeners' roles and the policy grant. Thread-safe.
+class Authorizer {
+ public:
+  // Is told of calls to gRPC's own services that were refused.
+  using OnRefused =
+      std::function<void(const std::string& principal, absl::string_view method,
+                         const absl::Status& status)>;
+
+  explicit Authorizer(const ListenOptions& listen, OnRefused on_refused = {});
+
+  Authorizer(const Authorizer&) = delete;
+  Authorizer& operator=(const Authorizer&) = delete;
+
+  // From now on this decides, beside the listeners' roles.
+  void SetPolicy(std::shared_ptr<const Policy> policy);
+
+  // Of whoever makes this call. Never null: strangers have no grants.
+  std::shared_ptr<const Standing> StandingOf(
+      const grpc::ServerContextBase& context) const;
+
+  // What the policy of now says to a caller whom an earlier one let in.
+  absl::StatusOr<std::shared_ptr<const Caller>> AuthorizeAgain(
+      const Caller& caller, const Method& method) const;
+
+  // For calls to services that are not ours. `method` may be any text: what is
+  // not in the table and not gRPC's is left to gRPC, which does not have it.
+  absl::Status AuthorizeOutside(const grpc::AuthContext& context,
+                                absl::string_view method) const;
+
+ private:
+  std::shared_ptr<const Standing> StandingOf(absl::string_view encoded) const;
+  std::shared_ptr<const Standing> MakeStanding(absl::string_view encoded) const
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+
+  // By the listener's name as a principal.
+  absl::flat_hash_map<std::string, Role> listener_roles_;
+  const OnRefused on_refused_;
+
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<const Policy> policy_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<std::atomic<bool>> outdated_ ABSL_GUARDED_BY(mutex_);
+  // Of those who called under this policy, by EncodePrincipal(); emptied when
+  // there are very many.
+  mutable absl::flat_hash_map<std::string, std::shared_ptr<const Standing>>
+      standings_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace nfmeter::security
+
+#endif  // NFMETER_SECURITY_ACCESS_AUTHORIZER_H_

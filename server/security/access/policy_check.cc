@@ -1,0 +1,296 @@
+#include "security/access/policy_check.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "absl/types/span.h"
+#include "accounting/common/counter_filter.h"
+#include "security/access/principal.h"
+
+namespace nfmeter::security {
+namespace {
+
+constexpr char kOurServices[] = "nfmeter.";
+
+// What names in certificates begin with, and those of other callers.
+constexpr absl::string_view kCertificateNames[] = {"spiffe://",
+                                                   "uri:", "dns:", "cn:"};
+constexpr absl::string_view kLocalNames[] = {"socket:/", kLoopback};
+
+// Each rule is compared with all others, in some 100 ns.
+constexpr size_t kMaxComparedRules = 2000;
+
+// Every text that `narrow` matches, `wide` matches too: stars of `narrow` can
+// only be taken by stars.
+bool Covers(const std::string& wide, const std::string& narrow) {
+  return MatchesPattern(wide, narrow);
+}
+
+// Each of `narrow` is covered by one of `wide`; none of `wide` means any.
+template <typename CoversOne>
+bool CoverAll(const std::vector<std::string>& wide,
+              const std::vector<std::string>& narrow, CoversOne covers) {
+  return std::all_of(narrow.begin(), narrow.end(), [&](const auto& each) {
+    return std::any_of(wide.begin(), wide.end(),
+                       [&](const auto& other) { return covers(other, each); });
+  });
+}
+
+// `rule` grants nothing that `other` does not.
+bool IsCovered(const PolicyRule& rule, const PolicyRule& other) {
+  const Grant& grant = rule.grant;
+  const Grant& more = other.grant;
+  if (more.role < grant.role) return false;
+  if (!CoverAll(other.principals, rule.principals, Covers)) return false;
+  if (!more.methods.empty() &&
+      (grant.methods.empty() ||
+       !CoverAll(more.methods, grant.methods, Covers))) {
+    return false;
+  }
+  return more.counter_prefixes.empty() ||
+         (!grant.counter_prefixes.empty() &&
+          CoverAll(more.counter_prefixes, grant.counter_prefixes,
+                   [](const std::string& prefix, const std::string& name) {
+                     return absl::StartsWith(name, prefix);
+                   }));
+}
+
+// A name that begins with one of `kinds` may be matched by `pattern`.
+bool MayName(absl::Span<const absl::string_view> kinds,
+             absl::string_view pattern) {
+  const absl::string_view fixed = pattern.substr(0, pattern.find('*'));
+  const bool has_star = fixed.size() < pattern.size();
+  return std::any_of(kinds.begin(), kinds.end(), [&](absl::string_view kind) {
+    if (kind == kLoopback && !has_star) return pattern == kind;
+    return absl::StartsWith(fixed, kind) ||
+           (has_star && absl::StartsWith(kind, fixed));
+  });
+}
+
+// Why nobody can have a name that `pattern` matches; empty: somebody can.
+std::string WhyNobody(absl::string_view pattern) {
+  const absl::string_view fixed = pattern.substr(0, pattern.find('*'));
+  const bool has_star = fixed.size() < pattern.size();
+  if (absl::StartsWith(fixed, "spiffe://")) {
+    // With something harmless in place of the stars.
+    std::string example;
+    for (const char c : pattern) example.push_back(c == '*' ? 'x' : c);
+    if (IsSpiffeId(example)) return "";
+    // "spiffe://*" stands for a domain and a path.
+    if (has_star && IsSpiffeId(absl::StrCat(fixed, "x/x"))) return "";
+    return "is not a SPIFFE ID: spiffe://DOMAIN/PATH, the domain in lower "
+           "case, no query, no fragment";
+  }
+  if (MayName(kCertificateNames, pattern) || MayName(kLocalNames, pattern)) {
+    return "";
+  }
+  return "has no form that a principal has: spiffe://DOMAIN/PATH, uri:URI, "
+         "dns:NAME, cn:NAME, socket:/PATH or loopback";
+}
+
+std::string At(const Policy& policy, const PolicyRule& rule,
+               absl::string_view what) {
+  return absl::StrCat(policy.file, ":", rule.line, ": ", rule.name, ": ", what);
+}
+
+void CheckMethods(const Policy& policy, const PolicyRule& rule,
+                  std::vector<std::string>& oddities) {
+  for (const std::string& pattern : rule.grant.methods) {
+    Role least = Role::kNobody;
+    bool all_of_the_host = true;
+    for (const Method& method : AllMethods()) {
+      if (!MatchesPattern(pattern, method.name)) continue;
+      least = std::min(least, method.least_role);
+      all_of_the_host &= method.whole_host;
+    }
+    if (least == Role::kNobody) {
+      oddities.push_back(
+          At(policy, rule,
+             absl::StrCat("no method is called '", pattern,
+                          "'; they are called SERVICE/METHOD, such as "
+                          "nfmeter.v1.CounterService/GetCounter")));
+    } else if (least > rule.grant.role) {
+      oddities.push_back(At(
+          policy, rule,
+          absl::StrCat("'", pattern, "' has only methods that need the role ",
+                       RoleName(least), ", and the rule's is ",
+                       RoleName(rule.grant.role))));
+    } else if (all_of_the_host && !rule.grant.counter_prefixes.empty()) {
+      oddities.push_back(
+          At(policy, rule,
+             absl::StrCat("'", pattern,
+                          "' has only methods that show the whole host, and "
+                          "the rule is limited to some counters")));
+    }
+  }
+}
+
+// Names of others' counters are shown with \xHH for what ours can't have.
+void CheckPrefixes(const Policy& policy, const PolicyRule& rule,
+                   std::vector<std::string>& oddities) {
+  for (const std::string& prefix : rule.grant.counter_prefixes) {
+    if (accounting::IsCounterName(prefix) || absl::StrContains(prefix, "\\x")) {
+      continue;
+    }
+    oddities.push_back(At(
+        policy, rule,
+        absl::StrCat("no counter that nfmeter makes can begin with '", prefix,
+                     "'; a prefix is no pattern, and names are of "
+                     "[A-Za-z0-9._:/@+-]")));
+  }
+}
+
+void CheckUse(const Policy& policy, size_t index,
+              std::vector<std::string>& oddities) {
+  const PolicyRule& rule = policy.rules[index];
+  for (size_t i = 0; i < policy.rules.size(); ++i) {
+    const PolicyRule& other = policy.rules[i];
+    // Of two that are the same, the later one is told of.
+    if (i == index || !IsCovered(rule, other)) continue;
+    if (i > index && IsCovered(other, rule)) continue;
+    oddities.push_back(At(
+        policy, rule,
+        absl::StrCat("adds nothing to ", other.name, " in line ", other.line)));
+    break;
+  }
+}
+
+void CheckRule(const Policy& policy, size_t index,
+               std::vector<std::string>& oddities) {
+  const PolicyRule& rule = policy.rules[index];
+  for (const std::string& pattern : rule.principals) {
+    if (const std::string why = WhyNobody(pattern); !why.empty()) {
+      oddities.push_back(
+          At(policy, rule,
+             absl::StrCat("nobody can be '", pattern, "': it ", why)));
+    }
+  }
+  CheckMethods(policy, rule, oddities);
+  CheckPrefixes(policy, rule, oddities);
+  if (policy.rules.size() <= kMaxComparedRules) {
+    CheckUse(policy, index, oddities);
+  }
+}
+
+// Why nobody who comes in over the listener, whose role is none, has anything;
+// empty: somebody may.
+std::string WhyClosed(const ListenOptions& listen, const ListenAddress& address,
+                      const Policy* policy) {
+  if (policy == nullptr) {
+    return "there is no policy that says who may do what; give one with policy "
+           "or --policy";
+  }
+  const std::string name = ListenerName(listen, address);
+  const bool opens = std::any_of(
+      policy->rules.begin(), policy->rules.end(), [&](const PolicyRule& rule) {
+        if (!name.empty()) return rule.Concerns({.names = {name}});
+        return std::any_of(rule.principals.begin(), rule.principals.end(),
+                           [](const std::string& pattern) {
+                             return MayName(kCertificateNames, pattern);
+                           });
+      });
+  if (opens) return "";
+  return absl::StrCat(
+      "no rule of ", policy->file, " is for ",
+      name.empty() ? "a name that a certificate can have" : name);
+}
+
+std::string ListOr(const std::vector<std::string>& list,
+                   absl::string_view none) {
+  return list.empty() ? std::string(none) : absl::StrJoin(list, ", ");
+}
+
+}  // namespace
+
+std::vector<std::string> FindOddities(const Policy& policy) {
+  std::vector<std::string> oddities;
+  if (policy.rules.empty()) {
+    oddities.push_back(
+        absl::StrCat(policy.file,
+                     ": has no rules: nobody gets in but over sockets that "
+                     "have a role of their own"));
+    return oddities;
+  }
+  const bool has_admin = std::any_of(
+      policy.rules.begin(), policy.rules.end(), [](const PolicyRule& rule) {
+        return rule.grant.role == Role::kAdmin && rule.grant.methods.empty() &&
+               rule.grant.counter_prefixes.empty() &&
+               std::any_of(
+                   rule.principals.begin(), rule.principals.end(),
+                   [](const auto& each) { return WhyNobody(each).empty(); });
+      });
+  if (!has_admin) {
+    oddities.push_back(
+        absl::StrCat(policy.file,
+                     ": no rule makes anybody admin of everything: only those "
+                     "who come in over a socket with that role can mend "
+                     "what others break"));
+  }
+  for (size_t i = 0; i < policy.rules.size(); ++i) {
+    CheckRule(policy, i, oddities);
+  }
+  return oddities;
+}
+
+std::vector<std::string> FindClosedListeners(const ListenOptions& listen,
+                                             const Policy* policy) {
+  std::vector<std::string> closed;
+  for (const ListenerOptions& each : listen.listeners) {
+    if (RoleOf(listen, each) > Role::kNone) continue;
+    const std::string why = WhyClosed(listen, each.address, policy);
+    if (why.empty()) continue;
+    const bool over_tls = ListenerName(listen, each.address).empty();
+    std::string sentence = absl::StrCat(
+        "nobody can call over ",
+        over_tls
+            ? "TLS: "
+            : absl::StrCat(each.address.ToString(), ": its role is none, and "),
+        why);
+    // All listeners with TLS are alike.
+    if (std::find(closed.begin(), closed.end(), sentence) == closed.end()) {
+      closed.push_back(std::move(sentence));
+    }
+  }
+  return closed;
+}
+
+std::string DescribePolicy(const Policy& policy) {
+  std::vector<std::vector<std::string>> rows = {
+      {"RULE", "PRINCIPALS", "ROLE", "METHODS", "COUNTERS"}};
+  for (const PolicyRule& rule : policy.rules) {
+    const size_t allowed = std::count_if(
+        AllMethods().begin(), AllMethods().end(), [&](const Method& method) {
+          return absl::StartsWith(method.name, kOurServices) &&
+                 rule.grant.Allows(method);
+        });
+    std::vector<std::string> prefixes = rule.grant.counter_prefixes;
+    for (std::string& prefix : prefixes) prefix.push_back('*');
+    rows.push_back({rule.name, absl::StrJoin(rule.principals, ", "),
+                    std::string(RoleName(rule.grant.role)),
+                    absl::StrCat(ListOr(rule.grant.methods, "all of the role"),
+                                 " (", allowed, ")"),
+                    ListOr(prefixes, "all")});
+  }
+  std::vector<size_t> widths(rows[0].size(), 0);
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], row[i].size());
+    }
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      absl::StrAppendFormat(&line, "%-*s  ", static_cast<int>(widths[i]),
+                            row[i]);
+    }
+    absl::StrAppend(&text, absl::StripTrailingAsciiWhitespace(line), "\n");
+  }
+  return text;
+}
+
+}  // namespace nfmeter::security

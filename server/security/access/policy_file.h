@@ -1,0 +1,57 @@
+// A policy that follows its file.
+#ifndef NFMETER_SECURITY_ACCESS_POLICY_FILE_H_
+#define NFMETER_SECURITY_ACCESS_POLICY_FILE_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "security/access/authorizer.h"
+#include "security/access/policy.h"
+
+namespace nfmeter::security {
+
+// Gives an authorizer the policy in a file, and the next one when the file
+// changes. A broken file changes nothing but what Problem() says.
+//
+// LookAgain() is for one thread; Problem() for any.
+class PolicyFile {
+ public:
+  // Does not own the authorizer.
+  PolicyFile(std::string path, Authorizer& authorizer)
+      : path_(std::move(path)), authorizer_(authorizer) {}
+
+  // What came of a look at the file.
+  enum class Outcome { kUnchanged, kTaken };
+
+  // Reads the file. Not OK: it is wrong, in a way that it was not the last
+  // time; the message is that of ReadPolicy(), and the policy from before
+  // stays.
+  absl::StatusOr<Outcome> LookAgain();
+
+  const std::string& path() const { return path_; }
+
+  // The one in force; null: none yet. On LookAgain()'s thread.
+  const std::shared_ptr<const Policy>& policy() const { return policy_; }
+
+  // What is wrong with the file now; empty: nothing.
+  std::string Problem() const;
+
+ private:
+  absl::StatusOr<Outcome> Refuse(const absl::Status& status);
+
+  const std::string path_;
+  Authorizer& authorizer_;
+  std::shared_ptr<const Policy> policy_;
+  std::string taken_;  // its text
+  mutable absl::Mutex mutex_;
+  std::string problem_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace nfmeter::security
+
+#endif  // NFMETER_SECURITY_ACCESS_POLICY_FILE_H_

@@ -1,0 +1,53 @@
+#include "service/counter/convert_counter.h"
+
+#include "service/gate/status.h"
+
+namespace nfmeter::service {
+
+void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
+  const int64_t seconds = absl::ToUnixSeconds(time);
+  proto->set_seconds(seconds);
+  proto->set_nanos(static_cast<int32_t>(
+      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
+}
+
+void ToProto(const accounting::Counter& counter, v1::Counter* proto) {
+  const kernel::AcctObject& object = counter.object;
+  proto->set_name(accounting::ShownName(object.name));
+  proto->set_packets(object.packets);
+  proto->set_bytes(object.bytes);
+  if (object.quota.has_value()) {
+    v1::Quota* const quota = proto->mutable_quota();
+    if (object.quota->unit == kernel::QuotaLimit::Unit::kPackets) {
+      quota->set_packets(object.quota->limit);
+    } else {
+      quota->set_bytes(object.quota->limit);
+    }
+    quota->set_exceeded(object.quota_exceeded);
+  }
+  proto->set_use_count(object.use_count);
+  ToProto(counter.read_time, proto->mutable_read_time());
+  proto->set_etag(
+      accounting::CounterEtag(object.name, object.quota, counter.labels));
+  proto->mutable_labels()->insert(counter.labels.begin(), counter.labels.end());
+}
+
+void ToProto(const std::vector<accounting::Counter>& counters,
+             google::protobuf::RepeatedPtrField<v1::Counter>* protos) {
+  protos->Reserve(static_cast<int>(counters.size()));
+  for (const accounting::Counter& counter : counters) {
+    ToProto(counter, protos->Add());
+  }
+}
+
+void ToProto(const std::vector<accounting::CounterFailure>& failures,
+             google::protobuf::RepeatedPtrField<v1::BatchFailure>* protos) {
+  for (const accounting::CounterFailure& failure : failures) {
+    v1::BatchFailure* const proto = protos->Add();
+    proto->set_index(static_cast<uint32_t>(failure.index));
+    proto->set_name(accounting::ShownName(failure.name));
+    *proto->mutable_status() = ToRpcStatus(failure.status);
+  }
+}
+
+}  // namespace nfmeter::service

@@ -1,0 +1,242 @@
+#include "service/counter/counter_service.h"
+
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "security/access/access.h"
+#include "service/counter/convert_counter.h"
+#include "service/counter/validate_counter.h"
+#include "service/gate/request_checks.h"
+
+namespace nfmeter::service {
+namespace {
+
+// The one counter of a batch of one, or why it failed.
+template <typename Response>
+absl::Status OnlyCounter(const absl::StatusOr<accounting::CounterBatch>& batch,
+                         Response* response) {
+  NFM_RETURN_IF_ERROR(batch.status());
+  if (!batch->failures.empty()) return batch->failures[0].status;
+  ToProto(batch->counters[0], response->mutable_counter());
+  return absl::OkStatus();
+}
+
+template <typename Response>
+absl::Status AllCounters(const absl::StatusOr<accounting::CounterBatch>& batch,
+                         Response* response) {
+  NFM_RETURN_IF_ERROR(batch.status());
+  ToProto(batch->counters, response->mutable_counters());
+  ToProto(batch->failures, response->mutable_failures());
+  return absl::OkStatus();
+}
+
+const std::string& ObjectName(const accounting::Counter& counter) {
+  return counter.object.name;
+}
+
+}  // namespace
+
+CounterService::CounterService(Gate& gate, accounting::Counters& counters,
+                               RequestCache& requests,
+                               QuotaStreams& quota_streams,
+                               const Limits& limits)
+    : gate_(gate),
+      counters_(counters),
+      requests_(requests),
+      quota_streams_(quota_streams),
+      limits_(limits) {}
+
+template <typename Request>
+absl::StatusOr<accounting::CounterDeletion> CounterService::ReadDeletion(
+    const Call& call, const Request& request,
+    absl::Span<const accounting::CounterTarget> targets) const {
+  accounting::CounterDeletion deletion = {
+      .validate_only = request.validate_only(),
+      .delete_managed_rules = request.delete_managed_rules(),
+      .patience = RulePatience(call, limits_)};
+  if (!deletion.delete_managed_rules) return deletion;
+  // As if the caller deleted the rules one by one.
+  const auto deleter = [&]() -> absl::StatusOr<Call> {
+    Call deletes_rules = call;
+    NFM_ASSIGN_OR_RETURN(
+        deletes_rules.caller,
+        gate_.authorizer().AuthorizeAgain(
+            *call.caller,
+            *security::FindMethod("nfmeter.v1.RuleService/DeleteRule")));
+    NFM_RETURN_IF_ERROR(
+        CheckScope(deletes_rules, targets, &accounting::CounterTarget::name));
+    return deletes_rules;
+  }();
+  if (!deleter.ok()) {
+    return Annotate(deleter.status(), "delete_managed_rules: ");
+  }
+  deletion.counting_rules_only = !deleter->MayDecide();
+  return deletion;
+}
+
+absl::Status CounterService::CreateCounter(
+    const Call& call, const v1::CreateCounterRequest& request,
+    v1::CreateCounterResponse* response) {
+  FieldErrors errors;
+  accounting::Counter counter =
+      ReadNewCounter(request.counter(), "counter", errors);
+  CheckRequestId(request.request_id(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_RETURN_IF_ERROR(CheckScope(call, {counter.object.name}));
+  return Mutate(
+      call, requests_, "CreateCounter", request, response,
+      [&]() -> absl::Status {
+        std::vector<accounting::Counter> counters = {std::move(counter)};
+        NFM_ASSIGN_OR_RETURN(
+            counters,
+            counters_.Create(std::move(counters), request.validate_only()));
+        ToProto(counters[0], response->mutable_counter());
+        return absl::OkStatus();
+      });
+}
+
+absl::Status CounterService::BatchCreateCounters(
+    const Call& call, const v1::BatchCreateCountersRequest& request,
+    v1::BatchCreateCountersResponse* response) {
+  FieldErrors errors;
+  NFM_RETURN_IF_ERROR(CheckBatchSize("counters", request.counters_size(),
+                                     limits_.max_batch_size, errors));
+  std::vector<accounting::Counter> counters =
+      ReadNewCounters(request.counters(), errors);
+  CheckRequestId(request.request_id(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_RETURN_IF_ERROR(CheckScope(call, counters, ObjectName));
+  return Mutate(call, requests_, "BatchCreateCounters", request, response,
+                [&]() -> absl::Status {
+                  NFM_ASSIGN_OR_RETURN(
+                      counters, counters_.Create(std::move(counters),
+                                                 request.validate_only()));
+                  ToProto(counters, response->mutable_counters());
+                  return absl::OkStatus();
+                });
+}
+
+absl::Status CounterService::GetCounter(const Call& call,
+                                        const v1::GetCounterRequest& request,
+                                        v1::GetCounterResponse* response) {
+  FieldErrors errors;
+  const std::string name = ReadCounterName(request.name(), "name", errors);
+  const absl::Duration max_staleness =
+      ReadMaxStaleness(request.max_staleness(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_RETURN_IF_ERROR(CheckScope(call, {name}));
+  NFM_ASSIGN_OR_RETURN(const accounting::Counter counter,
+                       counters_.Get(name, max_staleness));
+  ToProto(counter, response->mutable_counter());
+  return absl::OkStatus();
+}
+
+absl::Status CounterService::BatchGetCounters(
+    const Call& call, const v1::BatchGetCountersRequest& request,
+    v1::BatchGetCountersResponse* response) {
+  FieldErrors errors;
+  NFM_RETURN_IF_ERROR(CheckBatchSize("names", request.names_size(),
+                                     limits_.max_batch_size, errors));
+  const std::vector<std::string> names =
+      ReadCounterNames(request.names(), errors);
+  const absl::Duration max_staleness =
+      ReadMaxStaleness(request.max_staleness(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_RETURN_IF_ERROR(CheckScope(call, names));
+  NFM_ASSIGN_OR_RETURN(const std::vector<accounting::Counter> counters,
+                       counters_.GetMany(names, max_staleness));
+  ToProto(counters, response->mutable_counters());
+  return absl::OkStatus();
+}
+
+absl::Status CounterService::ListCounters(
+    const Call& call, const v1::ListCountersRequest& request,
+    v1::ListCountersResponse* response) {
+  FieldErrors errors;
+  const accounting::CounterQuery query = {
+      .filter = ReadCounterFilter(request.filter(), call.scope(), errors),
+      .page_size = ReadPageSize(request.page_size(), limits_, errors),
+      .page_token = request.page_token(),
+      .max_staleness = ReadMaxStaleness(request.max_staleness(), errors)};
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_ASSIGN_OR_RETURN(const accounting::CounterPage page,
+                       counters_.List(query));
+  ToProto(page.counters, response->mutable_counters());
+  response->set_next_page_token(page.next_page_token);
+  response->set_total_size(static_cast<int32_t>(page.total_size));
+  return absl::OkStatus();
+}
+
+absl::Status CounterService::ResetCounter(
+    const Call& call, const v1::ResetCounterRequest& request,
+    v1::ResetCounterResponse* response) {
+  FieldErrors errors;
+  const accounting::CounterTarget target = {
+      ReadCounterName(request.name(), "name", errors), request.etag()};
+  CheckRequestId(request.request_id(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_RETURN_IF_ERROR(CheckScope(call, {target.name}));
+  return Mutate(call, requests_, "ResetCounter", request, response, [&] {
+    return OnlyCounter(counters_.Reset({&target, 1}, request.validate_only()),
+                       response);
+  });
+}
+
+absl::Status CounterService::BatchResetCounters(
+    const Call& call, const v1::BatchResetCountersRequest& request,
+    v1::BatchResetCountersResponse* response) {
+  FieldErrors errors;
+  NFM_RETURN_IF_ERROR(CheckBatchSize("names", request.names_size(),
+                                     limits_.max_batch_size, errors));
+  const std::vector<accounting::CounterTarget> targets =
+      ReadCounterTargets(request.names(), errors);
+  CheckRequestId(request.request_id(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_RETURN_IF_ERROR(
+      CheckScope(call, targets, &accounting::CounterTarget::name));
+  return Mutate(call, requests_, "BatchResetCounters", request, response, [&] {
+    return AllCounters(counters_.Reset(targets, request.validate_only()),
+                       response);
+  });
+}
+
+absl::Status CounterService::DeleteCounter(
+    const Call& call, const v1::DeleteCounterRequest& request,
+    v1::DeleteCounterResponse* response) {
+  FieldErrors errors;
+  const accounting::CounterTarget target = {
+      ReadCounterName(request.name(), "name", errors), request.etag()};
+  CheckRequestId(request.request_id(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_RETURN_IF_ERROR(CheckScope(call, {target.name}));
+  NFM_ASSIGN_OR_RETURN(const accounting::CounterDeletion deletion,
+                       ReadDeletion(call, request, {&target, 1}));
+  return Mutate(call, requests_, "DeleteCounter", request, response, [&] {
+    return OnlyCounter(counters_.Delete({&target, 1}, deletion), response);
+  });
+}
+
+absl::Status CounterService::BatchDeleteCounters(
+    const Call& call, const v1::BatchDeleteCountersRequest& request,
+    v1::BatchDeleteCountersResponse* response) {
+  FieldErrors errors;
+  NFM_RETURN_IF_ERROR(CheckBatchSize("names", request.names_size(),
+                                     limits_.max_batch_size, errors));
+  const std::vector<accounting::CounterTarget> targets =
+      ReadCounterTargets(request.names(), errors);
+  CheckRequestId(request.request_id(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_RETURN_IF_ERROR(
+      CheckScope(call, targets, &accounting::CounterTarget::name));
+  NFM_ASSIGN_OR_RETURN(const accounting::CounterDeletion deletion,
+                       ReadDeletion(call, request, targets));
+  return Mutate(call, requests_, "BatchDeleteCounters", request, response, [&] {
+    return AllCounters(counters_.Delete(targets, deletion), response);
+  });
+}
+
+absl::StatusOr<StreamReactor*> CounterService::WatchQuotaEvents(
+    const Call& call, const v1::WatchQuotaEventsRequest& request) {
+  return quota_streams_.Watch(call, request);
+}
+
+}  // namespace nfmeter::service

@@ -1,0 +1,137 @@
+#include "service/counter/quota_stream.h"
+
+#include <atomic>
+#include <utility>
+
+#include "absl/synchronization/mutex.h"
+#include "accounting/counters/counters.h"
+#include "base/status_macros.h"
+#include "service/counter/convert_counter.h"
+#include "service/counter/validate_counter.h"
+#include "service/gate/field_errors.h"
+
+namespace nfmeter::service {
+namespace {
+
+using accounting::QuotaEvent;
+
+v1::QuotaEventKind ToProto(QuotaEvent::Kind kind) {
+  switch (kind) {
+    case QuotaEvent::Kind::kStanding:
+      return v1::QUOTA_EVENT_KIND_STANDING;
+    case QuotaEvent::Kind::kCrossed:
+      return v1::QUOTA_EVENT_KIND_CROSSED;
+    case QuotaEvent::Kind::kRecovered:
+      return v1::QUOTA_EVENT_KIND_RECOVERED;
+    case QuotaEvent::Kind::kSynced:
+      break;
+  }
+  return v1::QUOTA_EVENT_KIND_SYNCED;
+}
+
+// Sends the events of one subscription.
+class QuotaStream final : public MessageStream,
+                          public std::enable_shared_from_this<QuotaStream> {
+ public:
+  QuotaStream(const accounting::LabelStore& labels, WorkThreads& threads)
+      : labels_(labels), threads_(threads) {}
+
+  // Wake() on another thread than this, which is the hub's.
+  void WakeLater() {
+    if (posted_.exchange(true)) return;
+    threads_.Post([self = shared_from_this()] {
+      self->posted_ = false;
+      self->Wake();
+    });
+  }
+
+  void Begin(std::unique_ptr<accounting::QuotaHub::Subscription> subscription) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!ended_) subscription_.swap(subscription);
+    }
+    if (subscription == nullptr) Wake();
+  }
+
+ private:
+  std::optional<Message> Next() override {
+    absl::StatusOr<std::optional<QuotaEvent>> event = std::nullopt;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (subscription_ != nullptr) event = subscription_->Take();
+    }
+    if (!event.ok()) {
+      End(event.status());
+      return std::nullopt;
+    }
+    if (!event->has_value()) return std::nullopt;
+    return Message{Encode(**event)};
+  }
+
+  void OnEnded() override {
+    std::unique_ptr<accounting::QuotaHub::Subscription> dropped;
+    absl::MutexLock lock(&mutex_);
+    ended_ = true;
+    dropped.swap(subscription_);
+  }
+
+  grpc::ByteBuffer Encode(const QuotaEvent& event) const {
+    v1::WatchQuotaEventsResponse response;
+    response.set_kind(ToProto(event.kind));
+    if (event.kind != QuotaEvent::Kind::kSynced) {
+      service::ToProto(
+          accounting::Counter{.object = event.object,
+                              .labels = labels_.Get(event.object.name),
+                              .read_time = event.time},
+          response.mutable_counter());
+    }
+    service::ToProto(event.time, response.mutable_time());
+    response.set_missed_events(event.missed);
+    const grpc::Slice slice(response.SerializeAsString());
+    return grpc::ByteBuffer(&slice, 1);
+  }
+
+  const accounting::LabelStore& labels_;
+  WorkThreads& threads_;
+  std::atomic<bool> posted_ = false;
+  absl::Mutex mutex_;
+  std::unique_ptr<accounting::QuotaHub::Subscription> subscription_
+      ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace
+
+QuotaStreams::QuotaStreams(accounting::QuotaHub& hub,
+                           const accounting::LabelStore& labels,
+                           StreamBudget& budget, absl::Status available)
+    : hub_(hub),
+      labels_(labels),
+      available_(std::move(available)),
+      threads_("nfm-quota", 1),
+      streams_(budget) {}
+
+absl::StatusOr<StreamReactor*> QuotaStreams::Watch(
+    const Call& call, const v1::WatchQuotaEventsRequest& request) {
+  NFM_RETURN_IF_ERROR(available_);
+  FieldErrors errors;
+  accounting::CounterFilter filter =
+      ReadCounterFilter(request.filter(), call.scope(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  auto stream = std::make_shared<QuotaStream>(labels_, threads_);
+  NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
+  stream->Begin(hub_.Subscribe(
+      [filter = std::move(filter), this](const std::string& name) {
+        return filter.Matches(
+            accounting::ShownName(name),
+            filter.labels.empty() ? accounting::Labels() : labels_.Get(name));
+      },
+      [weak = std::weak_ptr(stream)] {
+        if (const auto shared = weak.lock()) shared->WakeLater();
+      }));
+  return stream.get();
+}
+
+void QuotaStreams::Shutdown() { streams_.Shutdown(); }
+
+}  // namespace nfmeter::service

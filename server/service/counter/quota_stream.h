@@ -1,0 +1,53 @@
+// CounterService.WatchQuotaEvents, as a raw callback stream.
+#ifndef NFMETER_SERVICE_COUNTER_QUOTA_STREAM_H_
+#define NFMETER_SERVICE_COUNTER_QUOTA_STREAM_H_
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "accounting/counters/label_store.h"
+#include "accounting/quotas/quota_hub.h"
+#include "nfmeter/v1/counter.pb.h"
+#include "service/gate/gate.h"
+#include "service/gate/stream_budget.h"
+#include "service/gate/stream_set.h"
+#include "service/gate/work_threads.h"
+
+namespace nfmeter::service {
+
+// All streams of quota events. Thread-safe. Must be destroyed after the gRPC
+// server. Does not own what it is given.
+class QuotaStreams {
+ public:
+  // When `available` is not OK, every stream ends with it.
+  QuotaStreams(accounting::QuotaHub& hub, const accounting::LabelStore& labels,
+               StreamBudget& budget, absl::Status available = absl::OkStatus());
+
+  // For CounterService.WatchQuotaEvents.
+  absl::StatusOr<StreamReactor*> Watch(
+      const Call& call, const v1::WatchQuotaEventsRequest& request);
+
+  // Ends all streams, and new ones at once, with UNAVAILABLE and reason
+  // SERVER_SHUTDOWN.
+  void Shutdown();
+
+  // See StreamSet.
+  void AuthorizeAgain(const security::Authorizer& authorizer) {
+    streams_.AuthorizeAgain(authorizer);
+  }
+
+  // Streams under way.
+  size_t open() const { return streams_.size(); }
+
+ private:
+  accounting::QuotaHub& hub_;
+  const accounting::LabelStore& labels_;
+  const absl::Status available_;
+  WorkThreads threads_;
+  StreamSet streams_;
+};
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_COUNTER_QUOTA_STREAM_H_

@@ -1,0 +1,168 @@
+#include "service/counter/validate_counter.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "service/gate/repeats.h"
+#include "service/gate/request_checks.h"
+
+namespace nfmeter::service {
+namespace {
+
+constexpr char kNameAlphabet[] = "[A-Za-z0-9._:/@+-]";
+constexpr size_t kMaxLabels = 16;
+constexpr size_t kMaxLabelKeyBytes = 63;
+constexpr size_t kMaxLabelValueBytes = 255;
+
+bool IsLabelKey(absl::string_view key) {
+  return !key.empty() && key.size() <= kMaxLabelKeyBytes &&
+         std::all_of(key.begin(), key.end(), [](char c) {
+           return absl::ascii_islower(c) || absl::ascii_isdigit(c) ||
+                  c == '.' || c == '_' || c == '/' || c == '-';
+         });
+}
+
+// The name is told beside the field, whose index says little in a file of
+// thousands.
+void CheckNewName(const std::string& name, const std::string& of,
+                  FieldErrors& errors) {
+  if (accounting::IsCounterName(name)) return;
+  const std::string field = absl::StrCat(of, ".name");
+  if (name.empty()) {
+    errors.Add(field, absl::StrCat("is empty; 1 to ", kernel::kAcctNameMaxBytes,
+                                   " of ", kNameAlphabet));
+  } else if (name.size() > kernel::kAcctNameMaxBytes) {
+    errors.Add(field, absl::StrCat(Quoted(name), " is ", name.size(),
+                                   " bytes long; at most ",
+                                   kernel::kAcctNameMaxBytes));
+  } else if (absl::StartsWith(name, kernel::kAcctOwnPrefix)) {
+    errors.Add(field, absl::StrCat(Quoted(name), " begins with '",
+                                   kernel::kAcctOwnPrefix,
+                                   "', as the server's own objects do"));
+  } else {
+    const auto bad = std::find_if(name.begin(), name.end(), [](char c) {
+      return !accounting::IsCounterName(absl::string_view(&c, 1));
+    });
+    errors.Add(field, absl::StrCat(Quoted(name), " has ",
+                                   Quoted(absl::string_view(&*bad, 1)),
+                                   " at byte ", bad - name.begin(),
+                                   "; allowed are ", kNameAlphabet));
+  }
+}
+
+std::optional<kernel::QuotaLimit> ReadQuota(const v1::Quota& quota,
+                                            const std::string& field,
+                                            FieldErrors& errors) {
+  using Unit = kernel::QuotaLimit::Unit;
+  kernel::QuotaLimit limit;
+  switch (quota.limit_case()) {
+    case v1::Quota::kPackets:
+      limit = {Unit::kPackets, quota.packets()};
+      break;
+    case v1::Quota::kBytes:
+      limit = {Unit::kBytes, quota.bytes()};
+      break;
+    default:
+      errors.Add(field, "has no limit; set packets or bytes, or no quota");
+      return std::nullopt;
+  }
+  if (limit.limit == 0) {
+    errors.Add(absl::StrCat(
+                   field, limit.unit == Unit::kPackets ? ".packets" : ".bytes"),
+               "must be greater than 0");
+  }
+  return limit;
+}
+
+accounting::Labels ReadLabels(
+    const google::protobuf::Map<std::string, std::string>& map,
+    const std::string& of, FieldErrors& errors) {
+  if (map.empty()) return {};
+  const std::string field = absl::StrCat(of, ".labels");
+  accounting::Labels labels(map.begin(), map.end());
+  if (labels.size() > kMaxLabels) {
+    errors.Add(field, absl::StrCat("has ", labels.size(), " labels; at most ",
+                                   kMaxLabels));
+    return labels;
+  }
+  for (const auto& [key, value] : labels) {
+    const std::string path = absl::StrCat(field, "[", Quoted(key), "]");
+    if (!IsLabelKey(key)) {
+      errors.Add(path, absl::StrCat("the key must be 1 to ", kMaxLabelKeyBytes,
+                                    " of [a-z0-9._/-]"));
+    }
+    if (value.size() > kMaxLabelValueBytes) {
+      errors.Add(path,
+                 absl::StrCat("the value is ", value.size(),
+                              " bytes long; at most ", kMaxLabelValueBytes));
+    }
+  }
+  return labels;
+}
+
+}  // namespace
+
+accounting::Counter ReadNewCounter(const v1::Counter& counter,
+                                   const std::string& field,
+                                   FieldErrors& errors) {
+  accounting::Counter read;
+  CheckNewName(counter.name(), field, errors);
+  read.object.name = counter.name();
+  read.object.packets = counter.packets();
+  read.object.bytes = counter.bytes();
+  if (counter.has_quota()) {
+    read.object.quota =
+        ReadQuota(counter.quota(), absl::StrCat(field, ".quota"), errors);
+  }
+  read.labels = ReadLabels(counter.labels(), field, errors);
+  return read;
+}
+
+std::vector<accounting::Counter> ReadNewCounters(
+    const google::protobuf::RepeatedPtrField<v1::Counter>& counters,
+    FieldErrors& errors) {
+  std::vector<accounting::Counter> read;
+  read.reserve(counters.size());
+  Repeats repeats("counters", ".name", counters.size());
+  for (int i = 0; i < counters.size(); ++i) {
+    read.push_back(ReadNewCounter(counters[i], Indexed("counters", i), errors));
+    repeats.Check(counters[i].name(), i, errors);
+  }
+  return read;
+}
+
+std::vector<std::string> ReadCounterNames(
+    const google::protobuf::RepeatedPtrField<std::string>& names,
+    FieldErrors& errors) {
+  std::vector<std::string> read;
+  read.reserve(names.size());
+  Repeats repeats("names", "", names.size());
+  for (int i = 0; i < names.size(); ++i) {
+    read.push_back(ReadCounterName(names[i], Indexed("names", i), errors));
+    repeats.Check(read.back(), i, errors);
+  }
+  return read;
+}
+
+std::vector<accounting::CounterTarget> ReadCounterTargets(
+    const google::protobuf::RepeatedPtrField<std::string>& names,
+    FieldErrors& errors) {
+  std::vector<accounting::CounterTarget> targets;
+  for (std::string& name : ReadCounterNames(names, errors)) {
+    targets.push_back({.name = std::move(name)});
+  }
+  return targets;
+}
+
+accounting::CounterFilter ReadCounterFilter(
+    const v1::CounterFilter& filter, const accounting::CounterScope& scope,
+    FieldErrors& errors) {
+  CheckGlob(filter.name_glob(), "filter.name_glob", errors);
+  return {filter.name_glob(),
+          accounting::Labels(filter.labels().begin(), filter.labels().end()),
+          scope};
+}
+
+}  // namespace nfmeter::service

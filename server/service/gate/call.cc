@@ -1,0 +1,58 @@
+#include "service/gate/call.h"
+
+#include <utility>
+
+#include "base/clock.h"
+
+namespace nfmeter::service {
+namespace {
+
+constexpr char kTraceParent[] = "traceparent";  // W3C Trace Context
+
+}  // namespace
+
+CallTrail::CallTrail(absl::Span<telemetry::CallObserver* const> observers,
+                     const security::Method& method, bool stream,
+                     bool trace_all)
+    : observers_(observers),
+      record_{
+          .method = method.name, .stream = stream, .mutates = method.mutates},
+      trace_all_(trace_all),
+      start_(SystemClock().BootTime()) {
+  for (telemetry::CallObserver* observer : observers_) {
+    observer->OnCallStarted(record_);
+  }
+}
+
+void CallTrail::NoteSubject(const CallSubject& subject) {
+  record_.request_id = subject.request_id;
+  record_.validate_only = subject.validate_only;
+  record_.with_rules = subject.with_rules;
+  record_.targets = subject.targets;
+  record_.target_count = subject.target_count;
+}
+
+void CallTrail::NoteOrigin(const grpc::ServerContextBase& context) {
+  record_.peer = context.peer();
+  const auto found = context.client_metadata().find(kTraceParent);
+  if (found != context.client_metadata().end()) {
+    record_.trace_parent.assign(found->second.data(), found->second.size());
+  }
+}
+
+void CallTrail::End(const absl::Status& status) {
+  if (caller_ != nullptr) record_.principal = caller_->principal();
+  record_.status = status;
+  record_.duration = SystemClock().BootTime() - start_;
+  for (telemetry::CallObserver* observer : observers_) {
+    observer->OnCallEnded(record_);
+  }
+}
+
+void CallTrail::End(const absl::Status& status,
+                    const grpc::ServerContextBase& context) {
+  if (record_.mutates || trace_all_ || !status.ok()) NoteOrigin(context);
+  End(status);
+}
+
+}  // namespace nfmeter::service

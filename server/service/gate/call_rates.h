@@ -1,0 +1,53 @@
+// How many calls a caller may make.
+#ifndef NFMETER_SERVICE_GATE_CALL_RATES_H_
+#define NFMETER_SERVICE_GATE_CALL_RATES_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+
+namespace nfmeter::service {
+
+// A token bucket for each caller, that holds two seconds' worth of calls.
+// Thread-safe. Does not own the clock.
+class CallRates {
+ public:
+  // 0: any number.
+  CallRates(size_t max_per_second, Clock& clock)
+      : max_per_second_(max_per_second), clock_(clock) {}
+
+  // One more call of this principal. RESOURCE_EXHAUSTED, RATE_LIMITED.
+  absl::Status Take(const std::string& principal);
+
+  // Callers that are told apart at once; more share one bucket.
+  static constexpr size_t kMaxPrincipals = 10'000;
+
+ private:
+  struct Bucket {
+    double calls = 0;  // left, at `time`
+    absl::Duration time;
+  };
+
+  double Burst() const { return 2.0 * static_cast<double>(max_per_second_); }
+  void Refill(absl::Duration now, Bucket& bucket) const;
+  Bucket& BucketOf(const std::string& principal, absl::Duration now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const size_t max_per_second_;
+  Clock& clock_;
+  absl::Mutex mutex_;
+  absl::flat_hash_map<std::string, Bucket> buckets_ ABSL_GUARDED_BY(mutex_);
+  Bucket shared_ ABSL_GUARDED_BY(mutex_);
+  // No full bucket is looked for before this.
+  absl::Duration next_sweep_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_GATE_CALL_RATES_H_

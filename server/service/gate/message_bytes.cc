@@ -1,0 +1,42 @@
+#include "service/gate/message_bytes.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+#include "grpcpp/impl/codegen/proto_utils.h"
+#include "grpcpp/support/proto_buffer_reader.h"
+
+namespace nfmeter::service {
+namespace {
+
+// gRPC hands the bytes over as const, but counts its readers in them.
+bool Parse(const grpc::ByteBuffer& bytes,
+           google::protobuf::MessageLite* request) {
+  grpc::ByteBuffer shared = bytes;
+  grpc::ProtoBufferReader reader(&shared);
+  return reader.status().ok() && request->ParseFromZeroCopyStream(&reader);
+}
+
+}  // namespace
+
+absl::Status ParseMessage(const grpc::ByteBuffer& bytes,
+                          google::protobuf::MessageLite* request) {
+  if (bytes.Valid() && Parse(bytes, request)) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
+      absl::StrCat("the request is not a valid ", request->GetTypeName(),
+                   "; was it made from other proto files?"));
+}
+
+absl::Status WriteMessage(const google::protobuf::MessageLite& response,
+                          grpc::ByteBuffer* bytes) {
+  bool own_buffer = false;
+  const grpc::Status status =
+      grpc::SerializationTraits<google::protobuf::MessageLite>::Serialize(
+          response, bytes, &own_buffer);
+  if (status.ok()) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kInternal, "ANSWER_TOO_LARGE",
+      absl::StrCat("the answer can't be written: ", status.error_message()));
+}
+
+}  // namespace nfmeter::service

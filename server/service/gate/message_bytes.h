@@ -1,0 +1,21 @@
+// Messages as the bytes that gRPC carries.
+#ifndef NFMETER_SERVICE_GATE_MESSAGE_BYTES_H_
+#define NFMETER_SERVICE_GATE_MESSAGE_BYTES_H_
+
+#include "absl/status/status.h"
+#include "google/protobuf/message_lite.h"
+#include "grpcpp/support/byte_buffer.h"
+
+namespace nfmeter::service {
+
+// INVALID_ARGUMENT, reason MALFORMED_REQUEST.
+absl::Status ParseMessage(const grpc::ByteBuffer& bytes,
+                          google::protobuf::MessageLite* request);
+
+// INTERNAL: larger than 2 GiB.
+absl::Status WriteMessage(const google::protobuf::MessageLite& response,
+                          grpc::ByteBuffer* bytes);
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_GATE_MESSAGE_BYTES_H_

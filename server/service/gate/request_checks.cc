@@ -1,0 +1,170 @@
+#include "service/gate/request_checks.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "accounting/common/counter_errors.h"
+#include "accounting/common/counter_filter.h"
+#include "kernel/acct_table.h"
+
+namespace nfmeter::service {
+namespace {
+
+constexpr size_t kMaxRequestIdBytes = 128;
+constexpr size_t kDefaultPageSize = 1000;
+constexpr size_t kQuotedBytes = 64;
+constexpr size_t kMaxGlobBytes = 255;
+
+// The value of "\xHH" at the start of `text`, or -1.
+int EscapedByte(absl::string_view text) {
+  if (text.size() < 4 || text[0] != '\\' || text[1] != 'x') return -1;
+  if (!absl::ascii_isxdigit(text[2]) || !absl::ascii_isxdigit(text[3])) {
+    return -1;
+  }
+  return static_cast<uint8_t>(absl::HexStringToBytes(text.substr(2, 2))[0]);
+}
+
+}  // namespace
+
+std::string Quoted(absl::string_view text) {
+  return absl::StrCat("'", absl::CHexEscape(text.substr(0, kQuotedBytes)),
+                      text.size() > kQuotedBytes ? "...'" : "'");
+}
+
+std::string Indexed(absl::string_view field, size_t index) {
+  return absl::StrCat(field, "[", index, "]");
+}
+
+void CheckRequestId(absl::string_view request_id, FieldErrors& errors) {
+  if (request_id.size() > kMaxRequestIdBytes) {
+    errors.Add("request_id",
+               absl::StrCat("is ", request_id.size(), " bytes long; at most ",
+                            kMaxRequestIdBytes));
+  } else if (!std::all_of(request_id.begin(), request_id.end(),
+                          absl::ascii_isprint)) {
+    errors.Add("request_id", "has characters that are not printable ASCII");
+  }
+}
+
+void CheckGlob(const std::string& glob, const std::string& field,
+               FieldErrors& errors) {
+  if (glob.size() > kMaxGlobBytes) {
+    errors.Add(field, absl::StrCat("is ", glob.size(), " bytes long; at most ",
+                                   kMaxGlobBytes));
+  }
+  if (accounting::HasOpenBracket(glob)) {
+    errors.Add(field,
+               "has a '[' without its ']': [a-z] is one character of these, "
+               "[!a-z] one of the others");
+  }
+}
+
+absl::Status CheckBatchSize(absl::string_view field, size_t size, size_t bound,
+                            FieldErrors& errors) {
+  if (size == 0) {
+    errors.Add(std::string(field), "is empty; name at least one");
+  }
+  if (size <= bound) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      absl::StrCat(field, " has ", size, " items; this server takes at most ",
+                   bound, " in one request; send several"),
+      ErrorDetails{.reason = "BATCH_TOO_LARGE",
+                   .metadata = {{"bound", absl::StrCat(bound)},
+                                {"size", absl::StrCat(size)}}});
+}
+
+size_t ReadPageSize(int32_t page_size, const Limits& limits,
+                    FieldErrors& errors) {
+  if (page_size < 0) {
+    errors.Add("page_size",
+               absl::StrCat("is ", page_size,
+                            "; write 0 for the default, or a positive number"));
+    return 0;
+  }
+  return std::min(page_size == 0 ? kDefaultPageSize : page_size,
+                  limits.max_page_size);
+}
+
+absl::Duration ReadMaxStaleness(const google::protobuf::Duration& duration,
+                                FieldErrors& errors) {
+  constexpr int64_t kMaxSeconds = 315'576'000'000;  // see duration.proto
+  if (duration.seconds() < 0 || duration.nanos() < 0) {
+    errors.Add("max_staleness", "is negative; write 0 for values of now");
+    return absl::ZeroDuration();
+  }
+  if (duration.nanos() > 999'999'999 || duration.seconds() > kMaxSeconds) {
+    errors.Add("max_staleness", "is not a valid duration");
+    return absl::ZeroDuration();
+  }
+  return absl::Seconds(duration.seconds()) +
+         absl::Nanoseconds(duration.nanos());
+}
+
+std::string ReadCounterName(absl::string_view shown, const std::string& field,
+                            FieldErrors& errors) {
+  std::string name;
+  name.reserve(kernel::kAcctNameMaxBytes);
+  for (size_t i = 0; i < shown.size(); ++i) {
+    if (absl::ascii_isgraph(shown[i]) && shown[i] != '\\') {
+      name.push_back(shown[i]);
+      continue;
+    }
+    const int byte = EscapedByte(shown.substr(i));
+    if (byte < 0) {
+      errors.Add(field, absl::StrCat("has ", Quoted(shown.substr(i, 1)),
+                                     " at byte ", i,
+                                     "; bytes outside printable ASCII, the "
+                                     "backslash and the space are written "
+                                     "\\xHH"));
+      return "";
+    }
+    name.push_back(static_cast<char>(byte));
+    i += 3;
+  }
+  if (name.empty()) {
+    errors.Add(field, "is empty; name a counter");
+  } else if (name.size() > kernel::kAcctNameMaxBytes) {
+    errors.Add(field, absl::StrCat("is ", name.size(), " bytes long; at most ",
+                                   kernel::kAcctNameMaxBytes));
+  } else if (!kernel::IsAcctName(name)) {
+    errors.Add(field, "has a NUL byte");
+  }
+  return name;
+}
+
+kernel::Patience RulePatience(const Call& call, const Limits& limits) {
+  const absl::Time now = absl::Now();
+  absl::Duration time = limits.default_rule_change_time;
+  if (call.deadline != absl::InfiniteFuture()) {
+    const absl::Duration left = call.deadline - now;
+    const absl::Duration margin = std::min(left / 10, absl::Milliseconds(250));
+    time = std::min(left - margin, limits.max_rule_change_time);
+  }
+  return kernel::Patience(
+      now + time, [context = call.context] { return context->IsCancelled(); });
+}
+
+absl::Status CheckScope(const Call& call, absl::Span<const std::string> names) {
+  std::vector<std::string> outside;
+  for (const std::string& name : names) {
+    if (!call.scope().Contains(accounting::ShownName(name))) {
+      outside.push_back(name);
+    }
+  }
+  if (outside.empty()) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kPermissionDenied,
+      absl::StrCat(call.caller->principal, " may touch only counters whose ",
+                   "name starts with ",
+                   absl::StrJoin(call.scope().prefixes, " or "), "; not ",
+                   accounting::ShownNames(outside)),
+      ErrorDetails{
+          .reason = "COUNTER_NOT_PERMITTED",
+          .metadata = {{"counters", accounting::ShownNames(outside)}}});
+}
+
+}  // namespace nfmeter::service

@@ -1,0 +1,91 @@
+// Checks that requests of several services share. They put what is wrong into
+// a FieldErrors.
+#ifndef NFMETER_SERVICE_GATE_REQUEST_CHECKS_H_
+#define NFMETER_SERVICE_GATE_REQUEST_CHECKS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "google/protobuf/duration.pb.h"
+#include "kernel/patience.h"
+#include "service/gate/call.h"
+#include "service/gate/field_errors.h"
+#include "service/gate/limits.h"
+#include "service/gate/request_cache.h"
+
+namespace nfmeter::service {
+
+// 'name' for sentences, its start only when it is long.
+std::string Quoted(absl::string_view text);
+
+// "names[3]"
+std::string Indexed(absl::string_view field, size_t index);
+
+// Up to 128 printable ASCII characters.
+void CheckRequestId(absl::string_view request_id, FieldErrors& errors);
+
+// At most 255 bytes, and no '[' without its ']'.
+void CheckGlob(const std::string& glob, const std::string& field,
+               FieldErrors& errors);
+
+// RESOURCE_EXHAUSTED when a batch is larger than `bound`; an empty one is a
+// field error.
+absl::Status CheckBatchSize(absl::string_view field, size_t size, size_t bound,
+                            FieldErrors& errors);
+
+// Objects a page: `page_size`, the default for 0, at most the bound.
+size_t ReadPageSize(int32_t page_size, const Limits& limits,
+                    FieldErrors& errors);
+
+// A duration that must not be negative.
+absl::Duration ReadMaxStaleness(const google::protobuf::Duration& duration,
+                                FieldErrors& errors);
+
+// The kernel's bytes of a counter's name as the API shows it (see
+// accounting::ShownName), of our own and of foreign ones.
+std::string ReadCounterName(absl::string_view shown, const std::string& field,
+                            FieldErrors& errors);
+
+// What a change of rules may wait: until a little before the client's deadline,
+// so that it gets our answer, within the server's own bounds, and while the
+// client is there.
+kernel::Patience RulePatience(const Call& call, const Limits& limits);
+
+// PERMISSION_DENIED, reason COUNTER_NOT_PERMITTED: the caller may touch other
+// counters only. Names are the kernel's; whether they exist is not told.
+absl::Status CheckScope(const Call& call, absl::Span<const std::string> names);
+
+// The same for the names of `objects`.
+template <typename Objects, typename NameOf>
+absl::Status CheckScope(const Call& call, const Objects& objects,
+                        NameOf name_of) {
+  if (call.scope().has_all()) return absl::OkStatus();
+  std::vector<std::string> names;
+  for (const auto& each : objects) names.push_back(std::invoke(name_of, each));
+  return CheckScope(call, names);
+}
+
+// Calls `mutate`, by way of the cache unless nothing is to change. An answer is
+// kept for the caller who asked only.
+template <typename Request, typename Response>
+absl::Status Mutate(const Call& call, RequestCache& requests,
+                    absl::string_view method, const Request& request,
+                    Response* response,
+                    absl::FunctionRef<absl::Status()> mutate) {
+  if (request.validate_only()) return mutate();
+  return requests.Run(absl::StrCat(method, " ", call.caller->principal),
+                      request.request_id(), request, response, call.deadline,
+                      mutate);
+}
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_GATE_REQUEST_CHECKS_H_

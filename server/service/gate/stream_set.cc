@@ -1,0 +1,164 @@
+#include "service/gate/stream_set.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "service/gate/status.h"
+
+namespace nfmeter::service {
+namespace {
+
+absl::Status ShutdownStatus() {
+  return MakeError(absl::StatusCode::kUnavailable, "SERVER_SHUTDOWN",
+                   "the server is shutting down; connect again");
+}
+
+absl::Status PolicyChanged() {
+  return MakeError(absl::StatusCode::kUnavailable, "POLICY_CHANGED",
+                   "the policy of the server has changed what this caller may "
+                   "see; ask again");
+}
+
+}  // namespace
+
+void MessageStream::Wake() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (state_ != State::kIdle) {
+      woken_ = true;
+      return;
+    }
+    state_ = State::kPulling;
+  }
+  Pull();
+}
+
+void MessageStream::End(const absl::Status& status) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (end_.has_value() || state_ == State::kFinished) return;
+    end_ = status;
+    if (state_ != State::kIdle) return;  // whoever is at it will see
+    state_ = State::kPulling;
+  }
+  FinishIfEnded();
+}
+
+// In kPulling, on the thread that brought it there.
+void MessageStream::Pull() {
+  // gRPC's share may go away as soon as something is finished.
+  const std::shared_ptr<MessageStream> self = self_;
+  while (!FinishIfEnded()) {
+    std::optional<Message> message = Next();
+    if (message.has_value()) {
+      bytes_.Swap(&message->bytes);
+      {
+        absl::MutexLock lock(&mutex_);
+        if (end_.has_value()) continue;
+        state_ = message->last ? State::kFinished : State::kWriting;
+        woken_ = false;  // what woke us is looked for after the write
+      }
+      if (!message->last) return StartWrite(&bytes_);
+      OnEnded();
+      trail_->End(absl::OkStatus());
+      return StartWriteAndFinish(&bytes_, grpc::WriteOptions(),
+                                 grpc::Status::OK);
+    }
+    absl::MutexLock lock(&mutex_);
+    if (end_.has_value() || std::exchange(woken_, false)) continue;
+    state_ = State::kIdle;
+    return;
+  }
+}
+
+// In kPulling.
+bool MessageStream::FinishIfEnded() {
+  absl::Status status;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!end_.has_value()) return false;
+    state_ = State::kFinished;
+    status = *end_;
+  }
+  OnEnded();
+  trail_->End(status);
+  Finish(ToGrpcStatus(status));
+  return true;
+}
+
+void MessageStream::OnWriteDone(bool ok) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (state_ != State::kWriting) return;  // the last message
+    if (!ok && !end_.has_value()) end_ = absl::CancelledError();
+    state_ = State::kPulling;
+  }
+  Pull();
+}
+
+void MessageStream::OnCancel() { End(absl::CancelledError()); }
+
+void MessageStream::OnDone() {
+  const std::shared_ptr<MessageStream> self = std::move(self_);
+  set_->Remove(self);
+}
+
+absl::Status StreamSet::Start(std::shared_ptr<MessageStream> stream,
+                              const Call& call) {
+  absl::MutexLock lock(&mutex_);
+  if (shut_down_) return ShutdownStatus();
+  // AuthorizeAgain() may have been here already.
+  if (call.caller->outdated != nullptr && call.caller->outdated->load()) {
+    return PolicyChanged();
+  }
+  NFM_RETURN_IF_ERROR(budget_.Take(*call.caller));
+  stream->set_ = this;
+  stream->trail_ = call.trail;
+  stream->caller_ = call.caller;
+  stream->method_ = call.method;
+  stream->self_ = stream;
+  streams_.insert(std::move(stream));
+  return absl::OkStatus();
+}
+
+void StreamSet::AuthorizeAgain(const security::Authorizer& authorizer) {
+  for (const auto& stream : All()) {
+    const auto caller =
+        authorizer.AuthorizeAgain(*stream->caller_, *stream->method_);
+    if (!caller.ok()) {
+      stream->End(caller.status());
+    } else if ((*caller)->scope != stream->caller_->scope) {
+      stream->End(PolicyChanged());
+    }
+  }
+}
+
+void StreamSet::Shutdown() {
+  {
+    absl::MutexLock lock(&mutex_);
+    shut_down_ = true;
+  }
+  const absl::Status status = ShutdownStatus();
+  for (const auto& stream : All()) stream->End(status);
+}
+
+std::vector<std::shared_ptr<MessageStream>> StreamSet::All() const {
+  absl::MutexLock lock(&mutex_);
+  return {streams_.begin(), streams_.end()};
+}
+
+size_t StreamSet::size() const {
+  absl::MutexLock lock(&mutex_);
+  return streams_.size();
+}
+
+void StreamSet::Remove(const std::shared_ptr<MessageStream>& stream) {
+  {
+    absl::MutexLock lock(&mutex_);
+    streams_.erase(stream);
+  }
+  budget_.Return(*stream->caller_);
+}
+
+}  // namespace nfmeter::service

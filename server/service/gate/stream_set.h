@@ -1,0 +1,119 @@
+// Server streams of prebuilt messages.
+#ifndef NFMETER_SERVICE_GATE_STREAM_SET_H_
+#define NFMETER_SERVICE_GATE_STREAM_SET_H_
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "grpcpp/support/byte_buffer.h"
+#include "grpcpp/support/server_callback.h"
+#include "security/access/authorizer.h"
+#include "service/gate/call.h"
+#include "service/gate/gate.h"
+#include "service/gate/stream_budget.h"
+
+namespace nfmeter::service {
+
+class StreamSet;
+
+// The sending half of one call. Says when it can write; what, its subclass
+// knows. States:
+//
+//   kIdle ---Wake()---> kPulling ---a message---> kWriting
+//     ^                  |  ^                        |
+//     +----no message----+  +-------OnWriteDone------+
+//
+// End() and OnCancel note how the stream ends. That takes effect when it is
+// idle or becomes so: -> kFinished, with Finish() called exactly once.
+//
+// gRPC's reactor and whoever feeds the stream share ownership; what comes after
+// the end is ignored. Thread-safe.
+class MessageStream : public StreamReactor {
+ public:
+  // Something may be there to write. Writes on this thread.
+  void Wake();
+
+  // Ends the stream after the message under way. The first one counts.
+  void End(const absl::Status& status);
+
+ protected:
+  struct Message {
+    grpc::ByteBuffer bytes;
+    bool last = false;  // the stream ends with it, with OK
+  };
+
+  // The next message, or nullopt when there is none yet; the stream may be
+  // ended in it. Never called by two threads at once, nor after the end.
+  virtual std::optional<Message> Next() = 0;
+
+  // The stream is over; lets go of what feeds it. Called once, perhaps while
+  // the last Next() is still running.
+  virtual void OnEnded() = 0;
+
+ private:
+  friend class StreamSet;
+  enum class State { kIdle, kPulling, kWriting, kFinished };
+
+  void Pull();
+  bool FinishIfEnded();
+
+  void OnWriteDone(bool ok) final;
+  void OnCancel() final;
+  void OnDone() final;
+
+  absl::Mutex mutex_;
+  State state_ ABSL_GUARDED_BY(mutex_) = State::kIdle;
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
+  grpc::ByteBuffer bytes_;  // under way; belongs to whoever is in kPulling
+  // Set by StreamSet::Start().
+  StreamSet* set_ = nullptr;
+  std::shared_ptr<CallTrail> trail_;
+  std::shared_ptr<const security::Caller> caller_;
+  const security::Method* method_ = nullptr;
+  std::shared_ptr<MessageStream> self_;  // gRPC's share, until OnDone()
+};
+
+// The streams of a service: keeps to the budget, and ends them all. Must
+// outlive its streams' calls. Thread-safe.
+class StreamSet {
+ public:
+  // `budget` must outlive the set.
+  explicit StreamSet(StreamBudget& budget) : budget_(budget) {}
+
+  // Makes the stream that of `call`: return it from the handler.
+  // RESOURCE_EXHAUSTED, TOO_MANY_STREAMS; UNAVAILABLE, SERVER_SHUTDOWN and
+  // POLICY_CHANGED.
+  absl::Status Start(std::shared_ptr<MessageStream> stream, const Call& call);
+
+  // After a change of policy: ends the streams whose caller may not have them
+  // any more (PERMISSION_DENIED), or may now see other counters (UNAVAILABLE,
+  // POLICY_CHANGED: asked for again, they show those).
+  void AuthorizeAgain(const security::Authorizer& authorizer);
+
+  // Ends all streams, and all to come.
+  void Shutdown();
+
+  size_t size() const;
+
+ private:
+  friend class MessageStream;
+  void Remove(const std::shared_ptr<MessageStream>& stream);
+  std::vector<std::shared_ptr<MessageStream>> All() const;
+
+  StreamBudget& budget_;
+  mutable absl::Mutex mutex_;
+  bool shut_down_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::flat_hash_set<std::shared_ptr<MessageStream>> streams_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_GATE_STREAM_SET_H_

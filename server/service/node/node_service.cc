@@ -1,0 +1,91 @@
+#include "service/node/node_service.h"
+
+#include <memory>
+#include <utility>
+
+#include "base/utf8.h"
+#include "service/counter/convert_counter.h"
+
+namespace nfmeter::service {
+namespace {
+
+void ToProto(const NodeCapability& capability, v1::Capability* proto) {
+  proto->set_name(capability.name);
+  proto->set_available(capability.available);
+  proto->set_detail(ValidUtf8(capability.detail));
+  for (const std::string& method : capability.methods) {
+    proto->add_methods(method);
+  }
+}
+
+void ToProto(const Limits& limits, v1::NodeLimits* proto) {
+  proto->set_max_batch_size(static_cast<uint32_t>(limits.max_batch_size));
+  proto->set_max_page_size(static_cast<uint32_t>(limits.max_page_size));
+  const absl::Duration interval = limits.min_snapshot_interval;
+  const int64_t seconds = absl::ToInt64Seconds(interval);
+  proto->mutable_min_snapshot_interval()->set_seconds(seconds);
+  proto->mutable_min_snapshot_interval()->set_nanos(static_cast<int32_t>(
+      absl::ToInt64Nanoseconds(interval - absl::Seconds(seconds))));
+  proto->set_max_streams(static_cast<uint32_t>(limits.max_streams));
+  proto->set_max_request_bytes(static_cast<uint32_t>(limits.max_request_bytes));
+  proto->set_max_counters(static_cast<uint32_t>(limits.max_counters));
+}
+
+void ToProto(const security::Grant& grant, v1::Grant* proto) {
+  proto->set_role(std::string(security::RoleName(grant.role)));
+  for (const std::string& method : grant.methods) proto->add_methods(method);
+  for (const std::string& prefix : grant.counter_prefixes) {
+    proto->add_counter_prefixes(prefix);
+  }
+}
+
+}  // namespace
+
+NodeService::NodeService(Gate& gate, std::function<NodeInfo()> info,
+                         accounting::SnapshotHub& hub,
+                         const SnapshotService& snapshots, const Limits& limits)
+    : gate_(gate),
+      info_(std::move(info)),
+      hub_(hub),
+      epoch_(hub.epoch()),
+      snapshots_(snapshots),
+      limits_(limits) {}
+
+absl::Status NodeService::GetNode(const Call& call,
+                                  const v1::GetNodeRequest& /*request*/,
+                                  v1::GetNodeResponse* response) {
+  const NodeInfo info = info_();
+  v1::Node* const node = response->mutable_node();
+  node->set_hostname(ValidUtf8(info.hostname));
+  node->set_version(info.version);
+  node->set_kernel_release(ValidUtf8(info.kernel_release));
+  node->set_network_namespace(info.network_namespace);
+  node->set_epoch(epoch_);
+  service::ToProto(info.start_time, node->mutable_start_time());
+  for (const NodeCapability& capability : info.capabilities) {
+    ToProto(capability, node->add_capabilities());
+  }
+  ToProto(limits_, node->mutable_limits());
+  node->set_read_only(gate_.options().read_only);
+  node->mutable_caller()->set_principal(ValidUtf8(call.caller->principal));
+  for (const security::Grant& grant : *call.caller->grants) {
+    ToProto(grant, node->mutable_caller()->add_grants());
+  }
+  if (call.scope().has_all()) DescribeWholeHost(info, node);
+  return absl::OkStatus();
+}
+
+void NodeService::DescribeWholeHost(const NodeInfo& info,
+                                    v1::Node* node) const {
+  for (const std::string& notice : info.notices) {
+    node->add_notices(ValidUtf8(notice));
+  }
+  const std::shared_ptr<const accounting::Snapshot> latest = hub_.Latest();
+  if (latest != nullptr) {
+    node->set_counter_count(static_cast<uint32_t>(latest->size()));
+  }
+  node->set_snapshot_subscribers(
+      static_cast<uint32_t>(snapshots_.open_streams()));
+}
+
+}  // namespace nfmeter::service

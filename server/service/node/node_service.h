@@ -1,0 +1,73 @@
+// nfmeter.v1.NodeService.
+#ifndef NFMETER_SERVICE_NODE_NODE_SERVICE_H_
+#define NFMETER_SERVICE_NODE_NODE_SERVICE_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "accounting/snapshots/snapshot_hub.h"
+#include "nfmeter/v1/node.grpc.pb.h"
+#include "service/gate/gate.h"
+#include "service/gate/limits.h"
+#include "service/snapshot/snapshot_service.h"
+
+namespace nfmeter::service {
+
+// See nfmeter.v1.Capability.
+struct NodeCapability {
+  std::string name;
+  bool available = false;
+  std::string detail;
+  std::vector<std::string> methods;
+};
+
+// What the server knows of its host; see nfmeter.v1.Node.
+struct NodeInfo {
+  std::string hostname;
+  std::string version;
+  std::string kernel_release;
+  uint64_t network_namespace = 0;
+  absl::Time start_time;
+  std::vector<NodeCapability> capabilities;
+  std::vector<std::string> notices;
+};
+
+using NodeServiceMethods =
+    WithMethods<v1::NodeService::Service,
+                v1::NodeService::WithRawCallbackMethod_GetNode>;
+
+// Thread-safe. Does not own what it is given.
+class NodeService final : public NodeServiceMethods {
+ public:
+  // `info` is called for each request, from any thread; must not wait.
+  NodeService(Gate& gate, std::function<NodeInfo()> info,
+              accounting::SnapshotHub& hub, const SnapshotService& snapshots,
+              const Limits& limits);
+
+  UnaryReactor* GetNode(CallContext* context, const Bytes* request,
+                        Bytes* response) override {
+    return gate_.ServeAtOnce(context, request, response,
+                             "nfmeter.v1.NodeService/GetNode", this,
+                             &NodeService::GetNode);
+  }
+
+ private:
+  absl::Status GetNode(const Call& call, const v1::GetNodeRequest& request,
+                       v1::GetNodeResponse* response);
+  // What is nobody's business who may see some counters only.
+  void DescribeWholeHost(const NodeInfo& info, v1::Node* node) const;
+
+  Gate& gate_;
+  const std::function<NodeInfo()> info_;
+  accounting::SnapshotHub& hub_;
+  const uint64_t epoch_;  // the hub's first
+  const SnapshotService& snapshots_;
+  const Limits limits_;
+};
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_NODE_NODE_SERVICE_H_

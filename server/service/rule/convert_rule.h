@@ -1,0 +1,25 @@
+// The domain's rules and chains -> RuleService's messages.
+#ifndef NFMETER_SERVICE_RULE_CONVERT_RULE_H_
+#define NFMETER_SERVICE_RULE_CONVERT_RULE_H_
+
+#include <vector>
+
+#include "accounting/rules/rules.h"
+#include "google/protobuf/repeated_ptr_field.h"
+#include "kernel/rule_types.h"
+#include "nfmeter/v1/rule.pb.h"
+
+namespace nfmeter::service {
+
+void ToProto(const kernel::RuleMatch& match, v1::RuleMatch* proto);
+
+void ToProto(const kernel::Rule& rule, v1::Rule* proto);
+
+void ToProto(const std::vector<kernel::Rule>& rules,
+             google::protobuf::RepeatedPtrField<v1::Rule>* protos);
+
+void ToProto(const accounting::ChainSummary& chain, v1::Chain* proto);
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_RULE_CONVERT_RULE_H_

@@ -1,0 +1,180 @@
+#include "service/rule/rule_service.h"
+
+#include <algorithm>
+
+#include "base/status_macros.h"
+#include "service/gate/request_checks.h"
+#include "service/rule/convert_rule.h"
+#include "service/rule/validate_rule.h"
+
+namespace nfmeter::service {
+namespace {
+
+absl::Status TooManyChains(size_t count, size_t bound) {
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      absl::StrCat("there are ", count, " chains; one answer holds at most ",
+                   bound, "; name a family and a table"),
+      ErrorDetails{.reason = "TOO_MANY_CHAINS",
+                   .metadata = {{"bound", absl::StrCat(bound)},
+                                {"size", absl::StrCat(count)}}});
+}
+
+absl::Status CheckNewRules(const Call& call,
+                           absl::Span<const accounting::NewRule> rules) {
+  NFM_RETURN_IF_ERROR(CheckScope(
+      call, rules, [](const accounting::NewRule& rule) -> const std::string& {
+        return rule.spec.counter;
+      }));
+  const auto decides = [](const accounting::NewRule& rule) {
+    return rule.spec.verdict != kernel::Verdict::kContinue;
+  };
+  if (call.MayDecide() || std::none_of(rules.begin(), rules.end(), decides)) {
+    return absl::OkStatus();
+  }
+  return accounting::VerdictNotPermitted();
+}
+
+}  // namespace
+
+RuleService::RuleService(Gate& gate, accounting::Rules& rules,
+                         RequestCache& requests, const Limits& limits)
+    : gate_(gate), rules_(rules), requests_(requests), limits_(limits) {}
+
+template <typename Request>
+accounting::RuleChange RuleService::ReadChange(const Call& call,
+                                               const Request& request) const {
+  return {.validate_only = request.validate_only(),
+          .patience = RulePatience(call, limits_),
+          .scope = call.scope(),
+          .counting_only = !call.MayDecide()};
+}
+
+absl::Status RuleService::CreateRule(const Call& call,
+                                     const v1::CreateRuleRequest& request,
+                                     v1::CreateRuleResponse* response) {
+  FieldErrors errors;
+  std::vector<accounting::NewRule> rules = {
+      ReadNewRule(request.rule(), "rule", errors)};
+  accounting::RuleChange change = ReadChange(call, request);
+  change.placement = ReadPlacement(request.placement(), errors);
+  CheckRequestId(request.request_id(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_RETURN_IF_ERROR(CheckNewRules(call, rules));
+  return Mutate(call, requests_, "CreateRule", request, response,
+                [&]() -> absl::Status {
+                  NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> created,
+                                       rules_.Create(std::move(rules), change));
+                  ToProto(created[0], response->mutable_rule());
+                  return absl::OkStatus();
+                });
+}
+
+absl::Status RuleService::BatchCreateRules(
+    const Call& call, const v1::BatchCreateRulesRequest& request,
+    v1::BatchCreateRulesResponse* response) {
+  FieldErrors errors;
+  NFM_RETURN_IF_ERROR(CheckBatchSize("rules", request.rules_size(),
+                                     limits_.max_batch_size, errors));
+  std::vector<accounting::NewRule> rules =
+      ReadNewRules(request.rules(), errors);
+  accounting::RuleChange change = ReadChange(call, request);
+  change.placement = ReadPlacement(request.placement(), errors);
+  CheckRequestId(request.request_id(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_RETURN_IF_ERROR(CheckNewRules(call, rules));
+  return Mutate(call, requests_, "BatchCreateRules", request, response,
+                [&]() -> absl::Status {
+                  NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> created,
+                                       rules_.Create(std::move(rules), change));
+                  ToProto(created, response->mutable_rules());
+                  return absl::OkStatus();
+                });
+}
+
+absl::Status RuleService::GetRule(const Call& call,
+                                  const v1::GetRuleRequest& request,
+                                  v1::GetRuleResponse* response) {
+  FieldErrors errors;
+  CheckRuleId(request.id(), "id", errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_ASSIGN_OR_RETURN(const kernel::Rule rule,
+                       rules_.Get(request.id(), call.scope()));
+  ToProto(rule, response->mutable_rule());
+  return absl::OkStatus();
+}
+
+absl::Status RuleService::ListRules(const Call& call,
+                                    const v1::ListRulesRequest& request,
+                                    v1::ListRulesResponse* response) {
+  FieldErrors errors;
+  accounting::RuleQuery query = {
+      .filter = ReadRuleFilter(request.filter(), errors),
+      .page_size = ReadPageSize(request.page_size(), limits_, errors),
+      .page_token = request.page_token()};
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  query.filter.scope = call.scope();
+  NFM_ASSIGN_OR_RETURN(const accounting::RulePage page, rules_.List(query));
+  ToProto(page.rules, response->mutable_rules());
+  response->set_next_page_token(page.next_page_token);
+  response->set_total_size(static_cast<int32_t>(page.total_size));
+  return absl::OkStatus();
+}
+
+absl::Status RuleService::DeleteRule(const Call& call,
+                                     const v1::DeleteRuleRequest& request,
+                                     v1::DeleteRuleResponse* response) {
+  FieldErrors errors;
+  CheckRuleId(request.id(), "id", errors);
+  CheckRequestId(request.request_id(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  const accounting::RuleChange change = ReadChange(call, request);
+  return Mutate(call, requests_, "DeleteRule", request, response,
+                [&]() -> absl::Status {
+                  NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> deleted,
+                                       rules_.Delete({request.id()}, change));
+                  ToProto(deleted[0], response->mutable_rule());
+                  return absl::OkStatus();
+                });
+}
+
+absl::Status RuleService::BatchDeleteRules(
+    const Call& call, const v1::BatchDeleteRulesRequest& request,
+    v1::BatchDeleteRulesResponse* response) {
+  FieldErrors errors;
+  NFM_RETURN_IF_ERROR(CheckBatchSize("ids", request.ids_size(),
+                                     limits_.max_batch_size, errors));
+  const std::vector<std::string> ids = ReadRuleIds(request.ids(), errors);
+  CheckRequestId(request.request_id(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  const accounting::RuleChange change = ReadChange(call, request);
+  return Mutate(call, requests_, "BatchDeleteRules", request, response,
+                [&]() -> absl::Status {
+                  NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> deleted,
+                                       rules_.Delete(ids, change));
+                  ToProto(deleted, response->mutable_rules());
+                  return absl::OkStatus();
+                });
+}
+
+absl::Status RuleService::ListChains(const Call& /*call*/,
+                                     const v1::ListChainsRequest& request,
+                                     v1::ListChainsResponse* response) {
+  FieldErrors errors;
+  const std::optional<kernel::Family> family =
+      ReadFamily(request.family(), "family", errors);
+  const std::optional<kernel::Table> table =
+      ReadTable(request.table(), "table", errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_ASSIGN_OR_RETURN(const std::vector<accounting::ChainSummary> chains,
+                       rules_.ListChains(family, table));
+  if (chains.size() > limits_.max_page_size) {
+    return TooManyChains(chains.size(), limits_.max_page_size);
+  }
+  for (const accounting::ChainSummary& chain : chains) {
+    ToProto(chain, response->add_chains());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace nfmeter::service

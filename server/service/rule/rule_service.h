@@ -1,0 +1,107 @@
+// nfmeter.v1.RuleService.
+#ifndef NFMETER_SERVICE_RULE_RULE_SERVICE_H_
+#define NFMETER_SERVICE_RULE_RULE_SERVICE_H_
+
+#include "absl/status/status.h"
+#include "accounting/rules/rules.h"
+#include "nfmeter/v1/rule.grpc.pb.h"
+#include "service/gate/gate.h"
+#include "service/gate/limits.h"
+#include "service/gate/request_cache.h"
+
+namespace nfmeter::service {
+
+using RuleServiceMethods =
+    WithMethods<v1::RuleService::Service,
+                v1::RuleService::WithRawCallbackMethod_CreateRule,
+                v1::RuleService::WithRawCallbackMethod_BatchCreateRules,
+                v1::RuleService::WithRawCallbackMethod_GetRule,
+                v1::RuleService::WithRawCallbackMethod_ListRules,
+                v1::RuleService::WithRawCallbackMethod_DeleteRule,
+                v1::RuleService::WithRawCallbackMethod_BatchDeleteRules,
+                v1::RuleService::WithRawCallbackMethod_ListChains>;
+
+// Thread-safe. Does not own what it is given.
+class RuleService final : public RuleServiceMethods {
+ public:
+  RuleService(Gate& gate, accounting::Rules& rules, RequestCache& requests,
+              const Limits& limits);
+
+  UnaryReactor* CreateRule(CallContext* context, const Bytes* request,
+                           Bytes* response) override {
+    return gate_.Serve(context, request, response,
+                       "nfmeter.v1.RuleService/CreateRule", this,
+                       &RuleService::CreateRule);
+  }
+  UnaryReactor* BatchCreateRules(CallContext* context, const Bytes* request,
+                                 Bytes* response) override {
+    return gate_.Serve(context, request, response,
+                       "nfmeter.v1.RuleService/BatchCreateRules", this,
+                       &RuleService::BatchCreateRules);
+  }
+  UnaryReactor* GetRule(CallContext* context, const Bytes* request,
+                        Bytes* response) override {
+    return gate_.Serve(context, request, response,
+                       "nfmeter.v1.RuleService/GetRule", this,
+                       &RuleService::GetRule);
+  }
+  UnaryReactor* ListRules(CallContext* context, const Bytes* request,
+                          Bytes* response) override {
+    return gate_.Serve(context, request, response,
+                       "nfmeter.v1.RuleService/ListRules", this,
+                       &RuleService::ListRules);
+  }
+  UnaryReactor* DeleteRule(CallContext* context, const Bytes* request,
+                           Bytes* response) override {
+    return gate_.Serve(context, request, response,
+                       "nfmeter.v1.RuleService/DeleteRule", this,
+                       &RuleService::DeleteRule);
+  }
+  UnaryReactor* BatchDeleteRules(CallContext* context, const Bytes* request,
+                                 Bytes* response) override {
+    return gate_.Serve(context, request, response,
+                       "nfmeter.v1.RuleService/BatchDeleteRules", this,
+                       &RuleService::BatchDeleteRules);
+  }
+  UnaryReactor* ListChains(CallContext* context, const Bytes* request,
+                           Bytes* response) override {
+    return gate_.Serve(context, request, response,
+                       "nfmeter.v1.RuleService/ListChains", this,
+                       &RuleService::ListChains);
+  }
+
+ private:
+  absl::Status CreateRule(const Call& call,
+                          const v1::CreateRuleRequest& request,
+                          v1::CreateRuleResponse* response);
+  absl::Status BatchCreateRules(const Call& call,
+                                const v1::BatchCreateRulesRequest& request,
+                                v1::BatchCreateRulesResponse* response);
+  absl::Status GetRule(const Call& call, const v1::GetRuleRequest& request,
+                       v1::GetRuleResponse* response);
+  absl::Status ListRules(const Call& call, const v1::ListRulesRequest& request,
+                         v1::ListRulesResponse* response);
+  absl::Status DeleteRule(const Call& call,
+                          const v1::DeleteRuleRequest& request,
+                          v1::DeleteRuleResponse* response);
+  absl::Status BatchDeleteRules(const Call& call,
+                                const v1::BatchDeleteRulesRequest& request,
+                                v1::BatchDeleteRulesResponse* response);
+  absl::Status ListChains(const Call& call,
+                          const v1::ListChainsRequest& request,
+                          v1::ListChainsResponse* response);
+
+  // How the caller may have the change of a mutation carried out.
+  template <typename Request>
+  accounting::RuleChange ReadChange(const Call& call,
+                                    const Request& request) const;
+
+  Gate& gate_;
+  accounting::Rules& rules_;
+  RequestCache& requests_;
+  const Limits limits_;
+};
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_RULE_RULE_SERVICE_H_

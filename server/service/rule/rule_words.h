@@ -1,0 +1,49 @@
+// The words of rules: what names and enums of the API stand for.
+#ifndef NFMETER_SERVICE_RULE_RULE_WORDS_H_
+#define NFMETER_SERVICE_RULE_RULE_WORDS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "nfmeter/v1/rule.pb.h"
+
+namespace nfmeter::service {
+
+// Protocols by number (IPPROTO_*), as far as rules care.
+inline constexpr uint8_t kProtocolIcmp = 1;
+inline constexpr uint8_t kProtocolTcp = 6;
+inline constexpr uint8_t kProtocolIcmpv6 = 58;
+
+// 1 to 255 from a name or a number; nullopt: neither.
+std::optional<uint8_t> ProtocolNumber(absl::string_view text);
+// The name, or the number for those without.
+std::string ProtocolText(uint8_t number);
+// tcp, udp, udplite, sctp, dccp.
+bool HasPorts(uint8_t protocol);
+
+// An enum of the API and the bit of the domain that it stands for.
+template <typename Enum>
+struct EnumBit {
+  Enum value;
+  uint32_t bit;
+};
+
+absl::Span<const EnumBit<v1::ConntrackState>> ConntrackStateBits();
+absl::Span<const EnumBit<v1::AddressType>> AddressTypeBits();
+absl::Span<const EnumBit<v1::TcpFlag>> TcpFlagBits();
+
+// The bit of `value`; 0: unspecified or not known.
+template <typename Enum>
+uint32_t BitOf(absl::Span<const EnumBit<Enum>> bits, int value) {
+  for (const EnumBit<Enum>& entry : bits) {
+    if (entry.value == value) return entry.bit;
+  }
+  return 0;
+}
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_RULE_RULE_WORDS_H_

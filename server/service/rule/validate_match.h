@@ -1,0 +1,20 @@
+// RuleMatch messages -> kernel::RuleMatch.
+#ifndef NFMETER_SERVICE_RULE_VALIDATE_MATCH_H_
+#define NFMETER_SERVICE_RULE_VALIDATE_MATCH_H_
+
+#include <string>
+
+#include "kernel/rule_types.h"
+#include "nfmeter/v1/rule.pb.h"
+#include "service/gate/field_errors.h"
+
+namespace nfmeter::service {
+
+// Reads each condition by itself and with those that it needs; whether it fits
+// family and chain is for validate_rule. `field` is the path of `match`.
+kernel::RuleMatch ReadMatch(const v1::RuleMatch& match,
+                            const std::string& field, FieldErrors& errors);
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_RULE_VALIDATE_MATCH_H_

@@ -1,0 +1,253 @@
+#include "service/snapshot/snapshot_columns.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/wire_format_lite.h"
+
+namespace nfmeter::service {
+namespace {
+
+using google::protobuf::internal::WireFormatLite;
+using google::protobuf::io::CodedOutputStream;
+
+size_t VarintSize(uint64_t value) {
+  return CodedOutputStream::VarintSize64(value);
+}
+
+uint8_t* WriteVarint(uint64_t value, uint8_t* out) {
+  return CodedOutputStream::WriteVarint64ToArray(value, out);
+}
+
+// A length-delimited field of `size` bytes with its tag (one byte for all
+// fields here) and length; nothing when it is empty.
+size_t FieldSize(size_t size) {
+  return size == 0 ? 0 : 1 + VarintSize(size) + size;
+}
+
+uint8_t* WriteFieldStart(int field, size_t size, uint8_t* out) {
+  out = WireFormatLite::WriteTagToArray(
+      field, WireFormatLite::WIRETYPE_LENGTH_DELIMITED, out);
+  return WriteVarint(size, out);
+}
+
+// Calls `visit` with each selected row.
+template <typename Visit>
+void ForEachRow(const RowSelection& selection, Visit visit) {
+  if (selection.rows.has_value()) {
+    for (const uint32_t row : *selection.rows) visit(row);
+  } else {
+    const uint32_t size = static_cast<uint32_t>(selection.chunk->size());
+    for (uint32_t row = 0; row < size; ++row) visit(row);
+  }
+}
+
+// Calls `visit` with the id of each selected row that is over its quota.
+template <typename Visit>
+void ForEachExceeded(const RowSelection& selection, Visit visit) {
+  const accounting::SnapshotChunk& chunk = *selection.chunk;
+  for (const auto& quota : chunk.quotas) {
+    if (!quota.exceeded) continue;
+    if (selection.rows.has_value() &&
+        !std::binary_search(selection.rows->begin(), selection.rows->end(),
+                            quota.row)) {
+      continue;
+    }
+    visit(chunk.ids()[quota.row]);
+  }
+}
+
+size_t ColumnSize(const RowSelection& selection,
+                  const std::vector<uint64_t>& values) {
+  size_t size = 0;
+  ForEachRow(selection, [&](uint32_t row) { size += VarintSize(values[row]); });
+  return size;
+}
+
+template <typename T>
+uint8_t* WriteValues(const RowSelection& selection,
+                     const std::vector<T>& values, uint8_t* out) {
+  ForEachRow(selection,
+             [&](uint32_t row) { out = WriteVarint(values[row], out); });
+  return out;
+}
+
+uint8_t* WriteText(absl::string_view text, uint8_t* out) {
+  std::memcpy(out, text.data(), text.size());
+  return out + text.size();
+}
+
+}  // namespace
+
+size_t ColumnsEncoder::Sizes::Total() const {
+  return FieldSize(ids) + FieldSize(packets) + FieldSize(bytes) +
+         FieldSize(exceeded_ids) + FieldSize(new_names) + FieldSize(new_ids) +
+         FieldSize(removed_ids);
+}
+
+void ColumnsEncoder::Sizes::operator+=(const Sizes& other) {
+  ids += other.ids;
+  packets += other.packets;
+  bytes += other.bytes;
+  exceeded_ids += other.exceeded_ids;
+  new_names += other.new_names;
+  new_ids += other.new_ids;
+  removed_ids += other.removed_ids;
+}
+
+ColumnsEncoder::ColumnsEncoder(Options options, MemberEncodings& members,
+                               OnMessage on_message)
+    : FrameEncoder(std::move(options), std::move(on_message)),
+      members_(members) {
+  if (options_.names_known_at == 0) {
+    all_new_ = true;
+    return;
+  }
+  for (const uint32_t id :
+       options_.snapshot->AddedSince(options_.names_known_at)) {
+    if (id >= new_ids_.size()) new_ids_.resize(id + 1);
+    new_ids_[id] = true;
+  }
+}
+
+template <typename Visit>
+void ColumnsEncoder::ForEachNew(const RowSelection& rows, Visit visit) const {
+  if (!all_new_ && new_ids_.empty()) return;
+  const std::vector<uint32_t>& ids = rows.chunk->ids();
+  ForEachRow(rows, [&](uint32_t row) {
+    if (IsNew(ids[row])) visit(ids[row]);
+  });
+}
+
+ColumnsEncoder::Sizes ColumnsEncoder::Measure(const Pending& pending) const {
+  const RowSelection& rows = pending.rows;
+  Sizes sizes;
+  sizes.packets = ColumnSize(rows, rows.chunk->packets);
+  sizes.bytes = ColumnSize(rows, rows.chunk->bytes);
+  ForEachExceeded(rows,
+                  [&](uint32_t id) { sizes.exceeded_ids += VarintSize(id); });
+  if (pending.members != nullptr) {
+    sizes.ids = pending.members->ids.size();
+  } else {
+    const std::vector<uint32_t>& ids = rows.chunk->ids();
+    ForEachRow(rows, [&](uint32_t row) { sizes.ids += VarintSize(ids[row]); });
+  }
+  if (pending.members != nullptr && all_new_) {
+    sizes.new_names = pending.members->names.size();
+    return sizes;
+  }
+  ForEachNew(rows, [&](uint32_t id) {
+    sizes.new_names += names().Shown(id).size() + 1;
+    if (!all_new_) sizes.new_ids += VarintSize(id);
+  });
+  return sizes;
+}
+
+void ColumnsEncoder::Add(const RowSelection& rows) {
+  if (rows.size() == 0) return;
+  Pending pending{.rows = rows};
+  if (!rows.rows.has_value()) {
+    pending.members = members_.Get(rows.chunk->members, names());
+  }
+  const Sizes sizes = Measure(pending);
+  if (sizes_.Total() + sizes.Total() > kFrameMessageBytes) Flush();
+  sizes_ += sizes;
+  pending_.push_back(std::move(pending));
+}
+
+void ColumnsEncoder::AddRemoved(absl::Span<const uint32_t> ids) {
+  for (const uint32_t id : ids) sizes_.removed_ids += VarintSize(id);
+  removed_.insert(removed_.end(), ids.begin(), ids.end());
+}
+
+grpc::Slice ColumnsEncoder::Encode(const v1::SnapshotFrame& header) {
+  const size_t header_size = header.ByteSizeLong();
+  const size_t columns_size = sizes_.Total();
+  const size_t frame_size = header_size + FieldSize(columns_size);
+  grpc::Slice message(FieldSize(frame_size));
+  // The slice is ours alone until it is returned.
+  uint8_t* out = const_cast<uint8_t*>(message.begin());
+  out = WriteFieldStart(v1::GetSnapshotResponse::kFrameFieldNumber, frame_size,
+                        out);
+  out = header.SerializeWithCachedSizesToArray(out);
+  if (columns_size != 0) {
+    out = WriteFieldStart(v1::SnapshotFrame::kColumnsFieldNumber, columns_size,
+                          out);
+    out = WriteColumns(out);
+  }
+  pending_.clear();
+  removed_.clear();
+  sizes_ = Sizes();
+  return message;
+}
+
+uint8_t* ColumnsEncoder::WriteColumns(uint8_t* out) const {
+  using Columns = v1::SnapshotColumns;
+  if (sizes_.ids != 0) out = WriteIds(out);
+  if (sizes_.packets != 0) {
+    out = WriteFieldStart(Columns::kPacketsFieldNumber, sizes_.packets, out);
+    for (const auto& [rows, members] : pending_) {
+      out = WriteValues(rows, rows.chunk->packets, out);
+    }
+  }
+  if (sizes_.bytes != 0) {
+    out = WriteFieldStart(Columns::kBytesFieldNumber, sizes_.bytes, out);
+    for (const auto& [rows, members] : pending_) {
+      out = WriteValues(rows, rows.chunk->bytes, out);
+    }
+  }
+  if (sizes_.exceeded_ids != 0) {
+    out = WriteFieldStart(Columns::kExceededIdsFieldNumber, sizes_.exceeded_ids,
+                          out);
+    for (const auto& [rows, members] : pending_) {
+      ForEachExceeded(rows, [&](uint32_t id) { out = WriteVarint(id, out); });
+    }
+  }
+  if (sizes_.new_names != 0) out = WriteNames(out);
+  if (sizes_.new_ids != 0) out = WriteNewIds(out);
+  if (sizes_.removed_ids != 0) {
+    out = WriteFieldStart(Columns::kRemovedIdsFieldNumber, sizes_.removed_ids,
+                          out);
+    for (const uint32_t id : removed_) out = WriteVarint(id, out);
+  }
+  return out;
+}
+
+uint8_t* ColumnsEncoder::WriteIds(uint8_t* out) const {
+  out = WriteFieldStart(v1::SnapshotColumns::kIdsFieldNumber, sizes_.ids, out);
+  for (const auto& [rows, members] : pending_) {
+    out = members != nullptr ? WriteText(members->ids, out)
+                             : WriteValues(rows, rows.chunk->ids(), out);
+  }
+  return out;
+}
+
+uint8_t* ColumnsEncoder::WriteNames(uint8_t* out) const {
+  out = WriteFieldStart(v1::SnapshotColumns::kNewNamesFieldNumber,
+                        sizes_.new_names, out);
+  for (const auto& [rows, members] : pending_) {
+    if (members != nullptr && all_new_) {
+      out = WriteText(members->names, out);
+      continue;
+    }
+    ForEachNew(rows, [&](uint32_t id) {
+      out = WriteText(names().Shown(id), out);
+      *out++ = '\n';
+    });
+  }
+  return out;
+}
+
+uint8_t* ColumnsEncoder::WriteNewIds(uint8_t* out) const {
+  out = WriteFieldStart(v1::SnapshotColumns::kNewIdsFieldNumber, sizes_.new_ids,
+                        out);
+  for (const auto& [rows, members] : pending_) {
+    ForEachNew(rows, [&](uint32_t id) { out = WriteVarint(id, out); });
+  }
+  return out;
+}
+
+}  // namespace nfmeter::service

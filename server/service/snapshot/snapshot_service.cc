@@ -1,0 +1,51 @@
+#include "service/snapshot/snapshot_service.h"
+
+#include <utility>
+
+#include "base/status_macros.h"
+#include "service/snapshot/snapshot_request.h"
+#include "service/snapshot/snapshot_streams.h"
+
+namespace nfmeter::service {
+
+SnapshotService::SnapshotService(Gate& gate, accounting::SnapshotHub& hub,
+                                 const accounting::LabelStore& labels,
+                                 const Limits& limits, StreamBudget& budget,
+                                 absl::Status available)
+    : gate_(gate),
+      limits_(limits),
+      available_(std::move(available)),
+      streams_(std::make_unique<SnapshotStreams>(hub, labels, budget)) {}
+
+SnapshotService::~SnapshotService() = default;
+
+absl::StatusOr<StreamReactor*> SnapshotService::GetSnapshot(
+    const Call& call, const v1::GetSnapshotRequest& request) {
+  NFM_RETURN_IF_ERROR(available_);
+  NFM_ASSIGN_OR_RETURN(const SnapshotQuery query,
+                       ReadSnapshotQuery(request, call.scope()));
+  return streams_->Get(call, query);
+}
+
+absl::StatusOr<StreamReactor*> SnapshotService::WatchSnapshots(
+    const Call& call, const v1::WatchSnapshotsRequest& request) {
+  NFM_RETURN_IF_ERROR(available_);
+  NFM_ASSIGN_OR_RETURN(
+      const SnapshotWatch watch,
+      ReadSnapshotWatch(request, call.scope(), limits_.min_snapshot_interval));
+  return streams_->Watch(call, watch);
+}
+
+void SnapshotService::Shutdown() { streams_->Shutdown(); }
+
+void SnapshotService::AuthorizeAgain(const security::Authorizer& authorizer) {
+  streams_->AuthorizeAgain(authorizer);
+}
+
+const FrameStats& SnapshotService::frame_stats() const {
+  return streams_->frame_stats();
+}
+
+size_t SnapshotService::open_streams() const { return streams_->open(); }
+
+}  // namespace nfmeter::service

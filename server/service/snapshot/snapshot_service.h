@@ -1,0 +1,80 @@
+// nfmeter.v1.SnapshotService over accounting::SnapshotHub.
+#ifndef NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_SERVICE_H_
+#define NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_SERVICE_H_
+
+#include <cstddef>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "accounting/counters/label_store.h"
+#include "accounting/snapshots/snapshot_hub.h"
+#include "nfmeter/v1/snapshot.grpc.pb.h"
+#include "service/gate/gate.h"
+#include "service/gate/limits.h"
+#include "service/gate/stream_budget.h"
+
+namespace nfmeter::service {
+
+class SnapshotStreams;
+struct FrameStats;
+
+using SnapshotServiceMethods =
+    WithMethods<v1::SnapshotService::Service,
+                v1::SnapshotService::WithRawCallbackMethod_GetSnapshot,
+                v1::SnapshotService::WithRawCallbackMethod_WatchSnapshots>;
+
+// Each distinct frame is encoded once, and the same bytes are written to every
+// stream that is due for it.
+//
+// Thread-safe. Must be destroyed after the gRPC server, and before the hub.
+// Does not own what it is given.
+class SnapshotService final : public SnapshotServiceMethods {
+ public:
+  // When `available` is not OK, every call ends with it.
+  SnapshotService(Gate& gate, accounting::SnapshotHub& hub,
+                  const accounting::LabelStore& labels, const Limits& limits,
+                  StreamBudget& budget,
+                  absl::Status available = absl::OkStatus());
+  ~SnapshotService() override;
+
+  StreamReactor* GetSnapshot(CallContext* context,
+                             const Bytes* request) override {
+    return gate_.Open(context, request,
+                      "nfmeter.v1.SnapshotService/GetSnapshot", this,
+                      &SnapshotService::GetSnapshot);
+  }
+  StreamReactor* WatchSnapshots(CallContext* context,
+                                const Bytes* request) override {
+    return gate_.Open(context, request,
+                      "nfmeter.v1.SnapshotService/WatchSnapshots", this,
+                      &SnapshotService::WatchSnapshots);
+  }
+
+  // Ends all streams, and new ones at once, with UNAVAILABLE and reason
+  // SERVER_SHUTDOWN. A stream whose client does not read ends at the deadline
+  // of grpc::Server::Shutdown(), so call that next.
+  void Shutdown();
+
+  // See StreamSet.
+  void AuthorizeAgain(const security::Authorizer& authorizer);
+
+  const FrameStats& frame_stats() const;
+  // Streams of snapshots under way.
+  size_t open_streams() const;
+
+ private:
+  absl::StatusOr<StreamReactor*> GetSnapshot(
+      const Call& call, const v1::GetSnapshotRequest& request);
+  absl::StatusOr<StreamReactor*> WatchSnapshots(
+      const Call& call, const v1::WatchSnapshotsRequest& request);
+
+  Gate& gate_;
+  const Limits limits_;
+  const absl::Status available_;
+  const std::unique_ptr<SnapshotStreams> streams_;
+};
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_SERVICE_H_
