@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "kernel/rule_law.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -29,21 +30,6 @@ uint64_t StableHash(uint64_t hash, absl::string_view bytes) {
 
 std::string Quoted(absl::string_view name) {
   return absl::StrCat("'", absl::CHexEscape(name), "'");
-}
-
-std::vector<absl::string_view> BuiltinChains(Table table) {
-  switch (table) {
-    case Table::kFilter:
-    case Table::kSecurity:
-      return {"INPUT", "FORWARD", "OUTPUT"};
-    case Table::kMangle:
-      return {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"};
-    case Table::kRaw:
-      return {"PREROUTING", "OUTPUT"};
-    case Table::kNat:
-      return {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"};
-  }
-  return {};
 }
 
 // The names of the table's chains are in the metadata only: not every caller
@@ -72,6 +58,13 @@ absl::Status ChainNotFound(const TableContents& contents,
            {"chains", absl::StrCat(absl::StrJoin(names, ", "), more)}}});
 }
 
+// A rule in words for people, who may never have seen an id that the server
+// chose.
+std::string SubjectOf(const RuleSpec& rule) {
+  return absl::StrCat("the rule in chain ", absl::CHexEscape(rule.chain),
+                      " for counter '", absl::CHexEscape(rule.counter), "'");
+}
+
 absl::Status RuleError(absl::StatusCode code, absl::string_view reason,
                        absl::string_view id, absl::string_view message) {
   return MakeError(code, message,
@@ -79,62 +72,25 @@ absl::Status RuleError(absl::StatusCode code, absl::string_view reason,
                     .metadata = {{"rule", absl::CHexEscape(id)}}});
 }
 
-// `what` the rule matches in `field` of its match, which is no use in its
-// chain.
-absl::Status Refused(const RuleSpec& rule, absl::string_view field,
-                     absl::string_view what, absl::string_view why) {
-  return AtField(
-      rule, absl::StrCat("match.", field),
-      MakeError(
-          absl::StatusCode::kInvalidArgument,
-          absl::StrCat("a rule that matches ", what, " can't be in chain ",
-                       absl::CHexEscape(rule.chain), ": ", why),
-          {.reason = "RULE_REFUSED",
-           .metadata = {{"chain", absl::CHexEscape(rule.chain)}}}));
-}
-
-// What the iptables tools refuse in a built-in chain, as it could never match.
-absl::Status CheckInterfaces(const RuleSpec& rule) {
-  if (rule.match.in_interface.has_value() &&
-      (rule.chain == "OUTPUT" || rule.chain == "POSTROUTING")) {
-    return Refused(rule, "in_interface", "the input interface",
-                   "packets there have no input interface any more; match "
-                   "the output interface, or use INPUT or PREROUTING");
+// All `faults` of a rule, of which the message names the first.
+absl::Status Refused(const RuleSpec& rule,
+                     const std::vector<RuleFault>& faults) {
+  ErrorDetails details = {
+      .reason = "RULE_REFUSED",
+      .metadata = {{"rule", absl::CHexEscape(rule.id)},
+                   {"chain", absl::CHexEscape(rule.chain)}}};
+  for (const RuleFault& fault : faults) {
+    details.violations.push_back({fault.field, fault.description});
   }
-  if (rule.match.out_interface.has_value() &&
-      (rule.chain == "INPUT" || rule.chain == "PREROUTING")) {
-    return Refused(rule, "out_interface", "the output interface",
-                   "packets there have no output interface yet; match the "
-                   "input interface, or use OUTPUT or POSTROUTING");
-  }
-  return absl::OkStatus();
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   absl::StrCat(SubjectOf(rule), ": ", faults[0].field, ": ",
+                                faults[0].description),
+                   std::move(details));
 }
 
 bool NeedsSocket(const RuleSpec& rule) {
   return rule.match.owner_uid.has_value() || rule.match.owner_gid.has_value() ||
          rule.match.cgroup_path.has_value();
-}
-
-// What the kernel refuses in a chain that packets come to from the built-in
-// chain `from`: `hooks` in owner_mt_reg and cgroup_mt_reg.
-absl::Status CheckSocket(const RuleSpec& rule, absl::string_view from) {
-  if (from == "OUTPUT" || from == "POSTROUTING") return absl::OkStatus();
-  if (rule.match.owner_uid.has_value() || rule.match.owner_gid.has_value()) {
-    return Refused(
-        rule, rule.match.owner_uid.has_value() ? "owner_uid" : "owner_gid",
-        "the owner",
-        absl::StrCat("packets come there from ", from,
-                     ", and their owner is known only where they are sent; "
-                     "use OUTPUT or POSTROUTING"));
-  }
-  if (rule.match.cgroup_path.has_value() && from != "INPUT") {
-    return Refused(
-        rule, "cgroup_path", "the cgroup",
-        absl::StrCat("packets come there from ", from,
-                     ", and their cgroup is known only at a local socket; use "
-                     "INPUT, OUTPUT or POSTROUTING"));
-  }
-  return absl::OkStatus();
 }
 
 // The built-in chains from which packets come to `chain`, by jumps or because
@@ -163,13 +119,13 @@ std::vector<absl::string_view> EntryPoints(const TableContents& contents,
   return entries;
 }
 
-absl::Status CheckPlace(const TableContents& contents, const RuleSpec& rule,
-                        bool builtin) {
-  if (builtin) NFM_RETURN_IF_ERROR(CheckInterfaces(rule));
+// Jumps bring packets into user chains. In a built-in chain FaultsOfRule()
+// looks at its own.
+absl::Status CheckSocket(const TableContents& contents, const RuleSpec& rule) {
   if (!NeedsSocket(rule)) return absl::OkStatus();
-  if (builtin) return CheckSocket(rule, rule.chain);
   for (const absl::string_view from : EntryPoints(contents, rule.chain)) {
-    NFM_RETURN_IF_ERROR(CheckSocket(rule, from));
+    const std::vector<RuleFault> faults = FaultsOfSocket(rule.match, from);
+    if (!faults.empty()) return Refused(rule, faults);
   }
   return absl::OkStatus();
 }
@@ -202,18 +158,12 @@ absl::Status AlreadyThere(const TableContents& contents, const RuleSpec& rule,
                              "; delete it first, or choose another id")));
 }
 
-// What stands in the way of the NFACCT target: another verdict than its own,
-// and a chain of its name, to which libiptc would jump instead.
+// What stands in the way of the NFACCT target: a chain of its name, to which
+// libiptc would jump instead.
 absl::Status CheckTarget(const RuleSpec& rule, const Chains& chains) {
-  if (rule.form != CountingForm::kTarget) return absl::OkStatus();
-  if (rule.verdict != Verdict::kContinue) {
-    return AtField(
-        rule, "verdict",
-        MakeError(absl::StatusCode::kInvalidArgument, "RULE_NOT_EXPRESSIBLE",
-                  "the NFACCT target counts and goes on; for another verdict "
-                  "count by the match"));
+  if (rule.form != CountingForm::kTarget || !chains.contains(kAcctTarget)) {
+    return absl::OkStatus();
   }
-  if (!chains.contains(kAcctTarget)) return absl::OkStatus();
   return AtField(
       rule, "counting_form",
       MakeError(absl::StatusCode::kInvalidArgument, "RULE_REFUSED",
@@ -230,8 +180,7 @@ absl::Status CheckNewRules(
   absl::flat_hash_set<absl::string_view> seen;
   for (const RuleSpec* each : NewRules(edit)) {
     const RuleSpec& rule = *each;
-    const auto chain = chains.find(rule.chain);
-    if (chain == chains.end()) {
+    if (!chains.contains(rule.chain)) {
       return AtField(rule, "chain", ChainNotFound(contents, rule.chain));
     }
     if (!seen.insert(rule.id).second) {
@@ -244,7 +193,7 @@ absl::Status CheckNewRules(
     if (place != places.end() && !deleted.contains(rule.id)) {
       return AlreadyThere(contents, rule, place->second.first);
     }
-    NFM_RETURN_IF_ERROR(CheckPlace(contents, rule, chain->second->builtin));
+    NFM_RETURN_IF_ERROR(CheckSocket(contents, rule));
     NFM_RETURN_IF_ERROR(CheckTarget(rule, chains));
   }
   return absl::OkStatus();
@@ -292,10 +241,7 @@ absl::Status AtField(const RuleSpec& rule, absl::string_view field,
 
 absl::Status AboutRule(const RuleSpec& rule, absl::string_view field,
                        const absl::Status& status) {
-  return Annotate(
-      AtField(rule, field, status),
-      absl::StrCat("the rule in chain ", absl::CHexEscape(rule.chain),
-                   " for counter '", absl::CHexEscape(rule.counter), "'"));
+  return Annotate(AtField(rule, field, status), SubjectOf(rule));
 }
 
 TableContents EmptyTable(Family family, Table table) {
@@ -325,6 +271,15 @@ void NumberRules(TableContents& contents) {
       rule.id = absl::StrFormat("~%016x", hash);
     }
   }
+}
+
+absl::Status CheckLaws(const TableEdit& edit) {
+  for (const RuleSpec& rule : edit.insertions) {
+    const std::vector<RuleFault> faults =
+        FaultsOfRule(rule, edit.family, edit.table);
+    if (!faults.empty()) return Refused(rule, faults);
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<EditPlan> PlanEdit(const TableContents& contents,

@@ -54,11 +54,16 @@ struct EditPlan {
   std::vector<Rule> deleted;
 };
 
+// INVALID_ARGUMENT, RULE_REFUSED: an insertion breaks a law (rule_law.h), with
+// all its fields that do. Restorations were there before, whatever the law was
+// then. Every Edit() begins with this.
+absl::Status CheckLaws(const TableEdit& edit);
+
 // Checks `edit` against `contents` (numbered). NOT_FOUND: CHAIN_NOT_FOUND,
 // RULE_NOT_FOUND. ALREADY_EXISTS: RULE_EXISTS. FAILED_PRECONDITION:
-// FOREIGN_RULE. INVALID_ARGUMENT: RULE_NAMED_TWICE, and RULE_REFUSED for what
-// can't match or is refused by the kernel in that built-in chain. What concerns
-// one new rule comes with its field, see AtField().
+// FOREIGN_RULE. INVALID_ARGUMENT: RULE_NAMED_TWICE, and RULE_REFUSED for
+// what the kernel refuses in chains that are reached as this one is. What
+// concerns one new rule comes with its field, see AtField().
 absl::StatusOr<EditPlan> PlanEdit(const TableContents& contents,
                                   const TableEdit& edit);
 

@@ -132,8 +132,9 @@ TEST_F(RuleCreateTest, WhatTheKernelRefusesIsNamedByItsPlaceInTheRequest) {
   EXPECT_EQ(ErrorInfoOf(status).reason(), "RULE_REFUSED");
   EXPECT_THAT(WrongFieldsOf(status), ElementsAre("rules[1].match.owner_uid"));
   EXPECT_THAT(status.error_message(),
-              HasSubstr("a rule that matches the owner can't be in chain "
-                        "mine"));
+              HasSubstr("the rule in chain mine for counter 'web': "
+                        "match.owner_uid: is known only where packets are "
+                        "sent, not for those from INPUT"));
   EXPECT_EQ(ErrorInfoOf(status).metadata().count("rule"), 0);
   owner.set_id("alice");
   EXPECT_THAT(ErrorInfoOf(CreateBatch({RuleFor("web"), owner})).metadata(),

@@ -115,7 +115,7 @@ TYPED_TEST(RuleCountingFormTest, ATargetHasNoVerdict) {
        {Verdict::kAccept, Verdict::kDrop, Verdict::kReturn}) {
     RuleSpec spec = ByTarget("t");
     spec.verdict = verdict;
-    EXPECT_THAT(this->Insert({spec}), HasReason("RULE_NOT_EXPRESSIBLE"));
+    EXPECT_THAT(this->Insert({spec}), HasReason("RULE_REFUSED"));
   }
   EXPECT_THAT(this->Texts(), IsEmpty());
 }

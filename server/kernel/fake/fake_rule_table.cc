@@ -130,6 +130,7 @@ absl::StatusOr<TableContents> FakeRuleTable::Read(Family family, Table table) {
 
 absl::StatusOr<EditOutcome> FakeRuleTable::Edit(const TableEdit& edit,
                                                 const Patience& patience) {
+  NFM_RETURN_IF_ERROR(CheckLaws(edit));
   absl::MutexLock lock(&mutex_);
   const Key key{edit.family, edit.table};
   const auto may_go_on = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

@@ -2,6 +2,7 @@
 #ifndef NFMETER_SERVICE_GATE_FIELD_ERRORS_H_
 #define NFMETER_SERVICE_GATE_FIELD_ERRORS_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -9,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/error.h"
 
 namespace nfmeter::service {
@@ -24,6 +26,13 @@ class FieldErrors {
   }
 
   bool empty() const { return count_ == 0; }
+
+  // Whether `field` is among those that are kept.
+  bool Has(absl::string_view field) const {
+    return std::any_of(
+        violations_.begin(), violations_.end(),
+        [&](const FieldViolation& wrong) { return wrong.field == field; });
+  }
 
   // INVALID_ARGUMENT with what was added; OK when nothing was.
   absl::Status ToStatus() {

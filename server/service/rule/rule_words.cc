@@ -79,19 +79,6 @@ std::string ProtocolText(uint8_t number) {
   return absl::StrCat(number);
 }
 
-bool HasPorts(uint8_t protocol) {
-  switch (protocol) {
-    case 6:    // tcp
-    case 17:   // udp
-    case 33:   // dccp
-    case 132:  // sctp
-    case 136:  // udplite
-      return true;
-    default:
-      return false;
-  }
-}
-
 absl::Span<const EnumBit<v1::ConntrackState>> ConntrackStateBits() {
   return kConntrackStates;
 }

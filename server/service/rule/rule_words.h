@@ -12,17 +12,10 @@
 
 namespace nfmeter::service {
 
-// Protocols by number (IPPROTO_*), as far as rules care.
-inline constexpr uint8_t kProtocolIcmp = 1;
-inline constexpr uint8_t kProtocolTcp = 6;
-inline constexpr uint8_t kProtocolIcmpv6 = 58;
-
 // 1 to 255 from a name or a number; nullopt: neither.
 std::optional<uint8_t> ProtocolNumber(absl::string_view text);
 // The name, or the number for those without.
 std::string ProtocolText(uint8_t number);
-// tcp, udp, udplite, sctp, dccp.
-bool HasPorts(uint8_t protocol);
 
 // An enum of the API and the bit of the domain that it stands for.
 template <typename Enum>

@@ -62,7 +62,7 @@ TEST(ReadNewRuleTest, ReadsTheClassicExample) {
 }
 
 TEST(ReadNewRuleTest, ReadsEveryCondition) {
-  const kernel::RuleMatch match = Read(R"(chain: 'FORWARD' match {
+  const kernel::RuleMatch match = Read(R"(chain: 'MINE' match {
     protocol: 'tcp' source: '10.0.0.0/8' not_source: true
     destination: '192.0.2.1' in_interface: 'eth+' out_interface: 'lo'
     not_out_interface: true
@@ -127,7 +127,8 @@ TEST(ReadNewRuleTest, RefusesMixedFamilies) {
                   "match.destination",
                   "is an IPv4 address, but the rule is of IPv6");
   ExpectViolation("family: FAMILY_IPV4 match { source: '2001:db8::/32' }",
-                  "match.source", "by its family");
+                  "match.source",
+                  "is an IPv6 address, but the rule is of IPv4");
   ExpectViolation("match { source: '2001:db8::1' protocol: 'icmp' }",
                   "match.protocol", "icmp belongs to IPv4");
   ExpectViolation("family: FAMILY_IPV4 match { protocol: '58' }",

@@ -247,6 +247,7 @@ absl::StatusOr<EditOutcome> IptcRuleTable::DryRun(const TableEdit& edit,
 absl::StatusOr<EditOutcome> IptcRuleTable::Edit(const TableEdit& edit,
                                                 const Patience& patience) {
   if (edit.deletions.empty() && NewRules(edit).empty()) return EditOutcome();
+  NFM_RETURN_IF_ERROR(CheckLaws(edit));
   NFM_ASSIGN_OR_RETURN(Entries entries, Encode(edit));
   if (edit.dry_run) return DryRun(edit, entries);
   XtablesLockInterrupter* const interrupter =

@@ -12,19 +12,12 @@
 #include "absl/strings/str_cat.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_text.h"
+#include "kernel/rule_law.h"
 
 namespace nfmeter::kernel {
 namespace {
 
 constexpr absl::string_view kMarkPrefix = "nfmeter:";
-constexpr size_t kIdMaxBytes = 40;
-
-bool IsRuleId(absl::string_view id) {
-  return !id.empty() && id.size() <= kIdMaxBytes &&
-         std::all_of(id.begin(), id.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-         });
-}
 
 struct ParsedMark {
   absl::string_view id;
@@ -102,7 +95,7 @@ absl::Span<const MatchKind> AccountMatchKinds() { return kKinds; }
 absl::Status AppendAccountMatches(const MatchContext&, const RuleSpec& rule,
                                   MatchWriter& out) {
   if (!IsRuleId(rule.id)) {
-    return NotExpressible(absl::StrCat("a rule's id is 1 to ", kIdMaxBytes,
+    return NotExpressible(absl::StrCat("a rule's id is 1 to ", kRuleIdMaxBytes,
                                        " of a-z, 0-9 and '-'"));
   }
   const std::string mark = RuleMark(rule.id, rule.match.comment);

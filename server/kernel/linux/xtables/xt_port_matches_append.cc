@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_ports.h"
+#include "kernel/rule_law.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -142,12 +143,6 @@ void AppendNative(uint8_t protocol, const NativeConditions& conditions,
     case IPPROTO_DCCP:
       return AppendDccp(conditions, out);
   }
-}
-
-bool HasPorts(uint8_t protocol) {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP ||
-         protocol == IPPROTO_UDPLITE || protocol == IPPROTO_SCTP ||
-         protocol == IPPROTO_DCCP;
 }
 
 }  // namespace
