@@ -35,13 +35,14 @@ absl::Status CheckTlsIsWhole(const security::TlsOptions& tls) {
 absl::StatusOr<std::vector<std::string>> FindPolicyOddities(
     const Config& config) {
   if (config.policy.empty()) {
-    return security::FindClosedListeners(config.listen, nullptr);
+    return security::FindClosedListeners(security::GrantsOf(config.listen),
+                                         nullptr);
   }
   NFM_ASSIGN_OR_RETURN(const security::Policy policy,
                        security::ReadPolicy(config.policy));
   std::vector<std::string> oddities = security::FindOddities(policy);
-  for (std::string& closed :
-       security::FindClosedListeners(config.listen, &policy)) {
+  for (std::string& closed : security::FindClosedListeners(
+           security::GrantsOf(config.listen), &policy)) {
     oddities.push_back(std::move(closed));
   }
   return oddities;

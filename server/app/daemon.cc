@@ -60,7 +60,7 @@ Daemon::Daemon(const Config& config)
       rule_read_lane_("nfm-rule-reads", kLaneCapacity),
       audit_log_(config_.audit_file),
       authorizer_(
-          config_.listen,
+          security::GrantsOf(config_.listen),
           [this](const auto& principal, auto method, const auto& status) {
             NoteRefusal(principal, method, status);
           }),
@@ -148,8 +148,7 @@ void Daemon::MakeServices() {
       gate_, *snapshot_hub_, *labels_, limits, streams_,
       kernel_->parts().nfacct);
   node_service_ = std::make_unique<service::NodeService>(
-      gate_, [this] { return DescribeNode(); }, *snapshot_hub_,
-      *snapshot_service_, limits);
+      gate_, [this] { return DescribeNode(); }, *snapshot_hub_, limits);
 }
 
 absl::Status Daemon::ServeMetrics() {
@@ -201,6 +200,7 @@ void Daemon::SetHealth() {
 
 service::NodeInfo Daemon::DescribeNode() const {
   service::NodeInfo node = node_;
+  node.snapshot_subscribers = snapshot_service_->open_streams();
   node.notices = kernel_->Notices();
   if (const uint64_t losses = rules_->rule_counter_losses(); losses > 0) {
     node.notices.push_back(absl::StrCat(
@@ -252,7 +252,8 @@ void Daemon::LogPolicyOddities() const {
     }
   };
   log(security::FindOddities(policy));
-  log(security::FindClosedListeners(config_.listen, &policy));
+  log(security::FindClosedListeners(security::GrantsOf(config_.listen),
+                                    &policy));
 }
 
 void Daemon::LookAtCertificates() {

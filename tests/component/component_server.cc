@@ -33,8 +33,8 @@ ComponentServer::ComponentServer(const Options& options)
                [this](absl::Span<const std::string> names) {
                  quota_hub->NoteReset(names);
                }),
-      authorizer_({.listeners = {{.address = {.path = directory_ / "sock"},
-                                  .role = options.role}}}),
+      authorizer_(std::vector<security::ListenerGrant>{
+          {security::SocketName(directory_ / "sock"), options.role, ""}}),
       gate_(authorizer_, options.observers, options.gate, clock),
       requests_(clock),
       stream_budget_(options.limits.max_streams,
@@ -46,8 +46,12 @@ ComponentServer::ComponentServer(const Options& options)
       snapshot_service_(gate_, *hub, *labels, options.limits, stream_budget_,
                         options.nfacct),
       node_service_(
-          gate_, [node = options.node] { return node; }, *hub,
-          snapshot_service_, options.limits) {
+          gate_,
+          [this, node = options.node]() mutable {
+            node.snapshot_subscribers = snapshot_service_.open_streams();
+            return node;
+          },
+          *hub, options.limits) {
   if (!options.policy.empty()) {
     authorizer_.SetPolicy(std::make_shared<const security::Policy>(
         *security::ParsePolicy(options.policy, "policy")));

@@ -117,10 +117,9 @@ class SnapshotFixture : public ::testing::Test {
     budget_ = std::make_unique<service::StreamBudget>(limits_.max_streams);
     const std::string path =
         absl::StrCat(::testing::TempDir(), "/nfm-", getpid(), ".sock");
-    authorizer_ =
-        std::make_unique<security::Authorizer>(security::ListenOptions{
-            .listeners = {
-                {.address = {.path = path}, .role = security::Role::kAdmin}}});
+    authorizer_ = std::make_unique<security::Authorizer>(
+        std::vector<security::ListenerGrant>{
+            {security::SocketName(path), security::Role::kAdmin, ""}});
     gate_ = std::make_unique<service::Gate>(
         *authorizer_, std::vector<telemetry::CallObserver*>(),
         service::Gate::Options());

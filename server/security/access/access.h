@@ -55,6 +55,15 @@ struct Grant {
   friend bool operator==(const Grant&, const Grant&) = default;
 };
 
+// The role of all callers on a listener, beside what a policy grants them.
+struct ListenerGrant {
+  // What its callers are called: "socket:/PATH" or "loopback". Empty: each has
+  // names of its own, those of its certificate.
+  std::string principal;
+  Role role = Role::kNone;
+  std::string address;  // for people: "unix:/run/nfmeter.sock"
+};
+
 }  // namespace nfmeter::security
 
 #endif  // NFMETER_SECURITY_ACCESS_ACCESS_H_

@@ -126,12 +126,12 @@ absl::Status Standing::Deny(const Method& method) const {
                        {"role", std::string(RoleName(method.least_role))}}});
 }
 
-Authorizer::Authorizer(const ListenOptions& listen, OnRefused on_refused)
+Authorizer::Authorizer(absl::Span<const ListenerGrant> listeners,
+                       OnRefused on_refused)
     : on_refused_(std::move(on_refused)),
       outdated_(std::make_shared<std::atomic<bool>>(false)) {
-  for (const ListenerOptions& listener : listen.listeners) {
-    const std::string name = ListenerName(listen, listener.address);
-    if (!name.empty()) listener_roles_[name] = RoleOf(listen, listener);
+  for (const ListenerGrant& each : listeners) {
+    if (!each.principal.empty()) listener_roles_[each.principal] = each.role;
   }
 }
 

@@ -17,15 +17,16 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "accounting/common/counter_scope.h"
 #include "security/access/access.h"
 #include "security/access/policy.h"
 #include "security/access/principal.h"
-#include "security/listen/listeners.h"
 
 namespace nfmeter::security {
 
-// What each call says whose it is; see marked_credentials.h.
+// Says in a call's AuthContext whose call it is: EncodePrincipal(). Written by
+// the credentials of the listener.
 inline constexpr char kPrincipalProperty[] = "nfmeter_principal";
 
 // Somebody who was let in to a method.
@@ -81,7 +82,8 @@ class Authorizer {
       std::function<void(const std::string& principal, absl::string_view method,
                          const absl::Status& status)>;
 
-  explicit Authorizer(const ListenOptions& listen, OnRefused on_refused = {});
+  explicit Authorizer(absl::Span<const ListenerGrant> listeners,
+                      OnRefused on_refused = {});
 
   Authorizer(const Authorizer&) = delete;
   Authorizer& operator=(const Authorizer&) = delete;
@@ -107,7 +109,7 @@ class Authorizer {
   std::shared_ptr<const Standing> MakeStanding(absl::string_view encoded) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
-  // By the listener's name as a principal.
+  // By what the listener's callers are called.
   absl::flat_hash_map<std::string, Role> listener_roles_;
   const OnRefused on_refused_;
 

@@ -176,15 +176,14 @@ void CheckRule(const Policy& policy, size_t index,
   }
 }
 
-// Why nobody who comes in over the listener, whose role is none, has anything;
-// empty: somebody may.
-std::string WhyClosed(const ListenOptions& listen, const ListenAddress& address,
-                      const Policy* policy) {
+// Why no caller on the listener, whose role is none, may do anything; empty:
+// somebody may.
+std::string WhyClosed(const ListenerGrant& listener, const Policy* policy) {
   if (policy == nullptr) {
     return "there is no policy that says who may do what; give one with policy "
            "or --policy";
   }
-  const std::string name = ListenerName(listen, address);
+  const std::string& name = listener.principal;
   const bool opens = std::any_of(
       policy->rules.begin(), policy->rules.end(), [&](const PolicyRule& rule) {
         if (!name.empty()) return rule.Concerns({.names = {name}});
@@ -236,19 +235,18 @@ std::vector<std::string> FindOddities(const Policy& policy) {
   return oddities;
 }
 
-std::vector<std::string> FindClosedListeners(const ListenOptions& listen,
-                                             const Policy* policy) {
+std::vector<std::string> FindClosedListeners(
+    absl::Span<const ListenerGrant> listeners, const Policy* policy) {
   std::vector<std::string> closed;
-  for (const ListenerOptions& each : listen.listeners) {
-    if (RoleOf(listen, each) > Role::kNone) continue;
-    const std::string why = WhyClosed(listen, each.address, policy);
+  for (const ListenerGrant& each : listeners) {
+    if (each.role > Role::kNone) continue;
+    const std::string why = WhyClosed(each, policy);
     if (why.empty()) continue;
-    const bool over_tls = ListenerName(listen, each.address).empty();
+    const bool over_tls = each.principal.empty();
     std::string sentence = absl::StrCat(
         "nobody can call over ",
-        over_tls
-            ? "TLS: "
-            : absl::StrCat(each.address.ToString(), ": its role is none, and "),
+        over_tls ? "TLS: "
+                 : absl::StrCat(each.address, ": its role is none, and "),
         why);
     // All listeners with TLS are alike.
     if (std::find(closed.begin(), closed.end(), sentence) == closed.end()) {

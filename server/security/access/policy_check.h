@@ -5,8 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
+#include "security/access/access.h"
 #include "security/access/policy.h"
-#include "security/listen/listeners.h"
 
 namespace nfmeter::security {
 
@@ -16,10 +17,10 @@ namespace nfmeter::security {
 std::vector<std::string> FindOddities(const Policy& policy);
 
 // Listeners over which nobody can call anything but gRPC's health service: they
-// have no role, and `policy` (null: there is none) nothing for who comes in by
-// them. Sentences.
-std::vector<std::string> FindClosedListeners(const ListenOptions& listen,
-                                             const Policy* policy);
+// have no role, and `policy` (null: there is none) grants their callers
+// nothing. Sentences.
+std::vector<std::string> FindClosedListeners(
+    absl::Span<const ListenerGrant> listeners, const Policy* policy);
 
 // For people: a table of who gets what.
 std::string DescribePolicy(const Policy& policy);

@@ -15,7 +15,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/status_macros.h"
-#include "security/access/authorizer.h"
 #include "security/access/principal.h"
 #include "security/listen/marked_credentials.h"
 #include "security/listen/unix_socket.h"
@@ -29,6 +28,13 @@ absl::Status Refuse(const ListenAddress& address, absl::string_view why) {
   return MakeError(
       absl::StatusCode::kInvalidArgument, "LISTEN_REFUSED",
       absl::StrCat("cannot listen on ", address.ToString(), ": ", why));
+}
+
+// What its callers are called; see ListenerGrant.
+std::string CallersOf(const ListenOptions& options,
+                      const ListenAddress& address) {
+  if (address.kind == Kind::kUnix) return SocketName(address.path);
+  return options.tls.has_value() ? "" : kLoopback;
 }
 
 absl::Status CheckTcp(const ListenOptions& options,
@@ -68,7 +74,7 @@ absl::Status CheckTcp(const ListenOptions& options,
 absl::Status CheckLoopbackRoles(const ListenOptions& options) {
   std::optional<Role> role;
   for (const ListenerOptions& listener : options.listeners) {
-    if (ListenerName(options, listener.address) != kLoopback) continue;
+    if (CallersOf(options, listener.address) != kLoopback) continue;
     if (role.value_or(RoleOf(options, listener)) != RoleOf(options, listener)) {
       return Refuse(listener.address,
                     "all listeners with insecure_loopback must have the same "
@@ -173,10 +179,14 @@ Role RoleOf(const ListenOptions& options, const ListenerOptions& listener) {
   return listener.role.value_or(over_tls ? Role::kNone : Role::kAdmin);
 }
 
-std::string ListenerName(const ListenOptions& options,
-                         const ListenAddress& address) {
-  if (address.kind == Kind::kUnix) return SocketName(address.path);
-  return options.tls.has_value() ? "" : kLoopback;
+std::vector<ListenerGrant> GrantsOf(const ListenOptions& options) {
+  std::vector<ListenerGrant> grants;
+  for (const ListenerOptions& each : options.listeners) {
+    grants.push_back({.principal = CallersOf(options, each.address),
+                      .role = RoleOf(options, each),
+                      .address = each.address.ToString()});
+  }
+  return grants;
 }
 
 absl::StatusOr<std::vector<std::string>> CheckListeners(

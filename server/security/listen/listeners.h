@@ -14,19 +14,18 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "security/access/access.h"
+#include "security/access/authorizer.h"
 #include "security/listen/listen_address.h"
 #include "security/listen/tls.h"
 
 namespace nfmeter::security {
-
-class Authorizer;
 
 struct ListenerOptions {
   ListenAddress address;
   // Unix sockets only.
   mode_t mode = 0660;
   std::string group;  // empty: the process's
-  // What everybody who gets in may do. Not said: RoleOf().
+  // The role of its callers. Not said: RoleOf().
   std::optional<Role> role;
 };
 
@@ -40,14 +39,12 @@ struct ListenOptions {
   bool AllLocal() const;
 };
 
-// What who gets in over this listener may do: what it says, else admin; over
-// TLS nothing, there the policy decides.
+// The role of callers on this listener: what it says, else admin; over TLS
+// none, there the policy decides.
 Role RoleOf(const ListenOptions& options, const ListenerOptions& listener);
 
-// How its callers are called: "socket:/PATH" or "loopback"; with TLS they have
-// names of their own, and this is empty.
-std::string ListenerName(const ListenOptions& options,
-                         const ListenAddress& address);
+// Those of all listeners, for the Authorizer.
+std::vector<ListenerGrant> GrantsOf(const ListenOptions& options);
 
 // Whether these listeners may be opened and their files and groups are there.
 // Opens nothing. INVALID_ARGUMENT, a sentence that says what to do. Oddities as

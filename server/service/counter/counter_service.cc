@@ -3,8 +3,8 @@
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "security/access/access.h"
-#include "service/counter/convert_counter.h"
 #include "service/counter/validate_counter.h"
+#include "service/gate/counter_message.h"
 #include "service/gate/request_checks.h"
 
 namespace nfmeter::service {

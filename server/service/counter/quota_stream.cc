@@ -6,9 +6,9 @@
 #include "absl/synchronization/mutex.h"
 #include "accounting/counters/counters.h"
 #include "base/status_macros.h"
-#include "service/counter/convert_counter.h"
-#include "service/counter/validate_counter.h"
-#include "service/gate/field_errors.h"
+#include "service/gate/counter_message.h"
+#include "service/gate/request_checks.h"
+#include "service/gate/time_message.h"
 
 namespace nfmeter::service {
 namespace {

@@ -156,13 +156,4 @@ std::vector<accounting::CounterTarget> ReadCounterTargets(
   return targets;
 }
 
-accounting::CounterFilter ReadCounterFilter(
-    const v1::CounterFilter& filter, const accounting::CounterScope& scope,
-    FieldErrors& errors) {
-  CheckGlob(filter.name_glob(), "filter.name_glob", errors);
-  return {filter.name_glob(),
-          accounting::Labels(filter.labels().begin(), filter.labels().end()),
-          scope};
-}
-
 }  // namespace nfmeter::service

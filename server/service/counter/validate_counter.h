@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "accounting/common/counter_filter.h"
 #include "accounting/counters/counters.h"
 #include "google/protobuf/repeated_ptr_field.h"
 #include "nfmeter/v1/counter.pb.h"
@@ -32,11 +31,6 @@ std::vector<std::string> ReadCounterNames(
 // The same, to be changed whatever their etag is.
 std::vector<accounting::CounterTarget> ReadCounterTargets(
     const google::protobuf::RepeatedPtrField<std::string>& names,
-    FieldErrors& errors);
-
-// `scope` is the caller's.
-accounting::CounterFilter ReadCounterFilter(
-    const v1::CounterFilter& filter, const accounting::CounterScope& scope,
     FieldErrors& errors);
 
 }  // namespace nfmeter::service

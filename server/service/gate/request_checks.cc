@@ -7,8 +7,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "accounting/common/counter_errors.h"
-#include "accounting/common/counter_filter.h"
 #include "kernel/acct_table.h"
+#include "service/gate/time_message.h"
 
 namespace nfmeter::service {
 namespace {
@@ -91,17 +91,7 @@ size_t ReadPageSize(int32_t page_size, const Limits& limits,
 
 absl::Duration ReadMaxStaleness(const google::protobuf::Duration& duration,
                                 FieldErrors& errors) {
-  constexpr int64_t kMaxSeconds = 315'576'000'000;  // see duration.proto
-  if (duration.seconds() < 0 || duration.nanos() < 0) {
-    errors.Add("max_staleness", "is negative; write 0 for values of now");
-    return absl::ZeroDuration();
-  }
-  if (duration.nanos() > 999'999'999 || duration.seconds() > kMaxSeconds) {
-    errors.Add("max_staleness", "is not a valid duration");
-    return absl::ZeroDuration();
-  }
-  return absl::Seconds(duration.seconds()) +
-         absl::Nanoseconds(duration.nanos());
+  return ReadDuration(duration, "max_staleness", "values of now", errors);
 }
 
 std::string ReadCounterName(absl::string_view shown, const std::string& field,
@@ -134,6 +124,15 @@ std::string ReadCounterName(absl::string_view shown, const std::string& field,
     errors.Add(field, "has a NUL byte");
   }
   return name;
+}
+
+accounting::CounterFilter ReadCounterFilter(
+    const v1::CounterFilter& filter, const accounting::CounterScope& scope,
+    FieldErrors& errors) {
+  CheckGlob(filter.name_glob(), "filter.name_glob", errors);
+  return {filter.name_glob(),
+          accounting::Labels(filter.labels().begin(), filter.labels().end()),
+          scope};
 }
 
 kernel::Patience RulePatience(const Call& call, const Limits& limits) {

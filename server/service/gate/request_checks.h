@@ -14,8 +14,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "accounting/common/counter_filter.h"
 #include "google/protobuf/duration.pb.h"
 #include "kernel/patience.h"
+#include "nfmeter/v1/counter.pb.h"
 #include "service/gate/call.h"
 #include "service/gate/field_errors.h"
 #include "service/gate/limits.h"
@@ -53,6 +55,11 @@ absl::Duration ReadMaxStaleness(const google::protobuf::Duration& duration,
 // accounting::ShownName), of our own and of foreign ones.
 std::string ReadCounterName(absl::string_view shown, const std::string& field,
                             FieldErrors& errors);
+
+// Which counters are asked for, of those in the caller's scope.
+accounting::CounterFilter ReadCounterFilter(
+    const v1::CounterFilter& filter, const accounting::CounterScope& scope,
+    FieldErrors& errors);
 
 // What a change of rules may wait: until a little before the client's deadline,
 // so that it gets our answer, within the server's own bounds, and while the

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/utf8.h"
-#include "service/counter/convert_counter.h"
+#include "service/gate/time_message.h"
 
 namespace nfmeter::service {
 namespace {
@@ -21,11 +21,8 @@ void ToProto(const NodeCapability& capability, v1::Capability* proto) {
 void ToProto(const Limits& limits, v1::NodeLimits* proto) {
   proto->set_max_batch_size(static_cast<uint32_t>(limits.max_batch_size));
   proto->set_max_page_size(static_cast<uint32_t>(limits.max_page_size));
-  const absl::Duration interval = limits.min_snapshot_interval;
-  const int64_t seconds = absl::ToInt64Seconds(interval);
-  proto->mutable_min_snapshot_interval()->set_seconds(seconds);
-  proto->mutable_min_snapshot_interval()->set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(interval - absl::Seconds(seconds))));
+  service::ToProto(limits.min_snapshot_interval,
+                   proto->mutable_min_snapshot_interval());
   proto->set_max_streams(static_cast<uint32_t>(limits.max_streams));
   proto->set_max_request_bytes(static_cast<uint32_t>(limits.max_request_bytes));
   proto->set_max_counters(static_cast<uint32_t>(limits.max_counters));
@@ -42,13 +39,11 @@ void ToProto(const security::Grant& grant, v1::Grant* proto) {
 }  // namespace
 
 NodeService::NodeService(Gate& gate, std::function<NodeInfo()> info,
-                         accounting::SnapshotHub& hub,
-                         const SnapshotService& snapshots, const Limits& limits)
+                         accounting::SnapshotHub& hub, const Limits& limits)
     : gate_(gate),
       info_(std::move(info)),
       hub_(hub),
       epoch_(hub.epoch()),
-      snapshots_(snapshots),
       limits_(limits) {}
 
 absl::Status NodeService::GetNode(const Call& call,
@@ -85,7 +80,7 @@ void NodeService::DescribeWholeHost(const NodeInfo& info,
     node->set_counter_count(static_cast<uint32_t>(latest->size()));
   }
   node->set_snapshot_subscribers(
-      static_cast<uint32_t>(snapshots_.open_streams()));
+      static_cast<uint32_t>(info.snapshot_subscribers));
 }
 
 }  // namespace nfmeter::service

@@ -2,6 +2,7 @@
 #ifndef NFMETER_SERVICE_NODE_NODE_SERVICE_H_
 #define NFMETER_SERVICE_NODE_NODE_SERVICE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -12,7 +13,6 @@
 #include "nfmeter/v1/node.grpc.pb.h"
 #include "service/gate/gate.h"
 #include "service/gate/limits.h"
-#include "service/snapshot/snapshot_service.h"
 
 namespace nfmeter::service {
 
@@ -33,6 +33,7 @@ struct NodeInfo {
   absl::Time start_time;
   std::vector<NodeCapability> capabilities;
   std::vector<std::string> notices;
+  size_t snapshot_subscribers = 0;
 };
 
 using NodeServiceMethods =
@@ -44,8 +45,7 @@ class NodeService final : public NodeServiceMethods {
  public:
   // `info` is called for each request, from any thread; must not wait.
   NodeService(Gate& gate, std::function<NodeInfo()> info,
-              accounting::SnapshotHub& hub, const SnapshotService& snapshots,
-              const Limits& limits);
+              accounting::SnapshotHub& hub, const Limits& limits);
 
   UnaryReactor* GetNode(CallContext* context, const Bytes* request,
                         Bytes* response) override {
@@ -64,7 +64,6 @@ class NodeService final : public NodeServiceMethods {
   const std::function<NodeInfo()> info_;
   accounting::SnapshotHub& hub_;
   const uint64_t epoch_;  // the hub's first
-  const SnapshotService& snapshots_;
   const Limits limits_;
 };
 

@@ -6,9 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/status_macros.h"
-#include "service/counter/validate_counter.h"
 #include "service/gate/field_errors.h"
 #include "service/gate/request_checks.h"
+#include "service/gate/time_message.h"
 
 namespace nfmeter::service {
 namespace {
@@ -32,24 +32,12 @@ v1::SnapshotView ReadView(v1::SnapshotView view, FieldErrors& errors) {
   }
 }
 
-// 0 means the default.
-absl::Duration ReadDuration(const google::protobuf::Duration& proto,
-                            const std::string& field, absl::Duration default_,
-                            FieldErrors& errors) {
-  constexpr int64_t kMaxSeconds = 315'576'000'000;  // see duration.proto
-  if (proto.seconds() < 0 || proto.nanos() < 0) {
-    errors.Add(field, absl::StrCat("is negative; write 0 for ",
-                                   absl::FormatDuration(default_),
-                                   ", or a positive duration"));
-    return default_;
-  }
-  if (proto.nanos() > 999'999'999 || proto.seconds() > kMaxSeconds) {
-    errors.Add(field, "is not a valid duration");
-    return default_;
-  }
-  const absl::Duration duration =
-      absl::Seconds(proto.seconds()) + absl::Nanoseconds(proto.nanos());
-  return duration == absl::ZeroDuration() ? default_ : duration;
+absl::Duration ReadDurationOr(absl::Duration default_,
+                              const google::protobuf::Duration& proto,
+                              const std::string& field, FieldErrors& errors) {
+  const absl::Duration read =
+      ReadDuration(proto, field, absl::FormatDuration(default_), errors);
+  return read == absl::ZeroDuration() ? default_ : read;
 }
 
 }  // namespace
@@ -73,12 +61,12 @@ absl::StatusOr<SnapshotWatch> ReadSnapshotWatch(
   SnapshotWatch watch{
       .filter = ReadCounterFilter(request.filter(), scope, errors),
       .view = ReadView(request.view(), errors),
-      .interval = std::max(ReadDuration(request.interval(), "interval",
-                                        kDefaultInterval, errors),
+      .interval = std::max(ReadDurationOr(kDefaultInterval, request.interval(),
+                                          "interval", errors),
                            min_interval),
       .changed_only = request.changed_only(),
-      .heartbeat = ReadDuration(request.heartbeat(), "heartbeat",
-                                kDefaultHeartbeat, errors),
+      .heartbeat = ReadDurationOr(kDefaultHeartbeat, request.heartbeat(),
+                                  "heartbeat", errors),
       .resume_epoch = request.resume_after().epoch(),
       .resume_sequence = request.resume_after().sequence()};
   NFM_RETURN_IF_ERROR(errors.ToStatus());

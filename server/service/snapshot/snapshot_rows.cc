@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "accounting/counters/counters.h"
-#include "service/counter/convert_counter.h"
+#include "service/gate/counter_message.h"
 
 namespace nfmeter::service {
 

@@ -125,8 +125,8 @@ class PolicyFileTest : public ::testing::Test {
 
   TemporaryDirectory dir_;
   const std::string path_ = dir_ / "policy.yaml";
-  Authorizer authorizer_{ListenOptions{
-      .listeners = {{.address = {.path = "/run/s"}, .role = Role::kViewer}}}};
+  Authorizer authorizer_{
+      std::vector<ListenerGrant>{{"socket:/run/s", Role::kViewer, ""}}};
   PolicyFile file_{path_, authorizer_};
 };
 

@@ -241,27 +241,22 @@ TEST(PolicyOdditiesTest, PrefixesThatNoCounterOfOursHasAreToldOf) {
 
 // A listener on a socket with that role, one on insecure loopback, one with
 // TLS.
-ListenOptions Socket(Role role) {
-  return {.listeners = {{.address = {.path = "/run/s"}, .role = role}}};
+std::vector<ListenerGrant> Socket(Role role) {
+  return {{"socket:/run/s", role, "unix:/run/s"}};
 }
-ListenOptions Tcp(bool tls) {
-  ListenOptions options = {
-      .listeners = {{.address = {.kind = ListenAddress::Kind::kTcp,
-                                 .host = "127.0.0.1",
-                                 .port = 7}}},
-      .insecure_loopback = !tls};
-  if (tls) options.tls.emplace();
-  return options;
+std::vector<ListenerGrant> Loopback() {
+  return {{kLoopback, Role::kAdmin, "127.0.0.1:7"}};
 }
+std::vector<ListenerGrant> Tls() { return {{"", Role::kNone, "127.0.0.1:7"}}; }
 
 TEST(ClosedListenersTest, AListenerWhoseCallersHaveNothingIsToldOf) {
   EXPECT_THAT(FindClosedListeners(Socket(Role::kViewer), nullptr), IsEmpty());
-  EXPECT_THAT(FindClosedListeners(Tcp(false), nullptr), IsEmpty());
+  EXPECT_THAT(FindClosedListeners(Loopback(), nullptr), IsEmpty());
   EXPECT_THAT(FindClosedListeners(Socket(Role::kNone), nullptr),
               ElementsAre("nobody can call over unix:/run/s: its role is none, "
                           "and there is no policy that says who may do what; "
                           "give one with policy or --policy"));
-  EXPECT_THAT(FindClosedListeners(Tcp(true), nullptr),
+  EXPECT_THAT(FindClosedListeners(Tls(), nullptr),
               ElementsAre("nobody can call over TLS: there is no policy that "
                           "says who may do what; give one with policy or "
                           "--policy"));
@@ -272,17 +267,17 @@ TEST(ClosedListenersTest, APolicyOpensListenersForThoseWhomItNames) {
       WithRules("  - {principals: ['socket:/run/*'], role: viewer}\n");
   EXPECT_THAT(FindClosedListeners(Socket(Role::kNone), &for_sockets),
               IsEmpty());
-  EXPECT_THAT(FindClosedListeners(Tcp(true), &for_sockets),
+  EXPECT_THAT(FindClosedListeners(Tls(), &for_sockets),
               ElementsAre("nobody can call over TLS: no rule of p.yaml is for "
                           "a name that a certificate can have"));
   const Policy for_certificates =
       WithRules("  - {principals: ['dns:*'], role: viewer}\n");
-  EXPECT_THAT(FindClosedListeners(Tcp(true), &for_certificates), IsEmpty());
+  EXPECT_THAT(FindClosedListeners(Tls(), &for_certificates), IsEmpty());
   EXPECT_THAT(FindClosedListeners(Socket(Role::kNone), &for_certificates),
               ElementsAre("nobody can call over unix:/run/s: its role is none, "
                           "and no rule of p.yaml is for socket:/run/s"));
   const Policy for_all = WithRules("  - {principals: ['*'], role: viewer}\n");
-  EXPECT_THAT(FindClosedListeners(Tcp(true), &for_all), IsEmpty());
+  EXPECT_THAT(FindClosedListeners(Tls(), &for_all), IsEmpty());
   EXPECT_THAT(FindClosedListeners(Socket(Role::kNone), &for_all), IsEmpty());
 }
 

@@ -1,15 +1,9 @@
-#include "service/counter/convert_counter.h"
+#include "service/gate/counter_message.h"
 
 #include "service/gate/status.h"
+#include "service/gate/time_message.h"
 
 namespace nfmeter::service {
-
-void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
-  const int64_t seconds = absl::ToUnixSeconds(time);
-  proto->set_seconds(seconds);
-  proto->set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
-}
 
 void ToProto(const accounting::Counter& counter, v1::Counter* proto) {
   const kernel::AcctObject& object = counter.object;

@@ -1,16 +1,12 @@
-// The domain's counters -> CounterService's messages.
-#ifndef NFMETER_SERVICE_COUNTER_CONVERT_COUNTER_H_
-#define NFMETER_SERVICE_COUNTER_CONVERT_COUNTER_H_
+// The domain's counters as messages, which several services have.
+#ifndef NFMETER_SERVICE_GATE_COUNTER_MESSAGE_H_
+#define NFMETER_SERVICE_GATE_COUNTER_MESSAGE_H_
 
-#include "absl/time/time.h"
 #include "accounting/counters/counters.h"
 #include "google/protobuf/repeated_ptr_field.h"
-#include "google/protobuf/timestamp.pb.h"
 #include "nfmeter/v1/counter.pb.h"
 
 namespace nfmeter::service {
-
-void ToProto(absl::Time time, google::protobuf::Timestamp* proto);
 
 void ToProto(const accounting::Counter& counter, v1::Counter* proto);
 
@@ -22,4 +18,4 @@ void ToProto(const std::vector<accounting::CounterFailure>& failures,
 
 }  // namespace nfmeter::service
 
-#endif  // NFMETER_SERVICE_COUNTER_CONVERT_COUNTER_H_
+#endif  // NFMETER_SERVICE_GATE_COUNTER_MESSAGE_H_
