@@ -1,0 +1,143 @@
+#include "accounting/plans/key_range.h"
+
+#include <algorithm>
+
+namespace nfmeter::accounting {
+namespace {
+
+using kernel::Family;
+using kernel::IpPrefix;
+using kernel::RuleMatch;
+
+constexpr KeyNumber kAllBits = ~KeyNumber{0};
+
+KeyNumber NumberOf(const std::array<uint8_t, 16>& bytes) {
+  KeyNumber number = 0;
+  for (const uint8_t byte : bytes) number = number << 8 | byte;
+  return number;
+}
+
+std::array<uint8_t, 16> BytesOf(KeyNumber number) {
+  std::array<uint8_t, 16> bytes{};
+  for (size_t i = bytes.size(); i-- > 0; number >>= 8) {
+    bytes[i] = static_cast<uint8_t>(number);
+  }
+  return bytes;
+}
+
+// Bits of an address that are not there: the lower 96 of IPv4.
+KeyNumber UnusedBits(Family family) {
+  return family == Family::kIpv4 ? kAllBits >> 32 : 0;
+}
+
+std::optional<KeyRange> RangeOf(
+    const std::optional<kernel::Negatable<IpPrefix>>& prefix) {
+  if (!prefix.has_value() || prefix->negated) return std::nullopt;
+  const KeyNumber mask = NumberOf(prefix->value.mask);
+  const KeyNumber free = ~mask;
+  if ((free & (free + 1)) != 0) return std::nullopt;  // not contiguous
+  const KeyNumber first = NumberOf(prefix->value.address);
+  return KeyRange{first, first | free};
+}
+
+std::optional<KeyRange> RangeOf(
+    const std::optional<kernel::Negatable<std::vector<kernel::PortRange>>>&
+        ports) {
+  if (!ports.has_value() || ports->negated || ports->value.size() != 1) {
+    return std::nullopt;
+  }
+  return KeyRange{ports->value[0].first, ports->value[0].last};
+}
+
+std::optional<KeyRange> RangeOf(
+    const std::optional<kernel::Negatable<kernel::IdRange>>& ids) {
+  if (!ids.has_value() || ids->negated) return std::nullopt;
+  return KeyRange{ids->value.first, ids->value.last};
+}
+
+kernel::Negatable<IpPrefix> PrefixOf(Family family, const KeyRange& range) {
+  const KeyNumber mask = ~(range.first ^ range.last) & ~UnusedBits(family);
+  return {.value = {.family = family,
+                    .address = BytesOf(range.first & mask),
+                    .mask = BytesOf(mask)}};
+}
+
+kernel::Negatable<std::vector<kernel::PortRange>> PortsOf(
+    const KeyRange& range) {
+  return {.value = {{static_cast<uint16_t>(range.first),
+                     static_cast<uint16_t>(range.last)}}};
+}
+
+}  // namespace
+
+std::optional<KeyRange> KeyOf(const RuleMatch& match, KeyField field) {
+  switch (field) {
+    case KeyField::kSource:
+      return RangeOf(match.source);
+    case KeyField::kDestination:
+      return RangeOf(match.destination);
+    case KeyField::kSourcePort:
+      return RangeOf(match.source_ports);
+    case KeyField::kDestinationPort:
+      return RangeOf(match.destination_ports);
+    case KeyField::kUid:
+      return RangeOf(match.owner_uid);
+  }
+  return std::nullopt;
+}
+
+KeyRange WholeKey(KeyField field, Family) {
+  if (IsAddress(field)) return {0, kAllBits};
+  return {0, field == KeyField::kUid ? KeyNumber{UINT32_MAX}
+                                     : KeyNumber{UINT16_MAX}};
+}
+
+void SetKey(RuleMatch& match, KeyField field, Family family,
+            const KeyRange& range) {
+  switch (field) {
+    case KeyField::kSource:
+      match.source = PrefixOf(family, range);
+      return;
+    case KeyField::kDestination:
+      match.destination = PrefixOf(family, range);
+      return;
+    case KeyField::kSourcePort:
+      match.source_ports = PortsOf(range);
+      return;
+    case KeyField::kDestinationPort:
+      match.destination_ports = PortsOf(range);
+      return;
+    case KeyField::kUid:
+      match.owner_uid = {.value = {static_cast<uint32_t>(range.first),
+                                   static_cast<uint32_t>(range.last)}};
+      return;
+  }
+}
+
+void ClearKey(RuleMatch& match, KeyField field) {
+  switch (field) {
+    case KeyField::kSource:
+      match.source.reset();
+      return;
+    case KeyField::kDestination:
+      match.destination.reset();
+      return;
+    case KeyField::kSourcePort:
+      match.source_ports.reset();
+      return;
+    case KeyField::kDestinationPort:
+      match.destination_ports.reset();
+      return;
+    case KeyField::kUid:
+      match.owner_uid.reset();
+      return;
+  }
+}
+
+KeyRange CommonPrefix(const KeyRange& range) {
+  KeyNumber free = range.first ^ range.last;
+  for (size_t shift = 1; shift < 128; shift *= 2) free |= free >> shift;
+  return {range.first & ~free, range.first | free};
+}
+
+}  // namespace nfmeter::accounting

@@ -1,0 +1,414 @@
+#include "accounting/plans/plan_compiler.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "accounting/plans/key_tree.h"
+#include "accounting/plans/match_text.h"
+#include "base/error.h"
+#include "base/stable_hash.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+using kernel::Family;
+using kernel::OwnedAction;
+using kernel::OwnedChain;
+using kernel::OwnedRule;
+using kernel::OwnedTable;
+using kernel::RuleMatch;
+
+// Fewer accounts than these stand in a row: a tree would cost more.
+constexpr size_t kTreeFrom = 5;
+
+OwnedAction ActionOf(const Account& account) {
+  if (!account.quota.has_value()) return OwnedAction::kContinue;
+  switch (account.quota->over) {
+    case OverQuota::kTell:
+      return OwnedAction::kContinue;
+    case OverQuota::kDrop:
+      return OwnedAction::kDrop;
+    case OverQuota::kReject:
+      return OwnedAction::kReject;
+    case OverQuota::kMark:
+      return OwnedAction::kMark;
+  }
+  return OwnedAction::kContinue;
+}
+
+// Those that end a packet's way come last.
+int RankOf(OwnedAction action) {
+  switch (action) {
+    case OwnedAction::kDrop:
+    case OwnedAction::kReject:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+absl::string_view BuiltinChain(Direction direction) {
+  switch (direction) {
+    case Direction::kIn:
+      return "INPUT";
+    case Direction::kOut:
+      return "OUTPUT";
+    case Direction::kForwarded:
+      return "FORWARD";
+  }
+  return "";
+}
+
+// Accounts whose matches are equal but for one key, and that do the same.
+struct Bucket {
+  int rank = 0;
+  RuleMatch shared;  // without the key
+  std::optional<KeyField> key;
+  std::optional<Split> split;
+  std::vector<const Account*> accounts;
+};
+
+std::string BucketText(const RuleMatch& shared, std::optional<KeyField> key,
+                       const Account& account) {
+  return absl::StrCat(
+      RankOf(ActionOf(account)), "|",
+      key.has_value() ? static_cast<int>(*key) : -1, "|",
+      account.split.has_value() ? static_cast<int>(*account.split) : -1, "|",
+      MatchText(shared));
+}
+
+// Puts each account where most others are of its shape.
+std::vector<Bucket> MakeBuckets(absl::Span<const Account* const> accounts) {
+  struct Candidate {
+    KeyField key;
+    std::string text;
+    RuleMatch shared;
+  };
+  std::vector<std::vector<Candidate>> candidates(accounts.size());
+  absl::flat_hash_map<std::string, size_t> sizes;
+  for (size_t i = 0; i < accounts.size(); ++i) {
+    for (const KeyField key : kKeyFields) {
+      if (!KeyOf(accounts[i]->match, key).has_value()) continue;
+      RuleMatch shared = accounts[i]->match;
+      ClearKey(shared, key);
+      std::string text = BucketText(shared, key, *accounts[i]);
+      ++sizes[text];
+      candidates[i].push_back({key, std::move(text), std::move(shared)});
+    }
+  }
+  std::map<std::string, Bucket> buckets;  // in a stable order
+  for (size_t i = 0; i < accounts.size(); ++i) {
+    const Candidate* best = nullptr;
+    for (const Candidate& each : candidates[i]) {
+      if (best == nullptr || sizes[each.text] > sizes[best->text]) best = &each;
+    }
+    const Account& account = *accounts[i];
+    const bool alone = best == nullptr || sizes[best->text] < kTreeFrom;
+    const std::string text =
+        alone ? BucketText({}, std::nullopt, account) : best->text;
+    Bucket& bucket = buckets[text];
+    bucket.rank = RankOf(ActionOf(account));
+    bucket.split = account.split;
+    if (!alone) {
+      bucket.shared = best->shared;
+      bucket.key = best->key;
+    }
+    bucket.accounts.push_back(&account);
+  }
+  std::vector<Bucket> ordered;
+  for (auto& [text, bucket] : buckets) ordered.push_back(std::move(bucket));
+  return ordered;
+}
+
+// Compiles what one hook of one family sees.
+class HookCompiler {
+ public:
+  HookCompiler(const Plan& plan, Family family, Direction direction,
+               OwnedTable& table, PlanCost& cost)
+      : plan_(plan),
+        family_(family),
+        direction_(direction),
+        table_(table),
+        cost_(cost) {}
+
+  // How many rules packets of one account each meet, added up.
+  double Compile(absl::Span<const Account* const> accounts) {
+    const std::string root = NameOf("");
+    table_.hooks.push_back({std::string(BuiltinChain(direction_)), root});
+    const size_t place = table_.chains.size();
+    table_.chains.push_back({.name = root});
+    std::vector<OwnedRule> rules;
+    size_t most = 1;  // the hook's own
+    double below = 0;
+    for (const Bucket& bucket : MakeBuckets(accounts)) {
+      Reached reached;
+      if (bucket.split.has_value()) {
+        reached = CompileSplit(bucket);
+      } else if (!bucket.key.has_value()) {
+        for (const Account* account : bucket.accounts) {
+          rules.push_back(RuleOf(*account, account->counter, account->match));
+        }
+        continue;
+      } else {
+        reached = CompileTree(bucket, std::nullopt);
+      }
+      rules.push_back({.match = bucket.shared,
+                       .action = OwnedAction::kJump,
+                       .chain = reached.chain});
+      most += reached.most;
+      below += reached.mean * static_cast<double>(bucket.accounts.size());
+    }
+    most += rules.size();
+    cost_.most = std::max(cost_.most, most);
+    const double sum =
+        below + static_cast<double>(accounts.size() * (1 + rules.size()));
+    table_.chains[place].rules = std::move(rules);
+    return sum;
+  }
+
+ private:
+  // A chain to jump to, and the rules that a packet meets in and below it.
+  struct Reached {
+    std::string chain;
+    size_t most = 0;
+    double mean = 0;
+  };
+
+  // The chain of a part of the plan, told apart by its text: 26 bytes.
+  std::string NameOf(absl::string_view part) {
+    if (part.empty()) {
+      return absl::StrFormat("%s%08x-%s", kernel::kOwnedChainPrefix, PlanHash(),
+                             DirectionName(direction_));
+    }
+    std::string name;
+    for (uint64_t attempt = 0; attempt == 0 || !names_.insert(name).second;
+         ++attempt) {
+      const uint64_t hash = StableHash()
+                                .Add(DirectionName(direction_))
+                                .Add(part)
+                                .Add(attempt)
+                                .value();
+      name = absl::StrFormat("%s%08x-%013x", kernel::kOwnedChainPrefix,
+                             PlanHash(), hash >> 12);
+    }
+    return name;
+  }
+
+  uint32_t PlanHash() const {
+    return static_cast<uint32_t>(StableHash().Add(plan_.name).value() >> 32);
+  }
+
+  static OwnedRule RuleOf(const Account& account, std::string counter,
+                          RuleMatch match) {
+    OwnedRule rule{.match = std::move(match),
+                   .counter = std::move(counter),
+                   .action = ActionOf(account)};
+    if (rule.action == OwnedAction::kMark) rule.mark = account.quota->mark;
+    return rule;
+  }
+
+  // What rules below the jump still ask for: ports need their protocol.
+  static RuleMatch BaseOf(const Bucket& bucket) {
+    RuleMatch base;
+    if (bucket.key == KeyField::kSourcePort ||
+        bucket.key == KeyField::kDestinationPort) {
+      base.protocol = bucket.shared.protocol;
+    }
+    return base;
+  }
+
+  static std::string CounterOf(const Account& account,
+                               std::optional<absl::string_view> class_name) {
+    return class_name.has_value() ? ClassCounter(account.counter, *class_name)
+                                  : account.counter;
+  }
+
+  void Add(std::vector<OwnedChain> chains) {
+    for (OwnedChain& chain : chains) table_.chains.push_back(std::move(chain));
+  }
+
+  // The accounts of a bucket, or the counters of one class of each.
+  Reached CompileTree(const Bucket& bucket,
+                      std::optional<absl::string_view> class_name) {
+    const std::string text =
+        absl::StrCat(BucketText(bucket.shared, bucket.key, *bucket.accounts[0]),
+                     "|", class_name.value_or(""), "|");
+    const RuleMatch base = BaseOf(bucket);
+    if (!bucket.key.has_value()) {
+      OwnedChain chain{.name = NameOf(text)};
+      for (const Account* account : bucket.accounts) {
+        chain.rules.push_back(
+            RuleOf(*account, CounterOf(*account, class_name), account->match));
+      }
+      const Reached reached = {chain.name, chain.rules.size(),
+                               static_cast<double>(chain.rules.size())};
+      Add({std::move(chain)});
+      return reached;
+    }
+    std::vector<KeyTree::Leaf> leaves;
+    leaves.reserve(bucket.accounts.size());
+    for (const Account* account : bucket.accounts) {
+      leaves.push_back(
+          {*KeyOf(account->match, *bucket.key),
+           RuleOf(*account, CounterOf(*account, class_name), base)});
+    }
+    KeyTree tree(family_, *bucket.key, base, [&](absl::string_view part) {
+      return NameOf(absl::StrCat(text, part));
+    });
+    std::vector<OwnedChain> chains = tree.Build(leaves);
+    Reached reached = {chains[0].name, tree.cost().most, tree.cost().mean};
+    Add(std::move(chains));
+    return reached;
+  }
+
+  // First which class an address is of, then the accounts of that class.
+  Reached CompileSplit(const Bucket& bucket) {
+    Reached reached;
+    std::map<std::string, Reached> by_class;
+    const auto add = [&](const std::string& name) {
+      const Reached below = CompileTree(bucket, name);
+      by_class[name] = below;
+      reached.most = std::max(reached.most, below.most);
+      reached.mean = std::max(reached.mean, below.mean);
+    };
+    for (const AddressClass& each : plan_.classes) add(each.name);
+    add(std::string(kOtherClass));
+
+    const KeyField end = *bucket.split == Split::kSource
+                             ? KeyField::kSource
+                             : KeyField::kDestination;
+    // The longest prefix first, so that it decides.
+    std::vector<std::pair<KeyRange, const std::string*>> prefixes;
+    for (const AddressClass& each : plan_.classes) {
+      for (const kernel::IpPrefix& prefix : each.prefixes) {
+        if (prefix.family != family_) continue;
+        RuleMatch match;
+        match.source = {.value = prefix};
+        prefixes.emplace_back(*KeyOf(match, KeyField::kSource), &each.name);
+      }
+    }
+    std::sort(prefixes.begin(), prefixes.end(),
+              [](const auto& a, const auto& b) {
+                return std::pair(a.first.last - a.first.first, a.first.first) <
+                       std::pair(b.first.last - b.first.first, b.first.first);
+              });
+    OwnedChain chain{.name = NameOf(absl::StrCat(
+                         "classes|", BucketText(bucket.shared, bucket.key,
+                                                *bucket.accounts[0])))};
+    for (const auto& [range, name] : prefixes) {
+      OwnedRule rule{.action = OwnedAction::kGoto,
+                     .chain = by_class[*name].chain};
+      SetKey(rule.match, end, family_, range);
+      chain.rules.push_back(std::move(rule));
+    }
+    chain.rules.push_back({.action = OwnedAction::kGoto,
+                           .chain = by_class[std::string(kOtherClass)].chain});
+    reached.chain = chain.name;
+    reached.most += chain.rules.size();
+    reached.mean += static_cast<double>(chain.rules.size());
+    Add({std::move(chain)});
+    return reached;
+  }
+
+  const Plan& plan_;
+  const Family family_;
+  const Direction direction_;
+  OwnedTable& table_;
+  PlanCost& cost_;
+  absl::flat_hash_set<std::string> names_;
+};
+
+std::vector<PlannedCounter> CountersOf(const Plan& plan,
+                                       absl::Span<const Account> accounts) {
+  std::map<std::string, PlannedCounter> counters;
+  const auto add = [&](const Account& account, const std::string& name) {
+    counters.try_emplace(name,
+                         PlannedCounter{.name = name,
+                                        .labels = account.labels,
+                                        .description = account.description,
+                                        .quota = account.quota});
+  };
+  for (const Account& account : accounts) {
+    if (!account.split.has_value()) {
+      add(account, account.counter);
+      continue;
+    }
+    for (const AddressClass& each : plan.classes) {
+      add(account, ClassCounter(account.counter, each.name));
+    }
+    add(account, ClassCounter(account.counter, kOtherClass));
+  }
+  std::vector<PlannedCounter> ordered;
+  ordered.reserve(counters.size());
+  for (auto& [name, counter] : counters) ordered.push_back(std::move(counter));
+  return ordered;
+}
+
+absl::Status CheckBudget(const PlanCost& cost, const PlanBudget& budget) {
+  const auto over = [&](absl::string_view what, size_t has, size_t bound) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted,
+        absl::StrCat("the plan takes ", has, " ", what, ", and ", bound,
+                     " are allowed; accounts that differ by an address, a "
+                     "port or a uid alone cost least, in groups"),
+        ErrorDetails{.reason = "PLAN_TOO_COSTLY",
+                     .metadata = {{"bound", absl::StrCat(bound)}}});
+  };
+  if (cost.rules > budget.max_rules) {
+    return over("rules", cost.rules, budget.max_rules);
+  }
+  if (cost.chains > budget.max_chains) {
+    return over("chains", cost.chains, budget.max_chains);
+  }
+  if (cost.most > budget.max_met) {
+    return over("rules that one packet meets", cost.most, budget.max_met);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
+                                         const PlanBudget& budget) {
+  NFM_ASSIGN_OR_RETURN(const std::vector<Account> accounts, ExpandPlan(plan));
+  CompiledPlan compiled;
+  compiled.counters = CountersOf(plan, accounts);
+  double met = 0;
+  size_t places = 0;
+  for (const Family family : kernel::kAllFamilies) {
+    OwnedTable table{.family = family, .table = plan.table};
+    for (const Direction direction : kAllDirections) {
+      std::vector<const Account*> here;
+      for (const Account& account : accounts) {
+        const std::vector<Family> families = PossibleFamilies(account);
+        const std::vector<Direction> directions = PossibleDirections(account);
+        if (std::count(families.begin(), families.end(), family) > 0 &&
+            std::count(directions.begin(), directions.end(), direction) > 0) {
+          here.push_back(&account);
+        }
+      }
+      if (here.empty()) continue;
+      met += HookCompiler(plan, family, direction, table, compiled.cost)
+                 .Compile(here);
+      places += here.size();
+    }
+    if (table.chains.empty()) continue;
+    compiled.cost.chains += table.chains.size();
+    compiled.cost.rules += table.hooks.size();
+    for (const OwnedChain& chain : table.chains) {
+      compiled.cost.rules += chain.rules.size();
+    }
+    compiled.tables.push_back(std::move(table));
+  }
+  if (places > 0) compiled.cost.mean = met / static_cast<double>(places);
+  NFM_RETURN_IF_ERROR(CheckBudget(compiled.cost, budget));
+  return compiled;
+}
+
+}  // namespace nfmeter::accounting

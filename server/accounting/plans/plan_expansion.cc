@@ -1,0 +1,404 @@
+// ExpandPlan(): what accounts and groups say, one account each.
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "accounting/plans/key_range.h"
+#include "accounting/plans/plan_compiler.h"
+#include "base/error.h"
+#include "kernel/ip_prefix.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+using kernel::Family;
+using kernel::IpPrefix;
+using kernel::RuleMatch;
+
+// Violations of a plan of 50,000 accounts that one answer names.
+constexpr size_t kMaxViolations = 20;
+
+class Violations {
+ public:
+  void Add(std::string field, std::string description) {
+    if (found_.size() < kMaxViolations) {
+      found_.push_back({std::move(field), std::move(description)});
+    }
+  }
+  absl::Status ToStatus() && { return InvalidFields(std::move(found_)); }
+
+ private:
+  std::vector<FieldViolation> found_;
+};
+
+std::optional<Family> FamilyOf(const RuleMatch& match) {
+  for (const auto* prefix : {&match.source, &match.destination}) {
+    if (prefix->has_value()) return (*prefix)->value.family;
+  }
+  if (match.protocol.has_value() && !match.protocol->negated) {
+    if (match.protocol->value == IPPROTO_ICMP) return Family::kIpv4;
+    if (match.protocol->value == IPPROTO_ICMPV6) return Family::kIpv6;
+  }
+  return std::nullopt;
+}
+
+// Why no packet of the direction can match; empty: some can.
+absl::string_view WhyNever(const RuleMatch& match, Direction direction) {
+  if (direction == Direction::kOut && match.in_interface.has_value()) {
+    return "packets from this host have no in_interface";
+  }
+  if (direction == Direction::kIn && match.out_interface.has_value()) {
+    return "packets to this host have no out_interface";
+  }
+  if (direction != Direction::kOut &&
+      (match.owner_uid.has_value() || match.owner_gid.has_value())) {
+    return "only packets from this host have an owner";
+  }
+  return "";
+}
+
+void CheckDirections(const Account& account, Violations& violations) {
+  size_t possible = 0;
+  for (const Direction direction : kAllDirections) {
+    const absl::string_view why = WhyNever(account.match, direction);
+    possible += why.empty();
+    if (!why.empty() && std::count(account.directions.begin(),
+                                   account.directions.end(), direction) > 0) {
+      violations.Add(
+          absl::StrCat(account.field, ".directions"),
+          absl::StrCat(why, ": take '", DirectionName(direction), "' out"));
+    }
+  }
+  if (possible == 0) {
+    violations.Add(absl::StrCat(account.field, ".match"),
+                   "no packet of any direction can match this");
+  }
+}
+
+void CheckFamily(const Account& account, Violations& violations) {
+  const std::optional<Family> needed = FamilyOf(account.match);
+  const auto& source = account.match.source;
+  const auto& destination = account.match.destination;
+  if (source.has_value() && destination.has_value() &&
+      source->value.family != destination->value.family) {
+    violations.Add(absl::StrCat(account.field, ".match"),
+                   "source and destination are of different families");
+  } else if (needed.has_value() &&
+             account.family.value_or(*needed) != *needed) {
+    violations.Add(
+        absl::StrCat(account.field, ".family"),
+        absl::StrCat("the match is one of ", kernel::FamilyName(*needed)));
+  }
+}
+
+absl::string_view KeyName(GroupKey key) {
+  switch (key) {
+    case GroupKey::kSource:
+      return "source";
+    case GroupKey::kDestination:
+      return "destination";
+    case GroupKey::kAddress:
+      return "address";
+    case GroupKey::kSourcePort:
+      return "source_port";
+    case GroupKey::kDestinationPort:
+      return "destination_port";
+    case GroupKey::kUid:
+      return "uid";
+  }
+  return "";
+}
+
+bool Sets(const RuleMatch& match, GroupKey key) {
+  switch (key) {
+    case GroupKey::kSource:
+      return match.source.has_value();
+    case GroupKey::kDestination:
+      return match.destination.has_value();
+    case GroupKey::kAddress:
+      return match.source.has_value() || match.destination.has_value();
+    case GroupKey::kSourcePort:
+      return match.source_ports.has_value();
+    case GroupKey::kDestinationPort:
+      return match.destination_ports.has_value();
+    case GroupKey::kUid:
+      return match.owner_uid.has_value();
+  }
+  return false;
+}
+
+// The shared match narrowed to one member's value; for kAddress twice, of which
+// the second leaves out what the first has counted.
+std::vector<RuleMatch> MatchesOf(const AccountGroup& group,
+                                 const AccountGroup::Member& member) {
+  RuleMatch match = group.shared.match;
+  switch (group.key) {
+    case GroupKey::kSource:
+      match.source = {.value = std::get<IpPrefix>(member.value)};
+      return {match};
+    case GroupKey::kDestination:
+      match.destination = {.value = std::get<IpPrefix>(member.value)};
+      return {match};
+    case GroupKey::kAddress: {
+      RuleMatch other = match;
+      match.source = {.value = std::get<IpPrefix>(member.value)};
+      other.destination = match.source;
+      other.source = {.value = match.source->value, .negated = true};
+      return {match, other};
+    }
+    case GroupKey::kSourcePort:
+      match.source_ports = {
+          .value = {std::get<kernel::PortRange>(member.value)}};
+      return {match};
+    case GroupKey::kDestinationPort:
+      match.destination_ports = {
+          .value = {std::get<kernel::PortRange>(member.value)}};
+      return {match};
+    case GroupKey::kUid:
+      match.owner_uid = {.value = std::get<kernel::IdRange>(member.value)};
+      return {match};
+  }
+  return {};
+}
+
+std::string ValueText(const AccountGroup::Value& value) {
+  if (const auto* prefix = std::get_if<IpPrefix>(&value)) {
+    return kernel::FormatIpPrefix(*prefix);
+  }
+  const auto text = [](const auto& range) {
+    return range.first == range.last
+               ? absl::StrCat(range.first)
+               : absl::StrCat(range.first, "-", range.last);
+  };
+  if (const auto* ports = std::get_if<kernel::PortRange>(&value)) {
+    return text(*ports);
+  }
+  return text(std::get<kernel::IdRange>(value));
+}
+
+bool IsOfKey(const AccountGroup::Value& value, GroupKey key) {
+  switch (key) {
+    case GroupKey::kSource:
+    case GroupKey::kDestination:
+    case GroupKey::kAddress:
+      return std::holds_alternative<IpPrefix>(value);
+    case GroupKey::kSourcePort:
+    case GroupKey::kDestinationPort:
+      return std::holds_alternative<kernel::PortRange>(value);
+    case GroupKey::kUid:
+      return std::holds_alternative<kernel::IdRange>(value);
+  }
+  return false;
+}
+
+// Members of one counter must not meet in a packet, which would count twice.
+class MemberOverlaps {
+ public:
+  void Add(const AccountGroup::Member& member, const RuleMatch& match,
+           KeyField field, std::string place) {
+    const std::optional<KeyRange> range = KeyOf(match, field);
+    if (!range.has_value()) return;
+    members_.push_back({member.counter, FamilyOf(match).value_or(Family::kIpv4),
+                        *range, ValueText(member.value), std::move(place)});
+  }
+
+  void Check(Violations& violations) && {
+    std::sort(members_.begin(), members_.end(),
+              [](const Member& a, const Member& b) {
+                return std::tie(a.counter, a.family, a.range.first) <
+                       std::tie(b.counter, b.family, b.range.first);
+              });
+    for (size_t i = 1; i < members_.size(); ++i) {
+      const Member& before = members_[i - 1];
+      Member& member = members_[i];
+      if (before.counter != member.counter || before.family != member.family) {
+        continue;
+      }
+      if (before.range.Overlaps(member.range)) {
+        violations.Add(
+            member.place,
+            absl::StrCat("counts into ", member.counter, " as ", before.value,
+                         " does, and they overlap: a packet would "
+                         "count twice"));
+      }
+      // For the next one: what begins later may still end earlier.
+      if (before.range.last > member.range.last) {
+        member.range.last = before.range.last;
+        member.value = before.value;
+      }
+    }
+  }
+
+ private:
+  struct Member {
+    std::string counter;
+    Family family;
+    KeyRange range;
+    std::string value;
+    std::string place;
+  };
+  std::vector<Member> members_;
+};
+
+KeyField FieldOf(GroupKey key) {
+  switch (key) {
+    case GroupKey::kDestination:
+      return KeyField::kDestination;
+    case GroupKey::kSourcePort:
+      return KeyField::kSourcePort;
+    case GroupKey::kDestinationPort:
+      return KeyField::kDestinationPort;
+    case GroupKey::kUid:
+      return KeyField::kUid;
+    case GroupKey::kSource:
+    case GroupKey::kAddress:
+      break;
+  }
+  return KeyField::kSource;
+}
+
+void ExpandGroup(const AccountGroup& group, Violations& violations,
+                 std::vector<Account>& accounts) {
+  if (Sets(group.shared.match, group.key)) {
+    violations.Add(absl::StrCat(group.shared.field, ".match"),
+                   absl::StrCat("the members differ by ", KeyName(group.key),
+                                ", so their match may not have it"));
+    return;
+  }
+  MemberOverlaps overlaps;
+  absl::flat_hash_set<std::string> values;
+  for (const AccountGroup::Member& member : group.members) {
+    const std::string value = ValueText(member.value);
+    const std::string field =
+        absl::StrCat(group.shared.field, ".members[\"", value, "\"]");
+    if (!IsOfKey(member.value, group.key)) {
+      violations.Add(field, absl::StrCat("this is no ", KeyName(group.key)));
+      continue;
+    }
+    if (!values.insert(value).second) {
+      violations.Add(field, "is in the group twice");
+      continue;
+    }
+    const std::vector<RuleMatch> matches = MatchesOf(group, member);
+    overlaps.Add(member, matches[0], FieldOf(group.key), field);
+    for (const RuleMatch& match : matches) {
+      Account& account = accounts.emplace_back(group.shared);
+      account.counter = member.counter;
+      account.match = match;
+      account.field = field;
+    }
+  }
+  std::move(overlaps).Check(violations);
+}
+
+void CheckCounters(const Plan& plan, Violations& violations) {
+  absl::flat_hash_map<std::string, std::string> places;
+  const auto add = [&](const std::string& counter, const std::string& place) {
+    const auto [found, is_new] = places.try_emplace(counter, place);
+    if (!is_new && found->second != place) {
+      violations.Add(absl::StrCat(place, ".counter"),
+                     absl::StrCat(counter, " is the counter of ", found->second,
+                                  " already"));
+    }
+  };
+  const auto add_all = [&](const Account& account, const std::string& counter) {
+    if (!account.split.has_value()) {
+      add(counter, account.field);
+      return;
+    }
+    for (const AddressClass& each : plan.classes) {
+      add(ClassCounter(counter, each.name), account.field);
+    }
+    add(ClassCounter(counter, kOtherClass), account.field);
+  };
+  for (const Account& account : plan.accounts) {
+    add_all(account, account.counter);
+  }
+  for (const AccountGroup& group : plan.groups) {
+    for (const AccountGroup::Member& member : group.members) {
+      add_all(group.shared, member.counter);
+    }
+  }
+}
+
+void CheckClasses(const Plan& plan, Violations& violations) {
+  absl::flat_hash_map<std::string, std::string> owners;  // by prefix
+  std::set<std::string> names = {std::string(kOtherClass)};
+  for (size_t i = 0; i < plan.classes.size(); ++i) {
+    const std::string field = absl::StrCat("classes[", i, "]");
+    if (!names.insert(plan.classes[i].name).second) {
+      violations.Add(absl::StrCat(field, ".name"),
+                     plan.classes[i].name == kOtherClass
+                         ? "'other' is the class of all other addresses"
+                         : "another class is called so");
+    }
+    for (const IpPrefix& prefix : plan.classes[i].prefixes) {
+      const std::string text = kernel::FormatIpPrefix(prefix);
+      const auto [found, is_new] =
+          owners.try_emplace(text, plan.classes[i].name);
+      if (!is_new) {
+        violations.Add(
+            absl::StrCat(field, ".prefixes"),
+            absl::StrCat(
+                text, " is in ", found->second,
+                found->second == plan.classes[i].name ? " twice" : ", too"));
+      }
+    }
+  }
+  const auto check = [&](const Account& account) {
+    if (account.split.has_value() && plan.classes.empty()) {
+      violations.Add(absl::StrCat(account.field, ".split"),
+                     "the plan has no classes to split it by");
+    }
+  };
+  for (const Account& account : plan.accounts) check(account);
+  for (const AccountGroup& group : plan.groups) check(group.shared);
+}
+
+}  // namespace
+
+std::vector<Direction> PossibleDirections(const Account& account) {
+  std::vector<Direction> possible;
+  for (const Direction direction : kAllDirections) {
+    const bool wanted = account.directions.empty() ||
+                        std::count(account.directions.begin(),
+                                   account.directions.end(), direction) > 0;
+    if (wanted && WhyNever(account.match, direction).empty()) {
+      possible.push_back(direction);
+    }
+  }
+  return possible;
+}
+
+std::vector<Family> PossibleFamilies(const Account& account) {
+  const std::optional<Family> needed =
+      account.family.has_value() ? account.family : FamilyOf(account.match);
+  if (needed.has_value()) return {*needed};
+  return {Family::kIpv4, Family::kIpv6};
+}
+
+absl::StatusOr<std::vector<Account>> ExpandPlan(const Plan& plan) {
+  Violations violations;
+  std::vector<Account> accounts = plan.accounts;
+  for (const AccountGroup& group : plan.groups) {
+    ExpandGroup(group, violations, accounts);
+  }
+  CheckCounters(plan, violations);
+  CheckClasses(plan, violations);
+  for (const Account& account : accounts) {
+    CheckDirections(account, violations);
+    CheckFamily(account, violations);
+  }
+  if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) {
+    return wrong;
+  }
+  return accounts;
+}
+
+}  // namespace nfmeter::accounting

@@ -1,0 +1,72 @@
+// Chains that belong to the server as a whole: what a plan becomes where rules
+// are walked one by one.
+#ifndef NFMETER_KERNEL_OWNED_CHAINS_H_
+#define NFMETER_KERNEL_OWNED_CHAINS_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "kernel/rule_types.h"
+
+namespace nfmeter::kernel {
+
+// How the names of chains begin that the server owns. Nothing else may be in
+// them, and nobody else's chain may be called so.
+inline constexpr absl::string_view kOwnedChainPrefix = "NFM-";
+
+// Longest name of a chain, without the final NUL (XT_EXTENSION_MAXNAMELEN - 1).
+inline constexpr size_t kChainNameMaxBytes = 28;
+
+// What an owned rule does with a packet that it matches, beside counting it.
+enum class OwnedAction {
+  kContinue,
+  kJump,  // to `chain`, and comes back
+  kGoto,  // to `chain`, whose end is this chain's end
+  kDrop,  // the last three: only where the counter's quota is exceeded
+  kReject,
+  kMark,  // sets `mark`, and goes on
+};
+
+// One rule of an owned chain. It has no id and no comment of ours: its chain
+// says whose it is, and a packet does not pay for them.
+struct OwnedRule {
+  RuleMatch match;
+  std::string counter;  // empty: counts into none
+  OwnedAction action = OwnedAction::kContinue;
+  std::string chain;  // for kJump and kGoto
+  Mark mark;          // for kMark
+
+  friend bool operator==(const OwnedRule&, const OwnedRule&) = default;
+};
+
+struct OwnedChain {
+  std::string name;
+  std::vector<OwnedRule> rules;
+
+  friend bool operator==(const OwnedChain&, const OwnedChain&) = default;
+};
+
+// A jump from a built-in chain (or one of the host's own) into an owned one,
+// without a condition.
+struct OwnedHook {
+  std::string from;
+  std::string to;
+
+  friend bool operator==(const OwnedHook&, const OwnedHook&) = default;
+};
+
+// All that is owned for one purpose in one table of one family.
+struct OwnedTable {
+  Family family = Family::kIpv4;
+  Table table = Table::kFilter;
+  std::vector<OwnedHook> hooks;
+  std::vector<OwnedChain> chains;  // each name once
+
+  friend bool operator==(const OwnedTable&, const OwnedTable&) = default;
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_OWNED_CHAINS_H_

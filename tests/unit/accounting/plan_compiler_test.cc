@@ -1,0 +1,367 @@
+// Plans against a model that asks each account in turn.
+#include "accounting/plans/plan_compiler.h"
+
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "kernel/ip_prefix.h"
+#include "tests/support/status_matchers.h"
+#include "tests/unit/accounting/plan_traffic.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+using ::nfmeter::testing::ChainWalk;
+using ::nfmeter::testing::CountByPlan;
+using ::nfmeter::testing::Counts;
+using ::nfmeter::testing::Packet;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Le;
+using ::testing::Pair;
+
+using Random = std::mt19937_64;
+
+uint32_t Below(Random& random, uint32_t bound) {
+  return static_cast<uint32_t>(random() % bound);
+}
+
+// From a small part of the addresses, so that prefixes nest and meet.
+std::array<uint8_t, 16> RandomAddress(Random& random, kernel::Family family) {
+  std::array<uint8_t, 16> address{};
+  if (family == kernel::Family::kIpv4) {
+    address[0] = 10;
+    address[2] = static_cast<uint8_t>(Below(random, 4));
+    address[3] = static_cast<uint8_t>(Below(random, 256));
+    return address;
+  }
+  address[0] = 0x20;
+  address[1] = 0x01;
+  address[7] = static_cast<uint8_t>(Below(random, 4));
+  address[15] = static_cast<uint8_t>(Below(random, 256));
+  return address;
+}
+
+kernel::IpPrefix Masked(const std::array<uint8_t, 16>& address,
+                        kernel::Family family, size_t length) {
+  kernel::IpPrefix prefix{.family = family};
+  for (size_t bit = 0; bit < length; ++bit) {
+    prefix.mask[bit / 8] |= static_cast<uint8_t>(0x80 >> (bit % 8));
+  }
+  for (size_t i = 0; i < address.size(); ++i) {
+    prefix.address[i] = address[i] & prefix.mask[i];
+  }
+  return prefix;
+}
+
+kernel::IpPrefix RandomPrefix(Random& random) {
+  const kernel::Family family =
+      Below(random, 3) == 0 ? kernel::Family::kIpv6 : kernel::Family::kIpv4;
+  const size_t bits = family == kernel::Family::kIpv4 ? 32 : 128;
+  // Mostly long ones, and now and then /0.
+  const size_t length = Below(random, 20) == 0
+                            ? Below(random, static_cast<uint32_t>(bits) + 1)
+                            : bits - Below(random, 9);
+  return Masked(RandomAddress(random, family), family, length);
+}
+
+template <typename T>
+kernel::Range<T> RandomRange(Random& random, uint32_t bound) {
+  const uint32_t a = Below(random, bound);
+  const uint32_t b = Below(random, 3) == 0 ? Below(random, bound) : a;
+  return {static_cast<T>(std::min(a, b)), static_cast<T>(std::max(a, b))};
+}
+
+class RandomPlan {
+ public:
+  explicit RandomPlan(Random& random) : random_(random) {}
+
+  Plan Make() {
+    Plan plan{.name = "random"};
+    for (uint32_t i = Below(random_, 3); i > 0; --i) {
+      AddressClass& each = plan.classes.emplace_back();
+      each.name = absl::StrCat("class", i);
+      for (uint32_t n = 1 + Below(random_, 4); n > 0; --n) {
+        const kernel::IpPrefix prefix = RandomPrefix(random_);
+        if (classed_.insert(kernel::FormatIpPrefix(prefix)).second) {
+          each.prefixes.push_back(prefix);
+        }
+      }
+    }
+    for (uint32_t i = Below(random_, 12); i > 0; --i) {
+      Account account = Shared(plan);
+      account.counter = NextCounter();
+      account.field = absl::StrCat("accounts[", plan.accounts.size(), "]");
+      if (Below(random_, 2) == 0) {
+        account.match.source = {.value = RandomPrefix(random_)};
+      }
+      plan.accounts.push_back(std::move(account));
+    }
+    for (uint32_t i = Below(random_, 4); i > 0; --i) AddGroup(plan);
+    return plan;
+  }
+
+ private:
+  std::string NextCounter() { return absl::StrCat("c", next_++); }
+
+  Account Shared(const Plan& plan) {
+    Account account;
+    if (Below(random_, 3) == 0) {
+      account.directions = {kAllDirections[Below(random_, 3)]};
+    }
+    if (Below(random_, 3) == 0) {
+      account.match.protocol = {.value = IPPROTO_UDP};
+      if (Below(random_, 2) == 0) {
+        account.match.destination_ports = {
+            .value = {RandomRange<uint16_t>(random_, 64)}};
+      }
+    }
+    if (Below(random_, 4) == 0) {
+      account.match.mark = {.value = {.value = 1, .mask = 1},
+                            .negated = Below(random_, 2) == 0};
+    }
+    if (!plan.classes.empty() && Below(random_, 3) == 0) {
+      account.split =
+          Below(random_, 2) == 0 ? Split::kSource : Split::kDestination;
+    }
+    return account;
+  }
+
+  void AddGroup(Plan& plan) {
+    AccountGroup group;
+    group.shared = Shared(plan);
+    group.shared.field = absl::StrCat("groups[", plan.groups.size(), "]");
+    group.key = static_cast<GroupKey>(Below(random_, 6));
+    if (group.key == GroupKey::kSourcePort ||
+        group.key == GroupKey::kDestinationPort) {
+      group.shared.match.protocol = {.value = IPPROTO_UDP};
+      group.shared.match.destination_ports.reset();
+    }
+    if (group.key == GroupKey::kUid) group.shared.directions.clear();
+    std::set<std::string> seen;
+    for (uint32_t n = Below(random_, 200); n > 0; --n) {
+      AccountGroup::Value value;
+      std::string text;
+      switch (group.key) {
+        case GroupKey::kSource:
+        case GroupKey::kDestination:
+        case GroupKey::kAddress: {
+          const kernel::IpPrefix prefix = RandomPrefix(random_);
+          text = kernel::FormatIpPrefix(prefix);
+          value = prefix;
+          break;
+        }
+        case GroupKey::kSourcePort:
+        case GroupKey::kDestinationPort: {
+          const auto range = RandomRange<uint16_t>(random_, 64);
+          text = absl::StrCat(range.first, "-", range.last);
+          value = range;
+          break;
+        }
+        case GroupKey::kUid: {
+          const auto range = RandomRange<uint32_t>(random_, 64);
+          text = absl::StrCat(range.first, "-", range.last);
+          value = range;
+          break;
+        }
+      }
+      if (seen.insert(text).second) {
+        group.members.push_back({value, NextCounter()});
+      }
+    }
+    plan.groups.push_back(std::move(group));
+  }
+
+  Random& random_;
+  int next_ = 0;
+  std::set<std::string> classed_;
+};
+
+Packet RandomPacket(Random& random) {
+  Packet packet;
+  packet.direction = kAllDirections[Below(random, 3)];
+  packet.family =
+      Below(random, 3) == 0 ? kernel::Family::kIpv6 : kernel::Family::kIpv4;
+  packet.source = RandomAddress(random, packet.family);
+  packet.destination = RandomAddress(random, packet.family);
+  packet.protocol = Below(random, 3) == 0 ? IPPROTO_TCP : IPPROTO_UDP;
+  packet.source_port = static_cast<uint16_t>(Below(random, 64));
+  packet.destination_port = static_cast<uint16_t>(Below(random, 64));
+  packet.mark = Below(random, 2);
+  if (packet.direction == Direction::kOut && Below(random, 2) == 0) {
+    packet.uid = Below(random, 64);
+  }
+  return packet;
+}
+
+Counts CountByChains(const CompiledPlan& compiled, const Packet& packet,
+                     size_t* met = nullptr) {
+  for (const kernel::OwnedTable& table : compiled.tables) {
+    if (table.family == packet.family) {
+      return ChainWalk(table).Count(packet, met);
+    }
+  }
+  return {};
+}
+
+TEST(PlanCompilerTest, ChainsCountWhatThePlanSays) {
+  const uint64_t seed = std::random_device()();
+  SCOPED_TRACE(absl::StrCat("seed ", seed));
+  Random random(seed);
+  size_t counted = 0;
+  for (int round = 0; round < 150; ++round) {
+    const Plan plan = RandomPlan(random).Make();
+    const auto accounts = ExpandPlan(plan);
+    ASSERT_OK(accounts.status());
+    const auto compiled = CompilePlan(plan, {});
+    ASSERT_OK(compiled.status());
+    for (int i = 0; i < 100; ++i) {
+      const Packet packet = RandomPacket(random);
+      size_t met = 0;
+      const Counts counts = CountByChains(*compiled, packet, &met);
+      ASSERT_EQ(counts, CountByPlan(plan, *accounts, packet))
+          << "round " << round;
+      ASSERT_THAT(met, Le(compiled->cost.most));
+      counted += counts.size();
+    }
+  }
+  EXPECT_GT(counted, 10'000u);
+}
+
+Plan PerAddress(size_t count) {
+  Plan plan{.name = "customers"};
+  AccountGroup& group = plan.groups.emplace_back();
+  group.key = GroupKey::kDestination;
+  group.shared.field = "groups[0]";
+  for (size_t i = 0; i < count; ++i) {
+    std::array<uint8_t, 16> address{10, 0, static_cast<uint8_t>(i >> 8),
+                                    static_cast<uint8_t>(i)};
+    address[1] = static_cast<uint8_t>(i >> 16);
+    group.members.push_back(
+        {Masked(address, kernel::Family::kIpv4, 32), absl::StrCat("c", i)});
+  }
+  return plan;
+}
+
+TEST(PlanCompilerTest, OfTenThousandAddressesAPacketMeetsFewRules) {
+  const auto compiled = CompilePlan(PerAddress(10'000), {});
+  ASSERT_OK(compiled.status());
+  EXPECT_THAT(compiled->cost.most, Le(35u));
+  EXPECT_THAT(compiled->cost.mean, Le(25.0));
+}
+
+TEST(PlanCompilerTest, TheSamePlanGivesTheSameChains) {
+  const auto once = CompilePlan(PerAddress(300), {});
+  const auto again = CompilePlan(PerAddress(300), {});
+  ASSERT_OK(once.status());
+  EXPECT_EQ(once->tables, again->tables);
+}
+
+TEST(PlanCompilerTest, OneMoreAddressLeavesNearlyAllChainsAsTheyAre) {
+  const auto before = CompilePlan(PerAddress(1000), {});
+  const auto after = CompilePlan(PerAddress(1001), {});
+  ASSERT_OK(before.status());
+  ASSERT_OK(after.status());
+  size_t changed = 0;
+  for (const kernel::OwnedChain& chain : after->tables[0].chains) {
+    const auto& old = before->tables[0].chains;
+    changed += std::find(old.begin(), old.end(), chain) == old.end();
+  }
+  // One path down the tree, at three hooks.
+  EXPECT_THAT(changed, Le(3u * 6));
+}
+
+TEST(PlanCompilerTest, ChainNamesAreOursAndShortEnough) {
+  const auto compiled = CompilePlan(PerAddress(3000), {});
+  ASSERT_OK(compiled.status());
+  std::set<std::string> names;
+  for (const kernel::OwnedChain& chain : compiled->tables[0].chains) {
+    EXPECT_THAT(chain.name.size(), Le(kernel::kChainNameMaxBytes));
+    EXPECT_THAT(chain.name, ::testing::StartsWith(kernel::kOwnedChainPrefix));
+    EXPECT_TRUE(names.insert(chain.name).second) << chain.name;
+  }
+}
+
+TEST(PlanCompilerTest, APlanOverItsBudgetIsRefusedWithTheBound) {
+  const auto compiled = CompilePlan(PerAddress(100), {.max_rules = 50});
+  EXPECT_EQ(GetErrorDetails(compiled.status()).reason, "PLAN_TOO_COSTLY");
+  EXPECT_THAT(compiled.status().message(), HasSubstr("50"));
+}
+
+std::vector<std::string> WrongFields(const Plan& plan) {
+  std::vector<std::string> fields;
+  for (const auto& violation :
+       GetErrorDetails(CompilePlan(plan, {}).status()).violations) {
+    fields.push_back(violation.field);
+  }
+  return fields;
+}
+
+TEST(PlanCompilerTest, ACounterOfTwoAccountsIsRefused) {
+  Plan plan{.name = "p"};
+  plan.accounts = {{.counter = "a", .field = "accounts[0]"},
+                   {.counter = "a", .field = "accounts[1]"}};
+  EXPECT_THAT(WrongFields(plan), ElementsAre("accounts[1].counter"));
+}
+
+TEST(PlanCompilerTest, AnAddressTwiceInAGroupIsRefused) {
+  Plan plan = PerAddress(2);
+  plan.groups[0].members[1].value = plan.groups[0].members[0].value;
+  EXPECT_THAT(WrongFields(plan),
+              ElementsAre("groups[0].members[\"10.0.0.0/32\"]"));
+}
+
+TEST(PlanCompilerTest, MembersOfOneCounterMayNotOverlap) {
+  Plan plan = PerAddress(3);
+  plan.groups[0].members[1].value = *kernel::ParseIpPrefix("10.0.0.0/24");
+  plan.groups[0].members[1].counter = "c0";
+  plan.groups[0].members[2].counter = "c0";
+  EXPECT_THAT(WrongFields(plan).size(), 2u);
+}
+
+TEST(PlanCompilerTest, ADirectionInWhichNothingCanMatchIsRefused) {
+  Plan plan{.name = "p"};
+  Account& account = plan.accounts.emplace_back();
+  account = {.counter = "a", .field = "accounts[0]"};
+  account.directions = {Direction::kIn};
+  account.match.owner_uid = {.value = {0, 0}};
+  EXPECT_THAT(WrongFields(plan), ElementsAre("accounts[0].directions"));
+}
+
+TEST(PlanCompilerTest, HostilePlansAreCompiledInTime) {
+  // Each address in every length, and all over again for another counter.
+  Plan plan{.name = "hostile"};
+  AccountGroup& group = plan.groups.emplace_back();
+  group.key = GroupKey::kSource;
+  group.shared.field = "groups[0]";
+  for (size_t i = 0; i < 400; ++i) {
+    std::array<uint8_t, 16> address{};
+    address[0] = static_cast<uint8_t>(i * 37);
+    address[1] = static_cast<uint8_t>(i);
+    address[15] = static_cast<uint8_t>(i);
+    for (size_t length = 0; length <= 128; ++length) {
+      const kernel::IpPrefix prefix =
+          Masked(address, kernel::Family::kIpv6, length);
+      group.members.push_back(
+          {prefix, absl::StrCat("c", group.members.size())});
+    }
+  }
+  std::set<std::string> seen;
+  std::erase_if(group.members, [&](const AccountGroup::Member& member) {
+    return !seen.insert(kernel::FormatIpPrefix(
+                            std::get<kernel::IpPrefix>(member.value)))
+                .second;
+  });
+  const auto compiled = CompilePlan(plan, {});
+  ASSERT_OK(compiled.status());
+  EXPECT_THAT(compiled->cost.most, Le(600u));
+}
+
+}  // namespace
+}  // namespace nfmeter::accounting
