@@ -54,9 +54,10 @@ bool IsPrintable(absl::string_view text) {
   return true;
 }
 
-// Whether iptables-restore reads it as it is when it stands without quotes: the
-// parser add_param_to_argv() ends words at white space and takes quotes away,
-// and what begins with '-' or '!' may be taken for an option.
+// Whether iptables-restore reads it as it is when it stands without quotes: its
+// parser, add_param_to_argv(), ends words at white space and takes quotes away.
+// "!" turns around what follows, and up to 1.8.8 a word is refused that begins
+// with '-' and has a 't' (it looks like "-t TABLE").
 bool IsBareWord(absl::string_view text) {
   return !text.empty() && text[0] != '-' && text[0] != '!' &&
          absl::c_none_of(text, [](unsigned char c) {

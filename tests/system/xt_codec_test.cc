@@ -13,7 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
@@ -27,8 +26,10 @@ namespace nfmeter::kernel {
 namespace {
 
 using ::nfmeter::testing::AppendEntries;
+using ::nfmeter::testing::IpBytes;
 using ::nfmeter::testing::Iptables;
 using ::nfmeter::testing::IsOk;
+using ::nfmeter::testing::MatchLines;
 using ::nfmeter::testing::RawRule;
 using ::nfmeter::testing::ReadChain;
 using ::nfmeter::testing::SavedRules;
@@ -55,36 +56,6 @@ struct Case {
   RuleMatch match;
   Verdict verdict = Verdict::kContinue;
 };
-
-// The matches, one line each: name, revision and the bytes of its struct. What
-// follows the NUL of a name is left over from libiptc's buffer: the kernel
-// writes only as far as the NUL.
-std::vector<std::string> MatchLines(Family family,
-                                    const std::vector<uint8_t>& entry) {
-  const bool v4 = family == Family::kIpv4;
-  size_t offset = v4 ? sizeof(ipt_entry) : sizeof(ip6t_entry);
-  const size_t end =
-      v4 ? reinterpret_cast<const ipt_entry*>(entry.data())->target_offset
-         : reinterpret_cast<const ip6t_entry*>(entry.data())->target_offset;
-  std::vector<std::string> lines;
-  while (offset < end) {
-    const auto* match =
-        reinterpret_cast<const xt_entry_match*>(entry.data() + offset);
-    const std::string info(reinterpret_cast<const char*>(match->data),
-                           match->u.match_size - sizeof(xt_entry_match));
-    lines.push_back(absl::StrCat(match->u.user.name, " rev ",
-                                 match->u.user.revision, ": ",
-                                 absl::BytesToHexString(info)));
-    offset += match->u.match_size;
-  }
-  return lines;
-}
-
-std::vector<uint8_t> IpBytes(Family family, const std::vector<uint8_t>& entry) {
-  return {entry.begin(),
-          entry.begin() +
-              (family == Family::kIpv4 ? sizeof(ipt_ip) : sizeof(ip6t_ip6))};
-}
 
 class XtCodecTest : public ::testing::TestWithParam<Family> {
  protected:

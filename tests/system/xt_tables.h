@@ -16,6 +16,7 @@ extern "C" {
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -38,6 +39,7 @@ struct Iptc<Family::kIpv4> {
   static constexpr auto First = iptc_first_rule;
   static constexpr auto Next = iptc_next_rule;
   static constexpr auto Target = iptc_get_target;
+  static constexpr auto Create = iptc_create_chain;
   static constexpr auto Append = iptc_append_entry;
   static constexpr auto Commit = iptc_commit;
   static constexpr auto Error = iptc_strerror;
@@ -50,6 +52,7 @@ struct Iptc<Family::kIpv6> {
   static constexpr auto First = ip6tc_first_rule;
   static constexpr auto Next = ip6tc_next_rule;
   static constexpr auto Target = ip6tc_get_target;
+  static constexpr auto Create = ip6tc_create_chain;
   static constexpr auto Append = ip6tc_append_entry;
   static constexpr auto Commit = ip6tc_commit;
   static constexpr auto Error = ip6tc_strerror;
@@ -83,6 +86,38 @@ inline std::vector<RawRule> ReadChain(Family family, const std::string& table,
                                       const std::string& chain) {
   return family == Family::kIpv4 ? ReadChainOf<Family::kIpv4>(table, chain)
                                  : ReadChainOf<Family::kIpv6>(table, chain);
+}
+
+// The matches of an entry, one line each: name, revision and the bytes of its
+// struct. What follows the NUL of a name is left over from libiptc's buffer:
+// the kernel writes only as far as the NUL.
+inline std::vector<std::string> MatchLines(Family family,
+                                           const std::vector<uint8_t>& entry) {
+  const bool v4 = family == Family::kIpv4;
+  size_t offset = v4 ? sizeof(ipt_entry) : sizeof(ip6t_entry);
+  const size_t end =
+      v4 ? reinterpret_cast<const ipt_entry*>(entry.data())->target_offset
+         : reinterpret_cast<const ip6t_entry*>(entry.data())->target_offset;
+  std::vector<std::string> lines;
+  while (offset < end) {
+    const auto* match =
+        reinterpret_cast<const xt_entry_match*>(entry.data() + offset);
+    const std::string info(reinterpret_cast<const char*>(match->data),
+                           match->u.match_size - sizeof(xt_entry_match));
+    lines.push_back(absl::StrCat(match->u.user.name, " rev ",
+                                 match->u.user.revision, ": ",
+                                 absl::BytesToHexString(info)));
+    offset += match->u.match_size;
+  }
+  return lines;
+}
+
+// Addresses, interfaces and protocol.
+inline std::vector<uint8_t> IpBytes(Family family,
+                                    const std::vector<uint8_t>& entry) {
+  return {entry.begin(),
+          entry.begin() +
+              (family == Family::kIpv4 ? sizeof(ipt_ip) : sizeof(ip6t_ip6))};
 }
 
 template <Family family>

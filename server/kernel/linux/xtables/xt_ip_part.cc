@@ -53,6 +53,9 @@ absl::Status EncodeInterface(
     return NotExpressible(absl::StrCat("an interface's name has 1 to ",
                                        IFNAMSIZ - 1, " bytes and no NUL"));
   }
+  // Every interface is no condition: iptables-save prints nothing of it, so
+  // nothing is what a rule has that was restored.
+  if (text == "+" && !interface->negated) return absl::OkStatus();
   memcpy(name, text.data(), text.size());
   const size_t covered = text.back() == '+' ? text.size() - 1 : text.size() + 1;
   memset(mask, 0xff, covered);
