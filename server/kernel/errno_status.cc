@@ -40,6 +40,10 @@ constexpr char kNoNetRaw[] =
     "nfmeterd as root or with AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW";
 constexpr char kNotThere[] =
     "counter '$0' does not exist; ListCounters shows those that do";
+constexpr char kNoNftables[] =
+    "this kernel has no nf_tables with counter objects for $0: load them with "
+    "'modprobe nf_tables nft_objref nft_counter', or use Linux 5.4 or newer "
+    "with CONFIG_NF_TABLES_INET (in a container the host loads the modules)";
 constexpr char kBadName[] =
     "'$0' can't be a counter's name: it has 1 to 31 bytes, none of them NUL";
 
@@ -202,6 +206,39 @@ constexpr Row kRows[] = {
      "program knows"},
     {Op::kIpSetLookup, EPERM, Code::kPermissionDenied, "PERMISSION_DENIED",
      kNoNetRaw},
+
+    // nf_tables.
+    {Op::kNftProbe, EOPNOTSUPP, Code::kUnimplemented, "NFTABLES_UNAVAILABLE",
+     kNoNftables},
+    {Op::kNftProbe, EINVAL, Code::kUnimplemented, "NFTABLES_UNAVAILABLE",
+     kNoNftables},
+    {Op::kNftProbe, ENOENT, Code::kUnimplemented, "NFTABLES_UNAVAILABLE",
+     kNoNftables},
+    {Op::kNftProbe, EAFNOSUPPORT, Code::kUnimplemented, "NFTABLES_UNAVAILABLE",
+     kNoNftables},
+    {Op::kNftRead, EOPNOTSUPP, Code::kUnimplemented, "NFTABLES_UNAVAILABLE",
+     kNoNftables},
+    {Op::kNftRead, EINVAL, Code::kUnimplemented, "NFTABLES_UNAVAILABLE",
+     kNoNftables},
+    {Op::kNftChange, EOPNOTSUPP, Code::kUnimplemented, "NFTABLES_UNAVAILABLE",
+     kNoNftables},
+    {Op::kNftChange, EINVAL, Code::kInvalidArgument, "RULE_REFUSED",
+     "the kernel refused a part of the change of $0, probably an expression "
+     "that can't be used at its hook; nothing was changed"},
+    {Op::kNftChange, ENOENT, Code::kUnavailable, "NFT_TABLE_CHANGED",
+     "another program removed a part of $0 meanwhile; nothing was changed, try "
+     "again"},
+    {Op::kNftChange, ERESTART, Code::kUnavailable, "NFT_TABLE_CHANGED",
+     "other programs kept changing nf_tables rulesets until the deadline; "
+     "nothing of $0 was changed, try again"},
+    {Op::kNftChange, EMSGSIZE, Code::kResourceExhausted,
+     "NFT_TRANSACTION_TOO_LARGE",
+     "the change of $0 is larger than one nf_tables transaction may be here "
+     "(the send buffer, which net.core.wmem_max bounds without CAP_NET_ADMIN "
+     "in the first user namespace); nothing was changed, use smaller batches"},
+    {Op::kNftChange, ENOBUFS, Code::kAborted, "NFT_ANSWER_LOST",
+     "the change of $0 may have been made, but the kernel could not deliver "
+     "its answer; read what is there before trying again"},
 
     // Whatever was attempted.
     {std::nullopt, EPERM, Code::kPermissionDenied, "PERMISSION_DENIED",

@@ -22,6 +22,9 @@ enum class Operation {
   kRuleRead,
   kRuleCommit,
   kIpSetLookup,
+  kNftProbe,   // whether nf_tables can be used
+  kNftRead,    // objects, chains and rules of nf_tables
+  kNftChange,  // a transaction of nf_tables
 };
 
 // `err` is an errno value, positive; for a name that the kernel must not be

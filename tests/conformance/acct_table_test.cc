@@ -14,7 +14,10 @@
 #include "gtest/gtest.h"
 #include "kernel/fake/fake_acct_table.h"
 #include "kernel/linux/nfacct/netlink_acct_table.h"
+#include "kernel/linux/nftables/nft_acct_table.h"
+#include "kernel/linux/nftables/nft_table.h"
 #include "tests/conformance/acct_traffic.h"
+#include "tests/conformance/nft_traffic.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::kernel {
@@ -25,6 +28,8 @@ using ::nfmeter::testing::HasReason;
 using ::nfmeter::testing::IsOk;
 using ::nfmeter::testing::IsOkAndHolds;
 using ::nfmeter::testing::kUdpPacketBytes;
+using ::nfmeter::testing::NftCountPort;
+using ::nfmeter::testing::NftForgetPort;
 using ::nfmeter::testing::SendUdp;
 using ::nfmeter::testing::StatusIs;
 using ::testing::AllOf;
@@ -32,6 +37,7 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::Eq;
 using ::testing::Field;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using Code = absl::StatusCode;
@@ -45,6 +51,9 @@ class World {
   virtual void RemoveReference(const std::string& name) = 0;
   // Packets of kUdpPacketBytes each; the object must be referenced.
   virtual void Count(const std::string& name, int packets) = 0;
+  // Quotas of packets, and values of a crossing that are those of its moment;
+  // without them there are only bytes, and values of when it was read.
+  virtual bool has_packet_quotas() const { return true; }
 };
 
 class FakeWorld : public World {
@@ -69,10 +78,10 @@ class FakeWorld : public World {
   FakeAcctTable table_;
 };
 
-class LinuxWorld : public World {
+class NfacctWorld : public World {
  public:
-  LinuxWorld() : table_(NetlinkAcctTable::Open().value()) {}
-  ~LinuxWorld() override {
+  NfacctWorld() : table_(NetlinkAcctTable::Open().value()) {}
+  ~NfacctWorld() override {
     for (const auto& [name, port] : ports_) CountPort("-D", port, name);
     std::vector<std::string> names;
     (void)table_->Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast,
@@ -102,15 +111,71 @@ class LinuxWorld : public World {
   uint16_t next_port_ = 20000;
 };
 
+// nf_tables. The world goes with the table, which its process owns.
+class NftWorld : public World {
+ public:
+  NftWorld() : nft_(NftTable::Open().value()), table_(*nft_) {
+    EXPECT_OK(table_.Probe());
+  }
+  ~NftWorld() override {
+    NftBatch batch = nft_->NewBatch();
+    batch.DeleteTable();
+    EXPECT_TRUE(nft_->Commit(batch).ok());
+  }
+  AcctTable& table() override { return table_; }
+  void AddReference(const std::string& name) override {
+    ports_[name] = next_port_++;
+    NftCountPort(*nft_, ports_[name], name,
+                 table_.Get(name)->quota.has_value());
+  }
+  void RemoveReference(const std::string& name) override {
+    NftForgetPort(*nft_, ports_[name]);
+    ports_.erase(name);
+  }
+  void Count(const std::string& name, int packets) override {
+    SendUdp(ports_.at(name), packets);
+  }
+  bool has_packet_quotas() const override { return false; }
+
+ private:
+  const std::unique_ptr<NftTable> nft_;
+  NftAcctTable table_;
+  std::map<std::string, uint16_t> ports_;
+  uint16_t next_port_ = 20000;
+};
+
+std::unique_ptr<World> MakeWorld(const std::string& kind) {
+  if (kind == "Nfacct") return std::make_unique<NfacctWorld>();
+  if (kind == "Nftables") return std::make_unique<NftWorld>();
+  return std::make_unique<FakeWorld>(
+      AcctFeatures{.stable_dump = kind == "ExtendedFake"});
+}
+
 class AcctTableTest : public ::testing::TestWithParam<std::string> {
  protected:
-  AcctTableTest()
-      : world_(GetParam() == "Linux"
-                   ? std::unique_ptr<World>(std::make_unique<LinuxWorld>())
-                   : std::make_unique<FakeWorld>(AcctFeatures{
-                         .stable_dump = GetParam() == "ExtendedFake"})) {}
+  AcctTableTest() : world_(MakeWorld(GetParam())) {}
 
   AcctTable& table() { return world_->table(); }
+
+  // A limit that the given number of packets of ours reaches.
+  QuotaLimit QuotaOf(uint64_t packets) {
+    return world_->has_packet_quotas()
+               ? QuotaLimit{QuotaLimit::Unit::kPackets, packets}
+               : QuotaLimit{QuotaLimit::Unit::kBytes,
+                            packets * kUdpPacketBytes};
+  }
+  // What an event says of a counter with this quota that crossed it at its
+  // limit, and had counted so many packets when it was read.
+  ::testing::Matcher<AcctObject> CrossingOf(const std::string& name,
+                                            uint64_t limit, uint64_t read) {
+    const uint64_t packets = world_->has_packet_quotas() ? limit : read;
+    return Eq(AcctObject{.name = name,
+                         .packets = packets,
+                         .bytes = packets * kUdpPacketBytes,
+                         .quota = QuotaOf(limit),
+                         .quota_exceeded = true,
+                         .use_count = 1});
+  }
 
   absl::Status CreateOne(const AcctObject& object) {
     return table().Create({object}).front();
@@ -152,7 +217,8 @@ class AcctTableTest : public ::testing::TestWithParam<std::string> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Kernel, AcctTableTest,
-                         ::testing::Values("Fake", "ExtendedFake", "Linux"),
+                         ::testing::Values("Fake", "ExtendedFake", "Nfacct",
+                                           "Nftables"),
                          [](const auto& info) { return info.param; });
 
 constexpr auto kPackets = QuotaLimit::Unit::kPackets;
@@ -178,8 +244,24 @@ TEST_P(AcctTableTest, CreateIgnoresUseCountAndExceeded) {
   EXPECT_THAT(table().Get("web"), IsOkAndHolds(AcctObject{.name = "web"}));
 }
 
-TEST_P(AcctTableTest, PacketQuotaOfZeroIsAQuota) {
-  const AcctObject object = {.name = "none", .quota = QuotaLimit{kPackets, 0}};
+TEST_P(AcctTableTest, QuotasOfPacketsAreKeptOrRefusedByName) {
+  const AcctObject object = {.name = "cap", .quota = QuotaLimit{kPackets, 7}};
+  if (world_->has_packet_quotas()) {
+    ASSERT_OK(CreateOne(object));
+    EXPECT_THAT(table().Get("cap"), IsOkAndHolds(object));
+  } else {
+    EXPECT_THAT(CreateOne(object),
+                AllOf(StatusIs(Code::kUnimplemented, HasSubstr("bytes only")),
+                      HasReason("QUOTA_NOT_EXPRESSIBLE")));
+    EXPECT_THAT(Dump(), IsEmpty());
+  }
+}
+
+TEST_P(AcctTableTest, QuotaOfZeroIsAQuota) {
+  // Where quotas are what is left, nothing is from the start.
+  const AcctObject object = {.name = "none",
+                             .quota = QuotaOf(0),
+                             .quota_exceeded = !world_->has_packet_quotas()};
   ASSERT_OK(CreateOne(object));
   EXPECT_THAT(table().Get("none"), IsOkAndHolds(object));
 }
@@ -324,7 +406,7 @@ TEST_P(AcctTableTest, DumpHandsOutThousandsOnceEachInTheOrderOfCreation) {
 
 TEST_P(AcctTableTest, DumpOfExceededQuotasHandsOutOnlyThose) {
   ASSERT_OK(CreateNamed("free"));
-  ASSERT_OK(CreateOne({.name = "below", .quota = QuotaLimit{kPackets, 100}}));
+  ASSERT_OK(CreateOne({.name = "below", .quota = QuotaOf(100)}));
   ASSERT_OK(CreateOne({.name = "above", .quota = QuotaLimit{kBytes, 250}}));
   for (const char* name : {"free", "below", "above"}) {
     world_->AddReference(name);
@@ -343,39 +425,50 @@ TEST_P(AcctTableTest, DumpOfExceededQuotasHandsOutOnlyThose) {
 }
 
 TEST_P(AcctTableTest, ReachingAQuotaIsOneEventUntilTheReset) {
-  ASSERT_OK(CreateOne({.name = "cap", .quota = QuotaLimit{kPackets, 3}}));
+  ASSERT_OK(CreateOne({.name = "cap", .quota = QuotaOf(3)}));
   world_->AddReference("cap");
   const auto events = table().WatchQuotas();
   ASSERT_OK(events);
   // The second crossing comes after a reset; between them are packets above
   // the quota, which are none.
   world_->Count("cap", 5);
+  EXPECT_THAT((*events)->Next(), IsOkAndHolds(CrossingOf("cap", 3, 5)));
   EXPECT_THAT(ResetOne("cap"),
               IsOkAndHolds(AcctObject{.name = "cap",
                                       .packets = 5,
                                       .bytes = 5 * kUdpPacketBytes,
-                                      .quota = QuotaLimit{kPackets, 3},
+                                      .quota = QuotaOf(3),
                                       .quota_exceeded = true,
                                       .use_count = 1}));
   EXPECT_THAT(table().Get("cap"),
               IsOkAndHolds(Field(&AcctObject::quota_exceeded, false)));
   world_->Count("cap", 4);
-  for (int i = 0; i < 2; ++i) {
-    EXPECT_THAT((*events)->Next(),
-                IsOkAndHolds(AcctObject{.name = "cap",
-                                        .packets = 3,
-                                        .bytes = 3 * kUdpPacketBytes,
-                                        .quota = QuotaLimit{kPackets, 3},
-                                        .quota_exceeded = true,
-                                        .use_count = 1}));
-  }
+  EXPECT_THAT((*events)->Next(), IsOkAndHolds(CrossingOf("cap", 3, 4)));
   (*events)->Cancel();
   EXPECT_THAT((*events)->Next(), StatusIs(Code::kCancelled));
 }
 
+TEST_P(AcctTableTest, EventsWaitForTheirReader) {
+  ASSERT_OK(CreateOne({.name = "cap", .quota = QuotaOf(3)}));
+  world_->AddReference("cap");
+  const auto events = table().WatchQuotas();
+  ASSERT_OK(events);
+  world_->Count("cap", 5);
+  ASSERT_OK(ResetOne("cap"));
+  world_->Count("cap", 4);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT((*events)->Next(),
+                IsOkAndHolds(AllOf(Field(&AcctObject::name, Eq("cap")),
+                                   Field(&AcctObject::quota, QuotaOf(3)),
+                                   Field(&AcctObject::quota_exceeded, true))));
+  }
+}
+
 TEST_P(AcctTableTest, StartingAboveTheQuotaIsExceededWithTheFirstPacket) {
-  ASSERT_OK(CreateOne(
-      {.name = "cap", .packets = 9, .quota = QuotaLimit{kPackets, 3}}));
+  ASSERT_OK(CreateOne({.name = "cap",
+                       .packets = 9,
+                       .bytes = 9 * kUdpPacketBytes,
+                       .quota = QuotaOf(3)}));
   EXPECT_THAT(table().Get("cap"),
               IsOkAndHolds(Field(&AcctObject::quota_exceeded, false)));
   world_->AddReference("cap");
@@ -385,7 +478,7 @@ TEST_P(AcctTableTest, StartingAboveTheQuotaIsExceededWithTheFirstPacket) {
 }
 
 TEST_P(AcctTableTest, EventsGoToEverySubscription) {
-  ASSERT_OK(CreateOne({.name = "cap", .quota = QuotaLimit{kPackets, 1}}));
+  ASSERT_OK(CreateOne({.name = "cap", .quota = QuotaOf(1)}));
   world_->AddReference("cap");
   const auto first = table().WatchQuotas();
   const auto second = table().WatchQuotas();

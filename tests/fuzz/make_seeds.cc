@@ -9,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/message_lite.h"
 #include "kernel/linux/nfacct/acct_codec.h"
+#include "kernel/linux/nftables/nft_batch.h"
+#include "kernel/linux/nftables/nft_userdata.h"
 #include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/rule.pb.h"
 #include "nfmeter/v1/snapshot.pb.h"
@@ -58,6 +60,31 @@ void AddAcctMessages(Corpora& corpora) {
   kernel::AppendAcctDump(kernel::AcctDumpFilter::kAll, 3, all);
   kernel::AppendAcctGetFeatures(4, all);
   corpora.Add("acct_message", all);
+}
+
+// The same goes for nf_tables.
+void AddNftMessages(Corpora& corpora) {
+  kernel::NftBatch batch;
+  batch.AddTable(0);
+  batch.AddCounter("c.http_x2btraffic", 1, 100, "http+traffic");
+  batch.AddQuota("c.http_x2btraffic", 1000, 0);
+  batch.AddChain("chain", {.priority = -1});
+  batch.AddSet({.id = 1, .key_bytes = 2, .elements = {{80, 80}, {90, 99}}});
+  batch.AddRule(
+      "chain",
+      {.expressions = {kernel::NftMeta{15}, kernel::NftCompare{0, "\x02"},
+                       kernel::NftPayload{1, 12, 4},
+                       kernel::NftBitwise{"\xff\xff\xf0\x01"},
+                       kernel::NftOutside{"abcd", "abce"}, kernel::NftCt{0},
+                       kernel::NftSocket{3, 1}, kernel::NftFib{3, 1},
+                       kernel::NftToNetworkOrder{},
+                       kernel::NftLookup{"__set0", 1, true},
+                       kernel::NftCounter{1, 2},
+                       kernel::NftObject{1, "c.http_x2btraffic"},
+                       kernel::NftVerdict{-3, "other"}},
+       .userdata = kernel::NftComment("nfmeter:http")},
+      1, {});
+  corpora.Add("nft_message", batch.Encode(7, /*commit=*/true));
 }
 
 void AddEntries(Corpora& corpora) {
@@ -148,6 +175,7 @@ int main(int argc, char** argv) {
   if (argc != 3) return 2;
   Corpora corpora(argv[1]);
   AddAcctMessages(corpora);
+  AddNftMessages(corpora);
   AddEntries(corpora);
   AddRequests(corpora);
   AddChunks(corpora);

@@ -1,0 +1,155 @@
+// NftAcctTable::Dump.
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "base/status_macros.h"
+#include "kernel/linux/nftables/nft_acct_table.h"
+#include "kernel/linux/nftables/nft_census.h"
+#include "kernel/linux/nftables/nft_exchange.h"
+#include "kernel/linux/nftables/nft_name.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+// Tells objects that come twice: the kernel numbers them as they are made, and
+// walks over them in that order.
+class RisingHandles {
+ public:
+  // False: it was there before.
+  bool Take(uint64_t handle) {
+    if (handle <= last_) return false;
+    last_ = handle;
+    ++count_;
+    return true;
+  }
+  size_t count() const { return count_; }
+
+ private:
+  uint64_t last_ = 0;
+  size_t count_ = 0;
+};
+
+struct Quota {
+  uint64_t limit = 0;
+  bool exceeded = false;
+};
+
+struct Quotas {
+  absl::flat_hash_map<std::string, Quota> by_object;
+  RisingHandles handles;
+};
+
+int ReadQuotas(NetlinkSocket& socket, Quotas& out) {
+  bool interrupted = false;
+  return DumpNft(
+      socket,
+      [](uint32_t sequence, std::string& question) {
+        AppendNftDumpObjects(NftObjectType::kQuota, sequence, question);
+      },
+      [&](const NftMessage& message) {
+        NftObjectInfo info;
+        if (message.kind != NftMessage::Kind::kObject ||
+            !ReadNftObject(message.attributes, info) ||
+            !out.handles.Take(info.handle)) {
+          return;
+        }
+        out.by_object[info.name] = {info.limit, info.exceeded};
+      },
+      [] {}, &interrupted);
+}
+
+// The counters of one datagram, as the caller wants them.
+class Group {
+ public:
+  Group(const Quotas& quotas, bool exceeded_only)
+      : quotas_(quotas), exceeded_only_(exceeded_only) {}
+
+  void Add(const NftObjectInfo& info) {
+    AcctRecord record = {
+        .packets = info.packets, .bytes = info.bytes, .use_count = info.use};
+    record.name = CounterNameOf(info.name, scratch_);
+    // Somebody's, in a plain table of ours.
+    if (record.name.empty()) return;
+    if (record.name.data() == scratch_.data()) {
+      record.name = escaped_.emplace_back(scratch_);
+    }
+    if (!quotas_.by_object.empty()) AddQuota(info.name, record);
+    if (exceeded_only_ && !record.quota_exceeded) return;
+    records_.push_back(record);
+  }
+
+  absl::Span<const AcctRecord> records() const { return records_; }
+  void Clear() {
+    records_.clear();
+    escaped_.clear();
+  }
+
+ private:
+  void AddQuota(absl::string_view object, AcctRecord& record) const {
+    const auto found = quotas_.by_object.find(object);
+    if (found == quotas_.by_object.end()) return;
+    record.quota = QuotaLimit{QuotaLimit::Unit::kBytes, found->second.limit};
+    record.quota_exceeded = found->second.exceeded;
+  }
+
+  const Quotas& quotas_;
+  const bool exceeded_only_;
+  std::vector<AcctRecord> records_;
+  std::deque<std::string> escaped_;
+  std::string scratch_;
+};
+
+}  // namespace
+
+absl::StatusOr<AcctDumpOutcome> NftAcctTable::Dump(
+    AcctDumpFilter filter, AcctDumpMode /*mode*/,
+    absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records) {
+  const auto failed = [](int err) {
+    return ErrnoStatus(Operation::kNftRead, err, "all counters");
+  };
+  NftTable::Lease socket(table_);
+  NFM_ASSIGN_OR_RETURN(const std::optional<size_t> before,
+                       CountNftObjects(*socket));
+  Quotas quotas;
+  if (const int err = ReadQuotas(*socket, quotas); err != 0) return failed(err);
+  AcctDumpOutcome outcome;
+  RisingHandles counters;
+  Group group(quotas, filter == AcctDumpFilter::kQuotaExceeded);
+  NftObjectInfo info;
+  bool interrupted = false;
+  const int err = DumpNft(
+      *socket,
+      [](uint32_t sequence, std::string& question) {
+        AppendNftDumpObjects(NftObjectType::kCounter, sequence, question);
+      },
+      [&](const NftMessage& message) {
+        if (message.kind == NftMessage::Kind::kObject &&
+            ReadNftObject(message.attributes, info) &&
+            counters.Take(info.handle)) {
+          group.Add(info);
+        }
+      },
+      [&] {
+        outcome.records += group.records().size();
+        if (!group.records().empty()) on_records(group.records());
+        group.Clear();
+      },
+      &interrupted);
+  if (err != 0) return failed(err);
+  // In an owned table only we make and delete, and not while we dump it: then
+  // an interruption is about tables of others, and no matter. Without one, a
+  // transaction of theirs may still have been aborted in the middle, see
+  // CountNftObjects(); a deletion leaves out as many as it takes away, so that
+  // the number of before counts, too.
+  NFM_ASSIGN_OR_RETURN(const std::optional<size_t> after,
+                       CountNftObjects(*socket));
+  outcome.complete = before == after &&
+                     after == counters.count() + quotas.handles.count() &&
+                     (table_.owned() || !interrupted);
+  return outcome;
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,259 @@
+#include "kernel/linux/nftables/nft_acct_table.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "kernel/linux/nftables/nft_exchange.h"
+#include "kernel/linux/nftables/nft_name.h"
+#include "kernel/linux/nftables/nft_quota_events.h"
+#include "kernel/linux/nftables/nft_userdata.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+constexpr uint64_t kMostQuota = INT64_MAX;  // nft_quota_do_init()
+
+absl::Status CheckCreation(const AcctObject& object) {
+  if (!IsAcctName(object.name)) {
+    return ErrnoStatus(Operation::kAcctCreate, ENAMETOOLONG, object.name);
+  }
+  if (!object.quota.has_value()) return absl::OkStatus();
+  if (object.quota->unit == QuotaLimit::Unit::kPackets) {
+    return MakeError(
+        absl::StatusCode::kUnimplemented,
+        absl::StrCat("counter '", absl::CHexEscape(object.name),
+                     "' can't have a quota of packets: nf_tables, by which "
+                     "this node counts, has quotas of bytes only"),
+        {.reason = "QUOTA_NOT_EXPRESSIBLE",
+         .metadata = {{"subject", absl::CHexEscape(object.name)}}});
+  }
+  if (object.quota->limit > kMostQuota) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument,
+        absl::StrCat("the quota of counter '", absl::CHexEscape(object.name),
+                     "' is beyond what nf_tables takes, at most ", kMostQuota,
+                     " bytes"),
+        {.reason = "QUOTA_NOT_EXPRESSIBLE",
+         .metadata = {{"subject", absl::CHexEscape(object.name)}}});
+  }
+  return absl::OkStatus();
+}
+
+void AddCreation(const AcctObject& object, NftBatch& batch) {
+  const std::string name = NftObjectName(object.name);
+  batch.AddCounter(name, object.packets, object.bytes,
+                   IsNftComment(object.name) ? object.name : "");
+  if (!object.quota.has_value()) return;
+  // A quota is exceeded once nothing is left of it: the next packet is to take
+  // what is.
+  const uint64_t limit = object.quota->limit;
+  batch.AddQuota(name, limit, std::min(object.bytes, limit - (limit > 0)));
+}
+
+// The errnos that say something about one counter; the others are about
+// nf_tables.
+absl::Status StatusOf(Operation operation, int err, absl::string_view name) {
+  const bool reset_lost = operation == Operation::kAcctReset && err == ENOBUFS;
+  if (err == EEXIST || err == ENOENT || err == EBUSY || reset_lost) {
+    return ErrnoStatus(operation, err, name);
+  }
+  const bool change = operation == Operation::kAcctCreate ||
+                      operation == Operation::kAcctDelete;
+  return ErrnoStatus(change ? Operation::kNftChange : Operation::kNftRead, err,
+                     name);
+}
+
+AcctObject CounterOf(absl::string_view name, const NftObjectInfo& info) {
+  return {.name = std::string(name),
+          .packets = info.packets,
+          .bytes = info.bytes,
+          .use_count = info.use};
+}
+
+void AddQuota(const NftObjectInfo& info, AcctObject& object) {
+  object.quota = QuotaLimit{QuotaLimit::Unit::kBytes, info.limit};
+  object.quota_exceeded = info.exceeded;
+}
+
+}  // namespace
+
+absl::StatusOr<AcctFeatures> NftAcctTable::Features() {
+  NFM_RETURN_IF_ERROR(Probe());
+  return AcctFeatures{.constant_lookup = true, .per_cpu = true};
+}
+
+void NftAcctTable::ChangeEach(
+    size_t count, Operation operation,
+    absl::FunctionRef<void(size_t index, NftBatch& batch)> add,
+    absl::FunctionRef<absl::string_view(size_t index)> name,
+    std::vector<absl::Status>& statuses) {
+  std::vector<size_t> left;
+  for (size_t i = 0; i < count; ++i) {
+    if (statuses[i].ok()) left.push_back(i);
+  }
+  while (!left.empty()) {
+    NftBatch batch = table_.NewBatch();
+    // Of each message, whose it is.
+    std::vector<size_t> owners(batch.size(), count);
+    size_t taken = 0;
+    // No change has more than 1 KiB.
+    constexpr size_t kMostBytes = 1 << 10;
+    while (taken < left.size() &&
+           (taken == 0 ||
+            batch.bytes() + kMostBytes <= table_.batch_bytes_max())) {
+      add(left[taken], batch);
+      owners.resize(batch.size(), left[taken++]);
+    }
+    const NftErrors errors = table_.Commit(batch);
+    if (errors.ok()) {
+      left.erase(left.begin(), left.begin() + taken);
+      continue;
+    }
+    bool blamed = false;
+    for (const auto& [message, err] : errors.messages) {
+      const size_t index = owners[message];
+      if (index == count || !statuses[index].ok()) continue;
+      statuses[index] = StatusOf(operation, err, name(index));
+      blamed = true;
+    }
+    if (blamed && errors.whole == 0) {
+      // Nothing of it was done: the others once more.
+      left.erase(std::remove_if(left.begin(), left.end(),
+                                [&](size_t i) { return !statuses[i].ok(); }),
+                 left.end());
+      continue;
+    }
+    for (const size_t index : left) {
+      if (!statuses[index].ok()) continue;
+      statuses[index] =
+          ErrnoStatus(Operation::kNftChange, errors.first(), name(index));
+    }
+    return;
+  }
+}
+
+std::vector<absl::Status> NftAcctTable::Create(
+    absl::Span<const AcctObject> objects) {
+  std::vector<absl::Status> statuses;
+  statuses.reserve(objects.size());
+  for (const AcctObject& object : objects) {
+    statuses.push_back(CheckCreation(object));
+  }
+  ChangeEach(
+      objects.size(), Operation::kAcctCreate,
+      [&](size_t i, NftBatch& batch) { AddCreation(objects[i], batch); },
+      [&](size_t i) -> absl::string_view { return objects[i].name; }, statuses);
+  return statuses;
+}
+
+std::vector<absl::Status> NftAcctTable::Delete(
+    absl::Span<const std::string> names) {
+  std::vector<absl::Status> statuses(names.size());
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (!IsAcctName(names[i])) {
+      statuses[i] = ErrnoStatus(Operation::kAcctDelete, ENAMETOOLONG, names[i]);
+    }
+  }
+  const std::vector<bool> quotas = HaveQuotas(names);
+  ChangeEach(
+      names.size(), Operation::kAcctDelete,
+      [&](size_t i, NftBatch& batch) {
+        const std::string name = NftObjectName(names[i]);
+        if (quotas[i]) batch.DeleteQuota(name);
+        batch.DeleteCounter(name);
+      },
+      [&](size_t i) -> absl::string_view { return names[i]; }, statuses);
+  return statuses;
+}
+
+std::vector<bool> NftAcctTable::HaveQuotas(
+    absl::Span<const std::string> names) {
+  std::vector<bool> quotas(names.size());
+  std::vector<size_t> asked;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (IsAcctName(names[i])) asked.push_back(i);
+  }
+  NftTable::Lease socket(table_);
+  ExchangeNft(
+      *socket, asked.size(),
+      [&](size_t i, uint32_t sequence, std::string& out) {
+        AppendNftGetObject(NftObjectType::kQuota,
+                           NftObjectName(names[asked[i]]), sequence, out);
+      },
+      [&](size_t i, int, const NftMessage* message) {
+        quotas[asked[i]] = message != nullptr;
+      });
+  return quotas;
+}
+
+std::vector<absl::StatusOr<AcctObject>> NftAcctTable::Ask(
+    absl::Span<const std::string> names, Operation operation,
+    AppendFunction append) {
+  std::vector<absl::StatusOr<AcctObject>> results(names.size());
+  std::vector<std::optional<NftObjectInfo>> quotas(names.size());
+  std::vector<size_t> asked;
+  std::vector<std::string> objects;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (IsAcctName(names[i])) {
+      asked.push_back(i);
+      objects.push_back(NftObjectName(names[i]));
+    } else {
+      results[i] = ErrnoStatus(operation, ENAMETOOLONG, names[i]);
+    }
+  }
+  // The counter first: a packet between the two is then in its next value and,
+  // for the quota, in the old one.
+  NftTable::Lease socket(table_);
+  ExchangeNft(
+      *socket, 2 * asked.size(),
+      [&](size_t i, uint32_t sequence, std::string& out) {
+        append(i % 2 == 0 ? NftObjectType::kCounter : NftObjectType::kQuota,
+               objects[i / 2], sequence, out);
+      },
+      [&](size_t i, int err, const NftMessage* message) {
+        const size_t index = asked[i / 2];
+        NftObjectInfo info;
+        const bool read =
+            message != nullptr && ReadNftObject(message->attributes, info);
+        if (i % 2 == 0) {
+          results[index] = read ? CounterOf(names[index], info)
+                                : absl::StatusOr<AcctObject>(
+                                      StatusOf(operation, err, names[index]));
+        } else if (read) {
+          quotas[index] = info;
+        }
+      });
+  for (const size_t index : asked) {
+    if (results[index].ok() && quotas[index].has_value()) {
+      AddQuota(*quotas[index], *results[index]);
+    }
+  }
+  return results;
+}
+
+absl::StatusOr<AcctObject> NftAcctTable::Get(absl::string_view name) {
+  return std::move(
+      Ask({std::string(name)}, Operation::kAcctGet, AppendNftGetObject)[0]);
+}
+
+std::vector<absl::StatusOr<AcctObject>> NftAcctTable::GetAndReset(
+    absl::Span<const std::string> names) {
+  return Ask(names, Operation::kAcctReset, AppendNftResetObject);
+}
+
+absl::StatusOr<std::unique_ptr<QuotaEvents>> NftAcctTable::WatchQuotas() {
+  NFM_ASSIGN_OR_RETURN(
+      auto events,
+      NftQuotaEvents::Open(*this, table_.network(), quota_buffer_bytes_));
+  return events;
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,119 @@
+#include "kernel/linux/nftables/nft_attributes.h"
+
+#include <endian.h>
+#include <linux/netlink.h>
+#include <string.h>
+
+#include <algorithm>
+
+namespace nfmeter::kernel {
+namespace {
+
+template <typename T>
+std::optional<T> Load(ByteSpan payload) {
+  if (payload.size() != sizeof(T)) return std::nullopt;
+  T value;
+  memcpy(&value, payload.data(), sizeof(value));
+  return value;
+}
+
+template <typename T>
+absl::string_view BytesOf(const T& value) {
+  return {reinterpret_cast<const char*>(&value), sizeof(value)};
+}
+
+}  // namespace
+
+void AttributeWriter::PutHeader(uint16_t type, size_t payload_bytes) {
+  const nlattr header = {
+      .nla_len = static_cast<uint16_t>(NLA_HDRLEN + payload_bytes),
+      .nla_type = type};
+  out_.append(reinterpret_cast<const char*>(&header), sizeof(header));
+}
+
+void AttributeWriter::Pad() { out_.resize(NLA_ALIGN(out_.size())); }
+
+void AttributeWriter::PutBytes(uint16_t type, absl::string_view payload) {
+  PutHeader(type, payload.size());
+  out_.append(payload.data(), payload.size());
+  Pad();
+}
+
+void AttributeWriter::PutString(uint16_t type, absl::string_view text) {
+  PutHeader(type, text.size() + 1);
+  out_.append(text.data(), text.size());
+  out_.push_back('\0');
+  Pad();
+}
+
+void AttributeWriter::PutU8(uint16_t type, uint8_t value) {
+  PutBytes(type, BytesOf(value));
+}
+
+void AttributeWriter::PutU32(uint16_t type, uint32_t value) {
+  PutBytes(type, BytesOf(htobe32(value)));
+}
+
+void AttributeWriter::PutU64(uint16_t type, uint64_t value) {
+  PutBytes(type, BytesOf(htobe64(value)));
+}
+
+size_t AttributeWriter::BeginNest(uint16_t type) {
+  const size_t start = out_.size();
+  PutHeader(type | NLA_F_NESTED, 0);
+  return start;
+}
+
+void AttributeWriter::EndNest(size_t nest) {
+  const uint16_t length = static_cast<uint16_t>(out_.size() - nest);
+  memcpy(out_.data() + nest, &length, sizeof(length));
+}
+
+bool AttributeReader::Next() {
+  if (rest_.size() < NLA_HDRLEN) {
+    malformed_ |= !rest_.empty();
+    return false;
+  }
+  nlattr header;
+  memcpy(&header, rest_.data(), sizeof(header));
+  if (header.nla_len < NLA_HDRLEN || header.nla_len > rest_.size()) {
+    malformed_ = true;
+    return false;
+  }
+  type_ = header.nla_type & NLA_TYPE_MASK;
+  payload_ = rest_.subspan(NLA_HDRLEN, header.nla_len - NLA_HDRLEN);
+  rest_.remove_prefix(
+      std::min<size_t>(NLA_ALIGN(header.nla_len), rest_.size()));
+  return true;
+}
+
+std::optional<uint8_t> AttributeReader::U8() const {
+  return Load<uint8_t>(payload_);
+}
+
+std::optional<uint32_t> AttributeReader::U32() const {
+  const std::optional<uint32_t> value = Load<uint32_t>(payload_);
+  if (!value.has_value()) return value;
+  return be32toh(*value);
+}
+
+std::optional<uint64_t> AttributeReader::U64() const {
+  const std::optional<uint64_t> value = Load<uint64_t>(payload_);
+  if (!value.has_value()) return value;
+  return be64toh(*value);
+}
+
+absl::string_view AttributeReader::Text() const {
+  const char* text = reinterpret_cast<const char*>(payload_.data());
+  return {text, strnlen(text, payload_.size())};
+}
+
+ByteSpan FindAttribute(ByteSpan attributes, uint16_t type) {
+  AttributeReader reader(attributes);
+  while (reader.Next()) {
+    if (reader.type() == type) return reader.payload();
+  }
+  return {};
+}
+
+}  // namespace nfmeter::kernel

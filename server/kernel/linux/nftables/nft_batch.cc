@@ -1,0 +1,285 @@
+#include "kernel/linux/nftables/nft_batch.h"
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <string.h>
+
+#include "kernel/linux/nftables/nft_attributes.h"
+#include "kernel/linux/nftables/nft_message.h"
+#include "kernel/linux/nftables/nft_userdata.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+// One netlink message at the end of a buffer; its length is set when it ends.
+class MessageWriter {
+ public:
+  MessageWriter(uint16_t type, uint16_t flags, uint8_t family,
+                uint16_t resource, uint32_t sequence, std::string& out)
+      : out_(out), start_(out.size()) {
+    const nlmsghdr header = {
+        .nlmsg_type = type,
+        .nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags),
+        .nlmsg_seq = sequence};
+    const nfgenmsg body = {.nfgen_family = family,
+                           .version = NFNETLINK_V0,
+                           .res_id = htons(resource)};
+    out_.append(reinterpret_cast<const char*>(&header), sizeof(header));
+    out_.append(reinterpret_cast<const char*>(&body), sizeof(body));
+  }
+  ~MessageWriter() {
+    const uint32_t length = static_cast<uint32_t>(out_.size() - start_);
+    memcpy(out_.data() + start_, &length, sizeof(length));
+  }
+  MessageWriter(const MessageWriter&) = delete;
+  MessageWriter& operator=(const MessageWriter&) = delete;
+
+ private:
+  std::string& out_;
+  const size_t start_;
+};
+
+// A key of a set as its bytes.
+std::string KeyBytes(const NftBatch::Set& set, uint32_t value) {
+  const uint32_t number = set.host_order ? value : htobe32(value);
+  std::string bytes(reinterpret_cast<const char*>(&number), sizeof(number));
+  return set.host_order ? bytes.substr(0, set.key_bytes)
+                        : bytes.substr(sizeof(number) - set.key_bytes);
+}
+
+void PutElement(const NftBatch::Set& set, uint32_t key, bool ends_range,
+                AttributeWriter& out) {
+  const size_t element = out.BeginNest(NFTA_LIST_ELEM);
+  const size_t nest = out.BeginNest(NFTA_SET_ELEM_KEY);
+  out.PutBytes(NFTA_DATA_VALUE, KeyBytes(set, key));
+  out.EndNest(nest);
+  if (ends_range) out.PutU32(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
+  out.EndNest(element);
+}
+
+// Ranges are kept as where they begin and where the next gap does, the one in
+// front of the first included.
+void PutElements(const NftBatch::Set& set, bool intervals,
+                 AttributeWriter& out) {
+  const size_t list = out.BeginNest(NFTA_SET_ELEM_LIST_ELEMENTS);
+  if (intervals && set.elements.front().first != 0) {
+    PutElement(set, 0, true, out);
+  }
+  const uint32_t most =
+      static_cast<uint32_t>((uint64_t{1} << (8 * set.key_bytes)) - 1);
+  for (size_t i = 0; i < set.elements.size(); ++i) {
+    const Range<uint32_t>& range = set.elements[i];
+    PutElement(set, range.first, false, out);
+    if (intervals && range.last != most) {
+      PutElement(set, range.last + 1, true, out);
+    }
+  }
+  out.EndNest(list);
+}
+
+bool HasIntervals(const NftBatch::Set& set) {
+  for (const Range<uint32_t>& range : set.elements) {
+    if (range.first != range.last) return true;
+  }
+  return false;
+}
+
+constexpr char kAnonymousSet[] = "__set%d";
+
+}  // namespace
+
+// A message of the batch about its table.
+class NftBatch::Message {
+ public:
+  Message(NftBatch& batch, int command, uint16_t flags,
+          uint16_t table_attribute)
+      : index_(Begin(batch)),
+        writer_((NFNL_SUBSYS_NFTABLES << 8) | command, flags, NFPROTO_INET, 0,
+                SequenceOf(index_), batch.messages_),
+        out_(batch.messages_) {
+    out_.PutString(table_attribute, batch.table_);
+  }
+
+  AttributeWriter* operator->() { return &out_; }
+  AttributeWriter& operator*() { return out_; }
+  size_t index() const { return index_; }
+
+ private:
+  static size_t Begin(NftBatch& batch) {
+    batch.starts_.push_back(batch.messages_.size());
+    return batch.starts_.size() - 1;
+  }
+
+  const size_t index_;
+  const MessageWriter writer_;
+  AttributeWriter out_;
+};
+
+size_t NftBatch::AddTable(uint32_t flags) {
+  Message message(*this, NFT_MSG_NEWTABLE, NLM_F_CREATE, NFTA_TABLE_NAME);
+  message->PutU32(NFTA_TABLE_FLAGS, flags);
+  message->PutBytes(NFTA_TABLE_USERDATA, NftComment(kNftTableMark));
+  return message.index();
+}
+
+size_t NftBatch::DeleteTable() {
+  return Message(*this, NFT_MSG_DELTABLE, 0, NFTA_TABLE_NAME).index();
+}
+
+size_t NftBatch::AddCounter(absl::string_view object, uint64_t packets,
+                            uint64_t bytes, absl::string_view comment) {
+  Message message(*this, NFT_MSG_NEWOBJ, NLM_F_CREATE | NLM_F_EXCL,
+                  NFTA_OBJ_TABLE);
+  message->PutString(NFTA_OBJ_NAME, object);
+  message->PutU32(NFTA_OBJ_TYPE,
+                  static_cast<uint32_t>(NftObjectType::kCounter));
+  const size_t data = message->BeginNest(NFTA_OBJ_DATA);
+  message->PutU64(NFTA_COUNTER_BYTES, bytes);
+  message->PutU64(NFTA_COUNTER_PACKETS, packets);
+  message->EndNest(data);
+  if (!comment.empty()) {
+    message->PutBytes(NFTA_OBJ_USERDATA, NftComment(comment));
+  }
+  return message.index();
+}
+
+size_t NftBatch::AddQuota(absl::string_view object, uint64_t limit,
+                          uint64_t consumed) {
+  Message message(*this, NFT_MSG_NEWOBJ, NLM_F_CREATE | NLM_F_EXCL,
+                  NFTA_OBJ_TABLE);
+  message->PutString(NFTA_OBJ_NAME, object);
+  message->PutU32(NFTA_OBJ_TYPE, static_cast<uint32_t>(NftObjectType::kQuota));
+  const size_t data = message->BeginNest(NFTA_OBJ_DATA);
+  message->PutU64(NFTA_QUOTA_BYTES, limit);
+  message->PutU64(NFTA_QUOTA_CONSUMED, consumed);
+  // "over": a rule goes on past it once it is exceeded, as past an nfacct match
+  // of a counter with a quota.
+  message->PutU32(NFTA_QUOTA_FLAGS, NFT_QUOTA_F_INV);
+  message->EndNest(data);
+  return message.index();
+}
+
+size_t NftBatch::DeleteCounter(absl::string_view object) {
+  Message message(*this, NFT_MSG_DELOBJ, 0, NFTA_OBJ_TABLE);
+  message->PutString(NFTA_OBJ_NAME, object);
+  message->PutU32(NFTA_OBJ_TYPE,
+                  static_cast<uint32_t>(NftObjectType::kCounter));
+  return message.index();
+}
+
+size_t NftBatch::DeleteQuota(absl::string_view object) {
+  Message message(*this, NFT_MSG_DELOBJ, 0, NFTA_OBJ_TABLE);
+  message->PutString(NFTA_OBJ_NAME, object);
+  message->PutU32(NFTA_OBJ_TYPE, static_cast<uint32_t>(NftObjectType::kQuota));
+  return message.index();
+}
+
+size_t NftBatch::AddChain(absl::string_view chain, const NftHook& hook) {
+  Message message(*this, NFT_MSG_NEWCHAIN, NLM_F_CREATE, NFTA_CHAIN_TABLE);
+  message->PutString(NFTA_CHAIN_NAME, chain);
+  const size_t nest = message->BeginNest(NFTA_CHAIN_HOOK);
+  message->PutU32(NFTA_HOOK_HOOKNUM, static_cast<uint32_t>(hook.point));
+  message->PutU32(NFTA_HOOK_PRIORITY, static_cast<uint32_t>(hook.priority));
+  message->EndNest(nest);
+  message->PutU32(NFTA_CHAIN_POLICY, NF_ACCEPT);
+  message->PutString(NFTA_CHAIN_TYPE, hook.type);
+  return message.index();
+}
+
+size_t NftBatch::DeleteChain(absl::string_view chain) {
+  Message message(*this, NFT_MSG_DELCHAIN, 0, NFTA_CHAIN_TABLE);
+  message->PutString(NFTA_CHAIN_NAME, chain);
+  return message.index();
+}
+
+void NftBatch::AddSet(const Set& set) {
+  const bool intervals = HasIntervals(set);
+  {
+    Message message(*this, NFT_MSG_NEWSET, NLM_F_CREATE, NFTA_SET_TABLE);
+    message->PutString(NFTA_SET_NAME, kAnonymousSet);
+    message->PutU32(NFTA_SET_FLAGS, NFT_SET_ANONYMOUS | NFT_SET_CONSTANT |
+                                        (intervals ? NFT_SET_INTERVAL : 0));
+    message->PutU32(NFTA_SET_KEY_TYPE, set.key_type);
+    message->PutU32(NFTA_SET_KEY_LEN, set.key_bytes);
+    message->PutU32(NFTA_SET_ID, set.id);
+    if (set.host_order) {
+      // NFTNL_UDATA_SET_KEYBYTEORDER: 1 is the host's. nft's listing needs it.
+      const uint32_t order = 1;
+      std::string userdata = {'\0', '\x04'};
+      userdata.append(reinterpret_cast<const char*>(&order), sizeof(order));
+      message->PutBytes(NFTA_SET_USERDATA, userdata);
+    }
+  }
+  Message message(*this, NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL,
+                  NFTA_SET_ELEM_LIST_TABLE);
+  message->PutString(NFTA_SET_ELEM_LIST_SET, kAnonymousSet);
+  message->PutU32(NFTA_SET_ELEM_LIST_SET_ID, set.id);
+  PutElements(set, intervals, *message);
+}
+
+size_t NftBatch::AddRule(absl::string_view chain, const NftRuleBytes& rule,
+                         uint32_t number, const Place& place) {
+  using Kind = Place::Kind;
+  const uint16_t append = place.kind == Kind::kTail ? NLM_F_APPEND : 0;
+  Message message(*this, NFT_MSG_NEWRULE, NLM_F_CREATE | append,
+                  NFTA_RULE_TABLE);
+  message->PutString(NFTA_RULE_CHAIN, chain);
+  if (place.kind == Kind::kBefore) {
+    message->PutU64(NFTA_RULE_POSITION, place.rule);
+  } else if (place.kind == Kind::kBeforeNew) {
+    message->PutU32(NFTA_RULE_POSITION_ID, static_cast<uint32_t>(place.rule));
+  }
+  AppendNftExpressions(rule.expressions, *message);
+  message->PutBytes(NFTA_RULE_USERDATA, rule.userdata);
+  message->PutU32(NFTA_RULE_ID, number);
+  return message.index();
+}
+
+size_t NftBatch::DeleteRule(absl::string_view chain, uint64_t handle) {
+  Message message(*this, NFT_MSG_DELRULE, 0, NFTA_RULE_TABLE);
+  message->PutString(NFTA_RULE_CHAIN, chain);
+  message->PutU64(NFTA_RULE_HANDLE, handle);
+  return message.index();
+}
+
+size_t NftBatch::bytes() const {
+  constexpr size_t kFrameBytes = NLMSG_HDRLEN + sizeof(nfgenmsg);
+  constexpr size_t kGenerationBytes = 8;
+  return messages_.size() + 2 * kFrameBytes + kGenerationBytes;
+}
+
+std::string NftBatch::Encode(std::optional<uint32_t> generation,
+                             bool commit) const {
+  std::string out;
+  out.reserve(bytes());
+  {
+    const MessageWriter frame(NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC,
+                              NFNL_SUBSYS_NFTABLES, kFrameSequence, out);
+    if (generation.has_value()) {
+      AttributeWriter(out).PutU32(NFNL_BATCH_GENID, *generation);
+    }
+  }
+  const size_t first = out.size();
+  out.append(messages_);
+  if (!starts_.empty()) {
+    // The last one is answered even if all goes well: else there would be
+    // nothing to tell success from an answer that got lost.
+    constexpr size_t kFlagsOffset = offsetof(nlmsghdr, nlmsg_flags);
+    char* const flags = out.data() + first + starts_.back() + kFlagsOffset;
+    uint16_t value;
+    memcpy(&value, flags, sizeof(value));
+    value |= NLM_F_ACK;
+    memcpy(flags, &value, sizeof(value));
+  }
+  if (commit) {
+    const MessageWriter frame(NFNL_MSG_BATCH_END, 0, AF_UNSPEC,
+                              NFNL_SUBSYS_NFTABLES, kFrameSequence, out);
+  }
+  return out;
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,126 @@
+// A transaction of nf_tables under construction. Pure.
+#ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_BATCH_H_
+#define NFMETER_KERNEL_LINUX_NFTABLES_NFT_BATCH_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "kernel/acct_table.h"
+#include "kernel/linux/nftables/nft_expression.h"
+
+namespace nfmeter::kernel {
+
+// The one table of nfmeter's, of family inet.
+inline constexpr absl::string_view kNftTable = "nfmeter";
+
+// NFT_TABLE_F_*; persistent ones since Linux 6.9.
+inline constexpr uint32_t kNftTableOwner = 0x2;
+inline constexpr uint32_t kNftTablePersist = 0x4;
+
+// What says in the table's userdata whose it is.
+inline constexpr absl::string_view kNftTableMark = "nfmeter";
+
+// Places in the network stack (NF_INET_*; their header can't be had beside
+// <netinet/in.h>).
+enum class NftHookPoint : uint32_t {
+  kPrerouting = 0,
+  kInput = 1,
+  kForward = 2,
+  kOutput = 3,
+  kPostrouting = 4,
+};
+
+// Where a base chain gets its packets.
+struct NftHook {
+  NftHookPoint point = NftHookPoint::kInput;
+  int32_t priority = 0;
+  absl::string_view type = "filter";  // "filter", "nat"
+
+  friend bool operator==(const NftHook&, const NftHook&) = default;
+};
+
+// A rule as the kernel keeps it.
+struct NftRuleBytes {
+  std::vector<NftExpression> expressions;
+  std::string userdata;
+};
+
+// Messages that the kernel carries out all or none. Each Add...() returns the
+// place of its message, from 0, by which NftErrors name it.
+class NftBatch {
+ public:
+  // About one table of family inet; ours but for probes.
+  explicit NftBatch(absl::string_view table = kNftTable) : table_(table) {}
+
+  // The table, as a whole: to be there with these flags. OK where it is.
+  size_t AddTable(uint32_t flags);
+  size_t DeleteTable();
+
+  // A counter with its values; and its quota, an object of the same name, to go
+  // before it. Fails with EEXIST where there is one.
+  size_t AddCounter(absl::string_view object, uint64_t packets, uint64_t bytes,
+                    absl::string_view comment);
+  size_t AddQuota(absl::string_view object, uint64_t limit, uint64_t consumed);
+  size_t DeleteCounter(absl::string_view object);
+  size_t DeleteQuota(absl::string_view object);
+
+  // A base chain with policy accept. OK where it is there.
+  size_t AddChain(absl::string_view chain, const NftHook& hook);
+  size_t DeleteChain(absl::string_view chain);
+
+  // An anonymous set for the next rule, which names it by `id`: that of
+  // NftLookup. Its elements are ranges of its keys, which are numbers of
+  // `key_bytes`, big-endian, or values of the host's if `host_order`.
+  struct Set {
+    uint32_t id = 0;
+    uint32_t key_type = 0;  // nft's own number of the type, for its listing
+    uint32_t key_bytes = 0;
+    bool host_order = false;
+    std::vector<Range<uint32_t>> elements;  // apart, by rising first
+  };
+  void AddSet(const Set& set);
+
+  // Where a rule goes in its chain.
+  struct Place {
+    enum class Kind { kHead, kTail, kBefore, kBeforeNew };
+    Kind kind = Kind::kTail;
+    uint64_t rule = 0;  // handle, or number of one of this batch
+  };
+  // `number`: by which other rules of this batch can name it; not 0.
+  size_t AddRule(absl::string_view chain, const NftRuleBytes& rule,
+                 uint32_t number, const Place& place);
+  size_t DeleteRule(absl::string_view chain, uint64_t handle);
+
+  // Messages so far.
+  size_t size() const { return starts_.size(); }
+  bool empty() const { return starts_.empty(); }
+  // Bytes that a send takes.
+  size_t bytes() const;
+
+  // The whole transaction. With `generation` it is refused (ERESTART) when the
+  // kernel's is another. Without `commit` the kernel checks all and then drops
+  // it, as `nft -c` does.
+  std::string Encode(std::optional<uint32_t> generation, bool commit) const;
+
+  // The sequence numbers in it: of the frame, and of message i.
+  static constexpr uint32_t kFrameSequence = 1;
+  static constexpr uint32_t SequenceOf(size_t message) {
+    return static_cast<uint32_t>(message) + kFrameSequence + 1;
+  }
+
+ private:
+  class Message;
+
+  std::string table_;
+  std::string messages_;
+  std::vector<size_t> starts_;
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_NFTABLES_NFT_BATCH_H_

@@ -1,0 +1,146 @@
+#include "kernel/linux/nftables/nft_exchange.h"
+
+#include <errno.h>
+
+#include <algorithm>
+
+namespace nfmeter::kernel {
+namespace {
+
+using OnAnswer =
+    absl::FunctionRef<void(size_t index, int err, const NftMessage* message)>;
+
+bool IsAnswer(const NftMessage& message) {
+  return message.kind != NftMessage::Kind::kOther &&
+         message.kind != NftMessage::Kind::kDone;
+}
+
+// Reads answers until all are there or nothing is queued any more. Returns the
+// errno of those that are missing.
+int ReadAnswers(NetlinkSocket& socket, uint32_t first_sequence,
+                std::vector<bool>& answered, OnAnswer on_answer) {
+  int missing = ENOBUFS;
+  size_t left = answered.size();
+  while (left > 0) {
+    const NetlinkSocket::Received received = socket.Receive();
+    // Says only that something was dropped; what was queued is still there.
+    if (received.err == ENOBUFS) continue;
+    if (received.err != 0) break;
+    NftMessageReader reader(received.datagram);
+    while (const NftMessage* message = reader.Next()) {
+      // Unsigned: stale answers become large indices.
+      const uint32_t index = message->sequence - first_sequence;
+      if (index >= answered.size() || answered[index]) continue;
+      if (!IsAnswer(*message)) continue;
+      // nfnetlink_rcv() answers the first of many only.
+      if (message->err == EPERM) missing = EPERM;
+      const bool error = message->kind == NftMessage::Kind::kError;
+      on_answer(index, message->err, error ? nullptr : message);
+      answered[index] = true;
+      --left;
+    }
+  }
+  return missing;
+}
+
+}  // namespace
+
+void ExchangeNft(
+    NetlinkSocket& socket, size_t count,
+    absl::FunctionRef<void(size_t index, uint32_t sequence, std::string& out)>
+        append,
+    OnAnswer on_answer) {
+  std::string questions;
+  std::vector<bool> answered;
+  size_t batch = 0;
+  for (size_t begin = 0; begin < count; begin += batch) {
+    batch = std::min(count - begin, socket.requests_at_once());
+    const uint32_t first_sequence = socket.TakeSequences(batch);
+    questions.clear();
+    for (size_t i = 0; i < batch; ++i) {
+      append(begin + i, first_sequence + i, questions);
+    }
+    answered.assign(batch, false);
+    int missing = socket.Send(questions);
+    if (missing == 0) {
+      missing =
+          ReadAnswers(socket, first_sequence, answered,
+                      [&](size_t index, int err, const NftMessage* message) {
+                        on_answer(begin + index, err, message);
+                      });
+    }
+    for (size_t i = 0; i < batch; ++i) {
+      if (!answered[i]) on_answer(begin + i, missing, nullptr);
+    }
+  }
+}
+
+int DumpNft(NetlinkSocket& socket,
+            absl::FunctionRef<void(uint32_t sequence, std::string& out)> append,
+            absl::FunctionRef<void(const NftMessage& message)> on_message,
+            absl::FunctionRef<void()> on_datagram_end, bool* interrupted) {
+  const uint32_t sequence = socket.TakeSequences(1);
+  std::string question;
+  append(sequence, question);
+  if (const int err = socket.Send(question); err != 0) return err;
+  *interrupted = false;
+  for (bool done = false; !done;) {
+    const NetlinkSocket::Received received = socket.Receive();
+    if (received.err != 0) {
+      socket.Drain();
+      return received.err == EAGAIN ? ENOBUFS : received.err;
+    }
+    NftMessageReader reader(received.datagram);
+    while (const NftMessage* message = reader.Next()) {
+      if (message->sequence != sequence) continue;
+      *interrupted |= message->dump_interrupted;
+      if (message->err != 0) {
+        socket.Drain();
+        return message->err;
+      }
+      if (message->kind == NftMessage::Kind::kDone) {
+        done = true;
+      } else {
+        on_message(*message);
+      }
+    }
+    on_datagram_end();
+  }
+  return 0;
+}
+
+NftErrors SendNft(NetlinkSocket& socket, const NftBatch& batch,
+                  std::optional<uint32_t> generation, bool commit) {
+  // Sequence numbers begin anew in each batch: nothing old may be queued.
+  socket.Drain();
+  NftErrors errors;
+  errors.whole = socket.Send(batch.Encode(generation, commit));
+  if (errors.whole != 0) return errors;
+  bool acknowledged = false;
+  bool lost = false;
+  for (;;) {
+    const NetlinkSocket::Received received = socket.Receive();
+    if (received.err == ENOBUFS) {
+      lost = true;
+      continue;
+    }
+    // The kernel has answered all before the send returned.
+    if (received.err != 0) break;
+    NftMessageReader reader(received.datagram);
+    while (const NftMessage* message = reader.Next()) {
+      if (message->kind != NftMessage::Kind::kError) continue;
+      const size_t place = message->sequence - NftBatch::SequenceOf(0);
+      if (message->err == 0) {
+        acknowledged |= place + 1 == batch.size();
+      } else if (message->sequence == NftBatch::kFrameSequence) {
+        errors.whole = message->err;
+      } else if (place < batch.size()) {
+        errors.messages.emplace_back(place, message->err);
+      }
+    }
+  }
+  if (errors.ok() && (!acknowledged || lost)) errors.whole = ENOBUFS;
+  return errors;
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,349 @@
+#include "kernel/linux/nftables/nft_expression.h"
+
+#include <linux/netfilter/nf_tables.h>
+
+#include <utility>
+
+namespace nfmeter::kernel {
+namespace {
+
+constexpr uint32_t kRegister = NFT_REG_1;
+
+void PutData(uint16_t type, absl::string_view value, AttributeWriter& out) {
+  const size_t nest = out.BeginNest(type);
+  out.PutBytes(NFTA_DATA_VALUE, value);
+  out.EndNest(nest);
+}
+
+std::string ReadData(ByteSpan payload) {
+  const ByteSpan value = FindAttribute(payload, NFTA_DATA_VALUE);
+  return std::string(value.begin(), value.end());
+}
+
+// Writes one expression's attributes and says its name.
+struct Writer {
+  AttributeWriter& out;
+
+  void operator()(const NftMeta& meta) const {
+    out.PutU32(NFTA_META_KEY, meta.key);
+    out.PutU32(NFTA_META_DREG, kRegister);
+  }
+  void operator()(const NftPayload& payload) const {
+    out.PutU32(NFTA_PAYLOAD_DREG, kRegister);
+    out.PutU32(NFTA_PAYLOAD_BASE, payload.base);
+    out.PutU32(NFTA_PAYLOAD_OFFSET, payload.offset);
+    out.PutU32(NFTA_PAYLOAD_LEN, payload.bytes);
+  }
+  void operator()(const NftCt& ct) const {
+    out.PutU32(NFTA_CT_KEY, ct.key);
+    out.PutU32(NFTA_CT_DREG, kRegister);
+  }
+  void operator()(const NftSocket& socket) const {
+    out.PutU32(NFTA_SOCKET_KEY, socket.key);
+    out.PutU32(NFTA_SOCKET_DREG, kRegister);
+    out.PutU32(NFTA_SOCKET_LEVEL, socket.level);
+  }
+  void operator()(const NftFib& fib) const {
+    out.PutU32(NFTA_FIB_DREG, kRegister);
+    out.PutU32(NFTA_FIB_RESULT, fib.result);
+    out.PutU32(NFTA_FIB_FLAGS, fib.flags);
+  }
+  void operator()(const NftBitwise& bitwise) const {
+    out.PutU32(NFTA_BITWISE_SREG, kRegister);
+    out.PutU32(NFTA_BITWISE_DREG, kRegister);
+    out.PutU32(NFTA_BITWISE_LEN, bitwise.mask.size());
+    PutData(NFTA_BITWISE_MASK, bitwise.mask, out);
+    PutData(NFTA_BITWISE_XOR, std::string(bitwise.mask.size(), '\0'), out);
+  }
+  void operator()(const NftToNetworkOrder&) const {
+    out.PutU32(NFTA_BYTEORDER_SREG, kRegister);
+    out.PutU32(NFTA_BYTEORDER_DREG, kRegister);
+    out.PutU32(NFTA_BYTEORDER_OP, NFT_BYTEORDER_HTON);
+    out.PutU32(NFTA_BYTEORDER_LEN, sizeof(uint32_t));
+    out.PutU32(NFTA_BYTEORDER_SIZE, sizeof(uint32_t));
+  }
+  void operator()(const NftCompare& compare) const {
+    out.PutU32(NFTA_CMP_SREG, kRegister);
+    out.PutU32(NFTA_CMP_OP, compare.operation);
+    PutData(NFTA_CMP_DATA, compare.value, out);
+  }
+  void operator()(const NftOutside& outside) const {
+    out.PutU32(NFTA_RANGE_SREG, kRegister);
+    out.PutU32(NFTA_RANGE_OP, NFT_RANGE_NEQ);
+    PutData(NFTA_RANGE_FROM_DATA, outside.first, out);
+    PutData(NFTA_RANGE_TO_DATA, outside.last, out);
+  }
+  void operator()(const NftLookup& lookup) const {
+    out.PutU32(NFTA_LOOKUP_SREG, kRegister);
+    out.PutString(NFTA_LOOKUP_SET, lookup.set);
+    out.PutU32(NFTA_LOOKUP_SET_ID, lookup.id);
+    if (lookup.negated) out.PutU32(NFTA_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
+  }
+  void operator()(const NftCounter& counter) const {
+    out.PutU64(NFTA_COUNTER_BYTES, counter.bytes);
+    out.PutU64(NFTA_COUNTER_PACKETS, counter.packets);
+  }
+  void operator()(const NftObject& object) const {
+    out.PutU32(NFTA_OBJREF_IMM_TYPE, object.type);
+    out.PutString(NFTA_OBJREF_IMM_NAME, object.name);
+  }
+  void operator()(const NftVerdict& verdict) const {
+    out.PutU32(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+    const size_t data = out.BeginNest(NFTA_IMMEDIATE_DATA);
+    const size_t nest = out.BeginNest(NFTA_DATA_VERDICT);
+    out.PutU32(NFTA_VERDICT_CODE, static_cast<uint32_t>(verdict.code));
+    if (!verdict.chain.empty()) {
+      out.PutString(NFTA_VERDICT_CHAIN, verdict.chain);
+    }
+    out.EndNest(nest);
+    out.EndNest(data);
+  }
+  void operator()(const NftUnknown&) const {}
+};
+
+struct NameOf {
+  const char* operator()(const NftMeta&) const { return "meta"; }
+  const char* operator()(const NftPayload&) const { return "payload"; }
+  const char* operator()(const NftCt&) const { return "ct"; }
+  const char* operator()(const NftSocket&) const { return "socket"; }
+  const char* operator()(const NftFib&) const { return "fib"; }
+  const char* operator()(const NftBitwise&) const { return "bitwise"; }
+  const char* operator()(const NftToNetworkOrder&) const { return "byteorder"; }
+  const char* operator()(const NftCompare&) const { return "cmp"; }
+  const char* operator()(const NftOutside&) const { return "range"; }
+  const char* operator()(const NftLookup&) const { return "lookup"; }
+  const char* operator()(const NftCounter&) const { return "counter"; }
+  const char* operator()(const NftObject&) const { return "objref"; }
+  const char* operator()(const NftVerdict&) const { return "immediate"; }
+  const char* operator()(const NftUnknown& e) const { return e.name.c_str(); }
+};
+
+// Attributes by type. Those that are read are used up, so that in the end
+// nothing may be left that would change the meaning.
+class Fields {
+ public:
+  explicit Fields(ByteSpan payload) {
+    AttributeReader reader(payload);
+    while (reader.Next()) {
+      if (reader.type() >= kMost) {
+        odd_ = true;
+        continue;
+      }
+      values_[reader.type()] = reader.payload();
+      given_ |= 1u << reader.type();
+    }
+    odd_ |= reader.malformed();
+  }
+
+  // 0, and no use, where it is missing.
+  uint32_t U32(uint16_t type) {
+    const ByteSpan value = Take(type);
+    if (value.size() != sizeof(uint32_t)) {
+      odd_ = true;
+      return 0;
+    }
+    return uint32_t{value[0]} << 24 | uint32_t{value[1]} << 16 |
+           uint32_t{value[2]} << 8 | value[3];
+  }
+  uint32_t U32Or(uint16_t type, uint32_t otherwise) {
+    return Has(type) ? U32(type) : otherwise;
+  }
+  uint64_t U64(uint16_t type) {
+    const ByteSpan value = Take(type);
+    uint64_t number = 0;
+    odd_ |= value.size() != sizeof(number);
+    for (const uint8_t byte : value) number = number << 8 | byte;
+    return number;
+  }
+  std::string Text(uint16_t type) {
+    const ByteSpan value = Take(type);
+    std::string text(value.begin(), value.end());
+    text.resize(std::min(text.size(), text.find('\0')));
+    odd_ |= text.empty();
+    return text;
+  }
+  std::string Data(uint16_t type) {
+    std::string data = ReadData(Take(type));
+    odd_ |= data.empty();
+    return data;
+  }
+  ByteSpan Take(uint16_t type) {
+    given_ &= ~(1u << type);
+    return values_[type];
+  }
+  bool Has(uint16_t type) const { return (given_ >> type & 1) != 0; }
+
+  // A field must have this value.
+  void Expect(uint16_t type, uint32_t value) { odd_ |= U32(type) != value; }
+
+  // All was as it should, and all was read.
+  bool IsWhole() const { return !odd_ && given_ == 0; }
+
+ private:
+  static constexpr uint16_t kMost = 16;
+  ByteSpan values_[kMost];
+  uint32_t given_ = 0;
+  bool odd_ = false;
+};
+
+NftExpression ReadMeta(Fields& in) {
+  in.Expect(NFTA_META_DREG, kRegister);
+  return NftMeta{in.U32(NFTA_META_KEY)};
+}
+
+NftExpression ReadPayload(Fields& in) {
+  in.Expect(NFTA_PAYLOAD_DREG, kRegister);
+  return NftPayload{.base = in.U32(NFTA_PAYLOAD_BASE),
+                    .offset = in.U32(NFTA_PAYLOAD_OFFSET),
+                    .bytes = in.U32(NFTA_PAYLOAD_LEN)};
+}
+
+NftExpression ReadCt(Fields& in) {
+  in.Expect(NFTA_CT_DREG, kRegister);
+  return NftCt{in.U32(NFTA_CT_KEY)};
+}
+
+NftExpression ReadSocket(Fields& in) {
+  in.Expect(NFTA_SOCKET_DREG, kRegister);
+  return NftSocket{.key = in.U32(NFTA_SOCKET_KEY),
+                   .level = in.U32Or(NFTA_SOCKET_LEVEL, 0)};
+}
+
+NftExpression ReadFib(Fields& in) {
+  in.Expect(NFTA_FIB_DREG, kRegister);
+  return NftFib{.result = in.U32(NFTA_FIB_RESULT),
+                .flags = in.U32(NFTA_FIB_FLAGS)};
+}
+
+NftExpression ReadBitwise(Fields& in) {
+  in.Expect(NFTA_BITWISE_SREG, kRegister);
+  in.Expect(NFTA_BITWISE_DREG, kRegister);
+  const uint32_t bytes = in.U32(NFTA_BITWISE_LEN);
+  // NFT_BITWISE_MASK_XOR; kernels before 5.6 have no other and do not say.
+  if (in.U32Or(NFTA_BITWISE_OP, 0) != 0) return NftUnknown{};
+  NftBitwise bitwise{in.Data(NFTA_BITWISE_MASK)};
+  if (bitwise.mask.size() != bytes ||
+      in.Data(NFTA_BITWISE_XOR) != std::string(bytes, '\0')) {
+    return NftUnknown{};
+  }
+  return bitwise;
+}
+
+NftExpression ReadByteorder(Fields& in) {
+  in.Expect(NFTA_BYTEORDER_SREG, kRegister);
+  in.Expect(NFTA_BYTEORDER_DREG, kRegister);
+  in.Expect(NFTA_BYTEORDER_OP, NFT_BYTEORDER_HTON);
+  in.Expect(NFTA_BYTEORDER_LEN, sizeof(uint32_t));
+  in.Expect(NFTA_BYTEORDER_SIZE, sizeof(uint32_t));
+  return NftToNetworkOrder{};
+}
+
+NftExpression ReadCompare(Fields& in) {
+  in.Expect(NFTA_CMP_SREG, kRegister);
+  return NftCompare{.operation = in.U32(NFTA_CMP_OP),
+                    .value = in.Data(NFTA_CMP_DATA)};
+}
+
+NftExpression ReadRange(Fields& in) {
+  in.Expect(NFTA_RANGE_SREG, kRegister);
+  in.Expect(NFTA_RANGE_OP, NFT_RANGE_NEQ);
+  return NftOutside{.first = in.Data(NFTA_RANGE_FROM_DATA),
+                    .last = in.Data(NFTA_RANGE_TO_DATA)};
+}
+
+NftExpression ReadLookup(Fields& in) {
+  in.Expect(NFTA_LOOKUP_SREG, kRegister);
+  const uint32_t flags = in.U32Or(NFTA_LOOKUP_FLAGS, 0);
+  if ((flags & ~uint32_t{NFT_LOOKUP_F_INV}) != 0) return NftUnknown{};
+  return NftLookup{.set = in.Text(NFTA_LOOKUP_SET), .negated = flags != 0};
+}
+
+NftExpression ReadCounter(Fields& in) {
+  return NftCounter{.packets = in.U64(NFTA_COUNTER_PACKETS),
+                    .bytes = in.U64(NFTA_COUNTER_BYTES)};
+}
+
+NftExpression ReadObject(Fields& in) {
+  return NftObject{.type = in.U32(NFTA_OBJREF_IMM_TYPE),
+                   .name = in.Text(NFTA_OBJREF_IMM_NAME)};
+}
+
+NftExpression ReadVerdict(Fields& in) {
+  in.Expect(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+  const ByteSpan data = in.Take(NFTA_IMMEDIATE_DATA);
+  Fields verdict(FindAttribute(data, NFTA_DATA_VERDICT));
+  NftVerdict out{static_cast<int32_t>(verdict.U32(NFTA_VERDICT_CODE))};
+  if (verdict.Has(NFTA_VERDICT_CHAIN)) {
+    out.chain = verdict.Text(NFTA_VERDICT_CHAIN);
+  }
+  if (!verdict.IsWhole()) return NftUnknown{};
+  return out;
+}
+
+using ReadFunction = NftExpression (*)(Fields&);
+
+constexpr std::pair<absl::string_view, ReadFunction> kReaders[] = {
+    {"meta", ReadMeta},
+    {"payload", ReadPayload},
+    {"ct", ReadCt},
+    {"socket", ReadSocket},
+    {"fib", ReadFib},
+    {"bitwise", ReadBitwise},
+    {"byteorder", ReadByteorder},
+    {"cmp", ReadCompare},
+    {"range", ReadRange},
+    {"lookup", ReadLookup},
+    {"counter", ReadCounter},
+    {"objref", ReadObject},
+    {"immediate", ReadVerdict},
+};
+
+NftExpression ReadExpression(ByteSpan element) {
+  absl::string_view name;
+  ByteSpan data;
+  AttributeReader reader(element);
+  while (reader.Next()) {
+    if (reader.type() == NFTA_EXPR_NAME) name = reader.Text();
+    if (reader.type() == NFTA_EXPR_DATA) data = reader.payload();
+  }
+  for (const auto& [known, read] : kReaders) {
+    if (known != name) continue;
+    Fields fields(data);
+    NftExpression expression = read(fields);
+    if (!fields.IsWhole() || std::holds_alternative<NftUnknown>(expression)) {
+      break;
+    }
+    return expression;
+  }
+  return NftUnknown{std::string(name)};
+}
+
+}  // namespace
+
+void AppendNftExpressions(const std::vector<NftExpression>& expressions,
+                          AttributeWriter& out) {
+  const size_t list = out.BeginNest(NFTA_RULE_EXPRESSIONS);
+  for (const NftExpression& expression : expressions) {
+    const size_t element = out.BeginNest(NFTA_LIST_ELEM);
+    out.PutString(NFTA_EXPR_NAME, std::visit(NameOf{}, expression));
+    const size_t data = out.BeginNest(NFTA_EXPR_DATA);
+    std::visit(Writer{out}, expression);
+    out.EndNest(data);
+    out.EndNest(element);
+  }
+  out.EndNest(list);
+}
+
+std::vector<NftExpression> ReadNftExpressions(ByteSpan payload) {
+  std::vector<NftExpression> expressions;
+  AttributeReader reader(payload);
+  while (reader.Next()) {
+    if (reader.type() == NFTA_LIST_ELEM) {
+      expressions.push_back(ReadExpression(reader.payload()));
+    }
+  }
+  if (reader.malformed()) expressions.push_back(NftUnknown{"unreadable"});
+  return expressions;
+}
+
+}  // namespace nfmeter::kernel

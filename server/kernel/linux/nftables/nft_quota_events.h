@@ -1,0 +1,50 @@
+// Quota crossings as nf_tables multicasts them.
+#ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_QUOTA_EVENTS_H_
+#define NFMETER_KERNEL_LINUX_NFTABLES_NFT_QUOTA_EVENTS_H_
+
+#include <atomic>
+#include <memory>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "kernel/acct_table.h"
+#include "kernel/linux/netlink/netlink_socket.h"
+#include "kernel/linux/nftables/nft_message.h"
+
+namespace nfmeter::kernel {
+
+// Listens to NFNLGRP_NFTABLES on a socket of its own. What others change in
+// their rulesets comes there, too, and fills the buffer.
+//
+// The kernel tells of the quota alone: packets and bytes of an event are the
+// counter's when it is read here, or, where it has been reset or deleted by
+// then, the limit and no packets.
+class NftQuotaEvents : public QuotaEvents {
+ public:
+  // `acct` outlives this.
+  static absl::StatusOr<std::unique_ptr<NftQuotaEvents>> Open(
+      AcctTable& acct, const NetworkNamespace& there, int receive_buffer_bytes);
+  ~NftQuotaEvents() override;
+
+  absl::StatusOr<AcctObject> Next() override;
+  void Cancel() override;
+
+ private:
+  NftQuotaEvents(AcctTable& acct, std::unique_ptr<NetlinkSocket> socket,
+                 int cancel_fd);
+
+  // The object of a message that tells of a crossing.
+  std::optional<AcctObject> CrossingOf(const NftMessage& message);
+
+  AcctTable& acct_;
+  const std::unique_ptr<NetlinkSocket> socket_;
+  // An eventfd that is readable from Cancel() on.
+  const int cancel_fd_;
+  std::atomic<bool> cancelled_ = false;
+  // What is left of the last datagram.
+  NftMessageReader messages_{{}};
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_NFTABLES_NFT_QUOTA_EVENTS_H_

@@ -1,0 +1,240 @@
+#include "kernel/linux/nftables/nft_table.h"
+
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "kernel/errno_status.h"
+#include "kernel/linux/nftables/nft_userdata.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+constexpr char kSubject[] = "table inet nfmeter";
+// Nobody has it; it is never committed.
+constexpr char kProbed[] = "nfmeter-probe";
+constexpr uint32_t kOwned = kNftTableOwner | kNftTablePersist;
+
+// Of the socket. The kernel compares a send with it, less some bookkeeping
+// (netlink_sendmsg()).
+size_t SizeSendBuffer(const NetlinkSocket& socket, int wanted) {
+  constexpr size_t kBookkeeping = 32;
+  if (setsockopt(socket.fd(), SOL_SOCKET, SO_SNDBUFFORCE, &wanted,
+                 sizeof(wanted)) != 0) {
+    setsockopt(socket.fd(), SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted));
+  }
+  int granted = 0;
+  socklen_t size = sizeof(granted);
+  getsockopt(socket.fd(), SOL_SOCKET, SO_SNDBUF, &granted, &size);
+  return static_cast<size_t>(std::max<int>(granted, kBookkeeping)) -
+         kBookkeeping;
+}
+
+uint32_t PortOf(const NetlinkSocket& socket) {
+  sockaddr_nl address = {};
+  socklen_t size = sizeof(address);
+  getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&address), &size);
+  return address.nl_pid;
+}
+
+// All that counting needs of a kernel, in one transaction.
+void AddProbe(NftBatch& batch) {
+  constexpr absl::string_view kName = "probe";
+  const NftRuleBytes rule = {
+      .expressions = {NftMeta{NFT_META_NFPROTO},
+                      NftCompare{NFT_CMP_EQ, std::string(1, NFPROTO_IPV4)},
+                      NftCounter{},
+                      NftObject{static_cast<uint32_t>(NftObjectType::kCounter),
+                                std::string(kName)}}};
+  batch.AddCounter(kName, 0, 0, "");
+  batch.AddChain(kName, {.point = NftHookPoint::kInput, .priority = -1});
+  batch.AddRule(kName, rule, 1, {});
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<NftTable>> NftTable::Open(
+    const Options& options) {
+  std::unique_ptr<NftTable> table(new NftTable(options));
+  absl::MutexLock lock(&table->mutex_);
+  for (size_t i = 0; i < options.sockets; ++i) {
+    NFM_ASSIGN_OR_RETURN(auto socket,
+                         NetlinkSocket::Open(options.receive_buffer_bytes));
+    table->free_.push_back(std::move(socket));
+  }
+  NFM_ASSIGN_OR_RETURN(table->writer_,
+                       NetlinkSocket::Open(options.receive_buffer_bytes));
+  table->batch_bytes_max_ =
+      SizeSendBuffer(*table->writer_, options.send_buffer_bytes);
+  table->port_ = PortOf(*table->writer_);
+  return table;
+}
+
+NftTable::~NftTable() = default;
+
+NftTable::Lease::Lease(NftTable& table) : table_(table) {
+  absl::MutexLock lock(&table_.mutex_);
+  table_.mutex_.Await(absl::Condition(
+      +[](std::vector<std::unique_ptr<NetlinkSocket>>* free) {
+        return !free->empty();
+      },
+      &table_.free_));
+  socket_ = std::move(table_.free_.back());
+  table_.free_.pop_back();
+}
+
+NftTable::Lease::~Lease() {
+  absl::MutexLock lock(&table_.mutex_);
+  table_.free_.push_back(std::move(socket_));
+}
+
+NftErrors NftTable::Send(const NftBatch& batch,
+                         std::optional<uint32_t> generation, bool commit) {
+  std::unique_ptr<NetlinkSocket> writer;
+  {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(
+        +[](std::unique_ptr<NetlinkSocket>* socket) {
+          return *socket != nullptr;
+        },
+        &writer_));
+    writer = std::move(writer_);
+  }
+  NftErrors errors = Adopt(*writer);
+  if (errors.ok()) errors = SendNft(*writer, batch, generation, commit);
+  absl::MutexLock lock(&mutex_);
+  writer_ = std::move(writer);
+  return errors;
+}
+
+NftErrors NftTable::Adopt(NetlinkSocket& writer) {
+  if (!orphaned_) return {};
+  // Alone: the kernel makes no base chain in a table that changes its owner
+  // (__NFT_TABLE_F_UPDATE in nf_tables_addchain()).
+  NftBatch batch;
+  batch.AddTable(kOwned);
+  NftErrors errors = SendNft(writer, batch, std::nullopt, /*commit=*/true);
+  if (errors.ok()) orphaned_ = false;
+  return errors;
+}
+
+NftErrors NftTable::Commit(const NftBatch& batch,
+                           std::optional<uint32_t> generation) {
+  return Send(batch, generation, /*commit=*/true);
+}
+
+NftErrors NftTable::Rehearse(const NftBatch& batch) {
+  return Send(batch, std::nullopt, /*commit=*/false);
+}
+
+NftBatch NftTable::NewBatch() const {
+  NftBatch batch;
+  batch.AddTable(flags_);
+  return batch;
+}
+
+absl::StatusOr<std::optional<NftTable::State>> NftTable::Read() {
+  Lease socket(*this);
+  std::optional<State> state;
+  int failure = 0;
+  ExchangeNft(
+      *socket, 1,
+      [](size_t, uint32_t sequence, std::string& out) {
+        AppendNftGetTable(sequence, out);
+      },
+      [&](size_t, int err, const NftMessage* message) {
+        const std::optional<NftTableInfo> info =
+            message == nullptr ? std::nullopt
+                               : ReadNftTable(message->attributes);
+        if (!info.has_value()) {
+          failure = err;
+          return;
+        }
+        state = State{.flags = info->flags,
+                      .use = info->use,
+                      .owner = info->owner,
+                      .ours = ReadNftComment(info->userdata) == kNftTableMark};
+      });
+  if (failure != 0 && failure != ENOENT) {
+    return ErrnoStatus(Operation::kNftRead, failure, kSubject);
+  }
+  return state;
+}
+
+absl::StatusOr<uint32_t> NftTable::Generation() {
+  Lease socket(*this);
+  std::optional<uint32_t> generation;
+  int failure = EINVAL;
+  ExchangeNft(
+      *socket, 1,
+      [](size_t, uint32_t sequence, std::string& out) {
+        AppendNftGetGeneration(sequence, out);
+      },
+      [&](size_t, int err, const NftMessage* message) {
+        if (message != nullptr) {
+          generation = ReadNftGeneration(message->attributes);
+        } else {
+          failure = err;
+        }
+      });
+  if (!generation.has_value()) {
+    return ErrnoStatus(Operation::kNftRead, failure,
+                       "the rulesets' generation");
+  }
+  return *generation;
+}
+
+absl::Status NftTable::CheckOwnership(const State& state) const {
+  if (!state.ours) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, "NFT_TABLE_FOREIGN",
+        "there is a table 'inet nfmeter' that nfmeter did not make, and it is "
+        "left alone: rename it, or remove it with 'nft delete table inet "
+        "nfmeter'");
+  }
+  if (state.owner != 0 && state.owner != port_) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition,
+        absl::StrCat("table 'inet nfmeter' belongs to another process that "
+                     "lives (netlink port ",
+                     state.owner,
+                     ", its process number as a rule): one nfmeterd at a time "
+                     "counts in a network namespace; stop that one"),
+        {.reason = "NFT_TABLE_OWNED",
+         .metadata = {{"owner", absl::StrCat(state.owner)}}});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status NftTable::Probe() {
+  NFM_ASSIGN_OR_RETURN(const std::optional<State> state, Read());
+  if (state.has_value()) {
+    NFM_RETURN_IF_ERROR(CheckOwnership(*state));
+    // A plain table can't become owned, one that lost its owner can.
+    const bool persistent = (state->flags & kNftTablePersist) != 0;
+    flags_ = persistent ? kOwned : 0;
+    orphaned_ = persistent && state->owner == 0;
+  } else {
+    orphaned_ = false;
+    NftBatch owned(kProbed);
+    owned.AddTable(kOwned);
+    // EOPNOTSUPP before Linux 6.9.
+    flags_ = options_.own && Rehearse(owned).ok() ? kOwned : 0;
+  }
+  NftBatch batch(kProbed);
+  batch.AddTable(0);
+  AddProbe(batch);
+  const NftErrors errors = Rehearse(batch);
+  if (errors.ok()) return absl::OkStatus();
+  return ErrnoStatus(Operation::kNftProbe, errors.first(), kSubject);
+}
+
+}  // namespace nfmeter::kernel

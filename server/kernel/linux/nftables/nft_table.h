@@ -1,0 +1,133 @@
+// The table of nfmeter's in nf_tables: whose it is, and the one way to change
+// it.
+#ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_TABLE_H_
+#define NFMETER_KERNEL_LINUX_NFTABLES_NFT_TABLE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "kernel/linux/netlink/netlink_socket.h"
+#include "kernel/linux/nftables/nft_batch.h"
+#include "kernel/linux/nftables/nft_exchange.h"
+
+namespace nfmeter::kernel {
+
+// `table inet nfmeter`. Where the kernel has that (Linux 6.9 on), it belongs to
+// the socket of this process: others can't change or flush it, and a process
+// that comes after this one takes it over as it is. Elsewhere it is a plain
+// table, which everybody can flush.
+//
+// It comes into being with the first change, and again should somebody have
+// deleted it.
+//
+// Thread-safe: reads borrow one of a few sockets, changes the one that owns.
+class NftTable {
+ public:
+  struct Options {
+    // As many reads proceed at the same time.
+    size_t sockets = 4;
+    // Of each socket; bounds how many questions go out at once.
+    int receive_buffer_bytes = 2 << 20;
+    // Bounds a transaction, which is one send. Beyond net.core.wmem_max where
+    // that is permitted.
+    int send_buffer_bytes = 64 << 20;
+    // Own the table where the kernel can. A table that is owned can't be
+    // changed by other programs; tests that play those do without.
+    bool own = true;
+  };
+
+  // Opens the sockets in the calling thread's network namespace. Succeeds
+  // without nf_tables and without privileges.
+  static absl::StatusOr<std::unique_ptr<NftTable>> Open(const Options& options);
+  static absl::StatusOr<std::unique_ptr<NftTable>> Open() {
+    return Open(Options());
+  }
+  ~NftTable();
+  NftTable(const NftTable&) = delete;
+  NftTable& operator=(const NftTable&) = delete;
+
+  // Finds out by a transaction that is not committed whether the kernel has all
+  // that counting needs. UNIMPLEMENTED, NFTABLES_UNAVAILABLE: it has not;
+  // PERMISSION_DENIED. FAILED_PRECONDITION: NFT_TABLE_FOREIGN, there is a table
+  // of this name that nfmeter did not make; NFT_TABLE_OWNED, it belongs to
+  // another process that lives.
+  absl::Status Probe();
+
+  // A batch that begins with the table itself.
+  NftBatch NewBatch() const;
+
+  // Carries a batch of NewBatch() out, all or nothing. With `generation`: only
+  // if nobody has changed any ruleset of this namespace since it was read
+  // (ERESTART). Takes the table over with the first one.
+  NftErrors Commit(const NftBatch& batch,
+                   std::optional<uint32_t> generation = std::nullopt);
+  // Has the kernel check all of it, and changes nothing.
+  NftErrors Rehearse(const NftBatch& batch);
+
+  // Whether others are kept from changing the table, once it is there.
+  bool owned() const { return (flags_ & kNftTableOwner) != 0; }
+
+  // The largest batch that Commit() takes.
+  size_t batch_bytes_max() const { return batch_bytes_max_; }
+
+  // By which the kernel counts changes of all rulesets of this namespace.
+  absl::StatusOr<uint32_t> Generation();
+
+  struct State {
+    uint32_t flags = 0;
+    uint32_t use = 0;    // chains, sets and objects
+    uint32_t owner = 0;  // netlink port; 0: none
+    bool ours = false;   // bears our mark
+  };
+  // nullopt: there is none.
+  absl::StatusOr<std::optional<State>> Read();
+
+  // A socket that nobody else uses meanwhile.
+  class Lease {
+   public:
+    explicit Lease(NftTable& table);
+    ~Lease();
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+
+    NetlinkSocket& operator*() { return *socket_; }
+    NetlinkSocket* operator->() { return socket_.get(); }
+
+   private:
+    NftTable& table_;
+    std::unique_ptr<NetlinkSocket> socket_;
+  };
+
+  const NetworkNamespace& network() const { return namespace_; }
+
+ private:
+  explicit NftTable(const Options& options) : options_(options) {}
+
+  // Whether a table that is there may be used.
+  absl::Status CheckOwnership(const State& state) const;
+  NftErrors Send(const NftBatch& batch, std::optional<uint32_t> generation,
+                 bool commit);
+  // Takes over a table that lost its owner. OK where there is none.
+  NftErrors Adopt(NetlinkSocket& writer);
+
+  const Options options_;
+  const NetworkNamespace namespace_;
+  size_t batch_bytes_max_ = 0;
+  uint32_t port_ = 0;                // of the owner's socket
+  std::atomic<uint32_t> flags_ = 0;  // of the table, when we make it
+  std::atomic<bool> orphaned_ = false;
+  absl::Mutex mutex_;
+  std::vector<std::unique_ptr<NetlinkSocket>> free_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<NetlinkSocket> writer_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_NFTABLES_NFT_TABLE_H_

@@ -1,0 +1,187 @@
+// Counters of nf_tables beside other users of the same namespace.
+#include "kernel/linux/nftables/nft_acct_table.h"
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "kernel/linux/nftables/nft_table.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/subprocess.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+using ::nfmeter::testing::HasReason;
+using ::nfmeter::testing::IsOk;
+using ::nfmeter::testing::IsOkAndHolds;
+using ::nfmeter::testing::StatusIs;
+using ::nfmeter::testing::TemporaryDirectory;
+using ::testing::AllOf;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+testing::RunResult Nft(const std::string& input) {
+  return testing::Run({"nft", "-f", "-"}, input);
+}
+
+std::unique_ptr<NftTable> Open(bool own, int send_buffer_bytes = 64 << 20) {
+  NftTable::Options options;
+  options.own = own;
+  options.send_buffer_bytes = send_buffer_bytes;
+  return NftTable::Open(options).value();
+}
+
+std::vector<AcctObject> Counters(int count) {
+  std::vector<AcctObject> counters;
+  for (int i = 0; i < count; ++i) {
+    counters.push_back({.name = absl::StrCat("c", i), .packets = 1});
+  }
+  return counters;
+}
+
+struct Dumped {
+  std::set<std::string> names;
+  size_t records = 0;
+  bool complete = false;
+};
+
+Dumped Dump(NftAcctTable& acct) {
+  Dumped dumped;
+  const auto outcome = acct.Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast,
+                                 [&](absl::Span<const AcctRecord> records) {
+                                   for (const AcctRecord& record : records) {
+                                     dumped.names.emplace(record.name);
+                                     ++dumped.records;
+                                   }
+                                 });
+  EXPECT_OK(outcome);
+  dumped.complete = outcome.ok() && outcome->complete;
+  return dumped;
+}
+
+// The kernel's cursor counts what others are just making in tables before ours:
+// what they drop in the middle, as `nft -c` does, makes it skip some of ours.
+TEST(NftAcctTableTest, ACompleteDumpIsWholeWhateverOthersAbort) {
+  constexpr int kCounters = 3000;
+  // Before ours, in the order in which the kernel walks.
+  ASSERT_EQ(Nft("add table inet before").exit_code, 0);
+  const auto table = Open(/*own=*/true);
+  ASSERT_OK(table->Probe());
+  NftAcctTable acct(*table);
+  ASSERT_THAT(acct.Create(Counters(kCounters)), Each(IsOk()));
+
+  std::string checked;
+  for (int i = 0; i < 3000; ++i) {
+    absl::StrAppend(&checked, "add counter inet before x", i, "\n");
+  }
+  TemporaryDirectory folder;
+  const std::string file = folder / "checked.nft";
+  ASSERT_EQ(testing::Run({"tee", file}, checked).exit_code, 0);
+  std::vector<std::string> loop = {
+      "sh", "-c", absl::StrCat("while nft -c -f ", file, "; do :; done")};
+  testing::Background others(loop, "");
+
+  int complete = 0;
+  for (int i = 0; i < 200; ++i) {
+    const Dumped dumped = Dump(acct);
+    EXPECT_THAT(dumped.names, SizeIs(dumped.records)) << "a counter came twice";
+    if (!dumped.complete) continue;
+    ++complete;
+    ASSERT_THAT(dumped.names, SizeIs(kCounters));
+  }
+
+  EXPECT_GT(complete, 100);
+}
+
+TEST(NftAcctTableTest, AForeignTableOfThatNameIsRefusedAndLeftAlone) {
+  ASSERT_EQ(
+      Nft("add table inet nfmeter\nadd counter inet nfmeter theirs").exit_code,
+      0);
+  const auto table = Open(/*own=*/true);
+  EXPECT_THAT(table->Probe(),
+              AllOf(StatusIs(absl::StatusCode::kFailedPrecondition,
+                             HasSubstr("nft delete table")),
+                    HasReason("NFT_TABLE_FOREIGN")));
+  EXPECT_THAT(testing::Run({"nft", "list", "table", "inet", "nfmeter"}).out,
+              HasSubstr("counter theirs"));
+}
+
+// net.core.wmem_max bounds a send in an unprivileged user namespace.
+TEST(NftAcctTableTest, ManyAreMadeInAsManyTransactionsAsFit) {
+  const auto table = Open(/*own=*/true, 32 << 10);
+  ASSERT_OK(table->Probe());
+  NftAcctTable acct(*table);
+  std::vector<AcctObject> counters = Counters(3000);
+  counters.push_back(counters[5]);
+  const auto statuses = acct.Create(counters);
+  EXPECT_THAT(statuses.back(), StatusIs(absl::StatusCode::kAlreadyExists));
+  const Dumped dumped = Dump(acct);
+  EXPECT_TRUE(dumped.complete);
+  EXPECT_THAT(dumped.names, SizeIs(3000));
+  std::vector<std::string> names(dumped.names.begin(), dumped.names.end());
+  EXPECT_THAT(acct.Delete(names), Each(IsOk()));
+  EXPECT_THAT(Dump(acct).names, SizeIs(0));
+}
+
+// A plain table, where others could: the same bytes, saved and restored.
+TEST(NftAcctTableTest, NftReadsAndRestoresAllOfIt) {
+  const auto table = Open(/*own=*/false);
+  ASSERT_OK(table->Probe());
+  NftAcctTable acct(*table);
+  const std::vector<AcctObject> counters = {
+      {.name = "web", .packets = 7, .bytes = 700},
+      {.name = "10.0.0.1/in", .packets = 1},
+      {.name = "-counter@ip6+x:y", .bytes = 5},
+      {.name = "quo\"te \\", .packets = 3},
+      {.name = "cap",
+       .bytes = 30,
+       .quota = QuotaLimit{QuotaLimit::Unit::kBytes, 1000}}};
+  ASSERT_THAT(acct.Create(counters), Each(IsOk()));
+  const auto saved = testing::Run({"nft", "list", "ruleset"});
+  ASSERT_EQ(saved.exit_code, 0) << saved.err;
+  EXPECT_THAT(saved.out, HasSubstr("comment \"web\""));
+  ASSERT_EQ(Nft(absl::StrCat("flush ruleset\n", saved.out)).exit_code, 0)
+      << saved.out;
+  for (const AcctObject& counter : counters) {
+    EXPECT_THAT(acct.Get(counter.name), IsOkAndHolds(counter));
+  }
+  EXPECT_TRUE(Dump(acct).complete);
+}
+
+TEST(NftAcctTableTest, ObjectsOfOthersInAPlainTableAreNotShown) {
+  const auto table = Open(/*own=*/false);
+  ASSERT_OK(table->Probe());
+  NftAcctTable acct(*table);
+  ASSERT_THAT(acct.Create(Counters(1)), Each(IsOk()));
+  // The second would be another spelling of c0.
+  ASSERT_EQ(Nft("add counter inet nfmeter theirs\n"
+                "add counter inet nfmeter c.c_x30\n")
+                .exit_code,
+            0);
+  const Dumped dumped = Dump(acct);
+  EXPECT_TRUE(dumped.complete);
+  EXPECT_THAT(dumped.names, ElementsAre("c0"));
+}
+
+TEST(NftAcctTableTest, AFlushedTableIsEmptyAndMadeAgain) {
+  const auto table = Open(/*own=*/false);
+  ASSERT_OK(table->Probe());
+  NftAcctTable acct(*table);
+  ASSERT_THAT(acct.Create(Counters(2)), Each(IsOk()));
+  ASSERT_EQ(Nft("flush ruleset").exit_code, 0);
+  const Dumped dumped = Dump(acct);
+  EXPECT_TRUE(dumped.complete);
+  EXPECT_THAT(dumped.names, SizeIs(0));
+  EXPECT_THAT(acct.Get("c0"), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(acct.Create(Counters(2)), Each(IsOk()));
+}
+
+}  // namespace
+}  // namespace nfmeter::kernel

@@ -1,0 +1,350 @@
+// What the nf_tables backend relies on in the kernel itself. When a kernel
+// answers differently, the code named in each test has to be looked at again.
+#include <errno.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <string.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "kernel/linux/nftables/nft_census.h"
+#include "kernel/linux/nftables/nft_exchange.h"
+#include "kernel/linux/nftables/nft_message.h"
+#include "kernel/linux/nftables/nft_table.h"
+#include "tests/conformance/acct_traffic.h"
+#include "tests/conformance/nft_traffic.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/subprocess.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+using ::nfmeter::testing::IsOkAndHolds;
+using ::nfmeter::testing::kUdpPacketBytes;
+using ::nfmeter::testing::NftCountPort;
+using ::nfmeter::testing::SendUdp;
+using ::testing::ElementsAre;
+using ::testing::Optional;
+using ::testing::Pair;
+
+constexpr auto kCounter = NftObjectType::kCounter;
+constexpr auto kQuota = NftObjectType::kQuota;
+
+void Nft(const std::string& command) {
+  const testing::RunResult result = testing::Run({"nft", command});
+  ASSERT_EQ(result.exit_code, 0) << command << ": " << result.err;
+}
+
+// An object as it was asked for by name.
+struct Answer {
+  int err = 0;
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  uint32_t use = 0;
+  uint64_t consumed = 0;
+  bool exceeded = false;
+};
+
+class NftKernelFactsTest : public ::testing::Test {
+ protected:
+  NftKernelFactsTest() : table_(Open(/*own=*/true)) {}
+
+  static std::unique_ptr<NftTable> Open(bool own) {
+    NftTable::Options options;
+    options.own = own;
+    auto table = NftTable::Open(options).value();
+    EXPECT_OK(table->Probe());
+    return table;
+  }
+
+  Answer Ask(NftTable& table, NftObjectType type, const std::string& name,
+             bool reset = false) {
+    Answer answer;
+    NftTable::Lease socket(table);
+    ExchangeNft(
+        *socket, 1,
+        [&](size_t, uint32_t sequence, std::string& out) {
+          (reset ? AppendNftResetObject : AppendNftGetObject)(type, name,
+                                                              sequence, out);
+        },
+        [&](size_t, int err, const NftMessage* message) {
+          answer.err = err;
+          NftObjectInfo info;
+          if (message == nullptr || !ReadNftObject(message->attributes, info)) {
+            return;
+          }
+          answer = {0,        info.packets,  info.bytes,
+                    info.use, info.consumed, info.exceeded};
+        });
+    return answer;
+  }
+  Answer Get(const std::string& name) { return Ask(*table_, kCounter, name); }
+
+  void Create(const std::vector<std::string>& names) {
+    NftBatch batch = table_->NewBatch();
+    for (const std::string& name : names) batch.AddCounter(name, 1, 100, "");
+    ASSERT_TRUE(table_->Commit(batch).ok());
+  }
+
+  std::vector<std::pair<std::string, uint64_t>> Dump(
+      uint16_t command = NFT_MSG_GETOBJ) {
+    std::vector<std::pair<std::string, uint64_t>> values;
+    NftTable::Lease socket(*table_);
+    bool interrupted = false;
+    EXPECT_EQ(DumpNft(
+                  *socket,
+                  [&](uint32_t sequence, std::string& out) {
+                    AppendNftDumpObjects(kCounter, sequence, out);
+                    // The type of the message.
+                    out[4] = static_cast<char>(command);
+                  },
+                  [&](const NftMessage& message) {
+                    NftObjectInfo info;
+                    if (ReadNftObject(message.attributes, info)) {
+                      values.emplace_back(info.name, info.packets);
+                    }
+                  },
+                  [] {}, &interrupted),
+              0);
+    return values;
+  }
+
+  const std::unique_ptr<NftTable> table_;
+};
+
+// NftBatch::AddCounter, which asks for that.
+TEST_F(NftKernelFactsTest, OnlyAnExclusiveCreationTellsThatACounterExists) {
+  Create({"c"});
+  NftBatch batch = table_->NewBatch();
+  const size_t place = batch.AddCounter("c", 9, 9, "");
+  EXPECT_THAT(table_->Commit(batch).messages, ElementsAre(Pair(place, EEXIST)));
+  EXPECT_EQ(Get("c").packets, 1u);
+  // As nft does it: no error, and the old values.
+  Nft("add table inet other");
+  Nft("add counter inet other c { packets 1 bytes 1; }");
+  Nft("add counter inet other c { packets 9 bytes 9; }");
+  EXPECT_THAT(testing::Run({"nft", "list counters table inet other"}).out,
+              ::testing::HasSubstr("packets 1 bytes 1"));
+}
+
+// NftAcctTable::ChangeEach.
+TEST_F(NftKernelFactsTest, ATransactionIsAllOrNothingAndNamesEachError) {
+  Create({"a"});
+  NftBatch batch = table_->NewBatch();
+  batch.AddCounter("new", 0, 0, "");
+  const size_t exists = batch.AddCounter("a", 0, 0, "");
+  const size_t missing = batch.DeleteCounter("nobody");
+  const NftErrors errors = table_->Commit(batch);
+  EXPECT_EQ(errors.whole, 0);
+  EXPECT_THAT(errors.messages,
+              ElementsAre(Pair(exists, EEXIST), Pair(missing, ENOENT)));
+  EXPECT_EQ(Get("new").err, ENOENT);
+}
+
+// NftRuleTable: a change rests on what was read.
+TEST_F(NftKernelFactsTest, AStaleGenerationIsRefused) {
+  Create({"a"});
+  const auto generation = table_->Generation();
+  ASSERT_OK(generation);
+  Nft("add table ip somebody");
+  NftBatch batch = table_->NewBatch();
+  batch.AddCounter("b", 0, 0, "");
+  EXPECT_EQ(table_->Commit(batch, *generation).whole, ERESTART);
+  EXPECT_EQ(Get("b").err, ENOENT);
+  EXPECT_TRUE(table_->Commit(batch, *table_->Generation()).ok());
+}
+
+// NftTable::Rehearse.
+TEST_F(NftKernelFactsTest, ATransactionWithoutAnEndIsCheckedAndDropped) {
+  Create({"a"});
+  const auto generation = table_->Generation();
+  NftBatch good = table_->NewBatch();
+  good.AddCounter("b", 0, 0, "");
+  EXPECT_TRUE(table_->Rehearse(good).ok());
+  NftBatch bad = table_->NewBatch();
+  const size_t exists = bad.AddCounter("a", 0, 0, "");
+  EXPECT_THAT(table_->Rehearse(bad).messages,
+              ElementsAre(Pair(exists, EEXIST)));
+  EXPECT_EQ(Get("b").err, ENOENT);
+  EXPECT_EQ(*table_->Generation(), *generation);
+}
+
+// RisingHandles in nft_acct_dump.cc.
+TEST_F(NftKernelFactsTest, ADumpIsInTheOrderOfHandles) {
+  Create({"z", "a", "m"});
+  NftBatch batch = table_->NewBatch();
+  batch.DeleteCounter("a");
+  batch.AddCounter("a", 0, 0, "");
+  ASSERT_TRUE(table_->Commit(batch).ok());
+  EXPECT_THAT(Dump(), ElementsAre(Pair("z", 1u), Pair("m", 1u), Pair("a", 0u)));
+}
+
+// CountNftObjects().
+TEST_F(NftKernelFactsTest, TheTableCountsWhatIsInIt) {
+  Create({"a", "b"});
+  NftBatch batch = table_->NewBatch();
+  batch.AddQuota("a", 100, 0);
+  ASSERT_TRUE(table_->Commit(batch).ok());
+  // A chain, and an anonymous set of its rule.
+  NftBatch::Set set = {.id = 1,
+                       .key_type = 13,
+                       .key_bytes = 2,
+                       .elements = {{80, 80}, {90, 99}}};
+  batch = table_->NewBatch();
+  batch.AddChain("chain", {.point = kernel::NftHookPoint::kOutput});
+  batch.AddSet(set);
+  batch.AddRule("chain",
+                {.expressions = {NftPayload{NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2},
+                                 NftLookup{"__set%d", 1}}},
+                1, {});
+  ASSERT_TRUE(table_->Commit(batch).ok());
+  const auto state = table_->Read();
+  ASSERT_OK(state);
+  EXPECT_EQ((*state)->use, 4u);  // the set counts in its rule
+  NftTable::Lease socket(*table_);
+  EXPECT_THAT(CountNftObjects(*socket), IsOkAndHolds(Optional(3u)));
+}
+
+// AcctObject::use_count.
+TEST_F(NftKernelFactsTest, UseOfAnObjectLeavesItselfOut) {
+  Create({"c.web"});
+  EXPECT_EQ(Get("c.web").use, 0u);
+  NftCountPort(*table_, 20000, "web", false);
+  EXPECT_EQ(Get("c.web").use, 1u);
+  NftBatch batch = table_->NewBatch();
+  const size_t held = batch.DeleteCounter("c.web");
+  EXPECT_THAT(table_->Commit(batch).messages, ElementsAre(Pair(held, EBUSY)));
+}
+
+// Why counters are reset by name, never by a dump.
+TEST_F(NftKernelFactsTest, AResettingDumpLosesValuesAndAResetByNameDoesNot) {
+  constexpr int kCounters = 10'000;
+  // The kernel zeroes a counter before it finds that its comment does not fit
+  // the message.
+  const std::string comment(100, 'u');
+  NftBatch batch = table_->NewBatch();
+  for (int i = 0; i < kCounters; ++i) {
+    batch.AddCounter(absl::StrCat("c", i), 1, 100, comment);
+  }
+  ASSERT_TRUE(table_->Commit(batch).ok());
+  uint64_t read = 0;
+  for (const auto& [name, packets] : Dump(NFT_MSG_GETOBJ_RESET)) {
+    read += packets;
+  }
+  for (const auto& [name, packets] : Dump()) read += packets;
+  EXPECT_LT(read, uint64_t{kCounters});
+  // Whoever reads that it is no longer so may use it.
+  Create({"d"});
+  EXPECT_EQ(Ask(*table_, kCounter, "d", /*reset=*/true).packets, 1u);
+  EXPECT_EQ(Get("d").packets, 0u);
+}
+
+// NftTable: why it owns its table.
+TEST_F(NftKernelFactsTest, AnOwnedTableIsFlushedByNobody) {
+  Create({"a"});
+  Nft("flush ruleset");
+  EXPECT_NE(testing::Run({"nft", "delete table inet nfmeter"}).exit_code, 0);
+  EXPECT_NE(testing::Run({"nft", "add counter inet nfmeter x"}).exit_code, 0);
+  EXPECT_EQ(Get("a").packets, 1u);
+  // Another socket of this process is others, too, but may reset.
+  const auto other = NftTable::Open().value();
+  NftBatch batch = table_->NewBatch();
+  batch.AddCounter("b", 0, 0, "");
+  EXPECT_EQ(other->Commit(batch).first(), EPERM);
+  EXPECT_EQ(Ask(*other, kCounter, "a", /*reset=*/true).packets, 1u);
+}
+
+// NftTable: how a process takes over from the one before.
+TEST(NftOwnershipFactsTest, APersistentTableOutlivesItsOwnerAndIsAdopted) {
+  auto first = NftTable::Open().value();
+  ASSERT_OK(first->Probe());
+  NftBatch batch = first->NewBatch();
+  batch.AddCounter("a", 1, 1, "");
+  ASSERT_TRUE(first->Commit(batch).ok());
+  auto second = NftTable::Open().value();
+  EXPECT_THAT(second->Probe(), testing::HasReason("NFT_TABLE_OWNED"));
+  first.reset();
+  // Nobody's, it can be flushed: the next one takes it over at once.
+  ASSERT_OK(second->Probe());
+  ASSERT_TRUE(second->Commit(second->NewBatch()).ok());
+  Nft("flush ruleset");
+  const auto state = second->Read();
+  ASSERT_OK(state);
+  ASSERT_TRUE(state->has_value());
+  EXPECT_EQ((*state)->use, 1u);
+  EXPECT_NE((*state)->owner, 0u);
+}
+
+TEST_F(NftKernelFactsTest, APlainTableIsFlushedAndCanNotBecomeOwned) {
+  auto plain = Open(/*own=*/false);
+  NftBatch batch = plain->NewBatch();
+  batch.AddCounter("a", 1, 1, "");
+  ASSERT_TRUE(plain->Commit(batch).ok());
+  NftBatch owning;
+  owning.AddTable(kNftTableOwner | kNftTablePersist);
+  EXPECT_EQ(plain->Commit(owning).first(), EOPNOTSUPP);
+  Nft("flush ruleset");
+  EXPECT_EQ(Ask(*plain, kCounter, "a").err, ENOENT);
+}
+
+// kNftUserdataMaxBytes, NftObjectName().
+TEST_F(NftKernelFactsTest, NamesHave255BytesAndUserdata256) {
+  NftBatch batch = table_->NewBatch();
+  batch.AddCounter(std::string(255, 'n'), 0, 0, "");
+  EXPECT_TRUE(table_->Commit(batch).ok());
+  NftBatch longer = table_->NewBatch();
+  longer.AddCounter(std::string(256, 'n'), 0, 0, "");
+  EXPECT_FALSE(table_->Commit(longer).ok());
+  NftBatch full = table_->NewBatch();
+  full.AddCounter("full", 0, 0, std::string(256 - 3, 'u'));
+  EXPECT_TRUE(table_->Commit(full).ok());
+  NftBatch over = table_->NewBatch();
+  over.AddCounter("over", 0, 0, std::string(254, 'u'));
+  EXPECT_FALSE(table_->Commit(over).ok());
+}
+
+// AddCreation() in nft_acct_table.cc.
+TEST_F(NftKernelFactsTest, AQuotaIsExceededWhenNothingIsLeftAndCountsNoMore) {
+  NftBatch batch = table_->NewBatch();
+  batch.AddCounter("c.cap", 0, 0, "");
+  batch.AddQuota("c.cap", 250, 0);
+  batch.AddQuota("c.full", 250, 250);
+  ASSERT_TRUE(table_->Commit(batch).ok());
+  EXPECT_TRUE(Ask(*table_, kQuota, "c.full").exceeded);
+  NftBatch beyond = table_->NewBatch();
+  const size_t refused = beyond.AddQuota("c.beyond", 250, 251);
+  EXPECT_THAT(table_->Commit(beyond).messages,
+              ElementsAre(Pair(refused, EINVAL)));
+  NftCountPort(*table_, 20000, "cap", true);
+  SendUdp(20000, 2);
+  EXPECT_FALSE(Ask(*table_, kQuota, "c.cap").exceeded);
+  SendUdp(20000, 2);
+  const Answer exceeded = Ask(*table_, kQuota, "c.cap");
+  EXPECT_TRUE(exceeded.exceeded);
+  EXPECT_EQ(exceeded.consumed, 250u);
+  EXPECT_EQ(Get("c.cap").bytes, 4 * kUdpPacketBytes);
+  EXPECT_TRUE(Ask(*table_, kQuota, "c.cap", /*reset=*/true).exceeded);
+  EXPECT_FALSE(Ask(*table_, kQuota, "c.cap").exceeded);
+}
+
+// Why Commit() has a bound.
+TEST_F(NftKernelFactsTest, ATransactionIsOneSendAndFitsTheSendBuffer) {
+  NftTable::Options options;
+  options.send_buffer_bytes = 64 << 10;
+  const auto small = NftTable::Open(options).value();
+  NftBatch batch;
+  while (batch.bytes() <= small->batch_bytes_max()) {
+    batch.AddCounter(absl::StrCat("c", batch.size()), 0, 0, "");
+  }
+  EXPECT_EQ(small->Rehearse(batch).whole, EMSGSIZE);
+}
+
+}  // namespace
+}  // namespace nfmeter::kernel

@@ -1,0 +1,62 @@
+#include "kernel/linux/nftables/nft_name.h"
+
+#include <set>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+std::string ReadBack(const std::string& object) {
+  std::string scratch;
+  return std::string(CounterNameOf(object, scratch));
+}
+
+TEST(NftNameTest, OrdinaryNamesStandBehindThePrefixAsTheyAre) {
+  EXPECT_EQ(NftObjectName("web"), "c.web");
+  EXPECT_EQ(NftObjectName("10.0.0.1/in-a_b"), "c.10.0.0.1/in-a_b");
+}
+
+TEST(NftNameTest, OtherBytesAreEscaped) {
+  EXPECT_EQ(NftObjectName("a+b@c:d"), "c.a_x2bb_x40c_x3ad");
+  EXPECT_EQ(NftObjectName("\xff"), "c._xff");
+  EXPECT_EQ(NftObjectName("a_x2b"), "c.a_x5fx2b");
+}
+
+TEST(NftNameTest, EveryNameIsReadBackAndNoTwoMeet) {
+  std::set<std::string> objects;
+  size_t names = 0;
+  for (const char* part : {"", "_", "x", "_x", "2b", "+", "_x2b", "c."}) {
+    for (const char* next : {"a", "_", "x", "_x", "2b", "+", "_x5f", "\x01"}) {
+      for (const char* last : {"_", "", "x2b", "b"}) {
+        const std::string name = std::string(part) + next + last;
+        const std::string object = NftObjectName(name);
+        EXPECT_EQ(ReadBack(object), name) << object;
+        std::string appended = "before ";
+        EXPECT_TRUE(AppendCounterName(object, appended));
+        EXPECT_EQ(appended, "before " + name);
+        objects.insert(object);
+      }
+    }
+  }
+  std::set<std::string> distinct;
+  for (const std::string& object : objects) distinct.insert(ReadBack(object));
+  names = distinct.size();
+  EXPECT_EQ(objects.size(), names);
+}
+
+TEST(NftNameTest, NamesThatAreNeverMadeAreSomebodyElses) {
+  for (const char* object :
+       {"web", "c.", "", "c.a_x62", "c.a_x2B", "c.a+b", "c._x", "c._x2",
+        "c._x00", "c.0123456789012345678901234567890123"}) {
+    EXPECT_EQ(ReadBack(object), "") << object;
+    std::string appended = "before";
+    EXPECT_FALSE(AppendCounterName(object, appended)) << object;
+    EXPECT_EQ(appended, "before");
+  }
+}
+
+}  // namespace
+}  // namespace nfmeter::kernel
