@@ -1,0 +1,212 @@
+// SQLite in this project's words: statuses with sentences for people,
+// statements and transactions that end by themselves, and schemas that grow by
+// migrations.
+//
+// Thread-safety: a Database and all that was made from it belong to one thread
+// at a time; whoever shares them brings a mutex. Different Databases are
+// independent, also on the same file: one may read while another writes (WAL).
+#ifndef NFMETER_BASE_SQLITE_H_
+#define NFMETER_BASE_SQLITE_H_
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace nfmeter::sqlite {
+
+class Statement;
+
+// When a commit waits for the disk.
+enum class Durability {
+  kFull,    // at every commit: what was committed survives a power loss
+  kNormal,  // at checkpoints: a power loss may take the last commits, whole
+            // ones
+};
+
+struct Options {
+  std::string path;
+  // What errors call it: "the label store".
+  std::string noun;
+  // Reasons of the errors of Open(), and of all later ones.
+  std::string unusable_reason;
+  std::string failed_reason;
+  // Tells other programs' databases apart ("NFML" as a number); not 0.
+  int32_t application_id = 0;
+  // The i-th takes the schema from version i to i + 1, in a transaction of its
+  // own; the version is kept as user_version.
+  std::vector<std::string> migrations;
+  Durability durability = Durability::kFull;
+  // Nothing is made, migrated or written; the file must have the newest schema.
+  bool read_only = false;
+  // How long a statement waits for another connection's transaction.
+  absl::Duration busy_timeout = absl::Seconds(2);
+  // The registered sqlite3_vfs to use, for tests that inject faults; empty: the
+  // default.
+  std::string vfs;
+};
+
+// An open database. Errors of all functions but Open() have `failed_reason` and
+// tell no paths, so that they may be shown to callers:
+//   UNAVAILABLE     the disk is full, gone or read-only; another process keeps
+//   the
+//                   database locked; no memory
+//   DATA_LOSS       the file is damaged
+//   ALREADY_EXISTS  a unique or primary key is there already
+//   INTERNAL        the SQL is wrong
+class Database {
+ public:
+  // Opens the file, makes it where there is none, and migrates its schema.
+  // Errors have `unusable_reason`, the path in their sentence and metadata, and
+  // the code FAILED_PRECONDITION: the file can't be opened or written, is
+  // damaged, is no database, is another program's, or its schema is newer than
+  // the last migration. A file that is refused is left as it was.
+  static absl::StatusOr<std::unique_ptr<Database>> Open(Options options);
+
+  // All statements must have gone before.
+  ~Database();
+
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  // Runs one or more statements whose rows nobody wants.
+  absl::Status Execute(const std::string& sql);
+
+  // Compiles one statement, to be run many times.
+  absl::StatusOr<Statement> Prepare(absl::string_view sql);
+
+  // The one number that a query answers, e.g. "SELECT count(*) FROM labels".
+  // NOT_FOUND when it answers no row.
+  absl::StatusOr<int64_t> QueryNumber(absl::string_view sql);
+
+  // The rows that the last INSERT, UPDATE or DELETE changed.
+  int64_t changes() const;
+
+  // False: a transaction is open.
+  bool autocommit() const;
+
+ private:
+  friend class Statement;
+
+  struct Close {
+    void operator()(sqlite3* db) const;
+  };
+
+  Database(std::unique_ptr<sqlite3, Close> db, Options options);
+
+  absl::Status Migrate();
+  absl::Status Unusable(absl::string_view why) const;
+  // How sentences about failures begin.
+  std::string Failed() const;
+  // The error that the last call of SQLite on this database met.
+  absl::Status LastError() const;
+
+  const std::unique_ptr<sqlite3, Close> db_;
+  const Options options_;
+};
+
+// Bytes that are no text: Blob{name}.
+struct Blob {
+  absl::string_view bytes;
+};
+
+// A compiled statement; ends before its Database. Parameters are numbered from
+// 1, columns from 0. Unsigned numbers of 64 bits are kept as the signed number
+// of the same bits: compare them in C++, not in SQL.
+class Statement {
+ public:
+  Statement(Statement&&) = default;
+  Statement& operator=(Statement&&) = default;
+
+  // Bytes are not copied: they must stay until the statement was reset. A wrong
+  // index is reported by the next Step().
+  template <std::integral T>
+  void Bind(int index, T value) {
+    BindNumber(index, static_cast<int64_t>(value));
+  }
+  void Bind(int index, absl::string_view text);
+  void Bind(int index, Blob blob);
+  void Bind(int index, std::nullptr_t);
+
+  // Binds parameters 1, 2, ... and runs the statement to its end; for those
+  // that answer no rows. It is reset then, whether or not it succeeded.
+  template <typename... Values>
+  absl::Status Run(const Values&... values) {
+    int index = 0;
+    (Bind(++index, values), ...);
+    return RunBound();
+  }
+
+  // Goes to the next row: false when there is none, and the statement is reset.
+  absl::StatusOr<bool> Step();
+
+  // Makes it ready to be run again; what was bound stays bound.
+  void Reset();
+
+  // Columns of the row that Step() went to; views end with the next Step() or
+  // Reset(). NULL reads as 0 or empty.
+  int64_t Int64(int column) const;
+  uint64_t Uint64(int column) const {
+    return static_cast<uint64_t>(Int64(column));
+  }
+  // Text or blob.
+  absl::string_view Bytes(int column) const;
+  bool IsNull(int column) const;
+
+ private:
+  friend class Database;
+
+  struct Finalize {
+    void operator()(sqlite3_stmt* statement) const;
+  };
+
+  Statement(Database& db, sqlite3_stmt* statement)
+      : db_(&db), statement_(statement) {}
+
+  void BindNumber(int index, int64_t value);
+  absl::Status RunBound();
+
+  Database* db_;
+  std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+  int bind_result_ = 0;  // the first error of a Bind(), for Step()
+};
+
+// All or nothing: rolled back at its end unless Commit() succeeded.
+class Transaction {
+ public:
+  enum class Kind {
+    kWrite,  // takes the writers' lock at once
+    kRead,   // what is read belongs together; nothing waits for it
+  };
+
+  static absl::StatusOr<Transaction> Begin(Database& db,
+                                           Kind kind = Kind::kWrite);
+  ~Transaction();
+  Transaction(Transaction&& other) noexcept
+      : db_(std::exchange(other.db_, nullptr)) {}
+  Transaction& operator=(Transaction&&) = delete;
+
+  // After an error nothing has changed. Statements of it that answer rows must
+  // have been reset before.
+  absl::Status Commit();
+
+ private:
+  explicit Transaction(Database& db) : db_(&db) {}
+
+  Database* db_;  // null: over
+};
+
+}  // namespace nfmeter::sqlite
+
+#endif  // NFMETER_BASE_SQLITE_H_
