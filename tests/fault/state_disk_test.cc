@@ -91,7 +91,7 @@ void ExpectLabelsFail(Client& client) {
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable,
                                AllOf(HasSubstr("labels can't be stored"),
                                      HasSubstr("nothing was changed"),
-                                     HasSubstr("disk of the server's state"))));
+                                     HasSubstr("room in the server's state"))));
   EXPECT_EQ(ErrorReason(status), "LABEL_STORE_FAILED");
   EXPECT_THAT(client.ListCounters("refused-*"),
               testing::IsOkAndHolds(::testing::IsEmpty()));

@@ -127,7 +127,7 @@ absl::StatusOr<size_t> SqliteLabelStore::RemoveUnchanged(
 absl::Status SqliteLabelStore::Change(Changes changes) {
   if (db_ != nullptr) {
     if (const absl::Status status = Write(changes); !status.ok()) {
-      return Annotate(status, "no labels were changed: ");
+      return Annotate(status, "labels can't be stored, nothing was changed");
     }
   }
   absl::MutexLock lock(&mutex_);
