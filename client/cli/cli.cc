@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include "cli/command_tree.h"
+#include "cli/completion.h"
 #include "cli/errors.h"
 #include "cli/session.h"
 
@@ -25,6 +26,10 @@ int Main(const std::vector<std::string>& arguments, Console console) {
   AddNodeCommands(tree);
   AddCompletionCommand(tree);
 
+  if (!arguments.empty() && arguments.front() == kCompleteCommand) {
+    Complete(tree, {arguments.begin() + 1, arguments.end()}, console);
+    return kExitOk;
+  }
   const absl::StatusOr<Invocation> invocation = tree.Parse(arguments);
   Session session(console, tree.globals());
   if (!invocation.ok()) {

@@ -1,4 +1,8 @@
-// Completion scripts for shells, made from the commands themselves.
+// What shells offer while a command line is typed.
+//
+// The scripts that `nfmeter completion SHELL` prints know nothing of the
+// commands: they run `nfmeter __complete WORD...` with the words up to the
+// cursor, the last one perhaps empty, and offer what it prints.
 #ifndef NFMETER_CLI_COMPLETION_H_
 #define NFMETER_CLI_COMPLETION_H_
 
@@ -6,32 +10,20 @@
 #include <vector>
 
 #include "cli/command_tree.h"
+#include "cli/console.h"
 
 namespace nfmeter::cli {
 
-// What completion needs to know of a flag.
-struct FlagWords {
-  std::vector<std::string> names;  // "--output", "-o"
-  bool takes_value = false;
-  Candidates values;
-  std::string help;
-};
+// The hidden command's name.
+inline constexpr char kCompleteCommand[] = "__complete";
 
-// What completion needs to know of a command.
-struct CommandWords {
-  std::string path;  // "counter create"; empty: the root
-  std::string help;
-  std::vector<std::string> verbs;  // names of the commands below
-  std::vector<FlagWords> flags;
-  Candidates positional;
-};
-
-// All commands, the root first. The root's flags belong to every command.
-std::vector<CommandWords> CollectWords(const CommandTree& tree);
-
-std::string BashCompletion(const std::vector<CommandWords>& commands);
-std::string ZshCompletion(const std::vector<CommandWords>& commands);
-std::string FishCompletion(const std::vector<CommandWords>& commands);
+// Prints a line for each word that can stand in the place of the last of
+// `words`: the word, and behind a tab what it means where that is known; or the
+// one line ":files" for any file. Names of counters and rules are asked of the
+// server that the line names, for two seconds at most. Never fails: there is
+// just nothing to offer.
+void Complete(const CommandTree& tree, const std::vector<std::string>& words,
+              Console& console);
 
 }  // namespace nfmeter::cli
 

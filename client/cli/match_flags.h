@@ -17,6 +17,7 @@ namespace nfmeter::cli {
 // One property of packets: --src and --not-src, say.
 struct MatchFlag {
   absl::string_view name;     // "src": --src
+  absl::string_view field;    // "source": of RuleMatch, with "not_source"
   absl::string_view aliases;  // ",-s,--source" behind it, for the parser
   absl::string_view values;   // "CIDR"; two words: the flag takes two values
   absl::string_view help;
@@ -26,12 +27,15 @@ struct MatchFlag {
   // when they are wrong.
   absl::Status (*parse)(absl::Span<const std::string> values, bool ipv6,
                         v1::RuleMatch& match);
-  // Turns the property around; null: it has no negation.
-  void (*negate)(v1::RuleMatch& match);
+  // The way back: the values of a match that has the property, as text.
+  std::string (*format)(const v1::RuleMatch& match);
 };
 
 // All of them, in the order in which help shows them. Static.
 absl::Span<const MatchFlag> MatchFlags();
+
+// Whether there is a --not- form, too: of all but comments.
+bool HasNegation(const MatchFlag& flag);
 
 // What the command line gave for one flag.
 struct MatchArgument {
@@ -46,7 +50,7 @@ struct MatchArgument {
 absl::StatusOr<v1::RuleMatch> ParseMatch(
     absl::Span<const MatchArgument> arguments, bool ipv6);
 
-// The match in one line, for tables: "tcp sport 80 src !10.0.0.0/8". Empty
+// The match in one line, for tables: "tcp src !10.0.0.0/8 sport 80". Empty
 // when every packet matches. The comment is left out.
 std::string DescribeMatch(const v1::RuleMatch& match);
 

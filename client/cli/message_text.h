@@ -6,14 +6,15 @@
 
 #include "absl/strings/string_view.h"
 #include "google/protobuf/message.h"
+#include "google/protobuf/struct.pb.h"
 
 namespace nfmeter::cli {
 
 // The proto3 JSON mapping (lowerCamelCase names, 64-bit numbers as strings), so
-// any protobuf library reads it back. Unlike protobuf's own printer, which
-// prints fields at their default everywhere or nowhere, this one leaves them
-// out of a RuleMatch, with its forty fields, and prints them elsewhere, so that
-// scripts find "packets": "0". One line each field, or all in one line.
+// any protobuf library reads it back. Fields at their default are printed, so
+// that scripts find "packets": "0"; but of a RuleMatch, with its forty fields,
+// only those that are set, and its lists. One line each field, or all in one
+// line.
 enum class JsonLayout { kLines, kOneLine };
 std::string MessageToJson(const google::protobuf::Message& message,
                           JsonLayout layout);
@@ -22,8 +23,8 @@ std::string MessageToJson(const google::protobuf::Message& message,
 // with a line feed.
 std::string MessageToYaml(const google::protobuf::Message& message);
 
-// `text` as a JSON string with its quotes; also valid as a YAML scalar.
-std::string QuoteJson(absl::string_view text);
+// One fact, {"status": "SERVING"}, as a message to print.
+google::protobuf::Struct Fact(absl::string_view key, absl::string_view value);
 
 }  // namespace nfmeter::cli
 

@@ -33,21 +33,17 @@ absl::Status ShowNode(Session& session) {
 // One word or number under one name, in every format.
 void PrintFact(Session& session, absl::string_view key,
                absl::string_view value) {
-  std::ostream& out = session.console().out;
-  switch (session.format()) {
-    case Format::kJson:
-      out << "{\"" << key << "\": " << QuoteJson(value) << "}\n";
-      break;
-    case Format::kYaml:
-      out << key << ": " << QuoteJson(value) << "\n";
-      break;
-    case Format::kCsv:
-      out << key << "\n" << value << "\n";
-      break;
-    default:
-      out << value << "\n";
-  }
-  out.flush();
+  Table table;
+  table.headings = {{std::string(key)}};
+  table.rows = {{{std::string(value)}}};
+  session.Print({.message = Fact(key, value),
+                 .text =
+                     [&](Layout layout) {
+                       return layout == Layout::kCsv
+                                  ? RenderCsv(table)
+                                  : absl::StrCat(value, "\n");
+                     },
+                 .names = {std::string(value)}});
 }
 
 absl::Status ShowHealth(Session& session, const std::string& service) {

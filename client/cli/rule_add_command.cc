@@ -169,7 +169,7 @@ void AddMatchFlag(CommandTree& tree, CLI::App& command, const MatchFlag& flag,
   add(absl::StrCat("--", flag.name, flag.aliases), false,
       std::string(flag.help),
       "Which packets (each but --comment also as --not-...)");
-  if (flag.negate != nullptr) {
+  if (HasNegation(flag)) {
     // Help says it once, in the title of the group.
     add(absl::StrCat("--not-", flag.name), true,
         absl::StrCat("all but: ", flag.help), std::string(kUnlistedGroup));

@@ -92,7 +92,7 @@ void Session::Print(const Answer& answer) {
       console_.out << answer.text(layout());
       break;
     case Format::kJson:
-      console_.out << MessageToJson(answer.message, JsonLayout::kLines) << "\n";
+      console_.out << MessageToJson(answer.message, JsonLayout::kLines);
       break;
     case Format::kYaml:
       console_.out << MessageToYaml(answer.message);

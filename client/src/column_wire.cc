@@ -2,13 +2,16 @@
 
 #include <bit>
 #include <cstring>
-#include <optional>
 #include <string>
 
 #include "client/src/columns.h"
+#include "google/protobuf/io/coded_stream.h"
 
 namespace nfmeter::client_internal {
 namespace {
+
+using ::google::protobuf::io::CodedInputStream;
+using ::google::protobuf::io::CodedOutputStream;
 
 // Protocol Buffers encoding: a tag is field number << 3 | wire type.
 enum WireType : uint32_t {
@@ -17,49 +20,55 @@ enum WireType : uint32_t {
   kBytes = 2,
   kFixed32 = 5
 };
-constexpr size_t kMaxVarint = 10;  // bytes
-
-// Reads one varint and moves `*position` behind it; null at a malformed one.
-const uint8_t* ReadVarint(const uint8_t* position, const uint8_t* end,
-                          uint64_t* value) {
-  uint64_t result = 0;
-  for (size_t i = 0; i < kMaxVarint && position != end; ++i) {
-    const uint8_t byte = *position++;
-    result |= static_cast<uint64_t>(byte & 0x7f) << (7 * i);
-    if (byte < 0x80) {
-      *value = result;
-      return position;
-    }
-  }
-  return nullptr;
+constexpr uint32_t BytesTag(int field_number) {
+  return static_cast<uint32_t>(field_number) << 3 | kBytes;
 }
 
-// The same without looking for the end at each byte, as long as it is far away.
-// Numbers of a column have similar lengths, so that the branches are foreseen;
-// subtracting 1 takes the continuation bit of the byte before away.
-inline const uint8_t* ReadVarintFast(const uint8_t* position,
-                                     const uint8_t* end, uint64_t* value) {
-  if (end - position < static_cast<ptrdiff_t>(kMaxVarint)) {
-    return ReadVarint(position, end, value);
+// The length that follows a tag of kBytes. False: more than there is.
+bool ReadLength(CodedInputStream& in, int* length) {
+  return in.ReadVarintSizeAsInt(length) && *length <= in.BytesUntilLimit();
+}
+
+bool SkipField(CodedInputStream& in, uint32_t tag) {
+  uint64_t number = 0;
+  int length = 0;
+  switch (tag & 7) {
+    case kVarint:
+      return in.ReadVarint64(&number);
+    case kFixed64:
+      return in.Skip(8);
+    case kBytes:
+      return ReadLength(in, &length) && in.Skip(length);
+    case kFixed32:
+      return in.Skip(4);
+    default:
+      return false;
   }
-  uint64_t result = position[0];
-  if (result < 0x80) {
-    *value = result;
-    return position + 1;
+}
+
+// Calls `take` with the tag of each field, to read what follows it; false when
+// the message is malformed or `take` says so.
+template <typename Take>
+bool ForEachField(CodedInputStream& in, Take take) {
+  while (const uint32_t tag = in.ReadTag()) {
+    if (!take(tag)) return false;
   }
-#pragma GCC unroll 9
-  for (size_t i = 1; i < kMaxVarint; ++i) {
-    const uint64_t byte = position[i];
-    result += (byte - 1) << (7 * i);
-    if (byte < 0x80) {
-      *value = result;
-      return position + i + 1;
-    }
-  }
-  return nullptr;
+  return in.ConsumedEntireMessage();
+}
+
+// The same for a message inside another.
+template <typename Take>
+bool ForEachInnerField(CodedInputStream& in, Take take) {
+  int length = 0;
+  if (!ReadLength(in, &length)) return false;
+  const auto limit = in.PushLimit(length);
+  const bool whole = ForEachField(in, take);
+  in.PopLimit(limit);
+  return whole;
 }
 
 // How many varints there are in packed ones: bytes without continuation bit.
+// Room for all of them at once makes decoding 1.6 times as fast.
 size_t CountVarints(absl::string_view packed) {
   size_t count = 0;
   size_t i = 0;
@@ -74,107 +83,55 @@ size_t CountVarints(absl::string_view packed) {
   return count;
 }
 
-template <typename T>
-bool AppendPacked(absl::string_view packed, std::vector<T>* values) {
-  const size_t before = values->size();
-  values->resize(before + CountVarints(packed));
-  const auto* position = reinterpret_cast<const uint8_t*>(packed.data());
-  const auto* const end = position + packed.size();
-  T* out = values->data() + before;
-  T* const out_end = values->data() + values->size();
-  while (position != end) {
-    uint64_t value;
-    if (out == out_end) return false;  // the last one does not end
-    position = ReadVarintFast(position, end, &value);
-    if (position == nullptr) return false;
-    *out++ = static_cast<T>(value);
-  }
-  return out == out_end;
-}
-
-// One field of a message.
-struct WireField {
-  uint32_t number = 0;
-  uint32_t type = kVarint;
-  uint64_t varint = 0;      // kVarint
-  absl::string_view bytes;  // kBytes
-  absl::string_view all;    // with its tag
-};
-
-// Calls `take` with each field; false when the message is malformed or `take`
-// says so.
-template <typename Take>
-bool ForEachField(absl::string_view message, Take take) {
-  const auto* position = reinterpret_cast<const uint8_t*>(message.data());
-  const auto* const end = position + message.size();
-  while (position != end) {
-    const auto* const start = position;
-    WireField field;
-    uint64_t tag;
-    if ((position = ReadVarint(position, end, &tag)) == nullptr) return false;
-    field.number = static_cast<uint32_t>(tag >> 3);
-    field.type = tag & 7;
-    uint64_t skip = 0;
-    switch (field.type) {
-      case kVarint:
-        position = ReadVarint(position, end, &field.varint);
-        break;
-      case kBytes:
-        position = ReadVarint(position, end, &skip);
-        break;
-      case kFixed64:
-        skip = 8;
-        break;
-      case kFixed32:
-        skip = 4;
-        break;
-      default:
-        return false;
-    }
-    if (position == nullptr || skip > static_cast<uint64_t>(end - position)) {
-      return false;
-    }
-    if (field.type == kBytes) {
-      field.bytes = {reinterpret_cast<const char*>(position),
-                     static_cast<size_t>(skip)};
-    }
-    position += skip;
-    field.all = {reinterpret_cast<const char*>(start),
-                 static_cast<size_t>(position - start)};
-    if (!take(field)) return false;
-  }
-  return true;
-}
-
 // Repeated numbers, packed or not.
 template <typename T>
-bool AppendNumbers(const WireField& field, std::vector<T>* values) {
-  if (field.type == kBytes) return AppendPacked(field.bytes, values);
-  if (field.type != kVarint) return false;
-  values->push_back(static_cast<T>(field.varint));
-  return true;
+bool AppendNumbers(absl::string_view wire, CodedInputStream& in, uint32_t tag,
+                   std::vector<T>* values) {
+  uint64_t value = 0;
+  if ((tag & 7) == kVarint) {
+    if (!in.ReadVarint64(&value)) return false;
+    values->push_back(static_cast<T>(value));
+    return true;
+  }
+  int length = 0;
+  if ((tag & 7) != kBytes || !ReadLength(in, &length)) return false;
+  const auto limit = in.PushLimit(length);
+  const size_t before = values->size();
+  values->resize(before +
+                 CountVarints(wire.substr(in.CurrentPosition(), length)));
+  for (T* out = values->data() + before; out != values->data() + values->size();
+       ++out) {
+    if (!in.ReadVarint64(&value)) return false;
+    *out = static_cast<T>(value);
+  }
+  const bool whole = in.BytesUntilLimit() == 0;
+  in.PopLimit(limit);
+  return whole;
 }
 
-bool DecodeColumns(absl::string_view wire, const ColumnArrays& arrays,
-                   ColumnExtras* extras) {
+bool DecodeColumns(absl::string_view wire, CodedInputStream& in,
+                   const ColumnArrays& arrays, ColumnExtras* extras) {
   using Columns = v1::SnapshotColumns;
-  return ForEachField(wire, [&](const WireField& field) {
-    switch (field.number) {
+  return ForEachInnerField(in, [&](uint32_t tag) {
+    switch (tag >> 3) {
       case Columns::kIdsFieldNumber:
-        return AppendNumbers(field, arrays.ids);
+        return AppendNumbers(wire, in, tag, arrays.ids);
       case Columns::kPacketsFieldNumber:
-        return AppendNumbers(field, arrays.packets);
+        return AppendNumbers(wire, in, tag, arrays.packets);
       case Columns::kBytesFieldNumber:
-        return AppendNumbers(field, arrays.bytes);
+        return AppendNumbers(wire, in, tag, arrays.bytes);
       case Columns::kExceededIdsFieldNumber:
-        return AppendNumbers(field, &extras->exceeded_ids);
+        return AppendNumbers(wire, in, tag, &extras->exceeded_ids);
       case Columns::kNewIdsFieldNumber:
-        return AppendNumbers(field, &extras->new_ids);
-      case Columns::kNewNamesFieldNumber:
-        extras->new_names = field.bytes;
-        return field.type == kBytes;
+        return AppendNumbers(wire, in, tag, &extras->new_ids);
+      case Columns::kNewNamesFieldNumber: {
+        int length = 0;
+        if ((tag & 7) != kBytes || !ReadLength(in, &length)) return false;
+        extras->new_names = wire.substr(in.CurrentPosition(), length);
+        return in.Skip(length);
+      }
       default:
-        return true;
+        return SkipField(in, tag);
     }
   });
 }
@@ -183,20 +140,23 @@ bool DecodeColumns(absl::string_view wire, const ColumnArrays& arrays,
 
 absl::Status DecodeChunk(absl::string_view wire, const ColumnArrays& arrays,
                          ColumnExtras* extras, v1::SnapshotFrame* frame) {
+  CodedInputStream in(reinterpret_cast<const uint8_t*>(wire.data()),
+                      static_cast<int>(wire.size()));
   std::string rest;
-  const bool decoded = ForEachField(wire, [&](const WireField& response) {
-    if (response.number != v1::GetSnapshotResponse::kFrameFieldNumber ||
-        response.type != kBytes) {
-      return true;
+  const auto take_field = [&](uint32_t tag) {
+    if (tag == BytesTag(v1::SnapshotFrame::kColumnsFieldNumber)) {
+      return DecodeColumns(wire, in, arrays, extras);
     }
-    return ForEachField(response.bytes, [&](const WireField& field) {
-      if (field.number == v1::SnapshotFrame::kColumnsFieldNumber &&
-          field.type == kBytes) {
-        return DecodeColumns(field.bytes, arrays, extras);
-      }
-      rest.append(field.all.data(), field.all.size());
-      return true;
-    });
+    const int start = in.CurrentPosition() -
+                      static_cast<int>(CodedOutputStream::VarintSize32(tag));
+    if (!SkipField(in, tag)) return false;
+    rest.append(wire.data() + start, in.CurrentPosition() - start);
+    return true;
+  };
+  const bool decoded = ForEachField(in, [&](uint32_t tag) {
+    return tag == BytesTag(v1::GetSnapshotResponse::kFrameFieldNumber)
+               ? ForEachInnerField(in, take_field)
+               : SkipField(in, tag);
   });
   if (!decoded || !frame->ParseFromString(rest)) {
     return BrokenSnapshot("a message that can't be decoded");

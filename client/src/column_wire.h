@@ -1,8 +1,9 @@
 // SnapshotColumns read straight from the wire.
 //
-// A snapshot is many numbers and little else: the generated code takes more
-// than twice as long, with copies of what it returns into columns. Everything
-// else in the frame is left to it.
+// A snapshot is many numbers and little else, and the generated code would
+// hold them once more before they get into columns: of 10,000 counters that
+// takes 0.24 to 0.30 ms instead of 0.13. Everything else in the frame is left
+// to it.
 #ifndef NFMETER_CLIENT_SRC_COLUMN_WIRE_H_
 #define NFMETER_CLIENT_SRC_COLUMN_WIRE_H_
 

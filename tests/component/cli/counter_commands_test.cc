@@ -197,7 +197,7 @@ TEST_F(ListTest, PrintsAllPagesInEveryFormat) {
                          "LABELS  READ AT\n"
                          "a          12   3456  -                         0"));
   EXPECT_THAT(Nfmeter({"counter", "list", "-o", "yaml"}).out,
-              StartsWith("counters:\n- name: a\n  packets: 12\n"));
+              StartsWith("counters:\n  - name: a\n    packets: 12\n"));
   const auto json = Json<v1::ListCountersResponse>(
       Nfmeter({"counter", "list", "-o", "json"}).out);
   EXPECT_EQ(json.counters_size(), 2);

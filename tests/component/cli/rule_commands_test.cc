@@ -209,7 +209,7 @@ TEST_F(RuleCommandsTest, ListPrintsEveryFormat) {
   EXPECT_THAT(Nfmeter({"rule", "list", "-o", "wide"}).out,
               HasSubstr("-A INPUT -p tcp -m tcp --sport 80"));
   EXPECT_THAT(Nfmeter({"rule", "list", "-o", "yaml"}).out,
-              StartsWith("rules:\n- id: web-in\n  family: FAMILY_IPV4\n"));
+              StartsWith("rules:\n  - id: web-in\n    family: FAMILY_IPV4\n"));
 }
 
 TEST_F(RuleCommandsTest, ListSendsItsFilter) {

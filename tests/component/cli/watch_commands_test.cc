@@ -343,7 +343,7 @@ TEST_F(NodeTest, HealthIsAnExitCode) {
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_EQ(result.out, "SERVING\n");
   EXPECT_EQ(Nfmeter({"health", "-o", "json"}).out,
-            "{\"status\": \"SERVING\"}\n");
+            "{\n \"status\": \"SERVING\"\n}\n");
   EXPECT_EQ(Nfmeter({"health", "no.such.Service"}).exit_code, 3);
   server_.server().GetHealthCheckService()->SetServingStatus(false);
   result = Nfmeter({"health"});

@@ -222,7 +222,10 @@ TEST(MessageToJsonTest, ShowsZeroesButNotTheFortyFieldsOfAMatch) {
       R"({"rule":{"id":"a","match":{"protocol":"tcp","mark":{"value":0}}}})");
   EXPECT_EQ(MessageToJson(rule, JsonLayout::kOneLine),
             R"({"rule":{"id":"a","family":"FAMILY_UNSPECIFIED","table":"",)"
-            R"("chain":"","match":{"protocol":"tcp","mark":{"value":0}},)"
+            R"("chain":"","match":{"sourcePorts":[],"destinationPorts":[],)"
+            R"("conntrackStates":[],"mark":{"value":0},)"
+            R"("sourceAddressTypes":[],"destinationAddressTypes":[],)"
+            R"("protocol":"tcp"},)"
             R"("counter":"","verdict":"VERDICT_UNSPECIFIED","packets":"0",)"
             R"("bytes":"0","managed":false,"spec":"","target":"",)"
             R"("position":0,"otherMatches":[],)"
@@ -250,18 +253,19 @@ TEST(MessageToJsonTest, IsIndentedForReading) {
                               R"({"counters":[{"name":"a"}]})"),
                           JsonLayout::kLines),
             R"({
-  "counters": [
-    {
-      "name": "a",
-      "packets": "0",
-      "bytes": "0",
-      "useCount": 0,
-      "etag": "",
-      "labels": {}
-    }
-  ],
-  "failures": []
-})");
+ "counters": [
+  {
+   "name": "a",
+   "packets": "0",
+   "bytes": "0",
+   "useCount": 0,
+   "etag": "",
+   "labels": {}
+  }
+ ],
+ "failures": []
+}
+)");
 }
 
 TEST(MessageToYamlTest, IsBlockStyleWithPlainNumbers) {
@@ -271,27 +275,32 @@ TEST(MessageToYamlTest, IsBlockStyleWithPlainNumbers) {
                     "quota":{"bytes":"5"},
                     "labels":{"k":"true","n":"12"}},{"name":"1:2"}]})")),
             R"(counters:
-- name: a
-  packets: 18446744073709551615
-  bytes: 0
-  quota:
-    bytes: 5
-    exceeded: false
-  useCount: 0
-  readTime: "2026-11-23T14:00:00Z"
-  etag: ""
-  labels:
-    k: "true"
-    "n": "12"
-- name: "1:2"
-  packets: 0
-  bytes: 0
-  useCount: 0
-  etag: ""
-  labels: {}
+  - name: a
+    packets: 18446744073709551615
+    bytes: 0
+    quota:
+      exceeded: false
+      bytes: 5
+    useCount: 0
+    etag: ""
+    labels:
+      k: "true"
+      "n": "12"
+    readTime: "2026-11-23T14:00:00Z"
+  - name: "1:2"
+    packets: 0
+    bytes: 0
+    useCount: 0
+    etag: ""
+    labels: {}
 nextPageToken: ""
 totalSize: 0
 )");
+}
+
+TEST(MessageToYamlTest, SaysOneFactAsJsonDoes) {
+  EXPECT_EQ(MessageToYaml(Fact("status", "SERVING")), "status: SERVING\n");
+  EXPECT_EQ(MessageToYaml(Fact("version", "0.1")), "version: \"0.1\"\n");
 }
 
 TEST(ErrorTextTest, IsOneSentenceAndAHint) {

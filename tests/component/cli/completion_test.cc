@@ -1,17 +1,12 @@
 // Completion, in the shells themselves.
-#include <fstream>
-
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
-#include "tests/support/subprocess.h"
+#include "tests/component/cli/cli_fixture.h"
 
-namespace nfmeter::cli {
+namespace nfmeter::testing {
 namespace {
 
-using ::nfmeter::testing::RunResult;
-using ::nfmeter::testing::TemporaryDirectory;
 using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
@@ -19,25 +14,27 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
-// A command that stands for nfmeter when the scripts ask for names: prints
-// its arguments where a test wants to see them.
-constexpr char kNames[] =
-    "#!/bin/sh\n"
-    "echo \"$@\" >>\"$(dirname \"$0\")/asked\"\n"
-    "case \"$*\" in\n"
-    "  *counter\\ list*) printf 'http-traffic\\nhttps\\nns:a/b\\n' ;;\n"
-    "  *rule\\ list*) printf 'web-in\\nweb-out\\n' ;;\n"
-    "esac\n";
-
-class CompletionTest : public ::testing::Test {
+class CompletionTest : public CliTest {
  protected:
   CompletionTest() {
-    std::ofstream(folder_ / "nfmeter") << kNames;
-    testing::Run({"chmod", "+x", folder_ / "nfmeter"});
+    testing::Run({"ln", "-s", NFMETER, folder_ / "nfmeter"});
     for (const char* shell : {"bash", "zsh", "fish"}) {
       std::ofstream(folder_ / shell)
           << testing::Run({NFMETER, "completion", shell}).out;
     }
+    server_.counters.on_ListCounters = [](const auto&, auto* response) {
+      for (const char* name : {"http-traffic", "https", "ns:a/b"}) {
+        response->add_counters()->set_name(name);
+      }
+      return grpc::Status::OK;
+    };
+    server_.rules.on_ListRules = [this](const auto& request, auto* response) {
+      managed_only_ = request.filter().managed_only();
+      for (const char* id : {"web-in", "web-out"}) {
+        response->add_rules()->set_id(id);
+      }
+      return grpc::Status::OK;
+    };
   }
 
   static bool Has(const char* shell) {
@@ -65,15 +62,14 @@ class CompletionTest : public ::testing::Test {
   }
 
   // The same of zsh; compadd works inside its line editor only, so that it is
-  // replaced by one that prints.
+  // replaced by one that prints what the script hands over.
   std::vector<std::string> Zsh(const std::string& line) {
     return Lines(testing::Run(
         {"zsh", "-f", "-c",
          absl::StrCat(
              "compdef() { }; compset() { }; _files() { print FILES }; source ",
              folder_ / "zsh",
-             "; compadd() { shift; local w; for w in \"$@\"; do "
-             "[[ $w == ${cur}* ]] && print -r -- $w; done; true }; "
+             "; compadd() { print -rl -- $reply }; "
              "words=(\"${(@s: :)1}\"); words[1]=",
              folder_ / "nfmeter", "; CURRENT=$#words; _nfmeter"),
          "zsh", line}));
@@ -94,12 +90,7 @@ class CompletionTest : public ::testing::Test {
     return words;
   }
 
-  std::string Asked() {
-    std::ifstream file(folder_ / "asked");
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-
-  const TemporaryDirectory folder_;
+  bool managed_only_ = false;
 };
 
 TEST_F(CompletionTest, BashOffersCommands) {
@@ -132,15 +123,20 @@ TEST_F(CompletionTest, BashOffersFlagsAndTheirValues) {
 }
 
 TEST_F(CompletionTest, BashAsksTheServerOfTheLineForNames) {
-  EXPECT_THAT(Bash("nfmeter --server unix:/tmp/x counter reset http"),
+  EXPECT_THAT(
+      Bash("nfmeter --server " + server_.address() + " counter reset http"),
+      ElementsAre("http-traffic", "https"));
+  EXPECT_THAT(Bash("nfmeter --server " + server_.address() +
+                   " counter get http-traffic htt"),
               ElementsAre("http-traffic", "https"));
-  EXPECT_THAT(Asked(), ::testing::HasSubstr("--server unix:/tmp/x"));
-  EXPECT_THAT(Bash("nfmeter counter get http-traffic htt"),
-              ElementsAre("http-traffic", "https"));
-  EXPECT_THAT(Bash("nfmeter rule delete web-i"), ElementsAre("web-in"));
-  EXPECT_THAT(Bash("nfmeter rule add --counter https"), ElementsAre("https"));
+  const std::string line = "nfmeter --server=" + server_.address();
+  EXPECT_THAT(Bash(line + " rule delete web-i"), ElementsAre("web-in"));
+  EXPECT_TRUE(managed_only_);
+  EXPECT_THAT(Bash(line + " rule add --counter https"), ElementsAre("https"));
+  // Nobody answers there.
+  EXPECT_THAT(Bash("nfmeter --server unix:/none rule delete web-i"), IsEmpty());
   // Bash itself replaces only what follows the colon.
-  EXPECT_THAT(Bash("nfmeter counter get ns:"), ElementsAre("a/b"));
+  EXPECT_THAT(Bash(line + " counter get ns:"), ElementsAre("a/b"));
 }
 
 TEST_F(CompletionTest, BashOffersFiles) {
@@ -167,9 +163,9 @@ TEST_F(CompletionTest, ZshOffersTheSame) {
       Zsh("nfmeter rule add --not-s"),
       UnorderedElementsAre("--not-src", "--not-sport", "--not-src-type"));
   EXPECT_THAT(Zsh("nfmeter rule add --table m"), ElementsAre("mangle"));
-  EXPECT_THAT(Zsh("nfmeter --server unix:/tmp/x counter reset http"),
-              ElementsAre("http-traffic", "https"));
-  EXPECT_THAT(Asked(), ::testing::HasSubstr("--server unix:/tmp/x"));
+  EXPECT_THAT(
+      Zsh("nfmeter --server " + server_.address() + " counter reset http"),
+      ElementsAre("http-traffic", "https"));
   EXPECT_THAT(Zsh("nfmeter rule add --from "), ElementsAre("FILES"));
 }
 
@@ -182,10 +178,10 @@ TEST_F(CompletionTest, FishOffersTheSame) {
       Fish("nfmeter rule add --not-s"),
       UnorderedElementsAre("--not-src", "--not-sport", "--not-src-type"));
   EXPECT_THAT(Fish("nfmeter rule add --table m"), ElementsAre("mangle"));
-  EXPECT_THAT(Fish("nfmeter --server unix:/tmp/x counter reset http"),
-              UnorderedElementsAre("http-traffic", "https"));
-  EXPECT_THAT(Asked(), ::testing::HasSubstr("--server unix:/tmp/x"));
+  EXPECT_THAT(
+      Fish("nfmeter --server " + server_.address() + " counter reset http"),
+      UnorderedElementsAre("http-traffic", "https"));
 }
 
 }  // namespace
-}  // namespace nfmeter::cli
+}  // namespace nfmeter::testing
