@@ -26,6 +26,14 @@ struct Row {
   const char* sentence;  // $0 is the subject
 };
 
+constexpr char kNoConntrack[] =
+    "this kernel does not let connection tracking be read ($0): load it with "
+    "'modprobe nf_conntrack_netlink', or use a kernel built with it";
+constexpr char kNoSettings[] =
+    "$0 can't be written here: set it where the network namespace was made "
+    "(sysctl net.netfilter.nf_conntrack_acct=1, "
+    "net.netfilter.nf_conntrack_timestamp=1; in containers by their runtime)";
+
 constexpr char kNoNfacct[] =
     "this kernel has no accounting objects: load them with 'modprobe "
     "nfnetlink_acct', or use a kernel built with CONFIG_NETFILTER_NETLINK_ACCT "
@@ -239,6 +247,25 @@ constexpr Row kRows[] = {
     {Op::kNftChange, ENOBUFS, Code::kAborted, "NFT_ANSWER_LOST",
      "the change of $0 may have been made, but the kernel could not deliver "
      "its answer; read what is there before trying again"},
+    // Flows.
+    {Op::kFlowDump, EINVAL, Code::kUnimplemented, "CONNTRACK_UNAVAILABLE",
+     kNoConntrack},
+    {Op::kFlowDump, EOPNOTSUPP, Code::kUnimplemented, "CONNTRACK_UNAVAILABLE",
+     kNoConntrack},
+    {Op::kFlowDump, ENOBUFS, Code::kUnavailable, "DUMP_INTERRUPTED",
+     "the kernel could not deliver all of $0; try again"},
+    {Op::kFlowEvents, ENOENT, Code::kUnimplemented, "CONNTRACK_UNAVAILABLE",
+     kNoConntrack},
+    {Op::kFlowEvents, EINVAL, Code::kUnimplemented, "CONNTRACK_UNAVAILABLE",
+     kNoConntrack},
+    {Op::kConntrackSettings, ENOENT, Code::kUnimplemented,
+     "CONNTRACK_UNAVAILABLE", kNoConntrack},
+    {Op::kConntrackSettings, EROFS, Code::kFailedPrecondition,
+     "CONNTRACK_SETTINGS_READ_ONLY", kNoSettings},
+    {Op::kConntrackSettings, EACCES, Code::kFailedPrecondition,
+     "CONNTRACK_SETTINGS_READ_ONLY", kNoSettings},
+    {Op::kConntrackSettings, EPERM, Code::kFailedPrecondition,
+     "CONNTRACK_SETTINGS_READ_ONLY", kNoSettings},
 
     // Whatever was attempted.
     {std::nullopt, EPERM, Code::kPermissionDenied, "PERMISSION_DENIED",

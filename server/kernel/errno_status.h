@@ -25,6 +25,9 @@ enum class Operation {
   kNftProbe,   // whether nf_tables can be used
   kNftRead,    // objects, chains and rules of nf_tables
   kNftChange,  // a transaction of nf_tables
+  kFlowDump,
+  kFlowEvents,
+  kConntrackSettings,
 };
 
 // `err` is an errno value, positive; for a name that the kernel must not be

@@ -1,0 +1,92 @@
+#include "kernel/linux/conntrack/conntrack_settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "kernel/errno_status.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+constexpr char kFolder[] = "/proc/sys/net/netfilter/";
+
+// For writing where that is permitted.
+int OpenSetting(const char* name, int mode) {
+  const std::string path = absl::StrCat(kFolder, name);
+  const int fd = open(path.c_str(), mode | O_CLOEXEC);
+  return fd >= 0 || mode == O_RDONLY ? fd
+                                     : open(path.c_str(), O_RDONLY | O_CLOEXEC);
+}
+
+absl::Status TurnOn(int fd, const char* name) {
+  if (pwrite(fd, "1\n", 2, 0) == 2) return absl::OkStatus();
+  // EBADF: open for reading only.
+  return ErrnoStatus(Operation::kConntrackSettings,
+                     errno == EBADF ? EACCES : errno,
+                     absl::StrCat(kFolder, name));
+}
+
+}  // namespace
+
+ConntrackSettings::ConntrackSettings()
+    : accounting_(OpenSetting("nf_conntrack_acct", O_RDWR)),
+      timestamps_(OpenSetting("nf_conntrack_timestamp", O_RDWR)),
+      events_(OpenSetting("nf_conntrack_events", O_RDONLY)),
+      flows_(OpenSetting("nf_conntrack_count", O_RDONLY)),
+      max_flows_(OpenSetting("nf_conntrack_max", O_RDONLY)),
+      buckets_(OpenSetting("nf_conntrack_buckets", O_RDONLY)) {}
+
+ConntrackSettings::~ConntrackSettings() {
+  for (const int fd :
+       {accounting_, timestamps_, events_, flows_, max_flows_, buckets_}) {
+    if (fd >= 0) close(fd);
+  }
+}
+
+absl::StatusOr<FlowTracking> ConntrackSettings::Read() const {
+  if (flows_ < 0) {
+    return ErrnoStatus(Operation::kConntrackSettings, ENOENT,
+                       "/proc/sys/net/netfilter");
+  }
+  return FlowTracking{.accounting = Number(accounting_) != 0,
+                      .timestamps = Number(timestamps_) != 0,
+                      .events = static_cast<int>(Number(events_)),
+                      .flows = Number(flows_),
+                      .max_flows = Number(max_flows_),
+                      .buckets = Number(buckets_)};
+}
+
+uint32_t ConntrackSettings::Buckets() const { return Number(buckets_); }
+
+absl::Status ConntrackSettings::EnableAccounting() const {
+  if (accounting_ < 0) {
+    return ErrnoStatus(Operation::kConntrackSettings, ENOENT,
+                       "/proc/sys/net/netfilter");
+  }
+  NFM_RETURN_IF_ERROR(TurnOn(accounting_, "nf_conntrack_acct"));
+  // Left out of kernels built without NF_CONNTRACK_TIMESTAMP.
+  if (timestamps_ < 0) return absl::OkStatus();
+  return TurnOn(timestamps_, "nf_conntrack_timestamp");
+}
+
+uint32_t ConntrackSettings::Number(int fd) const {
+  char text[16];
+  const ssize_t size = fd < 0 ? -1 : pread(fd, text, sizeof(text), 0);
+  uint32_t value = 0;
+  if (size <= 0 ||
+      !absl::SimpleAtoi(absl::StripAsciiWhitespace(
+                            absl::string_view(text, static_cast<size_t>(size))),
+                        &value)) {
+    return 0;
+  }
+  return value;
+}
+
+}  // namespace nfmeter::kernel

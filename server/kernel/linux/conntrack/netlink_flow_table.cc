@@ -1,0 +1,156 @@
+#include "kernel/linux/conntrack/netlink_flow_table.h"
+
+#include <errno.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "base/status_macros.h"
+#include "kernel/errno_status.h"
+#include "kernel/linux/conntrack/flow_codec.h"
+#include "kernel/linux/conntrack/netlink_flow_deaths.h"
+#include "kernel/linux/netlink/netlink_socket.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+// The kernel goes on with a dump only when the message before was taken, so
+// little is ever queued.
+constexpr int kDumpBufferBytes = 1 << 20;
+
+absl::Status Failed(int err) {
+  return ErrnoStatus(Operation::kFlowDump, err, "connection tracking");
+}
+
+// Flows that come twice at the border of two messages. ctnetlink_dump_table()
+// remembers the flow that did not fit; if that one is gone by then, it goes on
+// from the beginning of the flow's bucket, and what had been sent of that
+// comes again.
+class BorderRepeats {
+ public:
+  void NextMessage() {
+    before_.swap(now_);
+    now_.clear();
+  }
+
+  bool IsRepeat(const FlowRecord& flow) {
+    const uint64_t identity = FlowIdentity(flow);
+    now_.insert(identity);
+    return before_.contains(identity);
+  }
+
+ private:
+  absl::flat_hash_set<uint64_t> before_;
+  absl::flat_hash_set<uint64_t> now_;
+};
+
+// One dump request and its answers.
+class FlowDump {
+ public:
+  FlowDump(NetlinkSocket& socket, OnFlow on_flow)
+      : socket_(socket),
+        on_flow_(on_flow),
+        sequence_(socket.TakeSequences(1)) {}
+
+  absl::Status Run(const FlowDumpFilter& filter,
+                   absl::FunctionRef<FlowDumpStep()> between) {
+    std::string request;
+    AppendFlowDump(filter, sequence_, request);
+    if (const int err = socket_.Send(request); err != 0) return Failed(err);
+    while (!done_) {
+      const NetlinkSocket::Received received = socket_.Receive();
+      if (received.err != 0) {
+        return Failed(received.err == EAGAIN ? ENOBUFS : received.err);
+      }
+      NFM_RETURN_IF_ERROR(Take(received.datagram));
+      if (!done_ && between() == FlowDumpStep::kStop) {
+        return absl::CancelledError("the dump of flows was stopped");
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  size_t flows() const { return flows_; }
+  bool interrupted() const { return interrupted_; }
+
+ private:
+  absl::Status Take(absl::Span<const uint8_t> datagram) {
+    repeats_.NextMessage();
+    FlowMessageReader reader(datagram);
+    while (const FlowMessage* message = reader.Next()) {
+      if (message->sequence != sequence_) continue;
+      interrupted_ |= message->dump_interrupted;
+      if (message->err != 0) return Failed(message->err);
+      if (message->kind == FlowMessage::Kind::kDone) done_ = true;
+      if (message->kind != FlowMessage::Kind::kFlow) continue;
+      if (repeats_.IsRepeat(message->flow)) continue;
+      ++flows_;
+      on_flow_(message->flow);
+    }
+    return absl::OkStatus();
+  }
+
+  NetlinkSocket& socket_;
+  const OnFlow on_flow_;
+  const uint32_t sequence_;
+  BorderRepeats repeats_;
+  size_t flows_ = 0;
+  bool interrupted_ = false;
+  bool done_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<NetlinkFlowTable> NetlinkFlowTable::Open(
+    const Options& options) {
+  std::unique_ptr<NetlinkFlowTable> table(new NetlinkFlowTable(options));
+  // The first request loads the modules, if they can be loaded, and then the
+  // settings are there.
+  table->Probe().IgnoreError();
+  table->settings_ = std::make_unique<ConntrackSettings>();
+  return table;
+}
+
+absl::Status NetlinkFlowTable::Probe() {
+  // One message will do: closing the socket ends the dump.
+  const absl::Status status =
+      Dump(
+          {}, [](const FlowRecord&) {}, [] { return FlowDumpStep::kStop; })
+          .status();
+  return absl::IsCancelled(status) ? absl::OkStatus() : status;
+}
+
+absl::StatusOr<FlowTracking> NetlinkFlowTable::Tracking() {
+  return settings_->Read();
+}
+
+absl::Status NetlinkFlowTable::EnableAccounting() {
+  return settings_->EnableAccounting();
+}
+
+absl::StatusOr<FlowDumpOutcome> NetlinkFlowTable::Dump(
+    const FlowDumpFilter& filter, OnFlow on_flow,
+    absl::FunctionRef<FlowDumpStep()> between) {
+  NFM_ASSIGN_OR_RETURN(auto socket,
+                       NetlinkSocket::OpenIn(namespace_, kDumpBufferBytes));
+  FlowDump dump(*socket, on_flow);
+  // A resize moves flows behind the dump's back and before it, and the kernel
+  // says nothing.
+  const uint32_t buckets = settings_ == nullptr ? 0 : settings_->Buckets();
+  const absl::Status status = dump.Run(filter, between);
+  // A kernel before 5.8 may not know such a filter.
+  if (absl::IsUnimplemented(status) && filter.has_any()) {
+    return Dump({}, on_flow, between);
+  }
+  NFM_RETURN_IF_ERROR(status);
+  const bool resized = settings_ != nullptr && settings_->Buckets() != buckets;
+  return FlowDumpOutcome{.flows = dump.flows(),
+                         .complete = !dump.interrupted() && !resized};
+}
+
+absl::StatusOr<std::unique_ptr<FlowDeaths>> NetlinkFlowTable::WatchDeaths() {
+  return NetlinkFlowDeaths::Open(namespace_, options_.death_buffer_bytes);
+}
+
+}  // namespace nfmeter::kernel
