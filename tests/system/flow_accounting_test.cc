@@ -271,14 +271,19 @@ TEST_F(FlowAccountingTest, AgreesWithTheConntrackTool) {
   EXPECT_EQ(theirs.flows, 400u);
 }
 
-// Flows by the thousand a second, which others end all the time.
+// Flows by the thousand a second, which others end all the time. Never while a
+// packet is under way: the kernel itself does not tell of one that it counts
+// between the end's message and the end.
 class FlowChurn {
  public:
   explicit FlowChurn(int flows_per_second)
       : thread_([this, flows_per_second] { Send(flows_per_second); }),
         ender_([this] {
           while (!done_) {
-            testing::Run({"conntrack", "-F"});
+            {
+              absl::MutexLock lock(&sending_);
+              testing::Run({"conntrack", "-F"});
+            }
             absl::SleepFor(absl::Milliseconds(20));
           }
         }) {}
@@ -302,6 +307,7 @@ class FlowChurn {
         absl::SleepFor(absl::Milliseconds(1));
         continue;
       }
+      absl::MutexLock lock(&sending_);
       const auto port = static_cast<uint16_t>(10'000 + flows_ % 50'000);
       UdpEnd("127.0.0.1", port).SendTo("127.0.0.1", 7000, 2, 72);
       ++flows_;
@@ -310,6 +316,7 @@ class FlowChurn {
 
   std::atomic<bool> done_ = false;
   std::atomic<uint64_t> flows_ = 0;
+  absl::Mutex sending_;
   std::thread thread_;
   std::thread ender_;
 };
@@ -377,7 +384,7 @@ TEST_P(FlowWatchTest, IsExactWhileTenThousandFlowsASecondComeAndGo) {
   churn.Stop();
   reader.ReadUntil(absl::Now(), sum);
   reader.ReadUntil(absl::Now(), sum);
-  RecordProperty("flows", static_cast<int>(churn.flows()));
+  EXPECT_GT(churn.flows(), 20'000u);
   EXPECT_GT(sum.sums.ended_flows, churn.flows() / 2);
   EXPECT_EQ(sum.losses.lost_ends, 0u);
   EXPECT_FALSE(sum.losses.any());
