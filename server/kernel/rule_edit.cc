@@ -6,12 +6,12 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/error.h"
+#include "base/name_escape.h"
 #include "base/status_macros.h"
 #include "kernel/rule_law.h"
 
@@ -29,7 +29,7 @@ uint64_t StableHash(uint64_t hash, absl::string_view bytes) {
 }
 
 std::string Quoted(absl::string_view name) {
-  return absl::StrCat("'", absl::CHexEscape(name), "'");
+  return absl::StrCat("'", EscapeName(name), "'");
 }
 
 // The names of the table's chains are in the metadata only: not every caller
@@ -38,7 +38,7 @@ absl::Status ChainNotFound(const TableContents& contents,
                            absl::string_view chain) {
   std::vector<std::string> names;
   for (const Chain& existing : contents.chains) {
-    names.push_back(absl::CHexEscape(existing.name));
+    names.push_back(EscapeName(existing.name));
   }
   constexpr size_t kMaxNames = 12;
   std::string more;
@@ -52,7 +52,7 @@ absl::Status ChainNotFound(const TableContents& contents,
                    TableSubject(contents.family, contents.table)),
       {.reason = "CHAIN_NOT_FOUND",
        .metadata = {
-           {"chain", absl::CHexEscape(chain)},
+           {"chain", EscapeName(chain)},
            {"table", std::string(TableName(contents.table))},
            {"family", std::string(FamilyName(contents.family))},
            {"chains", absl::StrCat(absl::StrJoin(names, ", "), more)}}});
@@ -61,24 +61,23 @@ absl::Status ChainNotFound(const TableContents& contents,
 // A rule in words for people, who may never have seen an id that the server
 // chose.
 std::string SubjectOf(const RuleSpec& rule) {
-  return absl::StrCat("the rule in chain ", absl::CHexEscape(rule.chain),
-                      " for counter '", absl::CHexEscape(rule.counter), "'");
+  return absl::StrCat("the rule in chain ", EscapeName(rule.chain),
+                      " for counter '", EscapeNameToAscii(rule.counter), "'");
 }
 
 absl::Status RuleError(absl::StatusCode code, absl::string_view reason,
                        absl::string_view id, absl::string_view message) {
-  return MakeError(code, message,
-                   {.reason = std::string(reason),
-                    .metadata = {{"rule", absl::CHexEscape(id)}}});
+  return MakeError(
+      code, message,
+      {.reason = std::string(reason), .metadata = {{"rule", EscapeName(id)}}});
 }
 
 // All `faults` of a rule, of which the message names the first.
 absl::Status Refused(const RuleSpec& rule,
                      const std::vector<RuleFault>& faults) {
-  ErrorDetails details = {
-      .reason = "RULE_REFUSED",
-      .metadata = {{"rule", absl::CHexEscape(rule.id)},
-                   {"chain", absl::CHexEscape(rule.chain)}}};
+  ErrorDetails details = {.reason = "RULE_REFUSED",
+                          .metadata = {{"rule", EscapeName(rule.id)},
+                                       {"chain", EscapeName(rule.chain)}}};
   for (const RuleFault& fault : faults) {
     details.violations.push_back({fault.field, fault.description});
   }
@@ -153,7 +152,7 @@ absl::Status AlreadyThere(const TableContents& contents, const RuleSpec& rule,
       rule, "id",
       RuleError(absl::StatusCode::kAlreadyExists, "RULE_EXISTS", rule.id,
                 absl::StrCat("rule ", Quoted(rule.id), " is already in chain ",
-                             contents.chains[chain].name, " of ",
+                             EscapeName(contents.chains[chain].name), " of ",
                              TableSubject(contents.family, contents.table),
                              "; delete it first, or choose another id")));
 }
@@ -233,7 +232,7 @@ std::vector<const RuleSpec*> NewRules(const TableEdit& edit) {
 absl::Status AtField(const RuleSpec& rule, absl::string_view field,
                      const absl::Status& status) {
   ErrorDetails details = GetErrorDetails(status);
-  details.metadata["rule"] = absl::CHexEscape(rule.id);
+  details.metadata["rule"] = EscapeName(rule.id);
   details.violations = {{.field = std::string(field),
                          .description = std::string(status.message())}};
   return MakeError(status.code(), status.message(), std::move(details));

@@ -5,10 +5,10 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/name_escape.h"
 #include "base/utf8.h"
 #include "kernel/acct_table.h"
 
@@ -34,7 +34,7 @@ constexpr absl::string_view kNotBare =
     "as something else";
 
 std::string Quoted(absl::string_view text) {
-  return absl::StrCat("'", absl::CHexEscape(text), "'");
+  return absl::StrCat("'", EscapeName(text), "'");
 }
 
 bool HasControl(absl::string_view text) {

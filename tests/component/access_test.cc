@@ -79,6 +79,25 @@ TEST_F(AccessTest, ForeignCountersAreNotReadAndNotToldFromMissingOnes) {
                "COUNTER_NOT_PERMITTED");
 }
 
+TEST_F(AccessTest, NamesWrittenInEscapesAreJudgedByTheirBytes) {
+  v1::GetCounterRequest request;
+  v1::GetCounterResponse response;
+  request.set_name("\\x62-1");
+  ExpectDenied(
+      Call(*server_.counter_stub, &Counters::GetCounter, request, &response),
+      "COUNTER_NOT_PERMITTED");
+  v1::CreateRuleRequest rule;
+  v1::CreateRuleResponse created;
+  rule.mutable_rule()->set_chain("INPUT");
+  rule.mutable_rule()->set_counter("\\x62-1");
+  ExpectDenied(Call(*server_.rule_stub, &Rules::CreateRule, rule, &created),
+               "COUNTER_NOT_PERMITTED");
+  rule.mutable_rule()->set_counter("\\x61-1");
+  EXPECT_TRUE(
+      Call(*server_.rule_stub, &Rules::CreateRule, rule, &created).ok());
+  EXPECT_EQ(created.rule().counter(), "a-1");
+}
+
 TEST_F(AccessTest, ListingsAndSnapshotsHaveOwnCountersOnly) {
   v1::ListCountersResponse list;
   ASSERT_TRUE(Call(*server_.counter_stub, &Counters::ListCounters,

@@ -1,6 +1,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "gmock/gmock.h"
 #include "tests/component/component_server.h"
@@ -11,6 +12,7 @@ namespace {
 
 using kernel::Family;
 using kernel::Table;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -195,6 +197,46 @@ TEST_F(RuleReadTest, ListsChainsWithPoliciesAndCounters) {
   EXPECT_EQ(response.chains(2).rule_count(), 1);
   EXPECT_TRUE(response.chains(3).managed());
   EXPECT_FALSE(response.chains(3).builtin());
+}
+
+TEST_F(RuleReadTest, ChainsAreFoundByTheNamesThatAreShown) {
+  for (const char* chain : {"caf\xe9", "z\xc3\xa4hler", "a\\b", "a\\x41"}) {
+    server_.rule_table.AddUserChain(Family::kIpv4, Table::kFilter, chain);
+  }
+  v1::ListChainsRequest request;
+  request.set_family(v1::FAMILY_IPV4);
+  request.set_table("filter");
+  v1::ListChainsResponse chains;
+  ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::ListChains,
+                   request, &chains)
+                  .ok());
+  std::vector<std::string> shown;
+  for (const v1::Chain& chain : chains.chains()) {
+    if (!chain.builtin()) shown.push_back(chain.name());
+  }
+  EXPECT_THAT(shown,
+              ElementsAre("a\\x5cb", "a\\x5cx41", "caf\\xe9", "z\xc3\xa4hler"));
+  shown.push_back("z\\xc3\\xa4hler");  // as it may be typed
+  int made = 0;
+  for (const std::string& chain : shown) {
+    v1::CreateRuleRequest create;
+    create.mutable_rule()->set_id(absl::StrCat("r", made));
+    create.mutable_rule()->set_counter("web");
+    create.mutable_rule()->set_chain(chain);
+    v1::CreateRuleResponse created;
+    ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
+                     create, &created)
+                    .ok())
+        << chain;
+    v1::RuleFilter filter;
+    filter.set_chain(chain);
+    EXPECT_THAT(ListedIds(filter), Contains(absl::StrCat("r", made))) << chain;
+    EXPECT_EQ(page_.rules(0).chain(), created.rule().chain());
+    ++made;
+  }
+  v1::ListRulesRequest list;
+  list.mutable_filter()->set_chain("a\\b");
+  EXPECT_THAT(WrongFieldsOf(List(list)), ElementsAre("filter.chain"));
 }
 
 TEST_F(RuleReadTest, TooManyChainsNameTheBound) {

@@ -6,22 +6,13 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_format.h"
+#include "base/name_escape.h"
 #include "kernel/acct_table.h"
 
 namespace nfmeter::accounting {
 
 std::string ShownName(absl::string_view kernel_name) {
-  std::string shown;
-  shown.reserve(kernel_name.size());
-  for (const char c : kernel_name) {
-    if (absl::ascii_isgraph(static_cast<unsigned char>(c)) && c != '\\') {
-      shown.push_back(c);
-    } else {
-      absl::StrAppendFormat(&shown, "\\x%02x", static_cast<uint8_t>(c));
-    }
-  }
-  return shown;
+  return EscapeNameToAscii(kernel_name);
 }
 
 bool IsCounterName(absl::string_view name) {

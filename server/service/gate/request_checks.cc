@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "accounting/common/counter_errors.h"
+#include "base/name_escape.h"
 #include "kernel/acct_table.h"
 #include "service/gate/time_message.h"
 
@@ -17,15 +18,6 @@ constexpr size_t kMaxRequestIdBytes = 128;
 constexpr size_t kDefaultPageSize = 1000;
 constexpr size_t kQuotedBytes = 64;
 constexpr size_t kMaxGlobBytes = 255;
-
-// The value of "\xHH" at the start of `text`, or -1.
-int EscapedByte(absl::string_view text) {
-  if (text.size() < 4 || text[0] != '\\' || text[1] != 'x') return -1;
-  if (!absl::ascii_isxdigit(text[2]) || !absl::ascii_isxdigit(text[3])) {
-    return -1;
-  }
-  return static_cast<uint8_t>(absl::HexStringToBytes(text.substr(2, 2))[0]);
-}
 
 }  // namespace
 
@@ -94,27 +86,26 @@ absl::Duration ReadMaxStaleness(const google::protobuf::Duration& duration,
   return ReadDuration(duration, "max_staleness", "values of now", errors);
 }
 
+std::string ReadName(absl::string_view shown, const std::string& field,
+                     FieldErrors& errors) {
+  absl::StatusOr<std::string> name = UnescapeName(shown);
+  if (name.ok()) return *std::move(name);
+  errors.Add(field, std::string(name.status().message()));
+  return "";
+}
+
 std::string ReadCounterName(absl::string_view shown, const std::string& field,
                             FieldErrors& errors) {
-  std::string name;
-  name.reserve(kernel::kAcctNameMaxBytes);
   for (size_t i = 0; i < shown.size(); ++i) {
-    if (absl::ascii_isgraph(shown[i]) && shown[i] != '\\') {
-      name.push_back(shown[i]);
-      continue;
-    }
-    const int byte = EscapedByte(shown.substr(i));
-    if (byte < 0) {
-      errors.Add(field, absl::StrCat("has ", Quoted(shown.substr(i, 1)),
-                                     " at byte ", i,
-                                     "; bytes outside printable ASCII, the "
-                                     "backslash and the space are written "
-                                     "\\xHH"));
-      return "";
-    }
-    name.push_back(static_cast<char>(byte));
-    i += 3;
+    if (absl::ascii_isgraph(shown[i])) continue;
+    errors.Add(field,
+               absl::StrCat("has ", Quoted(shown.substr(i, 1)), " at byte ", i,
+                            "; bytes outside printable ASCII and the "
+                            "space are written \\xHH"));
+    return "";
   }
+  const std::string name = ReadName(shown, field, errors);
+  if (errors.Has(field)) return "";
   if (name.empty()) {
     errors.Add(field, "is empty; name a counter");
   } else if (name.size() > kernel::kAcctNameMaxBytes) {

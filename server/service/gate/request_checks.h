@@ -51,6 +51,10 @@ size_t ReadPageSize(int32_t page_size, const Limits& limits,
 absl::Duration ReadMaxStaleness(const google::protobuf::Duration& duration,
                                 FieldErrors& errors);
 
+// The bytes of a name of the kernel's as the API shows it (see EscapeName).
+std::string ReadName(absl::string_view shown, const std::string& field,
+                     FieldErrors& errors);
+
 // The kernel's bytes of a counter's name as the API shows it (see
 // accounting::ShownName), of our own and of foreign ones.
 std::string ReadCounterName(absl::string_view shown, const std::string& field,

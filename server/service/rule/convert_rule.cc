@@ -4,6 +4,7 @@
 #include <string>
 
 #include "accounting/common/counter_filter.h"
+#include "base/name_escape.h"
 #include "base/utf8.h"
 #include "kernel/ip_prefix.h"
 #include "service/rule/rule_words.h"
@@ -78,11 +79,11 @@ void PacketToProto(const kernel::RuleMatch& match, v1::RuleMatch* proto) {
     proto->set_not_destination(match.destination->negated);
   }
   if (match.in_interface) {
-    proto->set_in_interface(ValidUtf8(match.in_interface->value));
+    proto->set_in_interface(EscapeName(match.in_interface->value));
     proto->set_not_in_interface(match.in_interface->negated);
   }
   if (match.out_interface) {
-    proto->set_out_interface(ValidUtf8(match.out_interface->value));
+    proto->set_out_interface(EscapeName(match.out_interface->value));
     proto->set_not_out_interface(match.out_interface->negated);
   }
   if (match.dscp) {
@@ -148,7 +149,7 @@ void ContextToProto(const kernel::RuleMatch& match, v1::RuleMatch* proto) {
     proto->set_not_owner_gid(match.owner_gid->negated);
   }
   if (match.cgroup_path) {
-    proto->set_cgroup_path(ValidUtf8(match.cgroup_path->value));
+    proto->set_cgroup_path(EscapeName(match.cgroup_path->value));
     proto->set_not_cgroup_path(match.cgroup_path->negated);
   }
 }
@@ -156,7 +157,7 @@ void ContextToProto(const kernel::RuleMatch& match, v1::RuleMatch* proto) {
 void SetsToProto(const kernel::RuleMatch& match, v1::RuleMatch* proto) {
   if (match.ip_set) {
     v1::IpSetMatch* const set = proto->mutable_ip_set();
-    set->set_name(ValidUtf8(match.ip_set->value.name));
+    set->set_name(EscapeName(match.ip_set->value.name));
     for (const kernel::IpSetDirection direction :
          match.ip_set->value.directions) {
       set->add_directions(direction == kernel::IpSetDirection::kSource
@@ -195,7 +196,7 @@ void ToProto(const kernel::Rule& rule, v1::Rule* proto) {
   proto->set_id(ValidUtf8(rule.id));
   proto->set_family(ToProto(rule.family));
   proto->set_table(std::string(kernel::TableName(rule.table)));
-  proto->set_chain(ValidUtf8(rule.chain));
+  proto->set_chain(EscapeName(rule.chain));
   ToProto(rule.match, proto->mutable_match());
   proto->set_counter(accounting::ShownName(rule.counter));
   proto->set_verdict(ToProto(rule.verdict));
@@ -203,7 +204,7 @@ void ToProto(const kernel::Rule& rule, v1::Rule* proto) {
   proto->set_bytes(rule.bytes);
   proto->set_managed(rule.managed);
   proto->set_spec(ValidUtf8(rule.text));
-  proto->set_target(ValidUtf8(rule.target));
+  proto->set_target(EscapeName(rule.target));
   proto->set_position(rule.position);
   proto->set_counting_form(FormOf(rule));
   for (const std::string& name : rule.other_matches) {
@@ -220,7 +221,7 @@ void ToProto(const std::vector<kernel::Rule>& rules,
 void ToProto(const accounting::ChainSummary& summary, v1::Chain* proto) {
   proto->set_family(ToProto(summary.family));
   proto->set_table(std::string(kernel::TableName(summary.table)));
-  proto->set_name(ValidUtf8(summary.chain.name));
+  proto->set_name(EscapeName(summary.chain.name));
   proto->set_builtin(summary.chain.builtin);
   proto->set_policy(ValidUtf8(summary.chain.policy));
   proto->set_packets(summary.chain.packets);

@@ -45,6 +45,11 @@ class MatchReader {
     errors_.Add(absl::StrCat(field_, ".", name), std::move(description));
   }
 
+  // A name that is not there, or can't be read, is left to the law.
+  std::string ReadNameAt(absl::string_view name, const std::string& shown) {
+    return ReadName(shown, absl::StrCat(field_, ".", name), errors_);
+  }
+
   // not_X without X.
   void CheckNegation(bool is_set, bool negated, absl::string_view name) {
     if (is_set || !negated) return;
@@ -96,7 +101,7 @@ class MatchReader {
                      std::optional<Negatable<std::string>>& out) {
     CheckNegation(!text.empty(), negated, name);
     if (text.empty()) return;
-    out = {text, negated};
+    out = {ReadNameAt(name, text), negated};
   }
 
   void ReadAllPorts() {
@@ -203,14 +208,14 @@ class MatchReader {
     const std::string& path = in_.cgroup_path();
     CheckNegation(!path.empty(), in_.not_cgroup_path(), "cgroup_path");
     if (path.empty()) return;
-    out_.cgroup_path = {path, in_.not_cgroup_path()};
+    out_.cgroup_path = {ReadNameAt("cgroup_path", path), in_.not_cgroup_path()};
   }
 
   void ReadIpSet() {
     CheckNegation(in_.has_ip_set(), in_.not_ip_set(), "ip_set");
     if (!in_.has_ip_set()) return;
     const v1::IpSetMatch& set = in_.ip_set();
-    kernel::IpSet read = {.name = set.name()};
+    kernel::IpSet read = {.name = ReadNameAt("ip_set.name", set.name())};
     for (int i = 0; i < set.directions_size(); ++i) {
       const v1::IpSetDirection direction = set.directions(i);
       if (direction != v1::IP_SET_DIRECTION_SOURCE &&

@@ -86,7 +86,7 @@ accounting::NewRule ReadNewRule(const v1::Rule& rule, const std::string& field,
   read.spec.id = rule.id();
   read.table =
       ReadTable(rule.table(), path("table"), errors).value_or(Table::kFilter);
-  read.spec.chain = rule.chain();
+  read.spec.chain = ReadName(rule.chain(), path("chain"), errors);
   read.spec.match = ReadMatch(rule.match(), path("match"), errors);
   read.family = ChooseFamily(ReadFamily(rule.family(), path("family"), errors),
                              read.spec.match);
@@ -158,7 +158,7 @@ accounting::RuleFilter ReadRuleFilter(const v1::RuleFilter& filter,
   CheckGlob(filter.counter_glob(), "filter.counter_glob", errors);
   return {.family = ReadFamily(filter.family(), "filter.family", errors),
           .table = ReadTable(filter.table(), "filter.table", errors),
-          .chain = filter.chain(),
+          .chain = ReadName(filter.chain(), "filter.chain", errors),
           .counter_glob = filter.counter_glob(),
           .managed_only = filter.managed_only()};
 }

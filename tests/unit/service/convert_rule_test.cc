@@ -71,6 +71,27 @@ TEST(ConvertRuleTest, BytesOfOthersAreValidUtf8) {
   EXPECT_TRUE(parsed.ParseFromString(proto.SerializeAsString()));
 }
 
+TEST(ConvertRuleTest, NamesOfOthersAreReadAsTheyAreShown) {
+  kernel::RuleMatch match;
+  match.in_interface = {"caf\xe9"};
+  match.out_interface = {"z\xc3\xa4hler", true};
+  match.cgroup_path = {"a\\b/c\xff d"};
+  match.ip_set = {{"s\xe9t\\", {kernel::IpSetDirection::kSource}}};
+  v1::Rule rule;
+  ToProto(match, rule.mutable_match());
+  EXPECT_EQ(rule.match().in_interface(), "caf\\xe9");
+  EXPECT_EQ(rule.match().out_interface(), "z\xc3\xa4hler");
+  EXPECT_EQ(rule.match().cgroup_path(), "a\\x5cb/c\\xff d");
+  EXPECT_EQ(rule.match().ip_set().name(), "s\\xe9t\\x5c");
+  rule.set_chain("caf\\xe9");
+  rule.set_counter("c");
+  FieldErrors errors;
+  const accounting::NewRule read = ReadNewRule(rule, "rule", errors);
+  ASSERT_TRUE(errors.empty()) << errors.ToStatus();
+  EXPECT_EQ(read.spec.match, match);
+  EXPECT_EQ(read.spec.chain, "caf\xe9");
+}
+
 TEST(ProtocolWordsTest, EveryNumberIsReadBackAsItIsShown) {
   for (int number = 1; number < 256; ++number) {
     EXPECT_EQ(ProtocolNumber(ProtocolText(number)), number);

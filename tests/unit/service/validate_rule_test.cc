@@ -320,6 +320,19 @@ TEST(ReadNewRuleTest, RefusesUnknownTablesAndChainsThatTheyLack) {
   ExpectViolation("chain: 'MY CHAIN'", "chain", "can't have");
 }
 
+TEST(ReadNewRuleTest, ABackslashInANameBeginsAByte) {
+  EXPECT_EQ(Read("chain: 'caf\\\\xe9'").spec.chain, "caf\xe9");
+  ExpectViolation("chain: 'a\\\\b'", "chain", "backslash at byte 1");
+  ExpectViolation("match { in_interface: 'a\\\\' }", "match.in_interface",
+                  "backslash at byte 1");
+  ExpectViolation("match { cgroup_path: '\\\\n' }", "match.cgroup_path",
+                  "backslash at byte 0");
+  // What is meant is judged, not how it is written.
+  ExpectViolation("match { in_interface: '\\\\x22+\\\\x22' }",
+                  "match.in_interface", "can't have");
+  ExpectViolation("chain: 'a\\\\x0ab'", "chain", "can't have");
+}
+
 TEST(ReadNewRuleTest, RefusesVerdictsThatCantBeChosen) {
   ExpectViolation("verdict: VERDICT_OTHER", "verdict", "can't be chosen");
   ExpectViolation("table: 'nat' chain: 'PREROUTING' verdict: VERDICT_DROP",

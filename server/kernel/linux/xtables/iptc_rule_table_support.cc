@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/error.h"
+#include "base/name_escape.h"
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
 #include "kernel/linux/nfacct/netlink_acct_table.h"
@@ -133,7 +134,7 @@ absl::Status NoCgroup(const RuleSpec& rule) {
       rule, "match.cgroup_path",
       MakeError(absl::StatusCode::kInvalidArgument, "RULE_REFUSED",
                 absl::StrCat("match.cgroup_path '",
-                             absl::CHexEscape(rule.match.cgroup_path->value),
+                             EscapeName(rule.match.cgroup_path->value),
                              "' must exist below the root of the cgroup v2 "
                              "hierarchy; nothing was changed")));
 }
