@@ -93,21 +93,21 @@ void WriteStreams(const MetricSources& sources, MetricsText& text) {
 }
 
 void WriteGate(const service::Gate& gate, MetricsText& text) {
-  using Kind = service::Gate::Kind;
   const auto add = [&](auto value_of) {
-    for (const Kind kind : service::Gate::kKinds) {
-      text.Add({{"kind", service::KindName(kind)}}, uint64_t{value_of(kind)});
+    for (const security::Work work : security::kAllWork) {
+      if (work == security::Work::kAtOnce) continue;
+      text.Add({{"kind", security::WorkName(work)}}, uint64_t{value_of(work)});
     }
   };
   text.Family("nfmeter_call_threads_busy", Type::kGauge,
               "Threads that carry out unary calls.");
-  add([&](Kind kind) { return gate.load(kind).busy; });
+  add([&](security::Work work) { return gate.load(work).busy; });
   text.Family("nfmeter_call_threads_limit", Type::kGauge,
               "The most there may be, of each kind.");
   text.Add(uint64_t{gate.options().max_threads});
   text.Family("nfmeter_calls_waiting", Type::kGauge,
               "Unary calls that wait for a thread.");
-  add([&](Kind kind) { return gate.load(kind).waiting; });
+  add([&](security::Work work) { return gate.load(work).waiting; });
 }
 
 void WriteConnections(MetricsText& text) {

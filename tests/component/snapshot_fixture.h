@@ -28,6 +28,7 @@
 #include "security/listen/marked_credentials.h"
 #include "service/counter/quota_stream.h"
 #include "service/gate/gate.h"
+#include "service/gate/gated_service.h"
 #include "service/gate/limits.h"
 #include "service/gate/stream_budget.h"
 #include "service/snapshot/snapshot_service.h"
@@ -38,20 +39,19 @@ namespace nfmeter::testing {
 
 // The one streaming method of CounterService, alone.
 class QuotaOnlyService final
-    : public v1::CounterService::WithRawCallbackMethod_WatchQuotaEvents<
-          v1::CounterService::Service> {
+    : public service::GatedService<v1::CounterService> {
  public:
   QuotaOnlyService(service::Gate& gate, service::QuotaStreams& streams)
-      : gate_(gate), streams_(streams) {}
-  service::StreamReactor* WatchQuotaEvents(
-      service::CallContext* context, const service::Bytes* request) override {
-    return gate_.Open(context, request,
-                      "nfmeter.v1.CounterService/WatchQuotaEvents", &streams_,
-                      &service::QuotaStreams::Watch);
+      : GatedService(gate), streams_(streams) {
+    Stream("WatchQuotaEvents", &QuotaOnlyService::WatchQuotaEvents);
   }
 
  private:
-  service::Gate& gate_;
+  absl::Status WatchQuotaEvents(const service::Call& call,
+                                const v1::WatchQuotaEventsRequest& request) {
+    return streams_.Watch(call, request);
+  }
+
   service::QuotaStreams& streams_;
 };
 

@@ -10,24 +10,37 @@ namespace {
 constexpr absl::string_view kRoleNames[] = {"none", "viewer", "operator",
                                             "admin", "nobody"};
 
+// name, least role, work, mutates, whole host. Work::kAtOnce is left out where
+// nothing follows.
 constexpr Method kMethods[] = {
-    {"nfmeter.v1.CounterService/CreateCounter", Role::kOperator, true},
-    {"nfmeter.v1.CounterService/BatchCreateCounters", Role::kOperator, true},
+    {"nfmeter.v1.CounterService/CreateCounter", Role::kOperator,
+     Work::kCounterChange, true},
+    {"nfmeter.v1.CounterService/BatchCreateCounters", Role::kOperator,
+     Work::kCounterChange, true},
     {"nfmeter.v1.CounterService/GetCounter", Role::kViewer},
-    {"nfmeter.v1.CounterService/BatchGetCounters", Role::kViewer},
-    {"nfmeter.v1.CounterService/ListCounters", Role::kViewer},
-    {"nfmeter.v1.CounterService/ResetCounter", Role::kOperator, true},
-    {"nfmeter.v1.CounterService/BatchResetCounters", Role::kOperator, true},
-    {"nfmeter.v1.CounterService/DeleteCounter", Role::kOperator, true},
-    {"nfmeter.v1.CounterService/BatchDeleteCounters", Role::kOperator, true},
+    {"nfmeter.v1.CounterService/BatchGetCounters", Role::kViewer, Work::kRead},
+    {"nfmeter.v1.CounterService/ListCounters", Role::kViewer, Work::kRead},
+    {"nfmeter.v1.CounterService/ResetCounter", Role::kOperator,
+     Work::kCounterChange, true},
+    {"nfmeter.v1.CounterService/BatchResetCounters", Role::kOperator,
+     Work::kCounterChange, true},
+    {"nfmeter.v1.CounterService/DeleteCounter", Role::kOperator,
+     Work::kCounterChange, true},
+    {"nfmeter.v1.CounterService/BatchDeleteCounters", Role::kOperator,
+     Work::kCounterChange, true},
     {"nfmeter.v1.CounterService/WatchQuotaEvents", Role::kViewer},
-    {"nfmeter.v1.RuleService/CreateRule", Role::kOperator, true},
-    {"nfmeter.v1.RuleService/BatchCreateRules", Role::kOperator, true},
-    {"nfmeter.v1.RuleService/GetRule", Role::kViewer},
-    {"nfmeter.v1.RuleService/ListRules", Role::kViewer},
-    {"nfmeter.v1.RuleService/DeleteRule", Role::kOperator, true},
-    {"nfmeter.v1.RuleService/BatchDeleteRules", Role::kOperator, true},
-    {"nfmeter.v1.RuleService/ListChains", Role::kViewer, false, true},
+    {"nfmeter.v1.RuleService/CreateRule", Role::kOperator, Work::kRuleChange,
+     true},
+    {"nfmeter.v1.RuleService/BatchCreateRules", Role::kOperator,
+     Work::kRuleChange, true},
+    {"nfmeter.v1.RuleService/GetRule", Role::kViewer, Work::kRead},
+    {"nfmeter.v1.RuleService/ListRules", Role::kViewer, Work::kRead},
+    {"nfmeter.v1.RuleService/DeleteRule", Role::kOperator, Work::kRuleChange,
+     true},
+    {"nfmeter.v1.RuleService/BatchDeleteRules", Role::kOperator,
+     Work::kRuleChange, true},
+    {"nfmeter.v1.RuleService/ListChains", Role::kViewer, Work::kRead, false,
+     true},
     {"nfmeter.v1.SnapshotService/GetSnapshot", Role::kViewer},
     {"nfmeter.v1.SnapshotService/WatchSnapshots", Role::kViewer},
     {"nfmeter.v1.NodeService/GetNode", Role::kViewer},
@@ -37,19 +50,40 @@ constexpr Method kMethods[] = {
     {"grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Role::kViewer},
     {"grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
      Role::kViewer},
-    {"grpc.channelz.v1.Channelz/GetTopChannels", Role::kAdmin, false, true},
-    {"grpc.channelz.v1.Channelz/GetServers", Role::kAdmin, false, true},
-    {"grpc.channelz.v1.Channelz/GetServer", Role::kAdmin, false, true},
-    {"grpc.channelz.v1.Channelz/GetServerSockets", Role::kAdmin, false, true},
-    {"grpc.channelz.v1.Channelz/GetChannel", Role::kAdmin, false, true},
-    {"grpc.channelz.v1.Channelz/GetSubchannel", Role::kAdmin, false, true},
-    {"grpc.channelz.v1.Channelz/GetSocket", Role::kAdmin, false, true},
+    {"grpc.channelz.v1.Channelz/GetTopChannels", Role::kAdmin, Work::kAtOnce,
+     false, true},
+    {"grpc.channelz.v1.Channelz/GetServers", Role::kAdmin, Work::kAtOnce, false,
+     true},
+    {"grpc.channelz.v1.Channelz/GetServer", Role::kAdmin, Work::kAtOnce, false,
+     true},
+    {"grpc.channelz.v1.Channelz/GetServerSockets", Role::kAdmin, Work::kAtOnce,
+     false, true},
+    {"grpc.channelz.v1.Channelz/GetChannel", Role::kAdmin, Work::kAtOnce, false,
+     true},
+    {"grpc.channelz.v1.Channelz/GetSubchannel", Role::kAdmin, Work::kAtOnce,
+     false, true},
+    {"grpc.channelz.v1.Channelz/GetSocket", Role::kAdmin, Work::kAtOnce, false,
+     true},
 };
 
 }  // namespace
 
 absl::string_view RoleName(Role role) {
   return kRoleNames[static_cast<size_t>(role)];
+}
+
+absl::string_view WorkName(Work work) {
+  switch (work) {
+    case Work::kAtOnce:
+      return "at_once";
+    case Work::kRead:
+      return "reads";
+    case Work::kCounterChange:
+      return "counter_changes";
+    case Work::kRuleChange:
+      return "rule_changes";
+  }
+  return "";
 }
 
 std::optional<Role> ParseRole(absl::string_view name) {

@@ -23,10 +23,25 @@ enum class Role {
 absl::string_view RoleName(Role role);
 std::optional<Role> ParseRole(absl::string_view name);
 
+// What serving a call takes, and so which threads serve it: a call that waits
+// must not keep those waiting that need not.
+enum class Work {
+  kAtOnce,         // never waits: served where gRPC hands it over
+  kRead,           // waits for the kernel
+  kCounterChange,  // for the kernel and the disk
+  kRuleChange,     // for the xtables lock, too
+};
+inline constexpr Work kAllWork[] = {Work::kAtOnce, Work::kRead,
+                                    Work::kCounterChange, Work::kRuleChange};
+
+// For metrics: "rule_changes".
+absl::string_view WorkName(Work work);
+
 // A method of a service and what calling it takes.
 struct Method {
   absl::string_view name;  // "nfmeter.v1.CounterService/GetCounter"
   Role least_role;
+  Work work = Work::kAtOnce;
   bool mutates = false;
   // Shows or changes more than counters and the rules that count into them, so
   // a caller who may touch some counters only may not call it.

@@ -56,6 +56,7 @@ class Standing {
 
   const std::string& principal() const { return identity_->name(); }
   bool certified() const { return identity_->certified; }
+  bool has_grants() const { return !grants_->empty(); }
 
   // PERMISSION_DENIED, reason NOT_PERMITTED: who, what is lacking, and where it
   // would be granted.

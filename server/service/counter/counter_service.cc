@@ -39,11 +39,22 @@ CounterService::CounterService(Gate& gate, accounting::Counters& counters,
                                RequestCache& requests,
                                QuotaStreams& quota_streams,
                                const Limits& limits)
-    : gate_(gate),
+    : GatedService(gate),
       counters_(counters),
       requests_(requests),
       quota_streams_(quota_streams),
-      limits_(limits) {}
+      limits_(limits) {
+  Unary("CreateCounter", &CounterService::CreateCounter);
+  Unary("BatchCreateCounters", &CounterService::BatchCreateCounters);
+  Unary("GetCounter", &CounterService::GetCounter);
+  Unary("BatchGetCounters", &CounterService::BatchGetCounters);
+  Unary("ListCounters", &CounterService::ListCounters);
+  Unary("ResetCounter", &CounterService::ResetCounter);
+  Unary("BatchResetCounters", &CounterService::BatchResetCounters);
+  Unary("DeleteCounter", &CounterService::DeleteCounter);
+  Unary("BatchDeleteCounters", &CounterService::BatchDeleteCounters);
+  Stream("WatchQuotaEvents", &CounterService::WatchQuotaEvents);
+}
 
 template <typename Request>
 absl::StatusOr<accounting::CounterDeletion> CounterService::ReadDeletion(
@@ -59,7 +70,7 @@ absl::StatusOr<accounting::CounterDeletion> CounterService::ReadDeletion(
     Call deletes_rules = call;
     NFM_ASSIGN_OR_RETURN(
         deletes_rules.caller,
-        gate_.authorizer().AuthorizeAgain(
+        gate().authorizer().AuthorizeAgain(
             *call.caller,
             *security::FindMethod("nfmeter.v1.RuleService/DeleteRule")));
     NFM_RETURN_IF_ERROR(
@@ -234,7 +245,7 @@ absl::Status CounterService::BatchDeleteCounters(
   });
 }
 
-absl::StatusOr<StreamReactor*> CounterService::WatchQuotaEvents(
+absl::Status CounterService::WatchQuotaEvents(
     const Call& call, const v1::WatchQuotaEventsRequest& request) {
   return quota_streams_.Watch(call, request);
 }

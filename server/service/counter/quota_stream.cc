@@ -111,8 +111,8 @@ QuotaStreams::QuotaStreams(accounting::QuotaHub& hub,
       threads_("nfm-quota", 1),
       streams_(budget) {}
 
-absl::StatusOr<StreamReactor*> QuotaStreams::Watch(
-    const Call& call, const v1::WatchQuotaEventsRequest& request) {
+absl::Status QuotaStreams::Watch(const Call& call,
+                                 const v1::WatchQuotaEventsRequest& request) {
   NFM_RETURN_IF_ERROR(available_);
   FieldErrors errors;
   accounting::CounterFilter filter =
@@ -129,7 +129,7 @@ absl::StatusOr<StreamReactor*> QuotaStreams::Watch(
       [weak = std::weak_ptr(stream)] {
         if (const auto shared = weak.lock()) shared->WakeLater();
       }));
-  return stream.get();
+  return absl::OkStatus();
 }
 
 void QuotaStreams::Shutdown() { streams_.Shutdown(); }

@@ -25,8 +25,8 @@ class QuotaStreams {
                StreamBudget& budget, absl::Status available = absl::OkStatus());
 
   // For CounterService.WatchQuotaEvents.
-  absl::StatusOr<StreamReactor*> Watch(
-      const Call& call, const v1::WatchQuotaEventsRequest& request);
+  absl::Status Watch(const Call& call,
+                     const v1::WatchQuotaEventsRequest& request);
 
   // Ends all streams, and new ones at once, with UNAVAILABLE and reason
   // SERVER_SHUTDOWN.

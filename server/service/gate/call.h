@@ -16,6 +16,8 @@
 
 namespace nfmeter::service {
 
+class StreamCall;
+
 // Collects what the observers are told when the call ends. Not thread-safe.
 class CallTrail {
  public:
@@ -54,8 +56,9 @@ struct Call {
   absl::Time deadline = absl::InfiniteFuture();
   // Of unary calls, which end before it does; else nullptr.
   const grpc::ServerContextBase* context = nullptr;
-  // Of streams, which take it over; else nullptr.
+  // Of streams, which take them over; else nullptr.
   std::shared_ptr<CallTrail> trail;
+  StreamCall* stream = nullptr;
 
   const accounting::CounterScope& scope() const { return caller->scope; }
   // It may make and delete rules whose verdict decides about packets.

@@ -1,24 +1,14 @@
 #include "service/gate/gate.h"
 
 #include <chrono>
+#include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "base/status_macros.h"
 
 namespace nfmeter::service {
 namespace {
-
-// Ends as soon as it begins.
-class RefusedStream final : public StreamReactor {
- public:
-  explicit RefusedStream(const absl::Status& status) {
-    Finish(ToGrpcStatus(status));
-  }
-
- private:
-  void OnDone() override { delete this; }
-};
 
 absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
   const auto deadline = context.deadline();
@@ -26,6 +16,9 @@ absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
              ? absl::InfiniteFuture()
              : absl::FromChrono(deadline);
 }
+
+// Of the threads for this work.
+size_t IndexOf(security::Work work) { return static_cast<size_t>(work) - 1; }
 
 }  // namespace
 
@@ -40,39 +33,22 @@ Gate::Gate(const security::Authorizer& authorizer,
                WorkThreads("nfm-changes", options.max_threads),
                WorkThreads("nfm-rule-change", options.max_threads)} {}
 
-const security::Method& Gate::MethodOf(absl::string_view name) {
-  static constexpr security::Method kUnlisted = {"unlisted",
-                                                 security::Role::kNobody};
-  const security::Method* const method = security::FindMethod(name);
-  return method == nullptr ? kUnlisted : *method;
-}
-
-Gate::Kind Gate::KindOf(const security::Method& method) {
-  if (!method.mutates) return Kind::kRead;
-  return absl::StartsWith(method.name, "nfmeter.v1.RuleService/")
-             ? Kind::kRuleChange
-             : Kind::kCounterChange;
-}
-
-Gate::Arrival Gate::Arrive(const grpc::CallbackServerContext& context) {
-  Arrival arrival;
-  arrival.standing = authorizer_.StandingOf(context);
-  if (arrival.standing->certified()) {
-    arrival.status = rates_.Take(arrival.standing->principal());
-  }
-  return arrival;
+Gate::Arrival Gate::Arrive(const grpc::CallbackServerContext& context,
+                           const security::Method& method) {
+  std::shared_ptr<const security::Standing> standing =
+      authorizer_.StandingOf(context);
+  absl::StatusOr<Call> call = Enter(context, *standing, method);
+  return {std::move(standing), std::move(call)};
 }
 
 absl::StatusOr<Call> Gate::Enter(const grpc::CallbackServerContext& context,
-                                 const Arrival& arrival,
-                                 const security::Method& method,
-                                 CallTrail& trail) {
-  trail.NoteCaller(arrival.standing);
-  NFM_RETURN_IF_ERROR(arrival.status);
-  // Its client has gone, or its deadline passed while it waited for a thread.
-  if (context.IsCancelled()) return absl::CancelledError("cancelled");
+                                 const security::Standing& standing,
+                                 const security::Method& method) {
+  if (standing.certified()) {
+    NFM_RETURN_IF_ERROR(rates_.Take(standing.principal()));
+  }
   Call call{.method = &method};
-  NFM_ASSIGN_OR_RETURN(call.caller, arrival.standing->Admit(method));
+  NFM_ASSIGN_OR_RETURN(call.caller, standing.Admit(method));
   if (method.mutates && options_.read_only) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "READ_ONLY",
                      "this server was started with --read-only and changes "
@@ -82,19 +58,17 @@ absl::StatusOr<Call> Gate::Enter(const grpc::CallbackServerContext& context,
   return call;
 }
 
-absl::StatusOr<Call> Gate::EnterStream(
-    const grpc::CallbackServerContext& context, absl::string_view name) {
-  const security::Method& method = MethodOf(name);
-  auto trail = std::make_shared<CallTrail>(observers_, method, /*stream=*/true,
-                                           options_.trace_all);
-  trail->NoteOrigin(context);
-  absl::StatusOr<Call> call = Enter(context, Arrive(context), method, *trail);
-  if (!call.ok()) {
-    trail->End(call.status());
-  } else {
-    call->trail = std::move(trail);
+absl::Status Gate::Post(security::Work work, absl::string_view caller,
+                        absl::AnyInvocable<void()> job) {
+  if (threads_[IndexOf(work)].TryPost(caller, std::move(job),
+                                      options_.max_waiting)) {
+    return absl::OkStatus();
   }
-  return call;
+  return Busy();
+}
+
+WorkThreads::Load Gate::load(security::Work work) const {
+  return threads_[IndexOf(work)].load();
 }
 
 absl::Status Gate::Busy() const {
@@ -107,22 +81,6 @@ absl::Status Gate::Busy() const {
       ErrorDetails{
           .reason = "TOO_MANY_CALLS",
           .metadata = {{"bound", absl::StrCat(options_.max_threads)}}});
-}
-
-StreamReactor* Gate::RefuseStream(const absl::Status& status) {
-  return new RefusedStream(status);
-}
-
-absl::string_view KindName(Gate::Kind kind) {
-  switch (kind) {
-    case Gate::Kind::kRead:
-      return "reads";
-    case Gate::Kind::kCounterChange:
-      return "counter_changes";
-    case Gate::Kind::kRuleChange:
-      return "rule_changes";
-  }
-  return "";
 }
 
 }  // namespace nfmeter::service

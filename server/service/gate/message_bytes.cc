@@ -27,6 +27,22 @@ absl::Status ParseMessage(const grpc::ByteBuffer& bytes,
                    "; was it made from other proto files?"));
 }
 
+absl::Status NoMessage() {
+  return MakeError(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
+                   "the call ended without a request");
+}
+
+absl::Status CheckMessageSize(const grpc::ByteBuffer& bytes, size_t bound) {
+  if (bytes.Length() <= bound) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      absl::StrCat("the request has ", bytes.Length(), " bytes; this method ",
+                   "takes at most ", bound),
+      ErrorDetails{.reason = "REQUEST_TOO_LARGE",
+                   .metadata = {{"bound", absl::StrCat(bound)},
+                                {"size", absl::StrCat(bytes.Length())}}});
+}
+
 absl::Status WriteMessage(const google::protobuf::MessageLite& response,
                           grpc::ByteBuffer* bytes) {
   bool own_buffer = false;

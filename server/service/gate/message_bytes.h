@@ -2,6 +2,8 @@
 #ifndef NFMETER_SERVICE_GATE_MESSAGE_BYTES_H_
 #define NFMETER_SERVICE_GATE_MESSAGE_BYTES_H_
 
+#include <cstddef>
+
 #include "absl/status/status.h"
 #include "google/protobuf/message_lite.h"
 #include "grpcpp/support/byte_buffer.h"
@@ -11,6 +13,12 @@ namespace nfmeter::service {
 // INVALID_ARGUMENT, reason MALFORMED_REQUEST.
 absl::Status ParseMessage(const grpc::ByteBuffer& bytes,
                           google::protobuf::MessageLite* request);
+
+// INVALID_ARGUMENT, reason MALFORMED_REQUEST: the call ended without a message.
+absl::Status NoMessage();
+
+// RESOURCE_EXHAUSTED, reason REQUEST_TOO_LARGE.
+absl::Status CheckMessageSize(const grpc::ByteBuffer& bytes, size_t bound);
 
 // INTERNAL: larger than 2 GiB.
 absl::Status WriteMessage(const google::protobuf::MessageLite& response,

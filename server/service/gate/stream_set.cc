@@ -47,8 +47,8 @@ void MessageStream::End(const absl::Status& status) {
 
 // In kPulling, on the thread that brought it there.
 void MessageStream::Pull() {
-  // gRPC's share may go away as soon as something is finished.
-  const std::shared_ptr<MessageStream> self = self_;
+  // The call's share may go as soon as something is finished.
+  const std::shared_ptr<MessageStream> self = self_.lock();
   while (!FinishIfEnded()) {
     std::optional<Message> message = Next();
     if (message.has_value()) {
@@ -59,11 +59,11 @@ void MessageStream::Pull() {
         state_ = message->last ? State::kFinished : State::kWriting;
         woken_ = false;  // what woke us is looked for after the write
       }
-      if (!message->last) return StartWrite(&bytes_);
+      if (!message->last) return call_->StartWrite(&bytes_);
       OnEnded();
       trail_->End(absl::OkStatus());
-      return StartWriteAndFinish(&bytes_, grpc::WriteOptions(),
-                                 grpc::Status::OK);
+      return call_->StartWriteAndFinish(&bytes_, grpc::WriteOptions(),
+                                        grpc::Status::OK);
     }
     absl::MutexLock lock(&mutex_);
     if (end_.has_value() || std::exchange(woken_, false)) continue;
@@ -83,7 +83,7 @@ bool MessageStream::FinishIfEnded() {
   }
   OnEnded();
   trail_->End(status);
-  Finish(ToGrpcStatus(status));
+  call_->Finish(ToGrpcStatus(status));
   return true;
 }
 
@@ -100,8 +100,7 @@ void MessageStream::OnWriteDone(bool ok) {
 void MessageStream::OnCancel() { End(absl::CancelledError()); }
 
 void MessageStream::OnDone() {
-  const std::shared_ptr<MessageStream> self = std::move(self_);
-  set_->Remove(self);
+  set_->Remove(self_.lock());  // the call has a share as long as it tells this
 }
 
 absl::Status StreamSet::Start(std::shared_ptr<MessageStream> stream,
@@ -117,7 +116,9 @@ absl::Status StreamSet::Start(std::shared_ptr<MessageStream> stream,
   stream->trail_ = call.trail;
   stream->caller_ = call.caller;
   stream->method_ = call.method;
+  stream->call_ = call.stream;
   stream->self_ = stream;
+  call.stream->Attach(stream);
   streams_.insert(std::move(stream));
   return absl::OkStatus();
 }

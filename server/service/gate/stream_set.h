@@ -12,11 +12,10 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "grpcpp/support/byte_buffer.h"
-#include "grpcpp/support/server_callback.h"
 #include "security/access/authorizer.h"
 #include "service/gate/call.h"
-#include "service/gate/gate.h"
 #include "service/gate/stream_budget.h"
+#include "service/gate/stream_call.h"
 
 namespace nfmeter::service {
 
@@ -32,10 +31,12 @@ class StreamSet;
 // End() and OnCancel note how the stream ends. That takes effect when it is
 // idle or becomes so: -> kFinished, with Finish() called exactly once.
 //
-// gRPC's reactor and whoever feeds the stream share ownership; what comes after
-// the end is ignored. Thread-safe.
-class MessageStream : public StreamReactor {
+// The call that carries it and whoever feeds it share ownership; what comes
+// after the end is ignored. Thread-safe.
+class MessageStream {
  public:
+  virtual ~MessageStream() = default;
+
   // Something may be there to write. Writes on this thread.
   void Wake();
 
@@ -58,26 +59,29 @@ class MessageStream : public StreamReactor {
 
  private:
   friend class StreamSet;
+  friend class StreamCall;
   enum class State { kIdle, kPulling, kWriting, kFinished };
 
   void Pull();
   bool FinishIfEnded();
 
-  void OnWriteDone(bool ok) final;
-  void OnCancel() final;
-  void OnDone() final;
+  // What gRPC tells of the call.
+  void OnWriteDone(bool ok);
+  void OnCancel();
+  void OnDone();
 
   absl::Mutex mutex_;
   State state_ ABSL_GUARDED_BY(mutex_) = State::kIdle;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
   grpc::ByteBuffer bytes_;  // under way; belongs to whoever is in kPulling
-  // Set by StreamSet::Start().
+  // Set by StreamSet::Start(). The call lives until OnDone().
+  StreamCall* call_ = nullptr;
   StreamSet* set_ = nullptr;
   std::shared_ptr<CallTrail> trail_;
   std::shared_ptr<const security::Caller> caller_;
   const security::Method* method_ = nullptr;
-  std::shared_ptr<MessageStream> self_;  // gRPC's share, until OnDone()
+  std::weak_ptr<MessageStream> self_;
 };
 
 // The streams of a service: keeps to the budget, and ends them all. Must
@@ -87,7 +91,7 @@ class StreamSet {
   // `budget` must outlive the set.
   explicit StreamSet(StreamBudget& budget) : budget_(budget) {}
 
-  // Makes the stream that of `call`: return it from the handler.
+  // Makes the stream that of `call`.
   // RESOURCE_EXHAUSTED, TOO_MANY_STREAMS; UNAVAILABLE, SERVER_SHUTDOWN and
   // POLICY_CHANGED.
   absl::Status Start(std::shared_ptr<MessageStream> stream, const Call& call);

@@ -40,11 +40,13 @@ void ToProto(const security::Grant& grant, v1::Grant* proto) {
 
 NodeService::NodeService(Gate& gate, std::function<NodeInfo()> info,
                          accounting::SnapshotHub& hub, const Limits& limits)
-    : gate_(gate),
+    : GatedService(gate),
       info_(std::move(info)),
       hub_(hub),
       epoch_(hub.epoch()),
-      limits_(limits) {}
+      limits_(limits) {
+  Unary("GetNode", &NodeService::GetNode);
+}
 
 absl::Status NodeService::GetNode(const Call& call,
                                   const v1::GetNodeRequest& /*request*/,
@@ -61,7 +63,7 @@ absl::Status NodeService::GetNode(const Call& call,
     ToProto(capability, node->add_capabilities());
   }
   ToProto(limits_, node->mutable_limits());
-  node->set_read_only(gate_.options().read_only);
+  node->set_read_only(gate().options().read_only);
   node->mutable_caller()->set_principal(ValidUtf8(call.caller->principal));
   for (const security::Grant& grant : *call.caller->grants) {
     ToProto(grant, node->mutable_caller()->add_grants());

@@ -12,6 +12,7 @@
 #include "accounting/snapshots/snapshot_hub.h"
 #include "nfmeter/v1/node.grpc.pb.h"
 #include "service/gate/gate.h"
+#include "service/gate/gated_service.h"
 #include "service/gate/limits.h"
 
 namespace nfmeter::service {
@@ -36,23 +37,12 @@ struct NodeInfo {
   size_t snapshot_subscribers = 0;
 };
 
-using NodeServiceMethods =
-    WithMethods<v1::NodeService::Service,
-                v1::NodeService::WithRawCallbackMethod_GetNode>;
-
 // Thread-safe. Does not own what it is given.
-class NodeService final : public NodeServiceMethods {
+class NodeService final : public GatedService<v1::NodeService> {
  public:
   // `info` is called for each request, from any thread; must not wait.
   NodeService(Gate& gate, std::function<NodeInfo()> info,
               accounting::SnapshotHub& hub, const Limits& limits);
-
-  UnaryReactor* GetNode(CallContext* context, const Bytes* request,
-                        Bytes* response) override {
-    return gate_.ServeAtOnce(context, request, response,
-                             "nfmeter.v1.NodeService/GetNode", this,
-                             &NodeService::GetNode);
-  }
 
  private:
   absl::Status GetNode(const Call& call, const v1::GetNodeRequest& request,
@@ -60,7 +50,6 @@ class NodeService final : public NodeServiceMethods {
   // What is nobody's business who may see some counters only.
   void DescribeWholeHost(const NodeInfo& info, v1::Node* node) const;
 
-  Gate& gate_;
   const std::function<NodeInfo()> info_;
   accounting::SnapshotHub& hub_;
   const uint64_t epoch_;  // the hub's first

@@ -39,7 +39,15 @@ absl::Status CheckNewRules(const Call& call,
 
 RuleService::RuleService(Gate& gate, accounting::Rules& rules,
                          RequestCache& requests, const Limits& limits)
-    : gate_(gate), rules_(rules), requests_(requests), limits_(limits) {}
+    : GatedService(gate), rules_(rules), requests_(requests), limits_(limits) {
+  Unary("CreateRule", &RuleService::CreateRule);
+  Unary("BatchCreateRules", &RuleService::BatchCreateRules);
+  Unary("GetRule", &RuleService::GetRule);
+  Unary("ListRules", &RuleService::ListRules);
+  Unary("DeleteRule", &RuleService::DeleteRule);
+  Unary("BatchDeleteRules", &RuleService::BatchDeleteRules);
+  Unary("ListChains", &RuleService::ListChains);
+}
 
 template <typename Request>
 accounting::RuleChange RuleService::ReadChange(const Call& call,

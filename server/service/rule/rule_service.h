@@ -6,69 +6,17 @@
 #include "accounting/rules/rules.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "service/gate/gate.h"
+#include "service/gate/gated_service.h"
 #include "service/gate/limits.h"
 #include "service/gate/request_cache.h"
 
 namespace nfmeter::service {
 
-using RuleServiceMethods =
-    WithMethods<v1::RuleService::Service,
-                v1::RuleService::WithRawCallbackMethod_CreateRule,
-                v1::RuleService::WithRawCallbackMethod_BatchCreateRules,
-                v1::RuleService::WithRawCallbackMethod_GetRule,
-                v1::RuleService::WithRawCallbackMethod_ListRules,
-                v1::RuleService::WithRawCallbackMethod_DeleteRule,
-                v1::RuleService::WithRawCallbackMethod_BatchDeleteRules,
-                v1::RuleService::WithRawCallbackMethod_ListChains>;
-
 // Thread-safe. Does not own what it is given.
-class RuleService final : public RuleServiceMethods {
+class RuleService final : public GatedService<v1::RuleService> {
  public:
   RuleService(Gate& gate, accounting::Rules& rules, RequestCache& requests,
               const Limits& limits);
-
-  UnaryReactor* CreateRule(CallContext* context, const Bytes* request,
-                           Bytes* response) override {
-    return gate_.Serve(context, request, response,
-                       "nfmeter.v1.RuleService/CreateRule", this,
-                       &RuleService::CreateRule);
-  }
-  UnaryReactor* BatchCreateRules(CallContext* context, const Bytes* request,
-                                 Bytes* response) override {
-    return gate_.Serve(context, request, response,
-                       "nfmeter.v1.RuleService/BatchCreateRules", this,
-                       &RuleService::BatchCreateRules);
-  }
-  UnaryReactor* GetRule(CallContext* context, const Bytes* request,
-                        Bytes* response) override {
-    return gate_.Serve(context, request, response,
-                       "nfmeter.v1.RuleService/GetRule", this,
-                       &RuleService::GetRule);
-  }
-  UnaryReactor* ListRules(CallContext* context, const Bytes* request,
-                          Bytes* response) override {
-    return gate_.Serve(context, request, response,
-                       "nfmeter.v1.RuleService/ListRules", this,
-                       &RuleService::ListRules);
-  }
-  UnaryReactor* DeleteRule(CallContext* context, const Bytes* request,
-                           Bytes* response) override {
-    return gate_.Serve(context, request, response,
-                       "nfmeter.v1.RuleService/DeleteRule", this,
-                       &RuleService::DeleteRule);
-  }
-  UnaryReactor* BatchDeleteRules(CallContext* context, const Bytes* request,
-                                 Bytes* response) override {
-    return gate_.Serve(context, request, response,
-                       "nfmeter.v1.RuleService/BatchDeleteRules", this,
-                       &RuleService::BatchDeleteRules);
-  }
-  UnaryReactor* ListChains(CallContext* context, const Bytes* request,
-                           Bytes* response) override {
-    return gate_.Serve(context, request, response,
-                       "nfmeter.v1.RuleService/ListChains", this,
-                       &RuleService::ListChains);
-  }
 
  private:
   absl::Status CreateRule(const Call& call,
@@ -96,7 +44,6 @@ class RuleService final : public RuleServiceMethods {
   accounting::RuleChange ReadChange(const Call& call,
                                     const Request& request) const;
 
-  Gate& gate_;
   accounting::Rules& rules_;
   RequestCache& requests_;
   const Limits limits_;

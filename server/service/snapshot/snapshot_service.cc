@@ -12,14 +12,17 @@ SnapshotService::SnapshotService(Gate& gate, accounting::SnapshotHub& hub,
                                  const accounting::LabelStore& labels,
                                  const Limits& limits, StreamBudget& budget,
                                  absl::Status available)
-    : gate_(gate),
+    : GatedService(gate),
       limits_(limits),
       available_(std::move(available)),
-      streams_(std::make_unique<SnapshotStreams>(hub, labels, budget)) {}
+      streams_(std::make_unique<SnapshotStreams>(hub, labels, budget)) {
+  Stream("GetSnapshot", &SnapshotService::GetSnapshot);
+  Stream("WatchSnapshots", &SnapshotService::WatchSnapshots);
+}
 
 SnapshotService::~SnapshotService() = default;
 
-absl::StatusOr<StreamReactor*> SnapshotService::GetSnapshot(
+absl::Status SnapshotService::GetSnapshot(
     const Call& call, const v1::GetSnapshotRequest& request) {
   NFM_RETURN_IF_ERROR(available_);
   NFM_ASSIGN_OR_RETURN(const SnapshotQuery query,
@@ -27,7 +30,7 @@ absl::StatusOr<StreamReactor*> SnapshotService::GetSnapshot(
   return streams_->Get(call, query);
 }
 
-absl::StatusOr<StreamReactor*> SnapshotService::WatchSnapshots(
+absl::Status SnapshotService::WatchSnapshots(
     const Call& call, const v1::WatchSnapshotsRequest& request) {
   NFM_RETURN_IF_ERROR(available_);
   NFM_ASSIGN_OR_RETURN(

@@ -11,6 +11,7 @@
 #include "accounting/snapshots/snapshot_hub.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
 #include "service/gate/gate.h"
+#include "service/gate/gated_service.h"
 #include "service/gate/limits.h"
 #include "service/gate/stream_budget.h"
 
@@ -19,17 +20,12 @@ namespace nfmeter::service {
 class SnapshotStreams;
 struct FrameStats;
 
-using SnapshotServiceMethods =
-    WithMethods<v1::SnapshotService::Service,
-                v1::SnapshotService::WithRawCallbackMethod_GetSnapshot,
-                v1::SnapshotService::WithRawCallbackMethod_WatchSnapshots>;
-
 // Each distinct frame is encoded once, and the same bytes are written to every
 // stream that is due for it.
 //
 // Thread-safe. Must be destroyed after the gRPC server, and before the hub.
 // Does not own what it is given.
-class SnapshotService final : public SnapshotServiceMethods {
+class SnapshotService final : public GatedService<v1::SnapshotService> {
  public:
   // When `available` is not OK, every call ends with it.
   SnapshotService(Gate& gate, accounting::SnapshotHub& hub,
@@ -37,19 +33,6 @@ class SnapshotService final : public SnapshotServiceMethods {
                   StreamBudget& budget,
                   absl::Status available = absl::OkStatus());
   ~SnapshotService() override;
-
-  StreamReactor* GetSnapshot(CallContext* context,
-                             const Bytes* request) override {
-    return gate_.Open(context, request,
-                      "nfmeter.v1.SnapshotService/GetSnapshot", this,
-                      &SnapshotService::GetSnapshot);
-  }
-  StreamReactor* WatchSnapshots(CallContext* context,
-                                const Bytes* request) override {
-    return gate_.Open(context, request,
-                      "nfmeter.v1.SnapshotService/WatchSnapshots", this,
-                      &SnapshotService::WatchSnapshots);
-  }
 
   // Ends all streams, and new ones at once, with UNAVAILABLE and reason
   // SERVER_SHUTDOWN. A stream whose client does not read ends at the deadline
@@ -64,12 +47,11 @@ class SnapshotService final : public SnapshotServiceMethods {
   size_t open_streams() const;
 
  private:
-  absl::StatusOr<StreamReactor*> GetSnapshot(
-      const Call& call, const v1::GetSnapshotRequest& request);
-  absl::StatusOr<StreamReactor*> WatchSnapshots(
-      const Call& call, const v1::WatchSnapshotsRequest& request);
+  absl::Status GetSnapshot(const Call& call,
+                           const v1::GetSnapshotRequest& request);
+  absl::Status WatchSnapshots(const Call& call,
+                              const v1::WatchSnapshotsRequest& request);
 
-  Gate& gate_;
   const Limits limits_;
   const absl::Status available_;
   const std::unique_ptr<SnapshotStreams> streams_;

@@ -102,17 +102,17 @@ SnapshotStreams::SnapshotStreams(accounting::SnapshotHub& hub,
       threads_("nfm-streams", EncoderThreads()),
       streams_(budget) {}
 
-absl::StatusOr<StreamReactor*> SnapshotStreams::Get(
-    const Call& call, const SnapshotQuery& query) {
+absl::Status SnapshotStreams::Get(const Call& call,
+                                  const SnapshotQuery& query) {
   auto stream = std::make_shared<SnapshotGetStream>(
       query, filters_.Get(query.filter), context_, threads_);
   NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
   hub_.Read(query.max_staleness, stream);
-  return stream.get();
+  return absl::OkStatus();
 }
 
-absl::StatusOr<StreamReactor*> SnapshotStreams::Watch(
-    const Call& call, const SnapshotWatch& watch) {
+absl::Status SnapshotStreams::Watch(const Call& call,
+                                    const SnapshotWatch& watch) {
   NFM_RETURN_IF_ERROR(CheckResumption(watch));
   auto stream = std::make_shared<SnapshotWatchStream>(
       watch, filters_.Get(watch.filter), frames_,
@@ -121,7 +121,7 @@ absl::StatusOr<StreamReactor*> SnapshotStreams::Watch(
       });
   NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
   Join(stream);
-  return stream.get();
+  return absl::OkStatus();
 }
 
 absl::Status SnapshotStreams::CheckResumption(

@@ -62,10 +62,8 @@ class SnapshotStreams {
   SnapshotStreams(accounting::SnapshotHub& hub,
                   const accounting::LabelStore& labels, StreamBudget& budget);
 
-  absl::StatusOr<StreamReactor*> Get(const Call& call,
-                                     const SnapshotQuery& query);
-  absl::StatusOr<StreamReactor*> Watch(const Call& call,
-                                       const SnapshotWatch& watch);
+  absl::Status Get(const Call& call, const SnapshotQuery& query);
+  absl::Status Watch(const Call& call, const SnapshotWatch& watch);
   void Shutdown() { streams_.Shutdown(); }
 
   // See StreamSet.

@@ -1,0 +1,106 @@
+#include "service/gate/unary_call.h"
+
+#include "base/status_macros.h"
+#include "service/gate/message_bytes.h"
+#include "service/gate/status.h"
+
+namespace nfmeter::service {
+namespace {
+
+google::protobuf::ArenaOptions StartingWith(char* memory, size_t size) {
+  google::protobuf::ArenaOptions options;
+  options.initial_block = memory;
+  options.initial_block_size = size;
+  return options;
+}
+
+}  // namespace
+
+UnaryCall::UnaryCall(Gate& gate, const UnaryMethod& method,
+                     grpc::CallbackServerContext& context)
+    : gate_(gate),
+      method_(method),
+      context_(context),
+      arrival_(gate.Arrive(context, method.listed())),
+      arena_(StartingWith(memory_, sizeof(memory_))) {
+  // What a stranger asks for is nobody's business.
+  if (!arrival_.call.ok() && !arrival_.standing->has_grants()) {
+    End(arrival_.call.status());
+  } else {
+    StartRead(&bytes_);
+  }
+}
+
+void UnaryCall::OnReadDone(bool ok) {
+  if (!arrival_.call.ok()) return Refuse(ok);
+  arrival_.call->context = &context_;
+  if (!ok) {
+    return End(context_.IsCancelled() ? absl::CancelledError("cancelled")
+                                      : NoMessage());
+  }
+  Run(method_.listed().work);
+}
+
+void UnaryCall::Refuse(bool has_message) {
+  if (has_message && bytes_.Length() <= kInlineBytes && Parse().ok()) {
+    Trail().NoteSubject(method_.SubjectOf(*request_));
+  }
+  End(arrival_.call.status());
+}
+
+void UnaryCall::Run(security::Work work) {
+  if (work == security::Work::kAtOnce) return RunOn(work);
+  const absl::Status posted = gate_.Post(work, arrival_.standing->principal(),
+                                         [this, work] { RunOn(work); });
+  if (!posted.ok()) End(posted);
+}
+
+void UnaryCall::RunOn(security::Work work) {
+  // Its client has gone, or its deadline passed while it waited for a thread.
+  if (context_.IsCancelled()) return End(absl::CancelledError("cancelled"));
+  if (request_ == nullptr) {
+    if (const absl::Status parsed = Parse(); !parsed.ok()) return End(parsed);
+  }
+  const security::Work needed = method_.WorkOf(*request_);
+  if (needed != work) return Run(needed);
+  Serve();
+}
+
+absl::Status UnaryCall::Parse() {
+  google::protobuf::Message* const request = method_.NewRequest(&arena_);
+  NFM_RETURN_IF_ERROR(ParseMessage(bytes_, request));
+  bytes_.Clear();
+  request_ = request;
+  return absl::OkStatus();
+}
+
+void UnaryCall::Serve() {
+  CallTrail& trail = Trail();
+  const bool mutates = method_.listed().mutates;
+  if (mutates) trail.NoteSubject(method_.SubjectOf(*request_));
+  google::protobuf::Message* const response = method_.NewResponse(&arena_);
+  absl::Status status = method_.Serve(*arrival_.call, *request_, response);
+  if (absl::IsPermissionDenied(status) && !mutates) {
+    trail.NoteSubject(method_.SubjectOf(*request_));
+  }
+  if (status.ok()) status = WriteMessage(*response, &answer_);
+  End(status);
+}
+
+void UnaryCall::End(const absl::Status& status) {
+  Trail().End(status, context_);
+  // This may be gone as soon as gRPC has the end of the call.
+  if (!status.ok()) return Finish(ToGrpcStatus(status));
+  StartWriteAndFinish(&answer_, grpc::WriteOptions(), grpc::Status::OK);
+}
+
+CallTrail& UnaryCall::Trail() {
+  if (!trail_.has_value()) {
+    trail_.emplace(gate_.observers(), method_.listed(), /*stream=*/false,
+                   gate_.options().trace_all);
+    trail_->NoteCaller(arrival_.standing);
+  }
+  return *trail_;
+}
+
+}  // namespace nfmeter::service
