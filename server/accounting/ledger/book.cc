@@ -1,0 +1,471 @@
+#include "accounting/ledger/book.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace nfmeter::accounting {
+namespace {
+
+// Time without a reading that is no worse than what lies between two of them.
+constexpr absl::Duration kShortBlindness = absl::Minutes(1);
+
+// Sorts by account and makes one of all entries of an account.
+void MergeTotals(std::vector<BookChanges::Total>& totals) {
+  std::stable_sort(
+      totals.begin(), totals.end(),
+      [](const auto& a, const auto& b) { return a.account < b.account; });
+  size_t kept = 0;
+  for (size_t i = 0; i < totals.size(); ++i) {
+    if (kept > 0 && totals[kept - 1].account == totals[i].account) {
+      totals[kept - 1].total = totals[i].total;
+      totals[kept - 1].delta += totals[i].delta;
+    } else {
+      totals[kept++] = totals[i];
+    }
+  }
+  totals.resize(kept);
+}
+
+// Likewise; the last one counts.
+void MergeAccounts(std::vector<Account>& accounts) {
+  std::stable_sort(accounts.begin(), accounts.end(),
+                   [](const auto& a, const auto& b) { return a.id < b.id; });
+  size_t kept = 0;
+  for (size_t i = 0; i < accounts.size(); ++i) {
+    if (kept > 0 && accounts[kept - 1].id == accounts[i].id) --kept;
+    if (kept != i) accounts[kept] = std::move(accounts[i]);
+    ++kept;
+  }
+  accounts.resize(kept);
+}
+
+void BoundGaps(std::vector<Gap>& gaps) {
+  if (gaps.size() <= Book::kMaxGaps) return;
+  Gap all = gaps[0];
+  for (const Gap& gap : gaps) {
+    all.from = std::min(all.from, gap.from);
+    all.to = std::max(all.to, gap.to);
+  }
+  all.account = 0;
+  all.at_most.reset();
+  gaps = {all};
+}
+
+template <typename T>
+void Append(std::vector<T>& to, std::vector<T>& from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()),
+            std::make_move_iterator(from.end()));
+  from.clear();
+}
+
+}  // namespace
+
+Book::Book(Past past) : next_id_(past.next_id) {
+  last_reading_ = past.last_reading;
+  for (auto& [account, total] : past.accounts) {
+    const auto slot = static_cast<uint32_t>(accounts_.size());
+    Tally& tally = tallies_.emplace_back();
+    tally.offset = account.base - account.kernel_base;
+    tally.last = total - tally.offset;
+    tally.taken = total;
+    tally.live = account.state == Account::State::kLive;
+    live_count_ += tally.live;
+    by_name_[account.name] = slot;
+    next_id_ = std::max(next_id_, account.id + 1);
+    accounts_.push_back(std::move(account));
+  }
+  for (const Past::Intent& intent : past.intents) {
+    intents_[intent.account] = intent;
+  }
+  rebased_.resize(accounts_.size());
+  const bool gone = !past.same_boot || !past.same_namespace;
+  down_ = !past.same_boot        ? GapCause::kReboot
+          : !past.same_namespace ? GapCause::kNamespaceChanged
+                                 : GapCause::kServerDown;
+  for (uint32_t slot = 0; slot < accounts_.size(); ++slot) {
+    // What was read just before a change has been counted, whatever came then.
+    const auto intent = intents_.find(accounts_[slot].id);
+    if (intent != intents_.end() &&
+        !intent->second.value.WentBackFrom(tallies_[slot].last)) {
+      tallies_[slot].last = intent->second.value;
+      MarkMoved(slot);
+    }
+    if (!gone || !tallies_[slot].live) continue;
+    tallies_[slot].live = false;
+    --live_count_;
+    accounts_[slot].state = Account::State::kAbsent;
+    accounts_[slot].absence = *down_;
+    accounts_[slot].end_time = last_reading_;
+    MarkChanged(slot);
+  }
+  if (gone) intents_.clear();
+}
+
+// --- What happens ------------------------------------------------------------
+
+void Book::NoteCreated(absl::Span<const kernel::AcctObject> objects,
+                       Moment now) {
+  for (const kernel::AcctObject& object : objects) {
+    const Amount start = {object.packets, object.bytes};
+    uint32_t slot = SlotOf(object.name);
+    if (slot == kNone) {
+      slot = Open(object.name, now);
+      BeginSegment(slot, start, now);
+      continue;
+    }
+    // Somebody else had deleted it, and no reading has come since.
+    if (tallies_[slot].live) Lose(slot, now.wall);
+    Return(slot, start, now);
+  }
+}
+
+void Book::NoteReset(absl::Span<const kernel::AcctObject> objects, Moment now) {
+  for (const kernel::AcctObject& object : objects) {
+    uint32_t slot = SlotOf(object.name);
+    if (slot == kNone) slot = Open(object.name, now);
+    Observe(slot, {object.packets, object.bytes}, now);
+    Tally& tally = tallies_[slot];
+    tally.offset = tally.total();
+    tally.last = Amount();
+    rebased_[slot] = now.boottime;
+    accounts_[slot].base = tally.offset;
+    accounts_[slot].kernel_base = Amount();
+    accounts_[slot].reset_time = now.wall;
+    MarkChanged(slot);
+    closed_.settled.push_back(accounts_[slot].id);
+  }
+}
+
+void Book::NoteDeleted(absl::Span<const kernel::AcctObject> objects,
+                       Moment now) {
+  for (const kernel::AcctObject& object : objects) {
+    uint32_t slot = SlotOf(object.name);
+    if (slot == kNone) slot = Open(object.name, now);
+    Observe(slot, {object.packets, object.bytes}, now);
+    Close(slot, now.wall);
+  }
+}
+
+void Book::NoteSnapshot(const Snapshot& snapshot) {
+  const Moment moment = {snapshot.wall_time, snapshot.boottime};
+  const absl::Time now = moment.wall;
+  if (snapshot_epoch_ != snapshot.epoch) {
+    snapshot_epoch_ = snapshot.epoch;
+    slots_by_id_.clear();
+  }
+  ++pass_;
+  size_t seen = 0;
+  for (const auto& chunk : snapshot.chunks()) {
+    for (size_t row = 0; row < chunk->size(); ++row) {
+      const uint32_t slot = SlotOf(snapshot, chunk->ids()[row]);
+      Observe(slot, {chunk->packets[row], chunk->bytes[row]}, moment);
+      tallies_[slot].pass = pass_;
+      ++seen;
+    }
+  }
+  if (seen < live_count_) LookForMissing(now);
+  // Between lives only the wall clock tells how long it was.
+  absl::Duration since = absl::ZeroDuration();
+  if (last_reading_boottime_ != absl::InfiniteDuration()) {
+    since = snapshot.boottime - last_reading_boottime_;
+  } else if (last_reading_ != absl::InfinitePast()) {
+    since = std::max(now - last_reading_, absl::ZeroDuration());
+  }
+  if (down_.has_value()) {
+    EndFirstReading(now);
+  } else if (last_reading_ != absl::InfinitePast() && since > kShortBlindness) {
+    AddGap({0, GapCause::kIncompleteReading, last_reading_, now});
+  }
+  closed_.since_reading += since;
+  closed_.reading = moment;
+  last_reading_ = now;
+  last_reading_boottime_ = snapshot.boottime;
+}
+
+void Book::NoteGap(absl::string_view name, GapCause cause, absl::Time from,
+                   absl::Time to) {
+  const uint32_t slot = SlotOf(name);
+  if (slot == kNone) return;
+  AddGap({accounts_[slot].id, cause, from, to});
+}
+
+void Book::NoteGap(Gap gap) { AddGap(std::move(gap)); }
+
+void Book::CloseAbsent(absl::Time time) {
+  std::vector<uint32_t> over;
+  for (const auto& [name, slot] : by_name_) {
+    if (!tallies_[slot].live && accounts_[slot].end_time < time) {
+      over.push_back(slot);
+    }
+  }
+  for (const uint32_t slot : over) Close(slot, accounts_[slot].end_time);
+}
+
+// --- Accounts and segments ---------------------------------------------------
+
+uint32_t Book::SlotOf(absl::string_view name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? kNone : found->second;
+}
+
+uint32_t Book::SlotOf(const Snapshot& snapshot, uint32_t id) {
+  if (id < slots_by_id_.size()) {
+    const uint32_t slot = slots_by_id_[id];
+    if (slot != kNone && tallies_[slot].snapshot_id == id) return slot;
+  } else {
+    slots_by_id_.resize(std::max<size_t>(id + 1, 2 * slots_by_id_.size()),
+                        kNone);
+  }
+  const absl::string_view name = snapshot.names().KernelName(id);
+  uint32_t slot = SlotOf(name);
+  // Somebody else made it, and all that it has counted is new to us.
+  if (slot == kNone) slot = Open(name, {snapshot.wall_time, snapshot.boottime});
+  slots_by_id_[id] = slot;
+  tallies_[slot].snapshot_id = id;
+  return slot;
+}
+
+uint32_t Book::Open(absl::string_view name, Moment now) {
+  uint32_t slot;
+  if (free_slots_.empty()) {
+    slot = static_cast<uint32_t>(accounts_.size());
+    accounts_.emplace_back();
+    tallies_.emplace_back();
+    rebased_.emplace_back();
+  } else {
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+    accounts_[slot] = Account();
+    tallies_[slot] = Tally();
+  }
+  Account& account = accounts_[slot];
+  account.id = next_id_++;
+  account.name = std::string(name);
+  account.create_time = now.wall;
+  account.start_time = now.wall;
+  rebased_[slot] = now.boottime;
+  tallies_[slot].live = true;
+  ++live_count_;
+  by_name_[account.name] = slot;
+  MarkChanged(slot);
+  return slot;
+}
+
+void Book::Close(uint32_t slot, absl::Time now) {
+  Tally& tally = tallies_[slot];
+  Account& account = accounts_[slot];
+  account.state = Account::State::kClosed;
+  account.end_time = now;
+  if (tally.total() != tally.taken) {
+    closed_.totals.push_back(
+        {account.id, tally.total(), tally.total() - tally.taken});
+  }
+  closed_.accounts.push_back(account);
+  closed_.settled.push_back(account.id);
+  live_count_ -= tally.live;
+  by_name_.erase(account.name);
+  intents_.erase(account.id);
+  tally = Tally();
+  free_slots_.push_back(slot);
+}
+
+void Book::BeginSegment(uint32_t slot, Amount kernel_base, Moment now) {
+  Tally& tally = tallies_[slot];
+  Account& account = accounts_[slot];
+  account.base = tally.total();
+  account.kernel_base = kernel_base;
+  account.start_time = now.wall;
+  rebased_[slot] = now.boottime;
+  tally.offset = account.base - kernel_base;
+  tally.last = kernel_base;
+  MarkChanged(slot);
+}
+
+void Book::Return(uint32_t slot, Amount kernel_base, Moment now) {
+  Account& account = accounts_[slot];
+  // What the first reading of a life finds is within that gap.
+  if (!down_.has_value() || account.absence != *down_) {
+    AddGap({account.id, account.absence, account.end_time, now.wall});
+  }
+  account.state = Account::State::kLive;
+  account.end_time = absl::InfiniteFuture();
+  ++account.generation;
+  tallies_[slot].live = true;
+  ++live_count_;
+  BeginSegment(slot, kernel_base, now);
+}
+
+void Book::Lose(uint32_t slot, absl::Time now) {
+  Account& account = accounts_[slot];
+  AddGap({account.id, GapCause::kForeignDelete, last_reading_, now});
+  account.state = Account::State::kAbsent;
+  account.absence = GapCause::kForeignDelete;
+  account.end_time = now;
+  tallies_[slot].live = false;
+  --live_count_;
+  MarkChanged(slot);
+}
+
+void Book::Observe(uint32_t slot, Amount value, Moment now) {
+  Tally& tally = tallies_[slot];
+  if (tally.live && value == tally.last && intents_.empty()) return;
+  if (!tally.live) {
+    Return(slot, Amount(), now);
+  } else if (!intents_.empty() && intents_.contains(accounts_[slot].id)) {
+    Settle(slot, value, now);
+  } else if (value.WentBackFrom(tally.last)) {
+    ++foreign_resets_;
+    AddGap(
+        {accounts_[slot].id, GapCause::kForeignReset, last_reading_, now.wall});
+    BeginSegment(slot, Amount(), now);
+  }
+  if (value == tally.last) return;
+  tally.last = value;
+  MarkMoved(slot);
+}
+
+// The first look at a counter that was about to be changed when the last life
+// ended. Did it come to that?
+void Book::Settle(uint32_t slot, Amount value, Moment now) {
+  const auto found = intents_.find(accounts_[slot].id);
+  const Past::Intent intent = found->second;
+  intents_.erase(found);
+  if (value == intent.value) return;
+  const bool went_back = value.WentBackFrom(tallies_[slot].last);
+  // A deletion that did not happen is nothing.
+  if (intent.deletes && !went_back) return;
+  Gap gap = {intent.account, GapCause::kInterruptedReset, intent.time,
+             now.wall};
+  if (went_back) {
+    AddGap(gap);
+    BeginSegment(slot, Amount(), now);
+    accounts_[slot].reset_time = intent.time;
+  } else if (!intent.value.zero()) {
+    // It went on counting, or began anew and has overtaken.
+    gap.at_most = intent.value;
+    AddGap(gap);
+  }
+}
+
+void Book::LookForMissing(absl::Time now) {
+  for (uint32_t slot = 0; slot < tallies_.size(); ++slot) {
+    if (!tallies_[slot].live || tallies_[slot].pass == pass_) continue;
+    const auto intent = intents_.find(accounts_[slot].id);
+    if (intent != intents_.end() && intent->second.deletes) {
+      Close(slot, now);  // by us, in the last life
+    } else {
+      Lose(slot, now);
+    }
+  }
+}
+
+void Book::EndFirstReading(absl::Time now) {
+  if (last_reading_ != absl::InfinitePast() &&
+      (*down_ != GapCause::kServerDown ||
+       now - last_reading_ > kShortBlindness)) {
+    AddGap({0, *down_, last_reading_, now});
+  }
+  down_.reset();
+  intents_.clear();
+}
+
+void Book::AddGap(Gap gap) {
+  closed_.gaps.push_back(std::move(gap));
+  BoundGaps(closed_.gaps);
+}
+
+void Book::MarkMoved(uint32_t slot) {
+  if (std::exchange(tallies_[slot].moved, true)) return;
+  moved_.push_back(slot);
+}
+
+void Book::MarkChanged(uint32_t slot) {
+  if (std::exchange(tallies_[slot].changed, true)) return;
+  changed_.push_back(slot);
+}
+
+// --- What is known -----------------------------------------------------------
+
+std::optional<Book::Position> Book::Find(absl::string_view name) const {
+  const uint32_t slot = SlotOf(name);
+  if (slot == kNone) return std::nullopt;
+  return Position{accounts_[slot], tallies_[slot].total()};
+}
+
+std::optional<Amount> Book::TotalAt(absl::string_view name, Amount value,
+                                    absl::Duration since) const {
+  const uint32_t slot = SlotOf(name);
+  if (slot == kNone) return std::nullopt;
+  const Tally& tally = tallies_[slot];
+  if (!tally.live || rebased_[slot] >= since || down_.has_value() ||
+      value.WentBackFrom(tally.last)) {
+    return tally.total();
+  }
+  return value + tally.offset;
+}
+
+std::vector<Amount> Book::TotalsOf(const Snapshot& snapshot) const {
+  std::vector<Amount> totals;
+  totals.reserve(snapshot.size());
+  for (const auto& chunk : snapshot.chunks()) {
+    for (const uint32_t id : chunk->ids()) {
+      uint32_t slot = id < slots_by_id_.size() ? slots_by_id_[id] : kNone;
+      if (slot == kNone || tallies_[slot].snapshot_id != id) {
+        slot = SlotOf(snapshot.names().KernelName(id));
+      }
+      totals.push_back(slot == kNone ? Amount() : tallies_[slot].total());
+    }
+  }
+  return totals;
+}
+
+std::vector<Book::Past::Entry> Book::All() const {
+  std::vector<Past::Entry> all;
+  all.reserve(by_name_.size());
+  for (const auto& [name, slot] : by_name_) {
+    all.push_back({accounts_[slot], tallies_[slot].total()});
+  }
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+    return a.account.id < b.account.id;
+  });
+  return all;
+}
+
+Checkpoint Book::Totals() const {
+  Checkpoint checkpoint;
+  checkpoint.rows.reserve(by_name_.size());
+  for (const auto& [name, slot] : by_name_) {
+    checkpoint.rows.push_back({accounts_[slot].id, tallies_[slot].taken});
+  }
+  std::sort(checkpoint.rows.begin(), checkpoint.rows.end(),
+            [](const auto& a, const auto& b) { return a.account < b.account; });
+  return checkpoint;
+}
+
+void Book::Take(BookChanges& changes) {
+  Append(changes.totals, closed_.totals);
+  Append(changes.accounts, closed_.accounts);
+  Append(changes.gaps, closed_.gaps);
+  Append(changes.settled, closed_.settled);
+  if (closed_.reading.has_value()) changes.reading = closed_.reading;
+  changes.since_reading += closed_.since_reading;
+  closed_ = BookChanges();
+  for (const uint32_t slot : moved_) {
+    Tally& tally = tallies_[slot];
+    if (!std::exchange(tally.moved, false)) continue;  // its account has left
+    const Amount total = tally.total();
+    changes.totals.push_back({accounts_[slot].id, total, total - tally.taken});
+    tally.taken = total;
+  }
+  moved_.clear();
+  for (const uint32_t slot : changed_) {
+    if (!std::exchange(tallies_[slot].changed, false)) continue;
+    changes.accounts.push_back(accounts_[slot]);
+  }
+  changed_.clear();
+  MergeTotals(changes.totals);
+  MergeAccounts(changes.accounts);
+  BoundGaps(changes.gaps);
+}
+
+}  // namespace nfmeter::accounting

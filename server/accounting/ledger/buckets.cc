@@ -1,0 +1,151 @@
+#include "accounting/ledger/buckets.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+constexpr absl::Duration kLongestSpread = absl::Hours(7 * 24);
+
+absl::Time Floor(absl::Time time, absl::Duration width) {
+  return absl::UnixEpoch() + absl::Floor(time - absl::UnixEpoch(), width);
+}
+
+// The part of `number` that belongs to part `i` of `parts` equal ones; all
+// parts add up to it.
+uint64_t Part(uint64_t number, uint64_t i, uint64_t parts) {
+  return number / parts + (i < number % parts ? 1 : 0);
+}
+
+Bucket PartOf(const Record& record, uint64_t i, uint64_t parts) {
+  Bucket bucket;
+  for (const Record::Row& row : record.rows) {
+    const Amount part = {Part(row.delta.packets, i, parts),
+                         Part(row.delta.bytes, i, parts)};
+    if (!part.zero()) bucket.rows.push_back({row.account, part, part});
+  }
+  return bucket;
+}
+
+absl::StatusOr<Buckets> Load(sqlite::Database& db, const char* table,
+                             bool with_peaks, absl::Time from, absl::Time to) {
+  NFM_ASSIGN_OR_RETURN(
+      sqlite::Statement rows,
+      db.Prepare(absl::StrCat("SELECT start, body FROM ", table,
+                              " WHERE start >= ?1 AND start < ?2")));
+  rows.Bind(1, absl::ToUnixSeconds(from));
+  rows.Bind(2, absl::ToUnixSeconds(to));
+  Buckets buckets;
+  while (true) {
+    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
+    if (!found) return buckets;
+    NFM_ASSIGN_OR_RETURN(buckets[absl::FromUnixSeconds(rows.Int64(0))],
+                         DecodeBucket(rows.Bytes(1), with_peaks));
+  }
+}
+
+absl::Status Put(sqlite::Database& db, const char* table, bool with_peaks,
+                 absl::Time start, const Bucket& bucket) {
+  NFM_ASSIGN_OR_RETURN(sqlite::Statement put,
+                       db.Prepare(absl::StrCat("INSERT OR REPLACE INTO ", table,
+                                               " VALUES (?1, ?2)")));
+  const std::string body = Encode(bucket, with_peaks);
+  return put.Run(absl::ToUnixSeconds(start), sqlite::Blob{body});
+}
+
+// Row by row of both, which are by account: `both` where an account is in both.
+template <typename Both>
+void Merge(const Bucket& more, Bucket& bucket, Both both) {
+  std::vector<Bucket::Row> merged;
+  merged.reserve(std::max(more.rows.size(), bucket.rows.size()));
+  auto a = bucket.rows.begin();
+  for (const Bucket::Row& row : more.rows) {
+    while (a != bucket.rows.end() && a->account < row.account) {
+      merged.push_back(*a++);
+    }
+    if (a != bucket.rows.end() && a->account == row.account) {
+      both(row, *a);
+      merged.push_back(*a++);
+    } else {
+      merged.push_back(row);
+    }
+  }
+  merged.insert(merged.end(), a, bucket.rows.end());
+  bucket.rows = std::move(merged);
+}
+
+// The hour that the buckets of five minutes make.
+absl::Status RollUp(sqlite::Database& db, absl::Time hour) {
+  NFM_ASSIGN_OR_RETURN(const Buckets parts,
+                       LoadFiveMinutes(db, hour, hour + absl::Hours(1)));
+  Bucket whole;
+  for (const auto& [start, part] : parts) {
+    Merge(part, whole, [](const Bucket::Row& from, Bucket::Row& to) {
+      to.sum += from.sum;
+      to.peak = {std::max(to.peak.packets, from.peak.packets),
+                 std::max(to.peak.bytes, from.peak.bytes)};
+    });
+  }
+  return Put(db, "hours", /*with_peaks=*/true, hour, whole);
+}
+
+}  // namespace
+
+absl::Time BucketOf(absl::Time time) { return Floor(time, kBucketWidth); }
+absl::Time HourOf(absl::Time time) { return Floor(time, absl::Hours(1)); }
+
+void AddToBuckets(const Record& record, absl::Time end, Buckets& buckets) {
+  if (record.rows.empty()) return;
+  const absl::Time last = BucketOf(end);
+  absl::Time first = last;
+  if (record.since_reading > kBucketWidth &&
+      record.since_reading <= kLongestSpread) {
+    first = BucketOf(end - record.since_reading);
+  }
+  const auto parts = static_cast<uint64_t>((last - first) / kBucketWidth) + 1;
+  for (uint64_t i = 0; i < parts; ++i) {
+    const Bucket part = PartOf(record, i, parts);
+    if (part.rows.empty()) continue;
+    AddRows(part, buckets[first + static_cast<int64_t>(i) * kBucketWidth]);
+  }
+}
+
+void AddRows(const Bucket& more, Bucket& bucket) {
+  Merge(more, bucket, [](const Bucket::Row& from, Bucket::Row& to) {
+    to.sum += from.sum;
+    to.peak += from.peak;
+  });
+}
+
+absl::Status StoreBuckets(sqlite::Database& db, const Buckets& five_minutes) {
+  std::map<absl::Time, bool> hours;
+  for (const auto& [start, bucket] : five_minutes) {
+    NFM_ASSIGN_OR_RETURN(Buckets there,
+                         LoadFiveMinutes(db, start, start + kBucketWidth));
+    AddRows(bucket, there[start]);
+    NFM_RETURN_IF_ERROR(
+        Put(db, "five_minutes", /*with_peaks=*/false, start, there[start]));
+    hours[HourOf(start)] = true;
+  }
+  for (const auto& [hour, ignored] : hours) {
+    NFM_RETURN_IF_ERROR(RollUp(db, hour));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Buckets> LoadFiveMinutes(sqlite::Database& db, absl::Time from,
+                                        absl::Time to) {
+  return Load(db, "five_minutes", /*with_peaks=*/false, from, to);
+}
+
+absl::StatusOr<Buckets> LoadHours(sqlite::Database& db, absl::Time from,
+                                  absl::Time to) {
+  return Load(db, "hours", /*with_peaks=*/true, from, to);
+}
+
+}  // namespace nfmeter::accounting

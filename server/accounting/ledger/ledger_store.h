@@ -1,0 +1,134 @@
+// The ledger's file, for its one writer.
+#ifndef NFMETER_ACCOUNTING_LEDGER_LEDGER_STORE_H_
+#define NFMETER_ACCOUNTING_LEDGER_LEDGER_STORE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "accounting/common/counter_filter.h"
+#include "accounting/ledger/book.h"
+#include "accounting/ledger/buckets.h"
+#include "accounting/ledger/consumers.h"
+#include "accounting/ledger/record.h"
+#include "accounting/ledger/retention.h"
+#include "base/sqlite.h"
+
+namespace nfmeter::accounting {
+
+// Where a server runs.
+struct HostIdentity {
+  std::string machine_id;  // empty: this machine has none
+  std::string boot_id;
+  uint64_t network_namespace = 0;  // its cookie, unique in a boot
+};
+
+// What goes into the file together, or not at all.
+struct LedgerCommit {
+  absl::Time time;
+  absl::Duration boottime;
+  Record record;
+  const BookChanges* changes = nullptr;  // those of the record
+  uint64_t next_account = 1;
+  // Of accounts that close with it.
+  std::map<uint64_t, Labels> last_labels;
+  // A full one is due.
+  std::optional<Checkpoint> checkpoint;
+  // Buckets that are over, by start; they hold all records up to and with this
+  // one. Added to what is there.
+  Buckets five_minutes;
+  // All intents end, not only those of `changes->settled`.
+  bool ends_intents = false;
+};
+
+// Owns the connection that writes. All times are the wall clock's.
+//
+// After an error nothing has changed, and the same may be tried again; on
+// DATA_LOSS the file is damaged. Not thread-safe.
+class LedgerStore {
+ public:
+  // Opens or makes the file. FAILED_PRECONDITION: LedgerFile() can't be opened,
+  // or (LEDGER_OF_ANOTHER_NODE) belongs to another machine. `adopt`: takes it
+  // over in that case, as a node and an epoch of their own. `options` as of
+  // LedgerFile().
+  static absl::StatusOr<std::unique_ptr<LedgerStore>> Open(
+      sqlite::Options options, const HostIdentity& host, bool adopt = false);
+
+  const std::string& node_id() const { return node_id_; }
+  uint64_t epoch() const { return epoch_; }
+  // Of the newest record; 0: none.
+  uint64_t sequence() const { return sequence_; }
+  // The records up to this are in buckets.
+  uint64_t bucketed() const { return bucketed_; }
+  // The file was made just now; it was a backup, copied at that time.
+  bool is_new() const { return is_new_; }
+  std::optional<absl::Time> restored_from() const { return restored_from_; }
+  uint64_t record_bytes() const { return record_bytes_; }
+  // Since the newest checkpoint, and its own.
+  uint64_t bytes_since_checkpoint() const { return bytes_since_checkpoint_; }
+  uint64_t checkpoint_bytes() const { return checkpoint_bytes_; }
+
+  // Everything that a book needs to go on.
+  absl::StatusOr<Book::Past> LoadPast(const HostIdentity& host);
+  // Records after `sequence`, in order.
+  absl::Status ForEachRecordAfter(
+      uint64_t sequence,
+      absl::FunctionRef<void(absl::Time time, const Record& record)> visit);
+  absl::StatusOr<std::vector<Consumer>> LoadConsumers();
+
+  // The next record, durable when this returns its sequence. Host and changes
+  // of consumers go with it.
+  absl::StatusOr<uint64_t> Append(const LedgerCommit& commit,
+                                  const HostIdentity& host,
+                                  const Consumers::Changes& consumers);
+
+  // What is about to happen, durable: resets or deletions of objects with the
+  // values that they have now. The record that tells of it ends an intent.
+  absl::Status Announce(absl::Span<const Book::Past::Intent> intents);
+
+  // See retention.h. `acknowledged` as there.
+  absl::StatusOr<Forgotten> Forget(const Retention& retention, absl::Time now,
+                                   std::optional<uint64_t> acknowledged);
+
+ private:
+  explicit LedgerStore(std::unique_ptr<sqlite::Database> db)
+      : db_(std::move(db)) {}
+
+  absl::Status Make(const HostIdentity& host);
+  absl::Status Identify(const std::string& path, const HostIdentity& host,
+                        bool adopt);
+  absl::Status BeginEpoch(const std::string& machine_id);
+  absl::Status Measure();
+  absl::StatusOr<std::map<uint64_t, Amount>> LoadTotals();
+  absl::Status PutConsumers(const Consumers::Changes& consumers);
+  absl::Status PutBook(const LedgerCommit& commit, uint64_t sequence);
+  absl::Status EndIntents(const LedgerCommit& commit);
+  absl::Status PutStanding(const LedgerCommit& commit, const HostIdentity& host,
+                           uint64_t bucketed, uint64_t bytes);
+
+  const std::unique_ptr<sqlite::Database> db_;
+  std::string node_id_;
+  uint64_t epoch_ = 0;
+  uint64_t sequence_ = 0;
+  uint64_t bucketed_ = 0;
+  uint64_t record_bytes_ = 0;
+  uint64_t bytes_since_checkpoint_ = 0;
+  uint64_t checkpoint_bytes_ = 0;
+  bool is_new_ = false;
+  bool has_intents_ = false;
+  std::optional<absl::Time> restored_from_;
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_LEDGER_LEDGER_STORE_H_
