@@ -67,9 +67,9 @@ std::string FeaturesText(const kernel::AcctFeatures& features) {
 }
 
 // Whether objects are more than Linux's own; nothing needs that.
-absl::Status Extended(const KernelParts& parts) {
-  if (!parts.features.ok()) return parts.features.status();
-  if (*parts.features != kernel::AcctFeatures()) return absl::OkStatus();
+absl::Status Extended(const kernel::Capabilities& kernel) {
+  if (!kernel.features.ok()) return kernel.features.status();
+  if (*kernel.features != kernel::AcctFeatures()) return absl::OkStatus();
   return absl::UnimplementedError(
       "the kernel's own nfnetlink_acct, with which everything works; "
       "nfmeter's kernel modules (kmod/README.md) make large numbers of "
@@ -99,7 +99,7 @@ void AddForms(const absl::Status& match, const absl::Status& target,
 }  // namespace
 
 std::vector<service::NodeCapability> NodeCapabilities(
-    const KernelParts& parts, absl::string_view acct_backend,
+    const kernel::Capabilities& kernel, absl::string_view acct_backend,
     absl::string_view rule_backend) {
   Methods counting;
   AddMethods(CounterService(), counting);
@@ -109,30 +109,30 @@ std::vector<service::NodeCapability> NodeCapabilities(
   const Methods new_rules = {Method(RuleService(), "CreateRule"),
                              Method(RuleService(), "BatchCreateRules")};
   counting.insert(counting.end(), new_rules.begin(), new_rules.end());
-  const absl::Status extended = Extended(parts);
+  const absl::Status extended = Extended(kernel);
   std::vector<service::NodeCapability> capabilities = {
-      Capability("nfacct", parts.nfacct, acct_backend, counting),
+      Capability("nfacct", kernel.acct, acct_backend, counting),
       Capability("nfacct_extended", extended,
-                 extended.ok() ? FeaturesText(*parts.features) : "", {})};
-  AddForms(parts.rules.match_ipv4, parts.rules.target_ipv4, "ipv4",
+                 extended.ok() ? FeaturesText(*kernel.features) : "", {})};
+  AddForms(kernel.rules.match_ipv4, kernel.rules.target_ipv4, "ipv4",
            rule_backend, new_rules, capabilities);
-  AddForms(parts.rules.match_ipv6, parts.rules.target_ipv6, "ipv6",
+  AddForms(kernel.rules.match_ipv6, kernel.rules.target_ipv6, "ipv6",
            rule_backend, new_rules, capabilities);
-  capabilities.push_back(Capability("iptables_ipv4", parts.rules.tables_ipv4,
+  capabilities.push_back(Capability("iptables_ipv4", kernel.rules.tables_ipv4,
                                     rule_backend, rules));
-  capabilities.push_back(Capability("iptables_ipv6", parts.rules.tables_ipv6,
+  capabilities.push_back(Capability("iptables_ipv6", kernel.rules.tables_ipv6,
                                     rule_backend, rules));
   capabilities.push_back(
-      Capability("quota_events", parts.quota_events, acct_backend,
+      Capability("quota_events", kernel.quota_events, acct_backend,
                  {Method(CounterService(), "WatchQuotaEvents")}));
   return capabilities;
 }
 
-std::vector<ServiceHealth> HealthOf(const KernelParts& parts) {
-  return {{CounterService()->full_name(), parts.nfacct.ok()},
-          {SnapshotService()->full_name(), parts.nfacct.ok()},
+std::vector<ServiceHealth> HealthOf(const kernel::Capabilities& kernel) {
+  return {{CounterService()->full_name(), kernel.acct.ok()},
+          {SnapshotService()->full_name(), kernel.acct.ok()},
           {RuleService()->full_name(),
-           parts.rules.tables_ipv4.ok() || parts.rules.tables_ipv6.ok()},
+           kernel.rules.tables_ipv4.ok() || kernel.rules.tables_ipv6.ok()},
           {NodeService()->full_name(), true}};
 }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "app/host_kernel.h"
+#include "kernel/kernel.h"
 #include "service/node/node_service.h"
 
 namespace nfmeter::app {
@@ -15,7 +15,7 @@ namespace nfmeter::app {
 // of the backends are shown for parts that are there. A part that no method
 // needs is one that may be missing without harm.
 std::vector<service::NodeCapability> NodeCapabilities(
-    const KernelParts& parts, absl::string_view acct_backend,
+    const kernel::Capabilities& kernel, absl::string_view acct_backend,
     absl::string_view rule_backend);
 
 // Full name of a gRPC service and whether it can do its work: what
@@ -24,7 +24,7 @@ struct ServiceHealth {
   std::string service;
   bool serving = false;
 };
-std::vector<ServiceHealth> HealthOf(const KernelParts& parts);
+std::vector<ServiceHealth> HealthOf(const kernel::Capabilities& kernel);
 
 }  // namespace nfmeter::app
 

@@ -13,14 +13,11 @@
 #include "app/grpc_server.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "kernel/linux/linux_kernel.h"
 #include "security/access/policy_check.h"
 
 namespace nfmeter::app {
 namespace {
-
-// Jobs that wait in a lane; each is a call that occupies a thread, or a reading
-// that others share.
-constexpr size_t kLaneCapacity = 4096;
 
 service::NodeInfo DescribeHost(const Config& config, Clock& clock) {
   utsname kernel{};
@@ -55,9 +52,6 @@ Daemon::Daemon(const Config& config)
                    ? std::make_unique<Metrics>(config_)
                    : nullptr),
       node_(DescribeHost(config, clock_)),
-      counter_lane_("nfm-counters", kLaneCapacity),
-      rule_lane_("nfm-rules", kLaneCapacity),
-      rule_read_lane_("nfm-rule-reads", kLaneCapacity),
       audit_log_(config_.audit_file),
       authorizer_(
           security::GrantsOf(config_.listen),
@@ -90,11 +84,7 @@ void Daemon::NoteRefusal(const std::string& principal, absl::string_view method,
 }
 
 absl::Status Daemon::OpenKernel() {
-  NFM_ASSIGN_OR_RETURN(kernel_,
-                       HostKernel::Open(rule_lane_, rule_read_lane_, clock_));
-  node_.capabilities =
-      NodeCapabilities(kernel_->parts(), kernel_->acct().BackendName(),
-                       kernel_->rules().BackendName());
+  NFM_ASSIGN_OR_RETURN(kernel_, kernel::LinuxKernel::Open(clock_));
   return absl::OkStatus();
 }
 
@@ -107,69 +97,46 @@ absl::Status Daemon::OpenPolicy() {
 
 absl::Status Daemon::OpenState() {
   NFM_ASSIGN_OR_RETURN(state_, StateDirectory::Open(config_.state_dir));
-  NFM_ASSIGN_OR_RETURN(labels_,
-                       accounting::LabelStore::Open(state_->File("labels.db")));
+  accounting::Domain::Options options{
+      .labels_path = state_->File("labels.db"),
+      .snapshots = {.min_interval = config_.limits.min_snapshot_interval,
+                    .max_counters = config_.limits.max_counters}};
+  if (!config_.read_only) options.on_labels_pruned = LogPruning;
+  NFM_ASSIGN_OR_RETURN(domain_,
+                       accounting::Domain::Open(*kernel_, clock_, options));
   return audit_log_.Open();
-}
-
-void Daemon::MakeDomain() {
-  snapshot_hub_ = accounting::SnapshotHub::Create(
-      kernel_->acct(), counter_lane_, clock_,
-      {.min_interval = config_.limits.min_snapshot_interval,
-       .max_counters = config_.limits.max_counters});
-  if (!config_.read_only && kernel_->parts().nfacct.ok()) {
-    label_pruner_ = std::make_unique<accounting::LabelPruner>(
-        kernel_->acct(), *snapshot_hub_, *labels_, clock_, LogPruning);
-  }
-  quota_hub_ =
-      accounting::QuotaHub::Create(kernel_->acct(), counter_lane_, clock_, {});
-  rules_ = std::make_unique<accounting::Rules>(
-      accounting::Rules::Access{kernel_->rules(), rule_lane_},
-      accounting::Rules::Access{kernel_->rule_reads(), rule_read_lane_},
-      kernel_->rule_acct(), kernel_->parts().rules);
-  counters_ = std::make_unique<accounting::Counters>(
-      kernel_->acct(), counter_lane_, *snapshot_hub_, *labels_, *rules_, clock_,
-      kernel_->parts().nfacct,
-      [this](absl::Span<const std::string> names) {
-        quota_hub_->NoteReset(names);
-      },
-      metrics_ == nullptr ? nullptr : &metrics_->MakeTotals(*snapshot_hub_));
 }
 
 void Daemon::MakeServices() {
   const service::Limits& limits = config_.limits;
   quota_streams_ = std::make_unique<service::QuotaStreams>(
-      *quota_hub_, *labels_, streams_, kernel_->parts().quota_events);
+      domain_->quotas(), domain_->labels(), streams_,
+      kernel_->capabilities()->quota_events);
   counter_service_ = std::make_unique<service::CounterService>(
-      gate_, *counters_, requests_, *quota_streams_, limits);
-  rule_service_ =
-      std::make_unique<service::RuleService>(gate_, *rules_, requests_, limits);
+      gate_, domain_->counters(), requests_, *quota_streams_, limits);
+  rule_service_ = std::make_unique<service::RuleService>(
+      gate_, domain_->rules(), requests_, limits);
   snapshot_service_ = std::make_unique<service::SnapshotService>(
-      gate_, *snapshot_hub_, *labels_, limits, streams_,
-      kernel_->parts().nfacct);
+      gate_, domain_->snapshots(), domain_->labels(), limits, streams_,
+      kernel_->capabilities()->acct);
   node_service_ = std::make_unique<service::NodeService>(
-      gate_, [this] { return DescribeNode(); }, *snapshot_hub_, limits);
+      gate_, [this] { return DescribeNode(); }, domain_->snapshots(), limits);
 }
 
 absl::Status Daemon::ServeMetrics() {
   if (metrics_ == nullptr) return absl::OkStatus();
-  NFM_ASSIGN_OR_RETURN(
-      metrics_server_,
-      metrics_->Serve({.lanes = {&counter_lane_, &rule_lane_, &rule_read_lane_},
-                       .kernel = *kernel_,
-                       .snapshot_hub = *snapshot_hub_,
-                       .quota_hub = *quota_hub_,
-                       .gate = gate_,
-                       .requests = requests_,
-                       .streams = streams_,
-                       .quota_streams = *quota_streams_,
-                       .snapshot_service = *snapshot_service_,
-                       .audit = audit_log_}));
+  NFM_ASSIGN_OR_RETURN(metrics_server_,
+                       metrics_->Serve({.domain = *domain_,
+                                        .gate = gate_,
+                                        .requests = requests_,
+                                        .streams = streams_,
+                                        .quota_streams = *quota_streams_,
+                                        .snapshot_service = *snapshot_service_,
+                                        .audit = audit_log_}));
   return absl::OkStatus();
 }
 
 absl::Status Daemon::Listen() {
-  MakeDomain();
   MakeServices();
   NFM_RETURN_IF_ERROR(ServeMetrics());
   grpc::ServerBuilder builder;
@@ -192,7 +159,7 @@ absl::Status Daemon::Listen() {
 }
 
 void Daemon::SetHealth() {
-  for (const ServiceHealth& each : HealthOf(kernel_->parts())) {
+  for (const ServiceHealth& each : HealthOf(*kernel_->capabilities())) {
     server_->GetHealthCheckService()->SetServingStatus(each.service,
                                                        each.serving);
   }
@@ -201,8 +168,12 @@ void Daemon::SetHealth() {
 service::NodeInfo Daemon::DescribeNode() const {
   service::NodeInfo node = node_;
   node.snapshot_subscribers = snapshot_service_->open_streams();
+  node.capabilities =
+      NodeCapabilities(*kernel_->capabilities(), kernel_->acct_backend(),
+                       kernel_->rule_backend());
   node.notices = kernel_->Notices();
-  if (const uint64_t losses = rules_->rule_counter_losses(); losses > 0) {
+  if (const uint64_t losses = domain_->rules().rule_counter_losses();
+      losses > 0) {
     node.notices.push_back(absl::StrCat(
         "The kernel refused to take over the packet counts of rules in ",
         losses,
@@ -303,7 +274,7 @@ void Daemon::Shutdown(absl::Duration grace) {
   server_->GetHealthCheckService()->Shutdown();
   snapshot_service_->Shutdown();
   quota_streams_->Shutdown();
-  rules_->StopWaiting();
+  domain_->StopWaiting();
   server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
   server_->Wait();
 }

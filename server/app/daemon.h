@@ -13,17 +13,11 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "accounting/common/lane.h"
-#include "accounting/counters/counters.h"
-#include "accounting/counters/label_pruner.h"
-#include "accounting/counters/label_store.h"
-#include "accounting/quotas/quota_hub.h"
-#include "accounting/rules/rules.h"
-#include "accounting/snapshots/snapshot_hub.h"
+#include "accounting/domain.h"
 #include "app/config.h"
-#include "app/host_kernel.h"
 #include "app/metrics.h"
 #include "app/state_directory.h"
+#include "kernel/kernel.h"
 #include "security/access/authorizer.h"
 #include "security/access/policy_file.h"
 #include "service/counter/counter_service.h"
@@ -52,16 +46,16 @@ class Daemon {
   Daemon& operator=(const Daemon&) = delete;
 
   // In this order, each once and only if the one before was OK:
-  absl::Status OpenKernel();  // see HostKernel::Open()
+  absl::Status OpenKernel();  // see kernel::LinuxKernel::Open()
   absl::Status OpenPolicy();  // see security::PolicyFile
-  // See StateDirectory, accounting::LabelStore and telemetry::AuditLog.
+  // See StateDirectory, accounting::Domain and telemetry::AuditLog.
   absl::Status OpenState();
   absl::Status Listen();  // see security::StartServer(); serves from then on
 
   // What the probes said; after OpenKernel().
-  const KernelParts& kernel_parts() const { return kernel_->parts(); }
-  // Whose jobs tell whether the server still works.
-  accounting::Lane& counter_lane() { return counter_lane_; }
+  kernel::Capabilities capabilities() const { return *kernel_->capabilities(); }
+  // Whose jobs tell whether the server still works; after OpenState().
+  accounting::Lane& counter_lane() { return domain_->counter_lane(); }
   // Where it listens; after Listen().
   const std::vector<security::ListenAddress>& addresses() const {
     return addresses_;
@@ -84,7 +78,6 @@ class Daemon {
 
  private:
   service::NodeInfo DescribeNode() const;
-  void MakeDomain();
   void MakeServices();
   absl::Status ServeMetrics();
   std::vector<telemetry::CallObserver*> CallObservers();
@@ -102,18 +95,9 @@ class Daemon {
   service::NodeInfo node_;                  // what does not change
 
   // Each uses those before it, and is destroyed before them.
-  accounting::Lane counter_lane_;
-  accounting::Lane rule_lane_;
-  accounting::Lane rule_read_lane_;
-  std::unique_ptr<HostKernel> kernel_;
+  std::unique_ptr<kernel::Kernel> kernel_;
   std::unique_ptr<StateDirectory> state_;
-  std::unique_ptr<accounting::LabelStore> labels_;
-  std::unique_ptr<accounting::SnapshotHub> snapshot_hub_;
-  // Null where nothing is changed.
-  std::unique_ptr<accounting::LabelPruner> label_pruner_;
-  std::unique_ptr<accounting::QuotaHub> quota_hub_;
-  std::unique_ptr<accounting::Rules> rules_;
-  std::unique_ptr<accounting::Counters> counters_;
+  std::unique_ptr<accounting::Domain> domain_;
   telemetry::AuditLog audit_log_;
   telemetry::CallLog call_log_;
   security::Authorizer authorizer_;

@@ -46,12 +46,12 @@ void WriteBuildInfo(MetricsText& text) {
            uint64_t{1});
 }
 
-void WriteKernelParts(const HostKernel& kernel, MetricsText& text) {
+void WriteKernelParts(const kernel::Kernel& kernel, MetricsText& text) {
   text.Family("nfmeter_kernel_part_available", Type::kGauge,
               "Whether the kernel has what the server needs for a part of its "
               "work.");
   for (const service::NodeCapability& each :
-       NodeCapabilities(kernel.parts(), "", "")) {
+       NodeCapabilities(*kernel.capabilities(), "", "")) {
     text.Add({{"part", each.name}}, uint64_t{each.available});
   }
 }
@@ -173,11 +173,6 @@ void WriteAudit(const telemetry::AuditLog& audit, MetricsText& text) {
 Metrics::Metrics(const Config& config)
     : config_(config), calls_(CountedMethods()) {}
 
-accounting::CounterTotals& Metrics::MakeTotals(accounting::SnapshotHub& hub) {
-  totals_ = std::make_unique<accounting::CounterTotals>(hub);
-  return *totals_;
-}
-
 absl::StatusOr<std::unique_ptr<telemetry::MetricsServer>> Metrics::Serve(
     const MetricSources& sources) {
   AddServer(sources);
@@ -194,7 +189,7 @@ absl::StatusOr<std::unique_ptr<telemetry::MetricsServer>> Metrics::Serve(
 void Metrics::AddServer(const MetricSources& sources) {
   page_.Add(WriteBuildInfo);
   page_.Add([this](MetricsText& text) { process_.Write(text); });
-  page_.Add([&kernel = sources.kernel](MetricsText& text) {
+  page_.Add([&kernel = sources.domain.kernel()](MetricsText& text) {
     WriteKernelParts(kernel, text);
   });
   if (config_.listen.tls.has_value()) {
@@ -205,17 +200,18 @@ void Metrics::AddServer(const MetricSources& sources) {
 }
 
 void Metrics::AddDomain(const MetricSources& sources) {
-  if (sources.kernel.parts().nfacct.ok()) {
+  if (sources.domain.kernel().capabilities()->acct.ok()) {
     counters_ = std::make_unique<telemetry::CounterMetrics>(
-        *totals_, telemetry::CounterMetrics::Options{
-                      .name_glob = config_.metrics.counters,
-                      .max_counters = config_.metrics.max_counters});
+        sources.domain.totals(),
+        telemetry::CounterMetrics::Options{
+            .name_glob = config_.metrics.counters,
+            .max_counters = config_.metrics.max_counters});
     page_.Add([this](MetricsText& text) { counters_->Write(text); });
   }
-  page_.Add([sources](MetricsText& text) {
-    telemetry::WriteLaneMetrics(sources.lanes, text);
-    telemetry::WriteSnapshotMetrics(sources.snapshot_hub, text);
-    telemetry::WriteQuotaMetrics(sources.quota_hub, text);
+  page_.Add([&domain = sources.domain](MetricsText& text) {
+    telemetry::WriteLaneMetrics(domain.lanes(), text);
+    telemetry::WriteSnapshotMetrics(domain.snapshots(), text);
+    telemetry::WriteQuotaMetrics(domain.quotas(), text);
     text.Family("nfmeter_xtables_lock_wait_seconds", Type::kHistogram,
                 "Time that changes of rules waited for the lock that all users "
                 "of iptables share.");

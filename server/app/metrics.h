@@ -3,16 +3,11 @@
 #define NFMETER_APP_METRICS_H_
 
 #include <memory>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "accounting/common/lane.h"
-#include "accounting/ledger/counter_totals.h"
-#include "accounting/quotas/quota_hub.h"
-#include "accounting/snapshots/snapshot_hub.h"
+#include "accounting/domain.h"
 #include "app/config.h"
-#include "app/host_kernel.h"
 #include "service/counter/quota_stream.h"
 #include "service/gate/gate.h"
 #include "service/gate/request_cache.h"
@@ -29,10 +24,7 @@ namespace nfmeter::app {
 
 // Who has metrics.
 struct MetricSources {
-  std::vector<const accounting::Lane*> lanes;
-  const HostKernel& kernel;
-  const accounting::SnapshotHub& snapshot_hub;
-  const accounting::QuotaHub& quota_hub;
+  accounting::Domain& domain;
   const service::Gate& gate;
   const service::RequestCache& requests;
   const service::StreamBudget& streams;
@@ -49,10 +41,8 @@ class Metrics {
 
   // For the gate.
   telemetry::CallObserver& calls() { return calls_; }
-  // For accounting::Counters; makes them.
-  accounting::CounterTotals& MakeTotals(accounting::SnapshotHub& hub);
 
-  // After MakeTotals(). `sources` and this must outlive the server. Statuses:
+  // `sources` and this must outlive the server. Statuses:
   // telemetry::MetricsServer::Start().
   absl::StatusOr<std::unique_ptr<telemetry::MetricsServer>> Serve(
       const MetricSources& sources);
@@ -65,7 +55,6 @@ class Metrics {
   const Config& config_;
   telemetry::CallMetrics calls_;
   telemetry::ProcessMetrics process_;
-  std::unique_ptr<accounting::CounterTotals> totals_;
   std::unique_ptr<telemetry::CounterMetrics> counters_;
   telemetry::MetricsPage page_;
 };

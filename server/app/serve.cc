@@ -108,14 +108,14 @@ void LogFailure(absl::string_view event, const absl::Status& status) {
        {"error", status.message()}});
 }
 
-void LogParts(const Config& config, const KernelParts& parts) {
+void LogParts(const Config& config, const kernel::Capabilities& found) {
   const absl::Status lock =
       config.read_only ? absl::OkStatus() : kernel::ProbeXtablesLock();
   if (!lock.ok()) {
     Log(LogLevel::kWarning, "kernel part missing",
         {{"part", "xtables_lock"}, {"detail", lock.message()}});
   }
-  for (const service::NodeCapability& each : NodeCapabilities(parts, "", "")) {
+  for (const service::NodeCapability& each : NodeCapabilities(found, "", "")) {
     if (each.available || each.methods.empty()) continue;
     Log(LogLevel::kWarning, "kernel part missing",
         {{"part", each.name}, {"detail", each.detail}});
@@ -150,7 +150,7 @@ ExitCode Open(Daemon& daemon) {
 }
 
 void TellReady(const Config& config, const Daemon& daemon) {
-  LogParts(config, daemon.kernel_parts());
+  LogParts(config, daemon.capabilities());
   const std::string addresses = JoinAddresses(daemon);
   if (const std::string url = daemon.metrics_url(); !url.empty()) {
     Log(LogLevel::kInfo, "metrics", {{"url", url}});

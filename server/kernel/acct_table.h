@@ -136,9 +136,6 @@ class AcctTable {
   // Asks what this kernel promises. Statuses as Probe().
   virtual absl::StatusOr<AcctFeatures> Features() = 0;
 
-  // Which implementation, for people: "nfnetlink_acct".
-  virtual absl::string_view BackendName() const = 0;
-
   // Creates each with its starting values and quota; `use_count` and
   // `quota_exceeded` are ignored. One status an object, in order: the kernel
   // has no transactions, and a failure does not stop the rest.

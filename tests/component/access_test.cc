@@ -342,7 +342,7 @@ TEST_F(AccessTest, TheNodeDoesNotTellOfTheWholeHost) {
                           .role = security::Role::kNone,
                           .policy = Tenant("viewer")});
   server.AddObject({.name = "b-1"});
-  ASSERT_OK(server.hub->Take(absl::ZeroDuration()).status());
+  ASSERT_OK(server.hub.Take(absl::ZeroDuration()).status());
   v1::GetNodeResponse response;
   ASSERT_TRUE(Call(*server.node_stub, &v1::NodeService::Stub::GetNode,
                    v1::GetNodeRequest(), &response)

@@ -23,35 +23,28 @@ Detail DetailOf(const google::rpc::Status& status) {
 ComponentServer::ComponentServer() : ComponentServer(Options()) {}
 
 ComponentServer::ComponentServer(const Options& options)
-    : hub(accounting::SnapshotHub::Create(acct, counter_lane, clock,
-                                          options.snapshots)),
-      quota_hub(accounting::QuotaHub::Create(acct, counter_lane, clock, {})),
-      labels(*accounting::LabelStore::Open(options.labels_path)),
-      rules({rule_table, rule_lane}, {rule_table, rule_lane}, acct,
-            options.rules),
-      counters(acct, counter_lane, *hub, *labels, rules, clock, options.nfacct,
-               [this](absl::Span<const std::string> names) {
-                 quota_hub->NoteReset(names);
-               }),
+    : kernel(options.kernel),
+      domain(*accounting::Domain::Open(kernel, clock, options.domain)),
       authorizer_(std::vector<security::ListenerGrant>{
           {security::SocketName(directory_ / "sock"), options.role, ""}}),
       gate_(authorizer_, options.observers, options.gate, clock),
       requests_(clock),
       stream_budget_(options.limits.max_streams,
                      options.limits.max_streams_per_caller),
-      quota_streams_(*quota_hub, *labels, stream_budget_, options.nfacct),
-      counter_service_(gate_, counters, requests_, quota_streams_,
+      quota_streams_(domain->quotas(), labels, stream_budget_,
+                     options.kernel.quota_events),
+      counter_service_(gate_, domain->counters(), requests_, quota_streams_,
                        options.limits),
       rule_service_(gate_, rules, requests_, options.limits),
-      snapshot_service_(gate_, *hub, *labels, options.limits, stream_budget_,
-                        options.nfacct),
+      snapshot_service_(gate_, hub, labels, options.limits, stream_budget_,
+                        options.kernel.acct),
       node_service_(
           gate_,
           [this, node = options.node]() mutable {
             node.snapshot_subscribers = snapshot_service_.open_streams();
             return node;
           },
-          *hub, options.limits) {
+          hub, options.limits) {
   if (!options.policy.empty()) {
     authorizer_.SetPolicy(std::make_shared<const security::Policy>(
         *security::ParsePolicy(options.policy, "policy")));

@@ -7,17 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "accounting/common/lane.h"
-#include "accounting/counters/counters.h"
-#include "accounting/counters/label_store.h"
-#include "accounting/quotas/quota_hub.h"
-#include "accounting/rules/rules.h"
-#include "accounting/snapshots/snapshot_hub.h"
+#include "accounting/domain.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "grpcpp/grpcpp.h"
-#include "kernel/fake/fake_acct_table.h"
-#include "kernel/fake/fake_rule_table.h"
+#include "kernel/fake/fake_kernel.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
 #include "nfmeter/v1/node.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
@@ -43,11 +37,9 @@ class ComponentServer {
  public:
   struct Options {
     service::Limits limits;
-    accounting::SnapshotHub::Options snapshots;
-    absl::Status nfacct;  // what the probe said
-    accounting::RuleCapabilities rules;
+    accounting::Domain::Options domain;
+    kernel::Capabilities kernel;  // what the probe finds
     service::NodeInfo node;
-    std::string labels_path;  // empty: in memory
     // Of whoever connects.
     security::Role role = security::Role::kAdmin;
     std::string policy;  // as in a file; empty: none
@@ -71,15 +63,17 @@ class ComponentServer {
   void AddObject(const kernel::AcctObject& object);
 
   FakeClock clock;
-  kernel::FakeAcctTable acct;
-  kernel::FakeRuleTable rule_table{&acct};
-  accounting::Lane counter_lane{"counters", 1024};
-  accounting::Lane rule_lane{"rules", 1024};
-  std::unique_ptr<accounting::SnapshotHub> hub;
-  std::unique_ptr<accounting::QuotaHub> quota_hub;
-  std::unique_ptr<accounting::LabelStore> labels;
-  accounting::Rules rules;
-  accounting::Counters counters;
+  kernel::FakeKernel kernel;
+  const std::unique_ptr<accounting::Domain> domain;
+
+  // Parts of these.
+  kernel::FakeAcctTable& acct = kernel.acct();
+  kernel::FakeRuleTable& rule_table = kernel.rules();
+  accounting::Lane& counter_lane = domain->counter_lane();
+  accounting::Lane& rule_lane = domain->rule_lane();
+  accounting::SnapshotHub& hub = domain->snapshots();
+  accounting::LabelStore& labels = domain->labels();
+  accounting::Rules& rules = domain->rules();
 
   std::unique_ptr<v1::CounterService::Stub> counter_stub;
   std::unique_ptr<v1::RuleService::Stub> rule_stub;

@@ -94,7 +94,7 @@ TEST_F(CounterCreateTest, NamesOfAllLengthsGetAClearErrorAndChangeNothing) {
     EXPECT_EQ(ErrorInfoOf(status).domain(), "nfmeter");
     EXPECT_THAT(WrongFieldsOf(status), ElementsAre("counter.name"));
   }
-  EXPECT_EQ((*server_.hub->Take(absl::ZeroDuration()))->size(), 0);
+  EXPECT_EQ((*server_.hub.Take(absl::ZeroDuration()))->size(), 0);
 }
 
 TEST_F(CounterCreateTest, ValidateOnlyChecksExistenceAndMakesNothing) {
@@ -146,8 +146,8 @@ TEST_F(CounterCreateTest, AFailureRemovesWhatWasMade) {
   server_.acct.InjectErrno(kernel::Operation::kAcctCreate, ENOMEM, 1);
   const grpc::Status status = CreateBatch(request);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-  EXPECT_EQ((*server_.hub->Take(absl::ZeroDuration()))->size(), 0);
-  EXPECT_THAT(server_.labels->Get("c0"), IsEmpty());
+  EXPECT_EQ((*server_.hub.Take(absl::ZeroDuration()))->size(), 0);
+  EXPECT_THAT(server_.labels.Get("c0"), IsEmpty());
   // And nothing is in the way of trying again.
   EXPECT_TRUE(CreateBatch(request).ok());
 }
@@ -157,7 +157,7 @@ TEST_F(CounterCreateTest, ABatchOf10000Works) {
   for (int i = 0; i < 10'000; ++i) names.push_back("c" + std::to_string(i));
   ASSERT_TRUE(CreateBatch(BatchOf(names)).ok());
   EXPECT_THAT(batch_.counters(), SizeIs(10'000));
-  EXPECT_EQ((*server_.hub->Take(absl::ZeroDuration()))->size(), 10'000);
+  EXPECT_EQ((*server_.hub.Take(absl::ZeroDuration()))->size(), 10'000);
 }
 
 TEST_F(CounterCreateTest, ABatchOverTheBoundIsRefusedWithTheBound) {
@@ -188,7 +188,7 @@ TEST_F(CounterCreateTest, LabelsOfACounterThatOthersDeletedAreNotInherited) {
   ASSERT_THAT(server_.acct.Delete({"web"}), ElementsAre(IsOk()));
   ASSERT_TRUE(CreateNamed("web").ok());
   EXPECT_THAT(created_.counter().labels(), IsEmpty());
-  EXPECT_THAT(server_.labels->Get("web"), IsEmpty());
+  EXPECT_THAT(server_.labels.Get("web"), IsEmpty());
 }
 
 // --- Answers of the kernel that are lost ------------------------------------

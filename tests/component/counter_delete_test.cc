@@ -5,6 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "tests/component/component_server.h"
+#include "tests/support/kernel_edits.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
@@ -69,12 +70,12 @@ class CounterDeleteTest : public ::testing::Test {
 };
 
 TEST_F(CounterDeleteTest, ReturnsTheLastValues) {
-  ASSERT_OK(server_.labels->Set({{"a", {{"k", "v"}}}}));
+  ASSERT_OK(server_.labels.Set({{"a", {{"k", "v"}}}}));
   ASSERT_TRUE(DeleteNamed("a").ok());
   EXPECT_EQ(response_.counter().packets(), 3);
   EXPECT_EQ(response_.counter().labels().at("k"), "v");
   EXPECT_FALSE(Exists("a"));
-  EXPECT_THAT(server_.labels->Get("a"), IsEmpty());
+  EXPECT_THAT(server_.labels.Get("a"), IsEmpty());
 }
 
 TEST_F(CounterDeleteTest, TheNextSnapshotNeedsNoSecondLook) {
@@ -83,9 +84,9 @@ TEST_F(CounterDeleteTest, TheNextSnapshotNeedsNoSecondLook) {
     names.push_back("n" + std::to_string(i));
     server_.AddObject({.name = names.back()});
   }
-  ASSERT_OK(server_.hub->Take(absl::ZeroDuration()));
+  ASSERT_OK(server_.hub.Take(absl::ZeroDuration()));
   ASSERT_TRUE(DeleteBatch(names).ok());
-  const auto after = server_.hub->Take(absl::ZeroDuration());
+  const auto after = server_.hub.Take(absl::ZeroDuration());
   ASSERT_OK(after);
   EXPECT_TRUE((*after)->complete);
   EXPECT_EQ((*after)->size(), 3u);
@@ -217,7 +218,7 @@ TEST_F(CounterDeleteTest, ABatchOf10000ReturnsExactValues) {
   for (int i = 0; i < 10'000; ++i) {
     ASSERT_EQ(batch_.counters(i).packets(), i);
   }
-  EXPECT_EQ((*server_.hub->Take(absl::ZeroDuration()))->size(), 3);
+  EXPECT_EQ((*server_.hub.Take(absl::ZeroDuration()))->size(), 3);
 }
 
 TEST_F(CounterDeleteTest,
@@ -240,10 +241,10 @@ TEST_F(CounterDeleteTest, ForeignNamesWork) {
 // As after iptables-save, an edit of the table's name, and iptables-restore.
 TEST_F(CounterDeleteTest, ManagedRulesThatWereCopiedToAnotherTableGoToo) {
   AddRule("r1", "a");
-  ASSERT_OK(server_.rule_table.Edit(
+  ASSERT_OK(testing::Edit(
+      server_.rule_table,
       {.table = Table::kMangle,
-       .insertions = {{.id = "r1", .chain = "OUTPUT", .counter = "a"}}},
-      absl::InfiniteFuture()));
+       .insertions = {{.id = "r1", .chain = "OUTPUT", .counter = "a"}}}));
   AddRule("r2", "a", "raw");
   const grpc::Status status = DeleteNamed("a", /*with_rules=*/true);
   EXPECT_TRUE(status.ok()) << status.error_message();
@@ -252,10 +253,10 @@ TEST_F(CounterDeleteTest, ManagedRulesThatWereCopiedToAnotherTableGoToo) {
 
 TEST_F(CounterDeleteTest, ACopyThatCountsIntoAnotherCounterStays) {
   AddRule("r1", "b");
-  ASSERT_OK(server_.rule_table.Edit(
+  ASSERT_OK(testing::Edit(
+      server_.rule_table,
       {.table = Table::kMangle,
-       .insertions = {{.id = "r1", .chain = "OUTPUT", .counter = "a"}}},
-      absl::InfiniteFuture()));
+       .insertions = {{.id = "r1", .chain = "OUTPUT", .counter = "a"}}}));
   const grpc::Status status = DeleteNamed("a", /*with_rules=*/true);
   EXPECT_TRUE(status.ok()) << status.error_message();
   EXPECT_FALSE(Exists("a"));

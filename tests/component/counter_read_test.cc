@@ -74,7 +74,7 @@ TEST_F(CounterReadTest, GetReadsTheKernelNow) {
   EXPECT_OK(server_.acct.Count("web", 1, 100));
   ASSERT_TRUE(Get("web").ok());
   EXPECT_EQ(counter_.packets(), 4);
-  EXPECT_EQ(server_.hub->Latest(), nullptr);
+  EXPECT_EQ(server_.hub.Latest(), nullptr);
 }
 
 TEST_F(CounterReadTest, GetTellsUseAndQuota) {
@@ -99,7 +99,7 @@ TEST_F(CounterReadTest, AMissingCounterIsNamed) {
 
 TEST_F(CounterReadTest, StalenessIsServedFromTheLastSnapshot) {
   server_.AddObject({.name = "web"});
-  ASSERT_OK(server_.hub->Take(absl::ZeroDuration()));
+  ASSERT_OK(server_.hub.Take(absl::ZeroDuration()));
   EXPECT_OK(server_.acct.Count("web", 3, 300));
   server_.clock.Advance(absl::Seconds(4));
   ASSERT_TRUE(Get("web", 5).ok());
@@ -120,14 +120,14 @@ TEST_F(CounterReadTest, StalenessThatIsAskedForAgainHasASnapshotTaken) {
   for (int i = 0; i < 3; ++i) {
     ASSERT_TRUE(Get("web", 5).ok());
     readings_are_done();
-    EXPECT_EQ(server_.hub->Latest(), nullptr);
+    EXPECT_EQ(server_.hub.Latest(), nullptr);
     server_.clock.Advance(absl::Seconds(10));
   }
   ASSERT_TRUE(Get("web", 5).ok());
   server_.clock.Advance(absl::Seconds(1));
   ASSERT_TRUE(Get("web", 5).ok());
   readings_are_done();
-  ASSERT_NE(server_.hub->Latest(), nullptr);
+  ASSERT_NE(server_.hub.Latest(), nullptr);
   EXPECT_OK(server_.acct.Count("web", 3, 300));
   ASSERT_TRUE(Get("web", 5).ok());
   EXPECT_EQ(counter_.packets(), 0);
@@ -151,7 +151,7 @@ TEST_F(CounterReadTest, ReadingOneCounterNeverWaitsForTheLane) {
 
 TEST_F(CounterReadTest, ACounterNewerThanTheSnapshotIsFound) {
   server_.AddObject({.name = "old"});
-  ASSERT_OK(server_.hub->Take(absl::ZeroDuration()));
+  ASSERT_OK(server_.hub.Take(absl::ZeroDuration()));
   server_.AddObject({.name = "new"});
   EXPECT_TRUE(Get("new", 5).ok());
   EXPECT_TRUE(GetBatch({"new", "old"}, 5).ok());
@@ -184,7 +184,7 @@ TEST_F(CounterReadTest, ALargeBatchIsOneReading) {
   ASSERT_TRUE(GetBatch(names).ok());
   ASSERT_THAT(batch_.counters(), SizeIs(10'000));
   EXPECT_EQ(batch_.counters(9'999).packets(), 9'999);
-  EXPECT_EQ(server_.hub->Latest()->sequence, 1);
+  EXPECT_EQ(server_.hub.Latest()->sequence, 1);
   names.push_back("missing");
   EXPECT_EQ(GetBatch(names).error_code(), grpc::StatusCode::NOT_FOUND);
 }
@@ -239,8 +239,8 @@ TEST_F(CounterReadTest, FiltersByGlobAndLabels) {
   for (const char* name : {"web-1", "web-2", "db-1"}) {
     server_.AddObject({.name = name});
   }
-  ASSERT_OK(server_.labels->Set({{"web-2", {{"team", "blue"}, {"x", "y"}}},
-                                 {"db-1", {{"team", "blue"}}}}));
+  ASSERT_OK(server_.labels.Set({{"web-2", {{"team", "blue"}, {"x", "y"}}},
+                                {"db-1", {{"team", "blue"}}}}));
   v1::ListCountersRequest request;
   request.mutable_filter()->set_name_glob("web-*");
   EXPECT_THAT(ListAll(request), ElementsAre("web-1", "web-2"));
@@ -322,7 +322,7 @@ TEST_F(CounterReadTest, PagesFitWhatClientsTakeByDefault) {
     labels.emplace_back("c" + std::to_string(i), large);
     server_.AddObject({.name = labels.back().first});
   }
-  ASSERT_OK(server_.labels->Set(labels));
+  ASSERT_OK(server_.labels.Set(labels));
   v1::ListCountersRequest request;
   request.set_page_size(2000);
   ASSERT_TRUE(List(request).ok());
@@ -337,7 +337,7 @@ TEST_F(CounterReadTest, TheEtagFollowsQuotaAndLabelsNotCounts) {
   EXPECT_OK(server_.acct.Count("web", 1, 1));
   ASSERT_TRUE(Get("web").ok());
   EXPECT_EQ(counter_.etag(), before);
-  ASSERT_OK(server_.labels->Set({{"web", {{"a", "b"}}}}));
+  ASSERT_OK(server_.labels.Set({{"web", {{"a", "b"}}}}));
   ASSERT_TRUE(Get("web").ok());
   EXPECT_NE(counter_.etag(), before);
 }

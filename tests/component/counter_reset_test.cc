@@ -71,12 +71,12 @@ TEST_F(CounterResetTest, WithAnotherEtagIsAborted) {
   ASSERT_TRUE(Reset(request).ok());
   request.set_etag(response_.counter().etag());
   request.set_validate_only(false);
-  ASSERT_OK(server_.labels->Set({{"a", {{"k", "v"}}}}));
+  ASSERT_OK(server_.labels.Set({{"a", {{"k", "v"}}}}));
   const grpc::Status status = Reset(request);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::ABORTED);
   EXPECT_EQ(ErrorInfoOf(status).reason(), "ETAG_MISMATCH");
   EXPECT_EQ(PacketsOf("a"), 3);
-  ASSERT_OK(server_.labels->Set({{"a", {}}}));
+  ASSERT_OK(server_.labels.Set({{"a", {}}}));
   EXPECT_TRUE(Reset(request).ok());
   EXPECT_EQ(PacketsOf("a"), 0);
 }

@@ -23,7 +23,7 @@ v1::CreateRuleRequest RuleOfFamily(v1::Family family) {
 }
 
 TEST(MissingKernelTest, WithoutNfacctEveryCounterMethodSaysWhatToDo) {
-  ComponentServer server({.nfacct = Missing("nfnetlink_acct")});
+  ComponentServer server({.kernel = {.acct = Missing("nfnetlink_acct")}});
   v1::GetCounterRequest get;
   get.set_name("web");
   v1::GetCounterResponse got;
@@ -50,8 +50,9 @@ TEST(MissingKernelTest, WithoutNfacctEveryCounterMethodSaysWhatToDo) {
 }
 
 TEST(MissingKernelTest, WithoutOneFamilysMatchTheOthersRulesWork) {
-  ComponentServer server({.rules = {.match_ipv6 = Missing("the match"),
-                                    .target_ipv6 = Missing("the target")}});
+  ComponentServer server(
+      {.kernel = {.rules = {.match_ipv6 = Missing("the match"),
+                            .target_ipv6 = Missing("the target")}}});
   server.AddObject({.name = "web"});
   v1::CreateRuleResponse response;
   EXPECT_TRUE(Call(*server.rule_stub, &v1::RuleService::Stub::CreateRule,
@@ -65,8 +66,8 @@ TEST(MissingKernelTest, WithoutOneFamilysMatchTheOthersRulesWork) {
 }
 
 TEST(MissingKernelTest, WithoutTheMatchRulesCountByTheTarget) {
-  ComponentServer server({.rules = {.match_ipv4 = Missing("the match")}});
-  server.rule_table.SetMatchProbe(kernel::Family::kIpv4, Missing("the match"));
+  ComponentServer server(
+      {.kernel = {.rules = {.match_ipv4 = Missing("the match")}}});
   server.AddObject({.name = "web"});
   v1::CreateRuleRequest request = RuleOfFamily(v1::FAMILY_IPV4);
   v1::CreateRuleResponse response;
@@ -95,8 +96,9 @@ TEST(MissingKernelTest, WithoutTheMatchRulesCountByTheTarget) {
 }
 
 TEST(MissingKernelTest, WithoutAnyTablesRulesSaySo) {
-  ComponentServer server({.rules = {.tables_ipv4 = Missing("iptables"),
-                                    .tables_ipv6 = Missing("ip6tables")}});
+  ComponentServer server(
+      {.kernel = {.rules = {.tables_ipv4 = Missing("iptables"),
+                            .tables_ipv6 = Missing("ip6tables")}}});
   v1::ListRulesResponse listed;
   EXPECT_EQ(Call(*server.rule_stub, &v1::RuleService::Stub::ListRules,
                  v1::ListRulesRequest(), &listed)

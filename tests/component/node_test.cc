@@ -38,7 +38,7 @@ TEST(NodeTest, ShowsHostKernelCapabilitiesAndLimits) {
   EXPECT_EQ(node.hostname(), "h\\xff");
   EXPECT_EQ(node.version(), "1.2.3");
   EXPECT_EQ(node.network_namespace(), 42);
-  EXPECT_EQ(node.epoch(), server.hub->epoch());
+  EXPECT_EQ(node.epoch(), server.hub.epoch());
   EXPECT_EQ(node.start_time().seconds(), 1);
   EXPECT_EQ(node.start_time().nanos(), 500'000'000);
   ASSERT_EQ(node.capabilities_size(), 1);
@@ -51,22 +51,23 @@ TEST(NodeTest, ShowsHostKernelCapabilitiesAndLimits) {
   EXPECT_EQ(node.limits().min_snapshot_interval().seconds(), 1);
   EXPECT_EQ(node.limits().min_snapshot_interval().nanos(), 500'000'000);
   EXPECT_EQ(node.counter_count(), 0);
-  ASSERT_OK(server.hub->Take(absl::ZeroDuration()));
+  ASSERT_OK(server.hub.Take(absl::ZeroDuration()));
   EXPECT_EQ(GetNode(server).counter_count(), 1);
 }
 
 // By it a client tells whether answers are still known by their request_ids.
 TEST(NodeTest, ItsEpochLastsAsLongAsTheServer) {
-  ComponentServer server({.snapshots = {.max_counters = 10, .max_names = 20}});
+  ComponentServer server(
+      {.domain = {.snapshots = {.max_counters = 10, .max_names = 20}}});
   const uint64_t first = GetNode(server).epoch();
   // So many names come and go that the ids of snapshots begin anew.
   for (int i = 0; i < 100; ++i) {
     const std::string name = absl::StrCat("c", i);
     server.AddObject({.name = name});
-    ASSERT_OK(server.hub->Take(absl::ZeroDuration()));
+    ASSERT_OK(server.hub.Take(absl::ZeroDuration()));
     server.acct.Delete({name});
   }
-  EXPECT_NE(server.hub->epoch(), first);
+  EXPECT_NE(server.hub.epoch(), first);
   EXPECT_EQ(GetNode(server).epoch(), first);
 }
 

@@ -251,9 +251,9 @@ TEST_F(RuleReadTest, TooManyChainsNameTheBound) {
 
 TEST_F(RuleReadTest, TablesThatTheKernelLacksAreLeftOut) {
   AddRule("one", "web");
-  server_.rule_table.SetTablesProbe(
-      Family::kIpv6, MakeError(absl::StatusCode::kUnimplemented,
-                               "TABLE_UNAVAILABLE", "no ip6tables"));
+  server_.rule_table.SetCapabilities(
+      {.tables_ipv6 = MakeError(absl::StatusCode::kUnimplemented,
+                                "TABLE_UNAVAILABLE", "no ip6tables")});
   EXPECT_THAT(ListedIds({}), ElementsAre("one"));
   v1::ListRulesRequest request;
   request.mutable_filter()->set_family(v1::FAMILY_IPV6);

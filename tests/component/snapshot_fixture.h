@@ -103,8 +103,9 @@ class SnapshotFixture : public ::testing::Test {
   void Start() {
     Stop();
     labels_ = *accounting::LabelStore::Open("");
-    hub_ = accounting::SnapshotHub::Create(
-        table_, lane_, clock_, {.max_counters = limits_.max_counters});
+    hub_ =
+        accounting::SnapshotHub::Create({table_, lane_, observers_, clock_},
+                                        {.max_counters = limits_.max_counters});
     const int dumps = table_.dumps(kernel::AcctDumpMode::kFast);
     quota_hub_ =
         accounting::QuotaHub::Create(table_, lane_, clock_, {.max_queue = 8});
@@ -208,6 +209,7 @@ class SnapshotFixture : public ::testing::Test {
 
   kernel::FakeAcctTable table_;
   FakeClock clock_;
+  accounting::CounterObservers observers_;
   accounting::Lane lane_{"lane", 10'000};
   service::Limits limits_;
   absl::Status available_;

@@ -28,7 +28,7 @@ template <typename K>
 class RuleCountingFormTest : public RuleTableTest<K> {
  protected:
   bool HasTarget(Family family = Family::kIpv4) {
-    return this->rules().ProbeTarget(family).ok();
+    return this->kernel().capabilities()->rules.target(family).ok();
   }
 };
 TYPED_TEST_SUITE(RuleCountingFormTest, Kernels);
@@ -42,8 +42,8 @@ RuleSpec ByTarget(std::string id, std::string counter = "web") {
 TYPED_TEST(RuleCountingFormTest, ATargetThatIsMissingIsNamed) {
   if (this->HasTarget()) GTEST_SKIP() << "this kernel has the target";
   for (const bool dry_run : {true, false}) {
-    const auto outcome = this->rules().Edit(
-        {.insertions = {Spec("m"), ByTarget("t")}, .dry_run = dry_run}, Soon());
+    const auto outcome =
+        this->Edit({.insertions = {Spec("m"), ByTarget("t")}}, dry_run);
     EXPECT_THAT(outcome, StatusIs(Code::kUnimplemented, HasSubstr("kmod/")));
     EXPECT_THAT(outcome, HasReason("TARGET_UNAVAILABLE"));
   }
@@ -60,9 +60,7 @@ TYPED_TEST(RuleCountingFormTest, ARuleOfEachFormIsReadBackAsItWasGiven) {
     const TableEdit edit = {.family = family,
                             .insertions = {target, Spec("m")}};
     for (const bool dry_run : {true, false}) {
-      TableEdit each = edit;
-      each.dry_run = dry_run;
-      const auto outcome = this->rules().Edit(each, Soon());
+      const auto outcome = this->Edit(edit, dry_run);
       ASSERT_OK(outcome);
       ASSERT_THAT(outcome->inserted, SizeIs(2));
       const Rule& rule = outcome->inserted[0];
@@ -90,19 +88,17 @@ TYPED_TEST(RuleCountingFormTest, RulesOfBothFormsHoldTheirCounters) {
   EXPECT_EQ(this->UseCount("dns"), 1u);
   const std::vector<std::string> names = {"web"};
   ASSERT_OK(this->Delete({"m"}));
-  EXPECT_THAT(this->kernel_.acct().Delete(names)[0],
+  EXPECT_THAT(this->acct().Delete(names)[0],
               StatusIs(Code::kFailedPrecondition));
   ASSERT_OK(this->Delete({"t"}));
-  EXPECT_OK(this->kernel_.acct().Delete(names)[0]);
+  EXPECT_OK(this->acct().Delete(names)[0]);
 }
 
 TYPED_TEST(RuleCountingFormTest, ATargetForAMissingCounterChangesNothing) {
   if (!this->HasTarget()) GTEST_SKIP() << "no NFACCT target";
   for (const bool dry_run : {true, false}) {
-    const auto outcome =
-        this->rules().Edit({.insertions = {Spec("m"), ByTarget("t", "nobody")},
-                            .dry_run = dry_run},
-                           Soon());
+    const auto outcome = this->Edit(
+        {.insertions = {Spec("m"), ByTarget("t", "nobody")}}, dry_run);
     EXPECT_THAT(outcome, StatusIs(Code::kNotFound, HasSubstr("nobody")));
     EXPECT_THAT(outcome, HasReason("COUNTER_NOT_FOUND"));
   }
@@ -127,7 +123,7 @@ TYPED_TEST(RuleCountingFormTest, ATargetOfSomebodyElseShowsItsCounter) {
   for (const std::string& text :
        {std::string("-A INPUT -s 10.0.0.1/32 -j NFACCT --nfacct-name web"),
         both}) {
-    this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter, text);
+    this->host_.AddForeignRule(Family::kIpv4, Table::kFilter, text);
   }
   const std::vector<Rule> rules = this->ChainOf("INPUT").rules;
   ASSERT_THAT(rules, SizeIs(2));

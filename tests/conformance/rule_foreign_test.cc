@@ -26,8 +26,8 @@ class RuleForeignTest : public RuleTableTest<K> {};
 TYPED_TEST_SUITE(RuleForeignTest, Kernels);
 
 TYPED_TEST(RuleForeignTest, ForeignRulesAreShownAndNeverDeleted) {
-  this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter,
-                               "-A INPUT -s 10.0.0.1/32 -j DROP");
+  this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                             "-A INPUT -s 10.0.0.1/32 -j DROP");
   ASSERT_OK(this->Insert({Spec("a")}));
   const Rule foreign = this->ChainOf("INPUT").rules[1];
   EXPECT_FALSE(foreign.managed);
@@ -47,7 +47,7 @@ TYPED_TEST(RuleForeignTest, IdsOfForeignRulesAreStableAndDistinct) {
        {"-A INPUT -s 10.0.0.1/32 -j DROP", "-A INPUT -s 10.0.0.1/32 -j DROP",
         "-A INPUT -s 10.0.0.2/32 -j DROP",
         "-A OUTPUT -s 10.0.0.1/32 -j DROP"}) {
-    this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter, text);
+    this->host_.AddForeignRule(Family::kIpv4, Table::kFilter, text);
   }
   const auto ids = [&] {
     std::vector<std::string> found;
@@ -62,22 +62,22 @@ TYPED_TEST(RuleForeignTest, IdsOfForeignRulesAreStableAndDistinct) {
   EXPECT_THAT(std::set<std::string>(before.begin(), before.end()), SizeIs(4));
   ASSERT_OK(this->Insert({Spec("a"), Spec("b", "OUTPUT")}));
   EXPECT_EQ(ids(), before);
-  this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter,
-                               "-A INPUT -s 10.0.0.1/32 -j DROP");
+  this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                             "-A INPUT -s 10.0.0.1/32 -j DROP");
   const std::vector<std::string> after = ids();
   EXPECT_THAT(after, SizeIs(5));
   for (const std::string& id : before) EXPECT_THAT(after, Contains(id));
 }
 
 TYPED_TEST(RuleForeignTest, IdsOfForeignRulesAreTheSameOnEveryMachine) {
-  this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter,
-                               "-A INPUT -s 10.0.0.1/32 -j DROP");
+  this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                             "-A INPUT -s 10.0.0.1/32 -j DROP");
   EXPECT_EQ(this->ChainOf("INPUT").rules[0].id, "~908f4bcdc671c4d5");
 }
 
 TYPED_TEST(RuleForeignTest, ForeignUsersOfACounterAreSeen) {
-  this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter,
-                               "-A INPUT -m nfacct --nfacct-name web");
+  this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                             "-A INPUT -m nfacct --nfacct-name web");
   const Rule rule = this->ChainOf("INPUT").rules[0];
   EXPECT_EQ(rule.counter, "web");
   EXPECT_FALSE(rule.managed);
@@ -86,7 +86,7 @@ TYPED_TEST(RuleForeignTest, ForeignUsersOfACounterAreSeen) {
 
 TYPED_TEST(RuleForeignTest, AFlushBySomebodyElseIsSeen) {
   ASSERT_OK(this->Insert({Spec("a"), Spec("b", "OUTPUT")}));
-  this->kernel_.Flush(Family::kIpv4, Table::kFilter, "INPUT");
+  this->host_.Flush(Family::kIpv4, Table::kFilter, "INPUT");
   EXPECT_THAT(this->Ids("INPUT"), IsEmpty());
   EXPECT_THAT(this->Ids("OUTPUT"), ElementsAre("b"));
   EXPECT_EQ(this->UseCount("web"), 1u);
@@ -95,13 +95,13 @@ TYPED_TEST(RuleForeignTest, AFlushBySomebodyElseIsSeen) {
 }
 
 TYPED_TEST(RuleForeignTest, PoliciesAndReferencesOfChainsAreRead) {
-  this->kernel_.AddUserChain(Family::kIpv4, Table::kFilter, "zone");
-  this->kernel_.AddUserChain(Family::kIpv4, Table::kFilter, "area");
+  this->host_.AddUserChain(Family::kIpv4, Table::kFilter, "zone");
+  this->host_.AddUserChain(Family::kIpv4, Table::kFilter, "area");
   for (const char* text :
        {"-A INPUT -j zone", "-A OUTPUT -j zone", "-A zone -j area"}) {
-    this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter, text);
+    this->host_.AddForeignRule(Family::kIpv4, Table::kFilter, text);
   }
-  this->kernel_.SetPolicy(Family::kIpv4, Table::kFilter, "FORWARD", "DROP");
+  this->host_.SetPolicy(Family::kIpv4, Table::kFilter, "FORWARD", "DROP");
   ASSERT_OK(this->Insert({Spec("a", "zone")}));
   EXPECT_EQ(this->ChainOf("FORWARD").policy, "DROP");
   EXPECT_EQ(this->ChainOf("INPUT").policy, "ACCEPT");

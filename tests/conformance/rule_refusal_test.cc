@@ -39,10 +39,9 @@ TYPED_TEST(RuleRefusalTest, AnUnknownChainIsNamedWithThoseThatExist) {
 TYPED_TEST(RuleRefusalTest, AMissingCounterIsNamedAndNothingChanges) {
   ASSERT_OK(this->Insert({Spec("before")}));
   const std::vector<std::string> texts = this->Texts();
-  const auto outcome = this->rules().Edit(
+  const auto outcome = this->Edit(
       {.deletions = {"before"},
-       .insertions = {Spec("a"), Spec("b", "INPUT", "nobody"), Spec("c")}},
-      Soon());
+       .insertions = {Spec("a"), Spec("b", "INPUT", "nobody"), Spec("c")}});
   EXPECT_THAT(outcome, StatusIs(Code::kNotFound, HasSubstr("nobody")));
   EXPECT_THAT(outcome, HasReason("COUNTER_NOT_FOUND"));
   EXPECT_EQ(this->Texts(), texts);
@@ -78,9 +77,8 @@ TYPED_TEST(RuleRefusalTest, ADryRunShowsTheRulesAndChangesNothing) {
   ASSERT_OK(this->Insert({Spec("a")}));
   const std::vector<std::string> texts = this->Texts();
   const TableEdit edit = {.deletions = {"a"},
-                          .insertions = {Spec("b"), Spec("c", "OUTPUT")},
-                          .dry_run = true};
-  const auto rehearsed = this->rules().Edit(edit, Soon());
+                          .insertions = {Spec("b"), Spec("c", "OUTPUT")}};
+  const auto rehearsed = this->Edit(edit, /*dry_run=*/true);
   ASSERT_OK(rehearsed);
   EXPECT_THAT(
       rehearsed->inserted,
@@ -91,9 +89,7 @@ TYPED_TEST(RuleRefusalTest, ADryRunShowsTheRulesAndChangesNothing) {
   EXPECT_EQ(this->Texts(), texts);
   EXPECT_EQ(this->UseCount("web"), 1u);
 
-  TableEdit real = edit;
-  real.dry_run = false;
-  const auto done = this->rules().Edit(real, Soon());
+  const auto done = this->Edit(edit);
   ASSERT_OK(done);
   for (size_t i = 0; i < 2; ++i) {
     EXPECT_EQ(rehearsed->inserted[i].text, done->inserted[i].text);
@@ -109,11 +105,9 @@ TYPED_TEST(RuleRefusalTest, ADryRunShowsVerdictsAsTheyAreReadBack) {
     spec.verdict = verdict;
     edit.insertions.push_back(spec);
   }
-  edit.dry_run = true;
-  const auto rehearsed = this->rules().Edit(edit, Soon());
+  const auto rehearsed = this->Edit(edit, /*dry_run=*/true);
   ASSERT_OK(rehearsed);
-  edit.dry_run = false;
-  const auto done = this->rules().Edit(edit, Soon());
+  const auto done = this->Edit(edit);
   ASSERT_OK(done);
   ASSERT_EQ(rehearsed->inserted.size(), 3u);
   for (size_t i = 0; i < 3; ++i) {
@@ -122,13 +116,12 @@ TYPED_TEST(RuleRefusalTest, ADryRunShowsVerdictsAsTheyAreReadBack) {
   }
   // A rule that takes the place of one of its id is told by its text.
   edit.deletions = {"v0", "v1", "v2"};
-  EXPECT_OK(this->rules().Edit(edit, Soon()));
+  EXPECT_OK(this->Edit(edit));
 }
 
 TYPED_TEST(RuleRefusalTest, ADryRunFindsEveryFault) {
-  const auto rehearse = [&](TableEdit edit) {
-    edit.dry_run = true;
-    return this->rules().Edit(edit, Soon());
+  const auto rehearse = [&](const TableEdit& edit) {
+    return this->Edit(edit, /*dry_run=*/true);
   };
   ASSERT_OK(this->Insert({Spec("a")}));
   EXPECT_THAT(rehearse({.insertions = {Spec("x", "NOWHERE")}}),
@@ -159,18 +152,18 @@ TYPED_TEST(RuleRefusalTest, RulesThatCannotBeInAChainAreRefused) {
 }
 
 TYPED_TEST(RuleRefusalTest, AUserChainIsJudgedByWhereItIsReachedFrom) {
-  this->kernel_.AddUserChain(Family::kIpv4, Table::kFilter, "outer");
-  this->kernel_.AddUserChain(Family::kIpv4, Table::kFilter, "inner");
-  this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter,
-                               "-A outer -j inner");
-  this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter,
-                               "-A OUTPUT -j outer");
+  this->host_.AddUserChain(Family::kIpv4, Table::kFilter, "outer");
+  this->host_.AddUserChain(Family::kIpv4, Table::kFilter, "inner");
+  this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                             "-A outer -j inner");
+  this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                             "-A OUTPUT -j outer");
   RuleSpec owner = Spec("owner", "inner");
   owner.match.owner_gid = {{5, 9}};
   ASSERT_OK(this->Insert({owner}));
   ASSERT_OK(this->Delete({"owner"}));
-  this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter,
-                               "-A INPUT -j outer");
+  this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                             "-A INPUT -j outer");
   EXPECT_THAT(this->Insert({owner}),
               StatusIs(Code::kInvalidArgument, HasSubstr("from INPUT")));
 }

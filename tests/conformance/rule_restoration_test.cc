@@ -19,8 +19,8 @@ using ::testing::SizeIs;
 template <typename K>
 class RuleRestorationTest : public RuleTableTest<K> {
  protected:
-  absl::StatusOr<EditOutcome> Restore(std::vector<RestoredRule> rules) {
-    return this->rules().Edit({.restorations = std::move(rules)}, Soon());
+  absl::StatusOr<TableOutcome> Restore(std::vector<RestoredRule> rules) {
+    return this->Edit({.restorations = std::move(rules)});
   }
 };
 TYPED_TEST_SUITE(RuleRestorationTest, Kernels);
@@ -78,10 +78,9 @@ TYPED_TEST(RuleRestorationTest, TheirOwnCountersGoOn) {
 
 TYPED_TEST(RuleRestorationTest, InAShorterChainTheyGoToItsEnd) {
   ASSERT_OK(this->Insert({Spec("a"), Spec("b")}));
-  ASSERT_OK(this->rules().Edit({.deletions = {"a"},
-                                .restorations = {At(9, "y"), At(12, "z")},
-                                .insertions = {Spec("h")}},
-                               Soon()));
+  ASSERT_OK(this->Edit({.deletions = {"a"},
+                        .restorations = {At(9, "y"), At(12, "z")},
+                        .insertions = {Spec("h")}}));
   EXPECT_THAT(this->Ids("INPUT"), ElementsAre("h", "b", "y", "z"));
 }
 

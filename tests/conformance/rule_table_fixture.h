@@ -13,68 +13,52 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernel/fake/fake_acct_table.h"
-#include "kernel/fake/fake_rule_table.h"
-#include "kernel/linux/nfacct/netlink_acct_table.h"
-#include "kernel/linux/xtables/iptc_rule_table.h"
-#include "kernel/rule_table.h"
+#include "kernel/fake/fake_kernel.h"
+#include "kernel/kernel.h"
+#include "kernel/linux/linux_kernel.h"
+#include "tests/support/kernel_edits.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 
 namespace nfmeter::kernel {
 
-// One kernel with both its halves, and another user of its tables.
-class Kernel {
+// A host: one kernel, and another user of its tables.
+class FakeHost {
  public:
-  virtual ~Kernel() = default;
-  virtual AcctTable& acct() = 0;
-  virtual RuleTable& rules() = 0;
-  virtual void AddUserChain(Family family, Table table, std::string chain) = 0;
-  virtual void AddForeignRule(Family family, Table table, std::string text) = 0;
-  virtual void Flush(Family family, Table table, std::string chain) = 0;
-  virtual void SetPolicy(Family family, Table table, std::string chain,
-                         std::string policy) = 0;
-};
-
-class FakeKernel : public Kernel {
- public:
-  AcctTable& acct() override { return acct_; }
-  RuleTable& rules() override { return rules_; }
-  void AddUserChain(Family family, Table table, std::string chain) override {
-    rules_.AddUserChain(family, table, chain);
+  Kernel& kernel() { return kernel_; }
+  void AddUserChain(Family family, Table table, std::string chain) {
+    kernel_.rules().AddUserChain(family, table, chain);
   }
-  void AddForeignRule(Family family, Table table, std::string text) override {
-    rules_.AddForeignRule(family, table, text);
+  void AddForeignRule(Family family, Table table, std::string text) {
+    kernel_.rules().AddForeignRule(family, table, text);
   }
-  void Flush(Family family, Table table, std::string chain) override {
-    rules_.Flush(family, table, chain);
+  void Flush(Family family, Table table, std::string chain) {
+    kernel_.rules().Flush(family, table, chain);
   }
   void SetPolicy(Family family, Table table, std::string chain,
-                 std::string policy) override {
-    rules_.SetPolicy(family, table, chain, policy);
+                 std::string policy) {
+    kernel_.rules().SetPolicy(family, table, chain, policy);
   }
 
  private:
-  FakeAcctTable acct_;
-  FakeRuleTable rules_{&acct_};
+  FakeKernel kernel_;
 };
 
-class LinuxKernel : public Kernel {
+class LinuxHost {
  public:
-  AcctTable& acct() override { return *acct_; }
-  RuleTable& rules() override { return rules_; }
-  void AddUserChain(Family family, Table table, std::string chain) override {
+  Kernel& kernel() { return *kernel_; }
+  void AddUserChain(Family family, Table table, std::string chain) {
     Iptables(family, table, {"-N", chain});
   }
-  void AddForeignRule(Family family, Table table, std::string text) override {
+  void AddForeignRule(Family family, Table table, std::string text) {
     std::vector<std::string> words = absl::StrSplit(text, ' ');
     Iptables(family, table, words);
   }
-  void Flush(Family family, Table table, std::string chain) override {
+  void Flush(Family family, Table table, std::string chain) {
     Iptables(family, table, {"-F", chain});
   }
   void SetPolicy(Family family, Table table, std::string chain,
-                 std::string policy) override {
+                 std::string policy) {
     Iptables(family, table, {"-P", chain, policy});
   }
 
@@ -89,8 +73,7 @@ class LinuxKernel : public Kernel {
     ASSERT_EQ(result.exit_code, 0) << result.err;
   }
 
-  std::unique_ptr<NetlinkAcctTable> acct_ = *NetlinkAcctTable::Open();
-  IptcRuleTable rules_;
+  std::unique_ptr<LinuxKernel> kernel_ = *LinuxKernel::Open();
 };
 
 inline absl::Time Soon() { return absl::Now() + absl::Seconds(20); }
@@ -108,20 +91,25 @@ class RuleTableTest : public ::testing::Test {
   RuleTableTest() {
     for (const char* name : {"web", "dns"}) {
       const std::vector<AcctObject> objects = {{.name = name}};
-      EXPECT_OK(kernel_.acct().Create(objects)[0]);
+      EXPECT_OK(acct().Create(objects)[0]);
     }
   }
 
-  RuleTable& rules() { return kernel_.rules(); }
+  Kernel& kernel() { return host_.kernel(); }
+  AcctTable& acct() { return kernel().acct(); }
+  RuleTable& rules() { return kernel().rules(); }
 
-  absl::StatusOr<EditOutcome> Insert(
+  absl::StatusOr<TableOutcome> Edit(const TableEdit& edit,
+                                    bool dry_run = false) {
+    return testing::Edit(rules(), edit, Patience(Soon()), dry_run);
+  }
+  absl::StatusOr<TableOutcome> Insert(
       std::vector<RuleSpec> specs,
       RulePlacement placement = RulePlacement::kHead) {
-    return rules().Edit(
-        {.insertions = std::move(specs), .placement = placement}, Soon());
+    return Edit({.insertions = std::move(specs), .placement = placement});
   }
-  absl::StatusOr<EditOutcome> Delete(std::vector<std::string> ids) {
-    return rules().Edit({.deletions = std::move(ids)}, Soon());
+  absl::StatusOr<TableOutcome> Delete(std::vector<std::string> ids) {
+    return Edit({.deletions = std::move(ids)});
   }
 
   TableContents Contents(Family family = Family::kIpv4,
@@ -154,13 +142,13 @@ class RuleTableTest : public ::testing::Test {
     return texts;
   }
   uint32_t UseCount(const std::string& counter) {
-    return kernel_.acct().Get(counter)->use_count;
+    return acct().Get(counter)->use_count;
   }
 
-  K kernel_;
+  K host_;
 };
 
-using Kernels = ::testing::Types<FakeKernel, LinuxKernel>;
+using Kernels = ::testing::Types<FakeHost, LinuxHost>;
 
 }  // namespace nfmeter::kernel
 

@@ -32,10 +32,11 @@ TYPED_TEST_SUITE(RuleTableTest, Kernels);
 
 TYPED_TEST(RuleTableTest, ProbesSayThatTablesAndMatchAreThere) {
   for (Family family : kAllFamilies) {
-    EXPECT_OK(this->rules().ProbeTables(family));
-    EXPECT_OK(this->rules().ProbeMatch(family));
+    const auto found = this->kernel().capabilities();
+    EXPECT_OK(found->rules.tables(family));
+    EXPECT_OK(found->rules.match(family));
   }
-  EXPECT_THAT(this->rules().BackendName(), Not(IsEmpty()));
+  EXPECT_THAT(this->kernel().rule_backend(), Not(IsEmpty()));
 }
 
 TYPED_TEST(RuleTableTest, AFreshTableHasItsBuiltInChains) {
@@ -128,15 +129,15 @@ TYPED_TEST(RuleTableTest, HeadPutsABatchInFrontInItsOrder) {
 }
 
 TYPED_TEST(RuleTableTest, TailPutsABatchBehindInItsOrder) {
-  this->kernel_.AddForeignRule(Family::kIpv4, Table::kFilter,
-                               "-A INPUT -s 10.0.0.1/32 -j ACCEPT");
+  this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                             "-A INPUT -s 10.0.0.1/32 -j ACCEPT");
   ASSERT_OK(this->Insert({Spec("a"), Spec("b")}, RulePlacement::kTail));
   ASSERT_OK(this->Insert({Spec("c")}, RulePlacement::kTail));
   EXPECT_THAT(this->Ids("INPUT"), ElementsAre("foreign", "a", "b", "c"));
 }
 
 TYPED_TEST(RuleTableTest, ABatchMayConcernSeveralChains) {
-  this->kernel_.AddUserChain(Family::kIpv4, Table::kFilter, "mine");
+  this->host_.AddUserChain(Family::kIpv4, Table::kFilter, "mine");
   ASSERT_OK(this->Insert({Spec("i1"), Spec("o1", "OUTPUT"), Spec("i2"),
                           Spec("m1", "mine", "dns"), Spec("o2", "OUTPUT")}));
   EXPECT_THAT(this->Ids("INPUT"), ElementsAre("i1", "i2"));
@@ -151,7 +152,7 @@ TYPED_TEST(RuleTableTest, AllTablesOfBothFamiliesTakeRules) {
       const TableEdit edit = {.family = family,
                               .table = table,
                               .insertions = {Spec("r", "OUTPUT")}};
-      const auto outcome = this->rules().Edit(edit, Soon());
+      const auto outcome = this->Edit(edit);
       ASSERT_OK(outcome);
       EXPECT_EQ(outcome->inserted[0].family, family);
       EXPECT_EQ(outcome->inserted[0].table, table);
@@ -164,8 +165,7 @@ TYPED_TEST(RuleTableTest, AllTablesOfBothFamiliesTakeRules) {
 TYPED_TEST(RuleTableTest, FamiliesAreApart) {
   RuleSpec spec = Spec("six");
   spec.match.source = {*ParseIpPrefix("2001:db8::/32")};
-  ASSERT_OK(this->rules().Edit({.family = Family::kIpv6, .insertions = {spec}},
-                               Soon()));
+  ASSERT_OK(this->Edit({.family = Family::kIpv6, .insertions = {spec}}));
   EXPECT_THAT(this->Ids("INPUT", Family::kIpv6), ElementsAre("six"));
   EXPECT_THAT(this->Ids("INPUT", Family::kIpv4), IsEmpty());
   EXPECT_EQ(this->ChainOf("INPUT", Family::kIpv6).rules[0].match, spec.match);
@@ -203,8 +203,8 @@ TYPED_TEST(RuleTableTest, EveryPatternOfDeletionsLeavesTheRightRules) {
 TYPED_TEST(RuleTableTest, OneEditDeletesAndInserts) {
   ASSERT_OK(this->Insert({Spec("old"), Spec("kept")}));
   RuleSpec renewed = Spec("old", "OUTPUT", "dns");
-  const auto outcome = this->rules().Edit(
-      {.deletions = {"old"}, .insertions = {renewed, Spec("new")}}, Soon());
+  const auto outcome =
+      this->Edit({.deletions = {"old"}, .insertions = {renewed, Spec("new")}});
   ASSERT_OK(outcome);
   EXPECT_THAT(outcome->deleted, ElementsAre(Field(&Rule::chain, "INPUT")));
   EXPECT_THAT(outcome->inserted, ElementsAre(Field(&Rule::counter, "dns"),
@@ -214,7 +214,7 @@ TYPED_TEST(RuleTableTest, OneEditDeletesAndInserts) {
 }
 
 TYPED_TEST(RuleTableTest, AnEmptyEditDoesNothing) {
-  const auto outcome = this->rules().Edit({}, Soon());
+  const auto outcome = this->Edit({});
   ASSERT_OK(outcome);
   EXPECT_THAT(outcome->inserted, IsEmpty());
   EXPECT_THAT(outcome->deleted, IsEmpty());
@@ -226,10 +226,10 @@ TYPED_TEST(RuleTableTest, RulesHoldTheirCounters) {
   EXPECT_EQ(this->UseCount("web"), 2u);
   EXPECT_EQ(this->UseCount("dns"), 1u);
   const std::vector<std::string> names = {"web"};
-  EXPECT_THAT(this->kernel_.acct().Delete(names)[0],
+  EXPECT_THAT(this->acct().Delete(names)[0],
               StatusIs(Code::kFailedPrecondition));
   ASSERT_OK(this->Delete({"a", "b"}));
-  EXPECT_OK(this->kernel_.acct().Delete(names)[0]);
+  EXPECT_OK(this->acct().Delete(names)[0]);
 }
 
 TYPED_TEST(RuleTableTest, AThousandRulesInOneBatch) {

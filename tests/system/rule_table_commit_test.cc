@@ -59,8 +59,14 @@ class Interposed : public IptcHandle {
   const OnCommit on_commit_;
 };
 
+AcctTable& Acct() {
+  static AcctTable& acct = *NetlinkAcctTable::Open()->release();
+  return acct;
+}
+
 IptcRuleTable Interpose(Interposed::OnCommit on_commit) {
   return IptcRuleTable(
+      Acct(),
       [on_commit](Family family,
                   Table table) -> absl::StatusOr<std::unique_ptr<IptcHandle>> {
         auto handle = IptcHandle::Open(family, table);
@@ -149,6 +155,7 @@ TEST_F(RuleTableCommitTest, AFlushRightAfterTheCommitIsNotCalledSuccess) {
 IptcRuleTable NotReadBack(int failures, int err, int* commits) {
   const auto left = std::make_shared<int>(0);
   return IptcRuleTable(
+      Acct(),
       [=](Family family,
           Table table) -> absl::StatusOr<std::unique_ptr<IptcHandle>> {
         if (*left > 0) {

@@ -39,7 +39,7 @@ class RuleTableFixture : public ::testing::Test {
     EXPECT_OK(acct_->Create(objects)[0]);
   }
 
-  absl::StatusOr<EditOutcome> Insert(std::vector<RuleSpec> specs) {
+  absl::StatusOr<TableOutcome> Insert(std::vector<RuleSpec> specs) {
     return rules_.Edit({.insertions = std::move(specs)}, Soon());
   }
   TableContents Contents(Family family = Family::kIpv4,
@@ -65,7 +65,7 @@ class RuleTableFixture : public ::testing::Test {
   }
 
   std::unique_ptr<NetlinkAcctTable> acct_ = *NetlinkAcctTable::Open();
-  IptcRuleTable rules_;
+  IptcRuleTable rules_{*acct_};
 };
 
 }  // namespace nfmeter::kernel

@@ -163,7 +163,8 @@ TEST(XtablesLockTest, AFileThatCannotBeOpenedIsNamed) {
 TEST(XtablesLockTest, AnEditThatCannotHaveItChangesNothing) {
   const std::vector<AcctObject> objects = {{.name = "web"}};
   ASSERT_OK((*NetlinkAcctTable::Open())->Create(objects)[0]);
-  IptcRuleTable rules;
+  const auto acct = *NetlinkAcctTable::Open();
+  IptcRuleTable rules(*acct);
   const TableEdit edit = {
       .insertions = {{.id = "a", .chain = "INPUT", .counter = "web"}}};
   {
@@ -177,16 +178,15 @@ TEST(XtablesLockTest, AnEditThatCannotHaveItChangesNothing) {
     for (const Chain& chain : contents->chains) {
       EXPECT_THAT(chain.rules, IsEmpty());
     }
-    TableEdit rehearsal = edit;
-    rehearsal.dry_run = true;
-    EXPECT_OK(rules.Edit(rehearsal, absl::InfinitePast()));
+    EXPECT_OK(rules.Rehearse(edit));
   }
   EXPECT_OK(rules.Edit(edit, In(absl::Seconds(20))));
 }
 
 TEST(XtablesLockTest, AnEditThatNobodyWantsAnyMoreChangesNothing) {
   ASSERT_OK((*NetlinkAcctTable::Open())->Create({{{.name = "web"}}})[0]);
-  IptcRuleTable rules;
+  const auto acct = *NetlinkAcctTable::Open();
+  IptcRuleTable rules(*acct);
   const TableEdit edit = {
       .insertions = {{.id = "a", .chain = "INPUT", .counter = "web"}}};
   const Holder holder(/*until_somebody_waits=*/true);
@@ -203,7 +203,8 @@ TEST(XtablesLockTest, AnEditThatNobodyWantsAnyMoreChangesNothing) {
 
 TEST(XtablesLockTest, WhatIsDoneToTheEndWaitsThoughWaitingWasStopped) {
   ASSERT_OK((*NetlinkAcctTable::Open())->Create({{{.name = "web"}}})[0]);
-  IptcRuleTable rules;
+  const auto acct = *NetlinkAcctTable::Open();
+  IptcRuleTable rules(*acct);
   const TableEdit edit = {
       .insertions = {{.id = "a", .chain = "INPUT", .counter = "web"}}};
   rules.StopWaiting();
@@ -230,16 +231,17 @@ TEST(ProbeTest, WithoutCapabilitiesEverythingSaysWhichAreMissing) {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct none[2] = {};
   ASSERT_EQ(syscall(SYS_capset, &header, none), 0);
-  IptcRuleTable rules;
+  const auto acct = *NetlinkAcctTable::Open();
+  IptcRuleTable rules(*acct);
   for (Family family : kAllFamilies) {
     for (const absl::Status& status :
-         {rules.ProbeTables(family), rules.ProbeMatch(family),
+         {ProbeTables(family), ProbeMatchRevision(family, "nfacct", 0),
           rules.Read(family, Table::kFilter).status()}) {
       EXPECT_THAT(status,
                   StatusIs(Code::kPermissionDenied, HasSubstr("CAP_NET_RAW")));
     }
   }
-  EXPECT_THAT(rules.Notices(), IsEmpty());
+  EXPECT_THAT(NfTablesTables(), IsEmpty());
 }
 
 }  // namespace

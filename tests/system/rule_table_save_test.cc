@@ -355,8 +355,7 @@ TEST_P(RuleSaveTest, WhatIsTakenIsRestoredAsItWas) {
     // What is refused is named; the rest of the rule is worth a try.
     constexpr int kTries = 3;
     for (int tries = 0; tries < kTries; ++tries) {
-      const auto outcome = rules_.Edit(
-          {.family = family_, .insertions = {rule}, .dry_run = true}, Soon());
+      const auto outcome = rules_.Rehearse({.family = family_, .insertions = {rule}});
       if (outcome.ok()) {
         if (ids.insert(rule.id).second) taken.push_back(rule);
         break;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "gmock/gmock.h"
 #include "kernel/ip_prefix.h"
+#include "kernel/linux/linux_kernel.h"
 #include "tests/system/rule_table_fixture.h"
 
 namespace nfmeter::kernel {
@@ -97,10 +98,11 @@ TEST_F(RuleTableSystemTest, ADryRunKnowsWhichCgroupsThereAre) {
   there.match.cgroup_path = {"/"};
   RuleSpec missing = Spec("missing", "OUTPUT");
   missing.match.cgroup_path = {"no/such/group"};
-  EXPECT_OK(rules_.Edit({.insertions = {there}, .dry_run = true}, Soon()));
+  EXPECT_OK(rules_.Rehearse({.insertions = {there}}));
   for (const bool dry_run : {true, false}) {
-    const auto outcome = rules_.Edit(
-        {.insertions = {there, missing}, .dry_run = dry_run}, Soon());
+    const TableEdit edit = {.insertions = {there, missing}};
+    const auto outcome =
+        dry_run ? rules_.Rehearse(edit) : rules_.Edit(edit, Soon());
     EXPECT_THAT(outcome,
                 StatusIs(Code::kInvalidArgument, HasSubstr("no/such/group")));
     EXPECT_THAT(outcome, HasReason("RULE_REFUSED"));
@@ -131,10 +133,8 @@ TEST_F(RuleTableSystemTest, ReadingATableDoesNotBringItIntoBeing) {
       if (table != Table::kFilter) Contents(family, table);
     }
   }
-  ASSERT_OK(rules_.Edit({.table = Table::kNat,
-                         .insertions = {Spec("a", "OUTPUT")},
-                         .dry_run = true},
-                        Soon()));
+  ASSERT_OK(rules_.Rehearse(
+      {.table = Table::kNat, .insertions = {Spec("a", "OUTPUT")}}));
   for (const char* path :
        {"/proc/self/net/ip_tables_names", "/proc/self/net/ip6_tables_names"}) {
     std::ifstream names(path);
@@ -145,10 +145,10 @@ TEST_F(RuleTableSystemTest, ReadingATableDoesNotBringItIntoBeing) {
 }
 
 TEST_F(RuleTableSystemTest, TablesOfNfTablesAreNoticed) {
-  EXPECT_THAT(rules_.Notices(), IsEmpty());
+  EXPECT_THAT((*LinuxKernel::Open())->Notices(), IsEmpty());
   Checked({"nft", "add", "table", "inet", "fw"});
   Checked({"nft", "add", "table", "ip", "shop"});
-  EXPECT_THAT(rules_.Notices(),
+  EXPECT_THAT((*LinuxKernel::Open())->Notices(),
               ElementsAre(AllOf(HasSubstr("inet fw"), HasSubstr("ip shop"))));
 }
 

@@ -134,7 +134,8 @@ TEST_P(XtTargetTest, RulesAreWhatIptablesMakes) {
 
 TEST_P(XtTargetTest, PacketsAreCountedExactlyAndGoOn) {
   if (family_ == Family::kIpv6) GTEST_SKIP() << "the sender speaks IPv4";
-  IptcRuleTable rules;
+  const auto acct = *NetlinkAcctTable::Open();
+  IptcRuleTable rules(*acct);
   RuleSpec target = SpecFor("traffic");
   target.chain = "OUTPUT";
   RuleSpec match = target;

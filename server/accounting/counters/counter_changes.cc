@@ -73,7 +73,7 @@ absl::Status CreationUnanswered(const std::string& name) {
 
 absl::StatusOr<std::vector<Counter>> Counters::Create(
     std::vector<Counter> counters, bool validate_only) {
-  NFM_RETURN_IF_ERROR(available_);
+  NFM_RETURN_IF_ERROR(Available());
   std::vector<kernel::AcctObject> objects;
   objects.reserve(counters.size());
   for (Counter& counter : counters) {
@@ -83,7 +83,10 @@ absl::StatusOr<std::vector<Counter>> Counters::Create(
   if (validate_only || objects.size() > 1) {
     NFM_RETURN_IF_ERROR(CheckNew(objects));
   }
-  if (!validate_only) NFM_RETURN_IF_ERROR(CreateObjects(objects));
+  if (!validate_only) {
+    NFM_RETURN_IF_ERROR(observers_.Admit(objects.size()));
+    NFM_RETURN_IF_ERROR(CreateObjects(objects));
+  }
   for (size_t i = 0; i < counters.size(); ++i) {
     counters[i].object = std::move(objects[i]);
   }
@@ -91,6 +94,7 @@ absl::StatusOr<std::vector<Counter>> Counters::Create(
     if (absl::Status stored = StoreLabels(counters); !stored.ok()) {
       return Undo(NamesOf(counters), std::move(stored));
     }
+    NFM_RETURN_IF_ERROR(observers_.Commit());
   }
   const absl::Time now = clock_.WallTime();
   for (Counter& counter : counters) {
@@ -129,6 +133,11 @@ absl::Status Counters::CreateObjects(
     std::vector<absl::Status> results;
     absl::Status failed = lane_.Run(Lane::Priority::kNormal, [&] {
       results = table_.Create(slice);
+      std::vector<kernel::AcctObject> made;
+      for (size_t i = 0; i < slice.size(); ++i) {
+        if (results[i].ok()) made.push_back(slice[i]);
+      }
+      observers_.OnCreated(made);
       return absl::OkStatus();
     });
     for (size_t i = 0; i < results.size(); ++i) {
@@ -179,14 +188,16 @@ absl::Status Counters::StoreLabels(absl::Span<const Counter> counters) {
 absl::Status Counters::Undo(absl::Span<const std::string> names,
                             absl::Status why) {
   std::vector<std::string> left;
-  InSlices<absl::Status>(
+  InSlices<absl::StatusOr<kernel::AcctObject>>(
       lane_, names,
-      [&](absl::Span<const std::string> slice) { return DeleteNow(slice); },
-      [&](size_t index, absl::Status deleted) {
-        if (!deleted.ok() && !absl::IsNotFound(deleted)) {
+      [&](absl::Span<const std::string> slice) { return ReadAndDelete(slice); },
+      [&](size_t index, absl::StatusOr<kernel::AcctObject> deleted) {
+        if (!deleted.ok() && !absl::IsNotFound(deleted.status())) {
           left.push_back(names[index]);
         }
       });
+  // What is told of them cancels out; `why` is what the caller must know.
+  observers_.Commit().IgnoreError();
   if (left.empty()) return why;
   ErrorDetails details = GetErrorDetails(why);
   details.metadata["left"] = ShownNames(left);
@@ -201,7 +212,7 @@ absl::Status Counters::Undo(absl::Span<const std::string> names,
 
 absl::StatusOr<CounterBatch> Counters::Reset(
     absl::Span<const CounterTarget> targets, bool validate_only) {
-  NFM_RETURN_IF_ERROR(available_);
+  NFM_RETURN_IF_ERROR(Available());
   CounterBatch batch;
   const bool single = targets.size() == 1 && targets[0].etag.empty();
   if (validate_only || !single) {
@@ -209,6 +220,7 @@ absl::StatusOr<CounterBatch> Counters::Reset(
     if (validate_only) return batch;
     batch.counters.clear();
   }
+  NFM_RETURN_IF_ERROR(observers_.Admit(targets.size()));
   const std::vector<std::string> names = NamesOf(targets);
   InSlices<absl::StatusOr<kernel::AcctObject>>(
       lane_, names,
@@ -223,6 +235,7 @@ absl::StatusOr<CounterBatch> Counters::Reset(
                AboutCounter(object.status(), names[index])});
         }
       });
+  NFM_RETURN_IF_ERROR(observers_.Commit());
   return batch;
 }
 
@@ -230,14 +243,10 @@ std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndReset(
     absl::Span<const std::string> names) {
   auto objects = table_.GetAndReset(names);
   std::vector<kernel::AcctObject> reset;
-  std::vector<std::string> reset_names;
   for (const absl::StatusOr<kernel::AcctObject>& object : objects) {
-    if (!object.ok()) continue;
-    reset_names.push_back(object->name);
-    if (totals_ != nullptr) reset.push_back(*object);
+    if (object.ok()) reset.push_back(*object);
   }
-  if (totals_ != nullptr) totals_->NoteReset(reset);
-  if (on_reset_ != nullptr && !reset_names.empty()) on_reset_(reset_names);
+  observers_.OnReset(reset);
   return objects;
 }
 
@@ -245,8 +254,11 @@ std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndReset(
 
 absl::StatusOr<CounterBatch> Counters::Delete(
     absl::Span<const CounterTarget> targets, const CounterDeletion& deletion) {
-  NFM_RETURN_IF_ERROR(available_);
+  NFM_RETURN_IF_ERROR(Available());
   CounterBatch batch;
+  if (!deletion.validate_only) {
+    NFM_RETURN_IF_ERROR(observers_.Admit(targets.size()));
+  }
   absl::Status released;
   int tries = 0;
   do {
@@ -274,6 +286,7 @@ absl::StatusOr<CounterBatch> Counters::Delete(
         }
       });
   ForgetLabels(batch.counters, labels_version);
+  NFM_RETURN_IF_ERROR(observers_.Commit());
   return batch;
 }
 
@@ -375,13 +388,13 @@ std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndDelete(
   }
   // What could not be read stays, and so do its counts.
   std::vector<size_t> read;
-  std::vector<std::string> read_names;
+  std::vector<kernel::AcctObject> objects;
   for (size_t i = 0; i < names.size(); ++i) {
     if (!results[i].ok()) continue;
     read.push_back(i);
-    read_names.push_back(names[i]);
+    objects.push_back(*results[i]);
   }
-  const std::vector<absl::Status> deleted = DeleteNow(read_names);
+  const std::vector<absl::Status> deleted = DeleteNow(objects);
   for (size_t i = 0; i < read.size(); ++i) {
     if (!deleted[i].ok()) results[read[i]] = deleted[i];
   }
@@ -389,19 +402,20 @@ std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndDelete(
 }
 
 std::vector<absl::Status> Counters::DeleteNow(
-    absl::Span<const std::string> names) {
+    absl::Span<const kernel::AcctObject> objects) {
+  std::vector<std::string> names;
+  names.reserve(objects.size());
+  for (const kernel::AcctObject& object : objects) names.push_back(object.name);
   std::vector<absl::Status> results = table_.Delete(names);
-  std::vector<std::string> deleted;
+  std::vector<kernel::AcctObject> deleted;
   for (size_t i = 0; i < names.size(); ++i) {
     if (absl::IsDataLoss(results[i])) {  // the answer is, and maybe the object
       results[i] = table_.Delete({names[i]}).front();
       if (absl::IsNotFound(results[i])) results[i] = absl::OkStatus();
     }
-    if (results[i].ok()) deleted.push_back(names[i]);
+    if (results[i].ok()) deleted.push_back(objects[i]);
   }
-  hub_.NoteDeleted(deleted);
-  if (on_reset_ != nullptr && !deleted.empty()) on_reset_(deleted);
-  if (totals_ != nullptr) totals_->NoteDeleted(deleted);
+  observers_.OnDeleted(deleted);
   return results;
 }
 

@@ -85,20 +85,15 @@ std::string CounterEtag(absl::string_view kernel_name,
   return absl::StrCat(absl::Hex(hash.value(), absl::kZeroPad16));
 }
 
-Counters::Counters(kernel::AcctTable& table, Lane& counter_lane,
-                   SnapshotHub& hub, LabelStore& labels, Rules& rules,
-                   Clock& clock, absl::Status available,
-                   std::function<void(absl::Span<const std::string>)> on_reset,
-                   CounterTotals* totals)
-    : table_(table),
-      lane_(counter_lane),
-      hub_(hub),
-      labels_(labels),
-      rules_(rules),
-      clock_(clock),
-      available_(std::move(available)),
-      on_reset_(std::move(on_reset)),
-      totals_(totals),
+Counters::Counters(const Parts& parts)
+    : kernel_(parts.kernel),
+      table_(parts.kernel.acct()),
+      lane_(parts.lane),
+      hub_(parts.snapshots),
+      labels_(parts.labels),
+      rules_(parts.rules),
+      observers_(parts.observers),
+      clock_(parts.clock),
       refresh_(std::make_shared<Refresh>()) {}
 
 Counter Counters::Described(kernel::AcctObject object,
@@ -112,7 +107,7 @@ Counter Counters::Described(kernel::AcctObject object,
 
 absl::StatusOr<Counter> Counters::Get(absl::string_view name,
                                       absl::Duration max_staleness) {
-  NFM_RETURN_IF_ERROR(available_);
+  NFM_RETURN_IF_ERROR(Available());
   if (const auto snapshot = RecentSnapshot(max_staleness)) {
     if (auto object = snapshot->Find(name)) {
       return Described(*std::move(object), snapshot->wall_time);
@@ -140,7 +135,7 @@ std::shared_ptr<const Snapshot> Counters::RecentSnapshot(
 
 absl::StatusOr<std::vector<Counter>> Counters::GetMany(
     absl::Span<const std::string> names, absl::Duration max_staleness) {
-  NFM_RETURN_IF_ERROR(available_);
+  NFM_RETURN_IF_ERROR(Available());
   NFM_ASSIGN_OR_RETURN(Found found, Find(names, max_staleness));
   std::vector<Counter> counters;
   counters.reserve(names.size());
@@ -225,7 +220,7 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> Counters::CompleteSnapshot(
 }
 
 absl::StatusOr<CounterPage> Counters::List(const CounterQuery& query) {
-  NFM_RETURN_IF_ERROR(available_);
+  NFM_RETURN_IF_ERROR(Available());
   const uint64_t hash = QueryHash(query.filter);
   std::string last;
   if (!query.page_token.empty()) {

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,13 +15,14 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "accounting/common/counter_filter.h"
+#include "accounting/common/counter_observer.h"
 #include "accounting/common/lane.h"
 #include "accounting/counters/label_store.h"
-#include "accounting/ledger/counter_totals.h"
 #include "accounting/rules/rules.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "base/clock.h"
 #include "kernel/acct_table.h"
+#include "kernel/kernel.h"
 
 namespace nfmeter::accounting {
 
@@ -93,15 +93,18 @@ struct CounterDeletion {
 // snapshots can go between. Does not own what it is given.
 class Counters {
  public:
-  // `available` is what the probe of the kernel's nfacct said: every call
-  // returns it when it is not OK. `on_reset` is told which counters were reset
-  // or deleted, on the counter lane. `totals` may be null: nobody asks for
-  // them.
-  Counters(kernel::AcctTable& table, Lane& counter_lane, SnapshotHub& hub,
-           LabelStore& labels, Rules& rules, Clock& clock,
-           absl::Status available = absl::OkStatus(),
-           std::function<void(absl::Span<const std::string>)> on_reset = {},
-           CounterTotals* totals = nullptr);
+  // What it works with. While the kernel has no accounting objects every call
+  // returns why.
+  struct Parts {
+    kernel::Kernel& kernel;
+    Lane& lane;  // of counters
+    SnapshotHub& snapshots;
+    LabelStore& labels;
+    Rules& rules;
+    const CounterObservers& observers;
+    Clock& clock;
+  };
+  explicit Counters(const Parts& parts);
 
   // Creates all or none; `read_time` and the outputs of the objects are
   // ignored. Labels are durable when this returns OK.
@@ -175,22 +178,25 @@ class Counters {
       absl::Span<const std::string> names);
   std::vector<absl::StatusOr<kernel::AcctObject>> ReadAndDelete(
       absl::Span<const std::string> names);
-  std::vector<absl::Status> DeleteNow(absl::Span<const std::string> names);
+  // Objects as they were read last.
+  std::vector<absl::Status> DeleteNow(
+      absl::Span<const kernel::AcctObject> objects);
   // Of deleted counters; but not what counters of the same names that were made
   // since `version` of the labels have got.
   void ForgetLabels(absl::Span<const Counter> counters, uint64_t version);
 
   Counter Described(kernel::AcctObject object, absl::Time read_time) const;
 
+  absl::Status Available() const { return kernel_.capabilities()->acct; }
+
+  kernel::Kernel& kernel_;
   kernel::AcctTable& table_;
   Lane& lane_;
   SnapshotHub& hub_;
   LabelStore& labels_;
   Rules& rules_;
+  const CounterObservers& observers_;
   Clock& clock_;
-  const absl::Status available_;
-  const std::function<void(absl::Span<const std::string>)> on_reset_;
-  CounterTotals* const totals_;
   const std::shared_ptr<Refresh> refresh_;
 };
 

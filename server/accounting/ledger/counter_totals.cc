@@ -20,22 +20,22 @@ CounterTotals::CounterTotals(SnapshotHub& hub, size_t max_notes)
 
 // --- Notes, on the counter lane ----------------------------------------------
 
-void CounterTotals::NoteReset(absl::Span<const kernel::AcctObject> objects) {
+void CounterTotals::OnReset(absl::Span<const kernel::AcctObject> counters) {
   std::vector<Note> notes;
-  notes.reserve(objects.size());
-  for (const kernel::AcctObject& object : objects) {
-    const Amount read = {object.packets, object.bytes};
-    notes.push_back({.name = object.name,
+  notes.reserve(counters.size());
+  for (const kernel::AcctObject& counter : counters) {
+    const Amount read = {counter.packets, counter.bytes};
+    notes.push_back({.name = counter.name,
                      .change = {.reset = true, .first = read, .sum = read}});
   }
   Add(std::move(notes));
 }
 
-void CounterTotals::NoteDeleted(absl::Span<const std::string> names) {
+void CounterTotals::OnDeleted(absl::Span<const kernel::AcctObject> counters) {
   std::vector<Note> notes;
-  notes.reserve(names.size());
-  for (const std::string& name : names) {
-    notes.push_back({.name = name, .change = {.deleted = true}});
+  notes.reserve(counters.size());
+  for (const kernel::AcctObject& counter : counters) {
+    notes.push_back({.name = counter.name, .change = {.deleted = true}});
   }
   Add(std::move(notes));
 }

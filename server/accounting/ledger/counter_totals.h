@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "accounting/common/counter_observer.h"
 #include "accounting/snapshots/snapshot.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "kernel/acct_table.h"
@@ -34,7 +35,7 @@ namespace nfmeter::accounting {
 // the snapshot. Memory for one tally an id of the epoch.
 //
 // Thread-safe.
-class CounterTotals {
+class CounterTotals : public CounterObserver {
  public:
   // By rows of the snapshot, chunk after chunk. Immutable.
   struct Totals {
@@ -47,12 +48,9 @@ class CounterTotals {
   // they are added up, and older snapshots are not good any more.
   explicit CounterTotals(SnapshotHub& hub, size_t max_notes = 16'384);
 
-  // We have reset these; the objects as they were. On the counter lane, in the
-  // job that did it.
-  void NoteReset(absl::Span<const kernel::AcctObject> objects);
-  // We have deleted these (the kernel's bytes): counters of the same names that
-  // come later begin at 0. Likewise on the counter lane.
-  void NoteDeleted(absl::Span<const std::string> names);
+  void OnReset(absl::Span<const kernel::AcctObject> counters) override;
+  // Counters of the same names that come later begin at 0.
+  void OnDeleted(absl::Span<const kernel::AcctObject> counters) override;
 
   // Totals not older than `max_staleness`, or, where no complete reading
   // succeeds, the last ones. Not on the counter lane. Statuses:

@@ -96,9 +96,11 @@ class LaneQuotaHub final : public QuotaHub {
     return std::make_unique<Handle>(*this, std::move(channel));
   }
 
-  void NoteReset(absl::Span<const std::string> names) override {
+  void OnReset(absl::Span<const kernel::AcctObject> counters) override {
     absl::MutexLock lock(&mutex_);
-    for (const std::string& name : names) crossings_.Forget(name);
+    for (const kernel::AcctObject& counter : counters) {
+      crossings_.Forget(counter.name);
+    }
   }
 
   const QuotaStats& stats() const override { return stats_; }

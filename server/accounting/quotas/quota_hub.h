@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "accounting/common/counter_observer.h"
 #include "accounting/common/lane.h"
 #include "base/clock.h"
 #include "kernel/acct_table.h"
@@ -50,7 +51,7 @@ struct QuotaStats {
 // quota again has crossed twice.
 //
 // Thread-safe.
-class QuotaHub {
+class QuotaHub : public CounterObserver {
  public:
   struct Options {
     // Events that wait for one subscriber; the oldest make room.
@@ -61,8 +62,6 @@ class QuotaHub {
   static std::unique_ptr<QuotaHub> Create(kernel::AcctTable& table,
                                           Lane& counter_lane, Clock& clock,
                                           const Options& options);
-  virtual ~QuotaHub() = default;
-
   // The events for one subscriber.
   class Subscription {
    public:
@@ -80,10 +79,12 @@ class QuotaHub {
       std::function<bool(const std::string& kernel_name)> wanted,
       std::function<void()> on_ready) = 0;
 
-  // We have reset or deleted these (the kernel's bytes): the next crossing of
-  // each is a new one. Optional, but without it a crossing within seconds of a
-  // resynchronisation may be taken for the one before.
-  virtual void NoteReset(absl::Span<const std::string> names) = 0;
+  // The next crossing of each is a new one. Without it a crossing within
+  // seconds of a resynchronisation may be taken for the one before.
+  void OnReset(absl::Span<const kernel::AcctObject> counters) override = 0;
+  void OnDeleted(absl::Span<const kernel::AcctObject> counters) override {
+    OnReset(counters);
+  }
 
   virtual const QuotaStats& stats() const = 0;
 };

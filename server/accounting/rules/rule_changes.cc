@@ -9,7 +9,6 @@
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 #include "accounting/common/counter_errors.h"
 #include "accounting/common/counter_filter.h"
 #include "accounting/counters/counters.h"
@@ -21,13 +20,10 @@ namespace nfmeter::accounting {
 namespace {
 
 using kernel::Chain;
-using kernel::EditOutcome;
 using kernel::Rule;
 using kernel::TableContents;
 using kernel::TableEdit;
-
-// What undoing may take, whatever is left of the caller's time.
-constexpr absl::Duration kUndoTime = absl::Seconds(10);
+using kernel::TableOutcome;
 
 // 16 hex digits: a rule that has none of the client's.
 std::string RandomId() {
@@ -73,23 +69,6 @@ absl::Status RulesExist(absl::Span<const std::string> ids) {
                                      "delete them first or choose other ids"),
       ErrorDetails{.reason = "RULE_EXISTS",
                    .metadata = {{"rules", ShownNames(ids)}}});
-}
-
-absl::string_view EditSubject(const TableEdit& edit) {
-  return kernel::TableName(edit.table);
-}
-
-// The rule as it was.
-kernel::RestoredRule Restored(const Rule& rule) {
-  return {.spec = {.id = rule.id,
-                   .chain = rule.chain,
-                   .match = rule.match,
-                   .counter = rule.counter,
-                   .verdict = rule.verdict,
-                   .form = rule.form},
-          .position = rule.position,
-          .packets = rule.packets,
-          .bytes = rule.bytes};
 }
 
 // A violation of the same field in each of the rules that `is_meant`.
@@ -147,26 +126,12 @@ absl::Status WithChains(const absl::Status& status, const CounterScope& scope) {
   return MakeError(status.code(), message, std::move(details));
 }
 
-// `why`, with what could not be put back. Whoever tried again blindly would do
-// that part twice, so it is never UNAVAILABLE.
-absl::Status WithLeftovers(absl::Status why, const absl::Status& undone) {
-  if (undone.ok()) return why;
-  ErrorDetails details = GetErrorDetails(why);
-  details.metadata["cause"] = details.reason;
-  details.reason = "CHANGE_HALF_DONE";
-  return MakeError(
-      absl::StatusCode::kAborted,
-      absl::StrCat("a part of the change stands, as it could not be undone: ",
-                   undone.message(), "; the other part failed: ", why.message(),
-                   "; list the rules before trying again"),
-      std::move(details));
-}
-
 }  // namespace
 
 absl::Status Rules::ChooseForm(NewRule& rule) const {
-  const absl::Status& match = capabilities_.match(rule.family);
-  const absl::Status& target = capabilities_.target(rule.family);
+  const kernel::RuleCapabilities capabilities = this->capabilities();
+  const absl::Status& match = capabilities.match(rule.family);
+  const absl::Status& target = capabilities.target(rule.family);
   const bool may_be_target = rule.spec.verdict == kernel::Verdict::kContinue;
   if (!rule.form.has_value() && !match.ok() && target.ok() && !may_be_target) {
     return Annotate(match,
@@ -185,7 +150,7 @@ absl::StatusOr<std::vector<Rule>> Rules::Create(std::vector<NewRule> rules,
   std::vector<std::string> ids;
   ids.reserve(rules.size());
   for (NewRule& rule : rules) {
-    NFM_RETURN_IF_ERROR(capabilities_.tables(rule.family));
+    NFM_RETURN_IF_ERROR(capabilities().tables(rule.family));
     if (const absl::Status form = ChooseForm(rule); !form.ok()) {
       return rule.form.has_value() ? WithFields(form, {rule}, "counting_form",
                                                 [](size_t) { return true; })
@@ -199,7 +164,7 @@ absl::StatusOr<std::vector<Rule>> Rules::Create(std::vector<NewRule> rules,
     ids.push_back(rule.spec.id);
   }
   NFM_RETURN_IF_ERROR(CheckCounters(rules));
-  const std::vector<Group> groups = GroupInsertions(rules, change);
+  std::vector<Group> groups = GroupInsertions(rules, change);
   absl::StatusOr<std::vector<Rule>> created = InTurn(
       changes_.lane, change.patience,
       [&]() -> absl::StatusOr<std::vector<Rule>> {
@@ -211,7 +176,7 @@ absl::StatusOr<std::vector<Rule>> Rules::Create(std::vector<NewRule> rules,
           return WithFields(RulesExist(existing), rules, "id",
                             [&](size_t i) { return old.contains(ids[i]); });
         }
-        return EditAll(groups, change.patience);
+        return EditAll(std::move(groups), change);
       });
   if (created.ok()) return created;
   return InRequest(WithChains(created.status(), change.scope), rules, ids,
@@ -224,7 +189,7 @@ absl::StatusOr<std::vector<Rule>> Rules::Delete(
                 [&]() -> absl::StatusOr<std::vector<Rule>> {
                   NFM_ASSIGN_OR_RETURN(std::vector<Group> groups,
                                        GroupDeletions(ids, change));
-                  return EditAll(groups, change.patience);
+                  return EditAll(std::move(groups), change);
                 });
 }
 
@@ -237,19 +202,19 @@ absl::Status Rules::CheckCounters(absl::Span<const NewRule> rules) {
     // and what it left out is asked for.
     NFM_ASSIGN_OR_RETURN(
         const kernel::AcctDumpOutcome outcome,
-        counters_.Dump(kernel::AcctDumpFilter::kAll,
-                       kernel::AcctDumpMode::kFast,
-                       [&](absl::Span<const kernel::AcctRecord> records) {
-                         for (const kernel::AcctRecord& record : records) {
-                           unseen.erase(record.name);
-                         }
-                       }));
+        kernel_.rule_acct().Dump(
+            kernel::AcctDumpFilter::kAll, kernel::AcctDumpMode::kFast,
+            [&](absl::Span<const kernel::AcctRecord> records) {
+              for (const kernel::AcctRecord& record : records) {
+                unseen.erase(record.name);
+              }
+            }));
     certain = outcome.complete;
   }
   std::vector<std::string> missing;
   for (const absl::string_view name : unseen) {
-    const absl::Status found =
-        certain ? absl::NotFoundError(name) : counters_.Get(name).status();
+    const absl::Status found = certain ? absl::NotFoundError(name)
+                                       : kernel_.rule_acct().Get(name).status();
     if (absl::IsNotFound(found)) {
       missing.emplace_back(name);
     } else if (!found.ok()) {
@@ -295,7 +260,6 @@ std::vector<Rules::Group> Rules::GroupInsertions(std::vector<NewRule>& rules,
     group.edit.family = rules[i].family;
     group.edit.table = rules[i].table;
     group.edit.placement = change.placement;
-    group.edit.dry_run = change.validate_only;
     group.edit.insertions.push_back(std::move(rules[i].spec));
     group.indexes.push_back(i);
   }
@@ -323,7 +287,6 @@ absl::StatusOr<std::vector<Rules::Group>> Rules::GroupDeletions(
                    Group group;
                    group.edit.family = contents.family;
                    group.edit.table = contents.table;
-                   group.edit.dry_run = change.validate_only;
                    for (const Chain& chain : contents.chains) {
                      for (const Rule& rule : chain.rules) {
                        const auto found = wanted.find(rule.id);
@@ -351,69 +314,32 @@ absl::StatusOr<std::vector<Rules::Group>> Rules::GroupDeletions(
   return groups;
 }
 
-absl::StatusOr<std::vector<Rule>> Rules::EditAll(
-    const std::vector<Group>& groups, const kernel::Patience& patience) {
-  // Nothing is changed in one table before all have said that they can.
-  if (groups.size() > 1) {
-    for (const Group& group : groups) {
-      TableEdit rehearsal = group.edit;
-      rehearsal.dry_run = true;
-      NFM_RETURN_IF_ERROR(changes_.table.Edit(rehearsal, patience).status());
-    }
-  }
-  std::vector<EditOutcome> outcomes;
+absl::StatusOr<std::vector<Rule>> Rules::EditAll(std::vector<Group> groups,
+                                                 const RuleChange& change) {
+  kernel::KernelEdit edit{.dry_run = change.validate_only};
   size_t size = 0;
-  for (const Group& group : groups) {
-    // What has begun is ended, for whomever.
-    absl::StatusOr<EditOutcome> outcome = changes_.table.Edit(
-        group.edit,
-        outcomes.empty() ? patience : kernel::Patience(patience.deadline()));
-    if (!outcome.ok()) {
-      return WithLeftovers(outcome.status(), UndoEdits(groups, outcomes));
-    }
-    if (outcome->rule_counters_lost) ++rule_counter_losses_;
-    outcomes.push_back(*std::move(outcome));
+  for (Group& group : groups) {
     size += group.indexes.size();
+    edit.tables.push_back(std::move(group.edit));
   }
-  if (groups.size() == 1 && !groups[0].edit.insertions.empty()) {
-    return std::move(outcomes[0].inserted);  // in order already
+  NFM_ASSIGN_OR_RETURN(kernel::KernelOutcome outcome,
+                       changes_.table.Apply(edit, change.patience));
+  for (const TableOutcome& table : outcome.tables) {
+    if (table.rule_counters_lost) ++rule_counter_losses_;
+  }
+  if (groups.size() == 1 && !edit.tables[0].insertions.empty()) {
+    return std::move(outcome.tables[0].inserted);  // in order already
   }
   std::vector<Rule> rules(size);
   for (size_t g = 0; g < groups.size(); ++g) {
-    EditOutcome& outcome = outcomes[g];
+    TableOutcome& table = outcome.tables[g];
     std::vector<Rule>& edited =
-        groups[g].edit.insertions.empty() ? outcome.deleted : outcome.inserted;
+        edit.tables[g].insertions.empty() ? table.deleted : table.inserted;
     for (size_t i = 0; i < edited.size(); ++i) {
       rules[groups[g].indexes[i]] = std::move(edited[i]);
     }
   }
   return rules;
-}
-
-absl::Status Rules::UndoEdits(const std::vector<Group>& groups,
-                              const std::vector<EditOutcome>& outcomes) {
-  absl::Status failed;
-  for (size_t i = 0; i < outcomes.size(); ++i) {
-    if (groups[i].edit.dry_run) continue;
-    TableEdit undo;
-    undo.family = groups[i].edit.family;
-    undo.table = groups[i].edit.table;
-    for (const Rule& rule : outcomes[i].inserted) {
-      undo.deletions.push_back(rule.id);
-    }
-    for (const Rule& rule : outcomes[i].deleted) {
-      undo.restorations.push_back(Restored(rule));
-    }
-    std::sort(
-        undo.restorations.begin(), undo.restorations.end(),
-        [](const auto& a, const auto& b) { return a.position < b.position; });
-    const absl::Status undone =
-        changes_.table
-            .Edit(undo, kernel::Patience::ToTheEnd(absl::Now() + kUndoTime))
-            .status();
-    failed.Update(Annotate(undone, EditSubject(undo)));
-  }
-  return failed;
 }
 
 }  // namespace nfmeter::accounting

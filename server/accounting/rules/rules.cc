@@ -89,24 +89,23 @@ absl::Status RuleNotFound(absl::Span<const std::string> ids) {
                    .metadata = {{"rules", ShownNames(ids)}}});
 }
 
-Rules::Rules(Access changes, Access reads, kernel::AcctTable& counters,
-             RuleCapabilities capabilities)
-    : changes_(changes),
-      reads_(reads),
-      counters_(counters),
-      capabilities_(std::move(capabilities)) {}
+Rules::Rules(kernel::Kernel& kernel, Lane& changes, Lane& reads)
+    : kernel_(kernel),
+      changes_{kernel.rules(), changes},
+      reads_{kernel.rule_reads(), reads} {}
 
 absl::Status Rules::ReadTables(
     kernel::RuleTable& source, std::optional<Family> family,
     std::optional<Table> table,
     absl::FunctionRef<bool(const TableContents&)> on_table) {
+  const kernel::RuleCapabilities capabilities = this->capabilities();
   absl::Status lacking;
   bool read_one = false;
   for (const Family each_family : kernel::kAllFamilies) {
     if (family.value_or(each_family) != each_family) continue;
     for (const Table each_table : kernel::kAllTables) {
       if (table.value_or(each_table) != each_table) continue;
-      const absl::Status& available = capabilities_.tables(each_family);
+      const absl::Status& available = capabilities.tables(each_family);
       const absl::StatusOr<TableContents> contents =
           available.ok() ? source.Read(each_family, each_table) : available;
       if (absl::IsUnimplemented(contents.status())) {

@@ -18,31 +18,11 @@
 #include "absl/types/span.h"
 #include "accounting/common/counter_scope.h"
 #include "accounting/common/lane.h"
-#include "kernel/acct_table.h"
+#include "kernel/kernel.h"
 #include "kernel/rule_table.h"
 #include "kernel/rule_types.h"
 
 namespace nfmeter::accounting {
-
-// What the probes of the kernel said; see kernel::RuleTable.
-struct RuleCapabilities {
-  absl::Status tables_ipv4;
-  absl::Status tables_ipv6;
-  absl::Status match_ipv4;
-  absl::Status match_ipv6;
-  absl::Status target_ipv4;
-  absl::Status target_ipv6;
-
-  const absl::Status& tables(kernel::Family family) const {
-    return family == kernel::Family::kIpv4 ? tables_ipv4 : tables_ipv6;
-  }
-  const absl::Status& match(kernel::Family family) const {
-    return family == kernel::Family::kIpv4 ? match_ipv4 : match_ipv6;
-  }
-  const absl::Status& target(kernel::Family family) const {
-    return family == kernel::Family::kIpv4 ? target_ipv4 : target_ipv6;
-  }
-};
 
 // A rule to make, validated. An empty id is chosen by Rules.
 struct NewRule {
@@ -113,21 +93,14 @@ absl::Status RuleNotFound(absl::Span<const std::string> ids);
 // not own what it is given.
 class Rules {
  public:
-  // A table and the lane that it belongs to.
-  struct Access {
-    kernel::RuleTable& table;
-    Lane& lane;
-  };
+  // Changes and reads have lanes of their own, so that a read does not stand
+  // behind a change that waits for others.
+  Rules(kernel::Kernel& kernel, Lane& changes, Lane& reads);
 
-  // `reads` may be the same as `changes`; where it is not, reads do not stand
-  // behind a change that waits for the xtables lock.
-  Rules(Access changes, Access reads, kernel::AcctTable& counters,
-        RuleCapabilities capabilities = {});
-
-  // Creates all or none, one commit per table and family, and returns them as
-  // read back, in order. NOT_FOUND (COUNTER_NOT_FOUND, or chain or ipset),
-  // ALREADY_EXISTS (id), UNAVAILABLE (lock), UNIMPLEMENTED (no such match or
-  // target). What concerns some of the rules names their fields.
+  // Creates all or none and returns them as read back, in order. NOT_FOUND
+  // (COUNTER_NOT_FOUND, or chain or ipset), ALREADY_EXISTS (id), UNAVAILABLE
+  // (lock), UNIMPLEMENTED (no such match or target). What concerns some of the
+  // rules names their fields.
   absl::StatusOr<std::vector<kernel::Rule>> Create(std::vector<NewRule> rules,
                                                    const RuleChange& change);
 
@@ -144,10 +117,7 @@ class Rules {
 
   // Deletes all or none and returns them with their last counters, in order.
   // NOT_FOUND names the ids that are missing; FAILED_PRECONDITION: a rule of
-  // somebody else's; PERMISSION_DENIED: see RuleChange.counting_only. Should a
-  // later table refuse its commit after all had said that they can, deleted
-  // rules are put back where they were, with their own counters; what passes
-  // between is not counted.
+  // somebody else's; PERMISSION_DENIED: see RuleChange.counting_only.
   absl::StatusOr<std::vector<kernel::Rule>> Delete(
       absl::Span<const std::string> ids, const RuleChange& change);
 
@@ -156,15 +126,20 @@ class Rules {
   absl::StatusOr<std::vector<kernel::Rule>> Holders(
       absl::Span<const std::string> counters);
 
-  // The server ends: changes that wait for the xtables lock give up.
+  // The server ends: changes that wait for others give up.
   void StopWaiting() { changes_.table.StopWaiting(); }
 
   // Commits after which the kernel refused to take the rules' own counters
-  // over, so that they restarted; see kernel::EditOutcome. For people: no
+  // over, so that they restarted; see kernel::TableOutcome. For people: no
   // account is concerned.
   uint64_t rule_counter_losses() const { return rule_counter_losses_; }
 
  private:
+  // A table and the lane that it belongs to.
+  struct Access {
+    kernel::RuleTable& table;
+    Lane& lane;
+  };
   // The changes of one table and family, with their places in the request.
   struct Group {
     kernel::TableEdit edit;
@@ -191,15 +166,16 @@ class Rules {
       const absl::flat_hash_set<std::string>& ids);
   absl::StatusOr<std::vector<Group>> GroupDeletions(
       absl::Span<const std::string> ids, const RuleChange& change);
-  absl::StatusOr<std::vector<kernel::Rule>> EditAll(
-      const std::vector<Group>& groups, const kernel::Patience& patience);
-  absl::Status UndoEdits(const std::vector<Group>& groups,
-                         const std::vector<kernel::EditOutcome>& outcomes);
+  absl::StatusOr<std::vector<kernel::Rule>> EditAll(std::vector<Group> groups,
+                                                    const RuleChange& change);
 
+  kernel::RuleCapabilities capabilities() const {
+    return kernel_.capabilities()->rules;
+  }
+
+  kernel::Kernel& kernel_;
   const Access changes_;
   const Access reads_;
-  kernel::AcctTable& counters_;
-  const RuleCapabilities capabilities_;
   std::atomic<uint64_t> rule_counter_losses_{0};
 };
 

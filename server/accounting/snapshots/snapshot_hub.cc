@@ -80,13 +80,13 @@ class WaitingReader final : public SnapshotReader {
 
 class LaneSnapshotHub final : public SnapshotHub {
  public:
-  LaneSnapshotHub(kernel::AcctTable& table, Lane& lane, Clock& clock,
-                  const Options& options)
-      : lane_(lane),
-        clock_(clock),
+  LaneSnapshotHub(const Parts& parts, const Options& options)
+      : lane_(parts.lane),
+        observers_(parts.observers),
+        clock_(parts.clock),
         options_(options),
-        reading_(table, clock, options),
-        alarm_(clock.NewAlarm()),
+        reading_(parts.table, parts.clock, options),
+        alarm_(parts.clock.NewAlarm()),
         ticker_([this] { Tick(); }) {}
 
   ~LaneSnapshotHub() override {
@@ -145,8 +145,10 @@ class LaneSnapshotHub final : public SnapshotHub {
     return std::make_unique<Handle>(*this, interval, std::move(recipient));
   }
 
-  void NoteDeleted(absl::Span<const std::string> names) override {
-    reading_.NoteDeleted(names);
+  void OnDeleted(absl::Span<const kernel::AcctObject> counters) override {
+    for (const kernel::AcctObject& counter : counters) {
+      reading_.NoteDeleted(counter.name);
+    }
   }
 
   SharedSnapshot Latest() const override {
@@ -248,6 +250,9 @@ class LaneSnapshotHub final : public SnapshotHub {
       absl::MutexLock lock(&mutex_);
       latest_ = *snapshot;
     }
+    if (snapshot.ok() && (*snapshot)->complete) {
+      observers_.OnSnapshot(*snapshot);
+    }
     for (const auto& reader : readers) reader->OnEnd(snapshot);
     for (const auto& recipient : recipients) recipient->Deliver(snapshot);
     readers.clear();
@@ -295,6 +300,7 @@ class LaneSnapshotHub final : public SnapshotHub {
   }
 
   Lane& lane_;
+  const CounterObservers& observers_;
   Clock& clock_;
   const Options options_;
   SnapshotReading reading_;  // on the lane
@@ -314,11 +320,9 @@ class LaneSnapshotHub final : public SnapshotHub {
 
 }  // namespace
 
-std::unique_ptr<SnapshotHub> SnapshotHub::Create(kernel::AcctTable& table,
-                                                 Lane& counter_lane,
-                                                 Clock& clock,
+std::unique_ptr<SnapshotHub> SnapshotHub::Create(const Parts& parts,
                                                  const Options& options) {
-  return std::make_unique<LaneSnapshotHub>(table, counter_lane, clock, options);
+  return std::make_unique<LaneSnapshotHub>(parts, options);
 }
 
 }  // namespace nfmeter::accounting

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "accounting/common/counter_observer.h"
 #include "accounting/common/lane.h"
 #include "accounting/snapshots/snapshot.h"
 #include "base/clock.h"
@@ -64,7 +65,7 @@ struct SnapshotStats {
 // or multiple intervals share theirs. Takes none when nobody wants any.
 //
 // Thread-safe. Nothing of it may be waited for on the counter lane.
-class SnapshotHub {
+class SnapshotHub : public CounterObserver {
  public:
   struct Options {
     absl::Duration min_interval = absl::Milliseconds(100);
@@ -76,11 +77,15 @@ class SnapshotHub {
     size_t max_names = 100'000;
   };
 
-  // `table`, `counter_lane` and `clock` must outlive the hub.
-  static std::unique_ptr<SnapshotHub> Create(kernel::AcctTable& table,
-                                             Lane& counter_lane, Clock& clock,
+  // What it works with, all of which must outlive it.
+  struct Parts {
+    kernel::AcctTable& table;
+    Lane& lane;                         // of counters
+    const CounterObservers& observers;  // are told of complete snapshots
+    Clock& clock;
+  };
+  static std::unique_ptr<SnapshotHub> Create(const Parts& parts,
                                              const Options& options);
-  virtual ~SnapshotHub() = default;
 
   // A snapshot not older than `max_staleness`; at 0 one whose reading began
   // after this call. Waits for it.
@@ -105,9 +110,8 @@ class SnapshotHub {
       absl::Duration interval,
       std::shared_ptr<SnapshotSubscriber> subscriber) = 0;
 
-  // We have deleted these (the kernel's bytes): their absence needs no second
-  // look. Call it on the counter lane, in the job that deleted them.
-  virtual void NoteDeleted(absl::Span<const std::string> names) = 0;
+  // Their absence needs no second look.
+  void OnDeleted(absl::Span<const kernel::AcctObject> counters) override = 0;
 
   // The newest snapshot, or null before the first.
   virtual std::shared_ptr<const Snapshot> Latest() const = 0;

@@ -46,10 +46,6 @@ void SnapshotReading::StartEpochIfDue() {
   if (builder_->name_count() > bound || builder_->out_of_names()) StartEpoch();
 }
 
-void SnapshotReading::NoteDeleted(absl::Span<const std::string> names) {
-  for (const std::string& name : names) builder_->NoteDeleted(name);
-}
-
 absl::StatusOr<std::shared_ptr<const Snapshot>> SnapshotReading::Take(
     absl::Span<const std::shared_ptr<SnapshotReader>> readers) {
   const auto begin = std::chrono::steady_clock::now();

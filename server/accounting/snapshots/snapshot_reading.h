@@ -38,7 +38,7 @@ class SnapshotReading {
       absl::Span<const std::shared_ptr<SnapshotReader>> readers);
 
   // See SnapshotHub.
-  void NoteDeleted(absl::Span<const std::string> names);
+  void NoteDeleted(absl::string_view name) { builder_->NoteDeleted(name); }
 
   uint64_t epoch() const { return epoch_.load(); }
   const SnapshotStats& stats() const { return stats_; }

@@ -102,8 +102,6 @@ absl::StatusOr<AcctFeatures> FakeAcctTable::Features() {
   return features_;
 }
 
-absl::string_view FakeAcctTable::BackendName() const { return "fake"; }
-
 std::vector<absl::Status> FakeAcctTable::Create(
     absl::Span<const AcctObject> objects) {
   absl::MutexLock lock(&mutex_);
@@ -271,6 +269,11 @@ absl::Status FakeAcctTable::Count(absl::string_view name, uint64_t packets,
     }
   }
   return absl::OkStatus();
+}
+
+bool FakeAcctTable::Exists(absl::string_view name) const {
+  absl::MutexLock lock(&mutex_);
+  return ids_.contains(name);
 }
 
 absl::Status FakeAcctTable::AddReference(absl::string_view name) {

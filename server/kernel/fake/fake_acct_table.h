@@ -39,7 +39,6 @@ class FakeAcctTable : public AcctTable {
 
   absl::Status Probe() override;
   absl::StatusOr<AcctFeatures> Features() override;
-  absl::string_view BackendName() const override;
   std::vector<absl::Status> Create(
       absl::Span<const AcctObject> objects) override;
   absl::StatusOr<AcctObject> Get(absl::string_view name) override;
@@ -56,6 +55,9 @@ class FakeAcctTable : public AcctTable {
   // Traffic: one packet batch of so many packets and bytes runs into the
   // object. Reaching a quota emits one event, as in the kernel. NOT_FOUND.
   absl::Status Count(absl::string_view name, uint64_t packets, uint64_t bytes);
+
+  // Whether there is an object of that name; no failure is injected here.
+  bool Exists(absl::string_view name) const;
 
   // What a rule that names the object does when it is made: NOT_FOUND; and when
   // it goes away.

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <utility>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/status_macros.h"
@@ -46,8 +49,8 @@ void CountReferences(TableContents& contents) {
   }
 }
 
-void Apply(const TableEdit& edit, const EditPlan& plan,
-           TableContents& contents) {
+void ApplyEdit(const TableEdit& edit, const EditPlan& plan,
+               TableContents& contents) {
   for (const EditPlan::ChainDeletions& deletions : plan.deletions) {
     std::vector<Rule>& rules = contents.chains[deletions.chain].rules;
     for (auto it = deletions.positions.rbegin();
@@ -79,13 +82,18 @@ void Apply(const TableEdit& edit, const EditPlan& plan,
   CountReferences(contents);
 }
 
-const Rule* FindRule(const TableContents& contents, absl::string_view id) {
+// The rules of the edit as they are in `contents`, in its order.
+std::vector<Rule> Inserted(const TableEdit& edit,
+                           const TableContents& contents) {
+  absl::flat_hash_map<absl::string_view, const Rule*> rules;
   for (const Chain& chain : contents.chains) {
-    for (const Rule& rule : chain.rules) {
-      if (rule.id == id) return &rule;
-    }
+    for (const Rule& rule : chain.rules) rules.emplace(rule.id, &rule);
   }
-  return nullptr;
+  std::vector<Rule> inserted;
+  for (const RuleSpec* spec : NewRules(edit)) {
+    inserted.push_back(*rules.at(spec->id));
+  }
+  return inserted;
 }
 
 }  // namespace
@@ -98,104 +106,136 @@ FakeRuleTable::FakeRuleTable(FakeAcctTable* acct) : acct_(acct) {
   }
 }
 
-absl::Status FakeRuleTable::ProbeTables(Family family) {
-  absl::MutexLock lock(&mutex_);
-  return tables_probe_[family];
-}
-
-absl::Status FakeRuleTable::ProbeMatch(Family family) {
-  absl::MutexLock lock(&mutex_);
-  return match_probe_[family];
-}
-
-absl::Status FakeRuleTable::ProbeTarget(Family family) {
-  absl::MutexLock lock(&mutex_);
-  return target_probe_[family];
-}
-
-absl::string_view FakeRuleTable::BackendName() const { return "fake iptables"; }
-
-std::vector<std::string> FakeRuleTable::Notices() {
-  absl::MutexLock lock(&mutex_);
-  return notices_;
-}
-
 absl::StatusOr<TableContents> FakeRuleTable::Read(Family family, Table table) {
   absl::MutexLock lock(&mutex_);
-  NFM_RETURN_IF_ERROR(tables_probe_[family]);
+  NFM_RETURN_IF_ERROR(capabilities_.tables(family));
   NFM_RETURN_IF_ERROR(TakeFailure(Operation::kRuleRead, {family, table}));
   ++reads_;
   return tables_[{family, table}];
 }
 
-absl::StatusOr<EditOutcome> FakeRuleTable::Edit(const TableEdit& edit,
-                                                const Patience& patience) {
-  NFM_RETURN_IF_ERROR(CheckLaws(edit));
-  absl::MutexLock lock(&mutex_);
-  const Key key{edit.family, edit.table};
+absl::StatusOr<KernelOutcome> FakeRuleTable::Apply(const KernelEdit& edit,
+                                                   const EditTerms& terms) {
+  KernelOutcome outcome;
+  {
+    absl::MutexLock lock(&mutex_);
+    NFM_RETURN_IF_ERROR(WaitForTurn(edit, terms.patience));
+    NFM_RETURN_IF_ERROR(EditTables(edit, outcome.tables).status());
+  }
+  NFM_RETURN_IF_ERROR(CheckCounterEdits(edit, outcome));
+  if (edit.dry_run) {
+    for (TableOutcome& table : outcome.tables) {
+      for (Rule& rule : table.inserted) rule.position = 0;
+    }
+    return outcome;
+  }
+  NFM_RETURN_IF_ERROR(CreateCounters(edit.new_counters, terms));
+  std::vector<TableContents> before;
+  absl::Status status = Commit(edit, outcome.tables, before);
+  if (status.ok()) {
+    status = DeleteCounters(edit, terms, before, outcome);
+    if (status.ok()) return outcome;
+  }
+  std::vector<std::string> made;
+  for (const AcctObject& counter : edit.new_counters) {
+    made.push_back(counter.name);
+  }
+  if (!made.empty()) {
+    NFM_RETURN_IF_ERROR(terms.counter_turn([&] {
+      acct_->Delete(made);
+      return CounterChanges{.deleted = edit.new_counters};
+    }));
+  }
+  return status;
+}
+
+absl::Status FakeRuleTable::WaitForTurn(const KernelEdit& edit,
+                                        const Patience& patience) {
+  if (edit.tables.empty()) return absl::OkStatus();
   const auto may_go_on = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !paused_ || (!waits_ && patience.stoppable()) ||
            !patience.CheckWanted().ok();
   };
   while (!mutex_.AwaitWithTimeout(absl::Condition(&may_go_on), kPausedLook)) {
   }
-  NFM_RETURN_IF_ERROR(tables_probe_[edit.family]);
-  NFM_RETURN_IF_ERROR(TakeFailure(Operation::kXtablesLock, key));
+  for (const TableEdit& table : edit.tables) {
+    NFM_RETURN_IF_ERROR(capabilities_.tables(table.family));
+  }
+  const TableEdit& first = edit.tables.front();
+  NFM_RETURN_IF_ERROR(
+      TakeFailure(Operation::kXtablesLock, {first.family, first.table}));
   if (!edit.dry_run) NFM_RETURN_IF_ERROR(patience.CheckWanted());
   if (lock_held_ || paused_) {
     return ErrnoStatus(Operation::kXtablesLock, ETIMEDOUT, "/run/xtables.lock");
   }
-  TableContents& contents = tables_[key];
-  NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(contents, edit));
-  NFM_RETURN_IF_ERROR(CheckForms(edit));
-  EditOutcome outcome{.deleted = plan.deleted};
-  if (edit.dry_run) {
-    NFM_RETURN_IF_ERROR(ReserveCounters(edit));
-    for (const RuleSpec* spec : NewRules(edit)) {
-      ReleaseCounter(spec->counter);
-      outcome.inserted.push_back(RuleOf(edit, *spec));
-    }
-    return outcome;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<FakeRuleTable::Tables> FakeRuleTable::EditTables(
+    const KernelEdit& edit, std::vector<TableOutcome>& outcomes) {
+  outcomes.clear();
+  Tables edited;
+  for (const TableEdit& table : edit.tables) {
+    const Key key{table.family, table.table};
+    TableContents contents = tables_[key];
+    NFM_RETURN_IF_ERROR(CheckLaws(table));
+    NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(contents, table));
+    NFM_RETURN_IF_ERROR(CheckForms(table));
+    NFM_RETURN_IF_ERROR(CheckCounters(table, edit.new_counters));
+    ApplyEdit(table, plan, contents);
+    outcomes.push_back({.inserted = Inserted(table, contents),
+                        .deleted = std::move(plan.deleted)});
+    edited.emplace(key, std::move(contents));
   }
-  NFM_RETURN_IF_ERROR(TakeFailure(Operation::kRuleCommit, key));
-  NFM_RETURN_IF_ERROR(ReserveCounters(edit));
-  for (const Rule& rule : plan.deleted) ReleaseCounters(rule);
-  Apply(edit, plan, contents);
-  ++commits_[key];
-  if (lose_counters_) {
-    for (Chain& chain : contents.chains) {
+  return edited;
+}
+
+absl::Status FakeRuleTable::Commit(const KernelEdit& edit,
+                                   std::vector<TableOutcome>& outcomes,
+                                   std::vector<TableContents>& before) {
+  absl::MutexLock lock(&mutex_);
+  for (const TableEdit& table : edit.tables) {
+    NFM_RETURN_IF_ERROR(
+        TakeFailure(Operation::kRuleCommit, {table.family, table.table}));
+  }
+  NFM_ASSIGN_OR_RETURN(Tables edited, EditTables(edit, outcomes));
+  NFM_RETURN_IF_ERROR(MoveReferences(outcomes));
+  for (const TableEdit& table : edit.tables) {
+    const Key key{table.family, table.table};
+    ++commits_[key];
+    before.push_back(std::exchange(tables_[key], std::move(edited[key])));
+  }
+  if (!outcomes.empty() && lose_counters_) {
+    for (Chain& chain :
+         tables_[{edit.tables[0].family, edit.tables[0].table}].chains) {
       for (Rule& rule : chain.rules) rule.packets = rule.bytes = 0;
     }
-    outcome.rule_counters_lost = true;
+    outcomes[0].rule_counters_lost = true;
     lose_counters_ = false;
   }
-  for (const RuleSpec* spec : NewRules(edit)) {
-    outcome.inserted.push_back(*FindRule(contents, spec->id));
-  }
-  return outcome;
+  return absl::OkStatus();
 }
 
 absl::Status FakeRuleTable::CheckForms(const TableEdit& edit) {
   for (const RuleSpec* rule : NewRules(edit)) {
     NFM_RETURN_IF_ERROR(rule->form == CountingForm::kTarget
-                            ? target_probe_[edit.family]
-                            : match_probe_[edit.family]);
+                            ? capabilities_.target(edit.family)
+                            : capabilities_.match(edit.family));
   }
   return absl::OkStatus();
 }
 
-// All or nothing, as the kernel resolves the names of a whole table before it
-// puts it in place.
-absl::Status FakeRuleTable::ReserveCounters(const TableEdit& edit) {
+absl::Status FakeRuleTable::CheckCounters(
+    const TableEdit& edit, absl::Span<const AcctObject> new_counters) {
   if (acct_ == nullptr) return absl::OkStatus();
-  std::vector<std::string> reserved;
+  absl::flat_hash_set<absl::string_view> known;
+  for (const AcctObject& counter : new_counters) known.insert(counter.name);
   for (const RuleSpec* rule : NewRules(edit)) {
-    if (rule->counter.empty()) continue;
-    if (acct_->AddReference(rule->counter).ok()) {
-      reserved.push_back(rule->counter);
+    if (rule->counter.empty() || known.contains(rule->counter)) continue;
+    if (acct_->Exists(rule->counter)) {
+      known.insert(rule->counter);
       continue;
     }
-    for (const std::string& counter : reserved) ReleaseCounter(counter);
     return AtField(
         *rule, "counter",
         MakeError(absl::StatusCode::kNotFound,
@@ -204,6 +244,101 @@ absl::Status FakeRuleTable::ReserveCounters(const TableEdit& edit) {
                                "into it"),
                   {.reason = "COUNTER_NOT_FOUND",
                    .metadata = {{"counters", rule->counter}}}));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FakeRuleTable::CheckCounterEdits(const KernelEdit& edit,
+                                              KernelOutcome& outcome) {
+  if (acct_ == nullptr) return absl::OkStatus();
+  for (const AcctObject& counter : edit.new_counters) {
+    if (!acct_->Exists(counter.name)) continue;
+    return ErrnoStatus(Operation::kAcctCreate, EEXIST, counter.name);
+  }
+  std::map<std::string, int64_t> uses;  // that the tables add
+  for (const TableOutcome& table : outcome.tables) {
+    for (const Rule& rule : table.inserted) ++uses[rule.counter];
+    for (const Rule& rule : table.deleted) --uses[rule.counter];
+  }
+  for (const std::string& name : edit.deleted_counters) {
+    NFM_ASSIGN_OR_RETURN(AcctObject counter, acct_->Get(name));
+    if (counter.use_count + uses[name] > 0) {
+      return ErrnoStatus(Operation::kAcctDelete, EBUSY, name);
+    }
+    if (edit.dry_run) outcome.deleted_counters.push_back(std::move(counter));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FakeRuleTable::CreateCounters(
+    absl::Span<const AcctObject> counters, const EditTerms& terms) {
+  if (counters.empty()) return absl::OkStatus();
+  absl::Status failed;
+  NFM_RETURN_IF_ERROR(terms.counter_turn([&] {
+    CounterChanges changes;
+    std::vector<std::string> made;
+    const std::vector<absl::Status> results = acct_->Create(counters);
+    for (size_t i = 0; i < counters.size(); ++i) {
+      failed.Update(results[i]);
+      if (!results[i].ok()) continue;
+      made.push_back(counters[i].name);
+      changes.created.push_back(counters[i]);
+    }
+    if (failed.ok()) return changes;
+    acct_->Delete(made);
+    return CounterChanges();
+  }));
+  return failed;
+}
+
+absl::Status FakeRuleTable::DeleteCounters(const KernelEdit& edit,
+                                           const EditTerms& terms,
+                                           std::vector<TableContents>& before,
+                                           KernelOutcome& outcome) {
+  if (edit.deleted_counters.empty()) return absl::OkStatus();
+  absl::Status failed;
+  NFM_RETURN_IF_ERROR(terms.counter_turn([&] {
+    CounterChanges changes;
+    for (const std::string& name : edit.deleted_counters) {
+      absl::StatusOr<AcctObject> last = acct_->Get(name);
+      absl::Status gone = last.status();
+      if (gone.ok()) gone = acct_->Delete({name}).front();
+      if (gone.ok()) changes.deleted.push_back(*std::move(last));
+      failed.Update(gone);
+    }
+    if (failed.ok()) {
+      outcome.deleted_counters = changes.deleted;
+      return changes;
+    }
+    acct_->Create(changes.deleted);
+    return CounterChanges();
+  }));
+  if (failed.ok()) return absl::OkStatus();
+  absl::MutexLock lock(&mutex_);
+  std::vector<TableOutcome> undone;
+  for (size_t i = 0; i < edit.tables.size(); ++i) {
+    const TableEdit& table = edit.tables[i];
+    tables_[{table.family, table.table}] = std::move(before[i]);
+    undone.push_back({.inserted = std::move(outcome.tables[i].deleted),
+                      .deleted = std::move(outcome.tables[i].inserted)});
+  }
+  failed.Update(MoveReferences(undone));
+  return failed;
+}
+
+// All or nothing, as the kernel resolves the names of a whole table before it
+// puts it in place.
+absl::Status FakeRuleTable::MoveReferences(
+    const std::vector<TableOutcome>& outcomes) {
+  if (acct_ == nullptr) return absl::OkStatus();
+  for (const TableOutcome& table : outcomes) {
+    for (const Rule& rule : table.inserted) {
+      if (rule.counter.empty()) continue;
+      NFM_RETURN_IF_ERROR(acct_->AddReference(rule.counter));
+    }
+  }
+  for (const TableOutcome& table : outcomes) {
+    for (const Rule& rule : table.deleted) ReleaseCounters(rule);
   }
   return absl::OkStatus();
 }
@@ -329,24 +464,14 @@ void FakeRuleTable::LoseRuleCountersOnNextCommit() {
   lose_counters_ = true;
 }
 
-void FakeRuleTable::SetTablesProbe(Family family, absl::Status status) {
+void FakeRuleTable::SetCapabilities(const RuleCapabilities& capabilities) {
   absl::MutexLock lock(&mutex_);
-  tables_probe_[family] = std::move(status);
+  capabilities_ = capabilities;
 }
 
-void FakeRuleTable::SetMatchProbe(Family family, absl::Status status) {
+RuleCapabilities FakeRuleTable::capabilities() const {
   absl::MutexLock lock(&mutex_);
-  match_probe_[family] = std::move(status);
-}
-
-void FakeRuleTable::SetTargetProbe(Family family, absl::Status status) {
-  absl::MutexLock lock(&mutex_);
-  target_probe_[family] = std::move(status);
-}
-
-void FakeRuleTable::SetNotices(std::vector<std::string> notices) {
-  absl::MutexLock lock(&mutex_);
-  notices_ = std::move(notices);
+  return capabilities_;
 }
 
 int FakeRuleTable::commits(Family family, Table table) const {

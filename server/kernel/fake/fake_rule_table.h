@@ -13,8 +13,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "kernel/errno_status.h"
+#include "kernel/kernel.h"
 #include "kernel/rule_table.h"
 
 namespace nfmeter::kernel {
@@ -34,14 +35,10 @@ class FakeRuleTable : public RuleTable {
  public:
   explicit FakeRuleTable(FakeAcctTable* acct = nullptr);
 
-  absl::Status ProbeTables(Family family) override;
-  absl::Status ProbeMatch(Family family) override;
-  absl::Status ProbeTarget(Family family) override;
-  absl::string_view BackendName() const override;
-  std::vector<std::string> Notices() override;
   absl::StatusOr<TableContents> Read(Family family, Table table) override;
-  absl::StatusOr<EditOutcome> Edit(const TableEdit& edit,
-                                   const Patience& patience) override;
+  // In one step, as a kernel with transactions does it.
+  absl::StatusOr<KernelOutcome> Apply(const KernelEdit& edit,
+                                      const EditTerms& terms) override;
   void StopWaiting() override;
 
   // --- Hooks: what others do -----------------------------------------------
@@ -67,19 +64,17 @@ class FakeRuleTable : public RuleTable {
   // The next `times` operations of this kind (kRuleRead, kRuleCommit,
   // kXtablesLock) fail with this errno and change nothing.
   void FailNext(Operation operation, int err, int times = 1);
-  // While held, Edit() answers at once as the real one does at its deadline.
+  // While held, Apply() answers at once as the real one does at its deadline.
   void HoldXtablesLock(bool held);
-  // While paused, Edit() waits until it is abandoned; Read() does not.
+  // While paused, Apply() waits until it is abandoned; Read() does not.
   void PauseEdits(bool paused);
   // The next commit's outcome has rule_counters_lost, and the table's rule
   // counters are zero.
   void LoseRuleCountersOnNextCommit();
-  // What the probes say. Read() and Edit() of a family whose tables are absent
-  // say the same, as does Edit() of rules whose form is.
-  void SetTablesProbe(Family family, absl::Status status);
-  void SetMatchProbe(Family family, absl::Status status);
-  void SetTargetProbe(Family family, absl::Status status);
-  void SetNotices(std::vector<std::string> notices);
+  // What probes find. Read() and Apply() of a family whose tables are absent
+  // say the same, as does Apply() of rules whose form is.
+  void SetCapabilities(const RuleCapabilities& capabilities);
+  RuleCapabilities capabilities() const;
 
   // --- What happened -------------------------------------------------------
 
@@ -91,11 +86,32 @@ class FakeRuleTable : public RuleTable {
  private:
   using Key = std::pair<Family, Table>;
 
+  using Tables = std::map<Key, TableContents>;
+
+  absl::Status WaitForTurn(const KernelEdit& edit, const Patience& patience)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status TakeFailure(Operation operation, Key key)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The edited tables as they are afterwards.
+  absl::StatusOr<Tables> EditTables(const KernelEdit& edit,
+                                    std::vector<TableOutcome>& outcomes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Commit(const KernelEdit& edit,
+                      std::vector<TableOutcome>& outcomes,
+                      std::vector<TableContents>& before);
   absl::Status CheckForms(const TableEdit& edit)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status ReserveCounters(const TableEdit& edit)
+  absl::Status CheckCounters(const TableEdit& edit,
+                             absl::Span<const AcctObject> new_counters);
+  absl::Status CheckCounterEdits(const KernelEdit& edit,
+                                 KernelOutcome& outcome);
+  absl::Status CreateCounters(absl::Span<const AcctObject> counters,
+                              const EditTerms& terms);
+  // Failing, it puts back the tables as they were `before`.
+  absl::Status DeleteCounters(const KernelEdit& edit, const EditTerms& terms,
+                              std::vector<TableContents>& before,
+                              KernelOutcome& outcome);
+  absl::Status MoveReferences(const std::vector<TableOutcome>& outcomes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReleaseCounter(const std::string& counter)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -105,14 +121,11 @@ class FakeRuleTable : public RuleTable {
 
   FakeAcctTable* const acct_;
   mutable absl::Mutex mutex_;
-  std::map<Key, TableContents> tables_ ABSL_GUARDED_BY(mutex_);
+  Tables tables_ ABSL_GUARDED_BY(mutex_);
   std::map<Key, int> commits_ ABSL_GUARDED_BY(mutex_);
   int reads_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<Operation, std::pair<int, int>> failures_ ABSL_GUARDED_BY(mutex_);
-  std::map<Family, absl::Status> tables_probe_ ABSL_GUARDED_BY(mutex_);
-  std::map<Family, absl::Status> match_probe_ ABSL_GUARDED_BY(mutex_);
-  std::map<Family, absl::Status> target_probe_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::string> notices_ ABSL_GUARDED_BY(mutex_);
+  RuleCapabilities capabilities_ ABSL_GUARDED_BY(mutex_);
   bool lock_held_ ABSL_GUARDED_BY(mutex_) = false;
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;
   bool waits_ ABSL_GUARDED_BY(mutex_) = true;

@@ -25,7 +25,7 @@ using ::testing::Pair;
 class CounterTotalsTest : public ::testing::Test {
  protected:
   explicit CounterTotalsTest(const SnapshotHub::Options& options = {})
-      : hub_(SnapshotHub::Create(table_, lane_, clock_, options)),
+      : hub_(SnapshotHub::Create({table_, lane_, observers_, clock_}, options)),
         totals_(*hub_) {}
 
   void Create(const std::string& name) {
@@ -38,15 +38,15 @@ class CounterTotalsTest : public ::testing::Test {
     ASSERT_OK(lane_.Run(Lane::Priority::kNormal, [&] {
       const auto objects = table_.GetAndReset({name});
       if (!objects[0].ok()) return objects[0].status();
-      totals.NoteReset({*objects[0]});
+      totals.OnReset({*objects[0]});
       return absl::OkStatus();
     }));
   }
   void Delete(const std::string& name) {
     ASSERT_OK(lane_.Run(Lane::Priority::kNormal, [&] {
       const absl::Status deleted = table_.Delete({name})[0];
-      hub_->NoteDeleted({name});
-      totals_.NoteDeleted({name});
+      hub_->OnDeleted({{.name = name}});
+      totals_.OnDeleted({{.name = name}});
       return deleted;
     }));
   }
@@ -81,6 +81,7 @@ class CounterTotalsTest : public ::testing::Test {
 
   FakeClock clock_;
   kernel::FakeAcctTable table_;
+  CounterObservers observers_;
   Lane lane_{"counters", 64};
   std::unique_ptr<SnapshotHub> hub_;
   CounterTotals totals_;

@@ -6,13 +6,15 @@
 #include <utility>
 #include <vector>
 
+#include "absl/memory/memory.h"
+#include "accounting/domain.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernel/fake/fake_acct_table.h"
-#include "kernel/fake/fake_rule_table.h"
+#include "kernel/fake/fake_kernel.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/kernel_edits.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::accounting {
@@ -22,7 +24,7 @@ using ::nfmeter::testing::HasReason;
 using ::nfmeter::testing::IsOkAndHolds;
 using ::testing::IsEmpty;
 
-// Asks before each reading by name.
+// Asks before each reading by name, and tells of deletions.
 class WatchedAcctTable final : public kernel::FakeAcctTable {
  public:
   absl::StatusOr<kernel::AcctObject> Get(absl::string_view name) override {
@@ -30,7 +32,15 @@ class WatchedAcctTable final : public kernel::FakeAcctTable {
     return FakeAcctTable::Get(name);
   }
 
+  std::vector<absl::Status> Delete(
+      absl::Span<const std::string> names) override {
+    std::vector<absl::Status> deleted = FakeAcctTable::Delete(names);
+    if (after_delete) after_delete();
+    return deleted;
+  }
+
   std::function<absl::Status()> before_get;
+  std::function<void()> after_delete;
 };
 
 // Tells of each reading before it is done.
@@ -69,36 +79,24 @@ class CountersTest : public ::testing::Test {
   }
 
   testing::FakeClock clock_;
-  WatchedAcctTable acct_;
-  WatchedRuleTable rule_table_{&acct_};
-  Lane counter_lane_{"counters", 16};
-  Lane rule_lane_{"rules", 16};
-  std::unique_ptr<SnapshotHub> hub_ =
-      SnapshotHub::Create(acct_, counter_lane_, clock_, {});
-  std::unique_ptr<LabelStore> labels_ = *LabelStore::Open("");
-  Rules rules_{{rule_table_, rule_lane_}, {rule_table_, rule_lane_}, acct_};
-  // On the counter lane, when counters have just been deleted.
-  std::function<void()> on_deleted_;
-  Counters counters_{acct_,
-                     counter_lane_,
-                     *hub_,
-                     *labels_,
-                     rules_,
-                     clock_,
-                     absl::OkStatus(),
-                     [this](absl::Span<const std::string>) {
-                       if (on_deleted_) on_deleted_();
-                     }};
+  WatchedAcctTable& acct_ = *new WatchedAcctTable;  // the kernel's
+  WatchedRuleTable& rule_table_ = *new WatchedRuleTable(&acct_);
+  kernel::FakeKernel kernel_{absl::WrapUnique(&acct_),
+                             absl::WrapUnique(&rule_table_)};
+  std::unique_ptr<Domain> domain_ = *Domain::Open(kernel_, clock_, {});
+  Counters& counters_ = domain_->counters();
+  Rules& rules_ = domain_->rules();
+  LabelStore& labels_ = domain_->labels();
 };
 
 TEST_F(CountersTest, ADeletionLeavesTheLabelsOfACounterMadeAnewMeanwhile) {
   ASSERT_OK(counters_.Create(
       {{.object = {.name = "c"}, .labels = {{"made", "first"}}}}, false));
-  on_deleted_ = [this] {
-    ASSERT_OK(labels_->Set({{"c", {{"made", "anew"}}}}));
+  acct_.after_delete = [this] {
+    ASSERT_OK(labels_.Set({{"c", {{"made", "anew"}}}}));
   };
   ASSERT_OK(Delete());
-  EXPECT_EQ(labels_->Get("c"), (Labels{{"made", "anew"}}));
+  EXPECT_EQ(labels_.Get("c"), (Labels{{"made", "anew"}}));
 }
 
 TEST_F(CountersTest, ACounterWhoseLastValuesCannotBeReadStays) {
@@ -123,7 +121,7 @@ TEST_F(CountersTest, ARuleThatIsGoneMeanwhileHindersNoDeletion) {
   int readings = 0;
   rule_table_.before_read = [&] {
     if (++readings != 2) return;
-    ASSERT_OK(rule_table_.Edit({.deletions = {"theirs"}}, {}));
+    ASSERT_OK(testing::Edit(rule_table_, {.deletions = {"theirs"}}));
   };
   ASSERT_OK(Delete({.delete_managed_rules = true}));
   EXPECT_GT(readings, 2);

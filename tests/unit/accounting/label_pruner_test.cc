@@ -69,11 +69,12 @@ class LabelPrunerTest : public ::testing::Test {
   TemporaryDirectory directory_;
   kernel::FakeAcctTable table_{{.dump_group_size = 1}};
   FakeClock clock_;
+  CounterObservers observers_;
   Lane lane_{"lane", 1000};
   std::unique_ptr<LabelStore> labels_ =
       *LabelStore::Open(directory_ / "labels.db");
   std::unique_ptr<SnapshotHub> hub_ =
-      SnapshotHub::Create(table_, lane_, clock_, {});
+      SnapshotHub::Create({table_, lane_, observers_, clock_}, {});
   std::atomic<size_t> pruned_ = 0;
   std::unique_ptr<LabelPruner> pruner_;
 };

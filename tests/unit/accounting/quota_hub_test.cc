@@ -159,7 +159,7 @@ TEST_F(QuotaHubTest, AStandingOneThatWeResetCrossesAgainWithTheSameValues) {
   Listener listener(*hub_);
   listener.Events(2);
   Reset("q");
-  hub_->NoteReset({"q"});
+  hub_->OnReset({{.name = "q"}});
   Count("q", 5);
   EXPECT_THAT(listener.Events(1), ElementsAre("crossed q"));
 }

@@ -116,7 +116,7 @@ TEST_F(SnapshotCompleteTest, ARemovalIsConfirmedByNameAndTold) {
 
 TEST_F(SnapshotCompleteTest, ACompleteDumpThatSkipsAFewIsNotBelieved) {
   SkippingTable table;
-  hub_ = SnapshotHub::Create(table, lane_, clock_, {});
+  hub_ = SnapshotHub::Create({table, lane_, observers_, clock_}, {});
   for (const char* name : {"a", "s1", "s2", "b"}) {
     ASSERT_OK(table.Create({{.name = name}})[0]);
   }
@@ -133,7 +133,7 @@ TEST_F(SnapshotCompleteTest, ACompleteDumpThatSkipsAFewIsNotBelieved) {
 TEST_F(SnapshotCompleteTest, ADumpThatTheKernelGuaranteesIsBelievedAtOnce) {
   SkippingTable table;
   table.SetFeatures({.stable_dump = true});
-  hub_ = SnapshotHub::Create(table, lane_, clock_, {});
+  hub_ = SnapshotHub::Create({table, lane_, observers_, clock_}, {});
   for (const char* name : {"a", "s1", "s2", "b"}) {
     ASSERT_OK(table.Create({{.name = name}})[0]);
   }
@@ -149,7 +149,7 @@ TEST_F(SnapshotCompleteTest, ADumpThatTheKernelGuaranteesIsBelievedAtOnce) {
 
 TEST_F(SnapshotCompleteTest, ACompleteDumpThatSkipsManyIsNotBelieved) {
   SkippingTable table;
-  hub_ = SnapshotHub::Create(table, lane_, clock_, {});
+  hub_ = SnapshotHub::Create({table, lane_, observers_, clock_}, {});
   for (int i = 0; i < 100; ++i) {
     ASSERT_OK(table.Create({{.name = absl::StrCat("s", i)}})[0]);
   }
@@ -164,7 +164,7 @@ TEST_F(SnapshotCompleteTest, ACompleteDumpThatSkipsManyIsNotBelieved) {
 
 TEST_F(SnapshotCompleteTest, SkippedInEveryDumpItIsMissingButNotRemoved) {
   SkippingTable table;
-  hub_ = SnapshotHub::Create(table, lane_, clock_, {});
+  hub_ = SnapshotHub::Create({table, lane_, observers_, clock_}, {});
   for (const char* name : {"a", "s1", "b"}) {
     ASSERT_OK(table.Create({{.name = name}})[0]);
   }
@@ -195,7 +195,7 @@ TEST_F(SnapshotCompleteTest, OurOwnDeletionsNeedNoSecondLook) {
   for (int i = 0; i < 50; ++i) names.push_back(absl::StrCat("c", i));
   ASSERT_OK(lane_.Run(Lane::Priority::kNormal, [&] {
     table_.Delete(names);
-    hub_->NoteDeleted(names);
+    for (const std::string& name : names) hub_->OnDeleted({{.name = name}});
     return absl::OkStatus();
   }));
   const SharedSnapshot after = Take();

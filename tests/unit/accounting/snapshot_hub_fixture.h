@@ -42,7 +42,7 @@ class SnapshotHubFixture : public ::testing::Test {
   SnapshotHubFixture() : table_({.dump_group_size = 4}) { Restart({}); }
 
   void Restart(const SnapshotHub::Options& options) {
-    hub_ = SnapshotHub::Create(table_, lane_, clock_, options);
+    hub_ = SnapshotHub::Create({table_, lane_, observers_, clock_}, options);
   }
 
   void Create(const std::vector<std::string>& names) {
@@ -69,6 +69,7 @@ class SnapshotHubFixture : public ::testing::Test {
 
   kernel::FakeAcctTable table_;
   testing::FakeClock clock_;
+  CounterObservers observers_;
   Lane lane_{"lane", 1000};
   std::unique_ptr<SnapshotHub> hub_;
 };

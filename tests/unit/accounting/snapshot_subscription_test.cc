@@ -168,7 +168,7 @@ TEST_F(SnapshotSubscriptionTest, AFailedReadingIsToldAndTheNextOneComes) {
 
 TEST_F(SnapshotSubscriptionTest, AFullLaneIsAnErrorForEverybodyWhoWaits) {
   Lane narrow("narrow", 1);
-  auto hub = SnapshotHub::Create(table_, narrow, clock_, {});
+  auto hub = SnapshotHub::Create({table_, narrow, observers_, clock_}, {});
   BusyLane busy(narrow);
   ASSERT_OK(narrow.Post(Lane::Priority::kNormal, [] {}));
   EXPECT_THAT(hub->Take(absl::ZeroDuration()), HasReason("LANE_FULL"));

@@ -25,8 +25,8 @@ const service::NodeCapability& Find(
   return capabilities.front();
 }
 
-bool Serves(const KernelParts& parts, const std::string& service) {
-  for (const ServiceHealth& each : HealthOf(parts)) {
+bool Serves(const kernel::Capabilities& found, const std::string& service) {
+  for (const ServiceHealth& each : HealthOf(found)) {
     if (each.service == service) return each.serving;
   }
   ADD_FAILURE() << "no " << service;
@@ -45,38 +45,38 @@ TEST(CapabilitiesTest, AvailablePartsNameTheirBackend) {
 }
 
 TEST(CapabilitiesTest, MissingPartsSayWhy) {
-  KernelParts parts;
-  parts.rules.match_ipv6 = absl::UnimplementedError("no such match");
-  parts.rules.target_ipv6 = absl::UnimplementedError("no such target");
-  const auto capabilities = NodeCapabilities(parts, "acct", "tables");
+  kernel::Capabilities found;
+  found.rules.match_ipv6 = absl::UnimplementedError("no such match");
+  found.rules.target_ipv6 = absl::UnimplementedError("no such target");
+  const auto capabilities = NodeCapabilities(found, "acct", "tables");
   EXPECT_FALSE(Find(capabilities, "nfacct_match_ipv6").available);
   EXPECT_EQ(Find(capabilities, "nfacct_match_ipv6").detail, "no such match");
   EXPECT_TRUE(Find(capabilities, "nfacct_match_ipv4").available);
 }
 
 TEST(CapabilitiesTest, ABetterModuleSaysWhatItBringsAndNothingNeedsIt) {
-  KernelParts parts;
-  const auto stock = NodeCapabilities(parts, "acct", "tables");
+  kernel::Capabilities found;
+  const auto stock = NodeCapabilities(found, "acct", "tables");
   EXPECT_FALSE(Find(stock, "nfacct_extended").available);
   EXPECT_THAT(Find(stock, "nfacct_extended").detail, HasSubstr("kmod/"));
-  parts.features =
+  found.features =
       kernel::AcctFeatures{.constant_lookup = true, .stable_dump = true};
-  const auto ours = NodeCapabilities(parts, "acct", "tables");
+  const auto ours = NodeCapabilities(found, "acct", "tables");
   EXPECT_TRUE(Find(ours, "nfacct_extended").available);
   EXPECT_EQ(Find(ours, "nfacct_extended").detail,
             "nfmeter's own nfnetlink_acct: counters are found by hash, "
             "snapshots are whole in one pass");
   EXPECT_THAT(Find(ours, "nfacct_extended").methods, IsEmpty());
-  parts.features = absl::UnimplementedError("no accounting");
-  EXPECT_EQ(Find(NodeCapabilities(parts, "", ""), "nfacct_extended").detail,
+  found.features = absl::UnimplementedError("no accounting");
+  EXPECT_EQ(Find(NodeCapabilities(found, "", ""), "nfacct_extended").detail,
             "no accounting");
 }
 
 TEST(CapabilitiesTest, OneFormOfCountingIsEnough) {
-  KernelParts parts;
-  parts.rules.target_ipv4 = absl::UnimplementedError("no target");
-  parts.rules.match_ipv6 = absl::UnimplementedError("no match");
-  const auto capabilities = NodeCapabilities(parts, "acct", "tables");
+  kernel::Capabilities found;
+  found.rules.target_ipv4 = absl::UnimplementedError("no target");
+  found.rules.match_ipv6 = absl::UnimplementedError("no match");
+  const auto capabilities = NodeCapabilities(found, "acct", "tables");
   EXPECT_THAT(Find(capabilities, "nfacct_match_ipv4").methods, SizeIs(2));
   EXPECT_THAT(Find(capabilities, "nfacct_target_ipv4").methods, IsEmpty());
   EXPECT_THAT(Find(capabilities, "nfacct_target_ipv4").detail,
@@ -105,20 +105,20 @@ TEST(CapabilitiesTest, EachPartNamesTheMethodsThatNeedIt) {
 }
 
 TEST(CapabilitiesTest, AServiceIsHealthyWhileItCanDoItsWork) {
-  KernelParts parts;
+  kernel::Capabilities found;
   for (const char* service :
        {"nfmeter.v1.CounterService", "nfmeter.v1.SnapshotService",
         "nfmeter.v1.RuleService", "nfmeter.v1.NodeService"}) {
-    EXPECT_TRUE(Serves(parts, service)) << service;
+    EXPECT_TRUE(Serves(found, service)) << service;
   }
-  parts.rules.tables_ipv6 = absl::UnimplementedError("");
-  EXPECT_TRUE(Serves(parts, "nfmeter.v1.RuleService"));
-  parts.rules.tables_ipv4 = absl::UnimplementedError("");
-  EXPECT_FALSE(Serves(parts, "nfmeter.v1.RuleService"));
-  parts.nfacct = absl::UnimplementedError("");
-  EXPECT_FALSE(Serves(parts, "nfmeter.v1.CounterService"));
-  EXPECT_FALSE(Serves(parts, "nfmeter.v1.SnapshotService"));
-  EXPECT_TRUE(Serves(parts, "nfmeter.v1.NodeService"));
+  found.rules.tables_ipv6 = absl::UnimplementedError("");
+  EXPECT_TRUE(Serves(found, "nfmeter.v1.RuleService"));
+  found.rules.tables_ipv4 = absl::UnimplementedError("");
+  EXPECT_FALSE(Serves(found, "nfmeter.v1.RuleService"));
+  found.acct = absl::UnimplementedError("");
+  EXPECT_FALSE(Serves(found, "nfmeter.v1.CounterService"));
+  EXPECT_FALSE(Serves(found, "nfmeter.v1.SnapshotService"));
+  EXPECT_TRUE(Serves(found, "nfmeter.v1.NodeService"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernel/fake/fake_rule_table.h"
+#include "tests/support/kernel_edits.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::kernel {
@@ -27,8 +28,9 @@ TableEdit Insertion(std::string id, Table table = Table::kFilter) {
 
 class FakeRuleTableTest : public ::testing::Test {
  protected:
-  absl::StatusOr<EditOutcome> Edit(const TableEdit& edit) {
-    return table_.Edit(edit, absl::InfiniteFuture());
+  absl::StatusOr<TableOutcome> Edit(const TableEdit& edit,
+                                    bool dry_run = false) {
+    return testing::Edit(table_, edit, {}, dry_run);
   }
   std::vector<Rule> Output() {
     return table_.Read(Family::kIpv4, Table::kFilter)->chains[2].rules;
@@ -41,9 +43,7 @@ TEST_F(FakeRuleTableTest, CountsCommitsByTableAndFamily) {
   ASSERT_OK(Edit(Insertion("a")));
   ASSERT_OK(Edit(Insertion("a", Table::kMangle)));
   ASSERT_OK(Edit({.deletions = {"a"}, .insertions = {}}));
-  TableEdit rehearsal = Insertion("b");
-  rehearsal.dry_run = true;
-  ASSERT_OK(Edit(rehearsal));
+  ASSERT_OK(Edit(Insertion("b"), /*dry_run=*/true));
   EXPECT_EQ(table_.commits(Family::kIpv4, Table::kFilter), 2);
   EXPECT_EQ(table_.commits(Family::kIpv4, Table::kMangle), 1);
   EXPECT_EQ(table_.commits(Family::kIpv6, Table::kFilter), 0);
@@ -83,11 +83,11 @@ TEST_F(FakeRuleTableTest, RuleCountersCanBeSetAndLost) {
   EXPECT_FALSE(Edit(Insertion("c"))->rule_counters_lost);
 }
 
-TEST_F(FakeRuleTableTest, ProbesSayWhatTheyAreTold) {
-  table_.SetTablesProbe(Family::kIpv6, absl::UnimplementedError("none"));
-  table_.SetMatchProbe(Family::kIpv4, absl::UnimplementedError("no match"));
-  EXPECT_THAT(table_.ProbeTables(Family::kIpv6),
-              StatusIs(Code::kUnimplemented));
+TEST_F(FakeRuleTableTest, WhatTheKernelLacksIsRefused) {
+  RuleCapabilities found;
+  found.tables_ipv6 = absl::UnimplementedError("none");
+  found.match_ipv4 = absl::UnimplementedError("no match");
+  table_.SetCapabilities(found);
   EXPECT_THAT(table_.Read(Family::kIpv6, Table::kFilter),
               StatusIs(Code::kUnimplemented));
   EXPECT_OK(table_.Read(Family::kIpv4, Table::kFilter));
@@ -95,12 +95,11 @@ TEST_F(FakeRuleTableTest, ProbesSayWhatTheyAreTold) {
   TableEdit by_target = Insertion("t");
   by_target.insertions[0].form = CountingForm::kTarget;
   EXPECT_OK(Edit(by_target));
-  table_.SetTargetProbe(Family::kIpv4, absl::UnimplementedError("no target"));
+  found.target_ipv4 = absl::UnimplementedError("no target");
+  table_.SetCapabilities(found);
   by_target = Insertion("u");
   by_target.insertions[0].form = CountingForm::kTarget;
   EXPECT_THAT(Edit(by_target), StatusIs(Code::kUnimplemented));
-  table_.SetNotices({"something else counts too"});
-  EXPECT_THAT(table_.Notices(), ElementsAre("something else counts too"));
 }
 
 // iptables allows no such chain where it knows the target.

@@ -58,9 +58,10 @@ class SnapshotFrameTest : public ::testing::Test {
   kernel::FakeAcctTable table_;
   MemberEncodings members_;
   testing::FakeClock clock_;
+  accounting::CounterObservers observers_;
   accounting::Lane lane_{"lane", 10};
   std::unique_ptr<accounting::SnapshotHub> hub_ =
-      accounting::SnapshotHub::Create(table_, lane_, clock_, {});
+      accounting::SnapshotHub::Create({table_, lane_, observers_, clock_}, {});
   std::unique_ptr<accounting::LabelStore> labels_ =
       *accounting::LabelStore::Open("");
 };

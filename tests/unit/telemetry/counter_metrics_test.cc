@@ -35,9 +35,10 @@ class CounterMetricsTest : public ::testing::Test {
 
   testing::FakeClock clock_;
   kernel::FakeAcctTable table_;
+  accounting::CounterObservers observers_;
   accounting::Lane lane_{"counters", 64};
   std::unique_ptr<accounting::SnapshotHub> hub_ =
-      accounting::SnapshotHub::Create(table_, lane_, clock_, {});
+      accounting::SnapshotHub::Create({table_, lane_, observers_, clock_}, {});
   accounting::CounterTotals totals_{*hub_};
 };
 

@@ -103,10 +103,6 @@ absl::StatusOr<AcctFeatures> NetlinkAcctTable::AskFeatures(
                      "the accounting's features");
 }
 
-absl::string_view NetlinkAcctTable::BackendName() const {
-  return "nfnetlink_acct";
-}
-
 std::vector<absl::Status> NetlinkAcctTable::Create(
     absl::Span<const AcctObject> objects) {
   std::vector<absl::Status> statuses(objects.size());

@@ -48,7 +48,6 @@ class NetlinkAcctTable : public AcctTable {
 
   absl::Status Probe() override;
   absl::StatusOr<AcctFeatures> Features() override;
-  absl::string_view BackendName() const override;
   std::vector<absl::Status> Create(
       absl::Span<const AcctObject> objects) override;
   absl::StatusOr<AcctObject> Get(absl::string_view name) override;

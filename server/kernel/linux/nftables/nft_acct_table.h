@@ -29,9 +29,6 @@ class NftAcctTable : public AcctTable {
 
   absl::Status Probe() override { return table_.Probe(); }
   absl::StatusOr<AcctFeatures> Features() override;
-  absl::string_view BackendName() const override {
-    return "nf_tables counters";
-  }
 
   // In as few transactions as the send buffer allows; one object that can't be
   // made does not hold up the others. UNIMPLEMENTED, QUOTA_NOT_EXPRESSIBLE: a

@@ -10,7 +10,6 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "base/error.h"
 #include "base/status_macros.h"
@@ -20,6 +19,7 @@
 #include "kernel/linux/xtables/iptc_rule_table_support.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_probe.h"
+#include "kernel/linux/xtables/xt_table_by_table.h"
 #include "kernel/linux/xtables/xtables_lock.h"
 #include "kernel/rule_edit.h"
 
@@ -146,39 +146,11 @@ bool HasChanged(const absl::Status& status) {
 
 }  // namespace
 
-absl::Status IptcRuleTable::ProbeTables(Family family) {
-  const absl::Status status = open_(family, Table::kFilter).status();
+absl::Status ProbeTables(Family family) {
+  const absl::Status status = IptcHandle::Open(family, Table::kFilter).status();
   if (!absl::IsUnimplemented(status)) return status;
   LoadTables(family);
-  return open_(family, Table::kFilter).status();
-}
-
-absl::Status IptcRuleTable::ProbeMatch(Family family) {
-  return ProbeMatchRevision(family, kAcctMatch, kAcctMatchRevision);
-}
-
-absl::Status IptcRuleTable::ProbeTarget(Family family) {
-  return ProbeTargetRevision(family, kAcctTarget, 0);
-}
-
-absl::string_view IptcRuleTable::BackendName() const {
-  return "legacy iptables (libiptc)";
-}
-
-std::vector<std::string> IptcRuleTable::Notices() {
-  std::vector<std::string> tables = NfTablesTables();
-  if (tables.empty()) return {};
-  constexpr size_t kMostNamed = 5;
-  std::string more;
-  if (tables.size() > kMostNamed) {
-    more = absl::StrCat(" and ", tables.size() - kMostNamed, " more");
-    tables.resize(kMostNamed);
-  }
-  return {absl::StrCat(
-      "nf_tables is in use beside legacy iptables (tables ",
-      absl::StrJoin(tables, ", "), more,
-      "): packets pass both, its rules count on their own and are not shown "
-      "here.")};
+  return IptcHandle::Open(family, Table::kFilter).status();
 }
 
 absl::StatusOr<TableContents> IptcRuleTable::ReadFromKernel(Family family,
@@ -230,13 +202,16 @@ absl::StatusOr<IptcRuleTable::Entries> IptcRuleTable::Encode(
   return entries;
 }
 
-absl::StatusOr<EditOutcome> IptcRuleTable::DryRun(const TableEdit& edit,
-                                                  const Entries& entries) {
+absl::StatusOr<TableOutcome> IptcRuleTable::Rehearse(
+    const TableEdit& edit, absl::Span<const AcctObject> new_counters) {
+  if (edit.deletions.empty() && NewRules(edit).empty()) return TableOutcome();
+  NFM_RETURN_IF_ERROR(CheckLaws(edit));
+  NFM_ASSIGN_OR_RETURN(const Entries entries, Encode(edit));
   NFM_ASSIGN_OR_RETURN(const TableContents contents,
                        Read(edit.family, edit.table));
   NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(contents, edit));
-  NFM_RETURN_IF_ERROR(CheckSupport(edit, entries));
-  EditOutcome outcome{.deleted = std::move(plan.deleted)};
+  NFM_RETURN_IF_ERROR(CheckSupport(edit, entries, acct_, new_counters));
+  TableOutcome outcome{.deleted = std::move(plan.deleted)};
   const std::vector<const RuleSpec*> rules = NewRules(edit);
   for (size_t i = 0; i < rules.size(); ++i) {
     outcome.inserted.push_back(Foreseen(edit, *rules[i], entries[i], sets_));
@@ -244,12 +219,26 @@ absl::StatusOr<EditOutcome> IptcRuleTable::DryRun(const TableEdit& edit,
   return outcome;
 }
 
-absl::StatusOr<EditOutcome> IptcRuleTable::Edit(const TableEdit& edit,
-                                                const Patience& patience) {
-  if (edit.deletions.empty() && NewRules(edit).empty()) return EditOutcome();
+absl::StatusOr<KernelOutcome> IptcRuleTable::Apply(const KernelEdit& edit,
+                                                   const EditTerms& terms) {
+  return ApplyTableByTable(
+      edit, terms, acct_,
+      {.rehearse =
+           [this](const TableEdit& table,
+                  absl::Span<const AcctObject> new_counters) {
+             return Rehearse(table, new_counters);
+           },
+       .edit =
+           [this](const TableEdit& table, const Patience& patience) {
+             return Edit(table, patience);
+           }});
+}
+
+absl::StatusOr<TableOutcome> IptcRuleTable::Edit(const TableEdit& edit,
+                                                 const Patience& patience) {
+  if (edit.deletions.empty() && NewRules(edit).empty()) return TableOutcome();
   NFM_RETURN_IF_ERROR(CheckLaws(edit));
   NFM_ASSIGN_OR_RETURN(Entries entries, Encode(edit));
-  if (edit.dry_run) return DryRun(edit, entries);
   XtablesLockInterrupter* const interrupter =
       patience.stoppable() ? &lock_interrupter_ : nullptr;
   NFM_ASSIGN_OR_RETURN(const XtablesLock lock,
@@ -262,7 +251,7 @@ absl::StatusOr<EditOutcome> IptcRuleTable::Edit(const TableEdit& edit,
       })) {
     NFM_ASSIGN_OR_RETURN(entries, Encode(edit));
   }
-  absl::StatusOr<EditOutcome> outcome = TryOnce(edit, entries);
+  absl::StatusOr<TableOutcome> outcome = TryOnce(edit, entries);
   for (absl::Duration pause = kFirstPause;
        HasChanged(outcome.status()) &&
        absl::Now() + pause < patience.deadline() &&
@@ -275,26 +264,27 @@ absl::StatusOr<EditOutcome> IptcRuleTable::Edit(const TableEdit& edit,
   return outcome;
 }
 
-absl::StatusOr<EditOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
-                                                   const Entries& entries) {
+absl::StatusOr<TableOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
+                                                    const Entries& entries) {
   NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
                        open_(edit.family, edit.table));
   const TableContents before =
       ReadContents(*handle, edit.family, edit.table, sets_);
   NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(before, edit));
   if (const int err = ApplyEdit(before, plan, edit, entries, *handle)) {
-    return ExplainRefusal(err, edit, entries);
+    return ExplainRefusal(err, edit, entries, acct_);
   }
   const int err = handle->Commit();
   handle.reset();
   absl::StatusOr<TableContents> after = ReadBack(edit.family, edit.table);
   if (!after.ok()) return NotReadBack(after.status());
   if (!IsApplied({edit, entries, before, err}, ManagedRules(*after), sets_)) {
-    return err == 0 ? Overwritten(edit) : ExplainRefusal(err, edit, entries);
+    return err == 0 ? Overwritten(edit)
+                    : ExplainRefusal(err, edit, entries, acct_);
   }
-  return EditOutcome{.inserted = TakeInserted(edit, *after),
-                     .deleted = std::move(plan.deleted),
-                     .rule_counters_lost = err != 0};
+  return TableOutcome{.inserted = TakeInserted(edit, *after),
+                      .deleted = std::move(plan.deleted),
+                      .rule_counters_lost = err != 0};
 }
 
 }  // namespace nfmeter::kernel

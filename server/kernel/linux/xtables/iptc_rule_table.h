@@ -11,7 +11,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "kernel/acct_table.h"
 #include "kernel/linux/xtables/ip_set_socket.h"
 #include "kernel/linux/xtables/iptc_rule_table_handle.h"
 #include "kernel/linux/xtables/xtables_lock.h"
@@ -19,57 +20,62 @@
 
 namespace nfmeter::kernel {
 
-// Make one, use it and destroy it in one thread: libiptc opens its socket in
-// the network namespace of the calling thread and keeps static state, so there
-// is at most one in use in a process at a time.
-//
-// Between two calls it holds nothing but a socket for ipset names: every Read()
-// and Edit() starts from the kernel's table as it is then.
+// Between two calls it holds nothing but a socket for ipset names: every call
+// starts from the kernel's table as it is then. What libiptc knows belongs to a
+// handle that lives during one call (its one global is the text of
+// iptc_strerror, which we do not use), so that any number of these may be in
+// use, each in one thread at a time.
 class IptcRuleTable : public RuleTable {
  public:
   // How tables are opened; tests put something between us and libiptc.
   using Opener = std::function<absl::StatusOr<std::unique_ptr<IptcHandle>>(
       Family family, Table table)>;
 
-  explicit IptcRuleTable(Opener open = IptcHandle::Open)
-      : open_(std::move(open)) {}
-
-  // Has the kernel load what it lacks, if it may.
-  absl::Status ProbeTables(Family family) override;
-  absl::Status ProbeMatch(Family family) override;
-  absl::Status ProbeTarget(Family family) override;
-  absl::string_view BackendName() const override;
-  std::vector<std::string> Notices() override;
+  // `acct` has the counters that rules count into, and must outlive this.
+  explicit IptcRuleTable(AcctTable& acct, Opener open = IptcHandle::Open)
+      : acct_(acct), open_(std::move(open)) {}
 
   // A table that nobody has used so far is answered without touching it, as
   // reading would bring it into being (see TableIsInUse()). The filter table
   // always exists for those who have rules at all.
   absl::StatusOr<TableContents> Read(Family family, Table table) override;
 
-  absl::StatusOr<EditOutcome> Edit(const TableEdit& edit,
-                                   const Patience& patience) override;
+  // One commit a table, see ApplyTableByTable().
+  absl::StatusOr<KernelOutcome> Apply(const KernelEdit& edit,
+                                      const EditTerms& terms) override;
 
   void StopWaiting() override { lock_interrupter_.Interrupt(); }
+
+  // One read-modify-commit under the xtables lock, all or nothing.
+  absl::StatusOr<TableOutcome> Edit(const TableEdit& edit,
+                                    const Patience& patience);
+  // Checks all that Edit() would, and changes nothing. `new_counters` need not
+  // exist yet.
+  absl::StatusOr<TableOutcome> Rehearse(
+      const TableEdit& edit, absl::Span<const AcctObject> new_counters = {});
 
  private:
   using Entries = std::vector<std::vector<uint8_t>>;
 
   absl::StatusOr<Entries> Encode(const TableEdit& edit);
-  absl::StatusOr<EditOutcome> DryRun(const TableEdit& edit,
-                                     const Entries& entries);
   // One read, one commit, one read. UNAVAILABLE, TABLE_CHANGED: nothing was
   // done, a fresh attempt may succeed.
-  absl::StatusOr<EditOutcome> TryOnce(const TableEdit& edit,
-                                      const Entries& entries);
+  absl::StatusOr<TableOutcome> TryOnce(const TableEdit& edit,
+                                       const Entries& entries);
   absl::StatusOr<TableContents> ReadFromKernel(Family family, Table table);
   // After a commit, when the caller must learn what is there: goes on past
   // passing errors.
   absl::StatusOr<TableContents> ReadBack(Family family, Table table);
 
+  AcctTable& acct_;
   const Opener open_;
   IpSetSocket sets_;
   XtablesLockInterrupter lock_interrupter_;
 };
+
+// Whether tables of this family can be read. Has the kernel load what it lacks,
+// if it may.
+absl::Status ProbeTables(Family family);
 
 }  // namespace nfmeter::kernel
 

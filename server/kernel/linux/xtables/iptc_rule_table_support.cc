@@ -19,7 +19,6 @@
 #include "base/name_escape.h"
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
-#include "kernel/linux/nfacct/netlink_acct_table.h"
 #include "kernel/linux/xtables/xt_cgroup_path.h"
 #include "kernel/linux/xtables/xt_probe.h"
 #include "kernel/rule_edit.h"
@@ -82,38 +81,35 @@ absl::Status CheckExtensions(Family family,
 
 // One dump, which may be cut short by a deletion, and a question for each that
 // it did not show.
-absl::StatusOr<std::vector<std::string>> MissingCounters(const TableEdit& edit,
-                                                         size_t limit) {
+absl::StatusOr<std::vector<std::string>> MissingCounters(
+    const TableEdit& edit, AcctTable& acct,
+    absl::Span<const AcctObject> new_counters, size_t limit) {
   absl::btree_set<std::string> wanted;
   for (const RuleSpec* rule : NewRules(edit)) {
     if (!rule->counter.empty()) wanted.insert(rule->counter);
   }
+  for (const AcctObject& counter : new_counters) wanted.erase(counter.name);
   if (wanted.empty()) return std::vector<std::string>();
-  NetlinkAcctTable::Options options;
-  options.sockets = 1;
-  // A mark of a dump under way on the counter lane looks like one left behind.
-  options.sweeps = false;
-  NFM_ASSIGN_OR_RETURN(std::unique_ptr<NetlinkAcctTable> acct,
-                       NetlinkAcctTable::Open(options));
-  NFM_RETURN_IF_ERROR(acct->Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast,
-                                 [&](absl::Span<const AcctRecord> records) {
-                                   for (const AcctRecord& record : records) {
-                                     wanted.erase(std::string(record.name));
-                                   }
-                                 })
+  NFM_RETURN_IF_ERROR(acct.Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast,
+                                [&](absl::Span<const AcctRecord> records) {
+                                  for (const AcctRecord& record : records) {
+                                    wanted.erase(std::string(record.name));
+                                  }
+                                })
                           .status());
   std::vector<std::string> missing;
   for (const std::string& name : wanted) {
     if (missing.size() == limit) break;
-    if (absl::IsNotFound(acct->Get(name).status())) missing.push_back(name);
+    if (absl::IsNotFound(acct.Get(name).status())) missing.push_back(name);
   }
   return missing;
 }
 
-absl::Status CheckCounters(const TableEdit& edit) {
+absl::Status CheckCounters(const TableEdit& edit, AcctTable& acct,
+                           absl::Span<const AcctObject> new_counters) {
   constexpr size_t kMostNamed = 10;
   NFM_ASSIGN_OR_RETURN(const std::vector<std::string> missing,
-                       MissingCounters(edit, kMostNamed));
+                       MissingCounters(edit, acct, new_counters, kMostNamed));
   if (missing.empty()) return absl::OkStatus();
   const std::string names = absl::CHexEscape(absl::StrJoin(missing, ", "));
   const absl::Status status = MakeError(
@@ -154,17 +150,20 @@ absl::Status CheckCgroups(const TableEdit& edit) {
 }  // namespace
 
 absl::Status CheckSupport(const TableEdit& edit,
-                          const std::vector<std::vector<uint8_t>>& entries) {
+                          const std::vector<std::vector<uint8_t>>& entries,
+                          AcctTable& acct,
+                          absl::Span<const AcctObject> new_counters) {
   NFM_RETURN_IF_ERROR(CheckExtensions(edit.family, entries));
   NFM_RETURN_IF_ERROR(CheckCgroups(edit));
-  return CheckCounters(edit);
+  return CheckCounters(edit, acct, new_counters);
 }
 
 absl::Status ExplainRefusal(int err, const TableEdit& edit,
-                            const std::vector<std::vector<uint8_t>>& entries) {
+                            const std::vector<std::vector<uint8_t>>& entries,
+                            AcctTable& acct) {
   if (err == ENOENT || err == EPROTONOSUPPORT || err == EPROTOTYPE ||
       err == EOPNOTSUPP) {
-    NFM_RETURN_IF_ERROR(CheckSupport(edit, entries));
+    NFM_RETURN_IF_ERROR(CheckSupport(edit, entries, acct));
   }
   const std::vector<const RuleSpec*> rules = NewRules(edit);
   if (err == EINVAL) {

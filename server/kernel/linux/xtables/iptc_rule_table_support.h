@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "kernel/acct_table.h"
 #include "kernel/rule_table.h"
 
 namespace nfmeter::kernel {
@@ -15,13 +17,17 @@ namespace nfmeter::kernel {
 // MATCH_UNAVAILABLE or TARGET_UNAVAILABLE: the first that it lacks. NOT_FOUND,
 // COUNTER_NOT_FOUND: the counters that are missing, ten of them at most.
 // INVALID_ARGUMENT, RULE_REFUSED: a cgroup that is not there. Changes nothing.
+// `new_counters` are taken to be in `acct` already.
 absl::Status CheckSupport(const TableEdit& edit,
-                          const std::vector<std::vector<uint8_t>>& entries);
+                          const std::vector<std::vector<uint8_t>>& entries,
+                          AcctTable& acct,
+                          absl::Span<const AcctObject> new_counters = {});
 
 // Why the kernel refused to take the edit: the errno says only what kind of
 // trouble it is, this looks for what it may have meant.
 absl::Status ExplainRefusal(int err, const TableEdit& edit,
-                            const std::vector<std::vector<uint8_t>>& entries);
+                            const std::vector<std::vector<uint8_t>>& entries,
+                            AcctTable& acct);
 
 }  // namespace nfmeter::kernel
 

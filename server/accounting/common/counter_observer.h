@@ -1,0 +1,77 @@
+// What happens to counters, told to those who keep accounts of it.
+#ifndef NFMETER_ACCOUNTING_COMMON_COUNTER_OBSERVER_H_
+#define NFMETER_ACCOUNTING_COMMON_COUNTER_OBSERVER_H_
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "kernel/acct_table.h"
+
+namespace nfmeter::accounting {
+
+class Snapshot;
+
+// Follows the counters of one domain. The order of its calls is that in which
+// things happened in the kernel.
+//
+// A mutation through the server goes:
+//
+//   Admit()                       on the thread of the call; may wait
+//   OnReset(), OnDeleted(), ...   on the counter lane, job by job
+//   Commit()                      on the thread of the call; may wait
+//   the caller is answered
+//
+// so an observer that keeps things on disk takes note on the lane, and writes
+// in Commit(), for many calls at once.
+class CounterObserver {
+ public:
+  virtual ~CounterObserver() = default;
+
+  // A mutation of so many counters is about to begin. Other than OK: nothing is
+  // changed, and the caller gets this status (a disk that is full, a backlog
+  // that is too long).
+  virtual absl::Status Admit(size_t) { return absl::OkStatus(); }
+
+  // On the counter lane, in the job that did it, so that no reading comes
+  // between; must not block. Counters that others make, reset or delete are not
+  // told here: snapshots show them.
+  // We have made these, with these values.
+  virtual void OnCreated(absl::Span<const kernel::AcctObject>) {}
+  // We have reset these; the objects as they were.
+  virtual void OnReset(absl::Span<const kernel::AcctObject>) {}
+  // We have deleted these; the objects as they were last.
+  virtual void OnDeleted(absl::Span<const kernel::AcctObject>) {}
+  // All counters have been read. Complete ones only.
+  virtual void OnSnapshot(const std::shared_ptr<const Snapshot>&) {}
+
+  // Returns when everything that was told before this call is durable. Other
+  // than OK: it is not, and the caller gets this status although the kernel has
+  // done what it asked; the observer keeps what it was told and tries on.
+  virtual absl::Status Commit() { return absl::OkStatus(); }
+};
+
+// Those of a domain, in the order in which they are told. Filled before the
+// first counter is touched, then immutable and thread-safe. Owns none.
+class CounterObservers {
+ public:
+  void Add(CounterObserver& observer) { observers_.push_back(&observer); }
+
+  // The first status that is not OK ends it.
+  absl::Status Admit(size_t counters) const;
+  absl::Status Commit() const;
+  // Empty spans are not told.
+  void OnCreated(absl::Span<const kernel::AcctObject> counters) const;
+  void OnReset(absl::Span<const kernel::AcctObject> counters) const;
+  void OnDeleted(absl::Span<const kernel::AcctObject> counters) const;
+  void OnSnapshot(const std::shared_ptr<const Snapshot>& snapshot) const;
+
+ private:
+  std::vector<CounterObserver*> observers_;
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_COMMON_COUNTER_OBSERVER_H_

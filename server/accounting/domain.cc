@@ -1,0 +1,52 @@
+#include "accounting/domain.h"
+
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+
+absl::StatusOr<std::unique_ptr<Domain>> Domain::Open(kernel::Kernel& kernel,
+                                                     Clock& clock,
+                                                     const Options& options) {
+  NFM_ASSIGN_OR_RETURN(auto labels, LabelStore::Open(options.labels_path));
+  return absl::WrapUnique(
+      new Domain(kernel, clock, std::move(labels), options));
+}
+
+Domain::Domain(kernel::Kernel& kernel, Clock& clock,
+               std::unique_ptr<LabelStore> labels, const Options& options)
+    : kernel_(kernel),
+      labels_(std::move(labels)),
+      counter_lane_("nfm-counters", options.lane_capacity),
+      rule_lane_("nfm-rules", options.lane_capacity),
+      rule_read_lane_("nfm-rule-reads", options.lane_capacity),
+      snapshots_(SnapshotHub::Create({.table = kernel.acct(),
+                                      .lane = counter_lane_,
+                                      .observers = observers_,
+                                      .clock = clock},
+                                     options.snapshots)),
+      quotas_(QuotaHub::Create(kernel.acct(), counter_lane_, clock,
+                               options.quotas)),
+      totals_(*snapshots_),
+      rules_(kernel, rule_lane_, rule_read_lane_),
+      counters_({.kernel = kernel,
+                 .lane = counter_lane_,
+                 .snapshots = *snapshots_,
+                 .labels = *labels_,
+                 .rules = rules_,
+                 .observers = observers_,
+                 .clock = clock}) {
+  observers_.Add(*snapshots_);
+  observers_.Add(*quotas_);
+  observers_.Add(totals_);
+  if (options.on_labels_pruned != nullptr && kernel.capabilities()->acct.ok()) {
+    label_pruner_ = std::make_unique<LabelPruner>(
+        kernel.acct(), *snapshots_, *labels_, clock, options.on_labels_pruned);
+  }
+}
+
+Domain::~Domain() = default;
+
+}  // namespace nfmeter::accounting

@@ -1,0 +1,93 @@
+// All accounting of one network namespace.
+#ifndef NFMETER_ACCOUNTING_DOMAIN_H_
+#define NFMETER_ACCOUNTING_DOMAIN_H_
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "accounting/common/counter_observer.h"
+#include "accounting/common/lane.h"
+#include "accounting/counters/counters.h"
+#include "accounting/counters/label_pruner.h"
+#include "accounting/counters/label_store.h"
+#include "accounting/ledger/counter_totals.h"
+#include "accounting/quotas/quota_hub.h"
+#include "accounting/rules/rules.h"
+#include "accounting/snapshots/snapshot_hub.h"
+#include "base/clock.h"
+#include "kernel/kernel.h"
+
+namespace nfmeter::accounting {
+
+// Owns the lanes and everything that works on them, and destroys it in the
+// right order. Services and metrics take from it what they need. Thread-safe.
+class Domain {
+ public:
+  struct Options {
+    // Jobs that wait in a lane; each is a call that occupies a thread, or a
+    // reading that others share.
+    size_t lane_capacity = 4096;
+    std::string labels_path;  // see LabelStore::Open()
+    SnapshotHub::Options snapshots;
+    QuotaHub::Options quotas;
+    // Labels of counters that others delete are forgotten in time, and this is
+    // told, see LabelPruner. Null: they stay, as nothing is to be changed.
+    std::function<void(const absl::StatusOr<size_t>&)> on_labels_pruned;
+  };
+
+  // `kernel` and `clock` must outlive it. Statuses: LabelStore::Open().
+  static absl::StatusOr<std::unique_ptr<Domain>> Open(kernel::Kernel& kernel,
+                                                      Clock& clock,
+                                                      const Options& options);
+  ~Domain();
+
+  Domain(const Domain&) = delete;
+  Domain& operator=(const Domain&) = delete;
+
+  kernel::Kernel& kernel() { return kernel_; }
+  Counters& counters() { return counters_; }
+  Rules& rules() { return rules_; }
+  SnapshotHub& snapshots() { return *snapshots_; }
+  QuotaHub& quotas() { return *quotas_; }
+  LabelStore& labels() { return *labels_; }
+  CounterTotals& totals() { return totals_; }
+
+  // Whose jobs tell whether the server still works.
+  Lane& counter_lane() { return counter_lane_; }
+  Lane& rule_lane() { return rule_lane_; }
+  // For metrics.
+  std::vector<const Lane*> lanes() const {
+    return {&counter_lane_, &rule_lane_, &rule_read_lane_};
+  }
+
+  // The end of the process: nothing waits for others any more.
+  void StopWaiting() { rules_.StopWaiting(); }
+
+ private:
+  Domain(kernel::Kernel& kernel, Clock& clock,
+         std::unique_ptr<LabelStore> labels, const Options& options);
+
+  // Each uses those before it, and is destroyed before them.
+  kernel::Kernel& kernel_;
+  const std::unique_ptr<LabelStore> labels_;
+  CounterObservers observers_;
+  Lane counter_lane_;
+  Lane rule_lane_;
+  Lane rule_read_lane_;
+  const std::unique_ptr<SnapshotHub> snapshots_;
+  const std::unique_ptr<QuotaHub> quotas_;
+  CounterTotals totals_;
+  // Here the ledger, an observer; flows.
+  Rules rules_;
+  Counters counters_;
+  // Here plans, which use rules and counters.
+  std::unique_ptr<LabelPruner> label_pruner_;  // null: none
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_DOMAIN_H_

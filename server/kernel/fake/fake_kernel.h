@@ -1,0 +1,79 @@
+// A kernel in memory, for tests.
+#ifndef NFMETER_KERNEL_FAKE_FAKE_KERNEL_H_
+#define NFMETER_KERNEL_FAKE_FAKE_KERNEL_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "kernel/fake/fake_acct_table.h"
+#include "kernel/fake/fake_rule_table.h"
+#include "kernel/kernel.h"
+
+namespace nfmeter::kernel {
+
+// Behaves as the real one (tests/conformance); tests reach its parts to play
+// traffic, other users of the host and failures. Thread-safe.
+class FakeKernel : public Kernel {
+ public:
+  explicit FakeKernel(const Capabilities& capabilities = {})
+      : FakeKernel(std::make_unique<FakeAcctTable>(), nullptr) {
+    SetCapabilities(capabilities);
+    Probe();
+  }
+  // What a test derives from the fakes takes their place; `rules` may be null.
+  FakeKernel(std::unique_ptr<FakeAcctTable> acct,
+             std::unique_ptr<FakeRuleTable> rules)
+      : acct_(std::move(acct)),
+        rules_(rules != nullptr
+                   ? std::move(rules)
+                   : std::make_unique<FakeRuleTable>(acct_.get())) {}
+
+  FakeAcctTable& acct() override { return *acct_; }
+  FakeAcctTable& rule_acct() override { return *acct_; }
+  FakeRuleTable& rules() override { return *rules_; }
+  FakeRuleTable& rule_reads() override { return *rules_; }
+
+  std::shared_ptr<const Capabilities> capabilities() const override {
+    absl::MutexLock lock(&mutex_);
+    return probed_;
+  }
+  std::shared_ptr<const Capabilities> Probe() override {
+    absl::MutexLock lock(&mutex_);
+    probed_ = std::make_shared<const Capabilities>(capabilities_);
+    return probed_;
+  }
+  std::vector<std::string> Notices() override {
+    absl::MutexLock lock(&mutex_);
+    return notices_;
+  }
+  absl::string_view acct_backend() const override { return "fake"; }
+  absl::string_view rule_backend() const override { return "fake iptables"; }
+
+  // What the next probe finds, and what holds at once for rules.
+  void SetCapabilities(const Capabilities& capabilities) {
+    rules_->SetCapabilities(capabilities.rules);
+    absl::MutexLock lock(&mutex_);
+    capabilities_ = capabilities;
+  }
+  void SetNotices(std::vector<std::string> notices) {
+    absl::MutexLock lock(&mutex_);
+    notices_ = std::move(notices);
+  }
+
+ private:
+  const std::unique_ptr<FakeAcctTable> acct_;
+  const std::unique_ptr<FakeRuleTable> rules_;
+  mutable absl::Mutex mutex_;
+  Capabilities capabilities_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const Capabilities> probed_ ABSL_GUARDED_BY(mutex_) =
+      std::make_shared<const Capabilities>();
+  std::vector<std::string> notices_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_FAKE_FAKE_KERNEL_H_

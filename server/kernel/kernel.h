@@ -1,0 +1,91 @@
+// One network namespace's kernel, as the domain sees it.
+#ifndef NFMETER_KERNEL_KERNEL_H_
+#define NFMETER_KERNEL_KERNEL_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "kernel/acct_table.h"
+#include "kernel/rule_table.h"
+#include "kernel/rule_types.h"
+
+namespace nfmeter::kernel {
+
+// What the kernel can do for rules, each OK or why it can't.
+struct RuleCapabilities {
+  // Tables can be read and changed.
+  absl::Status tables_ipv4;
+  absl::Status tables_ipv6;
+  // Rules can count by CountingForm::kMatch, and by kTarget.
+  absl::Status match_ipv4;
+  absl::Status match_ipv6;
+  absl::Status target_ipv4;
+  absl::Status target_ipv6;
+
+  const absl::Status& tables(Family family) const {
+    return family == Family::kIpv4 ? tables_ipv4 : tables_ipv6;
+  }
+  const absl::Status& match(Family family) const {
+    return family == Family::kIpv4 ? match_ipv4 : match_ipv6;
+  }
+  const absl::Status& target(Family family) const {
+    return family == Family::kIpv4 ? target_ipv4 : target_ipv6;
+  }
+};
+
+// What the kernel can do. Values: what a probe has found.
+struct Capabilities {
+  absl::Status acct;  // accounting objects
+  absl::StatusOr<AcctFeatures> features = AcctFeatures();
+  absl::Status quota_events;
+  RuleCapabilities rules;
+  // Longest name of a counter.
+  size_t counter_name_max_bytes = kAcctNameMaxBytes;
+};
+
+// Counters and rules of one network namespace. What belongs to one mechanism
+// alone stays behind this: how a dump is known to be whole, who else has to be
+// kept out of the rules and how, in how many steps an edit is carried out.
+//
+// Thread-safe, and so is acct(); each RuleTable belongs to one lane. Owns what
+// it hands out.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+
+  virtual AcctTable& acct() = 0;
+  // The same objects by other means: changes of rules, which look for the
+  // counters of thousands of rules at once, then keep nobody waiting.
+  virtual AcctTable& rule_acct() = 0;
+
+  // The rules twice, so that a read need not wait with a change for others;
+  // where one object can do both it may be the same.
+  virtual RuleTable& rules() = 0;
+  virtual RuleTable& rule_reads() = 0;
+
+  // What the last probe has found; one was made when this was opened. Never
+  // null.
+  virtual std::shared_ptr<const Capabilities> capabilities() const = 0;
+  // Probes again: modules may be loaded, and unloaded, at any time. Takes
+  // milliseconds, or as long as the kernel takes to load modules.
+  virtual std::shared_ptr<const Capabilities> Probe() = 0;
+
+  // What people should know about this host: rules elsewhere that count beside
+  // ours, say. Sentences; usually none. Some seconds old at most; does not
+  // wait for rules.
+  virtual std::vector<std::string> Notices() = 0;
+
+  // Which implementations, for people: "nfnetlink_acct", "legacy iptables
+  // (libiptc)".
+  virtual absl::string_view acct_backend() const = 0;
+  virtual absl::string_view rule_backend() const = 0;
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_KERNEL_H_

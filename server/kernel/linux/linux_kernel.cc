@@ -1,0 +1,98 @@
+#include "kernel/linux/linux_kernel.h"
+
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status_macros.h"
+#include "kernel/linux/nfacct/netlink_acct_table.h"
+#include "kernel/linux/xtables/iptc_rule_table.h"
+#include "kernel/linux/xtables/xt_match.h"
+#include "kernel/linux/xtables/xt_probe.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+constexpr absl::Duration kNoticesAge = absl::Seconds(5);
+
+RuleCapabilities ProbeRules() {
+  const auto match = [](Family family) {
+    return ProbeMatchRevision(family, kAcctMatch, kAcctMatchRevision);
+  };
+  const auto target = [](Family family) {
+    return ProbeTargetRevision(family, kAcctTarget, 0);
+  };
+  return {.tables_ipv4 = ProbeTables(Family::kIpv4),
+          .tables_ipv6 = ProbeTables(Family::kIpv6),
+          .match_ipv4 = match(Family::kIpv4),
+          .match_ipv6 = match(Family::kIpv6),
+          .target_ipv4 = target(Family::kIpv4),
+          .target_ipv6 = target(Family::kIpv6)};
+}
+
+Capabilities ProbeAll(AcctTable& acct) {
+  Capabilities found;
+  found.acct = acct.Probe();
+  found.features = acct.Features();
+  found.quota_events =
+      found.acct.ok() ? acct.WatchQuotas().status() : found.acct;
+  found.rules = ProbeRules();
+  return found;
+}
+
+std::vector<std::string> LookForNotices() {
+  std::vector<std::string> tables = NfTablesTables();
+  if (tables.empty()) return {};
+  constexpr size_t kMostNamed = 5;
+  std::string more;
+  if (tables.size() > kMostNamed) {
+    more = absl::StrCat(" and ", tables.size() - kMostNamed, " more");
+    tables.resize(kMostNamed);
+  }
+  return {absl::StrCat(
+      "nf_tables is in use beside legacy iptables (tables ",
+      absl::StrJoin(tables, ", "), more,
+      "): packets pass both, its rules count on their own and are not shown "
+      "here.")};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LinuxKernel>> LinuxKernel::Open(Clock& clock) {
+  auto kernel = absl::WrapUnique(new LinuxKernel(clock));
+  NFM_ASSIGN_OR_RETURN(kernel->acct_, NetlinkAcctTable::Open());
+  NFM_ASSIGN_OR_RETURN(kernel->rule_acct_,
+                       NetlinkAcctTable::Open({.sockets = 2, .sweeps = false}));
+  kernel->rules_ = std::make_unique<IptcRuleTable>(*kernel->rule_acct_);
+  kernel->rule_reads_ = std::make_unique<IptcRuleTable>(*kernel->rule_acct_);
+  const auto found = kernel->Probe();
+  if (absl::IsPermissionDenied(found->acct)) return found->acct;
+  return kernel;
+}
+
+std::shared_ptr<const Capabilities> LinuxKernel::capabilities() const {
+  absl::MutexLock lock(&mutex_);
+  return capabilities_;
+}
+
+std::shared_ptr<const Capabilities> LinuxKernel::Probe() {
+  auto found = std::make_shared<const Capabilities>(ProbeAll(*rule_acct_));
+  absl::MutexLock lock(&mutex_);
+  capabilities_ = found;
+  return found;
+}
+
+std::vector<std::string> LinuxKernel::Notices() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (clock_.BootTime() - notices_read_ <= kNoticesAge) return notices_;
+    notices_read_ = clock_.BootTime();  // nobody else need look meanwhile
+  }
+  std::vector<std::string> notices = LookForNotices();
+  absl::MutexLock lock(&mutex_);
+  notices_ = notices;
+  return notices;
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,58 @@
+// The kernel of this host.
+#ifndef NFMETER_KERNEL_LINUX_LINUX_KERNEL_H_
+#define NFMETER_KERNEL_LINUX_LINUX_KERNEL_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "kernel/kernel.h"
+
+namespace nfmeter::kernel {
+
+// Accounting objects by nfnetlink_acct, rules by legacy iptables. The one place
+// that knows more than one of the mechanisms below kernel/linux. Thread-safe.
+class LinuxKernel : public Kernel {
+ public:
+  // Opens the network namespace of the calling thread, and probes all parts. A
+  // part that is missing is no error; PERMISSION_DENIED: not even accounting
+  // objects may be read.
+  static absl::StatusOr<std::unique_ptr<LinuxKernel>> Open(
+      Clock& clock = SystemClock());
+
+  AcctTable& acct() override { return *acct_; }
+  AcctTable& rule_acct() override { return *rule_acct_; }
+  RuleTable& rules() override { return *rules_; }
+  RuleTable& rule_reads() override { return *rule_reads_; }
+  std::shared_ptr<const Capabilities> capabilities() const override;
+  std::shared_ptr<const Capabilities> Probe() override;
+  std::vector<std::string> Notices() override;
+  absl::string_view acct_backend() const override { return "nfnetlink_acct"; }
+  absl::string_view rule_backend() const override {
+    return "legacy iptables (libiptc)";
+  }
+
+ private:
+  explicit LinuxKernel(Clock& clock) : clock_(clock) {}
+
+  Clock& clock_;
+  std::unique_ptr<AcctTable> acct_;
+  std::unique_ptr<AcctTable> rule_acct_;
+  std::unique_ptr<RuleTable> rules_;
+  std::unique_ptr<RuleTable> rule_reads_;
+
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<const Capabilities> capabilities_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> notices_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration notices_read_ ABSL_GUARDED_BY(mutex_) =
+      -absl::InfiniteDuration();
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_LINUX_KERNEL_H_
