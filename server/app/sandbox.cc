@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "kernel/linux/xtables/table_socket.h"
 #include "kernel/linux/xtables/xtables_lock.h"
 #include "security/listen/unix_socket.h"
@@ -65,9 +66,8 @@ void MakePlaces(const Config& config) {
   }
   if (config.read_only) return;
   // As iptables makes it.
-  const int lock = open(kernel::XtablesLockPath().c_str(),
-                        O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (lock >= 0) close(lock);
+  const UniqueFd lock(open(kernel::XtablesLockPath().c_str(),
+                           O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
 }
 
 void AddFile(const std::string& path, std::vector<std::string>& readable) {

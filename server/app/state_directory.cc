@@ -10,6 +10,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "base/unique_fd.h"
 
 namespace nfmeter::app {
 namespace {
@@ -26,24 +27,20 @@ absl::Status Unusable(const std::string& path, absl::string_view why) {
 
 absl::StatusOr<std::unique_ptr<StateDirectory>> StateDirectory::Open(
     const std::string& path) {
-  if (path.empty()) return absl::WrapUnique(new StateDirectory(path, -1));
+  if (path.empty())
+    return absl::WrapUnique(new StateDirectory(path, UniqueFd()));
   if (mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) {
     return Unusable(path, absl::StrCat("making it: ", strerror(errno)));
   }
   const std::string file = absl::StrCat(path, "/lock");
-  const int lock = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (lock < 0) {
+  UniqueFd lock(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock.valid()) {
     return Unusable(path, absl::StrCat("writing to it: ", strerror(errno)));
   }
-  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-    close(lock);
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     return Unusable(path, "another nfmeterd uses it");
   }
-  return absl::WrapUnique(new StateDirectory(path, lock));
-}
-
-StateDirectory::~StateDirectory() {
-  if (lock_ >= 0) close(lock_);
+  return absl::WrapUnique(new StateDirectory(path, std::move(lock)));
 }
 
 std::string StateDirectory::File(absl::string_view name) const {

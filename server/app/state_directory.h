@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/unique_fd.h"
 
 namespace nfmeter::app {
 
@@ -18,7 +19,6 @@ class StateDirectory {
   // the sentence says what to do.
   static absl::StatusOr<std::unique_ptr<StateDirectory>> Open(
       const std::string& path);
-  ~StateDirectory();
 
   StateDirectory(const StateDirectory&) = delete;
   StateDirectory& operator=(const StateDirectory&) = delete;
@@ -27,11 +27,11 @@ class StateDirectory {
   std::string File(absl::string_view name) const;
 
  private:
-  StateDirectory(const std::string& path, int lock)
-      : path_(path), lock_(lock) {}
+  StateDirectory(const std::string& path, UniqueFd lock)
+      : path_(path), lock_(std::move(lock)) {}
 
   const std::string path_;
-  const int lock_;  // -1: none
+  const UniqueFd lock_;
 };
 
 }  // namespace nfmeter::app

@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "absl/time/clock.h"
+#include "base/unique_fd.h"
 
 namespace nfmeter {
 namespace {
@@ -19,19 +20,18 @@ namespace {
 class TimerAlarm final : public Alarm {
  public:
   TimerAlarm() : fd_(timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC)) {
-    if (fd_ < 0) {
+    if (!fd_.valid()) {
       perror("nfmeter: timerfd_create");
       abort();
     }
   }
-  ~TimerAlarm() override { close(fd_); }
 
   void WaitUntil(absl::Duration boottime) override {
     // Armed before the flag is looked at: a Ring() in between either is seen
     // here or arms the timer after us.
     Arm(boottime);
     if (rung_.exchange(false)) return;
-    pollfd timer{.fd = fd_, .events = POLLIN};
+    pollfd timer{.fd = fd_.get(), .events = POLLIN};
     poll(&timer, 1, -1);
     rung_.store(false);
   }
@@ -49,10 +49,10 @@ class TimerAlarm final : public Alarm {
       at.it_value = absl::ToTimespec(boottime);
       if (boottime <= absl::ZeroDuration()) at.it_value = {0, 1};
     }
-    timerfd_settime(fd_, TFD_TIMER_ABSTIME, &at, nullptr);
+    timerfd_settime(fd_.get(), TFD_TIMER_ABSTIME, &at, nullptr);
   }
 
-  const int fd_;
+  const UniqueFd fd_;
   std::atomic<bool> rung_ = false;
 };
 

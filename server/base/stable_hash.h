@@ -6,7 +6,7 @@
 
 #include "absl/strings/string_view.h"
 
-namespace nfmeter::accounting {
+namespace nfmeter {
 
 // FNV-1a, 64 bits, over a row of strings: for etags and page tokens, which
 // clients keep over restarts of the server. absl::Hash differs in each.
@@ -33,6 +33,6 @@ class StableHash {
   uint64_t value_ = 0xcbf29ce484222325;
 };
 
-}  // namespace nfmeter::accounting
+}  // namespace nfmeter
 
 #endif  // NFMETER_BASE_STABLE_HASH_H_

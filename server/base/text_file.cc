@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "base/unique_fd.h"
 
 namespace nfmeter {
 namespace {
@@ -50,14 +50,14 @@ ssize_t ReadPatiently(int fd, char* to, size_t size) {
 }  // namespace
 
 absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return Unreadable(path, Why(errno));
-  const absl::Cleanup close_it = [fd] { close(fd); };
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd.valid()) return Unreadable(path, Why(errno));
   std::string text;
   while (true) {
     const size_t size = text.size();
     text.resize(size + kBlockBytes);
-    const ssize_t count = ReadPatiently(fd, text.data() + size, kBlockBytes);
+    const ssize_t count =
+        ReadPatiently(fd.get(), text.data() + size, kBlockBytes);
     if (count < 0) return Unreadable(path, Why(errno));
     text.resize(size + count);
     if (count == 0) return text;

@@ -84,16 +84,12 @@ FrameGuard::FrameGuard(const Limits& limits,
       load_(std::move(client)),
       clock_(clock),
       client_(/*has_preface=*/true),
-      server_(/*has_preface=*/false) {
-  resets_.per_second = static_cast<double>(limits.max_resets_per_second);
-  resets_.burst = std::max(resets_.per_second,
-                           static_cast<double>(limits.max_open_streams) / 2);
-  idle_frames_.per_second = idle_frames_.burst = kMaxIdleFrames;
-  for (Allowance* each : {&resets_, &idle_frames_}) {
-    each->left = each->burst;
-    each->time = clock.BootTime();
-  }
-}
+      server_(/*has_preface=*/false),
+      resets_(limits.max_resets_per_second,
+              std::max<double>(limits.max_resets_per_second,
+                               limits.max_open_streams / 2.0),
+              clock.BootTime()),
+      idle_frames_(kMaxIdleFrames, kMaxIdleFrames, clock.BootTime()) {}
 
 FrameGuard::~FrameGuard() {
   while (!open_.empty()) Close(open_.begin()->first);
@@ -177,24 +173,13 @@ bool FrameGuard::Close(uint32_t stream) {
 }
 
 void FrameGuard::CountReset() {
-  if (limits_.max_resets_per_second != 0 && !Take(resets_)) {
+  if (limits_.max_resets_per_second != 0 && !resets_.Take(clock_.BootTime())) {
     verdict_ = Verdict::kResets;
   }
 }
 
 void FrameGuard::CountIdleFrame() {
-  if (!Take(idle_frames_)) verdict_ = Verdict::kIdleFrames;
-}
-
-bool FrameGuard::Take(Allowance& allowance) {
-  const absl::Duration now = clock_.BootTime();
-  const double earned =
-      absl::ToDoubleSeconds(now - allowance.time) * allowance.per_second;
-  allowance.left = std::min(allowance.burst, allowance.left + earned);
-  allowance.time = now;
-  if (allowance.left < 1) return false;
-  allowance.left -= 1;
-  return true;
+  if (!idle_frames_.Take(clock_.BootTime())) verdict_ = Verdict::kIdleFrames;
 }
 
 }  // namespace nfmeter::security

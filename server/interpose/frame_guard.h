@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/clock.h"
+#include "base/token_bucket.h"
 #include "interpose/client_loads.h"
 
 namespace nfmeter::security {
@@ -128,14 +129,6 @@ class FrameGuard {
  private:
   using Frame = FrameReader::Frame;
 
-  // Things that may happen so often a second, and as many at once.
-  struct Allowance {
-    double per_second = 0;
-    double burst = 0;
-    double left = 0;
-    absl::Duration time;
-  };
-
   void OnClientFrame(const Frame& frame);
   void OnServerFrame(const Frame& frame);
   void OpenOrTrail(const Frame& frame);
@@ -145,15 +138,14 @@ class FrameGuard {
   bool Close(uint32_t stream);
   void CountReset();
   void CountIdleFrame();
-  bool Take(Allowance& allowance);
 
   const Limits limits_;
   const std::shared_ptr<ClientLoads::Client> load_;
   Clock& clock_;
   FrameReader client_;
   FrameReader server_;
-  Allowance resets_;
-  Allowance idle_frames_;
+  TokenBucket resets_;
+  TokenBucket idle_frames_;
   // WINDOW_UPDATE frames that the client has reason to send.
   size_t due_updates_ = 0;
   uint32_t last_stream_ = 0;

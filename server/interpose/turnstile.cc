@@ -11,10 +11,8 @@ bool Turnstile::NoteEnded(const std::string& network) {
   if (networks_.size() >= kMaxNetworks && !networks_.contains(network)) {
     return false;
   }
-  Network& found = networks_[network];
-  found.ended = std::min(found.EndedAt(now) + 1, kTolerated);
-  found.last = now;
-  if (found.ended < kTolerated) return false;
+  Network& found = networks_.try_emplace(network, now).first->second;
+  if (found.tolerated.Take(now)) return false;
   const bool is_slow = now < found.slow_until;
   found.slow_until = now + kMemory;
   return !is_slow;
@@ -46,7 +44,7 @@ std::vector<int> Turnstile::Turn() {
   const absl::Duration now = clock_.BootTime();
   absl::erase_if(networks_, [&](const auto& each) {
     const Network& network = each.second;
-    return now >= network.slow_until && network.EndedAt(now) == 0 &&
+    return now >= network.slow_until && network.tolerated.IsFull(now) &&
            network.waiting.empty();
   });
   return turn;

@@ -13,13 +13,14 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/token_bucket.h"
 
 namespace nfmeter::security {
 
 // A TLS handshake costs a server a hundred times what a call does, and who is
 // at the other end is known only after it. So where the server has to end
 // young connections of a network again and again (their handshakes fail, or
-// they flood, or are those of one who did), kTolerated at once and more than
+// they flood, or are those of one who did), kTooMany at once or more than
 // one each kForgiven, those that come wait for their turn: in the order in
 // which they came, kInTurn at a time, until kMemory after the last such.
 //
@@ -45,7 +46,7 @@ class Turnstile {
   // The connection does not wait any more, if it did.
   void Leave(int connection);
 
-  static constexpr double kTolerated = 10;
+  static constexpr double kTooMany = 10;
   static constexpr absl::Duration kForgiven = absl::Seconds(2);
   static constexpr absl::Duration kMemory = absl::Seconds(10);
   static constexpr size_t kInTurn = 4;
@@ -55,14 +56,12 @@ class Turnstile {
 
  private:
   struct Network {
-    double ended = 0;  // and not forgiven, at `last`
-    absl::Duration last;
+    explicit Network(absl::Duration now)
+        : tolerated(1 / absl::ToDoubleSeconds(kForgiven), kTooMany - 1, now) {}
+
+    TokenBucket tolerated;
     absl::Duration slow_until;
     std::deque<int> waiting;
-
-    double EndedAt(absl::Duration now) const {
-      return std::max(0.0, ended - absl::FDivDuration(now - last, kForgiven));
-    }
   };
 
   Clock& clock_;

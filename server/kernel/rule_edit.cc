@@ -12,21 +12,12 @@
 #include "absl/strings/str_join.h"
 #include "base/error.h"
 #include "base/name_escape.h"
+#include "base/stable_hash.h"
 #include "base/status_macros.h"
 #include "kernel/rule_law.h"
 
 namespace nfmeter::kernel {
 namespace {
-
-// FNV-1a: ids must be the same in every build and on every machine, which
-// absl::Hash does not promise.
-uint64_t StableHash(uint64_t hash, absl::string_view bytes) {
-  for (const char byte : bytes) {
-    hash = (hash ^ static_cast<uint8_t>(byte)) * 0x100000001b3;
-  }
-  // Keeps "ab" + "c" apart from "a" + "bc".
-  return (hash ^ 0xff) * 0x100000001b3;
-}
 
 std::string Quoted(absl::string_view name) {
   return absl::StrCat("'", EscapeName(name), "'");
@@ -254,20 +245,21 @@ TableContents EmptyTable(Family family, Table table) {
 
 void NumberRules(TableContents& contents) {
   absl::flat_hash_set<absl::string_view> managed;
-  uint64_t table_hash = 0xcbf29ce484222325;
-  table_hash = StableHash(table_hash, FamilyName(contents.family));
-  table_hash = StableHash(table_hash, TableName(contents.table));
+  const StableHash table_hash = StableHash()
+                                    .Add(FamilyName(contents.family))
+                                    .Add(TableName(contents.table));
   for (Chain& chain : contents.chains) {
-    const uint64_t chain_hash = StableHash(table_hash, chain.name);
+    const StableHash chain_hash = StableHash(table_hash).Add(chain.name);
     absl::flat_hash_map<absl::string_view, uint32_t> equal_before;
     for (size_t i = 0; i < chain.rules.size(); ++i) {
       Rule& rule = chain.rules[i];
       rule.position = static_cast<uint32_t>(i + 1);
       if (rule.managed && managed.insert(rule.id).second) continue;
       rule.managed = false;
-      const uint64_t hash = StableHash(StableHash(chain_hash, rule.text),
-                                       absl::StrCat(equal_before[rule.text]++));
-      rule.id = absl::StrFormat("~%016x", hash);
+      const StableHash hash = StableHash(chain_hash)
+                                  .Add(rule.text)
+                                  .Add(absl::StrCat(equal_before[rule.text]++));
+      rule.id = absl::StrFormat("~%016x", hash.value());
     }
   }
 }

@@ -16,6 +16,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "base/error.h"
+#include "base/unique_fd.h"
 #include "telemetry/log.h"
 #include "telemetry/trace_context.h"
 
@@ -55,17 +56,17 @@ std::string ShownPeer(absl::string_view peer) {
   return absl::StrReplaceAll(peer, {{"%5B", "["}, {"%5D", "]"}});
 }
 
-// A descriptor, or -1 and errno. Does not wait for a reader where somebody has
+// Invalid: errno says why. Does not wait for a reader where somebody has
 // put a pipe.
-int OpenForAppending(const std::string& path) {
+UniqueFd OpenForAppending(const std::string& path) {
   constexpr int kFlags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK;
-  const int made = open(path.c_str(), kFlags | O_CREAT | O_EXCL, kMode);
-  if (made >= 0) {
-    fchmod(made, kMode);  // whatever the process's mask is
+  UniqueFd made(open(path.c_str(), kFlags | O_CREAT | O_EXCL, kMode));
+  if (made.valid()) {
+    fchmod(made.get(), kMode);  // whatever the process's mask is
     return made;
   }
-  if (errno != EEXIST) return -1;
-  return open(path.c_str(), kFlags | O_CREAT, kMode);
+  if (errno != EEXIST) return made;
+  return UniqueFd(open(path.c_str(), kFlags | O_CREAT, kMode));
 }
 
 }  // namespace
@@ -74,10 +75,7 @@ int OpenForAppending(const std::string& path) {
 class AuditLog::File {
  public:
   explicit File(const std::string& path)
-      : fd_(OpenForAppending(path)), error_(fd_ < 0 ? errno : 0) {}
-  ~File() {
-    if (fd_ >= 0) close(fd_);
-  }
+      : fd_(OpenForAppending(path)), error_(fd_.valid() ? 0 : errno) {}
   File(const File&) = delete;
   File& operator=(const File&) = delete;
 
@@ -88,7 +86,7 @@ class AuditLog::File {
   bool IsAt(const std::string& path) const {
     struct stat here {};
     struct stat there {};
-    return fstat(fd_, &here) == 0 && stat(path.c_str(), &there) == 0 &&
+    return fstat(fd_.get(), &here) == 0 && stat(path.c_str(), &there) == 0 &&
            here.st_dev == there.st_dev && here.st_ino == there.st_ino;
   }
 
@@ -97,7 +95,7 @@ class AuditLog::File {
   int Write(absl::string_view line) {
     const bool torn = torn_.exchange(false);
     const std::string bytes = absl::StrCat(torn ? "\n" : "", line);
-    const ssize_t written = write(fd_, bytes.data(), bytes.size());
+    const ssize_t written = write(fd_.get(), bytes.data(), bytes.size());
     const int error = written < 0 ? errno : ENOSPC;
     if (written == static_cast<ssize_t>(bytes.size())) return 0;
     if (torn || written > 0) torn_ = true;
@@ -105,7 +103,7 @@ class AuditLog::File {
   }
 
  private:
-  const int fd_;
+  const UniqueFd fd_;
   const int error_;
   std::atomic<bool> torn_ = false;
 };

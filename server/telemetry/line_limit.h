@@ -9,10 +9,12 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/token_bucket.h"
 
 namespace nfmeter::telemetry {
 
-// Lets so many lines pass in each window of time, and counts the others.
+// Lets so many lines pass at once, and as many again in each window of time;
+// counts the others.
 // Thread-safe.
 class LineLimit {
  public:
@@ -23,12 +25,9 @@ class LineLimit {
   std::optional<int64_t> Take();
 
  private:
-  const int lines_;
-  const absl::Duration window_;
   Clock& clock_;
   absl::Mutex mutex_;
-  absl::Duration window_end_ ABSL_GUARDED_BY(mutex_);
-  int in_window_ ABSL_GUARDED_BY(mutex_) = 0;
+  TokenBucket bucket_ ABSL_GUARDED_BY(mutex_);
   int64_t left_out_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

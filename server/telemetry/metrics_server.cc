@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "base/unique_fd.h"
 
 namespace nfmeter::telemetry {
 namespace {
@@ -59,7 +60,7 @@ absl::string_view WhatToDo(int error) {
 
 // A socket that listens. It is made here as the library would not say why it
 // can't be.
-absl::StatusOr<int> ListenOn(const MetricsServer::Options& options) {
+absl::StatusOr<UniqueFd> ListenOn(const MetricsServer::Options& options) {
   addrinfo hints{};
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
@@ -70,20 +71,19 @@ absl::StatusOr<int> ListenOn(const MetricsServer::Options& options) {
   const absl::Cleanup free_found = [found] { freeaddrinfo(found); };
   int failure = EADDRNOTAVAIL;
   for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
-    const int fd =
-        socket(each->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) {
+    UniqueFd fd(
+        socket(each->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!fd.valid()) {
       failure = errno;
       continue;
     }
     const int on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (bind(fd, each->ai_addr, each->ai_addrlen) == 0 &&
-        listen(fd, kBacklog) == 0) {
+    setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (bind(fd.get(), each->ai_addr, each->ai_addrlen) == 0 &&
+        listen(fd.get(), kBacklog) == 0) {
       return fd;
     }
     failure = errno;
-    close(fd);
   }
   return Unusable(options, WhatToDo(failure));
 }
@@ -144,13 +144,13 @@ class HttpAnswer {
 
 absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(
     const Options& options, Page page) {
-  NFM_ASSIGN_OR_RETURN(const int fd, ListenOn(options));
+  NFM_ASSIGN_OR_RETURN(UniqueFd fd, ListenOn(options));
   auto server = absl::WrapUnique(new MetricsServer(std::move(page)));
   server->url_ =
-      absl::StrCat("http://", Address(options, PortOf(fd)), "/metrics");
+      absl::StrCat("http://", Address(options, PortOf(fd.get())), "/metrics");
   server->daemon_ = MHD_start_daemon(
       MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL, 0, nullptr, nullptr,
-      &HttpAnswer::Handle, server.get(), MHD_OPTION_LISTEN_SOCKET, fd,
+      &HttpAnswer::Handle, server.get(), MHD_OPTION_LISTEN_SOCKET, fd.get(),
       MHD_OPTION_THREAD_POOL_SIZE, kThreads, MHD_OPTION_CONNECTION_LIMIT,
       options.max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
       options.idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
@@ -158,7 +158,8 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(
   if (server->daemon_ == nullptr) {
     return Unusable(options, "the HTTP server does not start");
   }
-  server->listener_ = fd;
+  // The library closes it.
+  server->listener_ = fd.release();
   return server;
 }
 

@@ -36,9 +36,9 @@ double ReadBootTime() {
   return boot_time;
 }
 
-std::vector<double> ReadStat(int fd) {
+std::vector<double> ReadStat(const UniqueFd& file) {
   char buffer[1024];
-  const ssize_t size = pread(fd, buffer, sizeof(buffer), 0);
+  const ssize_t size = pread(file.get(), buffer, sizeof(buffer), 0);
   if (size <= 0) return {};
   const absl::string_view text(buffer, size);
   const size_t name_end = text.rfind(')');
@@ -61,7 +61,6 @@ ProcessMetrics::ProcessMetrics()
       boot_time_(ReadBootTime()) {}
 
 ProcessMetrics::~ProcessMetrics() {
-  if (stat_ >= 0) close(stat_);
   absl::MutexLock lock(&mutex_);
   if (descriptors_ != nullptr) closedir(descriptors_);
 }

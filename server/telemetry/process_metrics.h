@@ -6,6 +6,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "base/unique_fd.h"
 #include "telemetry/metrics_text.h"
 
 namespace nfmeter::telemetry {
@@ -27,7 +28,7 @@ class ProcessMetrics {
   // -1: unreadable.
   int CountDescriptors() const;
 
-  const int stat_;
+  const UniqueFd stat_;
   mutable absl::Mutex mutex_;
   DIR* const descriptors_ ABSL_PT_GUARDED_BY(mutex_);
   double boot_time_ = 0;  // Unix seconds

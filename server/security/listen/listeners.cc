@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "base/unique_fd.h"
 #include "security/access/principal.h"
 #include "security/listen/marked_credentials.h"
 #include "security/listen/unix_socket.h"
@@ -115,14 +116,11 @@ absl::string_view WhatToDo(int error) {
 
 // Why a socket can't be bound to the address; 0: it can.
 int BindErrno(const addrinfo& address) {
-  const int fd = socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return errno;
+  const UniqueFd fd(socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return errno;
   const int on = 1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  const int error =
-      bind(fd, address.ai_addr, address.ai_addrlen) == 0 ? 0 : errno;
-  close(fd);
-  return error;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  return bind(fd.get(), address.ai_addr, address.ai_addrlen) == 0 ? 0 : errno;
 }
 
 // gRPC does not tell why it can't bind, so we try first.

@@ -131,18 +131,18 @@ absl::StatusOr<std::vector<std::string>> CheckTexts(const TlsOptions& options,
 }
 
 // A file without a name.
-int Memory() { return memfd_create("nfmeter-tls", MFD_CLOEXEC); }
+UniqueFd Memory() { return UniqueFd(memfd_create("nfmeter-tls", MFD_CLOEXEC)); }
 
-std::string PathOf(int descriptor) {
-  return absl::StrCat("/proc/self/fd/", descriptor);
+std::string PathOf(const UniqueFd& file) {
+  return absl::StrCat("/proc/self/fd/", file.get());
 }
 
 // Not emptied before: a reader may come at any time. One that sees half of each
 // sees the whole the next time.
-bool Replace(int descriptor, const std::string& text) {
+bool Replace(const UniqueFd& file, const std::string& text) {
   const auto size = static_cast<ssize_t>(text.size());
-  return pwrite(descriptor, text.data(), text.size(), 0) == size &&
-         ftruncate(descriptor, size) == 0;
+  return pwrite(file.get(), text.data(), text.size(), 0) == size &&
+         ftruncate(file.get(), size) == 0;
 }
 
 }  // namespace
@@ -157,12 +157,6 @@ TlsCopies::TlsCopies(const TlsOptions& options)
       certificate_(Memory()),
       key_(Memory()),
       client_ca_(Memory()) {}
-
-TlsCopies::~TlsCopies() {
-  for (const int descriptor : {certificate_, key_, client_ca_}) {
-    if (descriptor >= 0) close(descriptor);
-  }
-}
 
 absl::StatusOr<std::unique_ptr<TlsCopies>> TlsCopies::Make(
     const TlsOptions& options) {

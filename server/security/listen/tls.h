@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/unique_fd.h"
 
 namespace nfmeter::security {
 
@@ -47,7 +48,6 @@ class TlsCopies {
   // Reads the files; errors as CheckTls()'s.
   static absl::StatusOr<std::unique_ptr<TlsCopies>> Make(
       const TlsOptions& options);
-  ~TlsCopies();
   TlsCopies(const TlsCopies&) = delete;
   TlsCopies& operator=(const TlsCopies&) = delete;
 
@@ -62,9 +62,9 @@ class TlsCopies {
   explicit TlsCopies(const TlsOptions& options);
 
   const TlsOptions files_;
-  const int certificate_;  // descriptors
-  const int key_;
-  const int client_ca_;
+  const UniqueFd certificate_;
+  const UniqueFd key_;
+  const UniqueFd client_ca_;
   TlsTexts held_;
 };
 

@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "base/unique_fd.h"
 
 namespace nfmeter::security {
 namespace {
@@ -54,15 +55,14 @@ absl::Status CheckFolder(const std::string& path) {
 
 // What connecting to the socket says: 0 or an errno.
 int TryToConnect(const std::string& path) {
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return errno;
+  const UniqueFd fd(
+      socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return errno;
   sockaddr_un address{.sun_family = AF_UNIX};
   memcpy(address.sun_path, path.data(), path.size());
   const int result =
-      connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address));
-  const int error = result == 0 ? 0 : errno;
-  close(fd);
-  return error;
+      connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address));
+  return result == 0 ? 0 : errno;
 }
 
 }  // namespace

@@ -13,11 +13,11 @@
 #include <deque>
 #include <filesystem>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "base/unique_fd.h"
 
 namespace nfmeter::security {
 namespace {
@@ -89,14 +89,13 @@ size_t SizeOfAttributes(int version) {
 
 absl::Status AllowPath(int ruleset, const RulesetAttributes& handled,
                        const std::string& path, uint64_t access) {
-  const int fd = open(path.c_str(), O_PATH | O_CLOEXEC);
-  if (fd < 0) return absl::OkStatus();  // not there: nothing to reach
-  const absl::Cleanup close_it = [fd] { close(fd); };
+  const UniqueFd fd(open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!fd.valid()) return absl::OkStatus();  // not there: nothing to reach
   struct stat found;
-  if (fstat(fd, &found) != 0) return Failed(path);
+  if (fstat(fd.get(), &found) != 0) return Failed(path);
   if (!S_ISDIR(found.st_mode)) access &= kOfFiles;
   const landlock_path_beneath_attr rule = {
-      .allowed_access = access & handled.files, .parent_fd = fd};
+      .allowed_access = access & handled.files, .parent_fd = fd.get()};
   if (rule.allowed_access != 0 &&
       syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule,
               0) != 0) {
@@ -140,12 +139,11 @@ absl::StatusOr<int> RestrictFiles(const FileAccess& access) {
   // Not built in, switched off, or forbidden by a container's own filter.
   if (version <= 0) return 0;
   const RulesetAttributes handled = Handled(version, access);
-  const int ruleset = static_cast<int>(syscall(
-      SYS_landlock_create_ruleset, &handled, SizeOfAttributes(version), 0));
-  if (ruleset < 0) return Failed("making the rules");
-  const absl::Cleanup close_it = [ruleset] { close(ruleset); };
-  NFM_RETURN_IF_ERROR(AddRules(ruleset, handled, access));
-  if (syscall(SYS_landlock_restrict_self, ruleset, 0) != 0) {
+  const UniqueFd ruleset(static_cast<int>(syscall(
+      SYS_landlock_create_ruleset, &handled, SizeOfAttributes(version), 0)));
+  if (!ruleset.valid()) return Failed("making the rules");
+  NFM_RETURN_IF_ERROR(AddRules(ruleset.get(), handled, access));
+  if (syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) {
     return Failed("turning it on");
   }
   return version;

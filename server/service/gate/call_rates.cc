@@ -1,7 +1,5 @@
 #include "service/gate/call_rates.h"
 
-#include <algorithm>
-
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 
@@ -17,12 +15,7 @@ absl::Status CallRates::Take(const std::string& principal) {
   const absl::Duration now = clock_.BootTime();
   {
     absl::MutexLock lock(&mutex_);
-    Bucket& bucket = BucketOf(principal, now);
-    Refill(now, bucket);
-    if (bucket.calls >= 1) {
-      bucket.calls -= 1;
-      return absl::OkStatus();
-    }
+    if (BucketOf(principal, now).Take(now)) return absl::OkStatus();
   }
   return MakeError(
       absl::StatusCode::kResourceExhausted,
@@ -35,27 +28,23 @@ absl::Status CallRates::Take(const std::string& principal) {
                                 {"principal", principal}}});
 }
 
-void CallRates::Refill(absl::Duration now, Bucket& bucket) const {
-  const double earned = absl::ToDoubleSeconds(now - bucket.time) *
-                        static_cast<double>(max_per_second_);
-  bucket.calls = std::min(Burst(), bucket.calls + earned);
-  bucket.time = now;
+TokenBucket CallRates::NewBucket(absl::Duration now) const {
+  const auto per_second = static_cast<double>(max_per_second_);
+  return TokenBucket(per_second, 2 * per_second, now);
 }
 
-CallRates::Bucket& CallRates::BucketOf(const std::string& principal,
-                                       absl::Duration now) {
+TokenBucket& CallRates::BucketOf(const std::string& principal,
+                                 absl::Duration now) {
   const auto found = buckets_.find(principal);
   if (found != buckets_.end()) return found->second;
   if (buckets_.size() >= kMaxPrincipals && now >= next_sweep_) {
     next_sweep_ = now + kSweepInterval;
     // A full bucket is what a caller starts with.
-    absl::erase_if(buckets_, [&](auto& each) {
-      Refill(now, each.second);
-      return each.second.calls >= Burst();
-    });
+    absl::erase_if(buckets_,
+                   [&](auto& each) { return each.second.IsFull(now); });
   }
   if (buckets_.size() >= kMaxPrincipals) return shared_;
-  return buckets_.try_emplace(principal, Bucket{Burst(), now}).first->second;
+  return buckets_.try_emplace(principal, NewBucket(now)).first->second;
 }
 
 }  // namespace nfmeter::service

@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/token_bucket.h"
 
 namespace nfmeter::service {
 
@@ -20,7 +21,9 @@ class CallRates {
  public:
   // 0: any number.
   CallRates(size_t max_per_second, Clock& clock)
-      : max_per_second_(max_per_second), clock_(clock) {}
+      : max_per_second_(max_per_second),
+        clock_(clock),
+        shared_(NewBucket(clock.BootTime())) {}
 
   // One more call of this principal. RESOURCE_EXHAUSTED, RATE_LIMITED.
   absl::Status Take(const std::string& principal);
@@ -29,21 +32,16 @@ class CallRates {
   static constexpr size_t kMaxPrincipals = 10'000;
 
  private:
-  struct Bucket {
-    double calls = 0;  // left, at `time`
-    absl::Duration time;
-  };
-
-  double Burst() const { return 2.0 * static_cast<double>(max_per_second_); }
-  void Refill(absl::Duration now, Bucket& bucket) const;
-  Bucket& BucketOf(const std::string& principal, absl::Duration now)
+  TokenBucket NewBucket(absl::Duration now) const;
+  TokenBucket& BucketOf(const std::string& principal, absl::Duration now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t max_per_second_;
   Clock& clock_;
   absl::Mutex mutex_;
-  absl::flat_hash_map<std::string, Bucket> buckets_ ABSL_GUARDED_BY(mutex_);
-  Bucket shared_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, TokenBucket> buckets_
+      ABSL_GUARDED_BY(mutex_);
+  TokenBucket shared_ ABSL_GUARDED_BY(mutex_);
   // No full bucket is looked for before this.
   absl::Duration next_sweep_ ABSL_GUARDED_BY(mutex_);
 };

@@ -29,7 +29,7 @@ class TurnstileTest : public ::testing::Test {
 
 TEST_F(TurnstileTest, AFewFailuresDelayNobody) {
   EXPECT_TRUE(turnstile_.is_open());
-  for (int i = 1; i < Turnstile::kTolerated; ++i) {
+  for (int i = 1; i < Turnstile::kTooMany; ++i) {
     EXPECT_FALSE(turnstile_.NoteEnded("bad"));
   }
   EXPECT_EQ(turnstile_.Enter("bad", 1), Entry::kAtOnce);
@@ -38,14 +38,14 @@ TEST_F(TurnstileTest, AFewFailuresDelayNobody) {
 }
 
 TEST_F(TurnstileTest, AfterMoreTheNetworkWaitsAndOthersDoNot) {
-  End(Turnstile::kTolerated);
+  End(Turnstile::kTooMany);
   EXPECT_FALSE(turnstile_.is_open());
   EXPECT_EQ(turnstile_.Enter("bad", 1), Entry::kLater);
   EXPECT_EQ(turnstile_.Enter("good", 2), Entry::kAtOnce);
 }
 
 TEST_F(TurnstileTest, TheyComeInTheOrderInWhichTheyCameAFewAtATime) {
-  End(Turnstile::kTolerated);
+  End(Turnstile::kTooMany);
   Enter(0, 6);
   EXPECT_THAT(turnstile_.Turn(), ElementsAre(0, 1, 2, 3));
   Enter(6, 7);
@@ -54,7 +54,7 @@ TEST_F(TurnstileTest, TheyComeInTheOrderInWhichTheyCameAFewAtATime) {
 }
 
 TEST_F(TurnstileTest, WhoLeavesLosesTheirTurn) {
-  End(Turnstile::kTolerated);
+  End(Turnstile::kTooMany);
   Enter(0, 3);
   turnstile_.Leave(1);
   turnstile_.Leave(7);
@@ -62,7 +62,7 @@ TEST_F(TurnstileTest, WhoLeavesLosesTheirTurn) {
 }
 
 TEST_F(TurnstileTest, OnlySoManyWait) {
-  End(Turnstile::kTolerated);
+  End(Turnstile::kTooMany);
   Enter(0, Turnstile::kMaxWaiting);
   EXPECT_EQ(turnstile_.Enter("bad", 100), Entry::kNever);
   turnstile_.Turn();
@@ -70,7 +70,7 @@ TEST_F(TurnstileTest, OnlySoManyWait) {
 }
 
 TEST_F(TurnstileTest, WhenNoneHadToBeEndedForAWhileNobodyWaits) {
-  End(Turnstile::kTolerated);
+  End(Turnstile::kTooMany);
   Enter(0, 1);
   clock_.Advance(Turnstile::kMemory);
   // One still does: nobody overtakes them.
@@ -79,22 +79,22 @@ TEST_F(TurnstileTest, WhenNoneHadToBeEndedForAWhileNobodyWaits) {
   EXPECT_EQ(turnstile_.Enter("bad", 2), Entry::kAtOnce);
   // What is left of the past is forgiven in its time.
   EXPECT_FALSE(turnstile_.is_open());
-  clock_.Advance(Turnstile::kTolerated * Turnstile::kForgiven);
+  clock_.Advance(Turnstile::kTooMany * Turnstile::kForgiven);
   turnstile_.Turn();
   EXPECT_TRUE(turnstile_.is_open());
 }
 
 TEST_F(TurnstileTest, WhoGoesOnIsSlowAgainAtOnce) {
-  End(Turnstile::kTolerated);
+  End(Turnstile::kTooMany);
   clock_.Advance(Turnstile::kMemory);
   EXPECT_EQ(turnstile_.Enter("bad", 1), Entry::kAtOnce);
-  End(Turnstile::kTolerated / 2 + 1);
+  End(Turnstile::kTooMany / 2 + 1);
   EXPECT_EQ(turnstile_.Enter("bad", 2), Entry::kLater);
 }
 
 // A probe that never gets through, for example.
 TEST_F(TurnstileTest, FailuresNowAndThenDelayNobody) {
-  for (int i = 0; i < 10 * Turnstile::kTolerated; ++i) {
+  for (int i = 0; i < 10 * Turnstile::kTooMany; ++i) {
     EXPECT_FALSE(turnstile_.NoteEnded("bad"));
     EXPECT_EQ(turnstile_.Enter("bad", i), Entry::kAtOnce);
     clock_.Advance(Turnstile::kForgiven);
@@ -102,7 +102,7 @@ TEST_F(TurnstileTest, FailuresNowAndThenDelayNobody) {
 }
 
 TEST_F(TurnstileTest, FailuresFasterThanTheyAreForgivenKeepItSlow) {
-  End(Turnstile::kTolerated);
+  End(Turnstile::kTooMany);
   for (int i = 0; i < 100; ++i) {
     clock_.Advance(Turnstile::kForgiven / 2);
     EXPECT_EQ(turnstile_.Enter("bad", i), Entry::kLater);
@@ -113,7 +113,7 @@ TEST_F(TurnstileTest, FailuresFasterThanTheyAreForgivenKeepItSlow) {
 
 TEST_F(TurnstileTest, NetworksAreBounded) {
   for (size_t i = 0; i < 2 * Turnstile::kMaxNetworks; ++i) {
-    for (int j = 0; j < Turnstile::kTolerated; ++j) {
+    for (int j = 0; j < Turnstile::kTooMany; ++j) {
       turnstile_.NoteEnded(absl::StrCat(i));
     }
   }
@@ -123,11 +123,11 @@ TEST_F(TurnstileTest, NetworksAreBounded) {
         turnstile_.Enter(absl::StrCat(i), static_cast<int>(i)) == Entry::kLater;
   }
   EXPECT_EQ(waiting, Turnstile::kMaxNetworks);
-  clock_.Advance(Turnstile::kTolerated * Turnstile::kForgiven);
+  clock_.Advance(Turnstile::kTooMany * Turnstile::kForgiven);
   while (!turnstile_.Turn().empty()) {
   }
   turnstile_.Turn();
-  End(Turnstile::kTolerated);
+  End(Turnstile::kTooMany);
   EXPECT_EQ(turnstile_.Enter("bad", 1), Entry::kLater);
 }
 

@@ -23,13 +23,9 @@ bool IsHere(int fd) {
 NetworkNamespace::NetworkNamespace()
     : fd_(open(kOfThisThread, O_RDONLY | O_CLOEXEC)) {}
 
-NetworkNamespace::~NetworkNamespace() {
-  if (fd_ >= 0) close(fd_);
-}
-
 int NetworkNamespace::Enter() const {
-  if (fd_ < 0 || IsHere(fd_)) return 0;
-  return setns(fd_, CLONE_NEWNET) == 0 ? 0 : errno;
+  if (!fd_.valid() || IsHere(fd_.get())) return 0;
+  return setns(fd_.get(), CLONE_NEWNET) == 0 ? 0 : errno;
 }
 
 }  // namespace nfmeter::kernel

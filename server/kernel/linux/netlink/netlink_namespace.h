@@ -2,6 +2,8 @@
 #ifndef NFMETER_KERNEL_LINUX_NETLINK_NETLINK_NAMESPACE_H_
 #define NFMETER_KERNEL_LINUX_NETLINK_NETLINK_NAMESPACE_H_
 
+#include "base/unique_fd.h"
+
 namespace nfmeter::kernel {
 
 // Remembers the network namespace of the thread that made it, so that sockets
@@ -10,7 +12,6 @@ namespace nfmeter::kernel {
 class NetworkNamespace {
  public:
   NetworkNamespace();
-  ~NetworkNamespace();
   NetworkNamespace(const NetworkNamespace&) = delete;
   NetworkNamespace& operator=(const NetworkNamespace&) = delete;
 
@@ -19,7 +20,7 @@ class NetworkNamespace {
   int Enter() const;
 
  private:
-  const int fd_;
+  const UniqueFd fd_;
 };
 
 }  // namespace nfmeter::kernel

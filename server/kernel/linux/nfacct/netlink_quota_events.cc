@@ -26,19 +26,17 @@ absl::StatusOr<std::unique_ptr<NetlinkQuotaEvents>> NetlinkQuotaEvents::Open(
   if (const int err = socket->Join(NFNLGRP_ACCT_QUOTA); err != 0) {
     return ErrnoStatus(Operation::kQuotaEvents, err, kSubject);
   }
-  const int cancel_fd = eventfd(0, EFD_CLOEXEC);
-  if (cancel_fd < 0) {
+  UniqueFd cancel(eventfd(0, EFD_CLOEXEC));
+  if (!cancel.valid()) {
     return ErrnoStatus(Operation::kQuotaEvents, errno, kSubject);
   }
   return std::unique_ptr<NetlinkQuotaEvents>(
-      new NetlinkQuotaEvents(std::move(socket), cancel_fd));
+      new NetlinkQuotaEvents(std::move(socket), std::move(cancel)));
 }
 
 NetlinkQuotaEvents::NetlinkQuotaEvents(std::unique_ptr<NetlinkSocket> socket,
-                                       int cancel_fd)
-    : socket_(std::move(socket)), cancel_fd_(cancel_fd) {}
-
-NetlinkQuotaEvents::~NetlinkQuotaEvents() { close(cancel_fd_); }
+                                       UniqueFd cancel)
+    : socket_(std::move(socket)), cancel_(std::move(cancel)) {}
 
 absl::StatusOr<AcctObject> NetlinkQuotaEvents::Next() {
   while (!cancelled_) {
@@ -48,7 +46,7 @@ absl::StatusOr<AcctObject> NetlinkQuotaEvents::Next() {
         return ObjectOf(message->record);
       }
     }
-    pollfd ready[2] = {{.fd = cancel_fd_, .events = POLLIN},
+    pollfd ready[2] = {{.fd = cancel_.get(), .events = POLLIN},
                        {.fd = socket_->fd(), .events = POLLIN}};
     if (poll(ready, 2, -1) < 0 && errno != EINTR) {
       return ErrnoStatus(Operation::kQuotaEvents, errno, kSubject);
@@ -67,7 +65,8 @@ void NetlinkQuotaEvents::Cancel() {
   cancelled_ = true;
   const uint64_t one = 1;
   // Fails only when 2^64 - 1 calls came before.
-  [[maybe_unused]] const ssize_t written = write(cancel_fd_, &one, sizeof(one));
+  [[maybe_unused]] const ssize_t written =
+      write(cancel_.get(), &one, sizeof(one));
 }
 
 }  // namespace nfmeter::kernel

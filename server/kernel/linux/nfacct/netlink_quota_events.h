@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "base/unique_fd.h"
 #include "kernel/acct_table.h"
 #include "kernel/linux/netlink/netlink_socket.h"
 #include "kernel/linux/nfacct/acct_codec.h"
@@ -17,17 +18,16 @@ class NetlinkQuotaEvents : public QuotaEvents {
  public:
   static absl::StatusOr<std::unique_ptr<NetlinkQuotaEvents>> Open(
       const NetworkNamespace& there, int receive_buffer_bytes);
-  ~NetlinkQuotaEvents() override;
 
   absl::StatusOr<AcctObject> Next() override;
   void Cancel() override;
 
  private:
-  NetlinkQuotaEvents(std::unique_ptr<NetlinkSocket> socket, int cancel_fd);
+  NetlinkQuotaEvents(std::unique_ptr<NetlinkSocket> socket, UniqueFd cancel);
 
   const std::unique_ptr<NetlinkSocket> socket_;
   // An eventfd that is readable from Cancel() on.
-  const int cancel_fd_;
+  const UniqueFd cancel_;
   std::atomic<bool> cancelled_ = false;
   // What is left of the last datagram.
   AcctMessageReader messages_{{}};

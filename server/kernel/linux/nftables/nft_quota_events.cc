@@ -27,20 +27,18 @@ absl::StatusOr<std::unique_ptr<NftQuotaEvents>> NftQuotaEvents::Open(
   if (const int err = socket->Join(NFNLGRP_NFTABLES); err != 0) {
     return ErrnoStatus(Operation::kQuotaEvents, err, kSubject);
   }
-  const int cancel_fd = eventfd(0, EFD_CLOEXEC);
-  if (cancel_fd < 0) {
+  UniqueFd cancel(eventfd(0, EFD_CLOEXEC));
+  if (!cancel.valid()) {
     return ErrnoStatus(Operation::kQuotaEvents, errno, kSubject);
   }
   return std::unique_ptr<NftQuotaEvents>(
-      new NftQuotaEvents(acct, std::move(socket), cancel_fd));
+      new NftQuotaEvents(acct, std::move(socket), std::move(cancel)));
 }
 
 NftQuotaEvents::NftQuotaEvents(AcctTable& acct,
                                std::unique_ptr<NetlinkSocket> socket,
-                               int cancel_fd)
-    : acct_(acct), socket_(std::move(socket)), cancel_fd_(cancel_fd) {}
-
-NftQuotaEvents::~NftQuotaEvents() { close(cancel_fd_); }
+                               UniqueFd cancel)
+    : acct_(acct), socket_(std::move(socket)), cancel_(std::move(cancel)) {}
 
 std::optional<AcctObject> NftQuotaEvents::CrossingOf(
     const NftMessage& message) {
@@ -71,7 +69,7 @@ absl::StatusOr<AcctObject> NftQuotaEvents::Next() {
         return *std::move(crossing);
       }
     }
-    pollfd ready[2] = {{.fd = cancel_fd_, .events = POLLIN},
+    pollfd ready[2] = {{.fd = cancel_.get(), .events = POLLIN},
                        {.fd = socket_->fd(), .events = POLLIN}};
     if (poll(ready, 2, -1) < 0 && errno != EINTR) {
       return ErrnoStatus(Operation::kQuotaEvents, errno, kSubject);
@@ -90,7 +88,8 @@ void NftQuotaEvents::Cancel() {
   cancelled_ = true;
   const uint64_t one = 1;
   // Fails only when 2^64 - 1 calls came before.
-  [[maybe_unused]] const ssize_t written = write(cancel_fd_, &one, sizeof(one));
+  [[maybe_unused]] const ssize_t written =
+      write(cancel_.get(), &one, sizeof(one));
 }
 
 }  // namespace nfmeter::kernel

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
+#include "base/unique_fd.h"
 #include "kernel/acct_table.h"
 #include "kernel/linux/netlink/netlink_socket.h"
 #include "kernel/linux/nftables/nft_message.h"
@@ -24,14 +25,13 @@ class NftQuotaEvents : public QuotaEvents {
   // `acct` outlives this.
   static absl::StatusOr<std::unique_ptr<NftQuotaEvents>> Open(
       AcctTable& acct, const NetworkNamespace& there, int receive_buffer_bytes);
-  ~NftQuotaEvents() override;
 
   absl::StatusOr<AcctObject> Next() override;
   void Cancel() override;
 
  private:
   NftQuotaEvents(AcctTable& acct, std::unique_ptr<NetlinkSocket> socket,
-                 int cancel_fd);
+                 UniqueFd cancel);
 
   // The object of a message that tells of a crossing.
   std::optional<AcctObject> CrossingOf(const NftMessage& message);
@@ -39,7 +39,7 @@ class NftQuotaEvents : public QuotaEvents {
   AcctTable& acct_;
   const std::unique_ptr<NetlinkSocket> socket_;
   // An eventfd that is readable from Cancel() on.
-  const int cancel_fd_;
+  const UniqueFd cancel_;
   std::atomic<bool> cancelled_ = false;
   // What is left of the last datagram.
   NftMessageReader messages_{{}};

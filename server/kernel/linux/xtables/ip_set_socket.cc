@@ -22,22 +22,16 @@ absl::Status SetError(int err, absl::string_view subject) {
 
 }  // namespace
 
-IpSetSocket::~IpSetSocket() {
-  if (fd_ >= 0) close(fd_);
-}
-
 absl::Status IpSetSocket::Open(absl::string_view subject) {
-  if (fd_ >= 0) return absl::OkStatus();
-  const int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-  if (fd < 0) return SetError(errno, subject);
+  if (fd_.valid()) return absl::OkStatus();
+  UniqueFd fd(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
+  if (!fd.valid()) return SetError(errno, subject);
   ip_set_req_version question = {.op = IP_SET_OP_VERSION};
   socklen_t size = sizeof(question);
-  if (getsockopt(fd, IPPROTO_IP, kIpSetOption, &question, &size) != 0) {
-    const int err = errno;
-    close(fd);
-    return SetError(err, subject);
+  if (getsockopt(fd.get(), IPPROTO_IP, kIpSetOption, &question, &size) != 0) {
+    return SetError(errno, subject);
   }
-  fd_ = fd;
+  fd_ = std::move(fd);
   version_ = question.version;
   return absl::OkStatus();
 }
@@ -49,7 +43,7 @@ absl::StatusOr<uint16_t> IpSetSocket::IndexOf(absl::string_view name) {
   if (name.size() >= sizeof(question.set.name)) return SetError(ENOENT, name);
   name.copy(question.set.name, name.size());
   socklen_t size = sizeof(question);
-  if (getsockopt(fd_, IPPROTO_IP, kIpSetOption, &question, &size) != 0) {
+  if (getsockopt(fd_.get(), IPPROTO_IP, kIpSetOption, &question, &size) != 0) {
     return SetError(errno, name);
   }
   if (question.set.index == IPSET_INVALID_ID) return SetError(ENOENT, name);
@@ -63,7 +57,7 @@ absl::StatusOr<std::string> IpSetSocket::NameOf(uint16_t index) {
                                  .version = version_};
   question.set.index = index;
   socklen_t size = sizeof(question);
-  if (getsockopt(fd_, IPPROTO_IP, kIpSetOption, &question, &size) != 0) {
+  if (getsockopt(fd_.get(), IPPROTO_IP, kIpSetOption, &question, &size) != 0) {
     return SetError(errno, subject);
   }
   const size_t length = strnlen(question.set.name, sizeof(question.set.name));

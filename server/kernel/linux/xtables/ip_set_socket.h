@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/unique_fd.h"
 #include "kernel/linux/xtables/xt_codec.h"
 
 namespace nfmeter::kernel {
@@ -17,11 +18,6 @@ namespace nfmeter::kernel {
 // most hosts never need it. Not thread-safe.
 class IpSetSocket : public IpSetIndex {
  public:
-  IpSetSocket() = default;
-  ~IpSetSocket() override;
-  IpSetSocket(const IpSetSocket&) = delete;
-  IpSetSocket& operator=(const IpSetSocket&) = delete;
-
   // NOT_FOUND, IPSET_NOT_FOUND; UNIMPLEMENTED, IPSET_UNAVAILABLE.
   absl::StatusOr<uint16_t> IndexOf(absl::string_view name) override;
   absl::StatusOr<std::string> NameOf(uint16_t index) override;
@@ -30,7 +26,7 @@ class IpSetSocket : public IpSetIndex {
   // Opens the socket and agrees on the protocol's version.
   absl::Status Open(absl::string_view subject);
 
-  int fd_ = -1;
+  UniqueFd fd_;
   uint32_t version_ = 0;
 };
 

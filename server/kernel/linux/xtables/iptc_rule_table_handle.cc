@@ -13,6 +13,7 @@ extern "C" {
 #include <vector>
 
 #include "absl/status/status.h"
+#include "base/unique_fd.h"
 #include "kernel/errno_status.h"
 #include "kernel/rule_edit.h"
 
@@ -165,13 +166,12 @@ class HandleOf : public IptcHandle {
     std::vector<uint8_t> request(sizeof(info) + counters_size);
     memcpy(request.data(), &info, sizeof(info));
     memcpy(request.data() + sizeof(info), counters.data(), counters_size);
-    const int fd = socket(Ip::kDomain, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-    if (fd < 0) return errno;
-    const int result = setsockopt(fd, Ip::kLevel, Ip::kAddCounters,
+    const UniqueFd fd(
+        socket(Ip::kDomain, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
+    if (!fd.valid()) return errno;
+    const int result = setsockopt(fd.get(), Ip::kLevel, Ip::kAddCounters,
                                   request.data(), request.size());
-    const int err = result == 0 ? 0 : errno;
-    close(fd);
-    return err;
+    return result == 0 ? 0 : errno;
   }
 
   const std::string table_;

@@ -19,6 +19,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "base/unique_fd.h"
 #include "kernel/errno_status.h"
 
 namespace nfmeter::kernel {
@@ -61,18 +62,16 @@ absl::Status NoTarget(Family family, absl::string_view name) {
 int AskRevision(Family family, int option, absl::string_view name,
                 uint8_t revision) {
   const bool v4 = family == Family::kIpv4;
-  const int fd =
-      socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-  if (fd < 0) return errno;
+  const UniqueFd fd(
+      socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
+  if (!fd.valid()) return errno;
   xt_get_revision question = {};
   name.copy(question.name, sizeof(question.name) - 1);
   question.revision = revision;
   socklen_t size = sizeof(question);
-  const int result =
-      getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, option, &question, &size);
-  const int err = result == 0 ? 0 : errno;
-  close(fd);
-  return err;
+  const int result = getsockopt(fd.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6,
+                                option, &question, &size);
+  return result == 0 ? 0 : errno;
 }
 
 // The last: there is such an extension, but not in this revision.

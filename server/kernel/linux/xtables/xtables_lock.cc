@@ -191,17 +191,18 @@ std::string XtablesLockPath() {
 
 namespace {
 
-int OpenLockFile(const std::string& path) {
-  return open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+UniqueFd OpenLockFile(const std::string& path) {
+  return UniqueFd(
+      open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
 }
 
 }  // namespace
 
 absl::Status ProbeXtablesLock() {
   const std::string path = XtablesLockPath();
-  const int fd = OpenLockFile(path);
-  if (fd < 0) return ErrnoStatus(Operation::kXtablesLock, errno, path);
-  close(fd);
+  if (!OpenLockFile(path).valid()) {
+    return ErrnoStatus(Operation::kXtablesLock, errno, path);
+  }
   return absl::OkStatus();
 }
 
@@ -209,9 +210,12 @@ absl::StatusOr<XtablesLock> XtablesLock::Acquire(
     absl::Time deadline, XtablesLockInterrupter* interrupter) {
   const absl::Time start = absl::Now();
   const std::string path = XtablesLockPath();
-  const int fd = OpenLockFile(path);
-  if (fd < 0) return ErrnoStatus(Operation::kXtablesLock, errno, path);
-  XtablesLock lock(fd);
+  UniqueFd file = OpenLockFile(path);
+  if (!file.valid()) {
+    return ErrnoStatus(Operation::kXtablesLock, errno, path);
+  }
+  const int fd = file.get();
+  XtablesLock lock(std::move(file));
   XtablesLockInterrupter nobody;
   const int err =
       LockUntil(fd, deadline, interrupter == nullptr ? nobody : *interrupter);
@@ -219,18 +223,6 @@ absl::StatusOr<XtablesLock> XtablesLock::Acquire(
   if (err == ETIMEDOUT) return HeldByOthers(fd, path, absl::Now() - start);
   if (err != 0) return ErrnoStatus(Operation::kXtablesLock, err, path);
   return lock;
-}
-
-XtablesLock::~XtablesLock() {
-  if (fd_ >= 0) close(fd_);
-}
-
-XtablesLock::XtablesLock(XtablesLock&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)) {}
-
-XtablesLock& XtablesLock::operator=(XtablesLock&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  return *this;
 }
 
 }  // namespace nfmeter::kernel

@@ -9,6 +9,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/duration_histogram.h"
+#include "base/unique_fd.h"
 
 namespace nfmeter::kernel {
 
@@ -46,17 +47,13 @@ class XtablesLock {
   static absl::StatusOr<XtablesLock> Acquire(
       absl::Time deadline, XtablesLockInterrupter* interrupter = nullptr);
 
-  ~XtablesLock();
-  XtablesLock(XtablesLock&& other) noexcept;
-  XtablesLock& operator=(XtablesLock&& other) noexcept;
-
  private:
-  explicit XtablesLock(int fd) : fd_(fd) {}
+  explicit XtablesLock(UniqueFd file) : file_(std::move(file)) {}
 
   static int LockUntil(int fd, absl::Time deadline,
                        XtablesLockInterrupter& interrupter);
 
-  int fd_;
+  UniqueFd file_;
 };
 
 // How long this process waited for the lock, each time that it took it or gave
