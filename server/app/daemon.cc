@@ -11,10 +11,12 @@
 #include "absl/time/clock.h"
 #include "app/capabilities.h"
 #include "app/grpc_server.h"
+#include "app/host_metrics.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "kernel/linux/linux_kernel.h"
 #include "security/access/policy_check.h"
+#include "telemetry/domain_metrics.h"
 
 namespace nfmeter::app {
 namespace {
@@ -125,14 +127,23 @@ void Daemon::MakeServices() {
 
 absl::Status Daemon::ServeMetrics() {
   if (metrics_ == nullptr) return absl::OkStatus();
-  NFM_ASSIGN_OR_RETURN(metrics_server_,
-                       metrics_->Serve({.domain = *domain_,
-                                        .gate = gate_,
-                                        .requests = requests_,
-                                        .streams = streams_,
-                                        .quota_streams = *quota_streams_,
-                                        .snapshot_service = *snapshot_service_,
-                                        .audit = audit_log_}));
+  metrics_->Make<HostMetrics>(domain_->kernel());
+  if (config_.listen.tls.has_value()) {
+    metrics_->Make<CertificateMetrics>(config_.listen.tls->certificate);
+  }
+  if (domain_->kernel().capabilities()->acct.ok()) {
+    metrics_->AddCounters(domain_->totals());
+  }
+  metrics_->Make<telemetry::LaneMetrics>(domain_->lanes());
+  metrics_->Make<telemetry::SnapshotMetrics>(domain_->snapshots());
+  metrics_->Make<telemetry::QuotaMetrics>(domain_->quotas());
+  for (const telemetry::MetricSource* source :
+       std::initializer_list<const telemetry::MetricSource*>{
+           &gate_, &streams_, snapshot_service_.get(), &requests_,
+           &audit_log_}) {
+    metrics_->Add(*source);
+  }
+  NFM_ASSIGN_OR_RETURN(metrics_server_, metrics_->Serve());
   return absl::OkStatus();
 }
 

@@ -12,10 +12,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "base/clock.h"
 #include "grpc/health/v1/health.pb.h"
-#include "interpose/connections.h"
-#include "service/gate/gate.h"
 
 namespace nfmeter::app {
 namespace {
@@ -63,32 +60,6 @@ void InitGrpc(const Config& config) {
   if (ServesChannelz(config)) {
     grpc::channelz::experimental::InitChannelzService();
   }
-}
-
-void GuardConnections(const Config& config) {
-  using security::Connections;
-  Connections::All().Guard(
-      {.frames = {.max_open_streams = 2 * config.max_streams_per_connection,
-                  .max_resets_per_second = config.max_resets_per_second},
-       .loads = {.max_calls = config.limits.max_streams +
-                              service::Gate::Options().max_waiting +
-                              2 * config.max_streams_per_connection,
-                 .max_request_bytes = config.max_pending_bytes},
-       .max_connections = config.max_connections},
-      SystemClock(),
-      [](const Connections::Offence& offence) {
-        telemetry::Log(telemetry::LogLevel::kWarning, "connection dropped",
-                       {{"peer", offence.peer},
-                        {"reason", security::VerdictName(offence.verdict)}});
-      },
-      [](const std::string& network) {
-        telemetry::Log(
-            telemetry::LogLevel::kWarning, "new connections wait",
-            {{"from", network},
-             {"detail",
-              "too many of its connections failed in the handshake or had to "
-              "be dropped as soon as they came"}});
-      });
 }
 
 bool ServesChannelz(const Config& config) {

@@ -15,10 +15,6 @@ void InitGrpc(const Config& config);
 // when nobody outside this host can ask.
 bool ServesChannelz(const Config& config);
 
-// What gRPC lets clients do and this server does not; before the first listener
-// is opened, and once all descriptors are allowed that ever will be.
-void GuardConnections(const Config& config);
-
 // Bounds and timeouts of the server to be built.
 void ConfigureServer(const Config& config, grpc::ServerBuilder& builder);
 

@@ -3,37 +3,20 @@
 #define NFMETER_APP_METRICS_H_
 
 #include <memory>
+#include <utility>
+#include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "accounting/domain.h"
+#include "accounting/ledger/counter_totals.h"
 #include "app/config.h"
-#include "service/counter/quota_stream.h"
-#include "service/gate/gate.h"
-#include "service/gate/request_cache.h"
-#include "service/gate/stream_budget.h"
-#include "service/snapshot/snapshot_service.h"
-#include "telemetry/audit_log.h"
 #include "telemetry/call_metrics.h"
-#include "telemetry/counter_metrics.h"
+#include "telemetry/metric_source.h"
 #include "telemetry/metrics_page.h"
 #include "telemetry/metrics_server.h"
-#include "telemetry/process_metrics.h"
 
 namespace nfmeter::app {
 
-// Who has metrics.
-struct MetricSources {
-  accounting::Domain& domain;
-  const service::Gate& gate;
-  const service::RequestCache& requests;
-  const service::StreamBudget& streams;
-  const service::QuotaStreams& quota_streams;
-  const service::SnapshotService& snapshot_service;
-  const telemetry::AuditLog& audit;
-};
-
-// Collects the metrics of a daemon and serves them. Started in two steps, as
+// Collects the sources of metrics and serves them. Made before the sources, as
 // calls are counted before there is something to serve. Not thread-safe.
 class Metrics {
  public:
@@ -42,20 +25,26 @@ class Metrics {
   // For the gate.
   telemetry::CallObserver& calls() { return calls_; }
 
-  // `sources` and this must outlive the server. Statuses:
+  // One more source on the page; it must outlive the server.
+  void Add(const telemetry::MetricSource& source) { page_.Add(source); }
+  // The same, one that only this needs.
+  template <typename Source, typename... Arguments>
+  void Make(Arguments&&... arguments) {
+    made_.push_back(
+        std::make_unique<Source>(std::forward<Arguments>(arguments)...));
+    page_.Add(*made_.back());
+  }
+  // The counters themselves; their totals must outlive the server.
+  void AddCounters(accounting::CounterTotals& totals);
+
+  // After the last source. This must outlive the server. Statuses:
   // telemetry::MetricsServer::Start().
-  absl::StatusOr<std::unique_ptr<telemetry::MetricsServer>> Serve(
-      const MetricSources& sources);
+  absl::StatusOr<std::unique_ptr<telemetry::MetricsServer>> Serve();
 
  private:
-  void AddServer(const MetricSources& sources);
-  void AddDomain(const MetricSources& sources);
-  void AddServices(const MetricSources& sources);
-
   const Config& config_;
   telemetry::CallMetrics calls_;
-  telemetry::ProcessMetrics process_;
-  std::unique_ptr<telemetry::CounterMetrics> counters_;
+  std::vector<std::unique_ptr<const telemetry::MetricSource>> made_;
   telemetry::MetricsPage page_;
 };
 

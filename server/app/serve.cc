@@ -14,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "app/capabilities.h"
+#include "app/connection_guard.h"
 #include "app/daemon.h"
 #include "app/grpc_server.h"
 #include "app/library_logs.h"
@@ -23,7 +24,6 @@
 #include "app/watchdog.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "interpose/connections.h"
 #include "kernel/linux/xtables/xtables_lock.h"
 #include "telemetry/log.h"
 
@@ -170,7 +170,7 @@ int LookAfter(const Config& config, Daemon& daemon, const Signals& signals) {
   Watchdog watchdog(daemon.counter_lane(), FeedWatchdog);
   const auto keep_up = [&] {
     memory.TrimAfterGrowth();
-    security::Connections::All().KeepUp();
+    ConnectionGuard::KeepUp();
     if (SystemClock().BootTime() >= next_look) {
       next_look = SystemClock().BootTime() + look;
       daemon.LookAtFiles();
@@ -200,7 +200,7 @@ ExitCode Serve(const Config& config, const std::vector<std::string>& oddities) {
     return kExitSandbox;
   }
   InitGrpc(config);
-  GuardConnections(config);
+  ConnectionGuard::Begin(config);
 
   Daemon daemon(config);
   if (const ExitCode failed = Open(daemon); failed != kExitOk) return failed;

@@ -1,6 +1,6 @@
 #include "interpose/client_loads.h"
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 
 ClientLoads::Client::~Client() {
   absl::MutexLock lock(&all_.mutex_);
@@ -55,4 +55,4 @@ bool ClientLoads::IsOverShare(size_t own, size_t all, size_t limit) const {
   return all > limit && own * active_clients_ > limit;
 }
 
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose

@@ -11,7 +11,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 
 // Calls that clients have open, over however many connections, and the bytes of
 // requests that wait there to be answered. Where all together have too much,
@@ -75,6 +75,6 @@ class ClientLoads {
       ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose
 
 #endif  // NFMETER_INTERPOSE_CLIENT_LOADS_H_

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "interpose/tcp_peer.h"
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 namespace {
 
 // Offences that are told, as clients can cause them at will.
@@ -324,4 +324,4 @@ bool Connections::MayReport() {
   return reports_++ < kReportsInWindow;
 }
 
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose

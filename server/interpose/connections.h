@@ -25,7 +25,7 @@
 #include "interpose/frame_guard.h"
 #include "interpose/turnstile.h"
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 
 // Who must wait before they may connect again, by the name of a peer. Each time
 // twice as long as the last one; who behaves for as long starts afresh.
@@ -58,7 +58,7 @@ class Penalties {
   absl::flat_hash_map<std::string, Penalty> peers_ ABSL_GUARDED_BY(mutex_);
 };
 
-// What the server's sockets do is told to this, by app/socket_taps.cc; and it
+// What the server's sockets do is told to this, by socket_taps.cc; and it
 // says which connections have to go. A peer whose connection had to go is not
 // let in again for a while: what it opens meanwhile is left waiting, or closed.
 // Who makes connections over TCP that have to go again and again has to wait
@@ -221,6 +221,6 @@ class Connections {
   int reports_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose
 
 #endif  // NFMETER_INTERPOSE_CONNECTIONS_H_

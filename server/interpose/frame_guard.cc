@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 namespace {
 
 // RFC 9113, section 3.4.
@@ -182,4 +182,4 @@ void FrameGuard::CountIdleFrame() {
   if (!idle_frames_.Take(clock_.BootTime())) verdict_ = Verdict::kIdleFrames;
 }
 
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose

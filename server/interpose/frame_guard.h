@@ -16,7 +16,7 @@
 #include "base/token_bucket.h"
 #include "interpose/client_loads.h"
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 
 // Splits one direction of a connection into frames (RFC 9113, section 4.1),
 // however it is cut into pieces. Not thread-safe.
@@ -158,6 +158,6 @@ class FrameGuard {
 // For logs and metrics: "resets".
 absl::string_view VerdictName(FrameGuard::Verdict verdict);
 
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose
 
 #endif  // NFMETER_INTERPOSE_FRAME_GUARD_H_

@@ -7,7 +7,7 @@
 // like everybody else. Programs come before libraries when the dynamic linker
 // looks for a function, so those of this file, which is part of nfmeterd alone,
 // are called instead. Each calls the real one, shows what it did to
-// security::Connections, and fails when that says so: what gRPC sees then is a
+// interpose::Connections, and fails when that says so: what gRPC sees then is a
 // connection that its client has closed.
 //
 // Should a gRPC to come use other functions, nothing breaks but the bound, and
@@ -24,7 +24,7 @@
 
 namespace {
 
-using ::nfmeter::security::Connections;
+using ::nfmeter::interpose::Connections;
 
 // The function that would have been called but for ours.
 template <typename Function>
@@ -102,8 +102,8 @@ NFMETER_TAP int close(int fd) {
 NFMETER_TAP int SSL_read(SSL* connection, void* buffer, int room) {
   static auto* const real = Real<decltype(SSL_read)>("SSL_read");
   const int size = real(connection, buffer, room);
-  if (size > 0 && !nfmeter::security::TlsReceived(connection, buffer,
-                                                  static_cast<size_t>(size))) {
+  if (size > 0 && !nfmeter::interpose::TlsReceived(connection, buffer,
+                                                   static_cast<size_t>(size))) {
     return -1;
   }
   return size;
@@ -113,7 +113,7 @@ NFMETER_TAP int SSL_write(SSL* connection, const void* bytes, int count) {
   static auto* const real = Real<decltype(SSL_write)>("SSL_write");
   const int size = real(connection, bytes, count);
   if (size > 0) {
-    nfmeter::security::TlsSent(connection, bytes, static_cast<size_t>(size));
+    nfmeter::interpose::TlsSent(connection, bytes, static_cast<size_t>(size));
   }
   return size;
 }

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 
 TcpPeer::TcpPeer(const sockaddr_storage& address) {
   if (address.ss_family == AF_INET) {
@@ -46,4 +46,4 @@ std::string TcpPeer::Text(const in6_addr& address) const {
   return text;
 }
 
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string>
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 
 // An address and a port, in words for people; IPv4 also where IPv6 carries it.
 class TcpPeer {
@@ -41,6 +41,6 @@ class TcpPeer {
   uint16_t port_ = 0;
 };
 
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose
 
 #endif  // NFMETER_INTERPOSE_TCP_PEER_H_

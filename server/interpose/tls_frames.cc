@@ -12,9 +12,10 @@
 #include "interpose/frame_guard.h"
 #include "security/access/principal.h"
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 namespace {
 
+using security::CertificateNames;
 using Verdict = FrameGuard::Verdict;
 
 std::string TextOf(const ASN1_STRING* text) {
@@ -40,7 +41,7 @@ void AddAlternativeNames(const X509* certificate, CertificateNames& names) {
   GENERAL_NAMES_free(all);
 }
 
-std::string PrincipalOf(const SSL* connection) {
+std::string NameOf(const SSL* connection) {
   CertificateNames names;
   X509* const certificate = SSL_get1_peer_certificate(connection);
   if (certificate != nullptr) {
@@ -54,14 +55,14 @@ std::string PrincipalOf(const SSL* connection) {
     X509_free(certificate);
   }
   ERR_clear_error();
-  return PrincipalOf(names).name();
+  return security::PrincipalOf(names).name();
 }
 
 // What is remembered of a connection, as long as OpenSSL has it.
 class TlsConnection {
  public:
   explicit TlsConnection(const SSL* connection)
-      : principal_(PrincipalOf(connection)),
+      : principal_(NameOf(connection)),
         guard_(Connections::All().NewGuard(principal_)),
         dropped_(!Connections::All().MayConnect(principal_)) {}
 
@@ -132,4 +133,4 @@ void TlsSent(SSL* connection, const void* bytes, size_t size) {
   if (found != nullptr) found->Sent(Bytes(bytes, size));
 }
 
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose

@@ -6,7 +6,7 @@
 
 #include <cstddef>
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 
 // What a connection has received, decrypted. False: it has to go; then
 // SSL_get_error() says SSL_ERROR_SSL to whoever returns -1 for it. Thread-safe;
@@ -16,6 +16,6 @@ bool TlsReceived(SSL* connection, const void* bytes, size_t size);
 // What it has sent, before it was encrypted.
 void TlsSent(SSL* connection, const void* bytes, size_t size);
 
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose
 
 #endif  // NFMETER_INTERPOSE_TLS_FRAMES_H_

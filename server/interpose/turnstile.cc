@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 
 bool Turnstile::NoteEnded(const std::string& network) {
   const absl::Duration now = clock_.BootTime();
@@ -61,4 +61,4 @@ void Turnstile::Leave(int connection) {
   }
 }
 
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose

@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/token_bucket.h"
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 
 // A TLS handshake costs a server a hundred times what a call does, and who is
 // at the other end is known only after it. So where the server has to end
@@ -69,6 +69,6 @@ class Turnstile {
   absl::flat_hash_map<std::string, Network> networks_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose
 
 #endif  // NFMETER_INTERPOSE_TURNSTILE_H_

@@ -157,6 +157,12 @@ void AuditLog::OnCallEnded(const CallRecord& record) {
       absl::StrCat(FormatAuditLine(record, clock_.WallTime(), left_out), "\n"));
 }
 
+void AuditLog::WriteMetrics(MetricsText& text) const {
+  text.Family("nfmeter_audit_lines_lost_total", MetricsText::Type::kCounter,
+              "Lines that could not be written to the audit log.");
+  text.Add(lost());
+}
+
 void AuditLog::Reopen() {
   if (path_.empty()) return;
   absl::MutexLock lock(&mutex_);

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "telemetry/call_observer.h"
 #include "telemetry/line_limit.h"
+#include "telemetry/metric_source.h"
 
 namespace nfmeter::telemetry {
 
@@ -28,7 +29,7 @@ namespace nfmeter::telemetry {
 // that take far longer; refusals, which are cheap to cause, are written up to
 // kMaxRefusalsPerSecond, and the next line says how many were left out.
 // Thread-safe.
-class AuditLog final : public CallObserver {
+class AuditLog final : public CallObserver, public MetricSource {
  public:
   static constexpr int kMaxRefusalsPerSecond = 100;
 
@@ -40,6 +41,9 @@ class AuditLog final : public CallObserver {
 
   // CallObserver:
   void OnCallEnded(const CallRecord& record) override;
+
+  // MetricSource:
+  void WriteMetrics(MetricsText& text) const override;
 
   // Opens the file anew: somebody has moved it away. It is noticed without
   // this, too, at the next line.

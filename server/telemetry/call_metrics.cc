@@ -105,7 +105,7 @@ CallMetrics::Sums CallMetrics::SumsOf(const Series& series) {
   return sums;
 }
 
-void CallMetrics::Write(MetricsText& text) const {
+void CallMetrics::WriteMetrics(MetricsText& text) const {
   std::vector<Sums> sums;
   sums.reserve(series_.size());
   for (const auto& series : series_) sums.push_back(SumsOf(*series));

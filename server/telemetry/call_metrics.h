@@ -18,14 +18,14 @@
 #include "base/duration_histogram.h"
 #include "base/sharded_counter.h"
 #include "telemetry/call_observer.h"
-#include "telemetry/metrics_text.h"
+#include "telemetry/metric_source.h"
 
 namespace nfmeter::telemetry {
 
 // Metrics of calls under the names that gRPC servers elsewhere give them
 // (go-grpc-prometheus), and failures by their reason. A call costs a lookup and
 // a few relaxed additions, a failure a lock. Thread-safe.
-class CallMetrics final : public CallObserver {
+class CallMetrics final : public CallObserver, public MetricSource {
  public:
   // "nfmeter.v1.NodeService/GetNode" and whether it streams. Calls of other
   // methods are counted together as method "unlisted".
@@ -39,7 +39,7 @@ class CallMetrics final : public CallObserver {
   void OnCallStarted(const CallRecord& record) override;
   void OnCallEnded(const CallRecord& record) override;
 
-  void Write(MetricsText& text) const;
+  void WriteMetrics(MetricsText& text) const override;
 
  private:
   static constexpr size_t kCodes = 17;

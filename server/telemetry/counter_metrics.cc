@@ -28,7 +28,7 @@ CounterMetrics::CounterMetrics(accounting::CounterTotals& totals,
                                const Options& options)
     : totals_(totals), options_(options) {}
 
-void CounterMetrics::Write(MetricsText& text) {
+void CounterMetrics::WriteMetrics(MetricsText& text) const {
   const auto totals = totals_.Take(options_.max_staleness);
   text.Family("nfmeter_counters_readable", Type::kGauge,
               "Whether the counters could be read for this scrape.");
@@ -51,7 +51,7 @@ void CounterMetrics::Write(MetricsText& text) {
 }
 
 std::shared_ptr<const CounterMetrics::Layout> CounterMetrics::LayoutFor(
-    const Snapshot& snapshot) {
+    const accounting::Snapshot& snapshot) const {
   absl::MutexLock lock(&mutex_);
   if (layout_ == nullptr || !HasMembers(snapshot, layout_->members)) {
     layout_ = MakeLayout(snapshot);

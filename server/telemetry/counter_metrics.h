@@ -13,7 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "accounting/ledger/counter_totals.h"
 #include "accounting/snapshots/snapshot.h"
-#include "telemetry/metrics_text.h"
+#include "telemetry/metric_source.h"
 
 namespace nfmeter::telemetry {
 
@@ -21,7 +21,7 @@ namespace nfmeter::telemetry {
 // of them: the first by name, so that those shown are the same at each scrape.
 // What scrapes write again and again, names above all, is kept as long as no
 // counter comes or goes. Thread-safe.
-class CounterMetrics {
+class CounterMetrics final : public MetricSource {
  public:
   struct Options {
     std::string name_glob = "*";  // see accounting::GlobMatches(); empty: none
@@ -34,7 +34,7 @@ class CounterMetrics {
   CounterMetrics(accounting::CounterTotals& totals, const Options& options);
 
   // Waits for a reading of the counters, when none is recent enough.
-  void Write(MetricsText& text);
+  void WriteMetrics(MetricsText& text) const override;
 
  private:
   using Totals = accounting::CounterTotals::Totals;
@@ -53,7 +53,8 @@ class CounterMetrics {
     }
   };
 
-  std::shared_ptr<const Layout> LayoutFor(const accounting::Snapshot& snapshot);
+  std::shared_ptr<const Layout> LayoutFor(
+      const accounting::Snapshot& snapshot) const;
   std::shared_ptr<const Layout> MakeLayout(
       const accounting::Snapshot& snapshot) const;
   static void WriteTotals(const Totals& totals, const Layout& layout,
@@ -63,8 +64,8 @@ class CounterMetrics {
 
   accounting::CounterTotals& totals_;
   const Options options_;
-  absl::Mutex mutex_;
-  std::shared_ptr<const Layout> layout_ ABSL_GUARDED_BY(mutex_);
+  mutable absl::Mutex mutex_;
+  mutable std::shared_ptr<const Layout> layout_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace nfmeter::telemetry

@@ -7,32 +7,30 @@ using Type = MetricsText::Type;
 
 }  // namespace
 
-void WriteLaneMetrics(absl::Span<const accounting::Lane* const> lanes,
-                      MetricsText& text) {
+void LaneMetrics::WriteMetrics(MetricsText& text) const {
   text.Family("nfmeter_lane_queue_jobs", Type::kGauge, "Jobs that wait.");
-  for (const auto* lane : lanes) {
+  for (const auto* lane : lanes_) {
     text.Add({{"lane", lane->name()}}, uint64_t{lane->waiting()});
   }
   text.Family("nfmeter_lane_queue_limit_jobs", Type::kGauge,
               "The most jobs that may wait; more are refused with LANE_FULL.");
-  for (const auto* lane : lanes) {
+  for (const auto* lane : lanes_) {
     text.Add({{"lane", lane->name()}}, uint64_t{lane->capacity()});
   }
   text.Family("nfmeter_lane_wait_seconds", Type::kHistogram,
               "Time that jobs waited for their turn.");
-  for (const auto* lane : lanes) {
+  for (const auto* lane : lanes_) {
     text.Add({{"lane", lane->name()}}, lane->wait_times().Read());
   }
   text.Family("nfmeter_lane_run_seconds", Type::kHistogram,
               "Time that jobs ran; its sum says how busy the lane is.");
-  for (const auto* lane : lanes) {
+  for (const auto* lane : lanes_) {
     text.Add({{"lane", lane->name()}}, lane->run_times().Read());
   }
 }
 
-void WriteSnapshotMetrics(const accounting::SnapshotHub& hub,
-                          MetricsText& text) {
-  const accounting::SnapshotStats& stats = hub.stats();
+void SnapshotMetrics::WriteMetrics(MetricsText& text) const {
+  const accounting::SnapshotStats& stats = hub_.stats();
   text.Family("nfmeter_snapshots_total", Type::kCounter,
               "Readings of all counters, by how they ended; an incomplete one "
               "may lack counters, as others deleted some meanwhile.");
@@ -48,16 +46,16 @@ void WriteSnapshotMetrics(const accounting::SnapshotHub& hub,
   text.Add({}, stats.durations.Read());
   text.Family("nfmeter_snapshot_intervals_subscribed", Type::kGauge,
               "Different intervals at which snapshots are taken for streams.");
-  text.Add(uint64_t{hub.subscriber_count()});
-  if (const auto latest = hub.Latest()) {
+  text.Add(uint64_t{hub_.subscriber_count()});
+  if (const auto latest = hub_.Latest()) {
     text.Family("nfmeter_snapshot_timestamp_seconds", Type::kGauge,
                 "When the newest snapshot was begun, since the Unix epoch.");
     text.Add(absl::ToDoubleSeconds(latest->wall_time - absl::UnixEpoch()));
   }
 }
 
-void WriteQuotaMetrics(const accounting::QuotaHub& hub, MetricsText& text) {
-  const accounting::QuotaStats& stats = hub.stats();
+void QuotaMetrics::WriteMetrics(MetricsText& text) const {
+  const accounting::QuotaStats& stats = hub_.stats();
   text.Family(
       "nfmeter_quota_events_total", Type::kCounter,
       "Quotas that were crossed: told by the kernel (crossed), or found "

@@ -2,23 +2,47 @@
 #ifndef NFMETER_TELEMETRY_DOMAIN_METRICS_H_
 #define NFMETER_TELEMETRY_DOMAIN_METRICS_H_
 
-#include "absl/types/span.h"
+#include <utility>
+#include <vector>
+
 #include "accounting/common/lane.h"
 #include "accounting/quotas/quota_hub.h"
 #include "accounting/snapshots/snapshot_hub.h"
-#include "telemetry/metrics_text.h"
+#include "telemetry/metric_source.h"
 
 namespace nfmeter::telemetry {
 
-// Jobs that wait, and how long they wait and run.
-void WriteLaneMetrics(absl::Span<const accounting::Lane* const> lanes,
-                      MetricsText& text);
+// Jobs that wait, and how long they wait and run. Does not own the lanes.
+class LaneMetrics final : public MetricSource {
+ public:
+  explicit LaneMetrics(std::vector<const accounting::Lane*> lanes)
+      : lanes_(std::move(lanes)) {}
+  void WriteMetrics(MetricsText& text) const override;
 
-// Readings of all counters, and who has them by a clock.
-void WriteSnapshotMetrics(const accounting::SnapshotHub& hub,
-                          MetricsText& text);
+ private:
+  const std::vector<const accounting::Lane*> lanes_;
+};
 
-void WriteQuotaMetrics(const accounting::QuotaHub& hub, MetricsText& text);
+// Readings of all counters, and how many subscribe to them. Does not own the
+// hub.
+class SnapshotMetrics final : public MetricSource {
+ public:
+  explicit SnapshotMetrics(const accounting::SnapshotHub& hub) : hub_(hub) {}
+  void WriteMetrics(MetricsText& text) const override;
+
+ private:
+  const accounting::SnapshotHub& hub_;
+};
+
+// Events of quotas. Does not own the hub.
+class QuotaMetrics final : public MetricSource {
+ public:
+  explicit QuotaMetrics(const accounting::QuotaHub& hub) : hub_(hub) {}
+  void WriteMetrics(MetricsText& text) const override;
+
+ private:
+  const accounting::QuotaHub& hub_;
+};
 
 }  // namespace nfmeter::telemetry
 

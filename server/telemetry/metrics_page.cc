@@ -12,7 +12,7 @@ std::string MetricsPage::Render() {
   text.Family("nfmeter_scrape_duration_seconds", MetricsText::Type::kHistogram,
               "Time that earlier scrapes of this page took.");
   text.Add({}, durations_.Read());
-  for (const Source& source : sources_) source(text);
+  for (const MetricSource* source : sources_) source->WriteMetrics(text);
   std::string page = std::move(text).Take();
   last_size_ = page.size();
   durations_.Add(std::chrono::steady_clock::now() - begin);

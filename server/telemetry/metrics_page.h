@@ -4,12 +4,11 @@
 
 #include <atomic>
 #include <cstddef>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/duration_histogram.h"
-#include "telemetry/metrics_text.h"
+#include "telemetry/metric_source.h"
 
 namespace nfmeter::telemetry {
 
@@ -17,15 +16,13 @@ namespace nfmeter::telemetry {
 // Thread-safe once all have been added.
 class MetricsPage {
  public:
-  // Writes whole families; on any thread, several at once.
-  using Source = std::function<void(MetricsText& text)>;
-
-  void Add(Source source) { sources_.push_back(std::move(source)); }
+  // Does not own it.
+  void Add(const MetricSource& source) { sources_.push_back(&source); }
 
   std::string Render();
 
  private:
-  std::vector<Source> sources_;
+  std::vector<const MetricSource*> sources_;
   std::atomic<size_t> last_size_ = 0;
   DurationHistogram durations_;
 };

@@ -76,7 +76,7 @@ int ProcessMetrics::CountDescriptors() const {
   return count;
 }
 
-void ProcessMetrics::Write(MetricsText& text) const {
+void ProcessMetrics::WriteMetrics(MetricsText& text) const {
   const std::vector<double> stat = ReadStat(stat_);
   if (stat.size() > kResidentPages) {
     const double ticks = static_cast<double>(sysconf(_SC_CLK_TCK));

@@ -7,22 +7,22 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "base/unique_fd.h"
-#include "telemetry/metrics_text.h"
+#include "telemetry/metric_source.h"
 
 namespace nfmeter::telemetry {
 
 // The process_* metrics that Prometheus' libraries have in common. Opens what
 // it reads in /proc when it is made, so that it works on after the process has
 // shut itself in. Thread-safe.
-class ProcessMetrics {
+class ProcessMetrics final : public MetricSource {
  public:
   ProcessMetrics();
-  ~ProcessMetrics();
+  ~ProcessMetrics() override;
   ProcessMetrics(const ProcessMetrics&) = delete;
   ProcessMetrics& operator=(const ProcessMetrics&) = delete;
 
   // Leaves out what can't be read.
-  void Write(MetricsText& text) const;
+  void WriteMetrics(MetricsText& text) const override;
 
  private:
   // -1: unreadable.

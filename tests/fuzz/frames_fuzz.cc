@@ -10,7 +10,7 @@
 
 namespace {
 
-using nfmeter::security::FrameGuard;
+using nfmeter::interpose::FrameGuard;
 
 constexpr uint8_t kPreface[] = {'P',  'R',  'I', ' ', '*',  ' ',  'H',  'T',
                                 'T',  'P',  '/', '2', '.',  '0',  '\r', '\n',
@@ -21,7 +21,7 @@ constexpr uint8_t kPreface[] = {'P',  'R',  'I', ' ', '*',  ' ',  'H',  'T',
 size_t OpenStreams(absl::Span<const uint8_t> client,
                    absl::Span<const uint8_t> server, size_t piece) {
   nfmeter::testing::FakeClock clock;
-  nfmeter::security::ClientLoads loads({.max_calls = 32});
+  nfmeter::interpose::ClientLoads loads({.max_calls = 32});
   FrameGuard guard({.max_open_streams = 64, .max_resets_per_second = 16},
                    loads.Of("fuzz"), clock);
   guard.FromClient(kPreface);

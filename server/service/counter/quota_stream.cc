@@ -109,7 +109,7 @@ QuotaStreams::QuotaStreams(accounting::QuotaHub& hub,
       labels_(labels),
       available_(std::move(available)),
       threads_("nfm-quota", 1),
-      streams_(budget) {}
+      streams_(budget, "quota_events") {}
 
 absl::Status QuotaStreams::Watch(const Call& call,
                                  const v1::WatchQuotaEventsRequest& request) {

@@ -37,9 +37,6 @@ class QuotaStreams {
     streams_.AuthorizeAgain(authorizer);
   }
 
-  // Streams under way.
-  size_t open() const { return streams_.size(); }
-
  private:
   accounting::QuotaHub& hub_;
   const accounting::LabelStore& labels_;

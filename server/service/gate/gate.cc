@@ -17,9 +17,6 @@ absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
              : absl::FromChrono(deadline);
 }
 
-// Of the threads for this work.
-size_t IndexOf(security::Work work) { return static_cast<size_t>(work) - 1; }
-
 }  // namespace
 
 Gate::Gate(const security::Authorizer& authorizer,
@@ -67,8 +64,24 @@ absl::Status Gate::Post(security::Work work, absl::string_view caller,
   return Busy();
 }
 
-WorkThreads::Load Gate::load(security::Work work) const {
-  return threads_[IndexOf(work)].load();
+void Gate::WriteMetrics(telemetry::MetricsText& text) const {
+  using Type = telemetry::MetricsText::Type;
+  const auto add = [&](auto value_of) {
+    for (const security::Work work : security::kAllWork) {
+      if (work == security::Work::kAtOnce) continue;
+      text.Add({{"kind", security::WorkName(work)}},
+               uint64_t{value_of(threads_[IndexOf(work)].load())});
+    }
+  };
+  text.Family("nfmeter_call_threads_busy", Type::kGauge,
+              "Threads that carry out unary calls.");
+  add([](const WorkThreads::Load& load) { return load.busy; });
+  text.Family("nfmeter_call_threads_limit", Type::kGauge,
+              "The most there may be, of each kind.");
+  text.Add(uint64_t{options_.max_threads});
+  text.Family("nfmeter_calls_waiting", Type::kGauge,
+              "Unary calls that wait for a thread.");
+  add([](const WorkThreads::Load& load) { return load.waiting; });
 }
 
 absl::Status Gate::Busy() const {

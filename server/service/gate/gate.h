@@ -20,6 +20,7 @@
 #include "service/gate/call_rates.h"
 #include "service/gate/work_threads.h"
 #include "telemetry/call_observer.h"
+#include "telemetry/metric_source.h"
 
 namespace nfmeter::service {
 
@@ -29,7 +30,7 @@ namespace nfmeter::service {
 //
 // Thread-safe. Does not own what it is given. Must be destroyed after the gRPC
 // server.
-class Gate {
+class Gate final : public telemetry::MetricSource {
  public:
   struct Options {
     bool read_only = false;
@@ -67,11 +68,14 @@ class Gate {
   absl::Status Post(security::Work work, absl::string_view caller,
                     absl::AnyInvocable<void()> job);
 
-  WorkThreads::Load load(security::Work work) const;
+  void WriteMetrics(telemetry::MetricsText& text) const override;
 
  private:
   // Kinds of work that have threads: all but the first, Work::kAtOnce.
   static constexpr size_t kThreaded = std::size(security::kAllWork) - 1;
+  static size_t IndexOf(security::Work work) {
+    return static_cast<size_t>(work) - 1;
+  }
 
   absl::StatusOr<Call> Enter(const grpc::CallbackServerContext& context,
                              const security::Standing& standing,

@@ -114,4 +114,17 @@ void RequestCache::ForgetOld() {
   }
 }
 
+void RequestCache::WriteMetrics(telemetry::MetricsText& text) const {
+  using Type = telemetry::MetricsText::Type;
+  const Stats now = stats();
+  text.Family("nfmeter_request_cache_answers", Type::kGauge,
+              "Answers kept for repeated request_ids.");
+  text.Add(uint64_t{now.entries});
+  text.Family("nfmeter_request_cache_bytes", Type::kGauge, "Bytes of them.");
+  text.Add(uint64_t{now.bytes});
+  text.Family("nfmeter_request_cache_hits_total", Type::kCounter,
+              "Requests that got an answer kept from before.");
+  text.Add(now.hits);
+}
+
 }  // namespace nfmeter::service

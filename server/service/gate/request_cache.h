@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "google/protobuf/message.h"
+#include "telemetry/metric_source.h"
 
 namespace nfmeter::service {
 
@@ -24,7 +25,7 @@ namespace nfmeter::service {
 // memory. Answers go when their time is over, or before it, oldest first, when
 // there are too many. Failures changed nothing and are not kept: a retry tries
 // again. Thread-safe.
-class RequestCache {
+class RequestCache final : public telemetry::MetricSource {
  public:
   struct Options {
     absl::Duration lifetime = absl::Minutes(10);
@@ -57,6 +58,7 @@ class RequestCache {
     uint64_t hits = 0;   // answers given again, since the start
   };
   Stats stats() const;
+  void WriteMetrics(telemetry::MetricsText& text) const override;
 
  private:
   using Key = std::pair<std::string, std::string>;  // method, request_id

@@ -19,7 +19,13 @@ absl::Status TooMany(absl::string_view who, size_t bound,
 
 }  // namespace
 
-absl::Status StreamBudget::Take(const security::Caller& caller) {
+void StreamBudget::AddKind(absl::string_view kind) {
+  absl::MutexLock lock(&mutex_);
+  by_kind_.emplace(kind, 0);
+}
+
+absl::Status StreamBudget::Take(absl::string_view kind,
+                                const security::Caller& caller) {
   absl::MutexLock lock(&mutex_);
   if (open_ >= max_) return TooMany("the server", max_, "max_streams");
   if (caller.certified) {
@@ -31,12 +37,15 @@ absl::Status StreamBudget::Take(const security::Caller& caller) {
     ++open;
   }
   ++open_;
+  ++by_kind_.find(kind)->second;
   return absl::OkStatus();
 }
 
-void StreamBudget::Return(const security::Caller& caller) {
+void StreamBudget::Return(absl::string_view kind,
+                          const security::Caller& caller) {
   absl::MutexLock lock(&mutex_);
   --open_;
+  --by_kind_.find(kind)->second;
   if (!caller.certified) return;
   const auto found = by_caller_.find(caller.principal);
   if (--found->second == 0) by_caller_.erase(found);
@@ -45,6 +54,20 @@ void StreamBudget::Return(const security::Caller& caller) {
 size_t StreamBudget::open() const {
   absl::MutexLock lock(&mutex_);
   return open_;
+}
+
+void StreamBudget::WriteMetrics(telemetry::MetricsText& text) const {
+  using Type = telemetry::MetricsText::Type;
+  text.Family("nfmeter_streams_open", Type::kGauge, "Streams under way.");
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [kind, open] : by_kind_) {
+      text.Add({{"kind", kind}}, uint64_t{open});
+    }
+  }
+  text.Family("nfmeter_streams_limit", Type::kGauge,
+              "The most streams that may be open, all kinds together.");
+  text.Add(uint64_t{max_});
 }
 
 }  // namespace nfmeter::service

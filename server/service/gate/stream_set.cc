@@ -111,7 +111,7 @@ absl::Status StreamSet::Start(std::shared_ptr<MessageStream> stream,
   if (call.caller->outdated != nullptr && call.caller->outdated->load()) {
     return PolicyChanged();
   }
-  NFM_RETURN_IF_ERROR(budget_.Take(*call.caller));
+  NFM_RETURN_IF_ERROR(budget_.Take(kind_, *call.caller));
   stream->set_ = this;
   stream->trail_ = call.trail;
   stream->caller_ = call.caller;
@@ -159,7 +159,7 @@ void StreamSet::Remove(const std::shared_ptr<MessageStream>& stream) {
     absl::MutexLock lock(&mutex_);
     streams_.erase(stream);
   }
-  budget_.Return(*stream->caller_);
+  budget_.Return(kind_, *stream->caller_);
 }
 
 }  // namespace nfmeter::service

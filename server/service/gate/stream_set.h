@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "security/access/authorizer.h"
@@ -88,8 +90,11 @@ class MessageStream {
 // outlive its streams' calls. Thread-safe.
 class StreamSet {
  public:
-  // `budget` must outlive the set.
-  explicit StreamSet(StreamBudget& budget) : budget_(budget) {}
+  // `budget` must outlive the set. `kind`, for metrics: "snapshots".
+  StreamSet(StreamBudget& budget, absl::string_view kind)
+      : budget_(budget), kind_(kind) {
+    budget_.AddKind(kind_);
+  }
 
   // Makes the stream that of `call`.
   // RESOURCE_EXHAUSTED, TOO_MANY_STREAMS; UNAVAILABLE, SERVER_SHUTDOWN and
@@ -112,6 +117,7 @@ class StreamSet {
   std::vector<std::shared_ptr<MessageStream>> All() const;
 
   StreamBudget& budget_;
+  const std::string kind_;
   mutable absl::Mutex mutex_;
   bool shut_down_ ABSL_GUARDED_BY(mutex_) = false;
   absl::flat_hash_set<std::shared_ptr<MessageStream>> streams_

@@ -45,8 +45,18 @@ void SnapshotService::AuthorizeAgain(const security::Authorizer& authorizer) {
   streams_->AuthorizeAgain(authorizer);
 }
 
-const FrameStats& SnapshotService::frame_stats() const {
-  return streams_->frame_stats();
+void SnapshotService::WriteMetrics(telemetry::MetricsText& text) const {
+  using Type = telemetry::MetricsText::Type;
+  const FrameStats& frames = streams_->frame_stats();
+  text.Family("nfmeter_snapshot_frames_sent_total", Type::kCounter,
+              "Frames of snapshots sent to subscribers.");
+  text.Add(frames.sent.Read());
+  text.Family("nfmeter_snapshot_frames_missed_total", Type::kCounter,
+              "Frames that subscribers were too slow for.");
+  text.Add(frames.missed.Read());
+  text.Family("nfmeter_snapshot_frames_encoded_total", Type::kCounter,
+              "Frames encoded; each is sent to many.");
+  text.Add(frames.encoded.Read());
 }
 
 size_t SnapshotService::open_streams() const { return streams_->open(); }

@@ -14,18 +14,19 @@
 #include "service/gate/gated_service.h"
 #include "service/gate/limits.h"
 #include "service/gate/stream_budget.h"
+#include "telemetry/metric_source.h"
 
 namespace nfmeter::service {
 
 class SnapshotStreams;
-struct FrameStats;
 
 // Each distinct frame is encoded once, and the same bytes are written to every
 // stream that is due for it.
 //
 // Thread-safe. Must be destroyed after the gRPC server, and before the hub.
 // Does not own what it is given.
-class SnapshotService final : public GatedService<v1::SnapshotService> {
+class SnapshotService final : public GatedService<v1::SnapshotService>,
+                              public telemetry::MetricSource {
  public:
   // When `available` is not OK, every call ends with it.
   SnapshotService(Gate& gate, accounting::SnapshotHub& hub,
@@ -42,7 +43,7 @@ class SnapshotService final : public GatedService<v1::SnapshotService> {
   // See StreamSet.
   void AuthorizeAgain(const security::Authorizer& authorizer);
 
-  const FrameStats& frame_stats() const;
+  void WriteMetrics(telemetry::MetricsText& text) const override;
   // Streams of snapshots under way.
   size_t open_streams() const;
 

@@ -100,7 +100,7 @@ SnapshotStreams::SnapshotStreams(accounting::SnapshotHub& hub,
       filters_(labels),
       frames_(context_),
       threads_("nfm-streams", EncoderThreads()),
-      streams_(budget) {}
+      streams_(budget, "snapshots") {}
 
 absl::Status SnapshotStreams::Get(const Call& call,
                                   const SnapshotQuery& query) {

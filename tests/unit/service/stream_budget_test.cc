@@ -16,9 +16,10 @@ security::Caller Certified(const std::string& name) {
 
 TEST(StreamBudgetTest, ACallerWithACertificateHasABoundOfItsOwn) {
   StreamBudget budget(10, 2);
-  EXPECT_OK(budget.Take(Certified("a")));
-  EXPECT_OK(budget.Take(Certified("a")));
-  const absl::Status refused = budget.Take(Certified("a"));
+  budget.AddKind("snapshots");
+  EXPECT_OK(budget.Take("snapshots", Certified("a")));
+  EXPECT_OK(budget.Take("snapshots", Certified("a")));
+  const absl::Status refused = budget.Take("snapshots", Certified("a"));
   EXPECT_THAT(refused,
               StatusIs(absl::StatusCode::kResourceExhausted,
                        HasSubstr("a already has 2 streams open, its most; "
@@ -26,23 +27,24 @@ TEST(StreamBudgetTest, ACallerWithACertificateHasABoundOfItsOwn) {
                                  "limits.max_streams_per_caller")));
   EXPECT_EQ(GetErrorDetails(refused).reason, "TOO_MANY_STREAMS");
   EXPECT_EQ(GetErrorDetails(refused).metadata.at("bound"), "2");
-  EXPECT_OK(budget.Take(Certified("b")));
-  budget.Return(Certified("a"));
-  EXPECT_OK(budget.Take(Certified("a")));
+  EXPECT_OK(budget.Take("snapshots", Certified("b")));
+  budget.Return("snapshots", Certified("a"));
+  EXPECT_OK(budget.Take("snapshots", Certified("a")));
   EXPECT_EQ(budget.open(), 3u);
 }
 
 TEST(StreamBudgetTest, CallersOfSocketsShareWhatThereIs) {
   const security::Caller socket = {.principal = "socket:/s"};
   StreamBudget budget(3, 1);
-  for (int i = 0; i < 3; ++i) EXPECT_OK(budget.Take(socket));
-  EXPECT_THAT(budget.Take(socket),
+  budget.AddKind("snapshots");
+  for (int i = 0; i < 3; ++i) EXPECT_OK(budget.Take("snapshots", socket));
+  EXPECT_THAT(budget.Take("snapshots", socket),
               StatusIs(absl::StatusCode::kResourceExhausted,
                        HasSubstr("limits.max_streams")));
-  EXPECT_THAT(budget.Take(Certified("a")),
+  EXPECT_THAT(budget.Take("snapshots", Certified("a")),
               StatusIs(absl::StatusCode::kResourceExhausted));
-  budget.Return(socket);
-  EXPECT_OK(budget.Take(Certified("a")));
+  budget.Return("snapshots", socket);
+  EXPECT_OK(budget.Take("snapshots", Certified("a")));
 }
 
 }  // namespace

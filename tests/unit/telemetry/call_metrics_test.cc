@@ -31,7 +31,7 @@ class CallMetricsTest : public ::testing::Test {
 
   std::string Page() const {
     MetricsText text;
-    metrics_.Write(text);
+    metrics_.WriteMetrics(text);
     return std::move(text).Take();
   }
 

@@ -25,7 +25,7 @@ class CounterMetricsTest : public ::testing::Test {
 
   std::string Page(CounterMetrics& metrics) {
     MetricsText text;
-    metrics.Write(text);
+    metrics.WriteMetrics(text);
     return std::move(text).Take();
   }
   std::string Page(const CounterMetrics::Options& options) {

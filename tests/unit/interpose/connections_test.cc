@@ -4,7 +4,7 @@
 #include "gmock/gmock.h"
 #include "tests/support/fake_clock.h"
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 namespace {
 
 using ::nfmeter::testing::FakeClock;
@@ -71,4 +71,4 @@ TEST(PenaltiesTest, AreBounded) {
 }
 
 }  // namespace
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose

@@ -6,7 +6,7 @@
 
 #include "gmock/gmock.h"
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 namespace {
 
 TcpPeer V4(const char* host) {
@@ -66,4 +66,4 @@ TEST(TcpPeerTest, OtherSocketsHaveNone) {
 }
 
 }  // namespace
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose

@@ -5,7 +5,7 @@
 #include "gmock/gmock.h"
 #include "tests/support/fake_clock.h"
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 namespace {
 
 using Verdict = FrameGuard::Verdict;
@@ -288,4 +288,4 @@ TEST_F(FrameGuardTest, WhatIsNotHttp2HasNoFrames) {
 }
 
 }  // namespace
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose

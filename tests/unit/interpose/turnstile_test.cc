@@ -4,7 +4,7 @@
 #include "gmock/gmock.h"
 #include "tests/support/fake_clock.h"
 
-namespace nfmeter::security {
+namespace nfmeter::interpose {
 namespace {
 
 using ::nfmeter::testing::FakeClock;
@@ -132,4 +132,4 @@ TEST_F(TurnstileTest, NetworksAreBounded) {
 }
 
 }  // namespace
-}  // namespace nfmeter::security
+}  // namespace nfmeter::interpose

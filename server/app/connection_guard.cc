@@ -1,0 +1,85 @@
+#include "app/connection_guard.h"
+
+#include <string>
+
+#include "base/clock.h"
+#include "interpose/connections.h"
+#include "service/gate/gate.h"
+#include "telemetry/log.h"
+
+namespace nfmeter::app {
+
+void ConnectionGuard::Begin(const Config& config) {
+  using interpose::Connections;
+  Connections::All().Guard(
+      {.frames = {.max_open_streams = 2 * config.max_streams_per_connection,
+                  .max_resets_per_second = config.max_resets_per_second},
+       .loads = {.max_calls = config.limits.max_streams +
+                              service::Gate::Options().max_waiting +
+                              2 * config.max_streams_per_connection,
+                 .max_request_bytes = config.max_pending_bytes},
+       .max_connections = config.max_connections},
+      SystemClock(),
+      [](const Connections::Offence& offence) {
+        telemetry::Log(telemetry::LogLevel::kWarning, "connection dropped",
+                       {{"peer", offence.peer},
+                        {"reason", interpose::VerdictName(offence.verdict)}});
+      },
+      [](const std::string& network) {
+        telemetry::Log(
+            telemetry::LogLevel::kWarning, "new connections wait",
+            {{"from", network},
+             {"detail",
+              "too many of its connections failed in the handshake or had to "
+              "be dropped as soon as they came"}});
+      });
+}
+
+void ConnectionGuard::Exempt(int listener) {
+  interpose::Connections::All().Exempt(listener);
+}
+
+void ConnectionGuard::KeepUp() { interpose::Connections::All().KeepUp(); }
+
+void ConnectionGuard::WriteMetrics(telemetry::MetricsText& text) const {
+  using Type = telemetry::MetricsText::Type;
+  using Verdict = interpose::FrameGuard::Verdict;
+  const interpose::Connections& connections = interpose::Connections::All();
+  if (!connections.guards()) return;
+  const interpose::Connections::Stats stats = connections.stats();
+  text.Family("nfmeter_connections_open", Type::kGauge,
+              "Connections to the server's listeners.");
+  text.Add(uint64_t{stats.open});
+  text.Family("nfmeter_connections_limit", Type::kGauge,
+              "The most there may be.");
+  text.Add(uint64_t{connections.max_connections()});
+  text.Family("nfmeter_http2_streams_open", Type::kGauge,
+              "Calls and streams on them, as their clients see them.");
+  text.Add(uint64_t{stats.open_streams});
+  text.Family("nfmeter_request_bytes_pending", Type::kGauge,
+              "Bytes of requests that are not answered yet.");
+  text.Add(uint64_t{stats.request_bytes});
+  text.Family("nfmeter_connections_dropped_total", Type::kCounter,
+              "Connections that were closed for what their clients did: took "
+              "back calls again and again, opened or sent more than they may, "
+              "sent frames that ask for nothing.");
+  for (const Verdict each : {Verdict::kResets, Verdict::kOpenStreams,
+                             Verdict::kIdleFrames, Verdict::kRequestBytes}) {
+    text.Add({{"reason", interpose::VerdictName(each)}},
+             stats.dropped[static_cast<size_t>(each)]);
+  }
+  text.Family("nfmeter_connections_refused_total", Type::kCounter,
+              "Connections that were not let in: their clients had one dropped "
+              "just before (penalty), there were too many (limit), or too many "
+              "waited for their turn (turn).");
+  text.Add({{"reason", "penalty"}}, stats.refused);
+  text.Add({{"reason", "limit"}}, stats.beyond_limit);
+  text.Add({{"reason", "turn"}}, stats.turned_away);
+  text.Family(
+      "nfmeter_connections_delayed_total", Type::kCounter,
+      "Connections that waited for their turn, as the server had to end "
+      "others from the same network as soon as they came.");
+  text.Add(stats.delayed);
+}
+
+}  // namespace nfmeter::app
