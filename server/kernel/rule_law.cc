@@ -21,7 +21,6 @@ constexpr size_t kIpSetNameMaxBytes = 31;    // IPSET_MAXNAMELEN - 1
 constexpr size_t kIpSetMaxDirections = 6;    // IPSET_DIM_MAX
 constexpr size_t kCgroupPathMaxBytes = 511;  // xt_cgroup_info_v2.path
 constexpr size_t kCommentMaxBytes = 200;     // of 255, with our mark
-constexpr size_t kMultiportPlaces = 15;      // XT_MULTI_PORTS
 constexpr uint8_t kDscpMax = 63;             // XT_DSCP_MAX
 constexpr uint32_t kInvalidId = 0xffffffff;  // (uid_t)-1
 constexpr uint8_t kAnyIcmpType = 255;        // what IPv4's match takes it for

@@ -32,6 +32,7 @@ inline constexpr uint8_t kProtocolTcp = 6;
 inline constexpr uint8_t kProtocolIcmpv6 = 58;
 
 inline constexpr size_t kRuleIdMaxBytes = 40;
+inline constexpr size_t kMultiportPlaces = 15;  // XT_MULTI_PORTS
 
 // One thing that is wrong with a rule.
 struct RuleFault {

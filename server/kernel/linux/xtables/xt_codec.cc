@@ -11,6 +11,7 @@
 #include "kernel/linux/xtables/xt_acct_target.h"
 #include "kernel/linux/xtables/xt_ip_part.h"
 #include "kernel/linux/xtables/xt_match.h"
+#include "kernel/linux/xtables/xt_ports.h"
 #include "kernel/linux/xtables/xt_target.h"
 #include "kernel/linux/xtables/xt_text.h"
 
@@ -122,9 +123,10 @@ const KindTable& AllKinds() {
   static const KindTable& table = *[] {
     auto* kinds = new KindTable;
     for (absl::Span<const MatchKind> group :
-         {PortMatchKinds(), IcmpMatchKinds(), PacketMatchKinds(),
-          ConntrackMatchKinds(), OriginMatchKinds(), SetMatchKinds(),
-          AccountMatchKinds(), ForeignMatchKinds()}) {
+         {TcpMatchKinds(), SctpMatchKinds(), MultiportMatchKinds(),
+          IcmpMatchKinds(), PacketMatchKinds(), ConntrackMatchKinds(),
+          OriginMatchKinds(), SetMatchKinds(), AccountMatchKinds(),
+          ForeignMatchKinds()}) {
       for (const MatchKind& kind : group) (*kinds)[kind.name].push_back(&kind);
     }
     return kinds;

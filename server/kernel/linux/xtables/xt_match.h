@@ -1,8 +1,9 @@
 // What the codec knows of one kind of match, and the groups of kinds.
 //
 // Each group has a file xt_GROUP_matches.cc: a table of its kinds for reading
-// and printing, and a function that appends the matches a rule needs. The
-// codec (xt_codec.cc) strings the groups together.
+// and printing, and a function that appends the matches a rule needs. Ports
+// have a file for each pair of protocols (xt_ports.h). The codec (xt_codec.cc)
+// strings the groups together.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_MATCH_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_XT_MATCH_H_
 
@@ -141,8 +142,7 @@ absl::Status NotExpressible(absl::string_view why);
 // The groups. Each Append... adds the matches for its part of the rule, none if
 // the rule has no such condition.
 
-// tcp, udp, sctp, dccp, multiport.
-absl::Span<const MatchKind> PortMatchKinds();
+// tcp, udp, sctp, dccp, multiport. Their kinds are in xt_ports.h.
 absl::Status AppendPortMatches(const MatchContext& context,
                                const RuleMatch& match, MatchWriter& out);
 

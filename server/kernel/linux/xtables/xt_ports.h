@@ -1,33 +1,71 @@
-// What the two halves of the port matches share: the kernel's structs and the
-// range that is no condition.
+// What the matches of ports share. Each protocol's own match says one range a
+// direction, which is cheapest; several ranges need multiport.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_PORTS_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_XT_PORTS_H_
 
-#include <linux/dccp.h>
-#include <linux/netfilter/xt_dccp.h>
-#include <linux/netfilter/xt_multiport.h>
-#include <linux/netfilter/xt_tcpudp.h>
-#include <netinet/in.h>
-// The header has a function that returns C's _Bool, and a macro `bytes`.
-#define _Bool bool
-#include <linux/netfilter/xt_sctp.h>
-#undef _Bool
-#undef bytes
+#include <linux/types.h>
 
+#include <optional>
+#include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "kernel/linux/xtables/xt_match.h"
+#include "kernel/linux/xtables/xt_text.h"
 #include "kernel/rule_types.h"
 
 namespace nfmeter::kernel {
 
 using Ports = std::vector<PortRange>;
 
+// The range that is no condition.
 inline constexpr PortRange kAnyPort = {0, 0xffff};
 
-// sctp and dccp say by flags which of their conditions hold. Their flags for
-// ports are the same.
-static_assert(XT_SCTP_SRC_PORTS == XT_DCCP_SRC_PORTS &&
-              XT_SCTP_DEST_PORTS == XT_DCCP_DEST_PORTS);
+inline PortRange RangeOf(const __u16 (&bounds)[2]) {
+  return {bounds[0], bounds[1]};
+}
+
+// " ! --sport 80:90"
+inline void PrintPorts(const char* option, PortRange range, bool negated,
+                       std::string& text) {
+  AppendNegation(negated, text);
+  absl::StrAppend(&text, " ", option, " ");
+  AppendRange(range.first, range.last, text);
+}
+
+// What of a rule goes into the protocol's own match: one range each, or null.
+struct NativePorts {
+  const Negatable<Ports>* source = nullptr;
+  const Negatable<Ports>* destination = nullptr;
+};
+
+inline void FillRange(const Negatable<Ports>* ports, __u16 (&bounds)[2]) {
+  const PortRange range = ports == nullptr ? kAnyPort : ports->value[0];
+  bounds[0] = range.first;
+  bounds[1] = range.last;
+}
+
+inline bool IsNegated(const Negatable<Ports>* ports) {
+  return ports != nullptr && ports->negated;
+}
+
+// tcp, udp. `tcp_flags` may be null.
+absl::Span<const MatchKind> TcpMatchKinds();
+void AppendTcp(const NativePorts& ports, const Negatable<TcpFlags>* tcp_flags,
+               MatchWriter& out);
+void AppendUdp(const NativePorts& ports, MatchWriter& out);
+
+// sctp, dccp.
+absl::Span<const MatchKind> SctpMatchKinds();
+void AppendSctp(const NativePorts& ports, MatchWriter& out);
+void AppendDccp(const NativePorts& ports, MatchWriter& out);
+
+// multiport: several ranges, in one direction. They take up to 15 places.
+absl::Span<const MatchKind> MultiportMatchKinds();
+enum class PortSide { kSource, kDestination };
+void AppendMultiport(PortSide side, const Negatable<Ports>& ports,
+                     MatchWriter& out);
 
 }  // namespace nfmeter::kernel
 
