@@ -239,6 +239,35 @@ TEST_F(RuleReadTest, ChainsAreFoundByTheNamesThatAreShown) {
   EXPECT_THAT(WrongFieldsOf(List(list)), ElementsAre("filter.chain"));
 }
 
+// A user who can't read /proc/net/ip_tables_names must not ask for tables: that
+// would make them.
+TEST_F(RuleReadTest, TablesThatCantBeSeenAreLeftOutAndNoRuleIsSaidToBeMissing) {
+  AddRule("seen", "web");
+  AddRule("unseen", "web", "nat");
+  server_.rule_table.HideTable(Family::kIpv4, Table::kNat);
+  EXPECT_THAT(ListedIds({}), ElementsAre("seen"));
+  EXPECT_TRUE(Get("seen").ok());
+  EXPECT_EQ(ErrorInfoOf(Get("unseen")).reason(), "TABLE_NOT_VISIBLE");
+  v1::DeleteRuleRequest remove;
+  v1::DeleteRuleResponse removed;
+  remove.set_id("unseen");
+  EXPECT_EQ(
+      ErrorInfoOf(Call(*server_.rule_stub, &v1::RuleService::Stub::DeleteRule,
+                       remove, &removed))
+          .reason(),
+      "TABLE_NOT_VISIBLE");
+  v1::ListRulesRequest named;
+  named.mutable_filter()->set_table("nat");
+  EXPECT_EQ(ErrorInfoOf(List(named)).reason(), "TABLE_NOT_VISIBLE");
+  v1::ListChainsResponse chains;
+  ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::ListChains,
+                   v1::ListChainsRequest(), &chains)
+                  .ok());
+  for (const v1::Chain& chain : chains.chains()) {
+    EXPECT_FALSE(chain.table() == "nat" && chain.family() == v1::FAMILY_IPV4);
+  }
+}
+
 TEST_F(RuleReadTest, TooManyChainsNameTheBound) {
   ComponentServer small({.limits = {.max_page_size = 3}});
   v1::ListChainsResponse response;

@@ -18,6 +18,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
+#include "nfmeter/v1/node.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
 #include "tests/support/status_matchers.h"
@@ -30,7 +31,9 @@ using ::nfmeter::testing::HealthOf;
 using ::nfmeter::testing::NfmeterdProcess;
 using ::testing::AllOf;
 using ::testing::Each;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::Pair;
 
@@ -198,28 +201,31 @@ class OtherUserTest : public ::testing::Test {
     ASSERT_EQ(chmod(path, mode), 0);
   }
 
-  std::vector<std::string> Wrapper() {
-    return {"setpriv",
-            absl::StrCat("--reuid=", kUser),
-            absl::StrCat("--regid=", kUser),
-            "--clear-groups",
-            "--pdeathsig=keep",
-            "--inh-caps=-all,+net_admin,+net_raw",
-            "--ambient-caps=-all,+net_admin,+net_raw",
-            "--bounding-set=-all,+net_admin,+net_raw",
-            "--",
-            dir_ / "nfmeterd",
-            "--listen",
-            absl::StrCat("unix:", dir_ / "run/s"),
-            "--state-dir",
-            dir_ / "state"};
+  std::vector<std::string> Wrapper(const std::vector<std::string>& arguments) {
+    std::vector<std::string> command = {
+        "setpriv",
+        absl::StrCat("--reuid=", kUser),
+        absl::StrCat("--regid=", kUser),
+        "--clear-groups",
+        "--pdeathsig=keep",
+        "--inh-caps=-all,+net_admin,+net_raw",
+        "--ambient-caps=-all,+net_admin,+net_raw",
+        "--bounding-set=-all,+net_admin,+net_raw",
+        "--",
+        dir_ / "nfmeterd",
+        "--listen",
+        absl::StrCat("unix:", dir_ / "run/s"),
+        "--state-dir",
+        dir_ / "state"};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    return command;
   }
 
   // Starts it and waits; its log otherwise.
-  void Start() {
+  void Start(const std::vector<std::string>& arguments = {}) {
     log_ = dir_ / "log";
     std::ofstream(log_).close();
-    process_ = std::make_unique<testing::Background>(Wrapper(), log_);
+    process_ = std::make_unique<testing::Background>(Wrapper(arguments), log_);
     const absl::Time deadline = absl::Now() + absl::Seconds(30);
     while (!absl::StrContains(Log(), " info ready ")) {
       ASSERT_LT(absl::Now(), deadline) << Log();
@@ -263,6 +269,144 @@ TEST_F(OtherUserTest, WithoutTheLockItCountsAndSaysWhatToDo) {
   EXPECT_TRUE(v1::RuleService::NewStub(channel_)
                   ->ListRules(&context, {}, &response)
                   .ok());
+}
+
+// The tables that there are in this network namespace, of both families.
+std::vector<std::string> Tables() {
+  std::vector<std::string> tables;
+  for (const char* path : {"/proc/thread-self/net/ip_tables_names",
+                           "/proc/thread-self/net/ip6_tables_names"}) {
+    std::ifstream names(path);
+    EXPECT_TRUE(names.is_open()) << path;
+    for (std::string name; std::getline(names, name);) tables.push_back(name);
+  }
+  return tables;
+}
+
+// What iptables-nft says beside its rules.
+std::string NftWarnings() {
+  std::string warnings;
+  for (const char* program : {"iptables-nft", "ip6tables-nft"}) {
+    warnings += nfmeter::testing::Run({program, "-S"}).err;
+  }
+  return warnings;
+}
+
+// That user can't see which tables there are, and asking the kernel would make
+// them.
+TEST_F(OtherUserTest, ReadingAndProbingMakeNoTable) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"--read-only"}, std::vector<std::string>{}}) {
+    Start(arguments);
+    const auto rules = v1::RuleService::NewStub(channel_);
+    for (const v1::Family family :
+         {v1::FAMILY_UNSPECIFIED, v1::FAMILY_IPV4, v1::FAMILY_IPV6}) {
+      grpc::ClientContext list_context;
+      v1::ListRulesRequest list;
+      v1::ListRulesResponse listed;
+      list.mutable_filter()->set_family(family);
+      EXPECT_TRUE(rules->ListRules(&list_context, list, &listed).ok());
+      grpc::ClientContext chain_context;
+      v1::ListChainsRequest chains;
+      v1::ListChainsResponse found;
+      chains.set_family(family);
+      EXPECT_TRUE(rules->ListChains(&chain_context, chains, &found).ok());
+    }
+    grpc::ClientContext named_context;
+    v1::ListRulesRequest named;
+    v1::ListRulesResponse listed;
+    named.mutable_filter()->set_table("filter");
+    EXPECT_THAT(
+        rules->ListRules(&named_context, named, &listed).error_message(),
+        HasSubstr("chgrp nfmeter /proc/net/ip_tables_names"));
+    grpc::ClientContext node_context;
+    v1::GetNodeResponse node;
+    ASSERT_TRUE(v1::NodeService::NewStub(channel_)
+                    ->GetNode(&node_context, {}, &node)
+                    .ok());
+    EXPECT_THAT(node.node().notices(),
+                ::testing::Contains(HasSubstr("ip6_tables_names")));
+    EXPECT_THAT(Tables(), IsEmpty());
+    EXPECT_EQ(NftWarnings(), "");
+    process_.reset();
+  }
+}
+
+TEST_F(OtherUserTest, DeletionsAndRefusedRulesMakeNoTable) {
+  Start();
+  ASSERT_TRUE(Create(channel_, "c").ok());
+  grpc::ClientContext context;
+  v1::CreateRuleRequest rule;
+  v1::CreateRuleResponse created;
+  rule.mutable_rule()->set_chain("OUTPUT");
+  rule.mutable_rule()->set_counter("none");
+  EXPECT_FALSE(v1::RuleService::NewStub(channel_)
+                   ->CreateRule(&context, rule, &created)
+                   .ok());
+  grpc::ClientContext dry_context;
+  rule.mutable_rule()->set_counter("c");
+  rule.set_validate_only(true);
+  EXPECT_TRUE(v1::RuleService::NewStub(channel_)
+                  ->CreateRule(&dry_context, rule, &created)
+                  .ok());
+  grpc::ClientContext delete_context;
+  v1::DeleteCounterRequest remove;
+  v1::DeleteCounterResponse removed;
+  remove.set_name("c");
+  remove.set_delete_managed_rules(true);
+  const grpc::Status status =
+      v1::CounterService::NewStub(channel_)->DeleteCounter(&delete_context,
+                                                           remove, &removed);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_THAT(Tables(), IsEmpty());
+  EXPECT_EQ(NftWarnings(), "");
+}
+
+TEST_F(OtherUserTest, ARuleMakesTheTableThatItNeeds) {
+  Start();
+  ASSERT_TRUE(Create(channel_, "c").ok());
+  grpc::ClientContext context;
+  v1::CreateRuleRequest rule;
+  v1::CreateRuleResponse created;
+  rule.mutable_rule()->set_table("mangle");
+  rule.mutable_rule()->set_chain("OUTPUT");
+  rule.mutable_rule()->set_counter("c");
+  ASSERT_TRUE(v1::RuleService::NewStub(channel_)
+                  ->CreateRule(&context, rule, &created)
+                  .ok());
+  EXPECT_THAT(Tables(), ElementsAre("mangle"));
+  grpc::ClientContext list_context;
+  v1::ListRulesResponse listed;
+  ASSERT_TRUE(v1::RuleService::NewStub(channel_)
+                  ->ListRules(&list_context, {}, &listed)
+                  .ok());
+  EXPECT_EQ(listed.rules_size(), 1);
+}
+
+// What the packaged unit does before it starts nfmeterd.
+TEST_F(OtherUserTest, SeesAllTablesWhereItsGroupMayReadTheirNames) {
+  for (const char* path : {"/proc/thread-self/net/ip_tables_names",
+                           "/proc/thread-self/net/ip6_tables_names"}) {
+    ASSERT_EQ(chown(path, 0, kUser), 0);
+  }
+  ASSERT_EQ(
+      nfmeter::testing::Run({"ip6tables-legacy", "-t", "raw", "-A", "OUTPUT"})
+          .exit_code,
+      0);
+  Start();
+  grpc::ClientContext context;
+  v1::ListRulesResponse listed;
+  ASSERT_TRUE(v1::RuleService::NewStub(channel_)
+                  ->ListRules(&context, {}, &listed)
+                  .ok());
+  EXPECT_EQ(listed.rules_size(), 1);
+  grpc::ClientContext node_context;
+  v1::GetNodeResponse node;
+  ASSERT_TRUE(v1::NodeService::NewStub(channel_)
+                  ->GetNode(&node_context, {}, &node)
+                  .ok());
+  EXPECT_EQ(node.node().notices_size(), 0) << node.DebugString();
+  EXPECT_THAT(Tables(), ElementsAre("raw"));
 }
 
 // What systemd's watchdog hears.

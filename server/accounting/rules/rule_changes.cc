@@ -233,16 +233,17 @@ absl::StatusOr<std::vector<std::string>> Rules::ExistingIds(
     const absl::flat_hash_set<std::string>& ids) {
   std::vector<std::string> existing;
   if (ids.empty()) return existing;
-  NFM_RETURN_IF_ERROR(ReadTables(changes_.table, std::nullopt, std::nullopt,
-                                 [&](const TableContents& contents) {
-                                   for (const Chain& chain : contents.chains) {
-                                     for (const Rule& rule : chain.rules) {
-                                       if (ids.contains(rule.id))
-                                         existing.push_back(rule.id);
-                                     }
+  const auto read = ReadTables(changes_.table, std::nullopt, std::nullopt,
+                               [&](const TableContents& contents) {
+                                 for (const Chain& chain : contents.chains) {
+                                   for (const Rule& rule : chain.rules) {
+                                     if (ids.contains(rule.id))
+                                       existing.push_back(rule.id);
                                    }
-                                   return true;
-                                 }));
+                                 }
+                                 return true;
+                               });
+  NFM_RETURN_IF_ERROR(read.status());
   return existing;
 }
 
@@ -281,7 +282,8 @@ absl::StatusOr<std::vector<Rules::Group>> Rules::GroupDeletions(
   std::vector<Group> groups;
   std::vector<std::string> foreign;
   bool decides = false;
-  NFM_RETURN_IF_ERROR(
+  NFM_ASSIGN_OR_RETURN(
+      const TablesRead read,
       ReadTables(changes_.table, std::nullopt, std::nullopt,
                  [&](const TableContents& contents) {
                    Group group;
@@ -308,7 +310,10 @@ absl::StatusOr<std::vector<Rules::Group>> Rules::GroupDeletions(
   for (const std::string& id : ids) {
     if (wanted.contains(id)) missing.push_back(id);
   }
-  if (!missing.empty()) return RuleNotFound(missing);
+  if (!missing.empty()) {
+    NFM_RETURN_IF_ERROR(read.unseen);
+    return RuleNotFound(missing);
+  }
   if (!foreign.empty()) return ForeignRules(foreign);
   if (decides && change.counting_only) return VerdictNotPermitted();
   return groups;

@@ -65,6 +65,12 @@ absl::StatusOr<ListPosition> ReadPosition(absl::string_view token,
   return position;
 }
 
+// The kernel's layer can't see whether there is such a table.
+bool IsNotVisible(const absl::Status& status) {
+  return absl::IsPermissionDenied(status) &&
+         GetErrorDetails(status).reason == "TABLE_NOT_VISIBLE";
+}
+
 absl::Status RulesChanged() {
   return MakeError(absl::StatusCode::kAborted, "RULES_CHANGED",
                    "rules were made or deleted since the page before; start "
@@ -94,12 +100,13 @@ Rules::Rules(kernel::Kernel& kernel, Lane& changes, Lane& reads)
       changes_{kernel.rules(), changes},
       reads_{kernel.rule_reads(), reads} {}
 
-absl::Status Rules::ReadTables(
+absl::StatusOr<Rules::TablesRead> Rules::ReadTables(
     kernel::RuleTable& source, std::optional<Family> family,
     std::optional<Table> table,
     absl::FunctionRef<bool(const TableContents&)> on_table) {
   const kernel::RuleCapabilities capabilities = this->capabilities();
   absl::Status lacking;
+  TablesRead outcome;
   bool read_one = false;
   for (const Family each_family : kernel::kAllFamilies) {
     if (family.value_or(each_family) != each_family) continue;
@@ -112,12 +119,17 @@ absl::Status Rules::ReadTables(
         lacking.Update(contents.status());
         continue;
       }
+      if (!table.has_value() && IsNotVisible(contents.status())) {
+        outcome.unseen.Update(contents.status());
+        continue;
+      }
       if (!contents.ok()) return contents.status();
       read_one = true;
-      if (!on_table(*contents)) return absl::OkStatus();
+      if (!on_table(*contents)) return outcome;
     }
   }
-  return read_one ? absl::OkStatus() : lacking;
+  if (!read_one && outcome.unseen.ok()) NFM_RETURN_IF_ERROR(lacking);
+  return outcome;
 }
 
 absl::StatusOr<Rule> Rules::Get(absl::string_view id,
@@ -125,7 +137,8 @@ absl::StatusOr<Rule> Rules::Get(absl::string_view id,
   return reads_.lane.Run(
       Lane::Priority::kNormal, [&]() -> absl::StatusOr<Rule> {
         std::optional<Rule> found;
-        NFM_RETURN_IF_ERROR(
+        NFM_ASSIGN_OR_RETURN(
+            const TablesRead read,
             ReadTables(reads_.table, std::nullopt, std::nullopt,
                        [&](const TableContents& contents) {
                          for (const Chain& chain : contents.chains) {
@@ -138,8 +151,9 @@ absl::StatusOr<Rule> Rules::Get(absl::string_view id,
                          }
                          return !found.has_value();
                        }));
-        if (!found.has_value()) return RuleNotFound({std::string(id)});
-        return *std::move(found);
+        if (found.has_value()) return *std::move(found);
+        NFM_RETURN_IF_ERROR(read.unseen);
+        return RuleNotFound({std::string(id)});
       });
 }
 
@@ -160,7 +174,7 @@ absl::StatusOr<RulePage> Rules::List(const RuleQuery& query) {
     page.rules.push_back(rule);
     bytes += ApproximateBytes(rule);
   };
-  const absl::Status read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
+  const auto read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
     return ReadTables(reads_.table, query.filter.family, query.filter.table,
                       [&](const TableContents& contents) {
                         for (const Chain& chain : contents.chains) {
@@ -169,7 +183,7 @@ absl::StatusOr<RulePage> Rules::List(const RuleQuery& query) {
                         return true;
                       });
   });
-  NFM_RETURN_IF_ERROR(read);
+  NFM_RETURN_IF_ERROR(read.status());
   if (!query.page_token.empty() && start.listing != listing.value()) {
     return RulesChanged();
   }
@@ -184,7 +198,7 @@ absl::StatusOr<RulePage> Rules::List(const RuleQuery& query) {
 absl::StatusOr<std::vector<ChainSummary>> Rules::ListChains(
     std::optional<Family> family, std::optional<Table> table) {
   std::vector<ChainSummary> chains;
-  const absl::Status read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
+  const auto read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
     return ReadTables(reads_.table, family, table,
                       [&](const TableContents& contents) {
                         for (const Chain& chain : contents.chains) {
@@ -203,7 +217,7 @@ absl::StatusOr<std::vector<ChainSummary>> Rules::ListChains(
                         return true;
                       });
   });
-  NFM_RETURN_IF_ERROR(read);
+  NFM_RETURN_IF_ERROR(read.status());
   return chains;
 }
 
@@ -219,7 +233,7 @@ absl::StatusOr<std::vector<Rule>> Rules::Holders(
                        });
   };
   std::vector<Rule> holders;
-  const absl::Status read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
+  const auto read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
     return ReadTables(reads_.table, std::nullopt, std::nullopt,
                       [&](const TableContents& contents) {
                         for (const Chain& chain : contents.chains) {
@@ -232,7 +246,7 @@ absl::StatusOr<std::vector<Rule>> Rules::Holders(
                         return true;
                       });
   });
-  NFM_RETURN_IF_ERROR(read);
+  NFM_RETURN_IF_ERROR(read.status());
   return holders;
 }
 

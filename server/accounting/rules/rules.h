@@ -153,9 +153,17 @@ class Rules {
   static std::vector<Group> GroupInsertions(std::vector<NewRule>& rules,
                                             const RuleChange& change);
 
+  // What came of reading tables.
+  struct TablesRead {
+    // OK: all were handed out that the kernel has. TABLE_NOT_VISIBLE: of the
+    // first that was left out as this process can't see whether it is there.
+    absl::Status unseen;
+  };
+
   // On the lane of `source`: hands out tables until `on_table` returns false.
-  // UNIMPLEMENTED: the kernel has none of them.
-  absl::Status ReadTables(
+  // UNIMPLEMENTED: the kernel has none of them. TABLE_NOT_VISIBLE: `table` is
+  // given and can't be seen.
+  absl::StatusOr<TablesRead> ReadTables(
       kernel::RuleTable& source, std::optional<kernel::Family> family,
       std::optional<kernel::Table> table,
       absl::FunctionRef<bool(const kernel::TableContents&)> on_table);

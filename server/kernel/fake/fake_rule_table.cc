@@ -110,6 +110,11 @@ absl::StatusOr<TableContents> FakeRuleTable::Read(Family family, Table table) {
   absl::MutexLock lock(&mutex_);
   NFM_RETURN_IF_ERROR(capabilities_.tables(family));
   NFM_RETURN_IF_ERROR(TakeFailure(Operation::kRuleRead, {family, table}));
+  if (hidden_.contains({family, table})) {
+    return MakeError(
+        absl::StatusCode::kPermissionDenied, "TABLE_NOT_VISIBLE",
+        absl::StrCat("no right to see ", TableSubject(family, table)));
+  }
   ++reads_;
   return tables_[{family, table}];
 }
@@ -421,6 +426,11 @@ void FakeRuleTable::SetPolicy(Family family, Table table,
   changed.policy = std::string(policy);
   changed.packets = packets;
   changed.bytes = bytes;
+}
+
+void FakeRuleTable::HideTable(Family family, Table table) {
+  absl::MutexLock lock(&mutex_);
+  hidden_.insert({family, table});
 }
 
 void FakeRuleTable::SetRuleCounters(Family family, Table table,

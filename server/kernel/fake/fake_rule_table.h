@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,6 +56,9 @@ class FakeRuleTable : public RuleTable {
   void SetPolicy(Family family, Table table, absl::string_view chain,
                  absl::string_view policy, uint64_t packets = 0,
                  uint64_t bytes = 0);
+  // Nobody sees any more whether the table is there: Read() says
+  // TABLE_NOT_VISIBLE.
+  void HideTable(Family family, Table table);
   // Sets a rule's own counters. The accounting object is not concerned.
   void SetRuleCounters(Family family, Table table, absl::string_view id,
                        uint64_t packets, uint64_t bytes);
@@ -124,6 +128,7 @@ class FakeRuleTable : public RuleTable {
   Tables tables_ ABSL_GUARDED_BY(mutex_);
   std::map<Key, int> commits_ ABSL_GUARDED_BY(mutex_);
   int reads_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::set<Key> hidden_ ABSL_GUARDED_BY(mutex_);
   std::map<Operation, std::pair<int, int>> failures_ ABSL_GUARDED_BY(mutex_);
   RuleCapabilities capabilities_ ABSL_GUARDED_BY(mutex_);
   bool lock_held_ ABSL_GUARDED_BY(mutex_) = false;

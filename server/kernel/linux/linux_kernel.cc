@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "kernel/linux/nfacct/netlink_acct_table.h"
 #include "kernel/linux/xtables/iptc_rule_table.h"
+#include "kernel/linux/xtables/table_presence.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_probe.h"
 
@@ -41,20 +42,28 @@ Capabilities ProbeAll(AcctTable& acct) {
   return found;
 }
 
-std::vector<std::string> LookForNotices() {
+std::string NfTablesNotice() {
   std::vector<std::string> tables = NfTablesTables();
-  if (tables.empty()) return {};
+  if (tables.empty()) return "";
   constexpr size_t kMostNamed = 5;
   std::string more;
   if (tables.size() > kMostNamed) {
     more = absl::StrCat(" and ", tables.size() - kMostNamed, " more");
     tables.resize(kMostNamed);
   }
-  return {absl::StrCat(
+  return absl::StrCat(
       "nf_tables is in use beside legacy iptables (tables ",
       absl::StrJoin(tables, ", "), more,
       "): packets pass both, its rules count on their own and are not shown "
-      "here.")};
+      "here.");
+}
+
+std::vector<std::string> LookForNotices() {
+  std::vector<std::string> notices;
+  for (std::string notice : {NfTablesNotice(), InvisibleTablesNotice()}) {
+    if (!notice.empty()) notices.push_back(std::move(notice));
+  }
+  return notices;
 }
 
 }  // namespace

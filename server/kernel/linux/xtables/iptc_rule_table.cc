@@ -17,7 +17,7 @@
 #include "kernel/linux/xtables/iptc_rule_table_contents.h"
 #include "kernel/linux/xtables/iptc_rule_table_handle.h"
 #include "kernel/linux/xtables/iptc_rule_table_support.h"
-#include "kernel/linux/xtables/xt_match.h"
+#include "kernel/linux/xtables/table_presence.h"
 #include "kernel/linux/xtables/xt_probe.h"
 #include "kernel/linux/xtables/xt_table_by_table.h"
 #include "kernel/linux/xtables/xtables_lock.h"
@@ -146,13 +146,6 @@ bool HasChanged(const absl::Status& status) {
 
 }  // namespace
 
-absl::Status ProbeTables(Family family) {
-  const absl::Status status = IptcHandle::Open(family, Table::kFilter).status();
-  if (!absl::IsUnimplemented(status)) return status;
-  LoadTables(family);
-  return IptcHandle::Open(family, Table::kFilter).status();
-}
-
 absl::StatusOr<TableContents> IptcRuleTable::ReadFromKernel(Family family,
                                                             Table table) {
   NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
@@ -171,12 +164,26 @@ absl::StatusOr<TableContents> IptcRuleTable::ReadBack(Family family,
 }
 
 absl::StatusOr<TableContents> IptcRuleTable::Read(Family family, Table table) {
-  // A filter table's FORWARD chain may be born with policy DROP (a parameter of
-  // its module), so that one is always asked.
-  if (table != Table::kFilter && !TableIsInUse(family, table)) {
-    return EmptyTable(family, table);
+  switch (PresenceOfTable(family, table)) {
+    case TablePresence::kAbsent:
+      NFM_RETURN_IF_ERROR(ProbeIpTables(family));
+      return EmptyTable(family, table);
+    case TablePresence::kUnknown:
+      return TableNotVisible(family, table);
+    case TablePresence::kPresent:
+      break;
   }
   return ReadFromKernel(family, table);
+}
+
+absl::StatusOr<EditPlan> IptcRuleTable::PlanUnread(const TableEdit& edit) {
+  absl::StatusOr<EditPlan> plan =
+      PlanEdit(EmptyTable(edit.family, edit.table), edit);
+  const bool lacks_something = absl::IsNotFound(plan.status());
+  return lacks_something && PresenceOfTable(edit.family, edit.table) ==
+                                TablePresence::kUnknown
+             ? TableNotVisible(edit.family, edit.table)
+             : plan;
 }
 
 absl::StatusOr<IptcRuleTable::Entries> IptcRuleTable::Encode(
@@ -207,9 +214,15 @@ absl::StatusOr<TableOutcome> IptcRuleTable::Rehearse(
   if (edit.deletions.empty() && NewRules(edit).empty()) return TableOutcome();
   NFM_RETURN_IF_ERROR(CheckLaws(edit));
   NFM_ASSIGN_OR_RETURN(const Entries entries, Encode(edit));
-  NFM_ASSIGN_OR_RETURN(const TableContents contents,
-                       Read(edit.family, edit.table));
-  NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(contents, edit));
+  EditPlan plan;
+  if (PresenceOfTable(edit.family, edit.table) == TablePresence::kPresent) {
+    NFM_ASSIGN_OR_RETURN(const TableContents contents,
+                         ReadFromKernel(edit.family, edit.table));
+    NFM_ASSIGN_OR_RETURN(plan, PlanEdit(contents, edit));
+  } else {
+    NFM_RETURN_IF_ERROR(ProbeIpTables(edit.family));
+    NFM_ASSIGN_OR_RETURN(plan, PlanUnread(edit));
+  }
   NFM_RETURN_IF_ERROR(CheckSupport(edit, entries, acct_, new_counters));
   TableOutcome outcome{.deleted = std::move(plan.deleted)};
   const std::vector<const RuleSpec*> rules = NewRules(edit);
@@ -266,6 +279,10 @@ absl::StatusOr<TableOutcome> IptcRuleTable::Edit(const TableEdit& edit,
 
 absl::StatusOr<TableOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
                                                     const Entries& entries) {
+  // What can't be done in a table that is not there does not make it.
+  if (PresenceOfTable(edit.family, edit.table) == TablePresence::kAbsent) {
+    NFM_RETURN_IF_ERROR(PlanUnread(edit).status());
+  }
   NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
                        open_(edit.family, edit.table));
   const TableContents before =

@@ -16,6 +16,7 @@
 #include "kernel/linux/xtables/ip_set_socket.h"
 #include "kernel/linux/xtables/iptc_rule_table_handle.h"
 #include "kernel/linux/xtables/xtables_lock.h"
+#include "kernel/rule_edit.h"
 #include "kernel/rule_table.h"
 
 namespace nfmeter::kernel {
@@ -36,8 +37,8 @@ class IptcRuleTable : public RuleTable {
       : acct_(acct), open_(std::move(open)) {}
 
   // A table that nobody has used so far is answered without touching it, as
-  // reading would bring it into being (see TableIsInUse()). The filter table
-  // always exists for those who have rules at all.
+  // reading would bring it into being (see TablePresence). PERMISSION_DENIED,
+  // TABLE_NOT_VISIBLE: it can't be known whether there is one.
   absl::StatusOr<TableContents> Read(Family family, Table table) override;
 
   // One commit a table, see ApplyTableByTable().
@@ -58,6 +59,9 @@ class IptcRuleTable : public RuleTable {
   using Entries = std::vector<std::vector<uint8_t>>;
 
   absl::StatusOr<Entries> Encode(const TableEdit& edit);
+  // Checks the edit against the table as it is before its first rule. What is
+  // not found there may be in a table that can't be seen: TABLE_NOT_VISIBLE.
+  static absl::StatusOr<EditPlan> PlanUnread(const TableEdit& edit);
   // One read, one commit, one read. UNAVAILABLE, TABLE_CHANGED: nothing was
   // done, a fresh attempt may succeed.
   absl::StatusOr<TableOutcome> TryOnce(const TableEdit& edit,
@@ -72,10 +76,6 @@ class IptcRuleTable : public RuleTable {
   IpSetSocket sets_;
   XtablesLockInterrupter lock_interrupter_;
 };
-
-// Whether tables of this family can be read. Has the kernel load what it lacks,
-// if it may.
-absl::Status ProbeTables(Family family);
 
 }  // namespace nfmeter::kernel
 

@@ -15,6 +15,7 @@ extern "C" {
 #include "absl/status/status.h"
 #include "base/unique_fd.h"
 #include "kernel/errno_status.h"
+#include "kernel/linux/xtables/table_presence.h"
 #include "kernel/rule_edit.h"
 
 namespace nfmeter::kernel {
@@ -189,6 +190,7 @@ absl::StatusOr<std::unique_ptr<IptcHandle>> IptcHandle::Open(Family family,
     return ErrnoStatus(Operation::kRuleRead, errno != 0 ? errno : EINVAL,
                        TableSubject(family, table));
   }
+  NoteTablePresent(family, table);
   if (family == Family::kIpv4) {
     return std::make_unique<HandleOf<Ip4>>(name, handle);
   }

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <fstream>
 #include <map>
 #include <memory>
 
@@ -21,6 +20,7 @@
 #include "base/error.h"
 #include "base/unique_fd.h"
 #include "kernel/errno_status.h"
+#include "kernel/rule_edit.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -114,39 +114,9 @@ int OnTable(const nlmsghdr* header, void* names) {
   return MNL_CB_OK;
 }
 
-}  // namespace
-
-absl::Status ProbeMatchRevision(Family family, absl::string_view name,
-                                uint8_t revision) {
-  const int option = family == Family::kIpv4 ? IPT_SO_GET_REVISION_MATCH
-                                             : IP6T_SO_GET_REVISION_MATCH;
-  const int err = AskRevision(family, option, name, revision);
-  if (err == 0) return absl::OkStatus();
-  if (IsAbsence(err)) return NoMatch(family, name);
-  return ErrnoStatus(Operation::kRuleRead, err, FamilyName(family));
-}
-
-absl::Status ProbeTargetRevision(Family family, absl::string_view name,
-                                 uint8_t revision) {
-  const int option = family == Family::kIpv4 ? IPT_SO_GET_REVISION_TARGET
-                                             : IP6T_SO_GET_REVISION_TARGET;
-  const int err = AskRevision(family, option, name, revision);
-  if (err == 0) return absl::OkStatus();
-  if (IsAbsence(err)) return NoTarget(family, name);
-  return ErrnoStatus(Operation::kRuleRead, err, FamilyName(family));
-}
-
-bool TableIsInUse(Family family, Table table) {
-  std::ifstream names(family == Family::kIpv4
-                          ? "/proc/thread-self/net/ip_tables_names"
-                          : "/proc/thread-self/net/ip6_tables_names");
-  if (!names.is_open()) return true;
-  for (std::string name; std::getline(names, name);) {
-    if (name == TableName(table)) return true;
-  }
-  return names.bad();
-}
-
+// Asks the kernel to load what legacy iptables of this family needs, if it is a
+// module and the kernel may load it. The socket options of tables load nothing.
+//
 // nf_tables' layer for x_tables (nft_compat.c) looks for an extension by the
 // alias "ipt_NAME" or "ip6t_NAME", and the tables themselves have such an alias
 // for the one that they bring: until Linux 6.3, from when on that one is in
@@ -170,6 +140,45 @@ void LoadTables(Family family) {
   if (mnl_socket_sendto(socket.get(), header, header->nlmsg_len) < 0) return;
   // The kernel loads before it answers, and what it answers is of no interest.
   mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
+}
+
+}  // namespace
+
+absl::Status ProbeMatchRevision(Family family, absl::string_view name,
+                                uint8_t revision) {
+  const int option = family == Family::kIpv4 ? IPT_SO_GET_REVISION_MATCH
+                                             : IP6T_SO_GET_REVISION_MATCH;
+  const int err = AskRevision(family, option, name, revision);
+  if (err == 0) return absl::OkStatus();
+  if (IsAbsence(err)) return NoMatch(family, name);
+  return ErrnoStatus(Operation::kRuleRead, err, FamilyName(family));
+}
+
+absl::Status ProbeTargetRevision(Family family, absl::string_view name,
+                                 uint8_t revision) {
+  const int option = family == Family::kIpv4 ? IPT_SO_GET_REVISION_TARGET
+                                             : IP6T_SO_GET_REVISION_TARGET;
+  const int err = AskRevision(family, option, name, revision);
+  if (err == 0) return absl::OkStatus();
+  if (IsAbsence(err)) return NoTarget(family, name);
+  return ErrnoStatus(Operation::kRuleRead, err, FamilyName(family));
+}
+
+// Every rule has a target, and this one ip_tables brings itself.
+absl::Status ProbeIpTables(Family family) {
+  const int option = family == Family::kIpv4 ? IPT_SO_GET_REVISION_TARGET
+                                             : IP6T_SO_GET_REVISION_TARGET;
+  const int err = AskRevision(family, option, XT_ERROR_TARGET, 0);
+  return err == 0 ? absl::OkStatus()
+                  : ErrnoStatus(Operation::kRuleRead, err,
+                                TableSubject(family, Table::kFilter));
+}
+
+absl::Status ProbeTables(Family family) {
+  const absl::Status status = ProbeIpTables(family);
+  if (!absl::IsUnimplemented(status)) return status;
+  LoadTables(family);
+  return ProbeIpTables(family);
 }
 
 std::vector<std::string> NfTablesTables() {

@@ -24,16 +24,14 @@ absl::Status ProbeMatchRevision(Family family, absl::string_view name,
 absl::Status ProbeTargetRevision(Family family, absl::string_view name,
                                  uint8_t revision);
 
-// Asks the kernel to load what legacy iptables of this family needs, if it is a
-// module and the kernel may load it. The socket options through which tables
-// are read load nothing. Whether it helped, reading a table tells.
-void LoadTables(Family family);
+// OK: the kernel has legacy iptables of this family, and this process may use
+// it. Whether the module of a table is there shows only when the first rule is
+// made: to ask for a table makes it. UNIMPLEMENTED, TABLE_UNAVAILABLE.
+// PERMISSION_DENIED.
+absl::Status ProbeIpTables(Family family);
 
-// False: nobody has used this table in this namespace so far, so its built-in
-// chains are empty. iptables-save asks the same way, because reading a table
-// brings it into being, with hooks that each packet passes from then on. True
-// when it can't be known.
-bool TableIsInUse(Family family, Table table);
+// The same, and has the kernel load what it lacks, if it may.
+absl::Status ProbeTables(Family family);
 
 // The tables of nf_tables, "inet filter", in the kernel's order. Empty when
 // there are none or they can't be read.
