@@ -181,8 +181,9 @@ constexpr Row kRows[] = {
      "another program kept changing table $0 without the xtables lock, so "
      "nothing was changed; try again"},
     {Op::kRuleCommit, EINVAL, Code::kInvalidArgument, "RULE_REFUSED",
-     "the kernel refused the rules for $0: a match or verdict can't be used in "
-     "that chain or table (an outgoing interface in INPUT, for instance); "
+     "the kernel refused table $0 as it would be with these rules. They break "
+     "no law that nfmeterd knows of; a rule of another program that is in the "
+     "table already may be the reason, as the kernel checks all of them anew. "
      "'dmesg' may say which. Nothing was changed"},
     {Op::kRuleCommit, ENOENT, Code::kNotFound, "RULE_OBJECT_NOT_FOUND",
      "the rules for $0 name a counter, a set or a match that this kernel does "

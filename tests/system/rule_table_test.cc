@@ -1,14 +1,23 @@
 // Rules of ours in the kernel: who they are, and what is wrong with them.
 #include <netinet/in.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <fstream>
+#include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "gmock/gmock.h"
 #include "kernel/ip_prefix.h"
 #include "kernel/linux/linux_kernel.h"
+#include "kernel/linux/xtables/xt_cgroup_path.h"
 #include "tests/system/rule_table_fixture.h"
 
 namespace nfmeter::kernel {
@@ -112,6 +121,90 @@ TEST_F(RuleTableSystemTest, ADryRunKnowsWhichCgroupsThereAre) {
     EXPECT_EQ(details.metadata.at("rule"), "missing");
   }
   EXPECT_OK(rules_.Edit({.insertions = {there}}, Soon()));
+}
+
+// A commit has the kernel check the whole table anew.
+TEST_F(RuleTableSystemTest, ARuleWhoseCgroupIsGoneIsNamed) {
+  const std::string root = CgroupPaths::Find().root();
+  if (root.empty()) GTEST_SKIP() << "no cgroup v2 hierarchy";
+  const std::string path = absl::StrCat("nfmeter-stale-", getpid());
+  ASSERT_EQ(mkdir(absl::StrCat(root, "/", path).c_str(), 0755), 0);
+  RuleSpec spec = Spec("stale", "OUTPUT");
+  spec.match.cgroup_path = {path};
+  EXPECT_OK(Insert({spec}));
+  ASSERT_EQ(rmdir(absl::StrCat(root, "/", path).c_str()), 0);
+  const auto refused = Insert({Spec("new")});
+  EXPECT_THAT(refused, StatusIs(Code::kFailedPrecondition,
+                                AllOf(HasSubstr("rule stale"),
+                                      HasSubstr("OUTPUT"), HasSubstr(path),
+                                      HasSubstr("nfmeter rule delete"))));
+  EXPECT_THAT(refused, HasReason("STALE_RULE"));
+  EXPECT_THAT(ManagedIds(), ElementsAre("stale"));
+  EXPECT_OK(rules_.Edit({.deletions = {"stale"}, .insertions = {Spec("new")}},
+                        Soon()));
+}
+
+// What becomes of a rule for `owner` in a namespace of user 0 alone; empty: as
+// it should, else what is wrong.
+std::string RefusedOwner(std::optional<Negatable<IdRange>> RuleMatch::*owner,
+                         const std::string& field) {
+  const auto acct = NetlinkAcctTable::Open();
+  if (!acct.ok()) return acct.status().ToString();
+  const std::vector<AcctObject> objects = {{.name = "web"}};
+  const absl::Status created = (*acct)->Create(objects)[0];
+  if (!created.ok() && !absl::IsAlreadyExists(created)) {
+    return created.ToString();
+  }
+  IptcRuleTable rules(**acct);
+  RuleSpec spec = Spec("known", "OUTPUT");
+  spec.match.*owner = {{0, 0}};
+  const TableEdit known = {.insertions = {spec}};
+  if (const auto done = rules.Edit(known, Soon()); !done.ok()) {
+    return done.status().ToString();
+  }
+  if (const auto gone = rules.Edit({.deletions = {"known"}}, Soon());
+      !gone.ok()) {
+    return gone.status().ToString();
+  }
+  spec.match.*owner = {{0, 1234}};
+  const TableEdit unknown = {.insertions = {spec}};
+  for (const absl::Status& status : {rules.Rehearse(unknown).status(),
+                                     rules.Edit(unknown, Soon()).status()}) {
+    const ErrorDetails details = GetErrorDetails(status);
+    if (details.reason != "RULE_REFUSED" || details.violations.size() != 1 ||
+        details.violations[0].field != field ||
+        !absl::StrContains(status.message(), "1234 in the user namespace")) {
+      return status.ToString();
+    }
+  }
+  return "";
+}
+
+std::string InAUserNamespaceOfRootAlone() {
+  if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return "unshare";
+  std::ofstream("/proc/self/setgroups") << "deny";
+  std::ofstream("/proc/self/uid_map") << "0 0 1";
+  std::ofstream("/proc/self/gid_map") << "0 0 1";
+  std::string wrong = RefusedOwner(&RuleMatch::owner_uid, "match.owner_uid");
+  if (wrong.empty()) {
+    wrong = RefusedOwner(&RuleMatch::owner_gid, "match.owner_gid");
+  }
+  return wrong;
+}
+
+// owner_check() in xt_owner.c.
+TEST_F(RuleTableSystemTest, AnOwnerThatTheUserNamespaceLacksIsNamed) {
+  // A child, as there is no way back out of a user namespace.
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    std::string why = InAUserNamespaceOfRootAlone();
+    if (!why.empty()) std::cerr << why << "\n";
+    _exit(why.empty() ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(RuleTableSystemTest, SetsAreFoundByNameAndShownByName) {

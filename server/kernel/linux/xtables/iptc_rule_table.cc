@@ -289,7 +289,7 @@ absl::StatusOr<TableOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
       ReadContents(*handle, edit.family, edit.table, sets_);
   NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(before, edit));
   if (const int err = ApplyEdit(before, plan, edit, entries, *handle)) {
-    return ExplainRefusal(err, edit, entries, acct_);
+    return ExplainRefusal(err, edit, entries, before, acct_);
   }
   const int err = handle->Commit();
   handle.reset();
@@ -297,7 +297,7 @@ absl::StatusOr<TableOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
   if (!after.ok()) return NotReadBack(after.status());
   if (!IsApplied({edit, entries, before, err}, ManagedRules(*after), sets_)) {
     return err == 0 ? Overwritten(edit)
-                    : ExplainRefusal(err, edit, entries, acct_);
+                    : ExplainRefusal(err, edit, entries, before, acct_);
   }
   return TableOutcome{.inserted = TakeInserted(edit, *after),
                       .deleted = std::move(plan.deleted),

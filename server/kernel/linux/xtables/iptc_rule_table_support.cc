@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -20,6 +21,7 @@
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
 #include "kernel/linux/xtables/xt_cgroup_path.h"
+#include "kernel/linux/xtables/xt_owner_ids.h"
 #include "kernel/linux/xtables/xt_probe.h"
 #include "kernel/rule_edit.h"
 
@@ -135,13 +137,77 @@ absl::Status NoCgroup(const RuleSpec& rule) {
                              "hierarchy; nothing was changed")));
 }
 
-absl::Status CheckCgroups(const TableEdit& edit) {
-  std::optional<CgroupPaths> paths;
+// What the kernel refuses of a match for where this process is: a cgroup that
+// is not there (cgroup_mt_check_v2() in xt_cgroup.c), an owner that it does not
+// know.
+class Surroundings {
+ public:
+  bool LacksCgroup(const RuleMatch& match) {
+    if (!match.cgroup_path.has_value()) return false;
+    if (!paths_.has_value()) paths_ = CgroupPaths::Find();
+    return paths_->IsMissing(match.cgroup_path->value);
+  }
+
+  std::optional<RuleFault> FaultOfOwner(const RuleMatch& match) {
+    if (!match.owner_uid.has_value() && !match.owner_gid.has_value()) {
+      return std::nullopt;
+    }
+    if (!ids_.has_value()) ids_ = OwnerIds::Find();
+    return ids_->FaultOf(match);
+  }
+
+ private:
+  std::optional<CgroupPaths> paths_;
+  std::optional<OwnerIds> ids_;
+};
+
+absl::Status CheckSurroundings(const TableEdit& edit) {
+  Surroundings here;
   for (const RuleSpec* rule : NewRules(edit)) {
-    if (!rule->match.cgroup_path.has_value()) continue;
-    if (!paths.has_value()) paths = CgroupPaths::Find();
-    if (paths->IsMissing(rule->match.cgroup_path->value)) {
-      return NoCgroup(*rule);
+    if (here.LacksCgroup(rule->match)) return NoCgroup(*rule);
+    if (const auto fault = here.FaultOfOwner(rule->match)) {
+      return AboutRule(
+          *rule, fault->field,
+          MakeError(absl::StatusCode::kInvalidArgument, "RULE_REFUSED",
+                    absl::StrCat(fault->field, ": ", fault->description)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StaleRule(const Rule& rule, absl::string_view why) {
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat("the kernel takes no change of table ",
+                   TableSubject(rule.family, rule.table), " while rule ",
+                   rule.id, " is in its chain ", EscapeName(rule.chain), ": ",
+                   why, ". Delete that rule first (",
+                   rule.managed                   ? "nfmeter rule delete"
+                   : rule.family == Family::kIpv4 ? "iptables-legacy -D"
+                                                  : "ip6tables-legacy -D",
+                   "); nothing was changed"),
+      {.reason = "STALE_RULE",
+       .metadata = {{"rule", rule.id}, {"chain", EscapeName(rule.chain)}}});
+}
+
+// A commit replaces the whole table, and the kernel checks each rule of it
+// anew: one that it took before may be refused now.
+absl::Status CheckOldRules(const TableContents& before, const TableEdit& edit) {
+  const absl::flat_hash_set<absl::string_view> deleted(edit.deletions.begin(),
+                                                       edit.deletions.end());
+  Surroundings here;
+  for (const Chain& chain : before.chains) {
+    for (const Rule& rule : chain.rules) {
+      if (rule.managed && deleted.contains(rule.id)) continue;
+      if (here.LacksCgroup(rule.match)) {
+        return StaleRule(rule,
+                         absl::StrCat("its cgroup '",
+                                      EscapeName(rule.match.cgroup_path->value),
+                                      "' is gone"));
+      }
+      if (const auto fault = here.FaultOfOwner(rule.match)) {
+        return StaleRule(rule, fault->description);
+      }
     }
   }
   return absl::OkStatus();
@@ -154,20 +220,21 @@ absl::Status CheckSupport(const TableEdit& edit,
                           AcctTable& acct,
                           absl::Span<const AcctObject> new_counters) {
   NFM_RETURN_IF_ERROR(CheckExtensions(edit.family, entries));
-  NFM_RETURN_IF_ERROR(CheckCgroups(edit));
+  NFM_RETURN_IF_ERROR(CheckSurroundings(edit));
   return CheckCounters(edit, acct, new_counters);
 }
 
 absl::Status ExplainRefusal(int err, const TableEdit& edit,
                             const std::vector<std::vector<uint8_t>>& entries,
-                            AcctTable& acct) {
+                            const TableContents& before, AcctTable& acct) {
   if (err == ENOENT || err == EPROTONOSUPPORT || err == EPROTOTYPE ||
       err == EOPNOTSUPP) {
     NFM_RETURN_IF_ERROR(CheckSupport(edit, entries, acct));
   }
   const std::vector<const RuleSpec*> rules = NewRules(edit);
   if (err == EINVAL) {
-    NFM_RETURN_IF_ERROR(CheckCgroups(edit));
+    NFM_RETURN_IF_ERROR(CheckSurroundings(edit));
+    NFM_RETURN_IF_ERROR(CheckOldRules(before, edit));
     // Where the hierarchy can't be seen from here, it is still the likeliest.
     for (const RuleSpec* rule : rules) {
       if (rule->match.cgroup_path.has_value()) return NoCgroup(*rule);

@@ -16,18 +16,21 @@ namespace nfmeter::kernel {
 // NewRules(edit)), all counters and all cgroups. UNIMPLEMENTED,
 // MATCH_UNAVAILABLE or TARGET_UNAVAILABLE: the first that it lacks. NOT_FOUND,
 // COUNTER_NOT_FOUND: the counters that are missing, ten of them at most.
-// INVALID_ARGUMENT, RULE_REFUSED: a cgroup that is not there. Changes nothing.
-// `new_counters` are taken to be in `acct` already.
+// INVALID_ARGUMENT, RULE_REFUSED: a cgroup that is not there, or an owner that
+// the kernel does not know. Changes nothing. `new_counters` are taken to be in
+// `acct` already.
 absl::Status CheckSupport(const TableEdit& edit,
                           const std::vector<std::vector<uint8_t>>& entries,
                           AcctTable& acct,
                           absl::Span<const AcctObject> new_counters = {});
 
 // Why the kernel refused to take the edit: the errno says only what kind of
-// trouble it is, this looks for what it may have meant.
+// trouble it is, this looks for what it may have meant. `before` is the table
+// that was to be changed. FAILED_PRECONDITION, STALE_RULE: the kernel now
+// refuses a rule that is in it.
 absl::Status ExplainRefusal(int err, const TableEdit& edit,
                             const std::vector<std::vector<uint8_t>>& entries,
-                            AcctTable& acct);
+                            const TableContents& before, AcctTable& acct);
 
 }  // namespace nfmeter::kernel
 

@@ -5,12 +5,12 @@
 #include <linux/nsfs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "base/unique_fd.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -18,21 +18,17 @@ namespace {
 // Whether the network namespace belongs to another user namespace than the
 // process is in. False when it can't be told.
 bool IsForeignNetwork(const std::string& proc) {
-  const int network = open((proc + "/ns/net").c_str(), O_RDONLY | O_CLOEXEC);
-  if (network < 0) return false;
-  const int owner = ioctl(network, NS_GET_USERNS);
+  const UniqueFd network(
+      open((proc + "/ns/net").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!network.valid()) return false;
+  const UniqueFd owner(ioctl(network.get(), NS_GET_USERNS));
   // An owner above ours is not shown.
-  bool foreign = owner < 0 && errno == EPERM;
-  if (owner >= 0) {
-    struct stat theirs = {};
-    struct stat ours = {};
-    foreign = fstat(owner, &theirs) == 0 &&
-              stat((proc + "/ns/user").c_str(), &ours) == 0 &&
-              theirs.st_ino != ours.st_ino;
-    close(owner);
-  }
-  close(network);
-  return foreign;
+  if (!owner.valid()) return errno == EPERM;
+  struct stat theirs = {};
+  struct stat ours = {};
+  return fstat(owner.get(), &theirs) == 0 &&
+         stat((proc + "/ns/user").c_str(), &ours) == 0 &&
+         theirs.st_ino != ours.st_ino;
 }
 
 std::optional<RuleFault> FaultOfRange(
