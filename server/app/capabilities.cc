@@ -96,6 +96,39 @@ void AddForms(const absl::Status& match, const absl::Status& target,
   }
 }
 
+// The parts of nfacct and legacy iptables.
+void AddIptables(const kernel::Capabilities& kernel,
+                 absl::string_view acct_backend, absl::string_view rule_backend,
+                 const Methods& counting, const Methods& rules,
+                 std::vector<service::NodeCapability>& out) {
+  const Methods new_rules = {Method(RuleService(), "CreateRule"),
+                             Method(RuleService(), "BatchCreateRules")};
+  const absl::Status extended = Extended(kernel);
+  out.push_back(Capability("nfacct", kernel.acct, acct_backend, counting));
+  out.push_back(Capability("nfacct_extended", extended,
+                           extended.ok() ? FeaturesText(*kernel.features) : "",
+                           {}));
+  AddForms(kernel.rules.match_ipv4, kernel.rules.target_ipv4, "ipv4",
+           rule_backend, new_rules, out);
+  AddForms(kernel.rules.match_ipv6, kernel.rules.target_ipv6, "ipv6",
+           rule_backend, new_rules, out);
+  out.push_back(Capability("iptables_ipv4", kernel.rules.tables_ipv4,
+                           rule_backend, rules));
+  out.push_back(Capability("iptables_ipv6", kernel.rules.tables_ipv6,
+                           rule_backend, rules));
+}
+
+// nf_tables is one part: a transaction tries all of it.
+void AddNftables(const kernel::Capabilities& kernel, Methods counting,
+                 const Methods& rules,
+                 std::vector<service::NodeCapability>& out) {
+  counting.insert(counting.end(), rules.begin(), rules.end());
+  out.push_back(Capability(
+      "nf_tables", kernel.acct,
+      "table inet nfmeter; rules can't match ipsets, and quotas are of bytes",
+      std::move(counting)));
+}
+
 }  // namespace
 
 std::vector<service::NodeCapability> NodeCapabilities(
@@ -106,22 +139,21 @@ std::vector<service::NodeCapability> NodeCapabilities(
   AddMethods(SnapshotService(), counting);
   Methods rules;
   AddMethods(RuleService(), rules);
-  const Methods new_rules = {Method(RuleService(), "CreateRule"),
-                             Method(RuleService(), "BatchCreateRules")};
-  counting.insert(counting.end(), new_rules.begin(), new_rules.end());
-  const absl::Status extended = Extended(kernel);
+  const bool nftables = kernel.backend == kernel::Backend::kNftables;
   std::vector<service::NodeCapability> capabilities = {
-      Capability("nfacct", kernel.acct, acct_backend, counting),
-      Capability("nfacct_extended", extended,
-                 extended.ok() ? FeaturesText(*kernel.features) : "", {})};
-  AddForms(kernel.rules.match_ipv4, kernel.rules.target_ipv4, "ipv4",
-           rule_backend, new_rules, capabilities);
-  AddForms(kernel.rules.match_ipv6, kernel.rules.target_ipv6, "ipv6",
-           rule_backend, new_rules, capabilities);
-  capabilities.push_back(Capability("iptables_ipv4", kernel.rules.tables_ipv4,
-                                    rule_backend, rules));
-  capabilities.push_back(Capability("iptables_ipv6", kernel.rules.tables_ipv6,
-                                    rule_backend, rules));
+      Capability("backend", absl::OkStatus(),
+                 absl::StrCat(nftables ? "nf_tables" : "iptables",
+                              kernel.choice.empty() ? "" : ": ", kernel.choice),
+                 {})};
+  if (nftables) {
+    AddNftables(kernel, std::move(counting), rules, capabilities);
+  } else {
+    counting.insert(counting.end(),
+                    {Method(RuleService(), "CreateRule"),
+                     Method(RuleService(), "BatchCreateRules")});
+    AddIptables(kernel, acct_backend, rule_backend, counting, rules,
+                capabilities);
+  }
   capabilities.push_back(
       Capability("quota_events", kernel.quota_events, acct_backend,
                  {Method(CounterService(), "WatchQuotaEvents")}));

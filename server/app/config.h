@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "kernel/kernel.h"
 #include "security/listen/listeners.h"
 #include "service/gate/limits.h"
 #include "telemetry/log.h"
@@ -29,6 +30,7 @@ struct Config {
   std::string hostname;                        // empty: the kernel's
   std::string policy;                          // empty: none
   std::string audit_file;                      // empty: the log
+  kernel::Backend backend = kernel::Backend::kAuto;
   bool reflection = true;
   bool channelz = true;    // when all listeners are local
   bool read_only = false;  // refuses every change

@@ -14,7 +14,7 @@
 #include "app/host_metrics.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
-#include "kernel/linux/linux_kernel.h"
+#include "kernel/linux/host_kernel.h"
 #include "security/access/policy_check.h"
 #include "telemetry/domain_metrics.h"
 
@@ -86,7 +86,10 @@ void Daemon::NoteRefusal(const std::string& principal, absl::string_view method,
 }
 
 absl::Status Daemon::OpenKernel() {
-  NFM_ASSIGN_OR_RETURN(kernel_, kernel::LinuxKernel::Open(clock_));
+  NFM_ASSIGN_OR_RETURN(
+      kernel_, kernel::OpenHostKernel(
+                   {.backend = config_.backend, .read_only = config_.read_only},
+                   clock_));
   return absl::OkStatus();
 }
 

@@ -46,7 +46,7 @@ class Daemon {
   Daemon& operator=(const Daemon&) = delete;
 
   // In this order, each once and only if the one before was OK:
-  absl::Status OpenKernel();  // see kernel::LinuxKernel::Open()
+  absl::Status OpenKernel();  // see kernel::OpenHostKernel()
   absl::Status OpenPolicy();  // see security::PolicyFile
   // See StateDirectory, accounting::Domain and telemetry::AuditLog.
   absl::Status OpenState();

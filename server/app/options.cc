@@ -193,6 +193,16 @@ void AddServerOptions(std::vector<Option>& options) {
   options.push_back(Text(
       "hostname", "NAME", "name of this node; '' for the kernel's",
       [](Config & c) -> auto& { return c.hostname; }));
+  options.push_back(Choice<>(
+      "backend",
+      "where counters and rules are kept: nfacct with legacy iptables, or "
+      "nf_tables alone; auto takes what holds some already, else iptables "
+      "where all of it works",
+      std::vector<std::pair<std::string, kernel::Backend>>{
+          {"auto", kernel::Backend::kAuto},
+          {"iptables", kernel::Backend::kIptables},
+          {"nftables", kernel::Backend::kNftables}},
+      [](Config & c) -> auto& { return c.backend; }));
   options.push_back(Switch(
       "reflection",
       "gRPC reflection: clients can list and describe "

@@ -38,8 +38,18 @@ struct RuleCapabilities {
   }
 };
 
+// By which of the kernel's mechanisms counters and rules are kept.
+enum class Backend {
+  kAuto,      // whichever suits this host
+  kIptables,  // nfacct objects and legacy iptables
+  kNftables,  // nf_tables alone
+};
+
 // What the kernel can do. Values: what a probe has found.
 struct Capabilities {
+  // Which it is (not kAuto), and why, for people.
+  Backend backend = Backend::kIptables;
+  std::string choice;
   absl::Status acct;  // accounting objects
   absl::StatusOr<AcctFeatures> features = AcctFeatures();
   absl::Status quota_events;

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
@@ -16,6 +18,9 @@
 #include "kernel/fake/fake_kernel.h"
 #include "kernel/kernel.h"
 #include "kernel/linux/linux_kernel.h"
+#include "kernel/linux/nftables/nft_kernel.h"
+#include "kernel/linux/nftables/nft_name.h"
+#include "kernel/linux/nftables/nft_rule.h"
 #include "tests/support/kernel_edits.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
@@ -25,6 +30,11 @@ namespace nfmeter::kernel {
 // A host: one kernel, and another user of its tables.
 class FakeHost {
  public:
+  // Chains of the user's own, and jumps to them.
+  static constexpr bool kUserChains = true;
+  // What rules read like.
+  static constexpr bool kIptablesText = true;
+
   Kernel& kernel() { return kernel_; }
   void AddUserChain(Family family, Table table, std::string chain) {
     kernel_.rules().AddUserChain(family, table, chain);
@@ -46,6 +56,9 @@ class FakeHost {
 
 class LinuxHost {
  public:
+  static constexpr bool kUserChains = true;
+  static constexpr bool kIptablesText = true;
+
   Kernel& kernel() { return *kernel_; }
   void AddUserChain(Family family, Table table, std::string chain) {
     Iptables(family, table, {"-N", chain});
@@ -74,6 +87,58 @@ class LinuxHost {
   }
 
   std::unique_ptr<LinuxKernel> kernel_ = *LinuxKernel::Open();
+};
+
+// nf_tables, with a plain table: in one that is owned, nobody else has rules.
+class NftHost {
+ public:
+  static constexpr bool kUserChains = false;
+  static constexpr bool kIptablesText = false;
+
+  ~NftHost() { testing::Run({"nft", "flush", "ruleset"}); }
+
+  Kernel& kernel() { return *kernel_; }
+  // The rules of others that the suite makes.
+  void AddForeignRule(Family family, Table table, std::string text) {
+    const std::vector<std::string> words = absl::StrSplit(text, ' ');
+    const std::string chain = NftChainName(family, table, words[1]);
+    const NftHook hook = NftHookOf(table, words[1]);
+    ASSERT_EQ(words[0], "-A");
+    // By its own means, as nft makes no chain that is not there.
+    NftBatch batch = kernel_->table().NewBatch();
+    batch.AddChain(chain, hook);
+    ASSERT_TRUE(kernel_->table().Commit(batch).ok());
+    std::string rule;
+    for (size_t i = 2; i + 1 < words.size(); i += 2) {
+      if (words[i] == "-s") absl::StrAppend(&rule, "ip saddr ", words[i + 1]);
+      if (words[i] == "-j") {
+        absl::StrAppend(&rule, " ", absl::AsciiStrToLower(words[i + 1]));
+      }
+      if (words[i] == "--nfacct-name") {
+        absl::StrAppend(&rule, "counter name ", NftObjectName(words[i + 1]));
+      }
+    }
+    Nft(absl::StrCat("add rule inet nfmeter ", chain, " ", rule));
+  }
+  void Flush(Family family, Table table, std::string chain) {
+    Nft(absl::StrCat("flush chain inet nfmeter ",
+                     NftChainName(family, table, chain)));
+  }
+  void AddUserChain(Family, Table, std::string) {}
+  void SetPolicy(Family, Table, std::string, std::string) {}
+
+ private:
+  static void Nft(const std::string& command) {
+    const auto result = testing::Run({"nft", command});
+    ASSERT_EQ(result.exit_code, 0) << command << ": " << result.err;
+  }
+  static NftTable::Options Plain() {
+    NftTable::Options options;
+    options.own = false;
+    return options;
+  }
+
+  std::unique_ptr<NftKernel> kernel_ = *NftKernel::Open(Plain());
 };
 
 inline absl::Time Soon() { return absl::Now() + absl::Seconds(20); }
@@ -148,7 +213,7 @@ class RuleTableTest : public ::testing::Test {
   K host_;
 };
 
-using Kernels = ::testing::Types<FakeHost, LinuxHost>;
+using Kernels = ::testing::Types<FakeHost, LinuxHost, NftHost>;
 
 }  // namespace nfmeter::kernel
 

@@ -123,10 +123,10 @@ TEST(DaemonTest, GetNodeDescribesThisHostAndItsLimits) {
     EXPECT_NE(capability.detail(), "") << capability.name();
   }
   EXPECT_THAT(names, ::testing::ElementsAre(
-                         "nfacct", "nfacct_extended", "nfacct_match_ipv4",
-                         "nfacct_target_ipv4", "nfacct_match_ipv6",
-                         "nfacct_target_ipv6", "iptables_ipv4", "iptables_ipv6",
-                         "quota_events"));
+                         "backend", "nfacct", "nfacct_extended",
+                         "nfacct_match_ipv4", "nfacct_target_ipv4",
+                         "nfacct_match_ipv6", "nfacct_target_ipv6",
+                         "iptables_ipv4", "iptables_ipv6", "quota_events"));
 }
 
 TEST(DaemonTest, TellsTheServiceManagerWhatItDoes) {
@@ -319,7 +319,8 @@ TEST(DaemonTest, WithoutPrivilegesItSaysWhatToDo) {
 }
 
 TEST(DaemonTest, WithoutNetRawItCountsButMakesNoRules) {
-  NfmeterdProcess server({.wrapper = Without("net_raw")});
+  NfmeterdProcess server(
+      {.arguments = {"--backend", "iptables"}, .wrapper = Without("net_raw")});
   ASSERT_OK(server.WaitUntilReady());
   const auto channel = server.Channel();
   EXPECT_EQ(HealthOf(channel, ""), "SERVING");

@@ -20,7 +20,7 @@
 #include "absl/strings/str_split.h"
 #include "base/error.h"
 #include "kernel/ip_prefix.h"
-#include "kernel/linux/xtables/xt_cgroup_path.h"
+#include "kernel/linux/cgroup/cgroup_paths.h"
 #include "kernel/rule_law.h"
 #include "tests/system/rule_table_fixture.h"
 #include "tests/system/xt_tables.h"

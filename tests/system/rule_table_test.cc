@@ -16,8 +16,8 @@
 #include "base/error.h"
 #include "gmock/gmock.h"
 #include "kernel/ip_prefix.h"
+#include "kernel/linux/cgroup/cgroup_paths.h"
 #include "kernel/linux/linux_kernel.h"
-#include "kernel/linux/xtables/xt_cgroup_path.h"
 #include "tests/system/rule_table_fixture.h"
 
 namespace nfmeter::kernel {

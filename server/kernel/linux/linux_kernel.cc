@@ -68,8 +68,9 @@ std::vector<std::string> LookForNotices() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LinuxKernel>> LinuxKernel::Open(Clock& clock) {
-  auto kernel = absl::WrapUnique(new LinuxKernel(clock));
+absl::StatusOr<std::unique_ptr<LinuxKernel>> LinuxKernel::Open(
+    Clock& clock, std::string choice) {
+  auto kernel = absl::WrapUnique(new LinuxKernel(clock, std::move(choice)));
   NFM_ASSIGN_OR_RETURN(kernel->acct_, NetlinkAcctTable::Open());
   NFM_ASSIGN_OR_RETURN(kernel->rule_acct_,
                        NetlinkAcctTable::Open({.sockets = 2, .sweeps = false}));
@@ -86,7 +87,10 @@ std::shared_ptr<const Capabilities> LinuxKernel::capabilities() const {
 }
 
 std::shared_ptr<const Capabilities> LinuxKernel::Probe() {
-  auto found = std::make_shared<const Capabilities>(ProbeAll(*rule_acct_));
+  Capabilities probed = ProbeAll(*rule_acct_);
+  probed.backend = Backend::kIptables;
+  probed.choice = choice_;
+  auto found = std::make_shared<const Capabilities>(std::move(probed));
   absl::MutexLock lock(&mutex_);
   capabilities_ = found;
   return found;

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -21,9 +22,9 @@ class LinuxKernel : public Kernel {
  public:
   // Opens the network namespace of the calling thread, and probes all parts. A
   // part that is missing is no error; PERMISSION_DENIED: not even accounting
-  // objects may be read.
+  // objects may be read. `choice`: why this one, for people.
   static absl::StatusOr<std::unique_ptr<LinuxKernel>> Open(
-      Clock& clock = SystemClock());
+      Clock& clock = SystemClock(), std::string choice = "");
 
   AcctTable& acct() override { return *acct_; }
   AcctTable& rule_acct() override { return *rule_acct_; }
@@ -38,9 +39,11 @@ class LinuxKernel : public Kernel {
   }
 
  private:
-  explicit LinuxKernel(Clock& clock) : clock_(clock) {}
+  LinuxKernel(Clock& clock, std::string choice)
+      : clock_(clock), choice_(std::move(choice)) {}
 
   Clock& clock_;
+  const std::string choice_;
   std::unique_ptr<AcctTable> acct_;
   std::unique_ptr<AcctTable> rule_acct_;
   std::unique_ptr<RuleTable> rules_;

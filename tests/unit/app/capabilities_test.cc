@@ -35,13 +35,29 @@ bool Serves(const kernel::Capabilities& found, const std::string& service) {
 
 TEST(CapabilitiesTest, AvailablePartsNameTheirBackend) {
   const auto capabilities = NodeCapabilities({}, "acct", "tables");
-  ASSERT_THAT(capabilities, SizeIs(9));
+  ASSERT_THAT(capabilities, SizeIs(10));
   for (const auto& each : capabilities) {
     EXPECT_EQ(each.available, each.name != "nfacct_extended") << each.name;
   }
   EXPECT_EQ(Find(capabilities, "nfacct").detail, "acct");
   EXPECT_EQ(Find(capabilities, "nfacct_match_ipv6").detail, "tables");
   EXPECT_EQ(Find(capabilities, "quota_events").detail, "acct");
+}
+
+TEST(CapabilitiesTest, TheBackendSaysWhyItIsTheOne) {
+  kernel::Capabilities found;
+  found.choice = "both work here";
+  EXPECT_EQ(Find(NodeCapabilities(found, "acct", "tables"), "backend").detail,
+            "iptables: both work here");
+  found.backend = kernel::Backend::kNftables;
+  const auto nftables = NodeCapabilities(found, "acct", "tables");
+  ASSERT_THAT(nftables, SizeIs(3));
+  EXPECT_EQ(Find(nftables, "backend").detail, "nf_tables: both work here");
+  EXPECT_THAT(Find(nftables, "nf_tables").methods,
+              ::testing::Contains("nfmeter.v1.RuleService/DeleteRule"));
+  found.acct = absl::UnimplementedError("no nf_tables");
+  EXPECT_EQ(Find(NodeCapabilities(found, "acct", "tables"), "nf_tables").detail,
+            "no nf_tables");
 }
 
 TEST(CapabilitiesTest, MissingPartsSayWhy) {

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "kernel/linux/nftables/nft_acct_objects.h"
 #include "kernel/linux/nftables/nft_exchange.h"
 #include "kernel/linux/nftables/nft_name.h"
 #include "kernel/linux/nftables/nft_quota_events.h"
@@ -18,45 +19,6 @@
 
 namespace nfmeter::kernel {
 namespace {
-
-constexpr uint64_t kMostQuota = INT64_MAX;  // nft_quota_do_init()
-
-absl::Status CheckCreation(const AcctObject& object) {
-  if (!IsAcctName(object.name)) {
-    return ErrnoStatus(Operation::kAcctCreate, ENAMETOOLONG, object.name);
-  }
-  if (!object.quota.has_value()) return absl::OkStatus();
-  if (object.quota->unit == QuotaLimit::Unit::kPackets) {
-    return MakeError(
-        absl::StatusCode::kUnimplemented,
-        absl::StrCat("counter '", absl::CHexEscape(object.name),
-                     "' can't have a quota of packets: nf_tables, by which "
-                     "this node counts, has quotas of bytes only"),
-        {.reason = "QUOTA_NOT_EXPRESSIBLE",
-         .metadata = {{"subject", absl::CHexEscape(object.name)}}});
-  }
-  if (object.quota->limit > kMostQuota) {
-    return MakeError(
-        absl::StatusCode::kInvalidArgument,
-        absl::StrCat("the quota of counter '", absl::CHexEscape(object.name),
-                     "' is beyond what nf_tables takes, at most ", kMostQuota,
-                     " bytes"),
-        {.reason = "QUOTA_NOT_EXPRESSIBLE",
-         .metadata = {{"subject", absl::CHexEscape(object.name)}}});
-  }
-  return absl::OkStatus();
-}
-
-void AddCreation(const AcctObject& object, NftBatch& batch) {
-  const std::string name = NftObjectName(object.name);
-  batch.AddCounter(name, object.packets, object.bytes,
-                   IsNftComment(object.name) ? object.name : "");
-  if (!object.quota.has_value()) return;
-  // A quota is exceeded once nothing is left of it: the next packet is to take
-  // what is.
-  const uint64_t limit = object.quota->limit;
-  batch.AddQuota(name, limit, std::min(object.bytes, limit - (limit > 0)));
-}
 
 // The errnos that say something about one counter; the others are about
 // nf_tables.
@@ -145,11 +107,11 @@ std::vector<absl::Status> NftAcctTable::Create(
   std::vector<absl::Status> statuses;
   statuses.reserve(objects.size());
   for (const AcctObject& object : objects) {
-    statuses.push_back(CheckCreation(object));
+    statuses.push_back(CheckNftCounter(object));
   }
   ChangeEach(
       objects.size(), Operation::kAcctCreate,
-      [&](size_t i, NftBatch& batch) { AddCreation(objects[i], batch); },
+      [&](size_t i, NftBatch& batch) { AddNftCounter(objects[i], batch); },
       [&](size_t i) -> absl::string_view { return objects[i].name; }, statuses);
   return statuses;
 }

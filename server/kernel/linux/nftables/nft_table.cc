@@ -96,24 +96,30 @@ NftTable::Lease::~Lease() {
   table_.free_.push_back(std::move(socket_));
 }
 
-NftErrors NftTable::Send(const NftBatch& batch,
-                         std::optional<uint32_t> generation, bool commit) {
-  std::unique_ptr<NetlinkSocket> writer;
-  {
-    absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(
+class NftTable::WriteLease {
+ public:
+  explicit WriteLease(NftTable& table) : table_(table) {
+    absl::MutexLock lock(&table_.mutex_);
+    table_.mutex_.Await(absl::Condition(
         +[](std::unique_ptr<NetlinkSocket>* socket) {
           return *socket != nullptr;
         },
-        &writer_));
-    writer = std::move(writer_);
+        &table_.writer_));
+    socket_ = std::move(table_.writer_);
   }
-  NftErrors errors = Adopt(*writer);
-  if (errors.ok()) errors = SendNft(*writer, batch, generation, commit);
-  absl::MutexLock lock(&mutex_);
-  writer_ = std::move(writer);
-  return errors;
-}
+  ~WriteLease() {
+    absl::MutexLock lock(&table_.mutex_);
+    table_.writer_ = std::move(socket_);
+  }
+  WriteLease(const WriteLease&) = delete;
+  WriteLease& operator=(const WriteLease&) = delete;
+
+  NetlinkSocket& operator*() { return *socket_; }
+
+ private:
+  NftTable& table_;
+  std::unique_ptr<NetlinkSocket> socket_;
+};
 
 NftErrors NftTable::Adopt(NetlinkSocket& writer) {
   if (!orphaned_) return {};
@@ -126,13 +132,24 @@ NftErrors NftTable::Adopt(NetlinkSocket& writer) {
   return errors;
 }
 
+absl::Status NftTable::Claim() {
+  WriteLease writer(*this);
+  const NftErrors errors = Adopt(*writer);
+  if (errors.ok()) return absl::OkStatus();
+  return ErrnoStatus(Operation::kNftChange, errors.first(), kSubject);
+}
+
 NftErrors NftTable::Commit(const NftBatch& batch,
                            std::optional<uint32_t> generation) {
-  return Send(batch, generation, /*commit=*/true);
+  WriteLease writer(*this);
+  NftErrors errors = Adopt(*writer);
+  if (!errors.ok()) return errors;
+  return SendNft(*writer, batch, generation, /*commit=*/true);
 }
 
 NftErrors NftTable::Rehearse(const NftBatch& batch) {
-  return Send(batch, std::nullopt, /*commit=*/false);
+  WriteLease writer(*this);
+  return SendNft(*writer, batch, std::nullopt, /*commit=*/false);
 }
 
 NftBatch NftTable::NewBatch() const {
@@ -200,7 +217,7 @@ absl::Status NftTable::CheckOwnership(const State& state) const {
         "left alone: rename it, or remove it with 'nft delete table inet "
         "nfmeter'");
   }
-  if (state.owner != 0 && state.owner != port_) {
+  if (state.owner != 0 && state.owner != port_ && !options_.read_only) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition,
         absl::StrCat("table 'inet nfmeter' belongs to another process that "

@@ -41,6 +41,8 @@ class NftTable {
     // Own the table where the kernel can. A table that is owned can't be
     // changed by other programs; tests that play those do without.
     bool own = true;
+    // Nothing will be changed, so the table may belong to another process.
+    bool read_only = false;
   };
 
   // Opens the sockets in the calling thread's network namespace. Succeeds
@@ -59,6 +61,10 @@ class NftTable {
   // of this name that nfmeter did not make; NFT_TABLE_OWNED, it belongs to
   // another process that lives.
   absl::Status Probe();
+
+  // Takes over a table that a process before this one has left, so that others
+  // can't change it before our first commit does. After Probe().
+  absl::Status Claim();
 
   // A batch that begins with the table itself.
   NftBatch NewBatch() const;
@@ -112,8 +118,8 @@ class NftTable {
 
   // Whether a table that is there may be used.
   absl::Status CheckOwnership(const State& state) const;
-  NftErrors Send(const NftBatch& batch, std::optional<uint32_t> generation,
-                 bool commit);
+  // The socket that owns, which nobody else uses meanwhile.
+  class WriteLease;
   // Takes over a table that lost its owner. OK where there is none.
   NftErrors Adopt(NetlinkSocket& writer);
 

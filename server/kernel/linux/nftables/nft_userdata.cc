@@ -22,9 +22,9 @@ std::optional<absl::string_view> Find(uint8_t type, ByteSpan userdata) {
     const size_t length = userdata[1];
     if (length > userdata.size() - 2) return std::nullopt;
     if (userdata[0] == type) {
-      const absl::string_view text(
-          reinterpret_cast<const char*>(userdata.data()) + 2, length);
-      return text.substr(0, text.find('\0'));
+      if (length == 0) return std::nullopt;
+      return absl::string_view(
+          reinterpret_cast<const char*>(userdata.data()) + 2, length - 1);
     }
     userdata.remove_prefix(2 + length);
   }
@@ -47,7 +47,9 @@ std::string NftComment(absl::string_view text) {
 }
 
 std::optional<absl::string_view> ReadNftComment(ByteSpan userdata) {
-  return Find(kComment, userdata);
+  const std::optional<absl::string_view> text = Find(kComment, userdata);
+  if (!text.has_value()) return std::nullopt;
+  return text->substr(0, text->find('\0'));
 }
 
 void AppendNftEntry(NftEntry type, absl::string_view bytes, std::string& out) {

@@ -33,8 +33,11 @@ std::optional<absl::string_view> ReadNftComment(ByteSpan userdata);
 enum class NftEntry : uint8_t {
   kWords = 0xe0,       // of a comment that nft can't print
   kCgroupPath = 0xe1,  // of the cgroup whose number the rule has
+  // As they were given, where a set has them in another order.
+  kSourcePorts = 0xe2,
+  kDestinationPorts = 0xe3,
 };
-// `bytes` are at most 254.
+// `bytes` are at most 254. They are read back whole.
 void AppendNftEntry(NftEntry type, absl::string_view bytes, std::string& out);
 std::optional<absl::string_view> ReadNftEntry(NftEntry type, ByteSpan userdata);
 

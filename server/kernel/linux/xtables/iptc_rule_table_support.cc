@@ -20,7 +20,7 @@
 #include "base/name_escape.h"
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
-#include "kernel/linux/xtables/xt_cgroup_path.h"
+#include "kernel/linux/cgroup/cgroup_paths.h"
 #include "kernel/linux/xtables/xt_owner_ids.h"
 #include "kernel/linux/xtables/xt_probe.h"
 #include "kernel/rule_edit.h"

@@ -1,4 +1,4 @@
-#include "kernel/linux/xtables/xt_cgroup_path.h"
+#include "kernel/linux/cgroup/cgroup_paths.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -41,6 +41,21 @@ bool CgroupPaths::IsMissing(absl::string_view path) const {
     return !S_ISDIR(found.st_mode);
   }
   return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG;
+}
+
+std::optional<CgroupPaths::Place> CgroupPaths::Look(
+    absl::string_view path) const {
+  if (root_.empty() || IsMissing(path)) return std::nullopt;
+  struct stat found = {};
+  if (lstat(absl::StrCat(root_, "/", path).c_str(), &found) != 0) {
+    return std::nullopt;
+  }
+  // The number of its folder (kernfs) on 64-bit machines.
+  Place place{.id = found.st_ino};
+  for (const absl::string_view name : absl::StrSplit(path, '/')) {
+    place.level += name.empty() ? 0 : 1;
+  }
+  return place;
 }
 
 }  // namespace nfmeter::kernel

@@ -1,7 +1,9 @@
 // Whether the cgroups that rules name are there.
-#ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_CGROUP_PATH_H_
-#define NFMETER_KERNEL_LINUX_XTABLES_XT_CGROUP_PATH_H_
+#ifndef NFMETER_KERNEL_LINUX_CGROUP_CGROUP_PATHS_H_
+#define NFMETER_KERNEL_LINUX_CGROUP_CGROUP_PATHS_H_
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -20,6 +22,14 @@ class CgroupPaths {
   // here, and only the kernel knows.
   bool IsMissing(absl::string_view path) const;
 
+  // A cgroup by the kernel's own number, and how far it lies below the root.
+  struct Place {
+    uint64_t id = 0;
+    uint32_t level = 0;
+  };
+  // nullopt: it is missing, or the root can't be seen from here.
+  std::optional<Place> Look(absl::string_view path) const;
+
   const std::string& root() const { return root_; }  // empty: not seen
 
  private:
@@ -30,4 +40,4 @@ class CgroupPaths {
 
 }  // namespace nfmeter::kernel
 
-#endif  // NFMETER_KERNEL_LINUX_XTABLES_XT_CGROUP_PATH_H_
+#endif  // NFMETER_KERNEL_LINUX_CGROUP_CGROUP_PATHS_H_

@@ -1,4 +1,4 @@
-#include "kernel/linux/xtables/xt_cgroup_path.h"
+#include "kernel/linux/cgroup/cgroup_paths.h"
 
 #include <sys/stat.h>
 

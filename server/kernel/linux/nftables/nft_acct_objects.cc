@@ -1,0 +1,59 @@
+#include "kernel/linux/nftables/nft_acct_objects.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+#include "base/name_escape.h"
+#include "kernel/errno_status.h"
+#include "kernel/linux/nftables/nft_name.h"
+#include "kernel/linux/nftables/nft_userdata.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+constexpr uint64_t kMostQuota = INT64_MAX;  // nft_quota_do_init()
+
+}  // namespace
+
+absl::Status CheckNftCounter(const AcctObject& object) {
+  if (!IsAcctName(object.name)) {
+    return ErrnoStatus(Operation::kAcctCreate, ENAMETOOLONG, object.name);
+  }
+  if (!object.quota.has_value()) return absl::OkStatus();
+  if (object.quota->unit == QuotaLimit::Unit::kPackets) {
+    return MakeError(
+        absl::StatusCode::kUnimplemented,
+        absl::StrCat("counter '", EscapeName(object.name),
+                     "' can't have a quota of packets: nf_tables, by which "
+                     "this node counts, has quotas of bytes only"),
+        {.reason = "QUOTA_NOT_EXPRESSIBLE",
+         .metadata = {{"subject", EscapeName(object.name)}}});
+  }
+  if (object.quota->limit > kMostQuota) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument,
+        absl::StrCat("the quota of counter '", EscapeName(object.name),
+                     "' is beyond what nf_tables takes, at most ", kMostQuota,
+                     " bytes"),
+        {.reason = "QUOTA_NOT_EXPRESSIBLE",
+         .metadata = {{"subject", EscapeName(object.name)}}});
+  }
+  return absl::OkStatus();
+}
+
+void AddNftCounter(const AcctObject& object, NftBatch& batch) {
+  const std::string name = NftObjectName(object.name);
+  batch.AddCounter(name, object.packets, object.bytes,
+                   IsNftComment(object.name) ? object.name : "");
+  if (!object.quota.has_value()) return;
+  // A quota is exceeded once nothing is left of it: the next packet is to take
+  // what is.
+  const uint64_t limit = object.quota->limit;
+  batch.AddQuota(name, limit, std::min(object.bytes, limit - (limit > 0)));
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,140 @@
+#include "kernel/linux/nftables/nft_contents.h"
+
+#include <errno.h>
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "kernel/errno_status.h"
+#include "kernel/linux/nftables/nft_exchange.h"
+#include "kernel/linux/nftables/nft_rule.h"
+#include "kernel/rule_edit.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+constexpr int kAttempts = 10;
+
+// Rules as bytes: sets are read on the same socket, once the dump has ended.
+struct RuleBytes {
+  uint64_t handle = 0;
+  std::string expressions;
+  std::string userdata;
+};
+
+ByteSpan SpanOf(const std::string& bytes) {
+  return {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
+}
+
+std::string StringOf(ByteSpan span) { return {span.begin(), span.end()}; }
+
+// How many rules and jumps the chain has; nullopt: there is no such chain.
+absl::StatusOr<std::optional<uint32_t>> ReadUse(NetlinkSocket& socket,
+                                                const std::string& chain) {
+  std::optional<uint32_t> use;
+  int failure = 0;
+  ExchangeNft(
+      socket, 1,
+      [&](size_t, uint32_t sequence, std::string& out) {
+        AppendNftGetChain(chain, sequence, out);
+      },
+      [&](size_t, int err, const NftMessage* message) {
+        failure = err;
+        if (message == nullptr) return;
+        const auto info = ReadNftChain(message->attributes);
+        if (info.has_value()) use = info->use;
+      });
+  if (failure != 0 && failure != ENOENT) {
+    return ErrnoStatus(Operation::kNftRead, failure, chain);
+  }
+  return use;
+}
+
+absl::StatusOr<std::deque<RuleBytes>> ReadRules(NetlinkSocket& socket,
+                                                const std::string& chain) {
+  std::deque<RuleBytes> rules;
+  bool interrupted = false;
+  const int err = DumpNft(
+      socket,
+      [&](uint32_t sequence, std::string& out) {
+        AppendNftDumpRules(chain, sequence, out);
+      },
+      [&](const NftMessage& message) {
+        if (message.kind != NftMessage::Kind::kRule) return;
+        const auto info = ReadNftRule(message.attributes);
+        // Kernels before 5.? hand out those of other chains, too.
+        if (!info.has_value() || info->chain != chain) return;
+        rules.push_back({info->handle, StringOf(info->expressions),
+                         StringOf(info->userdata)});
+      },
+      [] {}, &interrupted);
+  if (err != 0 && err != ENOENT) {
+    return ErrnoStatus(Operation::kNftRead, err, chain);
+  }
+  return rules;
+}
+
+std::optional<std::vector<NftElement>> ReadElements(NetlinkSocket& socket,
+                                                    const std::string& set) {
+  std::vector<NftElement> elements;
+  bool interrupted = false;
+  const int err = DumpNft(
+      socket,
+      [&](uint32_t sequence, std::string& out) {
+        AppendNftDumpElements(set, sequence, out);
+      },
+      [&](const NftMessage& message) {
+        ReadNftElements(message.attributes, elements);
+      },
+      [] {}, &interrupted);
+  if (err != 0) return std::nullopt;
+  return elements;
+}
+
+// One chain, whose rules are as many as it says; a dump that lacks some is
+// repeated.
+absl::Status ReadChain(NetlinkSocket& socket, NftContents& out, size_t index) {
+  Chain& chain = out.table.chains[index];
+  const std::string name =
+      NftChainName(out.table.family, out.table.table, chain.name);
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    NFM_ASSIGN_OR_RETURN(const std::optional<uint32_t> use,
+                         ReadUse(socket, name));
+    out.exists[index] = use.has_value();
+    if (!use.has_value()) return absl::OkStatus();
+    NFM_ASSIGN_OR_RETURN(const std::deque<RuleBytes> rules,
+                         ReadRules(socket, name));
+    if (rules.size() != *use) continue;
+    for (const RuleBytes& rule : rules) {
+      const NftRuleInfo info = {.chain = name,
+                                .handle = rule.handle,
+                                .expressions = SpanOf(rule.expressions),
+                                .userdata = SpanOf(rule.userdata)};
+      chain.rules.push_back(ReadNftRuleOf(
+          out.table.family, out.table.table, chain.name, info,
+          [&](const std::string& set) { return ReadElements(socket, set); }));
+      out.handles[index].push_back(rule.handle);
+    }
+    return absl::OkStatus();
+  }
+  return ErrnoStatus(Operation::kNftRead, EAGAIN, name);
+}
+
+}  // namespace
+
+absl::StatusOr<NftContents> ReadNftContents(NetlinkSocket& socket,
+                                            Family family, Table table) {
+  NftContents contents{.table = EmptyTable(family, table)};
+  contents.handles.resize(contents.table.chains.size());
+  contents.exists.resize(contents.table.chains.size());
+  for (size_t i = 0; i < contents.table.chains.size(); ++i) {
+    NFM_RETURN_IF_ERROR(ReadChain(socket, contents, i));
+  }
+  NumberRules(contents.table);
+  return contents;
+}
+
+}  // namespace nfmeter::kernel

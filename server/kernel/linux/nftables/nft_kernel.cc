@@ -1,0 +1,106 @@
+#include "kernel/linux/nftables/nft_kernel.h"
+
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/error.h"
+#include "base/name_escape.h"
+#include "base/status_macros.h"
+#include "kernel/linux/nftables/nft_exchange.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+absl::Status NoTarget() {
+  return MakeError(absl::StatusCode::kUnimplemented, "TARGET_UNAVAILABLE",
+                   "nf_tables, by which this node counts, has no NFACCT target "
+                   "(kmod/ brings it to legacy iptables)");
+}
+
+// Names of the tables that are not ours, for people.
+std::vector<std::string> OtherTables(NftTable& table) {
+  std::vector<std::string> names;
+  NftTable::Lease socket(table);
+  bool interrupted = false;
+  const int err = DumpNft(
+      *socket,
+      [](uint32_t sequence, std::string& out) {
+        AppendNftDumpTables(sequence, out);
+      },
+      [&](const NftMessage& message) {
+        const auto info = ReadNftTable(message.attributes);
+        if (info.has_value() && info->name != kNftTable) {
+          names.push_back(EscapeName(info->name));
+        }
+      },
+      [] {}, &interrupted);
+  if (err != 0) names.clear();
+  return names;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<NftKernel>> NftKernel::Open(
+    const NftTable::Options& options, std::string choice) {
+  NFM_ASSIGN_OR_RETURN(std::unique_ptr<NftTable> table,
+                       NftTable::Open(options));
+  auto kernel =
+      absl::WrapUnique(new NftKernel(std::move(table), std::move(choice)));
+  const auto found = kernel->Probe();
+  if (absl::IsPermissionDenied(found->acct)) return found->acct;
+  return kernel;
+}
+
+std::shared_ptr<const Capabilities> NftKernel::capabilities() const {
+  absl::MutexLock lock(&mutex_);
+  return capabilities_;
+}
+
+std::shared_ptr<const Capabilities> NftKernel::Probe() {
+  Capabilities found;
+  found.backend = Backend::kNftables;
+  found.choice = choice_;
+  // One transaction tries it all, for both families.
+  found.acct = table_->Probe();
+  found.features = acct_.Features();
+  found.quota_events =
+      found.acct.ok() ? acct_.WatchQuotas().status() : found.acct;
+  found.rules = {.tables_ipv4 = found.acct,
+                 .tables_ipv6 = found.acct,
+                 .match_ipv4 = found.acct,
+                 .match_ipv6 = found.acct,
+                 .target_ipv4 = NoTarget(),
+                 .target_ipv6 = NoTarget()};
+  auto shared = std::make_shared<const Capabilities>(std::move(found));
+  absl::MutexLock lock(&mutex_);
+  capabilities_ = shared;
+  return shared;
+}
+
+std::vector<std::string> NftKernel::Notices() {
+  std::vector<std::string> notices;
+  if (!table_->owned()) {
+    notices.push_back(
+        "table inet nfmeter is a plain one: a flush of the ruleset by anybody "
+        "takes counters and rules away (Linux 6.9 and newer let nfmeterd own "
+        "it).");
+  }
+  std::vector<std::string> tables = OtherTables(*table_);
+  if (tables.empty()) return notices;
+  constexpr size_t kMostNamed = 5;
+  std::string more;
+  if (tables.size() > kMostNamed) {
+    more = absl::StrCat(" and ", tables.size() - kMostNamed, " more");
+    tables.resize(kMostNamed);
+  }
+  notices.push_back(absl::StrCat(
+      "other programs have nf_tables rules, too (tables ",
+      absl::StrJoin(tables, ", "), more,
+      "): packets pass both, and only those of table inet nfmeter are shown "
+      "here."));
+  return notices;
+}
+
+}  // namespace nfmeter::kernel

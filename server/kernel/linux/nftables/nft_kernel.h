@@ -1,0 +1,64 @@
+// The kernel of this host, by nf_tables alone.
+#ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_KERNEL_H_
+#define NFMETER_KERNEL_LINUX_NFTABLES_NFT_KERNEL_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "kernel/kernel.h"
+#include "kernel/linux/nftables/nft_acct_table.h"
+#include "kernel/linux/nftables/nft_rule_table.h"
+#include "kernel/linux/nftables/nft_table.h"
+
+namespace nfmeter::kernel {
+
+// Counters and rules in `table inet nfmeter`, which this process owns where it
+// can. Needs CAP_NET_ADMIN and nothing else. Thread-safe.
+class NftKernel : public Kernel {
+ public:
+  // In the network namespace of the calling thread. Succeeds without nf_tables;
+  // the probe tells. PERMISSION_DENIED: not even counters may be read.
+  // `choice`: why this one, for people.
+  static absl::StatusOr<std::unique_ptr<NftKernel>> Open(
+      const NftTable::Options& options, std::string choice = "");
+  static absl::StatusOr<std::unique_ptr<NftKernel>> Open() {
+    return Open(NftTable::Options());
+  }
+
+  AcctTable& acct() override { return acct_; }
+  AcctTable& rule_acct() override { return acct_; }
+  RuleTable& rules() override { return rules_; }
+  RuleTable& rule_reads() override { return rules_; }
+  std::shared_ptr<const Capabilities> capabilities() const override;
+  std::shared_ptr<const Capabilities> Probe() override;
+  std::vector<std::string> Notices() override;
+  absl::string_view acct_backend() const override {
+    return "nf_tables counters";
+  }
+  absl::string_view rule_backend() const override { return "nf_tables rules"; }
+
+  NftTable& table() { return *table_; }
+
+ private:
+  NftKernel(std::unique_ptr<NftTable> table, std::string choice)
+      : choice_(std::move(choice)),
+        table_(std::move(table)),
+        acct_(*table_),
+        rules_(*table_, acct_) {}
+
+  const std::string choice_;
+  const std::unique_ptr<NftTable> table_;
+  NftAcctTable acct_;
+  NftRuleTable rules_;
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<const Capabilities> capabilities_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_NFTABLES_NFT_KERNEL_H_

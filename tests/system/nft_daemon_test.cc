@@ -1,0 +1,223 @@
+// nfmeterd on nf_tables, from outside.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nfmeter/v1/counter.grpc.pb.h"
+#include "nfmeter/v1/node.grpc.pb.h"
+#include "nfmeter/v1/rule.grpc.pb.h"
+#include "nfmeter/v1/snapshot.grpc.pb.h"
+#include "tests/conformance/acct_traffic.h"
+#include "tests/support/status_matchers.h"
+#include "tests/system/nfmeterd_process.h"
+
+namespace nfmeter {
+namespace {
+
+using ::nfmeter::testing::kUdpPacketBytes;
+using ::nfmeter::testing::NfmeterdProcess;
+using ::nfmeter::testing::SendUdp;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr uint16_t kPort = 5353;
+
+NfmeterdProcess::Options With(std::vector<std::string> arguments) {
+  return {.arguments = std::move(arguments)};
+}
+
+NfmeterdProcess::Options OnNftables() {
+  return With({"--backend", "nftables"});
+}
+
+grpc::Status Create(NfmeterdProcess& server, const std::string& name,
+                    uint64_t quota_packets = 0) {
+  grpc::ClientContext context;
+  v1::CreateCounterRequest request;
+  v1::CreateCounterResponse response;
+  request.mutable_counter()->set_name(name);
+  if (quota_packets > 0) {
+    request.mutable_counter()->mutable_quota()->set_packets(quota_packets);
+  }
+  return v1::CounterService::NewStub(server.Channel())
+      ->CreateCounter(&context, request, &response);
+}
+
+v1::Counter Get(NfmeterdProcess& server, const std::string& name) {
+  grpc::ClientContext context;
+  v1::GetCounterRequest request;
+  v1::GetCounterResponse response;
+  request.set_name(name);
+  const grpc::Status status = v1::CounterService::NewStub(server.Channel())
+                                  ->GetCounter(&context, request, &response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return response.counter();
+}
+
+v1::Rule CountUdp(NfmeterdProcess& server, const std::string& counter) {
+  grpc::ClientContext context;
+  v1::CreateRuleRequest request;
+  v1::CreateRuleResponse response;
+  v1::Rule* rule = request.mutable_rule();
+  rule->set_chain("OUTPUT");
+  rule->set_counter(counter);
+  rule->mutable_match()->set_protocol("udp");
+  rule->mutable_match()->add_destination_ports()->set_first(kPort);
+  const grpc::Status status = v1::RuleService::NewStub(server.Channel())
+                                  ->CreateRule(&context, request, &response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return response.rule();
+}
+
+// What a part of the node says.
+std::string Part(NfmeterdProcess& server, const std::string& name) {
+  grpc::ClientContext context;
+  v1::GetNodeResponse response;
+  EXPECT_TRUE(v1::NodeService::NewStub(server.Channel())
+                  ->GetNode(&context, {}, &response)
+                  .ok());
+  for (const v1::Capability& each : response.node().capabilities()) {
+    if (each.name() == name) return each.detail();
+  }
+  return "";
+}
+
+testing::RunResult Nft(const std::string& command) {
+  return testing::Run({"nft", command});
+}
+
+TEST(NftDaemonTest, CountsPacketsByItsRules) {
+  NfmeterdProcess server(OnNftables());
+  ASSERT_OK(server.WaitUntilReady());
+  EXPECT_THAT(Part(server, "backend"), HasSubstr("nf_tables: --backend"));
+  EXPECT_EQ(testing::HealthOf(server.Channel(), "nfmeter.v1.RuleService"),
+            "SERVING");
+  ASSERT_TRUE(Create(server, "dns").ok());
+  const v1::Rule rule = CountUdp(server, "dns");
+  EXPECT_THAT(rule.spec(), HasSubstr("udp dport 5353 counter counter name"));
+  SendUdp(kPort, 7);
+  SendUdp(kPort + 1, 3);
+  const v1::Counter counter = Get(server, "dns");
+  EXPECT_EQ(counter.packets(), 7u);
+  EXPECT_EQ(counter.bytes(), 7 * kUdpPacketBytes);
+  EXPECT_EQ(counter.use_count(), 1u);
+  // Nothing of the other backend was touched.
+  EXPECT_EQ(testing::Run({"nfacct", "list"}).out, "");
+}
+
+TEST(NftDaemonTest, ASnapshotIsCompleteAndHasThemAll) {
+  NfmeterdProcess server(OnNftables());
+  ASSERT_OK(server.WaitUntilReady());
+  grpc::ClientContext creating;
+  v1::BatchCreateCountersRequest request;
+  v1::BatchCreateCountersResponse response;
+  for (int i = 0; i < 3000; ++i) {
+    request.add_counters()->set_name(absl::StrCat("c", i));
+  }
+  ASSERT_TRUE(v1::CounterService::NewStub(server.Channel())
+                  ->BatchCreateCounters(&creating, request, &response)
+                  .ok());
+  grpc::ClientContext reading;
+  auto stream =
+      v1::SnapshotService::NewStub(server.Channel())->GetSnapshot(&reading, {});
+  v1::GetSnapshotResponse chunk;
+  size_t rows = 0;
+  bool complete = true;
+  while (stream->Read(&chunk)) {
+    rows += chunk.frame().counters_size();
+    complete = chunk.frame().complete();
+  }
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_TRUE(complete);
+  EXPECT_EQ(rows, 3000u);
+}
+
+TEST(NftDaemonTest, NetAdminAloneSuffices) {
+  NfmeterdProcess server(
+      {.wrapper = {"setpriv", "--bounding-set", "-all,+net_admin", "--inh-caps",
+                   "-all,+net_admin"}});
+  ASSERT_OK(server.WaitUntilReady());
+  EXPECT_THAT(server.Log(), HasSubstr("capabilities=cap_net_admin "));
+  // By itself: rules of iptables need CAP_NET_RAW.
+  EXPECT_THAT(Part(server, "backend"),
+              AllOf(HasSubstr("nf_tables: "), HasSubstr("CAP_NET_RAW")));
+  ASSERT_TRUE(Create(server, "dns").ok());
+  CountUdp(server, "dns");
+  SendUdp(kPort, 2);
+  EXPECT_EQ(Get(server, "dns").packets(), 2u);
+}
+
+TEST(NftDaemonTest, FlushesByOthersTakeNothing) {
+  NfmeterdProcess server(OnNftables());
+  ASSERT_OK(server.WaitUntilReady());
+  ASSERT_TRUE(Create(server, "dns").ok());
+  CountUdp(server, "dns");
+  SendUdp(kPort, 2);
+  // As restarts of nftables.service and firewalld do.
+  ASSERT_EQ(Nft("flush ruleset").exit_code, 0);
+  SendUdp(kPort, 3);
+  EXPECT_EQ(Get(server, "dns").packets(), 5u);
+}
+
+TEST(NftDaemonTest, TheNextOneGoesOnWithTheValues) {
+  {
+    NfmeterdProcess first(OnNftables());
+    ASSERT_OK(first.WaitUntilReady());
+    ASSERT_TRUE(Create(first, "dns").ok());
+    CountUdp(first, "dns");
+    SendUdp(kPort, 2);
+    EXPECT_EQ(first.Stop(), 0);
+  }
+  SendUdp(kPort, 3);
+  // Without being told.
+  NfmeterdProcess second;
+  ASSERT_OK(second.WaitUntilReady());
+  EXPECT_THAT(Part(second, "backend"), HasSubstr("made before"));
+  SendUdp(kPort, 4);
+  EXPECT_EQ(Get(second, "dns").packets(), 9u);
+  ASSERT_EQ(Nft("flush ruleset").exit_code, 0);
+  EXPECT_EQ(Get(second, "dns").packets(), 9u);
+}
+
+TEST(NftDaemonTest, AutoTakesIptablesWhereAllOfItWorks) {
+  NfmeterdProcess server;
+  ASSERT_OK(server.WaitUntilReady());
+  EXPECT_THAT(Part(server, "backend"), HasSubstr("iptables: "));
+  ASSERT_TRUE(Create(server, "web").ok());
+  EXPECT_THAT(Nft("list ruleset").out, Not(HasSubstr("nfmeter")));
+}
+
+TEST(NftDaemonTest, OneAtATimeHasTheTable) {
+  NfmeterdProcess first(OnNftables());
+  ASSERT_OK(first.WaitUntilReady());
+  ASSERT_TRUE(Create(first, "web").ok());
+  NfmeterdProcess second(OnNftables());
+  EXPECT_EQ(second.process().Wait(absl::Seconds(20)), 3);
+  EXPECT_THAT(second.Log(), HasSubstr("reason=NFT_TABLE_OWNED"));
+  // Whoever only reads may be beside it.
+  NfmeterdProcess reader(With({"--backend", "nftables", "--read-only"}));
+  ASSERT_OK(reader.WaitUntilReady());
+  EXPECT_EQ(Get(reader, "web").name(), "web");
+}
+
+TEST(NftDaemonTest, AForeignTableOfThatNameIsLeftAlone) {
+  ASSERT_EQ(Nft("add table inet nfmeter").exit_code, 0);
+  NfmeterdProcess server(OnNftables());
+  EXPECT_EQ(server.process().Wait(absl::Seconds(20)), 3);
+  EXPECT_THAT(server.Log(), HasSubstr("reason=NFT_TABLE_FOREIGN"));
+}
+
+TEST(NftDaemonTest, AQuotaOfPacketsIsRefused) {
+  NfmeterdProcess server(OnNftables());
+  ASSERT_OK(server.WaitUntilReady());
+  const grpc::Status status = Create(server, "cap", /*quota_packets=*/7);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("bytes only"));
+}
+
+}  // namespace
+}  // namespace nfmeter
