@@ -41,7 +41,7 @@ test('the table in the README has every value with its default', () => {
   const text = read('README.md');
   const marks = /(<!-- values -->\n)[^]*(<!-- \/values -->)/;
   const now = text.replace(marks, (_, begin, end) => `${begin}${table}\n${end}`);
-  if (process.env.UPDATE_GOLDEN) {
+  if (process.env.UPDATE_README) {
     fs.writeFileSync(path.join(chart, 'README.md'), now);
   }
   assert.equal(read('README.md'), now, 'run tests/charts/update');
