@@ -254,6 +254,10 @@ std::string LimitText(const v1::NodeLimits& limits, bool color) {
   facts.Add("streams", absl::StrCat(limits.max_streams()));
   facts.Add("request", FormatBytes(limits.max_request_bytes()));
   facts.Add("counters", absl::StrCat(limits.max_counters()));
+  facts.Add("labels",
+            absl::StrCat(FormatBytes(limits.max_label_bytes()), ", ",
+                         FormatBytes(limits.max_label_bytes_per_scope()),
+                         " of one caller with prefixes"));
   return facts.Take();
 }
 

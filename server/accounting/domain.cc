@@ -10,7 +10,8 @@ namespace nfmeter::accounting {
 absl::StatusOr<std::unique_ptr<Domain>> Domain::Open(kernel::Kernel& kernel,
                                                      Clock& clock,
                                                      const Options& options) {
-  NFM_ASSIGN_OR_RETURN(auto labels, LabelStore::Open(options.labels_path));
+  NFM_ASSIGN_OR_RETURN(auto labels,
+                       LabelStore::Open(options.labels_path, options.labels));
   return absl::WrapUnique(
       new Domain(kernel, clock, std::move(labels), options));
 }

@@ -32,6 +32,7 @@ class Domain {
     // reading that others share.
     size_t lane_capacity = 4096;
     std::string labels_path;  // see LabelStore::Open()
+    LabelStore::Bounds labels;
     SnapshotHub::Options snapshots;
     QuotaHub::Options quotas;
     // Labels of counters that others delete are forgotten in time, and this is

@@ -104,11 +104,17 @@ absl::Status Daemon::OpenState() {
   NFM_ASSIGN_OR_RETURN(state_, StateDirectory::Open(config_.state_dir));
   accounting::Domain::Options options{
       .labels_path = state_->File("labels.db"),
+      .labels = {.max_bytes = config_.limits.max_label_bytes,
+                 .max_bytes_per_scope =
+                     config_.limits.max_label_bytes_per_scope},
       .snapshots = {.min_interval = config_.limits.min_snapshot_interval,
                     .max_counters = config_.limits.max_counters}};
   if (!config_.read_only) options.on_labels_pruned = LogPruning;
   NFM_ASSIGN_OR_RETURN(domain_,
                        accounting::Domain::Open(*kernel_, clock_, options));
+  if (const std::string labels = LabelsNotice(); !labels.empty()) {
+    Log(telemetry::LogLevel::kWarning, "too many labels", {{"detail", labels}});
+  }
   return audit_log_.Open();
 }
 
@@ -186,6 +192,9 @@ service::NodeInfo Daemon::DescribeNode() const {
       NodeCapabilities(*kernel_->capabilities(), kernel_->acct_backend(),
                        kernel_->rule_backend());
   node.notices = kernel_->Notices();
+  if (const std::string labels = LabelsNotice(); !labels.empty()) {
+    node.notices.push_back(labels);
+  }
   if (const uint64_t losses = domain_->rules().rule_counter_losses();
       losses > 0) {
     node.notices.push_back(absl::StrCat(
@@ -211,6 +220,18 @@ service::NodeInfo Daemon::DescribeNode() const {
         "this server; its log says why."));
   }
   return node;
+}
+
+std::string Daemon::LabelsNotice() const {
+  const accounting::LabelStore::Use use = domain_->labels().use();
+  if (use.disk_bytes == 0) return "";
+  return absl::StrCat("The state directory holds labels of ",
+                      use.memory_bytes + use.disk_bytes,
+                      " bytes, more than limits.max_label_bytes (",
+                      config_.limits.max_label_bytes,
+                      "): some are read from the disk each time, and no "
+                      "counter gets new labels "
+                      "until others are deleted or the limit is raised.");
 }
 
 void Daemon::LookAtPolicy() {

@@ -85,6 +85,8 @@ class Daemon {
   void LogPolicyOddities() const;
   void LookAtCertificates();
   std::string CertificateProblems() const;
+  // Empty: all labels are within their bound.
+  std::string LabelsNotice() const;
   void NoteRefusal(const std::string& principal, absl::string_view method,
                    const absl::Status& status);
   void SetHealth();

@@ -324,6 +324,14 @@ void AddLimits(std::vector<Option>& options) {
       "limits.max_counters", 1, 100'000'000,
       "counters that snapshots keep track of",
       [](Config & c) -> auto& { return c.limits.max_counters; }));
+  options.push_back(Number(
+      "limits.max_label_bytes", 0, size_t{1} << 40,
+      "bytes of memory that the labels of all counters take",
+      [](Config & c) -> auto& { return c.limits.max_label_bytes; }));
+  options.push_back(Number(
+      "limits.max_label_bytes_per_scope", 0, size_t{1} << 40,
+      "of these, those of the counters that one caller with prefixes may touch",
+      [](Config & c) -> auto& { return c.limits.max_label_bytes_per_scope; }));
   options.push_back(Duration(
       "limits.min_snapshot_interval", absl::Milliseconds(1), absl::Hours(1),
       "shortest time between two snapshots of a stream",

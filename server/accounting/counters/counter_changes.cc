@@ -72,13 +72,17 @@ absl::Status CreationUnanswered(const std::string& name) {
 // --- Creation ---------------------------------------------------------------
 
 absl::StatusOr<std::vector<Counter>> Counters::Create(
-    std::vector<Counter> counters, bool validate_only) {
+    std::vector<Counter> counters, bool validate_only,
+    const CounterScope& scope) {
   NFM_RETURN_IF_ERROR(Available());
   std::vector<kernel::AcctObject> objects;
   objects.reserve(counters.size());
   for (Counter& counter : counters) {
     objects.push_back(std::move(counter.object));
   }
+  const LabelChanges labels = LabelsOf(counters, objects);
+  // Before anything is made.
+  NFM_RETURN_IF_ERROR(labels_.CheckRoom(labels, scope));
   // The kernel itself tells whether a single one exists.
   if (validate_only || objects.size() > 1) {
     NFM_RETURN_IF_ERROR(CheckNew(objects));
@@ -91,7 +95,9 @@ absl::StatusOr<std::vector<Counter>> Counters::Create(
     counters[i].object = std::move(objects[i]);
   }
   if (!validate_only) {
-    if (absl::Status stored = StoreLabels(counters); !stored.ok()) {
+    absl::Status stored =
+        labels.empty() ? absl::OkStatus() : labels_.Set(labels, scope);
+    if (!stored.ok()) {
       return Undo(NamesOf(counters), std::move(stored));
     }
     NFM_RETURN_IF_ERROR(observers_.Commit());
@@ -173,16 +179,18 @@ absl::Status Counters::LookForCreated(const kernel::AcctObject& object,
   return may_be_ours ? lost : CountersExist({object.name});
 }
 
-absl::Status Counters::StoreLabels(absl::Span<const Counter> counters) {
-  std::vector<std::pair<std::string, Labels>> labels;
-  for (const Counter& counter : counters) {
+Counters::LabelChanges Counters::LabelsOf(
+    absl::Span<const Counter> counters,
+    absl::Span<const kernel::AcctObject> objects) const {
+  LabelChanges labels;
+  for (size_t i = 0; i < counters.size(); ++i) {
     // Empty ones too, where an object of that name had labels and was deleted
     // by another program.
-    if (!counter.labels.empty() || !labels_.Get(counter.object.name).empty()) {
-      labels.emplace_back(counter.object.name, counter.labels);
+    if (!counters[i].labels.empty() || !labels_.Get(objects[i].name).empty()) {
+      labels.emplace_back(objects[i].name, counters[i].labels);
     }
   }
-  return labels.empty() ? absl::OkStatus() : labels_.Set(labels);
+  return labels;
 }
 
 absl::Status Counters::Undo(absl::Span<const std::string> names,

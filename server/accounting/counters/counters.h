@@ -109,8 +109,11 @@ class Counters {
   // Creates all or none; `read_time` and the outputs of the objects are
   // ignored. Labels are durable when this returns OK.
   // ALREADY_EXISTS names those that exist.
+  // RESOURCE_EXHAUSTED, TOO_MANY_LABELS: see LabelStore::Set(); the counters
+  // lie in the caller's `scope`.
   absl::StatusOr<std::vector<Counter>> Create(std::vector<Counter> counters,
-                                              bool validate_only);
+                                              bool validate_only,
+                                              const CounterScope& scope = {});
 
   // NOT_FOUND. Never waits for a reading of all counters: without a snapshot
   // that is recent enough this counter alone is read, and a second such call
@@ -162,7 +165,9 @@ class Counters {
   // succeeded. For one that was not looked for before.
   absl::Status LookForCreated(const kernel::AcctObject& object,
                               absl::Status lost);
-  absl::Status StoreLabels(absl::Span<const Counter> counters);
+  using LabelChanges = std::vector<std::pair<std::string, Labels>>;
+  LabelChanges LabelsOf(absl::Span<const Counter> counters,
+                        absl::Span<const kernel::AcctObject> objects) const;
   // Deletes what a failed batch had made; `why` with what can't be undone.
   absl::Status Undo(absl::Span<const std::string> names, absl::Status why);
 

@@ -1,10 +1,13 @@
 #include "accounting/counters/label_store.h"
 
 #include <atomic>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/error.h"
 #include "base/sqlite.h"
@@ -34,65 +37,237 @@ absl::StatusOr<std::unique_ptr<sqlite::Database>> OpenDatabase(
   });
 }
 
+// What std::map and std::string, the hash map and the heap take beside bytes.
+constexpr size_t kCounterOverhead = 160;
+constexpr size_t kLabelOverhead = 112;
+
+// As WeightOf(), in SQL, of the counters after ?1.
+constexpr char kWeightAfter[] = R"sql(
+  SELECT coalesce(sum(weight), 0) FROM (
+    SELECT 160 + length(counter) +
+           sum(112 + length(CAST(key AS BLOB)) + length(CAST(value AS BLOB)))
+           AS weight
+    FROM labels WHERE counter > ?1 GROUP BY counter)
+)sql";
+static_assert(kCounterOverhead == 160 && kLabelOverhead == 112);
+
+absl::Status TooManyLabels(absl::string_view whose, absl::string_view option,
+                           size_t bound) {
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      absl::StrCat("the labels of ", whose, " would take more than ", bound,
+                   " bytes; use fewer or shorter labels, delete counters that "
+                   "have some, or raise ",
+                   option),
+      ErrorDetails{.reason = "TOO_MANY_LABELS",
+                   .metadata = {{"bound", absl::StrCat(bound)},
+                                {"limit", std::string(option)}}});
+}
+
 class SqliteLabelStore final : public LabelStore {
  public:
   // `db` may be null: memory only.
-  explicit SqliteLabelStore(std::unique_ptr<sqlite::Database> db)
-      : db_(std::move(db)) {}
+  SqliteLabelStore(std::unique_ptr<sqlite::Database> db, const Bounds& bounds)
+      : bounds_(bounds), db_(std::move(db)) {}
 
   absl::Status Load();
 
   Labels Get(absl::string_view counter) const override;
-  absl::Status Set(
-      absl::Span<const std::pair<std::string, Labels>> labels) override;
+  absl::Status Set(Changes labels, const CounterScope& scope) override;
+  absl::Status CheckRoom(Changes labels,
+                         const CounterScope& scope) const override;
+  Use use() const override;
   std::vector<Labelled> All() const override;
   absl::StatusOr<size_t> RemoveUnchanged(
       absl::Span<const Labelled> counters) override;
   uint64_t version() const override { return version_; }
 
  private:
-  using Changes = absl::Span<const std::pair<std::string, Labels>>;
   struct Entry {
     Labels labels;
     uint64_t since = 0;
   };
+  // Scopes whose weight is kept up to date; beyond, all are weighed anew.
+  static constexpr size_t kMaxScopes = 256;
 
+  bool IsInMemory(absl::string_view counter) const
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return !on_disk_.has_value() || counter <= *on_disk_;
+  }
+  Labels ReadFromDisk(absl::string_view counter) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  absl::Status LoadMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  absl::Status CheckGrowth(Changes changes, const CounterScope& scope) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  size_t WeightOfScope(const CounterScope& scope) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Replace(const std::string& counter, Labels labels)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Change(Changes changes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   absl::Status Write(Changes changes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   bool IsUnchanged(const Labelled& counter) const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Held over disk writes, so that readers don't wait for the disk.
-  absl::Mutex write_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
+  const Bounds bounds_;
+  // Held over what the disk does, so that readers of memory don't wait for it.
+  mutable absl::Mutex write_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   const std::unique_ptr<sqlite::Database> db_ ABSL_PT_GUARDED_BY(write_mutex_);
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  // Counters after this one are only on the disk; none: all are in memory.
+  std::optional<std::string> on_disk_ ABSL_GUARDED_BY(mutex_);
+  Use use_ ABSL_GUARDED_BY(mutex_);
+  // Those asked for lately, and what their counters in memory weigh.
+  mutable absl::flat_hash_map<CounterScope, size_t> scopes_
+      ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t> version_{0};
 };
 
 absl::Status SqliteLabelStore::Load() {
   absl::MutexLock write_lock(&write_mutex_);
-  NFM_ASSIGN_OR_RETURN(sqlite::Statement rows,
-                       db_->Prepare("SELECT counter, key, value FROM labels"));
-  absl::MutexLock lock(&mutex_);
-  while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
-    if (!found) return absl::OkStatus();
-    entries_[rows.Bytes(0)].labels[std::string(rows.Bytes(1))] =
-        std::string(rows.Bytes(2));
+  {
+    absl::MutexLock lock(&mutex_);
+    on_disk_ = "";
   }
+  return LoadMore();
+}
+
+// From the first counter that is not in memory on, in the order of their names.
+absl::Status SqliteLabelStore::LoadMore() {
+  using sqlite::Blob;
+  absl::MutexLock lock(&mutex_);
+  const std::string start = *on_disk_;
+  NFM_ASSIGN_OR_RETURN(
+      sqlite::Statement rows,
+      db_->Prepare("SELECT counter, key, value FROM labels "
+                   "WHERE counter > ?1 ORDER BY counter, key"));
+  rows.Bind(1, Blob{start});
+  std::string counter;
+  Labels labels;
+  bool full = false;
+  while (!full) {
+    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
+    if (!labels.empty() && (!found || rows.Bytes(0) != counter)) {
+      full = use_.memory_bytes + WeightOf(counter, labels) > bounds_.max_bytes;
+      if (full) break;
+      on_disk_ = counter;
+      Replace(counter, std::exchange(labels, {}));
+    }
+    if (!found) break;
+    counter = std::string(rows.Bytes(0));
+    labels[std::string(rows.Bytes(1))] = std::string(rows.Bytes(2));
+  }
+  if (!full) {
+    on_disk_.reset();
+    use_.disk_bytes = 0;
+    return absl::OkStatus();
+  }
+  NFM_ASSIGN_OR_RETURN(sqlite::Statement weigh, db_->Prepare(kWeightAfter));
+  weigh.Bind(1, Blob{*on_disk_});
+  NFM_RETURN_IF_ERROR(weigh.Step().status());
+  use_.disk_bytes = static_cast<size_t>(weigh.Int64(0));
+  return absl::OkStatus();
+}
+
+Labels SqliteLabelStore::ReadFromDisk(absl::string_view counter) const {
+  Labels labels;
+  absl::StatusOr<sqlite::Statement> rows =
+      db_->Prepare("SELECT key, value FROM labels WHERE counter = ?1");
+  if (!rows.ok()) return labels;
+  rows->Bind(1, sqlite::Blob{counter});
+  while (rows->Step().value_or(false)) {
+    labels[std::string(rows->Bytes(0))] = std::string(rows->Bytes(1));
+  }
+  return labels;
 }
 
 Labels SqliteLabelStore::Get(absl::string_view counter) const {
-  absl::ReaderMutexLock lock(&mutex_);
-  const auto found = entries_.find(counter);
-  return found == entries_.end() ? Labels() : found->second.labels;
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    const auto found = entries_.find(counter);
+    if (found != entries_.end()) return found->second.labels;
+    if (IsInMemory(counter)) return Labels();
+  }
+  absl::MutexLock write_lock(&write_mutex_);
+  return ReadFromDisk(counter);
 }
 
-absl::Status SqliteLabelStore::Set(Changes labels) {
+LabelStore::Use SqliteLabelStore::use() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  return use_;
+}
+
+absl::Status SqliteLabelStore::Set(Changes labels, const CounterScope& scope) {
   absl::MutexLock write_lock(&write_mutex_);
+  NFM_RETURN_IF_ERROR(CheckGrowth(labels, scope));
   return Change(labels);
+}
+
+absl::Status SqliteLabelStore::CheckRoom(Changes labels,
+                                         const CounterScope& scope) const {
+  absl::MutexLock write_lock(&write_mutex_);
+  return CheckGrowth(labels, scope);
+}
+
+absl::Status SqliteLabelStore::CheckGrowth(Changes changes,
+                                           const CounterScope& scope) const {
+  absl::MutexLock lock(&mutex_);
+  size_t before = 0;
+  size_t after = 0;
+  for (const auto& [counter, labels] : changes) {
+    const auto found = entries_.find(counter);
+    if (found != entries_.end()) {
+      before += WeightOf(counter, found->second.labels);
+    } else if (!IsInMemory(counter)) {
+      before += WeightOf(counter, ReadFromDisk(counter));
+    }
+    after += WeightOf(counter, labels);
+  }
+  if (after <= before) return absl::OkStatus();
+  const size_t growth = after - before;
+  if (use_.memory_bytes + use_.disk_bytes + growth > bounds_.max_bytes) {
+    return TooManyLabels("all counters", "limits.max_label_bytes",
+                         bounds_.max_bytes);
+  }
+  if (!scope.has_all() &&
+      WeightOfScope(scope) + growth > bounds_.max_bytes_per_scope) {
+    return TooManyLabels("the counters of this caller",
+                         "limits.max_label_bytes_per_scope",
+                         bounds_.max_bytes_per_scope);
+  }
+  return absl::OkStatus();
+}
+
+size_t SqliteLabelStore::WeightOfScope(const CounterScope& scope) const {
+  const auto known = scopes_.find(scope);
+  if (known != scopes_.end()) return known->second;
+  size_t weight = 0;
+  for (const auto& [counter, entry] : entries_) {
+    if (scope.Contains(ShownName(counter))) {
+      weight += WeightOf(counter, entry.labels);
+    }
+  }
+  if (scopes_.size() >= kMaxScopes) scopes_.clear();
+  scopes_[scope] = weight;
+  return weight;
+}
+
+void SqliteLabelStore::Replace(const std::string& counter, Labels labels) {
+  const auto found = entries_.find(counter);
+  const size_t before =
+      found == entries_.end() ? 0 : WeightOf(counter, found->second.labels);
+  const size_t after = WeightOf(counter, labels);
+  use_.memory_bytes += after - before;
+  const std::string shown = ShownName(counter);
+  for (auto& [scope, weight] : scopes_) {
+    if (scope.Contains(shown)) weight += after - before;
+  }
+  if (labels.empty()) {
+    entries_.erase(counter);
+  } else {
+    entries_[counter] = {std::move(labels), version_};
+  }
 }
 
 std::vector<LabelStore::Labelled> SqliteLabelStore::All() const {
@@ -130,15 +305,18 @@ absl::Status SqliteLabelStore::Change(Changes changes) {
       return Annotate(status, "labels can't be stored, nothing was changed");
     }
   }
-  absl::MutexLock lock(&mutex_);
-  ++version_;
-  for (const auto& [counter, of_counter] : changes) {
-    if (of_counter.empty()) {
-      entries_.erase(counter);
-    } else {
-      entries_[counter] = {of_counter, version_};
+  bool has_room = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    ++version_;
+    for (const auto& [counter, labels] : changes) {
+      if (IsInMemory(counter)) Replace(counter, labels);
     }
+    has_room =
+        on_disk_.has_value() && use_.memory_bytes < bounds_.max_bytes / 8 * 7;
   }
+  // What stays on the disk may be read from there as before.
+  if (has_room) LoadMore().IgnoreError();
   return absl::OkStatus();
 }
 
@@ -161,12 +339,21 @@ absl::Status SqliteLabelStore::Write(Changes changes) {
 
 }  // namespace
 
+size_t LabelStore::WeightOf(absl::string_view counter, const Labels& labels) {
+  if (labels.empty()) return 0;
+  size_t weight = kCounterOverhead + counter.size();
+  for (const auto& [key, value] : labels) {
+    weight += kLabelOverhead + key.size() + value.size();
+  }
+  return weight;
+}
+
 absl::StatusOr<std::unique_ptr<LabelStore>> LabelStore::Open(
-    const std::string& path) {
-  if (path.empty()) return std::make_unique<SqliteLabelStore>(nullptr);
+    const std::string& path, const Bounds& bounds) {
+  if (path.empty()) return std::make_unique<SqliteLabelStore>(nullptr, bounds);
   NFM_ASSIGN_OR_RETURN(std::unique_ptr<sqlite::Database> db,
                        OpenDatabase(path));
-  auto store = std::make_unique<SqliteLabelStore>(std::move(db));
+  auto store = std::make_unique<SqliteLabelStore>(std::move(db), bounds);
   NFM_RETURN_IF_ERROR(store->Load());
   return store;
 }

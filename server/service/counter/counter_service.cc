@@ -98,8 +98,8 @@ absl::Status CounterService::CreateCounter(
       [&]() -> absl::Status {
         std::vector<accounting::Counter> counters = {std::move(counter)};
         NFM_ASSIGN_OR_RETURN(
-            counters,
-            counters_.Create(std::move(counters), request.validate_only()));
+            counters, counters_.Create(std::move(counters),
+                                       request.validate_only(), call.scope()));
         ToProto(counters[0], response->mutable_counter());
         return absl::OkStatus();
       });
@@ -119,8 +119,9 @@ absl::Status CounterService::BatchCreateCounters(
   return Mutate(call, requests_, "BatchCreateCounters", request, response,
                 [&]() -> absl::Status {
                   NFM_ASSIGN_OR_RETURN(
-                      counters, counters_.Create(std::move(counters),
-                                                 request.validate_only()));
+                      counters,
+                      counters_.Create(std::move(counters),
+                                       request.validate_only(), call.scope()));
                   ToProto(counters, response->mutable_counters());
                   return absl::OkStatus();
                 });

@@ -20,6 +20,8 @@ struct Limits {
   size_t max_calls_per_second = 1000;  // 0: any number
   size_t max_request_bytes = 16 << 20;
   size_t max_counters = 1'000'000;
+  size_t max_label_bytes = 128 << 20;  // of memory, of all labels
+  size_t max_label_bytes_per_scope = 32 << 20;
   // How long a rule change may take when the client sets no deadline, and the
   // most when it does.
   absl::Duration max_rule_change_time = absl::Seconds(60);

@@ -26,6 +26,8 @@ void ToProto(const Limits& limits, v1::NodeLimits* proto) {
   proto->set_max_streams(static_cast<uint32_t>(limits.max_streams));
   proto->set_max_request_bytes(static_cast<uint32_t>(limits.max_request_bytes));
   proto->set_max_counters(static_cast<uint32_t>(limits.max_counters));
+  proto->set_max_label_bytes(limits.max_label_bytes);
+  proto->set_max_label_bytes_per_scope(limits.max_label_bytes_per_scope);
 }
 
 void ToProto(const security::Grant& grant, v1::Grant* proto) {

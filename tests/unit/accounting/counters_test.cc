@@ -99,6 +99,27 @@ TEST_F(CountersTest, ADeletionLeavesTheLabelsOfACounterMadeAnewMeanwhile) {
   EXPECT_EQ(labels_.Get("c"), (Labels{{"made", "anew"}}));
 }
 
+TEST_F(CountersTest, NothingIsMadeWhoseLabelsHaveNoRoom) {
+  domain_ = *Domain::Open(
+      kernel_, clock_,
+      {.labels = {.max_bytes = 1 << 20, .max_bytes_per_scope = 1000}});
+  const CounterScope scope = {{"a-"}};
+  const auto create = [&](const std::string& name, bool validate_only,
+                          const CounterScope& scope) {
+    return domain_->counters()
+        .Create({{.object = {.name = name},
+                  .labels = {{"k", std::string(900, 'v')}}}},
+                validate_only, scope)
+        .status();
+  };
+  for (const bool validate_only : {true, false}) {
+    EXPECT_THAT(create("a-1", validate_only, scope),
+                HasReason("TOO_MANY_LABELS"));
+    EXPECT_TRUE(absl::IsNotFound(acct_.Get("a-1").status()));
+  }
+  EXPECT_OK(create("a-1", false, {}));
+}
+
 TEST_F(CountersTest, ACounterWhoseLastValuesCannotBeReadStays) {
   CreateWithRules({});
   int readings = 0;  // the check, and the last one

@@ -1,6 +1,7 @@
 #include "accounting/counters/label_store.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sqlite3.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -8,6 +9,9 @@
 #include <csignal>
 #include <fstream>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/error.h"
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
@@ -128,6 +132,122 @@ TEST_F(LabelStoreTest, AFullDiskChangesNothing) {
   store = Open();
   EXPECT_EQ(store->Get("c"), (Labels{{"a", "1"}}));
   EXPECT_THAT(store->Get("7"), IsEmpty());
+}
+
+// --- Bounds -----------------------------------------------------------------
+
+class LabelBoundsTest : public LabelStoreTest {
+ protected:
+  static constexpr int kCounters = 20;
+
+  // One label of 1000 bytes.
+  static Labels Big() { return {{"k", std::string(999, 'v')}}; }
+  static size_t BigWeight() { return LabelStore::WeightOf("c00", Big()); }
+  static std::string Name(int i) { return absl::StrFormat("c%02d", i); }
+
+  std::unique_ptr<LabelStore> OpenWith(const LabelStore::Bounds& bounds) {
+    absl::StatusOr<std::unique_ptr<LabelStore>> store =
+        LabelStore::Open(path_, bounds);
+    EXPECT_OK(store);
+    return store.ok() ? *std::move(store) : nullptr;
+  }
+  // A store that was filled under a larger bound.
+  std::unique_ptr<LabelStore> OpenOverfull(size_t counters_in_memory) {
+    const auto before = Open();
+    for (int i = 0; i < kCounters; ++i) {
+      EXPECT_OK(before->Set({{Name(i), Big()}}));
+    }
+    return OpenWith({.max_bytes = counters_in_memory * BigWeight()});
+  }
+};
+
+TEST_F(LabelBoundsTest, MoreThanTheBoundIsRefusedWhole) {
+  const auto store = OpenWith({.max_bytes = 3 * BigWeight()});
+  ASSERT_OK(store->Set({{"c00", Big()}, {"c01", Big()}}));
+  const absl::Status refused = store->Set({{"c02", Big()}, {"c03", Big()}});
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(refused, HasReason("TOO_MANY_LABELS"));
+  EXPECT_EQ(GetErrorDetails(refused).metadata.at("bound"),
+            absl::StrCat(3 * BigWeight()));
+  EXPECT_THAT(store->Get("c02"), IsEmpty());
+  EXPECT_OK(store->Set({{"c02", Big()}}));
+  // What replaces as much, or removes, has room.
+  EXPECT_OK(store->Set({{"c02", Big()}, {"c01", {}}}));
+  EXPECT_OK(store->Set({{"c04", Big()}}));
+  EXPECT_EQ(store->use().memory_bytes, 3 * BigWeight());
+}
+
+TEST_F(LabelBoundsTest, ACallerWithPrefixesLeavesRoomForOthers) {
+  const auto store = OpenWith(
+      {.max_bytes = 4 * BigWeight(), .max_bytes_per_scope = 2 * BigWeight()});
+  const CounterScope a = {{"a-", "c0"}};
+  const CounterScope b = {{"b-1"}};
+  ASSERT_OK(store->Set({{"a-1", Big()}}, a));
+  ASSERT_OK(store->Set({{"c00", {{"k", "v"}}}}));  // by somebody without
+  EXPECT_THAT(store->Set({{"a-2", Big()}}, a), HasReason("TOO_MANY_LABELS"));
+  EXPECT_THAT(store->CheckRoom({{"a-2", Big()}}, a),
+              HasReason("TOO_MANY_LABELS"));
+  EXPECT_OK(store->Set({{"b-1", Big()}, {"b-11", Labels{{"k", "v"}}}}, b));
+  ASSERT_OK(store->Set({{"c00", {}}}));
+  EXPECT_OK(store->Set({{"a-2", Big()}}, a));
+  EXPECT_THAT(store->Set({{"a-3", {{"k", "v"}}}}, a),
+              HasReason("TOO_MANY_LABELS"));
+}
+
+TEST_F(LabelBoundsTest, AStoreLargerThanTheBoundIsReadFromTheDisk) {
+  const auto store = OpenOverfull(5);
+  ASSERT_NE(store, nullptr);
+  EXPECT_EQ(store->use().memory_bytes, 5 * BigWeight());
+  EXPECT_EQ(store->use().disk_bytes, (kCounters - 5) * BigWeight());
+  EXPECT_EQ(store->All().size(), 5);
+  for (int i = 0; i < kCounters; ++i) {
+    EXPECT_EQ(store->Get(Name(i)), Big()) << i;
+  }
+  EXPECT_THAT(store->Get("c99"), IsEmpty());
+}
+
+TEST_F(LabelBoundsTest, AStoreLargerThanTheBoundTakesOnlyWhatIsNoMore) {
+  const auto store = OpenOverfull(5);
+  ASSERT_NE(store, nullptr);
+  EXPECT_THAT(store->Set({{"new", {{"k", "v"}}}}),
+              HasReason("TOO_MANY_LABELS"));
+  EXPECT_THAT(store->Set({{Name(19), {{"k", std::string(1000, 'v')}}}}),
+              HasReason("TOO_MANY_LABELS"));
+  const Labels small = {{"k", "v"}};
+  EXPECT_OK(store->Set({{Name(19), small}, {Name(0), small}}));
+  EXPECT_EQ(store->Get(Name(19)), small);
+  EXPECT_EQ(store->Get(Name(0)), small);
+  EXPECT_LE(store->use().memory_bytes, 5 * BigWeight());
+}
+
+TEST_F(LabelBoundsTest, WhatGoesMakesRoomForWhatIsOnTheDisk) {
+  auto store = OpenOverfull(5);
+  ASSERT_NE(store, nullptr);
+  for (int i = 0; i < kCounters - 5; ++i) {
+    const auto all = store->All();
+    ASSERT_FALSE(all.empty());
+    // As the pruner does.
+    EXPECT_THAT(store->RemoveUnchanged({all.front()}),
+                testing::IsOkAndHolds(1));
+  }
+  EXPECT_EQ(store->use().disk_bytes, 0);
+  EXPECT_EQ(store->All().size(), 5);
+  ASSERT_OK(store->Set({{store->All().front().counter, {}}}));
+  EXPECT_OK(store->Set({{"new", {{"k", "v"}}}}));
+}
+
+TEST_F(LabelBoundsTest, TheWeightIsNoLessThanTheMemory) {
+  const auto store = OpenWith({.max_bytes = 1 << 30});
+  std::vector<std::pair<std::string, Labels>> many;
+  for (int i = 0; i < 20000; ++i) {
+    many.emplace_back(absl::StrCat("counter-of-a-team-", i),
+                      Labels{{"t", "x"}, {"a-longer-key-of-a-label", "value"}});
+  }
+  const size_t before = mallinfo2().uordblks;
+  ASSERT_OK(store->Set(many));
+  const size_t taken = mallinfo2().uordblks - before;
+  EXPECT_LE(taken, store->use().memory_bytes);
+  EXPECT_GE(2 * taken, store->use().memory_bytes);
 }
 
 }  // namespace
