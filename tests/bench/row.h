@@ -48,6 +48,7 @@ std::vector<Row> SnapshotRows();
 std::vector<Row> GetRows();
 std::vector<Row> FanoutRows();
 std::vector<Row> MutationRows();
+std::vector<Row> NftRows();
 
 }  // namespace nfmeter::bench
 

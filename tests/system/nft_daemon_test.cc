@@ -1,4 +1,6 @@
 // nfmeterd on nf_tables, from outside.
+#include <signal.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -181,6 +183,67 @@ TEST(NftDaemonTest, TheNextOneGoesOnWithTheValues) {
   EXPECT_EQ(Get(second, "dns").packets(), 9u);
   ASSERT_EQ(Nft("flush ruleset").exit_code, 0);
   EXPECT_EQ(Get(second, "dns").packets(), 9u);
+}
+
+TEST(NftDaemonTest, KilledItLosesNothing) {
+  {
+    NfmeterdProcess first(OnNftables());
+    ASSERT_OK(first.WaitUntilReady());
+    ASSERT_TRUE(Create(first, "dns").ok());
+    CountUdp(first, "dns");
+    SendUdp(kPort, 2);
+    first.process().Signal(SIGKILL);
+    EXPECT_EQ(first.process().Wait(absl::Seconds(20)), 128 + SIGKILL);
+  }
+  SendUdp(kPort, 3);
+  NfmeterdProcess second(OnNftables());
+  ASSERT_OK(second.WaitUntilReady());
+  EXPECT_EQ(Get(second, "dns").packets(), 5u);
+}
+
+// Tables of others are the same afterwards, and their tools work beside ours.
+TEST(NftDaemonTest, NeighboursAreLeftAsTheyAre) {
+  ASSERT_EQ(Nft("add table ip docker").exit_code, 0);
+  ASSERT_EQ(
+      Nft("add chain ip docker through { type filter hook forward priority "
+          "filter; }")
+          .exit_code,
+      0);
+  ASSERT_EQ(
+      Nft("add rule ip docker through ip saddr 172.17.0.0/16 accept").exit_code,
+      0);
+  ASSERT_EQ(testing::Run(
+                {"iptables-nft", "-A", "INPUT", "-s", "10.0.0.1", "-j", "DROP"})
+                .exit_code,
+            0);
+  const std::string docker = Nft("list table ip docker").out;
+  const std::string saved = testing::Run({"iptables-nft", "-S"}).out;
+  NfmeterdProcess server(OnNftables());
+  ASSERT_OK(server.WaitUntilReady());
+  ASSERT_TRUE(Create(server, "dns").ok());
+  CountUdp(server, "dns");
+  EXPECT_EQ(Nft("list table ip docker").out, docker);
+  EXPECT_EQ(testing::Run({"iptables-nft", "-S"}).out, saved);
+  EXPECT_EQ(testing::Run({"iptables-nft", "-F"}).exit_code, 0);
+  SendUdp(kPort, 2);
+  EXPECT_EQ(Get(server, "dns").packets(), 2u);
+}
+
+// Reloads of others, over and over, while rules come and go.
+TEST(NftDaemonTest, ReloadsOfOthersHinderNoChange) {
+  NfmeterdProcess server(OnNftables());
+  ASSERT_OK(server.WaitUntilReady());
+  ASSERT_TRUE(Create(server, "dns").ok());
+  testing::Background others(
+      {"sh", "-c",
+       "while nft 'flush ruleset; add table ip docker; add chain ip docker c'; "
+       "do :; done"},
+      "");
+  for (int i = 0; i < 20; ++i) CountUdp(server, "dns");
+  SendUdp(kPort, 2);
+  const v1::Counter counter = Get(server, "dns");
+  EXPECT_EQ(counter.use_count(), 20u);
+  EXPECT_EQ(counter.packets(), 40u);
 }
 
 TEST(NftDaemonTest, AutoTakesIptablesWhereAllOfItWorks) {

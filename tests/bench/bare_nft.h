@@ -1,0 +1,50 @@
+// nf_tables by libmnl and nothing else: the floor that the server is held
+// against.
+#ifndef NFMETER_TESTS_BENCH_BARE_NFT_H_
+#define NFMETER_TESTS_BENCH_BARE_NFT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+struct mnl_socket;
+
+namespace nfmeter::bench {
+
+// Not thread-safe.
+class BareNft {
+ public:
+  static absl::StatusOr<std::unique_ptr<BareNft>> Open();
+  ~BareNft();
+
+  // A table "bare" with these counters, all in one transaction. Each has its
+  // name as a comment, as the server gives it.
+  absl::Status Create(absl::Span<const std::string> names);
+  // Deletes it.
+  absl::Status Delete();
+
+  // One dump of the counters of the server's table, with a 256 KiB buffer
+  // (messages have 32 KiB); every attribute is parsed and summed, so that
+  // nothing is optimised away. Number of counters.
+  absl::StatusOr<size_t> Dump();
+
+ private:
+  explicit BareNft(mnl_socket* socket) : socket_(socket), buffer_(256 << 10) {}
+
+  absl::Status SendBatch(const std::vector<char>& batch, size_t used);
+
+  mnl_socket* const socket_;
+  std::vector<char> buffer_;
+  uint32_t sequence_ = 0;
+  uint64_t sum_ = 0;
+};
+
+}  // namespace nfmeter::bench
+
+#endif  // NFMETER_TESTS_BENCH_BARE_NFT_H_

@@ -1,0 +1,127 @@
+// What rules of nf_tables count, where that could differ from legacy iptables:
+// see the table in docs/nf_tables.md.
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "kernel/linux/nftables/nft_kernel.h"
+#include "tests/conformance/acct_traffic.h"
+#include "tests/support/kernel_edits.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/subprocess.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+using ::nfmeter::testing::IsOk;
+using ::nfmeter::testing::SendUdp;
+using ::testing::Each;
+
+constexpr uint16_t kPort = 20000;
+
+class NftRuleCountingTest : public ::testing::Test {
+ protected:
+  NftRuleCountingTest() : kernel_(*NftKernel::Open()) {
+    EXPECT_THAT(kernel_->acct().Create({{.name = "a"}, {.name = "b"}}),
+                Each(IsOk()));
+  }
+
+  void Insert(RuleSpec spec, Table table = Table::kFilter) {
+    TableEdit edit;
+    edit.table = table;
+    spec.id = spec.counter;
+    edit.insertions = {std::move(spec)};
+    EXPECT_OK(testing::Edit(kernel_->rules(), edit));
+  }
+  void Nft(const std::string& command) {
+    const auto result = testing::Run({"nft", command});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+  }
+  uint64_t Packets(const std::string& counter) {
+    const auto object = kernel_->acct().Get(counter);
+    EXPECT_OK(object);
+    return object.ok() ? object->packets : 0;
+  }
+  RuleSpec Udp(std::string chain, std::string counter) {
+    RuleSpec spec = {.chain = std::move(chain), .counter = std::move(counter)};
+    spec.match.protocol = {uint8_t{17}};
+    spec.match.destination_ports = {{{kPort, kPort}}};
+    return spec;
+  }
+
+  const std::unique_ptr<NftKernel> kernel_;
+};
+
+TEST_F(NftRuleCountingTest, WhatOthersDropInTheSamePlaceIsCounted) {
+  Insert(Udp("INPUT", "a"));
+  Nft("add table ip other");
+  Nft("add chain ip other in { type filter hook input priority filter; }");
+  Nft("add rule ip other in udp dport 20000 drop");
+  SendUdp(kPort, 3);
+  EXPECT_EQ(Packets("a"), 3u);
+}
+
+TEST_F(NftRuleCountingTest, WhatAnEarlierPlaceDropsIsNot) {
+  Insert(Udp("INPUT", "a"));
+  Nft("add table ip other");
+  Nft("add chain ip other in { type filter hook input priority mangle; }");
+  Nft("add rule ip other in udp dport 20000 drop");
+  SendUdp(kPort, 3);
+  EXPECT_EQ(Packets("a"), 0u);
+}
+
+TEST_F(NftRuleCountingTest, AcceptEndsOurChainAndSparesNobodyElses) {
+  RuleSpec accept = Udp("INPUT", "a");
+  accept.verdict = Verdict::kAccept;
+  Insert(accept);
+  Nft("add table ip other");
+  Nft("add chain ip other in { type filter hook input priority filter; }");
+  Nft("add rule ip other in udp dport 20000 counter drop");
+  SendUdp(kPort, 3);
+  EXPECT_EQ(Packets("a"), 3u);
+  EXPECT_THAT(testing::Run({"nft", "list", "table", "ip", "other"}).out,
+              ::testing::HasSubstr("counter packets 3"));
+}
+
+TEST_F(NftRuleCountingTest, EachTableSeesThePacketOnItsWay) {
+  Insert(Udp("OUTPUT", "a"), Table::kRaw);
+  Insert(Udp("PREROUTING", "b"), Table::kMangle);
+  SendUdp(kPort, 3);
+  EXPECT_EQ(Packets("a"), 3u);
+  EXPECT_EQ(Packets("b"), 3u);
+}
+
+// The nat table sees the first packet of a connection, once something has
+// connections tracked: of counting alone they are not, as in legacy iptables.
+TEST_F(NftRuleCountingTest, NatSeesTheFirstPacketOnly) {
+  Nft("add table ip other");
+  Nft("add chain ip other out { type filter hook output priority filter; }");
+  Nft("add rule ip other out ct state new counter");
+  Insert(Udp("OUTPUT", "a"), Table::kNat);
+  SendUdp(kPort, 3);
+  EXPECT_EQ(Packets("a"), 1u);
+}
+
+TEST_F(NftRuleCountingTest, ACapDropsOnceItsQuotaIsExceeded) {
+  ASSERT_THAT(kernel_->acct().Create(
+                  {{.name = "cap",
+                    .quota = QuotaLimit{QuotaLimit::Unit::kBytes, 250}}}),
+              Each(IsOk()));
+  RuleSpec cap = Udp("INPUT", "cap");
+  cap.verdict = Verdict::kDrop;
+  Insert(cap);
+  Nft("add table ip other");
+  Nft("add chain ip other in { type filter hook input priority filter; }");
+  Nft("add rule ip other in udp dport 20000 counter");
+  SendUdp(kPort, 5);
+  // All are counted, and the third is the first that goes beyond.
+  EXPECT_EQ(Packets("cap"), 5u);
+  EXPECT_THAT(testing::Run({"nft", "list", "table", "ip", "other"}).out,
+              ::testing::HasSubstr("counter packets 2"));
+}
+
+}  // namespace
+}  // namespace nfmeter::kernel
