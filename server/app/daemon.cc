@@ -64,6 +64,7 @@ Daemon::Daemon(const Config& config)
             {.read_only = config_.read_only,
              .max_threads = config_.max_threads,
              .max_calls_per_second = config_.limits.max_calls_per_second,
+             .max_held_bytes = config_.limits.max_held_bytes,
              .trace_all = config_.log_level == telemetry::LogLevel::kDebug}),
       requests_(clock_),
       streams_(config_.limits.max_streams,

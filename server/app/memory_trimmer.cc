@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 namespace nfmeter::app {
@@ -22,9 +23,15 @@ size_t ResidentBytes() {
 }  // namespace
 
 void MemoryTrimmer::TrimAfterGrowth() {
-  if (ResidentBytes() < resident_bytes_ + kNoticeableBytes) return;
+  const size_t free_bytes = mallinfo2().fordblks;
+  free_bytes_ = std::min(free_bytes_, free_bytes);
+  if (ResidentBytes() < resident_bytes_ + kNoticeableBytes &&
+      free_bytes < free_bytes_ + kNoticeableBytes) {
+    return;
+  }
   malloc_trim(0);
   resident_bytes_ = ResidentBytes();
+  free_bytes_ = mallinfo2().fordblks;
 }
 
 }  // namespace nfmeter::app

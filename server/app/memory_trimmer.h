@@ -9,15 +9,18 @@ namespace nfmeter::app {
 // Gives freed memory back to the kernel. glibc keeps what a large batch used
 // (40 MiB for 10,000 rules) in the arenas of the threads that worked on it; its
 // own trimming looks only at their ends, and capping the arenas gave half of it
-// back. Asking every few seconds, and only after growth, costs a server at rest
-// one read of /proc/self/statm. Not thread-safe.
+// back. Asking every few seconds costs a server at rest one read of
+// /proc/self/statm and a look at the arenas. Not thread-safe.
 class MemoryTrimmer {
  public:
-  // Trims if the process has grown noticeably since the last time.
+  // Trims if the process has grown noticeably since the last time, or has freed
+  // as much.
   void TrimAfterGrowth();
 
  private:
-  size_t resident_bytes_ = 0;  // after the last time
+  // After the last time.
+  size_t resident_bytes_ = 0;
+  size_t free_bytes_ = 0;  // of those that malloc has
 };
 
 }  // namespace nfmeter::app

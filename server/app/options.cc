@@ -321,6 +321,11 @@ void AddLimits(std::vector<Option>& options) {
       "clients with more than their share are closed",
       [](Config & c) -> auto& { return c.max_pending_bytes; }));
   options.push_back(Number(
+      "limits.max_held_bytes", 1 << 20, size_t{1} << 40,
+      "bytes that are held for callers, half of them for each: requests that "
+      "are served, answers that were not read",
+      [](Config & c) -> auto& { return c.limits.max_held_bytes; }));
+  options.push_back(Number(
       "limits.max_counters", 1, 100'000'000,
       "counters that snapshots keep track of",
       [](Config & c) -> auto& { return c.limits.max_counters; }));

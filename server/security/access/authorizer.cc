@@ -172,10 +172,14 @@ std::shared_ptr<const Standing> Authorizer::MakeStanding(
   if (policy_ != nullptr && !is_stranger) {
     grants = policy_->GrantsOf(principal);
   }
-  std::string where = policy_ == nullptr
-                          ? "this server has no policy; give it one with "
-                            "--policy"
-                          : absl::StrCat("grants are in ", policy_->file);
+  std::string where =
+      policy_ == nullptr
+          ? "this server has no policy; give it one with "
+            "--policy"
+          // Where files are is nobody's business elsewhere.
+          : absl::StrCat("grants are in ", principal.certified
+                                               ? "the server's policy"
+                                               : policy_->file);
   const auto listener = listener_roles_.find(principal.name());
   if (listener != listener_roles_.end() && !principal.certified) {
     if (listener->second > Role::kNone) {

@@ -12,9 +12,6 @@ namespace nfmeter::service {
 namespace {
 
 constexpr char kNameAlphabet[] = "[A-Za-z0-9._:/@+-]";
-constexpr size_t kMaxLabels = 16;
-constexpr size_t kMaxLabelKeyBytes = 63;
-constexpr size_t kMaxLabelValueBytes = 255;
 
 bool IsLabelKey(absl::string_view key) {
   return !key.empty() && key.size() <= kMaxLabelKeyBytes &&

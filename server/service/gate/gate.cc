@@ -26,6 +26,7 @@ Gate::Gate(const security::Authorizer& authorizer,
       observers_(std::move(observers)),
       options_(options),
       rates_(options.max_calls_per_second, clock),
+      memory_(options.max_held_bytes),
       threads_{WorkThreads("nfm-reads", options.max_threads),
                WorkThreads("nfm-changes", options.max_threads),
                WorkThreads("nfm-rule-change", options.max_threads)} {}
@@ -51,6 +52,7 @@ absl::StatusOr<Call> Gate::Enter(const grpc::CallbackServerContext& context,
                      "this server was started with --read-only and changes "
                      "nothing");
   }
+  NFM_RETURN_IF_ERROR(memory_.Check(standing.principal()));
   call.deadline = DeadlineOf(context);
   return call;
 }
@@ -82,6 +84,7 @@ void Gate::WriteMetrics(telemetry::MetricsText& text) const {
   text.Family("nfmeter_calls_waiting", Type::kGauge,
               "Unary calls that wait for a thread.");
   add([](const WorkThreads::Load& load) { return load.waiting; });
+  memory_.WriteMetrics(text);
 }
 
 absl::Status Gate::Busy() const {

@@ -18,6 +18,7 @@
 #include "security/access/authorizer.h"
 #include "service/gate/call.h"
 #include "service/gate/call_rates.h"
+#include "service/gate/memory_budget.h"
 #include "service/gate/work_threads.h"
 #include "telemetry/call_observer.h"
 #include "telemetry/metric_source.h"
@@ -40,6 +41,8 @@ class Gate final : public telemetry::MetricSource {
     size_t max_waiting = 4096;
     // Of each caller with a certificate; see CallRates.
     size_t max_calls_per_second = 0;
+    // For callers; see MemoryBudget.
+    size_t max_held_bytes = 128 << 20;
     // The observers want to know where each call comes from, not only of those
     // that change something or fail.
     bool trace_all = false;
@@ -54,6 +57,8 @@ class Gate final : public telemetry::MetricSource {
   absl::Span<telemetry::CallObserver* const> observers() const {
     return observers_;
   }
+
+  MemoryBudget& memory() { return memory_; }
 
   // Whose call it is, and whether it is let in.
   struct Arrival {
@@ -86,6 +91,7 @@ class Gate final : public telemetry::MetricSource {
   const std::vector<telemetry::CallObserver*> observers_;
   const Options options_;
   CallRates rates_;
+  MemoryBudget memory_;
   std::array<WorkThreads, kThreaded> threads_;
 };
 

@@ -22,6 +22,8 @@ struct Limits {
   size_t max_counters = 1'000'000;
   size_t max_label_bytes = 128 << 20;  // of memory, of all labels
   size_t max_label_bytes_per_scope = 32 << 20;
+  // For callers, all together; each may have half. See MemoryBudget.
+  size_t max_held_bytes = 128 << 20;
   // How long a rule change may take when the client sets no deadline, and the
   // most when it does.
   absl::Duration max_rule_change_time = absl::Seconds(60);

@@ -19,6 +19,25 @@ constexpr size_t kDefaultPageSize = 1000;
 constexpr size_t kQuotedBytes = 64;
 constexpr size_t kMaxGlobBytes = 255;
 
+// Of what no counter can have, nothing need be kept.
+void CheckFilterLabels(const v1::CounterFilter& filter, FieldErrors& errors) {
+  const auto& labels = filter.labels();
+  if (labels.size() > kMaxLabels) {
+    errors.Add("filter.labels",
+               absl::StrCat("has ", labels.size(),
+                            " labels; a counter has at most ", kMaxLabels));
+    return;
+  }
+  for (const auto& [key, value] : labels) {
+    if (key.size() > kMaxLabelKeyBytes || value.size() > kMaxLabelValueBytes) {
+      errors.Add(absl::StrCat("filter.labels[", Quoted(key), "]"),
+                 absl::StrCat("is longer than a label can be: at most ",
+                              kMaxLabelKeyBytes, " bytes for the key and ",
+                              kMaxLabelValueBytes, " for the value"));
+    }
+  }
+}
+
 }  // namespace
 
 std::string Quoted(absl::string_view text) {
@@ -121,6 +140,7 @@ accounting::CounterFilter ReadCounterFilter(
     const v1::CounterFilter& filter, const accounting::CounterScope& scope,
     FieldErrors& errors) {
   CheckGlob(filter.name_glob(), "filter.name_glob", errors);
+  CheckFilterLabels(filter, errors);
   return {filter.name_glob(),
           accounting::Labels(filter.labels().begin(), filter.labels().end()),
           scope};

@@ -25,6 +25,11 @@
 
 namespace nfmeter::service {
 
+// Of one counter.
+inline constexpr size_t kMaxLabels = 16;
+inline constexpr size_t kMaxLabelKeyBytes = 63;
+inline constexpr size_t kMaxLabelValueBytes = 255;
+
 // 'name' for sentences, its start only when it is long.
 std::string Quoted(absl::string_view text);
 

@@ -4,6 +4,7 @@
 
 #include "base/status_macros.h"
 #include "service/gate/message_bytes.h"
+#include "service/gate/message_cost.h"
 #include "service/gate/status.h"
 #include "service/gate/stream_set.h"
 
@@ -11,7 +12,7 @@ namespace nfmeter::service {
 
 StreamCall::StreamCall(Gate& gate, const StreamMethod& method,
                        grpc::CallbackServerContext& context)
-    : method_(method), context_(context) {
+    : gate_(gate), method_(method), context_(context) {
   auto trail =
       std::make_shared<CallTrail>(gate.observers(), method.listed(),
                                   /*stream=*/true, gate.options().trace_all);
@@ -55,6 +56,8 @@ absl::Status StreamCall::Open(bool has_message) {
   NFM_RETURN_IF_ERROR(CheckMessageSize(bytes_, kMaxRequestBytes));
   google::protobuf::Arena arena;
   google::protobuf::Message* const request = method_.NewRequest(&arena);
+  NFM_RETURN_IF_ERROR(
+      memory().Take(principal(), ParsedBytes(bytes_, *request), held_));
   NFM_RETURN_IF_ERROR(ParseMessage(bytes_, request));
   bytes_.Clear();
   return method_.Open(*call_, *request);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -14,6 +15,7 @@
 #include "security/access/access.h"
 #include "service/gate/call.h"
 #include "service/gate/gate.h"
+#include "service/gate/memory_budget.h"
 #include "service/gate/unary_call.h"
 
 namespace nfmeter::service {
@@ -50,6 +52,16 @@ class StreamCall final : public BytesReactor {
   StreamCall(Gate& gate, const StreamMethod& method,
              grpc::CallbackServerContext& context);
 
+  // Of the server, and this caller's name in it.
+  MemoryBudget& memory() { return gate_.memory(); }
+  const std::string& principal() const { return call_->caller->principal; }
+
+  // What the stream remembers besides its request, in bytes, is held until the
+  // call ends. Once. RESOURCE_EXHAUSTED, TOO_MUCH_HELD.
+  absl::Status Remember(size_t bytes) {
+    return memory().Take(principal(), bytes, remembered_);
+  }
+
   // From now on the call is this stream's. Once.
   void Attach(std::shared_ptr<MessageStream> stream);
 
@@ -62,9 +74,12 @@ class StreamCall final : public BytesReactor {
   absl::Status Open(bool has_message);
   std::shared_ptr<MessageStream> stream();
 
+  Gate& gate_;
   const StreamMethod& method_;
   grpc::CallbackServerContext& context_;
   absl::StatusOr<Call> call_;
+  MemoryBudget::Hold held_;  // for the request, filters and all
+  MemoryBudget::Hold remembered_;
   grpc::ByteBuffer bytes_;
   absl::Mutex mutex_;
   std::shared_ptr<MessageStream> stream_ ABSL_GUARDED_BY(mutex_);

@@ -52,6 +52,13 @@ void MessageStream::Pull() {
   while (!FinishIfEnded()) {
     std::optional<Message> message = Next();
     if (message.has_value()) {
+      const absl::Status held = call_->memory().Take(
+          caller_->principal, message->bytes.Length(), held_, message->shared);
+      if (!held.ok()) {
+        absl::MutexLock lock(&mutex_);
+        if (!end_.has_value()) end_ = held;
+        continue;
+      }
       bytes_.Swap(&message->bytes);
       {
         absl::MutexLock lock(&mutex_);
@@ -94,6 +101,7 @@ void MessageStream::OnWriteDone(bool ok) {
     if (!ok && !end_.has_value()) end_ = absl::CancelledError();
     state_ = State::kPulling;
   }
+  held_.Release();
   Pull();
 }
 

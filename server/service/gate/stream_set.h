@@ -16,6 +16,7 @@
 #include "grpcpp/support/byte_buffer.h"
 #include "security/access/authorizer.h"
 #include "service/gate/call.h"
+#include "service/gate/memory_budget.h"
 #include "service/gate/stream_budget.h"
 #include "service/gate/stream_call.h"
 
@@ -49,6 +50,8 @@ class MessageStream {
   struct Message {
     grpc::ByteBuffer bytes;
     bool last = false;  // the stream ends with it, with OK
+    // The address of bytes that other streams send, too; null: none.
+    const void* shared = nullptr;
   };
 
   // The next message, or nullopt when there is none yet; the stream may be
@@ -76,7 +79,8 @@ class MessageStream {
   State state_ ABSL_GUARDED_BY(mutex_) = State::kIdle;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
-  grpc::ByteBuffer bytes_;  // under way; belongs to whoever is in kPulling
+  MemoryBudget::Hold held_;  // for the message under way
+  grpc::ByteBuffer bytes_;   // under way; belongs to whoever is in kPulling
   // Set by StreamSet::Start(). The call lives until OnDone().
   StreamCall* call_ = nullptr;
   StreamSet* set_ = nullptr;

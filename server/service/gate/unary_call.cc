@@ -2,6 +2,7 @@
 
 #include "base/status_macros.h"
 #include "service/gate/message_bytes.h"
+#include "service/gate/message_cost.h"
 #include "service/gate/status.h"
 
 namespace nfmeter::service {
@@ -38,6 +39,10 @@ void UnaryCall::OnReadDone(bool ok) {
     return End(context_.IsCancelled() ? absl::CancelledError("cancelled")
                                       : NoMessage());
   }
+  // It may wait for a thread.
+  const absl::Status held = gate_.memory().Take(arrival_.standing->principal(),
+                                                bytes_.Length(), held_);
+  if (!held.ok()) return End(held);
   Run(method_.listed().work);
 }
 
@@ -68,6 +73,14 @@ void UnaryCall::RunOn(security::Work work) {
 
 absl::Status UnaryCall::Parse() {
   google::protobuf::Message* const request = method_.NewRequest(&arena_);
+  if (bytes_.Length() > kInlineBytes) {
+    if (method_.listed().work == security::Work::kAtOnce) {
+      NFM_RETURN_IF_ERROR(CheckMessageSize(bytes_, kMaxAtOnceBytes));
+    }
+    NFM_RETURN_IF_ERROR(gate_.memory().Take(
+        arrival_.standing->principal(),
+        bytes_.Length() + ParsedBytes(bytes_, *request), held_));
+  }
   NFM_RETURN_IF_ERROR(ParseMessage(bytes_, request));
   bytes_.Clear();
   request_ = request;
@@ -84,6 +97,11 @@ void UnaryCall::Serve() {
     trail.NoteSubject(method_.SubjectOf(*request_));
   }
   if (status.ok()) status = WriteMessage(*response, &answer_);
+  // Clients take their time to read.
+  request_ = nullptr;
+  arena_.Reset();
+  gate_.memory().TakeAnyway(arrival_.standing->principal(), answer_.Length(),
+                            held_);
   End(status);
 }
 

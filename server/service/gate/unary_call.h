@@ -15,6 +15,7 @@
 #include "service/gate/call.h"
 #include "service/gate/call_subject.h"
 #include "service/gate/gate.h"
+#include "service/gate/memory_budget.h"
 
 namespace nfmeter::service {
 
@@ -61,7 +62,9 @@ class UnaryCall final : public BytesReactor {
 
  private:
   // Requests and answers of up to this many bytes need no memory of their own.
-  static constexpr size_t kInlineBytes = 2048;
+  static constexpr size_t kInlineBytes = MemoryBudget::kLeastBytes;
+  // Those of methods that are served on gRPC's threads are small.
+  static constexpr size_t kMaxAtOnceBytes = 64 << 10;
 
   void OnReadDone(bool ok) override;
   void OnDone() override { delete this; }
@@ -71,6 +74,7 @@ class UnaryCall final : public BytesReactor {
   // On a thread for this work.
   void Run(security::Work work);
   void RunOn(security::Work work);
+  // RESOURCE_EXHAUSTED: the request is too large, or would be once parsed.
   absl::Status Parse();
   void Serve();
   // With OK, answer_ is written.
@@ -82,6 +86,7 @@ class UnaryCall final : public BytesReactor {
   grpc::CallbackServerContext& context_;
   Gate::Arrival arrival_;
   std::optional<CallTrail> trail_;
+  MemoryBudget::Hold held_;  // for the request, then the answer
   grpc::ByteBuffer bytes_;
   grpc::ByteBuffer answer_;
   alignas(8) char memory_[kInlineBytes];

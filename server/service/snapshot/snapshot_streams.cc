@@ -12,6 +12,9 @@
 namespace nfmeter::service {
 namespace {
 
+// A counter in a snapshot: its id, packets, bytes and uses.
+constexpr size_t kBytesPerCounter = 24;
+
 using accounting::Snapshot;
 using accounting::SnapshotChunk;
 
@@ -106,6 +109,10 @@ absl::Status SnapshotStreams::Get(const Call& call,
                                   const SnapshotQuery& query) {
   auto stream = std::make_shared<SnapshotGetStream>(
       query, filters_.Get(query.filter), context_, threads_);
+  // A reading is kept until its client has taken all of it.
+  const std::shared_ptr<const Snapshot> latest = hub_.Latest();
+  NFM_RETURN_IF_ERROR(call.stream->Remember(
+      latest == nullptr ? 0 : latest->size() * kBytesPerCounter));
   NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
   hub_.Read(query.max_staleness, stream);
   return absl::OkStatus();

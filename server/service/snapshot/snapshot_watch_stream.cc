@@ -90,9 +90,11 @@ std::optional<MessageStream::Message> SnapshotWatchStream::Next() {
   if (next_message_ == 0 && missed_ != 0) {
     slices[count++] = EncodeMissed(missed_);
   }
-  slices[count++] = frame_->messages[next_message_++];
+  const grpc::Slice& message = frame_->messages[next_message_++];
+  const void* const shared = message.begin();
+  slices[count++] = message;
   if (next_message_ == frame_->messages.size()) frame_ = nullptr;
-  return Message{grpc::ByteBuffer(slices, count)};
+  return Message{.bytes = grpc::ByteBuffer(slices, count), .shared = shared};
 }
 
 // Sets frame_, or says that there is nothing to send.

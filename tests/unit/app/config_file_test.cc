@@ -186,7 +186,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "max_page_size, max_streams, max_streams_per_caller, "
                 "max_calls_per_second, max_streams_per_connection, "
                 "max_resets_per_second, max_connections, max_threads, "
-                "max_request_bytes, max_pending_bytes, max_counters, "
+                "max_request_bytes, max_pending_bytes, max_held_bytes, "
+                "max_counters, "
                 "min_snapshot_interval, lock_timeout, max_lock_timeout"},
         BadFile{"- a", "f:1:1: must be a map of options"},
         BadFile{"hello", "f:1:1: must be a map of options"},

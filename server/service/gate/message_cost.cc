@@ -1,0 +1,111 @@
+#include "service/gate/message_cost.h"
+
+#include <cstdint>
+
+#include "absl/container/flat_hash_map.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/wire_format_lite.h"
+#include "grpcpp/support/proto_buffer_reader.h"
+
+namespace nfmeter::service {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::internal::WireFormatLite;
+using google::protobuf::io::CodedInputStream;
+
+// As protobuf's parser has it.
+constexpr int kMaxDepth = 100;
+// A string, an unknown field, an entry of a map: beside their bytes.
+constexpr size_t kStringBytes = 40;
+constexpr size_t kUnknownBytes = 48;
+constexpr size_t kMapEntryBytes = 128;
+// What a list needs for each element that it points to, as it grows by
+// doubling and an arena gives nothing back.
+constexpr size_t kPointerBytes = 24;
+// A number in a list, which may have one byte on the wire.
+constexpr size_t kNumberBytes = 8;
+
+// Walks over one message.
+class Walk {
+ public:
+  explicit Walk(CodedInputStream& in) : in_(in) {}
+
+  size_t total() const { return total_; }
+
+  // False: the bytes are no message from here on.
+  bool Message(const Descriptor& descriptor, int depth) {
+    if (depth > kMaxDepth) return false;
+    while (const uint32_t tag = in_.ReadTag()) {
+      const FieldDescriptor* const field =
+          descriptor.FindFieldByNumber(WireFormatLite::GetTagFieldNumber(tag));
+      if (!Field(field, tag, depth)) return false;
+    }
+    return in_.BytesUntilLimit() <= 0;
+  }
+
+ private:
+  bool Field(const FieldDescriptor* field, uint32_t tag, int depth) {
+    if (WireFormatLite::GetTagWireType(tag) !=
+        WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
+      total_ += field == nullptr ? kUnknownBytes : 2 * kNumberBytes;
+      return WireFormatLite::SkipField(&in_, tag);
+    }
+    int length = 0;
+    if (!in_.ReadVarintSizeAsInt(&length)) return false;
+    if (field == nullptr) {
+      total_ += kUnknownBytes + length;
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      return Nested(*field->message_type(), length, depth);
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+      total_ += kStringBytes + kPointerBytes + length;
+    } else {
+      total_ += 2 * kNumberBytes * static_cast<size_t>(length);
+    }
+    return in_.Skip(length);
+  }
+
+  bool Nested(const Descriptor& descriptor, int length, int depth) {
+    total_ += SizeOf(descriptor) + kPointerBytes;
+    const CodedInputStream::Limit limit = in_.PushLimit(length);
+    const bool is_message = Message(descriptor, depth + 1);
+    in_.PopLimit(limit);
+    return is_message;
+  }
+
+  // Of an empty one.
+  size_t SizeOf(const Descriptor& descriptor) {
+    const auto [found, is_new] = sizes_.try_emplace(&descriptor, 0);
+    if (is_new) {
+      found->second =
+          descriptor.options().map_entry()
+              ? kMapEntryBytes
+              : google::protobuf::MessageFactory::generated_factory()
+                    ->GetPrototype(&descriptor)
+                    ->SpaceUsedLong();
+    }
+    return found->second;
+  }
+
+  CodedInputStream& in_;
+  size_t total_ = 0;
+  absl::flat_hash_map<const Descriptor*, size_t> sizes_;
+};
+
+}  // namespace
+
+size_t ParsedBytes(const grpc::ByteBuffer& bytes,
+                   const google::protobuf::Message& prototype) {
+  // gRPC counts a buffer's readers in it.
+  grpc::ByteBuffer shared = bytes;
+  grpc::ProtoBufferReader reader(&shared);
+  if (!reader.status().ok()) return 0;
+  CodedInputStream in(&reader);
+  Walk walk(in);
+  walk.Message(*prototype.GetDescriptor(), 0);
+  return walk.total();
+}
+
+}  // namespace nfmeter::service
