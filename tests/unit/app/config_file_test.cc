@@ -187,7 +187,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "max_calls_per_second, max_streams_per_connection, "
                 "max_resets_per_second, max_connections, max_threads, "
                 "max_request_bytes, max_pending_bytes, max_held_bytes, "
-                "max_counters, "
+                "max_counters, max_label_bytes, max_label_bytes_per_scope, "
                 "min_snapshot_interval, lock_timeout, max_lock_timeout"},
         BadFile{"- a", "f:1:1: must be a map of options"},
         BadFile{"hello", "f:1:1: must be a map of options"},
