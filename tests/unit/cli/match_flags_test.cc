@@ -1,6 +1,8 @@
 // From the flags of `rule add` to a RuleMatch, and back to text.
 #include "cli/match_flags.h"
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/json_util.h"
 #include "google/protobuf/util/message_differencer.h"
@@ -148,6 +150,17 @@ std::vector<std::string> SomeValue(const MatchFlag& flag) {
   if (flag.name == "pkt-type") return {"unicast"};
   if (flag.name == "src-type" || flag.name == "dst-type") return {"LOCAL"};
   return {"1"};
+}
+
+TEST(ParseMatchTest, EveryConditionHasAFlag) {
+  const auto* const match = v1::RuleMatch::descriptor();
+  for (int i = 0; i < match->field_count(); ++i) {
+    const std::string& field = match->field(i)->name();
+    if (absl::StartsWith(field, "not_")) continue;
+    EXPECT_TRUE(absl::c_any_of(MatchFlags(), [&](const MatchFlag& flag) {
+      return flag.field == field;
+    })) << field;
+  }
 }
 
 TEST(ParseMatchTest, EveryFlagButCommentHasItsOwnNegation) {
