@@ -3,18 +3,28 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "kernel/linux/nftables/nft_expression.h"
 #include "kernel/linux/nftables/nft_message.h"
 #include "kernel/linux/nftables/nft_name.h"
+#include "kernel/linux/nftables/nft_rule.h"
 #include "kernel/linux/nftables/nft_userdata.h"
 
 namespace nfmeter::kernel {
 namespace {
 
 void ReadRule(const NftRuleInfo& rule) {
+  for (const Family family : kAllFamilies) {
+    ReadNftRuleOf(
+        family, Table::kFilter, "INPUT", rule,
+        [](const std::string&) -> std::optional<std::vector<NftElement>> {
+          return std::vector<NftElement>{{std::string("\0\0", 2), true},
+                                         {"\x50\x50"}};
+        });
+  }
   ReadNftComment(rule.userdata);
   ReadNftEntry(NftEntry::kWords, rule.userdata);
   // What is known of a rule is read the same again.

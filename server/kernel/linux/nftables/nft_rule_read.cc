@@ -194,7 +194,7 @@ class Reader {
     const size_t nul = is->value.find('\0');
     std::string name = is->value.substr(0, nul);
     if (nul == std::string::npos) name.push_back('+');
-    return Set(field, std::move(name), is->negated);
+    return !name.empty() && Set(field, std::move(name), is->negated);
   }
   bool ReadAnyInterface(std::optional<Negatable<std::string>>& field) {
     const auto is = TakeComparison();
@@ -298,7 +298,10 @@ class Reader {
 
   bool ReadIcmp(uint32_t bytes) {
     const auto is = TakeComparison();
-    if (!is.has_value() || is->value.size() != bytes || bytes > 2) return false;
+    if (bytes == 0 || bytes > 2 || !is.has_value() ||
+        is->value.size() != bytes) {
+      return false;
+    }
     Icmp icmp{.type = static_cast<uint8_t>(is->value[0])};
     if (bytes == 2) icmp.code = static_cast<uint8_t>(is->value[1]);
     return Set(match_.icmp, icmp, is->negated);
