@@ -32,12 +32,12 @@ ComponentServer::ComponentServer(const Options& options)
       stream_budget_(options.limits.max_streams,
                      options.limits.max_streams_per_caller),
       quota_streams_(domain->quotas(), labels, stream_budget_,
-                     options.kernel.quota_events),
+                     [this] { return kernel.capabilities()->quota_events; }),
       counter_service_(gate_, domain->counters(), requests_, quota_streams_,
                        options.limits),
       rule_service_(gate_, rules, requests_, options.limits),
       snapshot_service_(gate_, hub, labels, options.limits, stream_budget_,
-                        options.kernel.acct),
+                        [this] { return kernel.capabilities()->acct; }),
       node_service_(
           gate_,
           [this, node = options.node]() mutable {

@@ -107,13 +107,16 @@ TEST_F(QuotaStreamTest, TheBoundIsOneForStreamsOfAllKinds) {
   }
 }
 
-TEST_F(QuotaStreamTest, WithoutKernelSupportTheErrorSaysSo) {
+TEST_F(QuotaStreamTest, WithoutKernelSupportTheErrorSaysSoUntilItComes) {
   available_ = MakeError(absl::StatusCode::kUnimplemented, "NO_NFACCT",
                          "the kernel has no nfnetlink_acct");
   Start();
   QuotaWatch watch(*counter_stub_);
   EXPECT_EQ(watch.Next(), "ended");
   EXPECT_EQ(ErrorInfoOf(watch.Finish()).reason(), "NO_NFACCT");
+  available_ = absl::OkStatus();
+  QuotaWatch again(*counter_stub_);
+  EXPECT_EQ(again.Next(), "SYNCED ");
 }
 
 }  // namespace

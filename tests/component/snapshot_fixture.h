@@ -99,7 +99,8 @@ class SnapshotFixture : public ::testing::Test {
   void SetUp() override { Start(); }
   void TearDown() override { Stop(); }
 
-  // (Re)starts the server with limits_ and available_.
+  // (Re)starts the server with limits_; what the kernel lacks, available_, may
+  // change between calls.
   void Start() {
     Stop();
     labels_ = *accounting::LabelStore::Open("");
@@ -125,9 +126,10 @@ class SnapshotFixture : public ::testing::Test {
         *authorizer_, std::vector<telemetry::CallObserver*>(),
         service::Gate::Options());
     snapshots_ = std::make_unique<service::SnapshotService>(
-        *gate_, *hub_, *labels_, limits_, *budget_, available_);
-    quotas_ = std::make_unique<service::QuotaStreams>(*quota_hub_, *labels_,
-                                                      *budget_, available_);
+        *gate_, *hub_, *labels_, limits_, *budget_,
+        [this] { return available_; });
+    quotas_ = std::make_unique<service::QuotaStreams>(
+        *quota_hub_, *labels_, *budget_, [this] { return available_; });
     counters_ = std::make_unique<QuotaOnlyService>(*gate_, *quotas_);
     grpc::ServerBuilder builder;
     address_ = absl::StrCat("unix:", path);
