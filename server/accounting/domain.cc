@@ -31,7 +31,11 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock,
       quotas_(QuotaHub::Create(kernel.acct(), counter_lane_, clock,
                                options.quotas)),
       totals_(*snapshots_),
-      rules_(kernel, rule_lane_, rule_read_lane_),
+      rules_({.kernel = kernel,
+              .changes = rule_lane_,
+              .reads = rule_read_lane_,
+              .clock = clock,
+              .listings = options.listings}),
       counters_({.kernel = kernel,
                  .lane = counter_lane_,
                  .snapshots = *snapshots_,
@@ -42,6 +46,7 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock,
   observers_.Add(*snapshots_);
   observers_.Add(*quotas_);
   observers_.Add(totals_);
+  for (CounterObserver* observer : options.observers) observers_.Add(*observer);
   if (options.on_labels_pruned != nullptr && kernel.capabilities()->acct.ok()) {
     label_pruner_ = std::make_unique<LabelPruner>(
         kernel.acct(), *snapshots_, *labels_, clock, options.on_labels_pruned);
@@ -49,5 +54,13 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock,
 }
 
 Domain::~Domain() = default;
+
+std::vector<std::string> Domain::Notices() {
+  std::vector<std::string> notices = kernel_.Notices();
+  for (std::string& notice : rules_.Notices()) {
+    notices.push_back(std::move(notice));
+  }
+  return notices;
+}
 
 }  // namespace nfmeter::accounting

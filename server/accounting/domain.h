@@ -35,6 +35,9 @@ class Domain {
     LabelStore::Bounds labels;
     SnapshotHub::Options snapshots;
     QuotaHub::Options quotas;
+    RuleListings::Options listings;
+    // Told after the domain's own; must outlive it.
+    std::vector<CounterObserver*> observers;
     // Labels of counters that others delete are forgotten in time, and this is
     // told, see LabelPruner. Null: they stay, as nothing is to be changed.
     std::function<void(const absl::StatusOr<size_t>&)> on_labels_pruned;
@@ -64,6 +67,13 @@ class Domain {
   std::vector<const Lane*> lanes() const {
     return {&counter_lane_, &rule_lane_, &rule_read_lane_};
   }
+
+  // What people should know of this host and of what was done to it. Sentences;
+  // usually none.
+  std::vector<std::string> Notices();
+
+  // Gives back memory that nobody uses any more; call it each second or so.
+  void Upkeep() { rules_.ExpireListings(); }
 
   // The end of the process: nothing waits for others any more.
   void StopWaiting() { rules_.StopWaiting(); }

@@ -192,17 +192,9 @@ service::NodeInfo Daemon::DescribeNode() const {
   node.capabilities =
       NodeCapabilities(*kernel_->capabilities(), kernel_->acct_backend(),
                        kernel_->rule_backend());
-  node.notices = kernel_->Notices();
+  node.notices = domain_->Notices();
   if (const std::string labels = LabelsNotice(); !labels.empty()) {
     node.notices.push_back(labels);
-  }
-  if (const uint64_t losses = domain_->rules().rule_counter_losses();
-      losses > 0) {
-    node.notices.push_back(absl::StrCat(
-        "The kernel refused to take over the packet counts of rules in ",
-        losses,
-        " commits since the start of this server: the counts shown with those "
-        "tables' rules may have restarted. Counters are not concerned."));
   }
   const std::string wrong =
       policy_file_ == nullptr ? "" : policy_file_->Problem();

@@ -65,6 +65,8 @@ class Daemon {
     return metrics_server_ == nullptr ? "" : metrics_server_->url();
   }
 
+  // Gives back what nobody uses any more; each second or so, after Listen().
+  void Upkeep() { domain_->Upkeep(); }
   // Takes a policy that has changed since; streams that it does not allow end.
   // Logs that, and what has become wrong with policy and certificates. After
   // Listen().

@@ -169,6 +169,7 @@ int LookAfter(const Config& config, Daemon& daemon, const Signals& signals) {
   const absl::Duration watched = WatchdogInterval();
   Watchdog watchdog(daemon.counter_lane(), FeedWatchdog);
   const auto keep_up = [&] {
+    daemon.Upkeep();
     memory.TrimAfterGrowth();
     ConnectionGuard::KeepUp();
     if (SystemClock().BootTime() >= next_look) {

@@ -106,11 +106,11 @@ class SnapshotFixture : public ::testing::Test {
     hub_ =
         accounting::SnapshotHub::Create({table_, lane_, observers_, clock_},
                                         {.max_counters = limits_.max_counters});
-    const int dumps = table_.dumps(kernel::AcctDumpMode::kFast);
+    const int dumps = table_.dumps();
     quota_hub_ =
         accounting::QuotaHub::Create(table_, lane_, clock_, {.max_queue = 8});
     // Its first reading is over before a test cuts dumps or makes them fail.
-    while (table_.dumps(kernel::AcctDumpMode::kFast) == dumps) {
+    while (table_.dumps() == dumps) {
       std::this_thread::yield();
     }
     ASSERT_OK(lane_.Run(accounting::Lane::Priority::kNormal,

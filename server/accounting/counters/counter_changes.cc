@@ -370,7 +370,7 @@ std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndDelete(
   if (names.size() >= kDumpFromNames) {
     for (const std::string& name : names) last[name];
     // An error or an incomplete dump leaves names over for the loop below.
-    (void)table_.Dump(kernel::AcctDumpFilter::kAll, kernel::AcctDumpMode::kFast,
+    (void)table_.Dump(kernel::AcctDumpFilter::kAll,
                       [&](absl::Span<const kernel::AcctRecord> records) {
                         for (const kernel::AcctRecord& record : records) {
                           const auto found = last.find(record.name);

@@ -55,7 +55,7 @@ bool HoldsObjects(NftKernel& kernel) {
 bool HoldsCounters(AcctTable& acct) {
   bool any = false;
   const auto dumped = acct.Dump(
-      AcctDumpFilter::kAll, AcctDumpMode::kFast,
+      AcctDumpFilter::kAll,
       [&](absl::Span<const AcctRecord> records) { any |= !records.empty(); });
   return dumped.ok() && any;
 }

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "kernel/kernel.h"
+#include "kernel/linux/netlink/netlink_namespace.h"
 
 namespace nfmeter::kernel {
 
@@ -20,11 +21,12 @@ namespace nfmeter::kernel {
 // that knows more than one of the mechanisms below kernel/linux. Thread-safe.
 class LinuxKernel : public Kernel {
  public:
-  // Opens the network namespace of the calling thread, and probes all parts. A
-  // part that is missing is no error; PERMISSION_DENIED: not even accounting
-  // objects may be read. `choice`: why this one, for people.
+  // Opens a network namespace and probes all parts. A part that is missing is
+  // no error; PERMISSION_DENIED: not even accounting objects may be read.
+  // `choice`: why this one, for people.
   static absl::StatusOr<std::unique_ptr<LinuxKernel>> Open(
-      Clock& clock = SystemClock(), std::string choice = "");
+      Clock& clock = SystemClock(), std::string choice = "",
+      const NetworkNamespace& network = {});
 
   AcctTable& acct() override { return *acct_; }
   AcctTable& rule_acct() override { return *rule_acct_; }
@@ -39,11 +41,12 @@ class LinuxKernel : public Kernel {
   }
 
  private:
-  LinuxKernel(Clock& clock, std::string choice)
-      : clock_(clock), choice_(std::move(choice)) {}
+  LinuxKernel(Clock& clock, std::string choice, const NetworkNamespace& network)
+      : clock_(clock), choice_(std::move(choice)), network_(network) {}
 
   Clock& clock_;
   const std::string choice_;
+  const NetworkNamespace network_;
   std::unique_ptr<AcctTable> acct_;
   std::unique_ptr<AcctTable> rule_acct_;
   std::unique_ptr<RuleTable> rules_;

@@ -9,8 +9,10 @@
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
@@ -60,6 +62,25 @@ bool HadCopy(const TableContents& before, const Rule& rule) {
     }
   }
   return false;
+}
+
+// The state of these is the kernel's own, made anew for each new table and not
+// among what it copies to user space: `usersize` of the matches in xt_quota.c,
+// xt_limit.c and xt_statistic.c.
+bool HasBudget(const Rule& rule) {
+  return absl::c_any_of(rule.other_matches,
+                        [](const std::string& match) {
+                          return match == "quota" || match == "limit";
+                        }) ||
+         absl::StrContains(rule.text, " --mode nth ");
+}
+
+size_t BudgetsIn(const TableContents& contents) {
+  size_t budgets = 0;
+  for (const Chain& chain : contents.chains) {
+    budgets += absl::c_count_if(chain.rules, HasBudget);
+  }
+  return budgets;
 }
 
 struct Commit {
@@ -137,6 +158,10 @@ absl::Status NotReadBack(const absl::Status& why) {
       std::move(details));
 }
 
+absl::Status NotThere(int err) {
+  return ErrnoStatus(Operation::kSocket, err, "network namespace");
+}
+
 // Nothing was done because another program, without the lock, changed the table
 // between our read and our commit (EAGAIN).
 bool HasChanged(const absl::Status& status) {
@@ -164,6 +189,8 @@ absl::StatusOr<TableContents> IptcRuleTable::ReadBack(Family family,
 }
 
 absl::StatusOr<TableContents> IptcRuleTable::Read(Family family, Table table) {
+  const NamespaceVisit visit(network_);
+  if (visit.err() != 0) return NotThere(visit.err());
   switch (PresenceOfTable(family, table)) {
     case TablePresence::kAbsent:
       NFM_RETURN_IF_ERROR(ProbeIpTables(family));
@@ -213,6 +240,8 @@ absl::StatusOr<TableOutcome> IptcRuleTable::Rehearse(
     const TableEdit& edit, absl::Span<const AcctObject> new_counters) {
   if (edit.deletions.empty() && NewRules(edit).empty()) return TableOutcome();
   NFM_RETURN_IF_ERROR(CheckLaws(edit));
+  const NamespaceVisit visit(network_);
+  if (visit.err() != 0) return NotThere(visit.err());
   NFM_ASSIGN_OR_RETURN(const Entries entries, Encode(edit));
   EditPlan plan;
   if (PresenceOfTable(edit.family, edit.table) == TablePresence::kPresent) {
@@ -251,6 +280,8 @@ absl::StatusOr<TableOutcome> IptcRuleTable::Edit(const TableEdit& edit,
                                                  const Patience& patience) {
   if (edit.deletions.empty() && NewRules(edit).empty()) return TableOutcome();
   NFM_RETURN_IF_ERROR(CheckLaws(edit));
+  const NamespaceVisit visit(network_);
+  if (visit.err() != 0) return NotThere(visit.err());
   NFM_ASSIGN_OR_RETURN(Entries entries, Encode(edit));
   XtablesLockInterrupter* const interrupter =
       patience.stoppable() ? &lock_interrupter_ : nullptr;
@@ -267,7 +298,7 @@ absl::StatusOr<TableOutcome> IptcRuleTable::Edit(const TableEdit& edit,
   absl::StatusOr<TableOutcome> outcome = TryOnce(edit, entries);
   for (absl::Duration pause = kFirstPause;
        HasChanged(outcome.status()) &&
-       absl::Now() + pause < patience.deadline() &&
+       SystemClock().BootTime() + pause < patience.deadline() &&
        (interrupter == nullptr || !interrupter->interrupted());
        pause = std::min(2 * pause, kLongestPause)) {
     NFM_RETURN_IF_ERROR(patience.CheckWanted());
@@ -301,7 +332,8 @@ absl::StatusOr<TableOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
   }
   return TableOutcome{.inserted = TakeInserted(edit, *after),
                       .deleted = std::move(plan.deleted),
-                      .rule_counters_lost = err != 0};
+                      .rule_counters_lost = err != 0,
+                      .budgets_refilled = BudgetsIn(before)};
 }
 
 }  // namespace nfmeter::kernel

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "kernel/acct_table.h"
+#include "kernel/linux/netlink/netlink_namespace.h"
 #include "kernel/linux/xtables/ip_set_socket.h"
 #include "kernel/linux/xtables/iptc_rule_table_handle.h"
 #include "kernel/linux/xtables/xtables_lock.h"
@@ -32,9 +33,11 @@ class IptcRuleTable : public RuleTable {
   using Opener = std::function<absl::StatusOr<std::unique_ptr<IptcHandle>>(
       Family family, Table table)>;
 
-  // `acct` has the counters that rules count into, and must outlive this.
-  explicit IptcRuleTable(AcctTable& acct, Opener open = IptcHandle::Open)
-      : acct_(acct), open_(std::move(open)) {}
+  // The tables of a namespace. `acct` has the counters that rules count into,
+  // and must outlive this.
+  explicit IptcRuleTable(AcctTable& acct, Opener open = IptcHandle::Open,
+                         NetworkNamespace network = {})
+      : acct_(acct), open_(std::move(open)), network_(std::move(network)) {}
 
   // A table that nobody has used so far is answered without touching it, as
   // reading would bring it into being (see TablePresence). PERMISSION_DENIED,
@@ -73,6 +76,8 @@ class IptcRuleTable : public RuleTable {
 
   AcctTable& acct_;
   const Opener open_;
+  // Where each call is carried out: libiptc opens its sockets itself.
+  const NetworkNamespace network_;
   IpSetSocket sets_;
   XtablesLockInterrupter lock_interrupter_;
 };
