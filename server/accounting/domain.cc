@@ -47,7 +47,7 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock,
   observers_.Add(*quotas_);
   observers_.Add(totals_);
   for (CounterObserver* observer : options.observers) observers_.Add(*observer);
-  if (options.on_labels_pruned != nullptr && kernel.capabilities()->acct.ok()) {
+  if (options.on_labels_pruned != nullptr) {
     label_pruner_ = std::make_unique<LabelPruner>(
         kernel.acct(), *snapshots_, *labels_, clock, options.on_labels_pruned);
   }

@@ -54,6 +54,7 @@ Daemon::Daemon(const Config& config)
                    ? std::make_unique<Metrics>(config_)
                    : nullptr),
       node_(DescribeHost(config, clock_)),
+      kernel_watch_(clock_),
       audit_log_(config_.audit_file),
       authorizer_(
           security::GrantsOf(config_.listen),
@@ -73,7 +74,8 @@ Daemon::Daemon(const Config& config)
 Daemon::~Daemon() = default;
 
 std::vector<telemetry::CallObserver*> Daemon::CallObservers() {
-  std::vector<telemetry::CallObserver*> observers = {&audit_log_, &call_log_};
+  std::vector<telemetry::CallObserver*> observers = {&audit_log_, &call_log_,
+                                                     &kernel_watch_};
   if (metrics_ != nullptr) observers.push_back(&metrics_->calls());
   return observers;
 }
@@ -123,14 +125,14 @@ void Daemon::MakeServices() {
   const service::Limits& limits = config_.limits;
   quota_streams_ = std::make_unique<service::QuotaStreams>(
       domain_->quotas(), domain_->labels(), streams_,
-      kernel_->capabilities()->quota_events);
+      [this] { return kernel_->capabilities()->quota_events; });
   counter_service_ = std::make_unique<service::CounterService>(
       gate_, domain_->counters(), requests_, *quota_streams_, limits);
   rule_service_ = std::make_unique<service::RuleService>(
       gate_, domain_->rules(), requests_, limits);
   snapshot_service_ = std::make_unique<service::SnapshotService>(
       gate_, domain_->snapshots(), domain_->labels(), limits, streams_,
-      kernel_->capabilities()->acct);
+      [this] { return kernel_->capabilities()->acct; });
   node_service_ = std::make_unique<service::NodeService>(
       gate_, [this] { return DescribeNode(); }, domain_->snapshots(), limits);
 }
@@ -141,9 +143,7 @@ absl::Status Daemon::ServeMetrics() {
   if (config_.listen.tls.has_value()) {
     metrics_->Make<CertificateMetrics>(config_.listen.tls->certificate);
   }
-  if (domain_->kernel().capabilities()->acct.ok()) {
-    metrics_->AddCounters(domain_->totals());
-  }
+  metrics_->AddCounters(domain_->totals());
   metrics_->Make<telemetry::LaneMetrics>(domain_->lanes());
   metrics_->Make<telemetry::SnapshotMetrics>(domain_->snapshots());
   metrics_->Make<telemetry::QuotaMetrics>(domain_->quotas());
@@ -176,6 +176,7 @@ absl::Status Daemon::Listen() {
   server_ = std::move(started.server);
   addresses_ = std::move(started.addresses);
   SetHealth();
+  kernel_watch_.Start(*kernel_, [this] { SetHealth(); });
   return absl::OkStatus();
 }
 
@@ -195,6 +196,9 @@ service::NodeInfo Daemon::DescribeNode() const {
   node.notices = domain_->Notices();
   if (const std::string labels = LabelsNotice(); !labels.empty()) {
     node.notices.push_back(labels);
+  }
+  if (const std::string gone = kernel_watch_.Notice(); !gone.empty()) {
+    node.notices.push_back(gone);
   }
   const std::string wrong =
       policy_file_ == nullptr ? "" : policy_file_->Problem();
@@ -294,6 +298,7 @@ void Daemon::LookAtFiles() {
 }
 
 void Daemon::Reload() {
+  kernel_watch_.Probe();
   audit_log_.Reopen();
   LookAtFiles();
 }

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "accounting/domain.h"
 #include "app/config.h"
+#include "app/kernel_watch.h"
 #include "app/metrics.h"
 #include "app/state_directory.h"
 #include "kernel/kernel.h"
@@ -71,7 +72,9 @@ class Daemon {
   // Logs that, and what has become wrong with policy and certificates. After
   // Listen().
   void LookAtFiles();
-  // The same, and the audit file is opened anew; for SIGHUP.
+  // Probes the kernel again if it is time; see KernelWatch. After Listen().
+  void LookAtKernel() { kernel_watch_.Tick(); }
+  // Both at once, and the audit file is opened anew; for SIGHUP.
   void Reload();
 
   // Ends: no new calls, health NOT_SERVING, streams told so, other calls
@@ -100,6 +103,7 @@ class Daemon {
 
   // Each uses those before it, and is destroyed before them.
   std::unique_ptr<kernel::Kernel> kernel_;
+  KernelWatch kernel_watch_;
   std::unique_ptr<StateDirectory> state_;
   std::unique_ptr<accounting::Domain> domain_;
   telemetry::AuditLog audit_log_;

@@ -172,6 +172,7 @@ int LookAfter(const Config& config, Daemon& daemon, const Signals& signals) {
     daemon.Upkeep();
     memory.TrimAfterGrowth();
     ConnectionGuard::KeepUp();
+    daemon.LookAtKernel();
     if (SystemClock().BootTime() >= next_look) {
       next_look = SystemClock().BootTime() + look;
       daemon.LookAtFiles();
