@@ -23,6 +23,7 @@ int Main(const std::vector<std::string>& arguments, Console console) {
   AddRuleCommands(tree);
   AddWatchCommands(tree);
   AddQuotaCommands(tree);
+  AddFlowCommands(tree);
   AddNodeCommands(tree);
   AddCompletionCommand(tree);
 

@@ -99,6 +99,7 @@ void AddCounterCommands(CommandTree& tree);
 void AddRuleCommands(CommandTree& tree);
 void AddWatchCommands(CommandTree& tree);
 void AddQuotaCommands(CommandTree& tree);
+void AddFlowCommands(CommandTree& tree);
 void AddNodeCommands(CommandTree& tree);
 void AddCompletionCommand(CommandTree& tree);
 

@@ -77,6 +77,7 @@ Connection::Link::Link(std::shared_ptr<grpc::Channel> over, TlsFiles made_of)
       counters(channel),
       rules(channel),
       snapshots(channel),
+      flows(channel),
       node(channel) {}
 
 std::shared_ptr<Connection::Link> Connection::MakeLink(

@@ -20,6 +20,7 @@
 #include "grpcpp/grpcpp.h"
 #include "nfmeter/options.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
+#include "nfmeter/v1/flow.grpc.pb.h"
 #include "nfmeter/v1/node.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
@@ -97,6 +98,7 @@ class Connection {
   std::shared_ptr<v1::SnapshotService::Stub> snapshots() {
     return Part(&Link::snapshots);
   }
+  std::shared_ptr<v1::FlowService::Stub> flows() { return Part(&Link::flows); }
   std::shared_ptr<v1::NodeService::Stub> node() { return Part(&Link::node); }
 
  private:
@@ -114,6 +116,7 @@ class Connection {
     v1::CounterService::Stub counters;
     v1::RuleService::Stub rules;
     v1::SnapshotService::Stub snapshots;
+    v1::FlowService::Stub flows;
     v1::NodeService::Stub node;
   };
 

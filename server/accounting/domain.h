@@ -14,6 +14,7 @@
 #include "accounting/counters/counters.h"
 #include "accounting/counters/label_pruner.h"
 #include "accounting/counters/label_store.h"
+#include "accounting/flows/flow_hub.h"
 #include "accounting/ledger/counter_totals.h"
 #include "accounting/quotas/quota_hub.h"
 #include "accounting/rules/rules.h"
@@ -35,6 +36,7 @@ class Domain {
     LabelStore::Bounds labels;
     SnapshotHub::Options snapshots;
     QuotaHub::Options quotas;
+    FlowHub::Options flows;
     RuleListings::Options listings;
     // Told after the domain's own; must outlive it.
     std::vector<CounterObserver*> observers;
@@ -57,6 +59,7 @@ class Domain {
   Rules& rules() { return rules_; }
   SnapshotHub& snapshots() { return *snapshots_; }
   QuotaHub& quotas() { return *quotas_; }
+  FlowHub& flows() { return *flows_; }
   LabelStore& labels() { return *labels_; }
   CounterTotals& totals() { return totals_; }
 
@@ -92,7 +95,8 @@ class Domain {
   const std::unique_ptr<SnapshotHub> snapshots_;
   const std::unique_ptr<QuotaHub> quotas_;
   CounterTotals totals_;
-  // Here the ledger, an observer; flows.
+  // Here the ledger, an observer.
+  const std::unique_ptr<FlowHub> flows_;
   Rules rules_;
   Counters counters_;
   // Here plans, which use rules and counters.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "nfmeter/v1/counter.pb.h"
+#include "nfmeter/v1/flow.pb.h"
 #include "nfmeter/v1/node.pb.h"
 #include "nfmeter/v1/rule.pb.h"
 #include "nfmeter/v1/snapshot.pb.h"
@@ -25,6 +26,10 @@ const google::protobuf::ServiceDescriptor* SnapshotService() {
 }
 const google::protobuf::ServiceDescriptor* NodeService() {
   return v1::Node::descriptor()->file()->service(0);
+}
+
+const google::protobuf::ServiceDescriptor* FlowService() {
+  return v1::Flow::descriptor()->file()->service(0);
 }
 
 using Methods = std::vector<std::string>;
@@ -157,6 +162,10 @@ std::vector<service::NodeCapability> NodeCapabilities(
   capabilities.push_back(
       Capability("quota_events", kernel.quota_events, acct_backend,
                  {Method(CounterService(), "WatchQuotaEvents")}));
+  Methods flows;
+  AddMethods(FlowService(), flows);
+  capabilities.push_back(
+      Capability("flows", kernel.flows, "nf_conntrack_netlink", flows));
   return capabilities;
 }
 
@@ -165,6 +174,7 @@ std::vector<ServiceHealth> HealthOf(const kernel::Capabilities& kernel) {
           {SnapshotService()->full_name(), kernel.acct.ok()},
           {RuleService()->full_name(),
            kernel.rules.tables_ipv4.ok() || kernel.rules.tables_ipv6.ok()},
+          {FlowService()->full_name(), kernel.flows.ok()},
           {NodeService()->full_name(), true}};
 }
 

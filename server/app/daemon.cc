@@ -93,7 +93,19 @@ absl::Status Daemon::OpenKernel() {
       kernel_, kernel::OpenHostKernel(
                    {.backend = config_.backend, .read_only = config_.read_only},
                    clock_));
+  if (config_.enable_flow_accounting) EnableFlowAccounting();
   return absl::OkStatus();
+}
+
+void Daemon::EnableFlowAccounting() {
+  flow_accounting_ = kernel_->flows().EnableAccounting();
+  if (flow_accounting_.ok()) {
+    Log(telemetry::LogLevel::kInfo, "accounting of flows is on");
+  } else {
+    Log(telemetry::LogLevel::kError,
+        "accounting of flows could not be turned on",
+        {{"error", flow_accounting_.message()}});
+  }
 }
 
 absl::Status Daemon::OpenPolicy() {
@@ -111,7 +123,10 @@ absl::Status Daemon::OpenState() {
                  .max_bytes_per_scope =
                      config_.limits.max_label_bytes_per_scope},
       .snapshots = {.min_interval = config_.limits.min_snapshot_interval,
-                    .max_counters = config_.limits.max_counters}};
+                    .max_counters = config_.limits.max_counters},
+      .flows = {.min_interval = config_.limits.min_flow_interval,
+                .max_groups = config_.limits.max_flow_groups,
+                .max_watched_flows = config_.limits.max_watched_flows}};
   if (!config_.read_only) options.on_labels_pruned = LogPruning;
   NFM_ASSIGN_OR_RETURN(domain_,
                        accounting::Domain::Open(*kernel_, clock_, options));
@@ -133,6 +148,8 @@ void Daemon::MakeServices() {
   snapshot_service_ = std::make_unique<service::SnapshotService>(
       gate_, domain_->snapshots(), domain_->labels(), limits, streams_,
       [this] { return kernel_->capabilities()->acct; });
+  flow_service_ = std::make_unique<service::FlowService>(
+      gate_, domain_->flows(), limits, streams_);
   node_service_ = std::make_unique<service::NodeService>(
       gate_, [this] { return DescribeNode(); }, domain_->snapshots(), limits);
 }
@@ -147,6 +164,7 @@ absl::Status Daemon::ServeMetrics() {
   metrics_->Make<telemetry::LaneMetrics>(domain_->lanes());
   metrics_->Make<telemetry::SnapshotMetrics>(domain_->snapshots());
   metrics_->Make<telemetry::QuotaMetrics>(domain_->quotas());
+  metrics_->Make<telemetry::FlowMetrics>(domain_->flows());
   for (const telemetry::MetricSource* source :
        std::initializer_list<const telemetry::MetricSource*>{
            &gate_, &streams_, snapshot_service_.get(), &requests_,
@@ -165,6 +183,7 @@ absl::Status Daemon::Listen() {
   builder.RegisterService(counter_service_.get());
   builder.RegisterService(rule_service_.get());
   builder.RegisterService(snapshot_service_.get());
+  builder.RegisterService(flow_service_.get());
   builder.RegisterService(node_service_.get());
   security::ListenOptions listen = config_.listen;
   if (listen.tls.has_value()) {
@@ -196,6 +215,15 @@ service::NodeInfo Daemon::DescribeNode() const {
   node.notices = domain_->Notices();
   if (const std::string labels = LabelsNotice(); !labels.empty()) {
     node.notices.push_back(labels);
+  }
+  if (const auto tracking = kernel_->flows().Tracking(); tracking.ok()) {
+    node.flow_tracking = *tracking;
+  }
+  if (!flow_accounting_.ok()) {
+    node.notices.push_back(absl::StrCat(
+        "Accounting of flows could not be turned on at the start of this "
+        "server: ",
+        flow_accounting_.message()));
   }
   if (const std::string gone = kernel_watch_.Notice(); !gone.empty()) {
     node.notices.push_back(gone);
@@ -240,6 +268,7 @@ void Daemon::LookAtPolicy() {
   } else if (*outcome == security::PolicyFile::Outcome::kTaken) {
     snapshot_service_->AuthorizeAgain(authorizer_);
     quota_streams_->AuthorizeAgain(authorizer_);
+    flow_service_->AuthorizeAgain(authorizer_);
     Log(telemetry::LogLevel::kInfo, "policy taken",
         {{"file", policy_file_->path()}});
     LogPolicyOddities();
@@ -307,6 +336,7 @@ void Daemon::Shutdown(absl::Duration grace) {
   server_->GetHealthCheckService()->Shutdown();
   snapshot_service_->Shutdown();
   quota_streams_->Shutdown();
+  flow_service_->Shutdown();
   domain_->StopWaiting();
   server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
   server_->Wait();

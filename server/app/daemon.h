@@ -23,6 +23,7 @@
 #include "security/access/policy_file.h"
 #include "service/counter/counter_service.h"
 #include "service/counter/quota_stream.h"
+#include "service/flow/flow_service.h"
 #include "service/gate/gate.h"
 #include "service/gate/request_cache.h"
 #include "service/gate/stream_budget.h"
@@ -83,6 +84,7 @@ class Daemon {
 
  private:
   service::NodeInfo DescribeNode() const;
+  void EnableFlowAccounting();
   void MakeServices();
   absl::Status ServeMetrics();
   std::vector<telemetry::CallObserver*> CallObservers();
@@ -100,6 +102,8 @@ class Daemon {
   Clock& clock_;
   const std::unique_ptr<Metrics> metrics_;  // null: none
   service::NodeInfo node_;                  // what does not change
+  // Why flows are not accounted though they were to be; OK: they are.
+  absl::Status flow_accounting_;
 
   // Each uses those before it, and is destroyed before them.
   std::unique_ptr<kernel::Kernel> kernel_;
@@ -117,6 +121,7 @@ class Daemon {
   std::unique_ptr<service::CounterService> counter_service_;
   std::unique_ptr<service::RuleService> rule_service_;
   std::unique_ptr<service::SnapshotService> snapshot_service_;
+  std::unique_ptr<service::FlowService> flow_service_;
   std::unique_ptr<service::NodeService> node_service_;
   std::unique_ptr<telemetry::MetricsServer> metrics_server_;
   std::unique_ptr<security::TlsCopies> tls_copies_;  // null: no TLS

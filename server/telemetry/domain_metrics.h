@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "accounting/common/lane.h"
+#include "accounting/flows/flow_hub.h"
 #include "accounting/quotas/quota_hub.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "telemetry/metric_source.h"
@@ -42,6 +43,16 @@ class QuotaMetrics final : public MetricSource {
 
  private:
   const accounting::QuotaHub& hub_;
+};
+
+// Readings of flows, and what watches miss. Does not own the hub.
+class FlowMetrics final : public MetricSource {
+ public:
+  explicit FlowMetrics(const accounting::FlowHub& hub) : hub_(hub) {}
+  void WriteMetrics(MetricsText& text) const override;
+
+ private:
+  const accounting::FlowHub& hub_;
 };
 
 }  // namespace nfmeter::telemetry

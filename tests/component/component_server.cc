@@ -26,7 +26,9 @@ ComponentServer::ComponentServer(const Options& options)
     : kernel(options.kernel),
       domain(*accounting::Domain::Open(kernel, clock, options.domain)),
       authorizer_(std::vector<security::ListenerGrant>{
-          {security::SocketName(directory_ / "sock"), options.role, ""}}),
+          {.principal = security::SocketName(directory_ / "sock"),
+           .role = options.role,
+           .flows = options.flows}}),
       gate_(authorizer_, options.observers, options.gate, clock),
       requests_(clock),
       stream_budget_(options.limits.max_streams,
@@ -38,6 +40,7 @@ ComponentServer::ComponentServer(const Options& options)
       rule_service_(gate_, rules, requests_, options.limits),
       snapshot_service_(gate_, hub, labels, options.limits, stream_budget_,
                         options.kernel.acct),
+      flow_service_(gate_, domain->flows(), options.limits, stream_budget_),
       node_service_(
           gate_,
           [this, node = options.node]() mutable {
@@ -58,12 +61,14 @@ ComponentServer::ComponentServer(const Options& options)
   builder.RegisterService(&counter_service_);
   builder.RegisterService(&rule_service_);
   builder.RegisterService(&snapshot_service_);
+  builder.RegisterService(&flow_service_);
   builder.RegisterService(&node_service_);
   server_ = builder.BuildAndStart();
   const auto channel = NewChannel();
   counter_stub = v1::CounterService::NewStub(channel);
   rule_stub = v1::RuleService::NewStub(channel);
   snapshot_stub = v1::SnapshotService::NewStub(channel);
+  flow_stub = v1::FlowService::NewStub(channel);
   node_stub = v1::NodeService::NewStub(channel);
 }
 
@@ -73,6 +78,7 @@ void ComponentServer::Shutdown() {
   if (server_ == nullptr) return;
   quota_streams_.Shutdown();
   snapshot_service_.Shutdown();
+  flow_service_.Shutdown();
   server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(5));
   server_.reset();
 }

@@ -120,7 +120,8 @@ class SnapshotFixture : public ::testing::Test {
         absl::StrCat(::testing::TempDir(), "/nfm-", getpid(), ".sock");
     authorizer_ = std::make_unique<security::Authorizer>(
         std::vector<security::ListenerGrant>{
-            {security::SocketName(path), security::Role::kAdmin, ""}});
+            {.principal = security::SocketName(path),
+             .role = security::Role::kAdmin}});
     gate_ = std::make_unique<service::Gate>(
         *authorizer_, std::vector<telemetry::CallObserver*>(),
         service::Gate::Options());

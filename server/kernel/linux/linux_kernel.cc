@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "kernel/linux/conntrack/netlink_flow_table.h"
 #include "kernel/linux/nfacct/netlink_acct_table.h"
 #include "kernel/linux/xtables/iptc_rule_table.h"
 #include "kernel/linux/xtables/table_presence.h"
@@ -32,13 +33,14 @@ RuleCapabilities ProbeRules() {
           .target_ipv6 = target(Family::kIpv6)};
 }
 
-Capabilities ProbeAll(AcctTable& acct) {
+Capabilities ProbeAll(AcctTable& acct, FlowTable& flows) {
   Capabilities found;
   found.acct = acct.Probe();
   found.features = acct.Features();
   found.quota_events =
       found.acct.ok() ? acct.WatchQuotas().status() : found.acct;
   found.rules = ProbeRules();
+  found.flows = flows.Probe();
   return found;
 }
 
@@ -82,6 +84,7 @@ absl::StatusOr<std::unique_ptr<LinuxKernel>> LinuxKernel::Open(
                                                    IptcHandle::Open, network);
   kernel->rule_reads_ = std::make_unique<IptcRuleTable>(
       *kernel->rule_acct_, IptcHandle::Open, network);
+  kernel->flows_ = NetlinkFlowTable::Open();
   const auto found = kernel->Probe();
   if (absl::IsPermissionDenied(found->acct)) return found->acct;
   return kernel;
@@ -96,7 +99,7 @@ std::shared_ptr<const Capabilities> LinuxKernel::Probe() {
   std::shared_ptr<const Capabilities> found;
   {
     const NamespaceVisit visit(network_);
-    Capabilities probed = ProbeAll(*rule_acct_);
+    Capabilities probed = ProbeAll(*rule_acct_, *flows_);
     probed.backend = Backend::kIptables;
     probed.choice = choice_;
     found = std::make_shared<const Capabilities>(std::move(probed));

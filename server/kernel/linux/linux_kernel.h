@@ -17,7 +17,8 @@
 
 namespace nfmeter::kernel {
 
-// Accounting objects by nfnetlink_acct, rules by legacy iptables. The one place
+// Accounting objects by nfnetlink_acct, rules by legacy iptables, flows by
+// nf_conntrack_netlink. The one place
 // that knows more than one of the mechanisms below kernel/linux. Thread-safe.
 class LinuxKernel : public Kernel {
  public:
@@ -32,6 +33,7 @@ class LinuxKernel : public Kernel {
   AcctTable& rule_acct() override { return *rule_acct_; }
   RuleTable& rules() override { return *rules_; }
   RuleTable& rule_reads() override { return *rule_reads_; }
+  FlowTable& flows() override { return *flows_; }
   std::shared_ptr<const Capabilities> capabilities() const override;
   std::shared_ptr<const Capabilities> Probe() override;
   std::vector<std::string> Notices() override;
@@ -51,6 +53,7 @@ class LinuxKernel : public Kernel {
   std::unique_ptr<AcctTable> rule_acct_;
   std::unique_ptr<RuleTable> rules_;
   std::unique_ptr<RuleTable> rule_reads_;
+  std::unique_ptr<FlowTable> flows_;
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<const Capabilities> capabilities_ ABSL_GUARDED_BY(mutex_);

@@ -182,6 +182,7 @@ std::vector<ListenerGrant> GrantsOf(const ListenOptions& options) {
   for (const ListenerOptions& each : options.listeners) {
     grants.push_back({.principal = CallersOf(options, each.address),
                       .role = RoleOf(options, each),
+                      .flows = each.flows,
                       .address = each.address.ToString()});
   }
   return grants;

@@ -27,6 +27,8 @@ struct ListenerOptions {
   std::string group;  // empty: the process's
   // The role of its callers. Not said: RoleOf().
   std::optional<Role> role;
+  // What its callers may see of flows.
+  FlowAccess flows = FlowAccess::kNone;
 };
 
 struct ListenOptions {

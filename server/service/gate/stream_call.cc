@@ -60,6 +60,9 @@ absl::Status StreamCall::Open(bool has_message) {
       memory().Take(principal(), ParsedBytes(bytes_, *request), held_));
   NFM_RETURN_IF_ERROR(ParseMessage(bytes_, request));
   bytes_.Clear();
+  if (method_.listed().audited()) {
+    call_->trail->NoteSubject(method_.SubjectOf(*request));
+  }
   return method_.Open(*call_, *request);
 }
 

@@ -14,6 +14,7 @@
 #include "grpcpp/support/byte_buffer.h"
 #include "security/access/access.h"
 #include "service/gate/call.h"
+#include "service/gate/call_subject.h"
 #include "service/gate/gate.h"
 #include "service/gate/memory_budget.h"
 #include "service/gate/unary_call.h"
@@ -32,6 +33,7 @@ class StreamMethod {
 
   using Message = google::protobuf::Message;
   virtual Message* NewRequest(google::protobuf::Arena* arena) const = 0;
+  virtual CallSubject SubjectOf(const Message& request) const = 0;
   // Hands a stream to StreamSet::Start(), with the call, or says why not.
   virtual absl::Status Open(const Call& call, const Message& request) const = 0;
 

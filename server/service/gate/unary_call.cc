@@ -89,11 +89,11 @@ absl::Status UnaryCall::Parse() {
 
 void UnaryCall::Serve() {
   CallTrail& trail = Trail();
-  const bool mutates = method_.listed().mutates;
-  if (mutates) trail.NoteSubject(method_.SubjectOf(*request_));
+  const bool audited = method_.listed().audited();
+  if (audited) trail.NoteSubject(method_.SubjectOf(*request_));
   google::protobuf::Message* const response = method_.NewResponse(&arena_);
   absl::Status status = method_.Serve(*arrival_.call, *request_, response);
-  if (absl::IsPermissionDenied(status) && !mutates) {
+  if (absl::IsPermissionDenied(status) && !audited) {
     trail.NoteSubject(method_.SubjectOf(*request_));
   }
   if (status.ok()) status = WriteMessage(*response, &answer_);

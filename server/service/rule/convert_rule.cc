@@ -7,6 +7,7 @@
 #include "base/name_escape.h"
 #include "base/utf8.h"
 #include "kernel/ip_prefix.h"
+#include "service/gate/protocol_words.h"
 #include "service/rule/rule_words.h"
 
 namespace nfmeter::service {

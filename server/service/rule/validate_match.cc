@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernel/ip_prefix.h"
 #include "service/gate/request_checks.h"
+#include "service/gate/protocol_words.h"
 #include "service/rule/rule_words.h"
 
 namespace nfmeter::service {
