@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -178,31 +180,47 @@ absl::Status Daemon::ServeMetrics() {
 absl::Status Daemon::Listen() {
   MakeServices();
   NFM_RETURN_IF_ERROR(ServeMetrics());
-  grpc::ServerBuilder builder;
-  ConfigureServer(config_, builder);
-  builder.RegisterService(counter_service_.get());
-  builder.RegisterService(rule_service_.get());
-  builder.RegisterService(snapshot_service_.get());
-  builder.RegisterService(flow_service_.get());
-  builder.RegisterService(node_service_.get());
   security::ListenOptions listen = config_.listen;
   if (listen.tls.has_value()) {
     NFM_ASSIGN_OR_RETURN(tls_copies_, security::TlsCopies::Make(*listen.tls));
     listen.tls = tls_copies_->options();
   }
-  NFM_ASSIGN_OR_RETURN(auto started,
-                       security::StartServer(listen, authorizer_, builder));
-  server_ = std::move(started.server);
-  addresses_ = std::move(started.addresses);
+  // Only TLS has connections that age, and so a server of its own.
+  for (const bool over_tls : {false, true}) {
+    security::ListenOptions some = listen;
+    std::erase_if(some.listeners, [&](const security::ListenerOptions& each) {
+      return security::IsOverTls(listen, each.address) != over_tls;
+    });
+    if (!some.listeners.empty()) NFM_RETURN_IF_ERROR(Serve(some, over_tls));
+  }
   SetHealth();
   kernel_watch_.Start(*kernel_, [this] { SetHealth(); });
   return absl::OkStatus();
 }
 
+absl::Status Daemon::Serve(const security::ListenOptions& listen,
+                           bool over_tls) {
+  grpc::ServerBuilder builder;
+  ConfigureServer(config_, over_tls, builder);
+  builder.RegisterService(counter_service_.get());
+  builder.RegisterService(rule_service_.get());
+  builder.RegisterService(snapshot_service_.get());
+  builder.RegisterService(flow_service_.get());
+  builder.RegisterService(node_service_.get());
+  NFM_ASSIGN_OR_RETURN(auto started,
+                       security::StartServer(listen, authorizer_, builder));
+  servers_.push_back(std::move(started.server));
+  addresses_.insert(addresses_.end(), started.addresses.begin(),
+                    started.addresses.end());
+  return absl::OkStatus();
+}
+
 void Daemon::SetHealth() {
   for (const ServiceHealth& each : HealthOf(*kernel_->capabilities())) {
-    server_->GetHealthCheckService()->SetServingStatus(each.service,
-                                                       each.serving);
+    for (const auto& server : servers_) {
+      server->GetHealthCheckService()->SetServingStatus(each.service,
+                                                        each.serving);
+    }
   }
 }
 
@@ -333,13 +351,20 @@ void Daemon::Reload() {
 }
 
 void Daemon::Shutdown(absl::Duration grace) {
-  server_->GetHealthCheckService()->Shutdown();
+  for (const auto& server : servers_) {
+    server->GetHealthCheckService()->Shutdown();
+  }
   snapshot_service_->Shutdown();
   quota_streams_->Shutdown();
   flow_service_->Shutdown();
   domain_->StopWaiting();
-  server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
-  server_->Wait();
+  const auto deadline = absl::ToChronoTime(absl::Now() + grace);
+  std::vector<std::thread> endings;
+  for (const auto& server : servers_) {
+    endings.emplace_back([&server, deadline] { server->Shutdown(deadline); });
+  }
+  for (std::thread& ending : endings) ending.join();
+  for (const auto& server : servers_) server->Wait();
 }
 
 }  // namespace nfmeter::app

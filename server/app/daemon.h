@@ -86,6 +86,7 @@ class Daemon {
   service::NodeInfo DescribeNode() const;
   void EnableFlowAccounting();
   void MakeServices();
+  absl::Status Serve(const security::ListenOptions& listen, bool over_tls);
   absl::Status ServeMetrics();
   std::vector<telemetry::CallObserver*> CallObservers();
   void LookAtPolicy();
@@ -125,7 +126,8 @@ class Daemon {
   std::unique_ptr<service::NodeService> node_service_;
   std::unique_ptr<telemetry::MetricsServer> metrics_server_;
   std::unique_ptr<security::TlsCopies> tls_copies_;  // null: no TLS
-  std::unique_ptr<grpc::Server> server_;
+  // For listeners without TLS, and with it.
+  std::vector<std::unique_ptr<grpc::Server>> servers_;
   std::vector<security::ListenAddress> addresses_;
 
   mutable absl::Mutex problems_mutex_;

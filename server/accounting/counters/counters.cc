@@ -25,9 +25,10 @@ std::vector<std::string> NamesOf(absl::Span<const CounterTarget> targets) {
 }
 
 // In an answer.
-size_t ApproximateBytes(const Counter& counter) {
-  size_t bytes = 80 + counter.object.name.size();
-  for (const auto& [key, value] : counter.labels) {
+// As an answer has them, names escaped.
+size_t ApproximateBytes(absl::string_view name, const Labels& labels) {
+  size_t bytes = 96 + ShownName(name).size();
+  for (const auto& [key, value] : labels) {
     bytes += 8 + key.size() + value.size();
   }
   return bytes;
@@ -240,15 +241,29 @@ absl::StatusOr<CounterPage> Counters::List(const CounterQuery& query) {
     }
     ++page.total_size;
     if (object.name <= last) continue;
-    if (page.counters.size() < query.page_size && bytes < kMaxPageBytes) {
-      page.counters.push_back(Described(object, snapshot->wall_time));
-      bytes += ApproximateBytes(page.counters.back());
-    } else if (page.next_page_token.empty()) {
+    if (!page.next_page_token.empty()) continue;
+    if (page.counters.size() < query.page_size) {
+      Counter counter = Described(object, snapshot->wall_time);
+      bytes += ApproximateBytes(object.name, counter.labels);
+      if (bytes <= query.max_bytes || page.counters.empty()) {
+        page.counters.push_back(std::move(counter));
+        continue;
+      }
+    }
+    {
       page.next_page_token =
           MakePageToken(hash, page.counters.back().object.name);
     }
   }
   return page;
+}
+
+size_t Counters::AnswerBytes(absl::Span<const CounterTarget> targets) const {
+  size_t bytes = 0;
+  for (const CounterTarget& target : targets) {
+    bytes += ApproximateBytes(target.name, labels_.Get(target.name));
+  }
+  return bytes;
 }
 
 absl::StatusOr<std::vector<Counter>> Counters::Check(

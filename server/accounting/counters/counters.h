@@ -17,6 +17,7 @@
 #include "accounting/common/counter_filter.h"
 #include "accounting/common/counter_observer.h"
 #include "accounting/common/lane.h"
+#include "accounting/common/paging.h"
 #include "accounting/counters/label_store.h"
 #include "accounting/rules/rules.h"
 #include "accounting/snapshots/snapshot_hub.h"
@@ -66,6 +67,7 @@ struct CounterQuery {
   CounterFilter filter;
   size_t page_size = 1000;
   std::string page_token;
+  size_t max_bytes = kMaxPageBytes;  // of the page, as it is written
   absl::Duration max_staleness;
 };
 
@@ -124,6 +126,9 @@ class Counters {
   // In the order of `names`. NOT_FOUND names all that are missing.
   absl::StatusOr<std::vector<Counter>> GetMany(
       absl::Span<const std::string> names, absl::Duration max_staleness);
+
+  // About how many bytes an answer with these counters has, labels and all.
+  size_t AnswerBytes(absl::Span<const CounterTarget> targets) const;
 
   // One page of the counters that the filter matches, by name.
   // INVALID_ARGUMENT: the token is not of this listing. UNAVAILABLE: others

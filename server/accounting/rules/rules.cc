@@ -33,8 +33,12 @@ bool Matches(const RuleFilter& filter, const Rule& rule) {
 }
 
 // In an answer, where the match comes as fields and as text.
+// As an answer has it: a byte that is not printable ASCII has four there, in
+// the rule's text and in the field that it stands for.
 size_t ApproximateBytes(const Rule& rule) {
-  return 150 + 2 * rule.text.size() + rule.counter.size();
+  size_t bytes = 200 + rule.counter.size();
+  for (const char c : rule.text) bytes += c >= ' ' && c <= '~' ? 2 : 8;
+  return bytes;
 }
 
 uint64_t QueryHash(const RuleFilter& filter) {
@@ -225,11 +229,11 @@ absl::StatusOr<RulePage> Rules::List(const RuleQuery& query) {
   RulePage page{.total_size = listing->rules.size()};
   size_t end = std::min(start.offset, listing->rules.size());
   for (size_t bytes = 0;
-       end < listing->rules.size() && page.rules.size() < query.page_size &&
-       bytes < kMaxPageBytes;
+       end < listing->rules.size() && page.rules.size() < query.page_size;
        ++end) {
+    bytes += ApproximateBytes(listing->rules[end]);
+    if (bytes > query.max_bytes && !page.rules.empty()) break;
     page.rules.push_back(listing->rules[end]);
-    bytes += ApproximateBytes(page.rules.back());
   }
   if (end < listing->rules.size()) {
     if (start.listing == 0) start.listing = listings_.Keep(listing);

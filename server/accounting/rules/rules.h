@@ -19,6 +19,7 @@
 #include "absl/types/span.h"
 #include "accounting/common/counter_scope.h"
 #include "accounting/common/lane.h"
+#include "accounting/common/paging.h"
 #include "accounting/rules/rule_listings.h"
 #include "base/clock.h"
 #include "kernel/kernel.h"
@@ -67,6 +68,7 @@ struct RuleQuery {
   RuleFilter filter;
   size_t page_size = 1000;
   std::string page_token;
+  size_t max_bytes = kMaxPageBytes;  // of the page, as it is written
 };
 
 struct RulePage {
