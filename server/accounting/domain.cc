@@ -10,16 +10,20 @@ namespace nfmeter::accounting {
 absl::StatusOr<std::unique_ptr<Domain>> Domain::Open(kernel::Kernel& kernel,
                                                      Clock& clock,
                                                      const Options& options) {
+  // First, as it may have to put a damaged file aside.
+  NFM_ASSIGN_OR_RETURN(auto ledger, Ledger::Create(options.ledger, clock));
   NFM_ASSIGN_OR_RETURN(auto labels,
-                       LabelStore::Open(options.labels_path, options.labels));
+                       LabelStore::Open(options.ledger.path, options.labels));
   return absl::WrapUnique(
-      new Domain(kernel, clock, std::move(labels), options));
+      new Domain(kernel, clock, std::move(labels), std::move(ledger), options));
 }
 
 Domain::Domain(kernel::Kernel& kernel, Clock& clock,
-               std::unique_ptr<LabelStore> labels, const Options& options)
+               std::unique_ptr<LabelStore> labels,
+               std::unique_ptr<Ledger> ledger, const Options& options)
     : kernel_(kernel),
       labels_(std::move(labels)),
+      ledger_(std::move(ledger)),
       counter_lane_("nfm-counters", options.lane_capacity),
       rule_lane_("nfm-rules", options.lane_capacity),
       rule_read_lane_("nfm-rule-reads", options.lane_capacity),
@@ -30,7 +34,6 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock,
                                      options.snapshots)),
       quotas_(QuotaHub::Create(kernel.acct(), counter_lane_, clock,
                                options.quotas)),
-      totals_(*snapshots_),
       flows_(FlowHub::Create(kernel.flows(), clock, options.flows)),
       rules_({.kernel = kernel,
               .changes = rule_lane_,
@@ -43,18 +46,21 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock,
                  .labels = *labels_,
                  .rules = rules_,
                  .observers = observers_,
+                 .ledger = *ledger_,
                  .clock = clock}) {
   observers_.Add(*snapshots_);
   observers_.Add(*quotas_);
-  observers_.Add(totals_);
+  observers_.Add(*ledger_);
   for (CounterObserver* observer : options.observers) observers_.Add(*observer);
+  ledger_->Start(snapshots_.get(),
+                 [this](absl::string_view name) { return labels_->Get(name); });
   if (options.on_labels_pruned != nullptr) {
     label_pruner_ = std::make_unique<LabelPruner>(
         kernel.acct(), *snapshots_, *labels_, clock, options.on_labels_pruned);
   }
 }
 
-Domain::~Domain() = default;
+Domain::~Domain() { ledger_->Stop(); }
 
 std::vector<std::string> Domain::Notices() {
   std::vector<std::string> notices = kernel_.Notices();

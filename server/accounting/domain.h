@@ -15,7 +15,7 @@
 #include "accounting/counters/label_pruner.h"
 #include "accounting/counters/label_store.h"
 #include "accounting/flows/flow_hub.h"
-#include "accounting/ledger/counter_totals.h"
+#include "accounting/ledger/ledger.h"
 #include "accounting/quotas/quota_hub.h"
 #include "accounting/rules/rules.h"
 #include "accounting/snapshots/snapshot_hub.h"
@@ -32,7 +32,8 @@ class Domain {
     // Jobs that wait in a lane; each is a call that occupies a thread, or a
     // reading that others share.
     size_t lane_capacity = 4096;
-    std::string labels_path;  // see LabelStore::Open()
+    // Its file has the labels, too.
+    Ledger::Options ledger;
     LabelStore::Bounds labels;
     SnapshotHub::Options snapshots;
     QuotaHub::Options quotas;
@@ -45,7 +46,8 @@ class Domain {
     std::function<void(const absl::StatusOr<size_t>&)> on_labels_pruned;
   };
 
-  // `kernel` and `clock` must outlive it. Statuses: LabelStore::Open().
+  // `kernel` and `clock` must outlive it. Statuses: Ledger::Create(),
+  // LabelStore::Open().
   static absl::StatusOr<std::unique_ptr<Domain>> Open(kernel::Kernel& kernel,
                                                       Clock& clock,
                                                       const Options& options);
@@ -61,7 +63,7 @@ class Domain {
   QuotaHub& quotas() { return *quotas_; }
   FlowHub& flows() { return *flows_; }
   LabelStore& labels() { return *labels_; }
-  CounterTotals& totals() { return totals_; }
+  Ledger& ledger() { return *ledger_; }
 
   // Whose jobs tell whether the server still works.
   Lane& counter_lane() { return counter_lane_; }
@@ -83,19 +85,19 @@ class Domain {
 
  private:
   Domain(kernel::Kernel& kernel, Clock& clock,
-         std::unique_ptr<LabelStore> labels, const Options& options);
+         std::unique_ptr<LabelStore> labels, std::unique_ptr<Ledger> ledger,
+         const Options& options);
 
   // Each uses those before it, and is destroyed before them.
   kernel::Kernel& kernel_;
   const std::unique_ptr<LabelStore> labels_;
+  const std::unique_ptr<Ledger> ledger_;
   CounterObservers observers_;
   Lane counter_lane_;
   Lane rule_lane_;
   Lane rule_read_lane_;
   const std::unique_ptr<SnapshotHub> snapshots_;
   const std::unique_ptr<QuotaHub> quotas_;
-  CounterTotals totals_;
-  // Here the ledger, an observer.
   const std::unique_ptr<FlowHub> flows_;
   Rules rules_;
   Counters counters_;

@@ -11,6 +11,7 @@
 #include "nfmeter/v1/node.pb.h"
 #include "nfmeter/v1/rule.pb.h"
 #include "nfmeter/v1/snapshot.pb.h"
+#include "nfmeter/v1/usage.pb.h"
 
 namespace nfmeter::app {
 namespace {
@@ -23,6 +24,9 @@ const google::protobuf::ServiceDescriptor* RuleService() {
 }
 const google::protobuf::ServiceDescriptor* SnapshotService() {
   return v1::SnapshotFrame::descriptor()->file()->service(0);
+}
+const google::protobuf::ServiceDescriptor* UsageService() {
+  return v1::UsageRecord::descriptor()->file()->service(0);
 }
 const google::protobuf::ServiceDescriptor* NodeService() {
   return v1::Node::descriptor()->file()->service(0);
@@ -175,6 +179,7 @@ std::vector<ServiceHealth> HealthOf(const kernel::Capabilities& kernel) {
           {RuleService()->full_name(),
            kernel.rules.tables_ipv4.ok() || kernel.rules.tables_ipv6.ok()},
           {FlowService()->full_name(), kernel.flows.ok()},
+          {UsageService()->full_name(), kernel.acct.ok()},
           {NodeService()->full_name(), true}};
 }
 

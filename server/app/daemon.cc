@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "app/capabilities.h"
 #include "app/grpc_server.h"
+#include "app/host_identity.h"
 #include "app/host_metrics.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
@@ -34,6 +35,40 @@ service::NodeInfo DescribeHost(const Config& config, Clock& clock) {
       .kernel_release = kernel.release,
       .network_namespace = network.st_ino,
       .start_time = clock.WallTime()};
+}
+
+// Records of usage can't be written to the disk, or can again.
+void LogWritable(const absl::Status& status) {
+  if (status.ok()) {
+    Log(telemetry::LogLevel::kInfo, "ledger written again");
+  } else {
+    Log(telemetry::LogLevel::kError, "ledger not written",
+        {{"error", status.message()}});
+  }
+}
+
+std::vector<std::string> LedgerNotices(const accounting::LedgerStatus& ledger) {
+  std::vector<std::string> notices;
+  if (!ledger.kept) {
+    notices.push_back(
+        "Totals of counters are kept in memory only, as this server has no "
+        "state directory: its restart begins them anew.");
+  }
+  if (!ledger.writable.ok()) {
+    notices.push_back(absl::StrCat(
+        "The ledger of usage can't be written since ",
+        absl::FormatTime(absl::RFC3339_sec, ledger.since, absl::UTCTimeZone()),
+        ", and accounting goes on in memory: if this server ends meanwhile, "
+        "what resets read may be missing in totals; ",
+        ledger.writable.message()));
+  }
+  if (!ledger.damaged_file.empty()) {
+    notices.push_back(absl::StrCat(
+        "The ledger of usage was damaged and has begun anew at this start; "
+        "what is left of the old one is in ",
+        ledger.damaged_file));
+  }
+  return notices;
 }
 
 // Labels went whose counters other programs have deleted, or could not go.
@@ -120,7 +155,9 @@ absl::Status Daemon::OpenPolicy() {
 absl::Status Daemon::OpenState() {
   NFM_ASSIGN_OR_RETURN(state_, StateDirectory::Open(config_.state_dir));
   accounting::Domain::Options options{
-      .labels_path = state_->File("labels.db"),
+      .ledger = {.path = state_->File("ledger.db"),
+                 .host = ReadHostIdentity(),
+                 .on_writable = LogWritable},
       .labels = {.max_bytes = config_.limits.max_label_bytes,
                  .max_bytes_per_scope =
                      config_.limits.max_label_bytes_per_scope},
@@ -152,6 +189,8 @@ void Daemon::MakeServices() {
       [this] { return kernel_->capabilities()->acct; });
   flow_service_ = std::make_unique<service::FlowService>(
       gate_, domain_->flows(), limits, streams_);
+  usage_service_ = std::make_unique<service::UsageService>(
+      gate_, domain_->ledger(), domain_->labels(), streams_, limits);
   node_service_ = std::make_unique<service::NodeService>(
       gate_, [this] { return DescribeNode(); }, domain_->snapshots(), limits);
 }
@@ -162,11 +201,12 @@ absl::Status Daemon::ServeMetrics() {
   if (config_.listen.tls.has_value()) {
     metrics_->Make<CertificateMetrics>(config_.listen.tls->certificate);
   }
-  metrics_->AddCounters(domain_->totals());
+  metrics_->AddCounters(domain_->ledger());
   metrics_->Make<telemetry::LaneMetrics>(domain_->lanes());
   metrics_->Make<telemetry::SnapshotMetrics>(domain_->snapshots());
   metrics_->Make<telemetry::QuotaMetrics>(domain_->quotas());
   metrics_->Make<telemetry::FlowMetrics>(domain_->flows());
+  metrics_->Make<telemetry::LedgerMetrics>(domain_->ledger());
   for (const telemetry::MetricSource* source :
        std::initializer_list<const telemetry::MetricSource*>{
            &gate_, &streams_, snapshot_service_.get(), &requests_,
@@ -206,6 +246,7 @@ absl::Status Daemon::Serve(const security::ListenOptions& listen,
   builder.RegisterService(rule_service_.get());
   builder.RegisterService(snapshot_service_.get());
   builder.RegisterService(flow_service_.get());
+  builder.RegisterService(usage_service_.get());
   builder.RegisterService(node_service_.get());
   NFM_ASSIGN_OR_RETURN(auto started,
                        security::StartServer(listen, authorizer_, builder));
@@ -245,6 +286,9 @@ service::NodeInfo Daemon::DescribeNode() const {
   }
   if (const std::string gone = kernel_watch_.Notice(); !gone.empty()) {
     node.notices.push_back(gone);
+  }
+  for (std::string& notice : LedgerNotices(domain_->ledger().status())) {
+    node.notices.push_back(std::move(notice));
   }
   const std::string wrong =
       policy_file_ == nullptr ? "" : policy_file_->Problem();
@@ -287,6 +331,7 @@ void Daemon::LookAtPolicy() {
     snapshot_service_->AuthorizeAgain(authorizer_);
     quota_streams_->AuthorizeAgain(authorizer_);
     flow_service_->AuthorizeAgain(authorizer_);
+    usage_service_->AuthorizeAgain(authorizer_);
     Log(telemetry::LogLevel::kInfo, "policy taken",
         {{"file", policy_file_->path()}});
     LogPolicyOddities();
@@ -357,6 +402,7 @@ void Daemon::Shutdown(absl::Duration grace) {
   snapshot_service_->Shutdown();
   quota_streams_->Shutdown();
   flow_service_->Shutdown();
+  usage_service_->Shutdown();
   domain_->StopWaiting();
   const auto deadline = absl::ToChronoTime(absl::Now() + grace);
   std::vector<std::thread> endings;

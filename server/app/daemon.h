@@ -30,6 +30,7 @@
 #include "service/node/node_service.h"
 #include "service/rule/rule_service.h"
 #include "service/snapshot/snapshot_service.h"
+#include "service/usage/usage_service.h"
 #include "telemetry/audit_log.h"
 #include "telemetry/call_log.h"
 
@@ -123,6 +124,7 @@ class Daemon {
   std::unique_ptr<service::RuleService> rule_service_;
   std::unique_ptr<service::SnapshotService> snapshot_service_;
   std::unique_ptr<service::FlowService> flow_service_;
+  std::unique_ptr<service::UsageService> usage_service_;
   std::unique_ptr<service::NodeService> node_service_;
   std::unique_ptr<telemetry::MetricsServer> metrics_server_;
   std::unique_ptr<security::TlsCopies> tls_copies_;  // null: no TLS

@@ -108,4 +108,27 @@ void FlowMetrics::WriteMetrics(MetricsText& text) const {
   text.Add(stats.slow_lists.load());
 }
 
+void LedgerMetrics::WriteMetrics(MetricsText& text) const {
+  const accounting::LedgerStatus ledger = ledger_.status();
+  text.Family("nfmeter_ledger_kept", Type::kGauge,
+              "Whether totals are kept on the disk, not only in memory.");
+  text.Add(uint64_t{ledger.kept});
+  text.Family("nfmeter_usage_gaps_total", Type::kCounter,
+              "Gaps found in what counters counted.");
+  text.Add(ledger.gaps);
+  if (!ledger.kept) return;
+  text.Family("nfmeter_ledger_writable", Type::kGauge,
+              "Whether the last record of usage could be written.");
+  text.Add(uint64_t{ledger.writable.ok()});
+  text.Family("nfmeter_ledger_records_total", Type::kCounter,
+              "Records of usage written.");
+  text.Add(ledger.records_written);
+  text.Family("nfmeter_ledger_failures_total", Type::kCounter,
+              "Times that a record could not be written.");
+  text.Add(ledger.failures);
+  text.Family("nfmeter_ledger_record_bytes", Type::kGauge,
+              "Bytes of all records that are kept.");
+  text.Add(ledger.record_bytes);
+}
+
 }  // namespace nfmeter::telemetry

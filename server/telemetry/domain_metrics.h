@@ -7,6 +7,7 @@
 
 #include "accounting/common/lane.h"
 #include "accounting/flows/flow_hub.h"
+#include "accounting/ledger/ledger.h"
 #include "accounting/quotas/quota_hub.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "telemetry/metric_source.h"
@@ -53,6 +54,16 @@ class FlowMetrics final : public MetricSource {
 
  private:
   const accounting::FlowHub& hub_;
+};
+
+// How the ledger of usage does. Does not own it.
+class LedgerMetrics final : public MetricSource {
+ public:
+  explicit LedgerMetrics(const accounting::Ledger& ledger) : ledger_(ledger) {}
+  void WriteMetrics(MetricsText& text) const override;
+
+ private:
+  const accounting::Ledger& ledger_;
 };
 
 }  // namespace nfmeter::telemetry

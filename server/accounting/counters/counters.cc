@@ -94,15 +94,19 @@ Counters::Counters(const Parts& parts)
       labels_(parts.labels),
       rules_(parts.rules),
       observers_(parts.observers),
+      ledger_(parts.ledger),
       clock_(parts.clock),
       refresh_(std::make_shared<Refresh>()) {}
 
-Counter Counters::Described(kernel::AcctObject object,
-                            absl::Time read_time) const {
+Counter Counters::Described(kernel::AcctObject object, ReadAt read) const {
   Counter counter;
+  const Amount value = {object.packets, object.bytes};
+  // Of one that no reading has seen yet all that it has counted is new.
+  counter.account = ledger_.Describe(object.name, value, read.since)
+                        .value_or(Book::Known{value, read.wall, read.wall});
   counter.labels = labels_.Get(object.name);
   counter.object = std::move(object);
-  counter.read_time = read_time;
+  counter.read_time = read.wall;
   return counter;
 }
 
@@ -111,13 +115,14 @@ absl::StatusOr<Counter> Counters::Get(absl::string_view name,
   NFM_RETURN_IF_ERROR(Available());
   if (const auto snapshot = RecentSnapshot(max_staleness)) {
     if (auto object = snapshot->Find(name)) {
-      return Described(*std::move(object), snapshot->wall_time);
+      return Described(*std::move(object), At(*snapshot));
     }
     // It may be newer than the snapshot.
   }
+  const ReadAt now = Now();
   absl::StatusOr<kernel::AcctObject> object = table_.Get(name);
   if (!object.ok()) return AboutCounter(object.status(), std::string(name));
-  return Described(*std::move(object), clock_.WallTime());
+  return Described(*std::move(object), now);
 }
 
 std::shared_ptr<const Snapshot> Counters::RecentSnapshot(
@@ -166,10 +171,11 @@ absl::StatusOr<Counters::Found> Counters::Find(
 
 absl::StatusOr<std::optional<Counter>> Counters::FindNow(
     absl::string_view name) {
+  const ReadAt now = Now();
   absl::StatusOr<kernel::AcctObject> object = table_.Get(name);
   if (absl::IsNotFound(object.status())) return std::nullopt;
   if (!object.ok()) return object.status();
-  return Described(*std::move(object), clock_.WallTime());
+  return Described(*std::move(object), now);
 }
 
 absl::StatusOr<Counters::Found> Counters::FindInSnapshot(
@@ -182,7 +188,7 @@ absl::StatusOr<Counters::Found> Counters::FindInSnapshot(
   for (const std::string& name : names) {
     found.emplace_back();
     if (auto object = snapshot->Find(name)) {
-      found.back() = Described(*std::move(object), snapshot->wall_time);
+      found.back() = Described(*std::move(object), At(*snapshot));
     } else {
       missing.push_back(name);
     }
@@ -243,7 +249,7 @@ absl::StatusOr<CounterPage> Counters::List(const CounterQuery& query) {
     if (object.name <= last) continue;
     if (!page.next_page_token.empty()) continue;
     if (page.counters.size() < query.page_size) {
-      Counter counter = Described(object, snapshot->wall_time);
+      Counter counter = Described(object, At(*snapshot));
       bytes += ApproximateBytes(object.name, counter.labels);
       if (bytes <= query.max_bytes || page.counters.empty()) {
         page.counters.push_back(std::move(counter));

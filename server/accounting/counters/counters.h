@@ -19,6 +19,7 @@
 #include "accounting/common/lane.h"
 #include "accounting/common/paging.h"
 #include "accounting/counters/label_store.h"
+#include "accounting/ledger/ledger.h"
 #include "accounting/rules/rules.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "base/clock.h"
@@ -37,6 +38,7 @@ struct Counter {
   kernel::AcctObject object;
   Labels labels;
   absl::Time read_time;
+  Book::Known account;  // what the ledger knows of it
 };
 
 // Over name, quota limit and labels, not over what was counted. The same in
@@ -104,6 +106,7 @@ class Counters {
     LabelStore& labels;
     Rules& rules;
     const CounterObservers& observers;
+    const Ledger& ledger;
     Clock& clock;
   };
   explicit Counters(const Parts& parts);
@@ -195,7 +198,22 @@ class Counters {
   // since `version` of the labels have got.
   void ForgetLabels(absl::Span<const Counter> counters, uint64_t version);
 
-  Counter Described(kernel::AcctObject object, absl::Time read_time) const;
+  // When an object was read.
+  struct ReadAt {
+    absl::Time wall;
+    // Not before this, since boot.
+    absl::Duration since;
+  };
+  static ReadAt At(const Snapshot& snapshot) {
+    return {snapshot.wall_time, snapshot.boottime};
+  }
+  ReadAt Now() const { return {clock_.WallTime(), clock_.BootTime()}; }
+  // Of one that has just been reset: its total is not its value any more.
+  ReadAt AfterReset() const {
+    return {clock_.WallTime(), absl::ZeroDuration()};
+  }
+  Counter Described(kernel::AcctObject object, ReadAt read) const;
+  Counter Deleted(const Counter& before, kernel::AcctObject object);
 
   absl::Status Available() const { return kernel_.capabilities()->acct; }
 
@@ -206,6 +224,7 @@ class Counters {
   LabelStore& labels_;
   Rules& rules_;
   const CounterObservers& observers_;
+  const Ledger& ledger_;
   Clock& clock_;
   const std::shared_ptr<Refresh> refresh_;
 };

@@ -45,6 +45,13 @@ constexpr Method kMethods[] = {
      true},
     {"nfmeter.v1.SnapshotService/GetSnapshot", Role::kViewer},
     {"nfmeter.v1.SnapshotService/WatchSnapshots", Role::kViewer},
+    // Acknowledging and registering change what is kept, within bounds.
+    {"nfmeter.v1.UsageService/CollectUsage", Role::kViewer},
+    {"nfmeter.v1.UsageService/ListUsage", Role::kViewer, Work::kRead},
+    {"nfmeter.v1.UsageService/ListGaps", Role::kViewer, Work::kRead},
+    {"nfmeter.v1.UsageService/ListConsumers", Role::kViewer},
+    {"nfmeter.v1.UsageService/DeleteConsumer", Role::kOperator,
+     Work::kCounterChange},
     {"nfmeter.v1.NodeService/GetNode", Role::kViewer},
     {.name = "nfmeter.v1.FlowService/ListFlows",
      .least_role = Role::kViewer,

@@ -43,7 +43,7 @@ class StreamMethod {
 
 // Carries one such call, and deletes itself when it has ended. Like UnaryCall
 // it reads the request once the caller is let in. What is written, and when,
-// the MessageStream says.
+// the MessageStream says, and whether more messages of the client are read.
 class StreamCall final : public BytesReactor {
  public:
   // Requests for streams are served where gRPC hands them over, and what they
@@ -74,6 +74,7 @@ class StreamCall final : public BytesReactor {
   void OnDone() override;
 
   absl::Status Open(bool has_message);
+  void Hear(MessageStream& stream, bool has_message);
   std::shared_ptr<MessageStream> stream();
 
   Gate& gate_;
