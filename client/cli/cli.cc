@@ -2,8 +2,10 @@
 
 #include "cli/command_tree.h"
 #include "cli/completion.h"
+#include "cli/contexts.h"
 #include "cli/errors.h"
 #include "cli/session.h"
+#include "cli/several_servers.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -15,6 +17,42 @@ int Fail(Console& console, const absl::Status& status, bool color) {
   return ExitCodeOf(status);
 }
 
+// The end of a command: its exit code.
+int Finish(Session& session, absl::Status status) {
+  Console& console = session.console();
+  console.out.flush();
+  if (status.ok() && !console.out) {
+    status = absl::UnknownError(
+        "can't write to standard output; is the disk full, or is it closed?");
+  }
+  return status.ok() ? kExitOk : Fail(console, status, session.error_color());
+}
+
+// Those of --context, or the current context's unless --server says where;
+// without contexts the one that `flags` mean.
+absl::StatusOr<std::vector<NamedServer>> ChooseServers(
+    const GlobalFlags& flags) {
+  const std::vector<NamedServer> as_told = {{"", flags}};
+  if (!flags.server.empty() && flags.context.empty()) return as_told;
+  if (!flags.server.empty()) {
+    return UsageError("--server and --context both say where",
+                      "leave out either, also NFMETER_SERVER and "
+                      "NFMETER_CONTEXT in the environment");
+  }
+  const auto contexts = LoadContexts(ContextsPath());
+  if (!contexts.ok()) return contexts.status();
+  const auto names = ExpandContexts(
+      *contexts, flags.context.empty() ? contexts->current : flags.context);
+  if (!names.ok()) return names.status();
+  std::vector<NamedServer> servers;
+  for (const std::string& name : *names) {
+    servers.push_back({name, WithContext(flags, contexts->contexts.at(name))});
+    // Several answers become one in one form: the first context's.
+    servers.back().flags.format = servers.front().flags.format;
+  }
+  return servers.empty() ? as_told : servers;
+}
+
 }  // namespace
 
 int Main(const std::vector<std::string>& arguments, Console console) {
@@ -24,7 +62,11 @@ int Main(const std::vector<std::string>& arguments, Console console) {
   AddWatchCommands(tree);
   AddQuotaCommands(tree);
   AddFlowCommands(tree);
+  AddWaitCommands(tree);
   AddNodeCommands(tree);
+  AddContextCommands(tree);
+  AddExplainCommand(tree);
+  AddHelpCommand(tree);
   AddCompletionCommand(tree);
 
   if (!arguments.empty() && arguments.front() == kCompleteCommand) {
@@ -32,23 +74,24 @@ int Main(const std::vector<std::string>& arguments, Console console) {
     return kExitOk;
   }
   const absl::StatusOr<Invocation> invocation = tree.Parse(arguments);
-  Session session(console, tree.globals());
+  Session plain(console, tree.globals());
   if (!invocation.ok()) {
-    return Fail(console, invocation.status(), session.error_color());
+    return Fail(console, invocation.status(), plain.error_color());
   }
-  absl::Status status;
-  if (invocation->action) {
-    status = invocation->action(session);
-  } else {
+  if (!invocation->action) {
     console.out << invocation->text;
+    return Finish(plain, absl::OkStatus());
   }
-  console.out.flush();
-  if (status.ok() && !console.out) {
-    status = absl::UnknownError(
-        "can't write to standard output; is the disk full, or is it closed?");
+  if (invocation->local) return Finish(plain, invocation->action(plain));
+  const auto servers = ChooseServers(tree.globals());
+  if (!servers.ok()) {
+    return Fail(console, servers.status(), plain.error_color());
   }
-  if (!status.ok()) return Fail(console, status, session.error_color());
-  return kExitOk;
+  if (servers->size() > 1) {
+    return RunOnSeveral(*servers, invocation->action, console);
+  }
+  Session session(console, servers->front().flags);
+  return Finish(session, invocation->action(session));
 }
 
 }  // namespace nfmeter::cli

@@ -24,6 +24,7 @@ struct Column {
   // `layout` is the one being made: kTable is for people (units), the others
   // want plain numbers.
   std::function<Cell(const T& item, Layout layout)> cell;
+  int leave_out = 0;  // see Heading
 };
 
 template <typename T, typename Items>
@@ -34,8 +35,8 @@ Table MakeTable(absl::Span<const Column<T>> columns, const Items& items,
   for (const Column<T>& column : columns) {
     if ((column.layouts & layout) == 0) continue;
     shown.push_back(&column);
-    table.headings.push_back(
-        {layout == kCsv ? column.key : column.heading, column.align});
+    table.headings.push_back({layout == kCsv ? column.key : column.heading,
+                              column.align, column.leave_out});
   }
   for (const T& item : items) {
     std::vector<Cell>& row = table.rows.emplace_back();

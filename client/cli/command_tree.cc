@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "cli/custom_columns.h"
 #include "cli/errors.h"
 #include "cli/help.h"
 #include "cli/quantity.h"
@@ -26,6 +28,8 @@ Output (-o):
   wide   more columns and plain numbers            mapping; streams: one a line
   csv    stable columns, plain numbers       yaml  the same fields as YAML
   name   names (of rules: ids) alone, one a line
+  custom-columns=NAME:.name,LIMIT:.quota.bytes
+         fields of your choice, by their names in json
 
 Exit codes, by the code of the gRPC error:
   0  done
@@ -45,6 +49,16 @@ std::function<std::string(const std::string&)> Checked(Parser parse) {
     const auto value = parse(text);
     return value.ok() ? "" : std::string(value.status().message());
   };
+}
+
+// Writes `text` as the choice that it is in other letters; else what is wrong.
+std::string Pick(const std::vector<std::string>& choices, std::string& text) {
+  for (const std::string& choice : choices) {
+    if (!absl::EqualsIgnoreCase(choice, text)) continue;
+    text = choice;
+    return "";
+  }
+  return absl::StrCat("'", text, "' is none of ", absl::StrJoin(choices, ", "));
 }
 
 // The command that the words so far have chosen.
@@ -159,9 +173,18 @@ void CommandTree::AddGlobalFlags() {
       })
       ->option_text("ADDR")
       ->group(group);
-  AddChoice(*this, root_, "-o,--output", globals_.format,
-            {"table", "wide", "json", "yaml", "csv", "name"},
-            "how answers are printed, see below")
+  root_
+      .add_option("--context", globals_.context,
+                  "servers by their names, see 'nfmeter context'; several: "
+                  "a,b")
+      ->envname("NFMETER_CONTEXT")
+      ->option_text("NAME")
+      ->group(group);
+  AddOutputFlag()->group(group);
+  root_
+      .add_flag("--no-headers", globals_.no_headers,
+                "tables and csv without their headings")
+      ->envname("NFMETER_NO_HEADERS")
       ->group(group);
   AddDuration(root_, "--timeout", globals_.timeout,
               "longest wait for one answer; default 30s, and more for large "
@@ -186,19 +209,46 @@ void CommandTree::AddGlobalFlags() {
       .add_option("--tls-server-name", globals_.server_name,
                   "name in the server's certificate; default: the host in "
                   "--server")
+      ->envname("NFMETER_TLS_SERVER_NAME")
       ->option_text("NAME")
       ->group("Transport security");
   root_
       .add_flag("--insecure", globals_.insecure,
                 "no TLS, to any address: anybody on the way can read and "
                 "change everything")
+      ->envname("NFMETER_INSECURE")
       ->group("Transport security");
   AddChoice(*this, root_, "--color", globals_.color,
             {"auto", "always", "never"},
             "auto: on terminals, unless NO_COLOR is set")
+      ->envname("NFMETER_COLOR")
       ->group(group);
   root_.add_flag("--no-color", globals_.no_color, "the same as --color never")
       ->group(group);
+}
+
+CLI::Option* CommandTree::AddOutputFlag() {
+  std::vector<std::string> forms = {"table", "wide", "json",
+                                    "yaml",  "csv",  "name"};
+  CLI::Option* option =
+      root_
+          .add_option("-o,--output", globals_.format,
+                      "how answers are printed, see below")
+          ->envname("NFMETER_OUTPUT")
+          ->option_text("FORM")
+          ->transform(CLI::Validator(
+              [forms](std::string& text) -> std::string {
+                absl::string_view columns = text;
+                if (!absl::ConsumePrefix(&columns, kCustomColumns)) {
+                  return Pick(forms, text);
+                }
+                return std::string(
+                    ParseCustomColumns(columns).status().message());
+              },
+              ""));
+  forms.push_back(kCustomColumns);
+  Suggest(option, {Candidates::kChoices, forms});
+  return option;
 }
 
 CLI::App* CommandTree::AddNoun(const std::string& name,
@@ -248,7 +298,9 @@ absl::StatusOr<Invocation> CommandTree::Parse(
   } catch (const CLI::ParseError& error) {
     return Explain(error);
   }
-  return Invocation{.action = actions_.at(Innermost(&root_))};
+  const CLI::App* command = Innermost(&root_);
+  return Invocation{.action = actions_.at(command),
+                    .local = local_.count(command) > 0};
 }
 
 absl::Status CommandTree::Explain(const CLI::ParseError& error) const {
@@ -294,15 +346,7 @@ CLI::Option* AddChoice(CommandTree& tree, CLI::App& command,
       command.add_option(names, value, help)
           ->option_text(absl::StrJoin(choices, "|"))
           ->transform(CLI::Validator(
-              [choices](std::string& text) -> std::string {
-                for (const std::string& choice : choices) {
-                  if (!absl::EqualsIgnoreCase(choice, text)) continue;
-                  text = choice;
-                  return "";
-                }
-                return absl::StrCat("'", text, "' is none of ",
-                                    absl::StrJoin(choices, ", "));
-              },
+              [choices](std::string& text) { return Pick(choices, text); },
               ""));
   tree.Suggest(option, {Candidates::kChoices, choices});
   return option;

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,13 +21,22 @@ using Action = std::function<absl::Status(Session&)>;
 
 // What a shell may offer for a value.
 struct Candidates {
-  enum Kind { kNone, kChoices, kFiles, kCounters, kRules } kind = kNone;
-  std::vector<std::string> choices;  // kChoices
+  enum Kind {
+    kNone,
+    kChoices,
+    kFiles,
+    kCounters,
+    kRules,
+    kListed
+  } kind = kNone;
+  std::vector<std::string> choices;                // kChoices
+  std::function<std::vector<std::string>()> list;  // kListed
 };
 
 // What a command line asks for.
 struct Invocation {
   Action action;
+  bool local = false;  // see CommandTree::MarkLocal
   // Instead of an action: text to print, for --help and --version.
   std::string text;
 };
@@ -50,6 +60,8 @@ class CommandTree {
   CLI::App* AddCommand(CLI::App& parent, const std::string& name,
                        const std::string& summary, const std::string& examples,
                        Action action);
+  // It asks no server, so --context says nothing to it.
+  void MarkLocal(const CLI::App* command) { local_.insert(command); }
   // What shells offer for values of this option or positional.
   void Suggest(const CLI::Option* option, Candidates candidates);
   Candidates SuggestionsFor(const CLI::Option* option) const;
@@ -60,11 +72,13 @@ class CommandTree {
 
  private:
   void AddGlobalFlags();
+  CLI::Option* AddOutputFlag();
   absl::Status Explain(const CLI::ParseError& error) const;
 
   CLI::App root_;
   GlobalFlags globals_;
   std::map<const CLI::App*, Action> actions_;
+  std::set<const CLI::App*> local_;
   std::map<const CLI::Option*, Candidates> suggestions_;
 };
 
@@ -100,7 +114,11 @@ void AddRuleCommands(CommandTree& tree);
 void AddWatchCommands(CommandTree& tree);
 void AddQuotaCommands(CommandTree& tree);
 void AddFlowCommands(CommandTree& tree);
+void AddWaitCommands(CommandTree& tree);
 void AddNodeCommands(CommandTree& tree);
+void AddContextCommands(CommandTree& tree);
+void AddExplainCommand(CommandTree& tree);
+void AddHelpCommand(CommandTree& tree);
 void AddCompletionCommand(CommandTree& tree);
 
 }  // namespace nfmeter::cli

@@ -154,6 +154,11 @@ std::vector<Offer> ValueOffers(const CommandTree& tree,
         offers.push_back({choice, ""});
       }
       break;
+    case Candidates::kListed:
+      for (const std::string& name : candidates.list()) {
+        offers.push_back({name, ""});
+      }
+      break;
     case Candidates::kFiles:
       offers.push_back({":files", ""});
       break;
@@ -239,7 +244,7 @@ void AddCompletionCommand(CommandTree& tree) {
       tree.AddNoun("completion", "Print a completion script for a shell");
   const auto add = [&](const std::string& shell, const std::string& example,
                        const char* script) {
-    tree.AddCommand(
+    tree.MarkLocal(tree.AddCommand(
         *completion, shell, absl::StrCat("Print the script for ", shell),
         absl::StrCat("Names of counters and rules are asked of the server as "
                      "you type.\n\nExamples:\n",
@@ -247,7 +252,7 @@ void AddCompletionCommand(CommandTree& tree) {
         [script](Session& session) {
           session.console().out << script << std::flush;
           return absl::OkStatus();
-        });
+        }));
   };
   add("bash",
       "  source <(nfmeter completion bash)\n"

@@ -23,6 +23,7 @@ Console StandardConsole() {
   return {.in = std::cin,
           .out = std::cout,
           .err = std::cerr,
+          .in_is_terminal = isatty(STDIN_FILENO) == 1,
           .out_is_terminal = IsTerminal(STDOUT_FILENO),
           .err_is_terminal = IsTerminal(STDERR_FILENO),
           .size = [] {

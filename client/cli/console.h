@@ -21,6 +21,7 @@ struct Console {
   std::ostream& out;
   std::ostream& err;
   // Terminals, of those that take escapes (TERM is not "dumb").
+  bool in_is_terminal = false;
   bool out_is_terminal = false;
   bool err_is_terminal = false;
   // Of the terminal at `out`, asked again before each frame.

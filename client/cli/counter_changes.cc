@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "cli/counter_commands.h"
 #include "cli/errors.h"
+#include "cli/filter_flags.h"
 #include "cli/input.h"
 #include "cli/progress.h"
 #include "cli/quantity.h"
@@ -299,8 +300,8 @@ or none.
 A quota can't be changed later. A rule whose counter has a quota matches only
 while the quota is exceeded: with --verdict drop it is a cap.
 
-FILE has one name a line, or JSON: an array of Counters as 'counter list -o
-json' prints them, with "packets" and "bytes" to start from.
+FILE has one name a line, or is what 'counter list' prints with -o json, yaml or
+csv: packets and bytes are what to start from.
 
 Examples:
   nfmeter counter create http-traffic
@@ -309,7 +310,8 @@ Examples:
       [flags](Session& session) { return Create(session, *flags); });
   AddNames(tree, *command, flags->names, false);
   CLI::Option* from = command->add_option(
-      "--from", flags->from, "names or JSON in this file; '-': standard input");
+      "--from", flags->from,
+      "names or counters in this file; '-': standard input");
   from->option_text("FILE");
   tree.Suggest(from, {Candidates::kFiles});
   CLI::Option* packets =
@@ -336,9 +338,10 @@ and --timeout counts part by part, and what failed is listed.
 
 Examples:
   nfmeter counter reset http-traffic
-  nfmeter counter list 'host-*' -o name | nfmeter counter reset - -o csv)",
+  nfmeter counter reset 'host-*' -o csv)",
       [flags](Session& session) { return Reset(session, *flags); });
   AddNames(tree, *command, flags->names, true)->required();
+  AddManagedFlag(*command, flags->managed);
   command->add_option("--etag", flags->etag, "only if it still has this etag")
       ->option_text("ETAG");
   AddChangeFlags(*command, flags->request_id, flags->validate_only);
@@ -349,15 +352,17 @@ void AddCounterDelete(CommandTree& tree, CLI::App& parent) {
   CLI::App* command = tree.AddCommand(
       parent, "delete", "Delete counters and print what they had",
       R"(A counter that rules count into is not deleted, unless --with-rules deletes
-those of nfmeter first. Rules that others made are never deleted. More than 2,000
-go in parts: all is checked and --timeout counts part by part, and what failed
-is listed.
+those of nfmeter first. Rules that others made are never deleted; counters that
+others made are, unless --managed leaves them out. More than 2,000 go in parts:
+all is checked and --timeout counts part by part, and what failed is listed.
 
 Examples:
   nfmeter counter delete http-traffic --with-rules
-  nfmeter counter list 'tmp-*' -o name | nfmeter counter delete -)",
+  nfmeter counter delete 'tmp-*' --managed
+  nfmeter counter list -l tenant=acme -o name | nfmeter counter delete -)",
       [flags](Session& session) { return Delete(session, *flags); });
   AddNames(tree, *command, flags->names, true)->required();
+  AddManagedFlag(*command, flags->managed);
   command->add_flag("--with-rules", flags->with_rules,
                     "delete nfmeter's rules that count into them, too");
   command->add_option("--etag", flags->etag, "only if it still has this etag")

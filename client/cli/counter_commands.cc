@@ -1,9 +1,14 @@
 // nfmeter counter get | list, and what all of its commands share
 #include "cli/counter_commands.h"
 
+#include <algorithm>
 #include <memory>
 
+#include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "cli/escapes.h"
+#include "cli/filter_flags.h"
 #include "cli/input.h"
 #include "cli/quantity.h"
 
@@ -74,35 +79,33 @@ BatchGetCountersResponse.
 Examples:
   nfmeter counter get http-traffic
   nfmeter counter get alice bob -o json
+  nfmeter counter get 'host-*' --max-staleness 10s
   nfmeter counter list 'host-*' -o name | nfmeter counter get -)",
       [flags](Session& session) { return Get(session, *flags); });
   AddNames(tree, *command, flags->names, true)->required();
+  AddManagedFlag(*command, flags->managed);
   AddMaxStaleness(*command, flags->max_staleness);
 }
 
 // --- list
 
 struct ListFlags {
-  std::string glob;
+  v1::CounterFilter filter;
   std::string max_staleness;
-  Labels labels;
 };
 
 absl::Status List(Session& session, const ListFlags& flags) {
   auto client = session.client();
   if (!client.ok()) return client.status();
   v1::ListCountersRequest request;
-  request.mutable_filter()->set_name_glob(flags.glob);
-  for (const auto& [key, value] : flags.labels) {
-    (*request.mutable_filter()->mutable_labels())[key] = value;
-  }
+  *request.mutable_filter() = flags.filter;
   if (auto staleness = ParseDuration(flags.max_staleness); staleness.ok()) {
     *request.mutable_max_staleness() = ToProto(*staleness);
   }
   auto response = (*client)->ListCounters(request, session.call());
   if (!response.ok()) return response.status();
   if (session.for_people() && response->counters().empty()) {
-    const bool filtered = !flags.glob.empty() || !flags.labels.empty();
+    const bool filtered = flags.filter.ByteSizeLong() > 0;
     session.Note(filtered ? "no counter matches"
                           : "there are no counters; 'nfmeter counter create "
                             "NAME' makes one");
@@ -119,14 +122,42 @@ void AddList(CommandTree& tree, CLI::App& parent) {
       R"(Examples:
   nfmeter counter list
   nfmeter counter list 'http*' -o wide
-  nfmeter counter list --label tenant=acme -o csv)",
+  nfmeter counter list --managed --label tenant=acme -o csv
+  nfmeter counter list -l 'tenant!=acme')",
       [flags](Session& session) { return List(session, *flags); });
-  tree.Suggest(command->add_option(
-                   "GLOB", flags->glob,
-                   "whole names: * any, ? one, [a-z] one of; default: all"),
-               {Candidates::kCounters});
-  AddLabels(*command, flags->labels, "only with this label; may be repeated");
+  AddFilterFlags(tree, *command, flags->filter);
   AddMaxStaleness(*command, flags->max_staleness);
+}
+
+// Of the counters that `glob` matches; empty: all.
+absl::StatusOr<std::vector<std::string>> MatchingNames(Session& session,
+                                                       const std::string& glob,
+                                                       bool managed) {
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  v1::ListCountersRequest request;
+  request.mutable_filter()->set_name_glob(NameBytes(glob));
+  request.mutable_filter()->set_managed_only(managed);
+  auto response = (*client)->ListCounters(request, session.call());
+  if (!response.ok()) return response.status();
+  return NamesOf(response->counters());
+}
+
+// `names` without those of counters that others made, of which it tells.
+absl::StatusOr<std::vector<std::string>> KeepManaged(
+    Session& session, std::vector<std::string> names) {
+  auto managed = MatchingNames(session, "", true);
+  if (!managed.ok()) return managed.status();
+  const absl::flat_hash_set<std::string> ours(managed->begin(), managed->end());
+  const auto others = std::stable_partition(
+      names.begin(), names.end(),
+      [&ours](const std::string& name) { return ours.contains(name); });
+  for (auto name = others; name != names.end(); ++name) {
+    session.console().err << "left out '" << Printable(*name)
+                          << "', which was not made through nfmeter\n";
+  }
+  names.erase(others, names.end());
+  return names;
 }
 
 }  // namespace
@@ -149,22 +180,54 @@ std::string CounterCount(size_t count) {
 CLI::Option* AddNames(CommandTree& tree, CLI::App& command,
                       std::vector<std::string>& names, bool suggest) {
   CLI::Option* option = command.add_option(
-      "NAME", names, "names of counters; '-': one a line on standard input");
+      "NAME", names,
+      suggest ? "names of counters, or globs in quotes: 'host-*'; '-': one a "
+                "line on standard input"
+              : "names of counters; '-': one a line on standard input");
   if (suggest) tree.Suggest(option, {Candidates::kCounters});
   return option;
 }
 
 absl::StatusOr<std::vector<std::string>> Names(Session& session,
                                                const NameFlags& flags) {
-  auto names = ExpandNames(flags.names, session.console().in);
-  if (names.ok() && names->empty()) {
-    session.console().err << "nothing to do: no names on standard input\n";
+  std::vector<std::string> plain;
+  std::vector<std::string> matched;
+  for (const std::string& name : flags.names) {
+    if (IsGlob(name)) {
+      auto names = MatchingNames(session, name, flags.managed);
+      if (!names.ok()) return names.status();
+      if (names->empty()) {
+        return absl::NotFoundError(
+            absl::StrCat("no counter matches '", name, "'"));
+      }
+      matched.insert(matched.end(), names->begin(), names->end());
+    } else {
+      plain.push_back(name);
+    }
+  }
+  auto names = ExpandNames(plain, session.console().in);
+  if (names.ok() && flags.managed && !names->empty()) {
+    names = KeepManaged(session, *std::move(names));
+  }
+  if (!names.ok()) return names.status();
+  const absl::flat_hash_set<std::string> known(names->begin(), names->end());
+  absl::c_sort(matched);
+  matched.erase(std::unique(matched.begin(), matched.end()), matched.end());
+  for (std::string& name : matched) {
+    if (!known.contains(name)) names->push_back(std::move(name));
+  }
+  if (names->empty()) {
+    session.console().err << (flags.managed
+                                  ? "nothing to do\n"
+                                  : "nothing to do: no names on standard "
+                                    "input\n");
   }
   return names;
 }
 
 bool IsSingle(const NameFlags& flags) {
-  return flags.names.size() == 1 && flags.names[0] != "-";
+  return flags.names.size() == 1 && flags.names[0] != "-" &&
+         !IsGlob(flags.names[0]);
 }
 
 void AddCounterCommands(CommandTree& tree) {

@@ -22,6 +22,7 @@ struct NameFlags {
   std::string request_id;
   bool validate_only = false;
   bool with_rules = false;
+  bool managed = false;
 };
 
 // Prints `counters`, which are those of `message`.
@@ -35,7 +36,9 @@ std::string CounterCount(size_t count);
 CLI::Option* AddNames(CommandTree& tree, CLI::App& command,
                       std::vector<std::string>& names, bool suggest);
 
-// The names to work on; none only when standard input had none, which is said.
+// The names to work on, with what globs match in place of them; none only when
+// standard input had none or --managed left none, which is said. NOT_FOUND: a
+// glob matches nothing.
 absl::StatusOr<std::vector<std::string>> Names(Session& session,
                                                const NameFlags& flags);
 

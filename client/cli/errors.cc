@@ -6,6 +6,8 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "cli/api_words.h"
 #include "cli/table.h"
 #include "nfmeter/errors.h"
 
@@ -29,6 +31,7 @@ constexpr ReasonHint kHints[] = {
     {"NFACCT_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
     {"TABLE_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
     {"MATCH_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
+    {"BATCH_TOO_LARGE", "'nfmeter node -o wide' shows the server's bounds"},
 };
 
 std::string Hint(const absl::Status& status) {
@@ -82,23 +85,27 @@ ExitCode ExitCodeOf(const absl::Status& status) {
 
 std::string ErrorText(const absl::Status& status, bool color) {
   const std::vector<InvalidField> fields = FieldViolations(status);
+  std::string sentence = Sentence(status);
   // A message may be made of its violations; once is enough.
   const bool repeated =
-      absl::c_all_of(fields, [&status](const InvalidField& field) {
-        return absl::StrContains(status.message(), field.field) &&
-               absl::StrContains(status.message(), field.description);
+      absl::c_all_of(fields, [&sentence](const InvalidField& field) {
+        return absl::StrContains(sentence, field.field) &&
+               absl::StrContains(sentence, field.description);
       });
-  const std::string sentence =
-      repeated && fields.size() > 1
-          ? absl::StrCat(fields.size(), " fields are wrong:")
-          : Sentence(status);
-  std::string text = absl::StrCat(Paint("nfmeter:", Style::kWarning, color),
-                                  " ", Printable(sentence), "\n");
+  if (repeated && fields.size() > 1) {
+    sentence = absl::StrCat(fields.size(), " things are wrong:");
+  } else if (repeated && fields.size() == 1) {
+    sentence = absl::StrReplaceAll(
+        sentence, {{fields[0].field, FlagOfField(fields[0].field)}});
+  }
+  std::string text =
+      absl::StrCat(Paint("nfmeter:", Style::kWarning, color), " ",
+                   Printable(InCommandWords(sentence)), "\n");
   if (!repeated || fields.size() > 1) {
     for (const InvalidField& field : fields) {
       if (field.description == status.message()) continue;  // said already
-      absl::StrAppend(&text, "  ", Printable(field.field), ": ",
-                      Printable(field.description), "\n");
+      absl::StrAppend(&text, "  ", Printable(FlagOfField(field.field)), ": ",
+                      Printable(InCommandWords(field.description)), "\n");
     }
   }
   if (const std::string hint = Hint(status); !hint.empty()) {

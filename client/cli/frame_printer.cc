@@ -35,7 +35,7 @@ void FramePrinter::Print(const SnapshotFrame& frame) {
       break;
     case Format::kCsv:
       out << RenderCsv(FrameTable(SelectRows(frame, options_), Layout::kCsv),
-                       first);
+                       first && session_.headings());
       break;
     case Format::kJson:
       out << MessageToJson(FrameMessage(frame, options_.changed_only, first),
@@ -45,6 +45,10 @@ void FramePrinter::Print(const SnapshotFrame& frame) {
     case Format::kYaml:
       out << "---\n"
           << MessageToYaml(FrameMessage(frame, options_.changed_only, first));
+      break;
+    case Format::kColumns:
+      out << session_.RenderColumns(
+          FrameMessage(frame, options_.changed_only, first).frame(), first);
       break;
     case Format::kName:
       for (const RateRow& row : SelectRows(frame, options_)) {
@@ -62,7 +66,8 @@ void FramePrinter::PrintBlock(const SnapshotFrame& frame) {
                                         absl::LocalTimeZone())
                          << "\n"
                          << RenderTable(FrameTable(rows, session_.layout()),
-                                        {.color = session_.color()});
+                                        {.color = session_.color(),
+                                         .headings = session_.headings()});
 }
 
 void FramePrinter::Redraw(const SnapshotFrame& frame) {
@@ -77,7 +82,9 @@ void FramePrinter::Redraw(const SnapshotFrame& frame) {
             Style::kFaint, session_.color()),
       "\n",
       RenderTable(FrameTable(rows, session_.layout()),
-                  {.color = session_.color(), .max_width = size.columns}));
+                  {.color = session_.color(),
+                   .max_width = size.columns,
+                   .headings = session_.headings()}));
   if (rows.size() == room && frame.rows.size() > room) {
     absl::StrAppend(
         &text,

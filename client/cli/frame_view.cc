@@ -82,12 +82,14 @@ const std::vector<Column<RateRow>>& FrameColumns() {
        [](const R& r, Layout l) -> Cell {
          return {l == kTable ? FormatCount(r.row->packets)
                              : absl::StrCat(r.row->packets)};
-       }},
+       },
+       /*leave_out=*/1},
       {"BYTES", "bytes", kAll, Align::kRight,
        [](const R& r, Layout l) -> Cell {
          return {l == kTable ? FormatBytes(r.row->bytes)
                              : absl::StrCat(r.row->bytes)};
-       }},
+       },
+       /*leave_out=*/2},
       {"NEW PACKETS", "new_packets", kWide | kCsv, Align::kRight,
        [](const R& r, Layout) -> Cell { return {absl::StrCat(r.packets)}; }},
       {"NEW BYTES", "new_bytes", kWide | kCsv, Align::kRight,
@@ -95,7 +97,8 @@ const std::vector<Column<RateRow>>& FrameColumns() {
       {"PACKETS/S", "packets_per_second", kAll, Align::kRight,
        [](const R& r, Layout l) {
          return RateCell(r, r.packet_rate, l, false);
-       }},
+       },
+       /*leave_out=*/3},
       {"BYTES/S", "bytes_per_second", kAll, Align::kRight,
        [](const R& r, Layout l) { return RateCell(r, r.byte_rate, l, true); }},
       {"", "", kTable | kWide, Align::kLeft,

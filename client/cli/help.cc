@@ -5,6 +5,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "cli/command_tree.h"
+#include "cli/errors.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -78,7 +79,8 @@ std::string Usage(const CLI::App& command) {
   }
   for (const CLI::Option* option : command.get_options()) {
     if (option->nonpositional() && option->get_required()) {
-      absl::StrAppend(&text, " --", option->get_lnames().front(), " ",
+      absl::StrAppend(&text, " --", option->get_lnames().front(),
+                      option->get_option_text().empty() ? "" : " ",
                       option->get_option_text());
     }
   }
@@ -150,6 +152,39 @@ std::string HelpFormatter::make_help(const CLI::App* command, std::string,
                     "--server, --timeout, ...\n");
   }
   return text;
+}
+
+void AddHelpCommand(CommandTree& tree) {
+  auto words = std::make_shared<std::vector<std::string>>();
+  CLI::App* help = tree.AddCommand(
+      tree.root(), "help", "Show help for a command",
+      R"(The same as --help behind the command.
+
+Examples:
+  nfmeter help
+  nfmeter help rule add)",
+      [&tree, words](Session& session) -> absl::Status {
+        const CLI::App* command = &tree.root();
+        for (const std::string& word : *words) {
+          const auto verbs =
+              command->get_subcommands([&word](const CLI::App* verb) {
+                return verb->get_name() == word;
+              });
+          if (verbs.empty()) {
+            return UsageError(
+                absl::StrCat("'", FullName(*command), "' has no command '",
+                             word, "'"),
+                absl::StrCat("'", FullName(*command), " --help' lists them"));
+          }
+          command = verbs.front();
+        }
+        // help() of the root would be that of this command, which was chosen.
+        session.console().out << command->get_formatter()->make_help(
+            command, "", CLI::AppFormatMode::Normal);
+        return absl::OkStatus();
+      });
+  tree.MarkLocal(help);
+  help->add_option("COMMAND", *words, "a command, in one word or two");
 }
 
 }  // namespace nfmeter::cli

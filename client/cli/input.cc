@@ -10,9 +10,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "cli/csv_objects.h"
 #include "cli/errors.h"
+#include "cli/escapes.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
+#include "yaml-cpp/yaml.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -24,7 +27,7 @@ using ::google::protobuf::util::MessageToJsonString;
 void AppendLines(absl::string_view text, std::vector<std::string>& names) {
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     line = absl::StripAsciiWhitespace(line);
-    if (!line.empty()) names.emplace_back(line);
+    if (!line.empty()) names.push_back(NameBytes(line));
   }
 }
 
@@ -43,8 +46,7 @@ absl::StatusOr<std::string> ReadAll(std::istream& in) {
 absl::Status JsonError(absl::string_view source, absl::string_view message) {
   // The first line says it; the others draw the place.
   const absl::string_view line = message.substr(0, message.find('\n'));
-  return UsageError(
-      absl::StrCat(source, " is not the JSON that is wanted: ", line));
+  return UsageError(absl::StrCat(source, " is not what is wanted: ", line));
 }
 
 // The object in the answer of a call about one, {"counter": {...}}, as JSON;
@@ -91,6 +93,73 @@ absl::StatusOr<Request> ParseBatch(absl::string_view text,
   return request;
 }
 
+// YAML as JSON, for protobuf to read: scalars in quotes but for words that have
+// a meaning without, so that numbers of 64 bits stay whole.
+void AppendJson(const YAML::Node& node, std::string& json) {
+  YAML::Emitter scalar;
+  switch (node.Type()) {
+    case YAML::NodeType::Map:
+      json += "{";
+      for (const auto& member : node) {
+        if (json.back() != '{') json += ",";
+        AppendJson(member.first, json);
+        json += ":";
+        AppendJson(member.second, json);
+      }
+      json += "}";
+      break;
+    case YAML::NodeType::Sequence:
+      json += "[";
+      for (const YAML::Node& item : node) {
+        if (json.back() != '[') json += ",";
+        AppendJson(item, json);
+      }
+      json += "]";
+      break;
+    case YAML::NodeType::Scalar:
+      if (node.Tag() != "!" &&
+          (node.Scalar() == "true" || node.Scalar() == "false")) {
+        json += node.Scalar();
+      } else {
+        scalar.SetStringFormat(YAML::DoubleQuoted);
+        scalar.SetOutputCharset(YAML::EscapeAsJson);
+        scalar << node.Scalar();
+        json += scalar.c_str();
+      }
+      break;
+    default:
+      json += "null";
+  }
+}
+
+absl::StatusOr<std::string> YamlToJson(absl::string_view text,
+                                       absl::string_view source) {
+  try {
+    std::string json;
+    AppendJson(YAML::Load(std::string(text)), json);
+    return json;
+  } catch (const YAML::Exception& error) {
+    return UsageError(
+        absl::StrCat(source, " can't be read as YAML: ", error.what()));
+  }
+}
+
+// Rather than names one a line: what this command prints begins so.
+bool IsYaml(absl::string_view text) {
+  text = absl::StripLeadingAsciiWhitespace(text);
+  absl::ConsumePrefix(&text, "---\n");
+  for (const absl::string_view start :
+       {"counters:\n", "counter:\n", "- name: ", "name: "}) {
+    if (absl::StartsWith(text, start)) return true;
+  }
+  return false;
+}
+
+bool IsJson(absl::string_view text) {
+  text = absl::StripLeadingAsciiWhitespace(text);
+  return absl::StartsWith(text, "{") || absl::StartsWith(text, "[");
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> ExpandNames(
@@ -99,7 +168,7 @@ absl::StatusOr<std::vector<std::string>> ExpandNames(
   bool read = false;
   for (const std::string& name : names) {
     if (name != "-") {
-      result.push_back(name);
+      result.push_back(NameBytes(name));
       continue;
     }
     if (read) return UsageError("'-', standard input, is given twice");
@@ -134,13 +203,17 @@ absl::StatusOr<std::string> ReadSource(const std::string& path,
 
 absl::StatusOr<v1::BatchCreateCountersRequest> ParseCounters(
     absl::string_view text, absl::string_view source) {
-  const absl::string_view start = absl::StripLeadingAsciiWhitespace(text);
-  if (absl::StartsWith(start, "{") || absl::StartsWith(start, "[")) {
-    return ParseBatch<v1::BatchCreateCountersRequest>(text, "counters", source);
+  using Request = v1::BatchCreateCountersRequest;
+  if (IsJson(text)) return ParseBatch<Request>(text, "counters", source);
+  if (IsCsv(text, "name")) return CountersFromCsv(text);
+  if (IsYaml(text)) {
+    const auto json = YamlToJson(text, source);
+    if (!json.ok()) return json.status();
+    return ParseBatch<Request>(*json, "counters", source);
   }
   std::vector<std::string> names;
   AppendLines(text, names);
-  v1::BatchCreateCountersRequest request;
+  Request request;
   for (std::string& name : names) {
     if (name.front() == '#') continue;
     request.add_counters()->set_name(std::move(name));
@@ -150,7 +223,12 @@ absl::StatusOr<v1::BatchCreateCountersRequest> ParseCounters(
 
 absl::StatusOr<v1::BatchCreateRulesRequest> ParseRules(
     absl::string_view text, absl::string_view source) {
-  return ParseBatch<v1::BatchCreateRulesRequest>(text, "rules", source);
+  using Request = v1::BatchCreateRulesRequest;
+  if (IsJson(text)) return ParseBatch<Request>(text, "rules", source);
+  if (IsCsv(text, "chain")) return RulesFromCsv(text);
+  const auto json = YamlToJson(text, source);
+  if (!json.ok()) return json.status();
+  return ParseBatch<Request>(*json, "rules", source);
 }
 
 }  // namespace nfmeter::cli

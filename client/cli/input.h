@@ -13,7 +13,8 @@
 
 namespace nfmeter::cli {
 
-// The names with "-" replaced by the lines of `in` that are not blank.
+// The names with "-" replaced by the lines of `in` that are not blank, and with
+// bytes outside ASCII as \xHH.
 // INVALID_ARGUMENT: "-" twice.
 absl::StatusOr<std::vector<std::string>> ExpandNames(
     const std::vector<std::string>& names, std::istream& in);
@@ -24,14 +25,15 @@ absl::StatusOr<std::string> ReadSource(const std::string& path,
                                        std::istream& in);
 
 // Names, one a line, where lines that begin with '#' are notes (no counter can
-// be made with such a name, though others may have made some); or JSON: an
-// array of Counters, or an object with "counters" as list and the batch
-// requests have it, or one Counter. INVALID_ARGUMENT says where the JSON is
-// wrong. `source` names it in errors.
+// be made with such a name, though others may have made some); or what this
+// command prints of counters, as CSV, YAML or JSON: an array of Counters, or an
+// object with "counters" as list and the batch requests have it, or one
+// Counter. INVALID_ARGUMENT says where it is wrong. `source` names it in
+// errors.
 absl::StatusOr<v1::BatchCreateCountersRequest> ParseCounters(
     absl::string_view text, absl::string_view source);
 
-// JSON alone, in the same three forms, with "rules".
+// The same of rules, but no names.
 absl::StatusOr<v1::BatchCreateRulesRequest> ParseRules(
     absl::string_view text, absl::string_view source);
 

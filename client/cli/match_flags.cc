@@ -5,6 +5,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "cli/escapes.h"
 #include "cli/match_values.h"
 #include "google/protobuf/descriptor.h"
 
@@ -206,7 +208,36 @@ const FieldDescriptor* FindNegation(const MatchFlag& flag) {
   return FindField(absl::StrCat("not_", flag.field));
 }
 
+const MatchFlag* FindFlag(absl::string_view name) {
+  const auto* flag = absl::c_find_if(
+      kFlags,
+      [name](const MatchFlag& candidate) { return candidate.name == name; });
+  return flag == std::end(kFlags) ? nullptr : flag;
+}
+
+std::string Describe(const v1::RuleMatch& match, bool exact) {
+  std::vector<std::string> words;
+  for (const MatchFlag& flag : kFlags) {
+    if (flag.name == "comment" || !IsSet(match, *FindField(flag.field))) {
+      continue;
+    }
+    const FieldDescriptor* negation = FindNegation(flag);
+    const bool negated = negation != nullptr && IsSet(match, *negation);
+    std::string value = flag.format(match);
+    if (exact && ValueCount(flag) == 1) value = EscapeBytes(value, " ");
+    // A protocol needs no word before it.
+    words.push_back(absl::StrCat(
+        flag.name == "protocol" ? "" : absl::StrCat(flag.name, " "),
+        negated ? "!" : "", value));
+  }
+  return absl::StrJoin(words, " ");
+}
+
 }  // namespace
+
+size_t ValueCount(const MatchFlag& flag) {
+  return absl::StrContains(flag.values, ' ') ? 2 : 1;
+}
 
 absl::Span<const MatchFlag> MatchFlags() { return kFlags; }
 
@@ -245,25 +276,52 @@ absl::StatusOr<v1::RuleMatch> ParseMatch(
 }
 
 std::string DescribeMatch(const v1::RuleMatch& match) {
-  std::vector<std::string> words;
-  for (const MatchFlag& flag : kFlags) {
-    if (flag.name == "comment" || !IsSet(match, *FindField(flag.field))) {
-      continue;
-    }
-    const FieldDescriptor* negation = FindNegation(flag);
-    const bool negated = negation != nullptr && IsSet(match, *negation);
-    // A protocol needs no word before it.
-    words.push_back(absl::StrCat(
-        flag.name == "protocol" ? "" : absl::StrCat(flag.name, " "),
-        negated ? "!" : "", flag.format(match)));
+  return Describe(match, /*exact=*/false);
+}
+
+std::string MatchText(const v1::RuleMatch& match) {
+  return Describe(match, /*exact=*/true);
+}
+
+absl::StatusOr<v1::RuleMatch> ParseMatchText(absl::string_view text,
+                                             bool ipv6) {
+  std::vector<std::string> words = absl::StrSplit(text, ' ', absl::SkipEmpty());
+  if (!words.empty() && FindFlag(words[0]) == nullptr) {
+    words.insert(words.begin(), "protocol");
   }
-  return absl::StrJoin(words, " ");
+  std::vector<MatchArgument> arguments;
+  for (size_t i = 0; i < words.size();) {
+    MatchArgument argument{.flag = FindFlag(words[i++])};
+    if (argument.flag == nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", words[i - 1], "' is no match of nfmeter's"));
+    }
+    const size_t end = i + ValueCount(*argument.flag);
+    if (end > words.size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", argument.flag->name, "' has no value"));
+    }
+    argument.negated = absl::StartsWith(words[i], "!");
+    if (argument.negated) words[i].erase(0, 1);
+    for (; i < end; ++i) argument.values.push_back(UnescapeBytes(words[i]));
+    arguments.push_back(std::move(argument));
+  }
+  return ParseMatch(arguments, ipv6);
 }
 
 std::string FamilyName(v1::Family family) {
   if (family == v1::FAMILY_IPV4) return "ipv4";
   if (family == v1::FAMILY_IPV6) return "ipv6";
   return "";
+}
+
+absl::StatusOr<v1::Family> ParseFamily(absl::string_view name) {
+  for (const auto family :
+       {v1::FAMILY_UNSPECIFIED, v1::FAMILY_IPV4, v1::FAMILY_IPV6}) {
+    if (name == FamilyName(family)) return family;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", name, "' is none of ipv4, ipv6"));
 }
 
 std::string VerdictName(v1::Verdict verdict) {
@@ -279,6 +337,16 @@ std::string VerdictName(v1::Verdict verdict) {
     default:
       return "continue";
   }
+}
+
+absl::StatusOr<v1::Verdict> ParseVerdict(absl::string_view name) {
+  if (name.empty()) return v1::VERDICT_UNSPECIFIED;
+  for (const auto verdict : {v1::VERDICT_CONTINUE, v1::VERDICT_ACCEPT,
+                             v1::VERDICT_DROP, v1::VERDICT_RETURN}) {
+    if (name == VerdictName(verdict)) return verdict;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", name, "' is none of continue, accept, drop, return"));
 }
 
 }  // namespace nfmeter::cli

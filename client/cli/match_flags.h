@@ -34,6 +34,9 @@ struct MatchFlag {
 // All of them, in the order in which help shows them. Static.
 absl::Span<const MatchFlag> MatchFlags();
 
+// How many values it takes: 1 or 2.
+size_t ValueCount(const MatchFlag& flag);
+
 // Whether there is a --not- form, too: of all but comments.
 bool HasNegation(const MatchFlag& flag);
 
@@ -54,9 +57,18 @@ absl::StatusOr<v1::RuleMatch> ParseMatch(
 // when every packet matches. The comment is left out.
 std::string DescribeMatch(const v1::RuleMatch& match);
 
+// The same for ParseMatchText(): blanks and backslashes in values as \xHH.
+std::string MatchText(const v1::RuleMatch& match);
+
+// The way back. INVALID_ARGUMENT: a word is no flag, or its value is wrong.
+absl::StatusOr<v1::RuleMatch> ParseMatchText(absl::string_view text, bool ipv6);
+
 // "ipv4", "drop" and the like.
 std::string FamilyName(v1::Family family);
 std::string VerdictName(v1::Verdict verdict);
+// The way back; empty is UNSPECIFIED. INVALID_ARGUMENT: no such name.
+absl::StatusOr<v1::Family> ParseFamily(absl::string_view name);
+absl::StatusOr<v1::Verdict> ParseVerdict(absl::string_view name);
 
 }  // namespace nfmeter::cli
 

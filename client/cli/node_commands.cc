@@ -98,12 +98,12 @@ Examples:
                          "nfmeter.v1.SnapshotService", "nfmeter.v1.FlowService",
                          "nfmeter.v1.NodeService"}});
 
-  tree.AddCommand(tree.root(), "version", "Print the version of this command",
-                  R"(That of the server is in 'nfmeter node'.)",
-                  [](Session& session) {
-                    PrintFact(session, "version", NFMETER_VERSION);
-                    return absl::OkStatus();
-                  });
+  tree.MarkLocal(tree.AddCommand(
+      tree.root(), "version", "Print the version of this command",
+      R"(That of the server is in 'nfmeter node'.)", [](Session& session) {
+        PrintFact(session, "version", NFMETER_VERSION);
+        return absl::OkStatus();
+      }));
 }
 
 }  // namespace nfmeter::cli

@@ -1,7 +1,8 @@
 #include "cli/progress.h"
 
+#include <chrono>
+
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 
 namespace nfmeter::cli {
 
@@ -13,27 +14,25 @@ Progress::Progress(Console& console, std::string what)
 Progress::~Progress() {
   if (!thread_.joinable()) return;
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     finished_ = true;
   }
+  changed_.notify_all();
   thread_.join();
 }
 
 BatchProgress Progress::Callback() {
-  return [this](size_t done, size_t) {
-    absl::MutexLock lock(&mutex_);
-    done_ = done;
-  };
+  return [this](size_t done, size_t) { done_ = done; };
 }
 
 void Progress::Run() {
-  const absl::Time start = absl::Now();
   bool shown = false;
-  absl::MutexLock lock(&mutex_);
-  while (
-      !mutex_.AwaitWithTimeout(absl::Condition(&finished_), absl::Seconds(1))) {
-    const int64_t seconds = absl::ToInt64Seconds(absl::Now() - start);
-    const std::string done = done_ == 0 ? "" : absl::StrCat(done_, " done, ");
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (int seconds = 1; !changed_.wait_for(lock, std::chrono::seconds(1),
+                                           [this] { return finished_; });
+       ++seconds) {
+    const size_t count = done_;
+    const std::string done = count == 0 ? "" : absl::StrCat(count, " done, ");
     console_.err << "\r" << what_ << ": " << done << seconds << " s\x1b[K"
                  << std::flush;
     shown = true;

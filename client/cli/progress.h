@@ -2,13 +2,13 @@
 #ifndef NFMETER_CLI_PROGRESS_H_
 #define NFMETER_CLI_PROGRESS_H_
 
+#include <atomic>
+#include <condition_variable>
 #include <cstddef>
+#include <mutex>
 #include <string>
 #include <thread>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 #include "cli/console.h"
 #include "nfmeter/options.h"
 
@@ -32,9 +32,11 @@ class Progress {
 
   Console& console_;
   const std::string what_;
-  absl::Mutex mutex_;
-  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
-  size_t done_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The standard library's, since its waits do not go by the wall clock.
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool finished_ = false;  // under mutex_
+  std::atomic<size_t> done_ = 0;
   std::thread thread_;
 };
 

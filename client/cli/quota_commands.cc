@@ -3,20 +3,25 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/alarm.h"
 #include "cli/command_tree.h"
+#include "cli/errors.h"
+#include "cli/escapes.h"
+#include "cli/filter_flags.h"
 #include "cli/interrupt.h"
 #include "cli/message_text.h"
 #include "cli/quantity.h"
+#include "cli/shell.h"
 #include "cli/views.h"
 
 namespace nfmeter::cli {
 namespace {
 
 struct QuotaFlags {
-  std::string glob;
-  std::map<std::string, std::string> labels;
+  v1::CounterFilter filter;
   size_t count = 0;
   bool once = false;
+  std::string exec;
 };
 
 std::string KindName(v1::QuotaEventKind kind) {
@@ -44,7 +49,8 @@ std::string EventLine(const QuotaEvent& event, const Session& session) {
       layout == Layout::kWide
           ? TimeText(event.event.time())
           : absl::FormatTime(
-                "%H:%M:%S", absl::FromUnixSeconds(event.event.time().seconds()),
+                "%Y-%m-%d %H:%M:%S",
+                absl::FromUnixSeconds(event.event.time().seconds()),
                 absl::LocalTimeZone());
   std::string text = absl::StrCat(time, "  ");
   if (synced) {
@@ -101,13 +107,16 @@ void PrintEvent(Session& session, const QuotaEvent& event, bool first) {
       out << EventLine(event, session) << "\n";
       break;
     case Format::kCsv:
-      out << RenderCsv(EventTable(event), first);
+      out << RenderCsv(EventTable(event), first && session.headings());
       break;
     case Format::kJson:
       out << MessageToJson(event.event, JsonLayout::kOneLine) << "\n";
       break;
     case Format::kYaml:
       out << "---\n" << MessageToYaml(event.event);
+      break;
+    case Format::kColumns:
+      out << session.RenderColumns(event.event, first);
       break;
     case Format::kName:
       if (event.event.has_counter())
@@ -117,14 +126,50 @@ void PrintEvent(Session& session, const QuotaEvent& event, bool first) {
   out.flush();
 }
 
+// Runs a line of shell for an event, which it finds in its environment. Its
+// failure is told and ends nothing.
+void RunForEvent(Session& session, const QuotaEvent& event,
+                 const std::string& line) {
+  const v1::Counter& counter = event.event.counter();
+  std::map<std::string, std::string> variables = {
+      {"NFMETER_EVENT", KindName(event.event.kind())},
+      {"NFMETER_COUNTER", counter.name()},
+      {"NFMETER_PACKETS", absl::StrCat(counter.packets())},
+      {"NFMETER_BYTES", absl::StrCat(counter.bytes())}};
+  const absl::Status status = RunShell(line, variables);
+  if (!status.ok()) {
+    session.console().err << "nfmeter: --exec: " << status.message()
+                          << std::endl;
+  }
+}
+
+// A name that is no glob, and of which no event will ever come, is a mistake.
+absl::Status CheckHasQuota(Session& session, Client& client,
+                           const std::string& name) {
+  const auto counter = client.GetCounter(name, session.call());
+  if (!counter.ok()) return counter.status();
+  if (counter->has_quota()) return absl::OkStatus();
+  return WithHint(absl::FailedPreconditionError(
+                      absl::StrCat("counter '", name, "' has no quota")),
+                  "a quota is given when a counter is made: 'nfmeter counter "
+                  "create --quota-bytes'");
+}
+
 absl::Status WatchQuota(Session& session, const QuotaFlags& flags) {
+  if (session.is_one_of_several()) {
+    return UsageError(
+        "one server can be watched at a time, so give one "
+        "--context");
+  }
   auto client = session.client();
   if (!client.ok()) return client.status();
-  v1::WatchQuotaEventsRequest request;
-  request.mutable_filter()->set_name_glob(flags.glob);
-  for (const auto& [key, value] : flags.labels) {
-    (*request.mutable_filter()->mutable_labels())[key] = value;
+  const std::string& name = flags.filter.name_glob();
+  if (!name.empty() && !IsGlob(name)) {
+    const absl::Status status = CheckHasQuota(session, **client, name);
+    if (!status.ok()) return status;
   }
+  v1::WatchQuotaEventsRequest request;
+  *request.mutable_filter() = flags.filter;
   WatchOptions options;
   options.on_connection = [&](const absl::Status& lost) {
     session.TellConnection(lost);
@@ -140,6 +185,9 @@ absl::Status WatchQuota(Session& session, const QuotaFlags& flags) {
     }
     if (event->repeated) continue;  // told before the connection broke
     PrintEvent(session, *event, std::exchange(first, false));
+    if (!flags.exec.empty() && event->event.has_counter()) {
+      RunForEvent(session, *event, flags.exec);
+    }
     if (!session.console().out) break;
     if (event->event.kind() == v1::QUOTA_EVENT_KIND_SYNCED) {
       if (flags.once) break;
@@ -150,7 +198,73 @@ absl::Status WatchQuota(Session& session, const QuotaFlags& flags) {
   return absl::OkStatus();
 }
 
+// --- wait
+
+struct WaitFlags {
+  std::string name;
+  std::string timeout;
+  bool exceeded = false;
+};
+
+absl::Status WaitForQuota(Session& session, const WaitFlags& flags) {
+  if (session.is_one_of_several()) {
+    return UsageError(
+        "one server can be watched at a time, so give one "
+        "--context");
+  }
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  const absl::Status has_quota =
+      CheckHasQuota(session, **client, NameBytes(flags.name));
+  if (!has_quota.ok()) return has_quota;
+  v1::WatchQuotaEventsRequest request;
+  request.mutable_filter()->set_name_glob(NameBytes(flags.name));
+  WatchOptions options;
+  options.on_connection = [&](const absl::Status& lost) {
+    session.TellConnection(lost);
+  };
+  const std::unique_ptr<QuotaWatch> watch =
+      (*client)->WatchQuotaEvents(request, options);
+  const Alarm alarm(
+      ParseDuration(flags.timeout).value_or(absl::InfiniteDuration()),
+      [&] { watch->Cancel(); });
+  while (true) {
+    const absl::StatusOr<QuotaEvent> event = watch->Next();
+    if (alarm.rung()) {
+      return absl::UnknownError(absl::StrCat("counter '", flags.name,
+                                             "' did not exceed its quota "
+                                             "within ",
+                                             flags.timeout));
+    }
+    if (!event.ok()) return event.status();
+    if (!event->event.has_counter()) continue;  // SYNCED
+    PrintEvent(session, *event, /*first=*/true);
+    return absl::OkStatus();
+  }
+}
+
 }  // namespace
+
+void AddWaitCommands(CommandTree& tree) {
+  CLI::App* wait = tree.AddNoun("wait", "Wait until something is the case");
+  auto flags = std::make_shared<WaitFlags>();
+  CLI::App* command = tree.AddCommand(
+      *wait, "quota", "Wait until a counter exceeds its quota",
+      R"(Ends with exit code 0 and the event as 'quota watch' prints it, at once when the
+quota is exceeded already; with 1 when --timeout is over first.
+
+Examples:
+  nfmeter wait quota cap-alice --exceeded --timeout 1h && mail-alice)",
+      [flags](Session& session) { return WaitForQuota(session, *flags); });
+  CLI::Option* name =
+      command->add_option("NAME", flags->name, "a counter with a quota");
+  name->required();
+  tree.Suggest(name, {Candidates::kCounters});
+  command->add_flag("--exceeded", flags->exceeded, "what to wait for")
+      ->required();
+  AddDuration(*command, "--timeout", flags->timeout,
+              "give up after so long; default: never");
+}
 
 void AddQuotaCommands(CommandTree& tree) {
   CLI::App* quota =
@@ -166,17 +280,19 @@ With -o json each line is a WatchQuotaEventsResponse. Ctrl-C ends it.
 Examples:
   nfmeter quota watch
   nfmeter quota watch --once
-  nfmeter quota watch 'cap-*' -o json | while read -r event; do ...; done)",
+  nfmeter quota watch 'cap-*' -o json | while read -r event; do ...; done
+  nfmeter quota watch --exec 'logger "$NFMETER_COUNTER is over its quota"')",
       [flags](Session& session) { return WatchQuota(session, *flags); });
-  tree.Suggest(
-      command->add_option("GLOB", flags->glob,
-                          "only counters of these names; default: all"),
-      {Candidates::kCounters});
+  AddFilterFlags(tree, *command, flags->filter);
   AddNumber(*command, "--count,-n", flags->count,
             "end after so many crossings; default 0: never");
+  command
+      ->add_option("--exec", flags->exec,
+                   "run this line of shell for each, with NFMETER_COUNTER, "
+                   "NFMETER_EVENT, NFMETER_PACKETS and NFMETER_BYTES set")
+      ->option_text("LINE");
   command->add_flag("--once", flags->once,
                     "end after those that are over their quota now");
-  AddLabels(*command, flags->labels, "only with this label; may be repeated");
 }
 
 }  // namespace nfmeter::cli

@@ -1,10 +1,10 @@
 // nfmeter rule add
 #include <memory>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "cli/errors.h"
+#include "cli/escapes.h"
 #include "cli/help.h"
 #include "cli/input.h"
 #include "cli/match_flags.h"
@@ -25,18 +25,11 @@ struct AddFlags {
   std::string request_id;
   bool head = false;
   bool tail = false;
+  bool unconditional = false;
   bool validate_only = false;
   FamilyFlags family;
   std::vector<MatchArgument> matches;
 };
-
-v1::Verdict ParseVerdict(absl::string_view name) {
-  if (name == "accept") return v1::VERDICT_ACCEPT;
-  if (name == "drop") return v1::VERDICT_DROP;
-  if (name == "return") return v1::VERDICT_RETURN;
-  if (name == "continue") return v1::VERDICT_CONTINUE;
-  return v1::VERDICT_UNSPECIFIED;
-}
 
 v1::CountingForm ParseForm(absl::string_view name) {
   if (name == "match") return v1::COUNTING_FORM_MATCH;
@@ -64,9 +57,10 @@ absl::StatusOr<v1::Rule> RuleOf(const AddFlags& flags) {
   rule.set_id(flags.id);
   rule.set_family(flags.family.value());
   rule.set_table(flags.table);
-  rule.set_chain(flags.chain);
-  rule.set_counter(flags.counter);
-  rule.set_verdict(ParseVerdict(flags.verdict));
+  rule.set_chain(NameBytes(flags.chain));
+  rule.set_counter(NameBytes(flags.counter));
+  rule.set_verdict(
+      ParseVerdict(flags.verdict).value_or(v1::VERDICT_UNSPECIFIED));
   rule.set_counting_form(ParseForm(flags.form));
   return rule;
 }
@@ -126,10 +120,33 @@ absl::Status AddFrom(Session& session, const AddFlags& flags) {
   return absl::OkStatus();
 }
 
+// A drop that is meant as a cap, on a counter without quota, takes down what it
+// should have counted.
+absl::Status CheckDrop(Session& session, const AddFlags& flags,
+                       const v1::Rule& rule) {
+  if (rule.verdict() != v1::VERDICT_DROP || flags.unconditional) {
+    return absl::OkStatus();
+  }
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  const auto counter = (*client)->GetCounter(rule.counter(), session.call());
+  if (!counter.ok()) return counter.status();
+  if (counter->has_quota()) return absl::OkStatus();
+  return UsageError(
+      absl::StrCat("counter '", counter->name(),
+                   "' has no quota, so this rule would drop every packet that "
+                   "it matches"),
+      "give --unconditional if that is meant; a cap needs a counter made with "
+      "--quota-bytes or --quota-packets");
+}
+
 absl::Status Add(Session& session, const AddFlags& flags) {
   if (!flags.from.empty()) return AddFrom(session, flags);
   auto rule = RuleOf(flags);
   if (!rule.ok()) return rule.status();
+  if (auto status = CheckDrop(session, flags, *rule); !status.ok()) {
+    return status;
+  }
   v1::CreateRuleRequest request;
   *request.mutable_rule() = *std::move(rule);
   request.set_placement(Placement(flags));
@@ -153,11 +170,10 @@ void AddMatchFlag(CommandTree& tree, CLI::App& command, const MatchFlag& flag,
                       negated](const std::vector<std::string>& values) {
       matches.push_back({&flag, negated, values});
     };
-    const int count = absl::StrContains(flag.values, ' ') ? 2 : 1;
     CLI::Option* option =
         command.add_option_function<std::vector<std::string>>(names, put, help)
             ->option_text(std::string(flag.values))
-            ->expected(count)
+            ->expected(static_cast<int>(ValueCount(flag)))
             ->allow_extra_args(false)
             ->multi_option_policy(CLI::MultiOptionPolicy::Throw)
             ->group(group);
@@ -185,9 +201,9 @@ void AddRuleAdd(CommandTree& tree, CLI::App& parent) {
       R"(All flags that are given must match. Flags have the names that iptables gives
 them; 'iptables ! --src X' is --not-src X here.
 
-FILE is JSON: an array of Rules as 'rule list --managed -o json' prints them. All
-are added, or none; more than the server's largest batch ('nfmeter node -o wide')
-go in several, each all or none.
+FILE is what 'rule list --managed' prints with -o json, yaml or csv. All are
+added, or none; more than the server's largest batch ('nfmeter node -o wide') go
+in several, each all or none.
 
 Examples:
   nfmeter rule add --counter http-traffic --chain INPUT --protocol tcp --sport 80
@@ -218,6 +234,11 @@ Examples:
   AddChoice(tree, *command, "--verdict,-j", flags->verdict,
             {"continue", "accept", "drop", "return"},
             "what happens after counting; default: continue with the next rule")
+      ->group(where);
+  command
+      ->add_flag("--unconditional", flags->unconditional,
+                 "with -j drop: drop every packet that matches, although the "
+                 "counter has no quota")
       ->group(where);
   AddChoice(tree, *command, "--counting-form", flags->form, {"match", "target"},
             "by the nfacct match (default where the kernel has it) or by the "

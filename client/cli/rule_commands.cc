@@ -3,7 +3,9 @@
 
 #include <memory>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "cli/escapes.h"
 #include "cli/input.h"
 #include "cli/progress.h"
 
@@ -14,6 +16,18 @@ std::vector<std::string> IdsOf(const Rules& rules) {
   std::vector<std::string> ids;
   for (const v1::Rule& rule : rules) ids.push_back(rule.id());
   return ids;
+}
+
+// Hosts whose iptables is iptables-nft have rules that no list here has.
+void TellWhatIsNotSeen(Session& session, Client& client) {
+  if (!session.for_people()) return;
+  const auto node = client.GetNode(session.call());
+  if (!node.ok()) return;  // nothing that the list itself did not say
+  for (const std::string& notice : node->notices()) {
+    if (absl::StrContains(notice, "nf_tables")) {
+      session.Note(absl::StrCat("note: ", Printable(notice)));
+    }
+  }
 }
 
 // --- list
@@ -31,8 +45,8 @@ absl::Status List(Session& session, const ListFlags& flags) {
   v1::RuleFilter& filter = *request.mutable_filter();
   filter.set_family(flags.family.value());
   filter.set_table(flags.table);
-  filter.set_chain(flags.chain);
-  filter.set_counter_glob(flags.counter);
+  filter.set_chain(NameBytes(flags.chain));
+  filter.set_counter_glob(NameBytes(flags.counter));
   filter.set_managed_only(flags.managed);
   auto client = session.client();
   if (!client.ok()) return client.status();
@@ -42,9 +56,10 @@ absl::Status List(Session& session, const ListFlags& flags) {
     session.Note(filter.ByteSizeLong() > 0
                      ? "no rule matches"
                      : "there are no rules; 'nfmeter rule add' makes one");
-    return absl::OkStatus();
+  } else {
+    PrintRules(session, *response, response->rules());
   }
-  PrintRules(session, *response, response->rules());
+  TellWhatIsNotSeen(session, **client);
   return absl::OkStatus();
 }
 
@@ -198,6 +213,7 @@ absl::Status ListAllChains(Session& session, const ChainFlags& flags) {
                                              layout);
                      },
                  .names = std::move(names)});
+  TellWhatIsNotSeen(session, **client);
   return absl::OkStatus();
 }
 

@@ -2,7 +2,9 @@
 
 #include <cstdlib>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "cli/errors.h"
 #include "cli/message_text.h"
 #include "cli/quantity.h"
@@ -19,6 +21,7 @@ Format ParseFormat(absl::string_view name) {
   if (name == "yaml") return Format::kYaml;
   if (name == "csv") return Format::kCsv;
   if (name == "name") return Format::kName;
+  if (absl::StartsWith(name, kCustomColumns)) return Format::kColumns;
   return Format::kTable;
 }
 
@@ -41,6 +44,11 @@ Session::Session(Console& console, const GlobalFlags& flags)
       format_(ParseFormat(flags.format)),
       color_(UseColor(flags, console.out_is_terminal)),
       error_color_(UseColor(flags, console.err_is_terminal)) {
+  if (format_ == Format::kColumns) {
+    columns_ =
+        ParseCustomColumns(absl::StripPrefix(flags.format, kCustomColumns))
+            .value_or(columns_);
+  }
   // Without it large batches have longer, see CallOptions.
   if (!flags.timeout.empty()) {
     call_.timeout = ParseDuration(flags.timeout).value_or(kDefaultTimeout);
@@ -97,6 +105,9 @@ void Session::Print(const Answer& answer) {
     case Format::kYaml:
       console_.out << MessageToYaml(answer.message);
       break;
+    case Format::kColumns:
+      console_.out << RenderColumns(answer.message);
+      break;
     case Format::kName:
       for (const std::string& name : answer.names) console_.out << name << "\n";
       break;
@@ -104,9 +115,31 @@ void Session::Print(const Answer& answer) {
   console_.out.flush();
 }
 
-std::string Session::Render(const Table& table, Layout layout) const {
-  return layout == Layout::kCsv ? RenderCsv(table)
-                                : RenderTable(table, {.color = color_});
+std::string Session::Render(const Table& table, Layout layout) {
+  if (tables_ == nullptr) return RenderNow(table, layout);
+  Table& part = tables_->emplace_back(table);
+  part.headings.insert(part.headings.begin(),
+                       {layout == Layout::kCsv ? "context" : "CONTEXT"});
+  for (auto& row : part.rows) row.insert(row.begin(), Cell{context_});
+  return "";
+}
+
+std::string Session::RenderNow(const Table& table, Layout layout) const {
+  return layout == Layout::kCsv
+             ? RenderCsv(table, headings())
+             : RenderTable(table, {.color = color_, .headings = headings()});
+}
+
+void Session::CollectTables(std::string context, std::vector<Table>* tables) {
+  context_ = std::move(context);
+  tables_ = tables;
+}
+
+std::string Session::RenderColumns(const google::protobuf::Message& answer,
+                                   bool first) {
+  const Table table = CustomTable(columns_, answer);
+  if (tables_ != nullptr) return Render(table, Layout::kTable);
+  return RenderTable(table, {.color = color_, .headings = first && headings()});
 }
 
 void Session::Note(absl::string_view sentence) {

@@ -12,26 +12,29 @@
 #include "absl/strings/string_view.h"
 #include "cli/columns.h"
 #include "cli/console.h"
+#include "cli/custom_columns.h"
 #include "google/protobuf/message.h"
 #include "nfmeter/client.h"
 
 namespace nfmeter::cli {
 
-enum class Format { kTable, kWide, kJson, kYaml, kCsv, kName };
+enum class Format { kTable, kWide, kJson, kYaml, kCsv, kName, kColumns };
 enum class ColorMode { kAuto, kAlways, kNever };
 
 // The flags that every command takes.
 struct GlobalFlags {
   std::string server;
+  std::string context;  // names with ',' between
   std::string ca_file;
   std::string certificate_file;
   std::string key_file;
   std::string server_name;
   bool insecure = false;
   std::string timeout;  // empty: 30 s, and more for batches
-  std::string format = "table";
+  std::string format;   // empty: table
   std::string color = "auto";
   bool no_color = false;
+  bool no_headers = false;
 };
 
 // One answer, in every form that it may be asked for.
@@ -48,6 +51,7 @@ class Session {
   Session(Console& console, const GlobalFlags& flags);
 
   Console& console() { return console_; }
+  const GlobalFlags& flags() const { return flags_; }
   Format format() const { return format_; }
   // The layout of text; json, yaml and name have none and get kTable.
   Layout layout() const;
@@ -56,6 +60,8 @@ class Session {
   // Colours on standard output, on standard error.
   bool color() const { return color_; }
   bool error_color() const { return error_color_; }
+  // Headings above tables and CSV.
+  bool headings() const { return !flags_.no_headers; }
   const CallOptions& call() const { return call_; }
 
   // The connection, made when it is first asked for.
@@ -64,7 +70,18 @@ class Session {
   // Prints in the chosen format.
   void Print(const Answer& answer);
   // Renders for the layout; colours as the session has them.
-  std::string Render(const Table& table, Layout layout) const;
+  std::string Render(const Table& table, Layout layout);
+  std::string RenderNow(const Table& table, Layout layout) const;
+
+  // From now on tables are not rendered but added to `tables`, which must
+  // outlive this, with a first column that says `context`: the command runs on
+  // several servers.
+  void CollectTables(std::string context, std::vector<Table>* tables);
+  bool is_one_of_several() const { return tables_ != nullptr; }
+  // Of -o custom-columns, the columns of the objects in `answer`; without
+  // headings unless `first`.
+  std::string RenderColumns(const google::protobuf::Message& answer,
+                            bool first = true);
   // A sentence for people, on standard error: nothing for scripts to parse.
   void Note(absl::string_view sentence);
   // WatchOptions.on_connection: the same in all formats, since a stream that is
@@ -78,6 +95,9 @@ class Session {
   bool color_ = false;
   bool error_color_ = false;
   CallOptions call_;
+  std::vector<CustomColumn> columns_;  // kColumns
+  std::string context_;                // of CollectTables()
+  std::vector<Table>* tables_ = nullptr;
   std::unique_ptr<Client> client_;
 };
 

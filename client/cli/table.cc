@@ -103,6 +103,68 @@ class Line {
   const RenderOptions& options_;
 };
 
+std::vector<size_t> Widths(const Table& table) {
+  std::vector<size_t> widths;
+  for (const Heading& heading : table.headings) {
+    widths.push_back(DisplayWidth(heading.text));
+  }
+  for (const std::vector<Cell>& row : table.rows) {
+    for (size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], DisplayWidth(Printable(row[i].text)));
+    }
+  }
+  return widths;
+}
+
+// Of a whole line, but for a last column of text, which is cut anyway.
+size_t LineWidth(const Table& table) {
+  const std::vector<size_t> widths = Widths(table);
+  size_t width = 0;
+  for (size_t i = 0; i < widths.size(); ++i) {
+    const bool last = i + 1 == widths.size();
+    if (last && i > 0 && table.headings[i].align == Align::kLeft) break;
+    width += widths[i] + (i > 0 ? kGap.size() : 0);
+  }
+  return width;
+}
+
+void RemoveColumn(size_t index, Table& table) {
+  const auto at = static_cast<ptrdiff_t>(index);
+  table.headings.erase(table.headings.begin() + at);
+  for (std::vector<Cell>& row : table.rows) row.erase(row.begin() + at);
+}
+
+// Leaves columns out, and cuts the first one, until lines are at most `width`
+// long. Tables none of whose columns may be left out stay as they are.
+void Fit(size_t width, Table& table) {
+  const auto first_out = [&table] {
+    size_t found = table.headings.size();
+    for (size_t i = 0; i < table.headings.size(); ++i) {
+      const int order = table.headings[i].leave_out;
+      if (order > 0 && (found == table.headings.size() ||
+                        order < table.headings[found].leave_out)) {
+        found = i;
+      }
+    }
+    return found;
+  };
+  if (first_out() == table.headings.size()) return;
+  size_t out = 0;
+  while (LineWidth(table) > width &&
+         (out = first_out()) < table.headings.size()) {
+    RemoveColumn(out, table);
+  }
+  const size_t line = LineWidth(table);
+  const size_t first = Widths(table).front();
+  if (line <= width || first <= line - width + 1) return;
+  const size_t room = first - (line - width);
+  for (std::vector<Cell>& row : table.rows) {
+    const std::string text = Printable(row.front().text);
+    if (DisplayWidth(text) <= room) continue;
+    row.front().text = absl::StrCat(CutToWidth(text, room - 1), ">");
+  }
+}
+
 std::string CsvField(absl::string_view raw) {
   const std::string text = Printable(raw);
   if (text.find_first_of(",\"") == std::string::npos) return text;
@@ -153,20 +215,16 @@ std::string Paint(absl::string_view text, Style style, bool color) {
   return absl::StrCat(escape, text, "\x1b[0m");
 }
 
-std::string RenderTable(const Table& table, const RenderOptions& options) {
+std::string RenderTable(Table table, const RenderOptions& options) {
+  if (options.max_width > 0) Fit(options.max_width, table);
   std::vector<Cell> headings;
-  std::vector<size_t> widths;
   for (const Heading& heading : table.headings) {
     headings.push_back({heading.text, Style::kHeader});
-    widths.push_back(DisplayWidth(heading.text));
   }
-  for (const std::vector<Cell>& row : table.rows) {
-    for (size_t i = 0; i < row.size(); ++i) {
-      widths[i] = std::max(widths[i], DisplayWidth(Printable(row[i].text)));
-    }
-  }
+  const std::vector<size_t> widths = Widths(table);
   Line line(widths, table.headings, options);
-  std::string text = absl::StrCat(line.Render(headings), "\n");
+  std::string text;
+  if (options.headings) absl::StrAppend(&text, line.Render(headings), "\n");
   for (const std::vector<Cell>& row : table.rows) {
     absl::StrAppend(&text, line.Render(row), "\n");
   }

@@ -22,6 +22,9 @@ struct Cell {
 struct Heading {
   std::string text;
   Align align = Align::kLeft;
+  // Where lines are too long the column of the lowest number goes first. 0: it
+  // stays, and the first column is cut for it.
+  int leave_out = 0;
 };
 
 struct Table {
@@ -36,12 +39,13 @@ struct RenderOptions {
   size_t max_width = 0;
   // What is too long in the last column goes on below, word by word.
   bool wrap = false;
+  bool headings = true;
 };
 
 // Lines with a heading above and two spaces between columns. Control
 // characters are shown as \xHH, so that nothing in a name or comment can
 // command the terminal.
-std::string RenderTable(const Table& table, const RenderOptions& options);
+std::string RenderTable(Table table, const RenderOptions& options);
 
 // RFC 4180, with line feeds; heading included unless `with_heading` is false.
 std::string RenderCsv(const Table& table, bool with_heading = true);

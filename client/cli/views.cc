@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "cli/escapes.h"
 #include "cli/match_flags.h"
 #include "cli/quantity.h"
 #include "google/protobuf/util/time_util.h"
@@ -35,10 +36,11 @@ Cell OrDash(absl::string_view text, Layout layout) {
   return {std::string(text)};
 }
 
-std::string LabelText(const v1::Counter& counter) {
+std::string LabelText(const v1::Counter& counter, Layout layout) {
   std::vector<std::string> labels;
   for (const auto& [key, value] : counter.labels()) {
-    labels.push_back(absl::StrCat(key, "=", value));
+    labels.push_back(absl::StrCat(
+        key, "=", layout == kCsv ? EscapeBytes(value, ",\n") : value));
   }
   std::sort(labels.begin(), labels.end());
   return absl::StrJoin(labels, ",");
@@ -70,7 +72,10 @@ const std::vector<Column<v1::Counter>>& CounterColumns() {
   using C = v1::Counter;
   static const auto& columns = *new std::vector<Column<C>>{
       {"NAME", "name", kAll, Align::kLeft,
-       [](const C& c, Layout) -> Cell { return {c.name()}; }},
+       [](const C& c, Layout) -> Cell {
+         // As rules of others: what was not made through nfmeter is faint.
+         return {c.name(), c.managed() ? Style::kPlain : Style::kFaint};
+       }},
       {"PACKETS", "packets", kAll, Align::kRight,
        [](const C& c, Layout l) { return Count(c.packets(), l); }},
       {"BYTES", "bytes", kAll, Align::kRight,
@@ -83,22 +88,27 @@ const std::vector<Column<v1::Counter>>& CounterColumns() {
        }},
       {"", "quota_exceeded", kCsv, Align::kLeft,
        [](const C& c, Layout) { return CsvFlag(c.quota().exceeded()); }},
-      {"USERS", "use_count", kAll, Align::kRight,
+      {"HELD BY", "use_count", kAll, Align::kRight,
        [](const C& c, Layout) -> Cell {
          return {absl::StrCat(c.use_count())};
        }},
+      {"MANAGED", "", kWide, Align::kLeft,
+       [](const C& c, Layout) { return Flag(c.managed()); }},
       {"LABELS", "labels", kDetailed, Align::kLeft,
-       [](const C& c, Layout l) { return OrDash(LabelText(c), l); }},
+       [](const C& c, Layout l) { return OrDash(LabelText(c, l), l); }},
       {"READ AT", "read_time", kDetailed, Align::kLeft,
        [](const C& c, Layout) -> Cell {
          return {c.has_read_time() ? TimeText(c.read_time()) : ""};
        }},
+      {"", "managed", kCsv, Align::kLeft,
+       [](const C& c, Layout) { return CsvFlag(c.managed()); }},
   };
   return columns;
 }
 
-std::string MatchText(const v1::Rule& rule) {
-  std::string text = DescribeMatch(rule.match());
+std::string MatchOf(const v1::Rule& rule, Layout layout) {
+  std::string text =
+      layout == kCsv ? MatchText(rule.match()) : DescribeMatch(rule.match());
   for (const std::string& other : rule.other_matches()) {
     absl::StrAppend(&text, text.empty() ? "" : " ", "[", other, "]");
   }
@@ -130,7 +140,7 @@ const std::vector<Column<v1::Rule>>& RuleColumns() {
        [](const R& r, Layout l) { return OrDash(r.counter(), l); }},
       {"MATCH", "match", kAll, Align::kLeft,
        [](const R& r, Layout l) {
-         const std::string text = MatchText(r);
+         const std::string text = MatchOf(r, l);
          return text.empty() && l != kCsv ? Cell{"any", Style::kFaint}
                                           : Cell{text};
        }},
@@ -310,7 +320,7 @@ std::string QuotaText(const v1::Counter& counter, Layout layout) {
 }
 
 std::string DescribeRule(const v1::Rule& rule) {
-  const std::string match = MatchText(rule);
+  const std::string match = MatchOf(rule, kTable);
   return absl::StrCat(FamilyName(rule.family()),
                       rule.family() == v1::FAMILY_UNSPECIFIED ? "" : " ",
                       rule.table(), " ", rule.chain(), ": ",

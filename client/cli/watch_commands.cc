@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/command_tree.h"
 #include "cli/errors.h"
+#include "cli/filter_flags.h"
 #include "cli/frame_printer.h"
 #include "cli/interrupt.h"
 #include "cli/quantity.h"
@@ -12,8 +13,7 @@ namespace nfmeter::cli {
 namespace {
 
 struct WatchFlags {
-  std::string glob;
-  std::map<std::string, std::string> labels;
+  v1::CounterFilter filter;
   std::string interval = "1s";
   std::string sort;
   std::string give_up_after;
@@ -35,10 +35,7 @@ SortKey ParseSort(absl::string_view name) {
 v1::WatchSnapshotsRequest Request(const Session& session,
                                   const WatchFlags& flags) {
   v1::WatchSnapshotsRequest request;
-  request.mutable_filter()->set_name_glob(flags.glob);
-  for (const auto& [key, value] : flags.labels) {
-    (*request.mutable_filter()->mutable_labels())[key] = value;
-  }
+  *request.mutable_filter() = flags.filter;
   const absl::Duration interval =
       ParseDuration(flags.interval).value_or(absl::Seconds(1));
   absl::Duration rest;
@@ -47,14 +44,20 @@ v1::WatchSnapshotsRequest Request(const Session& session,
   request.mutable_interval()->set_nanos(
       static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
   request.set_changed_only(flags.changed_only);
-  const bool messages =
-      session.format() == Format::kJson || session.format() == Format::kYaml;
+  const bool messages = session.format() == Format::kJson ||
+                        session.format() == Format::kYaml ||
+                        session.format() == Format::kColumns;
   request.set_view(messages ? v1::SNAPSHOT_VIEW_ROWS
                             : v1::SNAPSHOT_VIEW_COLUMNS);
   return request;
 }
 
 absl::Status Watch(Session& session, const WatchFlags& flags) {
+  if (session.is_one_of_several()) {
+    return UsageError(
+        "one server can be watched at a time, so give one "
+        "--context");
+  }
   auto client = session.client();
   if (!client.ok()) return client.status();
   WatchOptions options;
@@ -87,18 +90,13 @@ absl::Status Watch(Session& session, const WatchFlags& flags) {
 }
 
 void AddWatchFlags(CommandTree& tree, CLI::App& command, WatchFlags& flags) {
-  tree.Suggest(
-      command.add_option("GLOB", flags.glob,
-                         "whole names: * any, ? one, [a-z] one of; default: "
-                         "all"),
-      {Candidates::kCounters});
+  AddFilterFlags(tree, command, flags.filter);
   AddDuration(command, "--interval,-i", flags.interval,
               "time between two frames: 1s, 250ms; default 1s; readings are "
               "shared, so the first may take nearly twice that");
   AddNumber(command, "--count,-n", flags.count,
             "end after so many frames; default 0: never");
   AddNumber(command, "--limit", flags.limit, "show at most so many counters");
-  AddLabels(command, flags.labels, "only with this label; may be repeated");
   AddDuration(command, "--give-up-after", flags.give_up_after,
               "end when a broken connection can't be made again for so long; "
               "default: try for ever");

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "client/src/backoff.h"
 #include "client/src/credentials.h"
 #include "client/src/deadline.h"
@@ -115,8 +116,9 @@ absl::Status Connection::Call(
   const absl::Duration timeout = options.timeout > absl::ZeroDuration()
                                      ? options.timeout
                                      : options_.timeout;
+  // The caller's deadline is a time of day; what is left of it is not.
   const absl::Time deadline =
-      std::min(options.deadline, environment_->Now() + timeout);
+      environment_->Now() + std::min(options.deadline - absl::Now(), timeout);
   // The server that is connected to next may be another.
   if (!LatestLink()->is_ready()) ForgetEpoch();
   const bool is_change = kind == Kind::kChange;

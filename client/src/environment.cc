@@ -1,24 +1,25 @@
 #include "client/src/environment.h"
 
+#include <chrono>
 #include <cstdint>
 
 #include "absl/random/random.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 
 namespace nfmeter::client_internal {
 namespace {
 
 class RealEnvironment : public Environment {
  public:
-  absl::Time Now() override { return absl::Now(); }
+  absl::Time Now() override {
+    return absl::UnixEpoch() +
+           absl::FromChrono(
+               std::chrono::steady_clock::now().time_since_epoch());
+  }
 
-  void Sleep(absl::Duration duration, absl::Notification* cancelled) override {
-    if (cancelled == nullptr) {
-      absl::SleepFor(duration);
-    } else {
-      cancelled->WaitForNotificationWithTimeout(duration);
-    }
+  void Sleep(absl::Duration duration, Cancellation* cancelled) override {
+    const Cancellation never;
+    (cancelled == nullptr ? &never : cancelled)->WaitFor(duration);
   }
 
   double Chance() override {

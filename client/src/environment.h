@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "client/src/cancellation.h"
 
 namespace nfmeter::client_internal {
 
@@ -15,12 +15,12 @@ class Environment {
  public:
   virtual ~Environment() = default;
 
-  // What deadlines and backoff are computed from.
+  // What deadlines and backoff are computed from: a clock that nobody sets. Its
+  // origin means nothing.
   virtual absl::Time Now() = 0;
 
   // Waits; shorter when `cancelled` (may be null) is notified.
-  virtual void Sleep(absl::Duration duration,
-                     absl::Notification* cancelled) = 0;
+  virtual void Sleep(absl::Duration duration, Cancellation* cancelled) = 0;
 
   // Evenly in [0, 1).
   virtual double Chance() = 0;

@@ -11,7 +11,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "client/src/backoff.h"
 #include "client/src/connection.h"
@@ -56,7 +55,7 @@ class StreamRetry {
   bool lost_ = false;  // and that was told
   int failures_ = 0;   // in a row
   absl::Time failing_since_;
-  absl::Notification cancelled_;  // notified by whoever sets cancel_called_
+  Cancellation cancelled_;  // notified by whoever sets cancel_called_
   absl::Mutex mutex_;
   bool cancel_called_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<grpc::ClientContext> context_ ABSL_GUARDED_BY(mutex_);
@@ -136,7 +135,7 @@ class ResumingStream {
     void* tag;
     bool ok = false;
     const auto deadline = stall_timeout_ == absl::InfiniteDuration()
-                              ? std::chrono::system_clock::time_point::max()
+                              ? gpr_inf_future(GPR_CLOCK_MONOTONIC)
                               : DeadlineAfter(stall_timeout_);
     if (call_->queue.AsyncNext(&tag, &ok, deadline) ==
         grpc::CompletionQueue::TIMEOUT) {

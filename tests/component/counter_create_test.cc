@@ -188,7 +188,8 @@ TEST_F(CounterCreateTest, LabelsOfACounterThatOthersDeletedAreNotInherited) {
   ASSERT_THAT(server_.acct.Delete({"web"}), ElementsAre(IsOk()));
   ASSERT_TRUE(CreateNamed("web").ok());
   EXPECT_THAT(created_.counter().labels(), IsEmpty());
-  EXPECT_THAT(server_.labels.Get("web"), IsEmpty());
+  EXPECT_THAT(server_.labels.Get("web"),
+              ElementsAre(Pair(accounting::kManagedLabel, "")));
 }
 
 // --- Answers of the kernel that are lost ------------------------------------

@@ -235,6 +235,26 @@ TEST_F(CounterReadTest, APageThatEndsTheListHasNoToken) {
   EXPECT_THAT(page_.next_page_token(), IsEmpty());
 }
 
+TEST_F(CounterReadTest, TellsWhatWasMadeThroughNfmeter) {
+  v1::CreateCounterRequest create;
+  v1::CreateCounterResponse created;
+  create.mutable_counter()->set_name("ours");
+  ASSERT_TRUE(Call(*server_.counter_stub,
+                   &v1::CounterService::Stub::CreateCounter, create, &created)
+                  .ok());
+  EXPECT_TRUE(created.counter().managed());
+  server_.AddObject({.name = "foreign"});
+  ASSERT_TRUE(Get("ours").ok());
+  EXPECT_TRUE(counter_.managed());
+  EXPECT_THAT(counter_.labels(), IsEmpty());
+  EXPECT_EQ(counter_.etag(), created.counter().etag());
+  ASSERT_TRUE(Get("foreign").ok());
+  EXPECT_FALSE(counter_.managed());
+  v1::ListCountersRequest request;
+  request.mutable_filter()->set_managed_only(true);
+  EXPECT_THAT(ListAll(request), ElementsAre("ours"));
+}
+
 TEST_F(CounterReadTest, FiltersByGlobAndLabels) {
   for (const char* name : {"web-1", "web-2", "db-1"}) {
     server_.AddObject({.name = name});
@@ -249,6 +269,9 @@ TEST_F(CounterReadTest, FiltersByGlobAndLabels) {
   EXPECT_THAT(ListAll(request), ElementsAre("web-2"));
   request.mutable_filter()->clear_name_glob();
   EXPECT_THAT(ListAll(request), ElementsAre("db-1", "web-2"));
+  request.mutable_filter()->clear_labels();
+  (*request.mutable_filter()->mutable_not_labels())["x"] = "y";
+  EXPECT_THAT(ListAll(request), ElementsAre("db-1", "web-1"));
   request.mutable_filter()->set_name_glob(std::string(10'000, '*'));
   EXPECT_THAT(WrongFieldsOf(List(request)), ElementsAre("filter.name_glob"));
   for (const char* glob : {"[a", "[!]", "[]a", "web-[0-9]*["}) {

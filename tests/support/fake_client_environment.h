@@ -21,7 +21,7 @@ class FakeClientEnvironment : public client_internal::Environment {
     return now_;
   }
 
-  void Sleep(absl::Duration duration, absl::Notification* cancelled) override {
+  void Sleep(absl::Duration duration, client_internal::Cancellation* cancelled) override {
     {
       absl::MutexLock lock(&mutex_);
       now_ += duration;
@@ -44,7 +44,7 @@ class FakeClientEnvironment : public client_internal::Environment {
 
   // Set before use.
   double chance = 0;
-  std::function<void(absl::Notification*)> on_sleep;
+  std::function<void(client_internal::Cancellation*)> on_sleep;
 
  private:
   absl::Mutex mutex_;

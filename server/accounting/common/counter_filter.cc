@@ -47,7 +47,13 @@ bool CounterFilter::Matches(const std::string& shown_name,
                             const Labels& of_counter) const {
   return scope.Contains(shown_name) && GlobMatches(name_glob, shown_name) &&
          std::includes(of_counter.begin(), of_counter.end(), labels.begin(),
-                       labels.end());
+                       labels.end()) &&
+         std::none_of(of_counter.begin(), of_counter.end(),
+                      [this](const auto& label) {
+                        const auto other = not_labels.find(label.first);
+                        return other != not_labels.end() &&
+                               other->second == label.second;
+                      });
 }
 
 }  // namespace nfmeter::accounting

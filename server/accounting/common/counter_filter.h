@@ -12,6 +12,10 @@ namespace nfmeter::accounting {
 
 using Labels = std::map<std::string, std::string>;
 
+// A label of our own, with an empty value: the counter was made through
+// nfmeter. Keys of callers are never empty.
+inline constexpr char kManagedLabel[] = "";
+
 // A kernel name as the API shows it: bytes outside printable ASCII, the
 // backslash and the space as \xHH. Names in the API's alphabet are unchanged.
 std::string ShownName(absl::string_view kernel_name);
@@ -31,12 +35,15 @@ bool HasOpenBracket(absl::string_view glob);
 struct CounterFilter {
   std::string name_glob;
   Labels labels;       // all must be there with these values
+  Labels not_labels;   // none may be there with this value
   CounterScope scope;  // what the caller may see
 
   // It matches every counter.
   bool matches_all() const {
-    return name_glob.empty() && labels.empty() && scope.has_all();
+    return name_glob.empty() && !needs_labels() && scope.has_all();
   }
+  // Matches() wants to know the counter's labels.
+  bool needs_labels() const { return !labels.empty() || !not_labels.empty(); }
 
   // `shown_name` is as ShownName() makes it.
   bool Matches(const std::string& shown_name, const Labels& labels) const;
@@ -44,10 +51,12 @@ struct CounterFilter {
   friend bool operator==(const CounterFilter&, const CounterFilter&) = default;
   template <typename H>
   friend H AbslHashValue(H h, const CounterFilter& filter) {
-    h = H::combine(std::move(h), filter.name_glob, filter.scope,
-                   filter.labels.size());
-    for (const auto& [key, value] : filter.labels) {
-      h = H::combine(std::move(h), key, value);
+    h = H::combine(std::move(h), filter.name_glob, filter.scope);
+    for (const Labels* labels : {&filter.labels, &filter.not_labels}) {
+      h = H::combine(std::move(h), labels->size());
+      for (const auto& [key, value] : *labels) {
+        h = H::combine(std::move(h), key, value);
+      }
     }
     return h;
   }

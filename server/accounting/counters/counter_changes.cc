@@ -2,6 +2,7 @@
 #include <functional>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
@@ -93,9 +94,17 @@ absl::StatusOr<std::vector<Counter>> Counters::Create(
   for (Counter& counter : counters) {
     objects.push_back(std::move(counter.object));
   }
-  const LabelChanges labels = LabelsOf(counters, objects);
-  // Before anything is made.
-  NFM_RETURN_IF_ERROR(labels_.CheckRoom(labels, scope));
+  const bool labelled = absl::c_any_of(
+      counters, [](const Counter& c) { return !c.labels.empty(); });
+  for (Counter& counter : counters) counter.labels[kManagedLabel] = "";
+  LabelChanges labels = LabelsOf(counters, objects);
+  // Before anything is made. That counters are ours is worth less than that
+  // they count.
+  if (absl::Status room = labels_.CheckRoom(labels, scope); !room.ok()) {
+    if (labelled) return room;
+    for (Counter& counter : counters) counter.labels.clear();
+    labels = LabelsOf(counters, objects);
+  }
   // The kernel itself tells whether a single one exists.
   if (validate_only || objects.size() > 1) {
     NFM_RETURN_IF_ERROR(CheckNew(objects));
@@ -111,7 +120,8 @@ absl::StatusOr<std::vector<Counter>> Counters::Create(
     absl::Status stored =
         labels.empty() ? absl::OkStatus() : labels_.Set(labels, scope);
     if (!stored.ok()) {
-      return Undo(NamesOf(counters), std::move(stored));
+      if (labelled) return Undo(NamesOf(counters), std::move(stored));
+      for (Counter& counter : counters) counter.labels.clear();
     }
     NFM_RETURN_IF_ERROR(observers_.Commit());
   }

@@ -37,7 +37,10 @@ size_t ApproximateBytes(absl::string_view name, const Labels& labels) {
 uint64_t QueryHash(const CounterFilter& filter) {
   StableHash hash;
   hash.Add("counters").Add(filter.name_glob);
-  for (const auto& [key, value] : filter.labels) hash.Add(key).Add(value);
+  for (const Labels* labels : {&filter.labels, &filter.not_labels}) {
+    hash.Add(absl::StrCat(labels->size()));
+    for (const auto& [key, value] : *labels) hash.Add(key).Add(value);
+  }
   for (const std::string& prefix : filter.scope.prefixes) hash.Add(prefix);
   return hash.value();
 }
@@ -235,7 +238,7 @@ absl::StatusOr<CounterPage> Counters::List(const CounterQuery& query) {
   }
   NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot,
                        CompleteSnapshot(query.max_staleness));
-  const bool by_labels = !query.filter.labels.empty();
+  const bool by_labels = query.filter.needs_labels();
   const bool all = query.filter.matches_all();
   CounterPage page;
   size_t bytes = 0;

@@ -125,7 +125,7 @@ absl::Status QuotaStreams::Watch(const Call& call,
       [filter = std::move(filter), this](const std::string& name) {
         return filter.Matches(
             accounting::ShownName(name),
-            filter.labels.empty() ? accounting::Labels() : labels_.Get(name));
+            filter.needs_labels() ? labels_.Get(name) : accounting::Labels());
       },
       [weak = std::weak_ptr(stream)] {
         if (const auto shared = weak.lock()) shared->WakeLater();

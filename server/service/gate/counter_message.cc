@@ -30,7 +30,13 @@ void ToProto(const accounting::Counter& counter, v1::Counter* proto) {
   }
   proto->set_etag(
       accounting::CounterEtag(object.name, object.quota, counter.labels));
-  proto->mutable_labels()->insert(counter.labels.begin(), counter.labels.end());
+  for (const auto& [key, value] : counter.labels) {
+    if (key == accounting::kManagedLabel) {
+      proto->set_managed(true);
+    } else {
+      (*proto->mutable_labels())[key] = value;
+    }
+  }
 }
 
 void ToProto(const std::vector<accounting::Counter>& counters,

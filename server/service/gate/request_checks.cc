@@ -20,17 +20,18 @@ constexpr size_t kQuotedBytes = 64;
 constexpr size_t kMaxGlobBytes = 255;
 
 // Of what no counter can have, nothing need be kept.
-void CheckFilterLabels(const v1::CounterFilter& filter, FieldErrors& errors) {
-  const auto& labels = filter.labels();
+void CheckFilterLabels(
+    const google::protobuf::Map<std::string, std::string>& labels,
+    const std::string& field, FieldErrors& errors) {
   if (labels.size() > kMaxLabels) {
-    errors.Add("filter.labels",
+    errors.Add(field,
                absl::StrCat("has ", labels.size(),
                             " labels; a counter has at most ", kMaxLabels));
     return;
   }
   for (const auto& [key, value] : labels) {
     if (key.size() > kMaxLabelKeyBytes || value.size() > kMaxLabelValueBytes) {
-      errors.Add(absl::StrCat("filter.labels[", Quoted(key), "]"),
+      errors.Add(absl::StrCat(field, "[", Quoted(key), "]"),
                  absl::StrCat("is longer than a label can be: at most ",
                               kMaxLabelKeyBytes, " bytes for the key and ",
                               kMaxLabelValueBytes, " for the value"));
@@ -140,10 +141,15 @@ accounting::CounterFilter ReadCounterFilter(
     const v1::CounterFilter& filter, const accounting::CounterScope& scope,
     FieldErrors& errors) {
   CheckGlob(filter.name_glob(), "filter.name_glob", errors);
-  CheckFilterLabels(filter, errors);
-  return {filter.name_glob(),
-          accounting::Labels(filter.labels().begin(), filter.labels().end()),
-          scope};
+  CheckFilterLabels(filter.labels(), "filter.labels", errors);
+  CheckFilterLabels(filter.not_labels(), "filter.not_labels", errors);
+  accounting::CounterFilter read{
+      .name_glob = filter.name_glob(),
+      .labels = {filter.labels().begin(), filter.labels().end()},
+      .not_labels = {filter.not_labels().begin(), filter.not_labels().end()},
+      .scope = scope};
+  if (filter.managed_only()) read.labels[accounting::kManagedLabel] = "";
+  return read;
 }
 
 kernel::Patience RulePatience(const Call& call, const Limits& limits) {

@@ -39,7 +39,7 @@ MatchedIds SnapshotFilter::Match(
     }
   }
   // Read first: labels that change meanwhile have another version.
-  const bool by_labels = !filter_.labels.empty();
+  const bool by_labels = filter_.needs_labels();
   const uint64_t version = by_labels ? labels_.version() + 1 : 0;
 
   absl::MutexLock lock(&mutex_);

@@ -96,7 +96,8 @@ class CompletionTest : public CliTest {
 TEST_F(CompletionTest, BashOffersCommands) {
   EXPECT_THAT(Bash("nfmeter "),
               UnorderedElementsAre("counter", "rule", "watch", "top", "quota",
-                                   "node", "health", "version", "completion"));
+                                   "wait", "node", "health", "version",
+                                   "context", "explain", "help", "completion"));
   EXPECT_THAT(Bash("nfmeter coun"), ElementsAre("counter"));
   EXPECT_THAT(Bash("nfmeter counter "),
               UnorderedElementsAre("create", "get", "list", "reset", "delete"));
@@ -114,7 +115,8 @@ TEST_F(CompletionTest, BashOffersFlagsAndTheirValues) {
                     Not(Contains("--sport"))));
   EXPECT_THAT(
       Bash("nfmeter counter list -o "),
-      UnorderedElementsAre("table", "wide", "json", "yaml", "csv", "name"));
+      UnorderedElementsAre("table", "wide", "json", "yaml", "csv", "name",
+                           "custom-columns="));
   EXPECT_THAT(Bash("nfmeter counter list --output=j"), ElementsAre("json"));
   EXPECT_THAT(Bash("nfmeter rule add --table m"), ElementsAre("mangle"));
   EXPECT_THAT(Bash("nfmeter rule add --verdict "),

@@ -120,8 +120,8 @@ TEST_F(CounterCommandsTest, GetAsksForOneOrForABatch) {
     return grpc::Status::OK;
   };
   EXPECT_EQ(Nfmeter({"counter", "get", "a"}).out,
-            "NAME  PACKETS     BYTES  QUOTA  USERS\n"
-            "a          12  3.38 KiB  -          0\n");
+            "NAME  PACKETS     BYTES  QUOTA  HELD BY\n"
+            "a          12  3.38 KiB  -            0\n");
   const auto one = Json<v1::GetCounterResponse>(
       Nfmeter({"counter", "get", "a", "-o", "json"}).out);
   EXPECT_EQ(one.counter().packets(), 12u);
@@ -183,19 +183,20 @@ class ListTest : public CounterCommandsTest {
 
 TEST_F(ListTest, PrintsAllPagesInEveryFormat) {
   EXPECT_EQ(Nfmeter({"counter", "list"}).out,
-            "NAME  PACKETS     BYTES  QUOTA                 USERS\n"
-            "a          12  3.38 KiB  -                         0\n"
-            "b          12  3.38 KiB  10 packets, exceeded      0\n");
+            "NAME  PACKETS     BYTES  QUOTA                 HELD BY\n"
+            "a          12  3.38 KiB  -                           0\n"
+            "b          12  3.38 KiB  10 packets, exceeded        0\n");
   EXPECT_EQ(Nfmeter({"counter", "list", "-o", "name"}).out, "a\nb\n");
   EXPECT_EQ(Nfmeter({"counter", "list", "-o", "csv"}).out,
             "name,packets,bytes,quota,quota_unit,quota_exceeded,use_count,"
-            "labels,read_time\n"
-            "a,12,3456,,,false,0,,\n"
-            "b,12,3456,10,packets,true,0,,\n");
-  EXPECT_THAT(Nfmeter({"counter", "list", "-o", "wide"}).out,
-              StartsWith("NAME  PACKETS  BYTES  QUOTA                 USERS  "
-                         "LABELS  READ AT\n"
-                         "a          12   3456  -                         0"));
+            "labels,read_time,managed\n"
+            "a,12,3456,,,false,0,,,false\n"
+            "b,12,3456,10,packets,true,0,,,false\n");
+  EXPECT_THAT(
+      Nfmeter({"counter", "list", "-o", "wide"}).out,
+      StartsWith("NAME  PACKETS  BYTES  QUOTA                 HELD BY  "
+                 "MANAGED  LABELS  READ AT\n"
+                 "a          12   3456  -                           0"));
   EXPECT_THAT(Nfmeter({"counter", "list", "-o", "yaml"}).out,
               StartsWith("counters:\n  - name: a\n    packets: 12\n"));
   const auto json = Json<v1::ListCountersResponse>(
@@ -204,10 +205,15 @@ TEST_F(ListTest, PrintsAllPagesInEveryFormat) {
 }
 
 TEST_F(ListTest, SendsGlobAndLabels) {
-  Nfmeter({"counter", "list", "http*", "--label", "a=1", "--label", "b="});
+  Nfmeter({"counter", "list", "http*", "--label", "a=1", "--label", "b=", "-l",
+           "c!=2"});
   EXPECT_EQ(list_.filter().name_glob(), "http*");
   EXPECT_THAT(list_.filter().labels(),
               UnorderedElementsAre(Pair("a", "1"), Pair("b", "")));
+  EXPECT_THAT(list_.filter().not_labels(), ElementsAre(Pair("c", "2")));
+  EXPECT_FALSE(list_.filter().managed_only());
+  Nfmeter({"counter", "list", "--managed"});
+  EXPECT_TRUE(list_.filter().managed_only());
 }
 
 TEST_F(ListTest, AnEmptyListIsSaidToPeopleOnly) {
@@ -249,14 +255,61 @@ TEST_F(CounterCommandsTest, ResetPrintsTheLastValues) {
   };
   EXPECT_EQ(Nfmeter({"counter", "reset", "http-traffic"}).out,
             "Reset 1 counter. Last values:\n"
-            "NAME          PACKETS     BYTES  QUOTA  USERS\n"
-            "http-traffic       12  3.38 KiB  -          0\n");
+            "NAME          PACKETS     BYTES  QUOTA  HELD BY\n"
+            "http-traffic       12  3.38 KiB  -            0\n");
   EXPECT_THAT(one.request_id(), Not(IsEmpty()));  // the SDK's
   Nfmeter({"counter", "reset", "a", "--etag", "e", "--request-id", "r"});
   EXPECT_EQ(one.etag(), "e");
   EXPECT_EQ(one.request_id(), "r");
   EXPECT_EQ(Nfmeter({"counter", "reset", "a", "b", "--etag", "e"}).exit_code,
             2);
+}
+
+TEST_F(ListTest, NamesMayBeGlobs) {
+  v1::BatchGetCountersRequest batch;
+  server_.counters.on_BatchGetCounters = [&](const auto& request, auto*) {
+    batch = request;
+    return grpc::Status::OK;
+  };
+  EXPECT_EQ(Nfmeter({"counter", "get", "*", "x", "a"}).exit_code, 0);
+  EXPECT_EQ(list_.filter().name_glob(), "*");
+  // Each once, and first those that were named.
+  EXPECT_THAT(batch.names(), ElementsAre("x", "a", "b"));
+  server_.counters.on_ListCounters = [](const auto&, auto*) {
+    return grpc::Status::OK;
+  };
+  const RunResult none = Nfmeter({"counter", "reset", "no*"});
+  EXPECT_EQ(none.exit_code, 3);
+  EXPECT_EQ(none.err, "nfmeter: no counter matches 'no*'\n");
+}
+
+TEST_F(ListTest, NamesBeyondAsciiAreWrittenAsTheyAreShown) {
+  std::string asked;
+  server_.counters.on_GetCounter = [&](const auto& request, auto* response) {
+    asked = request.name();
+    Fill(asked, response->mutable_counter());
+    return grpc::Status::OK;
+  };
+  for (const char* name : {"caf\xc3\xa9", "caf\\xc3\\xa9"}) {
+    EXPECT_THAT(Nfmeter({"counter", "get", name}).out,
+                HasSubstr("caf\\xc3\\xa9"));
+    EXPECT_EQ(asked, "caf\\xc3\\xa9");
+  }
+}
+
+TEST_F(ListTest, ManagedLeavesOutWhatOthersMade) {
+  v1::BatchDeleteCountersRequest batch;
+  server_.counters.on_BatchDeleteCounters = [&](const auto& request, auto*) {
+    batch = request;
+    return grpc::Status::OK;
+  };
+  const RunResult result =
+      Nfmeter({"counter", "delete", "-", "--managed"}, "a\nforeign\nb\n");
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_TRUE(list_.filter().managed_only());
+  EXPECT_THAT(batch.names(), ElementsAre("a", "b"));
+  EXPECT_EQ(result.err,
+            "left out 'foreign', which was not made through nfmeter\n");
 }
 
 TEST_F(CounterCommandsTest, FailuresOfABatchAreListedAfterWhatWasDone) {

@@ -7,6 +7,7 @@ namespace {
 
 using ::google::protobuf::util::MessageDifferencer;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -64,10 +65,46 @@ TEST_F(RuleCommandsTest, AddTakesTheClassicExample) {
 }
 
 TEST_F(RuleCommandsTest, AddTakesTheVerdictAsIptablesWritesIt) {
+  server_.counters.on_GetCounter = [](const auto& request, auto* response) {
+    response->mutable_counter()->set_name(request.name());
+    response->mutable_counter()->mutable_quota()->set_bytes(1);
+    return grpc::Status::OK;
+  };
   const RunResult result = Nfmeter(
       {"rule", "add", "-c", "http-traffic", "--chain", "INPUT", "-j", "DROP"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(create_.rule().verdict(), v1::VERDICT_DROP);
+}
+
+TEST_F(RuleCommandsTest, ADropWithoutQuotaMustBeMeant) {
+  server_.counters.on_GetCounter = [](const auto& request, auto* response) {
+    response->mutable_counter()->set_name(request.name());
+    return grpc::Status::OK;
+  };
+  std::vector<std::string> add = {"rule",    "add",   "-c", "web",
+                                  "--chain", "INPUT", "-j", "drop"};
+  const RunResult refused = Nfmeter(add);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("counter 'web' has no quota"));
+  EXPECT_THAT(refused.err, HasSubstr("--unconditional"));
+  EXPECT_EQ(create_.rule().counter(), "");
+  add.push_back("--unconditional");
+  EXPECT_EQ(Nfmeter(add).exit_code, 0);
+  EXPECT_EQ(create_.rule().verdict(), v1::VERDICT_DROP);
+}
+
+TEST_F(RuleCommandsTest, ListTellsOfRulesThatItDoesNotSee) {
+  server_.rules.on_ListRules = [](const auto&, auto*) {
+    return grpc::Status::OK;
+  };
+  server_.node.on_GetNode = [](const auto&, auto* response) {
+    response->mutable_node()->add_notices("nf_tables is in use, too");
+    response->mutable_node()->add_notices("something else");
+    return grpc::Status::OK;
+  };
+  EXPECT_THAT(Nfmeter({"rule", "list"}).err,
+              EndsWith("note: nf_tables is in use, too\n"));
+  EXPECT_EQ(Nfmeter({"rule", "list", "-o", "json"}).err, "");
 }
 
 TEST_F(RuleCommandsTest, AddTakesTheFormOfCounting) {
@@ -138,6 +175,7 @@ TEST_F(RuleCommandsTest, AddTakesEveryFlag) {
                                     "LOCAL",
                                     "--not-dst-type",
                                     "BROADCAST,MULTICAST",
+                                    "--unconditional",
                                     "--tcp-flags",
                                     "SYN,ACK",
                                     "SYN",

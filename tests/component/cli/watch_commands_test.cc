@@ -278,10 +278,13 @@ class QuotaTest : public CliTest {
 
 TEST_F(QuotaTest, PrintsALineForEachCrossing) {
   EXPECT_EQ(Nfmeter({"quota", "watch", "cap*", "--count", "2"}).out,
-            "22:13:20  standing   cap                              limit 10 "
+            "2023-11-14 22:13:20  standing   cap                              "
+            "limit 10 "
             "packets       10 packets, 0 B\n"
-            "22:13:20  synced     those above were over their quota already\n"
-            "22:13:20  crossed    cap                              limit 10 "
+            "2023-11-14 22:13:20  synced     those above were over their quota "
+            "already\n"
+            "2023-11-14 22:13:20  crossed    cap                              "
+            "limit 10 "
             "packets       10 packets, 0 B\n");
   EXPECT_EQ(Nfmeter({"quota", "watch", "cap*", "--once", "-o", "csv"}).out,
             "time,kind,name,quota,quota_unit,packets,bytes,missed_events\n"
@@ -292,6 +295,20 @@ TEST_F(QuotaTest, PrintsALineForEachCrossing) {
   const auto event = Json<v1::WatchQuotaEventsResponse>(
       Nfmeter({"quota", "watch", "cap*", "-n", "1", "-o", "json"}).out);
   EXPECT_EQ(event.kind(), v1::QUOTA_EVENT_KIND_STANDING);
+}
+
+TEST_F(QuotaTest, ANameOfWhichNothingWillComeIsAnError) {
+  server_.counters.on_GetCounter = [](const auto& request, auto* response) {
+    if (request.name() != "cap") {
+      return Error(grpc::StatusCode::NOT_FOUND, "there is no such counter");
+    }
+    response->mutable_counter()->set_name("cap");
+    return grpc::Status::OK;
+  };
+  EXPECT_EQ(Nfmeter({"quota", "watch", "typo"}).exit_code, 3);
+  const RunResult no_quota = Nfmeter({"quota", "watch", "cap"});
+  EXPECT_EQ(no_quota.exit_code, 4);
+  EXPECT_THAT(no_quota.err, HasSubstr("counter 'cap' has no quota"));
 }
 
 TEST_F(QuotaTest, ALostConnectionIsToldOnStandardError) {

@@ -25,7 +25,7 @@ Message Parse(const std::string& json) {
 Counters SomeCounters() {
   return Parse<v1::ListCountersResponse>(R"({"counters":[
       {"name":"http-traffic","packets":"1234567","bytes":"987654321",
-       "useCount":2,"readTime":"2026-11-23T14:00:00.250Z",
+       "useCount":2,"managed":true,"readTime":"2026-11-23T14:00:00.250Z",
        "labels":{"tenant":"acme","role":"web, \"main\""}},
       {"name":"cap","packets":"7","bytes":"1073741824","useCount":0,
        "quota":{"bytes":"1073741824","exceeded":true}},
@@ -35,30 +35,30 @@ Counters SomeCounters() {
 
 TEST(CounterTableTest, IsAlignedAndHasUnits) {
   EXPECT_EQ(RenderTable(CounterTable(SomeCounters(), Layout::kTable), {}),
-            R"(NAME          PACKETS     BYTES  QUOTA               USERS
-http-traffic    1.23M   942 MiB  -                       2
-cap                 7  1.00 GiB  1.00 GiB, exceeded      0
-half                5       0 B  10 packets, 50%         0
+            R"(NAME          PACKETS     BYTES  QUOTA               HELD BY
+http-traffic    1.23M   942 MiB  -                         2
+cap                 7  1.00 GiB  1.00 GiB, exceeded        0
+half                5       0 B  10 packets, 50%           0
 )");
 }
 
 TEST(CounterTableTest, WideHasPlainNumbersAndMoreColumns) {
   EXPECT_EQ(
       RenderTable(CounterTable(SomeCounters(), Layout::kWide), {}),
-      R"(NAME          PACKETS       BYTES  QUOTA                       USERS  LABELS                        READ AT
-http-traffic  1234567   987654321  -                               2  role=web, "main",tenant=acme  2026-11-23T14:00:00.250Z
-cap                 7  1073741824  1073741824 bytes, exceeded      0  -
-half                5           0  10 packets, 50%                 0  -
+      R"(NAME          PACKETS       BYTES  QUOTA                       HELD BY  MANAGED  LABELS                        READ AT
+http-traffic  1234567   987654321  -                                 2  yes      role=web, "main",tenant=acme  2026-11-23T14:00:00.250Z
+cap                 7  1073741824  1073741824 bytes, exceeded        0  no       -
+half                5           0  10 packets, 50%                   0  no       -
 )");
 }
 
 TEST(CounterTableTest, CsvQuotesAndKeepsItsColumns) {
   EXPECT_EQ(
       RenderCsv(CounterTable(SomeCounters(), Layout::kCsv)),
-      R"(name,packets,bytes,quota,quota_unit,quota_exceeded,use_count,labels,read_time
-http-traffic,1234567,987654321,,,false,2,"role=web, ""main"",tenant=acme",2026-11-23T14:00:00.250Z
-cap,7,1073741824,1073741824,bytes,true,0,,
-half,5,0,10,packets,false,0,,
+      R"(name,packets,bytes,quota,quota_unit,quota_exceeded,use_count,labels,read_time,managed
+http-traffic,1234567,987654321,,,false,2,"role=web\x2c ""main"",tenant=acme",2026-11-23T14:00:00.250Z,true
+cap,7,1073741824,1073741824,bytes,true,0,,,false
+half,5,0,10,packets,false,0,,,false
 )");
 }
 
@@ -193,6 +193,22 @@ TEST(RenderTableTest, CutsToTheWidthOfTheTerminal) {
             "NAME      V>\nabcdefgh  1>\n");
 }
 
+TEST(RenderTableTest, LeavesOutWhatMattersLeastAndCutsTheFirstColumn) {
+  Table table;
+  table.headings = {
+      {"NAME"}, {"TOTAL", Align::kRight, 1}, {"RATE", Align::kRight}, {"NOTE"}};
+  table.rows = {{{"a-long-name"}, {"12345"}, {"7/s"}, {"over quota"}}};
+  EXPECT_EQ(RenderTable(table, {.max_width = 24}),
+            "NAME         TOTAL  RATE\n"
+            "a-long-name  12345   7/s\n");
+  EXPECT_EQ(RenderTable(table, {.max_width = 20}),
+            "NAME         RATE  >\n"
+            "a-long-name   7/s  >\n");
+  EXPECT_EQ(RenderTable(table, {.max_width = 14}),
+            "NAME      RATE\n"
+            "a-long->   7/s\n");
+}
+
 TEST(RenderTableTest, WrapsTheLastColumnWhereThatIsAsked) {
   Table table;
   table.headings = {{"NAME"}, {"DETAIL"}};
@@ -260,7 +276,8 @@ TEST(MessageToJsonTest, IsIndentedForReading) {
    "bytes": "0",
    "useCount": 0,
    "etag": "",
-   "labels": {}
+   "labels": {},
+   "managed": false
   }
  ],
  "failures": []
@@ -286,6 +303,7 @@ TEST(MessageToYamlTest, IsBlockStyleWithPlainNumbers) {
     labels:
       k: "true"
       "n": "12"
+    managed: false
     readTime: "2026-11-23T14:00:00Z"
   - name: "1:2"
     packets: 0
@@ -293,6 +311,7 @@ TEST(MessageToYamlTest, IsBlockStyleWithPlainNumbers) {
     useCount: 0
     etag: ""
     labels: {}
+    managed: false
 nextPageToken: ""
 totalSize: 0
 )");

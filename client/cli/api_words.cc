@@ -1,0 +1,146 @@
+#include "cli/api_words.h"
+
+#include <cstdint>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "cli/match_flags.h"
+
+namespace nfmeter::cli {
+namespace {
+
+struct Word {
+  absl::string_view api;
+  absl::string_view command;
+};
+
+// By the field's path without what the request calls its object ("counter.",
+// "rules[3].", "filter.") and without an index.
+constexpr Word kFields[] = {
+    {"name", "NAME"},
+    {"names", "NAME"},
+    {"id", "ID"},
+    {"ids", "ID"},
+    {"quota", "--quota-bytes or --quota-packets"},
+    {"quota.packets", "--quota-packets"},
+    {"quota.bytes", "--quota-bytes"},
+    {"packets", "--start-packets"},
+    {"bytes", "--start-bytes"},
+    {"labels", "--label"},
+    {"not_labels", "--label"},
+    {"etag", "--etag"},
+    {"request_id", "--request-id"},
+    {"validate_only", "--validate-only"},
+    {"max_staleness", "--max-staleness"},
+    {"delete_managed_rules", "--with-rules"},
+    {"name_glob", "GLOB"},
+    {"counter_glob", "--counter"},
+    {"managed_only", "--managed"},
+    {"family", "--family"},
+    {"table", "--table"},
+    {"chain", "--chain"},
+    {"counter", "--counter"},
+    {"verdict", "--verdict"},
+    {"counting_form", "--counting-form"},
+    {"placement", "--head or --tail"},
+    {"interval", "--interval"},
+    {"changed_only", "--changed-only"},
+};
+
+// Whole words in sentences.
+constexpr Word kWords[] = {
+    {"CreateCounter", "'nfmeter counter create'"},
+    {"GetCounter", "'nfmeter counter get'"},
+    {"ListCounters", "'nfmeter counter list'"},
+    {"ResetCounter", "'nfmeter counter reset'"},
+    {"DeleteCounter", "'nfmeter counter delete'"},
+    {"CreateRule", "'nfmeter rule add'"},
+    {"ListRules", "'nfmeter rule list'"},
+    {"DeleteRule", "'nfmeter rule delete'"},
+    {"ListChains", "'nfmeter rule chains'"},
+    {"GetNode", "'nfmeter node'"},
+    {"NodeService", "'nfmeter node'"},
+    {"request_id", "--request-id"},
+    {"validate_only", "--validate-only"},
+    {"max_staleness", "--max-staleness"},
+    {"delete_managed_rules", "--with-rules"},
+    {"name_glob", "GLOB"},
+    {"counter_glob", "--counter"},
+    {"managed_only", "--managed"},
+};
+
+// "[3]" at the front of `text`; false if there is none.
+bool TakeIndex(absl::string_view& text, uint64_t& index) {
+  if (!absl::ConsumePrefix(&text, "[")) return false;
+  const size_t end = text.find(']');
+  if (end == text.npos || !absl::SimpleAtoi(text.substr(0, end), &index)) {
+    return false;
+  }
+  text.remove_prefix(end + 1);
+  return true;
+}
+
+std::string MatchFlagName(absl::string_view field) {
+  const bool negated = absl::ConsumePrefix(&field, "not_");
+  field = field.substr(0, field.find_first_of(".["));
+  for (const MatchFlag& flag : MatchFlags()) {
+    if (flag.field != field) continue;
+    return absl::StrCat(negated ? "--not-" : "--", flag.name);
+  }
+  return "";
+}
+
+// Of a path behind its object; empty: there is none.
+std::string FlagName(absl::string_view path) {
+  if (absl::ConsumePrefix(&path, "match.")) return MatchFlagName(path);
+  path = path.substr(0, path.find('['));
+  for (const Word& field : kFields) {
+    if (field.api == path) return std::string(field.command);
+  }
+  return "";
+}
+
+bool IsWordCharacter(char c) { return absl::ascii_isalnum(c) || c == '_'; }
+
+}  // namespace
+
+std::string FlagOfField(absl::string_view path) {
+  absl::string_view rest = path;
+  uint64_t index = 0;
+  std::string item;
+  for (const absl::string_view object :
+       {"counters", "counter", "rules", "rule", "filter", "names", "ids"}) {
+    if (!absl::ConsumePrefix(&rest, object)) continue;
+    if (TakeIndex(rest, index)) item = absl::StrCat("item ", index + 1);
+    if (rest.empty() && !item.empty()) return item;
+    if (absl::ConsumePrefix(&rest, ".")) break;
+    rest = path;  // "counter" alone is a field
+    item.clear();
+  }
+  // What an object gets is a flag, which one is meant an argument.
+  const bool described = rest != path;
+  const std::string flag = described && rest == "id" ? "--id" : FlagName(rest);
+  if (flag.empty()) return std::string(path);
+  return item.empty() ? flag : absl::StrCat(item, ", ", flag);
+}
+
+std::string InCommandWords(absl::string_view sentence) {
+  std::string text;
+  for (size_t i = 0; i < sentence.size();) {
+    size_t end = i;
+    while (end < sentence.size() && IsWordCharacter(sentence[end])) ++end;
+    absl::string_view word = sentence.substr(i, end - i);
+    for (const Word& known : kWords) {
+      if (known.api == word) word = known.command;
+    }
+    absl::StrAppend(&text, word);
+    if (end < sentence.size()) text.push_back(sentence[end++]);
+    i = end;
+  }
+  return text;
+}
+
+}  // namespace nfmeter::cli

@@ -1,0 +1,199 @@
+// nfmeter context list | use | add | delete | group | test
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "cli/command_tree.h"
+#include "cli/contexts.h"
+#include "cli/errors.h"
+#include "cli/message_text.h"
+
+namespace nfmeter::cli {
+namespace {
+
+std::vector<std::string> KnownNames() {
+  std::vector<std::string> names;
+  const auto contexts = LoadContexts(ContextsPath());
+  if (!contexts.ok()) return names;
+  for (const auto& [name, values] : contexts->contexts) names.push_back(name);
+  for (const auto& [name, members] : contexts->groups) names.push_back(name);
+  return names;
+}
+
+absl::Status List(Session& session) {
+  const auto contexts = LoadContexts(ContextsPath());
+  if (!contexts.ok()) return contexts.status();
+  Table table;
+  table.headings = {{"CURRENT"}, {"NAME"}, {"SERVER"}, {"TLS"}};
+  google::protobuf::Struct message;
+  std::vector<std::string> names;
+  for (const auto& [name, values] : contexts->contexts) {
+    const bool current = name == contexts->current;
+    const bool tls = values.contains("ca") || values.contains("cert");
+    names.push_back(name);
+    table.rows.push_back({{current ? "*" : ""},
+                          {name},
+                          {values.at("server")},
+                          {tls ? "yes" : "no"}});
+    auto& fields = *message.mutable_fields();
+    for (const auto& [key, value] : values) {
+      (*fields[name].mutable_struct_value()->mutable_fields())[key]
+          .set_string_value(value);
+    }
+  }
+  for (const auto& [name, members] : contexts->groups) {
+    names.push_back(name);
+    table.rows.push_back({{name == contexts->current ? "*" : ""},
+                          {name},
+                          {absl::StrJoin(members, ",")},
+                          {"group", Style::kFaint}});
+  }
+  if (names.empty()) {
+    session.Note("there are no contexts; 'nfmeter context add' makes one");
+    return absl::OkStatus();
+  }
+  session.Print(
+      {.message = message,
+       .text = [&](Layout layout) { return session.Render(table, layout); },
+       .names = names});
+  return absl::OkStatus();
+}
+
+absl::Status Use(Session& session, const std::string& name) {
+  auto contexts = LoadContexts(ContextsPath());
+  if (!contexts.ok()) return contexts.status();
+  const auto known = ExpandContexts(*contexts, name);
+  if (!known.ok()) return known.status();
+  contexts->current = name;
+  const absl::Status saved = SaveContexts(*contexts, ContextsPath());
+  if (saved.ok())
+    session.Note(absl::StrCat("'", name, "' is used from now on"));
+  return saved;
+}
+
+struct AddFlags {
+  std::string name;
+  std::vector<std::string> members;
+};
+
+// The context is what the global flags and the environment say now.
+absl::Status Add(Session& session, const AddFlags& flags) {
+  auto contexts = LoadContexts(ContextsPath());
+  if (!contexts.ok()) return contexts.status();
+  if (!flags.members.empty()) {
+    contexts->groups.erase(flags.name);
+    for (const std::string& member : flags.members) {
+      const auto known = ExpandContexts(*contexts, member);
+      if (!known.ok()) return known.status();
+    }
+    contexts->groups[flags.name] = flags.members;
+  } else {
+    Contexts::Values values = ContextValues(session.flags());
+    if (!values.contains("server")) {
+      return UsageError("a context needs --server, or --group with others",
+                        "nfmeter context add gw1 --server gw1:7878 --ca ca.crt "
+                        "--cert me.crt --key me.key");
+    }
+    contexts->contexts[flags.name] = std::move(values);
+  }
+  if (contexts->current.empty()) contexts->current = flags.name;
+  return SaveContexts(*contexts, ContextsPath());
+}
+
+absl::Status Delete(const std::string& name) {
+  auto contexts = LoadContexts(ContextsPath());
+  if (!contexts.ok()) return contexts.status();
+  if (contexts->contexts.erase(name) + contexts->groups.erase(name) == 0) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no context or group '", name, "'"));
+  }
+  for (auto& [group, members] : contexts->groups) std::erase(members, name);
+  if (contexts->current == name) contexts->current.clear();
+  return SaveContexts(*contexts, ContextsPath());
+}
+
+// Whether each server answers, and who answers there.
+absl::Status Test(Session& session) {
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  const auto node = (*client)->GetNode(session.call());
+  if (!node.ok()) return node.status();
+  Table table;
+  table.headings = {{"SERVER"}, {"HOST"}, {"VERSION"}, {"YOU ARE"}};
+  table.rows = {{{(*client)->address()},
+                 {node->hostname()},
+                 {node->version()},
+                 {node->caller().principal()}}};
+  v1::GetNodeResponse response;
+  *response.mutable_node() = *node;
+  session.Print(
+      {.message = response,
+       .text = [&](Layout layout) { return session.Render(table, layout); },
+       .names = {node->hostname()}});
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddContextCommands(CommandTree& tree) {
+  CLI::App* context = tree.AddNoun(
+      "context", "Keep servers under names and choose between them");
+  tree.MarkLocal(
+      tree.AddCommand(*context, "list", "List contexts and groups",
+                      "They are kept in ~/.config/nfmeter/config.yaml "
+                      "(or $NFMETER_CONFIG).",
+                      List));
+  auto used = std::make_shared<std::string>();
+  CLI::App* use =
+      tree.AddCommand(*context, "use", "Choose the context that commands use",
+                      R"(Examples:
+  nfmeter context use gw1)",
+                      [used](Session& session) { return Use(session, *used); });
+  tree.MarkLocal(use);
+  const Candidates known = {.kind = Candidates::kListed, .list = KnownNames};
+  CLI::Option* name = use->add_option("NAME", *used, "a context or a group");
+  name->required();
+  tree.Suggest(name, known);
+
+  auto added = std::make_shared<AddFlags>();
+  CLI::App* add = tree.AddCommand(
+      *context, "add", "Keep a server, or a group of them, under a name",
+      R"(The flags that say how a server is reached are kept with it, and so are -o and
+--timeout. The first context that is added is used from then on.
+
+Examples:
+  nfmeter context add gw1 --server gw1:7878 --ca ca.crt --cert me.crt --key me.key
+  nfmeter context add edge --group gw1,gw2
+  nfmeter counter list --context edge)",
+      [added](Session& session) { return Add(session, *added); });
+  tree.MarkLocal(add);
+  add->add_option("NAME", added->name, "its name, without ','")
+      ->required()
+      ->check([](const std::string& text) -> std::string {
+        return text.empty() || text.find_first_of(", /") != std::string::npos
+                   ? absl::StrCat("'", text, "' is no name for a context")
+                   : "";
+      });
+  CLI::Option* group = add->add_option("--group", added->members,
+                                       "contexts that this name stands for");
+  group->option_text("NAME,NAME")->delimiter(',')->allow_extra_args(false);
+  tree.Suggest(group, known);
+
+  auto deleted = std::make_shared<std::string>();
+  CLI::App* remove =
+      tree.AddCommand(*context, "delete", "Forget a context or a group", "",
+                      [deleted](Session&) { return Delete(*deleted); });
+  tree.MarkLocal(remove);
+  CLI::Option* gone = remove->add_option("NAME", *deleted, "which");
+  gone->required();
+  tree.Suggest(gone, known);
+
+  tree.AddCommand(*context, "test", "Ask the servers of --context who they are",
+                  R"(Examples:
+  nfmeter context test
+  nfmeter context test --context gw1,gw2)",
+                  Test);
+  tree.Suggest(tree.root().get_option("--context"), known);
+}
+
+}  // namespace nfmeter::cli

@@ -1,0 +1,67 @@
+#include "cli/filter_flags.h"
+
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "cli/escapes.h"
+
+namespace nfmeter::cli {
+namespace {
+
+// "tenant=acme" or "tenant!=acme".
+void AddLabel(const std::string& text, v1::CounterFilter& filter) {
+  std::pair<std::string, std::string> parts =
+      absl::StrSplit(text, absl::MaxSplits('=', 1));
+  const bool negated = absl::EndsWith(parts.first, "!");
+  if (negated) parts.first.pop_back();
+  if (!absl::StrContains(text, '=') || parts.first.empty()) {
+    throw CLI::ValidationError(
+        "--label", absl::StrCat("'", text, "' is not KEY=VALUE or KEY!=VALUE"));
+  }
+  auto& labels =
+      negated ? *filter.mutable_not_labels() : *filter.mutable_labels();
+  if (!labels.insert({parts.first, parts.second}).second) {
+    throw CLI::ValidationError(
+        "--label", absl::StrCat("'", parts.first, "' is given twice"));
+  }
+}
+
+}  // namespace
+
+void AddFilterFlags(CommandTree& tree, CLI::App& command,
+                    v1::CounterFilter& filter) {
+  tree.Suggest(command.add_option_function<std::string>(
+                   "GLOB",
+                   [&filter](const std::string& glob) {
+                     filter.set_name_glob(NameBytes(glob));
+                   },
+                   "whole names: * any, ? one, [a-z] one of; default: all"),
+               {Candidates::kCounters});
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--label,-l",
+          [&filter](const std::vector<std::string>& pairs) {
+            for (const std::string& pair : pairs) AddLabel(pair, filter);
+          },
+          "only with this label, or with KEY!=VALUE without it; may be "
+          "repeated")
+      ->option_text("KEY=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+  command.add_flag_callback(
+      "--managed,-m", [&filter] { filter.set_managed_only(true); },
+      "only those that were made through nfmeter");
+}
+
+void AddManagedFlag(CLI::App& command, bool& managed) {
+  command.add_flag("--managed,-m", managed, "leave out those that others made");
+}
+
+bool IsGlob(absl::string_view name) {
+  return name.find_first_of("*?[") != absl::string_view::npos;
+}
+
+}  // namespace nfmeter::cli

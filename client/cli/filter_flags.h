@@ -1,0 +1,25 @@
+// Which counters: the flags of all commands that look at several.
+#ifndef NFMETER_CLI_FILTER_FLAGS_H_
+#define NFMETER_CLI_FILTER_FLAGS_H_
+
+#include <string>
+
+#include "cli/command_tree.h"
+#include "nfmeter/v1/counter.pb.h"
+
+namespace nfmeter::cli {
+
+// Adds the argument GLOB and the flags --label and --managed, which fill
+// `filter`. It must outlive the parsing.
+void AddFilterFlags(CommandTree& tree, CLI::App& command,
+                    v1::CounterFilter& filter);
+
+// Adds --managed alone, for commands that take names.
+void AddManagedFlag(CLI::App& command, bool& managed);
+
+// Whether the server would take it for more than one name.
+bool IsGlob(absl::string_view name);
+
+}  // namespace nfmeter::cli
+
+#endif  // NFMETER_CLI_FILTER_FLAGS_H_

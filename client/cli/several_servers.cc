@@ -1,0 +1,103 @@
+#include "cli/several_servers.h"
+
+#include <memory>
+#include <sstream>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "cli/errors.h"
+
+namespace nfmeter::cli {
+namespace {
+
+// What the action says on one server.
+struct Run {
+  explicit Run(const NamedServer& server, const std::string& input)
+      : in(input),
+        console{.in = in, .out = out, .err = err},
+        session(console, server.flags) {
+    session.CollectTables(server.context, &tables);
+  }
+
+  std::istringstream in;
+  std::ostringstream out;
+  std::ostringstream err;
+  std::vector<Table> tables;
+  Console console;
+  Session session;
+  absl::Status status;
+};
+
+void PrintLines(absl::string_view head, const std::string& text,
+                std::ostream& out) {
+  for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    out << head << line << "\n";
+  }
+}
+
+void PrintText(const std::string& context, Format format,
+               const std::string& text, std::ostream& out) {
+  if (text.empty()) return;
+  switch (format) {
+    case Format::kJson:
+      out << "{\"context\": \"" << context << "\", \"answer\": " << text
+          << "}\n";
+      break;
+    case Format::kYaml:
+      out << "---\n# context: " << context << "\n" << text;
+      break;
+    case Format::kName:
+      PrintLines(absl::StrCat(context, "/"), text, out);
+      break;
+    default:
+      PrintLines(absl::StrCat(context, ": "), text, out);
+  }
+}
+
+}  // namespace
+
+int RunOnSeveral(const std::vector<NamedServer>& servers, const Action& action,
+                 Console& console) {
+  // Names on standard input are for all of them. A terminal is nobody's.
+  std::string input;
+  if (!console.in_is_terminal) {
+    std::ostringstream all;
+    all << console.in.rdbuf();
+    input = all.str();
+  }
+  std::vector<std::unique_ptr<Run>> runs;
+  std::vector<std::thread> threads;
+  for (const NamedServer& server : servers) {
+    Run& run = *runs.emplace_back(std::make_unique<Run>(server, input));
+    threads.emplace_back([&run, &action] { run.status = action(run.session); });
+  }
+  for (std::thread& thread : threads) thread.join();
+
+  int exit_code = kExitOk;
+  Table table;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    for (Table& part : runs[i]->tables) {
+      table.headings = part.headings;
+      for (auto& row : part.rows) table.rows.push_back(std::move(row));
+    }
+  }
+  const Session& first = runs.front()->session;
+  if (!table.headings.empty()) {
+    console.out << first.RenderNow(table, first.layout());
+  }
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const std::string& context = servers[i].context;
+    Run& run = *runs[i];
+    PrintText(context, first.format(), run.out.str(), console.out);
+    console.out.flush();
+    PrintLines(absl::StrCat(context, ": "), run.err.str(), console.err);
+    if (run.status.ok()) continue;
+    PrintLines(absl::StrCat(context, ": "),
+               ErrorText(run.status, first.error_color()), console.err);
+    if (exit_code == kExitOk) exit_code = ExitCodeOf(run.status);
+  }
+  return exit_code;
+}
+
+}  // namespace nfmeter::cli

@@ -1,0 +1,125 @@
+// nfmeter context ..., and commands on several servers.
+#include "tests/component/cli/cli_fixture.h"
+
+namespace nfmeter::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// Two servers, each with a counter of its own name.
+class ContextsTest : public CliTest {
+ protected:
+  ContextsTest() {
+    Fill(server_, "first");
+    Fill(second_, "second");
+  }
+
+  static void Fill(FakeServer& server, const std::string& name) {
+    server.counters.on_ListCounters = [name](const auto&, auto* response) {
+      response->add_counters()->set_name(name);
+      response->mutable_counters(0)->set_packets(12);
+      return grpc::Status::OK;
+    };
+    server.node.on_GetNode = [name](const auto&, auto* response) {
+      response->mutable_node()->set_hostname(name);
+      return grpc::Status::OK;
+    };
+  }
+
+  // With a file of contexts of its own, and no server in the environment.
+  RunResult Run(std::vector<std::string> arguments) {
+    std::vector<std::string> argv = {
+        "env",
+        "-u",
+        "NFMETER_SERVER",
+        "-u",
+        "NFMETER_CONTEXT",
+        "NFMETER_CONFIG=" + folder_ / "new/config.yaml",
+        NFMETER};
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    return testing::Run(argv);
+  }
+
+  void AddBoth() {
+    for (const auto& [name, server] :
+         {std::pair("a", &server_), std::pair("b", &second_)}) {
+      EXPECT_EQ(
+          Run({"context", "add", name, "--server", server->address()}).err, "");
+    }
+    EXPECT_EQ(Run({"context", "add", "both", "--group", "a,b"}).err, "");
+  }
+
+  FakeServer second_;
+};
+
+TEST_F(ContextsTest, TheFirstOneIsUsedUntilAnotherIsChosen) {
+  AddBoth();
+  EXPECT_EQ(Run({"counter", "list", "-o", "name"}).out, "first\n");
+  EXPECT_EQ(Run({"context", "use", "b"}).exit_code, 0);
+  EXPECT_EQ(Run({"counter", "list", "-o", "name"}).out, "second\n");
+  EXPECT_EQ(Run({"counter", "list", "-o", "name", "--context", "a"}).out,
+            "first\n");
+  // Who says where asks no context.
+  EXPECT_EQ(
+      Run({"counter", "list", "-o", "name", "--server", server_.address()}).out,
+      "first\n");
+  EXPECT_EQ(Run({"context", "list", "-o", "name"}).out, "a\nb\nboth\n");
+  EXPECT_EQ(Run({"context", "delete", "b"}).exit_code, 0);
+  EXPECT_EQ(Run({"context", "list", "-o", "name"}).out, "a\nboth\n");
+}
+
+TEST_F(ContextsTest, SeveralServersMakeOneTableWithAColumnMore) {
+  AddBoth();
+  EXPECT_EQ(Run({"counter", "list", "--context", "a,b"}).out,
+            "CONTEXT  NAME    PACKETS  BYTES  QUOTA  HELD BY\n"
+            "a        first        12    0 B  -            0\n"
+            "b        second       12    0 B  -            0\n");
+  EXPECT_EQ(Run({"counter", "list", "--context", "both", "-o", "name"}).out,
+            "a/first\nb/second\n");
+  EXPECT_THAT(Run({"counter", "list", "--context", "both", "-o", "csv"}).out,
+              AllOf(HasSubstr("context,name,packets"), HasSubstr("\na,first,"),
+                    HasSubstr("\nb,second,")));
+  EXPECT_THAT(Run({"counter", "list", "--context", "both", "-o", "json"}).out,
+              AllOf(HasSubstr("{\"context\": \"a\", \"answer\": {"),
+                    HasSubstr("{\"context\": \"b\", \"answer\": {")));
+  EXPECT_THAT(Run({"context", "test", "--context", "both"}).out,
+              AllOf(HasSubstr("first"), HasSubstr("second")));
+}
+
+TEST_F(ContextsTest, AServerThatIsAwayDoesNotHideTheOthers) {
+  AddBoth();
+  second_.Stop();
+  const RunResult result = Run({"counter", "list", "--context", "both"});
+  EXPECT_EQ(result.exit_code, 6);
+  EXPECT_THAT(result.out, HasSubstr("a        first"));
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr("b: nfmeter: "), Not(HasSubstr("a: nfmeter: "))));
+}
+
+TEST_F(ContextsTest, AContextKeepsWhatItsFlagsSaid) {
+  EXPECT_EQ(
+      Run({"context", "add", "a", "--server", server_.address(), "-o", "name"})
+          .exit_code,
+      0);
+  EXPECT_EQ(Run({"counter", "list"}).out, "first\n");
+  EXPECT_THAT(Run({"counter", "list", "-o", "csv"}).out,
+              HasSubstr("name,packets"));
+}
+
+TEST_F(ContextsTest, MistakesAreNamed) {
+  AddBoth();
+  EXPECT_THAT(Run({"counter", "list", "--context", "a,nope"}).err,
+              HasSubstr("there is no context or group 'nope'"));
+  EXPECT_EQ(Run({"watch", "--context", "both"}).exit_code, 2);
+  EXPECT_EQ(Run({"node", "--context", "a", "--server", "unix:/x"}).exit_code,
+            2);
+  EXPECT_EQ(Run({"context", "add", "c"}).exit_code, 2);
+  std::ofstream(folder_ / "new/config.yaml")
+      << "contexts: {a: {server: x, colour: red}}\n";
+  EXPECT_THAT(Run({"node"}).err, HasSubstr("context 'a' has 'colour'"));
+}
+
+}  // namespace
+}  // namespace nfmeter::testing

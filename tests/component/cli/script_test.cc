@@ -1,0 +1,120 @@
+// What scripts use: columns of their choice, waiting, commands on events; and
+// the words that explain.
+#include "tests/component/cli/cli_fixture.h"
+
+namespace nfmeter::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class ScriptTest : public CliTest {
+ protected:
+  ScriptTest() {
+    server_.counters.on_ListCounters = [](const auto&, auto* response) {
+      v1::Counter& a = *response->add_counters();
+      a.set_name("a");
+      a.mutable_quota()->set_bytes(5);
+      (*a.mutable_labels())["team/x.y"] = "blue";
+      response->add_counters()->set_name("long-name");
+      return grpc::Status::OK;
+    };
+    server_.counters.on_GetCounter = [](const auto& request, auto* response) {
+      response->mutable_counter()->set_name(request.name());
+      response->mutable_counter()->mutable_quota()->set_bytes(5);
+      return grpc::Status::OK;
+    };
+    server_.counters.on_WatchQuotaEvents = [this](grpc::ServerContext& context,
+                                                  const auto&, auto& writer) {
+      v1::WatchQuotaEventsResponse event;
+      event.set_kind(v1::QUOTA_EVENT_KIND_SYNCED);
+      writer.Write(event);
+      if (crossed_) {
+        event.set_kind(v1::QUOTA_EVENT_KIND_CROSSED);
+        event.mutable_counter()->set_name("a");
+        event.mutable_counter()->set_bytes(7);
+        writer.Write(event);
+      }
+      while (!context.IsCancelled()) absl::SleepFor(absl::Milliseconds(5));
+      return grpc::Status::CANCELLED;
+    };
+  }
+  bool crossed_ = true;
+};
+
+TEST_F(ScriptTest, ColumnsAreThoseAskedFor) {
+  const std::string columns =
+      "custom-columns=N:.name,LIMIT:.quota.bytes,TEAM:.labels.team/x.y";
+  EXPECT_EQ(Nfmeter({"counter", "list", "-o", columns}).out,
+            "N          LIMIT   TEAM\n"
+            "a          5       blue\n"
+            "long-name  <none>  <none>\n");
+  EXPECT_EQ(Nfmeter({"counter", "get", "a", "-o", columns, "--no-headers"}).out,
+            "a  5      <none>\n");
+  const RunResult wrong =
+      Nfmeter({"counter", "list", "-o", "custom-columns=NAME"});
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("'NAME' is not a column such as"));
+}
+
+TEST_F(ScriptTest, HeadingsCanBeLeftOut) {
+  EXPECT_THAT(Nfmeter({"counter", "list", "--no-headers"}).out,
+              StartsWith("a "));
+  EXPECT_THAT(Nfmeter({"counter", "list", "--no-headers", "-o", "csv"}).out,
+              StartsWith("a,0,0"));
+  EXPECT_THAT(Shell("NFMETER_NO_HEADERS=1 NFMETER_OUTPUT=csv $NFMETER counter "
+                    "list")
+                  .out,
+              StartsWith("a,0,0"));
+}
+
+TEST_F(ScriptTest, WaitEndsWhenTheQuotaIsExceeded) {
+  const RunResult result =
+      Nfmeter({"wait", "quota", "a", "--exceeded", "-o", "name"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "a\n");
+}
+
+TEST_F(ScriptTest, WaitGivesUpAfterItsTimeout) {
+  crossed_ = false;
+  const RunResult result =
+      Nfmeter({"wait", "quota", "a", "--exceeded", "--timeout", "300ms"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.err,
+            "nfmeter: counter 'a' did not exceed its quota within 300ms\n");
+}
+
+TEST_F(ScriptTest, EventsRunCommands) {
+  const std::string out = folder_ / "out";
+  const RunResult result =
+      Nfmeter({"quota", "watch", "--count", "1", "--exec",
+               "echo $NFMETER_EVENT $NFMETER_COUNTER $NFMETER_BYTES >" + out +
+                   "; exit 3"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.err, HasSubstr("ended with exit status 3"));
+  EXPECT_EQ(testing::Run({"cat", out}).out, "crossed a 7\n");
+}
+
+TEST_F(ScriptTest, HelpIsACommandToo) {
+  EXPECT_EQ(Nfmeter({"help", "rule", "add"}).out,
+            Nfmeter({"rule", "add", "--help"}).out);
+  EXPECT_EQ(Nfmeter({"help"}).out, Nfmeter({"--help"}).out);
+  EXPECT_EQ(Nfmeter({"help", "rule", "nope"}).exit_code, 2);
+}
+
+TEST_F(ScriptTest, ExplainHasTheWordsOfTheProtos) {
+  EXPECT_THAT(
+      Nfmeter({"explain", "counter.quota"}).out,
+      AllOf(StartsWith("counter.quota  <Quota>\n    Absent: none."),
+            HasSubstr("\nFIELDS\n"), HasSubstr("  exceeded  <bool>\n")));
+  EXPECT_EQ(Nfmeter({"explain", "rule.match.sourcePorts"}).exit_code, 0);
+  EXPECT_EQ(Nfmeter({"explain", "rule.match.source_ports"}).exit_code, 0);
+  EXPECT_THAT(Nfmeter({"explain"}).out, HasSubstr("  counter  "));
+  const RunResult wrong = Nfmeter({"explain", "counter.colour"});
+  EXPECT_EQ(wrong.exit_code, 3);
+  EXPECT_THAT(wrong.err, HasSubstr("'counter' has no field 'colour'"));
+}
+
+}  // namespace
+}  // namespace nfmeter::testing
