@@ -81,6 +81,7 @@ Connection::Link::Link(std::shared_ptr<grpc::Channel> over, TlsFiles made_of)
       channel(std::move(over)),
       counters(channel),
       rules(channel),
+      plans(channel),
       snapshots(channel),
       flows(channel),
       node(channel) {}

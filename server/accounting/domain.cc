@@ -14,16 +14,17 @@ absl::StatusOr<std::unique_ptr<Domain>> Domain::Open(kernel::Kernel& kernel,
   NFM_ASSIGN_OR_RETURN(auto ledger, Ledger::Create(options.ledger, clock));
   NFM_ASSIGN_OR_RETURN(auto labels,
                        LabelStore::Open(options.ledger.path, options.labels));
-  return absl::WrapUnique(
-      new Domain(kernel, clock, std::move(labels), std::move(ledger), options));
+  NFM_ASSIGN_OR_RETURN(auto plans, PlanStore::Open(options.plans_path));
+  return absl::WrapUnique(new Domain(
+      kernel, clock, {std::move(labels), std::move(ledger), std::move(plans)},
+      options));
 }
 
-Domain::Domain(kernel::Kernel& kernel, Clock& clock,
-               std::unique_ptr<LabelStore> labels,
-               std::unique_ptr<Ledger> ledger, const Options& options)
+Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
+               const Options& options)
     : kernel_(kernel),
-      labels_(std::move(labels)),
-      ledger_(std::move(ledger)),
+      labels_(std::move(stores.labels)),
+      ledger_(std::move(stores.ledger)),
       counter_lane_("nfm-counters", options.lane_capacity),
       rule_lane_("nfm-rules", options.lane_capacity),
       rule_read_lane_("nfm-rule-reads", options.lane_capacity),
@@ -47,7 +48,16 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock,
                  .rules = rules_,
                  .observers = observers_,
                  .ledger = *ledger_,
-                 .clock = clock}) {
+                 .clock = clock}),
+      plan_store_(std::move(stores.plans)),
+      plans_({.rules = kernel.rules(),
+              .rule_lane = rule_lane_,
+              .counters = counters_,
+              .labels = *labels_,
+              .store = *plan_store_,
+              .clock = clock,
+              .read = options.read_plan},
+             options.plans) {
   observers_.Add(*snapshots_);
   observers_.Add(*quotas_);
   observers_.Add(*ledger_);

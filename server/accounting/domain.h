@@ -16,6 +16,8 @@
 #include "accounting/counters/label_store.h"
 #include "accounting/flows/flow_hub.h"
 #include "accounting/ledger/ledger.h"
+#include "accounting/plans/plan_store.h"
+#include "accounting/plans/plans.h"
 #include "accounting/quotas/quota_hub.h"
 #include "accounting/rules/rules.h"
 #include "accounting/snapshots/snapshot_hub.h"
@@ -41,6 +43,10 @@ class Domain {
     RuleListings::Options listings;
     // Told after the domain's own; must outlive it.
     std::vector<CounterObserver*> observers;
+    std::string plans_path;  // see PlanStore::Open()
+    // Reads the source of a stored plan, whose form is its giver's.
+    std::function<absl::StatusOr<Plan>(absl::string_view source)> read_plan;
+    Plans::Options plans;
     // Labels of counters that others delete are forgotten in time, and this is
     // told, see LabelPruner. Null: they stay, as nothing is to be changed.
     std::function<void(const absl::StatusOr<size_t>&)> on_labels_pruned;
@@ -64,6 +70,7 @@ class Domain {
   FlowHub& flows() { return *flows_; }
   LabelStore& labels() { return *labels_; }
   Ledger& ledger() { return *ledger_; }
+  Plans& plans() { return plans_; }
 
   // Whose jobs tell whether the server still works.
   Lane& counter_lane() { return counter_lane_; }
@@ -84,8 +91,12 @@ class Domain {
   void StopWaiting() { rules_.StopWaiting(); }
 
  private:
-  Domain(kernel::Kernel& kernel, Clock& clock,
-         std::unique_ptr<LabelStore> labels, std::unique_ptr<Ledger> ledger,
+  struct Stores {
+    std::unique_ptr<LabelStore> labels;
+    std::unique_ptr<Ledger> ledger;
+    std::unique_ptr<PlanStore> plans;
+  };
+  Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
          const Options& options);
 
   // Each uses those before it, and is destroyed before them.
@@ -101,7 +112,8 @@ class Domain {
   const std::unique_ptr<FlowHub> flows_;
   Rules rules_;
   Counters counters_;
-  // Here plans, which use rules and counters.
+  const std::unique_ptr<PlanStore> plan_store_;
+  Plans plans_;
   std::unique_ptr<LabelPruner> label_pruner_;  // null: none
 };
 

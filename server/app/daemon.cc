@@ -19,6 +19,7 @@
 #include "base/status_macros.h"
 #include "kernel/linux/host_kernel.h"
 #include "security/access/policy_check.h"
+#include "service/plan/read_plan.h"
 #include "telemetry/domain_metrics.h"
 
 namespace nfmeter::app {
@@ -82,6 +83,29 @@ void LogPruning(const absl::StatusOr<size_t>& counters) {
   }
 }
 
+// One line for each change of a plan; how far an application is, its caller
+// sees.
+void LogPlan(const accounting::PlanStatus& status) {
+  using State = accounting::PlanStatus::State;
+  switch (status.state) {
+    case State::kApplying:
+      return;
+    case State::kInSync:
+      Log(telemetry::LogLevel::kInfo, "plan in force",
+          {{"plan", status.name},
+           {"etag", status.etag},
+           {"repairs", status.repairs}});
+      return;
+    case State::kDrifted:
+    case State::kFought:
+    case State::kFailed:
+      Log(telemetry::LogLevel::kWarning, "plan not in force",
+          {{"plan", status.name},
+           {"repairs", status.repairs},
+           {"why", status.message}});
+  }
+}
+
 }  // namespace
 
 Daemon::Daemon(const Config& config)
@@ -108,7 +132,10 @@ Daemon::Daemon(const Config& config)
       streams_(config_.limits.max_streams,
                config_.limits.max_streams_per_caller) {}
 
-Daemon::~Daemon() = default;
+// Looks at plans are told to streams, which go first.
+Daemon::~Daemon() {
+  if (domain_ != nullptr) domain_->plans().Stop();
+}
 
 std::vector<telemetry::CallObserver*> Daemon::CallObservers() {
   std::vector<telemetry::CallObserver*> observers = {&audit_log_, &call_log_,
@@ -166,6 +193,9 @@ absl::Status Daemon::OpenState() {
       .flows = {.min_interval = config_.limits.min_flow_interval,
                 .max_groups = config_.limits.max_flow_groups,
                 .max_watched_flows = config_.limits.max_watched_flows}};
+  options.plans_path = state_->File("plans.db");
+  options.read_plan = service::ReadPlanSource;
+  options.plans.read_only = config_.read_only;
   if (!config_.read_only) options.on_labels_pruned = LogPruning;
   NFM_ASSIGN_OR_RETURN(domain_,
                        accounting::Domain::Open(*kernel_, clock_, options));
@@ -191,6 +221,17 @@ void Daemon::MakeServices() {
       gate_, domain_->flows(), limits, streams_);
   usage_service_ = std::make_unique<service::UsageService>(
       gate_, domain_->ledger(), domain_->labels(), streams_, limits);
+  domain_->plans().AddListener(LogPlan);
+  plan_streams_ =
+      std::make_unique<service::PlanStreams>(domain_->plans(), streams_);
+  plan_service_ = std::make_unique<service::PlanService>(
+      gate_,
+      service::PlanService::Parts{.plans = domain_->plans(),
+                                  .counters = domain_->counters(),
+                                  .rules = domain_->rules(),
+                                  .requests = requests_,
+                                  .streams = *plan_streams_},
+      limits);
   node_service_ = std::make_unique<service::NodeService>(
       gate_, [this] { return DescribeNode(); }, domain_->snapshots(), limits);
 }
@@ -219,6 +260,7 @@ absl::Status Daemon::ServeMetrics() {
 
 absl::Status Daemon::Listen() {
   MakeServices();
+  NFM_RETURN_IF_ERROR(domain_->plans().Start());
   NFM_RETURN_IF_ERROR(ServeMetrics());
   security::ListenOptions listen = config_.listen;
   if (listen.tls.has_value()) {
@@ -247,6 +289,7 @@ absl::Status Daemon::Serve(const security::ListenOptions& listen,
   builder.RegisterService(snapshot_service_.get());
   builder.RegisterService(flow_service_.get());
   builder.RegisterService(usage_service_.get());
+  builder.RegisterService(plan_service_.get());
   builder.RegisterService(node_service_.get());
   NFM_ASSIGN_OR_RETURN(auto started,
                        security::StartServer(listen, authorizer_, builder));
@@ -332,6 +375,7 @@ void Daemon::LookAtPolicy() {
     quota_streams_->AuthorizeAgain(authorizer_);
     flow_service_->AuthorizeAgain(authorizer_);
     usage_service_->AuthorizeAgain(authorizer_);
+    plan_streams_->AuthorizeAgain(authorizer_);
     Log(telemetry::LogLevel::kInfo, "policy taken",
         {{"file", policy_file_->path()}});
     LogPolicyOddities();
@@ -403,6 +447,7 @@ void Daemon::Shutdown(absl::Duration grace) {
   quota_streams_->Shutdown();
   flow_service_->Shutdown();
   usage_service_->Shutdown();
+  plan_streams_->Shutdown();
   domain_->StopWaiting();
   const auto deadline = absl::ToChronoTime(absl::Now() + grace);
   std::vector<std::thread> endings;

@@ -28,6 +28,8 @@
 #include "service/gate/request_cache.h"
 #include "service/gate/stream_budget.h"
 #include "service/node/node_service.h"
+#include "service/plan/plan_service.h"
+#include "service/plan/plan_streams.h"
 #include "service/rule/rule_service.h"
 #include "service/snapshot/snapshot_service.h"
 #include "service/usage/usage_service.h"
@@ -120,7 +122,9 @@ class Daemon {
   service::RequestCache requests_;
   service::StreamBudget streams_;
   std::unique_ptr<service::QuotaStreams> quota_streams_;
+  std::unique_ptr<service::PlanStreams> plan_streams_;
   std::unique_ptr<service::CounterService> counter_service_;
+  std::unique_ptr<service::PlanService> plan_service_;
   std::unique_ptr<service::RuleService> rule_service_;
   std::unique_ptr<service::SnapshotService> snapshot_service_;
   std::unique_ptr<service::FlowService> flow_service_;

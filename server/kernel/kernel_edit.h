@@ -17,8 +17,6 @@
 
 namespace nfmeter::kernel {
 
-enum class RulePlacement { kHead, kTail };
-
 // A rule that was deleted, to be put back where it was.
 struct RestoredRule {
   RuleSpec spec;

@@ -4,6 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "security/listen/marked_credentials.h"
+#include "service/plan/read_plan.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
@@ -18,13 +19,19 @@ Detail DetailOf(const google::rpc::Status& status) {
   return detail;
 }
 
+accounting::Domain::Options WithPlans(accounting::Domain::Options options) {
+  options.read_plan = service::ReadPlanSource;
+  return options;
+}
+
 }  // namespace
 
 ComponentServer::ComponentServer() : ComponentServer(Options()) {}
 
 ComponentServer::ComponentServer(const Options& options)
     : kernel(options.kernel),
-      domain(*accounting::Domain::Open(kernel, clock, options.domain)),
+      domain(
+          *accounting::Domain::Open(kernel, clock, WithPlans(options.domain))),
       authorizer_(std::vector<security::ListenerGrant>{
           {.principal = security::SocketName(directory_ / "sock"),
            .role = options.role,
@@ -47,11 +54,20 @@ ComponentServer::ComponentServer(const Options& options)
             node.snapshot_subscribers = snapshot_service_.open_streams();
             return node;
           },
-          hub, options.limits) {
+          hub, options.limits),
+      plan_streams_(domain->plans(), stream_budget_),
+      plan_service_(gate_,
+                    {.plans = domain->plans(),
+                     .counters = domain->counters(),
+                     .rules = rules,
+                     .requests = requests_,
+                     .streams = plan_streams_},
+                    options.limits) {
   if (!options.policy.empty()) {
     authorizer_.SetPolicy(std::make_shared<const security::Policy>(
         *security::ParsePolicy(options.policy, "policy")));
   }
+  EXPECT_OK(domain->plans().Start());
   grpc::ServerBuilder builder;
   builder.AddListeningPort(
       "unix:" + (directory_ / "sock"),
@@ -63,6 +79,7 @@ ComponentServer::ComponentServer(const Options& options)
   builder.RegisterService(&snapshot_service_);
   builder.RegisterService(&flow_service_);
   builder.RegisterService(&node_service_);
+  builder.RegisterService(&plan_service_);
   server_ = builder.BuildAndStart();
   const auto channel = NewChannel();
   counter_stub = v1::CounterService::NewStub(channel);
@@ -70,6 +87,7 @@ ComponentServer::ComponentServer(const Options& options)
   snapshot_stub = v1::SnapshotService::NewStub(channel);
   flow_stub = v1::FlowService::NewStub(channel);
   node_stub = v1::NodeService::NewStub(channel);
+  plan_stub = v1::PlanService::NewStub(channel);
 }
 
 ComponentServer::~ComponentServer() { Shutdown(); }
@@ -77,10 +95,12 @@ ComponentServer::~ComponentServer() { Shutdown(); }
 void ComponentServer::Shutdown() {
   if (server_ == nullptr) return;
   quota_streams_.Shutdown();
+  plan_streams_.Shutdown();
   snapshot_service_.Shutdown();
   flow_service_.Shutdown();
   server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(5));
   server_.reset();
+  domain->plans().Stop();
 }
 
 std::shared_ptr<grpc::Channel> ComponentServer::NewChannel() const {

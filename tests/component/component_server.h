@@ -15,6 +15,7 @@
 #include "nfmeter/v1/counter.grpc.pb.h"
 #include "nfmeter/v1/flow.grpc.pb.h"
 #include "nfmeter/v1/node.grpc.pb.h"
+#include "nfmeter/v1/plan.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
 #include "security/access/authorizer.h"
@@ -26,6 +27,8 @@
 #include "service/gate/request_cache.h"
 #include "service/gate/stream_budget.h"
 #include "service/node/node_service.h"
+#include "service/plan/plan_service.h"
+#include "service/plan/plan_streams.h"
 #include "service/rule/rule_service.h"
 #include "service/snapshot/snapshot_service.h"
 #include "tests/support/fake_clock.h"
@@ -83,6 +86,7 @@ class ComponentServer {
   std::unique_ptr<v1::SnapshotService::Stub> snapshot_stub;
   std::unique_ptr<v1::FlowService::Stub> flow_stub;
   std::unique_ptr<v1::NodeService::Stub> node_stub;
+  std::unique_ptr<v1::PlanService::Stub> plan_stub;
 
  private:
   TemporaryDirectory directory_;
@@ -96,6 +100,8 @@ class ComponentServer {
   service::SnapshotService snapshot_service_;
   service::FlowService flow_service_;
   service::NodeService node_service_;
+  service::PlanStreams plan_streams_;
+  service::PlanService plan_service_;
   std::unique_ptr<grpc::Server> server_;
 };
 

@@ -23,6 +23,7 @@
 #include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/flow.pb.h"
 #include "nfmeter/v1/node.pb.h"
+#include "nfmeter/v1/plan.pb.h"
 #include "nfmeter/v1/rule.pb.h"
 #include "nfmeter/v1/snapshot.pb.h"
 #include "nfmeter/watch.h"  // IWYU pragma: export
@@ -165,6 +166,21 @@ class Client {
   absl::StatusOr<v1::ListChainsResponse> ListChains(
       const v1::ListChainsRequest& request = {},
       const CallOptions& options = {});
+
+  // Plans: see PlanService in plan.proto for what each does. ListPlans returns
+  // all pages in one answer.
+  absl::StatusOr<v1::ApplyPlanResponse> ApplyPlan(
+      const v1::ApplyPlanRequest& request, const CallOptions& options = {});
+  absl::StatusOr<v1::GetPlanResponse> GetPlan(absl::string_view name,
+                                              const CallOptions& options = {});
+  absl::StatusOr<v1::ListPlansResponse> ListPlans(
+      const CallOptions& options = {});
+  absl::StatusOr<v1::DeletePlanResponse> DeletePlan(
+      const v1::DeletePlanRequest& request, const CallOptions& options = {});
+  absl::StatusOr<v1::ExportPlanResponse> ExportPlan(
+      absl::string_view name, const CallOptions& options = {});
+  absl::StatusOr<v1::PlanStatus> GetPlanStatus(
+      absl::string_view name, const CallOptions& options = {});
 
   // Snapshots: see SnapshotService in snapshot.proto. `request.view` is set by
   // the method. DATA_LOSS: the stream ended before the snapshot was whole.

@@ -130,6 +130,11 @@ class Counters {
   absl::StatusOr<std::vector<Counter>> GetMany(
       absl::Span<const std::string> names, absl::Duration max_staleness);
 
+  // The same with nullopt for those that don't exist.
+  using Found = std::vector<std::optional<Counter>>;
+  absl::StatusOr<Found> Find(absl::Span<const std::string> names,
+                             absl::Duration max_staleness);
+
   // About how many bytes an answer with these counters has, labels and all.
   size_t AnswerBytes(absl::Span<const CounterTarget> targets) const;
 
@@ -154,10 +159,6 @@ class Counters {
 
   // The last snapshot if it is recent enough.
   std::shared_ptr<const Snapshot> RecentSnapshot(absl::Duration max_staleness);
-  // In the order of the names; nullopt for those that don't exist.
-  using Found = std::vector<std::optional<Counter>>;
-  absl::StatusOr<Found> Find(absl::Span<const std::string> names,
-                             absl::Duration max_staleness);
   absl::StatusOr<std::optional<Counter>> FindNow(absl::string_view name);
   absl::StatusOr<Found> FindInSnapshot(absl::Span<const std::string> names,
                                        absl::Duration max_staleness);

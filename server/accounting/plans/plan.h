@@ -103,6 +103,8 @@ struct AccountGroup {
 struct Plan {
   std::string name;  // 1 to 40 of [a-z0-9-]
   kernel::Table table = kernel::Table::kFilter;
+  // Of the jumps into its chains.
+  kernel::RulePlacement placement = kernel::RulePlacement::kHead;
   std::vector<AddressClass> classes;
   std::vector<Account> accounts;
   std::vector<AccountGroup> groups;
@@ -113,6 +115,10 @@ struct Plan {
 // The counter of one class of a split account: "web.internal".
 std::string ClassCounter(absl::string_view counter,
                          absl::string_view class_name);
+
+// What the names of a plan's chains begin with, behind
+// kernel::kOwnedChainPrefix: "1a2b3c4d-", a hash of the plan's name.
+std::string OwnerOfChains(absl::string_view plan_name);
 
 }  // namespace nfmeter::accounting
 

@@ -132,6 +132,8 @@ class HookCompiler {
   HookCompiler(const Plan& plan, Family family, Direction direction,
                OwnedTable& table, PlanCost& cost)
       : plan_(plan),
+        chains_(
+            absl::StrCat(kernel::kOwnedChainPrefix, OwnerOfChains(plan.name))),
         family_(family),
         direction_(direction),
         table_(table),
@@ -183,8 +185,7 @@ class HookCompiler {
   // The chain of a part of the plan, told apart by its text: 26 bytes.
   std::string NameOf(absl::string_view part) {
     if (part.empty()) {
-      return absl::StrFormat("%s%08x-%s", kernel::kOwnedChainPrefix, PlanHash(),
-                             DirectionName(direction_));
+      return absl::StrCat(chains_, DirectionName(direction_));
     }
     std::string name;
     for (uint64_t attempt = 0; attempt == 0 || !names_.insert(name).second;
@@ -194,14 +195,9 @@ class HookCompiler {
                                 .Add(part)
                                 .Add(attempt)
                                 .value();
-      name = absl::StrFormat("%s%08x-%013x", kernel::kOwnedChainPrefix,
-                             PlanHash(), hash >> 12);
+      name = absl::StrFormat("%s%013x", chains_, hash >> 12);
     }
     return name;
-  }
-
-  uint32_t PlanHash() const {
-    return static_cast<uint32_t>(StableHash().Add(plan_.name).value() >> 32);
   }
 
   static OwnedRule RuleOf(const Account& account, std::string counter,
@@ -317,6 +313,7 @@ class HookCompiler {
   }
 
   const Plan& plan_;
+  const std::string chains_;  // what their names begin with
   const Family family_;
   const Direction direction_;
   OwnedTable& table_;

@@ -5,6 +5,7 @@
 #include "base/status_macros.h"
 #include "service/gate/message_bytes.h"
 #include "service/gate/request_checks.h"
+#include "service/match/read_match.h"
 #include "service/rule/convert_rule.h"
 #include "service/rule/validate_rule.h"
 
@@ -73,7 +74,7 @@ absl::Status RuleService::CreateRule(const Call& call,
   std::vector<accounting::NewRule> rules = {
       ReadNewRule(request.rule(), "rule", errors)};
   accounting::RuleChange change = ReadChange(call, request);
-  change.placement = ReadPlacement(request.placement(), errors);
+  change.placement = ReadPlacement(request.placement(), "placement", errors);
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(CheckNewRules(call, rules));
@@ -95,7 +96,7 @@ absl::Status RuleService::BatchCreateRules(
   std::vector<accounting::NewRule> rules =
       ReadNewRules(request.rules(), errors);
   accounting::RuleChange change = ReadChange(call, request);
-  change.placement = ReadPlacement(request.placement(), errors);
+  change.placement = ReadPlacement(request.placement(), "placement", errors);
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(CheckNewRules(call, rules));

@@ -136,10 +136,10 @@ std::vector<Rule> TakeInserted(const TableEdit& edit, TableContents& contents) {
   return inserted;
 }
 
-absl::Status Overwritten(const TableEdit& edit) {
+absl::Status Overwritten(Family family, Table table) {
   return MakeError(
       absl::StatusCode::kUnavailable, "TABLE_OVERWRITTEN",
-      absl::StrCat("table ", TableSubject(edit.family, edit.table),
+      absl::StrCat("table ", TableSubject(family, table),
                    " was committed, but when it was read back another program "
                    "that does not take the xtables lock had replaced it; list "
                    "the rules and try again"));
@@ -276,26 +276,15 @@ absl::StatusOr<KernelOutcome> IptcRuleTable::Apply(const KernelEdit& edit,
            }});
 }
 
-absl::StatusOr<TableOutcome> IptcRuleTable::Edit(const TableEdit& edit,
-                                                 const Patience& patience) {
-  if (edit.deletions.empty() && NewRules(edit).empty()) return TableOutcome();
-  NFM_RETURN_IF_ERROR(CheckLaws(edit));
-  const NamespaceVisit visit(network_);
-  if (visit.err() != 0) return NotThere(visit.err());
-  NFM_ASSIGN_OR_RETURN(Entries entries, Encode(edit));
+template <typename Attempt>
+std::invoke_result_t<Attempt> IptcRuleTable::UnderLock(const Patience& patience,
+                                                       Attempt attempt) {
   XtablesLockInterrupter* const interrupter =
       patience.stoppable() ? &lock_interrupter_ : nullptr;
   NFM_ASSIGN_OR_RETURN(const XtablesLock lock,
                        XtablesLock::Acquire(patience.deadline(), interrupter));
   NFM_RETURN_IF_ERROR(patience.CheckWanted());
-  // Sets are numbers there, and a number may have gone to another set while we
-  // waited.
-  if (absl::c_any_of(NewRules(edit), [](const RuleSpec* rule) {
-        return rule->match.ip_set.has_value();
-      })) {
-    NFM_ASSIGN_OR_RETURN(entries, Encode(edit));
-  }
-  absl::StatusOr<TableOutcome> outcome = TryOnce(edit, entries);
+  auto outcome = attempt();
   for (absl::Duration pause = kFirstPause;
        HasChanged(outcome.status()) &&
        SystemClock().BootTime() + pause < patience.deadline() &&
@@ -303,9 +292,29 @@ absl::StatusOr<TableOutcome> IptcRuleTable::Edit(const TableEdit& edit,
        pause = std::min(2 * pause, kLongestPause)) {
     NFM_RETURN_IF_ERROR(patience.CheckWanted());
     absl::SleepFor(pause);
-    outcome = TryOnce(edit, entries);
+    outcome = attempt();
   }
   return outcome;
+}
+
+absl::StatusOr<TableOutcome> IptcRuleTable::Edit(const TableEdit& edit,
+                                                 const Patience& patience) {
+  if (edit.deletions.empty() && NewRules(edit).empty()) return TableOutcome();
+  NFM_RETURN_IF_ERROR(CheckLaws(edit));
+  const NamespaceVisit visit(network_);
+  if (visit.err() != 0) return NotThere(visit.err());
+  NFM_ASSIGN_OR_RETURN(Entries entries, Encode(edit));
+  // Sets are numbers there, and a number may have gone to another set while we
+  // waited.
+  bool again = absl::c_any_of(NewRules(edit), [](const RuleSpec* rule) {
+    return rule->match.ip_set.has_value();
+  });
+  return UnderLock(patience, [&]() -> absl::StatusOr<TableOutcome> {
+    if (std::exchange(again, false)) {
+      NFM_ASSIGN_OR_RETURN(entries, Encode(edit));
+    }
+    return TryOnce(edit, entries);
+  });
 }
 
 absl::StatusOr<TableOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
@@ -327,13 +336,83 @@ absl::StatusOr<TableOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
   absl::StatusOr<TableContents> after = ReadBack(edit.family, edit.table);
   if (!after.ok()) return NotReadBack(after.status());
   if (!IsApplied({edit, entries, before, err}, ManagedRules(*after), sets_)) {
-    return err == 0 ? Overwritten(edit)
+    return err == 0 ? Overwritten(edit.family, edit.table)
                     : ExplainRefusal(err, edit, entries, before, acct_);
   }
   return TableOutcome{.inserted = TakeInserted(edit, *after),
                       .deleted = std::move(plan.deleted),
                       .rule_counters_lost = err != 0,
                       .budgets_refilled = BudgetsIn(before)};
+}
+
+absl::StatusOr<OwnedOutcome> IptcRuleTable::ApplyOwned(
+    const OwnedEdit& edit, const Patience& patience) {
+  const NamespaceVisit visit(network_);
+  if (visit.err() != 0) return NotThere(visit.err());
+  OwnedOutcome outcome;
+  for (const Family family : kAllFamilies) {
+    for (const Table table : kAllTables) {
+      const auto wanted =
+          absl::c_find_if(edit.wanted, [&](const OwnedTable& each) {
+            return each.family == family && each.table == table;
+          });
+      const bool wants = wanted != edit.wanted.end();
+      if (!wants && PresenceOfTable(family, table) != TablePresence::kPresent) {
+        continue;
+      }
+      absl::StatusOr<OwnedOutcome> applied = ApplyOwnedTable(
+          edit, wants ? *wanted : OwnedTable{.family = family, .table = table},
+          patience);
+      if (!wants && absl::IsUnimplemented(applied.status())) continue;
+      if (!applied.ok()) return applied.status();
+      absl::c_move(applied->differences,
+                   std::back_inserter(outcome.differences));
+      outcome.commits += applied->commits;
+      outcome.rule_counters_lost |= applied->rule_counters_lost;
+    }
+  }
+  return outcome;
+}
+
+absl::StatusOr<OwnedOutcome> IptcRuleTable::ApplyOwnedTable(
+    const OwnedEdit& edit, const OwnedTable& wanted, const Patience& patience) {
+  NFM_ASSIGN_OR_RETURN(XtOwnedChains chains,
+                       XtOwnedChains::Encode(wanted, edit, sets_));
+  // What can't be seen is looked at when it is changed.
+  TableContents contents = EmptyTable(wanted.family, wanted.table);
+  if (edit.dry_run ||
+      PresenceOfTable(wanted.family, wanted.table) != TablePresence::kUnknown) {
+    NFM_ASSIGN_OR_RETURN(contents, Read(wanted.family, wanted.table));
+  }
+  OwnedSteps steps = chains.Compare(contents);
+  if (steps.empty() || edit.dry_run) {
+    return OwnedOutcome{.differences = std::move(steps.differences)};
+  }
+  return UnderLock(patience, [&] { return TryOwnedOnce(chains); });
+}
+
+absl::StatusOr<OwnedOutcome> IptcRuleTable::TryOwnedOnce(
+    const XtOwnedChains& chains) {
+  const Family family = chains.family();
+  const Table table = chains.table();
+  NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
+                       open_(family, table));
+  const TableContents before = ReadContents(*handle, family, table, sets_);
+  OwnedSteps steps = chains.Compare(before);
+  if (steps.empty()) return OwnedOutcome();
+  NFM_RETURN_IF_ERROR(chains.Carry(steps, before, *handle));
+  const int err = handle->Commit();
+  handle.reset();
+  absl::StatusOr<TableContents> after = ReadBack(family, table);
+  if (!after.ok()) return NotReadBack(after.status());
+  if (!chains.Compare(*after).empty()) {
+    return err == 0 ? Overwritten(family, table)
+                    : ErrnoStatus(Operation::kRuleCommit, err,
+                                  TableSubject(family, table));
+  }
+  return OwnedOutcome{.differences = std::move(steps.differences),
+                      .commits = 1,
+                      .rule_counters_lost = err != 0};
 }
 
 }  // namespace nfmeter::kernel

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "kernel/linux/netlink/netlink_namespace.h"
 #include "kernel/linux/xtables/ip_set_socket.h"
 #include "kernel/linux/xtables/iptc_rule_table_handle.h"
+#include "kernel/linux/xtables/xt_owned_chains.h"
 #include "kernel/linux/xtables/xtables_lock.h"
 #include "kernel/rule_edit.h"
 #include "kernel/rule_table.h"
@@ -48,6 +50,9 @@ class IptcRuleTable : public RuleTable {
   absl::StatusOr<KernelOutcome> Apply(const KernelEdit& edit,
                                       const EditTerms& terms) override;
 
+  absl::StatusOr<OwnedOutcome> ApplyOwned(const OwnedEdit& edit,
+                                          const Patience& patience) override;
+
   void StopWaiting() override { lock_interrupter_.Interrupt(); }
 
   // One read-modify-commit under the xtables lock, all or nothing.
@@ -69,6 +74,16 @@ class IptcRuleTable : public RuleTable {
   // done, a fresh attempt may succeed.
   absl::StatusOr<TableOutcome> TryOnce(const TableEdit& edit,
                                        const Entries& entries);
+  // What differed. The lock is taken only if something does.
+  absl::StatusOr<OwnedOutcome> ApplyOwnedTable(const OwnedEdit& edit,
+                                               const OwnedTable& wanted,
+                                               const Patience& patience);
+  absl::StatusOr<OwnedOutcome> TryOwnedOnce(const XtOwnedChains& chains);
+  // Takes the lock and calls `attempt` until it says something else than that
+  // others have changed the table meanwhile, without the lock.
+  template <typename Attempt>
+  std::invoke_result_t<Attempt> UnderLock(const Patience& patience,
+                                          Attempt attempt);
   absl::StatusOr<TableContents> ReadFromKernel(Family family, Table table);
   // After a commit, when the caller must learn what is there: goes on past
   // passing errors.

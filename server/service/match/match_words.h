@@ -1,6 +1,6 @@
 // The words of rules: what names and enums of the API stand for.
-#ifndef NFMETER_SERVICE_RULE_RULE_WORDS_H_
-#define NFMETER_SERVICE_RULE_RULE_WORDS_H_
+#ifndef NFMETER_SERVICE_MATCH_MATCH_WORDS_H_
+#define NFMETER_SERVICE_MATCH_MATCH_WORDS_H_
 
 #include <cstdint>
 
@@ -31,4 +31,4 @@ uint32_t BitOf(absl::Span<const EnumBit<Enum>> bits, int value) {
 
 }  // namespace nfmeter::service
 
-#endif  // NFMETER_SERVICE_RULE_RULE_WORDS_H_
+#endif  // NFMETER_SERVICE_MATCH_MATCH_WORDS_H_

@@ -1,4 +1,4 @@
-#include "service/rule/rule_words.h"
+#include "service/match/match_words.h"
 
 #include "kernel/rule_types.h"
 
