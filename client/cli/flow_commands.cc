@@ -164,6 +164,9 @@ void PrintFrame(Session& session, const FlowFrame& next, bool first) {
     case Format::kYaml:
       out << "---\n" << MessageToYaml(frame);
       break;
+    case Format::kColumns:
+      out << session.RenderColumns(frame, first);
+      break;
     case Format::kName:
       break;
   }

@@ -15,9 +15,18 @@ namespace {
 #define SO_NETNS_COOKIE 71  // include/uapi/asm-generic/socket.h
 #endif
 
-std::string FirstLine(const char* variable, const char* path) {
-  const char* const other = getenv(variable);
-  std::ifstream file(other == nullptr ? path : other);
+std::string MachineIdFile() {
+  const char* const other = getenv("NFMETER_MACHINE_ID_FILE");
+  return other == nullptr ? "/etc/machine-id" : other;
+}
+
+std::string BootIdFile() {
+  const char* const other = getenv("NFMETER_BOOT_ID_FILE");
+  return other == nullptr ? "/proc/sys/kernel/random/boot_id" : other;
+}
+
+std::string FirstLine(const std::string& path) {
+  std::ifstream file(path);
   std::string line;
   std::getline(file, line);
   return line;
@@ -39,10 +48,13 @@ uint64_t NetworkNamespace() {
 }  // namespace
 
 accounting::HostIdentity ReadHostIdentity() {
-  return {.machine_id = FirstLine("NFMETER_MACHINE_ID_FILE", "/etc/machine-id"),
-          .boot_id = FirstLine("NFMETER_BOOT_ID_FILE",
-                               "/proc/sys/kernel/random/boot_id"),
+  return {.machine_id = FirstLine(MachineIdFile()),
+          .boot_id = FirstLine(BootIdFile()),
           .network_namespace = NetworkNamespace()};
+}
+
+std::vector<std::string> HostIdentityFiles() {
+  return {MachineIdFile(), BootIdFile()};
 }
 
 }  // namespace nfmeter::app

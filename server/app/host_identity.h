@@ -2,6 +2,9 @@
 #ifndef NFMETER_APP_HOST_IDENTITY_H_
 #define NFMETER_APP_HOST_IDENTITY_H_
 
+#include <string>
+#include <vector>
+
 #include "accounting/ledger/ledger_store.h"
 
 namespace nfmeter::app {
@@ -14,6 +17,9 @@ namespace nfmeter::app {
 // The environment variables NFMETER_MACHINE_ID_FILE and NFMETER_BOOT_ID_FILE
 // name other files.
 accounting::HostIdentity ReadHostIdentity();
+
+// What it reads, for the sandbox.
+std::vector<std::string> HostIdentityFiles();
 
 }  // namespace nfmeter::app
 

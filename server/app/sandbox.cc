@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "app/host_identity.h"
 #include "base/unique_fd.h"
 #include "kernel/linux/xtables/table_socket.h"
 #include "kernel/linux/xtables/xtables_lock.h"
@@ -41,7 +42,6 @@ constexpr const char* kSystemFiles[] = {"/etc/nsswitch.conf",
                                         "/etc/services",
                                         "/etc/protocols",
                                         "/etc/localtime",
-                                        "/etc/machine-id",
                                         "/etc/ld.so.cache",
                                         "/etc/ssl/openssl.cnf",
                                         "/usr",
@@ -91,6 +91,9 @@ FileAccess AccessFor(const Config& config) {
     }
   }
   AddFile(config.policy, access.readable);
+  for (const std::string& file : HostIdentityFiles()) {
+    AddFile(file, access.readable);
+  }
   // Rotated files are made anew.
   if (!config.audit_file.empty()) {
     access.writable.push_back(FolderOf(config.audit_file));

@@ -45,9 +45,10 @@ class RuleTable {
   // Each table is all or nothing; when a later one fails, earlier ones stay:
   // whoever wants the owner's old chains back asks for them. Statuses as
   // Apply(); FAILED_PRECONDITION, CHAIN_HELD: a rule of somebody else's jumps
-  // to a chain that is to go.
+  // to a chain that is to go. UNIMPLEMENTED, PLANS_UNSUPPORTED: this backend
+  // has no chains for owners.
   virtual absl::StatusOr<OwnedOutcome> ApplyOwned(const OwnedEdit& edit,
-                                                  const Patience& patience) = 0;
+                                                  const Patience& patience);
 
   // From now on nobody waits for others: an Apply() that does ends as at its
   // deadline. For the end of the process. Thread-safe, unlike the rest.

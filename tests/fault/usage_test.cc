@@ -5,6 +5,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -91,12 +92,12 @@ class Collector {
   // What ended it.
   grpc::Status Ended() { return stream_->Finish(); }
 
-  // Over all counters that ever had the name.
+  // Of the counter that has the name now: ids only grow.
   uint64_t Total(const std::string& name) const {
     uint64_t total = 0;
     for (const auto& [id, value] : totals_) {
       const auto found = names_.find(id);
-      if (found != names_.end() && found->second == name) total += value;
+      if (found != names_.end() && found->second == name) total = value;
     }
     return total;
   }
@@ -187,12 +188,17 @@ struct Place {
   const char* operation;
   const char* thread;
   const char* call;
+
+  // So that its test has the same name each time.
+  friend std::ostream& operator<<(std::ostream& out, const Place& place) {
+    return out << place.operation << " " << place.thread << " " << place.call;
+  }
 };
 
-class KillTest : public UsageFaultTest,
-                 public ::testing::WithParamInterface<Place> {};
+class UsageKillTest : public UsageFaultTest,
+                      public ::testing::WithParamInterface<Place> {};
 
-TEST_P(KillTest, NothingIsLostOrDoubled) {
+TEST_P(UsageKillTest, NothingIsLostOrDoubled) {
   const Place place = GetParam();
   const bool deletes = place.operation == std::string("delete");
   uint64_t expected_gone = 0;  // of counters deleted
@@ -237,7 +243,6 @@ TEST_P(KillTest, NothingIsLostOrDoubled) {
       }
     }
     ASSERT_NO_FATAL_FAILURE(Send(2));
-    // Deleted ones are not in a full record, which has what there is.
     ASSERT_EQ(DurableTotal(), sent_ - expected_gone);
     const auto counter = server_.Connect()->GetCounter("counted");
     ASSERT_OK(counter.status());
@@ -250,7 +255,7 @@ TEST_P(KillTest, NothingIsLostOrDoubled) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    SystemCalls, KillTest,
+    SystemCalls, UsageKillTest,
     ::testing::Values(Place{"reset", "nfm-ledger", "pwrite64"},
                       Place{"reset", "nfm-ledger", "fdatasync"},
                       Place{"reset", "", "pwrite64"},

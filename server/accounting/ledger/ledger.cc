@@ -494,7 +494,7 @@ absl::StatusOr<std::shared_ptr<const Ledger::Totals>> Ledger::Take(
     {
       const absl::Duration now = clock_.BootTime();
       absl::MutexLock lock(&mutex_);
-      if (published_ != nullptr &&
+      if (published_ != nullptr && max_staleness > absl::ZeroDuration() &&
           now - published_->snapshot->boottime <= max_staleness) {
         return published_;
       }

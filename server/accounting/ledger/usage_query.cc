@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/civil_time.h"
 #include "accounting/common/paging.h"
 #include "accounting/ledger/ledger_reader.h"
@@ -72,6 +73,25 @@ uint64_t Percentile95(std::vector<uint64_t> values, size_t count) {
   return values[above];
 }
 
+// Where a page begins: in a bucket, after a group.
+struct Place {
+  absl::Time bucket;
+  std::string after;  // a key; empty: the first group is next
+};
+
+absl::StatusOr<Place> ReadPlace(const std::string& token, uint64_t hash) {
+  const absl::StatusOr<std::string> position = ReadPageToken(token, hash);
+  if (!position.ok()) return position.status();
+  const std::pair<std::string, std::string> parts =
+      absl::StrSplit(*position, absl::MaxSplits('+', 1));
+  int64_t seconds = 0;
+  if (!absl::SimpleAtoi(parts.first, &seconds)) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "PAGE_TOKEN_INVALID",
+                     "page_token is not of this listing");
+  }
+  return Place{absl::FromUnixSeconds(seconds), parts.second};
+}
+
 // Counters that make one row each bucket.
 struct Group {
   Labels labels;
@@ -91,7 +111,7 @@ class Query {
   // Sums by group, in the order of groups_.
   using Sums = std::vector<Amount>;
 
-  void Place(const StoredAccount& stored, const Labels& labels);
+  void Assign(const StoredAccount& stored, const Labels& labels);
   absl::StatusOr<Sums> SumUp(absl::Time from, absl::Time to);
   absl::Status AddRates(absl::Time from, absl::Time to,
                         const std::vector<size_t>& groups,
@@ -117,9 +137,9 @@ class Query {
 absl::Status Query::Prepare(
     const std::function<Labels(absl::string_view)>& labels) {
   NFM_RETURN_IF_ERROR(reader_->ForEachAccount([&](const StoredAccount& stored) {
-    Place(stored, stored.account.state == Account::State::kClosed
-                      ? stored.last_labels
-                      : labels(stored.account.name));
+    Assign(stored, stored.account.state == Account::State::kClosed
+                       ? stored.last_labels
+                       : labels(stored.account.name));
   }));
   groups_.assign(by_key_.begin(), by_key_.end());
   for (const auto& [account, key] : key_of_) {
@@ -141,7 +161,7 @@ absl::Status Query::Prepare(
   return absl::OkStatus();
 }
 
-void Query::Place(const StoredAccount& stored, const Labels& labels) {
+void Query::Assign(const StoredAccount& stored, const Labels& labels) {
   const std::string shown = ShownName(stored.account.name);
   if (!query_.filter.Matches(shown, labels)) return;
   Group group;
@@ -158,7 +178,7 @@ void Query::Place(const StoredAccount& stored, const Labels& labels) {
                     found == group.labels.end() ? "" : found->second,
                     absl::string_view("\0", 1));
   }
-  key.append(group.counter);
+  absl::StrAppend(&key, "/", group.counter);  // never empty
   by_key_.emplace(key, std::move(group));
   key_of_[stored.account.id] = std::move(key);
 }
@@ -241,23 +261,11 @@ bool Query::HasGap(size_t group, absl::Time from, absl::Time to) const {
 
 absl::StatusOr<UsagePage> Query::Run() {
   const uint64_t hash = HashOf(query_);
-  absl::Time from = query_.from;
-  std::string after;  // the group's key
-  bool resumes = false;
+  Place place = {.bucket = query_.from};
   if (!query_.page_token.empty()) {
-    NFM_ASSIGN_OR_RETURN(std::string position,
-                         ReadPageToken(query_.page_token, hash));
-    // In the middle of a bucket: after a group.
-    const size_t plus = position.find('+');
-    resumes = plus != std::string::npos;
-    if (resumes) after = position.substr(plus + 1);
-    int64_t seconds = 0;
-    if (!absl::SimpleAtoi(position.substr(0, plus), &seconds)) {
-      return MakeError(absl::StatusCode::kInvalidArgument, "PAGE_TOKEN_INVALID",
-                       "page_token is not of this listing");
-    }
-    from = absl::FromUnixSeconds(seconds);
+    NFM_ASSIGN_OR_RETURN(place, ReadPlace(query_.page_token, hash));
   }
+  absl::Time from = place.bucket;
   UsagePage page;
   for (absl::Time end; from < query_.to; from = end) {
     end = std::min(NextBorder(from, query_.bucket, query_.time_zone, query_.to),
@@ -271,7 +279,7 @@ absl::StatusOr<UsagePage> Query::Run() {
     std::vector<UsageRow> rows;
     bool more = false;
     for (size_t i = 0; i < groups_.size(); ++i) {
-      if (sums[i].zero() || (resumes && groups_[i].first <= after)) continue;
+      if (sums[i].zero() || groups_[i].first <= place.after) continue;
       if (rows.size() == room) {
         more = true;
         break;
@@ -287,13 +295,13 @@ absl::StatusOr<UsagePage> Query::Run() {
     NFM_RETURN_IF_ERROR(AddRates(from, end, groups, rows));
     std::move(rows.begin(), rows.end(), std::back_inserter(page.rows));
     if (more || (page.rows.size() >= query_.page_size && end < query_.to)) {
-      std::string position =
-          absl::StrCat(absl::ToUnixSeconds(more ? from : end));
-      if (more) absl::StrAppend(&position, "+", groups_[groups.back()].first);
+      const std::string position =
+          absl::StrCat(absl::ToUnixSeconds(more ? from : end), "+",
+                       more ? groups_[groups.back()].first : "");
       page.next_page_token = MakePageToken(hash, position);
       return page;
     }
-    resumes = false;
+    place.after.clear();
   }
   return page;
 }

@@ -52,7 +52,7 @@ enum class Split { kSource, kDestination };
 
 // One counter with the packets that it counts. A packet counts for each account
 // that matches it.
-struct Account {
+struct PlanAccount {
   std::string counter;
   Labels labels;
   std::string description;
@@ -68,7 +68,7 @@ struct Account {
   // What errors about it say: its place in the plan, "accounts[3]".
   std::string field;
 
-  friend bool operator==(const Account&, const Account&) = default;
+  friend bool operator==(const PlanAccount&, const PlanAccount&) = default;
 };
 
 // By what the accounts of a group differ.
@@ -85,7 +85,7 @@ enum class GroupKey {
 struct AccountGroup {
   GroupKey key = GroupKey::kSource;
   // What they share; its counter, labels apart, is not used.
-  Account shared;
+  PlanAccount shared;
   using Value =
       std::variant<kernel::IpPrefix, kernel::PortRange, kernel::IdRange>;
   struct Member {
@@ -106,7 +106,7 @@ struct Plan {
   // Of the jumps into its chains.
   kernel::RulePlacement placement = kernel::RulePlacement::kHead;
   std::vector<AddressClass> classes;
-  std::vector<Account> accounts;
+  std::vector<PlanAccount> accounts;
   std::vector<AccountGroup> groups;
 
   friend bool operator==(const Plan&, const Plan&) = default;

@@ -24,7 +24,7 @@ constexpr uint64_t kListing = 0x706c616e73;
 // A plan counts for those who may touch all of its counters.
 std::vector<std::string> CountersOf(const accounting::Plan& plan) {
   std::vector<std::string> names;
-  const auto add = [&](const accounting::Account& account,
+  const auto add = [&](const accounting::PlanAccount& account,
                        const std::string& counter) {
     if (!account.split.has_value()) {
       names.push_back(counter);
@@ -35,7 +35,7 @@ std::vector<std::string> CountersOf(const accounting::Plan& plan) {
     }
     names.push_back(accounting::ClassCounter(counter, accounting::kOtherClass));
   };
-  for (const accounting::Account& account : plan.accounts) {
+  for (const accounting::PlanAccount& account : plan.accounts) {
     add(account, account.counter);
   }
   for (const accounting::AccountGroup& group : plan.groups) {
@@ -47,7 +47,7 @@ std::vector<std::string> CountersOf(const accounting::Plan& plan) {
 }
 
 bool Decides(const accounting::Plan& plan) {
-  const auto decides = [](const accounting::Account& account) {
+  const auto decides = [](const accounting::PlanAccount& account) {
     return account.quota.has_value() &&
            account.quota->over != accounting::OverQuota::kTell;
   };

@@ -22,11 +22,11 @@
 namespace nfmeter::service {
 namespace {
 
-using accounting::Account;
 using accounting::AccountGroup;
 using accounting::Direction;
 using accounting::GroupKey;
 using accounting::OverQuota;
+using accounting::PlanAccount;
 using accounting::PlanQuota;
 
 constexpr size_t kMaxDescription = 200;
@@ -148,9 +148,9 @@ void CheckCounter(const std::string& counter, size_t longest_class,
 
 // What accounts and groups have in common.
 template <typename Message>
-Account ReadShared(const Message& message, const std::string& field,
-                   FieldErrors& errors) {
-  Account account;
+PlanAccount ReadShared(const Message& message, const std::string& field,
+                       FieldErrors& errors) {
+  PlanAccount account;
   account.field = field;
   account.labels = ReadLabels(message.labels(), At(field, "labels"), errors);
   account.description = message.description();
@@ -290,7 +290,7 @@ accounting::AddressClass ReadClass(const v1::AddressClass& message,
 
 // Verdicts that the table has no targets for.
 void CheckVerdicts(const accounting::Plan& plan, FieldErrors& errors) {
-  const auto check = [&](const Account& account) {
+  const auto check = [&](const PlanAccount& account) {
     if (!account.quota.has_value()) return;
     const OverQuota over = account.quota->over;
     const std::string field = At(account.field, "quota.over");
@@ -301,7 +301,7 @@ void CheckVerdicts(const accounting::Plan& plan, FieldErrors& errors) {
       errors.Add(field, "MARK needs the plan's table to be mangle");
     }
   };
-  for (const Account& account : plan.accounts) check(account);
+  for (const PlanAccount& account : plan.accounts) check(account);
   for (const AccountGroup& group : plan.groups) check(group.shared);
 }
 
@@ -338,7 +338,7 @@ accounting::Plan ReadPlan(const v1::Plan& plan, const std::string& field,
   const size_t longest = LongestClass(plan);
   for (int i = 0; i < plan.accounts_size(); ++i) {
     const std::string place = Indexed(At(field, "accounts"), i);
-    Account& account =
+    PlanAccount& account =
         read.accounts.emplace_back(ReadShared(plan.accounts(i), place, errors));
     account.counter = plan.accounts(i).counter();
     CheckCounter(account.counter, account.split.has_value() ? longest : 0,

@@ -422,7 +422,7 @@ CollectStreams::CollectStreams(accounting::Ledger& ledger,
     : ledger_(ledger),
       labels_(labels),
       threads_("nfm-usage", 2),
-      streams_(budget) {}
+      streams_(budget, "usage") {}
 
 absl::Status CollectStreams::Collect(const Call& call,
                                      const v1::CollectUsageRequest& request) {
