@@ -25,7 +25,8 @@ int Finish(Session& session, absl::Status status) {
     status = absl::UnknownError(
         "can't write to standard output; is the disk full, or is it closed?");
   }
-  return status.ok() ? kExitOk : Fail(console, status, session.error_color());
+  return status.ok() ? session.exit_code()
+                     : Fail(console, status, session.error_color());
 }
 
 // Those of --context, or the current context's unless --server says where;
@@ -59,8 +60,10 @@ int Main(const std::vector<std::string>& arguments, Console console) {
   CommandTree tree;
   AddCounterCommands(tree);
   AddRuleCommands(tree);
+  AddPlanCommands(tree);
   AddWatchCommands(tree);
   AddQuotaCommands(tree);
+  AddFlowCommands(tree);
   AddWaitCommands(tree);
   AddNodeCommands(tree);
   AddContextCommands(tree);

@@ -111,8 +111,10 @@ void AddChangeFlags(CLI::App& command, std::string& request_id,
 // The commands, one file each.
 void AddCounterCommands(CommandTree& tree);
 void AddRuleCommands(CommandTree& tree);
+void AddPlanCommands(CommandTree& tree);
 void AddWatchCommands(CommandTree& tree);
 void AddQuotaCommands(CommandTree& tree);
+void AddFlowCommands(CommandTree& tree);
 void AddWaitCommands(CommandTree& tree);
 void AddNodeCommands(CommandTree& tree);
 void AddContextCommands(CommandTree& tree);

@@ -93,10 +93,10 @@ Examples:
       [service](Session& session) { return ShowHealth(session, *service); });
   CLI::Option* option = health->add_option(
       "SERVICE", *service, "one service; default: the whole server");
-  tree.Suggest(option,
-               {Candidates::kChoices,
-                {"nfmeter.v1.CounterService", "nfmeter.v1.RuleService",
-                 "nfmeter.v1.SnapshotService", "nfmeter.v1.NodeService"}});
+  tree.Suggest(option, {Candidates::kChoices,
+                        {"nfmeter.v1.CounterService", "nfmeter.v1.RuleService",
+                         "nfmeter.v1.SnapshotService", "nfmeter.v1.FlowService",
+                         "nfmeter.v1.NodeService"}});
 
   tree.MarkLocal(tree.AddCommand(
       tree.root(), "version", "Print the version of this command",

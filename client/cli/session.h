@@ -64,6 +64,11 @@ class Session {
   bool headings() const { return !flags_.no_headers; }
   const CallOptions& call() const { return call_; }
 
+  // What the command exits with when it did what it was asked to; 0 unless it
+  // says something else by that, as diff does.
+  int exit_code() const { return exit_code_; }
+  void set_exit_code(int code) { exit_code_ = code; }
+
   // The connection, made when it is first asked for.
   absl::StatusOr<Client*> client();
 
@@ -95,6 +100,7 @@ class Session {
   bool color_ = false;
   bool error_color_ = false;
   CallOptions call_;
+  int exit_code_ = 0;
   std::vector<CustomColumn> columns_;  // kColumns
   std::string context_;                // of CollectTables()
   std::vector<Table>* tables_ = nullptr;

@@ -284,6 +284,13 @@ std::string GrantText(const v1::Grant& grant) {
   if (!grant.methods().empty()) {
     absl::StrAppend(&text, ", for ", absl::StrJoin(grant.methods(), ", "));
   }
+  if (grant.flows() == "full") {
+    absl::StrAppend(&text, ", and see all flows");
+  } else if (grant.flows() == "summary") {
+    absl::StrAppend(&text, ", and see sums of flows by /",
+                    grant.flow_prefixes().ipv4(), " and /",
+                    grant.flow_prefixes().ipv6());
+  }
   return text;
 }
 
@@ -349,6 +356,17 @@ std::string NodeText(const v1::Node& node, Layout layout, bool color,
     facts.Add("counters",
               absl::StrCat(node.counter_count(), ", when last read"));
     facts.Add("open watches", absl::StrCat(node.snapshot_subscribers()));
+  }
+  if (node.has_flow_tracking()) {
+    const v1::FlowTracking& tracking = node.flow_tracking();
+    facts.Add(
+        "flows",
+        absl::StrCat("accounting ", tracking.accounting() ? "on" : "off",
+                     ", start times ", tracking.timestamps() ? "on" : "off",
+                     TellsOfTheWholeHost(node)
+                         ? absl::StrCat("; ", tracking.flow_count(),
+                                        " of at most ", tracking.max_flows())
+                         : ""));
   }
   if (node.read_only()) facts.Add("changes", "refused: it is read only");
   if (!node.caller().principal().empty()) {

@@ -241,6 +241,62 @@ absl::StatusOr<v1::ListChainsResponse> Client::ListChains(
       options);
 }
 
+absl::StatusOr<v1::ApplyPlanResponse> Client::ApplyPlan(
+    const v1::ApplyPlanRequest& request, const CallOptions& options) {
+  return Change(*connection_, connection_->plans(),
+                &v1::PlanService::Stub::ApplyPlan, request, options);
+}
+
+absl::StatusOr<v1::GetPlanResponse> Client::GetPlan(
+    absl::string_view name, const CallOptions& options) {
+  v1::GetPlanRequest request;
+  request.set_name(std::string(name));
+  return connection_->Unary<v1::GetPlanResponse>(
+      connection_->plans(), &v1::PlanService::Stub::GetPlan, request, options);
+}
+
+absl::StatusOr<v1::ListPlansResponse> Client::ListPlans(
+    const CallOptions& options) {
+  v1::ListPlansResponse all;
+  const absl::Status status =
+      Pages(*connection_, connection_->plans(),
+            &v1::PlanService::Stub::ListPlans, v1::ListPlansRequest(),
+            std::function<bool(const v1::ListPlansResponse&)>(
+                [&](const v1::ListPlansResponse& page) {
+                  all.MergeFrom(page);
+                  return true;
+                }),
+            options);
+  if (!status.ok()) return status;
+  all.clear_next_page_token();
+  return all;
+}
+
+absl::StatusOr<v1::DeletePlanResponse> Client::DeletePlan(
+    const v1::DeletePlanRequest& request, const CallOptions& options) {
+  return Change(*connection_, connection_->plans(),
+                &v1::PlanService::Stub::DeletePlan, request, options);
+}
+
+absl::StatusOr<v1::ExportPlanResponse> Client::ExportPlan(
+    absl::string_view name, const CallOptions& options) {
+  v1::ExportPlanRequest request;
+  request.set_name(std::string(name));
+  return connection_->Unary<v1::ExportPlanResponse>(
+      connection_->plans(), &v1::PlanService::Stub::ExportPlan, request,
+      options);
+}
+
+absl::StatusOr<v1::PlanStatus> Client::GetPlanStatus(
+    absl::string_view name, const CallOptions& options) {
+  v1::GetPlanStatusRequest request;
+  request.set_name(std::string(name));
+  return Take(connection_->Unary<v1::GetPlanStatusResponse>(
+                  connection_->plans(), &v1::PlanService::Stub::GetPlanStatus,
+                  request, options),
+              &v1::GetPlanStatusResponse::mutable_status);
+}
+
 absl::StatusOr<v1::Node> Client::GetNode(const CallOptions& options) {
   return Take(connection_->Unary<v1::GetNodeResponse>(
                   connection_->node(), &v1::NodeService::Stub::GetNode,

@@ -15,6 +15,10 @@
 namespace nfmeter::client_internal {
 namespace {
 
+// Tells a server how large an answer may be: without it, 3 MiB.
+constexpr char kMaxAnswerBytesKey[] = "nfmeter-max-answer-bytes";
+constexpr int kUnlimitedAnswerBytes = 1 << 30;
+
 constexpr char kUserAgent[] = "nfmeter-sdk/" NFMETER_VERSION;
 
 std::string ChooseAddress(const ClientOptions& options) {
@@ -77,7 +81,9 @@ Connection::Link::Link(std::shared_ptr<grpc::Channel> over, TlsFiles made_of)
       channel(std::move(over)),
       counters(channel),
       rules(channel),
+      plans(channel),
       snapshots(channel),
+      flows(channel),
       node(channel) {}
 
 std::shared_ptr<Connection::Link> Connection::MakeLink(
@@ -117,6 +123,9 @@ absl::Status Connection::Call(
   // The server that is connected to next may be another.
   if (!LatestLink()->is_ready()) ForgetEpoch();
   const bool is_change = kind == Kind::kChange;
+  const std::string max_answer_bytes =
+      absl::StrCat(options_.max_receive_bytes < 0 ? kUnlimitedAnswerBytes
+                                                  : options_.max_receive_bytes);
   RestartGuard guard(*this, deadline);
   Backoff backoff(options_.retry, *environment_);
   for (int attempts = 1;; ++attempts) {
@@ -124,6 +133,7 @@ absl::Status Connection::Call(
     if (status.ok()) {
       grpc::ClientContext context;
       SetDeadline(deadline, &context);
+      context.AddMetadata(kMaxAnswerBytesKey, max_answer_bytes);
       const grpc::Status result = attempt(&context);
       status = ToStatus(result);
       if (result.error_code() == grpc::StatusCode::UNAVAILABLE) {

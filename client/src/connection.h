@@ -20,7 +20,9 @@
 #include "grpcpp/grpcpp.h"
 #include "nfmeter/options.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
+#include "nfmeter/v1/flow.grpc.pb.h"
 #include "nfmeter/v1/node.grpc.pb.h"
+#include "nfmeter/v1/plan.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
 
@@ -94,9 +96,11 @@ class Connection {
     return Part(&Link::counters);
   }
   std::shared_ptr<v1::RuleService::Stub> rules() { return Part(&Link::rules); }
+  std::shared_ptr<v1::PlanService::Stub> plans() { return Part(&Link::plans); }
   std::shared_ptr<v1::SnapshotService::Stub> snapshots() {
     return Part(&Link::snapshots);
   }
+  std::shared_ptr<v1::FlowService::Stub> flows() { return Part(&Link::flows); }
   std::shared_ptr<v1::NodeService::Stub> node() { return Part(&Link::node); }
 
  private:
@@ -113,7 +117,9 @@ class Connection {
     const std::shared_ptr<grpc::Channel> channel;
     v1::CounterService::Stub counters;
     v1::RuleService::Stub rules;
+    v1::PlanService::Stub plans;
     v1::SnapshotService::Stub snapshots;
+    v1::FlowService::Stub flows;
     v1::NodeService::Stub node;
   };
 

@@ -10,16 +10,21 @@ namespace nfmeter::accounting {
 absl::StatusOr<std::unique_ptr<Domain>> Domain::Open(kernel::Kernel& kernel,
                                                      Clock& clock,
                                                      const Options& options) {
+  // First, as it may have to put a damaged file aside.
+  NFM_ASSIGN_OR_RETURN(auto ledger, Ledger::Create(options.ledger, clock));
   NFM_ASSIGN_OR_RETURN(auto labels,
-                       LabelStore::Open(options.labels_path, options.labels));
-  return absl::WrapUnique(
-      new Domain(kernel, clock, std::move(labels), options));
+                       LabelStore::Open(options.ledger.path, options.labels));
+  NFM_ASSIGN_OR_RETURN(auto plans, PlanStore::Open(options.plans_path));
+  return absl::WrapUnique(new Domain(
+      kernel, clock, {std::move(labels), std::move(ledger), std::move(plans)},
+      options));
 }
 
-Domain::Domain(kernel::Kernel& kernel, Clock& clock,
-               std::unique_ptr<LabelStore> labels, const Options& options)
+Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
+               const Options& options)
     : kernel_(kernel),
-      labels_(std::move(labels)),
+      labels_(std::move(stores.labels)),
+      ledger_(std::move(stores.ledger)),
       counter_lane_("nfm-counters", options.lane_capacity),
       rule_lane_("nfm-rules", options.lane_capacity),
       rule_read_lane_("nfm-rule-reads", options.lane_capacity),
@@ -30,24 +35,49 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock,
                                      options.snapshots)),
       quotas_(QuotaHub::Create(kernel.acct(), counter_lane_, clock,
                                options.quotas)),
-      totals_(*snapshots_),
-      rules_(kernel, rule_lane_, rule_read_lane_),
+      flows_(FlowHub::Create(kernel.flows(), clock, options.flows)),
+      rules_({.kernel = kernel,
+              .changes = rule_lane_,
+              .reads = rule_read_lane_,
+              .clock = clock,
+              .listings = options.listings}),
       counters_({.kernel = kernel,
                  .lane = counter_lane_,
                  .snapshots = *snapshots_,
                  .labels = *labels_,
                  .rules = rules_,
                  .observers = observers_,
-                 .clock = clock}) {
+                 .ledger = *ledger_,
+                 .clock = clock}),
+      plan_store_(std::move(stores.plans)),
+      plans_({.rules = kernel.rules(),
+              .rule_lane = rule_lane_,
+              .counters = counters_,
+              .labels = *labels_,
+              .store = *plan_store_,
+              .clock = clock,
+              .read = options.read_plan},
+             options.plans) {
   observers_.Add(*snapshots_);
   observers_.Add(*quotas_);
-  observers_.Add(totals_);
-  if (options.on_labels_pruned != nullptr && kernel.capabilities()->acct.ok()) {
+  observers_.Add(*ledger_);
+  for (CounterObserver* observer : options.observers) observers_.Add(*observer);
+  ledger_->Start(snapshots_.get(),
+                 [this](absl::string_view name) { return labels_->Get(name); });
+  if (options.on_labels_pruned != nullptr) {
     label_pruner_ = std::make_unique<LabelPruner>(
         kernel.acct(), *snapshots_, *labels_, clock, options.on_labels_pruned);
   }
 }
 
-Domain::~Domain() = default;
+Domain::~Domain() { ledger_->Stop(); }
+
+std::vector<std::string> Domain::Notices() {
+  std::vector<std::string> notices = kernel_.Notices();
+  for (std::string& notice : rules_.Notices()) {
+    notices.push_back(std::move(notice));
+  }
+  return notices;
+}
 
 }  // namespace nfmeter::accounting

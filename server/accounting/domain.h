@@ -14,7 +14,10 @@
 #include "accounting/counters/counters.h"
 #include "accounting/counters/label_pruner.h"
 #include "accounting/counters/label_store.h"
-#include "accounting/ledger/counter_totals.h"
+#include "accounting/flows/flow_hub.h"
+#include "accounting/ledger/ledger.h"
+#include "accounting/plans/plan_store.h"
+#include "accounting/plans/plans.h"
 #include "accounting/quotas/quota_hub.h"
 #include "accounting/rules/rules.h"
 #include "accounting/snapshots/snapshot_hub.h"
@@ -31,16 +34,26 @@ class Domain {
     // Jobs that wait in a lane; each is a call that occupies a thread, or a
     // reading that others share.
     size_t lane_capacity = 4096;
-    std::string labels_path;  // see LabelStore::Open()
+    // Its file has the labels, too.
+    Ledger::Options ledger;
     LabelStore::Bounds labels;
     SnapshotHub::Options snapshots;
     QuotaHub::Options quotas;
+    FlowHub::Options flows;
+    RuleListings::Options listings;
+    // Told after the domain's own; must outlive it.
+    std::vector<CounterObserver*> observers;
+    std::string plans_path;  // see PlanStore::Open()
+    // Reads the source of a stored plan, whose form is its giver's.
+    std::function<absl::StatusOr<Plan>(absl::string_view source)> read_plan;
+    Plans::Options plans;
     // Labels of counters that others delete are forgotten in time, and this is
     // told, see LabelPruner. Null: they stay, as nothing is to be changed.
     std::function<void(const absl::StatusOr<size_t>&)> on_labels_pruned;
   };
 
-  // `kernel` and `clock` must outlive it. Statuses: LabelStore::Open().
+  // `kernel` and `clock` must outlive it. Statuses: Ledger::Create(),
+  // LabelStore::Open().
   static absl::StatusOr<std::unique_ptr<Domain>> Open(kernel::Kernel& kernel,
                                                       Clock& clock,
                                                       const Options& options);
@@ -54,8 +67,10 @@ class Domain {
   Rules& rules() { return rules_; }
   SnapshotHub& snapshots() { return *snapshots_; }
   QuotaHub& quotas() { return *quotas_; }
+  FlowHub& flows() { return *flows_; }
   LabelStore& labels() { return *labels_; }
-  CounterTotals& totals() { return totals_; }
+  Ledger& ledger() { return *ledger_; }
+  Plans& plans() { return plans_; }
 
   // Whose jobs tell whether the server still works.
   Lane& counter_lane() { return counter_lane_; }
@@ -65,27 +80,40 @@ class Domain {
     return {&counter_lane_, &rule_lane_, &rule_read_lane_};
   }
 
+  // What people should know of this host and of what was done to it. Sentences;
+  // usually none.
+  std::vector<std::string> Notices();
+
+  // Gives back memory that nobody uses any more; call it each second or so.
+  void Upkeep() { rules_.ExpireListings(); }
+
   // The end of the process: nothing waits for others any more.
   void StopWaiting() { rules_.StopWaiting(); }
 
  private:
-  Domain(kernel::Kernel& kernel, Clock& clock,
-         std::unique_ptr<LabelStore> labels, const Options& options);
+  struct Stores {
+    std::unique_ptr<LabelStore> labels;
+    std::unique_ptr<Ledger> ledger;
+    std::unique_ptr<PlanStore> plans;
+  };
+  Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
+         const Options& options);
 
   // Each uses those before it, and is destroyed before them.
   kernel::Kernel& kernel_;
   const std::unique_ptr<LabelStore> labels_;
+  const std::unique_ptr<Ledger> ledger_;
   CounterObservers observers_;
   Lane counter_lane_;
   Lane rule_lane_;
   Lane rule_read_lane_;
   const std::unique_ptr<SnapshotHub> snapshots_;
   const std::unique_ptr<QuotaHub> quotas_;
-  CounterTotals totals_;
-  // Here the ledger, an observer; flows.
+  const std::unique_ptr<FlowHub> flows_;
   Rules rules_;
   Counters counters_;
-  // Here plans, which use rules and counters.
+  const std::unique_ptr<PlanStore> plan_store_;
+  Plans plans_;
   std::unique_ptr<LabelPruner> label_pruner_;  // null: none
 };
 

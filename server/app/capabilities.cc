@@ -7,9 +7,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "nfmeter/v1/counter.pb.h"
+#include "nfmeter/v1/flow.pb.h"
 #include "nfmeter/v1/node.pb.h"
 #include "nfmeter/v1/rule.pb.h"
 #include "nfmeter/v1/snapshot.pb.h"
+#include "nfmeter/v1/usage.pb.h"
 
 namespace nfmeter::app {
 namespace {
@@ -23,8 +25,15 @@ const google::protobuf::ServiceDescriptor* RuleService() {
 const google::protobuf::ServiceDescriptor* SnapshotService() {
   return v1::SnapshotFrame::descriptor()->file()->service(0);
 }
+const google::protobuf::ServiceDescriptor* UsageService() {
+  return v1::UsageRecord::descriptor()->file()->service(0);
+}
 const google::protobuf::ServiceDescriptor* NodeService() {
   return v1::Node::descriptor()->file()->service(0);
+}
+
+const google::protobuf::ServiceDescriptor* FlowService() {
+  return v1::Flow::descriptor()->file()->service(0);
 }
 
 using Methods = std::vector<std::string>;
@@ -157,6 +166,10 @@ std::vector<service::NodeCapability> NodeCapabilities(
   capabilities.push_back(
       Capability("quota_events", kernel.quota_events, acct_backend,
                  {Method(CounterService(), "WatchQuotaEvents")}));
+  Methods flows;
+  AddMethods(FlowService(), flows);
+  capabilities.push_back(
+      Capability("flows", kernel.flows, "nf_conntrack_netlink", flows));
   return capabilities;
 }
 
@@ -165,6 +178,8 @@ std::vector<ServiceHealth> HealthOf(const kernel::Capabilities& kernel) {
           {SnapshotService()->full_name(), kernel.acct.ok()},
           {RuleService()->full_name(),
            kernel.rules.tables_ipv4.ok() || kernel.rules.tables_ipv6.ok()},
+          {FlowService()->full_name(), kernel.flows.ok()},
+          {UsageService()->full_name(), kernel.acct.ok()},
           {NodeService()->full_name(), true}};
 }
 

@@ -68,6 +68,7 @@ struct Flags {
   std::string socket_mode;
   std::string socket_group;
   std::string socket_role;
+  std::string socket_flows;
   struct Value {
     const Option* option;
     CLI::Option* flag;
@@ -115,6 +116,14 @@ void AddListenerFlags(Flags& flags) {
                   "loopback")
       ->type_name("viewer|operator|admin|none")
       ->default_str("admin")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+      ->group("Listeners");
+  flags.app
+      .add_option("--socket-flows", flags.socket_flows,
+                  "what those may see of flows, which say who talks to whom "
+                  "and which no role includes")
+      ->type_name("none|summary|full")
+      ->default_str("none")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
       ->group("Listeners");
 }
@@ -212,11 +221,22 @@ absl::Status ApplyListeners(const Flags& flags, Config& config) {
     if (!parsed.ok()) return Wrong("--socket-role", parsed.status().message());
     role = *parsed;
   }
+  std::optional<security::FlowAccess> flows;
+  if (flags.app.count("--socket-flows") > 0) {
+    const auto parsed = ParseListenerFlows(flags.socket_flows);
+    if (!parsed.ok()) {
+      return Wrong("--socket-flows", parsed.status().message());
+    }
+    flows = *parsed;
+  }
   for (security::ListenerOptions& each : listeners) {
     const bool is_unix =
         each.address.kind == security::ListenAddress::Kind::kUnix;
     if (role.has_value() && (is_unix || !config.listen.tls.has_value())) {
       each.role = *role;
+    }
+    if (flows.has_value() && (is_unix || !config.listen.tls.has_value())) {
+      each.flows = *flows;
     }
     if (!is_unix) continue;
     if (mode.has_value()) each.mode = *mode;

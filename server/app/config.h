@@ -35,6 +35,7 @@ struct Config {
   bool channelz = true;    // when all listeners are local
   bool read_only = false;  // refuses every change
   bool sandbox = true;     // seccomp and Landlock
+  bool enable_flow_accounting = false;  // sysctls of connection tracking
   telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;
   telemetry::LogFormat log_format = telemetry::LogFormat::kText;
   MetricsConfig metrics;

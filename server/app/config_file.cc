@@ -17,7 +17,7 @@ namespace {
 // What a listener in the file may have.
 const std::vector<std::string>& ListenerKeys() {
   static const auto* const keys =
-      new std::vector<std::string>{"address", "mode", "group", "role"};
+      new std::vector<std::string>{"address", "mode", "group", "role", "flows"};
   return *keys;
 }
 
@@ -152,6 +152,14 @@ class ConfigReading {
       } else {
         yaml_.Wrong(value.Mark(),
                     absl::StrCat("'", key, "' ", role.status().message()));
+      }
+    } else if (key == "listen.flows") {
+      const auto flows = ParseListenerFlows(text);
+      if (flows.ok()) {
+        listener.flows = *flows;
+      } else {
+        yaml_.Wrong(value.Mark(),
+                    absl::StrCat("'", key, "' ", flows.status().message()));
       }
     } else if (key == "listen.mode") {
       const absl::StatusOr<mode_t> mode = ParseMode(text);

@@ -4,18 +4,22 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "app/capabilities.h"
 #include "app/grpc_server.h"
+#include "app/host_identity.h"
 #include "app/host_metrics.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "kernel/linux/host_kernel.h"
 #include "security/access/policy_check.h"
+#include "service/plan/read_plan.h"
 #include "telemetry/domain_metrics.h"
 
 namespace nfmeter::app {
@@ -34,6 +38,40 @@ service::NodeInfo DescribeHost(const Config& config, Clock& clock) {
       .start_time = clock.WallTime()};
 }
 
+// Records of usage can't be written to the disk, or can again.
+void LogWritable(const absl::Status& status) {
+  if (status.ok()) {
+    Log(telemetry::LogLevel::kInfo, "ledger written again");
+  } else {
+    Log(telemetry::LogLevel::kError, "ledger not written",
+        {{"error", status.message()}});
+  }
+}
+
+std::vector<std::string> LedgerNotices(const accounting::LedgerStatus& ledger) {
+  std::vector<std::string> notices;
+  if (!ledger.kept) {
+    notices.push_back(
+        "Totals of counters are kept in memory only, as this server has no "
+        "state directory: its restart begins them anew.");
+  }
+  if (!ledger.writable.ok()) {
+    notices.push_back(absl::StrCat(
+        "The ledger of usage can't be written since ",
+        absl::FormatTime(absl::RFC3339_sec, ledger.since, absl::UTCTimeZone()),
+        ", and accounting goes on in memory: if this server ends meanwhile, "
+        "what resets read may be missing in totals; ",
+        ledger.writable.message()));
+  }
+  if (!ledger.damaged_file.empty()) {
+    notices.push_back(absl::StrCat(
+        "The ledger of usage was damaged and has begun anew at this start; "
+        "what is left of the old one is in ",
+        ledger.damaged_file));
+  }
+  return notices;
+}
+
 // Labels went whose counters other programs have deleted, or could not go.
 void LogPruning(const absl::StatusOr<size_t>& counters) {
   if (counters.ok()) {
@@ -42,6 +80,29 @@ void LogPruning(const absl::StatusOr<size_t>& counters) {
   } else {
     Log(telemetry::LogLevel::kWarning, "labels not removed",
         {{"error", counters.status().message()}});
+  }
+}
+
+// One line for each change of a plan; how far an application is, its caller
+// sees.
+void LogPlan(const accounting::PlanStatus& status) {
+  using State = accounting::PlanStatus::State;
+  switch (status.state) {
+    case State::kApplying:
+      return;
+    case State::kInSync:
+      Log(telemetry::LogLevel::kInfo, "plan in force",
+          {{"plan", status.name},
+           {"etag", status.etag},
+           {"repairs", status.repairs}});
+      return;
+    case State::kDrifted:
+    case State::kFought:
+    case State::kFailed:
+      Log(telemetry::LogLevel::kWarning, "plan not in force",
+          {{"plan", status.name},
+           {"repairs", status.repairs},
+           {"why", status.message}});
   }
 }
 
@@ -54,6 +115,7 @@ Daemon::Daemon(const Config& config)
                    ? std::make_unique<Metrics>(config_)
                    : nullptr),
       node_(DescribeHost(config, clock_)),
+      kernel_watch_(clock_),
       audit_log_(config_.audit_file),
       authorizer_(
           security::GrantsOf(config_.listen),
@@ -70,10 +132,14 @@ Daemon::Daemon(const Config& config)
       streams_(config_.limits.max_streams,
                config_.limits.max_streams_per_caller) {}
 
-Daemon::~Daemon() = default;
+// Looks at plans are told to streams, which go first.
+Daemon::~Daemon() {
+  if (domain_ != nullptr) domain_->plans().Stop();
+}
 
 std::vector<telemetry::CallObserver*> Daemon::CallObservers() {
-  std::vector<telemetry::CallObserver*> observers = {&audit_log_, &call_log_};
+  std::vector<telemetry::CallObserver*> observers = {&audit_log_, &call_log_,
+                                                     &kernel_watch_};
   if (metrics_ != nullptr) observers.push_back(&metrics_->calls());
   return observers;
 }
@@ -91,7 +157,19 @@ absl::Status Daemon::OpenKernel() {
       kernel_, kernel::OpenHostKernel(
                    {.backend = config_.backend, .read_only = config_.read_only},
                    clock_));
+  if (config_.enable_flow_accounting) EnableFlowAccounting();
   return absl::OkStatus();
+}
+
+void Daemon::EnableFlowAccounting() {
+  flow_accounting_ = kernel_->flows().EnableAccounting();
+  if (flow_accounting_.ok()) {
+    Log(telemetry::LogLevel::kInfo, "accounting of flows is on");
+  } else {
+    Log(telemetry::LogLevel::kError,
+        "accounting of flows could not be turned on",
+        {{"error", flow_accounting_.message()}});
+  }
 }
 
 absl::Status Daemon::OpenPolicy() {
@@ -104,12 +182,20 @@ absl::Status Daemon::OpenPolicy() {
 absl::Status Daemon::OpenState() {
   NFM_ASSIGN_OR_RETURN(state_, StateDirectory::Open(config_.state_dir));
   accounting::Domain::Options options{
-      .labels_path = state_->File("labels.db"),
+      .ledger = {.path = state_->File("ledger.db"),
+                 .host = ReadHostIdentity(),
+                 .on_writable = LogWritable},
       .labels = {.max_bytes = config_.limits.max_label_bytes,
                  .max_bytes_per_scope =
                      config_.limits.max_label_bytes_per_scope},
       .snapshots = {.min_interval = config_.limits.min_snapshot_interval,
-                    .max_counters = config_.limits.max_counters}};
+                    .max_counters = config_.limits.max_counters},
+      .flows = {.min_interval = config_.limits.min_flow_interval,
+                .max_groups = config_.limits.max_flow_groups,
+                .max_watched_flows = config_.limits.max_watched_flows}};
+  options.plans_path = state_->File("plans.db");
+  options.read_plan = service::ReadPlanSource;
+  options.plans.read_only = config_.read_only;
   if (!config_.read_only) options.on_labels_pruned = LogPruning;
   NFM_ASSIGN_OR_RETURN(domain_,
                        accounting::Domain::Open(*kernel_, clock_, options));
@@ -123,14 +209,29 @@ void Daemon::MakeServices() {
   const service::Limits& limits = config_.limits;
   quota_streams_ = std::make_unique<service::QuotaStreams>(
       domain_->quotas(), domain_->labels(), streams_,
-      kernel_->capabilities()->quota_events);
+      [this] { return kernel_->capabilities()->quota_events; });
   counter_service_ = std::make_unique<service::CounterService>(
       gate_, domain_->counters(), requests_, *quota_streams_, limits);
   rule_service_ = std::make_unique<service::RuleService>(
       gate_, domain_->rules(), requests_, limits);
   snapshot_service_ = std::make_unique<service::SnapshotService>(
       gate_, domain_->snapshots(), domain_->labels(), limits, streams_,
-      kernel_->capabilities()->acct);
+      [this] { return kernel_->capabilities()->acct; });
+  flow_service_ = std::make_unique<service::FlowService>(
+      gate_, domain_->flows(), limits, streams_);
+  usage_service_ = std::make_unique<service::UsageService>(
+      gate_, domain_->ledger(), domain_->labels(), streams_, limits);
+  domain_->plans().AddListener(LogPlan);
+  plan_streams_ =
+      std::make_unique<service::PlanStreams>(domain_->plans(), streams_);
+  plan_service_ = std::make_unique<service::PlanService>(
+      gate_,
+      service::PlanService::Parts{.plans = domain_->plans(),
+                                  .counters = domain_->counters(),
+                                  .rules = domain_->rules(),
+                                  .requests = requests_,
+                                  .streams = *plan_streams_},
+      limits);
   node_service_ = std::make_unique<service::NodeService>(
       gate_, [this] { return DescribeNode(); }, domain_->snapshots(), limits);
 }
@@ -141,12 +242,12 @@ absl::Status Daemon::ServeMetrics() {
   if (config_.listen.tls.has_value()) {
     metrics_->Make<CertificateMetrics>(config_.listen.tls->certificate);
   }
-  if (domain_->kernel().capabilities()->acct.ok()) {
-    metrics_->AddCounters(domain_->totals());
-  }
+  metrics_->AddCounters(domain_->ledger());
   metrics_->Make<telemetry::LaneMetrics>(domain_->lanes());
   metrics_->Make<telemetry::SnapshotMetrics>(domain_->snapshots());
   metrics_->Make<telemetry::QuotaMetrics>(domain_->quotas());
+  metrics_->Make<telemetry::FlowMetrics>(domain_->flows());
+  metrics_->Make<telemetry::LedgerMetrics>(domain_->ledger());
   for (const telemetry::MetricSource* source :
        std::initializer_list<const telemetry::MetricSource*>{
            &gate_, &streams_, snapshot_service_.get(), &requests_,
@@ -159,30 +260,51 @@ absl::Status Daemon::ServeMetrics() {
 
 absl::Status Daemon::Listen() {
   MakeServices();
+  NFM_RETURN_IF_ERROR(domain_->plans().Start());
   NFM_RETURN_IF_ERROR(ServeMetrics());
-  grpc::ServerBuilder builder;
-  ConfigureServer(config_, builder);
-  builder.RegisterService(counter_service_.get());
-  builder.RegisterService(rule_service_.get());
-  builder.RegisterService(snapshot_service_.get());
-  builder.RegisterService(node_service_.get());
   security::ListenOptions listen = config_.listen;
   if (listen.tls.has_value()) {
     NFM_ASSIGN_OR_RETURN(tls_copies_, security::TlsCopies::Make(*listen.tls));
     listen.tls = tls_copies_->options();
   }
+  // Only TLS has connections that age, and so a server of its own.
+  for (const bool over_tls : {false, true}) {
+    security::ListenOptions some = listen;
+    std::erase_if(some.listeners, [&](const security::ListenerOptions& each) {
+      return security::IsOverTls(listen, each.address) != over_tls;
+    });
+    if (!some.listeners.empty()) NFM_RETURN_IF_ERROR(Serve(some, over_tls));
+  }
+  SetHealth();
+  kernel_watch_.Start(*kernel_, [this] { SetHealth(); });
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::Serve(const security::ListenOptions& listen,
+                           bool over_tls) {
+  grpc::ServerBuilder builder;
+  ConfigureServer(config_, over_tls, builder);
+  builder.RegisterService(counter_service_.get());
+  builder.RegisterService(rule_service_.get());
+  builder.RegisterService(snapshot_service_.get());
+  builder.RegisterService(flow_service_.get());
+  builder.RegisterService(usage_service_.get());
+  builder.RegisterService(plan_service_.get());
+  builder.RegisterService(node_service_.get());
   NFM_ASSIGN_OR_RETURN(auto started,
                        security::StartServer(listen, authorizer_, builder));
-  server_ = std::move(started.server);
-  addresses_ = std::move(started.addresses);
-  SetHealth();
+  servers_.push_back(std::move(started.server));
+  addresses_.insert(addresses_.end(), started.addresses.begin(),
+                    started.addresses.end());
   return absl::OkStatus();
 }
 
 void Daemon::SetHealth() {
   for (const ServiceHealth& each : HealthOf(*kernel_->capabilities())) {
-    server_->GetHealthCheckService()->SetServingStatus(each.service,
-                                                       each.serving);
+    for (const auto& server : servers_) {
+      server->GetHealthCheckService()->SetServingStatus(each.service,
+                                                        each.serving);
+    }
   }
 }
 
@@ -192,17 +314,24 @@ service::NodeInfo Daemon::DescribeNode() const {
   node.capabilities =
       NodeCapabilities(*kernel_->capabilities(), kernel_->acct_backend(),
                        kernel_->rule_backend());
-  node.notices = kernel_->Notices();
+  node.notices = domain_->Notices();
   if (const std::string labels = LabelsNotice(); !labels.empty()) {
     node.notices.push_back(labels);
   }
-  if (const uint64_t losses = domain_->rules().rule_counter_losses();
-      losses > 0) {
+  if (const auto tracking = kernel_->flows().Tracking(); tracking.ok()) {
+    node.flow_tracking = *tracking;
+  }
+  if (!flow_accounting_.ok()) {
     node.notices.push_back(absl::StrCat(
-        "The kernel refused to take over the packet counts of rules in ",
-        losses,
-        " commits since the start of this server: the counts shown with those "
-        "tables' rules may have restarted. Counters are not concerned."));
+        "Accounting of flows could not be turned on at the start of this "
+        "server: ",
+        flow_accounting_.message()));
+  }
+  if (const std::string gone = kernel_watch_.Notice(); !gone.empty()) {
+    node.notices.push_back(gone);
+  }
+  for (std::string& notice : LedgerNotices(domain_->ledger().status())) {
+    node.notices.push_back(std::move(notice));
   }
   const std::string wrong =
       policy_file_ == nullptr ? "" : policy_file_->Problem();
@@ -244,6 +373,9 @@ void Daemon::LookAtPolicy() {
   } else if (*outcome == security::PolicyFile::Outcome::kTaken) {
     snapshot_service_->AuthorizeAgain(authorizer_);
     quota_streams_->AuthorizeAgain(authorizer_);
+    flow_service_->AuthorizeAgain(authorizer_);
+    usage_service_->AuthorizeAgain(authorizer_);
+    plan_streams_->AuthorizeAgain(authorizer_);
     Log(telemetry::LogLevel::kInfo, "policy taken",
         {{"file", policy_file_->path()}});
     LogPolicyOddities();
@@ -302,17 +434,28 @@ void Daemon::LookAtFiles() {
 }
 
 void Daemon::Reload() {
+  kernel_watch_.Probe();
   audit_log_.Reopen();
   LookAtFiles();
 }
 
 void Daemon::Shutdown(absl::Duration grace) {
-  server_->GetHealthCheckService()->Shutdown();
+  for (const auto& server : servers_) {
+    server->GetHealthCheckService()->Shutdown();
+  }
   snapshot_service_->Shutdown();
   quota_streams_->Shutdown();
+  flow_service_->Shutdown();
+  usage_service_->Shutdown();
+  plan_streams_->Shutdown();
   domain_->StopWaiting();
-  server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
-  server_->Wait();
+  const auto deadline = absl::ToChronoTime(absl::Now() + grace);
+  std::vector<std::thread> endings;
+  for (const auto& server : servers_) {
+    endings.emplace_back([&server, deadline] { server->Shutdown(deadline); });
+  }
+  for (std::thread& ending : endings) ending.join();
+  for (const auto& server : servers_) server->Wait();
 }
 
 }  // namespace nfmeter::app

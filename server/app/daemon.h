@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "accounting/domain.h"
 #include "app/config.h"
+#include "app/kernel_watch.h"
 #include "app/metrics.h"
 #include "app/state_directory.h"
 #include "kernel/kernel.h"
@@ -22,12 +23,16 @@
 #include "security/access/policy_file.h"
 #include "service/counter/counter_service.h"
 #include "service/counter/quota_stream.h"
+#include "service/flow/flow_service.h"
 #include "service/gate/gate.h"
 #include "service/gate/request_cache.h"
 #include "service/gate/stream_budget.h"
 #include "service/node/node_service.h"
+#include "service/plan/plan_service.h"
+#include "service/plan/plan_streams.h"
 #include "service/rule/rule_service.h"
 #include "service/snapshot/snapshot_service.h"
+#include "service/usage/usage_service.h"
 #include "telemetry/audit_log.h"
 #include "telemetry/call_log.h"
 
@@ -65,11 +70,15 @@ class Daemon {
     return metrics_server_ == nullptr ? "" : metrics_server_->url();
   }
 
+  // Gives back what nobody uses any more; each second or so, after Listen().
+  void Upkeep() { domain_->Upkeep(); }
   // Takes a policy that has changed since; streams that it does not allow end.
   // Logs that, and what has become wrong with policy and certificates. After
   // Listen().
   void LookAtFiles();
-  // The same, and the audit file is opened anew; for SIGHUP.
+  // Probes the kernel again if it is time; see KernelWatch. After Listen().
+  void LookAtKernel() { kernel_watch_.Tick(); }
+  // Both at once, and the audit file is opened anew; for SIGHUP.
   void Reload();
 
   // Ends: no new calls, health NOT_SERVING, streams told so, other calls
@@ -78,7 +87,9 @@ class Daemon {
 
  private:
   service::NodeInfo DescribeNode() const;
+  void EnableFlowAccounting();
   void MakeServices();
+  absl::Status Serve(const security::ListenOptions& listen, bool over_tls);
   absl::Status ServeMetrics();
   std::vector<telemetry::CallObserver*> CallObservers();
   void LookAtPolicy();
@@ -95,9 +106,12 @@ class Daemon {
   Clock& clock_;
   const std::unique_ptr<Metrics> metrics_;  // null: none
   service::NodeInfo node_;                  // what does not change
+  // Why flows are not accounted though they were to be; OK: they are.
+  absl::Status flow_accounting_;
 
   // Each uses those before it, and is destroyed before them.
   std::unique_ptr<kernel::Kernel> kernel_;
+  KernelWatch kernel_watch_;
   std::unique_ptr<StateDirectory> state_;
   std::unique_ptr<accounting::Domain> domain_;
   telemetry::AuditLog audit_log_;
@@ -108,13 +122,18 @@ class Daemon {
   service::RequestCache requests_;
   service::StreamBudget streams_;
   std::unique_ptr<service::QuotaStreams> quota_streams_;
+  std::unique_ptr<service::PlanStreams> plan_streams_;
   std::unique_ptr<service::CounterService> counter_service_;
+  std::unique_ptr<service::PlanService> plan_service_;
   std::unique_ptr<service::RuleService> rule_service_;
   std::unique_ptr<service::SnapshotService> snapshot_service_;
+  std::unique_ptr<service::FlowService> flow_service_;
+  std::unique_ptr<service::UsageService> usage_service_;
   std::unique_ptr<service::NodeService> node_service_;
   std::unique_ptr<telemetry::MetricsServer> metrics_server_;
   std::unique_ptr<security::TlsCopies> tls_copies_;  // null: no TLS
-  std::unique_ptr<grpc::Server> server_;
+  // For listeners without TLS, and with it.
+  std::vector<std::unique_ptr<grpc::Server>> servers_;
   std::vector<security::ListenAddress> addresses_;
 
   mutable absl::Mutex problems_mutex_;

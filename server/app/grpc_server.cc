@@ -66,7 +66,8 @@ bool ServesChannelz(const Config& config) {
   return config.channelz && config.listen.AllLocal();
 }
 
-void ConfigureServer(const Config& config, grpc::ServerBuilder& builder) {
+void ConfigureServer(const Config& config, bool over_tls,
+                     grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(
       static_cast<int>(config.limits.max_request_bytes));
   builder.SetResourceQuota(
@@ -95,7 +96,7 @@ void ConfigureServer(const Config& config, grpc::ServerBuilder& builder) {
   for (const auto& [name, value] : arguments) {
     builder.AddChannelArgument(name, value);
   }
-  if (config.listen.tls.has_value()) {
+  if (over_tls) {
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
                                Milliseconds(kTlsConnectionAge));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,

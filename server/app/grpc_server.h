@@ -15,8 +15,11 @@ void InitGrpc(const Config& config);
 // when nobody outside this host can ask.
 bool ServesChannelz(const Config& config);
 
-// Bounds and timeouts of the server to be built.
-void ConfigureServer(const Config& config, grpc::ServerBuilder& builder);
+// Bounds and timeouts of the server to be built. `over_tls`: of that for the
+// listeners with TLS, whose connections have an age; gRPC knows only one for
+// all of a server's.
+void ConfigureServer(const Config& config, bool over_tls,
+                     grpc::ServerBuilder& builder);
 
 }  // namespace nfmeter::app
 

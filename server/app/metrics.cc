@@ -38,9 +38,9 @@ Metrics::Metrics(const Config& config)
   Make<ConnectionGuard>();
 }
 
-void Metrics::AddCounters(accounting::CounterTotals& totals) {
+void Metrics::AddCounters(accounting::Ledger& ledger) {
   Make<telemetry::CounterMetrics>(
-      totals, telemetry::CounterMetrics::Options{
+      ledger, telemetry::CounterMetrics::Options{
                   .name_glob = config_.metrics.counters,
                   .max_counters = config_.metrics.max_counters});
 }

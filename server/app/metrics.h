@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "accounting/ledger/counter_totals.h"
+#include "accounting/ledger/ledger.h"
 #include "app/config.h"
 #include "telemetry/call_metrics.h"
 #include "telemetry/metric_source.h"
@@ -34,8 +34,8 @@ class Metrics {
         std::make_unique<Source>(std::forward<Arguments>(arguments)...));
     page_.Add(*made_.back());
   }
-  // The counters themselves; their totals must outlive the server.
-  void AddCounters(accounting::CounterTotals& totals);
+  // The counters themselves; the ledger must outlive the server.
+  void AddCounters(accounting::Ledger& ledger);
 
   // After the last source. This must outlive the server. Statuses:
   // telemetry::MetricsServer::Start().

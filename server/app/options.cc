@@ -218,6 +218,11 @@ void AddServerOptions(std::vector<Option>& options) {
       "refuse every change of counters and rules; CAP_NET_RAW is given up too",
       [](Config & c) -> auto& { return c.read_only; }));
   options.push_back(Switch(
+      "enable_flow_accounting",
+      "turn on accounting and timestamps of connection tracking in this "
+      "network namespace, for flows that begin from then on",
+      [](Config & c) -> auto& { return c.enable_flow_accounting; }));
+  options.push_back(Switch(
       "sandbox", "seccomp and Landlock: what nfmeterd never does, it can't do",
       [](Config & c) -> auto& { return c.sandbox; }));
   options.push_back(Choice<>(
@@ -341,6 +346,18 @@ void AddLimits(std::vector<Option>& options) {
       "limits.min_snapshot_interval", absl::Milliseconds(1), absl::Hours(1),
       "shortest time between two snapshots of a stream",
       [](Config & c) -> auto& { return c.limits.min_snapshot_interval; }));
+  options.push_back(Number(
+      "limits.max_flow_groups", 1, 10'000'000,
+      "groups into which flows are summed at once, 200 bytes each",
+      [](Config & c) -> auto& { return c.limits.max_flow_groups; }));
+  options.push_back(Number(
+      "limits.max_watched_flows", 1, 100'000'000,
+      "flows that are watched at once, 100 bytes each",
+      [](Config & c) -> auto& { return c.limits.max_watched_flows; }));
+  options.push_back(Duration(
+      "limits.min_flow_interval", absl::Milliseconds(10), absl::Hours(1),
+      "shortest time between two readings of all flows",
+      [](Config & c) -> auto& { return c.limits.min_flow_interval; }));
   options.push_back(Duration(
       "limits.lock_timeout", absl::Milliseconds(1), absl::Hours(1),
       "longest wait for the xtables lock in a call without a deadline",
@@ -382,6 +399,12 @@ absl::StatusOr<mode_t> ParseMode(absl::string_view text) {
 absl::StatusOr<security::Role> ParseListenerRole(absl::string_view text) {
   if (const auto role = security::ParseRole(text)) return *role;
   return MustBe("viewer, operator, admin or none", text);
+}
+
+absl::StatusOr<security::FlowAccess> ParseListenerFlows(
+    absl::string_view text) {
+  if (const auto flows = security::ParseFlowAccess(text)) return *flows;
+  return MustBe("none, summary or full", text);
 }
 
 }  // namespace nfmeter::app

@@ -36,6 +36,9 @@ absl::StatusOr<mode_t> ParseMode(absl::string_view text);
 // The role of a listener. INVALID_ARGUMENT as Option::set.
 absl::StatusOr<security::Role> ParseListenerRole(absl::string_view text);
 
+// What callers on a listener may see of flows. INVALID_ARGUMENT as Option::set.
+absl::StatusOr<security::FlowAccess> ParseListenerFlows(absl::string_view text);
+
 }  // namespace nfmeter::app
 
 #endif  // NFMETER_APP_OPTIONS_H_

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "app/host_identity.h"
 #include "base/unique_fd.h"
 #include "kernel/linux/xtables/table_socket.h"
 #include "kernel/linux/xtables/xtables_lock.h"
@@ -82,7 +84,16 @@ FileAccess AccessFor(const Config& config) {
   access.readable.assign(std::begin(kSystemFiles), std::end(kSystemFiles));
   access.readable.push_back(kernel::XtablesLockPath());
   if (!config.state_dir.empty()) access.writable.push_back(config.state_dir);
+  if (config.enable_flow_accounting) {
+    for (const char* setting : {"acct", "timestamp"}) {
+      access.writable.push_back(
+          absl::StrCat("/proc/sys/net/netfilter/nf_conntrack_", setting));
+    }
+  }
   AddFile(config.policy, access.readable);
+  for (const std::string& file : HostIdentityFiles()) {
+    AddFile(file, access.readable);
+  }
   // Rotated files are made anew.
   if (!config.audit_file.empty()) {
     access.writable.push_back(FolderOf(config.audit_file));

@@ -169,8 +169,10 @@ int LookAfter(const Config& config, Daemon& daemon, const Signals& signals) {
   const absl::Duration watched = WatchdogInterval();
   Watchdog watchdog(daemon.counter_lane(), FeedWatchdog);
   const auto keep_up = [&] {
+    daemon.Upkeep();
     memory.TrimAfterGrowth();
     ConnectionGuard::KeepUp();
+    daemon.LookAtKernel();
     if (SystemClock().BootTime() >= next_look) {
       next_look = SystemClock().BootTime() + look;
       daemon.LookAtFiles();

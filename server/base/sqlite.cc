@@ -101,7 +101,11 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(Options options) {
     if (GetErrorDetails(status).reason == db->options_.unusable_reason) {
       return status;
     }
-    return db->Unusable(absl::StripPrefix(status.message(), db->Failed()));
+    const absl::Status unusable =
+        db->Unusable(absl::StripPrefix(status.message(), db->Failed()));
+    if (!absl::IsDataLoss(status)) return unusable;
+    return MakeError(status.code(), unusable.message(),
+                     GetErrorDetails(unusable));
   }
   return db;
 }

@@ -70,8 +70,9 @@ class Database {
   // Opens the file, makes it where there is none, and migrates its schema.
   // Errors have `unusable_reason`, the path in their sentence and metadata, and
   // the code FAILED_PRECONDITION: the file can't be opened or written, is
-  // damaged, is no database, is another program's, or its schema is newer than
-  // the last migration. A file that is refused is left as it was.
+  // another program's, or its schema is newer than the last migration; or
+  // DATA_LOSS: it is damaged, or no database. A file that is refused is left as
+  // it was.
   static absl::StatusOr<std::unique_ptr<Database>> Open(Options options);
 
   // All statements must have gone before.

@@ -14,6 +14,7 @@
 // tests/fault/flood_test.cc says so.
 #include <dlfcn.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -91,6 +92,20 @@ NFMETER_TAP ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     Connections::All().Sent(fd, BuffersOf(*message), static_cast<size_t>(size));
   }
   return size;
+}
+
+// gRPC binds [::1] to any port to see whether the host has IPv6, and listens on
+// IPv4 alone when it may not. The sandbox allows no ports but those of the
+// listeners (EACCES): that says nothing of IPv6.
+NFMETER_TAP int bind(int fd, const sockaddr* address, socklen_t size) {
+  static auto* const real = Real<decltype(bind)>("bind");
+  const int result = real(fd, address, size);
+  if (result == 0 || errno != EACCES || address->sa_family != AF_INET6 ||
+      size < sizeof(sockaddr_in6)) {
+    return result;
+  }
+  const auto& v6 = *reinterpret_cast<const sockaddr_in6*>(address);
+  return v6.sin6_port == 0 && IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr) ? 0 : result;
 }
 
 NFMETER_TAP int close(int fd) {

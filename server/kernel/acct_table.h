@@ -67,16 +67,6 @@ struct AcctRecord {
 
 enum class AcctDumpFilter { kAll, kQuotaExceeded };
 
-// How a dump finds out whether the kernel's walk reached its end.
-enum class AcctDumpMode {
-  // From the sizes of the messages, at no cost. Undecided, and so `complete` is
-  // false, when the last one happens to be full: then ask again with kSentinel.
-  kFast,
-  // Also makes a transient object at the list's tail, which is not handed out,
-  // and looks whether it arrives. Undecided only when the walk really was cut.
-  kSentinel,
-};
-
 // What this kernel's accounting promises beyond what Linux's own does; see
 // kmod/include/nfnetlink_acct_ext.h.
 struct AcctFeatures {
@@ -99,8 +89,19 @@ struct AcctDumpOutcome {
   bool complete = false;
   // It is complete by the kernel's own promise (AcctFeatures.stable_dump), not
   // by what can be told from outside: an object that was not handed out did not
-  // exist throughout, and nobody need look for it. No mode needs a mark then.
+  // exist throughout, and nobody need look for it.
   bool guaranteed = false;
+};
+
+// Takes in what a verified dump hands out. Must not call the table.
+class AcctReader {
+ public:
+  virtual ~AcctReader() = default;
+  // A walk of the kernel's list begins, or begins again as the one before was
+  // cut short: what that one handed out is void.
+  virtual void OnBegin() = 0;
+  // The next objects, as of AcctTable::Dump().
+  virtual void OnRecords(absl::Span<const AcctRecord> records) = 0;
 };
 
 // A subscription to quota crossings. Not thread-safe, but for Cancel().
@@ -117,7 +118,7 @@ class QuotaEvents {
   virtual void Cancel() = 0;
 };
 
-// The objects of one network namespace: that of the thread that made the table.
+// The objects of one network namespace.
 //
 // Thread-safe. Callers see to it that Delete() and Dump() do not overlap (the
 // counter lane does), else dumps come out incomplete.
@@ -154,13 +155,21 @@ class AcctTable {
   virtual std::vector<absl::Status> Delete(
       absl::Span<const std::string> names) = 0;
 
-  // Hands out all objects that pass the filter, in the kernel's order, in
-  // groups as they arrive (some hundreds each). After a status other than OK
-  // the groups handed out so far are void. `on_records` must not call the
-  // table.
+  // One walk over the kernel's list: hands out all objects that pass the
+  // filter, in the kernel's order, in groups as they arrive (some hundreds
+  // each). Not `complete` where it was cut, or where that can't be told at no
+  // cost. After a status other than OK the groups handed out so far are void.
+  // `on_records` must not call the table.
   virtual absl::StatusOr<AcctDumpOutcome> Dump(
-      AcctDumpFilter filter, AcctDumpMode mode,
+      AcctDumpFilter filter,
       absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records) = 0;
+
+  // Walks again until one is known to be complete, by whatever means the kernel
+  // has to find that out. Not `complete`: others deleted objects so fast that
+  // kMaxWalks were all cut; then the last one stands.
+  static constexpr int kMaxWalks = 5;
+  virtual absl::StatusOr<AcctDumpOutcome> DumpVerified(AcctDumpFilter filter,
+                                                       AcctReader& reader);
 
   // Subscribes to quota crossings from now on.
   virtual absl::StatusOr<std::unique_ptr<QuotaEvents>> WatchQuotas() = 0;

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "kernel/acct_table.h"
+#include "kernel/flow_table.h"
 #include "kernel/rule_table.h"
 #include "kernel/rule_types.h"
 
@@ -53,6 +54,7 @@ struct Capabilities {
   absl::Status acct;  // accounting objects
   absl::StatusOr<AcctFeatures> features = AcctFeatures();
   absl::Status quota_events;
+  absl::Status flows;  // connection tracking
   RuleCapabilities rules;
   // Longest name of a counter.
   size_t counter_name_max_bytes = kAcctNameMaxBytes;
@@ -77,6 +79,9 @@ class Kernel {
   // where one object can do both it may be the same.
   virtual RuleTable& rules() = 0;
   virtual RuleTable& rule_reads() = 0;
+
+  // Connection tracking, whose flows count by themselves.
+  virtual FlowTable& flows() = 0;
 
   // What the last probe has found; one was made when this was opened. Never
   // null.

@@ -2,6 +2,7 @@
 #ifndef NFMETER_KERNEL_KERNEL_EDIT_H_
 #define NFMETER_KERNEL_KERNEL_EDIT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -15,8 +16,6 @@
 #include "kernel/rule_types.h"
 
 namespace nfmeter::kernel {
-
-enum class RulePlacement { kHead, kTail };
 
 // A rule that was deleted, to be put back where it was.
 struct RestoredRule {
@@ -52,6 +51,10 @@ struct TableOutcome {
   // over (EINVAL from IPT_SO_SET_ADD_COUNTERS): rule counters of this table may
   // have restarted. Accounting objects are not concerned.
   bool rule_counters_lost = false;
+  // Rules of others whose budgets the change has filled up again, as the kernel
+  // neither keeps nor shows what is left of them: -m quota, -m limit and -m
+  // statistic --mode nth where a table is replaced as a whole.
+  size_t budgets_refilled = 0;
 };
 
 // Counters and rules of all tables, in this order: counters are made, tables

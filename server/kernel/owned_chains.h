@@ -67,6 +67,42 @@ struct OwnedTable {
   friend bool operator==(const OwnedTable&, const OwnedTable&) = default;
 };
 
+// What is to be there of one owner.
+struct OwnedEdit {
+  // Of the names of its chains, behind kOwnedChainPrefix: "1a2b3c4d-". Chains
+  // that begin so and are not wanted go, and so do jumps to them.
+  std::string owner;
+  // At most one for each family and table.
+  std::vector<OwnedTable> wanted;
+  // Where the jumps stand in the chains that they are from: before all other
+  // rules, but for jumps to owned chains, or after.
+  RulePlacement placement = RulePlacement::kHead;
+  // Compare, change nothing.
+  bool dry_run = false;
+};
+
+// How a chain or a jump differed from what is wanted.
+struct OwnedDifference {
+  enum class Kind { kMissing, kChanged, kUnwanted };
+
+  Family family = Family::kIpv4;
+  Table table = Table::kFilter;
+  Kind kind = Kind::kMissing;
+  std::string chain;
+  // Of kChanged, and for jumps: the rules as iptables-save prints them that
+  // were missing, and those that were too many; some only, of a long chain.
+  std::vector<std::string> missing;
+  std::vector<std::string> unwanted;
+};
+
+struct OwnedOutcome {
+  // What was found, and made good unless it was a dry run.
+  std::vector<OwnedDifference> differences;
+  size_t commits = 0;
+  // See TableOutcome.
+  bool rule_counters_lost = false;
+};
+
 }  // namespace nfmeter::kernel
 
 #endif  // NFMETER_KERNEL_OWNED_CHAINS_H_

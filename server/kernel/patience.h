@@ -10,24 +10,28 @@
 
 namespace nfmeter::kernel {
 
+// A deadline, by the time since boot of the system's clock (a wall clock that
+// is set would make waits end at once or much too late), and a test of whether
+// anybody still waits.
 class Patience {
  public:
   // `abandoned`: whether nobody wants the answer any more; without it somebody
   // always does.
   Patience(  // NOLINT(google-explicit-constructor): a deadline is one
-      absl::Time deadline = absl::InfiniteFuture(),
+      absl::Duration deadline = absl::InfiniteDuration(),
       std::function<bool()> abandoned = nullptr)
       : deadline_(deadline), abandoned_(std::move(abandoned)) {}
 
   // Of what must be done even where all waiting has been stopped: to put back
   // what a change has begun.
-  static Patience ToTheEnd(absl::Time deadline) {
+  static Patience ToTheEnd(absl::Duration deadline) {
     Patience patience(deadline);
     patience.stoppable_ = false;
     return patience;
   }
 
-  absl::Time deadline() const { return deadline_; }
+  // Of SystemClock().BootTime().
+  absl::Duration deadline() const { return deadline_; }
   // Whether RuleTable::StopWaiting() ends the wait.
   bool stoppable() const { return stoppable_; }
   // CANCELLED: what is not done yet should not be done.
@@ -38,7 +42,7 @@ class Patience {
   }
 
  private:
-  absl::Time deadline_;
+  absl::Duration deadline_;
   std::function<bool()> abandoned_;
   bool stoppable_ = true;
 };

@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "kernel/kernel_edit.h"
+#include "kernel/owned_chains.h"
 #include "kernel/rule_types.h"
 
 namespace nfmeter::kernel {
@@ -37,6 +38,17 @@ class RuleTable {
   // field, see AtField() in rule_edit.h.
   virtual absl::StatusOr<KernelOutcome> Apply(const KernelEdit& edit,
                                               const EditTerms& terms) = 0;
+
+  // Makes the chains of one owner, and the jumps into them, as they are wanted:
+  // one commit for each table in which something differs. Counters exist. A
+  // table of which nothing is wanted and that nobody uses is left alone.
+  // Each table is all or nothing; when a later one fails, earlier ones stay:
+  // whoever wants the owner's old chains back asks for them. Statuses as
+  // Apply(); FAILED_PRECONDITION, CHAIN_HELD: a rule of somebody else's jumps
+  // to a chain that is to go. UNIMPLEMENTED, PLANS_UNSUPPORTED: this backend
+  // has no chains for owners.
+  virtual absl::StatusOr<OwnedOutcome> ApplyOwned(const OwnedEdit& edit,
+                                                  const Patience& patience);
 
   // From now on nobody waits for others: an Apply() that does ends as at its
   // deadline. For the end of the process. Thread-safe, unlike the rest.

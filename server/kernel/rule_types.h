@@ -142,6 +142,8 @@ struct RuleMatch {
   friend bool operator==(const RuleMatch&, const RuleMatch&) = default;
 };
 
+enum class RulePlacement { kHead, kTail };
+
 enum class Verdict { kContinue, kAccept, kDrop, kReturn, kOther };
 
 // Which part of a rule counts: the nfacct match, or the NFACCT target, whose

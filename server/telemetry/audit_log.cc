@@ -130,7 +130,7 @@ void AuditLog::OnCallEnded(const CallRecord& record) {
     const std::optional<int64_t> before = refusals_.Take();
     if (!before.has_value()) return;
     left_out = *before;
-  } else if (!record.mutates) {
+  } else if (!record.mutates && !record.audited) {
     return;
   }
   if (path_.empty()) {

@@ -19,9 +19,9 @@
 
 namespace nfmeter::telemetry {
 
-// One JSON object a line for each call that changes something, whatever came of
-// it, and for each that was refused for who the caller is or how often it
-// calls.
+// One JSON object a line for each call that changes something or shows flows,
+// whatever came of it, and for each that was refused for who the caller is or
+// how often it calls.
 //
 // A line is one write(2) at the end of the file, before the caller has its
 // answer: a queue would be faster, but what a server did just before it was

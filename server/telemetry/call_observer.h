@@ -17,6 +17,7 @@ struct CallRecord {
   absl::string_view method;  // "nfmeter.v1.CounterService/ResetCounter"
   bool stream = false;
   bool mutates = false;
+  bool audited = false;  // goes into the audit log in any case
   bool validate_only = false;
   bool with_rules = false;      // counters were to go with rules that count
   absl::string_view principal;  // empty: nobody that we know

@@ -24,19 +24,19 @@ bool HasMembers(
 
 }  // namespace
 
-CounterMetrics::CounterMetrics(accounting::CounterTotals& totals,
+CounterMetrics::CounterMetrics(accounting::Ledger& ledger,
                                const Options& options)
-    : totals_(totals), options_(options) {}
+    : ledger_(ledger), options_(options) {}
 
 void CounterMetrics::WriteMetrics(MetricsText& text) const {
-  const auto totals = totals_.Take(options_.max_staleness);
+  const auto totals = ledger_.Take(options_.max_staleness);
   text.Family("nfmeter_counters_readable", Type::kGauge,
               "Whether the counters could be read for this scrape.");
   text.Add(uint64_t{totals.ok()});
   text.Family("nfmeter_foreign_resets_total", Type::kCounter,
               "Times that a counter was found to have gone back, as another "
               "program had reset it.");
-  text.Add(totals_.foreign_resets());
+  text.Add(ledger_.status().foreign_resets);
   if (!totals.ok()) return;
   const Snapshot& snapshot = *(*totals)->snapshot;
   const std::shared_ptr<const Layout> layout = LayoutFor(snapshot);
@@ -106,12 +106,12 @@ void CounterMetrics::WriteTotals(const Totals& totals, const Layout& layout,
   text.Family("nfmeter_counter_packets_total", Type::kCounter,
               "Packets counted, resets notwithstanding.");
   for (size_t i = 0; i < layout.rows.size(); ++i) {
-    text.AddRendered(layout.LabelsOf(i), totals.packets[layout.rows[i]]);
+    text.AddRendered(layout.LabelsOf(i), totals.amounts[layout.rows[i]].packets);
   }
   text.Family("nfmeter_counter_bytes_total", Type::kCounter,
               "Bytes counted, resets notwithstanding.");
   for (size_t i = 0; i < layout.rows.size(); ++i) {
-    text.AddRendered(layout.LabelsOf(i), totals.bytes[layout.rows[i]]);
+    text.AddRendered(layout.LabelsOf(i), totals.amounts[layout.rows[i]].bytes);
   }
 }
 

@@ -11,7 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "accounting/ledger/counter_totals.h"
+#include "accounting/ledger/ledger.h"
 #include "accounting/snapshots/snapshot.h"
 #include "telemetry/metric_source.h"
 
@@ -30,14 +30,14 @@ class CounterMetrics final : public MetricSource {
     absl::Duration max_staleness = absl::Seconds(1);
   };
 
-  // `totals` must outlive this.
-  CounterMetrics(accounting::CounterTotals& totals, const Options& options);
+  // `ledger` must outlive this.
+  CounterMetrics(accounting::Ledger& ledger, const Options& options);
 
   // Waits for a reading of the counters, when none is recent enough.
   void WriteMetrics(MetricsText& text) const override;
 
  private:
-  using Totals = accounting::CounterTotals::Totals;
+  using Totals = accounting::Ledger::Totals;
 
   // Which rows of snapshots with these members are shown, and how.
   struct Layout {
@@ -62,7 +62,7 @@ class CounterMetrics final : public MetricSource {
   static void WriteQuotas(const accounting::Snapshot& snapshot,
                           const Layout& layout, MetricsText& text);
 
-  accounting::CounterTotals& totals_;
+  accounting::Ledger& ledger_;
   const Options options_;
   mutable absl::Mutex mutex_;
   mutable std::shared_ptr<const Layout> layout_ ABSL_GUARDED_BY(mutex_);

@@ -71,4 +71,64 @@ void QuotaMetrics::WriteMetrics(MetricsText& text) const {
   text.Add(stats.missed.load());
 }
 
+void FlowMetrics::WriteMetrics(MetricsText& text) const {
+  const accounting::FlowStats& stats = hub_.stats();
+  text.Family("nfmeter_flow_dumps_total", Type::kCounter,
+              "Readings of all flows, by how they ended; an incomplete one "
+              "lacks flows or has some twice, as the kernel's table was "
+              "resized.");
+  text.Add({{"result", "complete"}}, stats.complete.load());
+  text.Add({{"result", "incomplete"}}, stats.incomplete.load());
+  text.Add({{"result", "failed"}}, stats.failed.load());
+  text.Family("nfmeter_flow_dump_duration_seconds", Type::kHistogram,
+              "Time of a reading of all flows.");
+  text.Add({}, stats.durations.Read());
+  text.Family("nfmeter_flows_read_total", Type::kCounter,
+              "Flows that readings brought.");
+  text.Add(stats.flows_read.load());
+  text.Family("nfmeter_flow_watches", Type::kGauge,
+              "Streams that watch flows.");
+  text.Add(uint64_t{hub_.watch_count()});
+  text.Family("nfmeter_flows_watched", Type::kGauge,
+              "Flows that are followed for them.");
+  text.Add(stats.watched_flows.load());
+  text.Family("nfmeter_flow_ends_total", Type::kCounter,
+              "Ends of watched flows that the kernel told of.");
+  text.Add(stats.ends_read.load());
+  text.Family("nfmeter_flow_ends_lost_total", Type::kCounter,
+              "Ends that the kernel had no room to tell of; sums of watches "
+              "lack what these flows carried last.");
+  text.Add(stats.ends_lost.load());
+  text.Family("nfmeter_flows_vanished_total", Type::kCounter,
+              "Watched flows that have gone without a word. Likewise.");
+  text.Add(stats.vanished.load());
+  text.Family("nfmeter_flow_lists_too_slow_total", Type::kCounter,
+              "Lists of flows that were ended because they were read too "
+              "slowly.");
+  text.Add(stats.slow_lists.load());
+}
+
+void LedgerMetrics::WriteMetrics(MetricsText& text) const {
+  const accounting::LedgerStatus ledger = ledger_.status();
+  text.Family("nfmeter_ledger_kept", Type::kGauge,
+              "Whether totals are kept on the disk, not only in memory.");
+  text.Add(uint64_t{ledger.kept});
+  text.Family("nfmeter_usage_gaps_total", Type::kCounter,
+              "Gaps found in what counters counted.");
+  text.Add(ledger.gaps);
+  if (!ledger.kept) return;
+  text.Family("nfmeter_ledger_writable", Type::kGauge,
+              "Whether the last record of usage could be written.");
+  text.Add(uint64_t{ledger.writable.ok()});
+  text.Family("nfmeter_ledger_records_total", Type::kCounter,
+              "Records of usage written.");
+  text.Add(ledger.records_written);
+  text.Family("nfmeter_ledger_failures_total", Type::kCounter,
+              "Times that a record could not be written.");
+  text.Add(ledger.failures);
+  text.Family("nfmeter_ledger_record_bytes", Type::kGauge,
+              "Bytes of all records that are kept.");
+  text.Add(ledger.record_bytes);
+}
+
 }  // namespace nfmeter::telemetry

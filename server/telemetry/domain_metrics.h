@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "accounting/common/lane.h"
+#include "accounting/flows/flow_hub.h"
+#include "accounting/ledger/ledger.h"
 #include "accounting/quotas/quota_hub.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "telemetry/metric_source.h"
@@ -42,6 +44,26 @@ class QuotaMetrics final : public MetricSource {
 
  private:
   const accounting::QuotaHub& hub_;
+};
+
+// Readings of flows, and what watches miss. Does not own the hub.
+class FlowMetrics final : public MetricSource {
+ public:
+  explicit FlowMetrics(const accounting::FlowHub& hub) : hub_(hub) {}
+  void WriteMetrics(MetricsText& text) const override;
+
+ private:
+  const accounting::FlowHub& hub_;
+};
+
+// How the ledger of usage does. Does not own it.
+class LedgerMetrics final : public MetricSource {
+ public:
+  explicit LedgerMetrics(const accounting::Ledger& ledger) : ledger_(ledger) {}
+  void WriteMetrics(MetricsText& text) const override;
+
+ private:
+  const accounting::Ledger& ledger_;
 };
 
 }  // namespace nfmeter::telemetry

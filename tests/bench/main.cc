@@ -30,8 +30,8 @@ struct Result {
 
 std::vector<Row> AllRows() {
   std::vector<Row> all;
-  for (auto rows :
-       {SnapshotRows(), GetRows(), FanoutRows(), MutationRows(), NftRows()}) {
+  for (auto rows : {SnapshotRows(), GetRows(), FanoutRows(), MutationRows(),
+                    NftRows(), FlowRows()}) {
     all.insert(all.end(), rows.begin(), rows.end());
   }
   return all;

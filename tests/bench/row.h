@@ -49,6 +49,7 @@ std::vector<Row> GetRows();
 std::vector<Row> FanoutRows();
 std::vector<Row> MutationRows();
 std::vector<Row> NftRows();
+std::vector<Row> FlowRows();
 
 }  // namespace nfmeter::bench
 

@@ -4,6 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "security/listen/marked_credentials.h"
+#include "service/plan/read_plan.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
@@ -18,15 +19,23 @@ Detail DetailOf(const google::rpc::Status& status) {
   return detail;
 }
 
+accounting::Domain::Options WithPlans(accounting::Domain::Options options) {
+  options.read_plan = service::ReadPlanSource;
+  return options;
+}
+
 }  // namespace
 
 ComponentServer::ComponentServer() : ComponentServer(Options()) {}
 
 ComponentServer::ComponentServer(const Options& options)
     : kernel(options.kernel),
-      domain(*accounting::Domain::Open(kernel, clock, options.domain)),
+      domain(
+          *accounting::Domain::Open(kernel, clock, WithPlans(options.domain))),
       authorizer_(std::vector<security::ListenerGrant>{
-          {security::SocketName(directory_ / "sock"), options.role, ""}}),
+          {.principal = security::SocketName(directory_ / "sock"),
+           .role = options.role,
+           .flows = options.flows}}),
       gate_(authorizer_, options.observers, options.gate, clock),
       requests_(clock),
       stream_budget_(options.limits.max_streams,
@@ -38,17 +47,27 @@ ComponentServer::ComponentServer(const Options& options)
       rule_service_(gate_, rules, requests_, options.limits),
       snapshot_service_(gate_, hub, labels, options.limits, stream_budget_,
                         [this] { return kernel.capabilities()->acct; }),
+      flow_service_(gate_, domain->flows(), options.limits, stream_budget_),
       node_service_(
           gate_,
           [this, node = options.node]() mutable {
             node.snapshot_subscribers = snapshot_service_.open_streams();
             return node;
           },
-          hub, options.limits) {
+          hub, options.limits),
+      plan_streams_(domain->plans(), stream_budget_),
+      plan_service_(gate_,
+                    {.plans = domain->plans(),
+                     .counters = domain->counters(),
+                     .rules = rules,
+                     .requests = requests_,
+                     .streams = plan_streams_},
+                    options.limits) {
   if (!options.policy.empty()) {
     authorizer_.SetPolicy(std::make_shared<const security::Policy>(
         *security::ParsePolicy(options.policy, "policy")));
   }
+  EXPECT_OK(domain->plans().Start());
   grpc::ServerBuilder builder;
   builder.AddListeningPort(
       "unix:" + (directory_ / "sock"),
@@ -58,13 +77,17 @@ ComponentServer::ComponentServer(const Options& options)
   builder.RegisterService(&counter_service_);
   builder.RegisterService(&rule_service_);
   builder.RegisterService(&snapshot_service_);
+  builder.RegisterService(&flow_service_);
   builder.RegisterService(&node_service_);
+  builder.RegisterService(&plan_service_);
   server_ = builder.BuildAndStart();
   const auto channel = NewChannel();
   counter_stub = v1::CounterService::NewStub(channel);
   rule_stub = v1::RuleService::NewStub(channel);
   snapshot_stub = v1::SnapshotService::NewStub(channel);
+  flow_stub = v1::FlowService::NewStub(channel);
   node_stub = v1::NodeService::NewStub(channel);
+  plan_stub = v1::PlanService::NewStub(channel);
 }
 
 ComponentServer::~ComponentServer() { Shutdown(); }
@@ -72,9 +95,12 @@ ComponentServer::~ComponentServer() { Shutdown(); }
 void ComponentServer::Shutdown() {
   if (server_ == nullptr) return;
   quota_streams_.Shutdown();
+  plan_streams_.Shutdown();
   snapshot_service_.Shutdown();
+  flow_service_.Shutdown();
   server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(5));
   server_.reset();
+  domain->plans().Stop();
 }
 
 std::shared_ptr<grpc::Channel> ComponentServer::NewChannel() const {

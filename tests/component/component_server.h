@@ -13,17 +13,22 @@
 #include "grpcpp/grpcpp.h"
 #include "kernel/fake/fake_kernel.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
+#include "nfmeter/v1/flow.grpc.pb.h"
 #include "nfmeter/v1/node.grpc.pb.h"
+#include "nfmeter/v1/plan.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
 #include "security/access/authorizer.h"
 #include "service/counter/counter_service.h"
 #include "service/counter/quota_stream.h"
+#include "service/flow/flow_service.h"
 #include "service/gate/gate.h"
 #include "service/gate/limits.h"
 #include "service/gate/request_cache.h"
 #include "service/gate/stream_budget.h"
 #include "service/node/node_service.h"
+#include "service/plan/plan_service.h"
+#include "service/plan/plan_streams.h"
 #include "service/rule/rule_service.h"
 #include "service/snapshot/snapshot_service.h"
 #include "tests/support/fake_clock.h"
@@ -42,6 +47,7 @@ class ComponentServer {
     service::NodeInfo node;
     // Of whoever connects.
     security::Role role = security::Role::kAdmin;
+    security::FlowAccess flows = security::FlowAccess::kNone;
     std::string policy;  // as in a file; empty: none
     service::Gate::Options gate;
     std::vector<telemetry::CallObserver*> observers;
@@ -78,7 +84,9 @@ class ComponentServer {
   std::unique_ptr<v1::CounterService::Stub> counter_stub;
   std::unique_ptr<v1::RuleService::Stub> rule_stub;
   std::unique_ptr<v1::SnapshotService::Stub> snapshot_stub;
+  std::unique_ptr<v1::FlowService::Stub> flow_stub;
   std::unique_ptr<v1::NodeService::Stub> node_stub;
+  std::unique_ptr<v1::PlanService::Stub> plan_stub;
 
  private:
   TemporaryDirectory directory_;
@@ -90,7 +98,10 @@ class ComponentServer {
   service::CounterService counter_service_;
   service::RuleService rule_service_;
   service::SnapshotService snapshot_service_;
+  service::FlowService flow_service_;
   service::NodeService node_service_;
+  service::PlanStreams plan_streams_;
+  service::PlanService plan_service_;
   std::unique_ptr<grpc::Server> server_;
 };
 

@@ -107,11 +107,11 @@ class SnapshotFixture : public ::testing::Test {
     hub_ =
         accounting::SnapshotHub::Create({table_, lane_, observers_, clock_},
                                         {.max_counters = limits_.max_counters});
-    const int dumps = table_.dumps(kernel::AcctDumpMode::kFast);
+    const int dumps = table_.dumps();
     quota_hub_ =
         accounting::QuotaHub::Create(table_, lane_, clock_, {.max_queue = 8});
     // Its first reading is over before a test cuts dumps or makes them fail.
-    while (table_.dumps(kernel::AcctDumpMode::kFast) == dumps) {
+    while (table_.dumps() == dumps) {
       std::this_thread::yield();
     }
     ASSERT_OK(lane_.Run(accounting::Lane::Priority::kNormal,
@@ -121,7 +121,8 @@ class SnapshotFixture : public ::testing::Test {
         absl::StrCat(::testing::TempDir(), "/nfm-", getpid(), ".sock");
     authorizer_ = std::make_unique<security::Authorizer>(
         std::vector<security::ListenerGrant>{
-            {security::SocketName(path), security::Role::kAdmin, ""}});
+            {.principal = security::SocketName(path),
+             .role = security::Role::kAdmin}});
     gate_ = std::make_unique<service::Gate>(
         *authorizer_, std::vector<telemetry::CallObserver*>(),
         service::Gate::Options());

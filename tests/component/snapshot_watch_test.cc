@@ -53,10 +53,10 @@ TEST_F(SnapshotWatchTest, TheSecondFrameComesAnIntervalAfterTheFirstOrLater) {
   clock_.Advance(absl::Milliseconds(300));
   Watch watch(*stub_, {});
   EXPECT_EQ(watch.Next()->frame().sequence(), 1u);
-  const int dumps = table_.dumps(kernel::AcctDumpMode::kFast);
+  const int dumps = table_.dumps();
   Tick();
   // Nobody wanted one at 1001, so that none was taken.
-  EXPECT_EQ(table_.dumps(kernel::AcctDumpMode::kFast), dumps);
+  EXPECT_EQ(table_.dumps(), dumps);
   Tick();
   auto response = *watch.Next();
   EXPECT_EQ(response.frame().boottime().seconds(), 1002);

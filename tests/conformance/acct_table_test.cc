@@ -84,7 +84,7 @@ class NfacctWorld : public World {
   ~NfacctWorld() override {
     for (const auto& [name, port] : ports_) CountPort("-D", port, name);
     std::vector<std::string> names;
-    (void)table_->Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast,
+    (void)table_->Dump(AcctDumpFilter::kAll,
                        [&](absl::Span<const AcctRecord> records) {
                          for (const AcctRecord& record : records) {
                            names.emplace_back(record.name);
@@ -190,21 +190,38 @@ class AcctTableTest : public ::testing::TestWithParam<std::string> {
     return table().GetAndReset({name}).front();
   }
 
+  // Keeps what the last walk has handed out.
+  class Records : public AcctReader {
+   public:
+    void OnBegin() override { objects.clear(); }
+    void OnRecords(absl::Span<const AcctRecord> records) override {
+      for (const AcctRecord& record : records) {
+        objects.push_back({.name = std::string(record.name),
+                           .packets = record.packets,
+                           .bytes = record.bytes,
+                           .quota = record.quota,
+                           .quota_exceeded = record.quota_exceeded,
+                           .use_count = record.use_count});
+      }
+    }
+    std::vector<AcctObject> objects;
+  };
+  absl::StatusOr<AcctDumpOutcome> DumpTo(
+      Records& records, AcctDumpFilter filter = AcctDumpFilter::kAll,
+      bool verified = true) {
+    if (verified) return table().DumpVerified(filter, records);
+    return table().Dump(filter, [&](absl::Span<const AcctRecord> group) {
+      records.OnRecords(group);
+    });
+  }
+
   // All records of a dump that must be complete.
   std::vector<AcctObject> Dump(AcctDumpFilter filter = AcctDumpFilter::kAll,
-                               AcctDumpMode mode = AcctDumpMode::kSentinel) {
-    std::vector<AcctObject> objects;
+                               bool verified = true) {
+    Records records;
     const absl::StatusOr<AcctDumpOutcome> outcome =
-        table().Dump(filter, mode, [&](absl::Span<const AcctRecord> records) {
-          for (const AcctRecord& record : records) {
-            objects.push_back({.name = std::string(record.name),
-                               .packets = record.packets,
-                               .bytes = record.bytes,
-                               .quota = record.quota,
-                               .quota_exceeded = record.quota_exceeded,
-                               .use_count = record.use_count});
-          }
-        });
+        DumpTo(records, filter, verified);
+    const std::vector<AcctObject>& objects = records.objects;
     EXPECT_OK(outcome);
     if (outcome.ok()) {
       EXPECT_TRUE(outcome->complete);
@@ -390,7 +407,7 @@ TEST_P(AcctTableTest, DumpHandsOutThousandsOnceEachInTheOrderOfCreation) {
   }
   EXPECT_THAT(table().Create(objects), Each(IsOk()));
   EXPECT_EQ(Dump(), objects);
-  EXPECT_EQ(Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast), objects);
+  EXPECT_EQ(Dump(AcctDumpFilter::kAll, /*verified=*/false), objects);
 
   std::vector<std::string> names;
   for (const AcctObject& object : objects) names.push_back(object.name);
@@ -401,7 +418,7 @@ TEST_P(AcctTableTest, DumpHandsOutThousandsOnceEachInTheOrderOfCreation) {
   }
   EXPECT_THAT(Dump(), Each(Field(&AcctObject::packets, 0)));
   EXPECT_THAT(table().Delete(names), Each(IsOk()));
-  EXPECT_THAT(Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast), IsEmpty());
+  EXPECT_THAT(Dump(AcctDumpFilter::kAll, /*verified=*/false), IsEmpty());
 }
 
 TEST_P(AcctTableTest, DumpOfExceededQuotasHandsOutOnlyThose) {
@@ -418,8 +435,9 @@ TEST_P(AcctTableTest, DumpOfExceededQuotasHandsOutOnlyThose) {
                             .quota = QuotaLimit{kBytes, 250},
                             .quota_exceeded = true,
                             .use_count = 1};
-  for (AcctDumpMode mode : {AcctDumpMode::kFast, AcctDumpMode::kSentinel}) {
-    EXPECT_THAT(Dump(AcctDumpFilter::kQuotaExceeded, mode), ElementsAre(above));
+  for (const bool verified : {false, true}) {
+    EXPECT_THAT(Dump(AcctDumpFilter::kQuotaExceeded, verified),
+                ElementsAre(above));
   }
   EXPECT_THAT(Dump(), SizeIs(3));
 }
@@ -528,16 +546,14 @@ TEST_P(AcctTableTest, ADumpIsGuaranteedWhereTheKernelPromisesIt) {
   ASSERT_OK(features);
   EXPECT_EQ(features->stable_dump && GetParam() == "Fake", false);
   ASSERT_OK(CreateNamed("web"));
-  for (const AcctDumpMode mode :
-       {AcctDumpMode::kFast, AcctDumpMode::kSentinel}) {
-    size_t records = 0;
-    const absl::StatusOr<AcctDumpOutcome> outcome = table().Dump(
-        AcctDumpFilter::kAll, mode,
-        [&](absl::Span<const AcctRecord> group) { records += group.size(); });
+  for (const bool verified : {false, true}) {
+    Records records;
+    const absl::StatusOr<AcctDumpOutcome> outcome =
+        DumpTo(records, AcctDumpFilter::kAll, verified);
     ASSERT_OK(outcome);
     EXPECT_EQ(outcome->guaranteed, features->stable_dump);
     EXPECT_TRUE(outcome->complete);
-    EXPECT_EQ(records, 1u);
+    EXPECT_EQ(records.objects.size(), 1u);
   }
 }
 
@@ -564,14 +580,12 @@ TEST_P(AcctTableTest, WhoStaysIsInEveryCompleteDumpOnce) {
   });
   for (bool last = false; !last;) {
     last = done;
+    Records records;
+    const absl::StatusOr<AcctDumpOutcome> outcome = DumpTo(records);
     int stayed = 0;
-    const absl::StatusOr<AcctDumpOutcome> outcome =
-        table().Dump(AcctDumpFilter::kAll, AcctDumpMode::kSentinel,
-                     [&](absl::Span<const AcctRecord> records) {
-                       for (const AcctRecord& record : records) {
-                         stayed += absl::StartsWith(record.name, "stay.");
-                       }
-                     });
+    for (const AcctObject& object : records.objects) {
+      stayed += absl::StartsWith(object.name, "stay.");
+    }
     EXPECT_OK(outcome);
     if (!outcome.ok()) break;
     EXPECT_TRUE(outcome->complete || !stable);

@@ -133,5 +133,25 @@ TYPED_TEST(KernelEditTest, ATurnThatIsRefusedChangesNothing) {
   EXPECT_THAT(this->acct().Get("new"), StatusIs(Code::kNotFound));
 }
 
+TYPED_TEST(KernelEditTest, ACounterThatOthersHoldKeepsItsRules) {
+  ASSERT_OK(this->Insert({Spec("ours")}));
+  this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                             "-A OUTPUT -m nfacct --nfacct-name web");
+  const std::vector<std::string> texts = this->Texts();
+  EXPECT_THAT(this->Apply({.tables = {{.deletions = {"ours"}}},
+                           .deleted_counters = {"dns", "web"}}),
+              StatusIs(Code::kFailedPrecondition));
+  EXPECT_EQ(this->Texts(), texts);
+  EXPECT_THAT(this->acct().Get("dns"), IsOk());
+  EXPECT_EQ(this->UseCount("web"), 2u);
+}
+
+TYPED_TEST(KernelEditTest, WhatNobodyWantsAnyMoreIsNotBegun) {
+  EXPECT_THAT(this->rules().Apply({.tables = Many().tables, .dry_run = false},
+                                  Patience(Soon(), [] { return true; })),
+              ::testing::Not(IsOk()));
+  EXPECT_THAT(this->Texts(), IsEmpty());
+}
+
 }  // namespace
 }  // namespace nfmeter::kernel

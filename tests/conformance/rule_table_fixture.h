@@ -12,7 +12,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
+#include "base/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernel/fake/fake_kernel.h"
@@ -141,7 +141,9 @@ class NftHost {
   std::unique_ptr<NftKernel> kernel_ = *NftKernel::Open(Plain());
 };
 
-inline absl::Time Soon() { return absl::Now() + absl::Seconds(20); }
+inline absl::Duration Soon() {
+  return SystemClock().BootTime() + absl::Seconds(20);
+}
 
 inline RuleSpec Spec(std::string id, std::string chain = "INPUT",
                      std::string counter = "web") {

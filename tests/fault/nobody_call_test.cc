@@ -3,17 +3,21 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/security/credentials.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
+#include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/snapshot.pb.h"
 #include "tests/fault/fault_server.h"
+#include "tests/fault/http2_connection.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/certificates.h"
 
@@ -23,9 +27,11 @@ namespace {
 using ::nfmeter::testing::Certificates;
 using ::nfmeter::testing::FaultServer;
 using ::nfmeter::testing::FirstAnswerRaw;
+using ::nfmeter::testing::Http2Connection;
 using ::nfmeter::testing::StatusIs;
 using ::testing::HasSubstr;
 using Code = absl::StatusCode;
+namespace http2 = ::nfmeter::testing::http2;
 
 constexpr char kCreate[] = "/nfmeter.v1.CounterService/BatchCreateCounters";
 constexpr char kDelete[] = "/nfmeter.v1.CounterService/BatchDeleteCounters";
@@ -164,6 +170,61 @@ TEST_F(NobodyCallTest, AStreamsFilterIsSmall) {
   EXPECT_THAT(FirstAnswerRaw(As("viewer"), kWatch, request.SerializeAsString()),
               StatusIs(Code::kInvalidArgument, HasSubstr("at most 16")));
   EXPECT_LT(Growth(), kLittle);
+}
+
+// Answers of 3 MiB, to a client that gives them no room.
+TEST_F(NobodyCallTest, AnswersThatAreNotReadAreFew) {
+  const auto admin = server_->Connect();
+  v1::BatchCreateCountersRequest request;
+  for (int i = 0; i < 700; ++i) {
+    v1::Counter* const counter = request.add_counters();
+    counter->set_name(absl::StrCat("c", i));
+    for (int label = 0; label < 16; ++label) {
+      (*counter->mutable_labels())[absl::StrCat("label", label)] =
+          std::string(255, 'x');
+    }
+  }
+  ASSERT_OK(admin->BatchCreateCounters(request).status());
+  const size_t before = testing::ResidentKiB(server_->pid());
+  before_ = testing::PeakResidentKiB(server_->pid());
+  {
+    int port = 0;
+    ASSERT_TRUE(
+        absl::SimpleAtoi(address_.substr(address_.rfind(':') + 1), &port));
+    auto connection = Http2Connection::OpenTls(
+        static_cast<uint16_t>(port),
+        {.ca = certificates_.Certificate("ca"),
+         .certificate = certificates_.Certificate("viewer"),
+         .key = certificates_.Key("viewer")});
+    ASSERT_OK(connection.status());
+    // SETTINGS_INITIAL_WINDOW_SIZE is 0.
+    ASSERT_TRUE((*connection)
+                    ->Send(http2::Frame(http2::kSettings, 0, 0,
+                                        {"\0\x04\0\0\0\0", 6})));
+    const std::string message("\0\0\0\0\0", 5);
+    for (uint32_t i = 0; i < 200; ++i) {
+      ASSERT_TRUE(
+          (*connection)
+              ->Send(http2::Frame(http2::kHeaders, http2::kEndHeaders,
+                                  2 * i + 1, http2::CallHeaders(kList))));
+      ASSERT_TRUE((*connection)
+                      ->Send(http2::Frame(http2::kData, http2::kEndStream,
+                                          2 * i + 1, message)));
+    }
+    // Others are served meanwhile.
+    for (int i = 0; i < 20; ++i) {
+      EXPECT_OK(admin->ListCounters("still-*").status());
+    }
+    EXPECT_LT(Growth(), 200u << 10);
+  }
+  // What nobody will read any more is given back.
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  size_t now = 0;
+  while ((now = testing::ResidentKiB(server_->pid())) > before + kLittle &&
+         absl::Now() < deadline) {
+    usleep(100'000);
+  }
+  EXPECT_LT(now, before + kLittle);
 }
 
 }  // namespace

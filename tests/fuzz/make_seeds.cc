@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/message_lite.h"
+#include "kernel/linux/conntrack/flow_codec.h"
 #include "kernel/linux/nfacct/acct_codec.h"
 #include "kernel/linux/nftables/nft_batch.h"
 #include "kernel/linux/nftables/nft_userdata.h"
@@ -60,6 +61,19 @@ void AddAcctMessages(Corpora& corpora) {
   kernel::AppendAcctDump(kernel::AcctDumpFilter::kAll, 3, all);
   kernel::AppendAcctGetFeatures(4, all);
   corpora.Add("acct_message", all);
+}
+
+// A dump's filter has the tuple of a flow.
+void AddFlowMessages(Corpora& corpora) {
+  std::string dump;
+  kernel::AppendFlowDump({.family = kernel::Family::kIpv4,
+                          .protocol = 6,
+                          .mark = kernel::FlowBits{1, 0xff}},
+                         1, dump);
+  corpora.Add("flow_message", dump);
+  // The message of a flow has the same tuples.
+  dump[4] = 0;  // IPCTNL_MSG_CT_NEW
+  corpora.Add("flow_message", dump);
 }
 
 // The same goes for nf_tables.
@@ -175,6 +189,7 @@ int main(int argc, char** argv) {
   if (argc != 3) return 2;
   Corpora corpora(argv[1]);
   AddAcctMessages(corpora);
+  AddFlowMessages(corpora);
   AddNftMessages(corpora);
   AddEntries(corpora);
   AddRequests(corpora);

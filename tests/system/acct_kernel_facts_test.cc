@@ -94,9 +94,8 @@ class AcctKernelFactsTest : public ::testing::Test {
   }
 
   size_t ObjectsInDump() {
-    const auto outcome =
-        table_->Dump(AcctDumpFilter::kAll, AcctDumpMode::kSentinel,
-                     [](absl::Span<const AcctRecord>) {});
+    const auto outcome = table_->DumpToTail(
+        AcctDumpFilter::kAll, [](absl::Span<const AcctRecord>) {});
     EXPECT_OK(outcome);
     return outcome->records;
   }

@@ -59,15 +59,25 @@ struct DumpResult {
   bool complete = false;
 };
 
-DumpResult DumpNames(AcctTable& table,
-                     AcctDumpMode mode = AcctDumpMode::kFast) {
+// The two ways of one walk.
+enum class Walk { kToEnd, kToTail };
+
+absl::StatusOr<AcctDumpOutcome> Dump(
+    NetlinkAcctTable& table, Walk walk,
+    absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records,
+    AcctDumpFilter filter = AcctDumpFilter::kAll) {
+  return walk == Walk::kToEnd ? table.Dump(filter, on_records)
+                              : table.DumpToTail(filter, on_records);
+}
+
+DumpResult DumpNames(NetlinkAcctTable& table, Walk walk = Walk::kToEnd) {
   DumpResult result;
-  const auto outcome = table.Dump(AcctDumpFilter::kAll, mode,
-                                  [&](absl::Span<const AcctRecord> records) {
-                                    for (const AcctRecord& record : records) {
-                                      result.names.emplace_back(record.name);
-                                    }
-                                  });
+  const auto outcome =
+      Dump(table, walk, [&](absl::Span<const AcctRecord> records) {
+        for (const AcctRecord& record : records) {
+          result.names.emplace_back(record.name);
+        }
+      });
   EXPECT_OK(outcome);
   result.complete = outcome.ok() && outcome->complete;
   return result;
@@ -159,7 +169,7 @@ TEST(ResetTest, NoPacketIsLostOrCountedTwiceUnderTraffic) {
 // expects each dump that says that it is complete to have all of those that
 // nobody touches. `remake` has them made again at once, at the tail, perhaps in
 // the memory of deleted ones.
-void ExpectCompleteDumpsToBeWhole(AcctDumpMode mode, bool remake) {
+void ExpectCompleteDumpsToBeWhole(Walk walk, bool remake) {
   constexpr size_t kBatch = 20;
   const auto table = OpenTable();
   const auto others = OpenTable();
@@ -193,17 +203,16 @@ void ExpectCompleteDumpsToBeWhole(AcctDumpMode mode, bool remake) {
     while (deleted < victims.size()) {
       std::set<std::string> seen;
       const auto outcome =
-          table->Dump(AcctDumpFilter::kAll, mode,
-                      [&](absl::Span<const AcctRecord> records) {
-                        for (const AcctRecord& record : records) {
-                          seen.emplace(record.name);
-                        }
-                        // Let some objects go before the next message, the one
-                        // at the cursor among them now and then.
-                        const size_t target =
-                            std::min(deleted + 5 * kBatch, victims.size());
-                        while (deleted < target) std::this_thread::yield();
-                      });
+          Dump(*table, walk, [&](absl::Span<const AcctRecord> records) {
+            for (const AcctRecord& record : records) {
+              seen.emplace(record.name);
+            }
+            // Let some objects go before the next message, the one
+            // at the cursor among them now and then.
+            const size_t target =
+                std::min(deleted + 5 * kBatch, victims.size());
+            while (deleted < target) std::this_thread::yield();
+          });
       ASSERT_OK(outcome);
       ++(outcome->complete ? complete : cut);
       if (!outcome->complete) continue;
@@ -217,24 +226,24 @@ void ExpectCompleteDumpsToBeWhole(AcctDumpMode mode, bool remake) {
   EXPECT_GE(cut, 3);
 }
 
-TEST(DumpTest, CompleteFastDumpsAreWholeWhileOthersDelete) {
-  ExpectCompleteDumpsToBeWhole(AcctDumpMode::kFast, /*remake=*/false);
+TEST(DumpTest, CompleteDumpsAreWholeWhileOthersDelete) {
+  ExpectCompleteDumpsToBeWhole(Walk::kToEnd, /*remake=*/false);
 }
 
-TEST(DumpTest, CompleteSentinelDumpsAreWholeWhileOthersDeleteAndMake) {
-  ExpectCompleteDumpsToBeWhole(AcctDumpMode::kSentinel, /*remake=*/true);
+TEST(DumpTest, CompleteDumpsToTheTailAreWholeWhileOthersDeleteAndMake) {
+  ExpectCompleteDumpsToBeWhole(Walk::kToTail, /*remake=*/true);
 }
 
 TEST(DumpTest, ACutDumpIsNotComplete) {
-  for (AcctDumpMode mode : {AcctDumpMode::kFast, AcctDumpMode::kSentinel}) {
+  for (const Walk walk : {Walk::kToEnd, Walk::kToTail}) {
     const auto table = OpenTable();
     const auto others = OpenTable();
     const std::vector<AcctObject> objects = Objects("c", 5000);
     const std::vector<std::string> names = Names(objects);
     ASSERT_THAT(table->Create(objects), Each(IsOk()));
     size_t records = 0;
-    const auto outcome = table->Dump(
-        AcctDumpFilter::kAll, mode, [&](absl::Span<const AcctRecord> group) {
+    const auto outcome =
+        Dump(*table, walk, [&](absl::Span<const AcctRecord> group) {
           if (records == 0) {
             // The next message is made already; its cursor stands
             // on one of these.
@@ -251,7 +260,7 @@ TEST(DumpTest, ACutDumpIsNotComplete) {
 }
 
 // Every number of objects near the edges of messages: a natural end is found to
-// be one with the sentinel always, and nearly always without.
+// be one by the mark at the tail always, and nearly always without.
 TEST(DumpTest, UndisturbedDumpsAreCompleteForAllSizes) {
   const auto table = OpenTable();
   const std::string padding(24, 'x');
@@ -263,7 +272,7 @@ TEST(DumpTest, UndisturbedDumpsAreCompleteForAllSizes) {
     ASSERT_EQ(dump.names.size(), static_cast<size_t>(count));
     if (dump.complete) continue;
     ++undecided;
-    const DumpResult again = DumpNames(*table, AcctDumpMode::kSentinel);
+    const DumpResult again = DumpNames(*table, Walk::kToTail);
     EXPECT_TRUE(again.complete) << count;
     EXPECT_EQ(again.names.size(), static_cast<size_t>(count));
   }
@@ -278,8 +287,7 @@ TEST(DumpTest, TailMarksAreNeverShownAndStaleOnesAreRemoved) {
   EXPECT_THAT(DumpNames(*table).names, ElementsAre("web"));
   EXPECT_THAT(NfacctList(), Not(HasSubstr(".nfmeterd")));
   ASSERT_EQ(RunTool({"nfacct", "add", stale}).exit_code, 0);
-  EXPECT_THAT(DumpNames(*table, AcctDumpMode::kSentinel).names,
-              ElementsAre("web"));
+  EXPECT_THAT(DumpNames(*table, Walk::kToTail).names, ElementsAre("web"));
   EXPECT_THAT(NfacctList(), Not(HasSubstr(".nfmeterd")));
 }
 
@@ -288,8 +296,7 @@ TEST(DumpTest, ANameLikeATailMarkThatARuleUsesIsSomebodysCounter) {
   ASSERT_EQ(RunTool({"nfacct", "add", name}).exit_code, 0);
   CountPort("-A", 20000, name);
   const auto table = OpenTable();
-  EXPECT_THAT(DumpNames(*table, AcctDumpMode::kSentinel).names,
-              ElementsAre(name));
+  EXPECT_THAT(DumpNames(*table, Walk::kToTail).names, ElementsAre(name));
 }
 
 TEST(QuotaEventsTest, DroppedEventsAreSaidAndFoundByADump) {
@@ -316,9 +323,8 @@ TEST(QuotaEventsTest, DroppedEventsAreSaidAndFoundByADump) {
   EXPECT_THAT(event,
               AllOf(StatusIs(Code::kDataLoss), HasReason("QUOTA_EVENTS_LOST")));
   EXPECT_LT(delivered, kQuotas);
-  const auto outcome =
-      table->Dump(AcctDumpFilter::kQuotaExceeded, AcctDumpMode::kSentinel,
-                  [](absl::Span<const AcctRecord>) {});
+  const auto outcome = table->DumpToTail(AcctDumpFilter::kQuotaExceeded,
+                                         [](absl::Span<const AcctRecord>) {});
   ASSERT_OK(outcome);
   EXPECT_EQ(outcome->records, size_t{kQuotas});
   // The subscription goes on: after a reset there are events again.
@@ -372,9 +378,8 @@ TEST(PrivilegeTest, WithoutNetAdminEverythingSaysWhatIsNeeded) {
     EXPECT_THAT(table->GetAndReset({"a", "b", "c"}), Each(denied));
     EXPECT_THAT(table->Delete({"a", "b"}), Each(denied));
     EXPECT_THAT(table->WatchQuotas(), denied);
-    for (AcctDumpMode mode : {AcctDumpMode::kFast, AcctDumpMode::kSentinel}) {
-      EXPECT_THAT(table->Dump(AcctDumpFilter::kAll, mode,
-                              [](absl::Span<const AcctRecord>) {}),
+    for (const Walk walk : {Walk::kToEnd, Walk::kToTail}) {
+      EXPECT_THAT(Dump(*table, walk, [](absl::Span<const AcctRecord>) {}),
                   denied);
     }
   });

@@ -263,7 +263,7 @@ TEST(DaemonTest, SigtermEndsACallThatWaitsForTheXtablesLock) {
 class HeldLabelStore {
  public:
   explicit HeldLabelStore(const std::string& state_dir)
-      : fd_(open((state_dir + "/labels.db-shm").c_str(), O_RDWR | O_CLOEXEC)) {
+      : fd_(open((state_dir + "/ledger.db-shm").c_str(), O_RDWR | O_CLOEXEC)) {
     struct flock lock {};
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;

@@ -49,7 +49,7 @@ class FlowAccountingTest : public ::testing::Test {
 
   void MakeHub(const kernel::NetlinkFlowTable::Options& options = {}) {
     table_ = kernel::NetlinkFlowTable::Open(options);
-    hub_ = FlowHub::Create(*table_, SystemClock(), {}, absl::OkStatus());
+    hub_ = FlowHub::Create(*table_, SystemClock(), {});
   }
 
   // Counts what passes a chain; `match` are words of iptables.

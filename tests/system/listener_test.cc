@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -193,6 +194,24 @@ TEST(TcpListenerTest, Ipv6LoopbackIsLoopback) {
             "SERVING");
 }
 
+// With a port of its own, and so with a sandbox that allows no other.
+TEST(TcpListenerTest, Ipv6IsServedUnderTheSandbox) {
+  for (const auto& [listen, says, reach] :
+       std::vector<std::array<std::string, 3>>{
+           {"[::1]:7501", "[::1]:7501", "[::1]:7501"},
+           {"localhost:7502", "127.0.0.1:7502", "127.0.0.1:7502"},
+           {"localhost:7503", "[::1]:7503", "[::1]:7503"}}) {
+    NfmeterdProcess server(
+        {.arguments = {"--listen", listen, "--insecure-loopback"}});
+    ASSERT_OK(server.WaitUntilReady());
+    EXPECT_THAT(server.Log(), HasSubstr(says));
+    EXPECT_EQ(
+        HealthOf(grpc::CreateChannel(reach, grpc::InsecureChannelCredentials()),
+                 ""),
+        "SERVING");
+  }
+}
+
 // As in many containers: no IPv6, and a name that has an address of it.
 TEST(TcpListenerTest, ANameIsServedOnThoseOfItsAddressesThatTheHostHas) {
   testing::TemporaryDirectory dir;
@@ -204,7 +223,7 @@ TEST(TcpListenerTest, ANameIsServedOnThoseOfItsAddressesThatTheHostHas) {
   NfmeterdProcess server(
       {.arguments = {"--listen", "localhost:0", "--insecure-loopback"}});
   ASSERT_OK(server.WaitUntilReady());
-  const std::string address = server.TcpAddress("localhost");
+  const std::string address = server.TcpAddress("127.0.0.1");
   EXPECT_EQ(HealthOf(grpc::CreateChannel(
                          absl::StrCat("127.0.0.1",
                                       address.substr(address.rfind(':'))),

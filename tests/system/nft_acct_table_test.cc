@@ -54,7 +54,7 @@ struct Dumped {
 
 Dumped Dump(NftAcctTable& acct) {
   Dumped dumped;
-  const auto outcome = acct.Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast,
+  const auto outcome = acct.Dump(AcctDumpFilter::kAll,
                                  [&](absl::Span<const AcctRecord> records) {
                                    for (const AcctRecord& record : records) {
                                      dumped.names.emplace(record.name);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernel/linux/nftables/nft_acct_table.h"
@@ -122,9 +123,9 @@ class NftRuleTextTest : public ::testing::TestWithParam<Family> {
   }
 
   absl::StatusOr<TableOutcome> Insert(std::vector<RuleSpec> specs) {
-    return testing::Edit(rules_,
-                         {.family = GetParam(), .insertions = std::move(specs)},
-                         Patience(absl::Now() + absl::Seconds(20)));
+    return testing::Edit(
+        rules_, {.family = GetParam(), .insertions = std::move(specs)},
+        Patience(SystemClock().BootTime() + absl::Seconds(20)));
   }
 
   const std::unique_ptr<NftTable> table_;

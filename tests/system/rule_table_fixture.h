@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
+#include "base/clock.h"
 #include "gmock/gmock.h"
 #include "kernel/linux/nfacct/netlink_acct_table.h"
 #include "kernel/linux/xtables/iptc_rule_table.h"
@@ -21,7 +21,9 @@ inline RuleSpec Spec(std::string id, std::string chain = "INPUT") {
   return {.id = std::move(id), .chain = std::move(chain), .counter = "web"};
 }
 
-inline absl::Time Soon() { return absl::Now() + absl::Seconds(60); }
+inline absl::Duration Soon() {
+  return SystemClock().BootTime() + absl::Seconds(60);
+}
 
 // What the command prints; it must succeed.
 inline std::string Checked(const std::vector<std::string>& command,

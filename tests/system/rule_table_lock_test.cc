@@ -15,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernel/linux/nfacct/netlink_acct_table.h"
@@ -35,7 +36,9 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using Code = absl::StatusCode;
 
-absl::Time In(absl::Duration duration) { return absl::Now() + duration; }
+absl::Duration In(absl::Duration duration) {
+  return SystemClock().BootTime() + duration;
+}
 
 // Another process that holds the lock until it is told to let go, or until
 // somebody waits for it.
@@ -94,16 +97,18 @@ class Holder {
 
 TEST(XtablesLockTest, IsFreeAgainWhenItIsDropped) {
   for (int i = 0; i < 3; ++i) {
-    EXPECT_OK(XtablesLock::Acquire(absl::Now()));
+    EXPECT_OK(XtablesLock::Acquire(absl::ZeroDuration()));
   }
 }
 
 TEST(XtablesLockTest, TwoInOneProcessExcludeEachOther) {
-  auto first = XtablesLock::Acquire(absl::Now());
+  auto first = XtablesLock::Acquire(absl::ZeroDuration());
   ASSERT_OK(first);
-  EXPECT_THAT(XtablesLock::Acquire(absl::Now()), StatusIs(Code::kUnavailable));
+  EXPECT_THAT(XtablesLock::Acquire(absl::ZeroDuration()),
+              StatusIs(Code::kUnavailable));
   XtablesLock moved = *std::move(first);
-  EXPECT_THAT(XtablesLock::Acquire(absl::Now()), StatusIs(Code::kUnavailable));
+  EXPECT_THAT(XtablesLock::Acquire(absl::ZeroDuration()),
+              StatusIs(Code::kUnavailable));
 }
 
 TEST(XtablesLockTest, AWaitEndsAtItsDeadlineAndNamesTheHolder) {
@@ -135,11 +140,11 @@ TEST(XtablesLockTest, AWaitEndsWhenTheHolderLetsGo) {
 
 TEST(XtablesLockTest, AWaitWithoutEndIsPossible) {
   const Holder holder(/*until_somebody_waits=*/true);
-  EXPECT_OK(XtablesLock::Acquire(absl::InfiniteFuture()));
+  EXPECT_OK(XtablesLock::Acquire(absl::InfiniteDuration()));
 }
 
 TEST(XtablesLockTest, IptablesStaysOutWhileWeHoldIt) {
-  auto lock = XtablesLock::Acquire(absl::Now());
+  auto lock = XtablesLock::Acquire(absl::ZeroDuration());
   ASSERT_OK(lock);
   const auto refused =
       ::nfmeter::testing::Run({"iptables-legacy", "-w", "1", "-A", "INPUT"});
@@ -153,10 +158,10 @@ TEST(XtablesLockTest, IptablesStaysOutWhileWeHoldIt) {
 TEST(XtablesLockTest, AFileThatCannotBeOpenedIsNamed) {
   setenv("XTABLES_LOCKFILE", "/run/no/such/folder/lock", 1);
   EXPECT_THAT(
-      XtablesLock::Acquire(absl::Now()),
+      XtablesLock::Acquire(absl::ZeroDuration()),
       StatusIs(Code::kFailedPrecondition, HasSubstr("/run/no/such/folder")));
   setenv("XTABLES_LOCKFILE", "/run", 1);
-  EXPECT_THAT(XtablesLock::Acquire(absl::Now()),
+  EXPECT_THAT(XtablesLock::Acquire(absl::ZeroDuration()),
               HasReason("XTABLES_LOCK_UNAVAILABLE"));
 }
 

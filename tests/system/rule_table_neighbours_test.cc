@@ -275,6 +275,40 @@ TEST_F(RuleTableNeighboursTest, EveryPacketIsCountedWhileTablesAreReplaced) {
   EXPECT_EQ(acct_->Get("web")->packets, kPackets);
 }
 
+// The kernel keeps the budgets of these matches to itself: whoever replaces the
+// table fills them up. That is told; rules of ours, and tables without such
+// rules, are not concerned.
+TEST_F(RuleTableNeighboursTest, BudgetsThatAChangeFillsUpAreTold) {
+  const auto add = [](std::vector<std::string> match) {
+    std::vector<std::string> command = {"iptables-legacy", "-w", "-A",
+                                        "INPUT",           "-p", "udp"};
+    command.insert(command.end(), match.begin(), match.end());
+    Checked(command);
+  };
+  const auto ours = Insert({Spec("before")});
+  ASSERT_OK(ours);
+  EXPECT_EQ(ours->budgets_refilled, 0u);
+  add({"-m", "quota", "--quota", "256"});  // two packets
+  add({"-m", "limit", "--limit", "1/hour", "--limit-burst", "2"});
+  add({"-m", "statistic", "--mode", "nth", "--every", "1000", "--packet", "0"});
+  add({"-m", "statistic", "--mode", "random", "--probability", "0.5"});
+  const auto counted = [&] {
+    std::vector<uint64_t> packets;
+    for (const Rule& rule : Rules()) {
+      if (!rule.managed) packets.push_back(rule.packets);
+    }
+    packets.pop_back();  // who knows
+    return packets;
+  };
+  SendPackets(10);
+  EXPECT_THAT(counted(), ElementsAre(2, 2, 1));
+  const auto outcome = Insert({Spec("after")});
+  ASSERT_OK(outcome);
+  EXPECT_EQ(outcome->budgets_refilled, 3u);
+  SendPackets(10);
+  EXPECT_THAT(counted(), ElementsAre(4, 4, 2));
+}
+
 TEST_F(RuleTableNeighboursTest, AConcurrentWriterAndWeLoseNothing) {
   constexpr int kRounds = 40;
   const TemporaryDirectory folder;

@@ -11,6 +11,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernel/linux/nfacct/netlink_acct_table.h"
@@ -145,7 +146,7 @@ TEST_P(XtTargetTest, PacketsAreCountedExactlyAndGoOn) {
     spec->match.protocol = {IPPROTO_UDP};
     spec->match.destination_ports = {{{20000, 20000}}};
   }
-  const absl::Time soon = absl::Now() + absl::Seconds(60);
+  const absl::Duration soon = SystemClock().BootTime() + absl::Seconds(60);
   ASSERT_OK(rules.Edit({.insertions = {target, match}}, soon));
   SendUdp(20000, 40);
   const auto read = rules.Read(family_, Table::kFilter);

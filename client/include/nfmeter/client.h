@@ -21,7 +21,9 @@
 #include "nfmeter/snapshot.h"     // IWYU pragma: export
 #include "nfmeter/string_view.h"  // IWYU pragma: export
 #include "nfmeter/v1/counter.pb.h"
+#include "nfmeter/v1/flow.pb.h"
 #include "nfmeter/v1/node.pb.h"
+#include "nfmeter/v1/plan.pb.h"
 #include "nfmeter/v1/rule.pb.h"
 #include "nfmeter/v1/snapshot.pb.h"
 #include "nfmeter/watch.h"  // IWYU pragma: export
@@ -105,10 +107,11 @@ class Client {
   // Batches may be of any size. One larger than the server's max_batch_size or
   // max_request_bytes is split (and then needs one GetNode, the first time);
   // what the proto promises for a batch ("all or none", "all are checked
-  // first") then holds for each part. Resets and deletes of counters, which take
-  // the kernel long, go in parts of at most 2,000, each with the timeout of a
-  // call. Parts get request_id, "/" and their number; the server takes 128
-  // characters of both. When a part fails, the parts before it stay carried out:
+  // first") then holds for each part. Resets and deletes of counters, which
+  // take the kernel long, go in parts of at most 2,000, each with the timeout
+  // of a call. Parts get request_id, "/" and their number; the server takes 128
+  // characters of both. When a part fails, the parts before it stay carried
+  // out:
   // - Reset and delete of counters return their answers, and list what was not
   //   done in `failures`; they fail only when the first part does.
   // - The others return the error, whose message says how many items were
@@ -164,6 +167,21 @@ class Client {
       const v1::ListChainsRequest& request = {},
       const CallOptions& options = {});
 
+  // Plans: see PlanService in plan.proto for what each does. ListPlans returns
+  // all pages in one answer.
+  absl::StatusOr<v1::ApplyPlanResponse> ApplyPlan(
+      const v1::ApplyPlanRequest& request, const CallOptions& options = {});
+  absl::StatusOr<v1::GetPlanResponse> GetPlan(absl::string_view name,
+                                              const CallOptions& options = {});
+  absl::StatusOr<v1::ListPlansResponse> ListPlans(
+      const CallOptions& options = {});
+  absl::StatusOr<v1::DeletePlanResponse> DeletePlan(
+      const v1::DeletePlanRequest& request, const CallOptions& options = {});
+  absl::StatusOr<v1::ExportPlanResponse> ExportPlan(
+      absl::string_view name, const CallOptions& options = {});
+  absl::StatusOr<v1::PlanStatus> GetPlanStatus(
+      absl::string_view name, const CallOptions& options = {});
+
   // Snapshots: see SnapshotService in snapshot.proto. `request.view` is set by
   // the method. DATA_LOSS: the stream ended before the snapshot was whole.
   absl::StatusOr<Snapshot> GetSnapshot(
@@ -181,6 +199,19 @@ class Client {
       const WatchOptions& options = {});
   std::unique_ptr<QuotaWatch> WatchQuotaEvents(
       const v1::WatchQuotaEventsRequest& request = {},
+      const WatchOptions& options = {});
+
+  // Flows: see FlowService in flow.proto for what each does.
+  absl::StatusOr<v1::SummarizeFlowsResponse> SummarizeFlows(
+      const v1::SummarizeFlowsRequest& request = {},
+      const CallOptions& options = {});
+  // All chunks in one answer. DATA_LOSS: the stream ended before the list was
+  // whole.
+  absl::StatusOr<v1::ListFlowsResponse> ListFlows(
+      const v1::ListFlowsRequest& request = {},
+      const CallOptions& options = {});
+  std::unique_ptr<FlowWatch> WatchFlows(
+      const v1::WatchFlowsRequest& request = {},
       const WatchOptions& options = {});
 
   // What the server is and can do.

@@ -12,10 +12,12 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "nfmeter/v1/counter.pb.h"
+#include "nfmeter/v1/flow.pb.h"
 
 namespace nfmeter {
 
 namespace client_internal {
+class FlowStream;
 class QuotaStream;
 class SnapshotStream;
 }  // namespace client_internal
@@ -133,6 +135,38 @@ class QuotaWatch {
 
  private:
   std::unique_ptr<client_internal::QuotaStream> stream_;
+};
+
+// One frame of a FlowWatch.
+struct FlowFrame {
+  // See WatchFlowsResponse in flow.proto.
+  v1::WatchFlowsResponse frame;
+  // Connections that this watch has made after the first one.
+  uint64_t reconnects = 0;
+  // The first frame of a new connection: what flows carried between the last
+  // frame before and `frame.since` is in none.
+  bool gap = false;
+};
+
+// A stream of what flows carry: Client::WatchFlows. Connects and reconnects as
+// SnapshotWatch does; what flows carry meanwhile is not made up for.
+//
+// Next() is for one thread at a time; Cancel() may be called by any.
+class FlowWatch {
+ public:
+  explicit FlowWatch(std::unique_ptr<client_internal::FlowStream> stream);
+  ~FlowWatch();
+  FlowWatch(const FlowWatch&) = delete;
+  FlowWatch& operator=(const FlowWatch&) = delete;
+
+  // Waits for the next frame. Errors as in SnapshotWatch::Next().
+  absl::StatusOr<FlowFrame> Next();
+
+  // Makes Next(), also one under way, return CANCELLED.
+  void Cancel();
+
+ private:
+  std::unique_ptr<client_internal::FlowStream> stream_;
 };
 
 }  // namespace nfmeter

@@ -11,6 +11,22 @@ absl::Status CounterObservers::Admit(size_t counters) const {
   return absl::OkStatus();
 }
 
+absl::Status CounterObservers::BeforeReset(
+    absl::Span<const kernel::AcctObject> counters) const {
+  for (CounterObserver* observer : observers_) {
+    NFM_RETURN_IF_ERROR(observer->BeforeReset(counters));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CounterObservers::BeforeDeletion(
+    absl::Span<const kernel::AcctObject> counters) const {
+  for (CounterObserver* observer : observers_) {
+    NFM_RETURN_IF_ERROR(observer->BeforeDeletion(counters));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CounterObservers::Commit() const {
   for (CounterObserver* observer : observers_) {
     NFM_RETURN_IF_ERROR(observer->Commit());

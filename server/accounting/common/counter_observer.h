@@ -20,6 +20,7 @@ class Snapshot;
 // A mutation through the server goes:
 //
 //   Admit()                       on the thread of the call; may wait
+//   BeforeReset(), ...            likewise, with the values of just now
 //   OnReset(), OnDeleted(), ...   on the counter lane, job by job
 //   Commit()                      on the thread of the call; may wait
 //   the caller is answered
@@ -34,6 +35,16 @@ class CounterObserver {
   // changed, and the caller gets this status (a disk that is full, a backlog
   // that is too long).
   virtual absl::Status Admit(size_t) { return absl::OkStatus(); }
+
+  // These are about to be reset or deleted, and had these values just now: what
+  // is known of them if the server ends before it can tell what came out.
+  // Other than OK: as of Admit().
+  virtual absl::Status BeforeReset(absl::Span<const kernel::AcctObject>) {
+    return absl::OkStatus();
+  }
+  virtual absl::Status BeforeDeletion(absl::Span<const kernel::AcctObject>) {
+    return absl::OkStatus();
+  }
 
   // On the counter lane, in the job that did it, so that no reading comes
   // between; must not block. Counters that others make, reset or delete are not
@@ -61,6 +72,9 @@ class CounterObservers {
 
   // The first status that is not OK ends it.
   absl::Status Admit(size_t counters) const;
+  absl::Status BeforeReset(absl::Span<const kernel::AcctObject> counters) const;
+  absl::Status BeforeDeletion(
+      absl::Span<const kernel::AcctObject> counters) const;
   absl::Status Commit() const;
   // Empty spans are not told.
   void OnCreated(absl::Span<const kernel::AcctObject> counters) const;

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "absl/strings/str_cat.h"
+#include "base/clock.h"
 #include "base/error.h"
 
 namespace nfmeter::accounting {
@@ -16,6 +17,25 @@ Lane::~Lane() {
     stopping_ = true;
   }
   thread_.join();
+}
+
+void Lane::Done::Notify() {
+  const std::lock_guard lock(mutex_);
+  notified_ = true;
+  changed_.notify_all();  // with the lock: whoever waits destroys this
+}
+
+bool Lane::Done::WaitUntil(absl::Duration boottime) {
+  std::unique_lock lock(mutex_);
+  const auto notified = [this] { return notified_; };
+  if (boottime == absl::InfiniteDuration()) {
+    changed_.wait(lock, notified);
+    return true;
+  }
+  const absl::Duration left = boottime - SystemClock().BootTime();
+  return changed_.wait_until(
+      lock, std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(left),
+      notified);
 }
 
 absl::Status Lane::Post(Priority priority, absl::AnyInvocable<void()> job) {

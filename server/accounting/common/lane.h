@@ -4,8 +4,10 @@
 
 #include <array>
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <deque>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -59,14 +61,14 @@ class Lane {
     return *std::move(result);
   }
 
-  // The same, but a job that has not begun by `deadline` leaves the queue and
-  // never does: nullopt.
+  // The same, but a job that has not begun when SystemClock().BootTime() is
+  // `deadline` leaves the queue and never does: nullopt.
   template <typename Job>
-  std::optional<std::invoke_result_t<Job>> RunBefore(absl::Time deadline,
+  std::optional<std::invoke_result_t<Job>> RunBefore(absl::Duration deadline,
                                                      Priority priority,
                                                      Job&& job) {
     std::optional<std::invoke_result_t<Job>> result;
-    absl::Notification done;
+    Done done;
     const absl::Status queued = Queue(
         priority,
         [&] {
@@ -75,9 +77,8 @@ class Lane {
         },
         &done);
     if (!queued.ok()) return queued;
-    if (!done.WaitForNotificationWithDeadline(deadline) &&
-        !TakeBack(priority, &done)) {
-      done.WaitForNotification();
+    if (!done.WaitUntil(deadline) && !TakeBack(priority, &done)) {
+      done.WaitUntil(absl::InfiniteDuration());
     }
     return result;
   }
@@ -91,6 +92,20 @@ class Lane {
   const DurationHistogram& run_times() const { return run_times_; }
 
  private:
+  // A notification with a deadline that no wall clock moves, as those of
+  // absl::Notification and absl::Mutex do (Abseil 20220623). While the machine
+  // sleeps it stands still.
+  class Done {
+   public:
+    void Notify();
+    // Whether it was notified by then.
+    bool WaitUntil(absl::Duration boottime);
+
+   private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool notified_ = false;
+  };
   struct Queued {
     absl::AnyInvocable<void()> job;
     std::chrono::steady_clock::time_point since;

@@ -25,6 +25,19 @@ bool AnyManaged(absl::Span<const kernel::Rule> rules) {
                      [](const kernel::Rule& rule) { return rule.managed; });
 }
 
+std::vector<kernel::AcctObject> ObjectsOf(absl::Span<const Counter> counters) {
+  std::vector<kernel::AcctObject> objects;
+  objects.reserve(counters.size());
+  for (const Counter& counter : counters) objects.push_back(counter.object);
+  return objects;
+}
+
+bool AnyHeld(absl::Span<const Counter> counters) {
+  return std::any_of(
+      counters.begin(), counters.end(),
+      [](const Counter& counter) { return counter.object.use_count > 0; });
+}
+
 std::vector<std::string> NamesOf(absl::Span<const Counter> counters) {
   std::vector<std::string> names;
   names.reserve(counters.size());
@@ -232,21 +245,18 @@ absl::StatusOr<CounterBatch> Counters::Reset(
     absl::Span<const CounterTarget> targets, bool validate_only) {
   NFM_RETURN_IF_ERROR(Available());
   CounterBatch batch;
-  const bool single = targets.size() == 1 && targets[0].etag.empty();
-  if (validate_only || !single) {
-    NFM_ASSIGN_OR_RETURN(batch.counters, Check(targets));
-    if (validate_only) return batch;
-    batch.counters.clear();
-  }
+  NFM_ASSIGN_OR_RETURN(batch.counters, Check(targets));
+  if (validate_only) return batch;
   NFM_RETURN_IF_ERROR(observers_.Admit(targets.size()));
+  NFM_RETURN_IF_ERROR(observers_.BeforeReset(ObjectsOf(batch.counters)));
+  batch.counters.clear();
   const std::vector<std::string> names = NamesOf(targets);
   InSlices<absl::StatusOr<kernel::AcctObject>>(
       lane_, names,
       [&](absl::Span<const std::string> slice) { return ReadAndReset(slice); },
       [&](size_t index, absl::StatusOr<kernel::AcctObject> object) {
         if (object.ok()) {
-          batch.counters.push_back(
-              Described(*std::move(object), clock_.WallTime()));
+          batch.counters.push_back(Described(*std::move(object), AfterReset()));
         } else {
           batch.failures.push_back(
               {index, names[index],
@@ -287,16 +297,20 @@ absl::StatusOr<CounterBatch> Counters::Delete(
            ++tries < kReleaseTries);
   NFM_RETURN_IF_ERROR(released);
   if (deletion.validate_only) return batch;
-  batch.counters.clear();
   const std::vector<std::string> names = NamesOf(targets);
+  // Until their rules went they may have gone on counting.
+  if (AnyHeld(batch.counters)) {
+    NFM_ASSIGN_OR_RETURN(batch.counters, GetMany(names, absl::ZeroDuration()));
+  }
+  NFM_RETURN_IF_ERROR(observers_.BeforeDeletion(ObjectsOf(batch.counters)));
+  const std::vector<Counter> before = std::exchange(batch.counters, {});
   const uint64_t labels_version = labels_.version();
   InSlices<absl::StatusOr<kernel::AcctObject>>(
       lane_, names,
       [&](absl::Span<const std::string> slice) { return ReadAndDelete(slice); },
       [&](size_t index, absl::StatusOr<kernel::AcctObject> object) {
         if (object.ok()) {
-          batch.counters.push_back(
-              Described(*std::move(object), clock_.WallTime()));
+          batch.counters.push_back(Deleted(before[index], *std::move(object)));
         } else {
           batch.failures.push_back(
               {index, names[index],
@@ -306,6 +320,17 @@ absl::StatusOr<CounterBatch> Counters::Delete(
   ForgetLabels(batch.counters, labels_version);
   NFM_RETURN_IF_ERROR(observers_.Commit());
   return batch;
+}
+
+// One that is no more, and so not in the ledger's memory; `before` is what was
+// known of it when nothing counted into it any more.
+Counter Counters::Deleted(const Counter& before, kernel::AcctObject object) {
+  Counter counter = before;
+  counter.account.total += Amount{object.packets, object.bytes} -
+                           Amount{before.object.packets, before.object.bytes};
+  counter.object = std::move(object);
+  counter.read_time = clock_.WallTime();
+  return counter;
 }
 
 absl::Status Counters::Release(absl::Span<const Counter> counters,
@@ -380,7 +405,7 @@ std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndDelete(
   if (names.size() >= kDumpFromNames) {
     for (const std::string& name : names) last[name];
     // An error or an incomplete dump leaves names over for the loop below.
-    (void)table_.Dump(kernel::AcctDumpFilter::kAll, kernel::AcctDumpMode::kFast,
+    (void)table_.Dump(kernel::AcctDumpFilter::kAll,
                       [&](absl::Span<const kernel::AcctRecord> records) {
                         for (const kernel::AcctRecord& record : records) {
                           const auto found = last.find(record.name);

@@ -25,9 +25,10 @@ std::vector<std::string> NamesOf(absl::Span<const CounterTarget> targets) {
 }
 
 // In an answer.
-size_t ApproximateBytes(const Counter& counter) {
-  size_t bytes = 80 + counter.object.name.size();
-  for (const auto& [key, value] : counter.labels) {
+// As an answer has them, names escaped.
+size_t ApproximateBytes(absl::string_view name, const Labels& labels) {
+  size_t bytes = 96 + ShownName(name).size();
+  for (const auto& [key, value] : labels) {
     bytes += 8 + key.size() + value.size();
   }
   return bytes;
@@ -96,15 +97,19 @@ Counters::Counters(const Parts& parts)
       labels_(parts.labels),
       rules_(parts.rules),
       observers_(parts.observers),
+      ledger_(parts.ledger),
       clock_(parts.clock),
       refresh_(std::make_shared<Refresh>()) {}
 
-Counter Counters::Described(kernel::AcctObject object,
-                            absl::Time read_time) const {
+Counter Counters::Described(kernel::AcctObject object, ReadAt read) const {
   Counter counter;
+  const Amount value = {object.packets, object.bytes};
+  // Of one that no reading has seen yet all that it has counted is new.
+  counter.account = ledger_.Describe(object.name, value, read.since)
+                        .value_or(Book::Known{value, read.wall, read.wall});
   counter.labels = labels_.Get(object.name);
   counter.object = std::move(object);
-  counter.read_time = read_time;
+  counter.read_time = read.wall;
   return counter;
 }
 
@@ -113,13 +118,14 @@ absl::StatusOr<Counter> Counters::Get(absl::string_view name,
   NFM_RETURN_IF_ERROR(Available());
   if (const auto snapshot = RecentSnapshot(max_staleness)) {
     if (auto object = snapshot->Find(name)) {
-      return Described(*std::move(object), snapshot->wall_time);
+      return Described(*std::move(object), At(*snapshot));
     }
     // It may be newer than the snapshot.
   }
+  const ReadAt now = Now();
   absl::StatusOr<kernel::AcctObject> object = table_.Get(name);
   if (!object.ok()) return AboutCounter(object.status(), std::string(name));
-  return Described(*std::move(object), clock_.WallTime());
+  return Described(*std::move(object), now);
 }
 
 std::shared_ptr<const Snapshot> Counters::RecentSnapshot(
@@ -168,10 +174,11 @@ absl::StatusOr<Counters::Found> Counters::Find(
 
 absl::StatusOr<std::optional<Counter>> Counters::FindNow(
     absl::string_view name) {
+  const ReadAt now = Now();
   absl::StatusOr<kernel::AcctObject> object = table_.Get(name);
   if (absl::IsNotFound(object.status())) return std::nullopt;
   if (!object.ok()) return object.status();
-  return Described(*std::move(object), clock_.WallTime());
+  return Described(*std::move(object), now);
 }
 
 absl::StatusOr<Counters::Found> Counters::FindInSnapshot(
@@ -184,7 +191,7 @@ absl::StatusOr<Counters::Found> Counters::FindInSnapshot(
   for (const std::string& name : names) {
     found.emplace_back();
     if (auto object = snapshot->Find(name)) {
-      found.back() = Described(*std::move(object), snapshot->wall_time);
+      found.back() = Described(*std::move(object), At(*snapshot));
     } else {
       missing.push_back(name);
     }
@@ -243,15 +250,29 @@ absl::StatusOr<CounterPage> Counters::List(const CounterQuery& query) {
     }
     ++page.total_size;
     if (object.name <= last) continue;
-    if (page.counters.size() < query.page_size && bytes < kMaxPageBytes) {
-      page.counters.push_back(Described(object, snapshot->wall_time));
-      bytes += ApproximateBytes(page.counters.back());
-    } else if (page.next_page_token.empty()) {
+    if (!page.next_page_token.empty()) continue;
+    if (page.counters.size() < query.page_size) {
+      Counter counter = Described(object, At(*snapshot));
+      bytes += ApproximateBytes(object.name, counter.labels);
+      if (bytes <= query.max_bytes || page.counters.empty()) {
+        page.counters.push_back(std::move(counter));
+        continue;
+      }
+    }
+    {
       page.next_page_token =
           MakePageToken(hash, page.counters.back().object.name);
     }
   }
   return page;
+}
+
+size_t Counters::AnswerBytes(absl::Span<const CounterTarget> targets) const {
+  size_t bytes = 0;
+  for (const CounterTarget& target : targets) {
+    bytes += ApproximateBytes(target.name, labels_.Get(target.name));
+  }
+  return bytes;
 }
 
 absl::StatusOr<std::vector<Counter>> Counters::Check(

@@ -17,7 +17,9 @@
 #include "accounting/common/counter_filter.h"
 #include "accounting/common/counter_observer.h"
 #include "accounting/common/lane.h"
+#include "accounting/common/paging.h"
 #include "accounting/counters/label_store.h"
+#include "accounting/ledger/ledger.h"
 #include "accounting/rules/rules.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "base/clock.h"
@@ -36,6 +38,7 @@ struct Counter {
   kernel::AcctObject object;
   Labels labels;
   absl::Time read_time;
+  Book::Known account;  // what the ledger knows of it
 };
 
 // Over name, quota limit and labels, not over what was counted. The same in
@@ -66,6 +69,7 @@ struct CounterQuery {
   CounterFilter filter;
   size_t page_size = 1000;
   std::string page_token;
+  size_t max_bytes = kMaxPageBytes;  // of the page, as it is written
   absl::Duration max_staleness;
 };
 
@@ -102,6 +106,7 @@ class Counters {
     LabelStore& labels;
     Rules& rules;
     const CounterObservers& observers;
+    const Ledger& ledger;
     Clock& clock;
   };
   explicit Counters(const Parts& parts);
@@ -125,6 +130,14 @@ class Counters {
   absl::StatusOr<std::vector<Counter>> GetMany(
       absl::Span<const std::string> names, absl::Duration max_staleness);
 
+  // The same with nullopt for those that don't exist.
+  using Found = std::vector<std::optional<Counter>>;
+  absl::StatusOr<Found> Find(absl::Span<const std::string> names,
+                             absl::Duration max_staleness);
+
+  // About how many bytes an answer with these counters has, labels and all.
+  size_t AnswerBytes(absl::Span<const CounterTarget> targets) const;
+
   // One page of the counters that the filter matches, by name.
   // INVALID_ARGUMENT: the token is not of this listing. UNAVAILABLE: others
   // delete counters so fast that no complete reading succeeds.
@@ -146,10 +159,6 @@ class Counters {
 
   // The last snapshot if it is recent enough.
   std::shared_ptr<const Snapshot> RecentSnapshot(absl::Duration max_staleness);
-  // In the order of the names; nullopt for those that don't exist.
-  using Found = std::vector<std::optional<Counter>>;
-  absl::StatusOr<Found> Find(absl::Span<const std::string> names,
-                             absl::Duration max_staleness);
   absl::StatusOr<std::optional<Counter>> FindNow(absl::string_view name);
   absl::StatusOr<Found> FindInSnapshot(absl::Span<const std::string> names,
                                        absl::Duration max_staleness);
@@ -190,7 +199,22 @@ class Counters {
   // since `version` of the labels have got.
   void ForgetLabels(absl::Span<const Counter> counters, uint64_t version);
 
-  Counter Described(kernel::AcctObject object, absl::Time read_time) const;
+  // When an object was read.
+  struct ReadAt {
+    absl::Time wall;
+    // Not before this, since boot.
+    absl::Duration since;
+  };
+  static ReadAt At(const Snapshot& snapshot) {
+    return {snapshot.wall_time, snapshot.boottime};
+  }
+  ReadAt Now() const { return {clock_.WallTime(), clock_.BootTime()}; }
+  // Of one that has just been reset: its total is not its value any more.
+  ReadAt AfterReset() const {
+    return {clock_.WallTime(), absl::ZeroDuration()};
+  }
+  Counter Described(kernel::AcctObject object, ReadAt read) const;
+  Counter Deleted(const Counter& before, kernel::AcctObject object);
 
   absl::Status Available() const { return kernel_.capabilities()->acct; }
 
@@ -201,6 +225,7 @@ class Counters {
   LabelStore& labels_;
   Rules& rules_;
   const CounterObservers& observers_;
+  const Ledger& ledger_;
   Clock& clock_;
   const std::shared_ptr<Refresh> refresh_;
 };

@@ -1,14 +1,17 @@
 #include "accounting/counters/label_store.h"
 
 #include <atomic>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "accounting/ledger/schema.h"
 #include "base/error.h"
 #include "base/sqlite.h"
 #include "base/status_macros.h"
@@ -16,25 +19,53 @@
 namespace nfmeter::accounting {
 namespace {
 
-constexpr char kSchema[] = R"sql(
-  CREATE TABLE labels (
-    counter BLOB NOT NULL,
-    key TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (counter, key)
-  ) WITHOUT ROWID;
-)sql";
+sqlite::Options InErrors(sqlite::Options options) {
+  options.noun = "the label store";
+  options.unusable_reason = "LABEL_STORE_UNUSABLE";
+  options.failed_reason = "LABEL_STORE_FAILED";
+  return options;
+}
 
-absl::StatusOr<std::unique_ptr<sqlite::Database>> OpenDatabase(
-    const std::string& path) {
-  return sqlite::Database::Open({
-      .path = path,
-      .noun = "the label store",
-      .unusable_reason = "LABEL_STORE_UNUSABLE",
-      .failed_reason = "LABEL_STORE_FAILED",
-      .application_id = 0x4e464d4c,  // "NFML"
-      .migrations = {kSchema},
-  });
+// Until version 0.1 labels had a file of their own, beside the ledger's.
+sqlite::Options OldFile(const std::string& ledger_path) {
+  return InErrors(
+      {.path = std::filesystem::path(ledger_path).replace_filename("labels.db"),
+       .application_id = 0x4e464d4c,  // "NFML"
+       .migrations = {R"sql(
+         CREATE TABLE labels (
+           counter BLOB NOT NULL,
+           key TEXT NOT NULL,
+           value TEXT NOT NULL,
+           PRIMARY KEY (counter, key)
+         ) WITHOUT ROWID)sql"}});
+}
+
+// Moves what the old file has. It goes when the new one has it.
+absl::Status TakeOver(sqlite::Database& db, const sqlite::Options& old) {
+  if (!std::filesystem::exists(old.path)) return absl::OkStatus();
+  {
+    NFM_ASSIGN_OR_RETURN(const auto from, sqlite::Database::Open(old));
+    NFM_ASSIGN_OR_RETURN(sqlite::Transaction transaction,
+                         sqlite::Transaction::Begin(db));
+    NFM_ASSIGN_OR_RETURN(
+        sqlite::Statement rows,
+        from->Prepare("SELECT counter, key, value FROM labels"));
+    NFM_ASSIGN_OR_RETURN(
+        sqlite::Statement insert,
+        db.Prepare("INSERT OR IGNORE INTO labels VALUES (?1, ?2, ?3)"));
+    while (true) {
+      NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
+      if (!found) break;
+      NFM_RETURN_IF_ERROR(insert.Run(sqlite::Blob{rows.Bytes(0)}, rows.Bytes(1),
+                                     rows.Bytes(2)));
+    }
+    NFM_RETURN_IF_ERROR(transaction.Commit());
+  }
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    std::error_code ignored;
+    std::filesystem::remove(old.path + suffix, ignored);
+  }
+  return absl::OkStatus();
 }
 
 // What std::map and std::string, the hash map and the heap take beside bytes.
@@ -352,7 +383,9 @@ absl::StatusOr<std::unique_ptr<LabelStore>> LabelStore::Open(
     const std::string& path, const Bounds& bounds) {
   if (path.empty()) return std::make_unique<SqliteLabelStore>(nullptr, bounds);
   NFM_ASSIGN_OR_RETURN(std::unique_ptr<sqlite::Database> db,
-                       OpenDatabase(path));
+                       sqlite::Database::Open(InErrors(LedgerFile(path))));
+  const sqlite::Options old = OldFile(path);
+  if (old.path != path) NFM_RETURN_IF_ERROR(TakeOver(*db, old));
   auto store = std::make_unique<SqliteLabelStore>(std::move(db), bounds);
   NFM_RETURN_IF_ERROR(store->Load());
   return store;

@@ -28,12 +28,10 @@ constexpr absl::Duration kLongestKept = absl::Minutes(1);
 
 class ThreadFlowHub final : public FlowHub {
  public:
-  ThreadFlowHub(kernel::FlowTable& table, Clock& clock, const Options& options,
-                absl::Status available)
+  ThreadFlowHub(kernel::FlowTable& table, Clock& clock, const Options& options)
       : table_(table),
         clock_(clock),
         options_(options),
-        available_(std::move(available)),
         room_(options.max_unsent_flows),
         follower_(table, clock, options.max_watched_flows, stats_),
         summaries_(kMostKept),
@@ -52,7 +50,6 @@ class ThreadFlowHub final : public FlowHub {
 
   absl::StatusOr<Summary> Summarize(const FlowQuery& query,
                                     absl::Duration max_staleness) override {
-    if (!available_.ok()) return available_;
     max_staleness = std::min(max_staleness, kLongestKept);
     std::shared_ptr<FlowSummaryJob> job;
     {
@@ -73,10 +70,6 @@ class ThreadFlowHub final : public FlowHub {
                                     std::function<void()> on_ready) override {
     auto listing =
         std::make_shared<FlowListing>(filter, std::move(on_ready), room_);
-    if (!available_.ok()) {
-      listing->Finish(available_);
-      return listing;
-    }
     max_staleness = std::min(max_staleness, kLongestKept);
     std::optional<KeptList> kept;
     {
@@ -102,10 +95,6 @@ class ThreadFlowHub final : public FlowHub {
     auto watch = std::make_shared<FlowWatch>(
         query, std::max(interval, options_.min_interval), options_.max_groups,
         std::move(on_ready));
-    if (!available_.ok()) {
-      watch->Finish(available_);
-      return watch;
-    }
     {
       absl::MutexLock lock(&mutex_);
       new_watches_.push_back(watch);
@@ -114,7 +103,6 @@ class ThreadFlowHub final : public FlowHub {
     return watch;
   }
 
-  const absl::Status& available() const override { return available_; }
   const Options& options() const override { return options_; }
   size_t watch_count() const override { return follower_.watch_count(); }
   const FlowStats& stats() const override { return stats_; }
@@ -307,7 +295,6 @@ class ThreadFlowHub final : public FlowHub {
   kernel::FlowTable& table_;
   Clock& clock_;
   const Options options_;
-  const absl::Status available_;
   FlowStats stats_;
   FlowListRoom room_;
 
@@ -330,10 +317,8 @@ class ThreadFlowHub final : public FlowHub {
 }  // namespace
 
 std::unique_ptr<FlowHub> FlowHub::Create(kernel::FlowTable& table, Clock& clock,
-                                         const Options& options,
-                                         absl::Status available) {
-  return std::make_unique<ThreadFlowHub>(table, clock, options,
-                                         std::move(available));
+                                         const Options& options) {
+  return std::make_unique<ThreadFlowHub>(table, clock, options);
 }
 
 }  // namespace nfmeter::accounting

@@ -57,11 +57,9 @@ class FlowHub {
     absl::Duration max_pause = absl::Seconds(2);
   };
 
-  // When `available` is not OK, everything ends with it. `table` and `clock`
-  // must outlive the hub.
+  // `table` and `clock` must outlive the hub.
   static std::unique_ptr<FlowHub> Create(kernel::FlowTable& table, Clock& clock,
-                                         const Options& options,
-                                         absl::Status available);
+                                         const Options& options);
   virtual ~FlowHub() = default;
 
   using Summary = std::shared_ptr<const FlowSummary>;
@@ -85,7 +83,6 @@ class FlowHub {
                                            absl::Duration interval,
                                            std::function<void()> on_ready) = 0;
 
-  virtual const absl::Status& available() const = 0;
   virtual const Options& options() const = 0;
   virtual size_t watch_count() const = 0;
   virtual const FlowStats& stats() const = 0;

@@ -31,9 +31,14 @@ struct Amount {
   friend bool operator==(const Amount&, const Amount&) = default;
 
   bool zero() const { return packets == 0 && bytes == 0; }
-  // It can't be a later value than `other` of an object that nobody reset.
+  // It can't be a later value than `other` of an object that nobody reset. By
+  // the arithmetic of serial numbers (RFC 1982): a value that passed 2^64 went
+  // on, not back.
   bool WentBackFrom(const Amount& other) const {
-    return packets < other.packets || bytes < other.bytes;
+    const auto went_back = [](uint64_t now, uint64_t before) {
+      return static_cast<int64_t>(now - before) < 0;
+    };
+    return went_back(packets, other.packets) || went_back(bytes, other.bytes);
   }
 };
 

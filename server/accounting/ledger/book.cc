@@ -392,16 +392,16 @@ std::optional<Book::Position> Book::Find(absl::string_view name) const {
   return Position{accounts_[slot], tallies_[slot].total()};
 }
 
-std::optional<Amount> Book::TotalAt(absl::string_view name, Amount value,
-                                    absl::Duration since) const {
+std::optional<Book::Known> Book::Describe(absl::string_view name, Amount value,
+                                          absl::Duration since) const {
   const uint32_t slot = SlotOf(name);
   if (slot == kNone) return std::nullopt;
   const Tally& tally = tallies_[slot];
-  if (!tally.live || rebased_[slot] >= since || down_.has_value() ||
-      value.WentBackFrom(tally.last)) {
-    return tally.total();
-  }
-  return value + tally.offset;
+  const Account& account = accounts_[slot];
+  const bool sure = tally.live && rebased_[slot] < since &&
+                    !down_.has_value() && !value.WentBackFrom(tally.last);
+  return Known{sure ? value + tally.offset : tally.total(), account.create_time,
+               account.start_time, account.reset_time};
 }
 
 std::vector<Amount> Book::TotalsOf(const Snapshot& snapshot) const {

@@ -111,10 +111,16 @@ class Book {
   };
   // Of a live or absent counter.
   std::optional<Position> Find(absl::string_view name) const;
-  // The total of a counter whose kernel value was read, not before `since`. Not
-  // below any that was known before: a value that went back, or that may be of
-  // before a reset, is for NoteSnapshot() to judge.
-  std::optional<Amount> TotalAt(absl::string_view name, Amount value,
+  // Of a counter whose kernel value was read, not before `since`. Its total is
+  // not below any that was known before: a value that went back, or that may be
+  // of before a reset, is for NoteSnapshot() to judge.
+  struct Known {
+    Amount total;
+    absl::Time create_time;  // see Account
+    absl::Time start_time;
+    absl::Time reset_time = absl::InfinitePast();
+  };
+  std::optional<Known> Describe(absl::string_view name, Amount value,
                                 absl::Duration since) const;
   // The same by rows of a snapshot that NoteSnapshot() was given last.
   std::vector<Amount> TotalsOf(const Snapshot& snapshot) const;

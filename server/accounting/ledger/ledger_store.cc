@@ -43,9 +43,8 @@ absl::Status OfAnotherNode(const std::string& path) {
       absl::StatusCode::kFailedPrecondition,
       absl::StrCat("the ledger ", path,
                    " belongs to another machine: the state directory was "
-                   "copied. Give this server a directory of its own, or, if "
-                   "the other machine is no more, start it once with "
-                   "--adopt-state"),
+                   "copied. Give this server a directory of its own, or "
+                   "move the file away: totals then begin anew"),
       ErrorDetails{.reason = "LEDGER_OF_ANOTHER_NODE",
                    .metadata = {{"path", path}}});
 }
@@ -55,7 +54,7 @@ absl::Status OfAnotherNode(const std::string& path) {
 // --- Opening -----------------------------------------------------------------
 
 absl::StatusOr<std::unique_ptr<LedgerStore>> LedgerStore::Open(
-    sqlite::Options options, const HostIdentity& host, bool adopt) {
+    sqlite::Options options, const HostIdentity& host) {
   const std::string path = options.path;
   NFM_ASSIGN_OR_RETURN(auto db, sqlite::Database::Open(std::move(options)));
   auto store = absl::WrapUnique(new LedgerStore(std::move(db)));
@@ -63,7 +62,7 @@ absl::StatusOr<std::unique_ptr<LedgerStore>> LedgerStore::Open(
                        store->db_->QueryNumber("SELECT count(*) FROM ledger"));
   store->is_new_ = known == 0;
   if (store->is_new_) NFM_RETURN_IF_ERROR(store->Make(host));
-  NFM_RETURN_IF_ERROR(store->Identify(path, host, adopt));
+  NFM_RETURN_IF_ERROR(store->Identify(path, host));
   NFM_RETURN_IF_ERROR(store->Measure());
   return store;
 }
@@ -77,7 +76,7 @@ absl::Status LedgerStore::Make(const HostIdentity& host) {
 }
 
 absl::Status LedgerStore::Identify(const std::string& path,
-                                   const HostIdentity& host, bool adopt) {
+                                   const HostIdentity& host) {
   std::string machine_id;
   int64_t backup_of = 0;
   {
@@ -91,12 +90,9 @@ absl::Status LedgerStore::Identify(const std::string& path,
   }
   const bool foreign = !machine_id.empty() && !host.machine_id.empty() &&
                        machine_id != host.machine_id;
-  if (foreign && !adopt) return OfAnotherNode(path);
-  if (foreign) node_id_ = RandomNodeId();
+  if (foreign) return OfAnotherNode(path);
   if (backup_of != 0) restored_from_ = absl::FromUnixNanos(backup_of);
-  if (foreign || backup_of != 0) {
-    NFM_RETURN_IF_ERROR(BeginEpoch(host.machine_id));
-  }
+  if (backup_of != 0) NFM_RETURN_IF_ERROR(BeginEpoch(host.machine_id));
   NFM_ASSIGN_OR_RETURN(const int64_t epoch,
                        db_->QueryNumber("SELECT epoch FROM ledger"));
   epoch_ = static_cast<uint64_t>(epoch);

@@ -58,11 +58,10 @@ struct LedgerCommit {
 class LedgerStore {
  public:
   // Opens or makes the file. FAILED_PRECONDITION: LedgerFile() can't be opened,
-  // or (LEDGER_OF_ANOTHER_NODE) belongs to another machine. `adopt`: takes it
-  // over in that case, as a node and an epoch of their own. `options` as of
+  // or (LEDGER_OF_ANOTHER_NODE) belongs to another machine. `options` as of
   // LedgerFile().
   static absl::StatusOr<std::unique_ptr<LedgerStore>> Open(
-      sqlite::Options options, const HostIdentity& host, bool adopt = false);
+      sqlite::Options options, const HostIdentity& host);
 
   const std::string& node_id() const { return node_id_; }
   uint64_t epoch() const { return epoch_; }
@@ -105,8 +104,7 @@ class LedgerStore {
       : db_(std::move(db)) {}
 
   absl::Status Make(const HostIdentity& host);
-  absl::Status Identify(const std::string& path, const HostIdentity& host,
-                        bool adopt);
+  absl::Status Identify(const std::string& path, const HostIdentity& host);
   absl::Status BeginEpoch(const std::string& machine_id);
   absl::Status Measure();
   absl::StatusOr<std::map<uint64_t, Amount>> LoadTotals();

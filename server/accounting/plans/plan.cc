@@ -1,6 +1,10 @@
 #include "accounting/plans/plan.h"
 
+#include <cstdint>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/stable_hash.h"
 
 namespace nfmeter::accounting {
 
@@ -19,6 +23,12 @@ absl::string_view DirectionName(Direction direction) {
 std::string ClassCounter(absl::string_view counter,
                          absl::string_view class_name) {
   return absl::StrCat(counter, ".", class_name);
+}
+
+std::string OwnerOfChains(absl::string_view plan_name) {
+  return absl::StrFormat(
+      "%08x-",
+      static_cast<uint32_t>(StableHash().Add(plan_name).value() >> 32));
 }
 
 }  // namespace nfmeter::accounting

@@ -52,7 +52,7 @@ enum class Split { kSource, kDestination };
 
 // One counter with the packets that it counts. A packet counts for each account
 // that matches it.
-struct Account {
+struct PlanAccount {
   std::string counter;
   Labels labels;
   std::string description;
@@ -68,7 +68,7 @@ struct Account {
   // What errors about it say: its place in the plan, "accounts[3]".
   std::string field;
 
-  friend bool operator==(const Account&, const Account&) = default;
+  friend bool operator==(const PlanAccount&, const PlanAccount&) = default;
 };
 
 // By what the accounts of a group differ.
@@ -85,7 +85,7 @@ enum class GroupKey {
 struct AccountGroup {
   GroupKey key = GroupKey::kSource;
   // What they share; its counter, labels apart, is not used.
-  Account shared;
+  PlanAccount shared;
   using Value =
       std::variant<kernel::IpPrefix, kernel::PortRange, kernel::IdRange>;
   struct Member {
@@ -103,8 +103,10 @@ struct AccountGroup {
 struct Plan {
   std::string name;  // 1 to 40 of [a-z0-9-]
   kernel::Table table = kernel::Table::kFilter;
+  // Of the jumps into its chains.
+  kernel::RulePlacement placement = kernel::RulePlacement::kHead;
   std::vector<AddressClass> classes;
-  std::vector<Account> accounts;
+  std::vector<PlanAccount> accounts;
   std::vector<AccountGroup> groups;
 
   friend bool operator==(const Plan&, const Plan&) = default;
@@ -113,6 +115,10 @@ struct Plan {
 // The counter of one class of a split account: "web.internal".
 std::string ClassCounter(absl::string_view counter,
                          absl::string_view class_name);
+
+// What the names of a plan's chains begin with, behind
+// kernel::kOwnedChainPrefix: "1a2b3c4d-", a hash of the plan's name.
+std::string OwnerOfChains(absl::string_view plan_name);
 
 }  // namespace nfmeter::accounting
 

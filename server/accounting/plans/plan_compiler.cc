@@ -27,7 +27,7 @@ using kernel::RuleMatch;
 // Fewer accounts than these stand in a row: a tree would cost more.
 constexpr size_t kTreeFrom = 5;
 
-OwnedAction ActionOf(const Account& account) {
+OwnedAction ActionOf(const PlanAccount& account) {
   if (!account.quota.has_value()) return OwnedAction::kContinue;
   switch (account.quota->over) {
     case OverQuota::kTell:
@@ -71,11 +71,11 @@ struct Bucket {
   RuleMatch shared;  // without the key
   std::optional<KeyField> key;
   std::optional<Split> split;
-  std::vector<const Account*> accounts;
+  std::vector<const PlanAccount*> accounts;
 };
 
 std::string BucketText(const RuleMatch& shared, std::optional<KeyField> key,
-                       const Account& account) {
+                       const PlanAccount& account) {
   return absl::StrCat(
       RankOf(ActionOf(account)), "|",
       key.has_value() ? static_cast<int>(*key) : -1, "|",
@@ -84,7 +84,7 @@ std::string BucketText(const RuleMatch& shared, std::optional<KeyField> key,
 }
 
 // Puts each account where most others are of its shape.
-std::vector<Bucket> MakeBuckets(absl::Span<const Account* const> accounts) {
+std::vector<Bucket> MakeBuckets(absl::Span<const PlanAccount* const> accounts) {
   struct Candidate {
     KeyField key;
     std::string text;
@@ -108,7 +108,7 @@ std::vector<Bucket> MakeBuckets(absl::Span<const Account* const> accounts) {
     for (const Candidate& each : candidates[i]) {
       if (best == nullptr || sizes[each.text] > sizes[best->text]) best = &each;
     }
-    const Account& account = *accounts[i];
+    const PlanAccount& account = *accounts[i];
     const bool alone = best == nullptr || sizes[best->text] < kTreeFrom;
     const std::string text =
         alone ? BucketText({}, std::nullopt, account) : best->text;
@@ -132,13 +132,15 @@ class HookCompiler {
   HookCompiler(const Plan& plan, Family family, Direction direction,
                OwnedTable& table, PlanCost& cost)
       : plan_(plan),
+        chains_(
+            absl::StrCat(kernel::kOwnedChainPrefix, OwnerOfChains(plan.name))),
         family_(family),
         direction_(direction),
         table_(table),
         cost_(cost) {}
 
   // How many rules packets of one account each meet, added up.
-  double Compile(absl::Span<const Account* const> accounts) {
+  double Compile(absl::Span<const PlanAccount* const> accounts) {
     const std::string root = NameOf("");
     table_.hooks.push_back({std::string(BuiltinChain(direction_)), root});
     const size_t place = table_.chains.size();
@@ -151,7 +153,7 @@ class HookCompiler {
       if (bucket.split.has_value()) {
         reached = CompileSplit(bucket);
       } else if (!bucket.key.has_value()) {
-        for (const Account* account : bucket.accounts) {
+        for (const PlanAccount* account : bucket.accounts) {
           rules.push_back(RuleOf(*account, account->counter, account->match));
         }
         continue;
@@ -183,8 +185,7 @@ class HookCompiler {
   // The chain of a part of the plan, told apart by its text: 26 bytes.
   std::string NameOf(absl::string_view part) {
     if (part.empty()) {
-      return absl::StrFormat("%s%08x-%s", kernel::kOwnedChainPrefix, PlanHash(),
-                             DirectionName(direction_));
+      return absl::StrCat(chains_, DirectionName(direction_));
     }
     std::string name;
     for (uint64_t attempt = 0; attempt == 0 || !names_.insert(name).second;
@@ -194,17 +195,12 @@ class HookCompiler {
                                 .Add(part)
                                 .Add(attempt)
                                 .value();
-      name = absl::StrFormat("%s%08x-%013x", kernel::kOwnedChainPrefix,
-                             PlanHash(), hash >> 12);
+      name = absl::StrFormat("%s%013x", chains_, hash >> 12);
     }
     return name;
   }
 
-  uint32_t PlanHash() const {
-    return static_cast<uint32_t>(StableHash().Add(plan_.name).value() >> 32);
-  }
-
-  static OwnedRule RuleOf(const Account& account, std::string counter,
+  static OwnedRule RuleOf(const PlanAccount& account, std::string counter,
                           RuleMatch match) {
     OwnedRule rule{.match = std::move(match),
                    .counter = std::move(counter),
@@ -223,7 +219,7 @@ class HookCompiler {
     return base;
   }
 
-  static std::string CounterOf(const Account& account,
+  static std::string CounterOf(const PlanAccount& account,
                                std::optional<absl::string_view> class_name) {
     return class_name.has_value() ? ClassCounter(account.counter, *class_name)
                                   : account.counter;
@@ -242,7 +238,7 @@ class HookCompiler {
     const RuleMatch base = BaseOf(bucket);
     if (!bucket.key.has_value()) {
       OwnedChain chain{.name = NameOf(text)};
-      for (const Account* account : bucket.accounts) {
+      for (const PlanAccount* account : bucket.accounts) {
         chain.rules.push_back(
             RuleOf(*account, CounterOf(*account, class_name), account->match));
       }
@@ -253,7 +249,7 @@ class HookCompiler {
     }
     std::vector<KeyTree::Leaf> leaves;
     leaves.reserve(bucket.accounts.size());
-    for (const Account* account : bucket.accounts) {
+    for (const PlanAccount* account : bucket.accounts) {
       leaves.push_back(
           {*KeyOf(account->match, *bucket.key),
            RuleOf(*account, CounterOf(*account, class_name), base)});
@@ -317,6 +313,7 @@ class HookCompiler {
   }
 
   const Plan& plan_;
+  const std::string chains_;  // what their names begin with
   const Family family_;
   const Direction direction_;
   OwnedTable& table_;
@@ -325,16 +322,16 @@ class HookCompiler {
 };
 
 std::vector<PlannedCounter> CountersOf(const Plan& plan,
-                                       absl::Span<const Account> accounts) {
+                                       absl::Span<const PlanAccount> accounts) {
   std::map<std::string, PlannedCounter> counters;
-  const auto add = [&](const Account& account, const std::string& name) {
+  const auto add = [&](const PlanAccount& account, const std::string& name) {
     counters.try_emplace(name,
                          PlannedCounter{.name = name,
                                         .labels = account.labels,
                                         .description = account.description,
                                         .quota = account.quota});
   };
-  for (const Account& account : accounts) {
+  for (const PlanAccount& account : accounts) {
     if (!account.split.has_value()) {
       add(account, account.counter);
       continue;
@@ -376,7 +373,8 @@ absl::Status CheckBudget(const PlanCost& cost, const PlanBudget& budget) {
 
 absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
                                          const PlanBudget& budget) {
-  NFM_ASSIGN_OR_RETURN(const std::vector<Account> accounts, ExpandPlan(plan));
+  NFM_ASSIGN_OR_RETURN(const std::vector<PlanAccount> accounts,
+                       ExpandPlan(plan));
   CompiledPlan compiled;
   compiled.counters = CountersOf(plan, accounts);
   double met = 0;
@@ -384,8 +382,8 @@ absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
   for (const Family family : kernel::kAllFamilies) {
     OwnedTable table{.family = family, .table = plan.table};
     for (const Direction direction : kAllDirections) {
-      std::vector<const Account*> here;
-      for (const Account& account : accounts) {
+      std::vector<const PlanAccount*> here;
+      for (const PlanAccount& account : accounts) {
         const std::vector<Family> families = PossibleFamilies(account);
         const std::vector<Direction> directions = PossibleDirections(account);
         if (std::count(families.begin(), families.end(), family) > 0 &&

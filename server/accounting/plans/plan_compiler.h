@@ -50,11 +50,11 @@ struct CompiledPlan {
 // and end of an address that may be met. INVALID_ARGUMENT with a violation
 // each: a counter of two accounts, a value twice in a group, a match that can't
 // hold in a direction, classes that contradict each other.
-absl::StatusOr<std::vector<Account>> ExpandPlan(const Plan& plan);
+absl::StatusOr<std::vector<PlanAccount>> ExpandPlan(const Plan& plan);
 
 // The directions in which an account counts, and the families.
-std::vector<Direction> PossibleDirections(const Account& account);
-std::vector<kernel::Family> PossibleFamilies(const Account& account);
+std::vector<Direction> PossibleDirections(const PlanAccount& account);
+std::vector<kernel::Family> PossibleFamilies(const PlanAccount& account);
 
 // For x_tables: chains that are walked down to what a packet's addresses, ports
 // or uid meet, see KeyTree. A pure function: the same plan gives the same

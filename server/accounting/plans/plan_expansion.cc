@@ -63,7 +63,7 @@ absl::string_view WhyNever(const RuleMatch& match, Direction direction) {
   return "";
 }
 
-void CheckDirections(const Account& account, Violations& violations) {
+void CheckDirections(const PlanAccount& account, Violations& violations) {
   size_t possible = 0;
   for (const Direction direction : kAllDirections) {
     const absl::string_view why = WhyNever(account.match, direction);
@@ -81,7 +81,7 @@ void CheckDirections(const Account& account, Violations& violations) {
   }
 }
 
-void CheckFamily(const Account& account, Violations& violations) {
+void CheckFamily(const PlanAccount& account, Violations& violations) {
   const std::optional<Family> needed = FamilyOf(account.match);
   const auto& source = account.match.source;
   const auto& destination = account.match.destination;
@@ -264,7 +264,7 @@ KeyField FieldOf(GroupKey key) {
 }
 
 void ExpandGroup(const AccountGroup& group, Violations& violations,
-                 std::vector<Account>& accounts) {
+                 std::vector<PlanAccount>& accounts) {
   if (Sets(group.shared.match, group.key)) {
     violations.Add(absl::StrCat(group.shared.field, ".match"),
                    absl::StrCat("the members differ by ", KeyName(group.key),
@@ -288,7 +288,7 @@ void ExpandGroup(const AccountGroup& group, Violations& violations,
     const std::vector<RuleMatch> matches = MatchesOf(group, member);
     overlaps.Add(member, matches[0], FieldOf(group.key), field);
     for (const RuleMatch& match : matches) {
-      Account& account = accounts.emplace_back(group.shared);
+      PlanAccount& account = accounts.emplace_back(group.shared);
       account.counter = member.counter;
       account.match = match;
       account.field = field;
@@ -307,7 +307,8 @@ void CheckCounters(const Plan& plan, Violations& violations) {
                                   " already"));
     }
   };
-  const auto add_all = [&](const Account& account, const std::string& counter) {
+  const auto add_all = [&](const PlanAccount& account,
+                           const std::string& counter) {
     if (!account.split.has_value()) {
       add(counter, account.field);
       return;
@@ -317,7 +318,7 @@ void CheckCounters(const Plan& plan, Violations& violations) {
     }
     add(ClassCounter(counter, kOtherClass), account.field);
   };
-  for (const Account& account : plan.accounts) {
+  for (const PlanAccount& account : plan.accounts) {
     add_all(account, account.counter);
   }
   for (const AccountGroup& group : plan.groups) {
@@ -351,19 +352,19 @@ void CheckClasses(const Plan& plan, Violations& violations) {
       }
     }
   }
-  const auto check = [&](const Account& account) {
+  const auto check = [&](const PlanAccount& account) {
     if (account.split.has_value() && plan.classes.empty()) {
       violations.Add(absl::StrCat(account.field, ".split"),
                      "the plan has no classes to split it by");
     }
   };
-  for (const Account& account : plan.accounts) check(account);
+  for (const PlanAccount& account : plan.accounts) check(account);
   for (const AccountGroup& group : plan.groups) check(group.shared);
 }
 
 }  // namespace
 
-std::vector<Direction> PossibleDirections(const Account& account) {
+std::vector<Direction> PossibleDirections(const PlanAccount& account) {
   std::vector<Direction> possible;
   for (const Direction direction : kAllDirections) {
     const bool wanted = account.directions.empty() ||
@@ -376,22 +377,22 @@ std::vector<Direction> PossibleDirections(const Account& account) {
   return possible;
 }
 
-std::vector<Family> PossibleFamilies(const Account& account) {
+std::vector<Family> PossibleFamilies(const PlanAccount& account) {
   const std::optional<Family> needed =
       account.family.has_value() ? account.family : FamilyOf(account.match);
   if (needed.has_value()) return {*needed};
   return {Family::kIpv4, Family::kIpv6};
 }
 
-absl::StatusOr<std::vector<Account>> ExpandPlan(const Plan& plan) {
+absl::StatusOr<std::vector<PlanAccount>> ExpandPlan(const Plan& plan) {
   Violations violations;
-  std::vector<Account> accounts = plan.accounts;
+  std::vector<PlanAccount> accounts = plan.accounts;
   for (const AccountGroup& group : plan.groups) {
     ExpandGroup(group, violations, accounts);
   }
   CheckCounters(plan, violations);
   CheckClasses(plan, violations);
-  for (const Account& account : accounts) {
+  for (const PlanAccount& account : accounts) {
     CheckDirections(account, violations);
     CheckFamily(account, violations);
   }

@@ -23,8 +23,6 @@ using Exceeded = std::vector<kernel::AcctObject>;
 
 // After an error of the kernel's, before the next try.
 constexpr absl::Duration kRetryPause = absl::Seconds(1);
-// Passes over the kernel's list until one is complete.
-constexpr int kMaxPasses = 4;
 
 kernel::AcctObject ToObject(const kernel::AcctRecord& record) {
   return {.name = std::string(record.name),
@@ -34,6 +32,16 @@ kernel::AcctObject ToObject(const kernel::AcctRecord& record) {
           .quota_exceeded = record.quota_exceeded,
           .use_count = record.use_count};
 }
+
+class ExceededReader final : public kernel::AcctReader {
+ public:
+  void OnBegin() override { objects.clear(); }
+  void OnRecords(absl::Span<const kernel::AcctRecord> records) override {
+    for (const auto& record : records) objects.push_back(ToObject(record));
+  }
+
+  Exceeded objects;
+};
 
 using Channels = std::vector<std::shared_ptr<QuotaChannel>>;
 
@@ -146,23 +154,12 @@ class LaneQuotaHub final : public QuotaHub {
   // All counters that are over their quota; on the lane. `complete` says
   // whether others are not.
   absl::StatusOr<Exceeded> ReadExceeded(bool* complete) {
-    Exceeded exceeded;
-    for (int pass = 0; pass < kMaxPasses; ++pass) {
-      exceeded.clear();
-      NFM_ASSIGN_OR_RETURN(
-          const kernel::AcctDumpOutcome outcome,
-          table_.Dump(kernel::AcctDumpFilter::kQuotaExceeded,
-                      pass == 0 ? kernel::AcctDumpMode::kFast
-                                : kernel::AcctDumpMode::kSentinel,
-                      [&](absl::Span<const kernel::AcctRecord> records) {
-                        for (const auto& record : records) {
-                          exceeded.push_back(ToObject(record));
-                        }
-                      }));
-      *complete = outcome.complete;
-      if (*complete) break;
-    }
-    return exceeded;
+    ExceededReader reader;
+    NFM_ASSIGN_OR_RETURN(
+        const kernel::AcctDumpOutcome outcome,
+        table_.DumpVerified(kernel::AcctDumpFilter::kQuotaExceeded, reader));
+    *complete = outcome.complete;
+    return std::move(reader.objects);
   }
 
   // On the lane: reads, and lets those in who wait for it; when it fails, they

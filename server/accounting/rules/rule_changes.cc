@@ -203,7 +203,7 @@ absl::Status Rules::CheckCounters(absl::Span<const NewRule> rules) {
     NFM_ASSIGN_OR_RETURN(
         const kernel::AcctDumpOutcome outcome,
         kernel_.rule_acct().Dump(
-            kernel::AcctDumpFilter::kAll, kernel::AcctDumpMode::kFast,
+            kernel::AcctDumpFilter::kAll,
             [&](absl::Span<const kernel::AcctRecord> records) {
               for (const kernel::AcctRecord& record : records) {
                 unseen.erase(record.name);
@@ -331,6 +331,7 @@ absl::StatusOr<std::vector<Rule>> Rules::EditAll(std::vector<Group> groups,
                        changes_.table.Apply(edit, change.patience));
   for (const TableOutcome& table : outcome.tables) {
     if (table.rule_counters_lost) ++rule_counter_losses_;
+    if (table.budgets_refilled > 0) ++refills_;
   }
   if (groups.size() == 1 && !edit.tables[0].insertions.empty()) {
     return std::move(outcome.tables[0].inserted);  // in order already

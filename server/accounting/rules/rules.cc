@@ -33,8 +33,12 @@ bool Matches(const RuleFilter& filter, const Rule& rule) {
 }
 
 // In an answer, where the match comes as fields and as text.
+// As an answer has it: a byte that is not printable ASCII has four there, in
+// the rule's text and in the field that it stands for.
 size_t ApproximateBytes(const Rule& rule) {
-  return 150 + 2 * rule.text.size() + rule.counter.size();
+  size_t bytes = 200 + rule.counter.size();
+  for (const char c : rule.text) bytes += c >= ' ' && c <= '~' ? 2 : 8;
+  return bytes;
 }
 
 uint64_t QueryHash(const RuleFilter& filter) {
@@ -47,10 +51,12 @@ uint64_t QueryHash(const RuleFilter& filter) {
   return hash.value();
 }
 
-// Where a listing goes on, and the listing that it was a place in.
+// Where a listing goes on, the reading that it is a place in, and the hash of
+// that one's ids, by which another reading is known to be the same.
 struct ListPosition {
   size_t offset = 0;
   uint64_t listing = 0;
+  uint64_t ids = 0;
 };
 
 absl::StatusOr<ListPosition> ReadPosition(absl::string_view token,
@@ -58,8 +64,9 @@ absl::StatusOr<ListPosition> ReadPosition(absl::string_view token,
   NFM_ASSIGN_OR_RETURN(const std::string text, ReadPageToken(token, query));
   const std::vector<absl::string_view> parts = absl::StrSplit(text, ':');
   ListPosition position;
-  if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &position.offset) ||
-      !absl::SimpleAtoi(parts[1], &position.listing)) {
+  if (parts.size() != 3 || !absl::SimpleAtoi(parts[0], &position.offset) ||
+      !absl::SimpleAtoi(parts[1], &position.listing) ||
+      !absl::SimpleAtoi(parts[2], &position.ids)) {
     return ReadPageToken("", query).status();
   }
   return position;
@@ -73,8 +80,10 @@ bool IsNotVisible(const absl::Status& status) {
 
 absl::Status RulesChanged() {
   return MakeError(absl::StatusCode::kAborted, "RULES_CHANGED",
-                   "rules were made or deleted since the page before; start "
-                   "again with an empty page_token");
+                   "the reading that this page belongs to is not kept any "
+                   "more, and rules were made or deleted since; start again "
+                   "with an empty page_token and ask for the pages one soon "
+                   "after the other");
 }
 
 }  // namespace
@@ -95,10 +104,32 @@ absl::Status RuleNotFound(absl::Span<const std::string> ids) {
                    .metadata = {{"rules", ShownNames(ids)}}});
 }
 
-Rules::Rules(kernel::Kernel& kernel, Lane& changes, Lane& reads)
-    : kernel_(kernel),
-      changes_{kernel.rules(), changes},
-      reads_{kernel.rule_reads(), reads} {}
+Rules::Rules(const Parts& parts)
+    : kernel_(parts.kernel),
+      changes_{parts.kernel.rules(), parts.changes},
+      reads_{parts.kernel.rule_reads(), parts.reads},
+      listings_(parts.clock, parts.listings) {}
+
+std::vector<std::string> Rules::Notices() const {
+  std::vector<std::string> notices;
+  if (const uint64_t losses = rule_counter_losses_; losses > 0) {
+    notices.push_back(absl::StrCat(
+        "The kernel refused to take over the packet counts of rules in ",
+        losses,
+        " commits since the start of this server: the counts shown with those "
+        "tables' rules may have restarted. Counters are not concerned."));
+  }
+  if (const uint64_t refills = refills_; refills > 0) {
+    notices.push_back(absl::StrCat(
+        "Changes of rules have filled up the budgets of other programs' rules "
+        "(-m quota, -m limit, -m statistic --mode nth) in the same table ",
+        refills, refills == 1 ? " time" : " times",
+        " since the start of this server: every program that changes a table "
+        "of legacy iptables does so, as the kernel keeps no budget when a "
+        "table is replaced. Keep such rules in a table that changes seldom."));
+  }
+  return notices;
+}
 
 absl::StatusOr<Rules::TablesRead> Rules::ReadTables(
     kernel::RuleTable& source, std::optional<Family> family,
@@ -157,40 +188,59 @@ absl::StatusOr<Rule> Rules::Get(absl::string_view id,
       });
 }
 
-absl::StatusOr<RulePage> Rules::List(const RuleQuery& query) {
-  const uint64_t hash = QueryHash(query.filter);
-  ListPosition start;
-  if (!query.page_token.empty()) {
-    NFM_ASSIGN_OR_RETURN(start, ReadPosition(query.page_token, hash));
-  }
-  RulePage page;
-  size_t bytes = 0;
-  StableHash listing;
-  const auto take = [&](const Rule& rule) {
-    if (!Matches(query.filter, rule)) return;
-    listing.Add(rule.id);
-    if (page.total_size++ < start.offset) return;
-    if (page.rules.size() == query.page_size || bytes >= kMaxPageBytes) return;
-    page.rules.push_back(rule);
-    bytes += ApproximateBytes(rule);
-  };
+absl::StatusOr<std::shared_ptr<const RuleListing>> Rules::ReadListing(
+    const RuleFilter& filter) {
+  auto listing = std::make_shared<RuleListing>();
+  listing->query = QueryHash(filter);
+  StableHash ids;
   const auto read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
-    return ReadTables(reads_.table, query.filter.family, query.filter.table,
+    return ReadTables(reads_.table, filter.family, filter.table,
                       [&](const TableContents& contents) {
                         for (const Chain& chain : contents.chains) {
-                          for (const Rule& rule : chain.rules) take(rule);
+                          for (const Rule& rule : chain.rules) {
+                            if (!Matches(filter, rule)) continue;
+                            ids.Add(rule.id);
+                            listing->rules.push_back(rule);
+                          }
                         }
                         return true;
                       });
   });
   NFM_RETURN_IF_ERROR(read.status());
-  if (!query.page_token.empty() && start.listing != listing.value()) {
-    return RulesChanged();
+  listing->ids = ids.value();
+  return listing;
+}
+
+absl::StatusOr<RulePage> Rules::List(const RuleQuery& query) {
+  const uint64_t hash = QueryHash(query.filter);
+  ListPosition start;
+  std::shared_ptr<const RuleListing> listing;
+  if (!query.page_token.empty()) {
+    NFM_ASSIGN_OR_RETURN(start, ReadPosition(query.page_token, hash));
+    listing = listings_.Find(start.listing, hash);
   }
-  const size_t end = start.offset + page.rules.size();
-  if (end < page.total_size) {
-    page.next_page_token =
-        MakePageToken(hash, absl::StrCat(end, ":", listing.value()));
+  if (listing == nullptr) {
+    start.listing = 0;
+    NFM_ASSIGN_OR_RETURN(listing, ReadListing(query.filter));
+    if (!query.page_token.empty() && start.ids != listing->ids) {
+      return RulesChanged();
+    }
+  }
+  RulePage page{.total_size = listing->rules.size()};
+  size_t end = std::min(start.offset, listing->rules.size());
+  for (size_t bytes = 0;
+       end < listing->rules.size() && page.rules.size() < query.page_size;
+       ++end) {
+    bytes += ApproximateBytes(listing->rules[end]);
+    if (bytes > query.max_bytes && !page.rules.empty()) break;
+    page.rules.push_back(listing->rules[end]);
+  }
+  if (end < listing->rules.size()) {
+    if (start.listing == 0) start.listing = listings_.Keep(listing);
+    page.next_page_token = MakePageToken(
+        hash, absl::StrCat(end, ":", start.listing, ":", listing->ids));
+  } else {
+    listings_.Finish(start.listing);
   }
   return page;
 }

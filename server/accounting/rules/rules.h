@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,9 @@
 #include "absl/types/span.h"
 #include "accounting/common/counter_scope.h"
 #include "accounting/common/lane.h"
+#include "accounting/common/paging.h"
+#include "accounting/rules/rule_listings.h"
+#include "base/clock.h"
 #include "kernel/kernel.h"
 #include "kernel/rule_table.h"
 #include "kernel/rule_types.h"
@@ -64,6 +68,7 @@ struct RuleQuery {
   RuleFilter filter;
   size_t page_size = 1000;
   std::string page_token;
+  size_t max_bytes = kMaxPageBytes;  // of the page, as it is written
 };
 
 struct RulePage {
@@ -95,7 +100,14 @@ class Rules {
  public:
   // Changes and reads have lanes of their own, so that a read does not stand
   // behind a change that waits for others.
-  Rules(kernel::Kernel& kernel, Lane& changes, Lane& reads);
+  struct Parts {
+    kernel::Kernel& kernel;
+    Lane& changes;
+    Lane& reads;
+    Clock& clock;
+    RuleListings::Options listings = {};
+  };
+  explicit Rules(const Parts& parts);
 
   // Creates all or none and returns them as read back, in order. NOT_FOUND
   // (COUNTER_NOT_FOUND, or chain or ipset), ALREADY_EXISTS (id), UNAVAILABLE
@@ -108,8 +120,9 @@ class Rules {
   absl::StatusOr<kernel::Rule> Get(absl::string_view id,
                                    const CounterScope& scope = {});
 
-  // INVALID_ARGUMENT: the token is not of this listing. ABORTED: the rules
-  // have changed since the page before.
+  // All pages are of one reading, whatever happens to the rules meanwhile.
+  // INVALID_ARGUMENT: the token is not of this listing. ABORTED: that reading
+  // is not kept any more, see RuleListings, and the rules have changed since.
   absl::StatusOr<RulePage> List(const RuleQuery& query);
 
   absl::StatusOr<std::vector<ChainSummary>> ListChains(
@@ -126,13 +139,15 @@ class Rules {
   absl::StatusOr<std::vector<kernel::Rule>> Holders(
       absl::Span<const std::string> counters);
 
+  // Gives back memory that nobody uses any more; call it now and then.
+  void ExpireListings() { listings_.Expire(); }
+
   // The server ends: changes that wait for others give up.
   void StopWaiting() { changes_.table.StopWaiting(); }
 
-  // Commits after which the kernel refused to take the rules' own counters
-  // over, so that they restarted; see kernel::TableOutcome. For people: no
-  // account is concerned.
-  uint64_t rule_counter_losses() const { return rule_counter_losses_; }
+  // What our changes have done to others since the start, for people; see
+  // kernel::TableOutcome. Sentences; usually none.
+  std::vector<std::string> Notices() const;
 
  private:
   // A table and the lane that it belongs to.
@@ -152,6 +167,9 @@ class Rules {
   // Takes the specs out of `rules`.
   static std::vector<Group> GroupInsertions(std::vector<NewRule>& rules,
                                             const RuleChange& change);
+
+  absl::StatusOr<std::shared_ptr<const RuleListing>> ReadListing(
+      const RuleFilter& filter);
 
   // What came of reading tables.
   struct TablesRead {
@@ -184,7 +202,10 @@ class Rules {
   kernel::Kernel& kernel_;
   const Access changes_;
   const Access reads_;
+  RuleListings listings_;
+  // Changes of tables.
   std::atomic<uint64_t> rule_counter_losses_{0};
+  std::atomic<uint64_t> refills_{0};
 };
 
 }  // namespace nfmeter::accounting

@@ -10,9 +10,8 @@
 namespace nfmeter::accounting {
 namespace {
 
-// Passes of one reading. Each is cut only if somebody deletes the object at the
-// kernel's cursor just then.
-constexpr int kMaxPasses = 5;
+// Complete dumps of one reading, each of which lacked known counters.
+constexpr int kMaxDumps = 5;
 // Missing counters that are looked for by name. Each costs a walk over the
 // kernel's list, a good part of what a dump costs.
 constexpr size_t kMaxLookups = 16;
@@ -57,17 +56,50 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> SnapshotReading::Take(
   return snapshot;
 }
 
+// Makes a pass of each walk, and tells the readers.
+class SnapshotReading::Pass final : public kernel::AcctReader {
+ public:
+  Pass(SnapshotReading& reading,
+       absl::Span<const std::shared_ptr<SnapshotReader>> readers)
+      : reading_(reading), readers_(readers) {}
+
+  void OnBegin() override {
+    reading_.stats_.repeated_passes += passes_++ > 0;
+    const std::shared_ptr<const Snapshot> begun = reading_.builder_->BeginPass(
+        reading_.clock_.WallTime(), reading_.clock_.BootTime());
+    for (const auto& reader : readers_) reader->OnBegin(begun);
+  }
+
+  void OnRecords(absl::Span<const kernel::AcctRecord> records) override {
+    reading_.builder_->Add(records, [this](auto chunk) { HandOut(chunk); });
+  }
+
+  // The end of the last one.
+  absl::Status End() {
+    return reading_.builder_->EndPass([this](auto chunk) { HandOut(chunk); });
+  }
+
+ private:
+  void HandOut(const std::shared_ptr<const SnapshotChunk>& chunk) {
+    for (const auto& reader : readers_) reader->OnChunk(chunk);
+  }
+
+  SnapshotReading& reading_;
+  const absl::Span<const std::shared_ptr<SnapshotReader>> readers_;
+  int passes_ = 0;
+};
+
 absl::StatusOr<std::shared_ptr<const Snapshot>> SnapshotReading::TakeNow(
     absl::Span<const std::shared_ptr<SnapshotReader>> readers) {
   StartEpochIfDue();
-  Ids suspects;  // that a complete pass before lacked
-  for (int pass = 0; pass < kMaxPasses; ++pass) {
-    const auto mode = pass == 0 ? kernel::AcctDumpMode::kFast
-                                : kernel::AcctDumpMode::kSentinel;
-    stats_.repeated_passes += pass > 0;
-    NFM_ASSIGN_OR_RETURN(const kernel::AcctDumpOutcome dump,
-                         Pass(mode, readers));
-    if (!dump.complete) continue;
+  Pass pass(*this, readers);
+  Ids suspects;  // that a complete dump before lacked
+  for (int dumps = 0; dumps < kMaxDumps; ++dumps) {
+    NFM_ASSIGN_OR_RETURN(
+        const kernel::AcctDumpOutcome dump,
+        table_.DumpVerified(kernel::AcctDumpFilter::kAll, pass));
+    NFM_RETURN_IF_ERROR(pass.End());
+    if (!dump.complete) break;
     const std::vector<uint32_t> missing = builder_->Missing();
     if (dump.guaranteed || AllGone(missing, suspects)) {
       return builder_->Publish(true, missing);
@@ -76,28 +108,9 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> SnapshotReading::TakeNow(
   return builder_->Publish(false, {});
 }
 
-absl::StatusOr<kernel::AcctDumpOutcome> SnapshotReading::Pass(
-    kernel::AcctDumpMode mode,
-    absl::Span<const std::shared_ptr<SnapshotReader>> readers) {
-  const std::shared_ptr<const Snapshot> begun =
-      builder_->BeginPass(clock_.WallTime(), clock_.BootTime());
-  for (const auto& reader : readers) reader->OnBegin(begun);
-  const auto on_chunk = [&](std::shared_ptr<const SnapshotChunk> chunk) {
-    for (const auto& reader : readers) reader->OnChunk(chunk);
-  };
-  NFM_ASSIGN_OR_RETURN(
-      const kernel::AcctDumpOutcome outcome,
-      table_.Dump(kernel::AcctDumpFilter::kAll, mode,
-                  [&](absl::Span<const kernel::AcctRecord> records) {
-                    builder_->Add(records, on_chunk);
-                  }));
-  NFM_RETURN_IF_ERROR(builder_->EndPass(on_chunk));
-  return outcome;
-}
-
-// Whether each of `missing` was deleted by us, was lacked by a complete pass
+// Whether each of `missing` was deleted by us, was lacked by a complete dump
 // before too, or is not found by name. Else `suspects` are those to look for
-// in the next pass.
+// in the next dump.
 bool SnapshotReading::AllGone(absl::Span<const uint32_t> missing,
                               Ids& suspects) {
   std::vector<uint32_t> unconfirmed;

@@ -19,12 +19,12 @@
 
 namespace nfmeter::accounting {
 
-// Takes one snapshot after the other. A dump that was cut is repeated a few
-// times. A known counter that a complete dump lacks is looked for by name, or
-// in a second dump when they are many: if the kernel gives a deleted object's
-// memory to a new one just while a dump's cursor points to it, the dump skips
-// what is between and still looks complete. Nothing of this is needed where the
-// kernel guarantees a dump (kernel::AcctDumpOutcome).
+// Takes one snapshot after the other, by verified dumps. A known counter that a
+// complete dump lacks is looked for by name, or in a second dump when they are
+// many: if the kernel gives a deleted object's memory to a new one just while a
+// dump's cursor points to it, the dump skips what is between and still looks
+// complete. Nothing of this is needed where the kernel guarantees a dump
+// (kernel::AcctDumpOutcome).
 //
 // Not thread-safe but for epoch() and stats(); lives on the counter lane.
 class SnapshotReading {
@@ -44,15 +44,13 @@ class SnapshotReading {
   const SnapshotStats& stats() const { return stats_; }
 
  private:
+  class Pass;
   using Ids = absl::flat_hash_set<uint32_t>;
 
   absl::StatusOr<std::shared_ptr<const Snapshot>> TakeNow(
       absl::Span<const std::shared_ptr<SnapshotReader>> readers);
   void StartEpochIfDue();
   void StartEpoch();
-  absl::StatusOr<kernel::AcctDumpOutcome> Pass(
-      kernel::AcctDumpMode mode,
-      absl::Span<const std::shared_ptr<SnapshotReader>> readers);
   bool AllGone(absl::Span<const uint32_t> missing, Ids& suspects);
 
   kernel::AcctTable& table_;

@@ -185,7 +185,7 @@ absl::Status FakeAcctTable::DeleteOne(const std::string& name) {
 }
 
 absl::StatusOr<AcctDumpOutcome> FakeAcctTable::Dump(
-    AcctDumpFilter filter, AcctDumpMode mode,
+    AcctDumpFilter filter,
     absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records) {
   AcctDumpOutcome outcome;
   std::optional<size_t> cut;
@@ -197,7 +197,7 @@ absl::StatusOr<AcctDumpOutcome> FakeAcctTable::Dump(
     {
       absl::MutexLock lock(&mutex_);
       if (first) {
-        ++dumps_[mode];
+        ++dumps_;
         if (auto status =
                 TakeInjected(Operation::kAcctDump, "all nfacct objects")) {
           return *status;
@@ -321,10 +321,9 @@ void FakeAcctTable::DropQuotaEvents(int next) {
   for (Subscription* subscription : subscriptions_) subscription->Drop();
 }
 
-int FakeAcctTable::dumps(AcctDumpMode mode) const {
+int FakeAcctTable::dumps() const {
   absl::MutexLock lock(&mutex_);
-  const auto found = dumps_.find(mode);
-  return found == dumps_.end() ? 0 : found->second;
+  return dumps_;
 }
 
 std::optional<absl::Status> FakeAcctTable::TakeInjected(

@@ -47,7 +47,7 @@ class FakeAcctTable : public AcctTable {
   std::vector<absl::Status> Delete(
       absl::Span<const std::string> names) override;
   absl::StatusOr<AcctDumpOutcome> Dump(
-      AcctDumpFilter filter, AcctDumpMode mode,
+      AcctDumpFilter filter,
       absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records)
       override;
   absl::StatusOr<std::unique_ptr<QuotaEvents>> WatchQuotas() override;
@@ -89,8 +89,8 @@ class FakeAcctTable : public AcctTable {
   // now on; the next Next() of each subscription returns DATA_LOSS.
   void DropQuotaEvents(int next = 0);
 
-  // Dumps that were begun, by mode.
-  int dumps(AcctDumpMode mode) const;
+  // Walks that were begun.
+  int dumps() const;
 
  private:
   class Subscription;
@@ -125,7 +125,7 @@ class FakeAcctTable : public AcctTable {
   AcctFeatures features_ ABSL_GUARDED_BY(mutex_);
   std::deque<size_t> cuts_ ABSL_GUARDED_BY(mutex_);
   int events_to_drop_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::map<AcctDumpMode, int> dumps_ ABSL_GUARDED_BY(mutex_);
+  int dumps_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::flat_hash_set<Subscription*> subscriptions_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -10,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "kernel/fake/fake_acct_table.h"
+#include "kernel/fake/fake_flow_table.h"
 #include "kernel/fake/fake_rule_table.h"
 #include "kernel/kernel.h"
 
@@ -36,6 +37,7 @@ class FakeKernel : public Kernel {
   FakeAcctTable& rule_acct() override { return *acct_; }
   FakeRuleTable& rules() override { return *rules_; }
   FakeRuleTable& rule_reads() override { return *rules_; }
+  FakeFlowTable& flows() override { return flows_; }
 
   std::shared_ptr<const Capabilities> capabilities() const override {
     absl::MutexLock lock(&mutex_);
@@ -67,6 +69,7 @@ class FakeKernel : public Kernel {
  private:
   const std::unique_ptr<FakeAcctTable> acct_;
   const std::unique_ptr<FakeRuleTable> rules_;
+  FakeFlowTable flows_;
   mutable absl::Mutex mutex_;
   Capabilities capabilities_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const Capabilities> probed_ ABSL_GUARDED_BY(mutex_) =

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,7 @@
 #include "base/status_macros.h"
 #include "kernel/fake/fake_acct_table.h"
 #include "kernel/fake/fake_rule_text.h"
+#include "kernel/owned_diff.h"
 #include "kernel/rule_edit.h"
 
 namespace nfmeter::kernel {
@@ -96,6 +98,69 @@ std::vector<Rule> Inserted(const TableEdit& edit,
   return inserted;
 }
 
+Chain* FindChain(TableContents& contents, absl::string_view name) {
+  for (Chain& chain : contents.chains) {
+    if (chain.name == name) return &chain;
+  }
+  return nullptr;
+}
+
+Rule OwnedRuleOf(const OwnedTable& table, const std::string& text) {
+  Rule rule = FakeForeignRule(text);
+  rule.family = table.family;
+  rule.table = table.table;
+  return rule;
+}
+
+// Makes the steps in a copy of the table. `moved` gets the rules that come and
+// go.
+absl::Status CarryOwned(const OwnedTable& wanted, const OwnedSteps& steps,
+                        RulePlacement placement,
+                        const std::vector<std::vector<std::string>>& texts,
+                        TableContents& contents, TableOutcome& moved) {
+  for (const std::string& name : steps.made) {
+    const auto where =
+        absl::c_find_if(contents.chains, [&](const Chain& other) {
+          return !other.builtin && other.name > name;
+        });
+    contents.chains.insert(where, {.name = name});
+  }
+  const auto empty = [&](Chain& chain) {
+    absl::c_move(chain.rules, std::back_inserter(moved.deleted));
+    chain.rules.clear();
+  };
+  for (const size_t i : steps.filled) {
+    Chain& chain = *FindChain(contents, wanted.chains[i].name);
+    empty(chain);
+    for (const std::string& text : texts[i]) {
+      chain.rules.push_back(OwnedRuleOf(wanted, text));
+      moved.inserted.push_back(chain.rules.back());
+    }
+  }
+  for (const OwnedSteps::Jumps& jumps : steps.deleted_jumps) {
+    Chain& chain = *FindChain(contents, jumps.chain);
+    for (size_t i = jumps.positions.size(); i-- > 0;) {
+      chain.rules.erase(chain.rules.begin() + jumps.positions[i] - 1);
+    }
+  }
+  for (const size_t i : steps.made_jumps) {
+    const OwnedHook& hook = wanted.hooks[i];
+    Chain& chain = *FindChain(contents, hook.from);
+    chain.rules.insert(
+        placement == RulePlacement::kHead ? chain.rules.begin()
+                                          : chain.rules.end(),
+        OwnedRuleOf(wanted, absl::StrCat("-A ", hook.from, " -j ", hook.to)));
+  }
+  for (const std::string& name : steps.removed) {
+    empty(*FindChain(contents, name));
+  }
+  for (const std::string& name : steps.removed) {
+    std::erase_if(contents.chains,
+                  [&](const Chain& chain) { return chain.name == name; });
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 FakeRuleTable::FakeRuleTable(FakeAcctTable* acct) : acct_(acct) {
@@ -152,6 +217,55 @@ absl::StatusOr<KernelOutcome> FakeRuleTable::Apply(const KernelEdit& edit,
     }));
   }
   return status;
+}
+
+absl::StatusOr<OwnedOutcome> FakeRuleTable::ApplyOwned(
+    const OwnedEdit& edit, const Patience& patience) {
+  absl::MutexLock lock(&mutex_);
+  if (!edit.dry_run) NFM_RETURN_IF_ERROR(patience.CheckWanted());
+  OwnedOutcome outcome;
+  for (const auto& [key, contents] : tables_) {
+    const auto [family, table] = key;
+    if (!capabilities_.tables(family).ok()) continue;
+    OwnedTable wanted = {.family = family, .table = table};
+    for (const OwnedTable& each : edit.wanted) {
+      if (each.family == family && each.table == table) wanted = each;
+    }
+    NFM_RETURN_IF_ERROR(ApplyOwnedTable(wanted, edit, outcome));
+  }
+  return outcome;
+}
+
+absl::Status FakeRuleTable::ApplyOwnedTable(const OwnedTable& wanted,
+                                            const OwnedEdit& edit,
+                                            OwnedOutcome& outcome) {
+  const Key key{wanted.family, wanted.table};
+  std::vector<std::vector<std::string>> texts;
+  for (const OwnedChain& chain : wanted.chains) {
+    auto& of_chain = texts.emplace_back();
+    for (const OwnedRule& rule : chain.rules) {
+      of_chain.push_back(FakeOwnedRuleText(chain.name, rule));
+    }
+  }
+  TableContents contents = tables_[key];
+  const OwnedSteps steps =
+      CompareOwned(contents, wanted, edit.owner, edit.placement, texts);
+  absl::c_copy(steps.differences, std::back_inserter(outcome.differences));
+  if (steps.empty() || edit.dry_run) return absl::OkStatus();
+  if (lock_held_) {
+    return ErrnoStatus(Operation::kXtablesLock, ETIMEDOUT, "/run/xtables.lock");
+  }
+  NFM_RETURN_IF_ERROR(TakeFailure(Operation::kRuleCommit, key));
+  TableOutcome moved;  // for the references of counters
+  NFM_RETURN_IF_ERROR(
+      CarryOwned(wanted, steps, edit.placement, texts, contents, moved));
+  NumberRules(contents);
+  CountReferences(contents);
+  NFM_RETURN_IF_ERROR(MoveReferences({moved}));
+  tables_[key] = std::move(contents);
+  ++commits_[key];
+  ++outcome.commits;
+  return absl::OkStatus();
 }
 
 absl::Status FakeRuleTable::WaitForTurn(const KernelEdit& edit,

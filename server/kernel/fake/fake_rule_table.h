@@ -40,6 +40,8 @@ class FakeRuleTable : public RuleTable {
   // In one step, as a kernel with transactions does it.
   absl::StatusOr<KernelOutcome> Apply(const KernelEdit& edit,
                                       const EditTerms& terms) override;
+  absl::StatusOr<OwnedOutcome> ApplyOwned(const OwnedEdit& edit,
+                                          const Patience& patience) override;
   void StopWaiting() override;
 
   // --- Hooks: what others do -----------------------------------------------
@@ -92,6 +94,9 @@ class FakeRuleTable : public RuleTable {
 
   using Tables = std::map<Key, TableContents>;
 
+  absl::Status ApplyOwnedTable(const OwnedTable& wanted, const OwnedEdit& edit,
+                               OwnedOutcome& outcome)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status WaitForTurn(const KernelEdit& edit, const Patience& patience)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status TakeFailure(Operation operation, Key key)

@@ -100,6 +100,30 @@ std::string FakeRuleText(const RuleSpec& rule) {
   return text;
 }
 
+std::string FakeOwnedRuleText(absl::string_view chain, const OwnedRule& rule) {
+  std::string text = absl::StrCat("-A ", chain, MatchText(rule.match));
+  if (!rule.counter.empty()) {
+    absl::StrAppend(&text, " -m nfacct --nfacct-name  ", rule.counter);
+  }
+  switch (rule.action) {
+    case OwnedAction::kContinue:
+      return text;
+    case OwnedAction::kJump:
+      return absl::StrCat(text, " -j ", rule.chain);
+    case OwnedAction::kGoto:
+      return absl::StrCat(text, " -g ", rule.chain);
+    case OwnedAction::kDrop:
+      return absl::StrCat(text, " -j DROP");
+    case OwnedAction::kReject:
+      return absl::StrCat(text, " -j REJECT");
+    case OwnedAction::kMark:
+      return absl::StrCat(text, " -j MARK --set-xmark 0x",
+                          absl::Hex(rule.mark.value), "/0x",
+                          absl::Hex(rule.mark.mask));
+  }
+  return text;
+}
+
 Rule FakeForeignRule(absl::string_view text) {
   Rule rule;
   rule.text = std::string(text);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "kernel/owned_chains.h"
 #include "kernel/rule_types.h"
 
 namespace nfmeter::kernel {
@@ -12,6 +13,9 @@ namespace nfmeter::kernel {
 // A line like those of iptables-save for a rule of ours: good enough to show
 // and to compare, not to feed to iptables.
 std::string FakeRuleText(const RuleSpec& rule);
+
+// The same for a rule of an owned chain.
+std::string FakeOwnedRuleText(absl::string_view chain, const OwnedRule& rule);
 
 // A foreign rule from such a line: chain, counter, target and comment are read
 // from it, its other matches are named.

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "kernel/linux/conntrack/netlink_flow_table.h"
 #include "kernel/linux/linux_kernel.h"
 #include "kernel/linux/nftables/nft_kernel.h"
 
@@ -22,7 +23,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> OpenNftables(bool read_only,
                                                      std::string choice) {
   NFM_ASSIGN_OR_RETURN(
       std::unique_ptr<NftKernel> kernel,
-      NftKernel::Open(TableOptions(read_only), std::move(choice)));
+      NftKernel::Open(TableOptions(read_only), std::move(choice),
+                      NetlinkFlowTable::Open()));
   const absl::Status probed = kernel->capabilities()->acct;
   // The table is another one's: nothing here mends itself.
   if (absl::IsFailedPrecondition(probed)) return probed;
@@ -55,7 +57,7 @@ bool HoldsObjects(NftKernel& kernel) {
 bool HoldsCounters(AcctTable& acct) {
   bool any = false;
   const auto dumped = acct.Dump(
-      AcctDumpFilter::kAll, AcctDumpMode::kFast,
+      AcctDumpFilter::kAll,
       [&](absl::Span<const AcctRecord> records) { any |= !records.empty(); });
   return dumped.ok() && any;
 }

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "kernel/linux/conntrack/netlink_flow_table.h"
 #include "kernel/linux/nfacct/netlink_acct_table.h"
 #include "kernel/linux/xtables/iptc_rule_table.h"
 #include "kernel/linux/xtables/table_presence.h"
@@ -32,13 +33,14 @@ RuleCapabilities ProbeRules() {
           .target_ipv6 = target(Family::kIpv6)};
 }
 
-Capabilities ProbeAll(AcctTable& acct) {
+Capabilities ProbeAll(AcctTable& acct, FlowTable& flows) {
   Capabilities found;
   found.acct = acct.Probe();
   found.features = acct.Features();
   found.quota_events =
       found.acct.ok() ? acct.WatchQuotas().status() : found.acct;
   found.rules = ProbeRules();
+  found.flows = flows.Probe();
   return found;
 }
 
@@ -69,13 +71,20 @@ std::vector<std::string> LookForNotices() {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LinuxKernel>> LinuxKernel::Open(
-    Clock& clock, std::string choice) {
-  auto kernel = absl::WrapUnique(new LinuxKernel(clock, std::move(choice)));
-  NFM_ASSIGN_OR_RETURN(kernel->acct_, NetlinkAcctTable::Open());
-  NFM_ASSIGN_OR_RETURN(kernel->rule_acct_,
-                       NetlinkAcctTable::Open({.sockets = 2, .sweeps = false}));
-  kernel->rules_ = std::make_unique<IptcRuleTable>(*kernel->rule_acct_);
-  kernel->rule_reads_ = std::make_unique<IptcRuleTable>(*kernel->rule_acct_);
+    Clock& clock, std::string choice, const NetworkNamespace& network) {
+  auto kernel =
+      absl::WrapUnique(new LinuxKernel(clock, std::move(choice), network));
+  NFM_ASSIGN_OR_RETURN(kernel->acct_,
+                       NetlinkAcctTable::Open({.network = network}));
+  NFM_ASSIGN_OR_RETURN(
+      kernel->rule_acct_,
+      NetlinkAcctTable::Open(
+          {.network = network, .sockets = 2, .sweeps = false}));
+  kernel->rules_ = std::make_unique<IptcRuleTable>(*kernel->rule_acct_,
+                                                   IptcHandle::Open, network);
+  kernel->rule_reads_ = std::make_unique<IptcRuleTable>(
+      *kernel->rule_acct_, IptcHandle::Open, network);
+  kernel->flows_ = NetlinkFlowTable::Open();
   const auto found = kernel->Probe();
   if (absl::IsPermissionDenied(found->acct)) return found->acct;
   return kernel;
@@ -87,10 +96,14 @@ std::shared_ptr<const Capabilities> LinuxKernel::capabilities() const {
 }
 
 std::shared_ptr<const Capabilities> LinuxKernel::Probe() {
-  Capabilities probed = ProbeAll(*rule_acct_);
-  probed.backend = Backend::kIptables;
-  probed.choice = choice_;
-  auto found = std::make_shared<const Capabilities>(std::move(probed));
+  std::shared_ptr<const Capabilities> found;
+  {
+    const NamespaceVisit visit(network_);
+    Capabilities probed = ProbeAll(*rule_acct_, *flows_);
+    probed.backend = Backend::kIptables;
+    probed.choice = choice_;
+    found = std::make_shared<const Capabilities>(std::move(probed));
+  }
   absl::MutexLock lock(&mutex_);
   capabilities_ = found;
   return found;
@@ -102,7 +115,11 @@ std::vector<std::string> LinuxKernel::Notices() {
     if (clock_.BootTime() - notices_read_ <= kNoticesAge) return notices_;
     notices_read_ = clock_.BootTime();  // nobody else need look meanwhile
   }
-  std::vector<std::string> notices = LookForNotices();
+  std::vector<std::string> notices;
+  {
+    const NamespaceVisit visit(network_);
+    notices = LookForNotices();
+  }
   absl::MutexLock lock(&mutex_);
   notices_ = notices;
   return notices;

@@ -13,23 +13,27 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "kernel/kernel.h"
+#include "kernel/linux/netlink/netlink_namespace.h"
 
 namespace nfmeter::kernel {
 
-// Accounting objects by nfnetlink_acct, rules by legacy iptables. The one place
+// Accounting objects by nfnetlink_acct, rules by legacy iptables, flows by
+// nf_conntrack_netlink. The one place
 // that knows more than one of the mechanisms below kernel/linux. Thread-safe.
 class LinuxKernel : public Kernel {
  public:
-  // Opens the network namespace of the calling thread, and probes all parts. A
-  // part that is missing is no error; PERMISSION_DENIED: not even accounting
-  // objects may be read. `choice`: why this one, for people.
+  // Opens a network namespace and probes all parts. A part that is missing is
+  // no error; PERMISSION_DENIED: not even accounting objects may be read.
+  // `choice`: why this one, for people.
   static absl::StatusOr<std::unique_ptr<LinuxKernel>> Open(
-      Clock& clock = SystemClock(), std::string choice = "");
+      Clock& clock = SystemClock(), std::string choice = "",
+      const NetworkNamespace& network = {});
 
   AcctTable& acct() override { return *acct_; }
   AcctTable& rule_acct() override { return *rule_acct_; }
   RuleTable& rules() override { return *rules_; }
   RuleTable& rule_reads() override { return *rule_reads_; }
+  FlowTable& flows() override { return *flows_; }
   std::shared_ptr<const Capabilities> capabilities() const override;
   std::shared_ptr<const Capabilities> Probe() override;
   std::vector<std::string> Notices() override;
@@ -39,15 +43,17 @@ class LinuxKernel : public Kernel {
   }
 
  private:
-  LinuxKernel(Clock& clock, std::string choice)
-      : clock_(clock), choice_(std::move(choice)) {}
+  LinuxKernel(Clock& clock, std::string choice, const NetworkNamespace& network)
+      : clock_(clock), choice_(std::move(choice)), network_(network) {}
 
   Clock& clock_;
   const std::string choice_;
+  const NetworkNamespace network_;
   std::unique_ptr<AcctTable> acct_;
   std::unique_ptr<AcctTable> rule_acct_;
   std::unique_ptr<RuleTable> rules_;
   std::unique_ptr<RuleTable> rule_reads_;
+  std::unique_ptr<FlowTable> flows_;
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<const Capabilities> capabilities_ ABSL_GUARDED_BY(mutex_);

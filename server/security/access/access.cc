@@ -10,6 +10,8 @@ namespace {
 constexpr absl::string_view kRoleNames[] = {"none", "viewer", "operator",
                                             "admin", "nobody"};
 
+constexpr absl::string_view kFlowAccessNames[] = {"none", "summary", "full"};
+
 // name, least role, work, mutates, whole host. Work::kAtOnce is left out where
 // nothing follows.
 constexpr Method kMethods[] = {
@@ -43,7 +45,38 @@ constexpr Method kMethods[] = {
      true},
     {"nfmeter.v1.SnapshotService/GetSnapshot", Role::kViewer},
     {"nfmeter.v1.SnapshotService/WatchSnapshots", Role::kViewer},
+    // Acknowledging and registering change what is kept, within bounds.
+    {"nfmeter.v1.UsageService/CollectUsage", Role::kViewer},
+    {"nfmeter.v1.UsageService/ListUsage", Role::kViewer, Work::kRead},
+    {"nfmeter.v1.UsageService/ListGaps", Role::kViewer, Work::kRead},
+    {"nfmeter.v1.UsageService/ListConsumers", Role::kViewer},
+    {"nfmeter.v1.UsageService/DeleteConsumer", Role::kOperator,
+     Work::kCounterChange},
+    // Plans belong to the whole host, as their chains do.
+    {"nfmeter.v1.PlanService/ApplyPlan", Role::kOperator, Work::kRuleChange,
+     true, true},
+    {"nfmeter.v1.PlanService/GetPlan", Role::kViewer, Work::kRead, false, true},
+    {"nfmeter.v1.PlanService/ListPlans", Role::kViewer, Work::kRead, false,
+     true},
+    {"nfmeter.v1.PlanService/DeletePlan", Role::kOperator, Work::kRuleChange,
+     true, true},
+    {"nfmeter.v1.PlanService/ExportPlan", Role::kViewer, Work::kRead, false,
+     true},
+    {"nfmeter.v1.PlanService/GetPlanStatus", Role::kViewer, Work::kRead, false,
+     true},
+    {"nfmeter.v1.PlanService/WatchPlanStatus", Role::kViewer, Work::kAtOnce,
+     false, true},
     {"nfmeter.v1.NodeService/GetNode", Role::kViewer},
+    {.name = "nfmeter.v1.FlowService/ListFlows",
+     .least_role = Role::kViewer,
+     .least_flows = FlowAccess::kFull},
+    {.name = "nfmeter.v1.FlowService/SummarizeFlows",
+     .least_role = Role::kViewer,
+     .work = Work::kRead,
+     .least_flows = FlowAccess::kSummary},
+    {.name = "nfmeter.v1.FlowService/WatchFlows",
+     .least_role = Role::kViewer,
+     .least_flows = FlowAccess::kSummary},
     // gRPC's own. Health is for everybody who gets in: probes have no role.
     {"grpc.health.v1.Health/Check", Role::kNone},
     {"grpc.health.v1.Health/Watch", Role::kNone},
@@ -95,6 +128,25 @@ std::optional<Role> ParseRole(absl::string_view name) {
   return static_cast<Role>(found - kRoleNames);
 }
 
+absl::string_view FlowAccessName(FlowAccess access) {
+  return kFlowAccessNames[static_cast<size_t>(access)];
+}
+
+std::optional<FlowAccess> ParseFlowAccess(absl::string_view name) {
+  const auto* const found =
+      std::find(std::begin(kFlowAccessNames), std::end(kFlowAccessNames), name);
+  if (found == std::end(kFlowAccessNames)) return std::nullopt;
+  return static_cast<FlowAccess>(found - kFlowAccessNames);
+}
+
+FlowRights FlowRights::Or(const FlowRights& other) const {
+  // What a grant says of bits means nothing without flows.
+  if (access != other.access) return access > other.access ? *this : other;
+  return {.access = access,
+          .ipv4_bits = std::max(ipv4_bits, other.ipv4_bits),
+          .ipv6_bits = std::max(ipv6_bits, other.ipv6_bits)};
+}
+
 absl::Span<const Method> AllMethods() { return kMethods; }
 
 const Method* FindMethod(absl::string_view name) {
@@ -134,6 +186,7 @@ bool MatchesPattern(absl::string_view pattern, absl::string_view text) {
 
 bool Grant::Allows(const Method& method) const {
   if (role < method.least_role) return false;
+  if (flows.access < method.least_flows) return false;
   if (method.whole_host && !counter_prefixes.empty()) return false;
   return methods.empty() ||
          std::any_of(methods.begin(), methods.end(),

@@ -2,6 +2,7 @@
 #ifndef NFMETER_SECURITY_ACCESS_ACCESS_H_
 #define NFMETER_SECURITY_ACCESS_ACCESS_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,6 +37,29 @@ inline constexpr Work kAllWork[] = {Work::kAtOnce, Work::kRead,
 
 // For metrics: "rule_changes".
 absl::string_view WorkName(Work work);
+// What somebody may see of flows, which say who talks to whom. No role brings
+// it: a grant says it.
+enum class FlowAccess {
+  kNone,
+  kSummary,  // sums by shortened addresses
+  kFull,     // every flow
+};
+
+// "none", "summary", "full".
+absl::string_view FlowAccessName(FlowAccess access);
+std::optional<FlowAccess> ParseFlowAccess(absl::string_view name);
+
+struct FlowRights {
+  FlowAccess access = FlowAccess::kNone;
+  // With kSummary: bits of an address that are shown, and that filters may ask
+  // for.
+  uint8_t ipv4_bits = 24;
+  uint8_t ipv6_bits = 48;
+
+  // What both together allow.
+  FlowRights Or(const FlowRights& other) const;
+  friend bool operator==(const FlowRights&, const FlowRights&) = default;
+};
 
 // A method of a service and what calling it takes.
 struct Method {
@@ -46,6 +70,11 @@ struct Method {
   // Shows or changes more than counters and the rules that count into them, so
   // a caller who may touch some counters only may not call it.
   bool whole_host = false;
+  // What the grant must say of flows, beside the role.
+  FlowAccess least_flows = FlowAccess::kNone;
+
+  // Each call is written into the audit log, not only those that are refused.
+  bool audited() const { return mutates || least_flows > FlowAccess::kNone; }
 };
 
 // All methods of all services that the server offers, gRPC's own included.
@@ -62,6 +91,7 @@ struct Grant {
   Role role = Role::kNone;
   std::vector<std::string> methods;           // patterns; empty: any
   std::vector<std::string> counter_prefixes;  // empty: all counters
+  FlowRights flows;  // counter_prefixes do not narrow them
 
   // Its role and its patterns include the method, and it is not limited to some
   // counters where the method shows more.
@@ -76,6 +106,7 @@ struct ListenerGrant {
   // names of its own, those of its certificate.
   std::string principal;
   Role role = Role::kNone;
+  FlowAccess flows = FlowAccess::kNone;
   std::string address;  // for people: "unix:/run/nfmeter.sock"
 };
 

@@ -73,13 +73,21 @@ std::shared_ptr<const Caller> Standing::MakeCaller(const Method& method) const {
   }
   if (matching.empty() && method.least_role > Role::kNone) return nullptr;
   accounting::CounterScope scope = ScopeOf(matching, Role::kNone);
+  FlowRights flows;
+  for (const Grant* grant : matching) flows = flows.Or(grant->flows);
   const Role role = RoleForAll(matching, scope);
-  Caller caller{principal(), role,      std::move(scope), grants_,
-                certified(), identity_, outdated_};
+  Caller caller{.principal = principal(),
+                .role = role,
+                .scope = std::move(scope),
+                .flows = flows,
+                .grants = grants_,
+                .certified = certified(),
+                .identity = identity_,
+                .outdated = outdated_};
   // Most methods have the same answer.
   for (const std::shared_ptr<const Caller>& made : callers_) {
     if (made != nullptr && made->role == caller.role &&
-        made->scope == caller.scope) {
+        made->scope == caller.scope && made->flows == caller.flows) {
       return made;
     }
   }
@@ -98,11 +106,24 @@ absl::StatusOr<std::shared_ptr<const Caller>> Standing::Admit(
 
 absl::Status Standing::Deny(const Method& method) const {
   Role highest = Role::kNone;
-  for (const Grant& grant : *grants_) highest = std::max(highest, grant.role);
+  FlowAccess flows = FlowAccess::kNone;
+  for (const Grant& grant : *grants_) {
+    highest = std::max(highest, grant.role);
+    flows = std::max(flows, grant.flows.access);
+  }
+  const std::string role_needed =
+      method.least_flows == FlowAccess::kNone
+          ? std::string(RoleName(method.least_role))
+          : absl::StrCat(RoleName(method.least_role),
+                         " with 'flows: ", FlowAccessName(method.least_flows),
+                         "'");
   const std::string lacking =
       highest == Role::kNone ? "has been granted nothing"
       : highest < method.least_role
           ? absl::StrCat("has the role ", RoleName(highest))
+      : flows < method.least_flows
+          ? absl::StrCat("has been granted 'flows: ", FlowAccessName(flows),
+                         "', and no role includes flows")
       : method.whole_host
           ? "has been granted only some methods or counters, and it shows the "
             "whole host"
@@ -117,8 +138,8 @@ absl::Status Standing::Deny(const Method& method) const {
   return MakeError(
       absl::StatusCode::kPermissionDenied,
       absl::StrCat(principal(), other_names, " may not call ", method.name,
-                   ": that needs the role ", RoleName(method.least_role),
-                   ", and the caller ", lacking, "; ", whose_grants_),
+                   ": that needs the role ", role_needed, ", and the caller ",
+                   lacking, "; ", whose_grants_),
       ErrorDetails{
           .reason = "NOT_PERMITTED",
           .metadata = {{"principal", principal()},
@@ -131,7 +152,9 @@ Authorizer::Authorizer(absl::Span<const ListenerGrant> listeners,
     : on_refused_(std::move(on_refused)),
       outdated_(std::make_shared<std::atomic<bool>>(false)) {
   for (const ListenerGrant& each : listeners) {
-    if (!each.principal.empty()) listener_roles_[each.principal] = each.role;
+    if (each.principal.empty()) continue;
+    listener_grants_[each.principal] = {.role = each.role,
+                                        .flows = {.access = each.flows}};
   }
 }
 
@@ -180,10 +203,10 @@ std::shared_ptr<const Standing> Authorizer::MakeStanding(
           : absl::StrCat("grants are in ", principal.certified
                                                ? "the server's policy"
                                                : policy_->file);
-  const auto listener = listener_roles_.find(principal.name());
-  if (listener != listener_roles_.end() && !principal.certified) {
-    if (listener->second > Role::kNone) {
-      grants.push_back({.role = listener->second});
+  const auto listener = listener_grants_.find(principal.name());
+  if (listener != listener_grants_.end() && !principal.certified) {
+    if (listener->second.role > Role::kNone) {
+      grants.push_back(listener->second);
     }
     where = absl::StrCat(
         "the role of the listener is set by listen[].role or "

@@ -37,6 +37,8 @@ struct Caller {
   Role role = Role::kNone;
   // The counters of all grants that let it in.
   accounting::CounterScope scope;
+  // What those grants say of flows.
+  FlowRights flows;
   // All that the principal has, for other methods too. Never null.
   std::shared_ptr<const std::vector<Grant>> grants;
   // It has shown a certificate.
@@ -111,7 +113,7 @@ class Authorizer {
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
   // By what the listener's callers are called.
-  absl::flat_hash_map<std::string, Role> listener_roles_;
+  absl::flat_hash_map<std::string, Grant> listener_grants_;
   const OnRefused on_refused_;
 
   mutable absl::Mutex mutex_;

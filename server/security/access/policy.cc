@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "base/text_file.h"
@@ -22,8 +24,9 @@ const Strings& RootKeys() {
 }
 
 const Strings& RuleKeys() {
-  static const auto* const keys =
-      new Strings{"name", "principals", "role", "methods", "counter_prefixes"};
+  static const auto* const keys = new Strings{
+      "name",  "principals",   "role", "methods", "counter_prefixes",
+      "flows", "flow_prefixes"};
   return *keys;
 }
 
@@ -116,7 +119,8 @@ class PolicyReading {
   }
 
   static std::string KeysOfRules() {
-    return "principals, role, and perhaps name, methods, counter_prefixes";
+    return "principals, role, and perhaps name, methods, counter_prefixes, "
+           "flows, flow_prefixes";
   }
 
   void ReadRuleKey(const std::string& key, const YAML::Node& word,
@@ -127,10 +131,14 @@ class PolicyReading {
       rule.grant.methods = ReadList(key, word, value, kMaxPatternBytes);
     } else if (key == "counter_prefixes") {
       rule.grant.counter_prefixes = ReadList(key, word, value, kMaxPrefixBytes);
+    } else if (key == "flow_prefixes") {
+      ReadFlowPrefixes(word, value, rule.grant.flows);
     } else if (!value.IsScalar()) {
       yaml_.Wrong(word.Mark(), absl::StrCat("'", key, "' must be one value"));
     } else if (key == "name") {
       if (!value.Scalar().empty()) rule.name = value.Scalar();
+    } else if (key == "flows") {
+      ReadFlows(value, rule);
     } else {
       ReadRole(value, rule);
     }
@@ -146,6 +154,45 @@ class PolicyReading {
       return;
     }
     rule.grant.role = *role;
+  }
+
+  void ReadFlows(const YAML::Node& value, PolicyRule& rule) {
+    const std::optional<FlowAccess> flows = ParseFlowAccess(value.Scalar());
+    if (!flows.has_value() || *flows == FlowAccess::kNone) {
+      yaml_.Wrong(value.Mark(),
+                  absl::StrCat("'flows' must be summary or full, not '",
+                               value.Scalar(), "'"));
+      return;
+    }
+    rule.grant.flows.access = *flows;
+  }
+
+  void ReadFlowPrefixes(const YAML::Node& word, const YAML::Node& map,
+                        FlowRights& flows) {
+    if (!map.IsMap()) {
+      yaml_.Wrong(
+          word.Mark(),
+          "'flow_prefixes' must be a map, such as {ipv4: 24, ipv6: 48}");
+      return;
+    }
+    static const auto* const keys = new Strings{"ipv4", "ipv6"};
+    yaml_.ForEach(
+        map, "flow_prefixes", *keys,
+        [&](const std::string& key, const YAML::Node& at,
+            const YAML::Node& value) {
+          const bool is_ipv4 = absl::EndsWith(key, "ipv4");
+          const uint32_t longest = is_ipv4 ? 32 : 128;
+          uint32_t bits = 0;
+          if (!value.IsScalar() || !absl::SimpleAtoi(value.Scalar(), &bits) ||
+              bits > longest) {
+            yaml_.Wrong(at.Mark(),
+                        absl::StrCat("'", key, "' must be a number from 0 to ",
+                                     longest));
+            return;
+          }
+          (is_ipv4 ? flows.ipv4_bits : flows.ipv6_bits) =
+              static_cast<uint8_t>(bits);
+        });
   }
 
   // An empty list would be read as "all" where the key may be left out, so it

@@ -39,6 +39,8 @@ struct Policy {
 //       role: operator                       # viewer, operator, admin
 //       methods: [nfmeter.v1.CounterService/*]   # optional
 //       counter_prefixes: [a-]                   # optional
+//       flows: summary                       # optional: summary, full
+//       flow_prefixes: {ipv4: 24, ipv6: 48}  # optional, with summary
 // INVALID_ARGUMENT: everything that is wrong, "FILE:LINE:COLUMN: what" a line.
 absl::StatusOr<Policy> ParsePolicy(const std::string& text,
                                    const std::string& file);

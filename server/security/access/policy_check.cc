@@ -45,6 +45,11 @@ bool IsCovered(const PolicyRule& rule, const PolicyRule& other) {
   const Grant& grant = rule.grant;
   const Grant& more = other.grant;
   if (more.role < grant.role) return false;
+  // Without flows their bits mean nothing.
+  if (grant.flows.access > FlowAccess::kNone &&
+      more.flows.Or(grant.flows) != more.flows) {
+    return false;
+  }
   if (!CoverAll(other.principals, rule.principals, Covers)) return false;
   if (!more.methods.empty() &&
       (grant.methods.empty() ||
@@ -101,10 +106,12 @@ void CheckMethods(const Policy& policy, const PolicyRule& rule,
                   std::vector<std::string>& oddities) {
   for (const std::string& pattern : rule.grant.methods) {
     Role least = Role::kNobody;
+    FlowAccess least_flows = FlowAccess::kFull;
     bool all_of_the_host = true;
     for (const Method& method : AllMethods()) {
       if (!MatchesPattern(pattern, method.name)) continue;
       least = std::min(least, method.least_role);
+      least_flows = std::min(least_flows, method.least_flows);
       all_of_the_host &= method.whole_host;
     }
     if (least == Role::kNobody) {
@@ -119,6 +126,13 @@ void CheckMethods(const Policy& policy, const PolicyRule& rule,
           absl::StrCat("'", pattern, "' has only methods that need the role ",
                        RoleName(least), ", and the rule's is ",
                        RoleName(rule.grant.role))));
+    } else if (least_flows > rule.grant.flows.access) {
+      oddities.push_back(
+          At(policy, rule,
+             absl::StrCat("'", pattern,
+                          "' has only methods that show flows, and the rule "
+                          "does not say 'flows: ",
+                          FlowAccessName(least_flows), "'")));
     } else if (all_of_the_host && !rule.grant.counter_prefixes.empty()) {
       oddities.push_back(
           At(policy, rule,
@@ -198,6 +212,14 @@ std::string WhyClosed(const ListenerGrant& listener, const Policy* policy) {
       name.empty() ? "a name that a certificate can have" : name);
 }
 
+std::string DescribeFlows(const FlowRights& flows) {
+  const std::string name(FlowAccessName(flows.access));
+  return flows.access == FlowAccess::kSummary
+             ? absl::StrCat(name, " (/", flows.ipv4_bits, ", /",
+                            flows.ipv6_bits, ")")
+             : name;
+}
+
 std::string ListOr(const std::vector<std::string>& list,
                    absl::string_view none) {
   return list.empty() ? std::string(none) : absl::StrJoin(list, ", ");
@@ -259,6 +281,11 @@ std::vector<std::string> FindClosedListeners(
 std::string DescribePolicy(const Policy& policy) {
   std::vector<std::vector<std::string>> rows = {
       {"RULE", "PRINCIPALS", "ROLE", "METHODS", "COUNTERS"}};
+  const bool any_flows = std::any_of(
+      policy.rules.begin(), policy.rules.end(), [](const PolicyRule& rule) {
+        return rule.grant.flows.access > FlowAccess::kNone;
+      });
+  if (any_flows) rows[0].push_back("FLOWS");
   for (const PolicyRule& rule : policy.rules) {
     const size_t allowed = std::count_if(
         AllMethods().begin(), AllMethods().end(), [&](const Method& method) {
@@ -272,6 +299,7 @@ std::string DescribePolicy(const Policy& policy) {
                     absl::StrCat(ListOr(rule.grant.methods, "all of the role"),
                                  " (", allowed, ")"),
                     ListOr(prefixes, "all")});
+    if (any_flows) rows.back().push_back(DescribeFlows(rule.grant.flows));
   }
   std::vector<size_t> widths(rows[0].size(), 0);
   for (const auto& row : rows) {

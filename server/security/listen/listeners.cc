@@ -123,8 +123,17 @@ int BindErrno(const addrinfo& address) {
   return bind(fd.get(), address.ai_addr, address.ai_addrlen) == 0 ? 0 : errno;
 }
 
-// gRPC does not tell why it can't bind, so we try first.
-absl::Status TryToBind(const ListenAddress& address) {
+std::string HostOf(const addrinfo& address) {
+  char host[NI_MAXHOST] = "";
+  getnameinfo(address.ai_addr, address.ai_addrlen, host, sizeof(host), nullptr,
+              0, NI_NUMERICHOST);
+  return host;
+}
+
+// gRPC does not tell why it can't bind, nor which of a name's addresses it did
+// bind, so we try first: those that can be bound.
+absl::StatusOr<std::vector<std::string>> TryToBind(
+    const ListenAddress& address) {
   addrinfo hints{};
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
@@ -135,6 +144,7 @@ absl::Status TryToBind(const ListenAddress& address) {
       error != 0) {
     return Unusable(address, gai_strerror(error));
   }
+  std::vector<std::string> hosts;
   int failure = EADDRNOTAVAIL;
   for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
     const int error = BindErrno(*each);
@@ -142,10 +152,11 @@ absl::Status TryToBind(const ListenAddress& address) {
     if (error == EADDRNOTAVAIL || error == EAFNOSUPPORT) continue;
     failure = error;
     if (failure != 0) break;
+    hosts.push_back(HostOf(*each));
   }
   freeaddrinfo(found);
   if (failure != 0) return Unusable(address, WhatToDo(failure));
-  return absl::OkStatus();
+  return hosts;
 }
 
 std::shared_ptr<grpc::ServerCredentials> CredentialsFor(
@@ -171,9 +182,12 @@ bool ListenOptions::AllLocal() const {
       [](const auto& listener) { return listener.address.IsLocal(); });
 }
 
+bool IsOverTls(const ListenOptions& options, const ListenAddress& address) {
+  return address.kind == Kind::kTcp && options.tls.has_value();
+}
+
 Role RoleOf(const ListenOptions& options, const ListenerOptions& listener) {
-  const bool over_tls =
-      listener.address.kind == Kind::kTcp && options.tls.has_value();
+  const bool over_tls = IsOverTls(options, listener.address);
   return listener.role.value_or(over_tls ? Role::kNone : Role::kAdmin);
 }
 
@@ -182,6 +196,7 @@ std::vector<ListenerGrant> GrantsOf(const ListenOptions& options) {
   for (const ListenerOptions& each : options.listeners) {
     grants.push_back({.principal = CallersOf(options, each.address),
                       .role = RoleOf(options, each),
+                      .flows = each.flows,
                       .address = each.address.ToString()});
   }
   return grants;
@@ -228,34 +243,40 @@ absl::StatusOr<StartedServer> StartServer(const ListenOptions& options,
                                           grpc::ServerBuilder& builder) {
   StartedServer started;
   std::vector<int> ports(options.listeners.size(), 0);
+  std::vector<std::vector<std::string>> hosts(options.listeners.size());
   std::shared_ptr<grpc::ServerCredentials> tls;
   // Two servers on one port would share its connections.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   for (size_t i = 0; i < options.listeners.size(); ++i) {
     const ListenAddress& address = options.listeners[i].address;
-    NFM_RETURN_IF_ERROR(address.kind == Kind::kUnix
-                            ? MakeRoomForSocket(address.path)
-                            : TryToBind(address));
+    if (address.kind == Kind::kUnix) {
+      NFM_RETURN_IF_ERROR(MakeRoomForSocket(address.path));
+    } else {
+      NFM_ASSIGN_OR_RETURN(hosts[i], TryToBind(address));
+    }
     builder.AddListeningPort(address.ToString(),
                              CredentialsFor(options, address, authorizer, tls),
                              &ports[i]);
-    started.addresses.push_back(address);
   }
   {
     const PrivateUmask closed_to_others;
     started.server = builder.BuildAndStart();
   }
   for (size_t i = 0; i < options.listeners.size(); ++i) {
-    ListenAddress& address = started.addresses[i];
+    ListenAddress address = options.listeners[i].address;
     if (started.server == nullptr || ports[i] == 0) {
       if (started.server == nullptr && ports[i] != 0) continue;
       return Unusable(address, "gRPC could not bind it");
     }
-    if (address.kind == Kind::kTcp) {
-      address.port = static_cast<uint16_t>(ports[i]);
-    } else {
+    if (address.kind == Kind::kUnix) {
       NFM_RETURN_IF_ERROR(SetSocketAccess(
           address.path, options.listeners[i].mode, options.listeners[i].group));
+      started.addresses.push_back(address);
+    }
+    address.port = static_cast<uint16_t>(ports[i]);
+    for (const std::string& host : hosts[i]) {
+      address.host = host;
+      started.addresses.push_back(address);
     }
   }
   if (started.server == nullptr) {

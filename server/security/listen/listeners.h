@@ -27,6 +27,8 @@ struct ListenerOptions {
   std::string group;  // empty: the process's
   // The role of its callers. Not said: RoleOf().
   std::optional<Role> role;
+  // What its callers may see of flows.
+  FlowAccess flows = FlowAccess::kNone;
 };
 
 struct ListenOptions {
@@ -43,6 +45,9 @@ struct ListenOptions {
 // none, there the policy decides.
 Role RoleOf(const ListenOptions& options, const ListenerOptions& listener);
 
+// Callers at this address show certificates.
+bool IsOverTls(const ListenOptions& options, const ListenAddress& address);
+
 // Those of all listeners, for the Authorizer.
 std::vector<ListenerGrant> GrantsOf(const ListenOptions& options);
 
@@ -54,7 +59,8 @@ absl::StatusOr<std::vector<std::string>> CheckListeners(
 
 struct StartedServer {
   std::unique_ptr<grpc::Server> server;
-  // In the order of the options, ports chosen by the kernel filled in.
+  // In the order of the options, with the ports that the kernel chose. A name
+  // stands here as the addresses that it has.
   std::vector<ListenAddress> addresses;
 };
 

@@ -5,10 +5,15 @@
 #include "security/access/access.h"
 #include "service/counter/validate_counter.h"
 #include "service/gate/counter_message.h"
+#include "service/gate/message_bytes.h"
 #include "service/gate/request_checks.h"
 
 namespace nfmeter::service {
 namespace {
+
+// An answer has of each counter what its request has, and these: the time of
+// reading, the etag, numbers.
+constexpr size_t kAddedBytes = 64;
 
 // The one counter of a batch of one, or why it failed.
 template <typename Response>
@@ -116,6 +121,9 @@ absl::Status CounterService::BatchCreateCounters(
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(CheckScope(call, counters, ObjectName));
+  NFM_RETURN_IF_ERROR(CheckAnswerSize(
+      request.ByteSizeLong() + request.counters_size() * kAddedBytes,
+      call.max_answer_bytes));
   return Mutate(call, requests_, "BatchCreateCounters", request, response,
                 [&]() -> absl::Status {
                   NFM_ASSIGN_OR_RETURN(
@@ -168,6 +176,7 @@ absl::Status CounterService::ListCounters(
       .filter = ReadCounterFilter(request.filter(), call.scope(), errors),
       .page_size = ReadPageSize(request.page_size(), limits_, errors),
       .page_token = request.page_token(),
+      .max_bytes = call.max_answer_bytes,
       .max_staleness = ReadMaxStaleness(request.max_staleness(), errors)};
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_ASSIGN_OR_RETURN(const accounting::CounterPage page,
@@ -205,6 +214,8 @@ absl::Status CounterService::BatchResetCounters(
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(
       CheckScope(call, targets, &accounting::CounterTarget::name));
+  NFM_RETURN_IF_ERROR(
+      CheckAnswerSize(counters_.AnswerBytes(targets), call.max_answer_bytes));
   return Mutate(call, requests_, "BatchResetCounters", request, response, [&] {
     return AllCounters(counters_.Reset(targets, request.validate_only()),
                        response);
@@ -241,6 +252,8 @@ absl::Status CounterService::BatchDeleteCounters(
       CheckScope(call, targets, &accounting::CounterTarget::name));
   NFM_ASSIGN_OR_RETURN(const accounting::CounterDeletion deletion,
                        ReadDeletion(call, request, targets));
+  NFM_RETURN_IF_ERROR(
+      CheckAnswerSize(counters_.AnswerBytes(targets), call.max_answer_bytes));
   return Mutate(call, requests_, "BatchDeleteCounters", request, response, [&] {
     return AllCounters(counters_.Delete(targets, deletion), response);
   });

@@ -104,7 +104,8 @@ class QuotaStream final : public MessageStream,
 
 QuotaStreams::QuotaStreams(accounting::QuotaHub& hub,
                            const accounting::LabelStore& labels,
-                           StreamBudget& budget, absl::Status available)
+                           StreamBudget& budget,
+                           std::function<absl::Status()> available)
     : hub_(hub),
       labels_(labels),
       available_(std::move(available)),
@@ -113,7 +114,7 @@ QuotaStreams::QuotaStreams(accounting::QuotaHub& hub,
 
 absl::Status QuotaStreams::Watch(const Call& call,
                                  const v1::WatchQuotaEventsRequest& request) {
-  NFM_RETURN_IF_ERROR(available_);
+  if (available_ != nullptr) NFM_RETURN_IF_ERROR(available_());
   FieldErrors errors;
   accounting::CounterFilter filter =
       ReadCounterFilter(request.filter(), call.scope(), errors);

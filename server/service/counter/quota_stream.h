@@ -2,6 +2,7 @@
 #ifndef NFMETER_SERVICE_COUNTER_QUOTA_STREAM_H_
 #define NFMETER_SERVICE_COUNTER_QUOTA_STREAM_H_
 
+#include <functional>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -20,9 +21,10 @@ namespace nfmeter::service {
 // server. Does not own what it is given.
 class QuotaStreams {
  public:
-  // When `available` is not OK, every stream ends with it.
+  // While `available` says anything but OK, every stream ends with it.
   QuotaStreams(accounting::QuotaHub& hub, const accounting::LabelStore& labels,
-               StreamBudget& budget, absl::Status available = absl::OkStatus());
+               StreamBudget& budget,
+               std::function<absl::Status()> available = nullptr);
 
   // For CounterService.WatchQuotaEvents.
   absl::Status Watch(const Call& call,
@@ -40,7 +42,7 @@ class QuotaStreams {
  private:
   accounting::QuotaHub& hub_;
   const accounting::LabelStore& labels_;
-  const absl::Status available_;
+  const std::function<absl::Status()> available_;  // null: always
   WorkThreads threads_;
   StreamSet streams_;
 };

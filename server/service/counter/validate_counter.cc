@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "service/gate/read_labels.h"
 #include "service/gate/repeats.h"
 #include "service/gate/request_checks.h"
 
@@ -12,15 +12,6 @@ namespace nfmeter::service {
 namespace {
 
 constexpr char kNameAlphabet[] = "[A-Za-z0-9._:/@+-]";
-
-bool IsLabelKey(absl::string_view key) {
-  return !key.empty() && key.size() <= kMaxLabelKeyBytes &&
-         std::all_of(key.begin(), key.end(), [](char c) {
-           return absl::ascii_islower(c) || absl::ascii_isdigit(c) ||
-                  c == '.' || c == '_' || c == '/' || c == '-';
-         });
-}
-
 // The name is told beside the field, whose index says little in a file of
 // thousands.
 void CheckNewName(const std::string& name, const std::string& of,
@@ -73,32 +64,6 @@ std::optional<kernel::QuotaLimit> ReadQuota(const v1::Quota& quota,
   return limit;
 }
 
-accounting::Labels ReadLabels(
-    const google::protobuf::Map<std::string, std::string>& map,
-    const std::string& of, FieldErrors& errors) {
-  if (map.empty()) return {};
-  const std::string field = absl::StrCat(of, ".labels");
-  accounting::Labels labels(map.begin(), map.end());
-  if (labels.size() > kMaxLabels) {
-    errors.Add(field, absl::StrCat("has ", labels.size(), " labels; at most ",
-                                   kMaxLabels));
-    return labels;
-  }
-  for (const auto& [key, value] : labels) {
-    const std::string path = absl::StrCat(field, "[", Quoted(key), "]");
-    if (!IsLabelKey(key)) {
-      errors.Add(path, absl::StrCat("the key must be 1 to ", kMaxLabelKeyBytes,
-                                    " of [a-z0-9._/-]"));
-    }
-    if (value.size() > kMaxLabelValueBytes) {
-      errors.Add(path,
-                 absl::StrCat("the value is ", value.size(),
-                              " bytes long; at most ", kMaxLabelValueBytes));
-    }
-  }
-  return labels;
-}
-
 }  // namespace
 
 accounting::Counter ReadNewCounter(const v1::Counter& counter,
@@ -113,7 +78,8 @@ accounting::Counter ReadNewCounter(const v1::Counter& counter,
     read.object.quota =
         ReadQuota(counter.quota(), absl::StrCat(field, ".quota"), errors);
   }
-  read.labels = ReadLabels(counter.labels(), field, errors);
+  read.labels =
+      ReadLabels(counter.labels(), absl::StrCat(field, ".labels"), errors);
   return read;
 }
 

@@ -15,8 +15,10 @@ CallTrail::CallTrail(absl::Span<telemetry::CallObserver* const> observers,
                      const security::Method& method, bool stream,
                      bool trace_all)
     : observers_(observers),
-      record_{
-          .method = method.name, .stream = stream, .mutates = method.mutates},
+      record_{.method = method.name,
+              .stream = stream,
+              .mutates = method.mutates,
+              .audited = method.audited()},
       trace_all_(trace_all),
       start_(SystemClock().BootTime()) {
   for (telemetry::CallObserver* observer : observers_) {
@@ -51,7 +53,7 @@ void CallTrail::End(const absl::Status& status) {
 
 void CallTrail::End(const absl::Status& status,
                     const grpc::ServerContextBase& context) {
-  if (record_.mutates || trace_all_ || !status.ok()) NoteOrigin(context);
+  if (record_.audited || trace_all_ || !status.ok()) NoteOrigin(context);
   End(status);
 }
 

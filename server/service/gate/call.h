@@ -2,6 +2,7 @@
 #ifndef NFMETER_SERVICE_GATE_CALL_H_
 #define NFMETER_SERVICE_GATE_CALL_H_
 
+#include <cstddef>
 #include <memory>
 #include <utility>
 
@@ -48,12 +49,22 @@ class CallTrail {
   const absl::Duration start_;  // Clock::BootTime()
 };
 
+// Clients of gRPC refuse messages of more than 4 MiB unless they are told
+// otherwise.
+inline constexpr size_t kDefaultAnswerBytes = 3 << 20;
+// What a client may say that it takes, and where: a decimal number of bytes.
+inline constexpr size_t kMostAnswerBytes = 16 << 20;
+inline constexpr char kMaxAnswerBytesKey[] = "nfmeter-max-answer-bytes";
+
 // A call that was let in, as its handler sees it.
 struct Call {
   const security::Method* method = nullptr;
   std::shared_ptr<const security::Caller> caller;
   // The client's; infinite when it set none.
   absl::Time deadline = absl::InfiniteFuture();
+  // The client takes an answer of so many bytes: what it says in its metadata
+  // (kMaxAnswerBytesKey), else what gRPC clients take by default and some room.
+  size_t max_answer_bytes = kDefaultAnswerBytes;
   // Of unary calls, which end before it does; else nullptr.
   const grpc::ServerContextBase* context = nullptr;
   // Of streams, which take them over; else nullptr.

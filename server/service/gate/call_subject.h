@@ -27,7 +27,7 @@ struct CallSubject {
 // id if the client gives one.
 std::string DescribeRule(const v1::Rule& rule);
 
-// Names of counters, ids of rules, and what new rules do.
+// Names of counters, ids of rules, what new rules do, and filters of flows.
 template <typename Request>
 CallSubject SubjectOf(const Request& request) {
   CallSubject subject;
@@ -38,7 +38,9 @@ CallSubject SubjectOf(const Request& request) {
   if constexpr (requires { request.delete_managed_rules(); }) {
     subject.with_rules = request.delete_managed_rules();
   }
-  if constexpr (requires { request.counter().name(); }) {
+  if constexpr (requires { request.filter().tcp_states(); }) {
+    subject.AddTarget(request.filter().ShortDebugString());
+  } else if constexpr (requires { request.counter().name(); }) {
     subject.AddTarget(request.counter().name());
   } else if constexpr (requires { request.counters(); }) {
     for (const auto& each : request.counters()) subject.AddTarget(each.name());

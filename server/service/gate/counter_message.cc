@@ -21,6 +21,13 @@ void ToProto(const accounting::Counter& counter, v1::Counter* proto) {
   }
   proto->set_use_count(object.use_count);
   ToProto(counter.read_time, proto->mutable_read_time());
+  proto->set_total_packets(counter.account.total.packets);
+  proto->set_total_bytes(counter.account.total.bytes);
+  ToProto(counter.account.create_time, proto->mutable_create_time());
+  ToProto(counter.account.start_time, proto->mutable_start_time());
+  if (counter.account.reset_time != absl::InfinitePast()) {
+    ToProto(counter.account.reset_time, proto->mutable_last_reset_time());
+  }
   proto->set_etag(
       accounting::CounterEtag(object.name, object.quota, counter.labels));
   for (const auto& [key, value] : counter.labels) {

@@ -1,8 +1,10 @@
 #include "service/gate/gate.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/status_macros.h"
@@ -10,11 +12,26 @@
 namespace nfmeter::service {
 namespace {
 
+// Room for one object of any kind.
+constexpr size_t kLeastAnswerBytes = 64 << 10;
+
 absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
   const auto deadline = context.deadline();
   return deadline == std::chrono::system_clock::time_point::max()
              ? absl::InfiniteFuture()
              : absl::FromChrono(deadline);
+}
+
+size_t AnswerBytesOf(const grpc::CallbackServerContext& context) {
+  const auto found = context.client_metadata().find(kMaxAnswerBytesKey);
+  size_t bytes = 0;
+  if (found == context.client_metadata().end() ||
+      !absl::SimpleAtoi(
+          absl::string_view(found->second.data(), found->second.size()),
+          &bytes)) {
+    return kDefaultAnswerBytes;
+  }
+  return std::clamp(bytes, kLeastAnswerBytes, kMostAnswerBytes);
 }
 
 }  // namespace
@@ -54,6 +71,9 @@ absl::StatusOr<Call> Gate::Enter(const grpc::CallbackServerContext& context,
   }
   NFM_RETURN_IF_ERROR(memory_.Check(standing.principal()));
   call.deadline = DeadlineOf(context);
+  if (method.work != security::Work::kAtOnce) {
+    call.max_answer_bytes = AnswerBytesOf(context);
+  }
   return call;
 }
 
@@ -64,6 +84,19 @@ absl::Status Gate::Post(security::Work work, absl::string_view caller,
     return absl::OkStatus();
   }
   return Busy();
+}
+
+void Gate::BeginAnswer(size_t bytes) {
+  const auto has_room = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return answer_bytes_ == 0 || answer_bytes_ + bytes <= kMaxAnswerBytesAtOnce;
+  };
+  absl::MutexLock lock(&answers_mutex_, absl::Condition(&has_room));
+  answer_bytes_ += bytes;
+}
+
+void Gate::EndAnswer(size_t bytes) {
+  absl::MutexLock lock(&answers_mutex_);
+  answer_bytes_ -= bytes;
 }
 
 void Gate::WriteMetrics(telemetry::MetricsText& text) const {

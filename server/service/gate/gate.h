@@ -8,9 +8,11 @@
 #include <memory>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "base/clock.h"
 #include "grpcpp/server_context.h"
@@ -73,9 +75,17 @@ class Gate final : public telemetry::MetricSource {
   absl::Status Post(security::Work work, absl::string_view caller,
                     absl::AnyInvocable<void()> job);
 
+  // Waits until an answer of up to so many bytes may be made: it takes several
+  // times as many meanwhile, whoever asks for it. Then EndAnswer().
+  void BeginAnswer(size_t bytes);
+  void EndAnswer(size_t bytes);
+
   void WriteMetrics(telemetry::MetricsText& text) const override;
 
  private:
+  // Of answers that are being made.
+  static constexpr size_t kMaxAnswerBytesAtOnce = 24 << 20;
+
   // Kinds of work that have threads: all but the first, Work::kAtOnce.
   static constexpr size_t kThreaded = std::size(security::kAllWork) - 1;
   static size_t IndexOf(security::Work work) {
@@ -92,6 +102,8 @@ class Gate final : public telemetry::MetricSource {
   const Options options_;
   CallRates rates_;
   MemoryBudget memory_;
+  absl::Mutex answers_mutex_;
+  size_t answer_bytes_ ABSL_GUARDED_BY(answers_mutex_) = 0;
   std::array<WorkThreads, kThreaded> threads_;
 };
 

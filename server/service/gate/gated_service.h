@@ -90,6 +90,9 @@ class GatedService : public Generated::Service {
       Message* NewRequest(google::protobuf::Arena* arena) const override {
         return google::protobuf::Arena::CreateMessage<Request>(arena);
       }
+      CallSubject SubjectOf(const Message& request) const override {
+        return service::SubjectOf(static_cast<const Request&>(request));
+      }
       absl::Status Open(const Call& call,
                         const Message& request) const override {
         return (service_.*open_)(call, static_cast<const Request&>(request));

@@ -24,6 +24,10 @@ struct Limits {
   size_t max_label_bytes_per_scope = 32 << 20;
   // For callers, all together; each may have half. See MemoryBudget.
   size_t max_held_bytes = 128 << 20;
+  // Of flows: see accounting::FlowHub::Options.
+  size_t max_flow_groups = 65'536;
+  size_t max_watched_flows = 1 << 20;
+  absl::Duration min_flow_interval = absl::Milliseconds(500);
   // How long a rule change may take when the client sets no deadline, and the
   // most when it does.
   absl::Duration max_rule_change_time = absl::Seconds(60);

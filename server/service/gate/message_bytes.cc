@@ -43,6 +43,19 @@ absl::Status CheckMessageSize(const grpc::ByteBuffer& bytes, size_t bound) {
                                 {"size", absl::StrCat(bytes.Length())}}});
 }
 
+absl::Status CheckAnswerSize(size_t bytes, size_t bound) {
+  if (bytes <= bound) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      absl::StrCat("the answer would have about ", bytes, " bytes, and this ",
+                   "client takes ", bound, "; ask for fewer at a time, or let ",
+                   "the client take more and say so in its metadata: ",
+                   "nfmeter-max-answer-bytes"),
+      ErrorDetails{.reason = "ANSWER_TOO_LARGE",
+                   .metadata = {{"bound", absl::StrCat(bound)},
+                                {"size", absl::StrCat(bytes)}}});
+}
+
 absl::Status WriteMessage(const google::protobuf::MessageLite& response,
                           grpc::ByteBuffer* bytes) {
   bool own_buffer = false;

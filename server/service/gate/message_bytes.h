@@ -20,6 +20,10 @@ absl::Status NoMessage();
 // RESOURCE_EXHAUSTED, reason REQUEST_TOO_LARGE.
 absl::Status CheckMessageSize(const grpc::ByteBuffer& bytes, size_t bound);
 
+// RESOURCE_EXHAUSTED, reason ANSWER_TOO_LARGE: the client does not take so
+// much.
+absl::Status CheckAnswerSize(size_t bytes, size_t bound);
+
 // INTERNAL: larger than 2 GiB.
 absl::Status WriteMessage(const google::protobuf::MessageLite& response,
                           grpc::ByteBuffer* bytes);

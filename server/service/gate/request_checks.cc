@@ -161,7 +161,8 @@ kernel::Patience RulePatience(const Call& call, const Limits& limits) {
     time = std::min(left - margin, limits.max_rule_change_time);
   }
   return kernel::Patience(
-      now + time, [context = call.context] { return context->IsCancelled(); });
+      SystemClock().BootTime() + time,
+      [context = call.context] { return context->IsCancelled(); });
 }
 
 absl::Status CheckScope(const Call& call, absl::Span<const std::string> names) {

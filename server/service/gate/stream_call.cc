@@ -37,6 +37,9 @@ void StreamCall::Attach(std::shared_ptr<MessageStream> stream) {
 }
 
 void StreamCall::OnReadDone(bool ok) {
+  if (const auto listening = stream(); listening != nullptr) {
+    return Hear(*listening, ok);
+  }
   if (const absl::Status status = Open(ok); !status.ok()) {
     call_->trail->End(status);
     return Finish(ToGrpcStatus(status));
@@ -48,6 +51,18 @@ void StreamCall::OnReadDone(bool ok) {
     if (cancelled_) cancelled = stream_;
   }
   if (cancelled != nullptr) cancelled->OnCancel();
+  if (stream()->Listens()) StartRead(&bytes_);
+}
+
+// A message after the request. When the client has said all, it may still
+// listen.
+void StreamCall::Hear(MessageStream& stream, bool has_message) {
+  if (!has_message) return;
+  const absl::Status size = CheckMessageSize(bytes_, kMaxRequestBytes);
+  if (!size.ok()) return stream.End(size);
+  stream.OnMessage(bytes_);
+  bytes_.Clear();
+  StartRead(&bytes_);
 }
 
 absl::Status StreamCall::Open(bool has_message) {
@@ -60,6 +75,9 @@ absl::Status StreamCall::Open(bool has_message) {
       memory().Take(principal(), ParsedBytes(bytes_, *request), held_));
   NFM_RETURN_IF_ERROR(ParseMessage(bytes_, request));
   bytes_.Clear();
+  if (method_.listed().audited()) {
+    call_->trail->NoteSubject(method_.SubjectOf(*request));
+  }
   return method_.Open(*call_, *request);
 }
 

@@ -14,6 +14,7 @@
 #include "grpcpp/support/byte_buffer.h"
 #include "security/access/access.h"
 #include "service/gate/call.h"
+#include "service/gate/call_subject.h"
 #include "service/gate/gate.h"
 #include "service/gate/memory_budget.h"
 #include "service/gate/unary_call.h"
@@ -32,6 +33,7 @@ class StreamMethod {
 
   using Message = google::protobuf::Message;
   virtual Message* NewRequest(google::protobuf::Arena* arena) const = 0;
+  virtual CallSubject SubjectOf(const Message& request) const = 0;
   // Hands a stream to StreamSet::Start(), with the call, or says why not.
   virtual absl::Status Open(const Call& call, const Message& request) const = 0;
 
@@ -41,7 +43,7 @@ class StreamMethod {
 
 // Carries one such call, and deletes itself when it has ended. Like UnaryCall
 // it reads the request once the caller is let in. What is written, and when,
-// the MessageStream says.
+// the MessageStream says, and whether more messages of the client are read.
 class StreamCall final : public BytesReactor {
  public:
   // Requests for streams are served where gRPC hands them over, and what they
@@ -72,6 +74,7 @@ class StreamCall final : public BytesReactor {
   void OnDone() override;
 
   absl::Status Open(bool has_message);
+  void Hear(MessageStream& stream, bool has_message);
   std::shared_ptr<MessageStream> stream();
 
   Gate& gate_;

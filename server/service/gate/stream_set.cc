@@ -137,7 +137,8 @@ void StreamSet::AuthorizeAgain(const security::Authorizer& authorizer) {
         authorizer.AuthorizeAgain(*stream->caller_, *stream->method_);
     if (!caller.ok()) {
       stream->End(caller.status());
-    } else if ((*caller)->scope != stream->caller_->scope) {
+    } else if ((*caller)->scope != stream->caller_->scope ||
+               (*caller)->flows != stream->caller_->flows) {
       stream->End(PolicyChanged());
     }
   }

@@ -62,6 +62,11 @@ class MessageStream {
   // the last Next() is still running.
   virtual void OnEnded() = 0;
 
+  // Whether the client sends more than the request.
+  virtual bool Listens() const { return false; }
+  // What it sent, message by message, perhaps while Next() runs.
+  virtual void OnMessage(const grpc::ByteBuffer&) {}
+
  private:
   friend class StreamSet;
   friend class StreamCall;

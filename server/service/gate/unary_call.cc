@@ -68,7 +68,13 @@ void UnaryCall::RunOn(security::Work work) {
   }
   const security::Work needed = method_.WorkOf(*request_);
   if (needed != work) return Run(needed);
-  Serve();
+  if (work != security::Work::kRead) return Serve(absl::OkStatus());
+  const size_t bytes = arrival_.call->max_answer_bytes;
+  Gate& gate = gate_;  // this may be gone when it is served
+  gate.BeginAnswer(bytes);
+  // Others of this caller may wait to be read by now.
+  Serve(gate.memory().Check(arrival_.standing->principal()));
+  gate.EndAnswer(bytes);
 }
 
 absl::Status UnaryCall::Parse() {
@@ -87,14 +93,21 @@ absl::Status UnaryCall::Parse() {
   return absl::OkStatus();
 }
 
-void UnaryCall::Serve() {
+void UnaryCall::Serve(absl::Status status) {
   CallTrail& trail = Trail();
-  const bool mutates = method_.listed().mutates;
-  if (mutates) trail.NoteSubject(method_.SubjectOf(*request_));
+  const bool audited = method_.listed().audited();
+  if (audited) trail.NoteSubject(method_.SubjectOf(*request_));
   google::protobuf::Message* const response = method_.NewResponse(&arena_);
-  absl::Status status = method_.Serve(*arrival_.call, *request_, response);
-  if (absl::IsPermissionDenied(status) && !mutates) {
+  if (status.ok()) {
+    status = method_.Serve(*arrival_.call, *request_, response);
+  }
+  if (absl::IsPermissionDenied(status) && !audited) {
     trail.NoteSubject(method_.SubjectOf(*request_));
+  }
+  // Changes have looked before they were made.
+  if (status.ok() && !method_.listed().mutates) {
+    status = CheckAnswerSize(response->ByteSizeLong(),
+                             arrival_.call->max_answer_bytes);
   }
   if (status.ok()) status = WriteMessage(*response, &answer_);
   // Clients take their time to read.

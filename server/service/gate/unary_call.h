@@ -76,7 +76,8 @@ class UnaryCall final : public BytesReactor {
   void RunOn(security::Work work);
   // RESOURCE_EXHAUSTED: the request is too large, or would be once parsed.
   absl::Status Parse();
-  void Serve();
+  // Or ends it, with a status that is not OK.
+  void Serve(absl::Status status);
   // With OK, answer_ is written.
   void End(const absl::Status& status);
   CallTrail& Trail();

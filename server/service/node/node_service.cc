@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "service/gate/flow_tracking_message.h"
 #include "service/gate/time_message.h"
 
 namespace nfmeter::service {
@@ -28,6 +29,11 @@ void ToProto(const Limits& limits, v1::NodeLimits* proto) {
   proto->set_max_counters(static_cast<uint32_t>(limits.max_counters));
   proto->set_max_label_bytes(limits.max_label_bytes);
   proto->set_max_label_bytes_per_scope(limits.max_label_bytes_per_scope);
+  proto->set_max_flow_groups(static_cast<uint32_t>(limits.max_flow_groups));
+  service::ToProto(limits.min_flow_interval,
+                   proto->mutable_min_flow_interval());
+  proto->set_max_watched_flows(
+      static_cast<uint32_t>(limits.max_watched_flows));
 }
 
 void ToProto(const security::Grant& grant, v1::Grant* proto) {
@@ -35,6 +41,11 @@ void ToProto(const security::Grant& grant, v1::Grant* proto) {
   for (const std::string& method : grant.methods) proto->add_methods(method);
   for (const std::string& prefix : grant.counter_prefixes) {
     proto->add_counter_prefixes(prefix);
+  }
+  proto->set_flows(std::string(security::FlowAccessName(grant.flows.access)));
+  if (grant.flows.access == security::FlowAccess::kSummary) {
+    proto->mutable_flow_prefixes()->set_ipv4(grant.flows.ipv4_bits);
+    proto->mutable_flow_prefixes()->set_ipv6(grant.flows.ipv6_bits);
   }
 }
 
@@ -65,6 +76,13 @@ absl::Status NodeService::GetNode(const Call& call,
     ToProto(capability, node->add_capabilities());
   }
   ToProto(limits_, node->mutable_limits());
+  if (info.flow_tracking.has_value()) {
+    service::ToProto(*info.flow_tracking, node->mutable_flow_tracking());
+    // How many there are is the host's business.
+    if (!call.scope().has_all()) {
+      node->mutable_flow_tracking()->clear_flow_count();
+    }
+  }
   node->set_read_only(gate().options().read_only);
   node->mutable_caller()->set_principal(ValidUtf8(call.caller->principal));
   for (const security::Grant& grant : *call.caller->grants) {

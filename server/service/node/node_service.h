@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "accounting/snapshots/snapshot_hub.h"
+#include "kernel/flow_types.h"
 #include "nfmeter/v1/node.grpc.pb.h"
 #include "service/gate/gate.h"
 #include "service/gate/gated_service.h"
@@ -35,6 +37,8 @@ struct NodeInfo {
   std::vector<NodeCapability> capabilities;
   std::vector<std::string> notices;
   size_t snapshot_subscribers = 0;
+  // Nothing where connection tracking can't be read.
+  std::optional<kernel::FlowTracking> flow_tracking;
 };
 
 // Thread-safe. Does not own what it is given.

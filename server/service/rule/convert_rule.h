@@ -11,8 +11,6 @@
 
 namespace nfmeter::service {
 
-void ToProto(const kernel::RuleMatch& match, v1::RuleMatch* proto);
-
 void ToProto(const kernel::Rule& rule, v1::Rule* proto);
 
 void ToProto(const std::vector<kernel::Rule>& rules,

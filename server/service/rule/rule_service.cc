@@ -3,12 +3,21 @@
 #include <algorithm>
 
 #include "base/status_macros.h"
+#include "service/gate/message_bytes.h"
 #include "service/gate/request_checks.h"
+#include "service/match/read_match.h"
 #include "service/rule/convert_rule.h"
 #include "service/rule/validate_rule.h"
 
 namespace nfmeter::service {
 namespace {
+
+// An answer has of each new rule what its request has, that as iptables-save
+// prints it, and these: an id, flags of options.
+constexpr size_t kAddedBytes = 160;
+// Of each deleted rule, which is known only once it is read, room for a long
+// one.
+constexpr size_t kDeletedBytes = 512;
 
 absl::Status TooManyChains(size_t count, size_t bound) {
   return MakeError(
@@ -65,7 +74,7 @@ absl::Status RuleService::CreateRule(const Call& call,
   std::vector<accounting::NewRule> rules = {
       ReadNewRule(request.rule(), "rule", errors)};
   accounting::RuleChange change = ReadChange(call, request);
-  change.placement = ReadPlacement(request.placement(), errors);
+  change.placement = ReadPlacement(request.placement(), "placement", errors);
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(CheckNewRules(call, rules));
@@ -87,10 +96,13 @@ absl::Status RuleService::BatchCreateRules(
   std::vector<accounting::NewRule> rules =
       ReadNewRules(request.rules(), errors);
   accounting::RuleChange change = ReadChange(call, request);
-  change.placement = ReadPlacement(request.placement(), errors);
+  change.placement = ReadPlacement(request.placement(), "placement", errors);
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(CheckNewRules(call, rules));
+  NFM_RETURN_IF_ERROR(CheckAnswerSize(
+      2 * request.ByteSizeLong() + request.rules_size() * kAddedBytes,
+      call.max_answer_bytes));
   return Mutate(call, requests_, "BatchCreateRules", request, response,
                 [&]() -> absl::Status {
                   NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> created,
@@ -119,7 +131,8 @@ absl::Status RuleService::ListRules(const Call& call,
   accounting::RuleQuery query = {
       .filter = ReadRuleFilter(request.filter(), errors),
       .page_size = ReadPageSize(request.page_size(), limits_, errors),
-      .page_token = request.page_token()};
+      .page_token = request.page_token(),
+      .max_bytes = call.max_answer_bytes};
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   query.filter.scope = call.scope();
   NFM_ASSIGN_OR_RETURN(const accounting::RulePage page, rules_.List(query));
@@ -156,6 +169,8 @@ absl::Status RuleService::BatchDeleteRules(
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   const accounting::RuleChange change = ReadChange(call, request);
+  NFM_RETURN_IF_ERROR(CheckAnswerSize(request.ids_size() * kDeletedBytes,
+                                      call.max_answer_bytes));
   return Mutate(call, requests_, "BatchDeleteRules", request, response,
                 [&]() -> absl::Status {
                   NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> deleted,

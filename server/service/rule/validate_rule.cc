@@ -6,7 +6,7 @@
 #include "kernel/rule_law.h"
 #include "service/gate/repeats.h"
 #include "service/gate/request_checks.h"
-#include "service/rule/validate_match.h"
+#include "service/match/read_match.h"
 
 namespace nfmeter::service {
 namespace {
@@ -137,22 +137,6 @@ std::vector<std::string> ReadRuleIds(
   return {ids.begin(), ids.end()};
 }
 
-kernel::RulePlacement ReadPlacement(v1::RulePlacement placement,
-                                    FieldErrors& errors) {
-  switch (placement) {
-    case v1::RULE_PLACEMENT_UNSPECIFIED:
-    case v1::RULE_PLACEMENT_HEAD:
-      return kernel::RulePlacement::kHead;
-    case v1::RULE_PLACEMENT_TAIL:
-      return kernel::RulePlacement::kTail;
-    default:
-      errors.Add("placement", absl::StrCat(placement,
-                                           " is neither HEAD nor "
-                                           "TAIL"));
-      return kernel::RulePlacement::kHead;
-  }
-}
-
 accounting::RuleFilter ReadRuleFilter(const v1::RuleFilter& filter,
                                       FieldErrors& errors) {
   CheckGlob(filter.counter_glob(), "filter.counter_glob", errors);
@@ -161,33 +145,6 @@ accounting::RuleFilter ReadRuleFilter(const v1::RuleFilter& filter,
           .chain = ReadName(filter.chain(), "filter.chain", errors),
           .counter_glob = filter.counter_glob(),
           .managed_only = filter.managed_only()};
-}
-
-std::optional<Family> ReadFamily(v1::Family family, const std::string& field,
-                                 FieldErrors& errors) {
-  switch (family) {
-    case v1::FAMILY_UNSPECIFIED:
-      return std::nullopt;
-    case v1::FAMILY_IPV4:
-      return Family::kIpv4;
-    case v1::FAMILY_IPV6:
-      return Family::kIpv6;
-    default:
-      errors.Add(field, absl::StrCat(family, " is neither IPV4 nor IPV6"));
-      return std::nullopt;
-  }
-}
-
-std::optional<Table> ReadTable(const std::string& table,
-                               const std::string& field, FieldErrors& errors) {
-  if (table.empty()) return std::nullopt;
-  const std::optional<Table> read = kernel::TableFromName(table);
-  if (!read.has_value()) {
-    errors.Add(field, absl::StrCat(Quoted(table),
-                                   " is not a table; the tables are filter, "
-                                   "mangle, raw, nat and security"));
-  }
-  return read;
 }
 
 }  // namespace nfmeter::service

@@ -32,21 +32,8 @@ std::vector<std::string> ReadRuleIds(
     const google::protobuf::RepeatedPtrField<std::string>& ids,
     FieldErrors& errors);
 
-kernel::RulePlacement ReadPlacement(v1::RulePlacement placement,
-                                    FieldErrors& errors);
-
 accounting::RuleFilter ReadRuleFilter(const v1::RuleFilter& filter,
                                       FieldErrors& errors);
-
-// nullopt: unspecified.
-std::optional<kernel::Family> ReadFamily(v1::Family family,
-                                         const std::string& field,
-                                         FieldErrors& errors);
-
-// nullopt: empty.
-std::optional<kernel::Table> ReadTable(const std::string& table,
-                                       const std::string& field,
-                                       FieldErrors& errors);
 
 }  // namespace nfmeter::service
 

@@ -11,7 +11,7 @@ namespace nfmeter::service {
 SnapshotService::SnapshotService(Gate& gate, accounting::SnapshotHub& hub,
                                  const accounting::LabelStore& labels,
                                  const Limits& limits, StreamBudget& budget,
-                                 absl::Status available)
+                                 std::function<absl::Status()> available)
     : GatedService(gate),
       limits_(limits),
       available_(std::move(available)),
@@ -24,7 +24,7 @@ SnapshotService::~SnapshotService() = default;
 
 absl::Status SnapshotService::GetSnapshot(
     const Call& call, const v1::GetSnapshotRequest& request) {
-  NFM_RETURN_IF_ERROR(available_);
+  if (available_ != nullptr) NFM_RETURN_IF_ERROR(available_());
   NFM_ASSIGN_OR_RETURN(const SnapshotQuery query,
                        ReadSnapshotQuery(request, call.scope()));
   return streams_->Get(call, query);
@@ -32,7 +32,7 @@ absl::Status SnapshotService::GetSnapshot(
 
 absl::Status SnapshotService::WatchSnapshots(
     const Call& call, const v1::WatchSnapshotsRequest& request) {
-  NFM_RETURN_IF_ERROR(available_);
+  if (available_ != nullptr) NFM_RETURN_IF_ERROR(available_());
   NFM_ASSIGN_OR_RETURN(
       const SnapshotWatch watch,
       ReadSnapshotWatch(request, call.scope(), limits_.min_snapshot_interval));

@@ -3,6 +3,7 @@
 #define NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_SERVICE_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -28,11 +29,11 @@ class SnapshotStreams;
 class SnapshotService final : public GatedService<v1::SnapshotService>,
                               public telemetry::MetricSource {
  public:
-  // When `available` is not OK, every call ends with it.
+  // While `available` says anything but OK, every call ends with it.
   SnapshotService(Gate& gate, accounting::SnapshotHub& hub,
                   const accounting::LabelStore& labels, const Limits& limits,
                   StreamBudget& budget,
-                  absl::Status available = absl::OkStatus());
+                  std::function<absl::Status()> available = nullptr);
   ~SnapshotService() override;
 
   // Ends all streams, and new ones at once, with UNAVAILABLE and reason
@@ -54,7 +55,7 @@ class SnapshotService final : public GatedService<v1::SnapshotService>,
                               const v1::WatchSnapshotsRequest& request);
 
   const Limits limits_;
-  const absl::Status available_;
+  const std::function<absl::Status()> available_;  // null: always
   const std::unique_ptr<SnapshotStreams> streams_;
 };
 

@@ -63,7 +63,7 @@ class Bell {
 class FlowHubTest : public ::testing::Test {
  protected:
   void Make(const FlowHub::Options& options = {}) {
-    hub_ = FlowHub::Create(table_, clock_, options, absl::OkStatus());
+    hub_ = FlowHub::Create(table_, clock_, options);
   }
   void Count(const kernel::FlowRecord& flow, uint64_t packets) {
     table_.Count(flow, {packets, packets * 100}, {});

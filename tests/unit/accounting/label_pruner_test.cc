@@ -43,10 +43,7 @@ class LabelPrunerTest : public ::testing::Test {
   bool HasLabels(const std::string& name) {
     return !labels_->Get(name).empty();
   }
-  int Dumps() const {
-    return table_.dumps(kernel::AcctDumpMode::kFast) +
-           table_.dumps(kernel::AcctDumpMode::kSentinel);
-  }
+  int Dumps() const { return table_.dumps(); }
 
   // Returns after the first look.
   void Start() {

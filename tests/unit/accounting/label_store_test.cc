@@ -81,7 +81,7 @@ TEST_F(LabelStoreTest, WithoutAPathLabelsLiveInMemory) {
 TEST_F(LabelStoreTest, AFileOfAnotherKindIsRefusedAndLeftAlone) {
   std::ofstream(path_) << "this is not a database, but long enough to look at";
   const auto store = LabelStore::Open(path_);
-  EXPECT_THAT(store, StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(store, StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_THAT(store, HasReason("LABEL_STORE_UNUSABLE"));
   std::string text;
   std::getline(std::ifstream(path_), text);

@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/synchronization/notification.h"
-#include "absl/time/clock.h"
+#include "base/clock.h"
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
 
@@ -69,13 +69,14 @@ absl::Status Nothing() { return absl::OkStatus(); }
 TEST(LaneTest, AJobThatHasNotBegunByItsDeadlineNeverDoes) {
   BusyLane busy;
   bool begun = false;
-  EXPECT_EQ(busy.lane().RunBefore(absl::Now() + absl::Milliseconds(20),
-                                  Lane::Priority::kNormal,
-                                  [&] {
-                                    begun = true;
-                                    return absl::OkStatus();
-                                  }),
-            std::nullopt);
+  EXPECT_EQ(
+      busy.lane().RunBefore(SystemClock().BootTime() + absl::Milliseconds(20),
+                            Lane::Priority::kNormal,
+                            [&] {
+                              begun = true;
+                              return absl::OkStatus();
+                            }),
+      std::nullopt);
   busy.GoOn();
   ASSERT_OK(busy.lane().Run(Lane::Priority::kNormal, Nothing));
   EXPECT_FALSE(begun);
@@ -83,22 +84,23 @@ TEST(LaneTest, AJobThatHasNotBegunByItsDeadlineNeverDoes) {
 
 TEST(LaneTest, AJobThatHasBegunByItsDeadlineEnds) {
   Lane lane("lane", 10);
-  const absl::Time deadline = absl::Now() + absl::Milliseconds(20);
-  const auto result = lane.RunBefore(deadline, Lane::Priority::kNormal,
-                                     [&]() -> absl::StatusOr<std::string> {
-                                       while (absl::Now() < deadline)
-                                         std::this_thread::yield();
-                                       return "done";
-                                     });
+  const absl::Duration deadline =
+      SystemClock().BootTime() + absl::Milliseconds(20);
+  const auto result = lane.RunBefore(
+      deadline, Lane::Priority::kNormal, [&]() -> absl::StatusOr<std::string> {
+        while (SystemClock().BootTime() < deadline) std::this_thread::yield();
+        return "done";
+      });
   ASSERT_TRUE(result.has_value());
   EXPECT_THAT(*result, ::nfmeter::testing::IsOkAndHolds("done"));
 }
 
 TEST(LaneTest, AJobThatWasTakenBackLeavesItsPlaceToOthers) {
   BusyLane busy(/*capacity=*/1);
-  EXPECT_EQ(busy.lane().RunBefore(absl::Now() + absl::Milliseconds(20),
-                                  Lane::Priority::kNormal, Nothing),
-            std::nullopt);
+  EXPECT_EQ(
+      busy.lane().RunBefore(SystemClock().BootTime() + absl::Milliseconds(20),
+                            Lane::Priority::kNormal, Nothing),
+      std::nullopt);
   EXPECT_EQ(busy.lane().waiting(), 0);
   EXPECT_OK(busy.lane().Post(Lane::Priority::kNormal, [] {}));
 }
@@ -106,7 +108,7 @@ TEST(LaneTest, AJobThatWasTakenBackLeavesItsPlaceToOthers) {
 TEST(LaneTest, AFullLaneRefusesAtOnceWhateverTheDeadline) {
   BusyLane busy(/*capacity=*/1);
   ASSERT_OK(busy.lane().Post(Lane::Priority::kNormal, [] {}));
-  const auto result = busy.lane().RunBefore(absl::InfiniteFuture(),
+  const auto result = busy.lane().RunBefore(absl::InfiniteDuration(),
                                             Lane::Priority::kNormal, Nothing);
   ASSERT_TRUE(result.has_value());
   EXPECT_THAT(*result, ::nfmeter::testing::HasReason("LANE_FULL"));
@@ -123,7 +125,7 @@ TEST(LaneTest, UrgentJobsWithoutEndLeaveNormalOnesTheirTurn) {
   };
   ASSERT_OK(lane.Post(Lane::Priority::kUrgent, again));
   std::thread release([&] { busy.GoOn(); });
-  const auto done = lane.RunBefore(absl::Now() + absl::Seconds(20),
+  const auto done = lane.RunBefore(SystemClock().BootTime() + absl::Seconds(20),
                                    Lane::Priority::kNormal, Nothing);
   stop = true;
   release.join();

@@ -95,7 +95,7 @@ class RandomPlan {
       }
     }
     for (uint32_t i = Below(random_, 12); i > 0; --i) {
-      Account account = Shared(plan);
+      PlanAccount account = Shared(plan);
       account.counter = NextCounter();
       account.field = absl::StrCat("accounts[", plan.accounts.size(), "]");
       if (Below(random_, 2) == 0) {
@@ -110,8 +110,8 @@ class RandomPlan {
  private:
   std::string NextCounter() { return absl::StrCat("c", next_++); }
 
-  Account Shared(const Plan& plan) {
-    Account account;
+  PlanAccount Shared(const Plan& plan) {
+    PlanAccount account;
     if (Below(random_, 3) == 0) {
       account.directions = {kAllDirections[Below(random_, 3)]};
     }
@@ -327,7 +327,7 @@ TEST(PlanCompilerTest, MembersOfOneCounterMayNotOverlap) {
 
 TEST(PlanCompilerTest, ADirectionInWhichNothingCanMatchIsRefused) {
   Plan plan{.name = "p"};
-  Account& account = plan.accounts.emplace_back();
+  PlanAccount& account = plan.accounts.emplace_back();
   account = {.counter = "a", .field = "accounts[0]"};
   account.directions = {Direction::kIn};
   account.match.owner_uid = {.value = {0, 0}};

@@ -98,10 +98,10 @@ inline std::string ClassOf(const accounting::Plan& plan,
 
 // What the plan says, account by account.
 inline Counts CountByPlan(const accounting::Plan& plan,
-                          const std::vector<accounting::Account>& accounts,
+                          const std::vector<accounting::PlanAccount>& accounts,
                           const Packet& packet) {
   Counts counts;
-  for (const accounting::Account& account : accounts) {
+  for (const accounting::PlanAccount& account : accounts) {
     const auto directions = accounting::PossibleDirections(account);
     const auto families = accounting::PossibleFamilies(account);
     if (std::count(directions.begin(), directions.end(), packet.direction) ==

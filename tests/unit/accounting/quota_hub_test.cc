@@ -190,9 +190,7 @@ TEST_F(QuotaHubTest, CrossingsOfCountersThatOthersDeleteAreNotKeptForGood) {
   Start();
   Listener listener(*hub_);
   listener.Events(1);
-  const auto readings = [&] {
-    return table_.dumps(kernel::AcctDumpMode::kFast);
-  };
+  const auto readings = [&] { return table_.dumps(); };
   const int before = readings();
   for (uint64_t i = 1; i <= 10'000 && readings() == before; ++i) {
     const std::string name = absl::StrCat("session", i);

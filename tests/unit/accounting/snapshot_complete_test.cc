@@ -23,13 +23,13 @@ using SnapshotCompleteTest = SnapshotHubFixture;
 class SkippingTable : public kernel::FakeAcctTable {
  public:
   absl::StatusOr<kernel::AcctDumpOutcome> Dump(
-      kernel::AcctDumpFilter filter, kernel::AcctDumpMode mode,
+      kernel::AcctDumpFilter filter,
       absl::FunctionRef<void(absl::Span<const kernel::AcctRecord>)> on_records)
       override {
     const bool skip = skips > 0;
     if (skip) --skips;
     return FakeAcctTable::Dump(
-        filter, mode, [&](absl::Span<const kernel::AcctRecord> records) {
+        filter, [&](absl::Span<const kernel::AcctRecord> records) {
           std::vector<kernel::AcctRecord> kept;
           for (const auto& record : records) {
             if (!skip || record.name[0] != 's') kept.push_back(record);
@@ -40,14 +40,13 @@ class SkippingTable : public kernel::FakeAcctTable {
   int skips = 0;
 };
 
-TEST_F(SnapshotCompleteTest, ADumpThatWasCutIsRepeatedWithASentinel) {
+TEST_F(SnapshotCompleteTest, ADumpThatWasCutIsRepeated) {
   Create("c", 20);
   table_.CutDumps(8, 2);
   const SharedSnapshot snapshot = Take();
   EXPECT_TRUE(snapshot->complete);
   EXPECT_EQ(snapshot->size(), 20u);
-  EXPECT_EQ(table_.dumps(kernel::AcctDumpMode::kFast), 1);
-  EXPECT_EQ(table_.dumps(kernel::AcctDumpMode::kSentinel), 2);
+  EXPECT_EQ(table_.dumps(), 3);
 }
 
 TEST_F(SnapshotCompleteTest, CutEveryTimeItSaysSoAndNothingCountsAsRemoved) {
@@ -142,8 +141,7 @@ TEST_F(SnapshotCompleteTest, ADumpThatTheKernelGuaranteesIsBelievedAtOnce) {
   const SharedSnapshot snapshot = Take();
   EXPECT_TRUE(snapshot->complete);
   EXPECT_THAT(Names(*snapshot), ElementsAre("a", "b"));
-  EXPECT_EQ(table.dumps(kernel::AcctDumpMode::kFast), 2);
-  EXPECT_EQ(table.dumps(kernel::AcctDumpMode::kSentinel), 0);
+  EXPECT_EQ(table.dumps(), 2);
   hub_.reset();
 }
 
@@ -236,7 +234,7 @@ TEST_F(SnapshotCompleteTest, AReadingThatStartsAgainSaysSoToItsReaders) {
   auto recorder = std::make_shared<Recorder>();
   hub_->Read(absl::ZeroDuration(), recorder);
   recorder->done.WaitForNotification();
-  EXPECT_EQ(recorder->events, "B1C8B1C12E");
+  EXPECT_EQ(recorder->events, "B1B1C12E");
 }
 
 }  // namespace

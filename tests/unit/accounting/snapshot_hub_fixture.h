@@ -62,10 +62,7 @@ class SnapshotHubFixture : public ::testing::Test {
     return snapshot.ok() ? *snapshot : nullptr;
   }
 
-  int Dumps() const {
-    return table_.dumps(kernel::AcctDumpMode::kFast) +
-           table_.dumps(kernel::AcctDumpMode::kSentinel);
-  }
+  int Dumps() const { return table_.dumps(); }
 
   kernel::FakeAcctTable table_;
   testing::FakeClock clock_;

@@ -154,11 +154,12 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"\n\nlimits:\n  max_batchsize: 3",
                 "f:4:3: unknown key 'limits.max_batchsize'; did you mean "
                 "'max_batch_size'?"},
-        BadFile{"volume: 11",
-                "f:1:1: unknown key 'volume'; known are: listen, tls, "
-                "insecure_loopback, policy, audit, state_dir, hostname, "
-                "reflection, channelz, read_only, sandbox, log, metrics, "
-                "limits"},
+        BadFile{
+            "volume: 11",
+            "f:1:1: unknown key 'volume'; known are: listen, tls, "
+            "insecure_loopback, policy, audit, state_dir, hostname, "
+            "backend, reflection, channelz, read_only, sandbox, log, metrics, "
+            "limits"},
         BadFile{"log: {level: loud}",
                 "f:1:14: 'log.level' must be info or debug or warning or "
                 "error or off, not 'loud'"},

@@ -39,7 +39,7 @@ struct DumpResult {
 
 DumpResult Dump(FakeAcctTable& table) {
   DumpResult result;
-  const auto outcome = table.Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast,
+  const auto outcome = table.Dump(AcctDumpFilter::kAll,
                                   [&](absl::Span<const AcctRecord> records) {
                                     result.groups.push_back(records.size());
                                     for (const AcctRecord& record : records) {
@@ -75,9 +75,9 @@ TEST(FakeAcctTableTest, ProbesDumpsAndSubscriptionsFailAsAWhole) {
   EXPECT_THAT(table.Probe(), StatusIs(Code::kUnimplemented));
   EXPECT_OK(table.Probe());
   table.InjectErrno(Operation::kAcctDump, ENOBUFS);
-  EXPECT_THAT(table.Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast,
-                         [](absl::Span<const AcctRecord>) {}),
-              StatusIs(Code::kUnavailable));
+  EXPECT_THAT(
+      table.Dump(AcctDumpFilter::kAll, [](absl::Span<const AcctRecord>) {}),
+      StatusIs(Code::kUnavailable));
   table.InjectErrno(Operation::kQuotaEvents, EPERM);
   EXPECT_THAT(table.WatchQuotas(), StatusIs(Code::kPermissionDenied));
 }
@@ -88,8 +88,7 @@ TEST(FakeAcctTableTest, DumpsComeInGroups) {
   const DumpResult dump = Dump(table);
   EXPECT_THAT(dump.groups, ElementsAre(4, 4, 2));
   EXPECT_TRUE(dump.complete);
-  EXPECT_EQ(table.dumps(AcctDumpMode::kFast), 1);
-  EXPECT_EQ(table.dumps(AcctDumpMode::kSentinel), 0);
+  EXPECT_EQ(table.dumps(), 1);
 }
 
 TEST(FakeAcctTableTest, DeletingTheObjectAtTheCursorCutsADump) {

@@ -126,7 +126,8 @@ class PolicyFileTest : public ::testing::Test {
   TemporaryDirectory dir_;
   const std::string path_ = dir_ / "policy.yaml";
   Authorizer authorizer_{
-      std::vector<ListenerGrant>{{"socket:/run/s", Role::kViewer, ""}}};
+      std::vector<ListenerGrant>{
+          {.principal = "socket:/run/s", .role = Role::kViewer}}};
   PolicyFile file_{path_, authorizer_};
 };
 

@@ -242,12 +242,16 @@ TEST(PolicyOdditiesTest, PrefixesThatNoCounterOfOursHasAreToldOf) {
 // A listener on a socket with that role, one on insecure loopback, one with
 // TLS.
 std::vector<ListenerGrant> Socket(Role role) {
-  return {{"socket:/run/s", role, "unix:/run/s"}};
+  return {{.principal = "socket:/run/s",
+           .role = role,
+           .address = "unix:/run/s"}};
 }
 std::vector<ListenerGrant> Loopback() {
-  return {{kLoopback, Role::kAdmin, "127.0.0.1:7"}};
+  return {{.principal = kLoopback,
+           .role = Role::kAdmin,
+           .address = "127.0.0.1:7"}};
 }
-std::vector<ListenerGrant> Tls() { return {{"", Role::kNone, "127.0.0.1:7"}}; }
+std::vector<ListenerGrant> Tls() { return {{.address = "127.0.0.1:7"}}; }
 
 TEST(ClosedListenersTest, AListenerWhoseCallersHaveNothingIsToldOf) {
   EXPECT_THAT(FindClosedListeners(Socket(Role::kViewer), nullptr), IsEmpty());

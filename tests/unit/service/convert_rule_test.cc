@@ -5,6 +5,7 @@
 #include "gmock/gmock.h"
 #include "google/protobuf/text_format.h"
 #include "google/protobuf/util/message_differencer.h"
+#include "service/gate/protocol_words.h"
 #include "service/rule/rule_words.h"
 #include "service/rule/validate_rule.h"
 

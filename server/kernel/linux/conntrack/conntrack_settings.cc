@@ -17,31 +17,29 @@ namespace {
 
 constexpr char kFolder[] = "/proc/sys/net/netfilter/";
 
-// For writing where that is permitted.
-int OpenSetting(const char* name, int mode) {
-  const std::string path = absl::StrCat(kFolder, name);
-  const int fd = open(path.c_str(), mode | O_CLOEXEC);
-  return fd >= 0 || mode == O_RDONLY ? fd
-                                     : open(path.c_str(), O_RDONLY | O_CLOEXEC);
+int OpenSetting(const char* name, int mode = O_RDONLY) {
+  return open(absl::StrCat(kFolder, name).c_str(), mode | O_CLOEXEC);
 }
 
-absl::Status TurnOn(int fd, const char* name) {
-  if (pwrite(fd, "1\n", 2, 0) == 2) return absl::OkStatus();
-  // EBADF: open for reading only.
-  return ErrnoStatus(Operation::kConntrackSettings,
-                     errno == EBADF ? EACCES : errno,
+absl::Status TurnOn(const char* name) {
+  const int fd = OpenSetting(name, O_WRONLY);
+  const bool done = fd >= 0 && write(fd, "1\n", 2) == 2;
+  const int err = errno;
+  if (fd >= 0) close(fd);
+  if (done) return absl::OkStatus();
+  return ErrnoStatus(Operation::kConntrackSettings, err,
                      absl::StrCat(kFolder, name));
 }
 
 }  // namespace
 
 ConntrackSettings::ConntrackSettings()
-    : accounting_(OpenSetting("nf_conntrack_acct", O_RDWR)),
-      timestamps_(OpenSetting("nf_conntrack_timestamp", O_RDWR)),
-      events_(OpenSetting("nf_conntrack_events", O_RDONLY)),
-      flows_(OpenSetting("nf_conntrack_count", O_RDONLY)),
-      max_flows_(OpenSetting("nf_conntrack_max", O_RDONLY)),
-      buckets_(OpenSetting("nf_conntrack_buckets", O_RDONLY)) {}
+    : accounting_(OpenSetting("nf_conntrack_acct")),
+      timestamps_(OpenSetting("nf_conntrack_timestamp")),
+      events_(OpenSetting("nf_conntrack_events")),
+      flows_(OpenSetting("nf_conntrack_count")),
+      max_flows_(OpenSetting("nf_conntrack_max")),
+      buckets_(OpenSetting("nf_conntrack_buckets")) {}
 
 ConntrackSettings::~ConntrackSettings() {
   for (const int fd :
@@ -70,10 +68,10 @@ absl::Status ConntrackSettings::EnableAccounting() const {
     return ErrnoStatus(Operation::kConntrackSettings, ENOENT,
                        "/proc/sys/net/netfilter");
   }
-  NFM_RETURN_IF_ERROR(TurnOn(accounting_, "nf_conntrack_acct"));
+  NFM_RETURN_IF_ERROR(TurnOn("nf_conntrack_acct"));
   // Left out of kernels built without NF_CONNTRACK_TIMESTAMP.
   if (timestamps_ < 0) return absl::OkStatus();
-  return TurnOn(timestamps_, "nf_conntrack_timestamp");
+  return TurnOn("nf_conntrack_timestamp");
 }
 
 uint32_t ConntrackSettings::Number(int fd) const {

@@ -26,7 +26,7 @@ class ConntrackSettings {
   // nf_conntrack_buckets; 0 when it can't be read.
   uint32_t Buckets() const;
 
-  // Turns accounting and timestamps on, in the same namespace.
+  // Turns accounting and timestamps on, in the namespace of the calling thread.
   // FAILED_PRECONDITION (CONNTRACK_SETTINGS_READ_ONLY).
   absl::Status EnableAccounting() const;
 

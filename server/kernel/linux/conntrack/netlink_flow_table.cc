@@ -126,7 +126,15 @@ absl::StatusOr<FlowTracking> NetlinkFlowTable::Tracking() {
 }
 
 absl::Status NetlinkFlowTable::EnableAccounting() {
-  return settings_->EnableAccounting();
+  const NetworkNamespace here;
+  if (const int err = namespace_.Enter(); err != 0) {
+    return ErrnoStatus(Operation::kConntrackSettings, err, "network namespace");
+  }
+  const absl::Status status = settings_->EnableAccounting();
+  if (const int err = here.Enter(); err != 0) {
+    return ErrnoStatus(Operation::kConntrackSettings, err, "network namespace");
+  }
+  return status;
 }
 
 absl::StatusOr<FlowDumpOutcome> NetlinkFlowTable::Dump(

@@ -21,11 +21,12 @@ bool IsHere(int fd) {
 }  // namespace
 
 NetworkNamespace::NetworkNamespace()
-    : fd_(open(kOfThisThread, O_RDONLY | O_CLOEXEC)) {}
+    : fd_(std::make_shared<const UniqueFd>(
+          open(kOfThisThread, O_RDONLY | O_CLOEXEC))) {}
 
 int NetworkNamespace::Enter() const {
-  if (!fd_.valid() || IsHere(fd_.get())) return 0;
-  return setns(fd_.get(), CLONE_NEWNET) == 0 ? 0 : errno;
+  if (!fd_->valid() || IsHere(fd_->get())) return 0;
+  return setns(fd_->get(), CLONE_NEWNET) == 0 ? 0 : errno;
 }
 
 }  // namespace nfmeter::kernel

@@ -46,15 +46,11 @@ absl::StatusOr<std::unique_ptr<NetlinkSocket>> NetlinkSocket::Open(
 
 absl::StatusOr<std::unique_ptr<NetlinkSocket>> NetlinkSocket::OpenIn(
     const NetworkNamespace& there, int receive_buffer_bytes) {
-  const NetworkNamespace here;
-  if (const int err = there.Enter(); err != 0) {
-    return ErrnoStatus(Operation::kSocket, err, "network namespace");
+  const NamespaceVisit visit(there);
+  if (visit.err() != 0) {
+    return ErrnoStatus(Operation::kSocket, visit.err(), "network namespace");
   }
-  auto socket = Open(receive_buffer_bytes);
-  if (const int err = here.Enter(); err != 0) {
-    return ErrnoStatus(Operation::kSocket, err, "network namespace");
-  }
-  return socket;
+  return Open(receive_buffer_bytes);
 }
 
 NetlinkSocket::NetlinkSocket(mnl_socket* socket)

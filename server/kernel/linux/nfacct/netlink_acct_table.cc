@@ -6,6 +6,7 @@
 
 #include "base/status_macros.h"
 #include "kernel/linux/nfacct/acct_exchange.h"
+#include "kernel/linux/nfacct/acct_tail.h"
 #include "kernel/linux/nfacct/netlink_quota_events.h"
 
 namespace nfmeter::kernel {
@@ -37,8 +38,9 @@ absl::StatusOr<std::unique_ptr<NetlinkAcctTable>> NetlinkAcctTable::Open(
     const Options& options) {
   std::unique_ptr<NetlinkAcctTable> table(new NetlinkAcctTable(options));
   for (size_t i = 0; i < options.sockets; ++i) {
-    NFM_ASSIGN_OR_RETURN(auto socket,
-                         NetlinkSocket::Open(options.receive_buffer_bytes));
+    NFM_ASSIGN_OR_RETURN(
+        auto socket,
+        NetlinkSocket::OpenIn(options.network, options.receive_buffer_bytes));
     absl::MutexLock lock(&table->mutex_);
     table->free_.push_back(std::move(socket));
   }
@@ -76,31 +78,7 @@ absl::Status NetlinkAcctTable::Probe() {
 absl::StatusOr<AcctFeatures> NetlinkAcctTable::Features() {
   NFM_RETURN_IF_ERROR(Probe());
   Lease socket(*this);
-  return AskFeatures(*socket);
-}
-
-absl::StatusOr<AcctFeatures> NetlinkAcctTable::AskFeatures(
-    NetlinkSocket& socket) {
-  const uint32_t sequence = socket.TakeSequences(1);
-  std::string request;
-  AppendAcctGetFeatures(sequence, request);
-  int err = socket.Send(request);
-  while (err == 0) {
-    const NetlinkSocket::Received received = socket.Receive();
-    err = received.err;
-    AcctMessageReader reader(received.datagram);
-    while (const AcctMessage* message = reader.Next()) {
-      if (message->sequence != sequence) continue;
-      if (message->kind == AcctMessage::Kind::kFeatures) {
-        return message->features;
-      }
-      // Linux's own module: there is no name in it.
-      if (message->err == EINVAL) return AcctFeatures();
-      if (message->err != 0) err = message->err;
-    }
-  }
-  return ErrnoStatus(Operation::kAcctGet, err == EAGAIN ? ENOBUFS : err,
-                     "the accounting's features");
+  return AskAcctFeatures(*socket);
 }
 
 std::vector<absl::Status> NetlinkAcctTable::Create(
@@ -187,10 +165,59 @@ std::vector<absl::Status> NetlinkAcctTable::Delete(
   return statuses;
 }
 
+absl::Status NetlinkAcctTable::Run(AcctWalk& walk) {
+  Lease socket(*this);
+  const absl::Status status = walk.Run(*socket);
+  if (!status.ok()) socket->Drain();
+  return status;
+}
+
+absl::StatusOr<AcctDumpOutcome> NetlinkAcctTable::Dump(
+    AcctDumpFilter filter,
+    absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records) {
+  AcctWalk walk(filter, on_records);
+  NFM_RETURN_IF_ERROR(Run(walk));
+  if (options_.sweeps && !swept_.exchange(true) &&
+      !walk.stale_tails().empty()) {
+    Delete(walk.stale_tails());
+  }
+  return walk.outcome();
+}
+
+absl::StatusOr<AcctDumpOutcome> NetlinkAcctTable::DumpToTail(
+    AcctDumpFilter filter,
+    absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records) {
+  // New objects go to the tail of the list.
+  std::vector<std::string> tails = {NewAcctTailName()};
+  NFM_RETURN_IF_ERROR(Create({AcctObject{.name = tails[0]}}).front());
+  AcctWalk walk(filter, on_records, tails[0]);
+  const absl::Status status = Run(walk);
+  tails.insert(tails.end(), walk.stale_tails().begin(),
+               walk.stale_tails().end());
+  // One that is gone already, or that somebody uses after all, is well.
+  Delete(tails);
+  NFM_RETURN_IF_ERROR(status);
+  return walk.outcome();
+}
+
+absl::StatusOr<AcctDumpOutcome> NetlinkAcctTable::DumpVerified(
+    AcctDumpFilter filter, AcctReader& reader) {
+  const auto on_records = [&](absl::Span<const AcctRecord> records) {
+    reader.OnRecords(records);
+  };
+  reader.OnBegin();
+  NFM_ASSIGN_OR_RETURN(AcctDumpOutcome outcome, Dump(filter, on_records));
+  for (int walk = 1; walk < kMaxWalks && !outcome.complete; ++walk) {
+    reader.OnBegin();
+    NFM_ASSIGN_OR_RETURN(outcome, DumpToTail(filter, on_records));
+  }
+  return outcome;
+}
+
 absl::StatusOr<std::unique_ptr<QuotaEvents>> NetlinkAcctTable::WatchQuotas() {
   NFM_ASSIGN_OR_RETURN(
       auto events,
-      NetlinkQuotaEvents::Open(namespace_, options_.quota_buffer_bytes));
+      NetlinkQuotaEvents::Open(options_.network, options_.quota_buffer_bytes));
   return events;
 }
 

@@ -14,8 +14,10 @@
 #include "absl/synchronization/mutex.h"
 #include "kernel/acct_table.h"
 #include "kernel/errno_status.h"
+#include "kernel/linux/netlink/netlink_namespace.h"
 #include "kernel/linux/netlink/netlink_socket.h"
 #include "kernel/linux/nfacct/acct_codec.h"
+#include "kernel/linux/nfacct/acct_walk.h"
 
 namespace nfmeter::kernel {
 
@@ -25,6 +27,7 @@ namespace nfmeter::kernel {
 class NetlinkAcctTable : public AcctTable {
  public:
   struct Options {
+    NetworkNamespace network;  // whose objects
     // As many calls proceed at the same time.
     size_t sockets = 4;
     // Of each socket (SO_RCVBUF); bounds how many requests go out at once.
@@ -37,8 +40,7 @@ class NetlinkAcctTable : public AcctTable {
     bool sweeps = true;
   };
 
-  // Opens the sockets in the calling thread's network namespace. Succeeds
-  // without nfnetlink_acct and without privileges; Probe() tells.
+  // Succeeds without nfnetlink_acct and without privileges; Probe() tells.
   static absl::StatusOr<std::unique_ptr<NetlinkAcctTable>> Open(
       const Options& options);
   static absl::StatusOr<std::unique_ptr<NetlinkAcctTable>> Open() {
@@ -55,10 +57,19 @@ class NetlinkAcctTable : public AcctTable {
       absl::Span<const std::string> names) override;
   std::vector<absl::Status> Delete(
       absl::Span<const std::string> names) override;
+  // Complete as far as the sizes of the messages tell, see AcctDumpEnd.
   absl::StatusOr<AcctDumpOutcome> Dump(
-      AcctDumpFilter filter, AcctDumpMode mode,
+      AcctDumpFilter filter,
       absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records)
       override;
+  // Walks again by DumpToTail().
+  absl::StatusOr<AcctDumpOutcome> DumpVerified(AcctDumpFilter filter,
+                                               AcctReader& reader) override;
+  // Makes a transient object at the list's tail, which is not handed out, and
+  // looks whether it arrives: not complete only when the walk really was cut.
+  absl::StatusOr<AcctDumpOutcome> DumpToTail(
+      AcctDumpFilter filter,
+      absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records);
   absl::StatusOr<std::unique_ptr<QuotaEvents>> WatchQuotas() override;
 
  private:
@@ -77,24 +88,12 @@ class NetlinkAcctTable : public AcctTable {
     NetlinkAcctTable& table_;
     std::unique_ptr<NetlinkSocket> socket_;
   };
-  struct Walk;
 
   explicit NetlinkAcctTable(const Options& options);
 
-  bool DumpsAreStable();
-  absl::StatusOr<AcctDumpOutcome> DumpToTail(
-      AcctDumpFilter filter,
-      absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records);
-  static absl::StatusOr<AcctFeatures> AskFeatures(NetlinkSocket& socket);
-  // One dump request and its answers.
-  absl::Status RunDump(AcctDumpFilter filter, Walk& walk);
-  static absl::Status RunDumpOn(NetlinkSocket& socket, AcctDumpFilter filter,
-                                Walk& walk);
-  // Removes marks of the tail: ours, and those that a killed process left.
-  void RemoveTails(absl::Span<const std::string> names);
+  absl::Status Run(AcctWalk& walk);
 
   const Options options_;
-  const NetworkNamespace namespace_;
   absl::Mutex mutex_;
   std::vector<std::unique_ptr<NetlinkSocket>> free_ ABSL_GUARDED_BY(mutex_);
   // The first dump looks for tail marks of killed processes.

@@ -105,7 +105,7 @@ class Group {
 }  // namespace
 
 absl::StatusOr<AcctDumpOutcome> NftAcctTable::Dump(
-    AcctDumpFilter filter, AcctDumpMode /*mode*/,
+    AcctDumpFilter filter,
     absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records) {
   const auto failed = [](int err) {
     return ErrnoStatus(Operation::kNftRead, err, "all counters");

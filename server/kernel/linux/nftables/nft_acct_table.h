@@ -43,10 +43,10 @@ class NftAcctTable : public AcctTable {
   std::vector<absl::Status> Delete(
       absl::Span<const std::string> names) override;
 
-  // Both modes are the same: how many counters there are is read from the
-  // table, so that it is known whether all were handed out.
+  // How many counters there are is read from the table, so that it is known
+  // whether all were handed out.
   absl::StatusOr<AcctDumpOutcome> Dump(
-      AcctDumpFilter filter, AcctDumpMode mode,
+      AcctDumpFilter filter,
       absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records)
       override;
 

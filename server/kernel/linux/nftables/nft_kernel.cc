@@ -43,11 +43,12 @@ std::vector<std::string> OtherTables(NftTable& table) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<NftKernel>> NftKernel::Open(
-    const NftTable::Options& options, std::string choice) {
+    const NftTable::Options& options, std::string choice,
+    std::unique_ptr<FlowTable> flows) {
   NFM_ASSIGN_OR_RETURN(std::unique_ptr<NftTable> table,
                        NftTable::Open(options));
-  auto kernel =
-      absl::WrapUnique(new NftKernel(std::move(table), std::move(choice)));
+  auto kernel = absl::WrapUnique(
+      new NftKernel(std::move(table), std::move(choice), std::move(flows)));
   const auto found = kernel->Probe();
   if (absl::IsPermissionDenied(found->acct)) return found->acct;
   return kernel;
@@ -73,6 +74,7 @@ std::shared_ptr<const Capabilities> NftKernel::Probe() {
                  .match_ipv6 = found.acct,
                  .target_ipv4 = NoTarget(),
                  .target_ipv6 = NoTarget()};
+  if (flows_ != nullptr) found.flows = flows_->Probe();
   auto shared = std::make_shared<const Capabilities>(std::move(found));
   absl::MutexLock lock(&mutex_);
   capabilities_ = shared;

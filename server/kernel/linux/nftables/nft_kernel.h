@@ -23,9 +23,11 @@ class NftKernel : public Kernel {
  public:
   // In the network namespace of the calling thread. Succeeds without nf_tables;
   // the probe tells. PERMISSION_DENIED: not even counters may be read.
-  // `choice`: why this one, for people.
+  // `choice`: why this one, for people. `flows`: for flows(), which no table of
+  // ours has to do with; null where nobody asks for them.
   static absl::StatusOr<std::unique_ptr<NftKernel>> Open(
-      const NftTable::Options& options, std::string choice = "");
+      const NftTable::Options& options, std::string choice = "",
+      std::unique_ptr<FlowTable> flows = nullptr);
   static absl::StatusOr<std::unique_ptr<NftKernel>> Open() {
     return Open(NftTable::Options());
   }
@@ -34,6 +36,7 @@ class NftKernel : public Kernel {
   AcctTable& rule_acct() override { return acct_; }
   RuleTable& rules() override { return rules_; }
   RuleTable& rule_reads() override { return rules_; }
+  FlowTable& flows() override { return *flows_; }
   std::shared_ptr<const Capabilities> capabilities() const override;
   std::shared_ptr<const Capabilities> Probe() override;
   std::vector<std::string> Notices() override;
@@ -45,13 +48,16 @@ class NftKernel : public Kernel {
   NftTable& table() { return *table_; }
 
  private:
-  NftKernel(std::unique_ptr<NftTable> table, std::string choice)
+  NftKernel(std::unique_ptr<NftTable> table, std::string choice,
+            std::unique_ptr<FlowTable> flows)
       : choice_(std::move(choice)),
+        flows_(std::move(flows)),
         table_(std::move(table)),
         acct_(*table_),
         rules_(*table_, acct_) {}
 
   const std::string choice_;
+  const std::unique_ptr<FlowTable> flows_;
   const std::unique_ptr<NftTable> table_;
   NftAcctTable acct_;
   NftRuleTable rules_;

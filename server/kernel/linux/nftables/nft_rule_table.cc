@@ -13,6 +13,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
@@ -326,7 +327,7 @@ absl::StatusOr<KernelOutcome> NftRuleTable::Apply(const KernelEdit& edit,
   absl::StatusOr<KernelOutcome> outcome = Attempt(*this, edit, terms).Run();
   for (absl::Duration pause = kFirstPause;
        HasChanged(outcome.status()) &&
-       absl::Now() + pause < patience.deadline() &&
+       SystemClock().BootTime() + pause < patience.deadline() &&
        !(patience.stoppable() && stopped_);
        pause = std::min(2 * pause, kLongestPause)) {
     NFM_RETURN_IF_ERROR(patience.CheckWanted());

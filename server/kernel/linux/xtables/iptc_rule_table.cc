@@ -9,8 +9,10 @@
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
@@ -60,6 +62,25 @@ bool HadCopy(const TableContents& before, const Rule& rule) {
     }
   }
   return false;
+}
+
+// The state of these is the kernel's own, made anew for each new table and not
+// among what it copies to user space: `usersize` of the matches in xt_quota.c,
+// xt_limit.c and xt_statistic.c.
+bool HasBudget(const Rule& rule) {
+  return absl::c_any_of(rule.other_matches,
+                        [](const std::string& match) {
+                          return match == "quota" || match == "limit";
+                        }) ||
+         absl::StrContains(rule.text, " --mode nth ");
+}
+
+size_t BudgetsIn(const TableContents& contents) {
+  size_t budgets = 0;
+  for (const Chain& chain : contents.chains) {
+    budgets += absl::c_count_if(chain.rules, HasBudget);
+  }
+  return budgets;
 }
 
 struct Commit {
@@ -115,10 +136,10 @@ std::vector<Rule> TakeInserted(const TableEdit& edit, TableContents& contents) {
   return inserted;
 }
 
-absl::Status Overwritten(const TableEdit& edit) {
+absl::Status Overwritten(Family family, Table table) {
   return MakeError(
       absl::StatusCode::kUnavailable, "TABLE_OVERWRITTEN",
-      absl::StrCat("table ", TableSubject(edit.family, edit.table),
+      absl::StrCat("table ", TableSubject(family, table),
                    " was committed, but when it was read back another program "
                    "that does not take the xtables lock had replaced it; list "
                    "the rules and try again"));
@@ -135,6 +156,10 @@ absl::Status NotReadBack(const absl::Status& why) {
                    "read back; list the rules before trying again: ",
                    why.message()),
       std::move(details));
+}
+
+absl::Status NotThere(int err) {
+  return ErrnoStatus(Operation::kSocket, err, "network namespace");
 }
 
 // Nothing was done because another program, without the lock, changed the table
@@ -164,6 +189,8 @@ absl::StatusOr<TableContents> IptcRuleTable::ReadBack(Family family,
 }
 
 absl::StatusOr<TableContents> IptcRuleTable::Read(Family family, Table table) {
+  const NamespaceVisit visit(network_);
+  if (visit.err() != 0) return NotThere(visit.err());
   switch (PresenceOfTable(family, table)) {
     case TablePresence::kAbsent:
       NFM_RETURN_IF_ERROR(ProbeIpTables(family));
@@ -213,6 +240,8 @@ absl::StatusOr<TableOutcome> IptcRuleTable::Rehearse(
     const TableEdit& edit, absl::Span<const AcctObject> new_counters) {
   if (edit.deletions.empty() && NewRules(edit).empty()) return TableOutcome();
   NFM_RETURN_IF_ERROR(CheckLaws(edit));
+  const NamespaceVisit visit(network_);
+  if (visit.err() != 0) return NotThere(visit.err());
   NFM_ASSIGN_OR_RETURN(const Entries entries, Encode(edit));
   EditPlan plan;
   if (PresenceOfTable(edit.family, edit.table) == TablePresence::kPresent) {
@@ -247,34 +276,45 @@ absl::StatusOr<KernelOutcome> IptcRuleTable::Apply(const KernelEdit& edit,
            }});
 }
 
-absl::StatusOr<TableOutcome> IptcRuleTable::Edit(const TableEdit& edit,
-                                                 const Patience& patience) {
-  if (edit.deletions.empty() && NewRules(edit).empty()) return TableOutcome();
-  NFM_RETURN_IF_ERROR(CheckLaws(edit));
-  NFM_ASSIGN_OR_RETURN(Entries entries, Encode(edit));
+template <typename Attempt>
+std::invoke_result_t<Attempt> IptcRuleTable::UnderLock(const Patience& patience,
+                                                       Attempt attempt) {
   XtablesLockInterrupter* const interrupter =
       patience.stoppable() ? &lock_interrupter_ : nullptr;
   NFM_ASSIGN_OR_RETURN(const XtablesLock lock,
                        XtablesLock::Acquire(patience.deadline(), interrupter));
   NFM_RETURN_IF_ERROR(patience.CheckWanted());
-  // Sets are numbers there, and a number may have gone to another set while we
-  // waited.
-  if (absl::c_any_of(NewRules(edit), [](const RuleSpec* rule) {
-        return rule->match.ip_set.has_value();
-      })) {
-    NFM_ASSIGN_OR_RETURN(entries, Encode(edit));
-  }
-  absl::StatusOr<TableOutcome> outcome = TryOnce(edit, entries);
+  auto outcome = attempt();
   for (absl::Duration pause = kFirstPause;
        HasChanged(outcome.status()) &&
-       absl::Now() + pause < patience.deadline() &&
+       SystemClock().BootTime() + pause < patience.deadline() &&
        (interrupter == nullptr || !interrupter->interrupted());
        pause = std::min(2 * pause, kLongestPause)) {
     NFM_RETURN_IF_ERROR(patience.CheckWanted());
     absl::SleepFor(pause);
-    outcome = TryOnce(edit, entries);
+    outcome = attempt();
   }
   return outcome;
+}
+
+absl::StatusOr<TableOutcome> IptcRuleTable::Edit(const TableEdit& edit,
+                                                 const Patience& patience) {
+  if (edit.deletions.empty() && NewRules(edit).empty()) return TableOutcome();
+  NFM_RETURN_IF_ERROR(CheckLaws(edit));
+  const NamespaceVisit visit(network_);
+  if (visit.err() != 0) return NotThere(visit.err());
+  NFM_ASSIGN_OR_RETURN(Entries entries, Encode(edit));
+  // Sets are numbers there, and a number may have gone to another set while we
+  // waited.
+  bool again = absl::c_any_of(NewRules(edit), [](const RuleSpec* rule) {
+    return rule->match.ip_set.has_value();
+  });
+  return UnderLock(patience, [&]() -> absl::StatusOr<TableOutcome> {
+    if (std::exchange(again, false)) {
+      NFM_ASSIGN_OR_RETURN(entries, Encode(edit));
+    }
+    return TryOnce(edit, entries);
+  });
 }
 
 absl::StatusOr<TableOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
@@ -296,11 +336,82 @@ absl::StatusOr<TableOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
   absl::StatusOr<TableContents> after = ReadBack(edit.family, edit.table);
   if (!after.ok()) return NotReadBack(after.status());
   if (!IsApplied({edit, entries, before, err}, ManagedRules(*after), sets_)) {
-    return err == 0 ? Overwritten(edit)
+    return err == 0 ? Overwritten(edit.family, edit.table)
                     : ExplainRefusal(err, edit, entries, before, acct_);
   }
   return TableOutcome{.inserted = TakeInserted(edit, *after),
                       .deleted = std::move(plan.deleted),
+                      .rule_counters_lost = err != 0,
+                      .budgets_refilled = BudgetsIn(before)};
+}
+
+absl::StatusOr<OwnedOutcome> IptcRuleTable::ApplyOwned(
+    const OwnedEdit& edit, const Patience& patience) {
+  const NamespaceVisit visit(network_);
+  if (visit.err() != 0) return NotThere(visit.err());
+  OwnedOutcome outcome;
+  for (const Family family : kAllFamilies) {
+    for (const Table table : kAllTables) {
+      const auto wanted =
+          absl::c_find_if(edit.wanted, [&](const OwnedTable& each) {
+            return each.family == family && each.table == table;
+          });
+      const bool wants = wanted != edit.wanted.end();
+      if (!wants && PresenceOfTable(family, table) != TablePresence::kPresent) {
+        continue;
+      }
+      absl::StatusOr<OwnedOutcome> applied = ApplyOwnedTable(
+          edit, wants ? *wanted : OwnedTable{.family = family, .table = table},
+          patience);
+      if (!wants && absl::IsUnimplemented(applied.status())) continue;
+      if (!applied.ok()) return applied.status();
+      absl::c_move(applied->differences,
+                   std::back_inserter(outcome.differences));
+      outcome.commits += applied->commits;
+      outcome.rule_counters_lost |= applied->rule_counters_lost;
+    }
+  }
+  return outcome;
+}
+
+absl::StatusOr<OwnedOutcome> IptcRuleTable::ApplyOwnedTable(
+    const OwnedEdit& edit, const OwnedTable& wanted, const Patience& patience) {
+  NFM_ASSIGN_OR_RETURN(XtOwnedChains chains,
+                       XtOwnedChains::Encode(wanted, edit, sets_));
+  // What can't be seen is looked at when it is changed.
+  TableContents contents = EmptyTable(wanted.family, wanted.table);
+  if (edit.dry_run ||
+      PresenceOfTable(wanted.family, wanted.table) != TablePresence::kUnknown) {
+    NFM_ASSIGN_OR_RETURN(contents, Read(wanted.family, wanted.table));
+  }
+  OwnedSteps steps = chains.Compare(contents);
+  if (steps.empty() || edit.dry_run) {
+    return OwnedOutcome{.differences = std::move(steps.differences)};
+  }
+  return UnderLock(patience, [&] { return TryOwnedOnce(chains); });
+}
+
+absl::StatusOr<OwnedOutcome> IptcRuleTable::TryOwnedOnce(
+    const XtOwnedChains& chains) {
+  const Family family = chains.family();
+  const Table table = chains.table();
+  NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
+                       open_(family, table));
+  const TableContents before = ReadContents(*handle, family, table, sets_);
+  OwnedSteps steps = chains.Compare(before);
+  if (steps.empty()) return OwnedOutcome();
+  NFM_RETURN_IF_ERROR(chains.Carry(steps, before, *handle));
+  const int err = handle->Commit();
+  handle.reset();
+  absl::StatusOr<TableContents> after = ReadBack(family, table);
+  if (!after.ok()) return NotReadBack(after.status());
+  if (!chains.Compare(*after).empty()) {
+    return err == 0 ? Overwritten(family, table)
+                    : ErrnoStatus(Operation::kRuleCommit, err,
+                                  TableSubject(family, table));
+  }
+  return OwnedOutcome{.differences = std::move(steps.differences),
+                      .commits = 1,
                       .rule_counters_lost = err != 0};
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -13,8 +14,10 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "kernel/acct_table.h"
+#include "kernel/linux/netlink/netlink_namespace.h"
 #include "kernel/linux/xtables/ip_set_socket.h"
 #include "kernel/linux/xtables/iptc_rule_table_handle.h"
+#include "kernel/linux/xtables/xt_owned_chains.h"
 #include "kernel/linux/xtables/xtables_lock.h"
 #include "kernel/rule_edit.h"
 #include "kernel/rule_table.h"
@@ -32,9 +35,11 @@ class IptcRuleTable : public RuleTable {
   using Opener = std::function<absl::StatusOr<std::unique_ptr<IptcHandle>>(
       Family family, Table table)>;
 
-  // `acct` has the counters that rules count into, and must outlive this.
-  explicit IptcRuleTable(AcctTable& acct, Opener open = IptcHandle::Open)
-      : acct_(acct), open_(std::move(open)) {}
+  // The tables of a namespace. `acct` has the counters that rules count into,
+  // and must outlive this.
+  explicit IptcRuleTable(AcctTable& acct, Opener open = IptcHandle::Open,
+                         NetworkNamespace network = {})
+      : acct_(acct), open_(std::move(open)), network_(std::move(network)) {}
 
   // A table that nobody has used so far is answered without touching it, as
   // reading would bring it into being (see TablePresence). PERMISSION_DENIED,
@@ -44,6 +49,9 @@ class IptcRuleTable : public RuleTable {
   // One commit a table, see ApplyTableByTable().
   absl::StatusOr<KernelOutcome> Apply(const KernelEdit& edit,
                                       const EditTerms& terms) override;
+
+  absl::StatusOr<OwnedOutcome> ApplyOwned(const OwnedEdit& edit,
+                                          const Patience& patience) override;
 
   void StopWaiting() override { lock_interrupter_.Interrupt(); }
 
@@ -66,6 +74,16 @@ class IptcRuleTable : public RuleTable {
   // done, a fresh attempt may succeed.
   absl::StatusOr<TableOutcome> TryOnce(const TableEdit& edit,
                                        const Entries& entries);
+  // What differed. The lock is taken only if something does.
+  absl::StatusOr<OwnedOutcome> ApplyOwnedTable(const OwnedEdit& edit,
+                                               const OwnedTable& wanted,
+                                               const Patience& patience);
+  absl::StatusOr<OwnedOutcome> TryOwnedOnce(const XtOwnedChains& chains);
+  // Takes the lock and calls `attempt` until it says something else than that
+  // others have changed the table meanwhile, without the lock.
+  template <typename Attempt>
+  std::invoke_result_t<Attempt> UnderLock(const Patience& patience,
+                                          Attempt attempt);
   absl::StatusOr<TableContents> ReadFromKernel(Family family, Table table);
   // After a commit, when the caller must learn what is there: goes on past
   // passing errors.
@@ -73,6 +91,8 @@ class IptcRuleTable : public RuleTable {
 
   AcctTable& acct_;
   const Opener open_;
+  // Where each call is carried out: libiptc opens its sockets itself.
+  const NetworkNamespace network_;
   IpSetSocket sets_;
   XtablesLockInterrupter lock_interrupter_;
 };

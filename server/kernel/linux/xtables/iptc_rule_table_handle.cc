@@ -36,6 +36,9 @@ struct Ip4 {
   static constexpr auto* kInsert = iptc_insert_entry;
   static constexpr auto* kAppend = iptc_append_entry;
   static constexpr auto* kDelete = iptc_delete_num_entry;
+  static constexpr auto* kCreateChain = iptc_create_chain;
+  static constexpr auto* kDeleteChain = iptc_delete_chain;
+  static constexpr auto* kFlush = iptc_flush_entries;
   static constexpr auto* kCommit = iptc_commit;
   static constexpr int kDomain = AF_INET;
   static constexpr int kLevel = IPPROTO_IP;
@@ -56,6 +59,9 @@ struct Ip6 {
   static constexpr auto* kInsert = ip6tc_insert_entry;
   static constexpr auto* kAppend = ip6tc_append_entry;
   static constexpr auto* kDelete = ip6tc_delete_num_entry;
+  static constexpr auto* kCreateChain = ip6tc_create_chain;
+  static constexpr auto* kDeleteChain = ip6tc_delete_chain;
+  static constexpr auto* kFlush = ip6tc_flush_entries;
   static constexpr auto* kCommit = ip6tc_commit;
   static constexpr int kDomain = AF_INET6;
   static constexpr int kLevel = IPPROTO_IPV6;
@@ -126,6 +132,18 @@ class HandleOf : public IptcHandle {
 
   int Delete(const std::string& chain, uint32_t position) override {
     return ErrnoUnless(Ip::kDelete(chain.c_str(), position - 1, handle_.get()));
+  }
+
+  int CreateChain(const std::string& chain) override {
+    return ErrnoUnless(Ip::kCreateChain(chain.c_str(), handle_.get()));
+  }
+
+  int DeleteChain(const std::string& chain) override {
+    return ErrnoUnless(Ip::kDeleteChain(chain.c_str(), handle_.get()));
+  }
+
+  int Flush(const std::string& chain) override {
+    return ErrnoUnless(Ip::kFlush(chain.c_str(), handle_.get()));
   }
 
   // libiptc keeps the counters of rules, but those of policies restart from

@@ -60,6 +60,12 @@ class IptcHandle {
   virtual int Append(const std::string& chain, const uint8_t* entry) = 0;
   virtual int Delete(const std::string& chain, uint32_t position) = 0;
 
+  // Makes an empty chain; removes one that has no rules and no references.
+  virtual int CreateChain(const std::string& chain) = 0;
+  virtual int DeleteChain(const std::string& chain) = 0;
+  // Deletes all rules of a chain.
+  virtual int Flush(const std::string& chain) = 0;
+
   // Replaces the kernel's table, then adds the counters to it. An errno may
   // come from either half: read back to know. The handle is of no use any more.
   virtual int Commit() = 0;

@@ -92,7 +92,7 @@ absl::StatusOr<std::vector<std::string>> MissingCounters(
   }
   for (const AcctObject& counter : new_counters) wanted.erase(counter.name);
   if (wanted.empty()) return std::vector<std::string>();
-  NFM_RETURN_IF_ERROR(acct.Dump(AcctDumpFilter::kAll, AcctDumpMode::kFast,
+  NFM_RETURN_IF_ERROR(acct.Dump(AcctDumpFilter::kAll,
                                 [&](absl::Span<const AcctRecord> records) {
                                   for (const AcctRecord& record : records) {
                                     wanted.erase(std::string(record.name));

@@ -83,6 +83,32 @@ constexpr std::array kKinds = {
               DecodeAccount<xt_nfacct_match_info_v1>>("nfacct", 1),
 };
 
+absl::Status AppendComment(absl::string_view text, MatchWriter& out) {
+  xt_comment_info comment{};
+  if (text.size() >= sizeof(comment.comment) ||
+      text.find('\0') != absl::string_view::npos) {
+    return NotExpressible(absl::StrCat(
+        "the comment and the rule's id together are ", text.size(),
+        " bytes; the kernel keeps ", XT_MAX_COMMENT_LEN - 1, " and no NUL"));
+  }
+  memcpy(comment.comment, text.data(), text.size());
+  out.Append("comment", 0, comment);
+  return absl::OkStatus();
+}
+
+absl::Status AppendCounter(absl::string_view counter, MatchWriter& out) {
+  xt_nfacct_match_info_v1 account{};
+  if (counter.size() >= sizeof(account.name) ||
+      counter.find('\0') != absl::string_view::npos) {
+    return NotExpressible(absl::StrCat("a counter's name has at most ",
+                                       NFACCT_NAME_MAX - 1,
+                                       " bytes and no NUL"));
+  }
+  memcpy(account.name, counter.data(), counter.size());
+  out.Append(kAcctMatch, kAcctMatchRevision, account);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::string RuleMark(absl::string_view id, absl::string_view comment) {
@@ -98,30 +124,24 @@ absl::Status AppendAccountMatches(const MatchContext&, const RuleSpec& rule,
     return NotExpressible(absl::StrCat("a rule's id is 1 to ", kRuleIdMaxBytes,
                                        " of a-z, 0-9 and '-'"));
   }
-  const std::string mark = RuleMark(rule.id, rule.match.comment);
-  xt_comment_info comment{};
-  if (mark.size() >= sizeof(comment.comment) ||
-      mark.find('\0') != std::string::npos) {
-    return NotExpressible(absl::StrCat(
-        "the comment and the rule's id together are ", mark.size(),
-        " bytes; the kernel keeps ", XT_MAX_COMMENT_LEN - 1, " and no NUL"));
+  absl::Status status =
+      AppendComment(RuleMark(rule.id, rule.match.comment), out);
+  if (!status.ok() || rule.counter.empty() ||
+      rule.form == CountingForm::kTarget) {
+    return status;
   }
-  memcpy(comment.comment, mark.data(), mark.size());
-  out.Append("comment", 0, comment);
+  return AppendCounter(rule.counter, out);
+}
 
-  if (rule.counter.empty() || rule.form == CountingForm::kTarget) {
-    return absl::OkStatus();
+absl::Status AppendOwnedMatches(const OwnedRule& rule, MatchWriter& out) {
+  absl::Status status;
+  if (!rule.match.comment.empty()) {
+    status = AppendComment(rule.match.comment, out);
   }
-  xt_nfacct_match_info_v1 account{};
-  if (rule.counter.size() >= sizeof(account.name) ||
-      rule.counter.find('\0') != std::string::npos) {
-    return NotExpressible(absl::StrCat("a counter's name has at most ",
-                                       NFACCT_NAME_MAX - 1,
-                                       " bytes and no NUL"));
+  if (status.ok() && !rule.counter.empty()) {
+    status = AppendCounter(rule.counter, out);
   }
-  memcpy(account.name, rule.counter.data(), rule.counter.size());
-  out.Append(kAcctMatch, kAcctMatchRevision, account);
-  return absl::OkStatus();
+  return status;
 }
 
 }  // namespace nfmeter::kernel

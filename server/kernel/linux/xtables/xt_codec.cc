@@ -6,11 +6,13 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "kernel/linux/xtables/xt_acct_target.h"
 #include "kernel/linux/xtables/xt_ip_part.h"
 #include "kernel/linux/xtables/xt_match.h"
+#include "kernel/linux/xtables/xt_owned_target.h"
 #include "kernel/linux/xtables/xt_ports.h"
 #include "kernel/linux/xtables/xt_target.h"
 #include "kernel/linux/xtables/xt_text.h"
@@ -80,37 +82,60 @@ absl::Status AppendTarget(const RuleSpec& rule, std::vector<uint8_t>& bytes) {
   return absl::OkStatus();
 }
 
-// The order is that of cost, cheapest first, but for comment and nfacct.
-absl::Status AppendMatches(const MatchContext& context, const RuleSpec& rule,
-                           std::vector<uint8_t>& bytes) {
+// The order is that of cost, cheapest first; comment and nfacct come last.
+absl::Status AppendMatches(const MatchContext& context, const RuleMatch& match,
+                           MatchWriter& writer) {
   using Append =
       absl::Status (*)(const MatchContext&, const RuleMatch&, MatchWriter&);
   static constexpr Append kGroups[] = {
       AppendPortMatches,    AppendIcmpMatch,     AppendPacketMatches,
       AppendConntrackMatch, AppendOriginMatches, AppendSetMatch,
   };
-  MatchWriter writer(bytes);
   for (const Append append : kGroups) {
-    absl::Status status = append(context, rule.match, writer);
+    absl::Status status = append(context, match, writer);
     if (!status.ok()) return status;
   }
-  return AppendAccountMatches(context, rule, writer);
+  return absl::OkStatus();
 }
+
+// What an entry ends with, beside the conditions of its match.
+struct EntryEnd {
+  absl::FunctionRef<absl::Status(const MatchContext&, MatchWriter&)>
+      append_account;
+  absl::FunctionRef<absl::Status(std::vector<uint8_t>&)> append_target;
+};
 
 template <typename Entry, typename Ip>
 absl::StatusOr<std::vector<uint8_t>> Encode(const MatchContext& context,
-                                            const RuleSpec& rule, Entry entry,
-                                            Ip Entry::*ip) {
-  absl::Status status = EncodeIpPart(rule.match, entry.*ip);
+                                            const RuleMatch& match, Entry entry,
+                                            Ip Entry::*ip,
+                                            const EntryEnd& end) {
+  absl::Status status = EncodeIpPart(match, entry.*ip);
   std::vector<uint8_t> bytes(sizeof(entry));
-  if (status.ok()) status = AppendMatches(context, rule, bytes);
+  MatchWriter writer(bytes);
+  if (status.ok()) status = AppendMatches(context, match, writer);
+  if (status.ok()) status = end.append_account(context, writer);
   if (!status.ok()) return status;
   entry.target_offset = static_cast<uint16_t>(bytes.size());
-  status = AppendTarget(rule, bytes);
+  status = end.append_target(bytes);
   if (!status.ok()) return status;
   entry.next_offset = static_cast<uint16_t>(bytes.size());
   memcpy(bytes.data(), &entry, sizeof(entry));
   return bytes;
+}
+
+absl::StatusOr<std::vector<uint8_t>> EncodeFor(Family family,
+                                               const RuleMatch& match,
+                                               IpSetIndex& sets,
+                                               const EntryEnd& end) {
+  const auto& protocol = match.protocol;
+  const MatchContext context = {
+      family,
+      protocol.has_value() && !protocol->negated ? protocol->value : uint8_t{0},
+      sets};
+  return family == Family::kIpv4
+             ? Encode(context, match, ipt_entry{}, &ipt_entry::ip, end)
+             : Encode(context, match, ip6t_entry{}, &ip6t_entry::ipv6, end);
 }
 
 // Decoding
@@ -269,14 +294,34 @@ absl::StatusOr<DecodedEntry> Decode(Family family,
 absl::StatusOr<std::vector<uint8_t>> EncodeEntry(Family family,
                                                  const RuleSpec& rule,
                                                  IpSetIndex& sets) {
-  const auto& protocol = rule.match.protocol;
-  const MatchContext context = {
-      family,
-      protocol.has_value() && !protocol->negated ? protocol->value : uint8_t{0},
-      sets};
-  return family == Family::kIpv4
-             ? Encode(context, rule, ipt_entry{}, &ipt_entry::ip)
-             : Encode(context, rule, ip6t_entry{}, &ip6t_entry::ipv6);
+  return EncodeFor(family, rule.match, sets,
+                   {.append_account =
+                        [&](const MatchContext& context, MatchWriter& writer) {
+                          return AppendAccountMatches(context, rule, writer);
+                        },
+                    .append_target =
+                        [&](std::vector<uint8_t>& bytes) {
+                          return AppendTarget(rule, bytes);
+                        }});
+}
+
+absl::StatusOr<std::vector<uint8_t>> EncodeOwnedEntry(Family family,
+                                                      const OwnedRule& rule,
+                                                      IpSetIndex& sets) {
+  absl::StatusOr<std::vector<uint8_t>> entry =
+      EncodeFor(family, rule.match, sets,
+                {.append_account =
+                     [&](const MatchContext&, MatchWriter& writer) {
+                       return AppendOwnedMatches(rule, writer);
+                     },
+                 .append_target =
+                     [&](std::vector<uint8_t>& bytes) {
+                       return AppendOwnedTarget(family, rule, bytes);
+                     }});
+  if (entry.ok() && rule.action == OwnedAction::kGoto) {
+    SetGoto(family, *entry);
+  }
+  return entry;
 }
 
 void SetEntryCounters(Family family, uint64_t packets, uint64_t bytes,

@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "kernel/owned_chains.h"
 #include "kernel/rule_types.h"
 
 namespace nfmeter::kernel {
@@ -59,6 +60,12 @@ struct DecodedEntry {
 absl::StatusOr<std::vector<uint8_t>> EncodeEntry(Family family,
                                                  const RuleSpec& rule,
                                                  IpSetIndex& sets);
+
+// The entry for a rule of an owned chain: as EncodeEntry(), without a comment
+// of ours, and with what owned rules do.
+absl::StatusOr<std::vector<uint8_t>> EncodeOwnedEntry(Family family,
+                                                      const OwnedRule& rule,
+                                                      IpSetIndex& sets);
 
 // Where the rule's own counter starts once the entry is inserted.
 void SetEntryCounters(Family family, uint64_t packets, uint64_t bytes,

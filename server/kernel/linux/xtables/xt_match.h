@@ -20,6 +20,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "kernel/linux/xtables/xt_codec.h"
+#include "kernel/owned_chains.h"
 #include "kernel/rule_types.h"
 
 namespace nfmeter::kernel {
@@ -176,6 +177,8 @@ absl::Status AppendSetMatch(const MatchContext& context, const RuleMatch& match,
 absl::Span<const MatchKind> AccountMatchKinds();
 absl::Status AppendAccountMatches(const MatchContext& context,
                                   const RuleSpec& rule, MatchWriter& out);
+// The same of a rule of an owned chain: no mark, a comment only if it has one.
+absl::Status AppendOwnedMatches(const OwnedRule& rule, MatchWriter& out);
 
 // Matches of others, which are only printed: limit, iprange, length, ...
 absl::Span<const MatchKind> ForeignMatchKinds();

@@ -9,7 +9,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
@@ -196,8 +196,8 @@ class Application {
     std::sort(
         undo.restorations.begin(), undo.restorations.end(),
         [](const auto& a, const auto& b) { return a.position < b.position; });
-    const auto undone =
-        steps_.edit(undo, Patience::ToTheEnd(absl::Now() + kUndoTime));
+    const auto undone = steps_.edit(
+        undo, Patience::ToTheEnd(SystemClock().BootTime() + kUndoTime));
     return Annotate(undone.status(), TableName(edit.table));
   }
 

@@ -22,6 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "kernel/errno_status.h"
 
@@ -108,14 +109,12 @@ void XtablesLockInterrupter::SetWaiting(WakeTimer* timer) {
 }
 
 // 0, or an errno: ETIMEDOUT at the deadline.
-int XtablesLock::LockUntil(int fd, absl::Time deadline,
+int XtablesLock::LockUntil(int fd, absl::Duration deadline,
                            XtablesLockInterrupter& interrupter) {
   if (flock(fd, LOCK_EX | LOCK_NB) == 0) return 0;
   if (errno != EWOULDBLOCK) return errno;
-  const absl::Duration left = deadline - absl::Now();
+  const absl::Duration left = deadline - SystemClock().BootTime();
   if (left <= absl::ZeroDuration()) return ETIMEDOUT;
-  // From here on the wall clock may jump.
-  const auto begin = std::chrono::steady_clock::now();
   WakeTimer timer(left);
   if (!timer.armed()) return EAGAIN;
   interrupter.SetWaiting(&timer);
@@ -123,8 +122,7 @@ int XtablesLock::LockUntil(int fd, absl::Time deadline,
   while (!interrupter.interrupted()) {
     if (flock(fd, LOCK_EX) == 0) return 0;
     if (errno != EINTR) return errno;
-    const auto waited = std::chrono::steady_clock::now() - begin;
-    if (absl::FromChrono(waited) >= left) break;
+    if (SystemClock().BootTime() >= deadline) break;
   }
   return ETIMEDOUT;
 }
@@ -207,8 +205,8 @@ absl::Status ProbeXtablesLock() {
 }
 
 absl::StatusOr<XtablesLock> XtablesLock::Acquire(
-    absl::Time deadline, XtablesLockInterrupter* interrupter) {
-  const absl::Time start = absl::Now();
+    absl::Duration deadline, XtablesLockInterrupter* interrupter) {
+  const absl::Duration start = SystemClock().BootTime();
   const std::string path = XtablesLockPath();
   UniqueFd file = OpenLockFile(path);
   if (!file.valid()) {
@@ -219,8 +217,9 @@ absl::StatusOr<XtablesLock> XtablesLock::Acquire(
   XtablesLockInterrupter nobody;
   const int err =
       LockUntil(fd, deadline, interrupter == nullptr ? nobody : *interrupter);
-  LockWaits().Add(absl::ToChronoNanoseconds(absl::Now() - start));
-  if (err == ETIMEDOUT) return HeldByOthers(fd, path, absl::Now() - start);
+  const absl::Duration waited = SystemClock().BootTime() - start;
+  LockWaits().Add(absl::ToChronoNanoseconds(waited));
+  if (err == ETIMEDOUT) return HeldByOthers(fd, path, waited);
   if (err != 0) return ErrnoStatus(Operation::kXtablesLock, err, path);
   return lock;
 }

@@ -41,16 +41,16 @@ class XtablesLockInterrupter {
 class XtablesLock {
  public:
   // Waits in the kernel's queue, so that a loop of other programs can't starve
-  // us, until `deadline` at the latest. UNAVAILABLE, XTABLES_LOCK_HELD: held by
-  // others until then; the sentence names the holder if /proc/locks does. Other
-  // statuses: the file can't be opened.
+  // us, until the clock's BootTime() is `deadline` at the latest. UNAVAILABLE,
+  // XTABLES_LOCK_HELD: held by others until then; the sentence names the holder
+  // if /proc/locks does. Other statuses: the file can't be opened.
   static absl::StatusOr<XtablesLock> Acquire(
-      absl::Time deadline, XtablesLockInterrupter* interrupter = nullptr);
+      absl::Duration deadline, XtablesLockInterrupter* interrupter = nullptr);
 
  private:
   explicit XtablesLock(UniqueFd file) : file_(std::move(file)) {}
 
-  static int LockUntil(int fd, absl::Time deadline,
+  static int LockUntil(int fd, absl::Duration deadline,
                        XtablesLockInterrupter& interrupter);
 
   UniqueFd file_;

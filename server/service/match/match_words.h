@@ -1,21 +1,13 @@
 // The words of rules: what names and enums of the API stand for.
-#ifndef NFMETER_SERVICE_RULE_RULE_WORDS_H_
-#define NFMETER_SERVICE_RULE_RULE_WORDS_H_
+#ifndef NFMETER_SERVICE_MATCH_MATCH_WORDS_H_
+#define NFMETER_SERVICE_MATCH_MATCH_WORDS_H_
 
 #include <cstdint>
-#include <optional>
-#include <string>
 
-#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "nfmeter/v1/rule.pb.h"
 
 namespace nfmeter::service {
-
-// 1 to 255 from a name or a number; nullopt: neither.
-std::optional<uint8_t> ProtocolNumber(absl::string_view text);
-// The name, or the number for those without.
-std::string ProtocolText(uint8_t number);
 
 // An enum of the API and the bit of the domain that it stands for.
 template <typename Enum>
@@ -39,4 +31,4 @@ uint32_t BitOf(absl::Span<const EnumBit<Enum>> bits, int value) {
 
 }  // namespace nfmeter::service
 
-#endif  // NFMETER_SERVICE_RULE_RULE_WORDS_H_
+#endif  // NFMETER_SERVICE_MATCH_MATCH_WORDS_H_

@@ -1,12 +1,13 @@
-#include "service/rule/validate_match.h"
+#include "service/match/read_match.h"
 
 #include <algorithm>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "kernel/ip_prefix.h"
+#include "service/gate/protocol_words.h"
 #include "service/gate/request_checks.h"
-#include "service/rule/rule_words.h"
+#include "service/match/match_words.h"
 
 namespace nfmeter::service {
 namespace {
@@ -293,6 +294,52 @@ class MatchReader {
 kernel::RuleMatch ReadMatch(const v1::RuleMatch& match,
                             const std::string& field, FieldErrors& errors) {
   return MatchReader(match, field, errors).Read();
+}
+
+std::optional<kernel::Family> ReadFamily(v1::Family family,
+                                         const std::string& field,
+                                         FieldErrors& errors) {
+  switch (family) {
+    case v1::FAMILY_UNSPECIFIED:
+      return std::nullopt;
+    case v1::FAMILY_IPV4:
+      return kernel::Family::kIpv4;
+    case v1::FAMILY_IPV6:
+      return kernel::Family::kIpv6;
+    default:
+      errors.Add(field, absl::StrCat(family, " is neither IPV4 nor IPV6"));
+      return std::nullopt;
+  }
+}
+
+std::optional<kernel::Table> ReadTable(const std::string& table,
+                                       const std::string& field,
+                                       FieldErrors& errors) {
+  if (table.empty()) return std::nullopt;
+  const std::optional<kernel::Table> read = kernel::TableFromName(table);
+  if (!read.has_value()) {
+    errors.Add(field, absl::StrCat(Quoted(table),
+                                   " is not a table; the tables are filter, "
+                                   "mangle, raw, nat and security"));
+  }
+  return read;
+}
+
+kernel::RulePlacement ReadPlacement(v1::RulePlacement placement,
+                                    const std::string& field,
+                                    FieldErrors& errors) {
+  switch (placement) {
+    case v1::RULE_PLACEMENT_UNSPECIFIED:
+    case v1::RULE_PLACEMENT_HEAD:
+      return kernel::RulePlacement::kHead;
+    case v1::RULE_PLACEMENT_TAIL:
+      return kernel::RulePlacement::kTail;
+    default:
+      errors.Add(field, absl::StrCat(placement,
+                                     " is neither HEAD nor "
+                                     "TAIL"));
+      return kernel::RulePlacement::kHead;
+  }
 }
 
 }  // namespace nfmeter::service

@@ -1,9 +1,8 @@
-#include "service/rule/rule_words.h"
+#include "service/gate/protocol_words.h"
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "kernel/rule_types.h"
 
 namespace nfmeter::service {
 namespace {
@@ -29,33 +28,6 @@ constexpr Protocol kProtocols[] = {
     {"ipv6-mh", 135},  {"udplite", 136},   {"mpls-in-ip", 137},
 };
 
-constexpr EnumBit<v1::ConntrackState> kConntrackStates[] = {
-    {v1::CONNTRACK_STATE_INVALID, kernel::kCtInvalid},
-    {v1::CONNTRACK_STATE_NEW, kernel::kCtNew},
-    {v1::CONNTRACK_STATE_ESTABLISHED, kernel::kCtEstablished},
-    {v1::CONNTRACK_STATE_RELATED, kernel::kCtRelated},
-    {v1::CONNTRACK_STATE_UNTRACKED, kernel::kCtUntracked},
-    {v1::CONNTRACK_STATE_SNAT, kernel::kCtSnat},
-    {v1::CONNTRACK_STATE_DNAT, kernel::kCtDnat},
-};
-
-constexpr EnumBit<v1::AddressType> kAddressTypes[] = {
-    {v1::ADDRESS_TYPE_UNSPEC, kernel::kAddrUnspec},
-    {v1::ADDRESS_TYPE_UNICAST, kernel::kAddrUnicast},
-    {v1::ADDRESS_TYPE_LOCAL, kernel::kAddrLocal},
-    {v1::ADDRESS_TYPE_BROADCAST, kernel::kAddrBroadcast},
-    {v1::ADDRESS_TYPE_ANYCAST, kernel::kAddrAnycast},
-    {v1::ADDRESS_TYPE_MULTICAST, kernel::kAddrMulticast},
-    {v1::ADDRESS_TYPE_BLACKHOLE, kernel::kAddrBlackhole},
-    {v1::ADDRESS_TYPE_UNREACHABLE, kernel::kAddrUnreachable},
-    {v1::ADDRESS_TYPE_PROHIBIT, kernel::kAddrProhibit},
-};
-
-constexpr EnumBit<v1::TcpFlag> kTcpFlags[] = {
-    {v1::TCP_FLAG_FIN, 1}, {v1::TCP_FLAG_SYN, 2},  {v1::TCP_FLAG_RST, 4},
-    {v1::TCP_FLAG_PSH, 8}, {v1::TCP_FLAG_ACK, 16}, {v1::TCP_FLAG_URG, 32},
-};
-
 }  // namespace
 
 std::optional<uint8_t> ProtocolNumber(absl::string_view text) {
@@ -78,13 +50,5 @@ std::string ProtocolText(uint8_t number) {
   }
   return absl::StrCat(number);
 }
-
-absl::Span<const EnumBit<v1::ConntrackState>> ConntrackStateBits() {
-  return kConntrackStates;
-}
-absl::Span<const EnumBit<v1::AddressType>> AddressTypeBits() {
-  return kAddressTypes;
-}
-absl::Span<const EnumBit<v1::TcpFlag>> TcpFlagBits() { return kTcpFlags; }
 
 }  // namespace nfmeter::service

@@ -1,0 +1,288 @@
+// nfmeter flow list | top | watch
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "cli/command_tree.h"
+#include "cli/flow_flags.h"
+#include "cli/flow_views.h"
+#include "cli/interrupt.h"
+#include "cli/message_text.h"
+#include "cli/quantity.h"
+#include "cli/views.h"
+
+namespace nfmeter::cli {
+namespace {
+
+constexpr char kOrders[] = "bytes, packets or flows";
+
+struct ListFlags {
+  FlowFilterFlags filter;
+  std::string sort;
+  size_t limit = 0;
+};
+
+struct SumFlags {
+  FlowFilterFlags filter;
+  std::string by = "src/24";
+  std::string sort = "bytes";
+  size_t limit = 20;
+  std::string interval = "10s";  // watch only
+  size_t count = 0;              // likewise
+};
+
+uint64_t BytesOf(const v1::Flow& flow) {
+  return flow.original_counts().bytes() + flow.reply_counts().bytes();
+}
+uint64_t PacketsOf(const v1::Flow& flow) {
+  return flow.original_counts().packets() + flow.reply_counts().packets();
+}
+// Oldest first; those without a start time last.
+int64_t StartOf(const v1::Flow& flow) {
+  if (!flow.has_start_time()) return INT64_MAX;
+  return flow.start_time().seconds() * 1'000'000'000 +
+         flow.start_time().nanos();
+}
+
+void Sort(const std::string& by, v1::ListFlowsResponse& response) {
+  auto& flows = *response.mutable_flows();
+  const auto sort = [&flows](auto before) {
+    std::stable_sort(flows.pointer_begin(), flows.pointer_end(),
+                     [before](const v1::Flow* a, const v1::Flow* b) {
+                       return before(*a, *b);
+                     });
+  };
+  using F = const v1::Flow&;
+  if (by == "bytes") {
+    sort([](F a, F b) { return BytesOf(a) > BytesOf(b); });
+  } else if (by == "packets") {
+    sort([](F a, F b) { return PacketsOf(a) > PacketsOf(b); });
+  } else if (by == "start") {
+    sort([](F a, F b) { return StartOf(a) < StartOf(b); });
+  }
+}
+
+void TellNotices(Session& session, const v1::FlowReading& reading) {
+  for (const std::string& notice : reading.notices()) session.Note(notice);
+}
+
+absl::Status ListFlows(Session& session, const ListFlags& flags) {
+  const absl::StatusOr<v1::FlowFilter> filter = ReadFlowFilter(flags.filter);
+  if (!filter.ok()) return filter.status();
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  v1::ListFlowsRequest request;
+  *request.mutable_filter() = *filter;
+  auto response = (*client)->ListFlows(request, session.call());
+  if (!response.ok()) return response.status();
+  Sort(flags.sort, *response);
+  if (flags.limit > 0 &&
+      response->flows_size() > static_cast<int>(flags.limit)) {
+    response->mutable_flows()->DeleteSubrange(
+        static_cast<int>(flags.limit),
+        response->flows_size() - static_cast<int>(flags.limit));
+  }
+  std::vector<std::string> ids;
+  for (const v1::Flow& flow : response->flows()) {
+    ids.push_back(absl::StrCat(flow.id()));
+  }
+  session.Print({.message = *response,
+                 .text =
+                     [&](Layout layout) {
+                       return session.Render(
+                           FlowTable(response->flows(), layout), layout);
+                     },
+                 .names = ids});
+  TellNotices(session, response->reading());
+  return absl::OkStatus();
+}
+
+// What SummarizeFlows and WatchFlows are asked alike.
+template <typename Request>
+absl::StatusOr<Request> MakeRequest(const SumFlags& flags) {
+  Request request;
+  const absl::StatusOr<v1::FlowFilter> filter = ReadFlowFilter(flags.filter);
+  if (!filter.ok()) return filter.status();
+  *request.mutable_filter() = *filter;
+  const absl::StatusOr<v1::FlowGrouping> grouping = ParseFlowGrouping(flags.by);
+  if (!grouping.ok()) return grouping.status();
+  *request.mutable_grouping() = *grouping;
+  request.set_order(ParseFlowOrder(flags.sort));
+  request.set_limit(static_cast<uint32_t>(flags.limit));
+  return request;
+}
+
+void TellUngrouped(Session& session, const v1::FlowRanking& ranking) {
+  if (ranking.ungrouped_flows() == 0) return;
+  session.Note(absl::StrCat(
+      ranking.ungrouped_flows(),
+      " flows are in 'other' because there are too many groups, and a large "
+      "one may be missing: use --by with less, or a filter"));
+}
+
+absl::Status TopFlows(Session& session, const SumFlags& flags) {
+  const auto request = MakeRequest<v1::SummarizeFlowsRequest>(flags);
+  if (!request.ok()) return request.status();
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  const auto response = (*client)->SummarizeFlows(*request, session.call());
+  if (!response.ok()) return response.status();
+  session.Print({.message = *response, .text = [&](Layout layout) {
+                   return session.Render(
+                       FlowRankingTable(response->ranking(),
+                                        response->grouping(),
+                                        /*with_ended=*/false, layout),
+                       layout);
+                 }});
+  TellUngrouped(session, response->ranking());
+  TellNotices(session, response->reading());
+  return absl::OkStatus();
+}
+
+void PrintFrame(Session& session, const FlowFrame& next, bool first) {
+  const v1::WatchFlowsResponse& frame = next.frame;
+  std::ostream& out = session.console().out;
+  const Layout layout = session.layout();
+  const Table table = FlowRankingTable(frame.ranking(), frame.grouping(),
+                                       /*with_ended=*/true, layout);
+  switch (session.format()) {
+    case Format::kTable:
+    case Format::kWide:
+      out << (first ? "" : "\n") << TimeText(frame.since()) << " to "
+          << TimeText(frame.reading().read_time())
+          << (frame.lower_bound() ? ", at least:" : ":") << "\n"
+          << session.Render(table, layout);
+      break;
+    case Format::kCsv:
+      out << RenderCsv(table, first);
+      break;
+    case Format::kJson:
+      out << MessageToJson(frame, JsonLayout::kOneLine) << "\n";
+      break;
+    case Format::kYaml:
+      out << "---\n" << MessageToYaml(frame);
+      break;
+    case Format::kColumns:
+      out << session.RenderColumns(frame, first);
+      break;
+    case Format::kName:
+      break;
+  }
+  out.flush();
+  TellUngrouped(session, frame.ranking());
+  // Others are the same each time.
+  if (first || frame.lower_bound()) TellNotices(session, frame.reading());
+  if (next.gap) {
+    session.Note(
+        "the connection was broken: what flows carried before this is in no "
+        "frame");
+  }
+}
+
+absl::Status WatchFlows(Session& session, const SumFlags& flags) {
+  auto request = MakeRequest<v1::WatchFlowsRequest>(flags);
+  if (!request.ok()) return request.status();
+  const absl::Duration interval = *ParseDuration(flags.interval);
+  request->mutable_interval()->set_seconds(absl::ToInt64Seconds(interval));
+  request->mutable_interval()->set_nanos(static_cast<int32_t>(
+      absl::ToInt64Nanoseconds(interval % absl::Seconds(1))));
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  WatchOptions options;
+  options.on_connection = [&](const absl::Status& lost) {
+    session.TellConnection(lost);
+  };
+  const std::unique_ptr<FlowWatch> watch =
+      (*client)->WatchFlows(*request, options);
+  const Interrupt interrupt([&] { watch->Cancel(); });
+  for (size_t frames = 0; flags.count == 0 || frames < flags.count; ++frames) {
+    const absl::StatusOr<FlowFrame> frame = watch->Next();
+    if (!frame.ok()) {
+      return interrupt.raised() ? absl::OkStatus() : frame.status();
+    }
+    PrintFrame(session, *frame, frames == 0);
+    if (!session.console().out) break;
+  }
+  return absl::OkStatus();
+}
+
+void AddListCommand(CommandTree& tree, CLI::App& noun) {
+  auto flags = std::make_shared<ListFlags>();
+  CLI::App* command = tree.AddCommand(
+      noun, "list", "List connections, with what each carried",
+      R"(Flows are what the kernel's connection tracking knows: who talks to whom. No
+role includes them; the server must grant 'flows: full'. They count only while
+accounting is on ('nfmeter node' says). With -o csv the columns have the names
+of IPFIX. Numbers are those since each flow began.
+
+Examples:
+  nfmeter flow list --dst 10.0.0.0/8 --dport 443 --sort bytes
+  nfmeter flow list -p udp --sort packets --limit 10 -o wide
+  nfmeter flow list -o csv > flows.csv)",
+      [flags](Session& session) { return ListFlows(session, *flags); });
+  AddFlowFilterFlags(tree, *command, flags->filter);
+  AddChoice(tree, *command, "--sort", flags->sort,
+            {"bytes", "packets", "start"}, "most first; start: oldest first");
+  AddNumber(*command, "--limit,-n", flags->limit,
+            "only so many, after sorting; default 0: all");
+}
+
+void AddSumFlags(CommandTree& tree, CLI::App& command, SumFlags& flags) {
+  AddFlowFilterFlags(tree, command, flags.filter);
+  command
+      .add_option("--by", flags.by,
+                  "what makes a group: src/24, dst/24/48 (IPv4 and IPv6), "
+                  "sport, dport, proto, mark, zone, state, with commas; '' for "
+                  "all together; default src/24")
+      ->option_text("KEYS");
+  AddChoice(tree, command, "--sort", flags.sort, {"bytes", "packets", "flows"},
+            absl::StrCat("most of what first: ", kOrders, "; default bytes"));
+  AddNumber(command, "--limit,-n", flags.limit,
+            "groups to show; the others are summed; default 20");
+}
+
+}  // namespace
+
+void AddFlowCommands(CommandTree& tree) {
+  CLI::App* noun =
+      tree.AddNoun("flow", "See connections, and who they are between");
+  AddListCommand(tree, *noun);
+
+  auto top = std::make_shared<SumFlags>();
+  AddSumFlags(
+      tree,
+      *tree.AddCommand(
+          *noun, "top", "Sum connections by what they have in common",
+          R"(Sums of the flows that there are now, each since it began; for what they
+carry from now on, see 'nfmeter flow watch'. The server must grant
+'flows: summary', which shortens addresses (/24 and /48), or 'flows: full'.
+
+Examples:
+  nfmeter flow top --by src/24,dport
+  nfmeter flow top --by dst/32 -p tcp --state ESTABLISHED --sort flows
+  nfmeter flow top --by '' -o json)",
+          [top](Session& session) { return TopFlows(session, *top); }),
+      *top);
+
+  auto watch = std::make_shared<SumFlags>();
+  CLI::App* command = tree.AddCommand(
+      *noun, "watch", "Show what connections carry, interval by interval",
+      R"(Each interval says what flows carried since the one before, those that began
+and ended in between included. Where the kernel had no room to tell of an end,
+the interval says 'at least' and why. The first comes after one interval.
+Ctrl-C ends it.
+
+Examples:
+  nfmeter flow watch --by src/24 --interval 5s
+  nfmeter flow watch --by dport -p tcp -o json | jq .ranking.total)",
+      [watch](Session& session) { return WatchFlows(session, *watch); });
+  AddSumFlags(tree, *command, *watch);
+  AddDuration(*command, "--interval,-i", watch->interval,
+              "time between two; default 10s");
+  AddNumber(*command, "--count", watch->count,
+            "end after so many; default 0: never");
+}
+
+}  // namespace nfmeter::cli

@@ -1,0 +1,246 @@
+#include "cli/flow_flags.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "cli/match_values.h"
+
+namespace nfmeter::cli {
+namespace {
+
+constexpr absl::string_view kStatePrefix = "FLOW_TCP_STATE_";
+constexpr absl::string_view kStatusPrefix = "FLOW_STATUS_";
+
+absl::Status Wrong(absl::string_view flag, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(flag, ": ", what));
+}
+
+// The values of an enum without what they all begin with, UNSPECIFIED left out.
+std::vector<std::string> WordsOf(const google::protobuf::EnumDescriptor* type,
+                                 absl::string_view prefix) {
+  std::vector<std::string> words;
+  for (int i = 1; i < type->value_count(); ++i) {
+    words.emplace_back(absl::StripPrefix(type->value(i)->name(), prefix));
+  }
+  return words;
+}
+
+const google::protobuf::EnumValueDescriptor* FindWord(
+    const google::protobuf::EnumDescriptor* type, absl::string_view prefix,
+    absl::string_view word) {
+  return type->FindValueByName(
+      absl::StrCat(prefix, absl::AsciiStrToUpper(word)));
+}
+
+absl::Status ReadPorts(
+    absl::string_view flag, const std::string& text,
+    google::protobuf::RepeatedPtrField<v1::FlowPortRange>* ranges) {
+  if (text.empty()) return absl::OkStatus();
+  PortRanges parsed;
+  if (absl::Status status = ParsePorts(text, parsed); !status.ok()) {
+    return Wrong(flag, status.message());
+  }
+  for (const v1::PortRange& range : parsed) {
+    v1::FlowPortRange* const added = ranges->Add();
+    added->set_first(range.first());
+    added->set_last(range.last());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadStates(const std::string& text, v1::FlowFilter& filter) {
+  for (const absl::string_view word :
+       absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    const auto* const value =
+        FindWord(v1::FlowTcpState_descriptor(), kStatePrefix, word);
+    if (value == nullptr || value->number() == 0) {
+      return Wrong(
+          "--state",
+          absl::StrCat(
+              "'", word, "' is no state of TCP; there are ",
+              absl::StrJoin(
+                  WordsOf(v1::FlowTcpState_descriptor(), kStatePrefix), ", ")));
+    }
+    filter.add_tcp_states(static_cast<v1::FlowTcpState>(value->number()));
+  }
+  return absl::OkStatus();
+}
+
+// "ASSURED,!OFFLOAD"
+absl::Status ReadStatus(const std::string& text, v1::FlowFilter& filter) {
+  for (absl::string_view word : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    const bool without = absl::ConsumePrefix(&word, "!");
+    const auto* const value =
+        FindWord(v1::FlowStatus_descriptor(), kStatusPrefix, word);
+    if (value == nullptr || value->number() == 0) {
+      return Wrong(
+          "--status",
+          absl::StrCat(
+              "'", word, "' is no status of a flow; there are ",
+              absl::StrJoin(WordsOf(v1::FlowStatus_descriptor(), kStatusPrefix),
+                            ", ")));
+    }
+    const auto status = static_cast<v1::FlowStatus>(value->number());
+    without ? filter.add_without_status(status) : filter.add_status(status);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadMark(const std::string& text, v1::FlowFilter& filter) {
+  if (text.empty()) return absl::OkStatus();
+  const absl::StatusOr<v1::MarkMatch> mark = ParseMark(text);
+  if (!mark.ok()) return Wrong("--mark", mark.status().message());
+  filter.mutable_mark()->set_value(mark->value());
+  if (mark->mask() != 0) filter.mutable_mark()->set_mask(mark->mask());
+  return absl::OkStatus();
+}
+
+// "src/24/48" -> 24 and 48
+absl::Status ReadLengths(absl::Span<const std::string> parts,
+                         absl::string_view part,
+                         v1::FlowPrefixLengths* lengths) {
+  uint32_t numbers[2] = {};
+  for (size_t i = 1; i < parts.size(); ++i) {
+    if (i > 2 || !absl::SimpleAtoi(parts[i], &numbers[i - 1])) {
+      return Wrong("--by", absl::StrCat("'", part, "' is not a prefix such as ",
+                                        parts[0], "/24, or ", parts[0],
+                                        "/24/48 with that of IPv6"));
+    }
+  }
+  if (parts.size() > 1) lengths->set_ipv4(numbers[0]);
+  if (parts.size() > 2) lengths->set_ipv6(numbers[1]);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddFlowFilterFlags(CommandTree& tree, CLI::App& command,
+                        FlowFilterFlags& flags) {
+  command
+      .add_option("--src,--source", flags.source,
+                  "only flows whose first packet came from here, before or "
+                  "after NAT")
+      ->option_text("PREFIX");
+  command
+      .add_option("--dst,--destination", flags.destination,
+                  "only those that went here, before or after NAT")
+      ->option_text("PREFIX");
+  command
+      .add_option("--addr,--address", flags.address,
+                  "only those with this at either end")
+      ->option_text("PREFIX");
+  command
+      .add_option("--sport", flags.source_ports,
+                  "ports: 80 or 80,443,1000:2000 or names of services")
+      ->option_text("PORTS");
+  command.add_option("--dport", flags.destination_ports, "ports")
+      ->option_text("PORTS");
+  command.add_option("--port", flags.ports, "ports of either end")
+      ->option_text("PORTS");
+  tree.Suggest(command
+                   .add_option("-p,--proto", flags.protocol,
+                               "tcp, udp, icmp, icmpv6, ... or a number")
+                   ->option_text("PROTOCOL"),
+               {Candidates::kChoices, {"tcp", "udp", "icmp", "icmpv6"}});
+  command.add_option("--mark", flags.mark, "ct mark: 1, 0x1 or 0x1/0xff")
+      ->option_text("MARK");
+  command.add_option("--zone", flags.zone, "ct zone")->option_text("N");
+  tree.Suggest(command
+                   .add_option("--state", flags.states,
+                               "states of TCP: ESTABLISHED,TIME_WAIT")
+                   ->option_text("STATES"),
+               {Candidates::kChoices,
+                WordsOf(v1::FlowTcpState_descriptor(), kStatePrefix)});
+  tree.Suggest(command
+                   .add_option("--status", flags.status,
+                               "what is noted of it, or with ! is not: "
+                               "ASSURED,!OFFLOAD")
+                   ->option_text("STATUS"),
+               {Candidates::kChoices,
+                WordsOf(v1::FlowStatus_descriptor(), kStatusPrefix)});
+  auto* const ipv4 = command.add_flag("-4,--ipv4", flags.ipv4, "only IPv4");
+  command.add_flag("-6,--ipv6", flags.ipv6, "only IPv6")->excludes(ipv4);
+}
+
+absl::StatusOr<v1::FlowFilter> ReadFlowFilter(const FlowFilterFlags& flags) {
+  v1::FlowFilter filter;
+  filter.set_source(flags.source);
+  filter.set_destination(flags.destination);
+  filter.set_address(flags.address);
+  filter.set_protocol(flags.protocol);
+  if (flags.ipv4 || flags.ipv6) filter.set_ip_version(flags.ipv4 ? 4 : 6);
+  for (const absl::Status& status :
+       {ReadPorts("--sport", flags.source_ports, filter.mutable_source_ports()),
+        ReadPorts("--dport", flags.destination_ports,
+                  filter.mutable_destination_ports()),
+        ReadPorts("--port", flags.ports, filter.mutable_ports()),
+        ReadMark(flags.mark, filter), ReadStates(flags.states, filter),
+        ReadStatus(flags.status, filter)}) {
+    if (!status.ok()) return status;
+  }
+  if (!flags.zone.empty()) {
+    uint32_t zone = 0;
+    if (!absl::SimpleAtoi(flags.zone, &zone)) {
+      return Wrong("--zone", absl::StrCat("'", flags.zone, "' is no number"));
+    }
+    filter.set_zone(zone);
+  }
+  return filter;
+}
+
+absl::StatusOr<v1::FlowGrouping> ParseFlowGrouping(absl::string_view text) {
+  v1::FlowGrouping grouping;
+  for (const absl::string_view part :
+       absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    const std::vector<std::string> parts = absl::StrSplit(part, '/');
+    absl::Status status;
+    if (parts[0] == "src") {
+      status = ReadLengths(parts, part, grouping.mutable_source());
+    } else if (parts[0] == "dst") {
+      status = ReadLengths(parts, part, grouping.mutable_destination());
+    } else if (part == "sport") {
+      grouping.set_source_port(true);
+    } else if (part == "dport") {
+      grouping.set_destination_port(true);
+    } else if (part == "proto") {
+      grouping.set_protocol(true);
+    } else if (part == "mark") {
+      grouping.set_mark(true);
+    } else if (part == "zone") {
+      grouping.set_zone(true);
+    } else if (part == "state") {
+      grouping.set_tcp_state(true);
+    } else {
+      status = Wrong("--by", absl::StrCat("'", part,
+                                          "' is none of src, dst, sport, "
+                                          "dport, proto, mark, zone, state"));
+    }
+    if (!status.ok()) return status;
+  }
+  return grouping;
+}
+
+v1::FlowOrder ParseFlowOrder(absl::string_view text) {
+  if (text == "packets") return v1::FLOW_ORDER_PACKETS;
+  if (text == "flows") return v1::FLOW_ORDER_FLOWS;
+  return v1::FLOW_ORDER_BYTES;
+}
+
+std::string FlowStateName(v1::FlowTcpState state) {
+  if (state == v1::FLOW_TCP_STATE_UNSPECIFIED) return "-";
+  return std::string(
+      absl::StripPrefix(v1::FlowTcpState_Name(state), kStatePrefix));
+}
+
+std::string FlowStatusName(int status) {
+  return std::string(absl::StripPrefix(
+      v1::FlowStatus_Name(static_cast<v1::FlowStatus>(status)), kStatusPrefix));
+}
+
+}  // namespace nfmeter::cli

@@ -1,0 +1,63 @@
+// Client's methods of flows, and FlowWatch.
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "client/src/connection.h"
+#include "client/src/flow_stream.h"
+#include "nfmeter/client.h"
+
+namespace nfmeter {
+
+using client_internal::CheckText;
+using client_internal::FlowStream;
+
+absl::StatusOr<v1::SummarizeFlowsResponse> Client::SummarizeFlows(
+    const v1::SummarizeFlowsRequest& request, const CallOptions& options) {
+  return connection_->Unary<v1::SummarizeFlowsResponse>(
+      connection_->flows(), &v1::FlowService::Stub::SummarizeFlows, request,
+      options);
+}
+
+absl::StatusOr<v1::ListFlowsResponse> Client::ListFlows(
+    const v1::ListFlowsRequest& request, const CallOptions& options) {
+  if (absl::Status text = CheckText(request); !text.ok()) return text;
+  const auto stub = connection_->flows();
+  v1::ListFlowsResponse all;
+  const absl::Status status =
+      connection_->Call(options, [&](grpc::ClientContext* context) {
+        all.Clear();
+        const auto reader = stub->ListFlows(context, request);
+        v1::ListFlowsResponse chunk;
+        while (reader->Read(&chunk)) {
+          for (v1::Flow& flow : *chunk.mutable_flows()) {
+            *all.add_flows() = std::move(flow);
+          }
+          if (chunk.has_reading())
+            chunk.mutable_reading()->Swap(all.mutable_reading());
+        }
+        return reader->Finish();
+      });
+  if (!status.ok()) return status;
+  if (!all.has_reading()) {
+    return absl::DataLossError("the list of flows ended early");
+  }
+  return all;
+}
+
+std::unique_ptr<FlowWatch> Client::WatchFlows(
+    const v1::WatchFlowsRequest& request, const WatchOptions& options) {
+  return std::make_unique<FlowWatch>(
+      std::make_unique<FlowStream>(connection_, request, options));
+}
+
+FlowWatch::FlowWatch(std::unique_ptr<FlowStream> stream)
+    : stream_(std::move(stream)) {}
+
+FlowWatch::~FlowWatch() = default;
+
+absl::StatusOr<FlowFrame> FlowWatch::Next() { return stream_->Next(); }
+
+void FlowWatch::Cancel() { stream_->Cancel(); }
+
+}  // namespace nfmeter

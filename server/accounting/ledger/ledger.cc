@@ -1,0 +1,550 @@
+#include "accounting/ledger/ledger.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "accounting/ledger/schema.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+// Readings for one answer before it is done with the last totals.
+constexpr int kAttempts = 3;
+constexpr absl::Duration kRetryInterval = absl::Seconds(1);
+// Records between two looks at what is old.
+constexpr int kTidyEach = 60;
+// A checkpoint is due when the records since the last one have grown beyond
+// this, or beyond a few times its size: reading from it stays short.
+constexpr uint64_t kCheckpointAfterBytes = 256 << 10;
+constexpr uint64_t kCheckpointAfterTimes = 4;
+// Absent counters are remembered for so long.
+constexpr absl::Duration kAbsence = absl::Hours(7 * 24);
+
+// Puts a damaged file and what belongs to it aside; where.
+std::string PutAside(const std::string& path, absl::Time now) {
+  const std::string aside =
+      absl::StrCat(path, ".damaged-", absl::ToUnixSeconds(now));
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    std::error_code ignored;
+    std::filesystem::rename(path + suffix, aside + suffix, ignored);
+  }
+  return aside;
+}
+
+}  // namespace
+
+// Somebody who waits for records.
+class Ledger::Listener {
+ public:
+  explicit Listener(std::function<void()> on_record)
+      : on_record_(std::move(on_record)) {}
+
+  void Tell() {
+    // Held during the call so that Leave() waits for it.
+    absl::MutexLock lock(&mutex_);
+    if (on_record_ != nullptr) on_record_();
+  }
+  void Leave() {
+    absl::MutexLock lock(&mutex_);
+    on_record_ = nullptr;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::function<void()> on_record_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Sees to it that there is a reading each interval; the ledger gets it as an
+// observer.
+class Ledger::Ticks final : public SnapshotSubscriber {
+ public:
+  void OnSnapshot(std::shared_ptr<const Snapshot>) override {}
+  void OnError(const absl::Status&) override {}
+};
+
+// --- Opening and closing -----------------------------------------------------
+
+absl::StatusOr<std::unique_ptr<Ledger>> Ledger::Create(Options options,
+                                                       Clock& clock) {
+  if (options.path.empty()) {
+    return absl::WrapUnique(new Ledger(std::move(options), clock, nullptr,
+                                       std::make_unique<Book>()));
+  }
+  sqlite::Options file = LedgerFile(options.path);
+  file.vfs = options.vfs;
+  std::string damaged;
+  while (true) {
+    absl::StatusOr<Book::Past> past = Book::Past();
+    auto store = LedgerStore::Open(file, options.host);
+    if (store.ok()) past = (*store)->LoadPast(options.host);
+    const absl::Status status = store.ok() ? past.status() : store.status();
+    if (status.ok()) {
+      const bool fresh = (*store)->is_new();
+      auto book = fresh ? std::make_unique<Book>()
+                        : std::make_unique<Book>(*std::move(past));
+      auto ledger = absl::WrapUnique(new Ledger(
+          std::move(options), clock, *std::move(store), std::move(book)));
+      NFM_RETURN_IF_ERROR(ledger->Load(damaged));
+      return ledger;
+    }
+    if (!absl::IsDataLoss(status) || !damaged.empty()) return status;
+    if (store.ok()) store->reset();
+    damaged = PutAside(options.path, clock.WallTime());
+  }
+}
+
+Ledger::Ledger(Options options, Clock& clock,
+               std::unique_ptr<LedgerStore> store, std::unique_ptr<Book> book)
+    : options_(std::move(options)),
+      clock_(clock),
+      alarm_(clock.NewAlarm()),
+      store_(std::move(store)),
+      book_(std::move(book)) {}
+
+// What is in the file but not in the book.
+absl::Status Ledger::Load(const std::string& damaged) {
+  absl::MutexLock store_lock(&store_mutex_);
+  NFM_ASSIGN_OR_RETURN(std::vector<Consumer> consumers,
+                       store_->LoadConsumers());
+  consumers_.Load(std::move(consumers));
+  absl::MutexLock lock(&mutex_);
+  NFM_RETURN_IF_ERROR(store_->ForEachRecordAfter(
+      store_->bucketed(), [&](absl::Time time, const Record& record) {
+        mutex_.AssertHeld();
+        AddToBuckets(record, time, open_.buckets);
+        last_bucket_ = BucketOf(time);
+      }));
+  open_.bucketed = store_->bucketed();
+  status_.kept = true;
+  status_.node_id = store_->node_id();
+  status_.epoch = store_->epoch();
+  status_.sequence = store_->sequence();
+  status_.record_bytes = store_->record_bytes();
+  status_.damaged_file = damaged;
+  const absl::Time now = clock_.WallTime();
+  if (!damaged.empty()) {
+    book_->NoteGap({0, GapCause::kStoreLost, absl::InfinitePast(), now});
+  }
+  if (const auto from = store_->restored_from()) {
+    book_->NoteGap({0, GapCause::kStoreRestored, *from, now});
+  }
+  return absl::OkStatus();
+}
+
+void Ledger::Start(SnapshotHub* hub,
+                   std::function<Labels(absl::string_view)> labels) {
+  hub_ = hub;
+  labels_ = std::move(labels);
+  if (store_ != nullptr) thread_ = std::thread([this] { Loop(); });
+  if (hub_ != nullptr) {
+    ticks_ = hub_->Subscribe(options_.interval, std::make_shared<Ticks>());
+  }
+}
+
+void Ledger::Stop() { ticks_.reset(); }
+
+Ledger::~Ledger() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  alarm_->Ring();
+  if (thread_.joinable()) thread_.join();
+}
+
+// --- What happens ------------------------------------------------------------
+
+absl::Status Ledger::BeforeReset(
+    absl::Span<const kernel::AcctObject> counters) {
+  return Announce(/*deletes=*/false, counters);
+}
+
+absl::Status Ledger::BeforeDeletion(
+    absl::Span<const kernel::AcctObject> counters) {
+  return Announce(/*deletes=*/true, counters);
+}
+
+absl::Status Ledger::Announce(bool deletes,
+                              absl::Span<const kernel::AcctObject> counters) {
+  if (store_ == nullptr) return absl::OkStatus();
+  std::vector<Book::Past::Intent> intents;
+  {
+    const absl::Time now = clock_.WallTime();
+    absl::MutexLock lock(&mutex_);
+    for (const kernel::AcctObject& counter : counters) {
+      const auto found = book_->Find(counter.name);
+      // Nobody has been told of a counter that no reading has seen.
+      if (!found.has_value()) continue;
+      intents.push_back(
+          {found->account.id, deletes, {counter.packets, counter.bytes}, now});
+    }
+  }
+  if (intents.empty()) return absl::OkStatus();
+  absl::MutexLock store_lock(&store_mutex_);
+  // On a disk that fails accounting goes on in memory.
+  store_->Announce(intents).IgnoreError();
+  return absl::OkStatus();
+}
+
+void Ledger::OnCreated(absl::Span<const kernel::AcctObject> counters) {
+  absl::MutexLock lock(&mutex_);
+  book_->NoteCreated(counters, Now());
+  ++told_;
+}
+
+void Ledger::OnReset(absl::Span<const kernel::AcctObject> counters) {
+  absl::MutexLock lock(&mutex_);
+  book_->NoteReset(counters, Now());
+  ++told_;
+}
+
+void Ledger::OnDeleted(absl::Span<const kernel::AcctObject> counters) {
+  absl::MutexLock lock(&mutex_);
+  for (const kernel::AcctObject& counter : counters) {
+    NoteLastLabels(counter.name);
+  }
+  book_->NoteDeleted(counters, Now());
+  ++told_;
+}
+
+void Ledger::NoteLastLabels(absl::string_view name) {
+  if (store_ == nullptr || labels_ == nullptr) return;
+  const auto found = book_->Find(name);
+  if (!found.has_value()) return;
+  Labels labels = labels_(name);
+  if (!labels.empty()) last_labels_[found->account.id] = std::move(labels);
+}
+
+void Ledger::OnSnapshot(const std::shared_ptr<const Snapshot>& snapshot) {
+  if (!snapshot->complete) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!totals_wanted_ && snapshot->boottime - applied_ < options_.interval) {
+      return;
+    }
+    book_->NoteSnapshot(*snapshot);
+    applied_ = snapshot->boottime;
+    if (std::exchange(totals_wanted_, false)) {
+      read_ = std::make_shared<const Totals>(
+          Totals{snapshot, book_->TotalsOf(*snapshot)});
+    }
+    ++told_;
+    wanted_ = true;
+  }
+  alarm_->Ring();
+}
+
+void Ledger::NoteGap(absl::string_view name, GapCause cause, absl::Time from,
+                     absl::Time to) {
+  absl::MutexLock lock(&mutex_);
+  book_->NoteGap(name, cause, from, to);
+  ++told_;
+}
+
+absl::Status Ledger::Commit() {
+  if (store_ == nullptr) return absl::OkStatus();
+  AwaitWritten().IgnoreError();
+  return absl::OkStatus();
+}
+
+absl::Status Ledger::CommitConsumers() {
+  {
+    absl::MutexLock lock(&mutex_);
+    ++told_;
+  }
+  return AwaitWritten();
+}
+
+// Until all that has been told is in the file, or an attempt that began after
+// this call has failed.
+absl::Status Ledger::AwaitWritten() {
+  absl::MutexLock lock(&mutex_);
+  const uint64_t told = told_;
+  const uint64_t attempts = attempts_;
+  wanted_ = true;
+  alarm_->Ring();
+  const auto over = [&] {
+    mutex_.AssertReaderHeld();
+    return written_ >= told || attempts_ > attempts + 1 ||
+           (attempts_ > attempts && !status_.writable.ok()) || stopping_;
+  };
+  mutex_.Await(absl::Condition(&over));
+  return written_ >= told ? absl::OkStatus() : status_.writable;
+}
+
+// --- Writing -----------------------------------------------------------------
+
+void Ledger::Loop() {
+  pthread_setname_np(pthread_self(), "nfm-ledger");
+  while (true) {
+    bool stopping;
+    bool wanted;
+    bool failing;
+    {
+      absl::MutexLock lock(&mutex_);
+      stopping = stopping_;
+      wanted = wanted_;
+      failing = !status_.writable.ok();
+    }
+    const absl::Duration now = clock_.BootTime();
+    // Whoever waits for a commit hears at once that it fails.
+    if (wanted || stopping || (failing && now >= next_try_)) Write();
+    if (stopping) return;
+    {
+      absl::MutexLock lock(&mutex_);
+      failing = !status_.writable.ok();
+    }
+    alarm_->WaitUntil(failing ? next_try_ : absl::InfiniteDuration());
+  }
+}
+
+void Ledger::Write() {
+  Attempt attempt = Prepare();
+  if (pending_.empty() && attempt.consumers.empty()) {
+    absl::MutexLock lock(&mutex_);
+    if (!status_.writable.ok()) {
+      return;
+    }
+    ++attempts_;
+    written_ = attempt.told;
+    return;
+  }
+  const absl::Status appended = Append(attempt);
+  if (!appended.ok()) {
+    NoteFailure(attempt, appended);
+    return;
+  }
+  Publish(std::move(attempt));
+  TellListeners();
+  if (++records_since_tidying_ >= kTidyEach) Tidy();
+}
+
+Ledger::Attempt Ledger::Prepare() {
+  Attempt attempt;
+  attempt.consumers = consumers_.Take();
+  LedgerCommit& commit = attempt.commit;
+  bool checkpoint;
+  {
+    absl::MutexLock store_lock(&store_mutex_);
+    checkpoint =
+        store_->sequence() == 0 ||
+        store_->bytes_since_checkpoint() >
+            std::max(kCheckpointAfterBytes,
+                     kCheckpointAfterTimes * store_->checkpoint_bytes());
+  }
+  absl::MutexLock lock(&mutex_);
+  attempt.told = told_;
+  attempt.read = read_;
+  wanted_ = false;
+  book_->Take(pending_);
+  commit.next_account = book_->next_id();
+  for (const Account& account : pending_.accounts) {
+    if (account.state != Account::State::kClosed) continue;
+    const auto labels = last_labels_.find(account.id);
+    if (labels != last_labels_.end()) commit.last_labels.insert(*labels);
+  }
+  if (checkpoint) commit.checkpoint = book_->Totals();
+  const Moment moment = pending_.reading.value_or(Now());
+  commit.time = moment.wall;
+  commit.boottime = moment.boottime;
+  commit.changes = &pending_;
+  for (const BookChanges::Total& total : pending_.totals) {
+    if (!total.delta.zero()) {
+      commit.record.rows.push_back({total.account, total.delta});
+    }
+  }
+  for (const Account& account : pending_.accounts) {
+    commit.record.accounts.push_back(account.id);
+  }
+  commit.record.gaps = static_cast<uint32_t>(pending_.gaps.size());
+  commit.record.since_reading = pending_.since_reading;
+  AddToBuckets(commit.record, commit.time, attempt.fresh);
+  // Buckets that are over go into the file, with what this record adds.
+  if (!open_.buckets.empty() && BucketOf(commit.time) != last_bucket_) {
+    commit.five_minutes = open_.buckets;
+    for (const auto& [start, bucket] : attempt.fresh) {
+      AddRows(bucket, commit.five_minutes[start]);
+    }
+  }
+  return attempt;
+}
+
+absl::Status Ledger::Append(const Attempt& attempt) {
+  absl::MutexLock store_lock(&store_mutex_);
+  return store_->Append(attempt.commit, options_.host, attempt.consumers)
+      .status();
+}
+
+void Ledger::Publish(Attempt attempt) {
+  absl::Status was;
+  {
+    absl::MutexLock store_lock(&store_mutex_);
+    absl::MutexLock lock(&mutex_);
+    ++attempts_;
+    written_ = attempt.told;
+    published_ = std::move(attempt.read);
+    if (attempt.commit.five_minutes.empty()) {
+      for (const auto& [start, bucket] : attempt.fresh) {
+        AddRows(bucket, open_.buckets[start]);
+      }
+    } else {
+      open_ = {.bucketed = store_->bucketed()};
+    }
+    last_bucket_ = BucketOf(attempt.commit.time);
+    for (const auto& [account, labels] : attempt.commit.last_labels) {
+      last_labels_.erase(account);
+    }
+    status_.sequence = store_->sequence();
+    status_.record_time = attempt.commit.time;
+    status_.record_bytes = store_->record_bytes();
+    ++status_.records_written;
+    status_.gaps += pending_.gaps.size();
+    was = std::exchange(status_.writable, absl::OkStatus());
+  }
+  pending_ = BookChanges();
+  if (!was.ok() && options_.on_writable != nullptr) {
+    options_.on_writable(absl::OkStatus());
+  }
+}
+
+void Ledger::NoteFailure(const Attempt& attempt, const absl::Status& status) {
+  consumers_.GiveBack(attempt.consumers);
+  bool first;
+  {
+    absl::MutexLock lock(&mutex_);
+    ++attempts_;
+    ++status_.failures;
+    // In memory accounting goes on.
+    published_ = read_;
+    first = status_.writable.ok();
+    if (first) status_.since = clock_.WallTime();
+    status_.writable = status;
+  }
+  next_try_ = clock_.BootTime() + kRetryInterval;
+  if (first && options_.on_writable != nullptr) options_.on_writable(status);
+}
+
+// What is old goes, a bounded part now and the rest after the next record.
+void Ledger::Tidy() {
+  const absl::Time now = clock_.WallTime();
+  {
+    absl::MutexLock lock(&mutex_);
+    book_->CloseAbsent(now - kAbsence);
+  }
+  const auto least = consumers_.LeastAcknowledged();
+  absl::StatusOr<Forgotten> forgotten;
+  {
+    absl::MutexLock store_lock(&store_mutex_);
+    forgotten = store_->Forget(options_.retention, now, least);
+  }
+  // Else it is tried again in time.
+  records_since_tidying_ =
+      forgotten.ok() && forgotten->more ? kTidyEach - 1 : 0;
+}
+
+void Ledger::TellListeners() {
+  std::vector<std::shared_ptr<Listener>> listeners;
+  {
+    absl::MutexLock lock(&listeners_mutex_);
+    listeners = listeners_;
+  }
+  for (const auto& listener : listeners) listener->Tell();
+}
+
+std::unique_ptr<Ledger::Subscription> Ledger::Subscribe(
+    std::function<void()> on_record) {
+  class Handle final : public Subscription {
+   public:
+    Handle(Ledger& ledger, std::shared_ptr<Listener> listener)
+        : ledger_(ledger), listener_(std::move(listener)) {}
+    ~Handle() override {
+      {
+        absl::MutexLock lock(&ledger_.listeners_mutex_);
+        auto& all = ledger_.listeners_;
+        all.erase(std::find(all.begin(), all.end(), listener_));
+      }
+      listener_->Leave();
+    }
+
+   private:
+    Ledger& ledger_;
+    const std::shared_ptr<Listener> listener_;
+  };
+  auto listener = std::make_shared<Listener>(std::move(on_record));
+  {
+    absl::MutexLock lock(&listeners_mutex_);
+    listeners_.push_back(listener);
+  }
+  return std::make_unique<Handle>(*this, std::move(listener));
+}
+
+// --- Totals ------------------------------------------------------------------
+
+absl::StatusOr<std::shared_ptr<const Ledger::Totals>> Ledger::Take(
+    absl::Duration max_staleness) {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    {
+      const absl::Duration now = clock_.BootTime();
+      absl::MutexLock lock(&mutex_);
+      if (published_ != nullptr && max_staleness > absl::ZeroDuration() &&
+          now - published_->snapshot->boottime <= max_staleness) {
+        return published_;
+      }
+      totals_wanted_ = true;
+    }
+    // The ledger sees it on the counter lane, before it is handed out here.
+    NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot,
+                         hub_->Take(absl::ZeroDuration()));
+    if (!snapshot->complete) continue;
+    if (store_ != nullptr) AwaitWritten().IgnoreError();
+    absl::MutexLock lock(&mutex_);
+    if (store_ == nullptr) published_ = read_;
+    if (published_ != nullptr) return published_;
+  }
+  absl::MutexLock lock(&mutex_);
+  if (published_ != nullptr) return published_;
+  return MakeError(absl::StatusCode::kUnavailable, "SNAPSHOT_INCOMPLETE",
+                   "another program deletes counters so fast that they could "
+                   "not be read to the end");
+}
+
+std::optional<Book::Position> Ledger::Find(absl::string_view name) const {
+  absl::MutexLock lock(&mutex_);
+  return book_->Find(name);
+}
+
+std::optional<Book::Known> Ledger::Describe(absl::string_view name,
+                                            Amount value,
+                                            absl::Duration since) const {
+  absl::MutexLock lock(&mutex_);
+  return book_->Describe(name, value, since);
+}
+
+uint64_t Ledger::sequence() const {
+  absl::MutexLock lock(&mutex_);
+  return status_.sequence;
+}
+
+Ledger::Open Ledger::OpenBuckets() const {
+  absl::MutexLock lock(&mutex_);
+  return open_;
+}
+
+LedgerStatus Ledger::status() const {
+  absl::MutexLock lock(&mutex_);
+  LedgerStatus status = status_;
+  status.foreign_resets = book_->foreign_resets();
+  status.live_accounts = book_->live_count();
+  status.absent_accounts = book_->absent_count();
+  return status;
+}
+
+}  // namespace nfmeter::accounting

@@ -1,0 +1,350 @@
+#include "accounting/ledger/usage_query.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/civil_time.h"
+#include "accounting/common/paging.h"
+#include "accounting/ledger/ledger_reader.h"
+#include "base/error.h"
+#include "base/stable_hash.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+constexpr size_t kMaxBuckets = 10'000;
+// Buckets of the file that are in memory at once, as time.
+constexpr absl::Duration kAtOnce = absl::Hours(24);
+// Five minutes of all rows of a page: 32 MB.
+constexpr size_t kMaxSamples = 2'000'000;
+constexpr size_t kMaxGapsLooked = 10'000;
+
+absl::Time NextBorder(absl::Time time, UsageBucket bucket, absl::TimeZone zone,
+                      absl::Time end) {
+  switch (bucket) {
+    case UsageBucket::kWhole:
+      return end;
+    case UsageBucket::kFiveMinutes:
+      return BucketOf(time) + kBucketWidth;
+    case UsageBucket::kHour:
+      return HourOf(time) + absl::Hours(1);
+    case UsageBucket::kDay:
+      return absl::FromCivil(absl::ToCivilDay(time, zone) + 1, zone);
+    case UsageBucket::kMonth:
+      return absl::FromCivil(absl::ToCivilMonth(time, zone) + 1, zone);
+  }
+  return end;
+}
+
+uint64_t HashOf(const UsageQuery& query) {
+  StableHash hash;
+  hash.Add("usage").Add(query.filter.name_glob);
+  for (const auto& [key, value] : query.filter.labels) hash.Add(key).Add(value);
+  for (const std::string& prefix : query.filter.scope.prefixes) {
+    hash.Add(prefix);
+  }
+  hash.Add(absl::ToUnixSeconds(query.from)).Add(absl::ToUnixSeconds(query.to));
+  hash.Add(static_cast<uint64_t>(query.bucket)).Add(query.time_zone.name());
+  for (const std::string& key : query.group_by_labels) hash.Add(key);
+  hash.Add(uint64_t{query.group_by_counter});
+  return hash.value();
+}
+
+UsageRate RateOf(uint64_t packets, uint64_t bytes) {
+  const double seconds = absl::ToDoubleSeconds(kBucketWidth);
+  return {static_cast<double>(packets) / seconds,
+          static_cast<double>(bytes) / seconds};
+}
+
+// The value that at most 5 in 100 of `count` are above; those that are not in
+// `values` are 0.
+uint64_t Percentile95(std::vector<uint64_t> values, size_t count) {
+  const size_t above = count * 5 / 100;
+  if (values.size() <= above) return 0;
+  std::nth_element(values.begin(), values.begin() + above, values.end(),
+                   std::greater<>());
+  return values[above];
+}
+
+// Where a page begins: in a bucket, after a group.
+struct Place {
+  absl::Time bucket;
+  std::string after;  // a key; empty: the first group is next
+};
+
+absl::StatusOr<Place> ReadPlace(const std::string& token, uint64_t hash) {
+  const absl::StatusOr<std::string> position = ReadPageToken(token, hash);
+  if (!position.ok()) return position.status();
+  const std::pair<std::string, std::string> parts =
+      absl::StrSplit(*position, absl::MaxSplits('+', 1));
+  int64_t seconds = 0;
+  if (!absl::SimpleAtoi(parts.first, &seconds)) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "PAGE_TOKEN_INVALID",
+                     "page_token is not of this listing");
+  }
+  return Place{absl::FromUnixSeconds(seconds), parts.second};
+}
+
+// Counters that make one row each bucket.
+struct Group {
+  Labels labels;
+  std::string counter;
+};
+
+class Query {
+ public:
+  Query(std::unique_ptr<LedgerReader> reader, Buckets open,
+        const UsageQuery& query)
+      : query_(query), reader_(std::move(reader)), open_(std::move(open)) {}
+
+  absl::Status Prepare(const std::function<Labels(absl::string_view)>& labels);
+  absl::StatusOr<UsagePage> Run();
+
+ private:
+  // Sums by group, in the order of groups_.
+  using Sums = std::vector<Amount>;
+
+  void Assign(const StoredAccount& stored, const Labels& labels);
+  absl::StatusOr<Sums> SumUp(absl::Time from, absl::Time to);
+  absl::Status AddRates(absl::Time from, absl::Time to,
+                        const std::vector<size_t>& groups,
+                        std::vector<UsageRow>& rows);
+  // Calls `visit` with each bucket of five minutes, or hours, in order.
+  absl::Status ForEachBucket(
+      absl::Time from, absl::Time to,
+      absl::FunctionRef<void(absl::Time start, const Bucket& bucket)> visit);
+  bool KnowsFiveMinutes(absl::Time from) const { return from >= fine_since_; }
+  bool HasGap(size_t group, absl::Time from, absl::Time to) const;
+
+  const UsageQuery& query_;
+  const std::unique_ptr<LedgerReader> reader_;
+  const Buckets open_;
+  absl::Time fine_since_;
+  std::vector<Gap> gaps_;
+  std::map<std::string, Group> by_key_;
+  std::vector<std::pair<std::string, Group>> groups_;  // by key
+  absl::flat_hash_map<uint64_t, std::string> key_of_;
+  absl::flat_hash_map<uint64_t, size_t> group_of_;  // by account
+};
+
+absl::Status Query::Prepare(
+    const std::function<Labels(absl::string_view)>& labels) {
+  NFM_RETURN_IF_ERROR(reader_->ForEachAccount([&](const StoredAccount& stored) {
+    Assign(stored, stored.account.state == Account::State::kClosed
+                       ? stored.last_labels
+                       : labels(stored.account.name));
+  }));
+  groups_.assign(by_key_.begin(), by_key_.end());
+  for (const auto& [account, key] : key_of_) {
+    const auto place =
+        std::lower_bound(groups_.begin(), groups_.end(), key,
+                         [](const auto& group, const std::string& k) {
+                           return group.first < k;
+                         });
+    group_of_[account] = place - groups_.begin();
+  }
+  NFM_ASSIGN_OR_RETURN(const absl::Time since, reader_->FiveMinutesSince());
+  // What has no hours before it is known from its beginning.
+  NFM_ASSIGN_OR_RETURN(const Buckets before,
+                       reader_->Hours(query_.from, HourOf(since)));
+  fine_since_ = before.empty() ? absl::InfinitePast() : since;
+  NFM_ASSIGN_OR_RETURN(const auto gaps, reader_->Gaps(query_.from, query_.to, 0,
+                                                      kMaxGapsLooked));
+  for (const auto& [number, gap] : gaps) gaps_.push_back(gap);
+  return absl::OkStatus();
+}
+
+void Query::Assign(const StoredAccount& stored, const Labels& labels) {
+  const std::string shown = ShownName(stored.account.name);
+  if (!query_.filter.Matches(shown, labels)) return;
+  Group group;
+  for (const std::string& key : query_.group_by_labels) {
+    const auto found = labels.find(key);
+    if (found != labels.end()) group.labels.insert(*found);
+  }
+  if (query_.group_by_counter) group.counter = shown;
+  std::string key;
+  for (const std::string& label : query_.group_by_labels) {
+    const auto found = group.labels.find(label);
+    // Those without the label stand first.
+    absl::StrAppend(&key, found == group.labels.end() ? "" : "=",
+                    found == group.labels.end() ? "" : found->second,
+                    absl::string_view("\0", 1));
+  }
+  absl::StrAppend(&key, "/", group.counter);  // never empty
+  by_key_.emplace(key, std::move(group));
+  key_of_[stored.account.id] = std::move(key);
+}
+
+absl::Status Query::ForEachBucket(
+    absl::Time from, absl::Time to,
+    absl::FunctionRef<void(absl::Time, const Bucket&)> visit) {
+  const bool fine = KnowsFiveMinutes(from);
+  for (absl::Time begin = from; begin < to; begin += kAtOnce) {
+    const absl::Time end = std::min(begin + kAtOnce, to);
+    NFM_ASSIGN_OR_RETURN(
+        const Buckets buckets,
+        fine ? reader_->FiveMinutes(begin, end) : reader_->Hours(begin, end));
+    for (const auto& [start, bucket] : buckets) visit(start, bucket);
+  }
+  for (auto open = open_.lower_bound(from);
+       open != open_.end() && open->first < to; ++open) {
+    visit(open->first, open->second);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Query::Sums> Query::SumUp(absl::Time from, absl::Time to) {
+  Sums sums(groups_.size());
+  NFM_RETURN_IF_ERROR(
+      ForEachBucket(from, to, [&](absl::Time, const Bucket& bucket) {
+        for (const Bucket::Row& row : bucket.rows) {
+          const auto group = group_of_.find(row.account);
+          if (group != group_of_.end()) sums[group->second] += row.sum;
+        }
+      }));
+  return sums;
+}
+
+// Of the rows of `groups`, which are of the bucket from `from` to `to`.
+absl::Status Query::AddRates(absl::Time from, absl::Time to,
+                             const std::vector<size_t>& groups,
+                             std::vector<UsageRow>& rows) {
+  absl::flat_hash_map<size_t, size_t> row_of;
+  for (size_t i = 0; i < groups.size(); ++i) row_of[groups[i]] = i;
+  // By row, then by time: what a bucket may be in parts, as it is still open.
+  std::vector<std::map<absl::Time, Amount>> samples(groups.size());
+  NFM_RETURN_IF_ERROR(
+      ForEachBucket(from, to, [&](absl::Time start, const Bucket& bucket) {
+        for (const Bucket::Row& row : bucket.rows) {
+          const auto group = group_of_.find(row.account);
+          if (group == group_of_.end()) continue;
+          const auto place = row_of.find(group->second);
+          if (place != row_of.end()) samples[place->second][start] += row.peak;
+        }
+      }));
+  const bool fine = KnowsFiveMinutes(from);
+  const auto count = static_cast<size_t>((to - from) / kBucketWidth);
+  for (size_t i = 0; i < groups.size(); ++i) {
+    std::vector<uint64_t> packets;
+    std::vector<uint64_t> bytes;
+    for (const auto& [start, amount] : samples[i]) {
+      packets.push_back(amount.packets);
+      bytes.push_back(amount.bytes);
+    }
+    if (packets.empty()) continue;
+    rows[i].peak = RateOf(*std::max_element(packets.begin(), packets.end()),
+                          *std::max_element(bytes.begin(), bytes.end()));
+    rows[i].five_minutes_known = fine;
+    if (!fine) continue;
+    rows[i].p95 = RateOf(Percentile95(std::move(packets), count),
+                         Percentile95(std::move(bytes), count));
+  }
+  return absl::OkStatus();
+}
+
+bool Query::HasGap(size_t group, absl::Time from, absl::Time to) const {
+  return std::any_of(gaps_.begin(), gaps_.end(), [&](const Gap& gap) {
+    if (gap.to < from || gap.from >= to) return false;
+    if (gap.account == 0) return true;
+    const auto of = group_of_.find(gap.account);
+    return of != group_of_.end() && of->second == group;
+  });
+}
+
+absl::StatusOr<UsagePage> Query::Run() {
+  const uint64_t hash = HashOf(query_);
+  Place place = {.bucket = query_.from};
+  if (!query_.page_token.empty()) {
+    NFM_ASSIGN_OR_RETURN(place, ReadPlace(query_.page_token, hash));
+  }
+  absl::Time from = place.bucket;
+  UsagePage page;
+  for (absl::Time end; from < query_.to; from = end) {
+    end = std::min(NextBorder(from, query_.bucket, query_.time_zone, query_.to),
+                   query_.to);
+    NFM_ASSIGN_OR_RETURN(const Sums sums, SumUp(from, end));
+    const auto count = static_cast<size_t>((end - from) / kBucketWidth);
+    const size_t room =
+        std::max<size_t>(1, std::min(query_.page_size - page.rows.size(),
+                                     kMaxSamples / std::max<size_t>(count, 1)));
+    std::vector<size_t> groups;
+    std::vector<UsageRow> rows;
+    bool more = false;
+    for (size_t i = 0; i < groups_.size(); ++i) {
+      if (sums[i].zero() || groups_[i].first <= place.after) continue;
+      if (rows.size() == room) {
+        more = true;
+        break;
+      }
+      groups.push_back(i);
+      rows.push_back({.from = from,
+                      .to = end,
+                      .labels = groups_[i].second.labels,
+                      .counter = groups_[i].second.counter,
+                      .sum = sums[i],
+                      .at_least = HasGap(i, from, end)});
+    }
+    NFM_RETURN_IF_ERROR(AddRates(from, end, groups, rows));
+    std::move(rows.begin(), rows.end(), std::back_inserter(page.rows));
+    if (more || (page.rows.size() >= query_.page_size && end < query_.to)) {
+      const std::string position =
+          absl::StrCat(absl::ToUnixSeconds(more ? from : end), "+",
+                       more ? groups_[groups.back()].first : "");
+      page.next_page_token = MakePageToken(hash, position);
+      return page;
+    }
+    place.after.clear();
+  }
+  return page;
+}
+
+absl::Status CheckBuckets(const UsageQuery& query) {
+  size_t buckets = 0;
+  for (absl::Time from = query.from; from < query.to; ++buckets) {
+    if (buckets == kMaxBuckets) {
+      return MakeError(
+          absl::StatusCode::kInvalidArgument, "TOO_MANY_BUCKETS",
+          absl::StrCat("these are more than ", kMaxBuckets,
+                       " buckets; ask for longer buckets or a shorter time"));
+    }
+    from = NextBorder(from, query.bucket, query.time_zone, query.to);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckKept(const Ledger& ledger) {
+  if (!ledger.path().empty()) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kFailedPrecondition, "USAGE_NOT_KEPT",
+                   "this server keeps totals in memory only; start it with "
+                   "--state-dir to have their history");
+}
+
+absl::StatusOr<UsagePage> ListUsage(
+    const Ledger& ledger,
+    const std::function<Labels(absl::string_view)>& labels,
+    const UsageQuery& query) {
+  NFM_RETURN_IF_ERROR(CheckKept(ledger));
+  NFM_RETURN_IF_ERROR(CheckBuckets(query));
+  while (true) {
+    Ledger::Open open = ledger.OpenBuckets();
+    NFM_ASSIGN_OR_RETURN(auto reader, LedgerReader::Open(ledger.path()));
+    NFM_ASSIGN_OR_RETURN(const uint64_t bucketed, reader->StandStill());
+    // Else they have just gone into the file, and would count twice.
+    if (bucketed != open.bucketed) continue;
+    Query run(std::move(reader), std::move(open.buckets), query);
+    NFM_RETURN_IF_ERROR(run.Prepare(labels));
+    return run.Run();
+  }
+}
+
+}  // namespace nfmeter::accounting

@@ -1,0 +1,80 @@
+// How a plan and the kernel compare, over time.
+#ifndef NFMETER_ACCOUNTING_PLANS_PLAN_HEALTH_H_
+#define NFMETER_ACCOUNTING_PLANS_PLAN_HEALTH_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "accounting/plans/plan_applier.h"
+#include "base/clock.h"
+
+namespace nfmeter::accounting {
+
+struct PlanStatus {
+  enum class State { kInSync, kDrifted, kFought, kFailed, kApplying };
+
+  std::string name;
+  std::string etag;
+  State state = State::kInSync;
+  std::string message;  // what is wrong; empty: nothing
+  uint64_t repairs = 0;
+  absl::Time check_time = absl::InfinitePast();
+  absl::Time repair_time = absl::InfinitePast();
+  // In which accounts may have missed packets before that repair.
+  absl::Time missed_from = absl::InfinitePast();
+  absl::Time missed_to = absl::InfinitePast();
+
+  // While it is applied: how far it is.
+  PlanStep step = PlanStep::kCompare;
+  size_t done = 0;
+  size_t total = 0;
+
+  friend bool operator==(const PlanStatus&, const PlanStatus&) = default;
+};
+
+// Makes a status of what looks find, and says when the next repair may be: each
+// that others undo makes the next one wait twice as long. Not thread-safe.
+class PlanHealth {
+ public:
+  struct Options {
+    // Between looks.
+    absl::Duration check_interval = absl::Seconds(5);
+    // The longest wait for a repair.
+    absl::Duration longest_pause = absl::Minutes(5);
+  };
+
+  const PlanStatus& status() const { return status_; }
+  bool MayLook(absl::Duration boottime) const { return boottime >= next_look_; }
+
+  void Name(absl::string_view name, absl::string_view etag);
+  void NoteProgress(PlanStep step, size_t done, size_t total);
+  // That came to nothing: it is as it was before, which the next look proves.
+  void NoteNotApplied();
+  // It was applied as it is now.
+  void NoteApplied(const Clock& clock);
+  // It can't be compared or repaired.
+  void NoteFailed(const absl::Status& why, const Clock& clock,
+                  const Options& options);
+  void NoteWell(const Clock& clock, const Options& options);
+  // So many chains differ, and nothing is to be changed.
+  void NoteDrift(size_t chains, const Clock& clock);
+  void NoteRepair(const Clock& clock, const Options& options);
+
+ private:
+  // From the look before to this one.
+  absl::Time NoteLook(const Clock& clock);
+
+  PlanStatus status_;
+  int fought_ = 0;  // repairs in a row that were undone
+  absl::Duration repaired_ = absl::ZeroDuration();  // boottime, the last time
+  absl::Duration pause_ = absl::ZeroDuration();     // behind that
+  absl::Duration next_look_ = absl::ZeroDuration();
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_PLANS_PLAN_HEALTH_H_

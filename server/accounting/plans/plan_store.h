@@ -1,0 +1,63 @@
+// Plans that outlive the server.
+#ifndef NFMETER_ACCOUNTING_PLANS_PLAN_STORE_H_
+#define NFMETER_ACCOUNTING_PLANS_PLAN_STORE_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/sqlite.h"
+
+namespace nfmeter::accounting {
+
+// A plan as somebody gave it. `source` is in the giver's form, which the store
+// does not read.
+struct StoredPlan {
+  std::string name;
+  std::string owner;
+  std::string source;
+  absl::Time apply_time;
+
+  friend bool operator==(const StoredPlan&, const StoredPlan&) = default;
+};
+
+// Plans by name, in a file of their own. Not thread-safe.
+class PlanStore {
+ public:
+  // Opens or makes the file; an empty path keeps plans in memory only.
+  // Statuses: sqlite::Database::Open().
+  static absl::StatusOr<std::unique_ptr<PlanStore>> Open(
+      const std::string& path);
+
+  // By name. Statuses of all below: sqlite::Database.
+  absl::StatusOr<std::vector<StoredPlan>> All();
+
+  // A change that is not yet there: nothing has changed unless it is committed.
+  class Change {
+   public:
+    absl::Status Commit() { return transaction_.Commit(); }
+
+   private:
+    friend class PlanStore;
+    explicit Change(sqlite::Transaction transaction)
+        : transaction_(std::move(transaction)) {}
+    sqlite::Transaction transaction_;
+  };
+  // One at a time.
+  absl::StatusOr<Change> Put(const StoredPlan& plan);
+  absl::StatusOr<Change> Remove(absl::string_view name);
+
+ private:
+  explicit PlanStore(std::unique_ptr<sqlite::Database> db)
+      : db_(std::move(db)) {}
+
+  const std::unique_ptr<sqlite::Database> db_;
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_PLANS_PLAN_STORE_H_

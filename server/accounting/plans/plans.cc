@@ -1,0 +1,466 @@
+#include "accounting/plans/plans.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "accounting/common/counter_errors.h"
+#include "base/error.h"
+#include "base/stable_hash.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+std::string EtagOf(const NewPlan& plan) {
+  return absl::StrFormat("%016x", StableHash().Add(plan.source).value());
+}
+
+std::vector<std::string> NamesOf(const CompiledPlan& compiled) {
+  std::vector<std::string> names;
+  names.reserve(compiled.counters.size());
+  for (const PlannedCounter& each : compiled.counters) {
+    names.push_back(each.name);
+  }
+  return names;
+}
+
+absl::Status PlanNotFound(absl::string_view name) {
+  return MakeError(absl::StatusCode::kNotFound,
+                   absl::StrCat("there is no plan ", ShownName(name),
+                                "; list the plans for those that there are"),
+                   ErrorDetails{.reason = "PLAN_NOT_FOUND",
+                                .metadata = {{"plan", ShownName(name)}}});
+}
+
+absl::Status PlanOfOthers(const PlanInfo& plan) {
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat("plan ", plan.name, " belongs to ", plan.owner,
+                   "; take it over if that is meant"),
+      ErrorDetails{.reason = "PLAN_OF_OTHERS",
+                   .metadata = {{"plan", plan.name}, {"owner", plan.owner}}});
+}
+
+absl::Status EtagMismatch(const std::string& name) {
+  return MakeError(
+      absl::StatusCode::kAborted,
+      absl::StrCat("plan ", name,
+                   " is not as its etag says any more; read it "
+                   "again"),
+      ErrorDetails{.reason = "ETAG_MISMATCH", .metadata = {{"plan", name}}});
+}
+
+PlanChange OfChains(kernel::OwnedDifference difference) {
+  using Kind = kernel::OwnedDifference::Kind;
+  PlanChange change;
+  change.kind = difference.kind == Kind::kMissing ? PlanChange::Kind::kAdd
+                : difference.kind == Kind::kUnwanted
+                    ? PlanChange::Kind::kRemove
+                    : PlanChange::Kind::kChange;
+  change.chains = std::move(difference);
+  return change;
+}
+
+void AddChains(std::vector<kernel::OwnedDifference> differences,
+               std::vector<PlanChange>& changes) {
+  for (kernel::OwnedDifference& each : differences) {
+    changes.push_back(OfChains(std::move(each)));
+  }
+}
+
+}  // namespace
+
+Plans::Plans(const Parts& parts, const Options& options)
+    : options_(options),
+      store_(parts.store),
+      clock_(parts.clock),
+      read_(parts.read),
+      applier_(parts.rules, parts.rule_lane, parts.counters, parts.labels),
+      alarm_(clock_.NewAlarm()),
+      lane_("nfm-plans", 1024) {}
+
+Plans::~Plans() { Stop(); }
+
+void Plans::Stop() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  alarm_->Ring();
+  if (ticker_.joinable()) ticker_.join();
+}
+
+absl::Status Plans::Start() {
+  NFM_RETURN_IF_ERROR(
+      lane_.Run(Lane::Priority::kNormal, [this] { return LoadAll(); }));
+  ticker_ = std::thread([this] { Loop(); });
+  return absl::OkStatus();
+}
+
+absl::Status Plans::LoadAll() {
+  NFM_ASSIGN_OR_RETURN(std::vector<StoredPlan> stored, store_.All());
+  for (StoredPlan& each : stored) {
+    Applied applied;
+    applied.info = {.name = each.name,
+                    .owner = std::move(each.owner),
+                    .source = std::move(each.source),
+                    .apply_time = each.apply_time};
+    applied.info.etag =
+        absl::StrFormat("%016x", StableHash().Add(applied.info.source).value());
+    applied.health.Name(each.name, applied.info.etag);
+    absl::StatusOr<Plan> plan = read_(applied.info.source);
+    absl::StatusOr<CompiledPlan> compiled =
+        plan.ok() ? CompilePlan(*plan, options_.budget) : plan.status();
+    if (compiled.ok()) {
+      applied.plan = *std::move(plan);
+      applied.info.cost = compiled->cost;
+      applied.info.counters = compiled->counters.size();
+      applied.compiled = *std::move(compiled);
+      applied.usable = true;
+    } else {
+      applied.health.NoteFailed(compiled.status(), clock_, options_.health);
+    }
+    absl::MutexLock lock(&mutex_);
+    plans_.emplace(each.name, std::move(applied));
+  }
+  Look();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PlanOutcome> Plans::Apply(NewPlan plan, const PlanTerms& terms) {
+  return lane_.Run(Lane::Priority::kUrgent, [&] {
+    const std::string name = plan.plan.name;
+    absl::StatusOr<PlanOutcome> outcome = ApplyNow(std::move(plan), terms);
+    if (!outcome.ok()) {
+      ChangeHealth(name, [](PlanHealth& health) { health.NoteNotApplied(); });
+    }
+    return outcome;
+  });
+}
+
+const Plans::Applied* Plans::Find(absl::string_view name) const {
+  const auto found = plans_.find(name);
+  return found == plans_.end() ? nullptr : &found->second;
+}
+
+absl::Status Plans::CheckTerms(const NewPlan& plan,
+                               const PlanTerms& terms) const {
+  if (plan.plan.accounts.empty() && plan.plan.groups.empty() &&
+      !terms.allow_empty) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "PLAN_EMPTY",
+                     "the plan has no accounts; to remove all that it had, "
+                     "say so with allow_empty");
+  }
+  absl::MutexLock lock(&mutex_);
+  const Applied* const before = Find(plan.plan.name);
+  if (before == nullptr) {
+    return terms.etag.empty() ? absl::OkStatus() : EtagMismatch(plan.plan.name);
+  }
+  if (before->info.owner != plan.owner && !terms.take_over) {
+    return PlanOfOthers(before->info);
+  }
+  if (!terms.etag.empty() && terms.etag != before->info.etag) {
+    return EtagMismatch(plan.plan.name);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Plans::CheckNoOthers(const CompiledPlan& compiled,
+                                  const std::string& name) const {
+  absl::flat_hash_set<absl::string_view> wanted;
+  for (const PlannedCounter& each : compiled.counters) wanted.insert(each.name);
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [other, applied] : plans_) {
+    if (other == name) continue;
+    if (OwnerOfChains(other) == OwnerOfChains(name)) {
+      return MakeError(absl::StatusCode::kFailedPrecondition,
+                       "PLAN_NAME_COLLIDES",
+                       absl::StrCat("the chains of plan ", name,
+                                    " would be called as those of plan ", other,
+                                    "; choose another name"));
+    }
+    for (const PlannedCounter& each : applied.compiled.counters) {
+      if (wanted.contains(each.name)) {
+        return MakeError(
+            absl::StatusCode::kFailedPrecondition,
+            absl::StrCat("counter ", each.name, " is one of plan ", other),
+            ErrorDetails{
+                .reason = "COUNTER_OF_OTHER_PLAN",
+                .metadata = {{"counter", each.name}, {"plan", other}}});
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
+                                            const PlanTerms& terms) {
+  NFM_RETURN_IF_ERROR(CheckTerms(plan, terms));
+  NFM_ASSIGN_OR_RETURN(CompiledPlan compiled,
+                       CompilePlan(plan.plan, options_.budget));
+  const std::string name = plan.plan.name;
+  NFM_RETURN_IF_ERROR(CheckNoOthers(compiled, name));
+  const Applied before = Before(name);
+  const PlanProgress progress = [&](PlanStep step, size_t done, size_t total) {
+    if (terms.validate_only) return;
+    ChangeHealth(name, [&](PlanHealth& health) {
+      health.NoteProgress(step, done, total);
+    });
+  };
+  progress(PlanStep::kCompare, 0, compiled.counters.size());
+  NFM_ASSIGN_OR_RETURN(
+      const PlanCounterWork work,
+      applier_.CompareCounters(compiled, NamesOf(before.compiled)));
+
+  PlanOutcome outcome;
+  outcome.changes = work.Changes();
+  outcome.plan = {.name = name,
+                  .owner = plan.owner,
+                  .etag = EtagOf(plan),
+                  .source = plan.source,
+                  .apply_time = clock_.WallTime(),
+                  .cost = compiled.cost,
+                  .counters = compiled.counters.size()};
+  if (terms.validate_only) {
+    NFM_ASSIGN_OR_RETURN(
+        kernel::OwnedOutcome chains,
+        applier_.ApplyChains(plan.plan, compiled,
+                             /*dry_run=*/true, terms.patience));
+    AddChains(std::move(chains.differences), outcome.changes);
+    return outcome;
+  }
+  NFM_ASSIGN_OR_RETURN(PlanStore::Change stored,
+                       store_.Put({.name = name,
+                                   .owner = plan.owner,
+                                   .source = plan.source,
+                                   .apply_time = outcome.plan.apply_time}));
+  NFM_RETURN_IF_ERROR(applier_.MakeCounters(work, progress));
+  progress(PlanStep::kRules, 0, compiled.cost.rules);
+  absl::StatusOr<kernel::OwnedOutcome> chains = applier_.ApplyChains(
+      plan.plan, compiled, /*dry_run=*/false, terms.patience);
+  absl::Status done = chains.status();
+  // Kept only when the kernel has it: who is killed between the two finds the
+  // old plan in the store and restores it.
+  if (done.ok()) done = stored.Commit();
+  if (!done.ok()) return TakeBack(before, work, std::move(done));
+  AddChains(std::move(chains->differences), outcome.changes);
+  outcome.commits = chains->commits;
+  Keep(outcome.plan, std::move(plan.plan), std::move(compiled));
+  if (terms.prune) {
+    progress(PlanStep::kCleanUp, 0, work.removed.size());
+    NFM_RETURN_IF_ERROR(
+        Annotate(applier_.RemoveCounters(work.removed, terms.patience).status(),
+                 "the plan is applied, but counters that it has no more could "
+                 "not be deleted: "));
+  }
+  return outcome;
+}
+
+Plans::Applied Plans::Before(const std::string& name) const {
+  absl::MutexLock lock(&mutex_);
+  const Applied* const before = Find(name);
+  if (before != nullptr) return *before;
+  Applied none;
+  none.plan.name = name;
+  return none;
+}
+
+absl::Status Plans::TakeBack(const Applied& before, const PlanCounterWork& work,
+                             absl::Status why) {
+  const absl::Status back =
+      applier_.ApplyChains(before.plan, before.compiled, /*dry_run=*/false, {})
+          .status();
+  if (!back.ok()) {
+    return MakeError(
+        absl::StatusCode::kAborted,
+        absl::StrCat("the plan failed half-way, and its rules could not be "
+                     "taken back yet: ",
+                     back.message(), "; it failed as ", why.message(),
+                     "; the plan of before is restored at the next look"),
+        ErrorDetails{.reason = "CHANGE_HALF_DONE",
+                     .metadata = {{"plan", before.plan.name}}});
+  }
+  applier_.UndoCounters(work);
+  return why;
+}
+
+void Plans::Keep(const PlanInfo& info, Plan plan, CompiledPlan compiled) {
+  {
+    absl::MutexLock lock(&mutex_);
+    Applied& applied = plans_[info.name];
+    applied.info = info;
+    applied.plan = std::move(plan);
+    applied.compiled = std::move(compiled);
+    applied.usable = true;
+  }
+  ChangeHealth(info.name, [&](PlanHealth& health) {
+    health.Name(info.name, info.etag);
+    health.NoteApplied(clock_);
+  });
+}
+
+absl::StatusOr<PlanRemoval> Plans::Delete(absl::string_view name,
+                                          const PlanDeletion& deletion) {
+  return lane_.Run(Lane::Priority::kUrgent,
+                   [&] { return DeleteNow(std::string(name), deletion); });
+}
+
+absl::StatusOr<PlanRemoval> Plans::DeleteNow(const std::string& name,
+                                             const PlanDeletion& deletion) {
+  Applied before;
+  {
+    absl::MutexLock lock(&mutex_);
+    const Applied* const found = Find(name);
+    if (found == nullptr) return PlanNotFound(name);
+    before = *found;
+  }
+  if (before.info.owner != deletion.owner && !deletion.take_over) {
+    return PlanOfOthers(before.info);
+  }
+  if (!deletion.etag.empty() && deletion.etag != before.info.etag) {
+    return EtagMismatch(name);
+  }
+  const std::vector<std::string> names = NamesOf(before.compiled);
+  PlanRemoval removal = {.counters = deletion.keep_counters ? 0 : names.size(),
+                         .rules = before.compiled.cost.rules};
+  if (deletion.validate_only) return removal;
+  NFM_ASSIGN_OR_RETURN(PlanStore::Change removed, store_.Remove(name));
+  Plan empty = {.name = name};
+  NFM_RETURN_IF_ERROR(
+      applier_.ApplyChains(empty, {}, /*dry_run=*/false, deletion.patience)
+          .status());
+  NFM_RETURN_IF_ERROR(removed.Commit());
+  {
+    absl::MutexLock lock(&mutex_);
+    plans_.erase(name);
+  }
+  if (deletion.keep_counters) return removal;
+  const auto counters = applier_.RemoveCounters(names, deletion.patience);
+  if (!counters.ok()) {
+    return Annotate(counters.status(),
+                    "the plan and its rules are gone, but its counters could "
+                    "not be deleted: ");
+  }
+  removal.counters = *counters;
+  return removal;
+}
+
+absl::StatusOr<PlanInfo> Plans::Get(absl::string_view name) const {
+  absl::MutexLock lock(&mutex_);
+  const Applied* const found = Find(name);
+  if (found == nullptr) return PlanNotFound(name);
+  return found->info;
+}
+
+std::vector<PlanInfo> Plans::List() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<PlanInfo> plans;
+  for (const auto& [name, applied] : plans_) plans.push_back(applied.info);
+  return plans;
+}
+
+absl::StatusOr<PlanStatus> Plans::Status(absl::string_view name) const {
+  absl::MutexLock lock(&mutex_);
+  const Applied* const found = Find(name);
+  if (found == nullptr) return PlanNotFound(name);
+  return found->health.status();
+}
+
+std::vector<PlanStatus> Plans::Statuses() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<PlanStatus> statuses;
+  for (const auto& [name, applied] : plans_) {
+    statuses.push_back(applied.health.status());
+  }
+  return statuses;
+}
+
+uint64_t Plans::repairs() const {
+  absl::MutexLock lock(&mutex_);
+  return repairs_;
+}
+
+void Plans::LookSoon() { alarm_->Ring(); }
+
+void Plans::Loop() {
+  absl::Duration next = clock_.BootTime() + options_.health.check_interval;
+  while (true) {
+    alarm_->WaitUntil(next);
+    {
+      absl::MutexLock lock(&mutex_);
+      if (stopping_) return;
+    }
+    // A full lane means that changes are under way; they look themselves.
+    lane_
+        .Run(Lane::Priority::kNormal,
+             [this] {
+               Look();
+               return absl::OkStatus();
+             })
+        .IgnoreError();
+    next = clock_.BootTime() + options_.health.check_interval;
+  }
+}
+
+void Plans::Look() {
+  for (const PlanStatus& each : Statuses()) LookAt(each.name);
+}
+
+void Plans::LookAt(const std::string& name) {
+  const Applied applied = Before(name);
+  if (!applied.usable || !applied.health.MayLook(clock_.BootTime())) return;
+  const absl::StatusOr<size_t> differences = Repair(applied);
+  ChangeHealth(name, [&](PlanHealth& health) {
+    if (!differences.ok()) {
+      health.NoteFailed(differences.status(), clock_, options_.health);
+    } else if (*differences == 0) {
+      health.NoteWell(clock_, options_.health);
+    } else if (options_.read_only) {
+      health.NoteDrift(*differences, clock_);
+    } else {
+      ++repairs_;
+      health.NoteRepair(clock_, options_.health);
+    }
+  });
+}
+
+absl::StatusOr<size_t> Plans::Repair(const Applied& applied) {
+  NFM_ASSIGN_OR_RETURN(kernel::OwnedOutcome found,
+                       applier_.ApplyChains(applied.plan, applied.compiled,
+                                            /*dry_run=*/true, {}));
+  if (found.differences.empty() || options_.read_only) {
+    return found.differences.size();
+  }
+  // What rules count into may be missing with them.
+  NFM_ASSIGN_OR_RETURN(const PlanCounterWork work,
+                       applier_.CompareCounters(applied.compiled, {}));
+  NFM_RETURN_IF_ERROR(
+      applier_.MakeCounters(work, [](PlanStep, size_t, size_t) {}));
+  NFM_ASSIGN_OR_RETURN(found,
+                       applier_.ApplyChains(applied.plan, applied.compiled,
+                                            /*dry_run=*/false, {}));
+  return found.differences.size();
+}
+
+void Plans::ChangeHealth(const std::string& name,
+                         absl::FunctionRef<void(PlanHealth&)> change) {
+  PlanStatus before;
+  PlanStatus now;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = plans_.find(name);
+    if (found == plans_.end()) return;
+    before = found->second.health.status();
+    change(found->second.health);
+    now = found->second.health.status();
+  }
+  before.check_time = now.check_time;  // no change of itself
+  if (now == before) return;
+  for (const auto& listener : listeners_) listener(now);
+}
+
+}  // namespace nfmeter::accounting

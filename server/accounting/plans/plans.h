@@ -1,0 +1,199 @@
+// Plans: what PlanService offers, without gRPC.
+#ifndef NFMETER_ACCOUNTING_PLANS_PLANS_H_
+#define NFMETER_ACCOUNTING_PLANS_PLANS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "accounting/common/lane.h"
+#include "accounting/counters/counters.h"
+#include "accounting/plans/plan.h"
+#include "accounting/plans/plan_applier.h"
+#include "accounting/plans/plan_compiler.h"
+#include "accounting/plans/plan_health.h"
+#include "accounting/plans/plan_store.h"
+#include "base/clock.h"
+#include "kernel/patience.h"
+#include "kernel/rule_table.h"
+
+namespace nfmeter::accounting {
+
+// A plan that is to be applied, in both forms.
+struct NewPlan {
+  Plan plan;
+  std::string source;  // what PlanStore keeps; equal for equal plans
+  std::string owner;
+};
+
+// How.
+struct PlanTerms {
+  std::string etag;  // empty: whatever is there
+  bool validate_only = false;
+  bool prune = false;
+  bool allow_empty = false;
+  bool take_over = false;
+  kernel::Patience patience;
+};
+
+// What somebody is told about a plan, without its accounts.
+struct PlanInfo {
+  std::string name;
+  std::string owner;
+  std::string etag;
+  std::string source;
+  absl::Time apply_time;
+  PlanCost cost;
+  size_t counters = 0;
+};
+
+struct PlanOutcome {
+  PlanInfo plan;
+  std::vector<PlanChange> changes;  // made, or to be made
+  size_t commits = 0;               // of tables
+};
+
+struct PlanDeletion {
+  std::string etag;
+  std::string owner;  // the caller
+  bool validate_only = false;
+  bool keep_counters = false;
+  bool take_over = false;
+  kernel::Patience patience;
+};
+
+struct PlanRemoval {
+  size_t counters = 0;
+  size_t rules = 0;
+};
+
+// Applies plans, and keeps the kernel as they want it: looks every few seconds,
+// and repairs what others have flushed, deleted, edited or moved before. Who
+// undoes each repair makes the next one wait longer.
+//
+// Thread-safe. Changes and looks are made on a lane of its own, one at a time.
+// Does not own what it is given.
+class Plans {
+ public:
+  struct Parts {
+    kernel::RuleTable& rules;
+    Lane& rule_lane;  // that `rules` belongs to
+    Counters& counters;
+    LabelStore& labels;
+    PlanStore& store;
+    Clock& clock;
+    // Reads the source of a stored plan.
+    std::function<absl::StatusOr<Plan>(absl::string_view source)> read;
+  };
+  struct Options {
+    PlanBudget budget;
+    PlanHealth::Options health;
+    // Nothing is changed; stored plans are shown as they are.
+    bool read_only = false;
+  };
+
+  Plans(const Parts& parts, const Options& options);
+  ~Plans();
+
+  Plans(const Plans&) = delete;
+  Plans& operator=(const Plans&) = delete;
+
+  // Is told of each change of a plan's status, on the lane; must not block.
+  // Before Start().
+  void AddListener(std::function<void(const PlanStatus&)> listener) {
+    listeners_.push_back(std::move(listener));
+  }
+
+  // Makes the stored plans true, without a commit where nothing has changed,
+  // and begins to look. A plan that can't be is told in its status.
+  absl::Status Start();
+
+  // Looks no more, and tells listeners of no more looks. Applies are the
+  // caller's to end.
+  void Stop();
+
+  // ALREADY_EXISTS and others: see ExpandPlan(), CompilePlan(), Counters.
+  // FAILED_PRECONDITION: PLAN_OF_OTHERS, PLAN_EMPTY. ABORTED: ETAG_MISMATCH.
+  // Whatever fails, the plan of before stays, in the kernel too.
+  absl::StatusOr<PlanOutcome> Apply(NewPlan plan, const PlanTerms& terms);
+  // NOT_FOUND: PLAN_NOT_FOUND; else as Apply().
+  absl::StatusOr<PlanRemoval> Delete(absl::string_view name,
+                                     const PlanDeletion& deletion);
+
+  absl::StatusOr<PlanInfo> Get(absl::string_view name) const;
+  std::vector<PlanInfo> List() const;  // by name
+  absl::StatusOr<PlanStatus> Status(absl::string_view name) const;
+  std::vector<PlanStatus> Statuses() const;
+
+  // Looks soon: somebody has changed rules.
+  void LookSoon();
+
+  uint64_t repairs() const;
+
+ private:
+  // A plan in force.
+  struct Applied {
+    PlanInfo info;
+    Plan plan;
+    CompiledPlan compiled;
+    PlanHealth health;
+    bool usable = false;  // false: its source can't be read, or not compiled
+  };
+
+  // All on the lane:
+  absl::Status LoadAll();
+  absl::StatusOr<PlanOutcome> ApplyNow(NewPlan plan, const PlanTerms& terms);
+  absl::StatusOr<PlanRemoval> DeleteNow(const std::string& name,
+                                        const PlanDeletion& deletion);
+  absl::Status CheckTerms(const NewPlan& plan, const PlanTerms& terms) const;
+  // No counter of it is another plan's.
+  absl::Status CheckNoOthers(const CompiledPlan& compiled,
+                             const std::string& name) const;
+  // Without a plan of the name, an empty one.
+  Applied Before(const std::string& name) const;
+  absl::Status TakeBack(const Applied& before, const PlanCounterWork& work,
+                        absl::Status why);
+  void Keep(const PlanInfo& info, Plan plan, CompiledPlan compiled);
+  const Applied* Find(absl::string_view name) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Look();
+  void LookAt(const std::string& name);
+  // How many differences there were, made good unless this is read-only.
+  absl::StatusOr<size_t> Repair(const Applied& applied);
+  // Tells what has changed by it.
+  void ChangeHealth(const std::string& name,
+                    absl::FunctionRef<void(PlanHealth&)> change);
+  void Loop();
+
+  const Options options_;
+  PlanStore& store_;
+  Clock& clock_;
+  const std::function<absl::StatusOr<Plan>(absl::string_view source)> read_;
+  std::vector<std::function<void(const PlanStatus&)>> listeners_;
+  const PlanApplier applier_;
+  const std::unique_ptr<Alarm> alarm_;
+
+  mutable absl::Mutex mutex_;
+  std::map<std::string, Applied, std::less<>> plans_ ABSL_GUARDED_BY(mutex_);
+  uint64_t repairs_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+
+  Lane lane_;           // last but one: its jobs use all of the above
+  std::thread ticker_;  // posts looks to the lane
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_PLANS_PLANS_H_

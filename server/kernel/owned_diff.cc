@@ -1,0 +1,174 @@
+#include "kernel/owned_diff.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+using Kind = OwnedDifference::Kind;
+using Texts = std::vector<std::string>;
+
+// Of a changed chain, rules that are told.
+constexpr size_t kMaxTold = 20;
+
+// The texts of `from` that `other` lacks, as often as it lacks them.
+Texts Lacking(const Texts& from, const Texts& other) {
+  absl::flat_hash_map<absl::string_view, int> left;
+  for (const std::string& text : other) ++left[text];
+  Texts lacking;
+  for (const std::string& text : from) {
+    if (--left[text] < 0 && lacking.size() < kMaxTold) lacking.push_back(text);
+  }
+  return lacking;
+}
+
+Texts TextsOf(const Chain& chain) {
+  Texts texts;
+  texts.reserve(chain.rules.size());
+  for (const Rule& rule : chain.rules) texts.push_back(rule.text);
+  return texts;
+}
+
+bool IsJumpToOwned(const Rule& rule) {
+  return absl::StartsWith(rule.target, kOwnedChainPrefix);
+}
+
+// Whether the one jump at `index` is as near to its end of the chain as other
+// owners' jumps leave room for.
+bool IsInPlace(const Chain& chain, size_t index, RulePlacement placement) {
+  const auto begin = chain.rules.begin();
+  return placement == RulePlacement::kHead
+             ? std::all_of(begin, begin + static_cast<ptrdiff_t>(index),
+                           IsJumpToOwned)
+             : std::all_of(begin + static_cast<ptrdiff_t>(index),
+                           chain.rules.end(), IsJumpToOwned);
+}
+
+class Comparison {
+ public:
+  Comparison(const TableContents& contents, const OwnedTable& wanted,
+             absl::string_view owner)
+      : contents_(contents), wanted_(wanted), prefix_(OwnedChainsOf(owner)) {}
+
+  void Chains(absl::Span<const std::vector<std::string>> texts) {
+    absl::flat_hash_map<absl::string_view, const Chain*> there;
+    for (const Chain& chain : contents_.chains) {
+      if (IsOurs(chain.name)) there[chain.name] = &chain;
+    }
+    for (size_t i = 0; i < wanted_.chains.size(); ++i) {
+      const OwnedChain& chain = wanted_.chains[i];
+      const auto found = there.find(chain.name);
+      if (found == there.end()) {
+        steps_.made.push_back(chain.name);
+        steps_.filled.push_back(i);
+        Tell(Kind::kMissing, chain.name);
+        continue;
+      }
+      const Texts& wanted = texts[i];
+      const Texts is = TextsOf(*found->second);
+      there.erase(found);
+      if (is == wanted) continue;
+      steps_.filled.push_back(i);
+      Tell(Kind::kChanged, chain.name, Lacking(wanted, is),
+           Lacking(is, wanted));
+    }
+    // In the kernel's order, as the map has none.
+    for (const Chain& chain : contents_.chains) {
+      if (!there.contains(chain.name)) continue;
+      steps_.removed.push_back(chain.name);
+      Tell(Kind::kUnwanted, chain.name, {}, TextsOf(chain));
+    }
+  }
+
+  void Jumps(RulePlacement placement) {
+    for (const Chain& chain : contents_.chains) {
+      if (IsOurs(chain.name)) continue;
+      std::vector<uint32_t> positions;
+      for (size_t i = 0; i < chain.rules.size(); ++i) {
+        if (IsOurs(chain.rules[i].target)) {
+          positions.push_back(static_cast<uint32_t>(i + 1));
+        }
+      }
+      const auto hook = std::find_if(
+          wanted_.hooks.begin(), wanted_.hooks.end(),
+          [&](const OwnedHook& each) { return each.from == chain.name; });
+      if (hook == wanted_.hooks.end()) {
+        if (!positions.empty()) DeleteJumps(chain, positions, Kind::kUnwanted);
+        continue;
+      }
+      const std::string text = TextOf(*hook);
+      if (positions.size() == 1 && chain.rules[positions[0] - 1].text == text &&
+          IsInPlace(chain, positions[0] - 1, placement)) {
+        continue;
+      }
+      if (positions.empty()) {
+        Tell(Kind::kMissing, chain.name, {text});
+      } else {
+        DeleteJumps(chain, positions, Kind::kChanged);
+        steps_.differences.back().missing = {text};
+      }
+      steps_.made_jumps.push_back(
+          static_cast<size_t>(hook - wanted_.hooks.begin()));
+    }
+  }
+
+  OwnedSteps Steps() && { return std::move(steps_); }
+
+ private:
+  bool IsOurs(absl::string_view chain) const {
+    return absl::StartsWith(chain, prefix_);
+  }
+
+  static std::string TextOf(const OwnedHook& hook) {
+    return absl::StrCat("-A ", hook.from, " -j ", hook.to);
+  }
+
+  void Tell(Kind kind, absl::string_view chain, Texts missing = {},
+            Texts unwanted = {}) {
+    if (unwanted.size() > kMaxTold) unwanted.resize(kMaxTold);
+    steps_.differences.push_back({.family = contents_.family,
+                                  .table = contents_.table,
+                                  .kind = kind,
+                                  .chain = std::string(chain),
+                                  .missing = std::move(missing),
+                                  .unwanted = std::move(unwanted)});
+  }
+
+  void DeleteJumps(const Chain& chain, const std::vector<uint32_t>& positions,
+                   Kind kind) {
+    Texts texts;
+    for (const uint32_t position : positions) {
+      texts.push_back(chain.rules[position - 1].text);
+    }
+    Tell(kind, chain.name, {}, std::move(texts));
+    steps_.deleted_jumps.push_back({chain.name, positions});
+  }
+
+  const TableContents& contents_;
+  const OwnedTable& wanted_;
+  const std::string prefix_;
+  OwnedSteps steps_;
+};
+
+}  // namespace
+
+std::string OwnedChainsOf(absl::string_view owner) {
+  return absl::StrCat(kOwnedChainPrefix, owner);
+}
+
+OwnedSteps CompareOwned(const TableContents& contents, const OwnedTable& wanted,
+                        absl::string_view owner, RulePlacement placement,
+                        absl::Span<const std::vector<std::string>> texts) {
+  Comparison comparison(contents, wanted, owner);
+  comparison.Chains(texts);
+  comparison.Jumps(placement);
+  return std::move(comparison).Steps();
+}
+
+}  // namespace nfmeter::kernel

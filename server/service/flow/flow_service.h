@@ -1,0 +1,49 @@
+// nfmeter.v1.FlowService over accounting::FlowHub.
+#ifndef NFMETER_SERVICE_FLOW_FLOW_SERVICE_H_
+#define NFMETER_SERVICE_FLOW_FLOW_SERVICE_H_
+
+#include <cstddef>
+
+#include "absl/status/status.h"
+#include "accounting/flows/flow_hub.h"
+#include "nfmeter/v1/flow.grpc.pb.h"
+#include "service/flow/flow_streams.h"
+#include "service/gate/gate.h"
+#include "service/gate/gated_service.h"
+#include "service/gate/limits.h"
+#include "service/gate/stream_budget.h"
+
+namespace nfmeter::service {
+
+// Thread-safe. Must be destroyed after the gRPC server, and before the hub.
+// Does not own what it is given.
+class FlowService final : public GatedService<v1::FlowService> {
+ public:
+  FlowService(Gate& gate, accounting::FlowHub& hub, const Limits& limits,
+              StreamBudget& budget);
+
+  // Ends all streams, and new ones at once, with UNAVAILABLE and reason
+  // SERVER_SHUTDOWN.
+  void Shutdown() { streams_.Shutdown(); }
+  // See StreamSet.
+  void AuthorizeAgain(const security::Authorizer& authorizer) {
+    streams_.AuthorizeAgain(authorizer);
+  }
+  size_t open_streams() const { return streams_.open(); }
+
+ private:
+  absl::Status ListFlows(const Call& call, const v1::ListFlowsRequest& request);
+  absl::Status SummarizeFlows(const Call& call,
+                              const v1::SummarizeFlowsRequest& request,
+                              v1::SummarizeFlowsResponse* response);
+  absl::Status WatchFlows(const Call& call,
+                          const v1::WatchFlowsRequest& request);
+
+  accounting::FlowHub& hub_;
+  const Limits limits_;
+  FlowStreams streams_;
+};
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_FLOW_FLOW_SERVICE_H_

@@ -1,0 +1,48 @@
+#include "service/gate/read_labels.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "service/gate/request_checks.h"
+
+namespace nfmeter::service {
+namespace {
+
+bool IsLabelKey(absl::string_view key) {
+  return !key.empty() && key.size() <= kMaxLabelKeyBytes &&
+         std::all_of(key.begin(), key.end(), [](char c) {
+           return absl::ascii_islower(c) || absl::ascii_isdigit(c) ||
+                  c == '.' || c == '_' || c == '/' || c == '-';
+         });
+}
+
+}  // namespace
+
+accounting::Labels ReadLabels(
+    const google::protobuf::Map<std::string, std::string>& map,
+    const std::string& field, FieldErrors& errors) {
+  if (map.empty()) return {};
+  accounting::Labels labels(map.begin(), map.end());
+  if (labels.size() > kMaxLabels) {
+    errors.Add(field, absl::StrCat("has ", labels.size(), " labels; at most ",
+                                   kMaxLabels));
+    return labels;
+  }
+  for (const auto& [key, value] : labels) {
+    const std::string path = absl::StrCat(field, "[", Quoted(key), "]");
+    if (!IsLabelKey(key)) {
+      errors.Add(path, absl::StrCat("the key must be 1 to ", kMaxLabelKeyBytes,
+                                    " of [a-z0-9._/-]"));
+    }
+    if (value.size() > kMaxLabelValueBytes) {
+      errors.Add(path,
+                 absl::StrCat("the value is ", value.size(),
+                              " bytes long; at most ", kMaxLabelValueBytes));
+    }
+  }
+  return labels;
+}
+
+}  // namespace nfmeter::service

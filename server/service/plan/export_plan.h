@@ -1,0 +1,23 @@
+// What exists outside plans, as a plan.
+#ifndef NFMETER_SERVICE_PLAN_EXPORT_PLAN_H_
+#define NFMETER_SERVICE_PLAN_EXPORT_PLAN_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "accounting/counters/counters.h"
+#include "kernel/rule_types.h"
+#include "nfmeter/v1/plan.pb.h"
+
+namespace nfmeter::service {
+
+// Accounts that would count what the managed rules count now. What no plan can
+// say is told in `left_out`, a sentence each.
+void ExportPlan(absl::Span<const accounting::Counter> counters,
+                absl::Span<const kernel::Rule> rules,
+                v1::ExportPlanResponse* response);
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_PLAN_EXPORT_PLAN_H_

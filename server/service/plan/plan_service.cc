@@ -1,0 +1,217 @@
+#include "service/plan/plan_service.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "accounting/common/paging.h"
+#include "base/status_macros.h"
+#include "service/gate/request_checks.h"
+#include "service/plan/export_plan.h"
+#include "service/plan/plan_message.h"
+#include "service/plan/read_plan.h"
+
+namespace nfmeter::service {
+namespace {
+
+// Changes that one answer names.
+constexpr int kMaxChanges = 10'000;
+constexpr size_t kExportPage = 1000;
+// Page tokens are names, and these are no others' tokens.
+constexpr uint64_t kListing = 0x706c616e73;
+
+// A plan counts for those who may touch all of its counters.
+std::vector<std::string> CountersOf(const accounting::Plan& plan) {
+  std::vector<std::string> names;
+  const auto add = [&](const accounting::PlanAccount& account,
+                       const std::string& counter) {
+    if (!account.split.has_value()) {
+      names.push_back(counter);
+      return;
+    }
+    for (const accounting::AddressClass& each : plan.classes) {
+      names.push_back(accounting::ClassCounter(counter, each.name));
+    }
+    names.push_back(accounting::ClassCounter(counter, accounting::kOtherClass));
+  };
+  for (const accounting::PlanAccount& account : plan.accounts) {
+    add(account, account.counter);
+  }
+  for (const accounting::AccountGroup& group : plan.groups) {
+    for (const accounting::AccountGroup::Member& member : group.members) {
+      add(group.shared, member.counter);
+    }
+  }
+  return names;
+}
+
+bool Decides(const accounting::Plan& plan) {
+  const auto decides = [](const accounting::PlanAccount& account) {
+    return account.quota.has_value() &&
+           account.quota->over != accounting::OverQuota::kTell;
+  };
+  return std::any_of(plan.accounts.begin(), plan.accounts.end(), decides) ||
+         std::any_of(plan.groups.begin(), plan.groups.end(),
+                     [&](const accounting::AccountGroup& group) {
+                       return decides(group.shared);
+                     });
+}
+
+}  // namespace
+
+PlanService::PlanService(Gate& gate, const Parts& parts, const Limits& limits)
+    : GatedService(gate), parts_(parts), limits_(limits) {
+  Unary("ApplyPlan", &PlanService::ApplyPlan);
+  Unary("GetPlan", &PlanService::GetPlan);
+  Unary("ListPlans", &PlanService::ListPlans);
+  Unary("DeletePlan", &PlanService::DeletePlan);
+  Unary("ExportPlan", &PlanService::ExportPlan);
+  Unary("GetPlanStatus", &PlanService::GetPlanStatus);
+  Stream("WatchPlanStatus", &PlanService::WatchPlanStatus);
+}
+
+absl::Status PlanService::ApplyPlan(const Call& call,
+                                    const v1::ApplyPlanRequest& request,
+                                    v1::ApplyPlanResponse* response) {
+  FieldErrors errors;
+  accounting::NewPlan plan = {.plan = ReadPlan(request.plan(), "plan", errors),
+                              .source = PlanSource(request.plan()),
+                              .owner = call.caller->principal};
+  CheckRequestId(request.request_id(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_RETURN_IF_ERROR(CheckScope(call, CountersOf(plan.plan)));
+  if (Decides(plan.plan) && !call.MayDecide()) {
+    return accounting::VerdictNotPermitted();
+  }
+  return Mutate(
+      call, parts_.requests, "ApplyPlan", request, response,
+      [&]() -> absl::Status {
+        NFM_ASSIGN_OR_RETURN(
+            const accounting::PlanOutcome outcome,
+            parts_.plans.Apply(std::move(plan),
+                               {.etag = request.etag(),
+                                .validate_only = request.validate_only(),
+                                .prune = request.prune(),
+                                .allow_empty = request.allow_empty(),
+                                .take_over = request.take_over(),
+                                .patience = RulePatience(call, limits_)}));
+        ToProto(outcome.plan, response->mutable_plan());
+        ToProto(outcome.plan, response->mutable_cost());
+        for (const accounting::PlanChange& change : outcome.changes) {
+          if (response->changes_size() == kMaxChanges) break;
+          ToProto(change, response->add_changes());
+        }
+        response->set_change_count(outcome.changes.size());
+        response->set_commits(static_cast<uint32_t>(outcome.commits));
+        return absl::OkStatus();
+      });
+}
+
+absl::Status PlanService::GetPlan(const Call& /*call*/,
+                                  const v1::GetPlanRequest& request,
+                                  v1::GetPlanResponse* response) {
+  FieldErrors errors;
+  CheckPlanName(request.name(), "name", errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_ASSIGN_OR_RETURN(const accounting::PlanInfo info,
+                       parts_.plans.Get(request.name()));
+  NFM_ASSIGN_OR_RETURN(*response->mutable_plan(), ParsePlanSource(info.source));
+  ToProto(info, response->mutable_plan());
+  ToProto(info, response->mutable_cost());
+  return absl::OkStatus();
+}
+
+absl::Status PlanService::ListPlans(const Call& /*call*/,
+                                    const v1::ListPlansRequest& request,
+                                    v1::ListPlansResponse* response) {
+  FieldErrors errors;
+  const size_t page_size = ReadPageSize(request.page_size(), limits_, errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  std::string after;
+  if (!request.page_token().empty()) {
+    NFM_ASSIGN_OR_RETURN(
+        after, accounting::ReadPageToken(request.page_token(), kListing));
+  }
+  for (const accounting::PlanInfo& info : parts_.plans.List()) {
+    if (!after.empty() && info.name <= after) continue;
+    if (static_cast<size_t>(response->plans_size()) == page_size) {
+      response->set_next_page_token(accounting::MakePageToken(
+          kListing, response->plans(response->plans_size() - 1).name()));
+      break;
+    }
+    ToProto(info, response->add_plans());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PlanService::DeletePlan(const Call& call,
+                                     const v1::DeletePlanRequest& request,
+                                     v1::DeletePlanResponse* response) {
+  FieldErrors errors;
+  CheckPlanName(request.name(), "name", errors);
+  CheckRequestId(request.request_id(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  return Mutate(
+      call, parts_.requests, "DeletePlan", request, response,
+      [&]() -> absl::Status {
+        NFM_ASSIGN_OR_RETURN(
+            const accounting::PlanRemoval removal,
+            parts_.plans.Delete(request.name(),
+                                {.etag = request.etag(),
+                                 .owner = call.caller->principal,
+                                 .validate_only = request.validate_only(),
+                                 .keep_counters = request.keep_counters(),
+                                 .take_over = request.take_over(),
+                                 .patience = RulePatience(call, limits_)}));
+        response->set_deleted_counters(removal.counters);
+        response->set_deleted_rules(removal.rules);
+        return absl::OkStatus();
+      });
+}
+
+absl::Status PlanService::ExportPlan(const Call& /*call*/,
+                                     const v1::ExportPlanRequest& request,
+                                     v1::ExportPlanResponse* response) {
+  const std::string name = request.name().empty() ? "exported" : request.name();
+  FieldErrors errors;
+  CheckPlanName(name, "name", errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  std::vector<accounting::Counter> counters;
+  accounting::CounterQuery query{.page_size = kExportPage};
+  do {
+    NFM_ASSIGN_OR_RETURN(accounting::CounterPage page,
+                         parts_.counters.List(query));
+    std::move(page.counters.begin(), page.counters.end(),
+              std::back_inserter(counters));
+    query.page_token = std::move(page.next_page_token);
+  } while (!query.page_token.empty());
+  std::vector<std::string> names;
+  for (const accounting::Counter& each : counters) {
+    names.push_back(each.object.name);
+  }
+  NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> rules,
+                       parts_.rules.Holders(names));
+  response->mutable_plan()->set_name(name);
+  service::ExportPlan(counters, rules, response);
+  return absl::OkStatus();
+}
+
+absl::Status PlanService::GetPlanStatus(const Call& /*call*/,
+                                        const v1::GetPlanStatusRequest& request,
+                                        v1::GetPlanStatusResponse* response) {
+  FieldErrors errors;
+  CheckPlanName(request.name(), "name", errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_ASSIGN_OR_RETURN(const accounting::PlanStatus status,
+                       parts_.plans.Status(request.name()));
+  ToProto(status, response->mutable_status());
+  return absl::OkStatus();
+}
+
+absl::Status PlanService::WatchPlanStatus(
+    const Call& call, const v1::WatchPlanStatusRequest& request) {
+  return parts_.streams.Watch(call, request);
+}
+
+}  // namespace nfmeter::service

@@ -1,0 +1,24 @@
+// What the ledger tells, as messages.
+#ifndef NFMETER_SERVICE_USAGE_USAGE_MESSAGES_H_
+#define NFMETER_SERVICE_USAGE_USAGE_MESSAGES_H_
+
+#include <string>
+
+#include "accounting/common/counter_filter.h"
+#include "accounting/ledger/account.h"
+#include "accounting/ledger/consumers.h"
+#include "accounting/ledger/usage_query.h"
+#include "nfmeter/v1/usage.pb.h"
+
+namespace nfmeter::service {
+
+void ToProto(const accounting::Account& account,
+             const accounting::Labels& labels, v1::UsageCounter* proto);
+// `counter` is the shown name of the gap's; empty: all, or not known any more.
+void ToProto(const accounting::Gap& gap, const std::string& counter,
+             v1::UsageGap* proto);
+void ToProto(const accounting::UsageRow& row, v1::UsageRow* proto);
+
+}  // namespace nfmeter::service
+
+#endif  // NFMETER_SERVICE_USAGE_USAGE_MESSAGES_H_

@@ -1,0 +1,236 @@
+// Plans: applied, kept, compared, refused.
+#include <string>
+
+#include "gmock/gmock.h"
+#include "nfmeter/v1/plan.pb.h"
+#include "tests/component/component_server.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter {
+namespace {
+
+using ::nfmeter::testing::Call;
+using ::nfmeter::testing::ComponentServer;
+using ::nfmeter::testing::ErrorInfoOf;
+using ::nfmeter::testing::WrongFieldsOf;
+using ::testing::ElementsAre;
+using ::testing::SizeIs;
+
+using Stub = v1::PlanService::Stub;
+
+// Two customers by address, and all of UDP.
+v1::Plan Customers() {
+  v1::Plan plan;
+  plan.set_name("customers");
+  v1::AccountGroup& group = *plan.add_groups();
+  group.set_key(v1::GROUP_KEY_DESTINATION);
+  (*group.mutable_members())["10.0.0.1"] = "alice";
+  (*group.mutable_members())["10.0.0.2"] = "bob";
+  (*group.mutable_labels())["tenant"] = "a";
+  v1::Account& udp = *plan.add_accounts();
+  udp.set_counter("udp");
+  udp.mutable_match()->set_protocol("udp");
+  return plan;
+}
+
+class PlanTest : public ::testing::Test {
+ protected:
+  grpc::Status Apply(const v1::Plan& plan,
+                     const v1::ApplyPlanRequest& how = {}) {
+    v1::ApplyPlanRequest request = how;
+    *request.mutable_plan() = plan;
+    applied_.Clear();
+    return Call(*server_.plan_stub, &Stub::ApplyPlan, request, &applied_);
+  }
+  v1::PlanStatus Status(const std::string& name) {
+    v1::GetPlanStatusRequest request;
+    request.set_name(name);
+    v1::GetPlanStatusResponse response;
+    EXPECT_TRUE(
+        Call(*server_.plan_stub, &Stub::GetPlanStatus, request, &response)
+            .ok());
+    return response.status();
+  }
+  size_t Holders(const std::string& counter) {
+    return server_.rules.Holders({counter})->size();
+  }
+  int Commits() const { return server_.rule_table.total_commits(); }
+  void Flush() {
+    for (const auto family : kernel::kAllFamilies) {
+      server_.rule_table.Flush(family, kernel::Table::kFilter);
+    }
+  }
+  // As after some seconds.
+  void Look() {
+    server_.clock.Advance(absl::Seconds(5));
+    while (Status("customers").check_time().seconds() <
+           absl::ToUnixSeconds(server_.clock.WallTime())) {
+      server_.domain->plans().LookSoon();
+    }
+  }
+
+  ComponentServer server_;
+  v1::ApplyPlanResponse applied_;
+};
+
+TEST_F(PlanTest, MakesCountersAndRules) {
+  ASSERT_TRUE(Apply(Customers()).ok());
+  EXPECT_EQ(applied_.commits(), 2u);  // IPv4 and IPv6
+  EXPECT_EQ(applied_.cost().counters(), 3u);
+  EXPECT_EQ(Holders("alice"), 3u);  // in, out, forwarded
+  EXPECT_EQ(Holders("udp"), 6u);    // in both families
+  EXPECT_THAT(server_.labels.Get("alice"),
+              ElementsAre(::testing::Pair("tenant", "a")));
+}
+
+TEST_F(PlanTest, TheSameAgainCommitsNothing) {
+  ASSERT_TRUE(Apply(Customers()).ok());
+  const int commits = Commits();
+  ASSERT_TRUE(Apply(Customers()).ok());
+  EXPECT_EQ(applied_.change_count(), 0u);
+  EXPECT_EQ(Commits(), commits);
+}
+
+TEST_F(PlanTest, ValidateOnlySaysWhatWouldChangeAndChangesNothing) {
+  v1::ApplyPlanRequest how;
+  how.set_validate_only(true);
+  ASSERT_TRUE(Apply(Customers(), how).ok());
+  EXPECT_GT(applied_.change_count(), 3u);
+  EXPECT_EQ(Commits(), 0);
+  EXPECT_FALSE(server_.acct.Exists("alice"));
+}
+
+TEST_F(PlanTest, AnAccountThatLeftIsPrunedOnlyWhenAsked) {
+  ASSERT_TRUE(Apply(Customers()).ok());
+  v1::Plan less = Customers();
+  less.mutable_groups(0)->mutable_members()->erase("10.0.0.2");
+  ASSERT_TRUE(Apply(less).ok());
+  EXPECT_EQ(Holders("bob"), 0u);
+  EXPECT_TRUE(server_.acct.Exists("bob"));
+  ASSERT_TRUE(Apply(Customers()).ok());
+  v1::ApplyPlanRequest prune;
+  prune.set_prune(true);
+  ASSERT_TRUE(Apply(less, prune).ok());
+  EXPECT_FALSE(server_.acct.Exists("bob"));
+}
+
+TEST_F(PlanTest, WhatOthersFlushIsRepairedAndTold) {
+  ASSERT_TRUE(Apply(Customers()).ok());
+  Flush();
+  EXPECT_EQ(Holders("alice"), 0u);
+  Look();
+  EXPECT_EQ(Holders("alice"), 3u);
+  const v1::PlanStatus status = Status("customers");
+  EXPECT_EQ(status.repairs(), 1u);
+  EXPECT_EQ(status.state(), v1::PlanStatus::STATE_IN_SYNC);
+  EXPECT_LT(status.missed_from().seconds(), status.missed_to().seconds());
+}
+
+TEST_F(PlanTest, WhoUndoesEachRepairMakesTheNextOneWait) {
+  ASSERT_TRUE(Apply(Customers()).ok());
+  for (int i = 0; i < 3; ++i) {
+    Flush();
+    Look();
+  }
+  EXPECT_EQ(Status("customers").state(), v1::PlanStatus::STATE_FOUGHT);
+}
+
+TEST_F(PlanTest, AFailedCommitLeavesThePlanOfBefore) {
+  ASSERT_TRUE(Apply(Customers()).ok());
+  v1::Plan more = Customers();
+  (*more.mutable_groups(0)->mutable_members())["10.0.0.3"] = "carol";
+  server_.rule_table.FailNext(kernel::Operation::kRuleCommit, ENOMEM);
+  EXPECT_FALSE(Apply(more).ok());
+  EXPECT_FALSE(server_.acct.Exists("carol"));
+  EXPECT_EQ(Holders("alice"), 3u);
+  ASSERT_TRUE(Apply(Customers()).ok());
+  EXPECT_EQ(applied_.change_count(), 0u);
+}
+
+TEST_F(PlanTest, AnEmptyPlanNeedsToBeMeant) {
+  ASSERT_TRUE(Apply(Customers()).ok());
+  v1::Plan empty;
+  empty.set_name("customers");
+  EXPECT_EQ(ErrorInfoOf(Apply(empty)).reason(), "PLAN_EMPTY");
+  v1::ApplyPlanRequest meant;
+  meant.set_allow_empty(true);
+  ASSERT_TRUE(Apply(empty, meant).ok());
+  EXPECT_EQ(Holders("alice"), 0u);
+}
+
+TEST_F(PlanTest, AnotherPlanMayNotHaveItsCounters) {
+  ASSERT_TRUE(Apply(Customers()).ok());
+  v1::Plan other = Customers();
+  other.set_name("other");
+  EXPECT_EQ(ErrorInfoOf(Apply(other)).reason(), "COUNTER_OF_OTHER_PLAN");
+}
+
+TEST_F(PlanTest, AStaleEtagChangesNothing) {
+  ASSERT_TRUE(Apply(Customers()).ok());
+  v1::ApplyPlanRequest stale;
+  stale.set_etag("0123");
+  EXPECT_EQ(ErrorInfoOf(Apply(Customers(), stale)).reason(), "ETAG_MISMATCH");
+}
+
+TEST_F(PlanTest, AllThatIsWrongIsNamed) {
+  v1::Plan plan = Customers();
+  plan.mutable_accounts(0)->set_counter("has space");
+  (*plan.mutable_groups(0)->mutable_members())["10.0.0.300"] = "dave";
+  EXPECT_THAT(WrongFieldsOf(Apply(plan)),
+              ElementsAre("plan.accounts[0].counter",
+                          "plan.groups[0].members[\"10.0.0.300\"]"));
+}
+
+TEST_F(PlanTest, DeletingItTakesRulesAndCounters) {
+  ASSERT_TRUE(Apply(Customers()).ok());
+  v1::DeletePlanRequest request;
+  request.set_name("customers");
+  v1::DeletePlanResponse response;
+  ASSERT_TRUE(
+      Call(*server_.plan_stub, &Stub::DeletePlan, request, &response).ok());
+  EXPECT_EQ(response.deleted_counters(), 3u);
+  EXPECT_FALSE(server_.acct.Exists("alice"));
+  v1::ListPlansResponse plans;
+  ASSERT_TRUE(
+      Call(*server_.plan_stub, &Stub::ListPlans, v1::ListPlansRequest(), &plans)
+          .ok());
+  EXPECT_THAT(plans.plans(), SizeIs(0));
+}
+
+TEST_F(PlanTest, HandMadeRulesAreExportedAndTheExportCanBeApplied) {
+  server_.AddObject({.name = "web"});
+  v1::CreateRuleRequest rule;
+  rule.mutable_rule()->set_chain("INPUT");
+  rule.mutable_rule()->set_counter("web");
+  rule.mutable_rule()->mutable_match()->set_protocol("tcp");
+  v1::CreateRuleResponse created;
+  ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule, rule,
+                   &created)
+                  .ok());
+  v1::ExportPlanResponse exported;
+  ASSERT_TRUE(Call(*server_.plan_stub, &Stub::ExportPlan,
+                   v1::ExportPlanRequest(), &exported)
+                  .ok());
+  ASSERT_THAT(exported.plan().accounts(), SizeIs(1));
+  EXPECT_EQ(exported.plan().accounts(0).counter(), "web");
+  EXPECT_EQ(exported.plan().accounts(0).match().protocol(), "tcp");
+  EXPECT_TRUE(Apply(exported.plan()).ok());
+}
+
+TEST_F(PlanTest, AStreamTellsOfRepairs) {
+  ASSERT_TRUE(Apply(Customers()).ok());
+  grpc::ClientContext context;
+  const auto stream = server_.plan_stub->WatchPlanStatus(
+      &context, v1::WatchPlanStatusRequest());
+  v1::WatchPlanStatusResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  EXPECT_EQ(response.status().repairs(), 0u);
+  Flush();
+  Look();
+  ASSERT_TRUE(stream->Read(&response));
+  EXPECT_EQ(response.status().repairs(), 1u);
+  context.TryCancel();
+}
+
+}  // namespace
+}  // namespace nfmeter

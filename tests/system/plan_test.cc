@@ -1,0 +1,250 @@
+// Plans on the real kernel: real packets to hundreds of addresses, others that
+// flush, and a server that starts again.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "nfmeter/v1/counter.grpc.pb.h"
+#include "nfmeter/v1/plan.grpc.pb.h"
+#include "tests/support/status_matchers.h"
+#include "tests/system/nfmeterd_process.h"
+
+namespace nfmeter {
+namespace {
+
+using ::nfmeter::testing::NfmeterdProcess;
+using ::nfmeter::testing::TemporaryDirectory;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr int kAddresses = 300;
+
+// 127.1.0.0/16 and fd00::/64, all of them ours.
+std::string V4(int i) {
+  return absl::StrCat("127.1.", i / 250, ".", i % 250 + 1);
+}
+std::string V6(int i) { return absl::StrCat("fd00::", absl::Hex(i + 1)); }
+
+void SendTo(const std::string& address, int packets) {
+  const bool v4 = address.find(':') == std::string::npos;
+  const int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_in to4 = {.sin_family = AF_INET, .sin_port = htons(9)};
+  sockaddr_in6 to6 = {.sin6_family = AF_INET6, .sin6_port = htons(9)};
+  const auto* to = reinterpret_cast<const sockaddr*>(&to4);
+  socklen_t size = sizeof(to4);
+  if (v4) {
+    ASSERT_EQ(inet_pton(AF_INET, address.c_str(), &to4.sin_addr), 1);
+  } else {
+    ASSERT_EQ(inet_pton(AF_INET6, address.c_str(), &to6.sin6_addr), 1);
+    to = reinterpret_cast<const sockaddr*>(&to6);
+    size = sizeof(to6);
+  }
+  for (int i = 0; i < packets; ++i) {
+    ASSERT_EQ(sendto(fd, "x", 1, 0, to, size), 1) << address << strerror(errno);
+  }
+  close(fd);
+}
+
+v1::Plan PerAddress() {
+  v1::Plan plan;
+  plan.set_name("customers");
+  v1::AccountGroup& group = *plan.add_groups();
+  group.set_key(v1::GROUP_KEY_DESTINATION);
+  group.add_directions(v1::DIRECTION_OUT);
+  // Not the ICMP errors that come back to our own address.
+  group.mutable_match()->set_protocol("udp");
+  for (int i = 0; i < kAddresses; ++i) {
+    (*group.mutable_members())[V4(i)] = absl::StrCat("v4-", i);
+    (*group.mutable_members())[V6(i)] = absl::StrCat("v6-", i);
+  }
+  v1::AccountGroup& nets = *plan.add_groups();
+  nets.set_key(v1::GROUP_KEY_DESTINATION);
+  nets.add_directions(v1::DIRECTION_OUT);
+  nets.mutable_match()->set_protocol("udp");
+  (*nets.mutable_members())["127.1.0.0/16"] = "all-v4";
+  return plan;
+}
+
+class PlanTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(
+        testing::Run({"ip", "-6", "address", "add", "fd00::1/64", "dev", "lo"})
+            .exit_code,
+        0);
+    ASSERT_EQ(testing::Run({"ip", "-6", "route", "add", "local", "fd00::/64",
+                            "dev", "lo"})
+                  .exit_code,
+              0);
+    Start();
+  }
+  void Start() {
+    server_ = std::make_unique<NfmeterdProcess>(
+        NfmeterdProcess::Options{.state_dir = state_ / "state"});
+    ASSERT_OK(server_->WaitUntilReady());
+    counters_ = v1::CounterService::NewStub(server_->Channel());
+    plans_ = v1::PlanService::NewStub(server_->Channel());
+  }
+
+  v1::ApplyPlanResponse Apply(const v1::Plan& plan) {
+    grpc::ClientContext context;
+    v1::ApplyPlanRequest request;
+    *request.mutable_plan() = plan;
+    // Each server of the test has a socket of its own, and so another caller.
+    request.set_take_over(true);
+    v1::ApplyPlanResponse response;
+    const grpc::Status status = plans_->ApplyPlan(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response;
+  }
+  std::map<std::string, uint64_t> Packets() {
+    grpc::ClientContext context;
+    v1::ListCountersRequest request;
+    v1::ListCountersResponse response;
+    EXPECT_TRUE(counters_->ListCounters(&context, request, &response).ok());
+    EXPECT_EQ(response.next_page_token(), "");
+    std::map<std::string, uint64_t> packets;
+    for (const v1::Counter& counter : response.counters()) {
+      packets[counter.name()] = counter.packets();
+    }
+    return packets;
+  }
+  v1::PlanStatus Status() {
+    grpc::ClientContext context;
+    v1::GetPlanStatusRequest request;
+    request.set_name("customers");
+    v1::GetPlanStatusResponse response;
+    EXPECT_TRUE(plans_->GetPlanStatus(&context, request, &response).ok());
+    return response.status();
+  }
+
+  void WaitForRepair() {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::seconds(60));
+    const auto stream =
+        plans_->WatchPlanStatus(&context, v1::WatchPlanStatusRequest());
+    v1::WatchPlanStatusResponse response;
+    while (response.status().repairs() == 0 && stream->Read(&response)) {
+    }
+    context.TryCancel();
+  }
+
+  TemporaryDirectory state_;
+  std::unique_ptr<NfmeterdProcess> server_;
+  std::unique_ptr<v1::CounterService::Stub> counters_;
+  std::unique_ptr<v1::PlanService::Stub> plans_;
+};
+
+TEST_F(PlanTest, EachAddressIsCountedIntoItsCounterAndItsNetwork) {
+  ASSERT_EQ(Apply(PerAddress()).commits(), 2u);
+  uint64_t all = 0;
+  for (int i = 0; i < kAddresses; ++i) {
+    SendTo(V4(i), i % 5 + 1);
+    SendTo(V6(i), i % 3 + 1);
+    all += i % 5 + 1;
+  }
+  const std::map<std::string, uint64_t> packets = Packets();
+  for (int i = 0; i < kAddresses; ++i) {
+    ASSERT_EQ(packets.at(absl::StrCat("v4-", i)), i % 5 + 1u) << i;
+    ASSERT_EQ(packets.at(absl::StrCat("v6-", i)), i % 3 + 1u) << i;
+  }
+  EXPECT_EQ(packets.at("all-v4"), all);
+}
+
+TEST_F(PlanTest, NoPacketIsMissedOrDoubledWhileAnotherAccountComes) {
+  v1::Plan plan = PerAddress();
+  Apply(plan);
+  constexpr int kRounds = 20;
+  for (int i = 0; i < kRounds; ++i) {
+    SendTo(V4(0), 50);
+    (*plan.mutable_groups(0)->mutable_members())[absl::StrCat("127.2.0.", i)] =
+        absl::StrCat("new-", i);
+    ASSERT_GE(Apply(plan).commits(), 1u);
+  }
+  EXPECT_EQ(Packets().at("v4-0"), 50u * kRounds);
+}
+
+TEST_F(PlanTest, AFlushIsMendedWithinSecondsAndCountsStay) {
+  Apply(PerAddress());
+  SendTo(V4(7), 3);
+  ASSERT_EQ(testing::Run({"iptables-legacy", "-w", "-F"}).exit_code, 0);
+  ASSERT_EQ(testing::Run({"iptables-legacy", "-w", "-A", "OUTPUT", "-d",
+                          "192.0.2.1", "-j", "ACCEPT"})
+                .exit_code,
+            0);
+  WaitForRepair();
+  ASSERT_EQ(Status().repairs(), 1u);
+  SendTo(V4(7), 2);
+  EXPECT_EQ(Packets().at("v4-7"), 5u);
+  EXPECT_THAT(testing::Run({"iptables-legacy-save"}).out,
+              HasSubstr("-d 192.0.2.1/32"));
+}
+
+TEST_F(PlanTest, AServerThatStartsAgainKeepsThePlanWithoutACommit) {
+  Apply(PerAddress());
+  SendTo(V4(3), 4);
+  const std::string before = testing::Run({"iptables-legacy-save", "-c"}).out;
+  ASSERT_EQ(server_->Stop(), 0);
+  Start();
+  EXPECT_EQ(Status().state(), v1::PlanStatus::STATE_IN_SYNC);
+  EXPECT_EQ(Status().repairs(), 0u);
+  // Counters of rules would restart with a commit between read and write.
+  const std::string after = testing::Run({"iptables-legacy-save", "-c"}).out;
+  const auto rules = [](const std::string& saved) {
+    std::string lines;
+    for (const auto line : absl::StrSplit(saved, '\n')) {
+      if (!line.empty() && line[0] != '#') absl::StrAppend(&lines, line, "\n");
+    }
+    return lines;
+  };
+  EXPECT_EQ(rules(after), rules(before));
+  EXPECT_EQ(Apply(PerAddress()).change_count(), 0u);
+}
+
+TEST_F(PlanTest, ASavedFirewallWithAPlanRestoresAsItWas) {
+  Apply(PerAddress());
+  const std::string saved = testing::Run({"iptables-legacy-save"}).out;
+  TemporaryDirectory files;
+  const std::string path = files / "saved";
+  ASSERT_EQ(
+      testing::Run({"sh", "-c",
+                    absl::StrCat("iptables-legacy-save > ", path,
+                                 " && iptables-legacy-restore -w < ", path)})
+          .exit_code,
+      0);
+  EXPECT_EQ(Apply(PerAddress()).change_count(), 0u);
+  EXPECT_THAT(saved, HasSubstr("NFM-"));
+}
+
+TEST_F(PlanTest, DeletedItLeavesNothingBehind) {
+  ASSERT_EQ(testing::Run({"iptables-legacy", "-w", "-A", "OUTPUT", "-d",
+                          "192.0.2.1", "-j", "ACCEPT"})
+                .exit_code,
+            0);
+  Apply(PerAddress());
+  grpc::ClientContext context;
+  v1::DeletePlanRequest request;
+  request.set_name("customers");
+  v1::DeletePlanResponse response;
+  ASSERT_TRUE(plans_->DeletePlan(&context, request, &response).ok());
+  EXPECT_THAT(testing::Run({"iptables-legacy-save"}).out,
+              Not(HasSubstr("NFM-")));
+  EXPECT_THAT(testing::Run({"iptables-legacy-save"}).out,
+              HasSubstr("192.0.2.1/32"));
+  EXPECT_EQ(testing::Run({"nfacct", "list"}).out, "");
+}
+
+}  // namespace
+}  // namespace nfmeter
