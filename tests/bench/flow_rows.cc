@@ -138,12 +138,7 @@ class FlowBench {
   static absl::StatusOr<FlowBench> Make(const Scale& scale) {
     FlowBench bench;
     bench.flows_ = scale.Of(kFlows, 500);
-    // The rows of one run share the namespace, and so the flows.
-    static size_t made = 0;
-    if (made < bench.flows_) {
-      if (auto status = MakeFlows(bench.flows_); !status.ok()) return status;
-      made = bench.flows_;
-    }
+    if (auto status = MakeFlows(bench.flows_); !status.ok()) return status;
     auto daemon = Daemon::Start(
         {"--socket-flows", "full", "--min-flow-interval", "10ms"});
     if (!daemon.ok()) return daemon.status();
