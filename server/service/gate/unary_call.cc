@@ -17,13 +17,19 @@ google::protobuf::ArenaOptions StartingWith(char* memory, size_t size) {
 
 }  // namespace
 
+struct UnaryCall::Room {
+  alignas(8) char memory[kInlineBytes];
+  google::protobuf::Arena arena{StartingWith(memory, sizeof(memory))};
+};
+
+UnaryCall::~UnaryCall() = default;
+
 UnaryCall::UnaryCall(Gate& gate, const UnaryMethod& method,
                      grpc::CallbackServerContext& context)
     : gate_(gate),
       method_(method),
       context_(context),
-      arrival_(gate.Arrive(context, method.listed())),
-      arena_(StartingWith(memory_, sizeof(memory_))) {
+      arrival_(gate.Arrive(context, method.listed())) {
   // What a stranger asks for is nobody's business.
   if (!arrival_.call.ok() && !arrival_.standing->has_grants()) {
     End(arrival_.call.status());
@@ -78,7 +84,8 @@ void UnaryCall::RunOn(security::Work work) {
 }
 
 absl::Status UnaryCall::Parse() {
-  google::protobuf::Message* const request = method_.NewRequest(&arena_);
+  room_ = std::make_unique<Room>();
+  google::protobuf::Message* const request = method_.NewRequest(&room_->arena);
   if (bytes_.Length() > kInlineBytes) {
     if (method_.listed().work == security::Work::kAtOnce) {
       NFM_RETURN_IF_ERROR(CheckMessageSize(bytes_, kMaxAtOnceBytes));
@@ -97,7 +104,8 @@ void UnaryCall::Serve(absl::Status status) {
   CallTrail& trail = Trail();
   const bool audited = method_.listed().audited();
   if (audited) trail.NoteSubject(method_.SubjectOf(*request_));
-  google::protobuf::Message* const response = method_.NewResponse(&arena_);
+  google::protobuf::Message* const response =
+      method_.NewResponse(&room_->arena);
   if (status.ok()) {
     status = method_.Serve(*arrival_.call, *request_, response);
   }
@@ -112,7 +120,7 @@ void UnaryCall::Serve(absl::Status status) {
   if (status.ok()) status = WriteMessage(*response, &answer_);
   // Clients take their time to read.
   request_ = nullptr;
-  arena_.Reset();
+  room_ = nullptr;
   gate_.memory().TakeAnyway(arrival_.standing->principal(), answer_.Length(),
                             held_);
   End(status);

@@ -3,6 +3,7 @@
 #define NFMETER_SERVICE_GATE_UNARY_CALL_H_
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 
 #include "absl/status/status.h"
@@ -66,6 +67,11 @@ class UnaryCall final : public BytesReactor {
   // Those of methods that are served on gRPC's threads are small.
   static constexpr size_t kMaxAtOnceBytes = 64 << 10;
 
+  // For a request and its answer.
+  struct Room;
+
+  ~UnaryCall() override;  // by itself only
+
   void OnReadDone(bool ok) override;
   void OnDone() override { delete this; }
 
@@ -90,8 +96,8 @@ class UnaryCall final : public BytesReactor {
   MemoryBudget::Hold held_;  // for the request, then the answer
   grpc::ByteBuffer bytes_;
   grpc::ByteBuffer answer_;
-  alignas(8) char memory_[kInlineBytes];
-  google::protobuf::Arena arena_;
+  // Made once there is a message: calls may be many that never send one.
+  std::unique_ptr<Room> room_;
   google::protobuf::Message* request_ = nullptr;  // once parsed
 };
 
