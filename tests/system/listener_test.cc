@@ -196,6 +196,11 @@ TEST(TcpListenerTest, Ipv6LoopbackIsLoopback) {
 
 // With a port of its own, and so with a sandbox that allows no other.
 TEST(TcpListenerTest, Ipv6IsServedUnderTheSandbox) {
+  testing::TemporaryDirectory dir;
+  std::ofstream(dir / "hosts") << "127.0.0.1 localhost\n::1 localhost\n";
+  ASSERT_EQ(
+      mount((dir / "hosts").c_str(), "/etc/hosts", nullptr, MS_BIND, nullptr),
+      0);
   for (const auto& [listen, says, reach] :
        std::vector<std::array<std::string, 3>>{
            {"[::1]:7501", "[::1]:7501", "[::1]:7501"},
