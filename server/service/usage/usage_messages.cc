@@ -32,7 +32,11 @@ void ToProto(const Account& account, const accounting::Labels& labels,
   if (account.end_time != absl::InfiniteFuture()) {
     ToProto(account.end_time, proto->mutable_end_time());
   }
-  proto->mutable_labels()->insert(labels.begin(), labels.end());
+  for (const auto& [key, value] : labels) {
+    if (key != accounting::kManagedLabel) {
+      (*proto->mutable_labels())[key] = value;
+    }
+  }
 }
 
 void ToProto(const accounting::Gap& gap, const std::string& counter,
