@@ -105,7 +105,7 @@ TEST_F(RetryTest, AConnectionThatBreaksInAChangeMeansTheSame) {
     reached.WaitForNotification();
     server_.Stop();  // breaks the connection, then waits for the handler
   });
-  environment_->on_sleep = [&](absl::Notification*) {
+  environment_->on_sleep = [&](client_internal::Cancellation*) {
     if (!stop.joinable()) return;
     lost.Notify();
     stop.join();
@@ -134,7 +134,7 @@ TEST_F(RetryTest, AChangeThatReachedNobodyIsRetriedWithARestartedServer) {
   server_.Stop();
   EXPECT_EQ(ErrorReason(client_->GetNode().status()), reason::kSocketMissing);
   const size_t slept = environment_->sleeps().size();
-  environment_->on_sleep = [&](absl::Notification*) {
+  environment_->on_sleep = [&](client_internal::Cancellation*) {
     epoch_ = 8;
     server_.Start();
     connection_->channel()->WaitForConnected(std::chrono::system_clock::now() +
@@ -174,7 +174,9 @@ TEST_F(RetryTest, AnOutageAfterAChangeInDoubtTellsThatItIsNotKnown) {
   server_.counters.on_ResetCounter = [&](const auto&, auto*) {
     return kUnavailable;
   };
-  environment_->on_sleep = [&](absl::Notification*) { server_.Stop(); };
+  environment_->on_sleep = [&](client_internal::Cancellation*) {
+    server_.Stop();
+  };
   const auto counter = client_->ResetCounter("http");
   EXPECT_THAT(counter, StatusIs(absl::StatusCode::kUnavailable,
                                 HasSubstr("carried out is not known")));
@@ -188,7 +190,7 @@ TEST_F(RetryTest, ACallSurvivesARestartOfTheServer) {
   };
   ASSERT_OK(client_->GetCounter("a"));
   server_.Stop();
-  environment_->on_sleep = [&](absl::Notification*) {
+  environment_->on_sleep = [&](client_internal::Cancellation*) {
     server_.Start();
     connection_->channel()->WaitForConnected(std::chrono::system_clock::now() +
                                              std::chrono::seconds(30));

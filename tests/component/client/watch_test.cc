@@ -5,6 +5,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/component/client/call_fixture.h"
@@ -209,7 +210,7 @@ TEST_F(WatchTest, ARestartOfTheServerIsWaitedFor) {
   ASSERT_OK(watch->Next());
   server_.Stop();
   // Longer than a call would be tried.
-  environment_->on_sleep = [&](absl::Notification*) {
+  environment_->on_sleep = [&](client_internal::Cancellation*) {
     if (environment_->sleeps().size() != 20) return;
     server_.Start();
     connection_->channel()->WaitForConnected(std::chrono::system_clock::now() +
@@ -234,7 +235,7 @@ TEST_F(WatchTest, ALostConnectionIsToldOnceAndSoIsItsReturn) {
   ASSERT_OK(watch->Next());
   EXPECT_TRUE(told.empty());
   server_.Stop();
-  environment_->on_sleep = [&](absl::Notification*) {
+  environment_->on_sleep = [&](client_internal::Cancellation*) {
     EXPECT_EQ(told.size(), 1u);
     if (environment_->sleeps().size() != 3) return;
     server_.Start();
@@ -399,9 +400,9 @@ TEST_F(WatchTest, CancelEndsAWaitForAFrame) {
 TEST_F(WatchTest, CancelEndsAWaitForTheServer) {
   server_.Stop();
   auto watch = client_->WatchSnapshots();
-  environment_->on_sleep = [&](absl::Notification* cancelled) {
+  environment_->on_sleep = [&](client_internal::Cancellation* cancelled) {
     watch->Cancel();
-    cancelled->WaitForNotification();
+    cancelled->WaitFor(absl::InfiniteDuration());
   };
   EXPECT_THAT(watch->Next(), StatusIs(absl::StatusCode::kCancelled));
 }
