@@ -52,6 +52,13 @@ class Interposed : public IptcHandle {
   int Delete(const std::string& chain, uint32_t position) override {
     return handle_->Delete(chain, position);
   }
+  int CreateChain(const std::string& chain) override {
+    return handle_->CreateChain(chain);
+  }
+  int DeleteChain(const std::string& chain) override {
+    return handle_->DeleteChain(chain);
+  }
+  int Flush(const std::string& chain) override { return handle_->Flush(chain); }
   int Commit() override { return on_commit_(*handle_); }
 
  private:

@@ -52,6 +52,9 @@ class ListHandle : public IptcHandle {
     deleted_.push_back(position);
     return 0;
   }
+  int CreateChain(const std::string&) override { return 0; }
+  int DeleteChain(const std::string&) override { return 0; }
+  int Flush(const std::string&) override { return 0; }
   int Commit() override { return 0; }
 
   const std::vector<uint32_t>& deleted() const { return deleted_; }
