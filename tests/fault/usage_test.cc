@@ -64,6 +64,8 @@ class Collector {
                   record.position().sequence() == position_.sequence() + 1);
       for (const v1::UsageCounter& counter : record.counters()) {
         names_[counter.id()] = counter.name();
+        // None was given any.
+        EXPECT_EQ(counter.labels_size(), 0) << counter.DebugString();
       }
       for (int i = 0; i < record.counter_ids_size(); ++i) {
         uint64_t& total = totals_[record.counter_ids(i)];
