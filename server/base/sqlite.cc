@@ -34,7 +34,9 @@ std::string Why(sqlite3* db, int code) {
     case SQLITE_LOCKED:
       return "another process keeps it locked";
     case SQLITE_IOERR:
-      return absl::StrCat("the disk can't be read or written", detail);
+      return absl::StrCat("the disk can't be read or written", detail,
+                          "; see to it, and to room in the server's state "
+                          "directory");
     case SQLITE_NOMEM:
       return "there is no memory for it";
     default:

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "gmock/gmock.h"
 #include "kernel/errno_status.h"
 #include "kernel/linux/xtables/iptc_rule_table.h"
@@ -114,8 +115,9 @@ TEST_F(RuleTableCommitTest, ATableThatKeepsChangingIsGivenUpAtTheDeadline) {
     ChangeWithoutLock({"-A", "INPUT", "-c", "1", absl::StrCat(++commits)});
     return handle.Commit();
   });
-  const auto outcome = table.Edit({.insertions = {Spec("a")}},
-                                  absl::Now() + absl::Milliseconds(100));
+  const auto outcome =
+      table.Edit({.insertions = {Spec("a")}},
+                 SystemClock().BootTime() + absl::Milliseconds(100));
   EXPECT_THAT(outcome, StatusIs(Code::kUnavailable));
   EXPECT_THAT(outcome, HasReason("TABLE_CHANGED"));
   EXPECT_THAT(ManagedIds(), IsEmpty());

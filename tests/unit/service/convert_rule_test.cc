@@ -6,7 +6,7 @@
 #include "google/protobuf/text_format.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "service/gate/protocol_words.h"
-#include "service/rule/rule_words.h"
+#include "service/match/match_message.h"
 #include "service/rule/validate_rule.h"
 
 namespace nfmeter::service {
