@@ -62,7 +62,7 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
   observers_.Add(*quotas_);
   observers_.Add(*ledger_);
   for (CounterObserver* observer : options.observers) observers_.Add(*observer);
-  ledger_->Start(snapshots_.get(),
+  ledger_->Start(options.ledger_reads ? snapshots_.get() : nullptr,
                  [this](absl::string_view name) { return labels_->Get(name); });
   if (options.on_labels_pruned != nullptr) {
     label_pruner_ = std::make_unique<LabelPruner>(

@@ -43,6 +43,9 @@ class Domain {
     RuleListings::Options listings;
     // Told after the domain's own; must outlive it.
     std::vector<CounterObserver*> observers;
+    // Whether the ledger reads the counters by itself. Without it totals are as
+    // of the last reading that others asked for.
+    bool ledger_reads = true;
     std::string plans_path;  // see PlanStore::Open()
     // Reads the source of a stored plan, whose form is its giver's.
     std::function<absl::StatusOr<Plan>(absl::string_view source)> read_plan;

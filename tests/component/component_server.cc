@@ -21,6 +21,8 @@ Detail DetailOf(const google::rpc::Status& status) {
 
 accounting::Domain::Options WithPlans(accounting::Domain::Options options) {
   options.read_plan = service::ReadPlanSource;
+  // Tests count readings.
+  options.ledger_reads = false;
   return options;
 }
 

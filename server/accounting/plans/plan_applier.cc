@@ -32,6 +32,13 @@ std::vector<std::string> NamesOf(absl::Span<const Counter> counters) {
   return names;
 }
 
+// Those that people gave it.
+Labels LabelsOf(const Counter& counter) {
+  Labels labels = counter.labels;
+  labels.erase(kManagedLabel);
+  return labels;
+}
+
 absl::Status QuotaCannotChange(const Counter& counter) {
   return MakeError(
       absl::StatusCode::kFailedPrecondition,
@@ -81,8 +88,11 @@ absl::StatusOr<PlanCounterWork> PlanApplier::CompareCounters(
       work.made.push_back(Wanted(planned));
     } else if (found[i]->object.quota != LimitOf(planned)) {
       return QuotaCannotChange(*found[i]);
-    } else if (found[i]->labels != planned.labels) {
-      work.relabelled.push_back(Wanted(planned));
+    } else if (LabelsOf(*found[i]) != planned.labels) {
+      Counter& relabelled = work.relabelled.emplace_back(Wanted(planned));
+      if (found[i]->labels.contains(kManagedLabel)) {
+        relabelled.labels[kManagedLabel] = "";
+      }
     }
   }
   const absl::flat_hash_set<absl::string_view> wanted(names.begin(),

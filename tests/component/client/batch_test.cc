@@ -195,9 +195,8 @@ TEST_F(BatchTest, LargeBatchesHaveLongerUnlessTheCallerSaysHowLong) {
   EXPECT_EQ(timeout_of(10'000, {}), 60);
   EXPECT_EQ(timeout_of(10'000, {.timeout = absl::Seconds(20)}), 20);
   // For all of it.
-  EXPECT_EQ(
-      timeout_of(10'000, {.deadline = environment_->Now() + absl::Seconds(5)}),
-      5);
+  EXPECT_EQ(timeout_of(10'000, {.deadline = absl::Now() + absl::Seconds(5)}),
+            5);
 }
 
 TEST_F(BatchTest, ABatchThatIsAllOrNoneIsNotSplitWithoutNeed) {

@@ -79,8 +79,8 @@ class CounterObserverTest : public ::testing::Test {
   testing::FakeClock clock_;
   kernel::FakeKernel kernel_;
   Recorder recorder_;
-  std::unique_ptr<Domain> domain_ =
-      *Domain::Open(kernel_, clock_, {.observers = {&recorder_}});
+  std::unique_ptr<Domain> domain_ = *Domain::Open(
+      kernel_, clock_, {.observers = {&recorder_}, .ledger_reads = false});
 };
 
 const absl::Status kDiskFull =

@@ -35,7 +35,7 @@ bool Serves(const kernel::Capabilities& found, const std::string& service) {
 
 TEST(CapabilitiesTest, AvailablePartsNameTheirBackend) {
   const auto capabilities = NodeCapabilities({}, "acct", "tables");
-  ASSERT_THAT(capabilities, SizeIs(10));
+  ASSERT_THAT(capabilities, SizeIs(11));
   for (const auto& each : capabilities) {
     EXPECT_EQ(each.available, each.name != "nfacct_extended") << each.name;
   }
@@ -51,7 +51,7 @@ TEST(CapabilitiesTest, TheBackendSaysWhyItIsTheOne) {
             "iptables: both work here");
   found.backend = kernel::Backend::kNftables;
   const auto nftables = NodeCapabilities(found, "acct", "tables");
-  ASSERT_THAT(nftables, SizeIs(3));
+  ASSERT_THAT(nftables, SizeIs(4));
   EXPECT_EQ(Find(nftables, "backend").detail, "nf_tables: both work here");
   EXPECT_THAT(Find(nftables, "nf_tables").methods,
               ::testing::Contains("nfmeter.v1.RuleService/DeleteRule"));

@@ -154,12 +154,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"\n\nlimits:\n  max_batchsize: 3",
                 "f:4:3: unknown key 'limits.max_batchsize'; did you mean "
                 "'max_batch_size'?"},
-        BadFile{
-            "volume: 11",
-            "f:1:1: unknown key 'volume'; known are: listen, tls, "
-            "insecure_loopback, policy, audit, state_dir, hostname, "
-            "backend, reflection, channelz, read_only, sandbox, log, metrics, "
-            "limits"},
+        BadFile{"volume: 11",
+                "f:1:1: unknown key 'volume'; known are: listen, tls, "
+                "insecure_loopback, policy, audit, state_dir, hostname, "
+                "backend, reflection, channelz, read_only, "
+                "enable_flow_accounting, sandbox, log, metrics, limits"},
         BadFile{"log: {level: loud}",
                 "f:1:14: 'log.level' must be info or debug or warning or "
                 "error or off, not 'loud'"},
@@ -189,7 +188,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "max_resets_per_second, max_connections, max_threads, "
                 "max_request_bytes, max_pending_bytes, max_held_bytes, "
                 "max_counters, max_label_bytes, max_label_bytes_per_scope, "
-                "min_snapshot_interval, lock_timeout, max_lock_timeout"},
+                "min_snapshot_interval, max_flow_groups, max_watched_flows, "
+                "min_flow_interval, lock_timeout, max_lock_timeout"},
         BadFile{"- a", "f:1:1: must be a map of options"},
         BadFile{"hello", "f:1:1: must be a map of options"},
         BadFile{"listen: unix:/a",
@@ -203,7 +203,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "not '999'"},
         BadFile{"listen:\n  - {address: unix:/a, user: me}",
                 "f:2:24: unknown key 'listen.user'; known are: address, "
-                "mode, group, role"},
+                "mode, group, role, flows"},
         BadFile{"listen:\n  - {address: 'tcp:127.0.0.1:1', mode: 0600}",
                 "f:2:5: mode and group are for unix sockets only"},
         BadFile{"listen:\n  - {address: unix:/a, role: root}",

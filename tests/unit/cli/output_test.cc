@@ -277,6 +277,8 @@ TEST(MessageToJsonTest, IsIndentedForReading) {
    "useCount": 0,
    "etag": "",
    "labels": {},
+   "totalPackets": "0",
+   "totalBytes": "0",
    "managed": false
   }
  ],
@@ -303,6 +305,8 @@ TEST(MessageToYamlTest, IsBlockStyleWithPlainNumbers) {
     labels:
       k: "true"
       "n": "12"
+    totalPackets: 0
+    totalBytes: 0
     managed: false
     readTime: "2026-11-23T14:00:00Z"
   - name: "1:2"
@@ -311,6 +315,8 @@ TEST(MessageToYamlTest, IsBlockStyleWithPlainNumbers) {
     useCount: 0
     etag: ""
     labels: {}
+    totalPackets: 0
+    totalBytes: 0
     managed: false
 nextPageToken: ""
 totalSize: 0

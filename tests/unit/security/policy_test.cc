@@ -102,7 +102,8 @@ INSTANTIATE_TEST_SUITE_P(
                   "p.yaml:1:1: has no 'rules'; write 'rules: []' for none"},
         BadPolicy{"version: 1\nrules:\n  - admin\n",
                   "p.yaml:3:5: a rule must be a map with: principals, role, "
-                  "and perhaps name, methods, counter_prefixes"},
+                  "and perhaps name, methods, counter_prefixes, flows, "
+                  "flow_prefixes"},
         BadPolicy{"version: 1\nrules:\n  - role: viewer\n",
                   "p.yaml:3:5: a rule needs 'principals'"},
         BadPolicy{"version: 1\nrules:\n  - principals: [a]\n    roles: x\n",
@@ -242,14 +243,12 @@ TEST(PolicyOdditiesTest, PrefixesThatNoCounterOfOursHasAreToldOf) {
 // A listener on a socket with that role, one on insecure loopback, one with
 // TLS.
 std::vector<ListenerGrant> Socket(Role role) {
-  return {{.principal = "socket:/run/s",
-           .role = role,
-           .address = "unix:/run/s"}};
+  return {
+      {.principal = "socket:/run/s", .role = role, .address = "unix:/run/s"}};
 }
 std::vector<ListenerGrant> Loopback() {
-  return {{.principal = kLoopback,
-           .role = Role::kAdmin,
-           .address = "127.0.0.1:7"}};
+  return {
+      {.principal = kLoopback, .role = Role::kAdmin, .address = "127.0.0.1:7"}};
 }
 std::vector<ListenerGrant> Tls() { return {{.address = "127.0.0.1:7"}}; }
 
@@ -291,7 +290,7 @@ TEST(PolicyTest, IsShownAsATable) {
                 "  - {principals: ['dns:a', 'dns:b'], role: viewer, methods: "
                 "['*/GetCounter'], counter_prefixes: [x-, y]}\n")),
             "RULE    PRINCIPALS    ROLE    METHODS               COUNTERS\n"
-            "all     cn:root       admin   all of the role (20)  all\n"
+            "all     cn:root       admin   all of the role (32)  all\n"
             "rule 2  dns:a, dns:b  viewer  */GetCounter (1)      x-*, y*\n");
 }
 
