@@ -59,7 +59,7 @@ TEST(LabelMemoryTest, AStoreLargerThanTheBoundDoesNotEndTheServer) {
   const size_t without_labels = PeakResidentKiB(server.pid());
   ASSERT_EQ(server.process().Stop(), 0);
 
-  FillStore(state + "/labels.db");
+  FillStore(state + "/ledger.db");
   ASSERT_OK(server.Start());
   EXPECT_LT(PeakResidentKiB(server.pid()), without_labels + 3 * kBound / 1024);
   EXPECT_THAT(server.process().Log(), HasSubstr("too many labels"));

@@ -126,7 +126,8 @@ TEST(DaemonTest, GetNodeDescribesThisHostAndItsLimits) {
                          "backend", "nfacct", "nfacct_extended",
                          "nfacct_match_ipv4", "nfacct_target_ipv4",
                          "nfacct_match_ipv6", "nfacct_target_ipv6",
-                         "iptables_ipv4", "iptables_ipv6", "quota_events"));
+                         "iptables_ipv4", "iptables_ipv6", "quota_events",
+                         "flows"));
 }
 
 TEST(DaemonTest, TellsTheServiceManagerWhatItDoes) {

@@ -190,6 +190,9 @@ class ForeignClientTest : public ::testing::Test {
   void CallRuleMethods();
   void CallSnapshotMethods();
   void CallNodeMethods();
+  void CallPlanMethods();
+  void CallUsageMethods();
+  void CallFlowMethods();
   void CallMethodsOfGrpc();
 
   const std::string buf_ = BufPath();
@@ -318,6 +321,44 @@ void ForeignClientTest::CallSnapshotMethods() {
       AllOf(HasSubstr(R"("name":"shown")"), HasSubstr(R"("full":true)")));
 }
 
+void ForeignClientTest::CallPlanMethods() {
+  const std::string plans = "nfmeter.v1.PlanService/";
+  EXPECT_THAT(
+      Call(plans + "ApplyPlan",
+           R"({"plan": {"name": "p", "accounts": [{"counter": "of-plan"}]}})"),
+      HasSubstr("of-plan"));
+  EXPECT_THAT(Call(plans + "GetPlan", R"({"name": "p"})"),
+              HasSubstr("of-plan"));
+  EXPECT_THAT(Call(plans + "ListPlans", "{}"), HasSubstr("\"p\""));
+  EXPECT_THAT(Call(plans + "ExportPlan", "{}"), HasSubstr("exported"));
+  EXPECT_THAT(Call(plans + "GetPlanStatus", R"({"name": "p"})"),
+              HasSubstr("STATE_IN_SYNC"));
+  EXPECT_THAT(Call(plans + "WatchPlanStatus", R"({"name": "absent"})"),
+              HasSubstr("not_found"));
+  EXPECT_THAT(Call(plans + "DeletePlan", R"({"name": "p"})"),
+              HasSubstr("deletedCounters"));
+}
+
+void ForeignClientTest::CallUsageMethods() {
+  const std::string usage = "nfmeter.v1.UsageService/";
+  EXPECT_THAT(Call(usage + "CollectUsage", "{}"),
+              HasSubstr("invalid_argument"));
+  for (const char* method : {"ListUsage", "ListGaps", "ListConsumers"}) {
+    EXPECT_THAT(Call(usage + method, "{}"), HasSubstr("{")) << method;
+  }
+  EXPECT_THAT(Call(usage + "DeleteConsumer", R"({"name": "absent"})"),
+              HasSubstr("{"));
+}
+
+// No role includes flows, and nothing else lets this socket see them.
+void ForeignClientTest::CallFlowMethods() {
+  for (const char* method : {"ListFlows", "SummarizeFlows", "WatchFlows"}) {
+    EXPECT_THAT(Call(absl::StrCat("nfmeter.v1.FlowService/", method), "{}"),
+                HasSubstr("permission_denied"))
+        << method;
+  }
+}
+
 void ForeignClientTest::CallNodeMethods() {
   EXPECT_THAT(Call("nfmeter.v1.NodeService/GetNode", "{}"),
               AllOf(HasSubstr(R"("version":"0.1.0")"),
@@ -366,6 +407,9 @@ TEST_F(ForeignClientTest, EveryMethodThatReflectionListsWorks) {
   CallRuleMethods();
   CallSnapshotMethods();
   CallNodeMethods();
+  CallPlanMethods();
+  CallUsageMethods();
+  CallFlowMethods();
   CallMethodsOfGrpc();
   std::vector<std::string> not_called;
   for (const std::string& method : List("--list-methods")) {

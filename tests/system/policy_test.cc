@@ -383,8 +383,8 @@ TEST_F(PolicyTest, CheckPolicySaysWhoGetsWhatAndWarns) {
   EXPECT_EQ(warned.out,
             "ok: " + policy_ +
                 "\n"
-                "RULE    PRINCIPALS    ROLE    METHODS              COUNTERS\n"
-                "tenant  spiffe://a/b  viewer  all of the role (9)  a*\n"
+                "RULE    PRINCIPALS    ROLE    METHODS               COUNTERS\n"
+                "tenant  spiffe://a/b  viewer  all of the role (13)  a*\n"
                 "warning: " +
                 policy_ +
                 ": no rule makes anybody admin of everything: only those who "

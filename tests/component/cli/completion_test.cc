@@ -95,7 +95,8 @@ class CompletionTest : public CliTest {
 
 TEST_F(CompletionTest, BashOffersCommands) {
   EXPECT_THAT(Bash("nfmeter "),
-              UnorderedElementsAre("counter", "rule", "watch", "top", "quota",
+              UnorderedElementsAre("counter", "rule", "apply", "diff", "export",
+                                   "plan", "watch", "top", "quota", "flow",
                                    "wait", "node", "health", "version",
                                    "context", "explain", "help", "completion"));
   EXPECT_THAT(Bash("nfmeter coun"), ElementsAre("counter"));
@@ -113,10 +114,9 @@ TEST_F(CompletionTest, BashOffersFlagsAndTheirValues) {
   EXPECT_THAT(Bash("nfmeter watch --"),
               AllOf(Contains("--interval"), Contains("--server"),
                     Not(Contains("--sport"))));
-  EXPECT_THAT(
-      Bash("nfmeter counter list -o "),
-      UnorderedElementsAre("table", "wide", "json", "yaml", "csv", "name",
-                           "custom-columns="));
+  EXPECT_THAT(Bash("nfmeter counter list -o "),
+              UnorderedElementsAre("table", "wide", "json", "yaml", "csv",
+                                   "name", "custom-columns="));
   EXPECT_THAT(Bash("nfmeter counter list --output=j"), ElementsAre("json"));
   EXPECT_THAT(Bash("nfmeter rule add --table m"), ElementsAre("mangle"));
   EXPECT_THAT(Bash("nfmeter rule add --verdict "),

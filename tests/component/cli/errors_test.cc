@@ -190,7 +190,7 @@ TEST_F(ErrorsTest, WrongUsageIsExplained) {
       {{"couner"}, "did you mean counter?"},
       {{"counter", "lst"}, "did you mean list?"},
       {{"counter", "lst", "--help"}, "did you mean list?"},
-      {{"plan", "--help"}, "'nfmeter' has no command 'plan'"},
+      {{"plam", "--help"}, "'nfmeter' has no command 'plam'"},
       {{"counter", "list", "a", "b"}, "does not take 'b'"},
       {{"watch", "--intervall", "1s"}, "did you mean --interval?"},
       {{"watch", "--interval", "0"}, "--interval: '0' is not a time above 0"},

@@ -47,8 +47,7 @@ TEST_P(WallClockTest, ATimeoutIsNotLongerOrShorterForAStep) {
 
 // Not forwards: what the preloaded library makes a program believe the kernel
 // does not, and gRPC 1.51 lets its timers wait for a time of day.
-INSTANTIATE_TEST_SUITE_P(Steps, WallClockTest,
-                         ::testing::Values("-3600", "0"));
+INSTANTIATE_TEST_SUITE_P(Steps, WallClockTest, ::testing::Values("-3600", "0"));
 
 }  // namespace
 }  // namespace nfmeter::testing
