@@ -33,7 +33,9 @@ void FillStore(const std::string& path) {
       *accounting::LabelStore::Open(path, {.max_bytes = 1 << 30});
   std::vector<std::pair<std::string, accounting::Labels>> all;
   for (size_t i = 0; i < kLabelledCounters; ++i) {
-    all.emplace_back(absl::StrCat("c", 100'000 + i), FullLabels());
+    accounting::Labels labels = FullLabels();
+    labels[accounting::kManagedLabel] = "";  // as those made through nfmeter
+    all.emplace_back(absl::StrCat("c", 100'000 + i), std::move(labels));
   }
   ASSERT_OK(store->Set(all));
   ASSERT_GT(store->use().memory_bytes, 9 * kBound);
