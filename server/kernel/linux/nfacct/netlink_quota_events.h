@@ -2,13 +2,12 @@
 #ifndef NFMETER_KERNEL_LINUX_NFACCT_NETLINK_QUOTA_EVENTS_H_
 #define NFMETER_KERNEL_LINUX_NFACCT_NETLINK_QUOTA_EVENTS_H_
 
-#include <atomic>
 #include <memory>
+#include <utility>
 
 #include "absl/status/statusor.h"
-#include "base/unique_fd.h"
 #include "kernel/acct_table.h"
-#include "kernel/linux/netlink/netlink_socket.h"
+#include "kernel/linux/netlink/netlink_subscription.h"
 #include "kernel/linux/nfacct/acct_codec.h"
 
 namespace nfmeter::kernel {
@@ -20,15 +19,13 @@ class NetlinkQuotaEvents : public QuotaEvents {
       const NetworkNamespace& there, int receive_buffer_bytes);
 
   absl::StatusOr<AcctObject> Next() override;
-  void Cancel() override;
+  void Cancel() override { subscription_->Cancel(); }
 
  private:
-  NetlinkQuotaEvents(std::unique_ptr<NetlinkSocket> socket, UniqueFd cancel);
+  explicit NetlinkQuotaEvents(std::unique_ptr<NetlinkSubscription> subscription)
+      : subscription_(std::move(subscription)) {}
 
-  const std::unique_ptr<NetlinkSocket> socket_;
-  // An eventfd that is readable from Cancel() on.
-  const UniqueFd cancel_;
-  std::atomic<bool> cancelled_ = false;
+  const std::unique_ptr<NetlinkSubscription> subscription_;
   // What is left of the last datagram.
   AcctMessageReader messages_{{}};
 };

@@ -2,77 +2,28 @@
 
 #include <errno.h>
 
-#include <algorithm>
+#include "kernel/linux/netlink/netlink_exchange.h"
 
 namespace nfmeter::kernel {
-namespace {
-
-using OnAnswer =
-    absl::FunctionRef<void(size_t index, int err, const NftMessage* message)>;
-
-bool IsAnswer(const NftMessage& message) {
-  return message.kind != NftMessage::Kind::kOther &&
-         message.kind != NftMessage::Kind::kDone;
-}
-
-// Reads answers until all are there or nothing is queued any more. Returns the
-// errno of those that are missing.
-int ReadAnswers(NetlinkSocket& socket, uint32_t first_sequence,
-                std::vector<bool>& answered, OnAnswer on_answer) {
-  int missing = ENOBUFS;
-  size_t left = answered.size();
-  while (left > 0) {
-    const NetlinkSocket::Received received = socket.Receive();
-    // Says only that something was dropped; what was queued is still there.
-    if (received.err == ENOBUFS) continue;
-    if (received.err != 0) break;
-    NftMessageReader reader(received.datagram);
-    while (const NftMessage* message = reader.Next()) {
-      // Unsigned: stale answers become large indices.
-      const uint32_t index = message->sequence - first_sequence;
-      if (index >= answered.size() || answered[index]) continue;
-      if (!IsAnswer(*message)) continue;
-      // nfnetlink_rcv() answers the first of many only.
-      if (message->err == EPERM) missing = EPERM;
-      const bool error = message->kind == NftMessage::Kind::kError;
-      on_answer(index, message->err, error ? nullptr : message);
-      answered[index] = true;
-      --left;
-    }
-  }
-  return missing;
-}
-
-}  // namespace
 
 void ExchangeNft(
     NetlinkSocket& socket, size_t count,
     absl::FunctionRef<void(size_t index, uint32_t sequence, std::string& out)>
         append,
-    OnAnswer on_answer) {
-  std::string questions;
-  std::vector<bool> answered;
-  size_t batch = 0;
-  for (size_t begin = 0; begin < count; begin += batch) {
-    batch = std::min(count - begin, socket.requests_at_once());
-    const uint32_t first_sequence = socket.TakeSequences(batch);
-    questions.clear();
-    for (size_t i = 0; i < batch; ++i) {
-      append(begin + i, first_sequence + i, questions);
-    }
-    answered.assign(batch, false);
-    int missing = socket.Send(questions);
-    if (missing == 0) {
-      missing =
-          ReadAnswers(socket, first_sequence, answered,
-                      [&](size_t index, int err, const NftMessage* message) {
-                        on_answer(begin + index, err, message);
-                      });
-    }
-    for (size_t i = 0; i < batch; ++i) {
-      if (!answered[i]) on_answer(begin + i, missing, nullptr);
-    }
-  }
+    absl::FunctionRef<void(size_t index, int err, const NftMessage* message)>
+        on_answer) {
+  ExchangeNetlink<NftMessageReader>(
+      socket, count, append,
+      [&](size_t index, const NftMessage& message) {
+        if (message.kind == NftMessage::Kind::kOther ||
+            message.kind == NftMessage::Kind::kDone) {
+          return false;
+        }
+        const bool error = message.kind == NftMessage::Kind::kError;
+        on_answer(index, message.err, error ? nullptr : &message);
+        return true;
+      },
+      [&](size_t index, int err) { on_answer(index, err, nullptr); });
 }
 
 int DumpNft(NetlinkSocket& socket,

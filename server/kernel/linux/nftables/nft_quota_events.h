@@ -2,14 +2,13 @@
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_QUOTA_EVENTS_H_
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_QUOTA_EVENTS_H_
 
-#include <atomic>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "absl/status/statusor.h"
-#include "base/unique_fd.h"
 #include "kernel/acct_table.h"
-#include "kernel/linux/netlink/netlink_socket.h"
+#include "kernel/linux/netlink/netlink_subscription.h"
 #include "kernel/linux/nftables/nft_message.h"
 
 namespace nfmeter::kernel {
@@ -27,20 +26,18 @@ class NftQuotaEvents : public QuotaEvents {
       AcctTable& acct, const NetworkNamespace& there, int receive_buffer_bytes);
 
   absl::StatusOr<AcctObject> Next() override;
-  void Cancel() override;
+  void Cancel() override { subscription_->Cancel(); }
 
  private:
-  NftQuotaEvents(AcctTable& acct, std::unique_ptr<NetlinkSocket> socket,
-                 UniqueFd cancel);
+  NftQuotaEvents(AcctTable& acct,
+                 std::unique_ptr<NetlinkSubscription> subscription)
+      : acct_(acct), subscription_(std::move(subscription)) {}
 
   // The object of a message that tells of a crossing.
   std::optional<AcctObject> CrossingOf(const NftMessage& message);
 
   AcctTable& acct_;
-  const std::unique_ptr<NetlinkSocket> socket_;
-  // An eventfd that is readable from Cancel() on.
-  const UniqueFd cancel_;
-  std::atomic<bool> cancelled_ = false;
+  const std::unique_ptr<NetlinkSubscription> subscription_;
   // What is left of the last datagram.
   NftMessageReader messages_{{}};
 };
