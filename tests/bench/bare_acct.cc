@@ -1,10 +1,12 @@
 #include "tests/bench/bare_acct.h"
 
 #include <endian.h>
-#include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_acct.h>
+
+#include <utility>
+#include <vector>
 
 namespace nfmeter::bench {
 namespace {
@@ -14,17 +16,8 @@ namespace {
 constexpr size_t kSendBytes = 8 << 10;
 constexpr size_t kLargestRequest = 128;
 
-nlmsghdr* PutHeader(void* at, int command, uint16_t flags, uint32_t sequence) {
-  nlmsghdr* header = mnl_nlmsg_put_header(at);
-  header->nlmsg_type = (NFNL_SUBSYS_ACCT << 8) | command;
-  header->nlmsg_flags = NLM_F_REQUEST | flags;
-  header->nlmsg_seq = sequence;
-  auto* family = static_cast<nfgenmsg*>(
-      mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
-  family->nfgen_family = AF_UNSPEC;
-  family->version = NFNETLINK_V0;
-  family->res_id = 0;
-  return header;
+constexpr uint16_t Type(int command) {
+  return MessageType(NFNL_SUBSYS_ACCT, command);
 }
 
 struct DumpTotals {
@@ -56,30 +49,16 @@ int OnObject(const nlmsghdr* header, void* data) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<BareAcct>> BareAcct::Open() {
-  mnl_socket* socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-  if (socket == nullptr) return absl::ErrnoToStatus(errno, "netlink socket");
-  if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) {
-    const int error = errno;
-    mnl_socket_close(socket);
-    return absl::ErrnoToStatus(error, "netlink bind");
-  }
-  return std::unique_ptr<BareAcct>(new BareAcct(socket));
+  auto netlink = BareNetlink::Open();
+  if (!netlink.ok()) return netlink.status();
+  return std::unique_ptr<BareAcct>(new BareAcct(*std::move(netlink)));
 }
-
-BareAcct::~BareAcct() { mnl_socket_close(socket_); }
 
 absl::Status BareAcct::AwaitAcks(size_t count) {
   while (count > 0) {
-    const ssize_t length =
-        mnl_socket_recvfrom(socket_, buffer_.data(), buffer_.size());
-    if (length < 0) return absl::ErrnoToStatus(errno, "receiving acks");
-    int left = static_cast<int>(length);
-    auto* header = reinterpret_cast<nlmsghdr*>(buffer_.data());
-    for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
-      const auto* error = static_cast<nlmsgerr*>(mnl_nlmsg_get_payload(header));
-      if (error->error != 0) return absl::ErrnoToStatus(-error->error, "ack");
-      --count;
-    }
+    const absl::StatusOr<size_t> acks = netlink_->ReceiveAcks();
+    if (!acks.ok()) return acks.status();
+    count -= *acks;
   }
   return absl::OkStatus();
 }
@@ -92,70 +71,41 @@ absl::Status BareAcct::Create(absl::Span<const std::string> names) {
     for (; next < names.size() && used + kLargestRequest <= batch.size();
          ++next, ++count) {
       nlmsghdr* header =
-          PutHeader(batch.data() + used, NFNL_MSG_ACCT_NEW,
+          PutHeader(batch.data() + used, Type(NFNL_MSG_ACCT_NEW),
                     NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, ++sequence_);
       mnl_attr_put_strz(header, NFACCT_NAME, names[next].c_str());
       used += MNL_ALIGN(header->nlmsg_len);
     }
-    if (mnl_socket_sendto(socket_, batch.data(), used) < 0) {
-      return absl::ErrnoToStatus(errno, "sending a batch");
-    }
+    absl::Status sent = netlink_->Send(batch.data(), used);
+    if (!sent.ok()) return sent;
     if (absl::Status status = AwaitAcks(count); !status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
-absl::Status BareAcct::RequestDump() {
-  char request[kLargestRequest];
-  nlmsghdr* header =
-      PutHeader(request, NFNL_MSG_ACCT_GET, NLM_F_DUMP, ++sequence_);
-  if (mnl_socket_sendto(socket_, header, header->nlmsg_len) < 0) {
-    return absl::ErrnoToStatus(errno, "sending a dump request");
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<size_t> BareAcct::Dump() {
-  if (absl::Status status = RequestDump(); !status.ok()) return status;
+  char request[kLargestRequest];
   DumpTotals totals;
-  for (int more = MNL_CB_OK; more > MNL_CB_STOP;) {
-    const ssize_t length =
-        mnl_socket_recvfrom(socket_, buffer_.data(), buffer_.size());
-    if (length < 0) return absl::ErrnoToStatus(errno, "receiving a dump");
-    more = mnl_cb_run(buffer_.data(), length, sequence_,
-                      mnl_socket_get_portid(socket_), OnObject, &totals);
-    if (more < 0) return absl::ErrnoToStatus(errno, "reading a dump");
-  }
+  absl::Status status = netlink_->Dump(
+      PutHeader(request, Type(NFNL_MSG_ACCT_GET), NLM_F_DUMP, ++sequence_),
+      OnObject, &totals);
+  if (!status.ok()) return status;
   sum_ += totals.sum;
   return totals.objects;
 }
 
 absl::StatusOr<size_t> BareAcct::Receive() {
-  if (absl::Status status = RequestDump(); !status.ok()) return status;
-  size_t objects = 0;
-  while (true) {
-    const ssize_t length =
-        mnl_socket_recvfrom(socket_, buffer_.data(), buffer_.size());
-    if (length < 0) return absl::ErrnoToStatus(errno, "receiving a dump");
-    int left = static_cast<int>(length);
-    auto* header = reinterpret_cast<nlmsghdr*>(buffer_.data());
-    for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
-      if (header->nlmsg_type == NLMSG_DONE) return objects;
-      if (header->nlmsg_type == NLMSG_ERROR) {
-        return absl::InternalError("a dump was refused");
-      }
-      ++objects;
-    }
-  }
+  char request[kLargestRequest];
+  return netlink_->CountDump(
+      PutHeader(request, Type(NFNL_MSG_ACCT_GET), NLM_F_DUMP, ++sequence_));
 }
 
 absl::Status BareAcct::Flush() {
   char request[kLargestRequest];
-  nlmsghdr* header =
-      PutHeader(request, NFNL_MSG_ACCT_DEL, NLM_F_ACK, ++sequence_);
-  if (mnl_socket_sendto(socket_, header, header->nlmsg_len) < 0) {
-    return absl::ErrnoToStatus(errno, "sending a flush");
-  }
+  const nlmsghdr* header =
+      PutHeader(request, Type(NFNL_MSG_ACCT_DEL), NLM_F_ACK, ++sequence_);
+  absl::Status sent = netlink_->Send(header, header->nlmsg_len);
+  if (!sent.ok()) return sent;
   return AwaitAcks(1);
 }
 

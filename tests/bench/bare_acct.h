@@ -6,13 +6,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-
-struct mnl_socket;
+#include "tests/bench/bare_netlink.h"
 
 namespace nfmeter::bench {
 
@@ -20,7 +19,6 @@ namespace nfmeter::bench {
 class BareAcct {
  public:
   static absl::StatusOr<std::unique_ptr<BareAcct>> Open();
-  ~BareAcct();
 
   // Creates all, as many messages a send as 8 KiB hold.
   absl::Status Create(absl::Span<const std::string> names);
@@ -37,13 +35,12 @@ class BareAcct {
   absl::Status Flush();
 
  private:
-  explicit BareAcct(mnl_socket* socket) : socket_(socket), buffer_(256 << 10) {}
+  explicit BareAcct(std::unique_ptr<BareNetlink> netlink)
+      : netlink_(std::move(netlink)) {}
 
-  absl::Status RequestDump();
   absl::Status AwaitAcks(size_t count);
 
-  mnl_socket* const socket_;
-  std::vector<char> buffer_;
+  const std::unique_ptr<BareNetlink> netlink_;
   uint32_t sequence_ = 0;
   uint64_t sum_ = 0;
 };

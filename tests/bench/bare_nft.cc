@@ -2,12 +2,13 @@
 
 #include <arpa/inet.h>
 #include <endian.h>
-#include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <string.h>
 #include <sys/socket.h>
+
+#include <utility>
+#include <vector>
 
 namespace nfmeter::bench {
 namespace {
@@ -17,22 +18,8 @@ constexpr uint8_t kInet = 1;  // NFPROTO_INET
 constexpr size_t kLargest = 256;
 constexpr int kSendBytes = 64 << 20;
 
-nlmsghdr* PutHeader(void* at, uint16_t type, uint16_t flags, uint8_t family,
-                    uint16_t resource, uint32_t sequence) {
-  nlmsghdr* header = mnl_nlmsg_put_header(at);
-  header->nlmsg_type = type;
-  header->nlmsg_flags = NLM_F_REQUEST | flags;
-  header->nlmsg_seq = sequence;
-  auto* body = static_cast<nfgenmsg*>(
-      mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
-  body->nfgen_family = family;
-  body->version = NFNETLINK_V0;
-  body->res_id = htons(resource);
-  return header;
-}
-
-uint16_t Type(int command) {
-  return static_cast<uint16_t>((NFNL_SUBSYS_NFTABLES << 8) | command);
+constexpr uint16_t Type(int command) {
+  return MessageType(NFNL_SUBSYS_NFTABLES, command);
 }
 
 // Messages one after the other.
@@ -45,7 +32,7 @@ class Batch {
   nlmsghdr* Add(uint16_t type, uint16_t flags, uint8_t family = kInet,
                 uint16_t resource = 0) {
     if (last_ != nullptr) used_ += MNL_ALIGN(last_->nlmsg_len);
-    last_ = PutHeader(bytes_.data() + used_, type, flags, family, resource, 1);
+    last_ = PutHeader(bytes_.data() + used_, type, flags, 1, family, resource);
     return last_;
   }
 
@@ -91,31 +78,17 @@ int OnObject(const nlmsghdr* header, void* data) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<BareNft>> BareNft::Open() {
-  mnl_socket* socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-  if (socket == nullptr) return absl::ErrnoToStatus(errno, "netlink socket");
-  if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) {
-    const int error = errno;
-    mnl_socket_close(socket);
-    return absl::ErrnoToStatus(error, "netlink bind");
-  }
-  setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, SO_SNDBUFFORCE, &kSendBytes,
+  auto netlink = BareNetlink::Open();
+  if (!netlink.ok()) return netlink.status();
+  setsockopt((*netlink)->fd(), SOL_SOCKET, SO_SNDBUFFORCE, &kSendBytes,
              sizeof(kSendBytes));
-  return std::unique_ptr<BareNft>(new BareNft(socket));
+  return std::unique_ptr<BareNft>(new BareNft(*std::move(netlink)));
 }
 
-BareNft::~BareNft() { mnl_socket_close(socket_); }
-
 absl::Status BareNft::SendBatch(const std::vector<char>& batch, size_t used) {
-  if (mnl_socket_sendto(socket_, batch.data(), used) < 0) {
-    return absl::ErrnoToStatus(errno, "sending a batch");
-  }
-  const ssize_t length =
-      mnl_socket_recvfrom(socket_, buffer_.data(), buffer_.size());
-  if (length < 0) return absl::ErrnoToStatus(errno, "receiving an answer");
-  const auto* header = reinterpret_cast<nlmsghdr*>(buffer_.data());
-  const auto* error = static_cast<nlmsgerr*>(mnl_nlmsg_get_payload(header));
-  if (error->error != 0) return absl::ErrnoToStatus(-error->error, "a batch");
-  return absl::OkStatus();
+  absl::Status sent = netlink_->Send(batch.data(), used);
+  if (!sent.ok()) return sent;
+  return netlink_->ReceiveAcks().status();
 }
 
 absl::Status BareNft::Create(absl::Span<const std::string> names) {
@@ -151,22 +124,13 @@ absl::Status BareNft::Delete() {
 
 absl::StatusOr<size_t> BareNft::Dump() {
   char request[kLargest];
-  nlmsghdr* header = PutHeader(request, Type(NFT_MSG_GETOBJ), NLM_F_DUMP, kInet,
-                               0, ++sequence_);
+  nlmsghdr* header =
+      PutHeader(request, Type(NFT_MSG_GETOBJ), NLM_F_DUMP, ++sequence_, kInet);
   mnl_attr_put_strz(header, NFTA_OBJ_TABLE, "nfmeter");
   mnl_attr_put_u32(header, NFTA_OBJ_TYPE, htonl(NFT_OBJECT_COUNTER));
-  if (mnl_socket_sendto(socket_, header, header->nlmsg_len) < 0) {
-    return absl::ErrnoToStatus(errno, "sending a dump request");
-  }
   DumpTotals totals;
-  for (int more = MNL_CB_OK; more > MNL_CB_STOP;) {
-    const ssize_t length =
-        mnl_socket_recvfrom(socket_, buffer_.data(), buffer_.size());
-    if (length < 0) return absl::ErrnoToStatus(errno, "receiving a dump");
-    more = mnl_cb_run(buffer_.data(), length, sequence_,
-                      mnl_socket_get_portid(socket_), OnObject, &totals);
-    if (more < 0) return absl::ErrnoToStatus(errno, "reading a dump");
-  }
+  absl::Status status = netlink_->Dump(header, OnObject, &totals);
+  if (!status.ok()) return status;
   sum_ += totals.sum;
   return totals.objects;
 }

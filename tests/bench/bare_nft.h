@@ -7,13 +7,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-
-struct mnl_socket;
+#include "tests/bench/bare_netlink.h"
 
 namespace nfmeter::bench {
 
@@ -21,7 +21,6 @@ namespace nfmeter::bench {
 class BareNft {
  public:
   static absl::StatusOr<std::unique_ptr<BareNft>> Open();
-  ~BareNft();
 
   // A table "bare" with these counters, all in one transaction. Each has its
   // name as a comment, as the server gives it.
@@ -35,12 +34,12 @@ class BareNft {
   absl::StatusOr<size_t> Dump();
 
  private:
-  explicit BareNft(mnl_socket* socket) : socket_(socket), buffer_(256 << 10) {}
+  explicit BareNft(std::unique_ptr<BareNetlink> netlink)
+      : netlink_(std::move(netlink)) {}
 
   absl::Status SendBatch(const std::vector<char>& batch, size_t used);
 
-  mnl_socket* const socket_;
-  std::vector<char> buffer_;
+  const std::unique_ptr<BareNetlink> netlink_;
   uint32_t sequence_ = 0;
   uint64_t sum_ = 0;
 };

@@ -2,7 +2,6 @@
 // what people use: conntrack -L, and awk over it.
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <netinet/in.h>
@@ -19,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "nfmeter/client.h"
+#include "tests/bench/bare_netlink.h"
 #include "tests/bench/daemon.h"
 #include "tests/bench/row.h"
 #include "tests/support/subprocess.h"
@@ -95,34 +95,12 @@ absl::Status MakeFlows(size_t count) {
 
 // One dump; looks at where each message ends and no more. Number of flows.
 absl::StatusOr<size_t> BareDump() {
-  mnl_socket* const socket = mnl_socket_open(NETLINK_NETFILTER);
-  if (socket == nullptr) return absl::ErrnoToStatus(errno, "socket");
-  const absl::Cleanup close_it = [socket] { mnl_socket_close(socket); };
-  if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) != 0) {
-    return absl::ErrnoToStatus(errno, "bind");
-  }
-  std::vector<char> buffer(256 << 10);
-  nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
-  header->nlmsg_type = (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET;
-  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  header->nlmsg_seq = 1;
-  mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg));
-  if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0) {
-    return absl::ErrnoToStatus(errno, "send");
-  }
-  size_t flows = 0;
-  while (true) {
-    const ssize_t size =
-        mnl_socket_recvfrom(socket, buffer.data(), buffer.size());
-    if (size < 0) return absl::ErrnoToStatus(errno, "receive");
-    int left = static_cast<int>(size);
-    for (auto* message = reinterpret_cast<nlmsghdr*>(buffer.data());
-         mnl_nlmsg_ok(message, left);
-         message = mnl_nlmsg_next(message, &left)) {
-      if (message->nlmsg_type == NLMSG_DONE) return flows;
-      ++flows;
-    }
-  }
+  const auto netlink = BareNetlink::Open();
+  if (!netlink.ok()) return netlink.status();
+  char request[64];
+  return (*netlink)->CountDump(
+      PutHeader(request, MessageType(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET),
+                NLM_F_DUMP, 1));
 }
 
 absl::Duration ChildrenCpu() {
