@@ -30,8 +30,7 @@ using Expressions = std::vector<NftExpression>;
 class Compiler {
  public:
   Compiler(Family family, const RuleSpec& rule, const NftRuleParts& parts)
-      : family_(family),
-        layout_(NftLayoutOf(family)),
+      : layout_(NftLayoutOf(family)),
         match_(rule.match),
         rule_(rule),
         parts_(parts) {}
@@ -275,7 +274,6 @@ class Compiler {
     }
   }
 
-  const Family family_;
   const NftLayout& layout_;
   const RuleMatch& match_;
   const RuleSpec& rule_;
