@@ -20,9 +20,11 @@ class FlowAnswers {
  public:
   explicit FlowAnswers(size_t max_weight) : max_weight_(max_weight) {}
 
-  // An answer whose reading began at most `max_staleness` ago.
+  // An answer whose reading began at most `max_staleness` ago; none at 0, as a
+  // reading that began in the same instant may have begun before the question.
   std::optional<Answer> Find(const Question& question, absl::Duration now,
                              absl::Duration max_staleness) {
+    if (max_staleness <= absl::ZeroDuration()) return std::nullopt;
     Forget(now);
     for (auto it = kept_.rbegin(); it != kept_.rend(); ++it) {
       if (it->question == question && now - it->read <= max_staleness) {

@@ -107,6 +107,7 @@ class FlowHubTest : public ::testing::Test {
   const kernel::FlowRecord two_ = TcpFlow("10.0.0.2", 2, "10.0.1.1", 443);
   kernel::FakeFlowTable table_;
   FakeClock clock_;
+  Bell bell_;  // the hub rings it until it has ended
   std::unique_ptr<FlowHub> hub_;
 };
 
@@ -188,11 +189,10 @@ TEST_F(FlowHubTest, ListsInChunks) {
     Count(TcpFlow("10.0.0.1", 1'000 + i, "10.0.1.1", 80), 1);
   }
   Make();
-  Bell bell;
-  const auto listing = hub_->List({}, absl::ZeroDuration(), bell.Ringer());
+  const auto listing = hub_->List({}, absl::ZeroDuration(), bell_.Ringer());
   size_t flows = 0;
   size_t chunks = 0;
-  const auto end = bell.Await([&] {
+  const auto end = bell_.Await([&] {
     while (const FlowChunk chunk = listing->Take()) {
       flows += chunk->size();
       ++chunks;
@@ -210,9 +210,8 @@ TEST_F(FlowHubTest, EndsAListThatIsReadTooSlowly) {
     Count(TcpFlow("10.0.0.1", 1'000 + i, "10.0.1.1", 80), 1);
   }
   Make({.max_unsent_flows = 1'000, .max_pause = absl::Milliseconds(1)});
-  Bell bell;
-  const auto listing = hub_->List({}, absl::ZeroDuration(), bell.Ringer());
-  const auto end = bell.Await([&] { return listing->End(); });
+  const auto listing = hub_->List({}, absl::ZeroDuration(), bell_.Ringer());
+  const auto end = bell_.Await([&] { return listing->End(); });
   EXPECT_THAT(*end, StatusIs(Code::kResourceExhausted));
   EXPECT_THAT(*end, HasReason("FLOWS_READ_TOO_SLOWLY"));
   EXPECT_EQ(hub_->stats().slow_lists, 1u);
@@ -221,9 +220,8 @@ TEST_F(FlowHubTest, EndsAListThatIsReadTooSlowly) {
 TEST_F(FlowHubTest, WatchesWhatIsNewAndWhatEnds) {
   Count(one_, 10);
   Make();
-  Bell bell;
   const auto watch =
-      hub_->Watch({.limit = 10}, absl::Seconds(1), bell.Ringer());
+      hub_->Watch({.limit = 10}, absl::Seconds(1), bell_.Ringer());
   AwaitBaseline();
   Count(one_, 2);
   Count(two_, 3);
@@ -237,9 +235,8 @@ TEST_F(FlowHubTest, WatchesWhatIsNewAndWhatEnds) {
 
 TEST_F(FlowHubTest, LosesNothingForASlowWatcher) {
   Make();
-  Bell bell;
   const auto watch =
-      hub_->Watch({.limit = 10}, absl::Seconds(1), bell.Ringer());
+      hub_->Watch({.limit = 10}, absl::Seconds(1), bell_.Ringer());
   AwaitBaseline();
   for (int i = 0; i < 3; ++i) {
     Count(one_, 1);
@@ -254,9 +251,8 @@ TEST_F(FlowHubTest, LosesNothingForASlowWatcher) {
 TEST_F(FlowHubTest, DeclaresLostEnds) {
   Count(one_, 10);
   Make();
-  Bell bell;
   const auto watch =
-      hub_->Watch({.limit = 10}, absl::Seconds(1), bell.Ringer());
+      hub_->Watch({.limit = 10}, absl::Seconds(1), bell_.Ringer());
   AwaitBaseline();
   Count(one_, 2);
   table_.EndUnseen(one_);
@@ -271,9 +267,8 @@ TEST_F(FlowHubTest, DeclaresThatEndsAreNotTold) {
   tracking.events = 0;
   table_.SetTracking(tracking);
   Make();
-  Bell bell;
   const auto watch =
-      hub_->Watch({.limit = 10}, absl::Seconds(1), bell.Ringer());
+      hub_->Watch({.limit = 10}, absl::Seconds(1), bell_.Ringer());
   EXPECT_TRUE(NextFrame(*watch).losses.no_ends);
 }
 
@@ -282,16 +277,15 @@ TEST_F(FlowHubTest, RefusesToWatchWithoutAccounting) {
   tracking.accounting = false;
   table_.SetTracking(tracking);
   Make();
-  Bell bell;
-  const auto watch = hub_->Watch({}, absl::Seconds(1), bell.Ringer());
-  const auto end = bell.Await([&] { return watch->End(); });
+  const auto watch = hub_->Watch({}, absl::Seconds(1), bell_.Ringer());
+  const auto end = bell_.Await([&] { return watch->End(); });
   EXPECT_THAT(*end, HasReason("FLOW_ACCOUNTING_OFF"));
 }
 
 TEST_F(FlowHubTest, ListensOnlyWhileSomebodyWatches) {
   Make();
-  Bell bell;
-  const auto watch = hub_->Watch({.limit = 1}, absl::Seconds(1), bell.Ringer());
+  const auto watch =
+      hub_->Watch({.limit = 1}, absl::Seconds(1), bell_.Ringer());
   NextFrame(*watch);
   EXPECT_EQ(table_.subscriptions(), 1u);
   watch->Cancel();
@@ -302,8 +296,8 @@ TEST_F(FlowHubTest, ListensOnlyWhileSomebodyWatches) {
 
 TEST_F(FlowHubTest, EndsAWatchAfterAFewFailures) {
   Make();
-  Bell bell;
-  const auto watch = hub_->Watch({.limit = 1}, absl::Seconds(1), bell.Ringer());
+  const auto watch =
+      hub_->Watch({.limit = 1}, absl::Seconds(1), bell_.Ringer());
   NextFrame(*watch);
   table_.FailDumps(EPERM);
   std::optional<absl::Status> end;
@@ -326,8 +320,8 @@ TEST_F(FlowHubTest, AsksTheKernelOnlyForWhatEverybodyWants) {
   query.filter.protocol = 6;
   Summarize(query);
   EXPECT_EQ(table_.last_filter().protocol, 6);
-  Bell bell;
-  const auto watch = hub_->Watch({.limit = 1}, absl::Seconds(1), bell.Ringer());
+  const auto watch =
+      hub_->Watch({.limit = 1}, absl::Seconds(1), bell_.Ringer());
   NextFrame(*watch);
   Summarize(query);
   EXPECT_FALSE(table_.last_filter().has_any());
