@@ -2,8 +2,9 @@
 #ifndef NFMETER_TESTS_SUPPORT_FAKE_CLOCK_H_
 #define NFMETER_TESTS_SUPPORT_FAKE_CLOCK_H_
 
+#include <algorithm>
+#include <map>
 #include <memory>
-#include <set>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -32,8 +33,25 @@ class FakeClock final : public Clock {
   // Moves both clocks, and wakes whoever waits for a time that is now past.
   void Advance(absl::Duration by) {
     absl::MutexLock lock(&mutex_);
-    wall_time_ += by;
-    boottime_ += by;
+    AdvanceLocked(by);
+  }
+
+  // The same, but only if all who wait sleep on, and one of them for a time to
+  // come; false: they have something to do, or nothing to do with time.
+  bool AdvanceSleepers(absl::Duration by) {
+    absl::MutexLock lock(&mutex_);
+    if (!IsAsleep() || waiting_.begin()->first == absl::InfiniteDuration()) {
+      return false;
+    }
+    AdvanceLocked(by);
+    return true;
+  }
+
+  // Waits until somebody waits, and nobody has anything to do.
+  void AwaitSleepers() {
+    absl::MutexLock lock(&mutex_);
+    auto asleep = [this] { return IsAsleep(); };
+    mutex_.Await(absl::Condition(&asleep));
   }
 
   // The wall clock alone.
@@ -59,10 +77,8 @@ class FakeClock final : public Clock {
 
     void WaitUntil(absl::Duration boottime) override {
       absl::MutexLock lock(&clock_->mutex_);
-      auto due = [this, boottime] {
-        return rung_ || clock_->boottime_ >= boottime;
-      };
-      const auto waiting = clock_->waiting_.insert(boottime);
+      auto due = [this, boottime] { return IsDue(boottime); };
+      const auto waiting = clock_->waiting_.emplace(boottime, this);
       clock_->mutex_.Await(absl::Condition(&due));
       clock_->waiting_.erase(waiting);
       rung_ = false;
@@ -73,16 +89,34 @@ class FakeClock final : public Clock {
       rung_ = true;
     }
 
+    // With the clock's mutex held.
+    bool IsDue(absl::Duration boottime) const {
+      return rung_ || clock_->boottime_ >= boottime;
+    }
+
    private:
     FakeClock* const clock_;
     bool rung_ = false;  // guarded by the clock's mutex
   };
 
+  void AdvanceLocked(absl::Duration by) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    wall_time_ += by;
+    boottime_ += by;
+  }
+
+  bool IsAsleep() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !waiting_.empty() &&
+           std::none_of(waiting_.begin(), waiting_.end(), [](const auto& each) {
+             return each.second->IsDue(each.first);
+           });
+  }
+
   mutable absl::Mutex mutex_;
   absl::Time wall_time_ ABSL_GUARDED_BY(mutex_) =
       absl::FromUnixSeconds(1'767'225'600);
   absl::Duration boottime_ ABSL_GUARDED_BY(mutex_) = absl::Seconds(1'000);
-  std::multiset<absl::Duration> waiting_ ABSL_GUARDED_BY(mutex_);
+  std::multimap<absl::Duration, const FakeAlarm*> waiting_
+      ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace nfmeter::testing
