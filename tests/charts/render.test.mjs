@@ -238,15 +238,14 @@ test('a new configuration makes new pods, a new policy does not', () => {
   assert.deepEqual(pods(rule('viewer')), pods(rule('admin')));
 });
 
-// They are there once: the chart's folders are links, which Helm follows.
-test('a packaged chart has the alerts and dashboards of packaging/', () => {
+test('a packaged chart has the alerts and the dashboard', () => {
   const folder = temporaryFolder('package');
   helm('package', chart, '--destination', folder);
   const [archive] = fs.readdirSync(folder);
   execFileSync('tar', ['-xzf', path.join(folder, archive), '-C', folder]);
   for (const kind of ['prometheus', 'grafana']) {
     const packed = path.join(folder, 'nfmeter/files', kind);
-    const source = path.join(top, 'packaging', kind);
+    const source = path.join(chart, 'files', kind);
     assert.ok(fs.readdirSync(source).length > 0);
     assert.deepEqual(fs.readdirSync(packed), fs.readdirSync(source));
     for (const name of fs.readdirSync(source)) {

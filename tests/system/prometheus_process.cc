@@ -53,7 +53,7 @@ PrometheusProcess::PrometheusProcess(const std::string& metrics_address) {
       << "global: {scrape_interval: 250ms, scrape_timeout: 250ms, "
          "evaluation_interval: 250ms}\n"
       << "rule_files: [" << NFMETER_SOURCE_ROOT
-      << "/packaging/prometheus/nfmeter-alerts.yaml]\n"
+      << "/charts/nfmeter/files/prometheus/nfmeter-alerts.yaml]\n"
       << "scrape_configs: [{job_name: nfmeter, static_configs: [{targets: ['"
       << metrics_address << "']}]}]\n";
   process_ = std::make_unique<Background>(

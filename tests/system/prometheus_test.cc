@@ -288,7 +288,8 @@ class DashboardTest : public PrometheusTest {
   }
 
   static Value Dashboard() {
-    std::ifstream in(NFMETER_SOURCE_ROOT "/packaging/grafana/nfmeter.json");
+    std::ifstream in(NFMETER_SOURCE_ROOT
+                     "/charts/nfmeter/files/grafana/nfmeter.json");
     std::stringstream text;
     text << in.rdbuf();
     Value root;

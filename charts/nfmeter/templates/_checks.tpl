@@ -29,7 +29,7 @@
 {{- $_ := set $durations (printf "metrics.%s.interval" $name) $monitor.interval -}}
 {{- $_ := set $durations (printf "metrics.%s.scrapeTimeout" $name) $monitor.scrapeTimeout -}}
 {{- end -}}
-{{- range $name := list "min_snapshot_interval" "lock_timeout" "max_lock_timeout" -}}
+{{- range $name := list "min_snapshot_interval" "min_flow_interval" "lock_timeout" "max_lock_timeout" -}}
 {{- with get $v.config.limits $name }}{{ $_ := set $durations (printf "config.limits.%s" $name) . }}{{ end -}}
 {{- end -}}
 {{- range $name, $text := $durations -}}
@@ -114,9 +114,9 @@
 {{- fail (printf "tls.reloadInterval '%s' is not of whole seconds: set one such as 30s" .Values.tls.reloadInterval) -}}
 {{- end -}}
 {{- $limits := .Values.config.limits -}}
-{{- range $name := list "min_snapshot_interval" "lock_timeout" "max_lock_timeout" -}}
+{{- range $name := list "min_snapshot_interval" "min_flow_interval" "lock_timeout" "max_lock_timeout" -}}
 {{- with get $limits $name -}}
-{{- include "nfmeter.checkRange" (list (printf "config.limits.%s" $name) . "1ms" "1h") -}}
+{{- include "nfmeter.checkRange" (list (printf "config.limits.%s" $name) . (eq $name "min_flow_interval" | ternary "10ms" "1ms") "1h") -}}
 {{- end -}}
 {{- end -}}
 {{- $lock := get $limits "lock_timeout" | default "10s" -}}
