@@ -386,6 +386,17 @@ uint64_t Plans::repairs() const {
 
 void Plans::LookSoon() { alarm_->Ring(); }
 
+void Plans::LookNow() {
+  // A full lane means that changes are under way; they look themselves.
+  lane_
+      .Run(Lane::Priority::kNormal,
+           [this] {
+             Look();
+             return absl::OkStatus();
+           })
+      .IgnoreError();
+}
+
 void Plans::Loop() {
   absl::Duration next = clock_.BootTime() + options_.health.check_interval;
   while (true) {
@@ -394,14 +405,7 @@ void Plans::Loop() {
       absl::MutexLock lock(&mutex_);
       if (stopping_) return;
     }
-    // A full lane means that changes are under way; they look themselves.
-    lane_
-        .Run(Lane::Priority::kNormal,
-             [this] {
-               Look();
-               return absl::OkStatus();
-             })
-        .IgnoreError();
+    LookNow();
     next = clock_.BootTime() + options_.health.check_interval;
   }
 }

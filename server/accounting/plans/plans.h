@@ -137,8 +137,11 @@ class Plans {
   absl::StatusOr<PlanStatus> Status(absl::string_view name) const;
   std::vector<PlanStatus> Statuses() const;
 
-  // Looks soon: somebody has changed rules.
+  // Looks soon: somebody has changed rules. Returns at once.
   void LookSoon();
+  // Looks, and repairs what may be repaired now. Returns when that is done: what
+  // others did before the call has been seen.
+  void LookNow();
 
   uint64_t repairs() const;
 
