@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # How every target of the project is compiled: C++20, warnings as errors,
 # ccache and a fast linker where they are installed, a precompiled header for
 # the standard library and Abseil.

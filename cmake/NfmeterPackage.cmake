@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What is installed beside the programs: unit, man pages, completions,
 # documentation; and the Debian packages nfmeter and libnfmeter-dev, which
 # scripts/package makes.

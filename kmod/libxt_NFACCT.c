@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * iptables' side of the NFACCT target: -j NFACCT --nfacct-name NAME.
  *

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * How objects are written into messages: by hand, because a dump is made of many
  * small attributes, and to look for room once for all of them, and to copy

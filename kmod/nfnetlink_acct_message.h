@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* How objects are written into messages: all of them are of the type NEW. */
 #ifndef _NFNETLINK_ACCT_MESSAGE_H
 #define _NFNETLINK_ACCT_MESSAGE_H

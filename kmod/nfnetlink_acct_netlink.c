@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * The commands of nfnetlink's accounting subsystem. Answers and error codes
  * are those of the kernel's own module where both know the request: what

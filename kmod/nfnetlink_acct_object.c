@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* Accounting objects: lifetime, counters, quotas. See nfnetlink_acct.h. */
 #include <linux/errno.h>
 #include <linux/rcupdate.h>

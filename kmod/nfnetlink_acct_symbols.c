@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * What packets and rules call: the symbols of linux/netfilter/nfnetlink_acct.h,
  * and one of our own.

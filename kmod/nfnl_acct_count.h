@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* What our nfnetlink_acct exports beyond linux/netfilter/nfnetlink_acct.h. */
 #ifndef _NFNL_ACCT_COUNT_H
 #define _NFNL_ACCT_COUNT_H

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * The nfacct match: counts every packet that it sees, and matches it unless
  * the object has a quota that is not exceeded.

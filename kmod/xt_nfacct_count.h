@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * How a module of rules counts a packet, to be included by its one source: with
  * one call where the objects' module is ours, with two where it is the kernel's

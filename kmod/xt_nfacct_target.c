@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * The NFACCT target: counts the packet, and the next rule has it. A quota's
  * event is sent as by the match; what to do with a packet beyond the quota is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Something to do when it is late.
 #ifndef NFMETER_CLI_ALARM_H_
 #define NFMETER_CLI_ALARM_H_

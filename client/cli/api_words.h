@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From the words of the API, which the server speaks, to those of this command.
 #ifndef NFMETER_CLI_API_WORDS_H_
 #define NFMETER_CLI_API_WORDS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The nfmeter command as a function.
 #ifndef NFMETER_CLI_CLI_H_
 #define NFMETER_CLI_CLI_H_

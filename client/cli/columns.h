@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a kind of object shows in which output format: one list of columns for
 // table, wide and CSV together.
 #ifndef NFMETER_CLI_COLUMNS_H_

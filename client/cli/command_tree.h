@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The commands with their flags, and how a command line becomes one of them.
 #ifndef NFMETER_CLI_COMMAND_TREE_H_
 #define NFMETER_CLI_COMMAND_TREE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where the command reads and writes.
 #ifndef NFMETER_CLI_CONSOLE_H_
 #define NFMETER_CLI_CONSOLE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // nfmeter context list | use | add | delete | group | test
 #include <memory>
 

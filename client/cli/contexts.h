@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Servers by name: ~/.config/nfmeter/config.yaml.
 //
 //   current: gw1

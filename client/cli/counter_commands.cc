@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // nfmeter counter get | list, and what all of its commands share
 #include "cli/counter_commands.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counters and rules from the CSV that this command prints.
 #ifndef NFMETER_CLI_CSV_OBJECTS_H_
 #define NFMETER_CLI_CSV_OBJECTS_H_

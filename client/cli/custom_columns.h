@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // -o custom-columns=NAME:.name,TENANT:.labels.tenant
 #ifndef NFMETER_CLI_CUSTOM_COLUMNS_H_
 #define NFMETER_CLI_CUSTOM_COLUMNS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How the command says what went wrong.
 #ifndef NFMETER_CLI_ERRORS_H_
 #define NFMETER_CLI_ERRORS_H_

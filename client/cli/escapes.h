@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bytes written as \xHH, as the server shows them in names.
 #ifndef NFMETER_CLI_ESCAPES_H_
 #define NFMETER_CLI_ESCAPES_H_

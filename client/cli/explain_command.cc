@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // nfmeter explain: what objects and their fields mean, in the words of the
 // protos' comments.
 #include <memory>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which counters: the flags of all commands that look at several.
 #ifndef NFMETER_CLI_FILTER_FLAGS_H_
 #define NFMETER_CLI_FILTER_FLAGS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // nfmeter flow list | top | watch
 #include <algorithm>
 #include <memory>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The flags that say which flows, and by what they are summed.
 #ifndef NFMETER_CLI_FLOW_FLAGS_H_
 #define NFMETER_CLI_FLOW_FLAGS_H_

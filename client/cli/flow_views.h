@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tables of flows and of their sums.
 #ifndef NFMETER_CLI_FLOW_VIEWS_H_
 #define NFMETER_CLI_FLOW_VIEWS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames one after the other on standard output.
 #ifndef NFMETER_CLI_FRAME_PRINTER_H_
 #define NFMETER_CLI_FRAME_PRINTER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames of a snapshot watch as tables, lines and messages.
 #ifndef NFMETER_CLI_FRAME_VIEW_H_
 #define NFMETER_CLI_FRAME_VIEW_H_

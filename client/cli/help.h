@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How help looks.
 #ifndef NFMETER_CLI_HELP_H_
 #define NFMETER_CLI_HELP_H_

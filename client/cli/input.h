@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Names and objects from files and standard input.
 #ifndef NFMETER_CLI_INPUT_H_
 #define NFMETER_CLI_INPUT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ctrl-C as an end, not as an accident.
 #ifndef NFMETER_CLI_INTERRUPT_H_
 #define NFMETER_CLI_INTERRUPT_H_

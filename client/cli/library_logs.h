@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What libraries would write to standard error by themselves.
 #ifndef NFMETER_CLI_LIBRARY_LOGS_H_
 #define NFMETER_CLI_LIBRARY_LOGS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The flags of `nfmeter rule add` that say which packets a rule counts, with
 // the names that iptables gives them, and the way back from a RuleMatch to
 // text.

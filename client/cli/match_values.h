@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The values of the match flags: ports, ICMP types, states, marks and so on,
 // each from text and back.
 #ifndef NFMETER_CLI_MATCH_VALUES_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Messages as JSON and YAML.
 #ifndef NFMETER_CLI_MESSAGE_TEXT_H_
 #define NFMETER_CLI_MESSAGE_TEXT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Plans from files.
 #ifndef NFMETER_CLI_PLAN_FILES_H_
 #define NFMETER_CLI_PLAN_FILES_H_

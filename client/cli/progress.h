@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // "Creating 20,000 counters: 10,000 done, 3 s" while it takes long.
 #ifndef NFMETER_CLI_PROGRESS_H_
 #define NFMETER_CLI_PROGRESS_H_

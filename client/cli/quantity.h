@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Numbers as people write and read them.
 #ifndef NFMETER_CLI_QUANTITY_H_
 #define NFMETER_CLI_QUANTITY_H_

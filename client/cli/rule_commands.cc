@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // nfmeter rule list | get | delete | chains, and what all of its commands share
 #include "cli/rule_commands.h"
 

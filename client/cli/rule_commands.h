@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the commands of `nfmeter rule` share.
 #ifndef NFMETER_CLI_RULE_COMMANDS_H_
 #define NFMETER_CLI_RULE_COMMANDS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a command runs in: streams, global flags, the connection.
 #ifndef NFMETER_CLI_SESSION_H_
 #define NFMETER_CLI_SESSION_H_

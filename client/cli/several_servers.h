@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One command on several servers.
 #ifndef NFMETER_CLI_SEVERAL_SERVERS_H_
 #define NFMETER_CLI_SEVERAL_SERVERS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Commands of the user's, run on events.
 #ifndef NFMETER_CLI_SHELL_H_
 #define NFMETER_CLI_SHELL_H_

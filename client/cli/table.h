@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rows and columns as aligned text and as CSV.
 #ifndef NFMETER_CLI_TABLE_H_
 #define NFMETER_CLI_TABLE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tables of the API's objects.
 #ifndef NFMETER_CLI_VIEWS_H_
 #define NFMETER_CLI_VIEWS_H_

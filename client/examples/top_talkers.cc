@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counts HTTP requests that leave this host, and prints three times which
 // counters see the most traffic.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Server addresses as people write them.
 #ifndef NFMETER_CLIENT_SRC_ADDRESS_H_
 #define NFMETER_CLIENT_SRC_ADDRESS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long to wait between two attempts.
 #ifndef NFMETER_CLIENT_SRC_BACKOFF_H_
 #define NFMETER_CLIENT_SRC_BACKOFF_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Batches larger than the server takes at once.
 #ifndef NFMETER_CLIENT_SRC_BATCH_H_
 #define NFMETER_CLIENT_SRC_BATCH_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An event that ends waits.
 #ifndef NFMETER_CLIENT_SRC_CANCELLATION_H_
 #define NFMETER_CLIENT_SRC_CANCELLATION_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SnapshotColumns read straight from the wire.
 //
 // A snapshot is many numbers and little else, and the generated code would

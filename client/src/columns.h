@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading SnapshotColumns.
 #ifndef NFMETER_CLIENT_SRC_COLUMNS_H_
 #define NFMETER_CLIENT_SRC_COLUMNS_H_

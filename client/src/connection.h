@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One channel to one server, and how calls are made over it.
 #ifndef NFMETER_CLIENT_SRC_CONNECTION_H_
 #define NFMETER_CLIENT_SRC_CONNECTION_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Channel credentials from TlsOptions.
 #ifndef NFMETER_CLIENT_SRC_CREDENTIALS_H_
 #define NFMETER_CLIENT_SRC_CREDENTIALS_H_

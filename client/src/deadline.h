@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Deadlines as gRPC takes them.
 #ifndef NFMETER_CLIENT_SRC_DEADLINE_H_
 #define NFMETER_CLIENT_SRC_DEADLINE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Time and chance, injected so that tests decide about both.
 #ifndef NFMETER_CLIENT_SRC_ENVIRONMENT_H_
 #define NFMETER_CLIENT_SRC_ENVIRONMENT_H_

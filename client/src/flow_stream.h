@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is behind a FlowWatch.
 #ifndef NFMETER_CLIENT_SRC_FLOW_STREAM_H_
 #define NFMETER_CLIENT_SRC_FLOW_STREAM_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Client's methods of flows, and FlowWatch.
 #include <memory>
 #include <utility>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The standard health service.
 #ifndef NFMETER_CLIENT_SRC_HEALTH_H_
 #define NFMETER_CLIENT_SRC_HEALTH_H_

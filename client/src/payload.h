@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // google.rpc details as payloads of statuses.
 #ifndef NFMETER_CLIENT_SRC_PAYLOAD_H_
 #define NFMETER_CLIENT_SRC_PAYLOAD_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Times of the protos.
 #ifndef NFMETER_CLIENT_SRC_PROTO_TIME_H_
 #define NFMETER_CLIENT_SRC_PROTO_TIME_H_

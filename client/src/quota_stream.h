@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is behind a QuotaWatch.
 #ifndef NFMETER_CLIENT_SRC_QUOTA_STREAM_H_
 #define NFMETER_CLIENT_SRC_QUOTA_STREAM_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A server stream whose messages are left encoded.
 #ifndef NFMETER_CLIENT_SRC_RAW_STREAM_H_
 #define NFMETER_CLIENT_SRC_RAW_STREAM_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one thing about a request that no server can answer.
 #ifndef NFMETER_CLIENT_SRC_REQUEST_TEXT_H_
 #define NFMETER_CLIENT_SRC_REQUEST_TEXT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "client/src/restart_guard.h"
 
 #include "absl/strings/cord.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether a change may be sent again.
 #ifndef NFMETER_CLIENT_SRC_RESTART_GUARD_H_
 #define NFMETER_CLIENT_SRC_RESTART_GUARD_H_

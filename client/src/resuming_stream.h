@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A server stream that is opened again when it breaks.
 #ifndef NFMETER_CLIENT_SRC_RESUMING_STREAM_H_
 #define NFMETER_CLIENT_SRC_RESUMING_STREAM_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From chunks to a Snapshot.
 #ifndef NFMETER_CLIENT_SRC_SNAPSHOT_BUILDER_H_
 #define NFMETER_CLIENT_SRC_SNAPSHOT_BUILDER_H_

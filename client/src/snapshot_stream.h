@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is behind a SnapshotWatch.
 #ifndef NFMETER_CLIENT_SRC_SNAPSHOT_STREAM_H_
 #define NFMETER_CLIENT_SRC_SNAPSHOT_STREAM_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The table that a SnapshotWatch keeps.
 #ifndef NFMETER_CLIENT_SRC_SNAPSHOT_TABLE_H_
 #define NFMETER_CLIENT_SRC_SNAPSHOT_TABLE_H_

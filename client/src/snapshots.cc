@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The snapshot and watch methods of Client.
 #include <memory>
 #include <utility>

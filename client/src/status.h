@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Statuses of the SDK: made from gRPC's, and made here.
 #ifndef NFMETER_CLIENT_SRC_STATUS_H_
 #define NFMETER_CLIENT_SRC_STATUS_H_

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
 /* The NFACCT target of xtables, as rules carry it. */
 #ifndef _XT_NFACCT_TARGET_H
 #define _XT_NFACCT_TARGET_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "proto/yaml/yaml_message.h"
 
 #include <google/protobuf/descriptor.h>

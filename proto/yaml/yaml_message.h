@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // YAML <-> protobuf messages of the API.
 #ifndef NFMETER_PROTO_YAML_YAML_MESSAGE_H_
 #define NFMETER_PROTO_YAML_YAML_MESSAGE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // All accounting of one network namespace.
 #ifndef NFMETER_ACCOUNTING_DOMAIN_H_
 #define NFMETER_ACCOUNTING_DOMAIN_H_

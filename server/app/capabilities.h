@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What follows from the parts that a kernel has.
 #ifndef NFMETER_APP_CAPABILITIES_H_
 #define NFMETER_APP_CAPABILITIES_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The flags of nfmeterd.
 #ifndef NFMETER_APP_COMMAND_LINE_H_
 #define NFMETER_APP_COMMAND_LINE_H_

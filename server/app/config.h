@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What nfmeterd is told: by its YAML file and by its flags, which win.
 #ifndef NFMETER_APP_CONFIG_H_
 #define NFMETER_APP_CONFIG_H_

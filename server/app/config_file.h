@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The YAML file of nfmeterd.
 #ifndef NFMETER_APP_CONFIG_FILE_H_
 #define NFMETER_APP_CONFIG_FILE_H_

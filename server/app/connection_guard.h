@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What interpose/ does for this server.
 #ifndef NFMETER_APP_CONNECTION_GUARD_H_
 #define NFMETER_APP_CONNECTION_GUARD_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/daemon.h"
 
 #include <grpcpp/health_check_service_interface.h>

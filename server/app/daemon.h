@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // All parts of nfmeterd, put together.
 #ifndef NFMETER_APP_DAEMON_H_
 #define NFMETER_APP_DAEMON_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // How nfmeterd ends.
 #ifndef NFMETER_APP_EXIT_CODE_H_
 #define NFMETER_APP_EXIT_CODE_H_

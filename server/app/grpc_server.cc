@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/grpc_server.h"
 
 #include <grpcpp/ext/channelz_service_plugin.h>

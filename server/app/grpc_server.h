@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // gRPC, set up for a server that runs unattended.
 #ifndef NFMETER_APP_GRPC_SERVER_H_
 #define NFMETER_APP_GRPC_SERVER_H_

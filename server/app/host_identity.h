@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Which machine, which boot, which network namespace.
 #ifndef NFMETER_APP_HOST_IDENTITY_H_
 #define NFMETER_APP_HOST_IDENTITY_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Metrics of what the server stands on.
 #ifndef NFMETER_APP_HOST_METRICS_H_
 #define NFMETER_APP_HOST_METRICS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the kernel can do, looked at again.
 #ifndef NFMETER_APP_KERNEL_WATCH_H_
 #define NFMETER_APP_KERNEL_WATCH_H_

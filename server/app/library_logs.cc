@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/library_logs.h"
 
 #include <google/protobuf/stubs/common.h>

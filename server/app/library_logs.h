@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What libraries would write to standard error by themselves.
 #ifndef NFMETER_APP_LIBRARY_LOGS_H_
 #define NFMETER_APP_LIBRARY_LOGS_H_

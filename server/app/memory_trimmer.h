@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Keeps the server as small as what it holds.
 #ifndef NFMETER_APP_MEMORY_TRIMMER_H_
 #define NFMETER_APP_MEMORY_TRIMMER_H_

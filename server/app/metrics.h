@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The metrics of a daemon.
 #ifndef NFMETER_APP_METRICS_H_
 #define NFMETER_APP_METRICS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // All options of nfmeterd, once for file, flags and help.
 #ifndef NFMETER_APP_OPTIONS_H_
 #define NFMETER_APP_OPTIONS_H_

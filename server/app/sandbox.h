@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What nfmeterd gives up before it serves.
 #ifndef NFMETER_APP_SANDBOX_H_
 #define NFMETER_APP_SANDBOX_H_

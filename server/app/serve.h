@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The life of the process, from configuration to the last signal.
 #ifndef NFMETER_APP_SERVE_H_
 #define NFMETER_APP_SERVE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What systemd wants to know of a service (sd_notify(3)).
 #ifndef NFMETER_APP_SERVICE_MANAGER_H_
 #define NFMETER_APP_SERVICE_MANAGER_H_

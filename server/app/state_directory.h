@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Where the server keeps what must survive it.
 #ifndef NFMETER_APP_STATE_DIRECTORY_H_
 #define NFMETER_APP_STATE_DIRECTORY_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Tells the service manager that the server still does its work.
 #ifndef NFMETER_APP_WATCHDOG_H_
 #define NFMETER_APP_WATCHDOG_H_

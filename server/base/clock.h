@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Time, injected so that tests decide what time it is.
 #ifndef NFMETER_BASE_CLOCK_H_
 #define NFMETER_BASE_CLOCK_H_

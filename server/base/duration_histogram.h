@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // How long things take.
 #ifndef NFMETER_BASE_DURATION_HISTOGRAM_H_
 #define NFMETER_BASE_DURATION_HISTOGRAM_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Errors with a reason for programs and a sentence for people.
 //
 // A status made here carries its google.rpc.ErrorInfo and BadRequest parts as

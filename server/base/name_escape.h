@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Names that the kernel has, which are bytes, as text that people read and
 // write: what is shown works as input.
 #ifndef NFMETER_BASE_NAME_ESCAPE_H_

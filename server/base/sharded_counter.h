@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Counts on hot paths.
 #ifndef NFMETER_BASE_SHARDED_COUNTER_H_
 #define NFMETER_BASE_SHARDED_COUNTER_H_

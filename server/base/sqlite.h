@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // SQLite in this project's words: statuses with sentences for people,
 // statements and transactions that end by themselves, and schemas that grow by
 // migrations.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A hash that outlives the process.
 #ifndef NFMETER_BASE_STABLE_HASH_H_
 #define NFMETER_BASE_STABLE_HASH_H_

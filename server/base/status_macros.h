@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Early return on errors, for functions that return absl::Status or
 // absl::StatusOr.
 #ifndef NFMETER_BASE_STATUS_MACROS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What somebody who mistyped a word may have meant.
 #ifndef NFMETER_BASE_SUGGESTION_H_
 #define NFMETER_BASE_SUGGESTION_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Reading the files that people give us.
 #ifndef NFMETER_BASE_TEXT_FILE_H_
 #define NFMETER_BASE_TEXT_FILE_H_

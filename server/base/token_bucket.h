@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The rate limiter.
 #ifndef NFMETER_BASE_TOKEN_BUCKET_H_
 #define NFMETER_BASE_TOKEN_BUCKET_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The owner of a file descriptor.
 #ifndef NFMETER_BASE_UNIQUE_FD_H_
 #define NFMETER_BASE_UNIQUE_FD_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Text from outside in what must be UTF-8: strings of protobuf, JSON.
 #ifndef NFMETER_BASE_UTF8_H_
 #define NFMETER_BASE_UTF8_H_

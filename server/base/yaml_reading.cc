@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "base/yaml_reading.h"
 
 #include <yaml-cpp/eventhandler.h>

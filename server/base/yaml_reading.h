@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Reading YAML files strictly, with all that is wrong and where.
 #ifndef NFMETER_BASE_YAML_READING_H_
 #define NFMETER_BASE_YAML_READING_H_

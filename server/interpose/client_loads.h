@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What clients have under way: each of them, and all together.
 #ifndef NFMETER_INTERPOSE_CLIENT_LOADS_H_
 #define NFMETER_INTERPOSE_CLIENT_LOADS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "interpose/connections.h"
 
 #include <fcntl.h>

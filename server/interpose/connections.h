@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // All connections to the server's listeners: how many, and what each may ask.
 #ifndef NFMETER_INTERPOSE_CONNECTIONS_H_
 #define NFMETER_INTERPOSE_CONNECTIONS_H_

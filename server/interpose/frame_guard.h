@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What one HTTP/2 connection may ask of a server that gRPC 1.51 lets it ask
 // without end.
 #ifndef NFMETER_INTERPOSE_FRAME_GUARD_H_

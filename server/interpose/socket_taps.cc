@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Between gRPC and the sockets that it serves.
 //
 // gRPC 1.51 has no bound on what a client may ask of a connection, tells nobody

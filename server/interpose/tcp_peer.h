@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The other end of a connection over TCP.
 #ifndef NFMETER_INTERPOSE_TCP_PEER_H_
 #define NFMETER_INTERPOSE_TCP_PEER_H_

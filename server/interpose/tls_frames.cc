@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "interpose/tls_frames.h"
 
 #include <openssl/err.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The frames in connections over TLS.
 #ifndef NFMETER_INTERPOSE_TLS_FRAMES_H_
 #define NFMETER_INTERPOSE_TLS_FRAMES_H_

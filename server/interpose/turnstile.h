@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Lets connections in one after the other where they can't be let in at once.
 #ifndef NFMETER_INTERPOSE_TURNSTILE_H_
 #define NFMETER_INTERPOSE_TURNSTILE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/acct_table.h"
 
 #include "base/status_macros.h"

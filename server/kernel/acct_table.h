@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The kernel's accounting objects (nfacct), in the domain's words.
 #ifndef NFMETER_KERNEL_ACCT_TABLE_H_
 #define NFMETER_KERNEL_ACCT_TABLE_H_

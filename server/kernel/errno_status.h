@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The one table from errno to status, reason and a sentence that tells what to
 // do. Real and fake kernels both use it.
 #ifndef NFMETER_KERNEL_ERRNO_STATUS_H_

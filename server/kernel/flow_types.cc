@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/flow_types.h"
 
 #include "absl/hash/hash.h"

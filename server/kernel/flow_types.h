@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Values that describe what connection tracking knows: flows, what they
 // counted, and what a reading of them may leave out.
 #ifndef NFMETER_KERNEL_FLOW_TYPES_H_

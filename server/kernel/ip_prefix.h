@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Text <-> IpPrefix.
 #ifndef NFMETER_KERNEL_IP_PREFIX_H_
 #define NFMETER_KERNEL_IP_PREFIX_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // One network namespace's kernel, as the domain sees it.
 #ifndef NFMETER_KERNEL_KERNEL_H_
 #define NFMETER_KERNEL_KERNEL_H_

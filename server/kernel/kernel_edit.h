@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A change of the kernel's rules and counters as one thing.
 #ifndef NFMETER_KERNEL_KERNEL_EDIT_H_
 #define NFMETER_KERNEL_KERNEL_EDIT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Chains that belong to the server as a whole: what a plan becomes where rules
 // are walked one by one.
 #ifndef NFMETER_KERNEL_OWNED_CHAINS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Owned chains as they are against how they should be.
 #ifndef NFMETER_KERNEL_OWNED_DIFF_H_
 #define NFMETER_KERNEL_OWNED_DIFF_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // How long a change waits, and for whom.
 #ifndef NFMETER_KERNEL_PATIENCE_H_
 #define NFMETER_KERNEL_PATIENCE_H_

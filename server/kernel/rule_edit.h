@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What every RuleTable does alike: it names foreign rules, and checks an edit
 // against the table as it was read before it changes anything.
 #ifndef NFMETER_KERNEL_RULE_EDIT_H_

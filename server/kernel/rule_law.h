@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What a rule may be. Said here once: requests are checked by it, and so is
 // every edit before it goes to the kernel.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The kernel's packet-filter rules that feed accounting objects, in the
 // domain's words.
 #ifndef NFMETER_KERNEL_RULE_TABLE_H_

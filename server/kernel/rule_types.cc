@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/rule_types.h"
 
 namespace nfmeter::kernel {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Values that describe iptables rules, chains and tables, free of the kernel's
 // structs and of the API's messages.
 #ifndef NFMETER_KERNEL_RULE_TYPES_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Which strings of a rule read the same after the system's own tools have saved
 // and restored it.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Who changed what, and who was refused.
 #ifndef NFMETER_TELEMETRY_AUDIT_LOG_H_
 #define NFMETER_TELEMETRY_AUDIT_LOG_H_

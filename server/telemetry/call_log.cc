@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "telemetry/call_log.h"
 
 #include "absl/strings/str_format.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Calls in the log.
 #ifndef NFMETER_TELEMETRY_CALL_LOG_H_
 #define NFMETER_TELEMETRY_CALL_LOG_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Counts and durations of calls.
 #ifndef NFMETER_TELEMETRY_CALL_METRICS_H_
 #define NFMETER_TELEMETRY_CALL_METRICS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What is known of a call when it has ended.
 #ifndef NFMETER_TELEMETRY_CALL_OBSERVER_H_
 #define NFMETER_TELEMETRY_CALL_OBSERVER_H_

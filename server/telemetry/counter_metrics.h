@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The counters themselves, as metrics.
 #ifndef NFMETER_TELEMETRY_COUNTER_METRICS_H_
 #define NFMETER_TELEMETRY_COUNTER_METRICS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "telemetry/domain_metrics.h"
 
 namespace nfmeter::telemetry {

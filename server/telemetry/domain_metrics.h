@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // How the inside of the server is doing.
 #ifndef NFMETER_TELEMETRY_DOMAIN_METRICS_H_
 #define NFMETER_TELEMETRY_DOMAIN_METRICS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Bounds on lines of the log that others can cause.
 #ifndef NFMETER_TELEMETRY_LINE_LIMIT_H_
 #define NFMETER_TELEMETRY_LINE_LIMIT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The log: one line per state change, as key=value text or as JSON.
 //
 // Lines say what happened to the server. They never contain what clients sent:

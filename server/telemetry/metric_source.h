@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The one way to add metrics.
 #ifndef NFMETER_TELEMETRY_METRIC_SOURCE_H_
 #define NFMETER_TELEMETRY_METRIC_SOURCE_H_

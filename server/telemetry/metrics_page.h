@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // All metrics of a server.
 #ifndef NFMETER_TELEMETRY_METRICS_PAGE_H_
 #define NFMETER_TELEMETRY_METRICS_PAGE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // http://HOST:PORT/metrics.
 #ifndef NFMETER_TELEMETRY_METRICS_SERVER_H_
 #define NFMETER_TELEMETRY_METRICS_SERVER_H_

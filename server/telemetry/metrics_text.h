@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The text that Prometheus reads.
 #ifndef NFMETER_TELEMETRY_METRICS_TEXT_H_
 #define NFMETER_TELEMETRY_METRICS_TEXT_H_

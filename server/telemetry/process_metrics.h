@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the kernel says of this process.
 #ifndef NFMETER_TELEMETRY_PROCESS_METRICS_H_
 #define NFMETER_TELEMETRY_PROCESS_METRICS_H_

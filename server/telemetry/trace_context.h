@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Which trace of the caller's a call belongs to.
 #ifndef NFMETER_TELEMETRY_TRACE_CONTEXT_H_
 #define NFMETER_TELEMETRY_TRACE_CONTEXT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // nfacct by libmnl and nothing else: the floor that the server is held against.
 #ifndef NFMETER_TESTS_BENCH_BARE_ACCT_H_
 #define NFMETER_TESTS_BENCH_BARE_ACCT_H_

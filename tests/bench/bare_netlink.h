@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A socket of nfnetlink with one buffer: what the bare peers of the benchmark
 // have in common. Nothing of the server's code is in it, so that a peer can't
 // become slow together with what it is compared to.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // nf_tables by libmnl and nothing else: the floor that the server is held
 // against.
 #ifndef NFMETER_TESTS_BENCH_BARE_NFT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A gRPC server that does nothing but write one prebuilt message to all its
 // streams, over and over: the floor for fanning snapshots out.
 #ifndef NFMETER_TESTS_BENCH_BARE_STREAM_H_

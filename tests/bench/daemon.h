@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeterd as benchmarks run it: the real program, on a socket in a folder of
 // its own.
 #ifndef NFMETER_TESTS_BENCH_DAEMON_H_

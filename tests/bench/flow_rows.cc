@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Sums of 100,000 flows, against a bare dump of connection tracking and against
 // what people use: conntrack -L, and awk over it.
 #include <arpa/inet.h>

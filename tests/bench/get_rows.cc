@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Unary reads, against a unary call of the same server that does nothing.
 #include <algorithm>
 #include <memory>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeter_bench: every row of the benchmark table on this machine, each against
 // its floor or peer in the same run.
 #include <algorithm>

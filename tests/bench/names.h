@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Names of the counters that benchmarks make.
 #ifndef NFMETER_TESTS_BENCH_NAMES_H_
 #define NFMETER_TESTS_BENCH_NAMES_H_

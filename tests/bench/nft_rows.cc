@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The nf_tables backend.
 #include <string>
 #include <vector>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A row of the benchmark table: ours against a floor or a peer, in one run.
 #ifndef NFMETER_TESTS_BENCH_ROW_H_
 #define NFMETER_TESTS_BENCH_ROW_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Whole snapshots, as a controller gets them.
 #include <string>
 #include <vector>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Many subscribers at once, as cheap for this side as gRPC allows.
 #ifndef NFMETER_TESTS_BENCH_STREAM_LOAD_H_
 #define NFMETER_TESTS_BENCH_STREAM_LOAD_H_

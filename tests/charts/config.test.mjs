@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The configuration that each values file renders is one that the server takes.
 import assert from 'node:assert/strict';
 import test, { after } from 'node:test';

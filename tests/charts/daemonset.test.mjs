@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The DaemonSet's pod, run for real: the rendered container on the image of
 // this checkout, in a network namespace that stands for a node's, with a root
 // folder that stands for the node's files.

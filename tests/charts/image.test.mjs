@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The image by itself: what it holds, what it says of itself, and that it runs
 // with two rights and a root that it cannot write.
 import assert from 'node:assert/strict';

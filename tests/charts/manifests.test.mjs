@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What is in the manifests of each values file of values/, as far as somebody
 // who installs the chart would notice: which objects there are, what the server
 // is told, what it can reach on the node, and who reaches it.

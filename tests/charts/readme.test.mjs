@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the chart's documents say of its values, and of its commands.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';

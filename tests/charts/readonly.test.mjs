@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A server that only reads, run for real as daemonset-restricted.yaml says: one
 // right alone, another socket folder, an audit file, and a user of the group
 // that may read.

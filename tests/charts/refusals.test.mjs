@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Values that the chart refuses, and the words in which it does. A person must
 // be able to tell from them what to set.
 import assert from 'node:assert/strict';

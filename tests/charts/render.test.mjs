@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the chart renders, for each values file of values/ and for the example
 // that has it as a dependency.
 import assert from 'node:assert/strict';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // An application with the sidecar, run for real: the rendered pod, server and
 // application side by side in one network namespace, with a client outside.
 import assert from 'node:assert/strict';

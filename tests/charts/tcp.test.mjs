@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The DaemonSet's pod over TCP, run for real and asked from another host:
 // mutual TLS from a Secret, a policy, metrics; and new certificates and a new
 // policy without a restart.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Installed, tested, upgraded, rolled back and uninstalled by Helm, against an
 // API server that refuses what a real one refuses; and from the version of the
 // chart before this one.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Callers who may touch some counters only.
 #include <string>
 #include <vector>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // No answer is larger than its client takes.
 #include <string>
 #include <vector>

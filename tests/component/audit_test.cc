@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What observers, the audit log among them, are told of calls.
 #include <string>
 #include <vector>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The services behind real gRPC over a unix socket, on kernels in memory.
 #ifndef NFMETER_TESTS_COMPONENT_COMPONENT_SERVER_H_
 #define NFMETER_TESTS_COMPONENT_COMPONENT_SERVER_H_

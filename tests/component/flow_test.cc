@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // FlowService: what it answers, to whom, and what it refuses.
 #include <errno.h>
 

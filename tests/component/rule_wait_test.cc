@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Changes of rules that wait: for earlier ones, and for the xtables lock.
 #include <chrono>
 #include <string>

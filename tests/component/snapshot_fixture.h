@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // SnapshotService and WatchQuotaEvents on a real gRPC server over fakes.
 #ifndef NFMETER_TESTS_COMPONENT_SNAPSHOT_FIXTURE_H_
 #define NFMETER_TESTS_COMPONENT_SNAPSHOT_FIXTURE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Real packets on the loopback interface of this process's own network
 // namespace, and the rules that count them.
 #ifndef NFMETER_TESTS_CONFORMANCE_ACCT_TRAFFIC_H_

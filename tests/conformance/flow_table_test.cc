@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What every FlowTable does, in memory and on the real kernel alike.
 #include "kernel/flow_table.h"
 

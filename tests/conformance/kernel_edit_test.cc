@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What every RuleTable does with an edit of several tables and of counters, the
 // fake as the real ones.
 #include "kernel/kernel_edit.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Rules of nf_tables that count packets of acct_traffic.h into named counters.
 #ifndef NFMETER_TESTS_CONFORMANCE_NFT_TRAFFIC_H_
 #define NFMETER_TESTS_CONFORMANCE_NFT_TRAFFIC_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Chains of an owner: made, kept, mended and taken away, and nothing else.
 #include "kernel/owned_chains.h"
 

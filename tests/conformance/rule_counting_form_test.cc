@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The two forms in which a rule counts, the nfacct match and the NFACCT target,
 // in every RuleTable, the fake as the real one. A kernel without nfmeter's own
 // modules has no such target: there it is refused by name.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What every RuleTable shows of the other users of a host, the fake as the real
 // one.
 #include <set>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What every RuleTable refuses, the fake as the real one, and that nothing is
 // changed by it.
 #include <string>

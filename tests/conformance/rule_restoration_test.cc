@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Deleted rules that are put back, in every RuleTable, the fake as the real
 // one.
 #include <string>

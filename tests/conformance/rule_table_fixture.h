@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A kernel with rules and counters, the fake one and the real one, for the
 // suites that both must pass.
 #ifndef NFMETER_TESTS_CONFORMANCE_RULE_TABLE_FIXTURE_H_

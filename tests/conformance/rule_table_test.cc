@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What every RuleTable does, the fake as the real one.
 #include "kernel/rule_table.h"
 

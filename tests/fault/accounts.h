@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Counters whose values tell which they are.
 #ifndef NFMETER_TESTS_FAULT_ACCOUNTS_H_
 #define NFMETER_TESTS_FAULT_ACCOUNTS_H_

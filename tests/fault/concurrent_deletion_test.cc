@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Counters that another process deletes while they are being read. The kernel
 // then cuts its dump short and says that it succeeded.
 #include <atomic>

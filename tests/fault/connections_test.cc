@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Clients that hold connections.
 #include <sys/resource.h>
 

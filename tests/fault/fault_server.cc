@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "tests/fault/fault_server.h"
 
 #include <sys/wait.h>

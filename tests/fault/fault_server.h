@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // An nfmeterd that is made to suffer.
 #ifndef NFMETER_TESTS_FAULT_FAULT_SERVER_H_
 #define NFMETER_TESTS_FAULT_FAULT_SERVER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Clients that send what costs them little and a server much.
 #include <sys/resource.h>
 #include <sys/syscall.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A server that answers late.
 #include <signal.h>
 #include <sys/wait.h>

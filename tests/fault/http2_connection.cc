@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "tests/fault/http2_connection.h"
 
 #include <arpa/inet.h>

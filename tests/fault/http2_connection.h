@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // HTTP/2 as no proper client speaks it.
 #ifndef NFMETER_TESTS_FAULT_HTTP2_CONNECTION_H_
 #define NFMETER_TESTS_FAULT_HTTP2_CONNECTION_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Faults at system calls, by strace.
 #ifndef NFMETER_TESTS_FAULT_INJECTION_H_
 #define NFMETER_TESTS_FAULT_INJECTION_H_

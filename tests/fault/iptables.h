@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The other users of a host's iptables.
 #ifndef NFMETER_TESTS_FAULT_IPTABLES_H_
 #define NFMETER_TESTS_FAULT_IPTABLES_H_

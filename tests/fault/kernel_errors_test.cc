@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // System calls that fail: what the kernel says under memory pressure, load and
 // signals. Each error becomes a typed status or is tried again; what is called
 // complete or done is that.

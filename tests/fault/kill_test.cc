@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // kill -9 at every system call of a reset, a batch of counters, their labels
 // and a batch of rules.
 //

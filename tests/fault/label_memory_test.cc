@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Labels that would take more memory than the server may have.
 #include <fstream>
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Messages that no proper client sends, to every method.
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>

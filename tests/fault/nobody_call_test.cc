@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A call of nobody: what callers send, or leave unread, without having a right
 // to it, costs the server next to nothing, and others are served meanwhile.
 #include <grpcpp/create_channel.h>

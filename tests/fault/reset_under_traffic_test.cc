@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Nothing is lost and nothing counted twice while counters are reset under
 // traffic.
 #include <atomic>

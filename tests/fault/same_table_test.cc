@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Others edit the table that the server edits.
 #include <fcntl.h>
 #include <sys/file.h>

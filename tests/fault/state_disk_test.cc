@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The disk of the state directory: full, read-only, failing.
 #include <errno.h>
 #include <fcntl.h>

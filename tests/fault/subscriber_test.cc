@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Many subscribers, those that do not read, and those that vanish.
 #include <fcntl.h>
 #include <grpcpp/client_context.h>

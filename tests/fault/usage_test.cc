@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Totals of usage, whatever happens to the server: equal to the packets that
 // were sent, or less by what a gap tells of, and never more.
 #include <stdlib.h>

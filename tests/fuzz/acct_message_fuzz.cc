@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the kernel's nfnetlink_acct sends.
 #include <stddef.h>
 #include <stdint.h>

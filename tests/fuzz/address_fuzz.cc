@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Addresses as people write them.
 #include <stddef.h>
 #include <stdint.h>

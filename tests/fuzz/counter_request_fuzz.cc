@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Requests about counters: names as the API shows them, filters, labels.
 #include <stddef.h>
 #include <stdint.h>

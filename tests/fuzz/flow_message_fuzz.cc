@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the kernel's nf_conntrack_netlink sends.
 #include <stddef.h>
 #include <stdint.h>

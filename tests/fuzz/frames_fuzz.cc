@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Frames of HTTP/2, in both directions.
 #include <stddef.h>
 #include <stdint.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Writes the seeds of the fuzz targets: make_seeds CORPORA SOURCE_TREE
 #include <stdio.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the kernel's nf_tables sends.
 #include <stddef.h>
 #include <stdint.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Policies, and the names that certificates bring.
 #include <stddef.h>
 #include <stdint.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Requests for new rules, down to the bytes for the kernel.
 #include <stddef.h>
 #include <stdint.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What a server sends to the SDK. The generated code is what it is held
 // against.
 #include <stddef.h>

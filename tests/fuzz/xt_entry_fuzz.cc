@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Rules as the kernel hands them out. The first byte chooses the family and
 // what libiptc says of the target.
 #include <stddef.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # Sourced: Debian 12's archive with its security updates and backports, whatever
 # the machine's own package sources are; those are neither used nor changed.
 # Everything is kept in .cache/kmod/archive, and nothing is installed.

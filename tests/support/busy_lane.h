@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A lane that does nothing else for a while.
 #ifndef NFMETER_TESTS_SUPPORT_BUSY_LANE_H_
 #define NFMETER_TESTS_SUPPORT_BUSY_LANE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* Preloaded into a program: one second after its start the wall clock, as the
    program sees it, steps by CLOCK_STEP seconds. Other clocks go on. */
 #define _GNU_SOURCE

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Time and chance for tests of the SDK.
 #ifndef NFMETER_TESTS_SUPPORT_FAKE_CLIENT_ENVIRONMENT_H_
 #define NFMETER_TESTS_SUPPORT_FAKE_CLIENT_ENVIRONMENT_H_

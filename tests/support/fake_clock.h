@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A clock that stands still until a test moves it.
 #ifndef NFMETER_TESTS_SUPPORT_FAKE_CLOCK_H_
 #define NFMETER_TESTS_SUPPORT_FAKE_CLOCK_H_

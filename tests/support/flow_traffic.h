@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Real packets that make flows, and what has to be set up for connection
 // tracking to see them. All of it in this process's own network namespace.
 #ifndef NFMETER_TESTS_SUPPORT_FLOW_TRAFFIC_H_

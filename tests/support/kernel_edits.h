@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Edits of one table, as most tests make them.
 #ifndef NFMETER_TESTS_SUPPORT_KERNEL_EDITS_H_
 #define NFMETER_TESTS_SUPPORT_KERNEL_EDITS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // main() of tests that touch the kernel.
 #include <iostream>
 

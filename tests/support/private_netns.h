@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A network namespace that belongs to one test process.
 #ifndef NFMETER_TESTS_SUPPORT_PRIVATE_NETNS_H_
 #define NFMETER_TESTS_SUPPORT_PRIVATE_NETNS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A disk for SQLite that fails when it is told to.
 #ifndef NFMETER_TESTS_SUPPORT_SQLITE_FAULTS_H_
 #define NFMETER_TESTS_SUPPORT_SQLITE_FAULTS_H_

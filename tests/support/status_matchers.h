@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Matchers for absl::Status and absl::StatusOr, which Debian 12's Abseil lacks.
 #ifndef NFMETER_TESTS_SUPPORT_STATUS_MATCHERS_H_
 #define NFMETER_TESTS_SUPPORT_STATUS_MATCHERS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Other programs, run by tests: iptables, nfacct, buf, our own.
 #ifndef NFMETER_TESTS_SUPPORT_SUBPROCESS_H_
 #define NFMETER_TESTS_SUPPORT_SUBPROCESS_H_

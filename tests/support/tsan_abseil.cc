@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Tells ThreadSanitizer what Abseil's locks, and the references that copies of
 // a status share, order.
 //

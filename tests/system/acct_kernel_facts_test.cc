@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the accounting half relies on in the kernel itself, told by the smallest
 // means: requests written by hand. When a kernel answers differently, the code
 // named in each test has to be looked at again.

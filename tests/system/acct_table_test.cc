@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The accounting half on the real kernel: what no fake can show.
 #include <errno.h>
 #include <linux/capability.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "tests/system/certificates.h"
 
 #include <grpcpp/create_channel.h>

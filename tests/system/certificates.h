@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Authorities and certificates for tests, made by the openssl tool.
 #ifndef NFMETER_TESTS_SYSTEM_CERTIFICATES_H_
 #define NFMETER_TESTS_SYSTEM_CERTIFICATES_H_

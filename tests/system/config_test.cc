@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the nfmeterd program says about its configuration.
 #include <fstream>
 #include <string>

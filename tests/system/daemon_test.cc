@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The life of nfmeterd: start, readiness, health, end.
 #include <fcntl.h>
 #include <grpcpp/grpcpp.h>

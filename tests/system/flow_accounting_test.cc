@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What is said of flows, held against accounting objects that counted the same
 // packets and against what was sent.
 #include <sys/wait.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A router and what stands left and right of it: three network namespaces with
 // veth pairs, IPv4 and IPv6, and NAT in both.
 #ifndef NFMETER_TESTS_SYSTEM_FLOW_NETWORK_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A gRPC client that we did not write (buf curl: Go, over reflection) calls
 // every method of the real server on the real kernel.
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The programs as they were linked: what they bring against memory errors.
 #include <fstream>
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The kernel of a network namespace, used from another one.
 #include "kernel/linux/linux_kernel.h"
 

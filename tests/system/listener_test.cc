@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Where nfmeterd listens, and who is let in.
 #include <grpcpp/grpcpp.h>
 #include <netinet/in.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The log that machines read.
 #include <grpcpp/grpcpp.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Where the metrics of a real nfmeterd are, and are not.
 #include <string>
 

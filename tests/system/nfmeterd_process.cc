@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "tests/system/nfmeterd_process.h"
 
 #include <errno.h>

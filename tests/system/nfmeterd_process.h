@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A real nfmeterd beside the test.
 #ifndef NFMETER_TESTS_SYSTEM_NFMETERD_PROCESS_H_
 #define NFMETER_TESTS_SYSTEM_NFMETERD_PROCESS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Counters of nf_tables beside other users of the same namespace.
 #include "kernel/linux/nftables/nft_acct_table.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeterd on nf_tables, from outside.
 #include <signal.h>
 

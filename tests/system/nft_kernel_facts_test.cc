@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the nf_tables backend relies on in the kernel itself. When a kernel
 // answers differently, the code named in each test has to be looked at again.
 #include <errno.h>

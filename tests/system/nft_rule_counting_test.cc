@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What rules of nf_tables count, where that could differ from legacy iptables:
 // see the table in docs/nf_tables.md.
 #include <memory>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Rules of nf_tables as nft itself prints and reads them.
 #include <memory>
 #include <string>

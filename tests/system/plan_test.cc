@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Plans on the real kernel: real packets to hundreds of addresses, others that
 // flush, and a server that starts again.
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The policy of the real nfmeterd: who may do what over TLS, and how a changed
 // file is taken.
 #include <grpcpp/grpcpp.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What nfmeterd can still do once it serves, as root and as somebody else.
 #include <dirent.h>
 #include <grpcpp/grpcpp.h>

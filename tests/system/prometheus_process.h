@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A real Prometheus that scrapes a nfmeterd of the test's.
 #ifndef NFMETER_TESTS_SYSTEM_PROMETHEUS_PROCESS_H_
 #define NFMETER_TESTS_SYSTEM_PROMETHEUS_PROCESS_H_

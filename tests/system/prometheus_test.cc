@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Metrics of a real nfmeterd, as promtool and a real Prometheus read them.
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeterd --read-only: everything is seen, nothing is changed.
 #include <grpcpp/grpcpp.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the roles of the real nfmeterd's listeners allow: each method of each
 // service, gRPC's own included.
 #include <google/protobuf/descriptor.pb.h>

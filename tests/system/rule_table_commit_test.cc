@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Commits that go wrong, or that others come between.
 #include <errno.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Rules of ours in the tables of a host, beside the nfacct object "web".
 #ifndef NFMETER_TESTS_SYSTEM_RULE_TABLE_FIXTURE_H_
 #define NFMETER_TESTS_SYSTEM_RULE_TABLE_FIXTURE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The xtables lock between processes.
 #include <fcntl.h>
 #include <linux/capability.h>

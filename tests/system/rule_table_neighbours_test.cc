@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // IptcRuleTable beside the other users of iptables on a host.
 #include <netinet/in.h>
 #include <sys/socket.h>

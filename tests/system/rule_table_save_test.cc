@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What iptables-save prints of rules of ours is read by iptables-restore as it
 // was: whatever strings a rule is made of, it is refused, or survives saving
 // and restoring byte for byte.

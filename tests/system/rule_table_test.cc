@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Rules of ours in the kernel: who they are, and what is wrong with them.
 #include <netinet/in.h>
 #include <sched.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Real packets of known number and size, counted by rules that nfmeterd made.
 #include <arpa/inet.h>
 #include <netinet/in.h>

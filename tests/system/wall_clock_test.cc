@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The wall clock is set while the server waits.
 #include <fcntl.h>
 #include <stdlib.h>

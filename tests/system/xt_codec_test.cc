@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The codec beside iptables-legacy: for every condition of RuleMatch, negated
 // or not, what iptables makes is read as meant and printed as iptables-save
 // prints it, and what the codec makes is, byte for byte, what iptables makes.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Rules of others: printed as iptables-save prints them, and honest about what
 // RuleMatch does not show.
 #include <string>

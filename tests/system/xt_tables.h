@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Real tables beside the product's code: rules made and printed by
 // iptables-legacy, entries read and appended with libiptc.
 #ifndef NFMETER_TESTS_SYSTEM_XT_TABLES_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Rules that count by the NFACCT target beside those that iptables makes with
 // the same extension (kmod/): byte for byte, line for line, packet for packet.
 // A kernel without nfmeter's own modules skips all of it; the machines of

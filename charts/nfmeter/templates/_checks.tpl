@@ -1,3 +1,4 @@
+{{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
 {{/* Values that are right one by one, but not together. Prints nothing, or
      stops with a sentence that says what to set. */}}
 {{- define "nfmeter.check" -}}

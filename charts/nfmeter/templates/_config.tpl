@@ -1,3 +1,4 @@
+{{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
 {{/* nfmeter.yaml, the server's configuration. */}}
 {{- define "nfmeter.config" -}}
 {{- $unix := dict "address" "unix:/run/nfmeter/nfmeter.sock" "mode" .Values.socket.mode -}}

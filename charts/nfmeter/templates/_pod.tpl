@@ -1,3 +1,4 @@
+{{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
 {{/* What both modes share: the server's container and its volumes. */}}
 
 {{/* One probe: (list CONTEXT "startup"). A server that answers is alive; it

@@ -1,3 +1,4 @@
+{{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
 {{/*
 Any pod template with the server in it, native-sidecar style: an init container
 that stays, first in the row, so that it counts from the first packet and ends

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The client of nfmeterd:
 //
 //   auto client = nfmeter::Client::Connect();

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an error of the SDK says to programs and to people.
 //
 // Statuses of the SDK have the gRPC code of the server's answer, its sentence

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a client reaches its server and how long its calls may take.
 #ifndef NFMETER_OPTIONS_H_
 #define NFMETER_OPTIONS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The values of all counters at one time, as Client::GetSnapshot returns them.
 #ifndef NFMETER_SNAPSHOT_H_
 #define NFMETER_SNAPSHOT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Between std::string_view and absl::string_view, which are two types in
 // Abseil builds for C++14 (Debian 12's) and one in newer ones.
 #ifndef NFMETER_STRING_VIEW_H_

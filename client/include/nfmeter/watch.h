@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Streams that go on over broken connections and restarts of the server.
 #ifndef NFMETER_WATCH_H_
 #define NFMETER_WATCH_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The errors about counters, so that they read the same everywhere.
 #ifndef NFMETER_ACCOUNTING_COMMON_COUNTER_ERRORS_H_
 #define NFMETER_ACCOUNTING_COMMON_COUNTER_ERRORS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Names as people see them, and which counters a request is about.
 #ifndef NFMETER_ACCOUNTING_COMMON_COUNTER_FILTER_H_
 #define NFMETER_ACCOUNTING_COMMON_COUNTER_FILTER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What happens to counters, told to those who keep accounts of it.
 #ifndef NFMETER_ACCOUNTING_COMMON_COUNTER_OBSERVER_H_
 #define NFMETER_ACCOUNTING_COMMON_COUNTER_OBSERVER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Which counters somebody may see and touch.
 #ifndef NFMETER_ACCOUNTING_COMMON_COUNTER_SCOPE_H_
 #define NFMETER_ACCOUNTING_COMMON_COUNTER_SCOPE_H_

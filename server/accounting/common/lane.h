@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A thread of its own that carries out one job at a time.
 #ifndef NFMETER_ACCOUNTING_COMMON_LANE_H_
 #define NFMETER_ACCOUNTING_COMMON_LANE_H_

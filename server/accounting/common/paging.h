@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Page tokens of listings.
 #ifndef NFMETER_ACCOUNTING_COMMON_PAGING_H_
 #define NFMETER_ACCOUNTING_COMMON_PAGING_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Creation, reset and deletion: see counters.h.
 #include <functional>
 #include <utility>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Counters: what CounterService offers, without gRPC.
 #ifndef NFMETER_ACCOUNTING_COUNTERS_COUNTERS_H_
 #define NFMETER_ACCOUNTING_COUNTERS_COUNTERS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Forgets the labels of counters that others have deleted.
 #ifndef NFMETER_ACCOUNTING_COUNTERS_LABEL_PRUNER_H_
 #define NFMETER_ACCOUNTING_COUNTERS_LABEL_PRUNER_H_

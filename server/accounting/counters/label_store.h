@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The labels of counters, which the kernel has no room for.
 #ifndef NFMETER_ACCOUNTING_COUNTERS_LABEL_STORE_H_
 #define NFMETER_ACCOUNTING_COUNTERS_LABEL_STORE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Answers that will do for a while.
 #ifndef NFMETER_ACCOUNTING_FLOWS_FLOW_ANSWERS_H_
 #define NFMETER_ACCOUNTING_FLOWS_FLOW_ANSWERS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What each flow had counted when it was last seen, so that only what is new is
 // added up.
 #ifndef NFMETER_ACCOUNTING_FLOWS_FLOW_BOOK_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Which flows a reading is about.
 #ifndef NFMETER_ACCOUNTING_FLOWS_FLOW_FILTER_H_
 #define NFMETER_ACCOUNTING_FLOWS_FLOW_FILTER_H_

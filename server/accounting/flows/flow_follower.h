@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Follows all flows while somebody watches.
 #ifndef NFMETER_ACCOUNTING_FLOWS_FLOW_FOLLOWER_H_
 #define NFMETER_ACCOUNTING_FLOWS_FLOW_FOLLOWER_H_

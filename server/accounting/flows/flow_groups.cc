@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "accounting/flows/flow_groups.h"
 
 #include <string.h>

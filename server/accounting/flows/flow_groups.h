@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Flows summed by what they have in common, while they are read.
 #ifndef NFMETER_ACCOUNTING_FLOWS_FLOW_GROUPS_H_
 #define NFMETER_ACCOUNTING_FLOWS_FLOW_GROUPS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // One list of flows on its way from the reading to who asked for it.
 #ifndef NFMETER_ACCOUNTING_FLOWS_FLOW_LISTING_H_
 #define NFMETER_ACCOUNTING_FLOWS_FLOW_LISTING_H_

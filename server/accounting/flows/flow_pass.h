@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // One reading of the flows, for all who wait for it.
 #ifndef NFMETER_ACCOUNTING_FLOWS_FLOW_PASS_H_
 #define NFMETER_ACCOUNTING_FLOWS_FLOW_PASS_H_

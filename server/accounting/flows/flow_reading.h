@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What is said about every reading of the flows.
 #ifndef NFMETER_ACCOUNTING_FLOWS_FLOW_READING_H_
 #define NFMETER_ACCOUNTING_FLOWS_FLOW_READING_H_

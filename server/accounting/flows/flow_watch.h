@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What flows carried, interval by interval, for one who watches.
 #ifndef NFMETER_ACCOUNTING_FLOWS_FLOW_WATCH_H_
 #define NFMETER_ACCOUNTING_FLOWS_FLOW_WATCH_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Accounts: what the ledger knows of a counter beyond the kernel's object.
 #ifndef NFMETER_ACCOUNTING_LEDGER_ACCOUNT_H_
 #define NFMETER_ACCOUNTING_LEDGER_ACCOUNT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The totals of all counters, in memory.
 #ifndef NFMETER_ACCOUNTING_LEDGER_BOOK_H_
 #define NFMETER_ACCOUNTING_LEDGER_BOOK_H_

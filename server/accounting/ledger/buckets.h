@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What was counted in each five minutes and each hour.
 #ifndef NFMETER_ACCOUNTING_LEDGER_BUCKETS_H_
 #define NFMETER_ACCOUNTING_LEDGER_BUCKETS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Those who read the ledger's records, and how far each has got.
 #ifndef NFMETER_ACCOUNTING_LEDGER_CONSUMERS_H_
 #define NFMETER_ACCOUNTING_LEDGER_CONSUMERS_H_

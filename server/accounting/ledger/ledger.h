@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What every counter has counted in all, kept over resets, restarts and
 // reboots.
 #ifndef NFMETER_ACCOUNTING_LEDGER_LEDGER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The ledger's file, for those who read it.
 #ifndef NFMETER_ACCOUNTING_LEDGER_LEDGER_READER_H_
 #define NFMETER_ACCOUNTING_LEDGER_LEDGER_READER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Accounts, gaps and times as rows of the ledger's file (see schema.cc).
 #ifndef NFMETER_ACCOUNTING_LEDGER_LEDGER_ROWS_H_
 #define NFMETER_ACCOUNTING_LEDGER_LEDGER_ROWS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The ledger's file, for its one writer.
 #ifndef NFMETER_ACCOUNTING_LEDGER_LEDGER_STORE_H_
 #define NFMETER_ACCOUNTING_LEDGER_LEDGER_STORE_H_

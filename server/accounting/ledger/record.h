@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the ledger's file holds as bytes: records, checkpoints, buckets.
 //
 // All are rows by increasing account, as differences in variable-length numbers

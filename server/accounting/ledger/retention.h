@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // How long the ledger keeps what.
 #ifndef NFMETER_ACCOUNTING_LEDGER_RETENTION_H_
 #define NFMETER_ACCOUNTING_LEDGER_RETENTION_H_

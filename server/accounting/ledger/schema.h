@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The form of the ledger's file.
 #ifndef NFMETER_ACCOUNTING_LEDGER_SCHEMA_H_
 #define NFMETER_ACCOUNTING_LEDGER_SCHEMA_H_

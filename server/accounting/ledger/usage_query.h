@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What was counted between two times, by counter or label.
 #ifndef NFMETER_ACCOUNTING_LEDGER_USAGE_QUERY_H_
 #define NFMETER_ACCOUNTING_LEDGER_USAGE_QUERY_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What accounts differ by, as ranges of one number.
 #ifndef NFMETER_ACCOUNTING_PLANS_KEY_RANGE_H_
 #define NFMETER_ACCOUNTING_PLANS_KEY_RANGE_H_

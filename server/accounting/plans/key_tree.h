@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Trees of chains for rules that differ by one thing.
 #ifndef NFMETER_ACCOUNTING_PLANS_KEY_TREE_H_
 #define NFMETER_ACCOUNTING_PLANS_KEY_TREE_H_

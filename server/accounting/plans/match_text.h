@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A match as a text that tells it from all others.
 #ifndef NFMETER_ACCOUNTING_PLANS_MATCH_TEXT_H_
 #define NFMETER_ACCOUNTING_PLANS_MATCH_TEXT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What people declare: which traffic goes into which counter.
 #ifndef NFMETER_ACCOUNTING_PLANS_PLAN_H_
 #define NFMETER_ACCOUNTING_PLANS_PLAN_H_

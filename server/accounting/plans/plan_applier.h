@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Makes counters and chains as a compiled plan wants them.
 #ifndef NFMETER_ACCOUNTING_PLANS_PLAN_APPLIER_H_
 #define NFMETER_ACCOUNTING_PLANS_PLAN_APPLIER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // From what is declared to what the kernel is given.
 #ifndef NFMETER_ACCOUNTING_PLANS_PLAN_COMPILER_H_
 #define NFMETER_ACCOUNTING_PLANS_PLAN_COMPILER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // ExpandPlan(): what accounts and groups say, one account each.
 #include <netinet/in.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // How a plan and the kernel compare, over time.
 #ifndef NFMETER_ACCOUNTING_PLANS_PLAN_HEALTH_H_
 #define NFMETER_ACCOUNTING_PLANS_PLAN_HEALTH_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Plans that outlive the server.
 #ifndef NFMETER_ACCOUNTING_PLANS_PLAN_STORE_H_
 #define NFMETER_ACCOUNTING_PLANS_PLAN_STORE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Plans: what PlanService offers, without gRPC.
 #ifndef NFMETER_ACCOUNTING_PLANS_PLANS_H_
 #define NFMETER_ACCOUNTING_PLANS_PLANS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The events that wait for one subscriber of the quota hub.
 #ifndef NFMETER_ACCOUNTING_QUOTAS_QUOTA_CHANNEL_H_
 #define NFMETER_ACCOUNTING_QUOTAS_QUOTA_CHANNEL_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Which crossings of quotas have been told.
 #ifndef NFMETER_ACCOUNTING_QUOTAS_QUOTA_CROSSINGS_H_
 #define NFMETER_ACCOUNTING_QUOTAS_QUOTA_CROSSINGS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Who has crossed a quota.
 #ifndef NFMETER_ACCOUNTING_QUOTAS_QUOTA_HUB_H_
 #define NFMETER_ACCOUNTING_QUOTAS_QUOTA_HUB_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Creation and deletion of rules: see rules.h.
 #include <algorithm>
 #include <map>

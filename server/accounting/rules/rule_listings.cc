@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "accounting/rules/rule_listings.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Readings of rules that are given out page by page.
 #ifndef NFMETER_ACCOUNTING_RULES_RULE_LISTINGS_H_
 #define NFMETER_ACCOUNTING_RULES_RULE_LISTINGS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Rules: what RuleService offers, without gRPC.
 #ifndef NFMETER_ACCOUNTING_RULES_RULES_H_
 #define NFMETER_ACCOUNTING_RULES_RULES_H_

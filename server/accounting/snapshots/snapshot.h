@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The values of all counters at one time.
 #ifndef NFMETER_ACCOUNTING_SNAPSHOTS_SNAPSHOT_H_
 #define NFMETER_ACCOUNTING_SNAPSHOTS_SNAPSHOT_H_

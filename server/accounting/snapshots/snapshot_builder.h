@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Makes snapshots out of the records of dumps.
 #ifndef NFMETER_ACCOUNTING_SNAPSHOTS_SNAPSHOT_BUILDER_H_
 #define NFMETER_ACCOUNTING_SNAPSHOTS_SNAPSHOT_BUILDER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A snapshot as the builder fills it.
 #ifndef NFMETER_ACCOUNTING_SNAPSHOTS_SNAPSHOT_DATA_H_
 #define NFMETER_ACCOUNTING_SNAPSHOTS_SNAPSHOT_DATA_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Reads the counters once for everybody.
 #ifndef NFMETER_ACCOUNTING_SNAPSHOTS_SNAPSHOT_HUB_H_
 #define NFMETER_ACCOUNTING_SNAPSHOTS_SNAPSHOT_HUB_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The names of one epoch of snapshots.
 #ifndef NFMETER_ACCOUNTING_SNAPSHOTS_SNAPSHOT_NAMES_H_
 #define NFMETER_ACCOUNTING_SNAPSHOTS_SNAPSHOT_NAMES_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Reads the counters so that nothing is taken for gone that is not.
 #ifndef NFMETER_ACCOUNTING_SNAPSHOTS_SNAPSHOT_READING_H_
 #define NFMETER_ACCOUNTING_SNAPSHOTS_SNAPSHOT_READING_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Accounting objects in memory, for tests.
 #ifndef NFMETER_KERNEL_FAKE_FAKE_ACCT_TABLE_H_
 #define NFMETER_KERNEL_FAKE_FAKE_ACCT_TABLE_H_

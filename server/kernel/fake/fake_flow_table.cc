@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/fake/fake_flow_table.h"
 
 #include <algorithm>

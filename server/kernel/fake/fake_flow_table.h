@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Connection tracking in memory.
 #ifndef NFMETER_KERNEL_FAKE_FAKE_FLOW_TABLE_H_
 #define NFMETER_KERNEL_FAKE_FAKE_FLOW_TABLE_H_

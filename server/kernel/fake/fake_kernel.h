@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A kernel in memory, for tests.
 #ifndef NFMETER_KERNEL_FAKE_FAKE_KERNEL_H_
 #define NFMETER_KERNEL_FAKE_FAKE_KERNEL_H_

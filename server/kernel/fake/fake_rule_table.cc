@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/fake/fake_rule_table.h"
 
 #include <errno.h>

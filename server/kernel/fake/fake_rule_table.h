@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // iptables in memory, for tests.
 #ifndef NFMETER_KERNEL_FAKE_FAKE_RULE_TABLE_H_
 #define NFMETER_KERNEL_FAKE_FAKE_RULE_TABLE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The rules of FakeRuleTable as text.
 #ifndef NFMETER_KERNEL_FAKE_FAKE_RULE_TEXT_H_
 #define NFMETER_KERNEL_FAKE_FAKE_RULE_TEXT_H_

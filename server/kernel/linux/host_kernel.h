@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Which kernel this host has for us.
 #ifndef NFMETER_KERNEL_LINUX_HOST_KERNEL_H_
 #define NFMETER_KERNEL_LINUX_HOST_KERNEL_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The kernel of this host.
 #ifndef NFMETER_KERNEL_LINUX_LINUX_KERNEL_H_
 #define NFMETER_KERNEL_LINUX_LINUX_KERNEL_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Who may do what: roles, and the methods that each may call.
 #ifndef NFMETER_SECURITY_ACCESS_ACCESS_H_
 #define NFMETER_SECURITY_ACCESS_ACCESS_H_

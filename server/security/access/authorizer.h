@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Decides who may call what.
 #ifndef NFMETER_SECURITY_ACCESS_AUTHORIZER_H_
 #define NFMETER_SECURITY_ACCESS_AUTHORIZER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The policy: which principals may do what.
 #ifndef NFMETER_SECURITY_ACCESS_POLICY_H_
 #define NFMETER_SECURITY_ACCESS_POLICY_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What policies say, and what they probably should not.
 #ifndef NFMETER_SECURITY_ACCESS_POLICY_CHECK_H_
 #define NFMETER_SECURITY_ACCESS_POLICY_CHECK_H_

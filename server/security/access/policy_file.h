@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A policy that follows its file.
 #ifndef NFMETER_SECURITY_ACCESS_POLICY_FILE_H_
 #define NFMETER_SECURITY_ACCESS_POLICY_FILE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Who is at the other end of a connection.
 #ifndef NFMETER_SECURITY_ACCESS_PRINCIPAL_H_
 #define NFMETER_SECURITY_ACCESS_PRINCIPAL_H_

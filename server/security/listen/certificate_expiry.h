@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // How long a certificate is good for.
 #ifndef NFMETER_SECURITY_LISTEN_CERTIFICATE_EXPIRY_H_
 #define NFMETER_SECURITY_LISTEN_CERTIFICATE_EXPIRY_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Verifies what OpenSSL does not when a TLS session is resumed.
 #ifndef NFMETER_SECURITY_LISTEN_LIFETIME_VERIFIER_H_
 #define NFMETER_SECURITY_LISTEN_LIFETIME_VERIFIER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Where the server listens, as people write it.
 #ifndef NFMETER_SECURITY_LISTEN_LISTEN_ADDRESS_H_
 #define NFMETER_SECURITY_LISTEN_LISTEN_ADDRESS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Starts a gRPC server on its listeners, each as open as it may be.
 #ifndef NFMETER_SECURITY_LISTEN_LISTENERS_H_
 #define NFMETER_SECURITY_LISTEN_LISTENERS_H_

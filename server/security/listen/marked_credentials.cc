@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "security/listen/marked_credentials.h"
 
 #include <grpcpp/security/auth_metadata_processor.h>

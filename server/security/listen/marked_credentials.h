@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Credentials of listeners whose calls say who makes them.
 #ifndef NFMETER_SECURITY_LISTEN_MARKED_CREDENTIALS_H_
 #define NFMETER_SECURITY_LISTEN_MARKED_CREDENTIALS_H_

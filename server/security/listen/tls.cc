@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "security/listen/tls.h"
 
 #include <grpcpp/security/tls_certificate_provider.h>

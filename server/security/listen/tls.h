@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Mutual TLS from files.
 #ifndef NFMETER_SECURITY_LISTEN_TLS_H_
 #define NFMETER_SECURITY_LISTEN_TLS_H_

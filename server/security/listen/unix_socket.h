@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The file of a unix socket: what may be in its place, who may open it.
 #ifndef NFMETER_SECURITY_LISTEN_UNIX_SOCKET_H_
 #define NFMETER_SECURITY_LISTEN_UNIX_SOCKET_H_

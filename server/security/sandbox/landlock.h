@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Landlock: which files and ports the process can reach from now on.
 #ifndef NFMETER_SECURITY_SANDBOX_LANDLOCK_H_
 #define NFMETER_SECURITY_SANDBOX_LANDLOCK_H_

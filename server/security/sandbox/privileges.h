@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the process may do once it has what it needs: its capabilities.
 #ifndef NFMETER_SECURITY_SANDBOX_PRIVILEGES_H_
 #define NFMETER_SECURITY_SANDBOX_PRIVILEGES_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // seccomp: which system calls the process can make from now on.
 #ifndef NFMETER_SECURITY_SANDBOX_SECCOMP_H_
 #define NFMETER_SECURITY_SANDBOX_SECCOMP_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/counter/counter_service.h"
 
 #include "base/error.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // CounterService.WatchQuotaEvents, as a raw callback stream.
 #ifndef NFMETER_SERVICE_COUNTER_QUOTA_STREAM_H_
 #define NFMETER_SERVICE_COUNTER_QUOTA_STREAM_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // CounterService's requests -> the domain's structs. What is wrong goes into
 // `errors`, and the result is then of no use.
 #ifndef NFMETER_SERVICE_COUNTER_VALIDATE_COUNTER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What a caller has to know of a reading of flows, in sentences.
 #ifndef NFMETER_SERVICE_FLOW_FLOW_NOTICES_H_
 #define NFMETER_SERVICE_FLOW_FLOW_NOTICES_H_

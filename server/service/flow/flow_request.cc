@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/flow/flow_request.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Requests about flows, read and held against the caller's rights.
 #ifndef NFMETER_SERVICE_FLOW_FLOW_REQUEST_H_
 #define NFMETER_SERVICE_FLOW_FLOW_REQUEST_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/flow/flow_service.h"
 
 #include "base/status_macros.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeter.v1.FlowService over accounting::FlowHub.
 #ifndef NFMETER_SERVICE_FLOW_FLOW_SERVICE_H_
 #define NFMETER_SERVICE_FLOW_FLOW_SERVICE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // ListFlows and WatchFlows, as raw callback streams.
 #ifndef NFMETER_SERVICE_FLOW_FLOW_STREAMS_H_
 #define NFMETER_SERVICE_FLOW_FLOW_STREAMS_H_

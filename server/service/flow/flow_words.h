@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Flows, their sums and readings as messages.
 #ifndef NFMETER_SERVICE_FLOW_FLOW_WORDS_H_
 #define NFMETER_SERVICE_FLOW_FLOW_WORDS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // One call on its way through the server.
 #ifndef NFMETER_SERVICE_GATE_CALL_H_
 #define NFMETER_SERVICE_GATE_CALL_H_

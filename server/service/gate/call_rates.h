@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // How many calls a caller may make.
 #ifndef NFMETER_SERVICE_GATE_CALL_RATES_H_
 #define NFMETER_SERVICE_GATE_CALL_RATES_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What a call is about, for the records of changes and refusals.
 #ifndef NFMETER_SERVICE_GATE_CALL_SUBJECT_H_
 #define NFMETER_SERVICE_GATE_CALL_SUBJECT_H_

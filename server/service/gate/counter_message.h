@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The domain's counters as messages, which several services have.
 #ifndef NFMETER_SERVICE_GATE_COUNTER_MESSAGE_H_
 #define NFMETER_SERVICE_GATE_COUNTER_MESSAGE_H_

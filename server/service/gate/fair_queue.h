@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A queue in which nobody's jobs stand behind all of somebody else's.
 #ifndef NFMETER_SERVICE_GATE_FAIR_QUEUE_H_
 #define NFMETER_SERVICE_GATE_FAIR_QUEUE_H_

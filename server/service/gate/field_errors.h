@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Collects what is wrong with a request.
 #ifndef NFMETER_SERVICE_GATE_FIELD_ERRORS_H_
 #define NFMETER_SERVICE_GATE_FIELD_ERRORS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // How connection tracking is set up, as a message.
 #ifndef NFMETER_SERVICE_GATE_FLOW_TRACKING_MESSAGE_H_
 #define NFMETER_SERVICE_GATE_FLOW_TRACKING_MESSAGE_H_

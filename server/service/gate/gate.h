@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What every call to the server's own services passes on its way in and out.
 #ifndef NFMETER_SERVICE_GATE_GATE_H_
 #define NFMETER_SERVICE_GATE_GATE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A gRPC service all of whose methods pass the gate.
 #ifndef NFMETER_SERVICE_GATE_GATED_SERVICE_H_
 #define NFMETER_SERVICE_GATE_GATED_SERVICE_H_

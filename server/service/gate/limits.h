@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The bounds of the API.
 #ifndef NFMETER_SERVICE_GATE_LIMITS_H_
 #define NFMETER_SERVICE_GATE_LIMITS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // How much memory callers may keep the server holding.
 #ifndef NFMETER_SERVICE_GATE_MEMORY_BUDGET_H_
 #define NFMETER_SERVICE_GATE_MEMORY_BUDGET_H_

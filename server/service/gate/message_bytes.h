@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Messages as the bytes that gRPC carries.
 #ifndef NFMETER_SERVICE_GATE_MESSAGE_BYTES_H_
 #define NFMETER_SERVICE_GATE_MESSAGE_BYTES_H_

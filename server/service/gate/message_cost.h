@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What it takes to parse a message.
 #ifndef NFMETER_SERVICE_GATE_MESSAGE_COST_H_
 #define NFMETER_SERVICE_GATE_MESSAGE_COST_H_

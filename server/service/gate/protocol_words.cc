@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/gate/protocol_words.h"
 
 #include "absl/strings/match.h"

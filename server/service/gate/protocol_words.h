@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The words of IP protocols, as rules and flows have them.
 #ifndef NFMETER_SERVICE_GATE_PROTOCOL_WORDS_H_
 #define NFMETER_SERVICE_GATE_PROTOCOL_WORDS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Labels of requests -> the domain's.
 #ifndef NFMETER_SERVICE_GATE_READ_LABELS_H_
 #define NFMETER_SERVICE_GATE_READ_LABELS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Names that come twice in a request.
 #ifndef NFMETER_SERVICE_GATE_REPEATS_H_
 #define NFMETER_SERVICE_GATE_REPEATS_H_

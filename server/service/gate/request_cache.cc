@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/gate/request_cache.h"
 
 #include "absl/hash/hash.h"

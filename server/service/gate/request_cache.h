@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Answers of mutations, kept so that a retry does nothing twice.
 #ifndef NFMETER_SERVICE_GATE_REQUEST_CACHE_H_
 #define NFMETER_SERVICE_GATE_REQUEST_CACHE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Checks that requests of several services share. They put what is wrong into
 // a FieldErrors.
 #ifndef NFMETER_SERVICE_GATE_REQUEST_CHECKS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Where an error of the domain becomes an error of the API.
 #ifndef NFMETER_SERVICE_GATE_STATUS_H_
 #define NFMETER_SERVICE_GATE_STATUS_H_

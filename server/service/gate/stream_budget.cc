@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/gate/stream_budget.h"
 
 #include "absl/strings/str_cat.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // How many streams there may be.
 #ifndef NFMETER_SERVICE_GATE_STREAM_BUDGET_H_
 #define NFMETER_SERVICE_GATE_STREAM_BUDGET_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A call whose answer is a stream, as gRPC sees it.
 #ifndef NFMETER_SERVICE_GATE_STREAM_CALL_H_
 #define NFMETER_SERVICE_GATE_STREAM_CALL_H_

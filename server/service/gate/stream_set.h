@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Server streams of prebuilt messages.
 #ifndef NFMETER_SERVICE_GATE_STREAM_SET_H_
 #define NFMETER_SERVICE_GATE_STREAM_SET_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Times and durations as messages, and back.
 #ifndef NFMETER_SERVICE_GATE_TIME_MESSAGE_H_
 #define NFMETER_SERVICE_GATE_TIME_MESSAGE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A unary call, from its arrival to its end.
 #ifndef NFMETER_SERVICE_GATE_UNARY_CALL_H_
 #define NFMETER_SERVICE_GATE_UNARY_CALL_H_

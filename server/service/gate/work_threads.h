@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Threads that calls and streams are served on.
 #ifndef NFMETER_SERVICE_GATE_WORK_THREADS_H_
 #define NFMETER_SERVICE_GATE_WORK_THREADS_H_

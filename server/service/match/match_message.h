@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The domain's matches -> RuleMatch messages.
 #ifndef NFMETER_SERVICE_MATCH_MATCH_MESSAGE_H_
 #define NFMETER_SERVICE_MATCH_MATCH_MESSAGE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/match/match_words.h"
 
 #include "kernel/rule_types.h"

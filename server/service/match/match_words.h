@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The words of rules: what names and enums of the API stand for.
 #ifndef NFMETER_SERVICE_MATCH_MATCH_WORDS_H_
 #define NFMETER_SERVICE_MATCH_MATCH_WORDS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // RuleMatch messages, and what stands beside them -> the domain's values.
 #ifndef NFMETER_SERVICE_MATCH_READ_MATCH_H_
 #define NFMETER_SERVICE_MATCH_READ_MATCH_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeter.v1.NodeService.
 #ifndef NFMETER_SERVICE_NODE_NODE_SERVICE_H_
 #define NFMETER_SERVICE_NODE_NODE_SERVICE_H_

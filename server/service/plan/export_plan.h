@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What exists outside plans, as a plan.
 #ifndef NFMETER_SERVICE_PLAN_EXPORT_PLAN_H_
 #define NFMETER_SERVICE_PLAN_EXPORT_PLAN_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The domain's plans -> PlanService's messages.
 #ifndef NFMETER_SERVICE_PLAN_PLAN_MESSAGE_H_
 #define NFMETER_SERVICE_PLAN_PLAN_MESSAGE_H_

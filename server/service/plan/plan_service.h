@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The gRPC PlanService.
 #ifndef NFMETER_SERVICE_PLAN_PLAN_SERVICE_H_
 #define NFMETER_SERVICE_PLAN_PLAN_SERVICE_H_

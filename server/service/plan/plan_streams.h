@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // PlanService.WatchPlanStatus, as a raw callback stream.
 #ifndef NFMETER_SERVICE_PLAN_PLAN_STREAMS_H_
 #define NFMETER_SERVICE_PLAN_PLAN_STREAMS_H_

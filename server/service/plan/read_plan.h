@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // PlanService's messages -> the domain's plans.
 #ifndef NFMETER_SERVICE_PLAN_READ_PLAN_H_
 #define NFMETER_SERVICE_PLAN_READ_PLAN_H_

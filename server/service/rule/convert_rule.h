@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The domain's rules and chains -> RuleService's messages.
 #ifndef NFMETER_SERVICE_RULE_CONVERT_RULE_H_
 #define NFMETER_SERVICE_RULE_CONVERT_RULE_H_

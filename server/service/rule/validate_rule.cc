@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/rule/validate_rule.h"
 
 #include <utility>

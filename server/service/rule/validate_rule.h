@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // RuleService's requests -> the domain's structs. What is wrong goes into
 // `errors`, all of it, and the result is then of no use.
 #ifndef NFMETER_SERVICE_RULE_VALIDATE_RULE_H_

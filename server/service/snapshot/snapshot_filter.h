@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Which counters of a snapshot a stream gets.
 #ifndef NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_FILTER_H_
 #define NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_FILTER_H_

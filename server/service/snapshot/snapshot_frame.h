@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Snapshot frames as bytes.
 #ifndef NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_FRAME_H_
 #define NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_FRAME_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Each frame encoded once, for all streams that are due for it.
 #ifndef NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_FRAMES_H_
 #define NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_FRAMES_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // One call of GetSnapshot.
 #ifndef NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_GET_STREAM_H_
 #define NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_GET_STREAM_H_

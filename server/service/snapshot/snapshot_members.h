@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Ids and names of chunks as the wire has them.
 #ifndef NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_MEMBERS_H_
 #define NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_MEMBERS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // SnapshotService's requests -> what is wanted.
 #ifndef NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_REQUEST_H_
 #define NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_REQUEST_H_

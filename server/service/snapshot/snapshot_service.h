@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeter.v1.SnapshotService over accounting::SnapshotHub.
 #ifndef NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_SERVICE_H_
 #define NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_SERVICE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the streams of snapshots share.
 #ifndef NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_STREAMS_H_
 #define NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_STREAMS_H_

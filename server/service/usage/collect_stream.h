@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // UsageService.CollectUsage.
 #ifndef NFMETER_SERVICE_USAGE_COLLECT_STREAM_H_
 #define NFMETER_SERVICE_USAGE_COLLECT_STREAM_H_

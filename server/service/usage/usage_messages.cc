@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/usage/usage_messages.h"
 
 #include "service/gate/time_message.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the ledger tells, as messages.
 #ifndef NFMETER_SERVICE_USAGE_USAGE_MESSAGES_H_
 #define NFMETER_SERVICE_USAGE_USAGE_MESSAGES_H_

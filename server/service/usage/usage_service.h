@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeter.v1.UsageService.
 #ifndef NFMETER_SERVICE_USAGE_USAGE_SERVICE_H_
 #define NFMETER_SERVICE_USAGE_USAGE_SERVICE_H_

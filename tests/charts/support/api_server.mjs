@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A Kubernetes API server as far as Helm and kubectl need one: objects are
 // kept, found by label, checked against the API's types, and refused where a
 // real server refuses a change (selectors of workloads, clusterIP). Pods end

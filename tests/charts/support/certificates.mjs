@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Authorities and certificates, by openssl.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Helm and kubectl, and what they make of our chart.
 import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';

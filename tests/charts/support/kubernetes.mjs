@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Whether the Kubernetes API would take an object: the types, required fields
 // and formats of its own OpenAPI document, and no field that it does not know.
 // Both come from packages that are generated from it (and from the resources'

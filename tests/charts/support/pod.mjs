@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Runs the pods that the chart renders, as the kubelet would: with podman, on
 // the image of this checkout. Every field of the pod is either carried out
 // here, or an error: nothing that is rendered is passed over.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The command and a server for it.
 #ifndef NFMETER_TESTS_COMPONENT_CLI_CLI_FIXTURE_H_
 #define NFMETER_TESTS_COMPONENT_CLI_CLI_FIXTURE_H_

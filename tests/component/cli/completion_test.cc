@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Completion, in the shells themselves.
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeter context ..., and commands on several servers.
 #include "tests/component/cli/cli_fixture.h"
 

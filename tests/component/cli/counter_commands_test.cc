@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeter counter ...
 #include "tests/component/cli/cli_fixture.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What people and scripts see when something goes wrong.
 #include "absl/synchronization/notification.h"
 #include "tests/component/cli/cli_fixture.h"

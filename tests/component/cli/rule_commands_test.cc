@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeter rule ...
 #include "google/protobuf/util/message_differencer.h"
 #include "tests/component/cli/cli_fixture.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What scripts use: columns of their choice, waiting, commands on events; and
 // the words that explain.
 #include "tests/component/cli/cli_fixture.h"

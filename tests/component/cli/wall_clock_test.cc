@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Somebody sets the clock while the command waits.
 #include <sys/socket.h>
 #include <sys/un.h>

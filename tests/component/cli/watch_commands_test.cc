@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeter watch, top, quota watch: streams that print as they come and end
 // well; and the small commands node, health, version.
 #include <signal.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The SDK over a connection to a server whose answers each test writes.
 #ifndef NFMETER_TESTS_COMPONENT_CLIENT_CALL_FIXTURE_H_
 #define NFMETER_TESTS_COMPONENT_CLIENT_CALL_FIXTURE_H_

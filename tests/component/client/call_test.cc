@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Unary calls of the SDK: request ids, errors, pages, health.
 #include <memory>
 #include <string>

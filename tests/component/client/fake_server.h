@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A server whose answers each test writes itself.
 #ifndef NFMETER_TESTS_COMPONENT_CLIENT_FAKE_SERVER_H_
 #define NFMETER_TESTS_COMPONENT_CLIENT_FAKE_SERVER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The SDK as others find it: installed, found by CMake, linked, run.
 #include <cstdlib>
 

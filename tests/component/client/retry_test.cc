@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Calls of the SDK that are made again, or must not be.
 #include <atomic>
 #include <chrono>

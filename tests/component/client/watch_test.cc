@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Watches of the SDK: frames, broken connections, restarts, being cancelled.
 #include <atomic>
 #include <memory>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What suites want of nfnetlink_acct and nfacct does one object at a time:
 //   kmod_acct create N [PREFIX]   N objects
 //   kmod_acct churn SECONDS       create, dump, reset, delete; 0: till killed.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "tests/kmod/programs/acct_peer.h"
 
 #include <endian.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // nfnetlink_acct spoken byte by byte, so that tests can also say what no
 // library would.
 #ifndef NFMETER_TESTS_KMOD_PROGRAMS_ACCT_PEER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the benchmark suite measures; each prints its numbers. Nanoseconds are
 // instructions in a machine whose clock counts those.
 //   kmod_bench create N      nanoseconds to create N objects

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Dumps while others write, and several writers at once. NFM_MODULE says which
 // module this is: some promises are ours alone.
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Sends mutations of well-formed messages to nfnetlink_acct:
 //   kmod_fuzz SEED SECONDS
 // The same seed sends the same messages. It fails when the module no longer

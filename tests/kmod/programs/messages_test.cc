@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Malformed messages of every kind: each is answered as the stock module
 // answers it, and changes nothing.
 #include <errno.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Limits, and the events that tell of them.
 #include <sched.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What our nfnetlink_acct does beyond the stock one: replacing an object in
 // one step, and saying what it can do. And that a stock one takes no notice.
 #include <errno.h>

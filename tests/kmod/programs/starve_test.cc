@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Requests for which the kernel finds no memory, one allocation after the
 // other: what is refused has changed nothing, what is reported is so, and
 // nothing that was counted is lost. Needs a kernel with fault injection.

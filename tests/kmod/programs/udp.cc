@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Sends UDP packets and no more: `udp ADDRESS PORT COUNT BYTES [SOURCE-PORT]`.
 // BYTES are those of the whole IP packet, as rules count them. A COUNT of 0
 // sends some thousands a second until it is killed: a machine that is emulated

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # Both modules in one machine, by turns. Lines "MEASURED what module number" are
 # for tests/kmod/bench; NFM_ARGUMENT is rows and scale: "create,dump,small".
 . /tests/check.sh

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # nfmeterd's own layer over the kernel keeps its promises on these modules.
 . /tests/check.sh
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # Memory runs out anywhere, for tools as well as for the kernel: requests fail,
 # nothing else does.
 . /tests/check.sh

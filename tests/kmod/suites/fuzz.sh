@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # Mutated messages by the thousand, two senders at once in one namespace.
 # NFM_ARGUMENT is the first seed.
 . /tests/check.sh

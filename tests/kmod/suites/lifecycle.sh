@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # The modules come and go while packets flow, and stay while rules need them.
 . /tests/check.sh
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # No message that a user can send harms, and each is answered as it always was.
 . /tests/check.sh
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # Objects belong to a network namespace, and go with it, rules or not.
 . /tests/check.sh
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # Our modules beside the stock ones: where one is there, the other says no and
 # the machine goes on.
 . /tests/check.sh

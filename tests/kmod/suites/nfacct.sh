@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # The stock nfacct tool does on these modules what its manual says.
 . /tests/check.sh
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # Replacing an object in one step, for those who ask for it; all others see what
 # they always saw.
 . /tests/check.sh

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # Memory runs out at each allocation of a request in turn.
 . /tests/check.sh
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # The NFACCT target: the example that nfacct was made for, as it was written,
 # with real packets, for both iptables, both families, bridges and ARP.
 . /tests/check.sh

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # Dumps and resets while others write; limits that two reach at once.
 . /tests/check.sh
 

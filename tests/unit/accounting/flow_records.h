@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Flows as tests write them.
 #ifndef NFMETER_TESTS_UNIT_ACCOUNTING_FLOW_RECORDS_H_
 #define NFMETER_TESTS_UNIT_ACCOUNTING_FLOW_RECORDS_H_

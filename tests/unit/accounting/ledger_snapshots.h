@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Snapshots made up by tests.
 #ifndef NFMETER_TESTS_UNIT_ACCOUNTING_LEDGER_SNAPSHOTS_H_
 #define NFMETER_TESTS_UNIT_ACCOUNTING_LEDGER_SNAPSHOTS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Plans against a model that asks each account in turn.
 #include "accounting/plans/plan_compiler.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Packets, and what chains and plans make of them: the model that compiled
 // plans are held against.
 #ifndef NFMETER_TESTS_UNIT_ACCOUNTING_PLAN_TRAFFIC_H_

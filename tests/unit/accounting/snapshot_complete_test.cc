@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Snapshots beside those who delete counters.
 #include <memory>
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The hub over a kernel, a lane and a clock that tests play.
 #ifndef NFMETER_TESTS_UNIT_ACCOUNTING_SNAPSHOT_HUB_FIXTURE_H_
 #define NFMETER_TESTS_UNIT_ACCOUNTING_SNAPSHOT_HUB_FIXTURE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What is in snapshots, and who shares a reading.
 #include <errno.h>
 

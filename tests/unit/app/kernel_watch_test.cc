@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/kernel_watch.h"
 
 #include "accounting/domain.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Rates, order and texts of watch and top.
 #include "cli/frame_view.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // From the flags of `rule add` to a RuleMatch, and back to text.
 #include "cli/match_flags.h"
 

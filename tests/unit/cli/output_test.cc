@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Tables, CSV, JSON and YAML, letter by letter.
 #include "cli/errors.h"
 #include "cli/message_text.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Backoff, and which attempts are made at all.
 #include <vector>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What tests can bring on in a FakeAcctTable; what it shares with the real
 // kernel is in tests/conformance.
 #include "kernel/fake/fake_acct_table.h"

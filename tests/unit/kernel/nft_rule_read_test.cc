@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Rules of others in a chain of ours, which may have anything in them.
 #include <linux/netfilter/nf_tables.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Reading tables of libiptc's, with a handle in memory in its place.
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <string.h>

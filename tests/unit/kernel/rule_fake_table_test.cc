@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The hooks of FakeRuleTable; what it does as a table, the conformance suite
 // checks.
 #include <errno.h>

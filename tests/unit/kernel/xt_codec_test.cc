@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/xtables/xt_codec.h"
 
 #include <linux/netfilter/x_tables.h>

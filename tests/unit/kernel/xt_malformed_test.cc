@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Entries that no kernel would hand out: refused or read, never beyond their
 // bytes (run under AddressSanitizer, each lies in a heap block of its own
 // size).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Rules with every condition, negated or not, for tests of the codec.
 #ifndef NFMETER_TESTS_UNIT_KERNEL_XT_RULES_H_
 #define NFMETER_TESTS_UNIT_KERNEL_XT_RULES_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // An edit of several tables, when one of them fails after others went through.
 #include "kernel/linux/xtables/xt_table_by_table.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/counter/validate_counter.h"
 
 #include <string>

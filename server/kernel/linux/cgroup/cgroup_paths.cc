@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/cgroup/cgroup_paths.h"
 
 #include <errno.h>

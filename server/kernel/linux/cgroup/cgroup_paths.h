@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Whether the cgroups that rules name are there.
 #ifndef NFMETER_KERNEL_LINUX_CGROUP_CGROUP_PATHS_H_
 #define NFMETER_KERNEL_LINUX_CGROUP_CGROUP_PATHS_H_

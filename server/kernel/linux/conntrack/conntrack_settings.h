@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The settings of connection tracking in /proc/sys/net/netfilter.
 #ifndef NFMETER_KERNEL_LINUX_CONNTRACK_CONNTRACK_SETTINGS_H_
 #define NFMETER_KERNEL_LINUX_CONNTRACK_CONNTRACK_SETTINGS_H_

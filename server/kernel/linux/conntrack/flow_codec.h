@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Bytes <-> requests and answers of the kernel's nf_conntrack_netlink. Pure: no
 // system calls, and nothing outside the given spans is read.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/conntrack/netlink_flow_deaths.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The ends of flows as the Linux kernel multicasts them.
 #ifndef NFMETER_KERNEL_LINUX_CONNTRACK_NETLINK_FLOW_DEATHS_H_
 #define NFMETER_KERNEL_LINUX_CONNTRACK_NETLINK_FLOW_DEATHS_H_

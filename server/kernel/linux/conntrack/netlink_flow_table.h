@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Connection tracking of the Linux kernel, over netlink.
 #ifndef NFMETER_KERNEL_LINUX_CONNTRACK_NETLINK_FLOW_TABLE_H_
 #define NFMETER_KERNEL_LINUX_CONNTRACK_NETLINK_FLOW_TABLE_H_

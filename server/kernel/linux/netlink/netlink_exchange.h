@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Many questions to the kernel and their answers, over one socket.
 #ifndef NFMETER_KERNEL_LINUX_NETLINK_NETLINK_EXCHANGE_H_
 #define NFMETER_KERNEL_LINUX_NETLINK_NETLINK_EXCHANGE_H_

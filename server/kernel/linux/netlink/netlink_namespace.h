@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Which network namespace sockets are opened in.
 #ifndef NFMETER_KERNEL_LINUX_NETLINK_NETLINK_NAMESPACE_H_
 #define NFMETER_KERNEL_LINUX_NETLINK_NETLINK_NAMESPACE_H_

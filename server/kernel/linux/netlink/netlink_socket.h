@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A netlink socket to the kernel's netfilter.
 #ifndef NFMETER_KERNEL_LINUX_NETLINK_NETLINK_SOCKET_H_
 #define NFMETER_KERNEL_LINUX_NETLINK_NETLINK_SOCKET_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the kernel multicasts, waited for until somebody calls it off.
 #ifndef NFMETER_KERNEL_LINUX_NETLINK_NETLINK_SUBSCRIPTION_H_
 #define NFMETER_KERNEL_LINUX_NETLINK_NETLINK_SUBSCRIPTION_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Whether a dump of accounting objects reached the end of the kernel's list.
 #ifndef NFMETER_KERNEL_LINUX_NFACCT_ACCT_DUMP_END_H_
 #define NFMETER_KERNEL_LINUX_NFACCT_ACCT_DUMP_END_H_

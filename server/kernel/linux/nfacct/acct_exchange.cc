@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/nfacct/acct_exchange.h"
 
 #include "kernel/linux/netlink/netlink_exchange.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Many requests and their answers.
 #ifndef NFMETER_KERNEL_LINUX_NFACCT_ACCT_EXCHANGE_H_
 #define NFMETER_KERNEL_LINUX_NFACCT_ACCT_EXCHANGE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Transient objects that mark the tail of the kernel's list during a dump.
 #ifndef NFMETER_KERNEL_LINUX_NFACCT_ACCT_TAIL_H_
 #define NFMETER_KERNEL_LINUX_NFACCT_ACCT_TAIL_H_

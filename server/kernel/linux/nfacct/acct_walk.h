@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // One walk over the kernel's list of accounting objects.
 #ifndef NFMETER_KERNEL_LINUX_NFACCT_ACCT_WALK_H_
 #define NFMETER_KERNEL_LINUX_NFACCT_ACCT_WALK_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Accounting objects of the Linux kernel, over netlink.
 #ifndef NFMETER_KERNEL_LINUX_NFACCT_NETLINK_ACCT_TABLE_H_
 #define NFMETER_KERNEL_LINUX_NFACCT_NETLINK_ACCT_TABLE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/nfacct/netlink_quota_events.h"
 
 #include <linux/netfilter/nfnetlink.h>

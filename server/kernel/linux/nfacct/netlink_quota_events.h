@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Quota crossings as the Linux kernel multicasts them.
 #ifndef NFMETER_KERNEL_LINUX_NFACCT_NETLINK_QUOTA_EVENTS_H_
 #define NFMETER_KERNEL_LINUX_NFACCT_NETLINK_QUOTA_EVENTS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Accounting objects as messages of a transaction.
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_ACCT_OBJECTS_H_
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_ACCT_OBJECTS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Accounting objects as named counters of nf_tables.
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_ACCT_TABLE_H_
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_ACCT_TABLE_H_

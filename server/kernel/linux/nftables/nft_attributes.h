@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Netlink attributes: bytes <-> type and payload. Pure.
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_ATTRIBUTES_H_
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_ATTRIBUTES_H_

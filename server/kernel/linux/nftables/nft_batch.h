@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A transaction of nf_tables under construction. Pure.
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_BATCH_H_
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_BATCH_H_

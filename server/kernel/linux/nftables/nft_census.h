@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // How many objects our table has.
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_CENSUS_H_
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_CENSUS_H_

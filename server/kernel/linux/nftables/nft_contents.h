@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Chains and rules of our table as the kernel has them.
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_CONTENTS_H_
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_CONTENTS_H_

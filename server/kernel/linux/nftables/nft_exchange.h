@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Questions to nf_tables and their answers, over one socket.
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_EXCHANGE_H_
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_EXCHANGE_H_

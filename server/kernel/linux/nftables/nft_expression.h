@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The expressions of an nf_tables rule: bytes <-> values. Pure.
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_EXPRESSION_H_
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_EXPRESSION_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The kernel of this host, by nf_tables alone.
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_KERNEL_H_
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_KERNEL_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Questions to the kernel's nf_tables and what it answers. Pure: nothing
 // outside the given spans is read.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Names of counters <-> names of nf_tables objects. Pure.
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_NAME_H_
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_NAME_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Quota crossings as nf_tables multicasts them.
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_QUOTA_EVENTS_H_
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_QUOTA_EVENTS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Rules of ours <-> what nf_tables keeps of them. Pure.
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_RULE_H_
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_RULE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // CompileNftRule().
 //
 // Conditions are written as nft itself does, so that it lists them in words,

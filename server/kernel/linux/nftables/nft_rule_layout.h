@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Where things lie in packets, and how nf_tables numbers them: what compiling
 // and reading rules share.
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_RULE_LAYOUT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Chains of the API as base chains.
 #include "absl/strings/str_cat.h"
 #include "kernel/linux/nftables/nft_rule.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // ReadNftRuleOf().
 #include <endian.h>
 #include <linux/netfilter/nf_tables.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // NftRuleText(): the words of nft.
 #include <arpa/inet.h>
 #include <netdb.h>

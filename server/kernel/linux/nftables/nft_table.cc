@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/nftables/nft_table.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The table of nfmeter's in nf_tables: whose it is, and the one way to change
 // it.
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_TABLE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What nf_tables keeps for its users beside tables, objects and rules: nft's
 // own form of it, entries of a type, a length and bytes. Pure.
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_USERDATA_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // ipsets of the kernel by name and index.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_IP_SET_SOCKET_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_IP_SET_SOCKET_H_

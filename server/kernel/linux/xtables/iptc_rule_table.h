@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Legacy iptables through libiptc.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_IPTC_RULE_TABLE_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_IPTC_RULE_TABLE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // A table of libiptc's <-> the domain's values.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_IPTC_RULE_TABLE_CONTENTS_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_IPTC_RULE_TABLE_CONTENTS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/xtables/iptc_rule_table_handle.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // One table as libiptc holds it, the same for both families.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_IPTC_RULE_TABLE_HANDLE_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_IPTC_RULE_TABLE_HANDLE_H_

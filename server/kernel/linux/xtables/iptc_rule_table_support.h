@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the rules of an edit need beside their table.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_IPTC_RULE_TABLE_SUPPORT_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_IPTC_RULE_TABLE_SUPPORT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Which legacy tables there are, without making any.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_TABLE_PRESENCE_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_TABLE_PRESENCE_H_

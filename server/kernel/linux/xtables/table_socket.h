@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Which sockets iptables' tables are read through.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_TABLE_SOCKET_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_TABLE_SOCKET_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // comment and nfacct: what marks a rule as ours, and what counts.
 #include <linux/netfilter/xt_comment.h>
 #include <linux/netfilter/xt_nfacct.h>

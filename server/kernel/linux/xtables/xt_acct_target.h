@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The NFACCT target of nfmeter's own kernel module xt_NFACCT (kmod/): counts,
 // and goes on.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_ACCT_TARGET_H_

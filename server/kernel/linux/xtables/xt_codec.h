@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Rules <-> the kernel's x_tables entries (struct ipt_entry, struct ip6t_entry
 // with their matches and target). Pure: no system calls, but for what the
 // IpSetIndex given to it does.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // conntrack: the state of the packet's connection. `-m state` of iptables is
 // the same match of the kernel's with a flag that asks for the old name.
 #include <linux/netfilter.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Matches that only others use: printed as iptables-save does, never made.
 #include <linux/if_ether.h>
 #include <linux/netfilter.h>

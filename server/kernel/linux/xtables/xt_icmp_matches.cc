@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // icmp and icmp6: type and code.
 #include <array>
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The part of an entry that every rule has: addresses, interfaces, protocol.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_IP_PART_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_XT_IP_PART_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the codec knows of one kind of match, and the groups of kinds.
 //
 // Each group has a file xt_GROUP_matches.cc: a table of its kinds for reading

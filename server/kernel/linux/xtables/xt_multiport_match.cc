@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // multiport: several ranges of ports.
 #include <linux/netfilter/xt_multiport.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // owner and cgroup: the socket that sent the packet.
 #include <linux/netfilter/xt_cgroup.h>
 #include <linux/netfilter/xt_owner.h>

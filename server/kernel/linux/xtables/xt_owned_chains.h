@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Owned chains in tables of legacy iptables.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_OWNED_CHAINS_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_XT_OWNED_CHAINS_H_

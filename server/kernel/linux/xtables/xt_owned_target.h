@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What rules of owned chains do: the targets of x_tables for it.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_OWNED_TARGET_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_XT_OWNED_TARGET_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Which users and groups the owner match takes here.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_OWNER_IDS_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_XT_OWNER_IDS_H_

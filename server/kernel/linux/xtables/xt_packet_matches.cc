@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // mark, dscp, pkttype and addrtype: properties of the packet itself.
 #include <linux/if_packet.h>
 #include <linux/netfilter/xt_addrtype.h>

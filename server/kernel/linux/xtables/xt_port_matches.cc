@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Which matches say the ports and TCP flags of a rule.
 #include <netinet/in.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the matches of ports share. Each protocol's own match says one range a
 // direction, which is cheapest; several ranges need multiport.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_PORTS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Questions about what this kernel has, asked without changing anything.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_PROBE_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_XT_PROBE_H_

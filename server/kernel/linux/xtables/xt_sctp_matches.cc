@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // sctp and dccp: ports, and what others may say of chunks and packet types.
 #include <linux/dccp.h>
 #include <linux/netfilter/xt_dccp.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // set: membership in an ipset.
 #include <linux/netfilter/xt_set.h>
 

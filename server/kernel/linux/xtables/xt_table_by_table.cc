@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/xtables/xt_table_by_table.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // An edit of several tables, where the kernel commits one at a time.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_TABLE_BY_TABLE_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_XT_TABLE_BY_TABLE_H_

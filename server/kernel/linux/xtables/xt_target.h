@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // What the codec knows of targets beside verdicts and chains: how iptables-save
 // prints them.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_TARGET_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // tcp and udp: ports and TCP flags.
 #include <linux/netfilter/xt_tcpudp.h>
 

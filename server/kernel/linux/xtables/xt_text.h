@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // How iptables-save writes the pieces that many extensions share.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_TEXT_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_XT_TEXT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // The lock that all well-behaved users of iptables on a host share.
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_XTABLES_LOCK_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_XTABLES_LOCK_H_
