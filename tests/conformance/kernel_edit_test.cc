@@ -31,7 +31,7 @@ class KernelEditTest : public RuleTableTest<K> {
     return this->rules().Apply(edit, EditTerms(Soon()));
   }
 };
-TYPED_TEST_SUITE(KernelEditTest, Kernels);
+TYPED_TEST_SUITE(KernelEditTest, Kernels, KernelNames);
 
 // Rules in two tables that count into a counter of the same edit.
 KernelEdit Many() {

@@ -62,7 +62,7 @@ class OwnedChainsTest : public RuleTableTest<K> {
 
 // Backends without chains for owners say so (PLANS_UNSUPPORTED).
 using WithOwnedChains = ::testing::Types<FakeHost, LinuxHost>;
-TYPED_TEST_SUITE(OwnedChainsTest, WithOwnedChains);
+TYPED_TEST_SUITE(OwnedChainsTest, WithOwnedChains, KernelNames);
 
 TYPED_TEST(OwnedChainsTest, AreMadeWithTheirJumps) {
   const auto outcome = this->Apply({Wanted()});

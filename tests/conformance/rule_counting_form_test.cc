@@ -32,7 +32,7 @@ class RuleCountingFormTest : public RuleTableTest<K> {
     return this->kernel().capabilities()->rules.target(family).ok();
   }
 };
-TYPED_TEST_SUITE(RuleCountingFormTest, Kernels);
+TYPED_TEST_SUITE(RuleCountingFormTest, Kernels, KernelNames);
 
 RuleSpec ByTarget(std::string id, std::string counter = "web") {
   RuleSpec spec = Spec(std::move(id), "INPUT", std::move(counter));

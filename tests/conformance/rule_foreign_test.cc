@@ -24,7 +24,7 @@ using Code = absl::StatusCode;
 
 template <typename K>
 class RuleForeignTest : public RuleTableTest<K> {};
-TYPED_TEST_SUITE(RuleForeignTest, Kernels);
+TYPED_TEST_SUITE(RuleForeignTest, Kernels, KernelNames);
 
 TYPED_TEST(RuleForeignTest, ForeignRulesAreShownAndNeverDeleted) {
   this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,

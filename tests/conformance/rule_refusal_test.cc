@@ -25,7 +25,7 @@ using Code = absl::StatusCode;
 
 template <typename K>
 class RuleRefusalTest : public RuleTableTest<K> {};
-TYPED_TEST_SUITE(RuleRefusalTest, Kernels);
+TYPED_TEST_SUITE(RuleRefusalTest, Kernels, KernelNames);
 
 TYPED_TEST(RuleRefusalTest, AnUnknownChainIsNamedWithThoseThatExist) {
   const auto outcome = this->Insert({Spec("a"), Spec("b", "INPTU")});

@@ -24,7 +24,7 @@ class RuleRestorationTest : public RuleTableTest<K> {
     return this->Edit({.restorations = std::move(rules)});
   }
 };
-TYPED_TEST_SUITE(RuleRestorationTest, Kernels);
+TYPED_TEST_SUITE(RuleRestorationTest, Kernels, KernelNames);
 
 RestoredRule At(uint32_t position, std::string id, uint64_t packets = 0,
                 uint64_t bytes = 0) {

@@ -31,6 +31,7 @@ namespace nfmeter::kernel {
 // A host: one kernel, and another user of its tables.
 class FakeHost {
  public:
+  static constexpr char kName[] = "Fake";
   // Chains of the user's own, and jumps to them.
   static constexpr bool kUserChains = true;
   // What rules read like.
@@ -57,6 +58,7 @@ class FakeHost {
 
 class LinuxHost {
  public:
+  static constexpr char kName[] = "Iptables";
   static constexpr bool kUserChains = true;
   static constexpr bool kIptablesText = true;
 
@@ -93,6 +95,7 @@ class LinuxHost {
 // nf_tables, with a plain table: in one that is owned, nobody else has rules.
 class NftHost {
  public:
+  static constexpr char kName[] = "Nftables";
   static constexpr bool kUserChains = false;
   static constexpr bool kIptablesText = false;
 
@@ -217,6 +220,14 @@ class RuleTableTest : public ::testing::Test {
 };
 
 using Kernels = ::testing::Types<FakeHost, LinuxHost, NftHost>;
+
+// What their tests are called: "RuleTableTest/Nftables.FamiliesAreApart".
+struct KernelNames {
+  template <typename Host>
+  static std::string GetName(int) {
+    return Host::kName;
+  }
+};
 
 }  // namespace nfmeter::kernel
 

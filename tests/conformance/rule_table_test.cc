@@ -29,7 +29,7 @@ using ::testing::SizeIs;
 using ::testing::StartsWith;
 using Code = absl::StatusCode;
 
-TYPED_TEST_SUITE(RuleTableTest, Kernels);
+TYPED_TEST_SUITE(RuleTableTest, Kernels, KernelNames);
 
 TYPED_TEST(RuleTableTest, ProbesSayThatTablesAndMatchAreThere) {
   for (Family family : kAllFamilies) {
