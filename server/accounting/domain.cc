@@ -38,15 +38,16 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
                                options.quotas)),
       flows_(FlowHub::Create(kernel.flows(), clock, options.flows)),
       rules_({.kernel = kernel,
-              .changes = rule_lane_,
-              .reads = rule_read_lane_,
+              .lane = rule_read_lane_,
               .clock = clock,
               .listings = options.listings}),
+      rule_editor_(kernel, rule_lane_),
       counters_({.kernel = kernel,
                  .lane = counter_lane_,
                  .snapshots = *snapshots_,
                  .labels = *labels_,
                  .rules = rules_,
+                 .rule_editor = rule_editor_,
                  .observers = observers_,
                  .ledger = *ledger_,
                  .clock = clock}),
@@ -75,7 +76,7 @@ Domain::~Domain() { ledger_->Stop(); }
 
 std::vector<std::string> Domain::Notices() {
   std::vector<std::string> notices = kernel_.Notices();
-  for (std::string& notice : rules_.Notices()) {
+  for (std::string& notice : rule_editor_.Notices()) {
     notices.push_back(std::move(notice));
   }
   return notices;

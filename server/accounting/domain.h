@@ -20,6 +20,7 @@
 #include "accounting/plans/plan_store.h"
 #include "accounting/plans/plans.h"
 #include "accounting/quotas/quota_hub.h"
+#include "accounting/rules/rule_editor.h"
 #include "accounting/rules/rules.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "base/clock.h"
@@ -69,6 +70,7 @@ class Domain {
   kernel::Kernel& kernel() { return kernel_; }
   Counters& counters() { return counters_; }
   Rules& rules() { return rules_; }
+  RuleEditor& rule_editor() { return rule_editor_; }
   SnapshotHub& snapshots() { return *snapshots_; }
   QuotaHub& quotas() { return *quotas_; }
   FlowHub& flows() { return *flows_; }
@@ -92,7 +94,7 @@ class Domain {
   void Upkeep() { rules_.ExpireListings(); }
 
   // The end of the process: nothing waits for others any more.
-  void StopWaiting() { rules_.StopWaiting(); }
+  void StopWaiting() { rule_editor_.StopWaiting(); }
 
  private:
   struct Stores {
@@ -115,6 +117,7 @@ class Domain {
   const std::unique_ptr<QuotaHub> quotas_;
   const std::unique_ptr<FlowHub> flows_;
   Rules rules_;
+  RuleEditor rule_editor_;
   Counters counters_;
   const std::unique_ptr<PlanStore> plan_store_;
   Plans plans_;

@@ -214,7 +214,7 @@ void Daemon::MakeServices() {
   counter_service_ = std::make_unique<service::CounterService>(
       gate_, domain_->counters(), requests_, *quota_streams_, limits);
   rule_service_ = std::make_unique<service::RuleService>(
-      gate_, domain_->rules(), requests_, limits);
+      gate_, domain_->rules(), domain_->rule_editor(), requests_, limits);
   snapshot_service_ = std::make_unique<service::SnapshotService>(
       gate_, domain_->snapshots(), domain_->labels(), limits, streams_,
       [this] { return kernel_->capabilities()->acct; });

@@ -221,7 +221,7 @@ TEST(MethodPatternTest, RulesAreDeletedWithCountersByWhoMayDeleteRules) {
                  "['nfmeter.v1.CounterService/*']}\n"});
   server.AddObject({.name = "a"});
   ASSERT_OK(
-      server.rules
+      server.domain->rule_editor()
           .Create({{.spec = {.id = "r", .chain = "INPUT", .counter = "a"}}}, {})
           .status());
   v1::DeleteCounterRequest request;
@@ -286,7 +286,7 @@ TEST_F(AccessTest, QuotaEventsAreOfOwnCountersOnly) {
 
 TEST_F(AccessTest, RulesOfForeignCountersAreNeitherSeenNorDeleted) {
   ASSERT_OK(
-      server_.rules
+      server_.domain->rule_editor()
           .Create(
               {{.spec = {.id = "own", .chain = "INPUT", .counter = "a-1"}},
                {.spec = {.id = "foreign", .chain = "INPUT", .counter = "b-1"}}},

@@ -388,7 +388,7 @@ absl::Status Counters::DeleteRules(std::vector<std::string> ids,
       (seen.insert(id).second ? deleted : copies).push_back(std::move(id));
     }
     NFM_RETURN_IF_ERROR(
-        rules_
+        rule_editor_
             .Delete(deleted, {.validate_only = deletion.validate_only,
                               .patience = deletion.patience,
                               .counters = counters,

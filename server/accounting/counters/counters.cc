@@ -97,6 +97,7 @@ Counters::Counters(const Parts& parts)
       hub_(parts.snapshots),
       labels_(parts.labels),
       rules_(parts.rules),
+      rule_editor_(parts.rule_editor),
       observers_(parts.observers),
       ledger_(parts.ledger),
       clock_(parts.clock),

@@ -21,6 +21,7 @@
 #include "accounting/common/paging.h"
 #include "accounting/counters/label_store.h"
 #include "accounting/ledger/ledger.h"
+#include "accounting/rules/rule_editor.h"
 #include "accounting/rules/rules.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "base/clock.h"
@@ -106,6 +107,7 @@ class Counters {
     SnapshotHub& snapshots;
     LabelStore& labels;
     Rules& rules;
+    RuleEditor& rule_editor;
     const CounterObservers& observers;
     const Ledger& ledger;
     Clock& clock;
@@ -225,6 +227,7 @@ class Counters {
   SnapshotHub& hub_;
   LabelStore& labels_;
   Rules& rules_;
+  RuleEditor& rule_editor_;
   const CounterObservers& observers_;
   const Ledger& ledger_;
   Clock& clock_;

@@ -73,12 +73,6 @@ absl::StatusOr<ListPosition> ReadPosition(absl::string_view token,
   return position;
 }
 
-// The kernel's layer can't see whether there is such a table.
-bool IsNotVisible(const absl::Status& status) {
-  return absl::IsPermissionDenied(status) &&
-         GetErrorDetails(status).reason == "TABLE_NOT_VISIBLE";
-}
-
 absl::Status RulesChanged() {
   return MakeError(absl::StatusCode::kAborted, "RULES_CHANGED",
                    "the reading that this page belongs to is not kept any "
@@ -89,104 +83,37 @@ absl::Status RulesChanged() {
 
 }  // namespace
 
-absl::Status VerdictNotPermitted() {
-  return MakeError(absl::StatusCode::kPermissionDenied, "VERDICT_NOT_PERMITTED",
-                   "an operator's rules only count; rules with a verdict need "
-                   "the role admin");
-}
-
-absl::Status RuleNotFound(absl::Span<const std::string> ids) {
-  return MakeError(
-      absl::StatusCode::kNotFound,
-      absl::StrCat(
-          ids.size() == 1 ? "there is no rule " : "there are no rules ",
-          ShownNames(ids), "; see ListRules for those that exist"),
-      ErrorDetails{.reason = "RULE_NOT_FOUND",
-                   .metadata = {{"rules", ShownNames(ids)}}});
-}
-
 Rules::Rules(const Parts& parts)
     : kernel_(parts.kernel),
-      changes_{parts.kernel.rules(), parts.changes},
-      reads_{parts.kernel.rule_reads(), parts.reads},
+      lane_(parts.lane),
       listings_(parts.clock, parts.listings) {}
 
-std::vector<std::string> Rules::Notices() const {
-  std::vector<std::string> notices;
-  if (const uint64_t losses = rule_counter_losses_; losses > 0) {
-    notices.push_back(absl::StrCat(
-        "The kernel refused to take over the packet counts of rules in ",
-        losses,
-        " commits since the start of this server: the counts shown with those "
-        "tables' rules may have restarted. Counters are not concerned."));
-  }
-  if (const uint64_t refills = refills_; refills > 0) {
-    notices.push_back(absl::StrCat(
-        "Changes of rules have filled up the budgets of other programs' rules "
-        "(-m quota, -m limit, -m statistic --mode nth) in the same table ",
-        refills, refills == 1 ? " time" : " times",
-        " since the start of this server: every program that changes a table "
-        "of legacy iptables does so, as the kernel keeps no budget when a "
-        "table is replaced. Keep such rules in a table that changes seldom."));
-  }
-  return notices;
-}
-
-absl::StatusOr<Rules::TablesRead> Rules::ReadTables(
-    kernel::RuleTable& source, std::optional<Family> family,
-    std::optional<Table> table,
+absl::StatusOr<TablesRead> Rules::ReadInTurn(
+    std::optional<Family> family, std::optional<Table> table,
     absl::FunctionRef<bool(const TableContents&)> on_table) {
-  const kernel::RuleCapabilities capabilities = this->capabilities();
-  absl::Status lacking;
-  TablesRead outcome;
-  bool read_one = false;
-  for (const Family each_family : kernel::kAllFamilies) {
-    if (family.value_or(each_family) != each_family) continue;
-    for (const Table each_table : kernel::kAllTables) {
-      if (table.value_or(each_table) != each_table) continue;
-      const absl::Status& available = capabilities.tables(each_family);
-      const absl::StatusOr<TableContents> contents =
-          available.ok() ? source.Read(each_family, each_table) : available;
-      if (absl::IsUnimplemented(contents.status())) {
-        lacking.Update(contents.status());
-        continue;
-      }
-      if (!table.has_value() && IsNotVisible(contents.status())) {
-        outcome.unseen.Update(contents.status());
-        continue;
-      }
-      if (!contents.ok()) return contents.status();
-      read_one = true;
-      if (!on_table(*contents)) return outcome;
-    }
-  }
-  if (!read_one && outcome.unseen.ok()) NFM_RETURN_IF_ERROR(lacking);
-  return outcome;
+  return lane_.Run(Lane::Priority::kNormal, [&] {
+    return ReadTables(kernel_, kernel_.rule_reads(), family, table, on_table);
+  });
 }
 
 absl::StatusOr<Rule> Rules::Get(absl::string_view id,
                                 const CounterScope& scope) {
-  return reads_.lane.Run(
-      Lane::Priority::kNormal, [&]() -> absl::StatusOr<Rule> {
-        std::optional<Rule> found;
-        NFM_ASSIGN_OR_RETURN(
-            const TablesRead read,
-            ReadTables(reads_.table, std::nullopt, std::nullopt,
-                       [&](const TableContents& contents) {
-                         for (const Chain& chain : contents.chains) {
-                           for (const Rule& rule : chain.rules) {
-                             if (rule.id == id &&
-                                 scope.Contains(ShownName(rule.counter))) {
-                               found = rule;
-                             }
-                           }
-                         }
-                         return !found.has_value();
-                       }));
-        if (found.has_value()) return *std::move(found);
-        NFM_RETURN_IF_ERROR(read.unseen);
-        return RuleNotFound({std::string(id)});
-      });
+  std::optional<Rule> found;
+  const auto find = [&](const TableContents& contents) {
+    for (const Chain& chain : contents.chains) {
+      for (const Rule& rule : chain.rules) {
+        if (rule.id == id && scope.Contains(ShownName(rule.counter))) {
+          found = rule;
+        }
+      }
+    }
+    return !found.has_value();
+  };
+  NFM_ASSIGN_OR_RETURN(const TablesRead read,
+                       ReadInTurn(std::nullopt, std::nullopt, find));
+  if (found.has_value()) return *std::move(found);
+  NFM_RETURN_IF_ERROR(read.unseen);
+  return RuleNotFound({std::string(id)});
 }
 
 absl::StatusOr<std::shared_ptr<const RuleListing>> Rules::ReadListing(
@@ -194,19 +121,17 @@ absl::StatusOr<std::shared_ptr<const RuleListing>> Rules::ReadListing(
   auto listing = std::make_shared<RuleListing>();
   listing->query = QueryHash(filter);
   StableHash ids;
-  const auto read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
-    return ReadTables(reads_.table, filter.family, filter.table,
-                      [&](const TableContents& contents) {
-                        for (const Chain& chain : contents.chains) {
-                          for (const Rule& rule : chain.rules) {
-                            if (!Matches(filter, rule)) continue;
-                            ids.Add(rule.id);
-                            listing->rules.push_back(rule);
-                          }
-                        }
-                        return true;
-                      });
-  });
+  const auto read = ReadInTurn(filter.family, filter.table,
+                               [&](const TableContents& contents) {
+                                 for (const Chain& chain : contents.chains) {
+                                   for (const Rule& rule : chain.rules) {
+                                     if (!Matches(filter, rule)) continue;
+                                     ids.Add(rule.id);
+                                     listing->rules.push_back(rule);
+                                   }
+                                 }
+                                 return true;
+                               });
   NFM_RETURN_IF_ERROR(read.status());
   listing->ids = ids.value();
   return listing;
@@ -249,25 +174,23 @@ absl::StatusOr<RulePage> Rules::List(const RuleQuery& query) {
 absl::StatusOr<std::vector<ChainSummary>> Rules::ListChains(
     std::optional<Family> family, std::optional<Table> table) {
   std::vector<ChainSummary> chains;
-  const auto read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
-    return ReadTables(reads_.table, family, table,
-                      [&](const TableContents& contents) {
-                        for (const Chain& chain : contents.chains) {
-                          ChainSummary& summary = chains.emplace_back();
-                          summary.family = contents.family;
-                          summary.table = contents.table;
-                          summary.rule_count = chain.rules.size();
-                          summary.chain = {chain.name,
-                                           chain.builtin,
-                                           chain.policy,
-                                           chain.packets,
-                                           chain.bytes,
-                                           chain.references,
-                                           {}};
-                        }
-                        return true;
-                      });
-  });
+  const auto read =
+      ReadInTurn(family, table, [&](const TableContents& contents) {
+        for (const Chain& chain : contents.chains) {
+          ChainSummary& summary = chains.emplace_back();
+          summary.family = contents.family;
+          summary.table = contents.table;
+          summary.rule_count = chain.rules.size();
+          summary.chain = {chain.name,
+                           chain.builtin,
+                           chain.policy,
+                           chain.packets,
+                           chain.bytes,
+                           chain.references,
+                           {}};
+        }
+        return true;
+      });
   NFM_RETURN_IF_ERROR(read.status());
   return chains;
 }
@@ -284,19 +207,17 @@ absl::StatusOr<std::vector<Rule>> Rules::Holders(
                        });
   };
   std::vector<Rule> holders;
-  const auto read = reads_.lane.Run(Lane::Priority::kNormal, [&] {
-    return ReadTables(reads_.table, std::nullopt, std::nullopt,
-                      [&](const TableContents& contents) {
-                        for (const Chain& chain : contents.chains) {
-                          for (const Rule& rule : chain.rules) {
-                            if (counts_into_one(rule)) {
-                              holders.push_back(rule);
-                            }
-                          }
-                        }
-                        return true;
-                      });
-  });
+  const auto read = ReadInTurn(std::nullopt, std::nullopt,
+                               [&](const TableContents& contents) {
+                                 for (const Chain& chain : contents.chains) {
+                                   for (const Rule& rule : chain.rules) {
+                                     if (counts_into_one(rule)) {
+                                       holders.push_back(rule);
+                                     }
+                                   }
+                                 }
+                                 return true;
+                               });
   NFM_RETURN_IF_ERROR(read.status());
   return holders;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "accounting/common/paging.h"
+#include "accounting/rules/rule_editor.h"
 #include "base/status_macros.h"
 #include "service/gate/request_checks.h"
 #include "service/plan/export_plan.h"

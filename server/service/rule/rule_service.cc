@@ -48,8 +48,13 @@ absl::Status CheckNewRules(const Call& call,
 }  // namespace
 
 RuleService::RuleService(Gate& gate, accounting::Rules& rules,
-                         RequestCache& requests, const Limits& limits)
-    : GatedService(gate), rules_(rules), requests_(requests), limits_(limits) {
+                         accounting::RuleEditor& editor, RequestCache& requests,
+                         const Limits& limits)
+    : GatedService(gate),
+      rules_(rules),
+      editor_(editor),
+      requests_(requests),
+      limits_(limits) {
   Unary("CreateRule", &RuleService::CreateRule);
   Unary("BatchCreateRules", &RuleService::BatchCreateRules);
   Unary("GetRule", &RuleService::GetRule);
@@ -79,13 +84,13 @@ absl::Status RuleService::CreateRule(const Call& call,
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(CheckNewRules(call, rules));
-  return Mutate(call, requests_, "CreateRule", request, response,
-                [&]() -> absl::Status {
-                  NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> created,
-                                       rules_.Create(std::move(rules), change));
-                  ToProto(created[0], response->mutable_rule());
-                  return absl::OkStatus();
-                });
+  return Mutate(
+      call, requests_, "CreateRule", request, response, [&]() -> absl::Status {
+        NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> created,
+                             editor_.Create(std::move(rules), change));
+        ToProto(created[0], response->mutable_rule());
+        return absl::OkStatus();
+      });
 }
 
 absl::Status RuleService::BatchCreateRules(
@@ -106,8 +111,9 @@ absl::Status RuleService::BatchCreateRules(
       call.max_answer_bytes));
   return Mutate(call, requests_, "BatchCreateRules", request, response,
                 [&]() -> absl::Status {
-                  NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> created,
-                                       rules_.Create(std::move(rules), change));
+                  NFM_ASSIGN_OR_RETURN(
+                      const std::vector<kernel::Rule> created,
+                      editor_.Create(std::move(rules), change));
                   ToProto(created, response->mutable_rules());
                   return absl::OkStatus();
                 });
@@ -154,7 +160,7 @@ absl::Status RuleService::DeleteRule(const Call& call,
   return Mutate(call, requests_, "DeleteRule", request, response,
                 [&]() -> absl::Status {
                   NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> deleted,
-                                       rules_.Delete({request.id()}, change));
+                                       editor_.Delete({request.id()}, change));
                   ToProto(deleted[0], response->mutable_rule());
                   return absl::OkStatus();
                 });
@@ -175,7 +181,7 @@ absl::Status RuleService::BatchDeleteRules(
   return Mutate(call, requests_, "BatchDeleteRules", request, response,
                 [&]() -> absl::Status {
                   NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> deleted,
-                                       rules_.Delete(ids, change));
+                                       editor_.Delete(ids, change));
                   ToProto(deleted, response->mutable_rules());
                   return absl::OkStatus();
                 });

@@ -4,6 +4,7 @@
 #define NFMETER_SERVICE_RULE_RULE_SERVICE_H_
 
 #include "absl/status/status.h"
+#include "accounting/rules/rule_editor.h"
 #include "accounting/rules/rules.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "service/gate/gate.h"
@@ -16,7 +17,8 @@ namespace nfmeter::service {
 // Thread-safe. Does not own what it is given.
 class RuleService final : public GatedService<v1::RuleService> {
  public:
-  RuleService(Gate& gate, accounting::Rules& rules, RequestCache& requests,
+  RuleService(Gate& gate, accounting::Rules& rules,
+              accounting::RuleEditor& editor, RequestCache& requests,
               const Limits& limits);
 
  private:
@@ -46,6 +48,7 @@ class RuleService final : public GatedService<v1::RuleService> {
                                     const Request& request) const;
 
   accounting::Rules& rules_;
+  accounting::RuleEditor& editor_;
   RequestCache& requests_;
   const Limits limits_;
 };

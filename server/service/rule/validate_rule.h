@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "accounting/rules/rule_editor.h"
 #include "accounting/rules/rules.h"
 #include "google/protobuf/repeated_ptr_field.h"
 #include "nfmeter/v1/rule.pb.h"

@@ -75,7 +75,7 @@ class CountersTest : public ::testing::Test {
     for (std::string& id : ids) {
       NewRule rule;
       rule.spec = {.id = std::move(id), .chain = "INPUT", .counter = "c"};
-      ASSERT_OK(rules_.Create({rule}, {}));
+      ASSERT_OK(domain_->rule_editor().Create({rule}, {}));
     }
   }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Creation and deletion of rules: see rules.h.
+#include "accounting/rules/rule_editor.h"
+
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -13,7 +14,6 @@
 #include "accounting/common/counter_errors.h"
 #include "accounting/common/counter_filter.h"
 #include "accounting/counters/counters.h"
-#include "accounting/rules/rules.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 
@@ -129,7 +129,13 @@ absl::Status WithChains(const absl::Status& status, const CounterScope& scope) {
 
 }  // namespace
 
-absl::Status Rules::ChooseForm(NewRule& rule) const {
+absl::Status VerdictNotPermitted() {
+  return MakeError(absl::StatusCode::kPermissionDenied, "VERDICT_NOT_PERMITTED",
+                   "an operator's rules only count; rules with a verdict need "
+                   "the role admin");
+}
+
+absl::Status RuleEditor::ChooseForm(NewRule& rule) const {
   const kernel::RuleCapabilities capabilities = this->capabilities();
   const absl::Status& match = capabilities.match(rule.family);
   const absl::Status& target = capabilities.target(rule.family);
@@ -145,8 +151,8 @@ absl::Status Rules::ChooseForm(NewRule& rule) const {
   return rule.spec.form == kernel::CountingForm::kTarget ? target : match;
 }
 
-absl::StatusOr<std::vector<Rule>> Rules::Create(std::vector<NewRule> rules,
-                                                const RuleChange& change) {
+absl::StatusOr<std::vector<Rule>> RuleEditor::Create(std::vector<NewRule> rules,
+                                                     const RuleChange& change) {
   absl::flat_hash_set<std::string> given_ids;
   std::vector<std::string> ids;
   ids.reserve(rules.size());
@@ -167,8 +173,7 @@ absl::StatusOr<std::vector<Rule>> Rules::Create(std::vector<NewRule> rules,
   NFM_RETURN_IF_ERROR(CheckCounters(rules));
   std::vector<Group> groups = GroupInsertions(rules, change);
   absl::StatusOr<std::vector<Rule>> created = InTurn(
-      changes_.lane, change.patience,
-      [&]() -> absl::StatusOr<std::vector<Rule>> {
+      lane_, change.patience, [&]() -> absl::StatusOr<std::vector<Rule>> {
         NFM_ASSIGN_OR_RETURN(const std::vector<std::string> existing,
                              ExistingIds(given_ids));
         if (!existing.empty()) {
@@ -184,9 +189,9 @@ absl::StatusOr<std::vector<Rule>> Rules::Create(std::vector<NewRule> rules,
                    given_ids);
 }
 
-absl::StatusOr<std::vector<Rule>> Rules::Delete(
+absl::StatusOr<std::vector<Rule>> RuleEditor::Delete(
     absl::Span<const std::string> ids, const RuleChange& change) {
-  return InTurn(changes_.lane, change.patience,
+  return InTurn(lane_, change.patience,
                 [&]() -> absl::StatusOr<std::vector<Rule>> {
                   NFM_ASSIGN_OR_RETURN(std::vector<Group> groups,
                                        GroupDeletions(ids, change));
@@ -194,7 +199,7 @@ absl::StatusOr<std::vector<Rule>> Rules::Delete(
                 });
 }
 
-absl::Status Rules::CheckCounters(absl::Span<const NewRule> rules) {
+absl::Status RuleEditor::CheckCounters(absl::Span<const NewRule> rules) {
   absl::flat_hash_set<absl::string_view> unseen;
   for (const NewRule& rule : rules) unseen.insert(rule.spec.counter);
   bool certain = false;
@@ -230,26 +235,24 @@ absl::Status Rules::CheckCounters(absl::Span<const NewRule> rules) {
   });
 }
 
-absl::StatusOr<std::vector<std::string>> Rules::ExistingIds(
+absl::StatusOr<std::vector<std::string>> RuleEditor::ExistingIds(
     const absl::flat_hash_set<std::string>& ids) {
   std::vector<std::string> existing;
   if (ids.empty()) return existing;
-  const auto read = ReadTables(changes_.table, std::nullopt, std::nullopt,
-                               [&](const TableContents& contents) {
-                                 for (const Chain& chain : contents.chains) {
-                                   for (const Rule& rule : chain.rules) {
-                                     if (ids.contains(rule.id))
-                                       existing.push_back(rule.id);
-                                   }
-                                 }
-                                 return true;
-                               });
+  const auto read = ReadAllTables([&](const TableContents& contents) {
+    for (const Chain& chain : contents.chains) {
+      for (const Rule& rule : chain.rules) {
+        if (ids.contains(rule.id)) existing.push_back(rule.id);
+      }
+    }
+    return true;
+  });
   NFM_RETURN_IF_ERROR(read.status());
   return existing;
 }
 
-std::vector<Rules::Group> Rules::GroupInsertions(std::vector<NewRule>& rules,
-                                                 const RuleChange& change) {
+std::vector<RuleEditor::Group> RuleEditor::GroupInsertions(
+    std::vector<NewRule>& rules, const RuleChange& change) {
   using Place = std::pair<kernel::Family, kernel::Table>;
   std::map<Place, size_t> sizes;
   for (const NewRule& rule : rules) ++sizes[{rule.family, rule.table}];
@@ -270,7 +273,7 @@ std::vector<Rules::Group> Rules::GroupInsertions(std::vector<NewRule>& rules,
   return ordered;
 }
 
-absl::StatusOr<std::vector<Rules::Group>> Rules::GroupDeletions(
+absl::StatusOr<std::vector<RuleEditor::Group>> RuleEditor::GroupDeletions(
     absl::Span<const std::string> ids, const RuleChange& change) {
   absl::flat_hash_map<absl::string_view, size_t> wanted;
   for (size_t i = 0; i < ids.size(); ++i) wanted.emplace(ids[i], i);
@@ -284,29 +287,26 @@ absl::StatusOr<std::vector<Rules::Group>> Rules::GroupDeletions(
   std::vector<std::string> foreign;
   bool decides = false;
   NFM_ASSIGN_OR_RETURN(
-      const TablesRead read,
-      ReadTables(changes_.table, std::nullopt, std::nullopt,
-                 [&](const TableContents& contents) {
-                   Group group;
-                   group.edit.family = contents.family;
-                   group.edit.table = contents.table;
-                   for (const Chain& chain : contents.chains) {
-                     for (const Rule& rule : chain.rules) {
-                       const auto found = wanted.find(rule.id);
-                       if (found == wanted.end() || !may_be_meant(rule)) {
-                         continue;
-                       }
-                       if (!rule.managed) foreign.push_back(rule.id);
-                       decides |= rule.verdict != kernel::Verdict::kContinue;
-                       group.edit.deletions.push_back(rule.id);
-                       group.indexes.push_back(found->second);
-                       wanted.erase(found);
-                     }
-                   }
-                   if (!group.indexes.empty())
-                     groups.push_back(std::move(group));
-                   return !wanted.empty();
-                 }));
+      const TablesRead read, ReadAllTables([&](const TableContents& contents) {
+        Group group;
+        group.edit.family = contents.family;
+        group.edit.table = contents.table;
+        for (const Chain& chain : contents.chains) {
+          for (const Rule& rule : chain.rules) {
+            const auto found = wanted.find(rule.id);
+            if (found == wanted.end() || !may_be_meant(rule)) {
+              continue;
+            }
+            if (!rule.managed) foreign.push_back(rule.id);
+            decides |= rule.verdict != kernel::Verdict::kContinue;
+            group.edit.deletions.push_back(rule.id);
+            group.indexes.push_back(found->second);
+            wanted.erase(found);
+          }
+        }
+        if (!group.indexes.empty()) groups.push_back(std::move(group));
+        return !wanted.empty();
+      }));
   std::vector<std::string> missing;
   for (const std::string& id : ids) {
     if (wanted.contains(id)) missing.push_back(id);
@@ -320,8 +320,8 @@ absl::StatusOr<std::vector<Rules::Group>> Rules::GroupDeletions(
   return groups;
 }
 
-absl::StatusOr<std::vector<Rule>> Rules::EditAll(std::vector<Group> groups,
-                                                 const RuleChange& change) {
+absl::StatusOr<std::vector<Rule>> RuleEditor::EditAll(
+    std::vector<Group> groups, const RuleChange& change) {
   kernel::KernelEdit edit{.dry_run = change.validate_only};
   size_t size = 0;
   for (Group& group : groups) {
@@ -329,7 +329,7 @@ absl::StatusOr<std::vector<Rule>> Rules::EditAll(std::vector<Group> groups,
     edit.tables.push_back(std::move(group.edit));
   }
   NFM_ASSIGN_OR_RETURN(kernel::KernelOutcome outcome,
-                       changes_.table.Apply(edit, change.patience));
+                       kernel_.rules().Apply(edit, change.patience));
   for (const TableOutcome& table : outcome.tables) {
     if (table.rule_counters_lost) ++rule_counter_losses_;
     if (table.budgets_refilled > 0) ++refills_;
@@ -347,6 +347,27 @@ absl::StatusOr<std::vector<Rule>> Rules::EditAll(std::vector<Group> groups,
     }
   }
   return rules;
+}
+
+std::vector<std::string> RuleEditor::Notices() const {
+  std::vector<std::string> notices;
+  if (const uint64_t losses = rule_counter_losses_; losses > 0) {
+    notices.push_back(absl::StrCat(
+        "The kernel refused to take over the packet counts of rules in ",
+        losses,
+        " commits since the start of this server: the counts shown with those "
+        "tables' rules may have restarted. Counters are not concerned."));
+  }
+  if (const uint64_t refills = refills_; refills > 0) {
+    notices.push_back(absl::StrCat(
+        "Changes of rules have filled up the budgets of other programs' rules "
+        "(-m quota, -m limit, -m statistic --mode nth) in the same table ",
+        refills, refills == 1 ? " time" : " times",
+        " since the start of this server: every program that changes a table "
+        "of legacy iptables does so, as the kernel keeps no budget when a "
+        "table is replaced. Keep such rules in a table that changes seldom."));
+  }
+  return notices;
 }
 
 }  // namespace nfmeter::accounting

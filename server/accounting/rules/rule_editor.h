@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Changes of rules: what RuleService creates and deletes, without gRPC.
+#ifndef NFMETER_ACCOUNTING_RULES_RULE_EDITOR_H_
+#define NFMETER_ACCOUNTING_RULES_RULE_EDITOR_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "accounting/common/counter_scope.h"
+#include "accounting/common/lane.h"
+#include "accounting/rules/rule_tables.h"
+#include "kernel/kernel.h"
+#include "kernel/rule_table.h"
+#include "kernel/rule_types.h"
+
+namespace nfmeter::accounting {
+
+// A rule to make, validated. An empty id is chosen by Rules.
+struct NewRule {
+  kernel::Family family = kernel::Family::kIpv4;
+  kernel::Table table = kernel::Table::kFilter;
+  kernel::RuleSpec spec;  // its form is chosen by Rules, see `form`
+  // nullopt: the match where the kernel has it, else the target.
+  std::optional<kernel::CountingForm> form;
+  // What errors about it say: its place in the request, "rules[3]".
+  std::string field;
+};
+
+// How a change of rules is carried out.
+struct RuleChange {
+  kernel::RulePlacement placement = kernel::RulePlacement::kHead;
+  bool validate_only = false;
+  // For earlier changes and for the xtables lock.
+  kernel::Patience patience;
+  // To others than the rules that count into these the caller is blind.
+  CounterScope scope;
+  // Deletions: rules that count into others are not meant, whatever their ids;
+  // the kernel's names. Empty: any.
+  std::vector<std::string> counters;
+  // Rules with another verdict than kContinue may not be deleted.
+  bool counting_only = false;
+};
+
+// PERMISSION_DENIED, VERDICT_NOT_PERMITTED: the caller may only count.
+absl::Status VerdictNotPermitted();
+
+// Creates and deletes rules, whole batches at once over all tables.
+//
+// Thread-safe: tables are changed on one lane only. Does not own what it is
+// given.
+class RuleEditor {
+ public:
+  RuleEditor(kernel::Kernel& kernel, Lane& lane)
+      : kernel_(kernel), lane_(lane) {}
+
+  // Creates all or none and returns them as read back, in order. NOT_FOUND
+  // (COUNTER_NOT_FOUND, or chain or ipset), ALREADY_EXISTS (id), UNAVAILABLE
+  // (lock), UNIMPLEMENTED (no such match or target). What concerns some of the
+  // rules names their fields.
+  absl::StatusOr<std::vector<kernel::Rule>> Create(std::vector<NewRule> rules,
+                                                   const RuleChange& change);
+
+  // Deletes all or none and returns them with their last counters, in order.
+  // NOT_FOUND names the ids that are missing; FAILED_PRECONDITION: a rule of
+  // somebody else's; PERMISSION_DENIED: see RuleChange.counting_only.
+  absl::StatusOr<std::vector<kernel::Rule>> Delete(
+      absl::Span<const std::string> ids, const RuleChange& change);
+
+  // The server ends: changes that wait for others give up.
+  void StopWaiting() { kernel_.rules().StopWaiting(); }
+
+  // What our changes have done to others since the start, for people; see
+  // kernel::TableOutcome. Sentences; usually none.
+  std::vector<std::string> Notices() const;
+
+ private:
+  // The changes of one table and family, with their places in the request.
+  struct Group {
+    kernel::TableEdit edit;
+    std::vector<size_t> indexes;
+  };
+
+  // Sets spec.form. UNIMPLEMENTED: the kernel can't count so.
+  absl::Status ChooseForm(NewRule& rule) const;
+  absl::Status CheckCounters(absl::Span<const NewRule> rules);
+  // Takes the specs out of `rules`.
+  static std::vector<Group> GroupInsertions(std::vector<NewRule>& rules,
+                                            const RuleChange& change);
+
+  // On the lane:
+  absl::StatusOr<TablesRead> ReadAllTables(
+      absl::FunctionRef<bool(const kernel::TableContents&)> on_table) {
+    return ReadTables(kernel_, kernel_.rules(), std::nullopt, std::nullopt,
+                      on_table);
+  }
+  // Those of `ids` that rules have.
+  absl::StatusOr<std::vector<std::string>> ExistingIds(
+      const absl::flat_hash_set<std::string>& ids);
+  absl::StatusOr<std::vector<Group>> GroupDeletions(
+      absl::Span<const std::string> ids, const RuleChange& change);
+  absl::StatusOr<std::vector<kernel::Rule>> EditAll(std::vector<Group> groups,
+                                                    const RuleChange& change);
+
+  kernel::RuleCapabilities capabilities() const {
+    return kernel_.capabilities()->rules;
+  }
+
+  kernel::Kernel& kernel_;
+  Lane& lane_;
+  // Changes of tables.
+  std::atomic<uint64_t> rule_counter_losses_{0};
+  std::atomic<uint64_t> refills_{0};
+};
+
+}  // namespace nfmeter::accounting
+
+#endif  // NFMETER_ACCOUNTING_RULES_RULE_EDITOR_H_
