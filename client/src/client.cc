@@ -6,12 +6,15 @@
 #include "client/src/batch.h"
 #include "client/src/connection.h"
 #include "client/src/health.h"
+#include "client/src/pages.h"
 
 namespace nfmeter {
 namespace {
 
+using client_internal::AllPages;
 using client_internal::Connection;
 using client_internal::EnsureRequestId;
+using client_internal::Pages;
 
 // How often a list of rules is begun again because they changed meanwhile.
 constexpr int kListRestarts = 3;
@@ -33,30 +36,6 @@ absl::StatusOr<Object> Take(absl::StatusOr<Response> response,
                             Object* (Response::*object)()) {
   if (!response.ok()) return response.status();
   return std::move(*((*response).*object)());
-}
-
-// Calls `method` page by page.
-template <typename Response, typename Stub, typename Request>
-absl::Status Pages(Connection& connection, const std::shared_ptr<Stub>& stub,
-                   grpc::Status (Stub::*method)(grpc::ClientContext*,
-                                                const Request&, Response*),
-                   Request request,
-                   const std::function<bool(const Response&)>& page,
-                   const CallOptions& options) {
-  for (;;) {
-    const auto response =
-        connection.Unary<Response>(stub, method, request, options);
-    if (!response.ok()) return response.status();
-    if (!page(*response) || response->next_page_token().empty()) {
-      return absl::OkStatus();
-    }
-    if (response->next_page_token() == request.page_token()) {
-      return absl::DataLossError(
-          "the server gave the same page token twice; the list would never "
-          "end");
-    }
-    request.set_page_token(response->next_page_token());
-  }
 }
 
 }  // namespace
@@ -258,19 +237,9 @@ absl::StatusOr<v1::GetPlanResponse> Client::GetPlan(
 
 absl::StatusOr<v1::ListPlansResponse> Client::ListPlans(
     const CallOptions& options) {
-  v1::ListPlansResponse all;
-  const absl::Status status =
-      Pages(*connection_, connection_->plans(),
-            &v1::PlanService::Stub::ListPlans, v1::ListPlansRequest(),
-            std::function<bool(const v1::ListPlansResponse&)>(
-                [&](const v1::ListPlansResponse& page) {
-                  all.MergeFrom(page);
-                  return true;
-                }),
-            options);
-  if (!status.ok()) return status;
-  all.clear_next_page_token();
-  return all;
+  return AllPages<v1::ListPlansResponse>(*connection_, connection_->plans(),
+                                         &v1::PlanService::Stub::ListPlans,
+                                         v1::ListPlansRequest(), options);
 }
 
 absl::StatusOr<v1::DeletePlanResponse> Client::DeletePlan(

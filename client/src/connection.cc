@@ -85,6 +85,7 @@ Connection::Link::Link(std::shared_ptr<grpc::Channel> over, TlsFiles made_of)
       plans(channel),
       snapshots(channel),
       flows(channel),
+      usage(channel),
       node(channel) {}
 
 std::shared_ptr<Connection::Link> Connection::MakeLink(

@@ -26,6 +26,7 @@
 #include "nfmeter/v1/plan.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
+#include "nfmeter/v1/usage.grpc.pb.h"
 
 namespace nfmeter::client_internal {
 
@@ -102,6 +103,7 @@ class Connection {
     return Part(&Link::snapshots);
   }
   std::shared_ptr<v1::FlowService::Stub> flows() { return Part(&Link::flows); }
+  std::shared_ptr<v1::UsageService::Stub> usage() { return Part(&Link::usage); }
   std::shared_ptr<v1::NodeService::Stub> node() { return Part(&Link::node); }
 
  private:
@@ -121,6 +123,7 @@ class Connection {
     v1::PlanService::Stub plans;
     v1::SnapshotService::Stub snapshots;
     v1::FlowService::Stub flows;
+    v1::UsageService::Stub usage;
     v1::NodeService::Stub node;
   };
 

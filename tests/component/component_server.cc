@@ -22,8 +22,8 @@ Detail DetailOf(const google::rpc::Status& status) {
 
 accounting::Domain::Options WithPlans(accounting::Domain::Options options) {
   options.read_plan = service::ReadPlanSource;
-  // Tests count readings.
-  options.ledger_reads = false;
+  // Tests count readings, unless they are about what is kept of them.
+  options.ledger_reads = !options.ledger.path.empty();
   return options;
 }
 
@@ -66,7 +66,9 @@ ComponentServer::ComponentServer(const Options& options)
                      .rules = rules,
                      .requests = requests_,
                      .streams = plan_streams_},
-                    options.limits) {
+                    options.limits),
+      usage_service_(gate_, domain->ledger(), labels, stream_budget_,
+                     options.limits) {
   if (!options.policy.empty()) {
     authorizer_.SetPolicy(std::make_shared<const security::Policy>(
         *security::ParsePolicy(options.policy, "policy")));
@@ -84,6 +86,7 @@ ComponentServer::ComponentServer(const Options& options)
   builder.RegisterService(&flow_service_);
   builder.RegisterService(&node_service_);
   builder.RegisterService(&plan_service_);
+  builder.RegisterService(&usage_service_);
   server_ = builder.BuildAndStart();
   const auto channel = NewChannel();
   counter_stub = v1::CounterService::NewStub(channel);
@@ -92,6 +95,7 @@ ComponentServer::ComponentServer(const Options& options)
   flow_stub = v1::FlowService::NewStub(channel);
   node_stub = v1::NodeService::NewStub(channel);
   plan_stub = v1::PlanService::NewStub(channel);
+  usage_stub = v1::UsageService::NewStub(channel);
 }
 
 ComponentServer::~ComponentServer() { Shutdown(); }
@@ -102,6 +106,7 @@ void ComponentServer::Shutdown() {
   plan_streams_.Shutdown();
   snapshot_service_.Shutdown();
   flow_service_.Shutdown();
+  usage_service_.Shutdown();
   server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(5));
   server_.reset();
   domain->plans().Stop();

@@ -19,6 +19,7 @@
 #include "nfmeter/v1/plan.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
+#include "nfmeter/v1/usage.grpc.pb.h"
 #include "security/access/authorizer.h"
 #include "service/counter/counter_service.h"
 #include "service/counter/quota_stream.h"
@@ -32,6 +33,7 @@
 #include "service/plan/plan_streams.h"
 #include "service/rule/rule_service.h"
 #include "service/snapshot/snapshot_service.h"
+#include "service/usage/usage_service.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/subprocess.h"
 
@@ -88,6 +90,7 @@ class ComponentServer {
   std::unique_ptr<v1::FlowService::Stub> flow_stub;
   std::unique_ptr<v1::NodeService::Stub> node_stub;
   std::unique_ptr<v1::PlanService::Stub> plan_stub;
+  std::unique_ptr<v1::UsageService::Stub> usage_stub;
 
  private:
   TemporaryDirectory directory_;
@@ -103,6 +106,7 @@ class ComponentServer {
   service::NodeService node_service_;
   service::PlanStreams plan_streams_;
   service::PlanService plan_service_;
+  service::UsageService usage_service_;
   std::unique_ptr<grpc::Server> server_;
 };
 

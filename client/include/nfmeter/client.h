@@ -21,12 +21,14 @@
 #include "nfmeter/options.h"      // IWYU pragma: export
 #include "nfmeter/snapshot.h"     // IWYU pragma: export
 #include "nfmeter/string_view.h"  // IWYU pragma: export
+#include "nfmeter/usage.h"        // IWYU pragma: export
 #include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/flow.pb.h"
 #include "nfmeter/v1/node.pb.h"
 #include "nfmeter/v1/plan.pb.h"
 #include "nfmeter/v1/rule.pb.h"
 #include "nfmeter/v1/snapshot.pb.h"
+#include "nfmeter/v1/usage.pb.h"
 #include "nfmeter/watch.h"  // IWYU pragma: export
 
 namespace nfmeter {
@@ -180,8 +182,8 @@ class Client {
       const v1::DeletePlanRequest& request, const CallOptions& options = {});
   absl::StatusOr<v1::ExportPlanResponse> ExportPlan(
       absl::string_view name, const CallOptions& options = {});
-  absl::StatusOr<v1::PlanStatus> GetPlanStatus(
-      absl::string_view name, const CallOptions& options = {});
+  absl::StatusOr<v1::PlanStatus> GetPlanStatus(absl::string_view name,
+                                               const CallOptions& options = {});
 
   // Snapshots: see SnapshotService in snapshot.proto. `request.view` is set by
   // the method. DATA_LOSS: the stream ended before the snapshot was whole.
@@ -214,6 +216,29 @@ class Client {
   std::unique_ptr<FlowWatch> WatchFlows(
       const v1::WatchFlowsRequest& request = {},
       const WatchOptions& options = {});
+
+  // Usage: see UsageService in usage.proto for what each does. Lists return all
+  // pages in one answer; the forms with `page` are as ListCounterPages.
+  absl::StatusOr<v1::ListUsageResponse> ListUsage(
+      const v1::ListUsageRequest& request, const CallOptions& options = {});
+  absl::Status ListUsagePages(
+      const v1::ListUsageRequest& request,
+      const std::function<bool(const v1::ListUsageResponse&)>& page,
+      const CallOptions& options = {});
+  absl::StatusOr<v1::ListGapsResponse> ListGaps(
+      const v1::ListGapsRequest& request = {}, const CallOptions& options = {});
+  absl::Status ListGapPages(
+      const v1::ListGapsRequest& request,
+      const std::function<bool(const v1::ListGapsResponse&)>& page,
+      const CallOptions& options = {});
+  absl::StatusOr<v1::ListConsumersResponse> ListConsumers(
+      const CallOptions& options = {});
+  // NOT_FOUND also where an earlier attempt, whose answer was lost, did it.
+  absl::Status DeleteConsumer(absl::string_view name,
+                              const CallOptions& options = {});
+  // A stream of the ledger's records that resumes by itself; see usage.h.
+  std::unique_ptr<UsageCollector> CollectUsage(
+      const v1::CollectUsageStart& start, const CollectOptions& options = {});
 
   // What the server is and can do.
   absl::StatusOr<v1::Node> GetNode(const CallOptions& options = {});

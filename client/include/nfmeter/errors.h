@@ -54,8 +54,19 @@ inline constexpr char kBadTlsFiles[] = "BAD_TLS_FILES";
 inline constexpr char kBadText[] = "BAD_TEXT";
 // DATA_LOSS: a snapshot ended early or contradicts itself.
 inline constexpr char kBrokenSnapshot[] = "BROKEN_SNAPSHOT";
-// CANCELLED: Cancel() was called on a watch.
+// DATA_LOSS: records of usage contradict themselves.
+inline constexpr char kBrokenUsage[] = "BROKEN_USAGE";
+// CANCELLED: Cancel() was called on a watch or collector.
 inline constexpr char kWatchCancelled[] = "WATCH_CANCELLED";
+// Of the server, for which a collector's caller has to decide something.
+// FAILED_PRECONDITION: the ledger began anew since that position.
+inline constexpr char kPositionOfAnotherEpoch[] = "POSITION_OF_ANOTHER_EPOCH";
+// OUT_OF_RANGE: the ledger has no such record yet.
+inline constexpr char kPositionAhead[] = "POSITION_AHEAD";
+// ABORTED: another collector of the same name has begun.
+inline constexpr char kConsumerReplaced[] = "CONSUMER_REPLACED";
+// ABORTED: the consumer was deleted.
+inline constexpr char kConsumerDeleted[] = "CONSUMER_DELETED";
 }  // namespace reason
 
 // One wrong field of a request: its path, such as "rules[3].match.source", and

@@ -103,16 +103,33 @@ absl::StatusOr<std::optional<LedgerReader::Step>> LedgerReader::Next(
   }
   step.record = *std::move(record);
   if (step.record.gaps == 0) return step;
+  NFM_ASSIGN_OR_RETURN(step.gaps, GapsOfRecords(step.sequence, step.sequence));
+  return step;
+}
+
+absl::StatusOr<std::vector<Gap>> LedgerReader::GapsOfRecords(uint64_t first,
+                                                             uint64_t last) {
   NFM_ASSIGN_OR_RETURN(
-      Statement gaps,
+      Statement rows,
       db_->Prepare(absl::StrCat("SELECT ", kGapColumns,
-                                " FROM gaps WHERE sequence = ?1 ORDER BY id")));
-  gaps.Bind(1, step.sequence);
+                                " FROM gaps WHERE sequence BETWEEN ?1 AND ?2 "
+                                "ORDER BY id")));
+  rows.Bind(1, first);
+  rows.Bind(2, last);
+  std::vector<Gap> gaps;
   while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool more, gaps.Step());
-    if (!more) return step;
-    step.gaps.push_back(ReadGap(gaps));
+    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
+    if (!found) return gaps;
+    gaps.push_back(ReadGap(rows));
   }
+}
+
+absl::StatusOr<absl::Time> LedgerReader::TimeOf(uint64_t sequence) {
+  NFM_ASSIGN_OR_RETURN(Statement row, db_->Prepare("SELECT time FROM records "
+                                                   "WHERE sequence = ?1"));
+  row.Bind(1, sequence);
+  NFM_ASSIGN_OR_RETURN(const bool found, row.Step());
+  return found ? absl::FromUnixNanos(row.Int64(0)) : absl::UnixEpoch();
 }
 
 absl::StatusOr<uint64_t> LedgerReader::NewestSequence() {

@@ -55,6 +55,10 @@ class LedgerReader {
 
   // Of the newest record; 0: none.
   absl::StatusOr<uint64_t> NewestSequence();
+  // When the totals of that record were read; UnixEpoch(): there is none such.
+  absl::StatusOr<absl::Time> TimeOf(uint64_t sequence);
+  // Discovered with the records `first` to `last`.
+  absl::StatusOr<std::vector<Gap>> GapsOfRecords(uint64_t first, uint64_t last);
 
   absl::StatusOr<std::optional<StoredAccount>> FindAccount(uint64_t id);
   absl::Status ForEachAccount(

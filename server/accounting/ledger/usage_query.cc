@@ -48,6 +48,10 @@ uint64_t HashOf(const UsageQuery& query) {
   StableHash hash;
   hash.Add("usage").Add(query.filter.name_glob);
   for (const auto& [key, value] : query.filter.labels) hash.Add(key).Add(value);
+  hash.Add("not");
+  for (const auto& [key, value] : query.filter.not_labels) {
+    hash.Add(key).Add(value);
+  }
   for (const std::string& prefix : query.filter.scope.prefixes) {
     hash.Add(prefix);
   }

@@ -55,10 +55,9 @@ void StreamCall::OnReadDone(bool ok) {
   if (stream()->Listens()) StartRead(&bytes_);
 }
 
-// A message after the request. When the client has said all, it may still
-// listen.
+// A message after the request.
 void StreamCall::Hear(MessageStream& stream, bool has_message) {
-  if (!has_message) return;
+  if (!has_message) return stream.OnLastMessage();
   const absl::Status size = CheckMessageSize(bytes_, kMaxRequestBytes);
   if (!size.ok()) return stream.End(size);
   stream.OnMessage(bytes_);

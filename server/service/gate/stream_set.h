@@ -67,6 +67,8 @@ class MessageStream {
   virtual bool Listens() const { return false; }
   // What it sent, message by message, perhaps while Next() runs.
   virtual void OnMessage(const grpc::ByteBuffer&) {}
+  // It has no more to say, but may still listen.
+  virtual void OnLastMessage() {}
 
  private:
   friend class StreamSet;

@@ -125,6 +125,7 @@ class CollectStream final : public MessageStream,
   void OnEnded() override;
   bool Listens() const override { return true; }
   void OnMessage(const grpc::ByteBuffer& bytes) override;
+  void OnLastMessage() override;
 
   // Wake() on a thread that may wait for the disk.
   void WakeLater() {
@@ -138,6 +139,7 @@ class CollectStream final : public MessageStream,
   absl::Status Acknowledge(const v1::CollectUsageRequest& request);
   absl::StatusOr<bool> MakeRecord();
   absl::Status MakeFull();
+  absl::Status AddLost(uint64_t had, absl::Time time);
   absl::Status MakeStep(const LedgerReader::Step& step);
   absl::StatusOr<Row*> Look(uint64_t account);
   absl::Status Add(uint64_t account, Row& row);
@@ -167,6 +169,7 @@ class CollectStream final : public MessageStream,
   std::deque<Sent> unacknowledged_ ABSL_GUARDED_BY(mutex_);
   size_t unacknowledged_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t sent_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool acknowledges_ ABSL_GUARDED_BY(mutex_) = false;  // has done so
   std::unique_ptr<accounting::Ledger::Subscription> subscription_
       ABSL_GUARDED_BY(mutex_);
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
@@ -184,8 +187,7 @@ absl::Status CollectStream::Prepare() {
       return absl::OkStatus();
     }
     lost_ = accounting::Gap{.cause = accounting::GapCause::kRecordsDropped,
-                            .from = absl::InfinitePast(),
-                            .to = SystemClock().WallTime()};
+                            .from = absl::InfinitePast()};
   }
   full_due_ = true;
   return absl::OkStatus();
@@ -234,8 +236,7 @@ absl::StatusOr<bool> CollectStream::MakeRecord() {
   if (GetErrorDetails(step.status()).reason == "RECORDS_DROPPED") {
     // This consumer was too slow even for the hard bound.
     lost_ = accounting::Gap{.cause = accounting::GapCause::kRecordsDropped,
-                            .from = part_time_,
-                            .to = SystemClock().WallTime()};
+                            .from = part_time_};
     NFM_RETURN_IF_ERROR(MakeFull());
     return true;
   }
@@ -246,19 +247,22 @@ absl::StatusOr<bool> CollectStream::MakeRecord() {
 }
 
 absl::Status CollectStream::MakeFull() {
+  const uint64_t had = position_;
   // A record that is forgotten while it is looked for: then there is a newer.
   std::optional<LedgerReader::Totals> totals;
+  absl::Time time;
   while (!totals.has_value()) {
     NFM_ASSIGN_OR_RETURN(position_, reader_->NewestSequence());
     NFM_ASSIGN_OR_RETURN(totals, reader_->TotalsAfter(position_));
+    NFM_ASSIGN_OR_RETURN(time, reader_->TimeOf(position_));
   }
   rows_.clear();
   std::vector<uint64_t> accounts;
   accounts.reserve(totals->size());
   for (const auto& [account, total] : *totals) accounts.push_back(account);
   std::sort(accounts.begin(), accounts.end());
-  StartPart(SystemClock().WallTime(), /*full=*/true);
-  if (lost_.has_value()) NFM_RETURN_IF_ERROR(AddGap(*lost_));
+  StartPart(time, /*full=*/true);
+  if (lost_.has_value()) NFM_RETURN_IF_ERROR(AddLost(had, time));
   for (const uint64_t account : accounts) {
     rows_[account].total = (*totals)[account];
     NFM_ASSIGN_OR_RETURN(Row* const row, Look(account));
@@ -267,6 +271,17 @@ absl::Status CollectStream::MakeFull() {
   FinishPart(/*partial=*/false);
   full_due_ = false;
   lost_.reset();
+  return absl::OkStatus();
+}
+
+// The gaps that this consumer has not been told of, of the records after `had`,
+// and that it has not had these.
+absl::Status CollectStream::AddLost(uint64_t had, absl::Time time) {
+  lost_->to = time;
+  NFM_RETURN_IF_ERROR(AddGap(*lost_));
+  NFM_ASSIGN_OR_RETURN(const auto gaps,
+                       reader_->GapsOfRecords(had + 1, position_));
+  for (const accounting::Gap& gap : gaps) NFM_RETURN_IF_ERROR(AddGap(gap));
   return absl::OkStatus();
 }
 
@@ -389,6 +404,15 @@ void CollectStream::OnMessage(const grpc::ByteBuffer& bytes) {
   WakeLater();
 }
 
+// One that acknowledges has then had all that it wants. Others only look.
+void CollectStream::OnLastMessage() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!acknowledges_) return;
+  }
+  End(absl::OkStatus());
+}
+
 absl::Status CollectStream::Acknowledge(
     const v1::CollectUsageRequest& request) {
   if (!request.has_acknowledged()) {
@@ -404,6 +428,7 @@ absl::Status CollectStream::Acknowledge(
                                              "one was ",
                                              sent_));
     }
+    acknowledges_ = true;
     while (!unacknowledged_.empty() &&
            unacknowledged_.front().sequence <= position.sequence()) {
       unacknowledged_bytes_ -= unacknowledged_.front().bytes;
@@ -465,12 +490,16 @@ absl::Status CollectStreams::Collect(const Call& call,
   auto stream = std::make_shared<CollectStream>(ledger_, labels_, threads_,
                                                 std::move(options));
   NFM_RETURN_IF_ERROR(stream->Prepare());
+  // Makes room in the caller's budget.
   End(consumer, Replaced(consumer));
   NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
+  std::weak_ptr<CollectStream> between = stream;
   {
     absl::MutexLock lock(&mutex_);
-    by_consumer_[consumer] = stream;
+    by_consumer_[consumer].swap(between);
   }
+  // One that began at the same time.
+  if (const auto other = between.lock()) other->End(Replaced(consumer));
   stream->Begin();
   return absl::OkStatus();
 }

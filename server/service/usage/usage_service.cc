@@ -82,7 +82,8 @@ absl::StatusOr<accounting::UsageQuery> ReadQuery(
                now);
   query.to = accounting::BucketOf(end);
   if (query.to < end) query.to += accounting::kBucketWidth;
-  if (query.from >= query.to) {
+  if (!errors.Has("start_time") && !errors.Has("end_time") &&
+      query.from >= query.to) {
     errors.Add("start_time", "must be before end_time, and not in the future");
   }
   if (!request.time_zone().empty() &&
@@ -176,6 +177,8 @@ absl::Status UsageService::ListGaps(const Call& call,
   StableHash hash;
   hash.Add("gaps").Add(filter.name_glob).Add(absl::ToUnixNanos(from));
   for (const auto& [key, value] : filter.labels) hash.Add(key).Add(value);
+  hash.Add("not");
+  for (const auto& [key, value] : filter.not_labels) hash.Add(key).Add(value);
   for (const std::string& prefix : filter.scope.prefixes) hash.Add(prefix);
   uint64_t after = 0;
   if (!request.page_token().empty()) {

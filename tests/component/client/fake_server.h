@@ -17,6 +17,7 @@
 #include "nfmeter/v1/node.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
+#include "nfmeter/v1/usage.grpc.pb.h"
 #include "tests/support/subprocess.h"
 
 namespace nfmeter::testing {
@@ -97,6 +98,27 @@ class FakeSnapshotService final : public v1::SnapshotService::Service {
   NFM_FAKE_STREAM(WatchSnapshots)
 };
 
+class FakeUsageService final : public v1::UsageService::Service,
+                               public SeenTimeout {
+  NFM_FAKE_UNARY(ListUsage)
+  NFM_FAKE_UNARY(ListGaps)
+  NFM_FAKE_UNARY(ListConsumers)
+  NFM_FAKE_UNARY(DeleteConsumer)
+
+ public:
+  using CollectStream = grpc::ServerReaderWriter<v1::CollectUsageResponse,
+                                                 v1::CollectUsageRequest>;
+  std::function<grpc::Status(grpc::ServerContext&, CollectStream&)>
+      on_CollectUsage;
+
+ private:
+  grpc::Status CollectUsage(grpc::ServerContext* context,
+                            CollectStream* stream) override {
+    return on_CollectUsage ? on_CollectUsage(*context, *stream)
+                           : grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "");
+  }
+};
+
 class FakeNodeService final : public v1::NodeService::Service,
                               public SeenTimeout {
   NFM_FAKE_UNARY(GetNode)
@@ -117,6 +139,7 @@ class FakeServer {
     builder.RegisterService(&counters);
     builder.RegisterService(&rules);
     builder.RegisterService(&snapshots);
+    builder.RegisterService(&usage);
     builder.RegisterService(&node);
     server_ = builder.BuildAndStart();
   }
@@ -135,6 +158,7 @@ class FakeServer {
   FakeCounterService counters;
   FakeRuleService rules;
   FakeSnapshotService snapshots;
+  FakeUsageService usage;
   FakeNodeService node;
 
  private:
