@@ -6,7 +6,11 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <string>
 #include <string_view>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -18,6 +22,19 @@ bool IsTerminal(int stream) {
   return isatty(stream) == 1 && !dumb;
 }
 
+// As setlocale() would find it, which is not called: numbers and sorting are
+// the same everywhere.
+bool LocaleIsUtf8() {
+  for (const char* variable : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const char* value = std::getenv(variable);
+    if (value == nullptr || *value == '\0') continue;
+    const std::string locale = absl::AsciiStrToUpper(value);
+    return absl::StrContains(locale, "UTF-8") ||
+           absl::StrContains(locale, "UTF8");
+  }
+  return false;
+}
+
 }  // namespace
 
 Console StandardConsole() {
@@ -27,6 +44,7 @@ Console StandardConsole() {
           .in_is_terminal = isatty(STDIN_FILENO) == 1,
           .out_is_terminal = IsTerminal(STDOUT_FILENO),
           .err_is_terminal = IsTerminal(STDERR_FILENO),
+          .unicode = LocaleIsUtf8(),
           .size = [] {
             TerminalSize size;
             winsize window{};

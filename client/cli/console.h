@@ -25,6 +25,8 @@ struct Console {
   bool in_is_terminal = false;
   bool out_is_terminal = false;
   bool err_is_terminal = false;
+  // `out` shows UTF-8: the locale says so.
+  bool unicode = false;
   // Of the terminal at `out`, asked again before each frame.
   std::function<TerminalSize()> size = [] { return TerminalSize(); };
 };

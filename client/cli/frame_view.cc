@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/quantity.h"
@@ -12,6 +13,7 @@ namespace nfmeter::cli {
 namespace {
 
 constexpr unsigned kAll = kTable | kWide | kCsv;
+constexpr char kByteRateHeading[] = "BYTES/S";
 
 uint64_t Delta(uint64_t now, uint64_t before) {
   return now >= before ? now - before : now;
@@ -84,13 +86,13 @@ const std::vector<Column<RateRow>>& FrameColumns() {
          return {l == kTable ? FormatCount(r.row->packets)
                              : absl::StrCat(r.row->packets)};
        },
-       /*leave_out=*/1},
+       /*leave_out=*/3},
       {"BYTES", "bytes", kAll, Align::kRight,
        [](const R& r, Layout l) -> Cell {
          return {l == kTable ? FormatBytes(r.row->bytes)
                              : absl::StrCat(r.row->bytes)};
        },
-       /*leave_out=*/2},
+       /*leave_out=*/4},
       {"NEW PACKETS", "new_packets", kWide | kCsv, Align::kRight,
        [](const R& r, Layout) -> Cell { return {absl::StrCat(r.packets)}; }},
       {"NEW BYTES", "new_bytes", kWide | kCsv, Align::kRight,
@@ -99,8 +101,8 @@ const std::vector<Column<RateRow>>& FrameColumns() {
        [](const R& r, Layout l) {
          return RateCell(r, r.packet_rate, l, false);
        },
-       /*leave_out=*/3},
-      {"BYTES/S", "bytes_per_second", kAll, Align::kRight,
+       /*leave_out=*/5},
+      {kByteRateHeading, "bytes_per_second", kAll, Align::kRight,
        [](const R& r, Layout l) { return RateCell(r, r.byte_rate, l, true); }},
       {"", "", kTable | kWide, Align::kLeft,
        [](const R& r, Layout) { return NoteCell(r); }},
@@ -127,14 +129,16 @@ google::protobuf::Timestamp ToTimestamp(absl::Time time) {
 std::vector<RateRow> SelectRows(const SnapshotFrame& frame,
                                 const FrameOptions& options) {
   std::vector<RateRow> rows;
+  const auto add = [&](const CounterRow& counter) {
+    if (!absl::StrContains(counter.name, options.contains)) return;
+    const RateRow row = MakeRow(frame, counter);
+    if (options.hide_idle && row.has_rates && row.packets == 0) return;
+    rows.push_back(row);
+  };
   if (options.changed_only) {
-    for (uint32_t i : frame.changed) {
-      rows.push_back(MakeRow(frame, frame.rows[i]));
-    }
+    for (uint32_t i : frame.changed) add(frame.rows[i]);
   } else {
-    for (const CounterRow& row : frame.rows) {
-      rows.push_back(MakeRow(frame, row));
-    }
+    for (const CounterRow& row : frame.rows) add(row);
   }
   std::sort(rows.begin(), rows.end(), [&](const RateRow& a, const RateRow& b) {
     const double x = SortValue(a, options.sort);
@@ -147,8 +151,21 @@ std::vector<RateRow> SelectRows(const SnapshotFrame& frame,
   return rows;
 }
 
-Table FrameTable(const std::vector<RateRow>& rows, Layout layout) {
-  return MakeTable<RateRow>(FrameColumns(), rows, layout);
+Table FrameTable(const std::vector<RateRow>& rows, Layout layout, bool bits) {
+  Table table = MakeTable<RateRow>(FrameColumns(), rows, layout);
+  if (!bits || layout == kCsv) return table;
+  for (size_t column = 0; column < table.headings.size(); ++column) {
+    if (table.headings[column].text != kByteRateHeading) continue;
+    table.headings[column].text = "BITS/S";
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (!rows[i].has_rates) continue;
+      const double rate = rows[i].byte_rate * 8;
+      table.rows[i][column].text = layout == kTable
+                                       ? FormatBitRate(rate)
+                                       : absl::StrFormat("%.2f", rate);
+    }
+  }
+  return table;
 }
 
 std::string FrameHeader(const SnapshotFrame& frame, size_t shown,

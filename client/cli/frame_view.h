@@ -22,6 +22,12 @@ struct FrameOptions {
   size_t limit = 0;
   // Leave out rows that did not change.
   bool changed_only = false;
+  // Leave out rows that counted nothing since the frame before.
+  bool hide_idle = false;
+  // Only names that have this in them.
+  std::string contains;
+  // Rates of bytes are shown as bits, in tables.
+  bool bits = false;
 };
 
 // One row with its rates. Points into the frame.
@@ -46,7 +52,9 @@ struct RateRow {
 std::vector<RateRow> SelectRows(const SnapshotFrame& frame,
                                 const FrameOptions& options);
 
-Table FrameTable(const std::vector<RateRow>& rows, Layout layout);
+// `bits`: rates of bytes as bits, in tables.
+Table FrameTable(const std::vector<RateRow>& rows, Layout layout,
+                 bool bits = false);
 
 // "14:20:01  3 counters, sequence 12": what to know of the frame, warnings
 // included; one line without a line feed.

@@ -146,6 +146,13 @@ std::string FormatRate(double per_second) {
   return absl::StrCat(ThreeDigits(per_second), kCountUnits[power], "/s");
 }
 
+std::string FormatBitRate(double bits_per_second) {
+  if (bits_per_second == 0) return "0 bit/s";
+  const size_t power = Shorten(1000, kCountUnits.size() - 1, bits_per_second);
+  return absl::StrCat(ThreeDigits(bits_per_second), " ", kCountUnits[power],
+                      "bit/s");
+}
+
 std::string FormatByteRate(double bytes_per_second) {
   if (bytes_per_second == 0) return "0 B/s";
   const size_t power = Shorten(1024, kByteUnits.size() - 1, bytes_per_second);

@@ -34,6 +34,8 @@ std::string FormatBytes(uint64_t bytes);
 // Per second; as above with "/s": "0.50/s", "1.2k/s", "3.40 MiB/s".
 std::string FormatRate(double per_second);
 std::string FormatByteRate(double bytes_per_second);
+// By powers of 1000: "812 bit/s", "3.40 Mbit/s".
+std::string FormatBitRate(double bits_per_second);
 
 }  // namespace nfmeter::cli
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // nfmeter watch, nfmeter top
+#include <atomic>
 #include <memory>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "cli/command_tree.h"
@@ -8,7 +10,9 @@
 #include "cli/filter_flags.h"
 #include "cli/frame_printer.h"
 #include "cli/interrupt.h"
+#include "cli/key_reader.h"
 #include "cli/quantity.h"
+#include "cli/shell.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -21,6 +25,10 @@ struct WatchFlags {
   size_t count = 0;
   size_t limit = 0;
   bool changed_only = false;
+  bool bits = false;
+  // top, on a terminal: without counters that have no traffic.
+  bool hide_idle = false;
+  std::string for_each;
   // top: the first frame has no rates, and piped it is left out.
   bool needs_rates = false;
 };
@@ -53,6 +61,24 @@ v1::WatchSnapshotsRequest Request(const Session& session,
   return request;
 }
 
+// Runs a line of shell for each counter that has changed. Its failure is told
+// and ends nothing.
+void RunForEach(Session& session, const SnapshotFrame& frame,
+                const std::string& line) {
+  for (const RateRow& row : SelectRows(frame, {.changed_only = true})) {
+    const absl::Status status =
+        RunShell(line, {{"NFMETER_COUNTER", std::string(row.row->name)},
+                        {"NFMETER_PACKETS", absl::StrCat(row.row->packets)},
+                        {"NFMETER_BYTES", absl::StrCat(row.row->bytes)},
+                        {"NFMETER_NEW_PACKETS", absl::StrCat(row.packets)},
+                        {"NFMETER_NEW_BYTES", absl::StrCat(row.bytes)}});
+    if (!status.ok()) {
+      session.console().err << "nfmeter: --for-each: " << status.message()
+                            << std::endl;
+    }
+  }
+}
+
 absl::Status Watch(Session& session, const WatchFlags& flags) {
   if (session.is_one_of_several()) {
     return UsageError(
@@ -65,9 +91,16 @@ absl::Status Watch(Session& session, const WatchFlags& flags) {
   if (auto limit = ParseDuration(flags.give_up_after); limit.ok()) {
     options.give_up_after = *limit;
   }
-  FramePrinter printer(session, {.sort = ParseSort(flags.sort),
-                                 .limit = flags.limit,
-                                 .changed_only = flags.changed_only});
+  const Console& console = session.console();
+  const bool keys =
+      console.in_is_terminal && console.out_is_terminal && session.for_people();
+  FramePrinter printer(session,
+                       {.sort = ParseSort(flags.sort),
+                        .limit = flags.limit,
+                        .changed_only = flags.changed_only,
+                        .hide_idle = flags.hide_idle && console.out_is_terminal,
+                        .bits = flags.bits},
+                       keys);
   options.on_connection = [&](const absl::Status& lost) {
     session.TellConnection(lost);
     printer.StartBelow();
@@ -75,14 +108,26 @@ absl::Status Watch(Session& session, const WatchFlags& flags) {
   const std::unique_ptr<SnapshotWatch> watch =
       (*client)->WatchSnapshots(Request(session, flags), options);
   const Interrupt interrupt([&] { watch->Cancel(); });
+  std::atomic<bool> left = false;
+  std::optional<KeyReader> key_reader;
+  if (keys) {
+    key_reader.emplace([&](char key) {
+      if (printer.screen()->OnKey(key)) return;
+      left = true;
+      watch->Cancel();
+    });
+  }
   bool skip = flags.needs_rates && !session.console().out_is_terminal;
   for (uint64_t printed = 0; flags.count == 0 || printed < flags.count;) {
     const absl::StatusOr<SnapshotFrame> frame = watch->Next();
     if (!frame.ok()) {
-      return interrupt.raised() ? absl::OkStatus() : frame.status();
+      return interrupt.raised() || left ? absl::OkStatus() : frame.status();
     }
     if (std::exchange(skip, false)) continue;
     printer.Print(*frame);
+    if (!flags.for_each.empty() && printed > 0) {
+      RunForEach(session, *frame, flags.for_each);
+    }
     ++printed;
     // Nobody reads any more; Main says why where that is not normal.
     if (!session.console().out) break;
@@ -98,6 +143,15 @@ void AddWatchFlags(CommandTree& tree, CLI::App& command, WatchFlags& flags) {
   AddNumber(command, "--count,-n", flags.count,
             "end after so many frames; default 0: never");
   AddNumber(command, "--limit", flags.limit, "show at most so many counters");
+  command.add_flag("--bits", flags.bits,
+                   "rates in bit/s, by powers of 1000; in tables");
+  command
+      .add_option("--for-each", flags.for_each,
+                  "run this line of shell for each counter that has changed "
+                  "since the frame before, with NFMETER_COUNTER, "
+                  "NFMETER_PACKETS, NFMETER_BYTES, NFMETER_NEW_PACKETS and "
+                  "NFMETER_NEW_BYTES set")
+      ->option_text("LINE");
   AddDuration(command, "--give-up-after", flags.give_up_after,
               "end when a broken connection can't be made again for so long; "
               "default: try for ever");
@@ -113,8 +167,11 @@ void AddWatch(CommandTree& tree) {
   auto flags = std::make_shared<WatchFlags>();
   CLI::App* command = tree.AddCommand(
       tree.root(), "watch", "Show counters as they change",
-      R"(On a terminal the table is redrawn in place until Ctrl-C. Elsewhere frames
-follow each other: tables as blocks that begin with '#', csv with the headings
+      R"(On a terminal the table is redrawn in place until q or Ctrl-C, with the sum of
+all and, where there is room, what the rates were in the last frames. Keys: /
+filters by a part of the name (Esc: no filter), i hides and shows counters
+without traffic, u shows bits or bytes; n, p, b, P and B sort by name, packets,
+bytes, packets/s and bytes/s. Elsewhere frames follow each other: tables as blocks that begin with '#', csv with the headings
 once, json as one WatchSnapshotsResponse a line, yaml as documents. json and
 yaml have all counters: --sort and --limit are for the other forms.
 Rates are by the kernel's clock; after a reset, what was counted since then.
@@ -125,6 +182,7 @@ Examples:
   nfmeter watch 'http*' --interval 1s
   nfmeter watch --count 1
   nfmeter watch -o csv --interval 10s >> traffic.csv
+  nfmeter watch 'cap-*' --for-each 'logger "$NFMETER_COUNTER $NFMETER_NEW_BYTES"'
   nfmeter watch -o json --changed-only | jq -c '.frame.counters[]')",
       [flags](Session& session) { return Watch(session, *flags); });
   AddWatchFlags(tree, *command, *flags);
@@ -140,10 +198,13 @@ void AddTop(CommandTree& tree) {
   flags->sort = "bytes/s";
   flags->limit = 20;
   flags->needs_rates = true;
+  flags->hide_idle = true;
   CLI::App* command = tree.AddCommand(
       tree.root(), "top", "Show the counters with the most traffic",
       R"(As 'nfmeter watch', sorted by rate. The 20 largest are shown; --limit 0 shows
-all. Piped, the first frame is left out, since it has no rates yet.
+all. On a terminal, counters without traffic are not shown (the key i shows
+them); the keys are those of 'nfmeter watch'. Piped, the first frame
+is left out, since it has no rates yet.
 
 Examples:
   nfmeter top

@@ -105,6 +105,22 @@ test('the SBOM names every library, and the package that dpkg knows', () => {
   for (const { spdxElementId, relatedSpdxElement } of sbom.relationships) {
     assert.ok(ids.has(spdxElementId) && ids.has(relatedSpdxElement));
   }
+  // The same licences as the label and the copyright file have.
+  assert.equal(named.nfmeter.licenseDeclared,
+               'Apache-2.0 AND GPL-3.0-or-later');
+  const licences = Object.fromEntries(sbom.files.map(
+      (file) => [path.basename(file.fileName), file.licenseConcluded]));
+  assert.deepEqual(licences, { nfmeterd: 'GPL-3.0-or-later',
+                               nfmeter: 'Apache-2.0' });
+  const copyright = fs.readFileSync(
+      path.join(root, 'usr/share/doc/nfmeter/copyright'), 'utf8');
+  for (const licence of Object.values(licences)) {
+    assert.ok(copyright.includes(`License: ${licence}`));
+    assert.ok(inspected.Labels['org.opencontainers.image.licenses']
+        .includes(licence));
+    assert.ok(fs.existsSync(path.join(
+        root, `usr/share/doc/nfmeter/LICENSES/${licence}.txt`)));
+  }
   for (const file of sbom.files) {
     const sha = run('sha256sum', path.join(root, file.fileName)).split(' ')[0];
     assert.equal(file.checksums.find((each) => each.algorithm === 'SHA256')

@@ -175,15 +175,15 @@ class FramePrinterTest : public FrameTest {
 TEST_F(FramePrinterTest, RedrawsInPlaceAndGivesTheCursorBack) {
   const std::string text = PrintTwice(24, 80, true);
   EXPECT_TRUE(text.starts_with("\x1b[?25l"));
-  // Header, headings and three rows: five lines up.
-  EXPECT_THAT(text, HasSubstr("\x1b[5A\r"));
+  // Header, headings, three rows and their sum: six lines up.
+  EXPECT_THAT(text, HasSubstr("\x1b[6A\r"));
   EXPECT_TRUE(text.ends_with("\x1b[J\x1b[?25h"));
 }
 
 TEST_F(FramePrinterTest, ShowsNoMoreThanFits) {
-  const std::string text = PrintTwice(6, 20, true);
-  EXPECT_THAT(text, HasSubstr("1 more do not fit"));
-  EXPECT_THAT(text, HasSubstr("\x1b[5A\r"));
+  const std::string text = PrintTwice(7, 20, true);
+  EXPECT_THAT(text, HasSubstr("1 not shown"));
+  EXPECT_THAT(text, HasSubstr("\x1b[6A\r"));
   for (const char* row : {"\na ", "\nb "}) EXPECT_THAT(text, HasSubstr(row));
   EXPECT_THAT(text, ::testing::Not(HasSubstr("\nc ")));
 }

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/key_reader.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <utility>
+
+namespace nfmeter::cli {
+
+KeyReader::KeyReader(std::function<void(char)> on_key)
+    : before_(), stop_(eventfd(0, EFD_CLOEXEC)) {
+  if (tcgetattr(STDIN_FILENO, &before_) == 0) {
+    termios keys = before_;
+    keys.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+    keys.c_cc[VMIN] = 1;
+    keys.c_cc[VTIME] = 0;
+    changed_ = tcsetattr(STDIN_FILENO, TCSANOW, &keys) == 0;
+  }
+  thread_ = std::thread([this, on_key = std::move(on_key)] { Read(on_key); });
+}
+
+KeyReader::~KeyReader() {
+  const uint64_t one = 1;
+  [[maybe_unused]] const auto written = write(stop_, &one, sizeof(one));
+  thread_.join();
+  close(stop_);
+  if (changed_) tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+}
+
+void KeyReader::Read(const std::function<void(char)>& on_key) const {
+  pollfd files[] = {{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0},
+                    {.fd = stop_, .events = POLLIN, .revents = 0}};
+  while (true) {
+    if (poll(files, 2, -1) < 0) continue;  // a signal
+    if (files[1].revents != 0) return;
+    char key = 0;
+    if (read(STDIN_FILENO, &key, 1) != 1) return;
+    on_key(key);
+  }
+}
+
+}  // namespace nfmeter::cli
