@@ -68,6 +68,7 @@ struct CreateFlags {
   std::string from;
   std::string quota_packets;
   std::string quota_bytes;
+  std::string description;
   std::string start_packets;
   std::string start_bytes;
   std::string request_id;
@@ -94,6 +95,7 @@ void ApplyFlags(const CreateFlags& flags, v1::Counter& counter) {
   for (const auto& [key, value] : flags.labels) {
     (*counter.mutable_labels())[key] = value;
   }
+  if (!flags.description.empty()) counter.set_description(flags.description);
 }
 
 absl::StatusOr<v1::BatchCreateCountersRequest> CreateRequest(
@@ -295,10 +297,10 @@ void AddCounterCreate(CommandTree& tree, CLI::App& parent) {
   auto flags = std::make_shared<CreateFlags>();
   CLI::App* command = tree.AddCommand(
       parent, "create", "Create counters",
-      R"(Names are 1 to 31 of A-Z a-z 0-9 . _ : / @ + -. All are created, or none; more
+      R"(Names are 1 to 253 of A-Z a-z 0-9 . _ : / @ + -. All are created, or none; more
 than the server's largest batch ('nfmeter node -o wide') go in several, each all
 or none.
-A quota can't be changed later. A rule whose counter has a quota matches only
+A rule whose counter has a quota matches only
 while the quota is exceeded: with --verdict drop it is a cap.
 
 FILE has one name a line, or is what 'counter list' prints with -o json, yaml or
@@ -322,6 +324,10 @@ Examples:
            "quota in bytes: 10MB (10^7), 10GiB (10 * 2^30)")
       ->excludes(packets);
   AddLabels(*command, flags->labels, "kept by the server; may be repeated");
+  command
+      ->add_option("--description", flags->description,
+                   "what it is, for people; kept by the server")
+      ->option_text("TEXT");
   AddCount(*command, "--start-packets", flags->start_packets,
            "value to start from; default 0");
   AddBytes(*command, "--start-bytes", flags->start_bytes,

@@ -232,11 +232,12 @@ bool IsSingle(const NameFlags& flags) {
 }
 
 void AddCounterCommands(CommandTree& tree) {
-  CLI::App* counter =
-      tree.AddNoun("counter", "Create, read, reset and delete counters");
+  CLI::App* counter = tree.AddNoun(
+      "counter", "Create, read, change, reset and delete counters");
   AddCounterCreate(tree, *counter);
   AddGet(tree, *counter);
   AddList(tree, *counter);
+  AddCounterUpdate(tree, *counter);
   AddCounterReset(tree, *counter);
   AddCounterDelete(tree, *counter);
 }

@@ -50,6 +50,7 @@ bool IsSingle(const NameFlags& flags);
 // The commands that are not in counter_commands.cc.
 void AddCounterCreate(CommandTree& tree, CLI::App& parent);
 void AddCounterReset(CommandTree& tree, CLI::App& parent);
+void AddCounterUpdate(CommandTree& tree, CLI::App& parent);
 void AddCounterDelete(CommandTree& tree, CLI::App& parent);
 
 }  // namespace nfmeter::cli

@@ -112,6 +112,7 @@ absl::Status ReadCounter(Row row, v1::Counter& counter) {
       counter.mutable_quota()->set_bytes(*quota);
     }
   }
+  counter.set_description(row["description"]);
   return ReadLabels(row["labels"], counter);
 }
 

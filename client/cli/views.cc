@@ -103,6 +103,8 @@ const std::vector<Column<v1::Counter>>& CounterColumns() {
        }},
       {"", "managed", kCsv, Align::kLeft,
        [](const C& c, Layout) { return CsvFlag(c.managed()); }},
+      {"DESCRIPTION", "description", kDetailed, Align::kLeft,
+       [](const C& c, Layout l) { return OrDash(c.description(), l); }},
   };
   return columns;
 }
@@ -305,6 +307,16 @@ bool TellsOfTheWholeHost(const v1::Node& node) {
                      });
 }
 
+// Where totals live.
+std::string LedgerText(const v1::Ledger& ledger) {
+  if (!ledger.durable()) {
+    return "in memory only: they begin anew when the server restarts";
+  }
+  if (ledger.problem().empty()) return "kept on disk";
+  return absl::StrCat("in memory since ", SecondsText(ledger.problem_time()),
+                      ", as the disk does not take them: ", ledger.problem());
+}
+
 }  // namespace
 
 std::string TimeText(const google::protobuf::Timestamp& time) {
@@ -369,6 +381,7 @@ std::string NodeText(const v1::Node& node, Layout layout, bool color,
                                         " of at most ", tracking.max_flows())
                          : ""));
   }
+  if (node.has_ledger()) facts.Add("totals", LedgerText(node.ledger()));
   if (node.read_only()) facts.Add("changes", "refused: it is read only");
   if (!node.caller().principal().empty()) {
     facts.Add("you are", node.caller().principal());

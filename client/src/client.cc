@@ -85,6 +85,12 @@ absl::StatusOr<v1::GetCounterResponse> Client::GetCounter(
       options);
 }
 
+absl::StatusOr<v1::UpdateCounterResponse> Client::UpdateCounter(
+    const v1::UpdateCounterRequest& request, const CallOptions& options) {
+  return Change(*connection_, connection_->counters(),
+                &v1::CounterService::Stub::UpdateCounter, request, options);
+}
+
 absl::StatusOr<v1::Counter> Client::ResetCounter(absl::string_view name,
                                                  const CallOptions& options) {
   v1::ResetCounterRequest request;

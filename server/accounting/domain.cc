@@ -60,10 +60,18 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
               .clock = clock,
               .read = options.read_plan},
              options.plans) {
+  // What earlier lives knew by names that the kernel has no room for.
+  kernel.KnowCounters(ledger_->Names());
+  std::vector<std::string> labelled;
+  for (LabelStore::Labelled& each : labels_->All()) {
+    labelled.push_back(std::move(each.counter));
+  }
+  kernel.KnowCounters(labelled);
   observers_.Add(*snapshots_);
   observers_.Add(*quotas_);
   observers_.Add(*ledger_);
   for (CounterObserver* observer : options.observers) observers_.Add(*observer);
+  ledger_->WhenBegunAnew([this] { labels_->BeginAnew().IgnoreError(); });
   ledger_->Start(options.ledger_reads ? snapshots_.get() : nullptr,
                  [this](absl::string_view name) { return labels_->Get(name); });
   if (options.on_labels_pruned != nullptr) {
@@ -76,8 +84,9 @@ Domain::~Domain() { ledger_->Stop(); }
 
 std::vector<std::string> Domain::Notices() {
   std::vector<std::string> notices = kernel_.Notices();
-  for (std::string& notice : rule_editor_.Notices()) {
-    notices.push_back(std::move(notice));
+  for (std::vector<std::string> more :
+       {rule_editor_.Notices(), counters_.Notices()}) {
+    for (std::string& notice : more) notices.push_back(std::move(notice));
   }
   return notices;
 }

@@ -174,13 +174,14 @@ std::vector<service::NodeCapability> NodeCapabilities(
   return capabilities;
 }
 
-std::vector<ServiceHealth> HealthOf(const kernel::Capabilities& kernel) {
+std::vector<ServiceHealth> HealthOf(const kernel::Capabilities& kernel,
+                                    bool ledger_writable) {
   return {{CounterService()->full_name(), kernel.acct.ok()},
           {SnapshotService()->full_name(), kernel.acct.ok()},
           {RuleService()->full_name(),
            kernel.rules.tables_ipv4.ok() || kernel.rules.tables_ipv6.ok()},
           {FlowService()->full_name(), kernel.flows.ok()},
-          {UsageService()->full_name(), kernel.acct.ok()},
+          {UsageService()->full_name(), kernel.acct.ok() && ledger_writable},
           {NodeService()->full_name(), true}};
 }
 

@@ -25,7 +25,8 @@ struct ServiceHealth {
   std::string service;
   bool serving = false;
 };
-std::vector<ServiceHealth> HealthOf(const kernel::Capabilities& kernel);
+std::vector<ServiceHealth> HealthOf(const kernel::Capabilities& kernel,
+                                    bool ledger_writable = true);
 
 }  // namespace nfmeter::app
 

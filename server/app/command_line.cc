@@ -65,6 +65,8 @@ struct Flags {
   std::string config_file;
   bool check_config = false;
   std::string check_policy;
+  bool check_state = false;
+  std::string backup;
   std::vector<std::string> listeners;
   std::string socket_mode;
   std::string socket_group;
@@ -145,6 +147,13 @@ void AddFlags(Flags& flags) {
   app.add_option("--check-policy", flags.check_policy,
                  "say whether a policy is right and who gets what by it, and "
                  "end")
+      ->type_name("FILE");
+  app.add_flag("--check-state", flags.check_state,
+               "read all of the ledger in the state directory, say whether it "
+               "is sound, and end; a server may use it meanwhile");
+  app.add_option("--backup", flags.backup,
+                 "copy the ledger in the state directory as it is now, also "
+                 "while a server uses it, and end")
       ->type_name("FILE");
   AddListenerFlags(flags);
   for (const Option& option : AllOptions()) {
@@ -269,6 +278,7 @@ absl::Status CheckNamed(const Flags& flags, const char* flag,
 absl::StatusOr<Invocation> Interpret(const Flags& flags) {
   NFM_RETURN_IF_ERROR(CheckNamed(flags, "--config", flags.config_file));
   NFM_RETURN_IF_ERROR(CheckNamed(flags, "--check-policy", flags.check_policy));
+  NFM_RETURN_IF_ERROR(CheckNamed(flags, "--backup", flags.backup));
   Invocation invocation;
   if (!flags.check_policy.empty()) {
     invocation.action = Invocation::Action::kCheckPolicy;
@@ -276,6 +286,11 @@ absl::StatusOr<Invocation> Interpret(const Flags& flags) {
     return invocation;
   }
   if (flags.check_config) invocation.action = Invocation::Action::kCheckConfig;
+  if (flags.check_state) invocation.action = Invocation::Action::kCheckState;
+  if (!flags.backup.empty()) {
+    invocation.action = Invocation::Action::kBackUp;
+    invocation.text = flags.backup;
+  }
   invocation.config_file = flags.config_file;
   if (invocation.config_file.empty() && access(kDefaultConfigFile, F_OK) == 0) {
     invocation.config_file = kDefaultConfigFile;

@@ -12,9 +12,16 @@
 namespace nfmeter::app {
 
 struct Invocation {
-  enum class Action { kServe, kCheckConfig, kCheckPolicy, kPrint };
+  enum class Action {
+    kServe,
+    kCheckConfig,
+    kCheckPolicy,
+    kCheckState,
+    kBackUp,
+    kPrint,
+  };
   Action action = Action::kServe;
-  // kPrint: help or version; kCheckPolicy: the policy's file
+  // kPrint: help or version; kCheckPolicy: the policy's file; kBackUp: the copy
   std::string text;
   std::string config_file;  // empty: none was read
   Config config;

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "accounting/ledger/retention.h"
 #include "kernel/kernel.h"
 #include "security/listen/listeners.h"
 #include "service/gate/limits.h"
@@ -23,6 +24,8 @@ struct MetricsConfig {
   std::optional<security::ListenAddress> listen;  // kTcp; none: no metrics
   size_t max_counters = 10'000;
   std::string counters = "*";  // a glob; empty: none
+  // Keys of the labels that nfmeter_counter_info shows.
+  std::vector<std::string> labels;
 };
 
 struct Config {
@@ -33,13 +36,14 @@ struct Config {
   std::string audit_file;                      // empty: the log
   kernel::Backend backend = kernel::Backend::kAuto;
   bool reflection = true;
-  bool channelz = true;    // when all listeners are local
-  bool read_only = false;  // refuses every change
-  bool sandbox = true;     // seccomp and Landlock
+  bool channelz = true;                 // when all listeners are local
+  bool read_only = false;               // refuses every change
+  bool sandbox = true;                  // seccomp and Landlock
   bool enable_flow_accounting = false;  // sysctls of connection tracking
   telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;
   telemetry::LogFormat log_format = telemetry::LogFormat::kText;
   MetricsConfig metrics;
+  accounting::Retention retention;
   service::Limits limits;
   size_t max_threads = 64;
   size_t max_streams_per_connection = 1024;

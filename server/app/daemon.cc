@@ -66,8 +66,8 @@ std::vector<std::string> LedgerNotices(const accounting::LedgerStatus& ledger) {
   }
   if (!ledger.damaged_file.empty()) {
     notices.push_back(absl::StrCat(
-        "The ledger of usage was damaged and has begun anew at this start; "
-        "what is left of the old one is in ",
+        "The ledger of usage was damaged and has begun anew since the start "
+        "of this server; what is left of the old one is in ",
         ledger.damaged_file));
   }
   return notices;
@@ -185,7 +185,12 @@ absl::Status Daemon::OpenState() {
   accounting::Domain::Options options{
       .ledger = {.path = state_->File("ledger.db"),
                  .host = ReadHostIdentity(),
-                 .on_writable = LogWritable},
+                 .retention = config_.retention,
+                 .on_writable =
+                     [this](const absl::Status& status) {
+                       LogWritable(status);
+                       SetHealth();
+                     }},
       .labels = {.max_bytes = config_.limits.max_label_bytes,
                  .max_bytes_per_scope =
                      config_.limits.max_label_bytes_per_scope},
@@ -203,7 +208,32 @@ absl::Status Daemon::OpenState() {
   if (const std::string labels = LabelsNotice(); !labels.empty()) {
     Log(telemetry::LogLevel::kWarning, "too many labels", {{"detail", labels}});
   }
+  if (!config_.state_dir.empty()) {
+    NFM_ASSIGN_OR_RETURN(answers_,
+                         accounting::AnswerStore::Open(options.ledger.path));
+    NFM_RETURN_IF_ERROR(requests_.KeepIn(*answers_));
+    domain_->ledger().WhenBegunAnew([this] {
+      answers_->BeginAnew().IgnoreError();
+      Log(telemetry::LogLevel::kError, "ledger damaged, and begun anew",
+          {{"aside", domain_->ledger().status().damaged_file}});
+    });
+  }
+  FinishQuotaChanges();
   return audit_log_.Open();
+}
+
+// Those that a server before this one was in the middle of.
+void Daemon::FinishQuotaChanges() {
+  if (config_.read_only) return;
+  const auto finished = domain_->counters().FinishQuotaChanges(
+      clock_.BootTime() + config_.limits.default_rule_change_time);
+  if (!finished.ok()) {
+    Log(telemetry::LogLevel::kWarning, "changes of quotas not finished",
+        {{"error", finished.status().message()}});
+  } else if (*finished > 0) {
+    Log(telemetry::LogLevel::kInfo, "changes of quotas finished",
+        {{"counters", *finished}});
+  }
 }
 
 void Daemon::MakeServices() {
@@ -243,7 +273,7 @@ absl::Status Daemon::ServeMetrics() {
   if (config_.listen.tls.has_value()) {
     metrics_->Make<CertificateMetrics>(config_.listen.tls->certificate);
   }
-  metrics_->AddCounters(domain_->ledger());
+  metrics_->AddCounters(domain_->ledger(), domain_->labels());
   metrics_->Make<telemetry::LaneMetrics>(domain_->lanes());
   metrics_->Make<telemetry::SnapshotMetrics>(domain_->snapshots());
   metrics_->Make<telemetry::QuotaMetrics>(domain_->quotas());
@@ -276,6 +306,7 @@ absl::Status Daemon::Listen() {
     });
     if (!some.listeners.empty()) NFM_RETURN_IF_ERROR(Serve(some, over_tls));
   }
+  listening_ = true;
   SetHealth();
   kernel_watch_.Start(*kernel_, [this] { SetHealth(); });
   return absl::OkStatus();
@@ -301,7 +332,10 @@ absl::Status Daemon::Serve(const security::ListenOptions& listen,
 }
 
 void Daemon::SetHealth() {
-  for (const ServiceHealth& each : HealthOf(*kernel_->capabilities())) {
+  if (!listening_) return;
+  const bool writable = domain_->ledger().status().writable.ok();
+  for (const ServiceHealth& each :
+       HealthOf(*kernel_->capabilities(), writable)) {
     for (const auto& server : servers_) {
       server->GetHealthCheckService()->SetServingStatus(each.service,
                                                         each.serving);
@@ -315,6 +349,9 @@ service::NodeInfo Daemon::DescribeNode() const {
   node.capabilities =
       NodeCapabilities(*kernel_->capabilities(), kernel_->acct_backend(),
                        kernel_->rule_backend());
+  node.ledger = {.status = domain_->ledger().status(),
+                 .retention = config_.retention,
+                 .keeps_answers = requests_.durable()};
   node.notices = domain_->Notices();
   if (const std::string labels = LabelsNotice(); !labels.empty()) {
     node.notices.push_back(labels);
@@ -441,6 +478,7 @@ void Daemon::Reload() {
 }
 
 void Daemon::Shutdown(absl::Duration grace) {
+  listening_ = false;
   for (const auto& server : servers_) {
     server->GetHealthCheckService()->Shutdown();
   }

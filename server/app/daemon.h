@@ -5,6 +5,7 @@
 
 #include <grpcpp/server.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "accounting/domain.h"
+#include "accounting/ledger/answer_store.h"
 #include "app/config.h"
 #include "app/kernel_watch.h"
 #include "app/metrics.h"
@@ -101,6 +103,7 @@ class Daemon {
   std::string LabelsNotice() const;
   void NoteRefusal(const std::string& principal, absl::string_view method,
                    const absl::Status& status);
+  void FinishQuotaChanges();
   void SetHealth();
 
   const Config config_;
@@ -114,6 +117,8 @@ class Daemon {
   std::unique_ptr<kernel::Kernel> kernel_;
   KernelWatch kernel_watch_;
   std::unique_ptr<StateDirectory> state_;
+  // Null: there is no state directory. The domain tells it of a new file.
+  std::unique_ptr<accounting::AnswerStore> answers_;
   std::unique_ptr<accounting::Domain> domain_;
   telemetry::AuditLog audit_log_;
   telemetry::CallLog call_log_;
@@ -136,6 +141,7 @@ class Daemon {
   // For listeners without TLS, and with it.
   std::vector<std::unique_ptr<grpc::Server>> servers_;
   std::vector<security::ListenAddress> addresses_;
+  std::atomic<bool> listening_ = false;  // servers_ is complete
 
   mutable absl::Mutex problems_mutex_;
   // What is wrong or odd with the certificates now.

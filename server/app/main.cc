@@ -9,6 +9,7 @@
 #include "app/command_line.h"
 #include "app/sandbox.h"
 #include "app/serve.h"
+#include "app/state_tools.h"
 #include "security/access/policy.h"
 #include "security/access/policy_check.h"
 #include "telemetry/log.h"
@@ -72,6 +73,12 @@ ExitCode Main(const std::vector<std::string>& arguments) {
   }
   if (invocation->action == Invocation::Action::kCheckPolicy) {
     return CheckPolicy(invocation->text);
+  }
+  if (invocation->action == Invocation::Action::kCheckState) {
+    return CheckState(invocation->config.state_dir);
+  }
+  if (invocation->action == Invocation::Action::kBackUp) {
+    return BackUpState(invocation->config.state_dir, invocation->text);
   }
   // Before files are looked at: only what can be read without them counts.
   if (const absl::Status status = GiveUpPrivileges(invocation->config);

@@ -39,11 +39,14 @@ Metrics::Metrics(const Config& config)
   Make<ConnectionGuard>();
 }
 
-void Metrics::AddCounters(accounting::Ledger& ledger) {
+void Metrics::AddCounters(accounting::Ledger& ledger,
+                          const accounting::LabelStore& labels) {
   Make<telemetry::CounterMetrics>(
-      ledger, telemetry::CounterMetrics::Options{
-                  .name_glob = config_.metrics.counters,
-                  .max_counters = config_.metrics.max_counters});
+      ledger, labels,
+      telemetry::CounterMetrics::Options{
+          .name_glob = config_.metrics.counters,
+          .max_counters = config_.metrics.max_counters,
+          .label_keys = config_.metrics.labels});
 }
 
 absl::StatusOr<std::unique_ptr<telemetry::MetricsServer>> Metrics::Serve() {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "accounting/counters/label_store.h"
 #include "accounting/ledger/ledger.h"
 #include "app/config.h"
 #include "telemetry/call_metrics.h"
@@ -35,8 +36,9 @@ class Metrics {
         std::make_unique<Source>(std::forward<Arguments>(arguments)...));
     page_.Add(*made_.back());
   }
-  // The counters themselves; the ledger must outlive the server.
-  void AddCounters(accounting::Ledger& ledger);
+  // The counters themselves; both must outlive the server.
+  void AddCounters(accounting::Ledger& ledger,
+                   const accounting::LabelStore& labels);
 
   // After the last source. This must outlive the server. Statuses:
   // telemetry::MetricsServer::Start().

@@ -10,6 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace nfmeter::app {
 namespace {
@@ -189,7 +191,9 @@ void AddServerOptions(std::vector<Option>& options) {
       "the log",
       [](Config & c) -> auto& { return c.audit_file; }));
   options.push_back(Text(
-      "state_dir", "DIR", "where labels are kept; '' keeps them in memory only",
+      "state_dir", "DIR",
+      "where totals, labels, plans and answers are kept; '' keeps them in "
+      "memory only",
       [](Config & c) -> auto& { return c.state_dir; }));
   options.push_back(Text(
       "hostname", "NAME", "name of this node; '' for the kernel's",
@@ -265,6 +269,29 @@ Option MetricsListen() {
           }};
 }
 
+// Names become Prometheus labels, and have a series each.
+Option MetricsLabels() {
+  constexpr size_t kMost = 16;
+  return {.key = "metrics.labels",
+          .flag = FlagOf("metrics.labels"),
+          .value = "KEYS",
+          .help =
+              "keys of the labels, separated by commas, that "
+              "nfmeter_counter_info shows of these counters; '' for none",
+          .set = [](absl::string_view text, Config& config) {
+            std::vector<std::string> keys =
+                absl::StrSplit(text, ',', absl::SkipEmpty());
+            for (std::string& key : keys) {
+              absl::StripAsciiWhitespace(&key);
+            }
+            if (keys.size() > kMost) {
+              return MustBe(absl::StrCat("at most ", kMost, " keys"), text);
+            }
+            config.metrics.labels = std::move(keys);
+            return absl::OkStatus();
+          }};
+}
+
 void AddMetricsOptions(std::vector<Option>& options) {
   options.push_back(MetricsListen());
   options.push_back(Number(
@@ -277,6 +304,32 @@ void AddMetricsOptions(std::vector<Option>& options) {
       "names of counters that are shown there; '' "
       "for none",
       [](Config & c) -> auto& { return c.metrics.counters; }));
+  options.push_back(MetricsLabels());
+}
+
+void AddRetention(std::vector<Option>& options) {
+  constexpr absl::Duration kLongest = absl::Hours(24 * 365 * 100);
+  options.push_back(Duration(
+      "retention.records", absl::Minutes(10), kLongest,
+      "how long records of usage are kept",
+      [](Config & c) -> auto& { return c.retention.records; }));
+  options.push_back(Number(
+      "retention.record_bytes", 1 << 20, size_t{1} << 50,
+      "bytes of all records beyond which the oldest go",
+      [](Config & c) -> auto& { return c.retention.record_bytes; }));
+  options.push_back(Number(
+      "retention.max_record_bytes", 1 << 20, size_t{1} << 50,
+      "the same of records that a consumer has not acknowledged, which are "
+      "kept beyond the two others",
+      [](Config & c) -> auto& { return c.retention.hard_record_bytes; }));
+  options.push_back(Duration(
+      "retention.five_minutes", absl::Hours(1), kLongest,
+      "how long usage of each five minutes is kept",
+      [](Config & c) -> auto& { return c.retention.five_minutes; }));
+  options.push_back(Duration(
+      "retention.hours", absl::Hours(1), kLongest,
+      "how long usage of each hour is kept",
+      [](Config & c) -> auto& { return c.retention.hours; }));
 }
 
 void AddLimits(std::vector<Option>& options) {
@@ -377,6 +430,7 @@ const std::vector<Option>& AllOptions() {
     AddListenOptions(*made);
     AddServerOptions(*made);
     AddMetricsOptions(*made);
+    AddRetention(*made);
     AddLimits(*made);
     return made;
   }();

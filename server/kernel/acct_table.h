@@ -18,10 +18,11 @@
 
 namespace nfmeter::kernel {
 
-// Longest name, without the final NUL (NFACCT_NAME_MAX - 1).
-inline constexpr size_t kAcctNameMaxBytes = 31;
+// Longest name of an object. A kernel that has room for less has a short name
+// for it, see acct_names.h.
+inline constexpr size_t kAcctNameMaxBytes = 253;
 
-// Whether an object can have this name: 1 to 31 bytes, none of them NUL.
+// Whether an object can have this name: 1 to 253 bytes, none of them NUL.
 inline bool IsAcctName(absl::string_view name) {
   return !name.empty() && name.size() <= kAcctNameMaxBytes &&
          name.find('\0') == absl::string_view::npos;
@@ -31,8 +32,7 @@ inline bool IsAcctName(absl::string_view name) {
 // from its readers.
 inline constexpr absl::string_view kAcctOwnPrefix = ".nfmeterd.";
 
-// A limit that is fixed when the object is made. Reached when the value is
-// equal to or above it.
+// A limit. Reached when the value is equal to or above it.
 struct QuotaLimit {
   enum class Unit { kPackets, kBytes };
   Unit unit = Unit::kPackets;
@@ -66,7 +66,17 @@ struct AcctRecord {
   uint32_t use_count = 0;
 };
 
-enum class AcctDumpFilter { kAll, kQuotaExceeded };
+enum class AcctDumpFilter {
+  kAll,
+  kQuotaExceeded,
+  kStandIns,  // see StandInName() in acct_names.h; the others leave them out
+};
+
+// What came of AcctTable::SetQuota().
+enum class QuotaChange {
+  kDone,
+  kNeedsRenewal,  // nothing: this kernel can't change a quota in place
+};
 
 // What this kernel's accounting promises beyond what Linux's own does; see
 // kmod/include/nfnetlink_acct_ext.h.
@@ -155,6 +165,18 @@ class AcctTable {
   // Deletes each. One status a name, in order.
   virtual std::vector<absl::Status> Delete(
       absl::Span<const std::string> names) = 0;
+
+  // Gives an object that exists another quota, or none, while it counts. Its
+  // values stay, and the quota is armed: if it is reached already, the next
+  // packet crosses it. `dry_run`: only says whether it can be done.
+  virtual absl::StatusOr<QuotaChange> SetQuota(
+      absl::string_view name, const std::optional<QuotaLimit>& quota,
+      bool dry_run) = 0;
+
+  // Makes an object that nothing holds anew, with the values and the quota of
+  // `object`, in one step: it is never away, not even if this process ends.
+  // FAILED_PRECONDITION: it is held, and is as it was.
+  virtual absl::Status Renew(const AcctObject& object) = 0;
 
   // One walk over the kernel's list: hands out all objects that pass the
   // filter, in the kernel's order, in groups as they arrive (some hundreds

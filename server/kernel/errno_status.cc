@@ -54,7 +54,7 @@ constexpr char kNoNftables[] =
     "'modprobe nf_tables nft_objref nft_counter', or use Linux 5.4 or newer "
     "with CONFIG_NF_TABLES_INET (in a container the host loads the modules)";
 constexpr char kBadName[] =
-    "'$0' can't be a counter's name: it has 1 to 31 bytes, none of them NUL";
+    "'$0' can't be a counter's name: it has 1 to 253 bytes, none of them NUL";
 
 // Searched from the top: a row for one operation stands before one for any.
 constexpr Row kRows[] = {
@@ -109,6 +109,13 @@ constexpr Row kRows[] = {
     {Op::kAcctDelete, ENOBUFS, Code::kDataLoss, "DELETION_ANSWER_LOST",
      "counter '$0' may have been deleted, but the kernel could not deliver its "
      "answer; read it before deleting it again"},
+    {Op::kAcctReplace, ENOENT, Code::kNotFound, "COUNTER_NOT_FOUND", kNotThere},
+    {Op::kAcctReplace, EBUSY, Code::kFailedPrecondition, "COUNTER_IN_USE",
+     "counter '$0' is held by rules, and so its quota stays as it was"},
+    {Op::kAcctReplace, ENAMETOOLONG, Code::kInvalidArgument,
+     "INVALID_COUNTER_NAME", kBadName},
+    {Op::kAcctReplace, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
+     kNoNfacct},
     {Op::kAcctDump, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
      kNoNfacct},
     {Op::kAcctDump, ENOBUFS, Code::kUnavailable, "DUMP_INTERRUPTED",

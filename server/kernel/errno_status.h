@@ -17,6 +17,7 @@ enum class Operation {
   kAcctGet,
   kAcctReset,
   kAcctDelete,
+  kAcctReplace,  // SetQuota, Renew
   kAcctDump,
   kQuotaEvents,
   kXtablesLock,

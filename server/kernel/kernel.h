@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "kernel/acct_table.h"
 #include "kernel/flow_table.h"
 #include "kernel/rule_table.h"
@@ -90,6 +91,16 @@ class Kernel {
   // Probes again: modules may be loaded, and unloaded, at any time. Takes
   // milliseconds, or as long as the kernel takes to load modules.
   virtual std::shared_ptr<const Capabilities> Probe() = 0;
+
+  // That these counters were there in an earlier life: a kernel that has short
+  // names for some of them does not know what those stand for.
+  virtual void KnowCounters(absl::Span<const std::string> names) {
+    static_cast<void>(names);
+  }
+  // What the kernel's own tools call a counter.
+  virtual std::string ToolName(absl::string_view counter) const {
+    return std::string(counter);
+  }
 
   // What people should know about this host: rules elsewhere that count beside
   // ours, say. Sentences; usually none. Some seconds old at most; does not

@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
@@ -15,6 +16,7 @@
 #include "base/name_escape.h"
 #include "base/stable_hash.h"
 #include "base/status_macros.h"
+#include "kernel/owned_chains.h"
 #include "kernel/rule_law.h"
 
 namespace nfmeter::kernel {
@@ -209,6 +211,38 @@ absl::Status CheckDeletion(const TableContents& contents, absl::string_view id,
 
 std::string TableSubject(Family family, Table table) {
   return absl::StrCat(TableName(table), " (", FamilyName(family), ")");
+}
+
+RestoredRule AsItWas(const Rule& rule) {
+  return {.spec = {.id = rule.id,
+                   .chain = rule.chain,
+                   .match = rule.match,
+                   .counter = rule.counter,
+                   .verdict = rule.verdict,
+                   .form = rule.form},
+          .position = rule.position,
+          .packets = rule.packets,
+          .bytes = rule.bytes};
+}
+
+bool CountsInto(const Rule& rule, absl::string_view counter) {
+  return rule.counter == counter ||
+         absl::c_linear_search(rule.other_counters, counter);
+}
+
+bool IsOurs(const Rule& rule) {
+  return rule.managed || absl::StartsWith(rule.chain, kOwnedChainPrefix);
+}
+
+absl::Status CounterHeldBy(const Rule& rule, absl::string_view counter) {
+  const std::string name = EscapeNameToAscii(counter);
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat("counter '", name, "' is in use by somebody else's rule ",
+                   rule.id, " (-t ", TableName(rule.table), " ", rule.text,
+                   "), which nfmeter does not change; nothing was done"),
+      {.reason = "COUNTER_IN_USE",
+       .metadata = {{"counters", name}, {"count", "1"}, {"rules", rule.id}}});
 }
 
 std::vector<const RuleSpec*> NewRules(const TableEdit& edit) {

@@ -31,6 +31,18 @@ void NumberRules(TableContents& contents);
 // The rules that an edit brings into being: restorations, then insertions.
 std::vector<const RuleSpec*> NewRules(const TableEdit& edit);
 
+// The rule as it was, to be put back.
+RestoredRule AsItWas(const Rule& rule);
+
+// FAILED_PRECONDITION, COUNTER_IN_USE: a rule of somebody else's counts into
+// the counter.
+absl::Status CounterHeldBy(const Rule& rule, absl::string_view counter);
+
+// Whether the rule counts into the counter, and whether it is ours to change:
+// by its id, or as its chain is owned.
+bool CountsInto(const Rule& rule, absl::string_view counter);
+bool IsOurs(const Rule& rule);
+
 // `status` as that of one field of one rule of an edit: with the rule's id as
 // metadata "rule", and a violation of `field`, its path within the rule
 // ("match.source"; empty: the whole rule). RuleService makes of this a place in

@@ -51,6 +51,20 @@ class RuleTable {
   virtual absl::StatusOr<OwnedOutcome> ApplyOwned(const OwnedEdit& edit,
                                                   const Patience& patience);
 
+  // Makes the rules of ours that count into `from`, those of owned chains too,
+  // count into `to`, where they stand and with their own counters; in one
+  // commit for each table. Every packet is counted into one of the two. How
+  // many rules; of dry runs, would have been. FAILED_PRECONDITION,
+  // COUNTER_IN_USE: a rule of somebody else's counts into `from`; nothing was
+  // changed. Else as Apply().
+  struct CounterMove {
+    std::string from;
+    std::string to;
+    bool dry_run = false;
+  };
+  virtual absl::StatusOr<size_t> MoveRules(const CounterMove& move,
+                                           const Patience& patience);
+
   // From now on nobody waits for others: an Apply() that does ends as at its
   // deadline. For the end of the process. Thread-safe, unlike the rest.
   virtual void StopWaiting() = 0;

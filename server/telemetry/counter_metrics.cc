@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "accounting/common/counter_filter.h"
 
 namespace nfmeter::telemetry {
@@ -26,8 +28,9 @@ bool HasMembers(
 }  // namespace
 
 CounterMetrics::CounterMetrics(accounting::Ledger& ledger,
+                               const accounting::LabelStore& labels,
                                const Options& options)
-    : ledger_(ledger), options_(options) {}
+    : ledger_(ledger), labels_(labels), options_(options) {}
 
 void CounterMetrics::WriteMetrics(MetricsText& text) const {
   const auto totals = ledger_.Take(options_.max_staleness);
@@ -49,24 +52,54 @@ void CounterMetrics::WriteMetrics(MetricsText& text) const {
   text.Add(uint64_t{layout->left_out});
   WriteTotals(**totals, *layout, text);
   WriteQuotas(snapshot, *layout, text);
+  if (options_.label_keys.empty()) return;
+  text.Family("nfmeter_counter_info", Type::kGauge,
+              "1; its labels are those of the counter that metrics.labels "
+              "names.");
+  for (const std::string& info : layout->info) {
+    text.AddRendered(info, uint64_t{1});
+  }
+}
+
+// A label that the counter lacks is left out.
+std::string CounterMetrics::InfoOf(absl::string_view shown_name,
+                                   absl::string_view kernel_name) const {
+  const accounting::Labels of_counter = labels_.Get(kernel_name);
+  std::vector<std::pair<std::string, absl::string_view>> labels = {
+      {"counter", shown_name}};
+  for (const std::string& key : options_.label_keys) {
+    const auto found = of_counter.find(key);
+    if (found == of_counter.end()) continue;
+    std::string name = absl::StrCat("label_", key);
+    for (char& c : name) {
+      if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) c = '_';
+    }
+    labels.emplace_back(std::move(name), found->second);
+  }
+  std::vector<MetricsText::Label> rendered(labels.begin(), labels.end());
+  return MetricsText::RenderLabels(rendered);
 }
 
 std::shared_ptr<const CounterMetrics::Layout> CounterMetrics::LayoutFor(
     const accounting::Snapshot& snapshot) const {
+  const uint64_t labels = options_.label_keys.empty() ? 0 : labels_.version();
   absl::MutexLock lock(&mutex_);
-  if (layout_ == nullptr || !HasMembers(snapshot, layout_->members)) {
-    layout_ = MakeLayout(snapshot);
+  if (layout_ == nullptr || layout_->labels_version != labels ||
+      !HasMembers(snapshot, layout_->members)) {
+    layout_ = MakeLayout(snapshot, labels);
   }
   return layout_;
 }
 
 std::shared_ptr<const CounterMetrics::Layout> CounterMetrics::MakeLayout(
-    const Snapshot& snapshot) const {
+    const Snapshot& snapshot, uint64_t labels_version) const {
   struct Candidate {
     absl::string_view name;
     uint32_t row;
+    uint32_t id;
   };
   auto layout = std::make_shared<Layout>();
+  layout->labels_version = labels_version;
   std::vector<Candidate> candidates;
   uint32_t row = 0;
   for (const auto& chunk : snapshot.chunks()) {
@@ -77,7 +110,7 @@ std::shared_ptr<const CounterMetrics::Layout> CounterMetrics::MakeLayout(
       if (options_.name_glob == "*" ||
           (!options_.name_glob.empty() &&
            accounting::GlobMatches(options_.name_glob, std::string(name)))) {
-        candidates.push_back({name, row});
+        candidates.push_back({name, row, id});
       }
       ++row;
     }
@@ -98,6 +131,10 @@ std::shared_ptr<const CounterMetrics::Layout> CounterMetrics::MakeLayout(
     layout->labels.append(
         MetricsText::RenderLabels({{"counter", candidate.name}}));
     layout->ends.push_back(layout->labels.size());
+    if (!options_.label_keys.empty()) {
+      layout->info.push_back(
+          InfoOf(candidate.name, snapshot.names().KernelName(candidate.id)));
+    }
   }
   return layout;
 }
@@ -107,7 +144,8 @@ void CounterMetrics::WriteTotals(const Totals& totals, const Layout& layout,
   text.Family("nfmeter_counter_packets_total", Type::kCounter,
               "Packets counted, resets notwithstanding.");
   for (size_t i = 0; i < layout.rows.size(); ++i) {
-    text.AddRendered(layout.LabelsOf(i), totals.amounts[layout.rows[i]].packets);
+    text.AddRendered(layout.LabelsOf(i),
+                     totals.amounts[layout.rows[i]].packets);
   }
   text.Family("nfmeter_counter_bytes_total", Type::kCounter,
               "Bytes counted, resets notwithstanding.");

@@ -12,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "accounting/counters/label_store.h"
 #include "accounting/ledger/ledger.h"
 #include "accounting/snapshots/snapshot.h"
 #include "telemetry/metric_source.h"
@@ -27,12 +28,16 @@ class CounterMetrics final : public MetricSource {
   struct Options {
     std::string name_glob = "*";  // see accounting::GlobMatches(); empty: none
     size_t max_counters = 10'000;
+    // Keys of labels that nfmeter_counter_info shows; none: there is no such
+    // metric.
+    std::vector<std::string> label_keys;
     // Readings are shared with all who were served one this recently.
     absl::Duration max_staleness = absl::Seconds(1);
   };
 
-  // `ledger` must outlive this.
-  CounterMetrics(accounting::Ledger& ledger, const Options& options);
+  // Both must outlive this.
+  CounterMetrics(accounting::Ledger& ledger,
+                 const accounting::LabelStore& labels, const Options& options);
 
   // Waits for a reading of the counters, when none is recent enough.
   void WriteMetrics(MetricsText& text) const override;
@@ -46,6 +51,8 @@ class CounterMetrics final : public MetricSource {
     std::vector<uint32_t> rows;  // over all chunks, increasing
     std::string labels;          // of all of them
     std::vector<uint32_t> ends;  // of each in `labels`
+    uint64_t labels_version = 0;
+    std::vector<std::string> info;  // of each, the labels of its info
     size_t left_out = 0;
 
     absl::string_view LabelsOf(size_t i) const {
@@ -56,14 +63,18 @@ class CounterMetrics final : public MetricSource {
 
   std::shared_ptr<const Layout> LayoutFor(
       const accounting::Snapshot& snapshot) const;
-  std::shared_ptr<const Layout> MakeLayout(
-      const accounting::Snapshot& snapshot) const;
+  std::shared_ptr<const Layout> MakeLayout(const accounting::Snapshot& snapshot,
+                                           uint64_t labels_version) const;
   static void WriteTotals(const Totals& totals, const Layout& layout,
                           MetricsText& text);
   static void WriteQuotas(const accounting::Snapshot& snapshot,
                           const Layout& layout, MetricsText& text);
 
+  std::string InfoOf(absl::string_view shown_name,
+                     absl::string_view kernel_name) const;
+
   accounting::Ledger& ledger_;
+  const accounting::LabelStore& labels_;
   const Options options_;
   mutable absl::Mutex mutex_;
   mutable std::shared_ptr<const Layout> layout_ ABSL_GUARDED_BY(mutex_);

@@ -57,8 +57,8 @@ void AppendBound(int64_t microseconds, std::string& text) {
 
 }  // namespace
 
-std::string MetricsText::RenderLabels(const Labels& labels) {
-  if (labels.size() == 0) return "";
+std::string MetricsText::RenderLabels(absl::Span<const Label> labels) {
+  if (labels.empty()) return "";
   std::string text = "{";
   for (const auto& [name, value] : labels) {
     if (text.size() > 1) text.push_back(',');

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "base/duration_histogram.h"
 
 namespace nfmeter::telemetry {
@@ -20,8 +21,8 @@ class MetricsText {
  public:
   enum class Type { kCounter, kGauge, kHistogram };
   // Values are escaped, and must be UTF-8.
-  using Labels =
-      std::initializer_list<std::pair<absl::string_view, absl::string_view>>;
+  using Label = std::pair<absl::string_view, absl::string_view>;
+  using Labels = std::initializer_list<Label>;
 
   // Room for as many bytes.
   explicit MetricsText(size_t bytes = 0) { text_.reserve(bytes); }
@@ -39,7 +40,7 @@ class MetricsText {
   // Likewise, with labels as RenderLabels() made them: for large families.
   void AddRendered(absl::string_view rendered_labels, uint64_t value);
   // `{a="b",c="d"}`, or nothing without labels.
-  static std::string RenderLabels(const Labels& labels);
+  static std::string RenderLabels(absl::Span<const Label> labels);
 
   std::string Take() && { return std::move(text_); }
 

@@ -94,6 +94,44 @@ TEST_F(SnapshotWatchTest, AStreamThatJoinsOthersWaitsAnIntervalForItself) {
   EXPECT_EQ(response.missed_frames(), 0u);
 }
 
+TEST_F(SnapshotWatchTest, ColumnsSendChosenLabelsWithNamesAndWhenTheyChange) {
+  Create("a");
+  Create("b");
+  ASSERT_OK(labels_->Set({{"a", {{"tenant", "acme"}, {"secret", "x"}}}}));
+  v1::WatchSnapshotsRequest request =
+      Request(v1::SNAPSHOT_VIEW_COLUMNS, /*changed_only=*/true);
+  request.add_label_keys("tenant");
+  request.add_label_keys("rack");
+  Watch watch(*stub_, request);
+  auto columns = watch.Next()->frame().columns();
+  ASSERT_THAT(columns.labels(), SizeIs(2));
+  EXPECT_EQ(columns.labels(0).key(), "tenant");
+  EXPECT_THAT(columns.labels(0).values(), ElementsAre("acme", ""));
+  EXPECT_THAT(columns.labels(1).values(), ElementsAre("", ""));
+  Count("b");
+  Tick();
+  EXPECT_THAT(watch.Next()->frame().columns().labels(), IsEmpty());
+  ASSERT_OK(labels_->Set({{"b", {{"rack", "r12"}}}}));
+  Tick();
+  const auto frame = watch.Next()->frame();
+  EXPECT_TRUE(frame.full());
+  EXPECT_EQ(frame.columns().new_names(), "a\nb\n");
+  EXPECT_THAT(frame.columns().labels(1).values(), ElementsAre("", "r12"));
+}
+
+TEST_F(SnapshotWatchTest, LabelKeysAreChecked) {
+  v1::WatchSnapshotsRequest request =
+      Request(v1::SNAPSHOT_VIEW_COLUMNS, /*changed_only=*/false);
+  request.add_label_keys("");
+  for (int i = 0; i < 16; ++i) request.add_label_keys(absl::StrCat("k", i));
+  grpc::ClientContext context;
+  v1::WatchSnapshotsResponse response;
+  auto reader = stub_->WatchSnapshots(&context, request);
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_THAT(WrongFields(reader->Finish()),
+              UnorderedElementsAre("label_keys", "label_keys[0]"));
+}
+
 TEST_F(SnapshotWatchTest, ColumnsSendEachNameOnce) {
   Create("a");
   Watch watch(*stub_, Request(v1::SNAPSHOT_VIEW_COLUMNS, false));

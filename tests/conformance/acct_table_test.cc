@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernel/acct_names.h"
 #include "kernel/fake/fake_acct_table.h"
 #include "kernel/linux/nfacct/netlink_acct_table.h"
 #include "kernel/linux/nftables/nft_acct_table.h"
@@ -149,7 +150,8 @@ std::unique_ptr<World> MakeWorld(const std::string& kind) {
   if (kind == "Nfacct") return std::make_unique<NfacctWorld>();
   if (kind == "Nftables") return std::make_unique<NftWorld>();
   return std::make_unique<FakeWorld>(
-      AcctFeatures{.stable_dump = kind == "ExtendedFake"});
+      AcctFeatures{.stable_dump = kind == "ExtendedFake",
+                   .replace = kind == "ExtendedFake"});
 }
 
 class AcctTableTest : public ::testing::TestWithParam<std::string> {
@@ -398,6 +400,114 @@ TEST_P(AcctTableTest, ReferencedObjectCannotBeDeleted) {
   world_->RemoveReference("web");
   EXPECT_OK(DeleteOne("web"));
   EXPECT_THAT(table().Get("web"), StatusIs(Code::kNotFound));
+}
+
+TEST_P(AcctTableTest, LongNamesAreTheirOwn) {
+  // They differ in their last bytes only; those of nf_tables grow when they are
+  // written.
+  const std::string plain(kAcctNameMaxBytes - 1, 'n');
+  const std::string odd = absl::StrCat("a", std::string(200, ':'));
+  const std::vector<std::string> names = {
+      absl::StrCat(plain, "1"), absl::StrCat(plain, "2"),
+      absl::StrCat(odd, "1"),   absl::StrCat(odd, "2"),
+      std::string(31, 'm'),     std::string(32, 'm')};
+  for (size_t i = 0; i < names.size(); ++i) {
+    ASSERT_OK(CreateOne({.name = names[i], .packets = i + 1})) << names[i];
+  }
+  for (size_t i = 0; i < names.size(); ++i) {
+    EXPECT_THAT(table().Get(names[i]),
+                IsOkAndHolds(AcctObject{.name = names[i], .packets = i + 1}));
+  }
+  EXPECT_THAT(CreateOne({.name = names[0]}), StatusIs(Code::kAlreadyExists));
+  for (const bool verified : {false, true}) {
+    std::vector<std::string> dumped;
+    for (AcctObject& object : Dump(AcctDumpFilter::kAll, verified)) {
+      dumped.push_back(std::move(object.name));
+    }
+    EXPECT_EQ(dumped, names);
+  }
+  EXPECT_THAT(ResetOne(names[1]), IsOkAndHolds(Field(&AcctObject::packets, 2)));
+  EXPECT_THAT(table().Get(names[0]),
+              IsOkAndHolds(Field(&AcctObject::packets, 1)));
+  ASSERT_OK(DeleteOne(names[0]));
+  EXPECT_THAT(table().Get(names[0]), StatusIs(Code::kNotFound));
+  EXPECT_OK(table().Get(names[1]));
+}
+
+TEST_P(AcctTableTest, AnObjectWithALongNameCountsAndTellsOfItsQuota) {
+  const std::string name(kAcctNameMaxBytes, 'q');
+  ASSERT_OK(CreateOne({.name = name, .quota = QuotaOf(2)}));
+  world_->AddReference(name);
+  const auto events = table().WatchQuotas();
+  ASSERT_OK(events);
+  world_->Count(name, 3);
+  EXPECT_THAT((*events)->Next(), IsOkAndHolds(CrossingOf(name, 2, 3)));
+  world_->RemoveReference(name);
+}
+
+TEST_P(AcctTableTest, RenewGivesAFreeObjectItsValuesAndAnotherQuota) {
+  ASSERT_OK(CreateOne({.name = "web", .packets = 5, .bytes = 500}));
+  ASSERT_OK(CreateNamed("other"));
+  const AcctObject renewed = {
+      .name = "web", .packets = 7, .bytes = 700, .quota = QuotaOf(100)};
+  ASSERT_OK(table().Renew(renewed));
+  EXPECT_THAT(table().Get("web"), IsOkAndHolds(renewed));
+  const AcctObject without = {.name = "web", .packets = 8, .bytes = 800};
+  ASSERT_OK(table().Renew(without));
+  EXPECT_THAT(table().Get("web"), IsOkAndHolds(without));
+  EXPECT_THAT(Dump(), SizeIs(2));
+  EXPECT_THAT(table().Renew({.name = "gone"}), StatusIs(Code::kNotFound));
+}
+
+TEST_P(AcctTableTest, RenewLeavesAnObjectThatIsHeld) {
+  ASSERT_OK(CreateNamed("web"));
+  world_->AddReference("web");
+  world_->Count("web", 2);
+  EXPECT_THAT(
+      table().Renew({.name = "web", .packets = 9}),
+      AllOf(StatusIs(Code::kFailedPrecondition), HasReason("COUNTER_IN_USE")));
+  EXPECT_THAT(table().Get("web"), IsOkAndHolds(Field(&AcctObject::packets, 2)));
+  world_->RemoveReference("web");
+}
+
+TEST_P(AcctTableTest, AQuotaIsChangedInPlaceOrNotAtAll) {
+  ASSERT_OK(CreateOne({.name = "cap", .quota = QuotaOf(3)}));
+  world_->AddReference("cap");
+  world_->Count("cap", 4);
+  const auto foreseen = table().SetQuota("cap", QuotaOf(6), /*dry_run=*/true);
+  ASSERT_OK(foreseen);
+  EXPECT_THAT(table().Get("cap"),
+              IsOkAndHolds(Field(&AcctObject::quota, QuotaOf(3))));
+  EXPECT_THAT(table().SetQuota("cap", QuotaOf(6), /*dry_run=*/false),
+              IsOkAndHolds(*foreseen));
+  const bool done = *foreseen == QuotaChange::kDone;
+  EXPECT_THAT(table().Get("cap"),
+              IsOkAndHolds(AllOf(
+                  Field(&AcctObject::packets, 4),
+                  Field(&AcctObject::quota, done ? QuotaOf(6) : QuotaOf(3)),
+                  Field(&AcctObject::quota_exceeded, !done))));
+  if (done) {
+    // What was counted before counts for it.
+    const auto events = table().WatchQuotas();
+    ASSERT_OK(events);
+    world_->Count("cap", 2);
+    EXPECT_THAT((*events)->Next(), IsOkAndHolds(CrossingOf("cap", 6, 6)));
+  }
+  EXPECT_THAT(table().SetQuota("gone", QuotaOf(1), /*dry_run=*/false),
+              StatusIs(Code::kNotFound));
+  world_->RemoveReference("cap");
+}
+
+TEST_P(AcctTableTest, StandInsAreHandedOutOnlyWhereTheyAreAskedFor) {
+  const std::string stand_in = StandInName("web");
+  EXPECT_LE(stand_in.size(), kNfacctNameMaxBytes);
+  ASSERT_OK(CreateNamed("web"));
+  ASSERT_OK(CreateNamed(stand_in));
+  EXPECT_THAT(Dump(), ElementsAre(Field(&AcctObject::name, "web")));
+  EXPECT_THAT(Dump(AcctDumpFilter::kStandIns),
+              ElementsAre(Field(&AcctObject::name, stand_in)));
+  EXPECT_OK(table().Get(stand_in));
+  EXPECT_OK(DeleteOne(stand_in));
 }
 
 TEST_P(AcctTableTest, DumpHandsOutThousandsOnceEachInTheOrderOfCreation) {

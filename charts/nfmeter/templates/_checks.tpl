@@ -33,6 +33,9 @@
 {{- range $name := list "min_snapshot_interval" "min_flow_interval" "lock_timeout" "max_lock_timeout" -}}
 {{- with get $v.config.limits $name }}{{ $_ := set $durations (printf "config.limits.%s" $name) . }}{{ end -}}
 {{- end -}}
+{{- range $name := list "records" "five_minutes" "hours" -}}
+{{- with get $v.config.retention $name }}{{ $_ := set $durations (printf "config.retention.%s" $name) . }}{{ end -}}
+{{- end -}}
 {{- range $name, $text := $durations -}}
 {{- if not (regexMatch "^([0-9]+(ms|s|m|h))+$" $text) -}}
 {{- fail (printf "%s '%s' is not a duration: set one in whole numbers with their units, such as 30s, 1m30s or 24h" $name $text) -}}

@@ -15,7 +15,9 @@
 {{- end -}}
 {{- end -}}
 {{- $config := deepCopy .Values.config -}}
-{{- if not $config.limits }}{{ $_ := unset $config "limits" }}{{ end -}}
+{{- range $group := list "limits" "retention" -}}
+{{- if not (get $config $group) }}{{ $_ := unset $config $group }}{{ end -}}
+{{- end -}}
 {{- $_ := set $config "listen" $listen -}}
 {{- $_ := set $config "state_dir" "/var/lib/nfmeter" -}}
 {{- if .Values.tcp.enabled -}}
@@ -30,7 +32,8 @@
 {{- $host := ternary (printf "[%s]" .Values.metrics.address) .Values.metrics.address (contains ":" .Values.metrics.address) -}}
 {{- $_ := set $config "metrics" (dict "listen" (printf "%s:%d" $host (.Values.metrics.port | int))
       "max_counters" (.Values.metrics.maxCounters | int64)
-      "counters" .Values.metrics.counters) -}}
+      "counters" .Values.metrics.counters
+      "labels" .Values.metrics.labels) -}}
 {{- end -}}
 {{- toYaml $config }}
 {{- end }}

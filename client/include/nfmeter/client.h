@@ -83,6 +83,10 @@ class Client {
   absl::StatusOr<v1::GetCounterResponse> GetCounter(
       const v1::GetCounterRequest& request, const CallOptions& options = {});
 
+  // Changes labels, description or quota; see UpdateCounterRequest.update_mask.
+  absl::StatusOr<v1::UpdateCounterResponse> UpdateCounter(
+      const v1::UpdateCounterRequest& request,
+      const CallOptions& options = {});
   absl::StatusOr<v1::Counter> ResetCounter(absl::string_view name,
                                            const CallOptions& options = {});
   absl::StatusOr<v1::ResetCounterResponse> ResetCounter(

@@ -17,11 +17,20 @@ using Labels = std::map<std::string, std::string>;
 // nfmeter. Keys of callers are never empty.
 inline constexpr char kManagedLabel[] = "";
 
+// Another one, whose value is the counter's description: it is kept, weighed
+// and changed with the labels. Keys of callers have no space.
+inline constexpr char kDescriptionLabel[] = " ";
+
+// Whether a key is one of these two.
+inline bool IsOwnLabel(absl::string_view key) {
+  return key == kManagedLabel || key == kDescriptionLabel;
+}
+
 // A kernel name as the API shows it: bytes outside printable ASCII, the
 // backslash and the space as \xHH. Names in the API's alphabet are unchanged.
 std::string ShownName(absl::string_view kernel_name);
 
-// Whether `name` can be the name of a counter made by us: 1 to 31 of
+// Whether `name` can be the name of a counter made by us: 1 to 253 of
 // [A-Za-z0-9._:/@+-], not beginning with kernel::kAcctOwnPrefix.
 bool IsCounterName(absl::string_view name);
 

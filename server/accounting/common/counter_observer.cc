@@ -53,6 +53,12 @@ void CounterObservers::OnDeleted(
   for (CounterObserver* observer : observers_) observer->OnDeleted(counters);
 }
 
+void CounterObservers::OnMerged(
+    absl::Span<const kernel::AcctObject> counters) const {
+  if (counters.empty()) return;
+  for (CounterObserver* observer : observers_) observer->OnMerged(counters);
+}
+
 void CounterObservers::OnSnapshot(
     const std::shared_ptr<const Snapshot>& snapshot) const {
   for (CounterObserver* observer : observers_) observer->OnSnapshot(snapshot);

@@ -56,6 +56,9 @@ class CounterObserver {
   virtual void OnReset(absl::Span<const kernel::AcctObject>) {}
   // We have deleted these; the objects as they were last.
   virtual void OnDeleted(absl::Span<const kernel::AcctObject>) {}
+  // Another object has counted for these while they were made anew: the values
+  // are in none of theirs. 0: nobody knows how much.
+  virtual void OnMerged(absl::Span<const kernel::AcctObject>) {}
   // All counters have been read. Complete ones only.
   virtual void OnSnapshot(const std::shared_ptr<const Snapshot>&) {}
 
@@ -81,6 +84,7 @@ class CounterObservers {
   void OnCreated(absl::Span<const kernel::AcctObject> counters) const;
   void OnReset(absl::Span<const kernel::AcctObject> counters) const;
   void OnDeleted(absl::Span<const kernel::AcctObject> counters) const;
+  void OnMerged(absl::Span<const kernel::AcctObject> counters) const;
   void OnSnapshot(const std::shared_ptr<const Snapshot>& snapshot) const;
 
  private:

@@ -424,7 +424,11 @@ std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndDelete(
   results.reserve(names.size());
   for (const std::string& name : names) {
     const auto found = last.find(name);
-    if (found != last.end() && !found->second.name.empty()) {
+    if (quota_changes_.IsUnderWay(name)) {
+      results.push_back(CountersInUse({name}, {},
+                                      "its quota is just being changed; try "
+                                      "again"));
+    } else if (found != last.end() && !found->second.name.empty()) {
       results.push_back(std::move(found->second));
     } else {
       results.push_back(table_.Get(name));

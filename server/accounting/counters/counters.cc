@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/stable_hash.h"
 #include "base/status_macros.h"
+#include "kernel/acct_names.h"
 
 namespace nfmeter::accounting {
 namespace {
@@ -101,6 +102,10 @@ Counters::Counters(const Parts& parts)
       observers_(parts.observers),
       ledger_(parts.ledger),
       clock_(parts.clock),
+      quota_changes_({.table = table_,
+                      .lane = lane_,
+                      .rules = rule_editor_,
+                      .observers = observers_}),
       refresh_(std::make_shared<Refresh>()) {}
 
 Counter Counters::Described(kernel::AcctObject object, ReadAt read) const {
@@ -110,6 +115,9 @@ Counter Counters::Described(kernel::AcctObject object, ReadAt read) const {
   counter.account = ledger_.Describe(object.name, value, read.since)
                         .value_or(Book::Known{value, read.wall, read.wall});
   counter.labels = labels_.Get(object.name);
+  if (object.name.size() > kernel::kNfacctNameMaxBytes) {
+    counter.tool_name = kernel_.ToolName(object.name);
+  }
   counter.object = std::move(object);
   counter.read_time = read.wall;
   return counter;
@@ -275,6 +283,16 @@ size_t Counters::AnswerBytes(absl::Span<const CounterTarget> targets) const {
     bytes += ApproximateBytes(target.name, labels_.Get(target.name));
   }
   return bytes;
+}
+
+std::vector<std::string> Counters::Notices() const {
+  const std::vector<std::string> unfinished = quota_changes_.Unfinished();
+  if (unfinished.empty()) return {};
+  return {absl::StrCat(
+      "Changes of quotas could not be ended, and rules of ",
+      ShownNames(unfinished),
+      " count into other objects, whose values are not shown: change the "
+      "quotas once more, or restart this server, to have them merged.")};
 }
 
 absl::StatusOr<std::vector<Counter>> Counters::Check(

@@ -10,9 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "accounting/common/counter_filter.h"
@@ -20,6 +23,7 @@
 #include "accounting/common/lane.h"
 #include "accounting/common/paging.h"
 #include "accounting/counters/label_store.h"
+#include "accounting/counters/quota_changes.h"
 #include "accounting/ledger/ledger.h"
 #include "accounting/rules/rule_editor.h"
 #include "accounting/rules/rules.h"
@@ -40,11 +44,12 @@ struct Counter {
   kernel::AcctObject object;
   Labels labels;
   absl::Time read_time;
-  Book::Known account;  // what the ledger knows of it
+  Book::Known account;    // what the ledger knows of it
+  std::string tool_name;  // of the kernel's own tools; empty: its name
 };
 
-// Over name, quota limit and labels, not over what was counted. The same in
-// every life of the server.
+// Over name, quota limit, labels and description, not over what was counted.
+// The same in every life of the server.
 std::string CounterEtag(absl::string_view kernel_name,
                         const std::optional<kernel::QuotaLimit>& quota,
                         const Labels& labels);
@@ -65,6 +70,17 @@ struct CounterFailure {
 struct CounterBatch {
   std::vector<Counter> counters;  // in the order asked, without failures
   std::vector<CounterFailure> failures;
+};
+
+// What is to be changed of a counter; nullopt: it stays.
+struct CounterUpdate {
+  CounterTarget target;
+  std::optional<Labels> labels;            // all of them, as people see them
+  std::optional<std::string> description;  // empty: none
+  std::optional<std::optional<kernel::QuotaLimit>> quota;  // of nullopt: none
+  bool validate_only = false;
+  CounterScope scope;         // the caller's
+  kernel::Patience patience;  // for the quota, see RuleChange
 };
 
 struct CounterQuery {
@@ -146,6 +162,21 @@ class Counters {
   // delete counters so fast that no complete reading succeeds.
   absl::StatusOr<CounterPage> List(const CounterQuery& query);
 
+  // All of it or nothing, and the counter as it is then; of a dry run, as it
+  // would be. NOT_FOUND. ABORTED: another etag. RESOURCE_EXHAUSTED,
+  // TOO_MANY_LABELS; UNAVAILABLE: the disk does not take labels. Else see
+  // QuotaChanges::Carry().
+  absl::StatusOr<Counter> Update(const CounterUpdate& update);
+
+  // Finishes changes of quotas that a server before this one has left, see
+  // QuotaChanges. Of how many counters.
+  absl::StatusOr<size_t> FinishQuotaChanges(const kernel::Patience& patience) {
+    return quota_changes_.FinishOld(patience);
+  }
+
+  // What people should know. Sentences; usually none.
+  std::vector<std::string> Notices() const;
+
   // Reads and zeroes each. NOT_FOUND and ABORTED (another etag) change
   // nothing; later failures are in the batch.
   absl::StatusOr<CounterBatch> Reset(absl::Span<const CounterTarget> targets,
@@ -159,6 +190,7 @@ class Counters {
 
  private:
   class Refresh;
+  class UpdateTurn;
 
   // The last snapshot if it is recent enough.
   std::shared_ptr<const Snapshot> RecentSnapshot(absl::Duration max_staleness);
@@ -219,6 +251,12 @@ class Counters {
   Counter Described(kernel::AcctObject object, ReadAt read) const;
   Counter Deleted(const Counter& before, kernel::AcctObject object);
 
+  // Labels of `before` with what people want changed.
+  static Labels UpdatedLabels(const Counter& before,
+                              const CounterUpdate& update);
+  absl::Status CarryUpdate(const CounterUpdate& update, const Counter& before,
+                           const Labels& labels, bool new_quota);
+
   absl::Status Available() const { return kernel_.capabilities()->acct; }
 
   kernel::Kernel& kernel_;
@@ -231,7 +269,10 @@ class Counters {
   const CounterObservers& observers_;
   const Ledger& ledger_;
   Clock& clock_;
+  QuotaChanges quota_changes_;
   const std::shared_ptr<Refresh> refresh_;
+  absl::Mutex updates_mutex_;
+  absl::flat_hash_set<std::string> updating_ ABSL_GUARDED_BY(updates_mutex_);
 };
 
 }  // namespace nfmeter::accounting

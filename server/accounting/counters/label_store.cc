@@ -99,8 +99,9 @@ absl::Status TooManyLabels(absl::string_view whose, absl::string_view option,
 class SqliteLabelStore final : public LabelStore {
  public:
   // `db` may be null: memory only.
-  SqliteLabelStore(std::unique_ptr<sqlite::Database> db, const Bounds& bounds)
-      : bounds_(bounds), db_(std::move(db)) {}
+  SqliteLabelStore(std::string path, std::unique_ptr<sqlite::Database> db,
+                   const Bounds& bounds)
+      : path_(std::move(path)), bounds_(bounds), db_(std::move(db)) {}
 
   absl::Status Load();
 
@@ -112,6 +113,7 @@ class SqliteLabelStore final : public LabelStore {
   std::vector<Labelled> All() const override;
   absl::StatusOr<size_t> RemoveUnchanged(
       absl::Span<const Labelled> counters) override;
+  absl::Status BeginAnew() override;
   uint64_t version() const override { return version_; }
 
  private:
@@ -141,10 +143,11 @@ class SqliteLabelStore final : public LabelStore {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   bool IsUnchanged(const Labelled& counter) const ABSL_LOCKS_EXCLUDED(mutex_);
 
+  const std::string path_;
   const Bounds bounds_;
   // Held over what the disk does, so that readers of memory don't wait for it.
   mutable absl::Mutex write_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
-  const std::unique_ptr<sqlite::Database> db_ ABSL_PT_GUARDED_BY(write_mutex_);
+  std::unique_ptr<sqlite::Database> db_ ABSL_GUARDED_BY(write_mutex_);
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   // Counters after this one are only on the disk; none: all are in memory.
@@ -204,6 +207,7 @@ absl::Status SqliteLabelStore::LoadMore() {
 
 Labels SqliteLabelStore::ReadFromDisk(absl::string_view counter) const {
   Labels labels;
+  if (db_ == nullptr) return labels;
   absl::StatusOr<sqlite::Statement> rows =
       db_->Prepare("SELECT key, value FROM labels WHERE counter = ?1");
   if (!rows.ok()) return labels;
@@ -331,6 +335,25 @@ absl::StatusOr<size_t> SqliteLabelStore::RemoveUnchanged(
   return removals.size();
 }
 
+// What was only on the disk is lost with it.
+absl::Status SqliteLabelStore::BeginAnew() {
+  absl::MutexLock write_lock(&write_mutex_);
+  if (path_.empty()) return absl::OkStatus();
+  db_.reset();
+  NFM_ASSIGN_OR_RETURN(db_,
+                       sqlite::Database::Open(InErrors(LedgerFile(path_))));
+  std::vector<std::pair<std::string, Labels>> all;
+  {
+    absl::MutexLock lock(&mutex_);
+    on_disk_.reset();
+    use_.disk_bytes = 0;
+    for (const auto& [counter, entry] : entries_) {
+      all.emplace_back(counter, entry.labels);
+    }
+  }
+  return all.empty() ? absl::OkStatus() : Write(all);
+}
+
 absl::Status SqliteLabelStore::Change(Changes changes) {
   if (db_ != nullptr) {
     if (const absl::Status status = Write(changes); !status.ok()) {
@@ -382,12 +405,14 @@ size_t LabelStore::WeightOf(absl::string_view counter, const Labels& labels) {
 
 absl::StatusOr<std::unique_ptr<LabelStore>> LabelStore::Open(
     const std::string& path, const Bounds& bounds) {
-  if (path.empty()) return std::make_unique<SqliteLabelStore>(nullptr, bounds);
+  if (path.empty()) {
+    return std::make_unique<SqliteLabelStore>("", nullptr, bounds);
+  }
   NFM_ASSIGN_OR_RETURN(std::unique_ptr<sqlite::Database> db,
                        sqlite::Database::Open(InErrors(LedgerFile(path))));
   const sqlite::Options old = OldFile(path);
   if (old.path != path) NFM_RETURN_IF_ERROR(TakeOver(*db, old));
-  auto store = std::make_unique<SqliteLabelStore>(std::move(db), bounds);
+  auto store = std::make_unique<SqliteLabelStore>(path, std::move(db), bounds);
   NFM_RETURN_IF_ERROR(store->Load());
   return store;
 }

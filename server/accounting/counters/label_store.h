@@ -86,6 +86,9 @@ class LabelStore {
   virtual absl::StatusOr<size_t> RemoveUnchanged(
       absl::Span<const Labelled> counters) = 0;
 
+  // The file was replaced by a new one: what is in memory goes into that.
+  virtual absl::Status BeginAnew() = 0;
+
   // Changes with every change: what was derived from labels is stale then.
   virtual uint64_t version() const = 0;
 };

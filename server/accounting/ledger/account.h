@@ -52,7 +52,8 @@ enum class GapCause : uint8_t {
   kForeignDelete = 5,      // somebody else deleted it
   kRulesMissing = 6,       // rules that count into it were away
   kIncompleteReading = 7,  // no complete reading for a while
-  kInterruptedReset = 8,   // the server ended in the middle of a reset
+  kInterruptedReset = 8,   // the server ended in the middle of a reset, or of a
+                           // change of the quota
   kStoreLost = 9,          // the ledger's file was damaged, and began anew
   kStoreRestored = 10,     // the ledger is a backup's copy
   kRecordsDropped = 11,    // records went before this consumer had them

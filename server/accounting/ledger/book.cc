@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
+
 namespace nfmeter::accounting {
 namespace {
 
@@ -144,6 +146,25 @@ void Book::NoteDeleted(absl::Span<const kernel::AcctObject> objects,
     if (slot == kNone) slot = Open(object.name, now);
     Observe(slot, {object.packets, object.bytes}, now);
     Close(slot, now.wall);
+  }
+}
+
+void Book::NoteMerged(absl::Span<const kernel::AcctObject> objects,
+                      Moment now) {
+  for (const kernel::AcctObject& object : objects) {
+    const Amount more = {object.packets, object.bytes};
+    uint32_t slot = SlotOf(object.name);
+    if (slot == kNone) slot = Open(object.name, now);
+    if (more.zero()) {
+      AddGap({accounts_[slot].id, GapCause::kInterruptedReset, last_reading_,
+              now.wall});
+      continue;
+    }
+    tallies_[slot].offset += more;
+    accounts_[slot].base += more;
+    ++accounts_[slot].generation;
+    MarkMoved(slot);
+    MarkChanged(slot);
   }
 }
 
@@ -441,6 +462,22 @@ Checkpoint Book::Totals() const {
   std::sort(checkpoint.rows.begin(), checkpoint.rows.end(),
             [](const auto& a, const auto& b) { return a.account < b.account; });
   return checkpoint;
+}
+
+void Book::TakeAllAgain(BookChanges& changes) {
+  absl::flat_hash_set<uint64_t> open;
+  for (const auto& [name, slot] : by_name_) {
+    open.insert(accounts_[slot].id);
+    tallies_[slot].taken = Amount();
+    MarkMoved(slot);
+    MarkChanged(slot);
+  }
+  for (BookChanges* each : {&changes, &closed_}) {
+    std::erase_if(each->totals, [&](const BookChanges::Total& total) {
+      return open.contains(total.account);
+    });
+    for (BookChanges::Total& total : each->totals) total.delta = total.total;
+  }
 }
 
 void Book::Take(BookChanges& changes) {

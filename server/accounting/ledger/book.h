@@ -94,6 +94,9 @@ class Book {
   void NoteReset(absl::Span<const kernel::AcctObject> objects, Moment now);
   // We have deleted these, with their last values.
   void NoteDeleted(absl::Span<const kernel::AcctObject> objects, Moment now);
+  // Other objects have counted so much for these, while they were made anew. 0:
+  // nobody knows how much, as the server ended before it could tell; a gap.
+  void NoteMerged(absl::Span<const kernel::AcctObject> objects, Moment now);
   // A complete reading.
   void NoteSnapshot(const Snapshot& snapshot);
   // Somebody knows that a counter may have missed something.
@@ -138,6 +141,10 @@ class Book {
 
   // Adds what changed since the last Take() to `changes`.
   void Take(BookChanges& changes);
+  // Everything is to be taken once more, as into a new file: from now on all
+  // totals count as changed from 0, those in `changes` included, which was
+  // taken and is written nowhere.
+  void TakeAllAgain(BookChanges& changes);
 
  private:
   static constexpr uint32_t kNone = ~uint32_t{0};

@@ -109,6 +109,14 @@ Consumers::Changes Consumers::Take() {
   return changes;
 }
 
+void Consumers::BeginAnew() {
+  absl::MutexLock lock(&mutex_);
+  for (auto& [name, consumer] : consumers_) {
+    consumer.sequence = 0;
+    changed_.insert(name);
+  }
+}
+
 void Consumers::GiveBack(const Changes& changes) {
   absl::MutexLock lock(&mutex_);
   for (const Consumer& consumer : changes.put) changed_.insert(consumer.name);

@@ -63,6 +63,9 @@ class Consumers {
     bool empty() const { return put.empty() && removed.empty(); }
   };
   Changes Take();
+  // The ledger has begun anew: what they had acknowledged is in no record of
+  // it.
+  void BeginAnew();
   // They could not be written.
   void GiveBack(const Changes& changes);
 

@@ -144,7 +144,7 @@ void Ledger::Start(SnapshotHub* hub,
                    std::function<Labels(absl::string_view)> labels) {
   hub_ = hub;
   labels_ = std::move(labels);
-  if (store_ != nullptr) thread_ = std::thread([this] { Loop(); });
+  if (kept()) thread_ = std::thread([this] { Loop(); });
   if (hub_ != nullptr) {
     ticks_ = hub_->Subscribe(options_.interval, std::make_shared<Ticks>());
   }
@@ -175,7 +175,7 @@ absl::Status Ledger::BeforeDeletion(
 
 absl::Status Ledger::Announce(bool deletes,
                               absl::Span<const kernel::AcctObject> counters) {
-  if (store_ == nullptr) return absl::OkStatus();
+  if (!kept()) return absl::OkStatus();
   std::vector<Book::Past::Intent> intents;
   {
     const absl::Time now = clock_.WallTime();
@@ -191,7 +191,7 @@ absl::Status Ledger::Announce(bool deletes,
   if (intents.empty()) return absl::OkStatus();
   absl::MutexLock store_lock(&store_mutex_);
   // On a disk that fails accounting goes on in memory.
-  store_->Announce(intents).IgnoreError();
+  if (store_ != nullptr) store_->Announce(intents).IgnoreError();
   return absl::OkStatus();
 }
 
@@ -216,8 +216,14 @@ void Ledger::OnDeleted(absl::Span<const kernel::AcctObject> counters) {
   ++told_;
 }
 
+void Ledger::OnMerged(absl::Span<const kernel::AcctObject> counters) {
+  absl::MutexLock lock(&mutex_);
+  book_->NoteMerged(counters, Now());
+  ++told_;
+}
+
 void Ledger::NoteLastLabels(absl::string_view name) {
-  if (store_ == nullptr || labels_ == nullptr) return;
+  if (!kept() || labels_ == nullptr) return;
   const auto found = book_->Find(name);
   if (!found.has_value()) return;
   Labels labels = labels_(name);
@@ -251,7 +257,7 @@ void Ledger::NoteGap(absl::string_view name, GapCause cause, absl::Time from,
 }
 
 absl::Status Ledger::Commit() {
-  if (store_ == nullptr) return absl::OkStatus();
+  if (!kept()) return absl::OkStatus();
   AwaitWritten().IgnoreError();
   return absl::OkStatus();
 }
@@ -308,6 +314,7 @@ void Ledger::Loop() {
 }
 
 void Ledger::Write() {
+  if (damaged_) damaged_ = !BeginAnew().ok();
   Attempt attempt = Prepare();
   if (pending_.empty() && attempt.consumers.empty()) {
     absl::MutexLock lock(&mutex_);
@@ -320,9 +327,11 @@ void Ledger::Write() {
   }
   const absl::Status appended = Append(attempt);
   if (!appended.ok()) {
+    damaged_ = damaged_ || absl::IsDataLoss(appended);
     NoteFailure(attempt, appended);
     return;
   }
+  begun_anew_ = false;
   Publish(std::move(attempt));
   TellListeners();
   if (++records_since_tidying_ >= kTidyEach) Tidy();
@@ -336,7 +345,7 @@ Ledger::Attempt Ledger::Prepare() {
   {
     absl::MutexLock store_lock(&store_mutex_);
     checkpoint =
-        store_->sequence() == 0 ||
+        store_ == nullptr || store_->sequence() == 0 ||
         store_->bytes_since_checkpoint() >
             std::max(kCheckpointAfterBytes,
                      kCheckpointAfterTimes * store_->checkpoint_bytes());
@@ -367,7 +376,8 @@ Ledger::Attempt Ledger::Prepare() {
   }
   commit.record.gaps = static_cast<uint32_t>(pending_.gaps.size());
   commit.record.since_reading = pending_.since_reading;
-  AddToBuckets(commit.record, commit.time, attempt.fresh);
+  // What a new file is told at first was counted long before.
+  if (!begun_anew_) AddToBuckets(commit.record, commit.time, attempt.fresh);
   // Buckets that are over go into the file, with what this record adds.
   if (!open_.buckets.empty() && BucketOf(commit.time) != last_bucket_) {
     commit.five_minutes = open_.buckets;
@@ -380,6 +390,12 @@ Ledger::Attempt Ledger::Prepare() {
 
 absl::Status Ledger::Append(const Attempt& attempt) {
   absl::MutexLock store_lock(&store_mutex_);
+  if (store_ == nullptr) {
+    return MakeError(absl::StatusCode::kDataLoss, "LEDGER_FAILED",
+                     "the ledger's file was damaged, and another could not be "
+                     "made in its place; see to the disk of the state "
+                     "directory");
+  }
   return store_->Append(attempt.commit, options_.host, attempt.consumers)
       .status();
 }
@@ -433,6 +449,42 @@ void Ledger::NoteFailure(const Attempt& attempt, const absl::Status& status) {
   if (first && options_.on_writable != nullptr) options_.on_writable(status);
 }
 
+// The file is damaged. What is in memory is all there is: it goes into another.
+absl::Status Ledger::BeginAnew() {
+  const absl::Time now = clock_.WallTime();
+  {
+    absl::MutexLock store_lock(&store_mutex_);
+    store_.reset();
+    const std::string aside = PutAside(options_.path, now);
+    sqlite::Options file = LedgerFile(options_.path);
+    file.vfs = options_.vfs;
+    NFM_ASSIGN_OR_RETURN(
+        store_, LedgerStore::Open(std::move(file), options_.host, node_id()));
+    absl::MutexLock lock(&mutex_);
+    book_->TakeAllAgain(pending_);
+    book_->NoteGap({0, GapCause::kStoreLost, absl::InfinitePast(), now});
+    open_ = Open();
+    status_.epoch = store_->epoch();
+    status_.sequence = 0;
+    status_.record_bytes = 0;
+    status_.damaged_file = aside;
+  }
+  begun_anew_ = true;
+  consumers_.BeginAnew();
+  std::vector<std::function<void()>> told;
+  {
+    absl::MutexLock lock(&listeners_mutex_);
+    told = when_begun_anew_;
+  }
+  for (const auto& begun : told) begun();
+  return absl::OkStatus();
+}
+
+void Ledger::WhenBegunAnew(std::function<void()> begun) {
+  absl::MutexLock lock(&listeners_mutex_);
+  when_begun_anew_.push_back(std::move(begun));
+}
+
 // What is old goes, a bounded part now and the rest after the next record.
 void Ledger::Tidy() {
   const absl::Time now = clock_.WallTime();
@@ -444,6 +496,7 @@ void Ledger::Tidy() {
   absl::StatusOr<Forgotten> forgotten;
   {
     absl::MutexLock store_lock(&store_mutex_);
+    if (store_ == nullptr) return;
     forgotten = store_->Forget(options_.retention, now, least);
   }
   // Else it is tried again in time.
@@ -505,9 +558,9 @@ absl::StatusOr<std::shared_ptr<const Ledger::Totals>> Ledger::Take(
     NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot,
                          hub_->Take(absl::ZeroDuration()));
     if (!snapshot->complete) continue;
-    if (store_ != nullptr) AwaitWritten().IgnoreError();
+    if (kept()) AwaitWritten().IgnoreError();
     absl::MutexLock lock(&mutex_);
-    if (store_ == nullptr) published_ = read_;
+    if (!kept()) published_ = read_;
     if (published_ != nullptr) return published_;
   }
   absl::MutexLock lock(&mutex_);
@@ -527,6 +580,25 @@ std::optional<Book::Known> Ledger::Describe(absl::string_view name,
                                             absl::Duration since) const {
   absl::MutexLock lock(&mutex_);
   return book_->Describe(name, value, since);
+}
+
+std::vector<std::string> Ledger::Names() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<std::string> names;
+  for (Book::Past::Entry& entry : book_->All()) {
+    names.push_back(std::move(entry.account.name));
+  }
+  return names;
+}
+
+uint64_t Ledger::epoch() const {
+  absl::MutexLock lock(&mutex_);
+  return status_.epoch;
+}
+
+std::string Ledger::node_id() const {
+  absl::MutexLock lock(&mutex_);
+  return status_.node_id;
 }
 
 uint64_t Ledger::sequence() const {

@@ -49,7 +49,7 @@ struct LedgerStatus {
   uint64_t gaps = 0;
   size_t live_accounts = 0;
   size_t absent_accounts = 0;
-  std::string damaged_file;  // where a damaged ledger was put at the start
+  std::string damaged_file;  // where a damaged ledger was put, if one was
 };
 
 // Follows the counters of a domain and appends what changed to the ledger's
@@ -61,7 +61,9 @@ struct LedgerStatus {
 //
 // The counter lane never waits for the disk. While the file can't be written,
 // accounting goes on in memory, and writing is tried again each second; nothing
-// that was counted gets lost unless the server ends meanwhile, too.
+// that was counted gets lost unless the server ends meanwhile, too. A file that
+// turns out to be damaged is put aside, and another begun, in a new epoch, with
+// all totals; what it had of the past is lost.
 //
 // Thread-safe.
 class Ledger final : public CounterObserver {
@@ -94,6 +96,11 @@ class Ledger final : public CounterObserver {
   // No more readings.
   void Stop();
 
+  // Calls `begun` whenever a damaged file has been replaced by a new one, on
+  // the ledger's thread: whoever has a connection to it opens another. It must
+  // be good as long as the ledger lives.
+  void WhenBegunAnew(std::function<void()> begun);
+
   // --- CounterObserver ---
 
   // Always OK: see above for a file that can't be written.
@@ -104,6 +111,7 @@ class Ledger final : public CounterObserver {
   void OnCreated(absl::Span<const kernel::AcctObject> counters) override;
   void OnReset(absl::Span<const kernel::AcctObject> counters) override;
   void OnDeleted(absl::Span<const kernel::AcctObject> counters) override;
+  void OnMerged(absl::Span<const kernel::AcctObject> counters) override;
   void OnSnapshot(const std::shared_ptr<const Snapshot>& snapshot) override;
   absl::Status Commit() override;
 
@@ -126,6 +134,9 @@ class Ledger final : public CounterObserver {
   std::optional<Book::Known> Describe(absl::string_view name, Amount value,
                                       absl::Duration since) const;
 
+  // The names of all live and absent counters, the kernel's bytes.
+  std::vector<std::string> Names() const;
+
   // Something may be missing in what a counter (the kernel's bytes) counted.
   void NoteGap(absl::string_view name, GapCause cause, absl::Time from,
                absl::Time to);
@@ -134,10 +145,8 @@ class Ledger final : public CounterObserver {
 
   // Where readers find the records (LedgerReader); empty: not kept.
   const std::string& path() const { return options_.path; }
-  uint64_t epoch() const { return store_ == nullptr ? 0 : store_->epoch(); }
-  std::string node_id() const {
-    return store_ == nullptr ? "" : store_->node_id();
-  }
+  uint64_t epoch() const;
+  std::string node_id() const;
   // Of the newest record.
   uint64_t sequence() const;
   // What was counted in the records after `bucketed`, which no bucket in the
@@ -177,6 +186,7 @@ class Ledger final : public CounterObserver {
   Ledger(Options options, Clock& clock, std::unique_ptr<LedgerStore> store,
          std::unique_ptr<Book> book);
 
+  bool kept() const { return !options_.path.empty(); }
   Moment Now() const { return {clock_.WallTime(), clock_.BootTime()}; }
   absl::Status Load(const std::string& damaged);
   absl::Status Announce(bool deletes,
@@ -190,6 +200,7 @@ class Ledger final : public CounterObserver {
   absl::Status Append(const Attempt& attempt);
   void Publish(Attempt attempt);
   void NoteFailure(const Attempt& attempt, const absl::Status& status);
+  absl::Status BeginAnew();
   void Tidy();
   void TellListeners();
 
@@ -200,7 +211,8 @@ class Ledger final : public CounterObserver {
 
   // Held over disk writes; before mutex_.
   mutable absl::Mutex store_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
-  const std::unique_ptr<LedgerStore> store_;  // null: not kept
+  // Null: not kept, or the file was damaged and there is no other yet.
+  std::unique_ptr<LedgerStore> store_ ABSL_GUARDED_BY(store_mutex_);
 
   mutable absl::Mutex mutex_;
   const std::unique_ptr<Book> book_ ABSL_PT_GUARDED_BY(mutex_);
@@ -226,9 +238,13 @@ class Ledger final : public CounterObserver {
   BookChanges pending_;  // taken from the book, not in the file
   absl::Duration next_try_ = -absl::InfiniteDuration();
   int records_since_tidying_ = 0;
+  bool damaged_ = false;     // the file is
+  bool begun_anew_ = false;  // the next record is the first of a new file
 
   absl::Mutex listeners_mutex_;
   std::vector<std::shared_ptr<Listener>> listeners_
+      ABSL_GUARDED_BY(listeners_mutex_);
+  std::vector<std::function<void()>> when_begun_anew_
       ABSL_GUARDED_BY(listeners_mutex_);
 
   std::unique_ptr<SnapshotHub::Subscription> ticks_;

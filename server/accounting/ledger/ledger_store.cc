@@ -55,25 +55,27 @@ absl::Status OfAnotherNode(const std::string& path) {
 // --- Opening -----------------------------------------------------------------
 
 absl::StatusOr<std::unique_ptr<LedgerStore>> LedgerStore::Open(
-    sqlite::Options options, const HostIdentity& host) {
+    sqlite::Options options, const HostIdentity& host,
+    const std::string& node_id) {
   const std::string path = options.path;
   NFM_ASSIGN_OR_RETURN(auto db, sqlite::Database::Open(std::move(options)));
   auto store = absl::WrapUnique(new LedgerStore(std::move(db)));
   NFM_ASSIGN_OR_RETURN(const int64_t known,
                        store->db_->QueryNumber("SELECT count(*) FROM ledger"));
   store->is_new_ = known == 0;
-  if (store->is_new_) NFM_RETURN_IF_ERROR(store->Make(host));
+  if (store->is_new_) NFM_RETURN_IF_ERROR(store->Make(host, node_id));
   NFM_RETURN_IF_ERROR(store->Identify(path, host));
   NFM_RETURN_IF_ERROR(store->Measure());
   return store;
 }
 
-absl::Status LedgerStore::Make(const HostIdentity& host) {
+absl::Status LedgerStore::Make(const HostIdentity& host,
+                               const std::string& node_id) {
   NFM_ASSIGN_OR_RETURN(Statement make,
                        db_->Prepare("INSERT INTO ledger VALUES "
                                     "(1, ?1, ?2, ?3, ?4, ?5, 1, 0, 0, 0, 0)"));
-  return make.Run(RandomNodeId(), host.machine_id, host.boot_id,
-                  host.network_namespace, RandomEpoch());
+  return make.Run(node_id.empty() ? RandomNodeId() : node_id, host.machine_id,
+                  host.boot_id, host.network_namespace, RandomEpoch());
 }
 
 absl::Status LedgerStore::Identify(const std::string& path,

@@ -60,9 +60,10 @@ class LedgerStore {
  public:
   // Opens or makes the file. FAILED_PRECONDITION: LedgerFile() can't be opened,
   // or (LEDGER_OF_ANOTHER_NODE) belongs to another machine. `options` as of
-  // LedgerFile().
+  // LedgerFile(). `node_id`: of one that is made; empty: a new one.
   static absl::StatusOr<std::unique_ptr<LedgerStore>> Open(
-      sqlite::Options options, const HostIdentity& host);
+      sqlite::Options options, const HostIdentity& host,
+      const std::string& node_id = "");
 
   const std::string& node_id() const { return node_id_; }
   uint64_t epoch() const { return epoch_; }
@@ -104,7 +105,7 @@ class LedgerStore {
   explicit LedgerStore(std::unique_ptr<sqlite::Database> db)
       : db_(std::move(db)) {}
 
-  absl::Status Make(const HostIdentity& host);
+  absl::Status Make(const HostIdentity& host, const std::string& node_id);
   absl::Status Identify(const std::string& path, const HostIdentity& host);
   absl::Status BeginEpoch(const std::string& machine_id);
   absl::Status Measure();

@@ -86,13 +86,9 @@ constexpr char kFirstSchema[] = R"sql(
   );
   CREATE TABLE labels (
     counter BLOB NOT NULL,
-    key TEXT NOT NULL,
+    key TEXT NOT NULL,                  -- '': made by us, ' ': description
     value TEXT NOT NULL,
     PRIMARY KEY (counter, key)
-  ) WITHOUT ROWID;
-  CREATE TABLE descriptions (
-    counter BLOB PRIMARY KEY,
-    description TEXT NOT NULL
   ) WITHOUT ROWID;
   -- Answers of mutations, by request_id.
   CREATE TABLE answers (

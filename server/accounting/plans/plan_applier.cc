@@ -37,6 +37,7 @@ std::vector<std::string> NamesOf(absl::Span<const Counter> counters) {
 Labels LabelsOf(const Counter& counter) {
   Labels labels = counter.labels;
   labels.erase(kManagedLabel);
+  labels.erase(kDescriptionLabel);
   return labels;
 }
 
@@ -91,8 +92,8 @@ absl::StatusOr<PlanCounterWork> PlanApplier::CompareCounters(
       return QuotaCannotChange(*found[i]);
     } else if (LabelsOf(*found[i]) != planned.labels) {
       Counter& relabelled = work.relabelled.emplace_back(Wanted(planned));
-      if (found[i]->labels.contains(kManagedLabel)) {
-        relabelled.labels[kManagedLabel] = "";
+      for (const auto& [key, value] : found[i]->labels) {
+        if (IsOwnLabel(key)) relabelled.labels[key] = value;
       }
     }
   }

@@ -199,6 +199,12 @@ absl::StatusOr<std::vector<Rule>> RuleEditor::Delete(
                 });
 }
 
+absl::Status RuleEditor::InTurnOfChanges(
+    const kernel::Patience& patience,
+    absl::FunctionRef<absl::Status(kernel::RuleTable&)> job) {
+  return InTurn(lane_, patience, [&] { return job(kernel_.rules()); });
+}
+
 absl::Status RuleEditor::CheckCounters(absl::Span<const NewRule> rules) {
   absl::flat_hash_set<absl::string_view> unseen;
   for (const NewRule& rule : rules) unseen.insert(rule.spec.counter);

@@ -75,6 +75,12 @@ class RuleEditor {
   absl::StatusOr<std::vector<kernel::Rule>> Delete(
       absl::Span<const std::string> ids, const RuleChange& change);
 
+  // Calls `job` with the tables when it is its turn among changes of rules.
+  // Statuses: `job`, and as of Create() for the wait.
+  absl::Status InTurnOfChanges(
+      const kernel::Patience& patience,
+      absl::FunctionRef<absl::Status(kernel::RuleTable& table)> job);
+
   // The server ends: changes that wait for others give up.
   void StopWaiting() { kernel_.rules().StopWaiting(); }
 

@@ -19,6 +19,9 @@ std::optional<uint32_t> InternedNames::Intern(absl::string_view name) {
   Entry& entry = block[size_ % kBlockSize];
   entry.length =
       static_cast<uint8_t>(name.copy(entry.text.data(), entry.text.size()));
+  if (name.size() > entry.text.size()) {
+    entry.whole = std::make_unique<const std::string>(name);
+  }
   std::string shown = ShownName(name);
   if (shown != name) {
     entry.shown = std::make_unique<const std::string>(std::move(shown));

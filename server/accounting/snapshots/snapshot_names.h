@@ -16,7 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "accounting/snapshots/snapshot.h"
-#include "kernel/acct_table.h"
+#include "kernel/acct_names.h"
 
 namespace nfmeter::accounting {
 
@@ -44,13 +44,18 @@ class InternedNames final : public NameTable {
   std::optional<uint32_t> Find(absl::string_view name) const override;
 
  private:
-  // Names lie in the entries themselves: a pass reads all of them in a row.
+  // Names lie in the entries themselves, but for long ones: a pass reads all of
+  // them in a row.
   struct Entry {
-    std::array<char, kernel::kAcctNameMaxBytes> text;
+    std::array<char, kernel::kNfacctNameMaxBytes> text;
     uint8_t length = 0;
+    std::unique_ptr<const std::string> whole;  // null: `text` is
     std::unique_ptr<const std::string> shown;  // null: the name itself
 
-    absl::string_view name() const { return {text.data(), length}; }
+    absl::string_view name() const {
+      if (whole != nullptr) return *whole;
+      return {text.data(), length};
+    }
   };
   // Entries never move, so that readers need no lock.
   static constexpr size_t kBlockSize = 1024;

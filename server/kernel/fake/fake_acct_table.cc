@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/status_macros.h"
+#include "kernel/acct_names.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -185,6 +186,37 @@ absl::Status FakeAcctTable::DeleteOne(const std::string& name) {
   return Answer(Operation::kAcctDelete, name);
 }
 
+absl::StatusOr<QuotaChange> FakeAcctTable::SetQuota(
+    absl::string_view name, const std::optional<QuotaLimit>& quota,
+    bool dry_run) {
+  absl::MutexLock lock(&mutex_);
+  NFM_ASSIGN_OR_RETURN(AcctObject * object,
+                       Find(Operation::kAcctReplace, name));
+  if (!features_.replace) return QuotaChange::kNeedsRenewal;
+  if (dry_run) return QuotaChange::kDone;
+  object->quota = quota;
+  object->quota_exceeded = false;
+  return QuotaChange::kDone;
+}
+
+absl::Status FakeAcctTable::Renew(const AcctObject& object) {
+  absl::MutexLock lock(&mutex_);
+  NFM_ASSIGN_OR_RETURN(AcctObject * old,
+                       Find(Operation::kAcctReplace, object.name));
+  if (old->use_count > 0) {
+    return ErrnoStatus(Operation::kAcctReplace, EBUSY, object.name);
+  }
+  // At the tail, as one that is new.
+  const auto id = ids_.find(object.name);
+  objects_.erase(id->second);
+  id->second = next_id_;
+  AcctObject made = object;
+  made.quota_exceeded = false;
+  made.use_count = 0;
+  objects_.emplace(next_id_++, std::move(made));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<AcctDumpOutcome> FakeAcctTable::Dump(
     AcctDumpFilter filter,
     absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records) {
@@ -218,7 +250,7 @@ absl::StatusOr<AcctDumpOutcome> FakeAcctTable::Dump(
       }
       while (at != objects_.end() && group.size() < options_.dump_group_size &&
              outcome.records + group.size() < cut.value_or(SIZE_MAX)) {
-        if (filter == AcctDumpFilter::kAll || at->second.quota_exceeded) {
+        if (PassesFilter(filter, RecordOf(at->second))) {
           group.push_back(at->second);
         }
         ++at;
@@ -265,6 +297,7 @@ absl::Status FakeAcctTable::Count(absl::string_view name, uint64_t packets,
     if (std::exchange(events_to_drop_, std::max(events_to_drop_ - 1, 0)) > 0) {
       return absl::OkStatus();
     }
+    if (IsStandInName(name)) return absl::OkStatus();
     for (Subscription* subscription : subscriptions_) {
       subscription->Emit(*object);
     }

@@ -47,6 +47,10 @@ class FakeAcctTable : public AcctTable {
       absl::Span<const std::string> names) override;
   std::vector<absl::Status> Delete(
       absl::Span<const std::string> names) override;
+  absl::StatusOr<QuotaChange> SetQuota(absl::string_view name,
+                                       const std::optional<QuotaLimit>& quota,
+                                       bool dry_run) override;
+  absl::Status Renew(const AcctObject& object) override;
   absl::StatusOr<AcctDumpOutcome> Dump(
       AcctDumpFilter filter,
       absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records)
@@ -83,7 +87,8 @@ class FakeAcctTable : public AcctTable {
   void CutDumps(size_t records, int count = 1);
 
   // What Features() says; none at first, as of Linux's own. With stable_dump a
-  // dump passes over objects that went away, and CutDumps() is of no effect.
+  // dump passes over objects that went away, and CutDumps() is of no effect;
+  // with replace, quotas can be changed in place.
   void SetFeatures(const AcctFeatures& features);
 
   // Forgets undelivered quota events, and those of the `next` crossings from

@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "kernel/fake/fake_acct_table.h"
@@ -267,6 +268,48 @@ absl::Status FakeRuleTable::ApplyOwnedTable(const OwnedTable& wanted,
   ++commits_[key];
   ++outcome.commits;
   return absl::OkStatus();
+}
+
+absl::StatusOr<size_t> FakeRuleTable::MoveRules(const CounterMove& move,
+                                                const Patience& patience) {
+  absl::MutexLock lock(&mutex_);
+  size_t moved = 0;
+  for (const auto& [key, contents] : tables_) {
+    if (!capabilities_.tables(key.first).ok()) continue;
+    if (!move.dry_run) {
+      NFM_RETURN_IF_ERROR(WaitForTurn(
+          {.tables = {{.family = key.first, .table = key.second}}}, patience));
+    }
+    NFM_ASSIGN_OR_RETURN(const size_t here, MoveRulesOf(key, move));
+    moved += here;
+  }
+  return moved;
+}
+
+absl::StatusOr<size_t> FakeRuleTable::MoveRulesOf(Key key,
+                                                  const CounterMove& move) {
+  TableContents contents = tables_[key];
+  TableOutcome change;  // for the references of counters
+  for (Chain& chain : contents.chains) {
+    for (Rule& rule : chain.rules) {
+      if (!CountsInto(rule, move.from)) continue;
+      if (!IsOurs(rule)) return CounterHeldBy(rule, move.from);
+      change.deleted.push_back(rule);
+      rule.counter = move.to;
+      rule.text = absl::StrReplaceAll(
+          rule.text, {{absl::StrCat(" --nfacct-name ", move.from),
+                       absl::StrCat(" --nfacct-name ", move.to)}});
+      change.inserted.push_back(rule);
+    }
+  }
+  const size_t moved = change.inserted.size();
+  if (moved == 0 || move.dry_run) return moved;
+  NFM_RETURN_IF_ERROR(TakeFailure(Operation::kRuleCommit, key));
+  NFM_RETURN_IF_ERROR(MoveReferences({change}));
+  NumberRules(contents);
+  tables_[key] = std::move(contents);
+  ++commits_[key];
+  return moved;
 }
 
 absl::Status FakeRuleTable::WaitForTurn(const KernelEdit& edit,

@@ -43,6 +43,8 @@ class FakeRuleTable : public RuleTable {
                                       const EditTerms& terms) override;
   absl::StatusOr<OwnedOutcome> ApplyOwned(const OwnedEdit& edit,
                                           const Patience& patience) override;
+  absl::StatusOr<size_t> MoveRules(const CounterMove& move,
+                                   const Patience& patience) override;
   void StopWaiting() override;
 
   // --- Hooks: what others do -----------------------------------------------
@@ -97,6 +99,8 @@ class FakeRuleTable : public RuleTable {
 
   absl::Status ApplyOwnedTable(const OwnedTable& wanted, const OwnedEdit& edit,
                                OwnedOutcome& outcome)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<size_t> MoveRulesOf(Key key, const CounterMove& move)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status WaitForTurn(const KernelEdit& edit, const Patience& patience)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

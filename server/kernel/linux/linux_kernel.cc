@@ -75,20 +75,30 @@ absl::StatusOr<std::unique_ptr<LinuxKernel>> LinuxKernel::Open(
     Clock& clock, std::string choice, const NetworkNamespace& network) {
   auto kernel =
       absl::WrapUnique(new LinuxKernel(clock, std::move(choice), network));
-  NFM_ASSIGN_OR_RETURN(kernel->acct_,
-                       NetlinkAcctTable::Open({.network = network}));
   NFM_ASSIGN_OR_RETURN(
-      kernel->rule_acct_,
-      NetlinkAcctTable::Open(
-          {.network = network, .sockets = 2, .sweeps = false}));
-  kernel->rules_ = std::make_unique<IptcRuleTable>(*kernel->rule_acct_,
-                                                   IptcHandle::Open, network);
-  kernel->rule_reads_ = std::make_unique<IptcRuleTable>(
-      *kernel->rule_acct_, IptcHandle::Open, network);
+      kernel->acct_,
+      NetlinkAcctTable::Open({.network = network, .names = kernel->names_}));
+  NFM_ASSIGN_OR_RETURN(kernel->rule_acct_,
+                       NetlinkAcctTable::Open({.network = network,
+                                               .sockets = 2,
+                                               .names = kernel->names_,
+                                               .sweeps = false}));
+  for (auto* rules : {&kernel->rules_, &kernel->rule_reads_}) {
+    *rules = std::make_unique<IptcRuleTable>(
+        *kernel->rule_acct_, IptcHandle::Open, network, kernel->names_);
+  }
   kernel->flows_ = NetlinkFlowTable::Open();
   const auto found = kernel->Probe();
   if (absl::IsPermissionDenied(found->acct)) return found->acct;
   return kernel;
+}
+
+void LinuxKernel::KnowCounters(absl::Span<const std::string> names) {
+  for (const std::string& name : names) {
+    if (name.size() > kNfacctNameMaxBytes) {
+      names_->Learn(NfacctName(name), name);
+    }
+  }
 }
 
 std::shared_ptr<const Capabilities> LinuxKernel::capabilities() const {

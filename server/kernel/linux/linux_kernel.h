@@ -10,9 +10,12 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/clock.h"
+#include "kernel/acct_names.h"
 #include "kernel/kernel.h"
 #include "kernel/linux/netlink/netlink_namespace.h"
 
@@ -38,6 +41,10 @@ class LinuxKernel : public Kernel {
   std::shared_ptr<const Capabilities> capabilities() const override;
   std::shared_ptr<const Capabilities> Probe() override;
   std::vector<std::string> Notices() override;
+  void KnowCounters(absl::Span<const std::string> names) override;
+  std::string ToolName(absl::string_view counter) const override {
+    return NfacctName(counter);
+  }
   absl::string_view acct_backend() const override { return "nfnetlink_acct"; }
   absl::string_view rule_backend() const override {
     return "legacy iptables (libiptc)";
@@ -50,6 +57,7 @@ class LinuxKernel : public Kernel {
   Clock& clock_;
   const std::string choice_;
   const NetworkNamespace network_;
+  const std::shared_ptr<AcctNames> names_ = std::make_shared<AcctNames>();
   std::unique_ptr<AcctTable> acct_;
   std::unique_ptr<AcctTable> rule_acct_;
   std::unique_ptr<RuleTable> rules_;

@@ -23,6 +23,8 @@ constexpr Method kMethods[] = {
     {"nfmeter.v1.CounterService/GetCounter", Role::kViewer},
     {"nfmeter.v1.CounterService/BatchGetCounters", Role::kViewer, Work::kRead},
     {"nfmeter.v1.CounterService/ListCounters", Role::kViewer, Work::kRead},
+    {"nfmeter.v1.CounterService/UpdateCounter", Role::kOperator,
+     Work::kCounterChange, true},
     {"nfmeter.v1.CounterService/ResetCounter", Role::kOperator,
      Work::kCounterChange, true},
     {"nfmeter.v1.CounterService/BatchResetCounters", Role::kOperator,

@@ -17,7 +17,7 @@ using Strings = std::vector<std::string>;
 
 constexpr char kVersion[] = "1";
 constexpr size_t kMaxPatternBytes = 2048;
-constexpr size_t kMaxPrefixBytes = 31;  // names of counters are not longer
+constexpr size_t kMaxPrefixBytes = 253;  // names of counters are not longer
 
 const Strings& RootKeys() {
   static const auto* const keys = new Strings{"version", "rules"};

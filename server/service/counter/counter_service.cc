@@ -55,6 +55,7 @@ CounterService::CounterService(Gate& gate, accounting::Counters& counters,
   Unary("GetCounter", &CounterService::GetCounter);
   Unary("BatchGetCounters", &CounterService::BatchGetCounters);
   Unary("ListCounters", &CounterService::ListCounters);
+  Unary("UpdateCounter", &CounterService::UpdateCounter);
   Unary("ResetCounter", &CounterService::ResetCounter);
   Unary("BatchResetCounters", &CounterService::BatchResetCounters);
   Unary("DeleteCounter", &CounterService::DeleteCounter);
@@ -186,6 +187,25 @@ absl::Status CounterService::ListCounters(
   response->set_next_page_token(page.next_page_token);
   response->set_total_size(static_cast<int32_t>(page.total_size));
   return absl::OkStatus();
+}
+
+absl::Status CounterService::UpdateCounter(
+    const Call& call, const v1::UpdateCounterRequest& request,
+    v1::UpdateCounterResponse* response) {
+  FieldErrors errors;
+  accounting::CounterUpdate update = ReadCounterUpdate(request, errors);
+  CheckRequestId(request.request_id(), errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  NFM_RETURN_IF_ERROR(CheckScope(call, {update.target.name}));
+  update.scope = call.scope();
+  update.patience = RulePatience(call, limits_);
+  return Mutate(call, requests_, "UpdateCounter", request, response,
+                [&]() -> absl::Status {
+                  NFM_ASSIGN_OR_RETURN(const accounting::Counter counter,
+                                       counters_.Update(update));
+                  ToProto(counter, response->mutable_counter());
+                  return absl::OkStatus();
+                });
 }
 
 absl::Status CounterService::ResetCounter(

@@ -38,6 +38,9 @@ class CounterService final : public GatedService<v1::CounterService> {
   absl::Status ListCounters(const Call& call,
                             const v1::ListCountersRequest& request,
                             v1::ListCountersResponse* response);
+  absl::Status UpdateCounter(const Call& call,
+                             const v1::UpdateCounterRequest& request,
+                             v1::UpdateCounterResponse* response);
   absl::Status ResetCounter(const Call& call,
                             const v1::ResetCounterRequest& request,
                             v1::ResetCounterResponse* response);

@@ -13,6 +13,8 @@ namespace nfmeter::service {
 namespace {
 
 constexpr char kNameAlphabet[] = "[A-Za-z0-9._:/@+-]";
+constexpr size_t kMaxDescriptionBytes = 1024;
+
 // The name is told beside the field, whose index says little in a file of
 // thousands.
 void CheckNewName(const std::string& name, const std::string& of,
@@ -65,7 +67,74 @@ std::optional<kernel::QuotaLimit> ReadQuota(const v1::Quota& quota,
   return limit;
 }
 
+void CheckDescription(const std::string& description, const std::string& field,
+                      FieldErrors& errors) {
+  if (description.size() <= kMaxDescriptionBytes) return;
+  errors.Add(field,
+             absl::StrCat("is ", description.size(), " bytes long; at most ",
+                          kMaxDescriptionBytes));
+}
+
+// What of a counter can be changed.
+struct UpdatedFields {
+  bool labels = false;
+  bool description = false;
+  bool quota = false;
+};
+
+UpdatedFields ReadMask(const v1::UpdateCounterRequest& request,
+                       FieldErrors& errors) {
+  const v1::Counter& counter = request.counter();
+  UpdatedFields fields;
+  for (const std::string& path : request.update_mask().paths()) {
+    const bool all = path == "*";
+    fields.labels |= all || path == "labels";
+    fields.description |= all || path == "description";
+    fields.quota |= all || path == "quota";
+    if (all || path == "labels" || path == "description" || path == "quota") {
+      continue;
+    }
+    errors.Add("update_mask", absl::StrCat("has ", Quoted(path),
+                                           "; what can be changed are labels, "
+                                           "description and quota"));
+  }
+  if (request.update_mask().paths().empty()) {
+    fields = {.labels = !counter.labels().empty(),
+              .description = !counter.description().empty(),
+              .quota = counter.has_quota()};
+    if (!fields.labels && !fields.description && !fields.quota) {
+      errors.Add("update_mask",
+                 "is absent, and counter has neither labels nor description "
+                 "nor quota: name what is to be removed");
+    }
+  }
+  return fields;
+}
+
 }  // namespace
+
+accounting::CounterUpdate ReadCounterUpdate(
+    const v1::UpdateCounterRequest& request, FieldErrors& errors) {
+  const v1::Counter& counter = request.counter();
+  const UpdatedFields fields = ReadMask(request, errors);
+  accounting::CounterUpdate update;
+  update.target = {ReadCounterName(counter.name(), "counter.name", errors),
+                   counter.etag()};
+  update.validate_only = request.validate_only();
+  if (fields.labels) {
+    update.labels = ReadLabels(counter.labels(), "counter.labels", errors);
+  }
+  if (fields.description) {
+    update.description = counter.description();
+    CheckDescription(counter.description(), "counter.description", errors);
+  }
+  if (fields.quota) {
+    update.quota = counter.has_quota()
+                       ? ReadQuota(counter.quota(), "counter.quota", errors)
+                       : std::nullopt;
+  }
+  return update;
+}
 
 accounting::Counter ReadNewCounter(const v1::Counter& counter,
                                    const std::string& field,
@@ -81,6 +150,11 @@ accounting::Counter ReadNewCounter(const v1::Counter& counter,
   }
   read.labels =
       ReadLabels(counter.labels(), absl::StrCat(field, ".labels"), errors);
+  CheckDescription(counter.description(), absl::StrCat(field, ".description"),
+                   errors);
+  if (!counter.description().empty()) {
+    read.labels[accounting::kDescriptionLabel] = counter.description();
+  }
   return read;
 }
 

@@ -24,6 +24,11 @@ std::vector<accounting::Counter> ReadNewCounters(
     const google::protobuf::RepeatedPtrField<v1::Counter>& counters,
     FieldErrors& errors);
 
+// A counter to change: the fields that the mask names, or without one those
+// that are set.
+accounting::CounterUpdate ReadCounterUpdate(
+    const v1::UpdateCounterRequest& request, FieldErrors& errors);
+
 // Names of existing counters, none twice.
 std::vector<std::string> ReadCounterNames(
     const google::protobuf::RepeatedPtrField<std::string>& names,

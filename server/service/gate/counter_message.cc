@@ -9,6 +9,9 @@ namespace nfmeter::service {
 void ToProto(const accounting::Counter& counter, v1::Counter* proto) {
   const kernel::AcctObject& object = counter.object;
   proto->set_name(accounting::ShownName(object.name));
+  if (counter.tool_name != object.name) {
+    proto->set_kernel_name(counter.tool_name);
+  }
   proto->set_packets(object.packets);
   proto->set_bytes(object.bytes);
   if (object.quota.has_value()) {
@@ -34,6 +37,8 @@ void ToProto(const accounting::Counter& counter, v1::Counter* proto) {
   for (const auto& [key, value] : counter.labels) {
     if (key == accounting::kManagedLabel) {
       proto->set_managed(true);
+    } else if (key == accounting::kDescriptionLabel) {
+      proto->set_description(value);
     } else {
       (*proto->mutable_labels())[key] = value;
     }

@@ -59,6 +59,12 @@ class GatedService : public Generated::Service {
             return security::Work::kRuleChange;
           }
         }
+        if constexpr (requires(Request r) { r.update_mask(); }) {
+          // It moves rules, where the kernel can't change a quota in place.
+          if (ChangesQuota(static_cast<const Request&>(request))) {
+            return security::Work::kRuleChange;
+          }
+        }
         return listed().work;
       }
       absl::Status Serve(const Call& call, const Message& request,
@@ -120,6 +126,16 @@ class GatedService : public Generated::Service {
     const security::Method* const found = security::FindMethod(
         absl::StrCat(Generated::service_full_name(), "/", method));
     return found == nullptr ? kUnlisted : *found;
+  }
+
+  // Whether an update may change the counter's quota.
+  template <typename Request>
+  static bool ChangesQuota(const Request& request) {
+    for (const std::string& path : request.update_mask().paths()) {
+      if (path == "quota" || path == "*") return true;
+    }
+    return request.update_mask().paths().empty() &&
+           request.counter().has_quota();
   }
 
   // Methods are known to gRPC by their place in the service.

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/gate/request_cache.h"
 
-#include "absl/hash/hash.h"
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "base/stable_hash.h"
+#include "base/status_macros.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 
 namespace nfmeter::service {
 namespace {
 
-// Of the request's bytes with maps in a fixed order.
+// Of the request's bytes with maps in a fixed order. The same in every life.
 uint64_t Fingerprint(const google::protobuf::Message& request) {
   std::string bytes;
   {
@@ -19,7 +22,7 @@ uint64_t Fingerprint(const google::protobuf::Message& request) {
     coded.SetSerializationDeterministic(true);
     request.SerializeToCodedStream(&coded);
   }
-  return absl::HashOf(bytes, bytes.size());
+  return StableHash().Add(bytes).value();
 }
 
 absl::Status Reused(absl::string_view request_id) {
@@ -44,6 +47,26 @@ RequestCache::RequestCache(Clock& clock) : RequestCache(clock, Options()) {}
 
 RequestCache::RequestCache(Clock& clock, const Options& options)
     : clock_(clock), options_(options) {}
+
+absl::Status RequestCache::KeepIn(accounting::AnswerStore& store) {
+  const absl::Time now = clock_.WallTime();
+  NFM_ASSIGN_OR_RETURN(std::vector<accounting::StoredAnswer> answers,
+                       store.Load(now - options_.lifetime));
+  absl::MutexLock lock(&mutex_);
+  for (accounting::StoredAnswer& answer : answers) {
+    const Key key(std::move(answer.method), std::move(answer.request_id));
+    const auto entry =
+        running_.insert(running_.end(), Entry{key, answer.fingerprint});
+    by_key_[key] = entry;
+    // Between lives only the wall clock tells how old it is.
+    const absl::Duration age =
+        std::max(now - answer.time, absl::ZeroDuration());
+    Keep(entry, std::move(answer.answer), clock_.BootTime() - age);
+  }
+  store_ = &store;
+  durable_ = true;
+  return absl::OkStatus();
+}
 
 absl::Status RequestCache::Run(absl::string_view method,
                                absl::string_view request_id,
@@ -77,9 +100,10 @@ absl::Status RequestCache::Run(absl::string_view method,
   }
   const absl::Status status = mutate();
   std::string answer = status.ok() ? response->SerializeAsString() : "";
+  if (status.ok() && store_ != nullptr) Store(key, fingerprint, answer);
   absl::MutexLock lock(&mutex_);
   if (status.ok()) {
-    Keep(entry, std::move(answer));
+    Keep(entry, std::move(answer), clock_.BootTime());
   } else {
     by_key_.erase(key);
     running_.erase(entry);
@@ -87,15 +111,41 @@ absl::Status RequestCache::Run(absl::string_view method,
   return status;
 }
 
-RequestCache::Stats RequestCache::stats() const {
+// What the disk does not take is known as long as this server lives: the change
+// has been made, and its answer is due.
+void RequestCache::Store(const Key& key, uint64_t fingerprint,
+                         const std::string& answer) {
+  std::vector<Key> forgotten;
+  {
+    absl::MutexLock lock(&mutex_);
+    forgotten.swap(forgotten_);
+  }
+  const absl::Status stored = store_->Put({.method = key.first,
+                                           .request_id = key.second,
+                                           .fingerprint = fingerprint,
+                                           .answer = answer,
+                                           .time = clock_.WallTime()},
+                                          forgotten);
+  durable_ = stored.ok();
+  if (stored.ok()) return;
   absl::MutexLock lock(&mutex_);
-  return {.entries = finished_.size(), .bytes = bytes_, .hits = hits_};
+  ++not_stored_;
+  forgotten_.insert(forgotten_.end(), forgotten.begin(), forgotten.end());
 }
 
-void RequestCache::Keep(Entries::iterator entry, std::string answer) {
+RequestCache::Stats RequestCache::stats() const {
+  absl::MutexLock lock(&mutex_);
+  return {.entries = finished_.size(),
+          .bytes = bytes_,
+          .hits = hits_,
+          .not_stored = not_stored_};
+}
+
+void RequestCache::Keep(Entries::iterator entry, std::string answer,
+                        absl::Duration since) {
   entry->done = true;
   entry->answer = std::move(answer);
-  entry->kept_since = clock_.BootTime();
+  entry->kept_since = since;
   bytes_ += entry->answer.size();
   finished_.splice(finished_.end(), running_, entry);
   ForgetOld();
@@ -110,6 +160,7 @@ void RequestCache::ForgetOld() {
     const bool only_one = finished_.size() == 1;
     if (entry.kept_since > oldest && (!over_bounds || only_one)) return;
     bytes_ -= entry.answer.size();
+    if (store_ != nullptr) forgotten_.push_back(entry.key);
     by_key_.erase(entry.key);
     finished_.pop_front();
   }
@@ -126,6 +177,10 @@ void RequestCache::WriteMetrics(telemetry::MetricsText& text) const {
   text.Family("nfmeter_request_cache_hits_total", Type::kCounter,
               "Requests that got an answer kept from before.");
   text.Add(now.hits);
+  text.Family("nfmeter_request_cache_not_stored_total", Type::kCounter,
+              "Answers that the disk did not take: a restart would not know "
+              "them.");
+  text.Add(now.not_stored);
 }
 
 }  // namespace nfmeter::service

@@ -33,8 +33,7 @@ void ToProto(const Limits& limits, v1::NodeLimits* proto) {
   proto->set_max_flow_groups(static_cast<uint32_t>(limits.max_flow_groups));
   service::ToProto(limits.min_flow_interval,
                    proto->mutable_min_flow_interval());
-  proto->set_max_watched_flows(
-      static_cast<uint32_t>(limits.max_watched_flows));
+  proto->set_max_watched_flows(static_cast<uint32_t>(limits.max_watched_flows));
 }
 
 void ToProto(const security::Grant& grant, v1::Grant* proto) {
@@ -48,6 +47,33 @@ void ToProto(const security::Grant& grant, v1::Grant* proto) {
     proto->mutable_flow_prefixes()->set_ipv4(grant.flows.ipv4_bits);
     proto->mutable_flow_prefixes()->set_ipv6(grant.flows.ipv6_bits);
   }
+}
+
+// `whole`: with what is for those only who may see all of the host.
+void ToProto(const NodeLedger& ledger, bool whole, v1::Ledger* proto) {
+  const accounting::LedgerStatus& status = ledger.status;
+  proto->set_durable(status.kept);
+  if (!status.kept) return;
+  if (!status.writable.ok()) {
+    proto->set_problem(whole ? ValidUtf8(status.writable.message())
+                             : "the ledger can't be written");
+    service::ToProto(status.since, proto->mutable_problem_time());
+  }
+  proto->set_node_id(status.node_id);
+  proto->set_epoch(status.epoch);
+  proto->set_sequence(status.sequence);
+  if (status.sequence > 0 && status.record_time != absl::Time()) {
+    service::ToProto(status.record_time, proto->mutable_record_time());
+  }
+  proto->set_record_bytes(status.record_bytes);
+  proto->set_keeps_answers(ledger.keeps_answers);
+  v1::LedgerRetention* const retention = proto->mutable_retention();
+  service::ToProto(ledger.retention.records, retention->mutable_records());
+  retention->set_record_bytes(ledger.retention.record_bytes);
+  retention->set_max_record_bytes(ledger.retention.hard_record_bytes);
+  service::ToProto(ledger.retention.five_minutes,
+                   retention->mutable_five_minutes());
+  service::ToProto(ledger.retention.hours, retention->mutable_hours());
 }
 
 }  // namespace
@@ -84,6 +110,7 @@ absl::Status NodeService::GetNode(const Call& call,
       node->mutable_flow_tracking()->clear_flow_count();
     }
   }
+  ToProto(info.ledger, call.scope().has_all(), node->mutable_ledger());
   node->set_read_only(gate().options().read_only);
   node->mutable_caller()->set_principal(ValidUtf8(call.caller->principal));
   for (const security::Grant& grant : *call.caller->grants) {

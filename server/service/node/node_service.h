@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "accounting/ledger/ledger.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "kernel/flow_types.h"
 #include "nfmeter/v1/node.grpc.pb.h"
@@ -28,6 +29,13 @@ struct NodeCapability {
   std::vector<std::string> methods;
 };
 
+// See nfmeter.v1.Ledger.
+struct NodeLedger {
+  accounting::LedgerStatus status;
+  accounting::Retention retention;
+  bool keeps_answers = false;
+};
+
 // What the server knows of its host; see nfmeter.v1.Node.
 struct NodeInfo {
   std::string hostname;
@@ -38,6 +46,7 @@ struct NodeInfo {
   std::vector<NodeCapability> capabilities;
   std::vector<std::string> notices;
   size_t snapshot_subscribers = 0;
+  NodeLedger ledger;
   // Nothing where connection tracking can't be read.
   std::optional<kernel::FlowTracking> flow_tracking;
 };

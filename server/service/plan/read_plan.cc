@@ -137,7 +137,7 @@ std::optional<accounting::Split> ReadSplit(v1::SplitBy split,
 void CheckCounter(const std::string& counter, size_t longest_class,
                   const std::string& field, FieldErrors& errors) {
   if (!accounting::IsCounterName(counter)) {
-    errors.Add(field, "must be 1 to 31 of [A-Za-z0-9._:/@+-]");
+    errors.Add(field, "must be 1 to 253 of [A-Za-z0-9._:/@+-]");
   } else if (longest_class > 0 &&
              counter.size() + 1 + longest_class > kernel::kAcctNameMaxBytes) {
     errors.Add(field,

@@ -99,10 +99,12 @@ void ColumnsEncoder::Sizes::operator+=(const Sizes& other) {
   removed_ids += other.removed_ids;
 }
 
-ColumnsEncoder::ColumnsEncoder(Options options, MemberEncodings& members,
+ColumnsEncoder::ColumnsEncoder(Options options, const Context& context,
                                OnMessage on_message)
     : FrameEncoder(std::move(options), std::move(on_message)),
-      members_(members) {
+      members_(context.members),
+      labels_(context.labels),
+      label_values_(options_.label_keys.size()) {
   if (options_.names_known_at == 0) {
     all_new_ = true;
     return;
@@ -154,9 +156,58 @@ void ColumnsEncoder::Add(const RowSelection& rows) {
     pending.members = members_.Get(rows.chunk->members, names());
   }
   const Sizes sizes = Measure(pending);
-  if (sizes_.Total() + sizes.Total() > kFrameMessageBytes) Flush();
+  const std::vector<std::string> labels = LabelsOf(rows);
+  if (sizes_.Total() + sizes.Total() + LabelsSize(labels) >
+      kFrameMessageBytes) {
+    Flush();
+  }
   sizes_ += sizes;
+  for (size_t i = 0; i < labels.size(); ++i) label_values_[i] += labels[i];
   pending_.push_back(std::move(pending));
+}
+
+std::vector<std::string> ColumnsEncoder::LabelsOf(
+    const RowSelection& rows) const {
+  std::vector<std::string> values(options_.label_keys.size());
+  if (values.empty()) return values;
+  ForEachNew(rows, [&](uint32_t id) {
+    const accounting::Labels labels = labels_.Get(names().KernelName(id));
+    for (size_t i = 0; i < values.size(); ++i) {
+      const auto found = labels.find(options_.label_keys[i]);
+      const absl::string_view value =
+          found == labels.end() ? "" : absl::string_view(found->second);
+      const size_t start = values[i].size();
+      values[i].resize(start + 1 + VarintSize(value.size()) + value.size());
+      WriteText(value, WriteFieldStart(
+                           v1::LabelColumn::kValuesFieldNumber, value.size(),
+                           reinterpret_cast<uint8_t*>(&values[i][start])));
+    }
+  });
+  return values;
+}
+
+size_t ColumnsEncoder::LabelsSize(const std::vector<std::string>& more) const {
+  size_t size = 0;
+  for (size_t i = 0; i < label_values_.size(); ++i) {
+    const size_t values =
+        label_values_[i].size() + (more.empty() ? 0 : more[i].size());
+    if (values == 0) continue;
+    size += FieldSize(FieldSize(options_.label_keys[i].size()) + values);
+  }
+  return size;
+}
+
+uint8_t* ColumnsEncoder::WriteLabels(uint8_t* out) const {
+  for (size_t i = 0; i < label_values_.size(); ++i) {
+    if (label_values_[i].empty()) continue;
+    const std::string& key = options_.label_keys[i];
+    out = WriteFieldStart(v1::SnapshotColumns::kLabelsFieldNumber,
+                          FieldSize(key.size()) + label_values_[i].size(), out);
+    out = WriteFieldStart(v1::LabelColumn::kKeyFieldNumber, key.size(), out);
+    out = WriteText(key, out);
+    out = WriteText(label_values_[i], out);
+  }
+  return out;
 }
 
 void ColumnsEncoder::AddRemoved(absl::Span<const uint32_t> ids) {
@@ -166,7 +217,7 @@ void ColumnsEncoder::AddRemoved(absl::Span<const uint32_t> ids) {
 
 grpc::Slice ColumnsEncoder::Encode(const v1::SnapshotFrame& header) {
   const size_t header_size = header.ByteSizeLong();
-  const size_t columns_size = sizes_.Total();
+  const size_t columns_size = sizes_.Total() + LabelsSize({});
   const size_t frame_size = header_size + FieldSize(columns_size);
   grpc::Slice message(FieldSize(frame_size));
   // The slice is ours alone until it is returned.
@@ -182,6 +233,7 @@ grpc::Slice ColumnsEncoder::Encode(const v1::SnapshotFrame& header) {
   pending_.clear();
   removed_.clear();
   sizes_ = Sizes();
+  for (std::string& values : label_values_) values.clear();
   return message;
 }
 
@@ -214,7 +266,7 @@ uint8_t* ColumnsEncoder::WriteColumns(uint8_t* out) const {
                           out);
     for (const uint32_t id : removed_) out = WriteVarint(id, out);
   }
-  return out;
+  return WriteLabels(out);
 }
 
 uint8_t* ColumnsEncoder::WriteIds(uint8_t* out) const {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "service/snapshot/snapshot_frame.h"
@@ -16,9 +17,7 @@ namespace nfmeter::service {
 // snapshot's columns: generated messages would need every value copied twice.
 class ColumnsEncoder final : public FrameEncoder {
  public:
-  // `members` must outlive the encoder.
-  ColumnsEncoder(Options options, MemberEncodings& members,
-                 OnMessage on_message);
+  ColumnsEncoder(Options options, const Context& context, OnMessage on_message);
 
   void Add(const RowSelection& rows) override;
 
@@ -57,16 +56,24 @@ class ColumnsEncoder final : public FrameEncoder {
   uint8_t* WriteIds(uint8_t* out) const;
   uint8_t* WriteNames(uint8_t* out) const;
   uint8_t* WriteNewIds(uint8_t* out) const;
+  // The contents of LabelColumn.values for the new names among the rows, by
+  // key.
+  std::vector<std::string> LabelsOf(const RowSelection& rows) const;
+  // Bytes of the field of labels, with `more` values.
+  size_t LabelsSize(const std::vector<std::string>& more) const;
+  uint8_t* WriteLabels(uint8_t* out) const;
   // Calls `visit` with the id of each selected row whose name is new.
   template <typename Visit>
   void ForEachNew(const RowSelection& rows, Visit visit) const;
 
   MemberEncodings& members_;
+  const accounting::LabelStore& labels_;
   bool all_new_ = false;
   std::vector<bool> new_ids_;  // by id; empty: none
   std::vector<Pending> pending_;
   std::vector<uint32_t> removed_;
-  Sizes sizes_;  // of what is pending
+  Sizes sizes_;                            // of what is pending
+  std::vector<std::string> label_values_;  // likewise, by key
 };
 
 }  // namespace nfmeter::service

@@ -37,7 +37,7 @@ std::unique_ptr<FrameEncoder> FrameEncoder::Create(v1::SnapshotView view,
                                                    const Context& context,
                                                    OnMessage on_message) {
   if (view == v1::SNAPSHOT_VIEW_COLUMNS) {
-    return std::make_unique<ColumnsEncoder>(std::move(options), context.members,
+    return std::make_unique<ColumnsEncoder>(std::move(options), context,
                                             std::move(on_message));
   }
   return std::make_unique<RowsEncoder>(std::move(options), context.labels,

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -37,6 +38,8 @@ class FrameEncoder {
     bool restarted = false;
     // The snapshot whose names the receiver knows; 0: none.
     uint64_t names_known_at = 0;
+    // Of labels that go with new names; view COLUMNS.
+    std::vector<std::string> label_keys;
   };
 
   // What encoders need of what is around them; must outlive them.

@@ -16,8 +16,12 @@ constexpr size_t kMaxBytes = 16 << 20;
 SnapshotFrames::Answer SnapshotFrames::Get(const Query& query) {
   const accounting::Snapshot& snapshot = *query.snapshot;
   const MatchedIds matched = query.filter->Match(snapshot, snapshot.chunks());
+  // Labels that are sent make stale what was sent before they changed.
+  const uint64_t labels_version = query.label_keys.empty()
+                                      ? matched.labels_version()
+                                      : context_.labels.version() + 1;
   const bool follows = query.base.epoch == snapshot.epoch &&
-                       query.base.labels_version == matched.labels_version();
+                       query.base.labels_version == labels_version;
   const bool full = !follows || !query.changed_only;
   // Streams that know the same names share full frames, whenever they were
   // sent their last one.
@@ -25,15 +29,14 @@ SnapshotFrames::Answer SnapshotFrames::Get(const Query& query) {
                          : full   ? snapshot.LastAddition(query.base.sequence)
                                   : query.base.sequence;
   const std::shared_ptr<Entry> entry =
-      EntryFor({snapshot.epoch, snapshot.sequence, query.filter,
-                matched.labels_version(), query.view, full, since});
+      EntryFor({snapshot.epoch, snapshot.sequence, query.filter, labels_version,
+                query.view, query.label_keys, full, since});
   absl::call_once(entry->encoded, [&] {
     Encode(query, matched, *entry);
     stats_.encoded.Add(1);
   });
-  return {
-      std::shared_ptr<const EncodedFrame>(entry, &entry->frame),
-      FrameBase{snapshot.epoch, snapshot.sequence, matched.labels_version()}};
+  return {std::shared_ptr<const EncodedFrame>(entry, &entry->frame),
+          FrameBase{snapshot.epoch, snapshot.sequence, labels_version}};
 }
 
 std::shared_ptr<SnapshotFrames::Entry> SnapshotFrames::EntryFor(
@@ -74,7 +77,8 @@ void SnapshotFrames::Encode(const Query& query, const MatchedIds& matched,
       FrameEncoder::Create(query.view,
                            {.snapshot = query.snapshot,
                             .full = key.full,
-                            .names_known_at = key.since},
+                            .names_known_at = key.since,
+                            .label_keys = key.label_keys},
                            context_, [&entry](grpc::Slice message) {
                              entry.bytes += message.size();
                              entry.frame.messages.push_back(std::move(message));

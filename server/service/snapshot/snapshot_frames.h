@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/base/call_once.h"
@@ -57,6 +58,7 @@ class SnapshotFrames {
     // Only what changed since the base, where there is one to build on.
     bool changed_only = false;
     FrameBase base;
+    std::vector<std::string> label_keys;  // see FrameEncoder::Options
   };
   struct Answer {
     std::shared_ptr<const EncodedFrame> frame;
@@ -78,6 +80,7 @@ class SnapshotFrames {
     std::shared_ptr<SnapshotFilter> filter;
     uint64_t labels_version;
     v1::SnapshotView view;
+    std::vector<std::string> label_keys;
     bool full;
     // Not full: rows changed since. Full: the last addition that is known.
     uint64_t since;

@@ -20,6 +20,7 @@ SnapshotGetStream::SnapshotGetStream(const SnapshotQuery& query,
                                      const FrameEncoder::Context& context,
                                      WorkThreads& threads)
     : view_(query.view),
+      label_keys_(query.label_keys),
       filter_(std::move(filter)),
       context_(context),
       threads_(threads) {}
@@ -85,7 +86,9 @@ void SnapshotGetStream::Begin(Begun begun) {
   matched_ = 0;
   outbox_.clear();
   encoder_ = FrameEncoder::Create(
-      view_, {.snapshot = begun_, .restarted = sent_any_}, context_,
+      view_,
+      {.snapshot = begun_, .restarted = sent_any_, .label_keys = label_keys_},
+      context_,
       [this](grpc::Slice message) { outbox_.push_back(std::move(message)); });
 }
 

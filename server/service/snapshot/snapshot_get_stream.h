@@ -5,6 +5,8 @@
 
 #include <deque>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
@@ -55,6 +57,7 @@ class SnapshotGetStream final
   void Complete(const Ended& snapshot);
 
   const v1::SnapshotView view_;
+  const std::vector<std::string> label_keys_;
   const std::shared_ptr<SnapshotFilter> filter_;
   const FrameEncoder::Context context_;
   WorkThreads& threads_;

@@ -41,6 +41,25 @@ absl::Duration ReadDurationOr(absl::Duration default_,
   return read == absl::ZeroDuration() ? default_ : read;
 }
 
+// ROWS have all labels: nothing is to be added.
+template <typename Request>
+std::vector<std::string> ReadLabelKeys(const Request& request,
+                                       FieldErrors& errors) {
+  std::vector<std::string> keys(request.label_keys().begin(),
+                                request.label_keys().end());
+  if (keys.size() > kMaxLabels) {
+    errors.Add("label_keys", absl::StrCat("has ", keys.size(),
+                                          " keys; at most ", kMaxLabels));
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (!keys[i].empty() && keys[i].size() <= kMaxLabelKeyBytes) continue;
+    errors.Add(Indexed("label_keys", i),
+               absl::StrCat("must be 1 to ", kMaxLabelKeyBytes, " bytes"));
+  }
+  if (request.view() != v1::SNAPSHOT_VIEW_COLUMNS) keys.clear();
+  return keys;
+}
+
 }  // namespace
 
 absl::StatusOr<SnapshotQuery> ReadSnapshotQuery(
@@ -50,7 +69,8 @@ absl::StatusOr<SnapshotQuery> ReadSnapshotQuery(
   SnapshotQuery query{
       .filter = ReadCounterFilter(request.filter(), scope, errors),
       .view = ReadView(request.view(), errors),
-      .max_staleness = ReadMaxStaleness(request.max_staleness(), errors)};
+      .max_staleness = ReadMaxStaleness(request.max_staleness(), errors),
+      .label_keys = ReadLabelKeys(request, errors)};
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   return query;
 }
@@ -69,7 +89,8 @@ absl::StatusOr<SnapshotWatch> ReadSnapshotWatch(
       .heartbeat = ReadDurationOr(kDefaultHeartbeat, request.heartbeat(),
                                   "heartbeat", errors),
       .resume_epoch = request.resume_after().epoch(),
-      .resume_sequence = request.resume_after().sequence()};
+      .resume_sequence = request.resume_after().sequence(),
+      .label_keys = ReadLabelKeys(request, errors)};
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   watch.heartbeat = std::max(watch.heartbeat, watch.interval);
   return watch;

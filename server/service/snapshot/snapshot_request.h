@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -17,6 +18,7 @@ struct SnapshotQuery {
   accounting::CounterFilter filter;
   v1::SnapshotView view = v1::SNAPSHOT_VIEW_ROWS;
   absl::Duration max_staleness;
+  std::vector<std::string> label_keys;  // of view COLUMNS
 };
 
 struct SnapshotWatch {
@@ -28,6 +30,7 @@ struct SnapshotWatch {
   // The last snapshot that an earlier stream received; epoch 0: none.
   uint64_t resume_epoch = 0;
   uint64_t resume_sequence = 0;
+  std::vector<std::string> label_keys;  // of view COLUMNS
 };
 
 // `scope` is the caller's. INVALID_ARGUMENT names all that is wrong.

@@ -154,6 +154,7 @@ class CollectStream final : public MessageStream,
   std::atomic<bool> posted_ = false;
 
   // Only in Prepare() and Next().
+  uint64_t epoch_ = 0;  // of what the reader reads
   std::unique_ptr<LedgerReader> reader_;
   absl::flat_hash_map<uint64_t, Row> rows_;
   uint64_t position_ = 0;  // of the last record made
@@ -176,6 +177,7 @@ class CollectStream final : public MessageStream,
 };
 
 absl::Status CollectStream::Prepare() {
+  epoch_ = ledger_.epoch();
   NFM_ASSIGN_OR_RETURN(reader_, LedgerReader::Open(ledger_.path()));
   if (options_.resume_after.has_value()) {
     position_ = *options_.resume_after;
@@ -227,6 +229,8 @@ std::optional<MessageStream::Message> CollectStream::Next() {
 // Into parts_; false: there is no record yet.
 absl::StatusOr<bool> CollectStream::MakeRecord() {
   parts_bytes_ = 0;
+  // The file that it reads was damaged, and another is in its place.
+  if (epoch_ != ledger_.epoch()) return OfAnotherEpoch();
   if (full_due_) {
     NFM_RETURN_IF_ERROR(MakeFull());
     return true;

@@ -34,7 +34,7 @@ void ToProto(const Account& account, const accounting::Labels& labels,
     ToProto(account.end_time, proto->mutable_end_time());
   }
   for (const auto& [key, value] : labels) {
-    if (key != accounting::kManagedLabel) {
+    if (!accounting::IsOwnLabel(key)) {
       (*proto->mutable_labels())[key] = value;
     }
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeter counter ...
+#include "absl/strings/str_cat.h"
 #include "tests/component/cli/cli_fixture.h"
 
 namespace nfmeter::testing {
@@ -190,9 +191,9 @@ TEST_F(ListTest, PrintsAllPagesInEveryFormat) {
   EXPECT_EQ(Nfmeter({"counter", "list", "-o", "name"}).out, "a\nb\n");
   EXPECT_EQ(Nfmeter({"counter", "list", "-o", "csv"}).out,
             "name,packets,bytes,quota,quota_unit,quota_exceeded,use_count,"
-            "labels,read_time,managed\n"
-            "a,12,3456,,,false,0,,,false\n"
-            "b,12,3456,10,packets,true,0,,,false\n");
+            "labels,read_time,managed,description\n"
+            "a,12,3456,,,false,0,,,false,\n"
+            "b,12,3456,10,packets,true,0,,,false,\n");
   EXPECT_THAT(
       Nfmeter({"counter", "list", "-o", "wide"}).out,
       StartsWith("NAME  PACKETS  BYTES  QUOTA                 HELD BY  "
@@ -330,6 +331,89 @@ TEST_F(CounterCommandsTest, FailuresOfABatchAreListedAfterWhatWasDone) {
   EXPECT_EQ(result.err,
             "  b: it went away\n"
             "nfmeter: 1 of 2 counters could not be reset, as listed above\n");
+}
+
+// What `counter update` sends, of a counter with labels.
+class UpdateTest : public CliTest {
+ protected:
+  UpdateTest() {
+    server_.counters.on_GetCounter = [this](const auto& request,
+                                            auto* response) {
+      ++reads_;
+      response->mutable_counter()->set_name(request.name());
+      response->mutable_counter()->set_etag(absl::StrCat("etag-", reads_));
+      (*response->mutable_counter()->mutable_labels())["kept"] = "1";
+      (*response->mutable_counter()->mutable_labels())["old"] = "2";
+      return grpc::Status::OK;
+    };
+    server_.counters.on_UpdateCounter = [this](const auto& request,
+                                               auto* response) {
+      update_ = request;
+      if (conflicts_-- > 0) {
+        return Error(grpc::StatusCode::ABORTED, "it changed", {},
+                     "ETAG_MISMATCH");
+      }
+      *response->mutable_counter() = request.counter();
+      return grpc::Status::OK;
+    };
+  }
+  std::vector<std::string> Mask() const {
+    return {update_.update_mask().paths().begin(),
+            update_.update_mask().paths().end()};
+  }
+
+  int reads_ = 0;
+  int conflicts_ = 0;
+  v1::UpdateCounterRequest update_;
+};
+
+TEST_F(UpdateTest, SendsWhatTheFlagsNameAndNothingElse) {
+  RunResult result =
+      Nfmeter({"counter", "update", "web", "--quota-bytes", "20GiB"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, StartsWith("Updated 1 counter:\n"));
+  EXPECT_THAT(Mask(), ElementsAre("quota"));
+  EXPECT_EQ(update_.counter().quota().bytes(), uint64_t{20} << 30);
+  EXPECT_EQ(reads_, 0);
+  Nfmeter({"counter", "update", "web", "--no-quota", "--description",
+           "paid in advance", "--validate-only", "--request-id", "r"});
+  EXPECT_THAT(Mask(), ElementsAre("description", "quota"));
+  EXPECT_FALSE(update_.counter().has_quota());
+  EXPECT_EQ(update_.counter().description(), "paid in advance");
+  EXPECT_TRUE(update_.validate_only());
+  EXPECT_EQ(update_.request_id(), "r");
+}
+
+TEST_F(UpdateTest, LabelsThatAreNotNamedStayAlsoIfSomebodyElseChangesThem) {
+  conflicts_ = 2;
+  const RunResult result =
+      Nfmeter({"counter", "update", "web", "--label", "new=3", "--remove-label",
+               "old"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(update_.counter().labels(),
+              UnorderedElementsAre(Pair("kept", "1"), Pair("new", "3")));
+  EXPECT_EQ(update_.counter().etag(), "etag-3");
+  EXPECT_EQ(reads_, 3);
+  conflicts_ = 1;
+  EXPECT_NE(Nfmeter({"counter", "update", "web", "--label", "a=b", "--etag",
+                     "mine"})
+                .exit_code,
+            0);
+  EXPECT_EQ(update_.counter().etag(), "mine");
+}
+
+TEST_F(UpdateTest, RefusesWhatMeansNothing) {
+  const std::vector<std::vector<std::string>> cases = {
+      {"counter", "update"},
+      {"counter", "update", "web"},
+      {"counter", "update", "web", "--no-quota", "--quota-bytes", "1"},
+      {"counter", "update", "a", "b", "--no-quota", "--etag", "x"},
+      {"counter", "update", "a", "b", "--no-quota", "--request-id", "x"},
+  };
+  for (const auto& arguments : cases) {
+    EXPECT_EQ(Nfmeter(arguments).exit_code, 2);
+  }
+  EXPECT_EQ(update_.counter().name(), "");
 }
 
 TEST_F(CounterCommandsTest, DeleteCanTakeTheRulesWithIt) {

@@ -75,6 +75,7 @@ class FakeCounterService final : public v1::CounterService::Service,
   NFM_FAKE_UNARY(GetCounter)
   NFM_FAKE_UNARY(BatchGetCounters)
   NFM_FAKE_UNARY(ListCounters)
+  NFM_FAKE_UNARY(UpdateCounter)
   NFM_FAKE_UNARY(ResetCounter)
   NFM_FAKE_UNARY(BatchResetCounters)
   NFM_FAKE_UNARY(DeleteCounter)

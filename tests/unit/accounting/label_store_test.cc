@@ -54,6 +54,19 @@ TEST_F(LabelStoreTest, LabelsSurviveARestart) {
   EXPECT_THAT(store->Get("other"), IsEmpty());
 }
 
+TEST_F(LabelStoreTest, IntoANewFileGoesWhatIsKnown) {
+  const auto store = Open();
+  ASSERT_OK(store->Set({{"c", {{"team", "blue"}}}}));
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    unlink((path_ + suffix).c_str());
+  }
+  ASSERT_OK(store->BeginAnew());
+  ASSERT_OK(store->Set({{"d", {{"team", "red"}}}}));
+  const auto next = Open();
+  EXPECT_EQ(next->Get("c"), (Labels{{"team", "blue"}}));
+  EXPECT_EQ(next->Get("d"), (Labels{{"team", "red"}}));
+}
+
 TEST_F(LabelStoreTest, SetReplacesAndEmptyRemoves) {
   auto store = Open();
   ASSERT_OK(store->Set({{"c", {{"a", "1"}, {"b", "2"}}}, {"d", {{"a", "1"}}}}));

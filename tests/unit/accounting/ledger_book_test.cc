@@ -13,6 +13,7 @@
 namespace nfmeter::accounting {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::Field;
 using ::testing::IsEmpty;
@@ -333,8 +334,7 @@ TEST_F(BookTest, ValuesReadBeforeAResetDoNotCountTwice) {
   Reset("a");
   EXPECT_EQ(book_->Describe("a", Packets(5), before)->total, Packets(5));
   Pass(absl::Milliseconds(1));
-  EXPECT_EQ(book_->Describe("a", Packets(2), now_.boottime)->total,
-            Packets(7));
+  EXPECT_EQ(book_->Describe("a", Packets(2), now_.boottime)->total, Packets(7));
 }
 
 TEST_F(BookTest, TotalsByRowsAreThoseOfTheCounters) {
@@ -387,6 +387,32 @@ TEST_F(BookTest, GapsAreBounded) {
     Read();
   }
   EXPECT_LE(Gaps().size(), Book::kMaxGaps);
+}
+
+TEST_F(BookTest, WhatAnotherObjectCountedIsAdded) {
+  Create("a", Packets(5));
+  values_["a"] = Packets(8);
+  Read();
+  book_->NoteMerged({{"a", 4, 400}}, now_);
+  EXPECT_EQ(Total("a"), 7);
+  values_["a"] = Packets(9);
+  Read();
+  EXPECT_EQ(Total("a"), 8);
+  EXPECT_THAT(Gaps(), IsEmpty());
+  Restart();
+  values_["a"] = Packets(10);
+  Read();
+  EXPECT_EQ(Total("a"), 9);
+}
+
+TEST_F(BookTest, WhatAnotherObjectCountedAndNobodyKnowsIsAGap) {
+  Create("a");
+  Read();
+  Gaps();
+  book_->NoteMerged({{"a", 0, 0}}, now_);
+  EXPECT_THAT(Gaps(),
+              ElementsAre(AllOf(Field(&Gap::cause, GapCause::kInterruptedReset),
+                                Field(&Gap::account, Of("a").id))));
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ using ::testing::IsEmpty;
 using ::testing::Pair;
 using ::testing::SizeIs;
 
-constexpr int kFull = 13;  // SQLITE_FULL
+constexpr int kFull = 13;     // SQLITE_FULL
+constexpr int kCorrupt = 11;  // SQLITE_CORRUPT
 
 // A ledger over a fake kernel, used as the server does it.
 class LedgerFixture {
@@ -368,6 +369,38 @@ TEST_F(LedgerTest, OnAFullDiskAccountingGoesOnAndRecoversByItself) {
   EXPECT_THAT(Read(), ElementsAre(Pair("a", 7)));
   EXPECT_OK(ledger_->status().writable);
   Reopen();
+  EXPECT_THAT(Read(), ElementsAre(Pair("a", 7)));
+}
+
+TEST_F(LedgerTest, AFileThatIsDamagedWhileItIsUsedIsReplacedAndTotalsGoOn) {
+  Create("a");
+  Create("gone");
+  Count("a", 5);
+  Count("gone", 2);
+  Read();
+  Reset("a");
+  const uint64_t epoch = ledger_->epoch();
+  const std::string node = ledger_->node_id();
+  int told = 0;
+  ledger_->WhenBegunAnew([&told] { ++told; });
+  faults_.FailWrites(kCorrupt);
+  Count("a", 1);
+  Delete("gone");
+  EXPECT_THAT(Read(), ElementsAre(Pair("a", 6)));
+  EXPECT_FALSE(ledger_->status().writable.ok());
+  faults_.Mend();
+  EXPECT_THAT(Read(), ElementsAre(Pair("a", 6)));
+  EXPECT_OK(ledger_->status().writable);
+  EXPECT_EQ(told, 1);
+  EXPECT_NE(ledger_->epoch(), epoch);
+  EXPECT_EQ(ledger_->node_id(), node);
+  EXPECT_NE(ledger_->status().damaged_file, "");
+  // What was counted before is no usage of now.
+  EXPECT_THAT(ledger_->OpenBuckets().buckets, IsEmpty());
+  Count("a", 1);
+  Read();
+  Reopen();
+  EXPECT_EQ(ledger_->node_id(), node);
   EXPECT_THAT(Read(), ElementsAre(Pair("a", 7)));
 }
 

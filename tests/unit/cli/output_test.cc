@@ -46,20 +46,20 @@ half                5       0 B  10 packets, 50%           0
 TEST(CounterTableTest, WideHasPlainNumbersAndMoreColumns) {
   EXPECT_EQ(
       RenderTable(CounterTable(SomeCounters(), Layout::kWide), {}),
-      R"(NAME          PACKETS       BYTES  QUOTA                       HELD BY  MANAGED  LABELS                        READ AT
-http-traffic  1234567   987654321  -                                 2  yes      role=web, "main",tenant=acme  2026-11-23T14:00:00.250Z
-cap                 7  1073741824  1073741824 bytes, exceeded        0  no       -
-half                5           0  10 packets, 50%                   0  no       -
+      R"(NAME          PACKETS       BYTES  QUOTA                       HELD BY  MANAGED  LABELS                        READ AT                   DESCRIPTION
+http-traffic  1234567   987654321  -                                 2  yes      role=web, "main",tenant=acme  2026-11-23T14:00:00.250Z  -
+cap                 7  1073741824  1073741824 bytes, exceeded        0  no       -                                                       -
+half                5           0  10 packets, 50%                   0  no       -                                                       -
 )");
 }
 
 TEST(CounterTableTest, CsvQuotesAndKeepsItsColumns) {
   EXPECT_EQ(
       RenderCsv(CounterTable(SomeCounters(), Layout::kCsv)),
-      R"(name,packets,bytes,quota,quota_unit,quota_exceeded,use_count,labels,read_time,managed
-http-traffic,1234567,987654321,,,false,2,"role=web\x2c ""main"",tenant=acme",2026-11-23T14:00:00.250Z,true
-cap,7,1073741824,1073741824,bytes,true,0,,,false
-half,5,0,10,packets,false,0,,,false
+      R"(name,packets,bytes,quota,quota_unit,quota_exceeded,use_count,labels,read_time,managed,description
+http-traffic,1234567,987654321,,,false,2,"role=web\x2c ""main"",tenant=acme",2026-11-23T14:00:00.250Z,true,
+cap,7,1073741824,1073741824,bytes,true,0,,,false,
+half,5,0,10,packets,false,0,,,false,
 )");
 }
 

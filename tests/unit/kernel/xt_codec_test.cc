@@ -121,7 +121,7 @@ TEST_P(XtCodecTest, TheTargetTakesNoLongNameAndNoVerdict) {
   RuleSpec rule = RuleWith({});
   rule.form = CountingForm::kTarget;
   for (const std::string& counter :
-       {std::string(), std::string(32, 'n'), std::string("a\0b", 3)}) {
+       {std::string(), std::string(254, 'n'), std::string("a\0b", 3)}) {
     rule.counter = counter;
     EXPECT_THAT(EncodeEntry(GetParam(), rule, sets_),
                 HasReason("RULE_NOT_EXPRESSIBLE"));
@@ -211,7 +211,7 @@ TEST_P(XtCodecTest, ARuleNeedsAnIdAVerdictOfOursAndAShortCounter) {
       [](RuleSpec& rule) { rule.id = std::string(41, 'a'); },
       [](RuleSpec& rule) { rule.id = "a b"; },
       [](RuleSpec& rule) { rule.verdict = Verdict::kOther; },
-      [](RuleSpec& rule) { rule.counter = std::string(32, 'c'); },
+      [](RuleSpec& rule) { rule.counter = std::string(254, 'c'); },
       [](RuleSpec& rule) { rule.counter = std::string("c\0d", 3); },
   };
   for (const auto& spoil : spoilers) {

@@ -63,6 +63,9 @@ TEST(PolicyTest, APrincipalHasWhatItsNamesAreGrantedAndNothingElse) {
   EXPECT_THAT(policy.GrantsOf(Named("cn:bob")), IsEmpty());
 }
 
+// 64 characters.
+#define XS64 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
 struct BadPolicy {
   const char* text;
   const char* message;
@@ -125,9 +128,10 @@ INSTANTIATE_TEST_SUITE_P(
                   "    role: admin\n",
                   "p.yaml:5:5: 'role' is there twice"},
         BadPolicy{"version: 1\nrules:\n  - principals: [a]\n    role: viewer\n"
-                  "    counter_prefixes: [aaaaaaaaaabbbbbbbbbbccccccccccdd]\n",
-                  "p.yaml:5:24: each of 'counter_prefixes' may have at most 31 "
-                  "bytes"},
+                  "    counter_prefixes: ["
+                  XS64 XS64 XS64 XS64 "]\n",
+                  "p.yaml:5:24: each of 'counter_prefixes' may have at most "
+                  "253 bytes"},
         BadPolicy{"version: 1\n---\nrules: []\n",
                   "p.yaml:3:1: only one document is allowed"}));
 
@@ -291,7 +295,7 @@ TEST(PolicyTest, IsShownAsATable) {
                 "  - {principals: ['dns:a', 'dns:b'], role: viewer, methods: "
                 "['*/GetCounter'], counter_prefixes: [x-, y]}\n")),
             "RULE    PRINCIPALS    ROLE    METHODS               COUNTERS\n"
-            "all     cn:root       admin   all of the role (32)  all\n"
+            "all     cn:root       admin   all of the role (33)  all\n"
             "rule 2  dns:a, dns:b  viewer  */GetCounter (1)      x-*, y*\n");
 }
 

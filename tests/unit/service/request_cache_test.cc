@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/gate/request_cache.h"
 
+#include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
+#include "accounting/ledger/answer_store.h"
+#include "accounting/ledger/ledger.h"
 #include "gmock/gmock.h"
 #include "nfmeter/v1/counter.pb.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/subprocess.h"
 
 namespace nfmeter::service {
 namespace {
@@ -161,6 +167,90 @@ TEST_F(RequestCacheTest, ADuplicateWaitsForTheFirstAndGetsItsAnswer) {
   second.join();
   EXPECT_EQ(packets_, 77);
   EXPECT_EQ(mutations_, 0);
+}
+
+// Caches of one server after the other, on one file.
+class StoredRequestCacheTest : public ::testing::Test {
+ protected:
+  StoredRequestCacheTest() {
+    EXPECT_OK(accounting::Ledger::Create({.path = path_}, clock_).status());
+    Restart();
+  }
+  void Restart() {
+    cache_.reset();
+    store_ = *accounting::AnswerStore::Open(path_);
+    cache_ = std::make_unique<RequestCache>(
+        clock_,
+        RequestCache::Options{.lifetime = absl::Minutes(10), .max_entries = 3});
+    EXPECT_OK(cache_->KeepIn(*store_));
+  }
+  // How many changes there were, as the answer says.
+  uint64_t Reset(const std::string& id) {
+    v1::ResetCounterResponse response;
+    EXPECT_OK(cache_->Run("ResetCounter", id, RequestFor("a"), &response,
+                          absl::InfiniteFuture(), [&] {
+                            response.mutable_counter()->set_packets(++changes_);
+                            return absl::OkStatus();
+                          }));
+    return response.counter().packets();
+  }
+
+  testing::TemporaryDirectory dir_;
+  const std::string path_ = dir_ / "ledger.db";
+  testing::FakeClock clock_;
+  std::unique_ptr<accounting::AnswerStore> store_;
+  std::unique_ptr<RequestCache> cache_;
+  uint64_t changes_ = 0;
+};
+
+TEST_F(StoredRequestCacheTest, ANewServerGivesTheOldAnswer) {
+  EXPECT_EQ(Reset("1"), 1);
+  EXPECT_TRUE(cache_->durable());
+  Restart();
+  EXPECT_EQ(Reset("1"), 1);
+  EXPECT_EQ(Reset("2"), 2);
+  v1::ResetCounterResponse response;
+  EXPECT_THAT(
+      cache_->Run("ResetCounter", "1", RequestFor("other"), &response,
+                  absl::InfiniteFuture(), [] { return absl::OkStatus(); }),
+      HasReason("REQUEST_ID_REUSED"));
+}
+
+TEST_F(StoredRequestCacheTest, AnswersAgeWhileNoServerRuns) {
+  EXPECT_EQ(Reset("1"), 1);
+  clock_.Advance(absl::Minutes(6));
+  Restart();
+  EXPECT_EQ(Reset("1"), 1);
+  clock_.Advance(absl::Minutes(5));
+  EXPECT_EQ(Reset("1"), 2);
+  clock_.Advance(absl::Minutes(11));
+  Restart();
+  EXPECT_EQ(cache_->stats().entries, 0);
+}
+
+TEST_F(StoredRequestCacheTest, WhatIsForgottenInMemoryGoesFromTheDisk) {
+  for (const char* id : {"1", "2", "3", "4", "5"}) Reset(id);
+  Reset("6");
+  EXPECT_LE(store_->Load(absl::InfinitePast())->size(), 4);
+  Restart();
+  EXPECT_EQ(cache_->stats().entries, 3);
+}
+
+TEST_F(StoredRequestCacheTest, ManyAtOnceAreAllKept) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([this, i] {
+      EXPECT_OK(store_->Put({.method = "M",
+                             .request_id = absl::StrCat(i),
+                             .answer = absl::StrCat("answer ", i),
+                             .time = clock_.WallTime()},
+                            {}));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const auto kept = store_->Load(clock_.WallTime() - absl::Hours(1));
+  ASSERT_OK(kept);
+  EXPECT_EQ(kept->size(), 8);
 }
 
 }  // namespace

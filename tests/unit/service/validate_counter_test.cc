@@ -27,24 +27,25 @@ v1::Counter Named(const std::string& name) {
   return counter;
 }
 
-TEST(ReadNewCounterTest, TakesNamesOfOneTo31BytesOfTheAlphabet) {
+TEST(ReadNewCounterTest, TakesNamesOfOneTo253BytesOfTheAlphabet) {
   EXPECT_THAT(ViolationsOf(Named("a")), IsEmpty());
   EXPECT_THAT(ViolationsOf(Named("AZaz09._:/@+-")), IsEmpty());
-  EXPECT_THAT(ViolationsOf(Named(std::string(31, 'x'))), IsEmpty());
+  EXPECT_THAT(ViolationsOf(Named(std::string(253, 'x'))), IsEmpty());
 }
 
-TEST(ReadNewCounterTest, RefusesNamesOfZero32And10000Bytes) {
+TEST(ReadNewCounterTest, RefusesNamesOfZero254And10000Bytes) {
   EXPECT_THAT(ViolationsOf(Named("")),
               ElementsAre(FieldsAre("counter.name", HasSubstr("is empty"))));
-  EXPECT_THAT(ViolationsOf(Named(std::string(32, 'x'))),
+  EXPECT_THAT(ViolationsOf(Named(std::string(254, 'x'))),
               ElementsAre(FieldsAre("counter.name",
-                                    "'" + std::string(32, 'x') +
-                                        "' is 32 bytes long; at most 31")));
+                                    "'" + std::string(64, 'x') +
+                                        "...' is 254 bytes long; at most "
+                                        "253")));
   EXPECT_THAT(ViolationsOf(Named(std::string(10'000, 'x'))),
               ElementsAre(FieldsAre("counter.name",
                                     "'" + std::string(64, 'x') +
                                         "...' is 10000 bytes long; at most "
-                                        "31")));
+                                        "253")));
 }
 
 TEST(ReadNewCounterTest, RefusesNamesThatTheServerHides) {
@@ -154,7 +155,7 @@ TEST(ReadCounterNameTest, ReadsForeignNamesAsTheyAreShown) {
 
 TEST(ReadCounterNameTest, RefusesWhatNoCounterIsCalled) {
   for (const std::string& name :
-       {std::string(), std::string(32, 'x'), std::string(10'000, 'x'),
+       {std::string(), std::string(254, 'x'), std::string(10'000, 'x'),
         std::string("a b"), std::string("a\\"), std::string("a\\x4"),
         std::string("a\\xzz"), std::string("a\\x00"), std::string("a\nb")}) {
     FieldErrors errors;
@@ -166,8 +167,8 @@ TEST(ReadCounterNameTest, RefusesWhatNoCounterIsCalled) {
 TEST(ReadCounterNameTest, CountsTheKernelsBytesNotTheShownOnes) {
   FieldErrors errors;
   std::string shown;
-  for (int i = 0; i < 31; ++i) shown += "\\xff";
-  EXPECT_EQ(ReadCounterName(shown, "name", errors), std::string(31, '\xff'));
+  for (int i = 0; i < 253; ++i) shown += "\\xff";
+  EXPECT_EQ(ReadCounterName(shown, "name", errors), std::string(253, '\xff'));
   EXPECT_TRUE(errors.empty());
 }
 

@@ -36,7 +36,7 @@ class CounterMetricsTest : public ::testing::Test {
     return std::move(text).Take();
   }
   std::string Page(const CounterMetrics::Options& options) {
-    CounterMetrics metrics(ledger_, options);
+    CounterMetrics metrics(ledger_, *labels_, options);
     return Page(metrics);
   }
 
@@ -45,6 +45,8 @@ class CounterMetricsTest : public ::testing::Test {
   const std::unique_ptr<accounting::Ledger> in_memory_ =
       *accounting::Ledger::Create({}, clock_);
   accounting::Ledger& ledger_ = *in_memory_;
+  const std::unique_ptr<accounting::LabelStore> labels_ =
+      *accounting::LabelStore::Open("");
   accounting::CounterObservers observers_;
   accounting::Lane lane_{"counters", 64};
   std::unique_ptr<accounting::SnapshotHub> hub_ =
@@ -87,7 +89,8 @@ TEST_F(CounterMetricsTest, AGlobChoosesAndTheEmptyOneShowsNone) {
 }
 
 TEST_F(CounterMetricsTest, CountersThatComeAndGoAreFollowed) {
-  CounterMetrics metrics(ledger_, {.max_staleness = absl::ZeroDuration()});
+  CounterMetrics metrics(ledger_, *labels_,
+                         {.max_staleness = absl::ZeroDuration()});
   Create({.name = "a"});
   EXPECT_THAT(Page(metrics), Not(HasSubstr("\"b\"")));
   Create({.name = "b"});
@@ -134,7 +137,7 @@ TEST_F(CounterMetricsTest, WhenTheyCantBeReadThePageSaysSo) {
 
 TEST_F(CounterMetricsTest, ScrapesInTheSameSecondShareAReading) {
   Create({.name = "a"});
-  CounterMetrics metrics(ledger_, {});
+  CounterMetrics metrics(ledger_, *labels_, {});
   Page(metrics);
   const uint64_t readings = hub_->stats().complete;
   Page(metrics);
@@ -142,6 +145,27 @@ TEST_F(CounterMetricsTest, ScrapesInTheSameSecondShareAReading) {
   clock_.Advance(absl::Milliseconds(1100));
   Page(metrics);
   EXPECT_EQ(hub_->stats().complete, readings + 1);
+}
+
+TEST_F(CounterMetricsTest, InfoHasTheChosenLabelsAndFollowsThem) {
+  Create({.name = "web"});
+  Create({.name = "plain"});
+  ASSERT_OK(labels_->Set(
+      {{"web",
+        {{"tenant", "a\"b"}, {"k8s.io/app", "shop"}, {"secret", "x"}}}}));
+  EXPECT_THAT(Page({}), Not(HasSubstr("nfmeter_counter_info")));
+  CounterMetrics metrics(ledger_, *labels_,
+                         {.label_keys = {"tenant", "k8s.io/app"}});
+  const std::string page = Page(metrics);
+  EXPECT_THAT(page,
+              HasSubstr("nfmeter_counter_info{counter=\"web\","
+                        "label_tenant=\"a\\\"b\",label_k8s_io_app=\"shop\"} "
+                        "1\n"));
+  EXPECT_THAT(page, HasSubstr("nfmeter_counter_info{counter=\"plain\"} 1\n"));
+  EXPECT_THAT(page, Not(HasSubstr("secret")));
+  ASSERT_OK(labels_->Set({{"web", {{"tenant", "c"}}}}));
+  EXPECT_THAT(Page(metrics),
+              HasSubstr("{counter=\"web\",label_tenant=\"c\"} 1\n"));
 }
 
 }  // namespace

@@ -10,12 +10,15 @@
 
 #include <algorithm>
 
+#include "kernel/acct_names.h"
+
 namespace nfmeter::kernel {
 namespace {
 
 // Of kmod/include/nfnetlink_acct_ext.h: far above NFACCT_MAX, so that Linux's
 // own module passes over it and finds no name.
 constexpr int kExtFeatures = 30;
+constexpr int kExtReplace = 31;
 constexpr uint32_t kFeatureHash = 1 << 0;
 constexpr uint32_t kFeaturePerCpu = 1 << 1;
 constexpr uint32_t kFeatureStableDump = 1 << 2;
@@ -52,9 +55,11 @@ class RequestWriter {
     memcpy(out_.data() + start_, &length, sizeof(length));
   }
 
-  void PutName(absl::string_view name) {
+  // Of a counter; as nfacct calls it.
+  void PutName(absl::string_view counter) {
+    const std::string name = NfacctName(counter);
     PutHeader(NFACCT_NAME, name.size() + 1);
-    out_.append(name.data(), name.size());
+    out_.append(name);
     out_.push_back('\0');
     Pad();
   }
@@ -72,6 +77,13 @@ class RequestWriter {
   }
 
   void PutFlag(int type) { PutHeader(type, 0); }
+
+  void PutQuota(const QuotaLimit& quota) {
+    PutU32(NFACCT_FLAGS, quota.unit == QuotaLimit::Unit::kPackets
+                             ? NFACCT_F_QUOTA_PKTS
+                             : NFACCT_F_QUOTA_BYTES);
+    PutU64(NFACCT_QUOTA, quota.limit);
+  }
 
   // NFACCT_FILTER: objects whose flags & mask == value.
   void PutFilter(uint32_t mask, uint32_t value) {
@@ -214,11 +226,21 @@ void AppendAcctCreate(const AcctObject& object, uint32_t sequence,
   request.PutName(object.name);
   if (object.packets != 0) request.PutU64(NFACCT_PKTS, object.packets);
   if (object.bytes != 0) request.PutU64(NFACCT_BYTES, object.bytes);
-  if (!object.quota.has_value()) return;
-  request.PutU32(NFACCT_FLAGS, object.quota->unit == QuotaLimit::Unit::kPackets
-                                   ? NFACCT_F_QUOTA_PKTS
-                                   : NFACCT_F_QUOTA_BYTES);
-  request.PutU64(NFACCT_QUOTA, object.quota->limit);
+  if (object.quota.has_value()) request.PutQuota(*object.quota);
+}
+
+void AppendAcctSetQuota(absl::string_view name,
+                        const std::optional<QuotaLimit>& quota,
+                        uint32_t sequence, std::string& out) {
+  RequestWriter request(NFNL_MSG_ACCT_NEW, NLM_F_REPLACE | NLM_F_ACK, sequence,
+                        out);
+  request.PutName(name);
+  request.PutFlag(kExtReplace);
+  if (quota.has_value()) {
+    request.PutQuota(*quota);
+  } else {
+    request.PutU32(NFACCT_FLAGS, 0);
+  }
 }
 
 void AppendAcctDelete(absl::string_view name, uint32_t sequence,

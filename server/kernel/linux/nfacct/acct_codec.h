@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -24,14 +25,20 @@ inline constexpr size_t kAcctRecordMaxBytes = 128;
 // The record as a value.
 AcctObject ObjectOf(const AcctRecord& record);
 
-// Each appends one request to `out`. Names must satisfy IsAcctName: a deletion
-// without a name would delete everything that is free.
+// Each appends one request to `out`, about NfacctName() of the counter. Names
+// must satisfy IsAcctName: a deletion without a name would delete everything
+// that is free. What comes back has nfacct's names.
 
 // Answered by one acknowledgement.
 void AppendAcctCreate(const AcctObject& object, uint32_t sequence,
                       std::string& out);
 void AppendAcctDelete(absl::string_view name, uint32_t sequence,
                       std::string& out);
+// Of kernels with AcctFeatures.replace: another quota for an object that is
+// there; its values stay.
+void AppendAcctSetQuota(absl::string_view name,
+                        const std::optional<QuotaLimit>& quota,
+                        uint32_t sequence, std::string& out);
 // Answered by one record or one error.
 void AppendAcctGet(absl::string_view name, uint32_t sequence, std::string& out);
 void AppendAcctGetAndReset(absl::string_view name, uint32_t sequence,

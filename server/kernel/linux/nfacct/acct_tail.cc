@@ -7,7 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "kernel/acct_table.h"
+#include "kernel/acct_names.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -15,7 +15,7 @@ namespace {
 constexpr absl::string_view kPrefix = ".nfmeterd.tail.";
 constexpr size_t kDigits = 16;
 static_assert(kPrefix.substr(0, kAcctOwnPrefix.size()) == kAcctOwnPrefix);
-static_assert(kPrefix.size() + kDigits <= kAcctNameMaxBytes);
+static_assert(kPrefix.size() + kDigits <= kNfacctNameMaxBytes);
 
 }  // namespace
 

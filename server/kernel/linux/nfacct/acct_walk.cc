@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "kernel/errno_status.h"
 #include "kernel/linux/nfacct/acct_codec.h"
 #include "kernel/linux/nfacct/acct_dump_end.h"
@@ -43,10 +45,12 @@ void AcctWalk::Take(const AcctRecord& record, std::vector<AcctRecord>& group) {
     }
     return;
   }
-  if (filter_ == AcctDumpFilter::kQuotaExceeded && !record.quota_exceeded) {
-    return;
-  }
+  if (!PassesFilter(filter_, record)) return;
   group.push_back(record);
+  if (!IsShortNfacctName(record.name)) return;
+  if (auto name = names_.Find(record.name)) {
+    group.back().name = long_names_.emplace_back(*std::move(name));
+  }
 }
 
 absl::Status AcctWalk::Run(NetlinkSocket& socket) {
@@ -74,6 +78,7 @@ absl::Status AcctWalk::Run(NetlinkSocket& socket) {
       return failed(received.err == EAGAIN ? ENOBUFS : received.err);
     }
     group.clear();
+    long_names_.clear();
     bool has_records = false;
     AcctMessageReader reader(received.datagram);
     while (const AcctMessage* message = reader.Next()) {

@@ -95,9 +95,10 @@ std::vector<absl::Status> NetlinkAcctTable::Create(
         AppendAcctCreate(objects[sent[index]], sequence, out);
       },
       [&](size_t index, int err, const AcctRecord*) {
+        const std::string& name = objects[sent[index]].name;
+        if (err == 0 || err == EEXIST) Learn(name);
         if (err == 0) return;
-        statuses[sent[index]] =
-            ErrnoStatus(Operation::kAcctCreate, err, objects[sent[index]].name);
+        statuses[sent[index]] = ErrnoStatus(Operation::kAcctCreate, err, name);
       });
   return statuses;
 }
@@ -114,11 +115,14 @@ absl::StatusOr<AcctObject> NetlinkAcctTable::Get(absl::string_view name) {
         AppendAcctGet(name, sequence, out);
       },
       [&](size_t, int err, const AcctRecord* record) {
-        if (record != nullptr) {
-          object = ObjectOf(*record);
-        } else {
-          object = ErrnoStatus(Operation::kAcctGet, err, name);
+        if (record == nullptr || IsAnothers(name)) {
+          object = ErrnoStatus(Operation::kAcctGet,
+                               record == nullptr ? err : ENOENT, name);
+          return;
         }
+        Learn(name);
+        object = ObjectOf(*record);
+        object->name = std::string(name);
       });
   return object;
 }
@@ -138,6 +142,7 @@ std::vector<absl::StatusOr<AcctObject>> NetlinkAcctTable::GetAndReset(
       [&](size_t index, int err, const AcctRecord* record) {
         if (record != nullptr) {
           results[sent[index]] = ObjectOf(*record);
+          results[sent[index]]->name = names[sent[index]];
         } else {
           results[sent[index]] =
               ErrnoStatus(Operation::kAcctReset, err, names[sent[index]]);
@@ -159,11 +164,69 @@ std::vector<absl::Status> NetlinkAcctTable::Delete(
         AppendAcctDelete(names[sent[index]], sequence, out);
       },
       [&](size_t index, int err, const AcctRecord*) {
-        if (err == 0) return;
-        statuses[sent[index]] =
-            ErrnoStatus(Operation::kAcctDelete, err, names[sent[index]]);
+        if (err == 0) {
+          Forget(names[sent[index]]);
+        } else {
+          statuses[sent[index]] =
+              ErrnoStatus(Operation::kAcctDelete, err, names[sent[index]]);
+        }
       });
   return statuses;
+}
+
+absl::StatusOr<QuotaChange> NetlinkAcctTable::SetQuota(
+    absl::string_view name, const std::optional<QuotaLimit>& quota,
+    bool dry_run) {
+  constexpr Operation kReplace = Operation::kAcctReplace;
+  if (!IsAcctName(name)) return ErrnoStatus(kReplace, ENAMETOOLONG, name);
+  Lease socket(*this);
+  NFM_ASSIGN_OR_RETURN(const AcctFeatures features, AskAcctFeatures(*socket));
+  // Linux's own module would take it for a reset.
+  if (!features.replace) return QuotaChange::kNeedsRenewal;
+  if (dry_run) return QuotaChange::kDone;
+  absl::Status status;
+  ExchangeAcct(
+      *socket, 1,
+      [&](size_t, uint32_t sequence, std::string& out) {
+        AppendAcctSetQuota(name, quota, sequence, out);
+      },
+      [&](size_t, int err, const AcctRecord*) {
+        // It may be said twice: whoever did not get the answer asks again.
+        if (err != 0) status = ErrnoStatus(kReplace, err, name);
+      });
+  NFM_RETURN_IF_ERROR(status);
+  return QuotaChange::kDone;
+}
+
+absl::Status NetlinkAcctTable::Renew(const AcctObject& object) {
+  constexpr Operation kReplace = Operation::kAcctReplace;
+  if (!IsAcctName(object.name)) {
+    return ErrnoStatus(kReplace, ENAMETOOLONG, object.name);
+  }
+  int errs[2] = {0, 0};
+  {
+    Lease socket(*this);
+    // The second fails with EEXIST where the first did: nothing is changed.
+    ExchangeAcct(
+        *socket, 2,
+        [&](size_t i, uint32_t sequence, std::string& out) {
+          if (i == 0) {
+            AppendAcctDelete(object.name, sequence, out);
+          } else {
+            AppendAcctCreate(object, sequence, out);
+          }
+        },
+        [&](size_t i, int err, const AcctRecord*) { errs[i] = err; });
+  }
+  if (errs[0] == 0 && errs[1] == 0) return absl::OkStatus();
+  const bool lost = errs[0] == ENOBUFS || errs[1] == ENOBUFS;
+  if (!lost && errs[0] != 0) return ErrnoStatus(kReplace, errs[0], object.name);
+  // It was deleted, perhaps, and is not to be missing.
+  const absl::StatusOr<AcctObject> found = Get(object.name);
+  if (absl::IsNotFound(found.status())) return Create({object}).front();
+  NFM_RETURN_IF_ERROR(found.status());
+  if (found->quota == object.quota) return absl::OkStatus();
+  return ErrnoStatus(kReplace, errs[0] != 0 ? errs[0] : errs[1], object.name);
 }
 
 absl::Status NetlinkAcctTable::Run(AcctWalk& walk) {
@@ -176,7 +239,7 @@ absl::Status NetlinkAcctTable::Run(AcctWalk& walk) {
 absl::StatusOr<AcctDumpOutcome> NetlinkAcctTable::Dump(
     AcctDumpFilter filter,
     absl::FunctionRef<void(absl::Span<const AcctRecord>)> on_records) {
-  AcctWalk walk(filter, on_records);
+  AcctWalk walk(*options_.names, filter, on_records);
   NFM_RETURN_IF_ERROR(Run(walk));
   if (options_.sweeps && !swept_.exchange(true) &&
       !walk.stale_tails().empty()) {
@@ -191,7 +254,7 @@ absl::StatusOr<AcctDumpOutcome> NetlinkAcctTable::DumpToTail(
   // New objects go to the tail of the list.
   std::vector<std::string> tails = {NewAcctTailName()};
   NFM_RETURN_IF_ERROR(Create({AcctObject{.name = tails[0]}}).front());
-  AcctWalk walk(filter, on_records, tails[0]);
+  AcctWalk walk(*options_.names, filter, on_records, tails[0]);
   const absl::Status status = Run(walk);
   tails.insert(tails.end(), walk.stale_tails().begin(),
                walk.stale_tails().end());
@@ -218,7 +281,8 @@ absl::StatusOr<AcctDumpOutcome> NetlinkAcctTable::DumpVerified(
 absl::StatusOr<std::unique_ptr<QuotaEvents>> NetlinkAcctTable::WatchQuotas() {
   NFM_ASSIGN_OR_RETURN(
       auto events,
-      NetlinkQuotaEvents::Open(options_.network, options_.quota_buffer_bytes));
+      NetlinkQuotaEvents::Open(options_.network, options_.quota_buffer_bytes,
+                               options_.names));
   return events;
 }
 

@@ -13,6 +13,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "kernel/acct_names.h"
 #include "kernel/acct_table.h"
 #include "kernel/errno_status.h"
 #include "kernel/linux/netlink/netlink_namespace.h"
@@ -36,6 +37,8 @@ class NetlinkAcctTable : public AcctTable {
     // Of each subscription: how many quota events wait for their reader before
     // the kernel drops them.
     int quota_buffer_bytes = 8 << 20;
+    // What short names stand for, if others are to know it, too.
+    std::shared_ptr<AcctNames> names = std::make_shared<AcctNames>();
     // The first dump removes marks that a dump which was killed left behind.
     // For the one table whose dumps and deletions do not overlap.
     bool sweeps = true;
@@ -58,6 +61,12 @@ class NetlinkAcctTable : public AcctTable {
       absl::Span<const std::string> names) override;
   std::vector<absl::Status> Delete(
       absl::Span<const std::string> names) override;
+  // In place where Features() has `replace`.
+  absl::StatusOr<QuotaChange> SetQuota(absl::string_view name,
+                                       const std::optional<QuotaLimit>& quota,
+                                       bool dry_run) override;
+  // A deletion and a creation in one send, which nothing comes between.
+  absl::Status Renew(const AcctObject& object) override;
   // Complete as far as the sizes of the messages tell, see AcctDumpEnd.
   absl::StatusOr<AcctDumpOutcome> Dump(
       AcctDumpFilter filter,
@@ -93,6 +102,22 @@ class NetlinkAcctTable : public AcctTable {
   explicit NetlinkAcctTable(const Options& options);
 
   absl::Status Run(AcctWalk& walk);
+  // The counter is there, by its short name if it has one; or has gone.
+  void Learn(absl::string_view name) {
+    if (name.size() > kNfacctNameMaxBytes) {
+      options_.names->Learn(NfacctName(name), name);
+    }
+  }
+  void Forget(absl::string_view name) {
+    if (name.size() > kNfacctNameMaxBytes) {
+      options_.names->Forget(NfacctName(name));
+    }
+  }
+  // The object of that name is another counter's.
+  bool IsAnothers(absl::string_view name) const {
+    return name.size() > kNfacctNameMaxBytes &&
+           options_.names->IsAnothers(NfacctName(name), name);
+  }
 
   const Options options_;
   absl::Mutex mutex_;

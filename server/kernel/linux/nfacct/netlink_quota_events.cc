@@ -11,11 +11,13 @@
 namespace nfmeter::kernel {
 
 absl::StatusOr<std::unique_ptr<NetlinkQuotaEvents>> NetlinkQuotaEvents::Open(
-    const NetworkNamespace& there, int receive_buffer_bytes) {
+    const NetworkNamespace& there, int receive_buffer_bytes,
+    std::shared_ptr<const AcctNames> names) {
   NFM_ASSIGN_OR_RETURN(auto subscription,
                        NetlinkSubscription::Open(there, NFNLGRP_ACCT_QUOTA,
                                                  receive_buffer_bytes));
-  return absl::WrapUnique(new NetlinkQuotaEvents(std::move(subscription)));
+  return absl::WrapUnique(
+      new NetlinkQuotaEvents(std::move(subscription), std::move(names)));
 }
 
 absl::StatusOr<AcctObject> NetlinkQuotaEvents::Next() {
@@ -24,8 +26,13 @@ absl::StatusOr<AcctObject> NetlinkQuotaEvents::Next() {
     while (!subscription_->cancelled()) {
       const AcctMessage* const message = messages_.Next();
       if (message == nullptr) break;
-      if (message->kind == AcctMessage::Kind::kRecord) {
-        return ObjectOf(message->record);
+      if (message->kind == AcctMessage::Kind::kRecord &&
+          !IsStandInName(message->record.name)) {
+        AcctObject object = ObjectOf(message->record);
+        if (auto name = names_->Find(object.name)) {
+          object.name = *std::move(name);
+        }
+        return object;
       }
     }
     NFM_ASSIGN_OR_RETURN(const auto datagram, subscription_->Next());

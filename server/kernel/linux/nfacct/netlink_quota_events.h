@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "kernel/acct_names.h"
 #include "kernel/acct_table.h"
 #include "kernel/linux/netlink/netlink_subscription.h"
 #include "kernel/linux/nfacct/acct_codec.h"
@@ -17,16 +18,19 @@ namespace nfmeter::kernel {
 class NetlinkQuotaEvents : public QuotaEvents {
  public:
   static absl::StatusOr<std::unique_ptr<NetlinkQuotaEvents>> Open(
-      const NetworkNamespace& there, int receive_buffer_bytes);
+      const NetworkNamespace& there, int receive_buffer_bytes,
+      std::shared_ptr<const AcctNames> names);
 
   absl::StatusOr<AcctObject> Next() override;
   void Cancel() override { subscription_->Cancel(); }
 
  private:
-  explicit NetlinkQuotaEvents(std::unique_ptr<NetlinkSubscription> subscription)
-      : subscription_(std::move(subscription)) {}
+  NetlinkQuotaEvents(std::unique_ptr<NetlinkSubscription> subscription,
+                     std::shared_ptr<const AcctNames> names)
+      : subscription_(std::move(subscription)), names_(std::move(names)) {}
 
   const std::unique_ptr<NetlinkSubscription> subscription_;
+  const std::shared_ptr<const AcctNames> names_;
   // What is left of the last datagram.
   AcctMessageReader messages_{{}};
 };

@@ -7,10 +7,12 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "base/status_macros.h"
+#include "kernel/acct_names.h"
 #include "kernel/linux/nftables/nft_acct_table.h"
 #include "kernel/linux/nftables/nft_census.h"
 #include "kernel/linux/nftables/nft_exchange.h"
 #include "kernel/linux/nftables/nft_name.h"
+#include "kernel/linux/nftables/nft_userdata.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -65,8 +67,8 @@ int ReadQuotas(NetlinkSocket& socket, Quotas& out) {
 // The counters of one datagram, as the caller wants them.
 class Group {
  public:
-  Group(const Quotas& quotas, bool exceeded_only)
-      : quotas_(quotas), exceeded_only_(exceeded_only) {}
+  Group(const Quotas& quotas, AcctDumpFilter filter, AcctNames& names)
+      : quotas_(quotas), filter_(filter), names_(names) {}
 
   void Add(const NftObjectInfo& info) {
     AcctRecord record = {
@@ -74,12 +76,17 @@ class Group {
     record.name = CounterNameOf(info.name, scratch_);
     // Somebody's, in a plain table of ours.
     if (record.name.empty()) return;
+    if (IsHashedNftName(info.name)) {
+      const auto name = ReadNftEntry(NftEntry::kCounterName, info.userdata);
+      if (name.has_value()) names_.Learn(std::string(info.name), *name);
+      ResolveHash(names_, scratch_);
+      record.name = scratch_;
+    }
     if (record.name.data() == scratch_.data()) {
       record.name = escaped_.emplace_back(scratch_);
     }
     if (!quotas_.by_object.empty()) AddQuota(info.name, record);
-    if (exceeded_only_ && !record.quota_exceeded) return;
-    records_.push_back(record);
+    if (PassesFilter(filter_, record)) records_.push_back(record);
   }
 
   absl::Span<const AcctRecord> records() const { return records_; }
@@ -97,7 +104,8 @@ class Group {
   }
 
   const Quotas& quotas_;
-  const bool exceeded_only_;
+  const AcctDumpFilter filter_;
+  AcctNames& names_;
   std::vector<AcctRecord> records_;
   std::deque<std::string> escaped_;
   std::string scratch_;
@@ -118,7 +126,7 @@ absl::StatusOr<AcctDumpOutcome> NftAcctTable::Dump(
   if (const int err = ReadQuotas(*socket, quotas); err != 0) return failed(err);
   AcctDumpOutcome outcome;
   RisingHandles counters;
-  Group group(quotas, filter == AcctDumpFilter::kQuotaExceeded);
+  Group group(quotas, filter, table_.names());
   NftObjectInfo info;
   bool interrupted = false;
   const int err = DumpNft(

@@ -18,6 +18,18 @@ namespace {
 
 constexpr uint64_t kMostQuota = INT64_MAX;  // nft_quota_do_init()
 
+// What says whose counter it is, where its name does not, or not as people
+// write it.
+std::string UserdataOf(const std::string& counter,
+                       absl::string_view object_name) {
+  if (!IsHashedNftName(object_name)) {
+    return IsNftComment(counter) ? NftComment(counter) : "";
+  }
+  std::string userdata;
+  AppendNftEntry(NftEntry::kCounterName, counter, userdata);
+  return userdata;
+}
+
 }  // namespace
 
 absl::Status CheckNftCounter(const AcctObject& object) {
@@ -49,7 +61,7 @@ absl::Status CheckNftCounter(const AcctObject& object) {
 void AddNftCounter(const AcctObject& object, NftBatch& batch) {
   const std::string name = NftObjectName(object.name);
   batch.AddCounter(name, object.packets, object.bytes,
-                   IsNftComment(object.name) ? object.name : "");
+                   UserdataOf(object.name, name));
   if (!object.quota.has_value()) return;
   // A quota is exceeded once nothing is left of it: the next packet is to take
   // what is.

@@ -29,7 +29,8 @@ absl::Status StatusOf(Operation operation, int err, absl::string_view name) {
     return ErrnoStatus(operation, err, name);
   }
   const bool change = operation == Operation::kAcctCreate ||
-                      operation == Operation::kAcctDelete;
+                      operation == Operation::kAcctDelete ||
+                      operation == Operation::kAcctReplace;
   return ErrnoStatus(change ? Operation::kNftChange : Operation::kNftRead, err,
                      name);
 }
@@ -114,7 +115,15 @@ std::vector<absl::Status> NftAcctTable::Create(
       objects.size(), Operation::kAcctCreate,
       [&](size_t i, NftBatch& batch) { AddNftCounter(objects[i], batch); },
       [&](size_t i) -> absl::string_view { return objects[i].name; }, statuses);
+  for (size_t i = 0; i < objects.size(); ++i) {
+    if (statuses[i].ok()) Learn(objects[i].name);
+  }
   return statuses;
+}
+
+void NftAcctTable::Learn(absl::string_view name) {
+  std::string object = NftObjectName(name);
+  if (IsHashedNftName(object)) table_.names().Learn(std::move(object), name);
 }
 
 std::vector<absl::Status> NftAcctTable::Delete(
@@ -135,6 +144,39 @@ std::vector<absl::Status> NftAcctTable::Delete(
       },
       [&](size_t i) -> absl::string_view { return names[i]; }, statuses);
   return statuses;
+}
+
+absl::StatusOr<QuotaChange> NftAcctTable::SetQuota(
+    absl::string_view name, const std::optional<QuotaLimit>& quota,
+    bool dry_run) {
+  NFM_ASSIGN_OR_RETURN(const AcctObject object, Get(name));
+  NFM_RETURN_IF_ERROR(
+      CheckNftCounter({.name = std::string(name), .quota = quota}));
+  if (object.quota.has_value() != quota.has_value()) {
+    return QuotaChange::kNeedsRenewal;
+  }
+  if (quota.has_value() && !dry_run) {
+    NftBatch batch = table_.NewBatch();
+    batch.SetQuota(NftObjectName(name), quota->limit);
+    const NftErrors errors = table_.Commit(batch);
+    if (!errors.ok()) {
+      return StatusOf(Operation::kAcctReplace, errors.first(), name);
+    }
+  }
+  return QuotaChange::kDone;
+}
+
+absl::Status NftAcctTable::Renew(const AcctObject& object) {
+  NFM_RETURN_IF_ERROR(CheckNftCounter(object));
+  const std::string name = NftObjectName(object.name);
+  NftBatch batch = table_.NewBatch();
+  if (HaveQuotas({object.name})[0]) batch.DeleteQuota(name);
+  batch.DeleteCounter(name);
+  AddNftCounter(object, batch);
+  const NftErrors errors = table_.Commit(batch);
+  return errors.ok()
+             ? absl::OkStatus()
+             : StatusOf(Operation::kAcctReplace, errors.first(), object.name);
 }
 
 std::vector<bool> NftAcctTable::HaveQuotas(
@@ -187,6 +229,7 @@ std::vector<absl::StatusOr<AcctObject>> NftAcctTable::Ask(
         const bool read =
             message != nullptr && ReadNftObject(message->attributes, info);
         if (i % 2 == 0) {
+          if (read) Learn(names[index]);
           results[index] = read ? CounterOf(names[index], info)
                                 : absl::StatusOr<AcctObject>(
                                       StatusOf(operation, err, names[index]));
@@ -214,8 +257,7 @@ std::vector<absl::StatusOr<AcctObject>> NftAcctTable::GetAndReset(
 
 absl::StatusOr<std::unique_ptr<QuotaEvents>> NftAcctTable::WatchQuotas() {
   NFM_ASSIGN_OR_RETURN(
-      auto events,
-      NftQuotaEvents::Open(*this, table_.network(), quota_buffer_bytes_));
+      auto events, NftQuotaEvents::Open(*this, table_, quota_buffer_bytes_));
   return events;
 }
 

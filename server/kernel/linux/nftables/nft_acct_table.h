@@ -4,6 +4,7 @@
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_ACCT_TABLE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,13 @@ class NftAcctTable : public AcctTable {
   std::vector<absl::Status> Delete(
       absl::Span<const std::string> names) override;
 
+  // In place where there is a quota and is to be one. UNIMPLEMENTED,
+  // QUOTA_NOT_EXPRESSIBLE: a quota of packets.
+  absl::StatusOr<QuotaChange> SetQuota(absl::string_view name,
+                                       const std::optional<QuotaLimit>& quota,
+                                       bool dry_run) override;
+  absl::Status Renew(const AcctObject& object) override;
+
   // How many counters there are is read from the table, so that it is known
   // whether all were handed out.
   absl::StatusOr<AcctDumpOutcome> Dump(
@@ -57,6 +65,8 @@ class NftAcctTable : public AcctTable {
   using AppendFunction = void (*)(NftObjectType, absl::string_view, uint32_t,
                                   std::string&);
 
+  // The counter is there, by a hash of its name perhaps.
+  void Learn(absl::string_view name);
   // Asks for counter and quota of each.
   std::vector<absl::StatusOr<AcctObject>> Ask(
       absl::Span<const std::string> names, Operation operation,

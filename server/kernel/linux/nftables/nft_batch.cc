@@ -132,7 +132,7 @@ size_t NftBatch::DeleteTable() {
 }
 
 size_t NftBatch::AddCounter(absl::string_view object, uint64_t packets,
-                            uint64_t bytes, absl::string_view comment) {
+                            uint64_t bytes, absl::string_view userdata) {
   Message message(*this, NFT_MSG_NEWOBJ, NLM_F_CREATE | NLM_F_EXCL,
                   NFTA_OBJ_TABLE);
   message->PutString(NFTA_OBJ_NAME, object);
@@ -142,16 +142,23 @@ size_t NftBatch::AddCounter(absl::string_view object, uint64_t packets,
   message->PutU64(NFTA_COUNTER_BYTES, bytes);
   message->PutU64(NFTA_COUNTER_PACKETS, packets);
   message->EndNest(data);
-  if (!comment.empty()) {
-    message->PutBytes(NFTA_OBJ_USERDATA, NftComment(comment));
-  }
+  if (!userdata.empty()) message->PutBytes(NFTA_OBJ_USERDATA, userdata);
   return message.index();
 }
 
 size_t NftBatch::AddQuota(absl::string_view object, uint64_t limit,
                           uint64_t consumed) {
-  Message message(*this, NFT_MSG_NEWOBJ, NLM_F_CREATE | NLM_F_EXCL,
-                  NFTA_OBJ_TABLE);
+  return PutQuota(NLM_F_CREATE | NLM_F_EXCL, object, limit, consumed);
+}
+
+// nft_quota_obj_update() takes the limit, and not what was consumed.
+size_t NftBatch::SetQuota(absl::string_view object, uint64_t limit) {
+  return PutQuota(0, object, limit, 0);
+}
+
+size_t NftBatch::PutQuota(uint16_t flags, absl::string_view object,
+                          uint64_t limit, uint64_t consumed) {
+  Message message(*this, NFT_MSG_NEWOBJ, flags, NFTA_OBJ_TABLE);
   message->PutString(NFTA_OBJ_NAME, object);
   message->PutU32(NFTA_OBJ_TYPE, static_cast<uint32_t>(NftObjectType::kQuota));
   const size_t data = message->BeginNest(NFTA_OBJ_DATA);

@@ -63,10 +63,13 @@ class NftBatch {
   size_t DeleteTable();
 
   // A counter with its values; and its quota, an object of the same name, to go
-  // before it. Fails with EEXIST where there is one.
+  // before it. Fails with EEXIST where there is one. `userdata`: see
+  // nft_userdata.h; empty: none.
   size_t AddCounter(absl::string_view object, uint64_t packets, uint64_t bytes,
-                    absl::string_view comment);
+                    absl::string_view userdata);
   size_t AddQuota(absl::string_view object, uint64_t limit, uint64_t consumed);
+  // Another limit for a quota that is there; what it has consumed stays.
+  size_t SetQuota(absl::string_view object, uint64_t limit);
   size_t DeleteCounter(absl::string_view object);
   size_t DeleteQuota(absl::string_view object);
 
@@ -116,6 +119,9 @@ class NftBatch {
 
  private:
   class Message;
+
+  size_t PutQuota(uint16_t flags, absl::string_view object, uint64_t limit,
+                  uint64_t consumed);
 
   std::string table_;
   std::string messages_;

@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
 #include "kernel/linux/nftables/nft_exchange.h"
+#include "kernel/linux/nftables/nft_name.h"
 #include "kernel/linux/nftables/nft_rule.h"
 #include "kernel/rule_edit.h"
 
@@ -127,12 +128,17 @@ absl::Status ReadChain(NetlinkSocket& socket, NftContents& out, size_t index) {
 }  // namespace
 
 absl::StatusOr<NftContents> ReadNftContents(NetlinkSocket& socket,
+                                            const AcctNames& names,
                                             Family family, Table table) {
   NftContents contents{.table = EmptyTable(family, table)};
   contents.handles.resize(contents.table.chains.size());
   contents.exists.resize(contents.table.chains.size());
   for (size_t i = 0; i < contents.table.chains.size(); ++i) {
     NFM_RETURN_IF_ERROR(ReadChain(socket, contents, i));
+    for (Rule& rule : contents.table.chains[i].rules) {
+      ResolveHash(names, rule.counter);
+      for (std::string& other : rule.other_counters) ResolveHash(names, other);
+    }
   }
   NumberRules(contents.table);
   return contents;

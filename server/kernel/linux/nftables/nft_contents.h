@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernel/acct_names.h"
 #include "kernel/linux/netlink/netlink_socket.h"
 #include "kernel/rule_types.h"
 
@@ -20,8 +21,10 @@ struct NftContents {
 };
 
 // Reads it. What is read is of one moment only if the generation is the same
-// before and after. UNAVAILABLE: rules kept changing while they were read.
+// before and after. `names`: of counters whose objects are named by a hash.
+// UNAVAILABLE: rules kept changing while they were read.
 absl::StatusOr<NftContents> ReadNftContents(NetlinkSocket& socket,
+                                            const AcctNames& names,
                                             Family family, Table table);
 
 }  // namespace nfmeter::kernel

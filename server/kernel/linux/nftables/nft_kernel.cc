@@ -10,6 +10,7 @@
 #include "base/name_escape.h"
 #include "base/status_macros.h"
 #include "kernel/linux/nftables/nft_exchange.h"
+#include "kernel/linux/nftables/nft_name.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -53,6 +54,17 @@ absl::StatusOr<std::unique_ptr<NftKernel>> NftKernel::Open(
   const auto found = kernel->Probe();
   if (absl::IsPermissionDenied(found->acct)) return found->acct;
   return kernel;
+}
+
+void NftKernel::KnowCounters(absl::Span<const std::string> names) {
+  for (const std::string& name : names) {
+    std::string object = NftObjectName(name);
+    if (IsHashedNftName(object)) table_->names().Learn(std::move(object), name);
+  }
+}
+
+std::string NftKernel::ToolName(absl::string_view counter) const {
+  return NftObjectName(counter);
 }
 
 std::shared_ptr<const Capabilities> NftKernel::capabilities() const {

@@ -41,6 +41,8 @@ class NftKernel : public Kernel {
   std::shared_ptr<const Capabilities> capabilities() const override;
   std::shared_ptr<const Capabilities> Probe() override;
   std::vector<std::string> Notices() override;
+  void KnowCounters(absl::Span<const std::string> names) override;
+  std::string ToolName(absl::string_view counter) const override;
   absl::string_view acct_backend() const override {
     return "nf_tables counters";
   }

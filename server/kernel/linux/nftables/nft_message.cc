@@ -269,6 +269,9 @@ bool ReadNftObject(ByteSpan attributes, NftObjectInfo& out) {
       case NFTA_OBJ_DATA:
         data = reader.payload();
         break;
+      case NFTA_OBJ_USERDATA:
+        out.userdata = reader.payload();
+        break;
       default:
         break;
     }

@@ -106,6 +106,7 @@ struct NftObjectInfo {
   uint32_t type = 0;
   uint64_t handle = 0;
   uint32_t use = 0;
+  ByteSpan userdata;
   // Counters.
   uint64_t packets = 0;
   uint64_t bytes = 0;

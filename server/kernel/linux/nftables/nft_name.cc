@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "kernel/acct_table.h"
 
 namespace nfmeter::kernel {
@@ -13,6 +14,7 @@ namespace {
 constexpr absl::string_view kPrefix = "c.";
 constexpr absl::string_view kEscape = "_x";
 constexpr char kHex[] = "0123456789abcdef";
+constexpr size_t kMostBytes = 255;  // NFT_OBJ_MAXNAMELEN - 1
 
 bool IsPlain(char c) {
   return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' ||
@@ -29,6 +31,7 @@ int HexDigit(char c) {
 }  // namespace
 
 std::string NftObjectName(absl::string_view name) {
+  if (IsShownHash(name)) return std::string(name.substr(1));
   std::string out(kPrefix);
   out.reserve(kPrefix.size() + name.size());
   for (size_t i = 0; i < name.size(); ++i) {
@@ -41,12 +44,22 @@ std::string NftObjectName(absl::string_view name) {
     out.push_back(kHex[byte >> 4]);
     out.push_back(kHex[byte & 15]);
   }
+  if (out.size() > kMostBytes) return absl::StrCat("h.", NameHash(name, 24));
   return out;
+}
+
+void ResolveHash(const AcctNames& names, std::string& name) {
+  if (!IsShownHash(name)) return;
+  if (auto known = names.Find(name.substr(1))) name = *std::move(known);
 }
 
 bool AppendCounterName(absl::string_view object_name, std::string& name) {
   const size_t start = name.size();
   absl::string_view rest = object_name;
+  if (IsHashedNftName(rest)) {
+    absl::StrAppend(&name, "~", rest);
+    return true;
+  }
   if (!absl::StartsWith(rest, kPrefix)) return false;
   rest.remove_prefix(kPrefix.size());
   while (!rest.empty()) {
@@ -71,6 +84,10 @@ bool AppendCounterName(absl::string_view object_name, std::string& name) {
 
 absl::string_view CounterNameOf(absl::string_view object_name,
                                 std::string& scratch) {
+  if (IsHashedNftName(object_name)) {
+    scratch = absl::StrCat("~", object_name);
+    return scratch;
+  }
   if (!absl::StartsWith(object_name, kPrefix)) return {};
   const absl::string_view rest = object_name.substr(kPrefix.size());
   bool plain = IsAcctName(rest);

@@ -8,16 +8,18 @@
 
 #include "absl/memory/memory.h"
 #include "base/status_macros.h"
+#include "kernel/acct_names.h"
 #include "kernel/linux/nftables/nft_name.h"
 
 namespace nfmeter::kernel {
 
 absl::StatusOr<std::unique_ptr<NftQuotaEvents>> NftQuotaEvents::Open(
-    AcctTable& acct, const NetworkNamespace& there, int receive_buffer_bytes) {
-  NFM_ASSIGN_OR_RETURN(
-      auto subscription,
-      NetlinkSubscription::Open(there, NFNLGRP_NFTABLES, receive_buffer_bytes));
-  return absl::WrapUnique(new NftQuotaEvents(acct, std::move(subscription)));
+    AcctTable& acct, NftTable& table, int receive_buffer_bytes) {
+  NFM_ASSIGN_OR_RETURN(auto subscription, NetlinkSubscription::Open(
+                                              table.network(), NFNLGRP_NFTABLES,
+                                              receive_buffer_bytes));
+  return absl::WrapUnique(
+      new NftQuotaEvents(acct, table.names(), std::move(subscription)));
 }
 
 std::optional<AcctObject> NftQuotaEvents::CrossingOf(
@@ -31,8 +33,9 @@ std::optional<AcctObject> NftQuotaEvents::CrossingOf(
     return std::nullopt;
   }
   std::string scratch;
-  const std::string name(CounterNameOf(info.name, scratch));
-  if (name.empty()) return std::nullopt;
+  std::string name(CounterNameOf(info.name, scratch));
+  ResolveHash(names_, name);
+  if (name.empty() || IsStandInName(name)) return std::nullopt;
   absl::StatusOr<AcctObject> object = acct_.Get(name);
   if (object.ok() && object->quota_exceeded) return *std::move(object);
   return AcctObject{.name = name,

@@ -11,6 +11,7 @@
 #include "kernel/acct_table.h"
 #include "kernel/linux/netlink/netlink_subscription.h"
 #include "kernel/linux/nftables/nft_message.h"
+#include "kernel/linux/nftables/nft_table.h"
 
 namespace nfmeter::kernel {
 
@@ -22,22 +23,23 @@ namespace nfmeter::kernel {
 // then, the limit and no packets.
 class NftQuotaEvents : public QuotaEvents {
  public:
-  // `acct` outlives this.
+  // `acct` and `table` outlive this.
   static absl::StatusOr<std::unique_ptr<NftQuotaEvents>> Open(
-      AcctTable& acct, const NetworkNamespace& there, int receive_buffer_bytes);
+      AcctTable& acct, NftTable& table, int receive_buffer_bytes);
 
   absl::StatusOr<AcctObject> Next() override;
   void Cancel() override { subscription_->Cancel(); }
 
  private:
-  NftQuotaEvents(AcctTable& acct,
+  NftQuotaEvents(AcctTable& acct, const AcctNames& names,
                  std::unique_ptr<NetlinkSubscription> subscription)
-      : acct_(acct), subscription_(std::move(subscription)) {}
+      : acct_(acct), names_(names), subscription_(std::move(subscription)) {}
 
   // The object of a message that tells of a crossing.
   std::optional<AcctObject> CrossingOf(const NftMessage& message);
 
   AcctTable& acct_;
+  const AcctNames& names_;
   const std::unique_ptr<NetlinkSubscription> subscription_;
   // What is left of the last datagram.
   NftMessageReader messages_{{}};

@@ -172,9 +172,9 @@ class NftRuleTable::Attempt {
     {
       NftTable::Lease socket(table_);
       for (const TableEdit& table : edit_.tables) {
-        NFM_ASSIGN_OR_RETURN(
-            contents_.emplace_back(),
-            ReadNftContents(*socket, table.family, table.table));
+        NFM_ASSIGN_OR_RETURN(contents_.emplace_back(),
+                             ReadNftContents(*socket, table_.names(),
+                                             table.family, table.table));
       }
       NFM_ASSIGN_OR_RETURN(counters_, ReadCounters(*socket, edit_));
     }
@@ -255,7 +255,7 @@ class NftRuleTable::Attempt {
     const TableEdit& edit = edit_.tables[index];
     NftTable::Lease socket(table_);
     absl::StatusOr<NftContents> after =
-        ReadNftContents(*socket, edit.family, edit.table);
+        ReadNftContents(*socket, table_.names(), edit.family, edit.table);
     if (!after.ok()) return NotReadBack(after.status());
     NFM_ASSIGN_OR_RETURN(outcome_.tables[index].inserted,
                          TakeInserted(edit, after->table));
@@ -318,7 +318,7 @@ class NftRuleTable::Attempt {
 absl::StatusOr<TableContents> NftRuleTable::Read(Family family, Table table) {
   NftTable::Lease socket(table_);
   NFM_ASSIGN_OR_RETURN(NftContents contents,
-                       ReadNftContents(*socket, family, table));
+                       ReadNftContents(*socket, table_.names(), family, table));
   return std::move(contents.table);
 }
 
@@ -336,6 +336,14 @@ absl::StatusOr<KernelOutcome> NftRuleTable::Apply(const KernelEdit& edit,
     outcome = Attempt(*this, edit, terms).Run();
   }
   return outcome;
+}
+
+absl::StatusOr<size_t> NftRuleTable::MoveRules(const CounterMove& move,
+                                               const Patience& patience) {
+  NFM_ASSIGN_OR_RETURN(const size_t moved,
+                       RuleTable::MoveRules(move, patience));
+  if (moved > 0 && !move.dry_run) WaitForPackets();
+  return moved;
 }
 
 }  // namespace nfmeter::kernel

@@ -29,6 +29,9 @@ class NftRuleTable : public RuleTable {
   // counted last can be read in between.
   absl::StatusOr<KernelOutcome> Apply(const KernelEdit& edit,
                                       const EditTerms& terms) override;
+  // When it returns, no packet counts into the old one any more.
+  absl::StatusOr<size_t> MoveRules(const CounterMove& move,
+                                   const Patience& patience) override;
   void StopWaiting() override { stopped_ = true; }
 
  private:

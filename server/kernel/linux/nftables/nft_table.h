@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "kernel/acct_names.h"
 #include "kernel/linux/netlink/netlink_socket.h"
 #include "kernel/linux/nftables/nft_batch.h"
 #include "kernel/linux/nftables/nft_exchange.h"
@@ -114,6 +115,9 @@ class NftTable {
 
   const NetworkNamespace& network() const { return namespace_; }
 
+  // What objects that are named by a hash stand for.
+  AcctNames& names() { return names_; }
+
  private:
   explicit NftTable(const Options& options) : options_(options) {}
 
@@ -126,6 +130,7 @@ class NftTable {
 
   const Options options_;
   const NetworkNamespace namespace_;
+  AcctNames names_;
   size_t batch_bytes_max_ = 0;
   uint32_t port_ = 0;                // of the owner's socket
   std::atomic<uint32_t> flags_ = 0;  // of the table, when we make it

@@ -37,6 +37,7 @@ enum class NftEntry : uint8_t {
   // As they were given, where a set has them in another order.
   kSourcePorts = 0xe2,
   kDestinationPorts = 0xe3,
+  kCounterName = 0xe4,  // of an object that is named by a hash
 };
 // `bytes` are at most 254. They are read back whole.
 void AppendNftEntry(NftEntry type, absl::string_view bytes, std::string& out);

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "kernel/acct_names.h"
 #include "kernel/errno_status.h"
 #include "kernel/linux/xtables/iptc_rule_table_contents.h"
 #include "kernel/linux/xtables/iptc_rule_table_handle.h"
@@ -33,6 +34,8 @@ namespace {
 // wait for ours.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(1);
 constexpr absl::Duration kLongestPause = absl::Milliseconds(50);
+// What taking back may take, whatever is left of the caller's time.
+constexpr absl::Duration kUndoTime = absl::Seconds(10);
 
 using RulesById = absl::flat_hash_map<absl::string_view, const Rule*>;
 
@@ -49,9 +52,11 @@ RulesById ManagedRules(const TableContents& contents) {
 // The rule as it would be read back.
 Rule Foreseen(const TableEdit& edit, const RuleSpec& spec,
               const std::vector<uint8_t>& entry, IpSetIndex& sets) {
-  return ReadRule(
+  Rule rule = ReadRule(
       edit.family, edit.table, spec.chain,
       {.entry = entry, .target = TargetName(spec.verdict, spec.form)}, sets);
+  rule.counter = spec.counter;
+  return rule;
 }
 
 // Whether there was a rule with this text that was not managed: a copy of a
@@ -176,7 +181,23 @@ absl::StatusOr<TableContents> IptcRuleTable::ReadFromKernel(Family family,
                                                             Table table) {
   NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
                        open_(family, table));
-  return ReadContents(*handle, family, table, sets_);
+  return ContentsOf(*handle, family, table);
+}
+
+TableContents IptcRuleTable::ContentsOf(IptcHandle& handle, Family family,
+                                        Table table) {
+  TableContents contents = ReadContents(handle, family, table, sets_);
+  const auto give_name = [&](std::string& counter) {
+    if (!IsShortNfacctName(counter)) return;
+    if (auto name = names_->Find(counter)) counter = *std::move(name);
+  };
+  for (Chain& chain : contents.chains) {
+    for (Rule& rule : chain.rules) {
+      give_name(rule.counter);
+      absl::c_for_each(rule.other_counters, give_name);
+    }
+  }
+  return contents;
 }
 
 absl::StatusOr<TableContents> IptcRuleTable::ReadBack(Family family,
@@ -326,8 +347,7 @@ absl::StatusOr<TableOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
   }
   NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
                        open_(edit.family, edit.table));
-  const TableContents before =
-      ReadContents(*handle, edit.family, edit.table, sets_);
+  const TableContents before = ContentsOf(*handle, edit.family, edit.table);
   NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(before, edit));
   if (const int err = ApplyEdit(before, plan, edit, entries, *handle)) {
     return ExplainRefusal(err, edit, entries, before, acct_);
@@ -398,7 +418,7 @@ absl::StatusOr<OwnedOutcome> IptcRuleTable::TryOwnedOnce(
   const Table table = chains.table();
   NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
                        open_(family, table));
-  const TableContents before = ReadContents(*handle, family, table, sets_);
+  const TableContents before = ContentsOf(*handle, family, table);
   OwnedSteps steps = chains.Compare(before);
   if (steps.empty()) return OwnedOutcome();
   NFM_RETURN_IF_ERROR(chains.Carry(steps, before, *handle));
@@ -414,6 +434,101 @@ absl::StatusOr<OwnedOutcome> IptcRuleTable::TryOwnedOnce(
   return OwnedOutcome{.differences = std::move(steps.differences),
                       .commits = 1,
                       .rule_counters_lost = err != 0};
+}
+
+absl::StatusOr<size_t> IptcRuleTable::MoveRules(const CounterMove& move,
+                                                const Patience& patience) {
+  const NamespaceVisit visit(network_);
+  if (visit.err() != 0) return NotThere(visit.err());
+  size_t moved = 0;
+  absl::Status failed;
+  for (const Family family : kAllFamilies) {
+    for (const Table table : kAllTables) {
+      if (!failed.ok() ||
+          PresenceOfTable(family, table) != TablePresence::kPresent) {
+        continue;
+      }
+      const absl::StatusOr<size_t> here =
+          move.dry_run ? MoveOnce(family, table, move)
+                       : UnderLock(patience, [&] {
+                           return MoveOnce(family, table, move);
+                         });
+      if (here.ok()) {
+        moved += *here;
+      } else {
+        failed = here.status();
+      }
+    }
+  }
+  if (failed.ok() || moved == 0 || move.dry_run) {
+    return failed.ok() ? absl::StatusOr<size_t>(moved) : failed;
+  }
+  const CounterMove back = {.from = move.to, .to = move.from};
+  const Patience to_the_end =
+      Patience::ToTheEnd(SystemClock().BootTime() + kUndoTime);
+  for (const Family family : kAllFamilies) {
+    for (const Table table : kAllTables) {
+      if (PresenceOfTable(family, table) != TablePresence::kPresent) continue;
+      // What stays counts into the other one, which the caller looks after.
+      (void)UnderLock(to_the_end,
+                      [&] { return MoveOnce(family, table, back); });
+    }
+  }
+  return failed;
+}
+
+absl::StatusOr<size_t> IptcRuleTable::MoveOnce(Family family, Table table,
+                                               const CounterMove& move) {
+  NFM_ASSIGN_OR_RETURN(std::unique_ptr<IptcHandle> handle,
+                       open_(family, table));
+  const TableContents before = ContentsOf(*handle, family, table);
+  struct Moved {
+    const std::string& chain;
+    uint32_t position;
+    std::vector<uint8_t> entry;
+  };
+  std::vector<Moved> rules;
+  const std::string from = NfacctName(move.from);
+  const std::string to = NfacctName(move.to);
+  for (const Chain& chain : before.chains) {
+    size_t i = 0;
+    absl::Status failed;
+    handle->ForEachRule(chain.name, [&](const IptcRule& entry) {
+      const Rule& rule = chain.rules[i++];
+      if (!failed.ok() || !CountsInto(rule, move.from)) return;
+      auto recounted = RecountedEntry(family, entry.entry, entry.target,
+                                      {.from = from, .to = to});
+      failed =
+          !IsOurs(rule) ? CounterHeldBy(rule, move.from) : recounted.status();
+      if (failed.ok()) {
+        rules.push_back({chain.name, rule.position, *std::move(recounted)});
+      }
+    });
+    NFM_RETURN_IF_ERROR(failed);
+  }
+  if (rules.empty() || move.dry_run) return rules.size();
+  const auto refused = [&](int err) {
+    return ErrnoStatus(Operation::kRuleCommit, err,
+                       TableSubject(family, table));
+  };
+  for (const Moved& rule : rules) {
+    int err = handle->Delete(rule.chain, rule.position);
+    if (err == 0) {
+      err = handle->Insert(rule.chain, rule.position, rule.entry.data());
+    }
+    if (err != 0) return refused(err);
+  }
+  const int err = handle->Commit();
+  handle.reset();
+  const absl::StatusOr<TableContents> after = ReadBack(family, table);
+  if (!after.ok()) return NotReadBack(after.status());
+  for (const Chain& chain : after->chains) {
+    for (const Rule& rule : chain.rules) {
+      if (!CountsInto(rule, move.from)) continue;
+      return err == 0 ? Overwritten(family, table) : refused(err);
+    }
+  }
+  return rules.size();
 }
 
 }  // namespace nfmeter::kernel

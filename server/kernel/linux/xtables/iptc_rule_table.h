@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "kernel/acct_names.h"
 #include "kernel/acct_table.h"
 #include "kernel/linux/netlink/netlink_namespace.h"
 #include "kernel/linux/xtables/ip_set_socket.h"
@@ -37,10 +38,15 @@ class IptcRuleTable : public RuleTable {
       Family family, Table table)>;
 
   // The tables of a namespace. `acct` has the counters that rules count into,
-  // and must outlive this.
-  explicit IptcRuleTable(AcctTable& acct, Opener open = IptcHandle::Open,
-                         NetworkNamespace network = {})
-      : acct_(acct), open_(std::move(open)), network_(std::move(network)) {}
+  // and must outlive this; `names` says what their short names stand for.
+  explicit IptcRuleTable(
+      AcctTable& acct, Opener open = IptcHandle::Open,
+      NetworkNamespace network = {},
+      std::shared_ptr<const AcctNames> names = std::make_shared<AcctNames>())
+      : acct_(acct),
+        open_(std::move(open)),
+        network_(std::move(network)),
+        names_(std::move(names)) {}
 
   // A table that nobody has used so far is answered without touching it, as
   // reading would bring it into being (see TablePresence). PERMISSION_DENIED,
@@ -53,6 +59,11 @@ class IptcRuleTable : public RuleTable {
 
   absl::StatusOr<OwnedOutcome> ApplyOwned(const OwnedEdit& edit,
                                           const Patience& patience) override;
+
+  // All tables in turn, each in one commit; what had been moved before one
+  // failed goes back.
+  absl::StatusOr<size_t> MoveRules(const CounterMove& move,
+                                   const Patience& patience) override;
 
   void StopWaiting() override { lock_interrupter_.Interrupt(); }
 
@@ -80,11 +91,15 @@ class IptcRuleTable : public RuleTable {
                                                const OwnedTable& wanted,
                                                const Patience& patience);
   absl::StatusOr<OwnedOutcome> TryOwnedOnce(const XtOwnedChains& chains);
+  absl::StatusOr<size_t> MoveOnce(Family family, Table table,
+                                  const CounterMove& move);
   // Takes the lock and calls `attempt` until it says something else than that
   // others have changed the table meanwhile, without the lock.
   template <typename Attempt>
   std::invoke_result_t<Attempt> UnderLock(const Patience& patience,
                                           Attempt attempt);
+  // What the handle holds, with the counters' own names.
+  TableContents ContentsOf(IptcHandle& handle, Family family, Table table);
   absl::StatusOr<TableContents> ReadFromKernel(Family family, Table table);
   // After a commit, when the caller must learn what is there: goes on past
   // passing errors.
@@ -94,6 +109,7 @@ class IptcRuleTable : public RuleTable {
   const Opener open_;
   // Where each call is carried out: libiptc opens its sockets itself.
   const NetworkNamespace network_;
+  const std::shared_ptr<const AcctNames> names_;
   IpSetSocket sets_;
   XtablesLockInterrupter lock_interrupter_;
 };

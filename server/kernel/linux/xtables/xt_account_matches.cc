@@ -11,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "kernel/acct_names.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_text.h"
 #include "kernel/rule_law.h"
@@ -99,13 +100,9 @@ absl::Status AppendComment(absl::string_view text, MatchWriter& out) {
 
 absl::Status AppendCounter(absl::string_view counter, MatchWriter& out) {
   xt_nfacct_match_info_v1 account{};
-  if (counter.size() >= sizeof(account.name) ||
-      counter.find('\0') != absl::string_view::npos) {
-    return NotExpressible(absl::StrCat("a counter's name has at most ",
-                                       NFACCT_NAME_MAX - 1,
-                                       " bytes and no NUL"));
-  }
-  memcpy(account.name, counter.data(), counter.size());
+  if (!IsAcctName(counter)) return NotACounter();
+  const std::string name = NfacctName(counter);
+  memcpy(account.name, name.data(), name.size());
   out.Append(kAcctMatch, kAcctMatchRevision, account);
   return absl::OkStatus();
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "absl/strings/str_cat.h"
+#include "kernel/acct_names.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_text.h"
 
@@ -22,13 +23,9 @@ absl::Status AppendAcctTarget(const RuleSpec& rule,
         "the match");
   }
   XtAcctTargetInfo info{};
-  if (rule.counter.empty() || rule.counter.size() >= sizeof(info.name) ||
-      rule.counter.find('\0') != std::string::npos) {
-    return NotExpressible(absl::StrCat("a counter's name has 1 to ",
-                                       sizeof(info.name) - 1,
-                                       " bytes and no NUL"));
-  }
-  memcpy(info.name, rule.counter.data(), rule.counter.size());
+  if (!IsAcctName(rule.counter)) return NotACounter();
+  const std::string counter = NfacctName(rule.counter);
+  memcpy(info.name, counter.data(), counter.size());
   xt_entry_target header{};
   const size_t total = XT_ALIGN(sizeof(header) + sizeof(info));
   header.u.user.target_size = static_cast<uint16_t>(total);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/xtables/xt_codec.h"
 
+#include <linux/netfilter/nfnetlink_acct.h>
 #include <string.h>
 
 #include <array>
@@ -10,6 +11,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "kernel/acct_table.h"
 #include "kernel/linux/xtables/xt_acct_target.h"
 #include "kernel/linux/xtables/xt_ip_part.h"
 #include "kernel/linux/xtables/xt_match.h"
@@ -36,6 +38,11 @@ void MatchWriter::AppendBytes(absl::string_view name, uint8_t revision,
 absl::Status NotExpressible(absl::string_view why) {
   return MakeError(absl::StatusCode::kInvalidArgument, "RULE_NOT_EXPRESSIBLE",
                    why);
+}
+
+absl::Status NotACounter() {
+  return NotExpressible(absl::StrCat("a counter's name has 1 to ",
+                                     kAcctNameMaxBytes, " bytes and no NUL"));
 }
 
 namespace {
@@ -290,7 +297,74 @@ absl::StatusOr<DecodedEntry> Decode(Family family,
   return out;
 }
 
+// Where the names of counters lie in an entry: in nfacct matches and in an
+// NFACCT target.
+template <typename Entry>
+absl::StatusOr<std::vector<size_t>> CounterPlaces(
+    absl::Span<const uint8_t> bytes, size_t* target_offset) {
+  Entry entry;
+  if (bytes.size() < sizeof(entry)) return Malformed("it is cut short");
+  memcpy(&entry, bytes.data(), sizeof(entry));
+  if (entry.target_offset < sizeof(entry) ||
+      entry.target_offset > bytes.size()) {
+    return Malformed("its offsets point outside of it");
+  }
+  std::vector<size_t> places;
+  for (size_t at = sizeof(entry); at < entry.target_offset;) {
+    const absl::StatusOr<Part> match =
+        ReadPart(bytes.subspan(at, entry.target_offset - at), "a match");
+    if (!match.ok()) return match.status();
+    if (match->name == kAcctMatch && match->info.size() >= NFACCT_NAME_MAX) {
+      places.push_back(at + sizeof(xt_entry_match));
+    }
+    at += match->size;
+  }
+  const absl::StatusOr<Part> target =
+      ReadPart(bytes.subspan(entry.target_offset), "the target");
+  if (!target.ok()) return target.status();
+  if (target->name == kAcctTarget && target->info.size() >= NFACCT_NAME_MAX) {
+    places.push_back(entry.target_offset + sizeof(xt_entry_target));
+  }
+  *target_offset = entry.target_offset;
+  return places;
+}
+
 }  // namespace
+
+absl::StatusOr<std::vector<uint8_t>> RecountedEntry(
+    Family family, absl::Span<const uint8_t> entry,
+    absl::string_view target_name, const Recount& recount) {
+  if (recount.to.size() >= NFACCT_NAME_MAX) {
+    return Malformed("the other counter's name is too long");
+  }
+  size_t target_offset = 0;
+  const absl::StatusOr<std::vector<size_t>> places =
+      family == Family::kIpv4
+          ? CounterPlaces<ipt_entry>(entry, &target_offset)
+          : CounterPlaces<ip6t_entry>(entry, &target_offset);
+  if (!places.ok()) return places.status();
+  std::vector<uint8_t> bytes(entry.begin(), entry.end());
+  bool found = false;
+  for (const size_t place : *places) {
+    char* const name = reinterpret_cast<char*>(&bytes[place]);
+    if (absl::string_view(name, strnlen(name, NFACCT_NAME_MAX)) !=
+        recount.from) {
+      continue;
+    }
+    memset(name, 0, NFACCT_NAME_MAX);
+    memcpy(name, recount.to.data(), recount.to.size());
+    found = true;
+  }
+  if (!found) return Malformed("it does not count into that counter");
+  // libiptc wants the name of a verdict or chain where the kernel has a number.
+  char* const target = reinterpret_cast<char*>(&bytes[target_offset]) +
+                       offsetof(xt_entry_target, u.user.name);
+  if (*target == '\0' &&
+      target_name.size() < sizeof(xt_entry_target{}.u.user.name)) {
+    memcpy(target, target_name.data(), target_name.size());
+  }
+  return bytes;
+}
 
 absl::StatusOr<std::vector<uint8_t>> EncodeEntry(Family family,
                                                  const RuleSpec& rule,

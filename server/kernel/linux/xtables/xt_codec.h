@@ -81,6 +81,18 @@ absl::StatusOr<DecodedEntry> DecodeEntry(Family family,
                                          absl::string_view target_name,
                                          IpSetIndex& sets);
 
+// A copy of an entry of the kernel's that counts into another counter: ready
+// for libiptc, with the counters that it had. `target_name` as in
+// DecodeEntry(). INVALID_ARGUMENT: it is not well-formed, or does not count
+// into `from`.
+struct Recount {
+  absl::string_view from;
+  absl::string_view to;
+};
+absl::StatusOr<std::vector<uint8_t>> RecountedEntry(
+    Family family, absl::Span<const uint8_t> entry,
+    absl::string_view target_name, const Recount& recount);
+
 // The comment that marks a rule as ours: "nfmeter:ID", a space and the user's
 // comment if there is one.
 std::string RuleMark(absl::string_view id, absl::string_view comment);

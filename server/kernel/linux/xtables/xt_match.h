@@ -140,6 +140,8 @@ class MatchWriter {
 
 // The error for a rule that x_tables can't express. `why` is a sentence.
 absl::Status NotExpressible(absl::string_view why);
+// The error for a counter that can't be, see IsAcctName().
+absl::Status NotACounter();
 
 // The groups. Each Append... adds the matches for its part of the rule, none if
 // the rule has no such condition.

@@ -26,19 +26,6 @@ constexpr absl::Duration kUndoTime = absl::Seconds(10);
 // them can go between.
 constexpr size_t kSlice = 256;
 
-// The rule as it was.
-RestoredRule Restored(const Rule& rule) {
-  return {.spec = {.id = rule.id,
-                   .chain = rule.chain,
-                   .match = rule.match,
-                   .counter = rule.counter,
-                   .verdict = rule.verdict,
-                   .form = rule.form},
-          .position = rule.position,
-          .packets = rule.packets,
-          .bytes = rule.bytes};
-}
-
 // `why`, with what could not be put back. Whoever tried again blindly would do
 // that part twice, so it is never UNAVAILABLE.
 absl::Status WithLeftovers(absl::Status why, const absl::Status& undone) {
@@ -192,7 +179,7 @@ class Application {
     undo.table = edit.table;
     for (const Rule& rule : done.inserted) undo.deletions.push_back(rule.id);
     for (const Rule& rule : done.deleted) {
-      undo.restorations.push_back(Restored(rule));
+      undo.restorations.push_back(AsItWas(rule));
     }
     std::sort(
         undo.restorations.begin(), undo.restorations.end(),

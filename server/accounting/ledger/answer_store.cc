@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "accounting/ledger/answer_store.h"
+
+#include "absl/memory/memory.h"
+#include "accounting/ledger/schema.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+
+using sqlite::Blob;
+using sqlite::Statement;
+using sqlite::Transaction;
+
+absl::StatusOr<std::unique_ptr<AnswerStore>> AnswerStore::Open(
+    const std::string& ledger_path) {
+  NFM_ASSIGN_OR_RETURN(auto db,
+                       sqlite::Database::Open(LedgerFile(ledger_path)));
+  return absl::WrapUnique(new AnswerStore(ledger_path, std::move(db)));
+}
+
+absl::Status AnswerStore::BeginAnew() {
+  {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(
+        +[](bool* writing) { return !*writing; }, &writing_));
+    writing_ = true;
+  }
+  db_.reset();
+  auto db = sqlite::Database::Open(LedgerFile(path_));
+  if (db.ok()) db_ = *std::move(db);
+  absl::MutexLock lock(&mutex_);
+  writing_ = false;
+  return db.status();
+}
+
+// Whoever comes first writes for all who came meanwhile, as each transaction
+// waits for the disk.
+absl::Status AnswerStore::Put(StoredAnswer answer, std::vector<Key> forgotten) {
+  Waiting call{.answer = &answer, .forgotten = &forgotten};
+  std::vector<Waiting*> calls;
+  {
+    absl::MutexLock lock(&mutex_);
+    waiting_.push_back(&call);
+    const auto served = [&] {
+      mutex_.AssertReaderHeld();
+      return call.done || !writing_;
+    };
+    mutex_.Await(absl::Condition(&served));
+    if (call.done) return call.status;
+    writing_ = true;
+    calls.swap(waiting_);
+  }
+  const absl::Status status = Write(calls);
+  absl::MutexLock lock(&mutex_);
+  writing_ = false;
+  for (Waiting* each : calls) {
+    each->status = status;
+    each->done = true;
+  }
+  return status;
+}
+
+absl::Status AnswerStore::Write(const std::vector<Waiting*>& calls) {
+  if (db_ == nullptr)
+    return absl::UnavailableError("the ledger can't be opened");
+  NFM_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_));
+  {
+    NFM_ASSIGN_OR_RETURN(Statement put,
+                         db_->Prepare("INSERT OR REPLACE INTO answers "
+                                      "VALUES (?1, ?2, ?3, ?4, ?5)"));
+    NFM_ASSIGN_OR_RETURN(Statement forget,
+                         db_->Prepare("DELETE FROM answers WHERE method = ?1 "
+                                      "AND request_id = ?2"));
+    for (const Waiting* call : calls) {
+      for (const auto& [method, request_id] : *call->forgotten) {
+        NFM_RETURN_IF_ERROR(forget.Run(method, request_id));
+      }
+    }
+    for (const Waiting* call : calls) {
+      const StoredAnswer& answer = *call->answer;
+      NFM_RETURN_IF_ERROR(put.Run(answer.method, answer.request_id,
+                                  answer.fingerprint, Blob{answer.answer},
+                                  absl::ToUnixNanos(answer.time)));
+    }
+  }
+  return transaction.Commit();
+}
+
+absl::StatusOr<std::vector<StoredAnswer>> AnswerStore::Load(absl::Time since) {
+  {
+    NFM_ASSIGN_OR_RETURN(Statement forget,
+                         db_->Prepare("DELETE FROM answers WHERE time < ?1"));
+    NFM_RETURN_IF_ERROR(forget.Run(absl::ToUnixNanos(since)));
+  }
+  NFM_ASSIGN_OR_RETURN(
+      Statement rows,
+      db_->Prepare("SELECT method, request_id, fingerprint, answer, time "
+                   "FROM answers ORDER BY time, rowid"));
+  std::vector<StoredAnswer> answers;
+  while (true) {
+    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
+    if (!found) return answers;
+    answers.push_back({.method = std::string(rows.Bytes(0)),
+                       .request_id = std::string(rows.Bytes(1)),
+                       .fingerprint = rows.Uint64(2),
+                       .answer = std::string(rows.Bytes(3)),
+                       .time = absl::FromUnixNanos(rows.Int64(4))});
+  }
+}
+
+}  // namespace nfmeter::accounting
