@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "cli/command_tree.h"
 #include "cli/plan_files.h"
+#include "cli/plan_status_commands.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/views.h"
@@ -30,18 +31,6 @@ struct PlanFlags {
   std::string request_id;
   bool validate_only = false;
 };
-
-std::string Count(uint64_t count, absl::string_view what) {
-  return absl::StrCat(count, " ", what, count == 1 ? "" : "s");
-}
-
-std::string CostText(const v1::PlanCost& cost) {
-  return absl::StrCat(Count(cost.counters(), "counter"), ", ",
-                      Count(cost.rules(), "rule"), " in ",
-                      Count(cost.chains(), "chain"), "; a packet meets ",
-                      absl::StrFormat("%.1f", cost.mean_rules_met()),
-                      " rules on average, ", cost.max_rules_met(), " at most");
-}
 
 absl::string_view Sign(const v1::PlanChange& change) {
   switch (change.kind()) {
@@ -188,14 +177,6 @@ absl::Status GetPlan(Session& session, const std::string& name) {
   return absl::OkStatus();
 }
 
-std::string StateText(v1::PlanStatus::State state) {
-  std::string text = v1::PlanStatus::State_Name(state).substr(6);
-  for (char& c : text) {
-    if (c == '_') c = ' ';
-  }
-  return absl::AsciiStrToLower(text);
-}
-
 absl::Status ListPlans(Session& session) {
   auto client = session.client();
   if (!client.ok()) return client.status();
@@ -218,47 +199,6 @@ absl::Status ListPlans(Session& session) {
   if (names.empty() && session.for_people()) {
     session.Note("no plans; 'nfmeter apply -f FILE' makes one");
   }
-  return absl::OkStatus();
-}
-
-absl::Status ShowStatus(Session& session, const std::string& name) {
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  const auto status = (*client)->GetPlanStatus(name, session.call());
-  if (!status.ok()) return status.status();
-  const std::string missed =
-      status->repairs() == 0
-          ? ""
-          : absl::StrCat(TimeText(status->missed_from()), " to ",
-                         TimeText(status->missed_to()));
-  Table table;
-  table.headings = {{"PLAN"},    {"STATE"},           {"CHECKED"},
-                    {"REPAIRS"}, {"MAY HAVE MISSED"}, {"WHY"}};
-  table.rows = {{{status->name()},
-                 {StateText(status->state())},
-                 {TimeText(status->check_time())},
-                 {absl::StrCat(status->repairs())},
-                 {missed},
-                 {status->message()}}};
-  session.Print(
-      {.message = *status,
-       .text = [&](Layout layout) { return session.Render(table, layout); },
-       .names = {StateText(status->state())}});
-  return absl::OkStatus();
-}
-
-absl::Status Explain(Session& session, const std::string& name) {
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  const auto response = (*client)->GetPlan(name, session.call());
-  if (!response.ok()) return response.status();
-  session.Print({.message = response->cost(),
-                 .text =
-                     [&](Layout) {
-                       return absl::StrCat(name, ": ",
-                                           CostText(response->cost()), "\n");
-                     },
-                 .names = {name}});
   return absl::OkStatus();
 }
 
@@ -368,9 +308,7 @@ void AddPlanCommands(CommandTree& tree) {
   nfmeter plan list -o json)",
                   [](Session& session) { return ListPlans(session); });
   AddPlanVerb(tree, *plan, "get", "Print a plan as it was applied", GetPlan);
-  AddPlanVerb(tree, *plan, "status",
-              "Say whether the kernel is as a plan wants", ShowStatus);
-  AddPlanVerb(tree, *plan, "explain", "Say what a plan costs", Explain);
+  AddPlanStatusCommands(tree, *plan);
   auto flags = std::make_shared<PlanFlags>();
   CLI::App* const remove = tree.AddCommand(
       *plan, "delete", "Remove a plan with its rules and counters",

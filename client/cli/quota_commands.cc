@@ -35,6 +35,8 @@ std::string KindName(v1::QuotaEventKind kind) {
       return "recovered";
     case v1::QUOTA_EVENT_KIND_SYNCED:
       return "synced";
+    case v1::QUOTA_EVENT_KIND_THRESHOLD:
+      return "threshold";
     default:
       return "unknown";
   }
@@ -69,6 +71,10 @@ std::string EventLine(const QuotaEvent& event, const Session& session) {
                                    : absl::StrCat(counter.packets()),
           layout == Layout::kTable ? FormatBytes(counter.bytes())
                                    : absl::StrCat(counter.bytes(), " bytes")));
+  if (event.event.threshold_percent() > 0) {
+    absl::StrAppend(&text, "  ", event.event.threshold_percent(),
+                    "% of the limit");
+  }
   if (event.event.missed_events() > 0) {
     absl::StrAppend(&text, "  (", event.event.missed_events(),
                     " events missed)");
@@ -81,7 +87,8 @@ Table EventTable(const QuotaEvent& event) {
   const v1::Counter& c = e.counter();
   Table table;
   table.headings = {{"time"},       {"kind"},    {"name"},  {"quota"},
-                    {"quota_unit"}, {"packets"}, {"bytes"}, {"missed_events"}};
+                    {"quota_unit"}, {"packets"}, {"bytes"}, {"missed_events"},
+                    {"threshold_percent"}};
   std::string limit;
   if (c.has_quota()) {
     limit = absl::StrCat(c.quota().has_packets() ? c.quota().packets()
@@ -96,7 +103,8 @@ Table EventTable(const QuotaEvent& event) {
                                                    : "bytes"},
                         {absl::StrCat(c.packets())},
                         {absl::StrCat(c.bytes())},
-                        {absl::StrCat(e.missed_events())}});
+                        {absl::StrCat(e.missed_events())},
+                        {absl::StrCat(e.threshold_percent())}});
   return table;
 }
 
@@ -136,7 +144,8 @@ void RunForEvent(Session& session, const QuotaEvent& event,
       {"NFMETER_EVENT", KindName(event.event.kind())},
       {"NFMETER_COUNTER", counter.name()},
       {"NFMETER_PACKETS", absl::StrCat(counter.packets())},
-      {"NFMETER_BYTES", absl::StrCat(counter.bytes())}};
+      {"NFMETER_BYTES", absl::StrCat(counter.bytes())},
+      {"NFMETER_PERCENT", absl::StrCat(event.event.threshold_percent())}};
   const absl::Status status = RunShell(line, variables);
   if (!status.ok()) {
     session.console().err << "nfmeter: --exec: " << status.message()
@@ -239,6 +248,7 @@ absl::Status WaitForQuota(Session& session, const WaitFlags& flags) {
     }
     if (!event.ok()) return event.status();
     if (!event->event.has_counter()) continue;  // SYNCED
+    if (event->event.kind() == v1::QUOTA_EVENT_KIND_THRESHOLD) continue;
     PrintEvent(session, *event, /*first=*/true);
     return absl::OkStatus();
   }
@@ -275,7 +285,8 @@ void AddQuotaCommands(CommandTree& tree) {
       *quota, "watch", "Print a line when a counter crosses its quota",
       R"(First come the counters that are over their quota already (standing), then
 'synced', then each crossing as it happens: crossed, or recovered when the
-kernel dropped its event and the server found it by reading.
+kernel dropped its event and the server found it by reading; and thresholds of
+plans (threshold, with their share of the limit).
 With -o json each line is a WatchQuotaEventsResponse. Ctrl-C ends it.
 
 Examples:
@@ -290,7 +301,8 @@ Examples:
   command
       ->add_option("--exec", flags->exec,
                    "run this line of shell for each, with NFMETER_COUNTER, "
-                   "NFMETER_EVENT, NFMETER_PACKETS and NFMETER_BYTES set")
+                   "NFMETER_EVENT, NFMETER_PACKETS, NFMETER_BYTES and (of a "
+                   "threshold) NFMETER_PERCENT set")
       ->option_text("LINE");
   command->add_flag("--once", flags->once,
                     "end after those that are over their quota now");

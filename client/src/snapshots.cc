@@ -5,6 +5,7 @@
 
 #include "client/src/columns.h"
 #include "client/src/connection.h"
+#include "client/src/plan_stream.h"
 #include "client/src/quota_stream.h"
 #include "client/src/raw_stream.h"
 #include "client/src/snapshot_builder.h"
@@ -120,6 +121,15 @@ std::unique_ptr<SnapshotWatch> Client::WatchSnapshots(
   return std::make_unique<SnapshotWatch>(
       std::make_unique<client_internal::SnapshotStream>(connection_, request,
                                                         options));
+}
+
+std::unique_ptr<PlanWatch> Client::WatchPlanStatus(
+    absl::string_view name, const WatchOptions& options) {
+  v1::WatchPlanStatusRequest request;
+  request.set_name(std::string(name));
+  return std::make_unique<PlanWatch>(
+      std::make_unique<client_internal::PlanStream>(connection_, request,
+                                                    options));
 }
 
 std::unique_ptr<QuotaWatch> Client::WatchQuotaEvents(

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "client/src/plan_stream.h"
 #include "client/src/quota_stream.h"
 #include "client/src/snapshot_stream.h"
 
@@ -27,5 +28,11 @@ QuotaWatch::QuotaWatch(std::unique_ptr<client_internal::QuotaStream> stream)
 QuotaWatch::~QuotaWatch() = default;
 absl::StatusOr<QuotaEvent> QuotaWatch::Next() { return stream_->Next(); }
 void QuotaWatch::Cancel() { stream_->Cancel(); }
+
+PlanWatch::PlanWatch(std::unique_ptr<client_internal::PlanStream> stream)
+    : stream_(std::move(stream)) {}
+PlanWatch::~PlanWatch() = default;
+absl::StatusOr<v1::PlanStatus> PlanWatch::Next() { return stream_->Next(); }
+void PlanWatch::Cancel() { stream_->Cancel(); }
 
 }  // namespace nfmeter

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "accounting/domain.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {
@@ -16,9 +19,15 @@ absl::StatusOr<std::unique_ptr<Domain>> Domain::Open(kernel::Kernel& kernel,
   NFM_ASSIGN_OR_RETURN(auto labels,
                        LabelStore::Open(options.ledger.path, options.labels));
   NFM_ASSIGN_OR_RETURN(auto plans, PlanStore::Open(options.plans_path));
-  return absl::WrapUnique(new Domain(
-      kernel, clock, {std::move(labels), std::move(ledger), std::move(plans)},
-      options));
+  NFM_ASSIGN_OR_RETURN(auto rules,
+                       KeptRules::Open(options.rules_path, options.rule_codec,
+                                       kernel.cgroups()));
+  return absl::WrapUnique(new Domain(kernel, clock,
+                                     {.labels = std::move(labels),
+                                      .ledger = std::move(ledger),
+                                      .plans = std::move(plans),
+                                      .rules = std::move(rules)},
+                                     options));
 }
 
 Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
@@ -37,11 +46,13 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
       quotas_(QuotaHub::Create(kernel.acct(), counter_lane_, clock,
                                options.quotas)),
       flows_(FlowHub::Create(kernel.flows(), clock, options.flows)),
+      kept_rules_(std::move(stores.rules)),
       rules_({.kernel = kernel,
               .lane = rule_read_lane_,
               .clock = clock,
               .listings = options.listings}),
       rule_editor_(kernel, rule_lane_),
+      rule_keeper_(kernel, rule_lane_),
       counters_({.kernel = kernel,
                  .lane = counter_lane_,
                  .snapshots = *snapshots_,
@@ -56,7 +67,13 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
               .rule_lane = rule_lane_,
               .counters = counters_,
               .labels = *labels_,
+              .ledger = *ledger_,
+              .quotas = *quotas_,
               .store = *plan_store_,
+              .rule_keeper = rule_keeper_,
+              .kept_rules = *kept_rules_,
+              .restore_counters = [] { return absl::OkStatus(); },
+              .cgroups = kernel.cgroups(),
               .clock = clock,
               .read = options.read_plan},
              options.plans) {
@@ -67,6 +84,9 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
     labelled.push_back(std::move(each.counter));
   }
   kernel.KnowCounters(labelled);
+  if (options.rule_codec.write != nullptr) {
+    rule_editor_.SetObserver(kept_rules_.get());
+  }
   observers_.Add(*snapshots_);
   observers_.Add(*quotas_);
   observers_.Add(*ledger_);
@@ -74,6 +94,7 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
   ledger_->WhenBegunAnew([this] { labels_->BeginAnew().IgnoreError(); });
   ledger_->Start(options.ledger_reads ? snapshots_.get() : nullptr,
                  [this](absl::string_view name) { return labels_->Get(name); });
+  rule_watch_ = kernel.WatchRuleChanges([this] { plans_.LookSoon(); });
   if (options.on_labels_pruned != nullptr) {
     label_pruner_ = std::make_unique<LabelPruner>(
         kernel.acct(), *snapshots_, *labels_, clock, options.on_labels_pruned);
@@ -82,8 +103,36 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
 
 Domain::~Domain() { ledger_->Stop(); }
 
+std::string Domain::UnfedNotice() const {
+  const std::shared_ptr<const Snapshot> snapshot = snapshots_->Latest();
+  if (snapshot == nullptr) return "";
+  std::vector<std::string> names;
+  for (const auto& chunk : snapshot->chunks()) {
+    for (size_t row = 0; row < chunk->size(); ++row) {
+      if (chunk->use_counts[row] > 0) continue;
+      const uint32_t id = chunk->ids()[row];
+      const absl::string_view name = snapshot->names().KernelName(id);
+      // Those of others are theirs to use.
+      if (!labels_->Get(name).contains(kManagedLabel)) continue;
+      names.emplace_back(snapshot->names().Shown(id));
+    }
+  }
+  if (names.empty()) return "";
+  constexpr size_t kMostNamed = 5;
+  const size_t count = names.size();
+  names.resize(std::min(count, kMostNamed));
+  return absl::StrCat(
+      count == 1 ? "One counter has" : absl::StrCat(count, " counters have"),
+      " no rule that counts into ", count == 1 ? "it: " : "them: ",
+      absl::StrJoin(names, ", "), count > kMostNamed ? ", ..." : "",
+      ". Make rules ('nfmeter rule add'), or delete what nobody needs.");
+}
+
 std::vector<std::string> Domain::Notices() {
   std::vector<std::string> notices = kernel_.Notices();
+  if (std::string unfed = UnfedNotice(); !unfed.empty()) {
+    notices.push_back(std::move(unfed));
+  }
   for (std::vector<std::string> more :
        {rule_editor_.Notices(), counters_.Notices()}) {
     for (std::string& notice : more) notices.push_back(std::move(notice));

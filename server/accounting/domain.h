@@ -20,7 +20,9 @@
 #include "accounting/plans/plan_store.h"
 #include "accounting/plans/plans.h"
 #include "accounting/quotas/quota_hub.h"
+#include "accounting/rules/kept_rules.h"
 #include "accounting/rules/rule_editor.h"
+#include "accounting/rules/rule_keeper.h"
 #include "accounting/rules/rules.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "base/clock.h"
@@ -52,6 +54,9 @@ class Domain {
     // Reads the source of a stored plan, whose form is its giver's.
     std::function<absl::StatusOr<Plan>(absl::string_view source)> read_plan;
     Plans::Options plans;
+    // See KeptRules. Without a codec rules outside of plans are not kept.
+    std::string rules_path;
+    KeptRules::Codec rule_codec;
     // Labels of counters that others delete are forgotten in time, and this is
     // told, see LabelPruner. Null: they stay, as nothing is to be changed.
     std::function<void(const absl::StatusOr<size_t>&)> on_labels_pruned;
@@ -97,10 +102,14 @@ class Domain {
   void StopWaiting() { rule_editor_.StopWaiting(); }
 
  private:
+  // Counters of ours without a rule, as of the newest reading; empty: none.
+  std::string UnfedNotice() const;
+
   struct Stores {
     std::unique_ptr<LabelStore> labels;
     std::unique_ptr<Ledger> ledger;
     std::unique_ptr<PlanStore> plans;
+    std::unique_ptr<KeptRules> rules;
   };
   Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
          const Options& options);
@@ -116,11 +125,15 @@ class Domain {
   const std::unique_ptr<SnapshotHub> snapshots_;
   const std::unique_ptr<QuotaHub> quotas_;
   const std::unique_ptr<FlowHub> flows_;
+  const std::unique_ptr<KeptRules> kept_rules_;
   Rules rules_;
   RuleEditor rule_editor_;
+  RuleKeeper rule_keeper_;
   Counters counters_;
   const std::unique_ptr<PlanStore> plan_store_;
   Plans plans_;
+  // Has plans_ look soon. Null: the kernel can't tell.
+  std::unique_ptr<kernel::RuleChangeWatch> rule_watch_;
   std::unique_ptr<LabelPruner> label_pruner_;  // null: none
 };
 

@@ -21,6 +21,7 @@
 #include "kernel/linux/host_kernel.h"
 #include "security/access/policy_check.h"
 #include "service/plan/read_plan.h"
+#include "service/rule/rule_text.h"
 #include "telemetry/domain_metrics.h"
 
 namespace nfmeter::app {
@@ -105,6 +106,17 @@ void LogPlan(const accounting::PlanStatus& status) {
            {"repairs", status.repairs},
            {"why", status.message}});
   }
+}
+
+void LogRepair(const accounting::PlanRepair& repair) {
+  Log(telemetry::LogLevel::kWarning, "rules of a plan put back",
+      {{"plan", repair.plan},
+       {"differences", repair.differences},
+       {"counters", repair.counters},
+       {"missed_from", absl::FormatTime(absl::RFC3339_sec, repair.missed_from,
+                                        absl::UTCTimeZone())},
+       {"missed_to", absl::FormatTime(absl::RFC3339_sec, repair.missed_to,
+                                      absl::UTCTimeZone())}});
 }
 
 }  // namespace
@@ -201,7 +213,12 @@ absl::Status Daemon::OpenState() {
                 .max_watched_flows = config_.limits.max_watched_flows}};
   options.plans_path = state_->File("plans.db");
   options.read_plan = service::ReadPlanSource;
+  options.rules_path = state_->File("rules.db");
+  options.rule_codec = service::RuleCodec();
   options.plans.read_only = config_.read_only;
+  options.plans.budget = {.max_rules = config_.limits.max_plan_rules,
+                          .max_chains = config_.limits.max_plan_chains,
+                          .max_met = config_.limits.max_plan_rules_met};
   if (!config_.read_only) options.on_labels_pruned = LogPruning;
   NFM_ASSIGN_OR_RETURN(domain_,
                        accounting::Domain::Open(*kernel_, clock_, options));
@@ -253,6 +270,15 @@ void Daemon::MakeServices() {
   usage_service_ = std::make_unique<service::UsageService>(
       gate_, domain_->ledger(), domain_->labels(), streams_, limits);
   domain_->plans().AddListener(LogPlan);
+  domain_->plans().AddRepairListener([this](const accounting::PlanRepair& r) {
+    LogRepair(r);
+    // A change that no call asked for.
+    audit_log_.OnCallEnded({.method = "repair",
+                            .mutates = true,
+                            .principal = "nfmeterd",
+                            .targets = {r.plan},
+                            .target_count = 1});
+  });
   plan_streams_ =
       std::make_unique<service::PlanStreams>(domain_->plans(), streams_);
   plan_service_ = std::make_unique<service::PlanService>(
@@ -279,6 +305,7 @@ absl::Status Daemon::ServeMetrics() {
   metrics_->Make<telemetry::QuotaMetrics>(domain_->quotas());
   metrics_->Make<telemetry::FlowMetrics>(domain_->flows());
   metrics_->Make<telemetry::LedgerMetrics>(domain_->ledger());
+  metrics_->Make<telemetry::PlanMetrics>(domain_->plans());
   for (const telemetry::MetricSource* source :
        std::initializer_list<const telemetry::MetricSource*>{
            &gate_, &streams_, snapshot_service_.get(), &requests_,

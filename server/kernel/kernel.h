@@ -4,6 +4,7 @@
 #define NFMETER_KERNEL_KERNEL_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "kernel/acct_table.h"
+#include "kernel/cgroup_tree.h"
 #include "kernel/flow_table.h"
 #include "kernel/rule_table.h"
 #include "kernel/rule_types.h"
@@ -62,6 +64,13 @@ struct Capabilities {
   size_t counter_name_max_bytes = kAcctNameMaxBytes;
 };
 
+// Tells of changes by others until it is destroyed, which waits for a call
+// under way.
+class RuleChangeWatch {
+ public:
+  virtual ~RuleChangeWatch() = default;
+};
+
 // Counters and rules of one network namespace. What belongs to one mechanism
 // alone stays behind this: how a dump is known to be whole, who else has to be
 // kept out of the rules and how, in how many steps an edit is carried out.
@@ -85,6 +94,9 @@ class Kernel {
   // Connection tracking, whose flows count by themselves.
   virtual FlowTable& flows() = 0;
 
+  // The cgroups that rules may name.
+  virtual CgroupTree& cgroups() = 0;
+
   // What the last probe has found; one was made when this was opened. Never
   // null.
   virtual std::shared_ptr<const Capabilities> capabilities() const = 0;
@@ -100,6 +112,14 @@ class Kernel {
   // What the kernel's own tools call a counter.
   virtual std::string ToolName(absl::string_view counter) const {
     return std::string(counter);
+  }
+  // Calls `on_change`, on a thread of its own, soon after another program may
+  // have changed rules; not for all changes, and sometimes for none. Null: this
+  // backend does not know.
+  virtual std::unique_ptr<RuleChangeWatch> WatchRuleChanges(
+      std::function<void()> on_change) {
+    static_cast<void>(on_change);
+    return nullptr;
   }
 
   // What people should know about this host: rules elsewhere that count beside

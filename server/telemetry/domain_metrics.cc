@@ -63,6 +63,10 @@ void QuotaMetrics::WriteMetrics(MetricsText& text) const {
       "by reading as the kernel had dropped its event (recovered).");
   text.Add({{"kind", "crossed"}}, stats.crossed.load());
   text.Add({{"kind", "recovered"}}, stats.recovered.load());
+  text.Family("nfmeter_quota_thresholds_total", Type::kCounter,
+              "Thresholds of quotas that were reached, see quota.thresholds "
+              "of plans.");
+  text.Add(stats.thresholds.load());
   text.Family("nfmeter_quota_event_losses_total", Type::kCounter,
               "Times that the kernel dropped quota events; the counters were "
               "read for them.");
@@ -130,6 +134,40 @@ void LedgerMetrics::WriteMetrics(MetricsText& text) const {
   text.Family("nfmeter_ledger_record_bytes", Type::kGauge,
               "Bytes of all records that are kept.");
   text.Add(ledger.record_bytes);
+}
+
+void PlanMetrics::WriteMetrics(MetricsText& text) const {
+  using State = accounting::PlanStatus::State;
+  const std::vector<accounting::PlanStatus> plans = plans_.Statuses();
+  if (plans.empty()) return;
+  text.Family("nfmeter_plan_in_force", Type::kGauge,
+              "Whether the kernel is as the plan wants it; 0: it could not be "
+              "made so, or another program undoes each repair.");
+  for (const accounting::PlanStatus& plan : plans) {
+    text.Add({{"plan", plan.name}},
+             uint64_t{plan.state == State::kInSync ||
+                      plan.state == State::kApplying});
+  }
+  text.Family("nfmeter_plan_repairs_total", Type::kCounter,
+              "Times that rules of the plan were put back that others had "
+              "removed, changed or moved.");
+  for (const accounting::PlanStatus& plan : plans) {
+    text.Add({{"plan", plan.name}}, plan.repairs);
+  }
+  text.Family("nfmeter_plan_missed_seconds_total", Type::kCounter,
+              "Time in which counters of the plan may have missed packets: "
+              "from the last check that found all well to each repair.");
+  for (const accounting::PlanStatus& plan : plans) {
+    text.Add({{"plan", plan.name}}, absl::ToDoubleSeconds(plan.missed));
+  }
+  text.Family("nfmeter_plan_check_timestamp_seconds", Type::kGauge,
+              "When the plan was compared with the kernel last, since the "
+              "Unix epoch.");
+  for (const accounting::PlanStatus& plan : plans) {
+    if (plan.check_time == absl::InfinitePast()) continue;
+    text.Add({{"plan", plan.name}},
+             absl::ToDoubleSeconds(plan.check_time - absl::UnixEpoch()));
+  }
 }
 
 }  // namespace nfmeter::telemetry

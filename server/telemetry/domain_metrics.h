@@ -9,6 +9,7 @@
 #include "accounting/common/lane.h"
 #include "accounting/flows/flow_hub.h"
 #include "accounting/ledger/ledger.h"
+#include "accounting/plans/plans.h"
 #include "accounting/quotas/quota_hub.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "telemetry/metric_source.h"
@@ -65,6 +66,16 @@ class LedgerMetrics final : public MetricSource {
 
  private:
   const accounting::Ledger& ledger_;
+};
+
+// Whether plans are in force, and what others did to them. Does not own them.
+class PlanMetrics final : public MetricSource {
+ public:
+  explicit PlanMetrics(const accounting::Plans& plans) : plans_(plans) {}
+  void WriteMetrics(MetricsText& text) const override;
+
+ private:
+  const accounting::Plans& plans_;
 };
 
 }  // namespace nfmeter::telemetry

@@ -6,6 +6,7 @@
 #include "gmock/gmock.h"
 #include "security/listen/marked_credentials.h"
 #include "service/plan/read_plan.h"
+#include "service/rule/rule_text.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
@@ -22,6 +23,7 @@ Detail DetailOf(const google::rpc::Status& status) {
 
 accounting::Domain::Options WithPlans(accounting::Domain::Options options) {
   options.read_plan = service::ReadPlanSource;
+  options.rule_codec = service::RuleCodec();
   // Tests count readings, unless they are about what is kept of them.
   options.ledger_reads = !options.ledger.path.empty();
   return options;

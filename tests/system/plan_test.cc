@@ -6,18 +6,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
 #include "nfmeter/v1/plan.grpc.pb.h"
+#include "nfmeter/v1/usage.grpc.pb.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/nfmeterd_process.h"
 
@@ -130,6 +134,22 @@ class PlanTest : public ::testing::Test {
     return response.status();
   }
 
+  // Of this cause.
+  int Gaps(v1::UsageGapCause cause) {
+    const auto usage = v1::UsageService::NewStub(server_->Channel());
+    int found = 0;
+    v1::ListGapsRequest request;
+    request.set_page_size(10'000);
+    grpc::ClientContext context;
+    v1::ListGapsResponse response;
+    const grpc::Status status = usage->ListGaps(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    for (const v1::UsageGap& gap : response.gaps()) {
+      found += gap.cause() == cause;
+    }
+    return found;
+  }
+
   void WaitForRepair() {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() +
@@ -177,6 +197,62 @@ TEST_F(PlanTest, NoPacketIsMissedOrDoubledWhileAnotherAccountComes) {
   EXPECT_EQ(Packets().at("v4-0"), 50u * kRounds);
 }
 
+// Packets without end to one address, from a thread of its own.
+class Traffic {
+ public:
+  explicit Traffic(const std::string& address)
+      : thread_([this, address] {
+          while (!stopping_) {
+            SendTo(address, 20);
+            sent_ += 20;
+          }
+        }) {}
+  // How many it has sent.
+  uint64_t Stop() {
+    stopping_ = true;
+    if (thread_.joinable()) thread_.join();
+    return sent_;
+  }
+  ~Traffic() { Stop(); }
+
+ private:
+  std::atomic<bool> stopping_ = false;
+  uint64_t sent_ = 0;
+  std::thread thread_;
+};
+
+// The account stays while its neighbours, its own counter's labels, the shape
+// of the tree above it and the place of the jump change.
+TEST_F(PlanTest, NoPacketIsMissedOrDoubledWhileThePlanChangesUnderTraffic) {
+  v1::Plan plan = PerAddress();
+  Apply(plan);
+  Traffic v4(V4(0));
+  Traffic v6(V6(0));
+  for (int i = 0; i < 12; ++i) {
+    auto& members = *plan.mutable_groups(0)->mutable_members();
+    for (int j = 0; j < 40; ++j) {
+      const std::string address = absl::StrCat("127.", 3 + i, ".0.", j);
+      members[address] = absl::StrCat("new-", i, "-", j);
+    }
+    if (i % 3 == 1) {
+      for (int j = 1; j < kAddresses; j += 2) members.erase(V4(j));
+    }
+    if (i % 3 == 2) {
+      plan.set_placement(i % 2 == 0 ? v1::RULE_PLACEMENT_TAIL
+                                    : v1::RULE_PLACEMENT_HEAD);
+    }
+    (*plan.mutable_groups(0)->mutable_labels())["round"] = absl::StrCat(i);
+    ASSERT_GE(Apply(plan).commits(), 1u);
+  }
+  const uint64_t sent4 = v4.Stop();
+  const uint64_t sent6 = v6.Stop();
+  EXPECT_GT(sent4, 0u);
+  const std::map<std::string, uint64_t> packets = Packets();
+  EXPECT_EQ(packets.at("v4-0"), sent4);
+  EXPECT_EQ(packets.at("v6-0"), sent6);
+  EXPECT_EQ(packets.at("all-v4"), sent4);
+}
+
 TEST_F(PlanTest, AFlushIsMendedWithinSecondsAndCountsStay) {
   Apply(PerAddress());
   SendTo(V4(7), 3);
@@ -189,6 +265,12 @@ TEST_F(PlanTest, AFlushIsMendedWithinSecondsAndCountsStay) {
   ASSERT_EQ(Status().repairs(), 1u);
   SendTo(V4(7), 2);
   EXPECT_EQ(Packets().at("v4-7"), 5u);
+  // Each counter that lost its rule has a declared gap.
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (Gaps(v1::USAGE_GAP_CAUSE_RULES_MISSING) < 2 * kAddresses + 1 &&
+         absl::Now() < deadline) {
+  }
+  EXPECT_EQ(Gaps(v1::USAGE_GAP_CAUSE_RULES_MISSING), 2 * kAddresses + 1);
   EXPECT_THAT(testing::Run({"iptables-legacy-save"}).out,
               HasSubstr("-d 192.0.2.1/32"));
 }

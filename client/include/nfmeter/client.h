@@ -188,6 +188,9 @@ class Client {
       absl::string_view name, const CallOptions& options = {});
   absl::StatusOr<v1::PlanStatus> GetPlanStatus(absl::string_view name,
                                                const CallOptions& options = {});
+  // Resumes by itself; see watch.h. `name` empty: all plans.
+  std::unique_ptr<PlanWatch> WatchPlanStatus(absl::string_view name = "",
+                                             const WatchOptions& options = {});
 
   // Snapshots: see SnapshotService in snapshot.proto. `request.view` is set by
   // the method. DATA_LOSS: the stream ended before the snapshot was whole.

@@ -14,11 +14,13 @@
 #include "absl/types/span.h"
 #include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/flow.pb.h"
+#include "nfmeter/v1/plan.pb.h"
 
 namespace nfmeter {
 
 namespace client_internal {
 class FlowStream;
+class PlanStream;
 class QuotaStream;
 class SnapshotStream;
 }  // namespace client_internal
@@ -168,6 +170,27 @@ class FlowWatch {
 
  private:
   std::unique_ptr<client_internal::FlowStream> stream_;
+};
+
+// A stream of how plans do: Client::WatchPlanStatus. Connects and reconnects as
+// SnapshotWatch does; each connection begins with the status of every plan.
+//
+// Next() is for one thread at a time; Cancel() may be called by any.
+class PlanWatch {
+ public:
+  explicit PlanWatch(std::unique_ptr<client_internal::PlanStream> stream);
+  ~PlanWatch();
+  PlanWatch(const PlanWatch&) = delete;
+  PlanWatch& operator=(const PlanWatch&) = delete;
+
+  // Waits for the next status. Errors as in SnapshotWatch::Next().
+  absl::StatusOr<v1::PlanStatus> Next();
+
+  // Makes Next(), also one under way, return CANCELLED.
+  void Cancel();
+
+ private:
+  std::unique_ptr<client_internal::PlanStream> stream_;
 };
 
 }  // namespace nfmeter

@@ -26,6 +26,17 @@ std::string ClassCounter(absl::string_view counter,
   return absl::StrCat(counter, ".", class_name);
 }
 
+std::vector<std::string> CountersOf(const Plan& plan,
+                                    const PlanAccount& account) {
+  if (!account.split.has_value()) return {account.counter};
+  std::vector<std::string> counters;
+  for (const AddressClass& each : plan.classes) {
+    counters.push_back(ClassCounter(account.counter, each.name));
+  }
+  counters.push_back(ClassCounter(account.counter, kOtherClass));
+  return counters;
+}
+
 std::string OwnerOfChains(absl::string_view plan_name) {
   return absl::StrFormat(
       "%08x-",

@@ -12,6 +12,7 @@
 
 #include "absl/strings/string_view.h"
 #include "accounting/common/counter_filter.h"
+#include "accounting/plans/quota_period.h"
 #include "kernel/acct_table.h"
 #include "kernel/rule_types.h"
 
@@ -32,6 +33,10 @@ struct PlanQuota {
   kernel::QuotaLimit limit;
   OverQuota over = OverQuota::kTell;
   kernel::Mark mark;  // for kMark
+  // Shares of the limit in percent that are told of, rising.
+  std::vector<uint32_t> thresholds;
+  // After which it starts anew; nullopt: it does not.
+  std::optional<QuotaPeriod> period;
 
   friend bool operator==(const PlanQuota&, const PlanQuota&) = default;
 };
@@ -41,6 +46,7 @@ struct PlanQuota {
 struct AddressClass {
   std::string name;
   std::vector<kernel::IpPrefix> prefixes;
+  std::string field;  // as PlanAccount::field, "classes[1]"
 
   friend bool operator==(const AddressClass&, const AddressClass&) = default;
 };
@@ -62,6 +68,8 @@ struct PlanAccount {
   std::vector<Direction> directions;
   std::optional<kernel::Family> family;  // nullopt: both
   kernel::RuleMatch match;
+  // Sockets of this systemd unit's cgroup: "web.service". Empty: any.
+  std::string systemd_unit;
   // Which end of the packet decides between the plan's classes; nullopt: the
   // account is not split. A split account has one counter a class, see
   // ClassCounter().
@@ -116,6 +124,10 @@ struct Plan {
 // The counter of one class of a split account: "web.internal".
 std::string ClassCounter(absl::string_view counter,
                          absl::string_view class_name);
+
+// All counters of an account: its own, or one a class.
+std::vector<std::string> CountersOf(const Plan& plan,
+                                    const PlanAccount& account);
 
 // What the names of a plan's chains begin with, behind
 // kernel::kOwnedChainPrefix: "1a2b3c4d-", a hash of the plan's name.

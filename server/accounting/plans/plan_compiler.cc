@@ -322,8 +322,8 @@ class HookCompiler {
   absl::flat_hash_set<std::string> names_;
 };
 
-std::vector<PlannedCounter> CountersOf(const Plan& plan,
-                                       absl::Span<const PlanAccount> accounts) {
+std::vector<PlannedCounter> PlannedCounters(
+    const Plan& plan, absl::Span<const PlanAccount> accounts) {
   std::map<std::string, PlannedCounter> counters;
   const auto add = [&](const PlanAccount& account, const std::string& name) {
     counters.try_emplace(name,
@@ -333,14 +333,9 @@ std::vector<PlannedCounter> CountersOf(const Plan& plan,
                                         .quota = account.quota});
   };
   for (const PlanAccount& account : accounts) {
-    if (!account.split.has_value()) {
-      add(account, account.counter);
-      continue;
+    for (const std::string& name : accounting::CountersOf(plan, account)) {
+      add(account, name);
     }
-    for (const AddressClass& each : plan.classes) {
-      add(account, ClassCounter(account.counter, each.name));
-    }
-    add(account, ClassCounter(account.counter, kOtherClass));
   }
   std::vector<PlannedCounter> ordered;
   ordered.reserve(counters.size());
@@ -373,11 +368,19 @@ absl::Status CheckBudget(const PlanCost& cost, const PlanBudget& budget) {
 }  // namespace
 
 absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
-                                         const PlanBudget& budget) {
-  NFM_ASSIGN_OR_RETURN(const std::vector<PlanAccount> accounts,
-                       ExpandPlan(plan));
+                                         const PlanBudget& budget,
+                                         const CgroupBindings& cgroups) {
+  NFM_ASSIGN_OR_RETURN(std::vector<PlanAccount> accounts, ExpandPlan(plan));
   CompiledPlan compiled;
-  compiled.counters = CountersOf(plan, accounts);
+  compiled.counters = PlannedCounters(plan, accounts);
+  accounts = WithCgroups(std::move(accounts), cgroups);
+  compiled.watched_quotas = std::any_of(
+      compiled.counters.begin(), compiled.counters.end(),
+      [](const PlannedCounter& counter) {
+        return counter.quota.has_value() &&
+               (!counter.quota->thresholds.empty() ||
+                counter.quota->period.has_value());
+      });
   double met = 0;
   size_t places = 0;
   for (const Family family : kernel::kAllFamilies) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "accounting/plans/cgroup_binding.h"
 #include "accounting/plans/plan.h"
 #include "kernel/owned_chains.h"
 
@@ -45,6 +46,8 @@ struct CompiledPlan {
   std::vector<PlannedCounter> counters;    // by name
   std::vector<kernel::OwnedTable> tables;  // at most one a family
   PlanCost cost;
+  // Whether a quota has thresholds or a period.
+  bool watched_quotas = false;
 };
 
 // The single accounts of a plan: its own, and one for each member of a group
@@ -64,8 +67,11 @@ std::vector<kernel::Family> PossibleFamilies(const PlanAccount& account);
 //
 // A packet counts for each account that matches it. Accounts that only count
 // come before those that may end a packet's way, so that they see it too.
+// `cgroups` says what is there of those that accounts name; an account whose
+// cgroup is not there has its counter and no rules.
 absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
-                                         const PlanBudget& budget);
+                                         const PlanBudget& budget,
+                                         const CgroupBindings& cgroups = {});
 
 }  // namespace nfmeter::accounting
 

@@ -50,7 +50,12 @@ std::optional<Family> FamilyOf(const RuleMatch& match) {
 }
 
 // Why no packet of the direction can match; empty: some can.
-absl::string_view WhyNever(const RuleMatch& match, Direction direction) {
+absl::string_view WhyNever(const PlanAccount& account, Direction direction) {
+  const RuleMatch& match = account.match;
+  if (direction == Direction::kForwarded &&
+      (match.cgroup_path.has_value() || !account.systemd_unit.empty())) {
+    return "only packets to and from this host have a cgroup";
+  }
   if (direction == Direction::kOut && match.in_interface.has_value()) {
     return "packets from this host have no in_interface";
   }
@@ -67,7 +72,7 @@ absl::string_view WhyNever(const RuleMatch& match, Direction direction) {
 void CheckDirections(const PlanAccount& account, Violations& violations) {
   size_t possible = 0;
   for (const Direction direction : kAllDirections) {
-    const absl::string_view why = WhyNever(account.match, direction);
+    const absl::string_view why = WhyNever(account, direction);
     possible += why.empty();
     if (!why.empty() && std::count(account.directions.begin(),
                                    account.directions.end(), direction) > 0) {
@@ -333,7 +338,7 @@ void CheckClasses(const Plan& plan, Violations& violations) {
   absl::flat_hash_map<std::string, std::string> owners;  // by prefix
   std::set<std::string> names = {std::string(kOtherClass)};
   for (size_t i = 0; i < plan.classes.size(); ++i) {
-    const std::string field = absl::StrCat("classes[", i, "]");
+    const std::string& field = plan.classes[i].field;
     if (!names.insert(plan.classes[i].name).second) {
       violations.Add(absl::StrCat(field, ".name"),
                      plan.classes[i].name == kOtherClass
@@ -355,7 +360,7 @@ void CheckClasses(const Plan& plan, Violations& violations) {
   }
   const auto check = [&](const PlanAccount& account) {
     if (account.split.has_value() && plan.classes.empty()) {
-      violations.Add(absl::StrCat(account.field, ".split"),
+      violations.Add(absl::StrCat(account.field, ".split_by"),
                      "the plan has no classes to split it by");
     }
   };
@@ -371,7 +376,7 @@ std::vector<Direction> PossibleDirections(const PlanAccount& account) {
     const bool wanted = account.directions.empty() ||
                         std::count(account.directions.begin(),
                                    account.directions.end(), direction) > 0;
-    if (wanted && WhyNever(account.match, direction).empty()) {
+    if (wanted && WhyNever(account, direction).empty()) {
       possible.push_back(direction);
     }
   }

@@ -36,14 +36,28 @@ void PlanHealth::NoteNotApplied() {
   if (status_.state == State::kApplying) status_.state = State::kInSync;
 }
 
-absl::Time PlanHealth::NoteLook(const Clock& clock) {
+void PlanHealth::NoteLook(const Clock& clock) {
   status_.done = 0;
   status_.total = 0;
-  return std::exchange(status_.check_time, clock.WallTime());
+  status_.check_time = clock.WallTime();
+  status_.next_check_time = absl::InfinitePast();
+}
+
+void PlanHealth::NoteMissed(const Clock& clock) {
+  status_.missed_from = std::exchange(well_time_, clock.WallTime());
+  status_.missed_to = well_time_;
+  if (status_.missed_from != absl::InfinitePast()) {
+    // The wall clock may have been set back meanwhile.
+    status_.missed += std::max(status_.missed_to - status_.missed_from,
+                               absl::ZeroDuration());
+  }
+  status_.repair_time = well_time_;
+  ++status_.repairs;
 }
 
 void PlanHealth::NoteApplied(const Clock& clock) {
   NoteLook(clock);
+  well_time_ = clock.WallTime();
   status_.state = State::kInSync;
   status_.message.clear();
   fought_ = 0;
@@ -60,6 +74,7 @@ void PlanHealth::NoteFailed(const absl::Status& why, const Clock& clock,
 
 void PlanHealth::NoteWell(const Clock& clock, const Options& options) {
   NoteLook(clock);
+  well_time_ = clock.WallTime();
   // Who undoes repairs need not do it between any two looks.
   if (clock.BootTime() - repaired_ >
       std::max(kPeace * options.check_interval, pause_)) {
@@ -70,19 +85,20 @@ void PlanHealth::NoteWell(const Clock& clock, const Options& options) {
   status_.message.clear();
 }
 
-void PlanHealth::NoteDrift(size_t chains, const Clock& clock) {
+void PlanHealth::NoteDrift(size_t differences, const Clock& clock) {
   NoteLook(clock);
   status_.state = State::kDrifted;
   status_.message =
-      absl::StrCat(chains, chains == 1 ? " chain is" : " chains are",
-                   " not as the plan wants, and this server changes nothing");
+      absl::StrCat(differences, differences == 1 ? " chain or rule is"
+                                                 : " chains or rules are",
+                   " not as wanted, and this server changes nothing");
 }
 
+void PlanHealth::NoteRepairedByApply(const Clock& clock) { NoteMissed(clock); }
+
 void PlanHealth::NoteRepair(const Clock& clock, const Options& options) {
-  status_.missed_from = NoteLook(clock);
-  status_.missed_to = status_.check_time;
-  status_.repair_time = status_.check_time;
-  ++status_.repairs;
+  NoteLook(clock);
+  NoteMissed(clock);
   fought_ = std::min(fought_ + 1, kMostDoublings);
   repaired_ = clock.BootTime();
   if (fought_ < kFoughtFrom) {
@@ -93,9 +109,10 @@ void PlanHealth::NoteRepair(const Clock& clock, const Options& options) {
   status_.state = State::kFought;
   status_.message =
       "another program undoes each repair; the next one waits longer";
-  next_look_ = clock.BootTime() +
-               std::min(options.longest_pause,
-                        options.check_interval * (int64_t{1} << (fought_ - 2)));
+  pause_ = std::min(options.longest_pause,
+                    options.check_interval * (int64_t{1} << (fought_ - 2)));
+  next_look_ = clock.BootTime() + pause_;
+  status_.next_check_time = clock.WallTime() + pause_;
 }
 
 }  // namespace nfmeter::accounting

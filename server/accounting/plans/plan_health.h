@@ -28,6 +28,9 @@ struct PlanStatus {
   // In which accounts may have missed packets before that repair.
   absl::Time missed_from = absl::InfinitePast();
   absl::Time missed_to = absl::InfinitePast();
+  absl::Duration missed;  // all such windows since the start of the server
+  // While it is fought: when it is looked at next.
+  absl::Time next_check_time = absl::InfinitePast();
 
   // While it is applied: how far it is.
   PlanStep step = PlanStep::kCompare;
@@ -52,6 +55,8 @@ class PlanHealth {
   bool MayLook(absl::Duration boottime) const { return boottime >= next_look_; }
 
   void Name(absl::string_view name, absl::string_view etag);
+  // The kernel was as it should be then, for all that is known.
+  void WasWell(absl::Time time) { well_time_ = time; }
   void NoteProgress(PlanStep step, size_t done, size_t total);
   // That came to nothing: it is as it was before, which the next look proves.
   void NoteNotApplied();
@@ -61,15 +66,19 @@ class PlanHealth {
   void NoteFailed(const absl::Status& why, const Clock& clock,
                   const Options& options);
   void NoteWell(const Clock& clock, const Options& options);
-  // So many chains differ, and nothing is to be changed.
-  void NoteDrift(size_t chains, const Clock& clock);
+  // So many chains or rules differ, and nothing is to be changed.
+  void NoteDrift(size_t differences, const Clock& clock);
   void NoteRepair(const Clock& clock, const Options& options);
+  // Others had changed something when it was applied, which made it good.
+  void NoteRepairedByApply(const Clock& clock);
 
  private:
-  // From the look before to this one.
-  absl::Time NoteLook(const Clock& clock);
+  void NoteLook(const Clock& clock);
+  // It is well now, and may not have been since it last was.
+  void NoteMissed(const Clock& clock);
 
   PlanStatus status_;
+  absl::Time well_time_ = absl::InfinitePast();  // last known
   int fought_ = 0;  // repairs in a row that were undone
   absl::Duration repaired_ = absl::ZeroDuration();  // boottime, the last time
   absl::Duration pause_ = absl::ZeroDuration();     // behind that

@@ -18,6 +18,19 @@ constexpr char kSchema[] = R"sql(
   ) WITHOUT ROWID;
 )sql";
 
+constexpr char kQuotaSchema[] = R"sql(
+  CREATE TABLE quota_periods (
+    plan TEXT NOT NULL PRIMARY KEY,
+    renew_time_ns INTEGER NOT NULL  -- since the Unix epoch
+  ) WITHOUT ROWID;
+  CREATE TABLE quota_thresholds (
+    plan TEXT NOT NULL,
+    counter TEXT NOT NULL,
+    percent INTEGER NOT NULL,
+    PRIMARY KEY (plan, counter)
+  ) WITHOUT ROWID;
+)sql";
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PlanStore>> PlanStore::Open(
@@ -28,7 +41,7 @@ absl::StatusOr<std::unique_ptr<PlanStore>> PlanStore::Open(
                                     .unusable_reason = "PLAN_STORE_UNUSABLE",
                                     .failed_reason = "PLAN_STORE_FAILED",
                                     .application_id = 0x4e464d50,  // "NFMP"
-                                    .migrations = {kSchema},
+                                    .migrations = {kSchema, kQuotaSchema},
                                 }));
   return absl::WrapUnique(new PlanStore(std::move(db)));
 }
@@ -62,10 +75,56 @@ absl::StatusOr<PlanStore::Change> PlanStore::Put(const StoredPlan& plan) {
 
 absl::StatusOr<PlanStore::Change> PlanStore::Remove(absl::string_view name) {
   NFM_ASSIGN_OR_RETURN(auto transaction, sqlite::Transaction::Begin(*db_));
-  NFM_ASSIGN_OR_RETURN(sqlite::Statement remove,
-                       db_->Prepare("DELETE FROM plans WHERE name = ?"));
-  NFM_RETURN_IF_ERROR(remove.Run(name));
+  for (const char* const sql : {"DELETE FROM plans WHERE name = ?",
+                                "DELETE FROM quota_periods WHERE plan = ?",
+                                "DELETE FROM quota_thresholds WHERE plan = ?"}) {
+    NFM_ASSIGN_OR_RETURN(sqlite::Statement remove, db_->Prepare(sql));
+    NFM_RETURN_IF_ERROR(remove.Run(name));
+  }
   return Change(std::move(transaction));
+}
+
+absl::StatusOr<std::optional<QuotaState>> PlanStore::QuotasOf(
+    absl::string_view plan) {
+  NFM_ASSIGN_OR_RETURN(
+      sqlite::Statement period,
+      db_->Prepare("SELECT renew_time_ns FROM quota_periods WHERE plan = ?"));
+  period.Bind(1, plan);
+  NFM_ASSIGN_OR_RETURN(const bool found, period.Step());
+  if (!found) return std::nullopt;
+  QuotaState state = {.renew_time = absl::FromUnixNanos(period.Int64(0))};
+  NFM_ASSIGN_OR_RETURN(
+      sqlite::Statement told,
+      db_->Prepare(
+          "SELECT counter, percent FROM quota_thresholds WHERE plan = ?"));
+  told.Bind(1, plan);
+  while (true) {
+    NFM_ASSIGN_OR_RETURN(const bool more, told.Step());
+    if (!more) return state;
+    state.told[std::string(told.Bytes(0))] =
+        static_cast<uint32_t>(told.Int64(1));
+  }
+}
+
+absl::Status PlanStore::PutQuotas(absl::string_view plan,
+                                  const QuotaState& state) {
+  NFM_ASSIGN_OR_RETURN(auto transaction, sqlite::Transaction::Begin(*db_));
+  NFM_ASSIGN_OR_RETURN(
+      sqlite::Statement period,
+      db_->Prepare("INSERT OR REPLACE INTO quota_periods VALUES (?, ?)"));
+  NFM_RETURN_IF_ERROR(period.Run(plan, absl::ToUnixNanos(state.renew_time)));
+  NFM_ASSIGN_OR_RETURN(
+      sqlite::Statement clear,
+      db_->Prepare("DELETE FROM quota_thresholds WHERE plan = ?"));
+  NFM_RETURN_IF_ERROR(clear.Run(plan));
+  NFM_ASSIGN_OR_RETURN(
+      sqlite::Statement put,
+      db_->Prepare("INSERT INTO quota_thresholds VALUES (?, ?, ?)"));
+  for (const auto& [counter, percent] : state.told) {
+    NFM_RETURN_IF_ERROR(put.Run(plan, absl::string_view(counter),
+                                static_cast<int64_t>(percent)));
+  }
+  return transaction.Commit();
 }
 
 }  // namespace nfmeter::accounting

@@ -3,7 +3,10 @@
 #ifndef NFMETER_ACCOUNTING_PLANS_PLAN_STORE_H_
 #define NFMETER_ACCOUNTING_PLANS_PLAN_STORE_H_
 
+#include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +27,16 @@ struct StoredPlan {
   absl::Time apply_time;
 
   friend bool operator==(const StoredPlan&, const StoredPlan&) = default;
+};
+
+// What is known of a plan's quotas beyond the counters' values.
+struct QuotaState {
+  // Until when all quotas have started anew whose period ended.
+  absl::Time renew_time;
+  // The highest threshold, in percent, that was told of a counter.
+  std::map<std::string, uint32_t> told;
+
+  friend bool operator==(const QuotaState&, const QuotaState&) = default;
 };
 
 // Plans by name, in a file of their own. Not thread-safe.
@@ -50,7 +63,13 @@ class PlanStore {
   };
   // One at a time.
   absl::StatusOr<Change> Put(const StoredPlan& plan);
+  // Its quotas, too.
   absl::StatusOr<Change> Remove(absl::string_view name);
+
+  // nullopt: nothing was put.
+  absl::StatusOr<std::optional<QuotaState>> QuotasOf(absl::string_view plan);
+  // In place of what was there.
+  absl::Status PutQuotas(absl::string_view plan, const QuotaState& state);
 
  private:
   explicit PlanStore(std::unique_ptr<sqlite::Database> db)

@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "accounting/common/counter_errors.h"
+#include "accounting/plans/rule_gaps.h"
 #include "base/error.h"
 #include "base/stable_hash.h"
 #include "base/status_macros.h"
@@ -81,8 +83,18 @@ Plans::Plans(const Parts& parts, const Options& options)
       clock_(parts.clock),
       read_(parts.read),
       applier_(parts.rules, parts.rule_lane, parts.counters, parts.labels),
+      cgroups_(parts.cgroups),
+      ledger_(parts.ledger),
+      rule_keeper_(parts.rule_keeper),
+      kept_rules_(parts.kept_rules),
+      restore_counters_(parts.restore_counters),
+      last_run_(parts.ledger.status().record_time),
+      quotas_(parts.counters, parts.quotas, parts.store, parts.clock),
       alarm_(clock_.NewAlarm()),
-      lane_("nfm-plans", 1024) {}
+      lane_("nfm-plans", 1024) {
+  outside_.Name(kOutsidePlans, "");
+  outside_.WasWell(last_run_);
+}
 
 Plans::~Plans() { Stop(); }
 
@@ -106,6 +118,8 @@ absl::Status Plans::LoadAll() {
   NFM_ASSIGN_OR_RETURN(std::vector<StoredPlan> stored, store_.All());
   for (StoredPlan& each : stored) {
     Applied applied;
+    applied.plan = std::make_shared<const Plan>();
+    applied.compiled = std::make_shared<const CompiledPlan>();
     applied.info = {.name = each.name,
                     .owner = std::move(each.owner),
                     .source = std::move(each.source),
@@ -113,14 +127,19 @@ absl::Status Plans::LoadAll() {
     applied.info.etag =
         absl::StrFormat("%016x", StableHash().Add(applied.info.source).value());
     applied.health.Name(each.name, applied.info.etag);
+    applied.health.WasWell(std::max(each.apply_time, last_run_));
     absl::StatusOr<Plan> plan = read_(applied.info.source);
-    absl::StatusOr<CompiledPlan> compiled =
-        plan.ok() ? CompilePlan(*plan, options_.budget) : plan.status();
+    absl::StatusOr<CompiledPlan> compiled = plan.status();
+    if (plan.ok()) {
+      applied.cgroups = BindCgroups(*plan, cgroups_);
+      compiled = CompilePlan(*plan, options_.budget, applied.cgroups);
+    }
     if (compiled.ok()) {
-      applied.plan = *std::move(plan);
+      applied.plan = std::make_shared<const Plan>(*std::move(plan));
       applied.info.cost = compiled->cost;
       applied.info.counters = compiled->counters.size();
-      applied.compiled = *std::move(compiled);
+      applied.compiled =
+          std::make_shared<const CompiledPlan>(*std::move(compiled));
       applied.usable = true;
     } else {
       applied.health.NoteFailed(compiled.status(), clock_, options_.health);
@@ -184,7 +203,7 @@ absl::Status Plans::CheckNoOthers(const CompiledPlan& compiled,
                                     " would be called as those of plan ", other,
                                     "; choose another name"));
     }
-    for (const PlannedCounter& each : applied.compiled.counters) {
+    for (const PlannedCounter& each : applied.compiled->counters) {
       if (wanted.contains(each.name)) {
         return MakeError(
             absl::StatusCode::kFailedPrecondition,
@@ -201,11 +220,13 @@ absl::Status Plans::CheckNoOthers(const CompiledPlan& compiled,
 absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
                                             const PlanTerms& terms) {
   NFM_RETURN_IF_ERROR(CheckTerms(plan, terms));
+  CgroupBindings cgroups = BindCgroups(plan.plan, cgroups_);
   NFM_ASSIGN_OR_RETURN(CompiledPlan compiled,
-                       CompilePlan(plan.plan, options_.budget));
+                       CompilePlan(plan.plan, options_.budget, cgroups));
   const std::string name = plan.plan.name;
   NFM_RETURN_IF_ERROR(CheckNoOthers(compiled, name));
   const Applied before = Before(name);
+  if (!terms.validate_only) LookAtQuotas(before);
   const PlanProgress progress = [&](PlanStep step, size_t done, size_t total) {
     if (terms.validate_only) return;
     ChangeHealth(name, [&](PlanHealth& health) {
@@ -215,7 +236,7 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
   progress(PlanStep::kCompare, 0, compiled.counters.size());
   NFM_ASSIGN_OR_RETURN(
       const PlanCounterWork work,
-      applier_.CompareCounters(compiled, NamesOf(before.compiled)));
+      applier_.CompareCounters(compiled, NamesOf(*before.compiled)));
 
   PlanOutcome outcome;
   outcome.changes = work.Changes();
@@ -241,6 +262,7 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
                                    .apply_time = outcome.plan.apply_time}));
   NFM_RETURN_IF_ERROR(applier_.MakeCounters(work, progress));
   progress(PlanStep::kRules, 0, compiled.cost.rules);
+  const absl::Time began = clock_.WallTime();
   absl::StatusOr<kernel::OwnedOutcome> chains = applier_.ApplyChains(
       plan.plan, compiled, /*dry_run=*/false, terms.patience);
   absl::Status done = chains.status();
@@ -248,15 +270,34 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
   // old plan in the store and restores it.
   if (done.ok()) done = stored.Commit();
   if (!done.ok()) return TakeBack(before, work, std::move(done));
+  const std::vector<kernel::OwnedDifference> drift = DriftIn(
+      chains->differences, before.compiled->tables, compiled.tables);
+  if (!drift.empty()) {
+    ChangeHealth(name, [&](PlanHealth& health) {
+      health.NoteRepairedByApply(clock_);
+    });
+    TellRepair(name, drift.size(),
+               MissedCounters(before.compiled->tables, drift));
+  }
+  if (before.usable && before.plan->table != plan.plan.table) {
+    // Two commits: a packet between them met the rules of none or of both.
+    for (const std::string& counter : NamesOf(*before.compiled)) {
+      ledger_.NoteGap(counter, GapCause::kRulesMissing, began,
+                      clock_.WallTime());
+    }
+  }
   AddChains(std::move(chains->differences), outcome.changes);
   outcome.commits = chains->commits;
-  Keep(outcome.plan, std::move(plan.plan), std::move(compiled));
+  Keep(outcome.plan, std::move(plan.plan), std::move(compiled),
+       std::move(cgroups));
   if (terms.prune) {
     progress(PlanStep::kCleanUp, 0, work.removed.size());
     NFM_RETURN_IF_ERROR(
         Annotate(applier_.RemoveCounters(work.removed, terms.patience).status(),
                  "the plan is applied, but counters that it has no more could "
                  "not be deleted: "));
+    ChangeHealth(name,
+                 [&](PlanHealth& health) { health.NoteApplied(clock_); });
   }
   return outcome;
 }
@@ -265,15 +306,15 @@ Plans::Applied Plans::Before(const std::string& name) const {
   absl::MutexLock lock(&mutex_);
   const Applied* const before = Find(name);
   if (before != nullptr) return *before;
-  Applied none;
-  none.plan.name = name;
-  return none;
+  return {.plan = std::make_shared<const Plan>(Plan{.name = name}),
+          .compiled = std::make_shared<const CompiledPlan>()};
 }
 
 absl::Status Plans::TakeBack(const Applied& before, const PlanCounterWork& work,
                              absl::Status why) {
   const absl::Status back =
-      applier_.ApplyChains(before.plan, before.compiled, /*dry_run=*/false, {})
+      applier_
+          .ApplyChains(*before.plan, *before.compiled, /*dry_run=*/false, {})
           .status();
   if (!back.ok()) {
     return MakeError(
@@ -283,21 +324,25 @@ absl::Status Plans::TakeBack(const Applied& before, const PlanCounterWork& work,
                      back.message(), "; it failed as ", why.message(),
                      "; the plan of before is restored at the next look"),
         ErrorDetails{.reason = "CHANGE_HALF_DONE",
-                     .metadata = {{"plan", before.plan.name}}});
+                     .metadata = {{"plan", before.plan->name}}});
   }
   applier_.UndoCounters(work);
   return why;
 }
 
-void Plans::Keep(const PlanInfo& info, Plan plan, CompiledPlan compiled) {
+void Plans::Keep(const PlanInfo& info, Plan plan, CompiledPlan compiled,
+                 CgroupBindings cgroups) {
   {
     absl::MutexLock lock(&mutex_);
     Applied& applied = plans_[info.name];
     applied.info = info;
-    applied.plan = std::move(plan);
-    applied.compiled = std::move(compiled);
+    applied.plan = std::make_shared<const Plan>(std::move(plan));
+    applied.compiled =
+        std::make_shared<const CompiledPlan>(std::move(compiled));
+    applied.cgroups = std::move(cgroups);
     applied.usable = true;
   }
+  quotas_.NoteApplied(info.name).IgnoreError();
   ChangeHealth(info.name, [&](PlanHealth& health) {
     health.Name(info.name, info.etag);
     health.NoteApplied(clock_);
@@ -325,9 +370,9 @@ absl::StatusOr<PlanRemoval> Plans::DeleteNow(const std::string& name,
   if (!deletion.etag.empty() && deletion.etag != before.info.etag) {
     return EtagMismatch(name);
   }
-  const std::vector<std::string> names = NamesOf(before.compiled);
+  const std::vector<std::string> names = NamesOf(*before.compiled);
   PlanRemoval removal = {.counters = deletion.keep_counters ? 0 : names.size(),
-                         .rules = before.compiled.cost.rules};
+                         .rules = before.compiled->cost.rules};
   if (deletion.validate_only) return removal;
   NFM_ASSIGN_OR_RETURN(PlanStore::Change removed, store_.Remove(name));
   Plan empty = {.name = name};
@@ -335,6 +380,7 @@ absl::StatusOr<PlanRemoval> Plans::DeleteNow(const std::string& name,
       applier_.ApplyChains(empty, {}, /*dry_run=*/false, deletion.patience)
           .status());
   NFM_RETURN_IF_ERROR(removed.Commit());
+  quotas_.Forget(name);
   {
     absl::MutexLock lock(&mutex_);
     plans_.erase(name);
@@ -366,6 +412,7 @@ std::vector<PlanInfo> Plans::List() const {
 
 absl::StatusOr<PlanStatus> Plans::Status(absl::string_view name) const {
   absl::MutexLock lock(&mutex_);
+  if (name == kOutsidePlans && !kept_rules_.empty()) return outside_.status();
   const Applied* const found = Find(name);
   if (found == nullptr) return PlanNotFound(name);
   return found->health.status();
@@ -374,15 +421,11 @@ absl::StatusOr<PlanStatus> Plans::Status(absl::string_view name) const {
 std::vector<PlanStatus> Plans::Statuses() const {
   absl::MutexLock lock(&mutex_);
   std::vector<PlanStatus> statuses;
+  if (!kept_rules_.empty()) statuses.push_back(outside_.status());
   for (const auto& [name, applied] : plans_) {
     statuses.push_back(applied.health.status());
   }
   return statuses;
-}
-
-uint64_t Plans::repairs() const {
-  absl::MutexLock lock(&mutex_);
-  return repairs_;
 }
 
 void Plans::LookSoon() { alarm_->Ring(); }
@@ -412,43 +455,185 @@ void Plans::Loop() {
 }
 
 void Plans::Look() {
-  for (const PlanStatus& each : Statuses()) LookAt(each.name);
+  LookOutside();
+  for (const PlanInfo& each : List()) LookAt(each.name);
 }
 
 void Plans::LookAt(const std::string& name) {
   const Applied applied = Before(name);
-  if (!applied.usable || !applied.health.MayLook(clock_.BootTime())) return;
-  const absl::StatusOr<size_t> differences = Repair(applied);
+  if (!applied.usable) return;
+  LookAtQuotas(applied);
+  if (!applied.health.MayLook(clock_.BootTime())) return;
+  if (!applied.cgroups.empty() && !options_.read_only) {
+    CgroupBindings cgroups = BindCgroups(*applied.plan, cgroups_);
+    if (cgroups != applied.cgroups) {
+      return BindAgain(applied, std::move(cgroups));
+    }
+  }
+  const auto differences = Repair(applied);
+  const bool repaired =
+      differences.ok() && !differences->empty() && !options_.read_only;
   ChangeHealth(name, [&](PlanHealth& health) {
     if (!differences.ok()) {
       health.NoteFailed(differences.status(), clock_, options_.health);
-    } else if (*differences == 0) {
-      health.NoteWell(clock_, options_.health);
-    } else if (options_.read_only) {
-      health.NoteDrift(*differences, clock_);
-    } else {
-      ++repairs_;
+    } else if (repaired) {
       health.NoteRepair(clock_, options_.health);
+    } else if (differences->empty()) {
+      health.NoteWell(clock_, options_.health);
+    } else {
+      health.NoteDrift(differences->size(), clock_);
     }
   });
+  if (repaired) {
+    TellRepair(name, differences->size(),
+               MissedCounters(applied.compiled->tables, *differences));
+  }
 }
 
-absl::StatusOr<size_t> Plans::Repair(const Applied& applied) {
+void Plans::LookOutside() {
+  if (kept_rules_.empty()) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!outside_.MayLook(clock_.BootTime())) return;
+  }
+  const std::string name(kOutsidePlans);
+  std::vector<WantedRule> rules;
+  const auto wanted = [&] { return rules = kept_rules_.All(); };
+  absl::StatusOr<KeptOutcome> found = rule_keeper_.Keep(wanted, /*dry_run=*/true);
+  const bool repair = found.ok() && !found->same() && !options_.read_only;
+  if (repair) {
+    // What they count into may be missing with them.
+    const absl::Status counters = restore_counters_();
+    found = counters.ok() ? rule_keeper_.Keep(wanted, /*dry_run=*/false)
+                          : absl::StatusOr<KeptOutcome>(counters);
+  }
+  if (repair && found.ok()) kept_rules_.NoteBound(rules);
+  absl::Status failed = found.status();
+  if (found.ok() && !found->failed.empty()) {
+    const auto& [id, why] = found->failed[0];
+    failed = Annotate(
+        why, absl::StrCat("rule ", id, " can't be made again",
+                          found->failed.size() == 1
+                              ? std::string(": ")
+                              : absl::StrCat(", nor ", found->failed.size() - 1,
+                                             " others: ")));
+  }
+  ChangeHealth(name, [&](PlanHealth& health) {
+    if (!failed.ok()) {
+      health.NoteFailed(failed, clock_, options_.health);
+    } else if (found->same()) {
+      health.NoteWell(clock_, options_.health);
+    } else if (repair && found->missing.empty() && found->changed.empty()) {
+      // Nobody undoes anything: services have restarted.
+      health.NoteRepairedByApply(clock_);
+      health.NoteWell(clock_, options_.health);
+    } else if (repair) {
+      health.NoteRepair(clock_, options_.health);
+    } else {
+      health.NoteDrift(found->missing.size() + found->changed.size(), clock_);
+    }
+  });
+  if (!repair || !failed.ok()) return;
+  std::vector<std::string> ids = found->missing;
+  ids.insert(ids.end(), found->changed.begin(), found->changed.end());
+  ids.insert(ids.end(), found->rebound.begin(), found->rebound.end());
+  TellRepair(name, ids.size(), kept_rules_.CountersOf(ids));
+}
+
+void Plans::BindAgain(const Applied& applied, CgroupBindings cgroups) {
+  const std::string& name = applied.info.name;
+  absl::StatusOr<CompiledPlan> compiled =
+      CompilePlan(*applied.plan, options_.budget, cgroups);
+  absl::StatusOr<kernel::OwnedOutcome> chains =
+      compiled.ok() ? applier_.ApplyChains(*applied.plan, *compiled,
+                                           /*dry_run=*/false, {})
+                    : compiled.status();
+  if (!chains.ok()) {
+    ChangeHealth(name, [&](PlanHealth& health) {
+      health.NoteFailed(chains.status(), clock_, options_.health);
+    });
+    return;
+  }
+  const std::vector<kernel::OwnedDifference> drift = DriftIn(
+      chains->differences, applied.compiled->tables, compiled->tables);
+  std::vector<std::string> missed =
+      MissedCounters(applied.compiled->tables, drift);
+  // Since the last look packets of these were of no account.
+  const std::vector<std::string> fresh = NewCgroups(applied.cgroups, cgroups);
+  for (const PlanAccount& account : applied.plan->accounts) {
+    if (absl::c_linear_search(fresh, CgroupOf(account))) {
+      for (std::string& counter : CountersOf(*applied.plan, account)) {
+        missed.push_back(std::move(counter));
+      }
+    }
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = plans_.find(name);
+    if (found == plans_.end()) return;
+    found->second.compiled =
+        std::make_shared<const CompiledPlan>(*std::move(compiled));
+    found->second.cgroups = std::move(cgroups);
+  }
+  ChangeHealth(name, [&](PlanHealth& health) {
+    if (missed.empty()) {
+      health.NoteWell(clock_, options_.health);
+    } else {
+      health.NoteRepairedByApply(clock_);
+      health.NoteWell(clock_, options_.health);
+    }
+  });
+  if (!missed.empty()) TellRepair(name, chains->differences.size(), missed);
+}
+
+void Plans::LookAtQuotas(const Applied& applied) {
+  if (!applied.usable || options_.read_only) return;
+  // What fails now is due next time.
+  quotas_.Look(applied.info.name, *applied.compiled).IgnoreError();
+}
+
+absl::StatusOr<std::vector<kernel::OwnedDifference>> Plans::Repair(
+    const Applied& applied) {
   NFM_ASSIGN_OR_RETURN(kernel::OwnedOutcome found,
-                       applier_.ApplyChains(applied.plan, applied.compiled,
+                       applier_.ApplyChains(*applied.plan, *applied.compiled,
                                             /*dry_run=*/true, {}));
   if (found.differences.empty() || options_.read_only) {
-    return found.differences.size();
+    return std::move(found.differences);
   }
   // What rules count into may be missing with them.
   NFM_ASSIGN_OR_RETURN(const PlanCounterWork work,
-                       applier_.CompareCounters(applied.compiled, {}));
+                       applier_.CompareCounters(*applied.compiled, {}));
   NFM_RETURN_IF_ERROR(
       applier_.MakeCounters(work, [](PlanStep, size_t, size_t) {}));
   NFM_ASSIGN_OR_RETURN(found,
-                       applier_.ApplyChains(applied.plan, applied.compiled,
+                       applier_.ApplyChains(*applied.plan, *applied.compiled,
                                             /*dry_run=*/false, {}));
-  return found.differences.size();
+  return std::move(found.differences);
+}
+
+void Plans::TellRepair(const std::string& name, size_t differences,
+                       absl::Span<const std::string> counters) {
+  const absl::StatusOr<PlanStatus> status = Status(name);
+  if (!status.ok()) return;
+  if (status->missed_from != absl::InfinitePast()) {
+    for (const std::string& counter : counters) {
+      ledger_.NoteGap(counter, GapCause::kRulesMissing, status->missed_from,
+                      status->missed_to);
+    }
+    ledger_.Commit().IgnoreError();
+  }
+  const PlanRepair repair = {.plan = name,
+                             .differences = differences,
+                             .counters = counters.size(),
+                             .missed_from = status->missed_from,
+                             .missed_to = status->missed_to};
+  for (const auto& listener : repair_listeners_) listener(repair);
+}
+
+PlanHealth* Plans::HealthOf(absl::string_view name) {
+  if (name == kOutsidePlans) return &outside_;
+  const auto found = plans_.find(name);
+  return found == plans_.end() ? nullptr : &found->second.health;
 }
 
 void Plans::ChangeHealth(const std::string& name,
@@ -457,11 +642,14 @@ void Plans::ChangeHealth(const std::string& name,
   PlanStatus now;
   {
     absl::MutexLock lock(&mutex_);
-    const auto found = plans_.find(name);
-    if (found == plans_.end()) return;
-    before = found->second.health.status();
-    change(found->second.health);
-    now = found->second.health.status();
+    PlanHealth* health = HealthOf(name);
+    // A plan that is applied for the first time: its progress is told.
+    PlanHealth fresh;
+    fresh.Name(name, "");
+    if (health == nullptr) health = &fresh;
+    before = health->status();
+    change(*health);
+    now = health->status();
   }
   before.check_time = now.check_time;  // no change of itself
   if (now == before) return;

@@ -19,18 +19,27 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "accounting/common/lane.h"
 #include "accounting/counters/counters.h"
+#include "accounting/ledger/ledger.h"
 #include "accounting/plans/plan.h"
 #include "accounting/plans/plan_applier.h"
 #include "accounting/plans/plan_compiler.h"
 #include "accounting/plans/plan_health.h"
+#include "accounting/plans/plan_quotas.h"
 #include "accounting/plans/plan_store.h"
+#include "accounting/rules/kept_rules.h"
+#include "accounting/rules/rule_keeper.h"
 #include "base/clock.h"
 #include "kernel/patience.h"
 #include "kernel/rule_table.h"
 
 namespace nfmeter::accounting {
+
+// What stands in statuses for the name of a plan: rules that were made one by
+// one, and are kept as plans are. No plan can be called so.
+inline constexpr absl::string_view kOutsidePlans = ".rules";
 
 // A plan that is to be applied, in both forms.
 struct NewPlan {
@@ -75,6 +84,15 @@ struct PlanDeletion {
   kernel::Patience patience;
 };
 
+// What others had done to the rules of a plan, made good.
+struct PlanRepair {
+  std::string plan;
+  size_t differences = 0;  // chains and jumps
+  size_t counters = 0;     // that may have missed packets
+  absl::Time missed_from;  // in this window
+  absl::Time missed_to;
+};
+
 struct PlanRemoval {
   size_t counters = 0;
   size_t rules = 0;
@@ -93,7 +111,15 @@ class Plans {
     Lane& rule_lane;  // that `rules` belongs to
     Counters& counters;
     LabelStore& labels;
+    // Is told of each window in which counters may have missed packets.
+    Ledger& ledger;
+    QuotaHub& quotas;
     PlanStore& store;
+    // Rules outside of plans, and how counters that they need come back.
+    RuleKeeper& rule_keeper;
+    KeptRules& kept_rules;
+    std::function<absl::Status()> restore_counters;
+    kernel::CgroupTree& cgroups;
     Clock& clock;
     // Reads the source of a stored plan.
     std::function<absl::StatusOr<Plan>(absl::string_view source)> read;
@@ -117,6 +143,11 @@ class Plans {
     listeners_.push_back(std::move(listener));
   }
 
+  // Is told of each repair, likewise.
+  void AddRepairListener(std::function<void(const PlanRepair&)> listener) {
+    repair_listeners_.push_back(std::move(listener));
+  }
+
   // Makes the stored plans true, without a commit where nothing has changed,
   // and begins to look. A plan that can't be is told in its status.
   absl::Status Start();
@@ -135,6 +166,7 @@ class Plans {
 
   absl::StatusOr<PlanInfo> Get(absl::string_view name) const;
   std::vector<PlanInfo> List() const;  // by name
+  // Of all that is kept: kOutsidePlans, too, where there is something.
   absl::StatusOr<PlanStatus> Status(absl::string_view name) const;
   std::vector<PlanStatus> Statuses() const;
 
@@ -144,14 +176,13 @@ class Plans {
   // others did before the call has been seen.
   void LookNow();
 
-  uint64_t repairs() const;
-
  private:
   // A plan in force.
   struct Applied {
     PlanInfo info;
-    Plan plan;
-    CompiledPlan compiled;
+    std::shared_ptr<const Plan> plan;  // never null, as the next one
+    std::shared_ptr<const CompiledPlan> compiled;
+    CgroupBindings cgroups;  // that it is compiled with
     PlanHealth health;
     bool usable = false;  // false: its source can't be read, or not compiled
   };
@@ -169,13 +200,26 @@ class Plans {
   Applied Before(const std::string& name) const;
   absl::Status TakeBack(const Applied& before, const PlanCounterWork& work,
                         absl::Status why);
-  void Keep(const PlanInfo& info, Plan plan, CompiledPlan compiled);
+  void Keep(const PlanInfo& info, Plan plan, CompiledPlan compiled,
+            CgroupBindings cgroups);
   const Applied* Find(absl::string_view name) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Look();
   void LookAt(const std::string& name);
-  // How many differences there were, made good unless this is read-only.
-  absl::StatusOr<size_t> Repair(const Applied& applied);
+  // The differences that there were, made good unless this is read-only.
+  absl::StatusOr<std::vector<kernel::OwnedDifference>> Repair(
+      const Applied& applied);
+  // Tells the ledger and the listeners that these counters may have missed
+  // packets.
+  void TellRepair(const std::string& name, size_t differences,
+                  absl::Span<const std::string> counters);
+  void LookOutside();
+  // Null: there is no such plan.
+  PlanHealth* HealthOf(absl::string_view name)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LookAtQuotas(const Applied& applied);
+  // Its cgroups have come, gone or changed since it was compiled.
+  void BindAgain(const Applied& applied, CgroupBindings cgroups);
   // Tells what has changed by it.
   void ChangeHealth(const std::string& name,
                     absl::FunctionRef<void(PlanHealth&)> change);
@@ -186,12 +230,21 @@ class Plans {
   Clock& clock_;
   const std::function<absl::StatusOr<Plan>(absl::string_view source)> read_;
   std::vector<std::function<void(const PlanStatus&)>> listeners_;
+  std::vector<std::function<void(const PlanRepair&)>> repair_listeners_;
   const PlanApplier applier_;
+  kernel::CgroupTree& cgroups_;
+  Ledger& ledger_;
+  RuleKeeper& rule_keeper_;
+  KeptRules& kept_rules_;
+  const std::function<absl::Status()> restore_counters_;
+  // Until when the server that ran before had looked.
+  const absl::Time last_run_;
+  PlanQuotas quotas_;  // on the lane
   const std::unique_ptr<Alarm> alarm_;
 
   mutable absl::Mutex mutex_;
   std::map<std::string, Applied, std::less<>> plans_ ABSL_GUARDED_BY(mutex_);
-  uint64_t repairs_ ABSL_GUARDED_BY(mutex_) = 0;
+  PlanHealth outside_ ABSL_GUARDED_BY(mutex_);  // see kOutsidePlans
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
   Lane lane_;           // last but one: its jobs use all of the above

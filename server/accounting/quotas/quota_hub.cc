@@ -112,6 +112,20 @@ class LaneQuotaHub final : public QuotaHub {
     }
   }
 
+  void TellThreshold(const kernel::AcctObject& object,
+                     uint32_t percent) override {
+    Channels woken;
+    {
+      absl::MutexLock lock(&mutex_);
+      Publish({.kind = QuotaEvent::Kind::kThreshold,
+               .object = object,
+               .time = clock_.WallTime(),
+               .percent = percent});
+      woken = channels_;
+    }
+    CallAll(woken);
+  }
+
   const QuotaStats& stats() const override { return stats_; }
 
  private:
@@ -140,16 +154,30 @@ class LaneQuotaHub final : public QuotaHub {
     std::erase(entering_, channel);
   }
 
-  void Publish(QuotaEvent::Kind kind, const kernel::AcctObject& object)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    const QuotaEvent event{kind, object, clock_.WallTime()};
-    ++(kind == QuotaEvent::Kind::kCrossed ? stats_.crossed : stats_.recovered);
+  void Publish(const QuotaEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    ++CountOf(event.kind);
     for (const auto& channel : channels_) {
       stats_.missed += channel->Push(event, options_.max_queue);
     }
-    if (kind == QuotaEvent::Kind::kCrossed && !entering_.empty()) {
+    if (event.kind != QuotaEvent::Kind::kRecovered && !entering_.empty()) {
       meanwhile_.push_back(event);
     }
+  }
+
+  std::atomic<uint64_t>& CountOf(QuotaEvent::Kind kind) {
+    switch (kind) {
+      case QuotaEvent::Kind::kCrossed:
+        return stats_.crossed;
+      case QuotaEvent::Kind::kThreshold:
+        return stats_.thresholds;
+      default:
+        return stats_.recovered;
+    }
+  }
+
+  QuotaEvent EventOf(QuotaEvent::Kind kind,
+                     const kernel::AcctObject& object) const {
+    return {.kind = kind, .object = object, .time = clock_.WallTime()};
   }
 
   // All counters that are over their quota; on the lane. `complete` says
@@ -181,7 +209,7 @@ class LaneQuotaHub final : public QuotaHub {
       if (read.ok()) {
         for (const kernel::AcctObject& object :
              crossings_.TakeOver(*read, complete, clock_.BootTime())) {
-          Publish(QuotaEvent::Kind::kRecovered, object);
+          Publish(EventOf(QuotaEvent::Kind::kRecovered, object));
         }
         woken = channels_;
         Admit(*read);
@@ -249,7 +277,7 @@ class LaneQuotaHub final : public QuotaHub {
   // Returns whom to call.
   Channels Tell(const kernel::AcctObject& crossing)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    Publish(QuotaEvent::Kind::kCrossed, crossing);
+    Publish(EventOf(QuotaEvent::Kind::kCrossed, crossing));
     crossings_.Add(crossing);
     if (crossings_.IsReadingDue()) reading_due_ = true;
     return channels_;

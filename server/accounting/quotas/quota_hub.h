@@ -28,11 +28,13 @@ struct QuotaEvent {
     kCrossed,    // the kernel's own event
     kRecovered,  // found by reading the counters, its event was lost
     kSynced,     // no object: all standing ones came before this
+    kThreshold,  // a share of the limit is reached, see Tell()
   };
   Kind kind = Kind::kSynced;
   kernel::AcctObject object;
   absl::Time time;      // when we learned of it
   uint64_t missed = 0;  // events lost before this one: the queue was full
+  uint32_t percent = 0;  // of kThreshold: which share
 };
 
 // Since the start.
@@ -41,6 +43,7 @@ struct QuotaStats {
   std::atomic<uint64_t> recovered = 0;  // found by reading
   // Times that the kernel dropped events, and counters were read for them.
   std::atomic<uint64_t> losses = 0;
+  std::atomic<uint64_t> thresholds = 0;  // shares of limits that were told of
   // Events that subscribers' full queues dropped.
   std::atomic<uint64_t> missed = 0;
 };
@@ -86,6 +89,11 @@ class QuotaHub : public CounterObserver {
   void OnDeleted(absl::Span<const kernel::AcctObject> counters) override {
     OnReset(counters);
   }
+
+  // Tells subscribers that `percent` of the object's limit is reached.
+  // Thread-safe; does not block.
+  virtual void TellThreshold(const kernel::AcctObject& object,
+                             uint32_t percent) = 0;
 
   virtual const QuotaStats& stats() const = 0;
 };

@@ -182,21 +182,37 @@ absl::StatusOr<std::vector<Rule>> RuleEditor::Create(std::vector<NewRule> rules,
           return WithFields(RulesExist(existing), rules, "id",
                             [&](size_t i) { return old.contains(ids[i]); });
         }
-        return EditAll(std::move(groups), change);
+        NFM_ASSIGN_OR_RETURN(std::vector<Rule> made,
+                             EditAll(std::move(groups), change));
+        if (observer_ != nullptr && !change.validate_only) {
+          observer_->OnRulesCreated(made, change.placement);
+        }
+        return made;
       });
-  if (created.ok()) return created;
+  if (created.ok()) {
+    if (observer_ != nullptr) observer_->CommitRules();
+    return created;
+  }
   return InRequest(WithChains(created.status(), change.scope), rules, ids,
                    given_ids);
 }
 
 absl::StatusOr<std::vector<Rule>> RuleEditor::Delete(
     absl::Span<const std::string> ids, const RuleChange& change) {
-  return InTurn(lane_, change.patience,
-                [&]() -> absl::StatusOr<std::vector<Rule>> {
-                  NFM_ASSIGN_OR_RETURN(std::vector<Group> groups,
-                                       GroupDeletions(ids, change));
-                  return EditAll(std::move(groups), change);
-                });
+  absl::StatusOr<std::vector<Rule>> deleted = InTurn(
+      lane_, change.patience,
+      [&]() -> absl::StatusOr<std::vector<Rule>> {
+        NFM_ASSIGN_OR_RETURN(std::vector<Group> groups,
+                             GroupDeletions(ids, change));
+        NFM_ASSIGN_OR_RETURN(std::vector<Rule> gone,
+                             EditAll(std::move(groups), change));
+        if (observer_ != nullptr && !change.validate_only) {
+          observer_->OnRulesDeleted(gone);
+        }
+        return gone;
+      });
+  if (deleted.ok() && observer_ != nullptr) observer_->CommitRules();
+  return deleted;
 }
 
 absl::Status RuleEditor::InTurnOfChanges(

@@ -50,6 +50,20 @@ struct RuleChange {
   bool counting_only = false;
 };
 
+// Follows the rules that are made and deleted through a RuleEditor.
+class RuleObserver {
+ public:
+  virtual ~RuleObserver() = default;
+
+  // On the lane of changes, in the job that did it, so that no other change
+  // comes between; must not block.
+  virtual void OnRulesCreated(absl::Span<const kernel::Rule> rules,
+                              kernel::RulePlacement placement) = 0;
+  virtual void OnRulesDeleted(absl::Span<const kernel::Rule> rules) = 0;
+  // Behind either, on the thread of the call, before it is answered; may wait.
+  virtual void CommitRules() = 0;
+};
+
 // PERMISSION_DENIED, VERDICT_NOT_PERMITTED: the caller may only count.
 absl::Status VerdictNotPermitted();
 
@@ -61,6 +75,9 @@ class RuleEditor {
  public:
   RuleEditor(kernel::Kernel& kernel, Lane& lane)
       : kernel_(kernel), lane_(lane) {}
+
+  // Before the first change; must outlive this.
+  void SetObserver(RuleObserver* observer) { observer_ = observer; }
 
   // Creates all or none and returns them as read back, in order. NOT_FOUND
   // (COUNTER_NOT_FOUND, or chain or ipset), ALREADY_EXISTS (id), UNAVAILABLE
@@ -122,6 +139,7 @@ class RuleEditor {
 
   kernel::Kernel& kernel_;
   Lane& lane_;
+  RuleObserver* observer_ = nullptr;
   // Changes of tables.
   std::atomic<uint64_t> rule_counter_losses_{0};
   std::atomic<uint64_t> refills_{0};

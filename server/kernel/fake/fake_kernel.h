@@ -11,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "kernel/fake/fake_acct_table.h"
+#include "kernel/fake/fake_cgroup_tree.h"
 #include "kernel/fake/fake_flow_table.h"
 #include "kernel/fake/fake_rule_table.h"
 #include "kernel/kernel.h"
@@ -39,6 +40,7 @@ class FakeKernel : public Kernel {
   FakeRuleTable& rules() override { return *rules_; }
   FakeRuleTable& rule_reads() override { return *rules_; }
   FakeFlowTable& flows() override { return flows_; }
+  FakeCgroupTree& cgroups() override { return cgroups_; }
 
   std::shared_ptr<const Capabilities> capabilities() const override {
     absl::MutexLock lock(&mutex_);
@@ -71,6 +73,7 @@ class FakeKernel : public Kernel {
   const std::unique_ptr<FakeAcctTable> acct_;
   const std::unique_ptr<FakeRuleTable> rules_;
   FakeFlowTable flows_;
+  FakeCgroupTree cgroups_;
   mutable absl::Mutex mutex_;
   Capabilities capabilities_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const Capabilities> probed_ ABSL_GUARDED_BY(mutex_) =

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/linux_kernel.h"
 
+#include <linux/netfilter_ipv4.h>
+
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -8,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "kernel/linux/conntrack/netlink_flow_table.h"
+#include "kernel/linux/netlink/packet_bypass.h"
 #include "kernel/linux/nfacct/netlink_acct_table.h"
 #include "kernel/linux/xtables/iptc_rule_table.h"
 #include "kernel/linux/xtables/table_presence.h"
@@ -65,6 +68,9 @@ std::vector<std::string> LookForNotices() {
   std::vector<std::string> notices;
   for (std::string notice : {NfTablesNotice(), InvisibleTablesNotice()}) {
     if (!notice.empty()) notices.push_back(std::move(notice));
+  }
+  for (std::string& notice : LookForBypasses(NF_IP_PRI_FILTER)) {
+    notices.push_back(std::move(notice));
   }
   return notices;
 }

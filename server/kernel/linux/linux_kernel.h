@@ -17,7 +17,9 @@
 #include "base/clock.h"
 #include "kernel/acct_names.h"
 #include "kernel/kernel.h"
+#include "kernel/linux/cgroup/linux_cgroup_tree.h"
 #include "kernel/linux/netlink/netlink_namespace.h"
+#include "kernel/linux/xtables/xtables_lock_watch.h"
 
 namespace nfmeter::kernel {
 
@@ -38,12 +40,17 @@ class LinuxKernel : public Kernel {
   RuleTable& rules() override { return *rules_; }
   RuleTable& rule_reads() override { return *rule_reads_; }
   FlowTable& flows() override { return *flows_; }
+  CgroupTree& cgroups() override { return cgroups_; }
   std::shared_ptr<const Capabilities> capabilities() const override;
   std::shared_ptr<const Capabilities> Probe() override;
   std::vector<std::string> Notices() override;
   void KnowCounters(absl::Span<const std::string> names) override;
   std::string ToolName(absl::string_view counter) const override {
     return NfacctName(counter);
+  }
+  std::unique_ptr<RuleChangeWatch> WatchRuleChanges(
+      std::function<void()> on_change) override {
+    return XtablesLockWatch::Open(std::move(on_change));
   }
   absl::string_view acct_backend() const override { return "nfnetlink_acct"; }
   absl::string_view rule_backend() const override {
@@ -63,6 +70,7 @@ class LinuxKernel : public Kernel {
   std::unique_ptr<RuleTable> rules_;
   std::unique_ptr<RuleTable> rule_reads_;
   std::unique_ptr<FlowTable> flows_;
+  LinuxCgroupTree cgroups_;
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<const Capabilities> capabilities_ ABSL_GUARDED_BY(mutex_);

@@ -24,6 +24,8 @@ v1::QuotaEventKind ToProto(QuotaEvent::Kind kind) {
       return v1::QUOTA_EVENT_KIND_CROSSED;
     case QuotaEvent::Kind::kRecovered:
       return v1::QUOTA_EVENT_KIND_RECOVERED;
+    case QuotaEvent::Kind::kThreshold:
+      return v1::QUOTA_EVENT_KIND_THRESHOLD;
     case QuotaEvent::Kind::kSynced:
       break;
   }
@@ -88,6 +90,7 @@ class QuotaStream final : public MessageStream,
     }
     service::ToProto(event.time, response.mutable_time());
     response.set_missed_events(event.missed);
+    response.set_threshold_percent(event.percent);
     const grpc::Slice slice(response.SerializeAsString());
     return grpc::ByteBuffer(&slice, 1);
   }

@@ -29,6 +29,10 @@ struct Limits {
   size_t max_flow_groups = 65'536;
   size_t max_watched_flows = 1 << 20;
   absl::Duration min_flow_interval = absl::Milliseconds(500);
+  // Of one plan: see accounting::PlanBudget.
+  size_t max_plan_rules = 500'000;
+  size_t max_plan_chains = 200'000;
+  size_t max_plan_rules_met = 1000;
   // How long a rule change may take when the client sets no deadline, and the
   // most when it does.
   absl::Duration max_rule_change_time = absl::Seconds(60);

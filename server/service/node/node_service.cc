@@ -30,6 +30,10 @@ void ToProto(const Limits& limits, v1::NodeLimits* proto) {
   proto->set_max_counters(static_cast<uint32_t>(limits.max_counters));
   proto->set_max_label_bytes(limits.max_label_bytes);
   proto->set_max_label_bytes_per_scope(limits.max_label_bytes_per_scope);
+  proto->set_max_plan_rules(static_cast<uint32_t>(limits.max_plan_rules));
+  proto->set_max_plan_chains(static_cast<uint32_t>(limits.max_plan_chains));
+  proto->set_max_plan_rules_met(
+      static_cast<uint32_t>(limits.max_plan_rules_met));
   proto->set_max_flow_groups(static_cast<uint32_t>(limits.max_flow_groups));
   service::ToProto(limits.min_flow_interval,
                    proto->mutable_min_flow_interval());

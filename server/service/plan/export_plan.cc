@@ -1,36 +1,48 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/plan/export_plan.h"
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "accounting/common/counter_filter.h"
+#include "kernel/ip_prefix.h"
 #include "service/match/match_message.h"
 
 namespace nfmeter::service {
 namespace {
 
-std::optional<v1::Direction> DirectionOf(const kernel::Rule& rule) {
+using kernel::Rule;
+using kernel::RuleMatch;
+using Rules = std::vector<const Rule*>;
+
+std::optional<v1::Direction> DirectionOf(const Rule& rule) {
   if (rule.chain == "INPUT") return v1::DIRECTION_IN;
   if (rule.chain == "OUTPUT") return v1::DIRECTION_OUT;
   if (rule.chain == "FORWARD") return v1::DIRECTION_FORWARDED;
   return std::nullopt;
 }
 
-// Why the rule can't be a part of an account; empty: it can.
-std::string WhyNot(const kernel::Rule& rule) {
+// Why the rule can't be a part of a plan of `table`; empty: it can.
+std::string WhyNot(const Rule& rule, kernel::Table table, bool has_quota) {
   if (!DirectionOf(rule).has_value()) {
     return absl::StrCat("it is in chain ", rule.chain,
                         ", and a plan counts in INPUT, OUTPUT and FORWARD");
   }
-  if (rule.table != kernel::Table::kFilter) {
+  if (rule.table != table) {
     return absl::StrCat("it is in table ", kernel::TableName(rule.table),
-                        ", and the others are in filter");
+                        ", and most others are in ", kernel::TableName(table));
   }
-  if (rule.verdict == kernel::Verdict::kAccept ||
-      rule.verdict == kernel::Verdict::kReturn) {
+  if (rule.verdict == kernel::Verdict::kDrop && !has_quota) {
+    return "it drops all packets, and a plan drops those beyond a quota alone";
+  }
+  if (rule.verdict != kernel::Verdict::kDrop &&
+      rule.verdict != kernel::Verdict::kContinue) {
     return "it decides about packets whether or not a quota is exceeded";
   }
   return "";
@@ -46,50 +58,220 @@ void SetQuota(const kernel::QuotaLimit& limit, bool drop,
   if (drop) quota->set_over(v1::OVER_QUOTA_DROP);
 }
 
+// Where most of them are.
+kernel::Table TableOf(const Rules& rules) {
+  std::map<kernel::Table, size_t> counts;
+  for (const Rule* const rule : rules) ++counts[rule->table];
+  kernel::Table most = kernel::Table::kFilter;
+  for (const auto& [table, count] : counts) {
+    // A plan's table is one of these.
+    const bool allowed = table == kernel::Table::kFilter ||
+                         table == kernel::Table::kMangle ||
+                         table == kernel::Table::kSecurity;
+    if (allowed && count > counts[most]) most = table;
+  }
+  return most;
+}
+
+// A key by which rules of one counter may differ, in a group.
+struct Key {
+  v1::GroupKey name;
+  // The member's value, where the match has the key once and not negated.
+  std::optional<std::string> (*value)(const RuleMatch& match);
+  void (*clear)(RuleMatch& match);
+};
+
+std::optional<std::string> PrefixOf(
+    const std::optional<kernel::Negatable<kernel::IpPrefix>>& prefix) {
+  if (!prefix.has_value() || prefix->negated) return std::nullopt;
+  return kernel::FormatIpPrefix(prefix->value);
+}
+
+std::optional<std::string> PortOf(
+    const std::optional<kernel::Negatable<std::vector<kernel::PortRange>>>&
+        ports) {
+  if (!ports.has_value() || ports->negated || ports->value.size() != 1) {
+    return std::nullopt;
+  }
+  const kernel::PortRange& range = ports->value[0];
+  return range.first == range.last
+             ? absl::StrCat(range.first)
+             : absl::StrCat(range.first, "-", range.last);
+}
+
+constexpr std::array<Key, 4> kKeys = {
+    Key{v1::GROUP_KEY_SOURCE,
+        [](const RuleMatch& match) { return PrefixOf(match.source); },
+        [](RuleMatch& match) { match.source.reset(); }},
+    Key{v1::GROUP_KEY_DESTINATION,
+        [](const RuleMatch& match) { return PrefixOf(match.destination); },
+        [](RuleMatch& match) { match.destination.reset(); }},
+    Key{v1::GROUP_KEY_SOURCE_PORT,
+        [](const RuleMatch& match) { return PortOf(match.source_ports); },
+        [](RuleMatch& match) { match.source_ports.reset(); }},
+    Key{v1::GROUP_KEY_DESTINATION_PORT,
+        [](const RuleMatch& match) { return PortOf(match.destination_ports); },
+        [](RuleMatch& match) { match.destination_ports.reset(); }},
+};
+
+// Rules of one counter by what they match, with the hooks at which they do.
+struct Shape {
+  RuleMatch match;
+  kernel::Verdict verdict;
+  std::set<std::pair<kernel::Family, v1::Direction>> hooks;
+};
+
+std::vector<Shape> ShapesOf(const Rules& rules) {
+  std::vector<Shape> shapes;
+  for (const Rule* const rule : rules) {
+    const auto same = [&](const Shape& shape) {
+      return shape.match == rule->match && shape.verdict == rule->verdict;
+    };
+    auto found = std::find_if(shapes.begin(), shapes.end(), same);
+    if (found == shapes.end()) {
+      shapes.push_back({rule->match, rule->verdict, {}});
+      found = shapes.end() - 1;
+    }
+    found->hooks.insert({rule->family, *DirectionOf(*rule)});
+  }
+  return shapes;
+}
+
+std::set<v1::Direction> DirectionsOf(const Shape& shape) {
+  std::set<v1::Direction> directions;
+  for (const auto& [family, direction] : shape.hooks) {
+    directions.insert(direction);
+  }
+  return directions;
+}
+
+// Whether the shape is the product of its families and directions; nullopt:
+// no. Both families: an unspecified one.
+std::optional<v1::Family> FamilyOf(const Shape& shape) {
+  std::set<kernel::Family> families;
+  for (const auto& [family, direction] : shape.hooks) families.insert(family);
+  if (shape.hooks.size() != families.size() * DirectionsOf(shape).size()) {
+    return std::nullopt;
+  }
+  return families.size() > 1 ? v1::FAMILY_UNSPECIFIED
+                             : ToProto(*families.begin());
+}
+
+// What accounts and groups have in common.
+template <typename Message>
+void SetShared(const accounting::Counter& counter, const Shape& shape,
+               const RuleMatch& match, Message& message) {
+  for (const v1::Direction direction : DirectionsOf(shape)) {
+    message.add_directions(direction);
+  }
+  ToProto(match, message.mutable_match());
+  if (message.match().ByteSizeLong() == 0) message.clear_match();
+  for (const auto& [key, value] : counter.labels) {
+    if (key != accounting::kManagedLabel) {
+      (*message.mutable_labels())[key] = value;
+    }
+  }
+  if (counter.object.quota.has_value()) {
+    SetQuota(*counter.object.quota, shape.verdict == kernel::Verdict::kDrop,
+             message.mutable_quota());
+  }
+}
+
+// One group whose members all count into the counter; false: none can say it.
+bool AddGroup(const accounting::Counter& counter,
+              const std::vector<Shape>& shapes, v1::Plan* plan) {
+  for (const Key& key : kKeys) {
+    RuleMatch shared = shapes[0].match;
+    key.clear(shared);
+    const std::set<v1::Direction> directions = DirectionsOf(shapes[0]);
+    v1::AccountGroup group;
+    const bool fits =
+        std::all_of(shapes.begin(), shapes.end(), [&](const Shape& shape) {
+          const std::optional<std::string> value = key.value(shape.match);
+          RuleMatch rest = shape.match;
+          key.clear(rest);
+          if (!value.has_value() || rest != shared ||
+              shape.verdict != shapes[0].verdict ||
+              !FamilyOf(shape).has_value() ||
+              DirectionsOf(shape) != directions) {
+            return false;
+          }
+          (*group.mutable_members())[*value] =
+              accounting::ShownName(counter.object.name);
+          return true;
+        });
+    // Ports are of both families or of none.
+    const bool is_address = key.name == v1::GROUP_KEY_SOURCE ||
+                            key.name == v1::GROUP_KEY_DESTINATION;
+    const auto family = FamilyOf(shapes[0]);
+    const bool one_family =
+        is_address ||
+        std::all_of(shapes.begin(), shapes.end(), [&](const Shape& shape) {
+          return FamilyOf(shape) == family;
+        });
+    if (!fits || !one_family) continue;
+    group.set_key(key.name);
+    if (!is_address) group.set_family(*family);
+    SetShared(counter, shapes[0], shared, group);
+    *plan->add_groups() = std::move(group);
+    return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void ExportPlan(absl::Span<const accounting::Counter> counters,
-                absl::Span<const kernel::Rule> rules,
+                absl::Span<const Rule> rules,
                 v1::ExportPlanResponse* response) {
-  std::map<std::string, std::vector<const kernel::Rule*>> by_counter;
-  for (const kernel::Rule& rule : rules) {
-    if (!rule.managed || rule.id.empty() || rule.id[0] == '~') continue;
-    if (std::string why = WhyNot(rule); why.empty()) {
-      by_counter[rule.counter].push_back(&rule);
-    } else {
-      response->add_left_out(absl::StrCat("rule ", rule.id, ": ", why));
+  Rules ours;
+  for (const Rule& rule : rules) {
+    if (rule.managed && !rule.id.empty() && rule.id[0] != '~') {
+      ours.push_back(&rule);
     }
   }
+  const kernel::Table table = TableOf(ours);
+  std::map<std::string, Rules> by_counter;
+  for (const Rule* const rule : ours) by_counter[rule->counter].push_back(rule);
+  if (table != kernel::Table::kFilter) {
+    response->mutable_plan()->set_table(std::string(kernel::TableName(table)));
+  }
   for (const accounting::Counter& counter : counters) {
-    const auto found = by_counter.find(counter.object.name);
     const std::string name = accounting::ShownName(counter.object.name);
-    if (found == by_counter.end()) continue;
-    const kernel::Rule& first = *found->second[0];
-    v1::Account account;
-    bool one = true;
-    for (const kernel::Rule* const rule : found->second) {
-      one = one && rule->match == first.match && rule->family == first.family &&
-            rule->verdict == first.verdict;
-      account.add_directions(*DirectionOf(*rule));
+    Rules fitting;
+    for (const Rule* const rule : by_counter[counter.object.name]) {
+      const std::string why =
+          WhyNot(*rule, table, counter.object.quota.has_value());
+      if (why.empty()) {
+        fitting.push_back(rule);
+      } else {
+        response->add_left_out(absl::StrCat("rule ", rule->id, ": ", why));
+      }
     }
-    if (!one) {
-      response->add_left_out(
-          absl::StrCat("counter ", name,
-                       ": its rules differ by more than the "
-                       "chain, and an account has one match"));
+    if (fitting.empty()) {
+      if (by_counter[counter.object.name].empty() &&
+          counter.labels.contains(accounting::kManagedLabel) &&
+          counter.object.use_count == 0) {
+        response->add_left_out(absl::StrCat(
+            "counter ", name, ": no rule counts into it, and an account "
+            "without a match counts everything"));
+      }
       continue;
     }
-    account.set_counter(name);
-    account.set_family(ToProto(first.family));
-    ToProto(first.match, account.mutable_match());
-    if (account.match().ByteSizeLong() == 0) account.clear_match();
-    account.mutable_labels()->insert(counter.labels.begin(),
-                                     counter.labels.end());
-    if (counter.object.quota.has_value()) {
-      SetQuota(*counter.object.quota, first.verdict == kernel::Verdict::kDrop,
-               account.mutable_quota());
+    const std::vector<Shape> shapes = ShapesOf(fitting);
+    const std::optional<v1::Family> family = FamilyOf(shapes[0]);
+    if (shapes.size() == 1 && family.has_value()) {
+      v1::Account account;
+      account.set_counter(name);
+      account.set_family(*family);
+      SetShared(counter, shapes[0], shapes[0].match, account);
+      *response->mutable_plan()->add_accounts() = std::move(account);
+    } else if (!AddGroup(counter, shapes, response->mutable_plan())) {
+      response->add_left_out(absl::StrCat(
+          "counter ", name,
+          ": its rules differ by more than the chain, the family, or one "
+          "address or port, and an account has one match"));
     }
-    *response->mutable_plan()->add_accounts() = std::move(account);
   }
 }
 

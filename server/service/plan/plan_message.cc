@@ -98,6 +98,7 @@ void ToProto(const accounting::PlanStatus& status, v1::PlanStatus* proto) {
   set(status.repair_time, [&] { return proto->mutable_repair_time(); });
   set(status.missed_from, [&] { return proto->mutable_missed_from(); });
   set(status.missed_to, [&] { return proto->mutable_missed_to(); });
+  set(status.next_check_time, [&] { return proto->mutable_next_check_time(); });
   if (status.state == accounting::PlanStatus::State::kApplying) {
     proto->set_step(std::string(StepName(status.step)));
     proto->set_done(status.done);

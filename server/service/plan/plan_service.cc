@@ -26,23 +26,17 @@ constexpr uint64_t kListing = 0x706c616e73;
 // A plan counts for those who may touch all of its counters.
 std::vector<std::string> CountersOf(const accounting::Plan& plan) {
   std::vector<std::string> names;
-  const auto add = [&](const accounting::PlanAccount& account,
-                       const std::string& counter) {
-    if (!account.split.has_value()) {
-      names.push_back(counter);
-      return;
+  const auto add = [&](const accounting::PlanAccount& account) {
+    for (std::string& name : accounting::CountersOf(plan, account)) {
+      names.push_back(std::move(name));
     }
-    for (const accounting::AddressClass& each : plan.classes) {
-      names.push_back(accounting::ClassCounter(counter, each.name));
-    }
-    names.push_back(accounting::ClassCounter(counter, accounting::kOtherClass));
   };
-  for (const accounting::PlanAccount& account : plan.accounts) {
-    add(account, account.counter);
-  }
+  for (const accounting::PlanAccount& account : plan.accounts) add(account);
   for (const accounting::AccountGroup& group : plan.groups) {
+    accounting::PlanAccount account{.split = group.shared.split};
     for (const accounting::AccountGroup::Member& member : group.members) {
-      add(group.shared, member.counter);
+      account.counter = member.counter;
+      add(account);
     }
   }
   return names;
@@ -203,7 +197,7 @@ absl::Status PlanService::GetPlanStatus(const Call& /*call*/,
                                         const v1::GetPlanStatusRequest& request,
                                         v1::GetPlanStatusResponse* response) {
   FieldErrors errors;
-  CheckPlanName(request.name(), "name", errors);
+  CheckStatusName(request.name(), "name", errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_ASSIGN_OR_RETURN(const accounting::PlanStatus status,
                        parts_.plans.Status(request.name()));

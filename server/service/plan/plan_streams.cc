@@ -85,7 +85,7 @@ absl::Status PlanStreams::Watch(const Call& call,
                                 const v1::WatchPlanStatusRequest& request) {
   if (!request.name().empty()) {
     FieldErrors errors;
-    CheckPlanName(request.name(), "name", errors);
+    CheckStatusName(request.name(), "name", errors);
     NFM_RETURN_IF_ERROR(errors.ToStatus());
     NFM_RETURN_IF_ERROR(plans_.Status(request.name()).status());
   }

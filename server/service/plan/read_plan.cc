@@ -6,10 +6,13 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "accounting/common/counter_filter.h"
+#include "accounting/plans/plans.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "google/protobuf/io/coded_stream.h"
@@ -29,6 +32,7 @@ using accounting::GroupKey;
 using accounting::OverQuota;
 using accounting::PlanAccount;
 using accounting::PlanQuota;
+using accounting::QuotaPeriod;
 
 constexpr size_t kMaxDescription = 200;
 
@@ -41,6 +45,67 @@ bool IsWord(absl::string_view text, size_t max) {
 
 std::string At(const std::string& field, absl::string_view name) {
   return field.empty() ? std::string(name) : absl::StrCat(field, ".", name);
+}
+
+std::vector<uint32_t> ReadThresholds(
+    const google::protobuf::RepeatedField<uint32_t>& thresholds,
+    const std::string& field, FieldErrors& errors) {
+  std::vector<uint32_t> read;
+  for (int i = 0; i < thresholds.size(); ++i) {
+    const uint32_t percent = thresholds[i];
+    if (percent < 1 || percent > 99) {
+      errors.Add(Indexed(field, i),
+                 "must be a share of the limit in percent, 1 to 99; at 100 "
+                 "the quota itself tells");
+    } else if (!read.empty() && percent <= read.back()) {
+      errors.Add(Indexed(field, i), "must be greater than the one before");
+    } else {
+      read.push_back(percent);
+    }
+  }
+  return read;
+}
+
+std::optional<QuotaPeriod> ReadPeriod(const v1::QuotaPeriod& period,
+                                      const std::string& field,
+                                      FieldErrors& errors) {
+  QuotaPeriod read;
+  uint32_t last_day = 1;
+  switch (period.unit()) {
+    case v1::QuotaPeriod::UNIT_DAY:
+      read.unit = QuotaPeriod::Unit::kDay;
+      break;
+    case v1::QuotaPeriod::UNIT_WEEK:
+      read.unit = QuotaPeriod::Unit::kWeek;
+      last_day = 7;
+      break;
+    case v1::QuotaPeriod::UNIT_MONTH:
+      read.unit = QuotaPeriod::Unit::kMonth;
+      last_day = 31;
+      break;
+    default:
+      errors.Add(At(field, "unit"), "must be DAY, WEEK or MONTH");
+      return std::nullopt;
+  }
+  if (read.unit == QuotaPeriod::Unit::kDay && period.start_day() != 0) {
+    errors.Add(At(field, "start_day"), "is for weeks and months only");
+  } else if (period.start_day() > last_day) {
+    errors.Add(At(field, "start_day"),
+               read.unit == QuotaPeriod::Unit::kWeek
+                   ? "must be 1 (Monday) to 7 (Sunday)"
+                   : "must be 1 to 31");
+  } else if (period.start_day() != 0) {
+    read.start_day = static_cast<int>(period.start_day());
+  }
+  if (!period.time_zone().empty() &&
+      !absl::LoadTimeZone(period.time_zone(), &read.zone)) {
+    errors.Add(At(field, "time_zone"),
+               absl::StrCat(Quoted(period.time_zone()),
+                            " is no time zone that the server knows (its "
+                            "/usr/share/zoneinfo); write it as Europe/Berlin, "
+                            "or leave it out for UTC"));
+  }
+  return read;
 }
 
 std::optional<PlanQuota> ReadQuota(const v1::PlanQuota& quota,
@@ -84,6 +149,11 @@ std::optional<PlanQuota> ReadQuota(const v1::PlanQuota& quota,
   if (quota.has_mark()) {
     read.mark = {quota.mark().value(),
                  quota.mark().has_mask() ? quota.mark().mask() : 0xffffffff};
+  }
+  read.thresholds =
+      ReadThresholds(quota.thresholds(), At(field, "thresholds"), errors);
+  if (quota.has_period()) {
+    read.period = ReadPeriod(quota.period(), At(field, "period"), errors);
   }
   return read;
 }
@@ -177,6 +247,28 @@ size_t LongestClass(const v1::Plan& plan) {
     longest = std::max(longest, each.name().size());
   }
   return longest;
+}
+
+// systemd.unit(5): what has sockets, with or without an instance.
+void CheckUnit(const v1::Account& account, const std::string& field,
+               FieldErrors& errors) {
+  const std::string& unit = account.systemd_unit();
+  if (unit.empty()) return;
+  const bool named = std::all_of(unit.begin(), unit.end(), [](char c) {
+    return absl::ascii_isalnum(c) || absl::StrContains(":-_.\\@", c);
+  });
+  const bool typed =
+      absl::EndsWith(unit, ".service") || absl::EndsWith(unit, ".scope") ||
+      absl::EndsWith(unit, ".slice") || absl::EndsWith(unit, ".socket");
+  if (!named || !typed || unit.size() > 255) {
+    errors.Add(At(field, "systemd_unit"),
+               absl::StrCat(Quoted(unit),
+                            " is not the name of a unit with sockets, such as "
+                            "web.service, web@1.service or machine.slice"));
+  } else if (!account.match().cgroup_path().empty()) {
+    errors.Add(At(field, "systemd_unit"),
+               "stands in place of match.cgroup_path: give one of them");
+  }
 }
 
 std::optional<GroupKey> ReadKey(v1::GroupKey key) {
@@ -273,7 +365,7 @@ AccountGroup ReadGroup(const v1::AccountGroup& group, size_t longest_class,
 accounting::AddressClass ReadClass(const v1::AddressClass& message,
                                    const std::string& field,
                                    FieldErrors& errors) {
-  accounting::AddressClass read{.name = message.name()};
+  accounting::AddressClass read{.name = message.name(), .field = field};
   if (!IsWord(read.name, 20)) {
     errors.Add(At(field, "name"), "must be 1 to 20 of [a-z0-9-]");
   }
@@ -325,6 +417,11 @@ void CheckPlanName(const std::string& name, const std::string& field,
   if (!IsWord(name, 40)) errors.Add(field, "must be 1 to 40 of [a-z0-9-]");
 }
 
+void CheckStatusName(const std::string& name, const std::string& field,
+                     FieldErrors& errors) {
+  if (name != accounting::kOutsidePlans) CheckPlanName(name, field, errors);
+}
+
 accounting::Plan ReadPlan(const v1::Plan& plan, const std::string& field,
                           FieldErrors& errors) {
   accounting::Plan read{.name = plan.name()};
@@ -342,6 +439,8 @@ accounting::Plan ReadPlan(const v1::Plan& plan, const std::string& field,
     PlanAccount& account =
         read.accounts.emplace_back(ReadShared(plan.accounts(i), place, errors));
     account.counter = plan.accounts(i).counter();
+    account.systemd_unit = plan.accounts(i).systemd_unit();
+    CheckUnit(plan.accounts(i), place, errors);
     CheckCounter(account.counter, account.split.has_value() ? longest : 0,
                  At(place, "counter"), errors);
   }

@@ -21,6 +21,10 @@ accounting::Plan ReadPlan(const v1::Plan& plan, const std::string& field,
 void CheckPlanName(const std::string& name, const std::string& field,
                    FieldErrors& errors);
 
+// Such a name, or accounting::kOutsidePlans.
+void CheckStatusName(const std::string& name, const std::string& field,
+                     FieldErrors& errors);
+
 // A plan as the store keeps it: the message without what the server adds, the
 // same bytes for the same plan.
 std::string PlanSource(const v1::Plan& plan);

@@ -288,9 +288,10 @@ TEST_F(QuotaTest, PrintsALineForEachCrossing) {
             "limit 10 "
             "packets       10 packets, 0 B\n");
   EXPECT_EQ(Nfmeter({"quota", "watch", "cap*", "--once", "-o", "csv"}).out,
-            "time,kind,name,quota,quota_unit,packets,bytes,missed_events\n"
-            "2023-11-14T22:13:20Z,standing,cap,10,packets,10,0,0\n"
-            "2023-11-14T22:13:20Z,synced,,,,0,0,0\n");
+            "time,kind,name,quota,quota_unit,packets,bytes,missed_events,"
+            "threshold_percent\n"
+            "2023-11-14T22:13:20Z,standing,cap,10,packets,10,0,0,0\n"
+            "2023-11-14T22:13:20Z,synced,,,,0,0,0,0\n");
   EXPECT_EQ(Nfmeter({"quota", "watch", "cap*", "-n", "2", "-o", "name"}).out,
             "cap\ncap\n");
   const auto event = Json<v1::WatchQuotaEventsResponse>(

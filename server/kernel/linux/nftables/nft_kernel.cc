@@ -9,11 +9,15 @@
 #include "base/error.h"
 #include "base/name_escape.h"
 #include "base/status_macros.h"
+#include "kernel/linux/netlink/packet_bypass.h"
 #include "kernel/linux/nftables/nft_exchange.h"
 #include "kernel/linux/nftables/nft_name.h"
 
 namespace nfmeter::kernel {
 namespace {
+
+// Where rules of table filter count: NF_IP_PRI_FILTER - 1.
+constexpr int kFilterPriority = -1;
 
 absl::Status NoTarget() {
   return MakeError(absl::StatusCode::kUnimplemented, "TARGET_UNAVAILABLE",
@@ -101,6 +105,9 @@ std::vector<std::string> NftKernel::Notices() {
         "table inet nfmeter is a plain one: a flush of the ruleset by anybody "
         "takes counters and rules away (Linux 6.9 and newer let nfmeterd own "
         "it).");
+  }
+  for (std::string& notice : LookForBypasses(kFilterPriority, kNftTable)) {
+    notices.push_back(std::move(notice));
   }
   std::vector<std::string> tables = OtherTables(*table_);
   if (tables.empty()) return notices;

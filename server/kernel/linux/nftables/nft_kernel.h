@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "kernel/kernel.h"
+#include "kernel/linux/cgroup/linux_cgroup_tree.h"
 #include "kernel/linux/nftables/nft_acct_table.h"
 #include "kernel/linux/nftables/nft_rule_table.h"
 #include "kernel/linux/nftables/nft_table.h"
@@ -38,6 +39,7 @@ class NftKernel : public Kernel {
   RuleTable& rules() override { return rules_; }
   RuleTable& rule_reads() override { return rules_; }
   FlowTable& flows() override { return *flows_; }
+  CgroupTree& cgroups() override { return cgroups_; }
   std::shared_ptr<const Capabilities> capabilities() const override;
   std::shared_ptr<const Capabilities> Probe() override;
   std::vector<std::string> Notices() override;
@@ -61,6 +63,7 @@ class NftKernel : public Kernel {
 
   const std::string choice_;
   const std::unique_ptr<FlowTable> flows_;
+  LinuxCgroupTree cgroups_;
   const std::unique_ptr<NftTable> table_;
   NftAcctTable acct_;
   NftRuleTable rules_;

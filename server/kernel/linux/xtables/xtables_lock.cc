@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <sstream>
@@ -44,6 +45,9 @@ void InstallWakeSignal() {
   }();
   (void)installed;
 }
+
+// Counted before the file is closed, which others see.
+std::atomic<uint64_t> releases{0};
 
 }  // namespace
 
@@ -204,6 +208,12 @@ absl::Status ProbeXtablesLock() {
   }
   return absl::OkStatus();
 }
+
+XtablesLock::~XtablesLock() {
+  if (file_.valid()) ++releases;
+}
+
+uint64_t XtablesLockReleases() { return releases.load(); }
 
 absl::StatusOr<XtablesLock> XtablesLock::Acquire(
     absl::Duration deadline, XtablesLockInterrupter* interrupter) {

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/plan_status_commands.h"
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/errors.h"
+#include "cli/interrupt.h"
+#include "cli/message_text.h"
+#include "cli/plan_files.h"
+#include "cli/session.h"
+#include "cli/table.h"
+#include "cli/views.h"
+#include "nfmeter/watch.h"
+
+namespace nfmeter::cli {
+namespace {
+
+// What the API calls the rules that are kept beside plans.
+constexpr char kRules[] = ".rules";
+
+std::string StateText(v1::PlanStatus::State state) {
+  std::string text = v1::PlanStatus::State_Name(state).substr(6);
+  for (char& c : text) {
+    if (c == '_') c = ' ';
+  }
+  return absl::AsciiStrToLower(text);
+}
+
+std::string NameText(const v1::PlanStatus& status) {
+  return status.name() == kRules ? "(rules outside plans)" : status.name();
+}
+
+// Why it is as it is, and what comes next.
+std::string WhyText(const v1::PlanStatus& status) {
+  std::string text = status.message();
+  if (status.has_next_check_time()) {
+    absl::StrAppend(&text, text.empty() ? "" : "; ", "next check at ",
+                    TimeText(status.next_check_time()));
+  }
+  if (status.total() > 0) {
+    absl::StrAppend(&text, text.empty() ? "" : "; ", status.step(), " ",
+                    status.done(), " of ", status.total());
+  }
+  return text;
+}
+
+std::string MissedText(const v1::PlanStatus& status) {
+  if (status.repairs() == 0) return "";
+  return absl::StrCat(status.has_missed_from() ? TimeText(status.missed_from())
+                                               : "unknown",
+                      " to ", TimeText(status.missed_to()));
+}
+
+Table StatusTable(const std::vector<v1::PlanStatus>& statuses) {
+  Table table;
+  table.headings = {{"PLAN"},    {"STATE"},           {"CHECKED"},
+                    {"REPAIRS"}, {"MAY HAVE MISSED"}, {"WHY"}};
+  for (const v1::PlanStatus& status : statuses) {
+    table.rows.push_back({{NameText(status)},
+                          {StateText(status.state())},
+                          {TimeText(status.check_time())},
+                          {absl::StrCat(status.repairs())},
+                          {MissedText(status)},
+                          {WhyText(status)}});
+  }
+  return table;
+}
+
+absl::StatusOr<std::vector<v1::PlanStatus>> AllStatuses(Session& session,
+                                                        Client& client) {
+  const auto plans = client.ListPlans(session.call());
+  if (!plans.ok()) return plans.status();
+  std::vector<std::string> names = {kRules};
+  for (const v1::Plan& plan : plans->plans()) names.push_back(plan.name());
+  std::vector<v1::PlanStatus> statuses;
+  for (const std::string& name : names) {
+    auto status = client.GetPlanStatus(name, session.call());
+    // No rules are kept, or the plan was deleted since.
+    if (absl::IsNotFound(status.status())) continue;
+    if (!status.ok()) return status.status();
+    statuses.push_back(*std::move(status));
+  }
+  return statuses;
+}
+
+absl::Status ShowStatus(Session& session, const std::string& name) {
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  if (!name.empty()) {
+    const auto status = (*client)->GetPlanStatus(name, session.call());
+    if (!status.ok()) return status.status();
+    session.Print({.message = *status,
+                   .text =
+                       [&](Layout layout) {
+                         return session.Render(StatusTable({*status}), layout);
+                       },
+                   .names = {StateText(status->state())}});
+    return absl::OkStatus();
+  }
+  const auto statuses = AllStatuses(session, **client);
+  if (!statuses.ok()) return statuses.status();
+  for (const v1::PlanStatus& status : *statuses) {
+    if (session.for_people()) break;
+    session.Print({.message = status,
+                   .text =
+                       [&](Layout layout) {
+                         return session.Render(StatusTable({status}), layout);
+                       },
+                   .names = {status.name()}});
+  }
+  if (!session.for_people()) return absl::OkStatus();
+  if (statuses->empty()) {
+    session.Note("no plans; 'nfmeter apply -f FILE' makes one");
+    return absl::OkStatus();
+  }
+  session.console().out << session.Render(StatusTable(*statuses),
+                                          session.layout());
+  return absl::OkStatus();
+}
+
+absl::Status WatchStatus(Session& session, const std::string& name) {
+  if (session.is_one_of_several()) {
+    return UsageError(
+        "one server can be watched at a time, so give one "
+        "--context");
+  }
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  WatchOptions options;
+  options.on_connection = [&](const absl::Status& lost) {
+    session.TellConnection(lost);
+  };
+  const std::unique_ptr<PlanWatch> watch =
+      (*client)->WatchPlanStatus(name, options);
+  const Interrupt interrupt([&] { watch->Cancel(); });
+  while (session.console().out) {
+    const absl::StatusOr<v1::PlanStatus> status = watch->Next();
+    if (!status.ok()) {
+      return interrupt.raised() ? absl::OkStatus() : status.status();
+    }
+    if (session.format() == Format::kJson) {
+      session.console().out << MessageToJson(*status, JsonLayout::kOneLine)
+                            << std::endl;
+      continue;
+    }
+    const std::string why = WhyText(*status);
+    session.console().out << TimeText(status->check_time()) << "  "
+                          << NameText(*status) << "  "
+                          << StateText(status->state()) << ", "
+                          << Count(status->repairs(), "repair")
+                          << (why.empty() ? "" : ": ") << Printable(why)
+                          << std::endl;
+  }
+  return absl::OkStatus();
+}
+
+struct ExplainFlags {
+  std::string name;
+  std::string file;
+};
+
+void PrintCost(Session& session, const std::string& name,
+               const v1::PlanCost& cost) {
+  session.Print(
+      {.message = cost,
+       .text =
+           [&](Layout) {
+             return absl::StrCat(name, ": ", CostText(cost), "\n");
+           },
+       .names = {name}});
+}
+
+absl::Status Explain(Session& session, const ExplainFlags& flags) {
+  if (flags.name.empty() == flags.file.empty()) {
+    return UsageError("give the name of a plan in force, or -f FILE");
+  }
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  if (flags.file.empty()) {
+    const auto response = (*client)->GetPlan(flags.name, session.call());
+    if (!response.ok()) return response.status();
+    PrintCost(session, flags.name, response->cost());
+    return absl::OkStatus();
+  }
+  const auto files = ReadPlanFiles(flags.file, session.console().in);
+  if (!files.ok()) return files.status();
+  for (const PlanFile& file : *files) {
+    v1::ApplyPlanRequest request;
+    *request.mutable_plan() = file.plan;
+    request.set_validate_only(true);
+    request.set_allow_empty(true);
+    request.set_take_over(true);
+    const auto response = (*client)->ApplyPlan(request, session.call());
+    if (!response.ok()) return response.status();
+    PrintCost(session, file.plan.name(), response->cost());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string Count(uint64_t count, absl::string_view what) {
+  return absl::StrCat(count, " ", what, count == 1 ? "" : "s");
+}
+
+std::string CostText(const v1::PlanCost& cost) {
+  return absl::StrCat(Count(cost.counters(), "counter"), ", ",
+                      Count(cost.rules(), "rule"), " in ",
+                      Count(cost.chains(), "chain"), "; a packet meets ",
+                      absl::StrFormat("%.1f", cost.mean_rules_met()),
+                      " rules on average, ", cost.max_rules_met(), " at most");
+}
+
+void AddPlanStatusCommands(CommandTree& tree, CLI::App& plan) {
+  auto name = std::make_shared<std::string>();
+  CLI::App* const status = tree.AddCommand(
+      plan, "status", "Say whether the kernel is as plans want",
+      R"(Without a name: all plans, and the rules that are kept beside them.
+
+Examples:
+  nfmeter plan status
+  nfmeter plan status customers)",
+      [name](Session& session) { return ShowStatus(session, *name); });
+  status->add_option("NAME", *name, "the plan");
+
+  auto watched = std::make_shared<std::string>();
+  CLI::App* const watch = tree.AddCommand(
+      plan, "watch", "Tell how plans do, as it changes",
+      R"(A line for each change: applied, drifted, repaired, fought. Until Ctrl-C.
+
+Examples:
+  nfmeter plan watch
+  nfmeter plan watch customers -o json)",
+      [watched](Session& session) { return WatchStatus(session, *watched); });
+  watch->add_option("NAME", *watched, "the plan; without it, all");
+
+  auto flags = std::make_shared<ExplainFlags>();
+  CLI::App* const explain = tree.AddCommand(
+      plan, "explain", "Say what a plan costs, in force or not",
+      R"(Counters, rules and chains, and how many rules a packet meets.
+
+Examples:
+  nfmeter plan explain customers
+  nfmeter plan explain -f customers.yaml)",
+      [flags](Session& session) { return Explain(session, *flags); });
+  explain->add_option("NAME", flags->name, "a plan in force");
+  CLI::Option* const file = explain->add_option(
+      "-f,--file", flags->file,
+      "a plan in YAML or JSON, '-' for standard input, or a folder of them");
+  tree.Suggest(file, {Candidates::kFiles, {}});
+}
+
+}  // namespace nfmeter::cli

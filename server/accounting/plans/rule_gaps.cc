@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "accounting/plans/rule_gaps.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/string_view.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+using kernel::OwnedChain;
+using kernel::OwnedDifference;
+using kernel::OwnedHook;
+using kernel::OwnedTable;
+
+const OwnedTable* TableOf(absl::Span<const OwnedTable> tables,
+                          const OwnedDifference& difference) {
+  for (const OwnedTable& table : tables) {
+    if (table.family == difference.family && table.table == difference.table) {
+      return &table;
+    }
+  }
+  return nullptr;
+}
+
+// Finds chains of one table by name.
+class ChainIndex {
+ public:
+  explicit ChainIndex(const OwnedTable& table) : table_(table) {
+    for (const OwnedChain& chain : table.chains) chains_[chain.name] = &chain;
+  }
+
+  const OwnedChain* Find(absl::string_view name) const {
+    const auto found = chains_.find(name);
+    return found == chains_.end() ? nullptr : found->second;
+  }
+  const OwnedHook* FindHook(absl::string_view from) const {
+    for (const OwnedHook& hook : table_.hooks) {
+      if (hook.from == from) return &hook;
+    }
+    return nullptr;
+  }
+
+ private:
+  const OwnedTable& table_;
+  absl::flat_hash_map<absl::string_view, const OwnedChain*> chains_;
+};
+
+// Walks from one chain to all that it leads to, each once.
+class Walk {
+ public:
+  Walk(const ChainIndex& index, std::set<std::string>& counters)
+      : index_(index), counters_(counters) {}
+
+  void From(absl::string_view name) {
+    std::vector<absl::string_view> left = {name};
+    while (!left.empty()) {
+      const OwnedChain* const chain = index_.Find(left.back());
+      left.pop_back();
+      if (chain == nullptr || !seen_.insert(chain->name).second) continue;
+      for (const kernel::OwnedRule& rule : chain->rules) {
+        if (!rule.counter.empty()) counters_.insert(rule.counter);
+        if (!rule.chain.empty()) left.push_back(rule.chain);
+      }
+    }
+  }
+
+ private:
+  const ChainIndex& index_;
+  std::set<std::string>& counters_;
+  absl::flat_hash_set<absl::string_view> seen_;
+};
+
+// Both are there and equal.
+template <typename T>
+bool Same(const T* a, const T* b) {
+  return a != nullptr && b != nullptr && *a == *b;
+}
+
+}  // namespace
+
+std::vector<std::string> MissedCounters(
+    absl::Span<const OwnedTable> tables,
+    absl::Span<const OwnedDifference> differences) {
+  std::set<std::string> counters;
+  for (const OwnedTable& table : tables) {
+    const ChainIndex index(table);
+    Walk walk(index, counters);
+    for (const OwnedDifference& difference : differences) {
+      if (difference.kind == OwnedDifference::Kind::kUnwanted ||
+          TableOf(tables, difference) != &table) {
+        continue;
+      }
+      const OwnedHook* const hook = index.FindHook(difference.chain);
+      walk.From(hook == nullptr ? difference.chain : hook->to);
+    }
+  }
+  return {counters.begin(), counters.end()};
+}
+
+std::vector<OwnedDifference> DriftIn(
+    absl::Span<const OwnedDifference> differences,
+    absl::Span<const OwnedTable> before, absl::Span<const OwnedTable> wanted) {
+  std::vector<OwnedDifference> drift;
+  for (const OwnedTable& table : before) {
+    const auto is_this = [&](const OwnedTable& other) {
+      return other.family == table.family && other.table == table.table;
+    };
+    const auto now = std::find_if(wanted.begin(), wanted.end(), is_this);
+    if (now == wanted.end()) continue;
+    const ChainIndex before_index(table);
+    const ChainIndex index(*now);
+    for (const OwnedDifference& difference : differences) {
+      if (TableOf(before, difference) != &table) continue;
+      const std::string& name = difference.chain;
+      if (Same(before_index.FindHook(name), index.FindHook(name)) ||
+          Same(before_index.Find(name), index.Find(name))) {
+        drift.push_back(difference);
+      }
+    }
+  }
+  return drift;
+}
+
+}  // namespace nfmeter::accounting

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "accounting/plans/rule_gaps.h"
+
+#include "gmock/gmock.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+using kernel::OwnedAction;
+using kernel::OwnedDifference;
+using kernel::OwnedTable;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using Kind = OwnedDifference::Kind;
+
+// INPUT -> in -> left (alice, bob), right (carol); OUTPUT -> out (dave).
+OwnedTable Tree() {
+  OwnedTable table;
+  table.hooks = {{"INPUT", "in"}, {"OUTPUT", "out"}};
+  table.chains = {
+      {.name = "in",
+       .rules = {{.action = OwnedAction::kGoto, .chain = "left"},
+                 {.action = OwnedAction::kGoto, .chain = "right"}}},
+      {.name = "left", .rules = {{.counter = "bob"}, {.counter = "alice"}}},
+      {.name = "right", .rules = {{.counter = "carol"}}},
+      {.name = "out", .rules = {{.counter = "dave"}}},
+  };
+  return table;
+}
+
+OwnedDifference Of(Kind kind, const std::string& chain) {
+  return {.kind = kind, .chain = chain};
+}
+
+TEST(RuleGapsTest, AChainThatWasGoneConcernsItsOwnCounters) {
+  EXPECT_THAT(MissedCounters({Tree()}, {Of(Kind::kMissing, "left")}),
+              ElementsAre("alice", "bob"));
+}
+
+TEST(RuleGapsTest, AJumpThatWasGoneConcernsAllBehindIt) {
+  EXPECT_THAT(MissedCounters({Tree()}, {Of(Kind::kMissing, "INPUT")}),
+              ElementsAre("alice", "bob", "carol"));
+}
+
+TEST(RuleGapsTest, EachCounterIsNamedOnce) {
+  EXPECT_THAT(MissedCounters({Tree()}, {Of(Kind::kChanged, "in"),
+                                        Of(Kind::kMissing, "left"),
+                                        Of(Kind::kMissing, "OUTPUT")}),
+              ElementsAre("alice", "bob", "carol", "dave"));
+}
+
+TEST(RuleGapsTest, AChainTooManyMissedNothing) {
+  EXPECT_THAT(MissedCounters({Tree()}, {Of(Kind::kUnwanted, "old")}),
+              IsEmpty());
+}
+
+TEST(RuleGapsTest, AnotherFamilyIsNotConcerned) {
+  OwnedDifference difference = Of(Kind::kMissing, "left");
+  difference.family = kernel::Family::kIpv6;
+  EXPECT_THAT(MissedCounters({Tree()}, {difference}), IsEmpty());
+}
+
+TEST(RuleGapsTest, WhatTheNewPlanChangesIsNoDrift) {
+  OwnedTable changed = Tree();
+  changed.chains[1].rules.push_back({.counter = "erin"});
+  EXPECT_THAT(
+      DriftIn({Of(Kind::kChanged, "left")}, {Tree()}, {changed}), IsEmpty());
+  EXPECT_THAT(DriftIn({Of(Kind::kChanged, "left"), Of(Kind::kChanged, "right"),
+                       Of(Kind::kMissing, "INPUT")},
+                      {Tree()}, {changed}),
+              SizeIs(2));
+}
+
+}  // namespace
+}  // namespace nfmeter::accounting
