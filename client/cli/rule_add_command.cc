@@ -66,13 +66,13 @@ absl::StatusOr<v1::Rule> RuleOf(const AddFlags& flags) {
   return rule;
 }
 
-void PrintAdded(Session& session, const google::protobuf::Message& message,
-                const Rules& rules, bool validate_only) {
-  if (session.format() != Format::kTable) {
-    return PrintRules(session, message, rules);
-  }
+template <typename Response>
+void PrintAdded(Session& session, const Response& response, const Rules& rules,
+                bool validate_only) {
   std::ostream& out = session.console().out;
-  if (validate_only) {
+  if (session.format() != Format::kTable) {
+    PrintRules(session, response, rules);
+  } else if (validate_only) {
     out << RuleCount(rules.size()) << " could be added; nothing was changed."
         << std::endl;
   } else if (rules.size() == 1) {
@@ -81,6 +81,7 @@ void PrintAdded(Session& session, const google::protobuf::Message& message,
   } else {
     out << "Added " << RuleCount(rules.size()) << "." << std::endl;
   }
+  for (const std::string& notice : response.notices()) session.Note(notice);
 }
 
 absl::Status AddFrom(Session& session, const AddFlags& flags) {

@@ -123,7 +123,8 @@ struct DeleteFlags {
   bool validate_only = false;
 };
 
-void PrintDeleted(Session& session, const google::protobuf::Message& message,
+template <typename Response>
+void PrintDeleted(Session& session, const Response& response,
                   const Rules& rules, bool validate_only) {
   if (session.for_people()) {
     session.console().out
@@ -131,7 +132,8 @@ void PrintDeleted(Session& session, const google::protobuf::Message& message,
                           : absl::StrCat("Deleted ", RuleCount(rules.size()),
                                          ". As they were:\n"));
   }
-  PrintRules(session, message, rules);
+  PrintRules(session, response, rules);
+  for (const std::string& notice : response.notices()) session.Note(notice);
 }
 
 absl::Status Delete(Session& session, const DeleteFlags& flags) {

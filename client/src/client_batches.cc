@@ -58,6 +58,9 @@ absl::StatusOr<Response> AllOrError(
       options, progress,
       [&](Response response, size_t) {
         Append((response.*results)(), (all.*results)());
+        if constexpr (requires { all.mutable_notices(); }) {
+          Append(response.mutable_notices(), all.mutable_notices());
+        }
       },
       [&](absl::Status failure, size_t offset) {
         if (offset == 0) return failure;

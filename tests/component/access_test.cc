@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "tests/component/component_server.h"
 #include "tests/support/status_matchers.h"
@@ -11,6 +12,7 @@
 namespace nfmeter::testing {
 namespace {
 
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -171,6 +173,51 @@ TEST_F(AccessTest, ForeignCountersAreNotChanged) {
       "COUNTER_NOT_PERMITTED");
   EXPECT_THAT(Objects(), ElementsAre("a-1", "b-1"));
   EXPECT_EQ(server_.acct.Get("b-1")->packets, 2u);
+}
+
+// Ids of rules are one space for all: whether one is taken outside of the
+// caller's prefixes is not told.
+TEST_F(AccessTest, ChosenIdsOfRulesAreOfTheOwnPrefixes) {
+  ASSERT_OK(
+      server_.domain->rule_editor()
+          .Create({{.spec = {.id = "web", .chain = "INPUT", .counter = "b-1"}}},
+                  {})
+          .status());
+  v1::CreateRuleRequest request;
+  v1::CreateRuleResponse response;
+  request.mutable_rule()->set_chain("INPUT");
+  request.mutable_rule()->set_counter("a-1");
+  const auto create = [&](const char* id, bool validate_only = false) {
+    request.mutable_rule()->set_id(id);
+    request.set_validate_only(validate_only);
+    return Call(*server_.rule_stub, &Rules::CreateRule, request, &response);
+  };
+  std::vector<std::string> refusals;
+  for (const bool validate_only : {false, true}) {
+    for (const char* id : {"web", "wow"}) {  // taken, free
+      const grpc::Status refused = create(id, validate_only);
+      ExpectDenied(refused, "RULE_ID_NOT_PERMITTED");
+      refusals.push_back(
+          absl::StrReplaceAll(refused.error_message(), {{id, "ID"}}));
+    }
+  }
+  EXPECT_THAT(refusals, Each(refusals[0]));
+  EXPECT_TRUE(create("a-web").ok());
+  EXPECT_EQ(response.rule().id(), "a-web");
+  EXPECT_EQ(ErrorInfoOf(create("a-web")).reason(), "RULE_EXISTS");
+  EXPECT_TRUE(create("").ok());
+}
+
+// What a change does to rules of others is for those who see the whole host.
+TEST_F(AccessTest, ChangesDoNotTellOfBudgetsOfOthers) {
+  server_.rule_table.RefillBudgetsOnCommits(1);
+  v1::CreateRuleRequest request;
+  v1::CreateRuleResponse response;
+  request.mutable_rule()->set_chain("INPUT");
+  request.mutable_rule()->set_counter("a-1");
+  ASSERT_TRUE(
+      Call(*server_.rule_stub, &Rules::CreateRule, request, &response).ok());
+  EXPECT_THAT(response.notices(), IsEmpty());
 }
 
 TEST_F(AccessTest, RulesCountIntoOwnCountersOnly) {

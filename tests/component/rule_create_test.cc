@@ -12,9 +12,11 @@ namespace {
 
 using kernel::Family;
 using kernel::Table;
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
 using ::testing::Pair;
 using ::testing::SizeIs;
@@ -246,6 +248,32 @@ TEST_F(RuleCreateTest, CountsIntoCountersWithForeignNames) {
   ASSERT_TRUE(Create(RuleFor("a\\x20b")).ok());
   EXPECT_EQ(response_.rule().counter(), "a\\x20b");
   EXPECT_EQ(server_.acct.Get("a b")->use_count, 1);
+}
+
+TEST_F(RuleCreateTest, TheFirstChangeOfATableTellsThatBudgetsOfOthersAreFull) {
+  ASSERT_TRUE(Create(RuleFor("web")).ok());
+  EXPECT_THAT(response_.notices(), IsEmpty());
+  server_.rule_table.RefillBudgetsOnCommits(1);
+  ASSERT_TRUE(Create(RuleFor("web"), /*validate_only=*/true).ok());
+  EXPECT_THAT(response_.notices(), IsEmpty());
+  ASSERT_TRUE(Create(RuleFor("web")).ok());
+  EXPECT_THAT(response_.notices(),
+              ElementsAre(AllOf(HasSubstr("-m quota"),
+                                HasSubstr("in table filter of IPv4"))));
+  ASSERT_TRUE(CreateBatch({RuleFor("web"), RuleFor("web")}).ok());
+  EXPECT_THAT(batch_.notices(), IsEmpty());
+  v1::DeleteRuleRequest request;
+  v1::DeleteRuleResponse deleted;
+  request.set_id(response_.rule().id());
+  ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::DeleteRule,
+                   request, &deleted)
+                  .ok());
+  EXPECT_THAT(deleted.notices(), IsEmpty());
+  v1::Rule ipv6 = RuleFor("web");
+  ipv6.set_family(v1::FAMILY_IPV6);
+  ASSERT_TRUE(CreateBatch({RuleFor("web"), ipv6}).ok());
+  EXPECT_THAT(batch_.notices(),
+              ElementsAre(HasSubstr("in table filter of IPv6")));
 }
 
 TEST_F(RuleCreateTest, ABatchOf10000IsOneCommit) {

@@ -26,6 +26,11 @@ using kernel::TableContents;
 using kernel::TableEdit;
 using kernel::TableOutcome;
 
+constexpr char kWhyBudgetsAreFull[] =
+    "every program that changes a table of legacy iptables does so, as the "
+    "kernel keeps no budget when a table is replaced. Keep such rules in a "
+    "table that changes seldom.";
+
 // 16 hex digits: a rule that has none of the client's.
 std::string RandomId() {
   thread_local absl::BitGen random;
@@ -151,8 +156,8 @@ absl::Status RuleEditor::ChooseForm(NewRule& rule) const {
   return rule.spec.form == kernel::CountingForm::kTarget ? target : match;
 }
 
-absl::StatusOr<std::vector<Rule>> RuleEditor::Create(std::vector<NewRule> rules,
-                                                     const RuleChange& change) {
+absl::StatusOr<ChangedRules> RuleEditor::Create(std::vector<NewRule> rules,
+                                                const RuleChange& change) {
   absl::flat_hash_set<std::string> given_ids;
   std::vector<std::string> ids;
   ids.reserve(rules.size());
@@ -172,8 +177,8 @@ absl::StatusOr<std::vector<Rule>> RuleEditor::Create(std::vector<NewRule> rules,
   }
   NFM_RETURN_IF_ERROR(CheckCounters(rules));
   std::vector<Group> groups = GroupInsertions(rules, change);
-  absl::StatusOr<std::vector<Rule>> created = InTurn(
-      lane_, change.patience, [&]() -> absl::StatusOr<std::vector<Rule>> {
+  absl::StatusOr<ChangedRules> created =
+      InTurn(lane_, change.patience, [&]() -> absl::StatusOr<ChangedRules> {
         NFM_ASSIGN_OR_RETURN(const std::vector<std::string> existing,
                              ExistingIds(given_ids));
         if (!existing.empty()) {
@@ -182,10 +187,10 @@ absl::StatusOr<std::vector<Rule>> RuleEditor::Create(std::vector<NewRule> rules,
           return WithFields(RulesExist(existing), rules, "id",
                             [&](size_t i) { return old.contains(ids[i]); });
         }
-        NFM_ASSIGN_OR_RETURN(std::vector<Rule> made,
+        NFM_ASSIGN_OR_RETURN(ChangedRules made,
                              EditAll(std::move(groups), change));
         if (observer_ != nullptr && !change.validate_only) {
-          observer_->OnRulesCreated(made, change.placement);
+          observer_->OnRulesCreated(made.rules, change.placement);
         }
         return made;
       });
@@ -197,17 +202,16 @@ absl::StatusOr<std::vector<Rule>> RuleEditor::Create(std::vector<NewRule> rules,
                    given_ids);
 }
 
-absl::StatusOr<std::vector<Rule>> RuleEditor::Delete(
+absl::StatusOr<ChangedRules> RuleEditor::Delete(
     absl::Span<const std::string> ids, const RuleChange& change) {
-  absl::StatusOr<std::vector<Rule>> deleted = InTurn(
-      lane_, change.patience,
-      [&]() -> absl::StatusOr<std::vector<Rule>> {
+  absl::StatusOr<ChangedRules> deleted =
+      InTurn(lane_, change.patience, [&]() -> absl::StatusOr<ChangedRules> {
         NFM_ASSIGN_OR_RETURN(std::vector<Group> groups,
                              GroupDeletions(ids, change));
-        NFM_ASSIGN_OR_RETURN(std::vector<Rule> gone,
+        NFM_ASSIGN_OR_RETURN(ChangedRules gone,
                              EditAll(std::move(groups), change));
         if (observer_ != nullptr && !change.validate_only) {
-          observer_->OnRulesDeleted(gone);
+          observer_->OnRulesDeleted(gone.rules);
         }
         return gone;
       });
@@ -342,8 +346,8 @@ absl::StatusOr<std::vector<RuleEditor::Group>> RuleEditor::GroupDeletions(
   return groups;
 }
 
-absl::StatusOr<std::vector<Rule>> RuleEditor::EditAll(
-    std::vector<Group> groups, const RuleChange& change) {
+absl::StatusOr<ChangedRules> RuleEditor::EditAll(std::vector<Group> groups,
+                                                 const RuleChange& change) {
   kernel::KernelEdit edit{.dry_run = change.validate_only};
   size_t size = 0;
   for (Group& group : groups) {
@@ -352,14 +356,19 @@ absl::StatusOr<std::vector<Rule>> RuleEditor::EditAll(
   }
   NFM_ASSIGN_OR_RETURN(kernel::KernelOutcome outcome,
                        kernel_.rules().Apply(edit, change.patience));
-  for (const TableOutcome& table : outcome.tables) {
-    if (table.rule_counters_lost) ++rule_counter_losses_;
-    if (table.budgets_refilled > 0) ++refills_;
+  ChangedRules changed;
+  for (size_t g = 0; g < groups.size(); ++g) {
+    if (outcome.tables[g].rule_counters_lost) ++rule_counter_losses_;
+    if (outcome.tables[g].budgets_refilled == 0) continue;
+    ++refills_;
+    changed.refilled.emplace_back(edit.tables[g].family, edit.tables[g].table);
   }
+  std::vector<Rule>& rules = changed.rules;
   if (groups.size() == 1 && !edit.tables[0].insertions.empty()) {
-    return std::move(outcome.tables[0].inserted);  // in order already
+    rules = std::move(outcome.tables[0].inserted);  // in order already
+    return changed;
   }
-  std::vector<Rule> rules(size);
+  rules.resize(size);
   for (size_t g = 0; g < groups.size(); ++g) {
     TableOutcome& table = outcome.tables[g];
     std::vector<Rule>& edited =
@@ -368,7 +377,7 @@ absl::StatusOr<std::vector<Rule>> RuleEditor::EditAll(
       rules[groups[g].indexes[i]] = std::move(edited[i]);
     }
   }
-  return rules;
+  return changed;
 }
 
 std::vector<std::string> RuleEditor::Notices() const {
@@ -385,9 +394,21 @@ std::vector<std::string> RuleEditor::Notices() const {
         "Changes of rules have filled up the budgets of other programs' rules "
         "(-m quota, -m limit, -m statistic --mode nth) in the same table ",
         refills, refills == 1 ? " time" : " times",
-        " since the start of this server: every program that changes a table "
-        "of legacy iptables does so, as the kernel keeps no budget when a "
-        "table is replaced. Keep such rules in a table that changes seldom."));
+        " since the start of this server: ", kWhyBudgetsAreFull));
+  }
+  return notices;
+}
+
+std::vector<std::string> RuleEditor::FirstNotices(const ChangedRules& changed) {
+  std::vector<std::string> notices;
+  absl::MutexLock lock(&told_mutex_);
+  for (const auto& each : changed.refilled) {
+    if (!told_.insert(each).second) continue;
+    notices.push_back(absl::StrCat(
+        "This change has filled up the budgets of other programs' rules (-m "
+        "quota, -m limit, -m statistic --mode nth) in table ",
+        kernel::TableName(each.second), " of ", kernel::FamilyName(each.first),
+        ", and so will later ones: ", kWhyBudgetsAreFull));
   }
   return notices;
 }

@@ -8,12 +8,15 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "accounting/common/counter_scope.h"
 #include "accounting/common/lane.h"
@@ -64,6 +67,14 @@ class RuleObserver {
   virtual void CommitRules() = 0;
 };
 
+// What a change of rules has done.
+struct ChangedRules {
+  std::vector<kernel::Rule> rules;  // in the order of the request
+  // The tables in which budgets of others were filled up, see
+  // kernel::TableOutcome.
+  std::vector<std::pair<kernel::Family, kernel::Table>> refilled;
+};
+
 // PERMISSION_DENIED, VERDICT_NOT_PERMITTED: the caller may only count.
 absl::Status VerdictNotPermitted();
 
@@ -83,14 +94,14 @@ class RuleEditor {
   // (COUNTER_NOT_FOUND, or chain or ipset), ALREADY_EXISTS (id), UNAVAILABLE
   // (lock), UNIMPLEMENTED (no such match or target). What concerns some of the
   // rules names their fields.
-  absl::StatusOr<std::vector<kernel::Rule>> Create(std::vector<NewRule> rules,
-                                                   const RuleChange& change);
+  absl::StatusOr<ChangedRules> Create(std::vector<NewRule> rules,
+                                      const RuleChange& change);
 
   // Deletes all or none and returns them with their last counters, in order.
   // NOT_FOUND names the ids that are missing; FAILED_PRECONDITION: a rule of
   // somebody else's; PERMISSION_DENIED: see RuleChange.counting_only.
-  absl::StatusOr<std::vector<kernel::Rule>> Delete(
-      absl::Span<const std::string> ids, const RuleChange& change);
+  absl::StatusOr<ChangedRules> Delete(absl::Span<const std::string> ids,
+                                      const RuleChange& change);
 
   // Calls `job` with the tables when it is its turn among changes of rules.
   // Statuses: `job`, and as of Create() for the wait.
@@ -104,6 +115,9 @@ class RuleEditor {
   // What our changes have done to others since the start, for people; see
   // kernel::TableOutcome. Sentences; usually none.
   std::vector<std::string> Notices() const;
+
+  // What to say of it with the answer: of each table once since the start.
+  std::vector<std::string> FirstNotices(const ChangedRules& changed);
 
  private:
   // The changes of one table and family, with their places in the request.
@@ -130,8 +144,8 @@ class RuleEditor {
       const absl::flat_hash_set<std::string>& ids);
   absl::StatusOr<std::vector<Group>> GroupDeletions(
       absl::Span<const std::string> ids, const RuleChange& change);
-  absl::StatusOr<std::vector<kernel::Rule>> EditAll(std::vector<Group> groups,
-                                                    const RuleChange& change);
+  absl::StatusOr<ChangedRules> EditAll(std::vector<Group> groups,
+                                       const RuleChange& change);
 
   kernel::RuleCapabilities capabilities() const {
     return kernel_.capabilities()->rules;
@@ -143,6 +157,10 @@ class RuleEditor {
   // Changes of tables.
   std::atomic<uint64_t> rule_counter_losses_{0};
   std::atomic<uint64_t> refills_{0};
+  absl::Mutex told_mutex_;
+  // Tables of which FirstNotices() has spoken.
+  absl::flat_hash_set<std::pair<kernel::Family, kernel::Table>> told_
+      ABSL_GUARDED_BY(told_mutex_);
 };
 
 }  // namespace nfmeter::accounting

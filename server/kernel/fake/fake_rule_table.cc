@@ -368,6 +368,7 @@ absl::Status FakeRuleTable::Commit(const KernelEdit& edit,
     ++commits_[key];
     before.push_back(std::exchange(tables_[key], std::move(edited[key])));
   }
+  for (TableOutcome& outcome : outcomes) outcome.budgets_refilled = budgets_;
   if (!outcomes.empty() && lose_counters_) {
     for (Chain& chain :
          tables_[{edit.tables[0].family, edit.tables[0].table}].chains) {
@@ -630,6 +631,11 @@ void FakeRuleTable::PauseEdits(bool paused) {
 void FakeRuleTable::LoseRuleCountersOnNextCommit() {
   absl::MutexLock lock(&mutex_);
   lose_counters_ = true;
+}
+
+void FakeRuleTable::RefillBudgetsOnCommits(size_t budgets) {
+  absl::MutexLock lock(&mutex_);
+  budgets_ = budgets;
 }
 
 void FakeRuleTable::SetCapabilities(const RuleCapabilities& capabilities) {

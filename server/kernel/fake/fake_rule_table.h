@@ -80,6 +80,9 @@ class FakeRuleTable : public RuleTable {
   // The next commit's outcome has rule_counters_lost, and the table's rule
   // counters are zero.
   void LoseRuleCountersOnNextCommit();
+  // So many budgets of others are filled up by each commit of a table from now
+  // on.
+  void RefillBudgetsOnCommits(size_t budgets);
   // What probes find. Read() and Apply() of a family whose tables are absent
   // say the same, as does Apply() of rules whose form is.
   void SetCapabilities(const RuleCapabilities& capabilities);
@@ -145,6 +148,7 @@ class FakeRuleTable : public RuleTable {
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;
   bool waits_ ABSL_GUARDED_BY(mutex_) = true;
   bool lose_counters_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t budgets_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace nfmeter::kernel

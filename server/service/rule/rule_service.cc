@@ -2,7 +2,11 @@
 #include "service/rule/rule_service.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "accounting/common/counter_errors.h"
 #include "base/status_macros.h"
 #include "service/gate/message_bytes.h"
 #include "service/gate/request_checks.h"
@@ -30,8 +34,31 @@ absl::Status TooManyChains(size_t count, size_t bound) {
                                 {"size", absl::StrCat(count)}}});
 }
 
+// Ids are one space for all callers, and the refusal of one that is taken tells
+// of its rule. So callers with counter prefixes choose ids that begin with one.
+absl::Status CheckIds(const Call& call,
+                      absl::Span<const accounting::NewRule> rules) {
+  std::vector<std::string> outside;
+  for (const accounting::NewRule& rule : rules) {
+    if (!rule.spec.id.empty() && !call.scope().Contains(rule.spec.id)) {
+      outside.push_back(rule.spec.id);
+    }
+  }
+  if (outside.empty()) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kPermissionDenied,
+      absl::StrCat(call.caller->principal,
+                   " may choose only ids of rules that ", "start with ",
+                   absl::StrJoin(call.scope().prefixes, " or "), "; not ",
+                   accounting::ShownNames(outside),
+                   "; without an id the server chooses one"),
+      ErrorDetails{.reason = "RULE_ID_NOT_PERMITTED",
+                   .metadata = {{"rules", accounting::ShownNames(outside)}}});
+}
+
 absl::Status CheckNewRules(const Call& call,
                            absl::Span<const accounting::NewRule> rules) {
+  NFM_RETURN_IF_ERROR(CheckIds(call, rules));
   NFM_RETURN_IF_ERROR(CheckScope(
       call, rules, [](const accounting::NewRule& rule) -> const std::string& {
         return rule.spec.counter;
@@ -73,6 +100,17 @@ accounting::RuleChange RuleService::ReadChange(const Call& call,
           .counting_only = !call.MayDecide()};
 }
 
+template <typename Response>
+void RuleService::TellNotices(const Call& call,
+                              const accounting::ChangedRules& changed,
+                              Response* response) {
+  // Rules of others are for those who see the whole host.
+  if (!call.scope().has_all()) return;
+  for (std::string& notice : editor_.FirstNotices(changed)) {
+    response->add_notices(std::move(notice));
+  }
+}
+
 absl::Status RuleService::CreateRule(const Call& call,
                                      const v1::CreateRuleRequest& request,
                                      v1::CreateRuleResponse* response) {
@@ -86,9 +124,10 @@ absl::Status RuleService::CreateRule(const Call& call,
   NFM_RETURN_IF_ERROR(CheckNewRules(call, rules));
   return Mutate(
       call, requests_, "CreateRule", request, response, [&]() -> absl::Status {
-        NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> created,
+        NFM_ASSIGN_OR_RETURN(const accounting::ChangedRules created,
                              editor_.Create(std::move(rules), change));
-        ToProto(created[0], response->mutable_rule());
+        ToProto(created.rules[0], response->mutable_rule());
+        TellNotices(call, created, response);
         return absl::OkStatus();
       });
 }
@@ -112,9 +151,10 @@ absl::Status RuleService::BatchCreateRules(
   return Mutate(call, requests_, "BatchCreateRules", request, response,
                 [&]() -> absl::Status {
                   NFM_ASSIGN_OR_RETURN(
-                      const std::vector<kernel::Rule> created,
+                      const accounting::ChangedRules created,
                       editor_.Create(std::move(rules), change));
-                  ToProto(created, response->mutable_rules());
+                  ToProto(created.rules, response->mutable_rules());
+                  TellNotices(call, created, response);
                   return absl::OkStatus();
                 });
 }
@@ -159,9 +199,10 @@ absl::Status RuleService::DeleteRule(const Call& call,
   const accounting::RuleChange change = ReadChange(call, request);
   return Mutate(call, requests_, "DeleteRule", request, response,
                 [&]() -> absl::Status {
-                  NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> deleted,
+                  NFM_ASSIGN_OR_RETURN(const accounting::ChangedRules deleted,
                                        editor_.Delete({request.id()}, change));
-                  ToProto(deleted[0], response->mutable_rule());
+                  ToProto(deleted.rules[0], response->mutable_rule());
+                  TellNotices(call, deleted, response);
                   return absl::OkStatus();
                 });
 }
@@ -180,9 +221,10 @@ absl::Status RuleService::BatchDeleteRules(
                                       call.max_answer_bytes));
   return Mutate(call, requests_, "BatchDeleteRules", request, response,
                 [&]() -> absl::Status {
-                  NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> deleted,
+                  NFM_ASSIGN_OR_RETURN(const accounting::ChangedRules deleted,
                                        editor_.Delete(ids, change));
-                  ToProto(deleted, response->mutable_rules());
+                  ToProto(deleted.rules, response->mutable_rules());
+                  TellNotices(call, deleted, response);
                   return absl::OkStatus();
                 });
 }

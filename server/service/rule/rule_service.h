@@ -47,6 +47,11 @@ class RuleService final : public GatedService<v1::RuleService> {
   accounting::RuleChange ReadChange(const Call& call,
                                     const Request& request) const;
 
+  // What a change has done to rules of others goes with its answer.
+  template <typename Response>
+  void TellNotices(const Call& call, const accounting::ChangedRules& changed,
+                   Response* response);
+
   accounting::Rules& rules_;
   accounting::RuleEditor& editor_;
   RequestCache& requests_;
