@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/src/connection.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <utility>
 
@@ -21,6 +22,15 @@ constexpr char kMaxAnswerBytesKey[] = "nfmeter-max-answer-bytes";
 constexpr int kUnlimitedAnswerBytes = 1 << 30;
 
 constexpr char kUserAgent[] = "nfmeter-sdk/" NFMETER_VERSION;
+
+// Of the wall clock over one that nobody sets: it changes when that is set.
+absl::Duration ClockLead() {
+  return absl::FromChrono(std::chrono::system_clock::now()) -
+         absl::UnixEpoch() -
+         absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
+}
+// A step by less does no harm.
+constexpr absl::Duration kSmallStep = absl::Milliseconds(500);
 
 std::string ChooseAddress(const ClientOptions& options) {
   if (!options.address.empty()) return options.address;
@@ -79,6 +89,7 @@ Connection::Connection(ClientOptions options, Address address,
 
 Connection::Link::Link(std::shared_ptr<grpc::Channel> over, TlsFiles made_of)
     : files(std::move(made_of)),
+      clock_lead(ClockLead()),
       channel(std::move(over)),
       counters(channel),
       rules(channel),
@@ -87,6 +98,10 @@ Connection::Link::Link(std::shared_ptr<grpc::Channel> over, TlsFiles made_of)
       flows(channel),
       usage(channel),
       node(channel) {}
+
+bool Connection::Link::is_older_than_a_step_back() const {
+  return clock_lead - ClockLead() > kSmallStep;
+}
 
 std::shared_ptr<Connection::Link> Connection::MakeLink(
     const Credentials& credentials) const {
@@ -103,10 +118,13 @@ std::shared_ptr<Connection::Link> Connection::LatestLink() {
 
 std::shared_ptr<Connection::Link> Connection::GetLink() {
   std::shared_ptr<Link> link = LatestLink();
-  if (!options_.tls.has_value() || link->is_ready()) return link;
+  if (link->is_ready()) return link;
+  const bool stands_still = link->is_older_than_a_step_back();
+  if (!options_.tls.has_value() && !stands_still) return link;
   // Files that can't be used may be half written: the next call looks again.
   const auto credentials = MakeCredentials(options_, address_);
-  if (!credentials.ok() || credentials->files == link->files) return link;
+  if (!credentials.ok()) return link;
+  if (credentials->files == link->files && !stands_still) return link;
   link = MakeLink(*credentials);
   absl::MutexLock lock(&mutex_);
   link_ = link;
@@ -134,9 +152,8 @@ absl::Status Connection::Call(
     absl::Status status = is_change ? guard.Before() : absl::OkStatus();
     if (status.ok()) {
       grpc::ClientContext context;
-      SetDeadline(deadline, &context);
       context.AddMetadata(kMaxAnswerBytesKey, max_answer_bytes);
-      const grpc::Status result = attempt(&context);
+      const grpc::Status result = CallOnce(deadline, &context, attempt);
       status = ToStatus(result);
       if (result.error_code() == grpc::StatusCode::UNAVAILABLE) {
         ForgetEpoch();
@@ -155,10 +172,14 @@ absl::Status Connection::Call(
   }
 }
 
-void Connection::SetDeadline(absl::Time deadline,
-                             grpc::ClientContext* context) {
-  if (deadline == absl::InfiniteFuture()) return;
-  context->set_deadline(DeadlineAfter(deadline - environment_->Now()));
+grpc::Status Connection::CallOnce(
+    absl::Time deadline, grpc::ClientContext* context,
+    absl::FunctionRef<grpc::Status(grpc::ClientContext*)> attempt) {
+  if (deadline == absl::InfiniteFuture()) return attempt(context);
+  const absl::Duration wait = deadline - environment_->Now();
+  context->set_deadline(DeadlineAfter(wait));
+  const OverdueCalls::Watch watch(*overdue_calls_, *context, wait);
+  return watch.Ended(attempt(context));
 }
 
 absl::Status Connection::ToStatus(const grpc::Status& status) const {
@@ -180,10 +201,11 @@ Connection::BatchLimits Connection::GetBatchLimits(const CallOptions& options) {
 
 absl::StatusOr<uint64_t> Connection::AskEpoch(absl::Time deadline) {
   grpc::ClientContext context;
-  SetDeadline(deadline, &context);
   v1::GetNodeResponse response;
   const grpc::Status status =
-      node()->GetNode(&context, v1::GetNodeRequest(), &response);
+      CallOnce(deadline, &context, [&](grpc::ClientContext* bounded) {
+        return node()->GetNode(bounded, v1::GetNodeRequest(), &response);
+      });
   // A server that lacks the method need not be asked again and again.
   if (!status.ok() && status.error_code() != grpc::StatusCode::UNIMPLEMENTED) {
     return ToStatus(status);

@@ -17,6 +17,7 @@
 #include "client/src/address.h"
 #include "client/src/credentials.h"
 #include "client/src/environment.h"
+#include "client/src/overdue_calls.h"
 #include "client/src/request_text.h"
 #include "grpcpp/grpcpp.h"
 #include "nfmeter/options.h"
@@ -108,15 +109,19 @@ class Connection {
 
  private:
   // A channel and what calls over it. gRPC's credentials stay what they were
-  // made of, so replaced certificates take another channel.
+  // made of, so replaced certificates take another channel. So does a wall
+  // clock that was set back: the timers of one that waits to connect again
+  // stand still then.
   struct Link {
     Link(std::shared_ptr<grpc::Channel> over, TlsFiles made_of);
 
     bool is_ready() const {
       return channel->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_READY;
     }
+    bool is_older_than_a_step_back() const;
 
     const TlsFiles files;
+    const absl::Duration clock_lead;  // of the wall clock when it was made
     const std::shared_ptr<grpc::Channel> channel;
     v1::CounterService::Stub counters;
     v1::RuleService::Stub rules;
@@ -143,7 +148,10 @@ class Connection {
     return std::shared_ptr<Stub>(std::move(link), part);
   }
 
-  void SetDeadline(absl::Time deadline, grpc::ClientContext* context);
+  // One call, which ends at `deadline` whatever becomes of the wall clock.
+  grpc::Status CallOnce(
+      absl::Time deadline, grpc::ClientContext* context,
+      absl::FunctionRef<grpc::Status(grpc::ClientContext*)> attempt);
   // Remembers what later calls need to know.
   void Learn(const v1::Node& node);
   void ForgetEpoch();
@@ -151,6 +159,7 @@ class Connection {
   const ClientOptions options_;
   const Address address_;
   const std::shared_ptr<Environment> environment_;
+  const std::shared_ptr<OverdueCalls> overdue_calls_ = OverdueCalls::Shared();
 
   absl::Mutex mutex_;
   std::shared_ptr<Link> link_ ABSL_GUARDED_BY(mutex_);

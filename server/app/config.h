@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "accounting/ledger/retention.h"
 #include "kernel/kernel.h"
 #include "security/listen/listeners.h"
@@ -49,6 +50,10 @@ struct Config {
   size_t max_streams_per_connection = 1024;
   size_t max_resets_per_second = 1000;  // of one connection; 0: any number
   size_t max_connections = 16'384;
+  // Connections over TLS are made anew now and then, so that a certificate that
+  // has expired since ends access.
+  absl::Duration tls_connection_age = absl::Hours(1);
+  absl::Duration tls_connection_grace = absl::Minutes(5);
   // Of requests that are not answered yet, of all connections.
   size_t max_pending_bytes = 64 << 20;
 };

@@ -29,10 +29,6 @@ constexpr absl::Duration kKeepaliveTime = absl::Minutes(1);
 constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
 // Clients may ask for signs of life this often.
 constexpr absl::Duration kLeastPingInterval = absl::Seconds(10);
-// Over TLS every connection is made anew now and then, so that a certificate
-// that has expired since ends access.
-constexpr absl::Duration kTlsConnectionAge = absl::Hours(1);
-constexpr absl::Duration kTlsConnectionGrace = absl::Minutes(5);
 constexpr int kMaxMetadataBytes = 16 << 10;
 
 // Linking reflection is enough to have it, so it has to be taken away.
@@ -99,9 +95,9 @@ void ConfigureServer(const Config& config, bool over_tls,
   }
   if (over_tls) {
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
-                               Milliseconds(kTlsConnectionAge));
+                               Milliseconds(config.tls_connection_age));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
-                               Milliseconds(kTlsConnectionGrace));
+                               Milliseconds(config.tls_connection_grace));
   }
 }
 

@@ -366,6 +366,15 @@ void AddLimits(std::vector<Option>& options) {
       "connections at once; more are closed, and so are those that leave no "
       "descriptors for anything else",
       [](Config & c) -> auto& { return c.max_connections; }));
+  options.push_back(Duration(
+      "limits.tls_connection_age", absl::Seconds(1), absl::Hours(24 * 30),
+      "how long a connection over TLS takes new calls, give or take a tenth; "
+      "clients then make another one, with a certificate that is still good",
+      [](Config & c) -> auto& { return c.tls_connection_age; }));
+  options.push_back(Duration(
+      "limits.tls_connection_grace", absl::Seconds(1), absl::Hours(24 * 30),
+      "how long its open streams may go on after that",
+      [](Config & c) -> auto& { return c.tls_connection_grace; }));
   options.push_back(Number(
       "limits.max_threads", 2, 10'000,
       "threads that carry out reads; as many more for changes of counters, and "

@@ -4,7 +4,9 @@
 #include <grpcpp/grpcpp.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -17,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "base/unique_fd.h"
 #include "gmock/gmock.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
 #include "nfmeter/v1/node.grpc.pb.h"
@@ -92,6 +95,67 @@ TEST(DaemonTest, ServesHealthReflectionAndChannelz) {
   EXPECT_OK(CallRaw(channel, kGetServers, ""));
 }
 
+// Whether new flows get counters and start times in this network namespace.
+std::string FlowSettings() {
+  std::string both;
+  for (const char* setting : {"acct", "timestamp"}) {
+    std::ifstream in(
+        absl::StrCat("/proc/sys/net/netfilter/nf_conntrack_", setting));
+    std::string value;
+    in >> value;
+    both += value;
+  }
+  return both;
+}
+
+TEST(DaemonTest, TurnsFlowAccountingOnOnlyWhenTold) {
+  ASSERT_EQ(FlowSettings(), "00");
+  {
+    NfmeterdProcess server;
+    ASSERT_OK(server.WaitUntilReady());
+    EXPECT_FALSE(GetNode(server.Channel()).flow_tracking().accounting());
+    EXPECT_EQ(FlowSettings(), "00");
+  }
+  {
+    NfmeterdProcess server({.arguments = {"--enable-flow-accounting"}});
+    ASSERT_OK(server.WaitUntilReady());
+    const v1::Node node = GetNode(server.Channel());
+    EXPECT_TRUE(node.flow_tracking().accounting());
+    EXPECT_TRUE(node.flow_tracking().timestamps());
+    EXPECT_EQ(FlowSettings(), "11");
+  }
+  // It does not take them away from others either.
+  EXPECT_EQ(FlowSettings(), "11");
+}
+
+// It counts, and answers again after clients have taken all descriptors.
+TEST(DaemonTest, LivesWithSixtyFourDescriptors) {
+  NfmeterdProcess server({.wrapper = {"prlimit", "--nofile=64:64"}});
+  ASSERT_OK(server.WaitUntilReady());
+  EXPECT_TRUE(Create(server.Channel(), "web").ok());
+  v1::CreateRuleRequest request;
+  v1::CreateRuleResponse response;
+  request.mutable_rule()->set_counter("web");
+  request.mutable_rule()->set_chain("INPUT");
+  grpc::ClientContext context;
+  EXPECT_TRUE(v1::RuleService::NewStub(server.Channel())
+                  ->CreateRule(&context, request, &response)
+                  .ok());
+  {
+    sockaddr_un name{.sun_family = AF_UNIX};
+    server.socket_path().copy(name.sun_path, sizeof(name.sun_path) - 1);
+    std::vector<UniqueFd> clients;
+    for (int i = 0; i < 100; ++i) {
+      clients.emplace_back(
+          socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      connect(clients.back().get(), reinterpret_cast<sockaddr*>(&name),
+              sizeof(name));
+    }
+  }
+  EXPECT_TRUE(Create(server.Channel(), "dns").ok());
+  EXPECT_EQ(server.Stop(), 0);
+}
+
 TEST(DaemonTest, ReflectionAndChannelzCanBeTurnedOff) {
   NfmeterdProcess server({.arguments = {"--no-reflection", "--no-channelz"}});
   ASSERT_OK(server.WaitUntilReady());
@@ -123,12 +187,12 @@ TEST(DaemonTest, GetNodeDescribesThisHostAndItsLimits) {
         << capability.name() << ": " << capability.detail();
     EXPECT_NE(capability.detail(), "") << capability.name();
   }
-  EXPECT_THAT(names, ::testing::ElementsAre(
-                         "backend", "nfacct", "nfacct_extended",
-                         "nfacct_match_ipv4", "nfacct_target_ipv4",
-                         "nfacct_match_ipv6", "nfacct_target_ipv6",
-                         "iptables_ipv4", "iptables_ipv6", "quota_events",
-                         "flows"));
+  EXPECT_THAT(names,
+              ::testing::ElementsAre("backend", "nfacct", "nfacct_extended",
+                                     "nfacct_match_ipv4", "nfacct_target_ipv4",
+                                     "nfacct_match_ipv6", "nfacct_target_ipv6",
+                                     "iptables_ipv4", "iptables_ipv6",
+                                     "quota_events", "flows"));
 }
 
 TEST(DaemonTest, TellsTheServiceManagerWhatItDoes) {

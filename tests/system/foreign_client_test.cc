@@ -19,12 +19,15 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
+#include "tests/system/buf_client.h"
 #include "tests/system/nfmeterd_process.h"
 
 namespace nfmeter {
 namespace {
 
 using ::nfmeter::testing::Background;
+using ::nfmeter::testing::BufPath;
+using ::nfmeter::testing::Compact;
 using ::nfmeter::testing::NfmeterdProcess;
 using ::nfmeter::testing::RunResult;
 using ::nfmeter::testing::TemporaryDirectory;
@@ -35,36 +38,6 @@ using ::testing::HasSubstr;
 using ::testing::IsSupersetOf;
 using ::testing::MatchesRegex;
 using ::testing::Not;
-
-// Where buf is; "buf" when only PATH can tell.
-std::string BufPath() {
-  if (const char* path = getenv("NFMETER_BUF")) return path;
-  const std::string root = NFMETER_SOURCE_ROOT;
-  for (const char* folder : {"/.cache/npm", ""}) {
-    const std::string modules = absl::StrCat(root, folder, "/node_modules/");
-    // The program itself, then the script that starts it.
-    for (const char* file :
-         {"@bufbuild/buf-linux-x64/bin/buf",
-          "@bufbuild/buf-linux-aarch64/bin/buf", ".bin/buf"}) {
-      if (access((modules + file).c_str(), X_OK) == 0) return modules + file;
-    }
-  }
-  return "buf";
-}
-
-// JSON without the blanks outside strings, which protobuf's Go library varies
-// on purpose.
-std::string Compact(const std::string& json) {
-  std::string compact;
-  bool quoted = false;
-  for (size_t i = 0; i < json.size(); ++i) {
-    if (json[i] == '"' && (i == 0 || json[i - 1] != '\\')) quoted = !quoted;
-    if (quoted || !isspace(static_cast<unsigned char>(json[i]))) {
-      compact.push_back(json[i]);
-    }
-  }
-  return compact;
-}
 
 std::string Between(const std::string& text, const std::string& begin,
                     const std::string& end) {

@@ -18,6 +18,7 @@
 #include "gmock/gmock.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
 #include "nfmeter/v1/node.grpc.pb.h"
+#include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/certificates.h"
@@ -176,6 +177,100 @@ TEST_F(PolicyTest, ATenantTouchesAndSeesItsOwnCountersOnly) {
                   .ok());
   ASSERT_EQ(list.counters_size(), 1);
   EXPECT_EQ(list.counters(0).name(), "a-1");
+}
+
+TEST_F(PolicyTest, ARefusalDoesNotTellWhereThePolicyIs) {
+  files_.Issue("nobody");
+  files_.Issue("viewer");
+  StartWithPolicy("  - {principals: ['cn:viewer'], role: viewer}\n");
+  for (const char* client : {"nobody", "viewer"}) {
+    const grpc::Status refused = Create(As(client), "web");
+    EXPECT_EQ(refused.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+    EXPECT_THAT(refused.error_message(), HasSubstr("the server's policy"));
+    EXPECT_THAT(refused.error_message(), Not(HasSubstr("policy.yaml")));
+  }
+}
+
+// An answer is kept for the caller who asked, and tells nothing to others.
+TEST_F(PolicyTest, ARequestIdIsOfTheCallerWhoGaveIt) {
+  files_.Issue("one");
+  files_.Issue("other");
+  StartWithPolicy("  - {principals: ['cn:*'], role: operator}\n");
+  v1::CreateCounterRequest request;
+  v1::CreateCounterResponse response;
+  request.mutable_counter()->set_name("web");
+  request.set_request_id("r1");
+  const auto create = [&](const std::string& client) {
+    grpc::ClientContext context;
+    return v1::CounterService::NewStub(As(client))
+        ->CreateCounter(&context, request, &response);
+  };
+  EXPECT_TRUE(create("one").ok());
+  EXPECT_TRUE(create("one").ok());
+  EXPECT_EQ(create("other").error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  // Nor is the id taken for them, or its other use refused.
+  request.mutable_counter()->set_name("dns");
+  EXPECT_TRUE(create("other").ok());
+  EXPECT_EQ(response.counter().name(), "dns");
+}
+
+// A page token is worth nothing in other hands: what it continues is the list
+// of a caller who sees the same.
+TEST_F(PolicyTest, APageTokenShowsNobodyWhatOthersSee) {
+  files_.Issue("all");
+  files_.Issue("tenant");
+  StartWithPolicy(
+      "  - {principals: ['cn:all'], role: operator}\n"
+      "  - {principals: ['cn:tenant'], role: operator, counter_prefixes: "
+      "[a-]}\n");
+  for (const char* name : {"a-1", "a-2", "b-1", "b-2"}) {
+    ASSERT_TRUE(Create(As("all"), name).ok());
+    grpc::ClientContext context;
+    v1::CreateRuleRequest request;
+    v1::CreateRuleResponse response;
+    request.mutable_rule()->set_counter(name);
+    request.mutable_rule()->set_chain("INPUT");
+    ASSERT_TRUE(v1::RuleService::NewStub(As("all"))
+                    ->CreateRule(&context, request, &response)
+                    .ok());
+  }
+  const auto counters = [&](const std::string& client, std::string& token) {
+    grpc::ClientContext context;
+    v1::ListCountersRequest request;
+    v1::ListCountersResponse response;
+    request.set_page_size(1);
+    request.set_page_token(token);
+    const grpc::Status status =
+        v1::CounterService::NewStub(As(client))
+            ->ListCounters(&context, request, &response);
+    token = response.next_page_token();
+    return status;
+  };
+  const auto rules = [&](const std::string& client, std::string& token) {
+    grpc::ClientContext context;
+    v1::ListRulesRequest request;
+    v1::ListRulesResponse response;
+    request.set_page_size(1);
+    request.set_page_token(token);
+    const grpc::Status status = v1::RuleService::NewStub(As(client))
+                                    ->ListRules(&context, request, &response);
+    token = response.next_page_token();
+    return status;
+  };
+  const auto is_bound = [&](auto list) {
+    std::string token;
+    EXPECT_TRUE(list("all", token).ok());
+    std::string others = token;
+    EXPECT_EQ(list("tenant", others).error_code(),
+              grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_TRUE(list("all", token).ok());
+    std::string own;
+    EXPECT_TRUE(list("tenant", own).ok());
+    EXPECT_EQ(list("all", own).error_code(),
+              grpc::StatusCode::INVALID_ARGUMENT);
+  };
+  is_bound(counters);
+  is_bound(rules);
 }
 
 TEST_F(PolicyTest, AChangedPolicyIsTakenWithoutARestart) {

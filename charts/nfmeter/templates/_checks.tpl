@@ -30,7 +30,7 @@
 {{- $_ := set $durations (printf "metrics.%s.interval" $name) $monitor.interval -}}
 {{- $_ := set $durations (printf "metrics.%s.scrapeTimeout" $name) $monitor.scrapeTimeout -}}
 {{- end -}}
-{{- range $name := list "min_snapshot_interval" "min_flow_interval" "lock_timeout" "max_lock_timeout" -}}
+{{- range $name := list "min_snapshot_interval" "min_flow_interval" "lock_timeout" "max_lock_timeout" "tls_connection_age" "tls_connection_grace" -}}
 {{- with get $v.config.limits $name }}{{ $_ := set $durations (printf "config.limits.%s" $name) . }}{{ end -}}
 {{- end -}}
 {{- range $name := list "records" "five_minutes" "hours" -}}
@@ -121,6 +121,11 @@
 {{- range $name := list "min_snapshot_interval" "min_flow_interval" "lock_timeout" "max_lock_timeout" -}}
 {{- with get $limits $name -}}
 {{- include "nfmeter.checkRange" (list (printf "config.limits.%s" $name) . (eq $name "min_flow_interval" | ternary "10ms" "1ms") "1h") -}}
+{{- end -}}
+{{- end -}}
+{{- range $name := list "tls_connection_age" "tls_connection_grace" -}}
+{{- with get $limits $name -}}
+{{- include "nfmeter.checkRange" (list (printf "config.limits.%s" $name) . "1s" "720h") -}}
 {{- end -}}
 {{- end -}}
 {{- $lock := get $limits "lock_timeout" | default "10s" -}}
