@@ -49,6 +49,24 @@ constexpr Word kFields[] = {
     {"placement", "--head or --tail"},
     {"interval", "--interval"},
     {"changed_only", "--changed-only"},
+    // Of flows.
+    {"source", "--src"},
+    {"destination", "--dst"},
+    {"address", "--addr"},
+    {"source_ports", "--sport"},
+    {"destination_ports", "--dport"},
+    {"ports", "--port"},
+    {"protocol", "--proto"},
+    {"mark", "--mark"},
+    {"zone", "--zone"},
+    {"status", "--status"},
+    {"without_status", "--status"},
+    {"tcp_states", "--state"},
+    {"ip_version", "--ipv4 or --ipv6"},
+    {"grouping.source.ipv4", "--by"},
+    {"grouping.source.ipv6", "--by"},
+    {"grouping.destination.ipv4", "--by"},
+    {"grouping.destination.ipv6", "--by"},
 };
 
 // Whole words in sentences.
@@ -106,6 +124,16 @@ std::string FlagName(absl::string_view path) {
 
 bool IsWordCharacter(char c) { return absl::ascii_isalnum(c) || c == '_'; }
 
+// "filter.source" at the front of a sentence: the path of a field of a filter;
+// empty: there is none.
+absl::string_view FilterFieldAt(absl::string_view sentence) {
+  constexpr absl::string_view kFilter = "filter.";
+  if (!absl::StartsWith(sentence, kFilter)) return "";
+  size_t end = kFilter.size();
+  while (end < sentence.size() && IsWordCharacter(sentence[end])) ++end;
+  return sentence.substr(0, end);
+}
+
 }  // namespace
 
 std::string FlagOfField(absl::string_view path) {
@@ -131,6 +159,11 @@ std::string FlagOfField(absl::string_view path) {
 std::string InCommandWords(absl::string_view sentence) {
   std::string text;
   for (size_t i = 0; i < sentence.size();) {
+    if (const auto field = FilterFieldAt(sentence.substr(i)); !field.empty()) {
+      absl::StrAppend(&text, FlagOfField(field));
+      i += field.size();
+      continue;
+    }
     size_t end = i;
     while (end < sentence.size() && IsWordCharacter(sentence[end])) ++end;
     absl::string_view word = sentence.substr(i, end - i);

@@ -27,7 +27,7 @@ struct ListFlags {
 
 struct SumFlags {
   FlowFilterFlags filter;
-  std::string by = "src/24";
+  std::string by = "src/24/48";
   std::string sort = "bytes";
   size_t limit = 20;
   std::string interval = "10s";  // watch only
@@ -216,7 +216,7 @@ void AddListCommand(CommandTree& tree, CLI::App& noun) {
       R"(Flows are what the kernel's connection tracking knows: who talks to whom. No
 role includes them; the server must grant 'flows: full'. They count only while
 accounting is on ('nfmeter node' says). With -o csv the columns have the names
-of IPFIX. Numbers are those since each flow began.
+and values of IPFIX where it has them. Numbers are those since each flow began.
 
 Examples:
   nfmeter flow list --dst 10.0.0.0/8 --dport 443 --sort bytes
@@ -236,7 +236,7 @@ void AddSumFlags(CommandTree& tree, CLI::App& command, SumFlags& flags) {
       .add_option("--by", flags.by,
                   "what makes a group: src/24, dst/24/48 (IPv4 and IPv6), "
                   "sport, dport, proto, mark, zone, state, with commas; '' for "
-                  "all together; default src/24")
+                  "all together; default src/24/48")
       ->option_text("KEYS");
   AddChoice(tree, command, "--sort", flags.sort, {"bytes", "packets", "flows"},
             absl::StrCat("most of what first: ", kOrders, "; default bytes"));

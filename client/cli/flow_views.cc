@@ -37,6 +37,11 @@ std::string CountText(uint64_t count, Layout layout) {
   return layout == kTable ? FormatCount(count) : absl::StrCat(count);
 }
 
+std::string StateText(v1::FlowTcpState state, Layout layout) {
+  const bool is_none = state == v1::FLOW_TCP_STATE_UNSPECIFIED;
+  return layout == kCsv && is_none ? "" : FlowStateName(state);
+}
+
 // A count of one direction; nothing where the flow has no counters.
 template <typename Get>
 Column<v1::Flow> CountColumn(const char* heading, const char* key, bool bytes,
@@ -72,6 +77,16 @@ Column<v1::Flow> NumberColumn(const char* key,
   return {"", key, kCsv, Align::kRight,
           [get](const v1::Flow& flow, Layout) -> Cell {
             return {absl::StrCat(get(flow))};
+          }};
+}
+
+// Of flows of this protocol; type and code in one number, as IPFIX has it.
+Column<v1::Flow> IcmpColumn(const char* key, uint32_t protocol) {
+  return {"", key, kCsv, Align::kRight,
+          [protocol](const v1::Flow& flow, Layout) -> Cell {
+            if (flow.protocol_number() != protocol) return {""};
+            return {absl::StrCat(flow.original().icmp_type() * 256 +
+                                 flow.original().icmp_code())};
           }};
 }
 
@@ -130,6 +145,8 @@ void AddIpfixEnds(std::vector<Column<v1::Flow>>& columns) {
   columns.push_back(NumberColumn(
       "destinationTransportPort",
       [](F f) -> uint64_t { return f.original().destination_port(); }));
+  columns.push_back(IcmpColumn("icmpTypeCodeIPv4", 1));
+  columns.push_back(IcmpColumn("icmpTypeCodeIPv6", 58));
   // As seen behind NAT: by those who answer.
   columns.push_back(AddressColumn(
       "postNATSourceIPv4Address", false,
@@ -153,9 +170,12 @@ void AddIpfixEnds(std::vector<Column<v1::Flow>>& columns) {
 
 std::vector<Column<v1::Flow>> FlowColumns() {
   std::vector<Column<v1::Flow>> columns;
-  columns.push_back(
-      {"PROTO", "protocolIdentifier", kAll, Align::kLeft,
-       [](const v1::Flow& f, Layout) -> Cell { return {f.protocol()}; }});
+  columns.push_back({"PROTO", "protocolIdentifier", kAll, Align::kLeft,
+                     [](const v1::Flow& f, Layout layout) -> Cell {
+                       return {layout == kCsv
+                                   ? absl::StrCat(f.protocol_number())
+                                   : f.protocol()};
+                     }});
   AddEndColumns(columns);
   AddIpfixEnds(columns);
   columns.push_back(CountColumn("PACKETS", "packetTotalCount", false, There));
@@ -166,8 +186,7 @@ std::vector<Column<v1::Flow>> FlowColumns() {
       CountColumn("BACK BYTES", "reverseOctetTotalCount", true, Back));
   columns.push_back({"STATE", "tcpState", kAll, Align::kLeft,
                      [](const v1::Flow& f, Layout layout) -> Cell {
-                       const std::string name = FlowStateName(f.tcp_state());
-                       return {layout == kCsv && name == "-" ? "" : name};
+                       return {StateText(f.tcp_state(), layout)};
                      }});
   columns.push_back({"START", "flowStartMilliseconds", kWide | kCsv,
                      Align::kLeft,
@@ -224,7 +243,10 @@ void AddKeyColumns(const v1::FlowGrouping& grouping,
     add("ZONE", "zone", [](G g) { return absl::StrCat(g.zone()); });
   }
   if (grouping.tcp_state()) {
-    add("STATE", "tcp_state", [](G g) { return FlowStateName(g.tcp_state()); });
+    columns.push_back({"STATE", "tcp_state", kAll, Align::kLeft,
+                       [](G g, Layout layout) -> Cell {
+                         return {StateText(g.tcp_state(), layout)};
+                       }});
   }
 }
 

@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Sums of 100,000 flows, against a bare dump of connection tracking and against
-// what people use: conntrack -L, and awk over it.
-#include <arpa/inet.h>
-#include <fcntl.h>
+// what people use: conntrack -L, and awk over it; and what readings of many
+// flows do to snapshots.
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
-#include <netinet/in.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
+#include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "nfmeter/client.h"
 #include "tests/bench/bare_netlink.h"
 #include "tests/bench/daemon.h"
+#include "tests/bench/many_flows.h"
 #include "tests/bench/row.h"
 #include "tests/support/subprocess.h"
 
@@ -28,72 +27,6 @@ namespace nfmeter::bench {
 namespace {
 
 constexpr size_t kFlows = 100'000;
-constexpr uint16_t kPort = 9'000;
-
-absl::Status SetConntrack(const std::string& setting, int value) {
-  const std::string path =
-      absl::StrCat("/proc/sys/net/netfilter/nf_conntrack_", setting);
-  const std::string text = absl::StrCat(value);
-  const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, path);
-  const bool done = write(fd, text.data(), text.size()) > 0;
-  const int err = errno;
-  close(fd);
-  return done ? absl::OkStatus() : absl::ErrnoToStatus(err, path);
-}
-
-// One packet of UDP from 127.1.0.0 + number to 127.0.0.1.
-absl::Status SendFrom(int fd, uint32_t number) {
-  char payload[32] = {};
-  sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(kPort)};
-  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  iovec bytes = {payload, sizeof(payload)};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(in_pktinfo))] = {};
-  msghdr message = {.msg_name = &to,
-                    .msg_namelen = sizeof(to),
-                    .msg_iov = &bytes,
-                    .msg_iovlen = 1,
-                    .msg_control = control,
-                    .msg_controllen = sizeof(control)};
-  cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = IPPROTO_IP;
-  header->cmsg_type = IP_PKTINFO;
-  header->cmsg_len = CMSG_LEN(sizeof(in_pktinfo));
-  in_pktinfo source = {};
-  source.ipi_spec_dst.s_addr = htonl(0x7f010000u + number);
-  memcpy(CMSG_DATA(header), &source, sizeof(source));
-  return sendmsg(fd, &message, 0) > 0 ? absl::OkStatus()
-                                      : absl::ErrnoToStatus(errno, "sendmsg");
-}
-
-// As many flows in this network namespace, of 256 to a /24, which stay.
-absl::Status MakeFlows(size_t count) {
-  for (const auto& [setting, value] :
-       {std::pair("acct", 1), std::pair("timestamp", 1),
-        std::pair("udp_timeout", 86'400)}) {
-    if (auto status = SetConntrack(setting, value); !status.ok()) return status;
-  }
-  const auto woken = testing::Run({"iptables-legacy", "-w", "-A", "OUTPUT",
-                                   "-m", "conntrack", "--ctstate", "INVALID"});
-  if (woken.exit_code != 0) return absl::InternalError(woken.err);
-  const int sink = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  const absl::Cleanup close_them = [sink, fd] {
-    close(sink);
-    close(fd);
-  };
-  sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(kPort)};
-  if (bind(sink, reinterpret_cast<sockaddr*>(&at), sizeof(at)) != 0) {
-    return absl::ErrnoToStatus(errno, "bind");
-  }
-  for (size_t i = 0; i < count; ++i) {
-    if (auto status = SendFrom(fd, static_cast<uint32_t>(i)); !status.ok()) {
-      return status;
-    }
-  }
-  return absl::OkStatus();
-}
-
 // One dump; looks at where each message ends and no more. Number of flows.
 absl::StatusOr<size_t> BareDump() {
   const auto netlink = BareNetlink::Open();
@@ -104,19 +37,13 @@ absl::StatusOr<size_t> BareDump() {
                 NLM_F_DUMP, 1));
 }
 
-absl::Duration ChildrenCpu() {
-  rusage usage = {};
-  getrusage(RUSAGE_CHILDREN, &usage);
-  return absl::DurationFromTimeval(usage.ru_utime) +
-         absl::DurationFromTimeval(usage.ru_stime);
-}
-
 // Flows, a server that may show them, and a client.
 class FlowBench {
  public:
-  static absl::StatusOr<FlowBench> Make(const Scale& scale) {
+  static absl::StatusOr<FlowBench> Make(const Scale& scale,
+                                        size_t flows = kFlows) {
     FlowBench bench;
-    bench.flows_ = scale.Of(kFlows, 500);
+    bench.flows_ = scale.Of(flows, 500);
     if (auto status = MakeFlows(bench.flows_); !status.ok()) return status;
     auto daemon = Daemon::Start(
         {"--socket-flows", "full", "--min-flow-interval", "10ms"});
@@ -146,6 +73,7 @@ class FlowBench {
                ? absl::OkStatus()
                : absl::InternalError(absl::StrCat(found, " flows of ", flows_));
   }
+  Client& client() { return *client_; }
   absl::Duration elapsed() const { return elapsed_; }
   absl::Duration cpu() const { return cpu_; }
 
@@ -174,6 +102,107 @@ absl::StatusOr<Measurement> AgainstBareDump(const Scale& scale) {
   return Paired(ours, theirs, "ms");
 }
 
+// CPU of the server against what the kernel's dump takes by itself: no reader
+// of connection tracking can do with less.
+absl::StatusOr<Measurement> AgainstTheKernel(const Scale& scale) {
+  auto bench = FlowBench::Make(scale);
+  if (!bench.ok()) return bench.status();
+  std::vector<double> ours;
+  std::vector<double> theirs;
+  for (int i = 0; i < scale.repetitions(); ++i) {
+    if (auto status = bench->Summarize(true); !status.ok()) return status;
+    ours.push_back(absl::ToDoubleMilliseconds(bench->cpu()));
+    const absl::Duration before = CpuOf(RUSAGE_THREAD);
+    if (const auto flows = BareDump(); !flows.ok()) return flows.status();
+    theirs.push_back(absl::ToDoubleMilliseconds(CpuOf(RUSAGE_THREAD) - before));
+  }
+  return Paired(ours, theirs, "ms CPU");
+}
+
+// A million flows, or as many as net.netfilter.nf_conntrack_max allows.
+absl::StatusOr<size_t> ManyFlows() {
+  constexpr char kMax[] = "/proc/sys/net/netfilter/nf_conntrack_max";
+  size_t most = 0;
+  if (!(std::ifstream(kMax) >> most)) return absl::ErrnoToStatus(errno, kMax);
+  return std::min<size_t>(1'000'000, most - most / 20);
+}
+
+// The longest of many snapshots, taken one after the other for `time`.
+absl::StatusOr<double> LongestSnapshot(Client& client, absl::Duration time) {
+  absl::Duration longest;
+  const absl::Time end = absl::Now() + time;
+  while (absl::Now() < end) {
+    const absl::Time start = absl::Now();
+    if (auto snapshot = client.GetSnapshot(); !snapshot.ok()) {
+      return snapshot.status();
+    }
+    longest = std::max(longest, absl::Now() - start);
+  }
+  return absl::ToDoubleMilliseconds(longest);
+}
+
+// Reads all flows again and again, as fast as the server lets it.
+class FlowReader {
+ public:
+  explicit FlowReader(Client& client)
+      : thread_([this, &client] {
+          while (!done_) {
+            if (const auto sums = client.SummarizeFlows({}); !sums.ok()) {
+              status_ = sums.status();
+              return;
+            }
+            ++readings_;
+          }
+        }) {}
+  // Number of readings.
+  absl::StatusOr<int> Stop() {
+    done_ = true;
+    thread_.join();
+    if (!status_.ok()) return status_;
+    return readings_;
+  }
+
+ private:
+  std::atomic<bool> done_ = false;
+  int readings_ = 0;
+  absl::Status status_;
+  std::thread thread_;  // last: uses all of the above
+};
+
+// The longest snapshot of 1,000 counters while flows are read, against the
+// longest while they are not.
+absl::StatusOr<Measurement> BesideReadings(const Scale& scale) {
+  const auto most = ManyFlows();
+  if (!most.ok()) return most.status();
+  auto bench = FlowBench::Make(scale, *most);
+  if (!bench.ok()) return bench.status();
+  Client& client = bench->client();
+  v1::BatchCreateCountersRequest counters;
+  for (int i = 0; i < 1'000; ++i) {
+    counters.add_counters()->set_name(absl::StrCat("c", i));
+  }
+  if (auto made = client.BatchCreateCounters(counters); !made.ok()) {
+    return made.status();
+  }
+  const absl::Duration time =
+      scale.small ? absl::Milliseconds(200) : absl::Seconds(10);
+  std::vector<double> ours;
+  std::vector<double> theirs;
+  for (int i = 0; i < scale.repetitions(); ++i) {
+    FlowReader reader(client);
+    const auto beside = LongestSnapshot(client, time);
+    const auto readings = reader.Stop();
+    if (!readings.ok()) return readings.status();
+    const auto alone = LongestSnapshot(client, time);
+    if (!beside.ok() || !alone.ok()) {
+      return beside.ok() ? alone.status() : beside.status();
+    }
+    ours.push_back(*beside);
+    theirs.push_back(*alone);
+  }
+  return Paired(ours, theirs, absl::StrCat("ms, ", *most, " flows"));
+}
+
 // CPU of the server against that of a line of shell.
 absl::StatusOr<Measurement> AgainstCommand(const Scale& scale,
                                            const std::string& line,
@@ -185,10 +214,11 @@ absl::StatusOr<Measurement> AgainstCommand(const Scale& scale,
   for (int i = 0; i < scale.repetitions(); ++i) {
     if (auto status = bench->Summarize(by_port); !status.ok()) return status;
     ours.push_back(absl::ToDoubleMilliseconds(bench->cpu()));
-    const absl::Duration before = ChildrenCpu();
+    const absl::Duration before = CpuOf(RUSAGE_CHILDREN);
     const auto result = testing::Run({"sh", "-c", line});
     if (result.exit_code != 0) return absl::InternalError(result.err);
-    theirs.push_back(absl::ToDoubleMilliseconds(ChildrenCpu() - before));
+    theirs.push_back(
+        absl::ToDoubleMilliseconds(CpuOf(RUSAGE_CHILDREN) - before));
   }
   // How many times less.
   Measurement measured = Paired(theirs, ours, "ms CPU");
@@ -214,6 +244,17 @@ std::vector<Row> FlowRows() {
        .against = "bare ctnetlink dump loop",
        .target = 1.3,
        .run = AgainstBareDump},
+      {.name = "flows-100k-kernel",
+       .measured = "CPU of the server for the same, by /24 and port",
+       .against = "CPU of a bare ctnetlink dump loop",
+       .target = 1.3,
+       .run = AgainstTheKernel},
+      {.name = "flows-snapshot-delay",
+       .measured = "the longest GetSnapshot of 1,000 counters while flows are "
+                   "read all the time",
+       .against = "the longest while they are not",
+       .target = 5,
+       .run = BesideReadings},
       {.name = "flows-100k-conntrack",
        .measured = "CPU of the server for the same",
        .against = "CPU of conntrack -L",

@@ -88,12 +88,16 @@ int Main(int argc, char** argv) {
   std::string json_path;
   Scale scale;
   bool list = false;
+  bool three_ways = false;
   std::vector<std::string> bare_stream;
   std::vector<std::string> wanted;
   app.add_option("--json", json_path, "Write the table to this file, too");
   app.add_flag("--small", scale.small,
                "Only show that the rows run: little work, meaningless numbers");
   app.add_flag("--list", list, "Say what the rows measure");
+  app.add_flag("--three-ways", three_ways,
+               "Only compare the three ways to account: accounting objects, "
+               "rule counters, connection tracking");
   app.add_option("--bare-stream-server", bare_stream)
       ->expected(3)
       ->group("");  // the peer of fanout-1000, started by that row
@@ -103,6 +107,11 @@ int Main(int argc, char** argv) {
   if (!bare_stream.empty()) {
     return ServeBareStreams(bare_stream[0], std::stoul(bare_stream[1]),
                             absl::Milliseconds(std::stol(bare_stream[2])));
+  }
+  if (three_ways) {
+    const absl::Status compared = CompareThreeWays(scale);
+    if (!compared.ok()) std::cerr << "nfmeter_bench: " << compared << "\n";
+    return compared.ok() ? 0 : 1;
   }
   const std::vector<Row> rows = AllRows();
   if (list) {

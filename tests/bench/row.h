@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace nfmeter::bench {
@@ -51,6 +52,10 @@ std::vector<Row> FanoutRows();
 std::vector<Row> MutationRows();
 std::vector<Row> NftRows();
 std::vector<Row> FlowRows();
+
+// Prints the tables of docs/flows.md: the three ways to account, on the same
+// traffic.
+absl::Status CompareThreeWays(const Scale& scale);
 
 }  // namespace nfmeter::bench
 

@@ -112,6 +112,7 @@ TEST(FlowTest, ListsBothDirectionsAndFilters) {
   ASSERT_EQ(response.flows_size(), 2);
   const v1::Flow& flow = response.flows(0);
   EXPECT_EQ(flow.protocol(), "tcp");
+  EXPECT_EQ(flow.protocol_number(), 6u);
   EXPECT_EQ(flow.original().source_address(), "10.1.2.3");
   EXPECT_EQ(flow.reply().source_address(), "192.0.2.1");
   EXPECT_EQ(flow.original_counts().bytes(), 1000u);

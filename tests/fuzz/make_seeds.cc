@@ -7,6 +7,7 @@
 #include <sstream>
 #include <string>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/message_lite.h"
 #include "kernel/linux/conntrack/flow_codec.h"
@@ -16,6 +17,7 @@
 #include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/rule.pb.h"
 #include "nfmeter/v1/snapshot.pb.h"
+#include "tests/unit/kernel/flow_messages.h"
 #include "tests/unit/kernel/xt_rules.h"
 
 namespace nfmeter {
@@ -64,7 +66,7 @@ void AddAcctMessages(Corpora& corpora) {
   corpora.Add("acct_message", all);
 }
 
-// A dump's filter has the tuple of a flow.
+// A request, and what the kernel answers.
 void AddFlowMessages(Corpora& corpora) {
   std::string dump;
   kernel::AppendFlowDump({.family = kernel::Family::kIpv4,
@@ -72,9 +74,14 @@ void AddFlowMessages(Corpora& corpora) {
                           .mark = kernel::FlowBits{1, 0xff}},
                          1, dump);
   corpora.Add("flow_message", dump);
-  // The message of a flow has the same tuples.
-  dump[4] = 0;  // IPCTNL_MSG_CT_NEW
-  corpora.Add("flow_message", dump);
+  for (const char* message :
+       {testing::kUdpFlow, testing::kTcpFlow, testing::kIcmpv6Flow,
+        testing::kIcmpDeath, testing::kDumpDone, testing::kInvalid}) {
+    corpora.Add("flow_message", absl::HexStringToBytes(message));
+  }
+  corpora.Add("flow_message",
+              absl::HexStringToBytes(absl::StrCat(
+                  testing::kTcpFlow, testing::kUdpFlow, testing::kDumpDone)));
 }
 
 // The same goes for nf_tables.

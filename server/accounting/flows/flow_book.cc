@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "accounting/flows/flow_book.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace nfmeter::accounting {
@@ -62,7 +63,15 @@ void FlowBook::Seen(const FlowRecord& flow, OnDelta on_delta) {
     delta.sums.reply = Since(entry.reply, reply);
   }
   if (entry.reading != reading_) ++seen_;
-  entry = {.original = original, .reply = reply, .reading = reading_};
+  // What packets set depends on the state of TCP, so that of before says
+  // nothing after packets have come.
+  const bool had_packets = original != entry.original || reply != entry.reply;
+  const uint32_t full = had_packets ? 0 : entry.full_timeout_seconds;
+  entry = {.original = original,
+           .reply = reply,
+           .reading = reading_,
+           .timeout_seconds = flow.timeout_seconds,
+           .full_timeout_seconds = std::max(full, flow.timeout_seconds)};
   if (!IsFirstReading() && delta.sums != FlowSums()) on_delta(flow, delta);
 }
 
@@ -73,9 +82,12 @@ void FlowBook::Open(uint64_t identity, const FlowRecord& flow,
     return;
   }
   ++seen_;
-  entries_.try_emplace(identity, Entry{.original = OriginalOf(flow),
-                                       .reply = ReplyOf(flow),
-                                       .reading = reading_});
+  entries_.try_emplace(identity,
+                       Entry{.original = OriginalOf(flow),
+                             .reply = ReplyOf(flow),
+                             .reading = reading_,
+                             .timeout_seconds = flow.timeout_seconds,
+                             .full_timeout_seconds = flow.timeout_seconds});
   if (IsFirstReading()) return;
   if (flow.start_ns != 0 && flow.start_ns < first_reading_ns_) {
     // The first reading should have seen it, so it was beyond the bound then.
@@ -120,6 +132,15 @@ void FlowBook::Ended(const FlowRecord& flow, OnDelta on_delta) {
   on_delta(flow, delta);
 }
 
+// Its time was up, and it is too short ago that it was seen for a packet to
+// have come and the time to be up again.
+bool FlowBook::WasForgotten(const Entry& entry, absl::Duration now) const {
+  if (entry.reading + 1 != reading_) return false;
+  const absl::Duration since = now - last_reading_;
+  return absl::Seconds(entry.timeout_seconds) <= since + absl::Seconds(1) &&
+         since < absl::Seconds(entry.full_timeout_seconds);
+}
+
 FlowBook::Findings FlowBook::EndReading(bool complete, absl::Duration boottime,
                                         OnDelta on_delta) {
   for (const auto& [identity, before] : went_back_) {
@@ -133,13 +154,17 @@ FlowBook::Findings FlowBook::EndReading(bool complete, absl::Duration boottime,
   if (complete && seen_ < entries_.size()) {
     absl::erase_if(entries_, [&](const auto& each) {
       if (each.second.reading == reading_) return false;
-      const auto since = missing_.try_emplace(each.first, boottime).first;
-      if (boottime - since->second < kLatestEnd) return false;
-      missing_.erase(since);
-      ++findings_.vanished;
+      const auto [missing, is_new] = missing_.try_emplace(
+          each.first, Missing{boottime, WasForgotten(each.second, boottime)});
+      const bool was_forgotten = missing->second.was_forgotten;
+      if (is_new && !was_forgotten) ++findings_.awaited;
+      if (boottime - missing->second.since < kLatestEnd) return false;
+      if (!was_forgotten) ++findings_.vanished;
+      missing_.erase(missing);
       return true;
     });
   }
+  last_reading_ = boottime;
   // Those that have come back.
   absl::erase_if(missing_, [&](const auto& each) {
     const auto found = entries_.find(each.first);

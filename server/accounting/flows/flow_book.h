@@ -34,10 +34,11 @@ struct FlowDelta {
 // Sums are exact when no end is lost: an end brings the final counters, and a
 // flow that began and ended between two readings comes whole. A flow whose end
 // is not told (events lost; nf_conntrack_events=2 and the flow older than the
-// first listener) lacks what it carried after it was last seen, and is counted
-// in `vanished`.
+// first listener) lacks what it carried after it was last seen: it is `awaited`
+// in the first reading without it, and has `vanished` when its end can't come
+// any more. One that was only forgotten, as no packet came, lacks nothing.
 //
-// Holds about 60 bytes a flow. Not thread-safe.
+// Holds about 70 bytes a flow. Not thread-safe.
 class FlowBook {
  public:
   using OnDelta =
@@ -54,14 +55,17 @@ class FlowBook {
   void Ended(const kernel::FlowRecord& flow, OnDelta on_delta);
 
   struct Findings {
-    // Flows that have gone without a word: they lack what they carried last.
+    // Flows that have gone, and whose ends may still be told: what they carried
+    // last is missing until then.
+    uint64_t awaited = 0;
+    // Flows of these whose ends were not told.
     uint64_t vanished = 0;
     // Flows whose counters went back: somebody zeroed them, or another one with
     // the same identity has taken their place unseen.
     uint64_t went_back = 0;
     // Flows that are not followed because there are too many.
     uint64_t untracked = 0;
-    bool any() const { return vanished + went_back + untracked > 0; }
+    bool any() const { return awaited + vanished + went_back + untracked > 0; }
   };
   // `complete`: what was not seen is not there any more.
   Findings EndReading(bool complete, absl::Duration boottime, OnDelta on_delta);
@@ -72,7 +76,14 @@ class FlowBook {
   struct Entry {
     kernel::FlowCounts original;
     kernel::FlowCounts reply;
-    uint32_t reading = 0;  // that saw it last
+    uint32_t reading = 0;          // that saw it last
+    uint32_t timeout_seconds = 0;  // then
+    // The largest timeout that it was seen with: at most what a packet sets.
+    uint32_t full_timeout_seconds = 0;
+  };
+  struct Missing {
+    absl::Duration since;
+    bool was_forgotten = false;  // for want of packets
   };
   // Its counters were lower than before. The end of the flow before, which has
   // not been heard yet, may explain it.
@@ -86,13 +97,14 @@ class FlowBook {
   bool BeganAfterFirstReading(const kernel::FlowRecord& flow) const;
   void Open(uint64_t identity, const kernel::FlowRecord& flow,
             OnDelta on_delta);
+  bool WasForgotten(const Entry& entry, absl::Duration now) const;
 
   const size_t max_flows_;
   absl::flat_hash_map<uint64_t, Entry> entries_;
   absl::flat_hash_map<uint64_t, WentBack> went_back_;
-  // When an entry that is missing was first missed.
-  absl::flat_hash_map<uint64_t, absl::Duration> missing_;
+  absl::flat_hash_map<uint64_t, Missing> missing_;
   uint32_t reading_ = 0;
+  absl::Duration last_reading_;    // boottime
   uint64_t first_reading_ns_ = 0;  // wall clock
   uint64_t this_reading_ns_ = 0;
   size_t seen_ = 0;  // entries, in this reading

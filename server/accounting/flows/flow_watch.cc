@@ -5,6 +5,7 @@ namespace nfmeter::accounting {
 
 FlowLosses& FlowLosses::operator+=(const FlowLosses& other) {
   lost_ends += other.lost_ends;
+  findings.awaited += other.findings.awaited;
   findings.vanished += other.findings.vanished;
   findings.went_back += other.findings.went_back;
   findings.untracked += other.findings.untracked;

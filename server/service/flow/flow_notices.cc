@@ -57,12 +57,20 @@ std::vector<std::string> FlowNotices::Of(
         absl::StrCat("The kernel dropped the ends of ", frame.losses.lost_ends,
                      " flows, as they came faster than they were read."));
   }
-  if (frame.losses.findings.vanished > 0) {
+  const auto& findings = frame.losses.findings;
+  if (findings.awaited > 0) {
     notices.push_back(absl::StrCat(
-        frame.losses.findings.vanished,
-        " flows ended without a word. With sysctl "
-        "net.netfilter.nf_conntrack_events=1 the kernel tells of the end of "
-        "every flow that begins from then on."));
+        findings.awaited,
+        " flows have gone, and the kernel has not told of their ends: what "
+        "they carried last is missing. With sysctl "
+        "net.netfilter.nf_conntrack_events=1 it tells of the end of every flow "
+        "that begins from then on."));
+  }
+  if (findings.vanished > 0) {
+    notices.push_back(absl::StrCat("The ends of ", findings.vanished,
+                                   " flows that went before were not told "
+                                   "since: what they carried last stays "
+                                   "missing."));
   }
   if (frame.losses.findings.went_back > 0) {
     notices.push_back(absl::StrCat(

@@ -111,6 +111,7 @@ uint32_t StatusBit(int status) {
 
 void ToProto(const kernel::FlowRecord& flow, v1::Flow* proto) {
   proto->set_protocol(ProtocolText(flow.protocol));
+  proto->set_protocol_number(flow.protocol);
   ToProto(flow.family, flow.original, proto->mutable_original());
   ToProto(flow.family, flow.reply, proto->mutable_reply());
   if (flow.original_counts.has_value()) {
@@ -170,6 +171,7 @@ void ToProto(const accounting::FlowRanking& ranking,
 
 void ToProto(const accounting::FlowLosses& losses, v1::FlowLosses* proto) {
   proto->set_lost_ends(losses.lost_ends);
+  proto->set_awaited_ends(losses.findings.awaited);
   proto->set_vanished_flows(losses.findings.vanished);
   proto->set_zeroed_flows(losses.findings.went_back);
   proto->set_unwatched_flows(losses.findings.untracked);

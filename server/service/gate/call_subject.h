@@ -40,7 +40,8 @@ CallSubject SubjectOf(const Request& request) {
     subject.with_rules = request.delete_managed_rules();
   }
   if constexpr (requires { request.filter().tcp_states(); }) {
-    subject.AddTarget(request.filter().ShortDebugString());
+    const std::string filter = request.filter().ShortDebugString();
+    subject.AddTarget(filter.empty() ? "all flows" : filter);
   } else if constexpr (requires { request.counter().name(); }) {
     subject.AddTarget(request.counter().name());
   } else if constexpr (requires { request.counters(); }) {

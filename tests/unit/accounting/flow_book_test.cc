@@ -110,6 +110,39 @@ TEST_F(FlowBookTest, TakesAFlowThatIsMissingForEndedOnlyLongAfter) {
   EXPECT_EQ(book_.size(), 0u);
 }
 
+// It may have carried more after it was last seen.
+TEST_F(FlowBookTest, AFlowThatIsMissingIsAwaitedInTheReadingThatMissesIt) {
+  Read({Counted(kFlow, {10, 1000})});
+  EXPECT_EQ(Read({}).awaited, 1u);
+  EXPECT_FALSE(Read({}).any());
+}
+
+// Readings are 10 s apart.
+TEST_F(FlowBookTest, AFlowWhoseTimeIsUpIsNotAwaited) {
+  FlowRecord flow = Counted(kFlow, {10, 1000});
+  for (const uint32_t timeout : {28, 18, 8}) {
+    flow.timeout_seconds = timeout;
+    Read({flow});
+  }
+  for (int i = 0; i < 9; ++i) EXPECT_FALSE(Read({}).any());
+  EXPECT_EQ(book_.size(), 0u);
+}
+
+TEST_F(FlowBookTest, AFlowWhoseTimeWasNotUpIsAwaited) {
+  FlowRecord flow = Counted(kFlow, {10, 1000});
+  flow.timeout_seconds = 20;
+  Read({flow});
+  EXPECT_EQ(Read({}).awaited, 1u);
+}
+
+// More packets may have come, and its time have been up again since.
+TEST_F(FlowBookTest, AFlowWithAShortTimeoutIsAwaited) {
+  FlowRecord flow = Counted(kFlow, {10, 1000});
+  flow.timeout_seconds = 5;
+  Read({flow});
+  EXPECT_EQ(Read({}).awaited, 1u);
+}
+
 TEST_F(FlowBookTest, HearsOfAnEndLate) {
   Read({Counted(kFlow, {10, 1000})});
   for (int i = 0; i < 4; ++i) Read({});

@@ -253,10 +253,20 @@ TEST(FlagOfFieldTest, NamesWhatWasTyped) {
       {"rule.match.source_ports[0].first", "--sport"},
       {"rules[0].match.not_ip_set", "item 1, --not-match-set"},
       {"page_token", "page_token"},
+      {"filter.source", "--src"},
+      {"filter.destination_ports[0].first", "--dport"},
+      {"filter.tcp_states[1]", "--state"},
+      {"grouping.source.ipv4", "--by"},
   };
   for (const auto& [field, flag] : cases) {
     EXPECT_EQ(FlagOfField(field), flag) << field;
   }
+}
+
+TEST(InCommandWordsTest, FieldsOfFiltersAreFlags) {
+  EXPECT_EQ(InCommandWords("is IPv6, and filter.ip_version is IPv4: no flow"),
+            "is IPv6, and --ipv4 or --ipv6 is IPv4: no flow");
+  EXPECT_EQ(InCommandWords("a filter. It"), "a filter. It");
 }
 
 TEST(ParseRulesTest, NamesTheFileAndTheField) {
