@@ -62,6 +62,7 @@ int Main(const std::vector<std::string>& arguments, Console console) {
   AddCounterCommands(tree);
   AddRuleCommands(tree);
   AddPlanCommands(tree);
+  AddCleanupCommand(tree);
   AddWatchCommands(tree);
   AddQuotaCommands(tree);
   AddFlowCommands(tree);

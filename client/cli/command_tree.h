@@ -113,6 +113,7 @@ void AddChangeFlags(CLI::App& command, std::string& request_id,
 void AddCounterCommands(CommandTree& tree);
 void AddRuleCommands(CommandTree& tree);
 void AddPlanCommands(CommandTree& tree);
+void AddCleanupCommand(CommandTree& tree);
 void AddWatchCommands(CommandTree& tree);
 void AddQuotaCommands(CommandTree& tree);
 void AddFlowCommands(CommandTree& tree);

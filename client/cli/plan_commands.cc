@@ -14,8 +14,11 @@
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/views.h"
+#include "nfmeter/errors.h"
 #include "nfmeter/v1/plan.pb.h"
+#include "proto/yaml/plan_files.h"
 #include "proto/yaml/yaml_message.h"
+#include "proto/yaml/yaml_places.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -136,7 +139,7 @@ absl::Status Apply(Session& session, const PlanFlags& flags, bool diff) {
           absl::StrCat(flags.request_id, "/", file.plan.name()));
     }
     const auto response = (*client)->ApplyPlan(request, session.call());
-    if (!response.ok()) return response.status();
+    if (!response.ok()) return AtItsPlaces(response.status(), file);
     const absl::Status printed = PrintApplied(session, *response, flags, diff);
     if (!printed.ok()) return printed;
     if (diff && response->change_count() > 0) session.set_exit_code(1);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plans from files.
+// Plans from the files that a command names.
 #ifndef NFMETER_CLI_PLAN_FILES_H_
 #define NFMETER_CLI_PLAN_FILES_H_
 
@@ -7,21 +7,19 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "nfmeter/v1/plan.pb.h"
+#include "proto/yaml/plan_files.h"
 
 namespace nfmeter::cli {
 
-struct PlanFile {
-  std::string path;
-  v1::Plan plan;
-};
-
-// Reads a file, "-" for `in`, or all *.yaml, *.yml and *.json of a folder by
-// name. A plan without a name gets that of its file. INVALID_ARGUMENT says all
-// that is wrong, a line each: "FILE:LINE:COLUMN: what"; also a name twice.
+// Reads a file, "-" for `in`, or all plans of a folder. INVALID_ARGUMENT says
+// all that is wrong, a line each: "FILE:LINE:COLUMN: what"; also a name twice.
 absl::StatusOr<std::vector<PlanFile>> ReadPlanFiles(const std::string& path,
                                                     std::istream& in);
+
+// What the server finds wrong with fields of the plan, as lines of its file.
+absl::Status AtItsPlaces(const absl::Status& status, const PlanFile& file);
 
 }  // namespace nfmeter::cli
 

@@ -196,7 +196,7 @@ absl::Status Explain(Session& session, const ExplainFlags& flags) {
     request.set_allow_empty(true);
     request.set_take_over(true);
     const auto response = (*client)->ApplyPlan(request, session.call());
-    if (!response.ok()) return response.status();
+    if (!response.ok()) return AtItsPlaces(response.status(), file);
     PrintCost(session, file.plan.name(), response->cost());
   }
   return absl::OkStatus();

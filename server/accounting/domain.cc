@@ -22,11 +22,14 @@ absl::StatusOr<std::unique_ptr<Domain>> Domain::Open(kernel::Kernel& kernel,
   NFM_ASSIGN_OR_RETURN(auto rules,
                        KeptRules::Open(options.rules_path, options.rule_codec,
                                        kernel.cgroups()));
+  NFM_ASSIGN_OR_RETURN(auto managed,
+                       ManagedCounters::Open(options.quotas_path, *labels));
   return absl::WrapUnique(new Domain(kernel, clock,
                                      {.labels = std::move(labels),
                                       .ledger = std::move(ledger),
                                       .plans = std::move(plans),
-                                      .rules = std::move(rules)},
+                                      .rules = std::move(rules),
+                                      .managed = std::move(managed)},
                                      options));
 }
 
@@ -35,6 +38,7 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
     : kernel_(kernel),
       labels_(std::move(stores.labels)),
       ledger_(std::move(stores.ledger)),
+      managed_(std::move(stores.managed)),
       counter_lane_("nfm-counters", options.lane_capacity),
       rule_lane_("nfm-rules", options.lane_capacity),
       rule_read_lane_("nfm-rule-reads", options.lane_capacity),
@@ -90,6 +94,7 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
   observers_.Add(*snapshots_);
   observers_.Add(*quotas_);
   observers_.Add(*ledger_);
+  observers_.Add(*managed_);
   for (CounterObserver* observer : options.observers) observers_.Add(*observer);
   ledger_->WhenBegunAnew([this] { labels_->BeginAnew().IgnoreError(); });
   ledger_->Start(options.ledger_reads ? snapshots_.get() : nullptr,
@@ -126,6 +131,26 @@ std::string Domain::UnfedNotice() const {
       " no rule that counts into ", count == 1 ? "it: " : "them: ",
       absl::StrJoin(names, ", "), count > kMostNamed ? ", ..." : "",
       ". Make rules ('nfmeter rule add'), or delete what nobody needs.");
+}
+
+absl::StatusOr<size_t> Domain::RestoreCounters() {
+  std::vector<kernel::AcctObject> objects = managed_->All();
+  if (objects.empty()) return 0;
+  std::vector<std::string> names;
+  for (const kernel::AcctObject& each : objects) names.push_back(each.name);
+  NFM_ASSIGN_OR_RETURN(const Counters::Found found,
+                       counters_.Find(names, absl::ZeroDuration()));
+  std::vector<Counter> missing;
+  for (size_t i = 0; i < objects.size(); ++i) {
+    if (found[i].has_value()) continue;
+    missing.push_back(
+        {.object = std::move(objects[i]), .labels = labels_->Get(names[i])});
+  }
+  if (missing.empty()) return 0;
+  const size_t count = missing.size();
+  NFM_RETURN_IF_ERROR(
+      counters_.Create(std::move(missing), /*validate_only=*/false).status());
+  return count;
 }
 
 std::vector<std::string> Domain::Notices() {

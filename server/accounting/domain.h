@@ -15,6 +15,7 @@
 #include "accounting/counters/counters.h"
 #include "accounting/counters/label_pruner.h"
 #include "accounting/counters/label_store.h"
+#include "accounting/counters/managed_counters.h"
 #include "accounting/flows/flow_hub.h"
 #include "accounting/ledger/ledger.h"
 #include "accounting/plans/plan_store.h"
@@ -50,7 +51,8 @@ class Domain {
     // Whether the ledger reads the counters by itself. Without it totals are as
     // of the last reading that others asked for.
     bool ledger_reads = true;
-    std::string plans_path;  // see PlanStore::Open()
+    std::string plans_path;   // see PlanStore::Open()
+    std::string quotas_path;  // see ManagedCounters::Open()
     // Reads the source of a stored plan, whose form is its giver's.
     std::function<absl::StatusOr<Plan>(absl::string_view source)> read_plan;
     Plans::Options plans;
@@ -83,6 +85,12 @@ class Domain {
   Ledger& ledger() { return *ledger_; }
   Plans& plans() { return plans_; }
 
+  // Makes managed counters again that are not there, with labels and quotas and
+  // without values; how many. Totals go on. For the start: a boot takes all
+  // counters, and rules of plans and others need theirs. Statuses:
+  // Counters::Find(), Counters::Create().
+  absl::StatusOr<size_t> RestoreCounters();
+
   // Whose jobs tell whether the server still works.
   Lane& counter_lane() { return counter_lane_; }
   Lane& rule_lane() { return rule_lane_; }
@@ -95,8 +103,12 @@ class Domain {
   // usually none.
   std::vector<std::string> Notices();
 
-  // Gives back memory that nobody uses any more; call it each second or so.
-  void Upkeep() { rules_.ExpireListings(); }
+  // Gives back memory that nobody uses any more, and writes what a reading has
+  // shown of quotas; call it each second or so.
+  void Upkeep() {
+    rules_.ExpireListings();
+    managed_->Commit().IgnoreError();
+  }
 
   // The end of the process: nothing waits for others any more.
   void StopWaiting() { rule_editor_.StopWaiting(); }
@@ -110,6 +122,7 @@ class Domain {
     std::unique_ptr<Ledger> ledger;
     std::unique_ptr<PlanStore> plans;
     std::unique_ptr<KeptRules> rules;
+    std::unique_ptr<ManagedCounters> managed;
   };
   Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
          const Options& options);
@@ -118,6 +131,7 @@ class Domain {
   kernel::Kernel& kernel_;
   const std::unique_ptr<LabelStore> labels_;
   const std::unique_ptr<Ledger> ledger_;
+  const std::unique_ptr<ManagedCounters> managed_;
   CounterObservers observers_;
   Lane counter_lane_;
   Lane rule_lane_;

@@ -67,6 +67,7 @@ struct Flags {
   std::string check_policy;
   bool check_state = false;
   std::string backup;
+  bool restore_objects = false;
   std::vector<std::string> listeners;
   std::string socket_mode;
   std::string socket_group;
@@ -155,6 +156,9 @@ void AddFlags(Flags& flags) {
                  "copy the ledger in the state directory as it is now, also "
                  "while a server uses it, and end")
       ->type_name("FILE");
+  app.add_flag("--restore-objects", flags.restore_objects,
+               "make the counters that a saved firewall may name, as after a "
+               "boot, and end");
   AddListenerFlags(flags);
   for (const Option& option : AllOptions()) {
     Flags::Value& value = flags.values.emplace_back();
@@ -284,6 +288,9 @@ absl::StatusOr<Invocation> Interpret(const Flags& flags) {
     invocation.action = Invocation::Action::kCheckPolicy;
     invocation.text = flags.check_policy;
     return invocation;
+  }
+  if (flags.restore_objects) {
+    invocation.action = Invocation::Action::kRestoreObjects;
   }
   if (flags.check_config) invocation.action = Invocation::Action::kCheckConfig;
   if (flags.check_state) invocation.action = Invocation::Action::kCheckState;

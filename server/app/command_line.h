@@ -18,6 +18,7 @@ struct Invocation {
     kCheckPolicy,
     kCheckState,
     kBackUp,
+    kRestoreObjects,
     kPrint,
   };
   Action action = Action::kServe;

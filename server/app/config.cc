@@ -66,6 +66,11 @@ absl::StatusOr<std::vector<std::string>> CheckConfig(const Config& config) {
         "limits.lock_timeout must not be longer than "
         "limits.max_lock_timeout");
   }
+  if (config.read_only && !config.plan.empty()) {
+    return absl::InvalidArgumentError(
+        "plan can't be applied by a server that is read_only; leave one of "
+        "them out");
+  }
   if (accounting::HasOpenBracket(config.metrics.counters)) {
     return absl::InvalidArgumentError(
         absl::StrCat("metrics.counters '", config.metrics.counters,
@@ -122,6 +127,7 @@ std::string DescribeConfig(const Config& config) {
   if (!config.policy.empty()) {
     absl::StrAppend(&text, "policy ", config.policy, "\n");
   }
+  if (!config.plan.empty()) absl::StrAppend(&text, "plan ", config.plan, "\n");
   if (!config.audit_file.empty()) {
     absl::StrAppend(&text, "audit ", config.audit_file, "\n");
   }

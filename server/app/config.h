@@ -34,6 +34,7 @@ struct Config {
   std::string state_dir = "/var/lib/nfmeter";  // empty: nothing is kept
   std::string hostname;                        // empty: the kernel's
   std::string policy;                          // empty: none
+  std::string plan;  // a file or folder of plans; empty: none
   std::string audit_file;                      // empty: the log
   kernel::Backend backend = kernel::Backend::kAuto;
   bool reflection = true;

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "app/capabilities.h"
 #include "app/grpc_server.h"
@@ -147,6 +148,7 @@ Daemon::Daemon(const Config& config)
 
 // Looks at plans are told to streams, which go first.
 Daemon::~Daemon() {
+  file_plans_.reset();
   if (domain_ != nullptr) domain_->plans().Stop();
 }
 
@@ -212,6 +214,7 @@ absl::Status Daemon::OpenState() {
                 .max_groups = config_.limits.max_flow_groups,
                 .max_watched_flows = config_.limits.max_watched_flows}};
   options.plans_path = state_->File("plans.db");
+  options.quotas_path = state_->File("quotas.db");
   options.read_plan = service::ReadPlanSource;
   options.rules_path = state_->File("rules.db");
   options.rule_codec = service::RuleCodec();
@@ -293,6 +296,32 @@ void Daemon::MakeServices() {
       gate_, [this] { return DescribeNode(); }, domain_->snapshots(), limits);
 }
 
+// Without them it serves all the same: the kernel may lack what they need.
+void Daemon::RestoreCounters() {
+  if (config_.read_only) return;
+  const absl::StatusOr<size_t> restored = domain_->RestoreCounters();
+  if (!restored.ok()) {
+    Log(telemetry::LogLevel::kWarning, "counters not restored",
+        {{"error", restored.status().message()}});
+  } else if (*restored > 0) {
+    Log(telemetry::LogLevel::kInfo, "counters restored",
+        {{"counters", *restored}});
+  }
+}
+
+void Daemon::FollowPlanFiles() {
+  if (config_.plan.empty()) return;
+  file_plans_ = std::make_unique<service::FilePlans>(
+      service::FilePlans::Options{
+          .path = config_.plan,
+          .lock_timeout = config_.limits.max_rule_change_time,
+          .audit = [this](const telemetry::CallRecord& record) {
+            audit_log_.OnCallEnded(record);
+          }},
+      domain_->plans(), clock_);
+  file_plans_->Start();
+}
+
 absl::Status Daemon::ServeMetrics() {
   if (metrics_ == nullptr) return absl::OkStatus();
   metrics_->Make<HostMetrics>(domain_->kernel());
@@ -318,7 +347,9 @@ absl::Status Daemon::ServeMetrics() {
 
 absl::Status Daemon::Listen() {
   MakeServices();
+  RestoreCounters();
   NFM_RETURN_IF_ERROR(domain_->plans().Start());
+  FollowPlanFiles();
   NFM_RETURN_IF_ERROR(ServeMetrics());
   security::ListenOptions listen = config_.listen;
   if (listen.tls.has_value()) {
@@ -382,6 +413,12 @@ service::NodeInfo Daemon::DescribeNode() const {
   node.notices = domain_->Notices();
   if (const std::string labels = LabelsNotice(); !labels.empty()) {
     node.notices.push_back(labels);
+  }
+  if (file_plans_ != nullptr && !file_plans_->Problem().empty()) {
+    node.notices.push_back(absl::StrCat(
+        "Plans of ", config_.plan,
+        " are wrong, and those from before are in force: ",
+        absl::StrReplaceAll(file_plans_->Problem(), {{"\n", "; "}})));
   }
   if (const auto tracking = kernel_->flows().Tracking(); tracking.ok()) {
     node.flow_tracking = *tracking;
@@ -515,6 +552,7 @@ void Daemon::Shutdown(absl::Duration grace) {
   usage_service_->Shutdown();
   plan_streams_->Shutdown();
   domain_->StopWaiting();
+  if (file_plans_ != nullptr) file_plans_->Stop();
   const auto deadline = absl::ToChronoTime(absl::Now() + grace);
   std::vector<std::thread> endings;
   for (const auto& server : servers_) {

@@ -31,6 +31,7 @@
 #include "service/gate/request_cache.h"
 #include "service/gate/stream_budget.h"
 #include "service/node/node_service.h"
+#include "service/plan/file_plans.h"
 #include "service/plan/plan_service.h"
 #include "service/plan/plan_streams.h"
 #include "service/rule/rule_service.h"
@@ -91,6 +92,8 @@ class Daemon {
  private:
   service::NodeInfo DescribeNode() const;
   void EnableFlowAccounting();
+  void RestoreCounters();
+  void FollowPlanFiles();
   void MakeServices();
   absl::Status Serve(const security::ListenOptions& listen, bool over_tls);
   absl::Status ServeMetrics();
@@ -131,6 +134,7 @@ class Daemon {
   std::unique_ptr<service::PlanStreams> plan_streams_;
   std::unique_ptr<service::CounterService> counter_service_;
   std::unique_ptr<service::PlanService> plan_service_;
+  std::unique_ptr<service::FilePlans> file_plans_;  // null: none
   std::unique_ptr<service::RuleService> rule_service_;
   std::unique_ptr<service::SnapshotService> snapshot_service_;
   std::unique_ptr<service::FlowService> flow_service_;

@@ -7,11 +7,13 @@
 
 #include "absl/strings/str_split.h"
 #include "app/command_line.h"
+#include "app/restore_objects.h"
 #include "app/sandbox.h"
 #include "app/serve.h"
 #include "app/state_tools.h"
 #include "security/access/policy.h"
 #include "security/access/policy_check.h"
+#include "service/plan/file_plans.h"
 #include "telemetry/log.h"
 
 namespace nfmeter::app {
@@ -86,9 +88,18 @@ ExitCode Main(const std::vector<std::string>& arguments) {
     RefuseToServe(*invocation, status);
     return kExitSandbox;
   }
+  // Neither listeners nor certificates matter to it.
+  if (invocation->action == Invocation::Action::kRestoreObjects) {
+    return RestoreObjects(invocation->config);
+  }
   const auto oddities = CheckConfig(invocation->config);
   if (!oddities.ok()) return RefuseToServe(*invocation, oddities.status());
   if (invocation->action == Invocation::Action::kCheckConfig) {
+    // A server starts with plans that are wrong: it keeps those of before.
+    const std::string& plan = invocation->config.plan;
+    const absl::Status plans =
+        plan.empty() ? absl::OkStatus() : service::CheckPlanFiles(plan);
+    if (!plans.ok()) return RefuseConfig(plans);
     PrintCheck(*invocation, *oddities);
     return kExitOk;
   }

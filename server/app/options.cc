@@ -186,6 +186,11 @@ void AddServerOptions(std::vector<Option>& options) {
       "listener's role counts",
       [](Config & c) -> auto& { return c.policy; }));
   options.push_back(Text(
+      "plan", "FILE|DIR",
+      "plans to apply, and to apply again whenever they change: a file, or all "
+      "*.yaml, *.yml and *.json of a folder; '' for none",
+      [](Config & c) -> auto& { return c.plan; }));
+  options.push_back(Text(
       "audit.file", "FILE",
       "where each change and each denial is written, as JSON lines; '' for "
       "the log",

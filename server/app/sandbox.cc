@@ -16,6 +16,7 @@
 #include "base/unique_fd.h"
 #include "kernel/linux/xtables/table_socket.h"
 #include "kernel/linux/xtables/xtables_lock.h"
+#include "proto/yaml/plan_files.h"
 #include "security/listen/unix_socket.h"
 #include "security/sandbox/landlock.h"
 #include "security/sandbox/privileges.h"
@@ -80,6 +81,16 @@ void AddFile(const std::string& path, std::vector<std::string>& readable) {
   readable.push_back(path);
 }
 
+// Files come and go; a folder that is a link may be exchanged for another one
+// beside it.
+void AddPlans(const std::string& path, std::vector<std::string>& readable) {
+  if (path.empty()) return;
+  AddFile(path, readable);
+  const auto files = FindPlanFiles(path);
+  if (!files.ok()) return;
+  for (const std::string& file : *files) AddFile(file, readable);
+}
+
 FileAccess AccessFor(const Config& config) {
   FileAccess access;
   access.readable.assign(std::begin(kSystemFiles), std::end(kSystemFiles));
@@ -92,6 +103,7 @@ FileAccess AccessFor(const Config& config) {
     }
   }
   AddFile(config.policy, access.readable);
+  AddPlans(config.plan, access.readable);
   for (const std::string& file : HostIdentityFiles()) {
     AddFile(file, access.readable);
   }

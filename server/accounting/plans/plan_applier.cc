@@ -150,10 +150,21 @@ absl::StatusOr<size_t> PlanApplier::RemoveCounters(
 absl::StatusOr<kernel::OwnedOutcome> PlanApplier::ApplyChains(
     const Plan& plan, const CompiledPlan& compiled, bool dry_run,
     const kernel::Patience& patience) const {
-  kernel::OwnedEdit edit{.owner = OwnerOfChains(plan.name),
-                         .wanted = compiled.tables,
-                         .placement = plan.placement,
-                         .dry_run = dry_run};
+  return Run({.owner = OwnerOfChains(plan.name),
+              .wanted = compiled.tables,
+              .placement = plan.placement,
+              .dry_run = dry_run},
+             patience);
+}
+
+absl::StatusOr<kernel::OwnedOutcome> PlanApplier::RemoveAllChains(
+    bool dry_run, const kernel::Patience& patience) const {
+  // What every owner's begins with.
+  return Run({.owner = "", .dry_run = dry_run}, patience);
+}
+
+absl::StatusOr<kernel::OwnedOutcome> PlanApplier::Run(
+    const kernel::OwnedEdit& edit, const kernel::Patience& patience) const {
   return rule_lane_.Run(Lane::Priority::kNormal,
                         [&]() -> absl::StatusOr<kernel::OwnedOutcome> {
                           NFM_RETURN_IF_ERROR(patience.CheckWanted());

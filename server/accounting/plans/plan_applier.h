@@ -77,7 +77,15 @@ class PlanApplier {
       const Plan& plan, const CompiledPlan& compiled, bool dry_run,
       const kernel::Patience& patience) const;
 
+  // The chains of all plans, known or not, and the jumps into them. Statuses as
+  // ApplyChains().
+  absl::StatusOr<kernel::OwnedOutcome> RemoveAllChains(
+      bool dry_run, const kernel::Patience& patience) const;
+
  private:
+  absl::StatusOr<kernel::OwnedOutcome> Run(
+      const kernel::OwnedEdit& edit, const kernel::Patience& patience) const;
+
   kernel::RuleTable& rules_;
   Lane& rule_lane_;
   Counters& counters_;

@@ -6,6 +6,7 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -14,6 +15,7 @@
 #include "base/error.h"
 #include "base/stable_hash.h"
 #include "base/status_macros.h"
+#include "kernel/owned_diff.h"
 
 namespace nfmeter::accounting {
 namespace {
@@ -394,6 +396,45 @@ absl::StatusOr<PlanRemoval> Plans::DeleteNow(const std::string& name,
   }
   removal.counters = *counters;
   return removal;
+}
+
+absl::StatusOr<PlanRemoval> Plans::DeleteAll(const PlanDeletion& deletion) {
+  return lane_.Run(Lane::Priority::kUrgent,
+                   [&] { return DeleteAllNow(deletion); });
+}
+
+absl::StatusOr<PlanRemoval> Plans::DeleteAllNow(PlanDeletion deletion) {
+  deletion.etag.clear();
+  deletion.take_over = true;
+  PlanRemoval all;
+  absl::flat_hash_set<std::string> known;
+  for (const PlanInfo& info : List()) {
+    NFM_ASSIGN_OR_RETURN(const PlanRemoval removal,
+                         DeleteNow(info.name, deletion));
+    all.plans.push_back(info.name);
+    all.counters += removal.counters;
+    all.rules += removal.rules;
+    known.insert(kernel::OwnedChainsOf(OwnerOfChains(info.name)));
+  }
+  absl::StatusOr<kernel::OwnedOutcome> left =
+      applier_.RemoveAllChains(deletion.validate_only, deletion.patience);
+  // A backend without chains has none of them.
+  if (absl::IsUnimplemented(left.status())) return all;
+  NFM_RETURN_IF_ERROR(left.status());
+  for (const kernel::OwnedDifference& each : left->differences) {
+    const bool is_known = absl::c_any_of(known, [&](const std::string& prefix) {
+      return absl::StartsWith(each.chain, prefix);
+    });
+    // Others are the hosts' own chains, which had jumps.
+    if (is_known || !absl::StartsWith(each.chain, kernel::kOwnedChainPrefix)) {
+      continue;
+    }
+    all.chains.push_back(each.chain);
+  }
+  absl::c_sort(all.chains);
+  all.chains.erase(std::unique(all.chains.begin(), all.chains.end()),
+                   all.chains.end());
+  return all;
 }
 
 absl::StatusOr<PlanInfo> Plans::Get(absl::string_view name) const {

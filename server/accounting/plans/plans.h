@@ -96,6 +96,9 @@ struct PlanRepair {
 struct PlanRemoval {
   size_t counters = 0;
   size_t rules = 0;
+  // Of DeleteAll() alone: the plans, and chains of plans that are not known.
+  std::vector<std::string> plans;
+  std::vector<std::string> chains;
 };
 
 // Applies plans, and keeps the kernel as they want it: looks every few seconds,
@@ -164,6 +167,11 @@ class Plans {
   absl::StatusOr<PlanRemoval> Delete(absl::string_view name,
                                      const PlanDeletion& deletion);
 
+  // Deletes all plans, of whatever owner (the name and etag of `deletion` are
+  // not used), and then every other chain and jump that a plan has made. What
+  // was deleted before an error stays deleted.
+  absl::StatusOr<PlanRemoval> DeleteAll(const PlanDeletion& deletion);
+
   absl::StatusOr<PlanInfo> Get(absl::string_view name) const;
   std::vector<PlanInfo> List() const;  // by name
   // Of all that is kept: kOutsidePlans, too, where there is something.
@@ -192,6 +200,7 @@ class Plans {
   absl::StatusOr<PlanOutcome> ApplyNow(NewPlan plan, const PlanTerms& terms);
   absl::StatusOr<PlanRemoval> DeleteNow(const std::string& name,
                                         const PlanDeletion& deletion);
+  absl::StatusOr<PlanRemoval> DeleteAllNow(PlanDeletion deletion);
   absl::Status CheckTerms(const NewPlan& plan, const PlanTerms& terms) const;
   // No counter of it is another plan's.
   absl::Status CheckNoOthers(const CompiledPlan& compiled,

@@ -6,8 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "accounting/common/paging.h"
 #include "accounting/rules/rule_editor.h"
+#include "base/error.h"
 #include "base/status_macros.h"
 #include "service/gate/request_checks.h"
 #include "service/plan/export_plan.h"
@@ -40,6 +43,17 @@ std::vector<std::string> CountersOf(const accounting::Plan& plan) {
     }
   }
   return names;
+}
+
+// All plans have counters that not every caller may touch.
+absl::Status CheckScopeIsAll(const Call& call) {
+  if (call.scope().has_all()) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kPermissionDenied, "COUNTER_NOT_PERMITTED",
+      absl::StrCat(call.caller->principal, " may touch only counters whose ",
+                   "name starts with ",
+                   absl::StrJoin(call.scope().prefixes, " or "),
+                   ", and so not all plans"));
 }
 
 bool Decides(const accounting::Plan& plan) {
@@ -145,21 +159,35 @@ absl::Status PlanService::DeletePlan(const Call& call,
                                      const v1::DeletePlanRequest& request,
                                      v1::DeletePlanResponse* response) {
   FieldErrors errors;
-  CheckPlanName(request.name(), "name", errors);
+  if (!request.all()) {
+    CheckPlanName(request.name(), "name", errors);
+  } else if (!request.name().empty() || !request.etag().empty()) {
+    errors.Add("all", "is about all plans: leave name and etag out");
+  }
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
+  if (request.all()) NFM_RETURN_IF_ERROR(CheckScopeIsAll(call));
   return Mutate(
       call, parts_.requests, "DeletePlan", request, response,
       [&]() -> absl::Status {
-        NFM_ASSIGN_OR_RETURN(
-            const accounting::PlanRemoval removal,
-            parts_.plans.Delete(request.name(),
-                                {.etag = request.etag(),
-                                 .owner = call.caller->principal,
-                                 .validate_only = request.validate_only(),
-                                 .keep_counters = request.keep_counters(),
-                                 .take_over = request.take_over(),
-                                 .patience = RulePatience(call, limits_)}));
+        const accounting::PlanDeletion deletion = {
+            .etag = request.etag(),
+            .owner = call.caller->principal,
+            .validate_only = request.validate_only(),
+            .keep_counters = request.keep_counters(),
+            .take_over = request.take_over(),
+            .patience = RulePatience(call, limits_)};
+        NFM_ASSIGN_OR_RETURN(const accounting::PlanRemoval removal,
+                             request.all()
+                                 ? parts_.plans.DeleteAll(deletion)
+                                 : parts_.plans.Delete(request.name(),
+                                                       deletion));
+        for (const std::string& plan : removal.plans) {
+          response->add_deleted_plans(plan);
+        }
+        for (const std::string& chain : removal.chains) {
+          response->add_deleted_chains(chain);
+        }
         response->set_deleted_counters(removal.counters);
         response->set_deleted_rules(removal.rules);
         return absl::OkStatus();

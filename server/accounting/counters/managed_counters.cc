@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "accounting/counters/managed_counters.h"
+
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "accounting/snapshots/snapshot.h"
+#include "base/stable_hash.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+constexpr char kSchema[] = R"sql(
+  CREATE TABLE quotas (
+    counter BLOB NOT NULL PRIMARY KEY,  -- the kernel's bytes
+    unit INTEGER NOT NULL,              -- 0: packets, 1: bytes
+    amount INTEGER NOT NULL             -- the bits of an unsigned number
+  ) WITHOUT ROWID;
+)sql";
+
+using Unit = kernel::QuotaLimit::Unit;
+
+uint64_t HashOfQuotas(const Snapshot& snapshot) {
+  StableHash hash;
+  for (const auto& chunk : snapshot.chunks()) {
+    for (const SnapshotChunk::QuotaRow& each : chunk->quotas) {
+      hash.Add(uint64_t{chunk->ids()[each.row]})
+          .Add(static_cast<uint64_t>(each.limit.unit))
+          .Add(each.limit.limit);
+    }
+  }
+  return hash.value();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ManagedCounters>> ManagedCounters::Open(
+    const std::string& path, const LabelStore& labels) {
+  NFM_ASSIGN_OR_RETURN(auto db,
+                       sqlite::Database::Open({
+                           .path = path.empty() ? ":memory:" : path,
+                           .noun = "the record of quotas",
+                           .unusable_reason = "QUOTA_RECORD_UNUSABLE",
+                           .failed_reason = "QUOTA_RECORD_FAILED",
+                           .application_id = 0x4e464d51,  // "NFMQ"
+                           .migrations = {kSchema},
+                       }));
+  auto managed = absl::WrapUnique(new ManagedCounters(std::move(db), labels));
+  NFM_RETURN_IF_ERROR(managed->Load());
+  return managed;
+}
+
+absl::Status ManagedCounters::Load() {
+  absl::MutexLock write_lock(&write_mutex_);
+  absl::MutexLock lock(&mutex_);
+  NFM_ASSIGN_OR_RETURN(
+      sqlite::Statement rows,
+      db_->Prepare("SELECT counter, unit, amount FROM quotas"));
+  while (true) {
+    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
+    if (!found) return absl::OkStatus();
+    quotas_[std::string(rows.Bytes(0))] = {
+        .unit = rows.Int64(1) == 0 ? Unit::kPackets : Unit::kBytes,
+        .limit = static_cast<uint64_t>(rows.Int64(2))};
+  }
+}
+
+std::vector<kernel::AcctObject> ManagedCounters::All() const {
+  std::vector<kernel::AcctObject> objects;
+  for (const LabelStore::Labelled& each : labels_.All()) {
+    if (!labels_.Get(each.counter).contains(kManagedLabel)) continue;
+    objects.push_back({.name = each.counter});
+  }
+  absl::MutexLock lock(&mutex_);
+  for (kernel::AcctObject& object : objects) {
+    const auto quota = quotas_.find(object.name);
+    if (quota != quotas_.end()) object.quota = quota->second;
+  }
+  return objects;
+}
+
+void ManagedCounters::Note(const std::string& name,
+                           const std::optional<kernel::QuotaLimit>& quota) {
+  const auto known = quotas_.find(name);
+  if (!quota.has_value()) {
+    if (known == quotas_.end()) return;
+    quotas_.erase(known);
+  } else if (known == quotas_.end() || known->second != *quota) {
+    quotas_[name] = *quota;
+  } else {
+    return;
+  }
+  unwritten_.insert(name);
+}
+
+void ManagedCounters::OnCreated(absl::Span<const kernel::AcctObject> counters) {
+  absl::MutexLock lock(&mutex_);
+  for (const kernel::AcctObject& each : counters) Note(each.name, each.quota);
+}
+
+void ManagedCounters::OnDeleted(absl::Span<const kernel::AcctObject> counters) {
+  absl::MutexLock lock(&mutex_);
+  for (const kernel::AcctObject& each : counters) {
+    Note(each.name, std::nullopt);
+  }
+}
+
+// A counter that is missing may come back, and its row stays.
+void ManagedCounters::OnSnapshot(
+    const std::shared_ptr<const Snapshot>& snapshot) {
+  const uint64_t hash = HashOfQuotas(*snapshot);
+  absl::MutexLock lock(&mutex_);
+  if (std::exchange(seen_, hash) == hash) return;
+  for (const auto& chunk : snapshot->chunks()) {
+    for (const SnapshotChunk::QuotaRow& each : chunk->quotas) {
+      Note(std::string(snapshot->names().KernelName(chunk->ids()[each.row])),
+           each.limit);
+    }
+  }
+}
+
+absl::Status ManagedCounters::Commit() {
+  absl::MutexLock write_lock(&write_mutex_);
+  std::set<std::string> changed;
+  std::map<std::string, kernel::QuotaLimit> quotas;
+  {
+    absl::MutexLock lock(&mutex_);
+    changed.swap(unwritten_);
+    for (const std::string& name : changed) {
+      const auto quota = quotas_.find(name);
+      if (quota != quotas_.end()) quotas.insert(*quota);
+    }
+  }
+  if (changed.empty() || Write(quotas, changed).ok()) return absl::OkStatus();
+  absl::MutexLock lock(&mutex_);
+  unwritten_.merge(changed);
+  return absl::OkStatus();
+}
+
+absl::Status ManagedCounters::Write(
+    const std::map<std::string, kernel::QuotaLimit>& quotas,
+    const std::set<std::string>& changed) {
+  NFM_ASSIGN_OR_RETURN(auto transaction, sqlite::Transaction::Begin(*db_));
+  NFM_ASSIGN_OR_RETURN(
+      sqlite::Statement put,
+      db_->Prepare("INSERT OR REPLACE INTO quotas VALUES (?, ?, ?)"));
+  NFM_ASSIGN_OR_RETURN(sqlite::Statement remove,
+                       db_->Prepare("DELETE FROM quotas WHERE counter = ?"));
+  for (const std::string& name : changed) {
+    const auto quota = quotas.find(name);
+    if (quota == quotas.end()) {
+      NFM_RETURN_IF_ERROR(remove.Run(sqlite::Blob{name}));
+    } else {
+      NFM_RETURN_IF_ERROR(
+          put.Run(sqlite::Blob{name},
+                  int64_t{quota->second.unit == Unit::kBytes ? 1 : 0},
+                  static_cast<int64_t>(quota->second.limit)));
+    }
+  }
+  return transaction.Commit();
+}
+
+}  // namespace nfmeter::accounting
