@@ -45,15 +45,18 @@ nfmeter_install_completion(zsh zsh/vendor-completions/_nfmeter)
 nfmeter_install_completion(fish fish/vendor_completions.d/nfmeter.fish)
 
 install(FILES ${packaging}/nfmeterd.service
+              ${packaging}/nfmeter-objects.service
         DESTINATION lib/systemd/system COMPONENT nfmeter)
-# The unit names the program by its place.
+# The units name the program by its place.
 install(CODE [[
-  set(unit "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}/lib/systemd/system/nfmeterd.service")
-  file(READ "${unit}" text)
-  string(REPLACE "/usr/sbin/nfmeterd"
-         "${CMAKE_INSTALL_PREFIX}/sbin/nfmeterd" text "${text}")
-  file(WRITE "${unit}.new" "${text}")
-  file(RENAME "${unit}.new" "${unit}")
+  foreach(name nfmeterd nfmeter-objects)
+    set(unit "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}/lib/systemd/system/${name}.service")
+    file(READ "${unit}" text)
+    string(REPLACE "/usr/sbin/nfmeterd"
+           "${CMAKE_INSTALL_PREFIX}/sbin/nfmeterd" text "${text}")
+    file(WRITE "${unit}.new" "${text}")
+    file(RENAME "${unit}.new" "${unit}")
+  endforeach()
 ]] COMPONENT nfmeter)
 install(FILES ${packaging}/nfmeter.sysusers RENAME nfmeter.conf
         DESTINATION lib/sysusers.d COMPONENT nfmeter)
@@ -68,6 +71,8 @@ install(FILES ${CMAKE_SOURCE_DIR}/README.md
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs
         DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT nfmeter
         FILES_MATCHING PATTERN "*.md")
+install(FILES ${CMAKE_SOURCE_DIR}/docs/plan.schema.json
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/nfmeter COMPONENT nfmeter)
 
 # In the Debian package only: /etc is the administrator's.
 file(READ ${CMAKE_SOURCE_DIR}/packaging/debian/changelog.in changelog)
