@@ -46,6 +46,15 @@ const expected = {
       audit: { file: '/var/lib/nfmeter/audit.log' },
       limits: { lock_timeout: '2s', max_counters: 20000000, max_streams: 100 },
       listen: [{ ...socket, group: '4040', role: 'viewer' }] }],
+  'daemonset-plans': [
+    ['ServiceAccount/demo-nfmeter', 'ConfigMap/demo-nfmeter-config',
+     'ConfigMap/demo-nfmeter-plans', 'Role/demo-nfmeter-plans',
+     'RoleBinding/demo-nfmeter-plans', 'DaemonSet/demo-nfmeter',
+     'Pod/demo-nfmeter-test'], { plan: '/etc/nfmeter/plans' }],
+  'sidecar-plans': [
+    ['ServiceAccount/demo-nfmeter', 'ConfigMap/demo-nfmeter-config',
+     'ConfigMap/demo-nfmeter-plans', 'Deployment/demo-nfmeter',
+     'Pod/demo-nfmeter-test'], { plan: '/etc/nfmeter/plans' }],
   'sidecar-application': [
     ['ServiceAccount/demo-nfmeter', 'ConfigMap/demo-nfmeter-config',
      'Service/demo-nfmeter', 'Deployment/demo-nfmeter',
@@ -227,4 +236,68 @@ test('a network policy lets each in where it says', () => {
     { ports: [{ port: 9999, protocol: 'UDP' }, { port: 8443, protocol: 'TCP' }] },
     { from: from('fleet'), ports: [{ port: 7443, protocol: 'TCP' }] },
     { from: from('monitoring'), ports: [{ port: 9477, protocol: 'TCP' }] }]);
+});
+
+test('plans reach the server as they are, large numbers whole', () => {
+  const { data } = pick(render('daemonset-plans'), 'ConfigMap',
+                        'demo-nfmeter-plans');
+  assert.deepEqual(Object.keys(data), ['customers.yaml', 'dns.yaml']);
+  assert.match(data['customers.yaml'], /bytes: 10000000000\n/);
+  const plan = parse(data['customers.yaml']);
+  assert.equal(plan.name, 'customers');
+  assert.deepEqual(plan.groups[0].members,
+                   { '192.0.2.7': 'c7-down', '2001:db8::/64': 'c8-down' });
+});
+
+test('plans of the values are a volume of the server\'s, in either mode', () => {
+  const daemonset = render({ plans: { a: { accounts: [] } } });
+  const pods = [pick(daemonset, 'DaemonSet'),
+                pick(render('sidecar-plans'), 'Deployment')];
+  for (const { spec: { template: { spec } } } of pods) {
+    const [server] = spec.initContainers ?? spec.containers;
+    assert.equal(mounts(server)['nfmeter-plans'],
+                 '/etc/nfmeter/plans (read-only)');
+    assert.deepEqual(
+        spec.volumes.find(({ name }) => name === 'nfmeter-plans').configMap,
+        { name: 'demo-nfmeter-plans' });
+  }
+});
+
+test('plans of labelled ConfigMaps come by a container that may read those ' +
+     'and nothing else', () => {
+  const values = { planConfigMaps: { enabled: true, label: 'acme/plan' } };
+  const sidecar = { ...values, mode: 'sidecar',
+                    application: { pod: { spec: {
+                      serviceAccountName: 'web',
+                      containers: [{ name: 'web', image: 'web' }] } } } };
+  const cases = [[render(values), 'DaemonSet', 'demo-nfmeter'],
+                 [render(sidecar), 'Deployment', 'web']];
+  for (const [objects, kind, account] of cases) {
+    const { spec } = pick(objects, kind).spec.template;
+    const [server, watcher] = kind === 'DaemonSet' ? spec.containers :
+        spec.initContainers;
+    assert.equal(spec.automountServiceAccountToken, false);
+    assert.equal(watcher.name, 'nfmeter-plans');
+    if (kind === 'Deployment') assert.equal(watcher.restartPolicy, 'Always');
+    assert.equal(watcher.env.find(({ name }) => name === 'LABEL').value,
+                 'acme/plan');
+    assert.equal(mounts(watcher)['nfmeter-plans'], '/etc/nfmeter/plans');
+    assert.equal(mounts(server)['nfmeter-plans'],
+                 '/etc/nfmeter/plans (read-only)');
+    // The server itself has no token.
+    assert.equal(mounts(server)['nfmeter-plans-token'], undefined);
+    assert.deepEqual(watcher.securityContext.capabilities, { drop: ['ALL'] });
+    assert.equal(watcher.securityContext.runAsNonRoot, true);
+    assert.deepEqual(pick(objects, 'Role').rules, [
+      { apiGroups: [''], resources: ['configmaps'],
+        verbs: ['get', 'list', 'watch'] }]);
+    assert.deepEqual(pick(objects, 'RoleBinding').subjects, [
+      { kind: 'ServiceAccount', name: account, namespace: 'metering' }]);
+  }
+});
+
+test('the chart\'s own plans are found by the label, where there is one', () => {
+  const { metadata } = pick(render('daemonset-plans'), 'ConfigMap',
+                            'demo-nfmeter-plans');
+  assert.equal(metadata.labels['nfmeter.io/plan'], 'yes');
 });

@@ -70,6 +70,8 @@ const everything = {
   policy: { rules: [{ name: 'a', principals: ['b'], role: 'viewer' }] },
   metrics: { enabled: true, prometheusRule: { enabled: true },
              dashboard: { enabled: true } },
+  plans: { a: {} },
+  planConfigMaps: { enabled: true },
 };
 const bases = [
   { ...everything, metrics: { ...everything.metrics,
@@ -92,6 +94,9 @@ const another = {
   'tls.secretName': ['mine'],
   'policy.rules': [[{ name: 'zoe', principals: ['anna'], role: 'admin' }]],
   'policy.existingConfigMap': ['mine'],
+  plans: [{ b: { accounts: [] } }],
+  'planConfigMaps.image.digest': [`sha256:${'1'.repeat(64)}`],
+  'planConfigMaps.resources.claims': [[{ name: 'device' }]],
   'metrics.address': ['127.0.0.1'],
   'resources.claims': [[{ name: 'device' }]],
   'daemonset.updateStrategy.rollingUpdate.maxUnavailable': ['10%'],

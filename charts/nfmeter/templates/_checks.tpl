@@ -69,6 +69,9 @@
 {{- if and .Chart.IsRoot (not $v.application.pod) -}}
 {{- fail "mode=sidecar runs in the pods of an application: describe one in application.pod, or make this chart a dependency of the application's chart and use the template nfmeter.sidecar (README.md shows both)" -}}
 {{- end -}}
+{{- if and $v.config.read_only (eq (include "nfmeter.hasPlans" .) "true") -}}
+{{- fail "plans can't be applied by a server that changes nothing: set config.read_only=false, or leave plans and planConfigMaps out" -}}
+{{- end -}}
 {{- with dig "audit" "file" "" $v.config -}}
 {{- fail (printf "config.audit.file '%s' grows without end, and with it the pod, until the node evicts it, application included: remove it in mode sidecar, and the log has the audit" .) -}}
 {{- end -}}

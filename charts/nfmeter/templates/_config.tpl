@@ -28,6 +28,9 @@
 {{- if eq (include "nfmeter.hasPolicy" .) "true" -}}
 {{- $_ := set $config "policy" "/etc/nfmeter/policy/policy.yaml" -}}
 {{- end -}}
+{{- if eq (include "nfmeter.hasPlans" .) "true" -}}
+{{- $_ := set $config "plan" "/etc/nfmeter/plans" -}}
+{{- end -}}
 {{- if .Values.metrics.enabled -}}
 {{- $host := ternary (printf "[%s]" .Values.metrics.address) .Values.metrics.address (contains ":" .Values.metrics.address) -}}
 {{- $_ := set $config "metrics" (dict "listen" (printf "%s:%d" $host (.Values.metrics.port | int))

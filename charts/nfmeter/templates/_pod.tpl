@@ -92,6 +92,11 @@ seccompProfile:
   mountPath: /etc/nfmeter/policy
   readOnly: true
 {{- end }}
+{{- if eq (include "nfmeter.hasPlans" .) "true" }}
+- name: nfmeter-plans
+  mountPath: /etc/nfmeter/plans
+  readOnly: true
+{{- end }}
 {{- end }}
 
 {{- define "nfmeter.configVolumes" -}}
@@ -122,10 +127,11 @@ seccompProfile:
   configMap:
     name: {{ .Values.policy.existingConfigMap | default (printf "%s-policy" (include "nfmeter.fullname" .)) }}
 {{- end }}
+{{- include "nfmeter.planVolumes" . }}
 {{- end }}
 
-{{/* A new configuration takes effect at a start: new text, new pods. A policy
-     and certificates are read again by the running server. */}}
+{{/* A new configuration takes effect at a start: new text, new pods. Plans, a
+     policy and certificates are read again by the running server. */}}
 {{- define "nfmeter.checksums" -}}
 checksum/nfmeter-config: {{ include "nfmeter.config" . | sha256sum }}
 {{- end }}

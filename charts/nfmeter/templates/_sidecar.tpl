@@ -25,7 +25,12 @@ in containers that sidecar.socketFor names, the mount of the socket.
 {{- $spec := $pod.spec | default dict -}}
 {{- include "nfmeter.checkSidecarPod" (list $ $spec) -}}
 {{- $container := include "nfmeter.sidecar.container" $ | fromYaml -}}
-{{- $_ := set $spec "initContainers" (prepend ($spec.initContainers | default list) $container) -}}
+{{- $own := list $container -}}
+{{- if $.Values.planConfigMaps.enabled -}}
+{{- $watcher := include "nfmeter.planWatcher" $ | fromYaml -}}
+{{- $own = append $own (set $watcher "restartPolicy" "Always") -}}
+{{- end -}}
+{{- $_ := set $spec "initContainers" (concat $own ($spec.initContainers | default list)) -}}
 {{- $volumes := include "nfmeter.sidecar.volumes" $ | fromYamlArray -}}
 {{- $_ := set $spec "volumes" (concat ($spec.volumes | default list) $volumes) -}}
 {{- include "nfmeter.sidecar.shareSocket" (list $ $spec) -}}
@@ -79,7 +84,9 @@ volumeMounts:
 {{- $ := index . 0 -}}
 {{- $spec := index . 1 -}}
 {{- $mount := dict "name" "nfmeter-run" "mountPath" "/run/nfmeter" -}}
-{{- range concat ($spec.containers | default list) (rest $spec.initContainers) -}}
+{{- $own := list $.Values.sidecar.containerName "nfmeter-plans" -}}
+{{- range concat ($spec.containers | default list) $spec.initContainers -}}
+{{- if has .name $own }}{{ continue }}{{ end -}}
 {{- if or (has "*" $.Values.sidecar.socketFor) (has .name $.Values.sidecar.socketFor) -}}
 {{- $_ := set . "volumeMounts" (append (.volumeMounts | default list) $mount) -}}
 {{- end -}}
