@@ -64,7 +64,7 @@ install(FILES ${packaging}/nfmeter.tmpfiles RENAME nfmeter.conf
         DESTINATION lib/tmpfiles.d COMPONENT nfmeter)
 install(FILES ${packaging}/nfmeter.yaml ${packaging}/policy.yaml
         DESTINATION ${CMAKE_INSTALL_DATADIR}/nfmeter COMPONENT nfmeter)
-install(DIRECTORY ${packaging}/prometheus ${packaging}/grafana
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/charts/nfmeter/files/
         DESTINATION ${CMAKE_INSTALL_DATADIR}/nfmeter COMPONENT nfmeter)
 install(FILES ${CMAKE_SOURCE_DIR}/README.md
         DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT nfmeter)
@@ -73,6 +73,27 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs
         FILES_MATCHING PATTERN "*.md")
 install(FILES ${CMAKE_SOURCE_DIR}/docs/plan.schema.json
         DESTINATION ${CMAKE_INSTALL_DATADIR}/nfmeter COMPONENT nfmeter)
+
+if(TARGET nfmeter_collector)
+  nfmeter_install_compressed(${packaging}/man/nfmeter-collector.8
+    ${CMAKE_INSTALL_MANDIR}/man8 collector)
+  install(FILES ${packaging}/collector/nfmeter-collector.service
+          DESTINATION lib/systemd/system COMPONENT collector)
+  install(FILES ${packaging}/collector/nfmeter-collector.sysusers
+          RENAME nfmeter-collector.conf
+          DESTINATION lib/sysusers.d COMPONENT collector)
+  install(FILES ${packaging}/collector/nodes.yaml
+          DESTINATION /etc/nfmeter-collector COMPONENT collector_debian
+          EXCLUDE_FROM_ALL)
+  install(FILES ${packaging}/collector/nfmeter-collector.default
+          RENAME nfmeter-collector DESTINATION /etc/default
+          COMPONENT collector_debian EXCLUDE_FROM_ALL)
+  install(FILES ${packaging}/debian/copyright
+          DESTINATION share/doc/nfmeter-collector COMPONENT collector)
+  install(DIRECTORY ${CMAKE_SOURCE_DIR}/charts/nfmeter-collector/files/
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/nfmeter-collector
+          COMPONENT collector)
+endif()
 
 # In the Debian package only: /etc is the administrator's.
 file(READ ${CMAKE_SOURCE_DIR}/packaging/debian/changelog.in changelog)
@@ -91,6 +112,9 @@ get_property(outputs GLOBAL PROPERTY NFMETER_GENERATED)
 # All that is installed or packed.
 add_custom_target(nfmeter_packaging ALL DEPENDS ${outputs})
 add_dependencies(nfmeter_packaging nfmeterd nfmeter_cli nfmeter_client)
+if(TARGET nfmeter_collector)
+  add_dependencies(nfmeter_packaging nfmeter_collector)
+endif()
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME nfmeter)
@@ -104,12 +128,14 @@ set(CPACK_STRIP_FILES ON)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
     OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ
     WORLD_EXECUTE)
-set(CPACK_COMPONENTS_ALL nfmeter debian sdk)
+set(CPACK_COMPONENTS_ALL nfmeter debian sdk collector collector_debian)
 set(CPACK_COMPONENTS_GROUPING ONE_PER_GROUP)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_COMPONENT_NFMETER_GROUP nfmeter)
 set(CPACK_COMPONENT_DEBIAN_GROUP nfmeter)
 set(CPACK_COMPONENT_SDK_GROUP sdk)
+set(CPACK_COMPONENT_COLLECTOR_GROUP collector)
+set(CPACK_COMPONENT_COLLECTOR_DEBIAN_GROUP collector)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
@@ -137,4 +163,16 @@ set(CPACK_DEBIAN_SDK_DESCRIPTION
 "C++ SDK of nfmeter, network accounting over gRPC
 A client that retries, pages and resumes by itself, as the CMake package
 nfmeter (target nfmeter::client), with examples and the protos.")
+
+set(CPACK_DEBIAN_COLLECTOR_PACKAGE_NAME nfmeter-collector)
+set(CPACK_DEBIAN_COLLECTOR_PACKAGE_SECTION net)
+set(CPACK_DEBIAN_COLLECTOR_PACKAGE_DEPENDS "passwd")
+set(CPACK_DEBIAN_COLLECTOR_PACKAGE_SUGGESTS "postgresql, nats-server, sqlite3, prometheus")
+set(CPACK_DEBIAN_COLLECTOR_PACKAGE_CONTROL_EXTRA
+    "${packaging}/collector/postinst;${packaging}/collector/prerm;${packaging}/collector/postrm;${packaging}/collector/conffiles")
+set(CPACK_DEBIAN_COLLECTOR_DESCRIPTION
+"network accounting over gRPC: usage of many hosts in a database
+nfmeter-collector follows the ledgers of many nfmeterds and stores what they
+counted in SQLite, PostgreSQL or NATS JetStream, each byte exactly once.
+Several of them share a fleet's nodes.")
 include(CPack)

@@ -14,11 +14,9 @@
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/views.h"
-#include "nfmeter/errors.h"
 #include "nfmeter/v1/plan.pb.h"
 #include "proto/yaml/plan_files.h"
 #include "proto/yaml/yaml_message.h"
-#include "proto/yaml/yaml_places.h"
 
 namespace nfmeter::cli {
 namespace {

@@ -3,11 +3,11 @@
 
 #include <memory>
 #include <sstream>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "cli/errors.h"
+#include "nfmeter/fleet.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -68,12 +68,13 @@ int RunOnSeveral(const std::vector<NamedServer>& servers, const Action& action,
     input = all.str();
   }
   std::vector<std::unique_ptr<Run>> runs;
-  std::vector<std::thread> threads;
   for (const NamedServer& server : servers) {
-    Run& run = *runs.emplace_back(std::make_unique<Run>(server, input));
-    threads.emplace_back([&run, &action] { run.status = action(run.session); });
+    runs.push_back(std::make_unique<Run>(server, input));
   }
-  for (std::thread& thread : threads) thread.join();
+  // Commands that go on (watch) need all of them at once.
+  Fleet::InParallel(runs.size(), static_cast<int>(runs.size()), [&](size_t i) {
+    runs[i]->status = action(runs[i]->session);
+  });
 
   int exit_code = kExitOk;
   Table table;

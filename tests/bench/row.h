@@ -52,6 +52,7 @@ std::vector<Row> FanoutRows();
 std::vector<Row> MutationRows();
 std::vector<Row> NftRows();
 std::vector<Row> FlowRows();
+std::vector<Row> CollectorRows();
 
 // Prints the tables of docs/flows.md: the three ways to account, on the same
 // traffic.

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/command.h"
+
+#include <unistd.h>
+
+#include <fstream>
+#include <iostream>
+#include <random>
+#include <utility>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "collector/collector.h"
+#include "collector/event_relay.h"
+#include "collector/log.h"
+#include "collector/metrics.h"
+#include "collector/open_sink.h"
+#include "collector/status_macros.h"
+#include "collector/status_view.h"
+#include "collector/target_watch.h"
+#include "nfmeter/fleet.h"
+
+namespace nfmeter::collector {
+namespace {
+
+constexpr int kOk = 0;
+constexpr int kError = 1;
+constexpr int kMendFirst = 2;
+
+struct Flags {
+  std::string targets = "/etc/nfmeter-collector/nodes.yaml";
+  std::string sink;
+  std::string sink_file;
+  std::string name;
+  std::string consumer = "nfmeter-collector";
+  std::string lease = "15s";
+  std::string metrics;
+  std::string events;
+  unsigned memory_mib = 128;
+  int connections = 4;
+  bool check_config = false;
+  std::string output = "table";
+};
+
+// gw-7-1234-9f3c: other than that of the process before it, which may still be
+// believed alive.
+std::string DefaultName() {
+  char host[256] = "collector";
+  gethostname(host, sizeof(host) - 1);
+  return absl::StrCat(
+      host, "-", getpid(), "-",
+      absl::Hex(std::random_device()() & 0xffff, absl::kZeroPad4));
+}
+
+int Fail(const absl::Status& status) {
+  std::cerr << "nfmeter-collector: " << status.message() << "\n";
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+      return kError;
+    default:
+      return kMendFirst;
+  }
+}
+
+absl::StatusOr<std::string> SinkUrl(const Flags& flags) {
+  if (!flags.sink_file.empty()) {
+    std::ifstream file(flags.sink_file);
+    std::string url;
+    if (!std::getline(file, url)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--sink-file ", flags.sink_file, " has no URL or can't be read"));
+    }
+    return std::string(absl::StripAsciiWhitespace(url));
+  }
+  return flags.sink.empty() ? DefaultSink() : flags.sink;
+}
+
+absl::StatusOr<absl::Duration> LeaseOf(const Flags& flags) {
+  absl::Duration lease;
+  if (!absl::ParseDuration(flags.lease, &lease) || lease < absl::Seconds(1) ||
+      lease > absl::Hours(1)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--lease ", flags.lease, ": must be from 1s to 1h, such as 15s"));
+  }
+  return lease;
+}
+
+// Nodes that do not answer are told, but are no mistake of the file's.
+void CheckNodes(const TargetsFile& file, Fleet& fleet) {
+  CallOptions once;
+  once.timeout = absl::Seconds(5);
+  size_t reached = 0;
+  for (const auto& [node, answer] : fleet.GetNodes(once)) {
+    if (answer.ok()) {
+      ++reached;
+    } else {
+      std::cout << node << ": does not answer: " << answer.status().message()
+                << "\n";
+    }
+  }
+  std::cout << reached << " of " << file.targets.size() << " nodes answer\n";
+}
+
+// What all of it says, without changing anything.
+absl::Status CheckConfig(const Flags& flags, const std::string& url) {
+  NFM_ASSIGN_OR_RETURN(const TargetsFile file, ReadTargets(flags.targets));
+  NFM_RETURN_IF_ERROR(LeaseOf(flags).status());
+  std::vector<FleetMember> members;
+  for (const Target& target : file.targets) {
+    FleetMember& member = members.emplace_back();
+    member.name = target.name;
+    member.options.address = target.address;
+    member.options.retry.max_attempts = 1;
+    if (target.use_tls) member.options.tls = target.tls;
+    member.options.insecure = target.insecure;
+  }
+  const auto fleet = Fleet::Connect(members);
+  if (!fleet.ok()) {
+    return absl::Status(
+        fleet.status().code(),
+        absl::StrCat(flags.targets, ": target ", fleet.status().message()));
+  }
+  const absl::Status sink =
+      OpenSink({.url = url, .only_inspect = true}).status();
+  // A SQLite file is made when it is needed.
+  if (!sink.ok() && !absl::IsNotFound(sink)) return sink;
+  std::cout << flags.targets << ": " << file.targets.size() << " nodes, "
+            << file.discover.size() << " names to discover\n"
+            << "sink: " << ShownSink(url) << "\n";
+  CheckNodes(file, **fleet);
+  return absl::OkStatus();
+}
+
+int Status(const Flags& flags) {
+  const auto url = SinkUrl(flags);
+  if (!url.ok()) return Fail(url.status());
+  const auto sink = OpenSink({.url = *url, .only_inspect = true});
+  if (!sink.ok()) return Fail(sink.status());
+  const auto status = (*sink)->Inspect();
+  if (!status.ok()) return Fail(status.status());
+  std::cout << (flags.output == "json" ? StatusJson(*status, absl::Now())
+                                       : StatusTable(*status, absl::Now()));
+  return kOk;
+}
+
+int Collect(const Flags& flags, const std::function<void()>& wait_for_end) {
+  const auto url = SinkUrl(flags);
+  if (!url.ok()) return Fail(url.status());
+  if (flags.check_config) {
+    const absl::Status status = CheckConfig(flags, *url);
+    return status.ok() ? kOk : Fail(status);
+  }
+  const auto lease = LeaseOf(flags);
+  if (!lease.ok()) return Fail(lease.status());
+  auto file = ReadTargets(flags.targets);
+  if (!file.ok()) return Fail(file.status());
+  const auto sink = OpenSink({.url = *url, .connections = flags.connections});
+  if (!sink.ok()) return Fail(sink.status());
+
+  const std::string name = flags.name.empty() ? DefaultName() : flags.name;
+  Collector collector({.name = name,
+                       .consumer = flags.consumer,
+                       .lease = *lease,
+                       .memory = uint64_t{flags.memory_mib} << 20,
+                       .store_threads = flags.connections},
+                      **sink);
+  std::unique_ptr<MetricsServer> metrics;
+  if (!flags.metrics.empty()) {
+    auto started = MetricsServer::Start(flags.metrics, [&collector] {
+      return MetricsPage(collector.state(), absl::Now());
+    });
+    if (!started.ok()) return Fail(started.status());
+    metrics = *std::move(started);
+  }
+  std::unique_ptr<EventRelay> relay;
+  if (!flags.events.empty()) {
+    auto started = EventRelay::Start(flags.events, **sink);
+    if (!started.ok()) return Fail(started.status());
+    relay = *std::move(started);
+  }
+  const TargetWatch watch({.path = flags.targets}, *std::move(file),
+                          [&collector](std::vector<Target> targets) {
+                            collector.SetTargets(std::move(targets));
+                          });
+  Log(Level::kInfo, "collecting",
+      {{"sink", ShownSink(*url)},
+       {"name", name},
+       {"consumer", flags.consumer},
+       {"metrics", metrics == nullptr ? "none" : metrics->url()}});
+  wait_for_end();
+  Log(Level::kInfo, "ending");
+  return kOk;
+}
+
+}  // namespace
+
+int Main(const std::vector<std::string>& arguments,
+         const std::function<void()>& wait_for_end) {
+  Flags flags;
+  CLI::App app(
+      "Follows the ledgers of many nfmeterds and stores what they counted, "
+      "each byte once.",
+      "nfmeter-collector");
+  app.set_version_flag("--version", "nfmeter-collector " NFMETER_VERSION);
+  app.add_option("--targets", flags.targets, "Which nodes to follow")
+      ->type_name("FILE")
+      ->capture_default_str();
+  const auto add_sink = [&flags](CLI::App& to) {
+    auto* sink = to.add_option("--sink", flags.sink,
+                               "Where to store: sqlite:PATH, postgresql://..., "
+                               "nats://... (default: a SQLite file in the "
+                               "state directory)")
+                     ->type_name("URL")
+                     ->envname("NFMETER_COLLECTOR_SINK");
+    to.add_option("--sink-file", flags.sink_file,
+                  "File with that URL, where it has a password")
+        ->type_name("FILE")
+        ->excludes(sink);
+  };
+  add_sink(app);
+  app.add_option("--name", flags.name,
+                 "Of this collector among all (default: host, process and "
+                 "chance)");
+  app.add_option("--consumer", flags.consumer,
+                 "What the nodes know this fleet as; another one for each "
+                 "database")
+      ->capture_default_str();
+  app.add_option("--lease", flags.lease,
+                 "How long a dead collector's nodes stay its own")
+      ->type_name("TIME")
+      ->capture_default_str();
+  app.add_option("--metrics", flags.metrics,
+                 "Serve metrics for Prometheus over HTTP here")
+      ->type_name("HOST:PORT");
+  app.add_option("--events", flags.events,
+                 "Send what happens in the fleet (gaps, new nodes) there as "
+                 "CloudEvents, stream NFMETER_EVENTS; with PostgreSQL alone")
+      ->type_name("nats://HOST:PORT");
+  app.add_option("--memory", flags.memory_mib,
+                 "Records under way from all nodes together, in MiB")
+      ->check(CLI::Range(1u, 65'536u))
+      ->capture_default_str();
+  app.add_option("--connections", flags.connections, "To the database at once")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_flag("--check-config", flags.check_config,
+               "Check flags, targets and sink, and end");
+  CLI::App& status = *app.add_subcommand(
+      "status", "Who collects, and how far behind each node is");
+  add_sink(status);
+  status.add_option("-o,--output", flags.output, "table or json")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->capture_default_str();
+  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? kOk : kMendFirst;
+  }
+  return status.parsed() ? Status(flags) : Collect(flags, wait_for_end);
+}
+
+}  // namespace nfmeter::collector

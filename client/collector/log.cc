@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/log.h"
+
+#include <unistd.h>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+namespace nfmeter::collector {
+
+void Log(
+    Level level, absl::string_view what,
+    std::initializer_list<std::pair<absl::string_view, std::string>> values) {
+  constexpr absl::string_view kNames[] = {"info", "warning", "error"};
+  std::string line =
+      absl::StrCat(absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(),
+                                    absl::UTCTimeZone()),
+                   " ", kNames[static_cast<int>(level)], " ", what);
+  for (const auto& [key, value] : values) {
+    absl::StrAppend(&line, " ", key, "=");
+    if (value.find_first_of(" \"\n=") == std::string::npos && !value.empty()) {
+      absl::StrAppend(&line, value);
+    } else {
+      absl::StrAppend(&line, "\"", absl::CEscape(value), "\"");
+    }
+  }
+  line.push_back('\n');
+  // One write, so that lines of several threads stay whole. Where nobody reads
+  // them, there is nothing to be done about it.
+  [[maybe_unused]] const ssize_t written =
+      write(STDERR_FILENO, line.data(), line.size());
+}
+
+}  // namespace nfmeter::collector

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// PostgreSQL, over libpq, as the collector needs it: calls that end by a
+// deadline, parameters and COPY in binary, errors in people's words.
+#ifndef NFMETER_COLLECTOR_POSTGRES_H_
+#define NFMETER_COLLECTOR_POSTGRES_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+
+struct pg_conn;
+struct pg_result;
+
+namespace nfmeter::collector::postgres {
+
+// SQLSTATE of an error that the server told; empty: it did not.
+std::string SqlState(const absl::Status& status);
+
+// Rows of an answer, as text.
+class Rows {
+ public:
+  explicit Rows(pg_result* result);
+  ~Rows();
+  Rows(Rows&& other) noexcept;
+  Rows& operator=(Rows&&) = delete;
+
+  int size() const;
+  std::string Text(int row, int column) const;
+  int64_t Int64(int row, int column) const;
+  bool IsNull(int row, int column) const;
+
+ private:
+  pg_result* result_;
+};
+
+// A parameter in binary format, of a type that is named by its object id.
+struct Parameter {
+  uint32_t type = 0;
+  std::optional<std::string> value;  // absent: NULL
+
+  static Parameter Int(int32_t value);
+  static Parameter Bigint(int64_t value);
+  static Parameter Text(absl::string_view value);
+  static Parameter Json(absl::string_view value);  // jsonb
+  static Parameter Time(int64_t unix_micros);      // timestamptz
+  static Parameter Bigints(absl::Span<const int64_t> values);
+  static Parameter Ints(absl::Span<const int32_t> values);
+  static Parameter Times(absl::Span<const int64_t> unix_micros);
+  static Parameter NullBigint();
+  static Parameter NullJson();
+};
+
+// Rows in the format of COPY ... WITH (FORMAT binary); see the PostgreSQL
+// manual, "COPY", "Binary Format".
+class CopyData {
+ public:
+  CopyData();
+  void StartRow(int16_t fields);
+  void Int(int32_t value);
+  void Bigint(int64_t value);
+  void Time(int64_t unix_micros);  // timestamptz
+  // All of it, with the end.
+  std::string Take();
+
+ private:
+  std::string bytes_;
+};
+
+// One connection. Errors of all functions:
+//   UNAVAILABLE          the server can't be reached, is starting or stopping,
+//                        out of connections or disk, or did not answer in time;
+//                        the connection is closed then where its state is not
+//                        known, and the next call makes another
+//   PERMISSION_DENIED    wrong password or rights
+//   NOT_FOUND            no such database
+//   FAILED_PRECONDITION  anything else that the server refuses
+// Not thread-safe.
+class Connection {
+ public:
+  // `url` is a connection string or URL of libpq's.
+  explicit Connection(std::string url);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // One statement, which is its own transaction outside of one.
+  absl::StatusOr<Rows> Query(const std::string& sql,
+                             const std::vector<Parameter>& parameters = {});
+  // One or more statements without parameters or rows.
+  absl::Status Execute(const std::string& sql);
+  // "BEGIN; COPY ... FROM STDIN ..." and its data.
+  absl::Status CopyIn(const std::string& sql, const std::string& data);
+  // The statement and COMMIT, sent together: a process that is stopped at any
+  // time holds none of the locks that the statement takes.
+  absl::Status QueryAndCommit(const std::string& sql,
+                              const std::vector<Parameter>& parameters);
+  // After an error within a transaction.
+  void RollBack();
+
+  void set_timeout(absl::Duration timeout) { timeout_ = timeout; }
+
+ private:
+  absl::Status Connect();
+  absl::Status Wait(bool for_writing, absl::Time deadline);
+  absl::StatusOr<pg_result*> NextResult(absl::Time deadline);
+  absl::Status Flush(absl::Time deadline);
+  absl::Status Drain(absl::Time deadline);
+  absl::Status Broken(absl::string_view why);
+  absl::Status Refused(pg_result* result);
+  absl::Status Send(const std::string& sql,
+                    const std::vector<Parameter>& parameters);
+
+  const std::string url_;
+  absl::Duration timeout_ = absl::Seconds(15);
+  pg_conn* connection_ = nullptr;  // null: none
+};
+
+}  // namespace nfmeter::collector::postgres
+
+#endif  // NFMETER_COLLECTOR_POSTGRES_H_

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// The schema of the PostgreSQL sink; docs/fleet.md explains it.
+#ifndef NFMETER_COLLECTOR_POSTGRES_SCHEMA_H_
+#define NFMETER_COLLECTOR_POSTGRES_SCHEMA_H_
+
+#include "absl/types/span.h"
+
+namespace nfmeter::collector {
+
+// The i-th takes the schema `nfmeter` from version i to i + 1.
+absl::Span<const char* const> PostgresMigrations();
+
+}  // namespace nfmeter::collector
+
+#endif  // NFMETER_COLLECTOR_POSTGRES_SCHEMA_H_

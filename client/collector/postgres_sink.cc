@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/postgres_sink.h"
+
+#include <random>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "collector/postgres_batch.h"
+#include "collector/postgres_schema.h"
+#include "collector/status_macros.h"
+
+namespace nfmeter::collector {
+namespace {
+
+using postgres::Connection;
+using postgres::Parameter;
+using postgres::Rows;
+
+// Lease of Tidy(), beside those of the shards.
+constexpr int kTidyShard = -1;
+
+std::string Interval(absl::Duration duration) {
+  return absl::StrCat("interval '", absl::ToInt64Milliseconds(duration),
+                      " milliseconds'");
+}
+
+absl::Time TimeOf(const Rows& rows, int row, int column) {
+  return rows.IsNull(row, column)
+             ? absl::InfinitePast()
+             : absl::FromUnixMicros(rows.Int64(row, column));
+}
+
+}  // namespace
+
+// A connection from the pool, for as long as it lives.
+class PostgresSink::Borrowed {
+ public:
+  explicit Borrowed(PostgresSink& sink) : sink_(sink) {
+    absl::MutexLock lock(&sink_.mutex_);
+    sink_.mutex_.Await(absl::Condition(
+        +[](std::vector<std::unique_ptr<Connection>>* idle) {
+          return !idle->empty();
+        },
+        &sink_.idle_));
+    connection_ = std::move(sink_.idle_.back());
+    sink_.idle_.pop_back();
+  }
+  ~Borrowed() {
+    connection_->RollBack();
+    absl::MutexLock lock(&sink_.mutex_);
+    sink_.idle_.push_back(std::move(connection_));
+  }
+  Connection& operator*() { return *connection_; }
+  Connection* operator->() { return connection_.get(); }
+
+ private:
+  PostgresSink& sink_;
+  std::unique_ptr<Connection> connection_;
+};
+
+PostgresSink::PostgresSink(Options options)
+    : options_(std::move(options)),
+      tidier_(absl::StrCat("tidy-", absl::Hex(std::random_device()()))),
+      leases_connection_(options_.url),
+      tidy_connection_(options_.url) {
+  for (int i = 0; i < options_.connections; ++i) {
+    idle_.push_back(std::make_unique<Connection>(options_.url));
+  }
+  tidy_connection_.set_timeout(absl::Minutes(10));
+}
+
+absl::StatusOr<std::unique_ptr<PostgresSink>> PostgresSink::Open(
+    Options options) {
+  // NOLINTNEXTLINE(modernize-make-unique): the constructor is private.
+  std::unique_ptr<PostgresSink> sink(new PostgresSink(std::move(options)));
+  NFM_RETURN_IF_ERROR(sink->CheckSchema());
+  return sink;
+}
+
+absl::Status PostgresSink::CheckSchema() {
+  Borrowed connection(*this);
+  NFM_ASSIGN_OR_RETURN(
+      const Rows exists,
+      connection->Query("SELECT to_regclass('nfmeter.schema_version')"));
+  int64_t version = 0;
+  if (!exists.IsNull(0, 0)) {
+    NFM_ASSIGN_OR_RETURN(
+        const Rows rows,
+        connection->Query("SELECT version FROM nfmeter.schema_version"));
+    version = rows.size() == 0 ? 0 : rows.Int64(0, 0);
+  }
+  const int64_t newest = static_cast<int64_t>(PostgresMigrations().size());
+  if (version > newest) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the database has schema version ", version,
+                     ", this nfmeter-collector knows up to ", newest,
+                     "; use the version that made it, or a newer one"));
+  }
+  if (version == newest || options_.only_inspect) return absl::OkStatus();
+  return Migrate(version);
+}
+
+absl::Status PostgresSink::Migrate(int64_t version) {
+  Borrowed connection(*this);
+  // Of several collectors that start at once one migrates, the others wait.
+  NFM_RETURN_IF_ERROR(connection->Execute(
+      "BEGIN; CREATE SCHEMA IF NOT EXISTS nfmeter; "
+      "CREATE TABLE IF NOT EXISTS nfmeter.schema_version ("
+      "only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), "
+      "version int NOT NULL); "
+      "INSERT INTO nfmeter.schema_version (version) VALUES (0) "
+      "ON CONFLICT DO NOTHING; COMMIT"));
+  for (;;) {
+    NFM_RETURN_IF_ERROR(connection->Execute("BEGIN"));
+    NFM_ASSIGN_OR_RETURN(
+        const Rows rows,
+        connection->Query(
+            "SELECT version FROM nfmeter.schema_version FOR UPDATE"));
+    version = rows.Int64(0, 0);
+    if (version >= static_cast<int64_t>(PostgresMigrations().size())) {
+      return connection->Execute("COMMIT");
+    }
+    NFM_RETURN_IF_ERROR(connection->Execute(PostgresMigrations()[version]));
+    NFM_RETURN_IF_ERROR(connection->Execute(absl::StrCat(
+        "UPDATE nfmeter.schema_version SET version = ", version + 1,
+        "; COMMIT")));
+  }
+}
+
+absl::StatusOr<std::vector<std::string>> PostgresSink::Join(
+    const std::string& name, absl::Duration ttl) {
+  absl::MutexLock lock(&leases_mutex_);
+  NFM_ASSIGN_OR_RETURN(
+      const Rows rows,
+      leases_connection_.Query(
+          absl::StrCat(
+              "WITH me AS (INSERT INTO nfmeter.collectors VALUES ($1, "
+              "clock_timestamp() + ",
+              Interval(ttl),
+              ") ON CONFLICT (name) DO UPDATE SET expires = excluded.expires), "
+              "gone AS (DELETE FROM nfmeter.collectors WHERE name <> $1 AND "
+              "expires < clock_timestamp() - interval '1 hour') "
+              "SELECT name FROM nfmeter.collectors WHERE name <> $1 AND "
+              "expires > clock_timestamp() UNION SELECT $1 ORDER BY 1"),
+          {Parameter::Text(name)}));
+  std::vector<std::string> names;
+  for (int i = 0; i < rows.size(); ++i) names.push_back(rows.Text(i, 0));
+  return names;
+}
+
+absl::Status PostgresSink::Leave(const std::string& name) {
+  absl::MutexLock lock(&leases_mutex_);
+  return leases_connection_
+      .Query(
+          "WITH me AS (DELETE FROM nfmeter.collectors WHERE name = $1) "
+          "UPDATE nfmeter.leases SET holder = NULL WHERE holder = $1",
+          {Parameter::Text(name)})
+      .status();
+}
+
+absl::StatusOr<std::vector<Lease>> PostgresSink::KeepLeases(
+    const std::string& name, absl::Span<const int> shards, absl::Duration ttl) {
+  absl::MutexLock lock(&leases_mutex_);
+  const std::vector<Parameter> parameters = {Parameter::Text(name),
+                                             Parameter::Ints(shards)};
+  NFM_RETURN_IF_ERROR(
+      leases_connection_
+          .Query("UPDATE nfmeter.leases SET holder = NULL WHERE holder = $1 "
+                 "AND shard >= 0 AND shard <> ALL ($2)",
+                 parameters)
+          .status());
+  const std::string until = absl::StrCat("clock_timestamp() + ", Interval(ttl));
+  // What is held is prolonged apart from what is taken: only a changed token
+  // waits for transactions that rely on the old one.
+  NFM_RETURN_IF_ERROR(
+      leases_connection_
+          .Query(absl::StrCat("UPDATE nfmeter.leases SET expires = ", until,
+                              " WHERE holder = $1 AND shard = ANY ($2)"),
+                 parameters)
+          .status());
+  NFM_RETURN_IF_ERROR(
+      leases_connection_
+          .Query(absl::StrCat(
+                     "INSERT INTO nfmeter.leases AS l SELECT s, 1, $1, ", until,
+                     " FROM unnest($2) AS s WHERE NOT EXISTS (SELECT 1 FROM "
+                     "nfmeter.leases o WHERE o.shard = s AND (o.holder = $1 "
+                     "OR (o.holder IS NOT NULL AND o.expires > "
+                     "clock_timestamp()))) ORDER BY s "
+                     "ON CONFLICT (shard) DO UPDATE SET token = l.token + 1, "
+                     "holder = $1, expires = excluded.expires WHERE l.holder "
+                     "IS NULL OR l.expires <= clock_timestamp()"),
+                 parameters)
+          .status());
+  NFM_ASSIGN_OR_RETURN(
+      const Rows rows,
+      leases_connection_.Query(
+          "SELECT shard, token FROM nfmeter.leases WHERE holder = $1 AND shard "
+          ">= 0 ORDER BY shard",
+          {parameters[0]}));
+  std::vector<Lease> leases;
+  for (int i = 0; i < rows.size(); ++i) {
+    leases.push_back({static_cast<int>(rows.Int64(i, 0)), rows.Int64(i, 1)});
+  }
+  return leases;
+}
+
+absl::StatusOr<std::optional<KnownNode>> PostgresSink::Find(
+    const char* where, const std::string& key) {
+  Borrowed connection(*this);
+  NFM_ASSIGN_OR_RETURN(
+      const Rows rows,
+      connection->Query(
+          absl::StrCat("SELECT n.name, n.node_id, c.epoch, c.sequence FROM "
+                       "nfmeter.nodes n JOIN nfmeter.cursors c USING (node) "
+                       "WHERE ",
+                       where, " = $1 ORDER BY c.stored_time DESC LIMIT 1"),
+          {Parameter::Text(key)}));
+  if (rows.size() == 0) return std::nullopt;
+  return KnownNode{rows.Text(0, 0),
+                   {rows.Text(0, 1), static_cast<uint64_t>(rows.Int64(0, 2)),
+                    static_cast<uint64_t>(rows.Int64(0, 3))}};
+}
+
+absl::StatusOr<std::optional<KnownNode>> PostgresSink::FindNode(
+    const std::string& name) {
+  return Find("n.name", name);
+}
+
+absl::StatusOr<std::optional<KnownNode>> PostgresSink::FindNodeById(
+    const std::string& node_id) {
+  return Find("n.node_id", node_id);
+}
+
+absl::StatusOr<int32_t> PostgresSink::NodeKey(Connection& connection,
+                                              const Batch& batch) {
+  const std::string& id = batch.records.front().node_id();
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = node_keys_.find(id);
+    if (found != node_keys_.end()) return found->second;
+  }
+  const std::vector<Parameter> parameters = {Parameter::Text(id),
+                                             Parameter::Text(batch.node)};
+  NFM_RETURN_IF_ERROR(
+      connection
+          .Query("INSERT INTO nfmeter.nodes (node_id, name) VALUES ($1, $2) ON "
+                 "CONFLICT (node_id) DO NOTHING",
+                 parameters)
+          .status());
+  NFM_ASSIGN_OR_RETURN(
+      const Rows rows,
+      connection.Query("SELECT node FROM nfmeter.nodes WHERE node_id = $1",
+                       {parameters[0]}));
+  const auto key = static_cast<int32_t>(rows.Int64(0, 0));
+  absl::MutexLock lock(&mutex_);
+  node_keys_[id] = key;
+  return key;
+}
+
+absl::Status PostgresSink::Store(const Batch& batch) {
+  NFM_RETURN_IF_ERROR(CheckTotals(batch));
+  Borrowed connection(*this);
+  NFM_ASSIGN_OR_RETURN(const int32_t node, NodeKey(*connection, batch));
+  absl::Status status = connection->CopyIn(
+      "BEGIN; COPY nfmeter.records (node, time, epoch, sequence, counter_id, "
+      "packets, bytes) FROM STDIN WITH (FORMAT binary)",
+      PostgresRecords(batch, node));
+  if (status.ok()) {
+    status = connection->QueryAndCommit(
+        "SELECT nfmeter.store_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
+        "$11, $12, $13, $14, $15)",
+        PostgresBatch(batch, node));
+  }
+  const std::string state = postgres::SqlState(status);
+  if (state == "NFM01") return LeaseLost(batch);
+  if (state == "NFM02") return CursorMoved(batch);
+  if (state == "23503") {
+    // Somebody deleted the node's row; it is made again.
+    absl::MutexLock lock(&mutex_);
+    node_keys_.erase(batch.records.front().node_id());
+  }
+  return status;
+}
+
+absl::Status PostgresSink::Report(const std::string& collector,
+                                  absl::Span<const TargetReport> targets) {
+  Borrowed connection(*this);
+  for (const TargetReport& target : targets) {
+    NFM_RETURN_IF_ERROR(
+        connection
+            ->Query(
+                "INSERT INTO nfmeter.targets VALUES ($1, $2, $3, $4, $5) ON "
+                "CONFLICT (name) DO UPDATE SET address = $2, collector = $3, "
+                "error = $4, since = $5",
+                {Parameter::Text(target.name), Parameter::Text(target.address),
+                 Parameter::Text(collector), Parameter::Text(target.error),
+                 Parameter::Time(absl::ToUnixMicros(target.since))})
+            .status());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<FleetStatus> PostgresSink::Inspect() {
+  Borrowed connection(*this);
+  FleetStatus status;
+  NFM_ASSIGN_OR_RETURN(
+      const Rows collectors,
+      connection->Query("SELECT name FROM nfmeter.collectors WHERE expires > "
+                        "clock_timestamp() ORDER BY name"));
+  for (int i = 0; i < collectors.size(); ++i) {
+    status.collectors.push_back(collectors.Text(i, 0));
+  }
+  NFM_ASSIGN_OR_RETURN(
+      const Rows held,
+      connection->Query("SELECT count(*) FROM nfmeter.leases WHERE holder IS "
+                        "NOT NULL AND expires > clock_timestamp() AND shard >= "
+                        "0"));
+  status.shards_held = static_cast<int>(held.Int64(0, 0));
+  NFM_ASSIGN_OR_RETURN(
+      const Rows rows,
+      connection->Query(
+          "SELECT name, t.address, s.node_id, t.collector, t.error, "
+          "coalesce(s.sequence, 0), "
+          "(extract(epoch FROM s.record_time) * 1000000)::bigint, "
+          "(extract(epoch FROM s.stored_time) * 1000000)::bigint "
+          "FROM nfmeter.targets t FULL JOIN (SELECT DISTINCT ON (n.name) "
+          "n.name, n.node_id, c.* FROM nfmeter.nodes n JOIN nfmeter.cursors c "
+          "USING (node) ORDER BY n.name, c.stored_time DESC) s USING (name) "
+          "ORDER BY name"));
+  for (int i = 0; i < rows.size(); ++i) {
+    status.nodes.push_back({rows.Text(i, 0), rows.Text(i, 1), rows.Text(i, 2),
+                            rows.Text(i, 3), rows.Text(i, 4),
+                            static_cast<uint64_t>(rows.Int64(i, 5)),
+                            TimeOf(rows, i, 6), TimeOf(rows, i, 7)});
+  }
+  return status;
+}
+
+absl::StatusOr<int> PostgresSink::RelayEvents(
+    const std::function<absl::Status(const Event&)>& send) {
+  Borrowed connection(*this);
+  NFM_RETURN_IF_ERROR(connection->Execute("BEGIN"));
+  // Of several collectors one has each event.
+  NFM_ASSIGN_OR_RETURN(
+      const Rows rows,
+      connection->Query(
+          "WITH taken AS (DELETE FROM nfmeter.outbox WHERE id IN (SELECT id "
+          "FROM nfmeter.outbox ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED) "
+          "RETURNING id, event) SELECT id, event ->> 'type', event ->> "
+          "'subject', event ->> 'time', event -> 'data' FROM taken ORDER BY "
+          "id"));
+  for (int i = 0; i < rows.size(); ++i) {
+    NFM_RETURN_IF_ERROR(
+        send({rows.Int64(i, 0), rows.Text(i, 1), rows.Text(i, 2),
+              rows.Text(i, 3), rows.Text(i, 4)}));
+  }
+  NFM_RETURN_IF_ERROR(connection->Execute("COMMIT"));
+  return rows.size();
+}
+
+absl::Status PostgresSink::Tidy() {
+  Connection& connection = tidy_connection_;
+  NFM_ASSIGN_OR_RETURN(
+      const Rows mine,
+      connection.Query(
+          absl::StrCat("INSERT INTO nfmeter.leases AS l VALUES (", kTidyShard,
+                       ", 1, $1, clock_timestamp() + interval '5 minutes') ON "
+                       "CONFLICT (shard) DO UPDATE SET token = l.token + 1, "
+                       "holder = $1, expires = excluded.expires WHERE l.holder "
+                       "= $1 OR l.expires <= clock_timestamp() RETURNING 1"),
+          {Parameter::Text(tidier_)}));
+  if (mine.size() == 0) return absl::OkStatus();
+  absl::Status status = connection.Execute(
+      "SET statement_timeout = '10min'; SET lock_timeout = '5s'");
+  for (const char* each :
+       {"SELECT nfmeter.make_partitions()", "SELECT nfmeter.roll_up()",
+        "SELECT nfmeter.retain()"}) {
+    if (status.ok()) status = connection.Execute(each);
+  }
+  return status;
+}
+
+}  // namespace nfmeter::collector

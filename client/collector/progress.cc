@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/progress.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "collector/status_macros.h"
+
+namespace nfmeter::collector {
+namespace {
+
+// Rows of one transaction: enough that its commit costs little beside them.
+constexpr int kRowsAtOnce = 50'000;
+
+}  // namespace
+
+Progress::Progress(std::string node, Lease lease, Sink& sink,
+                   IsTarget is_target)
+    : node_(std::move(node)),
+      lease_(lease),
+      sink_(sink),
+      is_target_(std::move(is_target)) {}
+
+absl::StatusOr<std::optional<v1::UsagePosition>> Progress::Begin() {
+  NFM_ASSIGN_OR_RETURN(const auto known, sink_.FindNode(node_));
+  if (!known.has_value()) {
+    cursor_.reset();
+    return std::nullopt;
+  }
+  cursor_ = known->cursor;
+  v1::UsagePosition position;
+  position.set_epoch(cursor_->epoch);
+  position.set_sequence(cursor_->sequence);
+  return position;
+}
+
+absl::StatusOr<size_t> Progress::Store(
+    absl::Span<const v1::UsageRecord> records) {
+  const v1::UsageRecord& first = records.front();
+  NFM_RETURN_IF_ERROR(LearnNode(first));
+  NFM_RETURN_IF_ERROR(CheckFirst(first));
+  size_t count = 1;
+  int rows = first.counter_ids_size();
+  while (count < records.size() && rows < kRowsAtOnce &&
+         records[count].position().epoch() == first.position().epoch() &&
+         records[count].node_id() == first.node_id() &&
+         records[count].position().sequence() ==
+             records[count - 1].position().sequence() + 1) {
+    rows += records[count++].counter_ids_size();
+  }
+  const v1::UsageRecord& last = records[count - 1];
+  NFM_RETURN_IF_ERROR(sink_.Store({.node = node_,
+                                   .lease = lease_,
+                                   .expected = cursor_,
+                                   .records = records.first(count),
+                                   .set_back = IsSetBack(first)}));
+  cursor_ = Cursor{last.node_id(), last.position().epoch(),
+                   last.position().sequence()};
+  return count;
+}
+
+// A name may have become another machine's, and a machine may have got another
+// name: what counts is the node's id.
+absl::Status Progress::LearnNode(const v1::UsageRecord& first) {
+  if (cursor_.has_value() && cursor_->node_id == first.node_id()) {
+    return absl::OkStatus();
+  }
+  if (first.node_id().empty()) {
+    return absl::DataLossError(
+        absl::StrCat("'", node_, "' does not say which node it is"));
+  }
+  NFM_ASSIGN_OR_RETURN(const auto known, sink_.FindNodeById(first.node_id()));
+  if (!known.has_value()) {
+    cursor_.reset();
+    return absl::OkStatus();
+  }
+  if (known->name != node_ && is_target_(known->name)) {
+    return absl::AlreadyExistsError(absl::StrCat(
+        "'", node_, "' and '", known->name, "' are the same node, ",
+        first.node_id(),
+        ": they are one machine with two addresses, or one was cloned with the "
+        "other's /var/lib/nfmeter; name one target only, or delete the state "
+        "directory of the clone"));
+  }
+  cursor_ = known->cursor;
+  return absl::OkStatus();
+}
+
+absl::Status Progress::CheckFirst(const v1::UsageRecord& first) const {
+  if (first.full()) return absl::OkStatus();
+  if (cursor_.has_value() && cursor_->epoch == first.position().epoch() &&
+      cursor_->sequence + 1 == first.position().sequence()) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(absl::StrCat(
+      "record ", first.position().sequence(), " of '", node_,
+      "' does not follow what is stored of it",
+      cursor_.has_value() ? absl::StrCat(", record ", cursor_->sequence) : ""));
+}
+
+bool Progress::IsSetBack(const v1::UsageRecord& first) const {
+  return cursor_.has_value() &&
+         (cursor_->epoch != first.position().epoch() ||
+          cursor_->sequence >= first.position().sequence());
+}
+
+}  // namespace nfmeter::collector

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/record.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+
+namespace nfmeter::collector {
+
+int64_t Micros(const google::protobuf::Timestamp& time) {
+  return time.seconds() * 1'000'000 + time.nanos() / 1'000;
+}
+
+std::vector<GapRow> GapsOf(const Batch& batch) {
+  std::vector<GapRow> rows;
+  if (batch.set_back) {
+    const v1::UsageRecord& first = batch.records.front();
+    rows.push_back({.epoch = first.position().epoch(),
+                    .sequence = first.position().sequence(),
+                    .cause = "LEDGER_SET_BACK",
+                    .end = Micros(first.time())});
+  }
+  for (const v1::UsageRecord& record : batch.records) {
+    for (const v1::UsageGap& gap : record.gaps()) {
+      rows.push_back({.epoch = record.position().epoch(),
+                      .sequence = record.position().sequence(),
+                      .counter_id = gap.counter_id(),
+                      .counter = gap.counter(),
+                      .cause = GapCauseName(gap.cause()),
+                      .start = Micros(gap.start_time()),
+                      .end = Micros(gap.end_time()),
+                      .bounded = gap.bounded(),
+                      .max_packets = gap.max_packets(),
+                      .max_bytes = gap.max_bytes()});
+    }
+  }
+  return rows;
+}
+
+absl::Status CheckTotals(const Batch& batch) {
+  constexpr uint64_t kMost = std::numeric_limits<int64_t>::max();
+  const auto fits = [](uint64_t total) { return total <= kMost; };
+  for (const v1::UsageRecord& record : batch.records) {
+    if (!std::all_of(record.total_bytes().begin(), record.total_bytes().end(),
+                     fits) ||
+        !std::all_of(record.total_packets().begin(),
+                     record.total_packets().end(), fits)) {
+      return absl::OutOfRangeError(absl::StrCat(
+          "record ", record.position().sequence(), " of '", batch.node,
+          "' has a total of 2^63 or more, which databases do not hold; a "
+          "counter of it was created with such a value, delete it"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace nfmeter::collector

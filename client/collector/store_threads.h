@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Threads that carry records into the sink.
+#ifndef NFMETER_COLLECTOR_STORE_THREADS_H_
+#define NFMETER_COLLECTOR_STORE_THREADS_H_
+
+#include <deque>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+
+namespace nfmeter::collector {
+
+// As many as the sink has connections. Thread-safe.
+class StoreThreads {
+ public:
+  explicit StoreThreads(int count);
+  // Does what was posted first.
+  ~StoreThreads();
+  StoreThreads(const StoreThreads&) = delete;
+  StoreThreads& operator=(const StoreThreads&) = delete;
+
+  // In turn. Whoever posts sees to it that it does so once at a time.
+  void Post(std::function<void()> work);
+
+ private:
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !work_.empty() || ending_;
+  }
+  void Loop();
+
+  absl::Mutex mutex_;
+  std::deque<std::function<void()>> work_ ABSL_GUARDED_BY(mutex_);
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace nfmeter::collector
+
+#endif  // NFMETER_COLLECTOR_STORE_THREADS_H_

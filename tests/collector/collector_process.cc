@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "tests/collector/collector_process.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+
+namespace nfmeter::testing {
+
+RunResult RunCollector(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), NFMETER_COLLECTOR_PATH);
+  return Run(arguments);
+}
+
+CollectorProcess::CollectorProcess(std::vector<std::string> arguments,
+                                   std::vector<std::string> environment,
+                                   std::vector<std::string> wrapper) {
+  std::vector<std::string> argv = std::move(wrapper);
+  argv.push_back("env");
+  argv.insert(argv.end(), environment.begin(), environment.end());
+  argv.push_back(NFMETER_COLLECTOR_PATH);
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  process_ = std::make_unique<Background>(argv, dir_ / "log");
+}
+
+void CollectorProcess::Kill() {
+  process_->Signal(SIGKILL);
+  process_->Wait(absl::Seconds(10));
+}
+
+int CollectorProcess::Stop() {
+  process_->Signal(SIGTERM);
+  return process_->Wait(absl::Seconds(30));
+}
+
+bool CollectorProcess::IsRunning() const {
+  siginfo_t info = {};
+  return waitid(P_PID, process_->pid(), &info, WEXITED | WNOHANG | WNOWAIT) ==
+             0 &&
+         info.si_pid == 0;
+}
+
+std::string CollectorProcess::Log() const {
+  std::ostringstream text;
+  text << std::ifstream(dir_ / "log").rdbuf();
+  return text.str();
+}
+
+std::string CollectorProcess::Metrics() const {
+  constexpr char kUrl[] = "metrics=http://";
+  std::string log;
+  do {
+    log = Log();
+  } while (log.find(kUrl) == std::string::npos);
+  const size_t begin = log.find(kUrl) + 8;
+  const size_t end = log.find_first_of(" \n", begin);
+  return Run({"curl", "-s", log.substr(begin, end - begin)}).out;
+}
+
+}  // namespace nfmeter::testing

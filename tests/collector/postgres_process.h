@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A real PostgreSQL beside the test.
+#ifndef NFMETER_TESTS_COLLECTOR_POSTGRES_PROCESS_H_
+#define NFMETER_TESTS_COLLECTOR_POSTGRES_PROCESS_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "tests/support/subprocess.h"
+
+namespace nfmeter::testing {
+
+// A cluster of its own in a folder of the test's, reached by a unix socket in
+// it. It runs as user postgres where the test is root.
+class PostgresProcess {
+ public:
+  PostgresProcess();
+  ~PostgresProcess();
+
+  // Waits until it answers.
+  absl::Status Start();
+  // kill -9 of all its processes: what was committed must be there again after
+  // Start().
+  void Kill();
+  // SIGSTOP and SIGCONT of the process that accepts, and so of new connections.
+  void Signal(int signal) { process_->Signal(signal); }
+
+  // Where its files are, for tests that fill the disk.
+  const std::string& folder() const { return data_; }
+  std::string url() const;
+  // Answer of a query, rows by line feed, columns by '|'; "ERROR: ..." when it
+  // fails.
+  std::string Query(absl::string_view sql) const;
+  std::string Log() const;
+
+ private:
+  TemporaryDirectory dir_;
+  const std::string data_ = dir_ / "data";
+  absl::Status made_;
+  std::unique_ptr<Background> process_;
+};
+
+}  // namespace nfmeter::testing
+
+#endif  // NFMETER_TESTS_COLLECTOR_POSTGRES_PROCESS_H_

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// nfmeter-collector with a real PostgreSQL and nodes that count: every packet
+// is in the database once, whatever is killed, stopped or cut.
+#include <signal.h>
+
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "tests/collector/postgres_fixture.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/subprocess.h"
+
+namespace nfmeter {
+namespace {
+
+using testing::CollectorProcess;
+using testing::FakeFleet;
+using testing::FakeNode;
+using ::testing::HasSubstr;
+using testing::PostgresProcess;
+using testing::RunCollector;
+
+using PostgresTest = testing::PostgresFixture;
+
+TEST_F(PostgresTest, TotalsInTheDatabaseAreThoseOfTheNodes) {
+  Count(10);
+  auto collector = Start();
+  AwaitTotal();
+  Count(1);
+  AwaitTotal();
+  EXPECT_EQ(postgres_.Query("SELECT count(*) FROM nfmeter.usage_total WHERE "
+                            "node = 'n3' AND counter = 'c2' AND packets = 15 "
+                            "AND bytes = 1500 AND NOT uncertain"),
+            "1");
+  EXPECT_EQ(postgres_.Query("SELECT labels->>'tenant' FROM nfmeter.counters "
+                            "WHERE name = 'c2' LIMIT 1"),
+            "blue");
+  EXPECT_THAT(RunCollector({"status", "--sink", postgres_.url()}).out,
+              HasSubstr("256 of 256 shards held, 8 nodes"));
+  EXPECT_EQ(collector->Stop(), 0) << collector->Log();
+  EXPECT_EQ(postgres_.Query("SELECT count(*) FROM nfmeter.leases WHERE holder "
+                            "LIKE 'one%'"),
+            "0");
+}
+
+TEST_F(PostgresTest, KilledAtAnyMomentItLosesAndDoublesNothing) {
+  Count(1);
+  for (int round = 0; round < 12; ++round) {
+    auto collector = Start(absl::StrCat("one-", round));
+    // Kills at moments that move through start, leases, copies and commits.
+    const absl::Time until = absl::Now() + absl::Milliseconds(60 * round);
+    do {
+      Count(1);
+    } while (absl::Now() < until);
+    collector->Kill();
+    FreeLeases();
+  }
+  auto collector = Start();
+  AwaitTotal();
+}
+
+TEST_F(PostgresTest, TheDatabaseKilledAndStartedAgainHasEverything) {
+  auto collector = Start();
+  Count(1);
+  AwaitTotal();
+  for (int round = 0; round < 4; ++round) {
+    const absl::Time until = absl::Now() + absl::Milliseconds(40 * round);
+    do {
+      Count(1);
+    } while (absl::Now() < until);
+    postgres_.Kill();
+    Count(1);
+    ASSERT_OK(postgres_.Start());
+  }
+  AwaitTotal();
+}
+
+TEST_F(PostgresTest, TheNodesOfAKilledCollectorAreTakenOver) {
+  auto first = Start("first");
+  auto second = Start("second");
+  Count(1);
+  AwaitTotal();
+  const auto shares = [this] {
+    return postgres_.Query(
+        "SELECT count(DISTINCT holder) FROM nfmeter.leases WHERE shard >= 0 "
+        "AND expires > now()");
+  };
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (shares() != "2" && absl::Now() < deadline) {
+  }
+  EXPECT_EQ(shares(), "2");
+  first->Kill();
+  Count(1);
+  EXPECT_LE(AwaitTotal(), kLease + absl::Seconds(5));
+}
+
+TEST_F(PostgresTest, WhoLeavesGivesItsNodesBackAtOnce) {
+  auto first = Start("first");
+  Count(1);
+  AwaitTotal();
+  auto second = Start("second");
+  EXPECT_EQ(first->Stop(), 0);
+  Count(1);
+  EXPECT_LE(AwaitTotal(), kLease);
+}
+
+TEST_F(PostgresTest, ACollectorStoppedBeyondItsLeaseStoresNothingMore) {
+  auto first = Start("first");
+  Count(1);
+  AwaitTotal();
+  first->Signal(SIGSTOP);
+  // It finds these when it wakes, and believes that it still holds the nodes.
+  Count(1);
+  auto second = Start("second");
+  EXPECT_LE(AwaitTotal(), kLease + absl::Seconds(5));
+  Count(1);
+  first->Signal(SIGCONT);
+  AwaitTotal();
+  Count(1);
+  AwaitTotal();
+  EXPECT_EQ(DoubledRows(), "0");
+}
+
+TEST_F(PostgresTest, ASilentNodeHoldsUpNoOther) {
+  fleet_.node(0).SetSilent(true);
+  auto collector = Start();
+  Count(1);
+  const auto others = [this] {
+    return postgres_.Query("SELECT count(*) FROM nfmeter.cursors");
+  };
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (others() != absl::StrCat(kNodes - 1) && absl::Now() < deadline) {
+  }
+  EXPECT_EQ(others(), absl::StrCat(kNodes - 1));
+  fleet_.node(0).SetSilent(false);
+  AwaitTotal();
+}
+
+TEST_F(PostgresTest, TwoTargetsThatAreOneNodeAreTold) {
+  fleet_.node(1).SetId("id-0");
+  auto collector = Start();
+  Count(1);
+  std::string status;
+  const absl::Time deadline = absl::Now() + kPatience;
+  do {
+    status = RunCollector({"status", "--sink", postgres_.url()}).out;
+  } while (status.find("are the same node") == std::string::npos &&
+           absl::Now() < deadline);
+  EXPECT_THAT(status, HasSubstr("are the same node, id-0"));
+}
+
+TEST_F(PostgresTest, ALedgerSetBackToABackupIsAGapAndTotalsNeverFall) {
+  Count(1);
+  auto collector = Start();
+  Count(5);
+  AwaitTotal();
+  const uint64_t before = fleet_.node(0).total(1);
+  fleet_.node(0).SetBack(/*sequence=*/2, /*epoch=*/9);
+  const uint64_t backup = fleet_.node(0).total(1);
+  ASSERT_LT(backup, before);
+  fleet_.node(0).Count(1, 7);
+  fleet_.node(0).Tick();
+  const std::string query =
+      "SELECT packets, uncertain FROM nfmeter.usage_total WHERE node = 'n0' "
+      "AND counter = 'c1'";
+  // The collector may see the backup's totals first, or those after it.
+  const absl::Time deadline = absl::Now() + kPatience;
+  std::string answer;
+  do {
+    answer = postgres_.Query(query);
+  } while (answer.find("|t") == std::string::npos && absl::Now() < deadline);
+  fleet_.node(0).Count(1, 3);
+  fleet_.node(0).Tick();
+  uint64_t total = 0;
+  do {
+    const std::vector<std::string> columns =
+        absl::StrSplit(postgres_.Query(query), '|');
+    ASSERT_TRUE(absl::SimpleAtoi(columns[0], &total));
+    ASSERT_GE(total, before);
+  } while (total < before + 3 && absl::Now() < deadline);
+  EXPECT_GE(total, before + 3);
+  EXPECT_LE(total, before + 10);
+  EXPECT_EQ(postgres_.Query("SELECT cause FROM nfmeter.uncertain WHERE node = "
+                            "'n0'"),
+            "LEDGER_SET_BACK");
+}
+
+TEST_F(PostgresTest, AClockThatIsDaysAheadChangesNoTotal) {
+  fleet_.node(2).SetClockAhead(3 * 86'400 * 10);
+  auto collector = Start();
+  Count(1);
+  AwaitTotal();
+  EXPECT_NE(postgres_.Query("SELECT count(*) FROM nfmeter.records_other"), "0");
+}
+
+TEST_F(PostgresTest, RollUpsAreTheUsageOfTheirTime) {
+  auto collector = Start();
+  Count(1);
+  AwaitTotal();
+  Count(4);
+  AwaitTotal();
+  // As if the five minutes were over.
+  EXPECT_EQ(
+      postgres_.Query(
+          "UPDATE nfmeter.records SET time = time - interval '10 minutes';"
+          "UPDATE nfmeter.rollup_due SET bucket = bucket - interval '10 "
+          "minutes';"
+          "SELECT nfmeter.roll_up() > 0"),
+      "t");
+  EXPECT_EQ(postgres_.Query("SELECT sum(packets) FROM "
+                            "nfmeter.usage_five_minutes"),
+            absl::StrCat(fleet_.Total()));
+  EXPECT_EQ(postgres_.Query("SELECT sum(packets) FROM "
+                            "nfmeter.usage_month_by_tenant"),
+            absl::StrCat(fleet_.Total()));
+  EXPECT_EQ(postgres_.Query("SELECT count(*) FROM nfmeter.top_counters"),
+            absl::StrCat(kNodes * kCounters));
+  EXPECT_EQ(postgres_.Query("SELECT count(*) FROM nfmeter.p95_by_tenant"), "2");
+}
+
+TEST_F(PostgresTest, OldPartitionsAreDropped) {
+  auto collector = Start();
+  Count(1);
+  AwaitTotal();
+  EXPECT_EQ(postgres_.Query(
+                "UPDATE nfmeter.policy SET keep_records = '1 day';"
+                "SELECT nfmeter.retain();"
+                "SELECT count(*) > 3 AND count(*) < 8 FROM pg_inherits WHERE "
+                "inhparent = 'nfmeter.records'::regclass"),
+            "t");
+  AwaitTotal();
+}
+
+TEST_F(PostgresTest, ReadersReadAndChangeNothing) {
+  auto collector = Start();
+  Count(1);
+  AwaitTotal();
+  EXPECT_EQ(postgres_.Query("SET ROLE nfmeter_reader; SELECT count(*) FROM "
+                            "nfmeter.usage_total"),
+            absl::StrCat(kNodes * kCounters));
+  EXPECT_THAT(postgres_.Query("SET ROLE nfmeter_reader; DELETE FROM "
+                              "nfmeter.gaps"),
+              HasSubstr("permission denied"));
+}
+
+TEST_F(PostgresTest, ANewerSchemaIsLeftAlone) {
+  auto collector = Start();
+  Count(1);
+  AwaitTotal();
+  collector->Stop();
+  postgres_.Query("UPDATE nfmeter.schema_version SET version = 99");
+  const auto refused = RunCollector(Arguments());
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("schema version 99"));
+}
+
+TEST(PostgresUrlTest, ADatabaseThatIsNotThereIsTold) {
+  testing::TemporaryDirectory dir;
+  std::ofstream(dir / "nodes.yaml")
+      << "targets:\n  - {name: a, address: \"unix:/nowhere.sock\"}\n";
+  const auto result =
+      RunCollector({"--targets", dir / "nodes.yaml", "--sink",
+                    "postgresql://postgres@127.0.0.1:1/x", "--check-config"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("Connection refused"));
+}
+
+}  // namespace
+}  // namespace nfmeter
