@@ -14,18 +14,20 @@
 namespace nfmeter::testing {
 
 RunResult RunCollector(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), NFMETER_COLLECTOR_PATH);
-  return Run(arguments);
+  std::vector<std::string> argv;
+  argv.emplace_back(NFMETER_COLLECTOR_PATH);
+  for (std::string& each : arguments) argv.push_back(std::move(each));
+  return Run(argv);
 }
 
 CollectorProcess::CollectorProcess(std::vector<std::string> arguments,
                                    std::vector<std::string> environment,
                                    std::vector<std::string> wrapper) {
   std::vector<std::string> argv = std::move(wrapper);
-  argv.push_back("env");
-  argv.insert(argv.end(), environment.begin(), environment.end());
-  argv.push_back(NFMETER_COLLECTOR_PATH);
-  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  argv.emplace_back("env");
+  for (std::string& each : environment) argv.push_back(std::move(each));
+  argv.emplace_back(NFMETER_COLLECTOR_PATH);
+  for (std::string& each : arguments) argv.push_back(std::move(each));
   process_ = std::make_unique<Background>(argv, dir_ / "log");
 }
 

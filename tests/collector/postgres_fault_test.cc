@@ -25,7 +25,6 @@ using testing::CollectorProcess;
 using testing::FakeFleet;
 using ::testing::HasSubstr;
 using testing::Injection;
-using testing::Run;
 
 using PostgresFaultTest = testing::PostgresFixture;
 
@@ -65,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(Calls, KillSweepTest,
 TEST_F(PostgresFaultTest, AFullDiskOfTheDatabaseIsWaitedOut) {
   testing::TemporaryDirectory disk;
   ASSERT_EQ(mount("tmpfs", disk.path().c_str(), "tmpfs", 0, "size=24m"), 0);
-  if (geteuid() == 0) Run({"chown", "postgres:", disk.path()});
+  if (geteuid() == 0) testing::Run({"chown", "postgres:", disk.path()});
   ASSERT_EQ(postgres_.Query(absl::StrCat("CREATE TABLESPACE small LOCATION '",
                                          disk.path(), "'")),
             "");
@@ -102,13 +101,13 @@ TEST_F(PostgresFaultTest, ADatabaseThatIsStoppedForAWhileIsWaitedOut) {
   const std::string backends = postgres_.Query(
       "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE "
       "application_name = 'nfmeter-collector'");
-  Run({"sh", "-c", "kill -STOP " + backends});
+  testing::Run({"sh", "-c", "kill -STOP " + backends});
   Count(1);
   Count(1);
   // Beyond the lease, which nobody can renew.
   const absl::Time until = absl::Now() + kLease * 1.5;
   while (absl::Now() < until) Count(1);
-  Run({"sh", "-c", "kill -CONT " + backends});
+  testing::Run({"sh", "-c", "kill -CONT " + backends});
   AwaitTotal();
   EXPECT_EQ(DoubledRows(), "0");
 }
@@ -119,13 +118,14 @@ TEST_F(PostgresFaultTest, ANetworkThatIsCutIsWaitedOut) {
   const testing::Background other({"unshare", "--net", "sleep", "600"}, "");
   const std::string pid = absl::StrCat(other.pid());
   const auto sh = [](const std::string& command) {
-    const auto result = Run({"sh", "-ec", command});
+    const auto result = testing::Run({"sh", "-ec", command});
     ASSERT_EQ(result.exit_code, 0) << command << result.err;
   };
   const std::string link =
       absl::StrCat("ip link add cut0 type veth peer name cut1 netns ", pid);
   const absl::Time deadline = absl::Now() + kPatience;
-  while (Run({"sh", "-c",
+  while (testing::Run(
+             {"sh", "-c",
               absl::StrCat("[ /proc/", pid, "/ns/net -ef /proc/self/ns/net ]")})
                  .exit_code == 0 &&
          absl::Now() < deadline) {
