@@ -119,6 +119,9 @@ absl::StatusOr<Measurement> AgainstTheKernel(const Scale& scale) {
   return Paired(ours, theirs, "ms CPU");
 }
 
+// A reading of a million flows may take longer than calls do.
+const CallOptions kPatience = {.timeout = absl::Minutes(2)};
+
 // A million flows, or as many as net.netfilter.nf_conntrack_max allows.
 absl::StatusOr<size_t> ManyFlows() {
   constexpr char kMax[] = "/proc/sys/net/netfilter/nf_conntrack_max";
@@ -133,7 +136,7 @@ absl::StatusOr<double> LongestSnapshot(Client& client, absl::Duration time) {
   const absl::Time end = absl::Now() + time;
   while (absl::Now() < end) {
     const absl::Time start = absl::Now();
-    if (auto snapshot = client.GetSnapshot(); !snapshot.ok()) {
+    if (auto snapshot = client.GetSnapshot({}, kPatience); !snapshot.ok()) {
       return snapshot.status();
     }
     longest = std::max(longest, absl::Now() - start);
@@ -147,7 +150,8 @@ class FlowReader {
   explicit FlowReader(Client& client)
       : thread_([this, &client] {
           while (!done_) {
-            if (const auto sums = client.SummarizeFlows({}); !sums.ok()) {
+            if (const auto sums = client.SummarizeFlows({}, kPatience);
+                !sums.ok()) {
               status_ = sums.status();
               return;
             }
