@@ -146,7 +146,7 @@ TEST_F(WatchTest, RedrawsOnATerminal) {
   const RunResult result =
       Shell("script -qec '$NFMETER watch --count 3' /dev/null");
   EXPECT_EQ(result.exit_code, 0);
-  EXPECT_THAT(result.out, AllOf(StartsWith("\x1b[?25l"), HasSubstr("\x1b[4A\r"),
+  EXPECT_THAT(result.out, AllOf(StartsWith("\x1b[?25l"), HasSubstr("\x1b[6A\r"),
                                 ::testing::EndsWith("\x1b[?25h")));
 }
 
