@@ -8,8 +8,11 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "accounting/ledger/schema.h"
+#include "base/sqlite.h"
 #include "gmock/gmock.h"
 #include "tests/fault/fault_server.h"
 #include "tests/fault/injection.h"
@@ -120,6 +123,99 @@ TEST(StateDiskTest, OnAFullDiskLabelsAreRefusedAndAccountingGoesOn) {
     ASSERT_OK(counter.status());
     EXPECT_EQ(counter->labels_size(), 16) << name;
   }
+}
+
+TEST(StateDiskTest, AFullDiskIsToldUntilThereIsRoomAndNothingIsLost) {
+  SmallDisk disk;
+  ASSERT_OK(disk.status());
+  FaultServer server({.state_dir = disk.state_dir()});
+  ASSERT_OK(server.Start());
+  const auto client = server.Connect();
+  v1::CreateCounterRequest counter;
+  counter.mutable_counter()->set_name("web");
+  counter.mutable_counter()->set_packets(5);
+  ASSERT_OK(client->CreateCounter(counter).status());
+  v1::Ledger ledger = client->GetNode()->ledger();
+  EXPECT_TRUE(ledger.durable());
+  EXPECT_TRUE(ledger.keeps_answers());
+  EXPECT_EQ(ledger.problem(), "");
+  const std::string node_id = ledger.node_id();
+  EXPECT_THAT(client->CheckHealth("nfmeter.v1.UsageService"),
+              testing::IsOkAndHolds(Health::kServing));
+
+  disk.Fill();
+  ASSERT_OK(client->ResetCounter("web").status());
+  const auto node = client->GetNode();
+  ASSERT_OK(node.status());
+  EXPECT_THAT(node->ledger().problem(), HasSubstr("the disk is full"));
+  EXPECT_TRUE(node->ledger().has_problem_time());
+  EXPECT_THAT(node->notices(),
+              ::testing::Contains(HasSubstr("accounting goes on in memory")));
+  EXPECT_THAT(client->CheckHealth("nfmeter.v1.UsageService"),
+              testing::IsOkAndHolds(Health::kNotServing));
+  EXPECT_THAT(client->CheckHealth("nfmeter.v1.CounterService"),
+              testing::IsOkAndHolds(Health::kServing));
+
+  disk.MakeRoom();
+  // Whoever waits for the disk has it tried at once.
+  ASSERT_OK(client->ResetCounter("web").status());
+  ledger = client->GetNode()->ledger();
+  EXPECT_EQ(ledger.problem(), "");
+  EXPECT_EQ(ledger.node_id(), node_id);
+  EXPECT_THAT(client->CheckHealth("nfmeter.v1.UsageService"),
+              testing::IsOkAndHolds(Health::kServing));
+  ASSERT_OK(server.Start());
+  const auto next = server.Connect()->GetCounter("web");
+  ASSERT_OK(next.status());
+  EXPECT_TRUE(next->has_last_reset_time());
+}
+
+TEST(StateDiskTest, ADirectoryOfAnotherMachineIsRefusedWithASentence) {
+  const testing::TemporaryDirectory dir;
+  const std::string state = dir / "state";
+  const std::string id = dir / "machine-id";
+  const std::vector<std::string> with_id = {"env",
+                                            "NFMETER_MACHINE_ID_FILE=" + id};
+  std::ofstream(id) << "11111111111111111111111111111111\n";
+  {
+    testing::NfmeterdProcess first(
+        {.wrapper = with_id, .state_dir = state});
+    ASSERT_OK(first.WaitUntilReady());
+    EXPECT_EQ(first.Stop(), 0);
+  }
+  std::ofstream(id) << "22222222222222222222222222222222\n";
+  testing::NfmeterdProcess copied({.wrapper = with_id, .state_dir = state});
+  EXPECT_THAT(std::string(copied.WaitUntilReady().message()),
+              HasSubstr("belongs to another machine"));
+}
+
+TEST(StateDiskTest, AStoreOfANewerServerIsRefusedWithASentence) {
+  const testing::TemporaryDirectory dir;
+  const std::string state = dir / "state";
+  {
+    testing::NfmeterdProcess first({.state_dir = state});
+    ASSERT_OK(first.WaitUntilReady());
+    EXPECT_EQ(first.Stop(), 0);
+  }
+  auto newer = accounting::LedgerFile(state + "/ledger.db");
+  newer.migrations.push_back("CREATE TABLE of_the_future (x)");
+  ASSERT_OK(sqlite::Database::Open(newer).status());
+  testing::NfmeterdProcess older({.state_dir = state});
+  EXPECT_THAT(std::string(older.WaitUntilReady().message()),
+              HasSubstr("its format is of version 2, this server knows 1"));
+}
+
+TEST(StateDiskTest, WithoutAStateDirectoryTheNodeSaysThatTotalsAreInMemory) {
+  testing::NfmeterdProcess server({.arguments = {"--state-dir", ""}});
+  ASSERT_OK(server.WaitUntilReady());
+  const auto client = Client::Connect({.address = server.target()});
+  ASSERT_OK(client.status());
+  const auto node = (*client)->GetNode();
+  ASSERT_OK(node.status());
+  EXPECT_FALSE(node->ledger().durable());
+  EXPECT_FALSE(node->ledger().keeps_answers());
+  EXPECT_THAT(node->notices(),
+              ::testing::Contains(HasSubstr("kept in memory only")));
 }
 
 TEST(StateDiskTest, AServerThatStartsOnAFullDiskServesWhatWasStored) {

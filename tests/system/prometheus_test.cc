@@ -2,6 +2,7 @@
 // Metrics of a real nfmeterd, as promtool and a real Prometheus read them.
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -212,6 +213,28 @@ TEST_F(PrometheusTest, TotalsNeverGoBackAndEndAtWhatWasSent) {
   EXPECT_EQ(
       prometheus.Query(absl::StrCat("resets(", packets, "[1h])"))[0].value, 0);
   EXPECT_EQ(prometheus.Query("nfmeter_foreign_resets_total")[0].value, 0);
+}
+
+TEST_F(PrometheusTest, TotalsGoOnOverAKillAfterAReset) {
+  const testing::TemporaryDirectory state;
+  const std::vector<std::string> arguments = {"--state-dir", state.path(),
+                                              "--metrics-labels", "tenant"};
+  const auto page = [this] {
+    return ScrapeMetrics(MetricsAddressOf(*server_));
+  };
+  Start(arguments);
+  CreateCounter("flow");
+  CreateRule("flow");
+  const Sender udp;
+  for (int i = 0; i < 10; ++i) udp.Send();
+  Reset("flow");
+  for (int i = 0; i < 5; ++i) udp.Send();
+  EXPECT_THAT(page(), HasSubstr("packets_total{counter=\"flow\"} 15\n"));
+  server_->process().Signal(SIGKILL);
+  server_->process().Wait(absl::Seconds(30));
+  Start(arguments);
+  EXPECT_THAT(page(), HasSubstr("packets_total{counter=\"flow\"} 15\n"));
+  EXPECT_THAT(page(), HasSubstr("nfmeter_counter_info{counter=\"flow\"} 1\n"));
 }
 
 TEST_F(PrometheusTest, AResetByNfacctKeepsTheTotalAndIsCounted) {
