@@ -51,9 +51,9 @@ std::string WhyText(const v1::PlanStatus& status) {
 
 std::string MissedText(const v1::PlanStatus& status) {
   if (status.repairs() == 0) return "";
-  return absl::StrCat(status.has_missed_from() ? TimeText(status.missed_from())
-                                               : "unknown",
-                      " to ", TimeText(status.missed_to()));
+  return absl::StrCat(
+      status.has_missed_from() ? TimeText(status.missed_from()) : "unknown",
+      " to ", TimeText(status.missed_to()));
 }
 
 Table StatusTable(const std::vector<v1::PlanStatus>& statuses) {
@@ -166,13 +166,12 @@ struct ExplainFlags {
 
 void PrintCost(Session& session, const std::string& name,
                const v1::PlanCost& cost) {
-  session.Print(
-      {.message = cost,
-       .text =
-           [&](Layout) {
-             return absl::StrCat(name, ": ", CostText(cost), "\n");
-           },
-       .names = {name}});
+  session.Print({.message = cost,
+                 .text =
+                     [&](Layout) {
+                       return absl::StrCat(name, ": ", CostText(cost), "\n");
+                     },
+                 .names = {name}});
 }
 
 absl::Status Explain(Session& session, const ExplainFlags& flags) {

@@ -86,9 +86,9 @@ Table EventTable(const QuotaEvent& event) {
   const v1::WatchQuotaEventsResponse& e = event.event;
   const v1::Counter& c = e.counter();
   Table table;
-  table.headings = {{"time"},       {"kind"},    {"name"},  {"quota"},
-                    {"quota_unit"}, {"packets"}, {"bytes"}, {"missed_events"},
-                    {"threshold_percent"}};
+  table.headings = {{"time"},  {"kind"},          {"name"},
+                    {"quota"}, {"quota_unit"},    {"packets"},
+                    {"bytes"}, {"missed_events"}, {"threshold_percent"}};
   std::string limit;
   if (c.has_quota()) {
     limit = absl::StrCat(c.quota().has_packets() ? c.quota().packets()

@@ -99,7 +99,9 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
   ledger_->WhenBegunAnew([this] { labels_->BeginAnew().IgnoreError(); });
   ledger_->Start(options.ledger_reads ? snapshots_.get() : nullptr,
                  [this](absl::string_view name) { return labels_->Get(name); });
-  rule_watch_ = kernel.WatchRuleChanges([this] { plans_.LookSoon(); });
+  if (!options.plans.read_only) {
+    rule_watch_ = kernel.WatchRuleChanges([this] { plans_.LookSoon(); });
+  }
   if (options.on_labels_pruned != nullptr) {
     label_pruner_ = std::make_unique<LabelPruner>(
         kernel.acct(), *snapshots_, *labels_, clock, options.on_labels_pruned);
@@ -128,8 +130,9 @@ std::string Domain::UnfedNotice() const {
   names.resize(std::min(count, kMostNamed));
   return absl::StrCat(
       count == 1 ? "One counter has" : absl::StrCat(count, " counters have"),
-      " no rule that counts into ", count == 1 ? "it: " : "them: ",
-      absl::StrJoin(names, ", "), count > kMostNamed ? ", ..." : "",
+      " no rule that counts into ",
+      count == 1 ? "it: " : "them: ", absl::StrJoin(names, ", "),
+      count > kMostNamed ? ", ..." : "",
       ". Make rules ('nfmeter rule add'), or delete what nobody needs.");
 }
 

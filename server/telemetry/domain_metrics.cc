@@ -144,9 +144,8 @@ void PlanMetrics::WriteMetrics(MetricsText& text) const {
               "Whether the kernel is as the plan wants it; 0: it could not be "
               "made so, or another program undoes each repair.");
   for (const accounting::PlanStatus& plan : plans) {
-    text.Add({{"plan", plan.name}},
-             uint64_t{plan.state == State::kInSync ||
-                      plan.state == State::kApplying});
+    text.Add({{"plan", plan.name}}, uint64_t{plan.state == State::kInSync ||
+                                             plan.state == State::kApplying});
   }
   text.Family("nfmeter_plan_repairs_total", Type::kCounter,
               "Times that rules of the plan were put back that others had "

@@ -29,8 +29,8 @@ class KeptRulesTest : public ::testing::Test {
     options.domain.rules_path = files_ / "rules.db";
     server_ = std::make_unique<ComponentServer>(options);
   }
-  void Create(const std::string& id, v1::RulePlacement placement =
-                                         v1::RULE_PLACEMENT_HEAD) {
+  void Create(const std::string& id,
+              v1::RulePlacement placement = v1::RULE_PLACEMENT_HEAD) {
     if (!server_->acct.Exists("web")) server_->AddObject({.name = "web"});
     v1::CreateRuleRequest request;
     request.mutable_rule()->set_id(id);
@@ -41,17 +41,17 @@ class KeptRulesTest : public ::testing::Test {
         443);
     request.set_placement(placement);
     v1::CreateRuleResponse response;
-    const grpc::Status status = Call(*server_->rule_stub, &RuleStub::CreateRule,
-                                     request, &response);
+    const grpc::Status status =
+        Call(*server_->rule_stub, &RuleStub::CreateRule, request, &response);
     ASSERT_TRUE(status.ok()) << status.error_message();
   }
   void Delete(const std::string& id) {
     v1::DeleteRuleRequest request;
     request.set_id(id);
     v1::DeleteRuleResponse response;
-    ASSERT_TRUE(Call(*server_->rule_stub, &RuleStub::DeleteRule, request,
-                     &response)
-                    .ok());
+    ASSERT_TRUE(
+        Call(*server_->rule_stub, &RuleStub::DeleteRule, request, &response)
+            .ok());
   }
   void Flush() {
     server_->rule_table.Flush(kernel::Family::kIpv4, kernel::Table::kFilter);
@@ -62,7 +62,8 @@ class KeptRulesTest : public ::testing::Test {
   }
   std::vector<std::string> Ids() {
     std::vector<std::string> ids;
-    for (const kernel::Rule& rule : *server_->rules.Holders({"web"})) {
+    const auto holders = server_->rules.Holders({"web"});
+    for (const kernel::Rule& rule : *holders) {
       ids.push_back(rule.id);
     }
     return ids;
@@ -71,9 +72,9 @@ class KeptRulesTest : public ::testing::Test {
     v1::GetPlanStatusRequest request;
     request.set_name(".rules");
     v1::GetPlanStatusResponse response;
-    EXPECT_TRUE(Call(*server_->plan_stub, &PlanStub::GetPlanStatus, request,
-                     &response)
-                    .ok());
+    EXPECT_TRUE(
+        Call(*server_->plan_stub, &PlanStub::GetPlanStatus, request, &response)
+            .ok());
     return response.status();
   }
 
@@ -116,10 +117,10 @@ TEST_F(KeptRulesTest, WithoutRulesThereIsNoStatus) {
   v1::GetPlanStatusRequest request;
   request.set_name(".rules");
   v1::GetPlanStatusResponse response;
-  EXPECT_EQ(Call(*server_->plan_stub, &PlanStub::GetPlanStatus, request,
-                 &response)
-                .error_code(),
-            grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(
+      Call(*server_->plan_stub, &PlanStub::GetPlanStatus, request, &response)
+          .error_code(),
+      grpc::StatusCode::NOT_FOUND);
 }
 
 TEST_F(KeptRulesTest, ARuleThatCanNotComeBackIsTold) {
@@ -144,9 +145,9 @@ TEST_F(KeptRulesTest, ARuleOfACgroupFollowsItsService) {
   request.mutable_rule()->set_counter("web");
   request.mutable_rule()->mutable_match()->set_cgroup_path("jobs/build");
   v1::CreateRuleResponse response;
-  ASSERT_TRUE(Call(*server_->rule_stub, &RuleStub::CreateRule, request,
-                   &response)
-                  .ok());
+  ASSERT_TRUE(
+      Call(*server_->rule_stub, &RuleStub::CreateRule, request, &response)
+          .ok());
   int commits = server_->rule_table.total_commits();
   Look();
   EXPECT_EQ(server_->rule_table.total_commits(), commits);

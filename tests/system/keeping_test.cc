@@ -28,7 +28,6 @@ namespace nfmeter {
 namespace {
 
 using ::nfmeter::testing::NfmeterdProcess;
-using ::nfmeter::testing::Run;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -161,39 +160,39 @@ TEST_F(KeepingTest, AFlushByIptablesIsMendedAtOnceForRulesMadeByHandToo) {
   v1::CreateRuleResponse response;
   ASSERT_TRUE(rules->CreateRule(&context, request, &response).ok());
   const absl::Time before = absl::Now();
-  ASSERT_EQ(Run({"iptables-legacy", "-w", "-F"}).exit_code, 0);
+  ASSERT_EQ(testing::Run({"iptables-legacy", "-w", "-F"}).exit_code, 0);
   AwaitRepairs(".rules", 1);
   // By the watch of the lock, not by the look every five seconds.
   EXPECT_LT(absl::Now() - before, absl::Seconds(4));
-  EXPECT_THAT(Run({"iptables-legacy-save"}).out,
+  EXPECT_THAT(testing::Run({"iptables-legacy-save"}).out,
               HasSubstr(response.rule().id()));
 }
 
 // The kernel goes on with the next chain of the hook.
 TEST_F(KeepingTest, AChainThatAcceptsBeforeTakesNothingAway) {
-  ASSERT_EQ(Run({"nft", "add", "table", "inet", "fw"}).exit_code, 0);
-  ASSERT_EQ(Run({"nft", "add", "chain", "inet", "fw", "early",
-                 "{ type filter hook input priority -10; }"})
+  ASSERT_EQ(testing::Run({"nft", "add", "table", "inet", "fw"}).exit_code, 0);
+  ASSERT_EQ(testing::Run({"nft", "add", "chain", "inet", "fw", "early",
+                          "{ type filter hook input priority -10; }"})
                 .exit_code,
             0);
   ASSERT_EQ(
-      Run({"nft", "add", "rule", "inet", "fw", "early", "accept"}).exit_code,
+      testing::Run({"nft", "add", "rule", "inet", "fw", "early", "accept"})
+          .exit_code,
       0);
   EXPECT_THAT(Notices(), Not(Contains(HasSubstr("may drop"))));
 }
 
 TEST_F(KeepingTest, AChainThatDropsBeforeIsTold) {
-  ASSERT_EQ(Run({"nft", "add", "table", "inet", "fw"}).exit_code, 0);
-  ASSERT_EQ(Run({"nft", "add", "chain", "inet", "fw", "early",
-                 "{ type filter hook input priority -10; }"})
+  ASSERT_EQ(testing::Run({"nft", "add", "table", "inet", "fw"}).exit_code, 0);
+  ASSERT_EQ(testing::Run({"nft", "add", "chain", "inet", "fw", "early",
+                          "{ type filter hook input priority -10; }"})
                 .exit_code,
             0);
-  ASSERT_EQ(Run({"nft", "add", "rule", "inet", "fw", "early", "udp", "dport",
-                 "7", "drop"})
+  ASSERT_EQ(testing::Run({"nft", "add", "rule", "inet", "fw", "early", "udp",
+                          "dport", "7", "drop"})
                 .exit_code,
             0);
-  EXPECT_THAT(Notices(),
-              Contains(HasSubstr("inet fw early at priority -10")));
+  EXPECT_THAT(Notices(), Contains(HasSubstr("inet fw early at priority -10")));
 }
 
 TEST_F(KeepingTest, ACounterWithoutARuleIsTold) {

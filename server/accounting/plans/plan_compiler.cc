@@ -374,13 +374,13 @@ absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
   CompiledPlan compiled;
   compiled.counters = PlannedCounters(plan, accounts);
   accounts = WithCgroups(std::move(accounts), cgroups);
-  compiled.watched_quotas = std::any_of(
-      compiled.counters.begin(), compiled.counters.end(),
-      [](const PlannedCounter& counter) {
-        return counter.quota.has_value() &&
-               (!counter.quota->thresholds.empty() ||
-                counter.quota->period.has_value());
-      });
+  compiled.watched_quotas =
+      std::any_of(compiled.counters.begin(), compiled.counters.end(),
+                  [](const PlannedCounter& counter) {
+                    return counter.quota.has_value() &&
+                           (!counter.quota->thresholds.empty() ||
+                            counter.quota->period.has_value());
+                  });
   double met = 0;
   size_t places = 0;
   for (const Family family : kernel::kAllFamilies) {

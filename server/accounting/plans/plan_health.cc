@@ -48,8 +48,8 @@ void PlanHealth::NoteMissed(const Clock& clock) {
   status_.missed_to = well_time_;
   if (status_.missed_from != absl::InfinitePast()) {
     // The wall clock may have been set back meanwhile.
-    status_.missed += std::max(status_.missed_to - status_.missed_from,
-                               absl::ZeroDuration());
+    status_.missed +=
+        std::max(status_.missed_to - status_.missed_from, absl::ZeroDuration());
   }
   status_.repair_time = well_time_;
   ++status_.repairs;
@@ -88,10 +88,10 @@ void PlanHealth::NoteWell(const Clock& clock, const Options& options) {
 void PlanHealth::NoteDrift(size_t differences, const Clock& clock) {
   NoteLook(clock);
   status_.state = State::kDrifted;
-  status_.message =
-      absl::StrCat(differences, differences == 1 ? " chain or rule is"
-                                                 : " chains or rules are",
-                   " not as wanted, and this server changes nothing");
+  status_.message = absl::StrCat(
+      differences,
+      differences == 1 ? " chain or rule is" : " chains or rules are",
+      " not as wanted, and this server changes nothing");
 }
 
 void PlanHealth::NoteRepairedByApply(const Clock& clock) { NoteMissed(clock); }

@@ -10,7 +10,7 @@ namespace nfmeter::accounting {
 namespace {
 
 // How old the values may be that are held against thresholds.
-constexpr absl::Duration kStaleness = absl::Seconds(5);
+constexpr absl::Duration kStaleness = absl::Seconds(1);
 
 // How much of its limit the object has used, in percent.
 uint64_t PercentOf(const kernel::AcctObject& object) {
@@ -27,8 +27,7 @@ uint64_t PercentOf(const kernel::AcctObject& object) {
 absl::StatusOr<QuotaState*> PlanQuotas::StateOf(const std::string& plan) {
   const auto found = plans_.find(plan);
   if (found != plans_.end()) return &found->second;
-  NFM_ASSIGN_OR_RETURN(std::optional<QuotaState> stored,
-                       store_.QuotasOf(plan));
+  NFM_ASSIGN_OR_RETURN(std::optional<QuotaState> stored, store_.QuotasOf(plan));
   if (!stored.has_value()) {
     stored = QuotaState{.renew_time = clock_.WallTime()};
     NFM_RETURN_IF_ERROR(store_.PutQuotas(plan, *stored));

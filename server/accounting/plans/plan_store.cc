@@ -75,9 +75,10 @@ absl::StatusOr<PlanStore::Change> PlanStore::Put(const StoredPlan& plan) {
 
 absl::StatusOr<PlanStore::Change> PlanStore::Remove(absl::string_view name) {
   NFM_ASSIGN_OR_RETURN(auto transaction, sqlite::Transaction::Begin(*db_));
-  for (const char* const sql : {"DELETE FROM plans WHERE name = ?",
-                                "DELETE FROM quota_periods WHERE plan = ?",
-                                "DELETE FROM quota_thresholds WHERE plan = ?"}) {
+  for (const char* const sql :
+       {"DELETE FROM plans WHERE name = ?",
+        "DELETE FROM quota_periods WHERE plan = ?",
+        "DELETE FROM quota_thresholds WHERE plan = ?"}) {
     NFM_ASSIGN_OR_RETURN(sqlite::Statement remove, db_->Prepare(sql));
     NFM_RETURN_IF_ERROR(remove.Run(name));
   }

@@ -59,6 +59,12 @@ absl::Status EtagMismatch(const std::string& name) {
       ErrorDetails{.reason = "ETAG_MISMATCH", .metadata = {{"plan", name}}});
 }
 
+// Until when a server before this one kept records.
+absl::Time LastRecordOf(const Ledger& ledger) {
+  const LedgerStatus status = ledger.status();
+  return status.sequence == 0 ? absl::InfinitePast() : status.record_time;
+}
+
 PlanChange OfChains(kernel::OwnedDifference difference) {
   using Kind = kernel::OwnedDifference::Kind;
   PlanChange change;
@@ -90,7 +96,7 @@ Plans::Plans(const Parts& parts, const Options& options)
       rule_keeper_(parts.rule_keeper),
       kept_rules_(parts.kept_rules),
       restore_counters_(parts.restore_counters),
-      last_run_(parts.ledger.status().record_time),
+      last_run_(LastRecordOf(parts.ledger)),
       quotas_(parts.counters, parts.quotas, parts.store, parts.clock),
       alarm_(clock_.NewAlarm()),
       lane_("nfm-plans", 1024) {
@@ -131,11 +137,10 @@ absl::Status Plans::LoadAll() {
     applied.health.Name(each.name, applied.info.etag);
     applied.health.WasWell(std::max(each.apply_time, last_run_));
     absl::StatusOr<Plan> plan = read_(applied.info.source);
-    absl::StatusOr<CompiledPlan> compiled = plan.status();
-    if (plan.ok()) {
-      applied.cgroups = BindCgroups(*plan, cgroups_);
-      compiled = CompilePlan(*plan, options_.budget, applied.cgroups);
-    }
+    if (plan.ok()) applied.cgroups = BindCgroups(*plan, cgroups_);
+    absl::StatusOr<CompiledPlan> compiled =
+        plan.ok() ? CompilePlan(*plan, options_.budget, applied.cgroups)
+                  : plan.status();
     if (compiled.ok()) {
       applied.plan = std::make_shared<const Plan>(*std::move(plan));
       applied.info.cost = compiled->cost;
@@ -272,12 +277,11 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
   // old plan in the store and restores it.
   if (done.ok()) done = stored.Commit();
   if (!done.ok()) return TakeBack(before, work, std::move(done));
-  const std::vector<kernel::OwnedDifference> drift = DriftIn(
-      chains->differences, before.compiled->tables, compiled.tables);
+  const std::vector<kernel::OwnedDifference> drift =
+      DriftIn(chains->differences, before.compiled->tables, compiled.tables);
   if (!drift.empty()) {
-    ChangeHealth(name, [&](PlanHealth& health) {
-      health.NoteRepairedByApply(clock_);
-    });
+    ChangeHealth(
+        name, [&](PlanHealth& health) { health.NoteRepairedByApply(clock_); });
     TellRepair(name, drift.size(),
                MissedCounters(before.compiled->tables, drift));
   }
@@ -298,8 +302,7 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
         Annotate(applier_.RemoveCounters(work.removed, terms.patience).status(),
                  "the plan is applied, but counters that it has no more could "
                  "not be deleted: "));
-    ChangeHealth(name,
-                 [&](PlanHealth& health) { health.NoteApplied(clock_); });
+    ChangeHealth(name, [&](PlanHealth& health) { health.NoteApplied(clock_); });
   }
   return outcome;
 }
@@ -540,7 +543,8 @@ void Plans::LookOutside() {
   const std::string name(kOutsidePlans);
   std::vector<WantedRule> rules;
   const auto wanted = [&] { return rules = kept_rules_.All(); };
-  absl::StatusOr<KeptOutcome> found = rule_keeper_.Keep(wanted, /*dry_run=*/true);
+  absl::StatusOr<KeptOutcome> found =
+      rule_keeper_.Keep(wanted, /*dry_run=*/true);
   const bool repair = found.ok() && !found->same() && !options_.read_only;
   if (repair) {
     // What they count into may be missing with them.
@@ -595,8 +599,8 @@ void Plans::BindAgain(const Applied& applied, CgroupBindings cgroups) {
     });
     return;
   }
-  const std::vector<kernel::OwnedDifference> drift = DriftIn(
-      chains->differences, applied.compiled->tables, compiled->tables);
+  const std::vector<kernel::OwnedDifference> drift =
+      DriftIn(chains->differences, applied.compiled->tables, compiled->tables);
   std::vector<std::string> missed =
       MissedCounters(applied.compiled->tables, drift);
   // Since the last look packets of these were of no account.

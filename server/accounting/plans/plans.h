@@ -180,8 +180,8 @@ class Plans {
 
   // Looks soon: somebody has changed rules. Returns at once.
   void LookSoon();
-  // Looks, and repairs what may be repaired now. Returns when that is done: what
-  // others did before the call has been seen.
+  // Looks, and repairs what may be repaired now. Returns when that is done:
+  // what others did before the call has been seen.
   void LookNow();
 
  private:

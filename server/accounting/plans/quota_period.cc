@@ -35,8 +35,8 @@ absl::CivilDay StartDay(const QuotaPeriod& period, absl::CivilDay today) {
 }  // namespace
 
 absl::Time PeriodStart(const QuotaPeriod& period, absl::Time time) {
-  return absl::FromCivil(
-      StartDay(period, absl::ToCivilDay(time, period.zone)), period.zone);
+  return absl::FromCivil(StartDay(period, absl::ToCivilDay(time, period.zone)),
+                         period.zone);
 }
 
 }  // namespace nfmeter::accounting

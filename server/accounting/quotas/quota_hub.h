@@ -32,8 +32,8 @@ struct QuotaEvent {
   };
   Kind kind = Kind::kSynced;
   kernel::AcctObject object;
-  absl::Time time;      // when we learned of it
-  uint64_t missed = 0;  // events lost before this one: the queue was full
+  absl::Time time;       // when we learned of it
+  uint64_t missed = 0;   // events lost before this one: the queue was full
   uint32_t percent = 0;  // of kThreshold: which share
 };
 

@@ -32,7 +32,8 @@ absl::StatusOr<std::unique_ptr<KeptRules>> KeptRules::Open(
                                     .application_id = 0x4e464d52,  // "NFMR"
                                     .migrations = {kSchema},
                                 }));
-  auto kept = absl::WrapUnique(new KeptRules(std::move(db), std::move(codec), cgroups));
+  auto kept =
+      absl::WrapUnique(new KeptRules(std::move(db), std::move(codec), cgroups));
   NFM_RETURN_IF_ERROR(kept->Load());
   return kept;
 }
@@ -46,7 +47,8 @@ absl::Status KeptRules::Load() {
   while (true) {
     NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
     if (!found) return absl::OkStatus();
-    Kept kept = {.sequence = rows.Uint64(1), .text = std::string(rows.Bytes(4))};
+    Kept kept = {.sequence = rows.Uint64(1),
+                 .text = std::string(rows.Bytes(4))};
     next_ = std::max(next_, kept.sequence + 1);
     absl::StatusOr<NewRule> rule = codec_.read(kept.text);
     if (!rule.ok()) continue;
@@ -98,8 +100,7 @@ void KeptRules::NoteBound(absl::Span<const WantedRule> rules) {
     absl::MutexLock lock(&mutex_);
     for (const WantedRule& rule : rules) {
       const auto found = rules_.find(rule.rule.spec.id);
-      if (found == rules_.end() ||
-          found->second.wanted.cgroup == rule.cgroup) {
+      if (found == rules_.end() || found->second.wanted.cgroup == rule.cgroup) {
         continue;
       }
       found->second.wanted.cgroup = rule.cgroup;
@@ -127,18 +128,17 @@ void KeptRules::OnRulesCreated(absl::Span<const kernel::Rule> rules,
   absl::MutexLock lock(&mutex_);
   // One edit puts its rules at the head in their order: made again one by one,
   // the last comes first.
-  const auto note = [&](const kernel::Rule& rule)
-                        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    Kept kept = {.sequence = next_++, .text = codec_.write(rule)};
-    absl::StatusOr<NewRule> read = codec_.read(kept.text);
-    if (!read.ok()) return;  // a rule that the API itself refuses
-    const uint64_t cgroup = CgroupOf(*read);
-    kept.wanted = {.rule = *std::move(read),
-                   .placement = placement,
-                   .cgroup = cgroup};
-    rules_[rule.id] = std::move(kept);
-    unwritten_.insert(rule.id);
-  };
+  const auto note =
+      [&](const kernel::Rule& rule) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+        Kept kept = {.sequence = next_++, .text = codec_.write(rule)};
+        absl::StatusOr<NewRule> read = codec_.read(kept.text);
+        if (!read.ok()) return;  // a rule that the API itself refuses
+        const uint64_t cgroup = CgroupOf(*read);
+        kept.wanted = {
+            .rule = *std::move(read), .placement = placement, .cgroup = cgroup};
+        rules_[rule.id] = std::move(kept);
+        unwritten_.insert(rule.id);
+      };
   if (placement == kernel::RulePlacement::kHead) {
     std::for_each(rules.rbegin(), rules.rend(), note);
   } else {
@@ -188,8 +188,7 @@ absl::Status KeptRules::Write(const std::set<std::string>& ids) {
     const int placement =
         kept.wanted.placement == kernel::RulePlacement::kHead ? 0 : 1;
     NFM_RETURN_IF_ERROR(put.Run(absl::string_view(id), kept.sequence, placement,
-                                kept.wanted.cgroup,
-                                sqlite::Blob{kept.text}));
+                                kept.wanted.cgroup, sqlite::Blob{kept.text}));
   }
   return transaction.Commit();
 }

@@ -28,9 +28,8 @@ std::vector<TableEdit> EditsOf(const Place& place,
   std::vector<TableEdit> edits;
   for (const kernel::RulePlacement placement :
        {kernel::RulePlacement::kHead, kernel::RulePlacement::kTail}) {
-    TableEdit edit{.family = place.first,
-                   .table = place.second,
-                   .placement = placement};
+    TableEdit edit{
+        .family = place.first, .table = place.second, .placement = placement};
     for (const WantedRule* const wanted : rules) {
       if (wanted->placement != placement) continue;
       const kernel::RuleSpec& spec = wanted->rule.spec;
@@ -76,27 +75,29 @@ absl::StatusOr<KeptOutcome> RuleKeeper::Keep(
 }
 
 absl::Status RuleKeeper::KeepTable(kernel::Family family, kernel::Table table,
-                              absl::Span<const WantedRule* const> rules,
-                              bool dry_run, KeptOutcome& outcome) {
+                                   absl::Span<const WantedRule* const> rules,
+                                   bool dry_run, KeptOutcome& outcome) {
   absl::flat_hash_map<absl::string_view, const WantedRule*> wanted_by_id;
   for (const WantedRule* const each : rules) {
     wanted_by_id[each->rule.spec.id] = each;
   }
   absl::flat_hash_map<std::string, bool> there;  // id: as wanted
-  NFM_RETURN_IF_ERROR(
-      ReadTables(kernel_, kernel_.rules(), family, table,
-                 [&](const TableContents& contents) {
-                   for (const Chain& chain : contents.chains) {
-                     for (const Rule& rule : chain.rules) {
-                       if (!rule.managed) continue;
-                       const auto found = wanted_by_id.find(rule.id);
-                       if (found == wanted_by_id.end()) continue;
-                       there[rule.id] = IsAs(rule, found->second->rule.spec);
-                     }
-                   }
-                   return true;
-                 })
-          .status());
+  NFM_RETURN_IF_ERROR(ReadTables(kernel_, kernel_.rules(), family, table,
+                                 [&](const TableContents& contents) {
+                                   for (const Chain& chain : contents.chains) {
+                                     for (const Rule& rule : chain.rules) {
+                                       if (!rule.managed) continue;
+                                       const auto found =
+                                           wanted_by_id.find(rule.id);
+                                       if (found == wanted_by_id.end())
+                                         continue;
+                                       there[rule.id] =
+                                           IsAs(rule, found->second->rule.spec);
+                                     }
+                                   }
+                                   return true;
+                                 })
+                          .status());
   std::vector<const WantedRule*> lacking;
   std::set<std::string> stale;
   for (const WantedRule* const wanted : rules) {

@@ -53,8 +53,7 @@ class FakeCgroupTree final : public CgroupTree {
   mutable absl::Mutex mutex_;
   bool visible_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t last_ ABSL_GUARDED_BY(mutex_) = 100;
-  std::map<std::string, uint64_t, std::less<>> cgroups_
-      ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, uint64_t, std::less<>> cgroups_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace nfmeter::kernel

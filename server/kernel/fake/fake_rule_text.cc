@@ -103,6 +103,10 @@ std::string FakeRuleText(const RuleSpec& rule) {
 
 std::string FakeOwnedRuleText(absl::string_view chain, const OwnedRule& rule) {
   std::string text = absl::StrCat("-A ", chain, MatchText(rule.match));
+  if (!rule.match.comment.empty()) {
+    absl::StrAppend(&text, " -m comment --comment \"", rule.match.comment,
+                    "\"");
+  }
   if (!rule.counter.empty()) {
     absl::StrAppend(&text, " -m nfacct --nfacct-name  ", rule.counter);
   }

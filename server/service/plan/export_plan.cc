@@ -94,9 +94,8 @@ std::optional<std::string> PortOf(
     return std::nullopt;
   }
   const kernel::PortRange& range = ports->value[0];
-  return range.first == range.last
-             ? absl::StrCat(range.first)
-             : absl::StrCat(range.first, "-", range.last);
+  return range.first == range.last ? absl::StrCat(range.first)
+                                   : absl::StrCat(range.first, "-", range.last);
 }
 
 constexpr std::array<Key, 4> kKeys = {
@@ -252,9 +251,10 @@ void ExportPlan(absl::Span<const accounting::Counter> counters,
       if (by_counter[counter.object.name].empty() &&
           counter.labels.contains(accounting::kManagedLabel) &&
           counter.object.use_count == 0) {
-        response->add_left_out(absl::StrCat(
-            "counter ", name, ": no rule counts into it, and an account "
-            "without a match counts everything"));
+        response->add_left_out(
+            absl::StrCat("counter ", name,
+                         ": no rule counts into it, and an account "
+                         "without a match counts everything"));
       }
       continue;
     }

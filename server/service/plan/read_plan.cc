@@ -90,10 +90,9 @@ std::optional<QuotaPeriod> ReadPeriod(const v1::QuotaPeriod& period,
   if (read.unit == QuotaPeriod::Unit::kDay && period.start_day() != 0) {
     errors.Add(At(field, "start_day"), "is for weeks and months only");
   } else if (period.start_day() > last_day) {
-    errors.Add(At(field, "start_day"),
-               read.unit == QuotaPeriod::Unit::kWeek
-                   ? "must be 1 (Monday) to 7 (Sunday)"
-                   : "must be 1 to 31");
+    errors.Add(At(field, "start_day"), read.unit == QuotaPeriod::Unit::kWeek
+                                           ? "must be 1 (Monday) to 7 (Sunday)"
+                                           : "must be 1 to 31");
   } else if (period.start_day() != 0) {
     read.start_day = static_cast<int>(period.start_day());
   }

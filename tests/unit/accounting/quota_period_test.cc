@@ -49,8 +49,8 @@ TEST(QuotaPeriodTest, AZoneHasItsOwnMidnight) {
   ASSERT_TRUE(absl::LoadTimeZone("Asia/Tokyo", &tokyo));
   const QuotaPeriod period = {Unit::kDay, 1, tokyo};
   // 01:00 of the 4th in Tokyo.
-  const absl::Time time = absl::FromCivil(absl::CivilSecond(2027, 5, 3, 16, 0, 0),
-                                          absl::UTCTimeZone());
+  const absl::Time time = absl::FromCivil(
+      absl::CivilSecond(2027, 5, 3, 16, 0, 0), absl::UTCTimeZone());
   EXPECT_EQ(PeriodStart(period, time), time - absl::Hours(1));
 }
 
@@ -58,9 +58,9 @@ TEST(QuotaPeriodTest, WhereClocksSkipMidnightTheDayBeginsAfterIt) {
   absl::TimeZone beirut;
   ASSERT_TRUE(absl::LoadTimeZone("Asia/Beirut", &beirut));
   // 28 March 2021, 00:00 became 01:00.
-  EXPECT_EQ(Start(Unit::kDay, 1, absl::CivilSecond(2021, 3, 28, 12, 0, 0),
-                  beirut),
-            absl::CivilSecond(2021, 3, 28, 1, 0, 0));
+  EXPECT_EQ(
+      Start(Unit::kDay, 1, absl::CivilSecond(2021, 3, 28, 12, 0, 0), beirut),
+      absl::CivilSecond(2021, 3, 28, 1, 0, 0));
 }
 
 }  // namespace

@@ -64,8 +64,8 @@ TEST(RuleGapsTest, AnotherFamilyIsNotConcerned) {
 TEST(RuleGapsTest, WhatTheNewPlanChangesIsNoDrift) {
   OwnedTable changed = Tree();
   changed.chains[1].rules.push_back({.counter = "erin"});
-  EXPECT_THAT(
-      DriftIn({Of(Kind::kChanged, "left")}, {Tree()}, {changed}), IsEmpty());
+  EXPECT_THAT(DriftIn({Of(Kind::kChanged, "left")}, {Tree()}, {changed}),
+              IsEmpty());
   EXPECT_THAT(DriftIn({Of(Kind::kChanged, "left"), Of(Kind::kChanged, "right"),
                        Of(Kind::kMissing, "INPUT")},
                       {Tree()}, {changed}),

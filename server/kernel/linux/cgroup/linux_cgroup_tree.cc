@@ -20,8 +20,8 @@ std::optional<std::string> FindUnit(const std::string& root,
                                     absl::string_view unit, int depth) {
   std::error_code error;
   std::vector<std::string> slices;
-  for (std::filesystem::directory_iterator each(absl::StrCat(root, "/", folder),
-                                                error),
+  for (std::filesystem::directory_iterator
+           each(absl::StrCat(root, "/", folder), error),
        end;
        !error && each != end; each.increment(error)) {
     if (!each->is_directory(error)) continue;

@@ -249,10 +249,9 @@ std::vector<std::string> LookForBypasses(int priority,
   std::vector<std::string> chains;
   for (const BaseChain& chain : EarlierChains(dump, priority, own_table)) {
     if (!HasDrop(dump, chain)) continue;
-    chains.push_back(absl::StrCat(FamilyWord(chain.family), " ",
-                                  EscapeName(chain.table), " ",
-                                  EscapeName(chain.name), " at priority ",
-                                  chain.priority));
+    chains.push_back(absl::StrCat(
+        FamilyWord(chain.family), " ", EscapeName(chain.table), " ",
+        EscapeName(chain.name), " at priority ", chain.priority));
   }
   if (!chains.empty()) {
     notices.push_back(absl::StrCat(

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <sstream>
@@ -45,9 +44,6 @@ void InstallWakeSignal() {
   }();
   (void)installed;
 }
-
-// Counted before the file is closed, which others see.
-std::atomic<uint64_t> releases{0};
 
 }  // namespace
 
@@ -208,12 +204,6 @@ absl::Status ProbeXtablesLock() {
   }
   return absl::OkStatus();
 }
-
-XtablesLock::~XtablesLock() {
-  if (file_.valid()) ++releases;
-}
-
-uint64_t XtablesLockReleases() { return releases.load(); }
 
 absl::StatusOr<XtablesLock> XtablesLock::Acquire(
     absl::Duration deadline, XtablesLockInterrupter* interrupter) {

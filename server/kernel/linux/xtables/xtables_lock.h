@@ -48,10 +48,6 @@ class XtablesLock {
   static absl::StatusOr<XtablesLock> Acquire(
       absl::Duration deadline, XtablesLockInterrupter* interrupter = nullptr);
 
-  ~XtablesLock();
-  XtablesLock(XtablesLock&&) = default;
-  XtablesLock& operator=(XtablesLock&&) = delete;
-
  private:
   explicit XtablesLock(UniqueFd file) : file_(std::move(file)) {}
 
@@ -64,9 +60,6 @@ class XtablesLock {
 // How long this process waited for the lock, each time that it took it or gave
 // up.
 const DurationHistogram& XtablesLockWaits();
-
-// How often this process has given the lock back.
-uint64_t XtablesLockReleases();
 
 // Whether it could be taken, were it free: that its file can be opened. The
 // status of Acquire() otherwise.

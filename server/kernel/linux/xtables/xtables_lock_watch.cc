@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/xtables/xtables_lock_watch.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -25,6 +26,9 @@ constexpr int kMostTimes = 10;
 
 std::unique_ptr<XtablesLockWatch> XtablesLockWatch::Open(
     std::function<void()> on_change) {
+  // As iptables makes it.
+  const UniqueFd lock(open(XtablesLockPath().c_str(),
+                           O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   UniqueFd events(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   UniqueFd stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!events.valid() || !stop.valid() ||
@@ -67,15 +71,13 @@ bool XtablesLockWatch::Drain() {
 
 void XtablesLockWatch::Loop() {
   pthread_setname_np(pthread_self(), "nfm-lock-watch");
-  uint64_t releases = XtablesLockReleases();
   while (Wait(-1)) {
     if (!Drain()) continue;
     for (int i = 0; i < kMostTimes; ++i) {
       if (!Wait(kQuietMilliseconds)) return;
       if (!Drain()) break;
     }
-    const uint64_t now = XtablesLockReleases();
-    if (std::exchange(releases, now) == now) on_change_();
+    on_change_();
   }
 }
 

@@ -15,10 +15,7 @@ namespace nfmeter::kernel {
 // The kernel tells nobody that tables of x_tables have changed. But whoever
 // changes them takes the lock, and closes its file then (inotify(7)): so a
 // change by iptables is known a moment later. Programs that take no lock are
-// not seen.
-//
-// When this process has given the lock back itself meanwhile, nobody is told:
-// it is not to be known whose use it was.
+// not seen; changes by this process are.
 class XtablesLockWatch final : public RuleChangeWatch {
  public:
   // Null: the file is not there, or can't be watched.
