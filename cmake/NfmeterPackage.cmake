@@ -40,6 +40,15 @@ foreach(page nfmeterd.8 nfmeter.1 nfmeter.yaml.5 nfmeter-policy.5)
   nfmeter_install_compressed(${packaging}/man/${page}
     ${CMAKE_INSTALL_MANDIR}/man${section} nfmeter)
 endforeach()
+# One for each command, from its help.
+add_custom_command(
+  OUTPUT ${generated}/man1.stamp
+  COMMAND ${packaging}/man/generate $<TARGET_FILE:nfmeter_cli> ${generated}/man1
+  COMMAND ${CMAKE_COMMAND} -E touch ${generated}/man1.stamp
+  DEPENDS nfmeter_cli ${packaging}/man/generate VERBATIM)
+set_property(GLOBAL APPEND PROPERTY NFMETER_GENERATED ${generated}/man1.stamp)
+install(DIRECTORY ${generated}/man1/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1
+        COMPONENT nfmeter)
 nfmeter_install_completion(bash bash-completion/completions/nfmeter)
 nfmeter_install_completion(zsh zsh/vendor-completions/_nfmeter)
 nfmeter_install_completion(fish fish/vendor_completions.d/nfmeter.fish)

@@ -67,6 +67,7 @@ int Main(const std::vector<std::string>& arguments, Console console) {
   AddQuotaCommands(tree);
   AddFlowCommands(tree);
   AddWaitCommands(tree);
+  AddCheckCommand(tree);
   AddNodeCommands(tree);
   AddContextCommands(tree);
   AddExplainCommand(tree);

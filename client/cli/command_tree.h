@@ -118,6 +118,7 @@ void AddWatchCommands(CommandTree& tree);
 void AddQuotaCommands(CommandTree& tree);
 void AddFlowCommands(CommandTree& tree);
 void AddWaitCommands(CommandTree& tree);
+void AddCheckCommand(CommandTree& tree);
 void AddNodeCommands(CommandTree& tree);
 void AddContextCommands(CommandTree& tree);
 void AddExplainCommand(CommandTree& tree);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "accounting/common/counter_filter.h"
 #include "base/status_macros.h"
+#include "security/access/in_process.h"
 #include "security/access/policy.h"
 #include "security/access/policy_check.h"
 #include "security/listen/unix_socket.h"
@@ -36,14 +37,13 @@ absl::Status CheckTlsIsWhole(const security::TlsOptions& tls) {
 absl::StatusOr<std::vector<std::string>> FindPolicyOddities(
     const Config& config) {
   if (config.policy.empty()) {
-    return security::FindClosedListeners(security::GrantsOf(config.listen),
-                                         nullptr);
+    return security::FindClosedListeners(ListenerGrants(config), nullptr);
   }
   NFM_ASSIGN_OR_RETURN(const security::Policy policy,
                        security::ReadPolicy(config.policy));
   std::vector<std::string> oddities = security::FindOddities(policy);
-  for (std::string& closed : security::FindClosedListeners(
-           security::GrantsOf(config.listen), &policy)) {
+  for (std::string& closed :
+       security::FindClosedListeners(ListenerGrants(config), &policy)) {
     oddities.push_back(std::move(closed));
   }
   return oddities;
@@ -54,6 +54,18 @@ absl::StatusOr<std::vector<std::string>> FindPolicyOddities(
 security::ListenerOptions DefaultListener() {
   return {
       .address = {.kind = Kind::kUnix, .path = security::kDefaultSocketPath}};
+}
+
+std::vector<security::ListenerGrant> ListenerGrants(const Config& config) {
+  std::vector<security::ListenerGrant> grants =
+      security::GrantsOf(config.listen);
+  if (config.web.listen.has_value()) {
+    grants.push_back({.principal = security::kWebPage,
+                      .role = config.web.role,
+                      .address = absl::StrCat("the page at ",
+                                              config.web.listen->ToString())});
+  }
+  return grants;
 }
 
 absl::StatusOr<std::vector<std::string>> CheckConfig(const Config& config) {
@@ -75,6 +87,13 @@ absl::StatusOr<std::vector<std::string>> CheckConfig(const Config& config) {
     return absl::InvalidArgumentError(
         absl::StrCat("metrics.counters '", config.metrics.counters,
                      "' has a '[' without its ']', which no name matches"));
+  }
+  if (config.web.listen.has_value() && !config.web.listen->IsLocal()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "web.listen ", config.web.listen->ToString(),
+        " can be reached from other hosts, and the page knows no "
+        "certificates; give a loopback address or unix:/PATH, and put a proxy "
+        "with mutual TLS before it (docs/web.md)"));
   }
   NFM_ASSIGN_OR_RETURN(std::vector<std::string> oddities,
                        security::CheckListeners(config.listen));
@@ -134,6 +153,10 @@ std::string DescribeConfig(const Config& config) {
   if (config.metrics.listen.has_value()) {
     absl::StrAppend(&text, "metrics http://", config.metrics.listen->ToString(),
                     "/metrics\n");
+  }
+  if (config.web.listen.has_value()) {
+    absl::StrAppend(&text, "page ", config.web.listen->ToString(), " (role ",
+                    security::RoleName(config.web.role), ")\n");
   }
   absl::StrAppend(
       &text, "state ",

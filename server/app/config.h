@@ -29,6 +29,13 @@ struct MetricsConfig {
   std::vector<std::string> labels;
 };
 
+struct WebConfig {
+  std::optional<security::ListenAddress> listen;  // local; none: no page
+  // Of whoever opens the page: viewer, or none, and then the policy says what
+  // "web" may see.
+  security::Role role = security::Role::kViewer;
+};
+
 struct Config {
   security::ListenOptions listen;
   std::string state_dir = "/var/lib/nfmeter";  // empty: nothing is kept
@@ -46,6 +53,7 @@ struct Config {
   telemetry::LogFormat log_format = telemetry::LogFormat::kText;
   MetricsConfig metrics;
   accounting::Retention retention;
+  WebConfig web;
   service::Limits limits;
   size_t max_threads = 64;
   size_t max_streams_per_connection = 1024;
@@ -61,6 +69,9 @@ struct Config {
 
 // Where the server listens when it is not told.
 security::ListenerOptions DefaultListener();
+
+// What callers may do by where they come from: of the listeners, and the page.
+std::vector<security::ListenerGrant> ListenerGrants(const Config& config);
 
 // What remains to be checked when file and flags are read: that options fit
 // together, and that the files and groups that they name are there.

@@ -14,6 +14,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "app/capabilities.h"
+#include "app/connection_guard.h"
 #include "app/grpc_server.h"
 #include "app/host_identity.h"
 #include "app/host_metrics.h"
@@ -132,7 +133,7 @@ Daemon::Daemon(const Config& config)
       kernel_watch_(clock_),
       audit_log_(config_.audit_file),
       authorizer_(
-          security::GrantsOf(config_.listen),
+          ListenerGrants(config_),
           [this](const auto& principal, auto method, const auto& status) {
             NoteRefusal(principal, method, status);
           }),
@@ -365,8 +366,22 @@ absl::Status Daemon::Listen() {
     if (!some.listeners.empty()) NFM_RETURN_IF_ERROR(Serve(some, over_tls));
   }
   listening_ = true;
+  NFM_RETURN_IF_ERROR(ServePage());
   SetHealth();
   kernel_watch_.Start(*kernel_, [this] { SetHealth(); });
+  return absl::OkStatus();
+}
+
+// The page calls the services as everybody does, only not over a socket.
+absl::Status Daemon::ServePage() {
+  if (!config_.web.listen.has_value()) return absl::OkStatus();
+  NFM_ASSIGN_OR_RETURN(
+      web_server_,
+      web::WebServer::Start(
+          *config_.web.listen,
+          std::make_unique<web::WebApi>(
+              servers_.front()->InProcessChannel(grpc::ChannelArguments()))));
+  ConnectionGuard::Exempt(web_server_->listener());
   return absl::OkStatus();
 }
 
@@ -493,7 +508,7 @@ void Daemon::LogPolicyOddities() const {
     }
   };
   log(security::FindOddities(policy));
-  log(security::FindClosedListeners(security::GrantsOf(config_.listen),
+  log(security::FindClosedListeners(ListenerGrants(config_),
                                     &policy));
 }
 
@@ -543,6 +558,7 @@ void Daemon::Reload() {
 
 void Daemon::Shutdown(absl::Duration grace) {
   listening_ = false;
+  web_server_.reset();
   for (const auto& server : servers_) {
     server->GetHealthCheckService()->Shutdown();
   }

@@ -39,6 +39,7 @@
 #include "service/usage/usage_service.h"
 #include "telemetry/audit_log.h"
 #include "telemetry/call_log.h"
+#include "web/web_server.h"
 
 namespace nfmeter::app {
 
@@ -74,6 +75,11 @@ class Daemon {
     return metrics_server_ == nullptr ? "" : metrics_server_->url();
   }
 
+  // Where its page is, or empty; after Listen().
+  std::string web_url() const {
+    return web_server_ == nullptr ? "" : web_server_->url();
+  }
+
   // Gives back what nobody uses any more; each second or so, after Listen().
   void Upkeep() { domain_->Upkeep(); }
   // Takes a policy that has changed since; streams that it does not allow end.
@@ -97,6 +103,7 @@ class Daemon {
   void MakeServices();
   absl::Status Serve(const security::ListenOptions& listen, bool over_tls);
   absl::Status ServeMetrics();
+  absl::Status ServePage();
   std::vector<telemetry::CallObserver*> CallObservers();
   void LookAtPolicy();
   void LogPolicyOddities() const;
@@ -146,6 +153,7 @@ class Daemon {
   std::vector<std::unique_ptr<grpc::Server>> servers_;
   std::vector<security::ListenAddress> addresses_;
   std::atomic<bool> listening_ = false;  // servers_ is complete
+  std::unique_ptr<web::WebServer> web_server_;  // a client of the first server
 
   mutable absl::Mutex problems_mutex_;
   // What is wrong or odd with the certificates now.

@@ -297,6 +297,37 @@ Option MetricsLabels() {
           }};
 }
 
+Option WebListen() {
+  return {.key = "web.listen",
+          .flag = FlagOf("web.listen"),
+          .value = "ADDRESS",
+          .help =
+              "where browsers of this host read a page about it: HOST:PORT of "
+              "a loopback address, which every user of this host reaches, or "
+              "unix:/PATH; '' for nowhere",
+          .set = [](absl::string_view text, Config& config) {
+            if (text.empty()) {
+              config.web.listen.reset();
+              return absl::OkStatus();
+            }
+            auto address = security::ParseListenAddress(text);
+            if (!address.ok()) return MustBe("HOST:PORT or unix:/PATH", text);
+            config.web.listen = *std::move(address);
+            return absl::OkStatus();
+          }};
+}
+
+void AddWebOptions(std::vector<Option>& options) {
+  options.push_back(WebListen());
+  options.push_back(Choice<>(
+      "web.role",
+      "what the page shows: all that a viewer may see, or with none what the "
+      "policy grants to 'web'",
+      std::vector<std::pair<std::string, security::Role>>{
+          {"viewer", security::Role::kViewer}, {"none", security::Role::kNone}},
+      [](Config & c) -> auto& { return c.web.role; }));
+}
+
 void AddMetricsOptions(std::vector<Option>& options) {
   options.push_back(MetricsListen());
   options.push_back(Number(
@@ -445,6 +476,7 @@ const std::vector<Option>& AllOptions() {
     AddServerOptions(*made);
     AddMetricsOptions(*made);
     AddRetention(*made);
+    AddWebOptions(*made);
     AddLimits(*made);
     return made;
   }();

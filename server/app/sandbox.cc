@@ -126,6 +126,13 @@ FileAccess AccessFor(const Config& config) {
   if (config.metrics.listen.has_value()) {
     access.ports.push_back(config.metrics.listen->port);
   }
+  if (config.web.listen.has_value()) {
+    if (config.web.listen->kind == Kind::kUnix) {
+      access.socket_folders.push_back(FolderOf(config.web.listen->path));
+    } else {
+      access.ports.push_back(config.web.listen->port);
+    }
+  }
   if (config.listen.tls.has_value()) {
     AddFile(config.listen.tls->certificate, access.readable);
     AddFile(config.listen.tls->key, access.readable);
@@ -151,6 +158,9 @@ absl::Status GiveUpPrivileges(const Config& config) {
   const auto& metrics = config.metrics.listen;
   options.low_ports |= metrics.has_value() && metrics->port != 0 &&
                        metrics->port < kFirstFreePort;
+  const auto& web = config.web.listen;
+  options.low_ports |= web.has_value() && web->kind == Kind::kTcp &&
+                       web->port != 0 && web->port < kFirstFreePort;
   if (config.read_only) kernel::UseTablesWithoutRawSockets();
   return security::DropPrivileges(options);
 }

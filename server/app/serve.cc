@@ -156,6 +156,9 @@ void TellReady(const Config& config, const Daemon& daemon) {
   if (const std::string url = daemon.metrics_url(); !url.empty()) {
     Log(LogLevel::kInfo, "metrics", {{"url", url}});
   }
+  if (const std::string url = daemon.web_url(); !url.empty()) {
+    Log(LogLevel::kInfo, "page", {{"url", url}});
+  }
   Log(LogLevel::kInfo, "ready",
       {{"listen", addresses}, {"version", NFMETER_VERSION}, {"pid", getpid()}});
   NotifyReady(absl::StrCat("Serving on ", addresses));

@@ -7,10 +7,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
-
-struct MHD_Daemon;
+#include "telemetry/http_server.h"
 
 namespace nfmeter::telemetry {
 
@@ -18,8 +18,7 @@ namespace nfmeter::telemetry {
 // Plain HTTP for whoever reaches the address: listen where only those do who
 // may know the names and values of counters.
 //
-// Bounded: few connections, a few kilobytes and seconds for each, no bodies of
-// requests. Two threads; a page that waits holds up one.
+// Bounded as HttpServer is: two threads; a page that waits holds up one.
 class MetricsServer {
  public:
   using Page = std::function<std::string()>;
@@ -27,8 +26,7 @@ class MetricsServer {
   struct Options {
     std::string host;   // an address or a name, IPv6 without brackets
     uint16_t port = 0;  // 0: one that the kernel chooses
-    unsigned max_connections = 32;
-    unsigned idle_seconds = 15;
+    HttpServer::Options http;
   };
 
   // `page` is called on threads of the server's, until it is destroyed.
@@ -36,25 +34,20 @@ class MetricsServer {
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(
       const Options& options, Page page);
 
-  // Ends connections; waits for pages that are being made.
-  ~MetricsServer();
-
   MetricsServer(const MetricsServer&) = delete;
   MetricsServer& operator=(const MetricsServer&) = delete;
 
   // "http://127.0.0.1:9477/metrics", with the port that it has.
   const std::string& url() const { return url_; }
   // Its listening socket.
-  int listener() const { return listener_; }
+  int listener() const { return server_->listener(); }
 
  private:
-  explicit MetricsServer(Page page) : page_(std::move(page)) {}
-  friend class HttpAnswer;
+  MetricsServer(std::string url, std::unique_ptr<HttpServer> server)
+      : url_(std::move(url)), server_(std::move(server)) {}
 
-  const Page page_;
-  std::string url_;
-  int listener_ = -1;
-  MHD_Daemon* daemon_ = nullptr;
+  const std::string url_;
+  const std::unique_ptr<HttpServer> server_;
 };
 
 }  // namespace nfmeter::telemetry

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
 #include "base/error.h"
+#include "security/access/in_process.h"
 
 namespace nfmeter::security {
 namespace {
@@ -171,8 +172,16 @@ std::shared_ptr<const Standing> Authorizer::StandingOf(
     const grpc::ServerContextBase& context) const {
   const auto auth = context.auth_context();
   const auto found = auth->FindPropertyValues(kPrincipalProperty);
-  if (found.empty()) return StandingOf(kUnknown);
-  return StandingOf(absl::string_view(found[0].data(), found[0].size()));
+  if (!found.empty()) {
+    return StandingOf(absl::string_view(found[0].data(), found[0].size()));
+  }
+  const auto token = context.client_metadata().find(kInProcessKey);
+  if (token == context.client_metadata().end() ||
+      absl::string_view(token->second.data(), token->second.size()) !=
+          InProcessToken()) {
+    return StandingOf(kUnknown);
+  }
+  return StandingOf(EncodePrincipal({.names = {kWebPage}}));
 }
 
 std::shared_ptr<const Standing> Authorizer::StandingOf(

@@ -10,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "absl/types/span.h"
 #include "accounting/common/counter_filter.h"
+#include "security/access/in_process.h"
 #include "security/access/principal.h"
 
 namespace nfmeter::security {
@@ -20,7 +21,8 @@ constexpr char kOurServices[] = "nfmeter.";
 // What names in certificates begin with, and those of other callers.
 constexpr absl::string_view kCertificateNames[] = {"spiffe://",
                                                    "uri:", "dns:", "cn:"};
-constexpr absl::string_view kLocalNames[] = {"socket:/", kLoopback};
+constexpr absl::string_view kLocalNames[] = {"socket:/", kLoopback,
+                                             kWebPage};
 
 // Each rule is compared with all others, in some 100 ns.
 constexpr size_t kMaxComparedRules = 2000;
@@ -71,7 +73,8 @@ bool MayName(absl::Span<const absl::string_view> kinds,
   const absl::string_view fixed = pattern.substr(0, pattern.find('*'));
   const bool has_star = fixed.size() < pattern.size();
   return std::any_of(kinds.begin(), kinds.end(), [&](absl::string_view kind) {
-    if (kind == kLoopback && !has_star) return pattern == kind;
+    const bool is_whole = kind == kLoopback || kind == kWebPage;
+    if (is_whole && !has_star) return pattern == kind;
     return absl::StartsWith(fixed, kind) ||
            (has_star && absl::StartsWith(kind, fixed));
   });
@@ -95,7 +98,7 @@ std::string WhyNobody(absl::string_view pattern) {
     return "";
   }
   return "has no form that a principal has: spiffe://DOMAIN/PATH, uri:URI, "
-         "dns:NAME, cn:NAME, socket:/PATH or loopback";
+         "dns:NAME, cn:NAME, socket:/PATH, loopback or web";
 }
 
 std::string At(const Policy& policy, const PolicyRule& rule,

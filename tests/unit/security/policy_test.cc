@@ -183,7 +183,7 @@ TEST(PolicyOdditiesTest, APolicyThatLocksEverybodyOutIsToldOf) {
 TEST(PolicyOdditiesTest, NamesThatNobodyCanHaveAreToldOf) {
   const char* form =
       "has no form that a principal has: spiffe://DOMAIN/PATH, uri:URI, "
-      "dns:NAME, cn:NAME, socket:/PATH or loopback";
+      "dns:NAME, cn:NAME, socket:/PATH, loopback or web";
   const char* spiffe =
       "is not a SPIFFE ID: spiffe://DOMAIN/PATH, the domain in lower case, no "
       "query, no fragment";

@@ -28,7 +28,8 @@ class MetricsServerTest : public ::testing::Test {
  protected:
   void SetUp() override {
     auto server = MetricsServer::Start(
-        {.host = "127.0.0.1", .max_connections = 4, .idle_seconds = 1},
+        {.host = "127.0.0.1",
+         .http = {.max_connections = 4, .idle_seconds = 1}},
         [] { return "nfmeter_x 1\n"; });
     ASSERT_OK(server);
     server_ = *std::move(server);

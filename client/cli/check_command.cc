@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// nfmeter check: a plugin for Nagios, Icinga and their kin.
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "absl/time/civil_time.h"
+#include "absl/time/clock.h"
+#include "cli/command_tree.h"
+#include "cli/errors.h"
+#include "cli/escapes.h"
+#include "cli/quantity.h"
+
+namespace nfmeter::cli {
+namespace {
+
+// What plugins end with.
+enum PluginStatus : int { kOk = 0, kWarning = 1, kCritical = 2, kUnknown = 3 };
+
+struct CheckFlags {
+  std::string name;
+  std::string limit;
+  std::string warn;
+  std::string since = "month";
+  std::string time_zone;
+};
+
+struct Checked {
+  uint64_t bytes = 0;
+  bool at_least = false;  // a gap lies in the time
+};
+
+absl::string_view StatusWord(PluginStatus status) {
+  switch (status) {
+    case kOk:
+      return "OK";
+    case kWarning:
+      return "WARNING";
+    case kCritical:
+      return "CRITICAL";
+    case kUnknown:
+      break;
+  }
+  return "UNKNOWN";
+}
+
+// The beginning of the month, day or hour that it is, or so long ago.
+absl::StatusOr<absl::Time> SinceWhen(absl::string_view since,
+                                     absl::TimeZone zone, absl::Time now) {
+  const absl::CivilSecond civil = absl::ToCivilSecond(now, zone);
+  if (since == "month") return absl::FromCivil(absl::CivilMonth(civil), zone);
+  if (since == "day") return absl::FromCivil(absl::CivilDay(civil), zone);
+  if (since == "hour") return absl::FromCivil(absl::CivilHour(civil), zone);
+  absl::string_view days = since;
+  int64_t count = 0;
+  if (absl::ConsumeSuffix(&days, "d") && absl::SimpleAtoi(days, &count) &&
+      count > 0) {
+    return now - absl::Hours(24) * count;
+  }
+  const auto ago = ParseDuration(since);
+  if (ago.ok()) return now - *ago;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--since '", since, "' is not month, day, hour, or a time such as 7d"));
+}
+
+absl::StatusOr<absl::TimeZone> FindZone(const std::string& name) {
+  absl::TimeZone zone = absl::LocalTimeZone();
+  if (!name.empty() && !absl::LoadTimeZone(name, &zone)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--time-zone '", name, "' is not known here"));
+  }
+  return zone;
+}
+
+google::protobuf::Timestamp ToTimestamp(absl::Time time) {
+  google::protobuf::Timestamp proto;
+  proto.set_seconds(absl::ToUnixSeconds(time));
+  return proto;
+}
+
+// What the counter has counted since then. NOT_FOUND: it neither exists nor has
+// counted anything in that time.
+absl::StatusOr<Checked> UsageSince(Client& client, const std::string& name,
+                                   absl::Time since,
+                                   const CallOptions& options) {
+  v1::ListUsageRequest request;
+  request.mutable_filter()->set_name_glob(name);
+  *request.mutable_start_time() = ToTimestamp(since);
+  request.set_bucket(v1::USAGE_BUCKET_HOUR);
+  const auto usage = client.ListUsage(request, options);
+  if (!usage.ok()) return usage.status();
+  Checked checked;
+  for (const v1::UsageRow& row : usage->rows()) {
+    checked.bytes += row.bytes();
+    checked.at_least |= row.at_least();
+  }
+  if (usage->rows().empty()) {
+    const auto counter = client.GetCounter(name, options);
+    if (!counter.ok()) return counter.status();
+  }
+  return checked;
+}
+
+// "NFMETER CRITICAL - web: 12.0 GiB of 10.0 GiB since 2026-11-01 00:00 |
+// bytes=...": the form of plugins, values in the unit of the first.
+void Report(Session& session, PluginStatus status, const std::string& sentence,
+            const std::string& data = "") {
+  session.console().out << "NFMETER " << StatusWord(status) << " - "
+                        << absl::StrReplaceAll(sentence,
+                                               {{"|", "/"}, {"\n", " "}})
+                        << (data.empty() ? "" : " | ") << data << "\n";
+  session.set_exit_code(status);
+}
+
+absl::StatusOr<Checked> Ask(Session& session, const CheckFlags& flags,
+                            std::string& since_text) {
+  const auto zone = FindZone(flags.time_zone);
+  if (!zone.ok()) return zone.status();
+  const auto since = SinceWhen(flags.since, *zone, absl::Now());
+  if (!since.ok()) return since.status();
+  since_text = absl::FormatTime("%Y-%m-%d %H:%M", *since, *zone);
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  return UsageSince(**client, NameBytes(flags.name), *since, session.call());
+}
+
+// Errors are UNKNOWN, on standard output, as plugins are read.
+absl::Status Check(Session& session, const CheckFlags& flags) {
+  if (session.is_one_of_several()) {
+    return UsageError(
+        "one server can be checked at a time, so give one "
+        "--context");
+  }
+  const uint64_t limit = *ParseBytes(flags.limit);
+  std::optional<uint64_t> warn;
+  if (!flags.warn.empty()) warn = *ParseBytes(flags.warn);
+  std::string since;
+  const absl::StatusOr<Checked> checked = Ask(session, flags, since);
+  if (!checked.ok()) {
+    Report(session, kUnknown, std::string(checked.status().message()));
+    return absl::OkStatus();
+  }
+  const PluginStatus status = checked->bytes > limit           ? kCritical
+                              : warn && checked->bytes > *warn ? kWarning
+                                                               : kOk;
+  Report(session, status,
+         absl::StrCat(Printable(flags.name), ": ",
+                      checked->at_least ? "at least " : "",
+                      FormatBytes(checked->bytes), " of ", FormatBytes(limit),
+                      " since ", since),
+         absl::StrCat("bytes=", checked->bytes, "B;",
+                      warn ? absl::StrCat(*warn) : "", ";", limit, ";0"));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddCheckCommand(CommandTree& tree) {
+  auto flags = std::make_shared<CheckFlags>();
+  CLI::App* command = tree.AddCommand(
+      tree.root(), "check", "Say whether a counter is over a limit",
+      R"(A plugin for Nagios, Icinga and their kin: one line with performance data, and
+the exit status 0 OK, 1 WARNING, 2 CRITICAL (over the limit), 3 UNKNOWN (it could
+not be asked). What counts is the ledger's total, which resets do not touch; the
+counter needs no quota.
+
+Examples:
+  nfmeter check web --limit 10GiB --since month
+  nfmeter check web --limit 10GiB --warn 8GiB --since 7d
+  nfmeter --server gw1:7443 check 'tenant-a-*' --limit 1TB --since 30d)",
+      [flags](Session& session) { return Check(session, *flags); });
+  CLI::Option* name = command->add_option(
+      "NAME", flags->name, "a counter, or a glob for the sum of several");
+  name->required();
+  tree.Suggest(name, {Candidates::kCounters});
+  AddBytes(*command, "--limit", flags->limit,
+           "CRITICAL above so many bytes: 10GB, 10GiB")
+      ->required();
+  AddBytes(*command, "--warn", flags->warn, "WARNING above so many");
+  command
+      ->add_option("--since", flags->since,
+                   "month, day or hour, those that have begun; or so long: "
+                   "24h, 7d; default: month")
+      ->option_text("WHEN");
+  command
+      ->add_option("--time-zone", flags->time_zone,
+                   "where days and months begin, as Europe/Berlin; default: "
+                   "this host's")
+      ->option_text("ZONE");
+}
+
+}  // namespace nfmeter::cli

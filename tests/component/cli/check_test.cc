@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// nfmeter check: the line and the exit status that monitoring reads.
+#include "tests/component/cli/cli_fixture.h"
+
+namespace nfmeter::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class CheckTest : public CliTest {
+ protected:
+  CheckTest() {
+    // 3 GiB in two hours.
+    server_.usage.on_ListUsage = [this](const auto& request, auto* response) {
+      request_ = request;
+      *response = Json<v1::ListUsageResponse>(answer_);
+      return grpc::Status::OK;
+    };
+  }
+
+  std::string answer_ = R"({"rows": [{"bytes": "1073741824"},
+                                     {"bytes": "2147483648"}]})";
+  v1::ListUsageRequest request_;
+};
+
+TEST_F(CheckTest, BelowTheLimitItIsOk) {
+  const RunResult result =
+      Nfmeter({"check", "web", "--limit", "10GiB", "--since", "month"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out,
+              AllOf(StartsWith("NFMETER OK - web: 3.00 GiB of 10.0 GiB since "),
+                    HasSubstr("-01 00:00 | bytes=3221225472B;;10737418240;0")));
+  EXPECT_EQ(request_.filter().name_glob(), "web");
+}
+
+TEST_F(CheckTest, WarningAndCriticalAreExitCodesOneAndTwo) {
+  RunResult result =
+      Nfmeter({"check", "web", "--limit", "10GiB", "--warn", "2GiB"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.out, StartsWith("NFMETER WARNING - web: 3.00 GiB"));
+  result = Nfmeter({"check", "web", "--limit", "2GiB", "--since", "7d"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.out, StartsWith("NFMETER CRITICAL - web: 3.00 GiB"));
+}
+
+TEST_F(CheckTest, AGapMakesItAtLeast) {
+  answer_ = R"({"rows": [{"bytes": "1024", "atLeast": true}]})";
+  EXPECT_THAT(Nfmeter({"check", "web", "--limit", "1GB"}).out,
+              HasSubstr("web: at least 1.00 KiB"));
+}
+
+TEST_F(CheckTest, WhatCannotBeAskedIsUnknown) {
+  answer_ = "{}";
+  server_.counters.on_GetCounter = [](const auto&, auto*) {
+    return Error(grpc::StatusCode::NOT_FOUND, "there is no counter 'wbe'");
+  };
+  RunResult result = Nfmeter({"check", "wbe", "--limit", "1GB"});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_EQ(result.out, "NFMETER UNKNOWN - there is no counter 'wbe'\n");
+  result = Nfmeter({"check", "web", "--limit", "1GB", "--since", "soon"});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.out, HasSubstr("--since 'soon'"));
+}
+
+}  // namespace
+}  // namespace nfmeter::testing

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The page's arithmetic: rates over resets and restarts, order, units.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { bytes, choose, count, rate, readSnapshot }
+  from '../../server/web/page/rates.js';
+
+const reading = (boottime, counters, epoch = '1') => ({
+  epoch, boottime, time: boottime, complete: true,
+  counters: counters.map(([name, packets, size, labels = {}]) =>
+    [name, packets, size, packets, size, 0, '', false, labels]),
+});
+
+test('a rate is by the kernel’s clock, and after a reset by what came since', () => {
+  const before = readSnapshot(reading(10, [['a', 5, 500], ['b', 9, 900]]));
+  assert.equal(before.counters.get('a').byteRate, null);
+  const now = readSnapshot(reading(12, [['a', 9, 1500], ['b', 2, 200]]), before);
+  assert.equal(now.counters.get('a').packetRate, 2);
+  assert.equal(now.counters.get('a').byteRate, 500);
+  assert.equal(now.counters.get('b').byteRate, 100);
+});
+
+test('after a restart of the server there is nothing to compare with', () => {
+  const before = readSnapshot(reading(10, [['a', 5, 500]]));
+  const now = readSnapshot(reading(12, [['a', 9, 1500]], '2'), before);
+  assert.equal(now.counters.get('a').byteRate, null);
+});
+
+test('the filter finds names and labels; idle ones are left out', () => {
+  const before = readSnapshot(reading(10, [
+    ['web', 0, 0, { tenant: 'Acme' }], ['mail', 0, 0], ['rest', 1, 1]]));
+  const { counters } = readSnapshot(reading(11, [
+    ['web', 1, 10, { tenant: 'Acme' }], ['mail', 2, 20], ['rest', 1, 1]]), before);
+  const names = (settings) => choose(counters, {
+    filter: '', sort: 'byteRate', idle: false, ...settings })
+    .map((each) => each.name);
+  assert.deepEqual(names({}), ['mail', 'web']);
+  assert.deepEqual(names({ idle: true, sort: 'name' }), ['mail', 'rest', 'web']);
+  assert.deepEqual(names({ filter: 'tenant=acme' }), ['web']);
+});
+
+test('units', () => {
+  assert.equal(bytes(812), '812 B');
+  assert.equal(bytes(1536), '1.50 KiB');
+  assert.equal(count(123456), '123k');
+  assert.equal(rate(1024 * 1024, false), '1.00 MiB/s');
+  assert.equal(rate(125000, true), '1.00 Mbit/s');
+});
