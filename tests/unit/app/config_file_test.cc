@@ -157,9 +157,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "'max_batch_size'?"},
         BadFile{"volume: 11",
                 "f:1:1: unknown key 'volume'; known are: listen, tls, "
-                "insecure_loopback, policy, audit, state_dir, hostname, "
+                "insecure_loopback, policy, plan, audit, state_dir, hostname, "
                 "backend, reflection, channelz, read_only, "
-                "enable_flow_accounting, sandbox, log, metrics, limits"},
+                "enable_flow_accounting, sandbox, log, metrics, retention, "
+                "web, limits"},
         BadFile{"log: {level: loud}",
                 "f:1:14: 'log.level' must be info or debug or warning or "
                 "error or off, not 'loud'"},

@@ -280,7 +280,9 @@ TEST(MessageToJsonTest, IsIndentedForReading) {
    "labels": {},
    "totalPackets": "0",
    "totalBytes": "0",
-   "managed": false
+   "managed": false,
+   "description": "",
+   "kernelName": ""
   }
  ],
  "failures": []
@@ -309,6 +311,8 @@ TEST(MessageToYamlTest, IsBlockStyleWithPlainNumbers) {
     totalPackets: 0
     totalBytes: 0
     managed: false
+    description: ""
+    kernelName: ""
     readTime: "2026-11-23T14:00:00Z"
   - name: "1:2"
     packets: 0
@@ -319,6 +323,8 @@ TEST(MessageToYamlTest, IsBlockStyleWithPlainNumbers) {
     totalPackets: 0
     totalBytes: 0
     managed: false
+    description: ""
+    kernelName: ""
 nextPageToken: ""
 totalSize: 0
 )");

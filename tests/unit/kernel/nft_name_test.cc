@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -49,9 +50,12 @@ TEST(NftNameTest, EveryNameIsReadBackAndNoTwoMeet) {
 }
 
 TEST(NftNameTest, NamesThatAreNeverMadeAreSomebodyElses) {
-  for (const char* object :
-       {"web", "c.", "", "c.a_x62", "c.a_x2B", "c.a+b", "c._x", "c._x2",
-        "c._x00", "c.0123456789012345678901234567890123"}) {
+  const std::string too_long = absl::StrCat("c.", std::string(254, 'a'));
+  for (const std::string& object :
+       {std::string("web"), std::string("c."), std::string(),
+        std::string("c.a_x62"), std::string("c.a_x2B"), std::string("c.a+b"),
+        std::string("c._x"), std::string("c._x2"), std::string("c._x00"),
+        too_long}) {
     EXPECT_EQ(ReadBack(object), "") << object;
     std::string appended = "before";
     EXPECT_FALSE(AppendCounterName(object, appended)) << object;
