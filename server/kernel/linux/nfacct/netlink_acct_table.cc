@@ -179,6 +179,7 @@ absl::StatusOr<QuotaChange> NetlinkAcctTable::SetQuota(
     bool dry_run) {
   constexpr Operation kReplace = Operation::kAcctReplace;
   if (!IsAcctName(name)) return ErrnoStatus(kReplace, ENAMETOOLONG, name);
+  NFM_RETURN_IF_ERROR(Get(name).status());
   Lease socket(*this);
   NFM_ASSIGN_OR_RETURN(const AcctFeatures features, AskAcctFeatures(*socket));
   // Linux's own module would take it for a reset.
