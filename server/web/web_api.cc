@@ -77,9 +77,12 @@ HttpAnswer Json(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   options.always_print_primitive_fields = true;
-  // Messages of ours have nothing that JSON can't say.
-  google::protobuf::util::MessageToJsonString(message, &json, options)
-      .IgnoreError();
+  const auto printed =
+      google::protobuf::util::MessageToJsonString(message, &json, options);
+  if (!printed.ok()) {
+    return Failure({grpc::StatusCode::UNAVAILABLE,
+                    "the answer can't be said in JSON"});
+  }
   return {.type = kJson, .body = std::move(json)};
 }
 
