@@ -84,7 +84,9 @@ class NfacctWorld : public World {
  public:
   NfacctWorld() : table_(NetlinkAcctTable::Open().value()) {}
   ~NfacctWorld() override {
-    for (const auto& [name, port] : ports_) CountPort("-D", port, name);
+    for (const auto& [name, port] : ports_) {
+      CountPort("-D", port, NfacctName(name));
+    }
     std::vector<std::string> names;
     (void)table_->Dump(AcctDumpFilter::kAll,
                        [&](absl::Span<const AcctRecord> records) {
@@ -97,10 +99,10 @@ class NfacctWorld : public World {
   AcctTable& table() override { return *table_; }
   void AddReference(const std::string& name) override {
     ports_[name] = next_port_++;
-    CountPort("-A", ports_[name], name);
+    CountPort("-A", ports_[name], NfacctName(name));
   }
   void RemoveReference(const std::string& name) override {
-    CountPort("-D", ports_[name], name);
+    CountPort("-D", ports_[name], NfacctName(name));
     ports_.erase(name);
   }
   void Count(const std::string& name, int packets) override {
