@@ -10,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/civil_time.h"
 #include "absl/time/clock.h"
+#include "cli/api_words.h"
 #include "cli/command_tree.h"
 #include "cli/errors.h"
 #include "cli/escapes.h"
@@ -141,7 +142,7 @@ absl::Status Check(Session& session, const CheckFlags& flags) {
   std::string since;
   const absl::StatusOr<Checked> checked = Ask(session, flags, since);
   if (!checked.ok()) {
-    Report(session, kUnknown, std::string(checked.status().message()));
+    Report(session, kUnknown, InCommandWords(checked.status().message()));
     return absl::OkStatus();
   }
   const PluginStatus status = checked->bytes > limit           ? kCritical
