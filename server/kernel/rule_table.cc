@@ -18,7 +18,7 @@ absl::StatusOr<OwnedOutcome> RuleTable::ApplyOwned(const OwnedEdit& edit,
 
 absl::StatusOr<size_t> RuleTable::MoveRules(const CounterMove& move,
                                             const Patience& patience) {
-  KernelEdit edit{.dry_run = move.dry_run};
+  KernelEdit edit;
   size_t moved = 0;
   for (const Family family : kAllFamilies) {
     for (const Table table : kAllTables) {
@@ -46,7 +46,9 @@ absl::StatusOr<size_t> RuleTable::MoveRules(const CounterMove& move,
       edit.tables.push_back(std::move(change));
     }
   }
-  if (moved > 0) NFM_RETURN_IF_ERROR(Apply(edit, patience).status());
+  if (moved > 0 && !move.dry_run) {
+    NFM_RETURN_IF_ERROR(Apply(edit, patience).status());
+  }
   return moved;
 }
 

@@ -54,9 +54,9 @@ class RuleTable {
   // Makes the rules of ours that count into `from`, those of owned chains too,
   // count into `to`, where they stand and with their own counters; in one
   // commit for each table. Every packet is counted into one of the two. How
-  // many rules; of dry runs, would have been. FAILED_PRECONDITION,
-  // COUNTER_IN_USE: a rule of somebody else's counts into `from`; nothing was
-  // changed. Else as Apply().
+  // many rules; of dry runs, which do not ask for `to`, would have been.
+  // FAILED_PRECONDITION, COUNTER_IN_USE: a rule of somebody else's counts into
+  // `from`; nothing was changed. Else as Apply().
   struct CounterMove {
     std::string from;
     std::string to;

@@ -95,6 +95,7 @@ TYPED_TEST(RuleMoveTest, ARuleOfSomebodyElsesKeepsAllWhereTheyAre) {
 TYPED_TEST(RuleMoveTest, WithoutTheOtherCounterNothingMoves) {
   ASSERT_OK(this->Insert({Spec("a")}));
   EXPECT_FALSE(this->Move("web", "nowhere").ok());
+  EXPECT_THAT(this->Move("web", "nowhere", /*dry_run=*/true), IsOkAndHolds(1u));
   EXPECT_THAT(this->CountersOf("INPUT"), ElementsAre("web"));
 }
 

@@ -62,12 +62,19 @@ class CounterUpdateTest : public ::testing::TestWithParam<const char*> {
   void SetUp() override { Start(); }
 
   void Start(const std::string& state_dir = "") {
-    std::vector<std::string> arguments = {"--backend", GetParam()};
+    // At the same socket in each life, as that names the caller whose
+    // request_ids are known again.
+    const std::string target = "unix:" + (sockets_ / "nfmeter.sock");
     server_ = std::make_unique<NfmeterdProcess>(NfmeterdProcess::Options{
-        .arguments = arguments,
+        .arguments = {"--backend", GetParam(), "--listen", target},
+        .listen_on_socket = false,
         .state_dir = state_dir.empty() ? state_.path() : state_dir});
     ASSERT_OK(server_->WaitUntilReady());
-    counters_ = v1::CounterService::NewStub(server_->Channel());
+    grpc::ChannelArguments own;  // knows nothing of the life before
+    own.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    channel_ = grpc::CreateCustomChannel(
+        target, grpc::InsecureChannelCredentials(), own);
+    counters_ = v1::CounterService::NewStub(channel_);
   }
   void Kill() {
     server_->process().Signal(SIGKILL);
@@ -124,8 +131,8 @@ class CounterUpdateTest : public ::testing::TestWithParam<const char*> {
     rule.mutable_match()->set_protocol("udp");
     rule.mutable_match()->add_destination_ports()->set_first(kPort);
     v1::CreateRuleResponse response;
-    const grpc::Status status = v1::RuleService::NewStub(server_->Channel())
-                                    ->CreateRule(&context, request, &response);
+    const grpc::Status status = v1::RuleService::NewStub(channel_)->CreateRule(
+        &context, request, &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
     return response.rule();
   }
@@ -137,6 +144,8 @@ class CounterUpdateTest : public ::testing::TestWithParam<const char*> {
   }
 
   testing::TemporaryDirectory state_;
+  testing::TemporaryDirectory sockets_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<NfmeterdProcess> server_;
   std::unique_ptr<v1::CounterService::Stub> counters_;
 };
