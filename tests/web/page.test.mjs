@@ -182,24 +182,25 @@ test('10,000 counters scroll as ten', async () => {
   await page.getByLabel('without traffic, too').check();
   await page.getByLabel('Sort by').selectOption('name');
   await page.getByText('10002 of 10002').waitFor();
-  const longest = await page.evaluate(async () => {
+  // The median, as others may have the processors for a moment.
+  const step = await page.evaluate(async () => {
     const scroller = document.getElementById('scroller');
     const frame = () => new Promise(requestAnimationFrame);
-    let worst = 0;
+    const took = [];
     for (let i = 0; i < 60; ++i) {
       const begin = performance.now();
       scroller.scrollTop += 5000;
       scroller.dispatchEvent(new Event('scroll'));
-      worst = Math.max(worst, performance.now() - begin);
+      took.push(performance.now() - begin);
       await frame();
     }
-    return worst;
+    return took.sort((a, b) => a - b)[30];
   });
   const rows = await page.locator('#rows tr').count();
-  console.log(`10,000 counters: ${rows} rows in the document, the slowest ` +
-    `step of scrolling took ${longest.toFixed(1)} ms`);
+  console.log(`10,000 counters: ${rows} rows in the document, a step of ` +
+    `scrolling took ${step.toFixed(1)} ms`);
   assert.ok(rows < 100, `${rows} rows`);
-  assert.ok(longest < 100, `${longest} ms`);
+  assert.ok(step < 16, `${step} ms`);
   await page.getByLabel('Filter').fill('09999');
   assert.deepEqual(await names(page), ['many-09999']);
   await page.context().close();

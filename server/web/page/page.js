@@ -75,7 +75,7 @@ function row(counter, asBits) {
   line.append(name,
     number(counter.byteRate === null ? '' : rate(counter.byteRate, asBits)),
     number(count(counter.packets)), number(bytes(counter.bytes)),
-    number(bytes(counter.total)), quotaCell(counter));
+    quotaCell(counter));
   return line;
 }
 
@@ -135,7 +135,11 @@ function chart(where, data, bands) {
   const axis = { stroke: color('--faint'), grid: { stroke: color('--line') } };
   state.charts[where] = new uPlot({
     width: at(where).clientWidth || 300, height: 220,
-    scales: { y: { range: (u, low, high) => [0, high > 0 ? high * 1.05 : 1] } },
+    scales: {
+      // A minute at least, as the first point has no length.
+      x: { range: (u, first, last) => [Math.min(first, last - 60), last] },
+      y: { range: (u, low, high) => [0, high > 0 ? high * 1.05 : 1024] },
+    },
     axes: [axis, { ...axis, size: 90, values: (u, values) =>
       values.map((each) => rate(each, at('bits').checked)) }],
     series: [{}, { label: 'rate', stroke: color('--accent'), width: 2,
