@@ -53,7 +53,7 @@ const bySchema = [
    "- at '/policy/rules/0': additional properties 'counter_prefix' not " +
    'allowed'],
   ['a plan whose name is none', { plans: { 'Kunden!': {} } },
-   "- at '/plans': invalid propertyName 'Kunden!'"],
+   "- at '/plans': additional properties 'Kunden!' not allowed"],
   ['a limit that there is not', { config: { limits: { max_stream: 3 } } },
    "- at '/config/limits': additional properties 'max_stream' not allowed"],
   ['what the chart itself tells the server',
