@@ -100,7 +100,7 @@ TEST_F(FilePlansTest, AnotherStartCommitsNothing) {
 TEST_F(FilePlansTest, AFolderThatIsALinkIsFollowedWhenTheLinkIsExchanged) {
   // As Kubernetes does with a ConfigMap.
   std::filesystem::remove(Path("customers.yaml"));
-  for (const auto& [version, text] : {std::pair("..1", kAlice), {"..2", kBob}}) {
+  for (const auto& [version, text] : {std::pair("..1", kAlice), std::pair("..2", kBob)}) {
     std::filesystem::create_directory(Path(version));
     Write(std::string(version) + "/customers.yaml", text);
   }
