@@ -66,6 +66,7 @@ int Main(const std::vector<std::string>& arguments, Console console) {
   AddWatchCommands(tree);
   AddQuotaCommands(tree);
   AddFlowCommands(tree);
+  AddUsageCommands(tree);
   AddWaitCommands(tree);
   AddCheckCommand(tree);
   AddNodeCommands(tree);

@@ -117,6 +117,7 @@ void AddCleanupCommand(CommandTree& tree);
 void AddWatchCommands(CommandTree& tree);
 void AddQuotaCommands(CommandTree& tree);
 void AddFlowCommands(CommandTree& tree);
+void AddUsageCommands(CommandTree& tree);
 void AddWaitCommands(CommandTree& tree);
 void AddCheckCommand(CommandTree& tree);
 void AddNodeCommands(CommandTree& tree);

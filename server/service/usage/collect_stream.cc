@@ -260,6 +260,13 @@ absl::Status CollectStream::MakeFull() {
     NFM_ASSIGN_OR_RETURN(totals, reader_->TotalsAfter(position_));
     NFM_ASSIGN_OR_RETURN(time, reader_->TimeOf(position_));
   }
+  // Those that never counted have no totals.
+  NFM_RETURN_IF_ERROR(
+      reader_->ForEachAccount([&](const accounting::StoredAccount& stored) {
+        if (stored.account.state != accounting::Account::State::kClosed) {
+          totals->try_emplace(stored.account.id);
+        }
+      }));
   rows_.clear();
   std::vector<uint64_t> accounts;
   accounts.reserve(totals->size());

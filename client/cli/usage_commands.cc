@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+// nfmeter usage report | plot | gaps | consumers | delete-consumer
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "cli/command_tree.h"
+#include "cli/errors.h"
+#include "cli/filter_flags.h"
+#include "cli/time_range.h"
+#include "cli/usage_collect.h"
+#include "cli/usage_views.h"
+
+namespace nfmeter::cli {
+namespace {
+
+constexpr char kTimes[] =
+    R"(Times: 24h or 7d (so long ago), today, yesterday, this-month, last-month, 2026,
+2026-11, 2026-11-05, 2026-11-05T10:00. Days and months are those of --time-zone.)";
+
+struct TimeFlags {
+  std::string since;
+  std::string until;
+  std::string time_zone;
+};
+
+// A time with its zone, which the server is told by name.
+struct ZonedRange {
+  TimeRange range;
+  absl::TimeZone zone;
+};
+
+absl::StatusOr<ZonedRange> ReadTimes(const TimeFlags& flags) {
+  const auto zone = FindZone(flags.time_zone);
+  if (!zone.ok()) return zone.status();
+  const auto range =
+      ParseTimeRange(flags.since, flags.until, *zone, absl::Now());
+  if (!range.ok()) return range.status();
+  return ZonedRange{*range, *zone};
+}
+
+template <typename Request>
+void SetTimes(const TimeRange& range, Request& request) {
+  const auto set = [](absl::Time time, google::protobuf::Timestamp* to) {
+    to->set_seconds(absl::ToUnixSeconds(time));
+    to->set_nanos(static_cast<int32_t>(
+        absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(to->seconds()))));
+  };
+  set(range.from, request.mutable_start_time());
+  set(range.to, request.mutable_end_time());
+}
+
+void AddTimeFlags(CLI::App& command, TimeFlags& flags,
+                  const std::string& since) {
+  flags.since = since;
+  command
+      .add_option("--since", flags.since,
+                  absl::StrCat("from when, see below; default ", since))
+      ->option_text("TIME");
+  command
+      .add_option("--until", flags.until,
+                  "to when; default: the end of the day, month or year that "
+                  "--since says, else now")
+      ->option_text("TIME");
+  command
+      .add_option("--time-zone", flags.time_zone,
+                  "where days and months begin, as Europe/Berlin; default: "
+                  "this machine's")
+      ->option_text("ZONE");
+}
+
+// --- report
+
+struct ReportFlags {
+  v1::CounterFilter filter;
+  TimeFlags times;
+  std::string every;
+  std::string group_by = "counter";
+};
+
+v1::UsageBucket ReadBucket(const std::string& every) {
+  if (every == "5m") return v1::USAGE_BUCKET_FIVE_MINUTES;
+  if (every == "1h") return v1::USAGE_BUCKET_HOUR;
+  if (every == "1d") return v1::USAGE_BUCKET_DAY;
+  if (every == "1mo") return v1::USAGE_BUCKET_MONTH;
+  return v1::USAGE_BUCKET_UNSPECIFIED;
+}
+
+std::string RangeText(const ZonedRange& times) {
+  const auto text = [&](absl::Time time) {
+    return absl::FormatTime("%Y-%m-%d %H:%M", time, times.zone);
+  };
+  return absl::StrCat("from ", text(times.range.from), " to ",
+                      text(times.range.to), " (", times.zone.name(), ")");
+}
+
+// The footnote of a table or plot with marks: what they mean, and why.
+void ExplainGaps(Session& session, Client& client,
+                 const v1::CounterFilter& filter, const TimeRange& range,
+                 const std::string& mark) {
+  v1::ListGapsRequest request;
+  *request.mutable_filter() = filter;
+  SetTimes(range, request);
+  const auto gaps = client.ListGaps(request, session.call());
+  session.Note(
+      absl::StrCat(mark, " at least so much: something may be missing",
+                   gaps.ok() && gaps->gaps_size() > 0
+                       ? absl::StrCat(", as ", DescribeGaps(gaps->gaps()))
+                       : "",
+                   "; 'nfmeter usage gaps' says when"));
+}
+
+bool AnyGap(const v1::ListUsageResponse& usage) {
+  return std::any_of(usage.rows().begin(), usage.rows().end(),
+                     [](const auto& row) { return row.at_least(); });
+}
+
+absl::Status Report(Session& session, const ReportFlags& flags) {
+  const auto times = ReadTimes(flags.times);
+  if (!times.ok()) return times.status();
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  v1::ListUsageRequest request;
+  *request.mutable_filter() = flags.filter;
+  SetTimes(times->range, request);
+  request.set_bucket(ReadBucket(flags.every));
+  request.set_time_zone(times->zone.name());
+  for (absl::string_view key :
+       absl::StrSplit(flags.group_by, ',', absl::SkipWhitespace())) {
+    if (key == "counter") {
+      request.set_group_by_counter(true);
+    } else {
+      request.add_group_by_labels(std::string(key));
+    }
+  }
+  const auto usage = (*client)->ListUsage(request, session.call());
+  if (!usage.ok()) return usage.status();
+  UsageTableOptions options = {.bucket = request.bucket(),
+                               .labels = {request.group_by_labels().begin(),
+                                          request.group_by_labels().end()},
+                               .by_counter = request.group_by_counter(),
+                               .zone = times->zone,
+                               .bars = session.console().out_is_terminal,
+                               .unicode = session.console().unicode};
+  if (session.for_people()) session.Note(RangeText(*times));
+  session.Print({.message = *usage, .text = [&](Layout layout) {
+                   options.layout = layout;
+                   return session.Render(UsageTable(usage->rows(), options),
+                                         layout);
+                 }});
+  if (!session.for_people()) return absl::OkStatus();
+  if (usage->rows().empty()) session.Note("nothing was counted in this time");
+  if (AnyGap(*usage)) {
+    ExplainGaps(session, **client, flags.filter, times->range,
+                GapMark(options.unicode));
+  }
+  return absl::OkStatus();
+}
+
+// --- plot
+
+struct PlotFlags {
+  v1::CounterFilter filter;
+  TimeFlags times;
+  size_t height = 10;
+};
+
+absl::Status Plot(Session& session, const PlotFlags& flags) {
+  const auto times = ReadTimes(flags.times);
+  if (!times.ok()) return times.status();
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  TimeRange range = times->range;
+  range.to = std::min(range.to, absl::Now());
+  v1::ListUsageRequest request;
+  *request.mutable_filter() = flags.filter;
+  SetTimes(range, request);
+  request.set_time_zone(times->zone.name());
+  const absl::Duration length = range.to - range.from;
+  request.set_bucket(length <= absl::Hours(24 * 14)
+                         ? v1::USAGE_BUCKET_FIVE_MINUTES
+                     : length <= absl::Hours(24 * 365) ? v1::USAGE_BUCKET_HOUR
+                                                       : v1::USAGE_BUCKET_DAY);
+  const auto usage = (*client)->ListUsage(request, session.call());
+  if (!usage.ok()) return usage.status();
+  const bool unicode = session.console().unicode;
+  PlotOptions options = {.range = range,
+                         .zone = times->zone,
+                         .height = std::clamp<size_t>(flags.height, 2, 100),
+                         .unicode = unicode};
+  if (session.console().out_is_terminal) {
+    options.width = session.console().size().columns;
+  }
+  session.Print(
+      {.message = *usage, .text = [&](Layout layout) {
+         return layout == Layout::kCsv
+                    ? session.Render(
+                          UsageTable(usage->rows(), {.layout = layout,
+                                                     .bucket = request.bucket(),
+                                                     .zone = times->zone}),
+                          layout)
+                    : UsagePlot(usage->rows(), options);
+       }});
+  if (session.for_people() && AnyGap(*usage)) {
+    ExplainGaps(session, **client, flags.filter, range, unicode ? "≥" : "^");
+  }
+  return absl::OkStatus();
+}
+
+// --- gaps
+
+struct GapFlags {
+  v1::CounterFilter filter;
+  TimeFlags times;
+};
+
+absl::Status Gaps(Session& session, const GapFlags& flags) {
+  const auto times = ReadTimes(flags.times);
+  if (!times.ok()) return times.status();
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  v1::ListGapsRequest request;
+  *request.mutable_filter() = flags.filter;
+  SetTimes(times->range, request);
+  const auto gaps = (*client)->ListGaps(request, session.call());
+  if (!gaps.ok()) return gaps.status();
+  session.Print({.message = *gaps, .text = [&](Layout layout) {
+                   return session.Render(
+                       GapTable(gaps->gaps(), times->zone, layout), layout);
+                 }});
+  if (gaps->gaps().empty()) {
+    session.Note(absl::StrCat("no gaps ", RangeText(*times)));
+  }
+  return absl::OkStatus();
+}
+
+// --- consumers
+
+absl::Status Consumers(Session& session) {
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  const auto response = (*client)->ListConsumers(session.call());
+  if (!response.ok()) return response.status();
+  std::vector<std::string> names;
+  for (const v1::UsageConsumer& consumer : response->consumers()) {
+    names.push_back(consumer.name());
+  }
+  session.Print(
+      {.message = *response,
+       .text =
+           [&](Layout layout) {
+             return session.Render(
+                 ConsumerTable(*response, absl::LocalTimeZone(), layout),
+                 layout);
+           },
+       .names = names});
+  if (names.empty()) session.Note("nobody collects usage from this server");
+  return absl::OkStatus();
+}
+
+absl::Status DeleteConsumers(Session& session,
+                             const std::vector<std::string>& names) {
+  auto client = session.client();
+  if (!client.ok()) return client.status();
+  for (const std::string& name : names) {
+    const absl::Status status = (*client)->DeleteConsumer(name, session.call());
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// --- the commands
+
+void AddReportCommand(CommandTree& tree, CLI::App& noun) {
+  auto flags = std::make_shared<ReportFlags>();
+  CLI::App* command = tree.AddCommand(
+      noun, "report", "Sum what was counted between two times",
+      absl::StrCat(
+          R"(Sums come from the server's ledger: resets, restarts and deletions of counters
+change nothing. 95TH and PEAK are bytes a second of five minutes: 95 of 100 had
+at most so much. A mark before a number, and the footnote, say that something
+may be missing.
+
+)",
+          kTimes, R"(
+
+Examples:
+  nfmeter usage report --since 24h --every 1h
+  nfmeter usage report --since 2026-11 --group-by tenant --time-zone Europe/Berlin
+  nfmeter usage report 'web-*' --since yesterday --every 1d -o csv > usage.csv
+  nfmeter usage report --since last-month --group-by tenant,counter -o json)"),
+      [flags](Session& session) { return Report(session, *flags); });
+  AddFilterFlags(tree, *command, flags->filter);
+  AddTimeFlags(*command, flags->times, "24h");
+  AddChoice(tree, *command, "--every,-e", flags->every,
+            {"5m", "1h", "1d", "1mo"},
+            "a row for each so long; default: one for the whole time");
+  command
+      ->add_option("--group-by,-g", flags->group_by,
+                   "a row for each: counter, or labels, with commas; '' for "
+                   "one of all; default counter")
+      ->option_text("KEYS");
+}
+
+void AddPlotCommand(CommandTree& tree, CLI::App& noun) {
+  auto flags = std::make_shared<PlotFlags>();
+  CLI::App* command = tree.AddCommand(
+      noun, "plot", "Draw what was counted over time",
+      absl::StrCat(
+          R"(All counters that GLOB and the labels choose, together, in bytes a second.
+Marks below say where something may be missing. In a locale without UTF-8
+(LANG=C) it is drawn with plain characters.
+
+)",
+          kTimes, R"(
+
+Examples:
+  nfmeter usage plot 'web-*' --since 7d
+  nfmeter usage plot --label tenant=acme --since yesterday)"),
+      [flags](Session& session) { return Plot(session, *flags); });
+  AddFilterFlags(tree, *command, flags->filter);
+  AddTimeFlags(*command, flags->times, "24h");
+  AddNumber(*command, "--height", flags->height, "lines; default 10");
+}
+
+void AddGapsCommand(CommandTree& tree, CLI::App& noun) {
+  auto flags = std::make_shared<GapFlags>();
+  CLI::App* command = tree.AddCommand(
+      noun, "gaps", "Show when something may be missing, and why",
+      absl::StrCat(
+          R"(Each gap is the widest window in which it can have happened: a restart of the
+machine, or somebody else who reset or deleted a counter. Outside of the gaps
+nothing is missing.
+
+)",
+          kTimes, R"(
+
+Examples:
+  nfmeter usage gaps
+  nfmeter usage gaps 'web-*' --since 2026-11 -o csv)"),
+      [flags](Session& session) { return Gaps(session, *flags); });
+  AddFilterFlags(tree, *command, flags->filter);
+  AddTimeFlags(*command, flags->times, "30d");
+}
+
+void AddConsumerCommands(CommandTree& tree, CLI::App& noun) {
+  tree.AddCommand(
+      noun, "consumers", "Show who collects usage, and how far each has got",
+      R"(What a consumer has not acknowledged is kept for it, up to a bound.
+
+Examples:
+  nfmeter usage consumers
+  nfmeter usage consumers -o custom-columns=NAME:.name,BEHIND:.lag)",
+      [](Session& session) { return Consumers(session); });
+
+  auto names = std::make_shared<std::vector<std::string>>();
+  CLI::App* command = tree.AddCommand(
+      noun, "delete-consumer", "Forget consumers that do not collect any more",
+      R"(Nothing is kept for them any more; a stream of theirs ends.
+
+Examples:
+  nfmeter usage delete-consumer old-billing)",
+      [names](Session& session) { return DeleteConsumers(session, *names); });
+  command->add_option("NAME", *names, "as 'usage consumers' shows them")
+      ->required();
+}
+
+}  // namespace
+
+void AddUsageCommands(CommandTree& tree) {
+  CLI::App* noun =
+      tree.AddNoun("usage", "See and collect what was counted in all");
+  AddReportCommand(tree, *noun);
+  AddPlotCommand(tree, *noun);
+  AddGapsCommand(tree, *noun);
+  AddCollectCommand(tree, *noun);
+  AddConsumerCommands(tree, *noun);
+}
+
+}  // namespace nfmeter::cli
