@@ -178,8 +178,7 @@ TEST(StateDiskTest, ADirectoryOfAnotherMachineIsRefusedWithASentence) {
                                             "NFMETER_MACHINE_ID_FILE=" + id};
   std::ofstream(id) << "11111111111111111111111111111111\n";
   {
-    testing::NfmeterdProcess first(
-        {.wrapper = with_id, .state_dir = state});
+    testing::NfmeterdProcess first({.wrapper = with_id, .state_dir = state});
     ASSERT_OK(first.WaitUntilReady());
     EXPECT_EQ(first.Stop(), 0);
   }

@@ -47,11 +47,11 @@ enum class Health { kServing, kNotServing, kUnknownService };
 // Every call blocks until it is answered or its deadline has passed
 // (DEADLINE_EXCEEDED). Attempts that fail with UNAVAILABLE are retried as
 // RetryOptions says. A change without a request_id gets one (a UUID), so that a
-// retry never carries it out twice. A server that restarts forgets these ids:
-// when its epoch is no longer the one before the first attempt (one GetNode for
-// each connection learns it), a change that it may have got is not retried but
-// fails with ABORTED, SERVER_RESTARTED; look what became of it before you try
-// again. See errors.h for what errors say.
+// retry never carries it out twice. A server that is killed may have made a
+// change and not yet kept its id: when its epoch is no longer the one before
+// the first attempt (one GetNode for each connection learns it), a change that
+// it may have got is not retried but fails with ABORTED, SERVER_RESTARTED; look
+// what became of it before you try again. See errors.h for what errors say.
 //
 // Thread-safe. Moving and copying are left to unique_ptr.
 class Client {
@@ -85,8 +85,7 @@ class Client {
 
   // Changes labels, description or quota; see UpdateCounterRequest.update_mask.
   absl::StatusOr<v1::UpdateCounterResponse> UpdateCounter(
-      const v1::UpdateCounterRequest& request,
-      const CallOptions& options = {});
+      const v1::UpdateCounterRequest& request, const CallOptions& options = {});
   absl::StatusOr<v1::Counter> ResetCounter(absl::string_view name,
                                            const CallOptions& options = {});
   absl::StatusOr<v1::ResetCounterResponse> ResetCounter(

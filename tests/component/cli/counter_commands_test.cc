@@ -197,7 +197,7 @@ TEST_F(ListTest, PrintsAllPagesInEveryFormat) {
   EXPECT_THAT(
       Nfmeter({"counter", "list", "-o", "wide"}).out,
       StartsWith("NAME  PACKETS  BYTES  QUOTA                 HELD BY  "
-                 "MANAGED  LABELS  READ AT\n"
+                 "MANAGED  LABELS  READ AT  DESCRIPTION\n"
                  "a          12   3456  -                           0"));
   EXPECT_THAT(Nfmeter({"counter", "list", "-o", "yaml"}).out,
               StartsWith("counters:\n  - name: a\n    packets: 12\n"));
@@ -386,19 +386,18 @@ TEST_F(UpdateTest, SendsWhatTheFlagsNameAndNothingElse) {
 
 TEST_F(UpdateTest, LabelsThatAreNotNamedStayAlsoIfSomebodyElseChangesThem) {
   conflicts_ = 2;
-  const RunResult result =
-      Nfmeter({"counter", "update", "web", "--label", "new=3", "--remove-label",
-               "old"});
+  const RunResult result = Nfmeter({"counter", "update", "web", "--label",
+                                    "new=3", "--remove-label", "old"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(update_.counter().labels(),
               UnorderedElementsAre(Pair("kept", "1"), Pair("new", "3")));
   EXPECT_EQ(update_.counter().etag(), "etag-3");
   EXPECT_EQ(reads_, 3);
   conflicts_ = 1;
-  EXPECT_NE(Nfmeter({"counter", "update", "web", "--label", "a=b", "--etag",
-                     "mine"})
-                .exit_code,
-            0);
+  EXPECT_NE(
+      Nfmeter({"counter", "update", "web", "--label", "a=b", "--etag", "mine"})
+          .exit_code,
+      0);
   EXPECT_EQ(update_.counter().etag(), "mine");
 }
 
