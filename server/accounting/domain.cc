@@ -137,22 +137,30 @@ std::string Domain::UnfedNotice() const {
 }
 
 absl::StatusOr<size_t> Domain::RestoreCounters() {
+  // So that not all labels are in memory twice.
+  constexpr size_t kSlice = 256;
   std::vector<kernel::AcctObject> objects = managed_->All();
   if (objects.empty()) return 0;
   std::vector<std::string> names;
   for (const kernel::AcctObject& each : objects) names.push_back(each.name);
   NFM_ASSIGN_OR_RETURN(const Counters::Found found,
                        counters_.Find(names, absl::ZeroDuration()));
+  size_t count = 0;
   std::vector<Counter> missing;
   for (size_t i = 0; i < objects.size(); ++i) {
-    if (found[i].has_value()) continue;
-    missing.push_back(
-        {.object = std::move(objects[i]), .labels = labels_->Get(names[i])});
+    if (!found[i].has_value()) {
+      missing.push_back(
+          {.object = std::move(objects[i]), .labels = labels_->Get(names[i])});
+    }
+    if (missing.empty() ||
+        (missing.size() < kSlice && i + 1 < objects.size())) {
+      continue;
+    }
+    count += missing.size();
+    NFM_RETURN_IF_ERROR(
+        counters_.Create(std::exchange(missing, {}), /*validate_only=*/false)
+            .status());
   }
-  if (missing.empty()) return 0;
-  const size_t count = missing.size();
-  NFM_RETURN_IF_ERROR(
-      counters_.Create(std::move(missing), /*validate_only=*/false).status());
   return count;
 }
 

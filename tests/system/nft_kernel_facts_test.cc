@@ -19,6 +19,7 @@
 #include "kernel/linux/nftables/nft_exchange.h"
 #include "kernel/linux/nftables/nft_message.h"
 #include "kernel/linux/nftables/nft_table.h"
+#include "kernel/linux/nftables/nft_userdata.h"
 #include "tests/conformance/acct_traffic.h"
 #include "tests/conformance/nft_traffic.h"
 #include "tests/support/status_matchers.h"
@@ -229,7 +230,7 @@ TEST_F(NftKernelFactsTest, AResettingDumpLosesValuesAndAResetByNameDoesNot) {
   constexpr int kCounters = 10'000;
   // The kernel zeroes a counter before it finds that its comment does not fit
   // the message.
-  const std::string comment(100, 'u');
+  const std::string comment = NftComment(std::string(100, 'u'));
   NftBatch batch = table_->NewBatch();
   for (int i = 0; i < kCounters; ++i) {
     batch.AddCounter(absl::StrCat("c", i), 1, 100, comment);
@@ -304,10 +305,10 @@ TEST_F(NftKernelFactsTest, NamesHave255BytesAndUserdata256) {
   longer.AddCounter(std::string(256, 'n'), 0, 0, "");
   EXPECT_FALSE(table_->Commit(longer).ok());
   NftBatch full = table_->NewBatch();
-  full.AddCounter("full", 0, 0, std::string(256 - 3, 'u'));
+  full.AddCounter("full", 0, 0, std::string(256, 'u'));
   EXPECT_TRUE(table_->Commit(full).ok());
   NftBatch over = table_->NewBatch();
-  over.AddCounter("over", 0, 0, std::string(254, 'u'));
+  over.AddCounter("over", 0, 0, std::string(257, 'u'));
   EXPECT_FALSE(table_->Commit(over).ok());
 }
 
