@@ -133,6 +133,10 @@ TEST_F(CollectorTest, ItSpeaksMutualTlsWithNodes) {
   testing::Certificates certificates;
   certificates.Issue("collector");
   std::vector<std::string> flags = certificates.ServerFlags();
+  std::ofstream(dir_ / "policy.yaml")
+      << "version: 1\nrules:\n  - {principals: ['cn:collector'], role: "
+         "viewer}\n";
+  flags.insert(flags.end(), {"--policy", dir_ / "policy.yaml"});
   testing::NfmeterdProcess node({.arguments = flags});
   ASSERT_OK(node.WaitUntilReady());
   const std::string address = node.TcpAddress("127.0.0.1");
