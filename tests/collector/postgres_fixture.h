@@ -60,6 +60,7 @@ class PostgresFixture : public ::testing::Test {
     const absl::Time begun = absl::Now();
     std::string total;
     do {
+      absl::SleepFor(absl::Milliseconds(10));
       total = Total();
     } while (total != expected && absl::Now() < begun + kPatience);
     EXPECT_EQ(total, expected);
