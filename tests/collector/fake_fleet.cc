@@ -379,7 +379,7 @@ std::string FakeFleet::address(int i) const {
 std::string FakeFleet::NameOf(int i) { return absl::StrCat("n", i); }
 
 std::string FakeFleet::Targets() const {
-  std::string yaml = "targets:\n";
+  std::string yaml = "defaults: {insecure: true}\ntargets:\n";
   for (size_t i = 0; i < nodes_.size(); ++i) {
     absl::StrAppend(&yaml, "  - {name: ", NameOf(static_cast<int>(i)),
                     ", address: \"", address(static_cast<int>(i)), "\"}\n");
