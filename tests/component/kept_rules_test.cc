@@ -7,6 +7,7 @@
 #include "nfmeter/v1/plan.pb.h"
 #include "nfmeter/v1/rule.pb.h"
 #include "tests/component/component_server.h"
+#include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 
 namespace nfmeter {
@@ -121,6 +122,23 @@ TEST_F(KeptRulesTest, WithoutRulesThereIsNoStatus) {
       Call(*server_->plan_stub, &PlanStub::GetPlanStatus, request, &response)
           .error_code(),
       grpc::StatusCode::NOT_FOUND);
+}
+
+// iptables -F and nfacct flush, one after the other.
+TEST_F(KeptRulesTest, ItsCounterComesBackWithARule) {
+  v1::CreateCounterRequest request;
+  request.mutable_counter()->set_name("web");
+  request.mutable_counter()->mutable_quota()->set_bytes(1000);
+  v1::CreateCounterResponse response;
+  ASSERT_TRUE(Call(*server_->counter_stub,
+                   &v1::CounterService::Stub::CreateCounter, request, &response)
+                  .ok());
+  Create("a");
+  Flush();
+  ASSERT_OK(server_->acct.Delete({"web"})[0]);
+  Look();
+  EXPECT_THAT(Ids(), ElementsAre("a"));
+  EXPECT_EQ(server_->acct.Get("web")->quota->limit, 1000u);
 }
 
 TEST_F(KeptRulesTest, ARuleThatCanNotComeBackIsTold) {

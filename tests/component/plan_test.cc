@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Plans: applied, kept, compared, refused.
 #include <string>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "gmock/gmock.h"
 #include "nfmeter/v1/plan.pb.h"
+#include "telemetry/call_observer.h"
 #include "tests/component/component_server.h"
 #include "tests/support/status_matchers.h"
 
@@ -213,6 +217,34 @@ TEST_F(PlanTest, HandMadeRulesAreExportedAndTheExportCanBeApplied) {
   EXPECT_EQ(exported.plan().accounts(0).counter(), "web");
   EXPECT_EQ(exported.plan().accounts(0).match().protocol(), "tcp");
   EXPECT_TRUE(Apply(exported.plan()).ok());
+}
+
+// What an audit line is made of.
+class Targets final : public telemetry::CallObserver {
+ public:
+  void OnCallEnded(const telemetry::CallRecord& record) override {
+    absl::MutexLock lock(&mutex_);
+    if (record.mutates) targets_ = record.targets;
+  }
+  std::vector<std::string> last() const {
+    absl::MutexLock lock(&mutex_);
+    return targets_;
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  std::vector<std::string> targets_ ABSL_GUARDED_BY(mutex_);
+};
+
+TEST(PlanAuditTest, AnApplicationNamesItsPlan) {
+  Targets targets;
+  ComponentServer server({.observers = {&targets}});
+  v1::ApplyPlanRequest request;
+  *request.mutable_plan() = Customers();
+  v1::ApplyPlanResponse response;
+  ASSERT_TRUE(
+      Call(*server.plan_stub, &Stub::ApplyPlan, request, &response).ok());
+  EXPECT_THAT(targets.last(), ElementsAre("customers"));
 }
 
 TEST_F(PlanTest, AStreamTellsOfRepairs) {

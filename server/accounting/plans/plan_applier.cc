@@ -46,8 +46,9 @@ absl::Status QuotaCannotChange(const Counter& counter) {
       absl::StatusCode::kFailedPrecondition,
       absl::StrCat("counter ", counter.object.name,
                    " exists with another quota, and the kernel can't change "
-                   "one; give the account another counter, or update the "
-                   "counter's quota first"),
+                   "one under the rules of a plan; give the account another "
+                   "counter, or apply the plan without it and with prune, and "
+                   "then as it is: its total begins anew then"),
       ErrorDetails{.reason = "QUOTA_DIFFERS",
                    .metadata = {{"counter", counter.object.name}}});
 }

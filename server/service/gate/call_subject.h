@@ -28,7 +28,7 @@ struct CallSubject {
 // id if the client gives one.
 std::string DescribeRule(const v1::Rule& rule);
 
-// Names of counters, ids of rules, what new rules do, and filters of flows.
+// Names of counters and plans, ids of rules, what new rules do, and filters of flows.
 template <typename Request>
 CallSubject SubjectOf(const Request& request) {
   CallSubject subject;
@@ -42,6 +42,8 @@ CallSubject SubjectOf(const Request& request) {
   if constexpr (requires { request.filter().tcp_states(); }) {
     const std::string filter = request.filter().ShortDebugString();
     subject.AddTarget(filter.empty() ? "all flows" : filter);
+  } else if constexpr (requires { request.plan().groups(); }) {
+    subject.AddTarget(request.plan().name());
   } else if constexpr (requires { request.counter().name(); }) {
     subject.AddTarget(request.counter().name());
   } else if constexpr (requires { request.counters(); }) {
