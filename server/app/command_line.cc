@@ -68,6 +68,7 @@ struct Flags {
   bool check_state = false;
   std::string backup;
   bool restore_objects = false;
+  std::string migrate_backend;
   std::vector<std::string> listeners;
   std::string socket_mode;
   std::string socket_group;
@@ -159,6 +160,10 @@ void AddFlags(Flags& flags) {
   app.add_flag("--restore-objects", flags.restore_objects,
                "make the counters that a saved firewall may name, as after a "
                "boot, and end");
+  app.add_option("--migrate-backend", flags.migrate_backend,
+                 "move counters and rules from the other backend to this one "
+                 "while no nfmeterd runs, and end")
+      ->type_name("iptables|nftables");
   AddListenerFlags(flags);
   for (const Option& option : AllOptions()) {
     Flags::Value& value = flags.values.emplace_back();
@@ -307,6 +312,18 @@ absl::StatusOr<Invocation> Interpret(const Flags& flags) {
         ReadConfigFile(invocation.config_file, invocation.config));
   }
   NFM_RETURN_IF_ERROR(ApplyFlags(flags, invocation.config));
+  if (flags.app.count("--migrate-backend") > 0) {
+    invocation.action = Invocation::Action::kMigrateBackend;
+    if (flags.migrate_backend == "iptables") {
+      invocation.backend = kernel::Backend::kIptables;
+    } else if (flags.migrate_backend == "nftables") {
+      invocation.backend = kernel::Backend::kNftables;
+    } else {
+      return Wrong("--migrate-backend",
+                   absl::StrCat("must be iptables or nftables, not '",
+                                flags.migrate_backend, "'"));
+    }
+  }
   return invocation;
 }
 

@@ -19,12 +19,14 @@ struct Invocation {
     kCheckState,
     kBackUp,
     kRestoreObjects,
+    kMigrateBackend,
     kPrint,
   };
   Action action = Action::kServe;
   // kPrint: help or version; kCheckPolicy: the policy's file; kBackUp: the copy
   std::string text;
-  std::string config_file;  // empty: none was read
+  kernel::Backend backend = kernel::Backend::kAuto;  // kMigrateBackend: to
+  std::string config_file;                           // empty: none was read
   Config config;
 };
 

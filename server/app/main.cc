@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_split.h"
 #include "app/command_line.h"
+#include "app/migrate.h"
 #include "app/restore_objects.h"
 #include "app/sandbox.h"
 #include "app/serve.h"
@@ -102,6 +103,9 @@ ExitCode Main(const std::vector<std::string>& arguments) {
     if (!plans.ok()) return RefuseConfig(plans);
     PrintCheck(*invocation, *oddities);
     return kExitOk;
+  }
+  if (invocation->action == Invocation::Action::kMigrateBackend) {
+    return MigrateBackend(invocation->config, invocation->backend);
   }
   return Serve(invocation->config, *oddities);
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Chains that belong to the server as a whole: what a plan becomes where rules
-// are walked one by one.
+// Chains and maps that belong to the server as a whole: what a plan becomes.
 #ifndef NFMETER_KERNEL_OWNED_CHAINS_H_
 #define NFMETER_KERNEL_OWNED_CHAINS_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,11 +30,44 @@ enum class OwnedAction {
   kMark,  // sets `mark`, and goes on
 };
 
+// By what a map tells packets apart.
+enum class MapKey {
+  kSource,
+  kDestination,
+  kSourcePort,
+  kDestinationPort,
+  kUid,
+};
+
+// What thousands of rules that differ by one thing are where the kernel can
+// look the thing up: packets count into the counter of their key, and those
+// without one into none.
+struct OwnedMap {
+  struct Element {
+    std::string key;  // network order; bits beyond `bits` are 0
+    std::string counter;
+    bool quota = false;  // that counter has one
+
+    friend bool operator==(const Element&, const Element&) = default;
+  };
+
+  std::string name;
+  MapKey key = MapKey::kSource;
+  uint8_t bits = 0;  // of the key that are looked at, from its first
+  std::vector<Element> elements;  // by rising key, each once
+
+  friend bool operator==(const OwnedMap&, const OwnedMap&) = default;
+};
+
 // One rule of an owned chain. It has no id and no comment of ours: its chain
 // says whose it is, and a packet does not pay for them.
 struct OwnedRule {
   RuleMatch match;
   std::string counter;  // empty: counts into none
+  bool quota = false;   // that counter has one
+  // Instead of a counter: a map of the table that says which. Packets that are
+  // not in it do not match.
+  std::string map;
   OwnedAction action = OwnedAction::kContinue;
   std::string chain;  // for kJump and kGoto
   Mark mark;          // for kMark
@@ -64,6 +97,7 @@ struct OwnedTable {
   Table table = Table::kFilter;
   std::vector<OwnedHook> hooks;
   std::vector<OwnedChain> chains;  // each name once
+  std::vector<OwnedMap> maps;      // only where RuleTable::CountsByMaps()
 
   friend bool operator==(const OwnedTable&, const OwnedTable&) = default;
 };
@@ -89,9 +123,10 @@ struct OwnedDifference {
   Family family = Family::kIpv4;
   Table table = Table::kFilter;
   Kind kind = Kind::kMissing;
-  std::string chain;
-  // Of kChanged, and for jumps: the rules as iptables-save prints them that
+  std::string chain;  // or map
+  // Of kChanged, and for jumps: the rules as the system's tools print them that
   // were missing, and those that were too many; some only, of a long chain.
+  // Of a map its elements.
   std::vector<std::string> missing;
   std::vector<std::string> unwanted;
 };

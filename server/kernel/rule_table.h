@@ -44,12 +44,15 @@ class RuleTable {
   // one commit for each table in which something differs. Counters exist. A
   // table of which nothing is wanted and that nobody uses is left alone.
   // Each table is all or nothing; when a later one fails, earlier ones stay:
-  // whoever wants the owner's old chains back asks for them. Statuses as
-  // Apply(); FAILED_PRECONDITION, CHAIN_HELD: a rule of somebody else's jumps
-  // to a chain that is to go. UNIMPLEMENTED, PLANS_UNSUPPORTED: this backend
-  // has no chains for owners.
+  // whoever wants the owner's old chains back asks for them; a backend with
+  // transactions changes all tables or none. Statuses as Apply();
+  // FAILED_PRECONDITION, CHAIN_HELD: a rule of somebody else's jumps to a chain
+  // that is to go.
   virtual absl::StatusOr<OwnedOutcome> ApplyOwned(const OwnedEdit& edit,
-                                                  const Patience& patience);
+                                                  const Patience& patience) = 0;
+
+  // Whether ApplyOwned() takes maps.
+  virtual bool CountsByMaps() const { return false; }
 
   // Makes the rules of ours that count into `from`, those of owned chains too,
   // count into `to`, where they stand and with their own counters; in one

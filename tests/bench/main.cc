@@ -32,7 +32,7 @@ struct Result {
 std::vector<Row> AllRows() {
   std::vector<Row> all;
   for (auto rows : {SnapshotRows(), GetRows(), FanoutRows(), MutationRows(),
-                    NftRows(), FlowRows(), CollectorRows()}) {
+                    NftRows(), NftPacketRows(), FlowRows(), CollectorRows()}) {
     all.insert(all.end(), rows.begin(), rows.end());
   }
   return all;

@@ -51,6 +51,7 @@ std::vector<Row> GetRows();
 std::vector<Row> FanoutRows();
 std::vector<Row> MutationRows();
 std::vector<Row> NftRows();
+std::vector<Row> NftPacketRows();
 std::vector<Row> FlowRows();
 std::vector<Row> CollectorRows();
 

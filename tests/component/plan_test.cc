@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "gmock/gmock.h"
 #include "nfmeter/v1/plan.pb.h"
@@ -23,7 +24,7 @@ using ::testing::SizeIs;
 
 using Stub = v1::PlanService::Stub;
 
-// Two customers by address, and all of UDP.
+// Two customers by address, four that are nobody's, and all of UDP.
 v1::Plan Customers() {
   v1::Plan plan;
   plan.set_name("customers");
@@ -31,6 +32,10 @@ v1::Plan Customers() {
   group.set_key(v1::GROUP_KEY_DESTINATION);
   (*group.mutable_members())["10.0.0.1"] = "alice";
   (*group.mutable_members())["10.0.0.2"] = "bob";
+  for (const char* i : {"11", "12", "13", "14"}) {
+    (*group.mutable_members())[absl::StrCat("10.0.0.", i)] =
+        absl::StrCat("c", i);
+  }
   (*group.mutable_labels())["tenant"] = "a";
   v1::Account& udp = *plan.add_accounts();
   udp.set_counter("udp");
@@ -38,8 +43,14 @@ v1::Plan Customers() {
   return plan;
 }
 
-class PlanTest : public ::testing::Test {
+// On a kernel of each kind.
+class PlanTest : public ::testing::TestWithParam<kernel::Backend> {
  protected:
+  static ComponentServer::Options OnBackend(kernel::Backend backend) {
+    ComponentServer::Options options;
+    options.kernel.backend = backend;
+    return options;
+  }
   grpc::Status Apply(const v1::Plan& plan,
                      const v1::ApplyPlanRequest& how = {}) {
     v1::ApplyPlanRequest request = how;
@@ -71,21 +82,29 @@ class PlanTest : public ::testing::Test {
     server_.domain->plans().LookNow();
   }
 
-  ComponentServer server_;
+  ComponentServer server_{OnBackend(GetParam())};
   v1::ApplyPlanResponse applied_;
 };
+INSTANTIATE_TEST_SUITE_P(Backend, PlanTest,
+                         ::testing::Values(kernel::Backend::kIptables,
+                                           kernel::Backend::kNftables),
+                         [](const auto& info) {
+                           return info.param == kernel::Backend::kIptables
+                                      ? "Iptables"
+                                      : "Nftables";
+                         });
 
-TEST_F(PlanTest, MakesCountersAndRules) {
+TEST_P(PlanTest, MakesCountersAndRules) {
   ASSERT_TRUE(Apply(Customers()).ok());
   EXPECT_EQ(applied_.commits(), 2u);  // IPv4 and IPv6
-  EXPECT_EQ(applied_.cost().counters(), 3u);
+  EXPECT_EQ(applied_.cost().counters(), 7u);
   EXPECT_EQ(Holders("alice"), 3u);  // in, out, forwarded
   EXPECT_EQ(Holders("udp"), 6u);    // in both families
   EXPECT_THAT(server_.labels.Get("alice"),
               ::testing::Contains(::testing::Pair("tenant", "a")));
 }
 
-TEST_F(PlanTest, TheSameAgainCommitsNothing) {
+TEST_P(PlanTest, TheSameAgainCommitsNothing) {
   ASSERT_TRUE(Apply(Customers()).ok());
   const int commits = Commits();
   ASSERT_TRUE(Apply(Customers()).ok());
@@ -93,16 +112,16 @@ TEST_F(PlanTest, TheSameAgainCommitsNothing) {
   EXPECT_EQ(Commits(), commits);
 }
 
-TEST_F(PlanTest, ValidateOnlySaysWhatWouldChangeAndChangesNothing) {
+TEST_P(PlanTest, ValidateOnlySaysWhatWouldChangeAndChangesNothing) {
   v1::ApplyPlanRequest how;
   how.set_validate_only(true);
   ASSERT_TRUE(Apply(Customers(), how).ok());
-  EXPECT_GT(applied_.change_count(), 3u);
+  EXPECT_GT(applied_.change_count(), 7u);
   EXPECT_EQ(Commits(), 0);
   EXPECT_FALSE(server_.acct.Exists("alice"));
 }
 
-TEST_F(PlanTest, AnAccountThatLeftIsPrunedOnlyWhenAsked) {
+TEST_P(PlanTest, AnAccountThatLeftIsPrunedOnlyWhenAsked) {
   ASSERT_TRUE(Apply(Customers()).ok());
   v1::Plan less = Customers();
   less.mutable_groups(0)->mutable_members()->erase("10.0.0.2");
@@ -116,7 +135,7 @@ TEST_F(PlanTest, AnAccountThatLeftIsPrunedOnlyWhenAsked) {
   EXPECT_FALSE(server_.acct.Exists("bob"));
 }
 
-TEST_F(PlanTest, WhatOthersFlushIsRepairedAndTold) {
+TEST_P(PlanTest, WhatOthersFlushIsRepairedAndTold) {
   ASSERT_TRUE(Apply(Customers()).ok());
   Flush();
   EXPECT_EQ(Holders("alice"), 0u);
@@ -128,7 +147,7 @@ TEST_F(PlanTest, WhatOthersFlushIsRepairedAndTold) {
   EXPECT_LT(status.missed_from().seconds(), status.missed_to().seconds());
 }
 
-TEST_F(PlanTest, WhoUndoesEachRepairMakesTheNextOneWait) {
+TEST_P(PlanTest, WhoUndoesEachRepairMakesTheNextOneWait) {
   ASSERT_TRUE(Apply(Customers()).ok());
   for (int i = 0; i < 3; ++i) {
     Flush();
@@ -137,7 +156,7 @@ TEST_F(PlanTest, WhoUndoesEachRepairMakesTheNextOneWait) {
   EXPECT_EQ(Status("customers").state(), v1::PlanStatus::STATE_FOUGHT);
 }
 
-TEST_F(PlanTest, AFailedCommitLeavesThePlanOfBefore) {
+TEST_P(PlanTest, AFailedCommitLeavesThePlanOfBefore) {
   ASSERT_TRUE(Apply(Customers()).ok());
   v1::Plan more = Customers();
   (*more.mutable_groups(0)->mutable_members())["10.0.0.3"] = "carol";
@@ -149,7 +168,7 @@ TEST_F(PlanTest, AFailedCommitLeavesThePlanOfBefore) {
   EXPECT_EQ(applied_.change_count(), 0u);
 }
 
-TEST_F(PlanTest, AnEmptyPlanNeedsToBeMeant) {
+TEST_P(PlanTest, AnEmptyPlanNeedsToBeMeant) {
   ASSERT_TRUE(Apply(Customers()).ok());
   v1::Plan empty;
   empty.set_name("customers");
@@ -160,21 +179,21 @@ TEST_F(PlanTest, AnEmptyPlanNeedsToBeMeant) {
   EXPECT_EQ(Holders("alice"), 0u);
 }
 
-TEST_F(PlanTest, AnotherPlanMayNotHaveItsCounters) {
+TEST_P(PlanTest, AnotherPlanMayNotHaveItsCounters) {
   ASSERT_TRUE(Apply(Customers()).ok());
   v1::Plan other = Customers();
   other.set_name("other");
   EXPECT_EQ(ErrorInfoOf(Apply(other)).reason(), "COUNTER_OF_OTHER_PLAN");
 }
 
-TEST_F(PlanTest, AStaleEtagChangesNothing) {
+TEST_P(PlanTest, AStaleEtagChangesNothing) {
   ASSERT_TRUE(Apply(Customers()).ok());
   v1::ApplyPlanRequest stale;
   stale.set_etag("0123");
   EXPECT_EQ(ErrorInfoOf(Apply(Customers(), stale)).reason(), "ETAG_MISMATCH");
 }
 
-TEST_F(PlanTest, AllThatIsWrongIsNamed) {
+TEST_P(PlanTest, AllThatIsWrongIsNamed) {
   v1::Plan plan = Customers();
   plan.mutable_accounts(0)->set_counter("has space");
   (*plan.mutable_groups(0)->mutable_members())["10.0.0.300"] = "dave";
@@ -183,14 +202,14 @@ TEST_F(PlanTest, AllThatIsWrongIsNamed) {
                           "plan.groups[0].members[\"10.0.0.300\"]"));
 }
 
-TEST_F(PlanTest, DeletingItTakesRulesAndCounters) {
+TEST_P(PlanTest, DeletingItTakesRulesAndCounters) {
   ASSERT_TRUE(Apply(Customers()).ok());
   v1::DeletePlanRequest request;
   request.set_name("customers");
   v1::DeletePlanResponse response;
   ASSERT_TRUE(
       Call(*server_.plan_stub, &Stub::DeletePlan, request, &response).ok());
-  EXPECT_EQ(response.deleted_counters(), 3u);
+  EXPECT_EQ(response.deleted_counters(), 7u);
   EXPECT_FALSE(server_.acct.Exists("alice"));
   v1::ListPlansResponse plans;
   ASSERT_TRUE(
@@ -199,7 +218,7 @@ TEST_F(PlanTest, DeletingItTakesRulesAndCounters) {
   EXPECT_THAT(plans.plans(), SizeIs(0));
 }
 
-TEST_F(PlanTest, HandMadeRulesAreExportedAndTheExportCanBeApplied) {
+TEST_P(PlanTest, HandMadeRulesAreExportedAndTheExportCanBeApplied) {
   server_.AddObject({.name = "web"});
   v1::CreateRuleRequest rule;
   rule.mutable_rule()->set_chain("INPUT");
@@ -247,7 +266,7 @@ TEST(PlanAuditTest, AnApplicationNamesItsPlan) {
   EXPECT_THAT(targets.last(), ElementsAre("customers"));
 }
 
-TEST_F(PlanTest, AStreamTellsOfRepairs) {
+TEST_P(PlanTest, AStreamTellsOfRepairs) {
   ASSERT_TRUE(Apply(Customers()).ok());
   grpc::ClientContext context;
   const auto stream = server_.plan_stub->WatchPlanStatus(

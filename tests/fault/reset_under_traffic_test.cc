@@ -35,8 +35,14 @@ struct Sum {
   }
 };
 
-TEST(ResetUnderTrafficTest, ValuesReturnedAndLeftAreThePacketsSent) {
-  FaultServer server;
+// On both backends.
+class ResetUnderTrafficTest : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Backend, ResetUnderTrafficTest,
+                         ::testing::Values("iptables", "nftables"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(ResetUnderTrafficTest, ValuesReturnedAndLeftAreThePacketsSent) {
+  FaultServer server({.arguments = {"--backend", GetParam()}});
   ASSERT_OK(server.Start());
   const auto client = server.Connect();
   v1::BatchCreateCountersRequest counters;

@@ -112,6 +112,9 @@ class Book {
   struct Position {
     Account account;
     Amount total;
+
+    // The newest value of the kernel's object that is known.
+    Amount value() const { return total - account.base + account.kernel_base; }
   };
   // Of a live or absent counter.
   std::optional<Position> Find(absl::string_view name) const;

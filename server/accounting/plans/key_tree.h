@@ -11,6 +11,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "accounting/plans/key_maps.h"
 #include "accounting/plans/key_range.h"
 #include "kernel/owned_chains.h"
 #include "kernel/rule_types.h"
@@ -29,12 +30,9 @@ namespace nfmeter::accounting {
 // Not thread-safe; used for one tree.
 class KeyTree {
  public:
-  // A rule without its key. What it does must not end the walk where another
-  // rule of the same tree could still count.
-  struct Leaf {
-    KeyRange range;
-    kernel::OwnedRule rule;
-  };
+  // What a rule does must not end the walk where another rule of the same tree
+  // could still count.
+  using Leaf = KeyedRule;
 
   // How many rules a packet meets: evaluated, not only matched.
   struct Cost {

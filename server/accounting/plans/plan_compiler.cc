@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "accounting/plans/key_maps.h"
 #include "accounting/plans/key_tree.h"
 #include "accounting/plans/match_text.h"
 #include "base/error.h"
@@ -130,9 +131,10 @@ std::vector<Bucket> MakeBuckets(absl::Span<const PlanAccount* const> accounts) {
 // Compiles what one hook of one family sees.
 class HookCompiler {
  public:
-  HookCompiler(const Plan& plan, Family family, Direction direction,
-               OwnedTable& table, PlanCost& cost)
+  HookCompiler(const Plan& plan, PlanForm form, Family family,
+               Direction direction, OwnedTable& table, PlanCost& cost)
       : plan_(plan),
+        form_(form),
         chains_(
             absl::StrCat(kernel::kOwnedChainPrefix, OwnerOfChains(plan.name))),
         family_(family),
@@ -160,6 +162,15 @@ class HookCompiler {
         continue;
       } else {
         reached = CompileTree(bucket, std::nullopt);
+      }
+      OwnedChain& last = table_.chains.back();
+      if (form_ == PlanForm::kMaps && !bucket.split.has_value() &&
+          last.rules.size() == 1) {
+        // One lookup is not worth a jump.
+        last.rules[0].match = bucket.shared;
+        rules.push_back(std::move(last.rules[0]));
+        table_.chains.pop_back();
+        continue;
       }
       rules.push_back({.match = bucket.shared,
                        .action = OwnedAction::kJump,
@@ -205,6 +216,7 @@ class HookCompiler {
                           RuleMatch match) {
     OwnedRule rule{.match = std::move(match),
                    .counter = std::move(counter),
+                   .quota = account.quota.has_value(),
                    .action = ActionOf(account)};
     if (rule.action == OwnedAction::kMark) rule.mark = account.quota->mark;
     return rule;
@@ -255,12 +267,30 @@ class HookCompiler {
           {*KeyOf(account->match, *bucket.key),
            RuleOf(*account, CounterOf(*account, class_name), base)});
     }
+    if (form_ == PlanForm::kMaps) return CompileMaps(*bucket.key, leaves, text);
     KeyTree tree(family_, *bucket.key, base, [&](absl::string_view part) {
       return NameOf(absl::StrCat(text, part));
     });
     std::vector<OwnedChain> chains = tree.Build(leaves);
     Reached reached = {chains[0].name, tree.cost().most, tree.cost().mean};
     Add(std::move(chains));
+    return reached;
+  }
+
+  // The same by lookups, which ask for nothing but the key.
+  Reached CompileMaps(KeyField key, absl::Span<const KeyedRule> leaves,
+                      const std::string& text) {
+    KeyMaps maps =
+        MakeKeyMaps(family_, key, leaves, [&](absl::string_view part) {
+          return NameOf(absl::StrCat(text, part));
+        });
+    for (kernel::OwnedMap& map : maps.maps) {
+      table_.maps.push_back(std::move(map));
+    }
+    const size_t met = maps.rules.size();
+    OwnedChain chain{.name = NameOf(text), .rules = std::move(maps.rules)};
+    const Reached reached = {chain.name, met, static_cast<double>(met)};
+    Add({std::move(chain)});
     return reached;
   }
 
@@ -314,6 +344,7 @@ class HookCompiler {
   }
 
   const Plan& plan_;
+  const PlanForm form_;
   const std::string chains_;  // what their names begin with
   const Family family_;
   const Direction direction_;
@@ -369,6 +400,7 @@ absl::Status CheckBudget(const PlanCost& cost, const PlanBudget& budget) {
 
 absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
                                          const PlanBudget& budget,
+                                         PlanForm form,
                                          const CgroupBindings& cgroups) {
   NFM_ASSIGN_OR_RETURN(std::vector<PlanAccount> accounts, ExpandPlan(plan));
   CompiledPlan compiled;
@@ -396,7 +428,7 @@ absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
         }
       }
       if (here.empty()) continue;
-      met += HookCompiler(plan, family, direction, table, compiled.cost)
+      met += HookCompiler(plan, form, family, direction, table, compiled.cost)
                  .Compile(here);
       places += here.size();
     }
@@ -405,6 +437,9 @@ absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
     compiled.cost.rules += table.hooks.size();
     for (const OwnedChain& chain : table.chains) {
       compiled.cost.rules += chain.rules.size();
+    }
+    for (const kernel::OwnedMap& map : table.maps) {
+      compiled.cost.rules += map.elements.size();
     }
     compiled.tables.push_back(std::move(table));
   }

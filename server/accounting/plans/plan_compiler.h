@@ -17,7 +17,7 @@ namespace nfmeter::accounting {
 
 // What a packet and the kernel pay for a plan.
 struct PlanCost {
-  size_t rules = 0;
+  size_t rules = 0;  // elements of maps count, too
   size_t chains = 0;
   // Rules that a packet meets at one hook, whether they match or not.
   size_t most = 0;  // no packet meets more
@@ -60,10 +60,15 @@ absl::StatusOr<std::vector<PlanAccount>> ExpandPlan(const Plan& plan);
 std::vector<Direction> PossibleDirections(const PlanAccount& account);
 std::vector<kernel::Family> PossibleFamilies(const PlanAccount& account);
 
-// For x_tables: chains that are walked down to what a packet's addresses, ports
-// or uid meet, see KeyTree. A pure function: the same plan gives the same
-// chains and names, and a small change of the plan changes few of them. The
-// plan need not be free of errors: statuses of ExpandPlan(), and of PlanBudget.
+// How many accounts that differ by one thing are told apart.
+enum class PlanForm {
+  kChains,  // chains that are walked down to what a packet meets, see KeyTree
+  kMaps,    // lookups, see MakeKeyMaps(): where the kernel has them
+};
+
+// A pure function: the same plan gives the same chains, maps and names, and a
+// small change of the plan changes few of them. The plan need not be free of
+// errors: statuses of ExpandPlan(), and of PlanBudget.
 //
 // A packet counts for each account that matches it. Accounts that only count
 // come before those that may end a packet's way, so that they see it too.
@@ -71,6 +76,7 @@ std::vector<kernel::Family> PossibleFamilies(const PlanAccount& account);
 // cgroup is not there has its counter and no rules.
 absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
                                          const PlanBudget& budget,
+                                         PlanForm form = PlanForm::kChains,
                                          const CgroupBindings& cgroups = {});
 
 }  // namespace nfmeter::accounting

@@ -87,6 +87,7 @@ void AddChains(std::vector<kernel::OwnedDifference> differences,
 
 Plans::Plans(const Parts& parts, const Options& options)
     : options_(options),
+      form_(parts.rules.CountsByMaps() ? PlanForm::kMaps : PlanForm::kChains),
       store_(parts.store),
       clock_(parts.clock),
       read_(parts.read),
@@ -139,7 +140,7 @@ absl::Status Plans::LoadAll() {
     absl::StatusOr<Plan> plan = read_(applied.info.source);
     if (plan.ok()) applied.cgroups = BindCgroups(*plan, cgroups_);
     absl::StatusOr<CompiledPlan> compiled =
-        plan.ok() ? CompilePlan(*plan, options_.budget, applied.cgroups)
+        plan.ok() ? CompilePlan(*plan, options_.budget, form_, applied.cgroups)
                   : plan.status();
     if (compiled.ok()) {
       applied.plan = std::make_shared<const Plan>(*std::move(plan));
@@ -155,6 +156,7 @@ absl::Status Plans::LoadAll() {
     plans_.emplace(each.name, std::move(applied));
   }
   Look();
+  started_ = true;
   return absl::OkStatus();
 }
 
@@ -229,7 +231,7 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
   NFM_RETURN_IF_ERROR(CheckTerms(plan, terms));
   CgroupBindings cgroups = BindCgroups(plan.plan, cgroups_);
   NFM_ASSIGN_OR_RETURN(CompiledPlan compiled,
-                       CompilePlan(plan.plan, options_.budget, cgroups));
+                       CompilePlan(plan.plan, options_.budget, form_, cgroups));
   const std::string name = plan.plan.name;
   NFM_RETURN_IF_ERROR(CheckNoOthers(compiled, name));
   const Applied before = Before(name);
@@ -588,7 +590,7 @@ void Plans::LookOutside() {
 void Plans::BindAgain(const Applied& applied, CgroupBindings cgroups) {
   const std::string& name = applied.info.name;
   absl::StatusOr<CompiledPlan> compiled =
-      CompilePlan(*applied.plan, options_.budget, cgroups);
+      CompilePlan(*applied.plan, options_.budget, form_, cgroups);
   absl::StatusOr<kernel::OwnedOutcome> chains =
       compiled.ok() ? applier_.ApplyChains(*applied.plan, *compiled,
                                            /*dry_run=*/false, {})
@@ -646,8 +648,9 @@ absl::StatusOr<std::vector<kernel::OwnedDifference>> Plans::Repair(
     return std::move(found.differences);
   }
   // What rules count into may be missing with them.
-  NFM_ASSIGN_OR_RETURN(const PlanCounterWork work,
+  NFM_ASSIGN_OR_RETURN(PlanCounterWork work,
                        applier_.CompareCounters(*applied.compiled, {}));
+  PutBackValues(work);
   NFM_RETURN_IF_ERROR(
       applier_.MakeCounters(work, [](PlanStep, size_t, size_t) {}));
   NFM_ASSIGN_OR_RETURN(found,
@@ -679,6 +682,18 @@ PlanHealth* Plans::HealthOf(absl::string_view name) {
   if (name == kOutsidePlans) return &outside_;
   const auto found = plans_.find(name);
   return found == plans_.end() ? nullptr : &found->second.health;
+}
+
+void Plans::PutBackValues(PlanCounterWork& work) const {
+  // What was gone at the start went with a reboot, as a rule: then counters
+  // begin at 0, and their totals go on.
+  if (!started_) return;
+  for (Counter& counter : work.made) {
+    const auto known = ledger_.Find(counter.object.name);
+    if (!known.has_value()) continue;
+    counter.object.packets = known->value().packets;
+    counter.object.bytes = known->value().bytes;
+  }
 }
 
 void Plans::ChangeHealth(const std::string& name,

@@ -218,6 +218,9 @@ class Plans {
   // The differences that there were, made good unless this is read-only.
   absl::StatusOr<std::vector<kernel::OwnedDifference>> Repair(
       const Applied& applied);
+  // Counters that others have deleted go on from their last readings. The
+  // ledger tells what may be missing.
+  void PutBackValues(PlanCounterWork& work) const;
   // Tells the ledger and the listeners that these counters may have missed
   // packets.
   void TellRepair(const std::string& name, size_t differences,
@@ -235,6 +238,7 @@ class Plans {
   void Loop();
 
   const Options options_;
+  const PlanForm form_;
   PlanStore& store_;
   Clock& clock_;
   const std::function<absl::StatusOr<Plan>(absl::string_view source)> read_;
@@ -255,6 +259,7 @@ class Plans {
   std::map<std::string, Applied, std::less<>> plans_ ABSL_GUARDED_BY(mutex_);
   PlanHealth outside_ ABSL_GUARDED_BY(mutex_);  // see kOutsidePlans
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool started_ = false;  // on the lane
 
   Lane lane_;           // last but one: its jobs use all of the above
   std::thread ticker_;  // posts looks to the lane

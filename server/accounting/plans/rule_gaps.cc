@@ -14,6 +14,7 @@ namespace {
 using kernel::OwnedChain;
 using kernel::OwnedDifference;
 using kernel::OwnedHook;
+using kernel::OwnedMap;
 using kernel::OwnedTable;
 
 const OwnedTable* TableOf(absl::Span<const OwnedTable> tables,
@@ -26,16 +27,21 @@ const OwnedTable* TableOf(absl::Span<const OwnedTable> tables,
   return nullptr;
 }
 
-// Finds chains of one table by name.
+// Finds chains and maps of one table by name.
 class ChainIndex {
  public:
   explicit ChainIndex(const OwnedTable& table) : table_(table) {
     for (const OwnedChain& chain : table.chains) chains_[chain.name] = &chain;
+    for (const OwnedMap& map : table.maps) maps_[map.name] = &map;
   }
 
   const OwnedChain* Find(absl::string_view name) const {
     const auto found = chains_.find(name);
     return found == chains_.end() ? nullptr : found->second;
+  }
+  const OwnedMap* FindMap(absl::string_view name) const {
+    const auto found = maps_.find(name);
+    return found == maps_.end() ? nullptr : found->second;
   }
   const OwnedHook* FindHook(absl::string_view from) const {
     for (const OwnedHook& hook : table_.hooks) {
@@ -47,6 +53,7 @@ class ChainIndex {
  private:
   const OwnedTable& table_;
   absl::flat_hash_map<absl::string_view, const OwnedChain*> chains_;
+  absl::flat_hash_map<absl::string_view, const OwnedMap*> maps_;
 };
 
 // Walks from one chain to all that it leads to, each once.
@@ -55,7 +62,9 @@ class Walk {
   Walk(const ChainIndex& index, std::set<std::string>& counters)
       : index_(index), counters_(counters) {}
 
+  // `name` is that of a chain or a map.
   void From(absl::string_view name) {
+    AddMap(name);
     std::vector<absl::string_view> left = {name};
     while (!left.empty()) {
       const OwnedChain* const chain = index_.Find(left.back());
@@ -63,12 +72,21 @@ class Walk {
       if (chain == nullptr || !seen_.insert(chain->name).second) continue;
       for (const kernel::OwnedRule& rule : chain->rules) {
         if (!rule.counter.empty()) counters_.insert(rule.counter);
+        if (!rule.map.empty()) AddMap(rule.map);
         if (!rule.chain.empty()) left.push_back(rule.chain);
       }
     }
   }
 
  private:
+  void AddMap(absl::string_view name) {
+    const OwnedMap* const map = index_.FindMap(name);
+    if (map == nullptr) return;
+    for (const OwnedMap::Element& each : map->elements) {
+      counters_.insert(each.counter);
+    }
+  }
+
   const ChainIndex& index_;
   std::set<std::string>& counters_;
   absl::flat_hash_set<absl::string_view> seen_;
@@ -117,7 +135,8 @@ std::vector<OwnedDifference> DriftIn(
       if (TableOf(before, difference) != &table) continue;
       const std::string& name = difference.chain;
       if (Same(before_index.FindHook(name), index.FindHook(name)) ||
-          Same(before_index.Find(name), index.Find(name))) {
+          Same(before_index.Find(name), index.Find(name)) ||
+          Same(before_index.FindMap(name), index.FindMap(name))) {
         drift.push_back(difference);
       }
     }

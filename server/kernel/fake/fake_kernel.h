@@ -61,6 +61,7 @@ class FakeKernel : public Kernel {
   // What the next probe finds, and what holds at once for rules.
   void SetCapabilities(const Capabilities& capabilities) {
     rules_->SetCapabilities(capabilities.rules);
+    rules_->SetCountsByMaps(capabilities.backend == Backend::kNftables);
     absl::MutexLock lock(&mutex_);
     capabilities_ = capabilities;
   }

@@ -246,7 +246,8 @@ absl::Status FakeRuleTable::ApplyOwnedTable(const OwnedTable& wanted,
   for (const OwnedChain& chain : wanted.chains) {
     auto& of_chain = texts.emplace_back();
     for (const OwnedRule& rule : chain.rules) {
-      of_chain.push_back(FakeOwnedRuleText(chain.name, rule));
+      absl::c_move(FakeOwnedRuleTexts(chain.name, rule, wanted.maps),
+                   std::back_inserter(of_chain));
     }
   }
   TableContents contents = tables_[key];

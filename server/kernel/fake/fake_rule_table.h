@@ -3,6 +3,7 @@
 #ifndef NFMETER_KERNEL_FAKE_FAKE_RULE_TABLE_H_
 #define NFMETER_KERNEL_FAKE_FAKE_RULE_TABLE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -86,6 +87,9 @@ class FakeRuleTable : public RuleTable {
   // What probes find. Read() and Apply() of a family whose tables are absent
   // say the same, as does Apply() of rules whose form is.
   void SetCapabilities(const RuleCapabilities& capabilities);
+  // Whether it takes maps, as nf_tables does. Each element is a rule here.
+  void SetCountsByMaps(bool counts) { counts_by_maps_ = counts; }
+  bool CountsByMaps() const override { return counts_by_maps_; }
   RuleCapabilities capabilities() const;
 
   // --- What happened -------------------------------------------------------
@@ -97,6 +101,8 @@ class FakeRuleTable : public RuleTable {
 
  private:
   using Key = std::pair<Family, Table>;
+
+  std::atomic<bool> counts_by_maps_ = false;
 
   using Tables = std::map<Key, TableContents>;
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/fake/fake_rule_text.h"
 
-#include <vector>
-
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -99,6 +98,24 @@ std::string FakeRuleText(const RuleSpec& rule) {
   if (!target.empty()) absl::StrAppend(&text, " -j ", target);
   if (by_target) absl::StrAppend(&text, " --nfacct-name ", rule.counter);
   return text;
+}
+
+std::vector<std::string> FakeOwnedRuleTexts(absl::string_view chain,
+                                            const OwnedRule& rule,
+                                            absl::Span<const OwnedMap> maps) {
+  if (rule.map.empty()) return {FakeOwnedRuleText(chain, rule)};
+  std::vector<std::string> texts;
+  for (const OwnedMap& map : maps) {
+    if (map.name != rule.map) continue;
+    for (const OwnedMap::Element& element : map.elements) {
+      OwnedRule of_element = rule;
+      of_element.counter = element.counter;
+      texts.push_back(absl::StrCat(FakeOwnedRuleText(chain, of_element),
+                                   " --map ", map.name, "/",
+                                   absl::BytesToHexString(element.key)));
+    }
+  }
+  return texts;
 }
 
 std::string FakeOwnedRuleText(absl::string_view chain, const OwnedRule& rule) {

@@ -4,8 +4,10 @@
 #define NFMETER_KERNEL_FAKE_FAKE_RULE_TEXT_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "kernel/owned_chains.h"
 #include "kernel/rule_types.h"
 
@@ -15,8 +17,12 @@ namespace nfmeter::kernel {
 // and to compare, not to feed to iptables.
 std::string FakeRuleText(const RuleSpec& rule);
 
-// The same for a rule of an owned chain.
+// The same for a rule of an owned chain; for one that looks into a map of
+// `maps` a line for each element.
 std::string FakeOwnedRuleText(absl::string_view chain, const OwnedRule& rule);
+std::vector<std::string> FakeOwnedRuleTexts(absl::string_view chain,
+                                            const OwnedRule& rule,
+                                            absl::Span<const OwnedMap> maps);
 
 // A foreign rule from such a line: chain, counter, target and comment are read
 // from it, its other matches are named.

@@ -211,7 +211,16 @@ Counts CountByChains(const CompiledPlan& compiled, const Packet& packet,
   return {};
 }
 
-TEST(PlanCompilerTest, ChainsCountWhatThePlanSays) {
+// Chains, and maps.
+class PlanFormTest : public ::testing::TestWithParam<PlanForm> {};
+INSTANTIATE_TEST_SUITE_P(Form, PlanFormTest,
+                         ::testing::Values(PlanForm::kChains, PlanForm::kMaps),
+                         [](const auto& info) {
+                           return info.param == PlanForm::kChains ? "Chains"
+                                                                  : "Maps";
+                         });
+
+TEST_P(PlanFormTest, CountsWhatThePlanSays) {
   const uint64_t seed = std::random_device()();
   SCOPED_TRACE(absl::StrCat("seed ", seed));
   Random random(seed);
@@ -220,7 +229,7 @@ TEST(PlanCompilerTest, ChainsCountWhatThePlanSays) {
     const Plan plan = RandomPlan(random).Make();
     const auto accounts = ExpandPlan(plan);
     ASSERT_OK(accounts.status());
-    const auto compiled = CompilePlan(plan, {});
+    const auto compiled = CompilePlan(plan, {}, GetParam());
     ASSERT_OK(compiled.status());
     for (int i = 0; i < 100; ++i) {
       const Packet packet = RandomPacket(random);
@@ -257,9 +266,28 @@ TEST(PlanCompilerTest, OfTenThousandAddressesAPacketMeetsFewRules) {
   EXPECT_THAT(compiled->cost.mean, Le(25.0));
 }
 
-TEST(PlanCompilerTest, TheSamePlanGivesTheSameChains) {
-  const auto once = CompilePlan(PerAddress(300), {});
-  const auto again = CompilePlan(PerAddress(300), {});
+TEST(PlanCompilerTest, ByMapsAPacketMeetsAsManyRulesWithOneAddressAsWithAll) {
+  const auto few = CompilePlan(PerAddress(5), {}, PlanForm::kMaps);
+  const auto many = CompilePlan(PerAddress(100'000), {}, PlanForm::kMaps);
+  ASSERT_OK(few.status());
+  ASSERT_OK(many.status());
+  EXPECT_EQ(many->cost.most, few->cost.most);
+  EXPECT_EQ(many->cost.most, 2u);  // the hook's and one lookup
+}
+
+TEST(PlanCompilerTest, ByMapsOneMoreAddressIsOneMoreElement) {
+  const auto before = CompilePlan(PerAddress(1000), {}, PlanForm::kMaps);
+  const auto after = CompilePlan(PerAddress(1001), {}, PlanForm::kMaps);
+  ASSERT_OK(before.status());
+  ASSERT_OK(after.status());
+  EXPECT_EQ(after->tables[0].chains, before->tables[0].chains);
+  ASSERT_EQ(after->tables[0].maps.size(), 3u);  // one a hook
+  EXPECT_EQ(after->tables[0].maps[0].elements.size(), 1001u);
+}
+
+TEST_P(PlanFormTest, TheSamePlanGivesTheSameChains) {
+  const auto once = CompilePlan(PerAddress(300), {}, GetParam());
+  const auto again = CompilePlan(PerAddress(300), {}, GetParam());
   ASSERT_OK(once.status());
   EXPECT_EQ(once->tables, again->tables);
 }

@@ -133,6 +133,7 @@ class ChainWalk {
     for (const kernel::OwnedChain& chain : table.chains) {
       chains_[chain.name] = &chain;
     }
+    for (const kernel::OwnedMap& map : table.maps) maps_[map.name] = &map;
   }
 
   Counts Count(const Packet& packet, size_t* met = nullptr) const {
@@ -158,6 +159,7 @@ class ChainWalk {
       ++looked;
       if (!Matches(rule.match, packet)) continue;
       if (!rule.counter.empty()) ++counts[rule.counter];
+      if (!rule.map.empty()) LookUp(*maps_.at(rule.map), packet, counts);
       if (rule.action == kernel::OwnedAction::kJump) {
         Walk(rule.chain, packet, counts, looked);
       } else if (rule.action == kernel::OwnedAction::kGoto) {
@@ -166,8 +168,60 @@ class ChainWalk {
     }
   }
 
+  // The key of the packet, under the map's mask.
+  static std::optional<std::string> KeyOf(const kernel::OwnedMap& map,
+                                          const Packet& packet) {
+    const auto bytes = [](uint32_t number, size_t count) {
+      std::string text;
+      for (size_t i = count; i-- > 0;) {
+        text.push_back(static_cast<char>(number >> (8 * i)));
+      }
+      return text;
+    };
+    const size_t address_bytes =
+        packet.family == kernel::Family::kIpv4 ? 4 : 16;
+    std::string key;
+    switch (map.key) {
+      case kernel::MapKey::kSource:
+        key.assign(packet.source.begin(),
+                   packet.source.begin() + address_bytes);
+        break;
+      case kernel::MapKey::kDestination:
+        key.assign(packet.destination.begin(),
+                   packet.destination.begin() + address_bytes);
+        break;
+      case kernel::MapKey::kSourcePort:
+        key = bytes(packet.source_port, 2);
+        break;
+      case kernel::MapKey::kDestinationPort:
+        key = bytes(packet.destination_port, 2);
+        break;
+      case kernel::MapKey::kUid:
+        if (!packet.uid.has_value()) return std::nullopt;
+        key = bytes(*packet.uid, 4);
+        break;
+    }
+    for (size_t bit = map.bits; bit < 8 * key.size(); ++bit) {
+      key[bit / 8] = static_cast<char>(key[bit / 8] & ~(0x80 >> bit % 8));
+    }
+    return key;
+  }
+
+  static void LookUp(const kernel::OwnedMap& map, const Packet& packet,
+                     Counts& counts) {
+    const std::optional<std::string> key = KeyOf(map, packet);
+    if (!key.has_value()) return;
+    const auto found = std::lower_bound(
+        map.elements.begin(), map.elements.end(), *key,
+        [](const auto& element, const auto& key) { return element.key < key; });
+    if (found != map.elements.end() && found->key == *key) {
+      ++counts[found->counter];
+    }
+  }
+
   const kernel::OwnedTable& table_;
   std::map<std::string, const kernel::OwnedChain*> chains_;
+  std::map<std::string, const kernel::OwnedMap*> maps_;
 };
 
 }  // namespace nfmeter::testing

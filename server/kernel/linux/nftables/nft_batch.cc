@@ -91,6 +91,20 @@ bool HasIntervals(const NftBatch::Set& set) {
 
 constexpr char kAnonymousSet[] = "__set%d";
 
+// NFTNL_UDATA_SET_KEYBYTEORDER: 1 is the host's. nft's listing needs it.
+std::string HostOrder() {
+  const uint32_t order = 1;
+  std::string userdata = {'\0', '\x04'};
+  userdata.append(reinterpret_cast<const char*>(&order), sizeof(order));
+  return userdata;
+}
+
+// An attribute's length has 16 bits, and the elements of a message are one.
+constexpr size_t kElementsMaxBytes = 60'000;
+constexpr size_t kElementMaxBytes = 360;  // with the longest name of an object
+
+constexpr uint32_t kFirstMapId = 0x80000000;
+
 }  // namespace
 
 // A message of the batch about its table.
@@ -198,6 +212,12 @@ size_t NftBatch::AddChain(absl::string_view chain, const NftHook& hook) {
   return message.index();
 }
 
+size_t NftBatch::AddChain(absl::string_view chain) {
+  Message message(*this, NFT_MSG_NEWCHAIN, NLM_F_CREATE, NFTA_CHAIN_TABLE);
+  message->PutString(NFTA_CHAIN_NAME, chain);
+  return message.index();
+}
+
 size_t NftBatch::DeleteChain(absl::string_view chain) {
   Message message(*this, NFT_MSG_DELCHAIN, 0, NFTA_CHAIN_TABLE);
   message->PutString(NFTA_CHAIN_NAME, chain);
@@ -214,19 +234,70 @@ void NftBatch::AddSet(const Set& set) {
     message->PutU32(NFTA_SET_KEY_TYPE, set.key_type);
     message->PutU32(NFTA_SET_KEY_LEN, set.key_bytes);
     message->PutU32(NFTA_SET_ID, set.id);
-    if (set.host_order) {
-      // NFTNL_UDATA_SET_KEYBYTEORDER: 1 is the host's. nft's listing needs it.
-      const uint32_t order = 1;
-      std::string userdata = {'\0', '\x04'};
-      userdata.append(reinterpret_cast<const char*>(&order), sizeof(order));
-      message->PutBytes(NFTA_SET_USERDATA, userdata);
-    }
+    if (set.host_order) message->PutBytes(NFTA_SET_USERDATA, HostOrder());
   }
   Message message(*this, NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL,
                   NFTA_SET_ELEM_LIST_TABLE);
   message->PutString(NFTA_SET_ELEM_LIST_SET, kAnonymousSet);
   message->PutU32(NFTA_SET_ELEM_LIST_SET_ID, set.id);
   PutElements(set, intervals, *message);
+}
+
+size_t NftBatch::AddMap(const Map& map) {
+  Message message(*this, NFT_MSG_NEWSET, NLM_F_CREATE, NFTA_SET_TABLE);
+  message->PutString(NFTA_SET_NAME, map.name);
+  message->PutU32(NFTA_SET_FLAGS, NFT_SET_OBJECT);
+  message->PutU32(NFTA_SET_KEY_TYPE, map.key_type);
+  message->PutU32(NFTA_SET_KEY_LEN, map.key_bytes);
+  message->PutU32(NFTA_SET_OBJ_TYPE, map.objects);
+  // Asked for, but looked at only where a set has no name: none of those of
+  // AddSet().
+  message->PutU32(NFTA_SET_ID,
+                  kFirstMapId + static_cast<uint32_t>(message.index()));
+  if (map.host_order) message->PutBytes(NFTA_SET_USERDATA, HostOrder());
+  return message.index();
+}
+
+size_t NftBatch::DeleteMap(absl::string_view map) {
+  Message message(*this, NFT_MSG_DELSET, 0, NFTA_SET_TABLE);
+  message->PutString(NFTA_SET_NAME, map);
+  return message.index();
+}
+
+void NftBatch::AddElements(absl::string_view map,
+                           absl::Span<const MapElement> elements) {
+  PutMapElements(NFT_MSG_NEWSETELEM, map, elements);
+}
+
+void NftBatch::DeleteElements(absl::string_view map,
+                              absl::Span<const MapElement> elements) {
+  PutMapElements(NFT_MSG_DELSETELEM, map, elements);
+}
+
+void NftBatch::PutMapElements(int command, absl::string_view map,
+                              absl::Span<const MapElement> elements) {
+  size_t next = 0;
+  while (next < elements.size()) {
+    Message message(*this, command,
+                    command == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0,
+                    NFTA_SET_ELEM_LIST_TABLE);
+    message->PutString(NFTA_SET_ELEM_LIST_SET, map);
+    const size_t start = messages_.size();
+    const size_t list = message->BeginNest(NFTA_SET_ELEM_LIST_ELEMENTS);
+    for (; next < elements.size() &&
+           messages_.size() - start + kElementMaxBytes < kElementsMaxBytes;
+         ++next) {
+      const size_t element = message->BeginNest(NFTA_LIST_ELEM);
+      const size_t nest = message->BeginNest(NFTA_SET_ELEM_KEY);
+      message->PutBytes(NFTA_DATA_VALUE, elements[next].key);
+      message->EndNest(nest);
+      if (command == NFT_MSG_NEWSETELEM) {
+        message->PutString(NFTA_SET_ELEM_OBJREF, elements[next].object);
+      }
+      message->EndNest(element);
+    }
+    message->EndNest(list);
+  }
 }
 
 size_t NftBatch::AddRule(absl::string_view chain, const NftRuleBytes& rule,

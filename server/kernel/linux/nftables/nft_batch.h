@@ -75,6 +75,8 @@ class NftBatch {
 
   // A base chain with policy accept. OK where it is there.
   size_t AddChain(absl::string_view chain, const NftHook& hook);
+  // One that gets packets from other chains alone. OK where it is there.
+  size_t AddChain(absl::string_view chain);
   size_t DeleteChain(absl::string_view chain);
 
   // An anonymous set for the next rule, which names it by `id`: that of
@@ -88,6 +90,31 @@ class NftBatch {
     std::vector<Range<uint32_t>> elements;  // apart, by rising first
   };
   void AddSet(const Set& set);
+
+  // A named map from keys to objects, empty. OK where it is there.
+  struct Map {
+    std::string name;
+    uint32_t key_type = 0;  // nft's own number of the type, for its listing
+    uint32_t key_bytes = 0;
+    bool host_order = false;
+    uint32_t objects = 0;  // their type
+
+    friend bool operator==(const Map&, const Map&) = default;
+  };
+  size_t AddMap(const Map& map);
+  size_t DeleteMap(absl::string_view map);
+  struct MapElement {
+    std::string key;  // as it lies in the register
+    std::string object;
+
+    friend bool operator==(const MapElement&, const MapElement&) = default;
+  };
+  // As many messages as that takes. An element must not be there with another
+  // object, and to be deleted must be there.
+  void AddElements(absl::string_view map,
+                   absl::Span<const MapElement> elements);
+  void DeleteElements(absl::string_view map,
+                      absl::Span<const MapElement> elements);
 
   // Where a rule goes in its chain.
   struct Place {
@@ -122,6 +149,8 @@ class NftBatch {
 
   size_t PutQuota(uint16_t flags, absl::string_view object, uint64_t limit,
                   uint64_t consumed);
+  void PutMapElements(int command, absl::string_view map,
+                      absl::Span<const MapElement> elements);
 
   std::string table_;
   std::string messages_;

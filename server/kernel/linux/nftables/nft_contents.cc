@@ -8,11 +8,14 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/strip.h"
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
 #include "kernel/linux/nftables/nft_exchange.h"
 #include "kernel/linux/nftables/nft_name.h"
 #include "kernel/linux/nftables/nft_rule.h"
+#include "kernel/owned_chains.h"
 #include "kernel/rule_edit.h"
 
 namespace nfmeter::kernel {
@@ -109,7 +112,9 @@ absl::Status ReadChain(NetlinkSocket& socket, NftContents& out, size_t index) {
     if (!use.has_value()) return absl::OkStatus();
     NFM_ASSIGN_OR_RETURN(const std::deque<RuleBytes> rules,
                          ReadRules(socket, name));
-    if (rules.size() != *use) continue;
+    // Jumps to a chain of a plan count as rules of it.
+    if (chain.builtin ? rules.size() != *use : rules.size() > *use) continue;
+    chain.references = *use - static_cast<uint32_t>(rules.size());
     for (const RuleBytes& rule : rules) {
       const NftRuleInfo info = {.chain = name,
                                 .handle = rule.handle,
@@ -125,12 +130,36 @@ absl::Status ReadChain(NetlinkSocket& socket, NftContents& out, size_t index) {
   return ErrnoStatus(Operation::kNftRead, EAGAIN, name);
 }
 
+// Those of plans, without their rules.
+absl::Status AddOwnedChains(NetlinkSocket& socket, TableContents& out) {
+  const std::string before = NftChainName(out.family, out.table, "");
+  bool interrupted = false;
+  const int err = DumpNft(
+      socket,
+      [](uint32_t sequence, std::string& question) {
+        AppendNftDumpChains(sequence, question);
+      },
+      [&](const NftMessage& message) {
+        const auto info = ReadNftChain(message.attributes);
+        if (!info.has_value() || info->table != kNftTable) return;
+        absl::string_view name = info->name;
+        if (absl::ConsumePrefix(&name, before) &&
+            absl::StartsWith(name, kOwnedChainPrefix)) {
+          out.chains.push_back({.name = std::string(name)});
+        }
+      },
+      [] {}, &interrupted);
+  if (err == 0 || err == ENOENT) return absl::OkStatus();
+  return ErrnoStatus(Operation::kNftRead, err, TableName(out.table));
+}
+
 }  // namespace
 
 absl::StatusOr<NftContents> ReadNftContents(NetlinkSocket& socket,
                                             const AcctNames& names,
                                             Family family, Table table) {
   NftContents contents{.table = EmptyTable(family, table)};
+  NFM_RETURN_IF_ERROR(AddOwnedChains(socket, contents.table));
   contents.handles.resize(contents.table.chains.size());
   contents.exists.resize(contents.table.chains.size());
   for (size_t i = 0; i < contents.table.chains.size(); ++i) {

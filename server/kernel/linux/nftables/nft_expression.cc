@@ -50,11 +50,14 @@ struct Writer {
     out.PutU32(NFTA_FIB_FLAGS, fib.flags);
   }
   void operator()(const NftBitwise& bitwise) const {
+    (*this)(NftFlip{bitwise.mask, std::string(bitwise.mask.size(), '\0')});
+  }
+  void operator()(const NftFlip& flip) const {
     out.PutU32(NFTA_BITWISE_SREG, kRegister);
     out.PutU32(NFTA_BITWISE_DREG, kRegister);
-    out.PutU32(NFTA_BITWISE_LEN, bitwise.mask.size());
-    PutData(NFTA_BITWISE_MASK, bitwise.mask, out);
-    PutData(NFTA_BITWISE_XOR, std::string(bitwise.mask.size(), '\0'), out);
+    out.PutU32(NFTA_BITWISE_LEN, flip.mask.size());
+    PutData(NFTA_BITWISE_MASK, flip.mask, out);
+    PutData(NFTA_BITWISE_XOR, flip.flip, out);
   }
   void operator()(const NftToNetworkOrder&) const {
     out.PutU32(NFTA_BYTEORDER_SREG, kRegister);
@@ -88,6 +91,23 @@ struct Writer {
     out.PutU32(NFTA_OBJREF_IMM_TYPE, object.type);
     out.PutString(NFTA_OBJREF_IMM_NAME, object.name);
   }
+  void operator()(const NftObjectMap& object) const {
+    // The kernel knows the type by the map.
+    out.PutU32(NFTA_OBJREF_SET_SREG, kRegister);
+    out.PutString(NFTA_OBJREF_SET_NAME, object.map);
+  }
+  void operator()(const NftSetMeta& meta) const {
+    out.PutU32(NFTA_META_KEY, meta.key);
+    out.PutU32(NFTA_META_SREG, kRegister);
+  }
+  void operator()(const NftImmediate& immediate) const {
+    out.PutU32(NFTA_IMMEDIATE_DREG, kRegister);
+    PutData(NFTA_IMMEDIATE_DATA, immediate.value, out);
+  }
+  void operator()(const NftReject& reject) const {
+    out.PutU32(NFTA_REJECT_TYPE, reject.type);
+    out.PutU8(NFTA_REJECT_ICMP_CODE, reject.code);
+  }
   void operator()(const NftVerdict& verdict) const {
     out.PutU32(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
     const size_t data = out.BeginNest(NFTA_IMMEDIATE_DATA);
@@ -115,6 +135,11 @@ struct NameOf {
   const char* operator()(const NftLookup&) const { return "lookup"; }
   const char* operator()(const NftCounter&) const { return "counter"; }
   const char* operator()(const NftObject&) const { return "objref"; }
+  const char* operator()(const NftObjectMap&) const { return "objref"; }
+  const char* operator()(const NftFlip&) const { return "bitwise"; }
+  const char* operator()(const NftSetMeta&) const { return "meta"; }
+  const char* operator()(const NftImmediate&) const { return "immediate"; }
+  const char* operator()(const NftReject&) const { return "reject"; }
   const char* operator()(const NftVerdict&) const { return "immediate"; }
   const char* operator()(const NftUnknown& e) const { return e.name.c_str(); }
 };
@@ -188,6 +213,10 @@ class Fields {
 };
 
 NftExpression ReadMeta(Fields& in) {
+  if (in.Has(NFTA_META_SREG)) {
+    in.Expect(NFTA_META_SREG, kRegister);
+    return NftSetMeta{in.U32(NFTA_META_KEY)};
+  }
   in.Expect(NFTA_META_DREG, kRegister);
   return NftMeta{in.U32(NFTA_META_KEY)};
 }
@@ -222,12 +251,12 @@ NftExpression ReadBitwise(Fields& in) {
   const uint32_t bytes = in.U32(NFTA_BITWISE_LEN);
   // NFT_BITWISE_MASK_XOR; kernels before 5.6 have no other and do not say.
   if (in.U32Or(NFTA_BITWISE_OP, 0) != 0) return NftUnknown{};
-  NftBitwise bitwise{in.Data(NFTA_BITWISE_MASK)};
-  if (bitwise.mask.size() != bytes ||
-      in.Data(NFTA_BITWISE_XOR) != std::string(bytes, '\0')) {
+  NftFlip flip = {in.Data(NFTA_BITWISE_MASK), in.Data(NFTA_BITWISE_XOR)};
+  if (flip.mask.size() != bytes || flip.flip.size() != bytes) {
     return NftUnknown{};
   }
-  return bitwise;
+  if (flip.flip == std::string(bytes, '\0')) return NftBitwise{flip.mask};
+  return flip;
 }
 
 NftExpression ReadByteorder(Fields& in) {
@@ -265,12 +294,24 @@ NftExpression ReadCounter(Fields& in) {
 }
 
 NftExpression ReadObject(Fields& in) {
+  if (in.Has(NFTA_OBJREF_SET_NAME)) {
+    in.Expect(NFTA_OBJREF_SET_SREG, kRegister);
+    return NftObjectMap{.map = in.Text(NFTA_OBJREF_SET_NAME)};
+  }
   return NftObject{.type = in.U32(NFTA_OBJREF_IMM_TYPE),
                    .name = in.Text(NFTA_OBJREF_IMM_NAME)};
 }
 
-NftExpression ReadVerdict(Fields& in) {
-  in.Expect(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+NftExpression ReadReject(Fields& in) {
+  const uint32_t type = in.U32(NFTA_REJECT_TYPE);
+  const ByteSpan code = in.Take(NFTA_REJECT_ICMP_CODE);
+  return NftReject{type, code.size() == 1 ? code[0] : uint8_t{0}};
+}
+
+NftExpression ReadImmediate(Fields& in) {
+  if (in.U32(NFTA_IMMEDIATE_DREG) != NFT_REG_VERDICT) {
+    return NftImmediate{in.Data(NFTA_IMMEDIATE_DATA)};
+  }
   const ByteSpan data = in.Take(NFTA_IMMEDIATE_DATA);
   Fields verdict(FindAttribute(data, NFTA_DATA_VERDICT));
   NftVerdict out{static_cast<int32_t>(verdict.U32(NFTA_VERDICT_CODE))};
@@ -296,7 +337,8 @@ constexpr std::pair<absl::string_view, ReadFunction> kReaders[] = {
     {"lookup", ReadLookup},
     {"counter", ReadCounter},
     {"objref", ReadObject},
-    {"immediate", ReadVerdict},
+    {"immediate", ReadImmediate},
+    {"reject", ReadReject},
 };
 
 NftExpression ReadExpression(ByteSpan element) {

@@ -90,6 +90,33 @@ struct NftObject {  // counts into an object, or asks a quota
   friend bool operator==(const NftObject&, const NftObject&) = default;
 };
 
+struct NftObjectMap {  // the same, of the object that a map has for the key
+  std::string map;
+  friend bool operator==(const NftObjectMap&, const NftObjectMap&) = default;
+};
+
+struct NftFlip {  // register = (register & mask) ^ flip, which is not 0
+  std::string mask;
+  std::string flip;
+  friend bool operator==(const NftFlip&, const NftFlip&) = default;
+};
+
+struct NftSetMeta {  // sets NFT_META_* to what is in the register
+  uint32_t key = 0;
+  friend bool operator==(const NftSetMeta&, const NftSetMeta&) = default;
+};
+
+struct NftImmediate {  // loads a value
+  std::string value;
+  friend bool operator==(const NftImmediate&, const NftImmediate&) = default;
+};
+
+struct NftReject {  // NFT_REJECT_*
+  uint32_t type = 0;
+  uint8_t code = 0;
+  friend bool operator==(const NftReject&, const NftReject&) = default;
+};
+
 struct NftVerdict {  // NF_* or NFT_*
   int32_t code = 0;
   std::string chain;  // jumps and gotos
@@ -104,7 +131,8 @@ struct NftUnknown {  // one that we never make
 using NftExpression =
     std::variant<NftMeta, NftPayload, NftCt, NftSocket, NftFib, NftBitwise,
                  NftToNetworkOrder, NftCompare, NftOutside, NftLookup,
-                 NftCounter, NftObject, NftVerdict, NftUnknown>;
+                 NftCounter, NftObject, NftObjectMap, NftFlip, NftSetMeta,
+                 NftImmediate, NftReject, NftVerdict, NftUnknown>;
 
 // Appends the attribute NFTA_RULE_EXPRESSIONS. No NftUnknown may be in it.
 void AppendNftExpressions(const std::vector<NftExpression>& expressions,

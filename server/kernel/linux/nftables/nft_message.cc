@@ -359,6 +359,12 @@ std::optional<NftSetInfo> ReadNftSet(ByteSpan attributes) {
       out.name = reader.Text();
     } else if (reader.type() == NFTA_SET_FLAGS) {
       out.flags = reader.U32().value_or(0);
+    } else if (reader.type() == NFTA_SET_KEY_TYPE) {
+      out.key_type = reader.U32().value_or(0);
+    } else if (reader.type() == NFTA_SET_KEY_LEN) {
+      out.key_bytes = reader.U32().value_or(0);
+    } else if (reader.type() == NFTA_SET_OBJ_TYPE) {
+      out.objects = reader.U32().value_or(0);
     }
   }
   if (out.name.empty()) return std::nullopt;
@@ -377,6 +383,8 @@ void ReadNftElements(ByteSpan attributes, std::vector<NftElement>& out) {
       } else if (reader.type() == NFTA_SET_ELEM_FLAGS) {
         element.ends_range =
             (reader.U32().value_or(0) & NFT_SET_ELEM_INTERVAL_END) != 0;
+      } else if (reader.type() == NFTA_SET_ELEM_OBJREF) {
+        element.object = std::string(reader.Text());
       }
     }
     if (!element.key.empty()) out.push_back(std::move(element));

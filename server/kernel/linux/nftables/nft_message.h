@@ -142,13 +142,18 @@ struct NftSetInfo {
   absl::string_view table;
   absl::string_view name;
   uint32_t flags = 0;
+  uint32_t key_type = 0;
+  uint32_t key_bytes = 0;
+  uint32_t objects = 0;  // their type, of a map to objects
 };
 std::optional<NftSetInfo> ReadNftSet(ByteSpan attributes);
 
-// One element of a set: its key, and whether a range ends before it.
+// One element of a set: its key, and whether a range ends before it. Of a map
+// to objects the name of that.
 struct NftElement {
   std::string key;
   bool ends_range = false;
+  std::string object;
 };
 // Appends those of one message.
 void ReadNftElements(ByteSpan attributes, std::vector<NftElement>& out);

@@ -57,6 +57,10 @@ struct NftRule {
 absl::StatusOr<NftRule> CompileNftRule(Family family, const RuleSpec& rule,
                                        const NftRuleParts& parts);
 
+// The conditions of `rule` alone, without what counts, a verdict and a comment.
+absl::StatusOr<NftRule> CompileNftMatch(Family family, const RuleSpec& rule,
+                                        const NftRuleParts& parts);
+
 // Ranges of keys of an anonymous set, by its name; nullopt: can't be had.
 using NftSetLookup = absl::FunctionRef<std::optional<std::vector<NftElement>>(
     const std::string& name)>;
@@ -67,7 +71,9 @@ Rule ReadNftRuleOf(Family family, Table table, absl::string_view chain,
                    const NftRuleInfo& info, NftSetLookup sets);
 
 // The rule as `nft -s list` prints it; what is not ours of it by name only.
-std::string NftRuleText(Family family, const Rule& rule, bool asks_quota);
+// `goes_to`: a verdict that names a chain does not come back from it.
+std::string NftRuleText(Family family, const Rule& rule, bool asks_quota,
+                        bool goes_to = false);
 
 // The comment in the kernel: "nfmeter:ID", and the user's words where nft can
 // print them.

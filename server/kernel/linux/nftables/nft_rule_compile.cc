@@ -30,13 +30,23 @@ using Expressions = std::vector<NftExpression>;
 // Writes the expressions of one rule.
 class Compiler {
  public:
-  Compiler(Family family, const RuleSpec& rule, const NftRuleParts& parts)
-      : layout_(NftLayoutOf(family)),
-        match_(rule.match),
-        rule_(rule),
-        parts_(parts) {}
+  Compiler(Family family, const RuleMatch& match, const NftRuleParts& parts)
+      : layout_(NftLayoutOf(family)), match_(match), parts_(parts) {}
 
-  NftRule Run() {
+  NftRule Conditions() {
+    WriteConditions();
+    return std::move(out_);
+  }
+
+  NftRule Run(const RuleSpec& rule) {
+    WriteConditions();
+    Count(rule);
+    Verdict(rule);
+    return std::move(out_);
+  }
+
+ private:
+  void WriteConditions() {
     const bool bare_icmp = IsBareIcmp(match_);
     if (bare_icmp) Protocol();
     Add(NftMeta{NFT_META_NFPROTO});
@@ -66,12 +76,8 @@ class Compiler {
     Conntrack();
     AddressTypes(match_.source_address_types, NFTA_FIB_F_SADDR);
     AddressTypes(match_.destination_address_types, NFTA_FIB_F_DADDR);
-    Count();
-    Verdict();
-    return std::move(out_);
   }
 
- private:
   void Add(NftExpression expression) {
     out_.bytes.expressions.push_back(std::move(expression));
   }
@@ -252,17 +258,17 @@ class Compiler {
 
   // As the nfacct match does: counts always, and with a quota goes on to the
   // verdict only once it is exceeded.
-  void Count() {
+  void Count(const RuleSpec& rule) {
     Add(NftCounter{parts_.packets, parts_.bytes});
-    const std::string object = NftObjectName(rule_.counter);
+    const std::string object = NftObjectName(rule.counter);
     Add(NftObject{static_cast<uint32_t>(NftObjectType::kCounter), object});
     if (parts_.quota) {
       Add(NftObject{static_cast<uint32_t>(NftObjectType::kQuota), object});
     }
   }
 
-  void Verdict() {
-    switch (rule_.verdict) {
+  void Verdict(const RuleSpec& rule) {
+    switch (rule.verdict) {
       case Verdict::kAccept:
         return Add(NftVerdict{kNftAccept, ""});
       case Verdict::kDrop:
@@ -277,20 +283,11 @@ class Compiler {
 
   const NftLayout& layout_;
   const RuleMatch& match_;
-  const RuleSpec& rule_;
   const NftRuleParts& parts_;
   NftRule out_;
 };
 
-absl::Status CheckExpressible(const RuleSpec& rule) {
-  if (rule.form == CountingForm::kTarget) {
-    return AboutRule(
-        rule, "counting_form",
-        MakeError(absl::StatusCode::kUnimplemented, "TARGET_UNAVAILABLE",
-                  "nf_tables, by which this node counts, has no NFACCT target "
-                  "(kmod/ brings it to legacy iptables); leave counting_form "
-                  "empty"));
-  }
+absl::Status CheckMatch(const RuleSpec& rule) {
   if (rule.match.ip_set.has_value()) {
     return AboutRule(
         rule, "match.ip_set",
@@ -311,6 +308,16 @@ absl::Status CheckExpressible(const RuleSpec& rule) {
                   "each"));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckExpressible(const RuleSpec& rule) {
+  if (rule.form != CountingForm::kTarget) return CheckMatch(rule);
+  return AboutRule(
+      rule, "counting_form",
+      MakeError(absl::StatusCode::kUnimplemented, "TARGET_UNAVAILABLE",
+                "nf_tables, by which this node counts, has no NFACCT target "
+                "(kmod/ brings it to legacy iptables); leave counting_form "
+                "empty"));
 }
 
 // A port list in bytes: first and last of each.
@@ -373,9 +380,15 @@ absl::StatusOr<NftRule> CompileNftRule(Family family, const RuleSpec& rule,
                                        const NftRuleParts& parts) {
   NFM_RETURN_IF_ERROR(CheckExpressible(rule));
   NFM_ASSIGN_OR_RETURN(std::string userdata, UserdataOf(rule));
-  NftRule out = Compiler(family, rule, parts).Run();
+  NftRule out = Compiler(family, rule.match, parts).Run(rule);
   out.bytes.userdata = std::move(userdata);
   return out;
+}
+
+absl::StatusOr<NftRule> CompileNftMatch(Family family, const RuleSpec& rule,
+                                        const NftRuleParts& parts) {
+  NFM_RETURN_IF_ERROR(CheckMatch(rule));
+  return Compiler(family, rule.match, parts).Conditions();
 }
 
 }  // namespace nfmeter::kernel

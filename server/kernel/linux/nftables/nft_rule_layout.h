@@ -17,7 +17,10 @@
 namespace nfmeter::kernel {
 
 // nft's numbers of types of keys (enum datatypes), for its listing of sets.
+inline constexpr uint32_t kNftTypeIpv4Address = 7;
+inline constexpr uint32_t kNftTypeIpv6Address = 8;
 inline constexpr uint32_t kNftTypeService = 13;
+inline constexpr uint32_t kNftTypeUid = 24;
 inline constexpr uint32_t kNftTypeAddressType = 38;
 
 inline constexpr uint32_t kNftSourcePortOffset = 0;

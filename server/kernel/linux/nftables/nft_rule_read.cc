@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "kernel/linux/nftables/nft_name.h"
 #include "kernel/linux/nftables/nft_rule.h"
@@ -63,6 +64,7 @@ class Reader {
   }
 
   bool asks_quota() const { return asks_quota_; }
+  bool goes_to() const { return goes_to_; }
 
  private:
   // The next expression if it is of this type.
@@ -84,6 +86,10 @@ class Reader {
            Take<NftToNetworkOrder>() != nullptr ||
            Take<NftCompare>() != nullptr || Take<NftOutside>() != nullptr ||
            Take<NftLookup>() != nullptr) {
+    }
+    // A lookup of a plan: what counts is in the map.
+    while (const auto* map = Take<NftObjectMap>()) {
+      name = absl::StrCat("map ", map->map);
     }
     out_.other_matches.push_back(std::move(name));
   }
@@ -456,6 +462,7 @@ class Reader {
         out_.verdict = Verdict::kReturn;
         break;
       default:
+        goes_to_ = verdict.code == NFT_GOTO;
         out_.verdict = Verdict::kOther;
         out_.target = verdict.chain.empty() ? "verdict" : verdict.chain;
         return true;
@@ -473,6 +480,7 @@ class Reader {
   RuleMatch& match_;
   size_t at_ = 0;
   bool asks_quota_ = false;
+  bool goes_to_ = false;
 };
 
 // Ours by its comment, which survives a save and restore.
@@ -507,7 +515,7 @@ Rule ReadNftRuleOf(Family family, Table table, absl::string_view chain,
   Reader reader(family, info, sets, rule);
   reader.Run();
   ReadWhose(info.userdata, rule);
-  rule.text = NftRuleText(family, rule, reader.asks_quota());
+  rule.text = NftRuleText(family, rule, reader.asks_quota(), reader.goes_to());
   return rule;
 }
 

@@ -324,8 +324,21 @@ absl::StatusOr<TableContents> NftRuleTable::Read(Family family, Table table) {
 
 absl::StatusOr<KernelOutcome> NftRuleTable::Apply(const KernelEdit& edit,
                                                   const EditTerms& terms) {
-  const Patience& patience = terms.patience;
-  absl::StatusOr<KernelOutcome> outcome = Attempt(*this, edit, terms).Run();
+  return TryUntil<KernelOutcome>(
+      terms.patience, [&] { return Attempt(*this, edit, terms).Run(); });
+}
+
+absl::StatusOr<OwnedOutcome> NftRuleTable::ApplyOwned(
+    const OwnedEdit& edit, const Patience& patience) {
+  if (!edit.dry_run) NFM_RETURN_IF_ERROR(patience.CheckWanted());
+  return TryUntil<OwnedOutcome>(patience, [&] { return owned_.Apply(edit); });
+}
+
+template <typename Outcome>
+absl::StatusOr<Outcome> NftRuleTable::TryUntil(
+    const Patience& patience,
+    absl::FunctionRef<absl::StatusOr<Outcome>()> attempt) {
+  absl::StatusOr<Outcome> outcome = attempt();
   for (absl::Duration pause = kFirstPause;
        HasChanged(outcome.status()) &&
        SystemClock().BootTime() + pause < patience.deadline() &&
@@ -333,7 +346,7 @@ absl::StatusOr<KernelOutcome> NftRuleTable::Apply(const KernelEdit& edit,
        pause = std::min(2 * pause, kLongestPause)) {
     NFM_RETURN_IF_ERROR(patience.CheckWanted());
     absl::SleepFor(pause);
-    outcome = Attempt(*this, edit, terms).Run();
+    outcome = attempt();
   }
   return outcome;
 }

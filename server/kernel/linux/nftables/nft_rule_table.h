@@ -5,21 +5,24 @@
 
 #include <atomic>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "kernel/acct_table.h"
+#include "kernel/linux/nftables/nft_owned_table.h"
 #include "kernel/linux/nftables/nft_table.h"
 #include "kernel/rule_table.h"
 
 namespace nfmeter::kernel {
 
 // The tables and chains of the API as base chains of `table inet nfmeter`, see
-// nft_rule.h. There are no user chains: nobody else puts rules there.
+// nft_rule.h. Nobody else has chains there; those of plans are as they are.
 //
 // Thread-safe, so that one does for changes and for reads.
 class NftRuleTable : public RuleTable {
  public:
   // Both outlive this; `acct` has the counters of `table`.
-  NftRuleTable(NftTable& table, AcctTable& acct) : table_(table), acct_(acct) {}
+  NftRuleTable(NftTable& table, AcctTable& acct)
+      : table_(table), acct_(acct), owned_(table) {}
 
   absl::StatusOr<TableContents> Read(Family family, Table table) override;
 
@@ -32,13 +35,24 @@ class NftRuleTable : public RuleTable {
   // When it returns, no packet counts into the old one any more.
   absl::StatusOr<size_t> MoveRules(const CounterMove& move,
                                    const Patience& patience) override;
+  // All tables in one transaction; again as Apply().
+  absl::StatusOr<OwnedOutcome> ApplyOwned(const OwnedEdit& edit,
+                                          const Patience& patience) override;
+  bool CountsByMaps() const override { return true; }
   void StopWaiting() override { stopped_ = true; }
 
  private:
   class Attempt;
 
+  // Tries again while others change rulesets.
+  template <typename Outcome>
+  absl::StatusOr<Outcome> TryUntil(
+      const Patience& patience,
+      absl::FunctionRef<absl::StatusOr<Outcome>()> attempt);
+
   NftTable& table_;
   AcctTable& acct_;
+  NftOwnedTable owned_;
   std::atomic<bool> stopped_ = false;
 };
 

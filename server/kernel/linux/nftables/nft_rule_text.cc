@@ -135,7 +135,7 @@ class Text {
   Text(Family family, const Rule& rule)
       : family_(family), rule_(rule), match_(rule.match) {}
 
-  std::string Run(bool asks_quota) {
+  std::string Run(bool asks_quota, bool goes_to) {
     const bool bare_icmp = IsBareIcmp(match_);
     if (bare_icmp) Protocol();
     AddFamily();
@@ -164,7 +164,7 @@ class Text {
     AddressTypes(match_.destination_address_types, "daddr");
     for (const std::string& other : rule_.other_matches) Add("[", other, "]");
     Count(asks_quota);
-    Verdict();
+    Verdict(goes_to);
     Comment();
     return std::move(text_);
   }
@@ -347,7 +347,7 @@ class Text {
     if (asks_quota) Add("quota name \"", NftObjectName(rule_.counter), "\"");
   }
 
-  void Verdict() {
+  void Verdict(bool goes_to) {
     switch (rule_.verdict) {
       case kernel::Verdict::kAccept:
         return Add("accept");
@@ -356,7 +356,7 @@ class Text {
       case kernel::Verdict::kReturn:
         return Add("return");
       case kernel::Verdict::kOther:
-        return Add("jump ", rule_.target);
+        return Add(goes_to ? "goto " : "jump ", rule_.target);
       case kernel::Verdict::kContinue:
         return;
     }
@@ -377,8 +377,9 @@ class Text {
 
 }  // namespace
 
-std::string NftRuleText(Family family, const Rule& rule, bool asks_quota) {
-  return Text(family, rule).Run(asks_quota);
+std::string NftRuleText(Family family, const Rule& rule, bool asks_quota,
+                        bool goes_to) {
+  return Text(family, rule).Run(asks_quota, goes_to);
 }
 
 }  // namespace nfmeter::kernel

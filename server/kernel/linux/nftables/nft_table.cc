@@ -187,6 +187,11 @@ absl::StatusOr<std::optional<NftTable::State>> NftTable::Read() {
   return state;
 }
 
+absl::StatusOr<bool> NftTable::IsHeld() {
+  NFM_ASSIGN_OR_RETURN(const std::optional<State> state, Read());
+  return state.has_value() && state->owner != 0 && state->owner == port_;
+}
+
 absl::StatusOr<uint32_t> NftTable::Generation() {
   Lease socket(*this);
   std::optional<uint32_t> generation;

@@ -82,6 +82,10 @@ class NftTable {
   // Whether others are kept from changing the table, once it is there.
   bool owned() const { return (flags_ & kNftTableOwner) != 0; }
 
+  // Whether the table is there and nobody else can have changed it since this
+  // process made or took it over.
+  absl::StatusOr<bool> IsHeld();
+
   // The largest batch that Commit() takes.
   size_t batch_bytes_max() const { return batch_bytes_max_; }
 

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "accounting/plans/key_maps.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+using kernel::MapKey;
+using kernel::OwnedAction;
+using kernel::OwnedMap;
+using kernel::OwnedRule;
+
+MapKey MapKeyOf(KeyField field) {
+  switch (field) {
+    case KeyField::kSource:
+      return MapKey::kSource;
+    case KeyField::kDestination:
+      return MapKey::kDestination;
+    case KeyField::kSourcePort:
+      return MapKey::kSourcePort;
+    case KeyField::kDestinationPort:
+      return MapKey::kDestinationPort;
+    case KeyField::kUid:
+      return MapKey::kUid;
+  }
+  return MapKey::kSource;
+}
+
+// How many bits a key has, and how many of a KeyNumber lie below them.
+struct KeyLayout {
+  int bits = 0;
+  int below = 0;
+};
+
+KeyLayout LayoutOf(KeyField field, kernel::Family family) {
+  if (IsAddress(field)) {
+    return family == kernel::Family::kIpv4 ? KeyLayout{32, 96}
+                                           : KeyLayout{128, 0};
+  }
+  return {field == KeyField::kUid ? 32 : 16, 0};
+}
+
+// A prefix of keys: the numbers that begin as `first` does.
+struct Prefix {
+  KeyNumber first = 0;
+  int bits = 0;
+};
+
+// The fewest prefixes that make up the range, which is of whole keys.
+std::vector<Prefix> PrefixesOf(const KeyRange& range, const KeyLayout& layout) {
+  KeyNumber first = range.first >> layout.below;
+  const KeyNumber last = range.last >> layout.below;
+  std::vector<Prefix> prefixes;
+  for (;;) {
+    int free = 0;
+    const auto end = [&](int bits) {
+      return bits == 128 ? ~KeyNumber{0} : first | ((KeyNumber{1} << bits) - 1);
+    };
+    while (free < layout.bits && (first >> free & 1) == 0 &&
+           end(free + 1) <= last) {
+      ++free;
+    }
+    prefixes.push_back({first, layout.bits - free});
+    if (end(free) >= last) return prefixes;
+    first = end(free) + 1;
+  }
+}
+
+std::string KeyBytes(KeyNumber number, const KeyLayout& layout) {
+  std::string bytes(static_cast<size_t>(layout.bits) / 8, '\0');
+  for (size_t i = bytes.size(); i-- > 0; number >>= 8) {
+    bytes[i] = static_cast<char>(number & 0xff);
+  }
+  return bytes;
+}
+
+// What the rules of one map have in common.
+struct Kind {
+  int bits = 0;
+  OwnedAction action = OwnedAction::kContinue;
+  kernel::Mark mark;
+  size_t layer = 0;  // of keys that are in a map like this already
+
+  // The longest prefix first.
+  auto Order() const {
+    return std::tuple(-bits, action, mark.value, mark.mask, layer);
+  }
+  friend bool operator<(const Kind& a, const Kind& b) {
+    return a.Order() < b.Order();
+  }
+};
+
+}  // namespace
+
+KeyMaps MakeKeyMaps(kernel::Family family, KeyField field,
+                    absl::Span<const KeyedRule> rules,
+                    std::function<std::string(absl::string_view part)> name) {
+  const KeyLayout layout = LayoutOf(field, family);
+  // In an order that does not depend on the plan's, for the layers.
+  std::vector<const KeyedRule*> ordered;
+  for (const KeyedRule& each : rules) ordered.push_back(&each);
+  std::sort(ordered.begin(), ordered.end(),
+            [](const KeyedRule* a, const KeyedRule* b) {
+              return std::tuple(a->range.first, a->range.last,
+                                absl::string_view(a->rule.counter)) <
+                     std::tuple(b->range.first, b->range.last,
+                                absl::string_view(b->rule.counter));
+            });
+  std::map<Kind, std::vector<OwnedMap::Element>> elements;
+  std::map<Kind, absl::flat_hash_map<std::string, size_t>> layers;
+  for (const KeyedRule* each : ordered) {
+    for (const Prefix& prefix : PrefixesOf(each->range, layout)) {
+      Kind kind = {.bits = prefix.bits,
+                   .action = each->rule.action,
+                   .mark = each->rule.mark};
+      std::string key = KeyBytes(prefix.first, layout);
+      kind.layer = layers[kind][key]++;
+      elements[kind].push_back(
+          {std::move(key), each->rule.counter, each->rule.quota});
+    }
+  }
+  KeyMaps out;
+  for (auto& [kind, of_map] : elements) {
+    std::sort(of_map.begin(), of_map.end(),
+              [](const auto& a, const auto& b) { return a.key < b.key; });
+    const std::string part =
+        absl::StrCat("map|", kind.bits, "|", static_cast<int>(kind.action), "|",
+                     kind.mark.value, "|", kind.mark.mask, "|", kind.layer);
+    out.maps.push_back({.name = name(part),
+                        .key = MapKeyOf(field),
+                        .bits = static_cast<uint8_t>(kind.bits),
+                        .elements = std::move(of_map)});
+    out.rules.push_back({.map = out.maps.back().name,
+                         .action = kind.action,
+                         .mark = kind.mark});
+  }
+  return out;
+}
+
+}  // namespace nfmeter::accounting

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/migrate.h"
+
+#include <stdio.h>
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "app/state_directory.h"
+#include "base/clock.h"
+#include "base/status_macros.h"
+#include "kernel/linux/host_kernel.h"
+#include "kernel/migration.h"
+
+namespace nfmeter::app {
+namespace {
+
+ExitCode Refuse(const absl::Status& status, ExitCode code) {
+  fprintf(stderr, "nfmeterd: %.*s\n", static_cast<int>(status.message().size()),
+          status.message().data());
+  return code;
+}
+
+absl::StatusOr<kernel::Migration> Migrate(kernel::Backend from_backend,
+                                          kernel::Backend to_backend,
+                                          Clock& clock) {
+  NFM_ASSIGN_OR_RETURN(
+      const std::unique_ptr<kernel::Kernel> from,
+      kernel::OpenHostKernel({.backend = from_backend}, clock));
+  NFM_ASSIGN_OR_RETURN(const std::unique_ptr<kernel::Kernel> to,
+                       kernel::OpenHostKernel({.backend = to_backend}, clock));
+  NFM_RETURN_IF_ERROR(from->capabilities()->acct);
+  NFM_RETURN_IF_ERROR(to->capabilities()->acct);
+  return kernel::MigrateCounting(*from, *to, clock);
+}
+
+}  // namespace
+
+ExitCode MigrateBackend(const Config& config, kernel::Backend to) {
+  const auto state = StateDirectory::Open(config.state_dir);
+  if (!state.ok()) return Refuse(state.status(), kExitState);
+  const kernel::Backend from = to == kernel::Backend::kNftables
+                                   ? kernel::Backend::kIptables
+                                   : kernel::Backend::kNftables;
+  const auto moved = Migrate(from, to, SystemClock());
+  if (!moved.ok()) return Refuse(moved.status(), kExitKernel);
+  const char* const name =
+      to == kernel::Backend::kNftables ? "nftables" : "iptables";
+  printf("%zu counters and %zu rules count by %s now.\n", moved->counters,
+         moved->rules, name);
+  if (moved->counters == 0 && moved->rules == 0 && moved->plans == 0) {
+    return kExitOk;
+  }
+  printf(
+      "What passed in the %lld ms of the change was not counted; nothing was "
+      "counted twice.\n",
+      static_cast<long long>(absl::ToInt64Milliseconds(
+          absl::Ceil(moved->missed, absl::Milliseconds(1)))));
+  if (moved->plans > 0) {
+    printf("The rules of %zu plans come when nfmeterd starts: start it now.\n",
+           moved->plans);
+  }
+  if (config.backend == from) {
+    printf("Its configuration says --backend %s: change that before.\n",
+           from == kernel::Backend::kNftables ? "nftables" : "iptables");
+  }
+  return kExitOk;
+}
+
+}  // namespace nfmeter::app

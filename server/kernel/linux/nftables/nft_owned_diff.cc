@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// CompareNftOwned().
+#include <algorithm>
+#include <iterator>
+#include <tuple>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "kernel/linux/nftables/nft_owned.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+using Kind = OwnedDifference::Kind;
+using Texts = std::vector<std::string>;
+using Element = NftBatch::MapElement;
+using Elements = std::vector<Element>;
+
+// Of a changed chain or map, rules and elements that are told.
+constexpr size_t kMaxTold = 20;
+
+// The same rule, whatever the kernel has called its anonymous sets.
+bool IsSameRule(const NftRuleBytes& wanted, const NftRuleBytes& found) {
+  if (wanted.userdata != found.userdata ||
+      wanted.expressions.size() != found.expressions.size()) {
+    return false;
+  }
+  for (size_t i = 0; i < wanted.expressions.size(); ++i) {
+    const auto* a = std::get_if<NftLookup>(&wanted.expressions[i]);
+    const auto* b = std::get_if<NftLookup>(&found.expressions[i]);
+    if (a != nullptr && b != nullptr && absl::StartsWith(b->set, "__set")) {
+      if (a->negated != b->negated) return false;
+    } else if (wanted.expressions[i] != found.expressions[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool HasSameRules(const NftWantedChain& wanted, const NftFoundChain& found) {
+  return std::equal(wanted.rules.begin(), wanted.rules.end(),
+                    found.rules.begin(), found.rules.end(),
+                    [](const NftRule& a, const NftRuleBytes& b) {
+                      return IsSameRule(a.bytes, b);
+                    });
+}
+
+// What of `from` is not in `other`; both are sorted.
+Elements Lacking(const Elements& from, const Elements& other) {
+  Elements lacking;
+  std::set_difference(
+      from.begin(), from.end(), other.begin(), other.end(),
+      std::back_inserter(lacking), [](const Element& a, const Element& b) {
+        return std::tie(a.key, a.object) < std::tie(b.key, b.object);
+      });
+  return lacking;
+}
+
+Texts TextsOf(const Elements& elements) {
+  Texts texts;
+  for (size_t i = 0; i < std::min(elements.size(), kMaxTold); ++i) {
+    texts.push_back(absl::StrCat("0x", absl::BytesToHexString(elements[i].key),
+                                 " : \"", elements[i].object, "\""));
+  }
+  return texts;
+}
+
+Texts Cut(Texts texts) {
+  if (texts.size() > kMaxTold) texts.resize(kMaxTold);
+  return texts;
+}
+
+// How a map is made; nft alone looks at its keys' order.
+bool IsSameMap(const NftBatch::Map& wanted, const NftBatch::Map& found) {
+  return wanted.key_type == found.key_type &&
+         wanted.key_bytes == found.key_bytes && wanted.objects == found.objects;
+}
+
+class Comparison {
+ public:
+  Comparison(const NftWanted& wanted, const NftFound& found, NftBatch start)
+      : wanted_(wanted), found_(found) {
+    out_.batch = std::move(start);
+    out_.subjects.resize(out_.batch.size());
+  }
+
+  NftOwnedChange Run() && {
+    for (const NftFoundChain& each : found_.chains) {
+      chains_[each.place.KernelName()] = &each;
+    }
+    for (const NftFoundMap& each : found_.maps) maps_[each.map.name] = &each;
+    CompareChains();
+    CompareMaps();
+    // What is to go is let go of first; then what rules need is there.
+    for (const NftFoundChain* each : emptied_) Empty(*each);
+    for (const auto& [name, chain] : replaced_) {
+      Subject("", [&] { out_.batch.DeleteChain(name); });
+    }
+    for (const NftFoundChain* each : unwanted_chains_) {
+      Subject("", [&] { out_.batch.DeleteChain(each->place.KernelName()); });
+    }
+    for (const std::string& name : unwanted_maps_) {
+      Subject("", [&] { out_.batch.DeleteMap(name); });
+    }
+    for (const NftWantedChain* each : made_) MakeChain(*each);
+    for (const Changed& each : changed_) ChangeElements(each);
+    return std::move(out_);
+  }
+
+ private:
+  struct Changed {
+    std::string name;
+    Elements deleted;
+    Elements added;
+  };
+
+  template <typename Function>
+  void Subject(const std::string& subject, Function add) {
+    add();
+    out_.subjects.resize(out_.batch.size(), subject);
+  }
+
+  void Tell(const NftOwnedPlace& place, Kind kind, Texts missing,
+            Texts unwanted) {
+    out_.differences.push_back({.family = place.family,
+                                .table = place.table,
+                                .kind = kind,
+                                .chain = place.name,
+                                .missing = std::move(missing),
+                                .unwanted = std::move(unwanted)});
+  }
+
+  void CompareChains() {
+    for (const NftWantedChain& wanted : wanted_.chains) {
+      const std::string name = wanted.place.KernelName();
+      const auto there = chains_.find(name);
+      if (there == chains_.end()) {
+        Tell(wanted.place, Kind::kMissing, {}, {});
+        made_.push_back(&wanted);
+        out_.filled.push_back(&wanted);
+        continue;
+      }
+      const NftFoundChain& found = *there->second;
+      chains_.erase(there);
+      const bool hooked = wanted.hook == found.hook;
+      if (hooked && HasSameRules(wanted, found)) continue;
+      TellChanged(wanted, found, hooked);
+      emptied_.push_back(&found);
+      out_.filled.push_back(&wanted);
+      if (hooked) continue;
+      replaced_[name] = &wanted;
+      made_.push_back(&wanted);
+    }
+    for (const NftFoundChain& each : found_.chains) {
+      if (!chains_.contains(each.place.KernelName())) continue;
+      Tell(each.place, Kind::kUnwanted, {}, Cut(each.texts));
+      emptied_.push_back(&each);
+      unwanted_chains_.push_back(&each);
+    }
+  }
+
+  void TellChanged(const NftWantedChain& wanted, const NftFoundChain& found,
+                   bool hooked) {
+    Texts missing;
+    Texts unwanted;
+    if (!hooked) missing.push_back("its hook or priority");
+    // Rules that are there keep their places beside those that are not.
+    std::vector<bool> seen(found.rules.size());
+    for (size_t i = 0; i < wanted.rules.size(); ++i) {
+      size_t j = 0;
+      while (j < seen.size() &&
+             (seen[j] || !IsSameRule(wanted.rules[i].bytes, found.rules[j]))) {
+        ++j;
+      }
+      if (j < seen.size()) {
+        seen[j] = true;
+      } else {
+        missing.push_back(wanted.texts[i]);
+      }
+    }
+    for (size_t j = 0; j < seen.size(); ++j) {
+      if (!seen[j]) unwanted.push_back(found.texts[j]);
+    }
+    Tell(wanted.place, Kind::kChanged, Cut(std::move(missing)),
+         Cut(std::move(unwanted)));
+  }
+
+  void CompareMaps() {
+    for (const NftWantedMap& wanted : wanted_.maps) {
+      const auto there = maps_.find(wanted.map.name);
+      if (there == maps_.end()) {
+        Tell(wanted.place, Kind::kMissing, {}, {});
+        out_.new_maps.push_back(&wanted);
+        continue;
+      }
+      const NftFoundMap& found = *there->second;
+      maps_.erase(there);
+      if (!IsSameMap(wanted.map, found.map)) {
+        // Somebody's, under the name of ours.
+        Tell(wanted.place, Kind::kChanged, {"its key"}, {});
+        unwanted_maps_.push_back(wanted.map.name);
+        out_.new_maps.push_back(&wanted);
+        continue;
+      }
+      Changed changed = {wanted.map.name,
+                         Lacking(found.elements, wanted.elements),
+                         Lacking(wanted.elements, found.elements)};
+      if (changed.deleted.empty() && changed.added.empty()) continue;
+      Tell(wanted.place, Kind::kChanged, TextsOf(changed.added),
+           TextsOf(changed.deleted));
+      changed_.push_back(std::move(changed));
+    }
+    for (const NftFoundMap& each : found_.maps) {
+      if (!maps_.contains(each.map.name)) continue;
+      Tell(each.place, Kind::kUnwanted, {}, TextsOf(each.elements));
+      unwanted_maps_.push_back(each.map.name);
+    }
+  }
+
+  void Empty(const NftFoundChain& chain) {
+    const std::string name = chain.place.KernelName();
+    for (const uint64_t handle : chain.handles) {
+      Subject("", [&] { out_.batch.DeleteRule(name, handle); });
+    }
+  }
+
+  void MakeChain(const NftWantedChain& chain) {
+    const std::string name = chain.place.KernelName();
+    Subject(chain.place.name, [&] {
+      if (chain.hook.has_value()) {
+        out_.batch.AddChain(name, *chain.hook);
+      } else {
+        out_.batch.AddChain(name);
+      }
+    });
+  }
+
+  void ChangeElements(const Changed& map) {
+    Subject("", [&] { out_.batch.DeleteElements(map.name, map.deleted); });
+    Subject(map.name, [&] { out_.batch.AddElements(map.name, map.added); });
+  }
+
+  const NftWanted& wanted_;
+  const NftFound& found_;
+  NftOwnedChange out_;
+  absl::flat_hash_map<std::string, const NftFoundChain*> chains_;
+  absl::flat_hash_map<std::string, const NftFoundMap*> maps_;
+  std::vector<const NftFoundChain*> emptied_;
+  std::vector<const NftFoundChain*> unwanted_chains_;
+  absl::flat_hash_map<std::string, const NftWantedChain*> replaced_;
+  std::vector<const NftWantedChain*> made_;
+  std::vector<std::string> unwanted_maps_;
+  std::vector<Changed> changed_;
+};
+
+}  // namespace
+
+void NftOwnedChange::AddMaps() {
+  for (const NftWantedMap* each : new_maps) {
+    batch.AddMap(each->map);
+    batch.AddElements(each->map.name, each->elements);
+    subjects.resize(batch.size(), each->map.name);
+  }
+}
+
+void NftOwnedChange::AddRules() {
+  uint32_t number = 1;
+  for (const NftWantedChain* chain : filled) {
+    const std::string name = chain->place.KernelName();
+    for (size_t i = 0; i < chain->rules.size(); ++i) {
+      for (const NftBatch::Set& set : chain->rules[i].sets) batch.AddSet(set);
+      batch.AddRule(name, chain->rules[i].bytes, number++, {});
+      subjects.resize(batch.size(), chain->texts[i]);
+    }
+  }
+}
+
+NftOwnedChange CompareNftOwned(const NftWanted& wanted, const NftFound& found,
+                               NftBatch start) {
+  return Comparison(wanted, found, std::move(start)).Run();
+}
+
+}  // namespace nfmeter::kernel

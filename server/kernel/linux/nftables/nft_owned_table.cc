@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "kernel/linux/nftables/nft_owned_table.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "kernel/errno_status.h"
+#include "kernel/owned_diff.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+constexpr char kSubject[] = "table inet nfmeter";
+
+// Elements that are sent at once where maps are filled before the change.
+constexpr size_t kElementsPerBatch = 500;
+
+// A cgroup of the same path may be another one by now.
+bool NamesCgroups(const std::vector<OwnedTable>& tables) {
+  for (const OwnedTable& table : tables) {
+    for (const OwnedChain& chain : table.chains) {
+      for (const OwnedRule& rule : chain.rules) {
+        if (rule.match.cgroup_path.has_value()) return true;
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+absl::StatusOr<OwnedOutcome> NftOwnedTable::Apply(const OwnedEdit& edit) {
+  absl::MutexLock lock(&mutex_);
+  absl::StatusOr<OwnedOutcome> outcome = ApplyLocked(edit);
+  if (!outcome.ok()) known_.erase(edit.owner);
+  return outcome;
+}
+
+absl::StatusOr<const NftOwnedTable::Known*> NftOwnedTable::Remember(
+    const std::string& owner, uint32_t generation) {
+  const auto known = known_.find(owner);
+  if (known == known_.end()) return nullptr;
+  if (known->second.generation == generation) return &known->second;
+  NFM_ASSIGN_OR_RETURN(const bool ours, table_.IsHeld());
+  return ours ? &known->second : nullptr;
+}
+
+void NftOwnedTable::Learn(const OwnedEdit& edit, const NftWanted& wanted,
+                          uint32_t generation) {
+  if (edit.wanted.empty() || NamesCgroups(edit.wanted)) {
+    known_.erase(edit.owner);
+    return;
+  }
+  Known& known = known_[edit.owner];
+  known = {.generation = generation,
+           .wanted = edit.wanted,
+           .placement = edit.placement};
+  for (const NftWantedMap& map : wanted.maps) {
+    known.elements[map.map.name] = map.elements;
+  }
+}
+
+absl::StatusOr<OwnedOutcome> NftOwnedTable::ApplyLocked(const OwnedEdit& edit) {
+  NFM_ASSIGN_OR_RETURN(const uint32_t generation, table_.Generation());
+  NFM_ASSIGN_OR_RETURN(const Known* known, Remember(edit.owner, generation));
+  if (known != nullptr && known->placement == edit.placement &&
+      known->wanted == edit.wanted) {
+    return OwnedOutcome();
+  }
+  NFM_ASSIGN_OR_RETURN(const NftWanted wanted, CompileNftOwned(edit));
+  NftFound found;
+  {
+    NftTable::Lease socket(table_);
+    NFM_ASSIGN_OR_RETURN(
+        found, ReadNftOwned(*socket, OwnedChainsOf(edit.owner),
+                            known != nullptr ? &known->elements : nullptr));
+  }
+  NftOwnedChange change = CompareNftOwned(wanted, found, table_.NewBatch());
+  OwnedOutcome outcome{.differences = std::move(change.differences)};
+  if (edit.dry_run || outcome.differences.empty()) {
+    NFM_ASSIGN_OR_RETURN(const uint32_t now, table_.Generation());
+    // Of one moment, unless the table is ours.
+    if (now != generation && known == nullptr && !table_.owned()) {
+      return ErrnoStatus(Operation::kNftChange, ERESTART, kSubject);
+    }
+    if (outcome.differences.empty()) Learn(edit, wanted, generation);
+    return outcome;
+  }
+  uint32_t last = generation;
+  NftOwnedChange whole = change;
+  whole.AddMaps();
+  whole.AddRules();
+  if (whole.batch.bytes() > table_.batch_bytes_max()) {
+    NFM_RETURN_IF_ERROR(FillBefore(change));
+    change.AddRules();
+    whole = std::move(change);
+    NFM_ASSIGN_OR_RETURN(last, table_.Generation());
+  }
+  NFM_RETURN_IF_ERROR(Explain(table_.Commit(whole.batch, last), whole));
+  outcome.commits = 1;
+  Learn(edit, wanted, last + 1);
+  return outcome;
+}
+
+absl::Status NftOwnedTable::FillBefore(NftOwnedChange& change) {
+  for (const NftWantedMap* map : change.new_maps) {
+    const absl::Span<const NftBatch::MapElement> all = map->elements;
+    for (size_t i = 0; i < all.size() || i == 0; i += kElementsPerBatch) {
+      NftOwnedChange part;
+      part.batch = table_.NewBatch();
+      part.batch.AddMap(map->map);
+      part.batch.AddElements(map->map.name, all.subspan(i, kElementsPerBatch));
+      part.subjects.resize(part.batch.size(), map->map.name);
+      NFM_RETURN_IF_ERROR(Explain(table_.Commit(part.batch), part));
+    }
+  }
+  change.new_maps.clear();
+  return absl::OkStatus();
+}
+
+absl::Status NftOwnedTable::Explain(const NftErrors& errors,
+                                    const NftOwnedChange& change) const {
+  if (errors.ok()) return absl::OkStatus();
+  for (const auto& [message, err] : errors.messages) {
+    if (errors.whole != 0 || message >= change.subjects.size() ||
+        change.subjects[message].empty()) {
+      continue;
+    }
+    const std::string& subject = change.subjects[message];
+    if (err != ENOENT) return ErrnoStatus(Operation::kNftChange, err, subject);
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, "PLAN_REFUSED",
+        absl::StrCat("nf_tables refused '", subject,
+                     "': a counter that it needs was deleted meanwhile, or "
+                     "this kernel's nf_tables lacks something that it asks for "
+                     "(modules nft_ct, nft_socket, nft_fib_inet, "
+                     "nft_reject_inet); nothing was changed"));
+  }
+  return ErrnoStatus(Operation::kNftChange, errors.first(), kSubject);
+}
+
+}  // namespace nfmeter::kernel

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// RuleTable::ApplyOwned() by nf_tables.
+#ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_OWNED_TABLE_H_
+#define NFMETER_KERNEL_LINUX_NFTABLES_NFT_OWNED_TABLE_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "kernel/linux/nftables/nft_owned.h"
+#include "kernel/linux/nftables/nft_table.h"
+#include "kernel/owned_chains.h"
+
+namespace nfmeter::kernel {
+
+// Chains and maps of owners in our table. A change of all that an owner has is
+// one transaction; maps that are too large for one are filled before, when
+// nothing looks into them yet.
+//
+// Remembers what it has seen to be there: as long as nobody can have changed it
+// (the table is ours, or no ruleset has changed since) a look costs one
+// question, and a change of one account reads no map.
+//
+// Thread-safe; one change or look at a time.
+class NftOwnedTable {
+ public:
+  // `table` outlives this.
+  explicit NftOwnedTable(NftTable& table) : table_(table) {}
+
+  // One try; see RuleTable::ApplyOwned(). UNAVAILABLE, NFT_TABLE_CHANGED:
+  // others changed rulesets meanwhile, and nothing was done.
+  absl::StatusOr<OwnedOutcome> Apply(const OwnedEdit& edit);
+
+ private:
+  // What an owner has, of a generation.
+  struct Known {
+    uint32_t generation = 0;
+    std::vector<OwnedTable> wanted;
+    RulePlacement placement = RulePlacement::kHead;
+    NftKnownElements elements;
+  };
+
+  absl::StatusOr<OwnedOutcome> ApplyLocked(const OwnedEdit& edit)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Null where it may have changed.
+  absl::StatusOr<const Known*> Remember(const std::string& owner,
+                                        uint32_t generation)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Learn(const OwnedEdit& edit, const NftWanted& wanted,
+             uint32_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes and fills the new maps of `change`, and takes them out of it.
+  absl::Status FillBefore(NftOwnedChange& change);
+  absl::Status Explain(const NftErrors& errors,
+                       const NftOwnedChange& change) const;
+
+  NftTable& table_;
+  absl::Mutex mutex_;
+  std::map<std::string, Known, std::less<>> known_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_NFTABLES_NFT_OWNED_TABLE_H_
