@@ -9,9 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "accounting/common/counter_filter.h"
 #include "kernel/ip_prefix.h"
+#include "kernel/owned_chains.h"
 #include "service/match/match_message.h"
 
 namespace nfmeter::service {
@@ -37,6 +39,17 @@ std::string WhyNot(const Rule& rule, kernel::Table table, bool has_quota) {
   if (rule.table != table) {
     return absl::StrCat("it is in table ", kernel::TableName(rule.table),
                         ", and most others are in ", kernel::TableName(table));
+  }
+  if (!rule.other_matches.empty()) {
+    return absl::StrCat("no plan has its condition '", rule.other_matches[0],
+                        "'");
+  }
+  if (!rule.other_counters.empty()) {
+    return "it counts into several counters";
+  }
+  if (!rule.managed && rule.verdict == kernel::Verdict::kContinue &&
+      !rule.target.empty() && rule.target != "NFACCT") {
+    return absl::StrCat("packets that it counts go on to ", rule.target);
   }
   if (rule.verdict == kernel::Verdict::kDrop && !has_quota) {
     return "it drops all packets, and a plan drops those beyond a quota alone";
@@ -223,15 +236,17 @@ bool AddGroup(const accounting::Counter& counter,
 void ExportPlan(absl::Span<const accounting::Counter> counters,
                 absl::Span<const Rule> rules,
                 v1::ExportPlanResponse* response) {
-  Rules ours;
+  Rules by_hand;
   for (const Rule& rule : rules) {
-    if (rule.managed && !rule.id.empty() && rule.id[0] != '~') {
-      ours.push_back(&rule);
+    // Those that people have made, by whatever tool: not what plans are made
+    // of.
+    if (!absl::StartsWith(rule.chain, kernel::kOwnedChainPrefix)) {
+      by_hand.push_back(&rule);
     }
   }
-  const kernel::Table table = TableOf(ours);
+  const kernel::Table table = TableOf(by_hand);
   std::map<std::string, Rules> by_counter;
-  for (const Rule* const rule : ours) by_counter[rule->counter].push_back(rule);
+  for (const Rule* const rule : by_hand) by_counter[rule->counter].push_back(rule);
   if (table != kernel::Table::kFilter) {
     response->mutable_plan()->set_table(std::string(kernel::TableName(table)));
   }
