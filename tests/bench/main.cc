@@ -31,8 +31,9 @@ struct Result {
 
 std::vector<Row> AllRows() {
   std::vector<Row> all;
-  for (auto rows : {SnapshotRows(), GetRows(), FanoutRows(), MutationRows(),
-                    NftRows(), NftPacketRows(), FlowRows(), CollectorRows()}) {
+  for (auto rows :
+       {SnapshotRows(), GetRows(), FanoutRows(), MutationRows(), NftRows(),
+        NftPacketRows(), FlowRows(), CollectorRows(), PlanRows()}) {
     all.insert(all.end(), rows.begin(), rows.end());
   }
   return all;

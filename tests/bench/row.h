@@ -53,6 +53,7 @@ std::vector<Row> MutationRows();
 std::vector<Row> NftRows();
 std::vector<Row> NftPacketRows();
 std::vector<Row> FlowRows();
+std::vector<Row> PlanRows();
 std::vector<Row> CollectorRows();
 
 // Prints the tables of docs/flows.md: the three ways to account, on the same
