@@ -84,8 +84,7 @@ class FilePlansTest : public ::testing::Test {
 TEST_F(FilePlansTest, WhatIsThereAtTheStartIsInForce) {
   Start();
   EXPECT_EQ(Holders("alice"), 3u);  // in, out, forwarded
-  EXPECT_EQ(server_.domain->plans().Get("customers")->owner,
-            "file:" + Path());
+  EXPECT_EQ(server_.domain->plans().Get("customers")->owner, "file:" + Path());
   EXPECT_THAT(files_->Problem(), IsEmpty());
 }
 
@@ -100,7 +99,8 @@ TEST_F(FilePlansTest, AnotherStartCommitsNothing) {
 TEST_F(FilePlansTest, AFolderThatIsALinkIsFollowedWhenTheLinkIsExchanged) {
   // As Kubernetes does with a ConfigMap.
   std::filesystem::remove(Path("customers.yaml"));
-  for (const auto& [version, text] : {std::pair("..1", kAlice), std::pair("..2", kBob)}) {
+  for (const auto& [version, text] :
+       {std::pair("..1", kAlice), std::pair("..2", kBob)}) {
     std::filesystem::create_directory(Path(version));
     Write(std::string(version) + "/customers.yaml", text);
   }
@@ -207,8 +207,10 @@ TEST_F(FilePlansTest, ThePlansOfAFolderCanBeCheckedWithoutAServer) {
   Write("twice.yaml", std::string("name: customers\n") + kBob);
   const std::string wrong(service::CheckPlanFiles(Path()).message());
   EXPECT_THAT(wrong, HasSubstr(Path("more.yaml") + ":5:7: "));
-  EXPECT_THAT(wrong, HasSubstr(Path("twice.yaml") + ":1:7: plan 'customers' is "
-                               "in " + Path("customers.yaml") + ", too"));
+  EXPECT_THAT(wrong, HasSubstr(Path("twice.yaml") +
+                               ":1:7: plan 'customers' is "
+                               "in " +
+                               Path("customers.yaml") + ", too"));
 }
 
 }  // namespace

@@ -35,8 +35,9 @@ std::vector<std::string> Saved(bool with_counters) {
   return rules;
 }
 
+// By its comment, or by the chain of a plan that it is in or jumps to.
 bool IsManaged(absl::string_view rule) {
-  return absl::StrContains(rule, "nfmeter");
+  return absl::StrContains(rule, "nfmeter") || absl::StrContains(rule, "NFM-");
 }
 
 }  // namespace

@@ -65,7 +65,8 @@ class PlanRecipesTest : public ::testing::Test {
 
   RunResult Nfmeter(std::vector<std::string> words,
                     const std::string& input = "") {
-    words.insert(words.begin(), {NFMETER_PROGRAM, "--server", server_.target()});
+    words.insert(words.begin(),
+                 {NFMETER_PROGRAM, "--server", server_.target()});
     return testing::Run(words, input);
   }
   void Apply(const std::string& heading) {
@@ -137,10 +138,9 @@ TEST_F(PlanRecipesTest, PerTenantPrefix) {
   EXPECT_THAT(Counted(),
               UnorderedElementsAre(Pair("tenant-a", 7), Pair("tenant-b", 5),
                                    Pair("tenant-a-mail", 3)));
-  EXPECT_THAT(Nfmeter({"counter", "list", "--label", "site=berlin", "-o",
-                       "name"})
-                  .out,
-              AllOf(HasSubstr("tenant-a\n"), HasSubstr("tenant-b\n")));
+  EXPECT_THAT(
+      Nfmeter({"counter", "list", "--label", "site=berlin", "-o", "name"}).out,
+      AllOf(HasSubstr("tenant-a\n"), HasSubstr("tenant-b\n")));
 }
 
 TEST_F(PlanRecipesTest, PerServicePort) {
@@ -160,9 +160,9 @@ TEST_F(PlanRecipesTest, PerServicePort) {
 TEST_F(PlanRecipesTest, PerUser) {
   Apply("Per user");
   const auto send_as = [](const std::string& user) {
-    const RunResult sent =
-        testing::Run({"setpriv", "--reuid=" + user, "--clear-groups", "bash", "-c",
-             "for i in 1 2 3; do echo > /dev/udp/10.0.1.2/4000; done"});
+    const RunResult sent = testing::Run(
+        {"setpriv", "--reuid=" + user, "--clear-groups", "bash", "-c",
+         "for i in 1 2 3; do echo > /dev/udp/10.0.1.2/4000; done"});
     EXPECT_EQ(sent.exit_code, 0) << sent.err;
   };
   std::unique_ptr<UdpEnd> sink;
@@ -214,8 +214,8 @@ TEST_F(PlanRecipesTest, CleanUp) {
   std::vector<std::string> expected = saved();
   Apply("Per customer address, up and down");
   Apply("Both families in one counter");
-  ASSERT_EQ(Nfmeter({"counter", "create", "mine", "shared", "unused"}).exit_code,
-            0);
+  ASSERT_EQ(
+      Nfmeter({"counter", "create", "mine", "shared", "unused"}).exit_code, 0);
   ASSERT_EQ(Nfmeter({"rule", "add", "--counter", "mine", "--chain", "INPUT"})
                 .exit_code,
             0);
@@ -227,12 +227,11 @@ TEST_F(PlanRecipesTest, CleanUp) {
   const std::vector<std::string> all = saved();
   const RunResult dry = Nfmeter({"cleanup", "--dry-run"});
   EXPECT_EQ(dry.exit_code, 0) << dry.err;
-  EXPECT_THAT(dry.out,
-              AllOf(HasSubstr("customers"), HasSubstr("dual-stack"),
-                    HasSubstr("NFM-00000000-in"), HasSubstr("mine"),
-                    HasSubstr("would remove 2 plans"),
-                    HasSubstr("shared, used by -A FORWARD"),
-                    Not(HasSubstr("theirs"))));
+  EXPECT_THAT(dry.out, AllOf(HasSubstr("customers"), HasSubstr("dual-stack"),
+                             HasSubstr("NFM-00000000-in"), HasSubstr("mine"),
+                             HasSubstr("would remove 2 plans"),
+                             HasSubstr("shared, used by -A FORWARD"),
+                             Not(HasSubstr("theirs"))));
   EXPECT_EQ(saved(), all);
 
   const RunResult clean = Nfmeter({"cleanup"});

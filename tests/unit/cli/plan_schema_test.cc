@@ -91,9 +91,9 @@ class Schema {
     for (int i = 0; i < type->field_count(); ++i) {
       const FieldDescriptor* const field = type->field(i);
       if (IsOutput(field)) continue;
-      properties.push_back(
-          absl::StrCat("        ", Quoted(field->name()), ": {\"description\": ",
-                       Quoted(CommentOf(field)), ", ", Shape(field), "}"));
+      properties.push_back(absl::StrCat(
+          "        ", Quoted(field->name()), ": {\"description\": ",
+          Quoted(CommentOf(field)), ", ", Shape(field), "}"));
     }
     std::string text = absl::StrCat(
         "{\n      \"description\": ", Quoted(CommentOf(type)),
@@ -115,9 +115,8 @@ class Schema {
   // What follows behind the description.
   std::string Shape(const FieldDescriptor* field) {
     if (field->is_map()) {
-      return absl::StrCat(
-          "\"type\": \"object\", \"additionalProperties\": {",
-          One(field->message_type()->map_value()), "}");
+      return absl::StrCat("\"type\": \"object\", \"additionalProperties\": {",
+                          One(field->message_type()->map_value()), "}");
     }
     if (field->is_repeated()) {
       return absl::StrCat("\"type\": \"array\", \"items\": {", One(field), "}");
@@ -224,12 +223,11 @@ TEST_F(PlanSchemaTest, ItsWordsAreThoseOfFiles) {
             google::protobuf::MessageFactory::generated_factory()
                 ->GetPrototype(generated)
                 ->New());
-        EXPECT_THAT(
-            ReadYaml(absl::StrCat(field->name(), ": ",
-                                  field->is_repeated() ? "[" : "", word,
-                                  field->is_repeated() ? "]" : ""),
-                     "plan", message.get()),
-            ::testing::IsEmpty())
+        EXPECT_THAT(ReadYaml(absl::StrCat(field->name(), ": ",
+                                          field->is_repeated() ? "[" : "", word,
+                                          field->is_repeated() ? "]" : ""),
+                             "plan", message.get()),
+                    ::testing::IsEmpty())
             << field->full_name();
         ++enums;
       }

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A plan among others who edit, flush, restore and reboot.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "nfmeter/v1/plan.grpc.pb.h"
+#include "nfmeter/v1/usage.grpc.pb.h"
+#include "tests/fault/fault_server.h"
+#include "tests/fault/iptables.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/subprocess.h"
+#include "tests/system/nfmeterd_process.h"
+
+namespace nfmeter {
+namespace {
+
+using ::nfmeter::testing::FaultServer;
+using ::nfmeter::testing::ForeignRules;
+using ::nfmeter::testing::Iptables;
+using ::nfmeter::testing::ManagedRules;
+using ::nfmeter::testing::RulePackets;
+using ::nfmeter::testing::SendPackets;
+using ::nfmeter::testing::StatusIs;
+using ::testing::HasSubstr;
+
+constexpr uint16_t kPort = 20'000;
+// Between two comparisons, and what a busy host adds.
+constexpr absl::Duration kReconciled = absl::Seconds(20);
+
+// All UDP to loopback into "sent", and an address that nobody sends to.
+v1::Plan ThePlan() {
+  v1::Plan plan;
+  plan.set_name("customers");
+  v1::Account& sent = *plan.add_accounts();
+  sent.set_counter("sent");
+  sent.add_directions(v1::DIRECTION_OUT);
+  sent.mutable_match()->set_protocol("udp");
+  v1::AccountGroup& group = *plan.add_groups();
+  group.set_key(v1::GROUP_KEY_DESTINATION);
+  group.add_directions(v1::DIRECTION_OUT);
+  (*group.mutable_members())["192.0.2.1"] = "quiet";
+  return plan;
+}
+
+class PlanFaultTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::ofstream(boot_id_) << "first\n";
+    setenv("NFMETER_BOOT_ID_FILE", boot_id_.c_str(), 1);
+    ASSERT_OK(server_.Start());
+    client_ = server_.Connect();
+    ASSERT_OK(Apply(ThePlan()).status());
+  }
+  absl::StatusOr<v1::ApplyPlanResponse> Apply(const v1::Plan& plan,
+                                              const CallOptions& how = {}) {
+    v1::ApplyPlanRequest request;
+    *request.mutable_plan() = plan;
+    return client_->ApplyPlan(request, how);
+  }
+  v1::PlanStatus Status() {
+    const auto status = client_->GetPlanStatus("customers");
+    EXPECT_OK(status.status());
+    return status.ok() ? *status : v1::PlanStatus();
+  }
+  // What differs from the plan now.
+  uint64_t Differences() {
+    v1::ApplyPlanRequest request;
+    *request.mutable_plan() = ThePlan();
+    request.set_validate_only(true);
+    const auto answer = client_->ApplyPlan(request);
+    EXPECT_OK(answer.status());
+    return answer.ok() ? answer->change_count() : UINT64_MAX;
+  }
+  // Until more than `repairs` have been made; how long it took.
+  absl::Duration AwaitRepair(uint64_t repairs) {
+    const absl::Time begin = absl::Now();
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(begin + absl::Minutes(1)));
+    const auto stream =
+        v1::PlanService::NewStub(
+            grpc::CreateChannel(server_.target(),
+                                grpc::InsecureChannelCredentials()))
+            ->WatchPlanStatus(&context, v1::WatchPlanStatusRequest());
+    v1::WatchPlanStatusResponse response;
+    while (stream->Read(&response) && response.status().repairs() <= repairs) {
+    }
+    EXPECT_GT(response.status().repairs(), repairs);
+    context.TryCancel();
+    return absl::Now() - begin;
+  }
+  uint64_t Packets(const std::string& counter) {
+    const auto read = client_->GetCounter(counter);
+    EXPECT_OK(read.status());
+    return read.ok() ? read->packets() : 0;
+  }
+  uint64_t TotalPackets(const std::string& counter) {
+    const auto read = client_->GetCounter(counter);
+    EXPECT_OK(read.status());
+    return read.ok() ? read->total_packets() : 0;
+  }
+
+  testing::TemporaryDirectory dir_;
+  const std::string boot_id_ = dir_ / "boot_id";
+  FaultServer server_;
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(PlanFaultTest, NeitherSideLosesRulesWhenSomebodyEditsTheSameTable) {
+  ASSERT_OK(
+      Iptables("-A OUTPUT -p udp --dport 20000 -m comment --comment seen"));
+  std::atomic<bool> stop = false;
+  uint64_t sent = 0;
+  absl::Status sending;
+  std::thread sender([&] {
+    while (!stop && sending.ok()) {
+      sending = SendPackets(10, kPort, 1);
+      sent += 10;
+    }
+  });
+  std::vector<std::string> theirs;
+  absl::Status editing;
+  std::atomic<int> edits = 0;
+  std::thread other([&] {
+    for (int i = 0; !stop && editing.ok(); ++i) {
+      const std::string rule = absl::StrCat("OUTPUT -d 192.0.2.", i, "/32");
+      editing = Iptables("-A " + rule);
+      theirs.push_back("-A " + rule);
+      ++edits;
+    }
+  });
+  v1::Plan plan = ThePlan();
+  absl::Status applied;
+  for (int i = 0; (i < 20 || edits < 10) && i < 200 && applied.ok(); ++i) {
+    (*plan.mutable_groups(0)->mutable_members())[absl::StrCat("192.0.2.", i)] =
+        absl::StrCat("quiet-", i);
+    applied.Update(Apply(plan).status());
+  }
+  stop = true;
+  other.join();
+  sender.join();
+  ASSERT_OK(applied);
+  ASSERT_OK(editing);
+  ASSERT_OK(sending);
+  std::vector<std::string> foreign = ForeignRules(/*with_counters=*/false);
+  std::erase_if(foreign, [](const std::string& rule) {
+    return rule.find("seen") != std::string::npos;
+  });
+  EXPECT_EQ(foreign, theirs);
+  EXPECT_EQ(RulePackets("seen"), sent);
+  EXPECT_EQ(Packets("sent"), sent);
+  EXPECT_EQ(Apply(plan)->change_count(), 0u);
+}
+
+// What somebody does to a plan's rules; {CHAIN} is the plan's chain.
+struct Deed {
+  const char* name;
+  std::vector<std::string> commands;
+  friend std::ostream& operator<<(std::ostream& out, const Deed& deed) {
+    return out << deed.name;
+  }
+};
+
+class PlanDeedTest : public PlanFaultTest,
+                     public ::testing::WithParamInterface<Deed> {
+ protected:
+  // "NFM-1a2b3c4d-out", into which OUTPUT jumps.
+  static std::string Chain() {
+    const std::string rule = ManagedRules().front();
+    return rule.substr(rule.rfind("NFM-"));
+  }
+};
+
+TEST_P(PlanDeedTest, IsHealedCountsAreKeptAndTheWindowIsTold) {
+  ASSERT_OK(Iptables("-A OUTPUT -d 192.0.2.99/32 -j ACCEPT"));
+  ASSERT_OK(SendPackets(7, kPort, 1));
+  const std::string chain = Chain();
+  const absl::Time before = absl::Now();
+  for (const std::string& command : GetParam().commands) {
+    ASSERT_OK(Iptables(absl::StrReplaceAll(command, {{"{CHAIN}", chain}})));
+  }
+  const std::vector<std::string> theirs = ForeignRules(/*with_counters=*/false);
+  EXPECT_LT(AwaitRepair(0), kReconciled);
+  ASSERT_OK(SendPackets(5, kPort, 1));
+  EXPECT_EQ(Packets("sent"), 12u);
+  EXPECT_EQ(ForeignRules(/*with_counters=*/false), theirs);
+  EXPECT_EQ(Differences(), 0u);
+  const v1::PlanStatus status = Status();
+  EXPECT_EQ(status.repairs(), 1u);
+  // Somewhere in it: the last comparison that found all well came before.
+  EXPECT_LE(status.missed_from().seconds(), absl::ToUnixSeconds(before) + 1);
+  EXPECT_GE(status.missed_to().seconds(), absl::ToUnixSeconds(before));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Others, PlanDeedTest,
+    ::testing::Values(
+        Deed{"Flush", {"-F"}}, Deed{"FlushAndDeleteChains", {"-F", "-X"}},
+        Deed{"FlushOfTheChain", {"-F {CHAIN}"}},
+        Deed{"DeletedJump", {"-D OUTPUT -j {CHAIN}"}},
+        Deed{"RuleAmongOurs", {"-I {CHAIN} -d 192.0.2.1 -j RETURN"}},
+        Deed{"RuleBeforeTheJump", {"-I OUTPUT -d 192.0.2.7 -j ACCEPT"}}),
+    [](const auto& info) { return info.param.name; });
+
+TEST_F(PlanFaultTest, ZeroedRuleCountersAreNothingToRepair) {
+  ASSERT_OK(SendPackets(7, kPort, 1));
+  ASSERT_OK(Iptables("-Z"));
+  ASSERT_OK(SendPackets(5, kPort, 1));
+  EXPECT_EQ(Differences(), 0u);
+  EXPECT_EQ(Status().repairs(), 0u);
+  EXPECT_EQ(Packets("sent"), 12u);
+}
+
+TEST_F(PlanFaultTest, AnApplyEndsAtItsDeadlineWhileTheLockIsHeld) {
+  v1::Plan more = ThePlan();
+  more.add_accounts()->set_counter("late");
+  {
+    const int lock =
+        open(getenv("XTABLES_LOCKFILE"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    ASSERT_EQ(flock(lock, LOCK_EX), 0);
+    absl::Status status;
+    // The client's own deadline may be faster on a busy host.
+    for (int i = 0; i < 10 && ErrorReason(status).empty(); ++i) {
+      status = Apply(more, {.timeout = absl::Seconds(1)}).status();
+      ASSERT_FALSE(status.ok());
+    }
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable,
+                                 HasSubstr("xtables lock")));
+    // Reads and snapshots go on, and the plan of before is in force.
+    EXPECT_OK(client_->GetSnapshot().status());
+    ASSERT_OK(SendPackets(4, kPort, 1));
+    EXPECT_EQ(Packets("sent"), 4u);
+    EXPECT_EQ(Differences(), 0u);
+    EXPECT_THAT(client_->GetCounter("late").status(),
+                StatusIs(absl::StatusCode::kNotFound));
+    close(lock);
+  }
+  EXPECT_OK(Apply(more).status());
+}
+
+// A boot: nothing is in the kernel, and a saved firewall names our objects.
+TEST_F(PlanFaultTest, AfterARebootASavedFirewallIsRestoredAndThePlanGoesOn) {
+  v1::Counter capped;
+  capped.set_name("capped");
+  capped.mutable_quota()->set_bytes(1'000'000);
+  v1::CreateCounterRequest create;
+  *create.mutable_counter() = capped;
+  ASSERT_OK(client_->CreateCounter(create).status());
+  ASSERT_OK(
+      Iptables("-A OUTPUT -d 192.0.2.50 -m nfacct --nfacct-name capped "
+               "-j DROP"));
+  ASSERT_OK(SendPackets(7, kPort, 1));
+  const std::string saved = testing::Run({"iptables-legacy-save"}).out;
+  // In the ledger.
+  ASSERT_OK(client_->ResetCounter("sent").status());
+  ASSERT_EQ(server_.process().Stop(), 0);
+
+  ASSERT_OK(Iptables("-F"));
+  ASSERT_OK(Iptables("-X"));
+  ASSERT_EQ(testing::Run({"ip6tables-legacy", "-F"}).exit_code, 0);
+  ASSERT_EQ(testing::Run({"ip6tables-legacy", "-X"}).exit_code, 0);
+  ASSERT_EQ(testing::Run({"nfacct", "flush"}).exit_code, 0);
+  std::ofstream(boot_id_) << "second\n";
+  const auto restore = [&] {
+    return testing::Run({"iptables-legacy-restore", "-w", "60"}, saved);
+  };
+  ASSERT_NE(restore().exit_code, 0) << "it does not need our objects";
+
+  const testing::RunResult objects =
+      testing::Run({testing::NfmeterdPath(), "--restore-objects", "--config",
+                    "/dev/null", "--state-dir", server_.state_dir()});
+  EXPECT_EQ(objects.exit_code, 0) << objects.err;
+  EXPECT_THAT(objects.out, HasSubstr("counters made: 3"));
+  const testing::RunResult restored = restore();
+  ASSERT_EQ(restored.exit_code, 0) << restored.err;
+  // With its quota, or the rule would drop everything.
+  EXPECT_THAT(testing::Run({"nfacct", "get", "capped"}).out,
+              HasSubstr("1000000"));
+
+  ASSERT_OK(server_.Start());
+  client_ = server_.Connect();
+  EXPECT_EQ(Status().state(), v1::PlanStatus::STATE_IN_SYNC);
+  EXPECT_EQ(Differences(), 0u);
+  ASSERT_OK(SendPackets(5, kPort, 1));
+  EXPECT_EQ(Packets("sent"), 5u);
+  EXPECT_EQ(TotalPackets("sent"), 12u);
+  grpc::ClientContext context;
+  v1::ListGapsResponse gaps;
+  ASSERT_TRUE(v1::UsageService::NewStub(
+                  grpc::CreateChannel(server_.target(),
+                                      grpc::InsecureChannelCredentials()))
+                  ->ListGaps(&context, {}, &gaps)
+                  .ok());
+  EXPECT_THAT(gaps.DebugString(), HasSubstr("USAGE_GAP_CAUSE_REBOOT"));
+}
+
+}  // namespace
+}  // namespace nfmeter
