@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
@@ -364,8 +366,10 @@ TEST_F(UsageFaultTest, AfterARebootTotalsGoOnAndTheGapIsTold) {
   ASSERT_EQ(testing::Run({"nfacct", "flush"}).exit_code, 0);
   std::ofstream(boot_id_) << "second\n";
   ASSERT_OK(server_.Start());
-  // The counter is there again.
-  ASSERT_NO_FATAL_FAILURE(MakeRule("counted"));
+  // The counter is there again, and soon its rule, too.
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (testing::ManagedRules().empty() && absl::Now() < deadline) {
+  }
   Send(3);
   EXPECT_EQ(DurableTotal(), sent_);
   grpc::ClientContext context;
