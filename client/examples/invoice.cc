@@ -226,7 +226,9 @@ absl::Status Collect(nfmeter::Client& client, Database& database) {
     *start.mutable_resume_after() = *position;
   }
   // A ledger that was restored from a backup goes on with a full record.
-  const auto collector = client.CollectUsage(start, {.start_anew = true});
+  nfmeter::CollectOptions options;
+  options.start_anew = true;
+  const auto collector = client.CollectUsage(start, options);
   for (;;) {
     const auto collected = collector->Next();
     if (!collected.ok()) return collected.status();

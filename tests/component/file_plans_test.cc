@@ -41,6 +41,9 @@ constexpr char kWrong[] = R"(groups:
       10.0.0.777: carol
 )";
 
+// Between looks; nobody else waits for as long.
+constexpr absl::Duration kInterval = absl::Milliseconds(1001);
+
 class FilePlansTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -55,8 +58,8 @@ class FilePlansTest : public ::testing::Test {
   }
   void Start() {
     files_ = std::make_unique<service::FilePlans>(
-        service::FilePlans::Options{.path = Path()}, server_.domain->plans(),
-        server_.clock);
+        service::FilePlans::Options{.path = Path(), .interval = kInterval},
+        server_.domain->plans(), server_.clock);
     files_->Start();
     WaitForRound();
   }
@@ -64,8 +67,12 @@ class FilePlansTest : public ::testing::Test {
   void WaitForRound() {
     const uint64_t before = rounds_;
     while ((rounds_ = files_->rounds()) == before) {
-      server_.clock.AdvanceSleepers(absl::Seconds(1));
+      server_.clock.AdvanceSleepers(kInterval);
     }
+  }
+  // Until the next look has to wait for its time.
+  void AwaitNextLook() {
+    server_.clock.AwaitWaiter(server_.clock.BootTime() + kInterval);
   }
   bool Exists(const std::string& plan) {
     return server_.domain->plans().Get(plan).ok();
@@ -163,13 +170,12 @@ TEST_F(FilePlansTest, NothingIsRemovedWhileAFileIsWrongOrTheFolderIsEmpty) {
 
 TEST_F(FilePlansTest, AFileThatIsJustBeingWrittenIsNotTakenYet) {
   Start();
+  AwaitNextLook();
   const int commits = Commits();
   Write("customers.yaml", kBob);
   // One look sees it; none before the next takes it.
-  while (!server_.clock.AdvanceSleepers(absl::Seconds(1))) {
-  }
-  while (!server_.clock.AdvanceSleepers(absl::ZeroDuration())) {
-  }
+  server_.clock.Advance(kInterval);
+  AwaitNextLook();
   EXPECT_EQ(Commits(), commits);
   WaitForRound();
   EXPECT_EQ(Holders("bob"), 3u);

@@ -136,7 +136,8 @@ TEST_F(PlanFaultTest, NeitherSideLosesRulesWhenSomebodyEditsTheSameTable) {
   std::atomic<int> edits = 0;
   std::thread other([&] {
     for (int i = 0; !stop && editing.ok(); ++i) {
-      const std::string rule = absl::StrCat("OUTPUT -d 192.0.2.", i, "/32");
+      const std::string rule =
+          absl::StrCat("OUTPUT -d 198.18.", i / 256, ".", i % 256, "/32");
       editing = Iptables("-A " + rule);
       theirs.push_back("-A " + rule);
       ++edits;

@@ -202,6 +202,11 @@ void ForeignClientTest::CallCounterMethods() {
   EXPECT_THAT(
       Counters("ListCounters", R"({"filter": {"nameGlob": "w*"}})"),
       AllOf(HasSubstr(R"("name":"web")"), HasSubstr(R"("totalSize":1)")));
+  EXPECT_THAT(Counters("UpdateCounter",
+                       R"({"counter": {"name": "web", "description": "all"},
+                           "updateMask": "description"})"),
+              AllOf(HasSubstr(R"("description":"all")"),
+                    HasSubstr(R"("labels":{"team":"a"})")));
   EXPECT_THAT(Counters("ResetCounter", R"({"name": "web"})"),
               HasSubstr(R"("packets":"7")"));
   EXPECT_THAT(Counters("GetCounter", R"({"name": "web"})"),

@@ -263,7 +263,8 @@ TEST_P(PlanTest, NoPacketIsMissedOrDoubledWhileThePlanChangesUnderTraffic) {
     if (i % 3 == 1) {
       for (int j = 1; j < kAddresses; j += 2) members.erase(V4(j));
     }
-    if (i % 3 == 2) {
+    // On nf_tables that is another hook, see docs/plans.md.
+    if (i % 3 == 2 && !OnNftables()) {
       plan.set_placement(i % 2 == 0 ? v1::RULE_PLACEMENT_TAIL
                                     : v1::RULE_PLACEMENT_HEAD);
     }

@@ -45,8 +45,9 @@ class MigrationTest : public ::testing::Test {
 
   static std::vector<std::string> RuleIds(FakeKernel& kernel) {
     std::vector<std::string> ids;
-    for (const Chain& chain :
-         kernel.rules().Read(Family::kIpv4, Table::kFilter)->chains) {
+    const auto table = kernel.rules().Read(Family::kIpv4, Table::kFilter);
+    EXPECT_OK(table);
+    for (const Chain& chain : table->chains) {
       for (const Rule& rule : chain.rules) ids.push_back(rule.id);
     }
     return ids;
