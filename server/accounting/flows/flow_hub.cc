@@ -204,8 +204,10 @@ class ThreadFlowHub final : public FlowHub {
       pass.Fail(reading.status());
       return;
     }
-    pass.Finish(*reading);
+    pass.Conclude(*reading);
+    // First, as whoever is told may ask again at once.
     Keep(pass, *reading);
+    pass.Tell(*reading);
   }
 
   absl::StatusOr<FlowReading> ReadOnce(FlowPass& pass) {

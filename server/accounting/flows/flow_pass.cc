@@ -58,19 +58,22 @@ void FlowPass::Fail(const absl::Status& status) {
   for (FlowListJob& job : lists_) job.listing->Finish(status);
 }
 
-void FlowPass::Finish(const FlowReading& reading) {
+void FlowPass::Conclude(const FlowReading& reading) {
   for (const auto& job : summaries_) {
     job->answer = std::make_shared<const FlowSummary>(FlowSummary{
         .reading = reading,
         .ranking = job->groups.Rank(job->query.order, job->query.limit)});
     job->groups.Clear();
-    job->done.Notify();
   }
   for (FlowListJob& job : lists_) {
     Flush(job);
     if (job.flows > kMostKeptFlows) job.kept.clear();
-    job.listing->Finish(reading);
   }
+}
+
+void FlowPass::Tell(const FlowReading& reading) {
+  for (const auto& job : summaries_) job->done.Notify();
+  for (FlowListJob& job : lists_) job.listing->Finish(reading);
 }
 
 FlowListing* FlowPass::Slowest() const {

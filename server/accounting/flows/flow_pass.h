@@ -26,7 +26,7 @@ struct FlowSummaryJob {
   absl::Duration keep_for;  // the longest staleness of those who asked
   FlowGroups groups;
   absl::StatusOr<std::shared_ptr<const FlowSummary>> answer;
-  absl::Notification done;  // `answer` is set
+  absl::Notification done;  // `answer` is set, and kept where it is to be
 };
 
 // A list that somebody waits for.
@@ -56,7 +56,10 @@ class FlowPass {
 
   void Take(const kernel::FlowRecord& flow);
   void Fail(const absl::Status& status);
-  void Finish(const FlowReading& reading);
+  // Makes the answers; nobody is told yet.
+  void Conclude(const FlowReading& reading);
+  // Hands them to those who wait.
+  void Tell(const FlowReading& reading);
 
   // The list whose reader is furthest behind; null when nobody is.
   FlowListing* Slowest() const;
