@@ -228,12 +228,12 @@ void Ledger::OnSnapshot(const std::shared_ptr<const Snapshot>& snapshot) {
   if (!snapshot->complete) return;
   {
     absl::MutexLock lock(&mutex_);
-    if (!totals_wanted_ && snapshot->boottime - applied_ < options_.interval) {
+    if (takers_ == 0 && snapshot->boottime - applied_ < options_.interval) {
       return;
     }
     book_->NoteSnapshot(*snapshot);
     applied_ = snapshot->boottime;
-    if (std::exchange(totals_wanted_, false)) {
+    if (takers_ > 0) {
       read_ = std::make_shared<const Totals>(
           Totals{snapshot, book_->TotalsOf(*snapshot)});
     }
@@ -499,11 +499,15 @@ absl::StatusOr<std::shared_ptr<const Ledger::Totals>> Ledger::Take(
           now - published_->snapshot->boottime <= max_staleness) {
         return published_;
       }
-      totals_wanted_ = true;
+      ++takers_;
     }
     // The ledger sees it on the counter lane, before it is handed out here.
-    NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot,
-                         hub_->Take(absl::ZeroDuration()));
+    const auto taken = hub_->Take(absl::ZeroDuration());
+    {
+      absl::MutexLock lock(&mutex_);
+      --takers_;
+    }
+    NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot, taken);
     if (!snapshot->complete) continue;
     if (store_ != nullptr) AwaitWritten().IgnoreError();
     absl::MutexLock lock(&mutex_);

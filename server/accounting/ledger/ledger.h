@@ -210,8 +210,9 @@ class Ledger final : public CounterObserver {
   uint64_t written_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t attempts_ ABSL_GUARDED_BY(mutex_) = 0;
   bool wanted_ ABSL_GUARDED_BY(mutex_) = false;  // a record, now
-  // Next OnSnapshot() is for Take().
-  bool totals_wanted_ ABSL_GUARDED_BY(mutex_) = false;
+  // Calls of Take() that wait. Each OnSnapshot() makes totals for them: the
+  // next one may be of a reading that began before the call.
+  int takers_ ABSL_GUARDED_BY(mutex_) = 0;
   std::shared_ptr<const Totals> read_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const Totals> published_ ABSL_GUARDED_BY(mutex_);
   absl::Duration applied_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
