@@ -61,7 +61,8 @@ install(FILES ${packaging}/nfmeter.tmpfiles RENAME nfmeter.conf
         DESTINATION lib/tmpfiles.d COMPONENT nfmeter)
 install(FILES ${packaging}/nfmeter.yaml ${packaging}/policy.yaml
         DESTINATION ${CMAKE_INSTALL_DATADIR}/nfmeter COMPONENT nfmeter)
-install(DIRECTORY ${packaging}/prometheus ${packaging}/grafana
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/charts/nfmeter/files/prometheus
+                  ${CMAKE_SOURCE_DIR}/charts/nfmeter/files/grafana
         DESTINATION ${CMAKE_INSTALL_DATADIR}/nfmeter COMPONENT nfmeter)
 install(FILES ${CMAKE_SOURCE_DIR}/README.md
         DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT nfmeter)
