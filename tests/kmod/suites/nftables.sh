@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # nfmeterd's layer over nf_tables keeps its promises where the kernel has neither
 # nfnetlink_acct nor x_tables.
 . /tests/check.sh
