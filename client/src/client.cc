@@ -195,20 +195,10 @@ absl::StatusOr<v1::DeleteRuleResponse> Client::DeleteRule(
 absl::StatusOr<v1::ListRulesResponse> Client::ListRules(
     const v1::ListRulesRequest& request, const CallOptions& options) {
   for (int restarts = 0;; ++restarts) {
-    v1::ListRulesResponse all;
-    const absl::Status status = ListRulePages(
-        request,
-        [&](const v1::ListRulesResponse& page) {
-          all.MergeFrom(page);
-          all.set_total_size(page.total_size());
-          return true;
-        },
-        options);
-    if (status.ok()) {
-      all.clear_next_page_token();
-      return all;
-    }
-    if (!absl::IsAborted(status) || restarts == kListRestarts) return status;
+    auto all = AllPages<v1::ListRulesResponse>(
+        *connection_, connection_->rules(), &v1::RuleService::Stub::ListRules,
+        request, options);
+    if (!absl::IsAborted(all.status()) || restarts == kListRestarts) return all;
   }
 }
 

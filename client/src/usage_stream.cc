@@ -110,11 +110,10 @@ absl::StatusOr<CollectedRecord> UsageStream::Next() {
 bool UsageStream::NoteReturned(const v1::UsagePosition& position) {
   absl::MutexLock lock(&mutex_);
   if (returned_.epoch() == position.epoch() &&
-      returned_.sequence() >= position.sequence() && returned_any_) {
+      returned_.sequence() >= position.sequence()) {
     return false;
   }
   returned_ = position;
-  returned_any_ = true;
   return true;
 }
 
@@ -130,7 +129,6 @@ bool UsageStream::BeginsAnew(const absl::Status& failure) {
   absl::MutexLock lock(&mutex_);
   acknowledged_.Clear();
   returned_.Clear();
-  returned_any_ = false;
   return true;
 }
 

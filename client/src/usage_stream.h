@@ -63,9 +63,8 @@ class UsageStream {
   uint64_t connections_ = 0;
 
   absl::Mutex mutex_;
-  v1::UsagePosition returned_ ABSL_GUARDED_BY(mutex_);  // by Next()
-  bool returned_any_ ABSL_GUARDED_BY(mutex_) = false;
-  // By the caller; epoch 0: nothing.
+  // By Next(), and by the caller; epoch 0, which no ledger has: nothing.
+  v1::UsagePosition returned_ ABSL_GUARDED_BY(mutex_);
   v1::UsagePosition acknowledged_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<Call> call_ ABSL_GUARDED_BY(mutex_);  // set by Next() only
 };

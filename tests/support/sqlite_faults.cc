@@ -3,23 +3,26 @@
 
 #include <sqlite3.h>
 
+#include <atomic>
 #include <new>
 
 namespace nfmeter::testing {
 namespace {
 
-// One disk is enough for a process of one test.
+// One disk is enough for a process of one test, which sets it while others
+// write.
 struct Disk {
-  int write_result = SQLITE_OK;
-  int writes_left = 0;
-  int read_result = SQLITE_OK;
-  int syncs = 0;
+  std::atomic<int> write_result = SQLITE_OK;
+  std::atomic<int> writes_left = 0;
+  std::atomic<int> read_result = SQLITE_OK;
+  std::atomic<int> syncs = 0;
 };
 Disk disk;
 
 int Writing() {
-  if (disk.write_result == SQLITE_OK) return SQLITE_OK;
-  return disk.writes_left-- > 0 ? SQLITE_OK : disk.write_result;
+  const int result = disk.write_result;
+  if (result == SQLITE_OK) return SQLITE_OK;
+  return disk.writes_left-- > 0 ? SQLITE_OK : result;
 }
 
 // The real file lies behind it.
@@ -50,7 +53,8 @@ int Sync(sqlite3_file* file, int flags) {
 }
 
 int Read(sqlite3_file* file, void* bytes, int size, sqlite3_int64 offset) {
-  if (disk.read_result != SQLITE_OK) return disk.read_result;
+  const int result = disk.read_result;
+  if (result != SQLITE_OK) return result;
   return Pass<&sqlite3_io_methods::xRead>(file, bytes, size, offset);
 }
 
@@ -94,7 +98,8 @@ sqlite3_vfs faulty;
 
 SqliteFaults::SqliteFaults() : name_("nfmeter-faults") {
   sqlite3_vfs* const real = sqlite3_vfs_find(nullptr);
-  disk = Disk();
+  Mend();
+  disk.syncs = 0;
   faulty = *real;
   faulty.pNext = nullptr;
   faulty.zName = name_.c_str();
@@ -107,8 +112,8 @@ SqliteFaults::SqliteFaults() : name_("nfmeter-faults") {
 SqliteFaults::~SqliteFaults() { sqlite3_vfs_unregister(&faulty); }
 
 void SqliteFaults::FailWrites(int result, int more) {
-  disk.write_result = result;
   disk.writes_left = more;
+  disk.write_result = result;
 }
 
 void SqliteFaults::FailReads(int result) { disk.read_result = result; }

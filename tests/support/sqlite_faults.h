@@ -8,8 +8,8 @@
 namespace nfmeter::testing {
 
 // An sqlite3_vfs over the default one, under a name of its own, while this
-// object lives: give name() to whatever opens the database. Not thread-safe:
-// faults are set while nobody uses the database.
+// object lives: give name() to whatever opens the database. Faults may be set
+// while others use it.
 class SqliteFaults {
  public:
   SqliteFaults();

@@ -26,6 +26,15 @@ absl::Status Invalid(absl::string_view what) {
 
 }  // namespace
 
+void AddFilter(const CounterFilter& filter, StableHash& hash) {
+  hash.Add(filter.name_glob);
+  for (const Labels* labels : {&filter.labels, &filter.not_labels}) {
+    hash.Add(uint64_t{labels->size()});
+    for (const auto& [key, value] : *labels) hash.Add(key).Add(value);
+  }
+  for (const std::string& prefix : filter.scope.prefixes) hash.Add(prefix);
+}
+
 std::string MakePageToken(uint64_t query, absl::string_view position) {
   return absl::WebSafeBase64Escape(absl::StrCat(Prefix(query), position));
 }

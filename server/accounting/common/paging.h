@@ -9,12 +9,17 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "accounting/common/counter_filter.h"
+#include "base/stable_hash.h"
 
 namespace nfmeter::accounting {
 
 // A page ends early when its items have about this many bytes, so that it fits
 // the 4 MiB which gRPC clients take by default.
 inline constexpr size_t kMaxPageBytes = 3 << 20;
+
+// Adds all of a filter to the hash of what is listed.
+void AddFilter(const CounterFilter& filter, StableHash& hash);
 
 // An opaque token that says where a listing goes on. `query` is a stable hash
 // of what is listed, `position` is any bytes. Not empty.

@@ -38,12 +38,8 @@ size_t ApproximateBytes(absl::string_view name, const Labels& labels) {
 
 uint64_t QueryHash(const CounterFilter& filter) {
   StableHash hash;
-  hash.Add("counters").Add(filter.name_glob);
-  for (const Labels* labels : {&filter.labels, &filter.not_labels}) {
-    hash.Add(absl::StrCat(labels->size()));
-    for (const auto& [key, value] : *labels) hash.Add(key).Add(value);
-  }
-  for (const std::string& prefix : filter.scope.prefixes) hash.Add(prefix);
+  hash.Add("counters");
+  AddFilter(filter, hash);
   return hash.value();
 }
 

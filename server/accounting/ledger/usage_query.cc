@@ -46,15 +46,8 @@ absl::Time NextBorder(absl::Time time, UsageBucket bucket, absl::TimeZone zone,
 
 uint64_t HashOf(const UsageQuery& query) {
   StableHash hash;
-  hash.Add("usage").Add(query.filter.name_glob);
-  for (const auto& [key, value] : query.filter.labels) hash.Add(key).Add(value);
-  hash.Add("not");
-  for (const auto& [key, value] : query.filter.not_labels) {
-    hash.Add(key).Add(value);
-  }
-  for (const std::string& prefix : query.filter.scope.prefixes) {
-    hash.Add(prefix);
-  }
+  hash.Add("usage");
+  AddFilter(query.filter, hash);
   hash.Add(absl::ToUnixSeconds(query.from)).Add(absl::ToUnixSeconds(query.to));
   hash.Add(static_cast<uint64_t>(query.bucket)).Add(query.time_zone.name());
   for (const std::string& key : query.group_by_labels) hash.Add(key);

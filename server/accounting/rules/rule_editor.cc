@@ -20,7 +20,6 @@
 namespace nfmeter::accounting {
 namespace {
 
-using kernel::Chain;
 using kernel::Rule;
 using kernel::TableContents;
 using kernel::TableEdit;
@@ -266,11 +265,9 @@ absl::StatusOr<std::vector<std::string>> RuleEditor::ExistingIds(
   std::vector<std::string> existing;
   if (ids.empty()) return existing;
   const auto read = ReadAllTables([&](const TableContents& contents) {
-    for (const Chain& chain : contents.chains) {
-      for (const Rule& rule : chain.rules) {
-        if (ids.contains(rule.id)) existing.push_back(rule.id);
-      }
-    }
+    ForEachRule(contents, [&](const Rule& rule) {
+      if (ids.contains(rule.id)) existing.push_back(rule.id);
+    });
     return true;
   });
   NFM_RETURN_IF_ERROR(read.status());
@@ -317,19 +314,15 @@ absl::StatusOr<std::vector<RuleEditor::Group>> RuleEditor::GroupDeletions(
         Group group;
         group.edit.family = contents.family;
         group.edit.table = contents.table;
-        for (const Chain& chain : contents.chains) {
-          for (const Rule& rule : chain.rules) {
-            const auto found = wanted.find(rule.id);
-            if (found == wanted.end() || !may_be_meant(rule)) {
-              continue;
-            }
-            if (!rule.managed) foreign.push_back(rule.id);
-            decides |= rule.verdict != kernel::Verdict::kContinue;
-            group.edit.deletions.push_back(rule.id);
-            group.indexes.push_back(found->second);
-            wanted.erase(found);
-          }
-        }
+        ForEachRule(contents, [&](const Rule& rule) {
+          const auto found = wanted.find(rule.id);
+          if (found == wanted.end() || !may_be_meant(rule)) return;
+          if (!rule.managed) foreign.push_back(rule.id);
+          decides |= rule.verdict != kernel::Verdict::kContinue;
+          group.edit.deletions.push_back(rule.id);
+          group.indexes.push_back(found->second);
+          wanted.erase(found);
+        });
         if (!group.indexes.empty()) groups.push_back(std::move(group));
         return !wanted.empty();
       }));

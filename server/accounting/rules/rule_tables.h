@@ -32,6 +32,14 @@ absl::StatusOr<TablesRead> ReadTables(
     std::optional<kernel::Family> family, std::optional<kernel::Table> table,
     absl::FunctionRef<bool(const kernel::TableContents&)> on_table);
 
+// Hands out all rules of a table, chain by chain, in their order.
+template <typename OnRule>
+void ForEachRule(const kernel::TableContents& contents, OnRule on_rule) {
+  for (const kernel::Chain& chain : contents.chains) {
+    for (const kernel::Rule& rule : chain.rules) on_rule(rule);
+  }
+}
+
 // NOT_FOUND, RULE_NOT_FOUND.
 absl::Status RuleNotFound(absl::Span<const std::string> ids);
 

@@ -33,7 +33,6 @@ bool Matches(const RuleFilter& filter, const Rule& rule) {
           GlobMatches(filter.counter_glob, ShownName(rule.counter)));
 }
 
-// In an answer, where the match comes as fields and as text.
 // As an answer has it: a byte that is not printable ASCII has four there, in
 // the rule's text and in the field that it stands for.
 size_t ApproximateBytes(const Rule& rule) {
@@ -100,13 +99,11 @@ absl::StatusOr<Rule> Rules::Get(absl::string_view id,
                                 const CounterScope& scope) {
   std::optional<Rule> found;
   const auto find = [&](const TableContents& contents) {
-    for (const Chain& chain : contents.chains) {
-      for (const Rule& rule : chain.rules) {
-        if (rule.id == id && scope.Contains(ShownName(rule.counter))) {
-          found = rule;
-        }
+    ForEachRule(contents, [&](const Rule& rule) {
+      if (rule.id == id && scope.Contains(ShownName(rule.counter))) {
+        found = rule;
       }
-    }
+    });
     return !found.has_value();
   };
   NFM_ASSIGN_OR_RETURN(const TablesRead read,
@@ -121,17 +118,15 @@ absl::StatusOr<std::shared_ptr<const RuleListing>> Rules::ReadListing(
   auto listing = std::make_shared<RuleListing>();
   listing->query = QueryHash(filter);
   StableHash ids;
-  const auto read = ReadInTurn(filter.family, filter.table,
-                               [&](const TableContents& contents) {
-                                 for (const Chain& chain : contents.chains) {
-                                   for (const Rule& rule : chain.rules) {
-                                     if (!Matches(filter, rule)) continue;
-                                     ids.Add(rule.id);
-                                     listing->rules.push_back(rule);
-                                   }
-                                 }
-                                 return true;
-                               });
+  const auto keep = [&](const TableContents& contents) {
+    ForEachRule(contents, [&](const Rule& rule) {
+      if (!Matches(filter, rule)) return;
+      ids.Add(rule.id);
+      listing->rules.push_back(rule);
+    });
+    return true;
+  };
+  const auto read = ReadInTurn(filter.family, filter.table, keep);
   NFM_RETURN_IF_ERROR(read.status());
   listing->ids = ids.value();
   return listing;
@@ -207,17 +202,13 @@ absl::StatusOr<std::vector<Rule>> Rules::Holders(
                        });
   };
   std::vector<Rule> holders;
-  const auto read = ReadInTurn(std::nullopt, std::nullopt,
-                               [&](const TableContents& contents) {
-                                 for (const Chain& chain : contents.chains) {
-                                   for (const Rule& rule : chain.rules) {
-                                     if (counts_into_one(rule)) {
-                                       holders.push_back(rule);
-                                     }
-                                   }
-                                 }
-                                 return true;
-                               });
+  const auto keep = [&](const TableContents& contents) {
+    ForEachRule(contents, [&](const Rule& rule) {
+      if (counts_into_one(rule)) holders.push_back(rule);
+    });
+    return true;
+  };
+  const auto read = ReadInTurn(std::nullopt, std::nullopt, keep);
   NFM_RETURN_IF_ERROR(read.status());
   return holders;
 }

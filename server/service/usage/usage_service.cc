@@ -175,11 +175,8 @@ absl::Status UsageService::ListGaps(const Call& call,
   if (from > to) errors.Add("start_time", "must be before end_time");
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   StableHash hash;
-  hash.Add("gaps").Add(filter.name_glob).Add(absl::ToUnixNanos(from));
-  for (const auto& [key, value] : filter.labels) hash.Add(key).Add(value);
-  hash.Add("not");
-  for (const auto& [key, value] : filter.not_labels) hash.Add(key).Add(value);
-  for (const std::string& prefix : filter.scope.prefixes) hash.Add(prefix);
+  hash.Add("gaps").Add(absl::ToUnixNanos(from));
+  accounting::AddFilter(filter, hash);
   uint64_t after = 0;
   if (!request.page_token().empty()) {
     NFM_ASSIGN_OR_RETURN(

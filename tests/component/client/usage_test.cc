@@ -79,6 +79,15 @@ class UsageCollectorTest : public CallFixture {
     }
     return sequences;
   }
+  // Records 3 and 4, once; then what is acknowledged goes into `acknowledged`.
+  void ServeTwoRecords(std::vector<uint64_t>& acknowledged) {
+    Serve({[&acknowledged](const auto&, Stream& stream) {
+      stream.Write(Record(3, 10, /*full=*/true));
+      stream.Write(Record(4, 11));
+      acknowledged = Acknowledgements(stream);
+      return grpc::Status::OK;
+    }});
+  }
 
   std::atomic<size_t> streams_ = 0;
 };
@@ -111,12 +120,7 @@ TEST_F(UsageCollectorTest, PartsOfARecordAreOneRecord) {
 
 TEST_F(UsageCollectorTest, TheLastAcknowledgementArrivesEvenAtTheEnd) {
   std::vector<uint64_t> acknowledged;
-  Serve({[&](const auto&, Stream& stream) {
-    stream.Write(Record(3, 10, /*full=*/true));
-    stream.Write(Record(4, 11));
-    acknowledged = Acknowledgements(stream);
-    return grpc::Status::OK;
-  }});
+  ServeTwoRecords(acknowledged);
   {
     const auto collector = client_->CollectUsage(Billing());
     for (uint64_t sequence = 3; sequence <= 4; ++sequence) {
@@ -131,12 +135,7 @@ TEST_F(UsageCollectorTest, TheLastAcknowledgementArrivesEvenAtTheEnd) {
 
 TEST_F(UsageCollectorTest, WhatIsNotStoredIsNotAcknowledged) {
   std::vector<uint64_t> acknowledged;
-  Serve({[&](const auto&, Stream& stream) {
-    stream.Write(Record(3, 10, /*full=*/true));
-    stream.Write(Record(4, 11));
-    acknowledged = Acknowledgements(stream);
-    return grpc::Status::OK;
-  }});
+  ServeTwoRecords(acknowledged);
   {
     const auto collector = client_->CollectUsage(Billing());
     EXPECT_THAT(collector->Run([&](const CollectedRecord& collected) {
