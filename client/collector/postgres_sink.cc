@@ -20,6 +20,27 @@ using postgres::Rows;
 // Lease of Tidy(), beside those of the shards.
 constexpr int kTidyShard = -1;
 
+// IF NOT EXISTS looks and then makes: of two that do so at the same moment one
+// is told that the other has made it (23505, 42P06 and 42P07 by how far it
+// came), and finds it when it looks again.
+absl::Status MakeVersionTable(Connection& connection) {
+  constexpr int kTries = 10;
+  absl::Status status;
+  for (int i = 0; i < kTries; ++i) {
+    status = connection.Execute(
+        "BEGIN; CREATE SCHEMA IF NOT EXISTS nfmeter; "
+        "CREATE TABLE IF NOT EXISTS nfmeter.schema_version ("
+        "only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), "
+        "version int NOT NULL); "
+        "INSERT INTO nfmeter.schema_version (version) VALUES (0) "
+        "ON CONFLICT DO NOTHING; COMMIT");
+    const std::string state = postgres::SqlState(status);
+    if (state != "23505" && state != "42P06" && state != "42P07") return status;
+    connection.RollBack();
+  }
+  return status;
+}
+
 std::string Interval(absl::Duration duration) {
   return absl::StrCat("interval '", absl::ToInt64Milliseconds(duration),
                       " milliseconds'");
@@ -104,13 +125,7 @@ absl::Status PostgresSink::CheckSchema() {
 absl::Status PostgresSink::Migrate(int64_t version) {
   Borrowed connection(*this);
   // Of several collectors that start at once one migrates, the others wait.
-  NFM_RETURN_IF_ERROR(connection->Execute(
-      "BEGIN; CREATE SCHEMA IF NOT EXISTS nfmeter; "
-      "CREATE TABLE IF NOT EXISTS nfmeter.schema_version ("
-      "only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), "
-      "version int NOT NULL); "
-      "INSERT INTO nfmeter.schema_version (version) VALUES (0) "
-      "ON CONFLICT DO NOTHING; COMMIT"));
+  NFM_RETURN_IF_ERROR(MakeVersionTable(*connection));
   for (;;) {
     NFM_RETURN_IF_ERROR(connection->Execute("BEGIN"));
     NFM_ASSIGN_OR_RETURN(

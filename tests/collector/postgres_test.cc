@@ -257,6 +257,22 @@ TEST_F(PostgresTest, ReadersReadAndChangeNothing) {
               HasSubstr("permission denied"));
 }
 
+TEST_F(PostgresTest, CollectorsThatStartTogetherMakeTheSchemaOnce) {
+  for (int round = 0; round < 5; ++round) {
+    std::vector<std::unique_ptr<CollectorProcess>> collectors;
+    for (int i = 0; i < 6; ++i) {
+      collectors.push_back(Start(absl::StrCat("c", i)));
+    }
+    Count(3);
+    AwaitTotal();
+    for (const auto& each : collectors) {
+      EXPECT_TRUE(each->IsRunning()) << each->Log();
+      EXPECT_EQ(each->Stop(), 0) << each->Log();
+    }
+    postgres_.Query("DROP SCHEMA nfmeter CASCADE");
+  }
+}
+
 TEST_F(PostgresTest, ANewerSchemaIsLeftAlone) {
   auto collector = Start();
   Count(1);

@@ -390,14 +390,31 @@ TEST_P(PlanTest, ASavedFirewallWithAPlanRestoresAsItWas) {
     Sh("nft 'add table inet nfmeter { comment \"nfmeter\"; }'");
     Start();
   }
-  Apply(PerAddress());
+  v1::Plan plan = PerAddress();
+  // Whose family and protocol a tool need not print.
+  v1::Account& web = *plan.add_accounts();
+  web.set_counter("web");
+  web.add_directions(v1::DIRECTION_OUT);
+  web.mutable_match()->set_protocol("tcp");
+  web.mutable_match()->set_out_interface("lo");
+  web.mutable_match()->add_destination_ports()->set_first(443);
+  web.mutable_match()->add_destination_ports()->set_first(8443);
+  v1::Account& pings = *plan.add_accounts();
+  pings.set_counter("pings");
+  pings.add_directions(v1::DIRECTION_OUT);
+  pings.set_family(v1::FAMILY_IPV4);
+  pings.mutable_match()->set_protocol("icmp");
+  pings.mutable_match()->set_destination("127.0.0.0/8");
+  pings.mutable_match()->mutable_icmp()->set_type(8);
+  Apply(plan);
   const std::string saved = Saved();
   const std::string path = state_ / "saved";
   Sh(OnNftables() ? absl::StrCat("{ echo flush ruleset; nft list ruleset; } > ",
                                  path, " && nft -f ", path)
                   : absl::StrCat("iptables-legacy-save > ", path,
                                  " && iptables-legacy-restore -w < ", path));
-  EXPECT_EQ(Apply(PerAddress()).change_count(), 0u);
+  const v1::ApplyPlanResponse again = Apply(plan);
+  EXPECT_EQ(again.change_count(), 0u) << again.DebugString();
   EXPECT_THAT(saved, HasSubstr("NFM-"));
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // CompareNftOwned().
+#include <linux/netfilter/nf_tables.h>
+
 #include <algorithm>
 #include <iterator>
 #include <tuple>
@@ -22,22 +24,82 @@ using Elements = std::vector<Element>;
 // Of a changed chain or map, rules and elements that are told.
 constexpr size_t kMaxTold = 20;
 
+using Expressions = std::vector<NftExpression>;
+
+// Loads a register, and so begins a condition.
+bool IsLoad(const NftExpression& each) {
+  return std::holds_alternative<NftMeta>(each) ||
+         std::holds_alternative<NftPayload>(each) ||
+         std::holds_alternative<NftCt>(each) ||
+         std::holds_alternative<NftSocket>(each) ||
+         std::holds_alternative<NftFib>(each);
+}
+
+// Decides on what was loaded, or changes it for what decides.
+bool Decides(const NftExpression& each) {
+  return std::holds_alternative<NftCompare>(each) ||
+         std::holds_alternative<NftOutside>(each) ||
+         std::holds_alternative<NftLookup>(each);
+}
+bool Changes(const NftExpression& each) {
+  return std::holds_alternative<NftBitwise>(each) ||
+         std::holds_alternative<NftToNetworkOrder>(each);
+}
+
+// Of a condition that begins so. nft prints neither family nor protocol where
+// an address or a port implies them, and puts them right before that when it
+// restores what it has printed.
+int Rank(const NftExpression& load) {
+  const auto* meta = std::get_if<NftMeta>(&load);
+  if (meta == nullptr) return 2;
+  if (meta->key == NFT_META_NFPROTO) return 0;
+  return meta->key == NFT_META_L4PROTO ? 1 : 2;
+}
+
+// The same rule with family and protocol in front: conditions, of which all
+// must hold, may change places; what acts may not, nor what follows it.
+Expressions InOneOrder(const Expressions& rule) {
+  std::vector<Expressions> conditions;
+  auto at = rule.begin();
+  while (at != rule.end() && IsLoad(*at)) {
+    auto end = std::find_if_not(at + 1, rule.end(), Changes);
+    if (end == rule.end() || !Decides(*end)) break;  // loaded for an action
+    end = std::find_if_not(end, rule.end(), Decides);
+    conditions.emplace_back(at, end);
+    at = end;
+  }
+  std::stable_sort(conditions.begin(), conditions.end(),
+                   [](const Expressions& a, const Expressions& b) {
+                     return Rank(a.front()) < Rank(b.front());
+                   });
+  Expressions ordered;
+  for (const Expressions& each : conditions) {
+    ordered.insert(ordered.end(), each.begin(), each.end());
+  }
+  ordered.insert(ordered.end(), at, rule.end());
+  return ordered;
+}
+
 // The same rule, whatever the kernel has called its anonymous sets.
 bool IsSameRule(const NftRuleBytes& wanted, const NftRuleBytes& found) {
   if (wanted.userdata != found.userdata ||
       wanted.expressions.size() != found.expressions.size()) {
     return false;
   }
-  for (size_t i = 0; i < wanted.expressions.size(); ++i) {
-    const auto* a = std::get_if<NftLookup>(&wanted.expressions[i]);
-    const auto* b = std::get_if<NftLookup>(&found.expressions[i]);
+  const auto same = [](const NftExpression& wanted_one,
+                       const NftExpression& found_one) {
+    const auto* a = std::get_if<NftLookup>(&wanted_one);
+    const auto* b = std::get_if<NftLookup>(&found_one);
     if (a != nullptr && b != nullptr && absl::StartsWith(b->set, "__set")) {
-      if (a->negated != b->negated) return false;
-    } else if (wanted.expressions[i] != found.expressions[i]) {
-      return false;
+      return a->negated == b->negated;
     }
-  }
-  return true;
+    return wanted_one == found_one;
+  };
+  const auto equal = [&same](const Expressions& a, const Expressions& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
+  };
+  return equal(wanted.expressions, found.expressions) ||
+         equal(InOneOrder(wanted.expressions), InOneOrder(found.expressions));
 }
 
 bool HasSameRules(const NftWantedChain& wanted, const NftFoundChain& found) {
