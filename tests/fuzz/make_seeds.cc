@@ -88,7 +88,8 @@ void AddFlowMessages(Corpora& corpora) {
 void AddNftMessages(Corpora& corpora) {
   kernel::NftBatch batch;
   batch.AddTable(0);
-  batch.AddCounter("c.http_x2btraffic", 1, 100, NftComment("http+traffic"));
+  batch.AddCounter("c.http_x2btraffic", 1, 100,
+                   kernel::NftComment("http+traffic"));
   batch.AddQuota("c.http_x2btraffic", 1000, 0);
   batch.AddChain("chain", {.priority = -1});
   batch.AddSet({.id = 1, .key_bytes = 2, .elements = {{80, 80}, {90, 99}}});

@@ -158,8 +158,8 @@ class Comparison {
     CompareMaps();
     // What is to go is let go of first; then what rules need is there.
     for (const NftFoundChain* each : emptied_) Empty(*each);
-    for (const auto& [name, chain] : replaced_) {
-      Subject("", [&] { out_.batch.DeleteChain(name); });
+    for (const auto& each : replaced_) {
+      Subject("", [&] { out_.batch.DeleteChain(each.first); });
     }
     for (const NftFoundChain* each : unwanted_chains_) {
       Subject("", [&] { out_.batch.DeleteChain(each->place.KernelName()); });
