@@ -58,18 +58,24 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
       rule_editor_(kernel, rule_lane_),
       rule_keeper_(kernel, rule_lane_),
       counters_({.kernel = kernel,
-                 .lane = counter_lane_,
                  .snapshots = *snapshots_,
                  .labels = *labels_,
-                 .rules = rules_,
-                 .rule_editor = rule_editor_,
-                 .observers = observers_,
                  .ledger = *ledger_,
                  .clock = clock}),
+      counter_editor_({.kernel = kernel,
+                       .lane = counter_lane_,
+                       .counters = counters_,
+                       .snapshots = *snapshots_,
+                       .labels = *labels_,
+                       .rules = rules_,
+                       .rule_editor = rule_editor_,
+                       .observers = observers_,
+                       .clock = clock}),
       plan_store_(std::move(stores.plans)),
       plans_({.rules = kernel.rules(),
               .rule_lane = rule_lane_,
               .counters = counters_,
+              .counter_editor = counter_editor_,
               .labels = *labels_,
               .ledger = *ledger_,
               .quotas = *quotas_,
@@ -158,7 +164,8 @@ absl::StatusOr<size_t> Domain::RestoreCounters() {
     }
     count += missing.size();
     NFM_RETURN_IF_ERROR(
-        counters_.Create(std::exchange(missing, {}), /*validate_only=*/false)
+        counter_editor_
+            .Create(std::exchange(missing, {}), /*validate_only=*/false)
             .status());
   }
   return count;
@@ -170,7 +177,7 @@ std::vector<std::string> Domain::Notices() {
     notices.push_back(std::move(unfed));
   }
   for (std::vector<std::string> more :
-       {rule_editor_.Notices(), counters_.Notices()}) {
+       {rule_editor_.Notices(), counter_editor_.Notices()}) {
     for (std::string& notice : more) notices.push_back(std::move(notice));
   }
   return notices;

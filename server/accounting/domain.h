@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "accounting/common/counter_observer.h"
 #include "accounting/common/lane.h"
+#include "accounting/counters/counter_editor.h"
 #include "accounting/counters/counters.h"
 #include "accounting/counters/label_pruner.h"
 #include "accounting/counters/label_store.h"
@@ -76,6 +77,7 @@ class Domain {
 
   kernel::Kernel& kernel() { return kernel_; }
   Counters& counters() { return counters_; }
+  CounterEditor& counter_editor() { return counter_editor_; }
   Rules& rules() { return rules_; }
   RuleEditor& rule_editor() { return rule_editor_; }
   SnapshotHub& snapshots() { return *snapshots_; }
@@ -88,7 +90,7 @@ class Domain {
   // Makes managed counters again that are not there, with labels and quotas and
   // without values; how many. Totals go on. For the start: a boot takes all
   // counters, and rules of plans and others need theirs. Statuses:
-  // Counters::Find(), Counters::Create().
+  // Counters::Find(), CounterEditor::Create().
   absl::StatusOr<size_t> RestoreCounters();
 
   // Whose jobs tell whether the server still works.
@@ -144,6 +146,7 @@ class Domain {
   RuleEditor rule_editor_;
   RuleKeeper rule_keeper_;
   Counters counters_;
+  CounterEditor counter_editor_;
   const std::unique_ptr<PlanStore> plan_store_;
   Plans plans_;
   // Has plans_ look soon. Null: the kernel can't tell.

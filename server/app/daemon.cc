@@ -246,7 +246,7 @@ absl::Status Daemon::OpenState() {
 // Those that a server before this one was in the middle of.
 void Daemon::FinishQuotaChanges() {
   if (config_.read_only) return;
-  const auto finished = domain_->counters().FinishQuotaChanges(
+  const auto finished = domain_->counter_editor().FinishQuotaChanges(
       clock_.BootTime() + config_.limits.default_rule_change_time);
   if (!finished.ok()) {
     Log(telemetry::LogLevel::kWarning, "changes of quotas not finished",
@@ -263,7 +263,8 @@ void Daemon::MakeServices() {
       domain_->quotas(), domain_->labels(), streams_,
       [this] { return kernel_->capabilities()->quota_events; });
   counter_service_ = std::make_unique<service::CounterService>(
-      gate_, domain_->counters(), requests_, *quota_streams_, limits);
+      gate_, domain_->counters(), domain_->counter_editor(), requests_,
+      *quota_streams_, limits);
   rule_service_ = std::make_unique<service::RuleService>(
       gate_, domain_->rules(), domain_->rule_editor(), requests_, limits);
   snapshot_service_ = std::make_unique<service::SnapshotService>(

@@ -193,13 +193,13 @@ TEST_F(CounterUpdateTest, WhatAStandInCountsIsTheCounters) {
   server_.AddObject({.name = stand_in});
   ASSERT_OK(server_.kernel.rules().MoveRules({"web", stand_in}, {}).status());
   ASSERT_OK(server_.acct.Count(stand_in, 3, 300));
-  EXPECT_THAT(server_.domain->counters().FinishQuotaChanges({}),
+  EXPECT_THAT(server_.domain->counter_editor().FinishQuotaChanges({}),
               IsOkAndHolds(1u));
   EXPECT_EQ(CounterOfRule(), "web");
   EXPECT_FALSE(server_.acct.Exists(stand_in));
   EXPECT_EQ(Get().packets(), 4u);
   EXPECT_EQ(Get().total_packets(), 7u);
-  EXPECT_THAT(server_.domain->counters().FinishQuotaChanges({}),
+  EXPECT_THAT(server_.domain->counter_editor().FinishQuotaChanges({}),
               IsOkAndHolds(0u));
 }
 

@@ -26,7 +26,6 @@ std::vector<std::string> NamesOf(absl::Span<const CounterTarget> targets) {
   return names;
 }
 
-// In an answer.
 // As an answer has them, names escaped.
 size_t ApproximateBytes(absl::string_view name, const Labels& labels) {
   size_t bytes = 96 + ShownName(name).size();
@@ -90,18 +89,10 @@ std::string CounterEtag(absl::string_view kernel_name,
 Counters::Counters(const Parts& parts)
     : kernel_(parts.kernel),
       table_(parts.kernel.acct()),
-      lane_(parts.lane),
       hub_(parts.snapshots),
       labels_(parts.labels),
-      rules_(parts.rules),
-      rule_editor_(parts.rule_editor),
-      observers_(parts.observers),
       ledger_(parts.ledger),
       clock_(parts.clock),
-      quota_changes_({.table = table_,
-                      .lane = lane_,
-                      .rules = rule_editor_,
-                      .observers = observers_}),
       refresh_(std::make_shared<Refresh>()) {}
 
 Counter Counters::Described(kernel::AcctObject object, ReadAt read) const {
@@ -117,6 +108,11 @@ Counter Counters::Described(kernel::AcctObject object, ReadAt read) const {
   counter.object = std::move(object);
   counter.read_time = read.wall;
   return counter;
+}
+
+Counter Counters::AfterReset(kernel::AcctObject object) const {
+  return Described(std::move(object),
+                   {clock_.WallTime(), absl::ZeroDuration()});
 }
 
 absl::StatusOr<Counter> Counters::Get(absl::string_view name,
@@ -265,10 +261,8 @@ absl::StatusOr<CounterPage> Counters::List(const CounterQuery& query) {
         continue;
       }
     }
-    {
-      page.next_page_token =
-          MakePageToken(hash, page.counters.back().object.name);
-    }
+    page.next_page_token =
+        MakePageToken(hash, page.counters.back().object.name);
   }
   return page;
 }
@@ -279,16 +273,6 @@ size_t Counters::AnswerBytes(absl::Span<const CounterTarget> targets) const {
     bytes += ApproximateBytes(target.name, labels_.Get(target.name));
   }
   return bytes;
-}
-
-std::vector<std::string> Counters::Notices() const {
-  const std::vector<std::string> unfinished = quota_changes_.Unfinished();
-  if (unfinished.empty()) return {};
-  return {absl::StrCat(
-      "Changes of quotas could not be ended, and rules of ",
-      ShownNames(unfinished),
-      " count into other objects, whose values are not shown: change the "
-      "quotas once more, or restart this server, to have them merged.")};
 }
 
 absl::StatusOr<std::vector<Counter>> Counters::Check(

@@ -37,15 +37,14 @@ uint64_t HashOfQuotas(const Snapshot& snapshot) {
 
 absl::StatusOr<std::unique_ptr<ManagedCounters>> ManagedCounters::Open(
     const std::string& path, const LabelStore& labels) {
-  NFM_ASSIGN_OR_RETURN(auto db,
-                       sqlite::Database::Open({
-                           .path = path.empty() ? ":memory:" : path,
-                           .noun = "the record of quotas",
-                           .unusable_reason = "QUOTA_RECORD_UNUSABLE",
-                           .failed_reason = "QUOTA_RECORD_FAILED",
-                           .application_id = 0x4e464d51,  // "NFMQ"
-                           .migrations = {kSchema},
-                       }));
+  NFM_ASSIGN_OR_RETURN(auto db, sqlite::Database::Open({
+                                    .path = path.empty() ? ":memory:" : path,
+                                    .noun = "the record of quotas",
+                                    .unusable_reason = "QUOTA_RECORD_UNUSABLE",
+                                    .failed_reason = "QUOTA_RECORD_FAILED",
+                                    .application_id = 0x4e464d51,  // "NFMQ"
+                                    .migrations = {kSchema},
+                                }));
   auto managed = absl::WrapUnique(new ManagedCounters(std::move(db), labels));
   NFM_RETURN_IF_ERROR(managed->Load());
   return managed;

@@ -28,14 +28,14 @@ namespace nfmeter::accounting {
 // everything.
 //
 // Rows are written with the change that they are about (Commit()); a quota that
-// a reading shows is written at the next one. A failing disk fails no change: it
-// is tried again with the next.
+// a reading shows is written at the next one. A failing disk fails no change:
+// it is tried again with the next.
 //
 // Thread-safe.
 class ManagedCounters final : public CounterObserver {
  public:
-  // Opens or makes the file; an empty path keeps quotas in memory only. `labels`
-  // must outlive it. Statuses: sqlite::Database::Open().
+  // Opens or makes the file; an empty path keeps quotas in memory only.
+  // `labels` must outlive it. Statuses: sqlite::Database::Open().
   static absl::StatusOr<std::unique_ptr<ManagedCounters>> Open(
       const std::string& path, const LabelStore& labels);
 

@@ -111,7 +111,7 @@ absl::Status PlanApplier::MakeCounters(const PlanCounterWork& work,
   if (!work.made.empty()) {
     progress(PlanStep::kCounters, 0, work.made.size());
     NFM_RETURN_IF_ERROR(
-        counters_.Create(work.made, /*validate_only=*/false).status());
+        counter_editor_.Create(work.made, /*validate_only=*/false).status());
     progress(PlanStep::kCounters, work.made.size(), work.made.size());
   }
   std::vector<std::pair<std::string, Labels>> labels;
@@ -142,7 +142,7 @@ absl::StatusOr<size_t> PlanApplier::RemoveCounters(
   }
   if (targets.empty()) return 0;
   NFM_ASSIGN_OR_RETURN(const CounterBatch deleted,
-                       counters_.Delete(targets, {.delete_managed_rules = true,
+                       counter_editor_.Delete(targets, {.delete_managed_rules = true,
                                                   .patience = patience}));
   if (!deleted.failures.empty()) return deleted.failures[0].status;
   return deleted.counters.size();

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "accounting/common/lane.h"
+#include "accounting/counters/counter_editor.h"
 #include "accounting/counters/counters.h"
 #include "accounting/plans/plan.h"
 #include "accounting/plans/plan_compiler.h"
@@ -49,10 +50,11 @@ struct PlanCounterWork {
 class PlanApplier {
  public:
   PlanApplier(kernel::RuleTable& rules, Lane& rule_lane, Counters& counters,
-              LabelStore& labels)
+              CounterEditor& counter_editor, LabelStore& labels)
       : rules_(rules),
         rule_lane_(rule_lane),
         counters_(counters),
+        counter_editor_(counter_editor),
         labels_(labels) {}
 
   // `old_names` are counters that the plan had before; those it has no more
@@ -62,7 +64,7 @@ class PlanApplier {
       const CompiledPlan& compiled,
       absl::Span<const std::string> old_names) const;
 
-  // Makes and labels; all or none. Statuses: Counters::Create().
+  // Makes and labels; all or none. Statuses: CounterEditor::Create().
   absl::Status MakeCounters(const PlanCounterWork& work,
                             const PlanProgress& progress) const;
   // Of MakeCounters(), when what follows has failed.
@@ -89,6 +91,7 @@ class PlanApplier {
   kernel::RuleTable& rules_;
   Lane& rule_lane_;
   Counters& counters_;
+  CounterEditor& counter_editor_;
   LabelStore& labels_;
 };
 

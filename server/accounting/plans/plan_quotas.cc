@@ -75,7 +75,7 @@ absl::Status PlanQuotas::Renew(const std::string& plan,
   }
   if (!targets.empty()) {
     NFM_ASSIGN_OR_RETURN(const CounterBatch reset,
-                         counters_.Reset(targets, /*validate_only=*/false));
+                         counter_editor_.Reset(targets, /*validate_only=*/false));
     if (!reset.failures.empty()) return reset.failures[0].status;
   }
   NFM_RETURN_IF_ERROR(store_.PutQuotas(plan, next));

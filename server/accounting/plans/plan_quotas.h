@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "accounting/counters/counter_editor.h"
 #include "accounting/counters/counters.h"
 #include "accounting/plans/plan_compiler.h"
 #include "accounting/plans/plan_store.h"
@@ -25,11 +26,16 @@ namespace nfmeter::accounting {
 // Not thread-safe. Does not own what it is given.
 class PlanQuotas {
  public:
-  PlanQuotas(Counters& counters, QuotaHub& hub, PlanStore& store, Clock& clock)
-      : counters_(counters), hub_(hub), store_(store), clock_(clock) {}
+  PlanQuotas(Counters& counters, CounterEditor& counter_editor, QuotaHub& hub,
+             PlanStore& store, Clock& clock)
+      : counters_(counters),
+        counter_editor_(counter_editor),
+        hub_(hub),
+        store_(store),
+        clock_(clock) {}
 
   // To be called every few seconds for each plan. Statuses: Counters::Find(),
-  // Counters::Reset(), PlanStore; whatever fails is tried again next time.
+  // CounterEditor::Reset(), PlanStore; whatever fails is tried again next time.
   absl::Status Look(const std::string& plan, const CompiledPlan& compiled);
 
   // The plan has other accounts now. What was due before has been done: quotas
@@ -45,6 +51,7 @@ class PlanQuotas {
                               const CompiledPlan& compiled, QuotaState& state);
 
   Counters& counters_;
+  CounterEditor& counter_editor_;
   QuotaHub& hub_;
   PlanStore& store_;
   Clock& clock_;

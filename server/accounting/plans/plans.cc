@@ -91,14 +91,16 @@ Plans::Plans(const Parts& parts, const Options& options)
       store_(parts.store),
       clock_(parts.clock),
       read_(parts.read),
-      applier_(parts.rules, parts.rule_lane, parts.counters, parts.labels),
+      applier_(parts.rules, parts.rule_lane, parts.counters,
+               parts.counter_editor, parts.labels),
       cgroups_(parts.cgroups),
       ledger_(parts.ledger),
       rule_keeper_(parts.rule_keeper),
       kept_rules_(parts.kept_rules),
       restore_counters_(parts.restore_counters),
       last_run_(LastRecordOf(parts.ledger)),
-      quotas_(parts.counters, parts.quotas, parts.store, parts.clock),
+      quotas_(parts.counters, parts.counter_editor, parts.quotas, parts.store,
+              parts.clock),
       alarm_(clock_.NewAlarm()),
       lane_("nfm-plans", 1024) {
   outside_.Name(kOutsidePlans, "");

@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "accounting/common/lane.h"
+#include "accounting/counters/counter_editor.h"
 #include "accounting/counters/counters.h"
 #include "accounting/ledger/ledger.h"
 #include "accounting/plans/plan.h"
@@ -113,6 +114,7 @@ class Plans {
     kernel::RuleTable& rules;
     Lane& rule_lane;  // that `rules` belongs to
     Counters& counters;
+    CounterEditor& counter_editor;
     LabelStore& labels;
     // Is told of each window in which counters may have missed packets.
     Ledger& ledger;

@@ -42,11 +42,13 @@ const std::string& ObjectName(const accounting::Counter& counter) {
 }  // namespace
 
 CounterService::CounterService(Gate& gate, accounting::Counters& counters,
+                               accounting::CounterEditor& counter_editor,
                                RequestCache& requests,
                                QuotaStreams& quota_streams,
                                const Limits& limits)
     : GatedService(gate),
       counters_(counters),
+      counter_editor_(counter_editor),
       requests_(requests),
       quota_streams_(quota_streams),
       limits_(limits) {
@@ -105,7 +107,7 @@ absl::Status CounterService::CreateCounter(
       [&]() -> absl::Status {
         std::vector<accounting::Counter> counters = {std::move(counter)};
         NFM_ASSIGN_OR_RETURN(
-            counters, counters_.Create(std::move(counters),
+            counters, counter_editor_.Create(std::move(counters),
                                        request.validate_only(), call.scope()));
         ToProto(counters[0], response->mutable_counter());
         return absl::OkStatus();
@@ -130,7 +132,7 @@ absl::Status CounterService::BatchCreateCounters(
                 [&]() -> absl::Status {
                   NFM_ASSIGN_OR_RETURN(
                       counters,
-                      counters_.Create(std::move(counters),
+                      counter_editor_.Create(std::move(counters),
                                        request.validate_only(), call.scope()));
                   ToProto(counters, response->mutable_counters());
                   return absl::OkStatus();
@@ -202,7 +204,7 @@ absl::Status CounterService::UpdateCounter(
   return Mutate(call, requests_, "UpdateCounter", request, response,
                 [&]() -> absl::Status {
                   NFM_ASSIGN_OR_RETURN(const accounting::Counter counter,
-                                       counters_.Update(update));
+                                       counter_editor_.Update(update));
                   ToProto(counter, response->mutable_counter());
                   return absl::OkStatus();
                 });
@@ -218,7 +220,7 @@ absl::Status CounterService::ResetCounter(
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(CheckScope(call, {target.name}));
   return Mutate(call, requests_, "ResetCounter", request, response, [&] {
-    return OnlyCounter(counters_.Reset({&target, 1}, request.validate_only()),
+    return OnlyCounter(counter_editor_.Reset({&target, 1}, request.validate_only()),
                        response);
   });
 }
@@ -238,7 +240,7 @@ absl::Status CounterService::BatchResetCounters(
   NFM_RETURN_IF_ERROR(
       CheckAnswerSize(counters_.AnswerBytes(targets), call.max_answer_bytes));
   return Mutate(call, requests_, "BatchResetCounters", request, response, [&] {
-    return AllCounters(counters_.Reset(targets, request.validate_only()),
+    return AllCounters(counter_editor_.Reset(targets, request.validate_only()),
                        response);
   });
 }
@@ -255,7 +257,7 @@ absl::Status CounterService::DeleteCounter(
   NFM_ASSIGN_OR_RETURN(const accounting::CounterDeletion deletion,
                        ReadDeletion(call, request, {&target, 1}));
   return Mutate(call, requests_, "DeleteCounter", request, response, [&] {
-    return OnlyCounter(counters_.Delete({&target, 1}, deletion), response);
+    return OnlyCounter(counter_editor_.Delete({&target, 1}, deletion), response);
   });
 }
 
@@ -276,7 +278,7 @@ absl::Status CounterService::BatchDeleteCounters(
   NFM_RETURN_IF_ERROR(
       CheckAnswerSize(counters_.AnswerBytes(targets), call.max_answer_bytes));
   return Mutate(call, requests_, "BatchDeleteCounters", request, response, [&] {
-    return AllCounters(counters_.Delete(targets, deletion), response);
+    return AllCounters(counter_editor_.Delete(targets, deletion), response);
   });
 }
 

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "accounting/counters/counter_editor.h"
 #include "accounting/counters/counters.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
 #include "service/counter/quota_stream.h"
@@ -19,6 +20,7 @@ namespace nfmeter::service {
 class CounterService final : public GatedService<v1::CounterService> {
  public:
   CounterService(Gate& gate, accounting::Counters& counters,
+                 accounting::CounterEditor& counter_editor,
                  RequestCache& requests, QuotaStreams& quota_streams,
                  const Limits& limits);
 
@@ -64,6 +66,7 @@ class CounterService final : public GatedService<v1::CounterService> {
       absl::Span<const accounting::CounterTarget> targets) const;
 
   accounting::Counters& counters_;
+  accounting::CounterEditor& counter_editor_;
   RequestCache& requests_;
   QuotaStreams& quota_streams_;
   const Limits limits_;

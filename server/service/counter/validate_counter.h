@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "accounting/counters/counter_editor.h"
 #include "accounting/counters/counters.h"
 #include "google/protobuf/repeated_ptr_field.h"
 #include "nfmeter/v1/counter.pb.h"

@@ -3,6 +3,7 @@
 #ifndef NFMETER_SERVICE_GATE_COUNTER_MESSAGE_H_
 #define NFMETER_SERVICE_GATE_COUNTER_MESSAGE_H_
 
+#include "accounting/counters/counter_editor.h"
 #include "accounting/counters/counters.h"
 #include "google/protobuf/repeated_ptr_field.h"
 #include "nfmeter/v1/counter.pb.h"

@@ -66,15 +66,15 @@ class CounterObserverTest : public ::testing::Test {
     for (const std::string& name : names) {
       counters.push_back({.object = {.name = name, .packets = 1}});
     }
-    return domain_->counters().Create(counters, false).status();
+    return domain_->counter_editor().Create(counters, false).status();
   }
   absl::Status Reset(const std::string& name) {
     const CounterTarget target = {.name = name};
-    return domain_->counters().Reset({&target, 1}, false).status();
+    return domain_->counter_editor().Reset({&target, 1}, false).status();
   }
   absl::Status Delete(const std::string& name) {
     const CounterTarget target = {.name = name};
-    return domain_->counters().Delete({&target, 1}, {}).status();
+    return domain_->counter_editor().Delete({&target, 1}, {}).status();
   }
 
   testing::FakeClock clock_;

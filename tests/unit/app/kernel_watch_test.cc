@@ -46,7 +46,7 @@ TEST_F(KernelWatchTest, AModuleThatIsLoadedLaterIsUsedWithinAMinute) {
   StartWith(WithoutAccounting());
   const auto domain = *accounting::Domain::Open(kernel_, clock_, {});
   const auto create = [&] {
-    return domain->counters().Create({{.object = {.name = "c"}}}, false);
+    return domain->counter_editor().Create({{.object = {.name = "c"}}}, false);
   };
   EXPECT_THAT(create(), HasReason("ACCT_UNAVAILABLE"));
   kernel_.SetCapabilities({});

@@ -1,30 +1,21 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Creation, reset and deletion: see counters.h.
-#include <functional>
+#include "accounting/counters/counter_editor.h"
+
+#include <algorithm>
 #include <utility>
 
 #include "absl/algorithm/container.h"
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "accounting/common/counter_errors.h"
-#include "accounting/counters/counters.h"
+#include "accounting/counters/in_slices.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {
 namespace {
 
-// Objects that one job of the lane changes, so that snapshots can go between:
-// some 10 ms at 10,000 objects.
-constexpr size_t kSlice = 256;
 // Looks at the rules of counters that are to be deleted.
 constexpr int kReleaseTries = 3;
-
-bool AnyManaged(absl::Span<const kernel::Rule> rules) {
-  return std::any_of(rules.begin(), rules.end(),
-                     [](const kernel::Rule& rule) { return rule.managed; });
-}
 
 std::vector<kernel::AcctObject> ObjectsOf(absl::Span<const Counter> counters) {
   std::vector<kernel::AcctObject> objects;
@@ -53,27 +44,6 @@ std::vector<std::string> NamesOf(absl::Span<const CounterTarget> targets) {
   return names;
 }
 
-// Carries out `change` on the lane, slice by slice, and hands out the results
-// in order; those of slices for which the lane has no room are its status.
-template <typename Result>
-void InSlices(
-    Lane& lane, absl::Span<const std::string> names,
-    const std::function<std::vector<Result>(absl::Span<const std::string>)>&
-        change,
-    const std::function<void(size_t index, Result result)>& on_result) {
-  for (size_t begin = 0; begin < names.size(); begin += kSlice) {
-    const auto slice = names.subspan(begin, kSlice);
-    std::vector<Result> results;
-    const absl::Status queued = lane.Run(Lane::Priority::kNormal, [&] {
-      results = change(slice);
-      return absl::OkStatus();
-    });
-    for (size_t i = 0; i < slice.size(); ++i) {
-      on_result(begin + i, queued.ok() ? std::move(results[i]) : queued);
-    }
-  }
-}
-
 // The answer was lost, but the counter is not there, or not any more.
 absl::Status CreationUnanswered(const std::string& name) {
   return MakeError(absl::StatusCode::kUnavailable, "KERNEL_OUT_OF_BUFFERS",
@@ -82,11 +52,49 @@ absl::Status CreationUnanswered(const std::string& name) {
                                 ShownNames({name}), "; try again"));
 }
 
+// Labels of `before` with what people want changed.
+Labels UpdatedLabels(const Counter& before, const CounterUpdate& update) {
+  Labels labels = before.labels;
+  if (update.labels.has_value()) {
+    std::erase_if(labels,
+                  [](const auto& label) { return !IsOwnLabel(label.first); });
+    labels.insert(update.labels->begin(), update.labels->end());
+  }
+  if (update.description.has_value()) {
+    if (update.description->empty()) {
+      labels.erase(kDescriptionLabel);
+    } else {
+      labels[kDescriptionLabel] = *update.description;
+    }
+  }
+  return labels;
+}
+
 }  // namespace
+
+CounterEditor::CounterEditor(const Parts& parts)
+    : kernel_(parts.kernel),
+      table_(parts.kernel.acct()),
+      lane_(parts.lane),
+      counters_(parts.counters),
+      hub_(parts.snapshots),
+      labels_(parts.labels),
+      observers_(parts.observers),
+      clock_(parts.clock),
+      quota_changes_({.table = table_,
+                      .lane = lane_,
+                      .rules = parts.rule_editor,
+                      .observers = observers_}),
+      removal_({.table = table_,
+                .lane = lane_,
+                .rules = parts.rules,
+                .rule_editor = parts.rule_editor,
+                .quota_changes = quota_changes_,
+                .observers = observers_}) {}
 
 // --- Creation ---------------------------------------------------------------
 
-absl::StatusOr<std::vector<Counter>> Counters::Create(
+absl::StatusOr<std::vector<Counter>> CounterEditor::Create(
     std::vector<Counter> counters, bool validate_only,
     const CounterScope& scope) {
   NFM_RETURN_IF_ERROR(Available());
@@ -135,7 +143,8 @@ absl::StatusOr<std::vector<Counter>> Counters::Create(
   return counters;
 }
 
-absl::Status Counters::CheckNew(absl::Span<const kernel::AcctObject> objects) {
+absl::Status CounterEditor::CheckNew(
+    absl::Span<const kernel::AcctObject> objects) {
   std::shared_ptr<const Snapshot> snapshot;  // null: not worth it
   if (objects.size() >= kDumpFromNames) {
     NFM_ASSIGN_OR_RETURN(snapshot, hub_.Take(absl::ZeroDuration()));
@@ -147,7 +156,7 @@ absl::Status Counters::CheckNew(absl::Span<const kernel::AcctObject> objects) {
         snapshot != nullptr && snapshot->Find(object.name).has_value();
     if (!exists && !certain) {
       NFM_ASSIGN_OR_RETURN(const std::optional<Counter> found,
-                           FindNow(object.name));
+                           counters_.FindNow(object.name));
       exists = found.has_value();
     }
     if (exists) existing.push_back(object.name);
@@ -155,7 +164,7 @@ absl::Status Counters::CheckNew(absl::Span<const kernel::AcctObject> objects) {
   return existing.empty() ? absl::OkStatus() : CountersExist(existing);
 }
 
-absl::Status Counters::CreateObjects(
+absl::Status CounterEditor::CreateObjects(
     absl::Span<const kernel::AcctObject> objects) {
   std::vector<size_t> created;  // or perhaps created
   for (size_t begin = 0; begin < objects.size(); begin += kSlice) {
@@ -191,9 +200,10 @@ absl::Status Counters::CreateObjects(
   return absl::OkStatus();
 }
 
-absl::Status Counters::LookForCreated(const kernel::AcctObject& object,
-                                      absl::Status lost) {
-  const absl::StatusOr<std::optional<Counter>> found = FindNow(object.name);
+absl::Status CounterEditor::LookForCreated(const kernel::AcctObject& object,
+                                           absl::Status lost) {
+  const absl::StatusOr<std::optional<Counter>> found =
+      counters_.FindNow(object.name);
   if (!found.ok()) return lost;
   if (!found->has_value()) return CreationUnanswered(object.name);
   const kernel::AcctObject& there = (*found)->object;
@@ -203,7 +213,7 @@ absl::Status Counters::LookForCreated(const kernel::AcctObject& object,
   return may_be_ours ? lost : CountersExist({object.name});
 }
 
-Counters::LabelChanges Counters::LabelsOf(
+CounterEditor::LabelChanges CounterEditor::LabelsOf(
     absl::Span<const Counter> counters,
     absl::Span<const kernel::AcctObject> objects) const {
   LabelChanges labels;
@@ -217,13 +227,11 @@ Counters::LabelChanges Counters::LabelsOf(
   return labels;
 }
 
-absl::Status Counters::Undo(absl::Span<const std::string> names,
-                            absl::Status why) {
+absl::Status CounterEditor::Undo(absl::Span<const std::string> names,
+                                 absl::Status why) {
   std::vector<std::string> left;
-  InSlices<absl::StatusOr<kernel::AcctObject>>(
-      lane_, names,
-      [&](absl::Span<const std::string> slice) { return ReadAndDelete(slice); },
-      [&](size_t index, absl::StatusOr<kernel::AcctObject> deleted) {
+  removal_.Remove(
+      names, [&](size_t index, absl::StatusOr<kernel::AcctObject> deleted) {
         if (!deleted.ok() && !absl::IsNotFound(deleted.status())) {
           left.push_back(names[index]);
         }
@@ -240,13 +248,92 @@ absl::Status Counters::Undo(absl::Span<const std::string> names,
       std::move(details));
 }
 
+// --- Update -----------------------------------------------------------------
+
+// The only update of a counter for as long as it lives: what it has read is
+// what it changes, which is what an etag asks for.
+class CounterEditor::UpdateTurn {
+ public:
+  UpdateTurn(CounterEditor& editor, const std::string& name)
+      : editor_(editor), name_(name) {
+    absl::MutexLock lock(&editor_.updates_mutex_);
+    const auto free = [&] {
+      editor_.updates_mutex_.AssertHeld();
+      return !editor_.updating_.contains(name_);
+    };
+    editor_.updates_mutex_.Await(absl::Condition(&free));
+    editor_.updating_.insert(name_);
+  }
+  ~UpdateTurn() {
+    absl::MutexLock lock(&editor_.updates_mutex_);
+    editor_.updating_.erase(name_);
+  }
+  UpdateTurn(const UpdateTurn&) = delete;
+  UpdateTurn& operator=(const UpdateTurn&) = delete;
+
+ private:
+  CounterEditor& editor_;
+  const std::string name_;
+};
+
+absl::StatusOr<Counter> CounterEditor::Update(const CounterUpdate& update) {
+  NFM_RETURN_IF_ERROR(Available());
+  const std::string& name = update.target.name;
+  const UpdateTurn turn(*this, name);
+  NFM_ASSIGN_OR_RETURN(const std::vector<Counter> found,
+                       counters_.Check({update.target}));
+  Counter counter = found.front();
+  const Labels labels = UpdatedLabels(counter, update);
+  if (labels != counter.labels) {
+    const LabelChanges changes = {{name, labels}};
+    NFM_RETURN_IF_ERROR(labels_.CheckRoom(changes, update.scope));
+  }
+  const bool new_quota =
+      update.quota.has_value() && *update.quota != counter.object.quota;
+  if (update.validate_only) {
+    if (new_quota) {
+      NFM_RETURN_IF_ERROR(quota_changes_.Carry({.counter = name,
+                                                .quota = *update.quota,
+                                                .dry_run = true,
+                                                .patience = update.patience}));
+      counter.object.quota = *update.quota;
+    }
+    counter.labels = labels;
+    return counter;
+  }
+  NFM_RETURN_IF_ERROR(CarryUpdate(update, counter, labels, new_quota));
+  NFM_ASSIGN_OR_RETURN(std::vector<Counter> after,
+                       counters_.GetMany({name}, absl::ZeroDuration()));
+  return std::move(after.front());
+}
+
+absl::Status CounterEditor::CarryUpdate(const CounterUpdate& update,
+                                        const Counter& before,
+                                        const Labels& labels, bool new_quota) {
+  const std::string& name = update.target.name;
+  const LabelChanges changes = {{name, labels}};
+  const bool new_labels = labels != before.labels;
+  NFM_RETURN_IF_ERROR(observers_.Admit(1));
+  if (new_labels) NFM_RETURN_IF_ERROR(labels_.Set(changes, update.scope));
+  if (new_quota) {
+    const absl::Status changed = quota_changes_.Carry(
+        {.counter = name, .quota = *update.quota, .patience = update.patience});
+    if (!changed.ok()) {
+      const LabelChanges old = {{name, before.labels}};
+      if (new_labels) labels_.Set(old, update.scope).IgnoreError();
+      return changed;
+    }
+  }
+  return observers_.Commit();
+}
+
 // --- Reset ------------------------------------------------------------------
 
-absl::StatusOr<CounterBatch> Counters::Reset(
+absl::StatusOr<CounterBatch> CounterEditor::Reset(
     absl::Span<const CounterTarget> targets, bool validate_only) {
   NFM_RETURN_IF_ERROR(Available());
   CounterBatch batch;
-  NFM_ASSIGN_OR_RETURN(batch.counters, Check(targets));
+  NFM_ASSIGN_OR_RETURN(batch.counters, counters_.Check(targets));
   if (validate_only) return batch;
   NFM_RETURN_IF_ERROR(observers_.Admit(targets.size()));
   NFM_RETURN_IF_ERROR(observers_.BeforeReset(ObjectsOf(batch.counters)));
@@ -257,7 +344,7 @@ absl::StatusOr<CounterBatch> Counters::Reset(
       [&](absl::Span<const std::string> slice) { return ReadAndReset(slice); },
       [&](size_t index, absl::StatusOr<kernel::AcctObject> object) {
         if (object.ok()) {
-          batch.counters.push_back(Described(*std::move(object), AfterReset()));
+          batch.counters.push_back(counters_.AfterReset(*std::move(object)));
         } else {
           batch.failures.push_back(
               {index, names[index],
@@ -268,7 +355,7 @@ absl::StatusOr<CounterBatch> Counters::Reset(
   return batch;
 }
 
-std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndReset(
+std::vector<absl::StatusOr<kernel::AcctObject>> CounterEditor::ReadAndReset(
     absl::Span<const std::string> names) {
   auto objects = table_.GetAndReset(names);
   std::vector<kernel::AcctObject> reset;
@@ -281,7 +368,7 @@ std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndReset(
 
 // --- Deletion ---------------------------------------------------------------
 
-absl::StatusOr<CounterBatch> Counters::Delete(
+absl::StatusOr<CounterBatch> CounterEditor::Delete(
     absl::Span<const CounterTarget> targets, const CounterDeletion& deletion) {
   NFM_RETURN_IF_ERROR(Available());
   CounterBatch batch;
@@ -291,8 +378,8 @@ absl::StatusOr<CounterBatch> Counters::Delete(
   absl::Status released;
   int tries = 0;
   do {
-    NFM_ASSIGN_OR_RETURN(batch.counters, Check(targets));
-    released = Release(batch.counters, deletion);
+    NFM_ASSIGN_OR_RETURN(batch.counters, counters_.Check(targets));
+    released = removal_.Release(batch.counters, deletion);
     // Somebody else deleted a rule after we had found it.
   } while (GetErrorDetails(released).reason == "RULE_NOT_FOUND" &&
            ++tries < kReleaseTries);
@@ -301,23 +388,21 @@ absl::StatusOr<CounterBatch> Counters::Delete(
   const std::vector<std::string> names = NamesOf(targets);
   // Until their rules went they may have gone on counting.
   if (AnyHeld(batch.counters)) {
-    NFM_ASSIGN_OR_RETURN(batch.counters, GetMany(names, absl::ZeroDuration()));
+    NFM_ASSIGN_OR_RETURN(batch.counters,
+                         counters_.GetMany(names, absl::ZeroDuration()));
   }
   NFM_RETURN_IF_ERROR(observers_.BeforeDeletion(ObjectsOf(batch.counters)));
   const std::vector<Counter> before = std::exchange(batch.counters, {});
   const uint64_t labels_version = labels_.version();
-  InSlices<absl::StatusOr<kernel::AcctObject>>(
-      lane_, names,
-      [&](absl::Span<const std::string> slice) { return ReadAndDelete(slice); },
-      [&](size_t index, absl::StatusOr<kernel::AcctObject> object) {
-        if (object.ok()) {
-          batch.counters.push_back(Deleted(before[index], *std::move(object)));
-        } else {
-          batch.failures.push_back(
-              {index, names[index],
-               AboutCounter(object.status(), names[index])});
-        }
-      });
+  removal_.Remove(names, [&](size_t index,
+                             absl::StatusOr<kernel::AcctObject> object) {
+    if (object.ok()) {
+      batch.counters.push_back(Deleted(before[index], *std::move(object)));
+    } else {
+      batch.failures.push_back(
+          {index, names[index], AboutCounter(object.status(), names[index])});
+    }
+  });
   ForgetLabels(batch.counters, labels_version);
   NFM_RETURN_IF_ERROR(observers_.Commit());
   return batch;
@@ -325,7 +410,8 @@ absl::StatusOr<CounterBatch> Counters::Delete(
 
 // One that is no more, and so not in the ledger's memory; `before` is what was
 // known of it when nothing counted into it any more.
-Counter Counters::Deleted(const Counter& before, kernel::AcctObject object) {
+Counter CounterEditor::Deleted(const Counter& before,
+                               kernel::AcctObject object) {
   Counter counter = before;
   counter.account.total += Amount{object.packets, object.bytes} -
                            Amount{before.object.packets, before.object.bytes};
@@ -334,141 +420,8 @@ Counter Counters::Deleted(const Counter& before, kernel::AcctObject object) {
   return counter;
 }
 
-absl::Status Counters::Release(absl::Span<const Counter> counters,
-                               const CounterDeletion& deletion) {
-  absl::flat_hash_map<std::string, uint32_t> unexplained;
-  std::vector<std::string> held;
-  for (const Counter& counter : counters) {
-    if (counter.object.use_count == 0) continue;
-    held.push_back(counter.object.name);
-    unexplained[counter.object.name] = counter.object.use_count;
-  }
-  if (held.empty()) return absl::OkStatus();
-  absl::StatusOr<std::vector<kernel::Rule>> holders = rules_.Holders(held);
-  if (!holders.ok()) {
-    return CountersInUse(
-        held, {},
-        absl::StrCat("the rules can't be read: ", holders.status().message()));
-  }
-  if (!deletion.delete_managed_rules && AnyManaged(*holders)) {
-    return CountersInUse(held, *holders,
-                         "delete the rules first, or set "
-                         "delete_managed_rules for those of nfmeter");
-  }
-  std::vector<std::string> ids;
-  std::vector<kernel::Rule> foreign;
-  for (kernel::Rule& rule : *holders) {
-    uint32_t& count = unexplained[rule.counter];
-    if (count > 0) --count;
-    if (rule.managed) {
-      ids.push_back(rule.id);
-    } else {
-      foreign.push_back(std::move(rule));
-    }
-  }
-  absl::erase_if(unexplained, [](const auto& use) { return use.second == 0; });
-  if (!foreign.empty() || !unexplained.empty()) {
-    return CountersInUse(held, foreign,
-                         "nfmeter deletes only rules of its own: whoever made "
-                         "this must delete it");
-  }
-  return DeleteRules(std::move(ids), held, deletion);
-}
-
-absl::Status Counters::DeleteRules(std::vector<std::string> ids,
-                                   const std::vector<std::string>& counters,
-                                   const CounterDeletion& deletion) {
-  while (!ids.empty()) {
-    std::vector<std::string> deleted;
-    // Somebody's copies of rules in other tables have the same ids, perhaps
-    // with other counters.
-    std::vector<std::string> copies;
-    absl::flat_hash_set<std::string> seen;
-    for (std::string& id : ids) {
-      (seen.insert(id).second ? deleted : copies).push_back(std::move(id));
-    }
-    NFM_RETURN_IF_ERROR(
-        rule_editor_
-            .Delete(deleted, {.validate_only = deletion.validate_only,
-                              .patience = deletion.patience,
-                              .counters = counters,
-                              .counting_only = deletion.counting_rules_only})
-            .status());
-    if (deletion.validate_only) break;
-    ids = std::move(copies);
-  }
-  return absl::OkStatus();
-}
-
-std::vector<absl::StatusOr<kernel::AcctObject>> Counters::ReadAndDelete(
-    absl::Span<const std::string> names) {
-  absl::flat_hash_map<std::string, kernel::AcctObject> last;
-  if (names.size() >= kDumpFromNames) {
-    for (const std::string& name : names) last[name];
-    // An error or an incomplete dump leaves names over for the loop below.
-    (void)table_.Dump(kernel::AcctDumpFilter::kAll,
-                      [&](absl::Span<const kernel::AcctRecord> records) {
-                        for (const kernel::AcctRecord& record : records) {
-                          const auto found = last.find(record.name);
-                          if (found == last.end()) continue;
-                          found->second = {std::string(record.name),
-                                           record.packets,
-                                           record.bytes,
-                                           record.quota,
-                                           record.quota_exceeded,
-                                           record.use_count};
-                        }
-                      });
-  }
-  std::vector<absl::StatusOr<kernel::AcctObject>> results;
-  results.reserve(names.size());
-  for (const std::string& name : names) {
-    const auto found = last.find(name);
-    if (quota_changes_.IsUnderWay(name)) {
-      results.push_back(CountersInUse({name}, {},
-                                      "its quota is just being changed; try "
-                                      "again"));
-    } else if (found != last.end() && !found->second.name.empty()) {
-      results.push_back(std::move(found->second));
-    } else {
-      results.push_back(table_.Get(name));
-    }
-  }
-  // What could not be read stays, and so do its counts.
-  std::vector<size_t> read;
-  std::vector<kernel::AcctObject> objects;
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (!results[i].ok()) continue;
-    read.push_back(i);
-    objects.push_back(*results[i]);
-  }
-  const std::vector<absl::Status> deleted = DeleteNow(objects);
-  for (size_t i = 0; i < read.size(); ++i) {
-    if (!deleted[i].ok()) results[read[i]] = deleted[i];
-  }
-  return results;
-}
-
-std::vector<absl::Status> Counters::DeleteNow(
-    absl::Span<const kernel::AcctObject> objects) {
-  std::vector<std::string> names;
-  names.reserve(objects.size());
-  for (const kernel::AcctObject& object : objects) names.push_back(object.name);
-  std::vector<absl::Status> results = table_.Delete(names);
-  std::vector<kernel::AcctObject> deleted;
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (absl::IsDataLoss(results[i])) {  // the answer is, and maybe the object
-      results[i] = table_.Delete({names[i]}).front();
-      if (absl::IsNotFound(results[i])) results[i] = absl::OkStatus();
-    }
-    if (results[i].ok()) deleted.push_back(objects[i]);
-  }
-  observers_.OnDeleted(deleted);
-  return results;
-}
-
-void Counters::ForgetLabels(absl::Span<const Counter> counters,
-                            uint64_t version) {
+void CounterEditor::ForgetLabels(absl::Span<const Counter> counters,
+                                 uint64_t version) {
   std::vector<LabelStore::Labelled> labelled;
   for (const Counter& counter : counters) {
     if (!counter.labels.empty()) {
@@ -478,6 +431,16 @@ void Counters::ForgetLabels(absl::Span<const Counter> counters,
   // The counters are gone whatever the disk says, and Create() replaces labels
   // that stay behind.
   if (!labelled.empty()) (void)labels_.RemoveUnchanged(labelled);
+}
+
+std::vector<std::string> CounterEditor::Notices() const {
+  const std::vector<std::string> unfinished = quota_changes_.Unfinished();
+  if (unfinished.empty()) return {};
+  return {absl::StrCat(
+      "Changes of quotas could not be ended, and rules of ",
+      ShownNames(unfinished),
+      " count into other objects, whose values are not shown: change the "
+      "quotas once more, or restart this server, to have them merged.")};
 }
 
 }  // namespace nfmeter::accounting

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "accounting/counters/counters.h"
+#include "accounting/counters/counter_editor.h"
 
 #include <functional>
 #include <memory>
@@ -61,11 +61,11 @@ class WatchedRuleTable final : public kernel::FakeRuleTable {
   std::function<void()> before_read;  // of the filter table for IPv4
 };
 
-class CountersTest : public ::testing::Test {
+class CounterEditorTest : public ::testing::Test {
  protected:
   absl::Status Delete(const CounterDeletion& deletion = {}) {
     const CounterTarget target = {.name = "c"};
-    const auto batch = counters_.Delete({&target, 1}, deletion);
+    const auto batch = counter_editor_.Delete({&target, 1}, deletion);
     if (!batch.ok()) return batch.status();
     return batch->failures.empty() ? absl::OkStatus()
                                    : batch->failures[0].status;
@@ -85,13 +85,13 @@ class CountersTest : public ::testing::Test {
   kernel::FakeKernel kernel_{absl::WrapUnique(&acct_),
                              absl::WrapUnique(&rule_table_)};
   std::unique_ptr<Domain> domain_ = *Domain::Open(kernel_, clock_, {});
-  Counters& counters_ = domain_->counters();
+  CounterEditor& counter_editor_ = domain_->counter_editor();
   Rules& rules_ = domain_->rules();
   LabelStore& labels_ = domain_->labels();
 };
 
-TEST_F(CountersTest, ADeletionLeavesTheLabelsOfACounterMadeAnewMeanwhile) {
-  ASSERT_OK(counters_.Create(
+TEST_F(CounterEditorTest, ADeletionLeavesTheLabelsOfACounterMadeAnewMeanwhile) {
+  ASSERT_OK(counter_editor_.Create(
       {{.object = {.name = "c"}, .labels = {{"made", "first"}}}}, false));
   acct_.after_delete = [this] {
     ASSERT_OK(labels_.Set({{"c", {{"made", "anew"}}}}));
@@ -100,14 +100,14 @@ TEST_F(CountersTest, ADeletionLeavesTheLabelsOfACounterMadeAnewMeanwhile) {
   EXPECT_EQ(labels_.Get("c"), (Labels{{"made", "anew"}}));
 }
 
-TEST_F(CountersTest, NothingIsMadeWhoseLabelsHaveNoRoom) {
+TEST_F(CounterEditorTest, NothingIsMadeWhoseLabelsHaveNoRoom) {
   domain_ = *Domain::Open(
       kernel_, clock_,
       {.labels = {.max_bytes = 1 << 20, .max_bytes_per_scope = 1000}});
   const CounterScope scope = {{"a-"}};
   const auto create = [&](const std::string& name, bool validate_only,
                           const CounterScope& scope) {
-    return domain_->counters()
+    return domain_->counter_editor()
         .Create({{.object = {.name = name},
                   .labels = {{"k", std::string(900, 'v')}}}},
                 validate_only, scope)
@@ -121,7 +121,7 @@ TEST_F(CountersTest, NothingIsMadeWhoseLabelsHaveNoRoom) {
   EXPECT_OK(create("a-1", false, {}));
 }
 
-TEST_F(CountersTest, ACounterWhoseLastValuesCannotBeReadStays) {
+TEST_F(CounterEditorTest, ACounterWhoseLastValuesCannotBeReadStays) {
   CreateWithRules({});
   int readings = 0;  // the check, and the last one
   acct_.before_get = [&readings] {
@@ -138,7 +138,7 @@ TEST_F(CountersTest, ACounterWhoseLastValuesCannotBeReadStays) {
 }
 
 // Somebody deletes a rule between our look at the rules and their deletion.
-TEST_F(CountersTest, ARuleThatIsGoneMeanwhileHindersNoDeletion) {
+TEST_F(CounterEditorTest, ARuleThatIsGoneMeanwhileHindersNoDeletion) {
   CreateWithRules({"ours", "theirs"});
   int readings = 0;
   rule_table_.before_read = [&] {
