@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What is installed beside the programs: unit, man pages, completions,
-# documentation; and the Debian packages nfmeter and libnfmeter-dev, which
-# scripts/package makes.
+# documentation; and the Debian packages nfmeter, nfmeter-collector and
+# libnfmeter-dev, which scripts/package makes.
 set(packaging ${CMAKE_SOURCE_DIR}/packaging)
 set(generated ${CMAKE_BINARY_DIR}/packaging)
 file(MAKE_DIRECTORY ${generated})
@@ -97,7 +97,7 @@ if(TARGET nfmeter_collector)
   install(FILES ${packaging}/collector/nfmeter-collector.default
           RENAME nfmeter-collector DESTINATION /etc/default
           COMPONENT collector_debian EXCLUDE_FROM_ALL)
-  install(FILES ${packaging}/debian/copyright
+  install(FILES ${packaging}/debian/copyright ${CMAKE_SOURCE_DIR}/docs/fleet.md
           DESTINATION share/doc/nfmeter-collector COMPONENT collector)
   install(DIRECTORY ${CMAKE_SOURCE_DIR}/charts/nfmeter-collector/files/
           DESTINATION ${CMAKE_INSTALL_DATADIR}/nfmeter-collector
@@ -110,6 +110,11 @@ string(CONFIGURE "${changelog}" changelog @ONLY)
 file(GENERATE OUTPUT ${generated}/changelog CONTENT "${changelog}")
 nfmeter_install_compressed(${generated}/changelog
   share/doc/nfmeter debian)
+if(TARGET nfmeter_collector)
+  install(FILES ${generated}/changelog.gz
+          DESTINATION share/doc/nfmeter-collector COMPONENT collector_debian
+          EXCLUDE_FROM_ALL)
+endif()
 install(FILES ${packaging}/nfmeter.yaml ${packaging}/policy.yaml
         DESTINATION /etc/nfmeter COMPONENT debian EXCLUDE_FROM_ALL)
 install(FILES ${packaging}/debian/copyright

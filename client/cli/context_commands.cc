@@ -92,7 +92,7 @@ absl::Status Add(Session& session, const AddFlags& flags) {
     Contexts::Values values = ContextValues(session.flags());
     if (!values.contains("server")) {
       return UsageError("a context needs --server, or --group with others",
-                        "nfmeter context add gw1 --server gw1:7878 --ca ca.crt "
+                        "nfmeter context add gw1 --server gw1:7443 --ca ca.crt "
                         "--cert me.crt --key me.key");
     }
     contexts->contexts[flags.name] = std::move(values);
@@ -163,7 +163,7 @@ void AddContextCommands(CommandTree& tree) {
 --timeout. The first context that is added is used from then on.
 
 Examples:
-  nfmeter context add gw1 --server gw1:7878 --ca ca.crt --cert me.crt --key me.key
+  nfmeter context add gw1 --server gw1:7443 --ca ca.crt --cert me.crt --key me.key
   nfmeter context add edge --group gw1,gw2
   nfmeter counter list --context edge)",
       [added](Session& session) { return Add(session, *added); });

@@ -3,7 +3,7 @@
 //
 //   current: gw1
 //   contexts:
-//     gw1: {server: "gw1:7878", ca: /etc/nfmeter/ca.crt, cert: me.crt, key:
+//     gw1: {server: "gw1:7443", ca: /etc/nfmeter/ca.crt, cert: me.crt, key:
 //     me.key} local: {server: "unix:/run/nfmeter/nfmeter.sock", output: wide}
 //   groups:
 //     edge: [gw1, gw2]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/collector.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -85,17 +87,24 @@ void Collector::Tidy() {
 
 absl::Status Collector::KeepShare() {
   const absl::Time now = absl::Now();
+  // The allocator keeps what followers had that went to other collectors.
+  if (std::exchange(has_shed_, false)) malloc_trim(0);
   absl::Status status = [&]() -> absl::Status {
     NFM_ASSIGN_OR_RETURN(const auto collectors,
                          sink_.Join(options_.name, options_.lease));
     const std::vector<int> shards = Wanted(collectors);
+    {
+      absl::MutexLock lock(&mutex_);
+      state_.collectors = collectors.size();
+      if (now < renew_at_ && Holds(shards)) return absl::OkStatus();
+    }
     NFM_ASSIGN_OR_RETURN(
         const auto leases,
         sink_.KeepLeases(options_.name, shards, options_.lease));
     absl::MutexLock lock(&mutex_);
-    state_.collectors = collectors.size();
     NoteLeases(leases);
     held_until_ = now + options_.lease;
+    renew_at_ = now + options_.lease / 3;
     return absl::OkStatus();
   }();
   if (!status.ok()) DropLeases();
@@ -118,6 +127,13 @@ std::vector<int> Collector::Wanted(const std::vector<std::string>& collectors) {
     if (!follower->ended()) kept.insert(shard);
   }
   return {kept.begin(), kept.end()};
+}
+
+// Just these, in order.
+bool Collector::Holds(const std::vector<int>& shards) const {
+  return std::equal(
+      shards.begin(), shards.end(), held_.begin(), held_.end(),
+      [](int shard, const auto& held) { return shard == held.first; });
 }
 
 void Collector::NoteLeases(const std::vector<Lease>& leases) {
@@ -143,6 +159,7 @@ void Collector::NoteLeases(const std::vector<Lease>& leases) {
 // The sink does not answer: when the leases are over, others may hold them.
 void Collector::DropLeases() {
   absl::MutexLock lock(&mutex_);
+  renew_at_ = absl::InfinitePast();
   if (absl::Now() < held_until_) return;
   state_.leases_lost += held_.size();
   held_.clear();
@@ -173,6 +190,7 @@ void Collector::AdjustFollowers() {
     }
     Bury(*it->second);
     it = followers_.erase(it);
+    has_shed_ = true;
   }
   for (const auto& [name, target] : targets_) {
     const auto lease = wants(target);
@@ -255,7 +273,7 @@ absl::Duration Collector::Pause() const {
                     return held_.contains(shard);
                   }) &&
       held_.size() == wanted_.size() && state_.sink.ok();
-  return options_.lease / (settled ? 7.5 : 30);
+  return options_.lease / (settled ? 6 : 30);
 }
 
 uint32_t Collector::Credit() const {

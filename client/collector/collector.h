@@ -76,6 +76,8 @@ class Collector {
   void Tidy();
   absl::Status KeepShare();
   std::vector<int> Wanted(const std::vector<std::string>& collectors);
+  bool Holds(const std::vector<int>& shards) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteLeases(const std::vector<Lease>& leases)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropLeases();
@@ -89,12 +91,14 @@ class Collector {
   const Options options_;
   Sink& sink_;
   StoreThreads threads_;
+  bool has_shed_ = false;  // followers, since memory was given back; thread_'s
 
   mutable absl::Mutex mutex_;
   std::map<std::string, Target> targets_ ABSL_GUARDED_BY(mutex_);
   std::map<int, int64_t> held_ ABSL_GUARDED_BY(mutex_);  // shard: token
   // Until then, by this machine's clock.
   absl::Time held_until_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  absl::Time renew_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   Followers followers_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, TargetReport> reported_ ABSL_GUARDED_BY(mutex_);
   // Targets that are none any more, to be told.

@@ -20,6 +20,7 @@
 #include "collector/status_macros.h"
 #include "collector/status_view.h"
 #include "collector/target_watch.h"
+#include "nfmeter/errors.h"
 #include "nfmeter/fleet.h"
 
 namespace nfmeter::collector {
@@ -121,7 +122,8 @@ absl::Status CheckConfig(const Flags& flags, const std::string& url) {
   if (!fleet.ok()) {
     return absl::Status(
         fleet.status().code(),
-        absl::StrCat(flags.targets, ": target ", fleet.status().message()));
+        absl::StrCat(flags.targets, ": target ", fleet.status().message(), "\n",
+                     ErrorHint(fleet.status())));
   }
   const absl::Status sink =
       OpenSink({.url = url, .only_inspect = true}).status();

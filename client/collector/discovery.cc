@@ -41,6 +41,10 @@ absl::StatusOr<std::vector<Target>> DiscoverHosts(const Discovery& discovery) {
     target.address = absl::StrContains(host, ":")
                          ? absl::StrCat("[", host, "]:", discovery.port)
                          : absl::StrCat(host, ":", discovery.port);
+    // Certificates have the name that was asked for, hardly addresses.
+    if (target.use_tls && target.tls.server_name.empty()) {
+      target.tls.server_name = discovery.name;
+    }
     targets.push_back(std::move(target));
   }
   return targets;

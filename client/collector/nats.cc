@@ -18,6 +18,9 @@ constexpr int kReplicas = 3;
 
 absl::Status ToStatus(natsStatus status, jsErrCode code = jsErrCode(0)) {
   if (status == NATS_OK) return absl::OkStatus();
+  if (status == NATS_NO_SERVER) {
+    return absl::UnavailableError("no server of NATS answers");
+  }
   const char* text = nats_GetLastError(nullptr);
   const std::string message = absl::StrCat(
       "NATS: ",

@@ -5,9 +5,12 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "collector/nats_sink.h"
 #include "collector/postgres_sink.h"
@@ -20,6 +23,15 @@ namespace {
 std::string Variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
+}
+
+std::string WithoutPassword(const std::string& url) {
+  const size_t user = url.find("://");
+  const size_t at = url.find('@');
+  if (user == std::string::npos || at == std::string::npos) return url;
+  const size_t colon = url.find(':', user + 3);
+  if (colon == std::string::npos || colon > at) return url;
+  return absl::StrCat(url.substr(0, colon), ":***", url.substr(at));
 }
 
 }  // namespace
@@ -43,12 +55,9 @@ std::string DefaultSink() {
 }
 
 std::string ShownSink(const std::string& url) {
-  const size_t user = url.find("://");
-  const size_t at = url.find('@');
-  if (user == std::string::npos || at == std::string::npos) return url;
-  const size_t colon = url.find(':', user + 3);
-  if (colon == std::string::npos || colon > at) return url;
-  return absl::StrCat(url.substr(0, colon), ":***", url.substr(at));
+  std::vector<std::string> servers = absl::StrSplit(url, ',');
+  for (std::string& server : servers) server = WithoutPassword(server);
+  return absl::StrJoin(servers, ",");
 }
 
 absl::StatusOr<std::unique_ptr<Sink>> OpenSink(const SinkOptions& options) {
@@ -66,7 +75,13 @@ absl::StatusOr<std::unique_ptr<Sink>> OpenSink(const SinkOptions& options) {
                                .only_inspect = options.only_inspect});
   }
   if (absl::StartsWith(url, "nats://") || absl::StartsWith(url, "tls://")) {
-    return NatsSink::Open({.url = url, .only_inspect = options.only_inspect});
+    auto sink =
+        NatsSink::Open({.url = url, .only_inspect = options.only_inspect});
+    if (sink.ok()) return sink;
+    // NATS does not say where.
+    return absl::Status(
+        sink.status().code(),
+        absl::StrCat(ShownSink(url), ": ", sink.status().message()));
   }
   return absl::InvalidArgumentError(
       absl::StrCat("--sink ", ShownSink(url),

@@ -23,7 +23,7 @@ struct SinkOptions {
 // that can be written, else in the user's ~/.local/state/nfmeter-collector.
 std::string DefaultSink();
 
-// The URL without its password, for people.
+// The URL without passwords, for people.
 std::string ShownSink(const std::string& url);
 
 // INVALID_ARGUMENT: there is no such sink; else what opening it says.

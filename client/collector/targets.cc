@@ -75,7 +75,7 @@ class Reader {
     if (!ReadTarget(node, /*is_default=*/false, target)) return;
     if (target.address.empty()) {
       return Wrong(node.Mark(),
-                   "a target needs an 'address', such as gw1:7878 or "
+                   "a target needs an 'address', such as gw1:7443 or "
                    "unix:/run/nfmeter/nfmeter.sock");
     }
     if (target.name.empty()) target.name = target.address;
@@ -139,7 +139,7 @@ class Reader {
     if (!node.IsMap()) {
       Wrong(node.Mark(),
             "must be a map, such as {name: gw1, address: "
-            "\"gw1:7878\"}");
+            "\"gw1:7443\"}");
       return false;
     }
     for (const auto& member : node) {
@@ -185,7 +185,9 @@ class Reader {
       target.tls.server_name = value.template as<std::string>();
       target.use_tls = true;
     } else if (key == "insecure") {
-      target.insecure = value.template as<bool>();
+      if (!YAML::convert<bool>::decode(value, target.insecure)) {
+        Wrong(value.Mark(), "'insecure' must be true or false");
+      }
     } else {
       Wrong(member.first.Mark(),
             absl::StrCat("'", key,

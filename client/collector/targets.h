@@ -3,11 +3,11 @@
 //
 //   defaults: {ca: /etc/nfmeter/ca.crt, cert: me.crt, key: me.key}
 //   targets:
-//     - {name: gw1, address: "gw1.example.org:7878"}
+//     - {name: gw1, address: "gw1.example.org:7443"}
 //     - {name: here, address: "unix:/run/nfmeter/nfmeter.sock"}
 //   discover:
 //     - {srv: _nfmeter._tcp.example.org}
-//     - {hosts: nfmeter.accounting.svc.cluster.local, port: 7878}
+//     - {hosts: nfmeter-grpc.accounting.svc, port: 7443}
 #ifndef NFMETER_COLLECTOR_TARGETS_H_
 #define NFMETER_COLLECTOR_TARGETS_H_
 

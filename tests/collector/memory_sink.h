@@ -19,7 +19,7 @@
 namespace nfmeter::testing {
 
 // Thread-safe.
-class MemorySink final : public collector::Sink {
+class MemorySink : public collector::Sink {
  public:
   // Packets and bytes by node's name and counter's name.
   using Totals = std::map<std::pair<std::string, std::string>,

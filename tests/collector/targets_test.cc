@@ -60,6 +60,20 @@ TEST(TargetsTest, AHostsNameBecomesItsAddresses) {
   EXPECT_EQ(found->front().address, "127.0.0.1:7878");
 }
 
+TEST(TargetsTest, CertificatesOfAHostsAddressesAreOfItsName) {
+  collector::Discovery discovery{.kind = collector::Discovery::Kind::kHosts,
+                                 .name = "localhost",
+                                 .port = 7443};
+  discovery.pattern.use_tls = true;
+  auto found = collector::Discover(discovery);
+  ASSERT_OK(found.status());
+  EXPECT_EQ(found->front().tls.server_name, "localhost");
+  discovery.pattern.tls.server_name = "node.example";
+  found = collector::Discover(discovery);
+  ASSERT_OK(found.status());
+  EXPECT_EQ(found->front().tls.server_name, "node.example");
+}
+
 TEST(TargetsTest, EveryMistakeIsToldWithItsLine) {
   const std::string wrong = WhatIsWrong(R"(targets:
   - {name: gw1, address: "gw1:1"}
@@ -68,6 +82,7 @@ TEST(TargetsTest, EveryMistakeIsToldWithItsLine) {
   - {name: gw4, adress: "gw4:1"}
   - {name: gw5, address: "gw1:1"}
   - {name: gw6, address: "gw6:1", cert: x}
+  - {name: gw7, address: "gw7:1", insecure: maybe}
 typo: 1
 )");
   EXPECT_THAT(wrong, HasSubstr("/etc/nodes.yaml:3: 'gw1' is in line 2"));
@@ -75,7 +90,8 @@ typo: 1
   EXPECT_THAT(wrong, HasSubstr("/etc/nodes.yaml:5: 'adress' is not known"));
   EXPECT_THAT(wrong, HasSubstr("/etc/nodes.yaml:6: 'gw5' has the address of"));
   EXPECT_THAT(wrong, HasSubstr("/etc/nodes.yaml:7: 'cert' and 'key'"));
-  EXPECT_THAT(wrong, HasSubstr("/etc/nodes.yaml:8: 'typo' is not known"));
+  EXPECT_THAT(wrong, HasSubstr("/etc/nodes.yaml:8: 'insecure' must be"));
+  EXPECT_THAT(wrong, HasSubstr("/etc/nodes.yaml:9: 'typo' is not known"));
 }
 
 TEST(TargetsTest, WhatIsNoYamlIsToldWithItsLine) {

@@ -16,11 +16,14 @@ for (const [, name, value] of
   environment[name] = value;
 }
 
-export const image = execFileSync(path.join(here, 'image'), {
-  encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim();
+function imageOf(...flags) {
+  return execFileSync(path.join(here, 'image'), flags, {
+    encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim();
+}
+export const image = imageOf();
+export const collectorImage = imageOf('--collector');
 // Debian with a shell and Perl: what applications are made of here.
-export const base = execFileSync(path.join(here, 'image'), ['--base'],
-                                 { encoding: 'utf8' }).trim();
+export const base = imageOf('--base');
 
 // Status and output of a command, whatever they are.
 export function attempt(...words) {
