@@ -38,7 +38,8 @@ const expected = {
      'PrometheusRule/demo-nfmeter', 'ServiceMonitor/demo-nfmeter',
      'Pod/demo-nfmeter-test'],
     { policy, tls, listen: [socket, everywhere],
-      metrics: { counters: '*', listen: '0.0.0.0:9477', max_counters: 500 } }],
+      metrics: { counters: '*', labels: '', listen: '0.0.0.0:9477',
+                 max_counters: 500 } }],
   'daemonset-restricted': [
     ['ConfigMap/node-meter-config', 'DaemonSet/node-meter'],
     { reflection: false, read_only: true,
@@ -65,7 +66,7 @@ const expected = {
      'Service/demo-nfmeter-grpc', 'Deployment/demo-nfmeter',
      'PodMonitor/demo-nfmeter', 'Pod/demo-nfmeter-test'],
     { policy, tls, listen: [socket, everywhere],
-      metrics: { counters: '*', listen: '0.0.0.0:9477',
+      metrics: { counters: '*', labels: '', listen: '0.0.0.0:9477',
                  max_counters: 10000 } }],
   'example-web': [
     ['ServiceAccount/demo-nfmeter', 'ConfigMap/demo-nfmeter-config',

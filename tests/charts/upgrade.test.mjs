@@ -43,7 +43,7 @@ const inCluster = (...words) =>
 function objects() {
   const kinds = 'configmaps,services,serviceaccounts,pods,daemonsets,' +
       'deployments,networkpolicies,certificates,servicemonitors,podmonitors,' +
-      'prometheusrules';
+      'prometheusrules,roles,rolebindings';
   const { items } = JSON.parse(kubectl(
       'get', kinds, '--namespace', 'metering', '-o', 'json', options));
   return items;

@@ -12,6 +12,7 @@ const kinds = {
   v1: ['ConfigMap', 'Namespace', 'Pod', 'Secret', 'Service', 'ServiceAccount'],
   'apps/v1': ['DaemonSet', 'Deployment', 'ReplicaSet'],
   'networking.k8s.io/v1': ['NetworkPolicy'],
+  'rbac.authorization.k8s.io/v1': ['Role', 'RoleBinding'],
   'cert-manager.io/v1': ['Certificate'],
   'monitoring.coreos.com/v1':
       ['PodMonitor', 'PrometheusRule', 'ServiceMonitor'],
@@ -114,6 +115,7 @@ function matches(object, selector) {
 const immutable = {
   DaemonSet: (object) => object.spec.selector,
   Deployment: (object) => object.spec.selector,
+  RoleBinding: (object) => object.roleRef,
   Service: (object) => object.spec.clusterIP,
   Pod: (object) => object.spec.containers.map((each) => each.command),
 };
