@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "tests/bench/daemon.h"
 
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -8,7 +9,9 @@
 #include <iterator>
 #include <sstream>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 
@@ -28,8 +31,11 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
     const std::vector<std::string>& more_flags) {
   std::unique_ptr<Daemon> daemon(new Daemon);
   const std::string log = daemon->directory_ / "log";
-  std::vector<std::string> argv = {NFMETERD_PATH, "--listen", daemon->address(),
-                                   "--state-dir", daemon->directory_ / "state"};
+  std::vector<std::string>& argv = daemon->argv_;
+  argv = {NFMETERD_PATH, "--listen", daemon->address()};
+  if (!absl::c_linear_search(more_flags, "--state-dir")) {
+    argv.insert(argv.end(), {"--state-dir", daemon->directory_ / "state"});
+  }
   argv.insert(argv.end(), more_flags.begin(), more_flags.end());
   daemon->process_ = std::make_unique<testing::Background>(argv, log);
   if (!daemon->Connect()->WaitForConnected(
@@ -39,6 +45,17 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
         absl::StrCat("nfmeterd does not serve; its log: ", ReadFile(log)));
   }
   return daemon;
+}
+
+absl::Status Daemon::Restart() {
+  const absl::Time start = absl::Now();
+  process_->Signal(SIGTERM);
+  if (process_->Wait(absl::Seconds(kStartSeconds)) < 0) {
+    return absl::InternalError("nfmeterd does not end");
+  }
+  stop_time_ = absl::Now() - start;
+  process_ = std::make_unique<testing::Background>(argv_, directory_ / "log");
+  return absl::OkStatus();
 }
 
 std::shared_ptr<grpc::Channel> Daemon::Connect() const {

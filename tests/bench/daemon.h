@@ -23,6 +23,12 @@ class Daemon {
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(
       const std::vector<std::string>& more_flags = {});
 
+  // Ends the process, as SIGTERM does, and starts another on the same socket
+  // and state. Does not wait until that serves.
+  absl::Status Restart();
+  // How long the last Restart() waited for the end of the old process.
+  absl::Duration stop_time() const { return stop_time_; }
+
   std::string address() const { return "unix:" + directory_ / "nfmeter.sock"; }
   pid_t pid() const { return process_->pid(); }
   // A connection of its own.
@@ -32,6 +38,8 @@ class Daemon {
   Daemon() = default;
 
   testing::TemporaryDirectory directory_;
+  std::vector<std::string> argv_;
+  absl::Duration stop_time_;
   std::unique_ptr<testing::Background> process_;
 };
 

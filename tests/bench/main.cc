@@ -31,9 +31,9 @@ struct Result {
 
 std::vector<Row> AllRows() {
   std::vector<Row> all;
-  for (auto rows :
-       {SnapshotRows(), GetRows(), FanoutRows(), MutationRows(), NftRows(),
-        NftPacketRows(), FlowRows(), CollectorRows(), PlanRows()}) {
+  for (auto rows : {SnapshotRows(), GetRows(), FanoutRows(), MutationRows(),
+                    NftRows(), NftPacketRows(), FlowRows(), CollectorRows(),
+                    PlanRows(), LedgerRows(), StartRows()}) {
     all.insert(all.end(), rows.begin(), rows.end());
   }
   return all;

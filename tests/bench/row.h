@@ -55,6 +55,8 @@ std::vector<Row> NftPacketRows();
 std::vector<Row> FlowRows();
 std::vector<Row> PlanRows();
 std::vector<Row> CollectorRows();
+std::vector<Row> LedgerRows();
+std::vector<Row> StartRows();
 
 // Prints the tables of docs/flows.md: the three ways to account, on the same
 // traffic.

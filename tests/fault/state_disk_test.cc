@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The disk of the state directory: full, read-only, failing.
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/mount.h>
-#include <unistd.h>
-
-#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -16,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "tests/fault/fault_server.h"
 #include "tests/fault/injection.h"
+#include "tests/fault/small_disk.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter {
@@ -23,47 +18,10 @@ namespace {
 
 using ::nfmeter::testing::FaultServer;
 using ::nfmeter::testing::Injection;
+using ::nfmeter::testing::SmallDisk;
 using ::nfmeter::testing::StatusIs;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-// A file system of its own, in the test's mount namespace.
-class SmallDisk {
- public:
-  SmallDisk() {
-    if (mount("tmpfs", path().c_str(), "tmpfs", 0, "size=512k") != 0) {
-      status_ = absl::ErrnoToStatus(errno, "mount");
-    }
-  }
-  ~SmallDisk() { umount2(path().c_str(), MNT_DETACH); }
-
-  const absl::Status& status() const { return status_; }
-  const std::string& path() const { return dir_.path(); }
-  std::string state_dir() const { return dir_ / "state"; }
-
-  void Fill() {
-    const int fd = open(filler().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    const char page[4096] = {};
-    while (write(fd, page, sizeof(page)) > 0) {
-    }
-    close(fd);
-  }
-  void MakeRoom() { std::filesystem::remove(filler()); }
-
-  absl::Status MakeReadOnly() {
-    if (mount(nullptr, path().c_str(), nullptr, MS_REMOUNT | MS_RDONLY,
-              nullptr) != 0) {
-      return absl::ErrnoToStatus(errno, "remount");
-    }
-    return absl::OkStatus();
-  }
-
- private:
-  std::string filler() const { return dir_ / "filler"; }
-
-  testing::TemporaryDirectory dir_;
-  absl::Status status_;
-};
 
 // `count` counters with as many labels as they may have.
 v1::BatchCreateCountersRequest Labelled(const std::string& prefix, int count) {

@@ -9,6 +9,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "accounting/ledger/record.h"
 #include "google/protobuf/message_lite.h"
 #include "kernel/linux/conntrack/flow_codec.h"
 #include "kernel/linux/nfacct/acct_codec.h"
@@ -82,6 +83,21 @@ void AddFlowMessages(Corpora& corpora) {
   corpora.Add("flow_message",
               absl::HexStringToBytes(absl::StrCat(
                   testing::kTcpFlow, testing::kUdpFlow, testing::kDumpDone)));
+}
+
+// The first byte says what follows.
+void AddLedgerRecords(Corpora& corpora) {
+  const accounting::Record record = {
+      .since_reading = absl::Seconds(10),
+      .rows = {{1, {1, 100}}, {300, {~uint64_t{0}, 1}}},
+      .accounts = {2, 300},
+      .gaps = 1};
+  corpora.Add("ledger_record", std::string(1, 0) + Encode(record));
+  const accounting::Checkpoint checkpoint = {{{5, {1, 2}}, {700, {3, 0}}}};
+  corpora.Add("ledger_record", std::string(1, 1) + Encode(checkpoint));
+  const accounting::Bucket bucket = {{{5, {10, 20}, {10, 20}}}};
+  corpora.Add("ledger_record", std::string(1, 2) + Encode(bucket, true));
+  corpora.Add("ledger_record", std::string(1, 3) + Encode(bucket, false));
 }
 
 // The same goes for nf_tables.
@@ -199,6 +215,7 @@ int main(int argc, char** argv) {
   Corpora corpora(argv[1]);
   AddAcctMessages(corpora);
   AddFlowMessages(corpora);
+  AddLedgerRecords(corpora);
   AddNftMessages(corpora);
   AddEntries(corpora);
   AddRequests(corpora);

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Usage on hosts with neighbours, reboots, full disks and clocks that are set:
+// equal to what was sent, or less by what a gap tells.
+#include <sched.h>
+#include <stdlib.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "tests/fault/iptables.h"
+#include "tests/fault/small_disk.h"
+#include "tests/fault/usage_fixture.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter {
+namespace {
+
+using ::nfmeter::testing::Collector;
+using ::nfmeter::testing::kPacketBytes;
+using ::nfmeter::testing::SmallDisk;
+using ::nfmeter::testing::UsageFaultTest;
+using ::testing::AllOf;
+using ::testing::AnyOf;
+using ::testing::Contains;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class UsageHostTest : public UsageFaultTest {
+ protected:
+  using UsageFaultTest::UsageFaultTest;
+
+  static void Succeeds(const std::vector<std::string>& argv) {
+    const testing::RunResult run = testing::Run(argv);
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+  }
+  // The server makes what is missing again: the counter, and then its rule.
+  static void AwaitRule() {
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    while (testing::ManagedRules().empty()) {
+      ASSERT_LT(absl::Now(), deadline);
+    }
+  }
+};
+
+// --- Neighbours --------------------------------------------------------------
+
+TEST_F(UsageHostTest, AForeignResetLosesWhatNoReadingSawAndIsAGap) {
+  ASSERT_NO_FATAL_FAILURE(Send(10));
+  EXPECT_EQ(TotalAfterTick(), 10u);
+  ASSERT_NO_FATAL_FAILURE(Send(6));
+  ASSERT_NO_FATAL_FAILURE(Succeeds({"nfacct", "get", "counted", "reset"}));
+  ASSERT_NO_FATAL_FAILURE(Send(1));
+  EXPECT_EQ(TotalAfterTick(), sent_ - 6);
+  EXPECT_THAT(GapCauses(), ElementsAre(v1::USAGE_GAP_CAUSE_FOREIGN_RESET));
+  ASSERT_NO_FATAL_FAILURE(Send(2));
+  EXPECT_EQ(TotalAfterTick(), sent_ - 6);
+}
+
+TEST_F(UsageHostTest, AForeignResetWhileTheServerIsAwayIsSeenWhenItIsBack) {
+  ASSERT_NO_FATAL_FAILURE(Send(10));
+  EXPECT_EQ(TotalAfterTick(), 10u);
+  server_.process().Stop();
+  ASSERT_NO_FATAL_FAILURE(Send(3));
+  ASSERT_NO_FATAL_FAILURE(Succeeds({"nfacct", "get", "counted", "reset"}));
+  ASSERT_NO_FATAL_FAILURE(Send(4));
+  ASSERT_OK(server_.Start());
+  EXPECT_EQ(TotalAfterTick(), sent_ - 3);
+  EXPECT_THAT(GapCauses(), ElementsAre(v1::USAGE_GAP_CAUSE_FOREIGN_RESET));
+}
+
+TEST_F(UsageHostTest, AForeignDeletionLosesWhatNoReadingSawAndTheTotalGoesOn) {
+  ASSERT_NO_FATAL_FAILURE(Send(10));
+  EXPECT_EQ(TotalAfterTick(), 10u);
+  ASSERT_NO_FATAL_FAILURE(Send(6));
+  // The server may have made the rule again, which needs the counter.
+  do {
+    ASSERT_NO_FATAL_FAILURE(Succeeds({"iptables-legacy", "-F"}));
+  } while (testing::Run({"nfacct", "delete", "counted"}).exit_code != 0);
+  ASSERT_NO_FATAL_FAILURE(AwaitRule());
+  ASSERT_NO_FATAL_FAILURE(Send(4));
+  EXPECT_EQ(TotalAfterTick(), sent_ - 6);
+  EXPECT_THAT(GapCauses(), Contains(v1::USAGE_GAP_CAUSE_FOREIGN_DELETE));
+}
+
+// --- Reboots -----------------------------------------------------------------
+
+class RebootTest : public UsageHostTest {
+ protected:
+  // The kernel is another one: nothing of ours is in it.
+  void EnterFreshNamespace() {
+    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+    ASSERT_NO_FATAL_FAILURE(Succeeds({"ip", "link", "set", "lo", "up"}));
+  }
+  // Of that, and of the moments until the rule was there again.
+  void ExpectOnlyGapsOf(v1::UsageGapCause cause) {
+    EXPECT_THAT(GapCauses(),
+                AllOf(Contains(cause),
+                      Each(AnyOf(cause, v1::USAGE_GAP_CAUSE_RULES_MISSING))));
+  }
+};
+
+TEST_F(RebootTest, TotalsGoOnAndTheGapIsTold) {
+  ASSERT_NO_FATAL_FAILURE(Send(10));
+  EXPECT_EQ(TotalAfterTick(), 10u);
+  ASSERT_NO_FATAL_FAILURE(Send(5));  // what nobody has read before the crash
+  Collector collector("billing");
+  collector.Open(server_.target());
+  ASSERT_TRUE(collector.Collect());
+  collector.Finish();
+  server_.process().process().Signal(SIGKILL);
+  server_.AwaitEnd();
+  ASSERT_NO_FATAL_FAILURE(EnterFreshNamespace());
+  std::ofstream(boot_id_) << "second\n";
+  ASSERT_OK(server_.Start());
+  ASSERT_NO_FATAL_FAILURE(AwaitRule());
+  ASSERT_NO_FATAL_FAILURE(Send(3));
+  EXPECT_EQ(TotalAfterTick(), sent_ - 5);
+  ExpectOnlyGapsOf(v1::USAGE_GAP_CAUSE_REBOOT);
+  // A collector goes on over it, and is told.
+  collector.Open(server_.target());
+  collector.CollectUpTo(Newest());
+  collector.Finish();
+  EXPECT_EQ(collector.Total("counted"), sent_ - 5);
+  ASSERT_FALSE(collector.gaps().empty());
+  EXPECT_EQ(collector.gaps()[0].cause(), v1::USAGE_GAP_CAUSE_REBOOT);
+}
+
+TEST_F(RebootTest, AnotherNamespaceIsTold) {
+  ASSERT_NO_FATAL_FAILURE(Send(10));
+  EXPECT_EQ(TotalAfterTick(), 10u);
+  server_.process().Stop();
+  ASSERT_NO_FATAL_FAILURE(EnterFreshNamespace());
+  ASSERT_OK(server_.Start());
+  ASSERT_NO_FATAL_FAILURE(AwaitRule());
+  ASSERT_NO_FATAL_FAILURE(Send(3));
+  EXPECT_EQ(TotalAfterTick(), sent_);
+  ExpectOnlyGapsOf(v1::USAGE_GAP_CAUSE_NAMESPACE_CHANGED);
+}
+
+// --- Disks -------------------------------------------------------------------
+
+class FullDiskTest : public UsageHostTest {
+ protected:
+  FullDiskTest() : FullDiskTest(new SmallDisk) {}
+  explicit FullDiskTest(SmallDisk* disk)
+      : UsageHostTest(disk->state_dir()), disk_(disk) {}
+  ~FullDiskTest() override { server_.process().Stop(); }
+
+  const std::unique_ptr<SmallDisk> disk_;
+};
+
+TEST_F(FullDiskTest, NothingIsLostAndRecordsFollow) {
+  ASSERT_OK(disk_->status());
+  ASSERT_NO_FATAL_FAILURE(Send(10));
+  EXPECT_EQ(TotalAfterTick(), 10u);
+  disk_->Fill();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_NO_FATAL_FAILURE(Send(7));
+    const auto reset = server_.Connect()->ResetCounter("counted");
+    // Whatever it answers, what it took is counted.
+    const auto counter = server_.Connect()->GetCounter("counted");
+    ASSERT_OK(counter.status());
+    EXPECT_EQ(counter->total_packets(), sent_);
+    EXPECT_EQ(counter->total_bytes(), sent_ * kPacketBytes);
+  }
+  disk_->MakeRoom();
+  Collector collector("billing");
+  collector.Open(server_.target());
+  while (collector.Total("counted") < sent_ && collector.Collect()) {
+  }
+  EXPECT_EQ(collector.Total("counted"), sent_);
+  collector.Finish();
+  EXPECT_THAT(GapCauses(), IsEmpty());
+  // It was durable before it was told.
+  ASSERT_OK(server_.Start());  // kills the one before
+  EXPECT_EQ(TotalAfterTick(), sent_);
+}
+
+// --- Clocks ------------------------------------------------------------------
+
+class ClockStepTest : public UsageHostTest,
+                      public ::testing::WithParamInterface<int> {};
+
+TEST_P(ClockStepTest, TotalsAndSequencesDoNotCare) {
+  ASSERT_NO_FATAL_FAILURE(Send(10));
+  EXPECT_EQ(TotalAfterTick(), 10u);
+  // The clock of the next process is set a second after it started.
+  setenv("LD_PRELOAD", CLOCK_STEP_LIBRARY, 1);
+  setenv("CLOCK_STEP", absl::StrCat(GetParam()).c_str(), 1);
+  const absl::Status started = server_.Start();
+  unsetenv("LD_PRELOAD");
+  ASSERT_OK(started);
+  Collector collector("billing");
+  collector.Open(server_.target());
+  ASSERT_TRUE(collector.Collect());
+  ASSERT_NO_FATAL_FAILURE(Send(4));
+  const auto client = server_.Connect();
+  int64_t away = 0;
+  while (std::abs(away) < std::abs(GetParam()) / 2) {
+    const auto counter = client->GetCounter("counted");
+    ASSERT_OK(counter.status());
+    away = counter->read_time().seconds() - absl::ToUnixSeconds(absl::Now());
+  }
+  ASSERT_NO_FATAL_FAILURE(Send(5));
+  EXPECT_EQ(TotalAfterTick(), sent_);
+  collector.CollectUpTo(Newest());  // without holes, or it says so
+  EXPECT_EQ(collector.Total("counted"), sent_);
+  collector.Finish();
+  EXPECT_THAT(GapCauses(), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Seconds, ClockStepTest,
+                         ::testing::Values(-86'400, 86'400));
+
+}  // namespace
+}  // namespace nfmeter
