@@ -53,6 +53,9 @@ class Writer {
   uint64_t last_account_ = 0;
 };
 
+// Of a time between two readings; more than any clock goes.
+constexpr uint64_t kMostMilliseconds = uint64_t{1} << 53;
+
 // After the first thing that is wrong, all reads give 0.
 class Reader {
  public:
@@ -74,6 +77,10 @@ class Reader {
       }
     }
     return Fail();
+  }
+  uint64_t NumberUpTo(uint64_t most) {
+    const uint64_t number = Number();
+    return number > most ? Fail() : number;
   }
   Amount ReadAmount() {
     const uint64_t packets = Number();
@@ -130,8 +137,8 @@ std::string Encode(const Record& record) {
   writer.RestartAccounts();
   for (const uint64_t account : record.accounts) writer.AddAccount(account);
   writer.Add(record.gaps);
-  writer.Add(
-      static_cast<uint64_t>(absl::ToInt64Milliseconds(record.since_reading)));
+  writer.Add(static_cast<uint64_t>(std::clamp<int64_t>(
+      absl::ToInt64Milliseconds(record.since_reading), 0, kMostMilliseconds)));
   return writer.Finish();
 }
 
@@ -147,10 +154,10 @@ absl::StatusOr<Record> DecodeRecord(absl::string_view bytes) {
   record.accounts.resize(reader.Count(1));
   reader.RestartAccounts();
   for (uint64_t& account : record.accounts) account = reader.Account();
-  record.gaps = static_cast<uint32_t>(std::min<uint64_t>(
-      reader.Number(), std::numeric_limits<uint32_t>::max()));
-  record.since_reading = absl::Milliseconds(static_cast<int64_t>(
-      std::min<uint64_t>(reader.Number(), uint64_t{1} << 53)));
+  record.gaps = static_cast<uint32_t>(
+      reader.NumberUpTo(std::numeric_limits<uint32_t>::max()));
+  record.since_reading = absl::Milliseconds(
+      static_cast<int64_t>(reader.NumberUpTo(kMostMilliseconds)));
   if (absl::Status status = reader.Finish("record"); !status.ok()) {
     return status;
   }

@@ -24,6 +24,13 @@ TEST(LedgerRecordTest, RecordsSurvive) {
   EXPECT_EQ(*DecodeRecord(Encode(Record())), Record());
 }
 
+TEST(LedgerRecordTest, WhateverClocksSaidIsReadAgain) {
+  EXPECT_OK(DecodeRecord(Encode({.since_reading = absl::InfiniteDuration()}))
+                .status());
+  EXPECT_EQ(*DecodeRecord(Encode({.since_reading = -absl::Seconds(1)})),
+            Record());
+}
+
 TEST(LedgerRecordTest, CheckpointsAndBucketsSurvive) {
   const Checkpoint checkpoint = {{{5, {1, 2}}, {7, {kMax, 0}}}};
   EXPECT_EQ(*DecodeCheckpoint(Encode(checkpoint)), checkpoint);
@@ -57,8 +64,10 @@ TEST(LedgerRecordTest, WhatWeDoNotWriteIsRefused) {
         // The same account twice; a number padded; a number beyond 64 bits.
         std::string("\x11\x02\x01\0\0\0\0\0\0\0\0", 11),
         std::string("\x11\x80\0\0\0\0", 6),
-        std::string("\x11\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f\0\0\0",
-                    14)}) {
+        std::string("\x11\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f\0\0\0", 14),
+        // More gaps, and more milliseconds, than a record can have.
+        std::string("\x11\0\0\xff\xff\xff\xff\x1f\0", 9),
+        std::string("\x11\0\0\0\x81\x80\x80\x80\x80\x80\x80\x10", 12)}) {
     EXPECT_TRUE(absl::IsDataLoss(DecodeRecord(bytes).status()));
   }
   EXPECT_TRUE(
