@@ -317,12 +317,11 @@ void Ledger::Write() {
   if (damaged_) damaged_ = !BeginAnew().ok();
   Attempt attempt = Prepare();
   if (pending_.empty() && attempt.consumers.empty()) {
-    absl::MutexLock lock(&mutex_);
-    if (!status_.writable.ok()) {
-      return;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!status_.writable.ok()) return;
     }
-    ++attempts_;
-    written_ = attempt.told;
+    NoteAttempt(attempt.told);
     return;
   }
   const absl::Status appended = Append(attempt);
@@ -405,8 +404,6 @@ void Ledger::Publish(Attempt attempt) {
   {
     absl::MutexLock store_lock(&store_mutex_);
     absl::MutexLock lock(&mutex_);
-    ++attempts_;
-    written_ = attempt.told;
     published_ = std::move(attempt.read);
     if (attempt.commit.five_minutes.empty()) {
       for (const auto& [start, bucket] : attempt.fresh) {
@@ -430,6 +427,7 @@ void Ledger::Publish(Attempt attempt) {
   if (!was.ok() && options_.on_writable != nullptr) {
     options_.on_writable(absl::OkStatus());
   }
+  NoteAttempt(attempt.told);
 }
 
 void Ledger::NoteFailure(const Attempt& attempt, const absl::Status& status) {
@@ -437,7 +435,6 @@ void Ledger::NoteFailure(const Attempt& attempt, const absl::Status& status) {
   bool first;
   {
     absl::MutexLock lock(&mutex_);
-    ++attempts_;
     ++status_.failures;
     // In memory accounting goes on.
     published_ = read_;
@@ -447,6 +444,14 @@ void Ledger::NoteFailure(const Attempt& attempt, const absl::Status& status) {
   }
   next_try_ = clock_.BootTime() + kRetryInterval;
   if (first && options_.on_writable != nullptr) options_.on_writable(status);
+  NoteAttempt(/*written=*/0);
+}
+
+// Last, for whoever waits then finds all that is told of it.
+void Ledger::NoteAttempt(uint64_t written) {
+  absl::MutexLock lock(&mutex_);
+  ++attempts_;
+  written_ = std::max(written_, written);
 }
 
 // The file is damaged. What is in memory is all there is: it goes into another.

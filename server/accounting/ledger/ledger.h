@@ -200,6 +200,7 @@ class Ledger final : public CounterObserver {
   absl::Status Append(const Attempt& attempt);
   void Publish(Attempt attempt);
   void NoteFailure(const Attempt& attempt, const absl::Status& status);
+  void NoteAttempt(uint64_t written);
   absl::Status BeginAnew();
   void Tidy();
   void TellListeners();

@@ -44,6 +44,9 @@ class LedgerFixture {
 
   void Open() {
     Ledger::Options options = {.host = host_};
+    options.on_writable = [this](const absl::Status& status) {
+      told_writable_ = status.ok();
+    };
     if (kept_) {
       options.path = dir_ / "ledger.db";
       options.vfs = faults_.name();
@@ -129,6 +132,7 @@ class LedgerFixture {
   FakeClock clock_;
   kernel::FakeAcctTable table_;
   std::map<std::string, Labels> labels_;
+  std::atomic<bool> told_writable_ = true;
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<CounterObservers> observers_;
   std::unique_ptr<Lane> lane_;
@@ -371,6 +375,20 @@ TEST_F(LedgerTest, OnAFullDiskAccountingGoesOnAndRecoversByItself) {
   EXPECT_OK(ledger_->status().writable);
   Reopen();
   EXPECT_THAT(Read(), ElementsAre(Pair("a", 7)));
+}
+
+TEST_F(LedgerTest, WhoeverWaitsForTheDiskHearsAfterEverybodyElse) {
+  Create("a");
+  Read();
+  for (int i = 0; i < 100; ++i) {
+    faults_.FailWrites(kFull);
+    Count("a", 1);
+    Reset("a");
+    ASSERT_FALSE(told_writable_) << i;
+    faults_.Mend();
+    Reset("a");
+    ASSERT_TRUE(told_writable_) << i;
+  }
 }
 
 TEST_F(LedgerTest, AFileThatIsDamagedWhileItIsUsedIsReplacedAndTotalsGoOn) {
