@@ -2,6 +2,7 @@
 #include "accounting/ledger/buckets.h"
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -95,6 +96,22 @@ absl::Status RollUp(sqlite::Database& db, absl::Time hour) {
   return Put(db, "hours", /*with_peaks=*/true, hour, whole);
 }
 
+// Those between `from` and `to` in which there are buckets of five minutes.
+absl::Status AddHoursOfFiveMinutes(sqlite::Database& db, absl::Time from,
+                                   absl::Time to, std::set<absl::Time>& hours) {
+  NFM_ASSIGN_OR_RETURN(
+      sqlite::Statement starts,
+      db.Prepare(
+          "SELECT start FROM five_minutes WHERE start >= ?1 AND start < ?2"));
+  starts.Bind(1, absl::ToUnixSeconds(from));
+  starts.Bind(2, absl::ToUnixSeconds(to));
+  while (true) {
+    NFM_ASSIGN_OR_RETURN(const bool found, starts.Step());
+    if (!found) return absl::OkStatus();
+    hours.insert(HourOf(absl::FromUnixSeconds(starts.Int64(0))));
+  }
+}
+
 }  // namespace
 
 absl::Time BucketOf(absl::Time time) { return Floor(time, kBucketWidth); }
@@ -124,19 +141,37 @@ void AddRows(const Bucket& more, Bucket& bucket) {
 }
 
 absl::Status StoreBuckets(sqlite::Database& db, const Buckets& five_minutes) {
-  std::map<absl::Time, bool> hours;
+  std::set<absl::Time> hours;
   for (const auto& [start, bucket] : five_minutes) {
     NFM_ASSIGN_OR_RETURN(Buckets there,
                          LoadFiveMinutes(db, start, start + kBucketWidth));
     AddRows(bucket, there[start]);
     NFM_RETURN_IF_ERROR(
         Put(db, "five_minutes", /*with_peaks=*/false, start, there[start]));
-    hours[HourOf(start)] = true;
+    hours.insert(HourOf(start));
   }
-  for (const auto& [hour, ignored] : hours) {
-    NFM_RETURN_IF_ERROR(RollUp(db, hour));
+  if (hours.empty()) return absl::OkStatus();
+  NFM_ASSIGN_OR_RETURN(const int64_t last,
+                       db.QueryNumber("SELECT max(start) FROM five_minutes"));
+  const absl::Time newest = HourOf(absl::FromUnixSeconds(last));
+  if (hours.erase(newest) > 0) {
+    // Made when the clock was ahead, or by a version that made it each time.
+    NFM_ASSIGN_OR_RETURN(sqlite::Statement remove,
+                         db.Prepare("DELETE FROM hours WHERE start = ?1"));
+    NFM_RETURN_IF_ERROR(remove.Run(absl::ToUnixSeconds(newest)));
   }
+  NFM_ASSIGN_OR_RETURN(const absl::Time made, HoursUntil(db));
+  NFM_RETURN_IF_ERROR(AddHoursOfFiveMinutes(db, made, newest, hours));
+  for (const absl::Time hour : hours) NFM_RETURN_IF_ERROR(RollUp(db, hour));
   return absl::OkStatus();
+}
+
+absl::StatusOr<absl::Time> HoursUntil(sqlite::Database& db) {
+  NFM_ASSIGN_OR_RETURN(sqlite::Statement last,
+                       db.Prepare("SELECT max(start) FROM hours"));
+  NFM_ASSIGN_OR_RETURN(const bool found, last.Step());
+  if (!found || last.IsNull(0)) return absl::InfinitePast();
+  return absl::FromUnixSeconds(last.Int64(0)) + absl::Hours(1);
 }
 
 absl::StatusOr<Buckets> LoadFiveMinutes(sqlite::Database& db, absl::Time from,

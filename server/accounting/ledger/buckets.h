@@ -31,7 +31,8 @@ void AddToBuckets(const Record& record, absl::Time end, Buckets& buckets);
 void AddRows(const Bucket& more, Bucket& bucket);
 
 // Adds buckets of five minutes to those in the file, and makes the hours that
-// they lie in anew. In the caller's transaction.
+// are over by then, but not the newest one: that would write it a dozen times.
+// In the caller's transaction.
 absl::Status StoreBuckets(sqlite::Database& db, const Buckets& five_minutes);
 
 // Those that begin at `from` or later and before `to`.
@@ -39,6 +40,10 @@ absl::StatusOr<Buckets> LoadFiveMinutes(sqlite::Database& db, absl::Time from,
                                         absl::Time to);
 absl::StatusOr<Buckets> LoadHours(sqlite::Database& db, absl::Time from,
                                   absl::Time to);
+
+// The end of the last hour that was made: what is later is known from its five
+// minutes alone. The infinite past: none was.
+absl::StatusOr<absl::Time> HoursUntil(sqlite::Database& db);
 
 }  // namespace nfmeter::accounting
 

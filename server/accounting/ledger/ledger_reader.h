@@ -75,6 +75,9 @@ class LedgerReader {
   absl::StatusOr<Buckets> FiveMinutes(absl::Time from, absl::Time to) {
     return LoadFiveMinutes(*db_, from, to);
   }
+  absl::StatusOr<absl::Time> HoursUntil() {
+    return accounting::HoursUntil(*db_);
+  }
   absl::StatusOr<Buckets> Hours(absl::Time from, absl::Time to) {
     return LoadHours(*db_, from, to);
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/string_view.h"
+#include "accounting/ledger/buckets.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {
@@ -52,8 +53,11 @@ absl::Status Run(sqlite::Database& db, absl::string_view sql, int64_t value) {
 
 absl::Status ForgetBuckets(sqlite::Database& db, const Retention& retention,
                            absl::Time now) {
-  NFM_RETURN_IF_ERROR(Run(db, "DELETE FROM five_minutes WHERE start < ?1",
-                          absl::ToUnixSeconds(now - retention.five_minutes)));
+  // Hours are made of them first.
+  NFM_ASSIGN_OR_RETURN(const absl::Time made, HoursUntil(db));
+  NFM_RETURN_IF_ERROR(
+      Run(db, "DELETE FROM five_minutes WHERE start < ?1",
+          absl::ToUnixSeconds(std::min(now - retention.five_minutes, made))));
   const absl::Time hours = now - retention.hours;
   NFM_RETURN_IF_ERROR(Run(db, "DELETE FROM hours WHERE start < ?1",
                           absl::ToUnixSeconds(hours)));

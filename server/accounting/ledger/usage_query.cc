@@ -125,6 +125,7 @@ class Query {
   const std::unique_ptr<LedgerReader> reader_;
   const Buckets open_;
   absl::Time fine_since_;
+  absl::Time hours_until_;
   std::vector<Gap> gaps_;
   std::map<std::string, Group> by_key_;
   std::vector<std::pair<std::string, Group>> groups_;  // by key
@@ -149,6 +150,7 @@ absl::Status Query::Prepare(
     group_of_[account] = place - groups_.begin();
   }
   NFM_ASSIGN_OR_RETURN(const absl::Time since, reader_->FiveMinutesSince());
+  NFM_ASSIGN_OR_RETURN(hours_until_, reader_->HoursUntil());
   // What has no hours before it is known from its beginning.
   NFM_ASSIGN_OR_RETURN(const Buckets before,
                        reader_->Hours(query_.from, HourOf(since)));
@@ -184,13 +186,24 @@ void Query::Assign(const StoredAccount& stored, const Labels& labels) {
 absl::Status Query::ForEachBucket(
     absl::Time from, absl::Time to,
     absl::FunctionRef<void(absl::Time, const Bucket&)> visit) {
-  const bool fine = KnowsFiveMinutes(from);
-  for (absl::Time begin = from; begin < to; begin += kAtOnce) {
-    const absl::Time end = std::min(begin + kAtOnce, to);
-    NFM_ASSIGN_OR_RETURN(
-        const Buckets buckets,
-        fine ? reader_->FiveMinutes(begin, end) : reader_->Hours(begin, end));
+  // Hours up to there, and then the five minutes of those that are not made
+  // yet.
+  const absl::Time fine =
+      KnowsFiveMinutes(from) ? from : std::clamp(hours_until_, from, to);
+  const auto visit_all = [&](const Buckets& buckets) {
     for (const auto& [start, bucket] : buckets) visit(start, bucket);
+  };
+  for (absl::Time begin = from; begin < fine; begin += kAtOnce) {
+    NFM_ASSIGN_OR_RETURN(
+        const Buckets hours,
+        reader_->Hours(begin, std::min(begin + kAtOnce, fine)));
+    visit_all(hours);
+  }
+  for (absl::Time begin = fine; begin < to; begin += kAtOnce) {
+    NFM_ASSIGN_OR_RETURN(
+        const Buckets five_minutes,
+        reader_->FiveMinutes(begin, std::min(begin + kAtOnce, to)));
+    visit_all(five_minutes);
   }
   for (auto open = open_.lower_bound(from);
        open != open_.end() && open->first < to; ++open) {

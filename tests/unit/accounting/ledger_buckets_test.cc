@@ -10,7 +10,9 @@
 namespace nfmeter::accounting {
 namespace {
 
+using ::nfmeter::testing::IsOkAndHolds;
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using ::testing::Key;
 using ::testing::SizeIs;
 
@@ -51,6 +53,13 @@ TEST(BucketsTest, HoursHaveSumsAndPeaks) {
   ASSERT_OK(StoreBuckets(
       **db, {{kNoon, {{{1, {5, 50}, {5, 50}}, {2, {1, 9}, {1, 9}}}}},
              {kNoon + absl::Minutes(55), {{{1, {3, 90}, {3, 90}}}}}}));
+  // It may not be over yet.
+  EXPECT_THAT(LoadHours(**db, kNoon, kNoon + absl::Hours(1)),
+              IsOkAndHolds(IsEmpty()));
+  EXPECT_THAT(HoursUntil(**db), IsOkAndHolds(absl::InfinitePast()));
+  ASSERT_OK(StoreBuckets(
+      **db, {{kNoon + absl::Hours(2), {{{1, {1, 10}, {1, 10}}}}}}));
+  EXPECT_THAT(HoursUntil(**db), IsOkAndHolds(kNoon + absl::Hours(1)));
   // The clock was set back: more for a bucket that is there.
   ASSERT_OK(StoreBuckets(**db, {{kNoon, {{{1, {2, 20}, {2, 20}}}}}}));
   const auto hours = LoadHours(**db, kNoon, kNoon + absl::Hours(1));
