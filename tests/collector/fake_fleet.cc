@@ -270,17 +270,26 @@ class Stream final : public grpc::ServerBidiReactor<v1::CollectUsageRequest,
   // The node holds its lock: send from a thread of gRPC's own.
   void Wake() {
     absl::MutexLock lock(&end_mutex_);
-    if (ended_ || waking_) return;
+    if (ended_) return;
+    if (waking_) {
+      again_ = true;
+      return;
+    }
     waking_ = true;
-    alarm_.Set(std::chrono::system_clock::now(), [this](bool) {
-      {
-        absl::MutexLock inner(&end_mutex_);
-        waking_ = false;
-      }
+    alarm_.Set(std::chrono::system_clock::now(), [this](bool) { OnAlarm(); });
+  }
+
+  // Nothing finishes this, which would end it, before its last line.
+  void OnAlarm() {
+    for (;;) {
       Send();
-      absl::MutexLock inner(&end_mutex_);
-      if (ended_ && !waking_ && !finished_) FinishNow();
-    });
+      absl::MutexLock lock(&end_mutex_);
+      if (std::exchange(again_, false) && !ended_) continue;
+      waking_ = false;
+      if (!ended_) return;
+      break;
+    }
+    Finish(status_);
   }
 
   void Send() {
@@ -303,13 +312,12 @@ class Stream final : public grpc::ServerBidiReactor<v1::CollectUsageRequest,
   }
 
   void End(const grpc::Status& status) {
-    absl::MutexLock lock(&end_mutex_);
-    if (std::exchange(ended_, true)) return;
-    status_ = status;
-    if (!waking_) FinishNow();
-  }
-  void FinishNow() {
-    finished_ = true;
+    {
+      absl::MutexLock lock(&end_mutex_);
+      if (std::exchange(ended_, true)) return;
+      status_ = status;
+      if (waking_) return;
+    }
     Finish(status_);
   }
 
@@ -325,9 +333,9 @@ class Stream final : public grpc::ServerBidiReactor<v1::CollectUsageRequest,
   size_t unacknowledged_ = 0;
   std::deque<std::pair<uint64_t, size_t>> sent_;  // sequences and bytes
   absl::Mutex end_mutex_;
-  bool waking_ = false;  // the alarm will call
+  bool waking_ = false;  // the alarm will call, or is just calling
+  bool again_ = false;   // something has come since it began
   bool ended_ = false;
-  bool finished_ = false;
   grpc::Status status_;
   std::optional<v1::UsagePosition> position_;
   std::set<uint64_t> described_;
