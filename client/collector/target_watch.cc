@@ -27,7 +27,6 @@ TargetWatch::TargetWatch(Options options, TargetsFile file,
     : options_(std::move(options)),
       on_targets_(std::move(on_targets)),
       file_(std::move(file)),
-      text_(TextOf(options_.path)),
       discovered_(file_.discover.size()),
       failures_(file_.discover.size()) {
   Resolve();

@@ -47,7 +47,8 @@ class TargetWatch {
 
   // On the thread.
   TargetsFile file_;
-  std::string text_;
+  std::string text_;  // as it was read last; at first none, so that no change
+                      // since is missed
   std::vector<std::vector<Target>> discovered_;  // as file_.discover
   std::vector<absl::Status> failures_;           // likewise
   std::vector<Target> told_;

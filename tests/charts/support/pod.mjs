@@ -180,12 +180,29 @@ export class Pod {
     }));
   }
 
-  // The files of a projected volume of Secrets.
+  // What every namespace has: the authority of the API server.
+  rootAuthority({ name, items }) {
+    expect('kube-root-ca.crt')(name);
+    return Object.fromEntries(items.map(({ path: file }) => [file, '']));
+  }
+
+  // The files of a projected volume.
   projected({ sources }) {
-    return Object.assign({}, ...sources.map((source) => {
-      take(source, 'projected', { secret: ignore });
-      return this.secretItems(source.secret);
-    }));
+    const files = {};
+    for (const source of sources) {
+      take(source, 'projected', {
+        secret: (secret) => Object.assign(files, this.secretItems(secret)),
+        configMap: (map) => Object.assign(files, this.rootAuthority(map)),
+        serviceAccountToken: ({ path: file }) => { files[file] = 'token'; },
+        downwardAPI: ({ items }) => {
+          for (const { path: file, fieldRef } of items) {
+            expect('metadata.namespace')(fieldRef.fieldPath);
+            files[file] = 'metering';
+          }
+        },
+      });
+    }
+    return files;
   }
 
   makeVolume(volume) {
