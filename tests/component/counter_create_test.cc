@@ -98,6 +98,15 @@ TEST_F(CounterCreateTest, NamesOfAllLengthsGetAClearErrorAndChangeNothing) {
   EXPECT_EQ((*server_.hub.Take(absl::ZeroDuration()))->size(), 0);
 }
 
+TEST_F(CounterCreateTest, WhatANameMayNotHaveIsShownAsItWasMeant) {
+  for (const std::string name : {"caf\xc3\xa9", "caf\\xc3\\xa9"}) {
+    EXPECT_THAT(CreateNamed(name).error_message(),
+                HasSubstr("'caf\xc3\xa9' has '\xc3\xa9' at byte 3"));
+  }
+  EXPECT_THAT(CreateNamed("a\\x62").error_message(),
+              HasSubstr("has '\\x5c' at byte 1"));
+}
+
 TEST_F(CounterCreateTest, ValidateOnlyChecksExistenceAndMakesNothing) {
   v1::CreateCounterRequest request;
   request.mutable_counter()->set_name("web");

@@ -5,6 +5,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/name_escape.h"
+#include "base/utf8.h"
 #include "service/gate/read_labels.h"
 #include "service/gate/repeats.h"
 #include "service/gate/request_checks.h"
@@ -33,13 +35,19 @@ void CheckNewName(const std::string& name, const std::string& of,
                                    kernel::kAcctOwnPrefix,
                                    "', as the server's own objects do"));
   } else {
-    const auto bad = std::find_if(name.begin(), name.end(), [](char c) {
+    // As it was meant where it came in escapes, as names are shown.
+    std::string meant = UnescapeName(name).value_or(name);
+    if (accounting::IsCounterName(meant)) meant = name;
+    const auto bad = std::find_if(meant.begin(), meant.end(), [](char c) {
       return !accounting::IsCounterName(absl::string_view(&c, 1));
     });
-    errors.Add(field, absl::StrCat(Quoted(name), " has ",
-                                   Quoted(absl::string_view(&*bad, 1)),
-                                   " at byte ", bad - name.begin(),
-                                   "; allowed are ", kNameAlphabet));
+    const auto place = static_cast<size_t>(bad - meant.begin());
+    const auto rest = absl::string_view(meant).substr(place);
+    const size_t size = std::max<size_t>(Utf8CharacterBytes(rest), 1);
+    errors.Add(field,
+               absl::StrCat("'", EscapeName(meant), "' has '",
+                            EscapeName(rest.substr(0, size)), "' at byte ",
+                            place, "; allowed are ", kNameAlphabet));
   }
 }
 

@@ -26,17 +26,17 @@ constexpr size_t kMaxMetadataBytes = 800;
 constexpr size_t kMaxViolationsBytes = 1900;
 
 // `text` as valid UTF-8 of at most `limit` bytes, with "..." for what was cut
-// and '?' for what was not UTF-8.
+// and each byte that was not UTF-8 as \xHH.
 std::string Shown(absl::string_view text, size_t limit) {
   std::string shown;
   while (!text.empty()) {
-    const size_t size = Utf8CharacterBytes(text);
-    if (shown.size() + std::max<size_t>(size, 1) > limit - 3 &&
-        text.size() > 3) {
+    const size_t size = std::max<size_t>(Utf8CharacterBytes(text), 1);
+    const std::string next = ValidUtf8(text.substr(0, size));
+    if (shown.size() + next.size() > limit - 3 && text.size() > 3) {
       return shown + "...";
     }
-    absl::StrAppend(&shown, size == 0 ? "?" : text.substr(0, size));
-    text.remove_prefix(std::max<size_t>(size, 1));
+    absl::StrAppend(&shown, next);
+    text.remove_prefix(size);
   }
   return shown;
 }

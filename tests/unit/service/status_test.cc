@@ -79,18 +79,19 @@ TEST(StatusTest, UnavailableSaysWhenToTryAgain) {
   EXPECT_GT(retry.retry_delay().seconds(), 0);
 }
 
-TEST(StatusTest, OtherBytesThanUtf8AreReplaced) {
+TEST(StatusTest, OtherBytesThanUtf8AreEscaped) {
   const std::string bytes = "a\xff\xc3[\xed\xa0\x80 \xc3\xa9";
   const google::rpc::Status status =
       ToRpcStatus(MakeError(absl::StatusCode::kNotFound, bytes,
                             {.reason = "X",
                              .metadata = {{bytes, bytes}},
                              .violations = {{bytes, bytes}}}));
-  EXPECT_EQ(status.message(), "a??[??? \xc3\xa9");
+  EXPECT_EQ(status.message(), "a\\xff\\xc3[\\xed\\xa0\\x80 \xc3\xa9");
   // Its strings parse at the other end.
   google::rpc::ErrorInfo info = DetailOf<google::rpc::ErrorInfo>(status);
   EXPECT_THAT(info.metadata(),
-              Contains(Pair("a??[??? \xc3\xa9", "a??[??? \xc3\xa9")));
+              Contains(Pair("a\\xff\\xc3[\\xed\\xa0\\x80 \xc3\xa9",
+                            "a\\xff\\xc3[\\xed\\xa0\\x80 \xc3\xa9")));
 }
 
 // gRPC clients refuse trailing metadata of more than 8 KiB.
