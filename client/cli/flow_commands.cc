@@ -151,8 +151,8 @@ void PrintFrame(Session& session, const FlowFrame& next, bool first) {
   switch (session.format()) {
     case Format::kTable:
     case Format::kWide:
-      out << (first ? "" : "\n") << TimeText(frame.since()) << " to "
-          << TimeText(frame.reading().read_time())
+      out << (first ? "" : "\n") << SecondsText(frame.since()) << " to "
+          << SecondsText(frame.reading().read_time())
           << (frame.lower_bound() ? ", at least:" : ":") << "\n"
           << session.Render(table, layout);
       break;

@@ -190,7 +190,7 @@ absl::Status ListPlans(Session& session) {
     names.push_back(plan.name());
     table.rows.push_back({{plan.name()},
                           {plan.owner()},
-                          {TimeText(plan.apply_time())},
+                          {SecondsText(plan.apply_time())},
                           {plan.etag()}});
   }
   session.Print(

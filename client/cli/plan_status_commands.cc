@@ -40,7 +40,7 @@ std::string WhyText(const v1::PlanStatus& status) {
   std::string text = status.message();
   if (status.has_next_check_time()) {
     absl::StrAppend(&text, text.empty() ? "" : "; ", "next check at ",
-                    TimeText(status.next_check_time()));
+                    SecondsText(status.next_check_time()));
   }
   if (status.total() > 0) {
     absl::StrAppend(&text, text.empty() ? "" : "; ", status.step(), " ",
@@ -52,8 +52,8 @@ std::string WhyText(const v1::PlanStatus& status) {
 std::string MissedText(const v1::PlanStatus& status) {
   if (status.repairs() == 0) return "";
   return absl::StrCat(
-      status.has_missed_from() ? TimeText(status.missed_from()) : "unknown",
-      " to ", TimeText(status.missed_to()));
+      status.has_missed_from() ? SecondsText(status.missed_from()) : "unknown",
+      " to ", SecondsText(status.missed_to()));
 }
 
 Table StatusTable(const std::vector<v1::PlanStatus>& statuses) {
@@ -63,7 +63,7 @@ Table StatusTable(const std::vector<v1::PlanStatus>& statuses) {
   for (const v1::PlanStatus& status : statuses) {
     table.rows.push_back({{NameText(status)},
                           {StateText(status.state())},
-                          {TimeText(status.check_time())},
+                          {SecondsText(status.check_time())},
                           {absl::StrCat(status.repairs())},
                           {MissedText(status)},
                           {WhyText(status)}});
@@ -149,7 +149,7 @@ absl::Status WatchStatus(Session& session, const std::string& name) {
       continue;
     }
     const std::string why = WhyText(*status);
-    session.console().out << TimeText(status->check_time()) << "  "
+    session.console().out << SecondsText(status->check_time()) << "  "
                           << NameText(*status) << "  "
                           << StateText(status->state()) << ", "
                           << Count(status->repairs(), "repair")

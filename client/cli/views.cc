@@ -213,12 +213,6 @@ std::string ShortestInterval(const v1::NodeLimits& limits) {
           limits.min_snapshot_interval())));
 }
 
-// RFC 3339 without the fraction.
-std::string SecondsText(google::protobuf::Timestamp time) {
-  time.set_nanos(0);
-  return TimeText(time);
-}
-
 // "name   value" lines.
 class Facts {
  public:
@@ -321,6 +315,11 @@ std::string LedgerText(const v1::Ledger& ledger) {
 
 std::string TimeText(const google::protobuf::Timestamp& time) {
   return google::protobuf::util::TimeUtil::ToString(time);
+}
+
+std::string SecondsText(google::protobuf::Timestamp time) {
+  time.set_nanos(0);
+  return TimeText(time);
 }
 
 std::string QuotaText(const v1::Counter& counter, Layout layout) {

@@ -36,6 +36,8 @@ std::string QuotaText(const v1::Counter& counter, Layout layout);
 
 // RFC 3339 in UTC. Empty when absent.
 std::string TimeText(const google::protobuf::Timestamp& time);
+// The same without the fraction.
+std::string SecondsText(google::protobuf::Timestamp time);
 
 // What to say of one rule in a sentence:
 // "ipv4 filter INPUT: tcp sport 80 -> http-traffic".
