@@ -8,12 +8,15 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/apply_progress.h"
 #include "cli/command_tree.h"
+#include "cli/errors.h"
 #include "cli/plan_files.h"
 #include "cli/plan_status_commands.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/views.h"
+#include "nfmeter/errors.h"
 #include "nfmeter/v1/plan.pb.h"
 #include "proto/yaml/plan_files.h"
 #include "proto/yaml/yaml_message.h"
@@ -29,6 +32,7 @@ struct PlanFlags {
   bool rules = false;
   bool keep_counters = false;
   std::string name;
+  std::string etag;
   std::string request_id;
   bool validate_only = false;
 };
@@ -119,15 +123,24 @@ absl::Status PrintApplied(Session& session,
   return absl::OkStatus();
 }
 
+absl::Status EtagHint(const absl::Status& status) {
+  if (ErrorReason(status) != "ETAG_MISMATCH") return status;
+  return WithHint(status, "'nfmeter plan list' shows the etag now");
+}
+
 absl::Status Apply(Session& session, const PlanFlags& flags, bool diff) {
   const auto files = ReadPlanFiles(flags.file, session.console().in);
   if (!files.ok()) return files.status();
+  if (!flags.etag.empty() && files->size() > 1) {
+    return UsageError("--etag belongs to one plan; give one file");
+  }
   auto client = session.client();
   if (!client.ok()) return client.status();
   for (const PlanFile& file : *files) {
     v1::ApplyPlanRequest request;
     *request.mutable_plan() = file.plan;
     request.set_validate_only(diff || flags.validate_only);
+    request.set_etag(flags.etag);
     request.set_prune(flags.prune);
     request.set_allow_empty(diff || flags.allow_empty);
     request.set_take_over(diff || flags.take_over);
@@ -136,8 +149,13 @@ absl::Status Apply(Session& session, const PlanFlags& flags, bool diff) {
       request.set_request_id(
           absl::StrCat(flags.request_id, "/", file.plan.name()));
     }
-    const auto response = (*client)->ApplyPlan(request, session.call());
-    if (!response.ok()) return AtItsPlaces(response.status(), file);
+    const auto response = [&] {
+      const ApplyProgress progress(session, **client, file.plan.name());
+      return (*client)->ApplyPlan(request, session.call());
+    }();
+    if (!response.ok()) {
+      return EtagHint(AtItsPlaces(response.status(), file));
+    }
     const absl::Status printed = PrintApplied(session, *response, flags, diff);
     if (!printed.ok()) return printed;
     if (diff && response->change_count() > 0) session.set_exit_code(1);
@@ -208,12 +226,13 @@ absl::Status DeletePlan(Session& session, const PlanFlags& flags) {
   if (!client.ok()) return client.status();
   v1::DeletePlanRequest request;
   request.set_name(flags.name);
+  request.set_etag(flags.etag);
   request.set_validate_only(flags.validate_only);
   request.set_request_id(flags.request_id);
   request.set_keep_counters(flags.keep_counters);
   request.set_take_over(flags.take_over);
   const auto response = (*client)->DeletePlan(request, session.call());
-  if (!response.ok()) return response.status();
+  if (!response.ok()) return EtagHint(response.status());
   session.Print({.message = *response,
                  .text =
                      [&](Layout) {
@@ -235,6 +254,14 @@ void AddFile(CommandTree& tree, CLI::App& command, PlanFlags& flags) {
                       "folder of them")
           ->required();
   tree.Suggest(option, {Candidates::kFiles, {}});
+}
+
+void AddEtag(CLI::App& command, PlanFlags& flags) {
+  command
+      .add_option("--etag", flags.etag,
+                  "only if the plan in force still has this etag, see 'nfmeter "
+                  "plan list'")
+      ->option_text("ETAG");
 }
 
 void AddApply(CommandTree& tree) {
@@ -260,6 +287,7 @@ Examples:
   apply->add_flag("--take-over", flags->take_over,
                   "take the plan over from whoever applied it");
   apply->add_flag("--rules", flags->rules, "show the rules that change");
+  AddEtag(*apply, *flags);
   AddChangeFlags(*apply, flags->request_id, flags->validate_only);
 
   auto diff_flags = std::make_shared<PlanFlags>();
@@ -321,6 +349,7 @@ void AddPlanCommands(CommandTree& tree) {
                    "keep its counters and what they have counted");
   remove->add_flag("--take-over", flags->take_over,
                    "delete it though somebody else applied it");
+  AddEtag(*remove, *flags);
   AddChangeFlags(*remove, flags->request_id, flags->validate_only);
 }
 

@@ -2,6 +2,7 @@
 #include "cli/progress.h"
 
 #include <chrono>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -26,6 +27,11 @@ BatchProgress Progress::Callback() {
   return [this](size_t done, size_t) { done_ = done; };
 }
 
+void Progress::Say(std::string what) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  said_ = std::move(what);
+}
+
 void Progress::Run() {
   bool shown = false;
   std::unique_lock<std::mutex> lock(mutex_);
@@ -33,7 +39,9 @@ void Progress::Run() {
                                            [this] { return finished_; });
        ++seconds) {
     const size_t count = done_;
-    const std::string done = count == 0 ? "" : absl::StrCat(count, " done, ");
+    const std::string done = !said_.empty() ? absl::StrCat(said_, ", ")
+                             : count == 0   ? ""
+                                            : absl::StrCat(count, " done, ");
     console_.err << "\r" << what_ << ": " << done << seconds << " s\x1b[K"
                  << std::flush;
     shown = true;

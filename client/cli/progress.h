@@ -27,6 +27,9 @@ class Progress {
 
   // To be given to batch calls. Must not be used after this object.
   BatchProgress Callback();
+  // What is under way, in place of how much is done: "rules, 3 of 7".
+  // Thread-safe.
+  void Say(std::string what);
 
  private:
   void Run();
@@ -37,6 +40,7 @@ class Progress {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool finished_ = false;  // under mutex_
+  std::string said_;       // likewise
   std::atomic<size_t> done_ = 0;
   std::thread thread_;
 };

@@ -2,6 +2,7 @@
 #include "accounting/domain.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -82,7 +83,10 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
               .store = *plan_store_,
               .rule_keeper = rule_keeper_,
               .kept_rules = *kept_rules_,
-              .restore_counters = [this] { return RestoreCounters().status(); },
+              .keep_counters =
+                  [this](const Plans::CounterLook& look) {
+                    return KeepCounters(look);
+                  },
               .cgroups = kernel.cgroups(),
               .clock = clock,
               .read = options.read_plan},
@@ -142,33 +146,63 @@ std::string Domain::UnfedNotice() const {
       ". Make rules ('nfmeter rule add'), or delete what nobody needs.");
 }
 
-absl::StatusOr<size_t> Domain::RestoreCounters() {
-  // So that not all labels are in memory twice.
-  constexpr size_t kSlice = 256;
-  std::vector<kernel::AcctObject> objects = managed_->All();
-  if (objects.empty()) return 0;
-  std::vector<std::string> names;
-  for (const kernel::AcctObject& each : objects) names.push_back(each.name);
-  NFM_ASSIGN_OR_RETURN(const Counters::Found found,
-                       counters_.Find(names, absl::ZeroDuration()));
-  size_t count = 0;
-  std::vector<Counter> missing;
-  for (size_t i = 0; i < objects.size(); ++i) {
-    if (!found[i].has_value()) {
-      missing.push_back(
-          {.object = std::move(objects[i]), .labels = labels_->Get(names[i])});
-    }
-    if (missing.empty() ||
-        (missing.size() < kSlice && i + 1 < objects.size())) {
-      continue;
-    }
-    count += missing.size();
-    NFM_RETURN_IF_ERROR(
-        counter_editor_
-            .Create(std::exchange(missing, {}), /*validate_only=*/false)
-            .status());
+absl::StatusOr<std::vector<std::string>> Domain::RestoreCounters() {
+  const auto names = managed_->Names();
+  if (names->empty()) return std::vector<std::string>();
+  NFM_ASSIGN_OR_RETURN(const std::vector<std::string> missing,
+                       counters_.Missing(*names, absl::ZeroDuration()));
+  return Restore(missing, /*with_values=*/false);
+}
+
+absl::StatusOr<std::vector<std::string>> Domain::KeepCounters(
+    const Plans::CounterLook& look) {
+  managed_->Commit().IgnoreError();
+  // Before the names are read.
+  const uint64_t labels = labels_->version();
+  const auto names = managed_->Names();
+  if (names->empty()) return std::vector<std::string>();
+  NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot,
+                       snapshots_->Take(look.max_staleness));
+  if (kept_.epoch == snapshot->epoch && kept_.labels == labels &&
+      snapshot->complete && snapshot->RemovedSince(kept_.sequence).empty()) {
+    return std::vector<std::string>();
   }
-  return count;
+  NFM_ASSIGN_OR_RETURN(const std::vector<std::string> missing,
+                       counters_.Missing(*names, look.max_staleness));
+  NFM_ASSIGN_OR_RETURN(std::vector<std::string> restored,
+                       Restore(missing, look.with_values));
+  if (snapshot->complete) {
+    kept_ = {snapshot->epoch, snapshot->sequence, labels};
+  }
+  return restored;
+}
+
+absl::StatusOr<std::vector<std::string>> Domain::Restore(
+    const std::vector<std::string>& missing, bool with_values) {
+  std::vector<std::string> restored;
+  // So that not all labels are in memory twice.
+  const auto restore = [&](absl::Span<const std::string> some) {
+    std::vector<Counter> counters;
+    for (const std::string& name : some) {
+      std::optional<kernel::AcctObject> object = managed_->Wanted(name);
+      if (!object.has_value()) continue;
+      const auto known = ledger_->Find(name);
+      if (with_values && known.has_value()) {
+        object->packets = known->value().packets;
+        object->bytes = known->value().bytes;
+      }
+      counters.push_back(
+          {.object = *std::move(object), .labels = labels_->Get(name)});
+      restored.push_back(name);
+    }
+    return counters.empty()
+               ? absl::OkStatus()
+               : counter_editor_
+                     .Create(std::move(counters), /*validate_only=*/false)
+                     .status();
+  };
+  NFM_RETURN_IF_ERROR(EachSlice<std::string>(missing, restore));
+  return restored;
 }
 
 std::vector<std::string> Domain::Notices() {

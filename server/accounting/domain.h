@@ -88,10 +88,10 @@ class Domain {
   Plans& plans() { return plans_; }
 
   // Makes managed counters again that are not there, with labels and quotas and
-  // without values; how many. Totals go on. For the start: a boot takes all
+  // without values; which. Totals go on. For the start: a boot takes all
   // counters, and rules of plans and others need theirs. Statuses:
-  // Counters::Find(), CounterEditor::Create().
-  absl::StatusOr<size_t> RestoreCounters();
+  // Counters::Missing(), CounterEditor::Create().
+  absl::StatusOr<std::vector<std::string>> RestoreCounters();
 
   // Whose jobs tell whether the server still works.
   Lane& counter_lane() { return counter_lane_; }
@@ -105,17 +105,19 @@ class Domain {
   // usually none.
   std::vector<std::string> Notices();
 
-  // Gives back memory that nobody uses any more, and writes what a reading has
-  // shown of quotas; call it each second or so.
-  void Upkeep() {
-    rules_.ExpireListings();
-    managed_->Commit().IgnoreError();
-  }
+  // Gives back memory that nobody uses any more; call it each second or so.
+  void Upkeep() { rules_.ExpireListings(); }
 
   // The end of the process: nothing waits for others any more.
   void StopWaiting() { rule_editor_.StopWaiting(); }
 
  private:
+  // See Plans::Parts. Writes what readings have shown of quotas, too. For the
+  // thread that looks after plans.
+  absl::StatusOr<std::vector<std::string>> KeepCounters(
+      const Plans::CounterLook& look);
+  absl::StatusOr<std::vector<std::string>> Restore(
+      const std::vector<std::string>& missing, bool with_values);
   // Counters of ours without a rule, as of the newest reading; empty: none.
   std::string UnfedNotice() const;
 
@@ -152,6 +154,14 @@ class Domain {
   // Has plans_ look soon. Null: the kernel can't tell.
   std::unique_ptr<kernel::RuleChangeWatch> rule_watch_;
   std::unique_ptr<LabelPruner> label_pruner_;  // null: none
+
+  // What KeepCounters() found all there: a reading, and whose labels.
+  struct Kept {
+    uint64_t epoch = 0;
+    uint64_t sequence = 0;
+    uint64_t labels = 0;
+  };
+  Kept kept_;  // on the plans' thread
 };
 
 }  // namespace nfmeter::accounting

@@ -301,13 +301,13 @@ void Daemon::MakeServices() {
 // Without them it serves all the same: the kernel may lack what they need.
 void Daemon::RestoreCounters() {
   if (config_.read_only) return;
-  const absl::StatusOr<size_t> restored = domain_->RestoreCounters();
+  const auto restored = domain_->RestoreCounters();
   if (!restored.ok()) {
     Log(telemetry::LogLevel::kWarning, "counters not restored",
         {{"error", restored.status().message()}});
-  } else if (*restored > 0) {
+  } else if (!restored->empty()) {
     Log(telemetry::LogLevel::kInfo, "counters restored",
-        {{"counters", *restored}});
+        {{"counters", restored->size()}});
   }
 }
 
@@ -317,9 +317,10 @@ void Daemon::FollowPlanFiles() {
       service::FilePlans::Options{
           .path = config_.plan,
           .lock_timeout = config_.limits.max_rule_change_time,
-          .audit = [this](const telemetry::CallRecord& record) {
-            audit_log_.OnCallEnded(record);
-          }},
+          .audit =
+              [this](const telemetry::CallRecord& record) {
+                audit_log_.OnCallEnded(record);
+              }},
       domain_->plans(), clock_);
   file_plans_->Start();
 }
@@ -351,6 +352,8 @@ absl::Status Daemon::Listen() {
   MakeServices();
   RestoreCounters();
   NFM_RETURN_IF_ERROR(domain_->plans().Start());
+  // Those whose rules were of a plan, which are where they belong now.
+  FinishQuotaChanges();
   FollowPlanFiles();
   NFM_RETURN_IF_ERROR(ServeMetrics());
   security::ListenOptions listen = config_.listen;
@@ -509,8 +512,7 @@ void Daemon::LogPolicyOddities() const {
     }
   };
   log(security::FindOddities(policy));
-  log(security::FindClosedListeners(ListenerGrants(config_),
-                                    &policy));
+  log(security::FindClosedListeners(ListenerGrants(config_), &policy));
 }
 
 void Daemon::LookAtCertificates() {

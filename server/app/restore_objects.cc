@@ -35,13 +35,14 @@ void Complain(const std::string& what) {
 }
 
 void AddPlan(const absl::StatusOr<accounting::Plan>& plan, Objects& objects) {
-  const auto compiled = plan.ok() ? accounting::CompilePlan(*plan, {})
-                                  : plan.status();
+  const auto compiled =
+      plan.ok() ? accounting::CompilePlan(*plan, {}) : plan.status();
   if (!compiled.ok()) return Complain(std::string(compiled.status().message()));
   for (const accounting::PlannedCounter& each : compiled->counters) {
-    objects.emplace(each.name, each.quota.has_value()
-                                   ? std::optional(each.quota->limit)
-                                   : std::nullopt);
+    // What the plan says is newer than what a reading has shown.
+    objects[each.name] = each.quota.has_value()
+                             ? std::optional(each.quota->limit)
+                             : std::nullopt;
   }
 }
 
@@ -59,8 +60,8 @@ absl::StatusOr<Objects> KeptObjects(const Config& config) {
   NFM_ASSIGN_OR_RETURN(
       const std::unique_ptr<accounting::ManagedCounters> managed,
       accounting::ManagedCounters::Open(file("quotas.db"), *labels));
-  for (const kernel::AcctObject& each : managed->All()) {
-    objects.emplace(each.name, each.quota);
+  for (const std::string& name : *managed->Names()) {
+    objects.emplace(name, managed->Wanted(name)->quota);
   }
   NFM_ASSIGN_OR_RETURN(const std::unique_ptr<accounting::PlanStore> plans,
                        accounting::PlanStore::Open(file("plans.db")));
@@ -96,8 +97,9 @@ ExitCode RestoreObjects(const Config& config) {
   }
   const auto capabilities = (*kernel)->capabilities();
   if (capabilities->backend == kernel::Backend::kNftables) {
-    printf("nothing to restore: the counters are in nfmeterd's own nf_tables "
-           "table, which no saved firewall names\n");
+    printf(
+        "nothing to restore: the counters are in nfmeterd's own nf_tables "
+        "table, which no saved firewall names\n");
     return kExitOk;
   }
   if (!capabilities->acct.ok()) {

@@ -25,7 +25,9 @@ absl::StatusOr<size_t> RuleTable::MoveRules(const CounterMove& move,
       for (const Chain& chain : contents->chains) {
         for (const Rule& rule : chain.rules) {
           if (!CountsInto(rule, move.from)) continue;
-          if (!rule.managed) return CounterHeldBy(rule, move.from);
+          if (!IsOurs(rule)) return CounterHeldBy(rule, move.from);
+          // Of an owned chain, which is its owner's to change.
+          if (!rule.managed) continue;
           change.deletions.push_back(rule.id);
           RestoredRule again = AsItWas(rule);
           again.spec.counter = move.to;

@@ -46,6 +46,16 @@ class KeptRulesTest : public ::testing::Test {
         Call(*server_->rule_stub, &RuleStub::CreateRule, request, &response);
     ASSERT_TRUE(status.ok()) << status.error_message();
   }
+  void CreateCounter() {
+    v1::CreateCounterRequest request;
+    request.mutable_counter()->set_name("web");
+    request.mutable_counter()->mutable_quota()->set_bytes(1000);
+    v1::CreateCounterResponse response;
+    ASSERT_TRUE(Call(*server_->counter_stub,
+                     &v1::CounterService::Stub::CreateCounter, request,
+                     &response)
+                    .ok());
+  }
   void Delete(const std::string& id) {
     v1::DeleteRuleRequest request;
     request.set_id(id);
@@ -124,15 +134,36 @@ TEST_F(KeptRulesTest, WithoutRulesThereIsNoStatus) {
       grpc::StatusCode::NOT_FOUND);
 }
 
+TEST_F(KeptRulesTest, ACounterThatOthersDeleteComesBackWithWhatItHad) {
+  CreateCounter();
+  Look();
+  ASSERT_OK(server_->acct.Count("web", 3, 300));
+  Look();
+  ASSERT_OK(server_->acct.Delete({"web"})[0]);
+  Look();
+  ASSERT_OK(server_->acct.Get("web").status());
+  EXPECT_EQ(server_->acct.Get("web")->packets, 3u);
+  EXPECT_EQ(server_->acct.Get("web")->quota->limit, 1000u);
+  EXPECT_EQ(Status().repairs(), 1u);
+}
+
+TEST_F(KeptRulesTest, ACounterThatIsDeletedThroughTheServerStaysAway) {
+  CreateCounter();
+  Look();
+  v1::DeleteCounterRequest request;
+  request.set_name("web");
+  v1::DeleteCounterResponse response;
+  ASSERT_TRUE(Call(*server_->counter_stub,
+                   &v1::CounterService::Stub::DeleteCounter, request, &response)
+                  .ok());
+  Look();
+  Look();
+  EXPECT_FALSE(server_->acct.Exists("web"));
+}
+
 // iptables -F and nfacct flush, one after the other.
 TEST_F(KeptRulesTest, ItsCounterComesBackWithARule) {
-  v1::CreateCounterRequest request;
-  request.mutable_counter()->set_name("web");
-  request.mutable_counter()->mutable_quota()->set_bytes(1000);
-  v1::CreateCounterResponse response;
-  ASSERT_TRUE(Call(*server_->counter_stub,
-                   &v1::CounterService::Stub::CreateCounter, request, &response)
-                  .ok());
+  CreateCounter();
   Create("a");
   Flush();
   ASSERT_OK(server_->acct.Delete({"web"})[0]);

@@ -114,6 +114,21 @@ TEST_F(PlanCgroupTest, AStoppedServiceLeavesNoRuleThatBlocksOthers) {
   EXPECT_EQ(Rules("dns").size(), 6u);
 }
 
+// No rule holds it, so that anybody can.
+TEST_F(PlanCgroupTest, TheCounterOfAStoppedServiceComesBackWhenItIsDeleted) {
+  cgroups_.Make("system.slice/other.service");
+  ASSERT_TRUE(Apply(Services()).ok());
+  ASSERT_TRUE(server_.acct.Exists("web"));
+  Look();
+  EXPECT_EQ(Status().repairs(), 0u);
+  ASSERT_TRUE(server_.acct.Delete({"web"})[0].ok());
+  Look();
+  EXPECT_TRUE(server_.acct.Exists("web"));
+  EXPECT_EQ(Status().repairs(), 1u);
+  Look();
+  EXPECT_EQ(Status().repairs(), 1u);
+}
+
 TEST_F(PlanCgroupTest, APathIsFollowedAsAUnitIs) {
   cgroups_.Make("jobs/build");
   v1::Plan plan;

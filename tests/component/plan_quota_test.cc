@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Quotas of plans over time: thresholds that tell, periods that start anew.
+#include <cerrno>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/time/civil_time.h"
 #include "gmock/gmock.h"
+#include "kernel/acct_names.h"
 #include "nfmeter/v1/plan.pb.h"
 #include "tests/component/component_server.h"
 #include "tests/support/status_matchers.h"
@@ -172,6 +175,166 @@ TEST_F(PlanQuotaTest, ApplyingThePlanAgainStartsNothingAnew) {
   ASSERT_TRUE(Apply(changed).ok());
   Look();
   EXPECT_EQ(Bytes(), 700u);
+}
+
+// A plan whose quotas are changed, on a kernel that can do so in place and on
+// one that can't.
+class PlanQuotaChangeTest : public PlanQuotaTest,
+                            public ::testing::WithParamInterface<bool> {
+ protected:
+  void SetUp() override {
+    server_.acct.SetFeatures({.replace = GetParam()});
+    ASSERT_TRUE(Apply(Capped()).ok());
+    Pass(400);
+    rules_ = Rules();
+  }
+
+  static v1::Plan WithLimit(uint64_t bytes) {
+    v1::Plan plan = Capped();
+    plan.mutable_accounts(0)->mutable_quota()->set_bytes(bytes);
+    return plan;
+  }
+  static v1::Plan WithoutQuota() {
+    v1::Plan plan = Capped();
+    plan.mutable_accounts(0)->clear_quota();
+    return plan;
+  }
+  v1::ApplyPlanResponse Diff(const v1::Plan& plan) {
+    v1::ApplyPlanRequest request;
+    *request.mutable_plan() = plan;
+    request.set_validate_only(true);
+    v1::ApplyPlanResponse response;
+    EXPECT_TRUE(
+        Call(*server_.plan_stub, &Stub::ApplyPlan, request, &response).ok());
+    return response;
+  }
+  v1::Counter Guest() {
+    v1::GetCounterRequest request;
+    request.set_name("guest");
+    v1::GetCounterResponse response;
+    EXPECT_TRUE(Call(*server_.counter_stub,
+                     &v1::CounterService::Stub::GetCounter, request, &response)
+                    .ok());
+    return response.counter();
+  }
+  // All of IPv4, as iptables-save prints them.
+  std::vector<std::string> Rules() {
+    std::vector<std::string> texts;
+    const auto contents =
+        server_.rule_table.Read(kernel::Family::kIpv4, kernel::Table::kFilter);
+    for (const kernel::Chain& chain : contents->chains) {
+      for (const kernel::Rule& rule : chain.rules) texts.push_back(rule.text);
+    }
+    return texts;
+  }
+  bool HasStandIn() {
+    return server_.acct.Exists(kernel::StandInName("guest"));
+  }
+
+  std::vector<std::string> rules_;
+};
+INSTANTIATE_TEST_SUITE_P(Kernel, PlanQuotaChangeTest, ::testing::Bool(),
+                         [](const auto& info) {
+                           return info.param ? "InPlace" : "ByStandIn";
+                         });
+
+TEST_P(PlanQuotaChangeTest, AnotherLimitComesWithThePlan) {
+  const v1::ApplyPlanResponse diff = Diff(WithLimit(600));
+  ASSERT_EQ(diff.change_count(), 1u);
+  EXPECT_EQ(diff.changes(0).kind(), v1::PlanChange::KIND_CHANGE);
+  EXPECT_EQ(diff.changes(0).counter(), "guest");
+  EXPECT_THAT(diff.changes(0).fields(), ElementsAre("quota"));
+  EXPECT_EQ(Guest().quota().bytes(), 1000u);
+
+  ASSERT_TRUE(Apply(WithLimit(600)).ok());
+  EXPECT_EQ(Guest().quota().bytes(), 600u);
+  EXPECT_EQ(Guest().bytes(), 400u);
+  EXPECT_EQ(Guest().total_bytes(), 400u);
+  EXPECT_EQ(Rules(), rules_);
+  EXPECT_FALSE(HasStandIn());
+  Pass(200);
+  EXPECT_TRUE(Guest().quota().exceeded());
+
+  const int commits = server_.rule_table.total_commits();
+  EXPECT_EQ(Diff(WithLimit(600)).change_count(), 0u);
+  ASSERT_TRUE(Apply(WithLimit(600)).ok());
+  EXPECT_EQ(server_.rule_table.total_commits(), commits);
+}
+
+TEST_P(PlanQuotaChangeTest, AQuotaGoesWithItsCapAndComesBack) {
+  ASSERT_TRUE(Apply(WithoutQuota()).ok());
+  EXPECT_FALSE(Guest().has_quota());
+  EXPECT_NE(Rules(), rules_);
+  EXPECT_EQ(Guest().total_bytes(), 400u);
+  ASSERT_TRUE(Apply(Capped()).ok());
+  EXPECT_EQ(Guest().quota().bytes(), 1000u);
+  EXPECT_EQ(Rules(), rules_);
+  EXPECT_EQ(Guest().bytes(), 400u);
+  EXPECT_FALSE(HasStandIn());
+}
+
+TEST_P(PlanQuotaChangeTest, WhatFailsLeavesQuotaRulesAndLabels) {
+  v1::Plan plan = WithoutQuota();
+  (*plan.mutable_accounts(0)->mutable_labels())["tenant"] = "b";
+  server_.rule_table.FailNext(kernel::Operation::kRuleCommit, EBUSY);
+  EXPECT_FALSE(Apply(plan).ok());
+  EXPECT_EQ(Guest().quota().bytes(), 1000u);
+  EXPECT_TRUE(Guest().labels().empty());
+  EXPECT_EQ(Rules(), rules_);
+  EXPECT_FALSE(HasStandIn());
+  ASSERT_TRUE(Apply(plan).ok());
+  EXPECT_FALSE(Guest().has_quota());
+}
+
+TEST_P(PlanQuotaChangeTest, RulesMadeOneByOneCountOn) {
+  v1::CreateRuleRequest request;
+  request.mutable_rule()->set_chain("INPUT");
+  request.mutable_rule()->set_counter("guest");
+  request.set_placement(v1::RULE_PLACEMENT_TAIL);
+  v1::CreateRuleResponse response;
+  ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
+                   request, &response)
+                  .ok());
+  const auto rules = Rules();
+  const uint32_t held = Guest().use_count();
+  ASSERT_TRUE(Apply(WithLimit(600)).ok());
+  EXPECT_EQ(Guest().quota().bytes(), 600u);
+  EXPECT_EQ(Guest().use_count(), held);
+  EXPECT_EQ(Rules(), rules);
+  EXPECT_FALSE(HasStandIn());
+}
+
+TEST_P(PlanQuotaChangeTest, LabelsAndDescriptionReachTheCounter) {
+  v1::Plan plan = Capped();
+  plan.mutable_accounts(0)->set_description("the guests' network");
+  (*plan.mutable_accounts(0)->mutable_labels())["tenant"] = "b";
+  EXPECT_THAT(Diff(plan).changes(0).fields(),
+              ElementsAre("labels", "description"));
+  ASSERT_TRUE(Apply(plan).ok());
+  EXPECT_EQ(Guest().description(), "the guests' network");
+  EXPECT_EQ(Guest().labels().at("tenant"), "b");
+  EXPECT_TRUE(Guest().managed());
+  EXPECT_EQ(Diff(plan).change_count(), 0u);
+  ASSERT_TRUE(Apply(Capped()).ok());
+  EXPECT_EQ(Guest().description(), "");
+  EXPECT_TRUE(Guest().labels().empty());
+}
+
+TEST_P(PlanQuotaChangeTest, ANewCounterHasItsDescription) {
+  v1::Plan plan = Capped();
+  v1::Account& more = *plan.add_accounts();
+  more.set_counter("dns");
+  more.set_description("name servers");
+  more.mutable_match()->set_protocol("tcp");
+  ASSERT_TRUE(Apply(plan).ok());
+  EXPECT_EQ(Diff(plan).change_count(), 0u);
+  v1::GetCounterRequest request;
+  request.set_name("dns");
+  v1::GetCounterResponse response;
+  ASSERT_TRUE(Call(*server_.counter_stub, &v1::CounterService::Stub::GetCounter,
+                   request, &response)
+                  .ok());
+  EXPECT_EQ(response.counter().description(), "name servers");
 }
 
 TEST_F(PlanQuotaTest, WhatIsWrongIsNamed) {

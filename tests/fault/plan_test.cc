@@ -102,6 +102,25 @@ class PlanFaultTest : public ::testing::Test {
     context.TryCancel();
     return absl::Now() - begin;
   }
+  // In which rules of the counter were missing.
+  std::vector<v1::UsageGap> Gaps(const std::string& counter) {
+    grpc::ClientContext context;
+    v1::ListGapsRequest request;
+    v1::ListGapsResponse response;
+    EXPECT_TRUE(v1::UsageService::NewStub(
+                    grpc::CreateChannel(server_.target(),
+                                        grpc::InsecureChannelCredentials()))
+                    ->ListGaps(&context, request, &response)
+                    .ok());
+    std::vector<v1::UsageGap> gaps;
+    for (const v1::UsageGap& gap : response.gaps()) {
+      if (gap.counter() == counter &&
+          gap.cause() == v1::USAGE_GAP_CAUSE_RULES_MISSING) {
+        gaps.push_back(gap);
+      }
+    }
+    return gaps;
+  }
   uint64_t Packets(const std::string& counter) {
     const auto read = client_->GetCounter(counter);
     EXPECT_OK(read.status());
@@ -215,6 +234,48 @@ INSTANTIATE_TEST_SUITE_P(
         Deed{"RuleAmongOurs", {"-I {CHAIN} -d 192.0.2.1 -j RETURN"}},
         Deed{"RuleBeforeTheJump", {"-I OUTPUT -d 192.0.2.7 -j ACCEPT"}}),
     [](const auto& info) { return info.param.name; });
+
+// Somebody puts back a firewall that was saved before the plan, again and
+// again, as tools do that know only their own rules.
+TEST_F(PlanFaultTest, OutlivesAStormOfRestores) {
+  ASSERT_OK(Iptables("-A OUTPUT -d 192.0.2.99/32 -j ACCEPT"));
+  const std::string theirs =
+      "*filter\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -d 192.0.2.99/32 -j ACCEPT\n"
+      "COMMIT\n";
+  constexpr int kRestores = 40;
+  const absl::Time begin = absl::Now();
+  uint64_t sent = 0;
+  for (int i = 0; i < kRestores; ++i) {
+    const testing::RunResult restored =
+        testing::Run({"iptables-legacy-restore", "-w", "60"}, theirs);
+    ASSERT_EQ(restored.exit_code, 0) << restored.err;
+    ASSERT_OK(SendPackets(5, kPort, 1));
+    sent += 5;
+  }
+  const absl::Time end = absl::Now();
+  // Whoever keeps fighting is not fought at any price, and that is said.
+  const uint64_t repairs = Status().repairs();
+  EXPECT_LT(repairs, static_cast<uint64_t>(kRestores));
+  const absl::Time patience = absl::Now() + absl::Seconds(90);
+  while (Differences() > 0 && absl::Now() < patience) {
+  }
+  EXPECT_EQ(Differences(), 0u);
+  EXPECT_GT(Status().repairs(), 0u);
+  EXPECT_EQ(ForeignRules(/*with_counters=*/false),
+            std::vector<std::string>{"-A OUTPUT -d 192.0.2.99/32 -j ACCEPT"});
+  const uint64_t before = Packets("sent");
+  EXPECT_LE(before, sent);
+  ASSERT_OK(SendPackets(7, kPort, 1));
+  EXPECT_EQ(Packets("sent"), before + 7);
+  // What may be missing lies in declared windows, which reach over the storm.
+  const v1::PlanStatus status = Status();
+  EXPECT_GE(
+      absl::FromUnixSeconds(status.missed_to().seconds()) + absl::Seconds(1),
+      begin);
+  EXPECT_THAT(Gaps("sent"), ::testing::SizeIs(::testing::Ge(1u)));
+  EXPECT_LE(Gaps("sent").front().start_time().seconds(),
+            absl::ToUnixSeconds(end));
+}
 
 TEST_F(PlanFaultTest, ZeroedRuleCountersAreNothingToRepair) {
   ASSERT_OK(SendPackets(7, kPort, 1));

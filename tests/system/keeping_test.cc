@@ -16,69 +16,22 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
-#include "kernel/linux/cgroup/cgroup_paths.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
 #include "nfmeter/v1/node.grpc.pb.h"
 #include "nfmeter/v1/plan.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/nfmeterd_process.h"
+#include "tests/system/service_cgroup.h"
 
 namespace nfmeter {
 namespace {
 
 using ::nfmeter::testing::NfmeterdProcess;
+using ::nfmeter::testing::ServiceCgroup;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-// A service's cgroup, below a slice of the test's own; gone with this.
-class Service {
- public:
-  Service()
-      : root_(kernel::CgroupPaths::Find().root()),
-        slice_(absl::StrCat("nfmeter-test-", getpid(), ".slice")),
-        unit_(absl::StrCat("nfmeter-test-", getpid(), ".service")) {
-    EXPECT_NE(root_, "") << "cgroup v2 is not mounted";
-    EXPECT_EQ(mkdir(absl::StrCat(root_, "/", slice_).c_str(), 0755), 0);
-    Start();
-  }
-  ~Service() {
-    Stop();
-    rmdir(absl::StrCat(root_, "/", slice_).c_str());
-  }
-
-  void Start() { EXPECT_EQ(mkdir(folder().c_str(), 0755), 0); }
-  void Stop() { rmdir(folder().c_str()); }
-  std::string unit() const { return unit_; }
-
-  // From a process of the service.
-  void Send(int packets) {
-    const pid_t child = fork();
-    if (child == 0) {
-      std::ofstream(absl::StrCat(folder(), "/cgroup.procs")) << getpid();
-      const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-      sockaddr_in to = {.sin_family = AF_INET,
-                        .sin_port = htons(9),
-                        .sin_addr = {htonl(INADDR_LOOPBACK)}};
-      for (int i = 0; i < packets; ++i) {
-        sendto(fd, "x", 1, 0, reinterpret_cast<sockaddr*>(&to), sizeof(to));
-      }
-      _exit(0);
-    }
-    int status = 0;
-    ASSERT_EQ(waitpid(child, &status, 0), child);
-  }
-
- private:
-  std::string folder() const {
-    return absl::StrCat(root_, "/", slice_, "/", unit_);
-  }
-
-  const std::string root_;
-  const std::string slice_;
-  const std::string unit_;
-};
 
 class KeepingTest : public ::testing::Test {
  protected:
@@ -125,7 +78,7 @@ class KeepingTest : public ::testing::Test {
 };
 
 TEST_F(KeepingTest, AServiceIsCountedAgainAfterItsRestart) {
-  Service service;
+  ServiceCgroup service;
   v1::ApplyPlanRequest request;
   request.mutable_plan()->set_name("services");
   v1::Account& account = *request.mutable_plan()->add_accounts();

@@ -6,18 +6,23 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "tests/support/flow_traffic.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 #include "tests/system/flow_network.h"
 #include "tests/system/nfmeterd_process.h"
+#include "tests/system/service_cgroup.h"
 
 namespace nfmeter {
 namespace {
@@ -26,6 +31,7 @@ using ::nfmeter::testing::Do;
 using ::nfmeter::testing::FlowNetwork;
 using ::nfmeter::testing::NfmeterdProcess;
 using ::nfmeter::testing::RunResult;
+using ::nfmeter::testing::TemporaryDirectory;
 using ::nfmeter::testing::UdpEnd;
 using ::testing::AllOf;
 using ::testing::Contains;
@@ -60,18 +66,27 @@ class PlanRecipesTest : public ::testing::Test {
     }
     Do("ip -n client addr add 2001:db8:8::5/128 dev eth0 nodad");
     Do("ip -6 route add 2001:db8:8::/64 via fd01::2");
-    ASSERT_OK(server_.WaitUntilReady());
+    Start();
+  }
+  // At the same socket in each life, as that names the caller.
+  void Start(std::vector<std::string> wrapper = {}) {
+    server_ = std::make_unique<NfmeterdProcess>(
+        NfmeterdProcess::Options{.arguments = {"--listen", target_},
+                                 .wrapper = std::move(wrapper),
+                                 .listen_on_socket = false,
+                                 .state_dir = dir_ / "state"});
+    ASSERT_OK(server_->WaitUntilReady());
   }
 
   RunResult Nfmeter(std::vector<std::string> words,
                     const std::string& input = "") {
-    words.insert(words.begin(),
-                 {NFMETER_PROGRAM, "--server", server_.target()});
+    words.insert(words.begin(), {NFMETER_PROGRAM, "--server", target_});
     return testing::Run(words, input);
   }
-  void Apply(const std::string& heading) {
-    const RunResult applied = Nfmeter({"apply", "-f", "-"}, Recipe(heading));
-    EXPECT_EQ(applied.exit_code, 0) << applied.err;
+  void Apply(const std::string& heading) { ApplyText(Recipe(heading)); }
+  void ApplyText(const std::string& plan) {
+    const RunResult applied = Nfmeter({"apply", "-f", "-"}, plan);
+    EXPECT_EQ(applied.exit_code, 0) << applied.err << plan;
   }
   // Packets of each counter that has counted any.
   std::map<std::string, int> Counted() {
@@ -117,7 +132,9 @@ class PlanRecipesTest : public ::testing::Test {
   }
 
   FlowNetwork network_;
-  NfmeterdProcess server_;
+  TemporaryDirectory dir_;
+  const std::string target_ = "unix:" + (dir_ / "nfmeter.sock");
+  std::unique_ptr<NfmeterdProcess> server_;
 };
 
 TEST_F(PlanRecipesTest, PerCustomerAddressUpAndDown) {
@@ -155,6 +172,94 @@ TEST_F(PlanRecipesTest, PerServicePort) {
   EXPECT_THAT(Counted(),
               UnorderedElementsAre(Pair("dns-in", 3), Pair("apps-in", 4),
                                    Pair("dns-out", 2)));
+}
+
+TEST_F(PlanRecipesTest, PerSystemdUnit) {
+  testing::ServiceCgroup service;
+  const std::string recipe = Recipe("Per systemd unit");
+  ASSERT_THAT(recipe, HasSubstr("web.service"));
+  // This host may have one of that name.
+  ApplyText(absl::StrReplaceAll(recipe, {{"web.service", service.unit()}}));
+  service.Send(3);
+  EXPECT_THAT(Counted(), UnorderedElementsAre(Pair("web-sent", 3)));
+}
+
+// Packets of the recipes' customers that have passed through this router.
+int Passed() {
+  int packets = 0;
+  for (const absl::string_view line : absl::StrSplit(
+           Do("iptables-legacy -w -t mangle -nvxL POSTROUTING"), '\n')) {
+    const std::vector<absl::string_view> words =
+        absl::StrSplit(line, ' ', absl::SkipEmpty());
+    if (absl::StrContains(line, "passed")) {
+      EXPECT_TRUE(absl::SimpleAtoi(words[0], &packets));
+    }
+  }
+  return packets;
+}
+
+TEST_F(PlanRecipesTest, CapAndTellAt80Percent) {
+  Do("iptables-legacy -w -t mangle -A POSTROUTING -s 198.51.100.0/24 "
+     "-m comment --comment passed");
+  Apply("Cap and tell at 80 %");
+  const std::string events = dir_ / "events";
+  testing::Background watch({NFMETER_PROGRAM, "--server", target_, "quota",
+                             "watch", "--count", "2", "-o", "json"},
+                            events);
+  const auto told = [&] {
+    std::ifstream file(events);
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+  };
+  const auto await = [&](const std::string& what) {
+    const absl::Time end = absl::Now() + absl::Seconds(30);
+    while (!absl::StrContains(told(), what) && absl::Now() < end) {
+      std::this_thread::yield();
+    }
+    EXPECT_THAT(told(), HasSubstr(what));
+  };
+  await("SYNCED");
+  // 1,000 bytes each, with their headers.
+  const auto send = [&](int packets) {
+    On("client",
+       [&] { UdpEnd("198.51.100.9").SendTo("10.0.2.2", 4000, packets, 972); });
+  };
+  send(8'001);
+  await("THRESHOLD");
+  EXPECT_THAT(told(), HasSubstr("80"));
+  EXPECT_EQ(Passed(), 8'001);
+  send(3'000);
+  EXPECT_EQ(watch.Wait(absl::Seconds(30)), 0);
+  EXPECT_THAT(told(), HasSubstr("CROSSED"));
+  // The packet that reaches the limit is the last one that passes.
+  EXPECT_NEAR(Passed(), 10'000, 1);
+
+  // More for the same month, as the recipe says.
+  ApplyText(absl::StrReplaceAll(Recipe("Cap and tell at 80 %"),
+                                {{"10000000", "20000000"}}));
+  const int passed = Passed();
+  send(100);
+  EXPECT_EQ(Passed(), passed + 100);
+  EXPECT_THAT(Counted(), UnorderedElementsAre(Pair("guests-up", 11'101)));
+}
+
+TEST_F(PlanRecipesTest, MonthlyQuota) {
+  Apply("Monthly quota");
+  Down("192.0.2.7", 3);
+  EXPECT_THAT(Counted(), UnorderedElementsAre(Pair("c7-month", 3)));
+  EXPECT_EQ(server_->Stop(), 0);
+  // Next month, a second after the start.
+  Start({"env", "LD_PRELOAD=" CLOCK_STEP_LIBRARY, "CLOCK_STEP=2764800"});
+  Down("192.0.2.8", 2);
+  const absl::Time end = absl::Now() + absl::Seconds(30);
+  while (Counted().contains("c7-month") && absl::Now() < end) {
+  }
+  Down("192.0.2.7", 4);
+  EXPECT_THAT(Counted(), Contains(Pair("c7-month", 4)));
+  const RunResult counter = Nfmeter(
+      {"counter", "get", "c7-month", "-o", "custom-columns=T:.totalPackets"});
+  EXPECT_THAT(counter.out, HasSubstr("7"));
 }
 
 TEST_F(PlanRecipesTest, PerUser) {

@@ -144,6 +144,19 @@ class PlanTest : public ::testing::TestWithParam<std::string> {
     }
     return packets;
   }
+  // Over all that was made anew.
+  std::map<std::string, uint64_t> TotalPackets() {
+    grpc::ClientContext context;
+    v1::ListCountersRequest request;
+    request.set_page_size(10'000);
+    v1::ListCountersResponse response;
+    EXPECT_TRUE(counters_->ListCounters(&context, request, &response).ok());
+    std::map<std::string, uint64_t> packets;
+    for (const v1::Counter& counter : response.counters()) {
+      packets[counter.name()] = counter.total_packets();
+    }
+    return packets;
+  }
   v1::PlanStatus Status() {
     grpc::ClientContext context;
     v1::GetPlanStatusRequest request;
@@ -294,6 +307,37 @@ TEST_P(PlanTest, NoPacketIsMissedOrDoubledWhileThePlanChangesUnderTraffic) {
   EXPECT_EQ(packets.at("v4-0"), sent4);
   EXPECT_EQ(packets.at("v6-0"), sent6);
   EXPECT_EQ(packets.at("all-v4"), sent4);
+}
+
+// Quotas come, change, and go, of all members at once.
+TEST_P(PlanTest, NoPacketIsMissedOrDoubledWhileQuotasChangeUnderTraffic) {
+  constexpr uint64_t kFar = uint64_t{1} << 40;
+  v1::Plan plan = PerAddress();
+  Apply(plan);
+  Traffic v4(V4(0));
+  Traffic v6(V6(0));
+  for (const uint64_t bytes : {kFar, 2 * kFar, uint64_t{0}, 3 * kFar}) {
+    v1::AccountGroup& group = *plan.mutable_groups(0);
+    group.clear_quota();
+    if (bytes > 0) {
+      group.mutable_quota()->set_bytes(bytes);
+      group.mutable_quota()->set_over(v1::OVER_QUOTA_DROP);
+    }
+    EXPECT_GE(Apply(plan).change_count(), 2u * kAddresses);
+    EXPECT_EQ(Apply(plan).change_count(), 0u);
+  }
+  const uint64_t sent4 = v4.Stop();
+  const uint64_t sent6 = v6.Stop();
+  EXPECT_GT(sent4, 0u);
+  const std::map<std::string, uint64_t> packets = TotalPackets();
+  EXPECT_EQ(packets.at("v4-0"), sent4);
+  EXPECT_EQ(packets.at("v6-0"), sent6);
+  EXPECT_EQ(packets.at("all-v4"), sent4);
+  EXPECT_EQ(packets.size(), 2u * kAddresses + 1);
+  EXPECT_EQ(Status().repairs(), 0u);
+  // Nothing is left of what counted meanwhile.
+  EXPECT_THAT(Sh(OnNftables() ? "nft list ruleset" : "nfacct list"),
+              Not(HasSubstr("nfmeterd.")));
 }
 
 TEST_P(PlanTest, AFlushIsMendedWithinSecondsAndCountsStay) {

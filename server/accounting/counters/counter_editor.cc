@@ -81,15 +81,20 @@ CounterEditor::CounterEditor(const Parts& parts)
       labels_(parts.labels),
       observers_(parts.observers),
       clock_(parts.clock),
+      stand_ins_({.table = table_, .lane = lane_, .observers = observers_}),
       quota_changes_({.table = table_,
                       .lane = lane_,
                       .rules = parts.rule_editor,
-                      .observers = observers_}),
+                      .stand_ins = stand_ins_}),
+      owned_quota_changes_({.table = table_,
+                            .lane = lane_,
+                            .rules = parts.rule_editor,
+                            .stand_ins = stand_ins_}),
       removal_({.table = table_,
                 .lane = lane_,
                 .rules = parts.rules,
                 .rule_editor = parts.rule_editor,
-                .quota_changes = quota_changes_,
+                .stand_ins = stand_ins_,
                 .observers = observers_}) {}
 
 // --- Creation ---------------------------------------------------------------
@@ -327,6 +332,19 @@ absl::Status CounterEditor::CarryUpdate(const CounterUpdate& update,
   return observers_.Commit();
 }
 
+absl::StatusOr<kernel::OwnedOutcome> CounterEditor::ChangeQuotas(
+    const OwnedQuotaChanges::Change& change) {
+  NFM_RETURN_IF_ERROR(Available());
+  if (!change.wanted.dry_run) {
+    NFM_RETURN_IF_ERROR(observers_.Admit(change.after.size()));
+  }
+  NFM_ASSIGN_OR_RETURN(kernel::OwnedOutcome outcome,
+                       owned_quota_changes_.Carry(change));
+  // The kernel has done it: what can't be written now is written later.
+  if (!change.wanted.dry_run) observers_.Commit().IgnoreError();
+  return outcome;
+}
+
 // --- Reset ------------------------------------------------------------------
 
 absl::StatusOr<CounterBatch> CounterEditor::Reset(
@@ -434,7 +452,7 @@ void CounterEditor::ForgetLabels(absl::Span<const Counter> counters,
 }
 
 std::vector<std::string> CounterEditor::Notices() const {
-  const std::vector<std::string> unfinished = quota_changes_.Unfinished();
+  const std::vector<std::string> unfinished = stand_ins_.Unfinished();
   if (unfinished.empty()) return {};
   return {absl::StrCat(
       "Changes of quotas could not be ended, and rules of ",

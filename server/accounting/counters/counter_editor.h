@@ -23,7 +23,9 @@
 #include "accounting/counters/counter_removal.h"
 #include "accounting/counters/counters.h"
 #include "accounting/counters/label_store.h"
+#include "accounting/counters/owned_quota_changes.h"
 #include "accounting/counters/quota_changes.h"
+#include "accounting/counters/stand_ins.h"
 #include "accounting/rules/rule_editor.h"
 #include "accounting/rules/rules.h"
 #include "accounting/snapshots/snapshot_hub.h"
@@ -103,6 +105,11 @@ class CounterEditor {
   absl::StatusOr<CounterBatch> Delete(absl::Span<const CounterTarget> targets,
                                       const CounterDeletion& deletion);
 
+  // Other quotas for counters of an owner's chains, and these chains. Statuses:
+  // OwnedQuotaChanges::Carry().
+  absl::StatusOr<kernel::OwnedOutcome> ChangeQuotas(
+      const OwnedQuotaChanges::Change& change);
+
   // Finishes changes of quotas that a server before this one has left, see
   // QuotaChanges. Of how many counters.
   absl::StatusOr<size_t> FinishQuotaChanges(const kernel::Patience& patience) {
@@ -149,7 +156,9 @@ class CounterEditor {
   LabelStore& labels_;
   const CounterObservers& observers_;
   Clock& clock_;
+  StandIns stand_ins_;
   QuotaChanges quota_changes_;
+  OwnedQuotaChanges owned_quota_changes_;
   CounterRemoval removal_;
   absl::Mutex updates_mutex_;
   absl::flat_hash_set<std::string> updating_ ABSL_GUARDED_BY(updates_mutex_);

@@ -112,7 +112,7 @@ std::vector<absl::StatusOr<kernel::AcctObject>> CounterRemoval::ReadAndDelete(
   results.reserve(names.size());
   for (const std::string& name : names) {
     const auto found = last.find(name);
-    if (parts_.quota_changes.IsUnderWay(name)) {
+    if (parts_.stand_ins.IsGuarded(name)) {
       results.push_back(CountersInUse({name}, {},
                                       "its quota is just being changed; try "
                                       "again"));

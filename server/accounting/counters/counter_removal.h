@@ -13,7 +13,7 @@
 #include "accounting/common/counter_observer.h"
 #include "accounting/common/lane.h"
 #include "accounting/counters/counters.h"
-#include "accounting/counters/quota_changes.h"
+#include "accounting/counters/stand_ins.h"
 #include "accounting/rules/rule_editor.h"
 #include "accounting/rules/rules.h"
 #include "kernel/acct_table.h"
@@ -40,7 +40,7 @@ class CounterRemoval {
     Lane& lane;  // of counters
     Rules& rules;
     RuleEditor& rule_editor;
-    const QuotaChanges& quota_changes;
+    const StandIns& stand_ins;
     const CounterObservers& observers;
   };
   explicit CounterRemoval(const Parts& parts) : parts_(parts) {}

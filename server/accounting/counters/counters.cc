@@ -218,6 +218,26 @@ absl::StatusOr<Counters::Found> Counters::FindInSnapshot(
   return found;
 }
 
+absl::StatusOr<std::vector<std::string>> Counters::Missing(
+    absl::Span<const std::string> names, absl::Duration max_staleness) {
+  NFM_RETURN_IF_ERROR(Available());
+  std::shared_ptr<const Snapshot> snapshot;
+  if (names.size() >= kDumpFromNames) {
+    NFM_ASSIGN_OR_RETURN(snapshot, hub_.Take(max_staleness));
+  }
+  std::vector<std::string> missing;
+  for (const std::string& name : names) {
+    if (snapshot != nullptr && snapshot->Find(name).has_value()) continue;
+    const absl::Status found = table_.Get(name).status();
+    if (absl::IsNotFound(found)) {
+      missing.push_back(name);
+    } else if (!found.ok()) {
+      return found;
+    }
+  }
+  return missing;
+}
+
 absl::StatusOr<std::shared_ptr<const Snapshot>> Counters::CompleteSnapshot(
     absl::Duration max_staleness) {
   for (int attempt = 0; attempt < kListAttempts; ++attempt) {

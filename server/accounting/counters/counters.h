@@ -97,7 +97,11 @@ class Counters {
   absl::StatusOr<Found> Find(absl::Span<const std::string> names,
                              absl::Duration max_staleness);
 
-  // The same of one, from the kernel.
+  // Those of `names` that do not exist. Statuses: SnapshotHub::Take().
+  absl::StatusOr<std::vector<std::string>> Missing(
+      absl::Span<const std::string> names, absl::Duration max_staleness);
+
+  // The same as Find() of one, from the kernel.
   absl::StatusOr<std::optional<Counter>> FindNow(absl::string_view name);
 
   // About how many bytes an answer with these counters has, labels and all.

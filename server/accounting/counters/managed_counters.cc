@@ -65,18 +65,33 @@ absl::Status ManagedCounters::Load() {
   }
 }
 
-std::vector<kernel::AcctObject> ManagedCounters::All() const {
-  std::vector<kernel::AcctObject> objects;
-  for (const LabelStore::Labelled& each : labels_.All()) {
-    if (!labels_.Get(each.counter).contains(kManagedLabel)) continue;
-    objects.push_back({.name = each.counter});
+std::shared_ptr<const std::vector<std::string>> ManagedCounters::Names() const {
+  // Before they are read: what changes meanwhile is read again.
+  const uint64_t version = labels_.version();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (names_ != nullptr && names_version_ == version) return names_;
+  }
+  auto names = std::make_shared<std::vector<std::string>>();
+  for (LabelStore::Labelled& each : labels_.All()) {
+    if (labels_.Get(each.counter).contains(kManagedLabel)) {
+      names->push_back(std::move(each.counter));
+    }
   }
   absl::MutexLock lock(&mutex_);
-  for (kernel::AcctObject& object : objects) {
-    const auto quota = quotas_.find(object.name);
-    if (quota != quotas_.end()) object.quota = quota->second;
-  }
-  return objects;
+  names_version_ = version;
+  names_ = std::move(names);
+  return names_;
+}
+
+std::optional<kernel::AcctObject> ManagedCounters::Wanted(
+    const std::string& name) const {
+  absl::MutexLock lock(&mutex_);
+  if (deleted_.contains(name)) return std::nullopt;
+  kernel::AcctObject object = {.name = name};
+  const auto quota = quotas_.find(name);
+  if (quota != quotas_.end()) object.quota = quota->second;
+  return object;
 }
 
 void ManagedCounters::Note(const std::string& name,
@@ -95,13 +110,18 @@ void ManagedCounters::Note(const std::string& name,
 
 void ManagedCounters::OnCreated(absl::Span<const kernel::AcctObject> counters) {
   absl::MutexLock lock(&mutex_);
-  for (const kernel::AcctObject& each : counters) Note(each.name, each.quota);
+  for (const kernel::AcctObject& each : counters) {
+    Note(each.name, each.quota);
+    deleted_.erase(each.name);
+  }
 }
 
 void ManagedCounters::OnDeleted(absl::Span<const kernel::AcctObject> counters) {
   absl::MutexLock lock(&mutex_);
   for (const kernel::AcctObject& each : counters) {
     Note(each.name, std::nullopt);
+    // Until its labels have followed it.
+    deleted_.insert(each.name);
   }
 }
 
@@ -111,6 +131,13 @@ void ManagedCounters::OnSnapshot(
   const uint64_t hash = HashOfQuotas(*snapshot);
   absl::MutexLock lock(&mutex_);
   if (std::exchange(seen_, hash) == hash) return;
+  // Those of counters that have one no more.
+  std::vector<std::string> gone;
+  for (const auto& [name, quota] : quotas_) {
+    const auto object = snapshot->Find(name);
+    if (object.has_value() && !object->quota.has_value()) gone.push_back(name);
+  }
+  for (const std::string& name : gone) Note(name, std::nullopt);
   for (const auto& chunk : snapshot->chunks()) {
     for (const SnapshotChunk::QuotaRow& each : chunk->quotas) {
       Note(std::string(snapshot->names().KernelName(chunk->ids()[each.row])),

@@ -39,8 +39,11 @@ class ManagedCounters final : public CounterObserver {
   static absl::StatusOr<std::unique_ptr<ManagedCounters>> Open(
       const std::string& path, const LabelStore& labels);
 
-  // Each with name and quota, and no values.
-  std::vector<kernel::AcctObject> All() const;
+  // Of all of them.
+  std::shared_ptr<const std::vector<std::string>> Names() const;
+  // With name and quota, and no values. nullopt: it has been deleted through
+  // this server, whatever its labels still say.
+  std::optional<kernel::AcctObject> Wanted(const std::string& name) const;
 
   // --- CounterObserver ---
   void OnCreated(absl::Span<const kernel::AcctObject> counters) override;
@@ -69,6 +72,12 @@ class ManagedCounters final : public CounterObserver {
 
   mutable absl::Mutex mutex_;
   std::map<std::string, kernel::QuotaLimit> quotas_ ABSL_GUARDED_BY(mutex_);
+  // Deleted through this server, and not made again since.
+  std::set<std::string> deleted_ ABSL_GUARDED_BY(mutex_);
+  // As of one version of the labels.
+  mutable uint64_t names_version_ ABSL_GUARDED_BY(mutex_) = 0;
+  mutable std::shared_ptr<const std::vector<std::string>> names_
+      ABSL_GUARDED_BY(mutex_);
   // Names whose rows in the file are to be written.
   std::set<std::string> unwritten_ ABSL_GUARDED_BY(mutex_);
   // Over the quotas of the last reading that was looked at.

@@ -8,14 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
-#include "accounting/common/counter_observer.h"
-#include "accounting/common/lane.h"
+#include "accounting/counters/stand_ins.h"
 #include "accounting/rules/rule_editor.h"
 #include "kernel/acct_table.h"
 #include "kernel/patience.h"
@@ -44,7 +39,7 @@ class QuotaChanges {
     kernel::AcctTable& table;
     Lane& lane;  // of counters
     RuleEditor& rules;
-    const CounterObservers& observers;
+    StandIns& stand_ins;
   };
   explicit QuotaChanges(const Parts& parts) : parts_(parts) {}
 
@@ -62,31 +57,18 @@ class QuotaChanges {
   // again.
   absl::Status Carry(const Change& change);
 
-  // Whether such a change is under way, so that the counter must not go.
-  bool IsUnderWay(absl::string_view counter) const;
-
-  // Finishes what a server before this one has left; of how many counters.
+  // Finishes what a server before this one has left, or this one could not; of
+  // how many counters. Owned chains that count into a stand-in are their
+  // owner's to mend before: else it is left for another call.
   absl::StatusOr<size_t> FinishOld(const kernel::Patience& patience);
 
-  // Of this server's: counters whose rules still count into stand-ins.
-  std::vector<std::string> Unfinished() const;
-
  private:
-  class Marked;
-
   absl::Status Renew(kernel::RuleTable& rules, const Change& change);
-  absl::Status MakeAnew(const Change& change);
   // Rules back, and what the stand-in has counted to the counter. OK where
   // there is none.
-  absl::Status Finish(kernel::RuleTable& rules, const std::string& counter,
-                      bool after_restart);
-  absl::Status Merge(const std::string& counter, bool after_restart);
-  void Remember(const std::string& counter, const absl::Status& finished);
+  absl::Status Finish(kernel::RuleTable& rules, const std::string& counter);
 
   const Parts parts_;
-  mutable absl::Mutex mutex_;
-  absl::flat_hash_set<std::string> under_way_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_set<std::string> unfinished_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace nfmeter::accounting

@@ -5,9 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/str_cat.h"
-#include "base/error.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {
@@ -23,6 +22,9 @@ Counter Wanted(const PlannedCounter& planned) {
   counter.object.name = planned.name;
   counter.object.quota = LimitOf(planned);
   counter.labels = planned.labels;
+  if (!planned.description.empty()) {
+    counter.labels[kDescriptionLabel] = planned.description;
+  }
   return counter;
 }
 
@@ -34,26 +36,62 @@ std::vector<std::string> NamesOf(absl::Span<const Counter> counters) {
 }
 
 // Those that people gave it.
-Labels LabelsOf(const Counter& counter) {
-  Labels labels = counter.labels;
+Labels GivenLabels(Labels labels) {
   labels.erase(kManagedLabel);
   labels.erase(kDescriptionLabel);
   return labels;
 }
 
-absl::Status QuotaCannotChange(const Counter& counter) {
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition,
-      absl::StrCat("counter ", counter.object.name,
-                   " exists with another quota, and the kernel can't change "
-                   "one under the rules of a plan; give the account another "
-                   "counter, or apply the plan without it and with prune, and "
-                   "then as it is: its total begins anew then"),
-      ErrorDetails{.reason = "QUOTA_DIFFERS",
-                   .metadata = {{"counter", counter.object.name}}});
+kernel::OwnedEdit EditOf(const PlanChains& chains, bool dry_run) {
+  return {.owner = OwnerOfChains(chains.plan.name),
+          .wanted = chains.compiled.tables,
+          .placement = chains.plan.placement,
+          .dry_run = dry_run};
 }
 
 }  // namespace
+
+std::vector<std::string> PlannedChange::Fields() const {
+  const auto description = [](const Labels& labels) {
+    const auto found = labels.find(kDescriptionLabel);
+    return found == labels.end() ? "" : found->second;
+  };
+  std::vector<std::string> fields;
+  if (GivenLabels(labels_before) != GivenLabels(labels_after)) {
+    fields.emplace_back("labels");
+  }
+  if (description(labels_before) != description(labels_after)) {
+    fields.emplace_back("description");
+  }
+  if (quota_before != quota_after) fields.emplace_back("quota");
+  return fields;
+}
+
+bool PlanCounterWork::ChangesQuotas() const {
+  return absl::c_any_of(changed, [](const PlannedChange& each) {
+    return each.quota_before != each.quota_after;
+  });
+}
+
+PlanCounterWork PlanCounterWork::Reversed() const {
+  PlanCounterWork reversed = {.changed = changed};
+  for (PlannedChange& each : reversed.changed) {
+    std::swap(each.labels_before, each.labels_after);
+    std::swap(each.quota_before, each.quota_after);
+  }
+  return reversed;
+}
+
+PlanCounterWork PlanCounterWork::WithoutLabels() const {
+  PlanCounterWork work = *this;
+  for (PlannedChange& each : work.changed) {
+    each.labels_after = each.labels_before;
+  }
+  std::erase_if(work.changed, [](const PlannedChange& each) {
+    return each.Fields().empty();
+  });
+  return work;
+}
 
 std::vector<PlanChange> PlanCounterWork::Changes() const {
   std::vector<PlanChange> changes;
@@ -65,8 +103,8 @@ std::vector<PlanChange> PlanCounterWork::Changes() const {
   for (const Counter& each : made) {
     add(PlanChange::Kind::kAdd, each.object.name, {});
   }
-  for (const Counter& each : relabelled) {
-    add(PlanChange::Kind::kChange, each.object.name, {"labels"});
+  for (const PlannedChange& each : changed) {
+    add(PlanChange::Kind::kChange, each.counter, each.Fields());
   }
   for (const std::string& each : removed) {
     add(PlanChange::Kind::kRemove, each, {});
@@ -87,16 +125,20 @@ absl::StatusOr<PlanCounterWork> PlanApplier::CompareCounters(
   PlanCounterWork work;
   for (size_t i = 0; i < names.size(); ++i) {
     const PlannedCounter& planned = compiled.counters[i];
+    Counter wanted = Wanted(planned);
     if (!found[i].has_value()) {
-      work.made.push_back(Wanted(planned));
-    } else if (found[i]->object.quota != LimitOf(planned)) {
-      return QuotaCannotChange(*found[i]);
-    } else if (LabelsOf(*found[i]) != planned.labels) {
-      Counter& relabelled = work.relabelled.emplace_back(Wanted(planned));
-      for (const auto& [key, value] : found[i]->labels) {
-        if (IsOwnLabel(key)) relabelled.labels[key] = value;
-      }
+      work.made.push_back(std::move(wanted));
+      continue;
     }
+    if (found[i]->labels.contains(kManagedLabel)) {
+      wanted.labels[kManagedLabel] = "";
+    }
+    PlannedChange change = {.counter = names[i],
+                            .labels_before = found[i]->labels,
+                            .labels_after = std::move(wanted.labels),
+                            .quota_before = found[i]->object.quota,
+                            .quota_after = wanted.object.quota};
+    if (!change.Fields().empty()) work.changed.push_back(std::move(change));
   }
   const absl::flat_hash_set<absl::string_view> wanted(names.begin(),
                                                       names.end());
@@ -114,17 +156,22 @@ absl::Status PlanApplier::MakeCounters(const PlanCounterWork& work,
         counter_editor_.Create(work.made, /*validate_only=*/false).status());
     progress(PlanStep::kCounters, work.made.size(), work.made.size());
   }
-  std::vector<std::pair<std::string, Labels>> labels;
-  for (const Counter& each : work.relabelled) {
-    labels.emplace_back(each.object.name, each.labels);
-  }
-  const absl::Status labelled =
-      labels.empty() ? absl::OkStatus() : labels_.Set(labels);
+  const absl::Status labelled = SetLabels(work);
   if (!labelled.ok()) UndoCounters(work);
   return labelled;
 }
 
+absl::Status PlanApplier::SetLabels(const PlanCounterWork& work) const {
+  std::vector<std::pair<std::string, Labels>> labels;
+  for (const PlannedChange& each : work.changed) {
+    if (each.labels_before == each.labels_after) continue;
+    labels.emplace_back(each.counter, each.labels_after);
+  }
+  return labels.empty() ? absl::OkStatus() : labels_.Set(labels);
+}
+
 void PlanApplier::UndoCounters(const PlanCounterWork& work) const {
+  SetLabels(work.Reversed()).IgnoreError();
   if (work.made.empty()) return;
   // What can't be deleted again is unused, and the next application takes it.
   RemoveCounters(NamesOf(work.made), {}).IgnoreError();
@@ -141,21 +188,32 @@ absl::StatusOr<size_t> PlanApplier::RemoveCounters(
     if (found[i].has_value()) targets.push_back({.name = names[i]});
   }
   if (targets.empty()) return 0;
-  NFM_ASSIGN_OR_RETURN(const CounterBatch deleted,
-                       counter_editor_.Delete(targets, {.delete_managed_rules = true,
-                                                  .patience = patience}));
+  NFM_ASSIGN_OR_RETURN(
+      const CounterBatch deleted,
+      counter_editor_.Delete(
+          targets, {.delete_managed_rules = true, .patience = patience}));
   if (!deleted.failures.empty()) return deleted.failures[0].status;
   return deleted.counters.size();
 }
 
 absl::StatusOr<kernel::OwnedOutcome> PlanApplier::ApplyChains(
-    const Plan& plan, const CompiledPlan& compiled, bool dry_run,
-    const kernel::Patience& patience) const {
-  return Run({.owner = OwnerOfChains(plan.name),
-              .wanted = compiled.tables,
-              .placement = plan.placement,
-              .dry_run = dry_run},
-             patience);
+    const PlanChains& chains, const ChainTerms& terms) const {
+  return Run(EditOf(chains, terms.dry_run), terms.patience);
+}
+
+absl::StatusOr<kernel::OwnedOutcome> PlanApplier::ApplyChains(
+    const PlanChains& before, const PlanChains& chains,
+    const PlanCounterWork& work, const ChainTerms& terms) const {
+  if (!work.ChangesQuotas()) return ApplyChains(chains, terms);
+  OwnedQuotaChanges::Change change = {.wanted = EditOf(chains, terms.dry_run),
+                                      .old = EditOf(before, /*dry_run=*/false),
+                                      .patience = terms.patience};
+  for (const PlannedChange& each : work.changed) {
+    if (each.quota_before == each.quota_after) continue;
+    change.before.push_back({each.counter, each.quota_before});
+    change.after.push_back({each.counter, each.quota_after});
+  }
+  return counter_editor_.ChangeQuotas(change);
 }
 
 absl::StatusOr<kernel::OwnedOutcome> PlanApplier::RemoveAllChains(

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,13 +37,37 @@ enum class PlanStep { kCompare, kCounters, kRules, kCleanUp };
 using PlanProgress =
     std::function<void(PlanStep step, size_t done, size_t total)>;
 
+// What of a counter is not as a plan wants it.
+struct PlannedChange {
+  std::string counter;
+  // With those of ours, the description among them.
+  Labels labels_before;
+  Labels labels_after;
+  std::optional<kernel::QuotaLimit> quota_before;
+  std::optional<kernel::QuotaLimit> quota_after;
+
+  // "labels", "description", "quota".
+  std::vector<std::string> Fields() const;
+};
+
 // What is to be done for the counters of a plan.
 struct PlanCounterWork {
   std::vector<Counter> made;
-  std::vector<Counter> relabelled;
+  std::vector<PlannedChange> changed;
   std::vector<std::string> removed;
 
   std::vector<PlanChange> Changes() const;
+  bool ChangesQuotas() const;
+  // That takes the changes back; made counters stay.
+  PlanCounterWork Reversed() const;
+  // Only what others can have done: they have no labels.
+  PlanCounterWork WithoutLabels() const;
+};
+
+// A plan and what has become of it.
+struct PlanChains {
+  const Plan& plan;
+  const CompiledPlan& compiled;
 };
 
 // Thread-safe, but two applications of one plan must not overlap. Does not own
@@ -58,26 +83,41 @@ class PlanApplier {
         labels_(labels) {}
 
   // `old_names` are counters that the plan had before; those it has no more
-  // are to be removed. FAILED_PRECONDITION, QUOTA_DIFFERS: a counter exists
-  // with another quota. Else statuses of Counters::Find().
+  // are to be removed. Statuses of Counters::Find().
   absl::StatusOr<PlanCounterWork> CompareCounters(
       const CompiledPlan& compiled,
       absl::Span<const std::string> old_names) const;
 
-  // Makes and labels; all or none. Statuses: CounterEditor::Create().
+  // Those of the plan's counters that do not exist, as of now. Statuses:
+  // Counters::Missing().
+  absl::StatusOr<std::vector<std::string>> Missing(
+      absl::Span<const std::string> counters) const {
+    return counters_.Missing(counters, absl::ZeroDuration());
+  }
+
+  // Makes and labels; all or none. Quotas change with the chains. Statuses:
+  // CounterEditor::Create().
   absl::Status MakeCounters(const PlanCounterWork& work,
                             const PlanProgress& progress) const;
-  // Of MakeCounters(), when what follows has failed.
+  // All of MakeCounters(), when what follows has failed.
   void UndoCounters(const PlanCounterWork& work) const;
 
   // Those that exist; with their managed rules. How many.
   absl::StatusOr<size_t> RemoveCounters(absl::Span<const std::string> names,
                                         const kernel::Patience& patience) const;
 
+  struct ChainTerms {
+    bool dry_run = false;
+    kernel::Patience patience;
+  };
   // Statuses: kernel::RuleTable::ApplyOwned(); UNAVAILABLE, RULE_LANE_BUSY.
   absl::StatusOr<kernel::OwnedOutcome> ApplyChains(
-      const Plan& plan, const CompiledPlan& compiled, bool dry_run,
-      const kernel::Patience& patience) const;
+      const PlanChains& chains, const ChainTerms& terms) const;
+  // The same, and the quotas of `work` with them, all or none; `before`: what
+  // is there. Statuses: Counters::ChangeQuotas(), too.
+  absl::StatusOr<kernel::OwnedOutcome> ApplyChains(
+      const PlanChains& before, const PlanChains& chains,
+      const PlanCounterWork& work, const ChainTerms& terms) const;
 
   // The chains of all plans, known or not, and the jumps into them. Statuses as
   // ApplyChains().
@@ -85,6 +125,7 @@ class PlanApplier {
       bool dry_run, const kernel::Patience& patience) const;
 
  private:
+  absl::Status SetLabels(const PlanCounterWork& work) const;
   absl::StatusOr<kernel::OwnedOutcome> Run(
       const kernel::OwnedEdit& edit, const kernel::Patience& patience) const;
 

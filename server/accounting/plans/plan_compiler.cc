@@ -396,6 +396,23 @@ absl::Status CheckBudget(const PlanCost& cost, const PlanBudget& budget) {
   return absl::OkStatus();
 }
 
+std::vector<std::string> IdleCounters(const CompiledPlan& compiled) {
+  absl::flat_hash_set<absl::string_view> fed;
+  for (const OwnedTable& table : compiled.tables) {
+    for (const OwnedChain& chain : table.chains) {
+      for (const OwnedRule& rule : chain.rules) fed.insert(rule.counter);
+    }
+    for (const kernel::OwnedMap& map : table.maps) {
+      for (const auto& element : map.elements) fed.insert(element.counter);
+    }
+  }
+  std::vector<std::string> idle;
+  for (const PlannedCounter& each : compiled.counters) {
+    if (!fed.contains(each.name)) idle.push_back(each.name);
+  }
+  return idle;
+}
+
 }  // namespace
 
 absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
@@ -443,6 +460,7 @@ absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
     }
     compiled.tables.push_back(std::move(table));
   }
+  compiled.idle_counters = IdleCounters(compiled);
   if (places > 0) compiled.cost.mean = met / static_cast<double>(places);
   NFM_RETURN_IF_ERROR(CheckBudget(compiled.cost, budget));
   return compiled;

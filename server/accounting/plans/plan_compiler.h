@@ -46,6 +46,8 @@ struct CompiledPlan {
   std::vector<PlannedCounter> counters;    // by name
   std::vector<kernel::OwnedTable> tables;  // at most one a family
   PlanCost cost;
+  // Counters that no rule counts into: their cgroups are not there.
+  std::vector<std::string> idle_counters;
   // Whether a quota has thresholds or a period.
   bool watched_quotas = false;
 };

@@ -88,10 +88,11 @@ void PlanHealth::NoteWell(const Clock& clock, const Options& options) {
 void PlanHealth::NoteDrift(size_t differences, const Clock& clock) {
   NoteLook(clock);
   status_.state = State::kDrifted;
-  status_.message = absl::StrCat(
-      differences,
-      differences == 1 ? " chain or rule is" : " chains or rules are",
-      " not as wanted, and this server changes nothing");
+  status_.message =
+      absl::StrCat(differences,
+                   differences == 1 ? " chain, rule or counter is"
+                                    : " chains, rules or counters are",
+                   " not as wanted, and this server changes nothing");
 }
 
 void PlanHealth::NoteRepairedByApply(const Clock& clock) { NoteMissed(clock); }

@@ -2,6 +2,7 @@
 #include "accounting/plans/plans.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/algorithm/container.h"
@@ -97,7 +98,7 @@ Plans::Plans(const Parts& parts, const Options& options)
       ledger_(parts.ledger),
       rule_keeper_(parts.rule_keeper),
       kept_rules_(parts.kept_rules),
-      restore_counters_(parts.restore_counters),
+      keep_counters_(parts.keep_counters),
       last_run_(LastRecordOf(parts.ledger)),
       quotas_(parts.counters, parts.counter_editor, parts.quotas, parts.store,
               parts.clock),
@@ -261,8 +262,8 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
   if (terms.validate_only) {
     NFM_ASSIGN_OR_RETURN(
         kernel::OwnedOutcome chains,
-        applier_.ApplyChains(plan.plan, compiled,
-                             /*dry_run=*/true, terms.patience));
+        applier_.ApplyChains(before.chains(), {plan.plan, compiled}, work,
+                             {.dry_run = true, .patience = terms.patience}));
     AddChains(std::move(chains.differences), outcome.changes);
     return outcome;
   }
@@ -274,13 +275,16 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
   NFM_RETURN_IF_ERROR(applier_.MakeCounters(work, progress));
   progress(PlanStep::kRules, 0, compiled.cost.rules);
   const absl::Time began = clock_.WallTime();
+  const PlanChains now = {plan.plan, compiled};
   absl::StatusOr<kernel::OwnedOutcome> chains = applier_.ApplyChains(
-      plan.plan, compiled, /*dry_run=*/false, terms.patience);
-  absl::Status done = chains.status();
+      before.chains(), now, work, {.patience = terms.patience});
+  // Its quotas are as they were.
+  if (!chains.ok()) return TakeBack(before, work, nullptr, chains.status());
   // Kept only when the kernel has it: who is killed between the two finds the
   // old plan in the store and restores it.
-  if (done.ok()) done = stored.Commit();
-  if (!done.ok()) return TakeBack(before, work, std::move(done));
+  if (absl::Status kept = stored.Commit(); !kept.ok()) {
+    return TakeBack(before, work, &now, std::move(kept));
+  }
   const std::vector<kernel::OwnedDifference> drift =
       DriftIn(chains->differences, before.compiled->tables, compiled.tables);
   if (!drift.empty()) {
@@ -320,10 +324,11 @@ Plans::Applied Plans::Before(const std::string& name) const {
 }
 
 absl::Status Plans::TakeBack(const Applied& before, const PlanCounterWork& work,
-                             absl::Status why) {
+                             const PlanChains* done, absl::Status why) {
   const absl::Status back =
-      applier_
-          .ApplyChains(*before.plan, *before.compiled, /*dry_run=*/false, {})
+      (done == nullptr
+           ? applier_.ApplyChains(before.chains(), {})
+           : applier_.ApplyChains(*done, before.chains(), work.Reversed(), {}))
           .status();
   if (!back.ok()) {
     return MakeError(
@@ -386,7 +391,7 @@ absl::StatusOr<PlanRemoval> Plans::DeleteNow(const std::string& name,
   NFM_ASSIGN_OR_RETURN(PlanStore::Change removed, store_.Remove(name));
   Plan empty = {.name = name};
   NFM_RETURN_IF_ERROR(
-      applier_.ApplyChains(empty, {}, /*dry_run=*/false, deletion.patience)
+      applier_.ApplyChains({empty, {}}, {.patience = deletion.patience})
           .status());
   NFM_RETURN_IF_ERROR(removed.Commit());
   quotas_.Forget(name);
@@ -460,16 +465,20 @@ std::vector<PlanInfo> Plans::List() const {
 
 absl::StatusOr<PlanStatus> Plans::Status(absl::string_view name) const {
   absl::MutexLock lock(&mutex_);
-  if (name == kOutsidePlans && !kept_rules_.empty()) return outside_.status();
+  if (name == kOutsidePlans && TellsOfOutside()) return outside_.status();
   const Applied* const found = Find(name);
   if (found == nullptr) return PlanNotFound(name);
   return found->health.status();
 }
 
+bool Plans::TellsOfOutside() const {
+  return !kept_rules_.empty() || outside_.status().repairs > 0;
+}
+
 std::vector<PlanStatus> Plans::Statuses() const {
   absl::MutexLock lock(&mutex_);
   std::vector<PlanStatus> statuses;
-  if (!kept_rules_.empty()) statuses.push_back(outside_.status());
+  if (TellsOfOutside()) statuses.push_back(outside_.status());
   for (const auto& [name, applied] : plans_) {
     statuses.push_back(applied.health.status());
   }
@@ -503,8 +512,8 @@ void Plans::Loop() {
 }
 
 void Plans::Look() {
-  LookOutside();
   for (const PlanInfo& each : List()) LookAt(each.name);
+  LookOutside();
 }
 
 void Plans::LookAt(const std::string& name) {
@@ -518,32 +527,55 @@ void Plans::LookAt(const std::string& name) {
       return BindAgain(applied, std::move(cgroups));
     }
   }
-  const auto differences = Repair(applied);
-  const bool repaired =
-      differences.ok() && !differences->empty() && !options_.read_only;
+  const absl::StatusOr<Drift> drift = Repair(applied);
+  const bool repaired = drift.ok() && drift->size() > 0 && !options_.read_only;
   ChangeHealth(name, [&](PlanHealth& health) {
-    if (!differences.ok()) {
-      health.NoteFailed(differences.status(), clock_, options_.health);
+    if (!drift.ok()) {
+      health.NoteFailed(drift.status(), clock_, options_.health);
     } else if (repaired) {
       health.NoteRepair(clock_, options_.health);
-    } else if (differences->empty()) {
+    } else if (drift->size() == 0) {
       health.NoteWell(clock_, options_.health);
     } else {
-      health.NoteDrift(differences->size(), clock_);
+      health.NoteDrift(drift->size(), clock_);
     }
   });
-  if (repaired) {
-    TellRepair(name, differences->size(),
-               MissedCounters(applied.compiled->tables, *differences));
-  }
+  if (!repaired) return;
+  std::vector<std::string> missed =
+      MissedCounters(applied.compiled->tables, drift->chains);
+  missed.insert(missed.end(), drift->counters.begin(), drift->counters.end());
+  TellRepair(name, drift->size(), missed);
 }
 
 void Plans::LookOutside() {
-  if (kept_rules_.empty()) return;
   {
     absl::MutexLock lock(&mutex_);
     if (!outside_.MayLook(clock_.BootTime())) return;
   }
+  // In a storm of changes there is a look for each.
+  std::vector<std::string> restored = RestoreCounters(absl::Seconds(1));
+  if (!kept_rules_.empty()) return LookAtKeptRules(std::move(restored));
+  const std::string name(kOutsidePlans);
+  ChangeHealth(name, [&](PlanHealth& health) {
+    if (restored.empty()) {
+      health.NoteWell(clock_, options_.health);
+    } else {
+      health.NoteRepair(clock_, options_.health);
+    }
+  });
+  if (!restored.empty()) TellRepair(name, restored.size(), restored);
+}
+
+std::vector<std::string> Plans::RestoreCounters(absl::Duration max_staleness) {
+  if (options_.read_only) return {};
+  // What is gone at the start went with a reboot, see PutBackValues().
+  auto restored =
+      keep_counters_({.max_staleness = max_staleness, .with_values = started_});
+  // What fails now is tried at the next look.
+  return restored.ok() ? *std::move(restored) : std::vector<std::string>();
+}
+
+void Plans::LookAtKeptRules(std::vector<std::string> restored) {
   const std::string name(kOutsidePlans);
   std::vector<WantedRule> rules;
   const auto wanted = [&] { return rules = kept_rules_.All(); };
@@ -551,10 +583,11 @@ void Plans::LookOutside() {
       rule_keeper_.Keep(wanted, /*dry_run=*/true);
   const bool repair = found.ok() && !found->same() && !options_.read_only;
   if (repair) {
-    // What they count into may be missing with them.
-    const absl::Status counters = restore_counters_();
-    found = counters.ok() ? rule_keeper_.Keep(wanted, /*dry_run=*/false)
-                          : absl::StatusOr<KeptOutcome>(counters);
+    // What they count into may have gone with them, just now.
+    for (std::string& each : RestoreCounters(absl::ZeroDuration())) {
+      restored.push_back(std::move(each));
+    }
+    found = rule_keeper_.Keep(wanted, /*dry_run=*/false);
   }
   if (repair && found.ok()) kept_rules_.NoteBound(rules);
   absl::Status failed = found.status();
@@ -570,23 +603,26 @@ void Plans::LookOutside() {
   ChangeHealth(name, [&](PlanHealth& health) {
     if (!failed.ok()) {
       health.NoteFailed(failed, clock_, options_.health);
-    } else if (found->same()) {
+    } else if (found->same() && restored.empty()) {
       health.NoteWell(clock_, options_.health);
-    } else if (repair && found->missing.empty() && found->changed.empty()) {
+    } else if (repair && found->missing.empty() && found->changed.empty() &&
+               restored.empty()) {
       // Nobody undoes anything: services have restarted.
       health.NoteRepairedByApply(clock_);
       health.NoteWell(clock_, options_.health);
-    } else if (repair) {
+    } else if (repair || !restored.empty()) {
       health.NoteRepair(clock_, options_.health);
     } else {
       health.NoteDrift(found->missing.size() + found->changed.size(), clock_);
     }
   });
-  if (!repair || !failed.ok()) return;
+  if ((!repair && restored.empty()) || !failed.ok()) return;
   std::vector<std::string> ids = found->missing;
   ids.insert(ids.end(), found->changed.begin(), found->changed.end());
   ids.insert(ids.end(), found->rebound.begin(), found->rebound.end());
-  TellRepair(name, ids.size(), kept_rules_.CountersOf(ids));
+  std::vector<std::string> missed = kept_rules_.CountersOf(ids);
+  missed.insert(missed.end(), restored.begin(), restored.end());
+  TellRepair(name, ids.size() + restored.size(), missed);
 }
 
 void Plans::BindAgain(const Applied& applied, CgroupBindings cgroups) {
@@ -594,8 +630,7 @@ void Plans::BindAgain(const Applied& applied, CgroupBindings cgroups) {
   absl::StatusOr<CompiledPlan> compiled =
       CompilePlan(*applied.plan, options_.budget, form_, cgroups);
   absl::StatusOr<kernel::OwnedOutcome> chains =
-      compiled.ok() ? applier_.ApplyChains(*applied.plan, *compiled,
-                                           /*dry_run=*/false, {})
+      compiled.ok() ? applier_.ApplyChains({*applied.plan, *compiled}, {})
                     : compiled.status();
   if (!chains.ok()) {
     ChangeHealth(name, [&](PlanHealth& health) {
@@ -641,30 +676,38 @@ void Plans::LookAtQuotas(const Applied& applied) {
   quotas_.Look(applied.info.name, *applied.compiled).IgnoreError();
 }
 
-absl::StatusOr<std::vector<kernel::OwnedDifference>> Plans::Repair(
-    const Applied& applied) {
-  NFM_ASSIGN_OR_RETURN(kernel::OwnedOutcome found,
-                       applier_.ApplyChains(*applied.plan, *applied.compiled,
-                                            /*dry_run=*/true, {}));
-  if (found.differences.empty() || options_.read_only) {
-    return std::move(found.differences);
-  }
+absl::StatusOr<Plans::Drift> Plans::Repair(const Applied& applied) {
+  Drift drift;
+  NFM_ASSIGN_OR_RETURN(
+      kernel::OwnedOutcome found,
+      applier_.ApplyChains(applied.chains(), {.dry_run = true}));
+  drift.chains = std::move(found.differences);
+  // The kernel lets nobody delete what a rule counts into.
+  NFM_ASSIGN_OR_RETURN(drift.counters,
+                       applier_.Missing(applied.compiled->idle_counters));
+  if (drift.size() == 0 || options_.read_only) return drift;
   // What rules count into may be missing with them.
   NFM_ASSIGN_OR_RETURN(PlanCounterWork work,
                        applier_.CompareCounters(*applied.compiled, {}));
+  work = work.WithoutLabels();
   PutBackValues(work);
   NFM_RETURN_IF_ERROR(
       applier_.MakeCounters(work, [](PlanStep, size_t, size_t) {}));
-  NFM_ASSIGN_OR_RETURN(found,
-                       applier_.ApplyChains(*applied.plan, *applied.compiled,
-                                            /*dry_run=*/false, {}));
-  return std::move(found.differences);
+  NFM_ASSIGN_OR_RETURN(found, applier_.ApplyChains(applied.chains(),
+                                                   applied.chains(), work, {}));
+  drift.chains = std::move(found.differences);
+  return drift;
 }
 
 void Plans::TellRepair(const std::string& name, size_t differences,
                        absl::Span<const std::string> counters) {
-  const absl::StatusOr<PlanStatus> status = Status(name);
-  if (!status.ok()) return;
+  std::optional<PlanStatus> status;
+  {
+    absl::MutexLock lock(&mutex_);
+    const PlanHealth* const health = HealthOf(name);
+    if (health != nullptr) status = health->status();
+  }
+  if (!status.has_value()) return;
   if (status->missed_from != absl::InfinitePast()) {
     for (const std::string& counter : counters) {
       ledger_.NoteGap(counter, GapCause::kRulesMissing, status->missed_from,

@@ -110,6 +110,14 @@ struct PlanRemoval {
 // Does not own what it is given.
 class Plans {
  public:
+  // At which managed counters are there.
+  struct CounterLook {
+    absl::Duration max_staleness;  // of what is seen
+    // They come back with the values that were read last, or with none.
+    bool with_values = false;
+  };
+  using KeepCounters = std::function<absl::StatusOr<std::vector<std::string>>(
+      const CounterLook& look)>;
   struct Parts {
     kernel::RuleTable& rules;
     Lane& rule_lane;  // that `rules` belongs to
@@ -120,10 +128,11 @@ class Plans {
     Ledger& ledger;
     QuotaHub& quotas;
     PlanStore& store;
-    // Rules outside of plans, and how counters that they need come back.
+    // Rules outside of plans.
     RuleKeeper& rule_keeper;
     KeptRules& kept_rules;
-    std::function<absl::Status()> restore_counters;
+    // Makes managed counters again that others have deleted; which.
+    KeepCounters keep_counters;
     kernel::CgroupTree& cgroups;
     Clock& clock;
     // Reads the source of a stored plan.
@@ -195,6 +204,8 @@ class Plans {
     CgroupBindings cgroups;  // that it is compiled with
     PlanHealth health;
     bool usable = false;  // false: its source can't be read, or not compiled
+
+    PlanChains chains() const { return {*plan, *compiled}; }
   };
 
   // All on the lane:
@@ -209,17 +220,24 @@ class Plans {
                              const std::string& name) const;
   // Without a plan of the name, an empty one.
   Applied Before(const std::string& name) const;
+  // `done`: what has come with the quotas of `work`; null: they are as before.
   absl::Status TakeBack(const Applied& before, const PlanCounterWork& work,
-                        absl::Status why);
+                        const PlanChains* done, absl::Status why);
   void Keep(const PlanInfo& info, Plan plan, CompiledPlan compiled,
             CgroupBindings cgroups);
   const Applied* Find(absl::string_view name) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Look();
   void LookAt(const std::string& name);
-  // The differences that there were, made good unless this is read-only.
-  absl::StatusOr<std::vector<kernel::OwnedDifference>> Repair(
-      const Applied& applied);
+  // How the kernel is not as a plan wants it.
+  struct Drift {
+    std::vector<kernel::OwnedDifference> chains;
+    std::vector<std::string> counters;  // that are not there
+
+    size_t size() const { return chains.size() + counters.size(); }
+  };
+  // What there was, made good unless this is read-only.
+  absl::StatusOr<Drift> Repair(const Applied& applied);
   // Counters that others have deleted go on from their last readings. The
   // ledger tells what may be missing.
   void PutBackValues(PlanCounterWork& work) const;
@@ -228,6 +246,12 @@ class Plans {
   void TellRepair(const std::string& name, size_t differences,
                   absl::Span<const std::string> counters);
   void LookOutside();
+  // Counters outside of plans that had been deleted.
+  std::vector<std::string> RestoreCounters(absl::Duration max_staleness);
+  // Rules alone; `restored`: counters that had been deleted.
+  void LookAtKeptRules(std::vector<std::string> restored);
+  // There are rules outside of plans, or there was something to repair.
+  bool TellsOfOutside() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   // Null: there is no such plan.
   PlanHealth* HealthOf(absl::string_view name)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -251,7 +275,7 @@ class Plans {
   Ledger& ledger_;
   RuleKeeper& rule_keeper_;
   KeptRules& kept_rules_;
-  const std::function<absl::Status()> restore_counters_;
+  const KeepCounters keep_counters_;
   // Until when the server that ran before had looked.
   const absl::Time last_run_;
   PlanQuotas quotas_;  // on the lane

@@ -179,7 +179,9 @@ void SetShared(const accounting::Counter& counter, const Shape& shape,
   ToProto(match, message.mutable_match());
   if (message.match().ByteSizeLong() == 0) message.clear_match();
   for (const auto& [key, value] : counter.labels) {
-    if (key != accounting::kManagedLabel) {
+    if (key == accounting::kDescriptionLabel) {
+      message.set_description(value);
+    } else if (key != accounting::kManagedLabel) {
       (*message.mutable_labels())[key] = value;
     }
   }
@@ -246,7 +248,8 @@ void ExportPlan(absl::Span<const accounting::Counter> counters,
   }
   const kernel::Table table = TableOf(by_hand);
   std::map<std::string, Rules> by_counter;
-  for (const Rule* const rule : by_hand) by_counter[rule->counter].push_back(rule);
+  for (const Rule* const rule : by_hand)
+    by_counter[rule->counter].push_back(rule);
   if (table != kernel::Table::kFilter) {
     response->mutable_plan()->set_table(std::string(kernel::TableName(table)));
   }

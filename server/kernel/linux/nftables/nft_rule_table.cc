@@ -355,7 +355,8 @@ absl::StatusOr<size_t> NftRuleTable::MoveRules(const CounterMove& move,
                                                const Patience& patience) {
   NFM_ASSIGN_OR_RETURN(const size_t moved,
                        RuleTable::MoveRules(move, patience));
-  if (moved > 0 && !move.dry_run) WaitForPackets();
+  // Also where none was left to move: by rules that were changed just before.
+  if (!move.dry_run) WaitForPackets();
   return moved;
 }
 
