@@ -120,24 +120,29 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
 
 Domain::~Domain() { ledger_->Stop(); }
 
-std::string Domain::UnfedNotice() const {
-  const std::shared_ptr<const Snapshot> snapshot = snapshots_->Latest();
-  if (snapshot == nullptr) return "";
+std::vector<std::string> Domain::UnfedCounters() const {
   std::vector<std::string> names;
+  const std::shared_ptr<const Snapshot> snapshot = snapshots_->Latest();
+  if (snapshot == nullptr) return names;
   for (const auto& chunk : snapshot->chunks()) {
     for (size_t row = 0; row < chunk->size(); ++row) {
       if (chunk->use_counts[row] > 0) continue;
-      const uint32_t id = chunk->ids()[row];
-      const absl::string_view name = snapshot->names().KernelName(id);
+      const absl::string_view name =
+          snapshot->names().KernelName(chunk->ids()[row]);
       // Those of others are theirs to use.
-      if (!labels_->Get(name).contains(kManagedLabel)) continue;
-      names.emplace_back(snapshot->names().Shown(id));
+      if (labels_->Get(name).contains(kManagedLabel)) names.emplace_back(name);
     }
   }
+  return names;
+}
+
+std::string Domain::UnfedNotice() const {
+  std::vector<std::string> names = UnfedCounters();
   if (names.empty()) return "";
   constexpr size_t kMostNamed = 5;
   const size_t count = names.size();
   names.resize(std::min(count, kMostNamed));
+  for (std::string& name : names) name = ShownName(name);
   return absl::StrCat(
       count == 1 ? "One counter has" : absl::StrCat(count, " counters have"),
       " no rule that counts into ",

@@ -105,6 +105,10 @@ class Domain {
   // usually none.
   std::vector<std::string> Notices();
 
+  // Managed counters that no rule counts into, as of the newest reading; by the
+  // kernel's names.
+  std::vector<std::string> UnfedCounters() const;
+
   // Gives back memory that nobody uses any more; call it each second or so.
   void Upkeep() { rules_.ExpireListings(); }
 
@@ -118,7 +122,7 @@ class Domain {
       const Plans::CounterLook& look);
   absl::StatusOr<std::vector<std::string>> Restore(
       const std::vector<std::string>& missing, bool with_values);
-  // Counters of ours without a rule, as of the newest reading; empty: none.
+  // Of UnfedCounters(); empty: none.
   std::string UnfedNotice() const;
 
   struct Stores {

@@ -338,6 +338,7 @@ absl::Status Daemon::ServeMetrics() {
   metrics_->Make<telemetry::FlowMetrics>(domain_->flows());
   metrics_->Make<telemetry::LedgerMetrics>(domain_->ledger());
   metrics_->Make<telemetry::PlanMetrics>(domain_->plans());
+  metrics_->Make<UnfedMetrics>(*domain_);
   for (const telemetry::MetricSource* source :
        std::initializer_list<const telemetry::MetricSource*>{
            &gate_, &streams_, snapshot_service_.get(), &requests_,

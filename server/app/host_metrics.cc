@@ -34,6 +34,13 @@ void HostMetrics::WriteMetrics(telemetry::MetricsText& text) const {
   text.Add({}, kernel::XtablesLockWaits().Read());
 }
 
+void UnfedMetrics::WriteMetrics(telemetry::MetricsText& text) const {
+  text.Family("nfmeter_unfed_counters", Type::kGauge,
+              "Counters that were made through the server and that no rule "
+              "counts into.");
+  text.Add(uint64_t{domain_.UnfedCounters().size()});
+}
+
 void CertificateMetrics::WriteMetrics(telemetry::MetricsText& text) const {
   const absl::StatusOr<security::CertificateLifetime> lifetime =
       security::ReadCertificateLifetime(file_);

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "accounting/domain.h"
 #include "kernel/kernel.h"
 #include "telemetry/metric_source.h"
 
@@ -20,6 +21,17 @@ class HostMetrics final : public telemetry::MetricSource {
 
  private:
   const kernel::Kernel& kernel_;
+};
+
+// Counters that were made through the server and that no rule counts into. Does
+// not own the domain.
+class UnfedMetrics final : public telemetry::MetricSource {
+ public:
+  explicit UnfedMetrics(const accounting::Domain& domain) : domain_(domain) {}
+  void WriteMetrics(telemetry::MetricsText& text) const override;
+
+ private:
+  const accounting::Domain& domain_;
 };
 
 // Until when the server's certificate is good, as its file says now.

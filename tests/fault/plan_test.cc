@@ -242,7 +242,7 @@ TEST_F(PlanFaultTest, OutlivesAStormOfRestores) {
   const std::string theirs =
       "*filter\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -d 192.0.2.99/32 -j ACCEPT\n"
       "COMMIT\n";
-  constexpr int kRestores = 40;
+  constexpr int kRestores = 20;
   const absl::Time begin = absl::Now();
   uint64_t sent = 0;
   for (int i = 0; i < kRestores; ++i) {
