@@ -61,7 +61,7 @@ absl::StatusOr<Measurement> CollectRows(const Scale& scale) {
   constexpr int kNodes = 4;
   constexpr int kCounters = 1'000;
   const size_t ticks = scale.Of(100, 3);
-  PostgresProcess postgres;
+  PostgresProcess postgres(/*syncs=*/true);
   if (absl::Status status = postgres.Start(); !status.ok()) return status;
   FakeFleet fleet(kNodes, kCounters);
   const testing::TemporaryDirectory dir;

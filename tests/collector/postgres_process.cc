@@ -39,9 +39,8 @@ bool IsAlive(pid_t pid) {
 
 }  // namespace
 
-PostgresProcess::PostgresProcess() {
+PostgresProcess::PostgresProcess(bool syncs) : syncs_(syncs) {
   if (geteuid() == 0) Run({"chown", "postgres:", dir_.path()});
-  // A killed process loses nothing that is in the kernel's cache: no syncing.
   const RunResult made = Run(AsPostgres(
       {absl::StrCat(kPrograms, "initdb"), "--pgdata", data_, "--no-sync",
        "--no-instructions", "--auth", "trust", "--username", "postgres",
@@ -62,12 +61,14 @@ absl::Status PostgresProcess::Start() {
   if (!made_.ok()) return made_;
   // After a kill -9 its children may take a moment to notice.
   const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  const char* on = syncs_ ? "on" : "off";
   while (absl::Now() < deadline) {
     process_ = std::make_unique<Background>(
         AsPostgres({absl::StrCat(kPrograms, "postgres"), "-D", data_, "-k",
-                    dir_.path(), "-c", "listen_addresses=", "-c", "fsync=off",
-                    "-c", "full_page_writes=off", "-c", "shared_buffers=32MB",
-                    "-c", "max_connections=60", "-c",
+                    dir_.path(), "-c", "listen_addresses=", "-c",
+                    absl::StrCat("fsync=", on), "-c",
+                    absl::StrCat("full_page_writes=", on), "-c",
+                    "shared_buffers=32MB", "-c", "max_connections=60", "-c",
                     "autovacuum_naptime=10s"}),
         dir_ / "log");
     while (IsAlive(process_->pid()) && absl::Now() < deadline) {

@@ -16,7 +16,9 @@ namespace nfmeter::testing {
 // it. It runs as user postgres where the test is root.
 class PostgresProcess {
  public:
-  PostgresProcess();
+  // With `syncs` a commit waits for the disk, as in life. A test that kills
+  // processes needs no syncing: what is in the kernel's cache is not lost.
+  explicit PostgresProcess(bool syncs = false);
   ~PostgresProcess();
 
   // Waits until it answers.
@@ -38,6 +40,7 @@ class PostgresProcess {
  private:
   TemporaryDirectory dir_;
   const std::string data_ = dir_ / "data";
+  const bool syncs_;
   absl::Status made_;
   std::unique_ptr<Background> process_;
 };
