@@ -17,6 +17,8 @@ namespace {
 // node's clock.
 constexpr absl::Duration kNews = absl::Seconds(1);
 constexpr absl::Duration kClockTolerance = absl::Minutes(1);
+// How long a node may take to say who it is.
+constexpr absl::Duration kIntroduction = absl::Seconds(5);
 
 ClientOptions OptionsFor(const Target& target) {
   ClientOptions options;
@@ -24,6 +26,7 @@ ClientOptions OptionsFor(const Target& target) {
   if (target.use_tls) options.tls = target.tls;
   options.insecure = target.insecure;
   options.user_agent = "nfmeter-collector";
+  options.retry.max_attempts = 1;  // the follower tries again
   return options;
 }
 
@@ -98,6 +101,7 @@ absl::Status Follower::Follow() {
   if (client_ == nullptr) {
     NFM_ASSIGN_OR_RETURN(client_, Client::Connect(OptionsFor(options_.target)));
   }
+  NFM_RETURN_IF_ERROR(AskWhoItIs());
   v1::CollectUsageStart start;
   start.set_consumer(options_.consumer);
   start.set_max_unacknowledged_bytes(options_.credit);
@@ -123,6 +127,15 @@ absl::Status Follower::Follow() {
     if (!next.ok()) return next.status();
     Receive(std::move(next->record), absl::Now() - asked);
   }
+}
+
+absl::Status Follower::AskWhoItIs() {
+  const absl::StatusOr<v1::Node> node =
+      client_->GetNode({.timeout = kIntroduction});
+  // A server that does not tell is asked by its stream.
+  if (absl::IsUnimplemented(node.status())) return absl::OkStatus();
+  NFM_RETURN_IF_ERROR(node.status());
+  return progress_->Meet(node->ledger().node_id());
 }
 
 void Follower::Receive(v1::UsageRecord record, absl::Duration waited) {
@@ -185,7 +198,11 @@ void Follower::NoteStored(absl::Span<const v1::UsageRecord> records) {
 }
 
 void Follower::SetError(const absl::Status& error) {
-  if (error == state_.error) return;
+  // Details may be of one call: what people read is the state.
+  if (error.code() == state_.error.code() &&
+      error.message() == state_.error.message()) {
+    return;
+  }
   if (error.ok()) {
     Log(Level::kInfo, "node followed",
         {{"node", options_.target.name}, {"address", options_.target.address}});

@@ -75,6 +75,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
 
   void Loop();
   absl::Status Follow();
+  absl::Status AskWhoItIs();
   void Receive(v1::UsageRecord record, absl::Duration waited);
   void StorePending();
   void SetError(const absl::Status& error)

@@ -5,6 +5,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
@@ -23,7 +24,9 @@ void Log(
     if (value.find_first_of(" \"\n=") == std::string::npos && !value.empty()) {
       absl::StrAppend(&line, value);
     } else {
-      absl::StrAppend(&line, "\"", absl::CEscape(value), "\"");
+      const std::string escaped = absl::Utf8SafeCEscape(value);
+      absl::StrAppend(&line, "\"", absl::StrReplaceAll(escaped, {{"\\'", "'"}}),
+                      "\"");
     }
   }
   line.push_back('\n');

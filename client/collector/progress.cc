@@ -37,7 +37,7 @@ absl::StatusOr<std::optional<v1::UsagePosition>> Progress::Begin() {
 absl::StatusOr<size_t> Progress::Store(
     absl::Span<const v1::UsageRecord> records) {
   const v1::UsageRecord& first = records.front();
-  NFM_RETURN_IF_ERROR(LearnNode(first));
+  NFM_RETURN_IF_ERROR(LearnNode(first.node_id()));
   NFM_RETURN_IF_ERROR(CheckFirst(first));
   size_t count = 1;
   int rows = first.counter_ids_size();
@@ -59,25 +59,29 @@ absl::StatusOr<size_t> Progress::Store(
   return count;
 }
 
+absl::Status Progress::Meet(const std::string& node_id) {
+  // A ledger that is not durable has no id; what streams of it say tells.
+  return node_id.empty() ? absl::OkStatus() : LearnNode(node_id);
+}
+
 // A name may have become another machine's, and a machine may have got another
 // name: what counts is the node's id.
-absl::Status Progress::LearnNode(const v1::UsageRecord& first) {
-  if (cursor_.has_value() && cursor_->node_id == first.node_id()) {
+absl::Status Progress::LearnNode(const std::string& node_id) {
+  if (cursor_.has_value() && cursor_->node_id == node_id) {
     return absl::OkStatus();
   }
-  if (first.node_id().empty()) {
+  if (node_id.empty()) {
     return absl::DataLossError(
         absl::StrCat("'", node_, "' does not say which node it is"));
   }
-  NFM_ASSIGN_OR_RETURN(const auto known, sink_.FindNodeById(first.node_id()));
+  NFM_ASSIGN_OR_RETURN(const auto known, sink_.FindNodeById(node_id));
   if (!known.has_value()) {
     cursor_.reset();
     return absl::OkStatus();
   }
   if (known->name != node_ && is_target_(known->name)) {
     return absl::AlreadyExistsError(absl::StrCat(
-        "'", node_, "' and '", known->name, "' are the same node, ",
-        first.node_id(),
+        "'", node_, "' and '", known->name, "' are the same node, ", node_id,
         ": they are one machine with two addresses, or one was cloned with the "
         "other's /var/lib/nfmeter; name one target only, or delete the state "
         "directory of the clone"));

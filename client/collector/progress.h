@@ -29,6 +29,10 @@ class Progress {
   // Asks the sink where to begin. Absent: with a full record.
   absl::StatusOr<std::optional<v1::UsagePosition>> Begin();
 
+  // Before a stream is begun: the node says that it is this one.
+  // ALREADY_EXISTS: so is another target, whose stream another one would end.
+  absl::Status Meet(const std::string& node_id);
+
   // Stores the first records of `records` that may be stored together; how many
   // they were. After an error begin again. Beside the statuses of
   // Sink::Store():
@@ -37,7 +41,7 @@ class Progress {
   absl::StatusOr<size_t> Store(absl::Span<const v1::UsageRecord> records);
 
  private:
-  absl::Status LearnNode(const v1::UsageRecord& first);
+  absl::Status LearnNode(const std::string& node_id);
   absl::Status CheckFirst(const v1::UsageRecord& first) const;
   bool IsSetBack(const v1::UsageRecord& first) const;
 

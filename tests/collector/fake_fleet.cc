@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "nfmeter/v1/node.grpc.pb.h"
 #include "nfmeter/v1/usage.grpc.pb.h"
 
 namespace nfmeter::testing {
@@ -105,6 +106,19 @@ size_t FakeNode::most_unacknowledged() const {
   absl::MutexLock lock(&mutex_);
   return most_unacknowledged_;
 }
+int FakeNode::introductions() const {
+  absl::MutexLock lock(&mutex_);
+  return introductions_;
+}
+
+v1::Node FakeNode::Introduce() {
+  absl::MutexLock lock(&mutex_);
+  ++introductions_;
+  v1::Node node;
+  node.mutable_ledger()->set_node_id(id_);
+  return node;
+}
+
 int FakeNode::streams() const {
   absl::MutexLock lock(&mutex_);
   return streams_;
@@ -343,25 +357,47 @@ class Stream final : public grpc::ServerBidiReactor<v1::CollectUsageRequest,
 
 }  // namespace
 
-class FakeFleet::Service final : public v1::UsageService::CallbackService {
+class FakeFleet::UsageService final : public v1::UsageService::CallbackService {
  public:
-  explicit Service(FakeFleet& fleet) : fleet_(fleet) {}
+  explicit UsageService(FakeFleet& fleet) : fleet_(fleet) {}
 
   grpc::ServerBidiReactor<v1::CollectUsageRequest, v1::CollectUsageResponse>*
   CollectUsage(grpc::CallbackServerContext* context) override {
-    const grpc::string_ref authority = context->ExperimentalGetAuthority();
-    const auto found = fleet_.by_address_.find(
-        std::string(authority.data(), authority.size()));
-    return new Stream(found == fleet_.by_address_.end() ? nullptr
-                                                        : found->second);
+    return new Stream(fleet_.Find(context->ExperimentalGetAuthority()));
   }
 
  private:
   FakeFleet& fleet_;
 };
 
+class FakeFleet::NodeService final : public v1::NodeService::CallbackService {
+ public:
+  explicit NodeService(FakeFleet& fleet) : fleet_(fleet) {}
+
+  grpc::ServerUnaryReactor* GetNode(grpc::CallbackServerContext* context,
+                                    const v1::GetNodeRequest* /*request*/,
+                                    v1::GetNodeResponse* response) override {
+    FakeNode* node = fleet_.Find(context->ExperimentalGetAuthority());
+    if (node != nullptr) *response->mutable_node() = node->Introduce();
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+ private:
+  FakeFleet& fleet_;
+};
+
+FakeNode* FakeFleet::Find(grpc::string_ref authority) const {
+  const auto found =
+      by_address_.find(std::string(authority.data(), authority.size()));
+  return found == by_address_.end() ? nullptr : found->second;
+}
+
 FakeFleet::FakeFleet(int nodes, int counters, std::string prefix)
-    : prefix_(std::move(prefix)), service_(std::make_unique<Service>(*this)) {
+    : prefix_(std::move(prefix)),
+      usage_service_(std::make_unique<UsageService>(*this)),
+      node_service_(std::make_unique<NodeService>(*this)) {
   for (int i = 0; i < nodes; ++i) {
     nodes_.push_back(
         std::make_unique<FakeNode>(absl::StrCat("id-", i), counters));
@@ -369,7 +405,8 @@ FakeFleet::FakeFleet(int nodes, int counters, std::string prefix)
   grpc::ServerBuilder builder;
   builder.AddListeningPort("0.0.0.0:0", grpc::InsecureServerCredentials(),
                            &port_);
-  builder.RegisterService(service_.get());
+  builder.RegisterService(usage_service_.get());
+  builder.RegisterService(node_service_.get());
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   server_ = builder.BuildAndStart();
   for (int i = 0; i < nodes; ++i) by_address_[address(i)] = nodes_[i].get();

@@ -15,6 +15,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "nfmeter/v1/node.pb.h"
 #include "nfmeter/v1/usage.pb.h"
 
 namespace nfmeter::testing {
@@ -36,7 +37,7 @@ class FakeNode {
   void SetId(const std::string& id);
   // Its clock is ahead by as much.
   void SetClockAhead(int64_t seconds);
-  // Does not answer from now on, or answers again; open streams stay silent.
+  // Begins no streams from now on, or does again; open ones stay silent.
   void SetSilent(bool silent);
 
   int counters() const { return counters_; }
@@ -48,6 +49,8 @@ class FakeNode {
   size_t most_unacknowledged() const;
   // Streams that were begun.
   int streams() const;
+  // How often it was asked who it is.
+  int introductions() const;
 
   // --- For the server ---
 
@@ -69,6 +72,7 @@ class FakeNode {
   grpc::Status CheckPosition(const v1::UsagePosition& position) const;
   void Acknowledge(const v1::UsagePosition& position);
   void NoteUnacknowledged(size_t bytes);
+  v1::Node Introduce();
 
  private:
   v1::UsageRecord Describe(const v1::UsageRecord& record,
@@ -87,6 +91,7 @@ class FakeNode {
   uint64_t acknowledged_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t most_unacknowledged_ ABSL_GUARDED_BY(mutex_) = 0;
   int streams_ ABSL_GUARDED_BY(mutex_) = 0;
+  int introductions_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t clock_ahead_ ABSL_GUARDED_BY(mutex_) = 0;
   bool silent_ ABSL_GUARDED_BY(mutex_) = false;
 };
@@ -110,12 +115,16 @@ class FakeFleet {
   uint64_t Total() const;
 
  private:
-  class Service;
+  class UsageService;
+  class NodeService;
+
+  FakeNode* Find(grpc::string_ref authority) const;
 
   const std::string prefix_;
   std::vector<std::unique_ptr<FakeNode>> nodes_;
   std::map<std::string, FakeNode*> by_address_;
-  std::unique_ptr<Service> service_;
+  std::unique_ptr<UsageService> usage_service_;
+  std::unique_ptr<NodeService> node_service_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
 };

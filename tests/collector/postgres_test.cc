@@ -159,6 +159,20 @@ TEST_F(PostgresTest, TwoTargetsThatAreOneNodeAreTold) {
   } while (status.find("are the same node") == std::string::npos &&
            absl::Now() < deadline);
   EXPECT_THAT(status, HasSubstr("are the same node, id-0"));
+  // The second one asks again and again, and takes no stream from the first.
+  const auto streams = [this] {
+    return fleet_.node(0).streams() + fleet_.node(1).streams();
+  };
+  const auto asked = [this] {
+    return fleet_.node(0).introductions() + fleet_.node(1).introductions();
+  };
+  const int streams_before = streams();
+  const int asked_before = asked();
+  while (asked() < asked_before + 3 && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  EXPECT_GE(asked(), asked_before + 3);
+  EXPECT_EQ(streams(), streams_before);
 }
 
 TEST_F(PostgresTest, ALedgerSetBackToABackupIsAGapAndTotalsNeverFall) {
