@@ -62,9 +62,10 @@ TEST(ReadNewCounterTest, SaysWhichCharacterIsWrongAndWhere) {
   EXPECT_THAT(ViolationsOf(Named("a b")),
               ElementsAre(FieldsAre("counter.name",
                                     HasSubstr("'a b' has ' ' at byte 1"))));
-  EXPECT_THAT(
-      ViolationsOf(Named("caf\xc3\xa9")),
-      ElementsAre(FieldsAre("counter.name", HasSubstr("'\\xc3' at byte 3"))));
+  EXPECT_THAT(ViolationsOf(Named("caf\xc3\xa9")),
+              ElementsAre(FieldsAre(
+                  "counter.name",
+                  HasSubstr("'caf\xc3\xa9' has '\xc3\xa9' at byte 3"))));
   EXPECT_THAT(
       ViolationsOf(Named(std::string("a\0b", 3))),
       ElementsAre(FieldsAre("counter.name", HasSubstr("'\\x00' at byte 1"))));
