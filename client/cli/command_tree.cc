@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/command_tree.h"
 
+#include <cstdlib>
+
 #include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "cli/custom_columns.h"
@@ -133,6 +137,16 @@ std::string ExplainMismatch(const CLI::App& command, absl::string_view what) {
                       option->get_option_text());
 }
 
+// From now on the variables of its flags count: CLI11 would look at those of
+// all commands, and complain of a value that this one has nothing to do with.
+void ReadVariables(CLI::App& command) {
+  for (CLI::Option* option : command.get_options()) {
+    if (option->nonpositional() && option != command.get_help_ptr()) {
+      option->envname(VariableFor(command, *option));
+    }
+  }
+}
+
 std::string Verbs(const CLI::App* command) {
   std::vector<std::string> names;
   for (const CLI::App* verb : command->get_subcommands({})) {
@@ -146,6 +160,14 @@ std::string Verbs(const CLI::App* command) {
 std::string FullName(const CLI::App& command) {
   if (command.get_parent() == nullptr) return command.get_name();
   return absl::StrCat(FullName(*command.get_parent()), " ", command.get_name());
+}
+
+std::string VariableFor(const CLI::App& command, const CLI::Option& option) {
+  const std::string name = option.get_lnames().empty()
+                               ? option.get_name()
+                               : option.get_lnames().front();
+  return absl::AsciiStrToUpper(absl::StrReplaceAll(
+      absl::StrCat(FullName(command), "_", name), {{" ", "_"}, {"-", "_"}}));
 }
 
 CommandTree::CommandTree()
@@ -269,6 +291,7 @@ CLI::App* CommandTree::AddCommand(CLI::App& parent, const std::string& name,
   CLI::App* command = parent.add_subcommand(name, summary);
   command->group("Commands");
   command->footer(examples);
+  command->preparse_callback([command](size_t) { ReadVariables(*command); });
   actions_[command] = std::move(action);
   return command;
 }
@@ -284,6 +307,7 @@ Candidates CommandTree::SuggestionsFor(const CLI::Option* option) const {
 
 absl::StatusOr<Invocation> CommandTree::Parse(
     std::vector<std::string> arguments) {
+  arguments_ = arguments;
   // CLI11 wants them last first.
   std::reverse(arguments.begin(), arguments.end());
   try {
@@ -302,6 +326,31 @@ absl::StatusOr<Invocation> CommandTree::Parse(
   const CLI::App* command = Innermost(&root_);
   return Invocation{.action = actions_.at(command),
                     .local = local_.count(command) > 0};
+}
+
+// Says which variables have set the flags that `error` names: nobody looks for
+// them there.
+std::string CommandTree::Blame(const CLI::ParseError& error) const {
+  std::string blame;
+  for (const CLI::App* app = Innermost(&root_); app != nullptr;
+       app = app->get_parent()) {
+    for (const CLI::Option* option : app->get_options()) {
+      const std::string& variable = option->get_envname();
+      if (variable.empty() || option->get_lnames().empty()) continue;
+      const char* const value = std::getenv(variable.c_str());
+      const std::string flag = "--" + option->get_lnames().front();
+      if (value == nullptr || *value == '\0' ||
+          !absl::StrContains(error.what(), flag) ||
+          absl::c_any_of(arguments_, [&flag](absl::string_view word) {
+            return absl::StartsWith(word, flag);
+          })) {
+        continue;
+      }
+      absl::StrAppend(&blame, " (", flag, " is from ", variable, "=", value,
+                      " in the environment)");
+    }
+  }
+  return blame;
 }
 
 absl::Status CommandTree::Explain(const CLI::ParseError& error) const {
@@ -336,7 +385,7 @@ absl::Status CommandTree::Explain(const CLI::ParseError& error) const {
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
     return UsageError(ExplainMismatch(*command, error.what()), more);
   }
-  return UsageError(error.what(), more);
+  return UsageError(absl::StrCat(error.what(), Blame(error)), more);
 }
 
 CLI::Option* AddChoice(CommandTree& tree, CLI::App& command,

@@ -75,16 +75,21 @@ class CommandTree {
   void AddGlobalFlags();
   CLI::Option* AddOutputFlag();
   absl::Status Explain(const CLI::ParseError& error) const;
+  std::string Blame(const CLI::ParseError& error) const;
 
   CLI::App root_;
   GlobalFlags globals_;
   std::map<const CLI::App*, Action> actions_;
   std::set<const CLI::App*> local_;
   std::map<const CLI::Option*, Candidates> suggestions_;
+  std::vector<std::string> arguments_;  // being parsed
 };
 
 // "nfmeter rule add"
 std::string FullName(const CLI::App& command);
+// Where a flag of this command may stand in the environment:
+// "NFMETER_RULE_ADD_DRY_RUN". Global flags have shorter ones of their own.
+std::string VariableFor(const CLI::App& command, const CLI::Option& option);
 
 // An option for one of `choices`: checked, shown in help, completed.
 CLI::Option* AddChoice(CommandTree& tree, CLI::App& command,

@@ -48,10 +48,10 @@ Console StandardConsole() {
           .size = [] {
             TerminalSize size;
             winsize window{};
-            if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 &&
-                window.ws_row > 0 && window.ws_col > 0) {
-              size.rows = window.ws_row;
-              size.columns = window.ws_col;
+            if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0) {
+              // 0: not known, as on serial lines.
+              if (window.ws_row > 0) size.rows = window.ws_row;
+              if (window.ws_col > 0) size.columns = window.ws_col;
             }
             return size;
           }};

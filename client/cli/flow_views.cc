@@ -45,14 +45,18 @@ std::string StateText(v1::FlowTcpState state, Layout layout) {
 // A count of one direction; nothing where the flow has no counters.
 template <typename Get>
 Column<v1::Flow> CountColumn(const char* heading, const char* key, bool bytes,
-                             Get get) {
-  return {heading, key, kAll, Align::kRight,
+                             int leave_out, Get get) {
+  return {heading,
+          key,
+          kAll,
+          Align::kRight,
           [bytes, get](const v1::Flow& flow, Layout layout) -> Cell {
             const v1::FlowCounts* const counts = get(flow);
             if (counts == nullptr) return {layout == kCsv ? "" : "-"};
             return {bytes ? BytesText(counts->bytes(), layout)
                           : CountText(counts->packets(), layout)};
-          }};
+          },
+          leave_out};
 }
 
 const v1::FlowCounts* There(const v1::Flow& flow) {
@@ -175,19 +179,22 @@ std::vector<Column<v1::Flow>> FlowColumns() {
                        return {layout == kCsv
                                    ? absl::StrCat(f.protocol_number())
                                    : f.protocol()};
-                     }});
+                     },
+                     /*leave_out=*/5});
   AddEndColumns(columns);
   AddIpfixEnds(columns);
-  columns.push_back(CountColumn("PACKETS", "packetTotalCount", false, There));
-  columns.push_back(CountColumn("BYTES", "octetTotalCount", true, There));
   columns.push_back(
-      CountColumn("BACK PACKETS", "reversePacketTotalCount", false, Back));
+      CountColumn("PACKETS", "packetTotalCount", false, 3, There));
+  columns.push_back(CountColumn("BYTES", "octetTotalCount", true, 0, There));
   columns.push_back(
-      CountColumn("BACK BYTES", "reverseOctetTotalCount", true, Back));
+      CountColumn("BACK PACKETS", "reversePacketTotalCount", false, 2, Back));
+  columns.push_back(
+      CountColumn("BACK BYTES", "reverseOctetTotalCount", true, 4, Back));
   columns.push_back({"STATE", "tcpState", kAll, Align::kLeft,
                      [](const v1::Flow& f, Layout layout) -> Cell {
                        return {StateText(f.tcp_state(), layout)};
-                     }});
+                     },
+                     /*leave_out=*/1});
   columns.push_back({"START", "flowStartMilliseconds", kWide | kCsv,
                      Align::kLeft,
                      [](const v1::Flow& f, Layout layout) -> Cell {
@@ -252,31 +259,32 @@ void AddKeyColumns(const v1::FlowGrouping& grouping,
 
 void AddSumColumns(bool with_ended, std::vector<GroupColumn>& columns) {
   const auto add = [&columns](const char* heading, const char* key,
-                              unsigned layouts, bool bytes,
+                              unsigned layouts, bool bytes, int leave_out,
                               uint64_t (*get)(const v1::FlowSums&)) {
     columns.push_back(
         {heading, key, layouts, Align::kRight,
          [bytes, get](const v1::FlowGroup& g, Layout layout) -> Cell {
            const uint64_t value = get(g.sums());
            return {bytes ? BytesText(value, layout) : CountText(value, layout)};
-         }});
+         },
+         leave_out});
   };
   using S = const v1::FlowSums&;
-  add(with_ended ? "NEW FLOWS" : "FLOWS", "flows", kAll, false,
+  add(with_ended ? "NEW FLOWS" : "FLOWS", "flows", kAll, false, 5,
       [](S s) { return uint64_t{s.flows()}; });
   if (with_ended) {
-    add("ENDED", "ended_flows", kAll, false,
+    add("ENDED", "ended_flows", kAll, false, 2,
         [](S s) { return uint64_t{s.ended_flows()}; });
   }
-  add("UNCOUNTED", "flows_without_counters", kWide | kCsv, false,
+  add("UNCOUNTED", "flows_without_counters", kWide | kCsv, false, 0,
       [](S s) { return uint64_t{s.flows_without_counters()}; });
-  add("PACKETS", "packets", kAll, false,
+  add("PACKETS", "packets", kAll, false, 3,
       [](S s) { return uint64_t{s.original().packets()}; });
-  add("BYTES", "bytes", kAll, true,
+  add("BYTES", "bytes", kAll, true, 0,
       [](S s) { return uint64_t{s.original().bytes()}; });
-  add("BACK PACKETS", "reverse_packets", kAll, false,
+  add("BACK PACKETS", "reverse_packets", kAll, false, 1,
       [](S s) { return uint64_t{s.reply().packets()}; });
-  add("BACK BYTES", "reverse_bytes", kAll, true,
+  add("BACK BYTES", "reverse_bytes", kAll, true, 4,
       [](S s) { return uint64_t{s.reply().bytes()}; });
 }
 

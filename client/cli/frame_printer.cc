@@ -53,9 +53,10 @@ void FramePrinter::PrintBlock(const SnapshotFrame& frame) {
   session_.console().out
       << (frames_ == 1 ? "" : "\n") << "# "
       << FrameHeader(frame, rows.size(), absl::LocalTimeZone()) << "\n"
-      << RenderTable(
-             FrameTable(rows, session_.layout(), options_.bits),
-             {.color = session_.color(), .headings = session_.headings()});
+      << RenderTable(FrameTable(rows, session_.layout(), options_.bits),
+                     {.color = session_.color(),
+                      .max_width = session_.WidthFor(session_.layout()),
+                      .headings = session_.headings()});
 }
 
 }  // namespace nfmeter::cli

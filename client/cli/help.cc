@@ -58,9 +58,10 @@ std::string FlagNames(const CLI::Option& option) {
   return text;
 }
 
-std::string FlagHelp(const CLI::Option& option) {
+// Of global flags, its variable too; those of a command are said once.
+std::string FlagHelp(const CLI::App& command, const CLI::Option& option) {
   std::string help = option.get_description();
-  if (!option.get_envname().empty()) {
+  if (command.get_parent() == nullptr && !option.get_envname().empty()) {
     absl::StrAppend(&help, " (environment: ", option.get_envname(), ")");
   }
   if (option.get_required()) absl::StrAppend(&help, " (required)");
@@ -114,12 +115,27 @@ std::string Flags(const CLI::App& command) {
       if (command.get_parent() != nullptr && option == command.get_help_ptr()) {
         continue;
       }
-      absl::StrAppend(&entries, Entry(FlagNames(*option), FlagHelp(*option)));
+      absl::StrAppend(&entries,
+                      Entry(FlagNames(*option), FlagHelp(command, *option)));
     }
     if (entries.empty()) continue;
     absl::StrAppend(&text, "\n", Title(group, text.empty()), ":\n", entries);
   }
   return text;
+}
+
+// How a flag stands in the environment, by the first of them.
+std::string Variables(const CLI::App& command) {
+  for (const CLI::Option* option : command.get_options()) {
+    if (!option->nonpositional() || option == command.get_help_ptr() ||
+        option->get_lnames().empty() || option->get_group() == kUnlistedGroup) {
+      continue;
+    }
+    return absl::StrCat("Flags may stand in the environment: --",
+                        option->get_lnames().front(), " as ",
+                        VariableFor(command, *option), ".\n");
+  }
+  return "";
 }
 
 }  // namespace
@@ -131,8 +147,8 @@ std::string HelpFormatter::make_help(const CLI::App* command, std::string,
   std::string arguments;
   for (const CLI::Option* option : command->get_options()) {
     if (!option->get_positional()) continue;
-    absl::StrAppend(&arguments,
-                    Entry(option->get_name(true, false), FlagHelp(*option)));
+    absl::StrAppend(&arguments, Entry(option->get_name(true, false),
+                                      FlagHelp(*command, *option)));
   }
   if (!arguments.empty()) absl::StrAppend(&text, "\nArguments:\n", arguments);
   const auto verbs = command->get_subcommands({});
@@ -148,8 +164,8 @@ std::string HelpFormatter::make_help(const CLI::App* command, std::string,
     absl::StrAppend(&text, "\n", command->get_footer(), "\n");
   }
   if (command->get_parent() != nullptr) {
-    absl::StrAppend(&text,
-                    "\n'nfmeter --help' shows the flags of all commands: -o, "
+    absl::StrAppend(&text, "\n", Variables(*command),
+                    "'nfmeter --help' shows the flags of all commands: -o, "
                     "--server, --timeout, ...\n");
   }
   return text;

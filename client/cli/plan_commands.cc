@@ -202,7 +202,10 @@ absl::Status ListPlans(Session& session) {
   const auto response = (*client)->ListPlans(session.call());
   if (!response.ok()) return response.status();
   Table table;
-  table.headings = {{"NAME"}, {"OWNER"}, {"APPLIED"}, {"ETAG"}};
+  table.headings = {{"NAME"},
+                    {"OWNER", Align::kLeft, /*leave_out=*/3},
+                    {"APPLIED", Align::kLeft, /*leave_out=*/2},
+                    {"ETAG", Align::kLeft, /*leave_out=*/1}};
   std::vector<std::string> names;
   for (const v1::Plan& plan : response->plans()) {
     names.push_back(plan.name());

@@ -58,8 +58,12 @@ std::string MissedText(const v1::PlanStatus& status) {
 
 Table StatusTable(const std::vector<v1::PlanStatus>& statuses) {
   Table table;
-  table.headings = {{"PLAN"},    {"STATE"},           {"CHECKED"},
-                    {"REPAIRS"}, {"MAY HAVE MISSED"}, {"WHY"}};
+  table.headings = {{"PLAN"},
+                    {"STATE"},
+                    {"CHECKED", Align::kLeft, /*leave_out=*/2},
+                    {"REPAIRS", Align::kLeft, /*leave_out=*/3},
+                    {"MAY HAVE MISSED", Align::kLeft, /*leave_out=*/1},
+                    {"WHY"}};
   for (const v1::PlanStatus& status : statuses) {
     table.rows.push_back({{NameText(status)},
                           {StateText(status.state())},

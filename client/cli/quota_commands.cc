@@ -42,10 +42,63 @@ std::string KindName(v1::QuotaEventKind kind) {
   }
 }
 
+// Columns that a line of the table takes, and those for a middling one.
+constexpr size_t kWholeLine = 112;
+constexpr size_t kMiddlingLine = 60;
+constexpr size_t kLeastName = 8;
+
+// "3.30 GiB of 3.00 GiB", or in little room "110%".
+std::string UsedText(const v1::Counter& counter, bool is_narrow) {
+  const v1::Quota& quota = counter.quota();
+  const bool of_packets = quota.has_packets();
+  const uint64_t used = of_packets ? counter.packets() : counter.bytes();
+  const uint64_t limit = of_packets ? quota.packets() : quota.bytes();
+  if (!is_narrow) {
+    return absl::StrCat(of_packets ? FormatCount(used) : FormatBytes(used),
+                        " of ", QuotaText(counter, Layout::kTable));
+  }
+  if (limit == 0) return "";
+  return absl::StrFormat(
+      "%.0f%%", 100.0 * static_cast<double>(used) / static_cast<double>(limit));
+}
+
+// For terminals of less than kWholeLine: the time of day, the name as far as
+// there is room, and how much of the quota is used.
+std::string ShortEventLine(const QuotaEvent& event, size_t width,
+                           const Session& session) {
+  const v1::Counter& counter = event.event.counter();
+  const std::string time = absl::FormatTime(
+      "%H:%M:%S  ", absl::FromUnixSeconds(event.event.time().seconds()),
+      absl::LocalTimeZone());
+  if (event.event.kind() == v1::QUOTA_EVENT_KIND_SYNCED) {
+    return Paint(
+        CutToWidth(absl::StrCat(time, "synced     those above were over"), width),
+        Style::kFaint, session.color());
+  }
+  const std::string kind =
+      absl::StrFormat("%-9s", KindName(event.event.kind()));
+  std::string used = UsedText(counter, width < kMiddlingLine);
+  if (event.event.missed_events() > 0) {
+    absl::StrAppend(&used, ", ", event.event.missed_events(), " missed");
+  }
+  const size_t others = time.size() + kind.size() + used.size() + 4;
+  const size_t room = width > others + kLeastName ? width - others : kLeastName;
+  std::string name = Printable(counter.name());
+  if (DisplayWidth(name) > room) {
+    name = absl::StrCat(CutToWidth(name, room - 1), ">");
+  }
+  return absl::StrCat(time, Paint(kind, Style::kWarning, session.color()), "  ",
+                      name, "  ", used);
+}
+
 // A line of the table: events come one at a time, so the widths are fixed.
 std::string EventLine(const QuotaEvent& event, const Session& session) {
   const v1::Counter& counter = event.event.counter();
   const Layout layout = session.layout();
+  if (const size_t width = session.WidthFor(layout);
+      width > 0 && width < kWholeLine) {
+    return ShortEventLine(event, width, session);
+  }
   const std::string kind = KindName(event.event.kind());
   const bool synced = event.event.kind() == v1::QUOTA_EVENT_KIND_SYNCED;
   const std::string time =

@@ -126,9 +126,17 @@ std::string Session::Render(const Table& table, Layout layout) {
 }
 
 std::string Session::RenderNow(const Table& table, Layout layout) const {
-  return layout == Layout::kCsv
-             ? RenderCsv(table, headings())
-             : RenderTable(table, {.color = color_, .headings = headings()});
+  if (layout == Layout::kCsv) return RenderCsv(table, headings());
+  return RenderTable(table, {.color = color_,
+                             .max_width = WidthFor(layout),
+                             .headings = headings(),
+                             .tell = true});
+}
+
+size_t Session::WidthFor(Layout layout) const {
+  return layout == Layout::kTable && console_.out_is_terminal
+             ? console_.size().columns
+             : 0;
 }
 
 void Session::CollectTables(std::string context, std::vector<Table>* tables) {

@@ -78,6 +78,8 @@ class Session {
   // Renders for the layout; colours as the session has them.
   std::string Render(const Table& table, Layout layout);
   std::string RenderNow(const Table& table, Layout layout) const;
+  // Columns of a line: on a terminal the layout for people fits in it. 0: any.
+  size_t WidthFor(Layout layout) const;
 
   // From now on tables are not rendered but added to `tables`, which must
   // outlive this, with a first column that says `context`: the command runs on

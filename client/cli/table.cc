@@ -14,6 +14,11 @@ namespace {
 constexpr absl::string_view kGap = "  ";
 // Columns below which wrapped text is no longer readable.
 constexpr size_t kLeastWrapped = 20;
+// The same of text that is cut, at the end of a line and elsewhere, and by how
+// much it is at a time.
+constexpr size_t kLeastLast = 16;
+constexpr size_t kLeastCut = 8;
+constexpr size_t kCut = 4;
 
 absl::string_view Escape(Style style) {
   switch (style) {
@@ -117,14 +122,20 @@ std::vector<size_t> Widths(const Table& table) {
   return widths;
 }
 
-// Of a whole line, but for a last column of text, which is cut anyway.
-size_t LineWidth(const Table& table) {
-  const std::vector<size_t> widths = Widths(table);
+// What columns count for in a line's width. A last column of text is cut
+// anyway: at most `least_last`.
+std::vector<size_t> CountedWidths(const Table& table, size_t least_last) {
+  std::vector<size_t> widths = Widths(table);
+  if (widths.size() > 1 && table.headings.back().align == Align::kLeft) {
+    widths.back() = std::min(widths.back(), least_last);
+  }
+  return widths;
+}
+
+size_t LineWidth(const std::vector<size_t>& widths) {
   size_t width = 0;
-  for (size_t i = 0; i < widths.size(); ++i) {
-    const bool last = i + 1 == widths.size();
-    if (last && i > 0 && table.headings[i].align == Align::kLeft) break;
-    width += widths[i] + (i > 0 ? kGap.size() : 0);
+  for (const size_t each : widths) {
+    if (each > 0) width += each + (width > 0 ? kGap.size() : 0);
   }
   return width;
 }
@@ -135,35 +146,78 @@ void RemoveColumn(size_t index, Table& table) {
   for (std::vector<Cell>& row : table.rows) row.erase(row.begin() + at);
 }
 
-// Leaves columns out, and cuts the first one, until lines are at most `width`
-// long. Tables none of whose columns may be left out stay as they are.
-void Fit(size_t width, Table& table) {
-  const auto first_out = [&table] {
-    size_t found = table.headings.size();
-    for (size_t i = 0; i < table.headings.size(); ++i) {
-      const int order = table.headings[i].leave_out;
-      if (order > 0 && (found == table.headings.size() ||
-                        order < table.headings[found].leave_out)) {
-        found = i;
-      }
+// The column to leave out next; the number of columns: none may be.
+size_t NextToLeaveOut(const Table& table) {
+  size_t found = table.headings.size();
+  for (size_t i = 0; i < table.headings.size(); ++i) {
+    const int order = table.headings[i].leave_out;
+    if (order > 0 && (found == table.headings.size() ||
+                      order < table.headings[found].leave_out)) {
+      found = i;
     }
-    return found;
+  }
+  return found;
+}
+
+// The widest column of text, by the widths that count.
+size_t WidestText(const Table& table, const std::vector<size_t>& widths) {
+  size_t found = widths.size();
+  for (size_t i = 0; i < widths.size(); ++i) {
+    if (table.headings[i].align == Align::kLeft &&
+        (found == widths.size() || widths[i] > widths[found])) {
+      found = i;
+    }
+  }
+  return found;
+}
+
+void CutColumn(size_t index, size_t width, Table& table) {
+  const auto cut = [width](std::string& text) {
+    const std::string shown = Printable(text);
+    if (DisplayWidth(shown) > width) {
+      text = absl::StrCat(CutToWidth(shown, width - 1), ">");
+    }
   };
-  if (first_out() == table.headings.size()) return;
-  size_t out = 0;
-  while (LineWidth(table) > width &&
-         (out = first_out()) < table.headings.size()) {
+  cut(table.headings[index].text);
+  for (std::vector<Cell>& row : table.rows) cut(row[index].text);
+}
+
+// Leaves columns out, then cuts the widest text, until lines are at most
+// `width` long.
+void Fit(const RenderOptions& options, Table& table) {
+  const size_t width = options.max_width;
+  // In lists the last column matters; on screens that are redrawn it is a note.
+  const size_t least_last = options.tell ? kLeastLast : 0;
+  while (LineWidth(CountedWidths(table, least_last)) > width) {
+    const size_t out = NextToLeaveOut(table);
+    if (out == table.headings.size()) break;
     RemoveColumn(out, table);
   }
-  const size_t line = LineWidth(table);
-  const size_t first = Widths(table).front();
-  if (line <= width || first <= line - width + 1) return;
-  const size_t room = first - (line - width);
-  for (std::vector<Cell>& row : table.rows) {
-    const std::string text = Printable(row.front().text);
-    if (DisplayWidth(text) <= room) continue;
-    row.front().text = absl::StrCat(CutToWidth(text, room - 1), ">");
+  while (true) {
+    const std::vector<size_t> widths = CountedWidths(table, least_last);
+    const size_t line = LineWidth(widths);
+    if (line <= width) return;
+    const size_t widest = WidestText(table, widths);
+    // Two long columns give in turns.
+    const size_t step = std::min(line - width, kCut);
+    if (widest == widths.size() || widths[widest] < kLeastCut + step) return;
+    CutColumn(widest, widths[widest] - step, table);
   }
+}
+
+// The headings of `all` that are not in `shown`, which has them in their order.
+std::string LeftOut(const std::vector<Heading>& all,
+                    const std::vector<Heading>& shown) {
+  std::string names;
+  auto next = shown.begin();
+  for (const Heading& heading : all) {
+    if (next != shown.end() && next->leave_out == heading.leave_out) {
+      ++next;
+    } else if (!heading.text.empty()) {
+      absl::StrAppend(&names, names.empty() ? "" : ", ", heading.text);
+    }
+  }
+  return names;
 }
 
 std::string CsvField(absl::string_view raw) {
@@ -217,7 +271,9 @@ std::string Paint(absl::string_view text, Style style, bool color) {
 }
 
 std::string RenderTable(Table table, const RenderOptions& options) {
-  if (options.max_width > 0) Fit(options.max_width, table);
+  const std::vector<Heading> all = table.headings;
+  if (options.max_width > 0) Fit(options, table);
+  const std::string left_out = LeftOut(all, table.headings);
   std::vector<Cell> headings;
   for (const Heading& heading : table.headings) {
     headings.push_back({heading.text, Style::kHeader});
@@ -228,6 +284,13 @@ std::string RenderTable(Table table, const RenderOptions& options) {
   if (options.headings) absl::StrAppend(&text, line.Render(headings), "\n");
   for (const std::vector<Cell>& row : table.rows) {
     absl::StrAppend(&text, line.Render(row), "\n");
+  }
+  if (options.tell && !left_out.empty()) {
+    absl::StrAppend(&text,
+                    Paint(CutToWidth(absl::StrCat("-o wide shows ", left_out),
+                                     options.max_width),
+                          Style::kFaint, options.color),
+                    "\n");
   }
   return text;
 }

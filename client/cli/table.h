@@ -24,7 +24,7 @@ struct Heading {
   std::string text;
   Align align = Align::kLeft;
   // Where lines are too long the column of the lowest number goes first. 0: it
-  // stays, and the first column is cut for it.
+  // stays, and the longest text is cut for it.
   int leave_out = 0;
 };
 
@@ -41,6 +41,8 @@ struct RenderOptions {
   // What is too long in the last column goes on below, word by word.
   bool wrap = false;
   bool headings = true;
+  // A last line names the columns that were left out.
+  bool tell = false;
 };
 
 // Lines with a heading above and two spaces between columns. Control

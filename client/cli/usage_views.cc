@@ -129,7 +129,8 @@ Table UsageTable(const UsageRows& rows, const UsageTableOptions& options) {
                      [](const Row& row, Layout layout) -> Cell {
                        return {layout == kTable ? FormatCount(row.packets())
                                                 : absl::StrCat(row.packets())};
-                     }});
+                     },
+                     /*leave_out=*/4});
   columns.push_back({"BYTES", "bytes", kAll, Align::kRight,
                      [mark](const Row& row, Layout layout) -> Cell {
                        if (layout == kCsv) return {absl::StrCat(row.bytes())};
@@ -232,7 +233,8 @@ Table GapTable(const google::protobuf::RepeatedPtrField<v1::UsageGap>& gaps,
       {"CAUSE", "cause", kAll, Align::kLeft,
        [](const Gap& gap, Layout) -> Cell {
          return {GapCauseName(gap.cause())};
-       }},
+       },
+       /*leave_out=*/2},
       {"FROM", "start_time", kAll, Align::kLeft,
        [time](const Gap& gap, Layout shown) {
          return time(gap.start_time(), gap.has_start_time(), shown);
@@ -246,7 +248,8 @@ Table GapTable(const google::protobuf::RepeatedPtrField<v1::UsageGap>& gaps,
          if (!gap.bounded()) return {shown == kCsv ? "" : "-"};
          return {shown == kTable ? FormatBytes(gap.max_bytes())
                                  : absl::StrCat(gap.max_bytes())};
-       }},
+       },
+       /*leave_out=*/3},
       {"AT MOST PACKETS", "max_packets", kWide | kCsv, Align::kRight,
        [](const Gap& gap, Layout shown) -> Cell {
          if (!gap.bounded()) return {shown == kCsv ? "" : "-"};
@@ -278,12 +281,14 @@ Table ConsumerTable(const v1::ListConsumersResponse& response,
          if (!c.has_acknowledge_time()) return {shown == kCsv ? "" : "never"};
          return {shown == kCsv ? TimeText(c.acknowledge_time())
                                : LocalTime(c.acknowledge_time(), zone)};
-       }},
+       },
+       /*leave_out=*/3},
       {"CONNECTED", "connected", kAll, Align::kLeft,
        [](const Consumer& c, Layout shown) -> Cell {
          if (shown == kCsv) return {c.connected() ? "true" : "false"};
          return {c.connected() ? "yes" : "no"};
-       }},
+       },
+       /*leave_out=*/2},
       {"OWNER", "owner", kAll, Align::kLeft,
        [](const Consumer& c, Layout) -> Cell { return {c.owner()}; }, 1},
       {"SEQUENCE", "sequence", kWide | kCsv, Align::kRight,

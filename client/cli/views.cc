@@ -78,10 +78,11 @@ const std::vector<Column<v1::Counter>>& CounterColumns() {
          return {c.name(), c.managed() ? Style::kPlain : Style::kFaint};
        }},
       {"PACKETS", "packets", kAll, Align::kRight,
-       [](const C& c, Layout l) { return Count(c.packets(), l); }},
+       [](const C& c, Layout l) { return Count(c.packets(), l); },
+       /*leave_out=*/2},
       {"BYTES", "bytes", kAll, Align::kRight,
        [](const C& c, Layout l) { return Bytes(c.bytes(), l); }},
-      {"QUOTA", "quota", kAll, Align::kLeft, QuotaCell},
+      {"QUOTA", "quota", kAll, Align::kLeft, QuotaCell, /*leave_out=*/3},
       {"", "quota_unit", kCsv, Align::kLeft,
        [](const C& c, Layout) -> Cell {
          if (!c.has_quota()) return {};
@@ -90,9 +91,8 @@ const std::vector<Column<v1::Counter>>& CounterColumns() {
       {"", "quota_exceeded", kCsv, Align::kLeft,
        [](const C& c, Layout) { return CsvFlag(c.quota().exceeded()); }},
       {"HELD BY", "use_count", kAll, Align::kRight,
-       [](const C& c, Layout) -> Cell {
-         return {absl::StrCat(c.use_count())};
-       }},
+       [](const C& c, Layout) -> Cell { return {absl::StrCat(c.use_count())}; },
+       /*leave_out=*/1},
       {"MANAGED", "", kWide, Align::kLeft,
        [](const C& c, Layout) { return Flag(c.managed()); }},
       {"LABELS", "labels", kDetailed, Align::kLeft,
@@ -132,11 +132,12 @@ const std::vector<Column<v1::Rule>>& RuleColumns() {
          return {r.id(), r.managed() ? Style::kPlain : Style::kFaint};
        }},
       {"FAMILY", "family", kAll, Align::kLeft,
-       [](const R& r, Layout) -> Cell { return {FamilyName(r.family())}; }},
+       [](const R& r, Layout) -> Cell { return {FamilyName(r.family())}; },
+       /*leave_out=*/1},
       {"TABLE", "table", kAll, Align::kLeft,
-       [](const R& r, Layout) -> Cell { return {r.table()}; }},
+       [](const R& r, Layout) -> Cell { return {r.table()}; }, /*leave_out=*/2},
       {"CHAIN", "chain", kAll, Align::kLeft,
-       [](const R& r, Layout) -> Cell { return {r.chain()}; }},
+       [](const R& r, Layout) -> Cell { return {r.chain()}; }, /*leave_out=*/5},
       {"#", "position", kDetailed, Align::kRight,
        [](const R& r, Layout) -> Cell { return {absl::StrCat(r.position())}; }},
       {"COUNTER", "counter", kAll, Align::kLeft,
@@ -150,9 +151,11 @@ const std::vector<Column<v1::Rule>>& RuleColumns() {
       {"THEN", "verdict", kAll, Align::kLeft,
        [](const R& r, Layout l) -> Cell {
          return {l == kCsv ? VerdictName(r.verdict()) : ActionText(r)};
-       }},
+       },
+       /*leave_out=*/4},
       {"PACKETS", "packets", kAll, Align::kRight,
-       [](const R& r, Layout l) { return Count(r.packets(), l); }},
+       [](const R& r, Layout l) { return Count(r.packets(), l); },
+       /*leave_out=*/3},
       {"BYTES", "bytes", kAll, Align::kRight,
        [](const R& r, Layout l) { return Bytes(r.bytes(), l); }},
       {"MANAGED", "", kWide, Align::kLeft,
@@ -173,18 +176,21 @@ const std::vector<Column<v1::Chain>>& ChainColumns() {
   using C = v1::Chain;
   static const auto& columns = *new std::vector<Column<C>>{
       {"FAMILY", "family", kAll, Align::kLeft,
-       [](const C& c, Layout) -> Cell { return {FamilyName(c.family())}; }},
+       [](const C& c, Layout) -> Cell { return {FamilyName(c.family())}; },
+       /*leave_out=*/3},
       {"TABLE", "table", kAll, Align::kLeft,
-       [](const C& c, Layout) -> Cell { return {c.table()}; }},
+       [](const C& c, Layout) -> Cell { return {c.table()}; }, /*leave_out=*/4},
       {"CHAIN", "name", kAll, Align::kLeft,
        [](const C& c, Layout) -> Cell { return {c.name()}; }},
       {"POLICY", "policy", kAll, Align::kLeft,
-       [](const C& c, Layout l) { return OrDash(c.policy(), l); }},
+       [](const C& c, Layout l) { return OrDash(c.policy(), l); },
+       /*leave_out=*/2},
       {"PACKETS", "packets", kAll, Align::kRight,
        [](const C& c, Layout l) {
          return l != kCsv && !c.builtin() ? OrDash("", l)
                                           : Count(c.packets(), l);
-       }},
+       },
+       /*leave_out=*/1},
       {"BYTES", "bytes", kAll, Align::kRight,
        [](const C& c, Layout l) {
          return l != kCsv && !c.builtin() ? OrDash("", l) : Bytes(c.bytes(), l);

@@ -8,6 +8,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class ScriptTest : public CliTest {
@@ -68,6 +69,31 @@ TEST_F(ScriptTest, HeadingsCanBeLeftOut) {
                     "list")
                   .out,
               StartsWith("a,0,0"));
+}
+
+TEST_F(ScriptTest, FlagsOfACommandMayStandInTheEnvironment) {
+  const RunResult waited = Shell(
+      "NFMETER_WAIT_QUOTA_EXCEEDED=1 NFMETER_OUTPUT=name $NFMETER wait quota "
+      "a");
+  EXPECT_EQ(waited.exit_code, 0) << waited.err;
+  EXPECT_EQ(waited.out, "a\n");
+  EXPECT_THAT(Nfmeter({"wait", "quota", "--help"}).out,
+              HasSubstr("--exceeded as NFMETER_WAIT_QUOTA_EXCEEDED"));
+}
+
+TEST_F(ScriptTest, AWrongVariableIsNamedWhereItMatters) {
+  const RunResult wrong =
+      Shell("NFMETER_TOP_INTERVAL=often $NFMETER top; exit $?");
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.err,
+              HasSubstr("--interval is from NFMETER_TOP_INTERVAL=often"));
+  const RunResult given =
+      Shell("NFMETER_TOP_INTERVAL=1s $NFMETER top --interval rarely; exit $?");
+  EXPECT_THAT(given.err, AllOf(HasSubstr("rarely"),
+                               Not(HasSubstr("NFMETER_TOP_INTERVAL"))));
+  // Other commands have nothing to do with it.
+  EXPECT_EQ(Shell("NFMETER_TOP_INTERVAL=often $NFMETER counter list").exit_code,
+            0);
 }
 
 TEST_F(ScriptTest, WaitEndsWhenTheQuotaIsExceeded) {

@@ -14,7 +14,9 @@
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
+#include "nfmeter/v1/flow.grpc.pb.h"
 #include "nfmeter/v1/node.grpc.pb.h"
+#include "nfmeter/v1/plan.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
 #include "nfmeter/v1/usage.grpc.pb.h"
@@ -120,6 +122,18 @@ class FakeUsageService final : public v1::UsageService::Service,
   }
 };
 
+class FakePlanService final : public v1::PlanService::Service,
+                              public SeenTimeout {
+  NFM_FAKE_UNARY(ListPlans)
+  NFM_FAKE_UNARY(GetPlanStatus)
+};
+
+class FakeFlowService final : public v1::FlowService::Service,
+                              public SeenTimeout {
+  NFM_FAKE_STREAM(ListFlows)
+  NFM_FAKE_UNARY(SummarizeFlows)
+};
+
 class FakeNodeService final : public v1::NodeService::Service,
                               public SeenTimeout {
   NFM_FAKE_UNARY(GetNode)
@@ -141,6 +155,8 @@ class FakeServer {
     builder.RegisterService(&rules);
     builder.RegisterService(&snapshots);
     builder.RegisterService(&usage);
+    builder.RegisterService(&plans);
+    builder.RegisterService(&flows);
     builder.RegisterService(&node);
     server_ = builder.BuildAndStart();
   }
@@ -160,6 +176,8 @@ class FakeServer {
   FakeRuleService rules;
   FakeSnapshotService snapshots;
   FakeUsageService usage;
+  FakePlanService plans;
+  FakeFlowService flows;
   FakeNodeService node;
 
  private:
