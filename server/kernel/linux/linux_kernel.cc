@@ -7,9 +7,9 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "kernel/linux/conntrack/netlink_flow_table.h"
+#include "kernel/linux/netlink/nf_tables_tables.h"
 #include "kernel/linux/netlink/packet_bypass.h"
 #include "kernel/linux/nfacct/netlink_acct_table.h"
 #include "kernel/linux/xtables/iptc_rule_table.h"
@@ -49,17 +49,11 @@ Capabilities ProbeAll(AcctTable& acct, FlowTable& flows) {
 }
 
 std::string NfTablesNotice() {
-  std::vector<std::string> tables = NfTablesTables();
+  const std::vector<std::string> tables = NfTablesTables();
   if (tables.empty()) return "";
-  constexpr size_t kMostNamed = 5;
-  std::string more;
-  if (tables.size() > kMostNamed) {
-    more = absl::StrCat(" and ", tables.size() - kMostNamed, " more");
-    tables.resize(kMostNamed);
-  }
   return absl::StrCat(
-      "nf_tables is in use beside legacy iptables (tables ",
-      absl::StrJoin(tables, ", "), more,
+      "nf_tables is in use beside legacy iptables (",
+      NameNfTablesTables(tables),
       "): packets pass both, its rules count on their own and are not shown "
       "here.");
 }

@@ -5,12 +5,10 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "base/error.h"
-#include "base/name_escape.h"
 #include "base/status_macros.h"
+#include "kernel/linux/netlink/nf_tables_tables.h"
 #include "kernel/linux/netlink/packet_bypass.h"
-#include "kernel/linux/nftables/nft_exchange.h"
 #include "kernel/linux/nftables/nft_name.h"
 
 namespace nfmeter::kernel {
@@ -23,27 +21,6 @@ absl::Status NoTarget() {
   return MakeError(absl::StatusCode::kUnimplemented, "TARGET_UNAVAILABLE",
                    "nf_tables, by which this node counts, has no NFACCT target "
                    "(kmod/ brings it to legacy iptables)");
-}
-
-// Names of the tables that are not ours, for people.
-std::vector<std::string> OtherTables(NftTable& table) {
-  std::vector<std::string> names;
-  NftTable::Lease socket(table);
-  bool interrupted = false;
-  const int err = DumpNft(
-      *socket,
-      [](uint32_t sequence, std::string& out) {
-        AppendNftDumpTables(sequence, out);
-      },
-      [&](const NftMessage& message) {
-        const auto info = ReadNftTable(message.attributes);
-        if (info.has_value() && info->name != kNftTable) {
-          names.push_back(EscapeName(info->name));
-        }
-      },
-      [] {}, &interrupted);
-  if (err != 0) names.clear();
-  return names;
 }
 
 }  // namespace
@@ -109,17 +86,11 @@ std::vector<std::string> NftKernel::Notices() {
   for (std::string& notice : LookForBypasses(kFilterPriority, kNftTable)) {
     notices.push_back(std::move(notice));
   }
-  std::vector<std::string> tables = OtherTables(*table_);
+  std::vector<std::string> tables = NfTablesTables();
+  std::erase(tables, absl::StrCat("inet ", kNftTable));
   if (tables.empty()) return notices;
-  constexpr size_t kMostNamed = 5;
-  std::string more;
-  if (tables.size() > kMostNamed) {
-    more = absl::StrCat(" and ", tables.size() - kMostNamed, " more");
-    tables.resize(kMostNamed);
-  }
   notices.push_back(absl::StrCat(
-      "other programs have nf_tables rules, too (tables ",
-      absl::StrJoin(tables, ", "), more,
+      "other programs have nf_tables rules, too (", NameNfTablesTables(tables),
       "): packets pass both, and only those of table inet nfmeter are shown "
       "here."));
   return notices;

@@ -134,10 +134,6 @@ void AppendNftResetObject(NftObjectType type, absl::string_view object,
   AppendOneObject(NFT_MSG_GETOBJ_RESET, type, object, sequence, out);
 }
 
-void AppendNftDumpTables(uint32_t sequence, std::string& out) {
-  Question(NFT_MSG_GETTABLE, NLM_F_DUMP, AF_UNSPEC, sequence, out);
-}
-
 void AppendNftDumpObjects(NftObjectType type, uint32_t sequence,
                           std::string& out) {
   Question question(NFT_MSG_GETOBJ, NLM_F_DUMP, NFPROTO_INET, sequence, out);

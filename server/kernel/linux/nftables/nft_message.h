@@ -32,9 +32,7 @@ void AppendNftGetObject(NftObjectType type, absl::string_view object,
 // The same, and zeroes it, in one step.
 void AppendNftResetObject(NftObjectType type, absl::string_view object,
                           uint32_t sequence, std::string& out);
-// Answered by messages and an end. Of our table, the first and the last apart,
-// which are of all tables of all families and of ours.
-void AppendNftDumpTables(uint32_t sequence, std::string& out);
+// Answered by messages and an end. Of our table.
 void AppendNftDumpObjects(NftObjectType type, uint32_t sequence,
                           std::string& out);
 void AppendNftDumpChains(uint32_t sequence, std::string& out);

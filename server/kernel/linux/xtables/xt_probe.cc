@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
@@ -16,7 +15,6 @@
 #include <map>
 #include <memory>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/unique_fd.h"
@@ -77,43 +75,6 @@ int AskRevision(Family family, int option, absl::string_view name,
 
 // The last: there is such an extension, but not in this revision.
 bool IsAbsence(int err) { return err == ENOENT || err == EPROTONOSUPPORT; }
-
-absl::string_view NfTablesFamily(uint8_t family) {
-  switch (family) {
-    case NFPROTO_IPV4:
-      return "ip";
-    case NFPROTO_IPV6:
-      return "ip6";
-    case NFPROTO_INET:
-      return "inet";
-    case NFPROTO_ARP:
-      return "arp";
-    case NFPROTO_BRIDGE:
-      return "bridge";
-    case NFPROTO_NETDEV:
-      return "netdev";
-    default:
-      return "?";
-  }
-}
-
-int OnTableName(const nlattr* attribute, void* name) {
-  if (mnl_attr_get_type(attribute) == NFTA_TABLE_NAME &&
-      mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0) {
-    *static_cast<std::string*>(name) = mnl_attr_get_str(attribute);
-  }
-  return MNL_CB_OK;
-}
-
-int OnTable(const nlmsghdr* header, void* names) {
-  const auto* message =
-      static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(header));
-  std::string name;
-  mnl_attr_parse(header, sizeof(*message), OnTableName, &name);
-  static_cast<std::vector<std::string>*>(names)->push_back(absl::StrCat(
-      NfTablesFamily(message->nfgen_family), " ", absl::CHexEscape(name)));
-  return MNL_CB_OK;
-}
 
 // Asks the kernel to load what legacy iptables of this family needs, if it is a
 // module and the kernel may load it. The socket options of tables load nothing.
@@ -180,37 +141,6 @@ absl::Status ProbeTables(Family family) {
   if (!absl::IsUnimplemented(status)) return status;
   LoadTables(family);
   return ProbeIpTables(family);
-}
-
-std::vector<std::string> NfTablesTables() {
-  std::vector<std::string> names;
-  const std::unique_ptr<mnl_socket, int (*)(mnl_socket*)> socket(
-      mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC), mnl_socket_close);
-  if (socket == nullptr ||
-      mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
-    return names;
-  }
-  std::array<char, 32768> buffer;
-  nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
-  header->nlmsg_type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE;
-  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  header->nlmsg_seq = 1;
-  auto* message = static_cast<nfgenmsg*>(
-      mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
-  message->nfgen_family = NFPROTO_UNSPEC;
-  message->version = NFNETLINK_V0;
-  if (mnl_socket_sendto(socket.get(), header, header->nlmsg_len) < 0) {
-    return names;
-  }
-  const unsigned port = mnl_socket_get_portid(socket.get());
-  while (true) {
-    const ssize_t size =
-        mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
-    if (size < 0) return names;
-    if (mnl_cb_run(buffer.data(), size, 1, port, OnTable, &names) <= 0) {
-      return names;
-    }
-  }
 }
 
 }  // namespace nfmeter::kernel

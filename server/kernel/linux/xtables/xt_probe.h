@@ -4,8 +4,6 @@
 #define NFMETER_KERNEL_LINUX_XTABLES_XT_PROBE_H_
 
 #include <cstdint>
-#include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -33,10 +31,6 @@ absl::Status ProbeIpTables(Family family);
 
 // The same, and has the kernel load what it lacks, if it may.
 absl::Status ProbeTables(Family family);
-
-// The tables of nf_tables, "inet filter", in the kernel's order. Empty when
-// there are none or they can't be read.
-std::vector<std::string> NfTablesTables();
 
 }  // namespace nfmeter::kernel
 
