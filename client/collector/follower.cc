@@ -132,8 +132,11 @@ absl::Status Follower::Follow() {
 absl::Status Follower::AskWhoItIs() {
   const absl::StatusOr<v1::Node> node =
       client_->GetNode({.timeout = kIntroduction});
-  // A server that does not tell is asked by its stream.
-  if (absl::IsUnimplemented(node.status())) return absl::OkStatus();
+  // One that does not tell, or not yet, is asked by its stream.
+  if (absl::IsUnimplemented(node.status()) ||
+      absl::IsDeadlineExceeded(node.status())) {
+    return absl::OkStatus();
+  }
   NFM_RETURN_IF_ERROR(node.status());
   return progress_->Meet(node->ledger().node_id());
 }
