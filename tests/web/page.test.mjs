@@ -29,8 +29,10 @@ function nfmeter(input, ...words) {
 }
 
 async function start(...flags) {
+  const web = flags.includes('--web-listen') ? []
+    : ['--web-listen', '127.0.0.1:9478'];
   server = spawn(`${bin}/nfmeterd`, ['--listen', socket, '--state-dir',
-    `${folder}/state`, '--web-listen', '127.0.0.1:9478', ...flags], {
+    `${folder}/state`, ...web, ...flags], {
     stdio: ['ignore', 'ignore', fs.openSync(`${folder}/log`, 'a')],
     env: { ...process.env, XTABLES_LOCKFILE: `${folder}/lock` } });
   for (let i = 0; ; ++i) {
@@ -51,7 +53,7 @@ async function stop() {
   await ended;
 }
 
-async function open(options = {}) {
+async function open(options = {}, url = address) {
   const context = await browser.newContext({
     viewport: { width: 1100, height: 800 }, ...options });
   const page = await context.newPage();
@@ -63,7 +65,7 @@ async function open(options = {}) {
       complaints.push(message.text());
     }
   });
-  await page.goto(address);
+  await page.goto(url);
   await page.waitForFunction(() =>
     document.getElementById('state').textContent === 'live');
   return page;
@@ -88,6 +90,8 @@ before(async () => {
   nfmeter('', 'rule', 'add', '--counter', 'web', '--chain', 'OUTPUT', '-p',
           'udp', '--dport', '8080');
   nfmeter('', 'counter', 'create', 'resting');
+  nfmeter('name: customers\naccounts: [{counter: dns, match: {protocol: udp, ' +
+          'destination_ports: [53]}}]\n', 'apply', '-f', '-');
   browser = await chromium.launch({ executablePath: '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] });
 });
@@ -109,8 +113,9 @@ test('traffic is seen live, and a counter opens by keyboard', async () => {
   // Only what has traffic, until the box is checked.
   assert.deepEqual(await names(page), ['web']);
   await page.getByLabel('without traffic, too').check();
-  assert.deepEqual(await names(page), ['web', 'resting']);
+  assert.deepEqual(await names(page), ['web', 'dns', 'resting']);
   await page.getByText('over it').first().waitFor();
+  await page.getByText('customers: in force').waitFor();
 
   await page.keyboard.press('Tab');
   await page.locator('#rows button').first().focus();
@@ -120,6 +125,12 @@ test('traffic is seen live, and a counter opens by keyboard', async () => {
     document.querySelector('#history canvas'));
   assert.equal(await page.locator('#detail-labels').textContent(),
                'tenant=acme');
+  // A reset takes the values, never the total.
+  nfmeter('', 'counter', 'reset', 'web');
+  await page.waitForFunction(() => {
+    const [reset, total] = [...document.querySelectorAll('#detail-values dd')];
+    return reset.textContent !== total.textContent;
+  });
   await page.screenshot({ path: `${output}/light.png`, fullPage: true });
   await page.keyboard.press('Escape');
   assert.ok(await page.locator('#detail').isHidden());
@@ -181,7 +192,7 @@ test('10,000 counters scroll as ten', async () => {
   const page = await open();
   await page.getByLabel('without traffic, too').check();
   await page.getByLabel('Sort by').selectOption('name');
-  await page.getByText('10002 of 10002').waitFor();
+  await page.getByText('10003 of 10003').waitFor();
   // The median, as others may have the processors for a moment.
   const step = await page.evaluate(async () => {
     const scroller = document.getElementById('scroller');

@@ -75,7 +75,7 @@ function row(counter, asBits) {
   line.append(name,
     number(counter.byteRate === null ? '' : rate(counter.byteRate, asBits)),
     number(count(counter.packets)), number(bytes(counter.bytes)),
-    quotaCell(counter));
+    number(bytes(counter.totalBytes)), quotaCell(counter));
   return line;
 }
 
@@ -161,6 +161,22 @@ function drawBands(u, bands, color) {
   u.ctx.restore();
 }
 
+// Terms and what they are, as children of a <dl>.
+function facts(pairs) {
+  return pairs.flatMap(([key, value]) =>
+    [element('dt', key), element('dd', value)]);
+}
+
+function showValues() {
+  const counter = state.open && state.seen.counters.get(state.open);
+  if (!counter) return;
+  at('detail-values').replaceChildren(...facts([
+    ['Since the last reset', `${bytes(counter.bytes)} in ${
+      count(counter.packets)} packets`],
+    ['In total', `${bytes(counter.totalBytes)} in ${
+      count(counter.totalPackets)} packets`]]));
+}
+
 function addLivePoint() {
   const counter = state.open && state.seen.counters.get(state.open);
   if (!counter || counter.byteRate === null) return;
@@ -241,6 +257,7 @@ function openDetail(name) {
   at('detail-labels').textContent = Object.entries(counter?.labels ?? {})
     .map(([key, value]) => `${key}=${value}`).join(', ');
   at('detail-heading').focus();
+  showValues();
   addLivePoint();
   showHistory();
 }
@@ -262,27 +279,39 @@ async function showNode() {
   document.title = `nfmeter on ${node.hostname}`;
   at('notices').hidden = !node.notices.length;
   replace('notice-list', node.notices.map((each) => element('li', each)), '');
-  const facts = [['Server', `nfmeterd ${node.version}`],
+  at('node').replaceChildren(...facts([['Server', `nfmeterd ${node.version}`],
     ['Kernel', node.kernel_release],
     ['Since', new Date(node.start_time).toLocaleString()],
     ['Counters', String(node.counter_count)],
-    ['Changes', node.read_only ? 'refused' : 'allowed, but not from this page']];
-  at('node').replaceChildren(...facts.flatMap(([key, value]) =>
-    [element('dt', key), element('dd', value)]));
+    ['You', node.caller.principal],
+    ['Changes', node.read_only ? 'refused' : 'allowed, but not from this page']]));
+}
+
+const PLAN_STATES = {
+  STATE_IN_SYNC: 'in force',
+  STATE_DRIFTED: 'not in force, a repair comes',
+  STATE_FOUGHT: 'not in force, as others undo each repair',
+  STATE_FAILED: 'not in force',
+  STATE_APPLYING: 'being applied',
+};
+
+function planItem(plan) {
+  const fine = ['STATE_IN_SYNC', 'STATE_APPLYING'].includes(plan.state);
+  const item = element('li', `${plan.name}: `);
+  item.append(element('span', PLAN_STATES[plan.state] ?? plan.state,
+    { class: fine ? '' : 'over' }));
+  const repairs = Number(plan.repairs);
+  if (repairs > 0) {
+    item.append(`, repaired ${repairs === 1 ? 'once' : `${repairs} times`}${
+      plan.repair_time ? `, last ${when(seconds(plan.repair_time))}` : ''}`);
+  }
+  if (plan.message) item.append(`. ${plan.message}`);
+  return item;
 }
 
 async function showPlans() {
   const { plans } = await ask('plans');
-  replace('plans', plans.map((each) => {
-    const fine = each.state === 'STATE_IN_SYNC';
-    const item = element('li', `${each.name}: `);
-    item.append(element('span', fine ? 'in force'
-      : `not in force (${each.state.replace('STATE_', '').toLowerCase()})`,
-    { class: fine ? '' : 'over' }));
-    item.append(`, repaired ${each.repairs} times`,
-      each.message ? `. ${each.message}` : '');
-    return item;
-  }), 'There are no plans.');
+  replace('plans', plans.map(planItem), 'There are no plans.');
 }
 
 // --- what happens when
@@ -293,6 +322,7 @@ async function tick() {
     state.seen = readSnapshot(snapshot, state.seen);
     say('live');
     showCounters();
+    showValues();
     addLivePoint();
   } catch (error) {
     say(`no answer: ${error.message}. What stands here is from ${
