@@ -16,6 +16,7 @@
 //   if the kill fell between the two halves of a commit, else kept; accounts
 //   are not in rules, so that they lose nothing.
 // - The next server starts on the same socket and state and works.
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,9 @@ size_t Next(size_t n) { return n < 6 ? n + 1 : n * 2 + 1; }
 
 class KillTest : public ::testing::Test {
  protected:
+  explicit KillTest(const std::string& backend = "iptables")
+      : server_({.arguments = {"--backend", backend}}) {}
+
   void SetUp() override {
     ASSERT_OK(server_.Start());
     ASSERT_OK(server_.Connect()->CreateCounter("bystander").status());
@@ -104,11 +108,32 @@ class KillTest : public ::testing::Test {
   FaultServer server_;
 };
 
+// Of the lane that counts, on both backends.
+struct LaneCall {
+  const char* backend;
+  const char* call;
+  friend std::ostream& operator<<(std::ostream& out, const LaneCall& each) {
+    return out << each.backend << " " << each.call;
+  }
+};
+
+class LaneCallTest : public KillTest,
+                     public ::testing::WithParamInterface<LaneCall> {
+ protected:
+  LaneCallTest() : KillTest(GetParam().backend) {}
+};
+
+const auto kLaneCalls = ::testing::Values(
+    LaneCall{"iptables", "sendto"}, LaneCall{"iptables", "recvmsg"},
+    LaneCall{"nftables", "sendto"}, LaneCall{"nftables", "recvmsg"});
+
+std::string NameOf(const ::testing::TestParamInfo<LaneCall>& info) {
+  return absl::StrCat(info.param.backend, "_", info.param.call);
+}
+
 // --- Resets -----------------------------------------------------------------
 
-class KillDuringResetTest : public KillTest,
-                            public ::testing::WithParamInterface<std::string> {
-};
+class KillDuringResetTest : public LaneCallTest {};
 
 TEST_P(KillDuringResetTest, CountsAreReturnedOrLeftOrWereTheKilledCalls) {
   v1::BatchResetCountersRequest reset;
@@ -118,7 +143,7 @@ TEST_P(KillDuringResetTest, CountsAreReturnedOrLeftOrWereTheKilledCalls) {
   bool first = true;
   absl::StatusOr<v1::BatchResetCountersResponse> answer;
   Sweep(
-      kCounterLane, GetParam(),
+      kCounterLane, GetParam().call,
       [&](Client& client) {
         if (!first) {
           ASSERT_OK(client.BatchDeleteCounters(removal).status());
@@ -154,18 +179,15 @@ TEST_P(KillDuringResetTest, CountsAreReturnedOrLeftOrWereTheKilledCalls) {
       });
 }
 
-INSTANTIATE_TEST_SUITE_P(SystemCalls, KillDuringResetTest,
-                         ::testing::Values("sendto", "recvmsg"));
+INSTANTIATE_TEST_SUITE_P(SystemCalls, KillDuringResetTest, kLaneCalls, NameOf);
 
 // --- Creations --------------------------------------------------------------
 
-class KillDuringCreationTest
-    : public KillTest,
-      public ::testing::WithParamInterface<std::string> {};
+class KillDuringCreationTest : public LaneCallTest {};
 
 TEST_P(KillDuringCreationTest, WhatIsThereIsWholeAndOldObjectsAreAllThere) {
   Sweep(
-      kCounterLane, GetParam(),
+      kCounterLane, GetParam().call,
       [&](Client& client) {
         const auto there = client.ListCounters("account-*");
         ASSERT_OK(there.status());
@@ -197,8 +219,8 @@ TEST_P(KillDuringCreationTest, WhatIsThereIsWholeAndOldObjectsAreAllThere) {
       });
 }
 
-INSTANTIATE_TEST_SUITE_P(SystemCalls, KillDuringCreationTest,
-                         ::testing::Values("sendto", "recvmsg"));
+INSTANTIATE_TEST_SUITE_P(SystemCalls, KillDuringCreationTest, kLaneCalls,
+                         NameOf);
 
 class KillDuringLabelWriteTest
     : public KillTest,
