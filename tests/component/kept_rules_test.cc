@@ -138,6 +138,7 @@ TEST_F(KeptRulesTest, ACounterThatOthersDeleteComesBackWithWhatItHad) {
   CreateCounter();
   Look();
   ASSERT_OK(server_->acct.Count("web", 3, 300));
+  server_->clock.Advance(absl::Seconds(30));  // the ledger takes it in
   Look();
   ASSERT_OK(server_->acct.Delete({"web"})[0]);
   Look();
@@ -145,6 +146,13 @@ TEST_F(KeptRulesTest, ACounterThatOthersDeleteComesBackWithWhatItHad) {
   EXPECT_EQ(server_->acct.Get("web")->packets, 3u);
   EXPECT_EQ(server_->acct.Get("web")->quota->limit, 1000u);
   EXPECT_EQ(Status().repairs(), 1u);
+  v1::GetCounterRequest request;
+  request.set_name("web");
+  v1::GetCounterResponse response;
+  ASSERT_TRUE(Call(*server_->counter_stub,
+                   &v1::CounterService::Stub::GetCounter, request, &response)
+                  .ok());
+  EXPECT_EQ(response.counter().total_packets(), 3u);
 }
 
 TEST_F(KeptRulesTest, ACounterThatIsDeletedThroughTheServerStaysAway) {
