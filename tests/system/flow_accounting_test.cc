@@ -411,8 +411,8 @@ TEST_F(FlowAccountingTest, DeclaresEndsThatTheKernelDropped) {
   EXPECT_LT(sum.sums.original.packets, Counted("udp").packets);
 }
 
-// The kernel's default: it tells nothing of the ends of flows that are older than
-// the first who listens.
+// The kernel's default: it tells nothing of the ends of flows that are older
+// than the first who listens.
 TEST_F(FlowAccountingTest, DeclaresFlowsThatWentWithoutAWord) {
   SetConntrack("events", 2);
   WakeConntrack();
@@ -437,8 +437,17 @@ TEST_F(FlowAccountingTest, DeclaresFlowsThatWentWithoutAWord) {
   // Others may resize the table, which is one for the whole machine, and then
   // nobody knows what is missing until the next reading.
   const absl::Time deadline = absl::Now() + absl::Seconds(30);
-  while (!next.losses.any() && absl::Now() < deadline) {
+  while (!next.losses.any() && next.sums.ended_flows < 10 &&
+         absl::Now() < deadline) {
     reader.ReadUntil(absl::Now(), next);
+  }
+  if (next.sums.ended_flows > 0) {
+    // Whoever listens in another namespace has the kernel tell of the ends in
+    // all of them (seen in 6.18): then nothing is missing.
+    EXPECT_EQ(next.sums.ended_flows, 10u);
+    EXPECT_EQ(next.sums.original.packets, Counted("udp").packets - 10);
+    EXPECT_FALSE(next.losses.any());
+    return;
   }
   EXPECT_EQ(next.losses.findings.awaited, 10u);
   EXPECT_TRUE(next.losses.any());

@@ -321,6 +321,17 @@ void AppendFlowDump(const FlowDumpFilter& filter, uint32_t sequence,
   memcpy(out.data() + start, &header, sizeof(header));
 }
 
+void AppendFlowCount(uint32_t sequence, std::string& out) {
+  const nlmsghdr header = {
+      .nlmsg_len = NLMSG_HDRLEN + sizeof(nfgenmsg),
+      .nlmsg_type = (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET_STATS,
+      .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
+      .nlmsg_seq = sequence};
+  const nfgenmsg family = {.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0};
+  out.append(reinterpret_cast<const char*>(&header), sizeof(header));
+  out.append(reinterpret_cast<const char*>(&family), sizeof(family));
+}
+
 Bytes FlowMessageReader::NextBytes() {
   uint32_t length = 0;
   if (rest_.size() >= NLMSG_HDRLEN) {

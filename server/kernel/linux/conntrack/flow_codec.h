@@ -21,6 +21,10 @@ namespace nfmeter::kernel {
 void AppendFlowDump(const FlowDumpFilter& filter, uint32_t sequence,
                     std::string& out);
 
+// Appends a request for how many flows there are, which the kernel answers from
+// a number that it keeps, and acknowledges. It tells whether it can be asked.
+void AppendFlowCount(uint32_t sequence, std::string& out);
+
 // One message from the kernel.
 struct FlowMessage {
   enum class Kind {

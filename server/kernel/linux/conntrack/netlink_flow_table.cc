@@ -46,7 +46,7 @@ class BorderRepeats {
   absl::flat_hash_set<uint64_t> now_;
 };
 
-// One dump request and its answers.
+// One request and its answers.
 class FlowDump {
  public:
   FlowDump(NetlinkSocket& socket, OnFlow on_flow)
@@ -58,6 +58,22 @@ class FlowDump {
                    absl::FunctionRef<FlowDumpStep()> between) {
     std::string request;
     AppendFlowDump(filter, sequence_, request);
+    return Ask(request, between);
+  }
+
+  // Whether the kernel would answer, without a walk of its table.
+  absl::Status Probe() {
+    std::string request;
+    AppendFlowCount(sequence_, request);
+    return Ask(request, [] { return FlowDumpStep::kGoOn; });
+  }
+
+  size_t flows() const { return flows_; }
+  bool interrupted() const { return interrupted_; }
+
+ private:
+  absl::Status Ask(const std::string& request,
+                   absl::FunctionRef<FlowDumpStep()> between) {
     if (const int err = socket_.Send(request); err != 0) return Failed(err);
     while (!done_) {
       const NetlinkSocket::Received received = socket_.Receive();
@@ -72,10 +88,6 @@ class FlowDump {
     return absl::OkStatus();
   }
 
-  size_t flows() const { return flows_; }
-  bool interrupted() const { return interrupted_; }
-
- private:
   absl::Status Take(absl::Span<const uint8_t> datagram) {
     repeats_.NextMessage();
     FlowMessageReader reader(datagram);
@@ -83,7 +95,10 @@ class FlowDump {
       if (message->sequence != sequence_) continue;
       interrupted_ |= message->dump_interrupted;
       if (message->err != 0) return Failed(message->err);
-      if (message->kind == FlowMessage::Kind::kDone) done_ = true;
+      if (message->kind == FlowMessage::Kind::kDone ||
+          message->kind == FlowMessage::Kind::kError) {
+        done_ = true;
+      }
       if (message->kind != FlowMessage::Kind::kFlow) continue;
       if (repeats_.IsRepeat(message->flow)) continue;
       ++flows_;
@@ -114,12 +129,9 @@ std::unique_ptr<NetlinkFlowTable> NetlinkFlowTable::Open(
 }
 
 absl::Status NetlinkFlowTable::Probe() {
-  // One message will do: closing the socket ends the dump.
-  const absl::Status status =
-      Dump(
-          {}, [](const FlowRecord&) {}, [] { return FlowDumpStep::kStop; })
-          .status();
-  return absl::IsCancelled(status) ? absl::OkStatus() : status;
+  NFM_ASSIGN_OR_RETURN(auto socket,
+                       NetlinkSocket::OpenIn(namespace_, kDumpBufferBytes));
+  return FlowDump(*socket, [](const FlowRecord&) {}).Probe();
 }
 
 absl::StatusOr<FlowTracking> NetlinkFlowTable::Tracking() {
