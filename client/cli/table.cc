@@ -126,7 +126,10 @@ std::vector<size_t> Widths(const Table& table) {
 // anyway: at most `least_last`.
 std::vector<size_t> CountedWidths(const Table& table, size_t least_last) {
   std::vector<size_t> widths = Widths(table);
-  if (widths.size() > 1 && table.headings.back().align == Align::kLeft) {
+  // A bar, which has no heading, is whole or left out: a part would mislead.
+  const bool is_bar = least_last > 0 && table.headings.back().text.empty();
+  if (widths.size() > 1 && table.headings.back().align == Align::kLeft &&
+      !is_bar) {
     widths.back() = std::min(widths.back(), least_last);
   }
   return widths;
