@@ -60,10 +60,14 @@ std::vector<security::ListenerGrant> ListenerGrants(const Config& config) {
   std::vector<security::ListenerGrant> grants =
       security::GrantsOf(config.listen);
   if (config.web.listen.has_value()) {
-    grants.push_back({.principal = security::kWebPage,
-                      .role = config.web.role,
-                      .address = absl::StrCat("the page at ",
-                                              config.web.listen->ToString())});
+    security::ListenerGrant page = {
+        .address = absl::StrCat("the page at ", config.web.listen->ToString())};
+    // Over TLS callers have names of their own.
+    if (!config.web.over_tls()) {
+      page.principal = security::kWebPage;
+      page.role = config.web.role;
+    }
+    grants.push_back(std::move(page));
   }
   return grants;
 }
@@ -88,19 +92,19 @@ absl::StatusOr<std::vector<std::string>> CheckConfig(const Config& config) {
         absl::StrCat("metrics.counters '", config.metrics.counters,
                      "' has a '[' without its ']', which no name matches"));
   }
-  if (config.web.listen.has_value() && !config.web.listen->IsLocal()) {
+  if (config.web.over_tls() && !config.listen.tls.has_value()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "web.listen ", config.web.listen->ToString(),
-        " can be reached from other hosts, and the page knows no "
-        "certificates; give a loopback address or unix:/PATH, and put a proxy "
-        "with mutual TLS before it (docs/web.md)"));
+        " can be reached from other hosts, so it takes mutual TLS: set "
+        "tls.certificate, tls.key and tls.client_ca; or give a loopback "
+        "address or unix:/PATH (docs/web.md)"));
   }
   NFM_ASSIGN_OR_RETURN(std::vector<std::string> oddities,
                        security::CheckListeners(config.listen));
   const bool has_tcp = std::any_of(
       config.listen.listeners.begin(), config.listen.listeners.end(),
       [](const auto& each) { return each.address.kind == Kind::kTcp; });
-  if (!has_tcp && config.listen.tls.has_value()) {
+  if (!has_tcp && !config.web.over_tls() && config.listen.tls.has_value()) {
     oddities.emplace_back("tls is configured, but no listener uses it");
   }
   NFM_ASSIGN_OR_RETURN(const std::vector<std::string> of_policy,
@@ -155,8 +159,12 @@ std::string DescribeConfig(const Config& config) {
                     "/metrics\n");
   }
   if (config.web.listen.has_value()) {
-    absl::StrAppend(&text, "page ", config.web.listen->ToString(), " (role ",
-                    security::RoleName(config.web.role), ")\n");
+    absl::StrAppend(
+        &text, "page ", config.web.listen->ToString(), " (",
+        config.web.over_tls()
+            ? "mutual TLS"
+            : absl::StrCat("role ", security::RoleName(config.web.role)),
+        ")\n");
   }
   absl::StrAppend(
       &text, "state ",

@@ -30,10 +30,13 @@ struct MetricsConfig {
 };
 
 struct WebConfig {
-  std::optional<security::ListenAddress> listen;  // local; none: no page
-  // Of whoever opens the page: viewer, or none, and then the policy says what
-  // "web" may see.
+  std::optional<security::ListenAddress> listen;  // none: no page
+  // Of whoever opens the page without a certificate: viewer, or none, and then
+  // the policy says what "web" may see.
   security::Role role = security::Role::kViewer;
+
+  // What other hosts reach is served with mutual TLS only, by Config's files.
+  bool over_tls() const { return listen.has_value() && !listen->IsLocal(); }
 };
 
 struct Config {
@@ -41,8 +44,8 @@ struct Config {
   std::string state_dir = "/var/lib/nfmeter";  // empty: nothing is kept
   std::string hostname;                        // empty: the kernel's
   std::string policy;                          // empty: none
-  std::string plan;  // a file or folder of plans; empty: none
-  std::string audit_file;                      // empty: the log
+  std::string plan;        // a file or folder of plans; empty: none
+  std::string audit_file;  // empty: the log
   kernel::Backend backend = kernel::Backend::kAuto;
   bool reflection = true;
   bool channelz = true;                 // when all listeners are local

@@ -384,6 +384,8 @@ absl::Status Daemon::ServePage() {
       web_server_,
       web::WebServer::Start(
           *config_.web.listen,
+          config_.web.over_tls() ? std::optional(tls_copies_->texts())
+                                 : std::nullopt,
           std::make_unique<web::WebApi>(
               servers_.front()->InProcessChannel(grpc::ChannelArguments()))));
   ConnectionGuard::Exempt(web_server_->listener());
@@ -518,7 +520,12 @@ void Daemon::LogPolicyOddities() const {
 
 void Daemon::LookAtCertificates() {
   if (tls_copies_ == nullptr) return;
-  const auto oddities = tls_copies_->LookAgain();
+  auto oddities = tls_copies_->LookAgain();
+  if (oddities.ok() && config_.web.over_tls() && web_server_ != nullptr) {
+    const absl::Status used =
+        web_server_->UseCertificates(tls_copies_->texts());
+    if (!used.ok()) oddities = used;
+  }
   const std::string problems = oddities.ok()
                                    ? absl::StrJoin(*oddities, "; ")
                                    : std::string(oddities.status().message());

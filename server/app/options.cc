@@ -302,9 +302,10 @@ Option WebListen() {
           .flag = FlagOf("web.listen"),
           .value = "ADDRESS",
           .help =
-              "where browsers of this host read a page about it: HOST:PORT of "
-              "a loopback address, which every user of this host reaches, or "
-              "unix:/PATH; '' for nowhere",
+              "where browsers read a page about this host: HOST:PORT of a "
+              "loopback address, which every user of this host reaches, or "
+              "unix:/PATH; any other HOST:PORT with mutual TLS by tls.*; '' "
+              "for nowhere",
           .set = [](absl::string_view text, Config& config) {
             if (text.empty()) {
               config.web.listen.reset();
@@ -321,8 +322,9 @@ void AddWebOptions(std::vector<Option>& options) {
   options.push_back(WebListen());
   options.push_back(Choice<>(
       "web.role",
-      "what the page shows: all that a viewer may see, or with none what the "
-      "policy grants to 'web'",
+      "what the page shows without TLS: all that a viewer may see, or with "
+      "none "
+      "what the policy grants to 'web'",
       std::vector<std::pair<std::string, security::Role>>{
           {"viewer", security::Role::kViewer}, {"none", security::Role::kNone}},
       [](Config & c) -> auto& { return c.web.role; }));

@@ -2,6 +2,7 @@
 #include "telemetry/http_server.h"
 
 #include <errno.h>
+#include <gnutls/abstract.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -61,7 +62,37 @@ std::optional<std::string> Look(MHD_Connection* connection, MHD_ValueKind kind,
   return value;
 }
 
+gnutls_session_t SessionOf(MHD_Connection* connection) {
+  const MHD_ConnectionInfo* const info =
+      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+  return info == nullptr ? nullptr
+                         : static_cast<gnutls_session_t>(info->tls_session);
+}
+
+// What a connection is made with: kept in its "socket context" while it lives.
+using Kept = std::shared_ptr<const HttpTls>;
+
+const Kept* KeptOf(MHD_Connection* connection) {
+  const MHD_ConnectionInfo* const info =
+      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  return info == nullptr ? nullptr
+                         : static_cast<const Kept*>(info->socket_context);
+}
+
+// For a session that HttpTls::Prepare() has not seen: it gets no certificate,
+// and so no handshake.
+int NoCertificate(gnutls_session_t, const gnutls_datum_t*, int,
+                  const gnutls_pk_algorithm_t*, int, gnutls_pcert_st**,
+                  unsigned*, gnutls_privkey_t*) {
+  return -1;
+}
+
 }  // namespace
+
+std::string HttpRequest::Certificate() const {
+  const gnutls_session_t session = SessionOf(connection_);
+  return session == nullptr ? "" : ClientCertificate(session);
+}
 
 std::optional<std::string> HttpRequest::Query(const char* name) const {
   return Look(connection_, MHD_GET_ARGUMENT_KIND, name);
@@ -71,7 +102,7 @@ std::optional<std::string> HttpRequest::Header(const char* name) const {
   return Look(connection_, MHD_HEADER_KIND, name);
 }
 
-// The library's callback. What it answers before it has looked at a request's
+// The library's callbacks. What it answers before it has looked at a request's
 // body makes the library close the connection instead of reading that.
 class HttpCallback {
  public:
@@ -80,11 +111,28 @@ class HttpCallback {
                            const char*, size_t*, void**) {
     HttpAnswer answer =
         Answer(*static_cast<HttpServer*>(server), connection, url, method);
+    const Kept* const kept = KeptOf(connection);
+    if (kept != nullptr && *kept != static_cast<HttpServer*>(server)->tls()) {
+      answer.headers.emplace_back(MHD_HTTP_HEADER_CONNECTION, "close");
+    }
     const unsigned code = answer.code;
     MHD_Response* const response = MakeResponse(std::move(answer));
     const MHD_Result queued = MHD_queue_response(connection, code, response);
     MHD_destroy_response(response);
     return queued;
+  }
+
+  // A connection begins, before its handshake, or ends.
+  static void Follow(void* server, MHD_Connection* connection, void** context,
+                     MHD_ConnectionNotificationCode code) {
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+      delete static_cast<Kept*>(*context);
+      *context = nullptr;
+    } else if (const gnutls_session_t session = SessionOf(connection)) {
+      auto* const kept = new Kept(static_cast<HttpServer*>(server)->tls());
+      (*kept)->Prepare(session);
+      *context = kept;
+    }
   }
 
  private:
@@ -101,20 +149,44 @@ class HttpCallback {
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(
     UniqueFd listener, const Options& options, Handler handler) {
-  auto server = absl::WrapUnique(new HttpServer(std::move(handler)));
+  auto server =
+      absl::WrapUnique(new HttpServer(std::move(handler), options.tls));
+  std::vector<MHD_OptionItem> of_tls;
+  unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL;
+  if (options.tls != nullptr) {
+    flags |= MHD_USE_TLS;
+    of_tls.push_back({MHD_OPTION_HTTPS_PRIORITIES, 0,
+                      const_cast<char*>(HttpTls::Priorities())});
+    // The library wants a certificate of its own, or this.
+    of_tls.push_back({MHD_OPTION_HTTPS_CERT_CALLBACK, 0,
+                      reinterpret_cast<void*>(&NoCertificate)});
+  }
+  of_tls.push_back({MHD_OPTION_END, 0, nullptr});
   server->daemon_ = MHD_start_daemon(
-      MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL, 0, nullptr, nullptr,
-      &HttpCallback::Handle, server.get(), MHD_OPTION_LISTEN_SOCKET,
-      listener.get(), MHD_OPTION_THREAD_POOL_SIZE, kThreads,
-      MHD_OPTION_CONNECTION_LIMIT, options.max_connections,
+      flags, 0, nullptr, nullptr, &HttpCallback::Handle, server.get(),
+      MHD_OPTION_LISTEN_SOCKET, listener.get(), MHD_OPTION_THREAD_POOL_SIZE,
+      kThreads, MHD_OPTION_CONNECTION_LIMIT, options.max_connections,
       MHD_OPTION_CONNECTION_TIMEOUT, options.idle_seconds,
-      MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes, MHD_OPTION_END);
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes,
+      MHD_OPTION_PER_IP_CONNECTION_LIMIT, options.max_connections_per_address,
+      MHD_OPTION_NOTIFY_CONNECTION, &HttpCallback::Follow, server.get(),
+      MHD_OPTION_ARRAY, of_tls.data(), MHD_OPTION_END);
   if (server->daemon_ == nullptr) {
     return absl::UnavailableError("the HTTP server does not start");
   }
   // The library closes it.
   server->listener_ = listener.release();
   return server;
+}
+
+void HttpServer::UseTls(std::shared_ptr<const HttpTls> tls) {
+  absl::MutexLock lock(&mutex_);
+  tls_ = std::move(tls);
+}
+
+std::shared_ptr<const HttpTls> HttpServer::tls() const {
+  absl::MutexLock lock(&mutex_);
+  return tls_;
 }
 
 HttpServer::~HttpServer() {

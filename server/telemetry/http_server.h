@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// HTTP for programs and pages of this host: GET and HEAD, nothing else.
+// HTTP for programs and browsers: GET and HEAD, nothing else.
 #ifndef NFMETER_TELEMETRY_HTTP_SERVER_H_
 #define NFMETER_TELEMETRY_HTTP_SERVER_H_
 
@@ -11,9 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "base/unique_fd.h"
+#include "telemetry/http_tls.h"
 
 struct MHD_Connection;
 struct MHD_Daemon;
@@ -30,6 +33,8 @@ class HttpRequest {
   // Of "?name=value"; decoded.
   std::optional<std::string> Query(const char* name) const;
   std::optional<std::string> Header(const char* name) const;
+  // Over TLS, the client's certificate in DER, which is good now; else empty.
+  std::string Certificate() const;
 
  private:
   MHD_Connection* const connection_;
@@ -53,6 +58,8 @@ class HttpServer {
   struct Options {
     unsigned max_connections = 32;
     unsigned idle_seconds = 15;
+    unsigned max_connections_per_address = 0;  // 0: as many as there are
+    std::shared_ptr<const HttpTls> tls;        // null: plain HTTP
   };
 
   // Answers on `listener`, a socket that listens. UNAVAILABLE: the library does
@@ -68,11 +75,19 @@ class HttpServer {
 
   int listener() const { return listener_; }
 
+  // For connections to come, of a server that has TLS. Those that stand get one
+  // more answer each.
+  void UseTls(std::shared_ptr<const HttpTls> tls);
+
  private:
-  explicit HttpServer(Handler handler) : handler_(std::move(handler)) {}
+  HttpServer(Handler handler, std::shared_ptr<const HttpTls> tls)
+      : handler_(std::move(handler)), tls_(std::move(tls)) {}
+  std::shared_ptr<const HttpTls> tls() const;
   friend class HttpCallback;
 
   const Handler handler_;
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<const HttpTls> tls_ ABSL_GUARDED_BY(mutex_);
   int listener_ = -1;
   MHD_Daemon* daemon_ = nullptr;
 };

@@ -80,8 +80,8 @@ HttpAnswer Json(const google::protobuf::Message& message) {
   const auto printed =
       google::protobuf::util::MessageToJsonString(message, &json, options);
   if (!printed.ok()) {
-    return Failure({grpc::StatusCode::UNAVAILABLE,
-                    "the answer can't be said in JSON"});
+    return Failure(
+        {grpc::StatusCode::UNAVAILABLE, "the answer can't be said in JSON"});
   }
   return {.type = kJson, .body = std::move(json)};
 }
@@ -120,8 +120,11 @@ int HoursIn(const HttpRequest& request) {
   return std::clamp(hours, 1, kLongestHours);
 }
 
-void Prepare(grpc::ClientContext& context) {
+void Prepare(const WebApi::Request& request, grpc::ClientContext& context) {
   context.AddMetadata(security::kInProcessKey, security::InProcessToken());
+  if (!request.principal.empty()) {
+    context.AddMetadata(security::kInProcessPrincipalKey, request.principal);
+  }
   context.set_deadline(std::chrono::system_clock::now() + kPatience);
 }
 
@@ -142,27 +145,27 @@ WebApi::WebApi(const std::shared_ptr<grpc::Channel>& channel)
       plans_(v1::PlanService::NewStub(channel)) {}
 
 HttpAnswer WebApi::Answer(absl::string_view name,
-                          const HttpRequest& request) const {
-  if (name == "node") return Node();
-  if (name == "snapshot") return Snapshot();
+                          const Request& request) const {
+  if (name == "node") return Node(request);
+  if (name == "snapshot") return Snapshot(request);
   if (name == "usage") return Usage(request);
   if (name == "gaps") return Gaps(request);
-  if (name == "plans") return Plans();
+  if (name == "plans") return Plans(request);
   return Failure(
       {grpc::StatusCode::NOT_FOUND, "there is nothing of this name"});
 }
 
-HttpAnswer WebApi::Node() const {
+HttpAnswer WebApi::Node(const Request& asked) const {
   grpc::ClientContext context;
-  Prepare(context);
+  Prepare(asked, context);
   v1::GetNodeResponse response;
   const grpc::Status status = node_->GetNode(&context, {}, &response);
   return status.ok() ? Json(response.node()) : Failure(status);
 }
 
-HttpAnswer WebApi::Snapshot() const {
+HttpAnswer WebApi::Snapshot(const Request& asked) const {
   grpc::ClientContext context;
-  Prepare(context);
+  Prepare(asked, context);
   v1::GetSnapshotRequest request;
   request.set_view(v1::SNAPSHOT_VIEW_ROWS);
   request.mutable_max_staleness()->set_seconds(kMaxStalenessSeconds);
@@ -194,12 +197,12 @@ HttpAnswer WebApi::Snapshot() const {
                            ",\"counters\":[", counters, "]}")};
 }
 
-HttpAnswer WebApi::Usage(const HttpRequest& http) const {
+HttpAnswer WebApi::Usage(const Request& asked) const {
   grpc::ClientContext context;
-  Prepare(context);
+  Prepare(asked, context);
   v1::ListUsageRequest request;
-  SetTimeAndFilter(http, request);
-  const int hours = HoursIn(http);
+  SetTimeAndFilter(asked.http, request);
+  const int hours = HoursIn(asked.http);
   request.set_bucket(hours <= kFineHours     ? v1::USAGE_BUCKET_FIVE_MINUTES
                      : hours <= kHourlyHours ? v1::USAGE_BUCKET_HOUR
                                              : v1::USAGE_BUCKET_DAY);
@@ -208,28 +211,28 @@ HttpAnswer WebApi::Usage(const HttpRequest& http) const {
   return status.ok() ? Json(response) : Failure(status);
 }
 
-HttpAnswer WebApi::Gaps(const HttpRequest& http) const {
+HttpAnswer WebApi::Gaps(const Request& asked) const {
   grpc::ClientContext context;
-  Prepare(context);
+  Prepare(asked, context);
   v1::ListGapsRequest request;
-  SetTimeAndFilter(http, request);
+  SetTimeAndFilter(asked.http, request);
   v1::ListGapsResponse response;
   const grpc::Status status = usage_->ListGaps(&context, request, &response);
   return status.ok() ? Json(response) : Failure(status);
 }
 
-HttpAnswer WebApi::Plans() const {
+HttpAnswer WebApi::Plans(const Request& asked) const {
   v1::ListPlansResponse listed;
   {
     grpc::ClientContext context;
-    Prepare(context);
+    Prepare(asked, context);
     const grpc::Status status = plans_->ListPlans(&context, {}, &listed);
     if (!status.ok()) return Failure(status);
   }
   std::string json = "{\"plans\":[";
   for (int i = 0; i < listed.plans_size(); ++i) {
     grpc::ClientContext context;
-    Prepare(context);
+    Prepare(asked, context);
     v1::GetPlanStatusRequest request;
     request.set_name(listed.plans(i).name());
     v1::GetPlanStatusResponse response;

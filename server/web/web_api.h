@@ -32,19 +32,26 @@ namespace nfmeter::web {
 // HTTP that fits.
 class WebApi {
  public:
-  // `channel` leads to this process. Calls are made for security::kWebPage.
+  // A request, and for whom calls are made: security::EncodePrincipal(), or
+  // empty for security::kWebPage.
+  struct Request {
+    const telemetry::HttpRequest& http;
+    std::string principal;
+  };
+
+  // `channel` leads to this process.
   explicit WebApi(const std::shared_ptr<grpc::Channel>& channel);
 
   // `name`: what stands behind "/api/".
   telemetry::HttpAnswer Answer(absl::string_view name,
-                               const telemetry::HttpRequest& request) const;
+                               const Request& request) const;
 
  private:
-  telemetry::HttpAnswer Node() const;
-  telemetry::HttpAnswer Snapshot() const;
-  telemetry::HttpAnswer Usage(const telemetry::HttpRequest& request) const;
-  telemetry::HttpAnswer Gaps(const telemetry::HttpRequest& request) const;
-  telemetry::HttpAnswer Plans() const;
+  telemetry::HttpAnswer Node(const Request& request) const;
+  telemetry::HttpAnswer Snapshot(const Request& request) const;
+  telemetry::HttpAnswer Usage(const Request& request) const;
+  telemetry::HttpAnswer Gaps(const Request& request) const;
+  telemetry::HttpAnswer Plans(const Request& request) const;
 
   const std::unique_ptr<v1::NodeService::Stub> node_;
   const std::unique_ptr<v1::SnapshotService::Stub> snapshots_;

@@ -14,7 +14,10 @@
 #include "absl/strings/strip.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "security/access/certificate_names.h"
+#include "security/access/principal.h"
 #include "security/listen/unix_socket.h"
+#include "telemetry/http_tls.h"
 #include "web/page_files.h"
 
 namespace nfmeter::web {
@@ -26,6 +29,9 @@ using telemetry::HttpRequest;
 constexpr int kBacklog = 32;
 // Its user and group: who may open the socket of gRPC may open this one.
 constexpr mode_t kSocketMode = 0660;
+// With TLS; a browser makes six.
+constexpr unsigned kMaxConnections = 128;
+constexpr unsigned kMaxConnectionsPerAddress = 16;
 constexpr unsigned kMisdirected = 421;
 constexpr unsigned kForbidden = 403;
 constexpr unsigned kNotFound = 404;
@@ -69,6 +75,13 @@ absl::string_view HostIn(absl::string_view header) {
   return header.substr(0, header.find(':'));
 }
 
+absl::StatusOr<std::shared_ptr<const telemetry::HttpTls>> ForHttp(
+    const security::TlsTexts& tls) {
+  return telemetry::HttpTls::Make({.certificate = tls.certificate,
+                                   .key = tls.key,
+                                   .client_ca = tls.client_ca});
+}
+
 void AddSafety(HttpAnswer& answer) {
   answer.headers.insert(answer.headers.end(),
                         {{"Content-Security-Policy", kContentSecurityPolicy},
@@ -82,44 +95,75 @@ void AddSafety(HttpAnswer& answer) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<WebServer>> WebServer::Start(
-    const security::ListenAddress& address, std::unique_ptr<WebApi> api) {
+    const security::ListenAddress& address,
+    const std::optional<security::TlsTexts>& tls, std::unique_ptr<WebApi> api) {
   auto made = absl::WrapUnique(new WebServer());
   made->api_ = std::move(api);
-  made->host_ = address.host;
-  made->over_tcp_ = address.kind == security::ListenAddress::Kind::kTcp;
+  made->address_ = address;
+  made->tls_ = tls;
+  made->over_tls_ = tls.has_value();
+  telemetry::HttpServer::Options options;
+  if (tls.has_value()) {
+    NFM_ASSIGN_OR_RETURN(options.tls, ForHttp(*tls));
+    // Strangers reach it: one host of them does not keep out the others.
+    options.max_connections = kMaxConnections;
+    options.max_connections_per_address = kMaxConnectionsPerAddress;
+  }
   UniqueFd fd;
-  if (made->over_tcp_) {
+  if (address.kind == security::ListenAddress::Kind::kTcp) {
     NFM_ASSIGN_OR_RETURN(fd, telemetry::ListenOnTcp(address.host, address.port,
                                                     "the page", "web.listen"));
     made->url_ = absl::StrCat(
-        "http://",
+        tls.has_value() ? "https://" : "http://",
         telemetry::HostAndPort(address.host, telemetry::PortOf(fd.get())), "/");
   } else {
     NFM_ASSIGN_OR_RETURN(fd, ListenOnSocket(address.path));
     made->url_ = address.ToString();
   }
-  NFM_ASSIGN_OR_RETURN(
-      made->server_,
-      telemetry::HttpServer::Start(
-          std::move(fd), {}, [server = made.get()](const HttpRequest& request) {
-            HttpAnswer answer = server->Answer(request);
-            AddSafety(answer);
-            return answer;
-          }));
+  NFM_ASSIGN_OR_RETURN(made->server_,
+                       telemetry::HttpServer::Start(
+                           std::move(fd), options,
+                           [server = made.get()](const HttpRequest& request) {
+                             HttpAnswer answer = server->Answer(request);
+                             AddSafety(answer);
+                             return answer;
+                           }));
   return made;
 }
 
+absl::Status WebServer::UseCertificates(const security::TlsTexts& tls) {
+  if (tls_ == tls) return absl::OkStatus();
+  NFM_ASSIGN_OR_RETURN(auto for_http, ForHttp(tls));
+  server_->UseTls(std::move(for_http));
+  tls_ = tls;
+  return absl::OkStatus();
+}
+
+// A name that somebody has made to mean this host is not one of it. Behind a
+// socket stands a proxy, which knows its own names; with TLS the browser has
+// compared the name with the certificate.
+bool WebServer::IsNameOfThisHost(const HttpRequest& request) const {
+  if (address_.kind == security::ListenAddress::Kind::kUnix || over_tls_) {
+    return true;
+  }
+  const std::string header = request.Header("Host").value_or("");
+  const absl::string_view host = HostIn(header);
+  return host == "localhost" || host == "127.0.0.1" || host == "::1" ||
+         host == address_.host;
+}
+
 HttpAnswer WebServer::Answer(const HttpRequest& request) const {
-  // A name that somebody has made to mean this host is not one of it. Behind a
-  // socket stands a proxy, which knows its own names.
-  if (over_tcp_) {
-    const std::string header = request.Header("Host").value_or("");
-    const absl::string_view host = HostIn(header);
-    if (host != "localhost" && host != "127.0.0.1" && host != "::1" &&
-        host != host_) {
-      return {.code = kMisdirected,
-              .body = "this page is at a loopback address\n"};
+  if (!IsNameOfThisHost(request)) {
+    return {.code = kMisdirected,
+            .body = "this page is at a loopback address\n"};
+  }
+  std::string principal;
+  if (over_tls_) {
+    const auto names = security::NamesInDer(request.Certificate());
+    if (!names.ok()) {
+      return {.code = kForbidden, .body = "the certificate has expired\n"};
     }
+    principal = security::EncodePrincipal(security::PrincipalOf(*names));
   }
   const std::string site = request.Header("Sec-Fetch-Site").value_or("none");
   absl::string_view path = request.path();
@@ -127,7 +171,7 @@ HttpAnswer WebServer::Answer(const HttpRequest& request) const {
     if (site != "none" && site != "same-origin") {
       return {.code = kForbidden, .body = "another site's page asks\n"};
     }
-    return api_->Answer(path, request);
+    return api_->Answer(path, {.http = request, .principal = principal});
   }
   if (const PageFile* const file = FindPageFile(request.path())) {
     return {.type = file->type, .body = std::string(file->content)};

@@ -39,7 +39,8 @@ const expected = {
      'Pod/demo-nfmeter-test'],
     { policy, tls, listen: [socket, everywhere],
       metrics: { counters: '*', labels: '', listen: '0.0.0.0:9477',
-                 max_counters: 500 } }],
+                 max_counters: 500 },
+      web: { listen: '127.0.0.1:9480', role: 'viewer' } }],
   'daemonset-restricted': [
     ['ConfigMap/node-meter-config', 'DaemonSet/node-meter'],
     { reflection: false, read_only: true,
@@ -67,7 +68,8 @@ const expected = {
      'PodMonitor/demo-nfmeter', 'Pod/demo-nfmeter-test'],
     { policy, tls, listen: [socket, everywhere],
       metrics: { counters: '*', labels: '', listen: '0.0.0.0:9477',
-                 max_counters: 10000 } }],
+                 max_counters: 10000 },
+      web: { listen: '0.0.0.0:9480', role: 'viewer' } }],
   'example-web': [
     ['ServiceAccount/demo-nfmeter', 'ConfigMap/demo-nfmeter-config',
      'Service/demo-web', 'Deployment/demo-web', 'Pod/demo-nfmeter-test'], {}],
@@ -236,7 +238,9 @@ test('a network policy lets each in where it says', () => {
   assert.deepEqual(spec.ingress, [
     { ports: [{ port: 9999, protocol: 'UDP' }, { port: 8443, protocol: 'TCP' }] },
     { from: from('fleet'), ports: [{ port: 7443, protocol: 'TCP' }] },
-    { from: from('monitoring'), ports: [{ port: 9477, protocol: 'TCP' }] }]);
+    { from: from('monitoring'), ports: [{ port: 9477, protocol: 'TCP' }] },
+    { from: [{ ipBlock: { cidr: '10.20.0.0/16' } }],
+      ports: [{ port: 9480, protocol: 'TCP' }] }]);
 });
 
 test('plans reach the server as they are, large numbers whole', () => {

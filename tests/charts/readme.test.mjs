@@ -72,6 +72,7 @@ const everything = {
              dashboard: { enabled: true } },
   plans: { a: {} },
   planConfigMaps: { enabled: true },
+  web: { listen: '0.0.0.0:9480' },
 };
 const bases = [
   { ...everything, metrics: { ...everything.metrics,
@@ -79,7 +80,8 @@ const bases = [
   { ...everything, mode: 'sidecar',
     metrics: { ...everything.metrics, podMonitor: { enabled: true } },
     networkPolicy: { enabled: true, from: [{ podSelector: {} }],
-                     metricsFrom: [{ podSelector: {} }] },
+                     metricsFrom: [{ podSelector: {} }],
+                     webFrom: [{ podSelector: {} }] },
     application: { pod: { spec: { containers: [
       { name: 'web', image: 'web', ports: [{ containerPort: 80 }] }] } },
                    ports: [{ port: 80 }] } },
@@ -107,7 +109,10 @@ const another = {
   'application.ports': [[{ port: 81 }]],
   'networkPolicy.from': [[peer]],
   'networkPolicy.metricsFrom': [[peer]],
+  'networkPolicy.webFrom': [[peer]],
   'networkPolicy.applicationPorts': [[{ port: 99 }]],
+  'web.listen': ['127.0.0.1:9480'],
+  'web.role': ['none'],
 };
 // What must be taken back for a value to be possible.
 const instead = {

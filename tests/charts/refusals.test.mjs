@@ -173,6 +173,27 @@ const together = [
                  { metrics: { [name]: { enabled: true } } },
                  `metrics.${name} has nothing to show without metrics: set ` +
                  'metrics.enabled=true']),
+  ['a page in no place', { web: { listen: '9480' } },
+   "web.listen '9480' is no place for the page: set HOST:PORT, such as " +
+   '127.0.0.1:9480, or unix:/run/nfmeter/web.sock'],
+  ['a page on a port of root', { web: { listen: '127.0.0.1:443' } },
+   "web.listen '127.0.0.1:443' has a port that the page can't have: set one " +
+   'from 1024 to 65535'],
+  ['a page on the port of metrics',
+   { metrics: { enabled: true }, web: { listen: '127.0.0.1:9477' } },
+   'web.listen and metrics.port have the port 9477: set one of them to ' +
+   'another'],
+  ['a page for others without certificates',
+   { web: { listen: '0.0.0.0:9480' } },
+   "web.listen '0.0.0.0:9480' is reached from elsewhere, so the page takes " +
+   'the certificates of tcp: set tcp.enabled=true, or listen on ' +
+   '127.0.0.1:9480 and use kubectl port-forward'],
+  ['a network policy that lets no browser in',
+   { mode: 'sidecar', application, web: { listen: '0.0.0.0:9480' },
+     tcp: { enabled: true, role: 'viewer' }, tls: { secretName: 'x' },
+     networkPolicy: { enabled: true, from: [{ podSelector: {} }] } },
+   'networkPolicy would close the port of web.listen for everybody: say who ' +
+   'comes in networkPolicy.webFrom'],
   ['two monitors',
    { metrics: { enabled: true, serviceMonitor: { enabled: true },
                 podMonitor: { enabled: true } } },

@@ -10,6 +10,8 @@ import os from 'node:os';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
 
+import { Authority } from '../charts/support/certificates.mjs';
+
 const require = createRequire(
     new URL('../../.cache/web/node_modules/', import.meta.url));
 const { chromium } = require('playwright-core');
@@ -241,6 +243,41 @@ rules:
   await page.getByText('1 of 1 counters').waitFor();
   assert.deepEqual(await names(page), ['resting']);
   await page.context().close();
+});
+
+test('over mutual TLS a person sees what the policy grants', async () => {
+  await stop();
+  const authority = new Authority('people');
+  const write = (name, text) => {
+    fs.writeFileSync(`${folder}/${name}`, text);
+    return `${folder}/${name}`;
+  };
+  const issue = (name, alternative) => {
+    const files = authority.issue(alternative);
+    return { certPath: write(`${name}.crt`, files['tls.crt']),
+             keyPath: write(`${name}.key`, files['tls.key']) };
+  };
+  const own = issue('node', 'DNS:localhost');
+  const anna = issue('anna', 'URI:spiffe://example.org/a/anna');
+  await start('--web-listen', '0.0.0.0:9478', '--policy',
+    write('policy.yaml', `version: 1
+rules:
+  - {name: a, principals: ['spiffe://example.org/a/*'], role: viewer,
+     counter_prefixes: [we]}
+`), '--tls-certificate', own.certPath, '--tls-key', own.keyPath,
+    '--tls-client-ca', write('people.crt', authority.certificate));
+  const url = 'https://localhost:9478/';
+  const page = await open({ ignoreHTTPSErrors: true, clientCertificates: [
+    { origin: 'https://localhost:9478', ...anna }] }, url);
+  await page.getByLabel('without traffic, too').check();
+  await page.getByText('1 of 1 counters').waitFor();
+  assert.deepEqual(await names(page), ['web']);
+  await page.locator('#node').getByText('spiffe://example.org/a/anna').waitFor();
+  await page.context().close();
+  // A browser without a certificate does not even get the page.
+  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  await assert.rejects((await context.newPage()).goto(url));
+  await context.close();
 });
 
 test('the browser complained of nothing', () => {

@@ -11,6 +11,7 @@
 {{- include "nfmeter.checkTls" . -}}
 {{- include "nfmeter.checkAccess" . -}}
 {{- include "nfmeter.checkMetrics" . -}}
+{{- include "nfmeter.checkWeb" . -}}
 {{- include "nfmeter.checkWords" . -}}
 {{- include "nfmeter.checkTimes" . -}}
 {{- end }}
@@ -202,5 +203,33 @@
 {{- end -}}
 {{- if and $v.networkPolicy.enabled $v.tcp.enabled (not $v.networkPolicy.from) -}}
 {{- fail "networkPolicy would close tcp.port for everybody: say who comes in networkPolicy.from" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "nfmeter.checkWeb" -}}
+{{- $v := .Values -}}
+{{- $listen := $v.web.listen -}}
+{{- if not (regexMatch "^$|^unix:/run/nfmeter/[^/]+$|^[^/]+:[0-9]+$" $listen) -}}
+{{- fail (printf "web.listen '%s' is no place for the page: set HOST:PORT, such as 127.0.0.1:9480, or unix:/run/nfmeter/web.sock" $listen) -}}
+{{- end -}}
+{{- $port := regexFind "[0-9]+$" $listen | int -}}
+{{- if and $listen (not (hasPrefix "unix:" $listen)) -}}
+{{- if or (lt $port 1024) (gt $port 65535) -}}
+{{- fail (printf "web.listen '%s' has a port that the page can't have: set one from 1024 to 65535" $listen) -}}
+{{- end -}}
+{{- $others := dict "tcp.port" (ternary $v.tcp.port 0 $v.tcp.enabled) "metrics.port" (ternary $v.metrics.port 0 $v.metrics.enabled) "planConfigMaps.healthPort" (ternary $v.planConfigMaps.healthPort 0 $v.planConfigMaps.enabled) -}}
+{{- range $name, $other := $others -}}
+{{- if eq ($other | int) $port -}}
+{{- fail (printf "web.listen and %s have the port %d: set one of them to another" $name $port) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if include "nfmeter.webPort" . -}}
+{{- if not $v.tcp.enabled -}}
+{{- fail (printf "web.listen '%s' is reached from elsewhere, so the page takes the certificates of tcp: set tcp.enabled=true, or listen on 127.0.0.1:%d and use kubectl port-forward" $listen $port) -}}
+{{- end -}}
+{{- if and $v.networkPolicy.enabled (not $v.networkPolicy.webFrom) -}}
+{{- fail "networkPolicy would close the port of web.listen for everybody: say who comes in networkPolicy.webFrom" -}}
+{{- end -}}
 {{- end -}}
 {{- end }}

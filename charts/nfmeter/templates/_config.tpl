@@ -38,7 +38,17 @@
       "counters" .Values.metrics.counters
       "labels" .Values.metrics.labels) -}}
 {{- end -}}
+{{- if .Values.web.listen -}}
+{{- $_ := set $config "web" (pick .Values.web "listen" "role") -}}
+{{- end -}}
 {{- toYaml $config }}
+{{- end }}
+
+{{/* The page's port, where others than the pod's or the node's own reach it. */}}
+{{- define "nfmeter.webPort" -}}
+{{- if and .Values.web.listen (not (regexMatch "^(unix:|localhost:|127\\.|\\[::1\\]:)" .Values.web.listen)) -}}
+{{- regexFind "[0-9]+$" .Values.web.listen -}}
+{{- end -}}
 {{- end }}
 
 {{/* The rules of the policy: those of the values, and what every client with a

@@ -27,7 +27,8 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 args:
   - --config
   - /etc/nfmeter/config/nfmeter.yaml
-{{- if or .Values.tcp.enabled .Values.metrics.enabled }}
+{{- $webPort := include "nfmeter.webPort" . }}
+{{- if or .Values.tcp.enabled .Values.metrics.enabled $webPort }}
 ports:
   {{- if .Values.tcp.enabled }}
   - name: nfmeter-grpc
@@ -37,6 +38,11 @@ ports:
   {{- if .Values.metrics.enabled }}
   - name: nfmeter-metrics
     containerPort: {{ .Values.metrics.port }}
+    protocol: TCP
+  {{- end }}
+  {{- with $webPort }}
+  - name: nfmeter-web
+    containerPort: {{ . }}
     protocol: TCP
   {{- end }}
 {{- end }}

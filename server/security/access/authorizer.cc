@@ -181,6 +181,12 @@ std::shared_ptr<const Standing> Authorizer::StandingOf(
           InProcessToken()) {
     return StandingOf(kUnknown);
   }
+  const auto principal = context.client_metadata().find(kInProcessPrincipalKey);
+  if (principal != context.client_metadata().end() &&
+      !principal->second.empty()) {
+    return StandingOf(
+        absl::string_view(principal->second.data(), principal->second.size()));
+  }
   return StandingOf(EncodePrincipal({.names = {kWebPage}}));
 }
 

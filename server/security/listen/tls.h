@@ -55,6 +55,9 @@ class TlsCopies {
   // For MutualTlsCredentials(), as long as this lives.
   TlsOptions options() const;
 
+  // What they hold.
+  const TlsTexts& texts() const { return held_; }
+
   // Takes files that have changed and are usable. As CheckTls(); after an error
   // the copies are what they were.
   absl::StatusOr<std::vector<std::string>> LookAgain();

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { temporaryFolder } from './helm.mjs';
+import { temporaryFolder } from './folder.mjs';
 
 const openssl = (...words) =>
     execFileSync('openssl', words, { stdio: ['ignore', 'pipe', 'pipe'] });

@@ -2,10 +2,11 @@
 // Helm and kubectl, and what they make of our chart.
 import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { temporaryFolder } from './folder.mjs';
 
+export { temporaryFolder };
 export const top = path.resolve(
     path.dirname(fileURLToPath(import.meta.url)), '../../..');
 export const here = path.join(top, 'tests/charts');
@@ -38,18 +39,6 @@ export function parseAll(text) {
 
 export function toYaml(object) {
   return yaml.stringify(object);
-}
-
-// A folder that is gone when the process ends.
-const folders = [];
-process.on('exit', () => {
-  for (const folder of folders) {
-    fs.rmSync(folder, { recursive: true, force: true });
-  }
-});
-export function temporaryFolder(name) {
-  folders.push(fs.mkdtempSync(path.join(os.tmpdir(), `nfmeter-${name}-`)));
-  return folders.at(-1);
 }
 
 const home = temporaryFolder('helm');

@@ -9,6 +9,7 @@ namespace nfmeter::app {
 namespace {
 
 using ::nfmeter::testing::StatusIs;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 Config Read(const std::string& text) {
@@ -32,13 +33,25 @@ TEST(WebConfigTest, LoopbackAndSocketsServe) {
   }
 }
 
-TEST(WebConfigTest, WhatOthersReachIsRefused) {
+TEST(WebConfigTest, WhatOthersReachTakesMutualTls) {
   for (const char* address : {"0.0.0.0:9478", "192.0.2.1:9478"}) {
     EXPECT_THAT(
         CheckConfig(Read(absl::StrCat("web: {listen: ", address, "}"))),
         StatusIs(absl::StatusCode::kInvalidArgument,
-                 HasSubstr("can be reached from other hosts")));
+                 AllOf(HasSubstr("can be reached from other hosts"),
+                       HasSubstr("set tls.certificate"),
+                       HasSubstr("or give a loopback address"))));
   }
+}
+
+TEST(WebConfigTest, OverTlsOnlyThePolicyLetsIn) {
+  Config config = Read("web: {listen: '0.0.0.0:9478', role: viewer}");
+  config.listen.tls.emplace();
+  EXPECT_THAT(DescribeConfig(config), HasSubstr("0.0.0.0:9478 (mutual TLS)"));
+  const security::ListenerGrant page = ListenerGrants(config).back();
+  EXPECT_EQ(page.principal, "");
+  EXPECT_EQ(page.role, security::Role::kNone);
+  EXPECT_EQ(page.address, "the page at 0.0.0.0:9478");
 }
 
 TEST(WebConfigTest, ItsRoleIsAtMostViewer) {
