@@ -53,8 +53,11 @@ class FilePlansTest : public ::testing::Test {
   std::string Path(const std::string& name = "") const {
     return (dir_ / "plans") + (name.empty() ? "" : "/" + name);
   }
+  // At once: a look that is under way sees all of it or nothing.
   void Write(const std::string& name, const std::string& text) {
-    std::ofstream(Path(name)) << text;
+    const std::string next = dir_ / "next";
+    std::ofstream(next) << text;
+    std::filesystem::rename(next, Path(name));
   }
   void Start() {
     files_ = std::make_unique<service::FilePlans>(
