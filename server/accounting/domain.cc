@@ -8,6 +8,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "accounting/counters/in_slices.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {

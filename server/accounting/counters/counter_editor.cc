@@ -37,13 +37,6 @@ std::vector<std::string> NamesOf(absl::Span<const Counter> counters) {
   return names;
 }
 
-std::vector<std::string> NamesOf(absl::Span<const CounterTarget> targets) {
-  std::vector<std::string> names;
-  names.reserve(targets.size());
-  for (const CounterTarget& target : targets) names.push_back(target.name);
-  return names;
-}
-
 // The answer was lost, but the counter is not there, or not any more.
 absl::Status CreationUnanswered(const std::string& name) {
   return MakeError(absl::StatusCode::kUnavailable, "KERNEL_OUT_OF_BUFFERS",

@@ -19,13 +19,6 @@ namespace {
 // Readings of a listing before it gives up on a complete one.
 constexpr int kListAttempts = 3;
 
-std::vector<std::string> NamesOf(absl::Span<const CounterTarget> targets) {
-  std::vector<std::string> names;
-  names.reserve(targets.size());
-  for (const CounterTarget& target : targets) names.push_back(target.name);
-  return names;
-}
-
 // As an answer has them, names escaped.
 size_t ApproximateBytes(absl::string_view name, const Labels& labels) {
   size_t bytes = 96 + ShownName(name).size();
@@ -71,6 +64,13 @@ class Counters::Refresh final : public SnapshotReader {
   std::atomic<int64_t> last_miss_ = kNever;  // boot time, nanoseconds
   std::atomic<bool> running_ = false;
 };
+
+std::vector<std::string> NamesOf(absl::Span<const CounterTarget> targets) {
+  std::vector<std::string> names;
+  names.reserve(targets.size());
+  for (const CounterTarget& target : targets) names.push_back(target.name);
+  return names;
+}
 
 std::string CounterEtag(absl::string_view kernel_name,
                         const std::optional<kernel::QuotaLimit>& quota,

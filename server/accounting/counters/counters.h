@@ -51,6 +51,8 @@ struct CounterTarget {
   std::string etag;  // empty: whatever it is
 };
 
+std::vector<std::string> NamesOf(absl::Span<const CounterTarget> targets);
+
 struct CounterQuery {
   CounterFilter filter;
   size_t page_size = 1000;

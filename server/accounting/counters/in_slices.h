@@ -19,6 +19,18 @@ namespace nfmeter::accounting {
 // some 10 ms at 10,000 objects.
 inline constexpr size_t kSlice = 256;
 
+// Calls `job` with as many at once as one turn of the lane may have.
+template <typename T>
+absl::Status EachSlice(
+    absl::Span<const T> all,
+    absl::FunctionRef<absl::Status(absl::Span<const T>)> job) {
+  for (size_t i = 0; i < all.size(); i += kSlice) {
+    const absl::Status done = job(all.subspan(i, kSlice));
+    if (!done.ok()) return done;
+  }
+  return absl::OkStatus();
+}
+
 // Carries out `change` on the lane, slice by slice, and hands out the results
 // in order; those of slices for which the lane has no room are its status.
 template <typename Result>

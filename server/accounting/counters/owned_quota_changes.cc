@@ -7,7 +7,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "accounting/common/counter_errors.h"
+#include "accounting/counters/in_slices.h"
 #include "accounting/counters/rule_holders.h"
 #include "base/error.h"
 #include "base/status_macros.h"
@@ -214,13 +214,7 @@ absl::Status OwnedQuotaChanges::FinishLeft(
 absl::Status OwnedQuotaChanges::MakeAnew(const Change& change,
                                          std::vector<NewQuota>& renewed) {
   for (size_t i = 0; i < change.after.size(); ++i) {
-    const absl::Status made = parts_.stand_ins.MakeAnew(change.after[i]);
-    // No rule of anybody's does.
-    if (absl::IsFailedPrecondition(made)) {
-      return CountersInUse({change.after[i].counter}, {},
-                           "its quota can't be changed until that goes");
-    }
-    NFM_RETURN_IF_ERROR(made);
+    NFM_RETURN_IF_ERROR(parts_.stand_ins.MakeAnew(change.after[i]));
     renewed.push_back(change.before[i]);
   }
   return absl::OkStatus();

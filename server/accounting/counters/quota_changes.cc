@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
-#include "accounting/common/counter_errors.h"
 #include "accounting/counters/rule_holders.h"
 #include "base/status_macros.h"
 #include "kernel/acct_names.h"
@@ -45,14 +44,7 @@ absl::Status QuotaChanges::Renew(kernel::RuleTable& rules,
                       .to = kernel::StandInName(change.counter)},
                      change.patience)
           .status();
-  if (status.ok()) {
-    status = parts_.stand_ins.MakeAnew(quota);
-    // No rule of anybody's does.
-    if (absl::IsFailedPrecondition(status)) {
-      status = CountersInUse({change.counter}, {},
-                             "its quota can't be changed until that goes");
-    }
-  }
+  if (status.ok()) status = parts_.stand_ins.MakeAnew(quota);
   NFM_RETURN_IF_ERROR(parts_.stand_ins.Remember({change.counter},
                                                 Finish(rules, change.counter)));
   return status;

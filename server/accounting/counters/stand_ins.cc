@@ -7,6 +7,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "accounting/common/counter_errors.h"
+#include "accounting/counters/in_slices.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/status_macros.h"
@@ -116,11 +117,16 @@ absl::Status StandIns::Make(absl::Span<const NewQuota> quotas) {
 
 // In one job, so that nobody resets it between.
 absl::Status StandIns::MakeAnew(const NewQuota& quota) {
-  return parts_.lane.Run(Lane::Priority::kNormal, [&]() -> absl::Status {
-    NFM_ASSIGN_OR_RETURN(AcctObject counter, parts_.table.Get(quota.counter));
-    counter.quota = quota.quota;
-    return parts_.table.Renew(counter);
-  });
+  const absl::Status made =
+      parts_.lane.Run(Lane::Priority::kNormal, [&]() -> absl::Status {
+        NFM_ASSIGN_OR_RETURN(AcctObject counter,
+                             parts_.table.Get(quota.counter));
+        counter.quota = quota.quota;
+        return parts_.table.Renew(counter);
+      });
+  if (!absl::IsFailedPrecondition(made)) return made;
+  return CountersInUse({quota.counter}, {},
+                       "its quota can't be changed until that goes");
 }
 
 // Stand-ins are zero before they are told, so that nothing is told twice.

@@ -11,7 +11,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_set.h"
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -67,7 +66,8 @@ class StandIns {
   absl::Status Make(absl::Span<const NewQuota> quotas);
 
   // The counter's object with another quota and the values that it has.
-  // FAILED_PRECONDITION: something holds it, and it is as it was.
+  // FAILED_PRECONDITION, COUNTER_IN_USE: something that is no rule of anybody's
+  // holds it, and it is as it was.
   absl::Status MakeAnew(const NewQuota& quota);
 
   // What the stand-ins have counted is their counters'; they go.
@@ -94,20 +94,6 @@ class StandIns {
   absl::flat_hash_set<std::string> guarded_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::string> unfinished_ ABSL_GUARDED_BY(mutex_);
 };
-
-// Calls `job` with at most as many at once as one turn of the counter lane may
-// have, so that readings go between.
-template <typename T>
-absl::Status EachSlice(
-    absl::Span<const T> all,
-    absl::FunctionRef<absl::Status(absl::Span<const T>)> job) {
-  constexpr size_t kSlice = 256;
-  for (size_t i = 0; i < all.size(); i += kSlice) {
-    const absl::Status done = job(all.subspan(i, kSlice));
-    if (!done.ok()) return done;
-  }
-  return absl::OkStatus();
-}
 
 }  // namespace nfmeter::accounting
 

@@ -294,19 +294,29 @@ uint8_t FamilyNumber(const std::optional<Family>& family) {
   return *family == Family::kIpv4 ? AF_INET : AF_INET6;
 }
 
+// A request without attributes. Its header, whose length grows with them.
+nlmsghdr AppendRequest(int message, int flags, uint8_t family_number,
+                       uint32_t sequence, std::string& out) {
+  const nlmsghdr header = {
+      .nlmsg_len = NLMSG_HDRLEN + sizeof(nfgenmsg),
+      .nlmsg_type =
+          static_cast<uint16_t>((NFNL_SUBSYS_CTNETLINK << 8) | message),
+      .nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags),
+      .nlmsg_seq = sequence};
+  const nfgenmsg family = {.nfgen_family = family_number,
+                           .version = NFNETLINK_V0};
+  out.append(reinterpret_cast<const char*>(&header), sizeof(header));
+  out.append(reinterpret_cast<const char*>(&family), sizeof(family));
+  return header;
+}
+
 }  // namespace
 
 void AppendFlowDump(const FlowDumpFilter& filter, uint32_t sequence,
                     std::string& out) {
   const size_t start = out.size();
-  nlmsghdr header = {
-      .nlmsg_type = (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET,
-      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-      .nlmsg_seq = sequence};
-  const nfgenmsg family = {.nfgen_family = FamilyNumber(filter.family),
-                           .version = NFNETLINK_V0};
-  out.append(reinterpret_cast<const char*>(&header), sizeof(header));
-  out.append(reinterpret_cast<const char*>(&family), sizeof(family));
+  nlmsghdr header = AppendRequest(IPCTNL_MSG_CT_GET, NLM_F_DUMP,
+                                  FamilyNumber(filter.family), sequence, out);
   AttributeWriter attributes(out);
   if (filter.family.has_value() && filter.protocol.has_value()) {
     PutProtocol(*filter.protocol, attributes);
@@ -322,14 +332,7 @@ void AppendFlowDump(const FlowDumpFilter& filter, uint32_t sequence,
 }
 
 void AppendFlowCount(uint32_t sequence, std::string& out) {
-  const nlmsghdr header = {
-      .nlmsg_len = NLMSG_HDRLEN + sizeof(nfgenmsg),
-      .nlmsg_type = (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET_STATS,
-      .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
-      .nlmsg_seq = sequence};
-  const nfgenmsg family = {.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0};
-  out.append(reinterpret_cast<const char*>(&header), sizeof(header));
-  out.append(reinterpret_cast<const char*>(&family), sizeof(family));
+  AppendRequest(IPCTNL_MSG_CT_GET_STATS, NLM_F_ACK, AF_UNSPEC, sequence, out);
 }
 
 Bytes FlowMessageReader::NextBytes() {
