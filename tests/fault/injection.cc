@@ -2,15 +2,19 @@
 #include "tests/fault/injection.h"
 
 #include <signal.h>
+#include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <sstream>
 #include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 
 namespace nfmeter::testing {
@@ -85,6 +89,22 @@ size_t Injection::Hits() const {
     hits += absl::StrContains(line, "(INJECTED)");
   }
   return hits;
+}
+
+SweepPoints::SweepPoints()
+    : full_(getenv("NFMETER_SWEEP") == absl::string_view("full")),
+      random_(std::random_device()()) {}
+
+SweepPoints::~SweepPoints() {
+  std::cout << "calls that met the fault: " << absl::StrJoin(points_, " ")
+            << (full_ ? "" : " (NFMETER_SWEEP=full: each)") << std::endl;
+}
+
+size_t SweepPoints::Next() {
+  const size_t last = points_.empty() ? 0 : points_.back();
+  const size_t most = full_ || last < 6 ? 1 : last / 2;
+  points_.push_back(last + 1 + random_() % most);
+  return points_.back();
 }
 
 }  // namespace nfmeter::testing

@@ -5,7 +5,9 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -43,6 +45,24 @@ class Injection {
   TemporaryDirectory dir_;
   std::unique_ptr<Background> strace_;
   absl::Status status_;
+};
+
+// Which call of a sweep is the next to meet a fault: each of the first six, and
+// then one of about the next half as many, by chance; with NFMETER_SWEEP=full
+// each. What was chosen is printed.
+class SweepPoints {
+ public:
+  SweepPoints();
+  ~SweepPoints();
+  SweepPoints(const SweepPoints&) = delete;
+  SweepPoints& operator=(const SweepPoints&) = delete;
+
+  size_t Next();
+
+ private:
+  const bool full_;
+  std::minstd_rand random_;
+  std::vector<size_t> points_;
 };
 
 }  // namespace nfmeter::testing

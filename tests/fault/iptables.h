@@ -18,17 +18,6 @@ absl::Status Iptables(const std::string& arguments);
 // Loads a table as iptables-legacy-restore -c reads it: counters too.
 absl::Status RestoreIptables(const std::string& text);
 
-// The rules of the filter table ("[7:700] -A INPUT ...") that are not
-// nfmeter's, in order; with their counters or without.
-std::vector<std::string> ForeignRules(bool with_counters);
-
-// The same for the rules that nfmeter made, without counters.
-std::vector<std::string> ManagedRules();
-
-// Packets that the one rule with this text in it has counted; UINT64_MAX when
-// there is no such rule.
-uint64_t RulePackets(absl::string_view text);
-
 // Sends `count` UDP packets of 100 bytes over lo to 127.0.0.1, ports
 // `first_port` and following in turn. Each has passed the OUTPUT chains when
 // this returns.

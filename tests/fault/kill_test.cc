@@ -13,9 +13,10 @@
 // - The rules of a table are those before the batch or those after it. A batch
 //   over two tables may be left between the two.
 // - Rules of others are all there, in order. Their own packet counters are zero
-//   if the kill fell between the two halves of a commit, else kept; accounts
-//   are not in rules, so that they lose nothing.
+//   if the kill fell between the two halves of a commit of iptables, else kept;
+//   accounts are not in rules, so that they lose nothing.
 // - The next server starts on the same socket and state and works.
+#include <memory>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -24,8 +25,8 @@
 #include "gmock/gmock.h"
 #include "tests/fault/accounts.h"
 #include "tests/fault/fault_server.h"
+#include "tests/fault/firewall.h"
 #include "tests/fault/injection.h"
-#include "tests/fault/iptables.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter {
@@ -34,13 +35,14 @@ namespace {
 using ::nfmeter::testing::AccountName;
 using ::nfmeter::testing::CreationOf;
 using ::nfmeter::testing::FaultServer;
-using ::nfmeter::testing::ForeignRules;
+using ::nfmeter::testing::Firewall;
+using ::nfmeter::testing::FirewallKind;
 using ::nfmeter::testing::Injection;
 using ::nfmeter::testing::kCounterLane;
 using ::nfmeter::testing::kRuleLane;
-using ::nfmeter::testing::ManagedRules;
 using ::nfmeter::testing::StartPackets;
 using ::nfmeter::testing::StatusIs;
+using ::nfmeter::testing::SweepPoints;
 using ::testing::AnyOf;
 using ::testing::Each;
 using ::testing::Eq;
@@ -51,10 +53,6 @@ constexpr int kKilled = 128 + 9;
 
 // More than two slices of the lane.
 constexpr size_t kCounters = 600;
-
-// The last system call of a sweep of kills: 1, 2, 3, ... and then larger steps,
-// until the operation outlives the fault.
-size_t Next(size_t n) { return n < 6 ? n + 1 : n * 2 + 1; }
 
 class KillTest : public ::testing::Test {
  protected:
@@ -74,7 +72,9 @@ class KillTest : public ::testing::Test {
   void Sweep(const std::string& thread, const std::string& call,
              Prepare prepare, Operation operation, Verify verify) {
     size_t kills = 0;
-    for (size_t n = 1;; n = Next(n)) {
+    SweepPoints points;
+    for (;;) {
+      const size_t n = points.Next();
       SCOPED_TRACE(absl::StrCat("killed at ", call, " ", n));
       const auto client = server_.Connect();
       ASSERT_OK(client->GetNode().status());
@@ -264,16 +264,20 @@ INSTANTIATE_TEST_SUITE_P(SystemCalls, KillDuringLabelWriteTest,
 
 // --- Rules ------------------------------------------------------------------
 
+// Of the lane that changes rules.
+struct RuleCall {
+  FirewallKind kind;
+  const char* call;
+  friend std::ostream& operator<<(std::ostream& out, const RuleCall& each) {
+    return out << each.kind << " " << each.call;
+  }
+};
+
 class KillDuringRuleCommitTest
     : public KillTest,
-      public ::testing::WithParamInterface<std::string> {
+      public ::testing::WithParamInterface<RuleCall> {
  protected:
-  static constexpr char kForeign[] =
-      "*filter\n:INPUT ACCEPT [5:500]\n:FORWARD ACCEPT [0:0]\n"
-      ":OUTPUT ACCEPT [6:600]\n:others - [0:0]\n"
-      "[7:700] -A INPUT -s 192.0.2.1/32 -j others\n"
-      "[8:800] -A others -p tcp -m tcp --dport 80 -j ACCEPT\n"
-      "[9:900] -A others -m nfacct --nfacct-name bystander\nCOMMIT\n";
+  KillDuringRuleCommitTest() : KillTest(GetParam().kind.backend) {}
 
   // All ids that the server knows.
   static std::vector<std::string> Ids(Client& client) {
@@ -286,6 +290,8 @@ class KillDuringRuleCommitTest
     }
     return ids;
   }
+
+  const std::unique_ptr<Firewall> firewall_ = GetParam().kind.make();
 };
 
 TEST_P(KillDuringRuleCommitTest, RulesAreTheOldOrTheNewOnes) {
@@ -301,45 +307,58 @@ TEST_P(KillDuringRuleCommitTest, RulesAreTheOldOrTheNewOnes) {
   std::vector<std::string> texts;
   std::vector<std::string> counted;
   Sweep(
-      kRuleLane, GetParam(),
+      kRuleLane, GetParam().call,
       [&](Client& client) {
         v1::BatchDeleteRulesRequest removal;
         for (std::string& id : Ids(client)) removal.add_ids(std::move(id));
         if (removal.ids_size() > 0) {
           ASSERT_OK(client.BatchDeleteRules(removal).status());
         }
-        ASSERT_OK(testing::RestoreIptables(kForeign));
-        texts = ForeignRules(/*with_counters=*/false);
-        counted = ForeignRules(/*with_counters=*/true);
+        ASSERT_OK(firewall_->Load("bystander"));
+        texts = firewall_->ForeignRules(/*with_counters=*/false);
+        counted = firewall_->ForeignRules(/*with_counters=*/true);
         ASSERT_THAT(texts, SizeIs(3));
       },
       [&](Client& client) { return client.BatchCreateRules(batch).status(); },
       [&](Client& client, bool killed) {
-        const size_t ours = ManagedRules().size();
+        const size_t ours = firewall_->ManagedRules().size();
         if (killed) {
           EXPECT_THAT(ours, AnyOf(Eq(0u), Eq(20u)));
         } else {
           EXPECT_EQ(ours, 20u);
         }
         EXPECT_THAT(Ids(client), SizeIs(ours));
-        EXPECT_EQ(ForeignRules(/*with_counters=*/false), texts);
-        // Zero between the two halves of a commit, else kept.
+        EXPECT_EQ(firewall_->ForeignRules(/*with_counters=*/false), texts);
         const std::vector<std::string> now =
-            ForeignRules(/*with_counters=*/true);
-        std::vector<std::string> zeroed;
-        for (const std::string& rule : texts) zeroed.push_back("[0:0] " + rule);
-        if (ours == 0 || !killed) {
-          EXPECT_EQ(now, counted);
-        } else {
+            firewall_->ForeignRules(/*with_counters=*/true);
+        const bool two_halves =
+            GetParam().kind.backend == std::string("iptables");
+        if (two_halves && ours > 0 && killed) {
+          // Zero between the two halves of a commit, else kept.
+          std::vector<std::string> zeroed;
+          for (const std::string& rule : texts) {
+            zeroed.push_back("[0:0] " + rule);
+          }
           EXPECT_THAT(now, AnyOf(counted, zeroed));
+        } else {
+          EXPECT_EQ(now, counted);
         }
         EXPECT_EQ(client.GetCounter("counted")->use_count(), ours);
       });
 }
 
-INSTANTIATE_TEST_SUITE_P(SystemCalls, KillDuringRuleCommitTest,
-                         ::testing::Values("setsockopt", "getsockopt", "flock",
-                                           "socket"));
+INSTANTIATE_TEST_SUITE_P(
+    SystemCalls, KillDuringRuleCommitTest,
+    ::testing::Values(RuleCall{testing::kIptables, "setsockopt"},
+                      RuleCall{testing::kIptables, "getsockopt"},
+                      RuleCall{testing::kIptables, "flock"},
+                      RuleCall{testing::kIptables, "socket"},
+                      RuleCall{testing::kNftables, "sendto"},
+                      RuleCall{testing::kNftables, "recvmsg"},
+                      RuleCall{testing::kPlainNftables, "sendto"}),
+    [](const auto& info) {
+      return absl::StrCat(info.param.kind.name, "_", info.param.call);
+    });
 
 }  // namespace
 }  // namespace nfmeter

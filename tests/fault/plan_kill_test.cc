@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// kill -9 at every system call of a plan's application.
+// kill -9 at every system call of a plan's application, on both backends; of
+// one that changes quotas, too.
 //
 // What holds, whatever the call that was the last: the next server has the plan
 // of before or the new one, whole, with its rules and counters and without
 // anything of the other's rules; and an account that is in both has counted
-// each packet once.
+// each packet once, whatever became of its quota.
 #include <memory>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "nfmeter/v1/plan.pb.h"
 #include "tests/fault/fault_server.h"
+#include "tests/fault/firewall.h"
 #include "tests/fault/injection.h"
 #include "tests/fault/iptables.h"
 #include "tests/support/status_matchers.h"
@@ -21,26 +25,44 @@ namespace nfmeter {
 namespace {
 
 using ::nfmeter::testing::FaultServer;
+using ::nfmeter::testing::Firewall;
+using ::nfmeter::testing::FirewallKind;
 using ::nfmeter::testing::Injection;
 using ::nfmeter::testing::kCounterLane;
 using ::nfmeter::testing::kRuleLane;
 using ::nfmeter::testing::SendPackets;
 using ::nfmeter::testing::StatusIs;
+using ::nfmeter::testing::SweepPoints;
 using ::testing::AnyOf;
 using ::testing::Eq;
 
 constexpr int kKilled = 128 + 9;
 constexpr uint16_t kPort = 20'000;
 constexpr char kPlanLane[] = "nfm-plans";
+constexpr uint64_t kFar = uint64_t{1} << 40;
 
-// The two plans share the account "sent"; 40 others are in one only.
-v1::Plan PlanOf(const std::string& kind) {
+// The accounts of all that is sent, which both plans have, and whose quotas
+// change where a sweep changes quotas.
+constexpr const char* kSent[] = {"other-quota", "first-quota", "no-quota-more"};
+
+// What the quota of such an account is; 0: none.
+uint64_t QuotaOf(const std::string& account, const std::string& kind) {
+  if (account == "other-quota") return kind == "old" ? kFar : 2 * kFar;
+  return (account == "first-quota") == (kind == "new") ? kFar : 0;
+}
+
+// 40 accounts are in one of the plans only.
+v1::Plan PlanOf(const std::string& kind, bool quotas) {
   v1::Plan plan;
   plan.set_name("customers");
-  v1::Account& sent = *plan.add_accounts();
-  sent.set_counter("sent");
-  sent.add_directions(v1::DIRECTION_OUT);
-  sent.mutable_match()->set_protocol("udp");
+  for (const char* name : kSent) {
+    v1::Account& sent = *plan.add_accounts();
+    sent.set_counter(name);
+    sent.add_directions(v1::DIRECTION_OUT);
+    sent.mutable_match()->set_protocol("udp");
+    const uint64_t quota = quotas ? QuotaOf(name, kind) : 0;
+    if (quota > 0) sent.mutable_quota()->set_bytes(quota);
+  }
   v1::AccountGroup& group = *plan.add_groups();
   group.set_key(v1::GROUP_KEY_DESTINATION);
   for (int i = 0; i < 40; ++i) {
@@ -51,11 +73,12 @@ v1::Plan PlanOf(const std::string& kind) {
 }
 
 struct Place {
-  const char* name;
+  FirewallKind kind;
+  bool quotas;
   const char* thread;
   const char* call;
   friend std::ostream& operator<<(std::ostream& out, const Place& place) {
-    return out << place.name;
+    return out << place.kind << " " << place.thread << " " << place.call;
   }
 };
 
@@ -70,67 +93,105 @@ class PlanKillTest : public ::testing::TestWithParam<Place> {
     if (answer.ok() && changes != nullptr) *changes = answer->change_count();
     return answer.status();
   }
+  static v1::Plan Plan(const std::string& kind) {
+    return PlanOf(kind, GetParam().quotas);
+  }
 
-  FaultServer server_;
+  void Send() {
+    ASSERT_OK(SendPackets(3, kPort, 1));
+    sent_ += 3;
+  }
+  // The old plan or the new one, whole, and each packet once.
+  void ExpectOneOfBoth(Client& client) {
+    const auto plan = client.GetPlan("customers");
+    ASSERT_OK(plan.status());
+    const std::string first = plan->plan().groups(0).members().at("192.0.2.0");
+    ASSERT_THAT(first, AnyOf(Eq("old-0"), Eq("new-0")));
+    const std::string kind = first.substr(0, 3);
+    uint64_t changes = 1;
+    ASSERT_OK(Apply(client, Plan(kind), /*dry_run=*/true, &changes));
+    EXPECT_EQ(changes, 0u) << kind << ": "
+                           << client.GetPlanStatus("customers")->DebugString();
+    for (const char* name : kSent) {
+      const auto counted = client.GetCounter(name);
+      ASSERT_OK(counted.status());
+      EXPECT_EQ(counted->total_packets(), sent_) << name;
+      EXPECT_EQ(counted->total_bytes(), sent_ * testing::kPacketBytes) << name;
+      if (GetParam().quotas) {
+        EXPECT_EQ(counted->quota().bytes(), QuotaOf(name, kind)) << name;
+      }
+    }
+  }
+
+  const std::unique_ptr<Firewall> firewall_ = GetParam().kind.make();
+  FaultServer server_{{.arguments = {"--backend", GetParam().kind.backend}}};
+  uint64_t sent_ = 0;
 };
 
 TEST_P(PlanKillTest, LeavesTheOldPlanOrTheNewOne) {
   const Place place = GetParam();
   ASSERT_OK(server_.Start());
-  ASSERT_OK(Apply(*server_.Connect(), PlanOf("old"), /*dry_run=*/false));
-  uint64_t sent = 0;
-  const auto send = [&] {
-    ASSERT_OK(SendPackets(3, kPort, 1));
-    sent += 3;
-  };
   size_t kills = 0;
-  for (size_t n = 1; n < 2000; n = n < 6 ? n + 1 : n * 2 + 1) {
+  SweepPoints points;
+  for (;;) {
+    const size_t n = points.Next();
     SCOPED_TRACE(absl::StrCat("killed at ", place.call, " ", n));
-    ASSERT_OK(Apply(*server_.Connect(), PlanOf("old"), /*dry_run=*/false));
-    send();
+    ASSERT_OK(Apply(*server_.Connect(), Plan("old"), /*dry_run=*/false));
+    ASSERT_NO_FATAL_FAILURE(Send());
     absl::Status status;
     {
       const Injection kill(server_.pid(), place.thread,
                            absl::StrCat(place.call, ":signal=KILL:when=", n));
       ASSERT_OK(kill.status());
-      status = Apply(*server_.Connect(), PlanOf("new"), /*dry_run=*/false);
+      status = Apply(*server_.Connect(), Plan("new"), /*dry_run=*/false);
       if (!status.ok()) {
         ASSERT_EQ(server_.AwaitEnd(), kKilled) << status;
       }
     }
-    send();  // nobody serves, and the kernel counts on
+    // Nobody serves, and the kernel counts on.
+    ASSERT_NO_FATAL_FAILURE(Send());
     if (!status.ok()) {
       EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable));
       ++kills;
     }
     ASSERT_OK(server_.Start());
-    const auto client = server_.Connect();
-    send();
-    const auto plan = client->GetPlan("customers");
-    ASSERT_OK(plan.status());
-    const std::string first = plan->plan().groups(0).members().at("192.0.2.0");
-    ASSERT_THAT(first, AnyOf(Eq("old-0"), Eq("new-0")));
-    uint64_t changes = 1;
-    ASSERT_OK(
-        Apply(*client, PlanOf(first.substr(0, 3)), /*dry_run=*/true, &changes));
-    EXPECT_EQ(changes, 0u) << first;
-    const auto counted = client->GetCounter("sent");
-    ASSERT_OK(counted.status());
-    EXPECT_EQ(counted->packets(), sent);
-    if (status.ok()) break;
+    ASSERT_NO_FATAL_FAILURE(Send());
+    ExpectOneOfBoth(*server_.Connect());
+    if (status.ok() || HasFatalFailure()) break;
   }
   EXPECT_GT(kills, 0u) << "no " << place.call << " was met";
 }
 
+std::vector<Place> Places() {
+  std::vector<Place> places;
+  for (const bool quotas : {false, true}) {
+    const auto add = [&](const FirewallKind& kind, const char* thread,
+                         const char* call) {
+      places.push_back({kind, quotas, thread, call});
+    };
+    for (const FirewallKind& kind : {testing::kIptables, testing::kNftables}) {
+      add(kind, kCounterLane, "sendto");
+      add(kind, kPlanLane, "pwrite64");
+      add(kind, kPlanLane, "fdatasync");
+    }
+    add(testing::kIptables, kRuleLane, "setsockopt");
+    add(testing::kIptables, kRuleLane, "getsockopt");
+    add(testing::kIptables, kRuleLane, "flock");
+    add(testing::kNftables, kRuleLane, "sendto");
+    add(testing::kNftables, kRuleLane, "recvmsg");
+    add(testing::kPlainNftables, kRuleLane, "sendto");
+  }
+  return places;
+}
+
 INSTANTIATE_TEST_SUITE_P(
-    SystemCalls, PlanKillTest,
-    ::testing::Values(Place{"Commit", kRuleLane, "setsockopt"},
-                      Place{"Read", kRuleLane, "getsockopt"},
-                      Place{"Lock", kRuleLane, "flock"},
-                      Place{"Creation", kCounterLane, "sendto"},
-                      Place{"Store", kPlanLane, "pwrite64"},
-                      Place{"Sync", kPlanLane, "fdatasync"}),
-    [](const auto& info) { return info.param.name; });
+    SystemCalls, PlanKillTest, ::testing::ValuesIn(Places()),
+    [](const auto& info) {
+      const Place& place = info.param;
+      const std::string thread = absl::StrReplaceAll(place.thread, {{"-", ""}});
+      return absl::StrCat(place.kind.name, place.quotas ? "Quotas_" : "_",
+                          thread, "_", place.call);
+    });
 
 }  // namespace
 }  // namespace nfmeter

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// kill -9 at every system call of a change of a quota whose counter counts.
+// kill -9 at every system call of a change of a quota whose counter counts, on
+// both backends: another quota, a first one, none any more.
 //
 // What holds, whatever the call that was the last: the counter is there under
 // its name, with its old quota or the new one; the rule counts into it, after
 // the next start; and its total is what was sent, neither more nor less.
+#include <ostream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -12,6 +15,7 @@
 #include "tests/fault/fault_server.h"
 #include "tests/fault/injection.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/subprocess.h"
 
 namespace nfmeter {
 namespace {
@@ -21,17 +25,32 @@ using ::nfmeter::testing::Injection;
 using ::nfmeter::testing::kCounterLane;
 using ::nfmeter::testing::kRuleLane;
 using ::nfmeter::testing::SendUdp;
+using ::nfmeter::testing::SweepPoints;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr uint16_t kPort = 5353;
 constexpr int kKilled = 128 + 9;
+constexpr uint64_t kFar = uint64_t{1} << 40;
+
+// A quota before and after; 0: none.
+struct Change {
+  const char* name;
+  uint64_t before;
+  uint64_t after;
+};
 
 // Which thread, and at which of its calls.
 struct Place {
+  const char* backend;
+  Change change;
   const char* thread;
   const char* call;
+  friend std::ostream& operator<<(std::ostream& out, const Place& place) {
+    return out << place.backend << " " << place.change.name << " "
+               << place.thread << " " << place.call;
+  }
 };
 
 class KillDuringQuotaChangeTest : public ::testing::TestWithParam<Place> {
@@ -39,10 +58,7 @@ class KillDuringQuotaChangeTest : public ::testing::TestWithParam<Place> {
   void SetUp() override {
     ASSERT_OK(server_.Start());
     const auto client = server_.Connect();
-    v1::CreateCounterRequest request;
-    request.mutable_counter()->set_name("web");
-    request.mutable_counter()->mutable_quota()->set_packets(kFirst);
-    ASSERT_OK(client->CreateCounter(request).status());
+    ASSERT_OK(client->CreateCounter("web").status());
     v1::Rule rule;
     rule.set_chain("OUTPUT");
     rule.set_counter("web");
@@ -56,31 +72,41 @@ class KillDuringQuotaChangeTest : public ::testing::TestWithParam<Place> {
     sent_ += packets;
   }
 
-  static constexpr uint64_t kFirst = 1'000'000;
+  absl::Status SetQuota(uint64_t bytes) {
+    v1::UpdateCounterRequest request;
+    request.mutable_counter()->set_name("web");
+    request.mutable_update_mask()->add_paths("quota");
+    if (bytes > 0) request.mutable_counter()->mutable_quota()->set_bytes(bytes);
+    return server_.Connect()->UpdateCounter(request).status();
+  }
 
-  FaultServer server_;
+  // The kernel's objects as its own tools list them.
+  static std::string Listed() {
+    return GetParam().backend == std::string("nftables")
+               ? testing::Run({"nft", "list", "ruleset"}).out
+               : testing::Run({"nfacct", "list"}).out;
+  }
+
+  FaultServer server_{{.arguments = {"--backend", GetParam().backend}}};
   uint64_t sent_ = 0;
 };
 
 TEST_P(KillDuringQuotaChangeTest, NothingIsLostOrDoubledAndTheRuleCounts) {
-  uint64_t quota = kFirst;
+  const Change change = GetParam().change;
   size_t kills = 0;
-  for (size_t n = 1;; ++n) {
+  SweepPoints points;
+  for (;;) {
+    const size_t n = points.Next();
     SCOPED_TRACE(absl::StrCat("killed at ", GetParam().call, " ", n));
+    ASSERT_OK(SetQuota(change.before));
     Send(3);
-    const auto client = server_.Connect();
-    // So that the total is in the ledger.
-    ASSERT_OK(client->GetNode().status());
-    v1::UpdateCounterRequest request;
-    request.mutable_counter()->set_name("web");
-    request.mutable_counter()->mutable_quota()->set_packets(quota + 1);
     absl::Status status;
     {
       const Injection kill(
           server_.pid(), GetParam().thread,
           absl::StrCat(GetParam().call, ":signal=KILL:when=", n));
       ASSERT_OK(kill.status());
-      status = client->UpdateCounter(request).status();
+      status = SetQuota(change.after);
       if (!status.ok()) {
         ASSERT_EQ(server_.AwaitEnd(), kKilled) << status;
         ++kills;
@@ -94,28 +120,39 @@ TEST_P(KillDuringQuotaChangeTest, NothingIsLostOrDoubledAndTheRuleCounts) {
     ASSERT_OK(counter.status());
     EXPECT_EQ(counter->total_packets(), sent_);
     EXPECT_EQ(counter->use_count(), 1u);
-    EXPECT_THAT(counter->quota().packets(), AnyOf(quota, quota + 1));
-    quota = counter->quota().packets();
-    EXPECT_THAT(testing::Run({"nfacct", "list"}).out,
-                Not(HasSubstr("nfmeterd.")));
+    EXPECT_THAT(counter->quota().bytes(), AnyOf(change.before, change.after));
+    EXPECT_THAT(Listed(), Not(HasSubstr("nfmeterd.")));
     if (HasFailure() || status.ok()) break;
   }
   EXPECT_GT(kills, 0u);
 }
 
+std::vector<Place> Places() {
+  std::vector<Place> places;
+  for (const Change& change :
+       {Change{"OtherQuota", kFar, 2 * kFar}, Change{"FirstQuota", 0, kFar},
+        Change{"NoQuotaMore", kFar, 0}}) {
+    for (const char* backend : {"iptables", "nftables"}) {
+      for (const char* call : {"sendto", "recvmsg"}) {
+        places.push_back({backend, change, kCounterLane, call});
+      }
+    }
+    places.push_back({"iptables", change, kRuleLane, "setsockopt"});
+    // nf_tables changes another quota in place.
+    if (change.before > 0 && change.after > 0) continue;
+    places.push_back({"nftables", change, kRuleLane, "sendto"});
+    places.push_back({"nftables", change, kRuleLane, "recvmsg"});
+  }
+  return places;
+}
+
 INSTANTIATE_TEST_SUITE_P(Places, KillDuringQuotaChangeTest,
-                         ::testing::Values(Place{kRuleLane, "setsockopt"},
-                                           Place{kCounterLane, "sendto"},
-                                           Place{kCounterLane, "recvmsg"}),
-                         [](const auto& info) {
+                         ::testing::ValuesIn(Places()), [](const auto& info) {
+                           const Place& place = info.param;
                            return absl::StrCat(
-                               info.param.thread == kRuleLane ? "Rules"
-                                                              : "Counters",
-                               info.param.call == absl::string_view("sendto")
-                                   ? "Sendto"
-                               : info.param.call == absl::string_view("recvmsg")
-                                   ? "Recvmsg"
-                                   : "Setsockopt");
+                               place.backend, "_", place.change.name, "_",
+                               place.thread == kRuleLane ? "Rules" : "Counters",
+                               "_", place.call);
                          });
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
+#include "tests/fault/firewall.h"
 #include "tests/fault/iptables.h"
 #include "tests/fault/small_disk.h"
 #include "tests/fault/usage_fixture.h"
@@ -44,7 +45,7 @@ class UsageHostTest : public UsageFaultTest {
   // The server makes what is missing again: the counter, and then its rule.
   static void AwaitRule() {
     const absl::Time deadline = absl::Now() + absl::Seconds(30);
-    while (testing::ManagedRules().empty()) {
+    while (testing::kIptables.make()->ManagedRules().empty()) {
       ASSERT_LT(absl::Now(), deadline);
     }
   }

@@ -5,8 +5,10 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "accounting/counters/in_slices.h"
 #include "accounting/counters/rule_holders.h"
 #include "base/error.h"
@@ -39,6 +41,32 @@ OwnedEdit IntoStandIns(OwnedEdit edit,
     for (kernel::OwnedMap& map : table.maps) {
       for (kernel::OwnedMap::Element& each : map.elements) {
         replace(each.counter);
+      }
+    }
+  }
+  return edit;
+}
+
+// The edit with quotas asked for only where these counters have some; where
+// they have none, whatever was to happen beyond one does not.
+OwnedEdit WithQuotasOf(const std::vector<NewQuota>& counters, OwnedEdit edit) {
+  absl::flat_hash_map<absl::string_view, bool> have;
+  for (const NewQuota& each : counters) {
+    have[each.counter] = each.quota.has_value();
+  }
+  for (kernel::OwnedTable& table : edit.wanted) {
+    for (kernel::OwnedChain& chain : table.chains) {
+      for (kernel::OwnedRule& rule : chain.rules) {
+        const auto found = have.find(rule.counter);
+        if (found == have.end()) continue;
+        rule.quota = found->second;
+        if (!rule.quota) rule.action = kernel::OwnedAction::kContinue;
+      }
+    }
+    for (kernel::OwnedMap& map : table.maps) {
+      for (kernel::OwnedMap::Element& each : map.elements) {
+        const auto found = have.find(each.counter);
+        if (found != have.end()) each.quota = found->second;
       }
     }
   }
@@ -191,7 +219,8 @@ absl::Status OwnedQuotaChanges::CarryByStandIns(RuleTable& rules,
   return status;
 }
 
-// What a change before could not end.
+// What a change before could not end: some of the counters have been made anew,
+// so that the old chains may ask for quotas that are not there.
 absl::Status OwnedQuotaChanges::FinishLeft(
     RuleTable& rules, const Change& change,
     const std::vector<std::string>& counters) {
@@ -203,7 +232,9 @@ absl::Status OwnedQuotaChanges::FinishLeft(
     if (ours.contains(each.counter)) left.insert(each.counter);
   }
   if (left.empty()) return absl::OkStatus();
-  NFM_RETURN_IF_ERROR(rules.ApplyOwned(change.old, change.patience).status());
+  NFM_RETURN_IF_ERROR(
+      rules.ApplyOwned(WithQuotasOf(change.before, change.old), change.patience)
+          .status());
   NFM_RETURN_IF_ERROR(
       MoveAll(rules, left, *left.begin(), /*back=*/true, change.patience));
   const std::vector<std::string> names(left.begin(), left.end());
