@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "gtest/gtest.h"
 #include "tests/fault/iptables.h"
 #include "tests/support/status_matchers.h"
@@ -68,7 +69,14 @@ class LegacyIptables : public Firewall {
   std::string Adding(const std::string& address) const override {
     return absl::StrCat("-A OUTPUT -d ", address, "/32 -j ACCEPT");
   }
-  absl::Status Flush() override { return Iptables("-F"); }
+  absl::Status Do(const std::string& command) override {
+    return Iptables(command);
+  }
+  std::string PlanChain() const override {
+    // OUTPUT jumps into it.
+    const std::string rule = ManagedRules().front();
+    return rule.substr(rule.rfind("NFM-"));
+  }
 
  private:
   static std::vector<std::string> Rules(bool managed, bool with_counters) {
@@ -149,7 +157,18 @@ class Nftables : public Firewall {
   std::string Adding(const std::string& address) const override {
     return absl::StrCat("ip daddr ", address, " accept");
   }
-  absl::Status Flush() override { return Nft("flush ruleset\n"); }
+  absl::Status Do(const std::string& command) override { return Nft(command); }
+  std::string PlanChain() const override {
+    const std::string out = Run({"nft", "list", "chains"}).out;
+    for (absl::string_view line : absl::StrSplit(out, '\n')) {
+      if (absl::ConsumePrefix(&line, "\tchain ") &&
+          absl::ConsumeSuffix(&line, "-out {") &&
+          absl::StartsWith(line, "ip-")) {
+        return absl::StrCat(line, "-out");
+      }
+    }
+    return "";
+  }
 
  private:
   // Makes the rule, and the chain where there is none.

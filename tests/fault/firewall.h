@@ -44,8 +44,10 @@ class Firewall {
   virtual std::string Counting(uint16_t port) const = 0;
   virtual std::string Adding(const std::string& address) const = 0;
 
-  // Everything goes that their tools can take away.
-  virtual absl::Status Flush() = 0;
+  // A command of iptables, or of nft.
+  virtual absl::Status Do(const std::string& command) = 0;
+  // The one chain of a plan for what is sent over IPv4.
+  virtual std::string PlanChain() const = 0;
 };
 
 // The server's table, as it was before Linux 6.9: everybody can change it.

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
@@ -20,6 +21,7 @@
 #include "nfmeter/v1/plan.grpc.pb.h"
 #include "nfmeter/v1/usage.grpc.pb.h"
 #include "tests/fault/fault_server.h"
+#include "tests/fault/firewall.h"
 #include "tests/fault/iptables.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
@@ -29,10 +31,9 @@ namespace nfmeter {
 namespace {
 
 using ::nfmeter::testing::FaultServer;
-using ::nfmeter::testing::ForeignRules;
+using ::nfmeter::testing::Firewall;
+using ::nfmeter::testing::FirewallKind;
 using ::nfmeter::testing::Iptables;
-using ::nfmeter::testing::ManagedRules;
-using ::nfmeter::testing::RulePackets;
 using ::nfmeter::testing::SendPackets;
 using ::nfmeter::testing::StatusIs;
 using ::testing::HasSubstr;
@@ -56,8 +57,12 @@ v1::Plan ThePlan() {
   return plan;
 }
 
-class PlanFaultTest : public ::testing::Test {
+class PlanBesideOthers : public ::testing::Test {
  protected:
+  explicit PlanBesideOthers(const FirewallKind& kind)
+      : firewall_(kind.make()),
+        server_({.arguments = {"--backend", kind.backend}}) {}
+
   void SetUp() override {
     std::ofstream(boot_id_) << "first\n";
     setenv("NFMETER_BOOT_ID_FILE", boot_id_.c_str(), 1);
@@ -75,6 +80,9 @@ class PlanFaultTest : public ::testing::Test {
     const auto status = client_->GetPlanStatus("customers");
     EXPECT_OK(status.status());
     return status.ok() ? *status : v1::PlanStatus();
+  }
+  std::vector<std::string> Theirs() const {
+    return firewall_->ForeignRules(/*with_counters=*/false);
   }
   // What differs from the plan now.
   uint64_t Differences() {
@@ -134,13 +142,25 @@ class PlanFaultTest : public ::testing::Test {
 
   testing::TemporaryDirectory dir_;
   const std::string boot_id_ = dir_ / "boot_id";
+  const std::unique_ptr<Firewall> firewall_;
   FaultServer server_;
   std::unique_ptr<Client> client_;
 };
 
-TEST_F(PlanFaultTest, NeitherSideLosesRulesWhenSomebodyEditsTheSameTable) {
-  ASSERT_OK(
-      Iptables("-A OUTPUT -p udp --dport 20000 -m comment --comment seen"));
+class PlanInSameTableTest : public PlanBesideOthers,
+                            public ::testing::WithParamInterface<FirewallKind> {
+ protected:
+  PlanInSameTableTest() : PlanBesideOthers(GetParam()) {}
+};
+
+INSTANTIATE_TEST_SUITE_P(Firewalls, PlanInSameTableTest,
+                         ::testing::Values(testing::kIptables,
+                                           testing::kNftables,
+                                           testing::kPlainNftables),
+                         [](const auto& info) { return info.param.name; });
+
+TEST_P(PlanInSameTableTest, NeitherSideLosesRules) {
+  ASSERT_OK(firewall_->Count(kPort));
   std::atomic<bool> stop = false;
   uint64_t sent = 0;
   absl::Status sending;
@@ -155,10 +175,10 @@ TEST_F(PlanFaultTest, NeitherSideLosesRulesWhenSomebodyEditsTheSameTable) {
   std::atomic<int> edits = 0;
   std::thread other([&] {
     for (int i = 0; !stop && editing.ok(); ++i) {
-      const std::string rule =
-          absl::StrCat("OUTPUT -d 198.18.", i / 256, ".", i % 256, "/32");
-      editing = Iptables("-A " + rule);
-      theirs.push_back("-A " + rule);
+      const std::string address =
+          absl::StrCat("198.18.", i / 256, ".", i % 256);
+      editing = firewall_->Add(address);
+      theirs.push_back(firewall_->Adding(address));
       ++edits;
     }
   });
@@ -175,12 +195,13 @@ TEST_F(PlanFaultTest, NeitherSideLosesRulesWhenSomebodyEditsTheSameTable) {
   ASSERT_OK(applied);
   ASSERT_OK(editing);
   ASSERT_OK(sending);
-  std::vector<std::string> foreign = ForeignRules(/*with_counters=*/false);
-  std::erase_if(foreign, [](const std::string& rule) {
-    return rule.find("seen") != std::string::npos;
+  const std::string seen = firewall_->Counting(kPort);
+  std::vector<std::string> foreign = Theirs();
+  std::erase_if(foreign, [&](const std::string& rule) {
+    return absl::StrContains(rule, seen);
   });
   EXPECT_EQ(foreign, theirs);
-  EXPECT_EQ(RulePackets("seen"), sent);
+  EXPECT_EQ(firewall_->RulePackets(seen), sent);
   EXPECT_EQ(Packets("sent"), sent);
   EXPECT_EQ(Apply(plan)->change_count(), 0u);
 }
@@ -188,35 +209,33 @@ TEST_F(PlanFaultTest, NeitherSideLosesRulesWhenSomebodyEditsTheSameTable) {
 // What somebody does to a plan's rules; {CHAIN} is the plan's chain.
 struct Deed {
   const char* name;
+  FirewallKind kind;
   std::vector<std::string> commands;
   friend std::ostream& operator<<(std::ostream& out, const Deed& deed) {
-    return out << deed.name;
+    return out << deed.kind << " " << deed.name;
   }
 };
 
-class PlanDeedTest : public PlanFaultTest,
+class PlanDeedTest : public PlanBesideOthers,
                      public ::testing::WithParamInterface<Deed> {
  protected:
-  // "NFM-1a2b3c4d-out", into which OUTPUT jumps.
-  static std::string Chain() {
-    const std::string rule = ManagedRules().front();
-    return rule.substr(rule.rfind("NFM-"));
-  }
+  PlanDeedTest() : PlanBesideOthers(GetParam().kind) {}
 };
 
 TEST_P(PlanDeedTest, IsHealedCountsAreKeptAndTheWindowIsTold) {
-  ASSERT_OK(Iptables("-A OUTPUT -d 192.0.2.99/32 -j ACCEPT"));
+  ASSERT_OK(firewall_->Add("192.0.2.99"));
   ASSERT_OK(SendPackets(7, kPort, 1));
-  const std::string chain = Chain();
+  const std::string chain = firewall_->PlanChain();
   const absl::Time before = absl::Now();
   for (const std::string& command : GetParam().commands) {
-    ASSERT_OK(Iptables(absl::StrReplaceAll(command, {{"{CHAIN}", chain}})));
+    ASSERT_OK(
+        firewall_->Do(absl::StrReplaceAll(command, {{"{CHAIN}", chain}})));
   }
-  const std::vector<std::string> theirs = ForeignRules(/*with_counters=*/false);
+  const std::vector<std::string> theirs = Theirs();
   EXPECT_LT(AwaitRepair(0), kReconciled);
   ASSERT_OK(SendPackets(5, kPort, 1));
   EXPECT_EQ(Packets("sent"), 12u);
-  EXPECT_EQ(ForeignRules(/*with_counters=*/false), theirs);
+  EXPECT_EQ(Theirs(), theirs);
   EXPECT_EQ(Differences(), 0u);
   const v1::PlanStatus status = Status();
   EXPECT_EQ(status.repairs(), 1u);
@@ -225,15 +244,34 @@ TEST_P(PlanDeedTest, IsHealedCountsAreKeptAndTheWindowIsTold) {
   EXPECT_GE(status.missed_to().seconds(), absl::ToUnixSeconds(before));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Others, PlanDeedTest,
-    ::testing::Values(
-        Deed{"Flush", {"-F"}}, Deed{"FlushAndDeleteChains", {"-F", "-X"}},
-        Deed{"FlushOfTheChain", {"-F {CHAIN}"}},
-        Deed{"DeletedJump", {"-D OUTPUT -j {CHAIN}"}},
-        Deed{"RuleAmongOurs", {"-I {CHAIN} -d 192.0.2.1 -j RETURN"}},
-        Deed{"RuleBeforeTheJump", {"-I OUTPUT -d 192.0.2.7 -j ACCEPT"}}),
-    [](const auto& info) { return info.param.name; });
+std::vector<Deed> Deeds() {
+  const FirewallKind& xt = testing::kIptables;
+  const FirewallKind& nft = testing::kPlainNftables;
+  return {{"Flush", xt, {"-F"}},
+          {"FlushAndDeleteChains", xt, {"-F", "-X"}},
+          {"FlushOfTheChain", xt, {"-F {CHAIN}"}},
+          {"DeletedJump", xt, {"-D OUTPUT -j {CHAIN}"}},
+          {"RuleAmongOurs", xt, {"-I {CHAIN} -d 192.0.2.1 -j RETURN"}},
+          {"RuleBeforeTheJump", xt, {"-I OUTPUT -d 192.0.2.7 -j ACCEPT"}},
+          {"Flush", nft, {"flush table inet nfmeter"}},
+          {"FlushOfTheChain", nft, {"flush chain inet nfmeter {CHAIN}"}},
+          {"DeletedChain", nft, {"delete chain inet nfmeter {CHAIN}"}},
+          {"RuleAmongOurs",
+           nft,
+           {"insert rule inet nfmeter {CHAIN} ip daddr 192.0.2.1 return"}}};
+}
+
+INSTANTIATE_TEST_SUITE_P(Others, PlanDeedTest, ::testing::ValuesIn(Deeds()),
+                         [](const auto& info) {
+                           return absl::StrCat(info.param.kind.name, "_",
+                                               info.param.name);
+                         });
+
+// What iptables alone has: a lock, tables that are restored whole.
+class PlanFaultTest : public PlanBesideOthers {
+ protected:
+  PlanFaultTest() : PlanBesideOthers(testing::kIptables) {}
+};
 
 // Somebody puts back a firewall that was saved before the plan, again and
 // again, as tools do that know only their own rules.
@@ -261,7 +299,7 @@ TEST_F(PlanFaultTest, OutlivesAStormOfRestores) {
   }
   EXPECT_EQ(Differences(), 0u);
   EXPECT_GT(Status().repairs(), 0u);
-  EXPECT_EQ(ForeignRules(/*with_counters=*/false),
+  EXPECT_EQ(Theirs(),
             std::vector<std::string>{"-A OUTPUT -d 192.0.2.99/32 -j ACCEPT"});
   const uint64_t before = Packets("sent");
   EXPECT_LE(before, sent);

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Others edit the table that the server edits.
+// Others edit the table that the server edits, or the ruleset that it is in.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "tests/fault/fault_server.h"
+#include "tests/fault/firewall.h"
 #include "tests/fault/iptables.h"
 #include "tests/support/status_matchers.h"
 
@@ -21,23 +24,25 @@ namespace nfmeter {
 namespace {
 
 using ::nfmeter::testing::FaultServer;
-using ::nfmeter::testing::ForeignRules;
+using ::nfmeter::testing::Firewall;
+using ::nfmeter::testing::FirewallKind;
 using ::nfmeter::testing::HasReason;
 using ::nfmeter::testing::Iptables;
-using ::nfmeter::testing::ManagedRules;
 using ::nfmeter::testing::RestoreIptables;
-using ::nfmeter::testing::RulePackets;
 using ::nfmeter::testing::SendPackets;
 using ::nfmeter::testing::StatusIs;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAreArray;
 
 constexpr uint16_t kPort = 20'000;
 
-class SameTableTest : public ::testing::Test {
+class BesideOthers : public ::testing::Test {
  protected:
+  explicit BesideOthers(const FirewallKind& kind)
+      : firewall_(kind.make()),
+        server_({.arguments = {"--backend", kind.backend}}) {}
+
   void SetUp() override {
     ASSERT_OK(server_.Start());
     client_ = server_.Connect();
@@ -63,13 +68,33 @@ class SameTableTest : public ::testing::Test {
     return ids;
   }
 
+  // Until the server has made these again that others took away, and no others.
+  void AwaitIds(std::vector<std::string> ids) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    while (ManagedIds().size() != ids.size() && absl::Now() < deadline) {
+    }
+    EXPECT_THAT(ManagedIds(), UnorderedElementsAreArray(ids));
+  }
+
+  const std::unique_ptr<Firewall> firewall_;
   FaultServer server_;
   std::unique_ptr<Client> client_;
 };
 
-TEST_F(SameTableTest, NeitherSideLosesRulesAndForeignRuleCountersAreExact) {
-  ASSERT_OK(
-      Iptables("-A OUTPUT -p udp --dport 20000 -m comment --comment seen"));
+class SameTableTest : public BesideOthers,
+                      public ::testing::WithParamInterface<FirewallKind> {
+ protected:
+  SameTableTest() : BesideOthers(GetParam()) {}
+};
+
+INSTANTIATE_TEST_SUITE_P(Firewalls, SameTableTest,
+                         ::testing::Values(testing::kIptables,
+                                           testing::kNftables,
+                                           testing::kPlainNftables),
+                         [](const auto& info) { return info.param.name; });
+
+TEST_P(SameTableTest, NeitherSideLosesRulesAndForeignRuleCountersAreExact) {
+  ASSERT_OK(firewall_->Count(kPort));
   std::atomic<bool> stop = false;
   // Traffic that the foreign rule counts all the while.
   uint64_t sent = 0;
@@ -80,19 +105,19 @@ TEST_F(SameTableTest, NeitherSideLosesRulesAndForeignRuleCountersAreExact) {
       sent += 10;
     }
   });
-  // Somebody who takes the lock as one should: adds two, removes one.
+  // Somebody who takes the lock, where there is one: adds two, removes one.
   std::vector<std::string> theirs;
   absl::Status other_status;
   std::atomic<int> other_edits = 0;
   std::thread other([&] {
     for (int i = 0; !stop && other_status.ok(); ++i) {
-      const std::string rule =
-          absl::StrCat("OUTPUT -d 192.0.2.", i % 250, "/32 -j ACCEPT");
-      other_status = Iptables("-A " + rule);
+      const std::string address =
+          absl::StrCat("198.18.", i / 250, ".", i % 250);
+      other_status = firewall_->Add(address);
       if (i % 2 == 0) {
-        theirs.push_back("-A " + rule);
+        theirs.push_back(firewall_->Adding(address));
       } else {
-        other_status.Update(Iptables("-D " + rule));
+        other_status.Update(firewall_->Remove(address));
       }
       ++other_edits;
     }
@@ -115,13 +140,21 @@ TEST_F(SameTableTest, NeitherSideLosesRulesAndForeignRuleCountersAreExact) {
   ASSERT_OK(other_status);
   ASSERT_OK(sender_status);
   EXPECT_THAT(ManagedIds(), UnorderedElementsAreArray(ours));
-  std::vector<std::string> foreign = ForeignRules(/*with_counters=*/false);
-  std::erase_if(foreign, [](const std::string& rule) {
-    return rule.find("seen") != std::string::npos;
+  std::vector<std::string> foreign =
+      firewall_->ForeignRules(/*with_counters=*/false);
+  const std::string seen = firewall_->Counting(kPort);
+  std::erase_if(foreign, [&](const std::string& rule) {
+    return absl::StrContains(rule, seen);
   });
   EXPECT_EQ(foreign, theirs);
-  EXPECT_EQ(RulePackets("seen"), sent);
+  EXPECT_EQ(firewall_->RulePackets(seen), sent);
 }
+
+// What iptables alone has: a lock, chains of others, saved tables.
+class IptablesTest : public BesideOthers {
+ protected:
+  IptablesTest() : BesideOthers(testing::kIptables) {}
+};
 
 // --- The lock is held -------------------------------------------------------
 
@@ -139,7 +172,7 @@ class HeldLock {
   const int fd_;
 };
 
-TEST_F(SameTableTest, ACallEndsAtItsDeadlineWhileTheLockIsHeldAndReadsGoOn) {
+TEST_F(IptablesTest, ACallEndsAtItsDeadlineWhileTheLockIsHeldAndReadsGoOn) {
   ASSERT_OK(client_->CreateRule(Rule("before")).status());
   v1::WatchSnapshotsRequest request;
   request.mutable_interval()->set_nanos(100'000'000);
@@ -196,7 +229,7 @@ TEST_F(SameTableTest, ACallEndsAtItsDeadlineWhileTheLockIsHeldAndReadsGoOn) {
 
 // Of two changes that wait, one whose deadline is before the lock's end and one
 // whose deadline is after it.
-TEST_F(SameTableTest, TheLockIsHeldForAMinute) {
+TEST_F(IptablesTest, TheLockIsHeldForAMinute) {
   constexpr absl::Duration kHeld = absl::Minutes(1);
   ASSERT_OK(client_->CreateRule(Rule("before")).status());
   absl::Status too_late;
@@ -244,7 +277,7 @@ TEST_F(SameTableTest, TheLockIsHeldForAMinute) {
 }
 
 // As many as there are threads for, and more.
-TEST_F(SameTableTest, ChangesThatWaitForTheLockKeepNobodyElseWaiting) {
+TEST_F(IptablesTest, ChangesThatWaitForTheLockKeepNobodyElseWaiting) {
   FaultServer server({.arguments = {"--max-threads", "2"}});
   ASSERT_OK(server.Start());
   const auto client = server.Connect();
@@ -290,27 +323,19 @@ TEST_F(SameTableTest, ChangesThatWaitForTheLockKeepNobodyElseWaiting) {
 
 // --- Flush, -X, -Z, restore -------------------------------------------------
 
-TEST_F(SameTableTest, AfterAFlushRulesAreNotFoundAndCountersKeepTheirCounts) {
-  ASSERT_OK(client_->CreateRule(Rule("gone")).status());
+TEST_F(IptablesTest, AfterAFlushRulesComeBackAndCountersKeepTheirCounts) {
+  ASSERT_OK(client_->CreateRule(Rule("flushed")).status());
   ASSERT_OK(SendPackets(7, kPort, 1));
   ASSERT_OK(Iptables("-F"));
-  const auto rule = client_->GetRule("gone").status();
-  EXPECT_THAT(rule, StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_EQ(ErrorReason(rule), "RULE_NOT_FOUND");
-  EXPECT_THAT(ManagedIds(), IsEmpty());
+  AwaitIds({"flushed"});
+  ASSERT_OK(SendPackets(3, kPort, 1));
   const auto counter = client_->GetCounter("counted");
   ASSERT_OK(counter.status());
-  EXPECT_EQ(counter->packets(), 7u);
-  EXPECT_EQ(counter->use_count(), 0u);
-  EXPECT_THAT(client_->DeleteRule("gone").status(),
-              StatusIs(absl::StatusCode::kNotFound));
-  // The id is free, and it counts on.
-  ASSERT_OK(client_->CreateRule(Rule("gone")).status());
-  ASSERT_OK(SendPackets(3, kPort, 1));
-  EXPECT_EQ(client_->GetCounter("counted")->packets(), 10u);
+  EXPECT_EQ(counter->packets(), 10u);
+  EXPECT_EQ(counter->use_count(), 1u);
 }
 
-TEST_F(SameTableTest, ZeroingRuleCountersDoesNotTouchAccounts) {
+TEST_F(IptablesTest, ZeroingRuleCountersDoesNotTouchAccounts) {
   ASSERT_OK(client_->CreateRule(Rule("zeroed")).status());
   ASSERT_OK(SendPackets(7, kPort, 1));
   EXPECT_EQ(client_->GetRule("zeroed")->packets(), 7u);
@@ -319,7 +344,7 @@ TEST_F(SameTableTest, ZeroingRuleCountersDoesNotTouchAccounts) {
   EXPECT_EQ(client_->GetCounter("counted")->packets(), 7u);
 }
 
-TEST_F(SameTableTest, ARemovedChainTakesItsRulesAndAChangeOfThemIsRefused) {
+TEST_F(IptablesTest, ARemovedChainTakesItsRulesAndAChangeOfThemIsRefused) {
   ASSERT_OK(Iptables("-N sub"));
   v1::Rule rule = Rule("inside");
   rule.set_chain("sub");
@@ -337,27 +362,27 @@ TEST_F(SameTableTest, ARemovedChainTakesItsRulesAndAChangeOfThemIsRefused) {
   }
 }
 
-TEST_F(SameTableTest, ARestoreOfSavedRulesBringsOursBackUnderTheirIds) {
+TEST_F(IptablesTest, ARestoreOfSavedRulesBringsOursBackUnderTheirIds) {
   ASSERT_OK(Iptables("-A INPUT -s 192.0.2.1 -j ACCEPT"));
   ASSERT_OK(client_->CreateRule(Rule("saved")).status());
   const std::string saved = testing::Run({"iptables-legacy-save", "-c"}).out;
   ASSERT_OK(client_->DeleteRule("saved").status());
   ASSERT_OK(client_->CreateRule(Rule("not-saved")).status());
   ASSERT_OK(RestoreIptables(saved));
-  EXPECT_THAT(ManagedIds(), UnorderedElementsAreArray({"saved"}));
-  EXPECT_THAT(ForeignRules(/*with_counters=*/false), SizeIs(1));
+  AwaitIds({"saved", "not-saved"});
+  EXPECT_THAT(firewall_->ForeignRules(/*with_counters=*/false), SizeIs(1));
   ASSERT_OK(SendPackets(5, kPort, 1));
-  EXPECT_EQ(client_->GetCounter("counted")->packets(), 5u);
+  EXPECT_EQ(client_->GetCounter("counted")->packets(), 10u);
   EXPECT_OK(client_->DeleteRule("saved").status());
 }
 
-TEST_F(SameTableTest, WhatOthersRestoreWithoutOurRulesIsShownAsItIs) {
+TEST_F(IptablesTest, WhatOthersRestoreIsShownAndOurRulesComeBack) {
   ASSERT_OK(client_->CreateRule(Rule("replaced")).status());
   ASSERT_OK(SendPackets(4, kPort, 1));
   ASSERT_OK(RestoreIptables(
       "*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT "
       "[0:0]\n:new - [0:0]\n-A INPUT -i lo -j new\nCOMMIT\n"));
-  EXPECT_THAT(ManagedIds(), IsEmpty());
+  AwaitIds({"replaced"});
   EXPECT_EQ(client_->GetCounter("counted")->packets(), 4u);
   bool policy_seen = false;
   const auto chains = client_->ListChains();
