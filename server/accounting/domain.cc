@@ -19,7 +19,8 @@ absl::StatusOr<std::unique_ptr<Domain>> Domain::Open(kernel::Kernel& kernel,
   // First, as it may have to put a damaged file aside.
   NFM_ASSIGN_OR_RETURN(auto ledger, Ledger::Create(options.ledger, clock));
   NFM_ASSIGN_OR_RETURN(auto labels,
-                       LabelStore::Open(options.ledger.path, options.labels));
+                       LabelStore::Open(options.ledger.path, options.labels,
+                                        ledger->awaits_new_file()));
   NFM_ASSIGN_OR_RETURN(auto plans, PlanStore::Open(options.plans_path));
   NFM_ASSIGN_OR_RETURN(auto rules,
                        KeptRules::Open(options.rules_path, options.rule_codec,

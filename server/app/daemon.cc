@@ -226,12 +226,17 @@ absl::Status Daemon::OpenState() {
   if (!config_.read_only) options.on_labels_pruned = LogPruning;
   NFM_ASSIGN_OR_RETURN(domain_,
                        accounting::Domain::Open(*kernel_, clock_, options));
+  if (const auto ledger = domain_->ledger().status(); !ledger.writable.ok()) {
+    LogWritable(ledger.writable);
+  }
   if (const std::string labels = LabelsNotice(); !labels.empty()) {
     Log(telemetry::LogLevel::kWarning, "too many labels", {{"detail", labels}});
   }
   if (!config_.state_dir.empty()) {
-    NFM_ASSIGN_OR_RETURN(answers_,
-                         accounting::AnswerStore::Open(options.ledger.path));
+    NFM_ASSIGN_OR_RETURN(
+        answers_,
+        accounting::AnswerStore::Open(options.ledger.path,
+                                      domain_->ledger().awaits_new_file()));
     NFM_RETURN_IF_ERROR(requests_.KeepIn(*answers_));
     domain_->ledger().WhenBegunAnew([this] {
       answers_->BeginAnew().IgnoreError();

@@ -16,7 +16,8 @@ namespace nfmeter::app {
 class StateDirectory {
  public:
   // Makes the folder if only it is missing (mode 0750). An empty path: nothing
-  // is kept. FAILED_PRECONDITION: it can't be used, or another server uses it;
+  // is kept. A disk that takes nothing is no error: what is kept there says so.
+  // FAILED_PRECONDITION: it can't be used or made, or another server uses it;
   // the sentence says what to do.
   static absl::StatusOr<std::unique_ptr<StateDirectory>> Open(
       const std::string& path);
@@ -28,10 +29,12 @@ class StateDirectory {
   std::string File(absl::string_view name) const;
 
  private:
-  StateDirectory(const std::string& path, UniqueFd lock)
-      : path_(path), lock_(std::move(lock)) {}
+  StateDirectory(const std::string& path, UniqueFd directory, UniqueFd lock)
+      : path_(path), directory_(std::move(directory)), lock_(std::move(lock)) {}
 
   const std::string path_;
+  // Both are locked.
+  const UniqueFd directory_;
   const UniqueFd lock_;
 };
 

@@ -1,14 +1,26 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "base/sqlite.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include <array>
 #include <cstring>
+#include <filesystem>
+#include <map>
+#include <system_error>
 
+#include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
+#include "absl/synchronization/mutex.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "base/unique_fd.h"
 
 namespace nfmeter::sqlite {
 namespace {
@@ -71,75 +83,249 @@ const char* DataOf(absl::string_view bytes) {
   return bytes.data() == nullptr ? "" : bytes.data();
 }
 
+// Room without which a disk counts as full.
+constexpr size_t kRoom = 256 << 10;
+
+// Why the disk of the file's folder takes nothing; empty: it does, or it is not
+// the disk that refuses.
+std::string WhyDiskRefuses(const std::string& path) {
+  std::string probe =
+      (std::filesystem::path(path).parent_path() / ".room-XXXXXX").string();
+  const UniqueFd file(mkostemp(probe.data(), O_CLOEXEC));
+  int error = file.valid() ? 0 : errno;
+  if (file.valid()) {
+    unlink(probe.c_str());
+    error = posix_fallocate(file.get(), 0, kRoom);
+  }
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return "the disk is full; make room in the server's state directory";
+    case EROFS:
+      return "the disk of the server's state directory is read-only";
+    case EIO:
+      return "the disk of the server's state directory can't be written; see "
+             "to it";
+    default:
+      return "";
+  }
+}
+
+// For a path in a URI.
+std::string Escaped(const std::string& path) {
+  return absl::StrReplaceAll(path, {{"%", "%25"}, {"?", "%3f"}, {"#", "%23"}});
+}
+
 }  // namespace
+
+// Counts as long as it lives who uses a file, and how: with SQLite's locks, or
+// alone, without them. POSIX lets go of all locks that a process has on a file
+// when it closes any descriptor of it. SQLite makes up for that among
+// connections that lock, but not for one that reads without: so these two are
+// never open at the same time.
+class FileUse {
+ public:
+  enum class Way { kLocked, kAlone };
+
+  // Null: the file is used in the other way.
+  static std::unique_ptr<FileUse> Begin(const std::string& path, Way way) {
+    absl::MutexLock lock(&Mutex());
+    std::array<int, 2>& users = Users()[path];
+    if (users[way == Way::kLocked ? 1 : 0] > 0) return nullptr;
+    ++users[static_cast<size_t>(way)];
+    return absl::WrapUnique(new FileUse(path, way));
+  }
+  ~FileUse() {
+    absl::MutexLock lock(&Mutex());
+    const auto users = Users().find(path_);
+    --users->second[static_cast<size_t>(way_)];
+    if (users->second == std::array<int, 2>()) Users().erase(users);
+  }
+  FileUse(const FileUse&) = delete;
+  FileUse& operator=(const FileUse&) = delete;
+
+ private:
+  FileUse(const std::string& path, Way way) : path_(path), way_(way) {}
+
+  static absl::Mutex& Mutex() {
+    static auto* const mutex = new absl::Mutex();
+    return *mutex;
+  }
+  // By path: how many use it, by Way.
+  static std::map<std::string, std::array<int, 2>>& Users() {
+    static auto* const users = new std::map<std::string, std::array<int, 2>>();
+    return *users;
+  }
+
+  const std::string path_;
+  const Way way_;
+};
 
 void Database::Close::operator()(sqlite3* db) const { sqlite3_close(db); }
 
-Database::Database(std::unique_ptr<sqlite3, Close> db, Options options)
-    : db_(std::move(db)), options_(std::move(options)) {}
+Database::Database(Options options) : options_(std::move(options)) {}
 
 Database::~Database() = default;
 
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(Options options) {
-  sqlite3* opened = nullptr;
-  const int flags =
-      SQLITE_OPEN_NOMUTEX |
-      (options.read_only ? SQLITE_OPEN_READONLY
-                         : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-  const int result =
-      sqlite3_open_v2(options.path.c_str(), &opened, flags,
-                      options.vfs.empty() ? nullptr : options.vfs.c_str());
   // NOLINTNEXTLINE(modernize-make-unique): the constructor is private.
-  std::unique_ptr<Database> db(new Database(
-      std::unique_ptr<sqlite3, Close>(opened), std::move(options)));
+  std::unique_ptr<Database> db(new Database(std::move(options)));
+  const absl::Status status = db->Connect();
+  if (status.ok()) return db;
+  db->Disconnect();
+  if (!db->options_.patient || absl::IsDataLoss(status)) return status;
+  const std::string why = WhyDiskRefuses(db->options_.path);
+  if (why.empty()) return status;
+  db->reads_alone_ = true;
+  NFM_RETURN_IF_ERROR(db->ReadAlone());
+  db->problem_ = MakeError(absl::StatusCode::kUnavailable,
+                           db->options_.failed_reason, db->Failed() + why);
+  return db;
+}
+
+// In the usual way.
+absl::Status Database::Connect() {
+  use_ = FileUse::Begin(options_.path, FileUse::Way::kLocked);
+  if (use_ == nullptr) return Unusable("it is read until the disk takes it");
+  const int flags = options_.read_only
+                        ? SQLITE_OPEN_READONLY
+                        : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  NFM_RETURN_IF_ERROR(
+      OpenHandle(options_.path, flags,
+                 options_.vfs.empty() ? nullptr : options_.vfs.c_str()));
+  // SQLite falls back to reading where it may not write, and stays with it.
+  const bool wrongly_read_only =
+      !options_.read_only && sqlite3_db_readonly(db_.get(), "main") == 1;
+  if (wrongly_read_only) return Unusable(Why(db_.get(), SQLITE_READONLY));
+  return InOpening(CheckSchema(!options_.read_only));
+}
+
+// Without a lock or a byte on the disk, as nobody writes meanwhile: a log has
+// its index in memory.
+absl::Status Database::ReadAlone() {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(options_.path, error);
+  if (error || size == 0) {
+    NFM_RETURN_IF_ERROR(OpenHandle(
+        ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr));
+    NFM_RETURN_IF_ERROR(InOpening(CheckSchema(/*may_migrate=*/true)));
+    return Execute("PRAGMA query_only = ON");
+  }
+  use_ = FileUse::Begin(options_.path, FileUse::Way::kAlone);
+  if (use_ == nullptr) return Unusable("the disk takes nothing");
+  if (std::filesystem::exists(options_.path + "-wal", error)) {
+    NFM_RETURN_IF_ERROR(
+        OpenHandle(options_.path, SQLITE_OPEN_READONLY, "unix-none"));
+    NFM_RETURN_IF_ERROR(Execute("PRAGMA locking_mode = EXCLUSIVE"));
+  } else {
+    NFM_RETURN_IF_ERROR(OpenHandle(
+        absl::StrCat("file:", Escaped(options_.path), "?immutable=1"),
+        SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, nullptr));
+  }
+  return InOpening(CheckSchema(/*may_migrate=*/false));
+}
+
+// Has the file opened if the disk takes it now.
+absl::Status Database::TryAgain() {
+  if (opened()) return absl::OkStatus();
+  const bool in_use =
+      db_ != nullptr && sqlite3_next_stmt(db_.get(), nullptr) != nullptr;
+  if (in_use) return problem_;
+  Disconnect();
+  const absl::Status before = std::exchange(problem_, absl::OkStatus());
+  const absl::Status status = Connect();
+  if (status.ok()) return status;
+  Disconnect();
+  if (reads_alone_ && !ReadAlone().ok()) Disconnect();
+  if (absl::IsDataLoss(status)) {
+    problem_ = before;
+    return MakeError(status.code(), options_.failed_reason,
+                     Failed() + "the file is damaged");
+  }
+  const std::string why = WhyDiskRefuses(options_.path);
+  problem_ =
+      MakeError(absl::StatusCode::kUnavailable, options_.failed_reason,
+                Failed() + (why.empty() ? "the file can't be opened" : why));
+  return problem_;
+}
+
+void Database::EndReading() {
+  if (opened()) return;
+  reads_alone_ = false;
+  Disconnect();
+}
+
+void Database::Disconnect() {
+  db_.reset();
+  use_.reset();
+}
+
+absl::Status Database::OpenHandle(const std::string& path, int flags,
+                                  const char* vfs) {
+  sqlite3* opened = nullptr;
+  const int result =
+      sqlite3_open_v2(path.c_str(), &opened, flags | SQLITE_OPEN_NOMUTEX, vfs);
+  db_.reset(opened);
   if (result != SQLITE_OK) {
-    return db->Unusable(opened == nullptr ? sqlite3_errstr(result)
-                                          : Why(opened, result));
+    return Unusable(opened == nullptr ? sqlite3_errstr(result)
+                                      : Why(opened, result));
   }
   sqlite3_extended_result_codes(opened, 1);
   sqlite3_busy_timeout(
       opened,
-      static_cast<int>(absl::ToInt64Milliseconds(db->options_.busy_timeout)));
-  if (const absl::Status status = db->Migrate(); !status.ok()) {
-    if (GetErrorDetails(status).reason == db->options_.unusable_reason) {
-      return status;
-    }
-    const absl::Status unusable =
-        db->Unusable(absl::StripPrefix(status.message(), db->Failed()));
-    if (!absl::IsDataLoss(status)) return unusable;
-    return MakeError(status.code(), unusable.message(),
-                     GetErrorDetails(unusable));
-  }
-  return db;
+      static_cast<int>(absl::ToInt64Milliseconds(options_.busy_timeout)));
+  return absl::OkStatus();
 }
 
-absl::Status Database::Migrate() {
+// A status that Open() met, as it tells it.
+absl::Status Database::InOpening(const absl::Status& status) const {
+  if (status.ok() ||
+      GetErrorDetails(status).reason == options_.unusable_reason) {
+    return status;
+  }
+  const absl::Status unusable =
+      Unusable(absl::StripPrefix(status.message(), Failed()));
+  if (!absl::IsDataLoss(status)) return unusable;
+  return MakeError(status.code(), unusable.message(),
+                   GetErrorDetails(unusable));
+}
+
+absl::Status Database::CheckSchema(bool may_migrate) {
   NFM_ASSIGN_OR_RETURN(const int64_t tables,
                        QueryNumber("SELECT count(*) FROM sqlite_master"));
   NFM_ASSIGN_OR_RETURN(const int64_t application,
                        QueryNumber("PRAGMA application_id"));
-  NFM_ASSIGN_OR_RETURN(int64_t version, QueryNumber("PRAGMA user_version"));
+  NFM_ASSIGN_OR_RETURN(const int64_t version,
+                       QueryNumber("PRAGMA user_version"));
   const bool is_new = tables == 0 && application == 0;
   // Before anything is written: the journal's mode stays in the file.
   if (!is_new && application != options_.application_id) {
     return Unusable("it belongs to another program");
   }
   const int64_t newest = static_cast<int64_t>(options_.migrations.size());
-  if (version > newest || (version < newest && options_.read_only)) {
+  if (version > newest || (version < newest && !may_migrate)) {
     return Unusable(absl::StrCat("its format is of version ", version,
                                  ", this server knows ", newest));
   }
-  if (options_.read_only) return absl::OkStatus();
+  return may_migrate ? Migrate() : absl::OkStatus();
+}
+
+absl::Status Database::Migrate() {
   NFM_RETURN_IF_ERROR(Execute("PRAGMA journal_mode = WAL"));
   NFM_RETURN_IF_ERROR(Execute(options_.durability == Durability::kFull
                                   ? "PRAGMA synchronous = FULL"
                                   : "PRAGMA synchronous = NORMAL"));
-  for (; version < newest; ++version) {
+  const int64_t newest = static_cast<int64_t>(options_.migrations.size());
+  NFM_ASSIGN_OR_RETURN(int64_t version, QueryNumber("PRAGMA user_version"));
+  while (version < newest) {
     NFM_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*this));
+    // Another connection may have been faster.
+    NFM_ASSIGN_OR_RETURN(version, QueryNumber("PRAGMA user_version"));
+    if (version >= newest) break;
     NFM_RETURN_IF_ERROR(Execute(options_.migrations[version]));
     NFM_RETURN_IF_ERROR(Execute(
         absl::StrCat("PRAGMA application_id = ", options_.application_id,
-                     "; PRAGMA user_version = ", version + 1)));
+                     "; PRAGMA user_version = ", ++version)));
     NFM_RETURN_IF_ERROR(transaction.Commit());
   }
   return absl::OkStatus();
@@ -166,12 +352,14 @@ absl::Status Database::LastError() const {
 }
 
 absl::Status Database::Execute(const std::string& sql) {
+  if (db_ == nullptr) NFM_RETURN_IF_ERROR(TryAgain());
   const int result =
       sqlite3_exec(db_.get(), sql.c_str(), nullptr, nullptr, nullptr);
   return result == SQLITE_OK ? absl::OkStatus() : LastError();
 }
 
 absl::StatusOr<Statement> Database::Prepare(absl::string_view sql) {
+  if (db_ == nullptr) NFM_RETURN_IF_ERROR(TryAgain());
   sqlite3_stmt* statement = nullptr;
   const int result =
       sqlite3_prepare_v3(db_.get(), sql.data(), static_cast<int>(sql.size()),
@@ -265,6 +453,7 @@ bool Statement::IsNull(int column) const {
 }
 
 absl::StatusOr<Transaction> Transaction::Begin(Database& db, Kind kind) {
+  if (kind == Kind::kWrite) NFM_RETURN_IF_ERROR(db.TryAgain());
   NFM_RETURN_IF_ERROR(
       db.Execute(kind == Kind::kWrite ? "BEGIN IMMEDIATE" : "BEGIN"));
   return Transaction(db);

@@ -27,7 +27,9 @@ struct sqlite3_stmt;
 
 namespace nfmeter::sqlite {
 
+class FileUse;
 class Statement;
+class Transaction;
 
 // When a commit waits for the disk.
 enum class Durability {
@@ -51,6 +53,9 @@ struct Options {
   Durability durability = Durability::kFull;
   // Nothing is made, migrated or written; the file must have the newest schema.
   bool read_only = false;
+  // A disk that takes nothing, being full or read-only, is no error of Open():
+  // see Database::opened().
+  bool patient = false;
   // How long a statement waits for another connection's transaction.
   absl::Duration busy_timeout = absl::Seconds(2);
   // The registered sqlite3_vfs to use, for tests that inject faults; empty: the
@@ -61,8 +66,7 @@ struct Options {
 // An open database. Errors of all functions but Open() have `failed_reason` and
 // tell no paths, so that they may be shown to callers:
 //   UNAVAILABLE     the disk is full, gone or read-only; another process keeps
-//   the
-//                   database locked; no memory
+//                   the database locked; no memory
 //   DATA_LOSS       the file is damaged
 //   ALREADY_EXISTS  a unique or primary key is there already
 //   INTERNAL        the SQL is wrong
@@ -75,6 +79,16 @@ class Database {
   // DATA_LOSS: it is damaged, or no database. A file that is refused is left as
   // it was.
   static absl::StatusOr<std::unique_ptr<Database>> Open(Options options);
+
+  // False, of a patient one: the disk has taken nothing so far. Until it does,
+  // what the file has can be read, nothing if there is none, and whoever writes
+  // gets problem(); each transaction that writes tries to open the file first.
+  bool opened() const { return problem_.ok(); }
+  // UNAVAILABLE, or OK where it is opened.
+  const absl::Status& problem() const { return problem_; }
+  // What was to be read before it is opened has been. Where several Databases
+  // have one file, none can be opened before all have said so.
+  void EndReading();
 
   // All statements must have gone before.
   ~Database();
@@ -100,22 +114,34 @@ class Database {
 
  private:
   friend class Statement;
+  friend class Transaction;
 
   struct Close {
     void operator()(sqlite3* db) const;
   };
 
-  Database(std::unique_ptr<sqlite3, Close> db, Options options);
+  explicit Database(Options options);
 
+  absl::Status Connect();
+  absl::Status ReadAlone();
+  absl::Status TryAgain();
+  void Disconnect();
+  absl::Status OpenHandle(const std::string& path, int flags, const char* vfs);
+  absl::Status CheckSchema(bool may_migrate);
   absl::Status Migrate();
+  absl::Status InOpening(const absl::Status& status) const;
   absl::Status Unusable(absl::string_view why) const;
   // How sentences about failures begin.
   std::string Failed() const;
   // The error that the last call of SQLite on this database met.
   absl::Status LastError() const;
 
-  const std::unique_ptr<sqlite3, Close> db_;
   const Options options_;
+  absl::Status problem_;
+  bool reads_alone_ = false;
+  // How it uses the file; see sqlite.cc. Let go after `db_` is closed.
+  std::unique_ptr<FileUse> use_;
+  std::unique_ptr<sqlite3, Close> db_;  // null: EndReading()
 };
 
 // Bytes that are no text: Blob{name}.

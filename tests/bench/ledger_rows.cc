@@ -144,7 +144,7 @@ absl::StatusOr<Measurement> TickAgainstAppend(const Scale& scale) {
     const std::string bytes = Encode(commit.record);
     absl::Time start = absl::Now();
     NFM_RETURN_IF_ERROR(
-        store->Append(commit, accounting::HostIdentity(), {}).status());
+        store->Append(commit, {}).status());
     const double our_time = absl::ToDoubleMilliseconds(absl::Now() - start);
     start = absl::Now();
     NFM_RETURN_IF_ERROR(AppendAndSync(file, bytes));

@@ -20,7 +20,7 @@ namespace nfmeter::testing {
 class SmallDisk {
  public:
   SmallDisk() {
-    if (mount("tmpfs", path().c_str(), "tmpfs", 0, "size=512k") != 0) {
+    if (mount("tmpfs", path().c_str(), "tmpfs", 0, "size=2m") != 0) {
       status_ = absl::ErrnoToStatus(errno, "mount");
     }
   }
@@ -39,15 +39,19 @@ class SmallDisk {
   }
   void MakeRoom() { std::filesystem::remove(filler()); }
 
-  absl::Status MakeReadOnly() {
-    if (mount(nullptr, path().c_str(), nullptr, MS_REMOUNT | MS_RDONLY,
-              nullptr) != 0) {
+  // Nobody may have a file open for writing.
+  absl::Status MakeReadOnly() { return Remount(MS_RDONLY); }
+  absl::Status MakeWritable() { return Remount(0); }
+
+ private:
+  absl::Status Remount(unsigned long flags) {
+    if (mount(nullptr, path().c_str(), nullptr, MS_REMOUNT | flags, nullptr) !=
+        0) {
       return absl::ErrnoToStatus(errno, "remount");
     }
     return absl::OkStatus();
   }
 
- private:
   std::string filler() const { return dir_ / "filler"; }
 
   TemporaryDirectory dir_;

@@ -175,24 +175,8 @@ TEST(StateDiskTest, WithoutAStateDirectoryTheNodeSaysThatTotalsAreInMemory) {
               ::testing::Contains(HasSubstr("kept in memory only")));
 }
 
-TEST(StateDiskTest, AServerThatStartsOnAFullDiskServesWhatWasStored) {
-  SmallDisk disk;
-  ASSERT_OK(disk.status());
-  FaultServer server({.state_dir = disk.state_dir()});
-  ASSERT_OK(server.Start());
-  ASSERT_OK(
-      server.Connect()->BatchCreateCounters(Labelled("kept-", 2)).status());
-  disk.Fill();
-  const absl::Status started = server.Start();
-  if (!started.ok()) {
-    // Or it says what is wrong.
-    EXPECT_THAT(std::string(started.message()), HasSubstr("state directory"));
-    return;
-  }
-  EXPECT_EQ(server.Connect()->GetCounter("kept-0")->labels_size(), 16);
-}
-
-TEST(StateDiskTest, AReadOnlyDiskIsNamedAtStart) {
+// Nothing is kept there yet, and that it is wrong is told.
+TEST(StateDiskTest, ADirectoryThatCantBeMadeIsNamedAtStart) {
   SmallDisk disk;
   ASSERT_OK(disk.status());
   ASSERT_OK(disk.MakeReadOnly());

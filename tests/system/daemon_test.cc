@@ -455,14 +455,14 @@ TEST(DaemonTest, AnUnusableStateDirectoryIsNamed) {
   std::ofstream(dir / "file") << "x";
   for (const auto& [path, why] :
        std::vector<std::pair<std::string, std::string>>{
-           {dir / "file", "writing to it: Not a directory"},
+           {dir / "file", "opening it: Not a directory"},
            {dir / "no/state", "making it: No such file or directory"}}) {
     NfmeterdProcess server({.state_dir = path});
     EXPECT_EQ(server.process().Wait(absl::Seconds(20)), 5);
     EXPECT_THAT(server.Log(),
                 HasSubstr("state directory " + path + ": " + why +
                           "; choose another with --state-dir, or --state-dir "
-                          "'' to keep labels in memory only"));
+                          "'' to keep totals and labels in memory only"));
   }
 }
 

@@ -96,12 +96,22 @@ absl::Status TooManyLabels(absl::string_view whose, absl::string_view option,
                                 {"limit", std::string(option)}}});
 }
 
+absl::Status NoFile() {
+  return MakeError(absl::StatusCode::kUnavailable, "LABEL_STORE_FAILED",
+                   "the label store failed: its file was damaged, and another "
+                   "could not be made yet; see to the disk, and to room in the "
+                   "server's state directory");
+}
+
 class SqliteLabelStore final : public LabelStore {
  public:
-  // `db` may be null: memory only.
+  // `db` may be null: memory only, or the file is still to come.
   SqliteLabelStore(std::string path, std::unique_ptr<sqlite::Database> db,
                    const Bounds& bounds)
-      : path_(std::move(path)), bounds_(bounds), db_(std::move(db)) {}
+      : path_(std::move(path)),
+        bounds_(bounds),
+        awaits_new_file_(!path_.empty() && db == nullptr),
+        db_(std::move(db)) {}
 
   absl::Status Load();
 
@@ -141,12 +151,14 @@ class SqliteLabelStore final : public LabelStore {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   absl::Status Write(Changes changes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  absl::Status OpenNewFile() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   bool IsUnchanged(const Labelled& counter) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::string path_;
   const Bounds bounds_;
   // Held over what the disk does, so that readers of memory don't wait for it.
   mutable absl::Mutex write_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
+  bool awaits_new_file_ ABSL_GUARDED_BY(write_mutex_);
   std::unique_ptr<sqlite::Database> db_ ABSL_GUARDED_BY(write_mutex_);
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
@@ -165,7 +177,9 @@ absl::Status SqliteLabelStore::Load() {
     absl::MutexLock lock(&mutex_);
     on_disk_ = "";
   }
-  return LoadMore();
+  NFM_RETURN_IF_ERROR(LoadMore());
+  db_->EndReading();
+  return absl::OkStatus();
 }
 
 // From the first counter that is not in memory on, in the order of their names.
@@ -339,9 +353,19 @@ absl::StatusOr<size_t> SqliteLabelStore::RemoveUnchanged(
 absl::Status SqliteLabelStore::BeginAnew() {
   absl::MutexLock write_lock(&write_mutex_);
   if (path_.empty()) return absl::OkStatus();
+  awaits_new_file_ = false;
   db_.reset();
-  NFM_ASSIGN_OR_RETURN(db_,
-                       sqlite::Database::Open(InErrors(LedgerFile(path_))));
+  return OpenNewFile();
+}
+
+// Whoever writes does so again where it failed.
+absl::Status SqliteLabelStore::OpenNewFile() {
+  absl::StatusOr<std::unique_ptr<sqlite::Database>> db = NoFile();
+  if (!awaits_new_file_) {
+    db = sqlite::Database::Open(InErrors(LedgerFile(path_)));
+  }
+  if (!db.ok()) return NoFile();
+  db_ = *std::move(db);
   std::vector<std::pair<std::string, Labels>> all;
   {
     absl::MutexLock lock(&mutex_);
@@ -351,12 +375,17 @@ absl::Status SqliteLabelStore::BeginAnew() {
       all.emplace_back(counter, entry.labels);
     }
   }
-  return all.empty() ? absl::OkStatus() : Write(all);
+  if (all.empty()) return absl::OkStatus();
+  const absl::Status status = Write(all);
+  if (!status.ok()) db_.reset();
+  return status;
 }
 
 absl::Status SqliteLabelStore::Change(Changes changes) {
-  if (db_ != nullptr) {
-    if (const absl::Status status = Write(changes); !status.ok()) {
+  if (!path_.empty()) {
+    absl::Status status = db_ == nullptr ? OpenNewFile() : absl::OkStatus();
+    if (status.ok()) status = Write(changes);
+    if (!status.ok()) {
       return Annotate(status, "labels can't be stored, nothing was changed");
     }
   }
@@ -404,12 +433,14 @@ size_t LabelStore::WeightOf(absl::string_view counter, const Labels& labels) {
 }
 
 absl::StatusOr<std::unique_ptr<LabelStore>> LabelStore::Open(
-    const std::string& path, const Bounds& bounds) {
-  if (path.empty()) {
-    return std::make_unique<SqliteLabelStore>("", nullptr, bounds);
+    const std::string& path, const Bounds& bounds, bool awaits_new_file) {
+  if (path.empty() || awaits_new_file) {
+    return std::make_unique<SqliteLabelStore>(path, nullptr, bounds);
   }
+  sqlite::Options file = InErrors(LedgerFile(path));
+  file.patient = true;
   NFM_ASSIGN_OR_RETURN(std::unique_ptr<sqlite::Database> db,
-                       sqlite::Database::Open(InErrors(LedgerFile(path))));
+                       sqlite::Database::Open(std::move(file)));
   const sqlite::Options old = OldFile(path);
   if (old.path != path) NFM_RETURN_IF_ERROR(TakeOver(*db, old));
   auto store = std::make_unique<SqliteLabelStore>(path, std::move(db), bounds);

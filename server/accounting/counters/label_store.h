@@ -34,10 +34,14 @@ class LabelStore {
   };
 
   // Opens or creates the store at `path`; an empty path keeps it in memory
-  // only (tests, and servers without a state directory). FAILED_PRECONDITION:
-  // the file can't be opened, or is not a store of ours.
+  // only (tests, and servers without a state directory). Where the disk takes
+  // nothing, what is there is read, and Set() fails until it does.
+  // `awaits_new_file`: what is there is damaged, and BeginAnew() will be called
+  // when there is another. FAILED_PRECONDITION: the file can't be opened, or is
+  // not a store of ours.
   static absl::StatusOr<std::unique_ptr<LabelStore>> Open(
-      const std::string& path, const Bounds& bounds);
+      const std::string& path, const Bounds& bounds,
+      bool awaits_new_file = false);
   static absl::StatusOr<std::unique_ptr<LabelStore>> Open(
       const std::string& path) {
     return Open(path, Bounds());

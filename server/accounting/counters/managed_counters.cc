@@ -44,6 +44,7 @@ absl::StatusOr<std::unique_ptr<ManagedCounters>> ManagedCounters::Open(
                                     .failed_reason = "QUOTA_RECORD_FAILED",
                                     .application_id = 0x4e464d51,  // "NFMQ"
                                     .migrations = {kSchema},
+                                    .patient = true,
                                 }));
   auto managed = absl::WrapUnique(new ManagedCounters(std::move(db), labels));
   NFM_RETURN_IF_ERROR(managed->Load());

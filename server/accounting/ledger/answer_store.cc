@@ -12,9 +12,13 @@ using sqlite::Statement;
 using sqlite::Transaction;
 
 absl::StatusOr<std::unique_ptr<AnswerStore>> AnswerStore::Open(
-    const std::string& ledger_path) {
-  NFM_ASSIGN_OR_RETURN(auto db,
-                       sqlite::Database::Open(LedgerFile(ledger_path)));
+    const std::string& ledger_path, bool awaits_new_file) {
+  if (awaits_new_file) {
+    return absl::WrapUnique(new AnswerStore(ledger_path, nullptr));
+  }
+  sqlite::Options file = LedgerFile(ledger_path);
+  file.patient = true;
+  NFM_ASSIGN_OR_RETURN(auto db, sqlite::Database::Open(std::move(file)));
   return absl::WrapUnique(new AnswerStore(ledger_path, std::move(db)));
 }
 
@@ -26,11 +30,15 @@ absl::Status AnswerStore::BeginAnew() {
     writing_ = true;
   }
   db_.reset();
-  auto db = sqlite::Database::Open(LedgerFile(path_));
-  if (db.ok()) db_ = *std::move(db);
+  const absl::Status status = Reopen();
   absl::MutexLock lock(&mutex_);
   writing_ = false;
-  return db.status();
+  return status;
+}
+
+absl::Status AnswerStore::Reopen() {
+  NFM_ASSIGN_OR_RETURN(db_, sqlite::Database::Open(LedgerFile(path_)));
+  return absl::OkStatus();
 }
 
 // Whoever comes first writes for all who came meanwhile, as each transaction
@@ -61,8 +69,7 @@ absl::Status AnswerStore::Put(StoredAnswer answer, std::vector<Key> forgotten) {
 }
 
 absl::Status AnswerStore::Write(const std::vector<Waiting*>& calls) {
-  if (db_ == nullptr)
-    return absl::UnavailableError("the ledger can't be opened");
+  if (db_ == nullptr) NFM_RETURN_IF_ERROR(Reopen());
   NFM_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_));
   {
     NFM_ASSIGN_OR_RETURN(Statement put,
@@ -87,15 +94,25 @@ absl::Status AnswerStore::Write(const std::vector<Waiting*>& calls) {
 }
 
 absl::StatusOr<std::vector<StoredAnswer>> AnswerStore::Load(absl::Time since) {
-  {
+  if (db_ == nullptr) return std::vector<StoredAnswer>();
+  NFM_ASSIGN_OR_RETURN(std::vector<StoredAnswer> answers, Read(since));
+  db_->EndReading();
+  return answers;
+}
+
+absl::StatusOr<std::vector<StoredAnswer>> AnswerStore::Read(absl::Time since) {
+  if (db_->opened()) {
     NFM_ASSIGN_OR_RETURN(Statement forget,
                          db_->Prepare("DELETE FROM answers WHERE time < ?1"));
-    NFM_RETURN_IF_ERROR(forget.Run(absl::ToUnixNanos(since)));
+    const absl::Status forgotten = forget.Run(absl::ToUnixNanos(since));
+    // A full disk keeps them a while longer.
+    if (!forgotten.ok() && !absl::IsUnavailable(forgotten)) return forgotten;
   }
   NFM_ASSIGN_OR_RETURN(
       Statement rows,
       db_->Prepare("SELECT method, request_id, fingerprint, answer, time "
-                   "FROM answers ORDER BY time, rowid"));
+                   "FROM answers WHERE time >= ?1 ORDER BY time, rowid"));
+  rows.Bind(1, absl::ToUnixNanos(since));
   std::vector<StoredAnswer> answers;
   while (true) {
     NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());

@@ -30,9 +30,12 @@ struct StoredAnswer {
 // at the same time share a transaction.
 class AnswerStore {
  public:
-  // Opens the ledger's file, which exists. Statuses: sqlite::Database::Open().
+  // Opens the ledger's file. Where the disk takes nothing, what is there is
+  // read, and Put() fails until it does. `awaits_new_file`: what is there is
+  // damaged, and BeginAnew() will be called when there is another. Statuses:
+  // sqlite::Database::Open().
   static absl::StatusOr<std::unique_ptr<AnswerStore>> Open(
-      const std::string& ledger_path);
+      const std::string& ledger_path, bool awaits_new_file = false);
 
   // The file was replaced by a new one, which has no answers.
   absl::Status BeginAnew();
@@ -45,6 +48,7 @@ class AnswerStore {
   absl::Status Put(StoredAnswer answer, std::vector<Key> forgotten);
 
   // Those of `since` or later, the oldest first; older ones are forgotten.
+  // Once, before all others.
   absl::StatusOr<std::vector<StoredAnswer>> Load(absl::Time since);
 
  private:
@@ -59,10 +63,13 @@ class AnswerStore {
   AnswerStore(std::string path, std::unique_ptr<sqlite::Database> db)
       : path_(std::move(path)), db_(std::move(db)) {}
 
+  absl::StatusOr<std::vector<StoredAnswer>> Read(absl::Time since);
+  absl::Status Reopen();
   absl::Status Write(const std::vector<Waiting*>& calls);
 
   const std::string path_;
-  // Used by whoever has set writing_. Null: it could not be opened anew.
+  // Used by whoever has set writing_. Null: the file is still to come, or could
+  // not be opened anew.
   std::unique_ptr<sqlite::Database> db_;
   absl::Mutex mutex_;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;

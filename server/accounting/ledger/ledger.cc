@@ -29,15 +29,32 @@ constexpr uint64_t kCheckpointAfterTimes = 4;
 // Absent counters are remembered for so long.
 constexpr absl::Duration kAbsence = absl::Hours(7 * 24);
 
-// Puts a damaged file and what belongs to it aside; where.
+// Puts a damaged file and what belongs to it aside; where. Empty: it stays
+// where it is, as the disk is read-only.
 std::string PutAside(const std::string& path, absl::Time now) {
   const std::string aside =
       absl::StrCat(path, ".damaged-", absl::ToUnixSeconds(now));
-  for (const char* suffix : {"", "-wal", "-shm"}) {
-    std::error_code ignored;
-    std::filesystem::rename(path + suffix, aside + suffix, ignored);
+  std::error_code error;
+  std::filesystem::rename(path, aside, error);
+  if (error && error != std::errc::no_such_file_or_directory) return "";
+  const bool moved = !error;
+  for (const char* suffix : {"-wal", "-shm"}) {
+    std::filesystem::rename(path + suffix, aside + suffix, error);
   }
-  return aside;
+  return moved ? aside : path;
+}
+
+absl::Status NoFile() {
+  return MakeError(absl::StatusCode::kDataLoss, "LEDGER_FAILED",
+                   "the ledger's file was damaged, and another could not be "
+                   "made in its place; see to the disk of the state "
+                   "directory");
+}
+
+sqlite::Options FileOf(const Ledger::Options& options) {
+  sqlite::Options file = LedgerFile(options.path);
+  file.vfs = options.vfs;
+  return file;
 }
 
 }  // namespace
@@ -79,13 +96,14 @@ absl::StatusOr<std::unique_ptr<Ledger>> Ledger::Create(Options options,
     return absl::WrapUnique(new Ledger(std::move(options), clock, nullptr,
                                        std::make_unique<Book>()));
   }
-  sqlite::Options file = LedgerFile(options.path);
-  file.vfs = options.vfs;
+  sqlite::Options file = FileOf(options);
+  file.patient = true;
   std::string damaged;
+  std::string node_id;
   while (true) {
     absl::StatusOr<Book::Past> past = Book::Past();
-    auto store = LedgerStore::Open(file, options.host);
-    if (store.ok()) past = (*store)->LoadPast(options.host);
+    auto store = LedgerStore::Open(file, options.host, node_id);
+    if (store.ok() && !(*store)->is_new()) past = (*store)->LoadPast();
     const absl::Status status = store.ok() ? past.status() : store.status();
     if (status.ok()) {
       const bool fresh = (*store)->is_new();
@@ -98,7 +116,14 @@ absl::StatusOr<std::unique_ptr<Ledger>> Ledger::Create(Options options,
     }
     if (!absl::IsDataLoss(status) || !damaged.empty()) return status;
     if (store.ok()) store->reset();
+    node_id = LedgerStore::NodeIdOf(FileOf(options));
     damaged = PutAside(options.path, clock.WallTime());
+    if (damaged.empty()) {
+      auto ledger = absl::WrapUnique(new Ledger(
+          std::move(options), clock, nullptr, std::make_unique<Book>()));
+      ledger->BeginWithoutFile(node_id);
+      return ledger;
+    }
   }
 }
 
@@ -125,6 +150,10 @@ absl::Status Ledger::Load(const std::string& damaged) {
       }));
   open_.bucketed = store_->bucketed();
   status_.kept = true;
+  status_.opened = store_->opened();
+  status_.writable = store_->problem();
+  status_.since = clock_.WallTime();
+  store_->EndLoading();
   status_.node_id = store_->node_id();
   status_.epoch = store_->epoch();
   status_.sequence = store_->sequence();
@@ -138,6 +167,16 @@ absl::Status Ledger::Load(const std::string& damaged) {
     book_->NoteGap({0, GapCause::kStoreRestored, *from, now});
   }
   return absl::OkStatus();
+}
+
+// The file is damaged, and stays in its place for now.
+void Ledger::BeginWithoutFile(const std::string& node_id) {
+  damaged_ = true;
+  absl::MutexLock lock(&mutex_);
+  status_.kept = true;
+  status_.writable = NoFile();
+  status_.since = clock_.WallTime();
+  status_.node_id = node_id.empty() ? LedgerStore::NewNodeId() : node_id;
 }
 
 void Ledger::Start(SnapshotHub* hub,
@@ -389,14 +428,8 @@ Ledger::Attempt Ledger::Prepare() {
 
 absl::Status Ledger::Append(const Attempt& attempt) {
   absl::MutexLock store_lock(&store_mutex_);
-  if (store_ == nullptr) {
-    return MakeError(absl::StatusCode::kDataLoss, "LEDGER_FAILED",
-                     "the ledger's file was damaged, and another could not be "
-                     "made in its place; see to the disk of the state "
-                     "directory");
-  }
-  return store_->Append(attempt.commit, options_.host, attempt.consumers)
-      .status();
+  if (store_ == nullptr) return NoFile();
+  return store_->Append(attempt.commit, attempt.consumers).status();
 }
 
 void Ledger::Publish(Attempt attempt) {
@@ -416,6 +449,7 @@ void Ledger::Publish(Attempt attempt) {
     for (const auto& [account, labels] : attempt.commit.last_labels) {
       last_labels_.erase(account);
     }
+    status_.opened = true;
     status_.sequence = store_->sequence();
     status_.record_time = attempt.commit.time;
     status_.record_bytes = store_->record_bytes();
@@ -461,18 +495,23 @@ absl::Status Ledger::BeginAnew() {
     absl::MutexLock store_lock(&store_mutex_);
     store_.reset();
     const std::string aside = PutAside(options_.path, now);
-    sqlite::Options file = LedgerFile(options_.path);
-    file.vfs = options_.vfs;
+    {
+      absl::MutexLock lock(&mutex_);
+      status_.opened = false;
+      if (aside.empty()) return NoFile();
+      // Else it is there since an attempt before.
+      if (aside != options_.path) status_.damaged_file = aside;
+    }
     NFM_ASSIGN_OR_RETURN(
-        store_, LedgerStore::Open(std::move(file), options_.host, node_id()));
+        store_, LedgerStore::Open(FileOf(options_), options_.host, node_id()));
     absl::MutexLock lock(&mutex_);
+    status_.opened = true;
     book_->TakeAllAgain(pending_);
     book_->NoteGap({0, GapCause::kStoreLost, absl::InfinitePast(), now});
     open_ = Open();
     status_.epoch = store_->epoch();
     status_.sequence = 0;
     status_.record_bytes = 0;
-    status_.damaged_file = aside;
   }
   begun_anew_ = true;
   consumers_.BeginAnew();
@@ -598,6 +637,25 @@ std::vector<std::string> Ledger::Names() const {
     names.push_back(std::move(entry.account.name));
   }
   return names;
+}
+
+absl::StatusOr<std::unique_ptr<LedgerReader>> Ledger::OpenReader() const {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!status_.opened) {
+      return MakeError(
+          absl::StatusCode::kUnavailable, "LEDGER_FAILED",
+          "usage of the past can't be read, as the disk of the server's state "
+          "directory takes nothing since the server started; see to it, and "
+          "ask again: counters and their totals go on meanwhile");
+    }
+  }
+  return LedgerReader::Open(options_.path);
+}
+
+bool Ledger::awaits_new_file() const {
+  absl::MutexLock store_lock(&store_mutex_);
+  return kept() && store_ == nullptr;
 }
 
 uint64_t Ledger::epoch() const {

@@ -26,6 +26,7 @@
 #include "accounting/ledger/book.h"
 #include "accounting/ledger/buckets.h"
 #include "accounting/ledger/consumers.h"
+#include "accounting/ledger/ledger_reader.h"
 #include "accounting/ledger/ledger_store.h"
 #include "accounting/ledger/retention.h"
 #include "accounting/snapshots/snapshot_hub.h"
@@ -36,6 +37,7 @@ namespace nfmeter::accounting {
 // How the ledger does, for notices, metrics and health.
 struct LedgerStatus {
   bool kept = false;      // in a file; else in memory only
+  bool opened = false;    // the file is; else the disk has not taken it yet
   absl::Status writable;  // why the file can't be written now
   absl::Time since;       // of that
   std::string node_id;    // empty: not kept
@@ -63,7 +65,9 @@ struct LedgerStatus {
 // accounting goes on in memory, and writing is tried again each second; nothing
 // that was counted gets lost unless the server ends meanwhile, too. A file that
 // turns out to be damaged is put aside, and another begun, in a new epoch, with
-// all totals; what it had of the past is lost.
+// all totals; what it had of the past is lost. The same holds at a start: a
+// disk that takes nothing then is read, and the totals that it has go on in
+// memory.
 //
 // Thread-safe.
 class Ledger final : public CounterObserver {
@@ -79,8 +83,9 @@ class Ledger final : public CounterObserver {
     std::function<void(const absl::Status&)> on_writable;
   };
 
-  // Opens or makes the file. Statuses: LedgerStore::Open(). A file that is
-  // damaged is put aside and a new one begun. `clock` must outlive the ledger.
+  // Opens or makes the file, or reads what is there until the disk takes
+  // something. Statuses: LedgerStore::Open(). A file that is damaged is put
+  // aside and a new one begun. `clock` must outlive the ledger.
   static absl::StatusOr<std::unique_ptr<Ledger>> Create(Options options,
                                                         Clock& clock);
   // Writes what is not written yet.
@@ -143,8 +148,13 @@ class Ledger final : public CounterObserver {
 
   // --- Records ---
 
-  // Where readers find the records (LedgerReader); empty: not kept.
-  const std::string& path() const { return options_.path; }
+  bool kept() const { return !options_.path.empty(); }
+  // Reads the records. UNAVAILABLE: the disk has taken nothing since the start;
+  // else LedgerReader's. Only where it is kept.
+  absl::StatusOr<std::unique_ptr<LedgerReader>> OpenReader() const;
+  // A damaged file is still in its place, and goes when the disk lets it:
+  // nobody can use it, and WhenBegunAnew() will tell.
+  bool awaits_new_file() const;
   uint64_t epoch() const;
   std::string node_id() const;
   // Of the newest record.
@@ -186,9 +196,9 @@ class Ledger final : public CounterObserver {
   Ledger(Options options, Clock& clock, std::unique_ptr<LedgerStore> store,
          std::unique_ptr<Book> book);
 
-  bool kept() const { return !options_.path.empty(); }
   Moment Now() const { return {clock_.WallTime(), clock_.BootTime()}; }
   absl::Status Load(const std::string& damaged);
+  void BeginWithoutFile(const std::string& node_id);
   absl::Status Announce(bool deletes,
                         absl::Span<const kernel::AcctObject> counters);
   void NoteLastLabels(absl::string_view name)

@@ -34,11 +34,6 @@ uint64_t RandomEpoch() {
   return epoch;
 }
 
-std::string RandomNodeId() {
-  return absl::StrCat(absl::Hex(RandomNumber(), absl::kZeroPad16),
-                      absl::Hex(RandomNumber(), absl::kZeroPad16));
-}
-
 absl::Status OfAnotherNode(const std::string& path) {
   return MakeError(
       absl::StatusCode::kFailedPrecondition,
@@ -58,59 +53,116 @@ absl::StatusOr<std::unique_ptr<LedgerStore>> LedgerStore::Open(
     sqlite::Options options, const HostIdentity& host,
     const std::string& node_id) {
   const std::string path = options.path;
+  const bool patient = options.patient;
   NFM_ASSIGN_OR_RETURN(auto db, sqlite::Database::Open(std::move(options)));
-  auto store = absl::WrapUnique(new LedgerStore(std::move(db)));
+  auto store = absl::WrapUnique(new LedgerStore(std::move(db), host));
   NFM_ASSIGN_OR_RETURN(const int64_t known,
                        store->db_->QueryNumber("SELECT count(*) FROM ledger"));
   store->is_new_ = known == 0;
-  if (store->is_new_) NFM_RETURN_IF_ERROR(store->Make(host, node_id));
-  NFM_RETURN_IF_ERROR(store->Identify(path, host));
+  if (store->is_new_) {
+    store->node_id_ = node_id.empty() ? NewNodeId() : node_id;
+    store->epoch_ = RandomEpoch();
+  } else {
+    NFM_RETURN_IF_ERROR(store->Identify(path));
+  }
   NFM_RETURN_IF_ERROR(store->Measure());
+  if (!store->opened()) return store;
+  absl::StatusOr<Transaction> transaction = store->Begin();
+  absl::Status settled = transaction.status();
+  if (settled.ok()) settled = store->Commit(*std::move(transaction));
+  // Else with what is written first.
+  if (!settled.ok() && !(patient && absl::IsUnavailable(settled))) {
+    return settled;
+  }
   return store;
 }
 
-absl::Status LedgerStore::Make(const HostIdentity& host,
-                               const std::string& node_id) {
+std::string LedgerStore::NewNodeId() {
+  return absl::StrCat(absl::Hex(RandomNumber(), absl::kZeroPad16),
+                      absl::Hex(RandomNumber(), absl::kZeroPad16));
+}
+
+std::string LedgerStore::NodeIdOf(sqlite::Options options) {
+  options.read_only = true;
+  options.patient = true;
+  const auto db = sqlite::Database::Open(std::move(options));
+  if (!db.ok()) return "";
+  auto row = (*db)->Prepare("SELECT node_id FROM ledger");
+  if (!row.ok() || !row->Step().value_or(false)) return "";
+  return std::string(row->Bytes(0));
+}
+
+absl::Status LedgerStore::Identify(const std::string& path) {
+  NFM_ASSIGN_OR_RETURN(
+      Statement who,
+      db_->Prepare("SELECT node_id, machine_id, epoch, backup_of FROM ledger"));
+  NFM_RETURN_IF_ERROR(who.Step().status());
+  node_id_ = std::string(who.Bytes(0));
+  const std::string machine_id(who.Bytes(1));
+  const bool foreign = !machine_id.empty() && !host_.machine_id.empty() &&
+                       machine_id != host_.machine_id;
+  if (foreign) return OfAnotherNode(path);
+  epoch_ = stored_epoch_ = who.Uint64(2);
+  if (const int64_t backup_of = who.Int64(3); backup_of != 0) {
+    restored_from_ = absl::FromUnixNanos(backup_of);
+    epoch_ = RandomEpoch();
+  }
+  return absl::OkStatus();
+}
+
+// The transaction of all that is written.
+absl::StatusOr<Transaction> LedgerStore::Begin() {
+  NFM_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_));
+  if (!settled_) NFM_RETURN_IF_ERROR(Settle());
+  return transaction;
+}
+
+absl::Status LedgerStore::Commit(Transaction transaction) {
+  NFM_RETURN_IF_ERROR(transaction.Commit());
+  settled_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status LedgerStore::Settle() {
+  NFM_RETURN_IF_ERROR(CheckUnchanged());
+  if (is_new_) return Make();
+  return restored_from_.has_value() ? BeginEpoch() : absl::OkStatus();
+}
+
+// A disk that took nothing may have been away, and another in its place.
+absl::Status LedgerStore::CheckUnchanged() {
+  NFM_ASSIGN_OR_RETURN(
+      Statement row,
+      db_->Prepare("SELECT node_id, epoch, max((SELECT coalesce(max(sequence), "
+                   "0) FROM records), (SELECT coalesce(max(sequence), 0) FROM "
+                   "checkpoints)) FROM ledger"));
+  NFM_ASSIGN_OR_RETURN(const bool found, row.Step());
+  const bool same = found ? !is_new_ && row.Bytes(0) == node_id_ &&
+                                row.Uint64(1) == stored_epoch_ &&
+                                row.Uint64(2) == sequence_
+                          : is_new_;
+  if (same) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kUnavailable, "LEDGER_FAILED",
+                   "the ledger failed: its file is another one than when this "
+                   "server started; start the server anew to go on with it");
+}
+
+absl::Status LedgerStore::Make() {
   NFM_ASSIGN_OR_RETURN(Statement make,
                        db_->Prepare("INSERT INTO ledger VALUES "
                                     "(1, ?1, ?2, ?3, ?4, ?5, 1, 0, 0, 0, 0)"));
-  return make.Run(node_id.empty() ? RandomNodeId() : node_id, host.machine_id,
-                  host.boot_id, host.network_namespace, RandomEpoch());
-}
-
-absl::Status LedgerStore::Identify(const std::string& path,
-                                   const HostIdentity& host) {
-  std::string machine_id;
-  int64_t backup_of = 0;
-  {
-    NFM_ASSIGN_OR_RETURN(Statement who,
-                         db_->Prepare("SELECT node_id, machine_id, backup_of "
-                                      "FROM ledger"));
-    NFM_RETURN_IF_ERROR(who.Step().status());
-    node_id_ = std::string(who.Bytes(0));
-    machine_id = std::string(who.Bytes(1));
-    backup_of = who.Int64(2);
-  }
-  const bool foreign = !machine_id.empty() && !host.machine_id.empty() &&
-                       machine_id != host.machine_id;
-  if (foreign) return OfAnotherNode(path);
-  if (backup_of != 0) restored_from_ = absl::FromUnixNanos(backup_of);
-  if (backup_of != 0) NFM_RETURN_IF_ERROR(BeginEpoch(host.machine_id));
-  NFM_ASSIGN_OR_RETURN(const int64_t epoch,
-                       db_->QueryNumber("SELECT epoch FROM ledger"));
-  epoch_ = static_cast<uint64_t>(epoch);
-  return absl::OkStatus();
+  return make.Run(node_id_, host_.machine_id, host_.boot_id,
+                  host_.network_namespace, epoch_);
 }
 
 // Positions of before are void: what follows may differ from what readers have
 // seen.
-absl::Status LedgerStore::BeginEpoch(const std::string& machine_id) {
+absl::Status LedgerStore::BeginEpoch() {
   NFM_ASSIGN_OR_RETURN(
       Statement begin,
-      db_->Prepare("UPDATE ledger SET node_id = ?1, machine_id = ?2, "
-                   "epoch = ?3, next_account = next_account + ?4, "
-                   "backup_of = 0"));
-  return begin.Run(node_id_, machine_id, RandomEpoch(), kAccountsSkipped);
+      db_->Prepare("UPDATE ledger SET machine_id = ?1, epoch = ?2, "
+                   "next_account = next_account + ?3, backup_of = 0"));
+  return begin.Run(host_.machine_id, epoch_, kAccountsSkipped);
 }
 
 absl::Status LedgerStore::Measure() {
@@ -120,7 +172,8 @@ absl::Status LedgerStore::Measure() {
                                     "(SELECT max(sequence) FROM checkpoints), "
                                     "EXISTS (SELECT 1 FROM intents) "
                                     "FROM ledger"));
-  NFM_RETURN_IF_ERROR(row.Step().status());
+  NFM_ASSIGN_OR_RETURN(const bool found, row.Step());
+  if (!found) return absl::OkStatus();
   bucketed_ = row.Uint64(0);
   record_bytes_ = row.Uint64(1);
   const uint64_t checkpoint = row.Uint64(3);
@@ -169,7 +222,7 @@ absl::StatusOr<std::map<uint64_t, Amount>> LedgerStore::LoadTotals() {
   return totals;
 }
 
-absl::StatusOr<Book::Past> LedgerStore::LoadPast(const HostIdentity& host) {
+absl::StatusOr<Book::Past> LedgerStore::LoadPast() {
   Book::Past past;
   {
     NFM_ASSIGN_OR_RETURN(Statement row,
@@ -177,9 +230,12 @@ absl::StatusOr<Book::Past> LedgerStore::LoadPast(const HostIdentity& host) {
                                       "next_account, last_reading "
                                       "FROM ledger"));
     NFM_RETURN_IF_ERROR(row.Step().status());
-    past.same_boot = row.Bytes(0) == host.boot_id;
-    past.same_namespace = row.Uint64(1) == host.network_namespace;
+    past.same_boot = row.Bytes(0) == host_.boot_id;
+    past.same_namespace = row.Uint64(1) == host_.network_namespace;
     past.next_id = row.Uint64(2);
+    if (restored_from_.has_value() && !settled_) {
+      past.next_id += kAccountsSkipped;
+    }
     past.last_reading = FromStored(row.Int64(3), absl::InfinitePast());
   }
   NFM_ASSIGN_OR_RETURN(const auto totals, LoadTotals());
@@ -245,14 +301,13 @@ absl::StatusOr<std::vector<Consumer>> LedgerStore::LoadConsumers() {
 // --- Appending ---------------------------------------------------------------
 
 absl::StatusOr<uint64_t> LedgerStore::Append(
-    const LedgerCommit& commit, const HostIdentity& host,
-    const Consumers::Changes& consumers) {
+    const LedgerCommit& commit, const Consumers::Changes& consumers) {
   const uint64_t sequence = sequence_ + 1;
   const std::string body = Encode(commit.record);
   const std::string checkpoint =
       commit.checkpoint.has_value() ? Encode(*commit.checkpoint) : "";
   const uint64_t bucketed = commit.five_minutes.empty() ? bucketed_ : sequence;
-  NFM_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_));
+  NFM_ASSIGN_OR_RETURN(Transaction transaction, Begin());
   {
     NFM_ASSIGN_OR_RETURN(
         Statement record,
@@ -269,8 +324,8 @@ absl::StatusOr<uint64_t> LedgerStore::Append(
   }
   NFM_RETURN_IF_ERROR(StoreBuckets(*db_, commit.five_minutes));
   NFM_RETURN_IF_ERROR(PutConsumers(consumers));
-  NFM_RETURN_IF_ERROR(PutStanding(commit, host, bucketed, body.size()));
-  NFM_RETURN_IF_ERROR(transaction.Commit());
+  NFM_RETURN_IF_ERROR(PutStanding(commit, bucketed, body.size()));
+  NFM_RETURN_IF_ERROR(Commit(std::move(transaction)));
   sequence_ = sequence;
   bucketed_ = bucketed;
   record_bytes_ += body.size();
@@ -307,7 +362,6 @@ absl::Status LedgerStore::EndIntents(const LedgerCommit& commit) {
 }
 
 absl::Status LedgerStore::PutStanding(const LedgerCommit& commit,
-                                      const HostIdentity& host,
                                       uint64_t bucketed, uint64_t bytes) {
   NFM_ASSIGN_OR_RETURN(
       Statement put,
@@ -317,14 +371,14 @@ absl::Status LedgerStore::PutStanding(const LedgerCommit& commit,
                    "last_reading = CASE WHEN ?6 = 0 THEN last_reading "
                    "ELSE ?6 END"));
   const auto& reading = commit.changes->reading;
-  return put.Run(host.boot_id, host.network_namespace, commit.next_account,
+  return put.Run(host_.boot_id, host_.network_namespace, commit.next_account,
                  bucketed, bytes,
                  reading.has_value() ? ToStored(reading->wall) : 0);
 }
 
 absl::Status LedgerStore::Announce(
     absl::Span<const Book::Past::Intent> intents) {
-  NFM_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_));
+  NFM_ASSIGN_OR_RETURN(Transaction transaction, Begin());
   {
     NFM_ASSIGN_OR_RETURN(Statement put,
                          db_->Prepare("INSERT OR REPLACE INTO intents "
@@ -335,7 +389,7 @@ absl::Status LedgerStore::Announce(
                                   absl::ToUnixNanos(intent.time)));
     }
   }
-  NFM_RETURN_IF_ERROR(transaction.Commit());
+  NFM_RETURN_IF_ERROR(Commit(std::move(transaction)));
   has_intents_ = has_intents_ || !intents.empty();
   return absl::OkStatus();
 }

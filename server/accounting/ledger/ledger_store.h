@@ -60,10 +60,21 @@ class LedgerStore {
  public:
   // Opens or makes the file. FAILED_PRECONDITION: LedgerFile() can't be opened,
   // or (LEDGER_OF_ANOTHER_NODE) belongs to another machine. `options` as of
-  // LedgerFile(). `node_id`: of one that is made; empty: a new one.
+  // LedgerFile(); if patient, also where the disk takes nothing: then what is
+  // there can be loaded, and each writing tries to go on in the file.
+  // `node_id`: of one that is made; empty: a new one.
   static absl::StatusOr<std::unique_ptr<LedgerStore>> Open(
       sqlite::Options options, const HostIdentity& host,
       const std::string& node_id = "");
+  static std::string NewNodeId();
+  // That of a damaged file, as far as it can be read; else empty.
+  static std::string NodeIdOf(sqlite::Options options);
+
+  // See sqlite::Database.
+  bool opened() const { return db_->opened(); }
+  const absl::Status& problem() const { return db_->problem(); }
+  // All that was to be loaded is.
+  void EndLoading() { db_->EndReading(); }
 
   const std::string& node_id() const { return node_id_; }
   uint64_t epoch() const { return epoch_; }
@@ -80,7 +91,7 @@ class LedgerStore {
   uint64_t checkpoint_bytes() const { return checkpoint_bytes_; }
 
   // Everything that a book needs to go on.
-  absl::StatusOr<Book::Past> LoadPast(const HostIdentity& host);
+  absl::StatusOr<Book::Past> LoadPast();
   // Records after `sequence`, in order.
   absl::Status ForEachRecordAfter(
       uint64_t sequence,
@@ -90,7 +101,6 @@ class LedgerStore {
   // The next record, durable when this returns its sequence. Host and changes
   // of consumers go with it.
   absl::StatusOr<uint64_t> Append(const LedgerCommit& commit,
-                                  const HostIdentity& host,
                                   const Consumers::Changes& consumers);
 
   // What is about to happen, durable: resets or deletions of objects with the
@@ -102,23 +112,31 @@ class LedgerStore {
                                    std::optional<uint64_t> acknowledged);
 
  private:
-  explicit LedgerStore(std::unique_ptr<sqlite::Database> db)
-      : db_(std::move(db)) {}
+  LedgerStore(std::unique_ptr<sqlite::Database> db, const HostIdentity& host)
+      : db_(std::move(db)), host_(host) {}
 
-  absl::Status Make(const HostIdentity& host, const std::string& node_id);
-  absl::Status Identify(const std::string& path, const HostIdentity& host);
-  absl::Status BeginEpoch(const std::string& machine_id);
+  absl::Status Identify(const std::string& path);
+  absl::StatusOr<sqlite::Transaction> Begin();
+  absl::Status Commit(sqlite::Transaction transaction);
+  absl::Status Settle();
+  absl::Status CheckUnchanged();
+  absl::Status Make();
+  absl::Status BeginEpoch();
   absl::Status Measure();
   absl::StatusOr<std::map<uint64_t, Amount>> LoadTotals();
   absl::Status PutConsumers(const Consumers::Changes& consumers);
   absl::Status PutBook(const LedgerCommit& commit, uint64_t sequence);
   absl::Status EndIntents(const LedgerCommit& commit);
-  absl::Status PutStanding(const LedgerCommit& commit, const HostIdentity& host,
-                           uint64_t bucketed, uint64_t bytes);
+  absl::Status PutStanding(const LedgerCommit& commit, uint64_t bucketed,
+                           uint64_t bytes);
 
   const std::unique_ptr<sqlite::Database> db_;
+  const HostIdentity host_;
+  // Whose the file is stands in it, and it is the one that was loaded.
+  bool settled_ = false;
   std::string node_id_;
   uint64_t epoch_ = 0;
+  uint64_t stored_epoch_ = 0;
   uint64_t sequence_ = 0;
   uint64_t bucketed_ = 0;
   uint64_t record_bytes_ = 0;

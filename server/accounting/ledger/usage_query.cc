@@ -334,7 +334,7 @@ absl::Status CheckBuckets(const UsageQuery& query) {
 }  // namespace
 
 absl::Status CheckKept(const Ledger& ledger) {
-  if (!ledger.path().empty()) return absl::OkStatus();
+  if (ledger.kept()) return absl::OkStatus();
   return MakeError(absl::StatusCode::kFailedPrecondition, "USAGE_NOT_KEPT",
                    "this server keeps totals in memory only; start it with "
                    "--state-dir to have their history");
@@ -348,7 +348,7 @@ absl::StatusOr<UsagePage> ListUsage(
   NFM_RETURN_IF_ERROR(CheckBuckets(query));
   while (true) {
     Ledger::Open open = ledger.OpenBuckets();
-    NFM_ASSIGN_OR_RETURN(auto reader, LedgerReader::Open(ledger.path()));
+    NFM_ASSIGN_OR_RETURN(auto reader, ledger.OpenReader());
     NFM_ASSIGN_OR_RETURN(const uint64_t bucketed, reader->StandStill());
     // Else they have just gone into the file, and would count twice.
     if (bucketed != open.bucketed) continue;

@@ -42,6 +42,7 @@ absl::StatusOr<std::unique_ptr<PlanStore>> PlanStore::Open(
                                     .failed_reason = "PLAN_STORE_FAILED",
                                     .application_id = 0x4e464d50,  // "NFMP"
                                     .migrations = {kSchema, kQuotaSchema},
+                                    .patient = true,
                                 }));
   return absl::WrapUnique(new PlanStore(std::move(db)));
 }

@@ -31,6 +31,7 @@ absl::StatusOr<std::unique_ptr<KeptRules>> KeptRules::Open(
                                     .failed_reason = "RULE_STORE_FAILED",
                                     .application_id = 0x4e464d52,  // "NFMR"
                                     .migrations = {kSchema},
+                                    .patient = true,
                                 }));
   auto kept =
       absl::WrapUnique(new KeptRules(std::move(db), std::move(codec), cgroups));

@@ -178,7 +178,7 @@ class CollectStream final : public MessageStream,
 
 absl::Status CollectStream::Prepare() {
   epoch_ = ledger_.epoch();
-  NFM_ASSIGN_OR_RETURN(reader_, LedgerReader::Open(ledger_.path()));
+  NFM_ASSIGN_OR_RETURN(reader_, ledger_.OpenReader());
   if (options_.resume_after.has_value()) {
     position_ = *options_.resume_after;
     NFM_ASSIGN_OR_RETURN(const auto totals, reader_->TotalsAfter(position_));

@@ -185,7 +185,7 @@ absl::Status UsageService::ListGaps(const Call& call,
     if (!absl::SimpleAtoi(position, &after)) after = 0;
   }
   NFM_ASSIGN_OR_RETURN(auto reader,
-                       accounting::LedgerReader::Open(ledger_.path()));
+                       ledger_.OpenReader());
   while (true) {
     NFM_ASSIGN_OR_RETURN(const auto gaps,
                          reader->Gaps(from, to, after, page_size));

@@ -55,7 +55,7 @@ class LedgerStoreTest : public ::testing::Test {
     commit_.changes = &changes_;
     commit_.next_account = 2;
     changes_.reading = {now_, absl::ZeroDuration()};
-    auto sequence = store_->Append(commit_, host_, {});
+    auto sequence = store_->Append(commit_, {});
     if (sequence.ok()) {
       commit_ = LedgerCommit();
       changes_ = BookChanges();
@@ -69,7 +69,7 @@ class LedgerStoreTest : public ::testing::Test {
                           .start_time = now_}};
   }
   Book::Past Past() {
-    auto past = store_->LoadPast(host_);
+    auto past = store_->LoadPast();
     EXPECT_OK(past.status());
     return past.ok() ? *std::move(past) : Book::Past();
   }
@@ -136,8 +136,10 @@ TEST_F(LedgerStoreTest, WhatCouldNotBeWrittenCanBeTriedAgain) {
 TEST_F(LedgerStoreTest, AnotherBootAndAnotherNamespaceAreNoticed) {
   ASSERT_OK(Append().status());
   host_.boot_id = "another";
+  Open();
   EXPECT_FALSE(Past().same_boot);
   host_.network_namespace = 8;
+  Open();
   EXPECT_FALSE(Past().same_namespace);
   ASSERT_OK(Append().status());
   EXPECT_TRUE(Past().same_boot);
@@ -173,10 +175,10 @@ TEST_F(LedgerStoreTest, ConsumersAreKept) {
   Consumers::Changes changes = {
       .put = {{.name = "billing", .owner = "me", .sequence = 3}}};
   commit_.changes = &changes_;
-  ASSERT_OK(store_->Append(commit_, host_, changes).status());
+  ASSERT_OK(store_->Append(commit_, changes).status());
   Open();
   EXPECT_THAT(*store_->LoadConsumers(), ElementsAre(changes.put[0]));
-  ASSERT_OK(store_->Append(commit_, host_, {.removed = {"billing"}}).status());
+  ASSERT_OK(store_->Append(commit_, {.removed = {"billing"}}).status());
   EXPECT_THAT(*store_->LoadConsumers(), IsEmpty());
 }
 
@@ -269,7 +271,7 @@ TEST_F(LedgerStoreTest, ATornTailLosesWholeRecordsOnly) {
     std::filesystem::resize_file(copy + "-wal", size);
     auto torn = LedgerStore::Open(LedgerFile(copy), host_);
     ASSERT_OK(torn.status()) << size;
-    const auto past = (*torn)->LoadPast(host_);
+    const auto past = (*torn)->LoadPast();
     ASSERT_OK(past.status()) << size;
     const uint64_t sequence = (*torn)->sequence();
     least = std::min(least, sequence);
