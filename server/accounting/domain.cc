@@ -75,24 +75,23 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
                        .observers = observers_,
                        .clock = clock}),
       plan_store_(std::move(stores.plans)),
-      plans_({.rules = kernel.rules(),
-              .rule_lane = rule_lane_,
-              .counters = counters_,
-              .counter_editor = counter_editor_,
-              .labels = *labels_,
-              .ledger = *ledger_,
-              .quotas = *quotas_,
-              .store = *plan_store_,
-              .rule_keeper = rule_keeper_,
-              .kept_rules = *kept_rules_,
-              .keep_counters =
-                  [this](const Plans::CounterLook& look) {
-                    return KeepCounters(look);
-                  },
-              .cgroups = kernel.cgroups(),
-              .clock = clock,
-              .read = options.read_plan},
-             options.plans) {
+      plans_(
+          {.rules = kernel.rules(),
+           .rule_lane = rule_lane_,
+           .counters = counters_,
+           .counter_editor = counter_editor_,
+           .labels = *labels_,
+           .ledger = *ledger_,
+           .quotas = *quotas_,
+           .store = *plan_store_,
+           .rule_keeper = rule_keeper_,
+           .kept_rules = *kept_rules_,
+           .keep_counters =
+               [this](const CounterLook& look) { return KeepCounters(look); },
+           .cgroups = kernel.cgroups(),
+           .clock = clock,
+           .read = options.read_plan},
+          options.plans) {
   // What earlier lives knew by names that the kernel has no room for.
   kernel.KnowCounters(ledger_->Names());
   std::vector<std::string> labelled;
@@ -162,7 +161,7 @@ absl::StatusOr<std::vector<std::string>> Domain::RestoreCounters() {
 }
 
 absl::StatusOr<std::vector<std::string>> Domain::KeepCounters(
-    const Plans::CounterLook& look) {
+    const CounterLook& look) {
   managed_->Commit().IgnoreError();
   // Before the names are read.
   const uint64_t labels = labels_->version();

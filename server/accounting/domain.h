@@ -116,10 +116,10 @@ class Domain {
   void StopWaiting() { rule_editor_.StopWaiting(); }
 
  private:
-  // See Plans::Parts. Writes what readings have shown of quotas, too. For the
-  // thread that looks after plans.
+  // See PlanKeeper::KeepCounters. Writes what readings have shown of quotas,
+  // too. For the thread that looks after plans.
   absl::StatusOr<std::vector<std::string>> KeepCounters(
-      const Plans::CounterLook& look);
+      const CounterLook& look);
   absl::StatusOr<std::vector<std::string>> Restore(
       const std::vector<std::string>& missing, bool with_values);
   // Of UnfedCounters(); empty: none.

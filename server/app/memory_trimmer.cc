@@ -11,6 +11,7 @@ namespace nfmeter::app {
 namespace {
 
 constexpr size_t kNoticeableBytes = 4 << 20;
+constexpr int kAskedPerLook = 10;
 
 // 0 when it can't be read: then nothing ever grows.
 size_t ResidentBytes() {
@@ -23,13 +24,16 @@ size_t ResidentBytes() {
 
 }  // namespace
 
-void MemoryTrimmer::TrimAfterGrowth() {
+bool MemoryTrimmer::HasFreedMuch() {
   const size_t free_bytes = mallinfo2().fordblks;
   free_bytes_ = std::min(free_bytes_, free_bytes);
-  if (ResidentBytes() < resident_bytes_ + kNoticeableBytes &&
-      free_bytes < free_bytes_ + kNoticeableBytes) {
-    return;
-  }
+  return free_bytes >= free_bytes_ + kNoticeableBytes;
+}
+
+void MemoryTrimmer::TrimAfterGrowth() {
+  const bool has_grown = ResidentBytes() >= resident_bytes_ + kNoticeableBytes;
+  const bool looks = asked_++ % kAskedPerLook == 0;
+  if (!has_grown && !(looks && HasFreedMuch())) return;
   malloc_trim(0);
   resident_bytes_ = ResidentBytes();
   free_bytes_ = mallinfo2().fordblks;

@@ -4,6 +4,9 @@
 #ifndef NFMETER_KERNEL_RULE_TABLE_H_
 #define NFMETER_KERNEL_RULE_TABLE_H_
 
+#include <cstdint>
+#include <optional>
+
 #include "absl/status/statusor.h"
 #include "kernel/kernel_edit.h"
 #include "kernel/owned_chains.h"
@@ -27,6 +30,12 @@ class RuleTable {
 
   // Reads a whole table.
   virtual absl::StatusOr<TableContents> Read(Family family, Table table) = 0;
+
+  // Is the same as long as nobody, this included, has changed a rule or a chain
+  // of these tables; what rules have counted is no change. Others come with a
+  // chance of one in 2^64, and only this process can compare them. Costs much
+  // less than to read. nullopt: it can't be told so, read.
+  virtual absl::StatusOr<std::optional<uint64_t>> Fingerprint() = 0;
 
   // Carries out all of the edit or nothing. Everything that it does not name is
   // the same afterwards, rule counters included.

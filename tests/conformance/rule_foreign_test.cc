@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What every RuleTable shows of the other users of a host, the fake as the real
 // one.
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -70,6 +71,39 @@ TYPED_TEST(RuleForeignTest, IdsOfForeignRulesAreStableAndDistinct) {
   const std::vector<std::string> after = ids();
   EXPECT_THAT(after, SizeIs(5));
   for (const std::string& id : before) EXPECT_THAT(after, Contains(id));
+}
+
+TYPED_TEST(RuleForeignTest, AFingerprintIsOfRulesAndNotOfReads) {
+  ASSERT_OK(this->Insert({Spec("a"), Spec("b", "OUTPUT")}));
+  const auto fingerprint = [&] {
+    const auto now = this->rules().Fingerprint();
+    EXPECT_OK(now.status());
+    EXPECT_TRUE(now.ok() && now->has_value());
+    return now.ok() ? *now : std::nullopt;
+  };
+  const auto before = fingerprint();
+  this->Contents();
+  EXPECT_EQ(fingerprint(), before);
+  EXPECT_OK(this->Insert({}));
+  EXPECT_EQ(fingerprint(), before);
+
+  this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                             "-A INPUT -s 10.0.0.1/32 -j DROP");
+  const auto more = fingerprint();
+  EXPECT_NE(more, before);
+  ASSERT_OK(this->Delete({"b"}));
+  const auto fewer = fingerprint();
+  EXPECT_NE(fewer, more);
+  // Others of the same size.
+  this->host_.Flush(Family::kIpv4, Table::kFilter, "INPUT");
+  this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                             "-A INPUT -s 10.0.0.2/32 -j DROP");
+  const auto flushed = fingerprint();
+  EXPECT_NE(flushed, fewer);
+  this->host_.Flush(Family::kIpv4, Table::kFilter, "INPUT");
+  this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
+                             "-A INPUT -s 10.0.0.3/32 -j DROP");
+  EXPECT_NE(fingerprint(), flushed);
 }
 
 TYPED_TEST(RuleForeignTest, IdsOfForeignRulesAreTheSameOnEveryMachine) {

@@ -216,6 +216,11 @@ absl::StatusOr<kernel::OwnedOutcome> PlanApplier::ApplyChains(
   return counter_editor_.ChangeQuotas(change);
 }
 
+absl::StatusOr<std::optional<uint64_t>> PlanApplier::Fingerprint() const {
+  return rule_lane_.Run(Lane::Priority::kNormal,
+                        [&] { return rules_.Fingerprint(); });
+}
+
 absl::StatusOr<kernel::OwnedOutcome> PlanApplier::RemoveAllChains(
     bool dry_run, const kernel::Patience& patience) const {
   // What every owner's begins with.

@@ -4,6 +4,7 @@
 #define NFMETER_ACCOUNTING_PLANS_PLAN_APPLIER_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -118,6 +119,9 @@ class PlanApplier {
   absl::StatusOr<kernel::OwnedOutcome> ApplyChains(
       const PlanChains& before, const PlanChains& chains,
       const PlanCounterWork& work, const ChainTerms& terms) const;
+
+  // Statuses: kernel::RuleTable::Fingerprint(); UNAVAILABLE, RULE_LANE_BUSY.
+  absl::StatusOr<std::optional<uint64_t>> Fingerprint() const;
 
   // The chains of all plans, known or not, and the jumps into them. Statuses as
   // ApplyChains().

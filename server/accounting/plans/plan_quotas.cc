@@ -74,8 +74,9 @@ absl::Status PlanQuotas::Renew(const std::string& plan,
     if (found[i].has_value()) targets.push_back({.name = due[i]});
   }
   if (!targets.empty()) {
-    NFM_ASSIGN_OR_RETURN(const CounterBatch reset,
-                         counter_editor_.Reset(targets, /*validate_only=*/false));
+    NFM_ASSIGN_OR_RETURN(
+        const CounterBatch reset,
+        counter_editor_.Reset(targets, /*validate_only=*/false));
     if (!reset.failures.empty()) return reset.failures[0].status;
   }
   NFM_RETURN_IF_ERROR(store_.PutQuotas(plan, next));

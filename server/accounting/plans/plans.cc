@@ -21,8 +21,11 @@
 namespace nfmeter::accounting {
 namespace {
 
-std::string EtagOf(const NewPlan& plan) {
-  return absl::StrFormat("%016x", StableHash().Add(plan.source).value());
+// In a storm of changes there is a look for each.
+constexpr absl::Duration kStormStaleness = absl::Seconds(1);
+
+std::string EtagOf(absl::string_view source) {
+  return absl::StrFormat("%016x", StableHash().Add(source).value());
 }
 
 std::vector<std::string> NamesOf(const CompiledPlan& compiled) {
@@ -32,32 +35,6 @@ std::vector<std::string> NamesOf(const CompiledPlan& compiled) {
     names.push_back(each.name);
   }
   return names;
-}
-
-absl::Status PlanNotFound(absl::string_view name) {
-  return MakeError(absl::StatusCode::kNotFound,
-                   absl::StrCat("there is no plan ", ShownName(name),
-                                "; list the plans for those that there are"),
-                   ErrorDetails{.reason = "PLAN_NOT_FOUND",
-                                .metadata = {{"plan", ShownName(name)}}});
-}
-
-absl::Status PlanOfOthers(const PlanInfo& plan) {
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition,
-      absl::StrCat("plan ", plan.name, " belongs to ", plan.owner,
-                   "; take it over if that is meant"),
-      ErrorDetails{.reason = "PLAN_OF_OTHERS",
-                   .metadata = {{"plan", plan.name}, {"owner", plan.owner}}});
-}
-
-absl::Status EtagMismatch(const std::string& name) {
-  return MakeError(
-      absl::StatusCode::kAborted,
-      absl::StrCat("plan ", name,
-                   " is not as its etag says any more; read it "
-                   "again"),
-      ErrorDetails{.reason = "ETAG_MISMATCH", .metadata = {{"plan", name}}});
 }
 
 // Until when a server before this one kept records.
@@ -96,17 +73,22 @@ Plans::Plans(const Parts& parts, const Options& options)
                parts.counter_editor, parts.labels),
       cgroups_(parts.cgroups),
       ledger_(parts.ledger),
-      rule_keeper_(parts.rule_keeper),
-      kept_rules_(parts.kept_rules),
-      keep_counters_(parts.keep_counters),
       last_run_(LastRecordOf(parts.ledger)),
+      plans_(parts.kept_rules, last_run_),
       quotas_(parts.counters, parts.counter_editor, parts.quotas, parts.store,
               parts.clock),
+      keeper_({.plans = plans_,
+               .applier = applier_,
+               .quotas = quotas_,
+               .ledger = parts.ledger,
+               .rule_keeper = parts.rule_keeper,
+               .kept_rules = parts.kept_rules,
+               .keep_counters = parts.keep_counters,
+               .cgroups = parts.cgroups,
+               .clock = parts.clock},
+              form_, options),
       alarm_(clock_.NewAlarm()),
-      lane_("nfm-plans", 1024) {
-  outside_.Name(kOutsidePlans, "");
-  outside_.WasWell(last_run_);
-}
+      lane_("nfm-plans", 1024) {}
 
 Plans::~Plans() { Stop(); }
 
@@ -129,38 +111,47 @@ absl::Status Plans::Start() {
 absl::Status Plans::LoadAll() {
   NFM_ASSIGN_OR_RETURN(std::vector<StoredPlan> stored, store_.All());
   for (StoredPlan& each : stored) {
-    Applied applied;
-    applied.plan = std::make_shared<const Plan>();
-    applied.compiled = std::make_shared<const CompiledPlan>();
-    applied.info = {.name = each.name,
-                    .owner = std::move(each.owner),
-                    .source = std::move(each.source),
-                    .apply_time = each.apply_time};
-    applied.info.etag =
-        absl::StrFormat("%016x", StableHash().Add(applied.info.source).value());
-    applied.health.Name(each.name, applied.info.etag);
-    applied.health.WasWell(std::max(each.apply_time, last_run_));
-    absl::StatusOr<Plan> plan = read_(applied.info.source);
-    if (plan.ok()) applied.cgroups = BindCgroups(*plan, cgroups_);
-    absl::StatusOr<CompiledPlan> compiled =
-        plan.ok() ? CompilePlan(*plan, options_.budget, form_, applied.cgroups)
-                  : plan.status();
-    if (compiled.ok()) {
-      applied.plan = std::make_shared<const Plan>(*std::move(plan));
-      applied.info.cost = compiled->cost;
-      applied.info.counters = compiled->counters.size();
-      applied.compiled =
-          std::make_shared<const CompiledPlan>(*std::move(compiled));
-      applied.usable = true;
-    } else {
-      applied.health.NoteFailed(compiled.status(), clock_, options_.health);
-    }
-    absl::MutexLock lock(&mutex_);
-    plans_.emplace(each.name, std::move(applied));
+    absl::Status failed;
+    AppliedPlan applied = Load(std::move(each), failed);
+    const PlanInfo info = applied.info;
+    plans_.Put(std::move(applied));
+    plans_.ChangeHealth(info.name, [&](PlanHealth& health) {
+      health.Name(info.name, info.etag);
+      health.WasWell(std::max(info.apply_time, last_run_));
+      if (!failed.ok()) health.NoteFailed(failed, clock_, options_.health);
+    });
   }
-  Look();
-  started_ = true;
+  keeper_.Look(absl::ZeroDuration());
   return absl::OkStatus();
+}
+
+AppliedPlan Plans::Load(StoredPlan stored, absl::Status& failed) const {
+  AppliedPlan applied = {.info = {.name = std::move(stored.name),
+                                  .owner = std::move(stored.owner),
+                                  .etag = EtagOf(stored.source),
+                                  .source = std::move(stored.source),
+                                  .apply_time = stored.apply_time},
+                         .plan = std::make_shared<const Plan>(),
+                         .compiled = std::make_shared<const CompiledPlan>()};
+  absl::StatusOr<Plan> plan = read_(applied.info.source);
+  if (plan.ok()) applied.cgroups = BindCgroups(*plan, cgroups_);
+  absl::StatusOr<CompiledPlan> compiled =
+      plan.ok() ? CompilePlan(*plan, options_.budget, form_, applied.cgroups)
+                : plan.status();
+  failed = compiled.status();
+  if (!compiled.ok()) return applied;
+  applied.info.cost = compiled->cost;
+  applied.info.counters = compiled->counters.size();
+  applied.plan = std::make_shared<const Plan>(*std::move(plan));
+  applied.compiled = std::make_shared<const CompiledPlan>(*std::move(compiled));
+  applied.usable = true;
+  return applied;
+}
+
+absl::StatusOr<PlanInfo> Plans::Get(absl::string_view name) const {
+  std::optional<AppliedPlan> found = plans_.Find(name);
+  if (!found.has_value()) return PlanNotFound(name);
+  return std::move(found->info);
 }
 
 absl::StatusOr<PlanOutcome> Plans::Apply(NewPlan plan, const PlanTerms& terms) {
@@ -168,15 +159,11 @@ absl::StatusOr<PlanOutcome> Plans::Apply(NewPlan plan, const PlanTerms& terms) {
     const std::string name = plan.plan.name;
     absl::StatusOr<PlanOutcome> outcome = ApplyNow(std::move(plan), terms);
     if (!outcome.ok()) {
-      ChangeHealth(name, [](PlanHealth& health) { health.NoteNotApplied(); });
+      plans_.ChangeHealth(name,
+                          [](PlanHealth& health) { health.NoteNotApplied(); });
     }
     return outcome;
   });
-}
-
-const Plans::Applied* Plans::Find(absl::string_view name) const {
-  const auto found = plans_.find(name);
-  return found == plans_.end() ? nullptr : &found->second;
 }
 
 absl::Status Plans::CheckTerms(const NewPlan& plan,
@@ -187,46 +174,14 @@ absl::Status Plans::CheckTerms(const NewPlan& plan,
                      "the plan has no accounts; to remove all that it had, "
                      "say so with allow_empty");
   }
-  absl::MutexLock lock(&mutex_);
-  const Applied* const before = Find(plan.plan.name);
-  if (before == nullptr) {
-    return terms.etag.empty() ? absl::OkStatus() : EtagMismatch(plan.plan.name);
-  }
-  if (before->info.owner != plan.owner && !terms.take_over) {
+  const std::optional<AppliedPlan> before = plans_.Find(plan.plan.name);
+  if (before.has_value() && before->info.owner != plan.owner &&
+      !terms.take_over) {
     return PlanOfOthers(before->info);
   }
-  if (!terms.etag.empty() && terms.etag != before->info.etag) {
-    return EtagMismatch(plan.plan.name);
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Plans::CheckNoOthers(const CompiledPlan& compiled,
-                                  const std::string& name) const {
-  absl::flat_hash_set<absl::string_view> wanted;
-  for (const PlannedCounter& each : compiled.counters) wanted.insert(each.name);
-  absl::MutexLock lock(&mutex_);
-  for (const auto& [other, applied] : plans_) {
-    if (other == name) continue;
-    if (OwnerOfChains(other) == OwnerOfChains(name)) {
-      return MakeError(absl::StatusCode::kFailedPrecondition,
-                       "PLAN_NAME_COLLIDES",
-                       absl::StrCat("the chains of plan ", name,
-                                    " would be called as those of plan ", other,
-                                    "; choose another name"));
-    }
-    for (const PlannedCounter& each : applied.compiled->counters) {
-      if (wanted.contains(each.name)) {
-        return MakeError(
-            absl::StatusCode::kFailedPrecondition,
-            absl::StrCat("counter ", each.name, " is one of plan ", other),
-            ErrorDetails{
-                .reason = "COUNTER_OF_OTHER_PLAN",
-                .metadata = {{"counter", each.name}, {"plan", other}}});
-      }
-    }
-  }
-  return absl::OkStatus();
+  const bool as_said = terms.etag.empty() ||
+                       (before.has_value() && before->info.etag == terms.etag);
+  return as_said ? absl::OkStatus() : EtagMismatch(plan.plan.name);
 }
 
 absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
@@ -236,12 +191,12 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
   NFM_ASSIGN_OR_RETURN(CompiledPlan compiled,
                        CompilePlan(plan.plan, options_.budget, form_, cgroups));
   const std::string name = plan.plan.name;
-  NFM_RETURN_IF_ERROR(CheckNoOthers(compiled, name));
-  const Applied before = Before(name);
-  if (!terms.validate_only) LookAtQuotas(before);
+  NFM_RETURN_IF_ERROR(plans_.CheckNoOthers(compiled, name));
+  const AppliedPlan before = plans_.FindOrEmpty(name);
+  if (!terms.validate_only) keeper_.LookAtQuotas(before);
   const PlanProgress progress = [&](PlanStep step, size_t done, size_t total) {
     if (terms.validate_only) return;
-    ChangeHealth(name, [&](PlanHealth& health) {
+    plans_.ChangeHealth(name, [&](PlanHealth& health) {
       health.NoteProgress(step, done, total);
     });
   };
@@ -254,7 +209,7 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
   outcome.changes = work.Changes();
   outcome.plan = {.name = name,
                   .owner = plan.owner,
-                  .etag = EtagOf(plan),
+                  .etag = EtagOf(plan.source),
                   .source = plan.source,
                   .apply_time = clock_.WallTime(),
                   .cost = compiled.cost,
@@ -288,10 +243,10 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
   const std::vector<kernel::OwnedDifference> drift =
       DriftIn(chains->differences, before.compiled->tables, compiled.tables);
   if (!drift.empty()) {
-    ChangeHealth(
+    plans_.ChangeHealth(
         name, [&](PlanHealth& health) { health.NoteRepairedByApply(clock_); });
-    TellRepair(name, drift.size(),
-               MissedCounters(before.compiled->tables, drift));
+    keeper_.TellRepair(name, drift.size(),
+                       MissedCounters(before.compiled->tables, drift));
   }
   if (before.usable && before.plan->table != plan.plan.table) {
     // Two commits: a packet between them met the rules of none or of both.
@@ -302,28 +257,25 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
   }
   AddChains(std::move(chains->differences), outcome.changes);
   outcome.commits = chains->commits;
-  Keep(outcome.plan, std::move(plan.plan), std::move(compiled),
-       std::move(cgroups));
+  Keep({.info = outcome.plan,
+        .plan = std::make_shared<const Plan>(std::move(plan.plan)),
+        .compiled = std::make_shared<const CompiledPlan>(std::move(compiled)),
+        .cgroups = std::move(cgroups),
+        .usable = true});
   if (terms.prune) {
     progress(PlanStep::kCleanUp, 0, work.removed.size());
     NFM_RETURN_IF_ERROR(
         Annotate(applier_.RemoveCounters(work.removed, terms.patience).status(),
                  "the plan is applied, but counters that it has no more could "
                  "not be deleted: "));
-    ChangeHealth(name, [&](PlanHealth& health) { health.NoteApplied(clock_); });
+    plans_.ChangeHealth(
+        name, [&](PlanHealth& health) { health.NoteApplied(clock_); });
   }
   return outcome;
 }
 
-Plans::Applied Plans::Before(const std::string& name) const {
-  absl::MutexLock lock(&mutex_);
-  const Applied* const before = Find(name);
-  if (before != nullptr) return *before;
-  return {.plan = std::make_shared<const Plan>(Plan{.name = name}),
-          .compiled = std::make_shared<const CompiledPlan>()};
-}
-
-absl::Status Plans::TakeBack(const Applied& before, const PlanCounterWork& work,
+absl::Status Plans::TakeBack(const AppliedPlan& before,
+                             const PlanCounterWork& work,
                              const PlanChains* done, absl::Status why) {
   const absl::Status back =
       (done == nullptr
@@ -344,20 +296,11 @@ absl::Status Plans::TakeBack(const Applied& before, const PlanCounterWork& work,
   return why;
 }
 
-void Plans::Keep(const PlanInfo& info, Plan plan, CompiledPlan compiled,
-                 CgroupBindings cgroups) {
-  {
-    absl::MutexLock lock(&mutex_);
-    Applied& applied = plans_[info.name];
-    applied.info = info;
-    applied.plan = std::make_shared<const Plan>(std::move(plan));
-    applied.compiled =
-        std::make_shared<const CompiledPlan>(std::move(compiled));
-    applied.cgroups = std::move(cgroups);
-    applied.usable = true;
-  }
+void Plans::Keep(AppliedPlan applied) {
+  const PlanInfo info = applied.info;
+  plans_.Put(std::move(applied));
   quotas_.NoteApplied(info.name).IgnoreError();
-  ChangeHealth(info.name, [&](PlanHealth& health) {
+  plans_.ChangeHealth(info.name, [&](PlanHealth& health) {
     health.Name(info.name, info.etag);
     health.NoteApplied(clock_);
   });
@@ -371,13 +314,9 @@ absl::StatusOr<PlanRemoval> Plans::Delete(absl::string_view name,
 
 absl::StatusOr<PlanRemoval> Plans::DeleteNow(const std::string& name,
                                              const PlanDeletion& deletion) {
-  Applied before;
-  {
-    absl::MutexLock lock(&mutex_);
-    const Applied* const found = Find(name);
-    if (found == nullptr) return PlanNotFound(name);
-    before = *found;
-  }
+  const std::optional<AppliedPlan> found = plans_.Find(name);
+  if (!found.has_value()) return PlanNotFound(name);
+  const AppliedPlan& before = *found;
   if (before.info.owner != deletion.owner && !deletion.take_over) {
     return PlanOfOthers(before.info);
   }
@@ -395,10 +334,7 @@ absl::StatusOr<PlanRemoval> Plans::DeleteNow(const std::string& name,
           .status());
   NFM_RETURN_IF_ERROR(removed.Commit());
   quotas_.Forget(name);
-  {
-    absl::MutexLock lock(&mutex_);
-    plans_.erase(name);
-  }
+  plans_.Erase(name);
   if (deletion.keep_counters) return removal;
   const auto counters = applier_.RemoveCounters(names, deletion.patience);
   if (!counters.ok()) {
@@ -449,316 +385,34 @@ absl::StatusOr<PlanRemoval> Plans::DeleteAllNow(PlanDeletion deletion) {
   return all;
 }
 
-absl::StatusOr<PlanInfo> Plans::Get(absl::string_view name) const {
-  absl::MutexLock lock(&mutex_);
-  const Applied* const found = Find(name);
-  if (found == nullptr) return PlanNotFound(name);
-  return found->info;
-}
-
-std::vector<PlanInfo> Plans::List() const {
-  absl::MutexLock lock(&mutex_);
-  std::vector<PlanInfo> plans;
-  for (const auto& [name, applied] : plans_) plans.push_back(applied.info);
-  return plans;
-}
-
-absl::StatusOr<PlanStatus> Plans::Status(absl::string_view name) const {
-  absl::MutexLock lock(&mutex_);
-  if (name == kOutsidePlans && TellsOfOutside()) return outside_.status();
-  const Applied* const found = Find(name);
-  if (found == nullptr) return PlanNotFound(name);
-  return found->health.status();
-}
-
-bool Plans::TellsOfOutside() const {
-  return !kept_rules_.empty() || outside_.status().repairs > 0;
-}
-
-std::vector<PlanStatus> Plans::Statuses() const {
-  absl::MutexLock lock(&mutex_);
-  std::vector<PlanStatus> statuses;
-  if (TellsOfOutside()) statuses.push_back(outside_.status());
-  for (const auto& [name, applied] : plans_) {
-    statuses.push_back(applied.health.status());
-  }
-  return statuses;
-}
-
 void Plans::LookSoon() { alarm_->Ring(); }
 
-void Plans::LookNow() {
+void Plans::LookNow() { Look(absl::ZeroDuration()); }
+
+void Plans::Look(absl::Duration max_staleness) {
   // A full lane means that changes are under way; they look themselves.
   lane_
       .Run(Lane::Priority::kNormal,
-           [this] {
-             Look();
+           [&] {
+             keeper_.Look(max_staleness);
              return absl::OkStatus();
            })
       .IgnoreError();
 }
 
 void Plans::Loop() {
-  absl::Duration next = clock_.BootTime() + options_.health.check_interval;
+  const absl::Duration interval = options_.health.check_interval;
+  absl::Duration next = clock_.BootTime() + interval;
   while (true) {
     alarm_->WaitUntil(next);
     {
       absl::MutexLock lock(&mutex_);
       if (stopping_) return;
     }
-    LookNow();
-    next = clock_.BootTime() + options_.health.check_interval;
+    // Whoever changes rules may have deleted counters with them.
+    Look(clock_.BootTime() < next ? kStormStaleness : interval);
+    next = clock_.BootTime() + interval;
   }
-}
-
-void Plans::Look() {
-  for (const PlanInfo& each : List()) LookAt(each.name);
-  LookOutside();
-}
-
-void Plans::LookAt(const std::string& name) {
-  const Applied applied = Before(name);
-  if (!applied.usable) return;
-  LookAtQuotas(applied);
-  if (!applied.health.MayLook(clock_.BootTime())) return;
-  if (!applied.cgroups.empty() && !options_.read_only) {
-    CgroupBindings cgroups = BindCgroups(*applied.plan, cgroups_);
-    if (cgroups != applied.cgroups) {
-      return BindAgain(applied, std::move(cgroups));
-    }
-  }
-  const absl::StatusOr<Drift> drift = Repair(applied);
-  const bool repaired = drift.ok() && drift->size() > 0 && !options_.read_only;
-  ChangeHealth(name, [&](PlanHealth& health) {
-    if (!drift.ok()) {
-      health.NoteFailed(drift.status(), clock_, options_.health);
-    } else if (repaired) {
-      health.NoteRepair(clock_, options_.health);
-    } else if (drift->size() == 0) {
-      health.NoteWell(clock_, options_.health);
-    } else {
-      health.NoteDrift(drift->size(), clock_);
-    }
-  });
-  if (!repaired) return;
-  std::vector<std::string> missed =
-      MissedCounters(applied.compiled->tables, drift->chains);
-  missed.insert(missed.end(), drift->counters.begin(), drift->counters.end());
-  TellRepair(name, drift->size(), missed);
-}
-
-void Plans::LookOutside() {
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!outside_.MayLook(clock_.BootTime())) return;
-  }
-  // In a storm of changes there is a look for each.
-  std::vector<std::string> restored = RestoreCounters(absl::Seconds(1));
-  if (!kept_rules_.empty()) return LookAtKeptRules(std::move(restored));
-  const std::string name(kOutsidePlans);
-  ChangeHealth(name, [&](PlanHealth& health) {
-    if (restored.empty()) {
-      health.NoteWell(clock_, options_.health);
-    } else {
-      health.NoteRepair(clock_, options_.health);
-    }
-  });
-  if (!restored.empty()) TellRepair(name, restored.size(), restored);
-}
-
-std::vector<std::string> Plans::RestoreCounters(absl::Duration max_staleness) {
-  if (options_.read_only) return {};
-  // What is gone at the start went with a reboot, see PutBackValues().
-  auto restored =
-      keep_counters_({.max_staleness = max_staleness, .with_values = started_});
-  // What fails now is tried at the next look.
-  return restored.ok() ? *std::move(restored) : std::vector<std::string>();
-}
-
-void Plans::LookAtKeptRules(std::vector<std::string> restored) {
-  const std::string name(kOutsidePlans);
-  std::vector<WantedRule> rules;
-  const auto wanted = [&] { return rules = kept_rules_.All(); };
-  absl::StatusOr<KeptOutcome> found =
-      rule_keeper_.Keep(wanted, /*dry_run=*/true);
-  const bool repair = found.ok() && !found->same() && !options_.read_only;
-  if (repair) {
-    // What they count into may have gone with them, just now.
-    for (std::string& each : RestoreCounters(absl::ZeroDuration())) {
-      restored.push_back(std::move(each));
-    }
-    found = rule_keeper_.Keep(wanted, /*dry_run=*/false);
-  }
-  if (repair && found.ok()) kept_rules_.NoteBound(rules);
-  absl::Status failed = found.status();
-  if (found.ok() && !found->failed.empty()) {
-    const auto& [id, why] = found->failed[0];
-    failed = Annotate(
-        why, absl::StrCat("rule ", id, " can't be made again",
-                          found->failed.size() == 1
-                              ? std::string(": ")
-                              : absl::StrCat(", nor ", found->failed.size() - 1,
-                                             " others: ")));
-  }
-  ChangeHealth(name, [&](PlanHealth& health) {
-    if (!failed.ok()) {
-      health.NoteFailed(failed, clock_, options_.health);
-    } else if (found->same() && restored.empty()) {
-      health.NoteWell(clock_, options_.health);
-    } else if (repair && found->missing.empty() && found->changed.empty() &&
-               restored.empty()) {
-      // Nobody undoes anything: services have restarted.
-      health.NoteRepairedByApply(clock_);
-      health.NoteWell(clock_, options_.health);
-    } else if (repair || !restored.empty()) {
-      health.NoteRepair(clock_, options_.health);
-    } else {
-      health.NoteDrift(found->missing.size() + found->changed.size(), clock_);
-    }
-  });
-  if ((!repair && restored.empty()) || !failed.ok()) return;
-  std::vector<std::string> ids = found->missing;
-  ids.insert(ids.end(), found->changed.begin(), found->changed.end());
-  ids.insert(ids.end(), found->rebound.begin(), found->rebound.end());
-  std::vector<std::string> missed = kept_rules_.CountersOf(ids);
-  missed.insert(missed.end(), restored.begin(), restored.end());
-  TellRepair(name, ids.size() + restored.size(), missed);
-}
-
-void Plans::BindAgain(const Applied& applied, CgroupBindings cgroups) {
-  const std::string& name = applied.info.name;
-  absl::StatusOr<CompiledPlan> compiled =
-      CompilePlan(*applied.plan, options_.budget, form_, cgroups);
-  absl::StatusOr<kernel::OwnedOutcome> chains =
-      compiled.ok() ? applier_.ApplyChains({*applied.plan, *compiled}, {})
-                    : compiled.status();
-  if (!chains.ok()) {
-    ChangeHealth(name, [&](PlanHealth& health) {
-      health.NoteFailed(chains.status(), clock_, options_.health);
-    });
-    return;
-  }
-  const std::vector<kernel::OwnedDifference> drift =
-      DriftIn(chains->differences, applied.compiled->tables, compiled->tables);
-  std::vector<std::string> missed =
-      MissedCounters(applied.compiled->tables, drift);
-  // Since the last look packets of these were of no account.
-  const std::vector<std::string> fresh = NewCgroups(applied.cgroups, cgroups);
-  for (const PlanAccount& account : applied.plan->accounts) {
-    if (absl::c_linear_search(fresh, CgroupOf(account))) {
-      for (std::string& counter : CountersOf(*applied.plan, account)) {
-        missed.push_back(std::move(counter));
-      }
-    }
-  }
-  {
-    absl::MutexLock lock(&mutex_);
-    const auto found = plans_.find(name);
-    if (found == plans_.end()) return;
-    found->second.compiled =
-        std::make_shared<const CompiledPlan>(*std::move(compiled));
-    found->second.cgroups = std::move(cgroups);
-  }
-  ChangeHealth(name, [&](PlanHealth& health) {
-    if (missed.empty()) {
-      health.NoteWell(clock_, options_.health);
-    } else {
-      health.NoteRepairedByApply(clock_);
-      health.NoteWell(clock_, options_.health);
-    }
-  });
-  if (!missed.empty()) TellRepair(name, chains->differences.size(), missed);
-}
-
-void Plans::LookAtQuotas(const Applied& applied) {
-  if (!applied.usable || options_.read_only) return;
-  // What fails now is due next time.
-  quotas_.Look(applied.info.name, *applied.compiled).IgnoreError();
-}
-
-absl::StatusOr<Plans::Drift> Plans::Repair(const Applied& applied) {
-  Drift drift;
-  NFM_ASSIGN_OR_RETURN(
-      kernel::OwnedOutcome found,
-      applier_.ApplyChains(applied.chains(), {.dry_run = true}));
-  drift.chains = std::move(found.differences);
-  // The kernel lets nobody delete what a rule counts into.
-  NFM_ASSIGN_OR_RETURN(drift.counters,
-                       applier_.Missing(applied.compiled->idle_counters));
-  if (drift.size() == 0 || options_.read_only) return drift;
-  // What rules count into may be missing with them.
-  NFM_ASSIGN_OR_RETURN(PlanCounterWork work,
-                       applier_.CompareCounters(*applied.compiled, {}));
-  work = work.WithoutLabels();
-  PutBackValues(work);
-  NFM_RETURN_IF_ERROR(
-      applier_.MakeCounters(work, [](PlanStep, size_t, size_t) {}));
-  NFM_ASSIGN_OR_RETURN(found, applier_.ApplyChains(applied.chains(),
-                                                   applied.chains(), work, {}));
-  drift.chains = std::move(found.differences);
-  return drift;
-}
-
-void Plans::TellRepair(const std::string& name, size_t differences,
-                       absl::Span<const std::string> counters) {
-  std::optional<PlanStatus> status;
-  {
-    absl::MutexLock lock(&mutex_);
-    const PlanHealth* const health = HealthOf(name);
-    if (health != nullptr) status = health->status();
-  }
-  if (!status.has_value()) return;
-  if (status->missed_from != absl::InfinitePast()) {
-    for (const std::string& counter : counters) {
-      ledger_.NoteGap(counter, GapCause::kRulesMissing, status->missed_from,
-                      status->missed_to);
-    }
-    ledger_.Commit().IgnoreError();
-  }
-  const PlanRepair repair = {.plan = name,
-                             .differences = differences,
-                             .counters = counters.size(),
-                             .missed_from = status->missed_from,
-                             .missed_to = status->missed_to};
-  for (const auto& listener : repair_listeners_) listener(repair);
-}
-
-PlanHealth* Plans::HealthOf(absl::string_view name) {
-  if (name == kOutsidePlans) return &outside_;
-  const auto found = plans_.find(name);
-  return found == plans_.end() ? nullptr : &found->second.health;
-}
-
-void Plans::PutBackValues(PlanCounterWork& work) const {
-  // What was gone at the start went with a reboot, as a rule: then counters
-  // begin at 0, and their totals go on.
-  if (!started_) return;
-  for (Counter& counter : work.made) {
-    const auto known = ledger_.Find(counter.object.name);
-    if (!known.has_value()) continue;
-    counter.object.packets = known->value().packets;
-    counter.object.bytes = known->value().bytes;
-  }
-}
-
-void Plans::ChangeHealth(const std::string& name,
-                         absl::FunctionRef<void(PlanHealth&)> change) {
-  PlanStatus before;
-  PlanStatus now;
-  {
-    absl::MutexLock lock(&mutex_);
-    PlanHealth* health = HealthOf(name);
-    // A plan that is applied for the first time: its progress is told.
-    PlanHealth fresh;
-    fresh.Name(name, "");
-    if (health == nullptr) health = &fresh;
-    before = health->status();
-    change(*health);
-    now = health->status();
-  }
-  before.check_time = now.check_time;  // no change of itself
-  if (now == before) return;
-  for (const auto& listener : listeners_) listener(now);
 }
 
 }  // namespace nfmeter::accounting

@@ -4,30 +4,27 @@
 #define NFMETER_ACCOUNTING_PLANS_PLANS_H_
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "accounting/common/lane.h"
 #include "accounting/counters/counter_editor.h"
 #include "accounting/counters/counters.h"
 #include "accounting/ledger/ledger.h"
+#include "accounting/plans/applied_plans.h"
 #include "accounting/plans/plan.h"
 #include "accounting/plans/plan_applier.h"
 #include "accounting/plans/plan_compiler.h"
-#include "accounting/plans/plan_health.h"
+#include "accounting/plans/plan_keeper.h"
 #include "accounting/plans/plan_quotas.h"
 #include "accounting/plans/plan_store.h"
 #include "accounting/rules/kept_rules.h"
@@ -37,10 +34,6 @@
 #include "kernel/rule_table.h"
 
 namespace nfmeter::accounting {
-
-// What stands in statuses for the name of a plan: rules that were made one by
-// one, and are kept as plans are. No plan can be called so.
-inline constexpr absl::string_view kOutsidePlans = ".rules";
 
 // A plan that is to be applied, in both forms.
 struct NewPlan {
@@ -59,17 +52,6 @@ struct PlanTerms {
   kernel::Patience patience;
 };
 
-// What somebody is told about a plan, without its accounts.
-struct PlanInfo {
-  std::string name;
-  std::string owner;
-  std::string etag;
-  std::string source;
-  absl::Time apply_time;
-  PlanCost cost;
-  size_t counters = 0;
-};
-
 struct PlanOutcome {
   PlanInfo plan;
   std::vector<PlanChange> changes;  // made, or to be made
@@ -83,15 +65,6 @@ struct PlanDeletion {
   bool keep_counters = false;
   bool take_over = false;
   kernel::Patience patience;
-};
-
-// What others had done to the rules of a plan, made good.
-struct PlanRepair {
-  std::string plan;
-  size_t differences = 0;  // chains and jumps
-  size_t counters = 0;     // that may have missed packets
-  absl::Time missed_from;  // in this window
-  absl::Time missed_to;
 };
 
 struct PlanRemoval {
@@ -110,14 +83,6 @@ struct PlanRemoval {
 // Does not own what it is given.
 class Plans {
  public:
-  // At which managed counters are there.
-  struct CounterLook {
-    absl::Duration max_staleness;  // of what is seen
-    // They come back with the values that were read last, or with none.
-    bool with_values = false;
-  };
-  using KeepCounters = std::function<absl::StatusOr<std::vector<std::string>>(
-      const CounterLook& look)>;
   struct Parts {
     kernel::RuleTable& rules;
     Lane& rule_lane;  // that `rules` belongs to
@@ -132,18 +97,13 @@ class Plans {
     RuleKeeper& rule_keeper;
     KeptRules& kept_rules;
     // Makes managed counters again that others have deleted; which.
-    KeepCounters keep_counters;
+    PlanKeeper::KeepCounters keep_counters;
     kernel::CgroupTree& cgroups;
     Clock& clock;
     // Reads the source of a stored plan.
     std::function<absl::StatusOr<Plan>(absl::string_view source)> read;
   };
-  struct Options {
-    PlanBudget budget;
-    PlanHealth::Options health;
-    // Nothing is changed; stored plans are shown as they are.
-    bool read_only = false;
-  };
+  using Options = PlanKeeper::Options;
 
   Plans(const Parts& parts, const Options& options);
   ~Plans();
@@ -154,12 +114,12 @@ class Plans {
   // Is told of each change of a plan's status, on the lane; must not block.
   // Before Start().
   void AddListener(std::function<void(const PlanStatus&)> listener) {
-    listeners_.push_back(std::move(listener));
+    plans_.AddListener(std::move(listener));
   }
 
   // Is told of each repair, likewise.
   void AddRepairListener(std::function<void(const PlanRepair&)> listener) {
-    repair_listeners_.push_back(std::move(listener));
+    keeper_.AddListener(std::move(listener));
   }
 
   // Makes the stored plans true, without a commit where nothing has changed,
@@ -183,11 +143,14 @@ class Plans {
   // was deleted before an error stays deleted.
   absl::StatusOr<PlanRemoval> DeleteAll(const PlanDeletion& deletion);
 
+  // NOT_FOUND: PLAN_NOT_FOUND.
   absl::StatusOr<PlanInfo> Get(absl::string_view name) const;
-  std::vector<PlanInfo> List() const;  // by name
+  std::vector<PlanInfo> List() const { return plans_.List(); }  // by name
   // Of all that is kept: kOutsidePlans, too, where there is something.
-  absl::StatusOr<PlanStatus> Status(absl::string_view name) const;
-  std::vector<PlanStatus> Statuses() const;
+  absl::StatusOr<PlanStatus> Status(absl::string_view name) const {
+    return plans_.Status(name);
+  }
+  std::vector<PlanStatus> Statuses() const { return plans_.Statuses(); }
 
   // Looks soon: somebody has changed rules. Returns at once.
   void LookSoon();
@@ -196,71 +159,19 @@ class Plans {
   void LookNow();
 
  private:
-  // A plan in force.
-  struct Applied {
-    PlanInfo info;
-    std::shared_ptr<const Plan> plan;  // never null, as the next one
-    std::shared_ptr<const CompiledPlan> compiled;
-    CgroupBindings cgroups;  // that it is compiled with
-    PlanHealth health;
-    bool usable = false;  // false: its source can't be read, or not compiled
-
-    PlanChains chains() const { return {*plan, *compiled}; }
-  };
-
   // All on the lane:
   absl::Status LoadAll();
+  AppliedPlan Load(StoredPlan stored, absl::Status& failed) const;
   absl::StatusOr<PlanOutcome> ApplyNow(NewPlan plan, const PlanTerms& terms);
   absl::StatusOr<PlanRemoval> DeleteNow(const std::string& name,
                                         const PlanDeletion& deletion);
   absl::StatusOr<PlanRemoval> DeleteAllNow(PlanDeletion deletion);
   absl::Status CheckTerms(const NewPlan& plan, const PlanTerms& terms) const;
-  // No counter of it is another plan's.
-  absl::Status CheckNoOthers(const CompiledPlan& compiled,
-                             const std::string& name) const;
-  // Without a plan of the name, an empty one.
-  Applied Before(const std::string& name) const;
   // `done`: what has come with the quotas of `work`; null: they are as before.
-  absl::Status TakeBack(const Applied& before, const PlanCounterWork& work,
+  absl::Status TakeBack(const AppliedPlan& before, const PlanCounterWork& work,
                         const PlanChains* done, absl::Status why);
-  void Keep(const PlanInfo& info, Plan plan, CompiledPlan compiled,
-            CgroupBindings cgroups);
-  const Applied* Find(absl::string_view name) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Look();
-  void LookAt(const std::string& name);
-  // How the kernel is not as a plan wants it.
-  struct Drift {
-    std::vector<kernel::OwnedDifference> chains;
-    std::vector<std::string> counters;  // that are not there
-
-    size_t size() const { return chains.size() + counters.size(); }
-  };
-  // What there was, made good unless this is read-only.
-  absl::StatusOr<Drift> Repair(const Applied& applied);
-  // Counters that others have deleted go on from their last readings. The
-  // ledger tells what may be missing.
-  void PutBackValues(PlanCounterWork& work) const;
-  // Tells the ledger and the listeners that these counters may have missed
-  // packets.
-  void TellRepair(const std::string& name, size_t differences,
-                  absl::Span<const std::string> counters);
-  void LookOutside();
-  // Counters outside of plans that had been deleted.
-  std::vector<std::string> RestoreCounters(absl::Duration max_staleness);
-  // Rules alone; `restored`: counters that had been deleted.
-  void LookAtKeptRules(std::vector<std::string> restored);
-  // There are rules outside of plans, or there was something to repair.
-  bool TellsOfOutside() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  // Null: there is no such plan.
-  PlanHealth* HealthOf(absl::string_view name)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void LookAtQuotas(const Applied& applied);
-  // Its cgroups have come, gone or changed since it was compiled.
-  void BindAgain(const Applied& applied, CgroupBindings cgroups);
-  // Tells what has changed by it.
-  void ChangeHealth(const std::string& name,
-                    absl::FunctionRef<void(PlanHealth&)> change);
+  void Keep(AppliedPlan applied);
+  void Look(absl::Duration max_staleness);  // not on the lane
   void Loop();
 
   const Options options_;
@@ -268,24 +179,18 @@ class Plans {
   PlanStore& store_;
   Clock& clock_;
   const std::function<absl::StatusOr<Plan>(absl::string_view source)> read_;
-  std::vector<std::function<void(const PlanStatus&)>> listeners_;
-  std::vector<std::function<void(const PlanRepair&)>> repair_listeners_;
   const PlanApplier applier_;
   kernel::CgroupTree& cgroups_;
   Ledger& ledger_;
-  RuleKeeper& rule_keeper_;
-  KeptRules& kept_rules_;
-  const KeepCounters keep_counters_;
   // Until when the server that ran before had looked.
   const absl::Time last_run_;
-  PlanQuotas quotas_;  // on the lane
+  AppliedPlans plans_;
+  PlanQuotas quotas_;  // on the lane, as the next one
+  PlanKeeper keeper_;
   const std::unique_ptr<Alarm> alarm_;
 
-  mutable absl::Mutex mutex_;
-  std::map<std::string, Applied, std::less<>> plans_ ABSL_GUARDED_BY(mutex_);
-  PlanHealth outside_ ABSL_GUARDED_BY(mutex_);  // see kOutsidePlans
+  absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  bool started_ = false;  // on the lane
 
   Lane lane_;           // last but one: its jobs use all of the above
   std::thread ticker_;  // posts looks to the lane

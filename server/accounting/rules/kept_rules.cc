@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/memory/memory.h"
 #include "base/status_macros.h"
 
@@ -72,6 +73,21 @@ uint64_t KeptRules::CgroupOf(const NewRule& rule) const {
   return path.has_value() ? cgroups_.Find(path->value).value_or(0) : 0;
 }
 
+uint64_t KeptRules::version() const {
+  absl::MutexLock lock(&mutex_);
+  return version_;
+}
+
+bool KeptRules::AreBound() const {
+  if (!cgroups_.visible()) return true;
+  absl::MutexLock lock(&mutex_);
+  return absl::c_all_of(rules_, [&](const auto& each) {
+    const WantedRule& wanted = each.second.wanted;
+    return !wanted.rule.spec.match.cgroup_path.has_value() ||
+           CgroupOf(wanted.rule) == wanted.cgroup;
+  });
+}
+
 std::vector<WantedRule> KeptRules::All() const {
   std::vector<std::pair<uint64_t, WantedRule>> numbered;
   {
@@ -105,6 +121,7 @@ void KeptRules::NoteBound(absl::Span<const WantedRule> rules) {
         continue;
       }
       found->second.wanted.cgroup = rule.cgroup;
+      ++version_;
       unwritten_.insert(rule.rule.spec.id);
     }
   }
@@ -127,6 +144,7 @@ std::vector<std::string> KeptRules::CountersOf(
 void KeptRules::OnRulesCreated(absl::Span<const kernel::Rule> rules,
                                kernel::RulePlacement placement) {
   absl::MutexLock lock(&mutex_);
+  ++version_;
   // One edit puts its rules at the head in their order: made again one by one,
   // the last comes first.
   const auto note =
@@ -149,6 +167,7 @@ void KeptRules::OnRulesCreated(absl::Span<const kernel::Rule> rules,
 
 void KeptRules::OnRulesDeleted(absl::Span<const kernel::Rule> rules) {
   absl::MutexLock lock(&mutex_);
+  ++version_;
   for (const kernel::Rule& rule : rules) {
     if (rules_.erase(rule.id) > 0) unwritten_.insert(rule.id);
   }

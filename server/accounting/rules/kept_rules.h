@@ -49,6 +49,10 @@ class KeptRules final : public RuleObserver {
   bool empty() const;
   // In the order in which they were made.
   std::vector<WantedRule> All() const;
+  // Another one with each change of what All() says, bindings apart.
+  uint64_t version() const;
+  // Whether the cgroups that rules name are those that they are bound to.
+  bool AreBound() const;
   // The rules are as All() had them.
   void NoteBound(absl::Span<const WantedRule> rules);
   // Of those with these ids, each once; the kernel's names.
@@ -86,6 +90,7 @@ class KeptRules final : public RuleObserver {
   mutable absl::Mutex mutex_;
   std::map<std::string, Kept> rules_ ABSL_GUARDED_BY(mutex_);  // by id
   uint64_t next_ ABSL_GUARDED_BY(mutex_) = 1;
+  uint64_t version_ ABSL_GUARDED_BY(mutex_) = 0;
   // Ids whose rows in the file are to be written.
   std::set<std::string> unwritten_ ABSL_GUARDED_BY(mutex_);
 };

@@ -11,6 +11,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/error.h"
@@ -184,6 +185,24 @@ absl::StatusOr<TableContents> FakeRuleTable::Read(Family family, Table table) {
   }
   ++reads_;
   return tables_[{family, table}];
+}
+
+absl::StatusOr<std::optional<uint64_t>> FakeRuleTable::Fingerprint() {
+  absl::MutexLock lock(&mutex_);
+  // The failures are for those who read then.
+  if (failures_.contains(Operation::kRuleRead) || !hidden_.empty()) {
+    return std::nullopt;
+  }
+  size_t hash = 0;
+  for (const auto& [key, contents] : tables_) {
+    for (const Chain& chain : contents.chains) {
+      hash = absl::HashOf(hash, key, chain.name, chain.policy);
+      for (const Rule& rule : chain.rules) {
+        hash = absl::HashOf(hash, rule.id, rule.text);
+      }
+    }
+  }
+  return hash;
 }
 
 absl::StatusOr<KernelOutcome> FakeRuleTable::Apply(const KernelEdit& edit,

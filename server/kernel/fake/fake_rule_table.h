@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -39,6 +40,7 @@ class FakeRuleTable : public RuleTable {
   explicit FakeRuleTable(FakeAcctTable* acct = nullptr);
 
   absl::StatusOr<TableContents> Read(Family family, Table table) override;
+  absl::StatusOr<std::optional<uint64_t>> Fingerprint() override;
   // In one step, as a kernel with transactions does it.
   absl::StatusOr<KernelOutcome> Apply(const KernelEdit& edit,
                                       const EditTerms& terms) override;

@@ -322,6 +322,11 @@ absl::StatusOr<TableContents> NftRuleTable::Read(Family family, Table table) {
   return std::move(contents.table);
 }
 
+absl::StatusOr<std::optional<uint64_t>> NftRuleTable::Fingerprint() {
+  NFM_ASSIGN_OR_RETURN(const uint32_t generation, table_.Generation());
+  return generation;
+}
+
 absl::StatusOr<KernelOutcome> NftRuleTable::Apply(const KernelEdit& edit,
                                                   const EditTerms& terms) {
   return TryUntil<KernelOutcome>(

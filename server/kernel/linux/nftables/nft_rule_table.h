@@ -4,6 +4,8 @@
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_RULE_TABLE_H_
 
 #include <atomic>
+#include <cstdint>
+#include <optional>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
@@ -25,6 +27,9 @@ class NftRuleTable : public RuleTable {
       : table_(table), acct_(acct), owned_(table) {}
 
   absl::StatusOr<TableContents> Read(Family family, Table table) override;
+
+  // By the generation: every change of any ruleset of the namespace is one.
+  absl::StatusOr<std::optional<uint64_t>> Fingerprint() override;
 
   // New counters and all tables in one transaction, which the kernel refuses if
   // any ruleset has changed since they were read for it: then again from a

@@ -10,6 +10,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -22,6 +23,7 @@
 #include "kernel/linux/xtables/iptc_rule_table_handle.h"
 #include "kernel/linux/xtables/iptc_rule_table_support.h"
 #include "kernel/linux/xtables/table_presence.h"
+#include "kernel/linux/xtables/xt_fingerprint.h"
 #include "kernel/linux/xtables/xt_probe.h"
 #include "kernel/linux/xtables/xt_table_by_table.h"
 #include "kernel/linux/xtables/xtables_lock.h"
@@ -223,6 +225,26 @@ absl::StatusOr<TableContents> IptcRuleTable::Read(Family family, Table table) {
       break;
   }
   return ReadFromKernel(family, table);
+}
+
+absl::StatusOr<std::optional<uint64_t>> IptcRuleTable::Fingerprint() {
+  const NamespaceVisit visit(network_);
+  if (visit.err() != 0) return NotThere(visit.err());
+  size_t hash = 0;
+  for (const Family family : kAllFamilies) {
+    for (const Table table : kAllTables) {
+      const TablePresence presence = PresenceOfTable(family, table);
+      std::optional<uint64_t> here = 0;
+      if (presence == TablePresence::kPresent) {
+        NFM_ASSIGN_OR_RETURN(here, FingerprintOf(family, table));
+      }
+      if (presence == TablePresence::kUnknown || !here.has_value()) {
+        return std::nullopt;
+      }
+      hash = absl::HashOf(hash, presence, *here);
+    }
+  }
+  return hash;
 }
 
 absl::StatusOr<EditPlan> IptcRuleTable::PlanUnread(const TableEdit& edit) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -52,6 +53,9 @@ class IptcRuleTable : public RuleTable {
   // reading would bring it into being (see TablePresence). PERMISSION_DENIED,
   // TABLE_NOT_VISIBLE: it can't be known whether there is one.
   absl::StatusOr<TableContents> Read(Family family, Table table) override;
+
+  // Of all tables that are there.
+  absl::StatusOr<std::optional<uint64_t>> Fingerprint() override;
 
   // One commit a table, see ApplyTableByTable().
   absl::StatusOr<KernelOutcome> Apply(const KernelEdit& edit,
