@@ -107,6 +107,21 @@ TEST_F(KeptRulesTest, WhatOthersFlushComesBackInItsOrder) {
   EXPECT_EQ(Status().state(), v1::PlanStatus::STATE_IN_SYNC);
 }
 
+TEST_F(KeptRulesTest, WhatNobodyHasChangedIsNotReadAgain) {
+  Create("a");
+  Look();
+  const int reads = server_->rule_table.reads();
+  Look();
+  EXPECT_EQ(server_->rule_table.reads(), reads);
+  Create("b");
+  const int created = server_->rule_table.reads();
+  Look();
+  EXPECT_GT(server_->rule_table.reads(), created);
+  Flush();
+  Look();
+  EXPECT_EQ(Status().repairs(), 1u);
+}
+
 TEST_F(KeptRulesTest, WhatIsThereIsLeftAlone) {
   Create("a");
   const int commits = server_->rule_table.total_commits();

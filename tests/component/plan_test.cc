@@ -147,6 +147,38 @@ TEST_P(PlanTest, WhatOthersFlushIsRepairedAndTold) {
   EXPECT_LT(status.missed_from().seconds(), status.missed_to().seconds());
 }
 
+TEST_P(PlanTest, WhatNobodyHasChangedIsNotReadAgain) {
+  ASSERT_TRUE(Apply(Customers()).ok());
+  Look();
+  const int reads = server_.rule_table.reads();
+  const auto checked = Status("customers").check_time();
+  Look();
+  EXPECT_EQ(server_.rule_table.reads(), reads);
+  EXPECT_GT(Status("customers").check_time().seconds(), checked.seconds());
+  // What others do beside it is no drift, but has to be looked at, once.
+  server_.rule_table.AddForeignRule(kernel::Family::kIpv4, kernel::Table::kNat,
+                                    "-A OUTPUT -j ACCEPT");
+  Look();
+  EXPECT_GT(server_.rule_table.reads(), reads);
+  const int again = server_.rule_table.reads();
+  Look();
+  EXPECT_EQ(server_.rule_table.reads(), again);
+  EXPECT_EQ(Status("customers").repairs(), 0u);
+}
+
+TEST_P(PlanTest, APlanThatIsChangedIsComparedAgain) {
+  ASSERT_TRUE(Apply(Customers()).ok());
+  Look();
+  const int reads = server_.rule_table.reads();
+  v1::Plan same = Customers();
+  same.mutable_groups(0)->set_description("the same rules");
+  ASSERT_TRUE(Apply(same).ok());
+  const int applied = server_.rule_table.reads();
+  EXPECT_GT(applied, reads);
+  Look();
+  EXPECT_GT(server_.rule_table.reads(), applied);
+}
+
 TEST_P(PlanTest, WhoUndoesEachRepairMakesTheNextOneWait) {
   ASSERT_TRUE(Apply(Customers()).ok());
   for (int i = 0; i < 3; ++i) {

@@ -75,7 +75,13 @@ TYPED_TEST(RuleForeignTest, IdsOfForeignRulesAreStableAndDistinct) {
 
 TYPED_TEST(RuleForeignTest, AFingerprintIsOfRulesAndNotOfReads) {
   ASSERT_OK(this->Insert({Spec("a"), Spec("b", "OUTPUT")}));
+  // Whatever was in the memory that it takes.
+  char dirt = 0;
   const auto fingerprint = [&] {
+    ++dirt;
+    for (const size_t size : {1000, 2000, 3000, 4000, 8000, 16'000}) {
+      std::vector<std::string>(10, std::string(size, dirt));
+    }
     const auto now = this->rules().Fingerprint();
     EXPECT_OK(now.status());
     EXPECT_TRUE(now.ok() && now->has_value());

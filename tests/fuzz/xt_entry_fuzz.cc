@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernel/linux/xtables/xt_codec.h"
+#include "kernel/linux/xtables/xt_fingerprint.h"
 #include "tests/unit/kernel/xt_rules.h"
 
 namespace nfmeter::kernel {
@@ -55,6 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   nfmeter::testing::TwoSets sets;
   // A block of its own, aligned as libiptc's are.
   const std::vector<uint8_t> entry(data + 1, data + size);
+  FingerprintOfEntries(family, entry);
   const auto read = DecodeEntry(family, entry, target, sets);
   if (read.ok()) CheckRoundTrip(family, *read);
   return 0;

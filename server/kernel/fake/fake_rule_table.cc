@@ -243,6 +243,7 @@ absl::StatusOr<KernelOutcome> FakeRuleTable::Apply(const KernelEdit& edit,
 absl::StatusOr<OwnedOutcome> FakeRuleTable::ApplyOwned(
     const OwnedEdit& edit, const Patience& patience) {
   absl::MutexLock lock(&mutex_);
+  ++reads_;
   if (!edit.dry_run) NFM_RETURN_IF_ERROR(patience.CheckWanted());
   OwnedOutcome outcome;
   for (const auto& [key, contents] : tables_) {

@@ -99,6 +99,7 @@ class FakeRuleTable : public RuleTable {
   // Commits that changed a table; a dry run is none.
   int commits(Family family, Table table) const;
   int total_commits() const;
+  // Of tables, for whatever call.
   int reads() const;
 
  private:

@@ -2,6 +2,7 @@
 #include "kernel/linux/xtables/xt_fingerprint.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -111,10 +112,15 @@ absl::StatusOr<std::optional<uint64_t>> OfTable(Family family, Table table) {
       return failed();
     }
     size = sizeof(typename F::Entries) + info.size;
-    // Not filled with zeros before the kernel fills it: it may be megabytes.
-    const std::unique_ptr<uint8_t[]> buffer(new uint8_t[size]);
+    // Zeros, as the kernel does not write behind the ends of names; from
+    // calloc(), which gets large blocks as zeros.
+    const std::unique_ptr<uint8_t, decltype(&free)> buffer(
+        static_cast<uint8_t*>(calloc(1, size)), &free);
+    if (buffer == nullptr) {
+      errno = ENOMEM;
+      return failed();
+    }
     auto* const head = reinterpret_cast<typename F::Entries*>(buffer.get());
-    memset(head, 0, sizeof(*head));
     TableName(table).copy(head->name, sizeof(head->name) - 1);
     head->size = info.size;
     if (getsockopt(fd.get(), F::kLevel, F::kGetEntries, head, &size) == 0) {
