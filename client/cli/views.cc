@@ -93,6 +93,16 @@ const std::vector<Column<v1::Counter>>& CounterColumns() {
       {"HELD BY", "use_count", kAll, Align::kRight,
        [](const C& c, Layout) -> Cell { return {absl::StrCat(c.use_count())}; },
        /*leave_out=*/1},
+      {"TOTAL PACKETS", "total_packets", kDetailed, Align::kRight,
+       [](const C& c, Layout l) { return Count(c.total_packets(), l); }},
+      {"TOTAL BYTES", "total_bytes", kDetailed, Align::kRight,
+       [](const C& c, Layout l) { return Bytes(c.total_bytes(), l); }},
+      // Since then nothing is known to be missing in them.
+      {"SURE SINCE", "start_time", kDetailed, Align::kLeft,
+       [](const C& c, Layout l) -> Cell {
+         if (!c.has_start_time()) return OrDash("", l);
+         return {TimeText(c.start_time())};
+       }},
       {"MANAGED", "", kWide, Align::kLeft,
        [](const C& c, Layout) { return Flag(c.managed()); }},
       {"LABELS", "labels", kDetailed, Align::kLeft,

@@ -110,6 +110,29 @@ bool AppendNumbers(absl::string_view wire, CodedInputStream& in, uint32_t tag,
   return whole;
 }
 
+// A text that stays in the wire.
+bool ReadText(absl::string_view wire, CodedInputStream& in, uint32_t tag,
+              absl::string_view* text) {
+  int length = 0;
+  if ((tag & 7) != kBytes || !ReadLength(in, &length)) return false;
+  *text = wire.substr(in.CurrentPosition(), length);
+  return in.Skip(length);
+}
+
+bool DecodeLabel(absl::string_view wire, CodedInputStream& in,
+                 ColumnExtras::Label* label) {
+  return ForEachInnerField(in, [&](uint32_t tag) {
+    switch (tag >> 3) {
+      case v1::LabelColumn::kKeyFieldNumber:
+        return ReadText(wire, in, tag, &label->key);
+      case v1::LabelColumn::kValuesFieldNumber:
+        return ReadText(wire, in, tag, &label->values.emplace_back());
+      default:
+        return SkipField(in, tag);
+    }
+  });
+}
+
 bool DecodeColumns(absl::string_view wire, CodedInputStream& in,
                    const ColumnArrays& arrays, ColumnExtras* extras) {
   using Columns = v1::SnapshotColumns;
@@ -125,12 +148,15 @@ bool DecodeColumns(absl::string_view wire, CodedInputStream& in,
         return AppendNumbers(wire, in, tag, &extras->exceeded_ids);
       case Columns::kNewIdsFieldNumber:
         return AppendNumbers(wire, in, tag, &extras->new_ids);
-      case Columns::kNewNamesFieldNumber: {
-        int length = 0;
-        if ((tag & 7) != kBytes || !ReadLength(in, &length)) return false;
-        extras->new_names = wire.substr(in.CurrentPosition(), length);
-        return in.Skip(length);
-      }
+      case Columns::kTotalPacketsFieldNumber:
+        return AppendNumbers(wire, in, tag, arrays.total_packets);
+      case Columns::kTotalBytesFieldNumber:
+        return AppendNumbers(wire, in, tag, arrays.total_bytes);
+      case Columns::kNewNamesFieldNumber:
+        return ReadText(wire, in, tag, &extras->new_names);
+      case Columns::kLabelsFieldNumber:
+        return (tag & 7) == kBytes &&
+               DecodeLabel(wire, in, &extras->labels.emplace_back());
       default:
         return SkipField(in, tag);
     }

@@ -22,13 +22,21 @@ struct ColumnArrays {
   std::vector<uint32_t>* ids;
   std::vector<uint64_t>* packets;
   std::vector<uint64_t>* bytes;
+  std::vector<uint64_t>* total_packets;
+  std::vector<uint64_t>* total_bytes;
 };
 
-// The other fields of SnapshotColumns. `new_names` points into the wire.
+// The other fields of SnapshotColumns. Texts point into the wire.
 struct ColumnExtras {
+  struct Label {
+    absl::string_view key;
+    std::vector<absl::string_view> values;
+  };
+
   std::vector<uint32_t> exceeded_ids;
   absl::string_view new_names;
   std::vector<uint32_t> new_ids;
+  std::vector<Label> labels;
 };
 
 // Decodes an encoded GetSnapshotResponse: all of its frame but the columns into

@@ -74,6 +74,11 @@ absl::Status CheckColumns(const v1::SnapshotColumns& columns) {
         "columns of different lengths: ", columns.ids_size(), " ids, ",
         columns.packets_size(), " packets, ", columns.bytes_size(), " bytes"));
   }
+  if (columns.total_packets_size() != columns.total_bytes_size() ||
+      (columns.total_packets_size() != 0 &&
+       columns.total_packets_size() != columns.ids_size())) {
+    return BrokenSnapshot("totals that do not fit the ids");
+  }
   if (columns.new_names().empty() && !columns.new_ids().empty()) {
     return BrokenSnapshot("ids of new names without names");
   }

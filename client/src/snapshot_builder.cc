@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/src/snapshot_builder.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,8 +16,13 @@ absl::Status SnapshotBuilder::Add(absl::string_view wire,
   const size_t before = ids_.size();
   ColumnExtras extras;
   v1::SnapshotFrame frame;
-  absl::Status status = DecodeChunk(
-      wire, {&ids_, &snapshot_.packets, &snapshot_.bytes}, &extras, &frame);
+  absl::Status status = DecodeChunk(wire,
+                                    {.ids = &ids_,
+                                     .packets = &snapshot_.packets,
+                                     .bytes = &snapshot_.bytes,
+                                     .total_packets = &snapshot_.total_packets,
+                                     .total_bytes = &snapshot_.total_bytes},
+                                    &extras, &frame);
   if (!status.ok()) return status;
   snapshot_.storage.push_back(std::move(storage));
   if (frame.restarted()) Forget(before);
@@ -36,15 +43,27 @@ absl::Status SnapshotBuilder::Add(absl::string_view wire,
   return absl::OkStatus();
 }
 
+absl::Status SnapshotBuilder::CheckLengths() const {
+  const auto fits = [&](const std::vector<uint64_t>& values) {
+    return values.size() == ids_.size();
+  };
+  const bool no_totals =
+      snapshot_.total_packets.empty() && snapshot_.total_bytes.empty();
+  if (fits(snapshot_.packets) && fits(snapshot_.bytes) &&
+      (no_totals ||
+       (fits(snapshot_.total_packets) && fits(snapshot_.total_bytes)))) {
+    return absl::OkStatus();
+  }
+  return BrokenSnapshot(absl::StrCat(
+      "columns of different lengths: ", ids_.size(), " ids, ",
+      snapshot_.packets.size(), " packets, ", snapshot_.bytes.size(),
+      " bytes, ", snapshot_.total_packets.size(), " and ",
+      snapshot_.total_bytes.size(), " totals"));
+}
+
 absl::Status SnapshotBuilder::TakeRows(size_t first,
                                        const ColumnExtras& extras) {
-  if (snapshot_.packets.size() != ids_.size() ||
-      snapshot_.bytes.size() != ids_.size()) {
-    return BrokenSnapshot(
-        absl::StrCat("columns of different lengths: ", ids_.size(), " ids, ",
-                     snapshot_.packets.size(), " packets, ",
-                     snapshot_.bytes.size(), " bytes"));
-  }
+  if (absl::Status status = CheckLengths(); !status.ok()) return status;
   const auto ids = absl::MakeConstSpan(ids_).subspan(first);
   AppendExceeded(ids, extras.exceeded_ids, &snapshot_.exceeded);
   return AddNames(ids, extras);
@@ -54,43 +73,85 @@ absl::Status SnapshotBuilder::AddNames(absl::Span<const uint32_t> ids,
                                        const ColumnExtras& extras) {
   absl::Span<const uint32_t> new_ids = extras.new_ids;
   if (new_ids.empty() && !extras.new_names.empty()) new_ids = ids;
-  if (!names_by_id_) {
+  absl::Status status = CheckLabels(extras, new_ids.size());
+  if (!status.ok()) return status;
+  if (!knows_ids_) {
     // All rows are new to the stream and named in their order.
     if (new_ids == ids) {
+      for (size_t i = 0; i < extras.labels.size(); ++i) {
+        auto& values = snapshot_.labels[i].values;
+        values.insert(values.end(), extras.labels[i].values.begin(),
+                      extras.labels[i].values.end());
+      }
       return SplitNames(extras.new_names, ids.size(), &snapshot_.names);
     }
     LearnRows();
   }
   std::vector<absl::string_view> new_names;
-  absl::Status status =
-      SplitNames(extras.new_names, new_ids.size(), &new_names);
+  status = SplitNames(extras.new_names, new_ids.size(), &new_names);
   if (!status.ok()) return status;
-  for (size_t i = 0; i < new_ids.size(); ++i) names_[new_ids[i]] = new_names[i];
+  for (size_t i = 0; i < new_ids.size(); ++i) {
+    Known& known = known_[new_ids[i]] = {.name = new_names[i]};
+    for (const ColumnExtras::Label& label : extras.labels) {
+      known.labels.push_back(label.values[i]);
+    }
+  }
   for (const uint32_t id : ids) {
-    const auto name = names_.find(id);
-    if (name == names_.end()) {
+    const auto known = known_.find(id);
+    if (known == known_.end()) {
       return BrokenSnapshot(absl::StrCat("no name for id ", id));
     }
-    snapshot_.names.push_back(name->second);
+    snapshot_.names.push_back(known->second.name);
+    for (size_t i = 0; i < snapshot_.labels.size(); ++i) {
+      const auto& labels = known->second.labels;
+      snapshot_.labels[i].values.push_back(
+          i < labels.size() ? labels[i] : absl::string_view());
+    }
   }
   return absl::OkStatus();
 }
 
+absl::Status SnapshotBuilder::CheckLabels(const ColumnExtras& extras,
+                                          size_t names) {
+  // The first chunk that names counters says which labels there are.
+  if (snapshot_.labels.empty() && snapshot_.names.empty()) {
+    for (const ColumnExtras::Label& label : extras.labels) {
+      snapshot_.labels.push_back({.key = std::string(label.key)});
+    }
+  }
+  bool fit = names == 0 || extras.labels.size() == snapshot_.labels.size();
+  for (size_t i = 0; fit && i < extras.labels.size(); ++i) {
+    fit = i < snapshot_.labels.size() &&
+          extras.labels[i].key == snapshot_.labels[i].key &&
+          extras.labels[i].values.size() == names;
+  }
+  return fit ? absl::OkStatus()
+             : BrokenSnapshot("labels that do not fit the names");
+}
+
 void SnapshotBuilder::LearnRows() {
-  names_by_id_ = true;
+  knows_ids_ = true;
   for (size_t i = 0; i < snapshot_.names.size(); ++i) {
-    names_[ids_[i]] = snapshot_.names[i];
+    Known& known = known_[ids_[i]] = {.name = snapshot_.names[i]};
+    for (const Snapshot::LabelColumn& label : snapshot_.labels) {
+      known.labels.push_back(label.values[i]);
+    }
   }
 }
 
 void SnapshotBuilder::Forget(size_t rows) {
   // Names that the stream has sent, it does not send again.
   LearnRows();
-  ids_.erase(ids_.begin(), ids_.begin() + rows);
-  snapshot_.packets.erase(snapshot_.packets.begin(),
-                          snapshot_.packets.begin() + rows);
-  snapshot_.bytes.erase(snapshot_.bytes.begin(),
-                        snapshot_.bytes.begin() + rows);
+  const auto forget = [rows](auto& values) {
+    values.erase(values.begin(),
+                 values.begin() + std::min(rows, values.size()));
+  };
+  forget(ids_);
+  forget(snapshot_.packets);
+  forget(snapshot_.bytes);
+  forget(snapshot_.total_packets);
+  forget(snapshot_.total_bytes);
+  for (Snapshot::LabelColumn& label : snapshot_.labels) label.values.clear();
   snapshot_.names.clear();
   snapshot_.exceeded.clear();
 }

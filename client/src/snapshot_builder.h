@@ -35,18 +35,26 @@ class SnapshotBuilder {
   void Forget(size_t rows);
   // Checks and takes what came with the rows from `first` on.
   absl::Status TakeRows(size_t first, const ColumnExtras& extras);
+  absl::Status CheckLengths() const;
   absl::Status AddNames(absl::Span<const uint32_t> ids,
                         const ColumnExtras& extras);
-  // Fills names_, for chunks whose rows were named earlier.
+  // Checks that the labels are those of `names` names, and of the chunks
+  // before.
+  absl::Status CheckLabels(const ColumnExtras& extras, size_t names);
+  // Fills known_, for chunks whose rows were named earlier.
   void LearnRows();
 
   Snapshot snapshot_;
   ChunkOrder order_;
   std::vector<uint32_t> ids_;
-  // Names by id. Only made when a chunk has rows whose names came earlier on
-  // the stream, which happens when a reading starts again.
-  absl::flat_hash_map<uint32_t, absl::string_view> names_;
-  bool names_by_id_ = false;
+  struct Known {
+    absl::string_view name;
+    std::vector<absl::string_view> labels;
+  };
+  // By id. Only made when a chunk has rows whose names came earlier on the
+  // stream, which happens when a reading starts again.
+  absl::flat_hash_map<uint32_t, Known> known_;
+  bool knows_ids_ = false;
   bool done_ = false;
 };
 

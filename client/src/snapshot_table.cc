@@ -73,10 +73,16 @@ absl::Status SnapshotTable::CollectColumns(const v1::SnapshotColumns& columns,
   const auto ids = AsSpan(columns.ids());
   const auto packets = AsSpan(columns.packets());
   const auto bytes = AsSpan(columns.bytes());
+  const auto total_packets = AsSpan(columns.total_packets());
+  const auto total_bytes = AsSpan(columns.total_bytes());
   const auto removed = AsSpan(columns.removed_ids());
   frame->ids.insert(frame->ids.end(), ids.begin(), ids.end());
   frame->packets.insert(frame->packets.end(), packets.begin(), packets.end());
   frame->bytes.insert(frame->bytes.end(), bytes.begin(), bytes.end());
+  frame->total_packets.insert(frame->total_packets.end(), total_packets.begin(),
+                              total_packets.end());
+  frame->total_bytes.insert(frame->total_bytes.end(), total_bytes.begin(),
+                            total_bytes.end());
   frame->removed.insert(frame->removed.end(), removed.begin(), removed.end());
   AppendExceeded(ids, AsSpan(columns.exceeded_ids()), &frame->exceeded);
   if (columns.new_names().empty()) return absl::OkStatus();
@@ -95,6 +101,8 @@ void SnapshotTable::CollectRows(
     frame->ids.push_back(LocalId(counter.name()));
     frame->packets.push_back(counter.packets());
     frame->bytes.push_back(counter.bytes());
+    frame->total_packets.push_back(counter.total_packets());
+    frame->total_bytes.push_back(counter.total_bytes());
     frame->exceeded.push_back(counter.quota().exceeded());
     frame->counters.emplace_back(chunk, &counter);
   }
@@ -214,6 +222,10 @@ void SnapshotTable::Update(const Frame& frame, size_t i, uint32_t row,
   current.packets = frame.packets[i];
   current.bytes = frame.bytes[i];
   current.exceeded = exceeded;
+  if (!frame.total_packets.empty()) {
+    current.total_packets = frame.total_packets[i];
+    current.total_bytes = frame.total_bytes[i];
+  }
   if (differs) changed_.push_back(row);
   if (frame.counters.empty()) return;
   if (counters_.size() < rows_.size()) counters_.resize(rows_.size());

@@ -50,6 +50,8 @@ class SnapshotTable {
     std::vector<uint32_t> ids;
     std::vector<uint64_t> packets;
     std::vector<uint64_t> bytes;
+    std::vector<uint64_t> total_packets;  // empty: not sent
+    std::vector<uint64_t> total_bytes;
     std::vector<uint8_t> exceeded;
     std::vector<std::shared_ptr<const v1::Counter>> counters;  // ROWS only
     std::vector<uint32_t> removed;

@@ -233,10 +233,9 @@ absl::Status Daemon::OpenState() {
     Log(telemetry::LogLevel::kWarning, "too many labels", {{"detail", labels}});
   }
   if (!config_.state_dir.empty()) {
-    NFM_ASSIGN_OR_RETURN(
-        answers_,
-        accounting::AnswerStore::Open(options.ledger.path,
-                                      domain_->ledger().awaits_new_file()));
+    NFM_ASSIGN_OR_RETURN(answers_, accounting::AnswerStore::Open(
+                                       options.ledger.path,
+                                       domain_->ledger().awaits_new_file()));
     NFM_RETURN_IF_ERROR(requests_.KeepIn(*answers_));
     domain_->ledger().WhenBegunAnew([this] {
       answers_->BeginAnew().IgnoreError();
@@ -273,8 +272,12 @@ void Daemon::MakeServices() {
   rule_service_ = std::make_unique<service::RuleService>(
       gate_, domain_->rules(), domain_->rule_editor(), requests_, limits);
   snapshot_service_ = std::make_unique<service::SnapshotService>(
-      gate_, domain_->snapshots(), domain_->labels(), limits, streams_,
-      [this] { return kernel_->capabilities()->acct; });
+      gate_,
+      service::SnapshotParts{.hub = domain_->snapshots(),
+                             .labels = domain_->labels(),
+                             .ledger = domain_->ledger(),
+                             .streams = streams_},
+      limits, [this] { return kernel_->capabilities()->acct; });
   flow_service_ = std::make_unique<service::FlowService>(
       gate_, domain_->flows(), limits, streams_);
   usage_service_ = std::make_unique<service::UsageService>(

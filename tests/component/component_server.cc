@@ -51,7 +51,12 @@ ComponentServer::ComponentServer(const Options& options)
                        requests_, quota_streams_, options.limits),
       rule_service_(gate_, rules, domain->rule_editor(), requests_,
                     options.limits),
-      snapshot_service_(gate_, hub, labels, options.limits, stream_budget_,
+      snapshot_service_(gate_,
+                        {.hub = hub,
+                         .labels = labels,
+                         .ledger = domain->ledger(),
+                         .streams = stream_budget_},
+                        options.limits,
                         [this] { return kernel.capabilities()->acct; }),
       flow_service_(gate_, domain->flows(), options.limits, stream_budget_),
       node_service_(

@@ -105,6 +105,7 @@ class SnapshotFixture : public ::testing::Test {
   void Start() {
     Stop();
     labels_ = *accounting::LabelStore::Open("");
+    ledger_ = *accounting::Ledger::Create({}, clock_);
     hub_ =
         accounting::SnapshotHub::Create({table_, lane_, observers_, clock_},
                                         {.max_counters = limits_.max_counters});
@@ -128,8 +129,12 @@ class SnapshotFixture : public ::testing::Test {
         *authorizer_, std::vector<telemetry::CallObserver*>(),
         service::Gate::Options());
     snapshots_ = std::make_unique<service::SnapshotService>(
-        *gate_, *hub_, *labels_, limits_, *budget_,
-        [this] { return available_; });
+        *gate_,
+        service::SnapshotParts{.hub = *hub_,
+                               .labels = *labels_,
+                               .ledger = *ledger_,
+                               .streams = *budget_},
+        limits_, [this] { return available_; });
     quotas_ = std::make_unique<service::QuotaStreams>(
         *quota_hub_, *labels_, *budget_, [this] { return available_; });
     counters_ = std::make_unique<QuotaOnlyService>(*gate_, *quotas_);
@@ -218,6 +223,7 @@ class SnapshotFixture : public ::testing::Test {
   service::Limits limits_;
   absl::Status available_;
   std::unique_ptr<accounting::LabelStore> labels_;
+  std::unique_ptr<accounting::Ledger> ledger_;
   std::unique_ptr<accounting::SnapshotHub> hub_;
   std::unique_ptr<accounting::QuotaHub> quota_hub_;
   std::unique_ptr<service::StreamBudget> budget_;

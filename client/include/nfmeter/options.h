@@ -82,8 +82,8 @@ struct CallOptions {
   // kBatchItemTime more for each item of a batch.
   absl::Duration timeout = absl::ZeroDuration();
   // For the whole call, however many RPCs it makes. What is left of it is read
-  // from the wall clock when each RPC begins; everything else of the SDK goes by
-  // a clock that nobody sets.
+  // from the wall clock when each RPC begins; everything else of the SDK goes
+  // by a clock that nobody sets.
   absl::Time deadline = absl::InfiniteFuture();
 };
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -14,10 +15,18 @@
 
 namespace nfmeter {
 
-// Counters by columns, in the kernel's order: names[i], packets[i], bytes[i]
-// and exceeded[i] belong together. `names` point into memory that this object
-// and its copies share; they live as long as any of them.
+// Counters by columns, in the kernel's order: names[i], packets[i], bytes[i],
+// exceeded[i] and so on belong together. `names`, and values of labels, point
+// into memory that this object and its copies share; they live as long as any
+// of them.
 struct Snapshot {
+  // The values of one label.
+  struct LabelColumn {
+    std::string key;
+    // Empty: the counter has no such label.
+    std::vector<absl::string_view> values;
+  };
+
   // See SnapshotFrame in snapshot.proto.
   uint64_t epoch = 0;
   uint64_t sequence = 0;
@@ -33,6 +42,11 @@ struct Snapshot {
   std::vector<uint64_t> bytes;
   // 1: over its quota.
   std::vector<uint8_t> exceeded;
+  // With the request's `totals`, else empty: see Counter.total_packets.
+  std::vector<uint64_t> total_packets;
+  std::vector<uint64_t> total_bytes;
+  // One for each of the request's label_keys, in their order.
+  std::vector<LabelColumn> labels;
 
   size_t size() const { return names.size(); }
 

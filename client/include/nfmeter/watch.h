@@ -35,6 +35,10 @@ struct CounterRow {
   // a reset. Equal to the values now for a counter that is new in this frame.
   uint64_t previous_packets = 0;
   uint64_t previous_bytes = 0;
+  // See Counter.total_packets. 0 in view COLUMNS without the request's
+  // `totals`.
+  uint64_t total_packets = 0;
+  uint64_t total_bytes = 0;
   // Over its quota.
   bool exceeded = false;
   // View ROWS: everything that the server says about it. Null in COLUMNS.

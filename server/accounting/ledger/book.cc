@@ -418,12 +418,39 @@ std::optional<Book::Known> Book::Describe(absl::string_view name, Amount value,
                                           absl::Duration since) const {
   const uint32_t slot = SlotOf(name);
   if (slot == kNone) return std::nullopt;
-  const Tally& tally = tallies_[slot];
   const Account& account = accounts_[slot];
+  return Known{TotalAt(slot, value, since), account.create_time,
+               account.start_time, account.reset_time};
+}
+
+// With the kernel's `value`, read not before `since`.
+Amount Book::TotalAt(uint32_t slot, Amount value, absl::Duration since) const {
+  const Tally& tally = tallies_[slot];
   const bool sure = tally.live && rebased_[slot] < since &&
                     !down_.has_value() && !value.WentBackFrom(tally.last);
-  return Known{sure ? value + tally.offset : tally.total(), account.create_time,
-               account.start_time, account.reset_time};
+  return sure ? value + tally.offset : tally.total();
+}
+
+std::vector<Amount> Book::DescribeTotals(const Snapshot& snapshot,
+                                         const SnapshotChunk& chunk) const {
+  std::vector<Amount> totals;
+  totals.reserve(chunk.size());
+  for (size_t row = 0; row < chunk.size(); ++row) {
+    const Amount value = {chunk.packets[row], chunk.bytes[row]};
+    const uint32_t slot = FindSlot(snapshot, chunk.ids()[row]);
+    totals.push_back(slot == kNone ? value
+                                   : TotalAt(slot, value, snapshot.boottime));
+  }
+  return totals;
+}
+
+// Of a snapshot of any epoch.
+uint32_t Book::FindSlot(const Snapshot& snapshot, uint32_t id) const {
+  if (snapshot.epoch == snapshot_epoch_ && id < slots_by_id_.size()) {
+    const uint32_t slot = slots_by_id_[id];
+    if (slot != kNone && tallies_[slot].snapshot_id == id) return slot;
+  }
+  return SlotOf(snapshot.names().KernelName(id));
 }
 
 std::vector<Amount> Book::TotalsOf(const Snapshot& snapshot) const {
@@ -431,10 +458,7 @@ std::vector<Amount> Book::TotalsOf(const Snapshot& snapshot) const {
   totals.reserve(snapshot.size());
   for (const auto& chunk : snapshot.chunks()) {
     for (const uint32_t id : chunk->ids()) {
-      uint32_t slot = id < slots_by_id_.size() ? slots_by_id_[id] : kNone;
-      if (slot == kNone || tallies_[slot].snapshot_id != id) {
-        slot = SlotOf(snapshot.names().KernelName(id));
-      }
+      const uint32_t slot = FindSlot(snapshot, id);
       totals.push_back(slot == kNone ? Amount() : tallies_[slot].total());
     }
   }

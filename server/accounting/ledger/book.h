@@ -129,7 +129,12 @@ class Book {
   };
   std::optional<Known> Describe(absl::string_view name, Amount value,
                                 absl::Duration since) const;
-  // The same by rows of a snapshot that NoteSnapshot() was given last.
+  // The totals of that by rows of a part of a snapshot, whether or not
+  // NoteSnapshot() was given it. Of counters that are not known, all that they
+  // have counted.
+  std::vector<Amount> DescribeTotals(const Snapshot& snapshot,
+                                     const SnapshotChunk& chunk) const;
+  // The totals by rows of the snapshot that NoteSnapshot() was given last.
   std::vector<Amount> TotalsOf(const Snapshot& snapshot) const;
   // All live and absent ones, by id.
   std::vector<Past::Entry> All() const;
@@ -169,6 +174,8 @@ class Book {
 
   uint32_t SlotOf(absl::string_view name) const;
   uint32_t SlotOf(const Snapshot& snapshot, uint32_t id);
+  uint32_t FindSlot(const Snapshot& snapshot, uint32_t id) const;
+  Amount TotalAt(uint32_t slot, Amount value, absl::Duration since) const;
   uint32_t Open(absl::string_view name, Moment now);
   void Close(uint32_t slot, absl::Time now);
   void BeginSegment(uint32_t slot, Amount kernel_base, Moment now);

@@ -630,6 +630,12 @@ std::optional<Book::Known> Ledger::Describe(absl::string_view name,
   return book_->Describe(name, value, since);
 }
 
+std::vector<Amount> Ledger::DescribeTotals(const Snapshot& snapshot,
+                                           const SnapshotChunk& chunk) const {
+  absl::MutexLock lock(&mutex_);
+  return book_->DescribeTotals(snapshot, chunk);
+}
+
 std::vector<std::string> Ledger::Names() const {
   absl::MutexLock lock(&mutex_);
   std::vector<std::string> names;

@@ -139,6 +139,9 @@ class Ledger final : public CounterObserver {
   std::optional<Book::Known> Describe(absl::string_view name, Amount value,
                                       absl::Duration since) const;
 
+  std::vector<Amount> DescribeTotals(const Snapshot& snapshot,
+                                     const SnapshotChunk& chunk) const;
+
   // The names of all live and absent counters, the kernel's bytes.
   std::vector<std::string> Names() const;
 

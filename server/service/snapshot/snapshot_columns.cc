@@ -86,7 +86,8 @@ uint8_t* WriteText(absl::string_view text, uint8_t* out) {
 size_t ColumnsEncoder::Sizes::Total() const {
   return FieldSize(ids) + FieldSize(packets) + FieldSize(bytes) +
          FieldSize(exceeded_ids) + FieldSize(new_names) + FieldSize(new_ids) +
-         FieldSize(removed_ids);
+         FieldSize(removed_ids) + FieldSize(total_packets) +
+         FieldSize(total_bytes);
 }
 
 void ColumnsEncoder::Sizes::operator+=(const Sizes& other) {
@@ -97,6 +98,8 @@ void ColumnsEncoder::Sizes::operator+=(const Sizes& other) {
   new_names += other.new_names;
   new_ids += other.new_ids;
   removed_ids += other.removed_ids;
+  total_packets += other.total_packets;
+  total_bytes += other.total_bytes;
 }
 
 ColumnsEncoder::ColumnsEncoder(Options options, const Context& context,
@@ -104,6 +107,7 @@ ColumnsEncoder::ColumnsEncoder(Options options, const Context& context,
     : FrameEncoder(std::move(options), std::move(on_message)),
       members_(context.members),
       labels_(context.labels),
+      ledger_(context.ledger),
       label_values_(options_.label_keys.size()) {
   if (options_.names_known_at == 0) {
     all_new_ = true;
@@ -130,6 +134,10 @@ ColumnsEncoder::Sizes ColumnsEncoder::Measure(const Pending& pending) const {
   Sizes sizes;
   sizes.packets = ColumnSize(rows, rows.chunk->packets);
   sizes.bytes = ColumnSize(rows, rows.chunk->bytes);
+  if (options_.totals) {
+    sizes.total_packets = ColumnSize(rows, pending.total_packets);
+    sizes.total_bytes = ColumnSize(rows, pending.total_bytes);
+  }
   ForEachExceeded(rows,
                   [&](uint32_t id) { sizes.exceeded_ids += VarintSize(id); });
   if (pending.members != nullptr) {
@@ -155,6 +163,7 @@ void ColumnsEncoder::Add(const RowSelection& rows) {
   if (!rows.rows.has_value()) {
     pending.members = members_.Get(rows.chunk->members, names());
   }
+  if (options_.totals) AddTotals(pending);
   const Sizes sizes = Measure(pending);
   const std::vector<std::string> labels = LabelsOf(rows);
   if (sizes_.Total() + sizes.Total() + LabelsSize(labels) >
@@ -164,6 +173,17 @@ void ColumnsEncoder::Add(const RowSelection& rows) {
   sizes_ += sizes;
   for (size_t i = 0; i < labels.size(); ++i) label_values_[i] += labels[i];
   pending_.push_back(std::move(pending));
+}
+
+void ColumnsEncoder::AddTotals(Pending& pending) const {
+  const accounting::SnapshotChunk& chunk = *pending.rows.chunk;
+  pending.total_packets.reserve(chunk.size());
+  pending.total_bytes.reserve(chunk.size());
+  for (const accounting::Amount& total :
+       ledger_.DescribeTotals(*options_.snapshot, chunk)) {
+    pending.total_packets.push_back(total.packets);
+    pending.total_bytes.push_back(total.bytes);
+  }
 }
 
 std::vector<std::string> ColumnsEncoder::LabelsOf(
@@ -242,21 +262,22 @@ uint8_t* ColumnsEncoder::WriteColumns(uint8_t* out) const {
   if (sizes_.ids != 0) out = WriteIds(out);
   if (sizes_.packets != 0) {
     out = WriteFieldStart(Columns::kPacketsFieldNumber, sizes_.packets, out);
-    for (const auto& [rows, members] : pending_) {
-      out = WriteValues(rows, rows.chunk->packets, out);
+    for (const Pending& each : pending_) {
+      out = WriteValues(each.rows, each.rows.chunk->packets, out);
     }
   }
   if (sizes_.bytes != 0) {
     out = WriteFieldStart(Columns::kBytesFieldNumber, sizes_.bytes, out);
-    for (const auto& [rows, members] : pending_) {
-      out = WriteValues(rows, rows.chunk->bytes, out);
+    for (const Pending& each : pending_) {
+      out = WriteValues(each.rows, each.rows.chunk->bytes, out);
     }
   }
   if (sizes_.exceeded_ids != 0) {
     out = WriteFieldStart(Columns::kExceededIdsFieldNumber, sizes_.exceeded_ids,
                           out);
-    for (const auto& [rows, members] : pending_) {
-      ForEachExceeded(rows, [&](uint32_t id) { out = WriteVarint(id, out); });
+    for (const Pending& each : pending_) {
+      ForEachExceeded(each.rows,
+                      [&](uint32_t id) { out = WriteVarint(id, out); });
     }
   }
   if (sizes_.new_names != 0) out = WriteNames(out);
@@ -266,14 +287,31 @@ uint8_t* ColumnsEncoder::WriteColumns(uint8_t* out) const {
                           out);
     for (const uint32_t id : removed_) out = WriteVarint(id, out);
   }
-  return WriteLabels(out);
+  return WriteTotals(WriteLabels(out));
+}
+
+uint8_t* ColumnsEncoder::WriteTotals(uint8_t* out) const {
+  using Columns = v1::SnapshotColumns;
+  if (sizes_.total_packets == 0) return out;
+  out = WriteFieldStart(Columns::kTotalPacketsFieldNumber, sizes_.total_packets,
+                        out);
+  for (const Pending& each : pending_) {
+    out = WriteValues(each.rows, each.total_packets, out);
+  }
+  out =
+      WriteFieldStart(Columns::kTotalBytesFieldNumber, sizes_.total_bytes, out);
+  for (const Pending& each : pending_) {
+    out = WriteValues(each.rows, each.total_bytes, out);
+  }
+  return out;
 }
 
 uint8_t* ColumnsEncoder::WriteIds(uint8_t* out) const {
   out = WriteFieldStart(v1::SnapshotColumns::kIdsFieldNumber, sizes_.ids, out);
-  for (const auto& [rows, members] : pending_) {
-    out = members != nullptr ? WriteText(members->ids, out)
-                             : WriteValues(rows, rows.chunk->ids(), out);
+  for (const Pending& each : pending_) {
+    out = each.members != nullptr
+              ? WriteText(each.members->ids, out)
+              : WriteValues(each.rows, each.rows.chunk->ids(), out);
   }
   return out;
 }
@@ -281,12 +319,12 @@ uint8_t* ColumnsEncoder::WriteIds(uint8_t* out) const {
 uint8_t* ColumnsEncoder::WriteNames(uint8_t* out) const {
   out = WriteFieldStart(v1::SnapshotColumns::kNewNamesFieldNumber,
                         sizes_.new_names, out);
-  for (const auto& [rows, members] : pending_) {
-    if (members != nullptr && all_new_) {
-      out = WriteText(members->names, out);
+  for (const Pending& each : pending_) {
+    if (each.members != nullptr && all_new_) {
+      out = WriteText(each.members->names, out);
       continue;
     }
-    ForEachNew(rows, [&](uint32_t id) {
+    ForEachNew(each.rows, [&](uint32_t id) {
       out = WriteText(names().Shown(id), out);
       *out++ = '\n';
     });
@@ -297,8 +335,8 @@ uint8_t* ColumnsEncoder::WriteNames(uint8_t* out) const {
 uint8_t* ColumnsEncoder::WriteNewIds(uint8_t* out) const {
   out = WriteFieldStart(v1::SnapshotColumns::kNewIdsFieldNumber, sizes_.new_ids,
                         out);
-  for (const auto& [rows, members] : pending_) {
-    ForEachNew(rows, [&](uint32_t id) { out = WriteVarint(id, out); });
+  for (const Pending& each : pending_) {
+    ForEachNew(each.rows, [&](uint32_t id) { out = WriteVarint(id, out); });
   }
   return out;
 }

@@ -31,6 +31,8 @@ class ColumnsEncoder final : public FrameEncoder {
     size_t new_names = 0;
     size_t new_ids = 0;
     size_t removed_ids = 0;
+    size_t total_packets = 0;
+    size_t total_bytes = 0;
 
     size_t Total() const;
     void operator+=(const Sizes& other);
@@ -40,6 +42,9 @@ class ColumnsEncoder final : public FrameEncoder {
     RowSelection rows;
     // Of all rows; null when some are left out.
     std::shared_ptr<const EncodedMembers> members;
+    // By row of the chunk, if they are wanted.
+    std::vector<uint64_t> total_packets;
+    std::vector<uint64_t> total_bytes;
   };
 
   bool HasPending() const override {
@@ -66,8 +71,12 @@ class ColumnsEncoder final : public FrameEncoder {
   template <typename Visit>
   void ForEachNew(const RowSelection& rows, Visit visit) const;
 
+  void AddTotals(Pending& pending) const;
+  uint8_t* WriteTotals(uint8_t* out) const;
+
   MemberEncodings& members_;
   const accounting::LabelStore& labels_;
+  const accounting::Ledger& ledger_;
   bool all_new_ = false;
   std::vector<bool> new_ids_;  // by id; empty: none
   std::vector<Pending> pending_;

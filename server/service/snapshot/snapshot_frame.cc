@@ -40,7 +40,7 @@ std::unique_ptr<FrameEncoder> FrameEncoder::Create(v1::SnapshotView view,
     return std::make_unique<ColumnsEncoder>(std::move(options), context,
                                             std::move(on_message));
   }
-  return std::make_unique<RowsEncoder>(std::move(options), context.labels,
+  return std::make_unique<RowsEncoder>(std::move(options), context,
                                        std::move(on_message));
 }
 

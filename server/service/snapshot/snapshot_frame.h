@@ -13,6 +13,7 @@
 
 #include "absl/types/span.h"
 #include "accounting/counters/label_store.h"
+#include "accounting/ledger/ledger.h"
 #include "accounting/snapshots/snapshot.h"
 #include "grpcpp/support/slice.h"
 #include "nfmeter/v1/snapshot.pb.h"
@@ -40,11 +41,13 @@ class FrameEncoder {
     uint64_t names_known_at = 0;
     // Of labels that go with new names; view COLUMNS.
     std::vector<std::string> label_keys;
+    bool totals = false;  // view COLUMNS; ROWS has them
   };
 
   // What encoders need of what is around them; must outlive them.
   struct Context {
     const accounting::LabelStore& labels;
+    const accounting::Ledger& ledger;
     MemberEncodings& members;
   };
 

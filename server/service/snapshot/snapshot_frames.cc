@@ -30,7 +30,7 @@ SnapshotFrames::Answer SnapshotFrames::Get(const Query& query) {
                                   : query.base.sequence;
   const std::shared_ptr<Entry> entry =
       EntryFor({snapshot.epoch, snapshot.sequence, query.filter, labels_version,
-                query.view, query.label_keys, full, since});
+                query.view, query.label_keys, query.totals, full, since});
   absl::call_once(entry->encoded, [&] {
     Encode(query, matched, *entry);
     stats_.encoded.Add(1);
@@ -78,7 +78,8 @@ void SnapshotFrames::Encode(const Query& query, const MatchedIds& matched,
                            {.snapshot = query.snapshot,
                             .full = key.full,
                             .names_known_at = key.since,
-                            .label_keys = key.label_keys},
+                            .label_keys = key.label_keys,
+                            .totals = key.totals},
                            context_, [&entry](grpc::Slice message) {
                              entry.bytes += message.size();
                              entry.frame.messages.push_back(std::move(message));

@@ -59,6 +59,7 @@ class SnapshotFrames {
     bool changed_only = false;
     FrameBase base;
     std::vector<std::string> label_keys;  // see FrameEncoder::Options
+    bool totals = false;                  // likewise
   };
   struct Answer {
     std::shared_ptr<const EncodedFrame> frame;
@@ -81,6 +82,7 @@ class SnapshotFrames {
     uint64_t labels_version;
     v1::SnapshotView view;
     std::vector<std::string> label_keys;
+    bool totals;
     bool full;
     // Not full: rows changed since. Full: the last addition that is known.
     uint64_t since;

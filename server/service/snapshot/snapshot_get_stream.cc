@@ -21,6 +21,7 @@ SnapshotGetStream::SnapshotGetStream(const SnapshotQuery& query,
                                      WorkThreads& threads)
     : view_(query.view),
       label_keys_(query.label_keys),
+      totals_(query.totals),
       filter_(std::move(filter)),
       context_(context),
       threads_(threads) {}
@@ -85,11 +86,14 @@ void SnapshotGetStream::Begin(Begun begun) {
   begun_ = std::move(begun);
   matched_ = 0;
   outbox_.clear();
-  encoder_ = FrameEncoder::Create(
-      view_,
-      {.snapshot = begun_, .restarted = sent_any_, .label_keys = label_keys_},
-      context_,
-      [this](grpc::Slice message) { outbox_.push_back(std::move(message)); });
+  encoder_ = FrameEncoder::Create(view_,
+                                  {.snapshot = begun_,
+                                   .restarted = sent_any_,
+                                   .label_keys = label_keys_,
+                                   .totals = totals_},
+                                  context_, [this](grpc::Slice message) {
+                                    outbox_.push_back(std::move(message));
+                                  });
 }
 
 void SnapshotGetStream::Encode(Chunk chunk) {

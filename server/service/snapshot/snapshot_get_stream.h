@@ -58,6 +58,7 @@ class SnapshotGetStream final
 
   const v1::SnapshotView view_;
   const std::vector<std::string> label_keys_;
+  const bool totals_;
   const std::shared_ptr<SnapshotFilter> filter_;
   const FrameEncoder::Context context_;
   WorkThreads& threads_;

@@ -60,6 +60,12 @@ std::vector<std::string> ReadLabelKeys(const Request& request,
   return keys;
 }
 
+// ROWS have them anyway.
+template <typename Request>
+bool ReadTotals(const Request& request) {
+  return request.totals() && request.view() == v1::SNAPSHOT_VIEW_COLUMNS;
+}
+
 }  // namespace
 
 absl::StatusOr<SnapshotQuery> ReadSnapshotQuery(
@@ -70,7 +76,8 @@ absl::StatusOr<SnapshotQuery> ReadSnapshotQuery(
       .filter = ReadCounterFilter(request.filter(), scope, errors),
       .view = ReadView(request.view(), errors),
       .max_staleness = ReadMaxStaleness(request.max_staleness(), errors),
-      .label_keys = ReadLabelKeys(request, errors)};
+      .label_keys = ReadLabelKeys(request, errors),
+      .totals = ReadTotals(request)};
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   return query;
 }
@@ -90,7 +97,8 @@ absl::StatusOr<SnapshotWatch> ReadSnapshotWatch(
                                   "heartbeat", errors),
       .resume_epoch = request.resume_after().epoch(),
       .resume_sequence = request.resume_after().sequence(),
-      .label_keys = ReadLabelKeys(request, errors)};
+      .label_keys = ReadLabelKeys(request, errors),
+      .totals = ReadTotals(request)};
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   watch.heartbeat = std::max(watch.heartbeat, watch.interval);
   return watch;

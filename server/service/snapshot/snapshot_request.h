@@ -19,6 +19,7 @@ struct SnapshotQuery {
   v1::SnapshotView view = v1::SNAPSHOT_VIEW_ROWS;
   absl::Duration max_staleness;
   std::vector<std::string> label_keys;  // of view COLUMNS
+  bool totals = false;                  // likewise
 };
 
 struct SnapshotWatch {
@@ -31,6 +32,7 @@ struct SnapshotWatch {
   uint64_t resume_epoch = 0;
   uint64_t resume_sequence = 0;
   std::vector<std::string> label_keys;  // of view COLUMNS
+  bool totals = false;                  // likewise
 };
 
 // `scope` is the caller's. INVALID_ARGUMENT names all that is wrong.

@@ -8,10 +8,11 @@
 
 namespace nfmeter::service {
 
-RowsEncoder::RowsEncoder(Options options, const accounting::LabelStore& labels,
+RowsEncoder::RowsEncoder(Options options, const Context& context,
                          OnMessage on_message)
     : FrameEncoder(std::move(options), std::move(on_message)),
-      labels_(labels) {}
+      labels_(context.labels),
+      ledger_(context.ledger) {}
 
 v1::SnapshotFrame& RowsEncoder::Frame() {
   if (response_ == nullptr) {
@@ -46,6 +47,12 @@ void RowsEncoder::AddRow(const accounting::SnapshotChunk& chunk, uint32_t row,
   }
   counter.labels = labels_.Get(counter.object.name);
   counter.read_time = options_.snapshot->wall_time;
+  const accounting::Amount value = {chunk.packets[row], chunk.bytes[row]};
+  // Of one that the ledger has not seen yet all that it has counted is new.
+  counter.account =
+      ledger_.Describe(counter.object.name, value, options_.snapshot->boottime)
+          .value_or(accounting::Book::Known{value, counter.read_time,
+                                            counter.read_time});
 
   v1::Counter* const proto = Frame().add_counters();
   ToProto(counter, proto);

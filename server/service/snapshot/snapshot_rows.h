@@ -13,8 +13,7 @@ namespace nfmeter::service {
 // Counter messages on an arena.
 class RowsEncoder final : public FrameEncoder {
  public:
-  RowsEncoder(Options options, const accounting::LabelStore& labels,
-              OnMessage on_message);
+  RowsEncoder(Options options, const Context& context, OnMessage on_message);
 
   void Add(const RowSelection& rows) override;
 
@@ -32,6 +31,7 @@ class RowsEncoder final : public FrameEncoder {
               const accounting::SnapshotChunk::QuotaRow* quota);
 
   const accounting::LabelStore& labels_;
+  const accounting::Ledger& ledger_;
   google::protobuf::Arena arena_;
   v1::GetSnapshotResponse* response_ = nullptr;  // what is pending
   size_t pending_bytes_ = 0;

@@ -5,18 +5,16 @@
 
 #include "base/status_macros.h"
 #include "service/snapshot/snapshot_request.h"
-#include "service/snapshot/snapshot_streams.h"
 
 namespace nfmeter::service {
 
-SnapshotService::SnapshotService(Gate& gate, accounting::SnapshotHub& hub,
-                                 const accounting::LabelStore& labels,
-                                 const Limits& limits, StreamBudget& budget,
+SnapshotService::SnapshotService(Gate& gate, const SnapshotParts& parts,
+                                 const Limits& limits,
                                  std::function<absl::Status()> available)
     : GatedService(gate),
       limits_(limits),
       available_(std::move(available)),
-      streams_(std::make_unique<SnapshotStreams>(hub, labels, budget)) {
+      streams_(std::make_unique<SnapshotStreams>(parts)) {
   Stream("GetSnapshot", &SnapshotService::GetSnapshot);
   Stream("WatchSnapshots", &SnapshotService::WatchSnapshots);
 }

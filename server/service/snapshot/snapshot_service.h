@@ -9,18 +9,14 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "accounting/counters/label_store.h"
-#include "accounting/snapshots/snapshot_hub.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
 #include "service/gate/gate.h"
 #include "service/gate/gated_service.h"
 #include "service/gate/limits.h"
-#include "service/gate/stream_budget.h"
+#include "service/snapshot/snapshot_streams.h"
 #include "telemetry/metric_source.h"
 
 namespace nfmeter::service {
-
-class SnapshotStreams;
 
 // Each distinct frame is encoded once, and the same bytes are written to every
 // stream that is due for it.
@@ -31,9 +27,7 @@ class SnapshotService final : public GatedService<v1::SnapshotService>,
                               public telemetry::MetricSource {
  public:
   // While `available` says anything but OK, every call ends with it.
-  SnapshotService(Gate& gate, accounting::SnapshotHub& hub,
-                  const accounting::LabelStore& labels, const Limits& limits,
-                  StreamBudget& budget,
+  SnapshotService(Gate& gate, const SnapshotParts& parts, const Limits& limits,
                   std::function<absl::Status()> available = nullptr);
   ~SnapshotService() override;
 

@@ -96,15 +96,13 @@ void SnapshotCadence::DeliverTo(std::shared_ptr<SnapshotWatchStream> stream,
   });
 }
 
-SnapshotStreams::SnapshotStreams(accounting::SnapshotHub& hub,
-                                 const accounting::LabelStore& labels,
-                                 StreamBudget& budget)
-    : hub_(hub),
-      context_{labels, members_},
-      filters_(labels),
+SnapshotStreams::SnapshotStreams(const SnapshotParts& parts)
+    : hub_(parts.hub),
+      context_{parts.labels, parts.ledger, members_},
+      filters_(parts.labels),
       frames_(context_),
       threads_("nfm-streams", EncoderThreads()),
-      streams_(budget, "snapshots") {}
+      streams_(parts.streams, "snapshots") {}
 
 absl::Status SnapshotStreams::Get(const Call& call,
                                   const SnapshotQuery& query) {

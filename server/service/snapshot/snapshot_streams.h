@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "accounting/counters/label_store.h"
+#include "accounting/ledger/ledger.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "service/gate/stream_budget.h"
 #include "service/gate/stream_set.h"
@@ -57,11 +58,18 @@ class SnapshotCadence final
       ABSL_GUARDED_BY(mutex_);
 };
 
+// What SnapshotService works with.
+struct SnapshotParts {
+  accounting::SnapshotHub& hub;
+  const accounting::LabelStore& labels;
+  const accounting::Ledger& ledger;
+  StreamBudget& streams;
+};
+
 // The calls of SnapshotService under way. Thread-safe.
 class SnapshotStreams {
  public:
-  SnapshotStreams(accounting::SnapshotHub& hub,
-                  const accounting::LabelStore& labels, StreamBudget& budget);
+  explicit SnapshotStreams(const SnapshotParts& parts);
 
   absl::Status Get(const Call& call, const SnapshotQuery& query);
   absl::Status Watch(const Call& call, const SnapshotWatch& watch);

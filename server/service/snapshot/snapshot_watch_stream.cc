@@ -114,7 +114,8 @@ bool SnapshotWatchStream::NextFrame() {
                    .view = watch_.view,
                    .changed_only = watch_.changed_only,
                    .base = base_,
-                   .label_keys = watch_.label_keys});
+                   .label_keys = watch_.label_keys,
+                   .totals = watch_.totals});
   const bool is_new = is_first || answer.base.epoch != base_.epoch ||
                       answer.base.labels_version != base_.labels_version;
   base_ = answer.base;

@@ -191,13 +191,15 @@ TEST_F(ListTest, PrintsAllPagesInEveryFormat) {
   EXPECT_EQ(Nfmeter({"counter", "list", "-o", "name"}).out, "a\nb\n");
   EXPECT_EQ(Nfmeter({"counter", "list", "-o", "csv"}).out,
             "name,packets,bytes,quota,quota_unit,quota_exceeded,use_count,"
-            "labels,read_time,managed,description\n"
-            "a,12,3456,,,false,0,,,false,\n"
-            "b,12,3456,10,packets,true,0,,,false,\n");
+            "total_packets,total_bytes,start_time,labels,read_time,managed,"
+            "description\n"
+            "a,12,3456,,,false,0,0,0,,,,false,\n"
+            "b,12,3456,10,packets,true,0,0,0,,,,false,\n");
   EXPECT_THAT(
       Nfmeter({"counter", "list", "-o", "wide"}).out,
       StartsWith("NAME  PACKETS  BYTES  QUOTA                 HELD BY  "
-                 "MANAGED  LABELS  READ AT  DESCRIPTION\n"
+                 "TOTAL PACKETS  TOTAL BYTES  SURE SINCE  MANAGED  LABELS  "
+                 "READ AT  DESCRIPTION\n"
                  "a          12   3456  -                           0"));
   EXPECT_THAT(Nfmeter({"counter", "list", "-o", "yaml"}).out,
               StartsWith("counters:\n  - name: a\n    packets: 12\n"));

@@ -27,6 +27,8 @@ Counters SomeCounters() {
   return Parse<v1::ListCountersResponse>(R"({"counters":[
       {"name":"http-traffic","packets":"1234567","bytes":"987654321",
        "useCount":2,"managed":true,"readTime":"2026-11-23T14:00:00.250Z",
+       "totalPackets":"2000000","totalBytes":"1987654321",
+       "startTime":"2026-11-20T08:00:00Z",
        "labels":{"tenant":"acme","role":"web, \"main\""}},
       {"name":"cap","packets":"7","bytes":"1073741824","useCount":0,
        "quota":{"bytes":"1073741824","exceeded":true}},
@@ -46,20 +48,20 @@ half                5       0 B  10 packets, 50%           0
 TEST(CounterTableTest, WideHasPlainNumbersAndMoreColumns) {
   EXPECT_EQ(
       RenderTable(CounterTable(SomeCounters(), Layout::kWide), {}),
-      R"(NAME          PACKETS       BYTES  QUOTA                       HELD BY  MANAGED  LABELS                        READ AT                   DESCRIPTION
-http-traffic  1234567   987654321  -                                 2  yes      role=web, "main",tenant=acme  2026-11-23T14:00:00.250Z  -
-cap                 7  1073741824  1073741824 bytes, exceeded        0  no       -                                                       -
-half                5           0  10 packets, 50%                   0  no       -                                                       -
+      R"(NAME          PACKETS       BYTES  QUOTA                       HELD BY  TOTAL PACKETS  TOTAL BYTES  SURE SINCE            MANAGED  LABELS                        READ AT                   DESCRIPTION
+http-traffic  1234567   987654321  -                                 2        2000000   1987654321  2026-11-20T08:00:00Z  yes      role=web, "main",tenant=acme  2026-11-23T14:00:00.250Z  -
+cap                 7  1073741824  1073741824 bytes, exceeded        0              0            0  -                     no       -                                                       -
+half                5           0  10 packets, 50%                   0              0            0  -                     no       -                                                       -
 )");
 }
 
 TEST(CounterTableTest, CsvQuotesAndKeepsItsColumns) {
   EXPECT_EQ(
       RenderCsv(CounterTable(SomeCounters(), Layout::kCsv)),
-      R"(name,packets,bytes,quota,quota_unit,quota_exceeded,use_count,labels,read_time,managed,description
-http-traffic,1234567,987654321,,,false,2,"role=web\x2c ""main"",tenant=acme",2026-11-23T14:00:00.250Z,true,
-cap,7,1073741824,1073741824,bytes,true,0,,,false,
-half,5,0,10,packets,false,0,,,false,
+      R"(name,packets,bytes,quota,quota_unit,quota_exceeded,use_count,total_packets,total_bytes,start_time,labels,read_time,managed,description
+http-traffic,1234567,987654321,,,false,2,2000000,1987654321,2026-11-20T08:00:00Z,"role=web\x2c ""main"",tenant=acme",2026-11-23T14:00:00.250Z,true,
+cap,7,1073741824,1073741824,bytes,true,0,0,0,,,,false,
+half,5,0,10,packets,false,0,0,0,,,,false,
 )");
 }
 

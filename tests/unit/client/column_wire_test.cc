@@ -19,15 +19,21 @@ struct Decoded {
   std::vector<uint32_t> ids;
   std::vector<uint64_t> packets;
   std::vector<uint64_t> bytes;
+  std::vector<uint64_t> total_packets;
+  std::vector<uint64_t> total_bytes;
   ColumnExtras extras;
   v1::SnapshotFrame frame;
 };
 
 Decoded Decode(absl::string_view wire) {
   Decoded decoded;
-  decoded.status =
-      DecodeChunk(wire, {&decoded.ids, &decoded.packets, &decoded.bytes},
-                  &decoded.extras, &decoded.frame);
+  decoded.status = DecodeChunk(wire,
+                               {.ids = &decoded.ids,
+                                .packets = &decoded.packets,
+                                .bytes = &decoded.bytes,
+                                .total_packets = &decoded.total_packets,
+                                .total_bytes = &decoded.total_bytes},
+                               &decoded.extras, &decoded.frame);
   return decoded;
 }
 
@@ -47,10 +53,19 @@ TEST(ColumnWireTest, ReadsWhatTheGeneratedCodeWrites) {
       columns.add_ids(static_cast<uint32_t>(number()));
       columns.add_packets(number());
       columns.add_bytes(number());
+      columns.add_total_packets(number());
+      columns.add_total_bytes(number());
       if (i % 3 == 0) columns.add_exceeded_ids(i);
       if (i % 5 == 0) columns.add_new_ids(i);
       if (i % 7 == 0) columns.add_removed_ids(i);
       columns.mutable_new_names()->append("name\n");
+    }
+    for (uint64_t i = random() % 3; i > 0; --i) {
+      v1::LabelColumn& label = *columns.add_labels();
+      label.set_key(std::string(random() % 200, 'k'));
+      for (int j = 0; j < columns.ids_size(); ++j) {
+        label.add_values(std::string(random() % 4, 'v'));
+      }
     }
     const std::string wire = response.SerializeAsString();
     const Decoded decoded = Decode(wire);
@@ -62,6 +77,16 @@ TEST(ColumnWireTest, ReadsWhatTheGeneratedCodeWrites) {
                 ElementsAreArray(columns.exceeded_ids()));
     EXPECT_THAT(decoded.extras.new_ids, ElementsAreArray(columns.new_ids()));
     EXPECT_EQ(decoded.extras.new_names, columns.new_names());
+    EXPECT_THAT(decoded.total_packets,
+                ElementsAreArray(columns.total_packets()));
+    EXPECT_THAT(decoded.total_bytes, ElementsAreArray(columns.total_bytes()));
+    ASSERT_EQ(static_cast<int>(decoded.extras.labels.size()),
+              columns.labels_size());
+    for (int i = 0; i < columns.labels_size(); ++i) {
+      EXPECT_EQ(decoded.extras.labels[i].key, columns.labels(i).key());
+      EXPECT_THAT(decoded.extras.labels[i].values,
+                  ElementsAreArray(columns.labels(i).values()));
+    }
     frame.clear_columns();
     EXPECT_EQ(decoded.frame.SerializeAsString(), frame.SerializeAsString());
   }

@@ -59,6 +59,31 @@ TEST(SnapshotBuilderTest, ChunksBecomeOneSnapshot) {
   EXPECT_EQ(snapshot->Find("d"), std::nullopt);
 }
 
+TEST(SnapshotBuilderTest, LabelsAndTotalsAreColumns) {
+  const auto snapshot = Build(
+      {"columns { ids: [1, 2] packets: [1, 1] bytes: [1, 1]"
+       "  total_packets: [7, 8] total_bytes: [70, 80] new_names: 'a\\nb\\n'"
+       "  labels { key: 'tenant' values: ['acme', ''] }"
+       "  labels { key: 'rack' values: ['', 'r12'] } }",
+       // It begins again, and names what it has named by ids alone.
+       "restarted: true columns { ids: [2, 3] packets: [5, 6] bytes: [7, 8]"
+       "  total_packets: [9, 6] total_bytes: [90, 60] new_names: 'c\\n'"
+       "  new_ids: 3 labels { key: 'tenant' values: 'beta' }"
+       "  labels { key: 'rack' values: 'r13' } }",
+       "chunk_index: 1 columns { ids: 1 packets: 9 bytes: 9 total_packets: 10"
+       "  total_bytes: 100 }"
+       "last_chunk: true complete: true expected_count: 3"});
+  ASSERT_OK(snapshot);
+  EXPECT_THAT(snapshot->names, ElementsAre("b", "c", "a"));
+  EXPECT_THAT(snapshot->total_packets, ElementsAre(9, 6, 10));
+  EXPECT_THAT(snapshot->total_bytes, ElementsAre(90, 60, 100));
+  ASSERT_EQ(snapshot->labels.size(), 2u);
+  EXPECT_EQ(snapshot->labels[0].key, "tenant");
+  EXPECT_THAT(snapshot->labels[0].values, ElementsAre("", "beta", "acme"));
+  EXPECT_EQ(snapshot->labels[1].key, "rack");
+  EXPECT_THAT(snapshot->labels[1].values, ElementsAre("r12", "r13", ""));
+}
+
 TEST(SnapshotBuilderTest, AnEmptySnapshotIsWhole) {
   const auto snapshot = Build({"last_chunk: true complete: true"});
   ASSERT_OK(snapshot);
@@ -93,6 +118,17 @@ TEST(SnapshotBuilderTest, ContradictionsAreDataLoss) {
       {{"columns { ids: 1 packets: 1 bytes: 1 new_names: 'a\\n' }"},
        "before its last chunk"},
       {{"last_chunk: true columns { ids: 1 packets: 1 }"}, "different lengths"},
+      {{"last_chunk: true columns { ids: 1 packets: 1 bytes: 1"
+        " total_packets: 1 new_names: 'a\\n' }"},
+       "different lengths"},
+      {{"last_chunk: true columns { ids: 1 packets: 1 bytes: 1"
+        " new_names: 'a\\n' labels { key: 'k' values: ['x', 'y'] } }"},
+       "labels that do not fit"},
+      {{"columns { ids: 1 packets: 1 bytes: 1 new_names: 'a\\n'"
+        " labels { key: 'k' values: 'x' } }",
+        "chunk_index: 1 last_chunk: true columns { ids: 2 packets: 1 bytes: 1"
+        " new_names: 'b\\n' labels { key: 'l' values: 'x' } }"},
+       "labels that do not fit"},
       {{"last_chunk: true columns { ids: 1 packets: 1 bytes: 1"
         " new_names: 'a' }"},
        "does not end"},

@@ -37,7 +37,7 @@ class SnapshotFrameTest : public ::testing::Test {
       const std::vector<uint32_t>& removed = {}) {
     std::vector<v1::GetSnapshotResponse> messages;
     auto encoder = FrameEncoder::Create(
-        view, options, {*labels_, members_}, [&](grpc::Slice slice) {
+        view, options, {*labels_, *ledger_, members_}, [&](grpc::Slice slice) {
           messages.emplace_back();
           EXPECT_TRUE(
               messages.back().ParseFromArray(slice.begin(), slice.size()));
@@ -65,6 +65,8 @@ class SnapshotFrameTest : public ::testing::Test {
       accounting::SnapshotHub::Create({table_, lane_, observers_, clock_}, {});
   std::unique_ptr<accounting::LabelStore> labels_ =
       *accounting::LabelStore::Open("");
+  std::unique_ptr<accounting::Ledger> ledger_ =
+      *accounting::Ledger::Create({}, clock_);
 };
 
 TEST_F(SnapshotFrameTest, ColumnsAreTheBytesOfTheGeneratedMessage) {
@@ -90,6 +92,32 @@ TEST_F(SnapshotFrameTest, ColumnsAreTheBytesOfTheGeneratedMessage) {
   EXPECT_EQ(messages[0].frame().epoch(), snapshot->epoch);
   EXPECT_EQ(messages[0].frame().sequence(), 1u);
   EXPECT_EQ(messages[0].frame().expected_count(), 3u);
+}
+
+TEST_F(SnapshotFrameTest, TotalsGoOnOverResetsInBothViews) {
+  Create("a", {.packets = 3, .bytes = 300});
+  Create("b");
+  ledger_->OnSnapshot(Take());
+  ledger_->OnReset({{.name = "a", .packets = 3, .bytes = 300}});
+  ASSERT_OK(table_.GetAndReset({"a"})[0].status());
+  clock_.Advance(absl::Seconds(1));
+  ASSERT_OK(table_.Count("a", 2, 200));
+  const SharedSnapshot snapshot = Take();
+  const auto messages = Encode(v1::SNAPSHOT_VIEW_COLUMNS, snapshot,
+                               {.snapshot = snapshot, .totals = true}, {7});
+  ASSERT_THAT(messages, SizeIs(1));
+  const v1::SnapshotColumns& columns = messages[0].frame().columns();
+  EXPECT_THAT(columns.packets(), ElementsAre(2, 0));
+  EXPECT_THAT(columns.total_packets(), ElementsAre(5, 0));
+  EXPECT_THAT(columns.total_bytes(), ElementsAre(500, 0));
+  const auto rows =
+      Encode(v1::SNAPSHOT_VIEW_ROWS, snapshot, {.snapshot = snapshot});
+  ASSERT_THAT(rows, SizeIs(1));
+  const v1::Counter& a = rows[0].frame().counters(0);
+  EXPECT_EQ(a.packets(), 2u);
+  EXPECT_EQ(a.total_packets(), 5u);
+  EXPECT_EQ(a.total_bytes(), 500u);
+  EXPECT_TRUE(a.has_last_reset_time());
 }
 
 TEST_F(SnapshotFrameTest, ColumnsSendOnlyNamesThatAreNotKnown) {
@@ -151,7 +179,7 @@ TEST_F(SnapshotFrameTest, StreamsInStepShareTheSameFrame) {
   const SharedSnapshot second = Take();
   const SharedSnapshot third = Take();
   SnapshotFilters filters(*labels_);
-  SnapshotFrames frames({*labels_, members_});
+  SnapshotFrames frames({*labels_, *ledger_, members_});
   const auto frame = [&](const SharedSnapshot& base, bool changed_only) {
     return frames
         .Get({.snapshot = third,
