@@ -118,6 +118,28 @@ class Firewalld : public Neighbour {
   std::unique_ptr<Background> daemon_;
 };
 
+class FirewalldLike : public Neighbour {
+ public:
+  absl::Status Start() override { return Reload(); }
+  absl::Status Reload() override {
+    return Sh("nft -f -", R"(table inet firewalld
+delete table inet firewalld
+table inet firewalld {
+	chain filter_INPUT {
+		type filter hook input priority filter + 10; policy accept;
+		ct state established,related accept
+		tcp dport 22 accept
+	}
+	chain filter_OUTPUT {
+		type filter hook output priority filter + 10; policy accept;
+		ip daddr 192.0.2.77 reject
+	}
+}
+)");
+  }
+  absl::Status Stop() override { return Sh("nft delete table inet firewalld"); }
+};
+
 // --- ufw --------------------------------------------------------------------
 
 class Ufw : public Neighbour {
@@ -214,6 +236,51 @@ class IptablesNft : public Neighbour {
   }
 };
 
+// --- Legacy iptables --------------------------------------------------------
+
+// Each waits for the lock, as those programs do.
+constexpr char kLegacyRestore[] = "iptables-legacy-restore -w 60";
+
+class IptablesService : public Neighbour {
+ public:
+  absl::Status Start() override { return Reload(); }
+  absl::Status Reload() override {
+    return Sh(kLegacyRestore,
+              "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT "
+              "ACCEPT [0:0]\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n"
+              "COMMIT\n");
+  }
+  absl::Status Stop() override { return Sh("iptables-legacy -w 60 -F"); }
+};
+
+class LegacyFirewalldLike : public Neighbour {
+ public:
+  absl::Status Start() override { return Reload(); }
+  absl::Status Reload() override {
+    return Sh(std::string(kLegacyRestore) + " --noflush",
+              "*filter\n:INPUT_ZONES - [0:0]\n-F INPUT\n-F OUTPUT\n"
+              "-A INPUT -j INPUT_ZONES\n-A INPUT_ZONES -p udp -m udp --dport "
+              "53 -j ACCEPT\nCOMMIT\n");
+  }
+  absl::Status Stop() override {
+    return Sh("iptables-legacy -w 60 -F; iptables-legacy -w 60 -X INPUT_ZONES");
+  }
+};
+
+class LegacyDocker : public Neighbour {
+ public:
+  absl::Status Start() override { return Reload(); }
+  absl::Status Reload() override {
+    return Sh(std::string(kLegacyRestore) + " --noflush",
+              "*filter\n:DOCKER-USER - [0:0]\n-I FORWARD -j DOCKER-USER\n"
+              "COMMIT\n*nat\n:DOCKER - [0:0]\n-A DOCKER -i docker0 -j "
+              "RETURN\nCOMMIT\n");
+  }
+  absl::Status Stop() override {
+    return Sh("iptables-legacy -w 60 -t nat -F; iptables-legacy -w 60 -F");
+  }
+};
+
 }  // namespace
 
 std::unique_ptr<Neighbour> MakeNftablesService() {
@@ -226,6 +293,19 @@ std::unique_ptr<Neighbour> MakeUfw() { return std::make_unique<Ufw>(); }
 std::unique_ptr<Neighbour> MakeDocker() { return std::make_unique<Docker>(); }
 std::unique_ptr<Neighbour> MakeIptablesNft() {
   return std::make_unique<IptablesNft>();
+}
+
+std::unique_ptr<Neighbour> MakeFirewalldLike() {
+  return std::make_unique<FirewalldLike>();
+}
+std::unique_ptr<Neighbour> MakeIptablesService() {
+  return std::make_unique<IptablesService>();
+}
+std::unique_ptr<Neighbour> MakeLegacyFirewalldLike() {
+  return std::make_unique<LegacyFirewalldLike>();
+}
+std::unique_ptr<Neighbour> MakeLegacyDocker() {
+  return std::make_unique<LegacyDocker>();
 }
 
 std::string ForeignRuleset() {
