@@ -24,7 +24,7 @@ absl::StatusOr<std::unique_ptr<Domain>> Domain::Open(kernel::Kernel& kernel,
   NFM_ASSIGN_OR_RETURN(auto plans, PlanStore::Open(options.plans_path));
   NFM_ASSIGN_OR_RETURN(auto rules,
                        KeptRules::Open(options.rules_path, options.rule_codec,
-                                       kernel.cgroups()));
+                                       kernel.cgroups(), clock));
   NFM_ASSIGN_OR_RETURN(auto managed,
                        ManagedCounters::Open(options.quotas_path, *labels));
   return absl::WrapUnique(new Domain(kernel, clock,

@@ -89,6 +89,10 @@ class KeptRulesTest : public ::testing::Test {
     return response.status();
   }
 
+  static int64_t NanosOf(const google::protobuf::Timestamp& time) {
+    return time.seconds() * 1'000'000'000 + time.nanos();
+  }
+
   TemporaryDirectory files_;
   std::unique_ptr<ComponentServer> server_;
 };
@@ -120,6 +124,28 @@ TEST_F(KeptRulesTest, WhatNobodyHasChangedIsNotReadAgain) {
   Flush();
   Look();
   EXPECT_EQ(Status().repairs(), 1u);
+}
+
+// Others flush it before anybody has looked, in this life or the next.
+TEST_F(KeptRulesTest, TheWindowBeginsWhenTheRuleWasMade) {
+  server_->clock.Advance(absl::Seconds(2));
+  const int64_t made = absl::ToUnixNanos(server_->clock.WallTime());
+  Create("a");
+  server_->clock.Advance(absl::Seconds(1));
+  Flush();
+  Look();
+  EXPECT_EQ(NanosOf(Status().missed_from()), made);
+  EXPECT_EQ(NanosOf(Status().missed_to()), made + 6'000'000'000);
+}
+
+TEST_F(KeptRulesTest, TheWindowBeginsWhenTheRuleWasMadeInTheLifeBefore) {
+  const int64_t made = absl::ToUnixNanos(server_->clock.WallTime());
+  Create("a");
+  Start();
+  server_->AddObject({.name = "web"});
+  Look();
+  EXPECT_EQ(Status().repairs(), 1u);
+  EXPECT_EQ(NanosOf(Status().missed_from()), made);
 }
 
 TEST_F(KeptRulesTest, WhatIsThereIsLeftAlone) {

@@ -3,6 +3,7 @@
 #ifndef NFMETER_ACCOUNTING_PLANS_PLAN_HEALTH_H_
 #define NFMETER_ACCOUNTING_PLANS_PLAN_HEALTH_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -57,6 +58,8 @@ class PlanHealth {
   void Name(absl::string_view name, absl::string_view etag);
   // The kernel was as it should be then, for all that is known.
   void WasWell(absl::Time time) { well_time_ = time; }
+  // What is to be repaired was not to be there before then.
+  void WasMade(absl::Time time) { well_time_ = std::max(well_time_, time); }
   void NoteProgress(PlanStep step, size_t done, size_t total);
   // That came to nothing: it is as it was before, which the next look proves.
   void NoteNotApplied();

@@ -130,7 +130,16 @@ void PlanKeeper::LookAtKeptRules(std::vector<std::string> restored) {
                               : absl::StrCat(", nor ", found->failed.size() - 1,
                                              " others: ")));
   }
+  std::vector<std::string> ids;
+  if (found.ok()) {
+    ids = found->missing;
+    ids.insert(ids.end(), found->changed.begin(), found->changed.end());
+    ids.insert(ids.end(), found->rebound.begin(), found->rebound.end());
+  }
   parts_.plans.ChangeHealth(name, [&](PlanHealth& health) {
+    if (!ids.empty() && restored.empty()) {
+      health.WasMade(parts_.kept_rules.MadeAt(ids));
+    }
     if (!failed.ok()) {
       health.NoteFailed(failed, parts_.clock, options_.health);
     } else if (found->same() && restored.empty()) {
@@ -148,9 +157,6 @@ void PlanKeeper::LookAtKeptRules(std::vector<std::string> restored) {
     }
   });
   if ((!repair && restored.empty()) || !failed.ok()) return;
-  std::vector<std::string> ids = found->missing;
-  ids.insert(ids.end(), found->changed.begin(), found->changed.end());
-  ids.insert(ids.end(), found->rebound.begin(), found->rebound.end());
   std::vector<std::string> missed = parts_.kept_rules.CountersOf(ids);
   missed.insert(missed.end(), restored.begin(), restored.end());
   TellRepair(name, ids.size() + restored.size(), missed);

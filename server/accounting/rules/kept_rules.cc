@@ -21,21 +21,34 @@ constexpr char kSchema[] = R"sql(
   ) WITHOUT ROWID;
 )sql";
 
+constexpr char kTimeSchema[] = R"sql(
+  -- When it was made, since the Unix epoch; 0: not known.
+  ALTER TABLE rules ADD COLUMN made_ns INTEGER NOT NULL DEFAULT 0;
+)sql";
+
+absl::Time FromStored(int64_t nanos) {
+  return nanos == 0 ? absl::InfinitePast() : absl::FromUnixNanos(nanos);
+}
+int64_t ToStored(absl::Time time) {
+  return time == absl::InfinitePast() ? 0 : absl::ToUnixNanos(time);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<KeptRules>> KeptRules::Open(
-    const std::string& path, Codec codec, kernel::CgroupTree& cgroups) {
+    const std::string& path, Codec codec, kernel::CgroupTree& cgroups,
+    Clock& clock) {
   NFM_ASSIGN_OR_RETURN(auto db, sqlite::Database::Open({
                                     .path = path.empty() ? ":memory:" : path,
                                     .noun = "the store of rules",
                                     .unusable_reason = "RULE_STORE_UNUSABLE",
                                     .failed_reason = "RULE_STORE_FAILED",
                                     .application_id = 0x4e464d52,  // "NFMR"
-                                    .migrations = {kSchema},
+                                    .migrations = {kSchema, kTimeSchema},
                                     .patient = true,
                                 }));
-  auto kept =
-      absl::WrapUnique(new KeptRules(std::move(db), std::move(codec), cgroups));
+  auto kept = absl::WrapUnique(
+      new KeptRules(std::move(db), std::move(codec), cgroups, clock));
   NFM_RETURN_IF_ERROR(kept->Load());
   return kept;
 }
@@ -45,12 +58,14 @@ absl::Status KeptRules::Load() {
   absl::MutexLock lock(&mutex_);
   NFM_ASSIGN_OR_RETURN(
       sqlite::Statement rows,
-      db_->Prepare("SELECT id, sequence, placement, cgroup, rule FROM rules"));
+      db_->Prepare("SELECT id, sequence, placement, cgroup, rule, made_ns "
+                   "FROM rules"));
   while (true) {
     NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
     if (!found) return absl::OkStatus();
     Kept kept = {.sequence = rows.Uint64(1),
-                 .text = std::string(rows.Bytes(4))};
+                 .text = std::string(rows.Bytes(4)),
+                 .made = FromStored(rows.Int64(5))};
     next_ = std::max(next_, kept.sequence + 1);
     absl::StatusOr<NewRule> rule = codec_.read(kept.text);
     if (!rule.ok()) continue;
@@ -141,6 +156,16 @@ std::vector<std::string> KeptRules::CountersOf(
   return {counters.begin(), counters.end()};
 }
 
+absl::Time KeptRules::MadeAt(absl::Span<const std::string> ids) const {
+  absl::Time first = absl::InfiniteFuture();
+  absl::MutexLock lock(&mutex_);
+  for (const std::string& id : ids) {
+    const auto found = rules_.find(id);
+    if (found != rules_.end()) first = std::min(first, found->second.made);
+  }
+  return first == absl::InfiniteFuture() ? absl::InfinitePast() : first;
+}
+
 void KeptRules::OnRulesCreated(absl::Span<const kernel::Rule> rules,
                                kernel::RulePlacement placement) {
   absl::MutexLock lock(&mutex_);
@@ -149,7 +174,9 @@ void KeptRules::OnRulesCreated(absl::Span<const kernel::Rule> rules,
   // the last comes first.
   const auto note =
       [&](const kernel::Rule& rule) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-        Kept kept = {.sequence = next_++, .text = codec_.write(rule)};
+        Kept kept = {.sequence = next_++,
+                     .text = codec_.write(rule),
+                     .made = clock_.WallTime()};
         absl::StatusOr<NewRule> read = codec_.read(kept.text);
         if (!read.ok()) return;  // a rule that the API itself refuses
         const uint64_t cgroup = CgroupOf(*read);
@@ -189,7 +216,7 @@ absl::Status KeptRules::Write(const std::set<std::string>& ids) {
   NFM_ASSIGN_OR_RETURN(auto transaction, sqlite::Transaction::Begin(*db_));
   NFM_ASSIGN_OR_RETURN(
       sqlite::Statement put,
-      db_->Prepare("INSERT OR REPLACE INTO rules VALUES (?, ?, ?, ?, ?)"));
+      db_->Prepare("INSERT OR REPLACE INTO rules VALUES (?, ?, ?, ?, ?, ?)"));
   NFM_ASSIGN_OR_RETURN(sqlite::Statement remove,
                        db_->Prepare("DELETE FROM rules WHERE id = ?"));
   for (const std::string& id : ids) {
@@ -208,7 +235,8 @@ absl::Status KeptRules::Write(const std::set<std::string>& ids) {
     const int placement =
         kept.wanted.placement == kernel::RulePlacement::kHead ? 0 : 1;
     NFM_RETURN_IF_ERROR(put.Run(absl::string_view(id), kept.sequence, placement,
-                                kept.wanted.cgroup, sqlite::Blob{kept.text}));
+                                kept.wanted.cgroup, sqlite::Blob{kept.text},
+                                ToStored(kept.made)));
   }
   return transaction.Commit();
 }

@@ -16,9 +16,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "accounting/rules/rule_editor.h"
 #include "accounting/rules/rule_keeper.h"
+#include "base/clock.h"
 #include "base/sqlite.h"
 #include "kernel/cgroup_tree.h"
 
@@ -42,9 +44,10 @@ class KeptRules final : public RuleObserver {
 
   // Opens or makes the file; an empty path keeps rules in memory only. A row
   // that can't be read is left out. Statuses: sqlite::Database::Open().
-  // `cgroups` must outlive it.
+  // `cgroups` and `clock` must outlive it.
   static absl::StatusOr<std::unique_ptr<KeptRules>> Open(
-      const std::string& path, Codec codec, kernel::CgroupTree& cgroups);
+      const std::string& path, Codec codec, kernel::CgroupTree& cgroups,
+      Clock& clock);
 
   bool empty() const;
   // In the order in which they were made.
@@ -57,6 +60,9 @@ class KeptRules final : public RuleObserver {
   void NoteBound(absl::Span<const WantedRule> rules);
   // Of those with these ids, each once; the kernel's names.
   std::vector<std::string> CountersOf(absl::Span<const std::string> ids) const;
+  // When the first of those with these ids was made, by the wall clock;
+  // InfinitePast(): not known of all.
+  absl::Time MadeAt(absl::Span<const std::string> ids) const;
 
   // --- RuleObserver ---
   void OnRulesCreated(absl::Span<const kernel::Rule> rules,
@@ -69,11 +75,15 @@ class KeptRules final : public RuleObserver {
     uint64_t sequence = 0;
     std::string text;
     WantedRule wanted;  // `cgroup` is the one that it is bound to
+    absl::Time made = absl::InfinitePast();
   };
 
   KeptRules(std::unique_ptr<sqlite::Database> db, Codec codec,
-            kernel::CgroupTree& cgroups)
-      : codec_(std::move(codec)), cgroups_(cgroups), db_(std::move(db)) {}
+            kernel::CgroupTree& cgroups, Clock& clock)
+      : codec_(std::move(codec)),
+        cgroups_(cgroups),
+        clock_(clock),
+        db_(std::move(db)) {}
 
   absl::Status Load();
   // Of the cgroup that the rule names; 0: none is there, or it names none.
@@ -83,6 +93,7 @@ class KeptRules final : public RuleObserver {
 
   const Codec codec_;
   kernel::CgroupTree& cgroups_;
+  Clock& clock_;
   // Held over disk writes; before mutex_.
   absl::Mutex write_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   const std::unique_ptr<sqlite::Database> db_ ABSL_PT_GUARDED_BY(write_mutex_);
