@@ -63,10 +63,12 @@ class RuleTable {
   // Whether ApplyOwned() takes maps.
   virtual bool CountsByMaps() const { return false; }
 
-  // Makes the rules of ours that count into `from`, those of owned chains too,
-  // count into `to`, where they stand and with their own counters; in one
-  // commit for each table. Every packet is counted into one of the two. How
-  // many rules; of dry runs, which do not ask for `to`, would have been.
+  // Makes the rules of ours that count into `from` count into `to`, where they
+  // stand and with their own counters; in one commit for each table. Those of
+  // owned chains, too, where an owner's chains are of rules alone; where it has
+  // maps (CountsByMaps()) they stay, and their owner changes them by
+  // ApplyOwned(). Every packet is counted into one of the two. How many rules;
+  // of dry runs, which do not ask for `to`, would have been.
   // FAILED_PRECONDITION, COUNTER_IN_USE: a rule of somebody else's counts into
   // `from`; nothing was changed. Else as Apply().
   struct CounterMove {

@@ -8,12 +8,12 @@
 #include <linux/netfilter/nfnetlink.h>
 
 #include <array>
-#include <memory>
 #include <utility>
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "base/name_escape.h"
+#include "kernel/linux/netlink/nf_tables_dump.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -21,79 +21,11 @@ namespace {
 // Of each kind, those that are named.
 constexpr size_t kMostNamed = 3;
 
-using OnMessage = absl::FunctionRef<void(uint8_t family, const nlmsghdr*)>;
-
-class NftDump {
- public:
-  NftDump() : socket_(Open(), mnl_socket_close) {
-    if (socket_ != nullptr &&
-        mnl_socket_bind(socket_.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
-      socket_ = nullptr;
-    }
-  }
-
-  // All objects of a kind, or as far as they can be read. `table` and `chain`
-  // narrow rules down; empty: all.
-  void Run(uint16_t type, uint8_t family, const std::string& table,
-           const std::string& chain, OnMessage on_message) {
-    if (socket_ == nullptr) return;
-    nlmsghdr* header = mnl_nlmsg_put_header(buffer_.data());
-    header->nlmsg_type = (NFNL_SUBSYS_NFTABLES << 8) | type;
-    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    header->nlmsg_seq = ++sequence_;
-    auto* message = static_cast<nfgenmsg*>(
-        mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
-    message->nfgen_family = family;
-    message->version = NFNETLINK_V0;
-    if (!table.empty()) {
-      mnl_attr_put_strz(header, NFTA_RULE_TABLE, table.c_str());
-      mnl_attr_put_strz(header, NFTA_RULE_CHAIN, chain.c_str());
-    }
-    if (mnl_socket_sendto(socket_.get(), header, header->nlmsg_len) < 0) return;
-    const unsigned port = mnl_socket_get_portid(socket_.get());
-    while (true) {
-      const ssize_t size =
-          mnl_socket_recvfrom(socket_.get(), buffer_.data(), buffer_.size());
-      if (size < 0) return;
-      if (mnl_cb_run(buffer_.data(), size, sequence_, port, &Call,
-                     &on_message) <= 0) {
-        return;
-      }
-    }
-  }
-
- private:
-  static mnl_socket* Open() {
-    return mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-  }
-
-  static int Call(const nlmsghdr* header, void* data) {
-    const auto* message =
-        static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(header));
-    (*static_cast<OnMessage*>(data))(message->nfgen_family, header);
-    return MNL_CB_OK;
-  }
-
-  std::unique_ptr<mnl_socket, int (*)(mnl_socket*)> socket_;
-  uint32_t sequence_ = 0;
-  std::array<char, 32768> buffer_;
-};
-
-absl::string_view FamilyWord(uint8_t family) {
-  switch (family) {
-    case NFPROTO_INET:
-      return "inet";
-    case NFPROTO_IPV4:
-      return "ip";
-    case NFPROTO_IPV6:
-      return "ip6";
-    default:
-      return "";
-  }
-}
-
 // Those that IP packets pass.
-bool SeesPackets(uint8_t family) { return !FamilyWord(family).empty(); }
+bool SeesPackets(uint8_t family) {
+  return family == NFPROTO_INET || family == NFPROTO_IPV4 ||
+         family == NFPROTO_IPV6;
+}
 
 std::string TextOf(const nlattr* attribute) {
   return attribute == nullptr ? "" : mnl_attr_get_str(attribute);
@@ -148,7 +80,7 @@ bool IsOurHook(uint32_t hook) {
          hook == NF_INET_LOCAL_OUT;
 }
 
-std::vector<BaseChain> EarlierChains(NftDump& dump, int priority,
+std::vector<BaseChain> EarlierChains(NfTablesDump& dump, int priority,
                                      absl::string_view own_table) {
   std::vector<BaseChain> chains;
   dump.Run(NFT_MSG_GETCHAIN, NFPROTO_UNSPEC, "", "",
@@ -194,7 +126,7 @@ bool MayDrop(const nlattr* expression) {
   }
 }
 
-bool HasDrop(NftDump& dump, const BaseChain& chain) {
+bool HasDrop(NfTablesDump& dump, const BaseChain& chain) {
   bool drops = chain.drops;
   dump.Run(NFT_MSG_GETRULE, chain.family, chain.table, chain.name,
            [&](uint8_t, const nlmsghdr* header) {
@@ -227,14 +159,14 @@ std::string Named(const std::vector<std::string>& names) {
 std::vector<std::string> LookForBypasses(int priority,
                                          absl::string_view own_table) {
   std::vector<std::string> notices;
-  NftDump dump;
+  NfTablesDump dump;
   std::vector<std::string> flowtables;
   dump.Run(NFT_MSG_GETFLOWTABLE, NFPROTO_UNSPEC, "", "",
            [&](uint8_t family, const nlmsghdr* header) {
              if (!SeesPackets(family)) return;
              const Attributes table = AttributesOf(header);
              flowtables.push_back(absl::StrCat(
-                 FamilyWord(family), " ",
+                 NfTablesFamily(family), " ",
                  EscapeName(TextOf(table[NFTA_FLOWTABLE_TABLE])), " ",
                  EscapeName(TextOf(table[NFTA_FLOWTABLE_NAME]))));
            });
@@ -250,7 +182,7 @@ std::vector<std::string> LookForBypasses(int priority,
   for (const BaseChain& chain : EarlierChains(dump, priority, own_table)) {
     if (!HasDrop(dump, chain)) continue;
     chains.push_back(absl::StrCat(
-        FamilyWord(chain.family), " ", EscapeName(chain.table), " ",
+        NfTablesFamily(chain.family), " ", EscapeName(chain.table), " ",
         EscapeName(chain.name), " at priority ", chain.priority));
   }
   if (!chains.empty()) {

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What nf_tables has, of whomever it is.
+#ifndef NFMETER_KERNEL_LINUX_NETLINK_NF_TABLES_DUMP_H_
+#define NFMETER_KERNEL_LINUX_NETLINK_NF_TABLES_DUMP_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/strings/string_view.h"
+#include "kernel/linux/netlink/netlink_socket.h"
+
+struct nlmsghdr;
+
+namespace nfmeter::kernel {
+
+// Reads objects for notices, which may be incomplete: where they can't be read,
+// there are none. Not thread-safe.
+class NfTablesDump {
+ public:
+  // In the network namespace of the calling thread.
+  NfTablesDump();
+
+  using OnMessage =
+      absl::FunctionRef<void(uint8_t family, const nlmsghdr* message)>;
+  // All objects of a kind (NFT_MSG_GET*) and of a family (NFPROTO_*). `table`
+  // and `chain` narrow rules down; empty: all.
+  void Run(uint16_t kind, uint8_t family, const std::string& table,
+           const std::string& chain, OnMessage on_message);
+
+ private:
+  std::unique_ptr<NetlinkSocket> socket_;  // null: there is none to be had
+};
+
+// How nft calls a family (NFPROTO_*): "inet".
+absl::string_view NfTablesFamily(uint8_t family);
+
+}  // namespace nfmeter::kernel
+
+#endif  // NFMETER_KERNEL_LINUX_NETLINK_NF_TABLES_DUMP_H_
