@@ -19,6 +19,7 @@ using ::nfmeter::testing::HasReason;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr char kOwner[] = "1a2b3c4d-";
@@ -294,8 +295,41 @@ TEST_F(OwnedMapsTest, AMapLargerThanATransactionIsFilledBefore) {
   ASSERT_OK(apply(10'000).status());
   EXPECT_EQ(UseCount("web"), 10'000u);
   // More of a map that counts already can't come bit by bit.
-  EXPECT_THAT(apply(30'000), HasReason("NFT_TRANSACTION_TOO_LARGE"));
+  const absl::Status refused = apply(30'000).status();
+  EXPECT_THAT(refused, HasReason("NFT_TRANSACTION_TOO_LARGE"));
+  EXPECT_THAT(std::string(refused.message()),
+              HasSubstr(absl::StrCat((*other)->table().batch_bytes_max())));
   EXPECT_EQ(UseCount("web"), 10'000u);
+}
+
+// A plain table that others flush may come back as one that is ours; what was
+// seen in the old one is gone all the same.
+TEST_F(OwnedMapsTest, WhatWasInATableThatIsOursOnlyNowIsReadAgain) {
+  ASSERT_EQ(testing::Run({"nft", "flush", "ruleset"}).exit_code, 0);
+  ASSERT_EQ(
+      testing::Run({"nft", "add table inet nfmeter { comment \"nfmeter\"; }"})
+          .exit_code,
+      0);
+  const auto owning = NftKernel::Open();
+  ASSERT_OK(owning.status());
+  ASSERT_OK((*owning)->Probe()->acct);
+  ASSERT_OK((*owning)->acct().Create({AcctObject{.name = "web"}})[0]);
+  const auto look = [&](bool dry_run) {
+    return (*owning)->rules().ApplyOwned(
+        {.owner = kOwner,
+         .wanted = {ByAddress({{Address(1), "web"}})},
+         .dry_run = dry_run},
+        Patience(Soon()));
+  };
+  ASSERT_OK(look(/*dry_run=*/false).status());
+  ASSERT_EQ(testing::Run({"nft", "flush", "ruleset"}).exit_code, 0);
+  // As each minute.
+  ASSERT_OK((*owning)->Probe()->acct);
+  ASSERT_OK((*owning)->acct().Create({AcctObject{.name = "web"}})[0]);
+  ASSERT_TRUE((*owning)->table().owned());
+  const auto outcome = look(/*dry_run=*/true);
+  ASSERT_OK(outcome.status());
+  EXPECT_THAT(outcome->differences, Not(IsEmpty()));
 }
 
 TEST_F(OwnedMapsTest, NftListsAndLoadsThem) {

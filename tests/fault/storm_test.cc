@@ -8,6 +8,7 @@
 // what was sent at times that no gap tells of, all is counted.
 #include <stdlib.h>
 
+#include <algorithm>
 #include <atomic>
 #include <iostream>
 #include <memory>
@@ -76,9 +77,15 @@ class StormTest : public ::testing::TestWithParam<Storm> {
     rule.set_counter("by-hand");
     rule.mutable_match()->set_protocol("udp");
     ASSERT_OK(client_->CreateRule(rule).status());
-    ours_ = firewall_->ManagedRules();
+    ours_ = Ours();
   }
 
+  // In whatever order their chains were made.
+  std::vector<std::string> Ours() const {
+    std::vector<std::string> rules = firewall_->ManagedRules();
+    std::sort(rules.begin(), rules.end());
+    return rules;
+  }
   void Send() {
     const absl::Time begin = absl::Now();
     ASSERT_OK(SendPackets(kBurst, kPort, 1));
@@ -112,9 +119,9 @@ class StormTest : public ::testing::TestWithParam<Storm> {
   // Until all is as it should be, for as long as whoever is fought waits.
   void AwaitPeace() {
     const absl::Time patience = absl::Now() + absl::Seconds(90);
-    while (firewall_->ManagedRules() != ours_ && absl::Now() < patience) {
+    while (Ours() != ours_ && absl::Now() < patience) {
     }
-    EXPECT_EQ(firewall_->ManagedRules(), ours_);
+    EXPECT_EQ(Ours(), ours_);
   }
 
   struct Window {

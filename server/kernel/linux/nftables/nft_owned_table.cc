@@ -46,23 +46,26 @@ absl::StatusOr<const NftOwnedTable::Known*> NftOwnedTable::Remember(
   const auto known = known_.find(owner);
   if (known == known_.end()) return nullptr;
   if (known->second.generation == generation) return &known->second;
+  if (!known->second.held) return nullptr;
   NFM_ASSIGN_OR_RETURN(const bool ours, table_.IsHeld());
   return ours ? &known->second : nullptr;
 }
 
-void NftOwnedTable::Learn(const OwnedEdit& edit, const NftWanted& wanted,
-                          uint32_t generation) {
-  if (edit.wanted.empty() || NamesCgroups(edit.wanted)) {
-    known_.erase(edit.owner);
-    return;
-  }
+absl::Status NftOwnedTable::Learn(const OwnedEdit& edit,
+                                  const NftWanted& wanted,
+                                  uint32_t generation) {
+  known_.erase(edit.owner);
+  if (edit.wanted.empty() || NamesCgroups(edit.wanted)) return absl::OkStatus();
+  NFM_ASSIGN_OR_RETURN(const bool held, table_.IsHeld());
   Known& known = known_[edit.owner];
   known = {.generation = generation,
+           .held = held,
            .wanted = edit.wanted,
            .placement = edit.placement};
   for (const NftWantedMap& map : wanted.maps) {
     known.elements[map.map.name] = map.elements;
   }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<OwnedOutcome> NftOwnedTable::ApplyLocked(const OwnedEdit& edit) {
@@ -88,14 +91,17 @@ absl::StatusOr<OwnedOutcome> NftOwnedTable::ApplyLocked(const OwnedEdit& edit) {
     if (now != generation && known == nullptr && !table_.owned()) {
       return ErrnoStatus(Operation::kNftChange, ERESTART, kSubject);
     }
-    if (outcome.differences.empty()) Learn(edit, wanted, generation);
+    if (outcome.differences.empty()) {
+      NFM_RETURN_IF_ERROR(Learn(edit, wanted, generation));
+    }
     return outcome;
   }
   uint32_t last = generation;
   NftOwnedChange whole = change;
   whole.AddMaps();
   whole.AddRules();
-  if (whole.batch.bytes() > table_.batch_bytes_max()) {
+  if (!table_.CheckSize(whole.batch).ok()) {
+    NFM_RETURN_IF_ERROR(CheckRest(change));
     NFM_RETURN_IF_ERROR(FillBefore(change));
     change.AddRules();
     whole = std::move(change);
@@ -103,8 +109,14 @@ absl::StatusOr<OwnedOutcome> NftOwnedTable::ApplyLocked(const OwnedEdit& edit) {
   }
   NFM_RETURN_IF_ERROR(Explain(table_.Commit(whole.batch, last), whole));
   outcome.commits = 1;
-  Learn(edit, wanted, last + 1);
+  // It is done, whatever can be read of it now: else the next look reads all.
+  Learn(edit, wanted, last + 1).IgnoreError();
   return outcome;
+}
+
+absl::Status NftOwnedTable::CheckRest(NftOwnedChange rest) const {
+  rest.AddRules();
+  return table_.CheckSize(rest.batch);
 }
 
 absl::Status NftOwnedTable::FillBefore(NftOwnedChange& change) {

@@ -37,6 +37,9 @@ class NftOwnedTable {
   // What an owner has, of a generation.
   struct Known {
     uint32_t generation = 0;
+    // The table was ours then. One that is ours now may have come into being
+    // since, after a flush of a plain one.
+    bool held = false;
     std::vector<OwnedTable> wanted;
     RulePlacement placement = RulePlacement::kHead;
     NftKnownElements elements;
@@ -48,8 +51,11 @@ class NftOwnedTable {
   absl::StatusOr<const Known*> Remember(const std::string& owner,
                                         uint32_t generation)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Learn(const OwnedEdit& edit, const NftWanted& wanted,
-             uint32_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Learn(const OwnedEdit& edit, const NftWanted& wanted,
+                     uint32_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether what can't come before fits one transaction; `rest` without its new
+  // maps.
+  absl::Status CheckRest(NftOwnedChange rest) const;
   // Makes and fills the new maps of `change`, and takes them out of it.
   absl::Status FillBefore(NftOwnedChange& change);
   absl::Status Explain(const NftErrors& errors,

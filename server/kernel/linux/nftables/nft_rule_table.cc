@@ -203,6 +203,7 @@ class NftRuleTable::Attempt {
       owners.resize(all.size(), name);
       last_read_.push_back(std::move(counter));
     }
+    NFM_RETURN_IF_ERROR(table_.CheckSize(all));
     const NftErrors errors = table_.Rehearse(all);
     for (const auto& [message, err] : errors.messages) {
       if (errors.whole == 0 && !owners[message].empty()) {
@@ -238,6 +239,7 @@ class NftRuleTable::Attempt {
 
   absl::Status Commit() {
     if (batch_.size() == table_.NewBatch().size()) return absl::OkStatus();
+    NFM_RETURN_IF_ERROR(table_.CheckSize(batch_));
     if (edit_.new_counters.empty()) {
       return Explain(table_.Commit(batch_, generation_));
     }

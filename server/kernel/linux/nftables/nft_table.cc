@@ -153,6 +153,23 @@ NftErrors NftTable::Rehearse(const NftBatch& batch) {
   return SendNft(*writer, batch, std::nullopt, /*commit=*/false);
 }
 
+absl::Status NftTable::CheckSize(const NftBatch& batch) const {
+  const size_t bytes = batch.bytes();
+  if (bytes <= batch_bytes_max_) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      absl::StrCat("the change takes ", bytes,
+                   " bytes, and one nf_tables transaction may have ",
+                   batch_bytes_max_, " here; nothing was changed. Make it in ",
+                   bytes / batch_bytes_max_ + 1,
+                   " smaller ones or more, or set net.core.wmem_max to ", bytes,
+                   " before nfmeterd starts (nfmeterd needs no such setting "
+                   "with CAP_NET_ADMIN outside of user namespaces)"),
+      {.reason = "NFT_TRANSACTION_TOO_LARGE",
+       .metadata = {{"bytes", absl::StrCat(bytes)},
+                    {"bytes_max", absl::StrCat(batch_bytes_max_)}}});
+}
+
 NftBatch NftTable::NewBatch() const {
   NftBatch batch;
   batch.AddTable(flags_);

@@ -88,6 +88,9 @@ class NftTable {
 
   // The largest batch that Commit() takes.
   size_t batch_bytes_max() const { return batch_bytes_max_; }
+  // RESOURCE_EXHAUSTED, NFT_TRANSACTION_TOO_LARGE, with both numbers of bytes:
+  // this one is larger.
+  absl::Status CheckSize(const NftBatch& batch) const;
 
   // By which the kernel counts changes of all rulesets of this namespace.
   absl::StatusOr<uint32_t> Generation();
