@@ -102,6 +102,8 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
   if (options.rule_codec.write != nullptr) {
     rule_editor_.SetObserver(kept_rules_.get());
   }
+  counter_editor_.SetPlanOf(
+      [this](absl::string_view counter) { return plans_.PlanOf(counter); });
   observers_.Add(*snapshots_);
   observers_.Add(*quotas_);
   observers_.Add(*ledger_);

@@ -17,8 +17,10 @@ namespace {
 
 using ::nfmeter::testing::Call;
 using ::nfmeter::testing::ComponentServer;
+using ::nfmeter::testing::ErrorInfoOf;
 using ::nfmeter::testing::WrongFieldsOf;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 using Stub = v1::PlanService::Stub;
 
@@ -110,6 +112,37 @@ TEST_F(PlanQuotaTest, EachThresholdIsToldOnce) {
   event = events.Next();
   EXPECT_EQ(event.threshold_percent(), 80u);
   EXPECT_EQ(event.counter().bytes(), 800u);
+}
+
+// An existing limit, a first one, none any more: all of it is the plan's.
+TEST_F(PlanQuotaTest, OnlyThePlanChangesItsQuotas) {
+  v1::Plan plan = Capped();
+  plan.add_accounts()->set_counter("free");
+  plan.mutable_accounts(1)->mutable_match()->set_protocol("tcp");
+  ASSERT_TRUE(Apply(plan).ok());
+  const auto update = [&](const std::string& counter, uint64_t bytes,
+                          bool validate_only) {
+    v1::UpdateCounterRequest request;
+    request.mutable_counter()->set_name(counter);
+    request.mutable_update_mask()->add_paths("quota");
+    request.set_validate_only(validate_only);
+    if (bytes > 0) request.mutable_counter()->mutable_quota()->set_bytes(bytes);
+    v1::UpdateCounterResponse response;
+    return Call(*server_.counter_stub, &v1::CounterService::Stub::UpdateCounter,
+                request, &response);
+  };
+  for (const bool validate_only : {true, false}) {
+    for (const auto& [counter, bytes] :
+         {std::pair{"guest", 2000}, {"guest", 0}, {"free", 2000}}) {
+      const grpc::Status refused = update(counter, bytes, validate_only);
+      EXPECT_EQ(refused.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+      EXPECT_EQ(ErrorInfoOf(refused).reason(), "QUOTA_OF_PLAN");
+      EXPECT_THAT(refused.error_message(), HasSubstr("of plan capped"));
+    }
+  }
+  EXPECT_EQ(server_.acct.Get("guest")->quota->limit, 1000u);
+  // What it has is no change.
+  EXPECT_TRUE(update("guest", 1000, /*validate_only=*/false).ok());
 }
 
 TEST_F(PlanQuotaTest, AfterAResetTheyAreToldAgain) {

@@ -45,6 +45,18 @@ absl::Status CreationUnanswered(const std::string& name) {
                                 ShownNames({name}), "; try again"));
 }
 
+absl::Status QuotaOfPlan(const std::string& counter, const std::string& plan) {
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat("counter ", ShownName(counter), " is one of plan ",
+                   ShownName(plan),
+                   ", which says what its quota is: change the quota of its "
+                   "account there, and apply the plan again"),
+      ErrorDetails{.reason = "QUOTA_OF_PLAN",
+                   .metadata = {{"counter", ShownName(counter)},
+                                {"plan", ShownName(plan)}}});
+}
+
 // Labels of `before` with what people want changed.
 Labels UpdatedLabels(const Counter& before, const CounterUpdate& update) {
   Labels labels = before.labels;
@@ -288,6 +300,11 @@ absl::StatusOr<Counter> CounterEditor::Update(const CounterUpdate& update) {
   }
   const bool new_quota =
       update.quota.has_value() && *update.quota != counter.object.quota;
+  if (new_quota && plan_of_ != nullptr) {
+    if (const std::string plan = plan_of_(name); !plan.empty()) {
+      return QuotaOfPlan(name, plan);
+    }
+  }
   if (update.validate_only) {
     if (new_quota) {
       NFM_RETURN_IF_ERROR(quota_changes_.Carry({.counter = name,

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "accounting/common/counter_observer.h"
@@ -79,6 +81,11 @@ class CounterEditor {
   };
   explicit CounterEditor(const Parts& parts);
 
+  // Says of which plan a counter is; "": of none. Before the first change.
+  void SetPlanOf(std::function<std::string(absl::string_view counter)> of) {
+    plan_of_ = std::move(of);
+  }
+
   // Creates all or none; `read_time` and the outputs of the objects are
   // ignored. Labels are durable when this returns OK.
   // ALREADY_EXISTS names those that exist.
@@ -90,8 +97,9 @@ class CounterEditor {
 
   // All of it or nothing, and the counter as it is then; of a dry run, as it
   // would be. NOT_FOUND. ABORTED: another etag. RESOURCE_EXHAUSTED,
-  // TOO_MANY_LABELS; UNAVAILABLE: the disk does not take labels. Else see
-  // QuotaChanges::Carry().
+  // TOO_MANY_LABELS; UNAVAILABLE: the disk does not take labels.
+  // FAILED_PRECONDITION, QUOTA_OF_PLAN: a plan says what its quota is, and its
+  // rules rest on that. Else see QuotaChanges::Carry().
   absl::StatusOr<Counter> Update(const CounterUpdate& update);
 
   // Reads and zeroes each. NOT_FOUND and ABORTED (another etag) change
@@ -155,6 +163,7 @@ class CounterEditor {
   SnapshotHub& hub_;
   LabelStore& labels_;
   const CounterObservers& observers_;
+  std::function<std::string(absl::string_view counter)> plan_of_;
   Clock& clock_;
   StandIns stand_ins_;
   QuotaChanges quota_changes_;

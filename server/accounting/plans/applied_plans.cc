@@ -92,6 +92,16 @@ std::vector<PlanInfo> AppliedPlans::List() const {
   return plans;
 }
 
+std::string AppliedPlans::PlanOf(absl::string_view counter) const {
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [name, entry] : plans_) {
+    for (const PlannedCounter& each : entry.plan.compiled->counters) {
+      if (each.name == counter) return name;
+    }
+  }
+  return "";
+}
+
 absl::Status AppliedPlans::CheckNoOthers(const CompiledPlan& compiled,
                                          absl::string_view name) const {
   absl::flat_hash_set<absl::string_view> wanted;

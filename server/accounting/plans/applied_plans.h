@@ -86,6 +86,9 @@ class AppliedPlans {
   AppliedPlan FindOrEmpty(absl::string_view name) const;
   std::vector<std::string> Names() const;
   std::vector<PlanInfo> List() const;  // by name
+  // That has an account with this counter; "": none has. Looks at all counters
+  // of plans.
+  std::string PlanOf(absl::string_view counter) const;
 
   // FAILED_PRECONDITION, COUNTER_OF_OTHER_PLAN and PLAN_NAME_COLLIDES: another
   // plan has a counter of it, or chains that would be called as its own.

@@ -146,6 +146,9 @@ class Plans {
   // NOT_FOUND: PLAN_NOT_FOUND.
   absl::StatusOr<PlanInfo> Get(absl::string_view name) const;
   std::vector<PlanInfo> List() const { return plans_.List(); }  // by name
+  std::string PlanOf(absl::string_view counter) const {
+    return plans_.PlanOf(counter);
+  }
   // Of all that is kept: kOutsidePlans, too, where there is something.
   absl::StatusOr<PlanStatus> Status(absl::string_view name) const {
     return plans_.Status(name);
