@@ -23,9 +23,10 @@ inline constexpr size_t kChainNameMaxBytes = 28;
 // What an owned rule does with a packet that it matches, beside counting it.
 enum class OwnedAction {
   kContinue,
-  kJump,  // to `chain`, and comes back
-  kGoto,  // to `chain`, whose end is this chain's end
-  kDrop,  // the last three: only where the counter's quota is exceeded
+  kJump,    // to `chain`, and comes back
+  kGoto,    // to `chain`, whose end is this chain's end
+  kReturn,  // to where the chain was jumped to from
+  kDrop,    // the last three: only where the counter's quota is exceeded
   kReject,
   kMark,  // sets `mark`, and goes on
 };

@@ -118,6 +118,19 @@ TYPED_TEST(OwnedChainsTest, AChangedRuleIsSeenAndReplaced) {
   EXPECT_EQ(this->UseCount("dns"), 1u);
 }
 
+TYPED_TEST(OwnedChainsTest, ARuleThatEndsItsChainReadsBackAsItIs) {
+  OwnedTable wanted = Wanted();
+  wanted.chains[1].rules.insert(
+      wanted.chains[1].rules.begin(),
+      {.counter = "dns", .action = OwnedAction::kReturn});
+  ASSERT_OK(this->Apply({wanted}).status());
+  EXPECT_THAT(this->TextsOf(kLeaf)[0],
+              ::testing::EndsWith(this->kJumps ? " -j RETURN" : " return"));
+  const auto again = this->Apply({wanted});
+  ASSERT_OK(again.status());
+  EXPECT_EQ(again->commits, 0u);
+}
+
 TYPED_TEST(OwnedChainsTest, WhatOthersFlushedComesBack) {
   this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
                              "-A INPUT -s 192.0.2.1/32 -j ACCEPT");

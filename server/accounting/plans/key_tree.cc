@@ -2,6 +2,7 @@
 #include "accounting/plans/key_tree.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -13,10 +14,12 @@ using kernel::OwnedAction;
 using kernel::OwnedChain;
 using kernel::OwnedRule;
 
-// Rules that a chain may have in a row before it is worth another level, and
-// the parts that a level makes. Four of each cost a packet least at 10,000
-// addresses.
-constexpr size_t kFanOut = 4;
+// Leaves that a chain may have in a row before it is worth another split: four
+// cost a packet least at 10,000 addresses.
+constexpr size_t kRow = 4;
+
+// Of a place: 0 for a part of all keys, 128 for one key.
+constexpr int kNarrownessBits = 8;
 
 std::string TextOf(const KeyRange& part) {
   const auto text = [](KeyNumber number) {
@@ -26,40 +29,64 @@ std::string TextOf(const KeyRange& part) {
   return text(part.first) + "-" + text(part.last);
 }
 
-KeyRange Intersection(const KeyRange& a, const KeyRange& b) {
-  return {std::max(a.first, b.first), std::min(a.last, b.last)};
+// The parts of leaves that are in `range`.
+std::vector<KeyTree::Leaf> Within(const KeyRange& range,
+                                  const std::vector<KeyTree::Leaf>& leaves) {
+  std::vector<KeyTree::Leaf> within;
+  for (const KeyTree::Leaf& leaf : leaves) {
+    if (!leaf.range.Overlaps(range)) continue;
+    within.push_back({{std::max(leaf.range.first, range.first),
+                       std::min(leaf.range.last, range.last)},
+                      leaf.rule});
+  }
+  return within;
 }
 
-// Up to kFanOut parts of `part`, cut where ranges begin or end, with about as
-// many of these in each.
-std::vector<KeyRange> SplitRange(const KeyRange& part,
-                                 const std::vector<KeyTree::Leaf>& leaves) {
-  std::vector<KeyNumber> cuts;  // where a part may begin
+// From the first key to the last.
+KeyRange Extent(absl::Span<const KeyTree::Leaf> leaves) {
+  KeyRange hull = leaves[0].range;
   for (const KeyTree::Leaf& leaf : leaves) {
-    if (leaf.range.first > part.first) cuts.push_back(leaf.range.first);
-    if (leaf.range.last < part.last) cuts.push_back(leaf.range.last + 1);
+    hull = {std::min(hull.first, leaf.range.first),
+            std::max(hull.last, leaf.range.last)};
   }
-  std::sort(cuts.begin(), cuts.end());
-  cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
-  std::vector<KeyRange> parts;
-  KeyNumber begin = part.first;
-  const size_t count = std::min(kFanOut, cuts.size() + 1);
-  for (size_t i = 1; i < count; ++i) {
-    const KeyNumber cut = cuts[i * cuts.size() / count];
-    parts.push_back({begin, cut - 1});
-    begin = cut;
-  }
-  parts.push_back({begin, part.last});
-  return parts;
+  return hull;
+}
+
+int BitsOf(KeyNumber number) {
+  const auto high = static_cast<uint64_t>(number >> 64);
+  return high != 0 ? 64 + std::bit_width(high)
+                   : std::bit_width(static_cast<uint64_t>(number));
 }
 
 }  // namespace
 
-std::vector<OwnedChain> KeyTree::Build(absl::Span<const Leaf> leaves) {
+std::optional<KeyRange> KeyTree::HullOf(absl::Span<const Leaf> leaves) const {
+  if (!IsAddress(field_)) return Extent(leaves);
+  const KeyRange common = CommonPrefix(Extent(leaves));
+  return common == WholeKey(field_, family_) ? std::nullopt
+                                             : std::optional(common);
+}
+
+std::vector<OwnedChain> KeyTree::Build(absl::Span<const Leaf> leaves,
+                                       const std::optional<KeyRange>& hull) {
   names_.clear();
   chains_.clear();
   cost_ = {};
-  AddChain(WholeKey(field_, family_), Leaves(leaves.begin(), leaves.end()), 0);
+  // There are places enough for all keys but those of IPv6.
+  const KeyRange placed = family_ == kernel::Family::kIpv6
+                              ? CommonPrefix(Extent(leaves))
+                              : WholeKey(field_, family_);
+  const int bits =
+      std::max(32, (BitsOf(placed.last - placed.first) + 15) / 16 * 16);
+  unplaced_ = std::max(0, bits - (kPlaceBits - kNarrownessBits));
+  placed_first_ = bits < 128 ? placed.first >> bits << bits : 0;
+  const std::optional<KeyRange> needed = HullOf(leaves);
+  if (needed.has_value() && !hull.has_value()) {
+    AddGuard(*needed, Leaves(leaves.begin(), leaves.end()));
+  } else {
+    AddChain(hull.value_or(WholeKey(field_, family_)),
+             Leaves(leaves.begin(), leaves.end()), 0);
+  }
   size_t met = 0;
   for (const Leaf& leaf : leaves) met += Walk(leaf.range.first);
   cost_.mean = static_cast<double>(met) / static_cast<double>(leaves.size());
@@ -79,88 +106,127 @@ OwnedRule KeyTree::WithKey(const OwnedRule& rule, const KeyRange& range) const {
   return with_key;
 }
 
-// Four parts of the smallest prefix that holds all leaves; that prefix itself
-// where they all are it.
-std::vector<KeyRange> KeyTree::SplitPrefix(const Leaves& leaves) const {
-  KeyRange all = leaves[0].range;
+uint64_t KeyTree::PlaceOf(const KeyRange& part) const {
+  const KeyNumber key =
+      part.first < placed_first_ ? 0 : part.first - placed_first_;
+  const int narrowness = 128 - BitsOf(part.last - part.first);
+  return static_cast<uint64_t>(key >> unplaced_) << kNarrownessBits |
+         static_cast<uint64_t>(narrowness);
+}
+
+// In two, where ranges begin or end, with about as many of these on each side.
+KeyTree::Split KeyTree::SplitOf(const KeyRange& rest,
+                                const Leaves& leaves) const {
+  if (IsAddress(field_)) return SplitPrefix(rest, leaves);
+  std::vector<KeyNumber> cuts;  // where the other half may begin
   for (const Leaf& leaf : leaves) {
-    all = {std::min(all.first, leaf.range.first),
-           std::max(all.last, leaf.range.last)};
+    if (leaf.range.first > rest.first) cuts.push_back(leaf.range.first);
+    if (leaf.range.last < rest.last) cuts.push_back(leaf.range.last + 1);
   }
-  const KeyRange common = CommonPrefix(all);
-  if (std::all_of(leaves.begin(), leaves.end(),
-                  [&](const Leaf& leaf) { return leaf.range == common; })) {
-    return {common};
+  std::sort(cuts.begin(), cuts.end());
+  cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+  const KeyNumber cut = cuts[cuts.size() / 2];
+  const KeyRange other = {cut, rest.last};
+  return {.half = {rest.first, cut - 1}, .other = other, .rest = other};
+}
+
+// The halves of the smallest prefix that holds all leaves, or that prefix where
+// a leaf is all of it.
+KeyTree::Split KeyTree::SplitPrefix(const KeyRange& rest,
+                                    const Leaves& leaves) {
+  const KeyRange common = CommonPrefix(Extent(leaves));
+  const bool is_leaf =
+      std::any_of(leaves.begin(), leaves.end(),
+                  [&](const Leaf& leaf) { return leaf.range == common; });
+  if (common != rest && is_leaf) {
+    return {.half = common, .rest = rest};
   }
-  KeyNumber size = common.last - common.first;
-  for (size_t halved = 1; halved < kFanOut && size != 0; halved *= 2) {
-    size >>= 1;
+  const KeyNumber middle = common.first + (common.last - common.first) / 2;
+  const KeyRange other = {middle + 1, common.last};
+  return {.half = {common.first, middle},
+          .other = other,
+          .rest = common == rest ? other : rest};
+}
+
+void KeyTree::TakeCovering(const KeyRange& rest, Leaves& leaves,
+                           std::vector<Step>& steps) {
+  const auto narrower = std::stable_partition(
+      leaves.begin(), leaves.end(),
+      [&](const Leaf& leaf) { return leaf.range.Contains(rest); });
+  for (auto each = leaves.begin(); each != narrower; ++each) {
+    steps.push_back({rest, each->rule});
   }
-  std::vector<KeyRange> parts;
-  for (KeyNumber first = common.first;; first += size + 1) {
-    parts.push_back({first, first + size});
-    if (first + size == common.last) return parts;
+  leaves.erase(leaves.begin(), narrower);
+}
+
+KeyTree::Step KeyTree::Ask(const Leaf& leaf, bool last) const {
+  Step step = {leaf.range, WithKey(leaf.rule, leaf.range)};
+  if (last && step.rule.action == OwnedAction::kContinue) {
+    step.rule.action = OwnedAction::kReturn;
   }
+  return step;
+}
+
+void KeyTree::AskInRow(const Leaves& leaves, std::vector<Step>& steps) const {
+  for (auto leaf = leaves.begin(); leaf != leaves.end(); ++leaf) {
+    const auto below = leaf + 1;
+    const bool last = below != leaves.end() &&
+                      std::none_of(below, leaves.end(), [&](const Leaf& other) {
+                        return other.range.Overlaps(leaf->range);
+                      });
+    steps.push_back(Ask(*leaf, last));
+  }
+}
+
+bool KeyTree::Diverts(const Step& step, const KeyRange& half) {
+  // Below its quota a counter counts, and the rule does not match.
+  return step.range == half && !step.rule.quota &&
+         (step.rule.action == OwnedAction::kGoto ||
+          step.rule.action == OwnedAction::kReturn);
+}
+
+KeyTree::Step KeyTree::StepFor(const KeyRange& half, Leaves inside,
+                               size_t met) {
+  if (inside.size() == 1) return Ask(inside[0], /*last=*/true);
+  OwnedRule rule = {.match = base_, .action = OwnedAction::kReturn};
+  size_t chain = 0;
+  if (!inside.empty()) {
+    chain = AddChain(half, std::move(inside), met);
+    rule.action = OwnedAction::kGoto;
+    rule.chain = names_[chain];
+  }
+  return {half, WithKey(rule, half), chain};
+}
+
+void KeyTree::AddGuard(const KeyRange& hull, Leaves leaves) {
+  names_.push_back(name_(PlaceOf(WholeKey(field_, family_)), "guard"));
+  chains_.emplace_back();
+  const size_t chain = AddChain(hull, std::move(leaves), 1);
+  chains_[0].push_back({hull,
+                        WithKey({.match = base_,
+                                 .action = OwnedAction::kGoto,
+                                 .chain = names_[chain]},
+                                hull),
+                        chain});
 }
 
 size_t KeyTree::AddChain(const KeyRange& part, Leaves leaves, size_t met) {
   const size_t index = chains_.size();
-  names_.push_back(name_(TextOf(part)));
+  names_.push_back(name_(PlaceOf(part), TextOf(part)));
   chains_.emplace_back();
   std::vector<Step> steps;
-  // Every packet that comes here meets those that accept the whole part.
-  const auto narrower = std::stable_partition(
-      leaves.begin(), leaves.end(),
-      [&](const Leaf& leaf) { return leaf.range.Contains(part); });
-  for (auto each = leaves.begin(); each != narrower; ++each) {
-    steps.push_back({part, each->rule});
+  // Every packet that comes below `steps` is of it.
+  KeyRange rest = part;
+  TakeCovering(rest, leaves, steps);
+  while (leaves.size() > kRow) {
+    const Split split = SplitOf(rest, leaves);
+    steps.push_back(StepFor(split.half, Within(split.half, leaves),
+                            met + steps.size() + 1));
+    leaves = split.other.has_value() ? Within(*split.other, leaves) : Leaves();
+    if (Diverts(steps.back(), split.half)) rest = split.rest;
+    TakeCovering(rest, leaves, steps);
   }
-  leaves.erase(leaves.begin(), narrower);
-
-  const auto ask = [&](const Leaf& leaf, const KeyRange& range) {
-    steps.push_back({range, WithKey(leaf.rule, range)});
-  };
-  std::vector<std::pair<KeyRange, Leaves>> deeper;
-  if (leaves.size() <= kFanOut) {
-    for (const Leaf& leaf : leaves) ask(leaf, leaf.range);
-  } else {
-    const bool prefixes = IsAddress(field_);
-    const std::vector<KeyRange> parts =
-        prefixes ? SplitPrefix(leaves) : SplitRange(part, leaves);
-    if (prefixes) {
-      // A prefix of more than one part is asked for once, here.
-      for (const Leaf& leaf : leaves) {
-        if (!parts[0].Contains(leaf.range) &&
-            leaf.range.last - leaf.range.first >
-                parts[0].last - parts[0].first) {
-          ask(leaf, leaf.range);
-        }
-      }
-    }
-    for (const KeyRange& each : parts) {
-      Leaves inside;
-      for (const Leaf& leaf : leaves) {
-        if (prefixes ? each.Contains(leaf.range) : each.Overlaps(leaf.range)) {
-          inside.push_back({Intersection(leaf.range, each), leaf.rule});
-        }
-      }
-      if (inside.size() == 1) {
-        ask(inside[0], inside[0].range);
-      } else if (!inside.empty()) {
-        deeper.emplace_back(each, std::move(inside));
-      }
-    }
-  }
-  for (auto& [range, inside] : deeper) {
-    const size_t chain =
-        AddChain(range, std::move(inside), met + steps.size() + 1);
-    steps.push_back({range,
-                     WithKey({.match = base_,
-                              .action = OwnedAction::kGoto,
-                              .chain = names_[chain]},
-                             range),
-                     chain});
-  }
+  AskInRow(leaves, steps);
   cost_.most = std::max(cost_.most, met + steps.size());
   chains_[index] = std::move(steps);
   return index;
@@ -172,8 +238,9 @@ size_t KeyTree::Walk(KeyNumber key) const {
   for (size_t i = 0; i < chains_[chain].size(); ++i) {
     const Step& step = chains_[chain][i];
     ++met;
-    if (step.rule.action == OwnedAction::kGoto &&
-        step.range.Contains({key, key})) {
+    if (!step.range.Contains({key, key})) continue;
+    if (step.rule.action == OwnedAction::kReturn) break;
+    if (step.rule.action == OwnedAction::kGoto) {
       chain = step.chain;
       i = static_cast<size_t>(-1);
     }

@@ -4,7 +4,9 @@
 #define NFMETER_ACCOUNTING_PLANS_KEY_TREE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,13 +21,16 @@
 namespace nfmeter::accounting {
 
 // Rules that walk a packet down to those that its key meets, instead of past
-// all of them: a chain has a rule for each of at most a few parts of the keys,
-// which leads with -g to a chain that knows only its part. A chain reached so
-// has no key left to ask for where its part is one rule's whole range.
+// all of them. A chain splits its part of the keys in two again and again: a
+// rule for one half leads with -g to a chain of its own, and the rules for the
+// other half follow below. So each split costs a packet one rule, whichever
+// way it goes. Where a part is one rule's whole range, that rule asks for no
+// key.
 //
 // All ranges that hold a key are met, however they nest; ranges of addresses
 // are prefixes. The same rules always give the same chains, and a chain's name
-// depends on nothing but the seed, the field and its part.
+// depends on nothing but the seed, the field, its part, and for IPv6 the
+// prefix that all have in common, by whole groups of 16 bits.
 //
 // Not thread-safe; used for one tree.
 class KeyTree {
@@ -40,17 +45,31 @@ class KeyTree {
     double mean = 0;  // over packets that hit one leaf each
   };
 
+  // Bits of a place. Chains stand in memory by their names, and a packet costs
+  // less if it finds those that it meets side by side: places rise with the
+  // keys of parts, a part coming before those that it is split into, and names
+  // are to rise with places.
+  static constexpr int kPlaceBits = 45;
+  // Makes the name of a chain from its place and a text that tells its part
+  // apart.
+  using Namer =
+      std::function<std::string(uint64_t place, absl::string_view part)>;
+
   // `base` is what a rule must ask for beside its key: the protocol of ports.
-  // `name` makes the name of a chain from a text that tells its part apart.
   KeyTree(kernel::Family family, KeyField field, kernel::RuleMatch base,
-          std::function<std::string(absl::string_view part)> name)
+          Namer name)
       : family_(family),
         field_(field),
         base_(std::move(base)),
         name_(std::move(name)) {}
 
-  // The chains, the one to jump to first. Not for an empty span.
-  std::vector<kernel::OwnedChain> Build(absl::Span<const Leaf> leaves);
+  // The smallest range that a key of any leaf is in, a prefix of addresses;
+  // nullopt: every key is. Not for an empty span, as Build().
+  std::optional<KeyRange> HullOf(absl::Span<const Leaf> leaves) const;
+  // The chains, the one to jump to first. `hull` is HullOf() if no packet comes
+  // to it that was not asked for that, else nullopt.
+  std::vector<kernel::OwnedChain> Build(absl::Span<const Leaf> leaves,
+                                        const std::optional<KeyRange>& hull);
 
   // Of what Build() made.
   const Cost& cost() const { return cost_; }
@@ -64,10 +83,34 @@ class KeyTree {
   };
   using Leaves = std::vector<Leaf>;
 
+  // How the keys of the rest of a chain are told apart next.
+  struct Split {
+    KeyRange half;  // whose packets leave the chain
+    // Where leaves are beside it; nullopt: nowhere.
+    std::optional<KeyRange> other;
+    KeyRange rest;  // of the packets that stay
+  };
+
   // Adds the chain of `part`, in which packets arrive that `met` rules have
   // looked at, and returns its place among the chains.
   size_t AddChain(const KeyRange& part, Leaves leaves, size_t met);
-  std::vector<KeyRange> SplitPrefix(const Leaves& leaves) const;
+  // A first chain for packets that were not asked for their key.
+  void AddGuard(const KeyRange& hull, Leaves leaves);
+  Split SplitOf(const KeyRange& rest, const Leaves& leaves) const;
+  static Split SplitPrefix(const KeyRange& rest, const Leaves& leaves);
+  // Rules for the whole of `rest` first; taken out of `leaves`.
+  static void TakeCovering(const KeyRange& rest, Leaves& leaves,
+                           std::vector<Step>& steps);
+  // What packets of `half` do: nothing more, what one leaf says, or what a
+  // chain says. `met` as in AddChain().
+  Step StepFor(const KeyRange& half, Leaves inside, size_t met);
+  // Whether no packet of `half` comes below the step.
+  static bool Diverts(const Step& step, const KeyRange& half);
+  // `last`: whatever the chain has below, this leaf's packets do not meet.
+  Step Ask(const Leaf& leaf, bool last) const;
+  // Rules for the last few leaves of a chain.
+  void AskInRow(const Leaves& leaves, std::vector<Step>& steps) const;
+  uint64_t PlaceOf(const KeyRange& part) const;
   // The rules that a packet with this key meets.
   size_t Walk(KeyNumber key) const;
   kernel::OwnedRule WithKey(const kernel::OwnedRule& rule,
@@ -76,7 +119,9 @@ class KeyTree {
   const kernel::Family family_;
   const KeyField field_;
   const kernel::RuleMatch base_;
-  const std::function<std::string(absl::string_view part)> name_;
+  const Namer name_;
+  KeyNumber placed_first_ = 0;             // the key of the first place
+  int unplaced_ = 0;                       // lower bits that places leave out
   std::vector<std::string> names_;         // of the chains
   std::vector<std::vector<Step>> chains_;  // the rules of each
   Cost cost_;

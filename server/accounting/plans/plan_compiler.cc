@@ -67,6 +67,16 @@ absl::string_view BuiltinChain(Direction direction) {
   return "";
 }
 
+// The lowest 5 * `digits` bits of a number, in digits that sort as it does.
+std::string Base32(uint64_t number, int digits) {
+  std::string text(static_cast<size_t>(digits), '0');
+  for (auto digit = text.rbegin(); digit != text.rend(); ++digit) {
+    *digit = "0123456789abcdefghijklmnopqrstuv"[number % 32];
+    number /= 32;
+  }
+  return text;
+}
+
 // Accounts whose matches are equal but for one key, and that do the same.
 struct Bucket {
   int rank = 0;
@@ -175,6 +185,9 @@ class HookCompiler {
       rules.push_back({.match = bucket.shared,
                        .action = OwnedAction::kJump,
                        .chain = reached.chain});
+      if (reached.hull.has_value()) {
+        SetKey(rules.back().match, *bucket.key, family_, *reached.hull);
+      }
       most += reached.most;
       below += reached.mean * static_cast<double>(bucket.accounts.size());
     }
@@ -192,6 +205,8 @@ class HookCompiler {
     std::string chain;
     size_t most = 0;
     double mean = 0;
+    // Keys that the jump has to ask for.
+    std::optional<KeyRange> hull;
   };
 
   // The chain of a part of the plan, told apart by its text: 26 bytes.
@@ -208,6 +223,23 @@ class HookCompiler {
                                 .Add(attempt)
                                 .value();
       name = absl::StrFormat("%s%013x", chains_, hash >> 12);
+    }
+    return name;
+  }
+
+  // The chain of a part of a tree: behind others of the tree by its place.
+  std::string NameIn(absl::string_view tree, uint64_t place,
+                     absl::string_view part) {
+    std::string name;
+    for (uint64_t attempt = 0; attempt == 0 || !names_.insert(name).second;
+         ++attempt) {
+      const auto hash = [&] {
+        return StableHash().Add(DirectionName(direction_)).Add(tree);
+      };
+      name =
+          absl::StrCat(chains_, Base32(hash().value() >> 54, 2),
+                       Base32(place, KeyTree::kPlaceBits / 5),
+                       Base32(hash().Add(part).Add(attempt).value() >> 44, 4));
     }
     return name;
   }
@@ -268,11 +300,16 @@ class HookCompiler {
            RuleOf(*account, CounterOf(*account, class_name), base)});
     }
     if (form_ == PlanForm::kMaps) return CompileMaps(*bucket.key, leaves, text);
-    KeyTree tree(family_, *bucket.key, base, [&](absl::string_view part) {
-      return NameOf(absl::StrCat(text, part));
-    });
-    std::vector<OwnedChain> chains = tree.Build(leaves);
-    Reached reached = {chains[0].name, tree.cost().most, tree.cost().mean};
+    KeyTree tree(family_, *bucket.key, base,
+                 [&](uint64_t place, absl::string_view part) {
+                   return NameIn(text, place, part);
+                 });
+    // Where a class leads to it, the jump has asked for that alone.
+    const std::optional<KeyRange> hull =
+        class_name.has_value() ? std::nullopt : tree.HullOf(leaves);
+    std::vector<OwnedChain> chains = tree.Build(leaves, hull);
+    Reached reached = {chains[0].name, tree.cost().most, tree.cost().mean,
+                       hull};
     Add(std::move(chains));
     return reached;
   }

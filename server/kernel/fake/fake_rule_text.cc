@@ -134,6 +134,8 @@ std::string FakeOwnedRuleText(absl::string_view chain, const OwnedRule& rule) {
       return absl::StrCat(text, " -j ", rule.chain);
     case OwnedAction::kGoto:
       return absl::StrCat(text, " -g ", rule.chain);
+    case OwnedAction::kReturn:
+      return absl::StrCat(text, " -j RETURN");
     case OwnedAction::kDrop:
       return absl::StrCat(text, " -j DROP");
     case OwnedAction::kReject:

@@ -159,9 +159,13 @@ class ChainWalk {
       ++looked;
       if (!Matches(rule.match, packet)) continue;
       if (!rule.counter.empty()) ++counts[rule.counter];
+      // A rule does not match while its counter is below its quota.
+      if (rule.quota) continue;
       if (!rule.map.empty()) LookUp(*maps_.at(rule.map), packet, counts);
       if (rule.action == kernel::OwnedAction::kJump) {
         Walk(rule.chain, packet, counts, looked);
+      } else if (rule.action == kernel::OwnedAction::kReturn) {
+        return;
       } else if (rule.action == kernel::OwnedAction::kGoto) {
         return Walk(rule.chain, packet, counts, looked);
       }

@@ -243,6 +243,9 @@ class TableCompiler {
       case OwnedAction::kGoto:
         out.push_back(NftVerdict{NFT_GOTO, KernelName(rule.chain)});
         return;
+      case OwnedAction::kReturn:
+        out.push_back(NftVerdict{NFT_RETURN, ""});
+        return;
       case OwnedAction::kDrop:
         out.push_back(NftVerdict{kNftDrop, ""});
         return;
@@ -297,6 +300,9 @@ class TableCompiler {
         break;
       case OwnedAction::kGoto:
         add("goto ", KernelName(rule.chain));
+        break;
+      case OwnedAction::kReturn:
+        add("return");
         break;
       case OwnedAction::kDrop:
         add("drop");

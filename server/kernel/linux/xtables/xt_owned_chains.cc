@@ -23,6 +23,8 @@ std::string TargetOf(const OwnedRule& rule) {
     case OwnedAction::kJump:
     case OwnedAction::kGoto:
       return rule.chain;
+    case OwnedAction::kReturn:
+      return "RETURN";
     case OwnedAction::kDrop:
       return "DROP";
     case OwnedAction::kReject:

@@ -44,6 +44,9 @@ absl::Status AppendOwnedTarget(Family family, const OwnedRule& rule,
       }
       Append(rule.chain, 0, int{0}, bytes);
       return absl::OkStatus();
+    case OwnedAction::kReturn:
+      Append("RETURN", 0, int{0}, bytes);
+      return absl::OkStatus();
     case OwnedAction::kDrop:
       Append("DROP", 0, int{0}, bytes);
       return absl::OkStatus();
