@@ -97,11 +97,20 @@ absl::Status Add(Session& session, const AddFlags& flags) {
     }
     contexts->contexts[flags.name] = std::move(values);
   }
-  if (contexts->current.empty()) contexts->current = flags.name;
-  return SaveContexts(*contexts, ContextsPath());
+  const bool first = contexts->current.empty();
+  if (first) contexts->current = flags.name;
+  const absl::Status saved = SaveContexts(*contexts, ContextsPath());
+  if (!saved.ok()) return saved;
+  const std::string stands_for = flags.members.empty()
+                                     ? contexts->contexts[flags.name]["server"]
+                                     : absl::StrJoin(flags.members, ",");
+  session.Note(absl::StrCat("Saved '", flags.name, "' for ", stands_for, " in ",
+                            ContextsPath(),
+                            first ? "; it is used from now on" : ""));
+  return absl::OkStatus();
 }
 
-absl::Status Delete(const std::string& name) {
+absl::Status Delete(Session& session, const std::string& name) {
   auto contexts = LoadContexts(ContextsPath());
   if (!contexts.ok()) return contexts.status();
   if (contexts->contexts.erase(name) + contexts->groups.erase(name) == 0) {
@@ -110,7 +119,9 @@ absl::Status Delete(const std::string& name) {
   }
   for (auto& [group, members] : contexts->groups) std::erase(members, name);
   if (contexts->current == name) contexts->current.clear();
-  return SaveContexts(*contexts, ContextsPath());
+  const absl::Status saved = SaveContexts(*contexts, ContextsPath());
+  if (saved.ok()) session.Note(absl::StrCat("Deleted '", name, "'."));
+  return saved;
 }
 
 // Whether each server answers, and who answers there.
@@ -181,9 +192,9 @@ Examples:
   tree.Suggest(group, known);
 
   auto deleted = std::make_shared<std::string>();
-  CLI::App* remove =
-      tree.AddCommand(*context, "delete", "Forget a context or a group", "",
-                      [deleted](Session&) { return Delete(*deleted); });
+  CLI::App* remove = tree.AddCommand(
+      *context, "delete", "Forget a context or a group", "",
+      [deleted](Session& session) { return Delete(session, *deleted); });
   tree.MarkLocal(remove);
   CLI::Option* gone = remove->add_option("NAME", *deleted, "which");
   gone->required();

@@ -3,8 +3,8 @@
 //
 //   current: gw1
 //   contexts:
-//     gw1: {server: "gw1:7443", ca: /etc/nfmeter/ca.crt, cert: me.crt, key:
-//     me.key} local: {server: "unix:/run/nfmeter/nfmeter.sock", output: wide}
+//     gw1: {server: "gw1:7443", ca: ca.crt, cert: me.crt, key: me.key}
+//     local: {server: "unix:/run/nfmeter/nfmeter.sock", output: wide}
 //   groups:
 //     edge: [gw1, gw2]
 #ifndef NFMETER_CLI_CONTEXTS_H_

@@ -127,6 +127,29 @@ absl::StatusOr<TimeRange> ParseTimeRange(absl::string_view since,
   return range;
 }
 
+std::string DescribeRange(const TimeRange& range, absl::TimeZone zone,
+                          absl::Time now) {
+  const auto is_midnight = [&](absl::Time time) {
+    return zone.At(time).cs == absl::CivilSecond(absl::ToCivilDay(time, zone));
+  };
+  const std::string in_zone =
+      absl::StrCat(" (", zone.name(), ")", range.to > now ? ", so far" : "");
+  if (!is_midnight(range.from) || !is_midnight(range.to)) {
+    const auto text = [&](absl::Time time) {
+      return absl::FormatTime("%Y-%m-%d %H:%M", time, zone);
+    };
+    return absl::StrCat("from ", text(range.from), " until ", text(range.to),
+                        in_zone);
+  }
+  const absl::CivilDay first = absl::ToCivilDay(range.from, zone);
+  const absl::CivilDay last = absl::ToCivilDay(range.to, zone) - 1;
+  if (first == last) {
+    return absl::StrCat("on ", absl::FormatCivilTime(first), in_zone);
+  }
+  return absl::StrCat("from ", absl::FormatCivilTime(first), " through ",
+                      absl::FormatCivilTime(last), in_zone);
+}
+
 std::string LocalZoneName() {
   const char* variable = std::getenv("TZ");
   if (variable != nullptr) {

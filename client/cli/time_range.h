@@ -28,6 +28,13 @@ absl::StatusOr<TimeRange> ParseTimeRange(absl::string_view since,
                                          absl::string_view until,
                                          absl::TimeZone zone, absl::Time now);
 
+// What the range includes, in words: "from 2026-11-01 through 2026-11-30
+// (Europe/Berlin), so far" where it is of whole days of `zone`, "on 2026-11-05
+// (UTC)" where it is one, else "from 2026-11-04 23:30 until 2026-11-05 23:30
+// (UTC)". "So far": it ends after `now`.
+std::string DescribeRange(const TimeRange& range, absl::TimeZone zone,
+                          absl::Time now);
+
 // The zone that this process runs in, by its name of the tz database, which
 // means the same elsewhere: of TZ, else of /etc/localtime; "UTC" where neither
 // says.

@@ -64,7 +64,8 @@ void AddTimeFlags(CLI::App& command, TimeFlags& flags,
       ->option_text("TIME");
   command
       .add_option("--until", flags.until,
-                  "to when; default: the end of the day, month or year that "
+                  "to when; a day, month or year is included to its end; "
+                  "default: the end of the day, month or year that "
                   "--since says, else now")
       ->option_text("TIME");
   command
@@ -89,14 +90,6 @@ v1::UsageBucket ReadBucket(const std::string& every) {
   if (every == "1d") return v1::USAGE_BUCKET_DAY;
   if (every == "1mo") return v1::USAGE_BUCKET_MONTH;
   return v1::USAGE_BUCKET_UNSPECIFIED;
-}
-
-std::string RangeText(const ZonedRange& times) {
-  const auto text = [&](absl::Time time) {
-    return absl::FormatTime("%Y-%m-%d %H:%M", time, times.zone);
-  };
-  return absl::StrCat("from ", text(times.range.from), " to ",
-                      text(times.range.to), " (", times.zone.name(), ")");
 }
 
 // The footnote of a table or plot with marks: what they mean, and why.
@@ -147,7 +140,9 @@ absl::Status Report(Session& session, const ReportFlags& flags) {
                                .zone = times->zone,
                                .bars = session.console().out_is_terminal,
                                .unicode = session.console().unicode};
-  if (session.for_people()) session.Note(RangeText(*times));
+  if (session.for_people()) {
+    session.Note(DescribeRange(times->range, times->zone, absl::Now()));
+  }
   session.Print({.message = *usage, .text = [&](Layout layout) {
                    options.layout = layout;
                    return session.Render(UsageTable(usage->rows(), options),
@@ -229,13 +224,15 @@ absl::Status Gaps(Session& session, const GapFlags& flags) {
   SetTimes(times->range, request);
   const auto gaps = (*client)->ListGaps(request, session.call());
   if (!gaps.ok()) return gaps.status();
+  if (session.for_people() && gaps->gaps().empty()) {
+    session.Note(absl::StrCat(
+        "no gaps ", DescribeRange(times->range, times->zone, absl::Now())));
+    return absl::OkStatus();
+  }
   session.Print({.message = *gaps, .text = [&](Layout layout) {
                    return session.Render(
                        GapTable(gaps->gaps(), times->zone, layout), layout);
                  }});
-  if (gaps->gaps().empty()) {
-    session.Note(absl::StrCat("no gaps ", RangeText(*times)));
-  }
   return absl::OkStatus();
 }
 
@@ -246,6 +243,10 @@ absl::Status Consumers(Session& session) {
   if (!client.ok()) return client.status();
   const auto response = (*client)->ListConsumers(session.call());
   if (!response.ok()) return response.status();
+  if (session.for_people() && response->consumers().empty()) {
+    session.Note("nobody collects usage from this server");
+    return absl::OkStatus();
+  }
   std::vector<std::string> names;
   for (const v1::UsageConsumer& consumer : response->consumers()) {
     names.push_back(consumer.name());
@@ -259,7 +260,6 @@ absl::Status Consumers(Session& session) {
                  layout);
            },
        .names = names});
-  if (names.empty()) session.Note("nobody collects usage from this server");
   return absl::OkStatus();
 }
 
@@ -270,6 +270,7 @@ absl::Status DeleteConsumers(Session& session,
   for (const std::string& name : names) {
     const absl::Status status = (*client)->DeleteConsumer(name, session.call());
     if (!status.ok()) return status;
+    session.Note(absl::StrCat("Deleted consumer ", name, "."));
   }
   return absl::OkStatus();
 }

@@ -2,7 +2,9 @@
 #include "cli/usage_views.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -44,7 +46,11 @@ std::string BucketText(const v1::UsageRow& row,
   return absl::FormatTime(form, ToTime(row.start_time()), options.zone);
 }
 
-std::string Number(double value) { return absl::StrFormat("%.17g", value); }
+// In as few digits as read back as the same number.
+std::string Number(double value) {
+  char text[32];
+  return {text, std::to_chars(text, std::end(text), value).ptr};
+}
 
 using Row = v1::UsageRow;
 

@@ -171,9 +171,12 @@ void AddWatch(CommandTree& tree) {
 all and, where there is room, what the rates were in the last frames. Keys: /
 filters by a part of the name (Esc: no filter), i hides and shows counters
 without traffic, u shows bits or bytes; n, p, b, P and B sort by name, packets,
-bytes, packets/s and bytes/s. Elsewhere frames follow each other: tables as blocks that begin with '#', csv with the headings
-once, json as one WatchSnapshotsResponse a line, yaml as documents. json and
+bytes, packets/s and bytes/s.
+
+Elsewhere frames follow each other: tables as blocks that begin with '#', csv
+with the headings once, json as one object a line, yaml as documents. json and
 yaml have all counters: --sort and --limit are for the other forms.
+
 Rates are by the kernel's clock; after a reset, what was counted since then.
 A broken connection is made again, and the stream goes on; standard error tells
 when it is lost and when it is back.

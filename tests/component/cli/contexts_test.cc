@@ -8,6 +8,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 // Two servers, each with a counter of its own name.
 class ContextsTest : public CliTest {
@@ -46,10 +47,13 @@ class ContextsTest : public CliTest {
   void AddBoth() {
     for (const auto& [name, server] :
          {std::pair("a", &server_), std::pair("b", &second_)}) {
-      EXPECT_EQ(
-          Run({"context", "add", name, "--server", server->address()}).err, "");
+      EXPECT_THAT(
+          Run({"context", "add", name, "--server", server->address()}).err,
+          StartsWith(absl::StrCat("Saved '", name, "' for ", server->address(),
+                                  " in ", folder_ / "new/config.yaml")));
     }
-    EXPECT_EQ(Run({"context", "add", "both", "--group", "a,b"}).err, "");
+    EXPECT_THAT(Run({"context", "add", "both", "--group", "a,b"}).err,
+                StartsWith("Saved 'both' for a,b in "));
   }
 
   FakeServer second_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Lists as terminals of 40, 80 and 200 columns show them; tests/unit/cli has
 // those of top. NFMETER_UPDATE_SCREENS=1 writes the files.
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
@@ -47,6 +49,8 @@ class ScreensTest : public CliTest {
     AnswerPlans();
     AnswerFlows();
     AnswerQuotaEvents();
+    AnswerSnapshots();
+    AnswerNode();
   }
 
   void AnswerUsage() {
@@ -148,15 +152,70 @@ class ScreensTest : public CliTest {
     };
   }
 
+  // Two frames, a second apart by boottime.
+  void AnswerSnapshots() {
+    server_.snapshots.on_WatchSnapshots = [](auto& context, const auto&,
+                                             auto& writer) {
+      for (const char* frame : {
+               R"({"epoch": 7, "sequence": 1, "complete": true, "full": true,
+                   "wallTime": "2026-11-02T10:00:00Z", "boottime": "100s",
+                   "lastChunk": true, "expectedCount": 2, "columns": {
+                     "ids": [1, 2], "packets": [1200, 98765432],
+                     "bytes": [3460000, 123456789012],
+                     "newNames": "http\na-name-of-thirty-one-characters\n"}})",
+               R"({"epoch": 7, "sequence": 2, "complete": true, "full": true,
+                   "wallTime": "2026-11-02T10:00:01Z", "boottime": "101s",
+                   "lastChunk": true, "expectedCount": 2, "columns": {
+                     "ids": [1, 2], "packets": [1200, 98875432],
+                     "bytes": [3460000, 123613229012]}})"}) {
+        v1::WatchSnapshotsResponse response;
+        *response.mutable_frame() = Json<v1::SnapshotFrame>(frame);
+        writer.Write(response);
+      }
+      while (!context.IsCancelled()) absl::SleepFor(absl::Milliseconds(5));
+      return grpc::Status::CANCELLED;
+    };
+  }
+
+  void AnswerNode() {
+    server_.node.on_GetNode = [](const auto&, auto* response) {
+      *response = Json<v1::GetNodeResponse>(R"({"node": {
+          "hostname": "gw1", "version": "0.1.0", "kernelRelease": "6.1.0-30",
+          "networkNamespace": "4026531840", "counterCount": 12,
+          "startTime": "2026-11-02T10:00:00Z", "snapshotSubscribers": 1,
+          "capabilities": [
+            {"name": "backend", "available": true,
+             "detail": "iptables: nfacct and legacy iptables work"},
+            {"name": "nfacct_target_ipv4", "available": false,
+             "detail": "this kernel has no NFACCT target for IPv4 rules: it comes with nfmeter's own kernel modules; nothing needs it"}],
+          "notices": ["no rule counts into 1 counter that was made through nfmeter: http"],
+          "caller": {"principal": "spiffe://example.org/ops/alice", "grants": [
+            {"role": "operator", "counterPrefixes": ["http", "a-"]}]},
+          "ledger": {"durable": true}}})");
+      return grpc::Status::OK;
+    };
+  }
+
   // The screen is the one in screens/NAME-COLUMNS.txt.
   void ExpectScreens(const std::string& name, const std::string& command) {
+    // A keyboard on which nobody types, and which does not end, as /dev/null
+    // would.
+    TemporaryDirectory folder;
+    const std::string keyboard = folder / "keyboard";
+    ASSERT_EQ(mkfifo(keyboard.c_str(), 0600), 0);
     for (const int columns : {40, 80, 200}) {
       const std::string shown = absl::StrReplaceAll(
           Shell(absl::StrCat("script -qec 'stty cols ", columns,
                              "; $NFMETER --color never ", command,
-                             "' /dev/null"))
+                             "' /dev/null <>", keyboard))
               .out,
-          {{"\r", ""}});
+          {{"\r", ""},
+           // Redrawing in place: frames stand one below the other.
+           {"\x1b[?25l", ""},
+           {"\x1b[?25h", ""},
+           {"\x1b[K", ""},
+           {"\x1b[J", ""},
+           {"\x1b[6A", ""}});
       const std::string path =
           absl::StrCat(NFMETER_SCREENS, "/", name, "-", columns, ".txt");
       if (std::getenv("NFMETER_UPDATE_SCREENS") != nullptr) {
@@ -168,7 +227,8 @@ class ScreensTest : public CliTest {
           << "NFMETER_UPDATE_SCREENS=1 writes " << path;
       for (absl::string_view line : absl::StrSplit(shown, '\n')) {
         // Sentences around a table go on in the terminal's next line.
-        if (absl::StrContains(line, "; '") || absl::EndsWith(line, "(UTC)")) {
+        if (absl::StrContains(line, "; '") || absl::EndsWith(line, "(UTC)") ||
+            absl::StartsWith(line, "- ") || absl::StartsWith(line, "you ")) {
           continue;
         }
         EXPECT_LE(Columns(line), columns) << name << ": " << line;
@@ -183,12 +243,12 @@ TEST_F(ScreensTest, Rules) { ExpectScreens("rules", "rule list"); }
 
 TEST_F(ScreensTest, Usage) {
   ExpectScreens("usage",
-                "usage report --since 2026-11 --until 2026-12 --group-by "
+                "usage report --since 2025-11 --until 2025-12 --group-by "
                 "tenant --every 1d");
 }
 
 TEST_F(ScreensTest, Gaps) {
-  ExpectScreens("gaps", "usage gaps --since 2026-11 --until 2026-12");
+  ExpectScreens("gaps", "usage gaps --since 2025-11 --until 2025-12");
 }
 
 TEST_F(ScreensTest, Plans) {
@@ -199,6 +259,26 @@ TEST_F(ScreensTest, Plans) {
 TEST_F(ScreensTest, Flows) {
   ExpectScreens("flows", "flow list");
   ExpectScreens("flow-top", "flow top --by src/24,dport");
+}
+
+TEST_F(ScreensTest, Watch) { ExpectScreens("watch", "watch --count 2"); }
+
+TEST_F(ScreensTest, Node) { ExpectScreens("node", "node"); }
+
+TEST_F(ScreensTest, Contexts) {
+  TemporaryDirectory folder;
+  const std::string path = folder / "config.yaml";
+  std::ofstream(path) << R"(current: edge
+contexts:
+  gw1: {server: "gw1.example.org:7443", ca: ca.crt, cert: me.crt, key: me.key}
+  the-gateway-of-the-second-data-centre:
+    {server: "gateway-2.dc-2.example.org:7443", ca: ca.crt}
+  here: {server: "unix:/run/nfmeter/nfmeter.sock"}
+groups:
+  edge: [gw1, the-gateway-of-the-second-data-centre]
+)";
+  setenv("NFMETER_CONFIG", path.c_str(), 1);
+  ExpectScreens("contexts", "context list");
 }
 
 TEST_F(ScreensTest, QuotaEvents) {

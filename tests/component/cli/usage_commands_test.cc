@@ -96,8 +96,7 @@ TEST_F(UsageCommandsTest, AReportIsATableWithAFootnoteWhereSomethingIsMissing) {
             "2026-11-02  beta       2000     1.00 MiB  2.00 KiB/s  4.00 KiB/s"
             "\n");
   EXPECT_THAT(run.err,
-              AllOf(HasSubstr("from 2026-11-01 00:00 to 2026-12-01 00:00 "
-                              "(Etc/UTC)"),
+              AllOf(HasSubstr("from 2026-11-01 through 2026-11-30 (Etc/UTC)"),
                     HasSubstr(">= at least so much: something may be missing, "
                               "as the machine restarted; somebody else reset "
                               "a counter"),

@@ -80,6 +80,21 @@ TEST_F(TimeRangeTest, ReversedAndFutureRangesAreRefused) {
   EXPECT_THAT(Range("2027"), HasSubstr("in the future"));
 }
 
+TEST_F(TimeRangeTest, WordsSayWhichDaysAreIncluded) {
+  const auto words = [&](const std::string& since, const std::string& until) {
+    return DescribeRange(*ParseTimeRange(since, until, Berlin(), now_),
+                         Berlin(), now_);
+  };
+  EXPECT_EQ(words("2026-10", ""),
+            "from 2026-10-01 through 2026-10-31 (Europe/Berlin)");
+  EXPECT_EQ(words("2026-10", "2026-12"),
+            "from 2026-10-01 through 2026-12-31 (Europe/Berlin), so far");
+  EXPECT_EQ(words("yesterday", ""), "on 2026-11-04 (Europe/Berlin)");
+  EXPECT_EQ(words("today", ""), "on 2026-11-05 (Europe/Berlin), so far");
+  EXPECT_EQ(words("24h", ""),
+            "from 2026-11-04 23:30 until 2026-11-05 23:30 (Europe/Berlin)");
+}
+
 TEST_F(TimeRangeTest, ZonesHaveNamesThatOthersKnow) {
   setenv("TZ", ":Europe/Berlin", 1);
   EXPECT_EQ(LocalZoneName(), "Europe/Berlin");
