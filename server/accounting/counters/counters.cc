@@ -221,16 +221,26 @@ absl::StatusOr<Counters::Found> Counters::FindInSnapshot(
 absl::StatusOr<std::vector<std::string>> Counters::Missing(
     absl::Span<const std::string> names, absl::Duration max_staleness) {
   NFM_RETURN_IF_ERROR(Available());
-  std::shared_ptr<const Snapshot> snapshot;
-  if (names.size() >= kDumpFromNames) {
-    NFM_ASSIGN_OR_RETURN(snapshot, hub_.Take(max_staleness));
+  std::vector<std::string> unseen(names.begin(), names.end());
+  // Newer than a stale dump, or left out of an incomplete one: look again, by
+  // a fresh dump while there are many, as the kernel walks a list for each
+  // name that it is asked for.
+  while (unseen.size() >= kDumpFromNames) {
+    NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot,
+                         hub_.Take(max_staleness));
+    std::erase_if(unseen, [&](const std::string& name) {
+      return snapshot->Find(name).has_value();
+    });
+    const bool fresh = max_staleness <= absl::ZeroDuration();
+    if (fresh && snapshot->complete) return unseen;
+    if (fresh) break;
+    max_staleness = absl::ZeroDuration();
   }
   std::vector<std::string> missing;
-  for (const std::string& name : names) {
-    if (snapshot != nullptr && snapshot->Find(name).has_value()) continue;
+  for (std::string& name : unseen) {
     const absl::Status found = table_.Get(name).status();
     if (absl::IsNotFound(found)) {
-      missing.push_back(name);
+      missing.push_back(std::move(name));
     } else if (!found.ok()) {
       return found;
     }

@@ -43,7 +43,9 @@ absl::Status PlanQuotas::Look(const std::string& plan,
   return TellThresholds(plan, compiled, *state);
 }
 
-absl::Status PlanQuotas::NoteApplied(const std::string& plan) {
+absl::Status PlanQuotas::NoteApplied(const std::string& plan,
+                                     const CompiledPlan& compiled) {
+  if (!compiled.watched_quotas) return absl::OkStatus();
   NFM_ASSIGN_OR_RETURN(QuotaState* const state, StateOf(plan));
   QuotaState next = *state;
   next.renew_time = clock_.WallTime();

@@ -40,7 +40,8 @@ class PlanQuotas {
 
   // The plan has other accounts now. What was due before has been done: quotas
   // that it had not, start with their next period.
-  absl::Status NoteApplied(const std::string& plan);
+  absl::Status NoteApplied(const std::string& plan,
+                           const CompiledPlan& compiled);
   void Forget(absl::string_view plan) { plans_.erase(std::string(plan)); }
 
  private:

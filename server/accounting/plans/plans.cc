@@ -298,8 +298,9 @@ absl::Status Plans::TakeBack(const AppliedPlan& before,
 
 void Plans::Keep(AppliedPlan applied) {
   const PlanInfo info = applied.info;
+  const std::shared_ptr<const CompiledPlan> compiled = applied.compiled;
   plans_.Put(std::move(applied));
-  quotas_.NoteApplied(info.name).IgnoreError();
+  quotas_.NoteApplied(info.name, *compiled).IgnoreError();
   plans_.ChangeHealth(info.name, [&](PlanHealth& health) {
     health.Name(info.name, info.etag);
     health.NoteApplied(clock_);
