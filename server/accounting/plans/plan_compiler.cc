@@ -5,13 +5,12 @@
 #include <map>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "accounting/plans/account_buckets.h"
 #include "accounting/plans/key_maps.h"
 #include "accounting/plans/key_tree.h"
-#include "accounting/plans/match_text.h"
 #include "base/error.h"
 #include "base/stable_hash.h"
 #include "base/status_macros.h"
@@ -25,35 +24,6 @@ using kernel::OwnedChain;
 using kernel::OwnedRule;
 using kernel::OwnedTable;
 using kernel::RuleMatch;
-
-// Fewer accounts than these stand in a row: a tree would cost more.
-constexpr size_t kTreeFrom = 5;
-
-OwnedAction ActionOf(const PlanAccount& account) {
-  if (!account.quota.has_value()) return OwnedAction::kContinue;
-  switch (account.quota->over) {
-    case OverQuota::kTell:
-      return OwnedAction::kContinue;
-    case OverQuota::kDrop:
-      return OwnedAction::kDrop;
-    case OverQuota::kReject:
-      return OwnedAction::kReject;
-    case OverQuota::kMark:
-      return OwnedAction::kMark;
-  }
-  return OwnedAction::kContinue;
-}
-
-// Those that end a packet's way come last.
-int RankOf(OwnedAction action) {
-  switch (action) {
-    case OwnedAction::kDrop:
-    case OwnedAction::kReject:
-      return 1;
-    default:
-      return 0;
-  }
-}
 
 absl::string_view BuiltinChain(Direction direction) {
   switch (direction) {
@@ -75,67 +45,6 @@ std::string Base32(uint64_t number, int digits) {
     number /= 32;
   }
   return text;
-}
-
-// Accounts whose matches are equal but for one key, and that do the same.
-struct Bucket {
-  int rank = 0;
-  RuleMatch shared;  // without the key
-  std::optional<KeyField> key;
-  std::optional<Split> split;
-  std::vector<const PlanAccount*> accounts;
-};
-
-std::string BucketText(const RuleMatch& shared, std::optional<KeyField> key,
-                       const PlanAccount& account) {
-  return absl::StrCat(
-      RankOf(ActionOf(account)), "|",
-      key.has_value() ? static_cast<int>(*key) : -1, "|",
-      account.split.has_value() ? static_cast<int>(*account.split) : -1, "|",
-      MatchText(shared));
-}
-
-// Puts each account where most others are of its shape.
-std::vector<Bucket> MakeBuckets(absl::Span<const PlanAccount* const> accounts) {
-  struct Candidate {
-    KeyField key;
-    std::string text;
-    RuleMatch shared;
-  };
-  std::vector<std::vector<Candidate>> candidates(accounts.size());
-  absl::flat_hash_map<std::string, size_t> sizes;
-  for (size_t i = 0; i < accounts.size(); ++i) {
-    for (const KeyField key : kKeyFields) {
-      if (!KeyOf(accounts[i]->match, key).has_value()) continue;
-      RuleMatch shared = accounts[i]->match;
-      ClearKey(shared, key);
-      std::string text = BucketText(shared, key, *accounts[i]);
-      ++sizes[text];
-      candidates[i].push_back({key, std::move(text), std::move(shared)});
-    }
-  }
-  std::map<std::string, Bucket> buckets;  // in a stable order
-  for (size_t i = 0; i < accounts.size(); ++i) {
-    const Candidate* best = nullptr;
-    for (const Candidate& each : candidates[i]) {
-      if (best == nullptr || sizes[each.text] > sizes[best->text]) best = &each;
-    }
-    const PlanAccount& account = *accounts[i];
-    const bool alone = best == nullptr || sizes[best->text] < kTreeFrom;
-    const std::string text =
-        alone ? BucketText({}, std::nullopt, account) : best->text;
-    Bucket& bucket = buckets[text];
-    bucket.rank = RankOf(ActionOf(account));
-    bucket.split = account.split;
-    if (!alone) {
-      bucket.shared = best->shared;
-      bucket.key = best->key;
-    }
-    bucket.accounts.push_back(&account);
-  }
-  std::vector<Bucket> ordered;
-  for (auto& [text, bucket] : buckets) ordered.push_back(std::move(bucket));
-  return ordered;
 }
 
 // Compiles what one hook of one family sees.
@@ -278,8 +187,7 @@ class HookCompiler {
   Reached CompileTree(const Bucket& bucket,
                       std::optional<absl::string_view> class_name) {
     const std::string text =
-        absl::StrCat(BucketText(bucket.shared, bucket.key, *bucket.accounts[0]),
-                     "|", class_name.value_or(""), "|");
+        absl::StrCat(bucket.Text(), "|", class_name.value_or(""), "|");
     const RuleMatch base = BaseOf(bucket);
     if (!bucket.key.has_value()) {
       OwnedChain chain{.name = NameOf(text)};
@@ -362,9 +270,7 @@ class HookCompiler {
                 return std::pair(a.first.last - a.first.first, a.first.first) <
                        std::pair(b.first.last - b.first.first, b.first.first);
               });
-    OwnedChain chain{.name = NameOf(absl::StrCat(
-                         "classes|", BucketText(bucket.shared, bucket.key,
-                                                *bucket.accounts[0])))};
+    OwnedChain chain{.name = NameOf(absl::StrCat("classes|", bucket.Text()))};
     for (const auto& [range, name] : prefixes) {
       OwnedRule rule{.action = OwnedAction::kGoto,
                      .chain = by_class[*name].chain};
