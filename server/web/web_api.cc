@@ -86,14 +86,25 @@ HttpAnswer Json(const google::protobuf::Message& message) {
   return {.type = kJson, .body = std::move(json)};
 }
 
-// "name": [packets, bytes, total packets, total bytes, quota, its unit, over
-// it, labels]: short, as 10,000 of them come each second or two.
+// When something may have been missing in the totals for the last time, in
+// seconds since 1970; 0: nothing can be missing.
+int64_t SureSince(const v1::Counter& counter) {
+  const auto& start = counter.start_time();
+  const auto& made = counter.create_time();
+  const bool sure =
+      start.seconds() == made.seconds() && start.nanos() == made.nanos();
+  return sure ? 0 : start.seconds();
+}
+
+// [name, packets, bytes, total packets, total bytes, sure since, quota, its
+// unit, over it, labels]: short, as 10,000 of them come each second or two.
 void AppendCounter(const v1::Counter& counter, std::string& json) {
   json.push_back('[');
   AppendString(counter.name(), json);
   const v1::Quota& quota = counter.quota();
   absl::StrAppend(&json, ",", counter.packets(), ",", counter.bytes(), ",",
                   counter.total_packets(), ",", counter.total_bytes(), ",",
+                  SureSince(counter), ",",
                   !counter.has_quota()  ? 0
                   : quota.has_packets() ? quota.packets()
                                         : quota.bytes(),

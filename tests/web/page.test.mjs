@@ -83,10 +83,20 @@ function request(options) {
   });
 }
 
+// What a scrape shows is in the ledger before.
+async function record(pattern) {
+  for (let i = 0; i < 100; ++i) {
+    const scrape = await fetch('http://127.0.0.1:9477/metrics');
+    if (pattern.test(await scrape.text())) return;
+    await new Promise((resolve) => { setTimeout(resolve, 100); });
+  }
+  throw new Error(`no scrape has ${pattern}`);
+}
+
 const names = (page) => page.locator('#rows button').allTextContents();
 
 before(async () => {
-  await start();
+  await start('--metrics-listen', '127.0.0.1:9477');
   nfmeter('', 'counter', 'create', 'web', '--label', 'tenant=acme',
           '--quota-bytes', '10KiB');
   nfmeter('', 'rule', 'add', '--counter', 'web', '--chain', 'OUTPUT', '-p',
@@ -136,6 +146,40 @@ test('traffic is seen live, and a counter opens by keyboard', async () => {
   clearInterval(sending);
   sender.close();
   await page.context().close();
+});
+
+test('totals go on over resets, with a mark where something may be missing',
+     async () => {
+  const send = dgram.createSocket('udp4');
+  send.on('error', () => {});
+  nfmeter('', 'counter', 'create', 'kept', 'zeroed');
+  for (const [name, port] of [['kept', 8081], ['zeroed', 8082]]) {
+    nfmeter('', 'rule', 'add', '--counter', name, '--chain', 'OUTPUT', '-p',
+            'udp', '--dport', String(port));
+    await new Promise((resolve) => {
+      send.send(Buffer.alloc(484), port, '127.0.0.1', resolve);
+    });
+  }
+  send.close();
+  nfmeter('', 'counter', 'reset', 'kept');
+  const page = await open();
+  await page.getByLabel('without traffic, too').check();
+  // Packets and bytes since the reset, and the total.
+  await page.locator('#rows tr', { hasText: /^kept.*\/s00 B512 B$/ }).waitFor();
+  // By somebody else: what came since the reading before is not known.
+  await record(/counter_bytes_total{counter="zeroed"} 512/);
+  execFileSync('nfacct', ['get', 'zeroed', 'reset']);
+  await record(/nfmeter_foreign_resets_total [1-9]/);
+  await page.locator('#rows tr', { hasText: /^zeroed.*≥ 512 B$/ }).waitFor();
+  await page.locator('#rows button', { hasText: 'zeroed' }).click();
+  await page.getByText('at least: something may be missing from before')
+      .waitFor();
+  await page.getByText('foreign reset').waitFor();
+  assert.match(await page.locator('#detail-total').textContent(),
+               /^≥ 512 B in 1 packet, at least: something may be missing/);
+  await page.screenshot({ path: `${output}/total.png`, fullPage: true });
+  await page.context().close();
+  nfmeter('', 'counter', 'delete', 'kept', 'zeroed', '--with-rules');
 });
 
 test('dark, and on a telephone', async () => {

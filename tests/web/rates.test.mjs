@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { bytes, choose, count, rate, readSnapshot }
+import { bytes, choose, count, rate, readSnapshot, span, total }
   from '../../server/web/page/rates.js';
 
 const reading = (boottime, counters, epoch = '1') => ({
   epoch, boottime, time: boottime, complete: true,
   counters: counters.map(([name, packets, size, labels = {}]) =>
-    [name, packets, size, packets, size, 0, '', false, labels]),
+    [name, packets, size, packets, size, 0, 0, '', false, labels]),
 });
 
 test('a rate is by the kernel’s clock, and after a reset by what came since', () => {
@@ -38,6 +38,18 @@ test('the filter finds names and labels; idle ones are left out', () => {
   assert.deepEqual(names({}), ['mail', 'web']);
   assert.deepEqual(names({ idle: true, sort: 'name' }), ['mail', 'rest', 'web']);
   assert.deepEqual(names({ filter: 'tenant=acme' }), ['web']);
+});
+
+test('a total has a mark where something may be missing', () => {
+  const known = { totalBytes: 1536, sureSince: 0 };
+  assert.equal(total(known), '1.50 KiB');
+  assert.equal(total({ ...known, sureSince: 1795957147 }), '≥ 1.50 KiB');
+});
+
+test('a chart is of a minute at least', () => {
+  assert.deepEqual(span([1000]), [940, 1000]);
+  assert.deepEqual(span([1000, 5000]), [1000, 5000]);
+  assert.deepEqual(span([]), [null, null]);
 });
 
 test('units', () => {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The page: asks the server now and then, and shows what it says. Rows that are
 // out of sight are not in the document, so that 10,000 counters scroll as ten.
-import { bytes, choose, count, rate, readSnapshot } from './rates.js';
+import { bytes, choose, count, rate, readSnapshot, span, total }
+  from './rates.js';
 
 const PERIOD = 2000;
 const SLOW_PERIOD = 15000;
@@ -65,6 +66,14 @@ function quotaCell(counter) {
   return cell;
 }
 
+function totalCell(counter) {
+  const cell = element('td', total(counter), { class: 'number' });
+  if (counter.sureSince) {
+    cell.title = `at least; something may be missing, see ${counter.name}`;
+  }
+  return cell;
+}
+
 function row(counter, asBits) {
   const line = element('tr');
   const name = element('td');
@@ -75,7 +84,7 @@ function row(counter, asBits) {
   line.append(name,
     number(counter.byteRate === null ? '' : rate(counter.byteRate, asBits)),
     number(count(counter.packets)), number(bytes(counter.bytes)),
-    quotaCell(counter));
+    totalCell(counter), quotaCell(counter));
   return line;
 }
 
@@ -136,8 +145,7 @@ function chart(where, data, bands) {
   state.charts[where] = new uPlot({
     width: at(where).clientWidth || 300, height: 220,
     scales: {
-      // A minute at least, as the first point has no length.
-      x: { range: (u, first, last) => [Math.min(first, last - 60), last] },
+      x: { range: (u) => span(u.data[0]) },
       y: { range: (u, low, high) => [0, high > 0 ? high * 1.05 : 1024] },
     },
     axes: [axis, { ...axis, size: 90, values: (u, values) =>
@@ -167,8 +175,18 @@ function facts(pairs) {
     [element('dt', key), element('dd', value)]);
 }
 
+function showTotal(counter) {
+  const text = `${total(counter)} in ${
+    counter.totalPackets.toLocaleString()} packet${
+    counter.totalPackets === 1 ? '' : 's'}`;
+  at('detail-total').textContent = counter.sureSince
+    ? `${text}, at least: something may be missing from before ${
+      when(counter.sureSince)}` : text;
+}
+
 function addLivePoint() {
   const counter = state.open && state.seen.counters.get(state.open);
+  if (counter) showTotal(counter);
   if (!counter || counter.byteRate === null) return;
   const [times, values] = state.live;
   if (times.at(-1) === state.seen.time) return;
@@ -246,6 +264,7 @@ function openDetail(name) {
   at('detail-heading').textContent = name;
   at('detail-labels').textContent = Object.entries(counter?.labels ?? {})
     .map(([key, value]) => `${key}=${value}`).join(', ');
+  at('detail-total').textContent = '';
   at('detail-heading').focus();
   addLivePoint();
   showHistory();

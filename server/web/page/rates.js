@@ -22,6 +22,11 @@ export function bytes(value) {
   return short(value, 1024, BYTES).join(' ');
 }
 
+// A total, with a mark where something may be missing in it.
+export function total({ totalBytes, sureSince }) {
+  return `${sureSince ? '≥ ' : ''}${bytes(totalBytes)}`;
+}
+
 export function rate(bytesPerSecond, asBits) {
   if (!asBits) return `${bytes(bytesPerSecond)}/s`;
   const [number, unit] = short(bytesPerSecond * 8, 1000, COUNTS);
@@ -38,17 +43,26 @@ export function readSnapshot(snapshot, before) {
   const elapsed = before ? snapshot.boottime - before.boottime : 0;
   const known = before && elapsed > 0 && before.epoch === snapshot.epoch;
   const counters = new Map();
-  for (const [name, packets, size, , , limit, unit, exceeded, labels]
-      of snapshot.counters) {
+  for (const [name, packets, size, totalPackets, totalBytes, sureSince, limit,
+    unit, exceeded, labels] of snapshot.counters) {
     const old = known ? before.counters.get(name) : undefined;
     counters.set(name, {
-      name, packets, bytes: size, limit, unit, exceeded, labels,
+      name, packets, bytes: size, totalPackets, totalBytes, sureSince, limit,
+      unit, exceeded, labels,
       packetRate: old ? counted(packets, old.packets) / elapsed : null,
       byteRate: old ? counted(size, old.bytes) / elapsed : null,
     });
   }
   return { epoch: snapshot.epoch, boottime: snapshot.boottime,
            time: snapshot.time, complete: snapshot.complete, counters };
+}
+
+// From when to when a chart of these times is: a minute at least. (uPlot itself
+// gives years to a single point.)
+export function span(times) {
+  if (!times.length) return [null, null];
+  const last = times.at(-1);
+  return [Math.min(times[0], last - 60), last];
 }
 
 // Those to show, in their order.
