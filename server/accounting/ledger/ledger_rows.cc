@@ -44,22 +44,29 @@ Gap ReadGap(const sqlite::Statement& row) {
   return gap;
 }
 
-absl::Status PutAccount(sqlite::Database& db, const Account& account,
-                        const Labels* last_labels) {
+absl::Status PutAccounts(sqlite::Database& db,
+                         absl::Span<const Account> accounts,
+                         const std::map<uint64_t, Labels>& last_labels) {
+  if (accounts.empty()) return absl::OkStatus();
   NFM_ASSIGN_OR_RETURN(sqlite::Statement put,
                        db.Prepare(absl::StrCat(
                            "INSERT OR REPLACE INTO accounts (", kAccountColumns,
                            ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
                            "?10, ?11, ?12, ?13, ?14)")));
-  const std::string labels =
-      last_labels == nullptr ? "" : EncodeLabels(*last_labels);
-  return put.Run(account.id, sqlite::Blob{account.name},
-                 static_cast<int64_t>(account.state), account.generation,
-                 account.base.packets, account.base.bytes,
-                 account.kernel_base.packets, account.kernel_base.bytes,
-                 ToStored(account.create_time), ToStored(account.start_time),
-                 ToStored(account.reset_time), ToStored(account.end_time),
-                 static_cast<int64_t>(account.absence), sqlite::Blob{labels});
+  for (const Account& account : accounts) {
+    const auto last = last_labels.find(account.id);
+    const std::string labels =
+        last == last_labels.end() ? "" : EncodeLabels(last->second);
+    NFM_RETURN_IF_ERROR(
+        put.Run(account.id, sqlite::Blob{account.name},
+                static_cast<int64_t>(account.state), account.generation,
+                account.base.packets, account.base.bytes,
+                account.kernel_base.packets, account.kernel_base.bytes,
+                ToStored(account.create_time), ToStored(account.start_time),
+                ToStored(account.reset_time), ToStored(account.end_time),
+                static_cast<int64_t>(account.absence), sqlite::Blob{labels}));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status PutGaps(sqlite::Database& db, uint64_t sequence,

@@ -4,6 +4,7 @@
 #define NFMETER_ACCOUNTING_LEDGER_LEDGER_ROWS_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "absl/status/status.h"
@@ -35,9 +36,10 @@ struct StoredAccount {
 StoredAccount ReadAccount(const sqlite::Statement& row);
 Gap ReadGap(const sqlite::Statement& row);
 
-// Inserts or replaces. `last_labels` may be null.
-absl::Status PutAccount(sqlite::Database& db, const Account& account,
-                        const Labels* last_labels);
+// Inserts or replaces. `last_labels`: by account.
+absl::Status PutAccounts(sqlite::Database& db,
+                         absl::Span<const Account> accounts,
+                         const std::map<uint64_t, Labels>& last_labels);
 absl::Status PutGaps(sqlite::Database& db, uint64_t sequence,
                      absl::Span<const Gap> gaps);
 

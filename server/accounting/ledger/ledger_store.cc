@@ -340,12 +340,8 @@ absl::StatusOr<uint64_t> LedgerStore::Append(
 
 absl::Status LedgerStore::PutBook(const LedgerCommit& commit,
                                   uint64_t sequence) {
-  for (const Account& account : commit.changes->accounts) {
-    const auto labels = commit.last_labels.find(account.id);
-    NFM_RETURN_IF_ERROR(PutAccount(
-        *db_, account,
-        labels == commit.last_labels.end() ? nullptr : &labels->second));
-  }
+  NFM_RETURN_IF_ERROR(
+      PutAccounts(*db_, commit.changes->accounts, commit.last_labels));
   NFM_RETURN_IF_ERROR(PutGaps(*db_, sequence, commit.changes->gaps));
   return EndIntents(commit);
 }
