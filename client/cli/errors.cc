@@ -29,6 +29,7 @@ constexpr ReasonHint kHints[] = {
      "'nfmeter counter delete --with-rules' deletes nfmeter's own rules first"},
     {"ETAG_MISMATCH", "'nfmeter counter get NAME -o json' shows the etag now"},
     {"RULE_NOT_FOUND", "'nfmeter rule list' shows those that exist"},
+    {"PLAN_OF_OTHERS", "'--take-over' makes it yours"},
     {"NFACCT_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
     {"TABLE_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
     {"MATCH_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},

@@ -40,15 +40,23 @@ bool IsJumpToOwned(const Rule& rule) {
   return absl::StartsWith(rule.target, kOwnedChainPrefix);
 }
 
+// One rule of ours that lets the packet go on: behind it a jump sees the same.
+bool CountsOnly(const Rule& rule) {
+  return rule.managed && rule.verdict == Verdict::kContinue;
+}
+
 // Whether the one jump at `index` is as near to its end of the chain as other
-// owners' jumps leave room for.
+// owners' jumps, and rules of ours that only count, leave room for.
 bool IsInPlace(const Chain& chain, size_t index, RulePlacement placement) {
+  const auto lets_through = [](const Rule& rule) {
+    return IsJumpToOwned(rule) || CountsOnly(rule);
+  };
   const auto begin = chain.rules.begin();
   return placement == RulePlacement::kHead
              ? std::all_of(begin, begin + static_cast<ptrdiff_t>(index),
-                           IsJumpToOwned)
+                           lets_through)
              : std::all_of(begin + static_cast<ptrdiff_t>(index),
-                           chain.rules.end(), IsJumpToOwned);
+                           chain.rules.end(), lets_through);
 }
 
 class Comparison {

@@ -114,6 +114,10 @@ TYPED_TEST(OwnedChainsTest, AChangedRuleIsSeenAndReplaced) {
   ASSERT_THAT(outcome->differences, SizeIs(1));
   EXPECT_THAT(outcome->differences[0].missing, ElementsAre(HasSubstr("dns")));
   EXPECT_THAT(outcome->differences[0].unwanted, ElementsAre(HasSubstr("web")));
+  // They differ by what was changed, and by nothing else.
+  std::string text = outcome->differences[0].missing[0];
+  text.replace(text.find("dns"), 3, "web");
+  EXPECT_EQ(outcome->differences[0].unwanted[0], text);
   EXPECT_EQ(this->UseCount("web"), 0u);
   EXPECT_EQ(this->UseCount("dns"), 1u);
 }
@@ -129,6 +133,20 @@ TYPED_TEST(OwnedChainsTest, ARuleThatEndsItsChainReadsBackAsItIs) {
   const auto again = this->Apply({wanted});
   ASSERT_OK(again.status());
   EXPECT_EQ(again->commits, 0u);
+}
+
+// A rule that was made by hand before the jump: only what it lets through comes
+// to the jump, which is all if it counts and nothing else.
+TYPED_TEST(OwnedChainsTest, ARuleOfOursBeforeTheJumpIsInItsWayWithAVerdict) {
+  ASSERT_OK(this->Apply({Wanted()}).status());
+  ASSERT_OK(this->Insert({Spec("counts")}));
+  EXPECT_THAT(this->Apply({Wanted()}, /*dry_run=*/true)->differences,
+              IsEmpty());
+  RuleSpec accepts = Spec("accepts");
+  accepts.verdict = Verdict::kAccept;
+  ASSERT_OK(this->Insert({accepts}));
+  EXPECT_THAT(this->Apply({Wanted()}, /*dry_run=*/true)->differences,
+              SizeIs(this->kJumps ? 1 : 0));
 }
 
 TYPED_TEST(OwnedChainsTest, WhatOthersFlushedComesBack) {

@@ -131,6 +131,26 @@ TEST(NftAcctTableTest, ManyAreMadeInAsManyTransactionsAsFit) {
   EXPECT_THAT(Dump(acct).names, SizeIs(0));
 }
 
+TEST(NftAcctTableTest, NamesThatDifferByEscapingAloneAreDifferentCounters) {
+  const auto table = Open(/*own=*/true);
+  ASSERT_OK(table->Probe());
+  NftAcctTable acct(*table);
+  const std::vector<std::string> names = {"a+b", "a_x2bb", "a_x2b", "a+",
+                                          "a_x5fx2bb"};
+  std::vector<AcctObject> counters;
+  for (size_t i = 0; i < names.size(); ++i) {
+    counters.push_back({.name = names[i], .packets = i + 1});
+  }
+  EXPECT_THAT(acct.Create(counters), Each(IsOk()));
+  for (size_t i = 0; i < names.size(); ++i) {
+    EXPECT_EQ(acct.Get(names[i])->packets, i + 1) << names[i];
+  }
+  EXPECT_EQ(Dump(acct).names,
+            std::set<std::string>(names.begin(), names.end()));
+  EXPECT_THAT(acct.Delete({"a+b"}), Each(IsOk()));
+  EXPECT_EQ(acct.Get("a_x2bb")->packets, 2u);
+}
+
 // A plain table, where others could: the same bytes, saved and restored.
 TEST(NftAcctTableTest, NftReadsAndRestoresAllOfIt) {
   const auto table = Open(/*own=*/false);

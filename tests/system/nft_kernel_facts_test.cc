@@ -284,6 +284,23 @@ TEST(NftOwnershipFactsTest, APersistentTableOutlivesItsOwnerAndIsAdopted) {
   EXPECT_NE((*state)->owner, 0u);
 }
 
+// NftTable::Adopt(): alone, before the change.
+TEST(NftOwnershipFactsTest, ATableThatChangesItsOwnerGetsNoBaseChain) {
+  auto first = NftTable::Open().value();
+  ASSERT_OK(first->Probe());
+  ASSERT_TRUE(first->Commit(first->NewBatch()).ok());
+  first.reset();
+  const auto second = NftTable::Open().value();
+  NftBatch batch;
+  batch.AddTable(kNftTableOwner | kNftTablePersist);
+  batch.AddChain("chain", {.point = kernel::NftHookPoint::kOutput});
+  EXPECT_FALSE(second->Commit(batch).ok());
+  NftBatch alone;
+  alone.AddTable(kNftTableOwner | kNftTablePersist);
+  EXPECT_TRUE(second->Commit(alone).ok());
+  EXPECT_TRUE(second->Commit(batch).ok());
+}
+
 TEST_F(NftKernelFactsTest, APlainTableIsFlushedAndCanNotBecomeOwned) {
   auto plain = Open(/*own=*/false);
   NftBatch batch = plain->NewBatch();
@@ -334,6 +351,55 @@ TEST_F(NftKernelFactsTest, AQuotaIsExceededWhenNothingIsLeftAndCountsNoMore) {
   EXPECT_EQ(Get("c.cap").bytes, 4 * kUdpPacketBytes);
   EXPECT_TRUE(Ask(*table_, kQuota, "c.cap", /*reset=*/true).exceeded);
   EXPECT_FALSE(Ask(*table_, kQuota, "c.cap").exceeded);
+}
+
+// NftAcctTable::SetQuota().
+TEST_F(NftKernelFactsTest, AQuotaChangesInPlaceKeepsWhatItUsedAndIsArmedAgain) {
+  NftBatch batch = table_->NewBatch();
+  batch.AddCounter("c.cap", 0, 0, "");
+  batch.AddQuota("c.cap", 2 * kUdpPacketBytes, 0);
+  ASSERT_TRUE(table_->Commit(batch).ok());
+  NftCountPort(*table_, 20000, "cap", true);
+  SendUdp(20000, 2);
+  ASSERT_TRUE(Ask(*table_, kQuota, "c.cap").exceeded);
+  NftBatch more = table_->NewBatch();
+  more.SetQuota("c.cap", 4 * kUdpPacketBytes);
+  ASSERT_TRUE(table_->Commit(more).ok());
+  const Answer changed = Ask(*table_, kQuota, "c.cap");
+  EXPECT_FALSE(changed.exceeded);
+  EXPECT_EQ(changed.consumed, 2 * kUdpPacketBytes);
+  SendUdp(20000, 2);
+  EXPECT_TRUE(Ask(*table_, kQuota, "c.cap").exceeded);
+}
+
+// NftAcctTable::Renew().
+TEST_F(NftKernelFactsTest, ACounterIsDeletedAndMadeInOneStepWithItsValues) {
+  Create({"a"});
+  NftBatch batch = table_->NewBatch();
+  batch.DeleteCounter("a");
+  batch.AddCounter("a", 7, 700, "");
+  batch.AddQuota("a", 1000, 700);
+  ASSERT_TRUE(table_->Commit(batch).ok());
+  EXPECT_EQ(Get("a").packets, 7u);
+  EXPECT_EQ(Get("a").bytes, 700u);
+  EXPECT_EQ(Ask(*table_, kQuota, "a").consumed, 700u);
+}
+
+// NftRuleTable::Fingerprint(), NftOwnedTable: what is of one generation is the
+// same.
+TEST_F(NftKernelFactsTest, TheGenerationIsThatOfCommittedChangesAlone) {
+  Create({"a"});
+  const uint32_t generation = *table_->Generation();
+  Nft("list ruleset");
+  EXPECT_EQ(testing::Run({"nft", "-c", "add table ip somebody"}).exit_code, 0);
+  EXPECT_NE(testing::Run({"nft", "delete table ip nobody"}).exit_code, 0);
+  EXPECT_EQ(testing::Run({"iptables-legacy", "-A", "INPUT", "-j", "ACCEPT"})
+                .exit_code,
+            0);
+  EXPECT_EQ(Ask(*table_, kCounter, "a", /*reset=*/true).packets, 1u);
+  EXPECT_EQ(*table_->Generation(), generation);
+  Nft("add table ip somebody");
+  EXPECT_EQ(*table_->Generation(), generation + 1);
 }
 
 // Why Commit() has a bound.

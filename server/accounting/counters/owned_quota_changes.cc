@@ -47,6 +47,13 @@ OwnedEdit IntoStandIns(OwnedEdit edit,
   return edit;
 }
 
+// What is done only with packets beyond a quota.
+bool IsBeyondQuota(kernel::OwnedAction action) {
+  return action == kernel::OwnedAction::kDrop ||
+         action == kernel::OwnedAction::kReject ||
+         action == kernel::OwnedAction::kMark;
+}
+
 // The edit with quotas asked for only where these counters have some; where
 // they have none, whatever was to happen beyond one does not.
 OwnedEdit WithQuotasOf(const std::vector<NewQuota>& counters, OwnedEdit edit) {
@@ -60,7 +67,9 @@ OwnedEdit WithQuotasOf(const std::vector<NewQuota>& counters, OwnedEdit edit) {
         const auto found = have.find(rule.counter);
         if (found == have.end()) continue;
         rule.quota = found->second;
-        if (!rule.quota) rule.action = kernel::OwnedAction::kContinue;
+        if (!rule.quota && IsBeyondQuota(rule.action)) {
+          rule.action = kernel::OwnedAction::kContinue;
+        }
       }
     }
     for (kernel::OwnedMap& map : table.maps) {

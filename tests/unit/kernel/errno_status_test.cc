@@ -27,7 +27,8 @@ constexpr Operation kAll[] = {
     Operation::kSocket,      Operation::kAcctCreate,  Operation::kAcctGet,
     Operation::kAcctReset,   Operation::kAcctDelete,  Operation::kAcctDump,
     Operation::kQuotaEvents, Operation::kXtablesLock, Operation::kRuleRead,
-    Operation::kRuleCommit,  Operation::kIpSetLookup};
+    Operation::kRuleCommit,  Operation::kIpSetLookup, Operation::kNftProbe,
+    Operation::kNftRead,     Operation::kNftChange};
 
 TEST(ErrnoStatusTest, SaysWhatWhereAndWhatToDo) {
   const absl::Status status =
@@ -62,6 +63,16 @@ TEST(ErrnoStatusTest, AbsentSubsystemNamesTheModule) {
                 AllOf(StatusIs(Code::kUnimplemented,
                                HasSubstr("modprobe nfnetlink_acct")),
                       HasReason("NFACCT_UNAVAILABLE")));
+  }
+}
+
+// What kernels answer that lack nf_tables, its family inet, objects or
+// nft_objref.
+TEST(ErrnoStatusTest, AKernelWithoutCountersOfNftablesNamesTheModules) {
+  for (const int err : {EINVAL, EOPNOTSUPP, ENOENT, EAFNOSUPPORT}) {
+    EXPECT_THAT(ErrnoStatus(Operation::kNftProbe, err, "table inet nfmeter"),
+                AllOf(StatusIs(Code::kUnimplemented, HasSubstr("nft_objref")),
+                      HasReason("NFTABLES_UNAVAILABLE")));
   }
 }
 

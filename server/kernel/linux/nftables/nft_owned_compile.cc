@@ -277,8 +277,7 @@ class TableCompiler {
     Rule conditions;
     conditions.match = rule.match;
     conditions.match.comment.clear();
-    std::string text =
-        NftRuleText(table_.family, conditions, /*asks_quota=*/false);
+    std::string text = NftRuleText(table_.family, conditions, {});
     const auto add = [&](const auto&... parts) {
       absl::StrAppend(&text, " ", parts...);
     };

@@ -70,10 +70,16 @@ using NftSetLookup = absl::FunctionRef<std::optional<std::vector<NftElement>>(
 Rule ReadNftRuleOf(Family family, Table table, absl::string_view chain,
                    const NftRuleInfo& info, NftSetLookup sets);
 
+// What else a rule has that nft prints.
+struct NftRuleTraits {
+  bool counts_itself = true;  // beside its counter
+  bool asks_quota = false;
+  bool goes_to = false;  // a verdict that names a chain does not come back
+};
+
 // The rule as `nft -s list` prints it; what is not ours of it by name only.
-// `goes_to`: a verdict that names a chain does not come back from it.
-std::string NftRuleText(Family family, const Rule& rule, bool asks_quota,
-                        bool goes_to = false);
+std::string NftRuleText(Family family, const Rule& rule,
+                        const NftRuleTraits& traits);
 
 // The comment in the kernel: "nfmeter:ID", and the user's words where nft can
 // print them.

@@ -63,8 +63,7 @@ class Reader {
     }
   }
 
-  bool asks_quota() const { return asks_quota_; }
-  bool goes_to() const { return goes_to_; }
+  const NftRuleTraits& traits() const { return traits_; }
 
  private:
   // The next expression if it is of this type.
@@ -101,6 +100,7 @@ class Reader {
     if (const auto* socket = Take<NftSocket>()) return ReadSocket(*socket);
     if (const auto* fib = Take<NftFib>()) return ReadFib(*fib);
     if (const auto* counter = Take<NftCounter>()) {
+      traits_.counts_itself = true;
       out_.packets = counter->packets;
       out_.bytes = counter->bytes;
       return true;
@@ -433,7 +433,7 @@ class Reader {
   bool ReadObject(const NftObject& object) {
     // A quota stands beside its counter.
     if (object.type == static_cast<uint32_t>(NftObjectType::kQuota)) {
-      asks_quota_ = true;
+      traits_.asks_quota = true;
       return true;
     }
     std::string scratch;
@@ -462,7 +462,7 @@ class Reader {
         out_.verdict = Verdict::kReturn;
         break;
       default:
-        goes_to_ = verdict.code == NFT_GOTO;
+        traits_.goes_to = verdict.code == NFT_GOTO;
         out_.verdict = Verdict::kOther;
         out_.target = verdict.chain.empty() ? "verdict" : verdict.chain;
         return true;
@@ -479,8 +479,7 @@ class Reader {
   Rule& out_;
   RuleMatch& match_;
   size_t at_ = 0;
-  bool asks_quota_ = false;
-  bool goes_to_ = false;
+  NftRuleTraits traits_ = {.counts_itself = false};
 };
 
 // Ours by its comment, which survives a save and restore.
@@ -515,7 +514,7 @@ Rule ReadNftRuleOf(Family family, Table table, absl::string_view chain,
   Reader reader(family, info, sets, rule);
   reader.Run();
   ReadWhose(info.userdata, rule);
-  rule.text = NftRuleText(family, rule, reader.asks_quota(), reader.goes_to());
+  rule.text = NftRuleText(family, rule, reader.traits());
   return rule;
 }
 

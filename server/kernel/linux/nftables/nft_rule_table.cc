@@ -85,7 +85,7 @@ Rule Foreseen(const TableEdit& edit, const RuleSpec& spec, bool quota) {
             .verdict = spec.verdict,
             .managed = true,
             .target = std::string(TargetName(spec.verdict, spec.form))};
-  rule.text = NftRuleText(edit.family, rule, quota);
+  rule.text = NftRuleText(edit.family, rule, {.asks_quota = quota});
   return rule;
 }
 

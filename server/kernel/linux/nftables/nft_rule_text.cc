@@ -135,7 +135,7 @@ class Text {
   Text(Family family, const Rule& rule)
       : family_(family), rule_(rule), match_(rule.match) {}
 
-  std::string Run(bool asks_quota, bool goes_to) {
+  std::string Run(const NftRuleTraits& traits) {
     const bool bare_icmp = IsBareIcmp(match_);
     if (bare_icmp) Protocol();
     AddFamily();
@@ -163,8 +163,8 @@ class Text {
     AddressTypes(match_.source_address_types, "saddr");
     AddressTypes(match_.destination_address_types, "daddr");
     for (const std::string& other : rule_.other_matches) Add("[", other, "]");
-    Count(asks_quota);
-    Verdict(goes_to);
+    Count(traits);
+    Verdict(traits.goes_to);
     Comment();
     return std::move(text_);
   }
@@ -337,14 +337,15 @@ class Text {
     }
   }
 
-  void Count(bool asks_quota) {
+  void Count(const NftRuleTraits& traits) {
     if (rule_.counter.empty()) return;
-    Add("counter");
+    if (traits.counts_itself) Add("counter");
     Add("counter name \"", NftObjectName(rule_.counter), "\"");
     for (const std::string& other : rule_.other_counters) {
       Add("counter name \"", NftObjectName(other), "\"");
     }
-    if (asks_quota) Add("quota name \"", NftObjectName(rule_.counter), "\"");
+    if (traits.asks_quota)
+      Add("quota name \"", NftObjectName(rule_.counter), "\"");
   }
 
   void Verdict(bool goes_to) {
@@ -377,9 +378,9 @@ class Text {
 
 }  // namespace
 
-std::string NftRuleText(Family family, const Rule& rule, bool asks_quota,
-                        bool goes_to) {
-  return Text(family, rule).Run(asks_quota, goes_to);
+std::string NftRuleText(Family family, const Rule& rule,
+                        const NftRuleTraits& traits) {
+  return Text(family, rule).Run(traits);
 }
 
 }  // namespace nfmeter::kernel
