@@ -190,7 +190,7 @@ TEST_F(CounterUpdateTest, WhatAStandInCountsIsTheCounters) {
   ASSERT_OK(server_.acct.Count("web", 4, 400));
   // Left by a server that ended in the middle, with its rules.
   const std::string stand_in = kernel::StandInName("web");
-  server_.AddObject({.name = stand_in});
+  server_.AddObject({.name = stand_in, .packets = 1});
   ASSERT_OK(server_.kernel.rules().MoveRules({"web", stand_in}, {}).status());
   ASSERT_OK(server_.acct.Count(stand_in, 3, 300));
   EXPECT_THAT(server_.domain->counter_editor().FinishQuotaChanges({}),

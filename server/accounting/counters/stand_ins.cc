@@ -21,16 +21,23 @@ using kernel::QuotaLimit;
 
 constexpr absl::Duration kEndTime = absl::Seconds(10);
 
-// The quota of a stand-in, which counts from 0: what is left of the counter's,
-// so that rules that ask for it go on as they will. At least 1: reached by the
-// next packet, as one that is reached already.
+// A stand-in begins with one packet of no bytes. So one that has counted
+// nothing is told from one that was read and zeroed by a server that ended
+// before it could tell what came out.
+constexpr uint64_t kMark = 1;
+
+// The quota of a stand-in, which counts from kMark packets: what is left of the
+// counter's, so that rules that ask for it go on as they will. At least 1:
+// reached by the next packet, as one that is reached already.
 std::optional<QuotaLimit> LeftOf(const std::optional<QuotaLimit>& quota,
                                  const AcctObject& counter) {
   if (!quota.has_value()) return std::nullopt;
   const uint64_t used = quota->unit == QuotaLimit::Unit::kPackets
                             ? counter.packets
                             : counter.bytes;
-  return QuotaLimit{quota->unit, quota->limit > used ? quota->limit - used : 1};
+  const uint64_t left = quota->limit > used ? quota->limit - used : 1;
+  const bool packets = quota->unit == QuotaLimit::Unit::kPackets;
+  return QuotaLimit{quota->unit, packets ? left + kMark : left};
 }
 
 // That something is gone already is none.
@@ -108,6 +115,7 @@ absl::Status StandIns::Make(absl::Span<const NewQuota> quotas) {
         NFM_ASSIGN_OR_RETURN(const AcctObject counter,
                              parts_.table.Get(each.counter));
         made.push_back({.name = kernel::StandInName(each.counter),
+                        .packets = kMark,
                         .quota = LeftOf(each.quota, counter)});
       }
       return FirstError(parts_.table.Create(made));
@@ -147,9 +155,13 @@ absl::Status StandIns::Merge(absl::Span<const std::string> counters,
                 if (absl::IsNotFound(last[i].status())) continue;
                 failed.Update(last[i].status());
                 if (!last[i].ok()) continue;
+                const bool told = last[i]->packets < kMark;
+                if (!told) last[i]->packets -= kMark;
                 const bool nothing =
                     last[i]->packets == 0 && last[i]->bytes == 0;
-                if (nothing && !after_restart) continue;
+                // By the server before this one, and not to the end.
+                const bool unknown = told && after_restart;
+                if (nothing && !unknown) continue;
                 last[i]->name = some[i];
                 counted.push_back(*std::move(last[i]));
               }
