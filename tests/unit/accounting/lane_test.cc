@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -85,13 +86,19 @@ TEST(LaneTest, AJobThatHasNotBegunByItsDeadlineNeverDoes) {
 
 TEST(LaneTest, AJobThatHasBegunByItsDeadlineEnds) {
   Lane lane("lane", 10);
-  const absl::Duration deadline =
-      SystemClock().BootTime() + absl::Milliseconds(20);
-  const auto result = lane.RunBefore(
-      deadline, Lane::Priority::kNormal, [&]() -> absl::StatusOr<std::string> {
-        while (SystemClock().BootTime() < deadline) std::this_thread::yield();
-        return "done";
-      });
+  std::optional<absl::StatusOr<std::string>> result;
+  // A busy machine may begin it too late: then again, with more time.
+  for (absl::Duration time = absl::Milliseconds(20);
+       !result.has_value() && time < absl::Seconds(10); time *= 4) {
+    const absl::Duration deadline = SystemClock().BootTime() + time;
+    result = lane.RunBefore(deadline, Lane::Priority::kNormal,
+                            [&]() -> absl::StatusOr<std::string> {
+                              while (SystemClock().BootTime() < deadline) {
+                                std::this_thread::yield();
+                              }
+                              return "done";
+                            });
+  }
   ASSERT_TRUE(result.has_value());
   EXPECT_THAT(*result, ::nfmeter::testing::IsOkAndHolds("done"));
 }
