@@ -74,8 +74,8 @@ void AddGet(CommandTree& tree, CLI::App& parent) {
   auto flags = std::make_shared<NameFlags>();
   CLI::App* command = tree.AddCommand(
       parent, "get", "Show counters by name",
-      R"(One name: -o json prints GetCounterResponse; several, or '-':
-BatchGetCountersResponse.
+      R"(With -o json one name gives {"counter": ...}; several names, or '-', give
+{"counters": [...]}.
 
 Examples:
   nfmeter counter get http-traffic

@@ -255,6 +255,7 @@ void AddFile(CommandTree& tree, CLI::App& command, PlanFlags& flags) {
           .add_option("-f,--file", flags.file,
                       "a plan in YAML or JSON, '-' for standard input, or a "
                       "folder of them")
+          ->option_text("FILE")
           ->required();
   tree.Suggest(option, {Candidates::kFiles, {}});
 }
@@ -270,7 +271,7 @@ void AddEtag(CLI::App& command, PlanFlags& flags) {
 void AddApply(CommandTree& tree) {
   auto flags = std::make_shared<PlanFlags>();
   CLI::App* const apply = tree.AddCommand(
-      tree.root(), "apply", "Make a plan true, and keep it so",
+      tree.root(), "apply", "Put a plan in force, and keep it so",
       R"(What differs is changed: counters first, then the rules in one commit,
 then what is no longer needed. The same plan again changes nothing. See
 docs/plans.md for how plans look.
@@ -310,12 +311,13 @@ Examples:
   auto name = std::make_shared<std::string>("exported");
   CLI::App* const exported = tree.AddCommand(
       tree.root(), "export", "Write what counts outside plans as a plan",
-      R"(Rules that no plan can say are told on standard error.
+      R"(What no plan can express is named on standard error, with the reason.
 
 Examples:
   nfmeter export > exported.yaml)",
       [name](Session& session) { return Export(session, *name); });
-  exported->add_option("--name", *name, "the plan's name");
+  exported->add_option("--name", *name, "the plan's name; default: exported")
+      ->option_text("NAME");
 }
 
 CLI::App* AddPlanVerb(CommandTree& tree, CLI::App& noun,

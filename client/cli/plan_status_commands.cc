@@ -222,7 +222,7 @@ std::string CostText(const v1::PlanCost& cost) {
 void AddPlanStatusCommands(CommandTree& tree, CLI::App& plan) {
   auto name = std::make_shared<std::string>();
   CLI::App* const status = tree.AddCommand(
-      plan, "status", "Say whether the kernel is as plans want",
+      plan, "status", "Show whether plans are in force",
       R"(Without a name: all plans, and the rules that are kept beside them.
 
 Examples:
@@ -233,7 +233,7 @@ Examples:
 
   auto watched = std::make_shared<std::string>();
   CLI::App* const watch = tree.AddCommand(
-      plan, "watch", "Tell how plans do, as it changes",
+      plan, "watch", "Print what happens to plans, as it happens",
       R"(A line for each change: applied, drifted, repaired, fought. Until Ctrl-C.
 
 Examples:
@@ -244,7 +244,7 @@ Examples:
 
   auto flags = std::make_shared<ExplainFlags>();
   CLI::App* const explain = tree.AddCommand(
-      plan, "explain", "Say what a plan costs, in force or not",
+      plan, "explain", "Show what a plan costs packets",
       R"(Counters, rules and chains, and how many rules a packet meets.
 
 Examples:
@@ -255,6 +255,7 @@ Examples:
   CLI::Option* const file = explain->add_option(
       "-f,--file", flags->file,
       "a plan in YAML or JSON, '-' for standard input, or a folder of them");
+  file->option_text("FILE");
   tree.Suggest(file, {Candidates::kFiles, {}});
 }
 

@@ -72,7 +72,8 @@ std::string ShortEventLine(const QuotaEvent& event, size_t width,
       absl::LocalTimeZone());
   if (event.event.kind() == v1::QUOTA_EVENT_KIND_SYNCED) {
     return Paint(
-        CutToWidth(absl::StrCat(time, "synced     those above were over"), width),
+        CutToWidth(absl::StrCat(time, "synced     those above were over"),
+                   width),
         Style::kFaint, session.color());
   }
   const std::string kind =
@@ -310,7 +311,8 @@ absl::Status WaitForQuota(Session& session, const WaitFlags& flags) {
 }  // namespace
 
 void AddWaitCommands(CommandTree& tree) {
-  CLI::App* wait = tree.AddNoun("wait", "Wait until something is the case");
+  CLI::App* wait =
+      tree.AddNoun("wait", "Wait for an event, such as an exceeded quota");
   auto flags = std::make_shared<WaitFlags>();
   CLI::App* command = tree.AddCommand(
       *wait, "quota", "Wait until a counter exceeds its quota",
@@ -340,7 +342,7 @@ void AddQuotaCommands(CommandTree& tree) {
 'synced', then each crossing as it happens: crossed, or recovered when the
 kernel dropped its event and the server found it by reading; and thresholds of
 plans (threshold, with their share of the limit).
-With -o json each line is a WatchQuotaEventsResponse. Ctrl-C ends it.
+With -o json each line is one event. Ctrl-C ends it.
 
 Examples:
   nfmeter quota watch

@@ -274,8 +274,8 @@ Examples:
   AddFilterFlags(tree, *command, flags->filter);
   command
       ->add_option("--consumer,-c", flags->consumer,
-                   "who collects: letters, digits and ._-; the server keeps "
-                   "what it has not had")
+                   "who collects: letters, digits and ._-; for each name the "
+                   "server keeps what was not collected yet")
       ->option_text("NAME")
       ->required();
   tree.Suggest(command

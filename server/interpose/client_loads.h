@@ -16,9 +16,9 @@ namespace nfmeter::interpose {
 
 // Calls that clients have open, over however many connections, and the bytes of
 // requests that wait there to be answered. Where all together have too much,
-// each client with a call open may have an equal share, so whoever has little
-// is not held to account for who has much. All have at most twice the bound
-// then: who is over its share gets no more.
+// each client with a call open may have an equal share, and one that is over
+// its share gets no more: a client with little pays nothing for one with much.
+// All together then have at most twice the bound.
 //
 // Thread-safe. Must outlive its clients.
 class ClientLoads {

@@ -25,7 +25,7 @@ struct RuleListing {
 };
 
 // Keeps the readings whose later pages somebody may still ask for, so that a
-// listing goes on while others change rules. Who comes too late reads anew.
+// listing goes on while others change rules. A caller that comes too late reads anew.
 //
 // A reading is found by a random number that only its page tokens have, and for
 // its own query alone: what a caller may not see is not in it.
