@@ -131,7 +131,7 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(
   const size_t colon = address.rfind(':');
   if (colon == absl::string_view::npos) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "--metrics ", address, ": must be HOST:PORT, such as 127.0.0.1:9478"));
+        "--metrics ", address, ": must be HOST:PORT, such as 127.0.0.1:9479"));
   }
   const std::string host(
       absl::StripSuffix(absl::StripPrefix(address.substr(0, colon), "["), "]"));

@@ -33,7 +33,7 @@ class MetricsServer {
   MetricsServer(const MetricsServer&) = delete;
   MetricsServer& operator=(const MetricsServer&) = delete;
 
-  // "http://127.0.0.1:9478/metrics", with the port that it has.
+  // "http://127.0.0.1:9479/metrics", with the port that it has.
   const std::string& url() const { return url_; }
 
  private:
