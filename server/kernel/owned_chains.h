@@ -130,6 +130,17 @@ struct OwnedDifference {
   // Of a map its elements.
   std::vector<std::string> missing;
   std::vector<std::string> unwanted;
+
+  // What is not counted while a chain or a map is so: what the rules or
+  // elements count into or lead to that are not there. One that counts into a
+  // stand-in is there.
+  struct Lost {
+    std::vector<std::string> counters;
+    std::vector<std::string> places;  // chains and maps
+  };
+  // Of kChanged. nullopt, as of the others: all that is in it, as there is
+  // something among it that packets may not pass.
+  std::optional<Lost> lost;
 };
 
 struct OwnedOutcome {

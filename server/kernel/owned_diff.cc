@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "kernel/acct_names.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -40,10 +41,8 @@ bool IsJumpToOwned(const Rule& rule) {
   return absl::StartsWith(rule.target, kOwnedChainPrefix);
 }
 
-// One rule of ours that lets the packet go on: behind it a jump sees the same.
-bool CountsOnly(const Rule& rule) {
-  return rule.managed && rule.verdict == Verdict::kContinue;
-}
+// One rule of ours behind which a jump sees the same.
+bool CountsOnly(const Rule& rule) { return rule.managed && IsPassed(rule); }
 
 // Whether the one jump at `index` is as near to its end of the chain as other
 // owners' jumps, and rules of ours that only count, leave room for.
@@ -81,11 +80,13 @@ class Comparison {
       }
       const Texts& wanted = texts[i];
       const Texts is = TextsOf(*found->second);
+      const std::vector<Rule>& rules = found->second->rules;
       there.erase(found);
       if (is == wanted) continue;
       steps_.filled.push_back(i);
       Tell(Kind::kChanged, chain.name, Lacking(wanted, is),
            Lacking(is, wanted));
+      steps_.differences.back().lost = LostOf(chain, wanted, rules);
     }
     // In the kernel's order, as the map has none.
     for (const Chain& chain : contents_.chains) {
@@ -130,6 +131,20 @@ class Comparison {
   OwnedSteps Steps() && { return std::move(steps_); }
 
  private:
+  static std::optional<OwnedDifference::Lost> LostOf(
+      const OwnedChain& wanted, const Texts& texts,
+      const std::vector<Rule>& rules) {
+    // A rule may be several, where a map is written out.
+    const bool one_each = texts.size() == wanted.rules.size();
+    return kernel::LostOf(
+        wanted, rules.size(),
+        [&](size_t i, size_t j) {
+          return (one_each && texts[i] == rules[j].text) ||
+                 DoesAs(rules[j], wanted.rules[i]);
+        },
+        [&](size_t j) { return IsPassed(rules[j]); });
+  }
+
   bool IsOurs(absl::string_view chain) const {
     return absl::StartsWith(chain, prefix_);
   }
@@ -166,6 +181,64 @@ class Comparison {
 };
 
 }  // namespace
+
+std::optional<OwnedDifference::Lost> LostOf(
+    const OwnedChain& wanted, size_t rules,
+    absl::FunctionRef<bool(size_t i, size_t j)> same,
+    absl::FunctionRef<bool(size_t j)> passed) {
+  // Beyond, the chain is another one.
+  constexpr int kMostLacking = 100;
+  OwnedDifference::Lost lost;
+  int lacking = 0;
+  size_t next = 0;
+  for (size_t i = 0; i < wanted.rules.size(); ++i) {
+    size_t j = next;
+    while (j < rules && !same(i, j)) ++j;
+    if (j < rules) {
+      for (; next < j; ++next) {
+        if (!passed(next)) return std::nullopt;
+      }
+      ++next;
+      continue;
+    }
+    if (++lacking > kMostLacking) return std::nullopt;
+    const OwnedRule& rule = wanted.rules[i];
+    if (!rule.counter.empty()) lost.counters.push_back(rule.counter);
+    if (!rule.map.empty()) lost.places.push_back(rule.map);
+    if (!rule.chain.empty()) lost.places.push_back(rule.chain);
+  }
+  return lost;
+}
+
+bool IsPassed(const Rule& rule) {
+  return rule.verdict == Verdict::kContinue &&
+         (rule.target.empty() || rule.target == "NFACCT");
+}
+
+bool DoesAs(const Rule& rule, const OwnedRule& wanted) {
+  RuleMatch match = wanted.match;
+  match.comment = rule.match.comment;
+  const bool counts =
+      rule.counter == wanted.counter ||
+      (!wanted.counter.empty() && rule.counter == StandInName(wanted.counter));
+  if (!counts || !wanted.map.empty() || rule.match != match ||
+      !rule.other_matches.empty() || !rule.other_counters.empty()) {
+    return false;
+  }
+  switch (wanted.action) {
+    case OwnedAction::kContinue:
+    case OwnedAction::kDrop:  // the last three end at nobody's count
+    case OwnedAction::kReject:
+    case OwnedAction::kMark:
+      return IsPassed(rule) || wanted.action != OwnedAction::kContinue;
+    case OwnedAction::kReturn:
+      return rule.verdict == Verdict::kReturn;
+    case OwnedAction::kJump:
+    case OwnedAction::kGoto:
+      return rule.target == wanted.chain;
+  }
+  return false;
+}
 
 std::string OwnedChainsOf(absl::string_view owner) {
   return absl::StrCat(kOwnedChainPrefix, owner);

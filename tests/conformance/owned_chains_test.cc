@@ -7,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernel/acct_names.h"
 #include "kernel/ip_prefix.h"
 #include "kernel/owned_diff.h"
 #include "tests/conformance/rule_table_fixture.h"
@@ -133,6 +134,33 @@ TYPED_TEST(OwnedChainsTest, ARuleThatEndsItsChainReadsBackAsItIs) {
   const auto again = this->Apply({wanted});
   ASSERT_OK(again.status());
   EXPECT_EQ(again->commits, 0u);
+}
+
+// What is lost is told rule by rule; what counts into a stand-in is not.
+TYPED_TEST(OwnedChainsTest, OnlyWhatIsLackingIsLost) {
+  const std::string stand_in = StandInName("web");
+  ASSERT_OK(this->acct().Create({AcctObject{.name = stand_in}})[0]);
+  ASSERT_OK(this->Apply({Wanted(stand_in)}).status());
+  OwnedTable wanted = Wanted("web");
+  wanted.chains[1].rules.push_back({.counter = "dns"});
+  const auto outcome = this->Apply({wanted}, /*dry_run=*/true);
+  ASSERT_OK(outcome.status());
+  ASSERT_THAT(outcome->differences, SizeIs(1));
+  ASSERT_TRUE(outcome->differences[0].lost.has_value());
+  EXPECT_THAT(outcome->differences[0].lost->counters, ElementsAre("dns"));
+}
+
+TYPED_TEST(OwnedChainsTest, BehindARuleThatIsNotPassedAllIsLost) {
+  OwnedTable other = Wanted("web");
+  RuleMatch ten;
+  ten.source = {.value = *ParseIpPrefix("10.0.0.0/8")};
+  other.chains[1].rules.insert(other.chains[1].rules.begin(),
+                               {.match = ten, .action = OwnedAction::kReturn});
+  ASSERT_OK(this->Apply({other}).status());
+  const auto outcome = this->Apply({Wanted("web")}, /*dry_run=*/true);
+  ASSERT_OK(outcome.status());
+  ASSERT_THAT(outcome->differences, SizeIs(1));
+  EXPECT_FALSE(outcome->differences[0].lost.has_value());
 }
 
 // A rule that was made by hand before the jump: only what it lets through comes
@@ -304,6 +332,20 @@ TEST_F(OwnedMapsTest, WhatOthersTookOutOfAMapComesBack) {
   ASSERT_OK(outcome.status());
   EXPECT_THAT(outcome->differences, SizeIs(1));
   EXPECT_EQ(UseCount("web"), 1u);
+}
+
+TEST_F(OwnedMapsTest, OnlyElementsThatAreLackingAreLost) {
+  const std::string stand_in = StandInName("web");
+  ASSERT_OK(acct().Create({AcctObject{.name = stand_in}})[0]);
+  ASSERT_OK(Apply({ByAddress({{Address(1), stand_in}, {Address(2), "web"}})})
+                .status());
+  const auto outcome =
+      Apply({ByAddress({{Address(1), "web"}, {Address(2), "dns"}})},
+            /*dry_run=*/true);
+  ASSERT_OK(outcome.status());
+  ASSERT_THAT(outcome->differences, SizeIs(1));
+  ASSERT_TRUE(outcome->differences[0].lost.has_value());
+  EXPECT_THAT(outcome->differences[0].lost->counters, ElementsAre("dns"));
 }
 
 TEST_F(OwnedMapsTest, AMissingCounterChangesNothing) {

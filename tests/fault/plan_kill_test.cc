@@ -35,6 +35,7 @@ using ::nfmeter::testing::StatusIs;
 using ::nfmeter::testing::SweepPoints;
 using ::testing::AnyOf;
 using ::testing::Eq;
+using ::testing::StartsWith;
 
 constexpr int kKilled = 128 + 9;
 constexpr uint16_t kPort = 20'000;
@@ -120,6 +121,19 @@ class PlanKillTest : public ::testing::TestWithParam<Place> {
       if (GetParam().quotas) {
         EXPECT_EQ(counted->quota().bytes(), QuotaOf(name, kind)) << name;
       }
+    }
+    // Nothing is told of what has all been counted; but of stand-ins that were
+    // being read when the server ended.
+    const auto gaps = client.ListGaps();
+    ASSERT_OK(gaps.status());
+    for (const v1::UsageGap& gap : gaps->gaps()) {
+      if (gap.cause() == v1::USAGE_GAP_CAUSE_INTERRUPTED_RESET) {
+        EXPECT_EQ(GetParam().thread, std::string(kCounterLane))
+            << gap.DebugString();
+        continue;
+      }
+      EXPECT_THAT(gap.counter(), AnyOf(StartsWith("old-"), StartsWith("new-")))
+          << gap.DebugString();
     }
   }
 

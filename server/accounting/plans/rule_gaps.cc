@@ -112,6 +112,14 @@ std::vector<std::string> MissedCounters(
           TableOf(tables, difference) != &table) {
         continue;
       }
+      if (difference.lost.has_value()) {
+        counters.insert(difference.lost->counters.begin(),
+                        difference.lost->counters.end());
+        for (const std::string& place : difference.lost->places) {
+          walk.From(place);
+        }
+        continue;
+      }
       const OwnedHook* const hook = index.FindHook(difference.chain);
       walk.From(hook == nullptr ? difference.chain : hook->to);
     }

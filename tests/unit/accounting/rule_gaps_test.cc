@@ -38,6 +38,17 @@ TEST(RuleGapsTest, AChainThatWasGoneConcernsItsOwnCounters) {
               ElementsAre("alice", "bob"));
 }
 
+TEST(RuleGapsTest, ARuleThatWasGoneConcernsWhatItCountsIntoOrLeadsTo) {
+  OwnedDifference left = Of(Kind::kChanged, "left");
+  left.lost = {.counters = {"bob"}};
+  EXPECT_THAT(MissedCounters({Tree()}, {left}), ElementsAre("bob"));
+  OwnedDifference in = Of(Kind::kChanged, "in");
+  in.lost = {.places = {"left"}};
+  EXPECT_THAT(MissedCounters({Tree()}, {in}), ElementsAre("alice", "bob"));
+  left.lost = OwnedDifference::Lost();
+  EXPECT_THAT(MissedCounters({Tree()}, {left}), IsEmpty());
+}
+
 TEST(RuleGapsTest, AJumpThatWasGoneConcernsAllBehindIt) {
   EXPECT_THAT(MissedCounters({Tree()}, {Of(Kind::kMissing, "INPUT")}),
               ElementsAre("alice", "bob", "carol"));

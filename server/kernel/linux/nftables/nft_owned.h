@@ -36,6 +36,8 @@ struct NftWantedChain {
   std::optional<NftHook> hook;
   std::vector<NftRule> rules;
   std::vector<std::string> texts;  // of the rules, as nft prints them
+  // What it is made of, rule by rule.
+  const OwnedChain* chain = nullptr;
 };
 
 // A map from keys to counters, or to the quotas beside those.
@@ -43,6 +45,8 @@ struct NftWantedMap {
   NftOwnedPlace place;
   NftBatch::Map map;
   std::vector<NftBatch::MapElement> elements;  // by rising key
+  // What it is made of; null: quotas, which count nothing.
+  const OwnedMap* counters = nullptr;
 };
 
 struct NftWanted {
@@ -53,6 +57,7 @@ struct NftWanted {
 // Statuses as CompileNftRule(). INVALID_ARGUMENT, RULE_REFUSED: a cgroup that
 // is not there. CHAIN_NOT_FOUND: a hook in a chain that is not the kernel's
 // own.
+// Refers to the edit.
 absl::StatusOr<NftWanted> CompileNftOwned(const OwnedEdit& edit);
 
 // How they are.
@@ -62,7 +67,7 @@ struct NftFoundChain {
   std::string hook_type;  // that NftHook::type refers to
   std::vector<uint64_t> handles;
   std::vector<NftRuleBytes> rules;
-  std::vector<std::string> texts;
+  std::vector<Rule> read;  // the same in the API's words
 };
 
 struct NftFoundMap {

@@ -125,6 +125,7 @@ class TableCompiler {
     for (const OwnedChain& chain : table_.chains) {
       NftWantedChain& wanted = out_.chains.emplace_back();
       wanted.place = PlaceOf(chain.name);
+      wanted.chain = &chain;
       for (const OwnedRule& rule : chain.rules) {
         NFM_ASSIGN_OR_RETURN(NftRule compiled,
                              Compile(chain.name, rule, next_set));
@@ -178,6 +179,7 @@ class TableCompiler {
                   .key_bytes = layout.bytes,
                   .host_order = layout.host_order,
                   .objects = objects};
+    if (objects == kCounter) wanted.counters = &map;
     wanted.elements.reserve(map.elements.size());
     for (const OwnedMap::Element& each : map.elements) {
       if (objects == kQuota && !each.quota) continue;

@@ -11,7 +11,10 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "kernel/acct_names.h"
+#include "kernel/linux/nftables/nft_name.h"
 #include "kernel/linux/nftables/nft_owned.h"
+#include "kernel/owned_diff.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -121,6 +124,29 @@ Elements Lacking(const Elements& from, const Elements& other) {
   return lacking;
 }
 
+// What the elements count into that have neither their counters nor stand-ins
+// of those.
+OwnedDifference::Lost LostElements(const NftWantedMap& wanted,
+                                   const NftFoundMap& found) {
+  OwnedDifference::Lost lost;
+  if (wanted.counters == nullptr) return lost;
+  absl::flat_hash_map<std::string, absl::string_view> counters;
+  for (const OwnedMap::Element& each : wanted.counters->elements) {
+    counters[NftObjectName(each.counter)] = each.counter;
+  }
+  for (const Element& each : Lacking(wanted.elements, found.elements)) {
+    const absl::string_view counter = counters[each.object];
+    const auto there = std::lower_bound(
+        found.elements.begin(), found.elements.end(), each,
+        [](const Element& a, const Element& b) { return a.key < b.key; });
+    const bool by_stand_in =
+        there != found.elements.end() && there->key == each.key &&
+        there->object == NftObjectName(StandInName(counter));
+    if (!by_stand_in) lost.counters.emplace_back(counter);
+  }
+  return lost;
+}
+
 Texts TextsOf(const Elements& elements) {
   Texts texts;
   for (size_t i = 0; i < std::min(elements.size(), kMaxTold); ++i) {
@@ -218,7 +244,9 @@ class Comparison {
     }
     for (const NftFoundChain& each : found_.chains) {
       if (!chains_.contains(each.place.KernelName())) continue;
-      Tell(each.place, Kind::kUnwanted, {}, Cut(each.texts));
+      Texts texts;
+      for (const Rule& rule : each.read) texts.push_back(rule.text);
+      Tell(each.place, Kind::kUnwanted, {}, Cut(std::move(texts)));
       emptied_.push_back(&each);
       unwanted_chains_.push_back(&each);
     }
@@ -244,10 +272,18 @@ class Comparison {
       }
     }
     for (size_t j = 0; j < seen.size(); ++j) {
-      if (!seen[j]) unwanted.push_back(found.texts[j]);
+      if (!seen[j]) unwanted.push_back(found.read[j].text);
     }
     Tell(wanted.place, Kind::kChanged, Cut(std::move(missing)),
          Cut(std::move(unwanted)));
+    if (!hooked) return;
+    out_.differences.back().lost = LostOf(
+        *wanted.chain, found.rules.size(),
+        [&](size_t i, size_t j) {
+          return IsSameRule(wanted.rules[i].bytes, found.rules[j]) ||
+                 DoesAs(found.read[j], wanted.chain->rules[i]);
+        },
+        [&](size_t j) { return IsPassed(found.read[j]); });
   }
 
   void CompareMaps() {
@@ -273,6 +309,7 @@ class Comparison {
       if (changed.deleted.empty() && changed.added.empty()) continue;
       Tell(wanted.place, Kind::kChanged, TextsOf(changed.added),
            TextsOf(changed.deleted));
+      out_.differences.back().lost = LostElements(wanted, found);
       changed_.push_back(std::move(changed));
     }
     for (const NftFoundMap& each : found_.maps) {

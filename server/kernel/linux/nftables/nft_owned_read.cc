@@ -82,11 +82,9 @@ absl::Status ReadRules(NetlinkSocket& socket, NftFoundChain& chain) {
             {ReadNftExpressions(info->expressions),
              std::string(info->userdata.begin(), info->userdata.end())});
         // Sets can't be read in the middle of a dump.
-        chain.texts.push_back(
-            ReadNftRuleOf(chain.place.family, chain.place.table,
-                          chain.place.name, *info,
-                          [](const std::string&) { return std::nullopt; })
-                .text);
+        chain.read.push_back(ReadNftRuleOf(
+            chain.place.family, chain.place.table, chain.place.name, *info,
+            [](const std::string&) { return std::nullopt; }));
       });
 }
 
