@@ -403,9 +403,9 @@ absl::StatusOr<OwnedOutcome> IptcRuleTable::ApplyOwned(
       if (!wants && PresenceOfTable(family, table) != TablePresence::kPresent) {
         continue;
       }
-      absl::StatusOr<OwnedOutcome> applied = ApplyOwnedTable(
-          edit, wants ? *wanted : OwnedTable{.family = family, .table = table},
-          patience);
+      const OwnedTable nothing = {.family = family, .table = table};
+      absl::StatusOr<OwnedOutcome> applied =
+          ApplyOwnedTable(edit, wants ? *wanted : nothing, patience);
       if (!wants && absl::IsUnimplemented(applied.status())) continue;
       if (!applied.ok()) return applied.status();
       absl::c_move(applied->differences,

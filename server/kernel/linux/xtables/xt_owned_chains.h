@@ -18,10 +18,12 @@
 
 namespace nfmeter::kernel {
 
-// What is wanted of one owner in one table, as entries. Not thread-safe.
+// What is wanted of one owner in one table, as entries. Does not own the
+// OwnedTable, which may be of 10,000 chains. Not thread-safe.
 class XtOwnedChains {
  public:
-  // Statuses: EncodeOwnedEntry(), with the chain in the sentence.
+  // `wanted` must outlive it. Statuses: EncodeOwnedEntry(), with the chain in
+  // the sentence.
   static absl::StatusOr<XtOwnedChains> Encode(const OwnedTable& wanted,
                                               const OwnedEdit& edit,
                                               IpSetIndex& sets);
@@ -38,10 +40,8 @@ class XtOwnedChains {
                      IptcHandle& handle) const;
 
  private:
-  XtOwnedChains(OwnedTable wanted, const OwnedEdit& edit)
-      : wanted_(std::move(wanted)),
-        owner_(edit.owner),
-        placement_(edit.placement) {}
+  XtOwnedChains(const OwnedTable& wanted, const OwnedEdit& edit)
+      : wanted_(wanted), owner_(edit.owner), placement_(edit.placement) {}
 
   absl::Status Fill(const OwnedSteps& steps, IptcHandle& handle) const;
   absl::Status MakeJumps(const OwnedSteps& steps, IptcHandle& handle) const;
@@ -49,7 +49,7 @@ class XtOwnedChains {
                       IptcHandle& handle) const;
   absl::Status Failed(int err) const;
 
-  OwnedTable wanted_;
+  const OwnedTable& wanted_;
   std::string owner_;
   RulePlacement placement_;
   // Of the chains' rules, and of the hooks.
