@@ -9,10 +9,15 @@
 #include <string>
 #include <thread>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "collector/targets.h"
 #include "gmock/gmock.h"
+#include "tests/collector/collector_process.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
+#include "tests/system/certificates.h"
+#include "tests/system/nfmeterd_process.h"
 
 namespace nfmeter {
 namespace {
@@ -106,6 +111,43 @@ TEST(DiscoveryTest, SrvRecordsAreTargets) {
   EXPECT_EQ((*targets)[0].address, "a.example:7878");
   EXPECT_EQ((*targets)[1].name, "b.example:7878");
   EXPECT_TRUE((*targets)[0].insecure);
+}
+
+// By the name of the record, which is that in the node's certificate. The other
+// record's host does not exist, which does not hold up this one.
+TEST(DiscoveryTest, NodesOfSrvRecordsAreCollectedOverMutualTls) {
+  const DnsServer dns(/*has_records=*/true);
+  testing::Certificates files;
+  files.Issue("a", {.alternative_names = "DNS:a.example"});
+  files.Issue("collector");
+  std::ofstream(files.dir() / "hosts") << "127.0.0.1 localhost a.example\n";
+  ASSERT_EQ(mount((files.dir() / "hosts").c_str(), "/etc/hosts", nullptr,
+                  MS_BIND, nullptr),
+            0);
+  std::ofstream(files.dir() / "policy.yaml")
+      << "version: 1\nrules: [{principals: ['cn:collector'], role: viewer}]\n";
+  testing::NfmeterdProcess node(
+      {.arguments = {"--listen", "tcp:127.0.0.1:7878", "--policy",
+                     files.dir() / "policy.yaml", "--tls-certificate",
+                     files.Certificate("a"), "--tls-key", files.Key("a"),
+                     "--tls-client-ca", files.Certificate("ca")}});
+  ASSERT_OK(node.WaitUntilReady());
+  const std::string targets = files.dir() / "nodes.yaml";
+  std::ofstream(targets) << "defaults: {ca: ca.crt, cert: collector.crt, "
+                            "key: collector.key}\n"
+                            "discover: [{srv: _nfmeter._tcp.example.}]\n";
+  const std::string database = files.dir() / "usage.db";
+  testing::CollectorProcess collector(
+      {"--targets", targets, "--sink", "sqlite:" + database});
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  std::string nodes;
+  do {
+    nodes = testing::Run({"sqlite3", "-readonly", database,
+                          "SELECT name FROM nodes JOIN cursors USING (node)"})
+                .out;
+  } while (nodes.empty() && absl::Now() < deadline);
+  EXPECT_EQ(nodes, "a.example:7878\n") << collector.Log();
+  umount2("/etc/hosts", MNT_DETACH);
 }
 
 TEST(DiscoveryTest, ANameWithoutRecordsIsTold) {

@@ -62,7 +62,7 @@ absl::StatusOr<std::vector<PlanAccount>> ExpandPlan(const Plan& plan);
 std::vector<Direction> PossibleDirections(const PlanAccount& account);
 std::vector<kernel::Family> PossibleFamilies(const PlanAccount& account);
 
-// How many accounts that differ by one thing are told apart.
+// How a packet finds its account among many that differ by one thing.
 enum class PlanForm {
   kChains,  // chains that are walked down to what a packet meets, see KeyTree
   kMaps,    // lookups, see MakeKeyMaps(): where the kernel has them

@@ -13,8 +13,8 @@
 
 namespace nfmeter::service {
 
-// Accounts that would count what the managed rules count now. What no plan can
-// say is told in `left_out`, a sentence each.
+// Accounts that would count what the managed rules count now. `left_out` has a
+// sentence for each thing that no plan can express.
 void ExportPlan(absl::Span<const accounting::Counter> counters,
                 absl::Span<const kernel::Rule> rules,
                 v1::ExportPlanResponse* response);

@@ -31,7 +31,7 @@ TablePresence PresenceOfTable(Family family, Table table);
 // It stays until its module is unloaded. Thread-safe.
 void NoteTablePresent(Family family, Table table);
 
-// PERMISSION_DENIED, TABLE_NOT_VISIBLE: what those are told who ask for a table
+// PERMISSION_DENIED, TABLE_NOT_VISIBLE: the answer to requests for a table
 // whose presence is not known.
 absl::Status TableNotVisible(Family family, Table table);
 
