@@ -206,6 +206,7 @@ absl::Status Database::ReadAlone() {
   std::error_code error;
   const auto size = std::filesystem::file_size(options_.path, error);
   if (error || size == 0) {
+    if (options_.read_only) return Unusable("there is nothing in it");
     NFM_RETURN_IF_ERROR(OpenHandle(
         ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr));
     NFM_RETURN_IF_ERROR(InOpening(CheckSchema(/*may_migrate=*/true)));

@@ -164,6 +164,17 @@ TEST_P(StartOnDiskTest, GoesOnFromWhatWasStored) {
   ASSERT_NO_FATAL_FAILURE(End());
   ASSERT_NO_FATAL_FAILURE(Send(3));
   ASSERT_NO_FATAL_FAILURE(Spoil());
+  // It can be looked at, and saved, as it is.
+  const auto tool = [&](const std::vector<std::string>& arguments) {
+    std::vector<std::string> argv = {testing::NfmeterdPath(), "--state-dir",
+                                     disk_->state_dir()};
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    return testing::Run(argv);
+  };
+  const testing::RunResult checked = tool({"--check-state"});
+  EXPECT_EQ(checked.exit_code, 0) << checked.out << checked.err;
+  const testing::RunResult saved = tool({"--backup", dir_ / "saved.db"});
+  EXPECT_EQ(saved.exit_code, 0) << saved.err;
   ASSERT_OK(server_.Start()) << server_.process().Log();
   EXPECT_EQ(NodeId(), node_id_);
   ExpectTold(Words());

@@ -210,6 +210,7 @@ absl::StatusOr<LedgerReport> CheckLedger(const std::string& path,
                                          const std::string& machine_id) {
   sqlite::Options options = LedgerFile(path);
   options.read_only = true;
+  options.patient = true;
   NFM_ASSIGN_OR_RETURN(const auto db, Database::Open(std::move(options)));
   // One state of the file, whatever its server does meanwhile.
   NFM_ASSIGN_OR_RETURN(
@@ -233,6 +234,7 @@ absl::Status BackUpLedger(const std::string& path, const std::string& copy,
   }
   sqlite::Options options = LedgerFile(path);
   options.read_only = true;
+  options.patient = true;
   NFM_ASSIGN_OR_RETURN(const auto db, Database::Open(std::move(options)));
   // A copy that was cut short has another name.
   const std::string part = absl::StrCat(copy, ".part");

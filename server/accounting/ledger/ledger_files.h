@@ -32,12 +32,14 @@ struct LedgerReport {
 // Reads all of a ledger: that SQLite finds it sound, that each record,
 // checkpoint and bucket can be read, that none is missing between them, and
 // that checkpoints have what the records before them add up to. A server may
-// use it meanwhile. `machine_id`: of this machine; empty: any. Statuses as of
-// sqlite::Database::Open() where it can't even be opened.
+// use it meanwhile, and the disk need not take anything. `machine_id`: of this
+// machine; empty: any. Statuses as of sqlite::Database::Open() where it can't
+// even be opened.
 absl::StatusOr<LedgerReport> CheckLedger(const std::string& path,
                                          const std::string& machine_id);
 
-// Copies a ledger as it is at one moment, also while a server writes to it. The
+// Copies a ledger as it is at one moment, also while a server writes to it, or
+// from a disk that takes nothing. The
 // copy is a backup: the server that is given it begins a new epoch and tells of
 // a gap from `now` on; it may be on another machine. FAILED_PRECONDITION,
 // LEDGER_UNUSABLE: it can't be read, or the copy exists already or can't be
