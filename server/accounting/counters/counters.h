@@ -79,7 +79,7 @@ class Counters {
     kernel::Kernel& kernel;
     SnapshotHub& snapshots;
     LabelStore& labels;
-    const Ledger& ledger;
+    Ledger& ledger;
     Clock& clock;
   };
   explicit Counters(const Parts& parts);
@@ -150,7 +150,7 @@ class Counters {
   kernel::AcctTable& table_;
   SnapshotHub& hub_;
   LabelStore& labels_;
-  const Ledger& ledger_;
+  Ledger& ledger_;
   Clock& clock_;
   const std::shared_ptr<Refresh> refresh_;
 };

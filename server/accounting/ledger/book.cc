@@ -81,6 +81,7 @@ Book::Book(Past past) : next_id_(past.next_id) {
     intents_[intent.account] = intent;
   }
   rebased_.resize(accounts_.size());
+  told_.resize(accounts_.size());
   const bool gone = !past.same_boot || !past.same_namespace;
   down_ = !past.same_boot        ? GapCause::kReboot
           : !past.same_namespace ? GapCause::kNamespaceChanged
@@ -130,6 +131,7 @@ void Book::NoteReset(absl::Span<const kernel::AcctObject> objects, Moment now) {
     Tally& tally = tallies_[slot];
     tally.offset = tally.total();
     tally.last = Amount();
+    told_[slot] = Told();
     rebased_[slot] = now.boottime;
     accounts_[slot].base = tally.offset;
     accounts_[slot].kernel_base = Amount();
@@ -180,7 +182,8 @@ void Book::NoteSnapshot(const Snapshot& snapshot) {
   for (const auto& chunk : snapshot.chunks()) {
     for (size_t row = 0; row < chunk->size(); ++row) {
       const uint32_t slot = SlotOf(snapshot, chunk->ids()[row]);
-      Observe(slot, {chunk->packets[row], chunk->bytes[row]}, moment);
+      Observe(slot, {chunk->packets[row], chunk->bytes[row]}, moment,
+              snapshot.boottime);
       tallies_[slot].pass = pass_;
       ++seen;
     }
@@ -254,11 +257,13 @@ uint32_t Book::Open(absl::string_view name, Moment now) {
     accounts_.emplace_back();
     tallies_.emplace_back();
     rebased_.emplace_back();
+    told_.emplace_back();
   } else {
     slot = free_slots_.back();
     free_slots_.pop_back();
     accounts_[slot] = Account();
     tallies_[slot] = Tally();
+    told_[slot] = Told();
   }
   Account& account = accounts_[slot];
   account.id = next_id_++;
@@ -298,6 +303,7 @@ void Book::BeginSegment(uint32_t slot, Amount kernel_base, Moment now) {
   account.kernel_base = kernel_base;
   account.start_time = now.wall;
   rebased_[slot] = now.boottime;
+  told_[slot] = Told();
   tally.offset = account.base - kernel_base;
   tally.last = kernel_base;
   MarkChanged(slot);
@@ -318,6 +324,7 @@ void Book::Return(uint32_t slot, Amount kernel_base, Moment now) {
 }
 
 void Book::Lose(uint32_t slot, absl::Time now) {
+  TakeTold(slot);
   Account& account = accounts_[slot];
   AddGap({account.id, GapCause::kForeignDelete, last_reading_, now});
   account.state = Account::State::kAbsent;
@@ -328,8 +335,13 @@ void Book::Lose(uint32_t slot, absl::Time now) {
   MarkChanged(slot);
 }
 
-void Book::Observe(uint32_t slot, Amount value, Moment now) {
+void Book::Observe(uint32_t slot, Amount value, Moment now,
+                   absl::Duration read_after) {
   Tally& tally = tallies_[slot];
+  // Of a reading that began before, nobody knows which value is the newer one.
+  if (told_[slot].by < read_after && value.WentBackFrom(told_[slot].value)) {
+    TakeTold(slot);
+  }
   if (tally.live && value == tally.last && intents_.empty()) return;
   if (!tally.live) {
     Return(slot, Amount(), now);
@@ -411,35 +423,55 @@ void Book::MarkChanged(uint32_t slot) {
 std::optional<Book::Position> Book::Find(absl::string_view name) const {
   const uint32_t slot = SlotOf(name);
   if (slot == kNone) return std::nullopt;
-  return Position{accounts_[slot], tallies_[slot].total()};
+  return Position{accounts_[slot], Newest(slot) + tallies_[slot].offset};
 }
 
 std::optional<Book::Known> Book::Describe(absl::string_view name, Amount value,
-                                          absl::Duration since) const {
+                                          absl::Duration since,
+                                          absl::Duration now) {
   const uint32_t slot = SlotOf(name);
   if (slot == kNone) return std::nullopt;
   const Account& account = accounts_[slot];
-  return Known{TotalAt(slot, value, since), account.create_time,
+  return Known{TotalAt(slot, value, since, now), account.create_time,
                account.start_time, account.reset_time};
 }
 
 // With the kernel's `value`, read not before `since`.
-Amount Book::TotalAt(uint32_t slot, Amount value, absl::Duration since) const {
+Amount Book::TotalAt(uint32_t slot, Amount value, absl::Duration since,
+                     absl::Duration now) {
   const Tally& tally = tallies_[slot];
+  const Amount newest = Newest(slot);
   const bool sure = tally.live && rebased_[slot] < since &&
-                    !down_.has_value() && !value.WentBackFrom(tally.last);
-  return sure ? value + tally.offset : tally.total();
+                    !down_.has_value() && !value.WentBackFrom(newest);
+  if (!sure) return newest + tally.offset;
+  if (value != newest) told_[slot] = {value, now};
+  return value + tally.offset;
+}
+
+Amount Book::Newest(uint32_t slot) const {
+  const Told& told = told_[slot];
+  const Amount& last = tallies_[slot].last;
+  return told.by == kNever || told.value.WentBackFrom(last) ? last : told.value;
+}
+
+void Book::TakeTold(uint32_t slot) {
+  const Amount newest = Newest(slot);
+  told_[slot] = Told();
+  if (newest == tallies_[slot].last) return;
+  tallies_[slot].last = newest;
+  MarkMoved(slot);
 }
 
 std::vector<Amount> Book::DescribeTotals(const Snapshot& snapshot,
-                                         const SnapshotChunk& chunk) const {
+                                         const SnapshotChunk& chunk,
+                                         absl::Duration now) {
   std::vector<Amount> totals;
   totals.reserve(chunk.size());
   for (size_t row = 0; row < chunk.size(); ++row) {
     const Amount value = {chunk.packets[row], chunk.bytes[row]};
     const uint32_t slot = FindSlot(snapshot, chunk.ids()[row]);
-    totals.push_back(slot == kNone ? value
-                                   : TotalAt(slot, value, snapshot.boottime));
+    totals.push_back(
+        slot == kNone ? value : TotalAt(slot, value, snapshot.boottime, now));
   }
   return totals;
 }

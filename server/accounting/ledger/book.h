@@ -119,8 +119,9 @@ class Book {
   // Of a live or absent counter.
   std::optional<Position> Find(absl::string_view name) const;
   // Of a counter whose kernel value was read, not before `since`. Its total is
-  // not below any that was known before: a value that went back, or that may be
-  // of before a reset, is for NoteSnapshot() to judge.
+  // not below any that was known or told before: a value that went back, or
+  // that may be of before a reset, is for NoteSnapshot() to judge, which learns
+  // here what was told between two readings. `now` is since boot, as `since`.
   struct Known {
     Amount total;
     absl::Time create_time;  // see Account
@@ -128,12 +129,13 @@ class Book {
     absl::Time reset_time = absl::InfinitePast();
   };
   std::optional<Known> Describe(absl::string_view name, Amount value,
-                                absl::Duration since) const;
+                                absl::Duration since, absl::Duration now);
   // The totals of that by rows of a part of a snapshot, whether or not
   // NoteSnapshot() was given it. Of counters that are not known, all that they
   // have counted.
   std::vector<Amount> DescribeTotals(const Snapshot& snapshot,
-                                     const SnapshotChunk& chunk) const;
+                                     const SnapshotChunk& chunk,
+                                     absl::Duration now);
   // The totals by rows of the snapshot that NoteSnapshot() was given last.
   std::vector<Amount> TotalsOf(const Snapshot& snapshot) const;
   // All live and absent ones, by id.
@@ -172,17 +174,31 @@ class Book {
     Amount total() const { return last + offset; }
   };
 
+  static constexpr absl::Duration kNever = -absl::InfiniteDuration();
+  // A kernel value, higher than any reading's, that somebody was told of.
+  struct Told {
+    Amount value;
+    absl::Duration by = kNever;  // it was read by then, since boot
+  };
+
   uint32_t SlotOf(absl::string_view name) const;
   uint32_t SlotOf(const Snapshot& snapshot, uint32_t id);
   uint32_t FindSlot(const Snapshot& snapshot, uint32_t id) const;
-  Amount TotalAt(uint32_t slot, Amount value, absl::Duration since) const;
+  Amount TotalAt(uint32_t slot, Amount value, absl::Duration since,
+                 absl::Duration now);
+  // The newest kernel value known, told ones included.
+  Amount Newest(uint32_t slot) const;
+  // A told value becomes one that was read.
+  void TakeTold(uint32_t slot);
   uint32_t Open(absl::string_view name, Moment now);
   void Close(uint32_t slot, absl::Time now);
   void BeginSegment(uint32_t slot, Amount kernel_base, Moment now);
   // A new kernel object of a counter that was away.
   void Return(uint32_t slot, Amount kernel_base, Moment now);
   void Lose(uint32_t slot, absl::Time now);
-  void Observe(uint32_t slot, Amount value, Moment now);
+  // `read_after`: since boot; kNever: that can't be told.
+  void Observe(uint32_t slot, Amount value, Moment now,
+               absl::Duration read_after = kNever);
   void Settle(uint32_t slot, Amount value, Moment now);
   void LookForMissing(absl::Time now);
   void EndFirstReading(absl::Time now);
@@ -194,6 +210,7 @@ class Book {
   std::vector<Tally> tallies_;
   std::vector<Account> accounts_;
   std::vector<absl::Duration> rebased_;  // when `offset` last changed
+  std::vector<Told> told_;
   std::vector<uint32_t> free_slots_;
   absl::flat_hash_map<std::string, uint32_t> by_name_;  // live and absent
   size_t live_count_ = 0;

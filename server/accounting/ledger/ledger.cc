@@ -625,15 +625,15 @@ std::optional<Book::Position> Ledger::Find(absl::string_view name) const {
 
 std::optional<Book::Known> Ledger::Describe(absl::string_view name,
                                             Amount value,
-                                            absl::Duration since) const {
+                                            absl::Duration since) {
   absl::MutexLock lock(&mutex_);
-  return book_->Describe(name, value, since);
+  return book_->Describe(name, value, since, clock_.BootTime());
 }
 
 std::vector<Amount> Ledger::DescribeTotals(const Snapshot& snapshot,
-                                           const SnapshotChunk& chunk) const {
+                                           const SnapshotChunk& chunk) {
   absl::MutexLock lock(&mutex_);
-  return book_->DescribeTotals(snapshot, chunk);
+  return book_->DescribeTotals(snapshot, chunk, clock_.BootTime());
 }
 
 std::vector<std::string> Ledger::Names() const {

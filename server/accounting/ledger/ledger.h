@@ -137,10 +137,10 @@ class Ledger final : public CounterObserver {
   // What is known of a counter; see Book. Not durable yet, perhaps.
   std::optional<Book::Position> Find(absl::string_view name) const;
   std::optional<Book::Known> Describe(absl::string_view name, Amount value,
-                                      absl::Duration since) const;
+                                      absl::Duration since);
 
   std::vector<Amount> DescribeTotals(const Snapshot& snapshot,
-                                     const SnapshotChunk& chunk) const;
+                                     const SnapshotChunk& chunk);
 
   // The names of all live and absent counters, the kernel's bytes.
   std::vector<std::string> Names() const;

@@ -15,11 +15,13 @@
 
 namespace nfmeter::accounting {
 void PlanKeeper::Look(absl::Duration max_staleness) {
-  // Before everything that is compared.
-  const std::optional<uint64_t> rules = Fingerprint();
+  const std::vector<std::string> names = parts_.plans.Names();
+  // Before everything that is compared; on most hosts there is nothing.
+  const bool compares = !names.empty() || !parts_.kept_rules.empty();
+  const std::optional<uint64_t> rules = compares ? Fingerprint() : std::nullopt;
   if (!rules.has_value() || rules != well_.rules) well_ = {.rules = rules};
   compared_ = false;
-  for (const std::string& name : parts_.plans.Names()) {
+  for (const std::string& name : names) {
     if (const auto applied = parts_.plans.Find(name)) LookAt(*applied);
   }
   LookOutside(max_staleness);

@@ -76,7 +76,7 @@ class ColumnsEncoder final : public FrameEncoder {
 
   MemberEncodings& members_;
   const accounting::LabelStore& labels_;
-  const accounting::Ledger& ledger_;
+  accounting::Ledger& ledger_;
   bool all_new_ = false;
   std::vector<bool> new_ids_;  // by id; empty: none
   std::vector<Pending> pending_;

@@ -47,7 +47,7 @@ class FrameEncoder {
   // What encoders need of what is around them; must outlive them.
   struct Context {
     const accounting::LabelStore& labels;
-    const accounting::Ledger& ledger;
+    accounting::Ledger& ledger;
     MemberEncodings& members;
   };
 

@@ -31,7 +31,7 @@ class RowsEncoder final : public FrameEncoder {
               const accounting::SnapshotChunk::QuotaRow* quota);
 
   const accounting::LabelStore& labels_;
-  const accounting::Ledger& ledger_;
+  accounting::Ledger& ledger_;
   google::protobuf::Arena arena_;
   v1::GetSnapshotResponse* response_ = nullptr;  // what is pending
   size_t pending_bytes_ = 0;

@@ -62,7 +62,7 @@ class SnapshotCadence final
 struct SnapshotParts {
   accounting::SnapshotHub& hub;
   const accounting::LabelStore& labels;
-  const accounting::Ledger& ledger;
+  accounting::Ledger& ledger;
   StreamBudget& streams;
 };
 

@@ -53,6 +53,14 @@ class BookTest : public ::testing::Test {
     EXPECT_EQ(found->total.bytes, 100 * found->total.packets);
     return found->total.packets;
   }
+  // Reads it alone, for somebody who asks.
+  uint64_t Ask(const std::string& name) {
+    Pass(absl::Milliseconds(1));
+    const absl::Duration since = now_.boottime;
+    Pass(absl::Milliseconds(1));
+    return book_->Describe(name, values_[name], since, now_.boottime)
+        ->total.packets;
+  }
   Account Of(const std::string& name) const {
     return book_->Find(name).value_or(Book::Position()).account;
   }
@@ -332,9 +340,77 @@ TEST_F(BookTest, ValuesReadBeforeAResetDoNotCountTwice) {
   const absl::Duration before = now_.boottime;
   Pass(absl::Milliseconds(1));
   Reset("a");
-  EXPECT_EQ(book_->Describe("a", Packets(5), before)->total, Packets(5));
+  EXPECT_EQ(book_->Describe("a", Packets(5), before, now_.boottime)->total,
+            Packets(5));
+  values_["a"] = Packets(2);
   Pass(absl::Milliseconds(1));
-  EXPECT_EQ(book_->Describe("a", Packets(2), now_.boottime)->total, Packets(7));
+  EXPECT_EQ(Ask("a"), 7u);
+}
+
+TEST_F(BookTest, WhatWasToldBetweenReadingsDoesNotFallByAForeignReset) {
+  Create("a");
+  Read();
+  values_["a"] = Packets(5);
+  EXPECT_EQ(Ask("a"), 5u);
+  values_["a"] = Amount();
+  EXPECT_EQ(Ask("a"), 5u);
+  EXPECT_EQ(Total("a"), 5u);
+  EXPECT_THAT(Gaps(), IsEmpty());
+  const absl::Time before = now_.wall;
+  Read();
+  EXPECT_EQ(Total("a"), 5u);
+  const std::vector<Gap> gaps = Gaps();
+  ASSERT_THAT(gaps, SizeIs(1));
+  EXPECT_EQ(gaps[0].cause, GapCause::kForeignReset);
+  EXPECT_LE(gaps[0].from, before);
+  values_["a"] = Packets(2);
+  EXPECT_EQ(Ask("a"), 7u);
+  Read();
+  EXPECT_EQ(Total("a"), 7u);
+  EXPECT_THAT(Gaps(), IsEmpty());
+}
+
+TEST_F(BookTest, AReadingThatBeganBeforeAnAnswerIsNoForeignReset) {
+  Create("a");
+  Read();
+  Pass(absl::Seconds(10));
+  const auto reading = maker_.Make(values_, now_);
+  values_["a"] = Packets(5);
+  EXPECT_EQ(Ask("a"), 5u);
+  book_->NoteSnapshot(*reading);
+  EXPECT_EQ(Total("a"), 5u);
+  Read();
+  EXPECT_EQ(Total("a"), 5u);
+  EXPECT_THAT(Gaps(), IsEmpty());
+}
+
+TEST_F(BookTest, WhatWasToldStaysWhenOthersDelete) {
+  Create("a");
+  Read();
+  values_["a"] = Packets(5);
+  EXPECT_EQ(Ask("a"), 5u);
+  values_.erase("a");
+  Read();
+  EXPECT_EQ(Total("a"), 5u);
+  values_["a"] = Packets(1);
+  Read();
+  EXPECT_EQ(Total("a"), 6u);
+}
+
+TEST_F(BookTest, OurResetCountsWhatItReadWhateverWasTold) {
+  Create("a");
+  Read();
+  values_["a"] = Packets(5);
+  EXPECT_EQ(Ask("a"), 5u);
+  values_["a"] = Packets(8);
+  Reset("a");
+  EXPECT_EQ(Total("a"), 8u);
+  values_["a"] = Packets(3);
+  Pass(absl::Milliseconds(1));
+  EXPECT_EQ(Ask("a"), 11u);
+  Read();
+  EXPECT_EQ(Total("a"), 11u);
+  EXPECT_THAT(Gaps(), IsEmpty());
 }
 
 TEST_F(BookTest, TotalsByRowsAreThoseOfTheCounters) {
