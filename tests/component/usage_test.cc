@@ -178,6 +178,15 @@ TEST_F(UsageTest, TheFirstRecordIsFullAndTheOthersAreWhatChanged) {
   EXPECT_THAT(record.total_bytes(), ElementsAre(200));
 }
 
+// Of the next record that has totals: the ledger may keep others between.
+std::string NextDescribed(Stream& stream) {
+  std::string described;
+  for (int i = 0; i < 5 && described.empty(); ++i) {
+    described = Described(stream.Read());
+  }
+  return described;
+}
+
 TEST_F(UsageTest, AResumedStreamDescribesAndGoesOn) {
   Make("a");
   CountAndRecord("a", 3);
@@ -189,8 +198,8 @@ TEST_F(UsageTest, AResumedStreamDescribesAndGoesOn) {
   CountAndRecord("a", 4);
   CountAndRecord("a", 5);
   Stream stream(server_, start);
-  EXPECT_EQ(Described(stream.Read()), "a=7 ");
-  EXPECT_EQ(Described(stream.Read()), absl::StrCat("1=12 "));
+  EXPECT_EQ(NextDescribed(stream), "a=7 ");
+  EXPECT_EQ(NextDescribed(stream), "1=12 ");
 }
 
 TEST_F(UsageTest, OfTwoStreamsOfAConsumerTheOlderIsAborted) {
