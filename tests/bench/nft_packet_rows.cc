@@ -122,12 +122,12 @@ std::string ByHand(size_t accounts) {
   absl::StrAppend(&text,
                   "map accounts { type ipv4_addr : counter; elements = { ");
   for (size_t i = 0; i < accounts; ++i) {
-    absl::StrAppend(&text, i == 0 ? "" : ", ",
+    absl::StrAppend(&text, i == 0 ? "" : ",\n",
                     Address(static_cast<uint32_t>(i)), " : \"h", i, "\"");
   }
   absl::StrAppend(&text,
-                  " } }\nchain out { type filter hook output priority -1; "
-                  "counter name ip daddr map @accounts; } }\n");
+                  " }\n}\nchain out {\ntype filter hook output priority -1;\n"
+                  "counter name ip daddr map @accounts\n}\n}\n");
   return text;
 }
 
