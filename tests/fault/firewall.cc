@@ -35,15 +35,8 @@ uint64_t NumberIn(const std::vector<std::string>& rules, absl::string_view text,
 
 class LegacyIptables : public Firewall {
  public:
-  std::vector<std::string> ForeignRules(bool with_counters) const override {
-    return Rules(/*managed=*/false, with_counters);
-  }
-  std::vector<std::string> ManagedRules() const override {
-    return Rules(/*managed=*/true, /*with_counters=*/false);
-  }
   uint64_t RulePackets(absl::string_view text) const override {
-    return NumberIn(Rules(/*managed=*/false, /*with_counters=*/true), text,
-                    "[");
+    return NumberIn(ForeignRules(/*with_counters=*/true), text, "[");
   }
   absl::Status Load(const std::string& counter) override {
     return RestoreIptables(
@@ -79,7 +72,8 @@ class LegacyIptables : public Firewall {
   }
 
  private:
-  static std::vector<std::string> Rules(bool managed, bool with_counters) {
+  std::vector<std::string> Rules(bool managed,
+                                 bool with_counters) const override {
     std::vector<std::string> argv = {"iptables-legacy-save", "-t", "filter"};
     if (with_counters) argv.push_back("-c");
     std::vector<std::string> rules;
@@ -111,15 +105,8 @@ class Nftables : public Firewall {
   Nftables(std::string table, std::string sent)
       : table_(std::move(table)), sent_(std::move(sent)) {}
 
-  std::vector<std::string> ForeignRules(bool with_counters) const override {
-    return Rules(/*managed=*/false, with_counters);
-  }
-  std::vector<std::string> ManagedRules() const override {
-    return Rules(/*managed=*/true, /*with_counters=*/false);
-  }
   uint64_t RulePackets(absl::string_view text) const override {
-    return NumberIn(Rules(/*managed=*/false, /*with_counters=*/true), text,
-                    "packets ");
+    return NumberIn(ForeignRules(/*with_counters=*/true), text, "packets ");
   }
   absl::Status Load(const std::string& counter) override {
     const bool ours = table_ == kPlainTable;
@@ -178,7 +165,8 @@ class Nftables : public Firewall {
                         " { type filter hook output priority filter - 1; }\n",
                         "add rule ", table_, " ", sent_, " ", rule, "\n");
   }
-  std::vector<std::string> Rules(bool managed, bool with_counters) const {
+  std::vector<std::string> Rules(bool managed,
+                                 bool with_counters) const override {
     std::vector<std::string> argv = {"nft", "list", "ruleset"};
     if (!with_counters) argv.insert(argv.begin() + 1, "-s");
     const std::string out = Run(argv).out;

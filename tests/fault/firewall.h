@@ -21,9 +21,13 @@ class Firewall {
   virtual ~Firewall() = default;
 
   // The rules of others, in order; with their counters or without.
-  virtual std::vector<std::string> ForeignRules(bool with_counters) const = 0;
+  std::vector<std::string> ForeignRules(bool with_counters) const {
+    return Rules(/*managed=*/false, with_counters);
+  }
   // Those that nfmeter made, its plans' too, without counters.
-  virtual std::vector<std::string> ManagedRules() const = 0;
+  std::vector<std::string> ManagedRules() const {
+    return Rules(/*managed=*/true, /*with_counters=*/false);
+  }
   // Packets that the one rule with this text in it has counted; UINT64_MAX when
   // there is no such rule.
   virtual uint64_t RulePackets(absl::string_view text) const = 0;
@@ -48,6 +52,10 @@ class Firewall {
   virtual absl::Status Do(const std::string& command) = 0;
   // The one chain of a plan for what is sent over IPv4.
   virtual std::string PlanChain() const = 0;
+
+ private:
+  virtual std::vector<std::string> Rules(bool managed,
+                                         bool with_counters) const = 0;
 };
 
 // The server's table, as it was before Linux 6.9: everybody can change it.

@@ -19,7 +19,9 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
+#include "tests/fault/accounts.h"
 #include "tests/fault/fault_server.h"
+#include "tests/fault/firewall.h"
 #include "tests/fault/iptables.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
@@ -52,27 +54,7 @@ class NeighbourTest : public ::testing::TestWithParam<Kind> {
   void StartServer() {
     ASSERT_OK(server_.Start());
     client_ = server_.Connect();
-    v1::ApplyPlanRequest request;
-    request.mutable_plan()->set_name("customers");
-    v1::Account& sent = *request.mutable_plan()->add_accounts();
-    sent.set_counter("sent");
-    sent.add_directions(v1::DIRECTION_OUT);
-    sent.mutable_match()->set_protocol("udp");
-    ASSERT_OK(client_->ApplyPlan(request).status());
-    ASSERT_OK(client_->CreateCounter("by-hand").status());
-    v1::Rule rule;
-    rule.set_id("mine");
-    rule.set_chain("OUTPUT");
-    rule.set_counter("by-hand");
-    rule.mutable_match()->set_protocol("udp");
-    ASSERT_OK(client_->CreateRule(rule).status());
-  }
-
-  static void MakePlainTable() {
-    ASSERT_EQ(
-        testing::Run({"nft", "add table inet nfmeter { comment \"nfmeter\"; }"})
-            .exit_code,
-        0);
+    ASSERT_OK(testing::CountUdp(*client_, "sent"));
   }
 
   void Send(int packets) {
@@ -183,7 +165,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, PlainTableTest,
 
 TEST_P(PlainTableTest, SurvivesOrIsMadeAgainAndThatIsTold) {
   const auto neighbour = GetParam().make();
-  MakePlainTable();
+  ASSERT_OK(testing::MakePlainTable());
   StartServer();
   if (!GetParam().flushes) {
     LiveBeside(*neighbour, [] {});

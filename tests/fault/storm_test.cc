@@ -22,6 +22,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
+#include "tests/fault/accounts.h"
 #include "tests/fault/fault_server.h"
 #include "tests/fault/firewall.h"
 #include "tests/fault/iptables.h"
@@ -63,20 +64,7 @@ class StormTest : public ::testing::TestWithParam<Storm> {
   void SetUp() override {
     ASSERT_OK(server_.Start());
     client_ = server_.Connect();
-    v1::ApplyPlanRequest request;
-    request.mutable_plan()->set_name("customers");
-    v1::Account& planned = *request.mutable_plan()->add_accounts();
-    planned.set_counter("planned");
-    planned.add_directions(v1::DIRECTION_OUT);
-    planned.mutable_match()->set_protocol("udp");
-    ASSERT_OK(client_->ApplyPlan(request).status());
-    ASSERT_OK(client_->CreateCounter("by-hand").status());
-    v1::Rule rule;
-    rule.set_id("mine");
-    rule.set_chain("OUTPUT");
-    rule.set_counter("by-hand");
-    rule.mutable_match()->set_protocol("udp");
-    ASSERT_OK(client_->CreateRule(rule).status());
+    ASSERT_OK(testing::CountUdp(*client_, "planned"));
     ours_ = Ours();
   }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "accounting/plans/account_buckets.h"
@@ -123,33 +124,34 @@ class HookCompiler {
     if (part.empty()) {
       return absl::StrCat(chains_, DirectionName(direction_));
     }
-    std::string name;
-    for (uint64_t attempt = 0; attempt == 0 || !names_.insert(name).second;
-         ++attempt) {
+    return Unused([&](uint64_t attempt) {
       const uint64_t hash = StableHash()
                                 .Add(DirectionName(direction_))
                                 .Add(part)
                                 .Add(attempt)
                                 .value();
-      name = absl::StrFormat("%s%013x", chains_, hash >> 12);
-    }
-    return name;
+      return absl::StrFormat("%s%013x", chains_, hash >> 12);
+    });
   }
 
   // The chain of a part of a tree: behind others of the tree by its place.
   std::string NameIn(absl::string_view tree, uint64_t place,
                      absl::string_view part) {
-    std::string name;
-    for (uint64_t attempt = 0; attempt == 0 || !names_.insert(name).second;
-         ++attempt) {
-      const auto hash = [&] {
-        return StableHash().Add(DirectionName(direction_)).Add(tree);
-      };
-      name =
-          absl::StrCat(chains_, Base32(hash().value() >> 54, 2),
-                       Base32(place, KeyTree::kPlaceBits / 5),
-                       Base32(hash().Add(part).Add(attempt).value() >> 44, 4));
-    }
+    const StableHash hash =
+        StableHash().Add(DirectionName(direction_)).Add(tree);
+    return Unused([&](uint64_t attempt) {
+      return absl::StrCat(
+          chains_, Base32(hash.value() >> 54, 2),
+          Base32(place, KeyTree::kPlaceBits / 5),
+          Base32(StableHash(hash).Add(part).Add(attempt).value() >> 44, 4));
+    });
+  }
+
+  // The first of the names that `make` makes that no chain of this has.
+  std::string Unused(absl::FunctionRef<std::string(uint64_t attempt)> make) {
+    uint64_t attempt = 0;
+    std::string name = make(attempt);
+    while (!names_.insert(name).second) name = make(++attempt);
     return name;
   }
 

@@ -10,8 +10,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
-#include "accounting/common/counter_errors.h"
 #include "accounting/plans/rule_gaps.h"
 #include "base/error.h"
 #include "base/stable_hash.h"
