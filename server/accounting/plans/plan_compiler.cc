@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
@@ -48,58 +49,43 @@ std::string Base32(uint64_t number, int digits) {
   return text;
 }
 
-// Compiles what one hook of one family sees.
-class HookCompiler {
+// Compiles what the hooks of one family see. What is the same at several hooks
+// is there once, and each of them leads to it.
+class TableCompiler {
  public:
-  HookCompiler(const Plan& plan, PlanForm form, Family family,
-               Direction direction, OwnedTable& table, PlanCost& cost)
+  TableCompiler(const Plan& plan, PlanForm form, OwnedTable& table,
+                PlanCost& cost)
       : plan_(plan),
         form_(form),
         chains_(
             absl::StrCat(kernel::kOwnedChainPrefix, OwnerOfChains(plan.name))),
-        family_(family),
-        direction_(direction),
+        family_(table.family),
         table_(table),
         cost_(cost) {}
 
-  // How many rules packets of one account each meet, added up.
-  double Compile(absl::Span<const PlanAccount* const> accounts) {
+  // `accounts` are those that count in this direction. How many rules packets
+  // of one account each meet, added up.
+  double CompileHook(Direction direction,
+                     absl::Span<const PlanAccount* const> accounts) {
+    direction_ = direction;
     const std::string root = NameOf("");
-    table_.hooks.push_back({std::string(BuiltinChain(direction_)), root});
+    table_.hooks.push_back({std::string(BuiltinChain(direction)), root});
     const size_t place = table_.chains.size();
     table_.chains.push_back({.name = root});
     std::vector<OwnedRule> rules;
     size_t most = 1;  // the hook's own
     double below = 0;
-    for (const Bucket& bucket : MakeBuckets(accounts)) {
-      Reached reached;
-      if (bucket.split.has_value()) {
-        reached = CompileSplit(bucket);
-      } else if (!bucket.key.has_value()) {
+    for (Bucket& bucket : MakeBuckets(accounts)) {
+      if (!bucket.key.has_value() && !bucket.split.has_value()) {
         for (const PlanAccount* account : bucket.accounts) {
           rules.push_back(RuleOf(*account, account->counter, account->match));
         }
         continue;
-      } else {
-        reached = CompileTree(bucket, std::nullopt);
       }
-      OwnedChain& last = table_.chains.back();
-      if (form_ == PlanForm::kMaps && !bucket.split.has_value() &&
-          last.rules.size() == 1) {
-        // One lookup is not worth a jump.
-        last.rules[0].match = bucket.shared;
-        rules.push_back(std::move(last.rules[0]));
-        table_.chains.pop_back();
-        continue;
-      }
-      rules.push_back({.match = bucket.shared,
-                       .action = OwnedAction::kJump,
-                       .chain = reached.chain});
-      if (reached.hull.has_value()) {
-        SetKey(rules.back().match, *bucket.key, family_, *reached.hull);
-      }
-      most += reached.most;
-      below += reached.mean * static_cast<double>(bucket.accounts.size());
+      const Entry& entry = EntryOf(std::move(bucket));
+      rules.push_back(entry.rule);
+      most += entry.most;
+      below += entry.mean * static_cast<double>(entry.bucket.accounts.size());
     }
     most += rules.size();
     cost_.most = std::max(cost_.most, most);
@@ -119,7 +105,51 @@ class HookCompiler {
     std::optional<KeyRange> hull;
   };
 
-  // The chain of a part of the plan, told apart by its text: 26 bytes.
+  // The rule at a hook that leads packets to the accounts of a bucket.
+  struct Entry {
+    Bucket bucket;
+    OwnedRule rule;
+    size_t most = 0;  // rules that a packet meets behind it
+    double mean = 0;
+  };
+
+  // Made anew, unless there is one for the same accounts.
+  const Entry& EntryOf(Bucket bucket) {
+    std::vector<Entry>& known = entries_[bucket.Text()];
+    for (const Entry& each : known) {
+      if (each.bucket.accounts == bucket.accounts) return each;
+    }
+    known.push_back(MakeEntry(std::move(bucket)));
+    return known.back();
+  }
+
+  Entry MakeEntry(Bucket bucket) {
+    const Reached reached = bucket.split.has_value()
+                                ? CompileSplit(bucket)
+                                : CompileTree(bucket, std::nullopt);
+    OwnedChain& last = table_.chains.back();
+    if (form_ == PlanForm::kMaps && !bucket.split.has_value() &&
+        last.rules.size() == 1) {
+      // One lookup is not worth a jump.
+      OwnedRule lookup = std::move(last.rules[0]);
+      lookup.match = bucket.shared;
+      table_.chains.pop_back();
+      return {.bucket = std::move(bucket), .rule = std::move(lookup)};
+    }
+    OwnedRule jump = {.match = bucket.shared,
+                      .action = OwnedAction::kJump,
+                      .chain = reached.chain};
+    if (reached.hull.has_value()) {
+      SetKey(jump.match, *bucket.key, family_, *reached.hull);
+    }
+    return {.bucket = std::move(bucket),
+            .rule = std::move(jump),
+            .most = reached.most,
+            .mean = reached.mean};
+  }
+
+  // The chain of a part of the plan, told apart by its text and the first hook
+  // that it is for: 26 bytes.
   std::string NameOf(absl::string_view part) {
     if (part.empty()) {
       return absl::StrCat(chains_, DirectionName(direction_));
@@ -292,10 +322,11 @@ class HookCompiler {
   const PlanForm form_;
   const std::string chains_;  // what their names begin with
   const Family family_;
-  const Direction direction_;
   OwnedTable& table_;
   PlanCost& cost_;
+  Direction direction_ = Direction::kIn;  // of the hook under construction
   absl::flat_hash_set<std::string> names_;
+  absl::flat_hash_map<std::string, std::vector<Entry>> entries_;
 };
 
 std::vector<PlannedCounter> PlannedCounters(
@@ -379,6 +410,7 @@ absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
   size_t places = 0;
   for (const Family family : kernel::kAllFamilies) {
     OwnedTable table{.family = family, .table = plan.table};
+    TableCompiler compiler(plan, form, table, compiled.cost);
     for (const Direction direction : kAllDirections) {
       std::vector<const PlanAccount*> here;
       for (const PlanAccount& account : accounts) {
@@ -390,8 +422,7 @@ absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
         }
       }
       if (here.empty()) continue;
-      met += HookCompiler(plan, form, family, direction, table, compiled.cost)
-                 .Compile(here);
+      met += compiler.CompileHook(direction, here);
       places += here.size();
     }
     if (table.chains.empty()) continue;

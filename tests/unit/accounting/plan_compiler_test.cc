@@ -294,7 +294,7 @@ TEST(PlanCompilerTest, ByMapsOneMoreAddressIsOneMoreElement) {
   ASSERT_OK(before.status());
   ASSERT_OK(after.status());
   EXPECT_EQ(after->tables[0].chains, before->tables[0].chains);
-  ASSERT_EQ(after->tables[0].maps.size(), 3u);  // one a hook
+  ASSERT_EQ(after->tables[0].maps.size(), 1u);  // of all hooks
   EXPECT_EQ(after->tables[0].maps[0].elements.size(), 1001u);
 }
 
@@ -315,8 +315,20 @@ TEST(PlanCompilerTest, OneMoreAddressLeavesNearlyAllChainsAsTheyAre) {
     const auto& old = before->tables[0].chains;
     changed += std::find(old.begin(), old.end(), chain) == old.end();
   }
-  // One path down the tree, at three hooks.
-  EXPECT_THAT(changed, Le(3u * 6));
+  // One path down the tree.
+  EXPECT_THAT(changed, Le(6u));
+}
+
+TEST(PlanCompilerTest, HooksShareWhatTheyHaveInCommon) {
+  Plan plan = PerAddress(1000);
+  const auto all_hooks = CompilePlan(plan, {});
+  plan.groups[0].shared.directions = {Direction::kIn};
+  const auto one_hook = CompilePlan(plan, {});
+  ASSERT_OK(all_hooks.status());
+  ASSERT_OK(one_hook.status());
+  // A first chain for each hook, and the jump to it.
+  EXPECT_EQ(all_hooks->cost.chains, one_hook->cost.chains + 2);
+  EXPECT_EQ(all_hooks->cost.rules, one_hook->cost.rules + 4);
 }
 
 TEST(PlanCompilerTest, ChainNamesAreOursAndShortEnough) {
