@@ -4,13 +4,9 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "absl/memory/memory.h"
-#include "absl/strings/str_cat.h"
-#include "accounting/ledger/schema.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 
@@ -22,63 +18,10 @@ constexpr int kAttempts = 3;
 constexpr absl::Duration kRetryInterval = absl::Seconds(1);
 // Records between two looks at what is old.
 constexpr int kTidyEach = 60;
-// A checkpoint is due when the records since the last one have grown beyond
-// this, or beyond a few times its size: reading from it stays short.
-constexpr uint64_t kCheckpointAfterBytes = 256 << 10;
-constexpr uint64_t kCheckpointAfterTimes = 4;
 // Absent counters are remembered for so long.
 constexpr absl::Duration kAbsence = absl::Hours(7 * 24);
 
-// Puts a damaged file and what belongs to it aside; where. Empty: it stays
-// where it is, as the disk is read-only.
-std::string PutAside(const std::string& path, absl::Time now) {
-  const std::string aside =
-      absl::StrCat(path, ".damaged-", absl::ToUnixSeconds(now));
-  std::error_code error;
-  std::filesystem::rename(path, aside, error);
-  if (error && error != std::errc::no_such_file_or_directory) return "";
-  const bool moved = !error;
-  for (const char* suffix : {"-wal", "-shm"}) {
-    std::filesystem::rename(path + suffix, aside + suffix, error);
-  }
-  return moved ? aside : path;
-}
-
-absl::Status NoFile() {
-  return MakeError(absl::StatusCode::kDataLoss, "LEDGER_FAILED",
-                   "the ledger's file was damaged, and another could not be "
-                   "made in its place; see to the disk of the state "
-                   "directory");
-}
-
-sqlite::Options FileOf(const Ledger::Options& options) {
-  sqlite::Options file = LedgerFile(options.path);
-  file.vfs = options.vfs;
-  return file;
-}
-
 }  // namespace
-
-// Somebody who waits for records.
-class Ledger::Listener {
- public:
-  explicit Listener(std::function<void()> on_record)
-      : on_record_(std::move(on_record)) {}
-
-  void Tell() {
-    // Held during the call so that Leave() waits for it.
-    absl::MutexLock lock(&mutex_);
-    if (on_record_ != nullptr) on_record_();
-  }
-  void Leave() {
-    absl::MutexLock lock(&mutex_);
-    on_record_ = nullptr;
-  }
-
- private:
-  absl::Mutex mutex_;
-  std::function<void()> on_record_ ABSL_GUARDED_BY(mutex_);
-};
 
 // Sees to it that there is a reading each interval; the ledger gets it as an
 // observer.
@@ -92,91 +35,41 @@ class Ledger::Ticks final : public SnapshotSubscriber {
 
 absl::StatusOr<std::unique_ptr<Ledger>> Ledger::Create(Options options,
                                                        Clock& clock) {
-  if (options.path.empty()) {
-    return absl::WrapUnique(new Ledger(std::move(options), clock, nullptr,
-                                       std::make_unique<Book>()));
+  RecoverableStore::Opened opened;
+  if (!options.path.empty()) {
+    NFM_ASSIGN_OR_RETURN(opened,
+                         RecoverableStore::Open(
+                             {options.path, options.vfs, options.host}, clock));
   }
-  sqlite::Options file = FileOf(options);
-  file.patient = true;
-  std::string damaged;
-  std::string node_id;
-  while (true) {
-    absl::StatusOr<Book::Past> past = Book::Past();
-    auto store = LedgerStore::Open(file, options.host, node_id);
-    if (store.ok() && !(*store)->is_new()) past = (*store)->LoadPast();
-    const absl::Status status = store.ok() ? past.status() : store.status();
-    if (status.ok()) {
-      const bool fresh = (*store)->is_new();
-      auto book = fresh ? std::make_unique<Book>()
-                        : std::make_unique<Book>(*std::move(past));
-      auto ledger = absl::WrapUnique(new Ledger(
-          std::move(options), clock, *std::move(store), std::move(book)));
-      NFM_RETURN_IF_ERROR(ledger->Load(damaged));
-      return ledger;
-    }
-    if (!absl::IsDataLoss(status) || !damaged.empty()) return status;
-    if (store.ok()) store->reset();
-    node_id = LedgerStore::NodeIdOf(FileOf(options));
-    damaged = PutAside(options.path, clock.WallTime());
-    if (damaged.empty()) {
-      auto ledger = absl::WrapUnique(new Ledger(
-          std::move(options), clock, nullptr, std::make_unique<Book>()));
-      ledger->BeginWithoutFile(node_id);
-      return ledger;
-    }
-  }
+  return absl::WrapUnique(new Ledger(std::move(options), clock,
+                                     std::move(opened.store),
+                                     std::move(opened.past)));
 }
 
 Ledger::Ledger(Options options, Clock& clock,
-               std::unique_ptr<LedgerStore> store, std::unique_ptr<Book> book)
+               std::unique_ptr<RecoverableStore> store, LedgerPast past)
     : options_(std::move(options)),
       clock_(clock),
       alarm_(clock.NewAlarm()),
       store_(std::move(store)),
-      book_(std::move(book)) {}
-
-// What is in the file but not in the book.
-absl::Status Ledger::Load(const std::string& damaged) {
-  absl::MutexLock store_lock(&store_mutex_);
-  NFM_ASSIGN_OR_RETURN(std::vector<Consumer> consumers,
-                       store_->LoadConsumers());
-  consumers_.Load(std::move(consumers));
-  absl::MutexLock lock(&mutex_);
-  NFM_RETURN_IF_ERROR(store_->ForEachRecordAfter(
-      store_->bucketed(), [&](absl::Time time, const Record& record) {
-        mutex_.AssertHeld();
-        AddToBuckets(record, time, open_.buckets);
-        last_bucket_ = BucketOf(time);
-      }));
-  open_.bucketed = store_->bucketed();
-  status_.kept = true;
-  status_.opened = store_->opened();
-  status_.writable = store_->problem();
-  status_.since = clock_.WallTime();
-  store_->EndLoading();
-  status_.node_id = store_->node_id();
-  status_.epoch = store_->epoch();
-  status_.sequence = store_->sequence();
-  status_.record_bytes = store_->record_bytes();
-  status_.damaged_file = damaged;
-  const absl::Time now = clock_.WallTime();
-  if (!damaged.empty()) {
-    book_->NoteGap({0, GapCause::kStoreLost, absl::InfinitePast(), now});
-  }
-  if (const auto from = store_->restored_from()) {
-    book_->NoteGap({0, GapCause::kStoreRestored, *from, now});
-  }
-  return absl::OkStatus();
-}
-
-// The file is damaged, and stays in its place for now.
-void Ledger::BeginWithoutFile(const std::string& node_id) {
-  damaged_ = true;
-  absl::MutexLock lock(&mutex_);
-  status_.kept = true;
-  status_.writable = NoFile();
-  status_.since = clock_.WallTime();
-  status_.node_id = node_id.empty() ? LedgerStore::NewNodeId() : node_id;
+      book_(past.book.has_value()
+                ? std::make_unique<Book>(*std::move(past.book))
+                : std::make_unique<Book>()) {
+  if (!kept()) return;
+  consumers_.Load(std::move(past.consumers));
+  for (Gap& gap : past.gaps) book_->NoteGap(std::move(gap));
+  const RecoverableStore::State state = store_->state();
+  open_ = {state.bucketed, std::move(past.buckets)};
+  last_bucket_ = past.last_bucket;
+  status_ = {.kept = true,
+             .opened = state.opened,
+             .writable = state.problem,
+             .since = clock_.WallTime(),
+             .node_id = state.node_id,
+             .epoch = state.epoch,
+             .sequence = state.sequence,
+             .record_bytes = state.record_bytes,
+             .damaged_file = state.damaged_file};
 }
 
 void Ledger::Start(SnapshotHub* hub,
@@ -228,9 +121,8 @@ absl::Status Ledger::Announce(bool deletes,
     }
   }
   if (intents.empty()) return absl::OkStatus();
-  absl::MutexLock store_lock(&store_mutex_);
   // On a disk that fails accounting goes on in memory.
-  if (store_ != nullptr) store_->Announce(intents).IgnoreError();
+  store_->Announce(intents).IgnoreError();
   return absl::OkStatus();
 }
 
@@ -353,7 +245,7 @@ void Ledger::Loop() {
 }
 
 void Ledger::Write() {
-  if (damaged_) damaged_ = !BeginAnew().ok();
+  if (store_->damaged()) BeginAnew();
   Attempt attempt = Prepare();
   if (pending_.empty() && attempt.consumers.empty()) {
     {
@@ -363,15 +255,15 @@ void Ledger::Write() {
     NoteAttempt(attempt.told);
     return;
   }
-  const absl::Status appended = Append(attempt);
+  const absl::Status appended =
+      store_->Append(attempt.commit, attempt.consumers);
   if (!appended.ok()) {
-    damaged_ = damaged_ || absl::IsDataLoss(appended);
     NoteFailure(attempt, appended);
     return;
   }
   begun_anew_ = false;
   Publish(std::move(attempt));
-  TellListeners();
+  listeners_.Tell();
   if (++records_since_tidying_ >= kTidyEach) Tidy();
 }
 
@@ -379,15 +271,7 @@ Ledger::Attempt Ledger::Prepare() {
   Attempt attempt;
   attempt.consumers = consumers_.Take();
   LedgerCommit& commit = attempt.commit;
-  bool checkpoint;
-  {
-    absl::MutexLock store_lock(&store_mutex_);
-    checkpoint =
-        store_ == nullptr || store_->sequence() == 0 ||
-        store_->bytes_since_checkpoint() >
-            std::max(kCheckpointAfterBytes,
-                     kCheckpointAfterTimes * store_->checkpoint_bytes());
-  }
+  const bool checkpoint = store_->checkpoint_due();
   absl::MutexLock lock(&mutex_);
   attempt.told = told_;
   attempt.read = read_;
@@ -426,16 +310,10 @@ Ledger::Attempt Ledger::Prepare() {
   return attempt;
 }
 
-absl::Status Ledger::Append(const Attempt& attempt) {
-  absl::MutexLock store_lock(&store_mutex_);
-  if (store_ == nullptr) return NoFile();
-  return store_->Append(attempt.commit, attempt.consumers).status();
-}
-
 void Ledger::Publish(Attempt attempt) {
   absl::Status was;
+  const RecoverableStore::State state = store_->state();
   {
-    absl::MutexLock store_lock(&store_mutex_);
     absl::MutexLock lock(&mutex_);
     published_ = std::move(attempt.read);
     if (attempt.commit.five_minutes.empty()) {
@@ -443,16 +321,16 @@ void Ledger::Publish(Attempt attempt) {
         AddRows(bucket, open_.buckets[start]);
       }
     } else {
-      open_ = {.bucketed = store_->bucketed()};
+      open_ = {.bucketed = state.bucketed};
     }
     last_bucket_ = BucketOf(attempt.commit.time);
     for (const auto& [account, labels] : attempt.commit.last_labels) {
       last_labels_.erase(account);
     }
     status_.opened = true;
-    status_.sequence = store_->sequence();
+    status_.sequence = state.sequence;
     status_.record_time = attempt.commit.time;
-    status_.record_bytes = store_->record_bytes();
+    status_.record_bytes = state.record_bytes;
     ++status_.records_written;
     status_.gaps += pending_.gaps.size();
     was = std::exchange(status_.writable, absl::OkStatus());
@@ -489,43 +367,35 @@ void Ledger::NoteAttempt(uint64_t written) {
 }
 
 // The file is damaged. What is in memory is all there is: it goes into another.
-absl::Status Ledger::BeginAnew() {
-  const absl::Time now = clock_.WallTime();
+void Ledger::BeginAnew() {
   {
-    absl::MutexLock store_lock(&store_mutex_);
-    store_.reset();
-    const std::string aside = PutAside(options_.path, now);
-    {
-      absl::MutexLock lock(&mutex_);
-      status_.opened = false;
-      if (aside.empty()) return NoFile();
-      // Else it is there since an attempt before.
-      if (aside != options_.path) status_.damaged_file = aside;
-    }
-    NFM_ASSIGN_OR_RETURN(
-        store_, LedgerStore::Open(FileOf(options_), options_.host, node_id()));
     absl::MutexLock lock(&mutex_);
+    status_.opened = false;
+  }
+  const absl::Status begun = store_->BeginAnew();
+  const RecoverableStore::State state = store_->state();
+  std::vector<std::function<void()>> told;
+  {
+    absl::MutexLock lock(&mutex_);
+    status_.damaged_file = state.damaged_file;
+    if (!begun.ok()) return;
     status_.opened = true;
     book_->TakeAllAgain(pending_);
-    book_->NoteGap({0, GapCause::kStoreLost, absl::InfinitePast(), now});
+    book_->NoteGap(
+        {0, GapCause::kStoreLost, absl::InfinitePast(), clock_.WallTime()});
     open_ = Open();
-    status_.epoch = store_->epoch();
+    status_.epoch = state.epoch;
     status_.sequence = 0;
     status_.record_bytes = 0;
+    told = when_begun_anew_;
   }
   begun_anew_ = true;
   consumers_.BeginAnew();
-  std::vector<std::function<void()>> told;
-  {
-    absl::MutexLock lock(&listeners_mutex_);
-    told = when_begun_anew_;
-  }
-  for (const auto& begun : told) begun();
-  return absl::OkStatus();
+  for (const auto& each : told) each();
 }
 
 void Ledger::WhenBegunAnew(std::function<void()> begun) {
-  absl::MutexLock lock(&listeners_mutex_);
+  absl::MutexLock lock(&mutex_);
   when_begun_anew_.push_back(std::move(begun));
 }
 
@@ -536,52 +406,11 @@ void Ledger::Tidy() {
     absl::MutexLock lock(&mutex_);
     book_->CloseAbsent(now - kAbsence);
   }
-  const auto least = consumers_.LeastAcknowledged();
-  absl::StatusOr<Forgotten> forgotten;
-  {
-    absl::MutexLock store_lock(&store_mutex_);
-    if (store_ == nullptr) return;
-    forgotten = store_->Forget(options_.retention, now, least);
-  }
+  const auto forgotten =
+      store_->Forget(options_.retention, now, consumers_.LeastAcknowledged());
   // Else it is tried again in time.
   records_since_tidying_ =
       forgotten.ok() && forgotten->more ? kTidyEach - 1 : 0;
-}
-
-void Ledger::TellListeners() {
-  std::vector<std::shared_ptr<Listener>> listeners;
-  {
-    absl::MutexLock lock(&listeners_mutex_);
-    listeners = listeners_;
-  }
-  for (const auto& listener : listeners) listener->Tell();
-}
-
-std::unique_ptr<Ledger::Subscription> Ledger::Subscribe(
-    std::function<void()> on_record) {
-  class Handle final : public Subscription {
-   public:
-    Handle(Ledger& ledger, std::shared_ptr<Listener> listener)
-        : ledger_(ledger), listener_(std::move(listener)) {}
-    ~Handle() override {
-      {
-        absl::MutexLock lock(&ledger_.listeners_mutex_);
-        auto& all = ledger_.listeners_;
-        all.erase(std::find(all.begin(), all.end(), listener_));
-      }
-      listener_->Leave();
-    }
-
-   private:
-    Ledger& ledger_;
-    const std::shared_ptr<Listener> listener_;
-  };
-  auto listener = std::make_shared<Listener>(std::move(on_record));
-  {
-    absl::MutexLock lock(&listeners_mutex_);
-    listeners_.push_back(listener);
-  }
-  return std::make_unique<Handle>(*this, std::move(listener));
 }
 
 // --- Totals ------------------------------------------------------------------
@@ -660,8 +489,7 @@ absl::StatusOr<std::unique_ptr<LedgerReader>> Ledger::OpenReader() const {
 }
 
 bool Ledger::awaits_new_file() const {
-  absl::MutexLock store_lock(&store_mutex_);
-  return kept() && store_ == nullptr;
+  return kept() && store_->awaits_new_file();
 }
 
 uint64_t Ledger::epoch() const {

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -28,6 +29,8 @@
 #include "accounting/ledger/consumers.h"
 #include "accounting/ledger/ledger_reader.h"
 #include "accounting/ledger/ledger_store.h"
+#include "accounting/ledger/record_listeners.h"
+#include "accounting/ledger/recoverable_store.h"
 #include "accounting/ledger/retention.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "base/clock.h"
@@ -59,7 +62,7 @@ struct LedgerStatus {
 // reset or deleted. What the ledger tells as usage is durable before.
 //
 //   counter lane:  OnReset(), OnSnapshot() ... -> Book, in memory, at once
-//   nfm-ledger:    Book's changes -> LedgerStore, one record -> listeners
+//   nfm-ledger:    Book's changes -> RecoverableStore, one record -> listeners
 //
 // The counter lane never waits for the disk. While the file can't be written,
 // accounting goes on in memory, and writing is tried again each second; nothing
@@ -151,7 +154,7 @@ class Ledger final : public CounterObserver {
 
   // --- Records ---
 
-  bool kept() const { return !options_.path.empty(); }
+  bool kept() const { return store_ != nullptr; }
   // Reads the records. UNAVAILABLE: the disk has taken nothing since the start;
   // else LedgerReader's. Only where it is kept.
   absl::StatusOr<std::unique_ptr<LedgerReader>> OpenReader() const;
@@ -174,18 +177,16 @@ class Ledger final : public CounterObserver {
   absl::Status CommitConsumers();
 
   // Calls `on_record` after each record, on the ledger's thread, until the
-  // handle goes, which waits for a call under way; it must not block.
-  class Subscription {
-   public:
-    virtual ~Subscription() = default;
-  };
-  std::unique_ptr<Subscription> Subscribe(std::function<void()> on_record);
+  // handle goes; it must not block.
+  using Subscription = RecordListeners::Subscription;
+  std::unique_ptr<Subscription> Subscribe(std::function<void()> on_record) {
+    return listeners_.Subscribe(std::move(on_record));
+  }
 
   LedgerStatus status() const;
   const Options& options() const { return options_; }
 
  private:
-  class Listener;
   class Ticks;
   // One attempt to write.
   struct Attempt {
@@ -196,12 +197,10 @@ class Ledger final : public CounterObserver {
     Buckets fresh;  // of this record
   };
 
-  Ledger(Options options, Clock& clock, std::unique_ptr<LedgerStore> store,
-         std::unique_ptr<Book> book);
+  Ledger(Options options, Clock& clock, std::unique_ptr<RecoverableStore> store,
+         LedgerPast past);
 
   Moment Now() const { return {clock_.WallTime(), clock_.BootTime()}; }
-  absl::Status Load(const std::string& damaged);
-  void BeginWithoutFile(const std::string& node_id);
   absl::Status Announce(bool deletes,
                         absl::Span<const kernel::AcctObject> counters);
   void NoteLastLabels(absl::string_view name)
@@ -210,23 +209,20 @@ class Ledger final : public CounterObserver {
   void Loop();
   void Write();
   Attempt Prepare();
-  absl::Status Append(const Attempt& attempt);
   void Publish(Attempt attempt);
   void NoteFailure(const Attempt& attempt, const absl::Status& status);
   void NoteAttempt(uint64_t written);
-  absl::Status BeginAnew();
+  void BeginAnew();
   void Tidy();
-  void TellListeners();
 
   const Options options_;
   Clock& clock_;
   const std::unique_ptr<Alarm> alarm_;
   Consumers consumers_;
 
-  // Held over disk writes; before mutex_.
-  mutable absl::Mutex store_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
-  // Null: not kept, or the file was damaged and there is no other yet.
-  std::unique_ptr<LedgerStore> store_ ABSL_GUARDED_BY(store_mutex_);
+  // Null: not kept. Never under mutex_, as it waits for the disk.
+  const std::unique_ptr<RecoverableStore> store_;
+  RecordListeners listeners_;
 
   mutable absl::Mutex mutex_;
   const std::unique_ptr<Book> book_ ABSL_PT_GUARDED_BY(mutex_);
@@ -248,19 +244,13 @@ class Ledger final : public CounterObserver {
   absl::Time last_bucket_ ABSL_GUARDED_BY(mutex_);
   LedgerStatus status_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::function<void()>> when_begun_anew_ ABSL_GUARDED_BY(mutex_);
 
   // On the ledger's thread.
   BookChanges pending_;  // taken from the book, not in the file
   absl::Duration next_try_ = -absl::InfiniteDuration();
   int records_since_tidying_ = 0;
-  bool damaged_ = false;     // the file is
   bool begun_anew_ = false;  // the next record is the first of a new file
-
-  absl::Mutex listeners_mutex_;
-  std::vector<std::shared_ptr<Listener>> listeners_
-      ABSL_GUARDED_BY(listeners_mutex_);
-  std::vector<std::function<void()>> when_begun_anew_
-      ABSL_GUARDED_BY(listeners_mutex_);
 
   std::unique_ptr<SnapshotHub::Subscription> ticks_;
   SnapshotHub* hub_ = nullptr;
