@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "service/usage/usage_records.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "service/gate/time_message.h"
+#include "service/usage/usage_messages.h"
+
+namespace nfmeter::service {
+namespace {
+
+using accounting::LedgerReader;
+
+// Rows of one message, so that it stays below the 4 MiB which gRPC clients take
+// by default: each takes up to 30 bytes, and 600 when it is described.
+constexpr int kRowsEach = 50'000;
+constexpr int kDescriptionsEach = 5'000;
+
+}  // namespace
+
+absl::Status OfAnotherEpoch() {
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, "POSITION_OF_ANOTHER_EPOCH",
+      "this position is of another epoch: the ledger of the server was "
+      "restored from a backup or began anew; start without a position, and "
+      "the first record has all totals");
+}
+
+absl::StatusOr<uint64_t> UsageRecords::Begin(
+    std::optional<uint64_t> resume_after) {
+  epoch_ = ledger_.epoch();
+  NFM_ASSIGN_OR_RETURN(reader_, ledger_.OpenReader());
+  if (resume_after.has_value()) {
+    position_ = *resume_after;
+    NFM_ASSIGN_OR_RETURN(const auto totals, reader_->TotalsAfter(position_));
+    if (totals.has_value()) {
+      for (const auto& [account, total] : *totals) rows_[account].total = total;
+      return position_;
+    }
+    lost_ = accounting::Gap{.cause = accounting::GapCause::kRecordsDropped,
+                            .from = absl::InfinitePast()};
+  }
+  full_due_ = true;
+  return 0;
+}
+
+absl::StatusOr<std::optional<UsageRecords::Record>> UsageRecords::Next() {
+  // The file that it reads was damaged, and another is in its place.
+  if (epoch_ != ledger_.epoch()) return OfAnotherEpoch();
+  record_ = Record();
+  if (full_due_) {
+    NFM_RETURN_IF_ERROR(MakeFull());
+    return std::move(record_);
+  }
+  absl::StatusOr<std::optional<LedgerReader::Step>> step =
+      reader_->Next(position_);
+  if (GetErrorDetails(step.status()).reason == "RECORDS_DROPPED") {
+    // This consumer was too slow even for the hard bound.
+    lost_ = accounting::Gap{.cause = accounting::GapCause::kRecordsDropped,
+                            .from = part_time_};
+    NFM_RETURN_IF_ERROR(MakeFull());
+    return std::move(record_);
+  }
+  NFM_RETURN_IF_ERROR(step.status());
+  if (!step->has_value()) return std::nullopt;
+  NFM_RETURN_IF_ERROR(MakeStep(**step));
+  return std::move(record_);
+}
+
+absl::Status UsageRecords::MakeFull() {
+  const uint64_t had = position_;
+  // A record that is forgotten while it is looked for: then there is a newer.
+  std::optional<LedgerReader::Totals> totals;
+  absl::Time time;
+  while (!totals.has_value()) {
+    NFM_ASSIGN_OR_RETURN(position_, reader_->NewestSequence());
+    NFM_ASSIGN_OR_RETURN(totals, reader_->TotalsAfter(position_));
+    NFM_ASSIGN_OR_RETURN(time, reader_->TimeOf(position_));
+  }
+  // Those that never counted have no totals.
+  NFM_RETURN_IF_ERROR(
+      reader_->ForEachAccount([&](const accounting::StoredAccount& stored) {
+        if (stored.account.state != accounting::Account::State::kClosed) {
+          totals->try_emplace(stored.account.id);
+        }
+      }));
+  rows_.clear();
+  std::vector<uint64_t> accounts;
+  accounts.reserve(totals->size());
+  for (const auto& [account, total] : *totals) accounts.push_back(account);
+  std::sort(accounts.begin(), accounts.end());
+  StartPart(time, /*full=*/true);
+  if (lost_.has_value()) NFM_RETURN_IF_ERROR(AddLost(had, time));
+  for (const uint64_t account : accounts) {
+    rows_[account].total = (*totals)[account];
+    NFM_ASSIGN_OR_RETURN(Row* const row, Look(account));
+    NFM_RETURN_IF_ERROR(Add(account, *row));
+  }
+  FinishPart(/*partial=*/false);
+  full_due_ = false;
+  lost_.reset();
+  return absl::OkStatus();
+}
+
+// The gaps that this consumer has not been told of, of the records after `had`,
+// and that it has not had these.
+absl::Status UsageRecords::AddLost(uint64_t had, absl::Time time) {
+  lost_->to = time;
+  NFM_RETURN_IF_ERROR(AddGap(*lost_));
+  NFM_ASSIGN_OR_RETURN(const auto gaps,
+                       reader_->GapsOfRecords(had + 1, position_));
+  for (const accounting::Gap& gap : gaps) NFM_RETURN_IF_ERROR(AddGap(gap));
+  return absl::OkStatus();
+}
+
+absl::Status UsageRecords::MakeStep(const LedgerReader::Step& step) {
+  position_ = step.sequence;
+  StartPart(step.time, /*full=*/false);
+  for (const uint64_t account : step.record.accounts) {
+    Row& row = rows_[account];
+    row.known = false;
+    row.described = false;
+  }
+  for (const accounting::Gap& gap : step.gaps) {
+    NFM_RETURN_IF_ERROR(AddGap(gap));
+  }
+  // Those that are described, and those that counted; both are by account.
+  auto described = step.record.accounts.begin();
+  for (const accounting::Record::Row& moved : step.record.rows) {
+    while (described != step.record.accounts.end() &&
+           *described < moved.account) {
+      NFM_ASSIGN_OR_RETURN(Row* const row, Look(*described));
+      NFM_RETURN_IF_ERROR(Add(*described++, *row));
+    }
+    if (described != step.record.accounts.end() &&
+        *described == moved.account) {
+      ++described;
+    }
+    NFM_ASSIGN_OR_RETURN(Row* const row, Look(moved.account));
+    row->total += moved.delta;
+    NFM_RETURN_IF_ERROR(Add(moved.account, *row));
+  }
+  for (; described != step.record.accounts.end(); ++described) {
+    NFM_ASSIGN_OR_RETURN(Row* const row, Look(*described));
+    NFM_RETURN_IF_ERROR(Add(*described, *row));
+  }
+  FinishPart(/*partial=*/false);
+  return absl::OkStatus();
+}
+
+// With whether it matches.
+absl::StatusOr<UsageRecords::Row*> UsageRecords::Look(uint64_t account) {
+  Row& row = rows_[account];
+  if (row.known) return &row;
+  row.known = true;
+  if (filter_.matches_all()) {
+    row.matches = true;
+    return &row;
+  }
+  NFM_ASSIGN_OR_RETURN(const auto stored, reader_->FindAccount(account));
+  if (!stored.has_value()) return &row;
+  row.matches = filter_.Matches(
+      accounting::ShownName(stored->account.name),
+      stored->account.state == accounting::Account::State::kClosed
+          ? stored->last_labels
+          : labels_.Get(stored->account.name));
+  return &row;
+}
+
+absl::Status UsageRecords::Add(uint64_t account, Row& row) {
+  if (!row.matches) return absl::OkStatus();
+  v1::UsageRecord* record = part_.mutable_record();
+  if (record->counter_ids_size() >= kRowsEach ||
+      record->counters_size() >= kDescriptionsEach) {
+    FinishPart(/*partial=*/true);
+    StartPart(part_time_, part_full_);
+    record = part_.mutable_record();
+  }
+  if (!row.described) {
+    NFM_ASSIGN_OR_RETURN(const auto stored, reader_->FindAccount(account));
+    if (stored.has_value()) {
+      ToProto(stored->account,
+              stored->account.state == accounting::Account::State::kClosed
+                  ? stored->last_labels
+                  : labels_.Get(stored->account.name),
+              record->add_counters());
+    }
+    row.described = true;
+  }
+  record->add_counter_ids(account);
+  record->add_total_packets(row.total.packets);
+  record->add_total_bytes(row.total.bytes);
+  return absl::OkStatus();
+}
+
+absl::Status UsageRecords::AddGap(const accounting::Gap& gap) {
+  std::string name;
+  if (gap.account != 0) {
+    NFM_ASSIGN_OR_RETURN(const Row* const row, Look(gap.account));
+    if (!row->matches) return absl::OkStatus();
+    NFM_ASSIGN_OR_RETURN(const auto stored, reader_->FindAccount(gap.account));
+    if (stored.has_value()) name = accounting::ShownName(stored->account.name);
+  }
+  ToProto(gap, name, part_.mutable_record()->add_gaps());
+  return absl::OkStatus();
+}
+
+void UsageRecords::StartPart(absl::Time time, bool full) {
+  part_.Clear();
+  part_time_ = time;
+  part_full_ = full;
+  v1::UsageRecord* const record = part_.mutable_record();
+  record->mutable_position()->set_epoch(ledger_.epoch());
+  record->mutable_position()->set_sequence(position_);
+  record->set_full(full);
+  record->set_node_id(ledger_.node_id());
+  ToProto(time, record->mutable_time());
+}
+
+void UsageRecords::FinishPart(bool partial) {
+  part_.mutable_record()->set_partial(partial);
+  const grpc::Slice slice(part_.SerializeAsString());
+  record_.sequence = position_;
+  record_.bytes += slice.size();
+  record_.parts.emplace_back(&slice, 1);
+}
+
+}  // namespace nfmeter::service
