@@ -9,15 +9,13 @@
 #include <utility>
 
 #include "absl/algorithm/container.h"
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/error.h"
 #include "base/status_macros.h"
-#include "kernel/fake/fake_acct_table.h"
 #include "kernel/fake/fake_rule_text.h"
+#include "kernel/fake/fake_table_edit.h"
 #include "kernel/owned_diff.h"
 #include "kernel/rule_edit.h"
 
@@ -27,146 +25,9 @@ namespace {
 // How often a paused Edit() looks whether it was abandoned.
 constexpr absl::Duration kPausedLook = absl::Milliseconds(5);
 
-Rule RuleOf(const TableEdit& edit, const RuleSpec& spec) {
-  Rule rule;
-  rule.family = edit.family;
-  rule.table = edit.table;
-  rule.id = spec.id;
-  rule.chain = spec.chain;
-  rule.match = spec.match;
-  rule.counter = spec.counter;
-  rule.form = spec.form;
-  rule.verdict = spec.verdict;
-  rule.managed = true;
-  rule.text = FakeRuleText(spec);
-  rule.target = std::string(TargetName(spec.verdict, spec.form));
-  return rule;
-}
-
-// References are the rules that jump to a chain.
-void CountReferences(TableContents& contents) {
-  std::map<std::string, uint32_t> references;
-  for (const Chain& chain : contents.chains) {
-    for (const Rule& rule : chain.rules) ++references[rule.target];
-  }
-  for (Chain& chain : contents.chains) {
-    chain.references = chain.builtin ? 0 : references[chain.name];
-  }
-}
-
-void ApplyEdit(const TableEdit& edit, const EditPlan& plan,
-               TableContents& contents) {
-  for (const EditPlan::ChainDeletions& deletions : plan.deletions) {
-    std::vector<Rule>& rules = contents.chains[deletions.chain].rules;
-    for (auto it = deletions.positions.rbegin();
-         it != deletions.positions.rend(); ++it) {
-      rules.erase(rules.begin() + (*it - 1));
-    }
-  }
-  for (Chain& chain : contents.chains) {
-    for (const RestoredRule& restored : edit.restorations) {
-      if (restored.spec.chain != chain.name) continue;
-      Rule rule = RuleOf(edit, restored.spec);
-      rule.packets = restored.packets;
-      rule.bytes = restored.bytes;
-      const size_t before =
-          std::min<size_t>(restored.position - 1, chain.rules.size());
-      chain.rules.insert(chain.rules.begin() + before, std::move(rule));
-    }
-    std::vector<Rule> added;
-    for (const RuleSpec& spec : edit.insertions) {
-      if (spec.chain == chain.name) added.push_back(RuleOf(edit, spec));
-    }
-    const auto where = edit.placement == RulePlacement::kHead
-                           ? chain.rules.begin()
-                           : chain.rules.end();
-    chain.rules.insert(where, std::make_move_iterator(added.begin()),
-                       std::make_move_iterator(added.end()));
-  }
-  NumberRules(contents);
-  CountReferences(contents);
-}
-
-// The rules of the edit as they are in `contents`, in its order.
-std::vector<Rule> Inserted(const TableEdit& edit,
-                           const TableContents& contents) {
-  absl::flat_hash_map<absl::string_view, const Rule*> rules;
-  for (const Chain& chain : contents.chains) {
-    for (const Rule& rule : chain.rules) rules.emplace(rule.id, &rule);
-  }
-  std::vector<Rule> inserted;
-  for (const RuleSpec* spec : NewRules(edit)) {
-    inserted.push_back(*rules.at(spec->id));
-  }
-  return inserted;
-}
-
-Chain* FindChain(TableContents& contents, absl::string_view name) {
-  for (Chain& chain : contents.chains) {
-    if (chain.name == name) return &chain;
-  }
-  return nullptr;
-}
-
-Rule OwnedRuleOf(const OwnedTable& table, const std::string& text) {
-  Rule rule = FakeForeignRule(text);
-  rule.family = table.family;
-  rule.table = table.table;
-  return rule;
-}
-
-// Makes the steps in a copy of the table. `moved` gets the rules that come and
-// go.
-absl::Status CarryOwned(const OwnedTable& wanted, const OwnedSteps& steps,
-                        RulePlacement placement,
-                        const std::vector<std::vector<std::string>>& texts,
-                        TableContents& contents, TableOutcome& moved) {
-  for (const std::string& name : steps.made) {
-    const auto where =
-        absl::c_find_if(contents.chains, [&](const Chain& other) {
-          return !other.builtin && other.name > name;
-        });
-    contents.chains.insert(where, {.name = name});
-  }
-  const auto empty = [&](Chain& chain) {
-    absl::c_move(chain.rules, std::back_inserter(moved.deleted));
-    chain.rules.clear();
-  };
-  for (const size_t i : steps.filled) {
-    Chain& chain = *FindChain(contents, wanted.chains[i].name);
-    empty(chain);
-    for (const std::string& text : texts[i]) {
-      chain.rules.push_back(OwnedRuleOf(wanted, text));
-      moved.inserted.push_back(chain.rules.back());
-    }
-  }
-  for (const OwnedSteps::Jumps& jumps : steps.deleted_jumps) {
-    Chain& chain = *FindChain(contents, jumps.chain);
-    for (size_t i = jumps.positions.size(); i-- > 0;) {
-      chain.rules.erase(chain.rules.begin() + jumps.positions[i] - 1);
-    }
-  }
-  for (const size_t i : steps.made_jumps) {
-    const OwnedHook& hook = wanted.hooks[i];
-    Chain& chain = *FindChain(contents, hook.from);
-    chain.rules.insert(
-        placement == RulePlacement::kHead ? chain.rules.begin()
-                                          : chain.rules.end(),
-        OwnedRuleOf(wanted, absl::StrCat("-A ", hook.from, " -j ", hook.to)));
-  }
-  for (const std::string& name : steps.removed) {
-    empty(*FindChain(contents, name));
-  }
-  for (const std::string& name : steps.removed) {
-    std::erase_if(contents.chains,
-                  [&](const Chain& chain) { return chain.name == name; });
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
-FakeRuleTable::FakeRuleTable(FakeAcctTable* acct) : acct_(acct) {
+FakeRuleTable::FakeRuleTable(FakeAcctTable* acct) : counters_(acct) {
   for (Family family : kAllFamilies) {
     for (Table table : kAllTables) {
       tables_[{family, table}] = EmptyTable(family, table);
@@ -213,30 +74,22 @@ absl::StatusOr<KernelOutcome> FakeRuleTable::Apply(const KernelEdit& edit,
     NFM_RETURN_IF_ERROR(WaitForTurn(edit, terms.patience));
     NFM_RETURN_IF_ERROR(EditTables(edit, outcome.tables).status());
   }
-  NFM_RETURN_IF_ERROR(CheckCounterEdits(edit, outcome));
+  NFM_RETURN_IF_ERROR(counters_.CheckEdit(edit, outcome));
   if (edit.dry_run) {
     for (TableOutcome& table : outcome.tables) {
       for (Rule& rule : table.inserted) rule.position = 0;
     }
     return outcome;
   }
-  NFM_RETURN_IF_ERROR(CreateCounters(edit.new_counters, terms));
+  NFM_RETURN_IF_ERROR(counters_.Create(edit.new_counters, terms));
   std::vector<TableContents> before;
   absl::Status status = Commit(edit, outcome.tables, before);
   if (status.ok()) {
-    status = DeleteCounters(edit, terms, before, outcome);
+    status = counters_.Delete(edit, terms, outcome);
     if (status.ok()) return outcome;
+    status.Update(PutBack(edit, before, outcome));
   }
-  std::vector<std::string> made;
-  for (const AcctObject& counter : edit.new_counters) {
-    made.push_back(counter.name);
-  }
-  if (!made.empty()) {
-    NFM_RETURN_IF_ERROR(terms.counter_turn([&] {
-      acct_->Delete(made);
-      return CounterChanges{.deleted = edit.new_counters};
-    }));
-  }
+  NFM_RETURN_IF_ERROR(counters_.TakeBack(edit.new_counters, terms));
   return status;
 }
 
@@ -280,11 +133,8 @@ absl::Status FakeRuleTable::ApplyOwnedTable(const OwnedTable& wanted,
   }
   NFM_RETURN_IF_ERROR(TakeFailure(Operation::kRuleCommit, key));
   TableOutcome moved;  // for the references of counters
-  NFM_RETURN_IF_ERROR(
-      CarryOwned(wanted, steps, edit.placement, texts, contents, moved));
-  NumberRules(contents);
-  CountReferences(contents);
-  NFM_RETURN_IF_ERROR(MoveReferences({moved}));
+  CarryOwned(wanted, steps, edit.placement, texts, contents, moved);
+  NFM_RETURN_IF_ERROR(counters_.MoveReferences({moved}));
   tables_[key] = std::move(contents);
   ++commits_[key];
   ++outcome.commits;
@@ -326,7 +176,7 @@ absl::StatusOr<size_t> FakeRuleTable::MoveRulesOf(Key key,
   const size_t moved = change.inserted.size();
   if (moved == 0 || move.dry_run) return moved;
   NFM_RETURN_IF_ERROR(TakeFailure(Operation::kRuleCommit, key));
-  NFM_RETURN_IF_ERROR(MoveReferences({change}));
+  NFM_RETURN_IF_ERROR(counters_.MoveReferences({change}));
   NumberRules(contents);
   tables_[key] = std::move(contents);
   ++commits_[key];
@@ -365,9 +215,9 @@ absl::StatusOr<FakeRuleTable::Tables> FakeRuleTable::EditTables(
     NFM_RETURN_IF_ERROR(CheckLaws(table));
     NFM_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(contents, table));
     NFM_RETURN_IF_ERROR(CheckForms(table));
-    NFM_RETURN_IF_ERROR(CheckCounters(table, edit.new_counters));
-    ApplyEdit(table, plan, contents);
-    outcomes.push_back({.inserted = Inserted(table, contents),
+    NFM_RETURN_IF_ERROR(counters_.CheckRules(table, edit.new_counters));
+    CarryEdit(table, plan, contents);
+    outcomes.push_back({.inserted = InsertedRules(table, contents),
                         .deleted = std::move(plan.deleted)});
     edited.emplace(key, std::move(contents));
   }
@@ -383,7 +233,7 @@ absl::Status FakeRuleTable::Commit(const KernelEdit& edit,
         TakeFailure(Operation::kRuleCommit, {table.family, table.table}));
   }
   NFM_ASSIGN_OR_RETURN(Tables edited, EditTables(edit, outcomes));
-  NFM_RETURN_IF_ERROR(MoveReferences(outcomes));
+  NFM_RETURN_IF_ERROR(counters_.MoveReferences(outcomes));
   for (const TableEdit& table : edit.tables) {
     const Key key{table.family, table.table};
     ++commits_[key];
@@ -410,95 +260,10 @@ absl::Status FakeRuleTable::CheckForms(const TableEdit& edit) {
   return absl::OkStatus();
 }
 
-absl::Status FakeRuleTable::CheckCounters(
-    const TableEdit& edit, absl::Span<const AcctObject> new_counters) {
-  if (acct_ == nullptr) return absl::OkStatus();
-  absl::flat_hash_set<absl::string_view> known;
-  for (const AcctObject& counter : new_counters) known.insert(counter.name);
-  for (const RuleSpec* rule : NewRules(edit)) {
-    if (rule->counter.empty() || known.contains(rule->counter)) continue;
-    if (acct_->Exists(rule->counter)) {
-      known.insert(rule->counter);
-      continue;
-    }
-    return AtField(
-        *rule, "counter",
-        MakeError(absl::StatusCode::kNotFound,
-                  absl::StrCat("there is no counter '", rule->counter,
-                               "'; create it before the rules that count "
-                               "into it"),
-                  {.reason = "COUNTER_NOT_FOUND",
-                   .metadata = {{"counters", rule->counter}}}));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status FakeRuleTable::CheckCounterEdits(const KernelEdit& edit,
-                                              KernelOutcome& outcome) {
-  if (acct_ == nullptr) return absl::OkStatus();
-  for (const AcctObject& counter : edit.new_counters) {
-    if (!acct_->Exists(counter.name)) continue;
-    return ErrnoStatus(Operation::kAcctCreate, EEXIST, counter.name);
-  }
-  std::map<std::string, int64_t> uses;  // that the tables add
-  for (const TableOutcome& table : outcome.tables) {
-    for (const Rule& rule : table.inserted) ++uses[rule.counter];
-    for (const Rule& rule : table.deleted) --uses[rule.counter];
-  }
-  for (const std::string& name : edit.deleted_counters) {
-    NFM_ASSIGN_OR_RETURN(AcctObject counter, acct_->Get(name));
-    if (counter.use_count + uses[name] > 0) {
-      return ErrnoStatus(Operation::kAcctDelete, EBUSY, name);
-    }
-    if (edit.dry_run) outcome.deleted_counters.push_back(std::move(counter));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status FakeRuleTable::CreateCounters(
-    absl::Span<const AcctObject> counters, const EditTerms& terms) {
-  if (counters.empty()) return absl::OkStatus();
-  absl::Status failed;
-  NFM_RETURN_IF_ERROR(terms.counter_turn([&] {
-    CounterChanges changes;
-    std::vector<std::string> made;
-    const std::vector<absl::Status> results = acct_->Create(counters);
-    for (size_t i = 0; i < counters.size(); ++i) {
-      failed.Update(results[i]);
-      if (!results[i].ok()) continue;
-      made.push_back(counters[i].name);
-      changes.created.push_back(counters[i]);
-    }
-    if (failed.ok()) return changes;
-    acct_->Delete(made);
-    return CounterChanges();
-  }));
-  return failed;
-}
-
-absl::Status FakeRuleTable::DeleteCounters(const KernelEdit& edit,
-                                           const EditTerms& terms,
-                                           std::vector<TableContents>& before,
-                                           KernelOutcome& outcome) {
-  if (edit.deleted_counters.empty()) return absl::OkStatus();
-  absl::Status failed;
-  NFM_RETURN_IF_ERROR(terms.counter_turn([&] {
-    CounterChanges changes;
-    for (const std::string& name : edit.deleted_counters) {
-      absl::StatusOr<AcctObject> last = acct_->Get(name);
-      absl::Status gone = last.status();
-      if (gone.ok()) gone = acct_->Delete({name}).front();
-      if (gone.ok()) changes.deleted.push_back(*std::move(last));
-      failed.Update(gone);
-    }
-    if (failed.ok()) {
-      outcome.deleted_counters = changes.deleted;
-      return changes;
-    }
-    acct_->Create(changes.deleted);
-    return CounterChanges();
-  }));
-  if (failed.ok()) return absl::OkStatus();
+// The tables as they were `before`, as the counters can't be as the edit wants.
+absl::Status FakeRuleTable::PutBack(const KernelEdit& edit,
+                                    std::vector<TableContents>& before,
+                                    KernelOutcome& outcome) {
   absl::MutexLock lock(&mutex_);
   std::vector<TableOutcome> undone;
   for (size_t i = 0; i < edit.tables.size(); ++i) {
@@ -507,36 +272,7 @@ absl::Status FakeRuleTable::DeleteCounters(const KernelEdit& edit,
     undone.push_back({.inserted = std::move(outcome.tables[i].deleted),
                       .deleted = std::move(outcome.tables[i].inserted)});
   }
-  failed.Update(MoveReferences(undone));
-  return failed;
-}
-
-// All or nothing, as the kernel resolves the names of a whole table before it
-// puts it in place.
-absl::Status FakeRuleTable::MoveReferences(
-    const std::vector<TableOutcome>& outcomes) {
-  if (acct_ == nullptr) return absl::OkStatus();
-  for (const TableOutcome& table : outcomes) {
-    for (const Rule& rule : table.inserted) {
-      if (rule.counter.empty()) continue;
-      NFM_RETURN_IF_ERROR(acct_->AddReference(rule.counter));
-    }
-  }
-  for (const TableOutcome& table : outcomes) {
-    for (const Rule& rule : table.deleted) ReleaseCounters(rule);
-  }
-  return absl::OkStatus();
-}
-
-void FakeRuleTable::ReleaseCounter(const std::string& counter) {
-  if (acct_ != nullptr && !counter.empty()) acct_->RemoveReference(counter);
-}
-
-void FakeRuleTable::ReleaseCounters(const Rule& rule) {
-  ReleaseCounter(rule.counter);
-  for (const std::string& counter : rule.other_counters) {
-    ReleaseCounter(counter);
-  }
+  return counters_.MoveReferences(undone);
 }
 
 absl::Status FakeRuleTable::TakeFailure(Operation operation, Key key) {
@@ -573,11 +309,8 @@ std::string FakeRuleTable::AddForeignRule(Family family, Table table,
   Rule rule = FakeForeignRule(text);
   rule.family = family;
   rule.table = table;
-  std::vector<std::string> counters = rule.other_counters;
-  if (!rule.counter.empty()) counters.push_back(rule.counter);
-  for (const std::string& counter : counters) {
-    if (acct_ == nullptr || acct_->AddReference(counter).ok()) continue;
-    std::cerr << "FakeRuleTable: no counter " << counter << "\n";
+  if (const absl::Status held = counters_.Hold(rule); !held.ok()) {
+    std::cerr << "FakeRuleTable: " << held << "\n";
     std::abort();
   }
   Chain& chain = ChainNamed(key, rule.chain);
@@ -592,7 +325,7 @@ void FakeRuleTable::Flush(Family family, Table table, absl::string_view chain) {
   TableContents& contents = tables_[{family, table}];
   for (Chain& candidate : contents.chains) {
     if (!chain.empty() && candidate.name != chain) continue;
-    for (const Rule& rule : candidate.rules) ReleaseCounters(rule);
+    for (const Rule& rule : candidate.rules) counters_.Release(rule);
     candidate.rules.clear();
   }
   CountReferences(contents);

@@ -19,12 +19,11 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "kernel/errno_status.h"
+#include "kernel/fake/fake_rule_counters.h"
 #include "kernel/kernel.h"
 #include "kernel/rule_table.h"
 
 namespace nfmeter::kernel {
-
-class FakeAcctTable;
 
 // Both families' five tables with their built-in chains, empty at first, and
 // hooks with which a test plays the other users of the host.
@@ -127,25 +126,13 @@ class FakeRuleTable : public RuleTable {
                       std::vector<TableContents>& before);
   absl::Status CheckForms(const TableEdit& edit)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status CheckCounters(const TableEdit& edit,
-                             absl::Span<const AcctObject> new_counters);
-  absl::Status CheckCounterEdits(const KernelEdit& edit,
-                                 KernelOutcome& outcome);
-  absl::Status CreateCounters(absl::Span<const AcctObject> counters,
-                              const EditTerms& terms);
-  // Failing, it puts back the tables as they were `before`.
-  absl::Status DeleteCounters(const KernelEdit& edit, const EditTerms& terms,
-                              std::vector<TableContents>& before,
-                              KernelOutcome& outcome);
-  absl::Status MoveReferences(const std::vector<TableOutcome>& outcomes)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ReleaseCounter(const std::string& counter)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ReleaseCounters(const Rule& rule) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status PutBack(const KernelEdit& edit,
+                       std::vector<TableContents>& before,
+                       KernelOutcome& outcome);
   Chain& ChainNamed(Key key, absl::string_view name)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  FakeAcctTable* const acct_;
+  FakeRuleCounters counters_;
   mutable absl::Mutex mutex_;
   Tables tables_ ABSL_GUARDED_BY(mutex_);
   std::map<Key, int> commits_ ABSL_GUARDED_BY(mutex_);
