@@ -10,14 +10,15 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "app/capabilities.h"
 #include "app/connection_guard.h"
+#include "app/domain_log.h"
 #include "app/grpc_server.h"
 #include "app/host_identity.h"
 #include "app/host_metrics.h"
+#include "app/notices.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "kernel/linux/host_kernel.h"
@@ -40,85 +41,6 @@ service::NodeInfo DescribeHost(const Config& config, Clock& clock) {
       .kernel_release = kernel.release,
       .network_namespace = network.st_ino,
       .start_time = clock.WallTime()};
-}
-
-// Records of usage can't be written to the disk, or can again.
-void LogWritable(const absl::Status& status) {
-  if (status.ok()) {
-    Log(telemetry::LogLevel::kInfo, "ledger written again");
-  } else {
-    Log(telemetry::LogLevel::kError, "ledger not written",
-        {{"error", status.message()}});
-  }
-}
-
-std::vector<std::string> LedgerNotices(const accounting::LedgerStatus& ledger) {
-  std::vector<std::string> notices;
-  if (!ledger.kept) {
-    notices.push_back(
-        "Totals of counters are kept in memory only, as this server has no "
-        "state directory: its restart begins them anew.");
-  }
-  if (!ledger.writable.ok()) {
-    notices.push_back(absl::StrCat(
-        "The ledger of usage can't be written since ",
-        absl::FormatTime(absl::RFC3339_sec, ledger.since, absl::UTCTimeZone()),
-        ", and accounting goes on in memory: if this server ends meanwhile, "
-        "what resets read may be missing in totals; ",
-        ledger.writable.message()));
-  }
-  if (!ledger.damaged_file.empty()) {
-    notices.push_back(absl::StrCat(
-        "The ledger of usage was damaged and has begun anew since the start "
-        "of this server; what is left of the old one is in ",
-        ledger.damaged_file));
-  }
-  return notices;
-}
-
-// Labels went whose counters other programs have deleted, or could not go.
-void LogPruning(const absl::StatusOr<size_t>& counters) {
-  if (counters.ok()) {
-    Log(telemetry::LogLevel::kInfo, "labels of deleted counters removed",
-        {{"counters", *counters}});
-  } else {
-    Log(telemetry::LogLevel::kWarning, "labels not removed",
-        {{"error", counters.status().message()}});
-  }
-}
-
-// One line for each change of a plan; how far an application is, its caller
-// sees.
-void LogPlan(const accounting::PlanStatus& status) {
-  using State = accounting::PlanStatus::State;
-  switch (status.state) {
-    case State::kApplying:
-      return;
-    case State::kInSync:
-      Log(telemetry::LogLevel::kInfo, "plan in force",
-          {{"plan", status.name},
-           {"etag", status.etag},
-           {"repairs", status.repairs}});
-      return;
-    case State::kDrifted:
-    case State::kFought:
-    case State::kFailed:
-      Log(telemetry::LogLevel::kWarning, "plan not in force",
-          {{"plan", status.name},
-           {"repairs", status.repairs},
-           {"why", status.message}});
-  }
-}
-
-void LogRepair(const accounting::PlanRepair& repair) {
-  Log(telemetry::LogLevel::kWarning, "rules of a plan put back",
-      {{"plan", repair.plan},
-       {"differences", repair.differences},
-       {"counters", repair.counters},
-       {"missed_from", absl::FormatTime(absl::RFC3339_sec, repair.missed_from,
-                                        absl::UTCTimeZone())},
-       {"missed_to", absl::FormatTime(absl::RFC3339_sec, repair.missed_to,
-                                      absl::UTCTimeZone())}});
 }
 
 }  // namespace
@@ -229,7 +151,9 @@ absl::Status Daemon::OpenState() {
   if (const auto ledger = domain_->ledger().status(); !ledger.writable.ok()) {
     LogWritable(ledger.writable);
   }
-  if (const std::string labels = LabelsNotice(); !labels.empty()) {
+  if (const std::string labels =
+          LabelsNotice(domain_->labels().use(), config_.limits.max_label_bytes);
+      !labels.empty()) {
     Log(telemetry::LogLevel::kWarning, "too many labels", {{"detail", labels}});
   }
   if (!config_.state_dir.empty()) {
@@ -247,41 +171,14 @@ absl::Status Daemon::OpenState() {
   return audit_log_.Open();
 }
 
-// Those that a server before this one was in the middle of.
+// Those that the server before this one was in the middle of.
 void Daemon::FinishQuotaChanges() {
   if (config_.read_only) return;
-  const auto finished = domain_->counter_editor().FinishQuotaChanges(
-      clock_.BootTime() + config_.limits.default_rule_change_time);
-  if (!finished.ok()) {
-    Log(telemetry::LogLevel::kWarning, "changes of quotas not finished",
-        {{"error", finished.status().message()}});
-  } else if (*finished > 0) {
-    Log(telemetry::LogLevel::kInfo, "changes of quotas finished",
-        {{"counters", *finished}});
-  }
+  LogQuotaChanges(domain_->counter_editor().FinishQuotaChanges(
+      clock_.BootTime() + config_.limits.default_rule_change_time));
 }
 
 void Daemon::MakeServices() {
-  const service::Limits& limits = config_.limits;
-  quota_streams_ = std::make_unique<service::QuotaStreams>(
-      domain_->quotas(), domain_->labels(), streams_,
-      [this] { return kernel_->capabilities()->quota_events; });
-  counter_service_ = std::make_unique<service::CounterService>(
-      gate_, domain_->counters(), domain_->counter_editor(), requests_,
-      *quota_streams_, limits);
-  rule_service_ = std::make_unique<service::RuleService>(
-      gate_, domain_->rules(), domain_->rule_editor(), requests_, limits);
-  snapshot_service_ = std::make_unique<service::SnapshotService>(
-      gate_,
-      service::SnapshotParts{.hub = domain_->snapshots(),
-                             .labels = domain_->labels(),
-                             .ledger = domain_->ledger(),
-                             .streams = streams_},
-      limits, [this] { return kernel_->capabilities()->acct; });
-  flow_service_ = std::make_unique<service::FlowService>(
-      gate_, domain_->flows(), limits, streams_);
-  usage_service_ = std::make_unique<service::UsageService>(
-      gate_, domain_->ledger(), domain_->labels(), streams_, limits);
   domain_->plans().AddListener(LogPlan);
   domain_->plans().AddRepairListener([this](const accounting::PlanRepair& r) {
     LogRepair(r);
@@ -292,31 +189,14 @@ void Daemon::MakeServices() {
                             .targets = {r.plan},
                             .target_count = 1});
   });
-  plan_streams_ =
-      std::make_unique<service::PlanStreams>(domain_->plans(), streams_);
-  plan_service_ = std::make_unique<service::PlanService>(
-      gate_,
-      service::PlanService::Parts{.plans = domain_->plans(),
-                                  .counters = domain_->counters(),
-                                  .rules = domain_->rules(),
-                                  .requests = requests_,
-                                  .streams = *plan_streams_},
-      limits);
-  node_service_ = std::make_unique<service::NodeService>(
-      gate_, [this] { return DescribeNode(); }, domain_->snapshots(), limits);
-}
-
-// Without them it serves all the same: the kernel may lack what they need.
-void Daemon::RestoreCounters() {
-  if (config_.read_only) return;
-  const auto restored = domain_->RestoreCounters();
-  if (!restored.ok()) {
-    Log(telemetry::LogLevel::kWarning, "counters not restored",
-        {{"error", restored.status().message()}});
-  } else if (!restored->empty()) {
-    Log(telemetry::LogLevel::kInfo, "counters restored",
-        {{"counters", restored->size()}});
-  }
+  services_ = std::make_unique<service::Services>(
+      service::Services::Parts{
+          .gate = gate_,
+          .domain = *domain_,
+          .requests = requests_,
+          .streams = streams_,
+          .describe_node = [this] { return DescribeNode(); }},
+      config_.limits);
 }
 
 void Daemon::FollowPlanFiles() {
@@ -349,7 +229,7 @@ absl::Status Daemon::ServeMetrics() {
   metrics_->Make<UnfedMetrics>(*domain_);
   for (const telemetry::MetricSource* source :
        std::initializer_list<const telemetry::MetricSource*>{
-           &gate_, &streams_, snapshot_service_.get(), &requests_,
+           &gate_, &streams_, &services_->snapshot_metrics(), &requests_,
            &audit_log_}) {
     metrics_->Add(*source);
   }
@@ -359,7 +239,8 @@ absl::Status Daemon::ServeMetrics() {
 
 absl::Status Daemon::Listen() {
   MakeServices();
-  RestoreCounters();
+  // Without them it serves all the same: the kernel may lack what they need.
+  if (!config_.read_only) LogRestored(domain_->RestoreCounters());
   NFM_RETURN_IF_ERROR(domain_->plans().Start());
   // Those whose rules were of a plan, which are where they belong now.
   FinishQuotaChanges();
@@ -367,8 +248,9 @@ absl::Status Daemon::Listen() {
   NFM_RETURN_IF_ERROR(ServeMetrics());
   security::ListenOptions listen = config_.listen;
   if (listen.tls.has_value()) {
-    NFM_ASSIGN_OR_RETURN(tls_copies_, security::TlsCopies::Make(*listen.tls));
-    listen.tls = tls_copies_->options();
+    NFM_ASSIGN_OR_RETURN(auto copies, security::TlsCopies::Make(*listen.tls));
+    listen.tls = copies->options();
+    certificates_ = std::make_unique<CertificateWatch>(std::move(copies));
   }
   // Only TLS has connections that age, and so a server of its own.
   for (const bool over_tls : {false, true}) {
@@ -392,8 +274,9 @@ absl::Status Daemon::ServePage() {
       web_server_,
       web::WebServer::Start(
           *config_.web.listen,
-          config_.web.over_tls() ? std::optional(tls_copies_->texts())
-                                 : std::nullopt,
+          config_.web.over_tls()
+              ? std::optional(certificates_->copies().texts())
+              : std::nullopt,
           std::make_unique<web::WebApi>(
               servers_.front()->InProcessChannel(grpc::ChannelArguments()))));
   ConnectionGuard::Exempt(web_server_->listener());
@@ -404,13 +287,7 @@ absl::Status Daemon::Serve(const security::ListenOptions& listen,
                            bool over_tls) {
   grpc::ServerBuilder builder;
   ConfigureServer(config_, over_tls, builder);
-  builder.RegisterService(counter_service_.get());
-  builder.RegisterService(rule_service_.get());
-  builder.RegisterService(snapshot_service_.get());
-  builder.RegisterService(flow_service_.get());
-  builder.RegisterService(usage_service_.get());
-  builder.RegisterService(plan_service_.get());
-  builder.RegisterService(node_service_.get());
+  services_->RegisterWith(builder);
   NFM_ASSIGN_OR_RETURN(auto started,
                        security::StartServer(listen, authorizer_, builder));
   servers_.push_back(std::move(started.server));
@@ -433,7 +310,6 @@ void Daemon::SetHealth() {
 
 service::NodeInfo Daemon::DescribeNode() const {
   service::NodeInfo node = node_;
-  node.snapshot_subscribers = snapshot_service_->open_streams();
   node.capabilities =
       NodeCapabilities(*kernel_->capabilities(), kernel_->acct_backend(),
                        kernel_->rule_backend());
@@ -441,7 +317,9 @@ service::NodeInfo Daemon::DescribeNode() const {
                  .retention = config_.retention,
                  .keeps_answers = requests_.durable()};
   node.notices = domain_->Notices();
-  if (const std::string labels = LabelsNotice(); !labels.empty()) {
+  if (const std::string labels =
+          LabelsNotice(domain_->labels().use(), config_.limits.max_label_bytes);
+      !labels.empty()) {
     node.notices.push_back(labels);
   }
   if (file_plans_ != nullptr && !file_plans_->Problem().empty()) {
@@ -472,9 +350,9 @@ service::NodeInfo Daemon::DescribeNode() const {
         "The policy file is wrong, and the policy from before is in force: ",
         wrong));
   }
-  if (const std::string problems = CertificateProblems(); !problems.empty()) {
-    node.notices.push_back(problems);
-  }
+  const std::string odd =
+      certificates_ == nullptr ? "" : certificates_->Notice();
+  if (!odd.empty()) node.notices.push_back(odd);
   if (const uint64_t lost = audit_log_.lost(); lost > 0) {
     node.notices.push_back(absl::StrCat(
         lost,
@@ -484,18 +362,6 @@ service::NodeInfo Daemon::DescribeNode() const {
   return node;
 }
 
-std::string Daemon::LabelsNotice() const {
-  const accounting::LabelStore::Use use = domain_->labels().use();
-  if (use.disk_bytes == 0) return "";
-  return absl::StrCat("The state directory holds labels of ",
-                      use.memory_bytes + use.disk_bytes,
-                      " bytes, more than limits.max_label_bytes (",
-                      config_.limits.max_label_bytes,
-                      "): some are read from the disk each time, and no "
-                      "counter gets new labels "
-                      "until others are deleted or the limit is raised.");
-}
-
 void Daemon::LookAtPolicy() {
   if (policy_file_ == nullptr) return;
   const auto outcome = policy_file_->LookAgain();
@@ -503,11 +369,7 @@ void Daemon::LookAtPolicy() {
     Log(telemetry::LogLevel::kError, "policy refused, the old one stays",
         {{"error", outcome.status().message()}});
   } else if (*outcome == security::PolicyFile::Outcome::kTaken) {
-    snapshot_service_->AuthorizeAgain(authorizer_);
-    quota_streams_->AuthorizeAgain(authorizer_);
-    flow_service_->AuthorizeAgain(authorizer_);
-    usage_service_->AuthorizeAgain(authorizer_);
-    plan_streams_->AuthorizeAgain(authorizer_);
+    services_->AuthorizeAgain(authorizer_);
     Log(telemetry::LogLevel::kInfo, "policy taken",
         {{"file", policy_file_->path()}});
     LogPolicyOddities();
@@ -526,47 +388,10 @@ void Daemon::LogPolicyOddities() const {
   log(security::FindClosedListeners(ListenerGrants(config_), &policy));
 }
 
-void Daemon::LookAtCertificates() {
-  if (tls_copies_ == nullptr) return;
-  auto oddities = tls_copies_->LookAgain();
-  if (oddities.ok() && config_.web.over_tls() && web_server_ != nullptr) {
-    const absl::Status used =
-        web_server_->UseCertificates(tls_copies_->texts());
-    if (!used.ok()) oddities = used;
-  }
-  const std::string problems = oddities.ok()
-                                   ? absl::StrJoin(*oddities, "; ")
-                                   : std::string(oddities.status().message());
-  const absl::string_view what_follows =
-      oddities.ok() ? "New connections over TLS may fail: "
-                    : "The certificates' files are wrong, and those from "
-                      "before are in force: ";
-  const std::string notice =
-      problems.empty() ? "" : absl::StrCat(what_follows, problems);
-  {
-    absl::MutexLock lock(&problems_mutex_);
-    if (notice == certificate_problems_) return;
-    certificate_problems_ = notice;
-  }
-  if (!oddities.ok()) {
-    Log(telemetry::LogLevel::kError, "certificates unusable",
-        {{"error", problems}});
-  } else if (!problems.empty()) {
-    Log(telemetry::LogLevel::kWarning, "odd certificates",
-        {{"detail", problems}});
-  } else {
-    Log(telemetry::LogLevel::kInfo, "certificates usable again");
-  }
-}
-
-std::string Daemon::CertificateProblems() const {
-  absl::MutexLock lock(&problems_mutex_);
-  return certificate_problems_;
-}
-
 void Daemon::LookAtFiles() {
   LookAtPolicy();
-  LookAtCertificates();
+  if (certificates_ == nullptr) return;
+  certificates_->Look(config_.web.over_tls() ? web_server_.get() : nullptr);
 }
 
 void Daemon::Reload() {
@@ -581,11 +406,7 @@ void Daemon::Shutdown(absl::Duration grace) {
   for (const auto& server : servers_) {
     server->GetHealthCheckService()->Shutdown();
   }
-  snapshot_service_->Shutdown();
-  quota_streams_->Shutdown();
-  flow_service_->Shutdown();
-  usage_service_->Shutdown();
-  plan_streams_->Shutdown();
+  services_->Shutdown();
   domain_->StopWaiting();
   if (file_plans_ != nullptr) file_plans_->Stop();
   const auto deadline = absl::ToChronoTime(absl::Now() + grace);

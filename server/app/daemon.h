@@ -10,13 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "accounting/domain.h"
 #include "accounting/ledger/answer_store.h"
+#include "app/certificate_watch.h"
 #include "app/config.h"
 #include "app/kernel_watch.h"
 #include "app/metrics.h"
@@ -24,19 +23,12 @@
 #include "kernel/kernel.h"
 #include "security/access/authorizer.h"
 #include "security/access/policy_file.h"
-#include "service/counter/counter_service.h"
-#include "service/counter/quota_stream.h"
-#include "service/flow/flow_service.h"
 #include "service/gate/gate.h"
 #include "service/gate/request_cache.h"
 #include "service/gate/stream_budget.h"
 #include "service/node/node_service.h"
 #include "service/plan/file_plans.h"
-#include "service/plan/plan_service.h"
-#include "service/plan/plan_streams.h"
-#include "service/rule/rule_service.h"
-#include "service/snapshot/snapshot_service.h"
-#include "service/usage/usage_service.h"
+#include "service/services.h"
 #include "telemetry/audit_log.h"
 #include "telemetry/call_log.h"
 #include "web/web_server.h"
@@ -98,7 +90,6 @@ class Daemon {
  private:
   service::NodeInfo DescribeNode() const;
   void EnableFlowAccounting();
-  void RestoreCounters();
   void FollowPlanFiles();
   void MakeServices();
   absl::Status Serve(const security::ListenOptions& listen, bool over_tls);
@@ -107,10 +98,6 @@ class Daemon {
   std::vector<telemetry::CallObserver*> CallObservers();
   void LookAtPolicy();
   void LogPolicyOddities() const;
-  void LookAtCertificates();
-  std::string CertificateProblems() const;
-  // Empty: all labels are within their bound.
-  std::string LabelsNotice() const;
   void NoteRefusal(const std::string& principal, absl::string_view method,
                    const absl::Status& status);
   void FinishQuotaChanges();
@@ -137,27 +124,15 @@ class Daemon {
   service::Gate gate_;
   service::RequestCache requests_;
   service::StreamBudget streams_;
-  std::unique_ptr<service::QuotaStreams> quota_streams_;
-  std::unique_ptr<service::PlanStreams> plan_streams_;
-  std::unique_ptr<service::CounterService> counter_service_;
-  std::unique_ptr<service::PlanService> plan_service_;
+  std::unique_ptr<service::Services> services_;
   std::unique_ptr<service::FilePlans> file_plans_;  // null: none
-  std::unique_ptr<service::RuleService> rule_service_;
-  std::unique_ptr<service::SnapshotService> snapshot_service_;
-  std::unique_ptr<service::FlowService> flow_service_;
-  std::unique_ptr<service::UsageService> usage_service_;
-  std::unique_ptr<service::NodeService> node_service_;
   std::unique_ptr<telemetry::MetricsServer> metrics_server_;
-  std::unique_ptr<security::TlsCopies> tls_copies_;  // null: no TLS
+  std::unique_ptr<CertificateWatch> certificates_;  // null: no TLS
   // For listeners without TLS, and with it.
   std::vector<std::unique_ptr<grpc::Server>> servers_;
   std::vector<security::ListenAddress> addresses_;
-  std::atomic<bool> listening_ = false;  // servers_ is complete
+  std::atomic<bool> listening_ = false;         // servers_ is complete
   std::unique_ptr<web::WebServer> web_server_;  // a client of the first server
-
-  mutable absl::Mutex problems_mutex_;
-  // What is wrong or odd with the certificates now.
-  std::string certificate_problems_ ABSL_GUARDED_BY(problems_mutex_);
 };
 
 }  // namespace nfmeter::app

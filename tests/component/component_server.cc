@@ -45,37 +45,12 @@ ComponentServer::ComponentServer(const Options& options)
       requests_(clock),
       stream_budget_(options.limits.max_streams,
                      options.limits.max_streams_per_caller),
-      quota_streams_(domain->quotas(), labels, stream_budget_,
-                     [this] { return kernel.capabilities()->quota_events; }),
-      counter_service_(gate_, domain->counters(), domain->counter_editor(),
-                       requests_, quota_streams_, options.limits),
-      rule_service_(gate_, rules, domain->rule_editor(), requests_,
-                    options.limits),
-      snapshot_service_(gate_,
-                        {.hub = hub,
-                         .labels = labels,
-                         .ledger = domain->ledger(),
-                         .streams = stream_budget_},
-                        options.limits,
-                        [this] { return kernel.capabilities()->acct; }),
-      flow_service_(gate_, domain->flows(), options.limits, stream_budget_),
-      node_service_(
-          gate_,
-          [this, node = options.node]() mutable {
-            node.snapshot_subscribers = snapshot_service_.open_streams();
-            return node;
-          },
-          hub, options.limits),
-      plan_streams_(domain->plans(), stream_budget_),
-      plan_service_(gate_,
-                    {.plans = domain->plans(),
-                     .counters = domain->counters(),
-                     .rules = rules,
-                     .requests = requests_,
-                     .streams = plan_streams_},
-                    options.limits),
-      usage_service_(gate_, domain->ledger(), labels, stream_budget_,
-                     options.limits) {
+      services_({.gate = gate_,
+                 .domain = *domain,
+                 .requests = requests_,
+                 .streams = stream_budget_,
+                 .describe_node = [node = options.node] { return node; }},
+                options.limits) {
   if (!options.policy.empty()) {
     authorizer_.SetPolicy(std::make_shared<const security::Policy>(
         *security::ParsePolicy(options.policy, "policy")));
@@ -87,13 +62,7 @@ ComponentServer::ComponentServer(const Options& options)
       security::SocketCredentials(directory_ / "sock", authorizer_));
   builder.SetMaxReceiveMessageSize(
       static_cast<int>(options.limits.max_request_bytes));
-  builder.RegisterService(&counter_service_);
-  builder.RegisterService(&rule_service_);
-  builder.RegisterService(&snapshot_service_);
-  builder.RegisterService(&flow_service_);
-  builder.RegisterService(&node_service_);
-  builder.RegisterService(&plan_service_);
-  builder.RegisterService(&usage_service_);
+  services_.RegisterWith(builder);
   server_ = builder.BuildAndStart();
   const auto channel = NewChannel();
   counter_stub = v1::CounterService::NewStub(channel);
@@ -109,11 +78,7 @@ ComponentServer::~ComponentServer() { Shutdown(); }
 
 void ComponentServer::Shutdown() {
   if (server_ == nullptr) return;
-  quota_streams_.Shutdown();
-  plan_streams_.Shutdown();
-  snapshot_service_.Shutdown();
-  flow_service_.Shutdown();
-  usage_service_.Shutdown();
+  services_.Shutdown();
   server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(5));
   server_.reset();
   domain->plans().Stop();

@@ -21,19 +21,11 @@
 #include "nfmeter/v1/snapshot.grpc.pb.h"
 #include "nfmeter/v1/usage.grpc.pb.h"
 #include "security/access/authorizer.h"
-#include "service/counter/counter_service.h"
-#include "service/counter/quota_stream.h"
-#include "service/flow/flow_service.h"
 #include "service/gate/gate.h"
 #include "service/gate/limits.h"
 #include "service/gate/request_cache.h"
 #include "service/gate/stream_budget.h"
-#include "service/node/node_service.h"
-#include "service/plan/plan_service.h"
-#include "service/plan/plan_streams.h"
-#include "service/rule/rule_service.h"
-#include "service/snapshot/snapshot_service.h"
-#include "service/usage/usage_service.h"
+#include "service/services.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/subprocess.h"
 
@@ -98,15 +90,7 @@ class ComponentServer {
   service::Gate gate_;
   service::RequestCache requests_;
   service::StreamBudget stream_budget_;
-  service::QuotaStreams quota_streams_;
-  service::CounterService counter_service_;
-  service::RuleService rule_service_;
-  service::SnapshotService snapshot_service_;
-  service::FlowService flow_service_;
-  service::NodeService node_service_;
-  service::PlanStreams plan_streams_;
-  service::PlanService plan_service_;
-  service::UsageService usage_service_;
+  service::Services services_;
   std::unique_ptr<grpc::Server> server_;
 };
 

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/domain_log.h"
+
+#include "absl/time/time.h"
+#include "telemetry/log.h"
+
+namespace nfmeter::app {
+
+void LogWritable(const absl::Status& status) {
+  if (status.ok()) {
+    Log(telemetry::LogLevel::kInfo, "ledger written again");
+  } else {
+    Log(telemetry::LogLevel::kError, "ledger not written",
+        {{"error", status.message()}});
+  }
+}
+
+void LogPruning(const absl::StatusOr<size_t>& counters) {
+  if (counters.ok()) {
+    Log(telemetry::LogLevel::kInfo, "labels of deleted counters removed",
+        {{"counters", *counters}});
+  } else {
+    Log(telemetry::LogLevel::kWarning, "labels not removed",
+        {{"error", counters.status().message()}});
+  }
+}
+
+void LogQuotaChanges(const absl::StatusOr<size_t>& finished) {
+  if (!finished.ok()) {
+    Log(telemetry::LogLevel::kWarning, "changes of quotas not finished",
+        {{"error", finished.status().message()}});
+  } else if (*finished > 0) {
+    Log(telemetry::LogLevel::kInfo, "changes of quotas finished",
+        {{"counters", *finished}});
+  }
+}
+
+void LogRestored(const absl::StatusOr<std::vector<std::string>>& counters) {
+  if (!counters.ok()) {
+    Log(telemetry::LogLevel::kWarning, "counters not restored",
+        {{"error", counters.status().message()}});
+  } else if (!counters->empty()) {
+    Log(telemetry::LogLevel::kInfo, "counters restored",
+        {{"counters", counters->size()}});
+  }
+}
+
+void LogPlan(const accounting::PlanStatus& status) {
+  using State = accounting::PlanStatus::State;
+  switch (status.state) {
+    case State::kApplying:
+      return;
+    case State::kInSync:
+      Log(telemetry::LogLevel::kInfo, "plan in force",
+          {{"plan", status.name},
+           {"etag", status.etag},
+           {"repairs", status.repairs}});
+      return;
+    case State::kDrifted:
+    case State::kFought:
+    case State::kFailed:
+      Log(telemetry::LogLevel::kWarning, "plan not in force",
+          {{"plan", status.name},
+           {"repairs", status.repairs},
+           {"why", status.message}});
+  }
+}
+
+void LogRepair(const accounting::PlanRepair& repair) {
+  Log(telemetry::LogLevel::kWarning, "rules of a plan put back",
+      {{"plan", repair.plan},
+       {"differences", repair.differences},
+       {"counters", repair.counters},
+       {"missed_from", absl::FormatTime(absl::RFC3339_sec, repair.missed_from,
+                                        absl::UTCTimeZone())},
+       {"missed_to", absl::FormatTime(absl::RFC3339_sec, repair.missed_to,
+                                      absl::UTCTimeZone())}});
+}
+
+}  // namespace nfmeter::app
