@@ -1,154 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/options.h"
 
-#include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
+#include "app/option_kinds.h"
 
 namespace nfmeter::app {
 namespace {
 
 using telemetry::LogFormat;
 using telemetry::LogLevel;
-
-absl::Status MustBe(absl::string_view what, absl::string_view text) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("must be ", what, ", not '", text, "'"));
-}
-
-// "limits.max_batch_size" -> "--max-batch-size". The group is dropped where
-// the rest is clear by itself.
-std::string FlagOf(absl::string_view key) {
-  const size_t dot = key.find('.');
-  const bool keeps_group = key.substr(0, dot) != "limits";
-  if (dot != absl::string_view::npos && !keeps_group) {
-    key = key.substr(dot + 1);
-  }
-  return absl::StrCat("--", absl::StrReplaceAll(key, {{"_", "-"}, {".", "-"}}));
-}
-
-// Each of these makes an option whose field in the configuration is what
-// `field` returns.
-template <typename Field>
-Option Text(std::string key, std::string value, std::string help, Field field) {
-  Config defaults;
-  return {.key = key,
-          .flag = FlagOf(key),
-          .value = std::move(value),
-          .help = std::move(help),
-          .default_text = field(defaults),
-          .set = [field](absl::string_view text, Config& config) {
-            field(config) = std::string(text);
-            return absl::OkStatus();
-          }};
-}
-
-template <typename Field>
-Option File(std::string key, std::string help, Field field) {
-  Option option = Text(std::move(key), "FILE", std::move(help), field);
-  option.set = [set = std::move(option.set)](absl::string_view text,
-                                             Config& config) {
-    if (text.empty()) return MustBe("the name of a file", text);
-    return set(text, config);
-  };
-  return option;
-}
-
-template <typename Field>
-Option Number(std::string key, size_t least, size_t most, std::string help,
-              Field field) {
-  Config defaults;
-  return {.key = key,
-          .flag = FlagOf(key),
-          .value = "N",
-          .help = std::move(help),
-          .default_text = absl::StrCat(field(defaults)),
-          .set = [=](absl::string_view text, Config& config) {
-            size_t number = 0;
-            if (!absl::SimpleAtoi(text, &number) || number < least ||
-                number > most) {
-              return MustBe(absl::StrCat("a number from ", least, " to ", most),
-                            text);
-            }
-            field(config) = number;
-            return absl::OkStatus();
-          }};
-}
-
-template <typename Field>
-Option Duration(std::string key, absl::Duration least, absl::Duration most,
-                std::string help, Field field,
-                absl::Duration unit = absl::Nanoseconds(1)) {
-  Config defaults;
-  return {
-      .key = key,
-      .flag = FlagOf(key),
-      .value = "DURATION",
-      .help = std::move(help),
-      .default_text = absl::FormatDuration(field(defaults)),
-      .set = [=](absl::string_view text, Config& config) {
-        absl::Duration duration;
-        if (!absl::ParseDuration(text, &duration) || duration < least ||
-            duration > most || duration != absl::Floor(duration, unit)) {
-          return MustBe(
-              absl::StrCat("a duration from ", absl::FormatDuration(least),
-                           " to ", absl::FormatDuration(most),
-                           unit == absl::Seconds(1) ? " in whole seconds" : "",
-                           ", with its unit"),
-              text);
-        }
-        field(config) = duration;
-        return absl::OkStatus();
-      }};
-}
-
-template <typename Field>
-Option Switch(std::string key, std::string help, Field field) {
-  Config defaults;
-  return {.key = key,
-          .flag = FlagOf(key),
-          .help = std::move(help),
-          .default_text = field(defaults) ? "true" : "false",
-          .set = [=](absl::string_view text, Config& config) {
-            const std::string word = absl::AsciiStrToLower(text);
-            if (word != "true" && word != "false") {
-              return MustBe("true or false", text);
-            }
-            field(config) = word == "true";
-            return absl::OkStatus();
-          }};
-}
-
-// `choices`: the default first.
-template <typename Field, typename T>
-Option Choice(std::string key, std::string help,
-              std::vector<std::pair<std::string, T>> choices, Field field) {
-  const std::string words = absl::StrJoin(
-      choices, "|",
-      [](std::string* out, const auto& choice) { out->append(choice.first); });
-  return {.key = key,
-          .flag = FlagOf(key),
-          .value = words,
-          .help = std::move(help),
-          .default_text = choices.front().first,
-          .set = [=](absl::string_view text, Config& config) {
-            for (const auto& [word, value] : choices) {
-              if (word == text) {
-                field(config) = value;
-                return absl::OkStatus();
-              }
-            }
-            return MustBe(absl::StrReplaceAll(words, {{"|", " or "}}), text);
-          }};
-}
 
 security::TlsOptions& Tls(Config& config) {
   if (!config.listen.tls.has_value()) config.listen.tls.emplace();
@@ -158,8 +22,7 @@ security::TlsOptions& Tls(Config& config) {
 void AddListenOptions(std::vector<Option>& options) {
   options.push_back(File(
       "tls.certificate",
-      "PEM file of the server's certificate, followed by "
-      "intermediate ones",
+      "PEM file of the server's certificate, followed by intermediate ones",
       [](Config & c) -> auto& { return Tls(c).certificate; }));
   options.push_back(File(
       "tls.key", "PEM file of its private key",
@@ -214,14 +77,12 @@ void AddServerOptions(std::vector<Option>& options) {
           {"nftables", kernel::Backend::kNftables}},
       [](Config & c) -> auto& { return c.backend; }));
   options.push_back(Switch(
-      "reflection",
-      "gRPC reflection: clients can list and describe "
-      "the API",
+      "reflection", "gRPC reflection: clients can list and describe the API",
       [](Config & c) -> auto& { return c.reflection; }));
   options.push_back(Switch(
       "channelz",
-      "gRPC channelz: statistics of connections; off whenever a "
-      "listener can be reached from other hosts",
+      "gRPC channelz: statistics of connections; off whenever a listener can "
+      "be reached from other hosts",
       [](Config & c) -> auto& { return c.channelz; }));
   options.push_back(Switch(
       "read_only",
@@ -251,29 +112,6 @@ void AddServerOptions(std::vector<Option>& options) {
       [](Config & c) -> auto& { return c.log_format; }));
 }
 
-Option MetricsListen() {
-  return {.key = "metrics.listen",
-          .flag = FlagOf("metrics.listen"),
-          .value = "HOST:PORT",
-          .help =
-              "where Prometheus reads metrics, at /metrics, by HTTP without "
-              "TLS: everybody who reaches it sees the counters; '' for "
-              "nowhere",
-          .set = [](absl::string_view text, Config& config) {
-            if (text.empty()) {
-              config.metrics.listen.reset();
-              return absl::OkStatus();
-            }
-            auto address =
-                security::ParseListenAddress(absl::StrCat("tcp:", text));
-            if (!address.ok()) {
-              return MustBe("HOST:PORT, or [IPV6]:PORT", text);
-            }
-            config.metrics.listen = *std::move(address);
-            return absl::OkStatus();
-          }};
-}
-
 // Names become Prometheus labels, and have a series each.
 Option MetricsLabels() {
   constexpr size_t kMost = 16;
@@ -297,41 +135,30 @@ Option MetricsLabels() {
           }};
 }
 
-Option WebListen() {
-  return {.key = "web.listen",
-          .flag = FlagOf("web.listen"),
-          .value = "ADDRESS",
-          .help =
-              "where browsers read a page about this host: HOST:PORT of a "
-              "loopback address, which every user of this host reaches, or "
-              "unix:/PATH; any other HOST:PORT with mutual TLS by tls.*; '' "
-              "for nowhere",
-          .set = [](absl::string_view text, Config& config) {
-            if (text.empty()) {
-              config.web.listen.reset();
-              return absl::OkStatus();
-            }
-            auto address = security::ParseListenAddress(text);
-            if (!address.ok()) return MustBe("HOST:PORT or unix:/PATH", text);
-            config.web.listen = *std::move(address);
-            return absl::OkStatus();
-          }};
-}
-
 void AddWebOptions(std::vector<Option>& options) {
-  options.push_back(WebListen());
+  options.push_back(Address(
+      "web.listen", "ADDRESS",
+      "where browsers read a page about this host: HOST:PORT of a loopback "
+      "address, which every user of this host reaches, or unix:/PATH; any "
+      "other HOST:PORT with mutual TLS by tls.*; '' for nowhere",
+      "", "HOST:PORT or unix:/PATH",
+      [](Config & c) -> auto& { return c.web.listen; }));
   options.push_back(Choice<>(
       "web.role",
       "what the page shows without TLS: all that a viewer may see, or with "
-      "none "
-      "what the policy grants to 'web'",
+      "none what the policy grants to 'web'",
       std::vector<std::pair<std::string, security::Role>>{
           {"viewer", security::Role::kViewer}, {"none", security::Role::kNone}},
       [](Config & c) -> auto& { return c.web.role; }));
 }
 
 void AddMetricsOptions(std::vector<Option>& options) {
-  options.push_back(MetricsListen());
+  options.push_back(Address(
+      "metrics.listen", "HOST:PORT",
+      "where Prometheus reads metrics, at /metrics, by HTTP without TLS: "
+      "everybody who reaches it sees the counters; '' for nowhere",
+      "tcp:", "HOST:PORT, or [IPV6]:PORT",
+      [](Config & c) -> auto& { return c.metrics.listen; }));
   options.push_back(Number(
       "metrics.max_counters", 0, 10'000'000,
       "counters that are shown there, the first by name; the others are "
@@ -339,8 +166,7 @@ void AddMetricsOptions(std::vector<Option>& options) {
       [](Config & c) -> auto& { return c.metrics.max_counters; }));
   options.push_back(Text(
       "metrics.counters", "GLOB",
-      "names of counters that are shown there; '' "
-      "for none",
+      "names of counters that are shown there; '' for none",
       [](Config & c) -> auto& { return c.metrics.counters; }));
   options.push_back(MetricsLabels());
 }
