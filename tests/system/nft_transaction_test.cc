@@ -21,6 +21,7 @@ namespace {
 
 using ::nfmeter::testing::HasReason;
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -30,13 +31,22 @@ constexpr char kTooLarge[] = "NFT_TRANSACTION_TOO_LARGE";
 
 class NftTransactionTest : public ::testing::Test {
  protected:
-  void SetUp() override {
+  explicit NftTransactionTest(bool own = true) : own_(own) {}
+
+  // As another process that comes after the one before.
+  void Reopen() {
+    kernel_.reset();
     NftTable::Options small;
     small.send_buffer_bytes = 32 << 10;
+    small.own = own_;
     auto opened = NftKernel::Open(small);
     ASSERT_OK(opened.status());
     kernel_ = *std::move(opened);
     ASSERT_OK(kernel_->Probe()->acct);
+    ASSERT_OK(kernel_->table().Claim());
+  }
+  void SetUp() override {
+    ASSERT_NO_FATAL_FAILURE(Reopen());
     ASSERT_THAT(kernel_->acct().Create({AcctObject{.name = "web"}}),
                 Each(absl::OkStatus()));
   }
@@ -62,10 +72,12 @@ class NftTransactionTest : public ::testing::Test {
     return counters;
   }
   // What a plan is: all of these addresses into "web".
-  absl::StatusOr<OwnedOutcome> Apply(std::vector<OwnedMap> maps) {
+  absl::StatusOr<OwnedOutcome> Apply(std::vector<OwnedMap> maps,
+                                     size_t rules = 0) {
     OwnedTable table;
     table.hooks = {{"INPUT", "NFM-1a2b3c4d-in"}};
     table.chains = {{"NFM-1a2b3c4d-in", {}}};
+    table.chains[0].rules.resize(rules, {.counter = "web"});
     for (const OwnedMap& map : maps) {
       table.chains[0].rules.push_back({.map = map.name});
     }
@@ -93,7 +105,14 @@ class NftTransactionTest : public ::testing::Test {
     return testing::Run({"nft", "list", "ruleset"}).out;
   }
 
+  const bool own_;
   std::unique_ptr<NftKernel> kernel_;
+};
+
+// In a table that everybody can change.
+class NftPlainTransactionTest : public NftTransactionTest {
+ protected:
+  NftPlainTransactionTest() : NftTransactionTest(/*own=*/false) {}
 };
 
 TEST_F(NftTransactionTest, RulesComeAllOrNone) {
@@ -143,17 +162,63 @@ TEST_F(NftTransactionTest, NewMapsOfAPlanAreFilledBefore) {
   EXPECT_THAT(Apply({Map("a", 50'001)})->differences, SizeIs(0));
 }
 
-// A map that counts already changes at once; and then no other is left behind
-// that was filled for nothing.
-TEST_F(NftTransactionTest, MuchMoreOfAMapThatCountsIsRefused) {
+// A map that counts already is replaced: packets count by all of the old maps
+// or by all of the new ones.
+TEST_F(NftTransactionTest, MuchMoreOfAMapThatCountsComesAtOnce) {
+  ASSERT_OK(Apply({Map("a", 100), Map("b", 10)}).status());
+  for (const uint32_t elements : {20'000, 30'000, 100}) {
+    const std::vector<OwnedMap> wanted = {Map("a", elements), Map("b", 10)};
+    const auto changed = Apply(wanted);
+    ASSERT_OK(changed.status());
+    EXPECT_EQ(changed->commits, 1u);
+    ASSERT_THAT(changed->differences, SizeIs(1));
+    EXPECT_EQ(changed->differences[0].chain, "NFM-1a2b3c4d-a");
+    EXPECT_EQ(UseCount(), elements + 10);
+    EXPECT_THAT(Apply(wanted)->differences, SizeIs(0));
+    // Also for who has not made them.
+    Reopen();
+    EXPECT_THAT(Apply(wanted)->differences, SizeIs(0));
+  }
+}
+
+TEST_F(NftTransactionTest, AMapIsReplacedOnlyWhereAllOfTheRestFits) {
   ASSERT_OK(Apply({Map("a", 100)}).status());
   const absl::Status refused =
-      Apply({Map("a", 20'000), Map("b", 20'000)}).status();
+      Apply({Map("a", 20'000), Map("b", 20'000)}, /*rules=*/1000).status();
   EXPECT_THAT(refused, HasReason(kTooLarge));
   EXPECT_THAT(std::string(refused.message()), HasSubstr(Bound()));
   EXPECT_EQ(UseCount(), 100u);
   EXPECT_THAT(Listed(), Not(HasSubstr("1a2b3c4d-b")));
   EXPECT_THAT(Apply({Map("a", 100)})->differences, SizeIs(0));
+}
+
+// A counter that goes while maps are filled ends it, and nothing is left.
+TEST_F(NftTransactionTest, AMapThatCannotBeFilledLeavesNothing) {
+  ASSERT_OK(Apply({Map("a", 100)}).status());
+  OwnedMap more = Map("a", 20'000);
+  more.elements.back().counter = "nobody";
+  EXPECT_THAT(Apply({more, Map("b", 20'000)}), HasReason("PLAN_REFUSED"));
+  EXPECT_EQ(UseCount(), 100u);
+  EXPECT_THAT(Listed(), Not(AnyOf(HasSubstr("1a2b3c4d-a-b"),
+                                  HasSubstr("1a2b3c4d-b"))));
+  EXPECT_THAT(Apply({Map("a", 100)})->differences, SizeIs(0));
+}
+
+// What a server that was killed while it filled maps has left.
+TEST_F(NftPlainTransactionTest, AMapThatNothingLooksIntoGoes) {
+  ASSERT_OK(Apply({Map("a", 100)}).status());
+  ASSERT_EQ(testing::Run({"nft", "-f", "-"},
+                         "add map inet nfmeter ip-filter-NFM-1a2b3c4d-a-b "
+                         "{ type ipv4_addr : counter; elements = "
+                         "{ 10.0.0.1 : \"c.web\" } }")
+                .exit_code,
+            0);
+  const auto healed = Apply({Map("a", 100)});
+  ASSERT_OK(healed.status());
+  EXPECT_THAT(healed->differences, SizeIs(1));
+  EXPECT_EQ(UseCount(), 100u);
+  ASSERT_OK(Apply({Map("a", 20'000)}).status());
+  EXPECT_EQ(UseCount(), 20'000u);
 }
 
 }  // namespace

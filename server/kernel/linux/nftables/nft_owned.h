@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "kernel/linux/netlink/netlink_socket.h"
@@ -98,6 +99,8 @@ struct NftOwnedChange {
   // maps, and then rules, which may look into them.
   NftBatch batch;
   std::vector<const NftWantedMap*> new_maps;
+  // Those of which elements come or go, by the kernel's names.
+  absl::flat_hash_set<std::string> changed_maps;
   std::vector<const NftWantedChain*> filled;  // get all their rules
   // What a message of the batch is about, for errors; empty: nothing that
   // people know.

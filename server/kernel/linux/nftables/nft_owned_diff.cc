@@ -310,6 +310,7 @@ class Comparison {
       Tell(wanted.place, Kind::kChanged, TextsOf(changed.added),
            TextsOf(changed.deleted));
       out_.differences.back().lost = LostElements(wanted, found);
+      out_.changed_maps.insert(changed.name);
       changed_.push_back(std::move(changed));
     }
     for (const NftFoundMap& each : found_.maps) {

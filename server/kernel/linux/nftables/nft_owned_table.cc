@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
+#include "kernel/linux/nftables/nft_map_names.h"
 #include "kernel/owned_diff.h"
 
 namespace nfmeter::kernel {
@@ -75,7 +76,7 @@ absl::StatusOr<OwnedOutcome> NftOwnedTable::ApplyLocked(const OwnedEdit& edit) {
       known->wanted == edit.wanted) {
     return OwnedOutcome();
   }
-  NFM_ASSIGN_OR_RETURN(const NftWanted wanted, CompileNftOwned(edit));
+  NFM_ASSIGN_OR_RETURN(NftWanted wanted, CompileNftOwned(edit));
   NftFound found;
   {
     NftTable::Lease socket(table_);
@@ -83,6 +84,7 @@ absl::StatusOr<OwnedOutcome> NftOwnedTable::ApplyLocked(const OwnedEdit& edit) {
         found, ReadNftOwned(*socket, OwnedChainsOf(edit.owner),
                             known != nullptr ? &known->elements : nullptr));
   }
+  UseFoundNames(found, wanted);
   NftOwnedChange change = CompareNftOwned(wanted, found, table_.NewBatch());
   OwnedOutcome outcome{.differences = std::move(change.differences)};
   if (edit.dry_run || outcome.differences.empty()) {
@@ -96,22 +98,41 @@ absl::StatusOr<OwnedOutcome> NftOwnedTable::ApplyLocked(const OwnedEdit& edit) {
     }
     return outcome;
   }
-  uint32_t last = generation;
-  NftOwnedChange whole = change;
-  whole.AddMaps();
-  whole.AddRules();
-  if (!table_.CheckSize(whole.batch).ok()) {
-    NFM_RETURN_IF_ERROR(CheckRest(change));
-    NFM_RETURN_IF_ERROR(FillBefore(change));
-    change.AddRules();
-    whole = std::move(change);
-    NFM_ASSIGN_OR_RETURN(last, table_.Generation());
+  NFM_ASSIGN_OR_RETURN(const Fitted fitted,
+                       FitIn(std::move(change), found, wanted));
+  const uint32_t last = generation + fitted.commits;
+  const NftErrors errors = table_.Commit(fitted.change.batch, last);
+  if (!errors.ok()) {
+    // The next try, after ERESTART, finds them filled.
+    if (errors.whole != ERESTART) Drop(fitted.filled);
+    return Explain(errors, fitted.change);
   }
-  NFM_RETURN_IF_ERROR(Explain(table_.Commit(whole.batch, last), whole));
   outcome.commits = 1;
   // It is done, whatever can be read of it now: else the next look reads all.
   Learn(edit, wanted, last + 1).IgnoreError();
   return outcome;
+}
+
+absl::StatusOr<NftOwnedTable::Fitted> NftOwnedTable::FitIn(
+    NftOwnedChange change, const NftFound& found, NftWanted& wanted) {
+  NftOwnedChange whole = change;
+  whole.AddMaps();
+  whole.AddRules();
+  if (table_.CheckSize(whole.batch).ok()) {
+    return Fitted{.change = std::move(whole), .filled = {}};
+  }
+  if (!CheckRest(change).ok()) {
+    UseOtherNames(change.changed_maps, wanted);
+    change = CompareNftOwned(wanted, found, table_.NewBatch());
+    NFM_RETURN_IF_ERROR(CheckRest(change));
+  }
+  Fitted fitted;
+  fitted.filled = std::move(change.new_maps);
+  NFM_ASSIGN_OR_RETURN(fitted.commits, Fill(fitted.filled));
+  change.new_maps.clear();
+  change.AddRules();
+  fitted.change = std::move(change);
+  return fitted;
 }
 
 absl::Status NftOwnedTable::CheckRest(NftOwnedChange rest) const {
@@ -119,20 +140,41 @@ absl::Status NftOwnedTable::CheckRest(NftOwnedChange rest) const {
   return table_.CheckSize(rest.batch);
 }
 
-absl::Status NftOwnedTable::FillBefore(NftOwnedChange& change) {
-  for (const NftWantedMap* map : change.new_maps) {
-    const absl::Span<const NftBatch::MapElement> all = map->elements;
-    for (size_t i = 0; i < all.size() || i == 0; i += kElementsPerBatch) {
-      NftOwnedChange part;
-      part.batch = table_.NewBatch();
-      part.batch.AddMap(map->map);
-      part.batch.AddElements(map->map.name, all.subspan(i, kElementsPerBatch));
-      part.subjects.resize(part.batch.size(), map->map.name);
-      NFM_RETURN_IF_ERROR(Explain(table_.Commit(part.batch), part));
-    }
+absl::StatusOr<uint32_t> NftOwnedTable::Fill(
+    absl::Span<const NftWantedMap* const> maps) {
+  uint32_t commits = 0;
+  for (size_t i = 0; i < maps.size(); ++i) {
+    absl::Status filled = FillOne(*maps[i], commits);
+    if (filled.ok()) continue;
+    Drop(maps.first(i + 1));
+    return filled;
   }
-  change.new_maps.clear();
+  return commits;
+}
+
+absl::Status NftOwnedTable::FillOne(const NftWantedMap& map,
+                                    uint32_t& commits) {
+  const absl::Span<const NftBatch::MapElement> all = map.elements;
+  for (size_t i = 0; i < all.size() || i == 0; i += kElementsPerBatch) {
+    NftOwnedChange part;
+    part.batch = table_.NewBatch();
+    part.batch.AddMap(map.map);
+    part.batch.AddElements(map.map.name, all.subspan(i, kElementsPerBatch));
+    part.subjects.resize(part.batch.size(), map.map.name);
+    NFM_RETURN_IF_ERROR(Explain(table_.Commit(part.batch), part));
+    ++commits;
+  }
   return absl::OkStatus();
+}
+
+// Those that are there: each by itself.
+void NftOwnedTable::Drop(absl::Span<const NftWantedMap* const> maps) {
+  for (const NftWantedMap* map : maps) {
+    NftBatch batch = table_.NewBatch();
+    batch.DeleteMap(map->map.name);
+    // What stays goes with the next look.
+    table_.Commit(batch);
+  }
 }
 
 absl::Status NftOwnedTable::Explain(const NftErrors& errors,

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "kernel/linux/nftables/nft_owned.h"
 #include "kernel/linux/nftables/nft_table.h"
 #include "kernel/owned_chains.h"
@@ -17,7 +18,9 @@ namespace nfmeter::kernel {
 
 // Chains and maps of owners in our table. A change of all that an owner has is
 // one transaction; maps that are too large for one are filled before, when
-// nothing looks into them yet.
+// nothing looks into them yet. A map that counts already, and is to change by
+// more than that, is replaced by another, see nft_map_names.h: packets count by
+// the whole of the old maps or by the whole of the new ones.
 //
 // Remembers what it has seen to be there: as long as nobody can have changed it
 // (the table is ours, or no ruleset has changed since) a look costs one
@@ -53,11 +56,25 @@ class NftOwnedTable {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Learn(const OwnedEdit& edit, const NftWanted& wanted,
                      uint32_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A transaction, and what was committed for it before.
+  struct Fitted {
+    NftOwnedChange change;
+    std::vector<const NftWantedMap*> filled;
+    uint32_t commits = 0;
+  };
+  // All of `change`, or what is left of it when maps have been filled before;
+  // some that are `wanted` get other names then. RESOURCE_EXHAUSTED: the rest
+  // is too large, and nothing was changed.
+  absl::StatusOr<Fitted> FitIn(NftOwnedChange change, const NftFound& found,
+                               NftWanted& wanted);
   // Whether what can't come before fits one transaction; `rest` without its new
   // maps.
   absl::Status CheckRest(NftOwnedChange rest) const;
-  // Makes and fills the new maps of `change`, and takes them out of it.
-  absl::Status FillBefore(NftOwnedChange& change);
+  // Makes maps and fills them; in how many transactions. None of them is there
+  // after an error.
+  absl::StatusOr<uint32_t> Fill(absl::Span<const NftWantedMap* const> maps);
+  absl::Status FillOne(const NftWantedMap& map, uint32_t& commits);
+  void Drop(absl::Span<const NftWantedMap* const> maps);
   absl::Status Explain(const NftErrors& errors,
                        const NftOwnedChange& change) const;
 

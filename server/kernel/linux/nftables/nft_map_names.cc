@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "kernel/linux/nftables/nft_map_names.h"
+
+#include <variant>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+namespace nfmeter::kernel {
+namespace {
+
+constexpr absl::string_view kOther = "-b";
+
+std::string OtherName(absl::string_view name) {
+  if (absl::ConsumeSuffix(&name, kOther)) return std::string(name);
+  return absl::StrCat(name, kOther);
+}
+
+}  // namespace
+
+void UseFoundNames(const NftFound& found, NftWanted& wanted) {
+  absl::flat_hash_set<std::string> used;
+  for (const NftFoundChain& chain : found.chains) {
+    for (const NftRuleBytes& rule : chain.rules) {
+      for (const NftExpression& each : rule.expressions) {
+        const auto* map = std::get_if<NftObjectMap>(&each);
+        if (map != nullptr) used.insert(map->map);
+      }
+    }
+  }
+  absl::flat_hash_set<std::string> renamed;
+  for (const NftWantedMap& each : wanted.maps) {
+    const std::string& name = each.map.name;
+    if (!used.contains(name) && used.contains(OtherName(name))) {
+      renamed.insert(name);
+    }
+  }
+  UseOtherNames(renamed, wanted);
+}
+
+void UseOtherNames(const absl::flat_hash_set<std::string>& maps,
+                   NftWanted& wanted) {
+  if (maps.empty()) return;
+  for (NftWantedMap& each : wanted.maps) {
+    if (maps.contains(each.map.name)) {
+      each.map.name = OtherName(each.map.name);
+    }
+  }
+  for (NftWantedChain& chain : wanted.chains) {
+    for (NftRule& rule : chain.rules) {
+      for (NftExpression& each : rule.bytes.expressions) {
+        auto* map = std::get_if<NftObjectMap>(&each);
+        if (map != nullptr && maps.contains(map->map)) {
+          map->map = OtherName(map->map);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace nfmeter::kernel
