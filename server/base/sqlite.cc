@@ -379,6 +379,17 @@ absl::StatusOr<int64_t> Database::QueryNumber(absl::string_view sql) {
   return statement.Int64(0);
 }
 
+absl::Status Database::Sync() {
+  if (db_ == nullptr) NFM_RETURN_IF_ERROR(TryAgain());
+  sqlite3_file* log = nullptr;
+  sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  if (log == nullptr || log->pMethods == nullptr) return absl::OkStatus();
+  const int result = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+  if (result == SQLITE_OK) return absl::OkStatus();
+  return MakeError(CodeOf(result), options_.failed_reason,
+                   absl::StrCat(Failed(), Why(db_.get(), result)));
+}
+
 int64_t Database::changes() const { return sqlite3_changes64(db_.get()); }
 
 bool Database::autocommit() const {
@@ -454,20 +465,36 @@ bool Statement::IsNull(int column) const {
 }
 
 absl::StatusOr<Transaction> Transaction::Begin(Database& db, Kind kind) {
-  if (kind == Kind::kWrite) NFM_RETURN_IF_ERROR(db.TryAgain());
-  NFM_RETURN_IF_ERROR(
-      db.Execute(kind == Kind::kWrite ? "BEGIN IMMEDIATE" : "BEGIN"));
-  return Transaction(db);
+  if (kind == Kind::kRead) {
+    NFM_RETURN_IF_ERROR(db.Execute("BEGIN"));
+    return Transaction(db, kind);
+  }
+  NFM_RETURN_IF_ERROR(db.TryAgain());
+  const bool later = kind == Kind::kWriteLater &&
+                     db.options_.durability == Durability::kFull;
+  if (later) NFM_RETURN_IF_ERROR(db.Execute("PRAGMA synchronous = NORMAL"));
+  absl::Status begun = db.Execute("BEGIN IMMEDIATE");
+  Transaction transaction(db, later ? kind : Kind::kWrite);
+  if (!begun.ok()) return begun;
+  return transaction;
 }
 
 Transaction::~Transaction() {
+  if (db_ == nullptr) return;
   // Some errors, a full disk among them, have rolled it back already.
-  if (db_ == nullptr || db_->autocommit()) return;
-  db_->Execute("ROLLBACK").IgnoreError();
+  if (!db_->autocommit()) db_->Execute("ROLLBACK").IgnoreError();
+  WaitForDiskAgain();
+}
+
+// The next transactions do.
+void Transaction::WaitForDiskAgain() {
+  if (kind_ != Kind::kWriteLater) return;
+  db_->Execute("PRAGMA synchronous = FULL").IgnoreError();
 }
 
 absl::Status Transaction::Commit() {
   NFM_RETURN_IF_ERROR(db_->Execute("COMMIT"));
+  WaitForDiskAgain();
   db_ = nullptr;
   return absl::OkStatus();
 }

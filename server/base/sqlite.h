@@ -106,6 +106,10 @@ class Database {
   // NOT_FOUND when it answers no row.
   absl::StatusOr<int64_t> QueryNumber(absl::string_view sql);
 
+  // Has the disk take what was committed, by any connection to the file, in
+  // transactions that did not wait for it.
+  absl::Status Sync();
+
   // The rows that the last INSERT, UPDATE or DELETE changed.
   int64_t changes() const;
 
@@ -216,13 +220,17 @@ class Transaction {
   enum class Kind {
     kWrite,  // takes the writers' lock at once
     kRead,   // what is read belongs together; nothing waits for it
+    // As kWrite, and Commit() does not wait for the disk: Sync(), or the next
+    // commit of a kWrite to this file, makes it durable, and what was committed
+    // before it.
+    kWriteLater,
   };
 
   static absl::StatusOr<Transaction> Begin(Database& db,
                                            Kind kind = Kind::kWrite);
   ~Transaction();
   Transaction(Transaction&& other) noexcept
-      : db_(std::exchange(other.db_, nullptr)) {}
+      : db_(std::exchange(other.db_, nullptr)), kind_(other.kind_) {}
   Transaction& operator=(Transaction&&) = delete;
 
   // After an error nothing has changed. Statements of it that answer rows must
@@ -230,9 +238,12 @@ class Transaction {
   absl::Status Commit();
 
  private:
-  explicit Transaction(Database& db) : db_(&db) {}
+  Transaction(Database& db, Kind kind) : db_(&db), kind_(kind) {}
+
+  void WaitForDiskAgain();
 
   Database* db_;  // null: over
+  Kind kind_;
 };
 
 }  // namespace nfmeter::sqlite

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "accounting/common/counter_errors.h"
 #include "accounting/counters/in_slices.h"
@@ -28,21 +27,6 @@ bool AnyHeld(absl::Span<const Counter> counters) {
   return std::any_of(
       counters.begin(), counters.end(),
       [](const Counter& counter) { return counter.object.use_count > 0; });
-}
-
-std::vector<std::string> NamesOf(absl::Span<const Counter> counters) {
-  std::vector<std::string> names;
-  names.reserve(counters.size());
-  for (const Counter& counter : counters) names.push_back(counter.object.name);
-  return names;
-}
-
-// The answer was lost, but the counter is not there, or not any more.
-absl::Status CreationUnanswered(const std::string& name) {
-  return MakeError(absl::StatusCode::kUnavailable, "KERNEL_OUT_OF_BUFFERS",
-                   absl::StrCat("the kernel could not say whether it made "
-                                "counter ",
-                                ShownNames({name}), "; try again"));
 }
 
 absl::Status QuotaOfPlan(const std::string& counter, const std::string& plan) {
@@ -82,7 +66,6 @@ CounterEditor::CounterEditor(const Parts& parts)
       table_(parts.kernel.acct()),
       lane_(parts.lane),
       counters_(parts.counters),
-      hub_(parts.snapshots),
       labels_(parts.labels),
       observers_(parts.observers),
       clock_(parts.clock),
@@ -100,7 +83,15 @@ CounterEditor::CounterEditor(const Parts& parts)
                 .rules = parts.rules,
                 .rule_editor = parts.rule_editor,
                 .stand_ins = stand_ins_,
-                .observers = observers_}) {}
+                .observers = observers_}),
+      creation_({.table = table_,
+                 .lane = lane_,
+                 .counters = counters_,
+                 .snapshots = parts.snapshots,
+                 .labels = labels_,
+                 .removal = removal_,
+                 .observers = observers_,
+                 .clock = clock_}) {}
 
 // --- Creation ---------------------------------------------------------------
 
@@ -108,154 +99,7 @@ absl::StatusOr<std::vector<Counter>> CounterEditor::Create(
     std::vector<Counter> counters, bool validate_only,
     const CounterScope& scope) {
   NFM_RETURN_IF_ERROR(Available());
-  std::vector<kernel::AcctObject> objects;
-  objects.reserve(counters.size());
-  for (Counter& counter : counters) {
-    objects.push_back(std::move(counter.object));
-  }
-  const bool labelled = absl::c_any_of(
-      counters, [](const Counter& c) { return !c.labels.empty(); });
-  for (Counter& counter : counters) counter.labels[kManagedLabel] = "";
-  LabelChanges labels = LabelsOf(counters, objects);
-  // Before anything is made. That counters are ours is worth less than that
-  // they count.
-  if (absl::Status room = labels_.CheckRoom(labels, scope); !room.ok()) {
-    if (labelled) return room;
-    for (Counter& counter : counters) counter.labels.clear();
-    labels = LabelsOf(counters, objects);
-  }
-  // The kernel itself tells whether a single one exists.
-  if (validate_only || objects.size() > 1) {
-    NFM_RETURN_IF_ERROR(CheckNew(objects));
-  }
-  if (!validate_only) {
-    NFM_RETURN_IF_ERROR(observers_.Admit(objects.size()));
-    NFM_RETURN_IF_ERROR(CreateObjects(objects));
-  }
-  for (size_t i = 0; i < counters.size(); ++i) {
-    counters[i].object = std::move(objects[i]);
-  }
-  if (!validate_only) {
-    absl::Status stored =
-        labels.empty() ? absl::OkStatus() : labels_.Set(labels, scope);
-    if (!stored.ok()) {
-      if (labelled) return Undo(NamesOf(counters), std::move(stored));
-      for (Counter& counter : counters) counter.labels.clear();
-    }
-    NFM_RETURN_IF_ERROR(observers_.Commit());
-  }
-  const absl::Time now = clock_.WallTime();
-  for (Counter& counter : counters) {
-    counter.read_time = now;
-    counter.object.use_count = 0;
-    counter.object.quota_exceeded = false;
-  }
-  return counters;
-}
-
-absl::Status CounterEditor::CheckNew(
-    absl::Span<const kernel::AcctObject> objects) {
-  std::shared_ptr<const Snapshot> snapshot;  // null: not worth it
-  if (objects.size() >= kDumpFromNames) {
-    NFM_ASSIGN_OR_RETURN(snapshot, hub_.Take(absl::ZeroDuration()));
-  }
-  const bool certain = snapshot != nullptr && snapshot->complete;
-  std::vector<std::string> existing;
-  for (const kernel::AcctObject& object : objects) {
-    bool exists =
-        snapshot != nullptr && snapshot->Find(object.name).has_value();
-    if (!exists && !certain) {
-      NFM_ASSIGN_OR_RETURN(const std::optional<Counter> found,
-                           counters_.FindNow(object.name));
-      exists = found.has_value();
-    }
-    if (exists) existing.push_back(object.name);
-  }
-  return existing.empty() ? absl::OkStatus() : CountersExist(existing);
-}
-
-absl::Status CounterEditor::CreateObjects(
-    absl::Span<const kernel::AcctObject> objects) {
-  std::vector<size_t> created;  // or perhaps created
-  for (size_t begin = 0; begin < objects.size(); begin += kSlice) {
-    const auto slice = objects.subspan(begin, kSlice);
-    std::vector<absl::Status> results;
-    absl::Status failed = lane_.Run(Lane::Priority::kNormal, [&] {
-      results = table_.Create(slice);
-      std::vector<kernel::AcctObject> made;
-      for (size_t i = 0; i < slice.size(); ++i) {
-        if (results[i].ok()) made.push_back(slice[i]);
-      }
-      observers_.OnCreated(made);
-      return absl::OkStatus();
-    });
-    for (size_t i = 0; i < results.size(); ++i) {
-      const bool lost = absl::IsDataLoss(results[i]);
-      if (lost && objects.size() == 1) {
-        return LookForCreated(slice[i], std::move(results[i]));
-      }
-      // CheckNew() has just said that it was not there: if it is, it is ours.
-      if (results[i].ok() || lost) created.push_back(begin + i);
-      if (!results[i].ok() && failed.ok()) {
-        failed = lost ? CreationUnanswered(slice[i].name)
-                      : AboutCounter(results[i], slice[i].name);
-      }
-    }
-    if (!failed.ok()) {
-      std::vector<std::string> names;
-      for (const size_t i : created) names.push_back(objects[i].name);
-      return Undo(names, std::move(failed));
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CounterEditor::LookForCreated(const kernel::AcctObject& object,
-                                           absl::Status lost) {
-  const absl::StatusOr<std::optional<Counter>> found =
-      counters_.FindNow(object.name);
-  if (!found.ok()) return lost;
-  if (!found->has_value()) return CreationUnanswered(object.name);
-  const kernel::AcctObject& there = (*found)->object;
-  const bool may_be_ours = there.packets == object.packets &&
-                           there.bytes == object.bytes &&
-                           there.quota == object.quota;
-  return may_be_ours ? lost : CountersExist({object.name});
-}
-
-CounterEditor::LabelChanges CounterEditor::LabelsOf(
-    absl::Span<const Counter> counters,
-    absl::Span<const kernel::AcctObject> objects) const {
-  LabelChanges labels;
-  for (size_t i = 0; i < counters.size(); ++i) {
-    // Empty ones too, where an object of that name had labels and was deleted
-    // by another program.
-    if (!counters[i].labels.empty() || !labels_.Get(objects[i].name).empty()) {
-      labels.emplace_back(objects[i].name, counters[i].labels);
-    }
-  }
-  return labels;
-}
-
-absl::Status CounterEditor::Undo(absl::Span<const std::string> names,
-                                 absl::Status why) {
-  std::vector<std::string> left;
-  removal_.Remove(
-      names, [&](size_t index, absl::StatusOr<kernel::AcctObject> deleted) {
-        if (!deleted.ok() && !absl::IsNotFound(deleted.status())) {
-          left.push_back(names[index]);
-        }
-      });
-  // What is told of them cancels out; `why` is what the caller must know.
-  observers_.Commit().IgnoreError();
-  if (left.empty()) return why;
-  ErrorDetails details = GetErrorDetails(why);
-  details.metadata["left"] = ShownNames(left);
-  return MakeError(
-      why.code(),
-      absl::StrCat(why.message(), "; created before that and not removable: ",
-                   ShownNames(left)),
-      std::move(details));
+  return creation_.Create(std::move(counters), validate_only, scope);
 }
 
 // --- Update -----------------------------------------------------------------

@@ -22,6 +22,7 @@
 #include "accounting/common/counter_observer.h"
 #include "accounting/common/counter_scope.h"
 #include "accounting/common/lane.h"
+#include "accounting/counters/counter_creation.h"
 #include "accounting/counters/counter_removal.h"
 #include "accounting/counters/counters.h"
 #include "accounting/counters/label_store.h"
@@ -131,17 +132,6 @@ class CounterEditor {
   class UpdateTurn;
   using LabelChanges = std::vector<std::pair<std::string, Labels>>;
 
-  absl::Status CheckNew(absl::Span<const kernel::AcctObject> objects);
-  absl::Status CreateObjects(absl::Span<const kernel::AcctObject> objects);
-  // Why the creation of `object`, whose answer was lost, is not known to have
-  // succeeded. For one that was not looked for before.
-  absl::Status LookForCreated(const kernel::AcctObject& object,
-                              absl::Status lost);
-  LabelChanges LabelsOf(absl::Span<const Counter> counters,
-                        absl::Span<const kernel::AcctObject> objects) const;
-  // Deletes what a failed batch had made; `why` with what can't be undone.
-  absl::Status Undo(absl::Span<const std::string> names, absl::Status why);
-
   absl::Status CarryUpdate(const CounterUpdate& update, const Counter& before,
                            const Labels& labels, bool new_quota);
 
@@ -160,7 +150,6 @@ class CounterEditor {
   kernel::AcctTable& table_;
   Lane& lane_;
   Counters& counters_;
-  SnapshotHub& hub_;
   LabelStore& labels_;
   const CounterObservers& observers_;
   std::function<std::string(absl::string_view counter)> plan_of_;
@@ -169,6 +158,7 @@ class CounterEditor {
   QuotaChanges quota_changes_;
   OwnedQuotaChanges owned_quota_changes_;
   CounterRemoval removal_;
+  CounterCreation creation_;
   absl::Mutex updates_mutex_;
   absl::flat_hash_set<std::string> updating_ ABSL_GUARDED_BY(updates_mutex_);
 };

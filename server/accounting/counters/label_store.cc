@@ -116,7 +116,13 @@ class SqliteLabelStore final : public LabelStore {
   absl::Status Load();
 
   Labels Get(absl::string_view counter) const override;
-  absl::Status Set(Changes labels, const CounterScope& scope) override;
+  absl::Status Set(Changes labels, const CounterScope& scope) override {
+    return Set(labels, scope, Kind::kWrite);
+  }
+  absl::Status SetSoon(Changes labels, const CounterScope& scope) override {
+    return Set(labels, scope, Kind::kWriteLater);
+  }
+  absl::Status Sync() override;
   absl::Status CheckRoom(Changes labels,
                          const CounterScope& scope) const override;
   Use use() const override;
@@ -127,6 +133,7 @@ class SqliteLabelStore final : public LabelStore {
   uint64_t version() const override { return version_; }
 
  private:
+  using Kind = sqlite::Transaction::Kind;
   struct Entry {
     Labels labels;
     uint64_t since = 0;
@@ -147,10 +154,16 @@ class SqliteLabelStore final : public LabelStore {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Replace(const std::string& counter, Labels labels)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Change(Changes changes)
+  absl::Status Set(Changes labels, const CounterScope& scope, Kind kind);
+  absl::Status Change(Changes changes, Kind kind)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
-  absl::Status Write(Changes changes)
+  absl::Status Write(Changes changes, Kind kind)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  // Whether there may be rows of a counter.
+  bool MayHaveRows(absl::string_view counter) const
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return !IsInMemory(counter) || entries_.contains(counter);
+  }
   absl::Status OpenNewFile() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   bool IsUnchanged(const Labelled& counter) const ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -248,10 +261,17 @@ LabelStore::Use SqliteLabelStore::use() const {
   return use_;
 }
 
-absl::Status SqliteLabelStore::Set(Changes labels, const CounterScope& scope) {
+absl::Status SqliteLabelStore::Set(Changes labels, const CounterScope& scope,
+                                   Kind kind) {
   absl::MutexLock write_lock(&write_mutex_);
   NFM_RETURN_IF_ERROR(CheckGrowth(labels, scope));
-  return Change(labels);
+  return Change(labels, kind);
+}
+
+absl::Status SqliteLabelStore::Sync() {
+  absl::MutexLock write_lock(&write_mutex_);
+  if (path_.empty()) return absl::OkStatus();
+  return db_ == nullptr ? NoFile() : db_->Sync();
 }
 
 absl::Status SqliteLabelStore::CheckRoom(Changes labels,
@@ -309,9 +329,11 @@ void SqliteLabelStore::Replace(const std::string& counter, Labels labels) {
       found == entries_.end() ? 0 : WeightOf(counter, found->second.labels);
   const size_t after = WeightOf(counter, labels);
   use_.memory_bytes += after - before;
-  const std::string shown = ShownName(counter);
-  for (auto& [scope, weight] : scopes_) {
-    if (scope.Contains(shown)) weight += after - before;
+  if (!scopes_.empty()) {
+    const std::string shown = ShownName(counter);
+    for (auto& [scope, weight] : scopes_) {
+      if (scope.Contains(shown)) weight += after - before;
+    }
   }
   if (labels.empty()) {
     entries_.erase(counter);
@@ -345,7 +367,7 @@ absl::StatusOr<size_t> SqliteLabelStore::RemoveUnchanged(
     if (IsUnchanged(counter)) removals.emplace_back(counter.counter, Labels());
   }
   if (removals.empty()) return 0;
-  NFM_RETURN_IF_ERROR(Change(removals));
+  NFM_RETURN_IF_ERROR(Change(removals, Kind::kWrite));
   return removals.size();
 }
 
@@ -376,15 +398,15 @@ absl::Status SqliteLabelStore::OpenNewFile() {
     }
   }
   if (all.empty()) return absl::OkStatus();
-  const absl::Status status = Write(all);
+  const absl::Status status = Write(all, Kind::kWrite);
   if (!status.ok()) db_.reset();
   return status;
 }
 
-absl::Status SqliteLabelStore::Change(Changes changes) {
+absl::Status SqliteLabelStore::Change(Changes changes, Kind kind) {
   if (!path_.empty()) {
     absl::Status status = db_ == nullptr ? OpenNewFile() : absl::OkStatus();
-    if (status.ok()) status = Write(changes);
+    if (status.ok()) status = Write(changes, kind);
     if (!status.ok()) {
       return Annotate(status, "labels can't be stored, nothing was changed");
     }
@@ -404,16 +426,25 @@ absl::Status SqliteLabelStore::Change(Changes changes) {
   return absl::OkStatus();
 }
 
-absl::Status SqliteLabelStore::Write(Changes changes) {
+absl::Status SqliteLabelStore::Write(Changes changes, Kind kind) {
   using sqlite::Blob;
+  std::vector<bool> has_rows(changes.size());
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    for (size_t i = 0; i < changes.size(); ++i) {
+      has_rows[i] = MayHaveRows(changes[i].first);
+    }
+  }
   NFM_ASSIGN_OR_RETURN(sqlite::Transaction transaction,
-                       sqlite::Transaction::Begin(*db_));
+                       sqlite::Transaction::Begin(*db_, kind));
   NFM_ASSIGN_OR_RETURN(sqlite::Statement remove,
                        db_->Prepare("DELETE FROM labels WHERE counter = ?1"));
   NFM_ASSIGN_OR_RETURN(sqlite::Statement insert,
-                       db_->Prepare("INSERT INTO labels VALUES (?1, ?2, ?3)"));
-  for (const auto& [counter, of_counter] : changes) {
-    NFM_RETURN_IF_ERROR(remove.Run(Blob{counter}));
+                       db_->Prepare("INSERT OR REPLACE INTO labels "
+                                    "VALUES (?1, ?2, ?3)"));
+  for (size_t i = 0; i < changes.size(); ++i) {
+    const auto& [counter, of_counter] = changes[i];
+    if (has_rows[i]) NFM_RETURN_IF_ERROR(remove.Run(Blob{counter}));
     for (const auto& [key, value] : of_counter) {
       NFM_RETURN_IF_ERROR(insert.Run(Blob{counter}, key, value));
     }

@@ -65,6 +65,12 @@ class LabelStore {
   // gone.
   virtual absl::Status Set(Changes labels, const CounterScope& scope = {}) = 0;
 
+  // As Set(), and durable when Sync() returns OK.
+  virtual absl::Status SetSoon(Changes labels, const CounterScope& scope) = 0;
+  // UNAVAILABLE: the disk does not take what SetSoon() was given, which may be
+  // lost when the power is.
+  virtual absl::Status Sync() = 0;
+
   // Whether Set() would find room now: OK or TOO_MANY_LABELS.
   virtual absl::Status CheckRoom(Changes labels,
                                  const CounterScope& scope) const = 0;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
 #include "accounting/domain.h"
 #include "base/error.h"
 #include "base/status_macros.h"
@@ -17,6 +18,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/kernel_edits.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/subprocess.h"
 
 namespace nfmeter::accounting {
 namespace {
@@ -24,6 +26,7 @@ namespace {
 using ::nfmeter::testing::HasReason;
 using ::nfmeter::testing::IsOkAndHolds;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 // Asks before each reading by name, and tells of deletions.
 class WatchedAcctTable final : public kernel::FakeAcctTable {
@@ -31,6 +34,17 @@ class WatchedAcctTable final : public kernel::FakeAcctTable {
   absl::StatusOr<kernel::AcctObject> Get(absl::string_view name) override {
     if (before_get) NFM_RETURN_IF_ERROR(before_get());
     return FakeAcctTable::Get(name);
+  }
+
+  std::vector<absl::Status> Create(
+      absl::Span<const kernel::AcctObject> objects) override {
+    for (const kernel::AcctObject& object : objects) {
+      if (object.name != refused) continue;
+      return std::vector<absl::Status>(
+          objects.size(), MakeError(absl::StatusCode::kResourceExhausted,
+                                    "KERNEL_OUT_OF_MEMORY", "no memory"));
+    }
+    return FakeAcctTable::Create(objects);
   }
 
   std::vector<absl::Status> Delete(
@@ -42,6 +56,7 @@ class WatchedAcctTable final : public kernel::FakeAcctTable {
 
   std::function<absl::Status()> before_get;
   std::function<void()> after_delete;
+  std::string refused;  // whatever would be made with it is not
 };
 
 // Tells of each reading before it is done.
@@ -119,6 +134,33 @@ TEST_F(CounterEditorTest, NothingIsMadeWhoseLabelsHaveNoRoom) {
     EXPECT_TRUE(absl::IsNotFound(acct_.Get("a-1").status()));
   }
   EXPECT_OK(create("a-1", false, {}));
+}
+
+// Labels are written while more counters are made.
+TEST_F(CounterEditorTest, ABatchThatFailsLateLeavesLabelsAsTheyWere) {
+  const testing::TemporaryDirectory dir;
+  domain_ = *Domain::Open(kernel_, clock_, {.ledger = {.path = dir / "l.db"}});
+  LabelStore& labels = domain_->labels();
+  const Labels old = {{"of", "one that others deleted"}};
+  ASSERT_OK(labels.Set({{"c1", old}}));
+  std::vector<Counter> counters;
+  for (int i = 0; i < 3000; ++i) {
+    counters.push_back({.object = {.name = absl::StrCat("c", i)},
+                        .labels = {{"number", absl::StrCat(i)}}});
+  }
+  const auto create = [&] {
+    return domain_->counter_editor().Create(counters, false).status();
+  };
+  acct_.refused = "c2999";
+  EXPECT_THAT(create(), HasReason("KERNEL_OUT_OF_MEMORY"));
+  const auto left = domain_->snapshots().Take(absl::ZeroDuration());
+  ASSERT_OK(left.status());
+  EXPECT_EQ((*left)->size(), 0u);
+  EXPECT_EQ(labels.Get("c1"), old);
+  EXPECT_THAT(labels.All(), SizeIs(1));
+  acct_.refused.clear();
+  EXPECT_OK(create());
+  EXPECT_THAT(labels.All(), SizeIs(3000));
 }
 
 TEST_F(CounterEditorTest, ACounterWhoseLastValuesCannotBeReadStays) {

@@ -277,5 +277,29 @@ TEST_F(SqliteFaultsTest, EachCommitWaitsForTheDiskWhereThatIsAsked) {
   }
 }
 
+TEST_F(SqliteFaultsTest, ACommitForLaterWaitsForNoDiskAndSyncMakesUpForIt) {
+  const auto db = Open(Faulty());
+  const auto syncs = [&](auto change) {
+    const int before = faults_.syncs();
+    change();
+    return faults_.syncs() - before;
+  };
+  const auto insert = [&](const std::string& key, Transaction::Kind kind) {
+    auto transaction = Transaction::Begin(*db, kind);
+    ASSERT_OK(transaction.status());
+    ASSERT_OK(db->Execute("INSERT INTO t VALUES ('" + key + "', '1')"));
+    if (key == "rolled back") return;
+    ASSERT_OK(transaction->Commit());
+  };
+  using Kind = Transaction::Kind;
+  EXPECT_EQ(syncs([&] { insert("a", Kind::kWriteLater); }), 0);
+  EXPECT_EQ(syncs([&] { ASSERT_OK(db->Sync()); }), 1);
+  // The others wait as before.
+  EXPECT_GT(syncs([&] { insert("b", Kind::kWrite); }), 0);
+  insert("rolled back", Kind::kWriteLater);
+  EXPECT_GT(syncs([&] { insert("c", Kind::kWrite); }), 0);
+  EXPECT_THAT(db->QueryNumber("SELECT count(*) FROM t"), IsOkAndHolds(3));
+}
+
 }  // namespace
 }  // namespace nfmeter::sqlite

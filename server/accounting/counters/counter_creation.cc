@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "accounting/counters/counter_creation.h"
+
+#include <optional>
+
+#include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "accounting/common/counter_errors.h"
+#include "accounting/counters/in_slices.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+
+namespace nfmeter::accounting {
+namespace {
+
+// Counters whose labels and accounts are worth a transaction of their own.
+constexpr size_t kPart = 8 * kSlice;
+
+// The answer was lost, but the counter is not there, or not any more.
+absl::Status CreationUnanswered(const std::string& name) {
+  return MakeError(absl::StatusCode::kUnavailable, "KERNEL_OUT_OF_BUFFERS",
+                   absl::StrCat("the kernel could not say whether it made "
+                                "counter ",
+                                ShownNames({name}), "; try again"));
+}
+
+std::vector<std::string> NamesOf(absl::Span<const kernel::AcctObject> objects) {
+  std::vector<std::string> names;
+  names.reserve(objects.size());
+  for (const kernel::AcctObject& object : objects) names.push_back(object.name);
+  return names;
+}
+
+}  // namespace
+
+// Writes labels of counters part by part, as these are made.
+class CounterCreation::LabelWriter {
+ public:
+  // Of the counters, or of some of them, in their order. `required`: counters
+  // without their labels are not wanted.
+  LabelWriter(LabelStore& store, LabelStore::Changes labels, bool required,
+              const CounterScope& scope)
+      : store_(store), labels_(labels), required_(required), scope_(scope) {
+    for (size_t i = 0; i < labels.size(); ++i) {
+      Labels before = store.Get(labels[i].first);
+      if (!before.empty()) before_[i] = std::move(before);
+    }
+  }
+
+  // The first `made` of so many counters are there. Whether a part was written.
+  absl::StatusOr<bool> OnMade(size_t made, size_t counters) {
+    const bool all = made == counters;
+    const size_t until = all                          ? labels_.size()
+                         : labels_.size() == counters ? made
+                                                      : written_;
+    const size_t part = until - written_;
+    if (part == 0 || (!all && part < kPart) || !status_.ok()) return false;
+    status_ = store_.SetSoon(labels_.subspan(written_, part), scope_);
+    if (!status_.ok()) return Report();
+    written_ = until;
+    return true;
+  }
+  absl::Status Sync() {
+    if (status_.ok() && written_ > 0) status_ = store_.Sync();
+    return Report().status();
+  }
+  // False: they are not all in the store.
+  bool stored() const { return status_.ok() && written_ == labels_.size(); }
+
+  // Those of counters that are not to be after all.
+  void TakeBack() {
+    if (written_ == 0) return;
+    LabelChanges changes;
+    for (size_t i = 0; i < written_; ++i) {
+      const auto before = before_.find(i);
+      changes.emplace_back(labels_[i].first,
+                           before == before_.end() ? Labels() : before->second);
+    }
+    store_.Set(changes).IgnoreError();
+  }
+
+ private:
+  absl::StatusOr<bool> Report() const {
+    if (required_ && !status_.ok()) return status_;
+    return false;
+  }
+
+  LabelStore& store_;
+  const LabelStore::Changes labels_;
+  // What there was by the names of some of these.
+  absl::flat_hash_map<size_t, Labels> before_;
+  const bool required_;
+  const CounterScope& scope_;
+  size_t written_ = 0;
+  absl::Status status_;
+};
+
+absl::StatusOr<std::vector<Counter>> CounterCreation::Create(
+    std::vector<Counter> counters, bool validate_only,
+    const CounterScope& scope) {
+  std::vector<kernel::AcctObject> objects;
+  objects.reserve(counters.size());
+  for (Counter& counter : counters) {
+    objects.push_back(std::move(counter.object));
+  }
+  const bool labelled = absl::c_any_of(
+      counters, [](const Counter& c) { return !c.labels.empty(); });
+  for (Counter& counter : counters) counter.labels[kManagedLabel] = "";
+  LabelChanges labels = LabelsOf(counters, objects);
+  // Before anything is made. That counters are ours is worth less than that
+  // they count.
+  if (absl::Status room = parts_.labels.CheckRoom(labels, scope); !room.ok()) {
+    if (labelled) return room;
+    for (Counter& counter : counters) counter.labels.clear();
+    labels = LabelsOf(counters, objects);
+  }
+  // The kernel itself tells whether a single one exists.
+  if (validate_only || objects.size() > 1) {
+    NFM_RETURN_IF_ERROR(CheckNew(objects));
+  }
+  if (!validate_only) {
+    NFM_RETURN_IF_ERROR(parts_.observers.Admit(objects.size()));
+    LabelWriter writer(parts_.labels, labels, labelled, scope);
+    NFM_RETURN_IF_ERROR(Make(objects, writer));
+    if (!writer.stored()) {
+      for (Counter& counter : counters) counter.labels.clear();
+    }
+  }
+  const absl::Time now = parts_.clock.WallTime();
+  for (size_t i = 0; i < counters.size(); ++i) {
+    counters[i].object = std::move(objects[i]);
+    counters[i].read_time = now;
+    counters[i].object.use_count = 0;
+    counters[i].object.quota_exceeded = false;
+  }
+  return counters;
+}
+
+CounterCreation::LabelChanges CounterCreation::LabelsOf(
+    absl::Span<const Counter> counters, Objects objects) const {
+  LabelChanges labels;
+  labels.reserve(counters.size());
+  for (size_t i = 0; i < counters.size(); ++i) {
+    // Empty ones too, where an object of that name had labels and was deleted
+    // by another program.
+    if (!counters[i].labels.empty() ||
+        !parts_.labels.Get(objects[i].name).empty()) {
+      labels.emplace_back(objects[i].name, counters[i].labels);
+    }
+  }
+  return labels;
+}
+
+absl::Status CounterCreation::CheckNew(Objects objects) {
+  std::shared_ptr<const Snapshot> snapshot;  // null: not worth it
+  if (objects.size() >= kDumpFromNames) {
+    NFM_ASSIGN_OR_RETURN(snapshot, parts_.snapshots.Take(absl::ZeroDuration()));
+  }
+  const bool certain = snapshot != nullptr && snapshot->complete;
+  std::vector<std::string> existing;
+  for (const kernel::AcctObject& object : objects) {
+    bool exists =
+        snapshot != nullptr && snapshot->Find(object.name).has_value();
+    if (!exists && !certain) {
+      NFM_ASSIGN_OR_RETURN(const std::optional<Counter> found,
+                           parts_.counters.FindNow(object.name));
+      exists = found.has_value();
+    }
+    if (exists) existing.push_back(object.name);
+  }
+  return existing.empty() ? absl::OkStatus() : CountersExist(existing);
+}
+
+absl::Status CounterCreation::Make(Objects objects, LabelWriter& labels) {
+  absl::Status status = MakeObjects(objects, [&](size_t made) -> absl::Status {
+    NFM_ASSIGN_OR_RETURN(const bool wrote, labels.OnMade(made, objects.size()));
+    if (wrote) parts_.observers.BeginCommit();
+    return absl::OkStatus();
+  });
+  if (status.ok()) {
+    NFM_RETURN_IF_ERROR(parts_.observers.Commit());
+    // Done, as a rule, with what the observers have just committed.
+    status = labels.Sync();
+    if (!status.ok()) status = Undo(NamesOf(objects), std::move(status));
+  }
+  if (!status.ok()) labels.TakeBack();
+  return status;
+}
+
+struct CounterCreation::Slice {
+  size_t begin = 0;
+  Objects objects;
+  absl::Status queued;
+  std::vector<absl::Status> results;  // if it was queued
+  absl::Notification done;
+};
+
+std::unique_ptr<CounterCreation::Slice> CounterCreation::Begin(Objects objects,
+                                                               size_t begin) {
+  if (begin >= objects.size()) return nullptr;
+  auto slice = std::make_unique<Slice>();
+  slice->begin = begin;
+  slice->objects = objects.subspan(begin, kSlice);
+  slice->queued =
+      parts_.lane.Post(Lane::Priority::kNormal, [this, slice = slice.get()] {
+        slice->results = parts_.table.Create(slice->objects);
+        std::vector<kernel::AcctObject> made;
+        for (size_t i = 0; i < slice->objects.size(); ++i) {
+          if (slice->results[i].ok()) made.push_back(slice->objects[i]);
+        }
+        parts_.observers.OnCreated(made);
+        slice->done.Notify();
+      });
+  if (!slice->queued.ok()) slice->done.Notify();
+  return slice;
+}
+
+absl::Status CounterCreation::MakeObjects(
+    Objects objects, absl::FunctionRef<absl::Status(size_t)> on_made) {
+  std::vector<std::string> created;  // or perhaps created
+  absl::Status failed;
+  // Adds what became of a slice.
+  const auto finish = [&](const Slice& slice) {
+    slice.done.WaitForNotification();
+    failed.Update(slice.queued);
+    for (size_t i = 0; i < slice.results.size(); ++i) {
+      const absl::Status& result = slice.results[i];
+      const std::string& name = slice.objects[i].name;
+      const bool lost = absl::IsDataLoss(result);
+      // CheckNew() has just said that it was not there: if it is, it is ours.
+      if (result.ok() || lost) created.push_back(name);
+      if (!result.ok() && failed.ok()) {
+        failed = lost ? CreationUnanswered(name) : AboutCounter(result, name);
+      }
+    }
+  };
+  std::unique_ptr<Slice> next = Begin(objects, 0);
+  while (next != nullptr) {
+    const std::unique_ptr<Slice> slice = std::move(next);
+    finish(*slice);
+    const bool lost = objects.size() == 1 && !slice->results.empty() &&
+                      absl::IsDataLoss(slice->results[0]);
+    if (lost) return LookForCreated(objects[0], slice->results[0]);
+    if (failed.ok()) {
+      next = Begin(objects, slice->begin + kSlice);
+      failed = on_made(slice->begin + slice->objects.size());
+    }
+    if (failed.ok()) continue;
+    if (next != nullptr) finish(*next);
+    return Undo(created, std::move(failed));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CounterCreation::LookForCreated(const kernel::AcctObject& object,
+                                             absl::Status lost) {
+  const absl::StatusOr<std::optional<Counter>> found =
+      parts_.counters.FindNow(object.name);
+  if (!found.ok()) return lost;
+  if (!found->has_value()) return CreationUnanswered(object.name);
+  const kernel::AcctObject& there = (*found)->object;
+  const bool may_be_ours = there.packets == object.packets &&
+                           there.bytes == object.bytes &&
+                           there.quota == object.quota;
+  return may_be_ours ? lost : CountersExist({object.name});
+}
+
+absl::Status CounterCreation::Undo(absl::Span<const std::string> names,
+                                   absl::Status why) {
+  std::vector<std::string> left;
+  parts_.removal.Remove(
+      names, [&](size_t index, absl::StatusOr<kernel::AcctObject> deleted) {
+        if (!deleted.ok() && !absl::IsNotFound(deleted.status())) {
+          left.push_back(names[index]);
+        }
+      });
+  // What is told of them cancels out; `why` is what the caller must know.
+  parts_.observers.Commit().IgnoreError();
+  if (left.empty()) return why;
+  ErrorDetails details = GetErrorDetails(why);
+  details.metadata["left"] = ShownNames(left);
+  return MakeError(
+      why.code(),
+      absl::StrCat(why.message(), "; created before that and not removable: ",
+                   ShownNames(left)),
+      std::move(details));
+}
+
+}  // namespace nfmeter::accounting
