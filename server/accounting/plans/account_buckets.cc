@@ -62,7 +62,6 @@ std::vector<Bucket> MakeBuckets(absl::Span<const PlanAccount* const> accounts) {
   struct Candidate {
     KeyField key;
     std::string text;
-    RuleMatch shared;
   };
   std::vector<std::vector<Candidate>> candidates(accounts.size());
   absl::flat_hash_map<std::string, size_t> sizes;
@@ -73,7 +72,7 @@ std::vector<Bucket> MakeBuckets(absl::Span<const PlanAccount* const> accounts) {
       ClearKey(shared, key);
       std::string text = BucketText(shared, key, *accounts[i]);
       ++sizes[text];
-      candidates[i].push_back({key, std::move(text), std::move(shared)});
+      candidates[i].push_back({key, std::move(text)});
     }
   }
   std::map<std::string, Bucket> buckets;  // in a stable order
@@ -86,14 +85,16 @@ std::vector<Bucket> MakeBuckets(absl::Span<const PlanAccount* const> accounts) {
     const bool alone = best == nullptr || sizes[best->text] < kTreeFrom;
     const std::string text =
         alone ? BucketText({}, std::nullopt, account) : best->text;
-    Bucket& bucket = buckets[text];
+    const auto [found, is_new] = buckets.try_emplace(text);
+    Bucket& bucket = found->second;
+    bucket.accounts.push_back(&account);
+    if (!is_new) continue;
     bucket.rank = RankOf(ActionOf(account));
     bucket.split = account.split;
-    if (!alone) {
-      bucket.shared = best->shared;
-      bucket.key = best->key;
-    }
-    bucket.accounts.push_back(&account);
+    if (alone) continue;
+    bucket.key = best->key;
+    bucket.shared = account.match;
+    ClearKey(bucket.shared, best->key);
   }
   std::vector<Bucket> ordered;
   for (auto& [text, bucket] : buckets) ordered.push_back(std::move(bucket));

@@ -59,6 +59,12 @@ CgroupBindings BindCgroups(const Plan& plan, kernel::CgroupTree& cgroups) {
 
 std::vector<PlanAccount> WithCgroups(std::vector<PlanAccount> accounts,
                                      const CgroupBindings& bindings) {
+  if (bindings.empty()) {
+    std::erase_if(accounts, [](const PlanAccount& account) {
+      return !account.systemd_unit.empty();
+    });
+    return accounts;
+  }
   std::vector<PlanAccount> bound;
   bound.reserve(accounts.size());
   for (PlanAccount& account : accounts) {

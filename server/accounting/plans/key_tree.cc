@@ -29,23 +29,26 @@ std::string TextOf(const KeyRange& part) {
   return text(part.first) + "-" + text(part.last);
 }
 
-// The parts of leaves that are in `range`.
-std::vector<KeyTree::Leaf> Within(const KeyRange& range,
-                                  const std::vector<KeyTree::Leaf>& leaves) {
-  std::vector<KeyTree::Leaf> within;
-  for (const KeyTree::Leaf& leaf : leaves) {
-    if (!leaf.range.Overlaps(range)) continue;
-    within.push_back({{std::max(leaf.range.first, range.first),
-                       std::min(leaf.range.last, range.last)},
-                      leaf.rule});
+// What of `pieces` is in `range`.
+template <typename Piece>
+std::vector<Piece> Within(const KeyRange& range,
+                          const std::vector<Piece>& pieces) {
+  std::vector<Piece> within;
+  within.reserve(pieces.size());
+  for (const Piece& piece : pieces) {
+    if (!piece.range.Overlaps(range)) continue;
+    within.push_back({{std::max(piece.range.first, range.first),
+                       std::min(piece.range.last, range.last)},
+                      piece.rule});
   }
   return within;
 }
 
-// From the first key to the last.
-KeyRange Extent(absl::Span<const KeyTree::Leaf> leaves) {
+// From the first key to the last, of leaves or what is in a part of them.
+template <typename Leaves>
+KeyRange Extent(const Leaves& leaves) {
   KeyRange hull = leaves[0].range;
-  for (const KeyTree::Leaf& leaf : leaves) {
+  for (const auto& leaf : leaves) {
     hull = {std::min(hull.first, leaf.range.first),
             std::max(hull.last, leaf.range.last)};
   }
@@ -80,12 +83,14 @@ std::vector<OwnedChain> KeyTree::Build(absl::Span<const Leaf> leaves,
       std::max(32, (BitsOf(placed.last - placed.first) + 15) / 16 * 16);
   unplaced_ = std::max(0, bits - (kPlaceBits - kNarrownessBits));
   placed_first_ = bits < 128 ? placed.first >> bits << bits : 0;
+  Pieces pieces;
+  pieces.reserve(leaves.size());
+  for (const Leaf& leaf : leaves) pieces.push_back({leaf.range, &leaf.rule});
   const std::optional<KeyRange> needed = HullOf(leaves);
   if (needed.has_value() && !hull.has_value()) {
-    AddGuard(*needed, Leaves(leaves.begin(), leaves.end()));
+    AddGuard(*needed, std::move(pieces));
   } else {
-    AddChain(hull.value_or(WholeKey(field_, family_)),
-             Leaves(leaves.begin(), leaves.end()), 0);
+    AddChain(hull.value_or(WholeKey(field_, family_)), std::move(pieces), 0);
   }
   size_t met = 0;
   for (const Leaf& leaf : leaves) met += Walk(leaf.range.first);
@@ -100,10 +105,9 @@ std::vector<OwnedChain> KeyTree::Build(absl::Span<const Leaf> leaves,
   return chains;
 }
 
-OwnedRule KeyTree::WithKey(const OwnedRule& rule, const KeyRange& range) const {
-  OwnedRule with_key = rule;
-  SetKey(with_key.match, field_, family_, range);
-  return with_key;
+OwnedRule KeyTree::WithKey(OwnedRule rule, const KeyRange& range) const {
+  SetKey(rule.match, field_, family_, range);
+  return rule;
 }
 
 uint64_t KeyTree::PlaceOf(const KeyRange& part) const {
@@ -116,10 +120,10 @@ uint64_t KeyTree::PlaceOf(const KeyRange& part) const {
 
 // In two, where ranges begin or end, with about as many of these on each side.
 KeyTree::Split KeyTree::SplitOf(const KeyRange& rest,
-                                const Leaves& leaves) const {
+                                const Pieces& leaves) const {
   if (IsAddress(field_)) return SplitPrefix(rest, leaves);
   std::vector<KeyNumber> cuts;  // where the other half may begin
-  for (const Leaf& leaf : leaves) {
+  for (const Piece& leaf : leaves) {
     if (leaf.range.first > rest.first) cuts.push_back(leaf.range.first);
     if (leaf.range.last < rest.last) cuts.push_back(leaf.range.last + 1);
   }
@@ -133,11 +137,11 @@ KeyTree::Split KeyTree::SplitOf(const KeyRange& rest,
 // The halves of the smallest prefix that holds all leaves, or that prefix where
 // a leaf is all of it.
 KeyTree::Split KeyTree::SplitPrefix(const KeyRange& rest,
-                                    const Leaves& leaves) {
+                                    const Pieces& leaves) {
   const KeyRange common = CommonPrefix(Extent(leaves));
   const bool is_leaf =
       std::any_of(leaves.begin(), leaves.end(),
-                  [&](const Leaf& leaf) { return leaf.range == common; });
+                  [&](const Piece& leaf) { return leaf.range == common; });
   if (common != rest && is_leaf) {
     return {.half = common, .rest = rest};
   }
@@ -148,32 +152,33 @@ KeyTree::Split KeyTree::SplitPrefix(const KeyRange& rest,
           .rest = common == rest ? other : rest};
 }
 
-void KeyTree::TakeCovering(const KeyRange& rest, Leaves& leaves,
+void KeyTree::TakeCovering(const KeyRange& rest, Pieces& leaves,
                            std::vector<Step>& steps) {
   const auto narrower = std::stable_partition(
       leaves.begin(), leaves.end(),
-      [&](const Leaf& leaf) { return leaf.range.Contains(rest); });
+      [&](const Piece& leaf) { return leaf.range.Contains(rest); });
   for (auto each = leaves.begin(); each != narrower; ++each) {
-    steps.push_back({rest, each->rule});
+    steps.push_back({rest, *each->rule});
   }
   leaves.erase(leaves.begin(), narrower);
 }
 
-KeyTree::Step KeyTree::Ask(const Leaf& leaf, bool last) const {
-  Step step = {leaf.range, WithKey(leaf.rule, leaf.range)};
+KeyTree::Step KeyTree::Ask(const Piece& leaf, bool last) const {
+  Step step = {leaf.range, WithKey(*leaf.rule, leaf.range)};
   if (last && step.rule.action == OwnedAction::kContinue) {
     step.rule.action = OwnedAction::kReturn;
   }
   return step;
 }
 
-void KeyTree::AskInRow(const Leaves& leaves, std::vector<Step>& steps) const {
+void KeyTree::AskInRow(const Pieces& leaves, std::vector<Step>& steps) const {
   for (auto leaf = leaves.begin(); leaf != leaves.end(); ++leaf) {
     const auto below = leaf + 1;
-    const bool last = below != leaves.end() &&
-                      std::none_of(below, leaves.end(), [&](const Leaf& other) {
-                        return other.range.Overlaps(leaf->range);
-                      });
+    const bool last =
+        below != leaves.end() &&
+        std::none_of(below, leaves.end(), [&](const Piece& other) {
+          return other.range.Overlaps(leaf->range);
+        });
     steps.push_back(Ask(*leaf, last));
   }
 }
@@ -185,7 +190,7 @@ bool KeyTree::Diverts(const Step& step, const KeyRange& half) {
           step.rule.action == OwnedAction::kReturn);
 }
 
-KeyTree::Step KeyTree::StepFor(const KeyRange& half, Leaves inside,
+KeyTree::Step KeyTree::StepFor(const KeyRange& half, Pieces inside,
                                size_t met) {
   if (inside.size() == 1) return Ask(inside[0], /*last=*/true);
   OwnedRule rule = {.match = base_, .action = OwnedAction::kReturn};
@@ -195,10 +200,10 @@ KeyTree::Step KeyTree::StepFor(const KeyRange& half, Leaves inside,
     rule.action = OwnedAction::kGoto;
     rule.chain = names_[chain];
   }
-  return {half, WithKey(rule, half), chain};
+  return {half, WithKey(std::move(rule), half), chain};
 }
 
-void KeyTree::AddGuard(const KeyRange& hull, Leaves leaves) {
+void KeyTree::AddGuard(const KeyRange& hull, Pieces leaves) {
   names_.push_back(name_(PlaceOf(WholeKey(field_, family_)), "guard"));
   chains_.emplace_back();
   const size_t chain = AddChain(hull, std::move(leaves), 1);
@@ -210,7 +215,7 @@ void KeyTree::AddGuard(const KeyRange& hull, Leaves leaves) {
                         chain});
 }
 
-size_t KeyTree::AddChain(const KeyRange& part, Leaves leaves, size_t met) {
+size_t KeyTree::AddChain(const KeyRange& part, Pieces leaves, size_t met) {
   const size_t index = chains_.size();
   names_.push_back(name_(PlaceOf(part), TextOf(part)));
   chains_.emplace_back();
@@ -222,7 +227,7 @@ size_t KeyTree::AddChain(const KeyRange& part, Leaves leaves, size_t met) {
     const Split split = SplitOf(rest, leaves);
     steps.push_back(StepFor(split.half, Within(split.half, leaves),
                             met + steps.size() + 1));
-    leaves = split.other.has_value() ? Within(*split.other, leaves) : Leaves();
+    leaves = split.other.has_value() ? Within(*split.other, leaves) : Pieces();
     if (Diverts(steps.back(), split.half)) rest = split.rest;
     TakeCovering(rest, leaves, steps);
   }

@@ -75,13 +75,18 @@ class KeyTree {
   const Cost& cost() const { return cost_; }
 
  private:
+  // What of a leaf lies in the part of the keys that is looked at.
+  struct Piece {
+    KeyRange range;
+    const kernel::OwnedRule* rule;
+  };
+  using Pieces = std::vector<Piece>;
   // A rule of the chain under construction, with the keys that it accepts.
   struct Step {
     KeyRange range;
     kernel::OwnedRule rule;
     size_t chain = 0;  // where it leads, if it is a kGoto
   };
-  using Leaves = std::vector<Leaf>;
 
   // How the keys of the rest of a chain are told apart next.
   struct Split {
@@ -93,27 +98,27 @@ class KeyTree {
 
   // Adds the chain of `part`, in which packets arrive that `met` rules have
   // looked at, and returns its place among the chains.
-  size_t AddChain(const KeyRange& part, Leaves leaves, size_t met);
+  size_t AddChain(const KeyRange& part, Pieces leaves, size_t met);
   // A first chain for packets that were not asked for their key.
-  void AddGuard(const KeyRange& hull, Leaves leaves);
-  Split SplitOf(const KeyRange& rest, const Leaves& leaves) const;
-  static Split SplitPrefix(const KeyRange& rest, const Leaves& leaves);
+  void AddGuard(const KeyRange& hull, Pieces leaves);
+  Split SplitOf(const KeyRange& rest, const Pieces& leaves) const;
+  static Split SplitPrefix(const KeyRange& rest, const Pieces& leaves);
   // Rules for the whole of `rest` first; taken out of `leaves`.
-  static void TakeCovering(const KeyRange& rest, Leaves& leaves,
+  static void TakeCovering(const KeyRange& rest, Pieces& leaves,
                            std::vector<Step>& steps);
   // What packets of `half` do: nothing more, what one leaf says, or what a
   // chain says. `met` as in AddChain().
-  Step StepFor(const KeyRange& half, Leaves inside, size_t met);
+  Step StepFor(const KeyRange& half, Pieces inside, size_t met);
   // Whether no packet of `half` comes below the step.
   static bool Diverts(const Step& step, const KeyRange& half);
   // `last`: whatever the chain has below, this leaf's packets do not meet.
-  Step Ask(const Leaf& leaf, bool last) const;
+  Step Ask(const Piece& leaf, bool last) const;
   // Rules for the last few leaves of a chain.
-  void AskInRow(const Leaves& leaves, std::vector<Step>& steps) const;
+  void AskInRow(const Pieces& leaves, std::vector<Step>& steps) const;
   uint64_t PlaceOf(const KeyRange& part) const;
   // The rules that a packet with this key meets.
   size_t Walk(KeyNumber key) const;
-  kernel::OwnedRule WithKey(const kernel::OwnedRule& rule,
+  kernel::OwnedRule WithKey(kernel::OwnedRule rule,
                             const KeyRange& range) const;
 
   const kernel::Family family_;

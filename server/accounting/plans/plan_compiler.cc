@@ -75,17 +75,17 @@ class TableCompiler {
     std::vector<OwnedRule> rules;
     size_t most = 1;  // the hook's own
     double below = 0;
-    for (Bucket& bucket : MakeBuckets(accounts)) {
+    for (const Bucket& bucket : BucketsOf(accounts)) {
       if (!bucket.key.has_value() && !bucket.split.has_value()) {
         for (const PlanAccount* account : bucket.accounts) {
           rules.push_back(RuleOf(*account, account->counter, account->match));
         }
         continue;
       }
-      const Entry& entry = EntryOf(std::move(bucket));
+      const Entry& entry = EntryOf(bucket);
       rules.push_back(entry.rule);
       most += entry.most;
-      below += entry.mean * static_cast<double>(entry.bucket.accounts.size());
+      below += entry.mean * static_cast<double>(bucket.accounts.size());
     }
     most += rules.size();
     cost_.most = std::max(cost_.most, most);
@@ -107,23 +107,33 @@ class TableCompiler {
 
   // The rule at a hook that leads packets to the accounts of a bucket.
   struct Entry {
-    Bucket bucket;
+    std::vector<const PlanAccount*> accounts;
     OwnedRule rule;
     size_t most = 0;  // rules that a packet meets behind it
     double mean = 0;
   };
 
+  // Often those of the hook before.
+  const std::vector<Bucket>& BucketsOf(
+      absl::Span<const PlanAccount* const> accounts) {
+    if (accounts != absl::MakeConstSpan(bucketed_)) {
+      bucketed_.assign(accounts.begin(), accounts.end());
+      buckets_ = MakeBuckets(accounts);
+    }
+    return buckets_;
+  }
+
   // Made anew, unless there is one for the same accounts.
-  const Entry& EntryOf(Bucket bucket) {
+  const Entry& EntryOf(const Bucket& bucket) {
     std::vector<Entry>& known = entries_[bucket.Text()];
     for (const Entry& each : known) {
-      if (each.bucket.accounts == bucket.accounts) return each;
+      if (each.accounts == bucket.accounts) return each;
     }
-    known.push_back(MakeEntry(std::move(bucket)));
+    known.push_back(MakeEntry(bucket));
     return known.back();
   }
 
-  Entry MakeEntry(Bucket bucket) {
+  Entry MakeEntry(const Bucket& bucket) {
     const Reached reached = bucket.split.has_value()
                                 ? CompileSplit(bucket)
                                 : CompileTree(bucket, std::nullopt);
@@ -134,7 +144,7 @@ class TableCompiler {
       OwnedRule lookup = std::move(last.rules[0]);
       lookup.match = bucket.shared;
       table_.chains.pop_back();
-      return {.bucket = std::move(bucket), .rule = std::move(lookup)};
+      return {.accounts = bucket.accounts, .rule = std::move(lookup)};
     }
     OwnedRule jump = {.match = bucket.shared,
                       .action = OwnedAction::kJump,
@@ -142,7 +152,7 @@ class TableCompiler {
     if (reached.hull.has_value()) {
       SetKey(jump.match, *bucket.key, family_, *reached.hull);
     }
-    return {.bucket = std::move(bucket),
+    return {.accounts = bucket.accounts,
             .rule = std::move(jump),
             .most = reached.most,
             .mean = reached.mean};
@@ -326,8 +336,26 @@ class TableCompiler {
   PlanCost& cost_;
   Direction direction_ = Direction::kIn;  // of the hook under construction
   absl::flat_hash_set<std::string> names_;
+  std::vector<const PlanAccount*> bucketed_;  // into buckets_
+  std::vector<Bucket> buckets_;
   absl::flat_hash_map<std::string, std::vector<Entry>> entries_;
 };
+
+// Those that count in packets of a family and a direction.
+using AccountsByPlace =
+    std::map<std::pair<Family, Direction>, std::vector<const PlanAccount*>>;
+
+AccountsByPlace ByPlace(absl::Span<const PlanAccount> accounts) {
+  AccountsByPlace by_place;
+  for (const PlanAccount& account : accounts) {
+    for (const Direction direction : PossibleDirections(account)) {
+      for (const Family family : PossibleFamilies(account)) {
+        by_place[{family, direction}].push_back(&account);
+      }
+    }
+  }
+  return by_place;
+}
 
 std::vector<PlannedCounter> PlannedCounters(
     const Plan& plan, absl::Span<const PlanAccount> accounts) {
@@ -406,24 +434,17 @@ absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
                            (!counter.quota->thresholds.empty() ||
                             counter.quota->period.has_value());
                   });
+  const AccountsByPlace by_place = ByPlace(accounts);
   double met = 0;
   size_t places = 0;
   for (const Family family : kernel::kAllFamilies) {
     OwnedTable table{.family = family, .table = plan.table};
     TableCompiler compiler(plan, form, table, compiled.cost);
     for (const Direction direction : kAllDirections) {
-      std::vector<const PlanAccount*> here;
-      for (const PlanAccount& account : accounts) {
-        const std::vector<Family> families = PossibleFamilies(account);
-        const std::vector<Direction> directions = PossibleDirections(account);
-        if (std::count(families.begin(), families.end(), family) > 0 &&
-            std::count(directions.begin(), directions.end(), direction) > 0) {
-          here.push_back(&account);
-        }
-      }
-      if (here.empty()) continue;
-      met += compiler.CompileHook(direction, here);
-      places += here.size();
+      const auto here = by_place.find({family, direction});
+      if (here == by_place.end()) continue;
+      met += compiler.CompileHook(direction, here->second);
+      places += here->second.size();
     }
     if (table.chains.empty()) continue;
     compiled.cost.chains += table.chains.size();

@@ -147,10 +147,10 @@ std::vector<RuleMatch> MatchesOf(const AccountGroup& group,
   switch (group.key) {
     case GroupKey::kSource:
       match.source = {.value = std::get<IpPrefix>(member.value)};
-      return {match};
+      break;
     case GroupKey::kDestination:
       match.destination = {.value = std::get<IpPrefix>(member.value)};
-      return {match};
+      break;
     case GroupKey::kAddress: {
       RuleMatch other = match;
       match.source = {.value = std::get<IpPrefix>(member.value)};
@@ -161,16 +161,18 @@ std::vector<RuleMatch> MatchesOf(const AccountGroup& group,
     case GroupKey::kSourcePort:
       match.source_ports = {
           .value = {std::get<kernel::PortRange>(member.value)}};
-      return {match};
+      break;
     case GroupKey::kDestinationPort:
       match.destination_ports = {
           .value = {std::get<kernel::PortRange>(member.value)}};
-      return {match};
+      break;
     case GroupKey::kUid:
       match.owner_uid = {.value = std::get<kernel::IdRange>(member.value)};
-      return {match};
+      break;
   }
-  return {};
+  std::vector<RuleMatch> matches;
+  matches.push_back(std::move(match));
+  return matches;
 }
 
 std::string ValueText(const AccountGroup::Value& value) {
@@ -203,56 +205,65 @@ bool IsOfKey(const AccountGroup::Value& value, GroupKey key) {
   return false;
 }
 
+// What errors call a member.
+std::string FieldOf(const AccountGroup& group,
+                    const AccountGroup::Member& member) {
+  return absl::StrCat(group.shared.field, ".members[\"",
+                      ValueText(member.value), "\"]");
+}
+
 // Members of one counter must not meet in a packet, which would count twice.
+// Keeps references to what it is given.
 class MemberOverlaps {
  public:
+  explicit MemberOverlaps(const AccountGroup& group) : group_(group) {}
+
   void Add(const AccountGroup::Member& member, const RuleMatch& match,
-           KeyField field, std::string place) {
+           KeyField field) {
     const std::optional<KeyRange> range = KeyOf(match, field);
     if (!range.has_value()) return;
-    members_.push_back({member.counter, FamilyOf(match).value_or(Family::kIpv4),
-                        *range, ValueText(member.value), std::move(place)});
+    keys_.push_back({&member, FamilyOf(match).value_or(Family::kIpv4), *range});
   }
 
   void Check(Violations& violations) && {
-    std::sort(members_.begin(), members_.end(),
-              [](const Member& a, const Member& b) {
-                return std::tie(a.counter, a.family, a.range.first) <
-                       std::tie(b.counter, b.family, b.range.first);
-              });
-    for (size_t i = 1; i < members_.size(); ++i) {
-      const Member& before = members_[i - 1];
-      Member& member = members_[i];
-      if (before.counter != member.counter || before.family != member.family) {
+    std::sort(keys_.begin(), keys_.end(), [](const Key& a, const Key& b) {
+      return std::tie(a.member->counter, a.family, a.range.first) <
+             std::tie(b.member->counter, b.family, b.range.first);
+    });
+    for (size_t i = 1; i < keys_.size(); ++i) {
+      const Key& before = keys_[i - 1];
+      Key& key = keys_[i];
+      const std::string& counter = key.member->counter;
+      if (before.member->counter != counter || before.family != key.family) {
         continue;
       }
-      if (before.range.Overlaps(member.range)) {
-        violations.Add(
-            member.place,
-            absl::StrCat("counts into ", member.counter, " as ", before.value,
-                         " does, and they overlap: a packet would "
-                         "count twice"));
+      if (before.range.Overlaps(key.range)) {
+        violations.Add(FieldOf(group_, *key.member),
+                       absl::StrCat("counts into ", counter, " as ",
+                                    ValueText(before.member->value),
+                                    " does, and they overlap: a packet would "
+                                    "count twice"));
       }
       // For the next one: what begins later may still end earlier.
-      if (before.range.last > member.range.last) {
-        member.range.last = before.range.last;
-        member.value = before.value;
+      if (before.range.last > key.range.last) {
+        key.range.last = before.range.last;
+        key.member = before.member;
       }
     }
   }
 
  private:
-  struct Member {
-    std::string counter;
+  struct Key {
+    const AccountGroup::Member* member;
     Family family;
     KeyRange range;
-    std::string value;
-    std::string place;
   };
-  std::vector<Member> members_;
+
+  const AccountGroup& group_;
+  std::vector<Key> keys_;
 };
 
-KeyField FieldOf(GroupKey key) {
+KeyField KeyFieldOf(GroupKey key) {
   switch (key) {
     case GroupKey::kDestination:
       return KeyField::kDestination;
@@ -277,26 +288,24 @@ void ExpandGroup(const AccountGroup& group, Violations& violations,
                                 ", so their match may not have it"));
     return;
   }
-  MemberOverlaps overlaps;
+  MemberOverlaps overlaps(group);
   absl::flat_hash_set<std::string> values;
   for (const AccountGroup::Member& member : group.members) {
-    const std::string value = ValueText(member.value);
-    const std::string field =
-        absl::StrCat(group.shared.field, ".members[\"", value, "\"]");
+    const std::string field = FieldOf(group, member);
     if (!IsOfKey(member.value, group.key)) {
       violations.Add(field, absl::StrCat("this is no ", KeyName(group.key)));
       continue;
     }
-    if (!values.insert(value).second) {
+    if (!values.insert(field).second) {
       violations.Add(field, "is in the group twice");
       continue;
     }
-    const std::vector<RuleMatch> matches = MatchesOf(group, member);
-    overlaps.Add(member, matches[0], FieldOf(group.key), field);
-    for (const RuleMatch& match : matches) {
+    std::vector<RuleMatch> matches = MatchesOf(group, member);
+    overlaps.Add(member, matches[0], KeyFieldOf(group.key));
+    for (RuleMatch& match : matches) {
       PlanAccount& account = accounts.emplace_back(group.shared);
       account.counter = member.counter;
-      account.match = match;
+      account.match = std::move(match);
       account.field = field;
     }
   }
@@ -392,7 +401,11 @@ std::vector<Family> PossibleFamilies(const PlanAccount& account) {
 
 absl::StatusOr<std::vector<PlanAccount>> ExpandPlan(const Plan& plan) {
   Violations violations;
-  std::vector<PlanAccount> accounts = plan.accounts;
+  std::vector<PlanAccount> accounts;
+  size_t count = plan.accounts.size();
+  for (const AccountGroup& group : plan.groups) count += group.members.size();
+  accounts.reserve(count);
+  accounts.insert(accounts.end(), plan.accounts.begin(), plan.accounts.end());
   for (const AccountGroup& group : plan.groups) {
     ExpandGroup(group, violations, accounts);
   }
