@@ -131,10 +131,8 @@ absl::StatusOr<Checked> Ask(Session& session, const CheckFlags& flags,
 
 // Errors are UNKNOWN, on standard output, as plugins are read.
 absl::Status Check(Session& session, const CheckFlags& flags) {
-  if (session.is_one_of_several()) {
-    return UsageError(
-        "one server can be checked at a time, so give one "
-        "--context");
+  if (auto status = session.CheckOneServer("checked"); !status.ok()) {
+    return status;
   }
   const uint64_t limit = *ParseBytes(flags.limit);
   std::optional<uint64_t> warn;
@@ -184,8 +182,8 @@ Examples:
   AddBytes(*command, "--warn", flags->warn, "WARNING above so many");
   command
       ->add_option("--since", flags->since,
-                   "month, day or hour, those that have begun; or so long: "
-                   "24h, 7d; default: month")
+                   "the month, day or hour that has begun, or a time such as "
+                   "24h or 7d; default: month")
       ->option_text("WHEN");
   command
       ->add_option("--time-zone", flags->time_zone,

@@ -78,14 +78,7 @@ struct CreateFlags {
 
 // What the flags say about a counter. They win over what a file says.
 void ApplyFlags(const CreateFlags& flags, v1::Counter& counter) {
-  if (!flags.quota_packets.empty()) {
-    counter.mutable_quota()->set_packets(
-        ParseCount(flags.quota_packets).value_or(0));
-  }
-  if (!flags.quota_bytes.empty()) {
-    counter.mutable_quota()->set_bytes(
-        ParseBytes(flags.quota_bytes).value_or(0));
-  }
+  SetQuota(flags.quota_packets, flags.quota_bytes, counter);
   if (!flags.start_packets.empty()) {
     counter.set_packets(ParseCount(flags.start_packets).value_or(0));
   }

@@ -31,7 +31,7 @@ google::protobuf::Duration ToProto(absl::Duration duration) {
 
 void AddMaxStaleness(CLI::App& command, std::string& value) {
   AddDuration(command, "--max-staleness", value,
-              "values this old will do, and cost the server less");
+              "take values up to this old, which cost the server less");
 }
 
 // Answers with one counter have it in a field of that name.
@@ -162,6 +162,16 @@ absl::StatusOr<std::vector<std::string>> KeepManaged(
 }
 
 }  // namespace
+
+void SetQuota(const std::string& packets, const std::string& bytes,
+              v1::Counter& counter) {
+  if (!packets.empty()) {
+    counter.mutable_quota()->set_packets(ParseCount(packets).value_or(0));
+  }
+  if (!bytes.empty()) {
+    counter.mutable_quota()->set_bytes(ParseBytes(bytes).value_or(0));
+  }
+}
 
 void PrintCounters(Session& session, const google::protobuf::Message& message,
                    const Counters& counters) {

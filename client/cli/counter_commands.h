@@ -26,6 +26,11 @@ struct NameFlags {
   bool managed = false;
 };
 
+// Sets the quota that the flags --quota-packets and --quota-bytes, checked when
+// they were parsed, ask for; none where both are empty.
+void SetQuota(const std::string& packets, const std::string& bytes,
+              v1::Counter& counter);
+
 // Prints `counters`, which are those of `message`.
 void PrintCounters(Session& session, const google::protobuf::Message& message,
                    const Counters& counters);

@@ -57,14 +57,7 @@ v1::UpdateCounterRequest UpdateRequest(const UpdateFlags& flags,
     change("description");
     counter.set_description(flags.description);
   }
-  if (!flags.quota_packets.empty()) {
-    counter.mutable_quota()->set_packets(
-        ParseCount(flags.quota_packets).value_or(0));
-  }
-  if (!flags.quota_bytes.empty()) {
-    counter.mutable_quota()->set_bytes(
-        ParseBytes(flags.quota_bytes).value_or(0));
-  }
+  SetQuota(flags.quota_packets, flags.quota_bytes, counter);
   if (counter.has_quota() || flags.no_quota) change("quota");
   request.set_validate_only(flags.common.validate_only);
   request.set_request_id(flags.common.request_id);

@@ -31,21 +31,6 @@ constexpr char kEndOfTransmission = '\x04';  // Ctrl-D
 
 bool IsErasing(char key) { return key == '\x7f' || key == '\b'; }
 
-double ValueOf(const RateRow& row, SortKey key) {
-  switch (key) {
-    case SortKey::kPackets:
-      return static_cast<double>(row.row->packets);
-    case SortKey::kBytes:
-      return static_cast<double>(row.row->bytes);
-    case SortKey::kPacketRate:
-      return row.packet_rate;
-    case SortKey::kByteRate:
-    case SortKey::kName:
-      break;
-  }
-  return row.byte_rate;
-}
-
 // All of them as one, called `total`.
 RateRow Sum(const std::vector<RateRow>& rows, CounterRow& total) {
   RateRow sum{.row = &total};
@@ -186,7 +171,7 @@ void FrameScreen::AddGraphs(const std::vector<RateRow>& rows, size_t columns,
                                                   : kRememberedFrames / 5;
   double largest = 0;
   for (const RateRow& row : rows) {
-    largest = std::max(largest, ValueOf(row, options_.sort));
+    largest = std::max(largest, SortValue(row, options_.sort));
   }
   // Before the notes, which are the last column.
   const auto before_notes = [](auto& list) { return list.end() - 1; };
@@ -202,8 +187,8 @@ void FrameScreen::AddGraphs(const std::vector<RateRow>& rows, size_t columns,
     std::string line;
     if (i < rows.size()) {
       if (largest > 0) {
-        bar =
-            Bar(ValueOf(rows[i], options_.sort) / largest, kBarWidth, unicode);
+        bar = Bar(SortValue(rows[i], options_.sort) / largest, kBarWidth,
+                  unicode);
       }
       const auto found = rates_.find(rows[i].row->name);
       if (found != rates_.end()) {

@@ -37,22 +37,6 @@ RateRow MakeRow(const SnapshotFrame& frame, const CounterRow& counter) {
   return row;
 }
 
-double SortValue(const RateRow& row, SortKey key) {
-  switch (key) {
-    case SortKey::kPackets:
-      return static_cast<double>(row.row->packets);
-    case SortKey::kBytes:
-      return static_cast<double>(row.row->bytes);
-    case SortKey::kPacketRate:
-      return row.packet_rate;
-    case SortKey::kByteRate:
-      return row.byte_rate;
-    case SortKey::kName:
-      break;
-  }
-  return 0;
-}
-
 // "-" in the first frame; faint when nothing moves.
 Cell RateCell(const RateRow& row, double rate, Layout layout, bool bytes) {
   if (!row.has_rates) return {layout == kCsv ? "" : "-", Style::kFaint};
@@ -126,6 +110,21 @@ google::protobuf::Timestamp ToTimestamp(absl::Time time) {
 
 }  // namespace
 
+double SortValue(const RateRow& row, SortKey key) {
+  switch (key) {
+    case SortKey::kPackets:
+      return static_cast<double>(row.row->packets);
+    case SortKey::kBytes:
+      return static_cast<double>(row.row->bytes);
+    case SortKey::kPacketRate:
+      return row.packet_rate;
+    case SortKey::kByteRate:
+    case SortKey::kName:
+      break;
+  }
+  return row.byte_rate;
+}
+
 std::vector<RateRow> SelectRows(const SnapshotFrame& frame,
                                 const FrameOptions& options) {
   std::vector<RateRow> rows;
@@ -141,8 +140,9 @@ std::vector<RateRow> SelectRows(const SnapshotFrame& frame,
     for (const CounterRow& row : frame.rows) add(row);
   }
   std::sort(rows.begin(), rows.end(), [&](const RateRow& a, const RateRow& b) {
-    const double x = SortValue(a, options.sort);
-    const double y = SortValue(b, options.sort);
+    const bool by_name = options.sort == SortKey::kName;
+    const double x = by_name ? 0 : SortValue(a, options.sort);
+    const double y = by_name ? 0 : SortValue(b, options.sort);
     return x != y ? x > y : a.row->name < b.row->name;
   });
   if (options.limit > 0 && rows.size() > options.limit) {

@@ -47,6 +47,9 @@ struct RateRow {
   bool reset = false;
 };
 
+// The value that rows are sorted by; for kName the rate of bytes.
+double SortValue(const RateRow& row, SortKey key);
+
 // The rows to show, sorted; the frame must outlive them. Sorting by a value
 // puts the largest first, and equal ones by name.
 std::vector<RateRow> SelectRows(const SnapshotFrame& frame,

@@ -128,10 +128,8 @@ absl::Status ShowStatus(Session& session, const std::string& name) {
 }
 
 absl::Status WatchStatus(Session& session, const std::string& name) {
-  if (session.is_one_of_several()) {
-    return UsageError(
-        "one server can be watched at a time, so give one "
-        "--context");
+  if (auto status = session.CheckOneServer("watched"); !status.ok()) {
+    return status;
   }
   auto client = session.client();
   if (!client.ok()) return client.status();

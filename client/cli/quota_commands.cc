@@ -215,15 +215,13 @@ absl::Status CheckHasQuota(Session& session, Client& client,
   if (counter->has_quota()) return absl::OkStatus();
   return WithHint(absl::FailedPreconditionError(
                       absl::StrCat("counter '", name, "' has no quota")),
-                  "a quota is given when a counter is made: 'nfmeter counter "
-                  "create --quota-bytes'");
+                  absl::StrCat("'nfmeter counter update ", name,
+                               " --quota-bytes 10GiB' gives it one"));
 }
 
 absl::Status WatchQuota(Session& session, const QuotaFlags& flags) {
-  if (session.is_one_of_several()) {
-    return UsageError(
-        "one server can be watched at a time, so give one "
-        "--context");
+  if (auto status = session.CheckOneServer("watched"); !status.ok()) {
+    return status;
   }
   auto client = session.client();
   if (!client.ok()) return client.status();
@@ -271,10 +269,8 @@ struct WaitFlags {
 };
 
 absl::Status WaitForQuota(Session& session, const WaitFlags& flags) {
-  if (session.is_one_of_several()) {
-    return UsageError(
-        "one server can be watched at a time, so give one "
-        "--context");
+  if (auto status = session.CheckOneServer("watched"); !status.ok()) {
+    return status;
   }
   auto client = session.client();
   if (!client.ok()) return client.status();

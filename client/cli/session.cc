@@ -139,6 +139,12 @@ size_t Session::WidthFor(Layout layout) const {
              : 0;
 }
 
+absl::Status Session::CheckOneServer(absl::string_view done) const {
+  if (tables_ == nullptr) return absl::OkStatus();
+  return UsageError(absl::StrCat("one server can be ", done,
+                                 " at a time, so give one --context"));
+}
+
 void Session::CollectTables(std::string context, std::vector<Table>* tables) {
   context_ = std::move(context);
   tables_ = tables;

@@ -85,7 +85,9 @@ class Session {
   // outlive this, with a first column that says `context`: the command runs on
   // several servers.
   void CollectTables(std::string context, std::vector<Table>* tables);
-  bool is_one_of_several() const { return tables_ != nullptr; }
+  // INVALID_ARGUMENT where the command runs on several: only one server can be
+  // `done`, "watched", at a time.
+  absl::Status CheckOneServer(absl::string_view done) const;
   // Of -o custom-columns, the columns of the objects in `answer`; without
   // headings unless `first`.
   std::string RenderColumns(const google::protobuf::Message& answer,

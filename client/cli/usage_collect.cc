@@ -239,9 +239,8 @@ absl::Status Explain(absl::Status status) {
 }
 
 absl::Status Collect(Session& session, const CollectFlags& flags) {
-  if (session.is_one_of_several()) {
-    return UsageError(
-        "one server can be collected from at a time, so give one --context");
+  if (auto status = session.CheckOneServer("collected from"); !status.ok()) {
+    return status;
   }
   if (!flags.to.empty() && flags.state.empty()) {
     return UsageError(

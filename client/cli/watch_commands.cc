@@ -80,10 +80,8 @@ void RunForEach(Session& session, const SnapshotFrame& frame,
 }
 
 absl::Status Watch(Session& session, const WatchFlags& flags) {
-  if (session.is_one_of_several()) {
-    return UsageError(
-        "one server can be watched at a time, so give one "
-        "--context");
+  if (auto status = session.CheckOneServer("watched"); !status.ok()) {
+    return status;
   }
   auto client = session.client();
   if (!client.ok()) return client.status();

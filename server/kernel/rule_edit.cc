@@ -213,6 +213,24 @@ std::string TableSubject(Family family, Table table) {
   return absl::StrCat(TableName(table), " (", FamilyName(family), ")");
 }
 
+std::vector<Rule> TakeNewRules(const TableEdit& edit, TableContents& contents) {
+  absl::flat_hash_map<absl::string_view, size_t> places;
+  const std::vector<const RuleSpec*> wanted = NewRules(edit);
+  places.reserve(wanted.size());
+  for (size_t i = 0; i < wanted.size(); ++i) places.emplace(wanted[i]->id, i);
+  std::vector<Rule> inserted(wanted.size());
+  for (Chain& chain : contents.chains) {
+    for (Rule& rule : chain.rules) {
+      const auto place = places.find(rule.id);
+      if (place == places.end() || !rule.managed) continue;
+      inserted[place->second] = std::move(rule);
+      // Should there be a copy, the first one counts, as in the managed rules.
+      places.erase(place);
+    }
+  }
+  return inserted;
+}
+
 RestoredRule AsItWas(const Rule& rule) {
   return {.spec = {.id = rule.id,
                    .chain = rule.chain,

@@ -31,6 +31,10 @@ void NumberRules(TableContents& contents);
 // The rules that an edit brings into being: restorations, then insertions.
 std::vector<const RuleSpec*> NewRules(const TableEdit& edit);
 
+// The rules that an edit has brought into being, moved out of `contents`, which
+// was read back, in the order of NewRules(). One that is not there is empty.
+std::vector<Rule> TakeNewRules(const TableEdit& edit, TableContents& contents);
+
 // The rule as it was, to be put back.
 RestoredRule AsItWas(const Rule& rule);
 

@@ -42,8 +42,7 @@ absl::StatusOr<std::unique_ptr<NetlinkAcctTable>> NetlinkAcctTable::Open(
     NFM_ASSIGN_OR_RETURN(
         auto socket,
         NetlinkSocket::OpenIn(options.network, options.receive_buffer_bytes));
-    absl::MutexLock lock(&table->mutex_);
-    table->free_.push_back(std::move(socket));
+    table->sockets_.Add(std::move(socket));
   }
   return table;
 }
@@ -52,24 +51,6 @@ NetlinkAcctTable::NetlinkAcctTable(const Options& options)
     : options_(options) {}
 
 NetlinkAcctTable::~NetlinkAcctTable() = default;
-
-NetlinkAcctTable::Lease::Lease(NetlinkAcctTable& table) : table_(table) {
-  absl::MutexLock lock(&table_.mutex_);
-  table_.mutex_.Await(absl::Condition(
-      +[](std::vector<std::unique_ptr<NetlinkSocket>>* free) {
-        return !free->empty();
-      },
-      &table_.free_));
-  // The one that was used last: its buffer is warm, and the kernel knows how
-  // large it is.
-  socket_ = std::move(table_.free_.back());
-  table_.free_.pop_back();
-}
-
-NetlinkAcctTable::Lease::~Lease() {
-  absl::MutexLock lock(&table_.mutex_);
-  table_.free_.push_back(std::move(socket_));
-}
 
 absl::Status NetlinkAcctTable::Probe() {
   const absl::Status status = Get(kProbedName).status();

@@ -12,12 +12,11 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "kernel/acct_names.h"
 #include "kernel/acct_table.h"
 #include "kernel/errno_status.h"
 #include "kernel/linux/netlink/netlink_namespace.h"
-#include "kernel/linux/netlink/netlink_socket.h"
+#include "kernel/linux/netlink/netlink_socket_pool.h"
 #include "kernel/linux/nfacct/acct_codec.h"
 #include "kernel/linux/nfacct/acct_walk.h"
 
@@ -83,20 +82,10 @@ class NetlinkAcctTable : public AcctTable {
   absl::StatusOr<std::unique_ptr<QuotaEvents>> WatchQuotas() override;
 
  private:
-  // A socket that nobody else uses meanwhile.
-  class Lease {
+  class Lease : public NetlinkSocketPool::Lease {
    public:
-    explicit Lease(NetlinkAcctTable& table);
-    ~Lease();
-    Lease(const Lease&) = delete;
-    Lease& operator=(const Lease&) = delete;
-
-    NetlinkSocket& operator*() { return *socket_; }
-    NetlinkSocket* operator->() { return socket_.get(); }
-
-   private:
-    NetlinkAcctTable& table_;
-    std::unique_ptr<NetlinkSocket> socket_;
+    explicit Lease(NetlinkAcctTable& table)
+        : NetlinkSocketPool::Lease(table.sockets_) {}
   };
 
   explicit NetlinkAcctTable(const Options& options);
@@ -120,8 +109,7 @@ class NetlinkAcctTable : public AcctTable {
   }
 
   const Options options_;
-  absl::Mutex mutex_;
-  std::vector<std::unique_ptr<NetlinkSocket>> free_ ABSL_GUARDED_BY(mutex_);
+  NetlinkSocketPool sockets_;
   // The first dump looks for tail marks of killed processes.
   std::atomic<bool> swept_ = false;
 };

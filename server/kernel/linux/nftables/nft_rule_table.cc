@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -89,22 +89,13 @@ Rule Foreseen(const TableEdit& edit, const RuleSpec& spec, bool quota) {
   return rule;
 }
 
-// The rules of the edit, moved out of `contents`, in the order of the edit.
-absl::StatusOr<std::vector<Rule>> TakeInserted(const TableEdit& edit,
-                                               TableContents& contents) {
-  absl::flat_hash_map<absl::string_view, size_t> places;
-  const std::vector<const RuleSpec*> wanted = NewRules(edit);
-  for (size_t i = 0; i < wanted.size(); ++i) places.emplace(wanted[i]->id, i);
-  std::vector<Rule> inserted(wanted.size());
-  for (Chain& chain : contents.chains) {
-    for (Rule& rule : chain.rules) {
-      const auto place = places.find(rule.id);
-      if (place == places.end() || !rule.managed) continue;
-      inserted[place->second] = std::move(rule);
-      places.erase(place);
-    }
+// `rules` are those of the edit as they were read back.
+absl::StatusOr<std::vector<Rule>> CheckAllThere(const TableEdit& edit,
+                                                std::vector<Rule> rules) {
+  if (absl::c_none_of(rules,
+                      [](const Rule& rule) { return rule.id.empty(); })) {
+    return rules;
   }
-  if (places.empty()) return inserted;
   return MakeError(
       absl::StatusCode::kUnavailable, "TABLE_OVERWRITTEN",
       absl::StrCat("the rules of ", TableSubject(edit.family, edit.table),
@@ -260,7 +251,7 @@ class NftRuleTable::Attempt {
         ReadNftContents(*socket, table_.names(), edit.family, edit.table);
     if (!after.ok()) return NotReadBack(after.status());
     NFM_ASSIGN_OR_RETURN(outcome_.tables[index].inserted,
-                         TakeInserted(edit, after->table));
+                         CheckAllThere(edit, TakeNewRules(edit, after->table)));
     return absl::OkStatus();
   }
 

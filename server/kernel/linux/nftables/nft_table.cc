@@ -65,62 +65,20 @@ void AddProbe(NftBatch& batch) {
 absl::StatusOr<std::unique_ptr<NftTable>> NftTable::Open(
     const Options& options) {
   std::unique_ptr<NftTable> table(new NftTable(options));
-  absl::MutexLock lock(&table->mutex_);
   for (size_t i = 0; i < options.sockets; ++i) {
     NFM_ASSIGN_OR_RETURN(auto socket,
                          NetlinkSocket::Open(options.receive_buffer_bytes));
-    table->free_.push_back(std::move(socket));
+    table->readers_.Add(std::move(socket));
   }
-  NFM_ASSIGN_OR_RETURN(table->writer_,
+  NFM_ASSIGN_OR_RETURN(auto writer,
                        NetlinkSocket::Open(options.receive_buffer_bytes));
-  table->batch_bytes_max_ =
-      SizeSendBuffer(*table->writer_, options.send_buffer_bytes);
-  table->port_ = PortOf(*table->writer_);
+  table->batch_bytes_max_ = SizeSendBuffer(*writer, options.send_buffer_bytes);
+  table->port_ = PortOf(*writer);
+  table->writer_.Add(std::move(writer));
   return table;
 }
 
 NftTable::~NftTable() = default;
-
-NftTable::Lease::Lease(NftTable& table) : table_(table) {
-  absl::MutexLock lock(&table_.mutex_);
-  table_.mutex_.Await(absl::Condition(
-      +[](std::vector<std::unique_ptr<NetlinkSocket>>* free) {
-        return !free->empty();
-      },
-      &table_.free_));
-  socket_ = std::move(table_.free_.back());
-  table_.free_.pop_back();
-}
-
-NftTable::Lease::~Lease() {
-  absl::MutexLock lock(&table_.mutex_);
-  table_.free_.push_back(std::move(socket_));
-}
-
-class NftTable::WriteLease {
- public:
-  explicit WriteLease(NftTable& table) : table_(table) {
-    absl::MutexLock lock(&table_.mutex_);
-    table_.mutex_.Await(absl::Condition(
-        +[](std::unique_ptr<NetlinkSocket>* socket) {
-          return *socket != nullptr;
-        },
-        &table_.writer_));
-    socket_ = std::move(table_.writer_);
-  }
-  ~WriteLease() {
-    absl::MutexLock lock(&table_.mutex_);
-    table_.writer_ = std::move(socket_);
-  }
-  WriteLease(const WriteLease&) = delete;
-  WriteLease& operator=(const WriteLease&) = delete;
-
-  NetlinkSocket& operator*() { return *socket_; }
-
- private:
-  NftTable& table_;
-  std::unique_ptr<NetlinkSocket> socket_;
-};
 
 NftErrors NftTable::Adopt(NetlinkSocket& writer) {
   if (!orphaned_) return {};

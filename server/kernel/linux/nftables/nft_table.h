@@ -13,9 +13,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "kernel/acct_names.h"
-#include "kernel/linux/netlink/netlink_socket.h"
+#include "kernel/linux/netlink/netlink_socket_pool.h"
 #include "kernel/linux/nftables/nft_batch.h"
 #include "kernel/linux/nftables/nft_exchange.h"
 
@@ -92,7 +91,7 @@ class NftTable {
   // this one is larger.
   absl::Status CheckSize(const NftBatch& batch) const;
 
-  // By which the kernel counts changes of all rulesets of this namespace.
+  // The kernel's count of changes of all rulesets of this namespace.
   absl::StatusOr<uint32_t> Generation();
 
   struct State {
@@ -104,20 +103,11 @@ class NftTable {
   // nullopt: there is none.
   absl::StatusOr<std::optional<State>> Read();
 
-  // A socket that nobody else uses meanwhile.
-  class Lease {
+  // A socket to read with, which nobody else uses meanwhile.
+  class Lease : public NetlinkSocketPool::Lease {
    public:
-    explicit Lease(NftTable& table);
-    ~Lease();
-    Lease(const Lease&) = delete;
-    Lease& operator=(const Lease&) = delete;
-
-    NetlinkSocket& operator*() { return *socket_; }
-    NetlinkSocket* operator->() { return socket_.get(); }
-
-   private:
-    NftTable& table_;
-    std::unique_ptr<NetlinkSocket> socket_;
+    explicit Lease(NftTable& table)
+        : NetlinkSocketPool::Lease(table.readers_) {}
   };
 
   const NetworkNamespace& network() const { return namespace_; }
@@ -131,7 +121,11 @@ class NftTable {
   // Whether a table that is there may be used.
   absl::Status CheckOwnership(const State& state) const;
   // The socket that owns, which nobody else uses meanwhile.
-  class WriteLease;
+  class WriteLease : public NetlinkSocketPool::Lease {
+   public:
+    explicit WriteLease(NftTable& table)
+        : NetlinkSocketPool::Lease(table.writer_) {}
+  };
   // Takes over a table that lost its owner. OK where there is none.
   NftErrors Adopt(NetlinkSocket& writer);
 
@@ -142,9 +136,8 @@ class NftTable {
   uint32_t port_ = 0;                // of the owner's socket
   std::atomic<uint32_t> flags_ = 0;  // of the table, when we make it
   std::atomic<bool> orphaned_ = false;
-  absl::Mutex mutex_;
-  std::vector<std::unique_ptr<NetlinkSocket>> free_ ABSL_GUARDED_BY(mutex_);
-  std::unique_ptr<NetlinkSocket> writer_ ABSL_GUARDED_BY(mutex_);
+  NetlinkSocketPool readers_;
+  NetlinkSocketPool writer_;  // one
 };
 
 }  // namespace nfmeter::kernel

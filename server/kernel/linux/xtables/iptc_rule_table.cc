@@ -275,7 +275,7 @@ absl::StatusOr<TableOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
     return err == 0 ? Overwritten(edit.family, edit.table)
                     : ExplainRefusal(err, edit, entries, before, acct_);
   }
-  return TableOutcome{.inserted = TakeInserted(edit, *after),
+  return TableOutcome{.inserted = TakeNewRules(edit, *after),
                       .deleted = std::move(plan.deleted),
                       .rule_counters_lost = err != 0,
                       .budgets_refilled = BudgetsIn(before)};

@@ -85,24 +85,6 @@ bool IsApplied(const XtCommit& commit, const TableContents& after,
   });
 }
 
-std::vector<Rule> TakeInserted(const TableEdit& edit, TableContents& contents) {
-  absl::flat_hash_map<absl::string_view, size_t> places;
-  const std::vector<const RuleSpec*> wanted = NewRules(edit);
-  places.reserve(wanted.size());
-  for (size_t i = 0; i < wanted.size(); ++i) places.emplace(wanted[i]->id, i);
-  std::vector<Rule> inserted(wanted.size());
-  for (Chain& chain : contents.chains) {
-    for (Rule& rule : chain.rules) {
-      const auto place = places.find(rule.id);
-      if (place == places.end() || !rule.managed) continue;
-      inserted[place->second] = std::move(rule);
-      // Should there be a copy, the first one counts, as in ManagedRules().
-      places.erase(place);
-    }
-  }
-  return inserted;
-}
-
 size_t BudgetsIn(const TableContents& contents) {
   size_t budgets = 0;
   for (const Chain& chain : contents.chains) {

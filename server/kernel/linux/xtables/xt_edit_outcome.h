@@ -31,9 +31,6 @@ struct XtCommit {
 bool IsApplied(const XtCommit& commit, const TableContents& after,
                IpSetIndex& sets);
 
-// The rules of the edit, all of which are there, moved out of `contents`.
-std::vector<Rule> TakeInserted(const TableEdit& edit, TableContents& contents);
-
 // How many rules use up a budget (`-m quota`, `-m limit`, `--mode nth`), which
 // a commit of their table fills up again.
 size_t BudgetsIn(const TableContents& contents);
