@@ -12,55 +12,6 @@ namespace {
 // Time without a reading that is no worse than what lies between two of them.
 constexpr absl::Duration kShortBlindness = absl::Minutes(1);
 
-// Sorts by account and makes one of all entries of an account.
-void MergeTotals(std::vector<BookChanges::Total>& totals) {
-  std::stable_sort(
-      totals.begin(), totals.end(),
-      [](const auto& a, const auto& b) { return a.account < b.account; });
-  size_t kept = 0;
-  for (size_t i = 0; i < totals.size(); ++i) {
-    if (kept > 0 && totals[kept - 1].account == totals[i].account) {
-      totals[kept - 1].total = totals[i].total;
-      totals[kept - 1].delta += totals[i].delta;
-    } else {
-      totals[kept++] = totals[i];
-    }
-  }
-  totals.resize(kept);
-}
-
-// Likewise; the last one counts.
-void MergeAccounts(std::vector<Account>& accounts) {
-  std::stable_sort(accounts.begin(), accounts.end(),
-                   [](const auto& a, const auto& b) { return a.id < b.id; });
-  size_t kept = 0;
-  for (size_t i = 0; i < accounts.size(); ++i) {
-    if (kept > 0 && accounts[kept - 1].id == accounts[i].id) --kept;
-    if (kept != i) accounts[kept] = std::move(accounts[i]);
-    ++kept;
-  }
-  accounts.resize(kept);
-}
-
-void BoundGaps(std::vector<Gap>& gaps) {
-  if (gaps.size() <= Book::kMaxGaps) return;
-  Gap all = gaps[0];
-  for (const Gap& gap : gaps) {
-    all.from = std::min(all.from, gap.from);
-    all.to = std::max(all.to, gap.to);
-  }
-  all.account = 0;
-  all.at_most.reset();
-  gaps = {all};
-}
-
-template <typename T>
-void Append(std::vector<T>& to, std::vector<T>& from) {
-  to.insert(to.end(), std::make_move_iterator(from.begin()),
-            std::make_move_iterator(from.end()));
-  from.clear();
-}
-
 }  // namespace
 
 Book::Book(Past past) : next_id_(past.next_id) {
@@ -403,10 +354,7 @@ void Book::EndFirstReading(absl::Time now) {
   intents_.clear();
 }
 
-void Book::AddGap(Gap gap) {
-  closed_.gaps.push_back(std::move(gap));
-  BoundGaps(closed_.gaps);
-}
+void Book::AddGap(Gap gap) { closed_.AddGap(std::move(gap)); }
 
 void Book::MarkMoved(uint32_t slot) {
   if (std::exchange(tallies_[slot].moved, true)) return;
@@ -537,29 +485,20 @@ void Book::TakeAllAgain(BookChanges& changes) {
 }
 
 void Book::Take(BookChanges& changes) {
-  Append(changes.totals, closed_.totals);
-  Append(changes.accounts, closed_.accounts);
-  Append(changes.gaps, closed_.gaps);
-  Append(changes.settled, closed_.settled);
-  if (closed_.reading.has_value()) changes.reading = closed_.reading;
-  changes.since_reading += closed_.since_reading;
-  closed_ = BookChanges();
   for (const uint32_t slot : moved_) {
     Tally& tally = tallies_[slot];
     if (!std::exchange(tally.moved, false)) continue;  // its account has left
     const Amount total = tally.total();
-    changes.totals.push_back({accounts_[slot].id, total, total - tally.taken});
+    closed_.totals.push_back({accounts_[slot].id, total, total - tally.taken});
     tally.taken = total;
   }
   moved_.clear();
   for (const uint32_t slot : changed_) {
     if (!std::exchange(tallies_[slot].changed, false)) continue;
-    changes.accounts.push_back(accounts_[slot]);
+    closed_.accounts.push_back(accounts_[slot]);
   }
   changed_.clear();
-  MergeTotals(changes.totals);
-  MergeAccounts(changes.accounts);
-  BoundGaps(changes.gaps);
+  changes.Append(std::exchange(closed_, BookChanges()));
 }
 
 }  // namespace nfmeter::accounting

@@ -14,33 +14,12 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "accounting/ledger/account.h"
+#include "accounting/ledger/book_changes.h"
 #include "accounting/ledger/record.h"
 #include "accounting/snapshots/snapshot.h"
 #include "kernel/acct_table.h"
 
 namespace nfmeter::accounting {
-
-// What has changed in a book since somebody last took its changes.
-struct BookChanges {
-  struct Total {
-    uint64_t account = 0;
-    Amount total;
-    Amount delta;  // to the total that was taken before
-  };
-  std::vector<Total> totals;      // by increasing account, each once
-  std::vector<Account> accounts;  // likewise: begun, or changed but for `total`
-  std::vector<Gap> gaps;          // in the order of their discovery
-  std::vector<uint64_t> settled;  // accounts that we reset or closed
-  // The newest complete reading, if there was one, and how long before it the
-  // one before had been (0: unknown).
-  std::optional<Moment> reading;
-  absl::Duration since_reading;
-
-  bool empty() const {
-    return totals.empty() && accounts.empty() && gaps.empty() &&
-           !reading.has_value();
-  }
-};
 
 // Follows what happens to counters and keeps a total for each that never falls.
 // Pure: no threads, no clock, no disk. Told in the order in which things
@@ -53,16 +32,13 @@ struct BookChanges {
 // Not thread-safe.
 class Book {
  public:
-  // More gaps between two Take() become one of all accounts.
-  static constexpr size_t kMaxGaps = 10'000;
-
   // How the life before this one ended.
   struct Past {
     struct Entry {
       Account account;
       Amount total;
     };
-    // A reset or deletion that was announced and not told of any more.
+    // A reset or deletion that was announced, and whose outcome was not told.
     struct Intent {
       uint64_t account = 0;
       bool deletes = false;
@@ -151,9 +127,8 @@ class Book {
 
   // Adds what changed since the last Take() to `changes`.
   void Take(BookChanges& changes);
-  // Everything is to be taken once more, as into a new file: from now on all
-  // totals count as changed from 0, those in `changes` included, which was
-  // taken and is written nowhere.
+  // For a new file: from now on all totals count as changed from 0. So do those
+  // in `changes`, which have been taken and written nowhere.
   void TakeAllAgain(BookChanges& changes);
 
  private:

@@ -43,8 +43,8 @@ class Consumers {
   absl::StatusOr<Consumer> Attach(absl::string_view name,
                                   absl::string_view owner, bool sees_all,
                                   uint64_t sequence, absl::Time now);
-  // That it has everything up to `sequence`; never goes back, but for
-  // `exactly`.
+  // Notes that the consumer has everything up to `sequence`. Never goes back,
+  // unless `exactly`.
   void Acknowledge(absl::string_view name, uint64_t sequence, absl::Time now,
                    bool exactly = false);
   // NOT_FOUND. PERMISSION_DENIED: as above.
@@ -63,8 +63,8 @@ class Consumers {
     bool empty() const { return put.empty() && removed.empty(); }
   };
   Changes Take();
-  // The ledger has begun anew: what they had acknowledged is in no record of
-  // it.
+  // The ledger has begun anew: what consumers have acknowledged are none of its
+  // records.
   void BeginAnew();
   // They could not be written.
   void GiveBack(const Changes& changes);

@@ -489,9 +489,9 @@ absl::StatusOr<std::unique_ptr<LedgerReader>> Ledger::OpenReader() const {
     if (!status_.opened) {
       return MakeError(
           absl::StatusCode::kUnavailable, "LEDGER_FAILED",
-          "usage of the past can't be read, as the disk of the server's state "
-          "directory takes nothing since the server started; see to it, and "
-          "ask again: counters and their totals go on meanwhile");
+          "usage of the past can't be read: the disk of the server's state "
+          "directory has been full or read-only since the server started; mend "
+          "that, and ask again. Counters and their totals go on meanwhile");
     }
   }
   return LedgerReader::Open(options_.path);

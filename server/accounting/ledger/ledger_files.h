@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What can be done with a ledger's file beside its server.
+// Checks and copies a ledger's file; a server may use it meanwhile.
 #ifndef NFMETER_ACCOUNTING_LEDGER_LEDGER_FILES_H_
 #define NFMETER_ACCOUNTING_LEDGER_LEDGER_FILES_H_
 
@@ -39,11 +39,10 @@ absl::StatusOr<LedgerReport> CheckLedger(const std::string& path,
                                          const std::string& machine_id);
 
 // Copies a ledger as it is at one moment, also while a server writes to it, or
-// from a disk that takes nothing. The
-// copy is a backup: the server that is given it begins a new epoch and tells of
-// a gap from `now` on; it may be on another machine. FAILED_PRECONDITION,
-// LEDGER_UNUSABLE: it can't be read, or the copy exists already or can't be
-// written.
+// from a disk that takes nothing. The copy is a backup: the server that is
+// given it begins a new epoch and tells of a gap from `now` on; it may be on
+// another machine. FAILED_PRECONDITION, LEDGER_UNUSABLE: it can't be read, or
+// the copy exists already or can't be written.
 absl::Status BackUpLedger(const std::string& path, const std::string& copy,
                           absl::Time now);
 

@@ -32,8 +32,8 @@ class LedgerReader {
   static absl::StatusOr<std::unique_ptr<LedgerReader>> Open(
       const std::string& path);
 
-  // From now on all is read as it is now. The records up to what it returns are
-  // in buckets.
+  // From now on everything is read as it is at this moment. Returns up to which
+  // record the buckets go.
   absl::StatusOr<uint64_t> StandStill();
 
   // Totals by account.

@@ -60,20 +60,20 @@ class LedgerStore {
  public:
   // Opens or makes the file. FAILED_PRECONDITION: LedgerFile() can't be opened,
   // or (LEDGER_OF_ANOTHER_NODE) belongs to another machine. `options` as of
-  // LedgerFile(); if patient, also where the disk takes nothing: then what is
-  // there can be loaded, and each writing tries to go on in the file.
-  // `node_id`: of one that is made; empty: a new one.
+  // LedgerFile(); if patient, it opens also where the disk takes nothing: then
+  // what is there can be loaded, and each write tries to open the file. A file
+  // that is made gets `node_id`; empty: a new one.
   static absl::StatusOr<std::unique_ptr<LedgerStore>> Open(
       sqlite::Options options, const HostIdentity& host,
       const std::string& node_id = "");
   static std::string NewNodeId();
-  // That of a damaged file, as far as it can be read; else empty.
+  // The node id of a damaged file; empty where it can't be read.
   static std::string NodeIdOf(sqlite::Options options);
 
   // See sqlite::Database.
   bool opened() const { return db_->opened(); }
   const absl::Status& problem() const { return db_->problem(); }
-  // All that was to be loaded is.
+  // Nothing more will be loaded.
   void EndLoading() { db_->EndReading(); }
 
   const std::string& node_id() const { return node_id_; }
@@ -82,11 +82,11 @@ class LedgerStore {
   uint64_t sequence() const { return sequence_; }
   // The records up to this are in buckets.
   uint64_t bucketed() const { return bucketed_; }
-  // The file was made just now; it was a backup, copied at that time.
+  // The file was made just now; or it is a backup, copied at that time.
   bool is_new() const { return is_new_; }
   std::optional<absl::Time> restored_from() const { return restored_from_; }
   uint64_t record_bytes() const { return record_bytes_; }
-  // Since the newest checkpoint, and its own.
+  // Of the records since the newest checkpoint, and of that itself.
   uint64_t bytes_since_checkpoint() const { return bytes_since_checkpoint_; }
   uint64_t checkpoint_bytes() const { return checkpoint_bytes_; }
 
@@ -103,8 +103,8 @@ class LedgerStore {
   absl::StatusOr<uint64_t> Append(const LedgerCommit& commit,
                                   const Consumers::Changes& consumers);
 
-  // What is about to happen, durable: resets or deletions of objects with the
-  // values that they have now. The record that tells of it ends an intent.
+  // Notes durably which resets or deletions are about to happen, with the
+  // values of now. The record that tells of one ends its intent.
   absl::Status Announce(absl::Span<const Book::Past::Intent> intents);
 
   // See retention.h. `acknowledged` as there.
@@ -132,7 +132,7 @@ class LedgerStore {
 
   const std::unique_ptr<sqlite::Database> db_;
   const HostIdentity host_;
-  // Whose the file is stands in it, and it is the one that was loaded.
+  // The file says whose it is, and it is the one that was loaded.
   bool settled_ = false;
   std::string node_id_;
   uint64_t epoch_ = 0;

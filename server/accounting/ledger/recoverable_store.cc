@@ -24,8 +24,7 @@ constexpr uint64_t kCheckpointAfterTimes = 4;
 absl::Status NoFile() {
   return MakeError(absl::StatusCode::kDataLoss, "LEDGER_FAILED",
                    "the ledger's file was damaged, and another could not be "
-                   "made in its place; see to the disk of the state "
-                   "directory");
+                   "made in its place; check the disk of the state directory");
 }
 
 sqlite::Options FileOf(const RecoverableStore::Options& options) {

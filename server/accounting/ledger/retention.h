@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// How long the ledger keeps what.
+// What the ledger keeps, and for how long.
 #ifndef NFMETER_ACCOUNTING_LEDGER_RETENTION_H_
 #define NFMETER_ACCOUNTING_LEDGER_RETENTION_H_
 
@@ -29,7 +29,7 @@ struct Forgotten {
   bool more = false;  // there is more to forget: call it again
 };
 
-// Deletes what is older than it must be, a bounded part at a time, in a
+// Deletes what is older than `retention` says, a bounded part at a time, in a
 // transaction of its own: records up to a checkpoint, from which reading can
 // begin; buckets; gaps and closed accounts that no bucket tells of any more.
 // `record_bytes` are those of all records; `acknowledged` is the least that any

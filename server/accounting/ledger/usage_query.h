@@ -31,7 +31,7 @@ struct UsageQuery {
   std::string page_token;
 };
 
-// A second's worth, of five minutes.
+// What was counted in a second, on the average of five minutes.
 struct UsageRate {
   double packets = 0;
   double bytes = 0;
@@ -54,10 +54,10 @@ struct UsagePage {
   std::string next_page_token;
 };
 
-// Answers a query from the ledger's buckets. `labels` tells those of counters
-// that are there (the kernel's bytes).
-// INVALID_ARGUMENT: the token is not of this query, or there are more than
-// 10,000 buckets; FAILED_PRECONDITION, USAGE_NOT_KEPT; else LedgerReader's.
+// Answers a query from the ledger's buckets. `labels` says the labels of
+// counters that exist (the kernel's bytes). INVALID_ARGUMENT: the token is not
+// of this query, or there are more than 10,000 buckets; FAILED_PRECONDITION,
+// USAGE_NOT_KEPT; else LedgerReader's.
 absl::StatusOr<UsagePage> ListUsage(
     const Ledger& ledger,
     const std::function<Labels(absl::string_view)>& labels,

@@ -458,11 +458,11 @@ TEST_F(BookTest, AbsentCountersAreForgottenInTheEnd) {
 TEST_F(BookTest, GapsAreBounded) {
   for (int i = 0; i < 100; ++i) values_[absl::StrCat("c", i)] = Packets(5);
   Read();
-  for (size_t i = 0; i <= 2 * Book::kMaxGaps / 100; ++i) {
+  for (size_t i = 0; i <= 2 * BookChanges::kMaxGaps / 100; ++i) {
     for (auto& [name, value] : values_) value = Packets(5 - i % 2);
     Read();
   }
-  EXPECT_LE(Gaps().size(), Book::kMaxGaps);
+  EXPECT_LE(Gaps().size(), BookChanges::kMaxGaps);
 }
 
 TEST_F(BookTest, WhatAnotherObjectCountedIsAdded) {
