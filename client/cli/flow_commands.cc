@@ -239,7 +239,7 @@ void AddSumFlags(CommandTree& tree, CLI::App& command, SumFlags& flags) {
                   "all together; default src/24/48")
       ->option_text("KEYS");
   AddChoice(tree, command, "--sort", flags.sort, {"bytes", "packets", "flows"},
-            absl::StrCat("most of what first: ", kOrders, "; default bytes"));
+            absl::StrCat("largest first, by: ", kOrders, "; default bytes"));
   AddNumber(command, "--limit,-n", flags.limit,
             "groups to show; the others are summed; default 20");
 }

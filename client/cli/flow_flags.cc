@@ -160,8 +160,8 @@ void AddFlowFilterFlags(CommandTree& tree, CLI::App& command,
                 WordsOf(v1::FlowTcpState_descriptor(), kStatePrefix)});
   tree.Suggest(command
                    .add_option("--status", flags.status,
-                               "what is noted of it, or with ! is not: "
-                               "ASSURED,!OFFLOAD")
+                               "bits of its status that are set, or with ! are "
+                               "not: ASSURED,!OFFLOAD")
                    ->option_text("STATUS"),
                {Candidates::kChoices,
                 WordsOf(v1::FlowStatus_descriptor(), kStatusPrefix)});

@@ -224,28 +224,29 @@ int Main(const std::vector<std::string>& arguments,
   };
   add_sink(app);
   app.add_option("--name", flags.name,
-                 "Of this collector among all (default: host, process and "
-                 "chance)");
+                 "Name of this collector among all (default: host, process and "
+                 "a random number)");
   app.add_option("--consumer", flags.consumer,
-                 "What the nodes know this fleet as; another one for each "
-                 "database")
+                 "Name by which the nodes know this fleet; another one for "
+                 "each database")
       ->capture_default_str();
   app.add_option("--lease", flags.lease,
-                 "How long a dead collector's nodes stay its own")
+                 "How long a collector that has died keeps its nodes")
       ->type_name("TIME")
       ->capture_default_str();
   app.add_option("--metrics", flags.metrics,
                  "Serve metrics for Prometheus over HTTP here")
       ->type_name("HOST:PORT");
   app.add_option("--events", flags.events,
-                 "Send what happens in the fleet (gaps, new nodes) there as "
-                 "CloudEvents, stream NFMETER_EVENTS; with PostgreSQL alone")
+                 "NATS server for events of the fleet (gaps, new nodes), as "
+                 "CloudEvents in stream NFMETER_EVENTS; with PostgreSQL only")
       ->type_name("nats://HOST:PORT");
   app.add_option("--memory", flags.memory_mib,
-                 "Records under way from all nodes together, in MiB")
+                 "MiB of records under way from all nodes together")
       ->check(CLI::Range(1u, 65'536u))
       ->capture_default_str();
-  app.add_option("--connections", flags.connections, "To the database at once")
+  app.add_option("--connections", flags.connections,
+                 "Connections to the database")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   app.add_flag("--check-config", flags.check_config,

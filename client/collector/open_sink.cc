@@ -85,8 +85,8 @@ absl::StatusOr<std::unique_ptr<Sink>> OpenSink(const SinkOptions& options) {
   }
   return absl::InvalidArgumentError(
       absl::StrCat("--sink ", ShownSink(url),
-                   " is none; there are sqlite:PATH, "
-                   "postgresql://USER@HOST/DATABASE and nats://HOST:PORT"));
+                   " is not one; write sqlite:PATH, "
+                   "postgresql://USER@HOST/DATABASE or nats://HOST:PORT"));
 }
 
 }  // namespace nfmeter::collector

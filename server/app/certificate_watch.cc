@@ -9,16 +9,16 @@
 namespace nfmeter::app {
 
 void CertificateWatch::Look(web::WebServer* page) {
-  auto oddities = copies_->LookAgain();
-  if (oddities.ok() && page != nullptr) {
+  auto warnings = copies_->Refresh();
+  if (warnings.ok() && page != nullptr) {
     const absl::Status used = page->UseCertificates(copies_->texts());
-    if (!used.ok()) oddities = used;
+    if (!used.ok()) warnings = used;
   }
-  const std::string problems = oddities.ok()
-                                   ? absl::StrJoin(*oddities, "; ")
-                                   : std::string(oddities.status().message());
+  const std::string problems = warnings.ok()
+                                   ? absl::StrJoin(*warnings, "; ")
+                                   : std::string(warnings.status().message());
   const absl::string_view what_follows =
-      oddities.ok() ? "New connections over TLS may fail: "
+      warnings.ok() ? "New connections over TLS may fail: "
                     : "The certificates' files are wrong, and those from "
                       "before are in force: ";
   const std::string notice =
@@ -28,7 +28,7 @@ void CertificateWatch::Look(web::WebServer* page) {
     if (notice == notice_) return;
     notice_ = notice;
   }
-  if (!oddities.ok()) {
+  if (!warnings.ok()) {
     Log(telemetry::LogLevel::kError, "certificates unusable",
         {{"error", problems}});
   } else if (!problems.empty()) {

@@ -117,16 +117,15 @@ void AddListenerFlags(Flags& flags) {
       ->group("Listeners");
   flags.app
       .add_option("--socket-role", flags.socket_role,
-                  "what those may do who come in over unix sockets or insecure "
-                  "loopback")
+                  "the role of callers on unix sockets and insecure loopback")
       ->type_name("viewer|operator|admin|none")
       ->default_str("admin")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
       ->group("Listeners");
   flags.app
       .add_option("--socket-flows", flags.socket_flows,
-                  "what those may see of flows, which say who talks to whom "
-                  "and which no role includes")
+                  "what these callers may see of flows, which say who talks to "
+                  "whom; no role includes it")
       ->type_name("none|summary|full")
       ->default_str("none")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
@@ -151,7 +150,7 @@ void AddFlags(Flags& flags) {
                  "end")
       ->type_name("FILE");
   app.add_flag("--check-state", flags.check_state,
-               "read all of the ledger in the state directory, say whether it "
+               "read the whole ledger in the state directory, say whether it "
                "is sound, and end; a server may use it meanwhile");
   app.add_option("--backup", flags.backup,
                  "copy the ledger in the state directory as it is now, also "

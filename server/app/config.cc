@@ -34,19 +34,19 @@ absl::Status CheckTlsIsWhole(const security::TlsOptions& tls) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<std::string>> FindPolicyOddities(
+absl::StatusOr<std::vector<std::string>> FindPolicyWarnings(
     const Config& config) {
   if (config.policy.empty()) {
     return security::FindClosedListeners(ListenerGrants(config), nullptr);
   }
   NFM_ASSIGN_OR_RETURN(const security::Policy policy,
                        security::ReadPolicy(config.policy));
-  std::vector<std::string> oddities = security::FindOddities(policy);
+  std::vector<std::string> warnings = security::FindWarnings(policy);
   for (std::string& closed :
        security::FindClosedListeners(ListenerGrants(config), &policy)) {
-    oddities.push_back(std::move(closed));
+    warnings.push_back(std::move(closed));
   }
-  return oddities;
+  return warnings;
 }
 
 }  // namespace
@@ -99,31 +99,31 @@ absl::StatusOr<std::vector<std::string>> CheckConfig(const Config& config) {
         "tls.certificate, tls.key and tls.client_ca; or give a loopback "
         "address or unix:/PATH (docs/web.md)"));
   }
-  NFM_ASSIGN_OR_RETURN(std::vector<std::string> oddities,
+  NFM_ASSIGN_OR_RETURN(std::vector<std::string> warnings,
                        security::CheckListeners(config.listen));
   const bool has_tcp = std::any_of(
       config.listen.listeners.begin(), config.listen.listeners.end(),
       [](const auto& each) { return each.address.kind == Kind::kTcp; });
   if (!has_tcp && !config.web.over_tls() && config.listen.tls.has_value()) {
-    oddities.emplace_back("tls is configured, but no listener uses it");
+    warnings.emplace_back("tls is configured, but no listener uses it");
   }
   NFM_ASSIGN_OR_RETURN(const std::vector<std::string> of_policy,
-                       FindPolicyOddities(config));
-  oddities.insert(oddities.end(), of_policy.begin(), of_policy.end());
+                       FindPolicyWarnings(config));
+  warnings.insert(warnings.end(), of_policy.begin(), of_policy.end());
   const auto& metrics = config.metrics.listen;
   if (metrics.has_value() && !metrics->IsLocal()) {
-    oddities.push_back(absl::StrCat(
+    warnings.push_back(absl::StrCat(
         "metrics.listen ", metrics->ToString(),
         " is plain HTTP: everybody who reaches it sees the names and values of "
         "counters"));
   }
   if (config.audit_file.empty() &&
       config.log_level > telemetry::LogLevel::kInfo) {
-    oddities.emplace_back(
+    warnings.emplace_back(
         "changes and denials are recorded nowhere: there is no audit.file, and "
         "log.level hides them in the log");
   }
-  return oddities;
+  return warnings;
 }
 
 std::string DescribeConfig(const Config& config) {

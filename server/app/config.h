@@ -78,7 +78,7 @@ std::vector<security::ListenerGrant> ListenerGrants(const Config& config);
 
 // What remains to be checked when file and flags are read: that options fit
 // together, and that the files and groups that they name are there.
-// INVALID_ARGUMENT, a sentence. Oddities, to be logged, otherwise.
+// INVALID_ARGUMENT, a sentence. Otherwise warnings, to be logged.
 absl::StatusOr<std::vector<std::string>> CheckConfig(const Config& config);
 
 // For --check-config: the settings that say who gets in and what is kept.

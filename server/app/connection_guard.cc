@@ -40,7 +40,7 @@ void ConnectionGuard::Exempt(int listener) {
   interpose::Connections::All().Exempt(listener);
 }
 
-void ConnectionGuard::KeepUp() { interpose::Connections::All().KeepUp(); }
+void ConnectionGuard::Tick() { interpose::Connections::All().Tick(); }
 
 void ConnectionGuard::WriteMetrics(telemetry::MetricsText& text) const {
   using Type = telemetry::MetricsText::Type;

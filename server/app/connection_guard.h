@@ -19,7 +19,7 @@ class ConnectionGuard final : public telemetry::MetricSource {
   // Connections to this listener, which is not gRPC's, are let alone.
   static void Exempt(int listener);
   // To be called once a second.
-  static void KeepUp();
+  static void Tick();
 
   void WriteMetrics(telemetry::MetricsText& text) const override;
 };

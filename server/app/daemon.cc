@@ -114,7 +114,7 @@ absl::Status Daemon::OpenPolicy() {
   if (config_.policy.empty()) return absl::OkStatus();
   policy_file_ =
       std::make_unique<security::PolicyFile>(config_.policy, authorizer_);
-  return policy_file_->LookAgain().status();
+  return policy_file_->Refresh().status();
 }
 
 absl::Status Daemon::OpenState() {
@@ -364,7 +364,7 @@ service::NodeInfo Daemon::DescribeNode() const {
 
 void Daemon::LookAtPolicy() {
   if (policy_file_ == nullptr) return;
-  const auto outcome = policy_file_->LookAgain();
+  const auto outcome = policy_file_->Refresh();
   if (!outcome.ok()) {
     Log(telemetry::LogLevel::kError, "policy refused, the old one stays",
         {{"error", outcome.status().message()}});
@@ -372,19 +372,19 @@ void Daemon::LookAtPolicy() {
     services_->AuthorizeAgain(authorizer_);
     Log(telemetry::LogLevel::kInfo, "policy taken",
         {{"file", policy_file_->path()}});
-    LogPolicyOddities();
+    LogPolicyWarnings();
   }
 }
 
 // Those of the start are among those of the configuration.
-void Daemon::LogPolicyOddities() const {
+void Daemon::LogPolicyWarnings() const {
   const security::Policy& policy = *policy_file_->policy();
-  const auto log = [](const std::vector<std::string>& oddities) {
-    for (const std::string& oddity : oddities) {
-      Log(telemetry::LogLevel::kWarning, "odd policy", {{"detail", oddity}});
+  const auto log = [](const std::vector<std::string>& warnings) {
+    for (const std::string& warning : warnings) {
+      Log(telemetry::LogLevel::kWarning, "odd policy", {{"detail", warning}});
     }
   };
-  log(security::FindOddities(policy));
+  log(security::FindWarnings(policy));
   log(security::FindClosedListeners(ListenerGrants(config_), &policy));
 }
 

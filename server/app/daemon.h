@@ -97,7 +97,7 @@ class Daemon {
   absl::Status ServePage();
   std::vector<telemetry::CallObserver*> CallObservers();
   void LookAtPolicy();
-  void LogPolicyOddities() const;
+  void LogPolicyWarnings() const;
   void NoteRefusal(const std::string& principal, absl::string_view method,
                    const absl::Status& status);
   void FinishQuotaChanges();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Lines of the log about what happens in a domain, and no call tells of.
+// Lines of the log about what happens in a domain without a call.
 #ifndef NFMETER_APP_DOMAIN_LOG_H_
 #define NFMETER_APP_DOMAIN_LOG_H_
 

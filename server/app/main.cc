@@ -46,13 +46,13 @@ ExitCode RefuseToServe(const Invocation& invocation,
 }
 
 void PrintCheck(const Invocation& invocation,
-                const std::vector<std::string>& oddities) {
+                const std::vector<std::string>& warnings) {
   printf("ok: %s\n%s",
          invocation.config_file.empty() ? "no configuration file"
                                         : invocation.config_file.c_str(),
          DescribeConfig(invocation.config).c_str());
-  for (const std::string& oddity : oddities) {
-    printf("warning: %s\n", oddity.c_str());
+  for (const std::string& warning : warnings) {
+    printf("warning: %s\n", warning.c_str());
   }
 }
 
@@ -61,8 +61,8 @@ ExitCode CheckPolicy(const std::string& file) {
   const absl::StatusOr<security::Policy> policy = security::ReadPolicy(file);
   if (!policy.ok()) return RefuseConfig(policy.status());
   printf("ok: %s\n%s", file.c_str(), security::DescribePolicy(*policy).c_str());
-  for (const std::string& oddity : security::FindOddities(*policy)) {
-    printf("warning: %s\n", oddity.c_str());
+  for (const std::string& warning : security::FindWarnings(*policy)) {
+    printf("warning: %s\n", warning.c_str());
   }
   return kExitOk;
 }
@@ -93,21 +93,21 @@ ExitCode Main(const std::vector<std::string>& arguments) {
   if (invocation->action == Invocation::Action::kRestoreObjects) {
     return RestoreObjects(invocation->config);
   }
-  const auto oddities = CheckConfig(invocation->config);
-  if (!oddities.ok()) return RefuseToServe(*invocation, oddities.status());
+  const auto warnings = CheckConfig(invocation->config);
+  if (!warnings.ok()) return RefuseToServe(*invocation, warnings.status());
   if (invocation->action == Invocation::Action::kCheckConfig) {
     // A server starts with plans that are wrong: it keeps those of before.
     const std::string& plan = invocation->config.plan;
     const absl::Status plans =
         plan.empty() ? absl::OkStatus() : service::CheckPlanFiles(plan);
     if (!plans.ok()) return RefuseConfig(plans);
-    PrintCheck(*invocation, *oddities);
+    PrintCheck(*invocation, *warnings);
     return kExitOk;
   }
   if (invocation->action == Invocation::Action::kMigrateBackend) {
     return MigrateBackend(invocation->config, invocation->backend);
   }
-  return Serve(invocation->config, *oddities);
+  return Serve(invocation->config, *warnings);
 }
 
 }  // namespace

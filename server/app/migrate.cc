@@ -63,7 +63,7 @@ ExitCode MigrateBackend(const Config& config, kernel::Backend to) {
            moved->plans);
   }
   if (config.backend == from) {
-    printf("Its configuration says --backend %s: change that before.\n",
+    printf("Its configuration says --backend %s: change that first.\n",
            from == kernel::Backend::kNftables ? "nftables" : "iptables");
   }
   return kExitOk;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Notices: sentences of GetNode about what somebody should see to.
+// Notices: sentences of GetNode about what needs somebody's attention.
 #ifndef NFMETER_APP_NOTICES_H_
 #define NFMETER_APP_NOTICES_H_
 

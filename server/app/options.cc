@@ -64,7 +64,7 @@ void AddServerOptions(std::vector<Option>& options) {
       "memory only",
       [](Config & c) -> auto& { return c.state_dir; }));
   options.push_back(Text(
-      "hostname", "NAME", "name of this node; '' for the kernel's",
+      "hostname", "NAME", "name of this node; '' for the host's",
       [](Config & c) -> auto& { return c.hostname; }));
   options.push_back(Choice<>(
       "backend",
@@ -94,10 +94,10 @@ void AddServerOptions(std::vector<Option>& options) {
       "network namespace, for flows that begin from then on",
       [](Config & c) -> auto& { return c.enable_flow_accounting; }));
   options.push_back(Switch(
-      "sandbox", "seccomp and Landlock: what nfmeterd never does, it can't do",
+      "sandbox", "seccomp and Landlock: nfmeterd gives up what it never needs",
       [](Config & c) -> auto& { return c.sandbox; }));
   options.push_back(Choice<>(
-      "log.level", "from which level on is logged",
+      "log.level", "the lowest level that is logged",
       std::vector<std::pair<std::string, LogLevel>>{
           {"info", LogLevel::kInfo},
           {"debug", LogLevel::kDebug},
@@ -106,7 +106,7 @@ void AddServerOptions(std::vector<Option>& options) {
           {"off", LogLevel::kOff}},
       [](Config & c) -> auto& { return c.log_level; }));
   options.push_back(Choice<>(
-      "log.format", "how it is logged",
+      "log.format", "the form of log lines",
       std::vector<std::pair<std::string, LogFormat>>{
           {"text", LogFormat::kText}, {"json", LogFormat::kJson}},
       [](Config & c) -> auto& { return c.log_format; }));
@@ -161,8 +161,8 @@ void AddMetricsOptions(std::vector<Option>& options) {
       [](Config & c) -> auto& { return c.metrics.listen; }));
   options.push_back(Number(
       "metrics.max_counters", 0, 10'000'000,
-      "counters that are shown there, the first by name; the others are "
-      "counted as left out",
+      "most counters that are shown there, the first by name; the others are "
+      "only counted",
       [](Config & c) -> auto& { return c.metrics.max_counters; }));
   options.push_back(Text(
       "metrics.counters", "GLOB",
@@ -179,12 +179,12 @@ void AddRetention(std::vector<Option>& options) {
       [](Config & c) -> auto& { return c.retention.records; }));
   options.push_back(Number(
       "retention.record_bytes", 1 << 20, size_t{1} << 50,
-      "bytes of all records beyond which the oldest go",
+      "bytes of all records; beyond that the oldest go",
       [](Config & c) -> auto& { return c.retention.record_bytes; }));
   options.push_back(Number(
       "retention.max_record_bytes", 1 << 20, size_t{1} << 50,
-      "the same of records that a consumer has not acknowledged, which are "
-      "kept beyond the two others",
+      "bytes up to which records are kept beyond both, as a consumer has not "
+      "acknowledged them",
       [](Config & c) -> auto& { return c.retention.hard_record_bytes; }));
   options.push_back(Duration(
       "retention.five_minutes", absl::Hours(1), kLongest,
@@ -222,8 +222,8 @@ void AddLimits(std::vector<Option>& options) {
       [](Config & c) -> auto& { return c.max_streams_per_connection; }));
   options.push_back(Number(
       "limits.max_resets_per_second", 0, 1'000'000,
-      "calls that one connection may take back; beyond it is closed; 0 for any "
-      "number",
+      "calls that one connection may cancel in a second; beyond that it is "
+      "closed; 0 for any number",
       [](Config & c) -> auto& { return c.max_resets_per_second; }));
   options.push_back(Number(
       "limits.max_connections", 1, 1'000'000,

@@ -175,7 +175,7 @@ int LookAfter(const Config& config, Daemon& daemon, const Signals& signals) {
   const auto keep_up = [&] {
     daemon.Upkeep();
     memory.TrimAfterGrowth();
-    ConnectionGuard::KeepUp();
+    ConnectionGuard::Tick();
     daemon.LookAtKernel();
     if (SystemClock().BootTime() >= next_look) {
       next_look = SystemClock().BootTime() + look;
@@ -189,13 +189,13 @@ int LookAfter(const Config& config, Daemon& daemon, const Signals& signals) {
 
 }  // namespace
 
-ExitCode Serve(const Config& config, const std::vector<std::string>& oddities) {
+ExitCode Serve(const Config& config, const std::vector<std::string>& warnings) {
   const Signals signals;
   signal(SIGPIPE, SIG_IGN);
   telemetry::ConfigureLog(config.log_format, config.log_level);
   CaptureLibraryLogs();
-  for (const std::string& oddity : oddities) {
-    Log(LogLevel::kWarning, "odd configuration", {{"detail", oddity}});
+  for (const std::string& warning : warnings) {
+    Log(LogLevel::kWarning, "odd configuration", {{"detail", warning}});
   }
   RaiseDescriptorLimit();
   // Debian's Abseil looks for lock cycles at every lock. That is for tests.

@@ -12,9 +12,9 @@
 namespace nfmeter::app {
 
 // Serves until SIGTERM or SIGINT. `config` has passed CheckConfig(), which
-// found `oddities`. Call it in a process with one thread: it decides how the
+// returned `warnings`. Call it in a process with one thread: it decides how the
 // process takes signals.
-ExitCode Serve(const Config& config, const std::vector<std::string>& oddities);
+ExitCode Serve(const Config& config, const std::vector<std::string>& warnings);
 
 }  // namespace nfmeter::app
 

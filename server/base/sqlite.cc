@@ -47,9 +47,9 @@ std::string Why(sqlite3* db, int code) {
     case SQLITE_LOCKED:
       return "another process keeps it locked";
     case SQLITE_IOERR:
-      return absl::StrCat("the disk can't be read or written", detail,
-                          "; see to it, and to room in the server's state "
-                          "directory");
+      return absl::StrCat(
+          "the disk can't be read or written", detail,
+          "; check the disk, and that the server's state directory has room");
     case SQLITE_NOMEM:
       return "there is no memory for it";
     default:
@@ -104,8 +104,8 @@ std::string WhyDiskRefuses(const std::string& path) {
     case EROFS:
       return "the disk of the server's state directory is read-only";
     case EIO:
-      return "the disk of the server's state directory can't be written; see "
-             "to it";
+      return "the disk of the server's state directory can't be written; check "
+             "it";
     default:
       return "";
   }

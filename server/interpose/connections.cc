@@ -232,7 +232,7 @@ void Connections::HoldOrClose(int fd) {
   for (const int each : closed) close(each);
 }
 
-void Connections::KeepUp() {
+void Connections::Tick() {
   if (!guards()) return;
   for (const int each : turnstile_->Turn()) LetIn(each);
   std::vector<int> closed;

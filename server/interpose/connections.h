@@ -28,8 +28,8 @@
 
 namespace nfmeter::interpose {
 
-// Who must wait before they may connect again, by the name of a peer. Each time
-// twice as long as the last one; who behaves for as long starts afresh.
+// Peers who must wait before they may connect again, by name. Each wait is
+// twice as long as the last one; a peer who behaves for as long starts afresh.
 // Bounded. Thread-safe. Does not own the clock.
 class Penalties {
  public:
@@ -59,11 +59,11 @@ class Penalties {
   absl::flat_hash_map<std::string, Penalty> peers_ ABSL_GUARDED_BY(mutex_);
 };
 
-// What the server's sockets do is told to this, by socket_taps.cc; and it
-// says which connections have to go. A peer whose connection had to go is not
-// let in again for a while: what it opens meanwhile is left waiting, or closed.
-// Who makes connections over TCP that have to go again and again has to wait
-// for each of them (Turnstile).
+// Is told by socket_taps.cc what the server's sockets do, and says which
+// connections have to go. A peer whose connection had to go is not let in again
+// for a while: what it opens meanwhile is left waiting, or closed. A network
+// whose connections over TCP have to go again and again waits for each of them
+// (Turnstile).
 //
 // Descriptors are those of this process, so there is one, All(). Thread-safe.
 class Connections {
@@ -110,8 +110,8 @@ class Connections {
   // any more.
   bool Accepted(int listener, int fd);
   // There are no descriptors for another one. Makes room to take it and close
-  // it: who waits to be accepted must not wait for ever.
-  // False: there is no room at all.
+  // it: nobody who waits to be accepted must wait for ever. False: there is no
+  // room at all.
   bool ShedOne(int listener);
   // What the connection's client has sent is not to be read yet. Once it is,
   // the descriptor becomes readable again.
@@ -147,7 +147,7 @@ class Connections {
 
   // Closes connections that were left waiting and lets those in whose turn it
   // is. To be called once a second.
-  void KeepUp();
+  void Tick();
 
   // Guards for connections of another kind, TLS, with this client.
   std::unique_ptr<FrameGuard> NewGuard(const std::string& client);
@@ -166,7 +166,7 @@ class Connections {
   static constexpr absl::Duration kYouth = absl::Seconds(2);
 
   // One for each descriptor that ever was a connection; used again, and never
-  // freed, so that who still looks at it finds one.
+  // freed, so that whoever still looks at it finds one.
   struct Connection {
     std::atomic<bool> waits = false;  // for its turn
     absl::Mutex mutex;

@@ -35,7 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
   const auto policy = nfmeter::security::ParsePolicy(text, "fuzz.yaml");
   if (policy.ok()) {
-    (void)nfmeter::security::FindOddities(*policy);
+    (void)nfmeter::security::FindWarnings(*policy);
     (void)nfmeter::security::DescribePolicy(*policy);
     CheckGrants(*policy, nfmeter::security::PrincipalOf(
                              {.uris = {"spiffe://example.org/tenant-a/x"},

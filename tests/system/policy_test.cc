@@ -495,7 +495,7 @@ TEST_F(PolicyTest, CheckPolicySaysWhoGetsWhatAndWarns) {
                            "one\n");
 }
 
-TEST(CheckPolicyTest, TheExampleIsRightAndHasNoOddities) {
+TEST(CheckPolicyTest, TheExampleIsRightAndHasNoWarnings) {
   const RunResult run =
       testing::Run({NfmeterdPath(), "--check-policy",
                     NFMETER_SOURCE_ROOT "/packaging/policy.yaml"});

@@ -21,8 +21,7 @@ constexpr char kOurServices[] = "nfmeter.";
 // What names in certificates begin with, and those of other callers.
 constexpr absl::string_view kCertificateNames[] = {"spiffe://",
                                                    "uri:", "dns:", "cn:"};
-constexpr absl::string_view kLocalNames[] = {"socket:/", kLoopback,
-                                             kWebPage};
+constexpr absl::string_view kLocalNames[] = {"socket:/", kLoopback, kWebPage};
 
 // Each rule is compared with all others, in some 100 ns.
 constexpr size_t kMaxComparedRules = 2000;
@@ -107,7 +106,7 @@ std::string At(const Policy& policy, const PolicyRule& rule,
 }
 
 void CheckMethods(const Policy& policy, const PolicyRule& rule,
-                  std::vector<std::string>& oddities) {
+                  std::vector<std::string>& warnings) {
   for (const std::string& pattern : rule.grant.methods) {
     Role least = Role::kNobody;
     FlowAccess least_flows = FlowAccess::kFull;
@@ -119,26 +118,26 @@ void CheckMethods(const Policy& policy, const PolicyRule& rule,
       all_of_the_host &= method.whole_host;
     }
     if (least == Role::kNobody) {
-      oddities.push_back(
+      warnings.push_back(
           At(policy, rule,
              absl::StrCat("no method is called '", pattern,
                           "'; they are called SERVICE/METHOD, such as "
                           "nfmeter.v1.CounterService/GetCounter")));
     } else if (least > rule.grant.role) {
-      oddities.push_back(At(
+      warnings.push_back(At(
           policy, rule,
           absl::StrCat("'", pattern, "' has only methods that need the role ",
                        RoleName(least), ", and the rule's is ",
                        RoleName(rule.grant.role))));
     } else if (least_flows > rule.grant.flows.access) {
-      oddities.push_back(
+      warnings.push_back(
           At(policy, rule,
              absl::StrCat("'", pattern,
                           "' has only methods that show flows, and the rule "
                           "does not say 'flows: ",
                           FlowAccessName(least_flows), "'")));
     } else if (all_of_the_host && !rule.grant.counter_prefixes.empty()) {
-      oddities.push_back(
+      warnings.push_back(
           At(policy, rule,
              absl::StrCat("'", pattern,
                           "' has only methods that show the whole host, and "
@@ -149,12 +148,12 @@ void CheckMethods(const Policy& policy, const PolicyRule& rule,
 
 // Names of others' counters are shown with \xHH for what ours can't have.
 void CheckPrefixes(const Policy& policy, const PolicyRule& rule,
-                   std::vector<std::string>& oddities) {
+                   std::vector<std::string>& warnings) {
   for (const std::string& prefix : rule.grant.counter_prefixes) {
     if (accounting::IsCounterName(prefix) || absl::StrContains(prefix, "\\x")) {
       continue;
     }
-    oddities.push_back(At(
+    warnings.push_back(At(
         policy, rule,
         absl::StrCat("no counter that nfmeter makes can begin with '", prefix,
                      "'; a prefix is no pattern, and names are of "
@@ -163,14 +162,14 @@ void CheckPrefixes(const Policy& policy, const PolicyRule& rule,
 }
 
 void CheckUse(const Policy& policy, size_t index,
-              std::vector<std::string>& oddities) {
+              std::vector<std::string>& warnings) {
   const PolicyRule& rule = policy.rules[index];
   for (size_t i = 0; i < policy.rules.size(); ++i) {
     const PolicyRule& other = policy.rules[i];
     // Of two that are the same, the later one is told of.
     if (i == index || !IsCovered(rule, other)) continue;
     if (i > index && IsCovered(other, rule)) continue;
-    oddities.push_back(At(
+    warnings.push_back(At(
         policy, rule,
         absl::StrCat("adds nothing to ", other.name, " in line ", other.line)));
     break;
@@ -178,19 +177,19 @@ void CheckUse(const Policy& policy, size_t index,
 }
 
 void CheckRule(const Policy& policy, size_t index,
-               std::vector<std::string>& oddities) {
+               std::vector<std::string>& warnings) {
   const PolicyRule& rule = policy.rules[index];
   for (const std::string& pattern : rule.principals) {
     if (const std::string why = WhyNobody(pattern); !why.empty()) {
-      oddities.push_back(
+      warnings.push_back(
           At(policy, rule,
              absl::StrCat("nobody can be '", pattern, "': it ", why)));
     }
   }
-  CheckMethods(policy, rule, oddities);
-  CheckPrefixes(policy, rule, oddities);
+  CheckMethods(policy, rule, warnings);
+  CheckPrefixes(policy, rule, warnings);
   if (policy.rules.size() <= kMaxComparedRules) {
-    CheckUse(policy, index, oddities);
+    CheckUse(policy, index, warnings);
   }
 }
 
@@ -231,14 +230,14 @@ std::string ListOr(const std::vector<std::string>& list,
 
 }  // namespace
 
-std::vector<std::string> FindOddities(const Policy& policy) {
-  std::vector<std::string> oddities;
+std::vector<std::string> FindWarnings(const Policy& policy) {
+  std::vector<std::string> warnings;
   if (policy.rules.empty()) {
-    oddities.push_back(
+    warnings.push_back(
         absl::StrCat(policy.file,
                      ": has no rules: nobody gets in but over sockets that "
                      "have a role of their own"));
-    return oddities;
+    return warnings;
   }
   const bool has_admin = std::any_of(
       policy.rules.begin(), policy.rules.end(), [](const PolicyRule& rule) {
@@ -249,16 +248,16 @@ std::vector<std::string> FindOddities(const Policy& policy) {
                    [](const auto& each) { return WhyNobody(each).empty(); });
       });
   if (!has_admin) {
-    oddities.push_back(
+    warnings.push_back(
         absl::StrCat(policy.file,
                      ": no rule makes anybody admin of everything: only those "
                      "who come in over a socket with that role can mend "
                      "what others break"));
   }
   for (size_t i = 0; i < policy.rules.size(); ++i) {
-    CheckRule(policy, i, oddities);
+    CheckRule(policy, i, warnings);
   }
-  return oddities;
+  return warnings;
 }
 
 std::vector<std::string> FindClosedListeners(

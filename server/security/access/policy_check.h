@@ -12,10 +12,10 @@
 
 namespace nfmeter::security {
 
-// What is valid, but hardly meant: nobody is let in, a rule that adds nothing
-// (looked for where there are at most 2000), a principal that nobody can be, a
-// prefix that no counter has. Sentences with file and line.
-std::vector<std::string> FindOddities(const Policy& policy);
+// Warns of what is valid, but hardly meant: nobody is let in, a rule that adds
+// nothing (looked for where there are at most 2000), a principal that nobody
+// can be, a prefix that no counter has. Sentences with file and line.
+std::vector<std::string> FindWarnings(const Policy& policy);
 
 // Listeners over which nobody can call anything but gRPC's health service: they
 // have no role, and `policy` (null: there is none) grants their callers

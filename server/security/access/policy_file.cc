@@ -11,7 +11,7 @@ namespace nfmeter::security {
 
 // The text is compared, not the file's times: those are too coarse, and
 // Kubernetes changes a symbolic link three folders up.
-absl::StatusOr<PolicyFile::Outcome> PolicyFile::LookAgain() {
+absl::StatusOr<PolicyFile::Outcome> PolicyFile::Refresh() {
   const absl::StatusOr<std::string> text = ReadTextFile(path_);
   if (!text.ok()) return Refuse(text.status());
   if (policy_ == nullptr || *text != taken_) {

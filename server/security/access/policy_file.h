@@ -19,24 +19,24 @@ namespace nfmeter::security {
 // Gives an authorizer the policy in a file, and the next one when the file
 // changes. A broken file changes nothing but what Problem() says.
 //
-// LookAgain() is for one thread; Problem() for any.
+// Refresh() is for one thread; Problem() for any.
 class PolicyFile {
  public:
   // Does not own the authorizer.
   PolicyFile(std::string path, Authorizer& authorizer)
       : path_(std::move(path)), authorizer_(authorizer) {}
 
-  // What came of a look at the file.
+  // What Refresh() found.
   enum class Outcome { kUnchanged, kTaken };
 
   // Reads the file. Not OK: it is wrong, in a way that it was not the last
   // time; the message is that of ReadPolicy(), and the policy from before
   // stays.
-  absl::StatusOr<Outcome> LookAgain();
+  absl::StatusOr<Outcome> Refresh();
 
   const std::string& path() const { return path_; }
 
-  // The one in force; null: none yet. On LookAgain()'s thread.
+  // The one in force; null: none yet. On Refresh()'s thread.
   const std::shared_ptr<const Policy>& policy() const { return policy_; }
 
   // What is wrong with the file now; empty: nothing.

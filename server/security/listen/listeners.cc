@@ -205,9 +205,9 @@ std::vector<ListenerGrant> GrantsOf(const ListenOptions& options) {
 
 absl::StatusOr<std::vector<std::string>> CheckListeners(
     const ListenOptions& options) {
-  std::vector<std::string> oddities;
+  std::vector<std::string> warnings;
   if (options.tls.has_value()) {
-    NFM_ASSIGN_OR_RETURN(oddities, CheckTls(*options.tls));
+    NFM_ASSIGN_OR_RETURN(warnings, CheckTls(*options.tls));
   }
   std::vector<std::string> seen;
   for (const ListenerOptions& listener : options.listeners) {
@@ -220,7 +220,7 @@ absl::StatusOr<std::vector<std::string>> CheckListeners(
     const Role role = RoleOf(options, listener);
     if (address.kind == Kind::kUnix && (listener.mode & S_IWOTH) != 0 &&
         role > Role::kViewer) {
-      oddities.push_back(absl::StrCat(
+      warnings.push_back(absl::StrCat(
           address.ToString(),
           ": by its mode every user of this host may open "
           "it, and has the role ",
@@ -236,7 +236,7 @@ absl::StatusOr<std::vector<std::string>> CheckListeners(
     seen.push_back(place);
   }
   NFM_RETURN_IF_ERROR(CheckLoopbackRoles(options));
-  return oddities;
+  return warnings;
 }
 
 absl::StatusOr<StartedServer> StartServer(const ListenOptions& options,

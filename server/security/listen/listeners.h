@@ -53,8 +53,8 @@ bool IsOverTls(const ListenOptions& options, const ListenAddress& address);
 std::vector<ListenerGrant> GrantsOf(const ListenOptions& options);
 
 // Whether these listeners may be opened and their files and groups are there.
-// Opens nothing. INVALID_ARGUMENT, a sentence that says what to do. Oddities as
-// those of CheckTls().
+// Opens nothing. INVALID_ARGUMENT, a sentence that says what to do. Otherwise
+// warnings, as of CheckTls().
 absl::StatusOr<std::vector<std::string>> CheckListeners(
     const ListenOptions& options);
 

@@ -105,30 +105,30 @@ absl::StatusOr<std::vector<std::string>> CheckTexts(const TlsOptions& options,
     return Wrong("tls.key", options.key,
                  absl::StrCat("is not the key of ", options.certificate));
   }
-  std::vector<std::string> oddities;
+  std::vector<std::string> warnings;
   const auto check_time = [&](const X509* checked, const std::string& file) {
     if (X509_cmp_current_time(X509_get0_notAfter(checked)) < 0) {
-      oddities.push_back(absl::StrCat(file, " has expired"));
+      warnings.push_back(absl::StrCat(file, " has expired"));
     } else if (X509_cmp_current_time(X509_get0_notBefore(checked)) > 0) {
-      oddities.push_back(absl::StrCat(file, " is not valid yet"));
+      warnings.push_back(absl::StrCat(file, " is not valid yet"));
     }
   };
   check_time(certificate.get(), options.certificate);
   check_time(ca.get(), options.client_ca);
   if (X509_check_ca(ca.get()) == 0) {
-    oddities.push_back(absl::StrCat(
+    warnings.push_back(absl::StrCat(
         options.client_ca,
         " is not an authority's certificate: no client's can be verified with "
         "it"));
   }
   if (struct stat key_file{}; stat(options.key.c_str(), &key_file) == 0 &&
                               (key_file.st_mode & (S_IROTH | S_IWOTH)) != 0) {
-    oddities.push_back(
+    warnings.push_back(
         absl::StrCat(options.key,
                      " can be read by every user of this host; close it with: "
                      "chmod 0640"));
   }
-  return oddities;
+  return warnings;
 }
 
 // A file without a name.
@@ -162,7 +162,7 @@ TlsCopies::TlsCopies(const TlsOptions& options)
 absl::StatusOr<std::unique_ptr<TlsCopies>> TlsCopies::Make(
     const TlsOptions& options) {
   auto copies = absl::WrapUnique(new TlsCopies(options));
-  NFM_RETURN_IF_ERROR(copies->LookAgain().status());
+  NFM_RETURN_IF_ERROR(copies->Refresh().status());
   return copies;
 }
 
@@ -173,18 +173,18 @@ TlsOptions TlsCopies::options() const {
           .reload_interval = absl::Seconds(1)};
 }
 
-absl::StatusOr<std::vector<std::string>> TlsCopies::LookAgain() {
+absl::StatusOr<std::vector<std::string>> TlsCopies::Refresh() {
   NFM_ASSIGN_OR_RETURN(TlsTexts texts, ReadTexts(files_));
-  NFM_ASSIGN_OR_RETURN(std::vector<std::string> oddities,
+  NFM_ASSIGN_OR_RETURN(std::vector<std::string> warnings,
                        CheckTexts(files_, texts));
-  if (texts == held_) return oddities;
+  if (texts == held_) return warnings;
   if (!Replace(key_, texts.key) || !Replace(certificate_, texts.certificate) ||
       !Replace(client_ca_, texts.client_ca)) {
     return Wrong("tls.certificate", files_.certificate,
                  "there is no memory for a copy of it");
   }
   held_ = std::move(texts);
-  return oddities;
+  return warnings;
 }
 
 std::shared_ptr<grpc::ServerCredentials> MutualTlsCredentials(

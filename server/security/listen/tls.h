@@ -26,9 +26,9 @@ struct TlsOptions {
 
 // Reads the files. INVALID_ARGUMENT, naming the file and the reason: it can't
 // be read, is not what it should be, or the key is another certificate's.
-// What is usable but odd comes back as sentences: a certificate that has
-// expired or is not valid yet, an authority that is none, a key that everybody
-// can read.
+// Otherwise warnings, in sentences, of what is usable but odd: a certificate
+// that has expired or is not valid yet, an authority that is none, a key that
+// everybody can read.
 absl::StatusOr<std::vector<std::string>> CheckTls(const TlsOptions& options);
 
 // What the files held.
@@ -60,7 +60,7 @@ class TlsCopies {
 
   // Takes files that have changed and are usable. As CheckTls(); after an error
   // the copies are what they were.
-  absl::StatusOr<std::vector<std::string>> LookAgain();
+  absl::StatusOr<std::vector<std::string>> Refresh();
 
  private:
   explicit TlsCopies(const TlsOptions& options);

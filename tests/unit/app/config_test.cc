@@ -17,25 +17,25 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-std::vector<std::string> OdditiesOf(const std::string& text) {
+std::vector<std::string> WarningsOf(const std::string& text) {
   Config config;
   EXPECT_OK(ReadConfigText(text, "f", config));
-  const auto oddities = CheckConfig(config);
-  EXPECT_OK(oddities);
-  return oddities.value_or(std::vector<std::string>());
+  const auto warnings = CheckConfig(config);
+  EXPECT_OK(warnings);
+  return warnings.value_or(std::vector<std::string>());
 }
 
 TEST(CheckConfigTest, AuditLinesThatNobodySeesAreToldOf) {
-  EXPECT_THAT(OdditiesOf("log: {level: info}"), IsEmpty());
-  EXPECT_THAT(OdditiesOf("log: {level: warning}"),
+  EXPECT_THAT(WarningsOf("log: {level: info}"), IsEmpty());
+  EXPECT_THAT(WarningsOf("log: {level: warning}"),
               ElementsAre(HasSubstr("changes and denials are recorded "
                                     "nowhere")));
-  EXPECT_THAT(OdditiesOf("log: {level: 'off'}\naudit: {file: /a}"), IsEmpty());
+  EXPECT_THAT(WarningsOf("log: {level: 'off'}\naudit: {file: /a}"), IsEmpty());
 }
 
 TEST(CheckConfigTest, ASocketThroughWhichAnybodyRulesIsToldOf) {
   const auto with = [](absl::string_view more) {
-    return OdditiesOf(absl::StrCat("listen: [{address: 'unix:/s'", more, "}]"));
+    return WarningsOf(absl::StrCat("listen: [{address: 'unix:/s'", more, "}]"));
   };
   EXPECT_THAT(with(""), IsEmpty());
   EXPECT_THAT(with(", mode: 0666, role: viewer"), IsEmpty());

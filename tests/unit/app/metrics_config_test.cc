@@ -57,14 +57,14 @@ TEST(MetricsConfigTest, OnlyOthersThanLoopbackAreWarnedOf) {
   for (const char* address : {"127.0.0.1:1", "[::1]:1", "localhost:1"}) {
     ASSERT_OK(ReadConfigText(absl::StrCat("metrics: {listen: '", address, "'}"),
                              "f", config));
-    const auto oddities = CheckConfig(config);
-    ASSERT_OK(oddities);
-    EXPECT_THAT(*oddities, IsEmpty()) << address;
+    const auto warnings = CheckConfig(config);
+    ASSERT_OK(warnings);
+    EXPECT_THAT(*warnings, IsEmpty()) << address;
   }
   ASSERT_OK(ReadConfigText("metrics: {listen: '[::]:1'}", "f", config));
-  const auto oddities = CheckConfig(config);
-  ASSERT_OK(oddities);
-  EXPECT_THAT(*oddities,
+  const auto warnings = CheckConfig(config);
+  ASSERT_OK(warnings);
+  EXPECT_THAT(*warnings,
               ::testing::ElementsAre(HasSubstr("[::]:1 is plain HTTP")));
 }
 

@@ -126,9 +126,8 @@ class PolicyFileTest : public ::testing::Test {
 
   TemporaryDirectory dir_;
   const std::string path_ = dir_ / "policy.yaml";
-  Authorizer authorizer_{
-      std::vector<ListenerGrant>{
-          {.principal = "socket:/run/s", .role = Role::kViewer}}};
+  Authorizer authorizer_{std::vector<ListenerGrant>{
+      {.principal = "socket:/run/s", .role = Role::kViewer}}};
   PolicyFile file_{path_, authorizer_};
 };
 
@@ -146,7 +145,7 @@ TEST_F(PolicyFileTest, WithoutAPolicyOnlyListenersGrant) {
 
 TEST_F(PolicyFileTest, APolicyAddsToWhatListenersGrant) {
   Write(Granting("socket:/run/s", "operator"));
-  ASSERT_THAT(file_.LookAgain(), IsOkAndHolds(Outcome::kTaken));
+  ASSERT_THAT(file_.Refresh(), IsOkAndHolds(Outcome::kTaken));
   const auto caller = Authorize("socket:/run/s", "CounterService/ResetCounter");
   ASSERT_OK(caller.status());
   EXPECT_EQ((*caller)->grants->size(), 2u);
@@ -163,13 +162,13 @@ TEST_F(PolicyFileTest, ACertificateCannotBeCalledLikeAListener) {
 
 TEST_F(PolicyFileTest, AChangedFileIsTakenOnce) {
   Write(Granting("cn:a", "viewer"));
-  ASSERT_THAT(file_.LookAgain(), IsOkAndHolds(Outcome::kTaken));
-  EXPECT_THAT(file_.LookAgain(), IsOkAndHolds(Outcome::kUnchanged));
+  ASSERT_THAT(file_.Refresh(), IsOkAndHolds(Outcome::kTaken));
+  EXPECT_THAT(file_.Refresh(), IsOkAndHolds(Outcome::kUnchanged));
   const auto before = Authorize("cn:a", "NodeService/GetNode");
   ASSERT_OK(before.status());
   EXPECT_FALSE((*before)->outdated->load());
   Write(Granting("cn:b", "viewer"));
-  ASSERT_THAT(file_.LookAgain(), IsOkAndHolds(Outcome::kTaken));
+  ASSERT_THAT(file_.Refresh(), IsOkAndHolds(Outcome::kTaken));
   EXPECT_TRUE((*before)->outdated->load());
   EXPECT_THAT(Authorize("cn:a", "NodeService/GetNode").status(),
               StatusIs(absl::StatusCode::kPermissionDenied));
@@ -178,25 +177,25 @@ TEST_F(PolicyFileTest, AChangedFileIsTakenOnce) {
 
 TEST_F(PolicyFileTest, ABrokenFileKeepsTheOldPolicyAndIsToldOfOnce) {
   Write(Granting("cn:a", "viewer"));
-  ASSERT_OK(file_.LookAgain().status());
+  ASSERT_OK(file_.Refresh().status());
   Write("version: 1\nrules:\n  - principal: [x]\n");
-  EXPECT_THAT(file_.LookAgain().status(),
+  EXPECT_THAT(file_.Refresh().status(),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("policy.yaml:3:5: unknown key 'principal'")));
-  EXPECT_THAT(file_.LookAgain(), IsOkAndHolds(Outcome::kUnchanged));
+  EXPECT_THAT(file_.Refresh(), IsOkAndHolds(Outcome::kUnchanged));
   EXPECT_THAT(file_.Problem(), HasSubstr("policy.yaml:3:5"));
   EXPECT_OK(Authorize("cn:a", "NodeService/GetNode").status());
   // Mended to what it was: said, although nothing else changes.
   Write(Granting("cn:a", "viewer"));
-  EXPECT_THAT(file_.LookAgain(), IsOkAndHolds(Outcome::kTaken));
+  EXPECT_THAT(file_.Refresh(), IsOkAndHolds(Outcome::kTaken));
   EXPECT_THAT(file_.Problem(), IsEmpty());
 }
 
 TEST_F(PolicyFileTest, AFileThatIsGoneKeepsTheOldPolicy) {
   Write(Granting("cn:a", "viewer"));
-  ASSERT_OK(file_.LookAgain().status());
+  ASSERT_OK(file_.Refresh().status());
   ASSERT_EQ(remove(path_.c_str()), 0);
-  EXPECT_THAT(file_.LookAgain().status(),
+  EXPECT_THAT(file_.Refresh().status(),
               StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_OK(Authorize("cn:a", "NodeService/GetNode").status());
 }

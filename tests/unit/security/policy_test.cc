@@ -128,8 +128,7 @@ INSTANTIATE_TEST_SUITE_P(
                   "    role: admin\n",
                   "p.yaml:5:5: 'role' is there twice"},
         BadPolicy{"version: 1\nrules:\n  - principals: [a]\n    role: viewer\n"
-                  "    counter_prefixes: ["
-                  XS64 XS64 XS64 XS64 "]\n",
+                  "    counter_prefixes: [" XS64 XS64 XS64 XS64 "]\n",
                   "p.yaml:5:24: each of 'counter_prefixes' may have at most "
                   "253 bytes"},
         BadPolicy{"version: 1\n---\nrules: []\n",
@@ -159,9 +158,9 @@ TEST(PolicyTest, AFileThatCannotBeReadIsNamed) {
 
 constexpr char kAdmin[] = "  - {principals: ['cn:root'], role: admin}\n";
 
-TEST(PolicyOdditiesTest, AGoodPolicyHasNone) {
+TEST(PolicyWarningsTest, AGoodPolicyHasNone) {
   EXPECT_THAT(
-      FindOddities(WithRules(
+      FindWarnings(WithRules(
           std::string(kAdmin) +
           "  - {principals: ['spiffe://a.b/*', 'dns:*.x', 'socket:/run/*', "
           "loopback, 'uri:urn:x', '*'], role: viewer, methods: "
@@ -169,18 +168,18 @@ TEST(PolicyOdditiesTest, AGoodPolicyHasNone) {
       IsEmpty());
 }
 
-TEST(PolicyOdditiesTest, APolicyThatLocksEverybodyOutIsToldOf) {
-  EXPECT_THAT(FindOddities(Parsed("version: 1\nrules: []\n")),
+TEST(PolicyWarningsTest, APolicyThatLocksEverybodyOutIsToldOf) {
+  EXPECT_THAT(FindWarnings(Parsed("version: 1\nrules: []\n")),
               ElementsAre("p.yaml: has no rules: nobody gets in but over "
                           "sockets that have a role of their own"));
   EXPECT_THAT(
-      FindOddities(WithRules("  - {principals: ['cn:a'], role: operator}\n"
+      FindWarnings(WithRules("  - {principals: ['cn:a'], role: operator}\n"
                              "  - {principals: ['cn:b'], role: admin, "
                              "counter_prefixes: [b]}\n")),
       ElementsAre(HasSubstr("no rule makes anybody admin of everything")));
 }
 
-TEST(PolicyOdditiesTest, NamesThatNobodyCanHaveAreToldOf) {
+TEST(PolicyWarningsTest, NamesThatNobodyCanHaveAreToldOf) {
   const char* form =
       "has no form that a principal has: spiffe://DOMAIN/PATH, uri:URI, "
       "dns:NAME, cn:NAME, socket:/PATH, loopback or web";
@@ -195,16 +194,16 @@ TEST(PolicyOdditiesTest, NamesThatNobodyCanHaveAreToldOf) {
   };
   for (const auto& [name, why] : cases) {
     EXPECT_THAT(
-        FindOddities(WithRules(std::string(kAdmin) + "  - {principals: ['" +
+        FindWarnings(WithRules(std::string(kAdmin) + "  - {principals: ['" +
                                name + "'], role: viewer}\n")),
         ElementsAre("p.yaml:4: rule 2: nobody can be '" + name + "': it " +
                     why));
   }
 }
 
-TEST(PolicyOdditiesTest, RulesThatAddNothingAreToldOf) {
+TEST(PolicyWarningsTest, RulesThatAddNothingAreToldOf) {
   EXPECT_THAT(
-      FindOddities(WithRules(
+      FindWarnings(WithRules(
           "  - {principals: ['cn:*'], role: admin}\n"
           "  - {principals: ['cn:a*'], role: viewer, counter_prefixes: [a]}\n"
           "  - {principals: ['dns:a'], role: viewer}\n"
@@ -213,9 +212,9 @@ TEST(PolicyOdditiesTest, RulesThatAddNothingAreToldOf) {
                   "p.yaml:6: rule 4: adds nothing to rule 3 in line 5"));
 }
 
-TEST(PolicyOdditiesTest, MethodsThatTheRoleDoesNotHaveAreToldOf) {
+TEST(PolicyWarningsTest, MethodsThatTheRoleDoesNotHaveAreToldOf) {
   EXPECT_THAT(
-      FindOddities(WithRules(
+      FindWarnings(WithRules(
           std::string(kAdmin) +
           "  - {principals: ['cn:a'], role: viewer, methods: ['*/Reset*']}\n"
           "  - {principals: ['cn:b'], role: viewer, methods: [GetCounter]}\n"
@@ -230,9 +229,9 @@ TEST(PolicyOdditiesTest, MethodsThatTheRoleDoesNotHaveAreToldOf) {
                             "that show the whole host")));
 }
 
-TEST(PolicyOdditiesTest, PrefixesThatNoCounterOfOursHasAreToldOf) {
+TEST(PolicyWarningsTest, PrefixesThatNoCounterOfOursHasAreToldOf) {
   EXPECT_THAT(
-      FindOddities(WithRules(
+      FindWarnings(WithRules(
           std::string(kAdmin) +
           "  - {principals: ['cn:a'], role: viewer, counter_prefixes: ['a-*', "
           "'ok-', 'b c', '\\x20d']}\n")),
