@@ -9,7 +9,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "accounting/flows/flow_answers.h"
 #include "accounting/flows/flow_follower.h"
 #include "accounting/flows/flow_pass.h"
@@ -252,9 +251,9 @@ class ThreadFlowHub final : public FlowHub {
   // Lets readers of lists keep up, for a while.
   void WaitForReaders(FlowPass& pass, absl::Duration& pause_left) {
     while (!room_.HasRoom()) {
-      const absl::Time start = absl::Now();
+      const absl::Duration start = SystemClock().BootTime();
       if (pause_left > absl::ZeroDuration() && room_.AwaitRoom(pause_left)) {
-        pause_left -= absl::Now() - start;
+        pause_left -= SystemClock().BootTime() - start;
         return;
       }
       pause_left = absl::ZeroDuration();

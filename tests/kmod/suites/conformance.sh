@@ -3,7 +3,9 @@
 . /tests/check.sh
 
 modprobe -a ip_tables ip6_tables
-gtests conformance_acct_table_test '-*Fake:*/Nftables'
+for suite in table quota; do
+  gtests "conformance_acct_${suite}_test" '-*Fake:*/Nftables'
+done
 for suite in table refusal foreign counting_form restoration; do
   gtests "conformance_rule_${suite}_test" '*/Iptables.*' \
     '.*ATargetThatIsMissing.*'

@@ -9,7 +9,9 @@ find "/modules/$NFM_MODULE/lib/modules/" \( -name 'nfnetlink_acct.ko' \
   -o -name 'xt_*.ko' \) -exec rm {} \;
 refused "there is no nfacct" 'could not insert' modprobe nfnetlink_acct
 refused "there are no x_tables" 'could not insert' modprobe x_tables
-gtests conformance_acct_table_test '*/Nftables'
+for suite in table quota; do
+  gtests "conformance_acct_${suite}_test" '*/Nftables'
+done
 for suite in rule_table rule_refusal rule_foreign rule_counting_form \
              rule_restoration kernel_edit; do
   gtests "conformance_${suite}_test" '*/Nftables.*' "$(printf '%s' \
