@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One collector of a fleet's: holds its share of the nodes and follows them.
+// One of a fleet's collectors: holds its share of the nodes and follows them.
 #ifndef NFMETER_COLLECTOR_COLLECTOR_H_
 #define NFMETER_COLLECTOR_COLLECTOR_H_
 

@@ -21,7 +21,7 @@
 
 namespace nfmeter::collector {
 
-// How a node does, for metrics and `status`.
+// The state of one node, for metrics and `status`.
 struct FollowerState {
   absl::Status error;  // OK: its records come
   absl::Time since;    // of that

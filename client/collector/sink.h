@@ -22,8 +22,8 @@ namespace nfmeter::collector {
 inline constexpr int kShards = 256;
 
 // The right of one collector to store what the nodes of a shard say, for a
-// time. The token grows each time that the shard changes hands, so that who
-// held it before is known as such ("fencing token").
+// time. The token grows each time that the shard changes hands, so that a
+// former holder is known as such ("fencing token").
 struct Lease {
   int shard = 0;
   int64_t token = 0;
@@ -58,7 +58,7 @@ struct Batch {
   bool set_back = false;
 };
 
-// How one target does, as the collector that holds it sees it.
+// The state of one target, as the collector that holds it sees it.
 struct TargetReport {
   std::string name;
   std::string address;  // empty: it is no target any more
@@ -104,14 +104,14 @@ class Sink {
 
   // --- Collectors and leases. Time is the sink's. ---
 
-  // Collector `name` lives, for `ttl` from now on. All that do, it among them.
+  // Collector `name` lives, for `ttl` from now on. Returns all that live.
   virtual absl::StatusOr<std::vector<std::string>> Join(const std::string& name,
                                                         absl::Duration ttl) = 0;
   // It goes; what it holds is free.
   virtual absl::Status Leave(const std::string& name) = 0;
   // Gives up what the collector holds beside `shards`, prolongs what it holds
-  // of them, and takes those that nobody holds or whose time is over. All that
-  // it holds then, for `ttl`, by shard.
+  // of them, and takes those that nobody holds or whose time is over. Returns
+  // all that it holds then, for `ttl`, by shard.
   virtual absl::StatusOr<std::vector<Lease>> KeepLeases(
       const std::string& name, absl::Span<const int> shards,
       absl::Duration ttl) = 0;
@@ -132,15 +132,15 @@ class Sink {
   //   OUT_OF_RANGE         a total does not fit into the sink's numbers
   virtual absl::Status Store(const Batch& batch) = 0;
 
-  // Remembers how targets do, for FleetStatus.
+  // Remembers the states of targets, for FleetStatus.
   virtual absl::Status Report(const std::string& collector,
                               absl::Span<const TargetReport> targets) = 0;
   virtual absl::StatusOr<FleetStatus> Inspect() = 0;
 
   // Takes events from the outbox, oldest first, and forgets those that `send`
   // took; after an error of it none of them, so that an event may be sent
-  // twice, with one id. How many were sent. UNIMPLEMENTED: this sink has no
-  // outbox.
+  // twice, with one id. Returns how many were sent. UNIMPLEMENTED: this sink
+  // has no outbox.
   virtual absl::StatusOr<int> RelayEvents(
       const std::function<absl::Status(const Event&)>& send) {
     (void)send;

@@ -54,7 +54,7 @@ class Domain {
     bool ledger_reads = true;
     std::string plans_path;   // see PlanStore::Open()
     std::string quotas_path;  // see ManagedCounters::Open()
-    // Reads the source of a stored plan, whose form is its giver's.
+    // Reads the source of a stored plan; the domain does not know its form.
     std::function<absl::StatusOr<Plan>(absl::string_view source)> read_plan;
     Plans::Options plans;
     // See KeptRules. Without a codec rules outside of plans are not kept.
@@ -87,10 +87,10 @@ class Domain {
   Ledger& ledger() { return *ledger_; }
   Plans& plans() { return plans_; }
 
-  // Makes managed counters again that are not there, with labels and quotas and
-  // without values; which. Totals go on. For the start: a boot takes all
-  // counters, and rules of plans and others need theirs. Statuses:
-  // Counters::Missing(), CounterEditor::Create().
+  // Makes managed counters that are missing, with labels and quotas but without
+  // values, and returns their names. Totals go on. For the start: a reboot
+  // takes all counters, and rules need them. Statuses: Counters::Missing(),
+  // CounterEditor::Create().
   absl::StatusOr<std::vector<std::string>> RestoreCounters();
 
   // Whose jobs tell whether the server still works.
@@ -159,7 +159,7 @@ class Domain {
   std::unique_ptr<kernel::RuleChangeWatch> rule_watch_;
   std::unique_ptr<LabelPruner> label_pruner_;  // null: none
 
-  // What KeepCounters() found all there: a reading, and whose labels.
+  // The reading and the labels' version with which no counter was missing.
   struct Kept {
     uint64_t epoch = 0;
     uint64_t sequence = 0;

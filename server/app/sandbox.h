@@ -16,10 +16,10 @@ namespace nfmeter::app {
 // be read again later.
 absl::Status GiveUpPrivileges(const Config& config);
 
-// Landlock, as far as `config.sandbox` wants it and the kernel has it. Before
-// that makes the folders and files that could not be made any more; those that
-// can't be made now are complained of by whoever opens them. The version of
-// Landlock that is in force; 0: none.
+// Landlock, as far as `config.sandbox` wants it and the kernel has it. First
+// makes the folders and files that could not be made afterwards; what can't be
+// made now is reported by whoever opens it. Returns the version of Landlock in
+// force; 0: none.
 absl::StatusOr<int> RestrictFiles(const Config& config);
 
 // When the listeners are open, for all threads: seccomp, as RestrictFiles().

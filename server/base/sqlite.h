@@ -80,14 +80,14 @@ class Database {
   // it was.
   static absl::StatusOr<std::unique_ptr<Database>> Open(Options options);
 
-  // False, of a patient one: the disk has taken nothing so far. Until it does,
-  // what the file has can be read, nothing if there is none, and whoever writes
-  // gets problem(); each transaction that writes tries to open the file first.
+  // With Options::patient, false while the disk takes nothing: what the file
+  // has can be read (nothing, where there is none), and writing fails with
+  // problem(). Each transaction that writes tries to open the file first.
   bool opened() const { return problem_.ok(); }
   // UNAVAILABLE, or OK where it is opened.
   const absl::Status& problem() const { return problem_; }
-  // What was to be read before it is opened has been. Where several Databases
-  // have one file, none can be opened before all have said so.
+  // All that had to be read before the file is opened has been. Where several
+  // Databases share it, it is opened only after each of them has called this.
   void EndReading();
 
   // All statements must have gone before.
@@ -96,7 +96,7 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
-  // Runs one or more statements whose rows nobody wants.
+  // Runs one or more statements and drops the rows that they answer.
   absl::Status Execute(const std::string& sql);
 
   // Compiles one statement, to be run many times.
@@ -143,7 +143,7 @@ class Database {
   const Options options_;
   absl::Status problem_;
   bool reads_alone_ = false;
-  // How it uses the file; see sqlite.cc. Let go after `db_` is closed.
+  // How it uses the file, see sqlite.cc. Released after `db_` is closed.
   std::unique_ptr<FileUse> use_;
   std::unique_ptr<sqlite3, Close> db_;  // null: EndReading()
 };

@@ -9,9 +9,9 @@
 
 namespace nfmeter {
 
-// The text of a file of at most 4 MiB, or what comes out of a pipe: who does
-// not write for a second is not waited for. INVALID_ARGUMENT: "PATH: cannot be
-// read: why", and what to do.
+// The text of a file of at most 4 MiB, or what comes out of a pipe: a writer
+// that sends nothing for a second is not waited for. INVALID_ARGUMENT: "PATH:
+// cannot be read: why", and what to do.
 absl::StatusOr<std::string> ReadTextFile(const std::string& path);
 
 }  // namespace nfmeter

@@ -13,8 +13,8 @@ namespace nfmeter {
 // `burst` of them at once after a pause. Starts full.
 //
 // The time is given: Clock::BootTime(), so that a step of the wall clock
-// neither opens nor closes it. A time before the last one counts as that. A
-// value of 32 bytes, so that thousands can be kept; not thread-safe.
+// neither opens nor closes it. A time before the last one counts as the last
+// one. A value of 32 bytes, so that thousands can be kept; not thread-safe.
 class TokenBucket {
  public:
   TokenBucket(double per_second, double burst, absl::Duration now)

@@ -19,11 +19,11 @@
 namespace nfmeter::interpose {
 
 // A TLS handshake costs a server a hundred times what a call does, and who is
-// at the other end is known only after it. So where the server has to end
-// young connections of a network again and again (their handshakes fail, or
-// they flood, or are those of one who did), kTooMany at once or more than
-// one each kForgiven, those that come wait for their turn: in the order in
-// which they came, kInTurn at a time, until kMemory after the last such.
+// at the other end is known only after it. So young connections of a network
+// that the server has to end are counted: their handshakes fail, they flood, or
+// their peer has flooded. After kTooMany at once, or more than one each
+// kForgiven, connections from there wait for their turn: in the order in which
+// they come, kInTurn at a time, until kMemory after the last bad one.
 //
 // Connections are known by their descriptors. Bounded. Thread-safe. Does not
 // own the clock.

@@ -13,7 +13,7 @@ namespace nfmeter::kernel {
 
 // A rule that names a cgroup is bound to the one that has this path when the
 // rule is made: a service that restarts gets a new one of the same path, and
-// the rule counts nothing any more. What the number of a path was tells.
+// the rule counts nothing any more. The number that the path had tells.
 //
 // Thread-safe.
 class CgroupTree {

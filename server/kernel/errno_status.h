@@ -33,11 +33,11 @@ enum class Operation {
 };
 
 // `err` is an errno value, positive; for a name that the kernel must not be
-// given (see IsAcctName) ENAMETOOLONG, and for an xtables lock that was not to
-// be had in time EAGAIN. `subject` is what it was attempted on, as
-// people would write it: a counter name, "filter (IPv4)". It goes into the
-// sentence (escaped) and into the metadata as "subject"; the errno's symbolic
-// name goes in as "errno". An errno without a row becomes INTERNAL with reason
+// given (see IsAcctName) ENAMETOOLONG, and for an xtables lock that could not
+// be taken in time EAGAIN. `subject` is what it was attempted on, as people
+// would write it: a counter name, "filter (IPv4)". It goes into the sentence
+// (escaped) and into the metadata as "subject"; the errno's symbolic name goes
+// in as "errno". An errno without a row becomes INTERNAL with reason
 // KERNEL_ERROR and the errno's own text.
 absl::Status ErrnoStatus(Operation operation, int err,
                          absl::string_view subject);

@@ -82,8 +82,8 @@ class Kernel {
   virtual ~Kernel() = default;
 
   virtual AcctTable& acct() = 0;
-  // The same objects by other means: changes of rules, which look for the
-  // counters of thousands of rules at once, then keep nobody waiting.
+  // The same objects, for changes of rules: they look for the counters of
+  // thousands of rules at once, and nobody who reads acct() waits for that.
   virtual AcctTable& rule_acct() = 0;
 
   // The rules twice, so that a read need not wait with a change for others;
@@ -104,8 +104,8 @@ class Kernel {
   // milliseconds, or as long as the kernel takes to load modules.
   virtual std::shared_ptr<const Capabilities> Probe() = 0;
 
-  // That these counters were there in an earlier life: a kernel that has short
-  // names for some of them does not know what those stand for.
+  // Names counters that existed in earlier lives of the server: a kernel that
+  // has short names for some of them does not know what those stand for.
   virtual void KnowCounters(absl::Span<const std::string> names) {
     static_cast<void>(names);
   }

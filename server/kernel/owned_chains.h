@@ -40,9 +40,9 @@ enum class MapKey {
   kUid,
 };
 
-// What thousands of rules that differ by one thing are where the kernel can
-// look the thing up: packets count into the counter of their key, and those
-// without one into none.
+// Stands for thousands of rules that differ by one thing, where the kernel can
+// look that up: packets count into the counter of their key, and those whose
+// key is not in it into none.
 struct OwnedMap {
   struct Element {
     std::string key;  // network order; bits beyond `bits` are 0
@@ -131,15 +131,15 @@ struct OwnedDifference {
   std::vector<std::string> missing;
   std::vector<std::string> unwanted;
 
-  // What is not counted while a chain or a map is so: what the rules or
-  // elements count into or lead to that are not there. One that counts into a
-  // stand-in is there.
+  // What is not counted while a chain or a map is so: what the missing rules or
+  // elements count into or lead to. A rule that counts into a stand-in is not
+  // missing.
   struct Lost {
     std::vector<std::string> counters;
     std::vector<std::string> places;  // chains and maps
   };
-  // Of kChanged. nullopt, as of the others: all that is in it, as there is
-  // something among it that packets may not pass.
+  // Only for kChanged. nullopt, as for the others: all that is in it, because
+  // packets may not get past something in it.
   std::optional<Lost> lost;
 };
 

@@ -23,7 +23,7 @@ class Patience {
       std::function<bool()> abandoned = nullptr)
       : deadline_(deadline), abandoned_(std::move(abandoned)) {}
 
-  // Of what must be done even where all waiting has been stopped: to put back
+  // For what must be done even after all waiting has been stopped: putting back
   // what a change has begun.
   static Patience ToTheEnd(absl::Duration deadline) {
     Patience patience(deadline);

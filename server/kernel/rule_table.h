@@ -31,18 +31,18 @@ class RuleTable {
   // Reads a whole table.
   virtual absl::StatusOr<TableContents> Read(Family family, Table table) = 0;
 
-  // Is the same as long as nobody, this included, has changed a rule or a chain
-  // of these tables; what rules have counted is no change. Others come with a
-  // chance of one in 2^64, and only this process can compare them. Costs much
-  // less than to read. nullopt: it can't be told so, read.
+  // A number that stays as it is while nobody, this process included, changes a
+  // rule or a chain of these tables; counting is no change. Other contents have
+  // it with a chance of one in 2^64. Only this process can compare numbers. It
+  // costs less than reading. nullopt: it can't be told; read the tables.
   virtual absl::StatusOr<std::optional<uint64_t>> Fingerprint() = 0;
 
   // Carries out all of the edit or nothing. Everything that it does not name is
   // the same afterwards, rule counters included.
   //
-  // Gives up at the deadline while it waits for others; whoever was abandoned
-  // by then changes nothing when its turn comes, CANCELLED. What has begun is
-  // ended, for whomever. ABORTED, CHANGE_HALF_DONE: a backend that needs
+  // While it waits for others it gives up at the deadline. CANCELLED: when its
+  // turn came nobody wanted it any more, and it changed nothing. What has begun
+  // is carried to its end. ABORTED, CHANGE_HALF_DONE: a backend that needs
   // several steps failed at a later one and could not take back the earlier;
   // the message says what stands. What concerns one new rule comes with its
   // field, see AtField() in rule_edit.h.
@@ -67,10 +67,10 @@ class RuleTable {
   // stand and with their own counters; in one commit for each table. Those of
   // owned chains, too, where an owner's chains are of rules alone; where it has
   // maps (CountsByMaps()) they stay, and their owner changes them by
-  // ApplyOwned(). Every packet is counted into one of the two. How many rules;
-  // of dry runs, which do not ask for `to`, would have been.
-  // FAILED_PRECONDITION, COUNTER_IN_USE: a rule of somebody else's counts into
-  // `from`; nothing was changed. Else as Apply().
+  // ApplyOwned(). Every packet is counted into one of the two. Returns how many
+  // rules it moved; a dry run, for which `to` need not exist, how many it
+  // would. FAILED_PRECONDITION, COUNTER_IN_USE: a rule of somebody else's
+  // counts into `from`; nothing was changed. Else as Apply().
   struct CounterMove {
     std::string from;
     std::string to;
@@ -79,7 +79,7 @@ class RuleTable {
   virtual absl::StatusOr<size_t> MoveRules(const CounterMove& move,
                                            const Patience& patience);
 
-  // From now on nobody waits for others: an Apply() that does ends as at its
+  // From now on nothing waits for others: an Apply() that does ends as at its
   // deadline. For the end of the process. Thread-safe, unlike the rest.
   virtual void StopWaiting() = 0;
 };

@@ -58,7 +58,7 @@ class FlowMetrics final : public MetricSource {
   const accounting::FlowHub& hub_;
 };
 
-// How the ledger of usage does. Does not own it.
+// The state of the ledger of usage. Does not own it.
 class LedgerMetrics final : public MetricSource {
  public:
   explicit LedgerMetrics(const accounting::Ledger& ledger) : ledger_(ledger) {}

@@ -36,10 +36,10 @@ struct TlsOptions {
   std::string server_name;
 };
 
-// What happens after an attempt failed with UNAVAILABLE. Reads, and changes
-// too, since every change carries a request_id under which the server carries
-// it out once; but not after a restart of the server (see Client). Errors of
-// other codes are never retried.
+// What happens after an attempt failed with UNAVAILABLE. Reads are tried again,
+// and so are changes: each carries a request_id, under which the server carries
+// it out once. After a restart of the server changes are not tried again (see
+// Client). Errors of other codes are never retried.
 struct RetryOptions {
   // Attempts of one call, the first included. 1: no retries.
   int max_attempts = 4;

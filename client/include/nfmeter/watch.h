@@ -176,8 +176,8 @@ class FlowWatch {
   std::unique_ptr<client_internal::FlowStream> stream_;
 };
 
-// A stream of how plans do: Client::WatchPlanStatus. Connects and reconnects as
-// SnapshotWatch does; each connection begins with the status of every plan.
+// A stream of plans' statuses: Client::WatchPlanStatus. Connects and reconnects
+// as SnapshotWatch does; each connection begins with the status of every plan.
 //
 // Next() is for one thread at a time; Cancel() may be called by any.
 class PlanWatch {

@@ -23,14 +23,14 @@ absl::Status CountersExist(absl::Span<const std::string> names);
 // ABORTED, ETAG_MISMATCH.
 absl::Status CountersChanged(absl::Span<const std::string> names);
 
-// FAILED_PRECONDITION, COUNTER_IN_USE; `rules` hold them. Without rules:
-// something that is not one of the rules that the server can read.
+// FAILED_PRECONDITION, COUNTER_IN_USE: `rules` hold them; without rules,
+// something holds them that is not a rule the server can read.
 absl::Status CountersInUse(absl::Span<const std::string> names,
                            absl::Span<const kernel::Rule> rules,
                            absl::string_view advice);
 
-// What the kernel said about one counter, with the missing and the existing as
-// above.
+// The kernel's error about one counter; NOT_FOUND and ALREADY_EXISTS become the
+// two above.
 absl::Status AboutCounter(const absl::Status& status, const std::string& name);
 
 // 'a', 'b' and 3 more.

@@ -39,9 +39,9 @@ class CounterObserver {
   // that is too long).
   virtual absl::Status Admit(size_t) { return absl::OkStatus(); }
 
-  // These are about to be reset or deleted, and had these values just now: what
-  // is known of them if the server ends before it can tell what came out.
-  // Other than OK: as of Admit().
+  // These are about to be reset or deleted. Their values, read just now, are
+  // all that is known if the server ends before it can tell how it went. Other
+  // than OK: as for Admit().
   virtual absl::Status BeforeReset(absl::Span<const kernel::AcctObject>) {
     return absl::OkStatus();
   }

@@ -22,14 +22,14 @@
 
 namespace nfmeter::accounting {
 
-// Looks at the start and each kInterval, on a thread of its own, which labels
-// have no counter. Those go of which all of this is true: in two looks in a row
-// a complete reading, begun after the labels were set, lacked the counter; the
-// kernel does not find it by name either; and nobody set the labels meanwhile,
-// as who creates the counter does. So a counter that is deleted and made again
-// for a moment, or that comes up after this server at boot, keeps its labels.
+// Looks for labels without a counter, at the start and each kInterval, on a
+// thread of its own. Labels go when all of this holds: in two looks in a row a
+// complete reading, begun after they were set, lacked the counter; the kernel
+// does not find it by name either; and nobody has set them meanwhile, as
+// creating the counter does. So a counter that is deleted and made again for a
+// moment, or that comes up after this server at boot, keeps its labels.
 //
-// Where there are labels a look is one reading of all counters; else nothing.
+// A look costs one reading of all counters; nothing where there are no labels.
 class LabelPruner {
  public:
   static constexpr absl::Duration kInterval = absl::Hours(1);

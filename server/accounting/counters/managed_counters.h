@@ -22,10 +22,10 @@
 
 namespace nfmeter::accounting {
 
-// Which they are, their mark among the labels tells (kManagedLabel). What else
-// it takes to make them, the quota, is kept here, in a file of its own: a
-// counter that came back without it would turn its cap into a rule that drops
-// everything.
+// A mark among their labels (kManagedLabel) says which counters these are.
+// Their quotas, without which they can't be made again, are kept here in a file
+// of their own: a rule that drops what is beyond a quota would drop everything
+// if the counter came back without it.
 //
 // Rows are written with the change that they are about (Commit()); a quota that
 // a reading shows is written at the next one. A failing disk fails no change:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Other quotas for counters of a plan, with its chains.
+// Changes quotas of a plan's counters together with its chains.
 #ifndef NFMETER_ACCOUNTING_COUNTERS_OWNED_QUOTA_CHANGES_H_
 #define NFMETER_ACCOUNTING_COUNTERS_OWNED_QUOTA_CHANGES_H_
 
@@ -18,8 +18,8 @@
 
 namespace nfmeter::accounting {
 
-// As QuotaChanges, for many counters at once that an owner's chains count into,
-// and these chains change with them: in place where the kernel can, else
+// Like QuotaChanges, for many counters at once and together with the owner's
+// chains that count into them: in place where the kernel can, else
 //
 //   the chains as they are to be, but into stand-ins   one commit a table
 //   the counters are made anew                         one step each

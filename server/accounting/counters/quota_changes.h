@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Other quotas for counters that count.
+// Changes the quota of a counter while rules count into it.
 #ifndef NFMETER_ACCOUNTING_COUNTERS_QUOTA_CHANGES_H_
 #define NFMETER_ACCOUNTING_COUNTERS_QUOTA_CHANGES_H_
 
@@ -57,9 +57,9 @@ class QuotaChanges {
   // again.
   absl::Status Carry(const Change& change);
 
-  // Finishes what a server before this one has left, or this one could not; of
-  // how many counters. Owned chains that count into a stand-in are their
-  // owner's to mend before: else it is left for another call.
+  // Finishes changes that an earlier server, or this one, left unfinished, and
+  // returns of how many counters. A stand-in that owned chains still count into
+  // is left for a later call: their owner has to mend them first.
   absl::StatusOr<size_t> FinishOld(const kernel::Patience& patience);
 
  private:

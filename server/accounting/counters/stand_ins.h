@@ -29,13 +29,13 @@ struct NewQuota {
   std::optional<kernel::QuotaLimit> quota;
 };
 
-// What ending a change that has begun may take, whatever is left of the
+// How long it may take to end a change that has begun, whatever is left of the
 // caller's time.
 kernel::Patience PatienceToEnd();
 
 // Makes stand-ins, makes counters anew behind them, and gives what the
-// stand-ins have counted to the counters. To have rules count into them is the
-// caller's. See QuotaChanges for what for.
+// stand-ins have counted to the counters. The caller has the rules count into
+// them. QuotaChanges says what this is for.
 //
 // Thread-safe; calls about one counter must not overlap. Does not own what it
 // is given.
@@ -82,8 +82,8 @@ class StandIns {
   };
   absl::StatusOr<std::vector<Left>> All() const;
 
-  // Counters whose rules could not be had back from a stand-in; ABORTED,
-  // CHANGE_HALF_DONE then. `finished` OK: not of these any more.
+  // How a change ended. While rules still count into the stand-ins, counters
+  // are Unfinished(); then this returns ABORTED, CHANGE_HALF_DONE.
   absl::Status Remember(absl::Span<const std::string> counters,
                         const absl::Status& finished);
   std::vector<std::string> Unfinished() const;  // by name

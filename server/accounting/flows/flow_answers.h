@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Answers that will do for a while.
+// Answers that are kept for callers who take old ones.
 #ifndef NFMETER_ACCOUNTING_FLOWS_FLOW_ANSWERS_H_
 #define NFMETER_ACCOUNTING_FLOWS_FLOW_ANSWERS_H_
 

@@ -21,8 +21,8 @@ namespace nfmeter::accounting {
 // modulo 2^64, and their sum over the whole reading is right.
 struct FlowDelta {
   FlowSums sums;
-  // It carried this after the present reading came by it. Somebody who joins
-  // with this reading counts only such.
+  // It carried this after the present reading had seen it. A watch that begins
+  // with this reading counts nothing else.
   bool after_reading = false;
 };
 
@@ -49,7 +49,7 @@ class FlowBook {
   // `wall_time` tells flows apart that began before the first reading; the
   // kernel's start times are of that clock.
   void BeginReading(absl::Time wall_time);
-  // The reading has come by a flow. In the first one there are no deltas.
+  // The reading has met a flow. The first reading makes no deltas.
   void Seen(const kernel::FlowRecord& flow, OnDelta on_delta);
   // A flow has ended.
   void Ended(const kernel::FlowRecord& flow, OnDelta on_delta);

@@ -22,8 +22,8 @@
 
 namespace nfmeter::accounting {
 
-// First those that are standing, then a marker, then what happens. Guarded by
-// the hub's mutex, but for the calls.
+// First the quotas that were exceeded when it began, then a marker, then what
+// happens. Guarded by the hub's mutex, but for the calls.
 class QuotaChannel {
  public:
   using Standing = std::shared_ptr<const std::vector<kernel::AcctObject>>;
@@ -35,8 +35,8 @@ class QuotaChannel {
 
   // What was exceeded when it began.
   void Begin(Standing standing, absl::Time time);
-  // Queues the event if the subscriber wants it; of `max_queue` the oldest
-  // makes room. How many did.
+  // Queues the event if the subscriber wants it. Beyond `max_queue` the oldest
+  // are dropped; returns how many were.
   size_t Push(const QuotaEvent& event, size_t max_queue);
   // There will be no more.
   void Fail(const absl::Status& why) { error_ = why; }

@@ -40,9 +40,9 @@ class QuotaCrossings {
   // A crossing that an event told of.
   void Add(const kernel::AcctObject& object);
 
-  // So many have come since the last complete reading that a look should be
-  // taken which of them are left: nobody tells when others reset or delete
-  // theirs.
+  // So many have come since the last complete reading that another one should
+  // show which of them are left: nobody tells when other programs reset or
+  // delete counters.
   bool IsReadingDue() const { return exceeded_.size() >= reading_due_at_; }
 
   // Whether an event told of it since the last reading began.

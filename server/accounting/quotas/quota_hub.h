@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Who has crossed a quota.
+// Which counters have crossed their quotas.
 #ifndef NFMETER_ACCOUNTING_QUOTAS_QUOTA_HUB_H_
 #define NFMETER_ACCOUNTING_QUOTAS_QUOTA_HUB_H_
 
@@ -51,8 +51,8 @@ struct QuotaStats {
 // Follows the kernel's quota events on a thread of its own, and finds what the
 // kernel dropped by reading the counters on the counter lane, so that every
 // subscriber gets every crossing once. While readings fail, events are followed
-// all the same. A counter that is reset and crosses its
-// quota again has crossed twice.
+// all the same. A counter that is reset and crosses its quota again has crossed
+// twice.
 //
 // Thread-safe.
 class QuotaHub : public CounterObserver {

@@ -36,7 +36,7 @@ namespace nfmeter::accounting {
 // Thread-safe.
 class KeptRules final : public RuleObserver {
  public:
-  // The form of a rule in the file, which is not ours to know.
+  // Writes and reads a rule in its form in the file, which is not known here.
   struct Codec {
     std::function<std::string(const kernel::Rule& rule)> write;
     std::function<absl::StatusOr<NewRule>(absl::string_view text)> read;
@@ -52,7 +52,7 @@ class KeptRules final : public RuleObserver {
   bool empty() const;
   // In the order in which they were made.
   std::vector<WantedRule> All() const;
-  // Another one with each change of what All() says, bindings apart.
+  // Changes whenever All() does, but not with the bindings to cgroups.
   uint64_t version() const;
   // Whether the cgroups that rules name are those that they are bound to.
   bool AreBound() const;

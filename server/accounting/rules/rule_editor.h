@@ -44,10 +44,10 @@ struct RuleChange {
   bool validate_only = false;
   // For earlier changes and for the xtables lock.
   kernel::Patience patience;
-  // To others than the rules that count into these the caller is blind.
+  // The caller sees no rules but those that count into these.
   CounterScope scope;
-  // Deletions: rules that count into others are not meant, whatever their ids;
-  // the kernel's names. Empty: any.
+  // Of deletions: rules that count into other counters stay, whatever their
+  // ids. The kernel's names; empty: any.
   std::vector<std::string> counters;
   // Rules with another verdict than kContinue may not be deleted.
   bool counting_only = false;
@@ -63,7 +63,7 @@ class RuleObserver {
   virtual void OnRulesCreated(absl::Span<const kernel::Rule> rules,
                               kernel::RulePlacement placement) = 0;
   virtual void OnRulesDeleted(absl::Span<const kernel::Rule> rules) = 0;
-  // Behind either, on the thread of the call, before it is answered; may wait.
+  // After either, on the thread of the call, before it is answered; may wait.
   virtual void CommitRules() = 0;
 };
 
@@ -116,7 +116,7 @@ class RuleEditor {
   // kernel::TableOutcome. Sentences; usually none.
   std::vector<std::string> Notices() const;
 
-  // What to say of it with the answer: of each table once since the start.
+  // What the answer says of it: of each table once since the start.
   std::vector<std::string> FirstNotices(const ChangedRules& changed);
 
  private:

@@ -52,9 +52,9 @@ class RuleKeeper {
   RuleKeeper(kernel::Kernel& kernel, Lane& lane)
       : kernel_(kernel), lane_(lane) {}
 
-  // Where they do not fit together: one by one. `wanted` is called on the lane,
-  // so that no change of ours comes between, and gives them in the order in
-  // which they were made. Their counters exist. Statuses of reading tables.
+  // In one change a table, or one by one where that fails. `wanted` is called
+  // on the lane, so that no change of ours comes between, and returns rules in
+  // the order in which they were made. Counters exist. Statuses of reads.
   absl::StatusOr<KeptOutcome> Keep(
       absl::FunctionRef<std::vector<WantedRule>()> wanted, bool dry_run);
 

@@ -25,7 +25,7 @@ struct RuleListing {
 };
 
 // Keeps the readings whose later pages somebody may still ask for, so that a
-// listing goes on while others change rules. A caller that comes too late reads anew.
+// listing goes on while others change rules. Later, a caller reads anew.
 //
 // A reading is found by a random number that only its page tokens have, and for
 // its own query alone: what a caller may not see is not in it.
@@ -50,11 +50,11 @@ class RuleListings {
   // Null: it is not kept (any more), or was another query's.
   std::shared_ptr<const RuleListing> Find(uint64_t number, uint64_t query);
 
-  // Its last page was given out: a repetition of that one is all that may come,
-  // so it goes first when room is needed.
+  // Its last page was given out. Only that page may be asked for again, so it
+  // goes first when room is needed.
   void Finish(uint64_t number);
 
-  // Gives back what has been kept long enough. Others do that on the way.
+  // Drops what has been kept long enough, as the other functions do on the way.
   void Expire();
 
  private:

@@ -16,7 +16,7 @@
 
 namespace nfmeter::accounting {
 
-// What came of reading tables.
+// How reading tables went.
 struct TablesRead {
   // OK: all were handed out that the kernel has. TABLE_NOT_VISIBLE: of the
   // first that was left out as this process can't see whether it is there.

@@ -77,7 +77,7 @@ class Snapshot {
   virtual std::vector<uint32_t> RemovedSince(uint64_t sequence) const = 0;
 
   // Ids of rows that were not in all of the snapshots from `sequence` up to
-  // this one: whoever knows that one's counters knows all but these.
+  // this one: a reader who knows the counters of that one lacks these.
   virtual std::vector<uint32_t> AddedSince(uint64_t sequence) const = 0;
 
   // Sequence of the last snapshot not after `sequence` that had added rows:

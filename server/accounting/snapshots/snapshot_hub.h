@@ -45,8 +45,8 @@ class SnapshotSubscriber {
   virtual void OnSnapshot(std::shared_ptr<const Snapshot> snapshot) = 0;
   // A due reading failed; the next one comes at its time.
   virtual void OnError(const absl::Status& status) = 0;
-  // Whether it has a use for a snapshot at `boottime`, when one falls due. For
-  // nobody none is taken. On the hub's ticker; must not block.
+  // Whether it wants the snapshot that falls due at `boottime`. None is taken
+  // that nobody wants. On the hub's ticker; must not block.
   virtual bool Wants(absl::Duration) { return true; }
 };
 

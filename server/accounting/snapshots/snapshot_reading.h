@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Reads the counters so that nothing is taken for gone that is not.
+// Reads the counters, and takes none for gone that is still there.
 #ifndef NFMETER_ACCOUNTING_SNAPSHOTS_SNAPSHOT_READING_H_
 #define NFMETER_ACCOUNTING_SNAPSHOTS_SNAPSHOT_READING_H_
 

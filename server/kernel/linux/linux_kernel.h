@@ -24,8 +24,8 @@
 namespace nfmeter::kernel {
 
 // Accounting objects by nfnetlink_acct, rules by legacy iptables, flows by
-// nf_conntrack_netlink. The one place
-// that knows more than one of the mechanisms below kernel/linux. Thread-safe.
+// nf_conntrack_netlink. The one place that knows more than one of the
+// mechanisms below kernel/linux. Thread-safe.
 class LinuxKernel : public Kernel {
  public:
   // Opens a network namespace and probes all parts. A part that is missing is

@@ -26,8 +26,8 @@ struct FileAccess {
 // Restricts the calling thread and those that it makes later to `access`, as
 // far as this kernel's version of Landlock goes; connections over TCP are not
 // opened any more where it can refuse them. Needs no_new_privs or
-// CAP_SYS_ADMIN. The version (landlock(7)) that is active; 0: this kernel has
-// none. INTERNAL, SANDBOX_FAILED.
+// CAP_SYS_ADMIN. Returns the version (landlock(7)) that is active; 0: this
+// kernel has none. INTERNAL, SANDBOX_FAILED.
 absl::StatusOr<int> RestrictFiles(const FileAccess& access);
 
 // The folders that must be readable so that the file at `path` can be read,

@@ -16,8 +16,8 @@
 
 namespace nfmeter::service {
 
-// Takes jobs of several callers and gives them out in turn: one of each who has
-// any, those of one caller in the order in which they came. Not thread-safe.
+// Takes jobs of several callers and gives them out in turn: one of each caller
+// that has any, each caller's in the order in which they came. Not thread-safe.
 class FairQueue {
  public:
   using Job = absl::AnyInvocable<void()>;

@@ -14,9 +14,9 @@
 
 namespace nfmeter::service {
 
-// Looks for them in the repeated field `list`, of whose members the name is
-// `subfield` (".name"; empty: it is the member). The names must stay where they
-// are; empty ones are left to other checks.
+// Looks for them in the repeated field `list`. `subfield` is what has the name
+// in a member (".name"; empty: the member itself). The names must stay where
+// they are; empty ones are left to other checks.
 class Repeats {
  public:
   Repeats(absl::string_view list, absl::string_view subfield, size_t size)

@@ -23,8 +23,8 @@ namespace nfmeter::kernel {
 // `Reader` reads the messages of a datagram; they have a sequence number and an
 // errno. `on_message(index, message)` says whether the message is the answer.
 // `on_missing(index, errno)` is called for those without one: ENOBUFS, the
-// answer got lost; or why the questions could not be sent. Either is right
-// exactly once for each question, in any order.
+// answer got lost; or why the questions could not be sent. One of the two
+// happens exactly once for each question, in any order.
 template <typename Reader, typename OnMessage, typename OnMissing>
 void ExchangeNetlink(
     NetlinkSocket& socket, size_t count,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What nf_tables has, of whomever it is.
+// What nf_tables has, whoever made it.
 #ifndef NFMETER_KERNEL_LINUX_NETLINK_NF_TABLES_DUMP_H_
 #define NFMETER_KERNEL_LINUX_NETLINK_NF_TABLES_DUMP_H_
 

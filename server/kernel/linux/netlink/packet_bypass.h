@@ -16,7 +16,7 @@ namespace nfmeter::kernel {
 // - base chains at INPUT, FORWARD and OUTPUT with a priority below `priority`,
 //   that of the rules that count, which may drop packets before.
 //
-// A chain that accepts is none: the kernel goes on with the next chain of the
+// A chain that accepts is no bypass: the kernel goes on with the next of the
 // hook (nf_hook_slow() in net/netfilter/core.c). `own_table` is not looked at.
 // Sentences for people; usually none, also where nf_tables can't be read.
 std::vector<std::string> LookForBypasses(int priority,

@@ -22,7 +22,7 @@ namespace nfmeter::kernel {
 // exchanged since it was asked last.
 absl::StatusOr<AcctFeatures> AskAcctFeatures(NetlinkSocket& socket);
 
-// What goes into a walk, and what comes out of it. Not thread-safe.
+// A walk: what it is given, and what it found. Not thread-safe.
 class AcctWalk {
  public:
   using OnRecords = absl::FunctionRef<void(absl::Span<const AcctRecord>)>;

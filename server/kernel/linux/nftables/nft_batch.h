@@ -58,7 +58,7 @@ class NftBatch {
   // About one table of family inet; ours but for probes.
   explicit NftBatch(absl::string_view table = kNftTable) : table_(table) {}
 
-  // The table, as a whole: to be there with these flags. OK where it is.
+  // Makes the table itself, with these flags. OK where it is there.
   size_t AddTable(uint32_t flags);
   size_t DeleteTable();
 
@@ -68,7 +68,7 @@ class NftBatch {
   size_t AddCounter(absl::string_view object, uint64_t packets, uint64_t bytes,
                     absl::string_view userdata);
   size_t AddQuota(absl::string_view object, uint64_t limit, uint64_t consumed);
-  // Another limit for a quota that is there; what it has consumed stays.
+  // Gives a quota that is there another limit; what it has consumed stays.
   size_t SetQuota(absl::string_view object, uint64_t limit);
   size_t DeleteCounter(absl::string_view object);
   size_t DeleteQuota(absl::string_view object);

@@ -70,7 +70,7 @@ using NftSetLookup = absl::FunctionRef<std::optional<std::vector<NftElement>>(
 Rule ReadNftRuleOf(Family family, Table table, absl::string_view chain,
                    const NftRuleInfo& info, NftSetLookup sets);
 
-// What else a rule has that nft prints.
+// What else nft prints of a rule.
 struct NftRuleTraits {
   bool counts_itself = true;  // beside its counter
   bool asks_quota = false;

@@ -19,7 +19,7 @@ namespace nfmeter::kernel {
 // The tables and chains of the API as base chains of `table inet nfmeter`, see
 // nft_rule.h. Nobody else has chains there; those of plans are as they are.
 //
-// Thread-safe, so that one does for changes and for reads.
+// Thread-safe, so that one object serves changes and reads.
 class NftRuleTable : public RuleTable {
  public:
   // Both outlive this; `acct` has the counters of `table`.
@@ -28,7 +28,7 @@ class NftRuleTable : public RuleTable {
 
   absl::StatusOr<TableContents> Read(Family family, Table table) override;
 
-  // By the generation: every change of any ruleset of the namespace is one.
+  // The generation, which each change of any ruleset of the namespace raises.
   absl::StatusOr<std::optional<uint64_t>> Fingerprint() override;
 
   // New counters and all tables in one transaction, which the kernel refuses if
