@@ -90,8 +90,14 @@ CREATE TABLE nfmeter.records (
   packets bigint NOT NULL,
   bytes bigint NOT NULL
 ) PARTITION BY RANGE (time);
-CREATE INDEX records_by_time ON nfmeter.records USING brin (time)
-  WITH (pages_per_range = 32, autosummarize = on);
+-- Databases that are not PostgreSQL itself may have ordinary indexes only.
+DO $$
+BEGIN
+  CREATE INDEX records_by_time ON nfmeter.records USING brin (time)
+    WITH (pages_per_range = 32, autosummarize = on);
+EXCEPTION WHEN OTHERS THEN
+  CREATE INDEX records_by_time ON nfmeter.records (time);
+END $$;
 CREATE TABLE nfmeter.records_other PARTITION OF nfmeter.records DEFAULT;
 
 CREATE TABLE nfmeter.gaps (

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "collector/postgres_batch.h"
+#include "collector/postgres_features.h"
 #include "collector/postgres_schema.h"
 #include "collector/status_macros.h"
 
@@ -126,6 +127,7 @@ absl::Status PostgresSink::Migrate(int64_t version) {
   Borrowed connection(*this);
   // Of several collectors that start at once one migrates, the others wait.
   NFM_RETURN_IF_ERROR(MakeVersionTable(*connection));
+  if (version == 0) NFM_RETURN_IF_ERROR(CheckFeatures(*connection));
   for (;;) {
     NFM_RETURN_IF_ERROR(connection->Execute("BEGIN"));
     NFM_ASSIGN_OR_RETURN(

@@ -10,6 +10,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "tests/collector/postgres_fixture.h"
@@ -296,6 +297,42 @@ TEST_F(PostgresTest, ANewerSchemaIsLeftAlone) {
   const auto refused = RunCollector(Arguments());
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.err, HasSubstr("schema version 99"));
+}
+
+TEST_F(PostgresTest, WhatTheDatabaseLacksIsTold) {
+  postgres_.Query("DROP EXTENSION plpgsql CASCADE");
+  const auto refused = RunCollector(Arguments());
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err,
+              HasSubstr("the database lacks what nfmeter-collector needs: "
+                        "PL/pgSQL with exceptions (language \"plpgsql\" does "
+                        "not exist)."));
+  // It is tried again from where it was.
+  postgres_.Query("CREATE EXTENSION plpgsql");
+  auto collector = Start();
+  Count(1);
+  AwaitTotal();
+}
+
+TEST_F(PostgresTest, RightsThatAreLackingAreTold) {
+  postgres_.Query("CREATE ROLE weak LOGIN");
+  const auto refused = RunCollector(
+      {"--targets", targets_, "--sink",
+       absl::StrReplaceAll(postgres_.url(), {{"postgres@", "weak@"}})});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("permission denied for database"));
+}
+
+TEST_F(PostgresTest, WithoutBrinIndexesItHasAnOrdinaryOne) {
+  postgres_.Query(
+      "SET allow_system_table_mods = on; DELETE FROM pg_am WHERE amname = "
+      "'brin'");
+  auto collector = Start();
+  Count(1);
+  AwaitTotal();
+  EXPECT_THAT(postgres_.Query("SELECT indexdef FROM pg_indexes WHERE indexname "
+                              "= 'records_by_time'"),
+              HasSubstr("USING btree"));
 }
 
 TEST(PostgresUrlTest, ADatabaseThatIsNotThereIsTold) {
