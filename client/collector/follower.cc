@@ -26,6 +26,7 @@ ClientOptions OptionsFor(const Target& target) {
   if (target.use_tls) options.tls = target.tls;
   options.insecure = target.insecure;
   options.user_agent = "nfmeter-collector";
+  options.one_of_many = true;
   options.retry.max_attempts = 1;  // the follower tries again
   return options;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -108,6 +109,22 @@ class Connection {
   std::shared_ptr<v1::NodeService::Stub> node() { return Part(&Link::node); }
 
  private:
+  // gRPC remembers each method of a service that there is a stub of, for each
+  // channel: some 10 KB for all services. So stubs are made when the first call
+  // needs them. Thread-safe.
+  template <typename Stub>
+  class LazyStub {
+   public:
+    Stub* Get(const std::shared_ptr<grpc::Channel>& channel) {
+      absl::call_once(made_, [&] { stub_.emplace(channel); });
+      return &*stub_;
+    }
+
+   private:
+    absl::once_flag made_;
+    std::optional<Stub> stub_;
+  };
+
   // A channel and what calls over it. gRPC's credentials stay what they were
   // made of, so replaced certificates take another channel. So does a wall
   // clock that was set back: the timers of one that waits to connect again
@@ -123,13 +140,13 @@ class Connection {
     const TlsFiles files;
     const absl::Duration clock_lead;  // of the wall clock when it was made
     const std::shared_ptr<grpc::Channel> channel;
-    v1::CounterService::Stub counters;
-    v1::RuleService::Stub rules;
-    v1::PlanService::Stub plans;
-    v1::SnapshotService::Stub snapshots;
-    v1::FlowService::Stub flows;
-    v1::UsageService::Stub usage;
-    v1::NodeService::Stub node;
+    LazyStub<v1::CounterService::Stub> counters;
+    LazyStub<v1::RuleService::Stub> rules;
+    LazyStub<v1::PlanService::Stub> plans;
+    LazyStub<v1::SnapshotService::Stub> snapshots;
+    LazyStub<v1::FlowService::Stub> flows;
+    LazyStub<v1::UsageService::Stub> usage;
+    LazyStub<v1::NodeService::Stub> node;
   };
 
   Connection(ClientOptions options, Address address,
@@ -142,9 +159,9 @@ class Connection {
   // else another one if the files have changed since.
   std::shared_ptr<Link> GetLink();
   template <typename Stub>
-  std::shared_ptr<Stub> Part(Stub Link::*stub) {
+  std::shared_ptr<Stub> Part(LazyStub<Stub> Link::*stub) {
     std::shared_ptr<Link> link = GetLink();
-    Stub* part = &(link.get()->*stub);
+    Stub* part = (link.get()->*stub).Get(link->channel);
     return std::shared_ptr<Stub>(std::move(link), part);
   }
 

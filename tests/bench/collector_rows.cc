@@ -15,6 +15,7 @@
 #include "tests/collector/fake_fleet.h"
 #include "tests/collector/postgres_process.h"
 #include "tests/support/subprocess.h"
+#include "tests/system/certificates.h"
 
 namespace nfmeter::bench {
 namespace {
@@ -102,9 +103,14 @@ absl::StatusOr<Measurement> CollectRows(const Scale& scale) {
   return Paired(ours, theirs, "rows/s");
 }
 
-absl::StatusOr<Measurement> CollectNodes(const Scale& scale) {
-  const int nodes = static_cast<int>(scale.Of(1'000, 20));
-  FakeFleet fleet(nodes, /*counters=*/20);
+// As many nodes as a row of memory has, and 20 counters of each.
+int NodesOf(const Scale& scale) {
+  return static_cast<int>(scale.Of(1'000, 20));
+}
+constexpr int kCountersOfANode = 20;
+
+// What a collector of the fleet has in memory, divided by its nodes.
+absl::StatusOr<Measurement> MeasureMemory(FakeFleet& fleet) {
   const testing::TemporaryDirectory dir;
   std::ofstream(dir / "nodes.yaml") << fleet.Targets();
   const CollectorProcess collector({"--targets", dir / "nodes.yaml", "--sink",
@@ -117,8 +123,19 @@ absl::StatusOr<Measurement> CollectNodes(const Scale& scale) {
     return status;
   }
   const double each = static_cast<double>(ResidentBytes(collector.pid())) /
-                      1024 / static_cast<double>(nodes);
+                      1024 / static_cast<double>(fleet.size());
   return Measurement{.ours = each, .ratio = each, .unit = "KiB/node"};
+}
+
+absl::StatusOr<Measurement> CollectNodes(const Scale& scale) {
+  FakeFleet fleet(NodesOf(scale), kCountersOfANode);
+  return MeasureMemory(fleet);
+}
+
+absl::StatusOr<Measurement> CollectNodesOverTls(const Scale& scale) {
+  testing::Certificates certificates;
+  FakeFleet fleet(NodesOf(scale), kCountersOfANode, &certificates);
+  return MeasureMemory(fleet);
 }
 
 absl::StatusOr<Measurement> CollectFailover(const Scale& scale) {
@@ -176,6 +193,10 @@ std::vector<Row> CollectorRows() {
        .measured = "memory of a collector for each of 1,000 nodes",
        .target = 200,
        .run = CollectNodes},
+      {.name = "collect-nodes-tls",
+       .measured = "the same over mutual TLS",
+       .target = 200,
+       .run = CollectNodesOverTls},
       {.name = "collect-failover",
        .measured = "a collector killed: until all its nodes are stored again",
        .target = 5,

@@ -390,12 +390,20 @@ class FakeFleet::NodeService final : public v1::NodeService::CallbackService {
 
 FakeNode* FakeFleet::Find(grpc::string_ref authority) const {
   const auto found =
-      by_address_.find(std::string(authority.data(), authority.size()));
-  return found == by_address_.end() ? nullptr : found->second;
+      by_authority_.find(std::string(authority.data(), authority.size()));
+  return found == by_authority_.end() ? nullptr : found->second;
 }
 
 FakeFleet::FakeFleet(int nodes, int counters, std::string prefix)
+    : FakeFleet(nodes, counters, std::move(prefix), nullptr) {}
+
+FakeFleet::FakeFleet(int nodes, int counters, Certificates* certificates)
+    : FakeFleet(nodes, counters, "127.1.", certificates) {}
+
+FakeFleet::FakeFleet(int nodes, int counters, std::string prefix,
+                     Certificates* certificates)
     : prefix_(std::move(prefix)),
+      certificates_(certificates),
       usage_service_(std::make_unique<UsageService>(*this)),
       node_service_(std::make_unique<NodeService>(*this)) {
   for (int i = 0; i < nodes; ++i) {
@@ -403,13 +411,22 @@ FakeFleet::FakeFleet(int nodes, int counters, std::string prefix)
         std::make_unique<FakeNode>(absl::StrCat("id-", i), counters));
   }
   grpc::ServerBuilder builder;
-  builder.AddListeningPort("0.0.0.0:0", grpc::InsecureServerCredentials(),
-                           &port_);
+  std::shared_ptr<grpc::ServerCredentials> credentials =
+      grpc::InsecureServerCredentials();
+  if (certificates != nullptr) {
+    certificates->Issue("fleet", {.alternative_names = "DNS:*.fleet.test"});
+    certificates->Issue("collector");
+    credentials = certificates->ForServer("fleet");
+  }
+  builder.AddListeningPort("0.0.0.0:0", credentials, &port_);
   builder.RegisterService(usage_service_.get());
   builder.RegisterService(node_service_.get());
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   server_ = builder.BuildAndStart();
-  for (int i = 0; i < nodes; ++i) by_address_[address(i)] = nodes_[i].get();
+  for (int i = 0; i < nodes; ++i) {
+    by_authority_[certificates == nullptr ? address(i) : HostOf(i)] =
+        nodes_[i].get();
+  }
 }
 
 FakeFleet::~FakeFleet() {
@@ -423,11 +440,25 @@ std::string FakeFleet::address(int i) const {
 
 std::string FakeFleet::NameOf(int i) { return absl::StrCat("n", i); }
 
+std::string FakeFleet::HostOf(int i) {
+  return absl::StrCat(NameOf(i), ".fleet.test");
+}
+
 std::string FakeFleet::Targets() const {
-  std::string yaml = "defaults: {insecure: true}\ntargets:\n";
-  for (size_t i = 0; i < nodes_.size(); ++i) {
-    absl::StrAppend(&yaml, "  - {name: ", NameOf(static_cast<int>(i)),
-                    ", address: \"", address(static_cast<int>(i)), "\"}\n");
+  std::string yaml =
+      certificates_ == nullptr
+          ? "defaults: {insecure: true}\n"
+          : absl::StrCat("defaults: {ca: ", certificates_->Certificate("ca"),
+                         ", cert: ", certificates_->Certificate("collector"),
+                         ", key: ", certificates_->Key("collector"), "}\n");
+  absl::StrAppend(&yaml, "targets:\n");
+  for (int i = 0; i < static_cast<int>(nodes_.size()); ++i) {
+    absl::StrAppend(&yaml, "  - {name: ", NameOf(i), ", address: \"",
+                    address(i), "\"");
+    if (certificates_ != nullptr) {
+      absl::StrAppend(&yaml, ", server_name: ", HostOf(i));
+    }
+    absl::StrAppend(&yaml, "}\n");
   }
   return yaml;
 }

@@ -17,6 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "nfmeter/v1/node.pb.h"
 #include "nfmeter/v1/usage.pb.h"
+#include "tests/system/certificates.h"
 
 namespace nfmeter::testing {
 
@@ -102,6 +103,9 @@ class FakeFleet {
   // Node 0 is at 127.1.0.1 (with the default prefix), 1 at 127.1.0.2, ..., on a
   // port that the kernel chose, with `counters` counters each.
   FakeFleet(int nodes, int counters, std::string prefix = "127.1.");
+  // The same over mutual TLS, with files that are added to `certificates`,
+  // which must outlive this. The certificate of the nodes is one and the same.
+  FakeFleet(int nodes, int counters, Certificates* certificates);
   ~FakeFleet();
 
   FakeNode& node(int i) { return *nodes_[i]; }
@@ -118,11 +122,16 @@ class FakeFleet {
   class UsageService;
   class NodeService;
 
+  FakeFleet(int nodes, int counters, std::string prefix,
+            Certificates* certificates);
+  // What a node's certificate is for, where it has one.
+  static std::string HostOf(int i);
   FakeNode* Find(grpc::string_ref authority) const;
 
   const std::string prefix_;
+  const Certificates* const certificates_;  // null: no TLS
   std::vector<std::unique_ptr<FakeNode>> nodes_;
-  std::map<std::string, FakeNode*> by_address_;
+  std::map<std::string, FakeNode*> by_authority_;
   std::unique_ptr<UsageService> usage_service_;
   std::unique_ptr<NodeService> node_service_;
   std::unique_ptr<grpc::Server> server_;

@@ -91,6 +91,16 @@ std::vector<std::string> Certificates::ServerFlags(
           "1s"};
 }
 
+std::shared_ptr<grpc::ServerCredentials> Certificates::ForServer(
+    const std::string& name) const {
+  grpc::SslServerCredentialsOptions options(
+      GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  options.pem_root_certs = ReadFile(Certificate("ca"));
+  options.pem_key_cert_pairs = {
+      {ReadFile(Key(name)), ReadFile(Certificate(name))}};
+  return grpc::SslServerCredentials(options);
+}
+
 std::shared_ptr<grpc::Channel> Certificates::Connect(
     const std::string& address, const std::string& client) const {
   grpc::SslCredentialsOptions options;

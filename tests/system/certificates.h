@@ -4,6 +4,7 @@
 #define NFMETER_TESTS_SYSTEM_CERTIFICATES_H_
 
 #include <grpcpp/channel.h>
+#include <grpcpp/security/server_credentials.h>
 
 #include <memory>
 #include <string>
@@ -43,6 +44,10 @@ class Certificates {
   // its files each second.
   std::vector<std::string> ServerFlags(
       const std::string& certificate = "server") const;
+
+  // For a server in this process, which asks clients for a certificate of "ca".
+  std::shared_ptr<grpc::ServerCredentials> ForServer(
+      const std::string& name) const;
 
   // A new connection as the client of that name; one without a certificate
   // where there is none.

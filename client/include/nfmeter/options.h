@@ -69,6 +69,9 @@ struct ClientOptions {
   std::string user_agent;
   // Largest message accepted from the server, in bytes.
   int max_receive_bytes = 64 << 20;
+  // For a process with very many clients: the connection takes less memory, and
+  // large messages over it more steps.
+  bool one_of_many = false;
 };
 
 // Where tens of thousands of counters exist the kernel takes up to a
