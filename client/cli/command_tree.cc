@@ -108,7 +108,9 @@ std::string Nearest(const CLI::App* command, const std::string& wrong) {
     }
   }
   std::string best;
-  size_t best_distance = wrong.size() / 3 + 1;
+  // Dashes are alike in all flags.
+  size_t best_distance =
+      (wrong.size() - std::min<size_t>(wrong.size(), flag ? 2 : 0)) / 3 + 1;
   for (const std::string& word : words) {
     const size_t distance = Distance(wrong, word);
     if (distance <= best_distance &&

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "cli/graph.h"
+#include "cli/quantity.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -37,6 +38,8 @@ RateRow Sum(const std::vector<RateRow>& rows, CounterRow& total) {
   for (const RateRow& row : rows) {
     total.packets += row.row->packets;
     total.bytes += row.row->bytes;
+    total.total_packets += row.row->total_packets;
+    total.total_bytes += row.row->total_bytes;
     sum.frame = row.frame;
     sum.packets += row.packets;
     sum.bytes += row.bytes;
@@ -45,6 +48,16 @@ RateRow Sum(const std::vector<RateRow>& rows, CounterRow& total) {
     sum.has_rates = row.has_rates;
   }
   return sum;
+}
+
+// Bytes of the ledger's totals, before the notes.
+void AddTotals(const std::vector<RateRow>& rows, Table& table) {
+  table.headings.insert(table.headings.end() - 1,
+                        {"TOTAL", Align::kRight, /*leave_out=*/1});
+  for (size_t i = 0; i < rows.size(); ++i) {
+    std::vector<Cell>& cells = table.rows[i];
+    cells.insert(cells.end() - 1, {FormatBytes(rows[i].row->total_bytes)});
+  }
 }
 
 }  // namespace
@@ -178,10 +191,10 @@ void FrameScreen::AddGraphs(const std::vector<RateRow>& rows, size_t columns,
   const bool with_bars = columns >= kRoomyColumns;
   if (with_bars) {
     table.headings.insert(before_notes(table.headings),
-                          {"", Align::kLeft, /*leave_out=*/2});
+                          {"", Align::kLeft, /*leave_out=*/3});
   }
   table.headings.insert(before_notes(table.headings),
-                        {"RECENT", Align::kLeft, /*leave_out=*/1});
+                        {"RECENT", Align::kLeft, /*leave_out=*/2});
   for (size_t i = 0; i < table.rows.size(); ++i) {
     std::string bar;
     std::string line;
@@ -234,6 +247,9 @@ std::string FrameScreen::Text(const TerminalSize& size) const {
   std::vector<RateRow> shown = rows;
   if (has_total) shown.push_back(sum);
   Table table = FrameTable(shown, session_.layout(), options_.bits);
+  if (session_.layout() == Layout::kTable && size.columns >= kRoomyColumns) {
+    AddTotals(shown, table);
+  }
   AddGraphs(rows, size.columns, table);
   if (has_total) {
     for (Cell& cell : table.rows.back()) cell.style = Style::kHeader;

@@ -70,13 +70,21 @@ const std::vector<Column<RateRow>>& FrameColumns() {
          return {l == kTable ? FormatCount(r.row->packets)
                              : absl::StrCat(r.row->packets)};
        },
-       /*leave_out=*/3},
+       /*leave_out=*/4},
       {"BYTES", "bytes", kAll, Align::kRight,
        [](const R& r, Layout l) -> Cell {
          return {l == kTable ? FormatBytes(r.row->bytes)
                              : absl::StrCat(r.row->bytes)};
        },
-       /*leave_out=*/4},
+       /*leave_out=*/5},
+      {"TOTAL PACKETS", "", kWide, Align::kRight,
+       [](const R& r, Layout) -> Cell {
+         return {absl::StrCat(r.row->total_packets)};
+       }},
+      {"TOTAL BYTES", "", kWide, Align::kRight,
+       [](const R& r, Layout) -> Cell {
+         return {absl::StrCat(r.row->total_bytes)};
+       }},
       {"NEW PACKETS", "new_packets", kWide | kCsv, Align::kRight,
        [](const R& r, Layout) -> Cell { return {absl::StrCat(r.packets)}; }},
       {"NEW BYTES", "new_bytes", kWide | kCsv, Align::kRight,
@@ -85,7 +93,7 @@ const std::vector<Column<RateRow>>& FrameColumns() {
        [](const R& r, Layout l) {
          return RateCell(r, r.packet_rate, l, false);
        },
-       /*leave_out=*/5},
+       /*leave_out=*/6},
       {kByteRateHeading, "bytes_per_second", kAll, Align::kRight,
        [](const R& r, Layout l) { return RateCell(r, r.byte_rate, l, true); }},
       {"", "", kTable | kWide, Align::kLeft,

@@ -14,6 +14,8 @@ namespace {
 constexpr absl::string_view kGap = "  ";
 // Columns below which wrapped text is no longer readable.
 constexpr size_t kLeastWrapped = 20;
+// How far it is indented where it goes on lines of its own.
+constexpr size_t kBelow = 4;
 // The same of text that is cut, at the end of a line and elsewhere, and by how
 // much it is at a time.
 constexpr size_t kLeastLast = 16;
@@ -40,25 +42,6 @@ bool IsContinuation(char c) {
   return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
 }
 
-// Words of `text` on lines of `width` columns, all but the first indented.
-std::string Wrap(absl::string_view text, size_t indent, size_t width) {
-  std::string wrapped;
-  size_t column = 0;
-  for (absl::string_view word : absl::StrSplit(text, ' ')) {
-    const size_t length = DisplayWidth(word);
-    if (column > 0 && column + 1 + length > width) {
-      absl::StrAppend(&wrapped, "\n", std::string(indent, ' '));
-      column = 0;
-    } else if (column > 0) {
-      wrapped.push_back(' ');
-      ++column;
-    }
-    absl::StrAppend(&wrapped, word);
-    column += length;
-  }
-  return wrapped;
-}
-
 // One line. Blanks at its end are left out.
 class Line {
  public:
@@ -77,9 +60,14 @@ class Line {
       const size_t padding = widths_[i] - std::min(widths_[i], width);
       if (headings_[i].align == Align::kRight) blanks.append(padding, ' ');
       const size_t start = column + blanks.size();
-      if (options_.wrap && i + 1 == cells.size() &&
-          start + kLeastWrapped <= options_.max_width) {
+      const bool wraps = options_.wrap && i + 1 == cells.size();
+      if (wraps && start + kLeastWrapped <= options_.max_width) {
         text = Wrap(text, start, options_.max_width - start);
+      } else if (wraps && start + width > options_.max_width &&
+                 options_.max_width > 2 * kBelow) {
+        // No room beside the other columns: below them.
+        blanks = absl::StrCat("\n", std::string(kBelow, ' '));
+        text = Wrap(text, kBelow, options_.max_width - kBelow);
       } else if (options_.max_width > 0 && start + width > options_.max_width) {
         // A column of numbers that does not fit whole is left out: a part of a
         // number is another one. So is all that would come after.
@@ -267,6 +255,24 @@ std::string CutToWidth(absl::string_view text, size_t width) {
   return std::string(text.substr(0, end));
 }
 
+std::string Wrap(absl::string_view text, size_t indent, size_t width) {
+  std::string wrapped;
+  size_t column = 0;
+  for (absl::string_view word : absl::StrSplit(text, ' ')) {
+    const size_t length = DisplayWidth(word);
+    if (column > 0 && column + 1 + length > width) {
+      absl::StrAppend(&wrapped, "\n", std::string(indent, ' '));
+      column = 0;
+    } else if (column > 0) {
+      wrapped.push_back(' ');
+      ++column;
+    }
+    absl::StrAppend(&wrapped, word);
+    column += length;
+  }
+  return wrapped;
+}
+
 std::string Paint(absl::string_view text, Style style, bool color) {
   const absl::string_view escape = Escape(style);
   if (!color || escape.empty() || text.empty()) return std::string(text);
@@ -290,8 +296,8 @@ std::string RenderTable(Table table, const RenderOptions& options) {
   }
   if (options.tell && !left_out.empty()) {
     absl::StrAppend(&text,
-                    Paint(CutToWidth(absl::StrCat("-o wide shows ", left_out),
-                                     options.max_width),
+                    Paint(Wrap(absl::StrCat("-o wide shows ", left_out),
+                               /*indent=*/0, options.max_width),
                           Style::kFaint, options.color),
                     "\n");
   }

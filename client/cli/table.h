@@ -38,7 +38,8 @@ struct RenderOptions {
   // Columns that a line may take. Longer text is cut and ends in '>'; numbers
   // that do not fit whole are left out. 0: any.
   size_t max_width = 0;
-  // What is too long in the last column goes on below, word by word.
+  // What is too long in the last column goes on below, word by word; where next
+  // to no room is left beside the others all of it is on lines of its own.
   bool wrap = false;
   bool headings = true;
   // A last line names the columns that were left out.
@@ -61,6 +62,9 @@ size_t DisplayWidth(absl::string_view text);
 
 // `text` with control characters as \xHH.
 std::string Printable(absl::string_view text);
+
+// Words of `text` on lines of `width` columns, all but the first indented.
+std::string Wrap(absl::string_view text, size_t indent, size_t width);
 
 // The first `width` characters.
 std::string CutToWidth(absl::string_view text, size_t width);

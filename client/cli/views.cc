@@ -229,20 +229,31 @@ std::string ShortestInterval(const v1::NodeLimits& limits) {
           limits.min_snapshot_interval())));
 }
 
+// `text`, with what does not fit into `width` columns below, indented.
+std::string Wrapped(absl::string_view text, size_t indent, size_t width) {
+  const std::string shown = Printable(text);
+  return width > indent ? Wrap(shown, indent, width - indent) : shown;
+}
+
 // "name   value" lines.
 class Facts {
  public:
-  explicit Facts(bool color) : color_(color) {}
+  // `width`: columns of a line; 0: any.
+  Facts(bool color, size_t width) : color_(color), width_(width) {}
   void Add(absl::string_view name, absl::string_view value) {
     const std::string label(name);
-    absl::StrAppend(&text_, Paint(label, Style::kHeader, color_),
-                    std::string(20 - std::min<size_t>(19, label.size()), ' '),
-                    Printable(value), "\n");
+    absl::StrAppend(
+        &text_, Paint(label, Style::kHeader, color_),
+        std::string(kIndent - std::min(kIndent - 1, label.size()), ' '),
+        Wrapped(value, kIndent, width_), "\n");
   }
   std::string Take() { return std::move(text_); }
 
  private:
+  static constexpr size_t kIndent = 20;
+
   bool color_;
+  size_t width_;
   std::string text_;
 };
 
@@ -270,7 +281,7 @@ std::string CapabilityText(const v1::Node& node, Layout layout, bool color,
 }
 
 std::string LimitText(const v1::NodeLimits& limits, bool color) {
-  Facts facts(color);
+  Facts facts(color, /*width=*/0);
   facts.Add("batch", absl::StrCat(limits.max_batch_size(), " items"));
   facts.Add("page", absl::StrCat(limits.max_page_size(), " items"));
   facts.Add("interval", absl::StrCat("at least ", ShortestInterval(limits)));
@@ -374,7 +385,7 @@ Table ChainTable(const Chains& chains, Layout layout) {
 
 std::string NodeText(const v1::Node& node, Layout layout, bool color,
                      size_t width) {
-  Facts facts(color);
+  Facts facts(color, layout == kWide ? 0 : width);
   facts.Add("host", node.hostname());
   facts.Add("nfmeterd", node.version());
   facts.Add("kernel", node.kernel_release());
@@ -416,7 +427,7 @@ std::string NodeText(const v1::Node& node, Layout layout, bool color,
   if (!node.notices().empty()) {
     absl::StrAppend(&text, "\n", Paint("NOTICES", Style::kHeader, color), "\n");
     for (const std::string& notice : node.notices()) {
-      absl::StrAppend(&text, "- ", Printable(notice), "\n");
+      absl::StrAppend(&text, "- ", Wrapped(notice, 2, width), "\n");
     }
   }
   return text;

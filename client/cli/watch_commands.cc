@@ -58,6 +58,7 @@ v1::WatchSnapshotsRequest Request(const Session& session,
                         session.format() == Format::kColumns;
   request.set_view(messages ? v1::SNAPSHOT_VIEW_ROWS
                             : v1::SNAPSHOT_VIEW_COLUMNS);
+  request.set_totals(true);
   return request;
 }
 

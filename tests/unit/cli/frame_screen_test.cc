@@ -31,12 +31,13 @@ class ScreenTest : public ::testing::Test {
                           .packets = now,
                           .bytes = now * 1000,
                           .previous_packets = before,
-                          .previous_bytes = before * 1000};
+                          .previous_bytes = before * 1000,
+                          .total_packets = now + 1'000'000,
+                          .total_bytes = now * 1000 + 1'000'000'000};
       };
       rows_ = {row("web", 1000 * i, 1000 * (i - 1)),
                row("backup.offsite", i * i * 500, (i - 1) * (i - 1) * 500),
-               row("tenant-acme", 50 * i, 50 * (i - 1)),
-               row("idle", 7, 7)};
+               row("tenant-acme", 50 * i, 50 * (i - 1)), row("idle", 7, 7)};
       rows_[2].exceeded = true;
       SnapshotFrame frame;
       frame.sequence = i;
@@ -70,7 +71,8 @@ class ScreenTest : public ::testing::Test {
     }
     std::stringstream kept;
     kept << std::ifstream(path).rdbuf();
-    EXPECT_EQ(Shown(), kept.str()) << "NFMETER_UPDATE_SCREENS=1 writes " << path;
+    EXPECT_EQ(Shown(), kept.str())
+        << "NFMETER_UPDATE_SCREENS=1 writes " << path;
     for (absl::string_view line : absl::StrSplit(Shown(), '\n')) {
       EXPECT_LE(DisplayWidth(line), size_.columns) << line;
     }

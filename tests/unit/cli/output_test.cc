@@ -143,6 +143,37 @@ NOTICES
       "iptables_ipv6\n");
 }
 
+TEST(NodeTextTest, GoesOnBelowWhereLinesAreNarrow) {
+  const auto node = Parse<v1::Node>(R"({"hostname":"gw1","version":"0.1.0",
+      "kernelRelease":"6.1.0","networkNamespace":"1",
+      "startTime":"2026-11-23T14:00:00Z",
+      "capabilities":[
+        {"name":"nfacct","available":true,"detail":"nfnetlink_acct"},
+        {"name":"iptables_ipv6","detail":"no ip6_tables: modprobe it"}],
+      "caller":{"principal":"socket:/run/nfmeter/nfmeter.sock","grants":[
+        {"role":"viewer","counterPrefixes":["a-","b-","customers-of-"]}]},
+      "notices":["2 counters have no rule that counts into them"]})");
+  EXPECT_EQ(NodeText(node, Layout::kTable, false, /*width=*/40),
+            R"(host                gw1
+nfmeterd            0.1.0
+kernel              6.1.0
+network namespace   1
+started             2026-11-23T14:00:00Z
+you are             socket:/run/nfmeter/nfmeter.sock
+you may act as      viewer of a-*, b-*,
+                    customers-of-*
+
+CAPABILITY     STATE      DETAIL
+nfacct         available  nfnetlink_acct
+iptables_ipv6  absent
+    no ip6_tables: modprobe it
+
+NOTICES
+- 2 counters have no rule that counts
+  into them
+)");
+}
+
 TEST(NodeTextTest, TellsCallersWhoTheyAreAndWhatTheyMayDo) {
   auto node = Parse<v1::Node>(R"({"hostname":"gw1","version":"0.1.0",
       "kernelRelease":"6.1.0","networkNamespace":"1",
@@ -222,9 +253,17 @@ TEST(RenderTableTest, WrapsTheLastColumnWhereThatIsAsked) {
             "abcd  what there is to\n"
             "      tell of it\n"
             "e     short\n");
-  // Too narrow for that: it is cut.
-  EXPECT_EQ(RenderTable(table, {.max_width = 12, .wrap = true}),
-            "NAME  DETAIL\nabcd  what >\ne     short\n");
+  // Too narrow for that: below the others.
+  EXPECT_EQ(RenderTable(table, {.max_width = 16, .wrap = true}),
+            "NAME  DETAIL\n"
+            "abcd\n"
+            "    what there\n"
+            "    is to tell\n"
+            "    of it\n"
+            "e     short\n");
+  // And too narrow for anything: it is cut.
+  EXPECT_EQ(RenderTable(table, {.max_width = 8, .wrap = true}),
+            "NAME  D>\nabcd  w>\ne     s>\n");
 }
 
 TEST(RenderTableTest, ColoursOnlyWhenAsked) {
