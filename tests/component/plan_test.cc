@@ -20,6 +20,7 @@ using ::nfmeter::testing::ComponentServer;
 using ::nfmeter::testing::ErrorInfoOf;
 using ::nfmeter::testing::WrongFieldsOf;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 using Stub = v1::PlanService::Stub;
@@ -239,6 +240,22 @@ TEST_P(PlanTest, DeletingItTakesRulesAndCounters) {
       Call(*server_.plan_stub, &Stub::ListPlans, v1::ListPlansRequest(), &plans)
           .ok());
   EXPECT_THAT(plans.plans(), SizeIs(0));
+}
+
+TEST_P(PlanTest, ACounterThatAnotherRuleHoldsStaysAndIsTold) {
+  ASSERT_TRUE(Apply(Customers()).ok());
+  server_.rule_table.AddForeignRule(
+      kernel::Family::kIpv4, kernel::Table::kFilter,
+      "-A INPUT -m nfacct --nfacct-name  alice -j ACCEPT");
+  v1::DeletePlanRequest request;
+  request.set_name("customers");
+  v1::DeletePlanResponse response;
+  const grpc::Status deleted =
+      Call(*server_.plan_stub, &Stub::DeletePlan, request, &response);
+  EXPECT_EQ(deleted.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(deleted.error_message(),
+              HasSubstr("could not be deleted: counter 'alice' is in use"));
+  EXPECT_TRUE(server_.acct.Exists("alice"));
 }
 
 TEST_P(PlanTest, HandMadeRulesAreExportedAndTheExportCanBeApplied) {

@@ -339,7 +339,7 @@ absl::StatusOr<PlanRemoval> Plans::DeleteNow(const std::string& name,
   if (!counters.ok()) {
     return Annotate(counters.status(),
                     "the plan and its rules are gone, but its counters could "
-                    "not be deleted: ");
+                    "not be deleted");
   }
   removal.counters = *counters;
   return removal;

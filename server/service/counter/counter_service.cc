@@ -87,7 +87,7 @@ absl::StatusOr<accounting::CounterDeletion> CounterService::ReadDeletion(
     return deletes_rules;
   }();
   if (!deleter.ok()) {
-    return Annotate(deleter.status(), "delete_managed_rules: ");
+    return Annotate(deleter.status(), "delete_managed_rules");
   }
   deletion.counting_rules_only = !deleter->MayDecide();
   return deletion;
@@ -107,8 +107,9 @@ absl::Status CounterService::CreateCounter(
       [&]() -> absl::Status {
         std::vector<accounting::Counter> counters = {std::move(counter)};
         NFM_ASSIGN_OR_RETURN(
-            counters, counter_editor_.Create(std::move(counters),
-                                       request.validate_only(), call.scope()));
+            counters,
+            counter_editor_.Create(std::move(counters), request.validate_only(),
+                                   call.scope()));
         ToProto(counters[0], response->mutable_counter());
         return absl::OkStatus();
       });
@@ -131,9 +132,9 @@ absl::Status CounterService::BatchCreateCounters(
   return Mutate(call, requests_, "BatchCreateCounters", request, response,
                 [&]() -> absl::Status {
                   NFM_ASSIGN_OR_RETURN(
-                      counters,
-                      counter_editor_.Create(std::move(counters),
-                                       request.validate_only(), call.scope()));
+                      counters, counter_editor_.Create(std::move(counters),
+                                                       request.validate_only(),
+                                                       call.scope()));
                   ToProto(counters, response->mutable_counters());
                   return absl::OkStatus();
                 });
@@ -220,8 +221,8 @@ absl::Status CounterService::ResetCounter(
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(CheckScope(call, {target.name}));
   return Mutate(call, requests_, "ResetCounter", request, response, [&] {
-    return OnlyCounter(counter_editor_.Reset({&target, 1}, request.validate_only()),
-                       response);
+    return OnlyCounter(
+        counter_editor_.Reset({&target, 1}, request.validate_only()), response);
   });
 }
 
@@ -257,7 +258,8 @@ absl::Status CounterService::DeleteCounter(
   NFM_ASSIGN_OR_RETURN(const accounting::CounterDeletion deletion,
                        ReadDeletion(call, request, {&target, 1}));
   return Mutate(call, requests_, "DeleteCounter", request, response, [&] {
-    return OnlyCounter(counter_editor_.Delete({&target, 1}, deletion), response);
+    return OnlyCounter(counter_editor_.Delete({&target, 1}, deletion),
+                       response);
   });
 }
 

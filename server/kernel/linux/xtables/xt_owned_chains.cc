@@ -67,8 +67,7 @@ absl::StatusOr<XtOwnedChains> XtOwnedChains::Encode(const OwnedTable& wanted,
       absl::StatusOr<std::vector<uint8_t>> entry =
           EncodeOwnedEntry(wanted.family, rule, sets);
       if (!entry.ok()) {
-        return Annotate(entry.status(),
-                        absl::StrCat("chain ", chain.name, ": "));
+        return Annotate(entry.status(), absl::StrCat("chain ", chain.name));
       }
       const std::vector<uint8_t> read =
           ReadBackForm(wanted.family, rule, *entry);
