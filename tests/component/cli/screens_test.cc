@@ -162,12 +162,16 @@ class ScreensTest : public CliTest {
                    "lastChunk": true, "expectedCount": 2, "columns": {
                      "ids": [1, 2], "packets": [1200, 98765432],
                      "bytes": [3460000, 123456789012],
+                     "totalPackets": [71200, 598765432],
+                     "totalBytes": [73460000, 723456789012],
                      "newNames": "http\na-name-of-thirty-one-characters\n"}})",
                R"({"epoch": 7, "sequence": 2, "complete": true, "full": true,
                    "wallTime": "2026-11-02T10:00:01Z", "boottime": "101s",
                    "lastChunk": true, "expectedCount": 2, "columns": {
                      "ids": [1, 2], "packets": [1200, 98875432],
-                     "bytes": [3460000, 123613229012]}})"}) {
+                     "bytes": [3460000, 123613229012],
+                     "totalPackets": [71200, 598875432],
+                     "totalBytes": [73460000, 723613229012]}})"}) {
         v1::WatchSnapshotsResponse response;
         *response.mutable_frame() = Json<v1::SnapshotFrame>(frame);
         writer.Write(response);
