@@ -109,8 +109,9 @@ std::string Nearest(const CLI::App* command, const std::string& wrong) {
   }
   std::string best;
   // Dashes are alike in all flags.
-  size_t best_distance =
-      (wrong.size() - std::min<size_t>(wrong.size(), flag ? 2 : 0)) / 3 + 1;
+  const size_t letters =
+      wrong.size() - std::min<size_t>(wrong.size(), flag ? 2 : 0);
+  size_t best_distance = std::max<size_t>(1, letters / 3);
   for (const std::string& word : words) {
     const size_t distance = Distance(wrong, word);
     if (distance <= best_distance &&

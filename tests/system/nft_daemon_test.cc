@@ -112,6 +112,29 @@ TEST(NftDaemonTest, CountsPacketsByItsRules) {
   EXPECT_EQ(testing::Run({"nfacct", "list"}).out, "");
 }
 
+TEST(NftDaemonTest, AnEmptyTableGoesWithTheServer) {
+  const auto tables = [] { return Nft("list tables").out; };
+  {
+    NfmeterdProcess server(OnNftables());
+    ASSERT_OK(server.WaitUntilReady());
+    ASSERT_TRUE(Create(server, "dns").ok());
+    EXPECT_EQ(server.Stop(), 0);
+  }
+  EXPECT_THAT(tables(), HasSubstr("table inet nfmeter"));
+
+  NfmeterdProcess server(OnNftables());
+  ASSERT_OK(server.WaitUntilReady());
+  grpc::ClientContext context;
+  v1::DeleteCounterRequest request;
+  v1::DeleteCounterResponse response;
+  request.set_name("dns");
+  ASSERT_TRUE(v1::CounterService::NewStub(server.Channel())
+                  ->DeleteCounter(&context, request, &response)
+                  .ok());
+  EXPECT_EQ(server.Stop(), 0);
+  EXPECT_EQ(tables(), "");
+}
+
 TEST(NftDaemonTest, ASnapshotIsCompleteAndHasThemAll) {
   NfmeterdProcess server(OnNftables());
   ASSERT_OK(server.WaitUntilReady());

@@ -78,7 +78,10 @@ absl::StatusOr<std::unique_ptr<NftTable>> NftTable::Open(
   return table;
 }
 
-NftTable::~NftTable() = default;
+NftTable::~NftTable() {
+  // An empty one does no harm.
+  if (changed_) DeleteIfEmpty().IgnoreError();
+}
 
 NftErrors NftTable::Adopt(NetlinkSocket& writer) {
   if (!orphaned_) return {};
@@ -103,7 +106,22 @@ NftErrors NftTable::Commit(const NftBatch& batch,
   WriteLease writer(*this);
   NftErrors errors = Adopt(*writer);
   if (!errors.ok()) return errors;
-  return SendNft(*writer, batch, generation, /*commit=*/true);
+  errors = SendNft(*writer, batch, generation, /*commit=*/true);
+  if (errors.ok()) changed_ = true;
+  return errors;
+}
+
+absl::Status NftTable::DeleteIfEmpty() {
+  NFM_ASSIGN_OR_RETURN(const uint32_t generation, Generation());
+  NFM_ASSIGN_OR_RETURN(const std::optional<State> state, Read());
+  if (!state.has_value() || !state->ours || state->use > 0) {
+    return absl::OkStatus();
+  }
+  NftBatch batch;
+  batch.DeleteTable();
+  const NftErrors errors = Commit(batch, generation);
+  if (errors.ok()) return absl::OkStatus();
+  return ErrnoStatus(Operation::kNftChange, errors.first(), kSubject);
 }
 
 NftErrors NftTable::Rehearse(const NftBatch& batch) {

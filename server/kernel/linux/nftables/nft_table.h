@@ -26,7 +26,7 @@ namespace nfmeter::kernel {
 // table, which everybody can flush.
 //
 // It comes into being with the first change, and again should somebody have
-// deleted it.
+// deleted it. Who has changed it and leaves nothing in it takes it away.
 //
 // Thread-safe: reads borrow one of a few sockets, changes the one that owns.
 class NftTable {
@@ -128,6 +128,8 @@ class NftTable {
   };
   // Takes over a table that lost its owner. OK where there is none.
   NftErrors Adopt(NetlinkSocket& writer);
+  // If there is nothing in it.
+  absl::Status DeleteIfEmpty();
 
   const Options options_;
   const NetworkNamespace namespace_;
@@ -136,6 +138,7 @@ class NftTable {
   uint32_t port_ = 0;                // of the owner's socket
   std::atomic<uint32_t> flags_ = 0;  // of the table, when we make it
   std::atomic<bool> orphaned_ = false;
+  std::atomic<bool> changed_ = false;  // by us
   NetlinkSocketPool readers_;
   NetlinkSocketPool writer_;  // one
 };
