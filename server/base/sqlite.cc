@@ -49,7 +49,7 @@ std::string Why(sqlite3* db, int code) {
     case SQLITE_IOERR:
       return absl::StrCat(
           "the disk can't be read or written", detail,
-          "; check the disk, and that the server's state directory has room");
+          "; check the disk, and make room in the server's state directory");
     case SQLITE_NOMEM:
       return "there is no memory for it";
     default:
@@ -470,8 +470,8 @@ absl::StatusOr<Transaction> Transaction::Begin(Database& db, Kind kind) {
     return Transaction(db, kind);
   }
   NFM_RETURN_IF_ERROR(db.TryAgain());
-  const bool later = kind == Kind::kWriteLater &&
-                     db.options_.durability == Durability::kFull;
+  const bool later =
+      kind == Kind::kWriteLater && db.options_.durability == Durability::kFull;
   if (later) NFM_RETURN_IF_ERROR(db.Execute("PRAGMA synchronous = NORMAL"));
   absl::Status begun = db.Execute("BEGIN IMMEDIATE");
   Transaction transaction(db, later ? kind : Kind::kWrite);

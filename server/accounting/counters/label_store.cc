@@ -99,8 +99,8 @@ absl::Status TooManyLabels(absl::string_view whose, absl::string_view option,
 absl::Status NoFile() {
   return MakeError(absl::StatusCode::kUnavailable, "LABEL_STORE_FAILED",
                    "the label store failed: its file was damaged, and another "
-                   "could not be made yet; check the disk, and that the "
-                   "server's state directory has room");
+                   "could not be made yet; check the disk, and make room "
+                   "in the server's state directory");
 }
 
 class SqliteLabelStore final : public LabelStore {
