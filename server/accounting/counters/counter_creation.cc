@@ -63,7 +63,10 @@ class CounterCreation::LabelWriter {
     return true;
   }
   absl::Status Sync() {
-    if (status_.ok() && written_ > 0) status_ = store_.Sync();
+    if (status_.ok() && written_ > 0) {
+      status_ = Annotate(store_.Sync(),
+                         "labels can't be stored, nothing was changed");
+    }
     return Report().status();
   }
   // False: they are not all in the store.
