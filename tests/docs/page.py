@@ -14,7 +14,8 @@ VOLATILE = [
     (re.compile(r"\b[\d.]+ ?(ns|us|µs|ms|s|m|h)\b"), "DURATION"),
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "ID"),
     (re.compile(r"\b([0-9a-f]{16}){1,2}\b"), "ID"),
-    (re.compile(r"\bepoch \d+"), "epoch N"),
+    (re.compile(r"\b(epoch|sequence) \d+"), r"\1 N"),
+    (re.compile(r"(~|(/[\w.-]+)*)/\.config/"), "~/.config/"),
     (re.compile(r"\b[\w-]+-\d+-[0-9a-f]{4}\b"), "COLLECTOR"),
     (re.compile(r"(127\.0\.0\.\d+):[3-6]\d{4}\b"), r"\1:PORT"),
     (re.compile(r"\d+ +ok$"), "N ok"),  # records stored
