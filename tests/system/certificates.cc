@@ -56,25 +56,44 @@ void Certificates::Issue(const std::string& name, const Issued& issued) {
       << (issued.alternative_names.empty()
               ? ""
               : "subjectAltName=" + issued.alternative_names + "\n");
-  if (issued.not_before.empty()) {
+  if (issued.not_before.empty() && issued.not_after.empty()) {
     OpenSsl({"x509", "-req", "-in", request, "-CA",
              Certificate(issued.authority), "-CAkey", Key(issued.authority),
              "-CAcreateserial", "-days", issued.days, "-extfile", extensions,
              "-out", Certificate(name)});
     return;
   }
-  // Only "openssl ca" takes a beginning.
+  // Only "openssl ca" takes times.
   std::ofstream(dir_ / "ca.index").flush();
   std::ofstream(dir_ / "ca.config")
       << "[ca]\ndefault_ca=x\n[x]\ndatabase=" << dir_ / "ca.index"
       << "\nnew_certs_dir=" << dir_.path()
       << "\ndefault_md=sha256\nrand_serial=yes\npolicy=p\n[p]\n"
          "commonName=supplied\n";
-  OpenSsl({"ca", "-batch", "-config", dir_ / "ca.config", "-in", request,
-           "-cert", Certificate(issued.authority), "-keyfile",
-           Key(issued.authority), "-startdate", issued.not_before, "-days",
-           issued.days, "-extfile", extensions, "-notext", "-out",
-           Certificate(name)});
+  std::vector<std::string> words = {"ca",
+                                    "-batch",
+                                    "-config",
+                                    dir_ / "ca.config",
+                                    "-in",
+                                    request,
+                                    "-cert",
+                                    Certificate(issued.authority),
+                                    "-keyfile",
+                                    Key(issued.authority),
+                                    "-extfile",
+                                    extensions,
+                                    "-notext",
+                                    "-out",
+                                    Certificate(name)};
+  if (!issued.not_before.empty()) {
+    words.insert(words.end(), {"-startdate", issued.not_before});
+  }
+  if (issued.not_after.empty()) {
+    words.insert(words.end(), {"-days", issued.days});
+  } else {
+    words.insert(words.end(), {"-enddate", issued.not_after});
+  }
+  OpenSsl(words);
 }
 
 std::vector<std::string> Certificates::ServerFlags(

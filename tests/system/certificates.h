@@ -28,6 +28,7 @@ class Certificates {
     std::string alternative_names;  // "URI:spiffe://a/b,DNS:c"; empty: none
     std::string days = "2";         // below 0: it has expired
     std::string not_before;         // "20990101000000Z"; empty: now
+    std::string not_after;          // the same; empty: by `days`
   };
   void Issue(const std::string& name, const Issued& issued);
   void Issue(const std::string& name) { Issue(name, Issued()); }

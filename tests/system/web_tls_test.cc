@@ -149,6 +149,23 @@ TEST_F(WebTlsTest, WithoutAGoodCertificateThereIsNotEvenAPage) {
   EXPECT_NE(Get("/", "alice", {"--tls-max", "1.1"}).exit_code, 0);
 }
 
+TEST_F(WebTlsTest, AnExpiredCertificateEndsAccessAtTheNextRequest) {
+  constexpr int kSeconds = 5;
+  files_.Issue("brief",
+               {.alternative_names = "URI:spiffe://example.org/ops/brief",
+                .not_after = absl::FormatTime(
+                    "%Y%m%d%H%M%SZ", absl::Now() + absl::Seconds(kSeconds),
+                    absl::UTCTimeZone())});
+  // Two requests of a client that would keep its connection, the second when
+  // the certificate has expired.
+  const std::string again = "https://localhost:" + port_ + "/";
+  const RunResult run =
+      Get("/", "brief",
+          {"--rate", "9/m", again, "-o", "/dev/null", "-w", "%{http_code}\n"});
+  EXPECT_EQ(run.out, "200\n000\n");
+  EXPECT_NE(run.exit_code, 0);
+}
+
 TEST_F(WebTlsTest, RenewedFilesAreTakenWithoutARestart) {
   files_.MakeAuthority("ca2");
   files_.Issue("alice2",
