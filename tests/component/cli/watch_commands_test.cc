@@ -131,8 +131,8 @@ TEST_F(WatchTest, OtherFormats) {
               AllOf(StartsWith("---\nframe:\n  epoch: 7\n"),
                     HasSubstr("\n---\nframe:\n")));
   EXPECT_THAT(Nfmeter({"watch", "-n", "2", "-o", "wide"}).out,
-              HasSubstr("busy          20   4096           10       2048      "
-                        "10.00  2048.00\n"));
+              HasSubstr("busy          20   4096              0            0  "
+                        "         10       2048      10.00  2048.00\n"));
 }
 
 TEST_F(WatchTest, TopSortsByRateAndWaitsForOne) {
