@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// HTTP over TLS on the server's two threads, while its files are replaced. Also
+// run under ThreadSanitizer.
+#include "telemetry/http_server.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/unique_fd.h"
+#include "gmock/gmock.h"
+#include "telemetry/http_tls.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/subprocess.h"
+
+namespace nfmeter::telemetry {
+namespace {
+
+using ::testing::EndsWith;
+
+std::string ReadFile(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+class HttpServerTest : public ::testing::Test {
+ protected:
+  // Its own authority, and the client's and the server's certificate at once.
+  void SetUp() override {
+    const auto made = testing::Run(
+        {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+         "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+         "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout",
+         key_, "-out", certificate_});
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+  }
+
+  std::shared_ptr<const HttpTls> Tls() const {
+    const std::string certificate = ReadFile(certificate_);
+    auto tls = HttpTls::Make({.certificate = certificate,
+                              .key = ReadFile(key_),
+                              .client_ca = certificate});
+    EXPECT_OK(tls);
+    return *std::move(tls);
+  }
+
+  // One that listens on a port of the kernel's choice.
+  UniqueFd Listen() {
+    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(listen(fd.get(), 64), 0);
+    getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+    return fd;
+  }
+
+  testing::RunResult Get() const {
+    return testing::Run({"curl", "-sS", "--cacert", certificate_, "--cert",
+                         certificate_, "--key", key_,
+                         absl::StrCat("https://localhost:", port_, "/")});
+  }
+
+  testing::TemporaryDirectory dir_;
+  const std::string certificate_ = dir_ / "all.crt";
+  const std::string key_ = dir_ / "all.key";
+  int port_ = 0;
+};
+
+TEST_F(HttpServerTest, AnswersWhileItsFilesAreReplaced) {
+  constexpr int kClients = 4;
+  constexpr int kRequests = 5;
+  std::atomic<int> asked = 0;
+  auto server = HttpServer::Start(
+      Listen(), {.max_connections = kClients + 1, .tls = Tls()},
+      [&asked](const HttpRequest& request) {
+        ++asked;
+        return HttpAnswer{.body = absl::StrCat(request.Certificate().size(),
+                                               " bytes of certificate")};
+      });
+  ASSERT_OK(server);
+  std::atomic<bool> over = false;
+  std::thread replacing([&] {
+    while (!over) (*server)->UseTls(Tls());
+  });
+  std::vector<std::thread> clients;
+  for (int i = 0; i < kClients; ++i) {
+    clients.emplace_back([this] {
+      for (int j = 0; j < kRequests; ++j) {
+        const testing::RunResult got = Get();
+        EXPECT_EQ(got.exit_code, 0) << got.err;
+        EXPECT_THAT(got.out, EndsWith(" bytes of certificate"));
+        EXPECT_NE(got.out.front(), '0');
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  over = true;
+  replacing.join();
+  EXPECT_EQ(asked, kClients * kRequests);
+}
+
+}  // namespace
+}  // namespace nfmeter::telemetry
