@@ -41,9 +41,17 @@ std::string V4(int i) {
 }
 std::string V6(int i) { return absl::StrCat("fd00::", absl::Hex(i + 1)); }
 
-void SendTo(const std::string& address, int packets) {
+// `from`: empty for what the kernel takes; else of IPv4.
+void SendTo(const std::string& address, int packets,
+            const std::string& from = "") {
   const bool v4 = address.find(':') == std::string::npos;
   const int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (!from.empty()) {
+    sockaddr_in from4 = {.sin_family = AF_INET};
+    ASSERT_EQ(inet_pton(AF_INET, from.c_str(), &from4.sin_addr), 1);
+    ASSERT_EQ(
+        bind(fd, reinterpret_cast<const sockaddr*>(&from4), sizeof(from4)), 0);
+  }
   sockaddr_in to4 = {.sin_family = AF_INET, .sin_port = htons(9)};
   sockaddr_in6 to6 = {.sin6_family = AF_INET6, .sin6_port = htons(9)};
   const auto* to = reinterpret_cast<const sockaddr*>(&to4);
@@ -237,6 +245,23 @@ TEST_P(PlanTest, EachAddressIsCountedIntoItsCounterAndItsNetwork) {
     ASSERT_EQ(packets.at(absl::StrCat("v6-", i)), i % 3 + 1u) << i;
   }
   EXPECT_EQ(packets.at("all-v4"), all);
+}
+
+TEST_P(PlanTest, APacketCountsOnceForEachEndAlsoIfBothAreOne) {
+  v1::Plan plan = PerAddress();
+  plan.mutable_groups(0)->set_key(v1::GROUP_KEY_ADDRESS);
+  const v1::ApplyPlanResponse applied = Apply(plan);
+  EXPECT_LE(applied.cost().max_rules_met(), 30u);
+  for (int i = 0; i < kAddresses; ++i) {
+    SendTo(V4(i), i % 5 + 1, "127.0.0.1");
+    SendTo("127.0.0.1", 1, V4(i));
+    SendTo(V4((i + 1) % kAddresses), 1, V4(i));
+    SendTo(V4(i), 1, V4(i));
+  }
+  const std::map<std::string, uint64_t> packets = Packets();
+  for (int i = 0; i < kAddresses; ++i) {
+    ASSERT_EQ(packets.at(absl::StrCat("v4-", i)), i % 5 + 1u + 4u) << i;
+  }
 }
 
 TEST_P(PlanTest, NoPacketIsMissedOrDoubledWhileAnotherAccountComes) {

@@ -28,13 +28,29 @@ int RankOf(OwnedAction action) {
   }
 }
 
+// The second half of a member by both of its ends.
+bool IsFromElsewhere(const RuleMatch& match) {
+  return match.source.has_value() && match.source->negated &&
+         match.destination.has_value() && !match.destination->negated &&
+         match.source->value == match.destination->value;
+}
+
 std::string BucketText(const RuleMatch& shared, std::optional<KeyField> key,
-                       const PlanAccount& account) {
+                       bool from_elsewhere, const PlanAccount& account) {
   return absl::StrCat(
       RankOf(ActionOf(account)), "|",
       key.has_value() ? static_cast<int>(*key) : -1, "|",
-      account.split.has_value() ? static_cast<int>(*account.split) : -1, "|",
-      MatchText(shared));
+      account.split.has_value() ? static_cast<int>(*account.split) : -1,
+      from_elsewhere ? "|from elsewhere|" : "|", MatchText(shared));
+}
+
+// What accounts that differ by the key alone have in common.
+RuleMatch SharedMatch(const RuleMatch& match, KeyField key,
+                      bool from_elsewhere) {
+  RuleMatch shared = match;
+  ClearKey(shared, key);
+  if (from_elsewhere) shared.source.reset();
+  return shared;
 }
 
 }  // namespace
@@ -55,24 +71,27 @@ OwnedAction ActionOf(const PlanAccount& account) {
 }
 
 std::string Bucket::Text() const {
-  return BucketText(shared, key, *accounts[0]);
+  return BucketText(shared, key, from_elsewhere, *accounts[0]);
 }
 
 std::vector<Bucket> MakeBuckets(absl::Span<const PlanAccount* const> accounts) {
   struct Candidate {
     KeyField key;
+    bool from_elsewhere;
     std::string text;
   };
   std::vector<std::vector<Candidate>> candidates(accounts.size());
   absl::flat_hash_map<std::string, size_t> sizes;
   for (size_t i = 0; i < accounts.size(); ++i) {
+    const RuleMatch& match = accounts[i]->match;
     for (const KeyField key : kKeyFields) {
-      if (!KeyOf(accounts[i]->match, key).has_value()) continue;
-      RuleMatch shared = accounts[i]->match;
-      ClearKey(shared, key);
-      std::string text = BucketText(shared, key, *accounts[i]);
+      if (!KeyOf(match, key).has_value()) continue;
+      const bool from_elsewhere =
+          key == KeyField::kDestination && IsFromElsewhere(match);
+      std::string text = BucketText(SharedMatch(match, key, from_elsewhere),
+                                    key, from_elsewhere, *accounts[i]);
       ++sizes[text];
-      candidates[i].push_back({key, std::move(text)});
+      candidates[i].push_back({key, from_elsewhere, std::move(text)});
     }
   }
   std::map<std::string, Bucket> buckets;  // in a stable order
@@ -84,7 +103,7 @@ std::vector<Bucket> MakeBuckets(absl::Span<const PlanAccount* const> accounts) {
     const PlanAccount& account = *accounts[i];
     const bool alone = best == nullptr || sizes[best->text] < kTreeFrom;
     const std::string text =
-        alone ? BucketText({}, std::nullopt, account) : best->text;
+        alone ? BucketText({}, std::nullopt, false, account) : best->text;
     const auto [found, is_new] = buckets.try_emplace(text);
     Bucket& bucket = found->second;
     bucket.accounts.push_back(&account);
@@ -93,8 +112,8 @@ std::vector<Bucket> MakeBuckets(absl::Span<const PlanAccount* const> accounts) {
     bucket.split = account.split;
     if (alone) continue;
     bucket.key = best->key;
-    bucket.shared = account.match;
-    ClearKey(bucket.shared, best->key);
+    bucket.from_elsewhere = best->from_elsewhere;
+    bucket.shared = SharedMatch(account.match, best->key, best->from_elsewhere);
   }
   std::vector<Bucket> ordered;
   for (auto& [text, bucket] : buckets) ordered.push_back(std::move(bucket));

@@ -23,6 +23,9 @@ struct Bucket {
   int rank = 0;              // rises with the place that its rules need
   kernel::RuleMatch shared;  // without the key
   std::optional<KeyField> key;
+  // Beside the key, a destination, each account leaves out packets that also
+  // come from there: they have counted by their source.
+  bool from_elsewhere = false;
   std::optional<Split> split;
   std::vector<const PlanAccount*> accounts;  // at least one
 

@@ -165,6 +165,8 @@ void KeyTree::TakeCovering(const KeyRange& rest, Pieces& leaves,
 
 KeyTree::Step KeyTree::Ask(const Piece& leaf, bool last) const {
   Step step = {leaf.range, WithKey(*leaf.rule, leaf.range)};
+  // Below its quota a counter counts, and the rule does not match.
+  step.certain = !leaf.rule->quota && leaf.rule->match == base_;
   if (last && step.rule.action == OwnedAction::kContinue) {
     step.rule.action = OwnedAction::kReturn;
   }
@@ -184,8 +186,7 @@ void KeyTree::AskInRow(const Pieces& leaves, std::vector<Step>& steps) const {
 }
 
 bool KeyTree::Diverts(const Step& step, const KeyRange& half) {
-  // Below its quota a counter counts, and the rule does not match.
-  return step.range == half && !step.rule.quota &&
+  return step.range == half && step.certain &&
          (step.rule.action == OwnedAction::kGoto ||
           step.rule.action == OwnedAction::kReturn);
 }

@@ -28,9 +28,10 @@ namespace nfmeter::accounting {
 // key.
 //
 // All ranges that hold a key are met, however they nest; ranges of addresses
-// are prefixes. The same rules always give the same chains, and a chain's name
-// depends on nothing but the seed, the field, its part, and for IPv6 the
-// prefix that all have in common, by whole groups of 16 bits.
+// are prefixes. A rule may ask for more than its key and `base`. The same rules
+// always give the same chains, and a chain's name depends on nothing but the
+// seed, the field, its part, and for IPv6 the prefix that all have in common,
+// by whole groups of 16 bits.
 //
 // Not thread-safe; used for one tree.
 class KeyTree {
@@ -86,6 +87,8 @@ class KeyTree {
     KeyRange range;
     kernel::OwnedRule rule;
     size_t chain = 0;  // where it leads, if it is a kGoto
+    // No packet of the range passes it by.
+    bool certain = true;
   };
 
   // How the keys of the rest of a chain are told apart next.

@@ -198,6 +198,11 @@ Packet RandomPacket(Random& random) {
       Below(random, 3) == 0 ? kernel::Family::kIpv6 : kernel::Family::kIpv4;
   packet.source = RandomAddress(random, packet.family);
   packet.destination = RandomAddress(random, packet.family);
+  // To where it comes from, or near.
+  if (Below(random, 2) == 0) {
+    packet.destination = packet.source;
+    packet.destination[Below(random, 2) == 0 ? 3 : 15] ^= Below(random, 4);
+  }
   packet.protocol = Below(random, 3) == 0 ? IPPROTO_TCP : IPPROTO_UDP;
   packet.source_port = static_cast<uint16_t>(Below(random, 64));
   packet.destination_port = static_cast<uint16_t>(Below(random, 64));
@@ -277,6 +282,15 @@ TEST(PlanCompilerTest, OfTenThousandAddressesAPacketMeetsFewRules) {
   size_t met = 0;
   EXPECT_THAT(CountByChains(*compiled, other, &met), IsEmpty());
   EXPECT_EQ(met, 2u);  // the hook's, and the one that asks for the /18
+}
+
+TEST_P(PlanFormTest, BothEndsOfTenThousandAddressesCostFewRules) {
+  Plan plan = PerAddress(10'000);
+  plan.groups[0].key = GroupKey::kAddress;
+  const auto compiled = CompilePlan(plan, {}, GetParam());
+  ASSERT_OK(compiled.status());
+  EXPECT_THAT(compiled->cost.most, Le(42u));
+  EXPECT_THAT(compiled->cost.mean, Le(30.0));
 }
 
 TEST(PlanCompilerTest, ByMapsAPacketMeetsAsManyRulesWithOneAddressAsWithAll) {
