@@ -47,6 +47,13 @@ std::string Hint(const absl::Status& status) {
   return ErrorHint(status);
 }
 
+// Whether the sentence already names the command that the hint begins with.
+bool Says(absl::string_view sentence, absl::string_view hint) {
+  const size_t end = hint.find('\'', 1);
+  return absl::StartsWith(hint, "'") && end != absl::string_view::npos &&
+         absl::StrContains(sentence, hint.substr(0, end + 1));
+}
+
 // What to say when a status has no sentence of its own.
 std::string Sentence(const absl::Status& status) {
   if (!status.message().empty()) return std::string(status.message());
@@ -100,9 +107,9 @@ std::string ErrorText(const absl::Status& status, bool color) {
     sentence = absl::StrReplaceAll(
         sentence, {{fields[0].field, FlagOfField(fields[0].field)}});
   }
-  std::string text =
-      absl::StrCat(Paint("nfmeter:", Style::kWarning, color), " ",
-                   Printable(InCommandWords(sentence)), "\n");
+  sentence = InCommandWords(sentence);
+  std::string text = absl::StrCat(Paint("nfmeter:", Style::kWarning, color),
+                                  " ", Printable(sentence), "\n");
   if (!repeated || fields.size() > 1) {
     for (const InvalidField& field : fields) {
       if (field.description == status.message()) continue;  // said already
@@ -110,7 +117,8 @@ std::string ErrorText(const absl::Status& status, bool color) {
                       Printable(InCommandWords(field.description)), "\n");
     }
   }
-  if (const std::string hint = Hint(status); !hint.empty()) {
+  if (const std::string hint = Hint(status);
+      !hint.empty() && !Says(sentence, hint)) {
     absl::StrAppend(&text, Paint("hint:", Style::kFaint, color), " ",
                     Printable(hint), "\n");
   }

@@ -379,6 +379,11 @@ TEST(MessageToYamlTest, SaysOneFactAsJsonDoes) {
 TEST(ErrorTextTest, IsOneSentenceAndAHint) {
   EXPECT_EQ(ErrorText(absl::NotFoundError("no counter 'x'"), false),
             "nfmeter: no counter 'x'\n");
+  // What the sentence says already is not said again.
+  EXPECT_EQ(ErrorText(UsageError("see 'nfmeter x list' for those that exist",
+                                 "'nfmeter x list' shows them"),
+                      false),
+            "nfmeter: see 'nfmeter x list' for those that exist\n");
   EXPECT_EQ(ErrorText(UsageError("wrong", "try this"), false),
             "nfmeter: wrong\nhint: try this\n");
   EXPECT_EQ(ErrorText(absl::Status(absl::StatusCode::kInternal, ""), false),
