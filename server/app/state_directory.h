@@ -16,7 +16,7 @@ namespace nfmeter::app {
 class StateDirectory {
  public:
   // Makes the folder if only it is missing (mode 0750). An empty path: nothing
-  // is kept. A disk that takes nothing is no error: what is kept there says so.
+  // is kept. A full or read-only disk is no error: what is kept there says so.
   // FAILED_PRECONDITION: it can't be used or made, or another server uses it;
   // the sentence says what to do.
   static absl::StatusOr<std::unique_ptr<StateDirectory>> Open(

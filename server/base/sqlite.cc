@@ -86,8 +86,8 @@ const char* DataOf(absl::string_view bytes) {
 // Room without which a disk counts as full.
 constexpr size_t kRoom = 256 << 10;
 
-// Why the disk of the file's folder takes nothing; empty: it does, or it is not
-// the disk that refuses.
+// Why nothing can be written to the disk of the file's folder; empty: it can,
+// or it is not the disk that refuses.
 std::string WhyDiskRefuses(const std::string& path) {
   std::string probe =
       (std::filesystem::path(path).parent_path() / ".room-XXXXXX").string();
@@ -213,7 +213,7 @@ absl::Status Database::ReadAlone() {
     return Execute("PRAGMA query_only = ON");
   }
   use_ = FileUse::Begin(options_.path, FileUse::Way::kAlone);
-  if (use_ == nullptr) return Unusable("the disk takes nothing");
+  if (use_ == nullptr) return Unusable("the disk is full or read-only");
   if (std::filesystem::exists(options_.path + "-wal", error)) {
     NFM_RETURN_IF_ERROR(
         OpenHandle(options_.path, SQLITE_OPEN_READONLY, "unix-none"));

@@ -53,8 +53,8 @@ struct Options {
   Durability durability = Durability::kFull;
   // Nothing is made, migrated or written; the file must have the newest schema.
   bool read_only = false;
-  // A disk that takes nothing, being full or read-only, is no error of Open():
-  // see Database::opened().
+  // A full or read-only disk is no error of Open(): see
+  // Database::opened().
   bool patient = false;
   // How long a statement waits for another connection's transaction.
   absl::Duration busy_timeout = absl::Seconds(2);
@@ -80,9 +80,9 @@ class Database {
   // it was.
   static absl::StatusOr<std::unique_ptr<Database>> Open(Options options);
 
-  // With Options::patient, false while the disk takes nothing: what the file
-  // has can be read (nothing, where there is none), and writing fails with
-  // problem(). Each transaction that writes tries to open the file first.
+  // With Options::patient, false while the disk is full or read-only: what
+  // the file has can be read (nothing, where there is none), and writing fails
+  // with problem(). Each transaction that writes tries to open the file first.
   bool opened() const { return problem_.ok(); }
   // UNAVAILABLE, or OK where it is opened.
   const absl::Status& problem() const { return problem_; }

@@ -30,10 +30,10 @@ struct StoredAnswer {
 // at the same time share a transaction.
 class AnswerStore {
  public:
-  // Opens the ledger's file. Where the disk takes nothing, what is there is
-  // read, and Put() fails until it does. `awaits_new_file`: what is there is
-  // damaged, and BeginAnew() will be called when there is another. Statuses:
-  // sqlite::Database::Open().
+  // Opens the ledger's file. Where the disk is full or read-only, what is
+  // there is read, and Put() fails until there is room. `awaits_new_file`: what
+  // is there is damaged, and BeginAnew() will be called when there is another.
+  // Statuses: sqlite::Database::Open().
   static absl::StatusOr<std::unique_ptr<AnswerStore>> Open(
       const std::string& ledger_path, bool awaits_new_file = false);
 

@@ -69,8 +69,8 @@ struct LedgerStatus {
 // that was counted gets lost unless the server ends meanwhile, too. A file that
 // turns out to be damaged is put aside, and another begun, in a new epoch, with
 // all totals; what it had of the past is lost. The same holds at a start: a
-// disk that takes nothing then is read, and the totals that it has go on in
-// memory.
+// disk that is full or read-only then is read, and the totals that it has go on
+// in memory.
 //
 // Thread-safe.
 class Ledger final : public CounterObserver {

@@ -39,7 +39,7 @@ absl::StatusOr<LedgerReport> CheckLedger(const std::string& path,
                                          const std::string& machine_id);
 
 // Copies a ledger as it is at one moment, also while a server writes to it, or
-// from a disk that takes nothing. The copy is a backup: the server that is
+// from a full or read-only disk. The copy is a backup: the server that is
 // given it begins a new epoch and tells of a gap from `now` on; it may be on
 // another machine. FAILED_PRECONDITION, LEDGER_UNUSABLE: it can't be read, or
 // the copy exists already or can't be written.

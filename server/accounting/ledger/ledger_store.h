@@ -60,7 +60,7 @@ class LedgerStore {
  public:
   // Opens or makes the file. FAILED_PRECONDITION: LedgerFile() can't be opened,
   // or (LEDGER_OF_ANOTHER_NODE) belongs to another machine. `options` as of
-  // LedgerFile(); if patient, it opens also where the disk takes nothing: then
+  // LedgerFile(); if patient, it opens also on a full or read-only disk: then
   // what is there can be loaded, and each write tries to open the file. A file
   // that is made gets `node_id`; empty: a new one.
   static absl::StatusOr<std::unique_ptr<LedgerStore>> Open(
