@@ -326,6 +326,33 @@ TEST_F(MutualTlsTest, TheSdkSaysWhyItIsNotLetIn) {
   EXPECT_THAT(Refusal(address, tls), StartsWith("BAD_TLS_FILES"));
 }
 
+TEST_F(MutualTlsTest, OneOfManyClientsSendsAndTakesLargeMessagesToo) {
+  constexpr int kCounters = 5'000;
+  const std::string policy = files_.dir() / "policy.yaml";
+  std::ofstream(policy)
+      << "version: 1\nrules:\n  - {principals: ['cn:client'], role: admin}\n";
+  std::vector<std::string> flags = files_.ServerFlags();
+  flags.insert(flags.end(), {"--policy", policy});
+  server_ = std::make_unique<NfmeterdProcess>(
+      NfmeterdProcess::Options{.arguments = std::move(flags)});
+  ASSERT_OK(server_->WaitUntilReady());
+  const auto client = Client::Connect(
+      {.address = server_->TcpAddress("127.0.0.1"),
+       .tls = TlsOptions{files_.Certificate("ca"), files_.Certificate("client"),
+                         files_.Key("client")},
+       .one_of_many = true});
+  ASSERT_OK(client);
+  v1::BatchCreateCountersRequest request;
+  for (int i = 0; i < kCounters; ++i) {
+    request.add_counters()->set_name(
+        absl::StrCat("a-counter-of-a-long-name-", i));
+  }
+  EXPECT_OK((*client)->BatchCreateCounters(request));
+  const auto snapshot = (*client)->GetSnapshot();
+  ASSERT_OK(snapshot);
+  EXPECT_EQ(snapshot->size(), kCounters);
+}
+
 TEST_F(MutualTlsTest, TheSdkTakesReplacedCertificatesUpByItself) {
   files_.MakeAuthority("other-ca");
   files_.Issue("controller", {.authority = "other-ca"});
