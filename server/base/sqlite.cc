@@ -8,16 +8,18 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <mutex>
 #include <system_error>
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
-#include "absl/synchronization/mutex.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "base/unique_fd.h"
@@ -122,39 +124,70 @@ std::string Escaped(const std::string& path) {
 // alone, without them. POSIX lets go of all locks that a process has on a file
 // when it closes any descriptor of it. SQLite makes up for that among
 // connections that lock, but not for one that reads without: so these two are
-// never open at the same time.
+// never open at the same time. Those that lock take turns to write: SQLite has
+// who finds the file locked sleep, for longer each time, and look again.
 class FileUse {
  public:
   enum class Way { kLocked, kAlone };
 
   // Null: the file is used in the other way.
   static std::unique_ptr<FileUse> Begin(const std::string& path, Way way) {
-    absl::MutexLock lock(&Mutex());
-    std::array<int, 2>& users = Users()[path];
+    const std::lock_guard lock(Mutex());
+    std::array<int, 2>& users = Files()[path].users;
     if (users[way == Way::kLocked ? 1 : 0] > 0) return nullptr;
     ++users[static_cast<size_t>(way)];
     return absl::WrapUnique(new FileUse(path, way));
   }
   ~FileUse() {
-    absl::MutexLock lock(&Mutex());
-    const auto users = Users().find(path_);
-    --users->second[static_cast<size_t>(way_)];
-    if (users->second == std::array<int, 2>()) Users().erase(users);
+    const std::lock_guard lock(Mutex());
+    const auto file = Files().find(path_);
+    std::array<int, 2>& users = file->second.users;
+    --users[static_cast<size_t>(way_)];
+    if (users == std::array<int, 2>()) Files().erase(file);
   }
+
+  // False: nobody has let go of the turn for so long.
+  bool AwaitTurn(absl::Duration patience) {
+    std::unique_lock lock(Mutex());
+    bool& written = Files()[path_].written;
+    const auto deadline =
+        std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(patience);
+    const auto is_free = [&] { return !written; };
+    if (!TurnOver().wait_until(lock, deadline, is_free)) return false;
+    written = true;
+    return true;
+  }
+  void EndTurn() {
+    {
+      const std::lock_guard lock(Mutex());
+      Files()[path_].written = false;
+    }
+    TurnOver().notify_all();
+  }
+
   FileUse(const FileUse&) = delete;
   FileUse& operator=(const FileUse&) = delete;
 
  private:
   FileUse(const std::string& path, Way way) : path_(path), way_(way) {}
 
-  static absl::Mutex& Mutex() {
-    static auto* const mutex = new absl::Mutex();
+  struct File {
+    std::array<int, 2> users = {};  // by Way
+    bool written = false;           // now
+  };
+
+  static std::mutex& Mutex() {
+    static auto* const mutex = new std::mutex();
     return *mutex;
   }
-  // By path: how many use it, by Way.
-  static std::map<std::string, std::array<int, 2>>& Users() {
-    static auto* const users = new std::map<std::string, std::array<int, 2>>();
-    return *users;
+  // With a clock that nobody sets.
+  static std::condition_variable& TurnOver() {
+    static auto* const over = new std::condition_variable();
+    return *over;
+  }
+  static std::map<std::string, File>& Files() {  // by path
+    static auto* const files = new std::map<std::string, File>();
+    return *files;
   }
 
   const std::string path_;
@@ -472,30 +505,45 @@ absl::StatusOr<Transaction> Transaction::Begin(Database& db, Kind kind) {
   NFM_RETURN_IF_ERROR(db.TryAgain());
   const bool later =
       kind == Kind::kWriteLater && db.options_.durability == Durability::kFull;
-  if (later) NFM_RETURN_IF_ERROR(db.Execute("PRAGMA synchronous = NORMAL"));
-  absl::Status begun = db.Execute("BEGIN IMMEDIATE");
   Transaction transaction(db, later ? kind : Kind::kWrite);
-  if (!begun.ok()) return begun;
+  NFM_RETURN_IF_ERROR(transaction.AwaitTurn());
+  if (later) NFM_RETURN_IF_ERROR(db.Execute("PRAGMA synchronous = NORMAL"));
+  NFM_RETURN_IF_ERROR(db.Execute("BEGIN IMMEDIATE"));
   return transaction;
+}
+
+absl::Status Transaction::AwaitTurn() {
+  const bool shared = db_->use_ != nullptr && db_->options_.path != ":memory:";
+  if (!shared) return absl::OkStatus();
+  if (db_->use_->AwaitTurn(db_->options_.busy_timeout)) {
+    turn_ = db_->use_.get();
+    return absl::OkStatus();
+  }
+  return MakeError(absl::StatusCode::kUnavailable, db_->options_.failed_reason,
+                   absl::StrCat(db_->Failed(),
+                                "it is being written already, "
+                                "and the disk is slow"));
 }
 
 Transaction::~Transaction() {
   if (db_ == nullptr) return;
   // Some errors, a full disk among them, have rolled it back already.
   if (!db_->autocommit()) db_->Execute("ROLLBACK").IgnoreError();
-  WaitForDiskAgain();
+  End();
 }
 
-// The next transactions do.
-void Transaction::WaitForDiskAgain() {
-  if (kind_ != Kind::kWriteLater) return;
-  db_->Execute("PRAGMA synchronous = FULL").IgnoreError();
+void Transaction::End() {
+  // The next ones wait for the disk.
+  if (kind_ == Kind::kWriteLater) {
+    db_->Execute("PRAGMA synchronous = FULL").IgnoreError();
+  }
+  if (turn_ != nullptr) turn_->EndTurn();
+  db_ = nullptr;
 }
 
 absl::Status Transaction::Commit() {
   NFM_RETURN_IF_ERROR(db_->Execute("COMMIT"));
-  WaitForDiskAgain();
-  db_ = nullptr;
+  End();
   return absl::OkStatus();
 }
 

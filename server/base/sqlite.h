@@ -56,7 +56,8 @@ struct Options {
   // A full or read-only disk is no error of Open(): see
   // Database::opened().
   bool patient = false;
-  // How long a statement waits for another connection's transaction.
+  // How long a statement waits for another connection's transaction; those of
+  // one process take turns.
   absl::Duration busy_timeout = absl::Seconds(2);
   // The registered sqlite3_vfs to use, for tests that inject faults; empty: the
   // default.
@@ -230,7 +231,9 @@ class Transaction {
                                            Kind kind = Kind::kWrite);
   ~Transaction();
   Transaction(Transaction&& other) noexcept
-      : db_(std::exchange(other.db_, nullptr)), kind_(other.kind_) {}
+      : db_(std::exchange(other.db_, nullptr)),
+        kind_(other.kind_),
+        turn_(other.turn_) {}
   Transaction& operator=(Transaction&&) = delete;
 
   // After an error nothing has changed. Statements of it that answer rows must
@@ -240,10 +243,12 @@ class Transaction {
  private:
   Transaction(Database& db, Kind kind) : db_(&db), kind_(kind) {}
 
-  void WaitForDiskAgain();
+  absl::Status AwaitTurn();
+  void End();
 
   Database* db_;  // null: over
   Kind kind_;
+  FileUse* turn_ = nullptr;  // to be let go of
 };
 
 }  // namespace nfmeter::sqlite

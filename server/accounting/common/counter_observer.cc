@@ -28,10 +28,6 @@ absl::Status CounterObservers::BeforeDeletion(
   return absl::OkStatus();
 }
 
-void CounterObservers::BeginCommit() const {
-  for (CounterObserver* observer : observers_) observer->BeginCommit();
-}
-
 absl::Status CounterObservers::Commit() const {
   for (CounterObserver* observer : observers_) {
     NFM_RETURN_IF_ERROR(observer->Commit());

@@ -23,8 +23,6 @@ class Snapshot;
 //   Admit()                       on the thread of the call; may wait
 //   BeforeReset(), ...            likewise, with the values of just now
 //   OnReset(), OnDeleted(), ...   on the counter lane, job by job
-//   BeginCommit()                 on the thread of the call, between jobs of a
-//                                 long one
 //   Commit()                      on the thread of the call; may wait
 //   the caller is answered
 //
@@ -64,10 +62,6 @@ class CounterObserver {
   // All counters have been read. Complete ones only.
   virtual void OnSnapshot(const std::shared_ptr<const Snapshot>&) {}
 
-  // What was told so far may be written from now on, while more is to come.
-  // Must not block.
-  virtual void BeginCommit() {}
-
   // Returns when everything that was told before this call is durable. Other
   // than OK: it is not, and the caller gets this status although the kernel has
   // done what it asked; the observer keeps what it was told and tries on.
@@ -85,7 +79,6 @@ class CounterObservers {
   absl::Status BeforeReset(absl::Span<const kernel::AcctObject> counters) const;
   absl::Status BeforeDeletion(
       absl::Span<const kernel::AcctObject> counters) const;
-  void BeginCommit() const;
   absl::Status Commit() const;
   // Empty spans are not told.
   void OnCreated(absl::Span<const kernel::AcctObject> counters) const;

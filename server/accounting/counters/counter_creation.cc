@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "accounting/counters/counter_creation.h"
 
+#include <iterator>
+#include <memory>
 #include <optional>
 
 #include "absl/algorithm/container.h"
+#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
+#include "absl/synchronization/mutex.h"
 #include "accounting/common/counter_errors.h"
 #include "accounting/counters/in_slices.h"
 #include "base/error.h"
@@ -15,7 +18,7 @@
 namespace nfmeter::accounting {
 namespace {
 
-// Counters whose labels and accounts are worth a transaction of their own.
+// Counters whose labels are worth a transaction of their own.
 constexpr size_t kPart = 8 * kSlice;
 
 // The answer was lost, but the counter is not there, or not any more.
@@ -49,25 +52,26 @@ class CounterCreation::LabelWriter {
     }
   }
 
-  // The first `made` of so many counters are there. Whether a part was written.
-  absl::StatusOr<bool> OnMade(size_t made, size_t counters) {
+  // The first `made` of so many counters are there.
+  absl::Status OnMade(size_t made, size_t counters) {
     const bool all = made == counters;
     const size_t until = all                          ? labels_.size()
                          : labels_.size() == counters ? made
                                                       : written_;
     const size_t part = until - written_;
-    if (part == 0 || (!all && part < kPart) || !status_.ok()) return false;
-    status_ = store_.SetSoon(labels_.subspan(written_, part), scope_);
-    if (!status_.ok()) return Report();
-    written_ = until;
-    return true;
+    const bool due = part > 0 && (all || part >= kPart);
+    if (due && status_.ok()) {
+      status_ = store_.SetSoon(labels_.subspan(written_, part), scope_);
+      if (status_.ok()) written_ = until;
+    }
+    return Report();
   }
   absl::Status Sync() {
     if (status_.ok() && written_ > 0) {
       status_ = Annotate(store_.Sync(),
                          "labels can't be stored, nothing was changed");
     }
-    return Report().status();
+    return Report();
   }
   // False: they are not all in the store.
   bool stored() const { return status_.ok() && written_ == labels_.size(); }
@@ -85,10 +89,7 @@ class CounterCreation::LabelWriter {
   }
 
  private:
-  absl::StatusOr<bool> Report() const {
-    if (required_ && !status_.ok()) return status_;
-    return false;
-  }
+  absl::Status Report() const { return required_ ? status_ : absl::OkStatus(); }
 
   LabelStore& store_;
   const LabelStore::Changes labels_;
@@ -177,10 +178,8 @@ absl::Status CounterCreation::CheckNew(Objects objects) {
 }
 
 absl::Status CounterCreation::Make(Objects objects, LabelWriter& labels) {
-  absl::Status status = MakeObjects(objects, [&](size_t made) -> absl::Status {
-    NFM_ASSIGN_OR_RETURN(const bool wrote, labels.OnMade(made, objects.size()));
-    if (wrote) parts_.observers.BeginCommit();
-    return absl::OkStatus();
+  absl::Status status = MakeObjects(objects, [&](size_t made) {
+    return labels.OnMade(made, objects.size());
   });
   if (status.ok()) {
     NFM_RETURN_IF_ERROR(parts_.observers.Commit());
@@ -192,69 +191,87 @@ absl::Status CounterCreation::Make(Objects objects, LabelWriter& labels) {
   return status;
 }
 
-struct CounterCreation::Slice {
-  size_t begin = 0;
-  Objects objects;
-  absl::Status queued;
-  std::vector<absl::Status> results;  // if it was queued
-  absl::Notification done;
+// What has become of a batch so far.
+struct CounterCreation::Progress {
+  absl::Mutex mutex;
+  std::vector<absl::Status> results ABSL_GUARDED_BY(mutex);
+  size_t made ABSL_GUARDED_BY(mutex) = 0;      // the first ones
+  absl::Status queued ABSL_GUARDED_BY(mutex);  // why no more could be
+  bool stopping ABSL_GUARDED_BY(mutex) = false;
+  bool over ABSL_GUARDED_BY(mutex) = false;  // nothing more comes
 };
 
-std::unique_ptr<CounterCreation::Slice> CounterCreation::Begin(Objects objects,
-                                                               size_t begin) {
-  if (begin >= objects.size()) return nullptr;
-  auto slice = std::make_unique<Slice>();
-  slice->begin = begin;
-  slice->objects = objects.subspan(begin, kSlice);
-  slice->queued =
-      parts_.lane.Post(Lane::Priority::kNormal, [this, slice = slice.get()] {
-        slice->results = parts_.table.Create(slice->objects);
-        std::vector<kernel::AcctObject> made;
-        for (size_t i = 0; i < slice->objects.size(); ++i) {
-          if (slice->results[i].ok()) made.push_back(slice->objects[i]);
-        }
-        parts_.observers.OnCreated(made);
-        slice->done.Notify();
-      });
-  if (!slice->queued.ok()) slice->done.Notify();
-  return slice;
+// Slice after slice, whatever the caller does meanwhile.
+void CounterCreation::PostSlice(Objects objects, Progress& progress,
+                                size_t begin) {
+  const Objects slice = objects.subspan(begin, kSlice);
+  const auto make = [this, objects, slice, &progress] {
+    std::vector<absl::Status> results = parts_.table.Create(slice);
+    std::vector<kernel::AcctObject> made;
+    for (size_t i = 0; i < slice.size(); ++i) {
+      if (results[i].ok()) made.push_back(slice[i]);
+    }
+    parts_.observers.OnCreated(made);
+    size_t end;
+    {
+      absl::MutexLock lock(&progress.mutex);
+      absl::c_move(results, std::back_inserter(progress.results));
+      end = progress.results.size();
+      const bool all = made.size() == slice.size();
+      if (all) progress.made = end;
+      progress.over = !all || progress.stopping || end == objects.size();
+      if (progress.over) return;
+    }
+    PostSlice(objects, progress, end);
+  };
+  absl::Status queued = parts_.lane.Post(Lane::Priority::kNormal, make);
+  if (queued.ok()) return;
+  absl::MutexLock lock(&progress.mutex);
+  progress.queued = std::move(queued);
+  progress.over = true;
 }
 
 absl::Status CounterCreation::MakeObjects(
     Objects objects, absl::FunctionRef<absl::Status(size_t)> on_made) {
-  std::vector<std::string> created;  // or perhaps created
+  Progress progress;
+  PostSlice(objects, progress, 0);
   absl::Status failed;
-  // Adds what became of a slice.
-  const auto finish = [&](const Slice& slice) {
-    slice.done.WaitForNotification();
-    failed.Update(slice.queued);
-    for (size_t i = 0; i < slice.results.size(); ++i) {
-      const absl::Status& result = slice.results[i];
-      const std::string& name = slice.objects[i].name;
-      const bool lost = absl::IsDataLoss(result);
-      // CheckNew() has just said that it was not there: if it is, it is ours.
-      if (result.ok() || lost) created.push_back(name);
-      if (!result.ok() && failed.ok()) {
-        failed = lost ? CreationUnanswered(name) : AboutCounter(result, name);
-      }
+  size_t told = 0;
+  for (bool over = false; !over;) {
+    size_t made;
+    {
+      absl::MutexLock lock(&progress.mutex);
+      progress.stopping = !failed.ok();
+      const auto news = [&] {
+        progress.mutex.AssertReaderHeld();
+        return progress.over || (progress.made > told && failed.ok());
+      };
+      progress.mutex.Await(absl::Condition(&news));
+      made = progress.made;
+      over = progress.over;
     }
-  };
-  std::unique_ptr<Slice> next = Begin(objects, 0);
-  while (next != nullptr) {
-    const std::unique_ptr<Slice> slice = std::move(next);
-    finish(*slice);
-    const bool lost = objects.size() == 1 && !slice->results.empty() &&
-                      absl::IsDataLoss(slice->results[0]);
-    if (lost) return LookForCreated(objects[0], slice->results[0]);
-    if (failed.ok()) {
-      next = Begin(objects, slice->begin + kSlice);
-      failed = on_made(slice->begin + slice->objects.size());
-    }
-    if (failed.ok()) continue;
-    if (next != nullptr) finish(*next);
-    return Undo(created, std::move(failed));
+    if (failed.ok() && made > told) failed = on_made(made);
+    told = made;
   }
-  return absl::OkStatus();
+  std::vector<absl::Status> results;
+  {
+    absl::MutexLock lock(&progress.mutex);
+    failed.Update(progress.queued);
+    results = std::move(progress.results);
+  }
+  std::vector<std::string> created;  // or perhaps created
+  for (size_t i = 0; i < results.size(); ++i) {
+    const absl::Status& result = results[i];
+    const std::string& name = objects[i].name;
+    const bool lost = absl::IsDataLoss(result);
+    if (lost && objects.size() == 1) return LookForCreated(objects[0], result);
+    // CheckNew() has just said that it was not there: if it is, it is ours.
+    if (result.ok() || lost) created.push_back(name);
+    if (!result.ok() && failed.ok()) {
+      failed = lost ? CreationUnanswered(name) : AboutCounter(result, name);
+    }
+  }
+  return failed.ok() ? failed : Undo(created, std::move(failed));
 }
 
 absl::Status CounterCreation::LookForCreated(const kernel::AcctObject& object,

@@ -4,7 +4,6 @@
 #define NFMETER_ACCOUNTING_COUNTERS_COUNTER_CREATION_H_
 
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,9 +25,10 @@
 namespace nfmeter::accounting {
 
 // Makes counters that are to be there all or none, with their labels. The
-// kernel makes them slice by slice, and while it makes some, the labels and the
-// accounts of those before go to the disk: no label is there before its
-// counter, and all are durable before the caller is answered.
+// kernel makes them slice by slice, and while it makes some, the labels of those
+// before are written: no label is there before its counter. All are durable
+// before the caller is answered, by the commit of the ledger, whose file has
+// them, too.
 //
 // Thread-safe. Does not own what it is given.
 class CounterCreation {
@@ -54,7 +54,7 @@ class CounterCreation {
   using LabelChanges = std::vector<std::pair<std::string, Labels>>;
   using Objects = absl::Span<const kernel::AcctObject>;
   class LabelWriter;
-  struct Slice;
+  struct Progress;
 
   LabelChanges LabelsOf(absl::Span<const Counter> counters,
                         Objects objects) const;
@@ -64,8 +64,8 @@ class CounterCreation {
   // many of the first ones are there; other than OK ends it.
   absl::Status MakeObjects(Objects objects,
                            absl::FunctionRef<absl::Status(size_t)> on_made);
-  // Queues the slice that begins there; null: there is none.
-  std::unique_ptr<Slice> Begin(Objects objects, size_t begin);
+  // Queues the slice that begins there, and with it those that follow.
+  void PostSlice(Objects objects, Progress& progress, size_t begin);
   // Why the creation of `object`, whose answer was lost, is not known to have
   // succeeded. For one that was not looked for before.
   absl::Status LookForCreated(const kernel::AcctObject& object,

@@ -187,15 +187,6 @@ void Ledger::NoteGap(absl::string_view name, GapCause cause, absl::Time from,
   ++told_;
 }
 
-void Ledger::BeginCommit() {
-  if (!kept()) return;
-  {
-    absl::MutexLock lock(&mutex_);
-    wanted_ = true;
-  }
-  alarm_->Ring();
-}
-
 absl::Status Ledger::Commit() {
   if (!kept()) return absl::OkStatus();
   AwaitWritten().IgnoreError();

@@ -121,7 +121,6 @@ class Ledger final : public CounterObserver {
   void OnDeleted(absl::Span<const kernel::AcctObject> counters) override;
   void OnMerged(absl::Span<const kernel::AcctObject> counters) override;
   void OnSnapshot(const std::shared_ptr<const Snapshot>& snapshot) override;
-  void BeginCommit() override;
   absl::Status Commit() override;
 
   // --- Totals ---

@@ -137,7 +137,7 @@ TEST_F(SqliteTest, AWriterThatWaitsTooLongIsToldWhy) {
   ASSERT_OK(writing);
   EXPECT_THAT(Transaction::Begin(*second).status(),
               StatusIs(absl::StatusCode::kUnavailable,
-                       HasSubstr("another process keeps it locked")));
+                       HasSubstr("it is being written already")));
 }
 
 TEST_F(SqliteTest, MigrationsRunOnceAndInOrder) {
