@@ -278,6 +278,57 @@ TEST(NftDaemonTest, AutoTakesIptablesWhereAllOfItWorks) {
   EXPECT_THAT(Nft("list ruleset").out, Not(HasSubstr("nfmeter")));
 }
 
+// A kernel whose nf_tables is there, and not all of it.
+struct Lack {
+  const char* name;
+  const char* bytes;  // of requests, and what the kernel does not know
+  const char* feature;
+};
+
+class NftLackTest : public ::testing::TestWithParam<Lack> {
+ protected:
+  NftLackTest() {
+    setenv("LD_PRELOAD", NETLINK_LACK_LIBRARY, 1);
+    setenv("NETLINK_LACK", GetParam().bytes, 1);
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Features, NftLackTest,
+                         ::testing::Values(
+                             // NFTA_OBJ_TYPE of NFT_OBJECT_COUNTER.
+                             Lack{"NamedCounters",
+                                  "0800030000000001:08000300000003e7",
+                                  "named counters"},
+                             // The expression's name.
+                             Lack{"Objref", "6f626a7265660000:6f626a7878780000",
+                                  "rules that count into named counters"},
+                             // NFTA_SET_OBJ_TYPE of NFT_OBJECT_COUNTER.
+                             Lack{"Maps", "08000f0000000001:08000f00000003e7",
+                                  "maps from addresses to named counters"}),
+                         [](const auto& info) { return info.param.name; });
+
+TEST_P(NftLackTest, IsNamedAndAutoTakesTheOtherBackend) {
+  const std::string lacks =
+      absl::StrCat("lacks ", GetParam().feature, ", without which");
+  {
+    NfmeterdProcess server(OnNftables());
+    ASSERT_OK(server.WaitUntilReady());
+    EXPECT_THAT(Part(server, "backend"), HasSubstr("nf_tables: --backend"));
+    const grpc::Status status = Create(server, "web");
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+    EXPECT_THAT(status.error_message(), HasSubstr(lacks));
+    EXPECT_THAT(Part(server, "nf_tables"), HasSubstr(lacks));
+    EXPECT_EQ(testing::HealthOf(server.Channel(), "nfmeter.v1.CounterService"),
+              "NOT_SERVING");
+  }
+  NfmeterdProcess server(With({"--backend", "auto"}));
+  ASSERT_OK(server.WaitUntilReady());
+  EXPECT_THAT(Part(server, "backend"), AllOf(HasSubstr("legacy iptables work"),
+                                             Not(HasSubstr("nf_tables: "))));
+  EXPECT_TRUE(Create(server, "web").ok());
+  EXPECT_THAT(testing::Run({"nfacct", "list"}).out, HasSubstr("web"));
+}
+
 TEST(NftDaemonTest, OneAtATimeHasTheTable) {
   NfmeterdProcess first(OnNftables());
   ASSERT_OK(first.WaitUntilReady());

@@ -77,7 +77,12 @@ absl::StatusOr<std::unique_ptr<Kernel>> Choose(bool read_only, Clock& clock) {
   const absl::Status lack = iptables.ok()
                                 ? LackOfIptables(*(*iptables)->capabilities())
                                 : iptables.status();
-  if (lack.ok() || !nftables.ok()) return iptables;
+  if (lack.ok()) return iptables;
+  if (!nftables.ok()) {
+    return OpenIptables(clock, absl::StrCat("nf_tables would be chosen, but "
+                                            "does not work either: ",
+                                            nftables.message()));
+  }
   if (iptables.ok() && HoldsCounters((*iptables)->acct())) {
     return OpenIptables(clock, "nfacct holds counters that were made before");
   }

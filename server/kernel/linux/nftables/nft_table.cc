@@ -2,7 +2,6 @@
 #include "kernel/linux/nftables/nft_table.h"
 
 #include <errno.h>
-#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
@@ -14,6 +13,7 @@
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
+#include "kernel/linux/nftables/nft_probe.h"
 #include "kernel/linux/nftables/nft_userdata.h"
 
 namespace nfmeter::kernel {
@@ -44,20 +44,6 @@ uint32_t PortOf(const NetlinkSocket& socket) {
   socklen_t size = sizeof(address);
   getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&address), &size);
   return address.nl_pid;
-}
-
-// All that counting needs of a kernel, in one transaction.
-void AddProbe(NftBatch& batch) {
-  constexpr absl::string_view kName = "probe";
-  const NftRuleBytes rule = {
-      .expressions = {NftMeta{NFT_META_NFPROTO},
-                      NftCompare{NFT_CMP_EQ, std::string(1, NFPROTO_IPV4)},
-                      NftCounter{},
-                      NftObject{static_cast<uint32_t>(NftObjectType::kCounter),
-                                std::string(kName)}}};
-  batch.AddCounter(kName, 0, 0, "");
-  batch.AddChain(kName, {.point = NftHookPoint::kInput, .priority = -1});
-  batch.AddRule(kName, rule, 1, {});
 }
 
 }  // namespace
@@ -245,12 +231,7 @@ absl::Status NftTable::Probe() {
     // EOPNOTSUPP before Linux 6.9.
     flags_ = options_.own && Rehearse(owned).ok() ? kOwned : 0;
   }
-  NftBatch batch(kProbed);
-  batch.AddTable(0);
-  AddProbe(batch);
-  const NftErrors errors = Rehearse(batch);
-  if (errors.ok()) return absl::OkStatus();
-  return ErrnoStatus(Operation::kNftProbe, errors.first(), kSubject);
+  return ExplainNftProbe(Rehearse(NftProbe()));
 }
 
 }  // namespace nfmeter::kernel

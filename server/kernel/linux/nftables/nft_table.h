@@ -57,10 +57,10 @@ class NftTable {
   NftTable& operator=(const NftTable&) = delete;
 
   // Finds out by a transaction that is not committed whether the kernel has all
-  // that counting needs. UNIMPLEMENTED, NFTABLES_UNAVAILABLE: it has not;
-  // PERMISSION_DENIED. FAILED_PRECONDITION: NFT_TABLE_FOREIGN, there is a table
-  // of this name that nfmeter did not make; NFT_TABLE_OWNED, it belongs to
-  // another process that lives.
+  // that counting needs. UNIMPLEMENTED, NFTABLES_UNAVAILABLE: it has not, and
+  // what it lacks is named; PERMISSION_DENIED. FAILED_PRECONDITION:
+  // NFT_TABLE_FOREIGN, there is a table of this name that nfmeter did not make;
+  // NFT_TABLE_OWNED, it belongs to another process that lives.
   absl::Status Probe();
 
   // Takes over a table that a process before this one has left, so that others
