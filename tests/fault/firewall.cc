@@ -145,6 +145,16 @@ class Nftables : public Firewall {
     return absl::StrCat("ip daddr ", address, " accept");
   }
   absl::Status Do(const std::string& command) override { return Nft(command); }
+  std::string PlanMap() const override {
+    const std::string out = Run({"nft", "list", "maps"}).out;
+    for (absl::string_view line : absl::StrSplit(out, '\n')) {
+      if (absl::ConsumePrefix(&line, "\tmap ") &&
+          absl::ConsumeSuffix(&line, " {")) {
+        return std::string(line);
+      }
+    }
+    return "";
+  }
   std::string PlanChain() const override {
     const std::string out = Run({"nft", "list", "chains"}).out;
     for (absl::string_view line : absl::StrSplit(out, '\n')) {

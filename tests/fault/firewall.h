@@ -52,6 +52,8 @@ class Firewall {
   virtual absl::Status Do(const std::string& command) = 0;
   // The one chain of a plan for what is sent over IPv4.
   virtual std::string PlanChain() const = 0;
+  // The one map of a plan; "": there are no maps.
+  virtual std::string PlanMap() const { return ""; }
 
  private:
   virtual std::vector<std::string> Rules(bool managed,

@@ -42,8 +42,8 @@ constexpr uint16_t kPort = 20'000;
 // Between two comparisons, and what a busy host adds.
 constexpr absl::Duration kReconciled = absl::Seconds(20);
 
-// All UDP to loopback into "sent", and an address that nobody sends to.
-v1::Plan ThePlan() {
+// All UDP to loopback into "sent", and some addresses that nobody sends to.
+v1::Plan PlanOf(int addresses) {
   v1::Plan plan;
   plan.set_name("customers");
   v1::Account& sent = *plan.add_accounts();
@@ -53,14 +53,18 @@ v1::Plan ThePlan() {
   v1::AccountGroup& group = *plan.add_groups();
   group.set_key(v1::GROUP_KEY_DESTINATION);
   group.add_directions(v1::DIRECTION_OUT);
-  (*group.mutable_members())["192.0.2.1"] = "quiet";
+  for (int i = 1; i <= addresses; ++i) {
+    (*group.mutable_members())[absl::StrCat("192.0.2.", i)] =
+        absl::StrCat("quiet-", i);
+  }
   return plan;
 }
 
 class PlanBesideOthers : public ::testing::Test {
  protected:
   explicit PlanBesideOthers(const FirewallKind& kind)
-      : firewall_(kind.make()),
+      : addresses_(absl::string_view(kind.backend) == "nftables" ? 10 : 1),
+        firewall_(kind.make()),
         server_({.arguments = {"--backend", kind.backend}}) {}
 
   void SetUp() override {
@@ -70,6 +74,7 @@ class PlanBesideOthers : public ::testing::Test {
     client_ = server_.Connect();
     ASSERT_OK(Apply(ThePlan()).status());
   }
+  v1::Plan ThePlan() const { return PlanOf(addresses_); }
   absl::StatusOr<v1::ApplyPlanResponse> Apply(const v1::Plan& plan,
                                               const CallOptions& how = {}) {
     v1::ApplyPlanRequest request;
@@ -142,6 +147,7 @@ class PlanBesideOthers : public ::testing::Test {
 
   testing::TemporaryDirectory dir_;
   const std::string boot_id_ = dir_ / "boot_id";
+  const int addresses_;  // enough for a map where there are maps
   const std::unique_ptr<Firewall> firewall_;
   FaultServer server_;
   std::unique_ptr<Client> client_;
@@ -206,7 +212,8 @@ TEST_P(PlanInSameTableTest, NeitherSideLosesRules) {
   EXPECT_EQ(Apply(plan)->change_count(), 0u);
 }
 
-// What somebody does to a plan's rules; {CHAIN} is the plan's chain.
+// What somebody does to a plan's rules; {CHAIN} is the plan's chain, {MAP} its
+// map.
 struct Deed {
   const char* name;
   FirewallKind kind;
@@ -228,8 +235,8 @@ TEST_P(PlanDeedTest, IsHealedCountsAreKeptAndTheWindowIsTold) {
   const std::string chain = firewall_->PlanChain();
   const absl::Time before = absl::Now();
   for (const std::string& command : GetParam().commands) {
-    ASSERT_OK(
-        firewall_->Do(absl::StrReplaceAll(command, {{"{CHAIN}", chain}})));
+    ASSERT_OK(firewall_->Do(absl::StrReplaceAll(
+        command, {{"{CHAIN}", chain}, {"{MAP}", firewall_->PlanMap()}})));
   }
   const std::vector<std::string> theirs = Theirs();
   EXPECT_LT(AwaitRepair(0), kReconciled);
@@ -256,6 +263,13 @@ std::vector<Deed> Deeds() {
           {"Flush", nft, {"flush table inet nfmeter"}},
           {"FlushOfTheChain", nft, {"flush chain inet nfmeter {CHAIN}"}},
           {"DeletedChain", nft, {"delete chain inet nfmeter {CHAIN}"}},
+          {"FlushOfTheMap", nft, {"flush map inet nfmeter {MAP}"}},
+          {"DeletedElement",
+           nft,
+           {"delete element inet nfmeter {MAP} { 192.0.2.1 }"}},
+          {"OtherElement",
+           nft,
+           {"add element inet nfmeter {MAP} { 192.0.2.77 : \"c.sent\" }"}},
           {"RuleAmongOurs",
            nft,
            {"insert rule inet nfmeter {CHAIN} ip daddr 192.0.2.1 return"}}};

@@ -129,8 +129,10 @@ class Collector {
 class UsageFaultTest : public ::testing::Test {
  protected:
   // On a disk of its own, if `state_dir` is not "".
-  explicit UsageFaultTest(const std::string& state_dir = "")
-      : server_({.arguments = {"--metrics-listen", "127.0.0.1:9477"},
+  explicit UsageFaultTest(const std::string& state_dir = "",
+                          const std::string& backend = "auto")
+      : server_({.arguments = {"--metrics-listen", "127.0.0.1:9477",
+                               "--backend", backend},
                  .state_dir = state_dir}) {}
 
   void SetUp() override {

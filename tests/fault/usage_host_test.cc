@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@ namespace nfmeter {
 namespace {
 
 using ::nfmeter::testing::Collector;
+using ::nfmeter::testing::Firewall;
+using ::nfmeter::testing::FirewallKind;
 using ::nfmeter::testing::kPacketBytes;
 using ::nfmeter::testing::SmallDisk;
 using ::nfmeter::testing::UsageFaultTest;
@@ -33,6 +36,7 @@ using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 class UsageHostTest : public UsageFaultTest {
  protected:
@@ -53,11 +57,62 @@ class UsageHostTest : public UsageFaultTest {
 
 // --- Neighbours --------------------------------------------------------------
 
-TEST_F(UsageHostTest, AForeignResetLosesWhatNoReadingSawAndIsAGap) {
+// What another program does, as a command of the shell.
+struct Deed {
+  const char* name;
+  FirewallKind kind;
+  std::string command;
+  friend std::ostream& operator<<(std::ostream& out, const Deed& deed) {
+    return out << deed.kind << " " << deed.name;
+  }
+};
+
+class ForeignDeedTest : public UsageHostTest,
+                        public ::testing::WithParamInterface<Deed> {
+ protected:
+  ForeignDeedTest()
+      : UsageHostTest("", GetParam().kind.backend),
+        firewall_(GetParam().kind.make()) {}
+
+  static bool Do() {
+    return testing::Run({"bash", "-c", GetParam().command}).exit_code == 0;
+  }
+  // The server makes what is missing again: the counter, and then its rule.
+  void AwaitRule() {
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    while (firewall_->ManagedRules().empty()) {
+      ASSERT_LT(absl::Now(), deadline);
+    }
+  }
+
+  const std::unique_ptr<Firewall> firewall_;
+};
+
+std::string NameOfDeed(const ::testing::TestParamInfo<Deed>& info) {
+  return absl::StrCat(info.param.kind.name, "_", info.param.name);
+}
+
+// Values can be reset by everybody, also in a table that is the server's.
+class ForeignResetTest : public ForeignDeedTest {};
+
+INSTANTIATE_TEST_SUITE_P(
+    Others, ForeignResetTest,
+    ::testing::Values(
+        Deed{"ByName", testing::kIptables, "nfacct get counted reset"},
+        Deed{"OfAll", testing::kIptables, "nfacct list reset"},
+        Deed{"ByName", testing::kNftables,
+             "nft reset counter inet nfmeter c.counted"},
+        Deed{"OfAll", testing::kNftables, "nft reset counters"},
+        Deed{"ByName", testing::kPlainNftables,
+             "nft reset counter inet nfmeter c.counted"},
+        Deed{"OfAll", testing::kPlainNftables, "nft reset counters"}),
+    NameOfDeed);
+
+TEST_P(ForeignResetTest, LosesWhatNoReadingSawAndIsAGap) {
   ASSERT_NO_FATAL_FAILURE(Send(10));
   EXPECT_EQ(TotalAfterTick(), 10u);
   ASSERT_NO_FATAL_FAILURE(Send(6));
-  ASSERT_NO_FATAL_FAILURE(Succeeds({"nfacct", "get", "counted", "reset"}));
+  ASSERT_TRUE(Do());
   ASSERT_NO_FATAL_FAILURE(Send(1));
   EXPECT_EQ(TotalAfterTick(), sent_ - 6);
   EXPECT_THAT(GapCauses(), ElementsAre(v1::USAGE_GAP_CAUSE_FOREIGN_RESET));
@@ -65,26 +120,68 @@ TEST_F(UsageHostTest, AForeignResetLosesWhatNoReadingSawAndIsAGap) {
   EXPECT_EQ(TotalAfterTick(), sent_ - 6);
 }
 
-TEST_F(UsageHostTest, AForeignResetWhileTheServerIsAwayIsSeenWhenItIsBack) {
+TEST_P(ForeignResetTest, WhileTheServerIsAwayIsSeenWhenItIsBack) {
   ASSERT_NO_FATAL_FAILURE(Send(10));
   EXPECT_EQ(TotalAfterTick(), 10u);
   server_.process().Stop();
   ASSERT_NO_FATAL_FAILURE(Send(3));
-  ASSERT_NO_FATAL_FAILURE(Succeeds({"nfacct", "get", "counted", "reset"}));
+  ASSERT_TRUE(Do());
   ASSERT_NO_FATAL_FAILURE(Send(4));
   ASSERT_OK(server_.Start());
   EXPECT_EQ(TotalAfterTick(), sent_ - 3);
   EXPECT_THAT(GapCauses(), ElementsAre(v1::USAGE_GAP_CAUSE_FOREIGN_RESET));
 }
 
-TEST_F(UsageHostTest, AForeignDeletionLosesWhatNoReadingSawAndTheTotalGoesOn) {
+// NFT_MSG_GETRULE_RESET for all rules, as nft 1.0.7 and newer send it for "nft
+// reset rules".
+constexpr char kResetRules[] = R"(python3 -c "
+import socket, struct
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+s.send(struct.pack('=IHHIIBBH', 20, 10 << 8 | 25, 0x301, 1, 0, 1, 0, 0))
+while struct.unpack_from('=IH', s.recv(1 << 16))[1] != 3: pass")";
+
+// Rules have counters of their own, which are only shown.
+class ForeignRuleResetTest : public ForeignDeedTest {};
+
+INSTANTIATE_TEST_SUITE_P(
+    Others, ForeignRuleResetTest,
+    ::testing::Values(Deed{"Zero", testing::kIptables, "iptables-legacy -Z"},
+                      Deed{"Reset", testing::kNftables, kResetRules},
+                      Deed{"Reset", testing::kPlainNftables, kResetRules}),
+    NameOfDeed);
+
+TEST_P(ForeignRuleResetTest, LosesNothing) {
+  ASSERT_NO_FATAL_FAILURE(Send(10));
+  EXPECT_EQ(TotalAfterTick(), 10u);
+  ASSERT_NO_FATAL_FAILURE(Send(6));
+  ASSERT_TRUE(Do());
+  const auto rules = server_.Connect()->ListRules();
+  ASSERT_OK(rules.status());
+  ASSERT_THAT(rules->rules(), SizeIs(1));
+  EXPECT_EQ(rules->rules(0).packets(), 0u);
+  ASSERT_NO_FATAL_FAILURE(Send(1));
+  EXPECT_EQ(TotalAfterTick(), sent_);
+  EXPECT_THAT(GapCauses(), IsEmpty());
+}
+
+class ForeignDeletionTest : public ForeignDeedTest {};
+
+INSTANTIATE_TEST_SUITE_P(
+    Others, ForeignDeletionTest,
+    ::testing::Values(Deed{"Delete", testing::kIptables,
+                           "iptables-legacy -w 60 -F && nfacct delete counted"},
+                      Deed{"Delete", testing::kPlainNftables,
+                           "nft 'flush chain inet nfmeter ip-filter-OUTPUT; "
+                           "delete counter inet nfmeter c.counted'"}),
+    NameOfDeed);
+
+TEST_P(ForeignDeletionTest, LosesWhatNoReadingSawAndTheTotalGoesOn) {
   ASSERT_NO_FATAL_FAILURE(Send(10));
   EXPECT_EQ(TotalAfterTick(), 10u);
   ASSERT_NO_FATAL_FAILURE(Send(6));
   // The server may have made the rule again, which needs the counter.
-  do {
-    ASSERT_NO_FATAL_FAILURE(Succeeds({"iptables-legacy", "-F"}));
-  } while (testing::Run({"nfacct", "delete", "counted"}).exit_code != 0);
+  while (!Do()) {
+  }
   ASSERT_NO_FATAL_FAILURE(AwaitRule());
   ASSERT_NO_FATAL_FAILURE(Send(4));
   EXPECT_EQ(TotalAfterTick(), sent_ - 6);

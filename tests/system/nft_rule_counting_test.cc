@@ -95,6 +95,59 @@ TEST_F(NftRuleCountingTest, EachTableSeesThePacketOnItsWay) {
   EXPECT_EQ(Packets("b"), 3u);
 }
 
+// That nobody listens there the kernel itself says, in packets of nobody's.
+TEST_F(NftRuleCountingTest, ANegatedOwnerOfAPacketWithoutOneDoesNotHold) {
+  RuleSpec answer = {.chain = "OUTPUT", .counter = "a"};
+  answer.match.protocol = {uint8_t{1}};
+  RuleSpec not_theirs = answer;
+  not_theirs.counter = "b";
+  not_theirs.match.owner_uid = {{4'000'000, 4'000'000}, /*negated=*/true};
+  Insert(answer);
+  Insert(not_theirs);
+  const std::string legacy =
+      "iptables-legacy -t mangle -A OUTPUT -p icmp -m owner ! --uid-owner "
+      "4000000";
+  ASSERT_EQ(testing::Run({"sh", "-c", legacy}).exit_code, 0);
+  SendUdp(kPort, 3);
+  EXPECT_EQ(Packets("a"), 3u);
+  EXPECT_EQ(Packets("b"), 0u);
+  EXPECT_THAT(testing::Run({"iptables-legacy-save", "-t", "mangle", "-c"}).out,
+              ::testing::HasSubstr("[3:"));
+}
+
+TEST_F(NftRuleCountingTest, ANegatedOwnerHoldsForPacketsOfOthers) {
+  RuleSpec not_theirs = Udp("OUTPUT", "a");
+  not_theirs.match.owner_uid = {{4'000'000, 4'000'000}, /*negated=*/true};
+  Insert(not_theirs);
+  SendUdp(kPort, 3);
+  EXPECT_EQ(Packets("a"), 3u);
+}
+
+TEST_F(NftRuleCountingTest, ANegatedSnatOfAPacketWithoutConnectionDoesNotHold) {
+  RuleSpec not_snat = Udp("OUTPUT", "a");
+  not_snat.match.conntrack_states = {kCtSnat, /*negated=*/true};
+  Insert(not_snat);
+  // Nothing has connections tracked so far; then that does.
+  SendUdp(kPort, 3);
+  const uint64_t untracked = Packets("a");
+  Nft("add table ip other");
+  Nft("add chain ip other out { type filter hook output priority raw; }");
+  Nft("add rule ip other out udp dport 20000 notrack");
+  SendUdp(kPort, 3);
+  EXPECT_EQ(Packets("a"), untracked);
+}
+
+// `hooks` in nft_socket_validate().
+TEST_F(NftRuleCountingTest, CgroupsAreNotAskedForInPostrouting) {
+  TableEdit edit = {.table = Table::kMangle};
+  edit.insertions = {{.id = "x", .chain = "POSTROUTING", .counter = "a"}};
+  edit.insertions[0].match.cgroup_path = {"system.slice"};
+  const absl::Status refused = testing::Edit(kernel_->rules(), edit).status();
+  EXPECT_THAT(refused, testing::HasReason("RULE_REFUSED"));
+  EXPECT_THAT(std::string(refused.message()),
+              ::testing::HasSubstr("use OUTPUT"));
+}
+
 // The nat table sees the first packet of a connection, once something has
 // connections tracked: of counting alone they are not, as in legacy iptables.
 TEST_F(NftRuleCountingTest, NatSeesTheFirstPacketOnly) {
