@@ -55,6 +55,9 @@ struct OwnedMap {
   std::string name;
   MapKey key = MapKey::kSource;
   uint8_t bits = 0;  // of the key that are looked at, from its first
+  // Of a map by destination: packets that come from where they go to, by the
+  // same bits, do not match either.
+  bool from_elsewhere = false;
   std::vector<Element> elements;  // by rising key, each once
 
   friend bool operator==(const OwnedMap&, const OwnedMap&) = default;

@@ -417,5 +417,46 @@ TEST_F(OwnedMapsTest, NftListsAndLoadsThem) {
   EXPECT_THAT(outcome->differences, IsEmpty());
 }
 
+// Both ends lie in registers side by side, as nft has it.
+TEST_F(OwnedMapsTest, NftListsAndLoadsWhatLeavesPairsOut) {
+  for (const Family family : kAllFamilies) {
+    for (const bool whole : {true, false}) {
+      const bool ipv4 = family == Family::kIpv4;
+      const std::string key =
+          ipv4 ? Address(0x0a010200) : Address(0x20010db8) + std::string(12, 0);
+      const uint8_t bits = static_cast<uint8_t>(8 * key.size());
+      OwnedTable table = ByAddress({{key, "web"}}, whole ? bits : bits - 8);
+      table.family = family;
+      table.maps[0].key = MapKey::kDestination;
+      table.maps[0].from_elsewhere = true;
+      ASSERT_OK(Apply({table}).status());
+      const std::string listed = testing::Run({"nft", "list", "ruleset"}).out;
+      EXPECT_THAT(listed, HasSubstr(" != @ip"));
+      EXPECT_THAT(listed, HasSubstr(ipv4 ? "10.1.2.0 . 10.1.2.0"
+                                         : "2001:db8:: . 2001:db8::"));
+      ASSERT_EQ(testing::Run({"sh", "-c",
+                              "nft list ruleset > saved && nft flush ruleset "
+                              "&& nft -f saved; code=$?; rm saved; exit $code"})
+                    .exit_code,
+                0);
+      EXPECT_EQ(testing::Run({"nft", "list", "ruleset"}).out, listed);
+      const auto same = Apply({table});
+      ASSERT_OK(same.status());
+      EXPECT_THAT(same->differences, IsEmpty());
+      // A pair that is lacking would count twice.
+      ASSERT_EQ(testing::Run({"nft", "flush", "set", "inet", "nfmeter",
+                              std::string(ipv4 ? "ip" : "ip6") +
+                                  "-filter-NFM-1a2b3c4d-map-pairs"})
+                    .exit_code,
+                0);
+      const auto mended = Apply({table});
+      ASSERT_OK(mended.status());
+      EXPECT_THAT(mended->differences, SizeIs(1));
+      EXPECT_EQ(testing::Run({"nft", "list", "ruleset"}).out, listed);
+      ASSERT_OK(Apply({}).status());
+    }
+  }
+}
+
 }  // namespace
 }  // namespace nfmeter::kernel

@@ -249,10 +249,14 @@ TEST_P(PlanTest, EachAddressIsCountedIntoItsCounterAndItsNetwork) {
 
 TEST_P(PlanTest, APacketCountsOnceForEachEndAlsoIfBothAreOne) {
   v1::Plan plan = PerAddress();
-  plan.mutable_groups(0)->set_key(v1::GROUP_KEY_ADDRESS);
+  for (v1::AccountGroup& group : *plan.mutable_groups()) {
+    group.set_key(v1::GROUP_KEY_ADDRESS);
+  }
   const v1::ApplyPlanResponse applied = Apply(plan);
   EXPECT_LE(applied.cost().max_rules_met(), 30u);
+  uint64_t all = 0;
   for (int i = 0; i < kAddresses; ++i) {
+    all += i % 5 + 1u + 3u;
     SendTo(V4(i), i % 5 + 1, "127.0.0.1");
     SendTo("127.0.0.1", 1, V4(i));
     SendTo(V4((i + 1) % kAddresses), 1, V4(i));
@@ -262,6 +266,7 @@ TEST_P(PlanTest, APacketCountsOnceForEachEndAlsoIfBothAreOne) {
   for (int i = 0; i < kAddresses; ++i) {
     ASSERT_EQ(packets.at(absl::StrCat("v4-", i)), i % 5 + 1u + 4u) << i;
   }
+  EXPECT_EQ(packets.at("all-v4"), all);
 }
 
 TEST_P(PlanTest, NoPacketIsMissedOrDoubledWhileAnotherAccountComes) {

@@ -84,13 +84,15 @@ std::string KeyBytes(KeyNumber number, const KeyLayout& layout) {
 // What the rules of one map have in common.
 struct Kind {
   int bits = 0;
+  bool from_elsewhere = false;
   OwnedAction action = OwnedAction::kContinue;
   kernel::Mark mark;
   size_t layer = 0;  // of keys that are in a map like this already
 
   // The longest prefix first.
   auto Order() const {
-    return std::tuple(-bits, action, mark.value, mark.mask, layer);
+    return std::tuple(-bits, from_elsewhere, action, mark.value, mark.mask,
+                      layer);
   }
   friend bool operator<(const Kind& a, const Kind& b) {
     return a.Order() < b.Order();
@@ -118,6 +120,7 @@ KeyMaps MakeKeyMaps(kernel::Family family, KeyField field,
   for (const KeyedRule* each : ordered) {
     for (const Prefix& prefix : PrefixesOf(each->range, layout)) {
       Kind kind = {.bits = prefix.bits,
+                   .from_elsewhere = each->rule.match.source.has_value(),
                    .action = each->rule.action,
                    .mark = each->rule.mark};
       std::string key = KeyBytes(prefix.first, layout);
@@ -132,10 +135,12 @@ KeyMaps MakeKeyMaps(kernel::Family family, KeyField field,
               [](const auto& a, const auto& b) { return a.key < b.key; });
     const std::string part =
         absl::StrCat("map|", kind.bits, "|", static_cast<int>(kind.action), "|",
-                     kind.mark.value, "|", kind.mark.mask, "|", kind.layer);
+                     kind.mark.value, "|", kind.mark.mask, "|", kind.layer,
+                     kind.from_elsewhere ? "|from elsewhere" : "");
     out.maps.push_back({.name = name(part),
                         .key = MapKeyOf(field),
                         .bits = static_cast<uint8_t>(kind.bits),
+                        .from_elsewhere = kind.from_elsewhere,
                         .elements = std::move(of_map)});
     out.rules.push_back({.map = out.maps.back().name,
                          .action = kind.action,

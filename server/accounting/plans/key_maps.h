@@ -30,8 +30,10 @@ struct KeyMaps {
 // One map for each length of prefix, so that all ranges that hold a key are
 // met, however they nest; a range that is no prefix becomes the few prefixes
 // that it is made of. Where a key has several rules it is in as many maps. The
-// longest prefixes come first. `name` makes the name of a map from a text that
-// tells it apart. The same rules give the same maps, in whatever order.
+// longest prefixes come first. A rule that leaves out packets that come from
+// its own destination is in a map that does. `name` makes the name of a map
+// from a text that tells it apart. The same rules give the same maps, in
+// whatever order.
 KeyMaps MakeKeyMaps(kernel::Family family, KeyField field,
                     absl::Span<const KeyedRule> rules,
                     std::function<std::string(absl::string_view part)> name);

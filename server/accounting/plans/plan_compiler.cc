@@ -139,7 +139,7 @@ class TableCompiler {
                                 : CompileTree(bucket, std::nullopt);
     OwnedChain& last = table_.chains.back();
     if (form_ == PlanForm::kMaps && !bucket.split.has_value() &&
-        !bucket.from_elsewhere && last.rules.size() == 1) {
+        last.rules.size() == 1) {
       // One lookup is not worth a jump.
       OwnedRule lookup = std::move(last.rules[0]);
       lookup.match = bucket.shared;
@@ -249,10 +249,7 @@ class TableCompiler {
       if (bucket.from_elsewhere) rule.match.source = account->match.source;
       leaves.push_back({*KeyOf(account->match, *bucket.key), std::move(rule)});
     }
-    // A map looks at its key alone.
-    if (form_ == PlanForm::kMaps && !bucket.from_elsewhere) {
-      return CompileMaps(*bucket.key, leaves, text);
-    }
+    if (form_ == PlanForm::kMaps) return CompileMaps(*bucket.key, leaves, text);
     KeyTree tree(family_, *bucket.key, base,
                  [&](uint64_t place, absl::string_view part) {
                    return NameIn(text, place, part);

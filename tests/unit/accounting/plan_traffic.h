@@ -215,6 +215,11 @@ class ChainWalk {
                      Counts& counts) {
     const std::optional<std::string> key = KeyOf(map, packet);
     if (!key.has_value()) return;
+    if (map.from_elsewhere) {
+      kernel::OwnedMap by_source = map;
+      by_source.key = kernel::MapKey::kSource;
+      if (KeyOf(by_source, packet) == key) return;
+    }
     const auto found = std::lower_bound(
         map.elements.begin(), map.elements.end(), *key,
         [](const auto& element, const auto& key) { return element.key < key; });

@@ -246,10 +246,10 @@ void NftBatch::AddSet(const Set& set) {
 size_t NftBatch::AddMap(const Map& map) {
   Message message(*this, NFT_MSG_NEWSET, NLM_F_CREATE, NFTA_SET_TABLE);
   message->PutString(NFTA_SET_NAME, map.name);
-  message->PutU32(NFTA_SET_FLAGS, NFT_SET_OBJECT);
+  message->PutU32(NFTA_SET_FLAGS, map.objects != 0 ? NFT_SET_OBJECT : 0);
   message->PutU32(NFTA_SET_KEY_TYPE, map.key_type);
   message->PutU32(NFTA_SET_KEY_LEN, map.key_bytes);
-  message->PutU32(NFTA_SET_OBJ_TYPE, map.objects);
+  if (map.objects != 0) message->PutU32(NFTA_SET_OBJ_TYPE, map.objects);
   // Asked for, but looked at only where a set has no name: none of those of
   // AddSet().
   message->PutU32(NFTA_SET_ID,
@@ -291,7 +291,7 @@ void NftBatch::PutMapElements(int command, absl::string_view map,
       const size_t nest = message->BeginNest(NFTA_SET_ELEM_KEY);
       message->PutBytes(NFTA_DATA_VALUE, elements[next].key);
       message->EndNest(nest);
-      if (command == NFT_MSG_NEWSETELEM) {
+      if (command == NFT_MSG_NEWSETELEM && !elements[next].object.empty()) {
         message->PutString(NFTA_SET_ELEM_OBJREF, elements[next].object);
       }
       message->EndNest(element);

@@ -91,21 +91,22 @@ class NftBatch {
   };
   void AddSet(const Set& set);
 
-  // A named map from keys to objects, empty. OK where it is there.
+  // A named map from keys to objects, or a set of keys, empty. OK where it is
+  // there.
   struct Map {
     std::string name;
     uint32_t key_type = 0;  // nft's own number of the type, for its listing
     uint32_t key_bytes = 0;
     bool host_order = false;
-    uint32_t objects = 0;  // their type
+    uint32_t objects = 0;  // their type; 0: a set
 
     friend bool operator==(const Map&, const Map&) = default;
   };
   size_t AddMap(const Map& map);
   size_t DeleteMap(absl::string_view map);
   struct MapElement {
-    std::string key;  // as it lies in the register
-    std::string object;
+    std::string key;     // as it lies in the register
+    std::string object;  // empty: of a set
 
     friend bool operator==(const MapElement&, const MapElement&) = default;
   };

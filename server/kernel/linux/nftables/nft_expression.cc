@@ -10,6 +10,14 @@ namespace {
 
 constexpr uint32_t kRegister = NFT_REG_1;
 
+// Behind a value of as many bytes in the first one.
+uint32_t SecondRegister(size_t bytes) {
+  return bytes == sizeof(uint32_t) ? NFT_REG32_01 : NFT_REG_2;
+}
+uint32_t RegisterOf(bool second, size_t bytes) {
+  return second ? SecondRegister(bytes) : kRegister;
+}
+
 void PutData(uint16_t type, absl::string_view value, AttributeWriter& out) {
   const size_t nest = out.BeginNest(type);
   out.PutBytes(NFTA_DATA_VALUE, value);
@@ -30,7 +38,7 @@ struct Writer {
     out.PutU32(NFTA_META_DREG, kRegister);
   }
   void operator()(const NftPayload& payload) const {
-    out.PutU32(NFTA_PAYLOAD_DREG, kRegister);
+    out.PutU32(NFTA_PAYLOAD_DREG, RegisterOf(payload.second, payload.bytes));
     out.PutU32(NFTA_PAYLOAD_BASE, payload.base);
     out.PutU32(NFTA_PAYLOAD_OFFSET, payload.offset);
     out.PutU32(NFTA_PAYLOAD_LEN, payload.bytes);
@@ -50,11 +58,13 @@ struct Writer {
     out.PutU32(NFTA_FIB_FLAGS, fib.flags);
   }
   void operator()(const NftBitwise& bitwise) const {
-    (*this)(NftFlip{bitwise.mask, std::string(bitwise.mask.size(), '\0')});
+    Put({bitwise.mask, std::string(bitwise.mask.size(), '\0')},
+        RegisterOf(bitwise.second, bitwise.mask.size()));
   }
-  void operator()(const NftFlip& flip) const {
-    out.PutU32(NFTA_BITWISE_SREG, kRegister);
-    out.PutU32(NFTA_BITWISE_DREG, kRegister);
+  void operator()(const NftFlip& flip) const { Put(flip, kRegister); }
+  void Put(const NftFlip& flip, uint32_t where) const {
+    out.PutU32(NFTA_BITWISE_SREG, where);
+    out.PutU32(NFTA_BITWISE_DREG, where);
     out.PutU32(NFTA_BITWISE_LEN, flip.mask.size());
     PutData(NFTA_BITWISE_MASK, flip.mask, out);
     PutData(NFTA_BITWISE_XOR, flip.flip, out);
@@ -201,6 +211,14 @@ class Fields {
 
   // A field must have this value.
   void Expect(uint16_t type, uint32_t value) { odd_ |= U32(type) != value; }
+  // It must name a register for so many bytes; whether that is the second one.
+  bool IsSecond(uint16_t type, size_t bytes) {
+    const uint32_t where = U32(type);
+    const bool second =
+        (bytes == 4 || bytes == 16) && where == SecondRegister(bytes);
+    odd_ |= where != kRegister && !second;
+    return second;
+  }
 
   // All was as it should, and all was read.
   bool IsWhole() const { return !odd_ && given_ == 0; }
@@ -222,10 +240,11 @@ NftExpression ReadMeta(Fields& in) {
 }
 
 NftExpression ReadPayload(Fields& in) {
-  in.Expect(NFTA_PAYLOAD_DREG, kRegister);
-  return NftPayload{.base = in.U32(NFTA_PAYLOAD_BASE),
-                    .offset = in.U32(NFTA_PAYLOAD_OFFSET),
-                    .bytes = in.U32(NFTA_PAYLOAD_LEN)};
+  NftPayload payload = {.base = in.U32(NFTA_PAYLOAD_BASE),
+                        .offset = in.U32(NFTA_PAYLOAD_OFFSET),
+                        .bytes = in.U32(NFTA_PAYLOAD_LEN)};
+  payload.second = in.IsSecond(NFTA_PAYLOAD_DREG, payload.bytes);
+  return payload;
 }
 
 NftExpression ReadCt(Fields& in) {
@@ -246,16 +265,19 @@ NftExpression ReadFib(Fields& in) {
 }
 
 NftExpression ReadBitwise(Fields& in) {
-  in.Expect(NFTA_BITWISE_SREG, kRegister);
-  in.Expect(NFTA_BITWISE_DREG, kRegister);
   const uint32_t bytes = in.U32(NFTA_BITWISE_LEN);
+  const bool second = in.IsSecond(NFTA_BITWISE_SREG, bytes);
+  in.Expect(NFTA_BITWISE_DREG, RegisterOf(second, bytes));
   // NFT_BITWISE_MASK_XOR; kernels before 5.6 have no other and do not say.
   if (in.U32Or(NFTA_BITWISE_OP, 0) != 0) return NftUnknown{};
   NftFlip flip = {in.Data(NFTA_BITWISE_MASK), in.Data(NFTA_BITWISE_XOR)};
   if (flip.mask.size() != bytes || flip.flip.size() != bytes) {
     return NftUnknown{};
   }
-  if (flip.flip == std::string(bytes, '\0')) return NftBitwise{flip.mask};
+  if (flip.flip == std::string(bytes, '\0')) {
+    return NftBitwise{flip.mask, second};
+  }
+  if (second) return NftUnknown{};
   return flip;
 }
 

@@ -15,7 +15,8 @@
 namespace nfmeter::kernel {
 
 // All of ours load into and read from the first 16-byte register, as nft does:
-// NFT_REG_1. A rule that uses others is somebody else's.
+// NFT_REG_1; `second` is behind it, for a lookup of two values of the same
+// size, 4 or 16 bytes. A rule that uses others is somebody else's.
 
 // Values are bytes as they lie in the register.
 
@@ -28,6 +29,7 @@ struct NftPayload {   // loads a part of a header
   uint32_t base = 0;  // NFT_PAYLOAD_*
   uint32_t offset = 0;
   uint32_t bytes = 0;
+  bool second = false;
   friend bool operator==(const NftPayload&, const NftPayload&) = default;
 };
 
@@ -50,6 +52,7 @@ struct NftFib {  // loads NFT_FIB_RESULT_*
 
 struct NftBitwise {  // register = (register & mask) ^ 0
   std::string mask;
+  bool second = false;
   friend bool operator==(const NftBitwise&, const NftBitwise&) = default;
 };
 

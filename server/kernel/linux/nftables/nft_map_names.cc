@@ -17,6 +17,15 @@ std::string OtherName(absl::string_view name) {
   return absl::StrCat(name, kOther);
 }
 
+// The map or the set that an expression looks into; null: none.
+template <typename Expression>
+auto* PlaceOf(Expression& expression) {
+  auto* const map = std::get_if<NftObjectMap>(&expression);
+  auto* const lookup = std::get_if<NftLookup>(&expression);
+  decltype(&map->map) none = nullptr;
+  return map != nullptr ? &map->map : lookup != nullptr ? &lookup->set : none;
+}
+
 }  // namespace
 
 void UseFoundNames(const NftFound& found, NftWanted& wanted) {
@@ -24,8 +33,8 @@ void UseFoundNames(const NftFound& found, NftWanted& wanted) {
   for (const NftFoundChain& chain : found.chains) {
     for (const NftRuleBytes& rule : chain.rules) {
       for (const NftExpression& each : rule.expressions) {
-        const auto* map = std::get_if<NftObjectMap>(&each);
-        if (map != nullptr) used.insert(map->map);
+        const std::string* const place = PlaceOf(each);
+        if (place != nullptr) used.insert(*place);
       }
     }
   }
@@ -50,9 +59,9 @@ void UseOtherNames(const absl::flat_hash_set<std::string>& maps,
   for (NftWantedChain& chain : wanted.chains) {
     for (NftRule& rule : chain.rules) {
       for (NftExpression& each : rule.bytes.expressions) {
-        auto* map = std::get_if<NftObjectMap>(&each);
-        if (map != nullptr && maps.contains(map->map)) {
-          map->map = OtherName(map->map);
+        std::string* const place = PlaceOf(each);
+        if (place != nullptr && maps.contains(*place)) {
+          *place = OtherName(*place);
         }
       }
     }

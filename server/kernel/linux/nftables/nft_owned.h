@@ -41,12 +41,13 @@ struct NftWantedChain {
   const OwnedChain* chain = nullptr;
 };
 
-// A map from keys to counters, or to the quotas beside those.
+// A map from keys to counters, or to the quotas beside those; or a set of the
+// pairs that a map does not count.
 struct NftWantedMap {
   NftOwnedPlace place;
   NftBatch::Map map;
   std::vector<NftBatch::MapElement> elements;  // by rising key
-  // What it is made of; null: quotas, which count nothing.
+  // What it is made of; null: it counts nothing.
   const OwnedMap* counters = nullptr;
 };
 

@@ -25,6 +25,7 @@ namespace {
 
 constexpr uint32_t kCounter = static_cast<uint32_t>(NftObjectType::kCounter);
 constexpr uint32_t kQuota = static_cast<uint32_t>(NftObjectType::kQuota);
+constexpr uint32_t kNoObjects = 0;
 
 // How the key of a map lies in the register.
 struct KeyLayout {
@@ -101,6 +102,14 @@ std::string QuotasOf(absl::string_view map) {
   return absl::StrCat(map, "-quotas");
 }
 
+// The set of pairs of equal keys, of a map that leaves these out.
+std::string PairsOf(absl::string_view map) {
+  return absl::StrCat(map, "-pairs");
+}
+
+// nft's number of a type of two values.
+uint32_t PairType(uint32_t type) { return type << 6 | type; }
+
 absl::Status NoHook(const OwnedHook& hook) {
   return MakeError(absl::StatusCode::kNotFound, "CHAIN_NOT_FOUND",
                    absl::StrCat("nf_tables, by which this node counts, has no "
@@ -120,6 +129,7 @@ class TableCompiler {
       maps_[map.name] = &map;
       AddMap(map, map.name, kCounter);
       if (HasQuotas(map)) AddMap(map, QuotasOf(map.name), kQuota);
+      if (map.from_elsewhere) AddPairs(map);
     }
     const size_t first = out_.chains.size();
     for (const OwnedChain& chain : table_.chains) {
@@ -190,6 +200,16 @@ class TableCompiler {
               [](const auto& a, const auto& b) { return a.key < b.key; });
   }
 
+  void AddPairs(const OwnedMap& map) {
+    AddMap(map, PairsOf(map.name), kNoObjects);
+    NftWantedMap& pairs = out_.maps.back();
+    pairs.map.key_type = PairType(pairs.map.key_type);
+    pairs.map.key_bytes *= 2;
+    for (NftBatch::MapElement& each : pairs.elements) {
+      each = {absl::StrCat(each.key, each.key), ""};
+    }
+  }
+
   absl::StatusOr<NftRule> Compile(const std::string& chain,
                                   const OwnedRule& rule, uint32_t first_set) {
     RuleSpec spec;
@@ -223,7 +243,25 @@ class TableCompiler {
     return compiled;
   }
 
+  // Ends the rule for packets of which both ends are of one element.
+  void LeaveOutPairs(const OwnedMap& map,
+                     std::vector<NftExpression>& out) const {
+    for (const MapKey end : {MapKey::kSource, MapKey::kDestination}) {
+      const bool second = end == MapKey::kDestination;
+      const KeyLayout layout = LayoutOf(end, table_.family);
+      auto load = std::get<NftPayload>(layout.load);
+      load.second = second;
+      out.push_back(std::move(load));
+      if (map.bits < 8 * layout.bytes) {
+        out.push_back(NftBitwise{MaskOf(map, layout), second});
+      }
+    }
+    out.push_back(
+        NftLookup{.set = KernelName(PairsOf(map.name)), .negated = true});
+  }
+
   void LookUp(const OwnedMap& map, std::vector<NftExpression>& out) const {
+    if (map.from_elsewhere) LeaveOutPairs(map, out);
     const KeyLayout layout = LayoutOf(map.key, table_.family);
     out.push_back(layout.load);
     if (map.bits < 8 * layout.bytes) {
@@ -286,6 +324,12 @@ class TableCompiler {
     if (!rule.map.empty()) {
       const OwnedMap& map = *maps_.at(rule.map);
       const std::string key = LayoutOf(map.key, table_.family).text;
+      if (map.from_elsewhere) {
+        const std::string source =
+            LayoutOf(MapKey::kSource, table_.family).text;
+        add(source, "/", map.bits, " . ", key, "/", map.bits, " != @",
+            KernelName(PairsOf(rule.map)));
+      }
       add("counter name ", key, "/", map.bits, " map @", KernelName(rule.map));
     } else if (!rule.counter.empty()) {
       add("counter name \"", NftObjectName(rule.counter), "\"");

@@ -234,6 +234,7 @@ class Reader {
   }
 
   bool ReadPayload(const NftPayload& payload) {
+    if (payload.second) return false;
     if (payload.base == NFT_PAYLOAD_NETWORK_HEADER) {
       if (payload.offset == layout_.source_offset) {
         return ReadAddress(payload.bytes, match_.source);
