@@ -28,7 +28,7 @@ TEST(OpenSinkTest, WhatIsNotThereIsToldWithItsAddress) {
                        "nats://me:***@127.0.0.1:1: no server of NATS answers"));
   EXPECT_THAT(OpenSink({.url = "mysql://db"}).status(),
               StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("there are sqlite:PATH")));
+                       HasSubstr("write sqlite:PATH, postgresql://")));
 }
 
 }  // namespace

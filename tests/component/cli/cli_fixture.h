@@ -3,12 +3,15 @@
 #ifndef NFMETER_TESTS_COMPONENT_CLI_CLI_FIXTURE_H_
 #define NFMETER_TESTS_COMPONENT_CLI_CLI_FIXTURE_H_
 
+#include <sys/stat.h>
+
 #include <fstream>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/json_util.h"
 #include "google/rpc/error_details.pb.h"
@@ -36,6 +39,18 @@ class CliTest : public ::testing::Test {
                          "NFMETER_SERVER=" + server_.address(), "TZ=UTC",
                          std::string("NFMETER=") + NFMETER, "bash", "-c",
                          line});
+  }
+
+  // The same on a terminal, in an environment such as "TERM=dumb". It has a
+  // keyboard on which nobody types, and which does not end, as an empty input
+  // would: script then loses what was printed, now and then.
+  RunResult OnTerminal(const std::string& line,
+                       const std::string& environment = "") {
+    TemporaryDirectory folder;
+    const std::string keyboard = folder / "keyboard";
+    EXPECT_EQ(mkfifo(keyboard.c_str(), 0600), 0);
+    return Shell(absl::StrCat(environment, " script -qec '", line,
+                              "' /dev/null <>", keyboard));
   }
 
   // A status as nfmeterd sends it.

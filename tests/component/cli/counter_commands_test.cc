@@ -239,15 +239,12 @@ TEST_F(ListTest, ColoursAreForTerminals) {
   EXPECT_THAT(
       Nfmeter({"counter", "list", "--color", "always", "--no-color"}).out,
       Not(HasSubstr("\x1b")));
-  // script gives the command a terminal.
-  EXPECT_THAT(Shell("script -qec '$NFMETER counter list' /dev/null").out,
+  EXPECT_THAT(OnTerminal("$NFMETER counter list").out,
               HasSubstr("\x1b[1mNAME\x1b[0m"));
-  EXPECT_THAT(
-      Shell("NO_COLOR=1 script -qec '$NFMETER counter list' /dev/null").out,
-      Not(HasSubstr("\x1b")));
-  EXPECT_THAT(
-      Shell("TERM=dumb script -qec '$NFMETER counter list' /dev/null").out,
-      Not(HasSubstr("\x1b")));
+  EXPECT_THAT(OnTerminal("$NFMETER counter list", "NO_COLOR=1").out,
+              Not(HasSubstr("\x1b")));
+  EXPECT_THAT(OnTerminal("$NFMETER counter list", "TERM=dumb").out,
+              Not(HasSubstr("\x1b")));
 }
 
 TEST_F(CounterCommandsTest, ResetPrintsTheLastValues) {

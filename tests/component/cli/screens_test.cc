@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Lists as terminals of 40, 80 and 200 columns show them; tests/unit/cli has
 // those of top. NFMETER_UPDATE_SCREENS=1 writes the files.
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -202,16 +201,10 @@ class ScreensTest : public CliTest {
 
   // The screen is the one in screens/NAME-COLUMNS.txt.
   void ExpectScreens(const std::string& name, const std::string& command) {
-    // A keyboard on which nobody types, and which does not end, as /dev/null
-    // would.
-    TemporaryDirectory folder;
-    const std::string keyboard = folder / "keyboard";
-    ASSERT_EQ(mkfifo(keyboard.c_str(), 0600), 0);
     for (const int columns : {40, 80, 200}) {
       const std::string shown = absl::StrReplaceAll(
-          Shell(absl::StrCat("script -qec 'stty cols ", columns,
-                             "; $NFMETER --color never ", command,
-                             "' /dev/null <>", keyboard))
+          OnTerminal(absl::StrCat("stty cols ", columns,
+                                  "; $NFMETER --color never ", command))
               .out,
           {{"\r", ""},
            // Redrawing in place: frames stand one below the other.

@@ -123,12 +123,12 @@ TEST_F(UsageCommandsTest, CsvAndJsonHaveEverythingAndNoSentences) {
 TEST_F(UsageCommandsTest, OnATerminalThereAreBars) {
   ServeNovember();
   const std::string line =
-      "script -qec '$NFMETER usage report --since 2026-11 --group-by tenant "
-      "--every 1d --no-color' /dev/null";
-  const RunResult unicode = Shell("export LC_ALL=C.UTF-8; " + line);
+      "$NFMETER usage report --since 2026-11 --group-by tenant --every 1d "
+      "--no-color";
+  const RunResult unicode = OnTerminal(line, "LC_ALL=C.UTF-8");
   EXPECT_THAT(unicode.out, AllOf(HasSubstr("████████████████████"),
                                  HasSubstr("█████\r\n"), HasSubstr("≥ 4.00")));
-  const RunResult plain = Shell("export LC_ALL= LANG=C; " + line);
+  const RunResult plain = OnTerminal(line, "LC_ALL= LANG=C");
   EXPECT_THAT(plain.out,
               AllOf(HasSubstr("####################"), HasSubstr(" #####\r\n"),
                     HasSubstr(">= 4.00"), Not(HasSubstr("█"))));

@@ -143,16 +143,14 @@ TEST_F(WatchTest, TopSortsByRateAndWaitsForOne) {
 }
 
 TEST_F(WatchTest, RedrawsOnATerminal) {
-  const RunResult result =
-      Shell("script -qec '$NFMETER watch --count 3' /dev/null");
+  const RunResult result = OnTerminal("$NFMETER watch --count 3");
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.out, AllOf(StartsWith("\x1b[?25l"), HasSubstr("\x1b[6A\r"),
                                 ::testing::EndsWith("\x1b[?25h")));
 }
 
 TEST_F(WatchTest, ATerminalThatKnowsNoEscapesGetsNone) {
-  const RunResult result =
-      Shell("TERM=dumb script -qec '$NFMETER watch --count 3' /dev/null");
+  const RunResult result = OnTerminal("$NFMETER watch --count 3", "TERM=dumb");
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.out,
               AllOf(HasSubstr("# 2023-11-14"), Not(HasSubstr("\x1b"))));
