@@ -33,6 +33,21 @@ std::string CommentOf(const std::string& comment, const Cgroup& cgroup) {
                       cgroup.id);
 }
 
+// False: the account has nothing to count.
+bool Bind(const CgroupBindings& bindings, PlanAccount& account) {
+  const auto found = bindings.find(CgroupOf(account));
+  if (found == bindings.end()) return account.systemd_unit.empty();
+  auto& path = account.match.cgroup_path;
+  const bool negated = path.has_value() && path->negated;
+  if (!found->second.has_value()) {
+    path.reset();  // nothing is of that cgroup
+    return negated;
+  }
+  path = {.value = found->second->path, .negated = negated};
+  account.match.comment = CommentOf(account.match.comment, *found->second);
+  return true;
+}
+
 }  // namespace
 
 std::string CgroupOf(const PlanAccount& account) {
@@ -59,34 +74,14 @@ CgroupBindings BindCgroups(const Plan& plan, kernel::CgroupTree& cgroups) {
 
 std::vector<PlanAccount> WithCgroups(std::vector<PlanAccount> accounts,
                                      const CgroupBindings& bindings) {
-  if (bindings.empty()) {
-    std::erase_if(accounts, [](const PlanAccount& account) {
-      return !account.systemd_unit.empty();
-    });
-    return accounts;
-  }
-  std::vector<PlanAccount> bound;
-  bound.reserve(accounts.size());
+  auto kept = accounts.begin();
   for (PlanAccount& account : accounts) {
-    const auto found = bindings.find(CgroupOf(account));
-    if (found != bindings.end()) {
-      auto& path = account.match.cgroup_path;
-      if (found->second.has_value()) {
-        path = {.value = found->second->path,
-                .negated = path.has_value() && path->negated};
-        account.match.comment =
-            CommentOf(account.match.comment, *found->second);
-      } else if (path.has_value() && path->negated) {
-        path.reset();  // nothing is of that cgroup
-      } else {
-        continue;
-      }
-    } else if (!account.systemd_unit.empty()) {
-      continue;
-    }
-    bound.push_back(std::move(account));
+    if (!Bind(bindings, account)) continue;
+    if (&*kept != &account) *kept = std::move(account);
+    ++kept;
   }
-  return bound;
+  accounts.erase(kept, accounts.end());
+  return accounts;
 }
 
 std::vector<std::string> NewCgroups(const CgroupBindings& before,

@@ -201,7 +201,7 @@ KeyTree::Step KeyTree::StepFor(const KeyRange& half, Pieces inside,
     rule.action = OwnedAction::kGoto;
     rule.chain = names_[chain];
   }
-  return {half, WithKey(std::move(rule), half), chain};
+  return {half, WithKey(std::move(rule), half), chain, /*certain=*/true};
 }
 
 void KeyTree::AddGuard(const KeyRange& hull, Pieces leaves) {

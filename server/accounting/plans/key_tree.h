@@ -87,8 +87,8 @@ class KeyTree {
     KeyRange range;
     kernel::OwnedRule rule;
     size_t chain = 0;  // where it leads, if it is a kGoto
-    // No packet of the range passes it by.
-    bool certain = true;
+    // Known: no packet of the range passes it by.
+    bool certain = false;
   };
 
   // How the keys of the rest of a chain are told apart next.

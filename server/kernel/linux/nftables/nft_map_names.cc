@@ -19,11 +19,11 @@ std::string OtherName(absl::string_view name) {
 
 // The map or the set that an expression looks into; null: none.
 template <typename Expression>
-auto* PlaceOf(Expression& expression) {
-  auto* const map = std::get_if<NftObjectMap>(&expression);
-  auto* const lookup = std::get_if<NftLookup>(&expression);
-  decltype(&map->map) none = nullptr;
-  return map != nullptr ? &map->map : lookup != nullptr ? &lookup->set : none;
+auto PlaceOf(Expression& expression)
+    -> decltype(&std::get<NftLookup>(expression).set) {
+  if (auto* map = std::get_if<NftObjectMap>(&expression)) return &map->map;
+  if (auto* set = std::get_if<NftLookup>(&expression)) return &set->set;
+  return nullptr;
 }
 
 }  // namespace

@@ -59,12 +59,6 @@ bool DecodeComment(const MatchContext&, const xt_comment_info& info,
   return true;
 }
 
-// The kernel takes no name that fills the field: its names end in a NUL.
-template <typename Info>
-std::string CounterOf(const Info& info) {
-  return std::string(TextOf(info.name).substr(0, kNfacctNameMaxBytes));
-}
-
 // Both revisions are alike but for the alignment of the kernel's pointer,
 // which is not ours to look at.
 template <typename Info>
@@ -76,10 +70,10 @@ void PrintAccount(const MatchContext&, const Info& info, std::string& text) {
 template <typename Info>
 bool DecodeAccount(const MatchContext&, const Info& info, DecodedEntry& out) {
   if (!out.counter.empty()) {
-    out.other_counters.push_back(CounterOf(info));
+    out.other_counters.push_back(AcctNameOf(info.name));
     return false;
   }
-  out.counter = CounterOf(info);
+  out.counter = AcctNameOf(info.name);
   return true;
 }
 

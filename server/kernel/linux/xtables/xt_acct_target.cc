@@ -43,9 +43,8 @@ void DecodeAcctTarget(absl::string_view name, uint8_t revision,
       info.size() != sizeof(XtAcctTargetInfo)) {
     return;
   }
-  const auto loaded = LoadInfo<XtAcctTargetInfo>(info.data());
-  // The kernel takes no name that fills the field: its names end in a NUL.
-  std::string counter(TextOf(loaded.name).substr(0, kNfacctNameMaxBytes));
+  std::string counter =
+      AcctNameOf(LoadInfo<XtAcctTargetInfo>(info.data()).name);
   out.verdict = Verdict::kContinue;
   if (out.counter.empty()) {
     out.counter = std::move(counter);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "kernel/acct_names.h"
 #include "kernel/rule_types.h"
 
 namespace nfmeter::kernel {
@@ -37,6 +38,12 @@ template <size_t size>
 absl::string_view TextOf(const char (&array)[size]) {
   const absl::string_view all(array, size);
   return all.substr(0, all.find('\0'));
+}
+
+// The counter that an extension names. The kernel takes no name that fills the
+// field: its names end in a NUL.
+inline std::string AcctNameOf(const char (&name)[kNfacctNameMaxBytes + 1]) {
+  return std::string(TextOf(name).substr(0, kNfacctNameMaxBytes));
 }
 
 }  // namespace nfmeter::kernel
