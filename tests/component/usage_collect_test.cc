@@ -15,6 +15,7 @@ namespace nfmeter::testing {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -56,13 +57,22 @@ TEST_F(UsageCollectTest, TheFirstRecordIsFullAndTheOthersAreWhatChanged) {
   EXPECT_THAT(record.total_bytes(), ElementsAre(200));
 }
 
-// Of the next record that has totals: the ledger may keep others between.
-std::string NextDescribed(UsageStream& stream) {
-  std::string described;
-  for (int i = 0; i < 5 && described.empty(); ++i) {
-    described = Described(stream.Read());
-  }
-  return described;
+// Else each reader would be told of what another has read.
+TEST_F(UsageCollectTest, WhatConsumersDoIsNoRecord) {
+  Make("a");
+  CountAndRecord("a", 3);
+  const uint64_t before = newest();
+  UsageStream stream(server_, Consumer("billing"));
+  const v1::UsageRecord record = stream.Read();
+  ASSERT_OK(server_.domain->ledger().CommitConsumers());
+  EXPECT_EQ(newest(), before);
+  stream.Acknowledge(record);
+  stream.CloseOwnSide();
+  stream.End();  // all that it has written is seen
+  ASSERT_OK(server_.domain->ledger().CommitConsumers());
+  EXPECT_EQ(newest(), before);
+  EXPECT_THAT(server_.domain->ledger().consumers().All(),
+              ElementsAre(Field(&accounting::Consumer::sequence, before)));
 }
 
 TEST_F(UsageCollectTest, AResumedStreamDescribesAndGoesOn) {
@@ -76,8 +86,8 @@ TEST_F(UsageCollectTest, AResumedStreamDescribesAndGoesOn) {
   CountAndRecord("a", 4);
   CountAndRecord("a", 5);
   UsageStream stream(server_, start);
-  EXPECT_EQ(NextDescribed(stream), "a=7 ");
-  EXPECT_EQ(NextDescribed(stream), "1=12 ");
+  EXPECT_EQ(Described(stream.Read()), "a=7 ");
+  EXPECT_EQ(Described(stream.Read()), "1=12 ");
 }
 
 TEST_F(UsageCollectTest, OfTwoStreamsOfAConsumerTheOlderIsAborted) {

@@ -255,14 +255,19 @@ void Ledger::Write() {
     NoteAttempt(attempt.told);
     return;
   }
-  const absl::Status appended =
-      store_->Append(attempt.commit, attempt.consumers);
-  if (!appended.ok()) {
-    NoteFailure(attempt, appended);
+  // That somebody has begun to read, or got further, is no record.
+  const bool record = !pending_.empty();
+  const absl::Status written =
+      record ? store_->Append(attempt.commit, attempt.consumers)
+             : store_->StoreConsumers(attempt.consumers);
+  if (!written.ok()) {
+    NoteFailure(attempt, written);
     return;
   }
-  begun_anew_ = false;
-  Publish(std::move(attempt));
+  const uint64_t told = attempt.told;
+  if (record) Publish(std::move(attempt));
+  NoteSuccess(told);
+  if (!record) return;
   listeners_.Tell();
   if (++records_since_tidying_ >= kTidyEach) Tidy();
 }
@@ -277,6 +282,7 @@ Ledger::Attempt Ledger::Prepare() {
   attempt.read = read_;
   wanted_ = false;
   book_->Take(pending_);
+  if (pending_.empty()) return attempt;
   commit.next_account = book_->next_id();
   for (const Account& account : pending_.accounts) {
     if (account.state != Account::State::kClosed) continue;
@@ -311,7 +317,6 @@ Ledger::Attempt Ledger::Prepare() {
 }
 
 void Ledger::Publish(Attempt attempt) {
-  absl::Status was;
   const RecoverableStore::State state = store_->state();
   {
     absl::MutexLock lock(&mutex_);
@@ -327,19 +332,27 @@ void Ledger::Publish(Attempt attempt) {
     for (const auto& [account, labels] : attempt.commit.last_labels) {
       last_labels_.erase(account);
     }
-    status_.opened = true;
     status_.sequence = state.sequence;
     status_.record_time = attempt.commit.time;
     status_.record_bytes = state.record_bytes;
     ++status_.records_written;
     status_.gaps += pending_.gaps.size();
-    was = std::exchange(status_.writable, absl::OkStatus());
   }
   pending_ = BookChanges();
+  begun_anew_ = false;
+}
+
+void Ledger::NoteSuccess(uint64_t told) {
+  absl::Status was;
+  {
+    absl::MutexLock lock(&mutex_);
+    status_.opened = true;
+    was = std::exchange(status_.writable, absl::OkStatus());
+  }
   if (!was.ok() && options_.on_writable != nullptr) {
     options_.on_writable(absl::OkStatus());
   }
-  NoteAttempt(attempt.told);
+  NoteAttempt(told);
 }
 
 void Ledger::NoteFailure(const Attempt& attempt, const absl::Status& status) {

@@ -210,6 +210,7 @@ class Ledger final : public CounterObserver {
   void Write();
   Attempt Prepare();
   void Publish(Attempt attempt);
+  void NoteSuccess(uint64_t told);
   void NoteFailure(const Attempt& attempt, const absl::Status& status);
   void NoteAttempt(uint64_t written);
   void BeginAnew();

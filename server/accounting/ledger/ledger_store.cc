@@ -390,6 +390,12 @@ absl::Status LedgerStore::Announce(
   return absl::OkStatus();
 }
 
+absl::Status LedgerStore::StoreConsumers(const Consumers::Changes& consumers) {
+  NFM_ASSIGN_OR_RETURN(Transaction transaction, Begin());
+  NFM_RETURN_IF_ERROR(PutConsumers(consumers));
+  return Commit(std::move(transaction));
+}
+
 absl::Status LedgerStore::PutConsumers(const Consumers::Changes& consumers) {
   if (consumers.empty()) return absl::OkStatus();
   NFM_ASSIGN_OR_RETURN(Statement put,

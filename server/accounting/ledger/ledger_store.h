@@ -102,6 +102,8 @@ class LedgerStore {
   // of consumers go with it.
   absl::StatusOr<uint64_t> Append(const LedgerCommit& commit,
                                   const Consumers::Changes& consumers);
+  // Changes of consumers alone: no record.
+  absl::Status StoreConsumers(const Consumers::Changes& consumers);
 
   // Notes durably which resets or deletions are about to happen, with the
   // values of now. The record that tells of one ends its intent.

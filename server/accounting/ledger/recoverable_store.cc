@@ -171,10 +171,21 @@ absl::Status RecoverableStore::Append(const LedgerCommit& commit,
                                       const Consumers::Changes& consumers) {
   absl::MutexLock lock(&mutex_);
   if (store_ == nullptr) return NoFile();
-  const absl::Status appended = store_->Append(commit, consumers).status();
-  if (appended.ok()) TakeState();
-  damaged_ = damaged_ || absl::IsDataLoss(appended);
-  return appended;
+  return Written(store_->Append(commit, consumers).status());
+}
+
+absl::Status RecoverableStore::StoreConsumers(
+    const Consumers::Changes& consumers) {
+  absl::MutexLock lock(&mutex_);
+  if (store_ == nullptr) return NoFile();
+  return Written(store_->StoreConsumers(consumers));
+}
+
+// Notes what a write has come to.
+absl::Status RecoverableStore::Written(absl::Status status) {
+  if (status.ok()) TakeState();
+  damaged_ = damaged_ || absl::IsDataLoss(status);
+  return status;
 }
 
 absl::Status RecoverableStore::Announce(

@@ -83,6 +83,7 @@ class RecoverableStore {
   // See LedgerStore.
   absl::Status Append(const LedgerCommit& commit,
                       const Consumers::Changes& consumers);
+  absl::Status StoreConsumers(const Consumers::Changes& consumers);
   absl::Status Announce(absl::Span<const Book::Past::Intent> intents);
   absl::StatusOr<Forgotten> Forget(const Retention& retention, absl::Time now,
                                    std::optional<uint64_t> acknowledged);
@@ -95,6 +96,8 @@ class RecoverableStore {
   absl::StatusOr<LedgerPast> LoadPast() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool PutAside() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeState() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Written(absl::Status status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
   Clock& clock_;

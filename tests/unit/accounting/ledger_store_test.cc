@@ -182,6 +182,15 @@ TEST_F(LedgerStoreTest, ConsumersAreKept) {
   EXPECT_THAT(*store_->LoadConsumers(), IsEmpty());
 }
 
+TEST_F(LedgerStoreTest, ConsumersAloneAreNoRecord) {
+  const Consumers::Changes changes = {.put = {{.name = "billing"}}};
+  ASSERT_OK(store_->StoreConsumers(changes));
+  EXPECT_EQ(store_->sequence(), 0u);
+  Open();
+  EXPECT_EQ(store_->sequence(), 0u);
+  EXPECT_THAT(*store_->LoadConsumers(), ElementsAre(changes.put[0]));
+}
+
 class LedgerRetentionTest : public LedgerStoreTest {
  protected:
   // Ten records with a checkpoint at each second one.
