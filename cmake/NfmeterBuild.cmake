@@ -32,6 +32,12 @@ endif()
 add_link_options($<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie>
                  LINKER:-z,relro,-z,now,-z,noexecstack,-z,separate-code)
 
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # A precompiled header fills what gcc holds at first, and it looks for garbage
+  # again and again: without that a test compiles in a fifth less time.
+  add_compile_options("SHELL:--param ggc-min-heapsize=1048576")
+endif()
+
 find_program(NFMETER_CCACHE ccache)
 if(NFMETER_CCACHE)
   # pch_defines and time_macros are what ccache's manual asks for with
