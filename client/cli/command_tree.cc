@@ -16,6 +16,7 @@
 #include "cli/errors.h"
 #include "cli/help.h"
 #include "cli/quantity.h"
+#include "proto/words/nearest_word.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -74,22 +75,6 @@ const CLI::App* Innermost(const CLI::App* command) {
   return command;
 }
 
-size_t Distance(absl::string_view a, absl::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1,
-                         diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
 // Words that could stand where `wrong` stands.
 std::string Nearest(const CLI::App* command, const std::string& wrong) {
   std::vector<std::string> words;
@@ -107,20 +92,10 @@ std::string Nearest(const CLI::App* command, const std::string& wrong) {
       }
     }
   }
-  std::string best;
   // Dashes are alike in all flags.
   const size_t letters =
       wrong.size() - std::min<size_t>(wrong.size(), flag ? 2 : 0);
-  size_t best_distance = std::max<size_t>(1, letters / 3);
-  for (const std::string& word : words) {
-    const size_t distance = Distance(wrong, word);
-    if (distance <= best_distance &&
-        (best.empty() || distance < best_distance)) {
-      best = word;
-      best_distance = distance;
-    }
-  }
-  return best;
+  return NearestWord(wrong, words, std::max<size_t>(1, letters / 3));
 }
 
 // CLI11 counts ("--src: 1 required TEXT missing"); people want to know what to

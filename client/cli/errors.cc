@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "cli/api_words.h"
 #include "cli/table.h"
 #include "nfmeter/errors.h"
@@ -29,6 +30,7 @@ constexpr ReasonHint kHints[] = {
      "'nfmeter counter delete --with-rules' deletes nfmeter's own rules first"},
     {"ETAG_MISMATCH", "'nfmeter counter get NAME -o json' shows the etag now"},
     {"RULE_NOT_FOUND", "'nfmeter rule list' shows those that exist"},
+    {"PLAN_NOT_FOUND", "'nfmeter plan list' shows those that are in force"},
     {"PLAN_OF_OTHERS", "'--take-over' makes it yours"},
     {"NFACCT_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
     {"TABLE_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
@@ -60,6 +62,17 @@ std::string Sentence(const absl::Status& status) {
   return absl::StrCat("the server answered ",
                       absl::StatusCodeToString(status.code()),
                       " and gave no reason");
+}
+
+// All that is wrong with a file comes a line each.
+std::string Lines(absl::string_view sentence) {
+  const std::vector<absl::string_view> lines = absl::StrSplit(sentence, '\n');
+  if (lines.size() == 1) return absl::StrCat(Printable(sentence), "\n");
+  std::string text = absl::StrCat(lines.size(), " things are wrong:\n");
+  for (const absl::string_view line : lines) {
+    absl::StrAppend(&text, "  ", Printable(line), "\n");
+  }
+  return text;
 }
 
 }  // namespace
@@ -109,7 +122,7 @@ std::string ErrorText(const absl::Status& status, bool color) {
   }
   sentence = InCommandWords(sentence);
   std::string text = absl::StrCat(Paint("nfmeter:", Style::kWarning, color),
-                                  " ", Printable(sentence), "\n");
+                                  " ", Lines(sentence));
   if (!repeated || fields.size() > 1) {
     for (const InvalidField& field : fields) {
       if (field.description == status.message()) continue;  // said already

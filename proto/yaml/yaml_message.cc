@@ -12,6 +12,9 @@
 #include <sstream>
 #include <unordered_set>
 
+#include "absl/strings/str_join.h"
+#include "proto/words/nearest_word.h"
+
 namespace nfmeter {
 namespace {
 
@@ -170,8 +173,11 @@ class Reader {
       return;
     }
     if (!node.IsMap()) {
-      Wrong(node.Mark(), (path.empty() ? "" : path + " ") +
-                             "must be fields, 'name: value' a line each");
+      Wrong(node.Mark(),
+            (path.empty() ? "" : path + " ") +
+                "must be fields, 'name: value' a line each; "
+                "there are " +
+                absl::StrJoin(FieldsOf(message->GetDescriptor()), ", "));
       return;
     }
     std::unordered_set<std::string> seen;
@@ -181,10 +187,15 @@ class Reader {
       const FieldDescriptor* field =
           message->GetDescriptor()->FindFieldByName(word);
       if (field == nullptr) {
+        const std::vector<std::string> known =
+            FieldsOf(message->GetDescriptor());
+        const std::string nearest =
+            NearestWord(word, known, std::max<size_t>(1, word.size() / 3));
         Wrong(entry.first.Mark(),
               "unknown field " +
                   Quoted(path.empty() ? word : path + "." + word) +
-                  "; there are " + KnownFields(message->GetDescriptor()));
+                  (nearest.empty() ? "; there are " + absl::StrJoin(known, ", ")
+                                   : "; did you mean '" + nearest + "'?"));
       } else if (!seen.insert(word).second) {
         Wrong(entry.first.Mark(), Quoted(word) + " is there twice");
       } else if (CheckOneof(*message, field, entry.first)) {
@@ -207,12 +218,12 @@ class Reader {
     return false;
   }
 
-  static std::string KnownFields(const Descriptor* type) {
-    std::string known;
+  static std::vector<std::string> FieldsOf(const Descriptor* type) {
+    std::vector<std::string> names;
     for (int i = 0; i < type->field_count(); ++i) {
-      known += (i == 0 ? "" : ", ") + type->field(i)->name();
+      names.push_back(type->field(i)->name());
     }
-    return known;
+    return names;
   }
 
   void ReadField(const YAML::Node& node, const std::string& path,
@@ -223,7 +234,7 @@ class Reader {
     } else if (!field->is_repeated()) {
       ReadValue(node, path, field, message);
     } else if (!node.IsSequence()) {
-      Wrong(node.Mark(), path + " must be a list");
+      Wrong(node.Mark(), path + " must be a list, each member after '- '");
     } else {
       size_t i = 0;
       for (const YAML::Node& each : node) {

@@ -89,6 +89,7 @@ TYPED_TEST(OwnedChainsTest, AreMadeWithTheirJumps) {
                 ElementsAre("ip saddr 10.0.0.0/8 goto "
                             "ip-filter-NFM-1a2b3c4d-leaf"));
   }
+  EXPECT_EQ(this->ChainOf(kRoot).rules[0].target, kLeaf);
   EXPECT_EQ(this->UseCount("web"), 1u);
 }
 

@@ -504,6 +504,14 @@ void ReadWhose(ByteSpan userdata, Rule& rule) {
   rule.match.comment = std::string(words.value_or(rest));
 }
 
+// A chain of a plan, which the kernel calls by family and table, too.
+void NameAsTable(Family family, Table table, std::string& target) {
+  absl::string_view name = target;
+  if (absl::ConsumePrefix(&name, NftChainName(family, table, ""))) {
+    target = std::string(name);
+  }
+}
+
 }  // namespace
 
 Rule ReadNftRuleOf(Family family, Table table, absl::string_view chain,
@@ -516,6 +524,7 @@ Rule ReadNftRuleOf(Family family, Table table, absl::string_view chain,
   reader.Run();
   ReadWhose(info.userdata, rule);
   rule.text = NftRuleText(family, rule, reader.traits());
+  if (rule.verdict == Verdict::kOther) NameAsTable(family, table, rule.target);
   return rule;
 }
 
