@@ -114,6 +114,7 @@ bool AnyGap(const v1::ListUsageResponse& usage) {
 }
 
 absl::Status Report(Session& session, const ReportFlags& flags) {
+  const absl::Time asked = absl::Now();
   const auto times = ReadTimes(flags.times);
   if (!times.ok()) return times.status();
   auto client = session.client();
@@ -149,7 +150,14 @@ absl::Status Report(Session& session, const ReportFlags& flags) {
                                          layout);
                  }});
   if (!session.for_people()) return absl::OkStatus();
-  if (usage->rows().empty()) session.Note("nothing was counted in this time");
+  if (usage->rows().empty()) {
+    session.Note(absl::StrCat(
+        "nothing was counted in this time",
+        times->range.to < asked
+            ? ""
+            : "; what the last seconds have counted comes with the server's "
+              "next record"));
+  }
   if (AnyGap(*usage)) {
     ExplainGaps(session, **client, flags.filter, times->range,
                 GapMark(options.unicode));

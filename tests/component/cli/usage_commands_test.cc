@@ -78,6 +78,18 @@ class UsageCommandsTest : public CliTest {
   v1::ListUsageRequest request_;
 };
 
+TEST_F(UsageCommandsTest, NothingOfATimeThatGoesOnMayBeNothingYet) {
+  server_.usage.on_ListUsage = [](const auto&, auto*) {
+    return grpc::Status::OK;
+  };
+  const std::string nothing = "nothing was counted in this time";
+  EXPECT_THAT(Nfmeter({"usage", "report"}).err,
+              HasSubstr(nothing + "; what the last seconds have counted comes "
+                                  "with the server's next record\n"));
+  EXPECT_THAT(Nfmeter({"usage", "report", "--since", "2025-11"}).err,
+              HasSubstr(nothing + "\n"));
+}
+
 TEST_F(UsageCommandsTest, AReportIsATableWithAFootnoteWhereSomethingIsMissing) {
   ServeNovember();
   const RunResult run = Report({});
