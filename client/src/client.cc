@@ -132,18 +132,9 @@ absl::StatusOr<std::vector<v1::Counter>> Client::ListCounters(
 
 absl::StatusOr<v1::ListCountersResponse> Client::ListCounters(
     const v1::ListCountersRequest& request, const CallOptions& options) {
-  v1::ListCountersResponse all;
-  const absl::Status status = ListCounterPages(
-      request,
-      [&](const v1::ListCountersResponse& page) {
-        all.MergeFrom(page);
-        all.set_total_size(page.total_size());
-        return true;
-      },
-      options);
-  if (!status.ok()) return status;
-  all.clear_next_page_token();
-  return all;
+  return AllPages<v1::ListCountersResponse>(
+      *connection_, connection_->counters(),
+      &v1::CounterService::Stub::ListCounters, request, options);
 }
 
 absl::Status Client::ListCounterPages(

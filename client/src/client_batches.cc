@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The batch methods of Client.
+#include <iterator>
 #include <map>
 #include <string>
 #include <utility>
@@ -33,8 +34,8 @@ void Append(RepeatedPtrField<Item>* from, RepeatedPtrField<Item>* to) {
     to->Swap(from);
     return;
   }
-  to->Reserve(to->size() + from->size());
-  for (Item& item : *from) *to->Add() = std::move(item);
+  to->Add(std::make_move_iterator(from->begin()),
+          std::make_move_iterator(from->end()));
 }
 
 // Batches that return the error of a part.

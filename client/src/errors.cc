@@ -3,6 +3,7 @@
 
 #include "absl/strings/string_view.h"
 #include "client/src/payload.h"
+#include "client/src/proto_time.h"
 
 namespace nfmeter {
 namespace {
@@ -71,8 +72,7 @@ std::optional<absl::Duration> RetryDelay(const absl::Status& status) {
   if (!GetPayload(status, &info) || !info.has_retry_delay()) {
     return std::nullopt;
   }
-  return absl::Seconds(info.retry_delay().seconds()) +
-         absl::Nanoseconds(info.retry_delay().nanos());
+  return client_internal::FromProto(info.retry_delay());
 }
 
 std::string ErrorHint(const absl::Status& status) {

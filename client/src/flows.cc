@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Client's methods of flows, and FlowWatch.
-#include <memory>
+// Client's methods of flows but WatchFlows(), see watch.cc.
 #include <utility>
 
 #include "absl/status/status.h"
 #include "client/src/connection.h"
-#include "client/src/flow_stream.h"
 #include "nfmeter/client.h"
 
 namespace nfmeter {
 
 using client_internal::CheckText;
-using client_internal::FlowStream;
 
 absl::StatusOr<v1::SummarizeFlowsResponse> Client::SummarizeFlows(
     const v1::SummarizeFlowsRequest& request, const CallOptions& options) {
@@ -45,20 +42,5 @@ absl::StatusOr<v1::ListFlowsResponse> Client::ListFlows(
   }
   return all;
 }
-
-std::unique_ptr<FlowWatch> Client::WatchFlows(
-    const v1::WatchFlowsRequest& request, const WatchOptions& options) {
-  return std::make_unique<FlowWatch>(
-      std::make_unique<FlowStream>(connection_, request, options));
-}
-
-FlowWatch::FlowWatch(std::unique_ptr<FlowStream> stream)
-    : stream_(std::move(stream)) {}
-
-FlowWatch::~FlowWatch() = default;
-
-absl::StatusOr<FlowFrame> FlowWatch::Next() { return stream_->Next(); }
-
-void FlowWatch::Cancel() { stream_->Cancel(); }
 
 }  // namespace nfmeter

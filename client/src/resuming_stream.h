@@ -3,7 +3,7 @@
 #ifndef NFMETER_CLIENT_SRC_RESUMING_STREAM_H_
 #define NFMETER_CLIENT_SRC_RESUMING_STREAM_H_
 
-#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -16,6 +16,7 @@
 #include "client/src/backoff.h"
 #include "client/src/connection.h"
 #include "client/src/deadline.h"
+#include "client/src/request_text.h"
 #include "grpcpp/grpcpp.h"
 #include "nfmeter/options.h"
 
@@ -62,25 +63,33 @@ class StreamRetry {
   std::shared_ptr<grpc::ClientContext> context_ ABSL_GUARDED_BY(mutex_);
 };
 
-// One stream after the other. A completion queue of its own lets the reading
-// thread wait no longer than until the stream must be taken for dead.
+// One stream of `Response`s after the other. A completion queue of its own lets
+// the reading thread wait no longer than until the stream must be taken for
+// dead.
 //
 // Not thread-safe but for Cancel().
-template <typename Response>
+template <typename Request, typename Response>
 class ResumingStream {
  public:
-  // Starts the call that goes on where the last one ended.
-  using Start =
-      std::function<std::unique_ptr<grpc::ClientAsyncReader<Response>>(
-          grpc::ClientContext*, grpc::CompletionQueue*, void* tag)>;
-
-  // A connection silent for `stall_timeout` is dead.
-  ResumingStream(std::shared_ptr<Connection> connection,
-                 const WatchOptions& options, absl::Duration stall_timeout,
-                 Start start)
+  // `method` of the service that `stub` gives, with `request`; INVALID_ARGUMENT
+  // at the first Read() when that holds text that is not UTF-8. A connection
+  // silent for `stall_timeout` is dead.
+  template <typename Stub>
+  ResumingStream(std::shared_ptr<Connection> connection, Request request,
+                 const WatchOptions& options,
+                 std::shared_ptr<Stub> (Connection::*stub)(),
+                 std::unique_ptr<grpc::ClientAsyncReader<Response>> (
+                     Stub::*method)(grpc::ClientContext*, const Request&,
+                                    grpc::CompletionQueue*, void* tag),
+                 absl::Duration stall_timeout = absl::InfiniteDuration())
       : retry_(std::move(connection), options),
         stall_timeout_(stall_timeout),
-        start_(std::move(start)) {}
+        start_([this, stub, method](Call& call) {
+          return ((*(retry_.connection().*stub)()).*method)(
+              call.context.get(), request_, &call.queue, this);
+        }),
+        request_(std::move(request)),
+        final_(CheckText(request_)) {}
 
   ~ResumingStream() {
     if (call_ == nullptr) return;
@@ -89,24 +98,30 @@ class ResumingStream {
   }
 
   // Waits for the next message. True: it is the first of a new stream.
-  // Errors are final.
+  // Errors are final: all further calls return them.
   absl::StatusOr<bool> Read(Response* message) {
-    for (;;) {
-      if (retry_.cancelled()) return StreamRetry::CancelledStatus();
+    while (final_.ok()) {
+      if (retry_.cancelled()) return final_ = StreamRetry::CancelledStatus();
       const bool is_new = call_ == nullptr;
       if ((!is_new || Open()) && ReadOne(message)) {
         retry_.Succeeded();
         const bool first = !std::exchange(read_, true);
+        if (first) ++streams_;
         return first;
       }
       const absl::Status failure = End();
-      if (absl::Status status = retry_.Wait(failure); !status.ok()) {
-        return status;
-      }
+      final_ = retry_.Wait(failure);
     }
+    return final_;
   }
 
   void Cancel() { retry_.Cancel(); }
+
+  // Streams after the first one that messages came from.
+  uint64_t reconnects() const { return streams_ - 1; }
+
+  // What streams that are still to be opened ask for.
+  Request& request() { return request_; }
 
  private:
   struct Call {
@@ -116,12 +131,14 @@ class ResumingStream {
     std::unique_ptr<grpc::ClientAsyncReader<Response>> reader;
     bool stalled = false;
   };
+  using Start =
+      std::function<std::unique_ptr<grpc::ClientAsyncReader<Response>>(Call&)>;
 
   bool Open() {
     call_ = std::make_unique<Call>();
     read_ = false;
     retry_.SetContext(call_->context);
-    call_->reader = start_(call_->context.get(), &call_->queue, this);
+    call_->reader = start_(*call_);
     return WaitForTag();
   }
 
@@ -170,8 +187,11 @@ class ResumingStream {
   StreamRetry retry_;
   const absl::Duration stall_timeout_;
   const Start start_;
+  Request request_;
+  absl::Status final_;  // not OK: what Read() returns from now on
   std::unique_ptr<Call> call_;
-  bool read_ = false;  // something, from call_
+  bool read_ = false;     // something, from call_
+  uint64_t streams_ = 0;  // that something was read from
 };
 
 }  // namespace nfmeter::client_internal

@@ -27,8 +27,7 @@ v1::WatchSnapshotsRequest WithView(v1::WatchSnapshotsRequest request) {
   return request;
 }
 
-}  // namespace
-
+// How long a stream may be silent before it is taken for dead.
 absl::Duration StallTimeout(const v1::WatchSnapshotsRequest& request,
                             const WatchOptions& options) {
   if (options.stall_timeout > absl::ZeroDuration()) {
@@ -42,17 +41,15 @@ absl::Duration StallTimeout(const v1::WatchSnapshotsRequest& request,
   return 3 * silence + absl::Seconds(10);
 }
 
+}  // namespace
+
 SnapshotStream::SnapshotStream(std::shared_ptr<Connection> connection,
                                const v1::WatchSnapshotsRequest& request,
                                const WatchOptions& options)
-    : request_(WithView(request)),
-      stream_(connection, options, StallTimeout(request, options),
-              [this, connection](grpc::ClientContext* context,
-                                 grpc::CompletionQueue* queue, void* tag) {
-                return connection->snapshots()->AsyncWatchSnapshots(
-                    context, request_, queue, tag);
-              }),
-      final_(CheckText(request)) {}
+    : stream_(std::move(connection), WithView(request), options,
+              &Connection::snapshots,
+              &v1::SnapshotService::Stub::AsyncWatchSnapshots,
+              StallTimeout(request, options)) {}
 
 absl::StatusOr<SnapshotFrame> SnapshotStream::Next() {
   if (!final_.ok()) return final_;
@@ -70,7 +67,6 @@ absl::Status SnapshotStream::ReadFrame() {
     const absl::StatusOr<bool> is_new_stream = stream_.Read(message.get());
     if (!is_new_stream.ok()) return is_new_stream.status();
     if (*is_new_stream) {
-      streams_ = streams_.has_value() ? *streams_ + 1 : 0;
       table_.StartStream();
       order_ = ChunkOrder();
       chunks_.clear();
@@ -100,7 +96,7 @@ SnapshotFrame SnapshotStream::Finish() {
   frame.changed = table_.changed();
   frame.removed = table_.removed();
   frame.missed_frames = missed_frames_;
-  frame.reconnects = *streams_;
+  frame.reconnects = stream_.reconnects();
   if (last_epoch_.has_value()) {
     frame.epoch_changed = *last_epoch_ != frame.epoch;
     frame.elapsed =
@@ -108,8 +104,9 @@ SnapshotFrame SnapshotStream::Finish() {
   }
   last_epoch_ = frame.epoch;
   last_boottime_ = frame.boottime;
-  request_.mutable_resume_after()->set_epoch(frame.epoch);
-  request_.mutable_resume_after()->set_sequence(frame.sequence);
+  v1::SnapshotPosition& after = *stream_.request().mutable_resume_after();
+  after.set_epoch(frame.epoch);
+  after.set_sequence(frame.sequence);
   return frame;
 }
 

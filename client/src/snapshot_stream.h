@@ -32,8 +32,7 @@ class SnapshotStream {
   absl::Status ReadFrame();
   SnapshotFrame Finish();
 
-  v1::WatchSnapshotsRequest request_;
-  ResumingStream<v1::WatchSnapshotsResponse> stream_;
+  ResumingStream<v1::WatchSnapshotsRequest, v1::WatchSnapshotsResponse> stream_;
   SnapshotTable table_;
   absl::Status final_;  // not OK: what Next() returns from now on
 
@@ -42,14 +41,9 @@ class SnapshotStream {
   SnapshotTable::Chunks chunks_;
   uint64_t missed_frames_ = 0;
 
-  std::optional<uint64_t> streams_;  // opened after the first
   std::optional<uint64_t> last_epoch_;
   absl::Duration last_boottime_;
 };
-
-// How long a stream may be silent before it is taken for dead.
-absl::Duration StallTimeout(const v1::WatchSnapshotsRequest& request,
-                            const WatchOptions& options);
 
 }  // namespace nfmeter::client_internal
 

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The snapshot and watch methods of Client.
+// Client's methods of snapshots.
 #include <memory>
 #include <utility>
 
 #include "client/src/columns.h"
 #include "client/src/connection.h"
-#include "client/src/plan_stream.h"
-#include "client/src/quota_stream.h"
 #include "client/src/raw_stream.h"
 #include "client/src/snapshot_builder.h"
-#include "client/src/snapshot_stream.h"
 #include "nfmeter/client.h"
 
 namespace nfmeter {
@@ -114,29 +111,6 @@ absl::StatusOr<v1::SnapshotFrame> Client::GetSnapshotRows(
   all.clear_chunk_index();
   all.clear_restarted();
   return all;
-}
-
-std::unique_ptr<SnapshotWatch> Client::WatchSnapshots(
-    const v1::WatchSnapshotsRequest& request, const WatchOptions& options) {
-  return std::make_unique<SnapshotWatch>(
-      std::make_unique<client_internal::SnapshotStream>(connection_, request,
-                                                        options));
-}
-
-std::unique_ptr<PlanWatch> Client::WatchPlanStatus(
-    absl::string_view name, const WatchOptions& options) {
-  v1::WatchPlanStatusRequest request;
-  request.set_name(std::string(name));
-  return std::make_unique<PlanWatch>(
-      std::make_unique<client_internal::PlanStream>(connection_, request,
-                                                    options));
-}
-
-std::unique_ptr<QuotaWatch> Client::WatchQuotaEvents(
-    const v1::WatchQuotaEventsRequest& request, const WatchOptions& options) {
-  return std::make_unique<QuotaWatch>(
-      std::make_unique<client_internal::QuotaStream>(connection_, request,
-                                                     options));
 }
 
 }  // namespace nfmeter

@@ -17,11 +17,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "nfmeter/errors.h"       // IWYU pragma: export
-#include "nfmeter/options.h"      // IWYU pragma: export
-#include "nfmeter/snapshot.h"     // IWYU pragma: export
-#include "nfmeter/string_view.h"  // IWYU pragma: export
-#include "nfmeter/usage.h"        // IWYU pragma: export
+#include "nfmeter/errors.h"    // IWYU pragma: export
+#include "nfmeter/options.h"   // IWYU pragma: export
+#include "nfmeter/snapshot.h"  // IWYU pragma: export
+#include "nfmeter/usage.h"     // IWYU pragma: export
 #include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/flow.pb.h"
 #include "nfmeter/v1/node.pb.h"
