@@ -14,7 +14,9 @@
 #include "cli/command_tree.h"
 #include "cli/errors.h"
 #include "cli/escapes.h"
+#include "cli/proto_time.h"
 #include "cli/quantity.h"
+#include "cli/time_range.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -68,21 +70,6 @@ absl::StatusOr<absl::Time> SinceWhen(absl::string_view since,
       "--since '", since, "' is not month, day, hour, or a time such as 7d"));
 }
 
-absl::StatusOr<absl::TimeZone> FindZone(const std::string& name) {
-  absl::TimeZone zone = absl::LocalTimeZone();
-  if (!name.empty() && !absl::LoadTimeZone(name, &zone)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--time-zone '", name, "' is not known here"));
-  }
-  return zone;
-}
-
-google::protobuf::Timestamp ToTimestamp(absl::Time time) {
-  google::protobuf::Timestamp proto;
-  proto.set_seconds(absl::ToUnixSeconds(time));
-  return proto;
-}
-
 // What the counter has counted since then. NOT_FOUND: it neither exists nor has
 // counted anything in that time.
 absl::StatusOr<Checked> UsageSince(Client& client, const std::string& name,
@@ -90,7 +77,7 @@ absl::StatusOr<Checked> UsageSince(Client& client, const std::string& name,
                                    const CallOptions& options) {
   v1::ListUsageRequest request;
   request.mutable_filter()->set_name_glob(name);
-  *request.mutable_start_time() = ToTimestamp(since);
+  *request.mutable_start_time() = ToProto(since);
   request.set_bucket(v1::USAGE_BUCKET_HOUR);
   const auto usage = client.ListUsage(request, options);
   if (!usage.ok()) return usage.status();

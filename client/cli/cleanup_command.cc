@@ -36,10 +36,6 @@ struct Findings {
   std::map<std::string, std::string> held;
 };
 
-std::string Count(size_t count, absl::string_view what) {
-  return absl::StrCat(count, " ", what, count == 1 ? "" : "s");
-}
-
 absl::StatusOr<Findings> Find(Session& session, Client& client) {
   Findings findings;
   v1::ListCountersRequest counters;
@@ -121,8 +117,8 @@ std::string Report(const v1::DeletePlanResponse& plans,
                    const Findings& findings,
                    const std::vector<std::string>& counters, bool dry_run) {
   std::string text;
-  AddLines("plans", {plans.deleted_plans().begin(), plans.deleted_plans().end()},
-           text);
+  AddLines("plans",
+           {plans.deleted_plans().begin(), plans.deleted_plans().end()}, text);
   AddLines("chains of plans that this server does not know",
            {plans.deleted_chains().begin(), plans.deleted_chains().end()},
            text);
@@ -143,9 +139,9 @@ std::string Report(const v1::DeletePlanResponse& plans,
     absl::StrAppend(&text, "nothing to remove\n");
   } else {
     absl::StrAppend(&text, dry_run ? "would remove " : "removed ",
-                    Count(plans.deleted_plans_size(), "plan"), ", ",
-                    Count(plans.deleted_rules() + rules.size(), "rule"),
-                    " and ", Count(counters.size(), "counter"), "\n");
+                    CountOf(plans.deleted_plans_size(), "plan"), ", ",
+                    CountOf(plans.deleted_rules() + rules.size(), "rule"),
+                    " and ", CountOf(counters.size(), "counter"), "\n");
   }
   return text;
 }

@@ -4,17 +4,31 @@
 #ifndef NFMETER_CLI_COLUMNS_H_
 #define NFMETER_CLI_COLUMNS_H_
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "cli/quantity.h"
 #include "cli/table.h"
 
 namespace nfmeter::cli {
 
 // table | wide | csv.
 enum Layout : unsigned { kTable = 1, kWide = 2, kCsv = 4 };
+inline constexpr unsigned kText = kTable | kWide;
+inline constexpr unsigned kDetailed = kWide | kCsv;
+inline constexpr unsigned kAll = kTable | kWide | kCsv;
+
+// A number for people, or as it is.
+inline std::string CountText(uint64_t count, Layout layout) {
+  return layout == kTable ? FormatCount(count) : absl::StrCat(count);
+}
+inline std::string BytesText(uint64_t bytes, Layout layout) {
+  return layout == kTable ? FormatBytes(bytes) : absl::StrCat(bytes);
+}
 
 template <typename T>
 struct Column {

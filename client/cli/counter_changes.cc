@@ -43,7 +43,7 @@ absl::Status ReportFailures(Session& session, const Response& response,
   }
   std::string message = absl::StrCat(
       response.failures_size(), " of ",
-      CounterCount(response.failures_size() + response.counters_size()),
+      CountOf(response.failures_size() + response.counters_size(), "counter"),
       " could not be ", undone, ", as listed above");
   if (!not_tried.empty()) {
     absl::StrAppend(&message, "; ", not_tried.size(), " of them, from '",
@@ -125,13 +125,14 @@ void PrintCreated(Session& session, const google::protobuf::Message& message,
   }
   std::ostream& out = session.console().out;
   if (validate_only) {
-    out << CounterCount(counters.size())
+    out << CountOf(counters.size(), "counter")
         << " could be created; nothing was changed." << std::endl;
   } else if (counters.size() == 1) {
     out << "Created counter " << Printable(counters[0].name()) << "."
         << std::endl;
   } else {
-    out << "Created " << CounterCount(counters.size()) << "." << std::endl;
+    out << "Created " << CountOf(counters.size(), "counter") << "."
+        << std::endl;
   }
 }
 
@@ -164,7 +165,8 @@ absl::Status Create(Session& session, const CreateFlags& flags) {
   {
     Progress progress(
         session.console(),
-        absl::StrCat("Creating ", CounterCount(request->counters_size())));
+        absl::StrCat("Creating ",
+                     CountOf(request->counters_size(), "counter")));
     response = (*client)->BatchCreateCounters(*request, session.call(),
                                               progress.Callback());
   }
@@ -179,12 +181,11 @@ void PrintLast(Session& session, const google::protobuf::Message& message,
                const Counters& counters, const NameFlags& flags,
                absl::string_view done) {
   if (session.for_people()) {
-    session.console().out << (flags.validate_only
-                                  ? absl::StrCat(
-                                        "Nothing was changed. Values now:\n")
-                                  : absl::StrCat(done, " ",
-                                                 CounterCount(counters.size()),
-                                                 ". Last values:\n"));
+    session.console().out
+        << (flags.validate_only
+                ? absl::StrCat("Nothing was changed. Values now:\n")
+                : absl::StrCat(done, " ", CountOf(counters.size(), "counter"),
+                               ". Last values:\n"));
   }
   PrintCounters(session, message, counters);
 }
@@ -214,8 +215,9 @@ absl::Status Reset(Session& session, const NameFlags& flags) {
   request.set_request_id(flags.request_id);
   absl::StatusOr<v1::BatchResetCountersResponse> response;
   {
-    Progress progress(session.console(),
-                      absl::StrCat("Resetting ", CounterCount(names->size())));
+    Progress progress(
+        session.console(),
+        absl::StrCat("Resetting ", CountOf(names->size(), "counter")));
     response = (*client)->BatchResetCounters(request, session.call(),
                                              progress.Callback());
   }
@@ -274,8 +276,9 @@ absl::Status Delete(Session& session, const NameFlags& flags) {
   request.set_delete_managed_rules(flags.with_rules);
   absl::StatusOr<v1::BatchDeleteCountersResponse> response;
   {
-    Progress progress(session.console(),
-                      absl::StrCat("Deleting ", CounterCount(names->size())));
+    Progress progress(
+        session.console(),
+        absl::StrCat("Deleting ", CountOf(names->size(), "counter")));
     response = (*client)->BatchDeleteCounters(request, session.call(),
                                               progress.Callback());
   }

@@ -11,6 +11,7 @@
 #include "cli/escapes.h"
 #include "cli/filter_flags.h"
 #include "cli/input.h"
+#include "cli/proto_time.h"
 #include "cli/quantity.h"
 
 namespace nfmeter::cli {
@@ -20,13 +21,6 @@ std::vector<std::string> NamesOf(const Counters& counters) {
   std::vector<std::string> names;
   for (const v1::Counter& counter : counters) names.push_back(counter.name());
   return names;
-}
-
-google::protobuf::Duration ToProto(absl::Duration duration) {
-  google::protobuf::Duration proto;
-  proto.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
-  proto.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
-  return proto;
 }
 
 void AddMaxStaleness(CLI::App& command, std::string& value) {
@@ -182,10 +176,6 @@ void PrintCounters(Session& session, const google::protobuf::Message& message,
                                              layout);
                      },
                  .names = NamesOf(counters)});
-}
-
-std::string CounterCount(size_t count) {
-  return absl::StrCat(count, count == 1 ? " counter" : " counters");
 }
 
 CLI::Option* AddNames(CommandTree& tree, CLI::App& command,

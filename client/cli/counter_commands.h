@@ -35,9 +35,6 @@ void SetQuota(const std::string& packets, const std::string& bytes,
 void PrintCounters(Session& session, const google::protobuf::Message& message,
                    const Counters& counters);
 
-// "1 counter", "3 counters".
-std::string CounterCount(size_t count);
-
 // The argument NAME...; `suggest` completes it with those that exist.
 CLI::Option* AddNames(CommandTree& tree, CLI::App& command,
                       std::vector<std::string>& names, bool suggest);

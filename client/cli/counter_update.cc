@@ -131,7 +131,7 @@ absl::Status Update(Session& session, const UpdateFlags& flags) {
                                   ? "Nothing was changed. It would be:\n"
                                   : absl::StrCat(
                                         "Updated ",
-                                        CounterCount(all.counters_size()),
+                                        CountOf(all.counters_size(), "counter"),
                                         ":\n"));
   }
   if (single) {

@@ -11,6 +11,7 @@
 #include "cli/flow_views.h"
 #include "cli/interrupt.h"
 #include "cli/message_text.h"
+#include "cli/proto_time.h"
 #include "cli/quantity.h"
 #include "cli/views.h"
 
@@ -185,18 +186,11 @@ void PrintFrame(Session& session, const FlowFrame& next, bool first) {
 absl::Status WatchFlows(Session& session, const SumFlags& flags) {
   auto request = MakeRequest<v1::WatchFlowsRequest>(flags);
   if (!request.ok()) return request.status();
-  const absl::Duration interval = *ParseDuration(flags.interval);
-  request->mutable_interval()->set_seconds(absl::ToInt64Seconds(interval));
-  request->mutable_interval()->set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(interval % absl::Seconds(1))));
+  *request->mutable_interval() = ToProto(*ParseDuration(flags.interval));
   auto client = session.client();
   if (!client.ok()) return client.status();
-  WatchOptions options;
-  options.on_connection = [&](const absl::Status& lost) {
-    session.TellConnection(lost);
-  };
   const std::unique_ptr<FlowWatch> watch =
-      (*client)->WatchFlows(*request, options);
+      (*client)->WatchFlows(*request, session.stream_options());
   const Interrupt interrupt([&] { watch->Cancel(); });
   for (size_t frames = 0; flags.count == 0 || frames < flags.count; ++frames) {
     const absl::StatusOr<FlowFrame> frame = watch->Next();

@@ -8,14 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/flow_flags.h"
-#include "cli/quantity.h"
 #include "cli/views.h"
 
 namespace nfmeter::cli {
 namespace {
-
-constexpr unsigned kAll = kTable | kWide | kCsv;
-constexpr unsigned kText = kTable | kWide;
 
 bool IsIpv6(const v1::Flow& flow) {
   return absl::StrContains(flow.original().source_address(), ':');
@@ -27,14 +23,6 @@ std::string EndText(const std::string& address, uint32_t port) {
                                ? absl::StrCat("[", address, "]")
                                : address;
   return port == 0 ? address : absl::StrCat(host, ":", port);
-}
-
-std::string BytesText(uint64_t bytes, Layout layout) {
-  return layout == kTable ? FormatBytes(bytes) : absl::StrCat(bytes);
-}
-
-std::string CountText(uint64_t count, Layout layout) {
-  return layout == kTable ? FormatCount(count) : absl::StrCat(count);
 }
 
 std::string StateText(v1::FlowTcpState state, Layout layout) {

@@ -6,13 +6,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/proto_time.h"
 #include "cli/quantity.h"
 #include "cli/views.h"
 
 namespace nfmeter::cli {
 namespace {
 
-constexpr unsigned kAll = kTable | kWide | kCsv;
 constexpr char kByteRateHeading[] = "BYTES/S";
 
 uint64_t Delta(uint64_t now, uint64_t before) {
@@ -67,14 +67,12 @@ const std::vector<Column<RateRow>>& FrameColumns() {
        [](const R& r, Layout) -> Cell { return {std::string(r.row->name)}; }},
       {"PACKETS", "packets", kAll, Align::kRight,
        [](const R& r, Layout l) -> Cell {
-         return {l == kTable ? FormatCount(r.row->packets)
-                             : absl::StrCat(r.row->packets)};
+         return {CountText(r.row->packets, l)};
        },
        /*leave_out=*/4},
       {"BYTES", "bytes", kAll, Align::kRight,
        [](const R& r, Layout l) -> Cell {
-         return {l == kTable ? FormatBytes(r.row->bytes)
-                             : absl::StrCat(r.row->bytes)};
+         return {BytesText(r.row->bytes, l)};
        },
        /*leave_out=*/5},
       {"TOTAL PACKETS", "", kWide, Align::kRight,
@@ -106,14 +104,6 @@ const std::vector<Column<RateRow>>& FrameColumns() {
        [](const R& r, Layout) -> Cell { return {r.reset ? "true" : "false"}; }},
   };
   return columns;
-}
-
-google::protobuf::Timestamp ToTimestamp(absl::Time time) {
-  google::protobuf::Timestamp proto;
-  proto.set_seconds(absl::ToUnixSeconds(time));
-  proto.set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(proto.seconds()))));
-  return proto;
 }
 
 }  // namespace
@@ -182,8 +172,8 @@ std::string FrameHeader(const SnapshotFrame& frame, size_t shown,
   std::string text = absl::StrCat(
       absl::FormatTime("%Y-%m-%d %H:%M:%S", frame.wall_time, zone), "  ");
   if (shown < total) absl::StrAppend(&text, shown, " of ");
-  absl::StrAppend(&text, total, total == 1 ? " counter" : " counters",
-                  ", sequence ", frame.sequence);
+  absl::StrAppend(&text, CountOf(total, "counter"), ", sequence ",
+                  frame.sequence);
   if (!frame.removed.empty()) {
     absl::StrAppend(&text, ", ", frame.removed.size(), " gone");
   }
@@ -193,8 +183,7 @@ std::string FrameHeader(const SnapshotFrame& frame, size_t shown,
     absl::StrAppend(&text, ", ", frame.missed_frames, " frames missed");
   }
   if (frame.reconnects > 0) {
-    absl::StrAppend(&text, ", ", frame.reconnects,
-                    frame.reconnects == 1 ? " reconnect" : " reconnects");
+    absl::StrAppend(&text, ", ", CountOf(frame.reconnects, "reconnect"));
   }
   return text;
 }
@@ -206,12 +195,8 @@ v1::WatchSnapshotsResponse FrameMessage(const SnapshotFrame& frame,
   v1::SnapshotFrame& proto = *message.mutable_frame();
   proto.set_epoch(frame.epoch);
   proto.set_sequence(frame.sequence);
-  *proto.mutable_wall_time() = ToTimestamp(frame.wall_time);
-  absl::Duration rest;
-  proto.mutable_boottime()->set_seconds(
-      absl::IDivDuration(frame.boottime, absl::Seconds(1), &rest));
-  proto.mutable_boottime()->set_nanos(
-      static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
+  *proto.mutable_wall_time() = ToProto(frame.wall_time);
+  *proto.mutable_boottime() = ToProto(frame.boottime);
   proto.set_complete(frame.complete);
   proto.set_expected_count(static_cast<uint32_t>(frame.rows.size()));
   proto.set_full(first || !changed_only);

@@ -13,6 +13,7 @@
 #include "cli/errors.h"
 #include "cli/plan_files.h"
 #include "cli/plan_status_commands.h"
+#include "cli/quantity.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/views.h"
@@ -74,7 +75,7 @@ std::string ChangesText(const v1::ApplyPlanResponse& response, bool rules) {
     text.append("\n");
   }
   if (chains > 0 && !rules) {
-    absl::StrAppend(&text, "~ ", Count(chains, "chain"),
+    absl::StrAppend(&text, "~ ", CountOf(chains, "chain"),
                     " of rules (--rules shows them)\n");
   }
   if (response.change_count() >
@@ -115,7 +116,7 @@ absl::Status PrintApplied(Session& session,
                  response.change_count() == 0
                      ? "nothing to change"
                      : absl::StrCat(
-                           Count(response.change_count(), "change"),
+                           CountOf(response.change_count(), "change"),
                            flags.validate_only ? " would be made" : " made"),
                  "; ", CostText(response.cost()), "\n");
            },
@@ -241,8 +242,8 @@ absl::Status DeletePlan(Session& session, const PlanFlags& flags) {
                      [&](Layout) {
                        return absl::StrCat(
                            flags.validate_only ? "would delete " : "deleted ",
-                           Count(response->deleted_counters(), "counter"),
-                           " and ", Count(response->deleted_rules(), "rule"),
+                           CountOf(response->deleted_counters(), "counter"),
+                           " and ", CountOf(response->deleted_rules(), "rule"),
                            "\n");
                      },
                  .names = {flags.name}});

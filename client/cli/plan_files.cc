@@ -16,8 +16,8 @@ namespace nfmeter::cli {
 absl::StatusOr<std::vector<PlanFile>> ReadPlanFiles(const std::string& path,
                                                     std::istream& in) {
   const bool is_stream = path == "-";
-  const auto paths = is_stream ? std::vector<std::string>{path}
-                               : FindPlanFiles(path);
+  const auto paths =
+      is_stream ? std::vector<std::string>{path} : FindPlanFiles(path);
   if (!paths.ok()) return paths.status();
   std::vector<PlanFile> files;
   for (const std::string& each : *paths) {
@@ -45,8 +45,7 @@ absl::Status AtItsPlaces(const absl::Status& status, const PlanFile& file) {
     absl::string_view field = wrong.field;
     if (!absl::ConsumePrefix(&field, "plan.") && !field.empty()) return status;
     lines.push_back(absl::StrCat(places.Of(field), ": ", field,
-                                 field.empty() ? "" : ": ",
-                                 wrong.description));
+                                 field.empty() ? "" : ": ", wrong.description));
   }
   return absl::InvalidArgumentError(absl::StrJoin(lines, "\n"));
 }

@@ -12,6 +12,7 @@
 #include "cli/interrupt.h"
 #include "cli/message_text.h"
 #include "cli/plan_files.h"
+#include "cli/quantity.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/views.h"
@@ -133,12 +134,8 @@ absl::Status WatchStatus(Session& session, const std::string& name) {
   }
   auto client = session.client();
   if (!client.ok()) return client.status();
-  WatchOptions options;
-  options.on_connection = [&](const absl::Status& lost) {
-    session.TellConnection(lost);
-  };
   const std::unique_ptr<PlanWatch> watch =
-      (*client)->WatchPlanStatus(name, options);
+      (*client)->WatchPlanStatus(name, session.stream_options());
   const Interrupt interrupt([&] { watch->Cancel(); });
   while (session.console().out) {
     const absl::StatusOr<v1::PlanStatus> status = watch->Next();
@@ -154,7 +151,7 @@ absl::Status WatchStatus(Session& session, const std::string& name) {
     session.console().out << SecondsText(status->check_time()) << "  "
                           << NameText(*status) << "  "
                           << StateText(status->state()) << ", "
-                          << Count(status->repairs(), "repair")
+                          << CountOf(status->repairs(), "repair")
                           << (why.empty() ? "" : ": ") << Printable(why)
                           << std::endl;
   }
@@ -205,14 +202,10 @@ absl::Status Explain(Session& session, const ExplainFlags& flags) {
 
 }  // namespace
 
-std::string Count(uint64_t count, absl::string_view what) {
-  return absl::StrCat(count, " ", what, count == 1 ? "" : "s");
-}
-
 std::string CostText(const v1::PlanCost& cost) {
-  return absl::StrCat(Count(cost.counters(), "counter"), ", ",
-                      Count(cost.rules(), "rule"), " in ",
-                      Count(cost.chains(), "chain"), "; a packet meets ",
+  return absl::StrCat(CountOf(cost.counters(), "counter"), ", ",
+                      CountOf(cost.rules(), "rule"), " in ",
+                      CountOf(cost.chains(), "chain"), "; a packet meets ",
                       absl::StrFormat("%.1f", cost.mean_rules_met()),
                       " rules on average, ", cost.max_rules_met(), " at most");
 }

@@ -3,17 +3,12 @@
 #ifndef NFMETER_CLI_PLAN_STATUS_COMMANDS_H_
 #define NFMETER_CLI_PLAN_STATUS_COMMANDS_H_
 
-#include <cstdint>
 #include <string>
 
-#include "absl/strings/string_view.h"
 #include "cli/command_tree.h"
 #include "nfmeter/v1/plan.pb.h"
 
 namespace nfmeter::cli {
-
-// "1 rule", "2 rules".
-std::string Count(uint64_t count, absl::string_view what);
 
 // What a plan costs, in a line without an end.
 std::string CostText(const v1::PlanCost& cost);

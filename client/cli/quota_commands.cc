@@ -120,9 +120,7 @@ std::string EventLine(const QuotaEvent& event, const Session& session) {
       Paint(absl::StrFormat("%-9s", kind), Style::kWarning, session.color()),
       absl::StrFormat(
           "  %-31s  limit %-15s  %s packets, %s", Printable(counter.name()),
-          QuotaText(counter, layout),
-          layout == Layout::kTable ? FormatCount(counter.packets())
-                                   : absl::StrCat(counter.packets()),
+          QuotaText(counter, layout), CountText(counter.packets(), layout),
           layout == Layout::kTable ? FormatBytes(counter.bytes())
                                    : absl::StrCat(counter.bytes(), " bytes")));
   if (event.event.threshold_percent() > 0) {
@@ -232,12 +230,8 @@ absl::Status WatchQuota(Session& session, const QuotaFlags& flags) {
   }
   v1::WatchQuotaEventsRequest request;
   *request.mutable_filter() = flags.filter;
-  WatchOptions options;
-  options.on_connection = [&](const absl::Status& lost) {
-    session.TellConnection(lost);
-  };
   const std::unique_ptr<QuotaWatch> watch =
-      (*client)->WatchQuotaEvents(request, options);
+      (*client)->WatchQuotaEvents(request, session.stream_options());
   const Interrupt interrupt([&] { watch->Cancel(); });
   bool first = true;
   for (uint64_t crossings = 0; flags.count == 0 || crossings < flags.count;) {
@@ -279,12 +273,8 @@ absl::Status WaitForQuota(Session& session, const WaitFlags& flags) {
   if (!has_quota.ok()) return has_quota;
   v1::WatchQuotaEventsRequest request;
   request.mutable_filter()->set_name_glob(NameBytes(flags.name));
-  WatchOptions options;
-  options.on_connection = [&](const absl::Status& lost) {
-    session.TellConnection(lost);
-  };
   const std::unique_ptr<QuotaWatch> watch =
-      (*client)->WatchQuotaEvents(request, options);
+      (*client)->WatchQuotaEvents(request, session.stream_options());
   const Alarm alarm(
       ParseDuration(flags.timeout).value_or(absl::InfiniteDuration()),
       [&] { watch->Cancel(); });

@@ -10,6 +10,7 @@
 #include "cli/input.h"
 #include "cli/match_flags.h"
 #include "cli/progress.h"
+#include "cli/quantity.h"
 #include "cli/rule_commands.h"
 
 namespace nfmeter::cli {
@@ -73,13 +74,13 @@ void PrintAdded(Session& session, const Response& response, const Rules& rules,
   if (session.format() != Format::kTable) {
     PrintRules(session, response, rules);
   } else if (validate_only) {
-    out << RuleCount(rules.size()) << " could be added; nothing was changed."
-        << std::endl;
+    out << CountOf(rules.size(), "rule")
+        << " could be added; nothing was changed." << std::endl;
   } else if (rules.size() == 1) {
     out << "Added rule " << Printable(rules[0].id()) << ": "
         << Printable(DescribeRule(rules[0])) << std::endl;
   } else {
-    out << "Added " << RuleCount(rules.size()) << "." << std::endl;
+    out << "Added " << CountOf(rules.size(), "rule") << "." << std::endl;
   }
   for (const std::string& notice : response.notices()) session.Note(notice);
 }
@@ -113,7 +114,7 @@ absl::Status AddFrom(Session& session, const AddFlags& flags) {
   {
     Progress progress(
         session.console(),
-        absl::StrCat("Adding ", RuleCount(request->rules_size())));
+        absl::StrCat("Adding ", CountOf(request->rules_size(), "rule")));
     response = (*client)->BatchCreateRules(*request, session.call(),
                                            progress.Callback());
   }

@@ -127,10 +127,12 @@ template <typename Response>
 void PrintDeleted(Session& session, const Response& response,
                   const Rules& rules, bool validate_only) {
   if (session.for_people()) {
-    session.console().out
-        << (validate_only ? std::string("Nothing was changed. Rules now:\n")
-                          : absl::StrCat("Deleted ", RuleCount(rules.size()),
-                                         ". As they were:\n"));
+    session.console().out << (validate_only
+                                  ? std::string(
+                                        "Nothing was changed. Rules now:\n")
+                                  : absl::StrCat("Deleted ",
+                                                 CountOf(rules.size(), "rule"),
+                                                 ". As they were:\n"));
   }
   PrintRules(session, response, rules);
   for (const std::string& notice : response.notices()) session.Note(notice);
@@ -163,7 +165,7 @@ absl::Status Delete(Session& session, const DeleteFlags& flags) {
   absl::StatusOr<v1::BatchDeleteRulesResponse> response;
   {
     Progress progress(session.console(),
-                      absl::StrCat("Deleting ", RuleCount(ids->size())));
+                      absl::StrCat("Deleting ", CountOf(ids->size(), "rule")));
     response = (*client)->BatchDeleteRules(request, session.call(),
                                            progress.Callback());
   }
@@ -256,10 +258,6 @@ Rules OneRule(const v1::Rule& rule) {
   Rules rules;
   *rules.Add() = rule;
   return rules;
-}
-
-std::string RuleCount(size_t count) {
-  return absl::StrCat(count, count == 1 ? " rule" : " rules");
 }
 
 void AddFamily(CommandTree& tree, CLI::App& command, FamilyFlags& flags,

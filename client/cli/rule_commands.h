@@ -37,9 +37,6 @@ void PrintRules(Session& session, const google::protobuf::Message& message,
 
 Rules OneRule(const v1::Rule& rule);
 
-// "1 rule", "3 rules".
-std::string RuleCount(size_t count);
-
 // rule add.
 void AddRuleAdd(CommandTree& tree, CLI::App& rule);
 

@@ -161,12 +161,14 @@ void Session::Note(absl::string_view sentence) {
   if (for_people()) console_.err << sentence << std::endl;
 }
 
-void Session::TellConnection(const absl::Status& lost) {
-  console_.err << (lost.ok() ? "nfmeter: connected again"
-                             : absl::StrCat("nfmeter: connection lost: ",
-                                            Printable(lost.message()),
-                                            "; trying again"))
-               << std::endl;
+WatchOptions Session::stream_options() {
+  return {.on_connection = [this](const absl::Status& lost) {
+    console_.err << (lost.ok() ? "nfmeter: connected again"
+                               : absl::StrCat("nfmeter: connection lost: ",
+                                              Printable(lost.message()),
+                                              "; trying again"))
+                 << std::endl;
+  }};
 }
 
 }  // namespace nfmeter::cli

@@ -20,7 +20,6 @@
 namespace nfmeter::cli {
 
 enum class Format { kTable, kWide, kJson, kYaml, kCsv, kName, kColumns };
-enum class ColorMode { kAuto, kAlways, kNever };
 
 // The flags that every command takes.
 struct GlobalFlags {
@@ -94,9 +93,10 @@ class Session {
                             bool first = true);
   // A sentence for people, on standard error: nothing for scripts to parse.
   void Note(absl::string_view sentence);
-  // WatchOptions.on_connection: the same in all formats, since a stream that is
-  // silent looks as one in which nothing happens.
-  void TellConnection(const absl::Status& lost);
+  // Those of a stream that tells when its connection is lost and when it is
+  // back: in all formats, since a stream that is silent looks as one in which
+  // nothing happens. They must not outlive this.
+  WatchOptions stream_options();
 
  private:
   Console& console_;

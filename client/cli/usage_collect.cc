@@ -210,11 +210,9 @@ absl::Status Collecting::Run() {
   if (state_.position.has_value()) {
     *start.mutable_resume_after() = *state_.position;
   }
-  CollectOptions options = {.start_anew = flags_.start_anew};
-  options.connection.on_connection = [this](const absl::Status& lost) {
-    session_.TellConnection(lost);
-  };
-  const auto collector = (*client)->CollectUsage(start, options);
+  const auto collector =
+      (*client)->CollectUsage(start, {.start_anew = flags_.start_anew,
+                                      .connection = session_.stream_options()});
   const Interrupt interrupt([&] { collector->Cancel(); });
   do {
     const auto collected = collector->Next();

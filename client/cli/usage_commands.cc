@@ -12,6 +12,7 @@
 #include "cli/command_tree.h"
 #include "cli/errors.h"
 #include "cli/filter_flags.h"
+#include "cli/proto_time.h"
 #include "cli/time_range.h"
 #include "cli/usage_collect.h"
 #include "cli/usage_views.h"
@@ -46,13 +47,8 @@ absl::StatusOr<ZonedRange> ReadTimes(const TimeFlags& flags) {
 
 template <typename Request>
 void SetTimes(const TimeRange& range, Request& request) {
-  const auto set = [](absl::Time time, google::protobuf::Timestamp* to) {
-    to->set_seconds(absl::ToUnixSeconds(time));
-    to->set_nanos(static_cast<int32_t>(
-        absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(to->seconds()))));
-  };
-  set(range.from, request.mutable_start_time());
-  set(range.to, request.mutable_end_time());
+  *request.mutable_start_time() = ToProto(range.from);
+  *request.mutable_end_time() = ToProto(range.to);
 }
 
 void AddTimeFlags(CLI::App& command, TimeFlags& flags,

@@ -15,23 +15,17 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "cli/graph.h"
+#include "cli/proto_time.h"
 #include "cli/quantity.h"
 #include "cli/views.h"
 
 namespace nfmeter::cli {
 namespace {
 
-constexpr unsigned kAll = kTable | kWide | kCsv;
-constexpr unsigned kText = kTable | kWide;
 constexpr size_t kBarWidth = 20;
 
 // Eighths of a character cell, from below.
 constexpr const char* kBelow[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-
-absl::Time ToTime(const google::protobuf::Timestamp& time) {
-  return absl::FromUnixSeconds(time.seconds()) +
-         absl::Nanoseconds(time.nanos());
-}
 
 std::string LocalTime(const google::protobuf::Timestamp& time,
                       absl::TimeZone zone) {
@@ -133,17 +127,13 @@ Table UsageTable(const UsageRows& rows, const UsageTableOptions& options) {
   const std::string mark = GapMark(options.unicode);
   columns.push_back({"PACKETS", "packets", kAll, Align::kRight,
                      [](const Row& row, Layout layout) -> Cell {
-                       return {layout == kTable ? FormatCount(row.packets())
-                                                : absl::StrCat(row.packets())};
+                       return {CountText(row.packets(), layout)};
                      },
                      /*leave_out=*/4});
   columns.push_back({"BYTES", "bytes", kAll, Align::kRight,
                      [mark](const Row& row, Layout layout) -> Cell {
-                       if (layout == kCsv) return {absl::StrCat(row.bytes())};
-                       const std::string bytes =
-                           layout == kTable ? FormatBytes(row.bytes())
-                                            : absl::StrCat(row.bytes());
-                       if (!row.at_least()) return {bytes};
+                       const std::string bytes = BytesText(row.bytes(), layout);
+                       if (layout == kCsv || !row.at_least()) return {bytes};
                        return {absl::StrCat(mark, " ", bytes), Style::kWarning};
                      }});
   AddRates(columns);
@@ -252,8 +242,7 @@ Table GapTable(const google::protobuf::RepeatedPtrField<v1::UsageGap>& gaps,
       {"AT MOST", "max_bytes", kAll, Align::kRight,
        [](const Gap& gap, Layout shown) -> Cell {
          if (!gap.bounded()) return {shown == kCsv ? "" : "-"};
-         return {shown == kTable ? FormatBytes(gap.max_bytes())
-                                 : absl::StrCat(gap.max_bytes())};
+         return {BytesText(gap.max_bytes(), shown)};
        },
        /*leave_out=*/3},
       {"AT MOST PACKETS", "max_packets", kWide | kCsv, Align::kRight,
@@ -279,7 +268,7 @@ Table ConsumerTable(const v1::ListConsumersResponse& response,
       {"BEHIND", "lag", kAll, Align::kRight,
        [](const Consumer& c, Layout shown) -> Cell {
          if (shown != kTable) return {absl::StrCat(c.lag())};
-         return {c.lag() == 1 ? "1 record" : absl::StrCat(c.lag(), " records"),
+         return {CountOf(c.lag(), "record"),
                  c.lag() == 0 ? Style::kGood : Style::kPlain};
        }},
       {"LAST ACKNOWLEDGED", "acknowledge_time", kAll, Align::kLeft,

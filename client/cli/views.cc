@@ -15,17 +15,9 @@
 namespace nfmeter::cli {
 namespace {
 
-constexpr unsigned kText = kTable | kWide;
-constexpr unsigned kAll = kTable | kWide | kCsv;
-constexpr unsigned kDetailed = kWide | kCsv;
+Cell Count(uint64_t value, Layout layout) { return {CountText(value, layout)}; }
 
-Cell Count(uint64_t value, Layout layout) {
-  return {layout == kTable ? FormatCount(value) : absl::StrCat(value)};
-}
-
-Cell Bytes(uint64_t value, Layout layout) {
-  return {layout == kTable ? FormatBytes(value) : absl::StrCat(value)};
-}
+Cell Bytes(uint64_t value, Layout layout) { return {BytesText(value, layout)}; }
 
 Cell Flag(bool value) { return {value ? "yes" : "no"}; }
 
@@ -352,7 +344,7 @@ std::string SecondsText(google::protobuf::Timestamp time) {
 std::string QuotaText(const v1::Counter& counter, Layout layout) {
   const v1::Quota& quota = counter.quota();
   if (quota.has_packets()) {
-    return absl::StrCat(Count(quota.packets(), layout).text, " packets");
+    return absl::StrCat(CountText(quota.packets(), layout), " packets");
   }
   return layout == kTable ? FormatBytes(quota.bytes())
                           : absl::StrCat(quota.bytes(), " bytes");

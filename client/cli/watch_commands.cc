@@ -11,6 +11,7 @@
 #include "cli/frame_printer.h"
 #include "cli/interrupt.h"
 #include "cli/key_reader.h"
+#include "cli/proto_time.h"
 #include "cli/quantity.h"
 #include "cli/shell.h"
 
@@ -45,13 +46,8 @@ v1::WatchSnapshotsRequest Request(const Session& session,
                                   const WatchFlags& flags) {
   v1::WatchSnapshotsRequest request;
   *request.mutable_filter() = flags.filter;
-  const absl::Duration interval =
-      ParseDuration(flags.interval).value_or(absl::Seconds(1));
-  absl::Duration rest;
-  request.mutable_interval()->set_seconds(
-      absl::IDivDuration(interval, absl::Seconds(1), &rest));
-  request.mutable_interval()->set_nanos(
-      static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
+  *request.mutable_interval() =
+      ToProto(ParseDuration(flags.interval).value_or(absl::Seconds(1)));
   request.set_changed_only(flags.changed_only);
   const bool messages = session.format() == Format::kJson ||
                         session.format() == Format::kYaml ||
@@ -86,7 +82,7 @@ absl::Status Watch(Session& session, const WatchFlags& flags) {
   }
   auto client = session.client();
   if (!client.ok()) return client.status();
-  WatchOptions options;
+  WatchOptions options = session.stream_options();
   if (auto limit = ParseDuration(flags.give_up_after); limit.ok()) {
     options.give_up_after = *limit;
   }
@@ -100,10 +96,11 @@ absl::Status Watch(Session& session, const WatchFlags& flags) {
                         .hide_idle = flags.hide_idle && console.out_is_terminal,
                         .bits = flags.bits},
                        keys);
-  options.on_connection = [&](const absl::Status& lost) {
-    session.TellConnection(lost);
-    printer.StartBelow();
-  };
+  options.on_connection =
+      [&, tell = options.on_connection](const absl::Status& lost) {
+        tell(lost);
+        printer.StartBelow();
+      };
   const std::unique_ptr<SnapshotWatch> watch =
       (*client)->WatchSnapshots(Request(session, flags), options);
   const Interrupt interrupt([&] { watch->Cancel(); });

@@ -111,12 +111,7 @@ absl::Status CheckConfig(const Flags& flags, const std::string& url) {
   NFM_RETURN_IF_ERROR(LeaseOf(flags).status());
   std::vector<FleetMember> members;
   for (const Target& target : file.targets) {
-    FleetMember& member = members.emplace_back();
-    member.name = target.name;
-    member.options.address = target.address;
-    member.options.retry.max_attempts = 1;
-    if (target.use_tls) member.options.tls = target.tls;
-    member.options.insecure = target.insecure;
+    members.push_back({target.name, OptionsFor(target)});
   }
   const auto fleet = Fleet::Connect(members);
   if (!fleet.ok()) {

@@ -20,17 +20,6 @@ constexpr absl::Duration kClockTolerance = absl::Minutes(1);
 // How long a node may take to say who it is.
 constexpr absl::Duration kIntroduction = absl::Seconds(5);
 
-ClientOptions OptionsFor(const Target& target) {
-  ClientOptions options;
-  options.address = target.address;
-  if (target.use_tls) options.tls = target.tls;
-  options.insecure = target.insecure;
-  options.user_agent = "nfmeter-collector";
-  options.one_of_many = true;
-  options.retry.max_attempts = 1;  // the follower tries again
-  return options;
-}
-
 }  // namespace
 
 std::shared_ptr<Follower> Follower::Start(Options options, Sink& sink,

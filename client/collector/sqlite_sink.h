@@ -59,8 +59,6 @@ class SqliteSink final : public Sink {
 
   absl::Status Prepare();
   absl::Status Migrate();
-  absl::Status KeepLease(const std::string& name, int shard, int64_t now,
-                         int64_t expires) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<std::optional<KnownNode>> Find(sqlite::Statement& by,
                                                 const std::string& key)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -206,6 +206,17 @@ class Reader {
 
 }  // namespace
 
+ClientOptions OptionsFor(const Target& target) {
+  ClientOptions options;
+  options.address = target.address;
+  if (target.use_tls) options.tls = target.tls;
+  options.insecure = target.insecure;
+  options.user_agent = "nfmeter-collector";
+  options.one_of_many = true;
+  options.retry.max_attempts = 1;
+  return options;
+}
+
 absl::StatusOr<TargetsFile> ParseTargets(absl::string_view yaml,
                                          const std::string& path) {
   return Reader(path).Read(yaml);

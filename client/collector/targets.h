@@ -40,6 +40,9 @@ struct Target {
   }
 };
 
+// Of the client that follows it, which itself tries again.
+ClientOptions OptionsFor(const Target& target);
+
 // Names in the DNS that stand for many nodes.
 struct Discovery {
   enum class Kind {
