@@ -286,7 +286,7 @@ Examples:
       });
   AddFile(tree, *apply, *flags);
   apply->add_flag("--prune", flags->prune,
-                  "delete counters that the plan names no more");
+                  "delete counters that leave the plan by this");
   apply->add_flag("--allow-empty", flags->allow_empty,
                   "let an empty plan remove all that it had");
   apply->add_flag("--take-over", flags->take_over,

@@ -84,6 +84,20 @@ TEST_F(PlanCommandTest, AnEtagOfBeforeIsRefusedAndTheOneOfNowIsTaken) {
             0);
 }
 
+TEST_F(PlanCommandTest, TheLogHasALineForEachApplication) {
+  ASSERT_EQ(Nfmeter({"apply", "-f", "-"}, kGuests).exit_code, 0);
+  const std::string less = "name: guests\naccounts: [{counter: all}]\n";
+  ASSERT_EQ(Nfmeter({"apply", "-f", "-", "--prune"}, less).exit_code, 0);
+  ASSERT_EQ(Nfmeter({"apply", "-f", "-", "--prune"}, less).exit_code, 0);
+  const std::string log = server_.Log();
+  size_t lines = 0;
+  for (size_t at = log.find("plan in force"); at != std::string::npos;
+       at = log.find("plan in force", at + 1)) {
+    ++lines;
+  }
+  EXPECT_EQ(lines, 3u) << log;
+}
+
 TEST_F(PlanCommandTest, WhatIsWrongIsToldWithItsLineAndColumn) {
   const RunResult wrong =
       Nfmeter({"apply", "-f", "-"},

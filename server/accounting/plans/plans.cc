@@ -260,15 +260,18 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
         .compiled = std::make_shared<const CompiledPlan>(std::move(compiled)),
         .cgroups = std::move(cgroups),
         .usable = true});
+  absl::Status removed;
   if (terms.prune) {
     progress(PlanStep::kCleanUp, 0, work.removed.size());
-    NFM_RETURN_IF_ERROR(
-        Annotate(applier_.RemoveCounters(work.removed, terms.patience).status(),
-                 "the plan is applied, but counters that it has no more could "
-                 "not be deleted: "));
-    plans_.ChangeHealth(
-        name, [&](PlanHealth& health) { health.NoteApplied(clock_); });
+    removed = applier_.RemoveCounters(work.removed, terms.patience).status();
   }
+  plans_.ChangeHealth(name, [&](PlanHealth& health) {
+    health.Name(name, outcome.plan.etag);
+    health.NoteApplied(clock_);
+  });
+  NFM_RETURN_IF_ERROR(Annotate(removed,
+                               "the plan is applied, but counters that it has "
+                               "no more could not be deleted: "));
   return outcome;
 }
 
@@ -295,14 +298,10 @@ absl::Status Plans::TakeBack(const AppliedPlan& before,
 }
 
 void Plans::Keep(AppliedPlan applied) {
-  const PlanInfo info = applied.info;
+  const std::string name = applied.info.name;
   const std::shared_ptr<const CompiledPlan> compiled = applied.compiled;
   plans_.Put(std::move(applied));
-  quotas_.NoteApplied(info.name, *compiled).IgnoreError();
-  plans_.ChangeHealth(info.name, [&](PlanHealth& health) {
-    health.Name(info.name, info.etag);
-    health.NoteApplied(clock_);
-  });
+  quotas_.NoteApplied(name, *compiled).IgnoreError();
 }
 
 absl::StatusOr<PlanRemoval> Plans::Delete(absl::string_view name,
