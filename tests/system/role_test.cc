@@ -110,7 +110,11 @@ TEST(EveryMethodTest, HasARuleAndIsForItsRolesOnly) {
            << "', role: " << RoleName(role) << "}\n";
   }
   config.close();
-  NfmeterdProcess server({.arguments = {"--config", dir / "config.yaml"},
+  // So that streams of plans have something to say.
+  std::ofstream(dir / "one.plan.yaml")
+      << "name: one\naccounts: [{counter: all}]\n";
+  NfmeterdProcess server({.arguments = {"--config", dir / "config.yaml",
+                                        "--plan", dir / "one.plan.yaml"},
                           .listen_on_socket = false});
   ASSERT_OK(server.WaitUntilReady());
   const std::vector<ServedMethod> served =
