@@ -7,13 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <array>
-#include <chrono>
-#include <condition_variable>
 #include <cstring>
 #include <filesystem>
-#include <map>
-#include <mutex>
 #include <system_error>
 
 #include "absl/memory/memory.h"
@@ -21,6 +16,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "base/error.h"
+#include "base/sqlite_file_use.h"
 #include "base/status_macros.h"
 #include "base/unique_fd.h"
 
@@ -80,16 +76,16 @@ absl::StatusCode CodeOf(int code) {
   }
 }
 
-// Null would bind NULL.
+// SQLite takes a null pointer for NULL.
 const char* DataOf(absl::string_view bytes) {
   return bytes.data() == nullptr ? "" : bytes.data();
 }
 
-// Room without which a disk counts as full.
+// A disk with less room counts as full.
 constexpr size_t kRoom = 256 << 10;
 
-// Why nothing can be written to the disk of the file's folder; empty: it can,
-// or it is not the disk that refuses.
+// Why nothing can be written to the disk that the file is on; empty: it can be,
+// or the reason is not the disk.
 std::string WhyDiskRefuses(const std::string& path) {
   std::string probe =
       (std::filesystem::path(path).parent_path() / ".room-XXXXXX").string();
@@ -113,86 +109,12 @@ std::string WhyDiskRefuses(const std::string& path) {
   }
 }
 
-// For a path in a URI.
+// The path as it is written in a URI.
 std::string Escaped(const std::string& path) {
   return absl::StrReplaceAll(path, {{"%", "%25"}, {"?", "%3f"}, {"#", "%23"}});
 }
 
 }  // namespace
-
-// Counts as long as it lives who uses a file, and how: with SQLite's locks, or
-// alone, without them. POSIX lets go of all locks that a process has on a file
-// when it closes any descriptor of it. SQLite makes up for that among
-// connections that lock, but not for one that reads without: so these two are
-// never open at the same time. Those that lock take turns to write: SQLite has
-// who finds the file locked sleep, for longer each time, and look again.
-class FileUse {
- public:
-  enum class Way { kLocked, kAlone };
-
-  // Null: the file is used in the other way.
-  static std::unique_ptr<FileUse> Begin(const std::string& path, Way way) {
-    const std::lock_guard lock(Mutex());
-    std::array<int, 2>& users = Files()[path].users;
-    if (users[way == Way::kLocked ? 1 : 0] > 0) return nullptr;
-    ++users[static_cast<size_t>(way)];
-    return absl::WrapUnique(new FileUse(path, way));
-  }
-  ~FileUse() {
-    const std::lock_guard lock(Mutex());
-    const auto file = Files().find(path_);
-    std::array<int, 2>& users = file->second.users;
-    --users[static_cast<size_t>(way_)];
-    if (users == std::array<int, 2>()) Files().erase(file);
-  }
-
-  // False: nobody has let go of the turn for so long.
-  bool AwaitTurn(absl::Duration patience) {
-    std::unique_lock lock(Mutex());
-    bool& written = Files()[path_].written;
-    const auto deadline =
-        std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(patience);
-    const auto is_free = [&] { return !written; };
-    if (!TurnOver().wait_until(lock, deadline, is_free)) return false;
-    written = true;
-    return true;
-  }
-  void EndTurn() {
-    {
-      const std::lock_guard lock(Mutex());
-      Files()[path_].written = false;
-    }
-    TurnOver().notify_all();
-  }
-
-  FileUse(const FileUse&) = delete;
-  FileUse& operator=(const FileUse&) = delete;
-
- private:
-  FileUse(const std::string& path, Way way) : path_(path), way_(way) {}
-
-  struct File {
-    std::array<int, 2> users = {};  // by Way
-    bool written = false;           // now
-  };
-
-  static std::mutex& Mutex() {
-    static auto* const mutex = new std::mutex();
-    return *mutex;
-  }
-  // With a clock that nobody sets.
-  static std::condition_variable& TurnOver() {
-    static auto* const over = new std::condition_variable();
-    return *over;
-  }
-  static std::map<std::string, File>& Files() {  // by path
-    static auto* const files = new std::map<std::string, File>();
-    return *files;
-  }
-
-  const std::string path_;
-  const Way way_;
-};
 
 void Database::Close::operator()(sqlite3* db) const { sqlite3_close(db); }
 
@@ -216,7 +138,6 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(Options options) {
   return db;
 }
 
-// In the usual way.
 absl::Status Database::Connect() {
   use_ = FileUse::Begin(options_.path, FileUse::Way::kLocked);
   if (use_ == nullptr) return Unusable("it is read until the disk takes it");
@@ -233,8 +154,8 @@ absl::Status Database::Connect() {
   return InOpening(CheckSchema(!options_.read_only));
 }
 
-// Without a lock or a byte on the disk, as nobody writes meanwhile: a log has
-// its index in memory.
+// Takes no lock and writes nothing, as nobody else writes meanwhile; the index
+// of a write-ahead log is kept in memory.
 absl::Status Database::ReadAlone() {
   std::error_code error;
   const auto size = std::filesystem::file_size(options_.path, error);
@@ -259,7 +180,6 @@ absl::Status Database::ReadAlone() {
   return InOpening(CheckSchema(/*may_migrate=*/false));
 }
 
-// Has the file opened if the disk takes it now.
 absl::Status Database::TryAgain() {
   if (opened()) return absl::OkStatus();
   const bool in_use =
@@ -311,7 +231,7 @@ absl::Status Database::OpenHandle(const std::string& path, int flags,
   return absl::OkStatus();
 }
 
-// A status that Open() met, as it tells it.
+// A status of SQLite's as Open() returns it.
 absl::Status Database::InOpening(const absl::Status& status) const {
   if (status.ok() ||
       GetErrorDetails(status).reason == options_.unusable_reason) {

@@ -144,7 +144,7 @@ class Database {
   const Options options_;
   absl::Status problem_;
   bool reads_alone_ = false;
-  // How it uses the file, see sqlite.cc. Released after `db_` is closed.
+  // See sqlite_file_use.h. Released after `db_` is closed.
   std::unique_ptr<FileUse> use_;
   std::unique_ptr<sqlite3, Close> db_;  // null: EndReading()
 };

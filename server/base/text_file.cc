@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kMaxFileBytes = 4 << 20;
 constexpr size_t kBlockBytes = 64 << 10;
-// Pipes are read, but not waited for without end.
+// How long a pipe that has nothing to read is waited for.
 constexpr int kPatienceMilliseconds = 1000;
 
 absl::Status Unreadable(const std::string& path, absl::string_view why) {

@@ -28,7 +28,7 @@ size_t Utf8CharacterBytes(absl::string_view text) {
 }
 
 std::string ValidUtf8(absl::string_view text) {
-  // As good as always; ten times as fast as what follows.
+  // Nearly every text is ASCII, and this is ten times as fast as what follows.
   if (std::all_of(text.begin(), text.end(), absl::ascii_isascii)) {
     return std::string(text);
   }

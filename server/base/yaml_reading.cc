@@ -14,7 +14,7 @@
 namespace nfmeter {
 namespace {
 
-// Of what is wrong, and of the words that are quoted in it.
+// Bounds of what Finish() says: how many faults, and how long each line.
 constexpr size_t kMaxLines = 100;
 constexpr size_t kMaxLineBytes = 500;
 
