@@ -13,7 +13,7 @@
 namespace nfmeter::kernel {
 namespace {
 
-// Of a long name: what people know it by.
+// How many bytes of a long name stay readable.
 constexpr size_t kPlainBytes = 14;
 
 }  // namespace

@@ -45,10 +45,21 @@ constexpr char kNoNetAdmin[] =
     "AmbientCapabilities=CAP_NET_ADMIN";
 constexpr char kNoNetRaw[] =
     "not permitted ($0): iptables rules need CAP_NET_ADMIN and CAP_NET_RAW; "
-    "run "
-    "nfmeterd as root or with AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW";
+    "run nfmeterd as root or with AmbientCapabilities=CAP_NET_ADMIN "
+    "CAP_NET_RAW";
 constexpr char kNotThere[] =
     "counter '$0' does not exist; ListCounters shows those that do";
+constexpr char kThereAlready[] =
+    "counter '$0' exists already; take another name, or delete it first";
+constexpr char kLockHeld[] =
+    "another program held the xtables lock ($0) until the deadline; try again, "
+    "or find it with 'fuser -v $0'";
+constexpr char kLockDenied[] =
+    "no access to the xtables lock $0, without which rules are not changed: "
+    "let "
+    "nfmeterd's group read it (chgrp nfmeter $0 && chmod 0640 $0, and a "
+    "tmpfiles.d entry as the Debian package brings), or point XTABLES_LOCKFILE "
+    "at the file that all iptables users here share";
 constexpr char kNoNftables[] =
     "this kernel has no nf_tables with counter objects for $0: load them with "
     "'modprobe nf_tables nft_objref nft_counter', or use Linux 5.4 or newer "
@@ -71,9 +82,9 @@ constexpr Row kRows[] = {
 
     // Accounting objects.
     {Op::kAcctCreate, EEXIST, Code::kAlreadyExists, "COUNTER_EXISTS",
-     "counter '$0' exists already; take another name, or delete it first"},
+     kThereAlready},
     {Op::kAcctCreate, EBUSY, Code::kAlreadyExists, "COUNTER_EXISTS",
-     "counter '$0' exists already; take another name, or delete it first"},
+     kThereAlready},
     {Op::kAcctCreate, ENAMETOOLONG, Code::kInvalidArgument,
      "INVALID_COUNTER_NAME", kBadName},
     {Op::kAcctCreate, ENOSPC, Code::kResourceExhausted, "COUNTER_LIMIT_REACHED",
@@ -130,23 +141,15 @@ constexpr Row kRows[] = {
 
     // The xtables lock.
     {Op::kXtablesLock, EAGAIN, Code::kUnavailable, "XTABLES_LOCK_HELD",
-     "another program held the xtables lock ($0) until the deadline; try "
-     "again, or find it with 'fuser -v $0'"},
+     kLockHeld},
     {Op::kXtablesLock, ETIMEDOUT, Code::kUnavailable, "XTABLES_LOCK_HELD",
-     "another program held the xtables lock ($0) until the deadline; try "
-     "again, or find it with 'fuser -v $0'"},
+     kLockHeld},
     {Op::kXtablesLock, EINTR, Code::kUnavailable, "XTABLES_LOCK_HELD",
      "waiting for the xtables lock ($0) was interrupted; try again"},
     {Op::kXtablesLock, EACCES, Code::kPermissionDenied, "XTABLES_LOCK_DENIED",
-     "no access to the xtables lock $0, without which rules are not changed: "
-     "let nfmeterd's group read it (chgrp nfmeter $0 && chmod 0640 $0, and a "
-     "tmpfiles.d entry as the Debian package brings), or point "
-     "XTABLES_LOCKFILE at the file that all iptables users here share"},
+     kLockDenied},
     {Op::kXtablesLock, EPERM, Code::kPermissionDenied, "XTABLES_LOCK_DENIED",
-     "no access to the xtables lock $0, without which rules are not changed: "
-     "let nfmeterd's group read it (chgrp nfmeter $0 && chmod 0640 $0, and a "
-     "tmpfiles.d entry as the Debian package brings), or point "
-     "XTABLES_LOCKFILE at the file that all iptables users here share"},
+     kLockDenied},
     {Op::kXtablesLock, ENOENT, Code::kFailedPrecondition,
      "XTABLES_LOCK_UNAVAILABLE",
      "the folder of the xtables lock $0 does not exist; make it, or set "

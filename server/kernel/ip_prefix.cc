@@ -38,24 +38,6 @@ Bytes MaskOfLength(size_t length) {
   return mask;
 }
 
-// Number of leading ones, or nullopt when a one follows a zero.
-std::optional<size_t> LengthOfMask(const Bytes& mask, size_t size) {
-  size_t length = 0;
-  while (length < size * 8 &&
-         (mask[length / 8] & (0x80 >> (length % 8))) != 0) {
-    ++length;
-  }
-  if (mask != MaskOfLength(length)) return std::nullopt;
-  return length;
-}
-
-std::string FormatAddress(Family family, const Bytes& bytes) {
-  char text[INET6_ADDRSTRLEN];
-  inet_ntop(family == Family::kIpv4 ? AF_INET : AF_INET6, bytes.data(), text,
-            sizeof(text));
-  return text;
-}
-
 }  // namespace
 
 absl::StatusOr<IpPrefix> ParseIpPrefix(absl::string_view text) {
@@ -102,12 +84,29 @@ absl::StatusOr<IpPrefix> ParseIpPrefix(absl::string_view text) {
 }
 
 std::string FormatIpPrefix(const IpPrefix& prefix) {
-  const std::optional<size_t> length =
-      LengthOfMask(prefix.mask, AddressBytes(prefix.family));
-  return absl::StrCat(FormatAddress(prefix.family, prefix.address), "/",
+  const std::optional<size_t> length = PrefixLength(prefix);
+  return absl::StrCat(FormatAddress(prefix.family, prefix.address.data()), "/",
                       length.has_value()
                           ? absl::StrCat(*length)
-                          : FormatAddress(prefix.family, prefix.mask));
+                          : FormatAddress(prefix.family, prefix.mask.data()));
+}
+
+std::optional<size_t> PrefixLength(const IpPrefix& prefix) {
+  const Bytes& mask = prefix.mask;
+  size_t length = 0;
+  while (length < AddressBytes(prefix.family) * 8 &&
+         (mask[length / 8] & (0x80 >> (length % 8))) != 0) {
+    ++length;
+  }
+  if (mask != MaskOfLength(length)) return std::nullopt;
+  return length;
+}
+
+std::string FormatAddress(Family family, const void* bytes) {
+  char text[INET6_ADDRSTRLEN];
+  inet_ntop(family == Family::kIpv4 ? AF_INET : AF_INET6, bytes, text,
+            sizeof(text));
+  return text;
 }
 
 }  // namespace nfmeter::kernel

@@ -3,6 +3,8 @@
 #ifndef NFMETER_KERNEL_IP_PREFIX_H_
 #define NFMETER_KERNEL_IP_PREFIX_H_
 
+#include <cstddef>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -19,6 +21,12 @@ absl::StatusOr<IpPrefix> ParseIpPrefix(absl::string_view text);
 // As iptables-save prints it: always with the length, with a mask where the
 // mask is not contiguous.
 std::string FormatIpPrefix(const IpPrefix& prefix);
+
+// How many bits from the front the mask covers; nullopt: it is not contiguous.
+std::optional<size_t> PrefixLength(const IpPrefix& prefix);
+
+// "10.0.0.1"; `bytes` are 4 or 16, in network order.
+std::string FormatAddress(Family family, const void* bytes);
 
 }  // namespace nfmeter::kernel
 

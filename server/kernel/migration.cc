@@ -12,12 +12,14 @@
 #include "base/error.h"
 #include "base/name_escape.h"
 #include "base/status_macros.h"
+#include "kernel/acct_objects.h"
 #include "kernel/owned_chains.h"
+#include "kernel/rule_edit.h"
 
 namespace nfmeter::kernel {
 namespace {
 
-// How long others may hold the tables.
+// How long others are waited for.
 constexpr absl::Duration kPatience = absl::Seconds(30);
 
 // The hash of a plan's name, and its '-': what its chains begin with.
@@ -74,14 +76,9 @@ absl::Status ReadTable(const TableContents& contents, Found& found) {
         if (!rule.counter.empty()) return InUse(rule, rule.counter);
         continue;
       }
-      edit.restorations.push_back({.spec = {.id = rule.id,
-                                            .chain = rule.chain,
-                                            .match = rule.match,
-                                            .counter = rule.counter,
-                                            .verdict = rule.verdict},
-                                   .position = rule.position,
-                                   .packets = rule.packets,
-                                   .bytes = rule.bytes});
+      RestoredRule moved = AsItWas(rule);
+      moved.spec.form = CountingForm::kMatch;  // which every backend has
+      edit.restorations.push_back(std::move(moved));
     }
   }
   found.rules += edit.restorations.size();
@@ -95,7 +92,7 @@ absl::StatusOr<Found> ReadAll(Kernel& from) {
     for (const Table table : kAllTables) {
       const absl::StatusOr<TableContents> contents =
           from.rules().Read(family, table);
-      // A table that this kernel has not holds nothing.
+      // A table that this kernel lacks holds nothing.
       if (absl::IsUnimplemented(contents.status())) continue;
       if (!contents.ok()) return contents.status();
       NFM_RETURN_IF_ERROR(ReadTable(*contents, found));
@@ -110,12 +107,12 @@ absl::StatusOr<Found> ReadAll(Kernel& from) {
                    "nothing was changed, try again");
 }
 
-// What puts it there.
+// The edit that makes what was found.
 KernelEdit Arrival(const Found& found) {
   return {.new_counters = found.counters, .tables = found.tables};
 }
 
-// What takes it away.
+// The edit that deletes it.
 KernelEdit Departure(const Found& found) {
   KernelEdit edit;
   for (const TableEdit& table : found.tables) {
@@ -125,9 +122,7 @@ KernelEdit Departure(const Found& found) {
       deletions.deletions.push_back(rule.spec.id);
     }
   }
-  for (const AcctObject& counter : found.counters) {
-    edit.deleted_counters.push_back(counter.name);
-  }
+  edit.deleted_counters = NamesOf(found.counters);
   return edit;
 }
 

@@ -16,7 +16,7 @@ namespace {
 using Kind = OwnedDifference::Kind;
 using Texts = std::vector<std::string>;
 
-// Of a changed chain, rules that are told.
+// How many rules of a changed chain are reported.
 constexpr size_t kMaxTold = 20;
 
 // The texts of `from` that `other` lacks, as often as it lacks them.
@@ -41,7 +41,7 @@ bool IsJumpToOwned(const Rule& rule) {
   return absl::StartsWith(rule.target, kOwnedChainPrefix);
 }
 
-// One rule of ours behind which a jump sees the same.
+// A rule of ours that lets all packets pass to what stands behind it.
 bool CountsOnly(const Rule& rule) { return rule.managed && IsPassed(rule); }
 
 // Whether the one jump at `index` is as near to its end of the chain as other
@@ -186,7 +186,7 @@ std::optional<OwnedDifference::Lost> LostOf(
     const OwnedChain& wanted, size_t rules,
     absl::FunctionRef<bool(size_t i, size_t j)> same,
     absl::FunctionRef<bool(size_t j)> passed) {
-  // Beyond, the chain is another one.
+  // A chain that lacks more is another chain altogether.
   constexpr int kMostLacking = 100;
   OwnedDifference::Lost lost;
   int lacking = 0;
@@ -212,7 +212,7 @@ std::optional<OwnedDifference::Lost> LostOf(
 
 bool IsPassed(const Rule& rule) {
   return rule.verdict == Verdict::kContinue &&
-         (rule.target.empty() || rule.target == "NFACCT");
+         (rule.target.empty() || rule.target == kAcctTarget);
 }
 
 bool DoesAs(const Rule& rule, const OwnedRule& wanted) {
@@ -227,7 +227,7 @@ bool DoesAs(const Rule& rule, const OwnedRule& wanted) {
   }
   switch (wanted.action) {
     case OwnedAction::kContinue:
-    case OwnedAction::kDrop:  // the last three end at nobody's count
+    case OwnedAction::kDrop:  // these three change no count
     case OwnedAction::kReject:
     case OwnedAction::kMark:
       return IsPassed(rule) || wanted.action != OwnedAction::kContinue;

@@ -43,7 +43,7 @@ std::optional<uint8_t> OnlyProtocol(const RuleMatch& match) {
   return match.protocol->value;
 }
 
-// Looks at one rule.
+// Finds the faults of one rule.
 class Inspection {
  public:
   Inspection(const RuleSpec& rule, Family family, Table table)
@@ -111,7 +111,8 @@ class Inspection {
     }
   }
 
-  // Its own law is that of accounting objects; this is about the rule's text.
+  // AcctTable says what a counter's name may be; here it must also survive
+  // iptables-save and -restore as a part of the rule.
   void CheckCounter() {
     const std::string& counter = rule_.counter;
     if (counter.empty()) {
@@ -172,7 +173,7 @@ class Inspection {
   void CheckInterfaces() {
     CheckInterface(match_.in_interface, "match.in_interface");
     CheckInterface(match_.out_interface, "match.out_interface");
-    // The iptables tools refuse these, as no packet could match.
+    // iptables refuses these, as no packet could match.
     const std::string& chain = rule_.chain;
     if (match_.in_interface.has_value() &&
         (chain == "OUTPUT" || chain == "POSTROUTING")) {

@@ -20,6 +20,7 @@
 #include "gtest/gtest.h"
 #include "kernel/ip_prefix.h"
 #include "kernel/linux/xtables/ip_set_socket.h"
+#include "kernel/rule_mark.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/xt_tables.h"
 

@@ -20,6 +20,7 @@
 #include "kernel/linux/xtables/iptc_rule_table.h"
 #include "kernel/linux/xtables/xt_codec.h"
 #include "kernel/linux/xtables/xt_probe.h"
+#include "kernel/rule_mark.h"
 #include "tests/conformance/acct_traffic.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/xt_tables.h"

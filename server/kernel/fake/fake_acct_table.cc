@@ -206,7 +206,7 @@ absl::Status FakeAcctTable::Renew(const AcctObject& object) {
   if (old->use_count > 0) {
     return ErrnoStatus(Operation::kAcctReplace, EBUSY, object.name);
   }
-  // At the tail, as one that is new.
+  // At the tail of the list, where new objects are.
   const auto id = ids_.find(object.name);
   objects_.erase(id->second);
   id->second = next_id_;

@@ -10,7 +10,7 @@ namespace nfmeter::kernel {
 namespace {
 
 constexpr uint64_t kSecond = 1'000'000'000;
-// After any wall clock of a test's, as of flows that begin during it.
+// Later than the wall clock of any test: its flows begin while it runs.
 constexpr uint64_t kFirstStart = 4'000'000'000 * kSecond;
 constexpr uint32_t kTimeout = 30;
 
@@ -185,7 +185,7 @@ absl::Status FakeFlowTable::EnableAccounting() {
   return absl::OkStatus();
 }
 
-// As the kernel does, shows each flow as it is when the dump comes by it.
+// Each flow is shown as it is when the dump reaches it, as by the kernel.
 absl::StatusOr<FlowDumpOutcome> FakeFlowTable::Dump(
     const FlowDumpFilter& filter, OnFlow on_flow,
     absl::FunctionRef<FlowDumpStep()> between) {

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "kernel/acct_objects.h"
 #include "kernel/errno_status.h"
 #include "kernel/fake/fake_acct_table.h"
 
@@ -87,10 +88,8 @@ absl::Status FakeRuleCounters::Create(absl::Span<const AcctObject> counters,
 absl::Status FakeRuleCounters::TakeBack(absl::Span<const AcctObject> made,
                                         const EditTerms& terms) {
   if (made.empty()) return absl::OkStatus();
-  std::vector<std::string> names;
-  for (const AcctObject& counter : made) names.push_back(counter.name);
   return terms.counter_turn([&] {
-    acct_->Delete(names);
+    acct_->Delete(NamesOf(made));
     return CounterChanges{.deleted = {made.begin(), made.end()}};
   });
 }

@@ -50,7 +50,7 @@ absl::StatusOr<TableContents> FakeRuleTable::Read(Family family, Table table) {
 
 absl::StatusOr<std::optional<uint64_t>> FakeRuleTable::Fingerprint() {
   absl::MutexLock lock(&mutex_);
-  // The failures are for those who read then.
+  // Injected failures are for Read(), so callers must not be spared it.
   if (failures_.contains(Operation::kRuleRead) || !hidden_.empty()) {
     return std::nullopt;
   }
@@ -260,7 +260,7 @@ absl::Status FakeRuleTable::CheckForms(const TableEdit& edit) {
   return absl::OkStatus();
 }
 
-// The tables as they were `before`, as the counters can't be as the edit wants.
+// Restores the tables of `before`: the edit's counters could not be deleted.
 absl::Status FakeRuleTable::PutBack(const KernelEdit& edit,
                                     std::vector<TableContents>& before,
                                     KernelOutcome& outcome) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "kernel/ip_prefix.h"
+#include "kernel/rule_mark.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -85,9 +86,7 @@ std::string MatchText(const RuleMatch& match) {
 }  // namespace
 
 std::string FakeRuleText(const RuleSpec& rule) {
-  const std::string comment =
-      absl::StrCat("nfmeter:", rule.id, rule.match.comment.empty() ? "" : " ",
-                   rule.match.comment);
+  const std::string comment = RuleMark(rule.id, rule.match.comment);
   std::string text = absl::StrCat("-A ", rule.chain, MatchText(rule.match),
                                   " -m comment --comment \"", comment, "\"");
   const bool by_target = rule.form == CountingForm::kTarget;

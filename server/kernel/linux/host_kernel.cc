@@ -27,7 +27,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> OpenNftables(bool read_only,
       NftKernel::Open(TableOptions(read_only), std::move(choice),
                       NetlinkFlowTable::Open()));
   const absl::Status probed = kernel->capabilities()->acct;
-  // The table is another one's: nothing here mends itself.
+  // The table belongs to somebody else, and waiting does not change that.
   if (absl::IsFailedPrecondition(probed)) return probed;
   if (probed.ok() && !read_only) NFM_RETURN_IF_ERROR(kernel->table().Claim());
   return kernel;

@@ -124,7 +124,7 @@ std::vector<std::string> LinuxKernel::Notices() {
   {
     absl::MutexLock lock(&mutex_);
     if (clock_.BootTime() - notices_read_ <= kNoticesAge) return notices_;
-    notices_read_ = clock_.BootTime();  // nobody else need look meanwhile
+    notices_read_ = clock_.BootTime();  // other callers take the old ones
   }
   std::vector<std::string> notices;
   {

@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernel/rule_mark.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/kernel/xt_rules.h"
 

@@ -21,8 +21,9 @@ CgroupPaths CgroupPaths::Find(const std::string& mounts) {
     const std::vector<std::string> words = absl::StrSplit(line, ' ');
     size_t type = kPoint + 1;
     while (type < words.size() && words[type] != "-") ++type;
-    // Anything else than "/" is a part of the hierarchy, and paths begin at its
-    // root. A space in a mount point is written \040; such a one is not ours.
+    // A mount whose root is not "/" shows a part of the hierarchy, and paths
+    // begin at the root of all. Mount points with spaces (\040) are passed
+    // over.
     if (type + 1 < words.size() && words[type + 1] == "cgroup2" &&
         words[kRoot] == "/" && words[kPoint].find('\\') == std::string::npos) {
       return CgroupPaths(words[kPoint]);
@@ -33,7 +34,7 @@ CgroupPaths CgroupPaths::Find(const std::string& mounts) {
 
 bool CgroupPaths::IsMissing(absl::string_view path) const {
   if (root_.empty()) return false;
-  // The kernel looks for names, and for these there are none.
+  // The kernel compares names, and no cgroup has one of these.
   for (const absl::string_view name : absl::StrSplit(path, '/')) {
     if (name == "." || name == "..") return true;
   }
@@ -51,7 +52,7 @@ std::optional<CgroupPaths::Place> CgroupPaths::Look(
   if (lstat(absl::StrCat(root_, "/", path).c_str(), &found) != 0) {
     return std::nullopt;
   }
-  // The number of its folder (kernfs) on 64-bit machines.
+  // On 64-bit machines a cgroup's id is the inode of its folder (kernfs).
   Place place{.id = found.st_ino};
   for (const absl::string_view name : absl::StrSplit(path, '/')) {
     place.level += name.empty() ? 0 : 1;

@@ -11,7 +11,7 @@
 namespace nfmeter::kernel {
 namespace {
 
-// Slices in slices that are looked into; systemd's own are at most four deep.
+// How deep slices in slices are searched; systemd's own are four deep at most.
 constexpr int kDeepest = 16;
 
 // The path of `unit` below `folder`, from the root of the hierarchy.

@@ -18,17 +18,16 @@ namespace {
 
 constexpr char kFolder[] = "/proc/sys/net/netfilter/";
 
-int OpenSetting(const char* name, int mode = O_RDONLY) {
-  return open(absl::StrCat(kFolder, name).c_str(), mode | O_CLOEXEC);
+UniqueFd OpenSetting(const char* name, int mode = O_RDONLY) {
+  return UniqueFd(open(absl::StrCat(kFolder, name).c_str(), mode | O_CLOEXEC));
 }
 
 absl::Status TurnOn(const char* name) {
-  const int fd = OpenSetting(name, O_WRONLY);
-  const bool done = fd >= 0 && write(fd, "1\n", 2) == 2;
-  const int err = errno;
-  if (fd >= 0) close(fd);
-  if (done) return absl::OkStatus();
-  return ErrnoStatus(Operation::kConntrackSettings, err,
+  const UniqueFd setting = OpenSetting(name, O_WRONLY);
+  if (setting.valid() && write(setting.get(), "1\n", 2) == 2) {
+    return absl::OkStatus();
+  }
+  return ErrnoStatus(Operation::kConntrackSettings, errno,
                      absl::StrCat(kFolder, name));
 }
 
@@ -42,15 +41,8 @@ ConntrackSettings::ConntrackSettings()
       max_flows_(OpenSetting("nf_conntrack_max")),
       buckets_(OpenSetting("nf_conntrack_buckets")) {}
 
-ConntrackSettings::~ConntrackSettings() {
-  for (const int fd :
-       {accounting_, timestamps_, events_, flows_, max_flows_, buckets_}) {
-    if (fd >= 0) close(fd);
-  }
-}
-
 absl::StatusOr<FlowTracking> ConntrackSettings::Read() const {
-  if (flows_ < 0) {
+  if (!flows_.valid()) {
     return ErrnoStatus(Operation::kConntrackSettings, ENOENT,
                        "/proc/sys/net/netfilter");
   }
@@ -65,27 +57,26 @@ absl::StatusOr<FlowTracking> ConntrackSettings::Read() const {
 uint32_t ConntrackSettings::Buckets() const { return Number(buckets_); }
 
 absl::Status ConntrackSettings::EnableAccounting() const {
-  if (accounting_ < 0) {
+  if (!accounting_.valid()) {
     return ErrnoStatus(Operation::kConntrackSettings, ENOENT,
                        "/proc/sys/net/netfilter");
   }
   NFM_RETURN_IF_ERROR(TurnOn("nf_conntrack_acct"));
   // Left out of kernels built without NF_CONNTRACK_TIMESTAMP.
-  if (timestamps_ < 0) return absl::OkStatus();
+  if (!timestamps_.valid()) return absl::OkStatus();
   return TurnOn("nf_conntrack_timestamp");
 }
 
-uint32_t ConntrackSettings::Number(int fd) const {
+uint32_t ConntrackSettings::Number(const UniqueFd& setting) {
   char text[16];
-  const ssize_t size = fd < 0 ? -1 : pread(fd, text, sizeof(text), 0);
+  const ssize_t size =
+      setting.valid() ? pread(setting.get(), text, sizeof(text), 0) : -1;
   uint32_t value = 0;
-  if (size <= 0 ||
-      !absl::SimpleAtoi(absl::StripAsciiWhitespace(
-                            absl::string_view(text, static_cast<size_t>(size))),
-                        &value)) {
-    return 0;
-  }
-  return value;
+  const bool read =
+      size > 0 && absl::SimpleAtoi(absl::StripAsciiWhitespace(absl::string_view(
+                                       text, static_cast<size_t>(size))),
+                                   &value);
+  return read ? value : 0;
 }
 
 }  // namespace nfmeter::kernel

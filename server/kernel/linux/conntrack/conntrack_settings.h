@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/unique_fd.h"
 #include "kernel/flow_types.h"
 
 namespace nfmeter::kernel {
@@ -16,9 +17,6 @@ class ConntrackSettings {
  public:
   // Opens what is there. What is not answers UNIMPLEMENTED later.
   ConntrackSettings();
-  ~ConntrackSettings();
-  ConntrackSettings(const ConntrackSettings&) = delete;
-  ConntrackSettings& operator=(const ConntrackSettings&) = delete;
 
   // UNIMPLEMENTED (CONNTRACK_UNAVAILABLE): nf_conntrack is not in this kernel,
   // or was not when this was opened.
@@ -33,14 +31,14 @@ class ConntrackSettings {
 
  private:
   // 0 where it is not there.
-  uint32_t Number(int fd) const;
+  static uint32_t Number(const UniqueFd& setting);
 
-  const int accounting_;
-  const int timestamps_;
-  const int events_;
-  const int flows_;
-  const int max_flows_;
-  const int buckets_;
+  const UniqueFd accounting_;
+  const UniqueFd timestamps_;
+  const UniqueFd events_;
+  const UniqueFd flows_;
+  const UniqueFd max_flows_;
+  const UniqueFd buckets_;
 };
 
 }  // namespace nfmeter::kernel

@@ -10,10 +10,10 @@
 
 #include <algorithm>
 
+#include "kernel/linux/netlink/netlink_message.h"
+
 namespace nfmeter::kernel {
 namespace {
-
-using Bytes = absl::Span<const uint8_t>;
 
 // Of newer headers than Debian 12 has (enum ctattr_filter), and of
 // net/netfilter/nf_internals.h: which fields of the given tuple are looked at.
@@ -21,41 +21,32 @@ constexpr int kFilterOriginalFlags = 1;
 constexpr int kFilterReplyFlags = 2;
 constexpr uint32_t kFilterProtocol = 1 << 3;
 
-constexpr size_t kHeaderBytes = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(nfgenmsg));
-
-template <typename T>
-T Load(const uint8_t* at) {
-  T value;
-  memcpy(&value, at, sizeof(T));
-  return value;
-}
-
 // A number of that size, or the value from before where the size is another.
-void Read(Bytes payload, uint8_t& value) {
+void Read(ByteSpan payload, uint8_t& value) {
   if (payload.size() == sizeof(value)) value = payload[0];
 }
-void Read(Bytes payload, uint16_t& value) {
+void Read(ByteSpan payload, uint16_t& value) {
   if (payload.size() == sizeof(value)) {
-    value = be16toh(Load<uint16_t>(payload.data()));
+    value = be16toh(LoadBytes<uint16_t>(payload.data()));
   }
 }
-void Read(Bytes payload, uint32_t& value) {
+void Read(ByteSpan payload, uint32_t& value) {
   if (payload.size() == sizeof(value)) {
-    value = be32toh(Load<uint32_t>(payload.data()));
+    value = be32toh(LoadBytes<uint32_t>(payload.data()));
   }
 }
-void Read(Bytes payload, uint64_t& value) {
+void Read(ByteSpan payload, uint64_t& value) {
   if (payload.size() == sizeof(value)) {
-    value = be64toh(Load<uint64_t>(payload.data()));
+    value = be64toh(LoadBytes<uint64_t>(payload.data()));
   }
 }
 
 // Calls on_attribute(type, payload) for each attribute. Ends at the first with
 // an impossible length.
 template <typename OnAttribute>
-void ForEachAttribute(Bytes bytes, OnAttribute on_attribute) {
+void ForEachAttribute(ByteSpan bytes, OnAttribute on_attribute) {
   while (bytes.size() >= NLA_HDRLEN) {
-    const nlattr header = Load<nlattr>(bytes.data());
+    const nlattr header = LoadBytes<nlattr>(bytes.data());
     if (header.nla_len < NLA_HDRLEN || header.nla_len > bytes.size()) return;
     on_attribute(header.nla_type & NLA_TYPE_MASK,
                  bytes.subspan(NLA_HDRLEN, header.nla_len - NLA_HDRLEN));
@@ -64,16 +55,16 @@ void ForEachAttribute(Bytes bytes, OnAttribute on_attribute) {
   }
 }
 
-bool ReadAddress(Bytes payload, size_t size, FlowAddress& address) {
+bool ReadAddress(ByteSpan payload, size_t size, FlowAddress& address) {
   if (payload.size() != size) return false;
   memcpy(address.data(), payload.data(), size);
   return true;
 }
 
 // CTA_TUPLE_IP. True: it has both addresses, of the family that it then sets.
-bool ReadAddresses(Bytes bytes, FlowTuple& tuple, Family& family) {
+bool ReadAddresses(ByteSpan bytes, FlowTuple& tuple, Family& family) {
   int found = 0;
-  ForEachAttribute(bytes, [&](int type, Bytes payload) {
+  ForEachAttribute(bytes, [&](int type, ByteSpan payload) {
     switch (type) {
       case CTA_IP_V4_SRC:
         found += ReadAddress(payload, 4, tuple.source);
@@ -99,8 +90,8 @@ bool ReadAddresses(Bytes bytes, FlowTuple& tuple, Family& family) {
 }
 
 // CTA_TUPLE_PROTO.
-void ReadProtocol(Bytes bytes, FlowTuple& tuple, uint8_t& protocol) {
-  ForEachAttribute(bytes, [&](int type, Bytes payload) {
+void ReadProtocol(ByteSpan bytes, FlowTuple& tuple, uint8_t& protocol) {
+  ForEachAttribute(bytes, [&](int type, ByteSpan payload) {
     switch (type) {
       case CTA_PROTO_NUM:
         Read(payload, protocol);
@@ -130,9 +121,9 @@ void ReadProtocol(Bytes bytes, FlowTuple& tuple, uint8_t& protocol) {
 }
 
 // CTA_TUPLE_ORIG, CTA_TUPLE_REPLY.
-bool ReadTuple(Bytes bytes, FlowTuple& tuple, FlowRecord& flow) {
+bool ReadTuple(ByteSpan bytes, FlowTuple& tuple, FlowRecord& flow) {
   bool has_addresses = false;
-  ForEachAttribute(bytes, [&](int type, Bytes payload) {
+  ForEachAttribute(bytes, [&](int type, ByteSpan payload) {
     switch (type) {
       case CTA_TUPLE_IP:
         has_addresses = ReadAddresses(payload, tuple, flow.family);
@@ -150,25 +141,25 @@ bool ReadTuple(Bytes bytes, FlowTuple& tuple, FlowRecord& flow) {
   return has_addresses;
 }
 
-void ReadCounts(Bytes bytes, std::optional<FlowCounts>& counts) {
+void ReadCounts(ByteSpan bytes, std::optional<FlowCounts>& counts) {
   counts.emplace();
-  ForEachAttribute(bytes, [&](int type, Bytes payload) {
+  ForEachAttribute(bytes, [&](int type, ByteSpan payload) {
     if (type == CTA_COUNTERS_PACKETS) Read(payload, counts->packets);
     if (type == CTA_COUNTERS_BYTES) Read(payload, counts->bytes);
   });
 }
 
-void ReadTimes(Bytes bytes, FlowRecord& flow) {
-  ForEachAttribute(bytes, [&](int type, Bytes payload) {
+void ReadTimes(ByteSpan bytes, FlowRecord& flow) {
+  ForEachAttribute(bytes, [&](int type, ByteSpan payload) {
     if (type == CTA_TIMESTAMP_START) Read(payload, flow.start_ns);
     if (type == CTA_TIMESTAMP_STOP) Read(payload, flow.stop_ns);
   });
 }
 
-void ReadTcpState(Bytes bytes, FlowRecord& flow) {
-  ForEachAttribute(bytes, [&](int type, Bytes payload) {
+void ReadTcpState(ByteSpan bytes, FlowRecord& flow) {
+  ForEachAttribute(bytes, [&](int type, ByteSpan payload) {
     if (type != CTA_PROTOINFO_TCP) return;
-    ForEachAttribute(payload, [&](int field, Bytes value) {
+    ForEachAttribute(payload, [&](int field, ByteSpan value) {
       if (field != CTA_PROTOINFO_TCP_STATE || value.size() != 1) return;
       if (value[0] < kTcpStates) flow.tcp_state = TcpState{value[0]};
     });
@@ -176,10 +167,10 @@ void ReadTcpState(Bytes bytes, FlowRecord& flow) {
 }
 
 // The kernel's array of longs, bit 0 first.
-void ReadLabels(Bytes payload, FlowRecord& flow) {
+void ReadLabels(ByteSpan payload, FlowRecord& flow) {
   if (payload.size() != flow.labels.size()) return;
   for (size_t at = 0; at < flow.labels.size(); at += sizeof(long)) {
-    unsigned long word = Load<unsigned long>(payload.data() + at);
+    unsigned long word = LoadBytes<unsigned long>(payload.data() + at);
     if constexpr (sizeof(word) == sizeof(uint64_t)) {
       word = htole64(word);
     } else {
@@ -190,10 +181,10 @@ void ReadLabels(Bytes payload, FlowRecord& flow) {
 }
 
 // On the hot path of dumps. False: it has no original tuple.
-bool ReadFlow(Bytes bytes, FlowRecord& flow) {
+bool ReadFlow(ByteSpan bytes, FlowRecord& flow) {
   flow = FlowRecord();
   bool has_tuple = false;
-  ForEachAttribute(bytes, [&](int type, Bytes payload) {
+  ForEachAttribute(bytes, [&](int type, ByteSpan payload) {
     switch (type) {
       case CTA_TUPLE_ORIG:
         has_tuple = ReadTuple(payload, flow.original, flow);
@@ -238,55 +229,21 @@ bool ReadFlow(Bytes bytes, FlowRecord& flow) {
   return has_tuple;
 }
 
-// The errno of an NLMSG_ERROR or NLMSG_DONE; negated in the message.
-int ErrnoOf(Bytes payload) {
-  if (payload.size() < sizeof(int32_t)) return 0;
-  const int32_t value = Load<int32_t>(payload.data());
-  return value < 0 && value != INT32_MIN ? -value : 0;
+// Flags of CTA_FILTER: the one number that is not big-endian.
+void PutFilterFlags(int type, uint32_t flags, AttributeWriter& out) {
+  out.PutBytes(type, {reinterpret_cast<const char*>(&flags), sizeof(flags)});
 }
 
-// Appends attributes; those of a nest are put between Open() and Close().
-class AttributeWriter {
- public:
-  explicit AttributeWriter(std::string& out) : out_(out) {}
-
-  void Put(int type, const void* data, size_t size) {
-    PutHeader(type, size);
-    out_.append(static_cast<const char*>(data), size);
-    out_.resize(out_.size() + NLA_ALIGN(size) - size);
-  }
-
-  // Where the nest begins.
-  size_t Open(int type) {
-    PutHeader(type | NLA_F_NESTED, 0);
-    return out_.size() - NLA_HDRLEN;
-  }
-  void Close(size_t start) {
-    const uint16_t length = out_.size() - start;
-    memcpy(out_.data() + start, &length, sizeof(length));
-  }
-
- private:
-  void PutHeader(int type, size_t size) {
-    const nlattr header = {.nla_len = static_cast<uint16_t>(NLA_HDRLEN + size),
-                           .nla_type = static_cast<uint16_t>(type)};
-    out_.append(reinterpret_cast<const char*>(&header), sizeof(header));
-  }
-
-  std::string& out_;
-};
-
 void PutProtocol(uint8_t protocol, AttributeWriter& out) {
-  const size_t tuple = out.Open(CTA_TUPLE_ORIG);
-  const size_t proto = out.Open(CTA_TUPLE_PROTO);
-  out.Put(CTA_PROTO_NUM, &protocol, sizeof(protocol));
-  out.Close(proto);
-  out.Close(tuple);
-  const size_t filter = out.Open(CTA_FILTER);
-  const uint32_t none = 0;
-  out.Put(kFilterOriginalFlags, &kFilterProtocol, sizeof(kFilterProtocol));
-  out.Put(kFilterReplyFlags, &none, sizeof(none));
-  out.Close(filter);
+  const size_t tuple = out.BeginNest(CTA_TUPLE_ORIG);
+  const size_t proto = out.BeginNest(CTA_TUPLE_PROTO);
+  out.PutU8(CTA_PROTO_NUM, protocol);
+  out.EndNest(proto);
+  out.EndNest(tuple);
+  const size_t filter = out.BeginNest(CTA_FILTER);
+  PutFilterFlags(kFilterOriginalFlags, kFilterProtocol, out);
+  PutFilterFlags(kFilterReplyFlags, 0, out);
+  out.EndNest(filter);
 }
 
 uint8_t FamilyNumber(const std::optional<Family>& family) {
@@ -294,80 +251,52 @@ uint8_t FamilyNumber(const std::optional<Family>& family) {
   return *family == Family::kIpv4 ? AF_INET : AF_INET6;
 }
 
-// A request without attributes. Its header, whose length grows with them.
-nlmsghdr AppendRequest(int message, int flags, uint8_t family_number,
+NetlinkRequest Request(int command, uint16_t flags, uint8_t family,
                        uint32_t sequence, std::string& out) {
-  const nlmsghdr header = {
-      .nlmsg_len = NLMSG_HDRLEN + sizeof(nfgenmsg),
-      .nlmsg_type =
-          static_cast<uint16_t>((NFNL_SUBSYS_CTNETLINK << 8) | message),
-      .nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags),
-      .nlmsg_seq = sequence};
-  const nfgenmsg family = {.nfgen_family = family_number,
-                           .version = NFNETLINK_V0};
-  out.append(reinterpret_cast<const char*>(&header), sizeof(header));
-  out.append(reinterpret_cast<const char*>(&family), sizeof(family));
-  return header;
+  return {NetlinkRequest::TypeOf(NFNL_SUBSYS_CTNETLINK, command), flags, family,
+          sequence, out};
 }
 
 }  // namespace
 
 void AppendFlowDump(const FlowDumpFilter& filter, uint32_t sequence,
                     std::string& out) {
-  const size_t start = out.size();
-  nlmsghdr header = AppendRequest(IPCTNL_MSG_CT_GET, NLM_F_DUMP,
-                                  FamilyNumber(filter.family), sequence, out);
-  AttributeWriter attributes(out);
+  NetlinkRequest request = Request(IPCTNL_MSG_CT_GET, NLM_F_DUMP,
+                                   FamilyNumber(filter.family), sequence, out);
   if (filter.family.has_value() && filter.protocol.has_value()) {
-    PutProtocol(*filter.protocol, attributes);
+    PutProtocol(*filter.protocol, request);
   }
   if (filter.mark.has_value()) {
-    const uint32_t value = htobe32(filter.mark->value);
-    const uint32_t mask = htobe32(filter.mark->mask);
-    attributes.Put(CTA_MARK, &value, sizeof(value));
-    attributes.Put(CTA_MARK_MASK, &mask, sizeof(mask));
+    request.PutU32(CTA_MARK, filter.mark->value);
+    request.PutU32(CTA_MARK_MASK, filter.mark->mask);
   }
-  header.nlmsg_len = out.size() - start;
-  memcpy(out.data() + start, &header, sizeof(header));
 }
 
 void AppendFlowCount(uint32_t sequence, std::string& out) {
-  AppendRequest(IPCTNL_MSG_CT_GET_STATS, NLM_F_ACK, AF_UNSPEC, sequence, out);
-}
-
-Bytes FlowMessageReader::NextBytes() {
-  uint32_t length = 0;
-  if (rest_.size() >= NLMSG_HDRLEN) {
-    length = Load<nlmsghdr>(rest_.data()).nlmsg_len;
-  }
-  if (length < NLMSG_HDRLEN || length > rest_.size()) return {};
-  const Bytes bytes = rest_.first(length);
-  rest_.remove_prefix(
-      std::min<size_t>(NLMSG_ALIGN(size_t{length}), rest_.size()));
-  return bytes;
+  Request(IPCTNL_MSG_CT_GET_STATS, NLM_F_ACK, AF_UNSPEC, sequence, out);
 }
 
 const FlowMessage* FlowMessageReader::Next() {
-  const Bytes bytes = NextBytes();
+  const ByteSpan bytes = TakeNetlinkMessage(rest_);
   if (bytes.empty()) return nullptr;
-  const nlmsghdr header = Load<nlmsghdr>(bytes.data());
-  const Bytes payload = bytes.subspan(NLMSG_HDRLEN);
+  const nlmsghdr header = LoadBytes<nlmsghdr>(bytes.data());
+  const ByteSpan payload = bytes.subspan(NLMSG_HDRLEN);
   message_.kind = FlowMessage::Kind::kOther;
   message_.sequence = header.nlmsg_seq;
   message_.dump_interrupted = (header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
   message_.err = 0;
   if (header.nlmsg_type == NLMSG_ERROR && payload.size() >= sizeof(int32_t)) {
     message_.kind = FlowMessage::Kind::kError;
-    message_.err = ErrnoOf(payload);
+    message_.err = NetlinkErrno(payload);
   } else if (header.nlmsg_type == NLMSG_DONE) {
     message_.kind = FlowMessage::Kind::kDone;
-    message_.err = ErrnoOf(payload);
+    message_.err = NetlinkErrno(payload);
   } else if ((header.nlmsg_type >> 8) == NFNL_SUBSYS_CTNETLINK &&
-             bytes.size() >= kHeaderBytes) {
+             bytes.size() >= kNetlinkHeadBytes) {
     const int command = header.nlmsg_type & 0xff;
     const bool is_death = command == IPCTNL_MSG_CT_DELETE;
     if ((is_death || command == IPCTNL_MSG_CT_NEW) &&
-        ReadFlow(bytes.subspan(kHeaderBytes), message_.flow)) {
+        ReadFlow(bytes.subspan(kNetlinkHeadBytes), message_.flow)) {
       message_.kind =
           is_death ? FlowMessage::Kind::kDeath : FlowMessage::Kind::kFlow;
     }

@@ -55,8 +55,6 @@ class FlowMessageReader {
   const FlowMessage* Next();
 
  private:
-  absl::Span<const uint8_t> NextBytes();
-
   absl::Span<const uint8_t> rest_;
   FlowMessage message_;  // filled anew by each Next()
 };

@@ -45,20 +45,11 @@ absl::StatusOr<FlowDeaths::Outcome> NetlinkFlowDeaths::Drain(OnFlow on_death) {
     }
   }
   // ENOBUFS gives no number; the socket's own count does.
-  outcome.lost = TakeDrops();
+  const uint32_t drops = socket_->Drops();
+  outcome.lost = drops - std::exchange(drops_, drops);
   outcome.any_lost |= outcome.lost > 0;
   if (outcome.any_lost) outcome.lost = std::max<uint64_t>(outcome.lost, 1);
   return outcome;
-}
-
-uint32_t NetlinkFlowDeaths::TakeDrops() {
-  uint32_t info[SK_MEMINFO_VARS] = {};
-  socklen_t size = sizeof(info);
-  if (getsockopt(socket_->fd(), SOL_SOCKET, SO_MEMINFO, info, &size) != 0) {
-    return 0;
-  }
-  const uint32_t drops = info[SK_MEMINFO_DROPS];
-  return drops - std::exchange(drops_, drops);
 }
 
 }  // namespace nfmeter::kernel

@@ -26,11 +26,8 @@ class NetlinkFlowDeaths : public FlowDeaths {
   explicit NetlinkFlowDeaths(std::unique_ptr<NetlinkSocket> socket)
       : socket_(std::move(socket)) {}
 
-  // Messages that the kernel had no room for since the last call.
-  uint32_t TakeDrops();
-
   const std::unique_ptr<NetlinkSocket> socket_;
-  uint32_t drops_ = 0;  // counted by the kernel so far
+  uint32_t drops_ = 0;  // of the socket, when it was last drained
 };
 
 }  // namespace nfmeter::kernel

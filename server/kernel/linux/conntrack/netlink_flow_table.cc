@@ -16,7 +16,7 @@
 namespace nfmeter::kernel {
 namespace {
 
-// The kernel goes on with a dump only when the message before was taken, so
+// The kernel goes on with a dump when the message before has been received, so
 // little is ever queued.
 constexpr int kDumpBufferBytes = 1 << 20;
 
@@ -156,16 +156,16 @@ absl::StatusOr<FlowDumpOutcome> NetlinkFlowTable::Dump(
   NFM_ASSIGN_OR_RETURN(auto socket,
                        NetlinkSocket::OpenIn(namespace_, kDumpBufferBytes));
   FlowDump dump(*socket, on_flow);
-  // A resize moves flows behind the dump's back and before it, and the kernel
-  // says nothing.
-  const uint32_t buckets = settings_ == nullptr ? 0 : settings_->Buckets();
+  // A resize moves flows to where the dump has been, and to where it still has
+  // to go; the kernel does not report it.
+  const uint32_t buckets = settings_->Buckets();
   const absl::Status status = dump.Run(filter, between);
   // A kernel before 5.8 may not know such a filter.
   if (absl::IsUnimplemented(status) && filter.has_any()) {
     return Dump({}, on_flow, between);
   }
   NFM_RETURN_IF_ERROR(status);
-  const bool resized = settings_ != nullptr && settings_->Buckets() != buckets;
+  const bool resized = settings_->Buckets() != buckets;
   return FlowDumpOutcome{.flows = dump.flows(),
                          .complete = !dump.interrupted() && !resized};
 }

@@ -21,7 +21,7 @@ constexpr size_t kBufferBytes = 256 << 10;
 // What one queued answer takes of the receive buffer at most: a page and the
 // bookkeeping of the kernel (the truesize of nlmsg_new(NLMSG_DEFAULT_SIZE)).
 constexpr size_t kAnswerBytes = 8 << 10;
-// A request and its bookkeeping in the send buffer.
+// What one request takes of the send buffer, the kernel's bookkeeping included.
 constexpr size_t kRequestBytes = 256;
 constexpr size_t kMostRequestsAtOnce = 512;
 
@@ -111,12 +111,18 @@ NetlinkSocket::Received NetlinkSocket::Receive() {
   }
 }
 
-size_t NetlinkSocket::QueuedBytes() const {
+uint32_t NetlinkSocket::MemoryInfo(size_t index) const {
   uint32_t info[SK_MEMINFO_VARS] = {};
   socklen_t size = sizeof(info);
   const int result = getsockopt(fd(), SOL_SOCKET, SO_MEMINFO, info, &size);
-  return result == 0 ? info[SK_MEMINFO_RMEM_ALLOC] : 0;
+  return result == 0 ? info[index] : 0;
 }
+
+size_t NetlinkSocket::QueuedBytes() const {
+  return MemoryInfo(SK_MEMINFO_RMEM_ALLOC);
+}
+
+uint32_t NetlinkSocket::Drops() const { return MemoryInfo(SK_MEMINFO_DROPS); }
 
 void NetlinkSocket::Drain() {
   for (;;) {
@@ -126,7 +132,7 @@ void NetlinkSocket::Drain() {
 }
 
 uint32_t NetlinkSocket::TakeSequences(uint32_t count) {
-  // 0 is that of events.
+  // Events have the number 0.
   if (next_sequence_ == 0 || next_sequence_ + count < next_sequence_) {
     next_sequence_ = 1;
   }

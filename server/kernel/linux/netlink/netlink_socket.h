@@ -53,6 +53,9 @@ class NetlinkSocket {
   // where the kernel (before 4.12) does not tell.
   size_t QueuedBytes() const;
 
+  // Messages that the kernel had no room for, since the socket was opened.
+  uint32_t Drops() const;
+
   // Reads and forgets all that is queued, to the end of a dump that is under
   // way: while one is, the kernel refuses another (EBUSY).
   void Drain();
@@ -70,6 +73,8 @@ class NetlinkSocket {
   explicit NetlinkSocket(mnl_socket* socket);
   void SizeBuffers(int receive_bytes);
   size_t GrantedBytes(int option) const;
+  // One of SK_MEMINFO_*; 0 where the kernel does not tell.
+  uint32_t MemoryInfo(size_t index) const;
 
   mnl_socket* const socket_;
   const std::unique_ptr<uint8_t[]> buffer_;

@@ -1,26 +1,33 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/netlink/nf_tables_dump.h"
 
-#include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
-#include <array>
+#include <algorithm>
 #include <utility>
 
 namespace nfmeter::kernel {
 namespace {
 
 constexpr int kReceiveBufferBytes = 256 << 10;
-// Two names of 255 bytes, and their headers.
-constexpr size_t kQuestionBytes = 1024;
 
-int Call(const nlmsghdr* header, void* data) {
-  const auto* message =
-      static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(header));
-  (*static_cast<NfTablesDump::OnMessage*>(data))(message->nfgen_family, header);
-  return MNL_CB_OK;
+// False: the dump has ended, or was cut short.
+bool HandOut(ByteSpan datagram, uint32_t sequence,
+             NfTablesDump::OnMessage on_message) {
+  while (true) {
+    const ByteSpan message = TakeNetlinkMessage(datagram);
+    if (message.empty()) return true;
+    const auto header = LoadBytes<nlmsghdr>(message.data());
+    if (header.nlmsg_seq != sequence || header.nlmsg_type < NLMSG_MIN_TYPE ||
+        (header.nlmsg_flags & NLM_F_DUMP_INTR) != 0 ||
+        message.size() < kNetlinkHeadBytes) {
+      return false;
+    }
+    on_message(/*family=*/message[NLMSG_HDRLEN],
+               message.subspan(kNetlinkHeadBytes));
+  }
 }
 
 }  // namespace
@@ -33,31 +40,37 @@ NfTablesDump::NfTablesDump() {
 void NfTablesDump::Run(uint16_t kind, uint8_t family, const std::string& table,
                        const std::string& chain, OnMessage on_message) {
   if (socket_ == nullptr) return;
-  std::array<char, kQuestionBytes> question;
-  nlmsghdr* header = mnl_nlmsg_put_header(question.data());
-  header->nlmsg_type = (NFNL_SUBSYS_NFTABLES << 8) | kind;
-  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
   const uint32_t sequence = socket_->TakeSequences(1);
-  header->nlmsg_seq = sequence;
-  auto* message = static_cast<nfgenmsg*>(
-      mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
-  message->nfgen_family = family;
-  message->version = NFNETLINK_V0;
-  if (!table.empty()) {
-    mnl_attr_put_strz(header, NFTA_RULE_TABLE, table.c_str());
-    mnl_attr_put_strz(header, NFTA_RULE_CHAIN, chain.c_str());
-  }
-  if (socket_->Send({question.data(), header->nlmsg_len}) != 0) return;
-  while (true) {
-    const NetlinkSocket::Received received = socket_->Receive();
-    if (received.err != 0) break;
-    if (mnl_cb_run(received.datagram.data(), received.datagram.size(), sequence,
-                   /*portid=*/0, &Call, &on_message) <= 0) {
-      break;
+  std::string question;
+  {
+    NetlinkRequest request(NetlinkRequest::TypeOf(NFNL_SUBSYS_NFTABLES, kind),
+                           NLM_F_DUMP, family, sequence, question);
+    if (!table.empty()) {
+      request.PutString(NFTA_RULE_TABLE, table);
+      request.PutString(NFTA_RULE_CHAIN, chain);
     }
   }
-  // So that another dump may begin.
+  if (socket_->Send(question) != 0) return;
+  for (bool goes_on = true; goes_on;) {
+    const NetlinkSocket::Received received = socket_->Receive();
+    if (received.err != 0) break;
+    goes_on = HandOut(received.datagram, sequence, on_message);
+  }
+  // The kernel refuses another dump while one is under way.
   socket_->Drain();
+}
+
+std::string NfTablesText(ByteSpan attributes, uint16_t type) {
+  const ByteSpan text = FindAttribute(attributes, type);
+  return std::string(text.begin(), std::find(text.begin(), text.end(), 0));
+}
+
+uint32_t NfTablesNumber(ByteSpan attributes, uint16_t type) {
+  AttributeReader reader(attributes);
+  while (reader.Next()) {
+    if (reader.type() == type) return reader.U32().value_or(0);
+  }
+  return 0;
 }
 
 absl::string_view NfTablesFamily(uint8_t family) {

@@ -9,9 +9,8 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
+#include "kernel/linux/netlink/netlink_message.h"
 #include "kernel/linux/netlink/netlink_socket.h"
-
-struct nlmsghdr;
 
 namespace nfmeter::kernel {
 
@@ -22,8 +21,9 @@ class NfTablesDump {
   // In the network namespace of the calling thread.
   NfTablesDump();
 
+  // The attributes stand until it returns.
   using OnMessage =
-      absl::FunctionRef<void(uint8_t family, const nlmsghdr* message)>;
+      absl::FunctionRef<void(uint8_t family, ByteSpan attributes)>;
   // All objects of a kind (NFT_MSG_GET*) and of a family (NFPROTO_*). `table`
   // and `chain` narrow rules down; empty: all.
   void Run(uint16_t kind, uint8_t family, const std::string& table,
@@ -32,6 +32,10 @@ class NfTablesDump {
  private:
   std::unique_ptr<NetlinkSocket> socket_;  // null: there is none to be had
 };
+
+// An attribute as text up to its NUL, or as a number; "" and 0 without it.
+std::string NfTablesText(ByteSpan attributes, uint16_t type);
+uint32_t NfTablesNumber(ByteSpan attributes, uint16_t type);
 
 // How nft calls a family (NFPROTO_*): "inet".
 absl::string_view NfTablesFamily(uint8_t family);

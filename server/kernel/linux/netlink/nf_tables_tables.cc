@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/netlink/nf_tables_tables.h"
 
-#include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -12,39 +11,27 @@
 #include "kernel/linux/netlink/nf_tables_dump.h"
 
 namespace nfmeter::kernel {
-namespace {
-
-int OnTableName(const nlattr* attribute, void* name) {
-  if (mnl_attr_get_type(attribute) == NFTA_TABLE_NAME &&
-      mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0) {
-    *static_cast<std::string*>(name) = mnl_attr_get_str(attribute);
-  }
-  return MNL_CB_OK;
-}
-
-}  // namespace
-
 std::vector<std::string> NfTablesTables() {
   std::vector<std::string> names;
-  NfTablesDump().Run(
-      NFT_MSG_GETTABLE, NFPROTO_UNSPEC, /*table=*/"", /*chain=*/"",
-      [&](uint8_t family, const nlmsghdr* message) {
-        std::string name;
-        mnl_attr_parse(message, sizeof(nfgenmsg), OnTableName, &name);
-        names.push_back(
-            absl::StrCat(NfTablesFamily(family), " ", EscapeName(name)));
-      });
+  NfTablesDump().Run(NFT_MSG_GETTABLE, NFPROTO_UNSPEC, /*table=*/"",
+                     /*chain=*/"", [&](uint8_t family, ByteSpan attributes) {
+                       const std::string name =
+                           NfTablesText(attributes, NFTA_TABLE_NAME);
+                       names.push_back(absl::StrCat(NfTablesFamily(family), " ",
+                                                    EscapeName(name)));
+                     });
   return names;
 }
 
-std::string NameNfTablesTables(std::vector<std::string> tables) {
-  constexpr size_t kMostNamed = 5;
-  std::string more;
-  if (tables.size() > kMostNamed) {
-    more = absl::StrCat(" and ", tables.size() - kMostNamed, " more");
-    tables.resize(kMostNamed);
-  }
-  return absl::StrCat("tables ", absl::StrJoin(tables, ", "), more);
+std::string NameNfTablesTables(absl::Span<const std::string> tables) {
+  return absl::StrCat("tables ", FirstOf(tables, 5));
+}
+
+std::string FirstOf(absl::Span<const std::string> names, size_t most) {
+  const auto shown = names.subspan(0, most);
+  const std::string text = absl::StrJoin(shown, ", ");
+  if (shown.size() == names.size()) return text;
+  return absl::StrCat(text, " and ", names.size() - shown.size(), " more");
 }
 
 }  // namespace nfmeter::kernel

@@ -3,8 +3,11 @@
 #ifndef NFMETER_KERNEL_LINUX_NETLINK_NF_TABLES_TABLES_H_
 #define NFMETER_KERNEL_LINUX_NETLINK_NF_TABLES_TABLES_H_
 
+#include <cstddef>
 #include <string>
 #include <vector>
+
+#include "absl/types/span.h"
 
 namespace nfmeter::kernel {
 
@@ -13,7 +16,10 @@ namespace nfmeter::kernel {
 std::vector<std::string> NfTablesTables();
 
 // The first few of them, for people: "tables ip nat, ip filter and 3 more".
-std::string NameNfTablesTables(std::vector<std::string> tables);
+std::string NameNfTablesTables(absl::Span<const std::string> tables);
+
+// The first `most` of them: "a, b and 3 more".
+std::string FirstOf(absl::Span<const std::string> names, size_t most);
 
 }  // namespace nfmeter::kernel
 

@@ -22,9 +22,6 @@ namespace nfmeter::kernel {
 // (16 where the architecture pads), use count and flags 8 each make 108 to 120.
 inline constexpr size_t kAcctRecordMaxBytes = 128;
 
-// The record as a value.
-AcctObject ObjectOf(const AcctRecord& record);
-
 // Each appends one request to `out`, about NfacctName() of the counter. Names
 // must satisfy IsAcctName: a deletion without a name would delete everything
 // that is free. What comes back has nfacct's names.
@@ -83,8 +80,6 @@ class AcctMessageReader {
 
  private:
   // The next message's bytes; none at the end.
-  absl::Span<const uint8_t> NextBytes();
-
   absl::Span<const uint8_t> rest_;
   // Filled anew by each Next(): in a dump of thousands, making one for each
   // record takes as long as reading it.

@@ -27,7 +27,7 @@ absl::StatusOr<AcctFeatures> AskAcctFeatures(NetlinkSocket& socket) {
       if (message->kind == AcctMessage::Kind::kFeatures) {
         return message->features;
       }
-      // Linux's own module: there is no name in it.
+      // Linux's own module finds no name in the request.
       if (message->err == EINVAL) return AcctFeatures();
       if (message->err != 0) err = message->err;
     }
@@ -57,12 +57,12 @@ absl::Status AcctWalk::Run(NetlinkSocket& socket) {
   const auto failed = [](int err) {
     return ErrnoStatus(Operation::kAcctDump, err, "all accounting objects");
   };
-  // One that can't be asked promises nothing.
+  // A kernel that does not answer this question promises nothing.
   const bool stable =
       AskAcctFeatures(socket).value_or(AcctFeatures()).stable_dump;
   const uint32_t sequence = socket.TakeSequences(1);
   std::string request;
-  // The kernel's filter would keep the mark back, which has no quota.
+  // The kernel's filter would leave out the mark, which has no quota.
   AppendAcctDump(tail_.empty() ? filter_ : AcctDumpFilter::kAll, sequence,
                  request);
   if (const int err = socket.Send(request); err != 0) return failed(err);
@@ -97,7 +97,7 @@ absl::Status AcctWalk::Run(NetlinkSocket& socket) {
     if (!group.empty()) on_records_(group);
     outcome_.records += group.size();
   }
-  // Interrupted, a stable one says that others came or went, no more.
+  // Of a stable dump an interruption says only that objects came or went.
   outcome_.guaranteed = stable;
   outcome_.complete =
       stable || (!interrupted && (tail_.empty() ? end.Reached() : tail_seen_));

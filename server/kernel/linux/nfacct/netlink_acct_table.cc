@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/status_macros.h"
+#include "kernel/acct_objects.h"
 #include "kernel/linux/nfacct/acct_exchange.h"
 #include "kernel/linux/nfacct/acct_tail.h"
 #include "kernel/linux/nfacct/netlink_quota_events.h"
@@ -13,7 +14,7 @@
 namespace nfmeter::kernel {
 namespace {
 
-// Nobody has it; whether it is there is not what the probe is about.
+// No counter has this name; the probe asks whether the kernel answers at all.
 constexpr absl::string_view kProbedName = ".nfmeterd.probe";
 
 // The positions of names that can be sent; the others' status is set.
@@ -173,7 +174,7 @@ absl::StatusOr<QuotaChange> NetlinkAcctTable::SetQuota(
         AppendAcctSetQuota(name, quota, sequence, out);
       },
       [&](size_t, int err, const AcctRecord*) {
-        // It may be said twice: whoever did not get the answer asks again.
+        // A lost answer does no harm: to set the same quota again is well.
         if (err != 0) status = ErrnoStatus(kReplace, err, name);
       });
   NFM_RETURN_IF_ERROR(status);
@@ -203,7 +204,7 @@ absl::Status NetlinkAcctTable::Renew(const AcctObject& object) {
   if (errs[0] == 0 && errs[1] == 0) return absl::OkStatus();
   const bool lost = errs[0] == ENOBUFS || errs[1] == ENOBUFS;
   if (!lost && errs[0] != 0) return ErrnoStatus(kReplace, errs[0], object.name);
-  // It was deleted, perhaps, and is not to be missing.
+  // If it was deleted and not made anew, it is made now.
   const absl::StatusOr<AcctObject> found = Get(object.name);
   if (absl::IsNotFound(found.status())) return Create({object}).front();
   NFM_RETURN_IF_ERROR(found.status());
@@ -240,7 +241,7 @@ absl::StatusOr<AcctDumpOutcome> NetlinkAcctTable::DumpToTail(
   const absl::Status status = Run(walk);
   tails.insert(tails.end(), walk.stale_tails().begin(),
                walk.stale_tails().end());
-  // One that is gone already, or that somebody uses after all, is well.
+  // It does not matter if one is gone already or in use after all.
   Delete(tails);
   NFM_RETURN_IF_ERROR(status);
   return walk.outcome();

@@ -7,6 +7,7 @@
 
 #include "absl/memory/memory.h"
 #include "base/status_macros.h"
+#include "kernel/acct_objects.h"
 
 namespace nfmeter::kernel {
 

@@ -17,8 +17,8 @@
 namespace nfmeter::kernel {
 namespace {
 
-// Tells objects that come twice: the kernel numbers them as they are made, and
-// walks over them in that order.
+// Recognizes objects that come twice: the kernel numbers them as they are made,
+// and walks over them in that order.
 class RisingHandles {
  public:
   // False: it was there before.
@@ -74,7 +74,7 @@ class Group {
     AcctRecord record = {
         .packets = info.packets, .bytes = info.bytes, .use_count = info.use};
     record.name = CounterNameOf(info.name, scratch_);
-    // Somebody's, in a plain table of ours.
+    // Somebody else's object: in a plain table others may make some.
     if (record.name.empty()) return;
     if (IsHashedNftName(info.name)) {
       const auto name = ReadNftEntry(NftEntry::kCounterName, info.userdata);
@@ -148,11 +148,12 @@ absl::StatusOr<AcctDumpOutcome> NftAcctTable::Dump(
       },
       &interrupted);
   if (err != 0) return failed(err);
-  // In an owned table only we make and delete, and not while we dump it: then
-  // an interruption is about tables of others, and no matter. Without one, a
-  // transaction of theirs may still have been aborted in the middle, see
-  // CountNftObjects(); a deletion leaves out as many as it takes away, so that
-  // the number of before counts, too.
+  // An owned table is changed by us alone, and not while we dump it: there an
+  // interruption is about tables of others, and does not matter. But even
+  // without one, a transaction of theirs may have been aborted meanwhile, and
+  // then the dump lacks objects (see CountNftObjects()). So what came is held
+  // against the number of objects; as a deletion lowers that number by as many
+  // as the dump then lacks, the number of before counts, too.
   NFM_ASSIGN_OR_RETURN(const std::optional<size_t> after,
                        CountNftObjects(*socket));
   outcome.complete = before == after &&

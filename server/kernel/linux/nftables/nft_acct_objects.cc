@@ -18,8 +18,8 @@ namespace {
 
 constexpr uint64_t kMostQuota = INT64_MAX;  // nft_quota_do_init()
 
-// What says whose counter it is, where its name does not, or not as people
-// write it.
+// Tells the counter's name where the object's does not, or not as people write
+// it.
 std::string UserdataOf(const std::string& counter,
                        absl::string_view object_name) {
   if (!IsHashedNftName(object_name)) {
@@ -63,8 +63,8 @@ void AddNftCounter(const AcctObject& object, NftBatch& batch) {
   batch.AddCounter(name, object.packets, object.bytes,
                    UserdataOf(object.name, name));
   if (!object.quota.has_value()) return;
-  // A quota is exceeded once nothing is left of it: the next packet is to take
-  // what is.
+  // nf_tables reports a quota when a packet uses it up, so one that is used up
+  // already begins with a byte left: the next packet exceeds it.
   const uint64_t limit = object.quota->limit;
   batch.AddQuota(name, limit, std::min(object.bytes, limit - (limit > 0)));
 }

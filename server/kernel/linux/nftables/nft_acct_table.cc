@@ -65,7 +65,7 @@ void NftAcctTable::ChangeEach(
   }
   while (!left.empty()) {
     NftBatch batch = table_.NewBatch();
-    // Of each message, whose it is.
+    // By message: the index of its change; `count` where it belongs to none.
     std::vector<size_t> owners(batch.size(), count);
     size_t taken = 0;
     // No change has more than 1 KiB.
@@ -89,7 +89,7 @@ void NftAcctTable::ChangeEach(
       blamed = true;
     }
     if (blamed && errors.whole == 0) {
-      // Nothing of it was done: the others once more.
+      // Nothing of the batch was done: once more without the refused ones.
       left.erase(std::remove_if(left.begin(), left.end(),
                                 [&](size_t i) { return !statuses[i].ok(); }),
                  left.end());

@@ -1,48 +1,20 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/nftables/nft_batch.h"
 
-#include <arpa/inet.h>
 #include <endian.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <string.h>
+#include <sys/socket.h>
 
-#include "kernel/linux/nftables/nft_attributes.h"
+#include "kernel/linux/netlink/netlink_message.h"
 #include "kernel/linux/nftables/nft_message.h"
 #include "kernel/linux/nftables/nft_userdata.h"
 
 namespace nfmeter::kernel {
 namespace {
-
-// One netlink message at the end of a buffer; its length is set when it ends.
-class MessageWriter {
- public:
-  MessageWriter(uint16_t type, uint16_t flags, uint8_t family,
-                uint16_t resource, uint32_t sequence, std::string& out)
-      : out_(out), start_(out.size()) {
-    const nlmsghdr header = {
-        .nlmsg_type = type,
-        .nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags),
-        .nlmsg_seq = sequence};
-    const nfgenmsg body = {.nfgen_family = family,
-                           .version = NFNETLINK_V0,
-                           .res_id = htons(resource)};
-    out_.append(reinterpret_cast<const char*>(&header), sizeof(header));
-    out_.append(reinterpret_cast<const char*>(&body), sizeof(body));
-  }
-  ~MessageWriter() {
-    const uint32_t length = static_cast<uint32_t>(out_.size() - start_);
-    memcpy(out_.data() + start_, &length, sizeof(length));
-  }
-  MessageWriter(const MessageWriter&) = delete;
-  MessageWriter& operator=(const MessageWriter&) = delete;
-
- private:
-  std::string& out_;
-  const size_t start_;
-};
 
 // A key of a set as its bytes.
 std::string KeyBytes(const NftBatch::Set& set, uint32_t value) {
@@ -62,8 +34,8 @@ void PutElement(const NftBatch::Set& set, uint32_t key, bool ends_range,
   out.EndNest(element);
 }
 
-// Ranges are kept as where they begin and where the next gap does, the one in
-// front of the first included.
+// The kernel keeps ranges as two kinds of elements: where a range begins, and
+// where the gap behind it does. A gap before the first range is one, too.
 void PutElements(const NftBatch::Set& set, bool intervals,
                  AttributeWriter& out) {
   const size_t list = out.BeginNest(NFTA_SET_ELEM_LIST_ELEMENTS);
@@ -99,7 +71,7 @@ std::string HostOrder() {
   return userdata;
 }
 
-// An attribute's length has 16 bits, and the elements of a message are one.
+// All elements of a message are in one attribute, whose length has 16 bits.
 constexpr size_t kElementsMaxBytes = 60'000;
 constexpr size_t kElementMaxBytes = 360;  // with the longest name of an object
 
@@ -113,14 +85,13 @@ class NftBatch::Message {
   Message(NftBatch& batch, int command, uint16_t flags,
           uint16_t table_attribute)
       : index_(Begin(batch)),
-        writer_((NFNL_SUBSYS_NFTABLES << 8) | command, flags, NFPROTO_INET, 0,
-                SequenceOf(index_), batch.messages_),
-        out_(batch.messages_) {
-    out_.PutString(table_attribute, batch.table_);
+        request_(NetlinkRequest::TypeOf(NFNL_SUBSYS_NFTABLES, command), flags,
+                 NFPROTO_INET, SequenceOf(index_), batch.messages_) {
+    request_.PutString(table_attribute, batch.table_);
   }
 
-  AttributeWriter* operator->() { return &out_; }
-  AttributeWriter& operator*() { return out_; }
+  AttributeWriter* operator->() { return &request_; }
+  AttributeWriter& operator*() { return request_; }
   size_t index() const { return index_; }
 
  private:
@@ -130,8 +101,7 @@ class NftBatch::Message {
   }
 
   const size_t index_;
-  const MessageWriter writer_;
-  AttributeWriter out_;
+  NetlinkRequest request_;
 };
 
 size_t NftBatch::AddTable(uint32_t flags) {
@@ -250,8 +220,8 @@ size_t NftBatch::AddMap(const Map& map) {
   message->PutU32(NFTA_SET_KEY_TYPE, map.key_type);
   message->PutU32(NFTA_SET_KEY_LEN, map.key_bytes);
   if (map.objects != 0) message->PutU32(NFTA_SET_OBJ_TYPE, map.objects);
-  // Asked for, but looked at only where a set has no name: none of those of
-  // AddSet().
+  // The kernel wants one, but uses only those of sets without a name; so it
+  // must not be an id of AddSet().
   message->PutU32(NFTA_SET_ID,
                   kFirstMapId + static_cast<uint32_t>(message.index()));
   if (map.host_order) message->PutBytes(NFTA_SET_USERDATA, HostOrder());
@@ -326,9 +296,8 @@ size_t NftBatch::DeleteRule(absl::string_view chain, uint64_t handle) {
 }
 
 size_t NftBatch::bytes() const {
-  constexpr size_t kFrameBytes = NLMSG_HDRLEN + sizeof(nfgenmsg);
   constexpr size_t kGenerationBytes = 8;
-  return messages_.size() + 2 * kFrameBytes + kGenerationBytes;
+  return messages_.size() + 2 * kNetlinkHeadBytes + kGenerationBytes;
 }
 
 std::string NftBatch::Encode(std::optional<uint32_t> generation,
@@ -336,17 +305,15 @@ std::string NftBatch::Encode(std::optional<uint32_t> generation,
   std::string out;
   out.reserve(bytes());
   {
-    const MessageWriter frame(NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC,
-                              NFNL_SUBSYS_NFTABLES, kFrameSequence, out);
-    if (generation.has_value()) {
-      AttributeWriter(out).PutU32(NFNL_BATCH_GENID, *generation);
-    }
+    NetlinkRequest frame(NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, kFrameSequence,
+                         out, NFNL_SUBSYS_NFTABLES);
+    if (generation.has_value()) frame.PutU32(NFNL_BATCH_GENID, *generation);
   }
   const size_t first = out.size();
   out.append(messages_);
   if (!starts_.empty()) {
-    // The last one is answered even if all goes well: else there would be
-    // nothing to tell success from an answer that got lost.
+    // The kernel is to answer the last message even when all goes well: without
+    // it, success could not be told from an answer that got lost.
     constexpr size_t kFlagsOffset = offsetof(nlmsghdr, nlmsg_flags);
     char* const flags = out.data() + first + starts_.back() + kFlagsOffset;
     uint16_t value;
@@ -355,8 +322,8 @@ std::string NftBatch::Encode(std::optional<uint32_t> generation,
     memcpy(flags, &value, sizeof(value));
   }
   if (commit) {
-    const MessageWriter frame(NFNL_MSG_BATCH_END, 0, AF_UNSPEC,
-                              NFNL_SUBSYS_NFTABLES, kFrameSequence, out);
+    const NetlinkRequest frame(NFNL_MSG_BATCH_END, 0, AF_UNSPEC, kFrameSequence,
+                               out, NFNL_SUBSYS_NFTABLES);
   }
   return out;
 }

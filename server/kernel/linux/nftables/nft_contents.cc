@@ -70,7 +70,7 @@ absl::StatusOr<std::deque<RuleBytes>> ReadRules(NetlinkSocket& socket,
       [&](const NftMessage& message) {
         if (message.kind != NftMessage::Kind::kRule) return;
         const auto info = ReadNftRule(message.attributes);
-        // Kernels before 5.? hand out those of other chains, too.
+        // Old kernels hand out the rules of other chains, too.
         if (!info.has_value() || info->chain != chain) return;
         rules.push_back({info->handle, StringOf(info->expressions),
                          StringOf(info->userdata)});
@@ -130,7 +130,7 @@ absl::Status ReadChain(NetlinkSocket& socket, NftContents& out, size_t index) {
   return ErrnoStatus(Operation::kNftRead, EAGAIN, name);
 }
 
-// Those of plans, without their rules.
+// Adds the chains of plans, without their rules.
 absl::Status AddOwnedChains(NetlinkSocket& socket, TableContents& out) {
   const std::string before = NftChainName(out.family, out.table, "");
   bool interrupted = false;

@@ -153,7 +153,7 @@ absl::Status NftEdit::Add(const TableEdit& edit, const NftContents& contents) {
     for (const uint32_t position : deletions.positions) {
       batch_.DeleteRule(name, contents.handles[i][position - 1]);
     }
-    // From behind: positions rise.
+    // From the back, so that the positions before stay valid.
     for (size_t n = deletions.positions.size(); n > 0; --n) {
       chains[i].erase(chains[i].begin() + deletions.positions[n - 1] - 1);
     }

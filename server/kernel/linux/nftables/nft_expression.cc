@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint32_t kRegister = NFT_REG_1;
 
-// Behind a value of as many bytes in the first one.
+// The register behind a first value of as many bytes.
 uint32_t SecondRegister(size_t bytes) {
   return bytes == sizeof(uint32_t) ? NFT_REG32_01 : NFT_REG_2;
 }
@@ -154,8 +154,8 @@ struct NameOf {
   const char* operator()(const NftUnknown& e) const { return e.name.c_str(); }
 };
 
-// Attributes by type. Those that are read are used up, so that in the end
-// nothing may be left that would change the meaning.
+// The attributes of an expression, by type. What is read is crossed off: what
+// is left in the end is not understood, and may change the meaning.
 class Fields {
  public:
   explicit Fields(ByteSpan payload) {
@@ -171,7 +171,7 @@ class Fields {
     odd_ |= reader.malformed();
   }
 
-  // 0, and no use, where it is missing.
+  // 0 where it is missing; then the expression is not whole.
   uint32_t U32(uint16_t type) {
     const ByteSpan value = Take(type);
     if (value.size() != sizeof(uint32_t)) {
@@ -209,9 +209,9 @@ class Fields {
   }
   bool Has(uint16_t type) const { return (given_ >> type & 1) != 0; }
 
-  // A field must have this value.
+  // The field must have this value.
   void Expect(uint16_t type, uint32_t value) { odd_ |= U32(type) != value; }
-  // It must name a register for so many bytes; whether that is the second one.
+  // The field must name a register for so many bytes. True: the second one.
   bool IsSecond(uint16_t type, size_t bytes) {
     const uint32_t where = U32(type);
     const bool second =
@@ -268,7 +268,7 @@ NftExpression ReadBitwise(Fields& in) {
   const uint32_t bytes = in.U32(NFTA_BITWISE_LEN);
   const bool second = in.IsSecond(NFTA_BITWISE_SREG, bytes);
   in.Expect(NFTA_BITWISE_DREG, RegisterOf(second, bytes));
-  // NFT_BITWISE_MASK_XOR; kernels before 5.6 have no other and do not say.
+  // NFT_BITWISE_MASK_XOR; kernels before 5.6 know no other and leave it out.
   if (in.U32Or(NFTA_BITWISE_OP, 0) != 0) return NftUnknown{};
   NftFlip flip = {in.Data(NFTA_BITWISE_MASK), in.Data(NFTA_BITWISE_XOR)};
   if (flip.mask.size() != bytes || flip.flip.size() != bytes) {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "kernel/linux/nftables/nft_attributes.h"
+#include "kernel/linux/netlink/netlink_message.h"
 #include "kernel/rule_types.h"
 
 namespace nfmeter::kernel {

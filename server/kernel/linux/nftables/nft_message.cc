@@ -14,44 +14,18 @@
 namespace nfmeter::kernel {
 namespace {
 
-constexpr size_t kHeaderBytes = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(nfgenmsg));
-
-// One question at the end of a buffer; its length is set when it ends.
-class Question {
- public:
-  Question(int command, uint16_t flags, uint8_t family, uint32_t sequence,
-           std::string& out)
-      : buffer_(out), start_(out.size()), out_(out) {
-    const nlmsghdr header = {
-        .nlmsg_type =
-            static_cast<uint16_t>((NFNL_SUBSYS_NFTABLES << 8) | command),
-        .nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags),
-        .nlmsg_seq = sequence};
-    const nfgenmsg body = {.nfgen_family = family, .version = NFNETLINK_V0};
-    out.append(reinterpret_cast<const char*>(&header), sizeof(header));
-    out.append(reinterpret_cast<const char*>(&body), sizeof(body));
-  }
-  ~Question() {
-    const uint32_t length = static_cast<uint32_t>(buffer_.size() - start_);
-    memcpy(buffer_.data() + start_, &length, sizeof(length));
-  }
-  Question(const Question&) = delete;
-  Question& operator=(const Question&) = delete;
-
-  AttributeWriter* operator->() { return &out_; }
-
- private:
-  std::string& buffer_;
-  const size_t start_;
-  AttributeWriter out_;
-};
+NetlinkRequest Question(int command, uint16_t flags, uint32_t sequence,
+                        std::string& out, uint8_t family = NFPROTO_INET) {
+  return {NetlinkRequest::TypeOf(NFNL_SUBSYS_NFTABLES, command), flags, family,
+          sequence, out};
+}
 
 void AppendOneObject(int command, NftObjectType type, absl::string_view object,
                      uint32_t sequence, std::string& out) {
-  Question question(command, 0, NFPROTO_INET, sequence, out);
-  question->PutString(NFTA_OBJ_TABLE, kNftTable);
-  question->PutString(NFTA_OBJ_NAME, object);
-  question->PutU32(NFTA_OBJ_TYPE, static_cast<uint32_t>(type));
+  NetlinkRequest question = Question(command, 0, sequence, out);
+  question.PutString(NFTA_OBJ_TABLE, kNftTable);
+  question.PutString(NFTA_OBJ_NAME, object);
+  question.PutU32(NFTA_OBJ_TYPE, static_cast<uint32_t>(type));
 }
 
 NftMessage::Kind KindOf(uint16_t type) {
@@ -80,7 +54,6 @@ NftMessage::Kind KindOf(uint16_t type) {
   }
 }
 
-// Numbers of a counter's or quota's data, which come by the thousand.
 void ReadCounterData(ByteSpan payload, NftObjectInfo& out) {
   AttributeReader reader(payload);
   while (reader.Next()) {
@@ -109,19 +82,19 @@ void ReadQuotaData(ByteSpan payload, NftObjectInfo& out) {
 }  // namespace
 
 void AppendNftGetGeneration(uint32_t sequence, std::string& out) {
-  Question(NFT_MSG_GETGEN, 0, AF_UNSPEC, sequence, out);
+  Question(NFT_MSG_GETGEN, 0, sequence, out, AF_UNSPEC);
 }
 
 void AppendNftGetTable(uint32_t sequence, std::string& out) {
-  Question question(NFT_MSG_GETTABLE, 0, NFPROTO_INET, sequence, out);
-  question->PutString(NFTA_TABLE_NAME, kNftTable);
+  NetlinkRequest question = Question(NFT_MSG_GETTABLE, 0, sequence, out);
+  question.PutString(NFTA_TABLE_NAME, kNftTable);
 }
 
 void AppendNftGetChain(absl::string_view chain, uint32_t sequence,
                        std::string& out) {
-  Question question(NFT_MSG_GETCHAIN, 0, NFPROTO_INET, sequence, out);
-  question->PutString(NFTA_CHAIN_TABLE, kNftTable);
-  question->PutString(NFTA_CHAIN_NAME, chain);
+  NetlinkRequest question = Question(NFT_MSG_GETCHAIN, 0, sequence, out);
+  question.PutString(NFTA_CHAIN_TABLE, kNftTable);
+  question.PutString(NFTA_CHAIN_NAME, chain);
 }
 
 void AppendNftGetObject(NftObjectType type, absl::string_view object,
@@ -136,50 +109,45 @@ void AppendNftResetObject(NftObjectType type, absl::string_view object,
 
 void AppendNftDumpObjects(NftObjectType type, uint32_t sequence,
                           std::string& out) {
-  Question question(NFT_MSG_GETOBJ, NLM_F_DUMP, NFPROTO_INET, sequence, out);
-  question->PutString(NFTA_OBJ_TABLE, kNftTable);
-  question->PutU32(NFTA_OBJ_TYPE, static_cast<uint32_t>(type));
+  NetlinkRequest question = Question(NFT_MSG_GETOBJ, NLM_F_DUMP, sequence, out);
+  question.PutString(NFTA_OBJ_TABLE, kNftTable);
+  question.PutU32(NFTA_OBJ_TYPE, static_cast<uint32_t>(type));
 }
 
 void AppendNftDumpChains(uint32_t sequence, std::string& out) {
-  Question question(NFT_MSG_GETCHAIN, NLM_F_DUMP, NFPROTO_INET, sequence, out);
-  question->PutString(NFTA_CHAIN_TABLE, kNftTable);
+  NetlinkRequest question =
+      Question(NFT_MSG_GETCHAIN, NLM_F_DUMP, sequence, out);
+  question.PutString(NFTA_CHAIN_TABLE, kNftTable);
 }
 
 void AppendNftDumpRules(absl::string_view chain, uint32_t sequence,
                         std::string& out) {
-  Question question(NFT_MSG_GETRULE, NLM_F_DUMP, NFPROTO_INET, sequence, out);
-  question->PutString(NFTA_RULE_TABLE, kNftTable);
-  question->PutString(NFTA_RULE_CHAIN, chain);
+  NetlinkRequest question =
+      Question(NFT_MSG_GETRULE, NLM_F_DUMP, sequence, out);
+  question.PutString(NFTA_RULE_TABLE, kNftTable);
+  question.PutString(NFTA_RULE_CHAIN, chain);
 }
 
 void AppendNftDumpSets(uint32_t sequence, std::string& out) {
-  Question question(NFT_MSG_GETSET, NLM_F_DUMP, NFPROTO_INET, sequence, out);
-  question->PutString(NFTA_SET_TABLE, kNftTable);
+  NetlinkRequest question = Question(NFT_MSG_GETSET, NLM_F_DUMP, sequence, out);
+  question.PutString(NFTA_SET_TABLE, kNftTable);
 }
 
 void AppendNftDumpElements(absl::string_view set, uint32_t sequence,
                            std::string& out) {
-  Question question(NFT_MSG_GETSETELEM, NLM_F_DUMP, NFPROTO_INET, sequence,
-                    out);
-  question->PutString(NFTA_SET_ELEM_LIST_TABLE, kNftTable);
-  question->PutString(NFTA_SET_ELEM_LIST_SET, set);
+  NetlinkRequest question =
+      Question(NFT_MSG_GETSETELEM, NLM_F_DUMP, sequence, out);
+  question.PutString(NFTA_SET_ELEM_LIST_TABLE, kNftTable);
+  question.PutString(NFTA_SET_ELEM_LIST_SET, set);
 }
 
 const NftMessage* NftMessageReader::Next() {
-  nlmsghdr header;
-  if (rest_.size() < sizeof(header)) {
+  const ByteSpan bytes = TakeNetlinkMessage(rest_);
+  if (bytes.empty()) {
     malformed_ |= !rest_.empty();
     return nullptr;
   }
-  memcpy(&header, rest_.data(), sizeof(header));
-  if (header.nlmsg_len < sizeof(header) || header.nlmsg_len > rest_.size()) {
-    malformed_ = true;
-    return nullptr;
-  }
-  const ByteSpan bytes = rest_.subspan(0, header.nlmsg_len);
-  rest_.remove_prefix(
-      std::min<size_t>(NLMSG_ALIGN(header.nlmsg_len), rest_.size()));
+  const auto header = LoadBytes<nlmsghdr>(bytes.data());
   message_.kind = KindOf(header.nlmsg_type);
   message_.sequence = header.nlmsg_seq;
   message_.dump_interrupted = (header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
@@ -188,20 +156,15 @@ const NftMessage* NftMessageReader::Next() {
   message_.attributes = {};
   if (message_.kind == NftMessage::Kind::kError ||
       message_.kind == NftMessage::Kind::kDone) {
-    int32_t err = 0;
-    if (bytes.size() >= NLMSG_HDRLEN + sizeof(err)) {
-      memcpy(&err, bytes.data() + NLMSG_HDRLEN, sizeof(err));
-    }
-    // A negated errno; the end of a dump may carry a count instead.
-    if (err < 0) message_.err = err == INT32_MIN ? INT32_MAX : -err;
+    message_.err = NetlinkErrno(bytes.subspan(NLMSG_HDRLEN));
     return &message_;
   }
-  if (bytes.size() < kHeaderBytes) {
+  if (bytes.size() < kNetlinkHeadBytes) {
     message_.kind = NftMessage::Kind::kOther;
     return &message_;
   }
   message_.family = bytes[NLMSG_HDRLEN];
-  message_.attributes = bytes.subspan(kHeaderBytes);
+  message_.attributes = bytes.subspan(kNetlinkHeadBytes);
   return &message_;
 }
 

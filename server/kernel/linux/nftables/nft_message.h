@@ -14,7 +14,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "kernel/linux/nftables/nft_attributes.h"
+#include "kernel/linux/netlink/netlink_message.h"
 #include "kernel/linux/nftables/nft_batch.h"
 
 namespace nfmeter::kernel {

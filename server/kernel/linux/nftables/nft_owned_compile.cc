@@ -107,7 +107,7 @@ std::string PairsOf(absl::string_view map) {
   return absl::StrCat(map, "-pairs");
 }
 
-// nft's number of a type of two values.
+// How nft numbers the type of a key that is two values of `type`.
 uint32_t PairType(uint32_t type) { return type << 6 | type; }
 
 absl::Status NoHook(const OwnedHook& hook) {
@@ -142,7 +142,7 @@ class TableCompiler {
         next_set += static_cast<uint32_t>(compiled.sets.size());
         wanted.texts.push_back(TextOf(rule));
         if (!compiled.sets.empty()) {
-          // What is in them is not compared, so this says it.
+          // The elements of anonymous sets are not compared; this hash is.
           compiled.bytes.userdata = NftComment(absl::StrFormat(
               "nfmeter %016x", StableHash().Add(wanted.texts.back()).value()));
         }
@@ -172,8 +172,8 @@ class TableCompiler {
         if (out_.chains[i].place.name != hook.to) continue;
         NftHook& base =
             out_.chains[i].hook.emplace(NftHookOf(table_.table, hook.from));
-        // Behind what others have at this place, of which it then sees what
-        // they let pass.
+        // After the chains that others have at this hook: it sees the packets
+        // that those let pass.
         if (placement_ == RulePlacement::kTail) base.priority += 2;
       }
     }

@@ -24,12 +24,12 @@ using Texts = std::vector<std::string>;
 using Element = NftBatch::MapElement;
 using Elements = std::vector<Element>;
 
-// Of a changed chain or map, rules and elements that are told.
+// How many rules or elements of a changed chain or map are reported.
 constexpr size_t kMaxTold = 20;
 
 using Expressions = std::vector<NftExpression>;
 
-// Loads a register, and so begins a condition.
+// A condition begins with an expression that loads a register,
 bool IsLoad(const NftExpression& each) {
   return std::holds_alternative<NftMeta>(each) ||
          std::holds_alternative<NftPayload>(each) ||
@@ -38,7 +38,8 @@ bool IsLoad(const NftExpression& each) {
          std::holds_alternative<NftFib>(each);
 }
 
-// Decides on what was loaded, or changes it for what decides.
+// goes on with some that change what was loaded, and ends with some that
+// decide on it.
 bool Decides(const NftExpression& each) {
   return std::holds_alternative<NftCompare>(each) ||
          std::holds_alternative<NftOutside>(each) ||
@@ -49,9 +50,10 @@ bool Changes(const NftExpression& each) {
          std::holds_alternative<NftToNetworkOrder>(each);
 }
 
-// Of a condition that begins so. nft prints neither family nor protocol where
-// an address or a port implies them, and puts them right before that when it
-// restores what it has printed.
+// Where a condition that begins with this stands in one order for all rules.
+// nft does not print family or protocol where an address or a port implies
+// them, and when it restores what it has printed it puts them right before that
+// one.
 int Rank(const NftExpression& load) {
   const auto* meta = std::get_if<NftMeta>(&load);
   if (meta == nullptr) return 2;
@@ -124,8 +126,8 @@ Elements Lacking(const Elements& from, const Elements& other) {
   return lacking;
 }
 
-// What the elements count into that have neither their counters nor stand-ins
-// of those.
+// Counters of those elements that count neither into them nor into stand-ins
+// for them.
 OwnedDifference::Lost LostElements(const NftWantedMap& wanted,
                                    const NftFoundMap& found) {
   OwnedDifference::Lost lost;
@@ -161,7 +163,7 @@ Texts Cut(Texts texts) {
   return texts;
 }
 
-// How a map is made; nft alone looks at its keys' order.
+// Whether they are made alike. The keys' byte order is left out: only nft asks.
 bool IsSameMap(const NftBatch::Map& wanted, const NftBatch::Map& found) {
   return wanted.key_type == found.key_type &&
          wanted.key_bytes == found.key_bytes && wanted.objects == found.objects;
@@ -182,7 +184,8 @@ class Comparison {
     for (const NftFoundMap& each : found_.maps) maps_[each.map.name] = &each;
     CompareChains();
     CompareMaps();
-    // What is to go is let go of first; then what rules need is there.
+    // Rules that hold what is to go are deleted first; chains are made before
+    // the rules that jump to them.
     for (const NftFoundChain* each : emptied_) Empty(*each);
     for (const auto& each : replaced_) {
       Subject("", [&] { out_.batch.DeleteChain(each.first); });
@@ -257,7 +260,7 @@ class Comparison {
     Texts missing;
     Texts unwanted;
     if (!hooked) missing.push_back("its hook or priority");
-    // Rules that are there keep their places beside those that are not.
+    // Each rule that is found is matched with one wanted rule at most.
     std::vector<bool> seen(found.rules.size());
     for (size_t i = 0; i < wanted.rules.size(); ++i) {
       size_t j = 0;
@@ -297,7 +300,7 @@ class Comparison {
       const NftFoundMap& found = *there->second;
       maps_.erase(there);
       if (!IsSameMap(wanted.map, found.map)) {
-        // Somebody's, under the name of ours.
+        // Somebody has made another map under this name.
         Tell(wanted.place, Kind::kChanged, {"its key"}, {});
         unwanted_maps_.push_back(wanted.map.name);
         out_.new_maps.push_back(&wanted);

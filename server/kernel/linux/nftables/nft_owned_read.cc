@@ -17,7 +17,7 @@ namespace {
 
 constexpr char kSubject[] = "the chains of plans";
 
-// Which chain or map of an owner the kernel calls so; nullopt: none.
+// The owned chain or map that has this name in the kernel; nullopt: none.
 std::optional<NftOwnedPlace> PlaceOf(absl::string_view name,
                                      absl::string_view prefix) {
   for (const Family family : kAllFamilies) {
@@ -125,7 +125,7 @@ absl::Status ReadElements(NetlinkSocket& socket, NftFoundMap& map) {
   }
   std::sort(map.elements.begin(), map.elements.end(),
             [](const auto& a, const auto& b) { return a.key < b.key; });
-  // A walk during which the kernel makes the table larger has some twice.
+  // If the kernel resizes the hash table during the walk, some come twice.
   map.elements.erase(std::unique(map.elements.begin(), map.elements.end()),
                      map.elements.end());
   return absl::OkStatus();

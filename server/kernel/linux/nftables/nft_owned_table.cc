@@ -18,10 +18,10 @@ namespace {
 
 constexpr char kSubject[] = "table inet nfmeter";
 
-// Elements that are sent at once where maps are filled before the change.
+// How many elements a transaction has where maps are filled before the change.
 constexpr size_t kElementsPerBatch = 500;
 
-// A cgroup of the same path may be another one by now.
+// Rules hold the number of a cgroup, and its path may lead to another by now.
 bool NamesCgroups(const std::vector<OwnedTable>& tables) {
   for (const OwnedTable& table : tables) {
     for (const OwnedChain& chain : table.chains) {
@@ -89,7 +89,7 @@ absl::StatusOr<OwnedOutcome> NftOwnedTable::ApplyLocked(const OwnedEdit& edit) {
   OwnedOutcome outcome{.differences = std::move(change.differences)};
   if (edit.dry_run || outcome.differences.empty()) {
     NFM_ASSIGN_OR_RETURN(const uint32_t now, table_.Generation());
-    // Of one moment, unless the table is ours.
+    // What was read must be of one moment; in a table that is ours it is.
     if (now != generation && known == nullptr && !table_.owned()) {
       return ErrnoStatus(Operation::kNftChange, ERESTART, kSubject);
     }
@@ -103,12 +103,12 @@ absl::StatusOr<OwnedOutcome> NftOwnedTable::ApplyLocked(const OwnedEdit& edit) {
   const uint32_t last = generation + fitted.commits;
   const NftErrors errors = table_.Commit(fitted.change.batch, last);
   if (!errors.ok()) {
-    // The next try, after ERESTART, finds them filled.
+    // After ERESTART the maps are kept: the next try finds them filled.
     if (errors.whole != ERESTART) Drop(fitted.filled);
     return Explain(errors, fitted.change);
   }
   outcome.commits = 1;
-  // It is done, whatever can be read of it now: else the next look reads all.
+  // The change is made. If this fails, the next call reads everything anew.
   Learn(edit, wanted, last + 1).IgnoreError();
   return outcome;
 }
@@ -167,12 +167,12 @@ absl::Status NftOwnedTable::FillOne(const NftWantedMap& map,
   return absl::OkStatus();
 }
 
-// Those that are there: each by itself.
+// Each in a transaction of its own, as some may not be there.
 void NftOwnedTable::Drop(absl::Span<const NftWantedMap* const> maps) {
   for (const NftWantedMap* map : maps) {
     NftBatch batch = table_.NewBatch();
     batch.DeleteMap(map->map.name);
-    // What stays goes with the next look.
+    // What can't be deleted now is unwanted at the next comparison.
     table_.Commit(batch);
   }
 }

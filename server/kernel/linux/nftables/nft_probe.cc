@@ -18,7 +18,7 @@ namespace nfmeter::kernel {
 namespace {
 
 constexpr char kSubject[] = "table inet nfmeter";
-// Nobody has it.
+// No table has this name.
 constexpr char kTable[] = "nfmeter-probe";
 constexpr char kName[] = "probe";
 constexpr uint32_t kCounter = static_cast<uint32_t>(NftObjectType::kCounter);
@@ -39,7 +39,7 @@ constexpr Part kParts[] = {
      "CONFIG_NFT_HASH"},
 };
 
-// Says that something is not there, and not that something went wrong.
+// Whether this errno says that the kernel lacks something.
 bool MeansLack(int err) {
   return err == EOPNOTSUPP || err == ENOENT || err == EINVAL ||
          err == EAFNOSUPPORT;
@@ -67,7 +67,7 @@ NftBatch NftProbe() {
 absl::Status ExplainNftProbe(const NftErrors& errors) {
   if (errors.ok()) return absl::OkStatus();
   if (errors.whole == 0) {
-    // What follows the first one may want for nothing else.
+    // Messages after the first refused one may fail because of it alone.
     const auto first =
         std::min_element(errors.messages.begin(), errors.messages.end());
     if (first->first < std::size(kParts) && MeansLack(first->second)) {

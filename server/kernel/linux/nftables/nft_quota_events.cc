@@ -24,7 +24,7 @@ absl::StatusOr<std::unique_ptr<NftQuotaEvents>> NftQuotaEvents::Open(
 
 std::optional<AcctObject> NftQuotaEvents::CrossingOf(
     const NftMessage& message) {
-  // Those of transactions have the sequence number of their message, not 0.
+  // Objects that a transaction changed come with its sequence number, not 0.
   NftObjectInfo info;
   if (message.kind != NftMessage::Kind::kObject || message.sequence != 0 ||
       !ReadNftObject(message.attributes, info) || info.table != kNftTable ||

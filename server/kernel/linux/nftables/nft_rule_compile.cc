@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // CompileNftRule().
 //
-// Conditions are written as nft itself does, so that it lists them in words,
-// and in one order: what is dear to ask comes last.
+// Conditions are written as nft itself writes them, so that it lists them in
+// words, and in one order: those that cost most come last.
 #include <endian.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
@@ -21,6 +21,7 @@
 #include "kernel/linux/nftables/nft_rule_layout.h"
 #include "kernel/linux/nftables/nft_userdata.h"
 #include "kernel/rule_edit.h"
+#include "kernel/rule_mark.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -102,7 +103,7 @@ class Compiler {
     if (!interface.has_value()) return;
     std::string name = interface->value;
     if (name == "+") {
-      // Every interface, but there is one.
+      // Any interface will do, but there must be one.
       Add(NftMeta{index_key});
       Compare(!interface->negated, HostBytes(uint32_t{0}));
       return;
@@ -125,7 +126,7 @@ class Compiler {
     };
     const std::string mask = bytes(prefix->value.mask);
     std::string address = bytes(prefix->value.address);
-    // Of whole bytes at the front no more is loaded than is looked at.
+    // Where the mask covers whole bytes, only these are loaded.
     const size_t whole = std::min(mask.find_first_not_of('\xff'), mask.size());
     if (whole > 0 && mask.find_first_not_of('\0', whole) == std::string::npos) {
       address.resize(whole);
@@ -166,7 +167,7 @@ class Compiler {
             HostBytes(htobe16(apart[0].last)), ports->negated);
   }
 
-  // In the register is something from `first` to `last`.
+  // What the register holds lies within `first` to `last`.
   void Between(const std::string& first, const std::string& last,
                bool negated) {
     if (first == last) {
@@ -245,7 +246,7 @@ class Compiler {
                          .key_type = kNftTypeAddressType,
                          .key_bytes = sizeof(uint32_t),
                          .host_order = true};
-    // Bits are those of rtnetlink's numbers.
+    // Bit n stands for rtnetlink's type n.
     for (uint32_t type = 0; type < 16; ++type) {
       if ((types->value >> type & 1) != 0) set.elements.push_back({type, type});
     }
@@ -332,7 +333,8 @@ std::string PortBytes(const std::vector<PortRange>& ports) {
   return bytes;
 }
 
-// A set forgets in which order its ports were given, and which lay together.
+// A set keeps neither the order of ports nor ranges that touch, so the list is
+// kept as it was given.
 void AppendPorts(NftEntry entry,
                  const std::optional<Negatable<std::vector<PortRange>>>& ports,
                  std::string& out) {
@@ -370,10 +372,8 @@ absl::StatusOr<std::string> UserdataOf(const RuleSpec& rule) {
 }  // namespace
 
 std::string NftRuleComment(absl::string_view id, absl::string_view words) {
-  std::string comment = absl::StrCat("nfmeter:", id);
-  if (words.empty()) return comment;
-  const std::string both = absl::StrCat(comment, " ", words);
-  return IsNftComment(both) ? both : comment;
+  const std::string both = RuleMark(id, words);
+  return IsNftComment(both) ? both : RuleMark(id, "");
 }
 
 absl::StatusOr<NftRule> CompileNftRule(Family family, const RuleSpec& rule,

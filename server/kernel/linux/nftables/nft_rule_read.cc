@@ -13,16 +13,16 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "kernel/linux/nftables/nft_expression_cursor.h"
 #include "kernel/linux/nftables/nft_name.h"
 #include "kernel/linux/nftables/nft_rule.h"
 #include "kernel/linux/nftables/nft_rule_layout.h"
 #include "kernel/linux/nftables/nft_userdata.h"
 #include "kernel/rule_law.h"
+#include "kernel/rule_mark.h"
 
 namespace nfmeter::kernel {
 namespace {
-
-constexpr absl::string_view kMark = "nfmeter:";
 
 template <typename T>
 std::optional<T> NumberOf(absl::string_view bytes) {
@@ -50,103 +50,39 @@ class Reader {
   Reader(Family family, const NftRuleInfo& info, NftSetLookup sets, Rule& out)
       : family_(family),
         layout_(NftLayoutOf(family)),
-        expressions_(ReadNftExpressions(info.expressions)),
+        in_(ReadNftExpressions(info.expressions)),
         sets_(sets),
         userdata_(info.userdata),
         out_(out),
         match_(out.match) {}
 
   void Run() {
-    while (at_ < expressions_.size()) {
-      const size_t start = at_;
-      if (!ReadOne()) Foreign(start);
+    while (!in_.at_end()) {
+      const size_t start = in_.position();
+      if (!ReadOne()) out_.other_matches.push_back(in_.PassForeign(start));
     }
   }
 
   const NftRuleTraits& traits() const { return traits_; }
 
  private:
-  // The next expression if it is of this type.
-  template <typename T>
-  const T* Take() {
-    if (at_ >= expressions_.size()) return nullptr;
-    const T* taken = std::get_if<T>(&expressions_[at_]);
-    if (taken != nullptr) ++at_;
-    return taken;
-  }
-
-  // Something that we do not make: named, and passed over with what belongs to
-  // what it loads.
-  void Foreign(size_t start) {
-    at_ = start + 1;
-    const auto* unknown = std::get_if<NftUnknown>(&expressions_[start]);
-    std::string name = unknown != nullptr ? unknown->name : "condition";
-    while (Take<NftBitwise>() != nullptr ||
-           Take<NftToNetworkOrder>() != nullptr ||
-           Take<NftCompare>() != nullptr || Take<NftOutside>() != nullptr ||
-           Take<NftLookup>() != nullptr) {
-    }
-    // A lookup of a plan: what counts is in the map.
-    while (const auto* map = Take<NftObjectMap>()) {
-      name = absl::StrCat("map ", map->map);
-    }
-    out_.other_matches.push_back(std::move(name));
-  }
-
   bool ReadOne() {
-    if (const auto* meta = Take<NftMeta>()) return ReadMeta(meta->key);
-    if (const auto* payload = Take<NftPayload>()) return ReadPayload(*payload);
-    if (const auto* ct = Take<NftCt>()) return ReadConntrack(ct->key);
-    if (const auto* socket = Take<NftSocket>()) return ReadSocket(*socket);
-    if (const auto* fib = Take<NftFib>()) return ReadFib(*fib);
-    if (const auto* counter = Take<NftCounter>()) {
+    if (const auto* meta = in_.Take<NftMeta>()) return ReadMeta(meta->key);
+    if (const auto* payload = in_.Take<NftPayload>())
+      return ReadPayload(*payload);
+    if (const auto* ct = in_.Take<NftCt>()) return ReadConntrack(ct->key);
+    if (const auto* socket = in_.Take<NftSocket>()) return ReadSocket(*socket);
+    if (const auto* fib = in_.Take<NftFib>()) return ReadFib(*fib);
+    if (const auto* counter = in_.Take<NftCounter>()) {
       traits_.counts_itself = true;
       out_.packets = counter->packets;
       out_.bytes = counter->bytes;
       return true;
     }
-    if (const auto* object = Take<NftObject>()) return ReadObject(*object);
-    if (const auto* verdict = Take<NftVerdict>()) return ReadVerdict(*verdict);
+    if (const auto* object = in_.Take<NftObject>()) return ReadObject(*object);
+    if (const auto* verdict = in_.Take<NftVerdict>())
+      return ReadVerdict(*verdict);
     return false;
-  }
-
-  // == or != a value.
-  struct Comparison {
-    bool negated = false;
-    std::string value;
-  };
-  std::optional<Comparison> TakeComparison() {
-    const auto* compare = Take<NftCompare>();
-    if (compare == nullptr || (compare->operation != NFT_CMP_EQ &&
-                               compare->operation != NFT_CMP_NEQ)) {
-      return std::nullopt;
-    }
-    return Comparison{compare->operation == NFT_CMP_NEQ, compare->value};
-  }
-
-  // Between two values, which may be the same, or not.
-  struct Between {
-    bool negated = false;
-    std::string first;
-    std::string last;
-  };
-  std::optional<Between> TakeBetween() {
-    if (const auto* outside = Take<NftOutside>()) {
-      return Between{true, outside->first, outside->last};
-    }
-    const auto* first = Take<NftCompare>();
-    if (first == nullptr) return std::nullopt;
-    if (first->operation == NFT_CMP_GTE) {
-      const auto* last = Take<NftCompare>();
-      if (last == nullptr || last->operation != NFT_CMP_LTE) {
-        return std::nullopt;
-      }
-      return Between{false, first->value, last->value};
-    }
-    if (first->operation != NFT_CMP_EQ && first->operation != NFT_CMP_NEQ) {
-      return std::nullopt;
-    }
-    return Between{first->operation == NFT_CMP_NEQ, first->value, first->value};
   }
 
   template <typename T>
@@ -159,12 +95,12 @@ class Reader {
   bool ReadMeta(uint32_t key) {
     switch (key) {
       case NFT_META_NFPROTO: {
-        const auto is = TakeComparison();
+        const auto is = in_.TakeComparison();
         return is.has_value() && !is->negated &&
                is->value == std::string(1, layout_.nfproto);
       }
       case NFT_META_L4PROTO: {
-        const auto is = TakeComparison();
+        const auto is = in_.TakeComparison();
         return is.has_value() && is->value.size() == 1 &&
                Set<uint8_t>(match_.protocol, is->value[0], is->negated);
       }
@@ -177,7 +113,7 @@ class Reader {
       case NFT_META_OIF:
         return ReadAnyInterface(match_.out_interface);
       case NFT_META_PKTTYPE: {
-        const auto is = TakeComparison();
+        const auto is = in_.TakeComparison();
         return is.has_value() && is->value.size() == 1 &&
                static_cast<uint8_t>(is->value[0]) <=
                    static_cast<uint8_t>(PacketType::kMulticast) &&
@@ -196,7 +132,7 @@ class Reader {
   }
 
   bool ReadInterface(std::optional<Negatable<std::string>>& field) {
-    const auto is = TakeComparison();
+    const auto is = in_.TakeComparison();
     if (!is.has_value()) return false;
     const size_t nul = is->value.find('\0');
     std::string name = is->value.substr(0, nul);
@@ -204,17 +140,17 @@ class Reader {
     return !name.empty() && Set(field, std::move(name), is->negated);
   }
   bool ReadAnyInterface(std::optional<Negatable<std::string>>& field) {
-    const auto is = TakeComparison();
+    const auto is = in_.TakeComparison();
     return is.has_value() && NumberOf<uint32_t>(is->value) == 0u &&
            Set<std::string>(field, "+", !is->negated);
   }
 
   bool ReadMark() {
     Mark mark;
-    if (const auto* bitwise = Take<NftBitwise>()) {
+    if (const auto* bitwise = in_.Take<NftBitwise>()) {
       mark.mask = NumberOf<uint32_t>(bitwise->mask).value_or(0);
     }
-    const auto is = TakeComparison();
+    const auto is = in_.TakeComparison();
     if (!is.has_value()) return false;
     const auto value = NumberOf<uint32_t>(is->value);
     if (!value.has_value()) return false;
@@ -223,8 +159,8 @@ class Reader {
   }
 
   bool ReadOwner(std::optional<Negatable<IdRange>>& field) {
-    const bool network_order = Take<NftToNetworkOrder>() != nullptr;
-    const auto is = TakeBetween();
+    const bool network_order = in_.Take<NftToNetworkOrder>() != nullptr;
+    const auto is = in_.TakeBetween();
     if (!is.has_value()) return false;
     const auto number = network_order ? NetworkIdOf : NumberOf<uint32_t>;
     const auto first = number(is->first);
@@ -268,20 +204,20 @@ class Reader {
     if (bytes == 0 || bytes > layout_.address_bytes) return false;
     IpPrefix prefix{.family = family_};
     std::fill_n(prefix.mask.begin(), bytes, 0xff);
-    if (const auto* bitwise = Take<NftBitwise>()) {
+    if (const auto* bitwise = in_.Take<NftBitwise>()) {
       if (bitwise->mask.size() != bytes) return false;
       std::copy(bitwise->mask.begin(), bitwise->mask.end(),
                 prefix.mask.begin());
     }
-    const auto is = TakeComparison();
+    const auto is = in_.TakeComparison();
     if (!is.has_value() || is->value.size() != bytes) return false;
     std::copy(is->value.begin(), is->value.end(), prefix.address.begin());
     return Set(field, prefix, is->negated);
   }
 
   bool ReadDscp() {
-    const auto* bitwise = Take<NftBitwise>();
-    const auto is = TakeComparison();
+    const auto* bitwise = in_.Take<NftBitwise>();
+    const auto is = in_.TakeComparison();
     if (bitwise == nullptr || bitwise->mask != layout_.dscp_mask ||
         !is.has_value() || is->value.size() != bitwise->mask.size()) {
       return false;
@@ -294,8 +230,8 @@ class Reader {
   }
 
   bool ReadTcpFlags() {
-    const auto* bitwise = Take<NftBitwise>();
-    const auto is = TakeComparison();
+    const auto* bitwise = in_.Take<NftBitwise>();
+    const auto is = in_.TakeComparison();
     return bitwise != nullptr && bitwise->mask.size() == 1 && is.has_value() &&
            is->value.size() == 1 &&
            Set(match_.tcp_flags,
@@ -305,7 +241,7 @@ class Reader {
   }
 
   bool ReadIcmp(uint32_t bytes) {
-    const auto is = TakeComparison();
+    const auto is = in_.TakeComparison();
     if (bytes == 0 || bytes > 2 || !is.has_value() ||
         is->value.size() != bytes) {
       return false;
@@ -346,13 +282,13 @@ class Reader {
                  std::optional<Negatable<std::vector<PortRange>>>& field) {
     std::vector<PortRange> ports;
     bool negated = false;
-    if (const auto* lookup = Take<NftLookup>()) {
+    if (const auto* lookup = in_.Take<NftLookup>()) {
       std::optional<std::vector<PortRange>> read = PortsOf(lookup->set);
       if (!read.has_value()) return false;
       ports = *std::move(read);
       negated = lookup->negated;
     } else {
-      const auto is = TakeBetween();
+      const auto is = in_.TakeBetween();
       if (!is.has_value()) return false;
       const auto first = PortOf(is->first);
       const auto last = PortOf(is->last);
@@ -379,8 +315,8 @@ class Reader {
   }
 
   bool ReadConntrack(uint32_t key) {
-    const auto* bitwise = Take<NftBitwise>();
-    const auto is = TakeComparison();
+    const auto* bitwise = in_.Take<NftBitwise>();
+    const auto is = in_.TakeComparison();
     if (bitwise == nullptr || !is.has_value() ||
         NumberOf<uint32_t>(is->value) != 0u) {
       return false;
@@ -396,7 +332,7 @@ class Reader {
   }
 
   bool ReadSocket(const NftSocket& socket) {
-    const auto is = TakeComparison();
+    const auto is = in_.TakeComparison();
     const auto path = ReadNftEntry(NftEntry::kCgroupPath, userdata_);
     return socket.key == NFT_SOCKET_CGROUPV2 && is.has_value() &&
            path.has_value() &&
@@ -408,13 +344,13 @@ class Reader {
     uint16_t types = 0;
     bool negated = false;
     std::vector<NftElement> elements;
-    if (const auto* lookup = Take<NftLookup>()) {
+    if (const auto* lookup = in_.Take<NftLookup>()) {
       std::optional<std::vector<NftElement>> read = sets_(lookup->set);
       if (!read.has_value()) return false;
       elements = *std::move(read);
       negated = lookup->negated;
     } else {
-      const auto is = TakeComparison();
+      const auto is = in_.TakeComparison();
       if (!is.has_value()) return false;
       elements.push_back({is->value});
       negated = is->negated;
@@ -474,34 +410,26 @@ class Reader {
 
   const Family family_;
   const NftLayout& layout_;
-  const std::vector<NftExpression> expressions_;
+  NftExpressionCursor in_;
   const NftSetLookup sets_;
   const ByteSpan userdata_;
   Rule& out_;
   RuleMatch& match_;
-  size_t at_ = 0;
   NftRuleTraits traits_ = {.counts_itself = false};
 };
 
 // Ours by its comment, which survives a save and restore.
 void ReadWhose(ByteSpan userdata, Rule& rule) {
-  absl::string_view comment = ReadNftComment(userdata).value_or("");
-  const auto words = ReadNftEntry(NftEntry::kWords, userdata);
-  absl::string_view rest = comment;
-  if (!absl::ConsumePrefix(&rest, kMark) || rule.counter.empty()) {
-    rule.match.comment = std::string(comment);
-    return;
-  }
-  const size_t space = std::min(rest.find(' '), rest.size());
-  const absl::string_view id = rest.substr(0, space);
-  if (!IsRuleId(id)) {
+  const absl::string_view comment = ReadNftComment(userdata).value_or("");
+  const auto mark = ParseRuleMark(comment);
+  if (!mark.has_value() || rule.counter.empty()) {
     rule.match.comment = std::string(comment);
     return;
   }
   rule.managed = true;
-  rule.id = std::string(id);
-  rest.remove_prefix(std::min(space + 1, rest.size()));
-  rule.match.comment = std::string(words.value_or(rest));
+  rule.id = std::string(mark->id);
+  rule.match.comment = std::string(
+      ReadNftEntry(NftEntry::kWords, userdata).value_or(mark->comment));
 }
 
 // A chain of a plan, which the kernel calls by family and table, too.

@@ -121,8 +121,8 @@ bool HasChanged(const absl::Status& status) {
          GetErrorDetails(status).reason == "NFT_TABLE_CHANGED";
 }
 
-// Waits until no CPU counts by rules any more that are gone: packets are
-// processed inside of RCU's readers. Best effort.
+// Waits until no CPU is counting by rules that are gone: packets are processed
+// in read sections of RCU. Best effort.
 void WaitForPackets() { syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0); }
 
 }  // namespace
@@ -353,7 +353,8 @@ absl::StatusOr<size_t> NftRuleTable::MoveRules(const CounterMove& move,
                                                const Patience& patience) {
   NFM_ASSIGN_OR_RETURN(const size_t moved,
                        RuleTable::MoveRules(move, patience));
-  // Also where none was left to move: by rules that were changed just before.
+  // Also when no rule was left to move: those that an earlier call has moved
+  // may still be counting into the old counter.
   if (!move.dry_run) WaitForPackets();
   return moved;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // NftRuleText(): the words of nft.
-#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 
@@ -11,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "kernel/ip_prefix.h"
 #include "kernel/linux/nftables/nft_name.h"
 #include "kernel/linux/nftables/nft_rule.h"
 #include "kernel/linux/nftables/nft_rule_layout.h"
@@ -103,26 +103,6 @@ std::string ProtocolWord(uint8_t protocol) {
   return absl::StrCat(protocol);
 }
 
-std::string AddressText(Family family, const std::array<uint8_t, 16>& bytes) {
-  char text[INET6_ADDRSTRLEN];
-  inet_ntop(family == Family::kIpv4 ? AF_INET : AF_INET6, bytes.data(), text,
-            sizeof(text));
-  return text;
-}
-
-// Bits in front, or nullopt where they have gaps.
-std::optional<size_t> PrefixLength(const IpPrefix& prefix, size_t bytes) {
-  size_t length = 0;
-  while (length < 8 * bytes &&
-         (prefix.mask[length / 8] >> (7 - length % 8) & 1) != 0) {
-    ++length;
-  }
-  for (size_t i = length; i < 8 * bytes; ++i) {
-    if ((prefix.mask[i / 8] >> (7 - i % 8) & 1) != 0) return std::nullopt;
-  }
-  return length;
-}
-
 template <typename T>
 std::string RangeText(const Range<T>& range) {
   return range.first == range.last ? absl::StrCat(range.first)
@@ -205,10 +185,12 @@ class Text {
                absl::string_view which) {
     if (!prefix.has_value()) return;
     const size_t bytes = NftLayoutOf(family_).address_bytes;
-    const std::string address = AddressText(family_, prefix->value.address);
-    const std::optional<size_t> length = PrefixLength(prefix->value, bytes);
+    const std::string address =
+        FormatAddress(family_, prefix->value.address.data());
+    const std::optional<size_t> length = PrefixLength(prefix->value);
     if (!length.has_value()) {
-      Add(Header(), " ", which, " & ", AddressText(family_, prefix->value.mask),
+      Add(Header(), " ", which, " & ",
+          FormatAddress(family_, prefix->value.mask.data()),
           prefix->negated ? " != " : " == ", address);
     } else if (*length == 8 * bytes) {
       Add(Header(), " ", which, " ", Not(prefix->negated), address);

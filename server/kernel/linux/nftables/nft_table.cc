@@ -20,12 +20,12 @@ namespace nfmeter::kernel {
 namespace {
 
 constexpr char kSubject[] = "table inet nfmeter";
-// Nobody has it; it is never committed.
+// No table has this name; none is made, as the probe is not committed.
 constexpr char kProbed[] = "nfmeter-probe";
 constexpr uint32_t kOwned = kNftTableOwner | kNftTablePersist;
 
-// Of the socket. The kernel compares a send with it, less some bookkeeping
-// (netlink_sendmsg()).
+// Sets the size of the send buffer. Returns how much fits one send: the size
+// that was granted, less the kernel's bookkeeping (netlink_sendmsg()).
 size_t SizeSendBuffer(const NetlinkSocket& socket, int wanted) {
   constexpr size_t kBookkeeping = 32;
   if (setsockopt(socket.fd(), SOL_SOCKET, SO_SNDBUFFORCE, &wanted,
@@ -65,14 +65,15 @@ absl::StatusOr<std::unique_ptr<NftTable>> NftTable::Open(
 }
 
 NftTable::~NftTable() {
-  // An empty one does no harm.
+  // If it stays, an empty table does no harm.
   if (changed_) DeleteIfEmpty().IgnoreError();
 }
 
 NftErrors NftTable::Adopt(NetlinkSocket& writer) {
   if (!orphaned_) return {};
-  // Alone: the kernel makes no base chain in a table that changes its owner
-  // (__NFT_TABLE_F_UPDATE in nf_tables_addchain()).
+  // In a transaction of its own: the kernel makes no base chain in a table that
+  // changes its owner in the same one (__NFT_TABLE_F_UPDATE in
+  // nf_tables_addchain()).
   NftBatch batch;
   batch.AddTable(kOwned);
   NftErrors errors = SendNft(writer, batch, std::nullopt, /*commit=*/true);

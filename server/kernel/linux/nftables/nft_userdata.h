@@ -10,7 +10,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "kernel/linux/nftables/nft_attributes.h"
+#include "kernel/linux/netlink/netlink_message.h"
 
 namespace nfmeter::kernel {
 

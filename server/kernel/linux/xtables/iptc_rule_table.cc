@@ -30,11 +30,11 @@
 namespace nfmeter::kernel {
 namespace {
 
-// Between tries at a table that somebody changes without the lock, while others
-// wait for ours.
+// Between tries at a table that somebody changes without the lock. We hold the
+// lock meanwhile, so the pauses are short.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(1);
 constexpr absl::Duration kLongestPause = absl::Milliseconds(50);
-// What taking back may take, whatever is left of the caller's time.
+// How long undoing may take, whatever is left of the caller's time.
 constexpr absl::Duration kUndoTime = absl::Seconds(10);
 
 absl::Status Overwritten(Family family, Table table) {
@@ -241,8 +241,8 @@ absl::StatusOr<TableOutcome> IptcRuleTable::Edit(const TableEdit& edit,
   const NamespaceVisit visit(network_);
   if (visit.err() != 0) return NotThere(visit.err());
   NFM_ASSIGN_OR_RETURN(Entries entries, Encode(edit));
-  // Sets are numbers there, and a number may have gone to another set while we
-  // waited.
+  // Entries name sets by number, and while we waited for the lock a number may
+  // have become another set's.
   bool again = absl::c_any_of(NewRules(edit), [](const RuleSpec* rule) {
     return rule->match.ip_set.has_value();
   });
@@ -256,7 +256,7 @@ absl::StatusOr<TableOutcome> IptcRuleTable::Edit(const TableEdit& edit,
 
 absl::StatusOr<TableOutcome> IptcRuleTable::TryOnce(const TableEdit& edit,
                                                     const Entries& entries) {
-  // What can't be done in a table that is not there does not make it.
+  // To open a table makes it; an edit that must fail should not.
   if (PresenceOfTable(edit.family, edit.table) == TablePresence::kAbsent) {
     NFM_RETURN_IF_ERROR(PlanUnread(edit).status());
   }
@@ -314,7 +314,7 @@ absl::StatusOr<OwnedOutcome> IptcRuleTable::ApplyOwnedTable(
     const OwnedEdit& edit, const OwnedTable& wanted, const Patience& patience) {
   NFM_ASSIGN_OR_RETURN(XtOwnedChains chains,
                        XtOwnedChains::Encode(wanted, edit, sets_));
-  // What can't be seen is looked at when it is changed.
+  // A table that can't be seen is read under the lock, when it is opened.
   TableContents contents = EmptyTable(wanted.family, wanted.table);
   if (edit.dry_run ||
       PresenceOfTable(wanted.family, wanted.table) != TablePresence::kUnknown) {
@@ -384,7 +384,7 @@ absl::StatusOr<size_t> IptcRuleTable::MoveRules(const CounterMove& move,
   for (const Family family : kAllFamilies) {
     for (const Table table : kAllTables) {
       if (PresenceOfTable(family, table) != TablePresence::kPresent) continue;
-      // What stays counts into the other one, which the caller looks after.
+      // Rules that stay where they were moved to are for the caller to handle.
       (void)UnderLock(to_the_end,
                       [&] { return MoveOnce(family, table, back); });
     }

@@ -75,7 +75,7 @@ Rule ReadRule(Family family, Table table, absl::string_view chain,
   Rule rule;
   rule.family = family;
   rule.table = table;
-  // We make none that does not count: such a comment is somebody's.
+  // All rules of ours count; a comment like ours on another is somebody's.
   rule.managed = !entry.id.empty() && !entry.counter.empty();
   if (rule.managed) rule.id = std::move(entry.id);
   rule.chain = std::string(chain);

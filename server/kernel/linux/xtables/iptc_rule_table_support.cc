@@ -74,7 +74,7 @@ absl::Status CheckExtensions(Family family,
   for (const auto& [name, revision] : needed.matches) {
     NFM_RETURN_IF_ERROR(ProbeMatchRevision(family, name, revision));
   }
-  // The others are verdicts, which every kernel has.
+  // Other targets of ours are verdicts, which every kernel has.
   for (const auto& [name, revision] : needed.targets) {
     if (name != kAcctTarget) continue;
     NFM_RETURN_IF_ERROR(ProbeTargetRevision(family, name, revision));
@@ -236,7 +236,8 @@ absl::Status ExplainRefusal(int err, const TableEdit& edit,
   if (err == EINVAL) {
     NFM_RETURN_IF_ERROR(CheckSurroundings(edit));
     NFM_RETURN_IF_ERROR(CheckOldRules(before, edit));
-    // Where the hierarchy can't be seen from here, it is still the likeliest.
+    // Where the hierarchy can't be seen from here, a missing cgroup is still
+    // the likeliest reason.
     for (const RuleSpec* rule : rules) {
       if (rule->match.cgroup_path.has_value()) return NoCgroup(*rule);
     }

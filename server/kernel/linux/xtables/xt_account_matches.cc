@@ -9,31 +9,15 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "kernel/acct_names.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_text.h"
 #include "kernel/rule_law.h"
+#include "kernel/rule_mark.h"
 
 namespace nfmeter::kernel {
 namespace {
-
-constexpr absl::string_view kMarkPrefix = "nfmeter:";
-
-struct ParsedMark {
-  absl::string_view id;
-  absl::string_view comment;
-};
-
-std::optional<ParsedMark> ParseRuleMark(absl::string_view text) {
-  if (!absl::StartsWith(text, kMarkPrefix)) return std::nullopt;
-  text.remove_prefix(kMarkPrefix.size());
-  const size_t space = std::min(text.find(' '), text.size());
-  const absl::string_view id = text.substr(0, space);
-  if (!IsRuleId(id)) return std::nullopt;
-  return ParsedMark{id, text.substr(std::min(space + 1, text.size()))};
-}
 
 // iptables keeps the last byte for the NUL.
 absl::string_view CommentOf(const xt_comment_info& info) {
@@ -50,7 +34,7 @@ bool DecodeComment(const MatchContext&, const xt_comment_info& info,
                    DecodedEntry& out) {
   if (!out.id.empty() || !out.match.comment.empty()) return false;
   const absl::string_view comment = CommentOf(info);
-  if (const std::optional<ParsedMark> mark = ParseRuleMark(comment)) {
+  if (const std::optional<ParsedRuleMark> mark = ParseRuleMark(comment)) {
     out.id = std::string(mark->id);
     out.match.comment = std::string(mark->comment);
   } else {
@@ -108,11 +92,6 @@ absl::Status AppendCounter(absl::string_view counter, MatchWriter& out) {
 }
 
 }  // namespace
-
-std::string RuleMark(absl::string_view id, absl::string_view comment) {
-  return comment.empty() ? absl::StrCat(kMarkPrefix, id)
-                         : absl::StrCat(kMarkPrefix, id, " ", comment);
-}
 
 absl::Span<const MatchKind> AccountMatchKinds() { return kKinds; }
 

@@ -26,14 +26,7 @@ absl::Status AppendAcctTarget(const RuleSpec& rule,
   if (!IsAcctName(rule.counter)) return NotACounter();
   const std::string counter = NfacctName(rule.counter);
   memcpy(info.name, counter.data(), counter.size());
-  xt_entry_target header{};
-  const size_t total = XT_ALIGN(sizeof(header) + sizeof(info));
-  header.u.user.target_size = static_cast<uint16_t>(total);
-  memcpy(header.u.user.name, kAcctTarget.data(), kAcctTarget.size());
-  const size_t start = bytes.size();
-  bytes.resize(start + total);
-  memcpy(&bytes[start], &header, sizeof(header));
-  memcpy(&bytes[start + sizeof(header)], &info, sizeof(info));
+  AppendTarget(kAcctTarget, 0, info, bytes);
   return absl::OkStatus();
 }
 

@@ -59,34 +59,14 @@ absl::Status Malformed(absl::string_view what) {
 
 // Encoding
 
-// What libiptc looks for in the name of a target to append; it turns verdicts
-// into numbers, and an empty name into "go on" (iptcc_map_target).
-absl::StatusOr<absl::string_view> TargetNameOf(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::kContinue:
-      return "";
-    case Verdict::kAccept:
-      return "ACCEPT";
-    case Verdict::kDrop:
-      return "DROP";
-    case Verdict::kReturn:
-      return "RETURN";
-    case Verdict::kOther:
-      break;
-  }
-  return NotExpressible("a rule of ours continues, accepts, drops or returns");
-}
-
-absl::Status AppendTarget(const RuleSpec& rule, std::vector<uint8_t>& bytes) {
+absl::Status AppendRuleTarget(const RuleSpec& rule,
+                              std::vector<uint8_t>& bytes) {
   if (rule.form == CountingForm::kTarget) return AppendAcctTarget(rule, bytes);
-  const absl::StatusOr<absl::string_view> name = TargetNameOf(rule.verdict);
-  if (!name.ok()) return name.status();
-  xt_standard_target target{};
-  target.target.u.user.target_size = XT_ALIGN(sizeof(target));
-  memcpy(target.target.u.user.name, name->data(), name->size());
-  const size_t start = bytes.size();
-  bytes.resize(start + XT_ALIGN(sizeof(target)));
-  memcpy(&bytes[start], &target, sizeof(target));
+  if (rule.verdict == Verdict::kOther) {
+    return NotExpressible(
+        "a rule of ours continues, accepts, drops or returns");
+  }
+  AppendVerdict(TargetName(rule.verdict, rule.form), bytes);
   return absl::OkStatus();
 }
 
@@ -376,7 +356,7 @@ absl::StatusOr<std::vector<uint8_t>> EncodeEntry(Family family,
                         },
                     .append_target =
                         [&](std::vector<uint8_t>& bytes) {
-                          return AppendTarget(rule, bytes);
+                          return AppendRuleTarget(rule, bytes);
                         }});
 }
 

@@ -56,8 +56,8 @@ struct DecodedEntry {
 // The entry for a validated rule: bytes ready for libiptc (aligned, offsets
 // set, target filled in as libiptc wants it for its verdict; no verdict: an
 // empty target name; or the NFACCT target). The comment match carries the id
-// (see RuleMark). NOT_FOUND: no such ipset. INVALID_ARGUMENT: this family can't
-// express it.
+// (see RuleMark()). NOT_FOUND: no such ipset. INVALID_ARGUMENT: this family
+// can't express it.
 absl::StatusOr<std::vector<uint8_t>> EncodeEntry(Family family,
                                                  const RuleSpec& rule,
                                                  IpSetIndex& sets);
@@ -92,10 +92,6 @@ struct Recount {
 absl::StatusOr<std::vector<uint8_t>> RecountedEntry(
     Family family, absl::Span<const uint8_t> entry,
     absl::string_view target_name, const Recount& recount);
-
-// The comment that marks a rule as ours: "nfmeter:ID", a space and the user's
-// comment if there is one.
-std::string RuleMark(absl::string_view id, absl::string_view comment);
 
 }  // namespace nfmeter::kernel
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "kernel/ip_prefix.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_text.h"
@@ -65,14 +66,10 @@ void AppendAddress(Family family, const nf_inet_addr& address,
   prefix.family = family;
   memcpy(prefix.address.data(), &address, size);
   memcpy(prefix.mask.data(), &mask, size);
-  std::string formatted = FormatIpPrefix(prefix);
-  const absl::string_view full = family == Family::kIpv4 ? "/32" : "/128";
-  absl::string_view shown = formatted;
-  if (shown.size() > full.size() &&
-      shown.substr(shown.size() - full.size()) == full) {
-    shown.remove_suffix(full.size());
-  }
-  absl::StrAppend(&text, " ", shown);
+  const std::string shown = FormatIpPrefix(prefix);
+  absl::StrAppend(
+      &text, " ",
+      absl::StripSuffix(shown, family == Family::kIpv4 ? "/32" : "/128"));
 }
 
 void PrintAddresses(const MatchContext& context,

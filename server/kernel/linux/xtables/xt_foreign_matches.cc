@@ -21,6 +21,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "kernel/ip_prefix.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_text.h"
 

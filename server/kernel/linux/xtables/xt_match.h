@@ -138,6 +138,27 @@ class MatchWriter {
   std::vector<uint8_t>& bytes_;
 };
 
+// Appends a target. `info` is the kernel's struct for this name and revision.
+template <typename Info>
+void AppendTarget(absl::string_view name, uint8_t revision, const Info& info,
+                  std::vector<uint8_t>& bytes) {
+  xt_entry_target header{};
+  const size_t total = sizeof(header) + XT_ALIGN(sizeof(info));
+  header.u.user.target_size = static_cast<uint16_t>(total);
+  header.u.user.revision = revision;
+  memcpy(header.u.user.name, name.data(), name.size());
+  const size_t start = bytes.size();
+  bytes.resize(start + total);
+  memcpy(&bytes[start], &header, sizeof(header));
+  memcpy(&bytes[start + sizeof(header)], &info, sizeof(info));
+}
+// A verdict, as libiptc wants it: it looks for "ACCEPT", "DROP", "RETURN" or
+// the name of a chain, and turns it into a number; an empty name goes on
+// (iptcc_map_target()).
+inline void AppendVerdict(absl::string_view name, std::vector<uint8_t>& bytes) {
+  AppendTarget(name, 0, int{0}, bytes);
+}
+
 // The error for a rule that x_tables can't express. `why` is a sentence.
 absl::Status NotExpressible(absl::string_view why);
 // The error for a counter that can't be, see IsAcctName().

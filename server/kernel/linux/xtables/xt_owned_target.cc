@@ -13,57 +13,40 @@
 #include "kernel/linux/xtables/xt_match.h"
 
 namespace nfmeter::kernel {
-namespace {
-
-template <typename Info>
-void Append(absl::string_view name, uint8_t revision, const Info& info,
-            std::vector<uint8_t>& bytes) {
-  xt_entry_target header{};
-  const size_t size = XT_ALIGN(sizeof(header)) + XT_ALIGN(sizeof(info));
-  header.u.user.target_size = static_cast<uint16_t>(size);
-  header.u.user.revision = revision;
-  memcpy(header.u.user.name, name.data(), name.size());
-  const size_t start = bytes.size();
-  bytes.resize(start + size);
-  memcpy(&bytes[start], &header, sizeof(header));
-  memcpy(&bytes[start + XT_ALIGN(sizeof(header))], &info, sizeof(info));
-}
-
-}  // namespace
-
 absl::Status AppendOwnedTarget(Family family, const OwnedRule& rule,
                                std::vector<uint8_t>& bytes) {
   switch (rule.action) {
     case OwnedAction::kContinue:
-      Append("", 0, int{0}, bytes);
+      AppendVerdict("", bytes);
       return absl::OkStatus();
     case OwnedAction::kJump:
     case OwnedAction::kGoto:
       if (rule.chain.empty() || rule.chain.size() > kChainNameMaxBytes) {
         return NotExpressible("the name of a chain has 1 to 28 bytes");
       }
-      Append(rule.chain, 0, int{0}, bytes);
+      AppendVerdict(rule.chain, bytes);
       return absl::OkStatus();
     case OwnedAction::kReturn:
-      Append("RETURN", 0, int{0}, bytes);
+      AppendVerdict("RETURN", bytes);
       return absl::OkStatus();
     case OwnedAction::kDrop:
-      Append("DROP", 0, int{0}, bytes);
+      AppendVerdict("DROP", bytes);
       return absl::OkStatus();
     case OwnedAction::kReject:
       // The defaults of iptables.
       if (family == Family::kIpv4) {
-        Append("REJECT", 0, ipt_reject_info{.with = IPT_ICMP_PORT_UNREACHABLE},
-               bytes);
+        AppendTarget("REJECT", 0,
+                     ipt_reject_info{.with = IPT_ICMP_PORT_UNREACHABLE}, bytes);
       } else {
-        Append("REJECT", 0, ip6t_reject_info{.with = IP6T_ICMP6_PORT_UNREACH},
-               bytes);
+        AppendTarget("REJECT", 0,
+                     ip6t_reject_info{.with = IP6T_ICMP6_PORT_UNREACH}, bytes);
       }
       return absl::OkStatus();
     case OwnedAction::kMark:
-      Append("MARK", 2,
-             xt_mark_tginfo2{.mark = rule.mark.value, .mask = rule.mark.mask},
-             bytes);
+      AppendTarget(
+          "MARK", 2,
+          xt_mark_tginfo2{.mark = rule.mark.value, .mask = rule.mark.mask},
+          bytes);
       return absl::OkStatus();
   }
   return NotExpressible("an owned rule does something else");

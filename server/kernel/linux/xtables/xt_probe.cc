@@ -73,7 +73,7 @@ int AskRevision(Family family, int option, absl::string_view name,
   return result == 0 ? 0 : errno;
 }
 
-// The last: there is such an extension, but not in this revision.
+// EPROTONOSUPPORT: there is such an extension, but not in this revision.
 bool IsAbsence(int err) { return err == ENOENT || err == EPROTONOSUPPORT; }
 
 // Asks the kernel to load what legacy iptables of this family needs, if it is a

@@ -13,21 +13,22 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "kernel/acct_objects.h"
 #include "kernel/errno_status.h"
 #include "kernel/rule_edit.h"
 
 namespace nfmeter::kernel {
 namespace {
 
-// What taking back may take, whatever is left of the caller's time.
+// How long undoing may take, whatever is left of the caller's time.
 constexpr absl::Duration kUndoTime = absl::Seconds(10);
 
-// Counters that are made or deleted in one turn, so that readings of all of
-// them can go between.
+// How many counters are made or deleted in one turn; readings of all counters
+// get in between.
 constexpr size_t kSlice = 256;
 
-// `why`, with what could not be put back. Whoever tried again blindly would do
-// that part twice, so it is never UNAVAILABLE.
+// `why`, and what could not be undone. Never UNAVAILABLE: to try again blindly
+// would do that part twice.
 absl::Status WithLeftovers(absl::Status why, const absl::Status& undone) {
   if (undone.ok()) return why;
   ErrorDetails details = GetErrorDetails(why);
@@ -121,7 +122,7 @@ class Application {
 
   absl::Status EditTables() {
     for (const TableEdit& table : edit_.tables) {
-      // What has begun is ended, for whomever.
+      // What has begun is finished, even if the caller has gone.
       const bool begun = !outcome_.tables.empty() || !created_.empty();
       NFM_ASSIGN_OR_RETURN(
           outcome_.tables.emplace_back(),
@@ -167,9 +168,7 @@ class Application {
     for (size_t i = 0; i < outcome_.tables.size(); ++i) {
       failed.Update(UndoTable(edit_.tables[i], outcome_.tables[i]));
     }
-    std::vector<std::string> names;
-    for (const AcctObject& counter : created_) names.push_back(counter.name);
-    failed.Update(Delete(names, again));
+    failed.Update(Delete(NamesOf(created_), again));
     return failed;
   }
 

@@ -23,6 +23,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "kernel/ip_prefix.h"
 #include "kernel/linux/xtables/xt_acct_target.h"
 #include "kernel/linux/xtables/xt_text.h"
 
@@ -278,7 +279,7 @@ void AppendNat(Family family, const nf_nat_range2& range,
   }
 }
 
-// The three structs that NAT targets come with, as the youngest of them.
+// NAT targets have one of three structs; these turn all into the newest.
 nf_nat_range2 ToRange2(const nf_nat_ipv4_multi_range_compat& multi) {
   const nf_nat_ipv4_range& old = multi.range[0];
   nf_nat_range2 range{};

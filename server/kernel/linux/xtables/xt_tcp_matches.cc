@@ -14,7 +14,7 @@
 namespace nfmeter::kernel {
 namespace {
 
-// A condition on ports that is there if it says anything.
+// Sets a condition on ports, unless it is that of all ports.
 bool SetPorts(PortRange range, bool negated,
               std::optional<Negatable<Ports>>& field) {
   if (range == kAnyPort && !negated) return true;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/xtables/xt_text.h"
 
-#include <arpa/inet.h>
 #include <netdb.h>
+#include <netinet/in.h>
 
 #include <array>
 
@@ -89,13 +89,6 @@ void AppendMark(uint32_t value, uint32_t mask, std::string& text) {
 void AppendRange(uint32_t first, uint32_t last, std::string& text) {
   absl::StrAppend(&text, first);
   if (first != last) absl::StrAppend(&text, ":", last);
-}
-
-std::string FormatAddress(Family family, const void* bytes) {
-  char text[INET6_ADDRSTRLEN];
-  inet_ntop(family == Family::kIpv4 ? AF_INET : AF_INET6, bytes, text,
-            sizeof(text));
-  return text;
 }
 
 absl::string_view ProtocolName(uint8_t protocol) {

@@ -26,9 +26,6 @@ void AppendMark(uint32_t value, uint32_t mask, std::string& text);
 // "80" or "80:90".
 void AppendRange(uint32_t first, uint32_t last, std::string& text);
 
-// The address alone: `bytes` are 4 or 16, in network order.
-std::string FormatAddress(Family family, const void* bytes);
-
 // The name that iptables-save prints after -p: its own short list first, then
 // /etc/protocols (read once), then the number.
 absl::string_view ProtocolName(uint8_t protocol);

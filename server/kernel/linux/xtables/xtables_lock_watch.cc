@@ -17,8 +17,8 @@
 namespace nfmeter::kernel {
 namespace {
 
-// Without an event for as long, a burst is over; and it is told of after at
-// most so many such times.
+// A burst of events is over after a pause this long; at the latest it is
+// reported after so many times that long.
 constexpr int kQuietMilliseconds = 100;
 constexpr int kMostTimes = 10;
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "kernel/linux/nftables/nft_attributes.h"
+#include "kernel/linux/netlink/netlink_message.h"
 
+#include <arpa/inet.h>
 #include <endian.h>
-#include <linux/netlink.h>
-#include <string.h>
 
 #include <algorithm>
+
+#include "absl/strings/str_cat.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -13,9 +14,7 @@ namespace {
 template <typename T>
 std::optional<T> Load(ByteSpan payload) {
   if (payload.size() != sizeof(T)) return std::nullopt;
-  T value;
-  memcpy(&value, payload.data(), sizeof(value));
-  return value;
+  return LoadBytes<T>(payload.data());
 }
 
 template <typename T>
@@ -24,6 +23,25 @@ absl::string_view BytesOf(const T& value) {
 }
 
 }  // namespace
+
+ByteSpan TakeNetlinkMessage(ByteSpan& rest) {
+  uint32_t length = 0;
+  if (rest.size() >= NLMSG_HDRLEN) {
+    length = LoadBytes<nlmsghdr>(rest.data()).nlmsg_len;
+  }
+  if (length < NLMSG_HDRLEN || length > rest.size()) return {};
+  const ByteSpan message = rest.first(length);
+  rest.remove_prefix(
+      std::min<size_t>(NLMSG_ALIGN(size_t{length}), rest.size()));
+  return message;
+}
+
+int NetlinkErrno(ByteSpan payload) {
+  if (payload.size() < sizeof(int32_t)) return 0;
+  // Negated in the message; the end of a dump may carry a count instead.
+  const int32_t value = LoadBytes<int32_t>(payload.data());
+  return value < 0 && value != INT32_MIN ? -value : 0;
+}
 
 void AttributeWriter::PutHeader(uint16_t type, size_t payload_bytes) {
   const nlattr header = {
@@ -70,13 +88,31 @@ void AttributeWriter::EndNest(size_t nest) {
   memcpy(out_.data() + nest, &length, sizeof(length));
 }
 
+NetlinkRequest::NetlinkRequest(uint16_t type, uint16_t flags, uint8_t family,
+                               uint32_t sequence, std::string& out,
+                               uint16_t resource)
+    : AttributeWriter(out), out_(out), start_(out.size()) {
+  const nlmsghdr header = {
+      .nlmsg_type = type,
+      .nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags),
+      .nlmsg_seq = sequence};
+  const nfgenmsg body = {.nfgen_family = family,
+                         .version = NFNETLINK_V0,
+                         .res_id = htons(resource)};
+  absl::StrAppend(&out_, BytesOf(header), BytesOf(body));
+}
+
+NetlinkRequest::~NetlinkRequest() {
+  const auto length = static_cast<uint32_t>(out_.size() - start_);
+  memcpy(out_.data() + start_, &length, sizeof(length));
+}
+
 bool AttributeReader::Next() {
   if (rest_.size() < NLA_HDRLEN) {
     malformed_ |= !rest_.empty();
     return false;
   }
-  nlattr header;
-  memcpy(&header, rest_.data(), sizeof(header));
+  const auto header = LoadBytes<nlattr>(rest_.data());
   if (header.nla_len < NLA_HDRLEN || header.nla_len > rest_.size()) {
     malformed_ = true;
     return false;
