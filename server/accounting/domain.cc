@@ -92,7 +92,7 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
            .clock = clock,
            .read = options.read_plan},
           options.plans) {
-  // What earlier lives knew by names that the kernel has no room for.
+  // The kernel may have short names only for counters that the stores know.
   kernel.KnowCounters(ledger_->Names());
   std::vector<std::string> labelled;
   for (LabelStore::Labelled& each : labels_->All()) {
@@ -132,7 +132,7 @@ std::vector<std::string> Domain::UnfedCounters() const {
       if (chunk->use_counts[row] > 0) continue;
       const absl::string_view name =
           snapshot->names().KernelName(chunk->ids()[row]);
-      // Those of others are theirs to use.
+      // Only those that were made through the server.
       if (labels_->Get(name).contains(kManagedLabel)) names.emplace_back(name);
     }
   }
@@ -165,7 +165,7 @@ absl::StatusOr<std::vector<std::string>> Domain::RestoreCounters() {
 absl::StatusOr<std::vector<std::string>> Domain::KeepCounters(
     const CounterLook& look) {
   managed_->Commit().IgnoreError();
-  // Before the names are read.
+  // Read before the names, so that a later change is seen the next time.
   const uint64_t labels = labels_->version();
   const auto names = managed_->Names();
   if (names->empty()) return std::vector<std::string>();
@@ -188,7 +188,7 @@ absl::StatusOr<std::vector<std::string>> Domain::KeepCounters(
 absl::StatusOr<std::vector<std::string>> Domain::Restore(
     const std::vector<std::string>& missing, bool with_values) {
   std::vector<std::string> restored;
-  // So that not all labels are in memory twice.
+  // In slices, so that not all labels are in memory twice.
   const auto restore = [&](absl::Span<const std::string> some) {
     std::vector<Counter> counters;
     for (const std::string& name : some) {

@@ -31,7 +31,7 @@ bool GlobMatches(const std::string& glob, const std::string& text) {
 }
 
 bool HasOpenBracket(absl::string_view glob) {
-  // fnmatch() would take such a bracket for itself, which no name has.
+  // fnmatch() takes an open bracket for the character, which no name has.
   while (true) {
     const size_t open = glob.find('[');
     if (open == glob.npos) return false;

@@ -5,58 +5,65 @@
 
 namespace nfmeter::accounting {
 
-absl::Status CounterObservers::Admit(size_t counters) const {
-  for (CounterObserver* observer : observers_) {
-    NFM_RETURN_IF_ERROR(observer->Admit(counters));
+namespace {
+
+using Observers = std::vector<CounterObserver*>;
+
+// The first status that is not OK ends it.
+template <typename Method, typename... Arguments>
+absl::Status Ask(const Observers& observers, Method method,
+                 const Arguments&... arguments) {
+  for (CounterObserver* observer : observers) {
+    NFM_RETURN_IF_ERROR((observer->*method)(arguments...));
   }
   return absl::OkStatus();
+}
+
+template <typename Method>
+void Tell(const Observers& observers, Method method,
+          absl::Span<const kernel::AcctObject> counters) {
+  if (counters.empty()) return;
+  for (CounterObserver* observer : observers) (observer->*method)(counters);
+}
+
+}  // namespace
+
+absl::Status CounterObservers::Admit(size_t counters) const {
+  return Ask(observers_, &CounterObserver::Admit, counters);
 }
 
 absl::Status CounterObservers::BeforeReset(
     absl::Span<const kernel::AcctObject> counters) const {
-  for (CounterObserver* observer : observers_) {
-    NFM_RETURN_IF_ERROR(observer->BeforeReset(counters));
-  }
-  return absl::OkStatus();
+  return Ask(observers_, &CounterObserver::BeforeReset, counters);
 }
 
 absl::Status CounterObservers::BeforeDeletion(
     absl::Span<const kernel::AcctObject> counters) const {
-  for (CounterObserver* observer : observers_) {
-    NFM_RETURN_IF_ERROR(observer->BeforeDeletion(counters));
-  }
-  return absl::OkStatus();
+  return Ask(observers_, &CounterObserver::BeforeDeletion, counters);
 }
 
 absl::Status CounterObservers::Commit() const {
-  for (CounterObserver* observer : observers_) {
-    NFM_RETURN_IF_ERROR(observer->Commit());
-  }
-  return absl::OkStatus();
+  return Ask(observers_, &CounterObserver::Commit);
 }
 
 void CounterObservers::OnCreated(
     absl::Span<const kernel::AcctObject> counters) const {
-  if (counters.empty()) return;
-  for (CounterObserver* observer : observers_) observer->OnCreated(counters);
+  Tell(observers_, &CounterObserver::OnCreated, counters);
 }
 
 void CounterObservers::OnReset(
     absl::Span<const kernel::AcctObject> counters) const {
-  if (counters.empty()) return;
-  for (CounterObserver* observer : observers_) observer->OnReset(counters);
+  Tell(observers_, &CounterObserver::OnReset, counters);
 }
 
 void CounterObservers::OnDeleted(
     absl::Span<const kernel::AcctObject> counters) const {
-  if (counters.empty()) return;
-  for (CounterObserver* observer : observers_) observer->OnDeleted(counters);
+  Tell(observers_, &CounterObserver::OnDeleted, counters);
 }
 
 void CounterObservers::OnMerged(
     absl::Span<const kernel::AcctObject> counters) const {
-  if (counters.empty()) return;
-  for (CounterObserver* observer : observers_) observer->OnMerged(counters);
+  Tell(observers_, &CounterObserver::OnMerged, counters);
 }
 
 void CounterObservers::OnSnapshot(

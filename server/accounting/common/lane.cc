@@ -23,7 +23,7 @@ Lane::~Lane() {
 void Lane::Done::Notify() {
   const std::lock_guard lock(mutex_);
   notified_ = true;
-  changed_.notify_all();  // with the lock: whoever waits destroys this
+  changed_.notify_all();  // under the lock, as the waiter destroys this
 }
 
 bool Lane::Done::WaitUntil(absl::Duration boottime) {
@@ -100,7 +100,7 @@ void Lane::Loop() {
     const auto begin = std::chrono::steady_clock::now();
     wait_times_.Add(begin - next->since);
     next->job();
-    next.reset();  // what it holds goes in its time
+    next.reset();  // to destroy what the job holds is part of its time
     run_times_.Add(std::chrono::steady_clock::now() - begin);
   }
 }

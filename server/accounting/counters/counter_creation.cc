@@ -14,14 +14,15 @@
 #include "accounting/counters/in_slices.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "kernel/acct_objects.h"
 
 namespace nfmeter::accounting {
 namespace {
 
-// Counters whose labels are worth a transaction of their own.
+// How many counters' labels are written in one transaction.
 constexpr size_t kPart = 8 * kSlice;
 
-// The answer was lost, but the counter is not there, or not any more.
+// The kernel's answer was lost, and the counter does not exist.
 absl::Status CreationUnanswered(const std::string& name) {
   return MakeError(absl::StatusCode::kUnavailable, "KERNEL_OUT_OF_BUFFERS",
                    absl::StrCat("the kernel could not say whether it made "
@@ -29,20 +30,13 @@ absl::Status CreationUnanswered(const std::string& name) {
                                 ShownNames({name}), "; try again"));
 }
 
-std::vector<std::string> NamesOf(absl::Span<const kernel::AcctObject> objects) {
-  std::vector<std::string> names;
-  names.reserve(objects.size());
-  for (const kernel::AcctObject& object : objects) names.push_back(object.name);
-  return names;
-}
-
 }  // namespace
 
 // Writes labels of counters part by part, as these are made.
 class CounterCreation::LabelWriter {
  public:
-  // Of the counters, or of some of them, in their order. `required`: counters
-  // without their labels are not wanted.
+  // `labels` are of all counters or of some, in the counters' order.
+  // `required`: without their labels the counters are not to be made.
   LabelWriter(LabelStore& store, LabelStore::Changes labels, bool required,
               const CounterScope& scope)
       : store_(store), labels_(labels), required_(required), scope_(scope) {
@@ -52,7 +46,7 @@ class CounterCreation::LabelWriter {
     }
   }
 
-  // The first `made` of so many counters are there.
+  // The first `made` of `counters` counters have been made.
   absl::Status OnMade(size_t made, size_t counters) {
     const bool all = made == counters;
     const size_t until = all                          ? labels_.size()
@@ -76,7 +70,7 @@ class CounterCreation::LabelWriter {
   // False: they are not all in the store.
   bool stored() const { return status_.ok() && written_ == labels_.size(); }
 
-  // Those of counters that are not to be after all.
+  // Restores what was there before: the counters are not made after all.
   void TakeBack() {
     if (written_ == 0) return;
     LabelChanges changes;
@@ -93,7 +87,7 @@ class CounterCreation::LabelWriter {
 
   LabelStore& store_;
   const LabelStore::Changes labels_;
-  // What there was by the names of some of these.
+  // By index in `labels_`: the labels that the store had for that name.
   absl::flat_hash_map<size_t, Labels> before_;
   const bool required_;
   const CounterScope& scope_;
@@ -113,8 +107,8 @@ absl::StatusOr<std::vector<Counter>> CounterCreation::Create(
       counters, [](const Counter& c) { return !c.labels.empty(); });
   for (Counter& counter : counters) counter.labels[kManagedLabel] = "";
   LabelChanges labels = LabelsOf(counters, objects);
-  // Before anything is made. That counters are ours is worth less than that
-  // they count.
+  // Checked before anything is made. If there is no room even for the mark that
+  // a counter is ours, it is made without.
   if (absl::Status room = parts_.labels.CheckRoom(labels, scope); !room.ok()) {
     if (labelled) return room;
     for (Counter& counter : counters) counter.labels.clear();
@@ -183,9 +177,10 @@ absl::Status CounterCreation::Make(Objects objects, LabelWriter& labels) {
   });
   if (status.ok()) {
     NFM_RETURN_IF_ERROR(parts_.observers.Commit());
-    // Done, as a rule, with what the observers have just committed.
+    // Usually the observers' commit has just made the labels durable, too.
     status = labels.Sync();
-    if (!status.ok()) status = Undo(NamesOf(objects), std::move(status));
+    if (!status.ok())
+      status = Undo(kernel::NamesOf(objects), std::move(status));
   }
   if (!status.ok()) labels.TakeBack();
   return status;
@@ -201,7 +196,7 @@ struct CounterCreation::Progress {
   bool over ABSL_GUARDED_BY(mutex) = false;  // nothing more comes
 };
 
-// Slice after slice, whatever the caller does meanwhile.
+// The lane makes slice after slice, without waiting for the caller.
 void CounterCreation::PostSlice(Objects objects, Progress& progress,
                                 size_t begin) {
   const Objects slice = objects.subspan(begin, kSlice);
@@ -296,7 +291,8 @@ absl::Status CounterCreation::Undo(absl::Span<const std::string> names,
           left.push_back(names[index]);
         }
       });
-  // What is told of them cancels out; `why` is what the caller must know.
+  // The observers hear of creation and deletion, which cancel out. The caller
+  // is told `why`.
   parts_.observers.Commit().IgnoreError();
   if (left.empty()) return why;
   ErrorDetails details = GetErrorDetails(why);

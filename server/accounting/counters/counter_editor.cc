@@ -13,7 +13,7 @@
 namespace nfmeter::accounting {
 namespace {
 
-// Looks at the rules of counters that are to be deleted.
+// How often the rules of counters to delete are looked up.
 constexpr int kReleaseTries = 3;
 
 std::vector<kernel::AcctObject> ObjectsOf(absl::Span<const Counter> counters) {
@@ -104,8 +104,8 @@ absl::StatusOr<std::vector<Counter>> CounterEditor::Create(
 
 // --- Update -----------------------------------------------------------------
 
-// The only update of a counter for as long as it lives: what it has read is
-// what it changes, which is what an etag asks for.
+// While it lives no other update of the counter runs, so that the counter is
+// changed as it was when its etag was compared.
 class CounterEditor::UpdateTurn {
  public:
   UpdateTurn(CounterEditor& editor, const std::string& name)
@@ -280,8 +280,8 @@ absl::StatusOr<CounterBatch> CounterEditor::Delete(
   return batch;
 }
 
-// One that is no more, and so not in the ledger's memory; `before` is what was
-// known of it when nothing counted into it any more.
+// A counter that was just deleted. The ledger does not know it any more, so its
+// total comes from `before`, read when its rules were gone already.
 Counter CounterEditor::Deleted(const Counter& before,
                                kernel::AcctObject object) {
   Counter counter = before;

@@ -10,6 +10,7 @@
 #include "accounting/common/counter_errors.h"
 #include "accounting/counters/in_slices.h"
 #include "base/status_macros.h"
+#include "kernel/acct_objects.h"
 
 namespace nfmeter::accounting {
 namespace {
@@ -99,12 +100,7 @@ std::vector<absl::StatusOr<kernel::AcctObject>> CounterRemoval::ReadAndDelete(
                               for (const kernel::AcctRecord& record : records) {
                                 const auto found = last.find(record.name);
                                 if (found == last.end()) continue;
-                                found->second = {std::string(record.name),
-                                                 record.packets,
-                                                 record.bytes,
-                                                 record.quota,
-                                                 record.quota_exceeded,
-                                                 record.use_count};
+                                found->second = kernel::ObjectOf(record);
                               }
                             });
   }
@@ -139,13 +135,12 @@ std::vector<absl::StatusOr<kernel::AcctObject>> CounterRemoval::ReadAndDelete(
 
 std::vector<absl::Status> CounterRemoval::DeleteNow(
     absl::Span<const kernel::AcctObject> objects) {
-  std::vector<std::string> names;
-  names.reserve(objects.size());
-  for (const kernel::AcctObject& object : objects) names.push_back(object.name);
+  const std::vector<std::string> names = kernel::NamesOf(objects);
   std::vector<absl::Status> results = parts_.table.Delete(names);
   std::vector<kernel::AcctObject> deleted;
   for (size_t i = 0; i < names.size(); ++i) {
-    if (absl::IsDataLoss(results[i])) {  // the answer is, and maybe the object
+    // The answer was lost, and the object may or may not be deleted.
+    if (absl::IsDataLoss(results[i])) {
       results[i] = parts_.table.Delete({names[i]}).front();
       if (absl::IsNotFound(results[i])) results[i] = absl::OkStatus();
     }

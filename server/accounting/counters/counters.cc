@@ -16,10 +16,10 @@
 namespace nfmeter::accounting {
 namespace {
 
-// Readings of a listing before it gives up on a complete one.
+// How many readings a listing makes to get a complete one.
 constexpr int kListAttempts = 3;
 
-// As an answer has them, names escaped.
+// What a counter takes in an answer.
 size_t ApproximateBytes(absl::string_view name, const Labels& labels) {
   size_t bytes = 96 + ShownName(name).size();
   for (const auto& [key, value] : labels) {
@@ -41,9 +41,9 @@ uint64_t QueryHash(const CounterFilter& filter) {
 // at a time. Nobody waits for them. Thread-safe.
 class Counters::Refresh final : public SnapshotReader {
  public:
-  // There was no snapshot as recent as `max_staleness` at `now`. Whether one is
-  // worth its while: it is for the second who asks, as who asks once an hour is
-  // better served with the one counter.
+  // Called when a reader at `now` found no snapshot as recent as
+  // `max_staleness`. True: one is to be taken. It pays when the reader before
+  // came no longer ago than that; single readers get their one counter.
   bool IsDue(absl::Duration now, absl::Duration max_staleness) {
     const int64_t nanoseconds = absl::ToInt64Nanoseconds(now);
     const int64_t last = last_miss_.exchange(nanoseconds);
@@ -98,7 +98,7 @@ Counters::Counters(const Parts& parts)
 Counter Counters::Described(kernel::AcctObject object, ReadAt read) const {
   Counter counter;
   const Amount value = {object.packets, object.bytes};
-  // Of one that no reading has seen yet all that it has counted is new.
+  // Of a counter that no reading has seen, everything counted is new.
   counter.account = ledger_.Describe(object.name, value, read.since)
                         .value_or(Book::Known{value, read.wall, read.wall});
   counter.labels = labels_.Get(object.name);

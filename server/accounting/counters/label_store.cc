@@ -15,6 +15,7 @@
 #include "accounting/ledger/schema.h"
 #include "base/error.h"
 #include "base/sqlite.h"
+#include "base/sqlite_rows.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {
@@ -41,7 +42,7 @@ sqlite::Options OldFile(const std::string& ledger_path) {
          ) WITHOUT ROWID)sql"}});
 }
 
-// Moves what the old file has. It goes when the new one has it.
+// Moves the labels of the old file, and then deletes it.
 absl::Status TakeOver(sqlite::Database& db, const sqlite::Options& old) {
   if (!std::filesystem::exists(old.path)) return absl::OkStatus();
   {
@@ -54,12 +55,10 @@ absl::Status TakeOver(sqlite::Database& db, const sqlite::Options& old) {
     NFM_ASSIGN_OR_RETURN(
         sqlite::Statement insert,
         db.Prepare("INSERT OR IGNORE INTO labels VALUES (?1, ?2, ?3)"));
-    while (true) {
-      NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
-      if (!found) break;
-      NFM_RETURN_IF_ERROR(insert.Run(sqlite::Blob{rows.Bytes(0)}, rows.Bytes(1),
-                                     rows.Bytes(2)));
-    }
+    NFM_RETURN_IF_ERROR(sqlite::ForEachRow(rows, [&] {
+      return insert.Run(sqlite::Blob{rows.Bytes(0)}, rows.Bytes(1),
+                        rows.Bytes(2));
+    }));
     NFM_RETURN_IF_ERROR(transaction.Commit());
   }
   for (const char* suffix : {"", "-wal", "-shm"}) {
@@ -195,7 +194,8 @@ absl::Status SqliteLabelStore::Load() {
   return absl::OkStatus();
 }
 
-// From the first counter that is not in memory on, in the order of their names.
+// Reads on, in the order of names, from the first counter that is not in
+// memory.
 absl::Status SqliteLabelStore::LoadMore() {
   using sqlite::Blob;
   absl::MutexLock lock(&mutex_);
@@ -360,7 +360,7 @@ bool SqliteLabelStore::IsUnchanged(const Labelled& counter) const {
 
 absl::StatusOr<size_t> SqliteLabelStore::RemoveUnchanged(
     absl::Span<const Labelled> counters) {
-  // Whoever sets labels waits.
+  // Nobody sets labels until this is done.
   absl::MutexLock write_lock(&write_mutex_);
   std::vector<std::pair<std::string, Labels>> removals;
   for (const Labelled& counter : counters) {
@@ -380,7 +380,7 @@ absl::Status SqliteLabelStore::BeginAnew() {
   return OpenNewFile();
 }
 
-// Whoever writes does so again where it failed.
+// If it fails, the next change tries again.
 absl::Status SqliteLabelStore::OpenNewFile() {
   absl::StatusOr<std::unique_ptr<sqlite::Database>> db = NoFile();
   if (!awaits_new_file_) {
@@ -421,7 +421,7 @@ absl::Status SqliteLabelStore::Change(Changes changes, Kind kind) {
     has_room =
         on_disk_.has_value() && use_.memory_bytes < bounds_.max_bytes / 8 * 7;
   }
-  // What stays on the disk may be read from there as before.
+  // If this fails, labels that are only on the disk are read from there.
   if (has_room) LoadMore().IgnoreError();
   return absl::OkStatus();
 }

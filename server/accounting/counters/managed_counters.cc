@@ -5,6 +5,7 @@
 
 #include "absl/memory/memory.h"
 #include "accounting/snapshots/snapshot.h"
+#include "base/sqlite_rows.h"
 #include "base/stable_hash.h"
 #include "base/status_macros.h"
 
@@ -57,13 +58,11 @@ absl::Status ManagedCounters::Load() {
   NFM_ASSIGN_OR_RETURN(
       sqlite::Statement rows,
       db_->Prepare("SELECT counter, unit, amount FROM quotas"));
-  while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
-    if (!found) return absl::OkStatus();
+  return sqlite::ForEachRow(rows, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     quotas_[std::string(rows.Bytes(0))] = {
         .unit = rows.Int64(1) == 0 ? Unit::kPackets : Unit::kBytes,
-        .limit = static_cast<uint64_t>(rows.Int64(2))};
-  }
+        .limit = rows.Uint64(2)};
+  });
 }
 
 std::shared_ptr<const std::vector<std::string>> ManagedCounters::Names() const {
@@ -121,7 +120,7 @@ void ManagedCounters::OnDeleted(absl::Span<const kernel::AcctObject> counters) {
   absl::MutexLock lock(&mutex_);
   for (const kernel::AcctObject& each : counters) {
     Note(each.name, std::nullopt);
-    // Until its labels have followed it.
+    // Its labels, which say that it is wanted, go a little later.
     deleted_.insert(each.name);
   }
 }
@@ -132,7 +131,7 @@ void ManagedCounters::OnSnapshot(
   const uint64_t hash = HashOfQuotas(*snapshot);
   absl::MutexLock lock(&mutex_);
   if (std::exchange(seen_, hash) == hash) return;
-  // Those of counters that have one no more.
+  // Quotas of counters that have none any more.
   std::vector<std::string> gone;
   for (const auto& [name, quota] : quotas_) {
     const auto object = snapshot->Find(name);

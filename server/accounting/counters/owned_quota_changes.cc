@@ -54,8 +54,8 @@ bool IsBeyondQuota(kernel::OwnedAction action) {
          action == kernel::OwnedAction::kMark;
 }
 
-// The edit with quotas asked for only where these counters have some; where
-// they have none, whatever was to happen beyond one does not.
+// The edit as these counters have quotas: rules ask only for those that exist,
+// and what was to happen beyond a quota that does not exist is left out.
 OwnedEdit WithQuotasOf(const std::vector<NewQuota>& counters, OwnedEdit edit) {
   absl::flat_hash_map<absl::string_view, bool> have;
   for (const NewQuota& each : counters) {
@@ -91,10 +91,10 @@ absl::Status Commit(RuleTable& rules, const OwnedEdit& edit,
   return absl::OkStatus();
 }
 
-// Rules that were made one by one count into the stand-ins, or `back` into the
-// counters; and no packet is under way any more by rules of before, those of
-// chains either, which is why one of all is moved whether it has such a rule or
-// not.
+// Has rules that were made one by one count into the stand-ins, or `back` into
+// the counters. MoveRules() also waits until no packet is counted by earlier
+// rules, those of chains included; so that this happens even when no such rule
+// is left, one of all the counters is moved in any case.
 absl::Status MoveAll(RuleTable& rules,
                      absl::flat_hash_set<std::string> counters,
                      const std::string& one_of_all, bool back,
@@ -197,7 +197,7 @@ absl::Status OwnedQuotaChanges::CarryByStandIns(RuleTable& rules,
                                                 OwnedOutcome& outcome) {
   const std::vector<std::string> names = NamesOf(change.after);
   const absl::flat_hash_set<std::string> counters(names.begin(), names.end());
-  // Of others' rules nothing is done, so that this ends it.
+  // Fails if others' rules hold one of the counters: those are not changed.
   NFM_ASSIGN_OR_RETURN(const auto outside, HeldOutside(rules, counters));
   if (change.wanted.dry_run) return absl::OkStatus();
   const StandIns::Guard guard(parts_.stand_ins, names);
@@ -228,8 +228,8 @@ absl::Status OwnedQuotaChanges::CarryByStandIns(RuleTable& rules,
   return status;
 }
 
-// What a change before could not end: some of the counters have been made anew,
-// so that the old chains may ask for quotas that are not there.
+// Finishes what an earlier change left half done. Some counters have been made
+// anew, so the old chains may ask for quotas that are not there.
 absl::Status OwnedQuotaChanges::FinishLeft(
     RuleTable& rules, const Change& change,
     const std::vector<std::string>& counters) {

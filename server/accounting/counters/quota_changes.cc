@@ -32,7 +32,7 @@ absl::Status QuotaChanges::Carry(const Change& change) {
 
 absl::Status QuotaChanges::Renew(kernel::RuleTable& rules,
                                  const Change& change) {
-  // Of a change before that could not be ended.
+  // An earlier change may have been left half done.
   NFM_RETURN_IF_ERROR(Finish(rules, change.counter));
   const NewQuota quota = {change.counter, change.quota};
   const absl::Status at_once = parts_.stand_ins.MakeAnew(quota);

@@ -40,7 +40,7 @@ std::optional<QuotaLimit> LeftOf(const std::optional<QuotaLimit>& quota,
   return QuotaLimit{quota->unit, packets ? left + kMark : left};
 }
 
-// That something is gone already is none.
+// Something that is gone already is no error.
 absl::Status FirstError(absl::Span<const absl::Status> statuses) {
   absl::Status first;
   for (const absl::Status& each : statuses) {
@@ -137,7 +137,8 @@ absl::Status StandIns::MakeAnew(const NewQuota& quota) {
                        "its quota can't be changed until that goes");
 }
 
-// Stand-ins are zero before they are told, so that nothing is told twice.
+// Stand-ins are reset before the observers are told of them, so that nothing is
+// told twice.
 absl::Status StandIns::Merge(absl::Span<const std::string> counters,
                              bool after_restart) {
   return EachSlice<std::string>(
@@ -159,7 +160,8 @@ absl::Status StandIns::Merge(absl::Span<const std::string> counters,
                 if (!told) last[i]->packets -= kMark;
                 const bool nothing =
                     last[i]->packets == 0 && last[i]->bytes == 0;
-                // By the server before this one, and not to the end.
+                // The server before this one may have reset it, and ended
+                // before all observers had been told.
                 const bool unknown = told && after_restart;
                 if (nothing && !unknown) continue;
                 last[i]->name = some[i];

@@ -63,8 +63,8 @@ void FlowBook::Seen(const FlowRecord& flow, OnDelta on_delta) {
     delta.sums.reply = Since(entry.reply, reply);
   }
   if (entry.reading != reading_) ++seen_;
-  // What packets set depends on the state of TCP, so that of before says
-  // nothing after packets have come.
+  // The timeout that packets set depends on the state of TCP, so after packets
+  // have come an earlier one says nothing.
   const bool had_packets = original != entry.original || reply != entry.reply;
   const uint32_t full = had_packets ? 0 : entry.full_timeout_seconds;
   entry = {.original = original,
@@ -132,8 +132,8 @@ void FlowBook::Ended(const FlowRecord& flow, OnDelta on_delta) {
   on_delta(flow, delta);
 }
 
-// Its time was up, and it is too short ago that it was seen for a packet to
-// have come and the time to be up again.
+// Whether the kernel surely ended it by its timeout: the timeout was over, and
+// if a packet had come since it was last seen, the new one would not be.
 bool FlowBook::WasForgotten(const Entry& entry, absl::Duration now) const {
   if (entry.reading + 1 != reading_) return false;
   const absl::Duration since = now - last_reading_;
@@ -165,7 +165,7 @@ FlowBook::Findings FlowBook::EndReading(bool complete, absl::Duration boottime,
     });
   }
   last_reading_ = boottime;
-  // Those that have come back.
+  // Flows that are there again are not missing.
   absl::erase_if(missing_, [&](const auto& each) {
     const auto found = entries_.find(each.first);
     return found == entries_.end() || found->second.reading == reading_;

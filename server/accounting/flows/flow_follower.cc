@@ -13,10 +13,10 @@ namespace {
 
 // How often ends are read. The kernel keeps about 27,000 of them in 32 MiB.
 constexpr absl::Duration kDrainEvery = absl::Milliseconds(100);
-// During a dump: after as many of its messages, which are a third of a
-// millisecond each.
+// How many messages of a dump come between two times that ends are read; each
+// takes a third of a millisecond.
 constexpr int kMessagesPerDrain = 64;
-// Readings that may fail in a row before watches end.
+// How many readings fail in a row before watches end.
 constexpr int kMostFailures = 3;
 
 absl::Status AccountingOff() {
@@ -86,7 +86,7 @@ absl::Duration FlowFollower::NextDrain() const {
 void FlowFollower::DrainIfDue(absl::Duration now) {
   if (!active() || now < next_drain_) return;
   next_drain_ = now + kDrainEvery;
-  // Those of the time before are old enough by now.
+  // Ends that were read the last time are old enough now.
   if (has_baseline_) Enter(ends_);
   Drain(ends_);
 }
@@ -118,7 +118,7 @@ void FlowFollower::Hand(const kernel::FlowRecord& flow,
 
 void FlowFollower::BeginReading(const FlowReading& reading) {
   if (!active()) return;
-  // A baseline that was cut is no baseline.
+  // A baseline that was cut short counts for nothing.
   if (!has_baseline_) book_.emplace(max_flows_);
   book_->BeginReading(reading.wall_time);
   drains_skipped_ = 0;

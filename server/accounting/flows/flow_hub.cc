@@ -22,7 +22,7 @@ constexpr int kMostPasses = 3;
 // In larger tables the kernel is not asked to leave flows out: a dump in which
 // few match holds its CPU for 0.34 us a flow, and snapshots are not to wait.
 constexpr uint32_t kFilterInKernelUpTo = 100'000;
-// Groups and flows in answers that are kept.
+// How many groups and flows the answers have together that are kept.
 constexpr size_t kMostKept = 65'536;
 constexpr absl::Duration kLongestKept = absl::Minutes(1);
 
@@ -113,7 +113,7 @@ class ThreadFlowHub final : public FlowHub {
     FlowReading reading;
   };
 
-  // One that waits for the same, or a new one.
+  // A waiting job for the same query, or a new one.
   std::shared_ptr<FlowSummaryJob> JobFor(const FlowQuery& query,
                                          absl::Duration keep_for)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -204,7 +204,7 @@ class ThreadFlowHub final : public FlowHub {
       return;
     }
     pass.Conclude(*reading);
-    // First, as whoever is told may ask again at once.
+    // Before callers are told, as they may ask again at once.
     Keep(pass, *reading);
     pass.Tell(*reading);
   }

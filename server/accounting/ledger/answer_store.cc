@@ -3,6 +3,7 @@
 
 #include "absl/memory/memory.h"
 #include "accounting/ledger/schema.h"
+#include "base/sqlite_rows.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {
@@ -41,8 +42,7 @@ absl::Status AnswerStore::Reopen() {
   return absl::OkStatus();
 }
 
-// Whoever comes first writes for all who came meanwhile, as each transaction
-// waits for the disk.
+// One caller writes for all that wait, as each transaction waits for the disk.
 absl::Status AnswerStore::Put(StoredAnswer answer, std::vector<Key> forgotten) {
   Waiting call{.answer = &answer, .forgotten = &forgotten};
   std::vector<Waiting*> calls;
@@ -114,15 +114,14 @@ absl::StatusOr<std::vector<StoredAnswer>> AnswerStore::Read(absl::Time since) {
                    "FROM answers WHERE time >= ?1 ORDER BY time, rowid"));
   rows.Bind(1, absl::ToUnixNanos(since));
   std::vector<StoredAnswer> answers;
-  while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
-    if (!found) return answers;
+  NFM_RETURN_IF_ERROR(sqlite::ForEachRow(rows, [&] {
     answers.push_back({.method = std::string(rows.Bytes(0)),
                        .request_id = std::string(rows.Bytes(1)),
                        .fingerprint = rows.Uint64(2),
                        .answer = std::string(rows.Bytes(3)),
                        .time = absl::FromUnixNanos(rows.Int64(4))});
-  }
+  }));
+  return answers;
 }
 
 }  // namespace nfmeter::accounting

@@ -9,7 +9,7 @@
 namespace nfmeter::accounting {
 namespace {
 
-// Time without a reading that is no worse than what lies between two of them.
+// A time without readings up to this long is no gap.
 constexpr absl::Duration kShortBlindness = absl::Minutes(1);
 
 }  // namespace
@@ -38,7 +38,7 @@ Book::Book(Past past) : next_id_(past.next_id) {
           : !past.same_namespace ? GapCause::kNamespaceChanged
                                  : GapCause::kServerDown;
   for (uint32_t slot = 0; slot < accounts_.size(); ++slot) {
-    // What was read just before a change has been counted, whatever came then.
+    // What was read just before a change had been counted in any case.
     const auto intent = intents_.find(accounts_[slot].id);
     if (intent != intents_.end() &&
         !intent->second.value.WentBackFrom(tallies_[slot].last)) {
@@ -68,7 +68,7 @@ void Book::NoteCreated(absl::Span<const kernel::AcctObject> objects,
       BeginSegment(slot, start, now);
       continue;
     }
-    // Somebody else had deleted it, and no reading has come since.
+    // Somebody else had deleted it, and no reading has shown that yet.
     if (tallies_[slot].live) Lose(slot, now.wall);
     Return(slot, start, now);
   }
@@ -140,7 +140,7 @@ void Book::NoteSnapshot(const Snapshot& snapshot) {
     }
   }
   if (seen < live_count_) LookForMissing(now);
-  // Between lives only the wall clock tells how long it was.
+  // Across a restart only the wall clock tells how long it was.
   absl::Duration since = absl::ZeroDuration();
   if (last_reading_boottime_ != absl::InfiniteDuration()) {
     since = snapshot.boottime - last_reading_boottime_;
@@ -262,7 +262,7 @@ void Book::BeginSegment(uint32_t slot, Amount kernel_base, Moment now) {
 
 void Book::Return(uint32_t slot, Amount kernel_base, Moment now) {
   Account& account = accounts_[slot];
-  // What the first reading of a life finds is within that gap.
+  // At the first reading after a start, one gap for all counters covers it.
   if (!down_.has_value() || account.absence != *down_) {
     AddGap({account.id, account.absence, account.end_time, now.wall});
   }
@@ -289,7 +289,7 @@ void Book::Lose(uint32_t slot, absl::Time now) {
 void Book::Observe(uint32_t slot, Amount value, Moment now,
                    absl::Duration read_after) {
   Tally& tally = tallies_[slot];
-  // Of a reading that began before, nobody knows which value is the newer one.
+  // Only a reading that began after the value was told is surely newer.
   if (told_[slot].by < read_after && value.WentBackFrom(told_[slot].value)) {
     TakeTold(slot);
   }
@@ -309,15 +309,15 @@ void Book::Observe(uint32_t slot, Amount value, Moment now,
   MarkMoved(slot);
 }
 
-// The first look at a counter that was about to be changed when the last life
-// ended. Did it come to that?
+// The first reading of a counter that was about to be reset or deleted when the
+// server ended: finds out whether that has happened.
 void Book::Settle(uint32_t slot, Amount value, Moment now) {
   const auto found = intents_.find(accounts_[slot].id);
   const Past::Intent intent = found->second;
   intents_.erase(found);
   if (value == intent.value) return;
   const bool went_back = value.WentBackFrom(tallies_[slot].last);
-  // A deletion that did not happen is nothing.
+  // The deletion did not happen, so nothing is missing.
   if (intent.deletes && !went_back) return;
   Gap gap = {intent.account, GapCause::kInterruptedReset, intent.time,
              now.wall};
@@ -326,7 +326,7 @@ void Book::Settle(uint32_t slot, Amount value, Moment now) {
     BeginSegment(slot, Amount(), now);
     accounts_[slot].reset_time = intent.time;
   } else if (!intent.value.zero()) {
-    // It went on counting, or began anew and has overtaken.
+    // Either it went on counting, or it was reset and has counted more since.
     gap.at_most = intent.value;
     AddGap(gap);
   }
@@ -337,7 +337,7 @@ void Book::LookForMissing(absl::Time now) {
     if (!tallies_[slot].live || tallies_[slot].pass == pass_) continue;
     const auto intent = intents_.find(accounts_[slot].id);
     if (intent != intents_.end() && intent->second.deletes) {
-      Close(slot, now);  // by us, in the last life
+      Close(slot, now);  // we deleted it just before the server ended
     } else {
       Lose(slot, now);
     }
@@ -384,7 +384,7 @@ std::optional<Book::Known> Book::Describe(absl::string_view name, Amount value,
                account.start_time, account.reset_time};
 }
 
-// With the kernel's `value`, read not before `since`.
+// The total when the kernel had `value`, which was read after `since`.
 Amount Book::TotalAt(uint32_t slot, Amount value, absl::Duration since,
                      absl::Duration now) {
   const Tally& tally = tallies_[slot];

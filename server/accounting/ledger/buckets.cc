@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/sqlite_rows.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {
@@ -43,12 +44,12 @@ absl::StatusOr<Buckets> Load(sqlite::Database& db, const char* table,
   rows.Bind(1, absl::ToUnixSeconds(from));
   rows.Bind(2, absl::ToUnixSeconds(to));
   Buckets buckets;
-  while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
-    if (!found) return buckets;
+  NFM_RETURN_IF_ERROR(sqlite::ForEachRow(rows, [&]() -> absl::Status {
     NFM_ASSIGN_OR_RETURN(buckets[absl::FromUnixSeconds(rows.Int64(0))],
                          DecodeBucket(rows.Bytes(1), with_peaks));
-  }
+    return absl::OkStatus();
+  }));
+  return buckets;
 }
 
 absl::Status Put(sqlite::Database& db, const char* table, bool with_peaks,
@@ -60,7 +61,8 @@ absl::Status Put(sqlite::Database& db, const char* table, bool with_peaks,
   return put.Run(absl::ToUnixSeconds(start), sqlite::Blob{body});
 }
 
-// Row by row of both, which are by account: `both` where an account is in both.
+// Merges the rows of two buckets, which are sorted by account; `both` joins the
+// two rows of an account that is in both.
 template <typename Both>
 void Merge(const Bucket& more, Bucket& bucket, Both both) {
   std::vector<Bucket::Row> merged;
@@ -81,7 +83,7 @@ void Merge(const Bucket& more, Bucket& bucket, Both both) {
   bucket.rows = std::move(merged);
 }
 
-// The hour that the buckets of five minutes make.
+// Makes an hour of its buckets of five minutes.
 absl::Status RollUp(sqlite::Database& db, absl::Time hour) {
   NFM_ASSIGN_OR_RETURN(const Buckets parts,
                        LoadFiveMinutes(db, hour, hour + absl::Hours(1)));
@@ -96,7 +98,7 @@ absl::Status RollUp(sqlite::Database& db, absl::Time hour) {
   return Put(db, "hours", /*with_peaks=*/true, hour, whole);
 }
 
-// Those between `from` and `to` in which there are buckets of five minutes.
+// Adds the hours from `from` to `to` that have buckets of five minutes.
 absl::Status AddHoursOfFiveMinutes(sqlite::Database& db, absl::Time from,
                                    absl::Time to, std::set<absl::Time>& hours) {
   NFM_ASSIGN_OR_RETURN(
@@ -105,11 +107,9 @@ absl::Status AddHoursOfFiveMinutes(sqlite::Database& db, absl::Time from,
           "SELECT start FROM five_minutes WHERE start >= ?1 AND start < ?2"));
   starts.Bind(1, absl::ToUnixSeconds(from));
   starts.Bind(2, absl::ToUnixSeconds(to));
-  while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool found, starts.Step());
-    if (!found) return absl::OkStatus();
+  return sqlite::ForEachRow(starts, [&] {
     hours.insert(HourOf(absl::FromUnixSeconds(starts.Int64(0))));
-  }
+  });
 }
 
 }  // namespace
@@ -155,7 +155,8 @@ absl::Status StoreBuckets(sqlite::Database& db, const Buckets& five_minutes) {
                        db.QueryNumber("SELECT max(start) FROM five_minutes"));
   const absl::Time newest = HourOf(absl::FromUnixSeconds(last));
   if (hours.erase(newest) > 0) {
-    // Made when the clock was ahead, or by a version that made it each time.
+    // The newest hour is made when it is over. One that is there already was
+    // made while the clock was ahead, or by an older version.
     NFM_ASSIGN_OR_RETURN(sqlite::Statement remove,
                          db.Prepare("DELETE FROM hours WHERE start = ?1"));
     NFM_RETURN_IF_ERROR(remove.Run(absl::ToUnixSeconds(newest)));

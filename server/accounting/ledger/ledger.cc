@@ -13,18 +13,18 @@
 namespace nfmeter::accounting {
 namespace {
 
-// Readings for one answer before it is done with the last totals.
+// How many readings Take() tries before it answers with the last totals.
 constexpr int kAttempts = 3;
 constexpr absl::Duration kRetryInterval = absl::Seconds(1);
-// Records between two looks at what is old.
+// How many records are written between two times of tidying.
 constexpr int kTidyEach = 60;
-// Absent counters are remembered for so long.
+// How long absent counters are remembered.
 constexpr absl::Duration kAbsence = absl::Hours(7 * 24);
 
 }  // namespace
 
-// Sees to it that there is a reading each interval; the ledger gets it as an
-// observer.
+// A subscription, so that there is a reading each interval. The ledger gets
+// the readings as an observer.
 class Ledger::Ticks final : public SnapshotSubscriber {
  public:
   void OnSnapshot(std::shared_ptr<const Snapshot>) override {}
@@ -201,8 +201,8 @@ absl::Status Ledger::CommitConsumers() {
   return AwaitWritten();
 }
 
-// Until all that has been told is in the file, or an attempt that began after
-// this call has failed.
+// Waits until everything told so far is in the file, or until an attempt that
+// began after this call has failed.
 absl::Status Ledger::AwaitWritten() {
   absl::MutexLock lock(&mutex_);
   const uint64_t told = told_;
@@ -304,7 +304,8 @@ Ledger::Attempt Ledger::Prepare() {
   }
   commit.record.gaps = static_cast<uint32_t>(pending_.gaps.size());
   commit.record.since_reading = pending_.since_reading;
-  // What a new file is told at first was counted long before.
+  // The first record of a new file is all that was ever counted, and belongs to
+  // no bucket.
   if (!begun_anew_) AddToBuckets(commit.record, commit.time, attempt.fresh);
   // Buckets that are over go into the file, with what this record adds.
   if (!open_.buckets.empty() && BucketOf(commit.time) != last_bucket_) {
@@ -372,7 +373,7 @@ void Ledger::NoteFailure(const Attempt& attempt, const absl::Status& status) {
   NoteAttempt(/*written=*/0);
 }
 
-// Last, for whoever waits then finds all that is told of it.
+// Called last: callers that this wakes find the rest of the status up to date.
 void Ledger::NoteAttempt(uint64_t written) {
   absl::MutexLock lock(&mutex_);
   ++attempts_;
@@ -412,7 +413,7 @@ void Ledger::WhenBegunAnew(std::function<void()> begun) {
   when_begun_anew_.push_back(std::move(begun));
 }
 
-// What is old goes, a bounded part now and the rest after the next record.
+// Deletes what is old: a bounded part now, the rest after the next record.
 void Ledger::Tidy() {
   const absl::Time now = clock_.WallTime();
   {
@@ -421,7 +422,7 @@ void Ledger::Tidy() {
   }
   const auto forgotten =
       store_->Forget(options_.retention, now, consumers_.LeastAcknowledged());
-  // Else it is tried again in time.
+  // After a failure it is tried again at the usual time.
   records_since_tidying_ =
       forgotten.ok() && forgotten->more ? kTidyEach - 1 : 0;
 }

@@ -17,6 +17,7 @@
 #include "accounting/ledger/schema.h"
 #include "base/error.h"
 #include "base/sqlite.h"
+#include "base/sqlite_rows.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {
@@ -52,13 +53,11 @@ class LedgerCheck {
 
   absl::Status CheckPages() {
     NFM_ASSIGN_OR_RETURN(Statement rows, db_.Prepare("PRAGMA integrity_check"));
-    while (true) {
-      NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
-      if (!found) return absl::OkStatus();
-      if (rows.Bytes(0) == "ok") continue;
+    return sqlite::ForEachRow(rows, [&] {
+      if (rows.Bytes(0) == "ok") return;
       Fault(absl::StrCat("SQLite finds: ",
                          absl::StrReplaceAll(rows.Bytes(0), {{"\n", "; "}})));
-    }
+    });
   }
 
   absl::Status ReadStanding(const std::string& machine_id) {
@@ -87,20 +86,18 @@ class LedgerCheck {
     NFM_ASSIGN_OR_RETURN(Statement rows,
                          db_.Prepare("SELECT sequence, body FROM checkpoints "
                                      "ORDER BY sequence"));
-    while (true) {
-      NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
-      if (!found) return absl::OkStatus();
+    return sqlite::ForEachRow(rows, [&] {
       ++report_.checkpoints;
       const auto checkpoint = DecodeCheckpoint(rows.Bytes(1));
       if (!checkpoint.ok()) {
         Fault(absl::StrCat("checkpoint ", rows.Uint64(0), " can't be read"));
-        continue;
+        return;
       }
       Totals& totals = checkpoints_[rows.Uint64(0)];
       for (const Checkpoint::Row& each : checkpoint->rows) {
         totals[each.account] = each.total;
       }
-    }
+    });
   }
 
   absl::Status ReadRecords() {
@@ -108,9 +105,7 @@ class LedgerCheck {
                          db_.Prepare("SELECT sequence, time, body FROM records "
                                      "ORDER BY sequence"));
     uint64_t bytes = 0;
-    while (true) {
-      NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
-      if (!found) break;
+    NFM_RETURN_IF_ERROR(sqlite::ForEachRow(rows, [&] {
       const uint64_t sequence = rows.Uint64(0);
       if (report_.records > 0 && sequence != report_.sequence + 1) {
         Fault(absl::StrCat("records ", report_.sequence + 1, " to ",
@@ -124,7 +119,7 @@ class LedgerCheck {
       report_.oldest = std::min(report_.oldest, time);
       report_.newest = std::max(report_.newest, time);
       TakeRecord(sequence, DecodeRecord(rows.Bytes(2)));
-    }
+    }));
     if (bytes != report_.record_bytes) {
       Fault(absl::StrCat("its records have ", bytes, " bytes, it says ",
                          report_.record_bytes));
@@ -159,16 +154,14 @@ class LedgerCheck {
     NFM_ASSIGN_OR_RETURN(Statement rows,
                          db_.Prepare(absl::StrCat("SELECT start, body FROM ",
                                                   table, " ORDER BY start")));
-    while (true) {
-      NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
-      if (!found) return absl::OkStatus();
-      if (DecodeBucket(rows.Bytes(1), with_peaks).ok()) continue;
+    return sqlite::ForEachRow(rows, [&] {
+      if (DecodeBucket(rows.Bytes(1), with_peaks).ok()) return;
       Fault(absl::StrCat("usage since ",
                          absl::FormatTime(absl::RFC3339_sec,
                                           absl::FromUnixSeconds(rows.Int64(0)),
                                           absl::UTCTimeZone()),
                          " (", table, ") can't be read"));
-    }
+    });
   }
 
   absl::Status Count() {

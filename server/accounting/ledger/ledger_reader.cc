@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "accounting/ledger/schema.h"
 #include "base/error.h"
+#include "base/sqlite_rows.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {
@@ -117,11 +118,9 @@ absl::StatusOr<std::vector<Gap>> LedgerReader::GapsOfRecords(uint64_t first,
   rows.Bind(1, first);
   rows.Bind(2, last);
   std::vector<Gap> gaps;
-  while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
-    if (!found) return gaps;
-    gaps.push_back(ReadGap(rows));
-  }
+  NFM_RETURN_IF_ERROR(
+      sqlite::ForEachRow(rows, [&] { gaps.push_back(ReadGap(rows)); }));
+  return gaps;
 }
 
 absl::StatusOr<absl::Time> LedgerReader::TimeOf(uint64_t sequence) {
@@ -156,11 +155,7 @@ absl::Status LedgerReader::ForEachAccount(
   NFM_ASSIGN_OR_RETURN(
       Statement rows, db_->Prepare(absl::StrCat("SELECT ", kAccountColumns,
                                                 " FROM accounts ORDER BY id")));
-  while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
-    if (!found) return absl::OkStatus();
-    visit(ReadAccount(rows));
-  }
+  return sqlite::ForEachRow(rows, [&] { visit(ReadAccount(rows)); });
 }
 
 absl::StatusOr<std::vector<LedgerReader::NumberedGap>> LedgerReader::Gaps(
@@ -176,11 +171,9 @@ absl::StatusOr<std::vector<LedgerReader::NumberedGap>> LedgerReader::Gaps(
   rows.Bind(3, after);
   rows.Bind(4, limit);
   std::vector<NumberedGap> gaps;
-  while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
-    if (!found) return gaps;
-    gaps.emplace_back(rows.Uint64(6), ReadGap(rows));
-  }
+  NFM_RETURN_IF_ERROR(sqlite::ForEachRow(
+      rows, [&] { gaps.emplace_back(rows.Uint64(6), ReadGap(rows)); }));
+  return gaps;
 }
 
 absl::StatusOr<absl::Time> LedgerReader::FiveMinutesSince() {

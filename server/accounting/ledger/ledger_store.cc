@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "accounting/ledger/ledger_rows.h"
 #include "base/error.h"
+#include "base/sqlite_rows.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {
@@ -27,7 +28,7 @@ uint64_t RandomNumber() {
   return uint64_t{random()} << 32 | random();
 }
 
-// As positions are signed numbers in the file and in some languages.
+// Of 63 bits: in the file and in some languages positions are signed numbers.
 uint64_t RandomEpoch() {
   uint64_t epoch = 0;
   while (epoch == 0) epoch = RandomNumber() >> 1;
@@ -70,7 +71,7 @@ absl::StatusOr<std::unique_ptr<LedgerStore>> LedgerStore::Open(
   absl::StatusOr<Transaction> transaction = store->Begin();
   absl::Status settled = transaction.status();
   if (settled.ok()) settled = store->Commit(*std::move(transaction));
-  // Else with what is written first.
+  // If the disk can't take it now, the first write settles it.
   if (!settled.ok() && !(patient && absl::IsUnavailable(settled))) {
     return settled;
   }
@@ -110,7 +111,7 @@ absl::Status LedgerStore::Identify(const std::string& path) {
   return absl::OkStatus();
 }
 
-// The transaction of all that is written.
+// Begins a transaction; all writes go through this.
 absl::StatusOr<Transaction> LedgerStore::Begin() {
   NFM_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_));
   if (!settled_) NFM_RETURN_IF_ERROR(Settle());
@@ -129,7 +130,7 @@ absl::Status LedgerStore::Settle() {
   return restored_from_.has_value() ? BeginEpoch() : absl::OkStatus();
 }
 
-// A disk that took nothing may have been away, and another in its place.
+// While the disk took nothing it may have been exchanged for another one.
 absl::Status LedgerStore::CheckUnchanged() {
   NFM_ASSIGN_OR_RETURN(
       Statement row,
@@ -243,25 +244,22 @@ absl::StatusOr<Book::Past> LedgerStore::LoadPast() {
       Statement accounts,
       db_->Prepare(absl::StrCat("SELECT ", kAccountColumns,
                                 " FROM accounts WHERE state < 3")));
-  while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool found, accounts.Step());
-    if (!found) break;
+  NFM_RETURN_IF_ERROR(sqlite::ForEachRow(accounts, [&] {
     Account account = ReadAccount(accounts).account;
     const auto total = totals.find(account.id);
     past.accounts.push_back(
         {std::move(account), total == totals.end() ? Amount() : total->second});
-  }
+  }));
   NFM_ASSIGN_OR_RETURN(Statement intents,
                        db_->Prepare("SELECT account, deletes, packets, bytes, "
                                     "time FROM intents"));
-  while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool found, intents.Step());
-    if (!found) return past;
+  NFM_RETURN_IF_ERROR(sqlite::ForEachRow(intents, [&] {
     past.intents.push_back({.account = intents.Uint64(0),
                             .deletes = intents.Int64(1) != 0,
                             .value = {intents.Uint64(2), intents.Uint64(3)},
                             .time = absl::FromUnixNanos(intents.Int64(4))});
-  }
+  }));
+  return past;
 }
 
 absl::Status LedgerStore::ForEachRecordAfter(
@@ -272,12 +270,11 @@ absl::Status LedgerStore::ForEachRecordAfter(
       db_->Prepare("SELECT time, body FROM records WHERE sequence > ?1 "
                    "ORDER BY sequence"));
   records.Bind(1, sequence);
-  while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool found, records.Step());
-    if (!found) return absl::OkStatus();
+  return sqlite::ForEachRow(records, [&]() -> absl::Status {
     NFM_ASSIGN_OR_RETURN(const Record record, DecodeRecord(records.Bytes(1)));
     visit(absl::FromUnixNanos(records.Int64(0)), record);
-  }
+    return absl::OkStatus();
+  });
 }
 
 absl::StatusOr<std::vector<Consumer>> LedgerStore::LoadConsumers() {
@@ -286,16 +283,15 @@ absl::StatusOr<std::vector<Consumer>> LedgerStore::LoadConsumers() {
       db_->Prepare("SELECT name, owner, sequence, created, acknowledged "
                    "FROM consumers"));
   std::vector<Consumer> consumers;
-  while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
-    if (!found) return consumers;
+  NFM_RETURN_IF_ERROR(sqlite::ForEachRow(rows, [&] {
     consumers.push_back(
         {.name = std::string(rows.Bytes(0)),
          .owner = std::string(rows.Bytes(1)),
          .sequence = rows.Uint64(2),
          .create_time = absl::FromUnixNanos(rows.Int64(3)),
          .ack_time = FromStored(rows.Int64(4), absl::InfinitePast())});
-  }
+  }));
+  return consumers;
 }
 
 // --- Appending ---------------------------------------------------------------

@@ -39,7 +39,7 @@ class Writer {
     Add(amount.packets);
     Add(amount.bytes);
   }
-  // In increasing order.
+  // Accounts come in increasing order.
   void AddAccount(uint64_t account) {
     Add(account - last_account_);
     last_account_ = account;
@@ -53,7 +53,7 @@ class Writer {
   uint64_t last_account_ = 0;
 };
 
-// Of a time between two readings; more than any clock goes.
+// Bound of the time between two readings; no clock runs for so long.
 constexpr uint64_t kMostMilliseconds = uint64_t{1} << 53;
 
 // After the first thing that is wrong, all reads give 0.
@@ -93,7 +93,7 @@ class Reader {
   }
   void RestartAccounts() { last_account_ = 0; }
 
-  // A number of things of at least `bytes_each` bytes that are to come.
+  // How many items follow, each of at least `bytes_each` bytes.
   size_t Count(size_t bytes_each) {
     const uint64_t count = Number();
     return count > static_cast<size_t>(end_ - next_) / bytes_each ? Fail()

@@ -68,7 +68,7 @@ absl::StatusOr<LedgerPast> RecoverableStore::OpenFile() {
       store_->EndLoading();
       return past;
     }
-    // Twice is no accident.
+    // Damaged twice in a row: give up.
     if (!absl::IsDataLoss(past.status()) || lost) return past.status();
     store_.reset();
     state_.node_id = LedgerStore::NodeIdOf(FileOf(options_));
@@ -99,7 +99,7 @@ absl::StatusOr<LedgerPast> RecoverableStore::LoadPast() {
   return past;
 }
 
-// And what belongs to the file. False: it stays where it is, as the disk is
+// Renames the file and its log. False: it stays where it is, as the disk is
 // read-only.
 bool RecoverableStore::PutAside() {
   const std::string& path = options_.path;
@@ -108,7 +108,7 @@ bool RecoverableStore::PutAside() {
   std::error_code error;
   std::filesystem::rename(path, aside, error);
   if (error && error != std::errc::no_such_file_or_directory) return false;
-  // Else it is there since an attempt before.
+  // If there is no such file, an earlier attempt has put it aside.
   if (!error) state_.damaged_file = aside;
   for (const char* suffix : {"-wal", "-shm"}) {
     std::filesystem::rename(path + suffix, aside + suffix, error);
@@ -181,7 +181,7 @@ absl::Status RecoverableStore::StoreConsumers(
   return Written(store_->StoreConsumers(consumers));
 }
 
-// Notes what a write has come to.
+// Notes how a write ended.
 absl::Status RecoverableStore::Written(absl::Status status) {
   if (status.ok()) TakeState();
   damaged_ = damaged_ || absl::IsDataLoss(status);

@@ -10,7 +10,7 @@
 namespace nfmeter::accounting {
 namespace {
 
-// Deleted at once, so that a record does not wait for it long.
+// How many records are deleted at once; a record to be written waits for that.
 constexpr uint64_t kRecordsAtOnce = 2000;
 
 absl::StatusOr<uint64_t> QuerySequence(sqlite::Database& db,
@@ -29,7 +29,7 @@ absl::StatusOr<uint64_t> CheckpointUpTo(sqlite::Database& db,
       sequence);
 }
 
-// The last record without which those that stay have at most `bytes`.
+// The last of the oldest records that together have at least `excess` bytes.
 absl::StatusOr<uint64_t> LastBeyond(sqlite::Database& db, uint64_t excess) {
   NFM_ASSIGN_OR_RETURN(sqlite::Statement rows,
                        db.Prepare("SELECT sequence, length(body) FROM records "
@@ -53,7 +53,7 @@ absl::Status Run(sqlite::Database& db, absl::string_view sql, int64_t value) {
 
 absl::Status ForgetBuckets(sqlite::Database& db, const Retention& retention,
                            absl::Time now) {
-  // Hours are made of them first.
+  // Buckets of five minutes stay until their hours are made.
   NFM_ASSIGN_OR_RETURN(const absl::Time made, HoursUntil(db));
   NFM_RETURN_IF_ERROR(
       Run(db, "DELETE FROM five_minutes WHERE start < ?1",

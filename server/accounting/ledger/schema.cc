@@ -7,7 +7,7 @@ namespace {
 // Times are nanoseconds since the Unix epoch, or since boot for `boottime`.
 // Numbers of 64 bits without sign are kept as the signed ones of the same bits.
 constexpr char kFirstSchema[] = R"sql(
-  -- Who this ledger belongs to, and where it stands: one row.
+  -- Whose ledger this is, and where it stands: one row.
   CREATE TABLE ledger (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     node_id TEXT NOT NULL,

@@ -21,9 +21,9 @@ namespace nfmeter::accounting {
 namespace {
 
 constexpr size_t kMaxBuckets = 10'000;
-// Buckets of the file that are in memory at once, as time.
+// How long a time has its buckets in memory at once.
 constexpr absl::Duration kAtOnce = absl::Hours(24);
-// Five minutes of all rows of a page: 32 MB.
+// Samples of five minutes of all rows of a page; they take 32 MB.
 constexpr size_t kMaxSamples = 2'000'000;
 constexpr size_t kMaxGapsLooked = 10'000;
 
@@ -151,7 +151,7 @@ absl::Status Query::Prepare(
   }
   NFM_ASSIGN_OR_RETURN(const absl::Time since, reader_->FiveMinutesSince());
   NFM_ASSIGN_OR_RETURN(hours_until_, reader_->HoursUntil());
-  // What has no hours before it is known from its beginning.
+  // Without hours before the first five minutes, these are all there is.
   NFM_ASSIGN_OR_RETURN(const Buckets before,
                        reader_->Hours(query_.from, HourOf(since)));
   fine_since_ = before.empty() ? absl::InfinitePast() : since;
@@ -173,7 +173,7 @@ void Query::Assign(const StoredAccount& stored, const Labels& labels) {
   std::string key;
   for (const std::string& label : query_.group_by_labels) {
     const auto found = group.labels.find(label);
-    // Those without the label stand first.
+    // Counters without the label come first.
     absl::StrAppend(&key, found == group.labels.end() ? "" : "=",
                     found == group.labels.end() ? "" : found->second,
                     absl::string_view("\0", 1));
@@ -186,8 +186,7 @@ void Query::Assign(const StoredAccount& stored, const Labels& labels) {
 absl::Status Query::ForEachBucket(
     absl::Time from, absl::Time to,
     absl::FunctionRef<void(absl::Time, const Bucket&)> visit) {
-  // Hours up to there, and then the five minutes of those that are not made
-  // yet.
+  // Hours as far as they are made, and from there on buckets of five minutes.
   const absl::Time fine =
       KnowsFiveMinutes(from) ? from : std::clamp(hours_until_, from, to);
   const auto visit_all = [&](const Buckets& buckets) {
@@ -224,13 +223,13 @@ absl::StatusOr<Query::Sums> Query::SumUp(absl::Time from, absl::Time to) {
   return sums;
 }
 
-// Of the rows of `groups`, which are of the bucket from `from` to `to`.
+// Adds the rates to `rows`, which are those of `groups` from `from` to `to`.
 absl::Status Query::AddRates(absl::Time from, absl::Time to,
                              const std::vector<size_t>& groups,
                              std::vector<UsageRow>& rows) {
   absl::flat_hash_map<size_t, size_t> row_of;
   for (size_t i = 0; i < groups.size(); ++i) row_of[groups[i]] = i;
-  // By row, then by time: what a bucket may be in parts, as it is still open.
+  // By row, then by time: of an open bucket a part may be in the file already.
   std::vector<std::map<absl::Time, Amount>> samples(groups.size());
   NFM_RETURN_IF_ERROR(
       ForEachBucket(from, to, [&](absl::Time start, const Bucket& bucket) {
@@ -350,7 +349,7 @@ absl::StatusOr<UsagePage> ListUsage(
     Ledger::Open open = ledger.OpenBuckets();
     NFM_ASSIGN_OR_RETURN(auto reader, ledger.OpenReader());
     NFM_ASSIGN_OR_RETURN(const uint64_t bucketed, reader->StandStill());
-    // Else they have just gone into the file, and would count twice.
+    // Otherwise they have just gone into the file, and would count twice.
     if (bucketed != open.bucketed) continue;
     Query run(std::move(reader), std::move(open.buckets), query);
     NFM_RETURN_IF_ERROR(run.Prepare(labels));

@@ -17,7 +17,7 @@ using kernel::RuleMatch;
 // Fewer accounts than these stand in a row: a tree would cost more.
 constexpr size_t kTreeFrom = 5;
 
-// Those that end a packet's way come last.
+// Buckets whose rules end a packet's way come last.
 int RankOf(OwnedAction action) {
   switch (action) {
     case OwnedAction::kDrop:
@@ -28,7 +28,8 @@ int RankOf(OwnedAction action) {
   }
 }
 
-// The second half of a member by both of its ends.
+// Whether this is the second match of a member that counts at both ends: what
+// goes to it, and does not come from it.
 bool IsFromElsewhere(const RuleMatch& match) {
   return match.source.has_value() && match.source->negated &&
          match.destination.has_value() && !match.destination->negated &&

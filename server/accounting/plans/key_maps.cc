@@ -87,7 +87,8 @@ struct Kind {
   bool from_elsewhere = false;
   OwnedAction action = OwnedAction::kContinue;
   kernel::Mark mark;
-  size_t layer = 0;  // of keys that are in a map like this already
+  // A key that such a map has already goes into one of the next layer.
+  size_t layer = 0;
 
   // The longest prefix first.
   auto Order() const {

@@ -18,7 +18,8 @@ using kernel::OwnedRule;
 // cost a packet least at 10,000 addresses.
 constexpr size_t kRow = 4;
 
-// Of a place: 0 for a part of all keys, 128 for one key.
+// The lowest bits of a place say how narrow the part is: 0 for all keys, 128
+// for one key.
 constexpr int kNarrownessBits = 8;
 
 std::string TextOf(const KeyRange& part) {
@@ -221,7 +222,7 @@ size_t KeyTree::AddChain(const KeyRange& part, Pieces leaves, size_t met) {
   names_.push_back(name_(PlaceOf(part), TextOf(part)));
   chains_.emplace_back();
   std::vector<Step> steps;
-  // Every packet that comes below `steps` is of it.
+  // A packet that passes `steps` has its key in here.
   KeyRange rest = part;
   TakeCovering(rest, leaves, steps);
   while (leaves.size() > kRow) {

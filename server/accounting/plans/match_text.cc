@@ -14,7 +14,7 @@ namespace {
 using kernel::Negatable;
 
 std::string Text(uint64_t number) { return absl::StrCat(number); }
-// With its length, so that no text of a name is that of two.
+// With its length, so that the text of one name is never that of two.
 std::string Text(const std::string& name) {
   return absl::StrCat(name.size(), "'", name);
 }

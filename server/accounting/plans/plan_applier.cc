@@ -35,7 +35,7 @@ std::vector<std::string> NamesOf(absl::Span<const Counter> counters) {
   return names;
 }
 
-// Those that people gave it.
+// The labels that people gave it.
 Labels GivenLabels(Labels labels) {
   labels.erase(kManagedLabel);
   labels.erase(kDescriptionLabel);
@@ -173,7 +173,7 @@ absl::Status PlanApplier::SetLabels(const PlanCounterWork& work) const {
 void PlanApplier::UndoCounters(const PlanCounterWork& work) const {
   SetLabels(work.Reversed()).IgnoreError();
   if (work.made.empty()) return;
-  // What can't be deleted again is unused, and the next application takes it.
+  // A counter that can't be deleted is unused, and the next plan takes it over.
   RemoveCounters(NamesOf(work.made), {}).IgnoreError();
 }
 
@@ -223,7 +223,7 @@ absl::StatusOr<std::optional<uint64_t>> PlanApplier::Fingerprint() const {
 
 absl::StatusOr<kernel::OwnedOutcome> PlanApplier::RemoveAllChains(
     bool dry_run, const kernel::Patience& patience) const {
-  // What every owner's begins with.
+  // The names of all owners' chains begin with the empty owner's.
   return Run({.owner = "", .dry_run = dry_run}, patience);
 }
 

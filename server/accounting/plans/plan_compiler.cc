@@ -113,7 +113,7 @@ class TableCompiler {
     double mean = 0;
   };
 
-  // Often those of the hook before.
+  // Kept, as the accounts are often those of the hook before.
   const std::vector<Bucket>& BucketsOf(
       absl::Span<const PlanAccount* const> accounts) {
     if (accounts != absl::MakeConstSpan(bucketed_)) {

@@ -11,11 +11,11 @@ namespace {
 
 using State = PlanStatus::State;
 
-// Repairs in a row that were undone, from which on it is called a fight.
+// From so many repairs in a row that were undone, it is called a fight.
 constexpr int kFoughtFrom = 3;
-// Looks without a repair after which a fight is over.
+// After so many looks without a repair a fight is over.
 constexpr int kPeace = 12;
-// The pause is as long as it gets by then.
+// The pause has its full length after so many doublings.
 constexpr int kMostDoublings = 20;
 
 }  // namespace
@@ -75,7 +75,7 @@ void PlanHealth::NoteFailed(const absl::Status& why, const Clock& clock,
 void PlanHealth::NoteWell(const Clock& clock, const Options& options) {
   NoteLook(clock);
   well_time_ = clock.WallTime();
-  // Who undoes repairs need not do it between any two looks.
+  // A program that undoes repairs may do it less often than we look.
   if (clock.BootTime() - repaired_ >
       std::max(kPeace * options.check_interval, pause_)) {
     fought_ = 0;

@@ -16,7 +16,7 @@
 namespace nfmeter::accounting {
 void PlanKeeper::Look(absl::Duration max_staleness) {
   const std::vector<std::string> names = parts_.plans.Names();
-  // Before everything that is compared; on most hosts there is nothing.
+  // Taken before anything is compared; most hosts have nothing to compare.
   const bool compares = !names.empty() || !parts_.kept_rules.empty();
   const std::optional<uint64_t> rules = compares ? Fingerprint() : std::nullopt;
   if (!rules.has_value() || rules != well_.rules) well_ = {.rules = rules};
@@ -26,12 +26,12 @@ void PlanKeeper::Look(absl::Duration max_staleness) {
   }
   LookOutside(max_staleness);
   looked_ = true;
-  // What was changed meanwhile may have been seen by some of them alone.
+  // If rules changed meanwhile, some comparisons have seen it and some not.
   if (compared_ && Fingerprint() != rules) well_ = {};
 }
 
 std::optional<uint64_t> PlanKeeper::Fingerprint() const {
-  // Who can't tell compares.
+  // Without a fingerprint everything is compared.
   return parts_.applier.Fingerprint().value_or(std::nullopt);
 }
 
@@ -115,7 +115,7 @@ void PlanKeeper::LookAtKeptRules(std::vector<std::string> restored) {
   absl::StatusOr<KeptOutcome> found = CompareKeptRules(wanted);
   const bool repair = found.ok() && !found->same() && !options_.read_only;
   if (repair) {
-    // What they count into may have gone with them, just now.
+    // Counters may have gone together with their rules.
     for (std::string& each : RestoreCounters(absl::ZeroDuration())) {
       restored.push_back(std::move(each));
     }
@@ -148,7 +148,7 @@ void PlanKeeper::LookAtKeptRules(std::vector<std::string> restored) {
       health.NoteWell(parts_.clock, options_.health);
     } else if (repair && found->missing.empty() && found->changed.empty() &&
                restored.empty()) {
-      // Nobody undoes anything: services have restarted.
+      // Nobody undoes repairs: services have restarted in new cgroups.
       health.NoteRepairedByApply(parts_.clock);
       health.NoteWell(parts_.clock, options_.health);
     } else if (repair || !restored.empty()) {
@@ -181,7 +181,7 @@ void PlanKeeper::BindAgain(const AppliedPlan& applied, CgroupBindings cgroups) {
       DriftIn(chains->differences, applied.compiled->tables, compiled->tables);
   std::vector<std::string> missed =
       MissedCounters(applied.compiled->tables, drift);
-  // Since the last look packets of these were of no account.
+  // Since the last look no account has counted packets of these cgroups.
   const std::vector<std::string> fresh = NewCgroups(applied.cgroups, cgroups);
   for (const PlanAccount& account : applied.plan->accounts) {
     if (absl::c_linear_search(fresh, CgroupOf(account))) {
@@ -194,12 +194,8 @@ void PlanKeeper::BindAgain(const AppliedPlan& applied, CgroupBindings cgroups) {
       name, std::make_shared<const CompiledPlan>(*std::move(compiled)),
       std::move(cgroups));
   parts_.plans.ChangeHealth(name, [&](PlanHealth& health) {
-    if (missed.empty()) {
-      health.NoteWell(parts_.clock, options_.health);
-    } else {
-      health.NoteRepairedByApply(parts_.clock);
-      health.NoteWell(parts_.clock, options_.health);
-    }
+    if (!missed.empty()) health.NoteRepairedByApply(parts_.clock);
+    health.NoteWell(parts_.clock, options_.health);
   });
   if (!missed.empty()) TellRepair(name, chains->differences.size(), missed);
 }

@@ -117,7 +117,7 @@ absl::Status PlanQuotas::TellThresholds(const std::string& plan,
       reached = threshold;
       if (threshold > before) events.push_back({found[i]->object, threshold});
     }
-    // Lower than before: somebody has reset it.
+    // Lower than before if somebody has reset it.
     if (reached == 0) {
       next.told.erase(names[i]);
     } else {
@@ -125,7 +125,7 @@ absl::Status PlanQuotas::TellThresholds(const std::string& plan,
     }
   }
   if (next == state) return absl::OkStatus();
-  // Kept first: who is killed between the two tells nothing twice.
+  // Stored first: a server that is killed in between tells nothing twice.
   NFM_RETURN_IF_ERROR(store_.PutQuotas(plan, next));
   state = std::move(next);
   for (const Event& event : events) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "base/sqlite_rows.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {
@@ -53,14 +54,13 @@ absl::StatusOr<std::vector<StoredPlan>> PlanStore::All() {
       db_->Prepare("SELECT name, owner, source, apply_time_ns FROM plans "
                    "ORDER BY name"));
   std::vector<StoredPlan> plans;
-  while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
-    if (!found) return plans;
+  NFM_RETURN_IF_ERROR(sqlite::ForEachRow(rows, [&] {
     plans.push_back({.name = std::string(rows.Bytes(0)),
                      .owner = std::string(rows.Bytes(1)),
                      .source = std::string(rows.Bytes(2)),
                      .apply_time = absl::FromUnixNanos(rows.Int64(3))});
-  }
+  }));
+  return plans;
 }
 
 absl::StatusOr<PlanStore::Change> PlanStore::Put(const StoredPlan& plan) {
@@ -100,12 +100,11 @@ absl::StatusOr<std::optional<QuotaState>> PlanStore::QuotasOf(
       db_->Prepare(
           "SELECT counter, percent FROM quota_thresholds WHERE plan = ?"));
   told.Bind(1, plan);
-  while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool more, told.Step());
-    if (!more) return state;
+  NFM_RETURN_IF_ERROR(sqlite::ForEachRow(told, [&] {
     state.told[std::string(told.Bytes(0))] =
         static_cast<uint32_t>(told.Int64(1));
-  }
+  }));
+  return state;
 }
 
 absl::Status PlanStore::PutQuotas(absl::string_view plan,

@@ -19,7 +19,7 @@
 namespace nfmeter::accounting {
 namespace {
 
-// In a storm of changes there is a look for each.
+// How old a reading may be where many changes come, each with a look.
 constexpr absl::Duration kStormStaleness = absl::Seconds(1);
 
 std::string EtagOf(absl::string_view source) {
@@ -35,7 +35,7 @@ std::vector<std::string> NamesOf(const CompiledPlan& compiled) {
   return names;
 }
 
-// Until when a server before this one kept records.
+// When the server before this one wrote its last record.
 absl::Time LastRecordOf(const Ledger& ledger) {
   const LedgerStatus status = ledger.status();
   return status.sequence == 0 ? absl::InfinitePast() : status.record_time;
@@ -231,10 +231,10 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
   const PlanChains now = {plan.plan, compiled};
   absl::StatusOr<kernel::OwnedOutcome> chains = applier_.ApplyChains(
       before.chains(), now, work, {.patience = terms.patience});
-  // Its quotas are as they were.
+  // ApplyChains() leaves quotas as they were when it fails.
   if (!chains.ok()) return TakeBack(before, work, nullptr, chains.status());
-  // Kept only when the kernel has it: who is killed between the two finds the
-  // old plan in the store and restores it.
+  // Committed only when the kernel has it: a server that is killed in between
+  // finds the old plan in the store and restores it.
   if (absl::Status kept = stored.Commit(); !kept.ok()) {
     return TakeBack(before, work, &now, std::move(kept));
   }
@@ -371,7 +371,7 @@ absl::StatusOr<PlanRemoval> Plans::DeleteAllNow(PlanDeletion deletion) {
     const bool is_known = absl::c_any_of(known, [&](const std::string& prefix) {
       return absl::StartsWith(each.chain, prefix);
     });
-    // Others are the hosts' own chains, which had jumps.
+    // The others are chains of the host from which jumps were deleted.
     if (is_known || !absl::StartsWith(each.chain, kernel::kOwnedChainPrefix)) {
       continue;
     }

@@ -32,7 +32,7 @@ absl::StatusOr<std::optional<QuotaEvent>> QuotaChannel::Take() {
     synced_ = true;
     return QuotaEvent{.time = standing_time_};
   }
-  // Those that wait from before an error are still delivered.
+  // Events from before an error are still delivered.
   if (synced_ && !queue_.empty()) {
     QuotaEvent event = std::move(queue_.front());
     queue_.pop_front();

@@ -8,8 +8,8 @@
 namespace nfmeter::accounting {
 namespace {
 
-// An event about a counter that a reading found exceeded can be that counter's
-// old event for so long; they wait in a socket's buffer.
+// For so long after a reading found a counter exceeded, an event about it may
+// be that of the same crossing, which waited in the socket's buffer.
 constexpr absl::Duration kSettleTime = absl::Seconds(5);
 
 }  // namespace
@@ -27,7 +27,7 @@ std::vector<kernel::AcctObject> QuotaCrossings::TakeOver(
   }
   if (complete) {
     absl::erase_if(exceeded_, [&](const auto& entry) {
-      // One that crossed behind the reading's back is over its quota now.
+      // A counter that crossed after the reading had passed it is exceeded.
       return !names.contains(entry.first) && entry.second.added < readings_;
     });
     reading_due_at_ = std::max(kFewest, 2 * exceeded_.size());

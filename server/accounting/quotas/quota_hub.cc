@@ -10,35 +10,28 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "accounting/quotas/quota_channel.h"
 #include "accounting/quotas/quota_crossings.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "kernel/acct_objects.h"
 
 namespace nfmeter::accounting {
 namespace {
 
 using Exceeded = std::vector<kernel::AcctObject>;
 
-// After an error of the kernel's, before the next try.
+// The pause before the next try after an error of the kernel's.
 constexpr absl::Duration kRetryPause = absl::Seconds(1);
-
-kernel::AcctObject ToObject(const kernel::AcctRecord& record) {
-  return {.name = std::string(record.name),
-          .packets = record.packets,
-          .bytes = record.bytes,
-          .quota = record.quota,
-          .quota_exceeded = record.quota_exceeded,
-          .use_count = record.use_count};
-}
 
 class ExceededReader final : public kernel::AcctReader {
  public:
   void OnBegin() override { objects.clear(); }
   void OnRecords(absl::Span<const kernel::AcctRecord> records) override {
-    for (const auto& record : records) objects.push_back(ToObject(record));
+    absl::c_transform(records, std::back_inserter(objects), kernel::ObjectOf);
   }
 
   Exceeded objects;
@@ -191,14 +184,14 @@ class LaneQuotaHub final : public QuotaHub {
     return std::move(reader.objects);
   }
 
-  // On the lane: reads, and lets those in who wait for it; when it fails, they
-  // are told so or wait on.
+  // On the lane: reads, and admits the subscribers that wait for it. When it
+  // fails they wait on, or are told so.
   absl::Status Read(bool wait_on) {
     {
       absl::MutexLock lock(&mutex_);
       entering_.swap(joining_);
       crossings_.BeginReading();
-      // Whoever comes after this has a reading of his own.
+      // Subscribers that come from here on get a reading of their own.
       if (wait_on) following_ = true;
     }
     bool complete = false;
@@ -229,8 +222,8 @@ class LaneQuotaHub final : public QuotaHub {
                     : absl::UnavailableError("no complete dump");
   }
 
-  // What an event told of during the reading comes as that event: the reading
-  // may have found it or passed it before.
+  // A counter whose event came during the reading is told of by that event
+  // alone, whether or not the reading found it.
   void Admit(const Exceeded& read) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (entering_.empty()) return;
     Exceeded standing;
@@ -308,7 +301,7 @@ class LaneQuotaHub final : public QuotaHub {
            now->bytes < found.bytes;
   }
 
-  // Subscribes and follows until the subscription breaks. What broke it.
+  // Subscribes and follows until the subscription breaks. Returns why it did.
   absl::Status FollowOnce() {
     NFM_ASSIGN_OR_RETURN(std::unique_ptr<kernel::QuotaEvents> events,
                          table_.WatchQuotas());

@@ -6,6 +6,7 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/memory/memory.h"
+#include "base/sqlite_rows.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {
@@ -60,22 +61,20 @@ absl::Status KeptRules::Load() {
       sqlite::Statement rows,
       db_->Prepare("SELECT id, sequence, placement, cgroup, rule, made_ns "
                    "FROM rules"));
-  while (true) {
-    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
-    if (!found) return absl::OkStatus();
+  return sqlite::ForEachRow(rows, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     Kept kept = {.sequence = rows.Uint64(1),
                  .text = std::string(rows.Bytes(4)),
                  .made = FromStored(rows.Int64(5))};
     next_ = std::max(next_, kept.sequence + 1);
     absl::StatusOr<NewRule> rule = codec_.read(kept.text);
-    if (!rule.ok()) continue;
+    if (!rule.ok()) return;
     kept.wanted = {.rule = *std::move(rule),
                    .placement = rows.Int64(2) == 0
                                     ? kernel::RulePlacement::kHead
                                     : kernel::RulePlacement::kTail,
                    .cgroup = rows.Uint64(3)};
     rules_[std::string(rows.Bytes(0))] = std::move(kept);
-  }
+  });
 }
 
 bool KeptRules::empty() const {

@@ -30,13 +30,14 @@ constexpr char kWhyBudgetsAreFull[] =
     "kernel keeps no budget when a table is replaced. Keep such rules in a "
     "table that changes seldom.";
 
-// 16 hex digits: a rule that has none of the client's.
+// The id of a rule to which the client gave none: 16 hex digits.
 std::string RandomId() {
   thread_local absl::BitGen random;
   return absl::StrFormat("%016x", absl::Uniform<uint64_t>(random));
 }
 
-// `job` when it is its turn, unless that comes too late or for nobody.
+// Runs `job` when it is its turn on the lane, unless that comes too late or the
+// caller has gone.
 template <typename Job>
 std::invoke_result_t<Job> InTurn(Lane& lane, const kernel::Patience& patience,
                                  Job&& job) {

@@ -12,14 +12,13 @@
 namespace nfmeter::accounting {
 namespace {
 
-using kernel::Chain;
 using kernel::Rule;
 using kernel::TableContents;
 using kernel::TableEdit;
 using Place = std::pair<kernel::Family, kernel::Table>;
 
-// What it takes to have `rules` of one table again; `stale` are ids of those
-// that are there and have to go before.
+// The edits that make `rules` of one table again; `stale` are ids of rules that
+// are there and must be deleted before.
 std::vector<TableEdit> EditsOf(const Place& place,
                                absl::Span<const WantedRule* const> rules,
                                std::set<std::string> stale) {
@@ -82,22 +81,18 @@ absl::Status RuleKeeper::KeepTable(kernel::Family family, kernel::Table table,
     wanted_by_id[each->rule.spec.id] = each;
   }
   absl::flat_hash_map<std::string, bool> there;  // id: as wanted
-  NFM_RETURN_IF_ERROR(ReadTables(kernel_, kernel_.rules(), family, table,
-                                 [&](const TableContents& contents) {
-                                   for (const Chain& chain : contents.chains) {
-                                     for (const Rule& rule : chain.rules) {
-                                       if (!rule.managed) continue;
-                                       const auto found =
-                                           wanted_by_id.find(rule.id);
-                                       if (found == wanted_by_id.end())
-                                         continue;
-                                       there[rule.id] =
-                                           IsAs(rule, found->second->rule.spec);
-                                     }
-                                   }
-                                   return true;
-                                 })
-                          .status());
+  const auto read =
+      ReadTables(kernel_, kernel_.rules(), family, table,
+                 [&](const TableContents& contents) {
+                   ForEachRule(contents, [&](const Rule& rule) {
+                     if (!rule.managed) return;
+                     const auto found = wanted_by_id.find(rule.id);
+                     if (found == wanted_by_id.end()) return;
+                     there[rule.id] = IsAs(rule, found->second->rule.spec);
+                   });
+                   return true;
+                 });
+  NFM_RETURN_IF_ERROR(read.status());
   std::vector<const WantedRule*> lacking;
   std::set<std::string> stale;
   for (const WantedRule* const wanted : rules) {
@@ -129,7 +124,7 @@ absl::Status RuleKeeper::KeepTable(kernel::Family family, kernel::Table table,
   };
   const absl::Status together = apply(lacking);
   if (together.ok()) return together;
-  // Others lost a chain or a set that one of them needs.
+  // One of them may need a chain or a set that is gone: each by itself.
   for (const WantedRule* const each : lacking) {
     if (absl::Status alone = apply({each}); !alone.ok()) {
       outcome.failed.emplace_back(each->rule.spec.id, std::move(alone));

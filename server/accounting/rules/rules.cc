@@ -51,8 +51,8 @@ uint64_t QueryHash(const RuleFilter& filter) {
   return hash.value();
 }
 
-// Where a listing goes on, the reading that it is a place in, and the hash of
-// that one's ids, by which another reading is known to be the same.
+// Where a listing goes on: an offset into a reading that is kept. `ids` is the
+// hash of its rules' ids, by which a new reading is known to have the same.
 struct ListPosition {
   size_t offset = 0;
   uint64_t listing = 0;

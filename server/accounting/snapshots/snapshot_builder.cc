@@ -82,8 +82,8 @@ void SnapshotBuilder::Update(uint32_t id, const kernel::AcctRecord& record) {
   const uint64_t limit = record.quota ? record.quota->limit : 0;
   const bool in_bytes =
       record.quota && record.quota->unit == kernel::QuotaLimit::Unit::kBytes;
-  // Passes after the published one were of this reading, or of one that
-  // failed and whose sequence this one has.
+  // A pass after the published one belongs to this reading, or to one that
+  // failed and whose sequence number this one takes.
   const bool known = row.last_pass != 0 && row.last_pass >= published_pass_;
   if (!known || row.packets != record.packets || row.bytes != record.bytes ||
       row.exceeded != record.quota_exceeded || row.quota_limit != limit ||

@@ -220,7 +220,7 @@ class LaneSnapshotHub final : public SnapshotHub {
     due_.push_back(recipient);
   }
 
-  // Whether the caller is to PostJob() for whoever waits.
+  // True: the caller must call PostJob().
   bool ClaimJob() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (queued_) return false;
     queued_ = true;
@@ -310,7 +310,7 @@ class LaneSnapshotHub final : public SnapshotHub {
   mutable absl::Mutex mutex_;
   SharedSnapshot latest_ ABSL_GUARDED_BY(mutex_);
   std::map<absl::Duration, Group> groups_ ABSL_GUARDED_BY(mutex_);
-  // Who the next reading is for.
+  // Those that the next reading is for.
   std::vector<std::shared_ptr<SnapshotReader>> waiting_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<Recipient>> due_ ABSL_GUARDED_BY(mutex_);
   bool queued_ ABSL_GUARDED_BY(mutex_) = false;  // and has not begun

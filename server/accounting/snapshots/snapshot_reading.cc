@@ -11,9 +11,9 @@
 namespace nfmeter::accounting {
 namespace {
 
-// Complete dumps of one reading, each of which lacked known counters.
+// How many complete dumps a reading makes while each lacks known counters.
 constexpr int kMaxDumps = 5;
-// Missing counters that are looked for by name. Each costs a walk over the
+// How many missing counters are looked up by name. Each costs a walk over the
 // kernel's list, a good part of what a dump costs.
 constexpr size_t kMaxLookups = 16;
 
@@ -94,7 +94,7 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> SnapshotReading::TakeNow(
     absl::Span<const std::shared_ptr<SnapshotReader>> readers) {
   StartEpochIfDue();
   Pass pass(*this, readers);
-  Ids suspects;  // that a complete dump before lacked
+  Ids suspects;  // lacked by the complete dump before
   for (int dumps = 0; dumps < kMaxDumps; ++dumps) {
     NFM_ASSIGN_OR_RETURN(
         const kernel::AcctDumpOutcome dump,
