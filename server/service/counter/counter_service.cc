@@ -12,8 +12,8 @@
 namespace nfmeter::service {
 namespace {
 
-// An answer has of each counter what its request has, and these: the time of
-// reading, the etag, numbers.
+// An answer repeats what the request says of a counter, and adds about this
+// much: the time of reading, the etag and the numbers.
 constexpr size_t kAddedBytes = 64;
 
 // The one counter of a batch of one, or why it failed.
@@ -74,7 +74,7 @@ absl::StatusOr<accounting::CounterDeletion> CounterService::ReadDeletion(
       .delete_managed_rules = request.delete_managed_rules(),
       .patience = RulePatience(call, limits_)};
   if (!deletion.delete_managed_rules) return deletion;
-  // As if the caller deleted the rules one by one.
+  // The caller needs the rights to delete these rules one by one.
   const auto deleter = [&]() -> absl::StatusOr<Call> {
     Call deletes_rules = call;
     NFM_ASSIGN_OR_RETURN(

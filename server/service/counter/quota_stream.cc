@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/counter/quota_stream.h"
 
-#include <atomic>
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
 #include "accounting/counters/counters.h"
 #include "base/status_macros.h"
 #include "service/gate/counter_message.h"
+#include "service/gate/message_bytes.h"
 #include "service/gate/request_checks.h"
 #include "service/gate/time_message.h"
 
@@ -33,20 +33,10 @@ v1::QuotaEventKind ToProto(QuotaEvent::Kind kind) {
 }
 
 // Sends the events of one subscription.
-class QuotaStream final : public MessageStream,
-                          public std::enable_shared_from_this<QuotaStream> {
+class QuotaStream final : public MessageStream {
  public:
-  QuotaStream(const accounting::LabelStore& labels, WorkThreads& threads)
-      : labels_(labels), threads_(threads) {}
-
-  // Wake() on another thread than this, which is the hub's.
-  void WakeLater() {
-    if (posted_.exchange(true)) return;
-    threads_.Post([self = shared_from_this()] {
-      self->posted_ = false;
-      self->Wake();
-    });
-  }
+  explicit QuotaStream(const accounting::LabelStore& labels)
+      : labels_(labels) {}
 
   void Begin(std::unique_ptr<accounting::QuotaHub::Subscription> subscription) {
     {
@@ -68,7 +58,7 @@ class QuotaStream final : public MessageStream,
       return std::nullopt;
     }
     if (!event->has_value()) return std::nullopt;
-    return Message{Encode(**event)};
+    return Message{MakeMessage(**event)};
   }
 
   void OnEnded() override {
@@ -78,7 +68,7 @@ class QuotaStream final : public MessageStream,
     dropped.swap(subscription_);
   }
 
-  grpc::ByteBuffer Encode(const QuotaEvent& event) const {
+  grpc::ByteBuffer MakeMessage(const QuotaEvent& event) const {
     v1::WatchQuotaEventsResponse response;
     response.set_kind(ToProto(event.kind));
     if (event.kind != QuotaEvent::Kind::kSynced) {
@@ -91,13 +81,10 @@ class QuotaStream final : public MessageStream,
     service::ToProto(event.time, response.mutable_time());
     response.set_missed_events(event.missed);
     response.set_threshold_percent(event.percent);
-    const grpc::Slice slice(response.SerializeAsString());
-    return grpc::ByteBuffer(&slice, 1);
+    return ToBytes(response);
   }
 
   const accounting::LabelStore& labels_;
-  WorkThreads& threads_;
-  std::atomic<bool> posted_ = false;
   absl::Mutex mutex_;
   std::unique_ptr<accounting::QuotaHub::Subscription> subscription_
       ABSL_GUARDED_BY(mutex_);
@@ -123,7 +110,7 @@ absl::Status QuotaStreams::Watch(const Call& call,
   accounting::CounterFilter filter =
       ReadCounterFilter(request.filter(), call.scope(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
-  auto stream = std::make_shared<QuotaStream>(labels_, threads_);
+  auto stream = std::make_shared<QuotaStream>(labels_);
   NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
   stream->Begin(hub_.Subscribe(
       [filter = std::move(filter), this](const std::string& name) {
@@ -131,8 +118,8 @@ absl::Status QuotaStreams::Watch(const Call& call,
             accounting::ShownName(name),
             filter.needs_labels() ? labels_.Get(name) : accounting::Labels());
       },
-      [weak = std::weak_ptr(stream)] {
-        if (const auto shared = weak.lock()) shared->WakeLater();
+      [weak = std::weak_ptr(stream), this] {
+        if (const auto shared = weak.lock()) shared->WakeOn(threads_);
       }));
   return absl::OkStatus();
 }

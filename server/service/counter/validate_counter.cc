@@ -17,8 +17,8 @@ namespace {
 constexpr char kNameAlphabet[] = "[A-Za-z0-9._:/@+-]";
 constexpr size_t kMaxDescriptionBytes = 1024;
 
-// The name is told beside the field, whose index says little in a file of
-// thousands.
+// The message quotes the name, because the index in the field says little to
+// the author of a file with thousands of counters.
 void CheckNewName(const std::string& name, const std::string& of,
                   FieldErrors& errors) {
   if (accounting::IsCounterName(name)) return;
@@ -35,7 +35,8 @@ void CheckNewName(const std::string& name, const std::string& of,
                                    kernel::kAcctOwnPrefix,
                                    "', as the server's own objects do"));
   } else {
-    // As it was meant where it came in escapes, as names are shown.
+    // The name may have been copied from where it is shown with escapes. Then
+    // the message points at the character that the escape stands for.
     std::string meant = UnescapeName(name).value_or(name);
     if (accounting::IsCounterName(meant)) meant = name;
     const auto bad = std::find_if(meant.begin(), meant.end(), [](char c) {
@@ -83,7 +84,7 @@ void CheckDescription(const std::string& description, const std::string& field,
                           kMaxDescriptionBytes));
 }
 
-// What of a counter can be changed.
+// Which fields of a counter a request changes.
 struct UpdatedFields {
   bool labels = false;
   bool description = false;

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "kernel/ip_prefix.h"
+#include "kernel/rule_law.h"
 #include "service/flow/flow_words.h"
 #include "service/gate/field_errors.h"
 #include "service/gate/protocol_words.h"
@@ -30,26 +31,9 @@ constexpr int kMostRanges = 64;
 constexpr size_t kDefaultLimit = 100;
 constexpr absl::Duration kDefaultInterval = absl::Seconds(10);
 
-constexpr uint8_t kIcmp = 1;
 constexpr uint8_t kTcp = 6;
-constexpr uint8_t kIcmpv6 = 58;
-// Of which connection tracking knows ports.
+// The protocols whose ports connection tracking knows.
 constexpr uint8_t kWithPorts[] = {kTcp, 17, 33, 132, 136};
-
-// Leading ones of a mask; nullopt when others follow.
-std::optional<int> BitsOf(const kernel::IpPrefix& prefix) {
-  int bits = 0;
-  bool ended = false;
-  for (const uint8_t byte : prefix.mask) {
-    for (int bit = 7; bit >= 0; --bit) {
-      const bool is_set = (byte >> bit & 1) != 0;
-      if (is_set && ended) return std::nullopt;
-      ended |= !is_set;
-      bits += is_set ? 1 : 0;
-    }
-  }
-  return bits;
-}
 
 // Reads one FlowFilter.
 class FlowFilterReading {
@@ -66,7 +50,7 @@ class FlowFilterReading {
     filter_.destination =
         ReadEnd("destination", proto_.destination(), "destination_ports",
                 proto_.destination_ports());
-    // An address and a port that whichever end has, each on its own.
+    // Two entries: one end may have the address and the other the port.
     FlowEndFilter either =
         ReadEnd("address", proto_.address(), "ports", proto_.ports());
     if (either.prefix.has_value()) {
@@ -82,7 +66,7 @@ class FlowFilterReading {
     return std::move(filter_);
   }
 
-  // Not empty: a field that asks for more bits than the caller may see.
+  // The field that asks for a longer prefix than the caller may see, or empty.
   const std::string& too_long() const { return too_long_; }
 
  private:
@@ -120,11 +104,15 @@ class FlowFilterReading {
                                      "a number from 1 to 255"));
       return;
     }
-    if (filter_.protocol == kIcmp) NoteFamily("protocol", Family::kIpv4);
-    if (filter_.protocol == kIcmpv6) NoteFamily("protocol", Family::kIpv6);
+    if (filter_.protocol == kernel::kProtocolIcmp) {
+      NoteFamily("protocol", Family::kIpv4);
+    }
+    if (filter_.protocol == kernel::kProtocolIcmpv6) {
+      NoteFamily("protocol", Family::kIpv6);
+    }
   }
 
-  // No flow has both.
+  // `field` is of one family. All such fields must be of the same.
   void NoteFamily(absl::string_view field, Family family) {
     if (!filter_.family.has_value()) {
       filter_.family = family;
@@ -154,13 +142,13 @@ class FlowFilterReading {
       Wrong(field, std::string(prefix.status().message()));
       return std::nullopt;
     }
-    const std::optional<int> bits = BitsOf(*prefix);
+    const std::optional<size_t> bits = kernel::PrefixLength(*prefix);
     if (!bits.has_value()) {
       Wrong(field, "has a mask with gaps; write a prefix such as 10.0.0.0/8");
       return std::nullopt;
     }
     NoteFamily(field, prefix->family);
-    const int most =
+    const size_t most =
         prefix->family == Family::kIpv4 ? rights_.ipv4_bits : rights_.ipv6_bits;
     if (rights_.access<security::FlowAccess::kFull&& * bits> most) {
       too_long_ = Field(field);

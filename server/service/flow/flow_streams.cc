@@ -1,36 +1,31 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/flow/flow_streams.h"
 
-#include <atomic>
 #include <optional>
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
 #include "base/status_macros.h"
 #include "service/flow/flow_words.h"
+#include "service/gate/message_bytes.h"
 #include "service/gate/time_message.h"
 
 namespace nfmeter::service {
 namespace {
 
-grpc::ByteBuffer Encode(const google::protobuf::MessageLite& message) {
-  const grpc::Slice slice(message.SerializeAsString());
-  return grpc::ByteBuffer(&slice, 1);
-}
-
-// Feeds a stream from something of accounting/flows that is taken from, and
-// that calls back on the hub's thread when there is more. States: before
-// Begin() it has no source; from OnEnded() on it has none again.
+// A stream whose messages come from a FlowListing or FlowWatch, which calls
+// back on the hub's thread when there is more. It has the source from Begin()
+// to OnEnded().
 template <typename Source>
 class FlowStream : public MessageStream,
                    public std::enable_shared_from_this<FlowStream<Source>> {
  public:
   explicit FlowStream(WorkThreads& threads) : threads_(threads) {}
 
-  // What the source is to call.
+  // The callback for the source.
   std::function<void()> Waker() {
     return [weak = this->weak_from_this()] {
-      if (const auto shared = weak.lock()) shared->WakeLater();
+      if (const auto shared = weak.lock()) shared->WakeOn(shared->threads_);
     };
   }
 
@@ -41,7 +36,7 @@ class FlowStream : public MessageStream,
     }
     // The stream has ended meanwhile.
     if (source != nullptr) return source->Cancel();
-    WakeLater();
+    WakeOn(threads_);
   }
 
  protected:
@@ -51,14 +46,6 @@ class FlowStream : public MessageStream,
   }
 
  private:
-  void WakeLater() {
-    if (posted_.exchange(true)) return;
-    threads_.Post([self = this->shared_from_this()] {
-      self->posted_ = false;
-      self->Wake();
-    });
-  }
-
   void OnEnded() final {
     std::shared_ptr<Source> dropped;
     {
@@ -70,7 +57,6 @@ class FlowStream : public MessageStream,
   }
 
   WorkThreads& threads_;
-  std::atomic<bool> posted_ = false;
   absl::Mutex mutex_;
   std::shared_ptr<Source> source_ ABSL_GUARDED_BY(mutex_);
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
@@ -88,7 +74,7 @@ class FlowListStream final : public FlowStream<accounting::FlowListing> {
     v1::ListFlowsResponse response;
     if (const accounting::FlowChunk chunk = listing->Take()) {
       for (const auto& flow : *chunk) ToProto(flow, response.add_flows());
-      return Message{Encode(response)};
+      return Message{ToBytes(response)};
     }
     const auto end = listing->End();
     if (!end.has_value()) return std::nullopt;
@@ -97,7 +83,7 @@ class FlowListStream final : public FlowStream<accounting::FlowListing> {
       return std::nullopt;
     }
     ToProto(**end, notices_.Of(**end), response.mutable_reading());
-    return Message{Encode(response), /*last=*/true};
+    return Message{ToBytes(response), /*last=*/true};
   }
 
   const FlowNotices notices_;
@@ -129,7 +115,7 @@ class FlowWatchStream final : public FlowStream<accounting::FlowWatch> {
     ToProto(frame.losses, response.mutable_losses());
     response.set_merged_frames(frame.merged_frames);
     ToProto(grouping_, response.mutable_grouping());
-    return Encode(response);
+    return ToBytes(response);
   }
 
   const accounting::FlowGrouping grouping_;

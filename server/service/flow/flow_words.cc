@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/flow/flow_words.h"
 
-#include <arpa/inet.h>
-
 #include <array>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "kernel/ip_prefix.h"
 #include "service/gate/flow_tracking_message.h"
 #include "service/gate/protocol_words.h"
 #include "service/gate/time_message.h"
@@ -40,17 +39,11 @@ constexpr StatusWord kStatusWords[] = {
 static_assert(v1::FLOW_TCP_STATE_SYN_SENT2 ==
               static_cast<int>(kernel::TcpState::kSynSent2));
 
-std::string AddressText(Family family, const kernel::FlowAddress& address) {
-  char text[INET6_ADDRSTRLEN];
-  inet_ntop(family == Family::kIpv4 ? AF_INET : AF_INET6, address.data(), text,
-            sizeof(text));
-  return text;
-}
-
 void ToProto(Family family, const kernel::FlowTuple& tuple,
              v1::FlowTuple* proto) {
-  proto->set_source_address(AddressText(family, tuple.source));
-  proto->set_destination_address(AddressText(family, tuple.destination));
+  proto->set_source_address(kernel::FormatAddress(family, tuple.source.data()));
+  proto->set_destination_address(
+      kernel::FormatAddress(family, tuple.destination.data()));
   proto->set_source_port(tuple.source_port);
   proto->set_destination_port(tuple.destination_port);
   proto->set_icmp_id(tuple.icmp_id);
@@ -73,7 +66,7 @@ void ToProto(const FlowSums& sums, v1::FlowSums* proto) {
 
 std::string PrefixText(Family family, const kernel::FlowAddress& address,
                        const accounting::FlowPrefixLengths& lengths) {
-  return absl::StrCat(AddressText(family, address), "/",
+  return absl::StrCat(kernel::FormatAddress(family, address.data()), "/",
                       family == Family::kIpv4 ? lengths.ipv4 : lengths.ipv6);
 }
 

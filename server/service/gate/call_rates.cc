@@ -40,7 +40,7 @@ TokenBucket& CallRates::BucketOf(const std::string& principal,
   if (found != buckets_.end()) return found->second;
   if (buckets_.size() >= kMaxPrincipals && now >= next_sweep_) {
     next_sweep_ = now + kSweepInterval;
-    // A full bucket is what a caller starts with.
+    // A full bucket can be forgotten: its caller would start with a full one.
     absl::erase_if(buckets_,
                    [&](auto& each) { return each.second.IsFull(now); });
   }

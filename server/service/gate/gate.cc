@@ -13,7 +13,7 @@
 namespace nfmeter::service {
 namespace {
 
-// Room for one object of any kind.
+// Enough for an answer with one object of any kind.
 constexpr size_t kLeastAnswerBytes = 64 << 10;
 
 absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {

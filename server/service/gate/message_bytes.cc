@@ -3,6 +3,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "grpcpp/support/proto_buffer_reader.h"
 
@@ -55,6 +57,22 @@ absl::Status CheckAnswerSize(size_t bytes, size_t bound) {
       ErrorDetails{.reason = "ANSWER_TOO_LARGE",
                    .metadata = {{"bound", absl::StrCat(bound)},
                                 {"size", absl::StrCat(bytes)}}});
+}
+
+grpc::ByteBuffer ToBytes(const google::protobuf::MessageLite& message) {
+  const grpc::Slice slice(message.SerializeAsString());
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+std::string StableBytes(const google::protobuf::MessageLite& message) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    message.SerializeToCodedStream(&coded);
+  }
+  return bytes;
 }
 
 absl::Status WriteMessage(const google::protobuf::MessageLite& response,

@@ -4,6 +4,7 @@
 #define NFMETER_SERVICE_GATE_MESSAGE_BYTES_H_
 
 #include <cstddef>
+#include <string>
 
 #include "absl/status/status.h"
 #include "google/protobuf/message_lite.h"
@@ -24,6 +25,13 @@ absl::Status CheckMessageSize(const grpc::ByteBuffer& bytes, size_t bound);
 // RESOURCE_EXHAUSTED, reason ANSWER_TOO_LARGE: the client does not take so
 // much.
 absl::Status CheckAnswerSize(size_t bytes, size_t bound);
+
+// The message as a stream sends it.
+grpc::ByteBuffer ToBytes(const google::protobuf::MessageLite& message);
+
+// The message with its maps in a fixed order: equal messages give equal bytes,
+// also after a restart.
+std::string StableBytes(const google::protobuf::MessageLite& message);
 
 // INTERNAL: larger than 2 GiB.
 absl::Status WriteMessage(const google::protobuf::MessageLite& response,

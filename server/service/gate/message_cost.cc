@@ -17,14 +17,15 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedInputStream;
 
-// As protobuf's parser has it.
+// The limit of protobuf's own parser.
 constexpr int kMaxDepth = 100;
-// A string, an unknown field, an entry of a map: beside their bytes.
+// What a string, an unknown field and an entry of a map take in addition to
+// their bytes.
 constexpr size_t kStringBytes = 40;
 constexpr size_t kUnknownBytes = 48;
 constexpr size_t kMapEntryBytes = 128;
-// What a list needs for each element that it points to, as it grows by
-// doubling and an arena gives nothing back.
+// What a list of strings or messages takes for each element: its array of
+// pointers grows by doubling, and an arena does not reuse the smaller ones.
 constexpr size_t kPointerBytes = 24;
 // A number in a list, which may have one byte on the wire.
 constexpr size_t kNumberBytes = 8;
@@ -36,7 +37,7 @@ class Walk {
 
   size_t total() const { return total_; }
 
-  // False: the bytes are no message from here on.
+  // Returns false where the bytes stop being a valid message.
   bool Message(const Descriptor& descriptor, int depth) {
     if (depth > kMaxDepth) return false;
     while (const uint32_t tag = in_.ReadTag()) {
@@ -76,7 +77,7 @@ class Walk {
     return is_message;
   }
 
-  // Of an empty one.
+  // What an empty message takes.
   size_t SizeOf(const Descriptor& descriptor) {
     const auto [found, is_new] = sizes_.try_emplace(&descriptor, 0);
     if (is_new) {
@@ -99,7 +100,7 @@ class Walk {
 
 size_t ParsedBytes(const grpc::ByteBuffer& bytes,
                    const google::protobuf::Message& prototype) {
-  // gRPC counts a buffer's readers in it.
+  // A copy, because reading changes the buffer's reference count.
   grpc::ByteBuffer shared = bytes;
   grpc::ProtoBufferReader reader(&shared);
   if (!reader.status().ok()) return 0;

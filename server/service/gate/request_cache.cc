@@ -7,22 +7,14 @@
 #include "base/error.h"
 #include "base/stable_hash.h"
 #include "base/status_macros.h"
-#include "google/protobuf/io/coded_stream.h"
-#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "service/gate/message_bytes.h"
 
 namespace nfmeter::service {
 namespace {
 
-// Of the request's bytes with maps in a fixed order. The same in every life.
+// Kept on disk, and so the same after a restart.
 uint64_t Fingerprint(const google::protobuf::Message& request) {
-  std::string bytes;
-  {
-    google::protobuf::io::StringOutputStream stream(&bytes);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    request.SerializeToCodedStream(&coded);
-  }
-  return StableHash().Add(bytes).value();
+  return StableHash().Add(StableBytes(request)).value();
 }
 
 absl::Status Reused(absl::string_view request_id) {
@@ -58,7 +50,7 @@ absl::Status RequestCache::KeepIn(accounting::AnswerStore& store) {
     const auto entry =
         running_.insert(running_.end(), Entry{key, answer.fingerprint});
     by_key_[key] = entry;
-    // Between lives only the wall clock tells how old it is.
+    // Across a restart only the wall clock tells how old an answer is.
     const absl::Duration age =
         std::max(now - answer.time, absl::ZeroDuration());
     Keep(entry, std::move(answer.answer), clock_.BootTime() - age);
@@ -111,8 +103,8 @@ absl::Status RequestCache::Run(absl::string_view method,
   return status;
 }
 
-// What the disk does not take is known as long as this server lives: the change
-// has been made, and its answer is due.
+// When the disk does not take the answer, it is kept in memory alone: the
+// change has been made, so the caller gets its answer in any case.
 void RequestCache::Store(const Key& key, uint64_t fingerprint,
                          const std::string& answer) {
   std::vector<Key> forgotten;

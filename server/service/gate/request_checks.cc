@@ -20,7 +20,7 @@ constexpr size_t kDefaultPageSize = 1000;
 constexpr size_t kQuotedBytes = 64;
 constexpr size_t kMaxGlobBytes = 255;
 
-// Of what no counter can have, nothing need be kept.
+// Refuses labels that no counter can have, so that no stream has to keep them.
 void CheckFilterLabels(
     const google::protobuf::Map<std::string, std::string>& labels,
     const std::string& field, FieldErrors& errors) {

@@ -18,8 +18,9 @@ namespace {
 
 constexpr char kDomain[] = "nfmeter";
 
-// Together below 8 KiB on the wire, where the message is written twice (once
-// with up to three bytes for each of its own) and the details in base64.
+// These bounds keep a status below 8 KiB on the wire. There the message is
+// written twice (once with up to three bytes for each of its own), and the
+// details in base64.
 constexpr size_t kMaxMessageBytes = 800;
 constexpr size_t kMaxValueBytes = 200;
 constexpr size_t kMaxMetadataBytes = 800;

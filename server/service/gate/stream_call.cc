@@ -17,7 +17,7 @@ StreamCall::StreamCall(Gate& gate, const StreamMethod& method,
   auto trail =
       std::make_shared<CallTrail>(gate.observers(), method.listed(),
                                   /*stream=*/true, gate.options().trace_all);
-  // Asked for now: the context is gone when the stream ends.
+  // Noted now, because the context is gone when the stream ends.
   trail->NoteOrigin(context);
   Gate::Arrival arrival = gate.Arrive(context, method.listed());
   trail->NoteCaller(arrival.standing);
@@ -47,7 +47,7 @@ void StreamCall::OnReadDone(bool ok) {
   }
   std::shared_ptr<MessageStream> cancelled;
   {
-    // Before it was attached, nobody could tell it.
+    // Cancelled before the stream was attached, so it does not know yet.
     absl::MutexLock lock(&mutex_);
     if (cancelled_) cancelled = stream_;
   }

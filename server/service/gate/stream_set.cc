@@ -35,20 +35,28 @@ void MessageStream::Wake() {
   Pull();
 }
 
+void MessageStream::WakeOn(WorkThreads& threads) {
+  if (wake_posted_.exchange(true)) return;
+  threads.Post([self = self_.lock()] {
+    self->wake_posted_ = false;
+    self->Wake();
+  });
+}
+
 void MessageStream::End(const absl::Status& status) {
   {
     absl::MutexLock lock(&mutex_);
     if (end_.has_value() || state_ == State::kFinished) return;
     end_ = status;
-    if (state_ != State::kIdle) return;  // whoever is at it will see
+    if (state_ != State::kIdle) return;  // Pull() will see it
     state_ = State::kPulling;
   }
   FinishIfEnded();
 }
 
-// In kPulling, on the thread that brought it there.
+// In state kPulling, on the thread that set it.
 void MessageStream::Pull() {
-  // The call's share may go as soon as something is finished.
+  // The call may let go of this stream as soon as it is finished.
   const std::shared_ptr<MessageStream> self = self_.lock();
   while (!FinishIfEnded()) {
     std::optional<Message> message = Next();
@@ -65,7 +73,7 @@ void MessageStream::Pull() {
         absl::MutexLock lock(&mutex_);
         if (end_.has_value()) continue;
         state_ = message->last ? State::kFinished : State::kWriting;
-        woken_ = false;  // what woke us is looked for after the write
+        woken_ = false;  // Next() is called again after the write
       }
       if (!message->last) return call_->StartWrite(&bytes_);
       OnEnded();
@@ -80,7 +88,7 @@ void MessageStream::Pull() {
   }
 }
 
-// In kPulling.
+// In state kPulling.
 bool MessageStream::FinishIfEnded() {
   absl::Status status;
   {
@@ -109,14 +117,15 @@ void MessageStream::OnWriteDone(bool ok) {
 void MessageStream::OnCancel() { End(absl::CancelledError()); }
 
 void MessageStream::OnDone() {
-  set_->Remove(self_.lock());  // the call has a share as long as it tells this
+  set_->Remove(self_.lock());  // the call keeps this alive until it returns
 }
 
 absl::Status StreamSet::Start(std::shared_ptr<MessageStream> stream,
                               const Call& call) {
   absl::MutexLock lock(&mutex_);
   if (shut_down_) return ShutdownStatus();
-  // AuthorizeAgain() may have been here already.
+  // The policy may have changed since the call was admitted, and
+  // AuthorizeAgain() may have been here before this stream.
   if (call.caller->outdated != nullptr && call.caller->outdated->load()) {
     return PolicyChanged();
   }

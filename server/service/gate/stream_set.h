@@ -3,6 +3,7 @@
 #ifndef NFMETER_SERVICE_GATE_STREAM_SET_H_
 #define NFMETER_SERVICE_GATE_STREAM_SET_H_
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -20,6 +21,7 @@
 #include "service/gate/memory_budget.h"
 #include "service/gate/stream_budget.h"
 #include "service/gate/stream_call.h"
+#include "service/gate/work_threads.h"
 
 namespace nfmeter::service {
 
@@ -43,6 +45,10 @@ class MessageStream {
 
   // Something may be there to write. Writes on this thread.
   void Wake();
+
+  // Wake() on one of `threads`, for those who must not wait for what Next()
+  // does. Only after StreamSet::Start().
+  void WakeOn(WorkThreads& threads);
 
   // Ends the stream after the message under way. The first one counts.
   void End(const absl::Status& status);
@@ -83,6 +89,7 @@ class MessageStream {
   void OnCancel();
   void OnDone();
 
+  std::atomic<bool> wake_posted_ = false;
   absl::Mutex mutex_;
   State state_ ABSL_GUARDED_BY(mutex_) = State::kIdle;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;

@@ -31,7 +31,7 @@ UnaryCall::UnaryCall(Gate& gate, const UnaryMethod& method,
       method_(method),
       context_(context),
       arrival_(gate.Arrive(context, method.listed())) {
-  // What a stranger asks for is nobody's business.
+  // Of a caller without any grant not even the request is read.
   if (!arrival_.call.ok() && !arrival_.standing->has_grants()) {
     End(arrival_.call.status());
   } else {
@@ -46,7 +46,7 @@ void UnaryCall::OnReadDone(bool ok) {
     return End(context_.IsCancelled() ? absl::CancelledError("cancelled")
                                       : NoMessage());
   }
-  // It may wait for a thread.
+  // Its bytes count for the caller while it waits for a thread.
   const absl::Status held = gate_.memory().Take(arrival_.standing->principal(),
                                                 bytes_.Length(), held_);
   if (!held.ok()) return End(held);
@@ -68,7 +68,7 @@ void UnaryCall::Run(security::Work work) {
 }
 
 void UnaryCall::RunOn(security::Work work) {
-  // Its client has gone, or its deadline passed while it waited for a thread.
+  // The client may have gone, or its deadline passed, while it waited.
   if (context_.IsCancelled()) return End(absl::CancelledError("cancelled"));
   if (request_ == nullptr) {
     if (const absl::Status parsed = Parse(); !parsed.ok()) return End(parsed);
@@ -79,7 +79,7 @@ void UnaryCall::RunOn(security::Work work) {
   const size_t bytes = arrival_.call->max_answer_bytes;
   Gate& gate = gate_;  // this may be gone when it is served
   gate.BeginAnswer(bytes);
-  // Others of this caller may wait to be read by now.
+  // Other answers for this caller may be waiting to be read by now.
   Serve(gate.memory().Check(arrival_.standing->principal()));
   gate.EndAnswer(bytes);
 }
@@ -113,13 +113,13 @@ void UnaryCall::Serve(absl::Status status) {
   if (absl::IsPermissionDenied(status) && !audited) {
     trail.NoteSubject(method_.SubjectOf(*request_));
   }
-  // Changes have looked before they were made.
+  // Changes check this before they are made.
   if (status.ok() && !method_.listed().mutates) {
     status = CheckAnswerSize(response->ByteSizeLong(),
                              arrival_.call->max_answer_bytes);
   }
   if (status.ok()) status = WriteMessage(*response, &answer_);
-  // Clients take their time to read.
+  // Freed now, because the client may take its time to read the answer.
   request_ = nullptr;
   room_ = nullptr;
   gate_.memory().TakeAnyway(arrival_.standing->principal(), answer_.Length(),

@@ -10,7 +10,8 @@ namespace nfmeter::service {
 
 WorkThreads::WorkThreads(absl::string_view name, size_t max_threads)
     : name_(name), max_threads_(max_threads) {
-  // Others may take what threads the host allows before there is work.
+  // By the time there is work, others may have used up the host's limit of
+  // threads.
   absl::MutexLock lock(&mutex_);
   StartThread();
 }
@@ -85,7 +86,7 @@ void WorkThreads::Loop() {
     --idle_;
     mutex_.Unlock();
     job();
-    job = nullptr;  // what it holds may take its time to go
+    job = nullptr;  // without the lock, as destroying it may take long
     mutex_.Lock();
     ++idle_;
   }

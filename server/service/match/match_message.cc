@@ -25,7 +25,7 @@ v1::PacketType ToProto(kernel::PacketType type) {
   return v1::PACKET_TYPE_MULTICAST;
 }
 
-// One port or id has no `last`.
+// A range of one port or id has no `last`.
 template <typename Range, typename Proto>
 void RangeToProto(const Range& range, Proto* proto) {
   proto->set_first(range.first);

@@ -47,12 +47,12 @@ class MatchReader {
     errors_.Add(absl::StrCat(field_, ".", name), std::move(description));
   }
 
-  // A name that is not there, or can't be read, is left to the law.
+  // An empty name is refused later, by kernel/rule_law.h.
   std::string ReadNameAt(absl::string_view name, const std::string& shown) {
     return ReadName(shown, absl::StrCat(field_, ".", name), errors_);
   }
 
-  // not_X without X.
+  // Refuses not_X without X.
   void CheckNegation(bool is_set, bool negated, absl::string_view name) {
     if (is_set || !negated) return;
     Wrong(absl::StrCat("not_", name),
@@ -179,7 +179,7 @@ class MatchReader {
     if (in_.conntrack_states().empty()) return;
     const uint32_t states = ReadBits(in_.conntrack_states(),
                                      ConntrackStateBits(), "conntrack_states");
-    if (states == 0) return;  // and wrong already
+    if (states == 0) return;  // refused above
     out_.conntrack_states = {states, in_.not_conntrack_states()};
   }
 
@@ -234,7 +234,7 @@ class MatchReader {
   void ReadPacket() {
     CheckNegation(in_.has_dscp(), in_.not_dscp(), "dscp");
     if (in_.has_dscp()) {
-      // The law knows the bound; this keeps what is beyond 255 beyond it.
+      // kernel/rule_law.h has the bound, which is below 255.
       out_.dscp = {static_cast<uint8_t>(std::min(in_.dscp(), 255u)),
                    in_.not_dscp()};
     }

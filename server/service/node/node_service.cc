@@ -53,7 +53,7 @@ void ToProto(const security::Grant& grant, v1::Grant* proto) {
   }
 }
 
-// `whole`: with what is for those only who may see all of the host.
+// `whole`: with what only callers who may see the whole host are told.
 void ToProto(const NodeLedger& ledger, bool whole, v1::Ledger* proto) {
   const accounting::LedgerStatus& status = ledger.status;
   proto->set_durable(status.kept);
@@ -109,7 +109,7 @@ absl::Status NodeService::GetNode(const Call& call,
   ToProto(limits_, node->mutable_limits());
   if (info.flow_tracking.has_value()) {
     service::ToProto(*info.flow_tracking, node->mutable_flow_tracking());
-    // How many there are is the host's business.
+    // Only for callers who may see the whole host.
     if (!call.scope().has_all()) {
       node->mutable_flow_tracking()->clear_flow_count();
     }

@@ -71,7 +71,7 @@ void SetQuota(const kernel::QuotaLimit& limit, bool drop,
   if (drop) quota->set_over(v1::OVER_QUOTA_DROP);
 }
 
-// Where most of them are.
+// The table that most of the rules are in.
 kernel::Table TableOf(const Rules& rules) {
   std::map<kernel::Table, size_t> counts;
   for (const Rule* const rule : rules) ++counts[rule->table];
@@ -126,7 +126,7 @@ constexpr std::array<Key, 4> kKeys = {
         [](RuleMatch& match) { match.destination_ports.reset(); }},
 };
 
-// Rules of one counter by what they match, with the hooks at which they do.
+// The rules of one counter that match the same, with the places where they do.
 struct Shape {
   RuleMatch match;
   kernel::Verdict verdict;
@@ -157,8 +157,8 @@ std::set<v1::Direction> DirectionsOf(const Shape& shape) {
   return directions;
 }
 
-// Whether the shape is the product of its families and directions; nullopt:
-// no. Both families: an unspecified one.
+// The family of an account that stands for the shape; unspecified for both.
+// None if the shape lacks one of its directions in one of its families.
 std::optional<v1::Family> FamilyOf(const Shape& shape) {
   std::set<kernel::Family> families;
   for (const auto& [family, direction] : shape.hooks) families.insert(family);
@@ -191,7 +191,8 @@ void SetShared(const accounting::Counter& counter, const Shape& shape,
   }
 }
 
-// One group whose members all count into the counter; false: none can say it.
+// Adds a group whose members all count into the counter. False if the rules do
+// not differ by one key alone.
 bool AddGroup(const accounting::Counter& counter,
               const std::vector<Shape>& shapes, v1::Plan* plan) {
   for (const Key& key : kKeys) {
@@ -214,7 +215,8 @@ bool AddGroup(const accounting::Counter& counter,
               accounting::ShownName(counter.object.name);
           return true;
         });
-    // Ports are of both families or of none.
+    // Members by address may be of either family, but a group by ports has one
+    // family for all of them.
     const bool is_address = key.name == v1::GROUP_KEY_SOURCE ||
                             key.name == v1::GROUP_KEY_DESTINATION;
     const auto family = FamilyOf(shapes[0]);
@@ -240,8 +242,7 @@ void ExportPlan(absl::Span<const accounting::Counter> counters,
                 v1::ExportPlanResponse* response) {
   Rules by_hand;
   for (const Rule& rule : rules) {
-    // Those that people have made, by whatever tool: not what plans are made
-    // of.
+    // Not those that plans have made.
     if (!absl::StartsWith(rule.chain, kernel::kOwnedChainPrefix)) {
       by_hand.push_back(&rule);
     }

@@ -51,7 +51,7 @@ std::vector<PlanFile> Parse(const Texts& texts) {
   return files;
 }
 
-// `status`, of a plan's fields or of all of it, in the words of its file.
+// Adds what `status` says of a plan, with the places in the plan's file.
 void AddLines(const absl::Status& status, const PlanFile& file,
               std::vector<std::string>& lines) {
   const std::vector<FieldViolation> violations =
@@ -68,7 +68,7 @@ void AddLines(const absl::Status& status, const PlanFile& file,
   }
 }
 
-// The plan in the domain's form, or what is wrong with it by itself.
+// The plan in the domain's form, or what is wrong with its fields.
 absl::StatusOr<accounting::Plan> ReadFile(const PlanFile& file) {
   FieldErrors errors;
   accounting::Plan plan = ReadPlan(file.plan, "", errors);
@@ -148,7 +148,9 @@ bool FilePlans::stopping() const {
 
 void FilePlans::Loop() {
   pthread_setname_np(pthread_self(), "nfm-plan-files");
-  // What is there at the start was not written just now.
+  // Files are taken once they stay as they are for a round, so that none is
+  // read while it is written. Those that are there at the start are taken at
+  // once.
   if (const auto texts = ReadTexts(options_.path); texts.ok()) {
     seen_ = HashOf(*texts);
   }
@@ -163,7 +165,7 @@ void FilePlans::Look() {
   const absl::StatusOr<Texts> texts = ReadTexts(options_.path);
   if (!texts.ok()) {
     seen_ = tried_ = 0;
-    // A folder that is empty until somebody puts a plan into it is well.
+    // An empty folder is no fault as long as no plan has come from it.
     if (absl::IsNotFound(texts.status()) && !OwnsPlans()) return Report({});
     return Report({std::string(texts.status().message())});
   }
@@ -176,17 +178,16 @@ void FilePlans::Look() {
   pause_ = wrong.empty() ? absl::ZeroDuration()
                          : std::clamp(2 * pause_, options_.first_pause,
                                       options_.longest_pause);
-  next_try_ = wrong.empty() ? absl::InfiniteDuration()
-                            : clock_.BootTime() + pause_;
+  next_try_ =
+      wrong.empty() ? absl::InfiniteDuration() : clock_.BootTime() + pause_;
   if (stopping()) return;
   Report(wrong);
 }
 
 bool FilePlans::OwnsPlans() const {
   const std::vector<accounting::PlanInfo> plans = plans_.List();
-  return std::any_of(plans.begin(), plans.end(), [this](const auto& plan) {
-    return plan.owner == owner_;
-  });
+  return std::any_of(plans.begin(), plans.end(),
+                     [this](const auto& plan) { return plan.owner == owner_; });
 }
 
 // Others may delete them, or apply another plan in their place.
@@ -207,7 +208,7 @@ std::vector<std::string> FilePlans::Take(const Texts& texts) {
       AddLines(status, file, wrong);
     }
   }
-  // A file that is wrong may hold any plan, and none is to go for that.
+  // A file that is wrong may be that of any plan, so none is removed meanwhile.
   if (wrong.empty()) {
     if (const absl::Status status = RemoveOthers(); !status.ok()) {
       wrong.push_back(absl::StrCat(options_.path, ": ", status.message()));
@@ -225,9 +226,9 @@ absl::Status FilePlans::Apply(const PlanFile& file) {
     etags_[name] = before->etag;
     return absl::OkStatus();
   }
-  const absl::StatusOr<accounting::PlanOutcome> outcome = plans_.Apply(
-      {.plan = std::move(plan), .source = source, .owner = owner_},
-      {.patience = Patience()});
+  const absl::StatusOr<accounting::PlanOutcome> outcome =
+      plans_.Apply({.plan = std::move(plan), .source = source, .owner = owner_},
+                   {.patience = Patience()});
   Audit("nfmeter.v1.PlanService/ApplyPlan", name, outcome.status());
   NFM_RETURN_IF_ERROR(outcome.status());
   etags_[name] = outcome->plan.etag;
@@ -243,9 +244,9 @@ absl::Status FilePlans::Apply(const PlanFile& file) {
 absl::Status FilePlans::RemoveOthers() {
   for (const accounting::PlanInfo& info : plans_.List()) {
     if (info.owner != owner_ || etags_.contains(info.name)) continue;
-    const auto removal = plans_.Delete(info.name, {.owner = owner_,
-                                                   .keep_counters = true,
-                                                   .patience = Patience()});
+    const auto removal = plans_.Delete(
+        info.name,
+        {.owner = owner_, .keep_counters = true, .patience = Patience()});
     Audit("nfmeter.v1.PlanService/DeletePlan", info.name, removal.status());
     NFM_RETURN_IF_ERROR(removal.status());
     Log(LogLevel::kInfo, "plan removed, as no file has it any more",

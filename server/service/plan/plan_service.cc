@@ -20,13 +20,13 @@
 namespace nfmeter::service {
 namespace {
 
-// Changes that one answer names.
+// The most changes that one answer lists.
 constexpr int kMaxChanges = 10'000;
 constexpr size_t kExportPage = 1000;
-// Page tokens are names, and these are no others' tokens.
+// Marks page tokens as those of ListPlans.
 constexpr uint64_t kListing = 0x706c616e73;
 
-// A plan counts for those who may touch all of its counters.
+// Only who may touch all counters of a plan may apply it.
 std::vector<std::string> CountersOf(const accounting::Plan& plan) {
   std::vector<std::string> names;
   const auto add = [&](const accounting::PlanAccount& account) {
@@ -45,7 +45,7 @@ std::vector<std::string> CountersOf(const accounting::Plan& plan) {
   return names;
 }
 
-// All plans have counters that not every caller may touch.
+// For what touches the counters of all plans.
 absl::Status CheckScopeIsAll(const Call& call) {
   if (call.scope().has_all()) return absl::OkStatus();
   return MakeError(
@@ -167,31 +167,30 @@ absl::Status PlanService::DeletePlan(const Call& call,
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   if (request.all()) NFM_RETURN_IF_ERROR(CheckScopeIsAll(call));
-  return Mutate(
-      call, parts_.requests, "DeletePlan", request, response,
-      [&]() -> absl::Status {
-        const accounting::PlanDeletion deletion = {
-            .etag = request.etag(),
-            .owner = call.caller->principal,
-            .validate_only = request.validate_only(),
-            .keep_counters = request.keep_counters(),
-            .take_over = request.take_over(),
-            .patience = RulePatience(call, limits_)};
-        NFM_ASSIGN_OR_RETURN(const accounting::PlanRemoval removal,
-                             request.all()
-                                 ? parts_.plans.DeleteAll(deletion)
-                                 : parts_.plans.Delete(request.name(),
-                                                       deletion));
-        for (const std::string& plan : removal.plans) {
-          response->add_deleted_plans(plan);
-        }
-        for (const std::string& chain : removal.chains) {
-          response->add_deleted_chains(chain);
-        }
-        response->set_deleted_counters(removal.counters);
-        response->set_deleted_rules(removal.rules);
-        return absl::OkStatus();
-      });
+  return Mutate(call, parts_.requests, "DeletePlan", request, response,
+                [&]() -> absl::Status {
+                  const accounting::PlanDeletion deletion = {
+                      .etag = request.etag(),
+                      .owner = call.caller->principal,
+                      .validate_only = request.validate_only(),
+                      .keep_counters = request.keep_counters(),
+                      .take_over = request.take_over(),
+                      .patience = RulePatience(call, limits_)};
+                  NFM_ASSIGN_OR_RETURN(
+                      const accounting::PlanRemoval removal,
+                      request.all()
+                          ? parts_.plans.DeleteAll(deletion)
+                          : parts_.plans.Delete(request.name(), deletion));
+                  for (const std::string& plan : removal.plans) {
+                    response->add_deleted_plans(plan);
+                  }
+                  for (const std::string& chain : removal.chains) {
+                    response->add_deleted_chains(chain);
+                  }
+                  response->set_deleted_counters(removal.counters);
+                  response->set_deleted_rules(removal.rules);
+                  return absl::OkStatus();
+                });
 }
 
 absl::Status PlanService::ExportPlan(const Call& /*call*/,

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/plan/plan_streams.h"
 
-#include <atomic>
 #include <map>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "base/status_macros.h"
-#include "grpcpp/support/byte_buffer.h"
 #include "service/gate/field_errors.h"
+#include "service/gate/message_bytes.h"
 #include "service/plan/plan_message.h"
 #include "service/plan/read_plan.h"
 
@@ -17,8 +16,7 @@ namespace nfmeter::service {
 
 // Sends statuses as they change; of a plan that changes faster than the client
 // reads, the newest.
-class PlanStream final : public MessageStream,
-                         public std::enable_shared_from_this<PlanStream> {
+class PlanStream final : public MessageStream {
  public:
   PlanStream(std::string name, WorkThreads& threads)
       : name_(std::move(name)), threads_(threads) {}
@@ -30,11 +28,7 @@ class PlanStream final : public MessageStream,
       absl::MutexLock lock(&mutex_);
       waiting_[status.name] = status;
     }
-    if (posted_.exchange(true)) return;
-    threads_.Post([self = shared_from_this()] {
-      self->posted_ = false;
-      self->Wake();
-    });
+    WakeOn(threads_);
   }
 
  private:
@@ -46,14 +40,12 @@ class PlanStream final : public MessageStream,
       ToProto(waiting_.begin()->second, response.mutable_status());
       waiting_.erase(waiting_.begin());
     }
-    const grpc::Slice slice(response.SerializeAsString());
-    return Message{grpc::ByteBuffer(&slice, 1)};
+    return Message{ToBytes(response)};
   }
   void OnEnded() override {}
 
   const std::string name_;
   WorkThreads& threads_;
-  std::atomic<bool> posted_ = false;
   absl::Mutex mutex_;
   std::map<std::string, accounting::PlanStatus> waiting_
       ABSL_GUARDED_BY(mutex_);

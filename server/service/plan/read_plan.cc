@@ -15,10 +15,9 @@
 #include "accounting/plans/plans.h"
 #include "base/error.h"
 #include "base/status_macros.h"
-#include "google/protobuf/io/coded_stream.h"
-#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "kernel/ip_prefix.h"
 #include "kernel/rule_law.h"
+#include "service/gate/message_bytes.h"
 #include "service/gate/read_labels.h"
 #include "service/gate/request_checks.h"
 #include "service/match/read_match.h"
@@ -202,7 +201,7 @@ std::optional<accounting::Split> ReadSplit(v1::SplitBy split,
   }
 }
 
-// Counters of split accounts get the class's name behind theirs.
+// The counters of a split account have the class's name after the account's.
 void CheckCounter(const std::string& counter, size_t longest_class,
                   const std::string& field, FieldErrors& errors) {
   if (!accounting::IsCounterName(counter)) {
@@ -248,7 +247,7 @@ size_t LongestClass(const v1::Plan& plan) {
   return longest;
 }
 
-// systemd.unit(5): what has sockets, with or without an instance.
+// A name as in systemd.unit(5), of a type of unit that has sockets.
 void CheckUnit(const v1::Account& account, const std::string& field,
                FieldErrors& errors) {
   const std::string& unit = account.systemd_unit();
@@ -380,7 +379,7 @@ accounting::AddressClass ReadClass(const v1::AddressClass& message,
   return read;
 }
 
-// Verdicts that the table has no targets for.
+// Refuses what the plan's table has no target for.
 void CheckVerdicts(const accounting::Plan& plan, FieldErrors& errors) {
   const auto check = [&](const PlanAccount& account) {
     if (!account.quota.has_value()) return;
@@ -456,14 +455,7 @@ std::string PlanSource(const v1::Plan& plan) {
   given.clear_etag();
   given.clear_owner();
   given.clear_apply_time();
-  std::string source;
-  {
-    google::protobuf::io::StringOutputStream stream(&source);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);  // maps in order
-    given.SerializeToCodedStream(&coded);
-  }
-  return source;
+  return StableBytes(given);
 }
 
 absl::StatusOr<v1::Plan> ParsePlanSource(absl::string_view source) {

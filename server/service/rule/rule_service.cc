@@ -17,11 +17,11 @@
 namespace nfmeter::service {
 namespace {
 
-// An answer has of each new rule what its request has, that as iptables-save
-// prints it, and these: an id, flags of options.
+// An answer repeats what the request says of a rule, says it again as
+// iptables-save prints it, and adds about this much: an id, names of options.
 constexpr size_t kAddedBytes = 160;
-// Of each deleted rule, which is known only once it is read, room for a long
-// one.
+// The size of a long rule. How long a deleted one is, is known only once it has
+// been read.
 constexpr size_t kDeletedBytes = 512;
 
 absl::Status TooManyChains(size_t count, size_t bound) {
@@ -34,8 +34,9 @@ absl::Status TooManyChains(size_t count, size_t bound) {
                                 {"size", absl::StrCat(count)}}});
 }
 
-// Ids are one space for all callers, and the refusal of one that is taken tells
-// of its rule. So callers with counter prefixes choose ids that begin with one.
+// All callers share one space of ids, and who asks for an id that is taken
+// learns of that rule. So callers with counter prefixes may choose only ids
+// that begin with one of these.
 absl::Status CheckIds(const Call& call,
                       absl::Span<const accounting::NewRule> rules) {
   std::vector<std::string> outside;
@@ -104,7 +105,7 @@ template <typename Response>
 void RuleService::TellNotices(const Call& call,
                               const accounting::ChangedRules& changed,
                               Response* response) {
-  // Rules of others are for those who see the whole host.
+  // Notices tell of the rules of others.
   if (!call.scope().has_all()) return;
   for (std::string& notice : editor_.FirstNotices(changed)) {
     response->add_notices(std::move(notice));

@@ -34,7 +34,7 @@ absl::StatusOr<accounting::NewRule> ReadRule(absl::string_view text) {
   accounting::NewRule rule = ReadNewRule(message, "rule", errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   rule.field.clear();
-  // ReadNewRule() leaves the choice to Rules.
+  // ReadNewRule() leaves it open, and the editor would choose.
   rule.spec.form = rule.form.value_or(kernel::CountingForm::kMatch);
   return rule;
 }

@@ -63,8 +63,8 @@ Family ChooseFamily(std::optional<Family> wanted,
   return wanted.value_or(any_ipv6 ? Family::kIpv6 : Family::kIpv4);
 }
 
-// What the law says of a rule as far as it could be read. A field that could
-// not is wrong already.
+// Adds what kernel/rule_law.h finds wrong, except in fields that could not be
+// read and have an error already.
 void CheckLaw(const accounting::NewRule& rule, FieldErrors& errors) {
   kernel::RuleSpec spec = rule.spec;
   spec.form = rule.form.value_or(kernel::CountingForm::kMatch);

@@ -39,7 +39,7 @@ MatchedIds SnapshotFilter::Match(
       needed = std::max<size_t>(needed, id + 1);
     }
   }
-  // Read first: labels that change meanwhile have another version.
+  // Read before the labels: if they change meanwhile, the version does, too.
   const bool by_labels = filter_.needs_labels();
   const uint64_t version = by_labels ? labels_.version() + 1 : 0;
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/time/time.h"
+#include "service/gate/time_message.h"
 #include "service/snapshot/snapshot_columns.h"
 #include "service/snapshot/snapshot_rows.h"
 
@@ -19,12 +19,8 @@ v1::SnapshotFrame MakeHeader(const FrameEncoder::Options& options) {
   v1::SnapshotFrame header;
   header.set_epoch(snapshot.epoch);
   header.set_sequence(snapshot.sequence);
-  const timespec wall = absl::ToTimespec(snapshot.wall_time);
-  header.mutable_wall_time()->set_seconds(wall.tv_sec);
-  header.mutable_wall_time()->set_nanos(static_cast<int32_t>(wall.tv_nsec));
-  const timespec boot = absl::ToTimespec(snapshot.boottime);
-  header.mutable_boottime()->set_seconds(boot.tv_sec);
-  header.mutable_boottime()->set_nanos(static_cast<int32_t>(boot.tv_nsec));
+  ToProto(snapshot.wall_time, header.mutable_wall_time());
+  ToProto(snapshot.boottime, header.mutable_boottime());
   header.set_full(options.full);
   header.set_restarted(options.restarted);
   return header;

@@ -16,7 +16,7 @@ constexpr size_t kMaxBytes = 16 << 20;
 SnapshotFrames::Answer SnapshotFrames::Get(const Query& query) {
   const accounting::Snapshot& snapshot = *query.snapshot;
   const MatchedIds matched = query.filter->Match(snapshot, snapshot.chunks());
-  // Labels that are sent make stale what was sent before they changed.
+  // Where labels are sent, a change of labels makes older frames stale.
   const uint64_t labels_version = query.label_keys.empty()
                                       ? matched.labels_version()
                                       : context_.labels.version() + 1;

@@ -100,7 +100,7 @@ void SnapshotGetStream::Encode(Chunk chunk) {
   const MatchedIds matched = filter_->Match(*begun_, {chunk});
   encoder_->Add(
       matched.Select(std::move(chunk), /*changed_since=*/0, &matched_));
-  // What is there together goes into as few messages as it can.
+  // Chunks that wait together share messages.
   if (!HasSteps()) encoder_->Flush();
 }
 

@@ -36,7 +36,7 @@ std::shared_ptr<const EncodedMembers> MemberEncodings::Get(
     const accounting::NameTable& names) {
   absl::MutexLock lock(&mutex_);
   const auto found = entries_.find(members.get());
-  // Another that lay at the same address is not this one.
+  // An expired entry is that of an older vector at the same address.
   if (found != entries_.end() && !found->second.members.expired()) {
     return found->second.encoded;
   }

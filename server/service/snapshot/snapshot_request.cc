@@ -41,7 +41,7 @@ absl::Duration ReadDurationOr(absl::Duration default_,
   return read == absl::ZeroDuration() ? default_ : read;
 }
 
-// ROWS have all labels: nothing is to be added.
+// None for ROWS, which have all labels anyway.
 template <typename Request>
 std::vector<std::string> ReadLabelKeys(const Request& request,
                                        FieldErrors& errors) {
@@ -60,7 +60,7 @@ std::vector<std::string> ReadLabelKeys(const Request& request,
   return keys;
 }
 
-// ROWS have them anyway.
+// Not for ROWS, which have them anyway.
 template <typename Request>
 bool ReadTotals(const Request& request) {
   return request.totals() && request.view() == v1::SNAPSHOT_VIEW_COLUMNS;

@@ -48,7 +48,7 @@ void RowsEncoder::AddRow(const accounting::SnapshotChunk& chunk, uint32_t row,
   counter.labels = labels_.Get(counter.object.name);
   counter.read_time = options_.snapshot->wall_time;
   const accounting::Amount value = {chunk.packets[row], chunk.bytes[row]};
-  // Of one that the ledger has not seen yet all that it has counted is new.
+  // The ledger may not have seen the counter yet. Then all of it is new.
   counter.account =
       ledger_.Describe(counter.object.name, value, options_.snapshot->boottime)
           .value_or(accounting::Book::Known{value, counter.read_time,

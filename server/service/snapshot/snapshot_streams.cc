@@ -86,7 +86,7 @@ void SnapshotCadence::Deliver(Due due) {
 
 void SnapshotCadence::DeliverTo(std::shared_ptr<SnapshotWatchStream> stream,
                                 Due due) {
-  // Streams that have left may outlive the encoders.
+  // A stream that has left may outlive the threads.
   absl::MutexLock lock(&mutex_);
   if (std::find(streams_.begin(), streams_.end(), stream) == streams_.end()) {
     return;

@@ -57,14 +57,15 @@ absl::Status SnapshotWatchStream::Note(
   }
   failures_ = 0;
   const Snapshot& snapshot = **due;
-  // Several who feed us may share a reading, or overtake each other.
+  // The cadence and a stream's first reading may bring the same snapshot, or an
+  // older one.
   if (snapshot.epoch == offered_epoch_ &&
       snapshot.sequence <= offered_sequence_) {
     return absl::OkStatus();
   }
   if (is_first) {
     first_offer_ = snapshot.boottime;
-    // The first frame tells of those taken since the stream before.
+    // Those that a resumed stream did not get count as missed.
     if (snapshot.epoch == offered_epoch_) {
       due_ = snapshot.sequence - offered_sequence_ - 1;
     }
@@ -98,7 +99,7 @@ std::optional<MessageStream::Message> SnapshotWatchStream::Next() {
   return Message{.bytes = grpc::ByteBuffer(slices, count), .shared = shared};
 }
 
-// Sets frame_, or says that there is nothing to send.
+// Sets frame_. False if there is nothing to send.
 bool SnapshotWatchStream::NextFrame() {
   std::shared_ptr<const Snapshot> snapshot;
   {

@@ -2,7 +2,6 @@
 #include "service/usage/collect_stream.h"
 
 #include <algorithm>
-#include <atomic>
 #include <deque>
 #include <optional>
 #include <utility>
@@ -104,14 +103,9 @@ class CollectStream final : public MessageStream,
   void OnMessage(const grpc::ByteBuffer& bytes) override;
   void OnLastMessage() override;
 
-  // Wake() on a thread that may wait for the disk.
-  void WakeLater() {
-    if (posted_.exchange(true)) return;
-    threads_.Post([self = shared_from_this()] {
-      self->posted_ = false;
-      self->Wake();
-    });
-  }
+  // On a thread that may wait for the disk.
+  void WakeLater() { WakeOn(threads_); }
+
   bool HasRoom() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Acknowledge(const v1::CollectUsageRequest& request);
 
@@ -120,7 +114,6 @@ class CollectStream final : public MessageStream,
   const std::string consumer_;
   const std::optional<uint64_t> resume_after_;
   const size_t window_;
-  std::atomic<bool> posted_ = false;
 
   // Only in Prepare() and Next().
   UsageRecords records_;
@@ -184,7 +177,8 @@ void CollectStream::OnMessage(const grpc::ByteBuffer& bytes) {
   WakeLater();
 }
 
-// One that acknowledges has then had all that it wants. Others only look.
+// A consumer that has acknowledged records is done. One that has not just has
+// nothing to say, and may go on receiving.
 void CollectStream::OnLastMessage() {
   {
     absl::MutexLock lock(&mutex_);
@@ -261,7 +255,7 @@ absl::Status CollectStreams::Collect(const Call& call,
                                   call.scope().has_all(),
                                   options.resume_after.value_or(newest), now)
                           .status());
-  // Also where it goes back, as one restored from a backup does.
+  // Also backwards: a consumer that was restored from a backup has less.
   if (options.resume_after.has_value()) {
     ledger_.consumers().Acknowledge(options.consumer, *options.resume_after,
                                     now, /*exactly=*/true);
@@ -270,7 +264,7 @@ absl::Status CollectStreams::Collect(const Call& call,
   auto stream = std::make_shared<CollectStream>(ledger_, labels_, threads_,
                                                 std::move(options));
   NFM_RETURN_IF_ERROR(stream->Prepare());
-  // Makes room in the caller's budget.
+  // Before the new stream needs a place in the caller's budget of streams.
   End(consumer, Replaced(consumer));
   NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
   std::weak_ptr<CollectStream> between = stream;

@@ -22,6 +22,13 @@ v1::UsageCounterState ToProto(Account::State state) {
 
 }  // namespace
 
+accounting::Labels LabelsOf(const accounting::StoredAccount& stored,
+                            const accounting::LabelStore& labels) {
+  return stored.account.state == Account::State::kClosed
+             ? stored.last_labels
+             : labels.Get(stored.account.name);
+}
+
 void ToProto(const Account& account, const accounting::Labels& labels,
              v1::UsageCounter* proto) {
   proto->set_id(account.id);

@@ -6,12 +6,17 @@
 #include <string>
 
 #include "accounting/common/counter_filter.h"
+#include "accounting/counters/label_store.h"
 #include "accounting/ledger/account.h"
 #include "accounting/ledger/consumers.h"
 #include "accounting/ledger/usage_query.h"
 #include "nfmeter/v1/usage.pb.h"
 
 namespace nfmeter::service {
+
+// The counter's labels: once it is deleted, those that it had last.
+accounting::Labels LabelsOf(const accounting::StoredAccount& stored,
+                            const accounting::LabelStore& labels);
 
 void ToProto(const accounting::Account& account,
              const accounting::Labels& labels, v1::UsageCounter* proto);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "service/gate/message_bytes.h"
 #include "service/gate/time_message.h"
 #include "service/usage/usage_messages.h"
 
@@ -74,7 +75,7 @@ absl::StatusOr<std::optional<UsageRecords::Record>> UsageRecords::Next() {
 
 absl::Status UsageRecords::MakeFull() {
   const uint64_t had = position_;
-  // A record that is forgotten while it is looked for: then there is a newer.
+  // The newest record may be deleted before it is read. Then there is a newer.
   std::optional<LedgerReader::Totals> totals;
   absl::Time time;
   while (!totals.has_value()) {
@@ -82,7 +83,7 @@ absl::Status UsageRecords::MakeFull() {
     NFM_ASSIGN_OR_RETURN(totals, reader_->TotalsAfter(position_));
     NFM_ASSIGN_OR_RETURN(time, reader_->TimeOf(position_));
   }
-  // Those that never counted have no totals.
+  // Accounts that never counted have no totals.
   NFM_RETURN_IF_ERROR(
       reader_->ForEachAccount([&](const accounting::StoredAccount& stored) {
         if (stored.account.state != accounting::Account::State::kClosed) {
@@ -98,8 +99,7 @@ absl::Status UsageRecords::MakeFull() {
   if (lost_.has_value()) NFM_RETURN_IF_ERROR(AddLost(had, time));
   for (const uint64_t account : accounts) {
     rows_[account].total = (*totals)[account];
-    NFM_ASSIGN_OR_RETURN(Row* const row, Look(account));
-    NFM_RETURN_IF_ERROR(Add(account, *row));
+    NFM_RETURN_IF_ERROR(Add(account));
   }
   FinishPart(/*partial=*/false);
   full_due_ = false;
@@ -107,8 +107,8 @@ absl::Status UsageRecords::MakeFull() {
   return absl::OkStatus();
 }
 
-// The gaps that this consumer has not been told of, of the records after `had`,
-// and that it has not had these.
+// A gap for the records that the consumer has lost, those after `had`, and the
+// gaps that were in them.
 absl::Status UsageRecords::AddLost(uint64_t had, absl::Time time) {
   lost_->to = time;
   NFM_RETURN_IF_ERROR(AddGap(*lost_));
@@ -129,31 +129,29 @@ absl::Status UsageRecords::MakeStep(const LedgerReader::Step& step) {
   for (const accounting::Gap& gap : step.gaps) {
     NFM_RETURN_IF_ERROR(AddGap(gap));
   }
-  // Those that are described, and those that counted; both are by account.
+  // Merges the accounts that are described with those that counted. Both are in
+  // the order of accounts.
   auto described = step.record.accounts.begin();
   for (const accounting::Record::Row& moved : step.record.rows) {
     while (described != step.record.accounts.end() &&
            *described < moved.account) {
-      NFM_ASSIGN_OR_RETURN(Row* const row, Look(*described));
-      NFM_RETURN_IF_ERROR(Add(*described++, *row));
+      NFM_RETURN_IF_ERROR(Add(*described++));
     }
     if (described != step.record.accounts.end() &&
         *described == moved.account) {
       ++described;
     }
-    NFM_ASSIGN_OR_RETURN(Row* const row, Look(moved.account));
-    row->total += moved.delta;
-    NFM_RETURN_IF_ERROR(Add(moved.account, *row));
+    rows_[moved.account].total += moved.delta;
+    NFM_RETURN_IF_ERROR(Add(moved.account));
   }
   for (; described != step.record.accounts.end(); ++described) {
-    NFM_ASSIGN_OR_RETURN(Row* const row, Look(*described));
-    NFM_RETURN_IF_ERROR(Add(*described, *row));
+    NFM_RETURN_IF_ERROR(Add(*described));
   }
   FinishPart(/*partial=*/false);
   return absl::OkStatus();
 }
 
-// With whether it matches.
+// The account's row, in which `matches` is known.
 absl::StatusOr<UsageRecords::Row*> UsageRecords::Look(uint64_t account) {
   Row& row = rows_[account];
   if (row.known) return &row;
@@ -164,16 +162,14 @@ absl::StatusOr<UsageRecords::Row*> UsageRecords::Look(uint64_t account) {
   }
   NFM_ASSIGN_OR_RETURN(const auto stored, reader_->FindAccount(account));
   if (!stored.has_value()) return &row;
-  row.matches = filter_.Matches(
-      accounting::ShownName(stored->account.name),
-      stored->account.state == accounting::Account::State::kClosed
-          ? stored->last_labels
-          : labels_.Get(stored->account.name));
+  row.matches = filter_.Matches(accounting::ShownName(stored->account.name),
+                                LabelsOf(*stored, labels_));
   return &row;
 }
 
-absl::Status UsageRecords::Add(uint64_t account, Row& row) {
-  if (!row.matches) return absl::OkStatus();
+absl::Status UsageRecords::Add(uint64_t account) {
+  NFM_ASSIGN_OR_RETURN(Row* const row, Look(account));
+  if (!row->matches) return absl::OkStatus();
   v1::UsageRecord* record = part_.mutable_record();
   if (record->counter_ids_size() >= kRowsEach ||
       record->counters_size() >= kDescriptionsEach) {
@@ -181,20 +177,17 @@ absl::Status UsageRecords::Add(uint64_t account, Row& row) {
     StartPart(part_time_, part_full_);
     record = part_.mutable_record();
   }
-  if (!row.described) {
+  if (!row->described) {
     NFM_ASSIGN_OR_RETURN(const auto stored, reader_->FindAccount(account));
     if (stored.has_value()) {
-      ToProto(stored->account,
-              stored->account.state == accounting::Account::State::kClosed
-                  ? stored->last_labels
-                  : labels_.Get(stored->account.name),
+      ToProto(stored->account, LabelsOf(*stored, labels_),
               record->add_counters());
     }
-    row.described = true;
+    row->described = true;
   }
   record->add_counter_ids(account);
-  record->add_total_packets(row.total.packets);
-  record->add_total_bytes(row.total.bytes);
+  record->add_total_packets(row->total.packets);
+  record->add_total_bytes(row->total.bytes);
   return absl::OkStatus();
 }
 
@@ -224,10 +217,9 @@ void UsageRecords::StartPart(absl::Time time, bool full) {
 
 void UsageRecords::FinishPart(bool partial) {
   part_.mutable_record()->set_partial(partial);
-  const grpc::Slice slice(part_.SerializeAsString());
   record_.sequence = position_;
-  record_.bytes += slice.size();
-  record_.parts.emplace_back(&slice, 1);
+  record_.parts.push_back(ToBytes(part_));
+  record_.bytes += record_.parts.back().Length();
 }
 
 }  // namespace nfmeter::service

@@ -70,7 +70,7 @@ class UsageRecords {
   absl::Status AddLost(uint64_t had, absl::Time time);
   absl::Status MakeStep(const accounting::LedgerReader::Step& step);
   absl::StatusOr<Row*> Look(uint64_t account);
-  absl::Status Add(uint64_t account, Row& row);
+  absl::Status Add(uint64_t account);
   absl::Status AddGap(const accounting::Gap& gap);
   void StartPart(absl::Time time, bool full);
   void FinishPart(bool partial);

@@ -25,8 +25,8 @@ namespace {
 
 constexpr int kMaxGroupLabels = 16;
 
-// `absent` where it is not given. Before 1970 and after 2200 nothing was or
-// will be counted.
+// `absent` if it is not given. Nothing was counted before 1970, nor will be
+// after 2200.
 absl::Time ReadTime(bool given, const google::protobuf::Timestamp& proto,
                     const std::string& field, absl::Time absent,
                     FieldErrors& errors) {
@@ -102,7 +102,8 @@ absl::StatusOr<accounting::UsageQuery> ReadQuery(
   return query;
 }
 
-// Whether a gap is among those asked for, and its counter's name.
+// The name of a gap's counter, empty if the gap concerns all counters. None if
+// the filter does not match it.
 absl::StatusOr<std::optional<std::string>> CounterOf(
     const accounting::Gap& gap, const accounting::CounterFilter& filter,
     const accounting::LabelStore& labels, accounting::LedgerReader& reader) {
@@ -110,12 +111,7 @@ absl::StatusOr<std::optional<std::string>> CounterOf(
   NFM_ASSIGN_OR_RETURN(const auto stored, reader.FindAccount(gap.account));
   if (!stored.has_value()) return std::nullopt;
   std::string shown = accounting::ShownName(stored->account.name);
-  const bool closed =
-      stored->account.state == accounting::Account::State::kClosed;
-  if (!filter.Matches(shown, closed ? stored->last_labels
-                                    : labels.Get(stored->account.name))) {
-    return std::nullopt;
-  }
+  if (!filter.Matches(shown, LabelsOf(*stored, labels))) return std::nullopt;
   return shown;
 }
 
@@ -184,8 +180,7 @@ absl::Status UsageService::ListGaps(const Call& call,
         accounting::ReadPageToken(request.page_token(), hash.value()));
     if (!absl::SimpleAtoi(position, &after)) after = 0;
   }
-  NFM_ASSIGN_OR_RETURN(auto reader,
-                       ledger_.OpenReader());
+  NFM_ASSIGN_OR_RETURN(auto reader, ledger_.OpenReader());
   while (true) {
     NFM_ASSIGN_OR_RETURN(const auto gaps,
                          reader->Gaps(from, to, after, page_size));
