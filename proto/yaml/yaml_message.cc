@@ -2,6 +2,7 @@
 #include "proto/yaml/yaml_message.h"
 
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/text_format.h>
 #include <google/protobuf/timestamp.pb.h>
 #include <google/protobuf/util/time_util.h>
 #include <yaml-cpp/eventhandler.h>
@@ -12,7 +13,9 @@
 #include <sstream>
 #include <unordered_set>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "proto/words/nearest_word.h"
 
 namespace nfmeter {
@@ -26,22 +29,8 @@ using google::protobuf::Message;
 using google::protobuf::Reflection;
 
 constexpr size_t kMaxWrong = 100;
-// Of quoted text in what is wrong.
+// How many bytes of the text a message quotes.
 constexpr size_t kMaxQuoted = 80;
-
-std::string Upper(std::string text) {
-  for (char& c : text) {
-    c = c == '-' ? '_'
-                 : static_cast<char>(toupper(static_cast<unsigned char>(c)));
-  }
-  return text;
-}
-
-std::string Lower(std::string text) {
-  for (char& c : text)
-    c = static_cast<char>(tolower(static_cast<unsigned char>(c)));
-  return text;
-}
 
 // "DIRECTION_" of nfmeter.v1.Direction: what all values begin with.
 std::string CommonPrefix(const EnumDescriptor* type) {
@@ -61,7 +50,8 @@ std::string CommonPrefix(const EnumDescriptor* type) {
 
 const EnumValueDescriptor* FindValue(const EnumDescriptor* type,
                                      const std::string& word) {
-  const std::string upper = Upper(word);
+  const std::string upper =
+      absl::StrReplaceAll(absl::AsciiStrToUpper(word), {{"-", "_"}});
   const EnumValueDescriptor* value = type->FindValueByName(upper);
   if (value == nullptr) {
     value = type->FindValueByName(CommonPrefix(type) + upper);
@@ -70,10 +60,11 @@ const EnumValueDescriptor* FindValue(const EnumDescriptor* type,
 }
 
 std::string ShortName(const EnumValueDescriptor* value) {
-  return Lower(value->name().substr(CommonPrefix(value->type()).size()));
+  return absl::AsciiStrToLower(
+      value->name().substr(CommonPrefix(value->type()).size()));
 }
 
-// Those that can be written; the first says that nothing was.
+// All but the first, which stands for no value.
 std::string KnownValues(const EnumDescriptor* type) {
   std::string known;
   for (int i = 0; i < type->value_count(); ++i) {
@@ -92,9 +83,8 @@ bool IsTimestamp(const Descriptor* type) {
   return type == google::protobuf::Timestamp::descriptor();
 }
 
-// How many documents the text has; 2 stands for more than one. YAML::LoadAll()
-// of 0.7 finds documents without end at a bracket that nobody opened.
-class Documents final : public YAML::EventHandler {
+// Finds out whether a document has aliases.
+class AliasFinder final : public YAML::EventHandler {
  public:
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
@@ -123,15 +113,15 @@ class Reader {
     try {
       std::istringstream stream(text);
       YAML::Parser parser(stream);
-      Documents documents;
-      if (!parser.HandleNextDocument(documents)) {
+      AliasFinder found;
+      if (!parser.HandleNextDocument(found)) {
         return {name_ + ":1:1: there is nothing in it"};
       }
-      // An alias of an alias of an alias fills the memory.
-      if (documents.aliases()) {
+      // Aliases of aliases of aliases would fill the memory.
+      if (found.aliases()) {
         return {name_ + ":1:1: aliases ('*name') are not allowed"};
       }
-      if (parser.HandleNextDocument(documents)) {
+      if (parser.HandleNextDocument(found)) {
         return {name_ + ":1:1: only one document is allowed; this has more"};
       }
       ReadMessage(YAML::Load(text), "", message);
@@ -205,7 +195,7 @@ class Reader {
     }
   }
 
-  // Of a oneof only one may be given.
+  // Refuses a second field of a oneof.
   bool CheckOneof(const Message& message, const FieldDescriptor* field,
                   const YAML::Node& word) {
     const auto* const oneof = field->real_containing_oneof();
@@ -347,7 +337,7 @@ class Reader {
                    : reflection->SetInt64(message, field, number);
         });
       case FieldDescriptor::CPPTYPE_BOOL: {
-        const std::string word = Lower(node.Scalar());
+        const std::string word = absl::AsciiStrToLower(node.Scalar());
         if (word != "true" && word != "false") {
           Wrong(node.Mark(),
                 path + ": " + Quoted(node.Scalar()) + " must be true or false");
@@ -435,7 +425,7 @@ class Writer {
     }
   }
 
-  // By key, as the order of a map in memory says nothing.
+  // In the order of keys, as a map in memory has none.
   void WriteMap(const Message& message, const FieldDescriptor* field) {
     const Reflection* const reflection = message.GetReflection();
     std::vector<const Message*> entries;
@@ -479,27 +469,12 @@ class Writer {
         out_ << ShortName(one ? r->GetEnum(message, field)
                               : r->GetRepeatedEnum(message, field, index));
         return;
-      case FieldDescriptor::CPPTYPE_UINT32:
-        out_ << (one ? r->GetUInt32(message, field)
-                     : r->GetRepeatedUInt32(message, field, index));
-        return;
-      case FieldDescriptor::CPPTYPE_UINT64:
-        out_ << (one ? r->GetUInt64(message, field)
-                     : r->GetRepeatedUInt64(message, field, index));
-        return;
-      case FieldDescriptor::CPPTYPE_INT32:
-        out_ << (one ? r->GetInt32(message, field)
-                     : r->GetRepeatedInt32(message, field, index));
-        return;
-      case FieldDescriptor::CPPTYPE_INT64:
-        out_ << (one ? r->GetInt64(message, field)
-                     : r->GetRepeatedInt64(message, field, index));
-        return;
-      case FieldDescriptor::CPPTYPE_BOOL:
-        out_ << (r->GetBool(message, field) ? "true" : "false");
-        return;
-      default:
-        return;
+      default: {
+        std::string text;
+        google::protobuf::TextFormat::PrintFieldValueToString(message, field,
+                                                              index, &text);
+        out_ << text;
+      }
     }
   }
 

@@ -74,10 +74,9 @@ class YamlPlaces::Document {
       YAML::Node key;
       YAML::Node value;
       if (!FindEntry(node, step.word, key, value)) break;
-      // Of what people name themselves the name is told, as it is what is
-      // wrong most often; of a field its value, where that is one word.
-      const bool at_value =
-          step.kind == Step::Kind::kField && value.IsScalar();
+      // Points at the value of a field if that is a scalar. At the key
+      // otherwise, and in maps, where the key is wrong more often.
+      const bool at_value = step.kind == Step::Kind::kField && value.IsScalar();
       mark = at_value ? value.Mark() : key.Mark();
       node.reset(value);
     }

@@ -102,34 +102,26 @@ void AddListenerFlags(Flags& flags) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->group("Listeners");
-  flags.app
-      .add_option("--socket-mode", flags.socket_mode,
-                  "mode of all unix sockets")
-      ->type_name("MODE")
-      ->default_str("0660")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
-      ->group("Listeners");
-  flags.app
-      .add_option("--socket-group", flags.socket_group,
-                  "group of all unix sockets, by name or number")
-      ->type_name("GROUP")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
-      ->group("Listeners");
-  flags.app
-      .add_option("--socket-role", flags.socket_role,
-                  "the role of callers on unix sockets and insecure loopback")
-      ->type_name("viewer|operator|admin|none")
-      ->default_str("admin")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
-      ->group("Listeners");
-  flags.app
-      .add_option("--socket-flows", flags.socket_flows,
-                  "what these callers may see of flows, which say who talks to "
-                  "whom; no role includes it")
-      ->type_name("none|summary|full")
-      ->default_str("none")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
-      ->group("Listeners");
+  const auto add = [&](const char* name, std::string& text, const char* help,
+                       const char* type) {
+    return flags.app.add_option(name, text, help)
+        ->type_name(type)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+        ->group("Listeners");
+  };
+  add("--socket-mode", flags.socket_mode, "mode of all unix sockets", "MODE")
+      ->default_str("0660");
+  add("--socket-group", flags.socket_group,
+      "group of all unix sockets, by name or number", "GROUP");
+  add("--socket-role", flags.socket_role,
+      "the role of callers on unix sockets and insecure loopback",
+      "viewer|operator|admin|none")
+      ->default_str("admin");
+  add("--socket-flows", flags.socket_flows,
+      "what these callers may see of flows, which say who talks to whom; no "
+      "role includes it",
+      "none|summary|full")
+      ->default_str("none");
 }
 
 void AddFlags(Flags& flags) {
@@ -218,6 +210,17 @@ absl::Status ExplainParseError(const CLI::App& app,
       absl::StrCat("unknown flag '", word, "'", suggestion));
 }
 
+// Sets `value` if the flag was given.
+template <typename T>
+absl::Status TakeFlag(const Flags& flags, const char* flag,
+                      const absl::StatusOr<T>& parsed,
+                      std::optional<T>& value) {
+  if (flags.app.count(flag) == 0) return absl::OkStatus();
+  if (!parsed.ok()) return Wrong(flag, parsed.status().message());
+  value = *parsed;
+  return absl::OkStatus();
+}
+
 absl::Status ApplyListeners(const Flags& flags, Config& config) {
   std::vector<security::ListenerOptions>& listeners = config.listen.listeners;
   if (!flags.listeners.empty()) listeners.clear();
@@ -228,25 +231,14 @@ absl::Status ApplyListeners(const Flags& flags, Config& config) {
   }
   if (listeners.empty()) listeners.push_back(DefaultListener());
   std::optional<mode_t> mode;
-  if (flags.app.count("--socket-mode") > 0) {
-    const absl::StatusOr<mode_t> parsed = ParseMode(flags.socket_mode);
-    if (!parsed.ok()) return Wrong("--socket-mode", parsed.status().message());
-    mode = *parsed;
-  }
+  NFM_RETURN_IF_ERROR(
+      TakeFlag(flags, "--socket-mode", ParseMode(flags.socket_mode), mode));
   std::optional<security::Role> role;
-  if (flags.app.count("--socket-role") > 0) {
-    const auto parsed = ParseListenerRole(flags.socket_role);
-    if (!parsed.ok()) return Wrong("--socket-role", parsed.status().message());
-    role = *parsed;
-  }
+  NFM_RETURN_IF_ERROR(TakeFlag(flags, "--socket-role",
+                               ParseListenerRole(flags.socket_role), role));
   std::optional<security::FlowAccess> flows;
-  if (flags.app.count("--socket-flows") > 0) {
-    const auto parsed = ParseListenerFlows(flags.socket_flows);
-    if (!parsed.ok()) {
-      return Wrong("--socket-flows", parsed.status().message());
-    }
-    flows = *parsed;
-  }
+  NFM_RETURN_IF_ERROR(TakeFlag(flags, "--socket-flows",
+                               ParseListenerFlows(flags.socket_flows), flows));
   for (security::ListenerOptions& each : listeners) {
     const bool is_unix =
         each.address.kind == security::ListenAddress::Kind::kUnix;
@@ -282,7 +274,7 @@ absl::Status CheckNamed(const Flags& flags, const char* flag,
   return Wrong(flag, "must be the name of a file, not ''");
 }
 
-// What is wanted, when the flags are read.
+// What to do, once the flags have been read.
 absl::StatusOr<Invocation> Interpret(const Flags& flags) {
   NFM_RETURN_IF_ERROR(CheckNamed(flags, "--config", flags.config_file));
   NFM_RETURN_IF_ERROR(CheckNamed(flags, "--check-policy", flags.check_policy));

@@ -144,32 +144,22 @@ class ConfigReading {
       return;
     }
     const std::string& text = value.Scalar();
+    const auto take = [&](const auto& parsed, auto& out) {
+      if (parsed.ok()) {
+        out = *parsed;
+      } else {
+        yaml_.Wrong(value.Mark(),
+                    absl::StrCat("'", key, "' ", parsed.status().message()));
+      }
+    };
     if (key == "listen.group") {
       listener.group = text;
     } else if (key == "listen.role") {
-      const absl::StatusOr<security::Role> role = ParseListenerRole(text);
-      if (role.ok()) {
-        listener.role = *role;
-      } else {
-        yaml_.Wrong(value.Mark(),
-                    absl::StrCat("'", key, "' ", role.status().message()));
-      }
+      take(ParseListenerRole(text), listener.role);
     } else if (key == "listen.flows") {
-      const auto flows = ParseListenerFlows(text);
-      if (flows.ok()) {
-        listener.flows = *flows;
-      } else {
-        yaml_.Wrong(value.Mark(),
-                    absl::StrCat("'", key, "' ", flows.status().message()));
-      }
+      take(ParseListenerFlows(text), listener.flows);
     } else if (key == "listen.mode") {
-      const absl::StatusOr<mode_t> mode = ParseMode(text);
-      if (mode.ok()) {
-        listener.mode = *mode;
-      } else {
-        yaml_.Wrong(value.Mark(),
-                    absl::StrCat("'", key, "' ", mode.status().message()));
-      }
+      take(ParseMode(text), listener.mode);
     } else {
       auto address = security::ParseListenAddress(text);
       if (address.ok()) {

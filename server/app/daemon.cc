@@ -69,7 +69,7 @@ Daemon::Daemon(const Config& config)
       streams_(config_.limits.max_streams,
                config_.limits.max_streams_per_caller) {}
 
-// Looks at plans are told to streams, which go first.
+// Stops what tells the streams of plans, before these are destroyed.
 Daemon::~Daemon() {
   file_plans_.reset();
   if (domain_ != nullptr) domain_->plans().Stop();
@@ -171,7 +171,7 @@ absl::Status Daemon::OpenState() {
   return audit_log_.Open();
 }
 
-// Those that the server before this one was in the middle of.
+// Changes that the server before this one began and did not finish.
 void Daemon::FinishQuotaChanges() {
   if (config_.read_only) return;
   LogQuotaChanges(domain_->counter_editor().FinishQuotaChanges(
@@ -239,10 +239,10 @@ absl::Status Daemon::ServeMetrics() {
 
 absl::Status Daemon::Listen() {
   MakeServices();
-  // Without them it serves all the same: the kernel may lack what they need.
+  // It serves even if this fails: the kernel may lack what counters need.
   if (!config_.read_only) LogRestored(domain_->RestoreCounters());
   NFM_RETURN_IF_ERROR(domain_->plans().Start());
-  // Those whose rules were of a plan, which are where they belong now.
+  // Again, as the rules of plans are where they belong now.
   FinishQuotaChanges();
   FollowPlanFiles();
   NFM_RETURN_IF_ERROR(ServeMetrics());
@@ -252,7 +252,8 @@ absl::Status Daemon::Listen() {
     listen.tls = copies->options();
     certificates_ = std::make_unique<CertificateWatch>(std::move(copies));
   }
-  // Only TLS has connections that age, and so a server of its own.
+  // The maximal age of connections, which is for TLS only, is a setting of a
+  // whole gRPC server, so TLS gets a server of its own.
   for (const bool over_tls : {false, true}) {
     security::ListenOptions some = listen;
     std::erase_if(some.listeners, [&](const security::ListenerOptions& each) {
@@ -376,7 +377,7 @@ void Daemon::LookAtPolicy() {
   }
 }
 
-// Those of the start are among those of the configuration.
+// Not at the start: then they are among the warnings of the configuration.
 void Daemon::LogPolicyWarnings() const {
   const security::Policy& policy = *policy_file_->policy();
   const auto log = [](const std::vector<std::string>& warnings) {

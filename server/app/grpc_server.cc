@@ -84,11 +84,12 @@ void ConfigureServer(const Config& config, bool over_tls,
       {GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
        Milliseconds(kLeastPingInterval)},
       {GRPC_ARG_ENABLE_CHANNELZ, ServesChannelz(config) ? 1 : 0},
-      // A request is refused before it is inflated: what a megabyte becomes
-      // nobody can tell who has not done it.
+      // Compressed requests are refused, as only inflating one tells how large
+      // it becomes.
       {GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
        1 << GRPC_COMPRESS_NONE},
-      // Compression is redone for each stream; frames are packed already.
+      // Answers are not compressed: that would be done again for each stream,
+      // and frames are compact already.
       {GRPC_COMPRESSION_CHANNEL_DEFAULT_ALGORITHM, GRPC_COMPRESS_NONE}};
   for (const auto& [name, value] : arguments) {
     builder.AddChannelArgument(name, value);

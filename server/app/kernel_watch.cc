@@ -81,7 +81,7 @@ std::string KernelWatch::Notice() const {
 }
 
 void KernelWatch::OnCallEnded(const telemetry::CallRecord& record) {
-  // What a missing part is answered with.
+  // Calls that need a missing part fail with this.
   if (absl::IsUnimplemented(record.status)) wanted_ = true;
 }
 

@@ -20,7 +20,7 @@
 namespace nfmeter::app {
 namespace {
 
-// Before it is known how to log; one line for each thing that is wrong.
+// To stderr, as it is not known yet how to log. A line for each mistake.
 ExitCode RefuseConfig(const absl::Status& status) {
   for (const absl::string_view line : absl::StrSplit(status.message(), '\n')) {
     fprintf(stderr, "nfmeterd: %.*s\n", static_cast<int>(line.size()),
@@ -29,7 +29,7 @@ ExitCode RefuseConfig(const absl::Status& status) {
   return kExitConfig;
 }
 
-// The same, for who asked for a server and may read its log by machine.
+// The same. A server writes it to its log, which a program may read.
 ExitCode RefuseToServe(const Invocation& invocation,
                        const absl::Status& status) {
   if (invocation.action != Invocation::Action::kServe ||
@@ -83,20 +83,20 @@ ExitCode Main(const std::vector<std::string>& arguments) {
   if (invocation->action == Invocation::Action::kBackUp) {
     return BackUpState(invocation->config.state_dir, invocation->text);
   }
-  // Before files are looked at: only what can be read without them counts.
+  // Before files are looked at: the server has to read them without privileges.
   if (const absl::Status status = GiveUpPrivileges(invocation->config);
       !status.ok()) {
     RefuseToServe(*invocation, status);
     return kExitSandbox;
   }
-  // Neither listeners nor certificates matter to it.
+  // Before CheckConfig(), as it needs neither listeners nor certificates.
   if (invocation->action == Invocation::Action::kRestoreObjects) {
     return RestoreObjects(invocation->config);
   }
   const auto warnings = CheckConfig(invocation->config);
   if (!warnings.ok()) return RefuseToServe(*invocation, warnings.status());
   if (invocation->action == Invocation::Action::kCheckConfig) {
-    // A server starts with plans that are wrong: it keeps those of before.
+    // Only here: a server starts all the same, with the plans from before.
     const std::string& plan = invocation->config.plan;
     const absl::Status plans =
         plan.empty() ? absl::OkStatus() : service::CheckPlanFiles(plan);

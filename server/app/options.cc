@@ -112,7 +112,7 @@ void AddServerOptions(std::vector<Option>& options) {
       [](Config & c) -> auto& { return c.log_format; }));
 }
 
-// Names become Prometheus labels, and have a series each.
+// Each key becomes a label of a series per counter, so there is a bound.
 Option MetricsLabels() {
   constexpr size_t kMost = 16;
   return {.key = "metrics.labels",

@@ -32,8 +32,8 @@ using Kind = security::ListenAddress::Kind;
 constexpr int kFirstFreePort = 1024;
 
 // What the libraries read: names and addresses, time zone, kinds of CPUs,
-// modules of NSS and OpenSSL; and what we do of other processes (the holder of
-// the xtables lock) and of tables.
+// modules of NSS and OpenSSL. And what nfmeterd itself reads: tables, and who
+// holds the xtables lock.
 constexpr const char* kSystemFiles[] = {"/etc/nsswitch.conf",
                                         "/etc/resolv.conf",
                                         "/etc/host.conf",
@@ -58,6 +58,18 @@ constexpr const char* kSystemFiles[] = {"/etc/nsswitch.conf",
 std::string FolderOf(const std::string& path) {
   std::error_code ignored;
   return std::filesystem::absolute(path, ignored).parent_path().string();
+}
+
+// Those of gRPC, of metrics and of the page.
+std::vector<security::ListenAddress> AllAddresses(const Config& config) {
+  std::vector<security::ListenAddress> addresses;
+  for (const security::ListenerOptions& each : config.listen.listeners) {
+    addresses.push_back(each.address);
+  }
+  for (const auto& other : {config.metrics.listen, config.web.listen}) {
+    if (other.has_value()) addresses.push_back(*other);
+  }
+  return addresses;
 }
 
 void MakePlaces(const Config& config) {
@@ -110,27 +122,17 @@ FileAccess AccessFor(const Config& config) {
   // Rotated files are made anew.
   if (!config.audit_file.empty()) {
     access.writable.push_back(FolderOf(config.audit_file));
-    // Where it is a link, what it names is in another.
+    // If it is a link, the file is in another folder.
     std::error_code ignored;
     access.writable.push_back(
         FolderOf(std::filesystem::weakly_canonical(config.audit_file, ignored)
                      .string()));
   }
-  for (const security::ListenerOptions& each : config.listen.listeners) {
-    if (each.address.kind == Kind::kUnix) {
-      access.socket_folders.push_back(FolderOf(each.address.path));
+  for (const security::ListenAddress& each : AllAddresses(config)) {
+    if (each.kind == Kind::kUnix) {
+      access.socket_folders.push_back(FolderOf(each.path));
     } else {
-      access.ports.push_back(each.address.port);
-    }
-  }
-  if (config.metrics.listen.has_value()) {
-    access.ports.push_back(config.metrics.listen->port);
-  }
-  if (config.web.listen.has_value()) {
-    if (config.web.listen->kind == Kind::kUnix) {
-      access.socket_folders.push_back(FolderOf(config.web.listen->path));
-    } else {
-      access.ports.push_back(config.web.listen->port);
+      access.ports.push_back(each.port);
     }
   }
   if (config.listen.tls.has_value()) {
@@ -145,22 +147,16 @@ FileAccess AccessFor(const Config& config) {
 
 absl::Status GiveUpPrivileges(const Config& config) {
   security::PrivilegeOptions options = {.read_only = config.read_only};
-  for (const security::ListenerOptions& each : config.listen.listeners) {
-    if (each.address.kind == Kind::kTcp) {
-      options.low_ports |=
-          each.address.port != 0 && each.address.port < kFirstFreePort;
-    } else if (!each.group.empty()) {
-      // One that does not exist is refused by CheckConfig().
-      const auto group = security::FindGroup(each.group);
-      if (group.ok()) options.socket_groups.push_back(*group);
-    }
+  for (const security::ListenAddress& each : AllAddresses(config)) {
+    options.low_ports |=
+        each.kind == Kind::kTcp && each.port != 0 && each.port < kFirstFreePort;
   }
-  const auto& metrics = config.metrics.listen;
-  options.low_ports |= metrics.has_value() && metrics->port != 0 &&
-                       metrics->port < kFirstFreePort;
-  const auto& web = config.web.listen;
-  options.low_ports |= web.has_value() && web->kind == Kind::kTcp &&
-                       web->port != 0 && web->port < kFirstFreePort;
+  for (const security::ListenerOptions& each : config.listen.listeners) {
+    if (each.address.kind == Kind::kTcp || each.group.empty()) continue;
+    // One that does not exist is refused by CheckConfig().
+    const auto group = security::FindGroup(each.group);
+    if (group.ok()) options.socket_groups.push_back(*group);
+  }
   if (config.read_only) kernel::UseTablesWithoutRawSockets();
   return security::DropPrivileges(options);
 }
@@ -172,7 +168,7 @@ absl::StatusOr<int> RestrictFiles(const Config& config) {
 }
 
 absl::Status FilterSystemCalls(const Config& config, int landlock_version) {
-  // The filter lets nobody ask any more.
+  // Asked for before the filter forbids it.
   const std::string capabilities = security::DescribeCapabilities();
   const int no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
   std::string seccomp = "off";

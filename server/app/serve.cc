@@ -71,7 +71,7 @@ class Signals {
       } else if (signal > 0) {
         return signal;
       }
-      meanwhile();  // though one SIGHUP may follow upon the other
+      meanwhile();  // also after a SIGHUP: many may come at once
     }
   }
 
@@ -84,7 +84,7 @@ class Signals {
         _exit(128 + signal);
       }).detach();
     } catch (const std::system_error&) {
-      // There can be no thread more: what signals do by themselves will do.
+      // There are no more threads to be had. The signals' own action will do.
       sigset_t ending = signals_;
       sigdelset(&ending, SIGHUP);
       pthread_sigmask(SIG_UNBLOCK, &ending, nullptr);

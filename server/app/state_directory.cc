@@ -42,7 +42,8 @@ absl::StatusOr<std::unique_ptr<StateDirectory>> StateDirectory::Open(
   if (mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) {
     return Unusable(path, absl::StrCat("making it: ", strerror(errno)));
   }
-  // The directory, too: a full or read-only disk has no new file.
+  // The directory is locked, too, as a full or read-only disk takes no new
+  // file.
   UniqueFd directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory.valid()) {
     return Unusable(path, absl::StrCat("opening it: ", strerror(errno)));

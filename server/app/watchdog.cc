@@ -9,7 +9,7 @@ void Watchdog::Tick() {
   *job_ = Job::kUnderWay;
   const absl::Status sent = lane_.Post(accounting::Lane::Priority::kUrgent,
                                        [job = job_] { *job = Job::kBack; });
-  // A full queue is one that has not moved for long, or will the next time.
+  // The queue is full. If the lane still works, it takes the job the next time.
   if (!sent.ok()) *job_ = Job::kNone;
 }
 

@@ -24,8 +24,8 @@ constexpr int64_t kNanosecondsPerSecond = 1'000'000'000;
 
 using Syscall = long(long, ...);  // NOLINT(google-runtime-int): libc's
 
-// The function that would have been called but for ours. No static of a
-// function: what guards those may call it, too.
+// The function that this file's hides. Not a static inside a function, because
+// the lock around its initialization may call syscall() itself.
 Syscall* real = nullptr;
 
 __attribute__((constructor(101))) void FindReal() {

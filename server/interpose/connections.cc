@@ -15,12 +15,12 @@
 namespace nfmeter::interpose {
 namespace {
 
-// Offences that are told, as clients can cause them at will.
+// How many offences are logged, as clients can cause them at will.
 constexpr absl::Duration kReportWindow = absl::Seconds(10);
 constexpr int kReportsInWindow = 10;
 
 struct Peer {
-  std::string key;   // whom a penalty is for; empty: not told from others
+  std::string key;   // whom a penalty is for; empty: for nobody
   std::string name;  // for people
 };
 
@@ -47,7 +47,7 @@ Peer PeerOf(int fd) {
   if (address.ss_family == AF_UNIX) return UnixPeer(fd);
   if (!TcpPeer::Is(address)) return {"", "unknown"};
   const TcpPeer peer(address);
-  // Who is on this machine can't be told from others there.
+  // Callers on this host can't be told from each other.
   return {peer.is_loopback() ? "" : peer.Host(), peer.HostAndPort()};
 }
 
@@ -198,8 +198,8 @@ void Connections::LetIn(int fd) {
     connection->waits = false;
   }
   ++delayed_;
-  // What came meanwhile has been told to gRPC once. Setting how much is to be
-  // there at least makes the kernel look and tell it again (tcp_set_rcvlowat).
+  // gRPC has been told once of bytes that came meanwhile, and could not read
+  // them. Setting SO_RCVLOWAT has the kernel tell it again (tcp_set_rcvlowat).
   const int bytes = 1;
   setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
 }

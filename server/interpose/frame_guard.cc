@@ -16,8 +16,8 @@ constexpr char kPreface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr uint8_t kData = 0, kHeaders = 1, kRstStream = 3, kWindowUpdate = 8;
 constexpr uint8_t kEndStream = 0x1;
 
-// A message of gRPC begins with as many bytes, so no honest frame with data and
-// more to follow is shorter.
+// A message of gRPC begins with 5 bytes, so an honest frame with data is not
+// shorter, unless it ends the stream.
 constexpr uint32_t kLeastData = 5;
 
 // A client may update the windows of stream and connection for each frame with
@@ -102,7 +102,7 @@ FrameGuard::Verdict FrameGuard::FromClient(absl::Span<const uint8_t> bytes) {
 }
 
 FrameGuard::Verdict FrameGuard::FromServer(absl::Span<const uint8_t> bytes) {
-  // Others, such as TLS beneath HTTP/2, have no frames to look at.
+  // Other bytes, such as those of TLS, have no frames to look at.
   if (!client_.is_http2()) return verdict_;
   server_.Read(bytes, [this](const Frame& frame) { OnServerFrame(frame); });
   return verdict_;
@@ -118,7 +118,7 @@ void FrameGuard::OnClientFrame(const Frame& frame) {
       }
       return Receive(frame);
     case kRstStream:
-      // What the server has ended meanwhile is no call that is taken back.
+      // A call that the server has ended meanwhile is not taken back.
       return Close(frame.stream) ? CountReset() : CountIdleFrame();
     case kWindowUpdate:
       if (due_updates_ == 0) return CountIdleFrame();

@@ -28,7 +28,7 @@ namespace {
 
 using ::nfmeter::interpose::Connections;
 
-// The function that would have been called but for ours.
+// The function that one of this file hides.
 template <typename Function>
 Function* Real(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
@@ -38,7 +38,7 @@ absl::Span<const iovec> BuffersOf(const msghdr& message) {
   return {message.msg_iov, static_cast<size_t>(message.msg_iovlen)};
 }
 
-// A stream: who reads or writes datagrams says or asks by whom.
+// False for datagrams, which are read and written with an address.
 bool IsStream(const msghdr& message, int flags) {
   return message.msg_name == nullptr && (flags & MSG_PEEK) == 0;
 }

@@ -2,7 +2,7 @@
 #include "interpose/tls_frames.h"
 
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
+#include <openssl/x509.h>
 
 #include <memory>
 #include <string>
@@ -11,51 +11,18 @@
 #include "absl/synchronization/mutex.h"
 #include "interpose/connections.h"
 #include "interpose/frame_guard.h"
-#include "security/access/principal.h"
+#include "security/access/certificate_names.h"
 
 namespace nfmeter::interpose {
 namespace {
 
-using security::CertificateNames;
 using Verdict = FrameGuard::Verdict;
 
-std::string TextOf(const ASN1_STRING* text) {
-  unsigned char* utf8 = nullptr;
-  const int size = ASN1_STRING_to_UTF8(&utf8, text);
-  if (size < 0) return "";
-  std::string copy(reinterpret_cast<const char*>(utf8), size);
-  OPENSSL_free(utf8);
-  return copy;
-}
-
-void AddAlternativeNames(const X509* certificate, CertificateNames& names) {
-  auto* const all = static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
-  for (int i = 0; i < sk_GENERAL_NAME_num(all); ++i) {
-    const GENERAL_NAME* const name = sk_GENERAL_NAME_value(all, i);
-    if (name->type == GEN_URI) {
-      names.uris.push_back(TextOf(name->d.uniformResourceIdentifier));
-    } else if (name->type == GEN_DNS) {
-      names.dns.push_back(TextOf(name->d.dNSName));
-    }
-  }
-  GENERAL_NAMES_free(all);
-}
-
 std::string NameOf(const SSL* connection) {
-  CertificateNames names;
   X509* const certificate = SSL_get1_peer_certificate(connection);
-  if (certificate != nullptr) {
-    AddAlternativeNames(certificate, names);
-    X509_NAME* const subject = X509_get_subject_name(certificate);
-    const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-    if (at >= 0) {
-      names.common_names.push_back(
-          TextOf(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at))));
-    }
-    X509_free(certificate);
-  }
-  ERR_clear_error();
+  security::CertificateNames names;
+  if (certificate != nullptr) names = security::NamesIn(*certificate);
+  X509_free(certificate);
   return security::PrincipalOf(names).name();
 }
 

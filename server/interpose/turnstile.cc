@@ -8,7 +8,7 @@ namespace nfmeter::interpose {
 bool Turnstile::NoteEnded(const std::string& network) {
   const absl::Duration now = clock_.BootTime();
   absl::MutexLock lock(&mutex_);
-  // So many at once are not to be stopped by who they are.
+  // With so many networks at once, slowing each of them does not help.
   if (networks_.size() >= kMaxNetworks && !networks_.contains(network)) {
     return false;
   }

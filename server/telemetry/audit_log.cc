@@ -36,7 +36,7 @@ bool IsRefusal(const absl::Status& status) {
   return reason == "RATE_LIMITED" || reason == "TOO_MANY_STREAMS";
 }
 
-// Our errors without a reason have their code's name for one, as on the wire.
+// Errors without a reason have the name of their code, as on the wire.
 std::string ReasonOf(const absl::Status& status) {
   if (status.ok()) return "";
   std::string reason = GetErrorDetails(status).reason;
@@ -72,7 +72,7 @@ UniqueFd OpenForAppending(const std::string& path) {
 
 }  // namespace
 
-// An open file; closed when the last line that is being written is.
+// An open file. Closed once no thread writes a line to it any more.
 class AuditLog::File {
  public:
   explicit File(const std::string& path)
@@ -80,7 +80,7 @@ class AuditLog::File {
   File(const File&) = delete;
   File& operator=(const File&) = delete;
 
-  // errno, 0: it is open.
+  // Why the file could not be opened; 0 if it is open.
   int error() const { return error_; }
 
   // Whether it is what stands at `path`.
@@ -91,8 +91,8 @@ class AuditLog::File {
            here.st_dev == there.st_dev && here.st_ino == there.st_ino;
   }
 
-  // errno, 0: the whole of it is written. A line that ended too soon is ended
-  // by the next one.
+  // 0, or why the line was not written in full. The next line then begins with
+  // a newline.
   int Write(absl::string_view line) {
     const bool torn = torn_.exchange(false);
     const std::string bytes = absl::StrCat(torn ? "\n" : "", line);

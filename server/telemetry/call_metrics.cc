@@ -30,7 +30,7 @@ constexpr const char* kCodeNames[] = {"OK",
                                       "DataLoss",
                                       "Unauthenticated"};
 
-// Reasons are words of ours; this bounds them all the same.
+// Reasons are constants of the server. This is a bound in any case.
 constexpr size_t kMaxReasons = 256;
 
 constexpr absl::string_view kUnlisted = "unlisted";

@@ -106,7 +106,8 @@ std::shared_ptr<const CounterMetrics::Layout> CounterMetrics::MakeLayout(
     layout->members.push_back(chunk->members);
     for (const uint32_t id : chunk->ids()) {
       const absl::string_view name = snapshot.names().Shown(id);
-      // An empty glob matches everything there, and nothing here.
+      // An empty glob shows no counters here, but GlobMatches() takes it for
+      // any.
       if (options_.name_glob == "*" ||
           (!options_.name_glob.empty() &&
            accounting::GlobMatches(options_.name_glob, std::string(name)))) {

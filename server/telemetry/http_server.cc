@@ -69,7 +69,8 @@ gnutls_session_t SessionOf(MHD_Connection* connection) {
                          : static_cast<gnutls_session_t>(info->tls_session);
 }
 
-// What a connection is made with: kept in its "socket context" while it lives.
+// The certificates that a connection began with, which its "socket context"
+// keeps.
 using Kept = std::shared_ptr<const HttpTls>;
 
 const Kept* KeptOf(MHD_Connection* connection) {
@@ -102,8 +103,8 @@ std::optional<std::string> HttpRequest::Header(const char* name) const {
   return Look(connection_, MHD_HEADER_KIND, name);
 }
 
-// The library's callbacks. What it answers before it has looked at a request's
-// body makes the library close the connection instead of reading that.
+// The library's callbacks. They answer before the library has read a request's
+// body, so it closes the connection instead of reading that.
 class HttpCallback {
  public:
   static MHD_Result Handle(void* server, MHD_Connection* connection,
@@ -122,7 +123,7 @@ class HttpCallback {
     return queued;
   }
 
-  // A connection begins, before its handshake, or ends.
+  // A connection begins (this is before its handshake) or ends.
   static void Follow(void* server, MHD_Connection* connection, void** context,
                      MHD_ConnectionNotificationCode code) {
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
@@ -157,7 +158,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(
     flags |= MHD_USE_TLS;
     of_tls.push_back({MHD_OPTION_HTTPS_PRIORITIES, 0,
                       const_cast<char*>(HttpTls::Priorities())});
-    // The library wants a certificate of its own, or this.
+    // The library insists on a certificate or on this callback.
     of_tls.push_back({MHD_OPTION_HTTPS_CERT_CALLBACK, 0,
                       reinterpret_cast<void*>(&NoCertificate)});
   }

@@ -22,10 +22,10 @@ using telemetry::HttpRequest;
 
 constexpr char kJson[] = "application/json";
 constexpr std::chrono::seconds kPatience(5);
-// What was read for others so lately is new enough for eyes.
+// A reading for somebody else that is not older is new enough to look at.
 constexpr int kMaxStalenessSeconds = 1;
 constexpr int kLongestHours = 24 * 366;
-// Of history, for which five minutes make buckets that fit a screen.
+// The longest time whose buckets of five minutes, or of an hour, fit a screen.
 constexpr int kFineHours = 48;
 constexpr int kHourlyHours = 24 * 31;
 

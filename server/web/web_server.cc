@@ -29,7 +29,7 @@ using telemetry::HttpRequest;
 constexpr int kBacklog = 32;
 // Its user and group: who may open the socket of gRPC may open this one.
 constexpr mode_t kSocketMode = 0660;
-// With TLS; a browser makes six.
+// With TLS only. A browser makes six connections.
 constexpr unsigned kMaxConnections = 128;
 constexpr unsigned kMaxConnectionsPerAddress = 16;
 constexpr unsigned kMisdirected = 421;
@@ -105,7 +105,7 @@ absl::StatusOr<std::unique_ptr<WebServer>> WebServer::Start(
   telemetry::HttpServer::Options options;
   if (tls.has_value()) {
     NFM_ASSIGN_OR_RETURN(options.tls, ForHttp(*tls));
-    // Strangers reach it: one host of them does not keep out the others.
+    // Strangers can reach it, and no host of theirs is to keep out the others.
     options.max_connections = kMaxConnections;
     options.max_connections_per_address = kMaxConnectionsPerAddress;
   }
@@ -139,9 +139,9 @@ absl::Status WebServer::UseCertificates(const security::TlsTexts& tls) {
   return absl::OkStatus();
 }
 
-// A name that somebody has made to mean this host is not one of it. Behind a
-// socket stands a proxy, which knows its own names; with TLS the browser has
-// compared the name with the certificate.
+// Refuses foreign names that somebody points at this host (DNS rebinding). In
+// front of a unix socket is a proxy, which knows its own names, and with TLS
+// the browser has compared the name with the certificate.
 bool WebServer::IsNameOfThisHost(const HttpRequest& request) const {
   if (address_.kind == security::ListenAddress::Kind::kUnix || over_tls_) {
     return true;

@@ -143,7 +143,7 @@ std::optional<FlowAccess> ParseFlowAccess(absl::string_view name) {
 }
 
 FlowRights FlowRights::Or(const FlowRights& other) const {
-  // What a grant says of bits means nothing without flows.
+  // Lengths of prefixes are compared only among grants of the same access.
   if (access != other.access) return access > other.access ? *this : other;
   return {.access = access,
           .ipv4_bits = std::max(ipv4_bits, other.ipv4_bits),

@@ -17,7 +17,8 @@ namespace {
 
 constexpr size_t kMaxStandings = 4096;
 constexpr char kGrpcServices[] = "grpc.";
-// Of a call without a mark, which no listener of ours lets in.
+// Stands for the caller of a call that carries no mark. No listener of ours
+// lets in such a call.
 constexpr char kUnknown[] = "lunknown";
 
 // The counters of those of `grants` that have at least `role`.
@@ -31,7 +32,7 @@ accounting::CounterScope ScopeOf(absl::Span<const Grant* const> grants,
                           grant->counter_prefixes.end());
   }
   std::sort(scope.prefixes.begin(), scope.prefixes.end());
-  // What starts with "ab" starts with "a"; that one stands before it.
+  // Leaves out prefixes that a shorter one covers, which stands before them.
   std::vector<std::string> fewest;
   for (std::string& prefix : scope.prefixes) {
     if (fewest.empty() || !absl::StartsWith(prefix, fewest.back())) {
@@ -41,8 +42,8 @@ accounting::CounterScope ScopeOf(absl::Span<const Grant* const> grants,
   return {std::move(fewest)};
 }
 
-// An admin of some counters who is operator of all must not decide about
-// packets of all.
+// The highest role that the caller has for the whole scope: an admin of some
+// counters who is operator of all must not decide about the packets of all.
 Role RoleForAll(absl::Span<const Grant* const> grants,
                 const accounting::CounterScope& scope) {
   for (const Role role : {Role::kAdmin, Role::kOperator}) {
@@ -86,7 +87,7 @@ std::shared_ptr<const Caller> Standing::MakeCaller(const Method& method) const {
                 .certified = certified(),
                 .identity = identity_,
                 .outdated = outdated_};
-  // Most methods have the same answer.
+  // Most methods share one Caller.
   for (const std::shared_ptr<const Caller>& made : callers_) {
     if (made != nullptr && made->role == caller.role &&
         made->scope == caller.scope && made->flows == caller.flows) {
@@ -206,7 +207,7 @@ std::shared_ptr<const Standing> Authorizer::MakeStanding(
     absl::string_view encoded) const {
   Principal principal = DecodePrincipal(encoded);
   std::vector<Grant> grants;
-  // Not even what the policy grants to everybody.
+  // Has no grants, not even those that the policy gives to everybody.
   const bool is_stranger = encoded == kUnknown;
   if (policy_ != nullptr && !is_stranger) {
     grants = policy_->GrantsOf(principal);
@@ -215,7 +216,7 @@ std::shared_ptr<const Standing> Authorizer::MakeStanding(
       policy_ == nullptr
           ? "this server has no policy; give it one with "
             "--policy"
-          // Where files are is nobody's business elsewhere.
+          // Callers on other hosts are not told where files are.
           : absl::StrCat("grants are in ", principal.certified
                                                ? "the server's policy"
                                                : policy_->file);

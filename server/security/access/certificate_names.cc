@@ -18,7 +18,7 @@ struct OpenSslDeleter {
 template <typename T>
 using Owned = std::unique_ptr<T, OpenSslDeleter>;
 
-// Bytes as they stand there.
+// The bytes as they are in the certificate.
 std::string TextOf(const ASN1_STRING* text) {
   return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
           static_cast<size_t>(ASN1_STRING_length(text))};
@@ -26,7 +26,7 @@ std::string TextOf(const ASN1_STRING* text) {
 
 void ReadCommonName(const X509& certificate, CertificateNames& names) {
   const X509_NAME* const subject = X509_get_subject_name(&certificate);
-  // The first, as gRPC has it.
+  // Only the first, as gRPC does.
   const int index = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
   if (index < 0) return;
   unsigned char* utf8 = nullptr;
@@ -54,20 +54,21 @@ void ReadAlternativeNames(const X509& certificate, CertificateNames& names) {
 
 }  // namespace
 
+CertificateNames NamesIn(const X509& certificate) {
+  CertificateNames names;
+  ReadCommonName(certificate, names);
+  ReadAlternativeNames(certificate, names);
+  ERR_clear_error();
+  return names;
+}
+
 absl::StatusOr<CertificateNames> NamesInDer(absl::string_view der) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(der.data());
   const Owned<X509> certificate(
       d2i_X509(nullptr, &bytes, static_cast<long>(der.size())));
-  CertificateNames names;
-  if (certificate != nullptr) {
-    ReadCommonName(*certificate, names);
-    ReadAlternativeNames(*certificate, names);
-  }
+  if (certificate != nullptr) return NamesIn(*certificate);
   ERR_clear_error();
-  if (certificate == nullptr) {
-    return absl::InvalidArgumentError("this is no certificate");
-  }
-  return names;
+  return absl::InvalidArgumentError("this is no certificate");
 }
 
 }  // namespace nfmeter::security

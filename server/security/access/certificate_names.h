@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Whose a certificate is, where it does not come from gRPC.
+// Whose a certificate is, where gRPC does not tell.
 #ifndef NFMETER_SECURITY_ACCESS_CERTIFICATE_NAMES_H_
 #define NFMETER_SECURITY_ACCESS_CERTIFICATE_NAMES_H_
+
+#include <openssl/types.h>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -9,8 +11,11 @@
 
 namespace nfmeter::security {
 
-// The names in a certificate in DER, which somebody has verified: the same that
-// gRPC finds. INVALID_ARGUMENT: it is no certificate.
+// The names in a certificate that somebody has verified, the same that gRPC
+// finds.
+CertificateNames NamesIn(const X509& certificate);
+
+// The same of a certificate in DER. INVALID_ARGUMENT: it is none.
 absl::StatusOr<CertificateNames> NamesInDer(absl::string_view der);
 
 }  // namespace nfmeter::security

@@ -18,7 +18,7 @@ namespace {
 
 constexpr char kOurServices[] = "nfmeter.";
 
-// What names in certificates begin with, and those of other callers.
+// The beginnings of names from certificates, and of the names of other callers.
 constexpr absl::string_view kCertificateNames[] = {"spiffe://",
                                                    "uri:", "dns:", "cn:"};
 constexpr absl::string_view kLocalNames[] = {"socket:/", kLoopback, kWebPage};
@@ -146,7 +146,8 @@ void CheckMethods(const Policy& policy, const PolicyRule& rule,
   }
 }
 
-// Names of others' counters are shown with \xHH for what ours can't have.
+// A prefix with \xHH is left alone: the counters of others may have bytes that
+// are shown so.
 void CheckPrefixes(const Policy& policy, const PolicyRule& rule,
                    std::vector<std::string>& warnings) {
   for (const std::string& prefix : rule.grant.counter_prefixes) {
@@ -166,7 +167,7 @@ void CheckUse(const Policy& policy, size_t index,
   const PolicyRule& rule = policy.rules[index];
   for (size_t i = 0; i < policy.rules.size(); ++i) {
     const PolicyRule& other = policy.rules[i];
-    // Of two that are the same, the later one is told of.
+    // Of two rules that are the same, only the later one gets the warning.
     if (i == index || !IsCovered(rule, other)) continue;
     if (i > index && IsCovered(other, rule)) continue;
     warnings.push_back(At(
@@ -273,7 +274,7 @@ std::vector<std::string> FindClosedListeners(
         over_tls ? "TLS: "
                  : absl::StrCat(each.address, ": its role is none, and "),
         why);
-    // All listeners with TLS are alike.
+    // Once for all listeners with TLS.
     if (std::find(closed.begin(), closed.end(), sentence) == closed.end()) {
       closed.push_back(std::move(sentence));
     }

@@ -19,7 +19,7 @@ constexpr char kSpiffe[] = "spiffe://";
 // SPIFFE-ID 2.3 and 2.4
 constexpr size_t kMaxSpiffeIdBytes = 2048;
 constexpr size_t kMaxTrustDomainBytes = 255;
-// More names than these are nobody's; the policy is asked for each.
+// The policy is asked for each name of a certificate, so there is a bound.
 constexpr size_t kMaxNames = 64;
 constexpr size_t kMaxNameBytes = 2048;
 

@@ -83,7 +83,7 @@ absl::StatusOr<ListenAddress> ParseListenAddress(absl::string_view text) {
   if (bracketed && inet_pton(AF_INET6, std::string(host).c_str(), &v6) != 1) {
     return Wrong(text, "has no IPv6 address between [ and ]");
   }
-  // A host of the name of a scheme could not be told from it.
+  // A host called unix or tcp could not be told from the scheme.
   if (!bracketed && (host.find_first_of(":[]/") != absl::string_view::npos ||
                      host == "unix" || host == "tcp")) {
     return Wrong(text,

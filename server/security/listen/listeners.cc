@@ -32,7 +32,7 @@ absl::Status Refuse(const ListenAddress& address, absl::string_view why) {
       absl::StrCat("cannot listen on ", address.ToString(), ": ", why));
 }
 
-// What its callers are called; see ListenerGrant.
+// The principal of the listener's callers; see ListenerGrant.
 std::string CallersOf(const ListenOptions& options,
                       const ListenAddress& address) {
   if (address.kind == Kind::kUnix) return SocketName(address.path);
@@ -131,8 +131,8 @@ std::string HostOf(const addrinfo& address) {
   return host;
 }
 
-// gRPC does not tell why it can't bind, nor which of a name's addresses it did
-// bind, so we try first: those that can be bound.
+// Tries to bind, and returns the addresses with which it worked: gRPC tells
+// neither why it can't bind nor which of a name's addresses it did bind.
 absl::StatusOr<std::vector<std::string>> TryToBind(
     const ListenAddress& address) {
   addrinfo hints{};

@@ -138,8 +138,8 @@ std::string PathOf(const UniqueFd& file) {
   return absl::StrCat("/proc/self/fd/", file.get());
 }
 
-// Not emptied before: a reader may come at any time. One that sees half of each
-// sees the whole the next time.
+// Writes over the old text, because gRPC may read the file at any time. If it
+// reads a mixture of both texts, it finds the new one when it reads again.
 bool Replace(const UniqueFd& file, const std::string& text) {
   const auto size = static_cast<ssize_t>(text.size());
   return pwrite(file.get(), text.data(), text.size(), 0) == size &&

@@ -71,7 +71,7 @@ int TryToConnect(const std::string& path) {
 absl::Status MakeRoomForSocket(const std::string& path) {
   struct stat found;
   if (lstat(path.c_str(), &found) != 0) {
-    // Whatever is wrong with the folder says so more clearly.
+    // If the folder is the reason, its message is the clearer one.
     return CheckFolder(path);
   }
   if (!S_ISSOCK(found.st_mode)) {

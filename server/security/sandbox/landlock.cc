@@ -23,8 +23,8 @@
 namespace nfmeter::security {
 namespace {
 
-// linux/landlock.h of Linux 6.12; Debian 12 has that of 6.1. A kernel that
-// knows less is told so by shorter structures and fewer bits.
+// From linux/landlock.h of Linux 6.12, as Debian 12 has the one of 6.1. Older
+// kernels are given shorter structures and fewer bits.
 struct RulesetAttributes {
   uint64_t files;
   uint64_t network;
@@ -52,7 +52,7 @@ constexpr uint64_t kWrite =
     LANDLOCK_ACCESS_FS_REMOVE_DIR | kTruncate;
 constexpr uint64_t kMakeSockets =
     LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE;
-// What can be said of something that is not a folder.
+// The rights that a rule may give for something that is not a folder.
 constexpr uint64_t kOfFiles = LANDLOCK_ACCESS_FS_EXECUTE |
                               LANDLOCK_ACCESS_FS_WRITE_FILE |
                               LANDLOCK_ACCESS_FS_READ_FILE | kTruncate | kIoctl;
@@ -150,8 +150,8 @@ absl::StatusOr<int> RestrictFiles(const FileAccess& access) {
   return version;
 }
 
-// Goes the way of `path` as the kernel does, link after link: each may be
-// switched, those that a link leads to as well.
+// Follows `path` as the kernel does, link after link, as any of the links may
+// be pointed elsewhere later.
 std::vector<std::string> FoldersToRead(const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code ignored;
@@ -159,7 +159,7 @@ std::vector<std::string> FoldersToRead(const std::string& path) {
   const auto add_folder_of = [&](const fs::path& file) {
     const std::string folder =
         fs::weakly_canonical(file.parent_path(), ignored).string();
-    // The whole file system is not what anybody means.
+    // Not the whole file system.
     if (!folder.empty() && folder != "/") folders.push_back(folder);
   };
   const fs::path whole = fs::absolute(path, ignored);

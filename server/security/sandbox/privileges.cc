@@ -41,8 +41,8 @@ bool Permits(cap_t capabilities, cap_value_t value) {
          on == CAP_SET;
 }
 
-// Beside those that it is in already. Without CAP_SETGID it stays out, and
-// giving a socket to such a group fails with a sentence of its own.
+// Adds to the groups that the process is in. Without CAP_SETGID nothing happens
+// here, and giving a socket to such a group fails later with its own message.
 absl::Status JoinGroups(const std::vector<gid_t>& wanted) {
   std::vector<gid_t> groups(getgroups(0, nullptr));
   if (getgroups(static_cast<int>(groups.size()), groups.data()) < 0) {
@@ -62,7 +62,7 @@ absl::Status JoinGroups(const std::vector<gid_t>& wanted) {
   return absl::OkStatus();
 }
 
-// Needs CAP_SETPCAP; where that is missing, somebody else has set the bounds.
+// Without CAP_SETPCAP the bounding set stays as it is.
 absl::Status DropBounds(const std::vector<cap_value_t>& keep) {
   for (cap_value_t value = 0; value <= Last(); ++value) {
     if (std::find(keep.begin(), keep.end(), value) != keep.end()) continue;
@@ -81,7 +81,8 @@ absl::Status DropPrivileges(const PrivilegeOptions& options) {
   if (!options.read_only) keep.push_back(CAP_NET_RAW);
   if (options.low_ports) keep.push_back(CAP_NET_BIND_SERVICE);
   NFM_RETURN_IF_ERROR(DropBounds(keep));
-  // Ambient ones would pass to a program that we started; there is none.
+  // Ambient ones would pass to programs that this one starts, and it starts
+  // none.
   if (cap_reset_ambient() != 0 && errno != EINVAL) {
     return Failed("the ambient set");
   }

@@ -62,8 +62,8 @@ constexpr const char* kAllowed[] = {
     "getrlimit", "prlimit64", "getrusage", "sysinfo", "uname", "getrandom",
     "capget"};
 
-// What a server that counts packets never does, and an intruder does first.
-// Beside them stands everything that is not in any list and answers ENOSYS.
+// What a server that counts packets never does, and an intruder does first:
+// ends the process. Calls that are in no list fail with ENOSYS.
 constexpr const char* kFatal[] = {"execve",
                                   "execveat",
                                   "fork",
@@ -125,7 +125,7 @@ constexpr int kFamilies[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 constexpr unsigned kControls[] = {TCGETS, FIONREAD, FIONBIO, TIOCOUTQ};
 constexpr int kThreadNames[] = {PR_SET_NAME, PR_GET_NAME};
 
-// Has calls of another architecture (x32, i386) end the process as well.
+// Collects rules, and the first error.
 class Filter {
  public:
   Filter() : context_(seccomp_init(SCMP_ACT_ERRNO(ENOSYS)), seccomp_release) {}
@@ -209,7 +209,7 @@ void AddThreadRules(Filter& filter, pid_t pid) {
   filter.Allow("tgkill", {Is(0, static_cast<uint64_t>(pid))});
 }
 
-// GCC defines words for it, Clang answers.
+// GCC defines macros for this, and Clang has __has_feature.
 constexpr bool IsSanitized() {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return true;
@@ -234,7 +234,7 @@ absl::Status FilterSystemCalls() {
   }
   Filter filter;
   if (!filter.made()) return Unavailable("libseccomp can't make one");
-  filter.Set(SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+  filter.Set(SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);  // x32, i386
   filter.Set(SCMP_FLTATR_CTL_TSYNC, 1);
   filter.Set(SCMP_FLTATR_CTL_OPTIMIZE, 2);  // a search tree, not a list
   for (const char* call : kAllowed) filter.Allow(call);
