@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
-#include <sstream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "tests/component/cli/cli_fixture.h"
+#include "tests/support/read_file.h"
 
 namespace nfmeter::testing {
 namespace {
@@ -146,7 +146,7 @@ class ScreensTest : public CliTest {
                                "quota": {"bytes": 10737418240}}})"}) {
         writer.Write(Json<v1::WatchQuotaEventsResponse>(event));
       }
-      while (!context.IsCancelled()) absl::SleepFor(absl::Milliseconds(5));
+      WaitForCancellation(context);
       return grpc::Status::CANCELLED;
     };
   }
@@ -175,7 +175,7 @@ class ScreensTest : public CliTest {
         *response.mutable_frame() = Json<v1::SnapshotFrame>(frame);
         writer.Write(response);
       }
-      while (!context.IsCancelled()) absl::SleepFor(absl::Milliseconds(5));
+      WaitForCancellation(context);
       return grpc::Status::CANCELLED;
     };
   }
@@ -218,9 +218,7 @@ class ScreensTest : public CliTest {
       if (std::getenv("NFMETER_UPDATE_SCREENS") != nullptr) {
         std::ofstream(path) << shown;
       }
-      std::stringstream kept;
-      kept << std::ifstream(path).rdbuf();
-      EXPECT_EQ(shown, kept.str())
+      EXPECT_EQ(shown, testing::ReadFile(path))
           << "NFMETER_UPDATE_SCREENS=1 writes " << path;
       for (absl::string_view line : absl::StrSplit(shown, '\n')) {
         // Sentences around a table go on in the terminal's next line.

@@ -38,7 +38,7 @@ class ScriptTest : public CliTest {
         event.mutable_counter()->set_bytes(7);
         writer.Write(event);
       }
-      while (!context.IsCancelled()) absl::SleepFor(absl::Milliseconds(5));
+      WaitForCancellation(context);
       return grpc::Status::CANCELLED;
     };
   }

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "tests/component/cli/cli_fixture.h"
+#include "tests/support/read_file.h"
 
 namespace nfmeter {
 namespace {
@@ -288,10 +288,6 @@ class CollectCommandTest : public UsageCommandsTest {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return Nfmeter(arguments);
   }
-  static std::string ContentOf(const std::string& path) {
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
 
   uint64_t newest_ = 4;
   uint64_t acknowledged_ = 0;
@@ -342,11 +338,11 @@ TEST_F(CollectCommandTest, WhatWasWrittenBeforeAKillComesOnce) {
   const std::vector<std::string> flags = {"--state", state, "--to",
                                           file,      "-o",  "csv"};
   ASSERT_EQ(Collect(flags).exit_code, 0);
-  const std::string first = ContentOf(file);
+  const std::string first = testing::ReadFile(file);
   std::ofstream(file, std::ios::app) << "node1/7/5/3,2026-11-01T00:0";
   newest_ = 5;
   ASSERT_EQ(Collect(flags).exit_code, 0);
-  const std::string all = ContentOf(file);
+  const std::string all = testing::ReadFile(file);
   EXPECT_THAT(all, StartsWith(first));
   // The counter is described on its first mention only; here it was before.
   EXPECT_THAT(all.substr(first.size()),
@@ -359,7 +355,7 @@ TEST_F(CollectCommandTest, FilesThatDoNotBelongTogetherAreRefused) {
   RunResult run = Collect({"--state", state, "--to", file});
   EXPECT_EQ(run.exit_code, 4);
   EXPECT_THAT(run.err, HasSubstr("is there already, but no state"));
-  EXPECT_EQ(ContentOf(file), "precious\n");
+  EXPECT_EQ(testing::ReadFile(file), "precious\n");
   EXPECT_EQ(Collect({"--to", file}).exit_code, 2);
 
   const std::string fresh = folder_ / "fresh.csv";

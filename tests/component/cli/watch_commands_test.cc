@@ -9,12 +9,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "tests/component/cli/cli_fixture.h"
+#include "tests/support/eventually.h"
+#include "tests/support/read_file.h"
 
 namespace nfmeter::testing {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
@@ -35,7 +36,7 @@ class WatchTest : public CliTest {
       for (int i = 1; i <= 5; ++i) {
         if (!writer.Write(Frame(i, request.view()))) break;
       }
-      while (!context.IsCancelled()) absl::SleepFor(absl::Milliseconds(5));
+      WaitForCancellation(context);
       return grpc::Status::CANCELLED;
     };
   }
@@ -161,18 +162,12 @@ class RunningWatch {
  public:
   RunningWatch(const std::vector<std::string>& argv, const std::string& log)
       : log_(log), process_(argv, log) {
-    const absl::Time deadline = absl::Now() + absl::Seconds(20);
-    while (Printed().find("sequence 5") == std::string::npos &&
-           absl::Now() < deadline) {
-      absl::SleepFor(absl::Milliseconds(5));
-    }
+    EXPECT_TRUE(
+        Eventually([&] { return absl::StrContains(Printed(), "sequence 5"); }));
   }
 
   Background& process() { return process_; }
-  std::string Printed() const {
-    std::ifstream file(log_);
-    return std::string(std::istreambuf_iterator<char>(file), {});
-  }
+  std::string Printed() const { return testing::ReadFile(log_); }
 
  private:
   const std::string log_;
@@ -269,7 +264,7 @@ class QuotaTest : public CliTest {
             }
             writer.Write(event);
           }
-          while (!context.IsCancelled()) absl::SleepFor(absl::Milliseconds(5));
+          WaitForCancellation(context);
           return grpc::Status::CANCELLED;
         };
   }

@@ -55,6 +55,11 @@ namespace nfmeter::testing {
                        : grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "");    \
   }
 
+// For handlers of streams that have no more to say: until the client goes away.
+inline void WaitForCancellation(const grpc::ServerContext& context) {
+  while (!context.IsCancelled()) absl::SleepFor(absl::Milliseconds(1));
+}
+
 // How long the client of the last unary call would wait.
 class SeenTimeout {
  public:

@@ -72,7 +72,7 @@ TEST_F(SnapshotTest, ABrokenChunkEndsTheStream) {
   server_.snapshots.on_GetSnapshot = [](auto& context, const auto&,
                                         auto& writer) {
     Write(writer, 5, false);
-    while (!context.IsCancelled()) std::this_thread::yield();
+    testing::WaitForCancellation(context);
     return grpc::Status::OK;
   };
   EXPECT_THAT(client_->GetSnapshot(),

@@ -22,7 +22,6 @@ using ::nfmeter::testing::FakeUsageService;
 using ::nfmeter::testing::kUnavailable;
 using ::nfmeter::testing::StatusIs;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 using Stream = FakeUsageService::CollectStream;

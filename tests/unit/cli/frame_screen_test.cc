@@ -9,6 +9,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
+#include "tests/support/read_file.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -69,9 +70,7 @@ class ScreenTest : public ::testing::Test {
     if (std::getenv("NFMETER_UPDATE_SCREENS") != nullptr) {
       std::ofstream(path) << Shown();
     }
-    std::stringstream kept;
-    kept << std::ifstream(path).rdbuf();
-    EXPECT_EQ(Shown(), kept.str())
+    EXPECT_EQ(Shown(), testing::ReadFile(path))
         << "NFMETER_UPDATE_SCREENS=1 writes " << path;
     for (absl::string_view line : absl::StrSplit(Shown(), '\n')) {
       EXPECT_LE(DisplayWidth(line), size_.columns) << line;

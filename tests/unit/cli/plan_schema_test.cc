@@ -9,7 +9,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -21,6 +20,7 @@
 #include "gmock/gmock.h"
 #include "nfmeter/v1/plan.pb.h"
 #include "proto/yaml/yaml_message.h"
+#include "tests/support/read_file.h"
 
 namespace nfmeter {
 namespace {
@@ -194,10 +194,7 @@ TEST_F(PlanSchemaTest, TheFileIsAsTheProtosAre) {
   if (getenv("UPDATE_PLAN_SCHEMA") != nullptr) {
     std::ofstream(kSchemaFile) << made;
   }
-  std::ifstream file(kSchemaFile);
-  std::stringstream text;
-  text << file.rdbuf();
-  EXPECT_EQ(text.str(), made)
+  EXPECT_EQ(testing::ReadFile(kSchemaFile), made)
       << "run this test with UPDATE_PLAN_SCHEMA=yes to write it anew";
 }
 

@@ -26,7 +26,6 @@ using client_internal::ClientError;
 using client_internal::ExplainConnection;
 using client_internal::FromGrpc;
 using client_internal::MakeCredentials;
-using client_internal::SetPayload;
 using client_internal::ShiftIndexes;
 using ::nfmeter::testing::StatusIs;
 using ::nfmeter::testing::TemporaryDirectory;
