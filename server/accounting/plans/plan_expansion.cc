@@ -9,11 +9,14 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "accounting/plans/key_range.h"
 #include "accounting/plans/plan_compiler.h"
 #include "base/error.h"
 #include "kernel/ip_prefix.h"
+#include "kernel/owned_chains.h"
+#include "kernel/rule_law.h"
 
 namespace nfmeter::accounting {
 namespace {
@@ -87,7 +90,8 @@ void CheckDirections(const PlanAccount& account, Violations& violations) {
   }
 }
 
-void CheckFamily(const PlanAccount& account, Violations& violations) {
+// False: it is of no family.
+bool CheckFamily(const PlanAccount& account, Violations& violations) {
   const std::optional<Family> needed = FamilyOf(account.match);
   const auto& source = account.match.source;
   const auto& destination = account.match.destination;
@@ -95,11 +99,34 @@ void CheckFamily(const PlanAccount& account, Violations& violations) {
       source->value.family != destination->value.family) {
     violations.Add(absl::StrCat(account.field, ".match"),
                    "source and destination are of different families");
-  } else if (needed.has_value() &&
-             account.family.value_or(*needed) != *needed) {
+    return false;
+  }
+  if (needed.has_value() && account.family.value_or(*needed) != *needed) {
     violations.Add(
         absl::StrCat(account.field, ".family"),
         absl::StrCat("the match is one of ", kernel::FamilyName(*needed)));
+    return false;
+  }
+  return true;
+}
+
+// What no rule may be, wherever it stands.
+void CheckLaw(const PlanAccount& account, kernel::Table table,
+              Violations& violations) {
+  const kernel::RuleSpec rule = {
+      .chain = std::string(kernel::kOwnedChainPrefix),
+      .match = account.match,
+      .counter = account.counter};
+  for (const Family family : PossibleFamilies(account)) {
+    bool lawful = true;
+    for (const kernel::RuleFault& fault :
+         kernel::FaultsOfRule(rule, family, table)) {
+      if (!absl::StartsWith(fault.field, "match.")) continue;
+      violations.Add(absl::StrCat(account.field, ".", fault.field),
+                     fault.description);
+      lawful = false;
+    }
+    if (!lawful) return;  // the other family would say the same
   }
 }
 
@@ -280,14 +307,15 @@ KeyField KeyFieldOf(GroupKey key) {
   return KeyField::kSource;
 }
 
-void ExpandGroup(const AccountGroup& group, Violations& violations,
-                 std::vector<PlanAccount>& accounts) {
+void ExpandGroup(const AccountGroup& group, kernel::Table table,
+                 Violations& violations, std::vector<PlanAccount>& accounts) {
   if (Sets(group.shared.match, group.key)) {
     violations.Add(absl::StrCat(group.shared.field, ".match"),
                    absl::StrCat("the members differ by ", KeyName(group.key),
                                 ", so their match may not have it"));
     return;
   }
+  const size_t begin = accounts.size();
   MemberOverlaps overlaps(group);
   absl::flat_hash_set<std::string> values;
   for (const AccountGroup::Member& member : group.members) {
@@ -310,6 +338,16 @@ void ExpandGroup(const AccountGroup& group, Violations& violations,
     }
   }
   std::move(overlaps).Check(violations);
+  bool of_families = true;
+  for (size_t i = begin; i < accounts.size(); ++i) {
+    of_families &= CheckFamily(accounts[i], violations);
+  }
+  if (accounts.size() == begin) return;
+  // What they share is wrong in all of them, and said once.
+  PlanAccount first = accounts[begin];
+  first.field = group.shared.field;
+  CheckDirections(first, violations);
+  if (of_families) CheckLaw(first, table, violations);
 }
 
 void CheckCounters(const Plan& plan, Violations& violations) {
@@ -405,16 +443,18 @@ absl::StatusOr<std::vector<PlanAccount>> ExpandPlan(const Plan& plan) {
   size_t count = plan.accounts.size();
   for (const AccountGroup& group : plan.groups) count += group.members.size();
   accounts.reserve(count);
-  accounts.insert(accounts.end(), plan.accounts.begin(), plan.accounts.end());
+  for (const PlanAccount& account : plan.accounts) {
+    CheckDirections(account, violations);
+    if (CheckFamily(account, violations)) {
+      CheckLaw(account, plan.table, violations);
+    }
+    accounts.push_back(account);
+  }
   for (const AccountGroup& group : plan.groups) {
-    ExpandGroup(group, violations, accounts);
+    ExpandGroup(group, plan.table, violations, accounts);
   }
   CheckCounters(plan, violations);
   CheckClasses(plan, violations);
-  for (const PlanAccount& account : accounts) {
-    CheckDirections(account, violations);
-    CheckFamily(account, violations);
-  }
   if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) {
     return wrong;
   }

@@ -34,6 +34,7 @@ using accounting::PlanQuota;
 using accounting::QuotaPeriod;
 
 constexpr size_t kMaxDescription = 200;
+constexpr uint32_t kNobodysId = 0xffffffff;  // (uid_t)-1
 
 bool IsWord(absl::string_view text, size_t max) {
   return !text.empty() && text.size() <= max &&
@@ -326,7 +327,10 @@ std::optional<AccountGroup::Value> ReadValue(GroupKey key,
       errors.Add(field, "must be a port, or two as in 8000-8099");
       return std::nullopt;
     case GroupKey::kUid:
-      if (const auto range = ReadRange<uint32_t>(text)) return *range;
+      if (const auto range = ReadRange<uint32_t>(text);
+          range.has_value() && range->last != kNobodysId) {
+        return *range;
+      }
       errors.Add(field, "must be a uid, or two as in 1000-1999");
       return std::nullopt;
   }

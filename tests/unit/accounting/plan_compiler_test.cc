@@ -402,6 +402,36 @@ TEST(PlanCompilerTest, ADirectionInWhichNothingCanMatchIsRefused) {
   EXPECT_THAT(WrongFields(plan), ElementsAre("accounts[0].directions"));
 }
 
+TEST(PlanCompilerTest, WhatNoRuleMayBeIsRefusedWithItsPlace) {
+  Plan plan{.name = "p"};
+  PlanAccount& icmp = plan.accounts.emplace_back();
+  icmp = {.counter = "a", .field = "accounts[0]"};
+  icmp.match.protocol = {.value = IPPROTO_ICMP};
+  icmp.match.source_ports = {.value = {{3, 3}}};
+  PlanAccount& set = plan.accounts.emplace_back();
+  set = {.counter = "b", .field = "accounts[1]"};
+  set.match.ip_set = {.value = {.name = "blocked"}};
+  EXPECT_THAT(WrongFields(plan),
+              ElementsAre("accounts[0].match.source_ports",
+                          "accounts[1].match.ip_set.directions"));
+}
+
+TEST(PlanCompilerTest, WhatAGroupSharesIsWrongOnce) {
+  Plan plan{.name = "p"};
+  AccountGroup& group = plan.groups.emplace_back();
+  group.key = GroupKey::kDestinationPort;
+  group.shared.field = "groups[0]";
+  group.shared.directions = {Direction::kIn};
+  group.shared.match.out_interface = {.value = "eth0"};
+  for (uint16_t port = 1; port <= 3; ++port) {
+    group.members.push_back(
+        {kernel::PortRange{port, port}, absl::StrCat("c", port)});
+  }
+  EXPECT_THAT(
+      WrongFields(plan),
+      ElementsAre("groups[0].directions", "groups[0].match.destination_ports"));
+}
+
 TEST(PlanCompilerTest, HostilePlansAreCompiledInTime) {
   // Each address in every length, and all over again for another counter.
   Plan plan{.name = "hostile"};
