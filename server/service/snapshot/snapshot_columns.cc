@@ -14,6 +14,7 @@ namespace {
 
 using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedOutputStream;
+using Columns = v1::SnapshotColumns;
 
 size_t VarintSize(uint64_t value) {
   return CodedOutputStream::VarintSize64(value);
@@ -61,8 +62,8 @@ void ForEachExceeded(const RowSelection& selection, Visit visit) {
   }
 }
 
-size_t ColumnSize(const RowSelection& selection,
-                  const std::vector<uint64_t>& values) {
+template <typename T>
+size_t ColumnSize(const RowSelection& selection, const std::vector<T>& values) {
   size_t size = 0;
   ForEachRow(selection, [&](uint32_t row) { size += VarintSize(values[row]); });
   return size;
@@ -84,22 +85,13 @@ uint8_t* WriteText(absl::string_view text, uint8_t* out) {
 }  // namespace
 
 size_t ColumnsEncoder::Sizes::Total() const {
-  return FieldSize(ids) + FieldSize(packets) + FieldSize(bytes) +
-         FieldSize(exceeded_ids) + FieldSize(new_names) + FieldSize(new_ids) +
-         FieldSize(removed_ids) + FieldSize(total_packets) +
-         FieldSize(total_bytes);
+  size_t total = 0;
+  for (const size_t bytes : bytes_) total += FieldSize(bytes);
+  return total;
 }
 
 void ColumnsEncoder::Sizes::operator+=(const Sizes& other) {
-  ids += other.ids;
-  packets += other.packets;
-  bytes += other.bytes;
-  exceeded_ids += other.exceeded_ids;
-  new_names += other.new_names;
-  new_ids += other.new_ids;
-  removed_ids += other.removed_ids;
-  total_packets += other.total_packets;
-  total_bytes += other.total_bytes;
+  for (size_t i = 0; i < bytes_.size(); ++i) bytes_[i] += other.bytes_[i];
 }
 
 ColumnsEncoder::ColumnsEncoder(Options options, const Context& context,
@@ -132,27 +124,28 @@ void ColumnsEncoder::ForEachNew(const RowSelection& rows, Visit visit) const {
 ColumnsEncoder::Sizes ColumnsEncoder::Measure(const Pending& pending) const {
   const RowSelection& rows = pending.rows;
   Sizes sizes;
-  sizes.packets = ColumnSize(rows, rows.chunk->packets);
-  sizes.bytes = ColumnSize(rows, rows.chunk->bytes);
+  sizes[Columns::kPacketsFieldNumber] = ColumnSize(rows, rows.chunk->packets);
+  sizes[Columns::kBytesFieldNumber] = ColumnSize(rows, rows.chunk->bytes);
   if (options_.totals) {
-    sizes.total_packets = ColumnSize(rows, pending.total_packets);
-    sizes.total_bytes = ColumnSize(rows, pending.total_bytes);
+    sizes[Columns::kTotalPacketsFieldNumber] =
+        ColumnSize(rows, pending.total_packets);
+    sizes[Columns::kTotalBytesFieldNumber] =
+        ColumnSize(rows, pending.total_bytes);
   }
-  ForEachExceeded(rows,
-                  [&](uint32_t id) { sizes.exceeded_ids += VarintSize(id); });
-  if (pending.members != nullptr) {
-    sizes.ids = pending.members->ids.size();
-  } else {
-    const std::vector<uint32_t>& ids = rows.chunk->ids();
-    ForEachRow(rows, [&](uint32_t row) { sizes.ids += VarintSize(ids[row]); });
-  }
+  ForEachExceeded(rows, [&](uint32_t id) {
+    sizes[Columns::kExceededIdsFieldNumber] += VarintSize(id);
+  });
+  sizes[Columns::kIdsFieldNumber] = pending.members != nullptr
+                                        ? pending.members->ids.size()
+                                        : ColumnSize(rows, rows.chunk->ids());
+  size_t& new_names = sizes[Columns::kNewNamesFieldNumber];
   if (pending.members != nullptr && all_new_) {
-    sizes.new_names = pending.members->names.size();
+    new_names = pending.members->names.size();
     return sizes;
   }
   ForEachNew(rows, [&](uint32_t id) {
-    sizes.new_names += names().Shown(id).size() + 1;
-    if (!all_new_) sizes.new_ids += VarintSize(id);
+    new_names += names().Shown(id).size() + 1;
+    if (!all_new_) sizes[Columns::kNewIdsFieldNumber] += VarintSize(id);
   });
   return sizes;
 }
@@ -221,7 +214,7 @@ uint8_t* ColumnsEncoder::WriteLabels(uint8_t* out) const {
   for (size_t i = 0; i < label_values_.size(); ++i) {
     if (label_values_[i].empty()) continue;
     const std::string& key = options_.label_keys[i];
-    out = WriteFieldStart(v1::SnapshotColumns::kLabelsFieldNumber,
+    out = WriteFieldStart(Columns::kLabelsFieldNumber,
                           FieldSize(key.size()) + label_values_[i].size(), out);
     out = WriteFieldStart(v1::LabelColumn::kKeyFieldNumber, key.size(), out);
     out = WriteText(key, out);
@@ -231,7 +224,9 @@ uint8_t* ColumnsEncoder::WriteLabels(uint8_t* out) const {
 }
 
 void ColumnsEncoder::AddRemoved(absl::Span<const uint32_t> ids) {
-  for (const uint32_t id : ids) sizes_.removed_ids += VarintSize(id);
+  for (const uint32_t id : ids) {
+    sizes_[Columns::kRemovedIdsFieldNumber] += VarintSize(id);
+  }
   removed_.insert(removed_.end(), ids.begin(), ids.end());
 }
 
@@ -248,7 +243,7 @@ grpc::Slice ColumnsEncoder::Encode(const v1::SnapshotFrame& header) {
   if (columns_size != 0) {
     out = WriteFieldStart(v1::SnapshotFrame::kColumnsFieldNumber, columns_size,
                           out);
-    out = WriteColumns(out);
+    WriteColumns(out);
   }
   pending_.clear();
   removed_.clear();
@@ -257,88 +252,51 @@ grpc::Slice ColumnsEncoder::Encode(const v1::SnapshotFrame& header) {
   return message;
 }
 
-uint8_t* ColumnsEncoder::WriteColumns(uint8_t* out) const {
-  using Columns = v1::SnapshotColumns;
-  if (sizes_.ids != 0) out = WriteIds(out);
-  if (sizes_.packets != 0) {
-    out = WriteFieldStart(Columns::kPacketsFieldNumber, sizes_.packets, out);
-    for (const Pending& each : pending_) {
-      out = WriteValues(each.rows, each.rows.chunk->packets, out);
-    }
-  }
-  if (sizes_.bytes != 0) {
-    out = WriteFieldStart(Columns::kBytesFieldNumber, sizes_.bytes, out);
-    for (const Pending& each : pending_) {
-      out = WriteValues(each.rows, each.rows.chunk->bytes, out);
-    }
-  }
-  if (sizes_.exceeded_ids != 0) {
-    out = WriteFieldStart(Columns::kExceededIdsFieldNumber, sizes_.exceeded_ids,
-                          out);
-    for (const Pending& each : pending_) {
-      ForEachExceeded(each.rows,
-                      [&](uint32_t id) { out = WriteVarint(id, out); });
-    }
-  }
-  if (sizes_.new_names != 0) out = WriteNames(out);
-  if (sizes_.new_ids != 0) out = WriteNewIds(out);
-  if (sizes_.removed_ids != 0) {
-    out = WriteFieldStart(Columns::kRemovedIdsFieldNumber, sizes_.removed_ids,
-                          out);
-    for (const uint32_t id : removed_) out = WriteVarint(id, out);
-  }
-  return WriteTotals(WriteLabels(out));
-}
-
-uint8_t* ColumnsEncoder::WriteTotals(uint8_t* out) const {
-  using Columns = v1::SnapshotColumns;
-  if (sizes_.total_packets == 0) return out;
-  out = WriteFieldStart(Columns::kTotalPacketsFieldNumber, sizes_.total_packets,
-                        out);
-  for (const Pending& each : pending_) {
-    out = WriteValues(each.rows, each.total_packets, out);
-  }
-  out =
-      WriteFieldStart(Columns::kTotalBytesFieldNumber, sizes_.total_bytes, out);
-  for (const Pending& each : pending_) {
-    out = WriteValues(each.rows, each.total_bytes, out);
-  }
-  return out;
-}
-
-uint8_t* ColumnsEncoder::WriteIds(uint8_t* out) const {
-  out = WriteFieldStart(v1::SnapshotColumns::kIdsFieldNumber, sizes_.ids, out);
-  for (const Pending& each : pending_) {
+void ColumnsEncoder::WriteColumns(uint8_t* out) const {
+  // Writes a field, of which each of pending_ has a part.
+  const auto write = [&](int field, auto write_part) {
+    if (sizes_[field] == 0) return;
+    out = WriteFieldStart(field, sizes_[field], out);
+    for (const Pending& each : pending_) write_part(each);
+  };
+  const auto write_id = [&](uint32_t id) { out = WriteVarint(id, out); };
+  write(Columns::kIdsFieldNumber, [&](const Pending& each) {
     out = each.members != nullptr
               ? WriteText(each.members->ids, out)
               : WriteValues(each.rows, each.rows.chunk->ids(), out);
-  }
-  return out;
-}
-
-uint8_t* ColumnsEncoder::WriteNames(uint8_t* out) const {
-  out = WriteFieldStart(v1::SnapshotColumns::kNewNamesFieldNumber,
-                        sizes_.new_names, out);
-  for (const Pending& each : pending_) {
+  });
+  write(Columns::kPacketsFieldNumber, [&](const Pending& each) {
+    out = WriteValues(each.rows, each.rows.chunk->packets, out);
+  });
+  write(Columns::kBytesFieldNumber, [&](const Pending& each) {
+    out = WriteValues(each.rows, each.rows.chunk->bytes, out);
+  });
+  write(Columns::kExceededIdsFieldNumber,
+        [&](const Pending& each) { ForEachExceeded(each.rows, write_id); });
+  write(Columns::kNewNamesFieldNumber, [&](const Pending& each) {
     if (each.members != nullptr && all_new_) {
       out = WriteText(each.members->names, out);
-      continue;
+      return;
     }
     ForEachNew(each.rows, [&](uint32_t id) {
       out = WriteText(names().Shown(id), out);
       *out++ = '\n';
     });
+  });
+  write(Columns::kNewIdsFieldNumber,
+        [&](const Pending& each) { ForEachNew(each.rows, write_id); });
+  if (!removed_.empty()) {
+    out = WriteFieldStart(Columns::kRemovedIdsFieldNumber,
+                          sizes_[Columns::kRemovedIdsFieldNumber], out);
+    for (const uint32_t id : removed_) write_id(id);
   }
-  return out;
-}
-
-uint8_t* ColumnsEncoder::WriteNewIds(uint8_t* out) const {
-  out = WriteFieldStart(v1::SnapshotColumns::kNewIdsFieldNumber, sizes_.new_ids,
-                        out);
-  for (const Pending& each : pending_) {
-    ForEachNew(each.rows, [&](uint32_t id) { out = WriteVarint(id, out); });
-  }
-  return out;
+  out = WriteLabels(out);
+  write(Columns::kTotalPacketsFieldNumber, [&](const Pending& each) {
+    out = WriteValues(each.rows, each.total_packets, out);
+  });
+  write(Columns::kTotalBytesFieldNumber, [&](const Pending& each) {
+    out = WriteValues(each.rows, each.total_bytes, out);
+  });
 }
 
 }  // namespace nfmeter::service

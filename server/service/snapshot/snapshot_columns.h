@@ -3,6 +3,7 @@
 #ifndef NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_COLUMNS_H_
 #define NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_COLUMNS_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -22,20 +23,19 @@ class ColumnsEncoder final : public FrameEncoder {
   void Add(const RowSelection& rows) override;
 
  private:
-  // Bytes of each field's contents.
-  struct Sizes {
-    size_t ids = 0;
-    size_t packets = 0;
-    size_t bytes = 0;
-    size_t exceeded_ids = 0;
-    size_t new_names = 0;
-    size_t new_ids = 0;
-    size_t removed_ids = 0;
-    size_t total_packets = 0;
-    size_t total_bytes = 0;
+  // Bytes of the contents of each field of SnapshotColumns but `labels`, by its
+  // number, which is below 16: so tags have one byte.
+  class Sizes {
+   public:
+    size_t& operator[](int field) { return bytes_[field]; }
+    size_t operator[](int field) const { return bytes_[field]; }
 
+    // With tags and lengths.
     size_t Total() const;
     void operator+=(const Sizes& other);
+
+   private:
+    std::array<size_t, 16> bytes_ = {};
   };
 
   struct Pending {
@@ -57,10 +57,7 @@ class ColumnsEncoder final : public FrameEncoder {
     return all_new_ || (id < new_ids_.size() && new_ids_[id]);
   }
   Sizes Measure(const Pending& pending) const;
-  uint8_t* WriteColumns(uint8_t* out) const;
-  uint8_t* WriteIds(uint8_t* out) const;
-  uint8_t* WriteNames(uint8_t* out) const;
-  uint8_t* WriteNewIds(uint8_t* out) const;
+  void WriteColumns(uint8_t* out) const;
   // The contents of LabelColumn.values for the new names among the rows, by
   // key.
   std::vector<std::string> LabelsOf(const RowSelection& rows) const;
@@ -72,7 +69,6 @@ class ColumnsEncoder final : public FrameEncoder {
   void ForEachNew(const RowSelection& rows, Visit visit) const;
 
   void AddTotals(Pending& pending) const;
-  uint8_t* WriteTotals(uint8_t* out) const;
 
   MemberEncodings& members_;
   const accounting::LabelStore& labels_;
