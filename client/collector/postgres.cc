@@ -156,6 +156,15 @@ std::string CopyData::Take() {
   return std::move(bytes_);
 }
 
+// A server whose client is stopped, or lost, gives up what that held.
+std::string Connection::Begin(absl::Duration longest) {
+  return absl::StrCat(
+      "BEGIN; SET LOCAL timezone = 'UTC'; "
+      "SET LOCAL idle_in_transaction_session_timeout = '10s'; "
+      "SET LOCAL statement_timeout = '",
+      absl::ToInt64Milliseconds(longest), "ms'; ");
+}
+
 Connection::Connection(std::string url) : url_(std::move(url)) {}
 
 Connection::~Connection() {
@@ -173,8 +182,7 @@ absl::Status Connection::Connect() {
     return absl::OkStatus();
   }
   if (connection_ != nullptr) PQfinish(std::exchange(connection_, nullptr));
-  // A server that has lost its client, or whose client is stopped, gives up
-  // what that held; both sides notice a dead network.
+  // Both sides notice a dead network.
   const char* const keywords[] = {"dbname",
                                   "connect_timeout",
                                   "keepalives_idle",
@@ -182,19 +190,9 @@ absl::Status Connection::Connect() {
                                   "keepalives_count",
                                   "tcp_user_timeout",
                                   "fallback_application_name",
-                                  "options",
                                   nullptr};
   const char* const values[] = {
-      url_.c_str(),
-      "5",
-      "5",
-      "2",
-      "3",
-      "10000",
-      "nfmeter-collector",
-      "-c idle_in_transaction_session_timeout=10s -c statement_timeout=60s "
-      "-c client_min_messages=warning -c timezone=UTC",
-      nullptr};
+      url_.c_str(), "5", "5", "2", "3", "10000", "nfmeter-collector", nullptr};
   PGconn* const opened = PQconnectdbParams(keywords, values, /*expand*/ 1);
   if (PQstatus(opened) == CONNECTION_OK) {
     connection_ = opened;

@@ -82,9 +82,18 @@ class CopyData {
 //   PERMISSION_DENIED    wrong password or rights
 //   NOT_FOUND            no such database
 //   FAILED_PRECONDITION  anything else that the server refuses
+//
+// Nothing is kept in the session: a pooler in front of the server may give each
+// transaction another one (PgBouncer's transaction pooling). So what a
+// transaction needs is set by Begin(), and nothing is prepared by name.
 // Not thread-safe.
 class Connection {
  public:
+  // Begins a transaction, in SQL: with UTC as its time zone, ended by the
+  // server when a statement takes longer than `longest`, or none comes for 10
+  // s.
+  static std::string Begin(absl::Duration longest = absl::Minutes(1));
+
   // `url` is a connection string or URL of libpq's.
   explicit Connection(std::string url);
   ~Connection();
@@ -96,7 +105,7 @@ class Connection {
                              const std::vector<Parameter>& parameters = {});
   // One or more statements without parameters or rows.
   absl::Status Execute(const std::string& sql);
-  // "BEGIN; COPY ... FROM STDIN ..." and its data.
+  // Begin(), "COPY ... FROM STDIN ..." and its data.
   absl::Status CopyIn(const std::string& sql, const std::string& data);
   // The statement and COMMIT, sent together: a process that is stopped at any
   // time holds none of the locks that the statement takes.

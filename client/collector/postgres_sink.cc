@@ -7,7 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "collector/postgres_batch.h"
-#include "collector/postgres_features.h"
+#include "collector/postgres_migration.h"
+#include "collector/postgres_retry.h"
 #include "collector/postgres_schema.h"
 #include "collector/status_macros.h"
 
@@ -16,30 +17,19 @@ namespace {
 
 using postgres::Connection;
 using postgres::Parameter;
+using postgres::Retried;
 using postgres::Rows;
 
 // Lease of Tidy(), beside those of the shards.
 constexpr int kTidyShard = -1;
+// What a step of it takes at most.
+constexpr absl::Duration kTidyTime = absl::Minutes(10);
 
-// IF NOT EXISTS looks and then makes: of two that do so at the same moment one
-// is told that the other has made it (23505, 42P06 and 42P07 by how far it
-// came), and finds it when it looks again.
-absl::Status MakeVersionTable(Connection& connection) {
-  constexpr int kTries = 10;
-  absl::Status status;
-  for (int i = 0; i < kTries; ++i) {
-    status = connection.Execute(
-        "BEGIN; CREATE SCHEMA IF NOT EXISTS nfmeter; "
-        "CREATE TABLE IF NOT EXISTS nfmeter.schema_version ("
-        "only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), "
-        "version int NOT NULL); "
-        "INSERT INTO nfmeter.schema_version (version) VALUES (0) "
-        "ON CONFLICT DO NOTHING; COMMIT");
-    const std::string state = postgres::SqlState(status);
-    if (state != "23505" && state != "42P06" && state != "42P07") return status;
-    connection.RollBack();
-  }
-  return status;
+// A statement that is a transaction of its own.
+absl::StatusOr<Rows> QueryRetried(
+    Connection& connection, const std::string& sql,
+    const std::vector<Parameter>& parameters = {}) {
+  return Retried([&] { return connection.Query(sql, parameters); });
 }
 
 std::string Interval(absl::Duration duration) {
@@ -89,7 +79,7 @@ PostgresSink::PostgresSink(Options options)
   for (int i = 0; i < options_.connections; ++i) {
     idle_.push_back(std::make_unique<Connection>(options_.url));
   }
-  tidy_connection_.set_timeout(absl::Minutes(10));
+  tidy_connection_.set_timeout(kTidyTime);
 }
 
 absl::StatusOr<std::unique_ptr<PostgresSink>> PostgresSink::Open(
@@ -120,29 +110,7 @@ absl::Status PostgresSink::CheckSchema() {
                      "; use the version that made it, or a newer one"));
   }
   if (version == newest || options_.only_inspect) return absl::OkStatus();
-  return Migrate(version);
-}
-
-absl::Status PostgresSink::Migrate(int64_t version) {
-  Borrowed connection(*this);
-  // Of several collectors that start at once one migrates, the others wait.
-  NFM_RETURN_IF_ERROR(MakeVersionTable(*connection));
-  if (version == 0) NFM_RETURN_IF_ERROR(CheckFeatures(*connection));
-  for (;;) {
-    NFM_RETURN_IF_ERROR(connection->Execute("BEGIN"));
-    NFM_ASSIGN_OR_RETURN(
-        const Rows rows,
-        connection->Query(
-            "SELECT version FROM nfmeter.schema_version FOR UPDATE"));
-    version = rows.Int64(0, 0);
-    if (version >= static_cast<int64_t>(PostgresMigrations().size())) {
-      return connection->Execute("COMMIT");
-    }
-    NFM_RETURN_IF_ERROR(connection->Execute(PostgresMigrations()[version]));
-    NFM_RETURN_IF_ERROR(connection->Execute(absl::StrCat(
-        "UPDATE nfmeter.schema_version SET version = ", version + 1,
-        "; COMMIT")));
-  }
+  return MigratePostgres(*connection, version);
 }
 
 absl::StatusOr<std::vector<std::string>> PostgresSink::Join(
@@ -150,7 +118,8 @@ absl::StatusOr<std::vector<std::string>> PostgresSink::Join(
   absl::MutexLock lock(&leases_mutex_);
   NFM_ASSIGN_OR_RETURN(
       const Rows rows,
-      leases_connection_.Query(
+      QueryRetried(
+          leases_connection_,
           absl::StrCat(
               "WITH me AS (INSERT INTO nfmeter.collectors VALUES ($1, "
               "clock_timestamp() + ",
@@ -168,11 +137,11 @@ absl::StatusOr<std::vector<std::string>> PostgresSink::Join(
 
 absl::Status PostgresSink::Leave(const std::string& name) {
   absl::MutexLock lock(&leases_mutex_);
-  return leases_connection_
-      .Query(
-          "WITH me AS (DELETE FROM nfmeter.collectors WHERE name = $1) "
-          "UPDATE nfmeter.leases SET holder = NULL WHERE holder = $1",
-          {Parameter::Text(name)})
+  return QueryRetried(
+             leases_connection_,
+             "WITH me AS (DELETE FROM nfmeter.collectors WHERE name = $1) "
+             "UPDATE nfmeter.leases SET holder = NULL WHERE holder = $1",
+             {Parameter::Text(name)})
       .status();
 }
 
@@ -182,36 +151,38 @@ absl::StatusOr<std::vector<Lease>> PostgresSink::KeepLeases(
   const std::vector<Parameter> parameters = {Parameter::Text(name),
                                              Parameter::Ints(shards)};
   NFM_RETURN_IF_ERROR(
-      leases_connection_
-          .Query("UPDATE nfmeter.leases SET holder = NULL WHERE holder = $1 "
-                 "AND shard >= 0 AND shard <> ALL ($2)",
-                 parameters)
+      QueryRetried(leases_connection_,
+                   "UPDATE nfmeter.leases SET holder = NULL WHERE holder = $1 "
+                   "AND shard >= 0 AND shard <> ALL ($2)",
+                   parameters)
           .status());
   const std::string until = absl::StrCat("clock_timestamp() + ", Interval(ttl));
   // What is held is prolonged apart from what is taken: only a changed token
   // waits for transactions that rely on the old one.
   NFM_RETURN_IF_ERROR(
-      leases_connection_
-          .Query(absl::StrCat("UPDATE nfmeter.leases SET expires = ", until,
-                              " WHERE holder = $1 AND shard = ANY ($2)"),
-                 parameters)
+      QueryRetried(leases_connection_,
+                   absl::StrCat("UPDATE nfmeter.leases SET expires = ", until,
+                                " WHERE holder = $1 AND shard = ANY ($2)"),
+                   parameters)
           .status());
   NFM_RETURN_IF_ERROR(
-      leases_connection_
-          .Query(absl::StrCat(
-                     "INSERT INTO nfmeter.leases AS l SELECT s, 1, $1, ", until,
-                     " FROM unnest($2) AS s WHERE NOT EXISTS (SELECT 1 FROM "
-                     "nfmeter.leases o WHERE o.shard = s AND (o.holder = $1 "
-                     "OR (o.holder IS NOT NULL AND o.expires > "
-                     "clock_timestamp()))) ORDER BY s "
-                     "ON CONFLICT (shard) DO UPDATE SET token = l.token + 1, "
-                     "holder = $1, expires = excluded.expires WHERE l.holder "
-                     "IS NULL OR l.expires <= clock_timestamp()"),
-                 parameters)
+      QueryRetried(
+          leases_connection_,
+          absl::StrCat("INSERT INTO nfmeter.leases AS l SELECT s, 1, $1, ",
+                       until,
+                       " FROM unnest($2) AS s WHERE NOT EXISTS (SELECT 1 FROM "
+                       "nfmeter.leases o WHERE o.shard = s AND (o.holder = $1 "
+                       "OR (o.holder IS NOT NULL AND o.expires > "
+                       "clock_timestamp()))) ORDER BY s "
+                       "ON CONFLICT (shard) DO UPDATE SET token = l.token + 1, "
+                       "holder = $1, expires = excluded.expires WHERE l.holder "
+                       "IS NULL OR l.expires <= clock_timestamp()"),
+          parameters)
           .status());
   NFM_ASSIGN_OR_RETURN(
       const Rows rows,
-      leases_connection_.Query(
+      QueryRetried(
+          leases_connection_,
           "SELECT shard, token FROM nfmeter.leases WHERE holder = $1 AND shard "
           ">= 0 ORDER BY shard",
           {parameters[0]}));
@@ -227,7 +198,8 @@ absl::StatusOr<std::optional<KnownNode>> PostgresSink::Find(
   Borrowed connection(*this);
   NFM_ASSIGN_OR_RETURN(
       const Rows rows,
-      connection->Query(
+      QueryRetried(
+          *connection,
           absl::StrCat("SELECT n.name, n.node_id, c.epoch, c.sequence FROM "
                        "nfmeter.nodes n JOIN nfmeter.cursors c USING (node) "
                        "WHERE ",
@@ -260,15 +232,17 @@ absl::StatusOr<int32_t> PostgresSink::NodeKey(Connection& connection,
   const std::vector<Parameter> parameters = {Parameter::Text(id),
                                              Parameter::Text(batch.node)};
   NFM_RETURN_IF_ERROR(
-      connection
-          .Query("INSERT INTO nfmeter.nodes (node_id, name) VALUES ($1, $2) ON "
-                 "CONFLICT (node_id) DO NOTHING",
-                 parameters)
+      QueryRetried(
+          connection,
+          "INSERT INTO nfmeter.nodes (node_id, name) VALUES ($1, $2) ON "
+          "CONFLICT (node_id) DO NOTHING",
+          parameters)
           .status());
   NFM_ASSIGN_OR_RETURN(
       const Rows rows,
-      connection.Query("SELECT node FROM nfmeter.nodes WHERE node_id = $1",
-                       {parameters[0]}));
+      QueryRetried(connection,
+                   "SELECT node FROM nfmeter.nodes WHERE node_id = $1",
+                   {parameters[0]}));
   const auto key = static_cast<int32_t>(rows.Int64(0, 0));
   absl::MutexLock lock(&mutex_);
   node_keys_[id] = key;
@@ -279,16 +253,22 @@ absl::Status PostgresSink::Store(const Batch& batch) {
   NFM_RETURN_IF_ERROR(CheckTotals(batch));
   Borrowed connection(*this);
   NFM_ASSIGN_OR_RETURN(const int32_t node, NodeKey(*connection, batch));
-  absl::Status status = connection->CopyIn(
-      "BEGIN; COPY nfmeter.records (node, time, epoch, sequence, counter_id, "
-      "packets, bytes) FROM STDIN WITH (FORMAT binary)",
-      PostgresRecords(batch, node));
-  if (status.ok()) {
-    status = connection->QueryAndCommit(
+  const std::string records = PostgresRecords(batch, node);
+  const std::vector<Parameter> others = PostgresBatch(batch, node);
+  const absl::Status status = Retried([&] {
+    connection->RollBack();
+    absl::Status copied = connection->CopyIn(
+        absl::StrCat(Connection::Begin(),
+                     "COPY nfmeter.records (node, time, epoch, sequence, "
+                     "counter_id, packets, bytes) FROM STDIN WITH (FORMAT "
+                     "binary)"),
+        records);
+    if (!copied.ok()) return copied;
+    return connection->QueryAndCommit(
         "SELECT nfmeter.store_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
         "$11, $12, $13, $14, $15)",
-        PostgresBatch(batch, node));
-  }
+        others);
+  });
   const std::string state = postgres::SqlState(status);
   if (state == "NFM01") return LeaseLost(batch);
   if (state == "NFM02") return CursorMoved(batch);
@@ -305,14 +285,14 @@ absl::Status PostgresSink::Report(const std::string& collector,
   Borrowed connection(*this);
   for (const TargetReport& target : targets) {
     NFM_RETURN_IF_ERROR(
-        connection
-            ->Query(
-                "INSERT INTO nfmeter.targets VALUES ($1, $2, $3, $4, $5) ON "
-                "CONFLICT (name) DO UPDATE SET address = $2, collector = $3, "
-                "error = $4, since = $5",
-                {Parameter::Text(target.name), Parameter::Text(target.address),
-                 Parameter::Text(collector), Parameter::Text(target.error),
-                 Parameter::Time(absl::ToUnixMicros(target.since))})
+        QueryRetried(
+            *connection,
+            "INSERT INTO nfmeter.targets VALUES ($1, $2, $3, $4, $5) ON "
+            "CONFLICT (name) DO UPDATE SET address = $2, collector = $3, "
+            "error = $4, since = $5",
+            {Parameter::Text(target.name), Parameter::Text(target.address),
+             Parameter::Text(collector), Parameter::Text(target.error),
+             Parameter::Time(absl::ToUnixMicros(target.since))})
             .status());
   }
   return absl::OkStatus();
@@ -323,20 +303,23 @@ absl::StatusOr<FleetStatus> PostgresSink::Inspect() {
   FleetStatus status;
   NFM_ASSIGN_OR_RETURN(
       const Rows collectors,
-      connection->Query("SELECT name FROM nfmeter.collectors WHERE expires > "
-                        "clock_timestamp() ORDER BY name"));
+      QueryRetried(*connection,
+                   "SELECT name FROM nfmeter.collectors WHERE expires > "
+                   "clock_timestamp() ORDER BY name"));
   for (int i = 0; i < collectors.size(); ++i) {
     status.collectors.push_back(collectors.Text(i, 0));
   }
   NFM_ASSIGN_OR_RETURN(
       const Rows held,
-      connection->Query("SELECT count(*) FROM nfmeter.leases WHERE holder IS "
-                        "NOT NULL AND expires > clock_timestamp() AND shard >= "
-                        "0"));
+      QueryRetried(*connection,
+                   "SELECT count(*) FROM nfmeter.leases WHERE holder IS "
+                   "NOT NULL AND expires > clock_timestamp() AND shard >= "
+                   "0"));
   status.shards_held = static_cast<int>(held.Int64(0, 0));
   NFM_ASSIGN_OR_RETURN(
       const Rows rows,
-      connection->Query(
+      QueryRetried(
+          *connection,
           "SELECT name, t.address, s.node_id, t.collector, t.error, "
           "coalesce(s.sequence, 0), "
           "(extract(epoch FROM s.record_time) * 1000000)::bigint, "
@@ -357,7 +340,7 @@ absl::StatusOr<FleetStatus> PostgresSink::Inspect() {
 absl::StatusOr<int> PostgresSink::RelayEvents(
     const std::function<absl::Status(const Event&)>& send) {
   Borrowed connection(*this);
-  NFM_RETURN_IF_ERROR(connection->Execute("BEGIN"));
+  NFM_RETURN_IF_ERROR(connection->Execute(Connection::Begin()));
   // Of several collectors one has each event.
   NFM_ASSIGN_OR_RETURN(
       const Rows rows,
@@ -377,10 +360,10 @@ absl::StatusOr<int> PostgresSink::RelayEvents(
 }
 
 absl::Status PostgresSink::Tidy() {
-  Connection& connection = tidy_connection_;
   NFM_ASSIGN_OR_RETURN(
       const Rows mine,
-      connection.Query(
+      QueryRetried(
+          tidy_connection_,
           absl::StrCat("INSERT INTO nfmeter.leases AS l VALUES (", kTidyShard,
                        ", 1, $1, clock_timestamp() + interval '5 minutes') ON "
                        "CONFLICT (shard) DO UPDATE SET token = l.token + 1, "
@@ -388,14 +371,18 @@ absl::Status PostgresSink::Tidy() {
                        "= $1 OR l.expires <= clock_timestamp() RETURNING 1"),
           {Parameter::Text(tidier_)}));
   if (mine.size() == 0) return absl::OkStatus();
-  absl::Status status = connection.Execute(
-      "SET statement_timeout = '10min'; SET lock_timeout = '5s'");
   for (const char* each :
        {"SELECT nfmeter.make_partitions()", "SELECT nfmeter.roll_up()",
         "SELECT nfmeter.retain()"}) {
-    if (status.ok()) status = connection.Execute(each);
+    NFM_RETURN_IF_ERROR(Retried([&] {
+      const absl::Status done = tidy_connection_.Execute(
+          absl::StrCat(Connection::Begin(kTidyTime),
+                       "SET LOCAL lock_timeout = '5s'; ", each, "; COMMIT"));
+      tidy_connection_.RollBack();  // what was not committed
+      return done;
+    }));
   }
-  return status;
+  return absl::OkStatus();
 }
 
 }  // namespace nfmeter::collector

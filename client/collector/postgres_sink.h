@@ -59,7 +59,6 @@ class PostgresSink final : public Sink {
   explicit PostgresSink(Options options);
 
   absl::Status CheckSchema();
-  absl::Status Migrate(int64_t version);
   absl::StatusOr<std::optional<KnownNode>> Find(const char* where,
                                                 const std::string& key);
   // The key of a node, made where there is none.

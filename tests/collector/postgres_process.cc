@@ -20,16 +20,6 @@ namespace {
 
 constexpr char kPrograms[] = "/usr/lib/postgresql/15/bin/";
 
-// As a user that PostgreSQL accepts.
-std::vector<std::string> AsPostgres(std::vector<std::string> argv) {
-  if (geteuid() != 0) return argv;
-  std::vector<std::string> all = {"setpriv",          "--reuid=postgres",
-                                  "--regid=postgres", "--clear-groups",
-                                  "--pdeathsig",      "keep"};
-  all.insert(all.end(), argv.begin(), argv.end());
-  return all;
-}
-
 // And did not end on its own.
 bool IsAlive(pid_t pid) {
   siginfo_t info = {};
@@ -38,6 +28,15 @@ bool IsAlive(pid_t pid) {
 }
 
 }  // namespace
+
+std::vector<std::string> AsPostgres(std::vector<std::string> argv) {
+  if (geteuid() != 0) return argv;
+  std::vector<std::string> all = {"setpriv",          "--reuid=postgres",
+                                  "--regid=postgres", "--clear-groups",
+                                  "--pdeathsig",      "keep"};
+  all.insert(all.end(), argv.begin(), argv.end());
+  return all;
+}
 
 PostgresProcess::PostgresProcess(bool syncs) : syncs_(syncs) {
   if (geteuid() == 0) Run({"chown", "postgres:", dir_.path()});

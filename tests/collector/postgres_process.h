@@ -5,12 +5,17 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "tests/support/subprocess.h"
 
 namespace nfmeter::testing {
+
+// A program and its arguments, as a user that PostgreSQL and its companions
+// accept.
+std::vector<std::string> AsPostgres(std::vector<std::string> argv);
 
 // A cluster of its own in a folder of the test's, reached by a unix socket in
 // it. It runs as user postgres where the test is root.
@@ -32,6 +37,7 @@ class PostgresProcess {
   // Where its files are, for tests that fill the disk.
   const std::string& folder() const { return data_; }
   std::string url() const;
+  const std::string& socket_folder() const { return dir_.path(); }
   // Answer of a query, rows by line feed, columns by '|'; "ERROR: ..." when it
   // fails.
   std::string Query(absl::string_view sql) const;

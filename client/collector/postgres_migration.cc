@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/postgres_migration.h"
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "collector/postgres_features.h"
+#include "collector/postgres_retry.h"
+#include "collector/postgres_schema.h"
+#include "collector/status_macros.h"
+
+namespace nfmeter::collector {
+namespace {
+
+using postgres::Connection;
+using postgres::Retried;
+using postgres::Rows;
+
+// IF NOT EXISTS looks and then makes: of two that do so at the same moment one
+// is told that the other has made it (23505, 42P06 and 42P07 by how far it
+// came), and finds it when it looks again.
+absl::Status MakeVersionTable(Connection& connection) {
+  constexpr int kTries = 10;
+  absl::Status status;
+  for (int i = 0; i < kTries; ++i) {
+    connection.RollBack();
+    status = connection.Execute(absl::StrCat(
+        Connection::Begin(),
+        "CREATE SCHEMA IF NOT EXISTS nfmeter; "
+        "CREATE TABLE IF NOT EXISTS nfmeter.schema_version ("
+        "only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), "
+        "version int NOT NULL); "
+        "INSERT INTO nfmeter.schema_version (version) VALUES (0) "
+        "ON CONFLICT DO NOTHING; COMMIT"));
+    const std::string state = postgres::SqlState(status);
+    if (state != "23505" && state != "42P06" && state != "42P07") return status;
+  }
+  return status;
+}
+
+// To the next version; false: there is none. Of several collectors that start
+// at once one migrates, the others wait.
+absl::StatusOr<bool> MigrateOnce(Connection& connection) {
+  connection.RollBack();
+  NFM_RETURN_IF_ERROR(connection.Execute(Connection::Begin()));
+  NFM_ASSIGN_OR_RETURN(
+      const Rows rows,
+      connection.Query(
+          "SELECT version FROM nfmeter.schema_version FOR UPDATE"));
+  const int64_t version = rows.Int64(0, 0);
+  if (version >= static_cast<int64_t>(PostgresMigrations().size())) {
+    NFM_RETURN_IF_ERROR(connection.Execute("COMMIT"));
+    return false;
+  }
+  NFM_RETURN_IF_ERROR(connection.Execute(PostgresMigrations()[version]));
+  NFM_RETURN_IF_ERROR(connection.Execute(
+      absl::StrCat("UPDATE nfmeter.schema_version SET version = ", version + 1,
+                   "; COMMIT")));
+  return true;
+}
+
+}  // namespace
+
+absl::Status MigratePostgres(Connection& connection, int64_t version) {
+  NFM_RETURN_IF_ERROR(Retried([&] { return MakeVersionTable(connection); }));
+  if (version == 0) NFM_RETURN_IF_ERROR(CheckFeatures(connection));
+  for (bool more = true; more;) {
+    NFM_ASSIGN_OR_RETURN(more,
+                         Retried([&] { return MigrateOnce(connection); }));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace nfmeter::collector
