@@ -124,8 +124,8 @@ absl::Status CheckConfig(const Flags& flags, const std::string& url) {
       OpenSink({.url = url, .only_inspect = true}).status();
   // A SQLite file is made when it is needed.
   if (!sink.ok() && !absl::IsNotFound(sink)) return sink;
-  std::cout << flags.targets << ": " << file.targets.size() << " nodes, "
-            << file.discover.size() << " names to discover\n"
+  std::cout << flags.targets << ": " << Counted(file.targets.size(), "node")
+            << ", " << Counted(file.discover.size(), "name") << " to discover\n"
             << "sink: " << ShownSink(url) << "\n";
   CheckNodes(file, **fleet);
   return absl::OkStatus();

@@ -12,10 +12,6 @@
 namespace nfmeter::collector {
 namespace {
 
-std::string Counted(size_t count, const char* noun) {
-  return absl::StrCat(count, " ", noun, count == 1 ? "" : "s");
-}
-
 std::string Age(absl::Time time, absl::Time now) {
   if (time == absl::InfinitePast()) return "-";
   const absl::Duration age = now - time;
@@ -25,6 +21,10 @@ std::string Age(absl::Time time, absl::Time now) {
 }
 
 }  // namespace
+
+std::string Counted(size_t count, const char* noun) {
+  return absl::StrCat(count, " ", noun, count == 1 ? "" : "s");
+}
 
 std::string StatusTable(const FleetStatus& status, absl::Time now) {
   std::vector<std::vector<std::string>> rows = {

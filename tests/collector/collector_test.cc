@@ -173,7 +173,7 @@ TEST_F(CollectorTest, ConfigurationIsCheckedBeforeItIsUsed) {
   const auto good =
       RunCollector({"--targets", targets_, "--sink", sink, "--check-config"});
   EXPECT_EQ(good.exit_code, 0) << good.err;
-  EXPECT_THAT(good.out, HasSubstr("1 nodes"));
+  EXPECT_THAT(good.out, HasSubstr("1 node, 0 names to discover"));
 
   const auto no_sink = RunCollector(
       {"--targets", targets_, "--sink", "mysql://x", "--check-config"});
