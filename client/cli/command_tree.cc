@@ -155,7 +155,8 @@ CommandTree::CommandTree()
           "nfmeter") {
   root_.formatter(std::make_shared<HelpFormatter>());
   root_.set_help_flag("-h,--help", "show help for any command");
-  root_.set_version_flag("--version", std::string("nfmeter " NFMETER_VERSION));
+  root_.set_version_flag("--version", std::string("nfmeter " NFMETER_VERSION),
+                         "print the version of this command");
   root_.require_subcommand(1);
   root_.fallthrough();
   root_.footer(kRootExamples);

@@ -214,11 +214,22 @@ void FrameScreen::AddGraphs(const std::vector<RateRow>& rows, size_t columns,
   }
 }
 
-std::string FrameScreen::Foot(const TerminalSize& size, size_t hidden) const {
+size_t FrameScreen::CountIdle(size_t shown) const {
+  FrameOptions options = options_;
+  options.limit = 0;
+  options.hide_idle = false;
+  return SelectRows(kept_.frame, options).size() - shown;
+}
+
+std::string FrameScreen::Foot(const TerminalSize& size, size_t shown) const {
   if (typing_)
     return CutToWidth(absl::StrCat("/", options_.contains, "_"), size.columns);
   std::string foot;
-  if (hidden > 0) {
+  const size_t hidden = kept_.frame.rows.size() - shown;
+  const size_t idle = shown == 0 ? CountIdle(shown) : 0;
+  if (idle > 0 && keys_) {
+    absl::StrAppend(&foot, idle, " idle, i shows them");
+  } else if (hidden > 0) {
     absl::StrAppend(&foot, hidden, " not shown");
   }
   if (!options_.contains.empty()) {
@@ -263,7 +274,7 @@ std::string FrameScreen::Text(const TerminalSize& size) const {
       RenderTable(std::move(table), {.color = session_.color(),
                                      .max_width = size.columns,
                                      .headings = session_.headings()}));
-  const std::string foot = Foot(size, kept_.frame.rows.size() - rows.size());
+  const std::string foot = Foot(size, rows.size());
   if (!foot.empty()) {
     absl::StrAppend(&text, Paint(foot, Style::kFaint, session_.color()), "\n");
   }

@@ -55,7 +55,9 @@ class FrameScreen {
   bool ChangeView(char key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Text(const TerminalSize& size) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::string Foot(const TerminalSize& size, size_t hidden) const
+  // Of the counters that match, beyond those that are shown.
+  size_t CountIdle(size_t shown) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string Foot(const TerminalSize& size, size_t shown) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddGraphs(const std::vector<RateRow>& rows, size_t columns,
                  Table& table) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -9,6 +9,27 @@
 #include <utility>
 
 namespace nfmeter::cli {
+namespace {
+
+constexpr char kEscape = '\x1b';
+
+bool EndsSequence(char byte) { return byte >= '@' && byte <= '~'; }
+
+}  // namespace
+
+std::string PlainKeys(absl::string_view typed) {
+  std::string keys;
+  for (size_t i = 0; i < typed.size(); ++i) {
+    const bool begins = typed[i] == kEscape && i + 1 < typed.size() &&
+                        (typed[i + 1] == '[' || typed[i + 1] == 'O');
+    if (!begins) {
+      keys.push_back(typed[i]);
+      continue;
+    }
+    for (i += 2; i < typed.size() && !EndsSequence(typed[i]);) ++i;
+  }
+  return keys;
+}
 
 KeyReader::KeyReader(std::function<void(char)> on_key)
     : before_(), stop_(eventfd(0, EFD_CLOEXEC)) {
@@ -36,9 +57,12 @@ void KeyReader::Read(const std::function<void(char)>& on_key) const {
   while (true) {
     if (poll(files, 2, -1) < 0) continue;  // a signal
     if (files[1].revents != 0) return;
-    char key = 0;
-    if (read(STDIN_FILENO, &key, 1) != 1) return;
-    on_key(key);
+    char typed[64];
+    const ssize_t length = read(STDIN_FILENO, typed, sizeof(typed));
+    if (length <= 0) return;
+    for (const char key : PlainKeys({typed, static_cast<size_t>(length)})) {
+      on_key(key);
+    }
   }
 }
 

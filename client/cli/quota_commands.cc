@@ -62,17 +62,25 @@ std::string UsedText(const v1::Counter& counter, bool is_narrow) {
       "%.0f%%", 100.0 * static_cast<double>(used) / static_cast<double>(limit));
 }
 
+// What was told before an event.
+struct Earlier {
+  bool any = false;
+  bool any_standing = false;  // a counter that was over its quota already
+};
+
 // For terminals of less than kWholeLine: the time of day, the name as far as
 // there is room, and how much of the quota is used.
-std::string ShortEventLine(const QuotaEvent& event, size_t width,
-                           const Session& session) {
+std::string ShortEventLine(const QuotaEvent& event, const Earlier& earlier,
+                           size_t width, const Session& session) {
   const v1::Counter& counter = event.event.counter();
   const std::string time = absl::FormatTime(
       "%H:%M:%S  ", absl::FromUnixSeconds(event.event.time().seconds()),
       absl::LocalTimeZone());
   if (event.event.kind() == v1::QUOTA_EVENT_KIND_SYNCED) {
     return Paint(
-        CutToWidth(absl::StrCat(time, "synced     those above were over"),
+        CutToWidth(absl::StrCat(time, "synced     ",
+                                earlier.any_standing ? "all above are over"
+                                                     : "none is over"),
                    width),
         Style::kFaint, session.color());
   }
@@ -93,12 +101,13 @@ std::string ShortEventLine(const QuotaEvent& event, size_t width,
 }
 
 // A line of the table: events come one at a time, so the widths are fixed.
-std::string EventLine(const QuotaEvent& event, const Session& session) {
+std::string EventLine(const QuotaEvent& event, const Earlier& earlier,
+                      const Session& session) {
   const v1::Counter& counter = event.event.counter();
   const Layout layout = session.layout();
   if (const size_t width = session.WidthFor(layout);
       width > 0 && width < kWholeLine) {
-    return ShortEventLine(event, width, session);
+    return ShortEventLine(event, earlier, width, session);
   }
   const std::string kind = KindName(event.event.kind());
   const bool synced = event.event.kind() == v1::QUOTA_EVENT_KIND_SYNCED;
@@ -111,8 +120,10 @@ std::string EventLine(const QuotaEvent& event, const Session& session) {
                 absl::LocalTimeZone());
   std::string text = absl::StrCat(time, "  ");
   if (synced) {
-    absl::StrAppend(&text,
-                    "synced     those above were over their quota already");
+    absl::StrAppend(&text, "synced     ",
+                    earlier.any_standing
+                        ? "those above were over their quota already"
+                        : "none is over its quota");
     return Paint(text, Style::kFaint, session.color());
   }
   absl::StrAppend(
@@ -160,15 +171,16 @@ Table EventTable(const QuotaEvent& event) {
   return table;
 }
 
-void PrintEvent(Session& session, const QuotaEvent& event, bool first) {
+void PrintEvent(Session& session, const QuotaEvent& event,
+                const Earlier& earlier = {}) {
   std::ostream& out = session.console().out;
   switch (session.format()) {
     case Format::kTable:
     case Format::kWide:
-      out << EventLine(event, session) << "\n";
+      out << EventLine(event, earlier, session) << "\n";
       break;
     case Format::kCsv:
-      out << RenderCsv(EventTable(event), first && session.headings());
+      out << RenderCsv(EventTable(event), !earlier.any && session.headings());
       break;
     case Format::kJson:
       out << MessageToJson(event.event, JsonLayout::kOneLine) << "\n";
@@ -177,7 +189,7 @@ void PrintEvent(Session& session, const QuotaEvent& event, bool first) {
       out << "---\n" << MessageToYaml(event.event);
       break;
     case Format::kColumns:
-      out << session.RenderColumns(event.event, first);
+      out << session.RenderColumns(event.event, !earlier.any);
       break;
     case Format::kName:
       if (event.event.has_counter())
@@ -233,14 +245,18 @@ absl::Status WatchQuota(Session& session, const QuotaFlags& flags) {
   const std::unique_ptr<QuotaWatch> watch =
       (*client)->WatchQuotaEvents(request, session.stream_options());
   const Interrupt interrupt([&] { watch->Cancel(); });
-  bool first = true;
+  Earlier earlier;
   for (uint64_t crossings = 0; flags.count == 0 || crossings < flags.count;) {
     const absl::StatusOr<QuotaEvent> event = watch->Next();
     if (!event.ok()) {
       return interrupt.raised() ? absl::OkStatus() : event.status();
     }
     if (event->repeated) continue;  // told before the connection broke
-    PrintEvent(session, *event, std::exchange(first, false));
+    PrintEvent(session, *event, earlier);
+    earlier.any = true;
+    if (event->event.kind() == v1::QUOTA_EVENT_KIND_STANDING) {
+      earlier.any_standing = true;
+    }
     if (!flags.exec.empty() && event->event.has_counter()) {
       RunForEvent(session, *event, flags.exec);
     }
@@ -289,7 +305,7 @@ absl::Status WaitForQuota(Session& session, const WaitFlags& flags) {
     if (!event.ok()) return event.status();
     if (!event->event.has_counter()) continue;  // SYNCED
     if (event->event.kind() == v1::QUOTA_EVENT_KIND_THRESHOLD) continue;
-    PrintEvent(session, *event, /*first=*/true);
+    PrintEvent(session, *event);
     return absl::OkStatus();
   }
 }

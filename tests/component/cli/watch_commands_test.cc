@@ -270,6 +270,18 @@ class QuotaTest : public CliTest {
   }
 };
 
+TEST_F(QuotaTest, SaysThatNoneIsOverItsQuota) {
+  server_.counters.on_WatchQuotaEvents = [](grpc::ServerContext&, const auto&,
+                                            auto& writer) {
+    v1::WatchQuotaEventsResponse event;
+    event.set_kind(v1::QUOTA_EVENT_KIND_SYNCED);
+    writer.Write(event);
+    return grpc::Status::OK;
+  };
+  EXPECT_THAT(Nfmeter({"quota", "watch", "--once"}).out,
+              ::testing::EndsWith("synced     none is over its quota\n"));
+}
+
 TEST_F(QuotaTest, PrintsALineForEachCrossing) {
   EXPECT_EQ(Nfmeter({"quota", "watch", "cap*", "--count", "2"}).out,
             "2023-11-14 22:13:20  standing   cap                              "

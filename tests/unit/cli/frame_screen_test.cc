@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "cli/key_reader.h"
 #include "gmock/gmock.h"
 #include "tests/support/read_file.h"
 
@@ -149,6 +150,22 @@ TEST_F(ScreenTest, KeysSortFilterAndLeave) {
   EXPECT_TRUE(screen.OnKey('B'));
   EXPECT_THAT(Shown(), HasSubstr("backup"));
   EXPECT_FALSE(screen.OnKey('q'));
+}
+
+TEST_F(ScreenTest, WhereAllThatMatchIsIdleTheKeyThatShowsItIsTold) {
+  FrameScreen screen(session_, top_);
+  ShowFrames(screen);
+  for (const char key : {'/', 'i', 'd', 'l', 'e', '\n'}) screen.OnKey(key);
+  EXPECT_THAT(Shown(), HasSubstr("1 idle, i shows them  filter 'idle'"));
+}
+
+TEST(KeyReaderTest, ArrowsAreNoKeysAndEscapeIs) {
+  EXPECT_EQ(PlainKeys("n"), "n");
+  EXPECT_EQ(PlainKeys("\x1b"), "\x1b");
+  EXPECT_EQ(PlainKeys("\x1b[B"), "");
+  EXPECT_EQ(PlainKeys("\x1bOP"), "");
+  EXPECT_EQ(PlainKeys("a\x1b[5~b\x1b[1;5Cq"), "abq");
+  EXPECT_EQ(PlainKeys("\x1b["), "");
 }
 
 }  // namespace
