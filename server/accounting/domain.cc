@@ -150,7 +150,8 @@ std::string Domain::UnfedNotice() const {
       count == 1 ? "One counter has" : absl::StrCat(count, " counters have"),
       " no rule that counts into ",
       count == 1 ? "it: " : "them: ", absl::StrJoin(names, ", "),
-      count > kMostNamed ? ", ..." : "",
+      count > kMostNamed ? absl::StrCat(" and ", count - kMostNamed, " more")
+                         : "",
       ". Make rules ('nfmeter rule add'), or delete what nobody needs.");
 }
 

@@ -166,6 +166,26 @@ TEST_F(WebTlsTest, AnExpiredCertificateEndsAccessAtTheNextRequest) {
   EXPECT_NE(run.exit_code, 0);
 }
 
+TEST_F(WebTlsTest, AnExpiredCertificateOfTheServerEndsWithItsRenewal) {
+  const std::string names = "DNS:localhost,IP:127.0.0.1";
+  files_.Issue("expired", {.alternative_names = names, .days = "-1"});
+  files_.Issue("renewed", {.alternative_names = names});
+  const absl::Time deadline = absl::Now() + absl::Seconds(40);
+  const auto await = [&](bool served) {
+    RunResult run;
+    do {
+      absl::SleepFor(absl::Milliseconds(50));
+      run = Get("/", "alice");
+    } while ((run.exit_code == 0) != served && absl::Now() < deadline);
+    return run;
+  };
+  Replace("server", "expired");
+  EXPECT_THAT(await(/*served=*/false).err,
+              HasSubstr("certificate has expired"));
+  Replace("server", "renewed");
+  EXPECT_THAT(await(/*served=*/true).out, HasSubstr("<!doctype html>"));
+}
+
 TEST_F(WebTlsTest, RenewedFilesAreTakenWithoutARestart) {
   files_.MakeAuthority("ca2");
   files_.Issue("alice2",
