@@ -5,8 +5,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <iterator>
 #include <sstream>
 
 #include "absl/algorithm/container.h"
@@ -14,16 +12,12 @@
 #include "absl/time/clock.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
+#include "tests/support/read_file.h"
 
 namespace nfmeter::bench {
 namespace {
 
 constexpr int kStartSeconds = 10;
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 }  // namespace
 
@@ -41,8 +35,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
   if (!daemon->Connect()->WaitForConnected(
           std::chrono::system_clock::now() +
           std::chrono::seconds(kStartSeconds))) {
-    return absl::UnavailableError(
-        absl::StrCat("nfmeterd does not serve; its log: ", ReadFile(log)));
+    return absl::UnavailableError(absl::StrCat(
+        "nfmeterd does not serve; its log: ", testing::ReadFile(log)));
   }
   return daemon;
 }
@@ -80,7 +74,8 @@ absl::Duration CpuTime(pid_t pid) {
 }
 
 size_t ResidentBytes(pid_t pid) {
-  std::istringstream statm(ReadFile(absl::StrCat("/proc/", pid, "/statm")));
+  std::istringstream statm(
+      testing::ReadFile(absl::StrCat("/proc/", pid, "/statm")));
   size_t total = 0;
   size_t resident = 0;
   statm >> total >> resident;

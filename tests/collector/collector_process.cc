@@ -4,12 +4,11 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "tests/support/read_file.h"
 
 namespace nfmeter::testing {
 
@@ -48,11 +47,7 @@ bool CollectorProcess::IsRunning() const {
          info.si_pid == 0;
 }
 
-std::string CollectorProcess::Log() const {
-  std::ostringstream text;
-  text << std::ifstream(dir_ / "log").rdbuf();
-  return text.str();
-}
+std::string CollectorProcess::Log() const { return ReadFile(dir_ / "log"); }
 
 std::string CollectorProcess::Metrics() const {
   constexpr char kUrl[] = "metrics=http://";

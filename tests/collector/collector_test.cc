@@ -5,12 +5,14 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "nfmeter/client.h"
 #include "tests/collector/collector_process.h"
 #include "tests/fault/fault_server.h"
 #include "tests/fault/iptables.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 #include "tests/system/certificates.h"
@@ -21,6 +23,7 @@ namespace {
 
 using ::testing::AllOf;
 using testing::CollectorProcess;
+using testing::Eventually;
 using testing::FaultServer;
 using ::testing::HasSubstr;
 using testing::kPacketBytes;
@@ -28,7 +31,6 @@ using testing::RunCollector;
 using testing::SendPackets;
 
 constexpr uint16_t kPort = 20'000;
-constexpr absl::Duration kPatience = absl::Seconds(30);
 
 // nfmeterd with a counter of UDP packets to kPort, in the test's namespace.
 class CollectorTest : public ::testing::Test {
@@ -61,12 +63,12 @@ class CollectorTest : public ::testing::Test {
   void AwaitTotal() {
     const std::string expected =
         absl::StrCat("gw1|counted|", sent_, "|", sent_ * kPacketBytes, "\n");
-    const absl::Time deadline = absl::Now() + kPatience;
     std::string answer;
-    do {
+    EXPECT_TRUE(Eventually([&] {
       answer = Query("SELECT node, counter, packets, bytes FROM usage_total");
-    } while (answer != expected && absl::Now() < deadline);
-    EXPECT_EQ(answer, expected);
+      return answer == expected;
+    })) << answer
+        << " instead of " << expected;
   }
 
   testing::TemporaryDirectory dir_;
@@ -119,10 +121,10 @@ TEST_F(CollectorTest, StatusAndMetricsTellWhoCollectsWhat) {
                     HasSubstr("nfmeter_collector_shards_held 256"),
                     HasSubstr("nfmeter_collector_node_lag_seconds")));
   std::string table;
-  const absl::Time deadline = absl::Now() + kPatience;
-  do {
+  EXPECT_TRUE(Eventually([&] {
     table = RunCollector({"status", "--sink", sink}).out;
-  } while (table.find("ok") == std::string::npos && absl::Now() < deadline);
+    return absl::StrContains(table, "ok");
+  }));
   EXPECT_THAT(table, AllOf(HasSubstr("1 collector, 256 of 256 shards held"),
                            HasSubstr("gw1"), HasSubstr("one")));
   EXPECT_THAT(RunCollector({"status", "--sink", sink, "-o", "json"}).out,
@@ -148,12 +150,10 @@ TEST_F(CollectorTest, ItSpeaksMutualTlsWithNodes) {
                           << port << "\"}\n";
   CollectorProcess collector(
       {"--targets", targets_, "--sink", "sqlite:" + database_});
-  const absl::Time deadline = absl::Now() + kPatience;
-  std::string nodes;
-  do {
-    nodes = Query("SELECT n.name FROM nodes n JOIN cursors USING (node)");
-  } while (nodes != "gw2\n" && absl::Now() < deadline);
-  EXPECT_EQ(nodes, "gw2\n") << collector.Log();
+  EXPECT_TRUE(Eventually([&] {
+    return Query("SELECT n.name FROM nodes n JOIN cursors USING (node)") ==
+           "gw2\n";
+  })) << collector.Log();
 }
 
 TEST_F(CollectorTest, TargetsAreReadAgainWhenTheFileChanges) {

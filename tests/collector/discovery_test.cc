@@ -14,6 +14,7 @@
 #include "collector/targets.h"
 #include "gmock/gmock.h"
 #include "tests/collector/collector_process.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 #include "tests/system/certificates.h"
@@ -139,13 +140,13 @@ TEST(DiscoveryTest, NodesOfSrvRecordsAreCollectedOverMutualTls) {
   const std::string database = files.dir() / "usage.db";
   testing::CollectorProcess collector(
       {"--targets", targets, "--sink", "sqlite:" + database});
-  const absl::Time deadline = absl::Now() + absl::Seconds(60);
   std::string nodes;
-  do {
+  EXPECT_TRUE(testing::Eventually([&] {
     nodes = testing::Run({"sqlite3", "-readonly", database,
                           "SELECT name FROM nodes JOIN cursors USING (node)"})
                 .out;
-  } while (nodes.empty() && absl::Now() < deadline);
+    return !nodes.empty();
+  }));
   EXPECT_EQ(nodes, "a.example:7878\n") << collector.Log();
   umount2("/etc/hosts", MNT_DETACH);
 }

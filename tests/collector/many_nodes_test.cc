@@ -5,20 +5,23 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "tests/collector/postgres_fixture.h"
+#include "tests/support/eventually.h"
 
 namespace nfmeter {
 namespace {
 
 using testing::CollectorProcess;
+using testing::Eventually;
 using testing::FakeFleet;
 using testing::PostgresFixture;
 
 constexpr int kMany = 1'000;
 // What a node costs a collector, the program and its libraries included.
 constexpr size_t kNodeKiB = 200;
+constexpr absl::Duration kLong = absl::Seconds(100);
 
 class ManyNodesTest : public PostgresFixture {};
 
@@ -47,31 +50,25 @@ TEST_F(ManyNodesTest, AreSharedByTwoCollectorsWithBoundedMemory) {
     fleet.node(i).Count(1, 7);
     fleet.node(i).Tick();
   }
-  const absl::Time deadline = absl::Now() + absl::Seconds(150);
-  while (Total() != absl::StrCat(fleet.Total()) && absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(50));
-  }
-  EXPECT_EQ(Total(), absl::StrCat(fleet.Total()));
+  EXPECT_TRUE(
+      Eventually([&] { return Total() == absl::StrCat(fleet.Total()); }, kLong))
+      << Total();
   EXPECT_EQ(DoubledRows(), "0");
   // Both have their share, soon.
   const auto collectors = [this] {
     return postgres_.Query(
         "SELECT count(DISTINCT collector) FROM nfmeter.targets");
   };
-  while (collectors() != "2" && absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(50));
-  }
-  EXPECT_EQ(collectors(), "2");
+  EXPECT_TRUE(Eventually([&] { return collectors() == "2"; }, kLong))
+      << collectors();
   // One of them may have had all nodes for a while.
   EXPECT_LE(MemoryKiB(first, "VmHWM"), kNodeKiB * kMany);
   EXPECT_LE(MemoryKiB(second, "VmHWM"), kNodeKiB * kMany);
   const auto memory = [&] {
     return MemoryKiB(first, "VmRSS") + MemoryKiB(second, "VmRSS");
   };
-  while (memory() > kNodeKiB * kMany && absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(50));
-  }
-  EXPECT_LE(memory(), kNodeKiB * kMany);
+  EXPECT_TRUE(Eventually([&] { return memory() <= kNodeKiB * kMany; }, kLong))
+      << memory();
 }
 
 TEST_F(ManyNodesTest, ANodeWithMuchToTellHasNoMoreUnderWayThanItsCredit) {
@@ -86,11 +83,9 @@ TEST_F(ManyNodesTest, ANodeWithMuchToTellHasNoMoreUnderWayThanItsCredit) {
   arguments.insert(arguments.end(), {"--memory", "1"});
   CollectorProcess collector(arguments);
   fleet.node(0).SetSilent(false);
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (fleet.node(0).acknowledged() < fleet.node(0).sequence() &&
-         absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(5));
-  }
+  EXPECT_TRUE(Eventually(
+      [&] { return fleet.node(0).acknowledged() >= fleet.node(0).sequence(); },
+      kPatience));
   EXPECT_EQ(Total(), absl::StrCat(fleet.Total()));
   // One record more may always come.
   EXPECT_LE(fleet.node(0).most_unacknowledged(), size_t{1 << 20} + (64 << 10));

@@ -7,13 +7,14 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <sstream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "tests/support/eventually.h"
+#include "tests/support/read_file.h"
 
 namespace nfmeter::testing {
 namespace {
@@ -78,11 +79,9 @@ absl::Status NatsCluster::Start() {
 }
 
 absl::Status NatsCluster::Await() {
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (!IsReady()) {
-    if (absl::Now() > deadline) return absl::DeadlineExceededError(Log(0));
-  }
-  return absl::OkStatus();
+  return Eventually([this] { return IsReady(); }, kPatience)
+             ? absl::OkStatus()
+             : absl::DeadlineExceededError(Log(0));
 }
 
 bool NatsCluster::IsReady() const {
@@ -117,9 +116,7 @@ std::string NatsCluster::url() const {
 }
 
 std::string NatsCluster::Log(int i) const {
-  std::ostringstream text;
-  text << std::ifstream(dir_ / absl::StrCat("n", i, ".log")).rdbuf();
-  return text.str();
+  return ReadFile(dir_ / absl::StrCat("n", i, ".log"));
 }
 
 }  // namespace nfmeter::testing

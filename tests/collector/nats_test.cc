@@ -14,6 +14,7 @@
 #include "tests/collector/nats_cluster.h"
 #include "tests/collector/nats_reader.h"
 #include "tests/collector/postgres_process.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 
@@ -21,6 +22,7 @@ namespace nfmeter {
 namespace {
 
 using testing::CollectorProcess;
+using testing::Eventually;
 using testing::FakeFleet;
 using ::testing::HasSubstr;
 using testing::NatsCluster;
@@ -54,12 +56,11 @@ class NatsTest : public ::testing::Test {
   }
   // Until the nodes have heard that all of it is durable.
   void AwaitAcknowledged() {
-    const absl::Time deadline = absl::Now() + kPatience;
     for (int i = 0; i < kNodes; ++i) {
-      while (fleet_.node(i).acknowledged() < fleet_.node(i).sequence()) {
-        ASSERT_LT(absl::Now(), deadline) << FakeFleet::NameOf(i);
-        absl::SleepFor(absl::Milliseconds(5));
-      }
+      const testing::FakeNode& node = fleet_.node(i);
+      ASSERT_TRUE(Eventually(
+          [&] { return node.acknowledged() >= node.sequence(); }, kPatience))
+          << FakeFleet::NameOf(i);
     }
   }
   void CheckStream() {
@@ -132,19 +133,21 @@ TEST(EventsTest, WhatHappensInTheFleetIsSentFromTheDatabasesOutbox) {
   std::ofstream(dir / "nodes.yaml") << fleet.Targets();
   const CollectorProcess collector({"--targets", dir / "nodes.yaml", "--sink",
                                     postgres.url(), "--events", server.url()});
-  const absl::Time deadline = absl::Now() + kPatience;
   std::vector<std::string> subjects;
-  do {
-    subjects =
-        testing::ReadHeaders(server.url(), "NFMETER_EVENTS", "ce-subject");
-  } while (subjects.size() < 2 && absl::Now() < deadline);
+  EXPECT_TRUE(Eventually(
+      [&] {
+        subjects =
+            testing::ReadHeaders(server.url(), "NFMETER_EVENTS", "ce-subject");
+        return subjects.size() >= 2;
+      },
+      kPatience));
   EXPECT_THAT(subjects, ::testing::UnorderedElementsAre("n0", "n1"))
       << collector.Log();
-  std::string left;
-  do {
-    left = postgres.Query("SELECT count(*) FROM nfmeter.outbox");
-  } while (left != "0" && absl::Now() < deadline);
-  EXPECT_EQ(left, "0");
+  EXPECT_TRUE(Eventually(
+      [&] {
+        return postgres.Query("SELECT count(*) FROM nfmeter.outbox") == "0";
+      },
+      kPatience));
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "tests/collector/postgres_fixture.h"
 #include "tests/fault/fault_server.h"
 #include "tests/fault/injection.h"
+#include "tests/support/eventually.h"
 
 namespace nfmeter {
 namespace {
@@ -123,13 +124,12 @@ TEST_F(PostgresFaultTest, ANetworkThatIsCutIsWaitedOut) {
   };
   const std::string link =
       absl::StrCat("ip link add cut0 type veth peer name cut1 netns ", pid);
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (testing::Run(
-             {"sh", "-c",
-              absl::StrCat("[ /proc/", pid, "/ns/net -ef /proc/self/ns/net ]")})
-                 .exit_code == 0 &&
-         absl::Now() < deadline) {
-  }
+  ASSERT_TRUE(testing::Eventually([&] {
+    return testing::Run({"sh", "-c",
+                         absl::StrCat("[ /proc/", pid,
+                                      "/ns/net -ef /proc/self/ns/net ]")})
+               .exit_code != 0;
+  }));
   sh(link);
   sh("ip addr add 10.99.0.1/16 dev cut0; ip link set cut0 up");
   for (int i = 0; i < kNodes; ++i) {
@@ -150,10 +150,9 @@ TEST_F(PostgresFaultTest, ANetworkThatIsCutIsWaitedOut) {
     }
   };
   const auto await = [&] {
-    const absl::Time end = absl::Now() + kPatience;
-    while (Total() != absl::StrCat(fleet.Total()) && absl::Now() < end) {
-    }
-    EXPECT_EQ(Total(), absl::StrCat(fleet.Total())) << collector.Log();
+    EXPECT_TRUE(testing::Eventually(
+        [&] { return Total() == absl::StrCat(fleet.Total()); }, kPatience))
+        << collector.Log();
   };
   count_all();
   await();

@@ -16,6 +16,7 @@
 #include "tests/collector/collector_process.h"
 #include "tests/collector/fake_fleet.h"
 #include "tests/collector/postgres_process.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 
@@ -58,12 +59,8 @@ class PostgresFixture : public ::testing::Test {
   absl::Duration AwaitTotal() {
     const std::string expected = absl::StrCat(fleet_.Total());
     const absl::Time begun = absl::Now();
-    std::string total;
-    do {
-      absl::SleepFor(absl::Milliseconds(10));
-      total = Total();
-    } while (total != expected && absl::Now() < begun + kPatience);
-    EXPECT_EQ(total, expected);
+    EXPECT_TRUE(Eventually([&] { return Total() == expected; }, kPatience))
+        << Total() << " instead of " << expected;
     CheckAcknowledged();
     return absl::Now() - begun;
   }

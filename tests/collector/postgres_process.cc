@@ -5,8 +5,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -14,6 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "tests/support/eventually.h"
+#include "tests/support/read_file.h"
 
 namespace nfmeter::testing {
 namespace {
@@ -70,9 +70,10 @@ absl::Status PostgresProcess::Start() {
                     "shared_buffers=32MB", "-c", "max_connections=60", "-c",
                     "autovacuum_naptime=10s"}),
         dir_ / "log");
-    while (IsAlive(process_->pid()) && absl::Now() < deadline) {
-      if (Query("SELECT 1") == "1") return absl::OkStatus();
-    }
+    const bool answers = Eventually([this] {
+      return Query("SELECT 1") == "1" || !IsAlive(process_->pid());
+    });
+    if (answers && IsAlive(process_->pid())) return absl::OkStatus();
   }
   return absl::DeadlineExceededError(Log());
 }
@@ -95,10 +96,6 @@ std::string PostgresProcess::Query(absl::string_view sql) const {
       result.exit_code == 0 ? result.out : result.err));
 }
 
-std::string PostgresProcess::Log() const {
-  std::ostringstream text;
-  text << std::ifstream(dir_ / "log").rdbuf();
-  return text.str();
-}
+std::string PostgresProcess::Log() const { return ReadFile(dir_ / "log"); }
 
 }  // namespace nfmeter::testing

@@ -14,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "tests/collector/postgres_fixture.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 
@@ -21,10 +22,8 @@ namespace nfmeter {
 namespace {
 
 using testing::CollectorProcess;
-using testing::FakeFleet;
-using testing::FakeNode;
+using testing::Eventually;
 using ::testing::HasSubstr;
-using testing::PostgresProcess;
 using testing::RunCollector;
 
 using PostgresTest = testing::PostgresFixture;
@@ -92,10 +91,7 @@ TEST_F(PostgresTest, TheNodesOfAKilledCollectorAreTakenOver) {
         "SELECT count(DISTINCT holder) FROM nfmeter.leases WHERE shard >= 0 "
         "AND expires > now()");
   };
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (shares() != "2" && absl::Now() < deadline) {
-  }
-  EXPECT_EQ(shares(), "2");
+  EXPECT_TRUE(Eventually([&] { return shares() == "2"; }, kPatience));
   first->Kill();
   Count(1);
   EXPECT_LE(AwaitTotal(), kLease + absl::Seconds(5));
@@ -141,10 +137,8 @@ TEST_F(PostgresTest, ASilentNodeHoldsUpNoOther) {
   const auto others = [this] {
     return postgres_.Query("SELECT count(*) FROM nfmeter.cursors");
   };
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (others() != absl::StrCat(kNodes - 1) && absl::Now() < deadline) {
-  }
-  EXPECT_EQ(others(), absl::StrCat(kNodes - 1));
+  EXPECT_TRUE(Eventually([&] { return others() == absl::StrCat(kNodes - 1); },
+                         kPatience));
   fleet_.node(0).SetSilent(false);
   AwaitTotal();
 }
@@ -154,12 +148,13 @@ TEST_F(PostgresTest, TwoTargetsThatAreOneNodeAreTold) {
   auto collector = Start();
   Count(1);
   std::string status;
-  const absl::Time deadline = absl::Now() + kPatience;
-  do {
-    status = RunCollector({"status", "--sink", postgres_.url()}).out;
-  } while (status.find("are the same node") == std::string::npos &&
-           absl::Now() < deadline);
-  EXPECT_THAT(status, HasSubstr("are the same node, id-0"));
+  EXPECT_TRUE(Eventually(
+      [&] {
+        status = RunCollector({"status", "--sink", postgres_.url()}).out;
+        return absl::StrContains(status, "are the same node, id-0");
+      },
+      kPatience))
+      << status;
   // The second one asks again and again, and takes no stream from the first.
   const auto streams = [this] {
     return fleet_.node(0).streams() + fleet_.node(1).streams();
@@ -169,10 +164,8 @@ TEST_F(PostgresTest, TwoTargetsThatAreOneNodeAreTold) {
   };
   const int streams_before = streams();
   const int asked_before = asked();
-  while (asked() < asked_before + 3 && absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(10));
-  }
-  EXPECT_GE(asked(), asked_before + 3);
+  EXPECT_TRUE(
+      Eventually([&] { return asked() >= asked_before + 3; }, kPatience));
   EXPECT_EQ(streams(), streams_before);
 }
 
@@ -191,21 +184,21 @@ TEST_F(PostgresTest, ALedgerSetBackToABackupIsAGapAndTotalsNeverFall) {
       "SELECT packets, uncertain FROM nfmeter.usage_total WHERE node = 'n0' "
       "AND counter = 'c1'";
   // The collector may see the backup's totals first, or those after it.
-  const absl::Time deadline = absl::Now() + kPatience;
-  std::string answer;
-  do {
-    answer = postgres_.Query(query);
-  } while (answer.find("|t") == std::string::npos && absl::Now() < deadline);
+  EXPECT_TRUE(Eventually(
+      [&] { return absl::StrContains(postgres_.Query(query), "|t"); },
+      kPatience));
   fleet_.node(0).Count(1, 3);
   fleet_.node(0).Tick();
   uint64_t total = 0;
-  do {
-    const std::vector<std::string> columns =
-        absl::StrSplit(postgres_.Query(query), '|');
-    ASSERT_TRUE(absl::SimpleAtoi(columns[0], &total));
-    ASSERT_GE(total, before);
-  } while (total < before + 3 && absl::Now() < deadline);
-  EXPECT_GE(total, before + 3);
+  EXPECT_TRUE(Eventually(
+      [&] {
+        const std::vector<std::string> columns =
+            absl::StrSplit(postgres_.Query(query), '|');
+        EXPECT_TRUE(absl::SimpleAtoi(columns[0], &total));
+        EXPECT_GE(total, before);
+        return total >= before + 3;
+      },
+      kPatience));
   EXPECT_LE(total, before + 10);
   EXPECT_EQ(postgres_.Query("SELECT cause FROM nfmeter.uncertain WHERE node = "
                             "'n0'"),

@@ -15,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "tests/fault/fault_server.h"
 #include "tests/fault/http2_connection.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter {
@@ -45,12 +46,7 @@ int64_t Held(const FaultServer& server, size_t before) {
 }
 
 bool Await(const std::function<bool()>& condition) {
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (!condition()) {
-    if (absl::Now() > deadline) return false;
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-  return true;
+  return testing::Eventually(condition, kPatience);
 }
 
 // The slowest hundredth of a client's calls takes longer than this.

@@ -5,9 +5,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <sstream>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -16,23 +14,18 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
+#include "tests/support/eventually.h"
+#include "tests/support/read_file.h"
 
 namespace nfmeter::testing {
 namespace {
-
-std::string Contents(const std::string& path) {
-  std::ifstream in(path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 // 0: there is none.
 pid_t ThreadOf(pid_t pid, const std::string& name) {
   std::error_code error;
   for (const auto& task : std::filesystem::directory_iterator(
            absl::StrCat("/proc/", pid, "/task"), error)) {
-    if (Contents(task.path() / "comm") == name + "\n") {
+    if (ReadFile(task.path() / "comm") == name + "\n") {
       return std::stoi(task.path().filename());
     }
   }
@@ -72,19 +65,16 @@ Injection::~Injection() {
 
 absl::Status Injection::AwaitAttached() const {
   // It says so after the last thread.
-  const absl::Time deadline = absl::Now() + absl::Seconds(30);
-  std::string log;
-  while (absl::Now() < deadline) {
-    log = Contents(dir_ / "log");
-    if (absl::StrContains(log, " attached")) return absl::OkStatus();
-    std::this_thread::yield();
-  }
-  return absl::InternalError("strace does not attach: " + log);
+  const bool attached = Eventually(
+      [&] { return absl::StrContains(ReadFile(dir_ / "log"), " attached"); });
+  return attached ? absl::OkStatus()
+                  : absl::InternalError("strace does not attach: " +
+                                        ReadFile(dir_ / "log"));
 }
 
 size_t Injection::Hits() const {
   size_t hits = 0;
-  const std::string calls = Contents(dir_ / "calls");
+  const std::string calls = ReadFile(dir_ / "calls");
   for (const absl::string_view line : absl::StrSplit(calls, '\n')) {
     hits += absl::StrContains(line, "(INJECTED)");
   }

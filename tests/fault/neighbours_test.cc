@@ -23,6 +23,7 @@
 #include "tests/fault/fault_server.h"
 #include "tests/fault/firewall.h"
 #include "tests/fault/iptables.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 
@@ -91,12 +92,9 @@ class NeighbourTest : public ::testing::TestWithParam<Kind> {
   // Declared soon after the repair.
   void AwaitGap(const std::string& counter) {
     const std::string wanted = absl::StrCat("counter: \"", counter, "\"");
-    const absl::Time deadline = absl::Now() + absl::Seconds(30);
-    std::string gaps = Gaps();
-    while (!absl::StrContains(gaps, wanted) && absl::Now() < deadline) {
-      gaps = Gaps();
-    }
-    EXPECT_THAT(gaps, HasSubstr(wanted));
+    EXPECT_TRUE(testing::Eventually([&] {
+      return absl::StrContains(Gaps(), wanted);
+    })) << Gaps();
   }
   std::string Notices() {
     const auto node = client_->GetNode();

@@ -4,7 +4,6 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/security/credentials.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <memory>
@@ -19,6 +18,7 @@
 #include "nfmeter/v1/snapshot.pb.h"
 #include "tests/fault/fault_server.h"
 #include "tests/fault/http2_connection.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/certificates.h"
 
@@ -221,13 +221,9 @@ TEST_F(NobodyCallTest, AnswersThatAreNotReadAreFew) {
   // What nobody will read any more is given back, but for what the threads that
   // made it keep.
   constexpr size_t kMuch = 72 << 10;
-  const absl::Time deadline = absl::Now() + absl::Seconds(20);
-  size_t now = 0;
-  while ((now = testing::ResidentKiB(server_->pid())) > before + kMuch &&
-         absl::Now() < deadline) {
-    usleep(100'000);
-  }
-  EXPECT_LT(now, before + kMuch);
+  const auto now = [&] { return testing::ResidentKiB(server_->pid()); };
+  EXPECT_TRUE(testing::Eventually([&] { return now() < before + kMuch; }))
+      << now() << " KiB, and " << before << " before";
 }
 
 }  // namespace

@@ -23,6 +23,7 @@
 #include "tests/fault/fault_server.h"
 #include "tests/fault/firewall.h"
 #include "tests/fault/iptables.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 #include "tests/system/nfmeterd_process.h"
@@ -308,10 +309,8 @@ TEST_F(PlanFaultTest, OutlivesAStormOfRestores) {
   // Whoever keeps fighting is not fought at any price, and that is said.
   const uint64_t repairs = Status().repairs();
   EXPECT_LT(repairs, static_cast<uint64_t>(kRestores));
-  const absl::Time patience = absl::Now() + absl::Seconds(90);
-  while (Differences() > 0 && absl::Now() < patience) {
-  }
-  EXPECT_EQ(Differences(), 0u);
+  EXPECT_TRUE(testing::Eventually([&] { return Differences() == 0; },
+                                  absl::Seconds(90)));
   EXPECT_GT(Status().repairs(), 0u);
   EXPECT_EQ(Theirs(),
             std::vector<std::string>{"-A OUTPUT -d 192.0.2.99/32 -j ACCEPT"});

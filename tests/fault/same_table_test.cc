@@ -18,6 +18,7 @@
 #include "tests/fault/fault_server.h"
 #include "tests/fault/firewall.h"
 #include "tests/fault/iptables.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter {
@@ -26,7 +27,6 @@ namespace {
 using ::nfmeter::testing::FaultServer;
 using ::nfmeter::testing::Firewall;
 using ::nfmeter::testing::FirewallKind;
-using ::nfmeter::testing::HasReason;
 using ::nfmeter::testing::Iptables;
 using ::nfmeter::testing::RestoreIptables;
 using ::nfmeter::testing::SendPackets;
@@ -70,9 +70,8 @@ class BesideOthers : public ::testing::Test {
 
   // Until the server has made these again that others took away, and no others.
   void AwaitIds(std::vector<std::string> ids) {
-    const absl::Time deadline = absl::Now() + absl::Seconds(30);
-    while (ManagedIds().size() != ids.size() && absl::Now() < deadline) {
-    }
+    EXPECT_TRUE(
+        testing::Eventually([&] { return ManagedIds().size() == ids.size(); }));
     EXPECT_THAT(ManagedIds(), UnorderedElementsAreArray(ids));
   }
 
@@ -307,7 +306,7 @@ TEST_F(IptablesTest, ChangesThatWaitForTheLockKeepNobodyElseWaiting) {
         ++ended;
       });
     }
-    const CallOptions soon = {.timeout = absl::Seconds(1)};
+    const CallOptions soon = {.timeout = absl::Seconds(2)};
     for (int i = 0; ended < kChanges && others.ok(); ++i) {
       const std::string name = absl::StrCat("more-", i);
       others.Update(client->CreateCounter(name, soon).status());

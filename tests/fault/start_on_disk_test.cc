@@ -17,6 +17,7 @@
 #include "gmock/gmock.h"
 #include "tests/fault/small_disk.h"
 #include "tests/fault/usage_fixture.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter {
@@ -144,10 +145,7 @@ class StartOnDiskTest : public UsageFaultTest,
       return client->CheckHealth("nfmeter.v1.UsageService")
                  .value_or(Health::kNotServing) == Health::kServing;
     };
-    const absl::Time deadline = absl::Now() + absl::Seconds(30);
-    while (!serves() && absl::Now() < deadline) {
-      absl::SleepFor(absl::Milliseconds(50));
-    }
+    EXPECT_TRUE(testing::Eventually(serves));
     EXPECT_EQ(client->GetNode()->ledger().problem(), "");
     EXPECT_OK(
         client->CreateCounter(Labelled("labelled-later", "later")).status());

@@ -27,6 +27,7 @@
 #include "tests/fault/firewall.h"
 #include "tests/fault/iptables.h"
 #include "tests/fault/neighbours.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter {
@@ -106,9 +107,8 @@ class StormTest : public ::testing::TestWithParam<Storm> {
   }
   // Until all is as it should be, for as long as whoever is fought waits.
   void AwaitPeace() {
-    const absl::Time patience = absl::Now() + absl::Seconds(90);
-    while (Ours() != ours_ && absl::Now() < patience) {
-    }
+    EXPECT_TRUE(testing::Eventually([&] { return Ours() == ours_; },
+                                    absl::Seconds(90)));
     EXPECT_EQ(Ours(), ours_);
   }
 

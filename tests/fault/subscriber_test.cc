@@ -14,14 +14,13 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
-#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "tests/fault/fault_server.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter {
@@ -34,12 +33,7 @@ using ::nfmeter::testing::ResidentKiB;
 constexpr absl::Duration kPatience = absl::Seconds(90);
 
 bool Await(const std::function<bool()>& condition) {
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (!condition()) {
-    if (absl::Now() > deadline) return false;
-    std::this_thread::yield();
-  }
-  return true;
+  return testing::Eventually(condition, kPatience);
 }
 
 // One WatchSnapshots stream, received as bytes. Stalled after its first frame,

@@ -183,7 +183,7 @@ class UsageFaultTest : public ::testing::Test {
          "printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3"});
   }
   // The total that a new collector gets after a reading.
-  uint64_t TotalAfterTick(const std::string& name = "counted") {
+  uint64_t TotalAfterTick() {
     Tick();
     Collector collector(absl::StrCat("fresh-", ++collectors_));
     collector.Open(server_.target());
@@ -193,7 +193,7 @@ class UsageFaultTest : public ::testing::Test {
       return 0;
     }
     collector.Finish();
-    return collector.Total(name);
+    return collector.Total("counted");
   }
   // Of all gaps that are told.
   std::vector<v1::UsageGapCause> GapCauses() {
@@ -215,14 +215,14 @@ class UsageFaultTest : public ::testing::Test {
   }
   // The total that a new collector gets after everything is in the ledger: a
   // reset that changes nothing else brings it there.
-  uint64_t DurableTotal(const std::string& name = "counted") {
+  uint64_t DurableTotal() {
     const auto client = server_.Connect();
-    EXPECT_OK(client->ResetCounter(name).status());
+    EXPECT_OK(client->ResetCounter("counted").status());
     Collector collector(absl::StrCat("fresh-", ++collectors_));
     collector.Open(server_.target());
     EXPECT_TRUE(collector.Collect());
     collector.Finish();
-    return collector.Total(name);
+    return collector.Total("counted");
   }
 
   TemporaryDirectory dir_;

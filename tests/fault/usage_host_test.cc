@@ -19,6 +19,7 @@
 #include "tests/fault/iptables.h"
 #include "tests/fault/small_disk.h"
 #include "tests/fault/usage_fixture.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter {
@@ -48,10 +49,8 @@ class UsageHostTest : public UsageFaultTest {
   }
   // The server makes what is missing again: the counter, and then its rule.
   static void AwaitRule() {
-    const absl::Time deadline = absl::Now() + absl::Seconds(30);
-    while (testing::kIptables.make()->ManagedRules().empty()) {
-      ASSERT_LT(absl::Now(), deadline);
-    }
+    ASSERT_TRUE(testing::Eventually(
+        [] { return !testing::kIptables.make()->ManagedRules().empty(); }));
   }
 };
 
@@ -79,10 +78,8 @@ class ForeignDeedTest : public UsageHostTest,
   }
   // The server makes what is missing again: the counter, and then its rule.
   void AwaitRule() {
-    const absl::Time deadline = absl::Now() + absl::Seconds(30);
-    while (firewall_->ManagedRules().empty()) {
-      ASSERT_LT(absl::Now(), deadline);
-    }
+    ASSERT_TRUE(testing::Eventually(
+        [&] { return !firewall_->ManagedRules().empty(); }));
   }
 
   const std::unique_ptr<Firewall> firewall_;

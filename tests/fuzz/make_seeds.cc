@@ -4,7 +4,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <string>
 
 #include "absl/strings/escaping.h"
@@ -18,6 +17,7 @@
 #include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/rule.pb.h"
 #include "nfmeter/v1/snapshot.pb.h"
+#include "tests/support/read_file.h"
 #include "tests/unit/kernel/flow_messages.h"
 #include "tests/unit/kernel/xt_rules.h"
 
@@ -48,12 +48,6 @@ class Corpora {
   const fs::path root_;
   size_t count_ = 0;
 };
-
-std::string ContentOf(const fs::path& file) {
-  std::ostringstream text;
-  text << std::ifstream(file).rdbuf();
-  return text.str();
-}
 
 // Requests have the form of answers.
 void AddAcctMessages(Corpora& corpora) {
@@ -186,7 +180,8 @@ void AddChunks(Corpora& corpora) {
 }
 
 void AddTexts(Corpora& corpora, const fs::path& source) {
-  corpora.Add("config_file", ContentOf(source / "packaging/nfmeter.yaml"));
+  corpora.Add("config_file",
+              testing::ReadFile(source / "packaging/nfmeter.yaml"));
   corpora.Add("config_file", "listen: [unix:/a, tcp:[::1]:1]\n");
   // A call with data that is taken back, and one that the server ends.
   const std::string_view frames[] = {
@@ -196,7 +191,7 @@ void AddTexts(Corpora& corpora, const fs::path& source) {
   std::string both;
   for (const std::string_view each : frames) both += each;
   corpora.Add("frames", both);
-  corpora.Add("policy", ContentOf(source / "packaging/policy.yaml"));
+  corpora.Add("policy", testing::ReadFile(source / "packaging/policy.yaml"));
   corpora.Add("policy", "version: 1\nrules: []\n");
   corpora.Add("policy", "spiffe://example.org/a");
   for (const char* text :

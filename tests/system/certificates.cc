@@ -5,22 +5,11 @@
 #include <grpcpp/security/credentials.h>
 
 #include <fstream>
-#include <sstream>
 
 #include "gtest/gtest.h"
+#include "tests/support/read_file.h"
 
 namespace nfmeter::testing {
-namespace {
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream in(path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-}  // namespace
-
 Certificates::Certificates() {
   MakeAuthority("ca");
   Issue("server", {.alternative_names = "DNS:localhost,IP:127.0.0.1"});

@@ -3,15 +3,15 @@
 // through a client that is not ours (buf curl: Go), and through the SDK.
 #include <fstream>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "nfmeter/client.h"
 #include "nfmeter/watch.h"
+#include "tests/support/eventually.h"
+#include "tests/support/read_file.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 #include "tests/system/buf_client.h"
@@ -79,13 +79,6 @@ class ConnectionAgeTest : public ::testing::Test {
     return std::make_unique<Background>(command, log);
   }
 
-  static std::string Read(const std::string& path) {
-    std::ifstream in(path);
-    std::ostringstream text;
-    text << in.rdbuf();
-    return text.str();
-  }
-
   testing::Certificates files_;
   const std::string policy_ = files_.dir() / "policy.yaml";
   std::unique_ptr<NfmeterdProcess> server_;
@@ -103,9 +96,9 @@ TEST_F(ConnectionAgeTest, AForeignStreamIsToldToGoAndHasTheGraceToEnd) {
              files_.Certificate("client"), "--key", files_.Key("client")},
             "https://localhost" + address.substr(address.rfind(':')), tls_log);
   EXPECT_NE(tls->Wait(absl::Seconds(20)), 0);
-  const size_t local_frames = CountOf(Read(local_log), kFrame);
+  const size_t local_frames = CountOf(testing::ReadFile(local_log), kFrame);
 
-  const std::string seen = Read(tls_log);
+  const std::string seen = testing::ReadFile(tls_log);
   const size_t goaway = seen.find("read GOAWAY");
   ASSERT_NE(goaway, std::string::npos) << seen;
   EXPECT_THAT(seen.substr(goaway, 200), HasSubstr("ErrCode=NO_ERROR"));
@@ -116,13 +109,10 @@ TEST_F(ConnectionAgeTest, AForeignStreamIsToldToGoAndHasTheGraceToEnd) {
   EXPECT_THAT(seen, HasSubstr(R"("unavailable")"));
 
   // Local connections have no age.
-  const absl::Time deadline = absl::Now() + absl::Seconds(20);
-  while (CountOf(Read(local_log), kFrame) < local_frames + 10 &&
-         absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(50));
-  }
-  EXPECT_GE(CountOf(Read(local_log), kFrame), local_frames + 10);
-  EXPECT_THAT(Read(local_log), Not(HasSubstr("GOAWAY")));
+  EXPECT_TRUE(testing::Eventually([&] {
+    return CountOf(testing::ReadFile(local_log), kFrame) >= local_frames + 10;
+  }));
+  EXPECT_THAT(testing::ReadFile(local_log), Not(HasSubstr("GOAWAY")));
 }
 
 TEST_F(ConnectionAgeTest, TheSdkGoesOn) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The programs as they were linked: what they bring against memory errors.
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
+#include "tests/support/read_file.h"
 #include "tests/support/subprocess.h"
 
 namespace nfmeter {
@@ -69,8 +69,7 @@ TEST_P(HardeningTest, FunctionsBeginWhereIndirectJumpsMayLand) {
 #ifndef __CET__
   GTEST_SKIP() << "a build with sanitizers does without";
 #endif
-  std::ifstream in(GetParam(), std::ios::binary);
-  const std::string program(std::istreambuf_iterator<char>(in), {});
+  const std::string program = testing::ReadFile(GetParam());
   constexpr absl::string_view kEndbr64 = "\xf3\x0f\x1e\xfa";
   size_t count = 0;
   for (size_t at = program.find(kEndbr64.data(), 0, 4); at != std::string::npos;

@@ -14,13 +14,12 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "tests/support/read_file.h"
 
 namespace nfmeter::testing {
 namespace {
@@ -118,12 +117,7 @@ std::shared_ptr<grpc::Channel> NfmeterdProcess::Channel() const {
   return grpc::CreateChannel(target(), grpc::InsecureChannelCredentials());
 }
 
-std::string NfmeterdProcess::Log() const {
-  std::ifstream in(dir_ / "log");
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
+std::string NfmeterdProcess::Log() const { return ReadFile(dir_ / "log"); }
 
 std::string NfmeterdProcess::TcpAddress(const std::string& host) const {
   const std::string log = Log();

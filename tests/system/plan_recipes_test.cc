@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The recipes of docs/plans.md, as they stand there, by the command and the
 // server on the real kernel.
-#include <fstream>
 #include <map>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -17,7 +15,9 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
+#include "tests/support/eventually.h"
 #include "tests/support/flow_traffic.h"
+#include "tests/support/read_file.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 #include "tests/system/flow_network.h"
@@ -44,10 +44,8 @@ using ::testing::UnorderedElementsAreArray;
 
 // The first block of YAML below a heading of docs/plans.md.
 std::string Recipe(const std::string& heading) {
-  std::ifstream file(NFMETER_SOURCE_ROOT "/docs/plans.md");
-  std::stringstream stream;
-  stream << file.rdbuf();
-  const std::string text = stream.str();
+  const std::string text =
+      testing::ReadFile(NFMETER_SOURCE_ROOT "/docs/plans.md");
   const size_t section = text.find("\n### " + heading + "\n");
   EXPECT_NE(section, std::string::npos) << "no recipe '" << heading << "'";
   if (section == std::string::npos) return "";
@@ -206,18 +204,12 @@ TEST_F(PlanRecipesTest, CapAndTellAt80Percent) {
   testing::Background watch({NFMETER_PROGRAM, "--server", target_, "quota",
                              "watch", "--count", "2", "-o", "json"},
                             events);
-  const auto told = [&] {
-    std::ifstream file(events);
-    std::stringstream text;
-    text << file.rdbuf();
-    return text.str();
-  };
+  const auto told = [&] { return testing::ReadFile(events); };
   const auto await = [&](const std::string& what) {
-    const absl::Time end = absl::Now() + absl::Seconds(30);
-    while (!absl::StrContains(told(), what) && absl::Now() < end) {
-      std::this_thread::yield();
-    }
-    EXPECT_THAT(told(), HasSubstr(what));
+    EXPECT_TRUE(testing::Eventually([&] {
+      return absl::StrContains(told(), what);
+    })) << what
+        << " in " << told();
   };
   await("SYNCED");
   // 1,000 bytes each, with their headers.
@@ -252,9 +244,8 @@ TEST_F(PlanRecipesTest, MonthlyQuota) {
   // Next month, a second after the start.
   Start({"env", "LD_PRELOAD=" CLOCK_STEP_LIBRARY, "CLOCK_STEP=2764800"});
   Down("192.0.2.8", 2);
-  const absl::Time end = absl::Now() + absl::Seconds(30);
-  while (Counted().contains("c7-month") && absl::Now() < end) {
-  }
+  EXPECT_TRUE(
+      testing::Eventually([&] { return !Counted().contains("c7-month"); }));
   Down("192.0.2.7", 4);
   EXPECT_THAT(Counted(), Contains(Pair("c7-month", 4)));
   const RunResult counter = Nfmeter(

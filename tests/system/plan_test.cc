@@ -22,6 +22,7 @@
 #include "nfmeter/v1/counter.grpc.pb.h"
 #include "nfmeter/v1/plan.grpc.pb.h"
 #include "nfmeter/v1/usage.grpc.pb.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/nfmeterd_process.h"
 
@@ -390,10 +391,8 @@ TEST_P(PlanTest, AFlushIsMendedWithinSecondsAndCountsStay) {
   // Each counter that lost its rule has a declared gap; IPv6 lost none, unless
   // it has the same table.
   const int lost = (OnNftables() ? 2 : 1) * kAddresses + 1;
-  const absl::Time deadline = absl::Now() + absl::Seconds(30);
-  while (Gaps(v1::USAGE_GAP_CAUSE_RULES_MISSING) < lost &&
-         absl::Now() < deadline) {
-  }
+  EXPECT_TRUE(testing::Eventually(
+      [&] { return Gaps(v1::USAGE_GAP_CAUSE_RULES_MISSING) >= lost; }));
   EXPECT_EQ(Gaps(v1::USAGE_GAP_CAUSE_RULES_MISSING), lost);
   EXPECT_THAT(Saved(), HasSubstr("192.0.2.1"));
 }
@@ -419,9 +418,7 @@ TEST_P(OwnedPlanTest, ValuesThatAFlushTookArePutBackAndTheGapIsDeclared) {
   Start();
   Apply(PerAddress());
   SendTo(V4(7), 3);
-  const absl::Time deadline = absl::Now() + absl::Seconds(30);
-  while (Recorded("v4-7") < 3 && absl::Now() < deadline) {
-  }
+  EXPECT_TRUE(testing::Eventually([&] { return Recorded("v4-7") >= 3; }));
   Sh("nft flush ruleset");
   WaitForRepair();
   SendTo(V4(7), 2);

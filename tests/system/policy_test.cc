@@ -7,19 +7,19 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
 #include "nfmeter/v1/node.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
+#include "tests/support/eventually.h"
+#include "tests/support/read_file.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/certificates.h"
 #include "tests/system/nfmeterd_process.h"
@@ -27,36 +27,17 @@
 namespace nfmeter {
 namespace {
 
+using ::nfmeter::testing::Eventually;
 using ::nfmeter::testing::HealthOf;
 using ::nfmeter::testing::NfmeterdPath;
 using ::nfmeter::testing::NfmeterdProcess;
 using ::nfmeter::testing::RunResult;
 using ::testing::AllOf;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::Not;
-using ::testing::SizeIs;
+using testing::ReadFile;
 
 using Channel = std::shared_ptr<grpc::Channel>;
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream in(path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-// Waits until it is true; the server looks at its files each second.
-template <typename Condition>
-bool ComesTrue(Condition condition) {
-  const absl::Time deadline = absl::Now() + absl::Seconds(20);
-  while (!condition()) {
-    if (absl::Now() > deadline) return false;
-    absl::SleepFor(absl::Milliseconds(20));
-  }
-  return true;
-}
 
 class PolicyTest : public ::testing::Test {
  protected:
@@ -279,11 +260,11 @@ TEST_F(PolicyTest, AChangedPolicyIsTakenWithoutARestart) {
   const Channel channel = As("client");
   ASSERT_TRUE(GetNode(channel).ok());
   Write("  - {principals: ['cn:other'], role: admin}\n");
-  EXPECT_TRUE(ComesTrue([&] {
+  EXPECT_TRUE(Eventually([&] {
     return GetNode(channel).error_code() == grpc::StatusCode::PERMISSION_DENIED;
   }));
   Write("  - {principals: ['cn:client'], role: viewer}\n");
-  EXPECT_TRUE(ComesTrue([&] { return GetNode(channel).ok(); }));
+  EXPECT_TRUE(Eventually([&] { return GetNode(channel).ok(); }));
   EXPECT_THAT(server_->Log(), HasSubstr("policy taken"));
 }
 
@@ -294,7 +275,7 @@ TEST_F(PolicyTest, SighupTakesItAtOnce) {
   ASSERT_FALSE(GetNode(As("client")).ok());
   Write("  - {principals: ['cn:client'], role: viewer}\n");
   server_->process().Signal(SIGHUP);
-  EXPECT_TRUE(ComesTrue([&] { return GetNode(As("client")).ok(); }));
+  EXPECT_TRUE(Eventually([&] { return GetNode(As("client")).ok(); }));
 }
 
 TEST_F(PolicyTest, ABrokenFileKeepsTheOldPolicyAndSaysSo) {
@@ -303,7 +284,7 @@ TEST_F(PolicyTest, ABrokenFileKeepsTheOldPolicyAndSaysSo) {
   Write("  - principals: ['cn:client']\n    rolle: admin\n");
   server_->process().Signal(SIGHUP);
   v1::Node node;
-  EXPECT_TRUE(ComesTrue([&] {
+  EXPECT_TRUE(Eventually([&] {
     return GetNode(As("client"), &node).ok() &&
            absl::StrContains(absl::StrJoin(node.notices(), "\n"),
                              "policy.yaml:4:5: unknown key 'rolle'; did you "
@@ -313,7 +294,7 @@ TEST_F(PolicyTest, ABrokenFileKeepsTheOldPolicyAndSaysSo) {
   EXPECT_THAT(server_->Log(), HasSubstr("policy.yaml:4:5: unknown key"));
   Write("  - {principals: ['cn:client'], role: viewer}\n");
   server_->process().Signal(SIGHUP);
-  EXPECT_TRUE(ComesTrue([&] {
+  EXPECT_TRUE(Eventually([&] {
     GetNode(As("client"), &node).ok();
     return !absl::StrContains(absl::StrJoin(node.notices(), "\n"),
                               "policy file");
@@ -324,7 +305,7 @@ TEST_F(PolicyTest, AChangedPolicyThatLocksEverybodyOutIsWarnedOf) {
   StartWithPolicy("  - {principals: ['cn:client'], role: admin}\n");
   Write("  - {principals: ['client'], role: admin}\n");
   server_->process().Signal(SIGHUP);
-  EXPECT_TRUE(ComesTrue([&] {
+  EXPECT_TRUE(Eventually([&] {
     return absl::StrContains(server_->Log(), "nobody can be 'client'") &&
            absl::StrContains(server_->Log(),
                              "nobody can call over TLS: no rule of");

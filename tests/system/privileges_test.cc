@@ -22,6 +22,8 @@
 #include "nfmeter/v1/node.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
+#include "tests/support/eventually.h"
+#include "tests/support/read_file.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/nfmeterd_process.h"
 
@@ -227,19 +229,14 @@ class OtherUserTest : public ::testing::Test {
     log_ = dir_ / "log";
     std::ofstream(log_).close();
     process_ = std::make_unique<testing::Background>(Wrapper(arguments), log_);
-    const absl::Time deadline = absl::Now() + absl::Seconds(30);
-    while (!absl::StrContains(Log(), " info ready ")) {
-      ASSERT_LT(absl::Now(), deadline) << Log();
-      absl::SleepFor(absl::Milliseconds(10));
-    }
+    ASSERT_TRUE(testing::Eventually([&] {
+      return absl::StrContains(Log(), " info ready ");
+    })) << Log();
     channel_ = grpc::CreateChannel(absl::StrCat("unix:", dir_ / "run/s"),
                                    grpc::InsecureChannelCredentials());
   }
 
-  std::string Log() const {
-    std::ifstream in(log_);
-    return std::string(std::istreambuf_iterator<char>(in), {});
-  }
+  std::string Log() const { return testing::ReadFile(log_); }
 
   testing::TemporaryDirectory dir_;
   std::string log_;

@@ -2,7 +2,6 @@
 #include "tests/system/prometheus_process.h"
 
 #include <fstream>
-#include <sstream>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -10,19 +9,14 @@
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
 #include "gtest/gtest.h"
+#include "tests/support/eventually.h"
+#include "tests/support/read_file.h"
 
 namespace nfmeter::testing {
 namespace {
 
 constexpr char kAddress[] = "127.0.0.1:9090";
 constexpr absl::Duration kPatience = absl::Seconds(30);
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream in(path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 double NumberOf(const google::protobuf::Value& value) {
   double number = 0;
@@ -64,14 +58,14 @@ PrometheusProcess::PrometheusProcess(const std::string& metrics_address) {
           absl::StrCat("--storage.tsdb.path=", dir_ / "data"),
           absl::StrCat("--web.listen-address=", kAddress)},
       dir_ / "log");
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (Run({"curl", "-sf", absl::StrCat("http://", kAddress, "/-/ready")})
-             .exit_code != 0) {
-    if (absl::Now() > deadline) {
-      ADD_FAILURE() << "Prometheus is not ready: " << ReadFile(dir_ / "log");
-      return;
-    }
-  }
+  EXPECT_TRUE(Eventually(
+      [] {
+        return Run({"curl", "-sf",
+                    absl::StrCat("http://", kAddress, "/-/ready")})
+                   .exit_code == 0;
+      },
+      kPatience))
+      << "Prometheus is not ready: " << ReadFile(dir_ / "log");
 }
 
 std::vector<PrometheusProcess::Sample> PrometheusProcess::Query(
@@ -103,14 +97,15 @@ std::vector<PrometheusProcess::Sample> PrometheusProcess::Query(
 std::vector<PrometheusProcess::Sample> PrometheusProcess::QueryUntil(
     const std::string& query,
     const std::function<bool(const std::vector<Sample>&)>& good) const {
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (true) {
-    std::vector<Sample> samples = Query(query);
-    if (good(samples) || absl::Now() > deadline ||
-        ::testing::Test::HasFailure()) {
-      return samples;
-    }
-  }
+  std::vector<Sample> samples;
+  // What has not come by then, the caller sees.
+  (void)Eventually(
+      [&] {
+        samples = Query(query);
+        return good(samples) || ::testing::Test::HasFailure();
+      },
+      kPatience);
+  return samples;
 }
 
 double PrometheusProcess::ValueWhenItIs(const std::string& query,

@@ -8,7 +8,6 @@
 
 #include <atomic>
 #include <cmath>
-#include <fstream>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -26,6 +25,7 @@
 #include "nfmeter/v1/counter.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
+#include "tests/support/read_file.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/prometheus_process.h"
 
@@ -166,14 +166,13 @@ TEST_F(PrometheusTest, PromtoolFindsNothingWrong) {
 TEST_F(PrometheusTest, MetricsAndDocumentationNameTheSame) {
   Start();
   const std::string page = ScrapeMetrics(MetricsAddressOf(*server_));
-  std::ifstream in(NFMETER_SOURCE_ROOT "/docs/metrics.md");
-  std::stringstream docs;
-  docs << in.rdbuf();
+  const std::string docs =
+      testing::ReadFile(NFMETER_SOURCE_ROOT "/docs/metrics.md");
   std::istringstream lines(page);
   for (std::string line; std::getline(lines, line);) {
     if (!absl::StartsWith(line, "# TYPE ")) continue;
     const std::string name = line.substr(7, line.find(' ', 7) - 7);
-    EXPECT_THAT(docs.str(), HasSubstr(absl::StrCat("`", name, "`")));
+    EXPECT_THAT(docs, HasSubstr(absl::StrCat("`", name, "`")));
   }
 }
 
@@ -312,13 +311,13 @@ class DashboardTest : public PrometheusTest {
   }
 
   static Value Dashboard() {
-    std::ifstream in(NFMETER_SOURCE_ROOT
-                     "/charts/nfmeter/files/grafana/nfmeter.json");
-    std::stringstream text;
-    text << in.rdbuf();
     Value root;
     EXPECT_TRUE(
-        google::protobuf::util::JsonStringToMessage(text.str(), &root).ok());
+        google::protobuf::util::JsonStringToMessage(
+            testing::ReadFile(NFMETER_SOURCE_ROOT
+                              "/charts/nfmeter/files/grafana/nfmeter.json"),
+            &root)
+            .ok());
     return root;
   }
 

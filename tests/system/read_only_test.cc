@@ -3,7 +3,6 @@
 #include <grpcpp/grpcpp.h>
 
 #include <filesystem>
-#include <fstream>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -12,6 +11,7 @@
 #include "nfmeter/v1/counter.grpc.pb.h"
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
+#include "tests/support/read_file.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/nfmeterd_process.h"
 
@@ -46,8 +46,7 @@ TEST_F(ReadOnlyTest, NetAdminAloneIsLeftInAllThreads) {
   size_t threads = 0;
   for (const auto& task : std::filesystem::directory_iterator(
            absl::StrCat("/proc/", server_->process().pid(), "/task"))) {
-    std::ifstream in(task.path() / "status");
-    const std::string status(std::istreambuf_iterator<char>(in), {});
+    const std::string status = testing::ReadFile(task.path() / "status");
     EXPECT_THAT(status, HasSubstr("CapPrm:\t0000000000001000\n"));
     EXPECT_THAT(status, HasSubstr("CapBnd:\t0000000000001000\n"));
     ++threads;

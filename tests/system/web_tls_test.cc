@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/certificates.h"
 #include "tests/system/nfmeterd_process.h"
@@ -87,11 +88,9 @@ rules:
   // Waits until a reading that the page shows, which may be a second old, has
   // the counter.
   void WaitFor(const std::string& counter, const std::string& client) const {
-    const absl::Time deadline = absl::Now() + absl::Seconds(20);
-    while (!absl::StrContains(Get("/api/snapshot", client).out, counter)) {
-      ASSERT_LT(absl::Now(), deadline);
-      absl::SleepFor(absl::Milliseconds(50));
-    }
+    ASSERT_TRUE(testing::Eventually([&] {
+      return absl::StrContains(Get("/api/snapshot", client).out, counter);
+    }));
   }
 
   // As those who renew certificates do it.
@@ -200,10 +199,8 @@ TEST_F(WebTlsTest, RenewedFilesAreTakenWithoutARestart) {
   Replace("ca", "ca2");
   // The server's own certificate is still of the old authority.
   const std::vector<std::string> knowing = {"--cacert", old_ca};
-  const absl::Time deadline = absl::Now() + absl::Seconds(20);
-  while (Get("/", "alice2", knowing).exit_code != 0 && absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(50));
-  }
+  EXPECT_TRUE(testing::Eventually(
+      [&] { return Get("/", "alice2", knowing).exit_code == 0; }));
   EXPECT_THAT(Get("/api/snapshot", "alice2", knowing).out,
               HasSubstr("\"b-web\""));
   EXPECT_NE(Get("/", "alice", knowing).exit_code, 0);

@@ -3,11 +3,10 @@
 
 #include <grpc/grpc_security.h>
 
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include "gmock/gmock.h"
+#include "tests/support/read_file.h"
 #include "tests/support/subprocess.h"
 
 namespace nfmeter::security {
@@ -28,10 +27,7 @@ std::string Pem(const std::string& begin, const std::string& end) {
        "-startdate $(at \"$1\") -enddate $(at \"$2\") -out crt",
        dir.path(), begin, end});
   EXPECT_EQ(made.exit_code, 0) << made.err;
-  std::ifstream in(dir / "crt");
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
+  return testing::ReadFile(dir / "crt");
 }
 
 grpc::StatusCode Verdict(const std::string& pem) {

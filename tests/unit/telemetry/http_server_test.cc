@@ -8,9 +8,7 @@
 #include <sys/socket.h>
 
 #include <atomic>
-#include <fstream>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,6 +17,7 @@
 #include "base/unique_fd.h"
 #include "gmock/gmock.h"
 #include "telemetry/http_tls.h"
+#include "tests/support/read_file.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 
@@ -26,12 +25,7 @@ namespace nfmeter::telemetry {
 namespace {
 
 using ::testing::EndsWith;
-
-std::string ReadFile(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
+using testing::ReadFile;
 
 class HttpServerTest : public ::testing::Test {
  protected:
