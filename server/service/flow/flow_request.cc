@@ -150,9 +150,8 @@ class FlowFilterReading {
     NoteFamily(field, prefix->family);
     const size_t most =
         prefix->family == Family::kIpv4 ? rights_.ipv4_bits : rights_.ipv6_bits;
-    if (rights_.access<security::FlowAccess::kFull&& * bits> most) {
-      too_long_ = Field(field);
-    }
+    const bool sees_all = rights_.access >= security::FlowAccess::kFull;
+    if (!sees_all && *bits > most) too_long_ = Field(field);
     return *prefix;
   }
 
