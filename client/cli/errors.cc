@@ -33,6 +33,7 @@ constexpr ReasonHint kHints[] = {
     {"PLAN_NOT_FOUND", "'nfmeter plan list' shows those that are in force"},
     {"PLAN_OF_OTHERS", "'--take-over' makes it yours"},
     {"NFACCT_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
+    {"NFTABLES_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
     {"TABLE_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
     {"MATCH_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
     {"BATCH_TOO_LARGE", "'nfmeter node -o wide' shows the server's bounds"},

@@ -128,18 +128,26 @@ void AddIptables(const kernel::Capabilities& kernel,
                            rule_backend, rules));
 }
 
-// nf_tables is one part: a transaction tries all of it.
+// All but quotas is one part: a transaction tries all of it.
 void AddNftables(const kernel::Capabilities& kernel, Methods counting,
                  const Methods& rules,
                  std::vector<service::NodeCapability>& out) {
   counting.insert(counting.end(), rules.begin(), rules.end());
-  out.push_back(Capability(
-      "nf_tables", kernel.acct,
-      "table inet nfmeter; rules can't match ipsets, and quotas are of bytes",
-      std::move(counting)));
+  out.push_back(Capability("nf_tables", kernel.acct,
+                           "table inet nfmeter; rules can't match ipsets",
+                           std::move(counting)));
+  out.push_back(Capability("nf_tables_quotas", kernel.quotas,
+                           "counters can have quotas of bytes",
+                           {Method(CounterService(), "WatchQuotaEvents")}));
 }
 
 }  // namespace
+
+std::string DescribeBackend(const kernel::Capabilities& kernel) {
+  return absl::StrCat(
+      kernel.backend == kernel::Backend::kNftables ? "nf_tables" : "iptables",
+      kernel.choice.empty() ? "" : ": ", kernel.choice);
+}
 
 std::vector<service::NodeCapability> NodeCapabilities(
     const kernel::Capabilities& kernel, absl::string_view acct_backend,
@@ -151,10 +159,7 @@ std::vector<service::NodeCapability> NodeCapabilities(
   AddMethods(RuleService(), rules);
   const bool nftables = kernel.backend == kernel::Backend::kNftables;
   std::vector<service::NodeCapability> capabilities = {
-      Capability("backend", absl::OkStatus(),
-                 absl::StrCat(nftables ? "nf_tables" : "iptables",
-                              kernel.choice.empty() ? "" : ": ", kernel.choice),
-                 {})};
+      Capability("backend", absl::OkStatus(), DescribeBackend(kernel), {})};
   if (nftables) {
     AddNftables(kernel, std::move(counting), rules, capabilities);
   } else {

@@ -12,6 +12,9 @@
 
 namespace nfmeter::app {
 
+// Which backend counts, and why, for people.
+std::string DescribeBackend(const kernel::Capabilities& kernel);
+
 // The parts as GetNode shows them, with the methods that need each. The names
 // of the backends are shown for parts that are there. A part that no method
 // needs is one that may be missing without harm.

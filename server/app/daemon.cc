@@ -173,7 +173,7 @@ absl::Status Daemon::OpenState() {
 
 // Changes that the server before this one began and did not finish.
 void Daemon::FinishQuotaChanges() {
-  if (config_.read_only) return;
+  if (config_.read_only || !kernel_->capabilities()->acct.ok()) return;
   LogQuotaChanges(domain_->counter_editor().FinishQuotaChanges(
       clock_.BootTime() + config_.limits.default_rule_change_time));
 }

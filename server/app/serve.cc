@@ -116,8 +116,16 @@ void LogParts(const Config& config, const kernel::Capabilities& found) {
     Log(LogLevel::kWarning, "kernel part missing",
         {{"part", "xtables_lock"}, {"detail", lock.message()}});
   }
+  if (!found.acct.ok()) {
+    // It serves all the same, and counts once a probe finds what it needs.
+    Log(LogLevel::kError, "nothing can be counted",
+        {{"backend", DescribeBackend(found)},
+         {"detail", found.acct.message()}});
+  }
   for (const service::NodeCapability& each : NodeCapabilities(found, "", "")) {
     if (each.available || each.methods.empty()) continue;
+    // Parts that lack nothing of their own.
+    if (!found.acct.ok() && each.detail == found.acct.message()) continue;
     Log(LogLevel::kWarning, "kernel part missing",
         {{"part", each.name}, {"detail", each.detail}});
   }

@@ -57,6 +57,7 @@ struct Capabilities {
   std::string choice;
   absl::Status acct;  // accounting objects
   absl::StatusOr<AcctFeatures> features = AcctFeatures();
+  absl::Status quotas;  // counters can have some
   absl::Status quota_events;
   absl::Status flows;  // connection tracking
   RuleCapabilities rules;

@@ -2,11 +2,15 @@
 // nfmeterd on nf_tables, from outside.
 #include <signal.h>
 
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
@@ -37,17 +41,36 @@ NfmeterdProcess::Options OnNftables() {
   return With({"--backend", "nftables"});
 }
 
-grpc::Status Create(NfmeterdProcess& server, const std::string& name,
-                    uint64_t quota_packets = 0) {
+grpc::Status Create(NfmeterdProcess& server, v1::Counter counter) {
   grpc::ClientContext context;
   v1::CreateCounterRequest request;
   v1::CreateCounterResponse response;
-  request.mutable_counter()->set_name(name);
-  if (quota_packets > 0) {
-    request.mutable_counter()->mutable_quota()->set_packets(quota_packets);
-  }
+  *request.mutable_counter() = std::move(counter);
   return v1::CounterService::NewStub(server.Channel())
       ->CreateCounter(&context, request, &response);
+}
+
+grpc::Status Create(NfmeterdProcess& server, const std::string& name) {
+  v1::Counter counter;
+  counter.set_name(name);
+  return Create(server, std::move(counter));
+}
+
+v1::Counter CounterWithQuota(const std::string& name, uint64_t bytes) {
+  v1::Counter counter;
+  counter.set_name(name);
+  counter.mutable_quota()->set_bytes(bytes);
+  return counter;
+}
+
+grpc::Status GiveQuota(NfmeterdProcess& server, v1::Counter counter) {
+  grpc::ClientContext context;
+  v1::UpdateCounterRequest request;
+  v1::UpdateCounterResponse response;
+  *request.mutable_counter() = std::move(counter);
+  request.mutable_update_mask()->add_paths("quota");
+  return v1::CounterService::NewStub(server.Channel())
+      ->UpdateCounter(&context, request, &response);
 }
 
 v1::Counter Get(NfmeterdProcess& server, const std::string& name) {
@@ -329,6 +352,84 @@ TEST_P(NftLackTest, IsNamedAndAutoTakesTheOtherBackend) {
   EXPECT_THAT(testing::Run({"nfacct", "list"}).out, HasSubstr("web"));
 }
 
+// A kernel without quotas, which nothing but quotas needs.
+TEST(NftQuotaLackTest, IsToldAndQuotasAreRefused) {
+  setenv("LD_PRELOAD", NETLINK_LACK_LIBRARY, 1);
+  // NFTA_OBJ_TYPE of NFT_OBJECT_QUOTA.
+  setenv("NETLINK_LACK", "0800030000000002:08000300000003e7", 1);
+  NfmeterdProcess server(OnNftables());
+  ASSERT_OK(server.WaitUntilReady());
+  const auto lacks =
+      AllOf(HasSubstr("lacks quotas"), HasSubstr("load module nft_quota"));
+  EXPECT_THAT(Part(server, "nf_tables_quotas"), lacks);
+  EXPECT_THAT(Part(server, "quota_events"), lacks);
+  EXPECT_THAT(server.Log(), HasSubstr("part=nf_tables_quotas"));
+  EXPECT_THAT(Part(server, "nf_tables"), HasSubstr("table inet nfmeter"));
+
+  const grpc::Status made = Create(server, CounterWithQuota("cap", 1000));
+  EXPECT_EQ(made.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+  EXPECT_THAT(made.error_message(), lacks);
+  ASSERT_TRUE(Create(server, "web").ok());
+  const grpc::Status given = GiveQuota(server, CounterWithQuota("web", 1000));
+  EXPECT_EQ(given.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+  EXPECT_THAT(given.error_message(), lacks);
+  EXPECT_FALSE(Get(server, "web").has_quota());
+}
+
+// As where modules are loaded after the server has started.
+class NoNftablesTest : public ::testing::Test {
+ protected:
+  explicit NoNftablesTest(const char* subsystems = "10") {
+    std::ofstream(lacks_).flush();
+    setenv("LD_PRELOAD", NETLINK_LACK_LIBRARY, 1);
+    setenv("NETLINK_LACK_SUBSYSTEMS", subsystems, 1);
+    setenv("NETLINK_LACK_WHILE", lacks_.c_str(), 1);
+  }
+  void Load() { std::filesystem::remove(lacks_); }
+
+  const testing::TemporaryDirectory dir_;
+  const std::string lacks_ = dir_ / "lacks";
+};
+
+TEST_F(NoNftablesTest, IsToldAtTheStartAndCountsOnceItIsThere) {
+  NfmeterdProcess server(OnNftables());
+  ASSERT_OK(server.WaitUntilReady());
+  const auto remedy = AllOf(HasSubstr("no nf_tables"), HasSubstr("modprobe"));
+  EXPECT_THAT(server.Log(), AllOf(HasSubstr("nothing can be counted"), remedy));
+  EXPECT_THAT(Part(server, "nf_tables"), remedy);
+  EXPECT_EQ(testing::HealthOf(server.Channel(), "nfmeter.v1.CounterService"),
+            "NOT_SERVING");
+  const grpc::Status refused = Create(server, "web");
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+  EXPECT_THAT(refused.error_message(), remedy);
+
+  Load();
+  kill(server.process().pid(), SIGHUP);
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  grpc::Status made = Create(server, "web");
+  while (!made.ok() && absl::Now() < deadline) made = Create(server, "web");
+  EXPECT_TRUE(made.ok()) << made.error_message();
+  EXPECT_THAT(Nft("list ruleset").out, HasSubstr("counter c.web"));
+}
+
+// Neither is there.
+class NoBackendTest : public NoNftablesTest {
+ protected:
+  NoBackendTest() : NoNftablesTest("7,10") {}
+};
+
+TEST_F(NoBackendTest, AutoSaysWhatEachOfThemLacks) {
+  NfmeterdProcess server(With({"--backend", "auto"}));
+  ASSERT_OK(server.WaitUntilReady());
+  EXPECT_THAT(Part(server, "backend"),
+              AllOf(HasSubstr("iptables: nf_tables does not work here either"),
+                    HasSubstr("modprobe nf_tables")));
+  EXPECT_THAT(server.Log(), AllOf(HasSubstr("nothing can be counted"),
+                                  HasSubstr("modprobe nfnetlink_acct")));
+  EXPECT_EQ(testing::HealthOf(server.Channel(), "nfmeter.v1.CounterService"),
+            "NOT_SERVING");
+}
+
 TEST(NftDaemonTest, OneAtATimeHasTheTable) {
   NfmeterdProcess first(OnNftables());
   ASSERT_OK(first.WaitUntilReady());
@@ -352,7 +453,10 @@ TEST(NftDaemonTest, AForeignTableOfThatNameIsLeftAlone) {
 TEST(NftDaemonTest, AQuotaOfPacketsIsRefused) {
   NfmeterdProcess server(OnNftables());
   ASSERT_OK(server.WaitUntilReady());
-  const grpc::Status status = Create(server, "cap", /*quota_packets=*/7);
+  v1::Counter cap;
+  cap.set_name("cap");
+  cap.mutable_quota()->set_packets(7);
+  const grpc::Status status = Create(server, std::move(cap));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
   EXPECT_THAT(status.error_message(), HasSubstr("bytes only"));
 }

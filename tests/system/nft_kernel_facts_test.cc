@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What the nf_tables backend relies on in the kernel itself. When a kernel
 // answers differently, the code named in each test has to be looked at again.
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -12,9 +13,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernel/linux/netlink/netlink_subscription.h"
 #include "kernel/linux/nftables/nft_census.h"
 #include "kernel/linux/nftables/nft_exchange.h"
 #include "kernel/linux/nftables/nft_message.h"
@@ -118,6 +121,60 @@ class NftKernelFactsTest : public ::testing::Test {
     return values;
   }
 
+  // What the kernel says about a dump in which something changes after each of
+  // the first datagrams; not after each, as what is added may never let it end.
+  bool IsInterrupted(
+      absl::FunctionRef<void(uint32_t sequence, std::string& out)> append,
+      absl::FunctionRef<void()> change_once) {
+    NftTable::Lease socket(*table_);
+    bool interrupted = false;
+    int left = 3;
+    const auto change = [&] {
+      if (left-- > 0) change_once();
+    };
+    EXPECT_EQ(
+        DumpNft(
+            *socket, append, [](const NftMessage&) {}, change, &interrupted),
+        0);
+    return interrupted;
+  }
+
+  // Keys from `first` on, all into counter "c".
+  static std::vector<NftBatch::MapElement> ElementsOf(uint32_t first,
+                                                      uint32_t count) {
+    std::vector<NftBatch::MapElement> elements;
+    for (uint32_t i = first; i < first + count; ++i) {
+      const uint32_t key = htonl(i);
+      elements.push_back(
+          {std::string(reinterpret_cast<const char*>(&key), sizeof(key)), "c"});
+    }
+    return elements;
+  }
+
+  // Messages that tell of quota "c.cap" being crossed. A change comes last,
+  // behind all that was there.
+  int CrossingsUntilNow(NetlinkSubscription& events) {
+    const std::string last = absl::StrCat("last", marks_++);
+    Create({last});
+    int crossings = 0;
+    while (true) {
+      const auto datagram = events.Next();
+      if (!datagram.ok()) {
+        ADD_FAILURE() << datagram.status();
+        return -1;
+      }
+      NftMessageReader messages(*datagram);
+      while (const NftMessage* message = messages.Next()) {
+        NftObjectInfo info;
+        if (!ReadNftObject(message->attributes, info)) continue;
+        if (info.name == last) return crossings;
+        // What transactions change has the number of its message.
+        if (info.name == "c.cap" && message->sequence == 0) ++crossings;
+      }
+    }
+  }
+
+  int marks_ = 0;
   const std::unique_ptr<NftTable> table_;
 };
 
@@ -355,6 +412,35 @@ TEST_F(NftKernelFactsTest, AQuotaIsExceededWhenNothingIsLeftAndCountsNoMore) {
   EXPECT_FALSE(Ask(*table_, kQuota, "c.cap").exceeded);
 }
 
+// NftQuotaEvents, and why it listens with a large buffer and reads nothing but
+// these.
+TEST_F(NftKernelFactsTest, AQuotaTellsOncePerCrossingUntilItIsArmedAgain) {
+  NftBatch batch = table_->NewBatch();
+  batch.AddCounter("c.cap", 0, 0, "");
+  batch.AddQuota("c.cap", 2 * kUdpPacketBytes, 0);
+  ASSERT_TRUE(table_->Commit(batch).ok());
+  NftCountPort(*table_, 20000, "cap", true);
+  const auto events = NetlinkSubscription::Open(
+      table_->network(), NFNLGRP_NFTABLES, /*receive_buffer_bytes=*/1 << 20);
+  ASSERT_OK(events);
+
+  SendUdp(20000, 1);
+  EXPECT_EQ(CrossingsUntilNow(**events), 0);
+  SendUdp(20000, 5);
+  EXPECT_EQ(CrossingsUntilNow(**events), 1);
+  SendUdp(20000, 5);
+  EXPECT_EQ(CrossingsUntilNow(**events), 0);
+  // A reset arms it again, and so does another limit.
+  ASSERT_TRUE(Ask(*table_, kQuota, "c.cap", /*reset=*/true).exceeded);
+  SendUdp(20000, 5);
+  EXPECT_EQ(CrossingsUntilNow(**events), 1);
+  NftBatch more = table_->NewBatch();
+  more.SetQuota("c.cap", 4 * kUdpPacketBytes);
+  ASSERT_TRUE(table_->Commit(more).ok());
+  SendUdp(20000, 5);
+  EXPECT_EQ(CrossingsUntilNow(**events), 1);
+}
+
 // NftAcctTable::SetQuota().
 TEST_F(NftKernelFactsTest, AQuotaChangesInPlaceKeepsWhatItUsedAndIsArmedAgain) {
   NftBatch batch = table_->NewBatch();
@@ -402,6 +488,49 @@ TEST_F(NftKernelFactsTest, TheGenerationIsThatOfCommittedChangesAlone) {
   EXPECT_EQ(*table_->Generation(), generation);
   Nft("add table ip somebody");
   EXPECT_EQ(*table_->Generation(), generation + 1);
+}
+
+// ReadNftOwned(): why what it has read counts as of one moment only while the
+// generation stays, and why accounts are objects and not counters of elements.
+TEST_F(NftKernelFactsTest, ADumpOfElementsDoesNotTellOfChangesMeanwhile) {
+  constexpr uint32_t kElements = 10'000;
+  const NftBatch::Map map = {.name = "map",
+                             .key_type = 7,
+                             .key_bytes = 4,
+                             .objects = static_cast<uint32_t>(kCounter)};
+  Create({"c"});
+  NftBatch filled = table_->NewBatch();
+  filled.AddMap(map);
+  filled.AddElements("map", ElementsOf(0, kElements));
+  ASSERT_TRUE(table_->Commit(filled).ok());
+  const uint32_t generation = *table_->Generation();
+
+  uint32_t changes = 0;
+  const bool elements_told = IsInterrupted(
+      [](uint32_t sequence, std::string& out) {
+        AppendNftDumpElements("map", sequence, out);
+      },
+      [&] {
+        NftBatch change = table_->NewBatch();
+        change.AddElements("map", ElementsOf(kElements + changes, 1));
+        change.DeleteElements("map", ElementsOf(changes, 1));
+        EXPECT_TRUE(table_->Commit(change).ok());
+        ++changes;
+      });
+  EXPECT_GT(changes, 1u);
+  EXPECT_FALSE(elements_told);
+  EXPECT_EQ(*table_->Generation(), generation + changes);
+
+  // That of objects does.
+  std::vector<std::string> names;
+  for (int i = 0; i < 1000; ++i) names.push_back(absl::StrCat("o", i));
+  Create(names);
+  int made = 0;
+  EXPECT_TRUE(IsInterrupted(
+      [](uint32_t sequence, std::string& out) {
+        AppendNftDumpObjects(kCounter, sequence, out);
+      },
+      [&] { Create({absl::StrCat("new", made++)}); }));
 }
 
 // Why Commit() has a bound.

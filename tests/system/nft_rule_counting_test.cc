@@ -13,6 +13,7 @@
 #include "tests/support/kernel_edits.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
+#include "tests/system/service_cgroup.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -135,6 +136,30 @@ TEST_F(NftRuleCountingTest, ANegatedSnatOfAPacketWithoutConnectionDoesNotHold) {
   Nft("add rule ip other out udp dport 20000 notrack");
   SendUdp(kPort, 3);
   EXPECT_EQ(Packets("a"), untracked);
+}
+
+// A service's cgroup is of the second level.
+TEST_F(NftRuleCountingTest, ANegatedCgroupOfAPacketAboveThatLevelDoesNotHold) {
+  testing::ServiceCgroup service;
+  testing::ServiceCgroup another("another");
+  RuleSpec not_service = {.chain = "OUTPUT", .counter = "a"};
+  not_service.match.protocol = {uint8_t{17}};
+  not_service.match.cgroup_path = {service.path(), /*negated=*/true};
+  Insert(not_service);
+  const std::string legacy =
+      "iptables-legacy -t mangle -A OUTPUT -p udp -m cgroup ! --path " +
+      service.path();
+  ASSERT_EQ(testing::Run({"sh", "-c", legacy}).exit_code, 0);
+  service.Send(1);
+  EXPECT_EQ(Packets("a"), 0u);
+  another.Send(2);
+  EXPECT_EQ(Packets("a"), 2u);
+  // Of the first level, and of none: legacy iptables counts them.
+  service.SendFromSlice(4);
+  SendUdp(kPort, 8);
+  EXPECT_EQ(Packets("a"), 2u);
+  EXPECT_THAT(testing::Run({"iptables-legacy-save", "-t", "mangle", "-c"}).out,
+              ::testing::HasSubstr("[14:"));
 }
 
 // `hooks` in nft_socket_validate().

@@ -22,10 +22,11 @@ namespace nfmeter::testing {
 // A service's cgroup, below a slice of the test's own; gone with this.
 class ServiceCgroup {
  public:
-  ServiceCgroup()
+  // `name`: that no other one of this process has.
+  explicit ServiceCgroup(const std::string& name = "test")
       : root_(kernel::CgroupPaths::Find().root()),
-        slice_(absl::StrCat("nfmeter-test-", getpid(), ".slice")),
-        unit_(absl::StrCat("nfmeter-test-", getpid(), ".service")) {
+        slice_(absl::StrCat("nfmeter-", name, "-", getpid(), ".slice")),
+        unit_(absl::StrCat("nfmeter-", name, "-", getpid(), ".service")) {
     EXPECT_NE(root_, "") << "cgroup v2 is not mounted";
     EXPECT_EQ(mkdir(absl::StrCat(root_, "/", slice_).c_str(), 0755), 0);
     Start();
@@ -41,11 +42,23 @@ class ServiceCgroup {
   ServiceCgroup(const ServiceCgroup&) = delete;
   ServiceCgroup& operator=(const ServiceCgroup&) = delete;
 
-  // From a process of the service.
+  // Its cgroup, as rules name it.
+  std::string path() const { return absl::StrCat(slice_, "/", unit_); }
+
+  // From a process of the service, and from one beside it in the slice.
   void Send(int packets, const char* address = "127.0.0.1") {
+    SendFrom(folder(), packets, address);
+  }
+  void SendFromSlice(int packets) {
+    SendFrom(absl::StrCat(root_, "/", slice_), packets, "127.0.0.1");
+  }
+
+ private:
+  static void SendFrom(const std::string& folder, int packets,
+                       const char* address) {
     const pid_t child = fork();
     if (child == 0) {
-      std::ofstream(absl::StrCat(folder(), "/cgroup.procs")) << getpid();
+      std::ofstream(absl::StrCat(folder, "/cgroup.procs")) << getpid();
       const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
       sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
       inet_pton(AF_INET, address, &to.sin_addr);
@@ -57,8 +70,6 @@ class ServiceCgroup {
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
   }
-
- private:
   std::string folder() const {
     return absl::StrCat(root_, "/", slice_, "/", unit_);
   }

@@ -79,9 +79,10 @@ absl::StatusOr<std::unique_ptr<Kernel>> Choose(bool read_only, Clock& clock) {
                                 : iptables.status();
   if (lack.ok()) return iptables;
   if (!nftables.ok()) {
-    return OpenIptables(clock, absl::StrCat("nf_tables would be chosen, but "
-                                            "does not work either: ",
-                                            nftables.message()));
+    return OpenIptables(
+        clock, absl::StrCat("nf_tables does not work here either, and is "
+                            "chosen when nfmeterd starts once it does: ",
+                            nftables.message()));
   }
   if (iptables.ok() && HoldsCounters((*iptables)->acct())) {
     return OpenIptables(clock, "nfacct holds counters that were made before");

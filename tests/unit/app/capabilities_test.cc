@@ -52,7 +52,7 @@ TEST(CapabilitiesTest, TheBackendSaysWhyItIsTheOne) {
             "iptables: both work here");
   found.backend = kernel::Backend::kNftables;
   const auto nftables = NodeCapabilities(found, "acct", "tables");
-  ASSERT_THAT(nftables, SizeIs(4));
+  ASSERT_THAT(nftables, SizeIs(5));
   EXPECT_EQ(Find(nftables, "backend").detail, "nf_tables: both work here");
   EXPECT_THAT(Find(nftables, "nf_tables").methods,
               ::testing::Contains("nfmeter.v1.RuleService/DeleteRule"));

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/name_escape.h"
+#include "base/status_macros.h"
 #include "kernel/errno_status.h"
 #include "kernel/linux/nftables/nft_name.h"
 #include "kernel/linux/nftables/nft_userdata.h"
@@ -32,11 +33,13 @@ std::string UserdataOf(const std::string& counter,
 
 }  // namespace
 
-absl::Status CheckNftCounter(const AcctObject& object) {
+absl::Status CheckNftCounter(const AcctObject& object,
+                             const absl::Status& quotas) {
   if (!IsAcctName(object.name)) {
     return ErrnoStatus(Operation::kAcctCreate, ENAMETOOLONG, object.name);
   }
   if (!object.quota.has_value()) return absl::OkStatus();
+  NFM_RETURN_IF_ERROR(quotas);
   if (object.quota->unit == QuotaLimit::Unit::kPackets) {
     return MakeError(
         absl::StatusCode::kUnimplemented,

@@ -10,8 +10,10 @@
 namespace nfmeter::kernel {
 
 // Whether nf_tables can have it. INVALID_ARGUMENT, INVALID_COUNTER_NAME.
-// UNIMPLEMENTED, QUOTA_NOT_EXPRESSIBLE: a quota of packets.
-absl::Status CheckNftCounter(const AcctObject& object);
+// UNIMPLEMENTED, QUOTA_NOT_EXPRESSIBLE: a quota of packets. `quotas`: whether
+// there can be any, else its error.
+absl::Status CheckNftCounter(const AcctObject& object,
+                             const absl::Status& quotas);
 
 // Adds its creation, which CheckNftCounter() has allowed.
 void AddNftCounter(const AcctObject& object, NftBatch& batch);

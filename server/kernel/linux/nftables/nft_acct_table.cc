@@ -108,8 +108,9 @@ std::vector<absl::Status> NftAcctTable::Create(
     absl::Span<const AcctObject> objects) {
   std::vector<absl::Status> statuses;
   statuses.reserve(objects.size());
+  const absl::Status quotas = table_.quotas();
   for (const AcctObject& object : objects) {
-    statuses.push_back(CheckNftCounter(object));
+    statuses.push_back(CheckNftCounter(object, quotas));
   }
   ChangeEach(
       objects.size(), Operation::kAcctCreate,
@@ -150,8 +151,8 @@ absl::StatusOr<QuotaChange> NftAcctTable::SetQuota(
     absl::string_view name, const std::optional<QuotaLimit>& quota,
     bool dry_run) {
   NFM_ASSIGN_OR_RETURN(const AcctObject object, Get(name));
-  NFM_RETURN_IF_ERROR(
-      CheckNftCounter({.name = std::string(name), .quota = quota}));
+  NFM_RETURN_IF_ERROR(CheckNftCounter(
+      {.name = std::string(name), .quota = quota}, table_.quotas()));
   if (object.quota.has_value() != quota.has_value()) {
     return QuotaChange::kNeedsRenewal;
   }
@@ -167,7 +168,7 @@ absl::StatusOr<QuotaChange> NftAcctTable::SetQuota(
 }
 
 absl::Status NftAcctTable::Renew(const AcctObject& object) {
-  NFM_RETURN_IF_ERROR(CheckNftCounter(object));
+  NFM_RETURN_IF_ERROR(CheckNftCounter(object, table_.quotas()));
   const std::string name = NftObjectName(object.name);
   NftBatch batch = table_.NewBatch();
   if (HaveQuotas({object.name})[0]) batch.DeleteQuota(name);

@@ -33,8 +33,8 @@ class NftAcctTable : public AcctTable {
   absl::StatusOr<AcctFeatures> Features() override;
 
   // In as few transactions as the send buffer allows; one object that can't be
-  // made does not hold up the others. UNIMPLEMENTED, QUOTA_NOT_EXPRESSIBLE: a
-  // quota of packets.
+  // made does not hold up the others. UNIMPLEMENTED: QUOTA_NOT_EXPRESSIBLE, a
+  // quota of packets; NFTABLES_UNAVAILABLE, this kernel has no quotas.
   std::vector<absl::Status> Create(
       absl::Span<const AcctObject> objects) override;
   absl::StatusOr<AcctObject> Get(absl::string_view name) override;
@@ -45,8 +45,8 @@ class NftAcctTable : public AcctTable {
   std::vector<absl::Status> Delete(
       absl::Span<const std::string> names) override;
 
-  // In place where there is a quota and is to be one. UNIMPLEMENTED,
-  // QUOTA_NOT_EXPRESSIBLE: a quota of packets.
+  // In place where there is a quota and is to be one. UNIMPLEMENTED: as
+  // Create().
   absl::StatusOr<QuotaChange> SetQuota(absl::string_view name,
                                        const std::optional<QuotaLimit>& quota,
                                        bool dry_run) override;

@@ -60,8 +60,9 @@ std::shared_ptr<const Capabilities> NftKernel::Probe() {
   // One transaction tries it all, for both families.
   found.acct = table_->Probe();
   found.features = acct_.Features();
+  found.quotas = found.acct.ok() ? table_->quotas() : found.acct;
   found.quota_events =
-      found.acct.ok() ? acct_.WatchQuotas().status() : found.acct;
+      found.quotas.ok() ? acct_.WatchQuotas().status() : found.quotas;
   found.rules = {.tables_ipv4 = found.acct,
                  .tables_ipv6 = found.acct,
                  .match_ipv4 = found.acct,

@@ -87,4 +87,25 @@ absl::Status ExplainNftProbe(const NftErrors& errors) {
   return ErrnoStatus(Operation::kNftProbe, errors.first(), kSubject);
 }
 
+NftBatch NftQuotaProbe() {
+  NftBatch batch(kTable);
+  batch.AddTable(0);
+  batch.AddQuota(kName, 1, 0);
+  return batch;
+}
+
+absl::Status ExplainNftQuotaProbe(const NftErrors& errors) {
+  if (errors.ok()) return absl::OkStatus();
+  if (errors.whole == 0 && MeansLack(errors.first())) {
+    return MakeError(
+        absl::StatusCode::kUnimplemented,
+        "this kernel's nf_tables lacks quotas, and counters can't have one: "
+        "load module nft_quota (CONFIG_NFT_QUOTA; in a container the host "
+        "loads modules), or use a kernel that has it",
+        {.reason = "NFTABLES_UNAVAILABLE",
+         .metadata = {{"feature", "quotas"}}});
+  }
+  return ErrnoStatus(Operation::kNftProbe, errors.first(), kSubject);
+}
+
 }  // namespace nfmeter::kernel

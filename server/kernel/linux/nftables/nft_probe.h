@@ -18,6 +18,10 @@ NftBatch NftProbe();
 // lacks. Else as ErrnoStatus().
 absl::Status ExplainNftProbe(const NftErrors& errors);
 
+// The same for quotas, without which the rest works.
+NftBatch NftQuotaProbe();
+absl::Status ExplainNftQuotaProbe(const NftErrors& errors);
+
 }  // namespace nfmeter::kernel
 
 #endif  // NFMETER_KERNEL_LINUX_NFTABLES_NFT_PROBE_H_

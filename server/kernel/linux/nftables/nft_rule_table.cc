@@ -170,7 +170,7 @@ class NftRuleTable::Attempt {
       NFM_ASSIGN_OR_RETURN(counters_, ReadCounters(*socket, edit_));
     }
     for (const AcctObject& counter : edit_.new_counters) {
-      NFM_RETURN_IF_ERROR(CheckNftCounter(counter));
+      NFM_RETURN_IF_ERROR(CheckNftCounter(counter, table_.quotas()));
       AddNftCounter(counter, batch_);
       new_counters_.resize(batch_.size(), &counter);
       counters_[counter.name] = counter.quota.has_value();

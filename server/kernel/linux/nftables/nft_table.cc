@@ -232,7 +232,16 @@ absl::Status NftTable::Probe() {
     // EOPNOTSUPP before Linux 6.9.
     flags_ = options_.own && Rehearse(owned).ok() ? kOwned : 0;
   }
-  return ExplainNftProbe(Rehearse(NftProbe()));
+  NFM_RETURN_IF_ERROR(ExplainNftProbe(Rehearse(NftProbe())));
+  absl::Status quotas = ExplainNftQuotaProbe(Rehearse(NftQuotaProbe()));
+  absl::MutexLock lock(&mutex_);
+  quotas_ = std::move(quotas);
+  return absl::OkStatus();
+}
+
+absl::Status NftTable::quotas() const {
+  absl::MutexLock lock(&mutex_);
+  return quotas_;
 }
 
 }  // namespace nfmeter::kernel

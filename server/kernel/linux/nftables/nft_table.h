@@ -11,8 +11,10 @@
 #include <optional>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "kernel/acct_names.h"
 #include "kernel/linux/netlink/netlink_socket_pool.h"
 #include "kernel/linux/nftables/nft_batch.h"
@@ -62,6 +64,10 @@ class NftTable {
   // NFT_TABLE_FOREIGN, there is a table of this name that nfmeter did not make;
   // NFT_TABLE_OWNED, it belongs to another process that lives.
   absl::Status Probe();
+
+  // Whether the kernel has quotas, as the last Probe() has found.
+  // UNIMPLEMENTED, NFTABLES_UNAVAILABLE: it has not.
+  absl::Status quotas() const;
 
   // Takes over a table that a process before this one has left, so that others
   // can't change it before our first commit does. After Probe().
@@ -139,6 +145,8 @@ class NftTable {
   std::atomic<uint32_t> flags_ = 0;  // of the table, when we make it
   std::atomic<bool> orphaned_ = false;
   std::atomic<bool> changed_ = false;  // by us
+  mutable absl::Mutex mutex_;
+  absl::Status quotas_ ABSL_GUARDED_BY(mutex_);
   NetlinkSocketPool readers_;
   NetlinkSocketPool writer_;  // one
 };
