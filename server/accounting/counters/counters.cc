@@ -165,13 +165,29 @@ absl::StatusOr<std::vector<Counter>> Counters::GetMany(
 absl::StatusOr<Counters::Found> Counters::Find(
     absl::Span<const std::string> names, absl::Duration max_staleness) {
   if (names.size() >= kDumpFromNames || max_staleness > absl::ZeroDuration()) {
-    return FindInSnapshot(names, max_staleness);
+    NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot,
+                         hub_.Take(max_staleness));
+    return FindInSnapshot(names, *snapshot,
+                          max_staleness <= absl::ZeroDuration());
   }
   Found found;
   for (const std::string& name : names) {
     NFM_ASSIGN_OR_RETURN(found.emplace_back(), FindNow(name));
   }
   return found;
+}
+
+std::shared_ptr<WaitingReader> Counters::BeginReading() {
+  auto reading = std::make_shared<WaitingReader>();
+  hub_.Read(absl::ZeroDuration(), reading);
+  return reading;
+}
+
+absl::StatusOr<Counters::Found> Counters::Find(
+    absl::Span<const std::string> names, WaitingReader& reading) {
+  NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot,
+                       reading.Wait());
+  return FindInSnapshot(names, *snapshot, /*fresh=*/true);
 }
 
 absl::StatusOr<std::optional<Counter>> Counters::FindNow(
@@ -184,27 +200,23 @@ absl::StatusOr<std::optional<Counter>> Counters::FindNow(
 }
 
 absl::StatusOr<Counters::Found> Counters::FindInSnapshot(
-    absl::Span<const std::string> names, absl::Duration max_staleness) {
-  NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot,
-                       hub_.Take(max_staleness));
+    absl::Span<const std::string> names, const Snapshot& snapshot, bool fresh) {
   Found found;
   found.reserve(names.size());
   std::vector<std::string> missing;
   for (const std::string& name : names) {
     found.emplace_back();
-    if (auto object = snapshot->Find(name)) {
-      found.back() = Described(*std::move(object), At(*snapshot));
+    if (auto object = snapshot.Find(name)) {
+      found.back() = Described(*std::move(object), At(snapshot));
     } else {
       missing.push_back(name);
     }
   }
-  const bool certain =
-      snapshot->complete && max_staleness <= absl::ZeroDuration();
-  if (missing.empty() || certain) return found;
+  if (missing.empty() || (snapshot.complete && fresh)) return found;
   // Newer than the snapshot, or left out of an incomplete one: look again, of
   // a stale snapshot perhaps by another dump, and then one by one.
   Found again;
-  if (max_staleness > absl::ZeroDuration()) {
+  if (!fresh) {
     NFM_ASSIGN_OR_RETURN(again, Find(missing, absl::ZeroDuration()));
   } else {
     for (const std::string& name : missing) {

@@ -99,6 +99,12 @@ class Counters {
   absl::StatusOr<Found> Find(absl::Span<const std::string> names,
                              absl::Duration max_staleness);
 
+  // The same of a reading that the caller has begun, and need not have waited
+  // for: once.
+  std::shared_ptr<WaitingReader> BeginReading();
+  absl::StatusOr<Found> Find(absl::Span<const std::string> names,
+                             WaitingReader& reading);
+
   // Those of `names` that do not exist. Statuses: SnapshotHub::Take().
   absl::StatusOr<std::vector<std::string>> Missing(
       absl::Span<const std::string> names, absl::Duration max_staleness);
@@ -127,8 +133,9 @@ class Counters {
 
   // The last snapshot if it is recent enough.
   std::shared_ptr<const Snapshot> RecentSnapshot(absl::Duration max_staleness);
+  // `fresh`: what it lacks was not there at the time of the call.
   absl::StatusOr<Found> FindInSnapshot(absl::Span<const std::string> names,
-                                       absl::Duration max_staleness);
+                                       const Snapshot& snapshot, bool fresh);
   absl::StatusOr<std::shared_ptr<const Snapshot>> CompleteSnapshot(
       absl::Duration max_staleness);
 

@@ -112,16 +112,27 @@ std::vector<PlanChange> PlanCounterWork::Changes() const {
   return changes;
 }
 
+std::shared_ptr<WaitingReader> PlanApplier::BeginReading(
+    const Plan& plan) const {
+  size_t accounts = plan.accounts.size();
+  for (const AccountGroup& group : plan.groups) {
+    accounts += group.members.size();
+  }
+  return accounts < kDumpFromNames ? nullptr : counters_.BeginReading();
+}
+
 absl::StatusOr<PlanCounterWork> PlanApplier::CompareCounters(
-    const CompiledPlan& compiled,
-    absl::Span<const std::string> old_names) const {
+    const CompiledPlan& compiled, absl::Span<const std::string> old_names,
+    WaitingReader* reading) const {
   std::vector<std::string> names;
   names.reserve(compiled.counters.size());
   for (const PlannedCounter& counter : compiled.counters) {
     names.push_back(counter.name);
   }
   NFM_ASSIGN_OR_RETURN(const auto found,
-                       counters_.Find(names, absl::ZeroDuration()));
+                       reading != nullptr
+                           ? counters_.Find(names, *reading)
+                           : counters_.Find(names, absl::ZeroDuration()));
   PlanCounterWork work;
   for (size_t i = 0; i < names.size(); ++i) {
     const PlannedCounter& planned = compiled.counters[i];

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -84,10 +85,15 @@ class PlanApplier {
         labels_(labels) {}
 
   // `old_names` are counters that the plan had before; those it has no more
-  // are to be removed. Statuses of Counters::Find().
+  // are to be removed. `reading`: all counters, of a time that is recent
+  // enough; null: they are read now. Statuses of Counters::Find().
   absl::StatusOr<PlanCounterWork> CompareCounters(
-      const CompiledPlan& compiled,
-      absl::Span<const std::string> old_names) const;
+      const CompiledPlan& compiled, absl::Span<const std::string> old_names,
+      WaitingReader* reading = nullptr) const;
+
+  // Has all counters read for that; null where the plan is too small for it to
+  // be worth its while.
+  std::shared_ptr<WaitingReader> BeginReading(const Plan& plan) const;
 
   // Those of the plan's counters that do not exist, as of now. Statuses:
   // Counters::Missing().

@@ -359,23 +359,26 @@ AccountsByPlace ByPlace(absl::Span<const PlanAccount> accounts) {
 
 std::vector<PlannedCounter> PlannedCounters(
     const Plan& plan, absl::Span<const PlanAccount> accounts) {
-  std::map<std::string, PlannedCounter> counters;
-  const auto add = [&](const PlanAccount& account, const std::string& name) {
-    counters.try_emplace(name,
-                         PlannedCounter{.name = name,
-                                        .labels = account.labels,
-                                        .description = account.description,
-                                        .quota = account.quota});
-  };
+  std::vector<PlannedCounter> counters;
+  counters.reserve(accounts.size());
   for (const PlanAccount& account : accounts) {
-    for (const std::string& name : accounting::CountersOf(plan, account)) {
-      add(account, name);
+    for (std::string& name : accounting::CountersOf(plan, account)) {
+      counters.push_back({.name = std::move(name),
+                          .labels = account.labels,
+                          .description = account.description,
+                          .quota = account.quota});
     }
   }
-  std::vector<PlannedCounter> ordered;
-  ordered.reserve(counters.size());
-  for (auto& [name, counter] : counters) ordered.push_back(std::move(counter));
-  return ordered;
+  // By name; the first account of a counter is the one that describes it.
+  std::stable_sort(
+      counters.begin(), counters.end(),
+      [](const auto& a, const auto& b) { return a.name < b.name; });
+  counters.erase(std::unique(counters.begin(), counters.end(),
+                             [](const auto& a, const auto& b) {
+                               return a.name == b.name;
+                             }),
+                 counters.end());
+  return counters;
 }
 
 absl::Status CheckBudget(const PlanCost& cost, const PlanBudget& budget) {

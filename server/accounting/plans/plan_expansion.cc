@@ -9,6 +9,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
+#include "absl/hash/hash.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "accounting/plans/key_range.h"
@@ -90,20 +92,25 @@ void CheckDirections(const PlanAccount& account, Violations& violations) {
   }
 }
 
+// Where an account stands in the plan: made only for errors, as there may be
+// 50,000.
+using Place = absl::FunctionRef<std::string()>;
+
 // False: it is of no family.
-bool CheckFamily(const PlanAccount& account, Violations& violations) {
+bool CheckFamily(const PlanAccount& account, Place place,
+                 Violations& violations) {
   const std::optional<Family> needed = FamilyOf(account.match);
   const auto& source = account.match.source;
   const auto& destination = account.match.destination;
   if (source.has_value() && destination.has_value() &&
       source->value.family != destination->value.family) {
-    violations.Add(absl::StrCat(account.field, ".match"),
+    violations.Add(absl::StrCat(place(), ".match"),
                    "source and destination are of different families");
     return false;
   }
   if (needed.has_value() && account.family.value_or(*needed) != *needed) {
     violations.Add(
-        absl::StrCat(account.field, ".family"),
+        absl::StrCat(place(), ".family"),
         absl::StrCat("the match is one of ", kernel::FamilyName(*needed)));
     return false;
   }
@@ -166,25 +173,17 @@ bool Sets(const RuleMatch& match, GroupKey key) {
   return false;
 }
 
-// The shared match narrowed to one member's value; for kAddress twice, of which
-// the second leaves out what the first has counted.
-std::vector<RuleMatch> MatchesOf(const AccountGroup& group,
-                                 const AccountGroup::Member& member) {
-  RuleMatch match = group.shared.match;
-  switch (group.key) {
+// Narrows the shared match to one member's value.
+void Narrow(RuleMatch& match, GroupKey key,
+            const AccountGroup::Member& member) {
+  switch (key) {
     case GroupKey::kSource:
+    case GroupKey::kAddress:
       match.source = {.value = std::get<IpPrefix>(member.value)};
       break;
     case GroupKey::kDestination:
       match.destination = {.value = std::get<IpPrefix>(member.value)};
       break;
-    case GroupKey::kAddress: {
-      RuleMatch other = match;
-      match.source = {.value = std::get<IpPrefix>(member.value)};
-      other.destination = match.source;
-      other.source = {.value = match.source->value, .negated = true};
-      return {match, other};
-    }
     case GroupKey::kSourcePort:
       match.source_ports = {
           .value = {std::get<kernel::PortRange>(member.value)}};
@@ -197,9 +196,13 @@ std::vector<RuleMatch> MatchesOf(const AccountGroup& group,
       match.owner_uid = {.value = std::get<kernel::IdRange>(member.value)};
       break;
   }
-  std::vector<RuleMatch> matches;
-  matches.push_back(std::move(match));
-  return matches;
+}
+
+// Of a member by either of its ends: turns the match of its source into that of
+// its destination, which leaves out what the other has counted.
+void TurnAround(RuleMatch& match) {
+  match.destination = match.source;
+  match.source->negated = true;
 }
 
 std::string ValueText(const AccountGroup::Value& value) {
@@ -231,6 +234,19 @@ bool IsOfKey(const AccountGroup::Value& value, GroupKey key) {
   }
   return false;
 }
+
+struct ValueHash {
+  size_t operator()(const AccountGroup::Value& value) const {
+    if (const auto* prefix = std::get_if<IpPrefix>(&value)) {
+      return absl::HashOf(prefix->family, prefix->address, prefix->mask);
+    }
+    if (const auto* ports = std::get_if<kernel::PortRange>(&value)) {
+      return absl::HashOf(ports->first, ports->last);
+    }
+    const auto& ids = std::get<kernel::IdRange>(value);
+    return absl::HashOf(ids.first, ids.last);
+  }
+};
 
 // What errors call a member.
 std::string FieldOf(const AccountGroup& group,
@@ -316,38 +332,36 @@ void ExpandGroup(const AccountGroup& group, kernel::Table table,
     return;
   }
   const size_t begin = accounts.size();
+  bool of_families = true;
   MemberOverlaps overlaps(group);
-  absl::flat_hash_set<std::string> values;
+  absl::flat_hash_set<AccountGroup::Value, ValueHash> values;
+  values.reserve(group.members.size());
   for (const AccountGroup::Member& member : group.members) {
-    const std::string field = FieldOf(group, member);
+    const auto place = [&] { return FieldOf(group, member); };
     if (!IsOfKey(member.value, group.key)) {
-      violations.Add(field, absl::StrCat("this is no ", KeyName(group.key)));
+      violations.Add(place(), absl::StrCat("this is no ", KeyName(group.key)));
       continue;
     }
-    if (!values.insert(field).second) {
-      violations.Add(field, "is in the group twice");
+    if (!values.insert(member.value).second) {
+      violations.Add(place(), "is in the group twice");
       continue;
     }
-    std::vector<RuleMatch> matches = MatchesOf(group, member);
-    overlaps.Add(member, matches[0], KeyFieldOf(group.key));
-    for (RuleMatch& match : matches) {
+    const auto add = [&]() -> PlanAccount& {
       PlanAccount& account = accounts.emplace_back(group.shared);
       account.counter = member.counter;
-      account.match = std::move(match);
-      account.field = field;
-    }
+      Narrow(account.match, group.key, member);
+      return account;
+    };
+    const PlanAccount& account = add();
+    overlaps.Add(member, account.match, KeyFieldOf(group.key));
+    of_families &= CheckFamily(account, place, violations);
+    if (group.key == GroupKey::kAddress) TurnAround(add().match);
   }
   std::move(overlaps).Check(violations);
-  bool of_families = true;
-  for (size_t i = begin; i < accounts.size(); ++i) {
-    of_families &= CheckFamily(accounts[i], violations);
-  }
   if (accounts.size() == begin) return;
-  // What they share is wrong in all of them, and said once.
-  PlanAccount first = accounts[begin];
-  first.field = group.shared.field;
-  CheckDirections(first, violations);
-  if (of_families) CheckLaw(first, table, violations);
+  // What they share is wrong in all of them, and said once, of the group.
+  CheckDirections(accounts[begin], violations);
+  if (of_families) CheckLaw(accounts[begin], table, violations);
 }
 
 void CheckCounters(const Plan& plan, Violations& violations) {
@@ -441,11 +455,15 @@ absl::StatusOr<std::vector<PlanAccount>> ExpandPlan(const Plan& plan) {
   Violations violations;
   std::vector<PlanAccount> accounts;
   size_t count = plan.accounts.size();
-  for (const AccountGroup& group : plan.groups) count += group.members.size();
+  for (const AccountGroup& group : plan.groups) {
+    const bool twice = group.key == GroupKey::kAddress;
+    count += (twice ? 2 : 1) * group.members.size();
+  }
   accounts.reserve(count);
   for (const PlanAccount& account : plan.accounts) {
     CheckDirections(account, violations);
-    if (CheckFamily(account, violations)) {
+    const auto place = [&] { return account.field; };
+    if (CheckFamily(account, place, violations)) {
       CheckLaw(account, plan.table, violations);
     }
     accounts.push_back(account);

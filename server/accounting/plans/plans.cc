@@ -185,6 +185,9 @@ absl::Status Plans::CheckTerms(const NewPlan& plan,
 absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
                                             const PlanTerms& terms) {
   NFM_RETURN_IF_ERROR(CheckTerms(plan, terms));
+  // Counters are read while the plan is compiled.
+  const std::shared_ptr<WaitingReader> reading =
+      applier_.BeginReading(plan.plan);
   CgroupBindings cgroups = BindCgroups(plan.plan, cgroups_);
   NFM_ASSIGN_OR_RETURN(CompiledPlan compiled,
                        CompilePlan(plan.plan, options_.budget, form_, cgroups));
@@ -199,9 +202,9 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
     });
   };
   progress(PlanStep::kCompare, 0, compiled.counters.size());
-  NFM_ASSIGN_OR_RETURN(
-      const PlanCounterWork work,
-      applier_.CompareCounters(compiled, NamesOf(*before.compiled)));
+  NFM_ASSIGN_OR_RETURN(const PlanCounterWork work,
+                       applier_.CompareCounters(
+                           compiled, NamesOf(*before.compiled), reading.get()));
 
   PlanOutcome outcome;
   outcome.changes = work.Changes();

@@ -11,7 +11,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "accounting/snapshots/snapshot_reading.h"
 
 namespace nfmeter::accounting {
@@ -58,25 +57,6 @@ class Recipient {
  private:
   absl::Mutex mutex_;
   std::shared_ptr<SnapshotSubscriber> subscriber_ ABSL_GUARDED_BY(mutex_);
-};
-
-class WaitingReader final : public SnapshotReader {
- public:
-  void OnBegin(SharedSnapshot) override {}
-  void OnChunk(std::shared_ptr<const SnapshotChunk>) override {}
-  void OnEnd(absl::StatusOr<SharedSnapshot> snapshot) override {
-    snapshot_ = std::move(snapshot);
-    done_.Notify();
-  }
-
-  absl::StatusOr<SharedSnapshot> Wait() {
-    done_.WaitForNotification();
-    return std::move(snapshot_);
-  }
-
- private:
-  absl::StatusOr<SharedSnapshot> snapshot_;
-  absl::Notification done_;
 };
 
 class LaneSnapshotHub final : public SnapshotHub {

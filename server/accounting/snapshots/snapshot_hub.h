@@ -8,9 +8,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "accounting/common/counter_observer.h"
@@ -35,6 +37,28 @@ class SnapshotReader {
   // The whole snapshot, or why there is none. Exactly once, last.
   virtual void OnEnd(
       absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot) = 0;
+};
+
+// A reading that is waited for later. Thread-safe.
+class WaitingReader final : public SnapshotReader {
+ public:
+  void OnBegin(std::shared_ptr<const Snapshot>) override {}
+  void OnChunk(std::shared_ptr<const SnapshotChunk>) override {}
+  void OnEnd(
+      absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot) override {
+    snapshot_ = std::move(snapshot);
+    done_.Notify();
+  }
+
+  // Statuses: SnapshotHub::Take(). Once.
+  absl::StatusOr<std::shared_ptr<const Snapshot>> Wait() {
+    done_.WaitForNotification();
+    return std::move(snapshot_);
+  }
+
+ private:
+  absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot_;
+  absl::Notification done_;
 };
 
 // Gets snapshots as they fall due. Called on the counter lane, or where the

@@ -2,10 +2,11 @@
 #include "service/plan/read_plan.h"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <utility>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -202,14 +203,17 @@ std::optional<accounting::Split> ReadSplit(v1::SplitBy split,
   }
 }
 
+// Where something stands, for errors: made only for those.
+using Place = absl::FunctionRef<std::string()>;
+
 // The counters of a split account have the class's name after the account's.
-void CheckCounter(const std::string& counter, size_t longest_class,
-                  const std::string& field, FieldErrors& errors) {
+void CheckCounter(const std::string& counter, size_t longest_class, Place place,
+                  FieldErrors& errors) {
   if (!accounting::IsCounterName(counter)) {
-    errors.Add(field, "must be 1 to 253 of [A-Za-z0-9._:/@+-]");
+    errors.Add(place(), "must be 1 to 253 of [A-Za-z0-9._:/@+-]");
   } else if (longest_class > 0 &&
              counter.size() + 1 + longest_class > kernel::kAcctNameMaxBytes) {
-    errors.Add(field,
+    errors.Add(place(),
                absl::StrCat("is too long: with the longest class behind it, it "
                             "has more than ",
                             kernel::kAcctNameMaxBytes, " bytes"));
@@ -309,8 +313,7 @@ std::optional<kernel::Range<T>> ReadRange(absl::string_view text) {
 
 std::optional<AccountGroup::Value> ReadValue(GroupKey key,
                                              const std::string& text,
-                                             const std::string& field,
-                                             FieldErrors& errors) {
+                                             Place place, FieldErrors& errors) {
   switch (key) {
     case GroupKey::kSource:
     case GroupKey::kDestination:
@@ -318,24 +321,26 @@ std::optional<AccountGroup::Value> ReadValue(GroupKey key,
       const absl::StatusOr<kernel::IpPrefix> prefix =
           kernel::ParseIpPrefix(text);
       if (prefix.ok()) return *prefix;
-      errors.Add(field, std::string(prefix.status().message()));
+      errors.Add(place(), std::string(prefix.status().message()));
       return std::nullopt;
     }
     case GroupKey::kSourcePort:
     case GroupKey::kDestinationPort:
       if (const auto range = ReadRange<uint16_t>(text)) return *range;
-      errors.Add(field, "must be a port, or two as in 8000-8099");
+      errors.Add(place(), "must be a port, or two as in 8000-8099");
       return std::nullopt;
     case GroupKey::kUid:
       if (const auto range = ReadRange<uint32_t>(text);
           range.has_value() && range->last != kNobodysId) {
         return *range;
       }
-      errors.Add(field, "must be a uid, or two as in 1000-1999");
+      errors.Add(place(), "must be a uid, or two as in 1000-1999");
       return std::nullopt;
   }
   return std::nullopt;
 }
+
+using Members = google::protobuf::Map<std::string, std::string>;
 
 AccountGroup ReadGroup(const v1::AccountGroup& group, size_t longest_class,
                        const std::string& field, FieldErrors& errors) {
@@ -349,12 +354,21 @@ AccountGroup ReadGroup(const v1::AccountGroup& group, size_t longest_class,
     return read;
   }
   read.key = *key;
+  if (group.members().empty()) errors.Add(At(field, "members"), "has none");
   // In a stable order, as the map has none.
-  const std::map<std::string, std::string> members(group.members().begin(),
-                                                   group.members().end());
-  if (members.empty()) errors.Add(At(field, "members"), "has none");
-  for (const auto& [text, counter] : members) {
-    const std::string place = absl::StrCat(field, ".members[\"", text, "\"]");
+  std::vector<const Members::value_type*> members;
+  members.reserve(group.members().size());
+  for (const Members::value_type& each : group.members()) {
+    members.push_back(&each);
+  }
+  std::sort(members.begin(), members.end(),
+            [](const auto* a, const auto* b) { return a->first < b->first; });
+  read.members.reserve(members.size());
+  for (const Members::value_type* each : members) {
+    const auto& [text, counter] = *each;
+    const auto place = [&field, &text = text] {
+      return absl::StrCat(field, ".members[\"", text, "\"]");
+    };
     CheckCounter(counter, read.shared.split.has_value() ? longest_class : 0,
                  place, errors);
     if (auto value = ReadValue(read.key, text, place, errors)) {
@@ -443,8 +457,9 @@ accounting::Plan ReadPlan(const v1::Plan& plan, const std::string& field,
     account.counter = plan.accounts(i).counter();
     account.systemd_unit = plan.accounts(i).systemd_unit();
     CheckUnit(plan.accounts(i), place, errors);
-    CheckCounter(account.counter, account.split.has_value() ? longest : 0,
-                 At(place, "counter"), errors);
+    CheckCounter(
+        account.counter, account.split.has_value() ? longest : 0,
+        [&] { return At(place, "counter"); }, errors);
   }
   for (int i = 0; i < plan.groups_size(); ++i) {
     read.groups.push_back(ReadGroup(plan.groups(i), longest,
@@ -455,11 +470,14 @@ accounting::Plan ReadPlan(const v1::Plan& plan, const std::string& field,
 }
 
 std::string PlanSource(const v1::Plan& plan) {
-  v1::Plan given = plan;
-  given.clear_etag();
-  given.clear_owner();
-  given.clear_apply_time();
-  return StableBytes(given);
+  if (!plan.etag().empty() || !plan.owner().empty() || plan.has_apply_time()) {
+    v1::Plan given = plan;
+    given.clear_etag();
+    given.clear_owner();
+    given.clear_apply_time();
+    return PlanSource(given);
+  }
+  return StableBytes(plan);
 }
 
 absl::StatusOr<v1::Plan> ParsePlanSource(absl::string_view source) {
