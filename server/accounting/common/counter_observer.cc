@@ -42,6 +42,10 @@ absl::Status CounterObservers::BeforeDeletion(
   return Ask(observers_, &CounterObserver::BeforeDeletion, counters);
 }
 
+void CounterObservers::CommitSoon() const {
+  for (CounterObserver* observer : observers_) observer->CommitSoon();
+}
+
 absl::Status CounterObservers::Commit() const {
   return Ask(observers_, &CounterObserver::Commit);
 }

@@ -23,6 +23,7 @@ class Snapshot;
 //   Admit()                       on the thread of the call; may wait
 //   BeforeReset(), ...            likewise, with the values of just now
 //   OnReset(), OnDeleted(), ...   on the counter lane, job by job
+//   CommitSoon()                  on the thread of the call; perhaps
 //   Commit()                      on the thread of the call; may wait
 //   the caller is answered
 //
@@ -62,6 +63,9 @@ class CounterObserver {
   // All counters have been read. Complete ones only.
   virtual void OnSnapshot(const std::shared_ptr<const Snapshot>&) {}
 
+  // More of the same mutation follows, for some milliseconds: what was told so
+  // far may be written meanwhile. Returns at once.
+  virtual void CommitSoon() {}
   // Returns when everything that was told before this call is durable. Other
   // than OK: it is not, and the caller gets this status although the kernel has
   // done what it asked; the observer keeps what it was told and tries on.
@@ -79,6 +83,7 @@ class CounterObservers {
   absl::Status BeforeReset(absl::Span<const kernel::AcctObject> counters) const;
   absl::Status BeforeDeletion(
       absl::Span<const kernel::AcctObject> counters) const;
+  void CommitSoon() const;
   absl::Status Commit() const;
   // Empty spans are not told.
   void OnCreated(absl::Span<const kernel::AcctObject> counters) const;

@@ -19,7 +19,8 @@
 namespace nfmeter::accounting {
 namespace {
 
-// How many counters' labels are written in one transaction.
+// How many counters' labels are written in one transaction, and accounts of the
+// ledger, while the kernel makes more.
 constexpr size_t kPart = 8 * kSlice;
 
 // The kernel's answer was lost, and the counter does not exist.
@@ -172,7 +173,12 @@ absl::Status CounterCreation::CheckNew(Objects objects) {
 }
 
 absl::Status CounterCreation::Make(Objects objects, LabelWriter& labels) {
+  size_t told = 0;
   absl::Status status = MakeObjects(objects, [&](size_t made) {
+    if (made < objects.size() && made - told >= kPart) {
+      told = made;
+      parts_.observers.CommitSoon();
+    }
     return labels.OnMade(made, objects.size());
   });
   if (status.ok()) {

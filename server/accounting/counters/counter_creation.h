@@ -25,10 +25,10 @@
 namespace nfmeter::accounting {
 
 // Makes counters that are to be there all or none, with their labels. The
-// kernel makes them slice by slice, and while it makes some, the labels of those
-// before are written: no label is there before its counter. All are durable
-// before the caller is answered, by the commit of the ledger, whose file has
-// them, too.
+// kernel makes them slice by slice, and while it makes some, the labels and the
+// ledger's accounts of those before are written: no label is there before its
+// counter. All are durable before the caller is answered, by the last commit of
+// the ledger, whose file has the labels, too.
 //
 // Thread-safe. Does not own what it is given.
 class CounterCreation {

@@ -187,6 +187,15 @@ void Ledger::NoteGap(absl::string_view name, GapCause cause, absl::Time from,
   ++told_;
 }
 
+void Ledger::CommitSoon() {
+  if (!kept()) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    wanted_ = true;
+  }
+  alarm_->Ring();
+}
+
 absl::Status Ledger::Commit() {
   if (!kept()) return absl::OkStatus();
   AwaitWritten().IgnoreError();

@@ -121,6 +121,7 @@ class Ledger final : public CounterObserver {
   void OnDeleted(absl::Span<const kernel::AcctObject> counters) override;
   void OnMerged(absl::Span<const kernel::AcctObject> counters) override;
   void OnSnapshot(const std::shared_ptr<const Snapshot>& snapshot) override;
+  void CommitSoon() override;
   absl::Status Commit() override;
 
   // --- Totals ---

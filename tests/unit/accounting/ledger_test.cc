@@ -460,5 +460,28 @@ TEST_F(LedgerTest, ATickIsARecordAndListenersHearOfIt) {
   EXPECT_GT(ledger_->sequence(), before);
 }
 
+TEST_F(LedgerTest, WhatIsToldOfALongMutationIsWrittenWhileItGoesOn) {
+  Create("a");
+  Read();
+  absl::Notification heard;
+  const uint64_t before = ledger_->sequence();
+  const auto subscription = ledger_->Subscribe([&] {
+    if (ledger_->sequence() > before && !heard.HasBeenNotified()) {
+      heard.Notify();
+    }
+  });
+  ASSERT_OK(lane_->Run(Lane::Priority::kNormal, [&] {
+    observers_->OnCreated({{.name = "b"}});
+    return absl::OkStatus();
+  }));
+  observers_->CommitSoon();
+  heard.WaitForNotification();
+  const uint64_t written = ledger_->sequence();
+  EXPECT_GT(written, before);
+  // There is nothing left to write.
+  ASSERT_OK(observers_->Commit());
+  EXPECT_EQ(ledger_->sequence(), written);
+}
+
 }  // namespace
 }  // namespace nfmeter::accounting
