@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // kill -9 at every system call of a plan's application, on both backends; of
-// one that changes quotas, too.
+// one that changes quotas, too, and of one that is larger than a transaction of
+// nf_tables may be.
 //
 // What holds, whatever the call that was the last: the next server has the plan
 // of before or the new one, whole, with its rules and counters and without
@@ -40,6 +41,11 @@ using ::testing::StartsWith;
 constexpr int kKilled = 128 + 9;
 constexpr uint16_t kPort = 20'000;
 constexpr char kPlanLane[] = "nfm-plans";
+constexpr int kMembers = 40;
+// Their elements alone are more than twice the send buffer, which has at least
+// twice this (sock_setsockopt()).
+constexpr int kSplitMembers = 1'500;
+constexpr char kSendBufferBytes[] = "16384";
 constexpr uint64_t kFar = uint64_t{1} << 40;
 
 // The accounts of all that is sent, which both plans have, and whose quotas
@@ -52,8 +58,8 @@ uint64_t QuotaOf(const std::string& account, const std::string& kind) {
   return (account == "first-quota") == (kind == "new") ? kFar : 0;
 }
 
-// 40 accounts are in one of the plans only.
-v1::Plan PlanOf(const std::string& kind, bool quotas) {
+// `members` accounts are in one of the plans only.
+v1::Plan PlanOf(const std::string& kind, bool quotas, int members) {
   v1::Plan plan;
   plan.set_name("customers");
   for (const char* name : kSent) {
@@ -66,8 +72,8 @@ v1::Plan PlanOf(const std::string& kind, bool quotas) {
   }
   v1::AccountGroup& group = *plan.add_groups();
   group.set_key(v1::GROUP_KEY_DESTINATION);
-  for (int i = 0; i < 40; ++i) {
-    (*group.mutable_members())[absl::StrCat("192.0.2.", i)] =
+  for (int i = 0; i < members; ++i) {
+    (*group.mutable_members())[absl::StrCat("198.18.", i / 256, ".", i % 256)] =
         absl::StrCat(kind, "-", i);
   }
   return plan;
@@ -78,6 +84,7 @@ struct Place {
   bool quotas;
   const char* thread;
   const char* call;
+  bool split = false;  // in several transactions
   friend std::ostream& operator<<(std::ostream& out, const Place& place) {
     return out << place.kind << " " << place.thread << " " << place.call;
   }
@@ -95,7 +102,8 @@ class PlanKillTest : public ::testing::TestWithParam<Place> {
     return answer.status();
   }
   static v1::Plan Plan(const std::string& kind) {
-    return PlanOf(kind, GetParam().quotas);
+    return PlanOf(kind, GetParam().quotas,
+                  GetParam().split ? kSplitMembers : kMembers);
   }
 
   void Send() {
@@ -106,7 +114,7 @@ class PlanKillTest : public ::testing::TestWithParam<Place> {
   void ExpectOneOfBoth(Client& client) {
     const auto plan = client.GetPlan("customers");
     ASSERT_OK(plan.status());
-    const std::string first = plan->plan().groups(0).members().at("192.0.2.0");
+    const std::string first = plan->plan().groups(0).members().at("198.18.0.0");
     ASSERT_THAT(first, AnyOf(Eq("old-0"), Eq("new-0")));
     const std::string kind = first.substr(0, 3);
     uint64_t changes = 1;
@@ -137,7 +145,16 @@ class PlanKillTest : public ::testing::TestWithParam<Place> {
     }
   }
 
-  const std::unique_ptr<Firewall> firewall_ = GetParam().kind.make();
+  static std::unique_ptr<Firewall> MakeFirewall() {
+    std::unique_ptr<Firewall> firewall = GetParam().kind.make();
+    if (GetParam().split) {
+      setenv("LD_PRELOAD", NETLINK_LACK_LIBRARY, 1);
+      setenv("NETLINK_LACK_SEND_BUFFER", kSendBufferBytes, 1);
+    }
+    return firewall;
+  }
+
+  const std::unique_ptr<Firewall> firewall_ = MakeFirewall();
   FaultServer server_{{.arguments = {"--backend", GetParam().kind.backend}}};
   uint64_t sent_ = 0;
 };
@@ -195,6 +212,10 @@ std::vector<Place> Places() {
     add(testing::kNftables, kRuleLane, "recvmsg");
     add(testing::kPlainNftables, kRuleLane, "sendto");
   }
+  for (const FirewallKind& kind :
+       {testing::kNftables, testing::kPlainNftables}) {
+    places.push_back({kind, false, kRuleLane, "sendto", /*split=*/true});
+  }
   return places;
 }
 
@@ -203,7 +224,10 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) {
       const Place& place = info.param;
       const std::string thread = absl::StrReplaceAll(place.thread, {{"-", ""}});
-      return absl::StrCat(place.kind.name, place.quotas ? "Quotas_" : "_",
+      return absl::StrCat(place.kind.name,
+                          place.quotas  ? "Quotas_"
+                          : place.split ? "Split_"
+                                        : "_",
                           thread, "_", place.call);
     });
 

@@ -5,10 +5,13 @@
    NETLINK_LACK is "HEX:HEX", bytes of a request and as many others that no
    kernel knows, which replace them wherever they begin at a multiple of 4.
    NETLINK_LACK_SUBSYSTEMS is "7,10", numbers of nfnetlink's (NFNL_SUBSYS_*)
-   that are not there at all. */
+   that are not there at all. NETLINK_LACK_SEND_BUFFER is how many bytes the
+   send buffer of each socket may have at most, as net.core.wmem_max bounds it
+   in an unprivileged user namespace. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <stdio.h>
@@ -18,12 +21,14 @@
 #include <unistd.h>
 
 #define MOST 64
+static int (*real_setsockopt)(int, int, int, const void *, socklen_t);
 static ssize_t (*real_sendto)(int, const void *, size_t, int,
                               const struct sockaddr *, socklen_t);
 static unsigned char from[MOST], to[MOST];
 static size_t length;
 static unsigned long long subsystems; /* a bit each */
 static const char *lacks_while;
+static int send_buffer_most; /* 0: any */
 
 /* Nobody's, for which the kernel has the answers that it has for those that are
    not there: EINVAL, and EOPNOTSUPP to a batch (NFNL_SUBSYS_HOOK has none). */
@@ -41,6 +46,9 @@ static size_t read_hex(const char *text, unsigned char *bytes) {
 
 __attribute__((constructor)) static void load(void) {
   *(void **)&real_sendto = dlsym(RTLD_NEXT, "sendto");
+  *(void **)&real_setsockopt = dlsym(RTLD_NEXT, "setsockopt");
+  const char *most = getenv("NETLINK_LACK_SEND_BUFFER");
+  if (most != NULL) send_buffer_most = atoi(most);
   lacks_while = getenv("NETLINK_LACK_WHILE");
   const char *number = getenv("NETLINK_LACK_SUBSYSTEMS");
   while (number != NULL && *number != '\0') {
@@ -53,6 +61,20 @@ __attribute__((constructor)) static void load(void) {
   if (colon == NULL) return;
   length = read_hex(colon + 1, to);
   if (read_hex(text, from) != length) abort();
+}
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t size) {
+  if (send_buffer_most > 0 && level == SOL_SOCKET) {
+    if (name == SO_SNDBUFFORCE) {
+      errno = EPERM;
+      return -1;
+    }
+    if (name == SO_SNDBUF && *(const int *)value > send_buffer_most) {
+      return real_setsockopt(fd, level, name, &send_buffer_most,
+                             sizeof(send_buffer_most));
+    }
+  }
+  return real_setsockopt(fd, level, name, value, size);
 }
 
 static int is_lacked(unsigned subsystem) {
