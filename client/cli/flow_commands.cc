@@ -158,7 +158,7 @@ void PrintFrame(Session& session, const FlowFrame& next, bool first) {
           << session.Render(table, layout);
       break;
     case Format::kCsv:
-      out << RenderCsv(table, first);
+      out << RenderCsv(table, first && session.headings());
       break;
     case Format::kJson:
       out << MessageToJson(frame, JsonLayout::kOneLine) << "\n";

@@ -10,6 +10,7 @@
 #include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/flow.pb.h"
 #include "nfmeter/v1/node.pb.h"
+#include "nfmeter/v1/plan.pb.h"
 #include "nfmeter/v1/rule.pb.h"
 #include "nfmeter/v1/snapshot.pb.h"
 #include "nfmeter/v1/usage.pb.h"
@@ -32,9 +33,11 @@ const google::protobuf::ServiceDescriptor* UsageService() {
 const google::protobuf::ServiceDescriptor* NodeService() {
   return v1::Node::descriptor()->file()->service(0);
 }
-
 const google::protobuf::ServiceDescriptor* FlowService() {
   return v1::Flow::descriptor()->file()->service(0);
+}
+const google::protobuf::ServiceDescriptor* PlanService() {
+  return v1::Plan::descriptor()->file()->service(0);
 }
 
 using Methods = std::vector<std::string>;
@@ -181,10 +184,12 @@ std::vector<service::NodeCapability> NodeCapabilities(
 
 std::vector<ServiceHealth> HealthOf(const kernel::Capabilities& kernel,
                                     bool ledger_writable) {
+  const bool rules =
+      kernel.rules.tables_ipv4.ok() || kernel.rules.tables_ipv6.ok();
   return {{CounterService()->full_name(), kernel.acct.ok()},
           {SnapshotService()->full_name(), kernel.acct.ok()},
-          {RuleService()->full_name(),
-           kernel.rules.tables_ipv4.ok() || kernel.rules.tables_ipv6.ok()},
+          {RuleService()->full_name(), rules},
+          {PlanService()->full_name(), kernel.acct.ok() && rules},
           {FlowService()->full_name(), kernel.flows.ok()},
           {UsageService()->full_name(), kernel.acct.ok() && ledger_writable},
           {NodeService()->full_name(), true}};

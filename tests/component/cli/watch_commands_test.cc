@@ -16,6 +16,7 @@ namespace nfmeter::testing {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
@@ -269,6 +270,32 @@ class QuotaTest : public CliTest {
         };
   }
 };
+
+using FlowWatchTest = CliTest;
+
+TEST_F(FlowWatchTest, FramesOfCsvHaveOneHeadingOrNone) {
+  server_.flows.on_WatchFlows = [](grpc::ServerContext& context, const auto&,
+                                   auto& writer) {
+    const auto frame = Json<v1::WatchFlowsResponse>(R"({
+        "grouping": {"destinationPort": true},
+        "ranking": {"groups": [{"destinationPort": 443,
+                                "sums": {"flows": 17}}]}})");
+    writer.Write(frame);
+    writer.Write(frame);
+    WaitForCancellation(context);
+    return grpc::Status::CANCELLED;
+  };
+  const auto lines = [this](std::vector<std::string> more) {
+    std::vector<std::string> words = {"flow",    "watch", "--by", "dport",
+                                      "--count", "2",     "-o",   "csv"};
+    words.insert(words.end(), more.begin(), more.end());
+    return std::vector<std::string>(
+        absl::StrSplit(Nfmeter(words).out, '\n', absl::SkipEmpty()));
+  };
+  EXPECT_THAT(lines({}), SizeIs(3));
+  EXPECT_THAT(lines({"--no-headers"}),
+              AllOf(SizeIs(2), Each(StartsWith("443,"))));
+}
 
 TEST_F(QuotaTest, SaysThatNoneIsOverItsQuota) {
   server_.counters.on_WatchQuotaEvents = [](grpc::ServerContext&, const auto&,

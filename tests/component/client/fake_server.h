@@ -136,6 +136,7 @@ class FakePlanService final : public v1::PlanService::Service,
 class FakeFlowService final : public v1::FlowService::Service,
                               public SeenTimeout {
   NFM_FAKE_STREAM(ListFlows)
+  NFM_FAKE_STREAM(WatchFlows)
   NFM_FAKE_UNARY(SummarizeFlows)
 };
 

@@ -125,13 +125,15 @@ TEST(CapabilitiesTest, AServiceIsHealthyWhileItCanDoItsWork) {
   kernel::Capabilities found;
   for (const char* service :
        {"nfmeter.v1.CounterService", "nfmeter.v1.SnapshotService",
-        "nfmeter.v1.RuleService", "nfmeter.v1.NodeService"}) {
+        "nfmeter.v1.RuleService", "nfmeter.v1.PlanService",
+        "nfmeter.v1.UsageService", "nfmeter.v1.NodeService"}) {
     EXPECT_TRUE(Serves(found, service)) << service;
   }
   found.rules.tables_ipv6 = absl::UnimplementedError("");
   EXPECT_TRUE(Serves(found, "nfmeter.v1.RuleService"));
   found.rules.tables_ipv4 = absl::UnimplementedError("");
   EXPECT_FALSE(Serves(found, "nfmeter.v1.RuleService"));
+  EXPECT_FALSE(Serves(found, "nfmeter.v1.PlanService"));
   found.acct = absl::UnimplementedError("");
   EXPECT_FALSE(Serves(found, "nfmeter.v1.CounterService"));
   EXPECT_FALSE(Serves(found, "nfmeter.v1.SnapshotService"));
