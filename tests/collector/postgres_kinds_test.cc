@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "tests/collector/pooler_process.h"
 #include "tests/collector/postgres_fixture.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter {
@@ -99,13 +100,11 @@ TEST_F(RollBackTest, LeasesAreKept) {
   Count(1);
   AwaitTotal();
   RollBackSome("collectors");
-  const auto tries = [this] {
-    return postgres_.Query("SELECT last_value > 30 FROM tries");
-  };
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (tries() != "t" && absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(10));
-  }
+  EXPECT_TRUE(testing::Eventually(
+      [this] {
+        return postgres_.Query("SELECT last_value > 30 FROM tries") == "t";
+      },
+      kPatience));
   Count(1);
   AwaitTotal();
   EXPECT_THAT(collector->Log(), Not(HasSubstr("restart transaction")));

@@ -98,6 +98,15 @@ class NftKernelFactsTest : public ::testing::Test {
     ASSERT_TRUE(table_->Commit(batch).ok());
   }
 
+  // Counts port 20000 into c.cap, of which two packets are the quota.
+  void CountIntoCap() {
+    NftBatch batch = table_->NewBatch();
+    batch.AddCounter("c.cap", 0, 0, "");
+    batch.AddQuota("c.cap", 2 * kUdpPacketBytes, 0);
+    ASSERT_TRUE(table_->Commit(batch).ok());
+    NftCountPort(*table_, 20000, "cap", true);
+  }
+
   std::vector<std::pair<std::string, uint64_t>> Dump(
       uint16_t command = NFT_MSG_GETOBJ) {
     std::vector<std::pair<std::string, uint64_t>> values;
@@ -415,11 +424,7 @@ TEST_F(NftKernelFactsTest, AQuotaIsExceededWhenNothingIsLeftAndCountsNoMore) {
 // NftQuotaEvents, and why it listens with a large buffer and reads nothing but
 // these.
 TEST_F(NftKernelFactsTest, AQuotaTellsOncePerCrossingUntilItIsArmedAgain) {
-  NftBatch batch = table_->NewBatch();
-  batch.AddCounter("c.cap", 0, 0, "");
-  batch.AddQuota("c.cap", 2 * kUdpPacketBytes, 0);
-  ASSERT_TRUE(table_->Commit(batch).ok());
-  NftCountPort(*table_, 20000, "cap", true);
+  ASSERT_NO_FATAL_FAILURE(CountIntoCap());
   const auto events = NetlinkSubscription::Open(
       table_->network(), NFNLGRP_NFTABLES, /*receive_buffer_bytes=*/1 << 20);
   ASSERT_OK(events);
@@ -443,11 +448,7 @@ TEST_F(NftKernelFactsTest, AQuotaTellsOncePerCrossingUntilItIsArmedAgain) {
 
 // NftAcctTable::SetQuota().
 TEST_F(NftKernelFactsTest, AQuotaChangesInPlaceKeepsWhatItUsedAndIsArmedAgain) {
-  NftBatch batch = table_->NewBatch();
-  batch.AddCounter("c.cap", 0, 0, "");
-  batch.AddQuota("c.cap", 2 * kUdpPacketBytes, 0);
-  ASSERT_TRUE(table_->Commit(batch).ok());
-  NftCountPort(*table_, 20000, "cap", true);
+  ASSERT_NO_FATAL_FAILURE(CountIntoCap());
   SendUdp(20000, 2);
   ASSERT_TRUE(Ask(*table_, kQuota, "c.cap").exceeded);
   NftBatch more = table_->NewBatch();

@@ -443,41 +443,51 @@ TEST_F(LedgerTest, ADamagedFileIsPutAsideAndTheGapIsTold) {
   EXPECT_THAT(Causes(), ElementsAre(GapCause::kStoreLost));
 }
 
+// Listens for a record after those that there are.
+class NextRecord {
+ public:
+  explicit NextRecord(Ledger& ledger)
+      : before_(ledger.sequence()),
+        subscription_(ledger.Subscribe([this, &ledger] {
+          // An earlier record may be told of only now.
+          if (ledger.sequence() > before_ && !heard_.HasBeenNotified()) {
+            heard_.Notify();
+          }
+        })) {}
+
+  // Waits for it.
+  void Await() { heard_.WaitForNotification(); }
+  // The newest record when this was made.
+  uint64_t before() const { return before_; }
+
+ private:
+  const uint64_t before_;
+  absl::Notification heard_;
+  const std::unique_ptr<Ledger::Subscription> subscription_;
+};
+
 TEST_F(LedgerTest, ATickIsARecordAndListenersHearOfIt) {
   Create("a");
   Read();
-  absl::Notification heard;
-  const uint64_t before = ledger_->sequence();
-  const auto subscription = ledger_->Subscribe([&] {
-    // The first record may be told of only now.
-    if (ledger_->sequence() > before && !heard.HasBeenNotified()) {
-      heard.Notify();
-    }
-  });
+  NextRecord next(*ledger_);
   Count("a", 5);
   clock_.Advance(absl::Seconds(20));
-  heard.WaitForNotification();
-  EXPECT_GT(ledger_->sequence(), before);
+  next.Await();
+  EXPECT_GT(ledger_->sequence(), next.before());
 }
 
 TEST_F(LedgerTest, WhatIsToldOfALongMutationIsWrittenWhileItGoesOn) {
   Create("a");
   Read();
-  absl::Notification heard;
-  const uint64_t before = ledger_->sequence();
-  const auto subscription = ledger_->Subscribe([&] {
-    if (ledger_->sequence() > before && !heard.HasBeenNotified()) {
-      heard.Notify();
-    }
-  });
+  NextRecord next(*ledger_);
   ASSERT_OK(lane_->Run(Lane::Priority::kNormal, [&] {
     observers_->OnCreated({{.name = "b"}});
     return absl::OkStatus();
   }));
   observers_->CommitSoon();
-  heard.WaitForNotification();
+  next.Await();
   const uint64_t written = ledger_->sequence();
-  EXPECT_GT(written, before);
+  EXPECT_GT(written, next.before());
   // There is nothing left to write.
   ASSERT_OK(observers_->Commit());
   EXPECT_EQ(ledger_->sequence(), written);
