@@ -15,6 +15,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
@@ -401,6 +402,108 @@ TEST_P(PlanTest, AFlushIsMendedWithinSecondsAndCountsStay) {
 class OwnedPlanTest : public PlanTest {};
 INSTANTIATE_TEST_SUITE_P(Backend, OwnedPlanTest, ::testing::Values("nftables"),
                          [](const auto& info) { return info.param; });
+
+// A thousand rules, nearly, before the maps: so a packet is on its way whenever
+// a commit happens.
+class LongWayPlanTest : public OwnedPlanTest {
+ protected:
+  // Applies what `change` makes of the plan, several times, under traffic to
+  // the first member of the first group.
+  void CountWhile(absl::FunctionRef<void(v1::Plan& plan, bool back)> change) {
+    v1::Plan plan = PerAddress();
+    for (int i = 1; i <= 900; ++i) {
+      v1::Account& account = *plan.add_accounts();
+      account.set_counter(absl::StrCat("mark-", i));
+      account.add_directions(v1::DIRECTION_OUT);
+      account.mutable_match()->set_protocol("udp");
+      account.mutable_match()->mutable_mark()->set_value(i);
+    }
+    v1::AccountGroup& others = *plan.add_groups();
+    others = plan.groups(0);
+    MatchOtherwise(others.mutable_match());
+    others.clear_members();
+    for (int i = 0; i < 20; ++i) {
+      (*others.mutable_members())[absl::StrCat("127.2.0.", i)] =
+          absl::StrCat("other-", i);
+    }
+    Apply(plan);
+    Traffic v4(V4(0));
+    for (int i = 0; i < 10; ++i) {
+      change(plan, i % 2 != 0);
+      ASSERT_GE(Apply(plan).commits(), 1u);
+    }
+    const uint64_t sent = v4.Stop();
+    EXPECT_GT(sent, 0u);
+    const std::map<std::string, uint64_t> packets = TotalPackets();
+    EXPECT_EQ(packets.at("v4-0"), sent);
+    EXPECT_EQ(packets.at("all-v4"), sent);
+    EXPECT_EQ(Status().repairs(), 0u);
+  }
+  // The same packets, by another match.
+  static void MatchOtherwise(v1::RuleMatch* match, uint32_t mark = 1 << 20) {
+    match->mutable_mark()->set_value(mark);
+    match->set_not_mark(true);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Backend, LongWayPlanTest,
+                         ::testing::Values("nftables"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(LongWayPlanTest, NoPacketIsMissedOrDoubledWhenMapsComeAndGo) {
+  CountWhile([](v1::Plan& plan, bool back) {
+    v1::AccountGroup& group = *plan.mutable_groups(0);
+    if (back) {
+      group.mutable_match()->clear_mark();
+      group.mutable_match()->clear_not_mark();
+    } else {
+      MatchOtherwise(group.mutable_match());
+    }
+  });
+}
+
+TEST_P(LongWayPlanTest, NoPacketIsMissedOrDoubledWhenAnAccountChangesItsMap) {
+  CountWhile([](v1::Plan& plan, bool back) {
+    plan.mutable_groups(back ? 2 : 0)->mutable_members()->erase(V4(0));
+    (*plan.mutable_groups(back ? 0 : 2)->mutable_members())[V4(0)] = "v4-0";
+  });
+}
+
+TEST_P(LongWayPlanTest, NoPacketIsMissedOrDoubledWhenAnAccountLeavesItsMap) {
+  CountWhile([](v1::Plan& plan, bool back) {
+    if (back) {
+      plan.mutable_accounts()->RemoveLast();
+      (*plan.mutable_groups(0)->mutable_members())[V4(0)] = "v4-0";
+      return;
+    }
+    plan.mutable_groups(0)->mutable_members()->erase(V4(0));
+    v1::Account& account = *plan.add_accounts();
+    account.set_counter("v4-0");
+    account.add_directions(v1::DIRECTION_OUT);
+    *account.mutable_match() = plan.groups(0).match();
+    account.mutable_match()->set_destination(V4(0));
+    MatchOtherwise(account.mutable_match(), 1 << 21);
+  });
+}
+
+TEST_P(LongWayPlanTest, NoPacketIsMissedOrDoubledWhenQuotasComeAndGo) {
+  CountWhile([](v1::Plan& plan, bool back) {
+    v1::AccountGroup& group = *plan.mutable_groups(0);
+    group.clear_quota();
+    if (!back) group.mutable_quota()->set_bytes(uint64_t{1} << 40);
+  });
+}
+
+// Another placement is another hook.
+TEST_P(OwnedPlanTest, PacketsBetweenTwoHooksAreADeclaredGap) {
+  v1::Plan plan = PerAddress();
+  Apply(plan);
+  SendTo(V4(0), 1);
+  plan.set_placement(v1::RULE_PLACEMENT_TAIL);
+  EXPECT_GE(Apply(plan).commits(), 1u);
+  EXPECT_TRUE(testing::Eventually([&] {
+    return Gaps(v1::USAGE_GAP_CAUSE_RULES_MISSING) >= 2 * kAddresses + 1;
+  }));
+}
 
 TEST_P(OwnedPlanTest, AFlushOfTheRulesetDoesNotTouchIt) {
   Apply(PerAddress());

@@ -249,8 +249,11 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
     keeper_.TellRepair(name, drift.size(),
                        MissedCounters(before.compiled->tables, drift));
   }
-  if (before.usable && before.plan->table != plan.plan.table) {
-    // Two commits: a packet between them met the rules of none or of both.
+  // Two commits, or two hooks: a packet between them met the rules of none or
+  // of both.
+  if (before.usable && (before.plan->table != plan.plan.table ||
+                        (form_ == PlanForm::kMaps &&
+                         before.plan->placement != plan.plan.placement))) {
     for (const std::string& counter : NamesOf(*before.compiled)) {
       ledger_.NoteGap(counter, GapCause::kRulesMissing, began,
                       clock_.WallTime());

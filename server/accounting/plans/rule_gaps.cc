@@ -98,6 +98,25 @@ bool Same(const T* a, const T* b) {
   return a != nullptr && b != nullptr && *a == *b;
 }
 
+bool HasQuotas(const OwnedMap& map) {
+  return std::any_of(map.elements.begin(), map.elements.end(),
+                     [](const OwnedMap::Element& each) { return each.quota; });
+}
+
+// The chain is there before and now, and has the same rules: those of a map
+// look for quotas only where it has some.
+bool IsSameChain(const ChainIndex& before, const ChainIndex& now,
+                 absl::string_view name) {
+  const OwnedChain* const chain = before.Find(name);
+  if (!Same(chain, now.Find(name))) return false;
+  return std::none_of(chain->rules.begin(), chain->rules.end(),
+                      [&](const kernel::OwnedRule& rule) {
+                        return !rule.map.empty() &&
+                               HasQuotas(*before.FindMap(rule.map)) !=
+                                   HasQuotas(*now.FindMap(rule.map));
+                      });
+}
+
 }  // namespace
 
 std::vector<std::string> MissedCounters(
@@ -143,7 +162,7 @@ std::vector<OwnedDifference> DriftIn(
       if (TableOf(before, difference) != &table) continue;
       const std::string& name = difference.chain;
       if (Same(before_index.FindHook(name), index.FindHook(name)) ||
-          Same(before_index.Find(name), index.Find(name)) ||
+          IsSameChain(before_index, index, name) ||
           Same(before_index.FindMap(name), index.FindMap(name))) {
         drift.push_back(difference);
       }

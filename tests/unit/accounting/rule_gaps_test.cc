@@ -83,5 +83,17 @@ TEST(RuleGapsTest, WhatTheNewPlanChangesIsNoDrift) {
               SizeIs(2));
 }
 
+TEST(RuleGapsTest, RulesThatLookForTheFirstQuotasOfAMapAreNoDrift) {
+  OwnedTable before = Tree();
+  before.maps = {{.name = "by-address", .elements = {{.counter = "alice"}}}};
+  before.chains[1].rules = {{.map = "by-address"}};
+  OwnedTable limited = before;
+  limited.maps[0].elements[0].quota = true;
+  const OwnedDifference left = Of(Kind::kChanged, "left");
+  EXPECT_THAT(DriftIn({left}, {before}, {limited}), IsEmpty());
+  EXPECT_THAT(DriftIn({left}, {limited}, {before}), IsEmpty());
+  EXPECT_THAT(DriftIn({left}, {limited}, {limited}), SizeIs(1));
+}
+
 }  // namespace
 }  // namespace nfmeter::accounting

@@ -10,9 +10,10 @@
 
 namespace nfmeter::kernel {
 
-// A map that counts, and that is to change by more than one transaction takes,
-// is not changed: another is filled beside it, and then the rules look into
-// that one. So a map has its own name, or that with "-b" behind it, by turns.
+// A map that counts, and that is to change by more than one transaction takes
+// or by what nft_owned_moves.h says, is not changed: another is filled beside
+// it, and then the rules look into that one. So a map has its own name, or that
+// with "-b" behind it, by turns.
 
 // Calls the maps that are wanted as those are called that the rules which are
 // there look into.

@@ -100,8 +100,13 @@ struct NftOwnedChange {
   // maps, and then rules, which may look into them.
   NftBatch batch;
   std::vector<const NftWantedMap*> new_maps;
-  // Those of which elements come or go, by the kernel's names.
+  // Those of which elements come or go, by the kernel's names; and those of
+  // them where that must not be, see NftMovedMaps().
   absl::flat_hash_set<std::string> changed_maps;
+  absl::flat_hash_set<std::string> moved_maps;
+  // No longer wanted: to go when no packet looks into them any more.
+  std::vector<std::string> old_maps;
+  bool takes_rules = false;                   // some that are there go
   std::vector<const NftWantedChain*> filled;  // get all their rules
   // What a message of the batch is about, for errors; empty: nothing that
   // people know.

@@ -331,6 +331,10 @@ class TableCompiler {
             KernelName(PairsOf(rule.map)));
       }
       add("counter name ", key, "/", map.bits, " map @", KernelName(rule.map));
+      if (HasQuotas(map)) {
+        add("quota name ", key, "/", map.bits, " map @",
+            KernelName(QuotasOf(rule.map)));
+      }
     } else if (!rule.counter.empty()) {
       add("counter name \"", NftObjectName(rule.counter), "\"");
       if (rule.quota) {

@@ -14,6 +14,7 @@
 #include "kernel/acct_names.h"
 #include "kernel/linux/nftables/nft_name.h"
 #include "kernel/linux/nftables/nft_owned.h"
+#include "kernel/linux/nftables/nft_owned_moves.h"
 #include "kernel/owned_diff.h"
 
 namespace nfmeter::kernel {
@@ -193,17 +194,19 @@ class Comparison {
     for (const NftFoundChain* each : unwanted_chains_) {
       Subject("", [&] { out_.batch.DeleteChain(each->place.KernelName()); });
     }
-    for (const std::string& name : unwanted_maps_) {
-      Subject("", [&] { out_.batch.DeleteMap(name); });
+    for (const NftFoundMap* each : misshapen_maps_) {
+      Subject("", [&] { out_.batch.DeleteMap(each->map.name); });
     }
     for (const NftWantedChain* each : made_) MakeChain(*each);
     for (const Changed& each : changed_) ChangeElements(each);
+    out_.moved_maps = MovedMaps();
+    out_.takes_rules = !emptied_.empty();
     return std::move(out_);
   }
 
  private:
   struct Changed {
-    std::string name;
+    const NftBatch::Map* map;
     Elements deleted;
     Elements added;
   };
@@ -302,24 +305,24 @@ class Comparison {
       if (!IsSameMap(wanted.map, found.map)) {
         // Somebody has made another map under this name.
         Tell(wanted.place, Kind::kChanged, {"its key"}, {});
-        unwanted_maps_.push_back(wanted.map.name);
+        misshapen_maps_.push_back(&found);
         out_.new_maps.push_back(&wanted);
         continue;
       }
-      Changed changed = {wanted.map.name,
-                         Lacking(found.elements, wanted.elements),
+      Changed changed = {&wanted.map, Lacking(found.elements, wanted.elements),
                          Lacking(wanted.elements, found.elements)};
       if (changed.deleted.empty() && changed.added.empty()) continue;
       Tell(wanted.place, Kind::kChanged, TextsOf(changed.added),
            TextsOf(changed.deleted));
       out_.differences.back().lost = LostElements(wanted, found);
-      out_.changed_maps.insert(changed.name);
+      out_.changed_maps.insert(changed.map->name);
       changed_.push_back(std::move(changed));
     }
     for (const NftFoundMap& each : found_.maps) {
       if (!maps_.contains(each.map.name)) continue;
       Tell(each.place, Kind::kUnwanted, {}, TextsOf(each.elements));
-      unwanted_maps_.push_back(each.map.name);
+      unwanted_maps_.push_back(&each);
+      out_.old_maps.push_back(each.map.name);
     }
   }
 
@@ -341,9 +344,46 @@ class Comparison {
     });
   }
 
-  void ChangeElements(const Changed& map) {
-    Subject("", [&] { out_.batch.DeleteElements(map.name, map.deleted); });
-    Subject(map.name, [&] { out_.batch.AddElements(map.name, map.added); });
+  void ChangeElements(const Changed& each) {
+    const std::string& map = each.map->name;
+    Subject("", [&] { out_.batch.DeleteElements(map, each.deleted); });
+    Subject(map, [&] { out_.batch.AddElements(map, each.added); });
+  }
+
+  absl::flat_hash_set<std::string> MovedMaps() const {
+    Elements lost;
+    for (const NftFoundChain* chain : emptied_) {
+      for (const Rule& rule : chain->read) {
+        if (!rule.counter.empty()) {
+          lost.push_back({.object = NftObjectName(rule.counter)});
+        }
+      }
+    }
+    Elements got;
+    for (const NftWantedChain* chain : out_.filled) {
+      for (const OwnedRule& rule : chain->chain->rules) {
+        if (!rule.counter.empty()) {
+          got.push_back({.object = NftObjectName(rule.counter)});
+        }
+      }
+    }
+    std::vector<NftPlaceChange> changes = {{.lost = lost, .got = got}};
+    for (const Changed& each : changed_) {
+      changes.push_back({.map = each.map->name,
+                         .in_place = true,
+                         .is_set = each.map->objects == 0,
+                         .lost = each.deleted,
+                         .got = each.added});
+    }
+    for (const auto* maps : {&unwanted_maps_, &misshapen_maps_}) {
+      for (const NftFoundMap* each : *maps) {
+        changes.push_back({.map = each->map.name, .lost = each->elements});
+      }
+    }
+    for (const NftWantedMap* each : out_.new_maps) {
+      changes.push_back({.map = each->map.name, .got = each->elements});
+    }
+    return NftMovedMaps(changes);
   }
 
   const NftWanted& wanted_;
@@ -355,7 +395,8 @@ class Comparison {
   std::vector<const NftFoundChain*> unwanted_chains_;
   absl::flat_hash_map<std::string, const NftWantedChain*> replaced_;
   std::vector<const NftWantedChain*> made_;
-  std::vector<std::string> unwanted_maps_;
+  std::vector<const NftFoundMap*> unwanted_maps_;
+  std::vector<const NftFoundMap*> misshapen_maps_;
   std::vector<Changed> changed_;
 };
 

@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
 #include "kernel/linux/nftables/nft_map_names.h"
+#include "kernel/linux/nftables/packet_grace.h"
 #include "kernel/owned_diff.h"
 
 namespace nfmeter::kernel {
@@ -98,9 +99,13 @@ absl::StatusOr<OwnedOutcome> NftOwnedTable::ApplyLocked(const OwnedEdit& edit) {
     }
     return outcome;
   }
+  if (!change.moved_maps.empty()) {
+    UseOtherNames(change.moved_maps, wanted);
+    change = CompareNftOwned(wanted, found, table_.NewBatch());
+  }
   NFM_ASSIGN_OR_RETURN(const Fitted fitted,
                        FitIn(std::move(change), found, wanted));
-  const uint32_t last = generation + fitted.commits;
+  uint32_t last = generation + fitted.commits;
   const NftErrors errors = table_.Commit(fitted.change.batch, last);
   if (!errors.ok()) {
     // After ERESTART the maps are kept: the next try finds them filled.
@@ -108,8 +113,17 @@ absl::StatusOr<OwnedOutcome> NftOwnedTable::ApplyLocked(const OwnedEdit& edit) {
     return Explain(errors, fitted.change);
   }
   outcome.commits = 1;
-  // The change is made. If this fails, the next call reads everything anew.
-  Learn(edit, wanted, last + 1).IgnoreError();
+  ++last;
+  // The change is made. If what follows fails, the next call reads everything
+  // anew and finds what is left.
+  known_.erase(edit.owner);
+  if (fitted.change.takes_rules) WaitForPackets();
+  if (!fitted.change.old_maps.empty()) {
+    if (!DropOld(fitted.change.old_maps)) return outcome;
+    ++outcome.commits;
+    ++last;
+  }
+  Learn(edit, wanted, last).IgnoreError();
   return outcome;
 }
 
@@ -175,6 +189,12 @@ void NftOwnedTable::Drop(absl::Span<const NftWantedMap* const> maps) {
     // What can't be deleted now is unwanted at the next comparison.
     table_.Commit(batch);
   }
+}
+
+bool NftOwnedTable::DropOld(const std::vector<std::string>& maps) {
+  NftBatch batch = table_.NewBatch();
+  for (const std::string& map : maps) batch.DeleteMap(map);
+  return table_.Commit(batch).ok();
 }
 
 absl::Status NftOwnedTable::Explain(const NftErrors& errors,

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
@@ -19,8 +20,10 @@ namespace nfmeter::kernel {
 // Chains and maps of owners in our table. A change of all that an owner has is
 // one transaction; maps that are too large for one are filled before, when
 // nothing looks into them yet. A map that counts already, and is to change by
-// more than that, is replaced by another, see nft_map_names.h: packets count by
-// the whole of the old maps or by the whole of the new ones.
+// more than that or by what NftMovedMaps() says, is replaced by another, see
+// nft_map_names.h: packets count by the whole of the old maps or by the whole
+// of the new ones. Old maps go in a second transaction, when no packet is left
+// that looks into them.
 //
 // Remembers what it has seen to be there: as long as nobody can have changed it
 // (the table is ours, or no ruleset has changed since) a look costs one
@@ -75,6 +78,8 @@ class NftOwnedTable {
   absl::StatusOr<uint32_t> Fill(absl::Span<const NftWantedMap* const> maps);
   absl::Status FillOne(const NftWantedMap& map, uint32_t& commits);
   void Drop(absl::Span<const NftWantedMap* const> maps);
+  // All or none, in one transaction.
+  bool DropOld(const std::vector<std::string>& maps);
   absl::Status Explain(const NftErrors& errors,
                        const NftOwnedChange& change) const;
 

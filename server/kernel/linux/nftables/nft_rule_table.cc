@@ -2,9 +2,6 @@
 #include "kernel/linux/nftables/nft_rule_table.h"
 
 #include <errno.h>
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <optional>
@@ -24,6 +21,7 @@
 #include "kernel/linux/nftables/nft_exchange.h"
 #include "kernel/linux/nftables/nft_name.h"
 #include "kernel/linux/nftables/nft_rule.h"
+#include "kernel/linux/nftables/packet_grace.h"
 #include "kernel/rule_edit.h"
 
 namespace nfmeter::kernel {
@@ -120,10 +118,6 @@ bool HasChanged(const absl::Status& status) {
   return absl::IsUnavailable(status) &&
          GetErrorDetails(status).reason == "NFT_TABLE_CHANGED";
 }
-
-// Waits until no CPU is counting by rules that are gone: packets are processed
-// in read sections of RCU. Best effort.
-void WaitForPackets() { syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0); }
 
 }  // namespace
 
