@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "cli/graph.h"
+#include "cli/key_reader.h"
 #include "cli/quantity.h"
 
 namespace nfmeter::cli {
@@ -27,7 +28,6 @@ constexpr size_t kBarWidth = 20;
 constexpr size_t kWideColumns = 140;
 constexpr size_t kRoomyColumns = 100;
 
-constexpr char kEscape = '\x1b';
 constexpr char kEndOfTransmission = '\x04';  // Ctrl-D
 
 bool IsErasing(char key) { return key == '\x7f' || key == '\b'; }

@@ -11,8 +11,6 @@
 namespace nfmeter::cli {
 namespace {
 
-constexpr char kEscape = '\x1b';
-
 bool EndsSequence(char byte) { return byte >= '@' && byte <= '~'; }
 
 }  // namespace

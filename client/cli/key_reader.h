@@ -18,6 +18,9 @@ namespace nfmeter::cli {
 // 5.4). Escape alone is a key.
 std::string PlainKeys(absl::string_view typed);
 
+// The key, and how longer ones begin.
+inline constexpr char kEscape = '\x1b';
+
 // While it lives, the terminal at standard input gives each key at once and
 // shows none. Ctrl-C stays a signal. One at a time in a process.
 class KeyReader {

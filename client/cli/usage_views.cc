@@ -25,7 +25,8 @@ namespace {
 constexpr size_t kBarWidth = 20;
 
 // Eighths of a character cell, from below.
-constexpr const char* kBelow[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+constexpr const char* kEighths[] = {" ", "▁", "▂", "▃", "▄",
+                                    "▅", "▆", "▇", "█"};
 
 std::string LocalTime(const google::protobuf::Timestamp& time,
                       absl::TimeZone zone) {
@@ -335,8 +336,8 @@ std::vector<PlotColumn> Spread(const UsageRows& rows, const TimeRange& range,
 std::string PlotCell(double filled, bool unicode) {
   if (!unicode) return filled >= 0.75 ? "#" : filled > 0 ? "." : " ";
   const double eighths = std::clamp(filled, 0.0, 1.0) * 8;
-  return kBelow[std::max<int>(static_cast<int>(std::lround(eighths)),
-                              filled > 0 ? 1 : 0)];
+  return kEighths[std::max<int>(static_cast<int>(std::lround(eighths)),
+                                filled > 0 ? 1 : 0)];
 }
 
 // The first and the last time below the axis, and one between if there is room.

@@ -20,8 +20,8 @@ size_t PrintableBytes(absl::string_view text) {
   const size_t size = Utf8CharacterBytes(text);
   const char first = text[0];
   if (size == 1) return absl::ascii_isprint(first) && first != '\\' ? 1 : 0;
-  const bool is_control = size == 2 && first == '\xc2' &&
-                          static_cast<uint8_t>(text[1]) < 0xa0;
+  const bool is_control =
+      size == 2 && first == '\xc2' && static_cast<uint8_t>(text[1]) < 0xa0;
   return is_control ? 0 : size;
 }
 
@@ -51,6 +51,10 @@ std::string EscapeName(absl::string_view name) {
     }
   }
   return shown;
+}
+
+std::string QuoteName(absl::string_view name) {
+  return absl::StrCat("'", EscapeName(name), "'");
 }
 
 std::string EscapeNameToAscii(absl::string_view name) {

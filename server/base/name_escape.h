@@ -15,6 +15,9 @@ namespace nfmeter {
 // and each backslash, as \xHH. Different names differ.
 std::string EscapeName(absl::string_view name);
 
+// The same as 'name', for sentences.
+std::string QuoteName(absl::string_view name);
+
 // The same in printable ASCII without spaces: each other byte is \xHH.
 std::string EscapeNameToAscii(absl::string_view name);
 

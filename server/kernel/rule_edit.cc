@@ -22,10 +22,6 @@
 namespace nfmeter::kernel {
 namespace {
 
-std::string Quoted(absl::string_view name) {
-  return absl::StrCat("'", EscapeName(name), "'");
-}
-
 // The names of the table's chains are in the metadata only: not every caller
 // may know them.
 absl::Status ChainNotFound(const TableContents& contents,
@@ -42,7 +38,7 @@ absl::Status ChainNotFound(const TableContents& contents,
   }
   return MakeError(
       absl::StatusCode::kNotFound,
-      absl::StrCat("there is no chain ", Quoted(chain), " in table ",
+      absl::StrCat("there is no chain ", QuoteName(chain), " in table ",
                    TableSubject(contents.family, contents.table)),
       {.reason = "CHAIN_NOT_FOUND",
        .metadata = {
@@ -144,11 +140,12 @@ absl::Status AlreadyThere(const TableContents& contents, const RuleSpec& rule,
                           size_t chain) {
   return AtField(
       rule, "id",
-      RuleError(absl::StatusCode::kAlreadyExists, "RULE_EXISTS", rule.id,
-                absl::StrCat("rule ", Quoted(rule.id), " is already in chain ",
-                             EscapeName(contents.chains[chain].name), " of ",
-                             TableSubject(contents.family, contents.table),
-                             "; delete it first, or choose another id")));
+      RuleError(
+          absl::StatusCode::kAlreadyExists, "RULE_EXISTS", rule.id,
+          absl::StrCat("rule ", QuoteName(rule.id), " is already in chain ",
+                       EscapeName(contents.chains[chain].name), " of ",
+                       TableSubject(contents.family, contents.table),
+                       "; delete it first, or choose another id")));
 }
 
 // What stands in the way of the NFACCT target: a chain of its name, to which
@@ -179,7 +176,7 @@ absl::Status CheckNewRules(
     if (!seen.insert(rule.id).second) {
       return RuleError(absl::StatusCode::kInvalidArgument, "RULE_NAMED_TWICE",
                        rule.id,
-                       absl::StrCat("rule id ", Quoted(rule.id),
+                       absl::StrCat("rule id ", QuoteName(rule.id),
                                     " is given twice in one batch"));
     }
     const auto place = places.find(rule.id);
@@ -197,13 +194,13 @@ absl::Status CheckDeletion(const TableContents& contents, absl::string_view id,
   if (absl::StartsWith(id, "~")) {
     return RuleError(
         absl::StatusCode::kFailedPrecondition, "FOREIGN_RULE", id,
-        absl::StrCat("rule ", Quoted(id),
+        absl::StrCat("rule ", QuoteName(id),
                      " was not made by nfmeter, which "
                      "never deletes what is not its own; use iptables-legacy"));
   }
   if (places.contains(id)) return absl::OkStatus();
   return RuleError(absl::StatusCode::kNotFound, "RULE_NOT_FOUND", id,
-                   absl::StrCat("there is no rule ", Quoted(id), " in ",
+                   absl::StrCat("there is no rule ", QuoteName(id), " in ",
                                 TableSubject(contents.family, contents.table)));
 }
 
@@ -337,7 +334,7 @@ absl::StatusOr<EditPlan> PlanEdit(const TableContents& contents,
     if (!deleted.insert(id).second) {
       return RuleError(
           absl::StatusCode::kInvalidArgument, "RULE_NAMED_TWICE", id,
-          absl::StrCat("rule ", Quoted(id), " is to be deleted twice"));
+          absl::StrCat("rule ", QuoteName(id), " is to be deleted twice"));
     }
     const auto [c, r] = places.at(id);
     positions[c].push_back(static_cast<uint32_t>(r + 1));

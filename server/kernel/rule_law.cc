@@ -31,10 +31,6 @@ constexpr absl::string_view kNotBare =
     "characters, because iptables-save would print what iptables-restore reads "
     "as something else";
 
-std::string Quoted(absl::string_view text) {
-  return absl::StrCat("'", EscapeName(text), "'");
-}
-
 // The protocol that all packets of the rule have.
 std::optional<uint8_t> OnlyProtocol(const RuleMatch& match) {
   if (!match.protocol.has_value() || match.protocol->negated) {
@@ -85,7 +81,7 @@ class Inspection {
 
   void CheckNames() {
     if (!rule_.id.empty() && !IsRuleId(rule_.id)) {
-      Wrong("id", absl::StrCat(Quoted(rule_.id), " must be 1 to ",
+      Wrong("id", absl::StrCat(QuoteName(rule_.id), " must be 1 to ",
                                kRuleIdMaxBytes, " of [a-z0-9-]"));
     }
     CheckChain();
@@ -99,7 +95,7 @@ class Inspection {
     } else if (!CheckLength(chain, kChainMaxBytes, "chain")) {
       return;
     } else if (!IsBareWord(chain)) {
-      Wrong("chain", absl::StrCat(Quoted(chain),
+      Wrong("chain", absl::StrCat(QuoteName(chain),
                                   " has a character that names of chains "
                                   "can't have",
                                   kNotBare));
@@ -120,12 +116,12 @@ class Inspection {
     } else if (!CheckLength(counter, kAcctNameMaxBytes, "counter")) {
       return;
     } else if (HasControl(counter)) {
-      Wrong("counter", absl::StrCat(Quoted(counter),
+      Wrong("counter", absl::StrCat(QuoteName(counter),
                                     " has control characters, and "
                                     "iptables-save would print them into the "
                                     "rule; count into another counter"));
     } else if (counter[0] == '-') {
-      Wrong("counter", absl::StrCat(Quoted(counter),
+      Wrong("counter", absl::StrCat(QuoteName(counter),
                                     " begins with '-', and iptables-restore "
                                     "would take it for an option; count into "
                                     "another counter"));
@@ -198,7 +194,7 @@ class Inspection {
     if (!CheckLength(name, kInterfaceMaxBytes, field)) return;
     if (!IsInterfaceName(name)) {
       Wrong(field,
-            absl::StrCat(Quoted(name),
+            absl::StrCat(QuoteName(name),
                          " has a character that names of interfaces can't "
                          "have; they are of letters, digits, . _ - + @ % = , "
                          "and bytes beyond ASCII but \\xa0, and begin with no "
@@ -335,12 +331,13 @@ class Inspection {
     if (!match_.ip_set.has_value()) return;
     const IpSet& set = match_.ip_set->value;
     if (set.name.empty() || set.name.size() > kIpSetNameMaxBytes) {
-      Wrong("match.ip_set.name",
-            absl::StrCat(Quoted(set.name), " is not the name of a set; 1 to ",
-                         kIpSetNameMaxBytes, " bytes"));
+      Wrong(
+          "match.ip_set.name",
+          absl::StrCat(QuoteName(set.name), " is not the name of a set; 1 to ",
+                       kIpSetNameMaxBytes, " bytes"));
     } else if (!IsBareWord(set.name)) {
       Wrong("match.ip_set.name",
-            absl::StrCat(Quoted(set.name),
+            absl::StrCat(QuoteName(set.name),
                          " is not the name of a set that rules can use",
                          kNotBare));
     }

@@ -71,11 +71,12 @@ OwnedAction ActionOf(const PlanAccount& account) {
   return OwnedAction::kContinue;
 }
 
-std::string Bucket::Text() const {
+std::string AccountBucket::Text() const {
   return BucketText(shared, key, from_elsewhere, *accounts[0]);
 }
 
-std::vector<Bucket> MakeBuckets(absl::Span<const PlanAccount* const> accounts) {
+std::vector<AccountBucket> MakeBuckets(
+    absl::Span<const PlanAccount* const> accounts) {
   struct Candidate {
     KeyField key;
     bool from_elsewhere;
@@ -95,7 +96,7 @@ std::vector<Bucket> MakeBuckets(absl::Span<const PlanAccount* const> accounts) {
       candidates[i].push_back({key, from_elsewhere, std::move(text)});
     }
   }
-  std::map<std::string, Bucket> buckets;  // in a stable order
+  std::map<std::string, AccountBucket> buckets;  // in a stable order
   for (size_t i = 0; i < accounts.size(); ++i) {
     const Candidate* best = nullptr;
     for (const Candidate& each : candidates[i]) {
@@ -106,7 +107,7 @@ std::vector<Bucket> MakeBuckets(absl::Span<const PlanAccount* const> accounts) {
     const std::string text =
         alone ? BucketText({}, std::nullopt, false, account) : best->text;
     const auto [found, is_new] = buckets.try_emplace(text);
-    Bucket& bucket = found->second;
+    AccountBucket& bucket = found->second;
     bucket.accounts.push_back(&account);
     if (!is_new) continue;
     bucket.rank = RankOf(ActionOf(account));
@@ -116,7 +117,7 @@ std::vector<Bucket> MakeBuckets(absl::Span<const PlanAccount* const> accounts) {
     bucket.from_elsewhere = best->from_elsewhere;
     bucket.shared = SharedMatch(account.match, best->key, best->from_elsewhere);
   }
-  std::vector<Bucket> ordered;
+  std::vector<AccountBucket> ordered;
   for (auto& [text, bucket] : buckets) ordered.push_back(std::move(bucket));
   return ordered;
 }

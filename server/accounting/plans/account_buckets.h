@@ -19,7 +19,7 @@ namespace nfmeter::accounting {
 kernel::OwnedAction ActionOf(const PlanAccount& account);
 
 // Accounts whose matches are equal but for one key, and that do the same.
-struct Bucket {
+struct AccountBucket {
   int rank = 0;              // rises with the place that its rules need
   kernel::RuleMatch shared;  // without the key
   std::optional<KeyField> key;
@@ -35,7 +35,8 @@ struct Bucket {
 
 // Puts each account where most others are of its shape. In the order in which
 // their rules have to stand: those that may end a packet's way come last.
-std::vector<Bucket> MakeBuckets(absl::Span<const PlanAccount* const> accounts);
+std::vector<AccountBucket> MakeBuckets(
+    absl::Span<const PlanAccount* const> accounts);
 
 }  // namespace nfmeter::accounting
 

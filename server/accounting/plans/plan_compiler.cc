@@ -75,7 +75,7 @@ class TableCompiler {
     std::vector<OwnedRule> rules;
     size_t most = 1;  // the hook's own
     double below = 0;
-    for (const Bucket& bucket : BucketsOf(accounts)) {
+    for (const AccountBucket& bucket : BucketsOf(accounts)) {
       if (!bucket.key.has_value() && !bucket.split.has_value()) {
         for (const PlanAccount* account : bucket.accounts) {
           rules.push_back(RuleOf(*account, account->counter, account->match));
@@ -114,7 +114,7 @@ class TableCompiler {
   };
 
   // Kept, as the accounts are often those of the hook before.
-  const std::vector<Bucket>& BucketsOf(
+  const std::vector<AccountBucket>& BucketsOf(
       absl::Span<const PlanAccount* const> accounts) {
     if (accounts != absl::MakeConstSpan(bucketed_)) {
       bucketed_.assign(accounts.begin(), accounts.end());
@@ -124,7 +124,7 @@ class TableCompiler {
   }
 
   // Made anew, unless there is one for the same accounts.
-  const Entry& EntryOf(const Bucket& bucket) {
+  const Entry& EntryOf(const AccountBucket& bucket) {
     std::vector<Entry>& known = entries_[bucket.Text()];
     for (const Entry& each : known) {
       if (each.accounts == bucket.accounts) return each;
@@ -133,7 +133,7 @@ class TableCompiler {
     return known.back();
   }
 
-  Entry MakeEntry(const Bucket& bucket) {
+  Entry MakeEntry(const AccountBucket& bucket) {
     const Reached reached = bucket.split.has_value()
                                 ? CompileSplit(bucket)
                                 : CompileTree(bucket, std::nullopt);
@@ -206,7 +206,7 @@ class TableCompiler {
   }
 
   // What rules below the jump still ask for: ports need their protocol.
-  static RuleMatch BaseOf(const Bucket& bucket) {
+  static RuleMatch BaseOf(const AccountBucket& bucket) {
     RuleMatch base;
     if (bucket.key == KeyField::kSourcePort ||
         bucket.key == KeyField::kDestinationPort) {
@@ -226,7 +226,7 @@ class TableCompiler {
   }
 
   // The accounts of a bucket, or the counters of one class of each.
-  Reached CompileTree(const Bucket& bucket,
+  Reached CompileTree(const AccountBucket& bucket,
                       std::optional<absl::string_view> class_name) {
     const std::string text =
         absl::StrCat(bucket.Text(), "|", class_name.value_or(""), "|");
@@ -282,7 +282,7 @@ class TableCompiler {
   }
 
   // First which class an address is of, then the accounts of that class.
-  Reached CompileSplit(const Bucket& bucket) {
+  Reached CompileSplit(const AccountBucket& bucket) {
     Reached reached;
     std::map<std::string, Reached> by_class;
     const auto add = [&](const std::string& name) {
@@ -337,7 +337,7 @@ class TableCompiler {
   Direction direction_ = Direction::kIn;  // of the hook under construction
   absl::flat_hash_set<std::string> names_;
   std::vector<const PlanAccount*> bucketed_;  // into buckets_
-  std::vector<Bucket> buckets_;
+  std::vector<AccountBucket> buckets_;
   absl::flat_hash_map<std::string, std::vector<Entry>> entries_;
 };
 

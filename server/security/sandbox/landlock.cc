@@ -57,7 +57,7 @@ constexpr uint64_t kOfFiles = LANDLOCK_ACCESS_FS_EXECUTE |
                               LANDLOCK_ACCESS_FS_WRITE_FILE |
                               LANDLOCK_ACCESS_FS_READ_FILE | kTruncate | kIoctl;
 
-absl::Status Failed(absl::string_view what) {
+absl::Status LandlockFailed(absl::string_view what) {
   return MakeError(
       absl::StatusCode::kInternal, "SANDBOX_FAILED",
       absl::StrCat("Landlock: ", what, ": ", strerror(errno),
@@ -93,14 +93,14 @@ absl::Status AllowPath(int ruleset, const RulesetAttributes& handled,
   const UniqueFd fd(open(path.c_str(), O_PATH | O_CLOEXEC));
   if (!fd.valid()) return absl::OkStatus();  // not there: nothing to reach
   struct stat found;
-  if (fstat(fd.get(), &found) != 0) return Failed(path);
+  if (fstat(fd.get(), &found) != 0) return LandlockFailed(path);
   if (!S_ISDIR(found.st_mode)) access &= kOfFiles;
   const landlock_path_beneath_attr rule = {
       .allowed_access = access & handled.files, .parent_fd = fd.get()};
   if (rule.allowed_access != 0 &&
       syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule,
               0) != 0) {
-    return Failed(path);
+    return LandlockFailed(path);
   }
   return absl::OkStatus();
 }
@@ -108,7 +108,7 @@ absl::Status AllowPath(int ruleset, const RulesetAttributes& handled,
 absl::Status AllowPort(int ruleset, uint16_t port) {
   const PortAttributes rule = {.access = kBindTcp, .port = port};
   if (syscall(SYS_landlock_add_rule, ruleset, kPortRule, &rule, 0) != 0) {
-    return Failed(absl::StrCat("port ", port));
+    return LandlockFailed(absl::StrCat("port ", port));
   }
   return absl::OkStatus();
 }
@@ -142,10 +142,10 @@ absl::StatusOr<int> RestrictFiles(const FileAccess& access) {
   const RulesetAttributes handled = Handled(version, access);
   const UniqueFd ruleset(static_cast<int>(syscall(
       SYS_landlock_create_ruleset, &handled, SizeOfAttributes(version), 0)));
-  if (!ruleset.valid()) return Failed("making the rules");
+  if (!ruleset.valid()) return LandlockFailed("making the rules");
   NFM_RETURN_IF_ERROR(AddRules(ruleset.get(), handled, access));
   if (syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) {
-    return Failed("turning it on");
+    return LandlockFailed("turning it on");
   }
   return version;
 }

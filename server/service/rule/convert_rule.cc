@@ -13,7 +13,7 @@
 namespace nfmeter::service {
 namespace {
 
-v1::Verdict ToProto(kernel::Verdict verdict) {
+v1::Verdict VerdictToProto(kernel::Verdict verdict) {
   switch (verdict) {
     case kernel::Verdict::kContinue:
       return v1::VERDICT_CONTINUE;
@@ -44,7 +44,7 @@ void ToProto(const kernel::Rule& rule, v1::Rule* proto) {
   proto->set_chain(EscapeName(rule.chain));
   ToProto(rule.match, proto->mutable_match());
   proto->set_counter(accounting::ShownName(rule.counter));
-  proto->set_verdict(ToProto(rule.verdict));
+  proto->set_verdict(VerdictToProto(rule.verdict));
   proto->set_packets(rule.packets);
   proto->set_bytes(rule.bytes);
   proto->set_managed(rule.managed);

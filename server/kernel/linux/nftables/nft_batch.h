@@ -18,6 +18,8 @@ namespace nfmeter::kernel {
 
 // The one table of nfmeter's, of family inet.
 inline constexpr absl::string_view kNftTable = "nfmeter";
+// The same for people.
+inline constexpr char kNftTableSubject[] = "table inet nfmeter";
 
 // NFT_TABLE_F_*; persistent ones since Linux 6.9.
 inline constexpr uint32_t kNftTableOwner = 0x2;

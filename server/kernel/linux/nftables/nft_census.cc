@@ -13,7 +13,7 @@
 namespace nfmeter::kernel {
 namespace {
 
-constexpr int kAttempts = 5;
+constexpr int kCountings = 5;
 
 struct Counted {
   std::optional<uint32_t> generation;
@@ -81,7 +81,7 @@ absl::StatusOr<size_t> CountInTable(NetlinkSocket& socket,
 }  // namespace
 
 absl::StatusOr<std::optional<size_t>> CountNftObjects(NetlinkSocket& socket) {
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+  for (int attempt = 0; attempt < kCountings; ++attempt) {
     NFM_ASSIGN_OR_RETURN(const Counted before, ReadUse(socket));
     NFM_ASSIGN_OR_RETURN(
         const size_t chains,

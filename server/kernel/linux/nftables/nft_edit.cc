@@ -168,7 +168,6 @@ absl::Status NftEdit::Add(const TableEdit& edit, const NftContents& contents) {
 }
 
 absl::Status NftEdit::Explain(const NftErrors& errors) const {
-  constexpr char kSubject[] = "table inet nfmeter";
   if (errors.whole == 0) {
     for (const auto& [message, err] : errors.messages) {
       const RuleSpec* rule =
@@ -184,11 +183,12 @@ absl::Status NftEdit::Explain(const NftErrors& errors) const {
                       "nothing was changed"));
       }
       const int shown = err == EOPNOTSUPP ? EINVAL : err;
-      return AboutRule(*rule, "",
-                       ErrnoStatus(Operation::kNftChange, shown, kSubject));
+      return AboutRule(
+          *rule, "",
+          ErrnoStatus(Operation::kNftChange, shown, kNftTableSubject));
     }
   }
-  return ErrnoStatus(Operation::kNftChange, errors.first(), kSubject);
+  return ErrnoStatus(Operation::kNftChange, errors.first(), kNftTableSubject);
 }
 
 }  // namespace nfmeter::kernel

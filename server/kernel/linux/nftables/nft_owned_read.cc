@@ -15,7 +15,7 @@
 namespace nfmeter::kernel {
 namespace {
 
-constexpr char kSubject[] = "the chains of plans";
+constexpr char kPlanChains[] = "the chains of plans";
 
 // The owned chain or map that has this name in the kernel; nullopt: none.
 std::optional<NftOwnedPlace> PlaceOf(absl::string_view name,
@@ -41,7 +41,7 @@ absl::Status Dump(
   const int err = DumpNft(
       socket, append, on_message, [] {}, &interrupted);
   if (err == 0 || err == ENOENT) return absl::OkStatus();
-  return ErrnoStatus(Operation::kNftRead, err, kSubject);
+  return ErrnoStatus(Operation::kNftRead, err, kPlanChains);
 }
 
 absl::Status ReadChains(NetlinkSocket& socket, absl::string_view prefix,

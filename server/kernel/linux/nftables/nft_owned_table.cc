@@ -17,8 +17,6 @@
 namespace nfmeter::kernel {
 namespace {
 
-constexpr char kSubject[] = "table inet nfmeter";
-
 // How many elements a transaction has where maps are filled before the change.
 constexpr size_t kElementsPerBatch = 500;
 
@@ -92,7 +90,7 @@ absl::StatusOr<OwnedOutcome> NftOwnedTable::ApplyLocked(const OwnedEdit& edit) {
     NFM_ASSIGN_OR_RETURN(const uint32_t now, table_.Generation());
     // What was read must be of one moment; in a table that is ours it is.
     if (now != generation && known == nullptr && !table_.owned()) {
-      return ErrnoStatus(Operation::kNftChange, ERESTART, kSubject);
+      return ErrnoStatus(Operation::kNftChange, ERESTART, kNftTableSubject);
     }
     if (outcome.differences.empty()) {
       NFM_RETURN_IF_ERROR(Learn(edit, wanted, generation));
@@ -215,7 +213,7 @@ absl::Status NftOwnedTable::Explain(const NftErrors& errors,
                      "(modules nft_ct, nft_socket, nft_fib_inet, "
                      "nft_reject_inet); nothing was changed"));
   }
-  return ErrnoStatus(Operation::kNftChange, errors.first(), kSubject);
+  return ErrnoStatus(Operation::kNftChange, errors.first(), kNftTableSubject);
 }
 
 }  // namespace nfmeter::kernel

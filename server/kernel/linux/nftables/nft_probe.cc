@@ -17,7 +17,6 @@
 namespace nfmeter::kernel {
 namespace {
 
-constexpr char kSubject[] = "table inet nfmeter";
 // No table has this name.
 constexpr char kTable[] = "nfmeter-probe";
 constexpr char kName[] = "probe";
@@ -84,7 +83,7 @@ absl::Status ExplainNftProbe(const NftErrors& errors) {
            .metadata = {{"feature", part.feature}}});
     }
   }
-  return ErrnoStatus(Operation::kNftProbe, errors.first(), kSubject);
+  return ErrnoStatus(Operation::kNftProbe, errors.first(), kNftTableSubject);
 }
 
 NftBatch NftQuotaProbe() {
@@ -105,7 +104,7 @@ absl::Status ExplainNftQuotaProbe(const NftErrors& errors) {
         {.reason = "NFTABLES_UNAVAILABLE",
          .metadata = {{"feature", "quotas"}}});
   }
-  return ErrnoStatus(Operation::kNftProbe, errors.first(), kSubject);
+  return ErrnoStatus(Operation::kNftProbe, errors.first(), kNftTableSubject);
 }
 
 }  // namespace nfmeter::kernel

@@ -19,7 +19,6 @@
 namespace nfmeter::kernel {
 namespace {
 
-constexpr char kSubject[] = "table inet nfmeter";
 // No table has this name; none is made, as the probe is not committed.
 constexpr char kProbed[] = "nfmeter-probe";
 constexpr uint32_t kOwned = kNftTableOwner | kNftTablePersist;
@@ -85,7 +84,7 @@ absl::Status NftTable::Claim() {
   WriteLease writer(*this);
   const NftErrors errors = Adopt(*writer);
   if (errors.ok()) return absl::OkStatus();
-  return ErrnoStatus(Operation::kNftChange, errors.first(), kSubject);
+  return ErrnoStatus(Operation::kNftChange, errors.first(), kNftTableSubject);
 }
 
 NftErrors NftTable::Commit(const NftBatch& batch,
@@ -108,7 +107,7 @@ absl::Status NftTable::DeleteIfEmpty() {
   batch.DeleteTable();
   const NftErrors errors = Commit(batch, generation);
   if (errors.ok()) return absl::OkStatus();
-  return ErrnoStatus(Operation::kNftChange, errors.first(), kSubject);
+  return ErrnoStatus(Operation::kNftChange, errors.first(), kNftTableSubject);
 }
 
 NftErrors NftTable::Rehearse(const NftBatch& batch) {
@@ -162,7 +161,7 @@ absl::StatusOr<std::optional<NftTable::State>> NftTable::Read() {
                       .ours = ReadNftComment(info->userdata) == kNftTableMark};
       });
   if (failure != 0 && failure != ENOENT) {
-    return ErrnoStatus(Operation::kNftRead, failure, kSubject);
+    return ErrnoStatus(Operation::kNftRead, failure, kNftTableSubject);
   }
   return state;
 }

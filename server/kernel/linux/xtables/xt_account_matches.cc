@@ -61,14 +61,6 @@ bool DecodeAccount(const MatchContext&, const Info& info, DecodedEntry& out) {
   return true;
 }
 
-constexpr std::array kKinds = {
-    KnownKind<PrintComment, DecodeComment>("comment", 0),
-    KnownKind<PrintAccount<xt_nfacct_match_info>,
-              DecodeAccount<xt_nfacct_match_info>>("nfacct", 0),
-    KnownKind<PrintAccount<xt_nfacct_match_info_v1>,
-              DecodeAccount<xt_nfacct_match_info_v1>>("nfacct", 1),
-};
-
 absl::Status AppendComment(absl::string_view text, MatchWriter& out) {
   xt_comment_info comment{};
   if (text.size() >= sizeof(comment.comment) ||
@@ -93,7 +85,16 @@ absl::Status AppendCounter(absl::string_view counter, MatchWriter& out) {
 
 }  // namespace
 
-absl::Span<const MatchKind> AccountMatchKinds() { return kKinds; }
+absl::Span<const MatchKind> AccountMatchKinds() {
+  static constexpr std::array kKinds = {
+      KnownKind<PrintComment, DecodeComment>("comment", 0),
+      KnownKind<PrintAccount<xt_nfacct_match_info>,
+                DecodeAccount<xt_nfacct_match_info>>("nfacct", 0),
+      KnownKind<PrintAccount<xt_nfacct_match_info_v1>,
+                DecodeAccount<xt_nfacct_match_info_v1>>("nfacct", 1),
+  };
+  return kKinds;
+}
 
 absl::Status AppendAccountMatches(const MatchContext&, const RuleSpec& rule,
                                   MatchWriter& out) {

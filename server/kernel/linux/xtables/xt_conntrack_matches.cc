@@ -182,11 +182,12 @@ constexpr MatchKind ConntrackKind() {
   return kind;
 }
 
-constexpr std::array kKinds = {ConntrackKind()};
-
 }  // namespace
 
-absl::Span<const MatchKind> ConntrackMatchKinds() { return kKinds; }
+absl::Span<const MatchKind> ConntrackMatchKinds() {
+  static constexpr std::array kKinds = {ConntrackKind()};
+  return kKinds;
+}
 
 absl::Status AppendConntrackMatch(const MatchContext&, const RuleMatch& match,
                                   MatchWriter& out) {

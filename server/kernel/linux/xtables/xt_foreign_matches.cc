@@ -187,24 +187,25 @@ void PrintRecent(const MatchContext& context, const xt_recent_mtinfo_v1& recent,
                   recent.side == XT_RECENT_SOURCE ? " --rsource" : " --rdest");
 }
 
-constexpr std::array kKinds = {
-    PrintedKind<PrintLimit>("limit", 0),
-    PrintedKind<PrintLength>("length", 0),
-    PrintedKind<PrintStatistic>("statistic", 0),
-    PrintedKind<PrintIpRange>("iprange", 1),
-    PrintedKind<PrintMac>("mac", 0),
-    PrintedKind<PrintConnmark>("connmark", 1),
-    PrintedKind<PrintTtl>("ttl", 0, Family::kIpv4),
-    PrintedKind<PrintHopLimit>("hl", 0, Family::kIpv6),
-    PrintedKind<PrintQuota>("quota", 0),
-    PrintedKind<PrintTos>("tos", 1),
-    PrintedKind<PrintEsp>("esp", 0),
-    PrintedKind<PrintTcpMss>("tcpmss", 0),
-    PrintedKind<PrintRecent>("recent", 1),
-};
-
 }  // namespace
 
-absl::Span<const MatchKind> ForeignMatchKinds() { return kKinds; }
+absl::Span<const MatchKind> ForeignMatchKinds() {
+  static constexpr std::array kKinds = {
+      PrintedKind<PrintLimit>("limit", 0),
+      PrintedKind<PrintLength>("length", 0),
+      PrintedKind<PrintStatistic>("statistic", 0),
+      PrintedKind<PrintIpRange>("iprange", 1),
+      PrintedKind<PrintMac>("mac", 0),
+      PrintedKind<PrintConnmark>("connmark", 1),
+      PrintedKind<PrintTtl>("ttl", 0, Family::kIpv4),
+      PrintedKind<PrintHopLimit>("hl", 0, Family::kIpv6),
+      PrintedKind<PrintQuota>("quota", 0),
+      PrintedKind<PrintTos>("tos", 1),
+      PrintedKind<PrintEsp>("esp", 0),
+      PrintedKind<PrintTcpMss>("tcpmss", 0),
+      PrintedKind<PrintRecent>("recent", 1),
+  };
+  return kKinds;
+}
 
 }  // namespace nfmeter::kernel

@@ -58,11 +58,6 @@ bool DecodeIcmp6(const MatchContext&, const ip6t_icmp& icmp,
   return DecodeTypeAndCode(icmp, out);
 }
 
-constexpr std::array kKinds = {
-    KnownKind<PrintIcmp, DecodeIcmp>("icmp", 0, Family::kIpv4),
-    KnownKind<PrintIcmp6, DecodeIcmp6>("icmp6", 0, Family::kIpv6),
-};
-
 template <typename Info>
 void AppendInfo(absl::string_view name, const Negatable<Icmp>& icmp,
                 MatchWriter& out) {
@@ -76,7 +71,13 @@ void AppendInfo(absl::string_view name, const Negatable<Icmp>& icmp,
 
 }  // namespace
 
-absl::Span<const MatchKind> IcmpMatchKinds() { return kKinds; }
+absl::Span<const MatchKind> IcmpMatchKinds() {
+  static constexpr std::array kKinds = {
+      KnownKind<PrintIcmp, DecodeIcmp>("icmp", 0, Family::kIpv4),
+      KnownKind<PrintIcmp6, DecodeIcmp6>("icmp6", 0, Family::kIpv6),
+  };
+  return kKinds;
+}
 
 absl::Status AppendIcmpMatch(const MatchContext& context,
                              const RuleMatch& match, MatchWriter& out) {

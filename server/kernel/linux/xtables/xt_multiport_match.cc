@@ -70,13 +70,14 @@ bool DecodeMultiport(const MatchContext&, const xt_multiport_v1& multiport,
   }
 }
 
-constexpr std::array kKinds = {
-    KnownKind<PrintMultiport, DecodeMultiport>("multiport", 1),
-};
-
 }  // namespace
 
-absl::Span<const MatchKind> MultiportMatchKinds() { return kKinds; }
+absl::Span<const MatchKind> MultiportMatchKinds() {
+  static constexpr std::array kKinds = {
+      KnownKind<PrintMultiport, DecodeMultiport>("multiport", 1),
+  };
+  return kKinds;
+}
 
 void AppendMultiport(PortSide side, const Negatable<Ports>& ports,
                      MatchWriter& out) {

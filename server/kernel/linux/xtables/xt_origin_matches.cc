@@ -121,14 +121,15 @@ absl::Status AppendCgroup(const RuleMatch& match, MatchWriter& out) {
   return absl::OkStatus();
 }
 
-constexpr std::array kKinds = {
-    KnownKind<PrintOwner, DecodeOwner>("owner", 1),
-    KnownKind<PrintCgroup, DecodeCgroup>("cgroup", 2),
-};
-
 }  // namespace
 
-absl::Span<const MatchKind> OriginMatchKinds() { return kKinds; }
+absl::Span<const MatchKind> OriginMatchKinds() {
+  static constexpr std::array kKinds = {
+      KnownKind<PrintOwner, DecodeOwner>("owner", 1),
+      KnownKind<PrintCgroup, DecodeCgroup>("cgroup", 2),
+  };
+  return kKinds;
+}
 
 absl::Status AppendOriginMatches(const MatchContext&, const RuleMatch& match,
                                  MatchWriter& out) {

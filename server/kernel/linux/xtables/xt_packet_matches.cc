@@ -198,16 +198,17 @@ absl::Status AppendAddressTypeMatch(const MatchContext& context,
   return absl::OkStatus();
 }
 
-constexpr std::array kKinds = {
-    KnownKind<PrintMark, DecodeMark>("mark", 1),
-    KnownKind<PrintDscp, DecodeDscp>("dscp", 0),
-    KnownKind<PrintPacketType, DecodePacketType>("pkttype", 0),
-    KnownKind<PrintAddressTypes, DecodeAddressTypes>("addrtype", 1),
-};
-
 }  // namespace
 
-absl::Span<const MatchKind> PacketMatchKinds() { return kKinds; }
+absl::Span<const MatchKind> PacketMatchKinds() {
+  static constexpr std::array kKinds = {
+      KnownKind<PrintMark, DecodeMark>("mark", 1),
+      KnownKind<PrintDscp, DecodeDscp>("dscp", 0),
+      KnownKind<PrintPacketType, DecodePacketType>("pkttype", 0),
+      KnownKind<PrintAddressTypes, DecodeAddressTypes>("addrtype", 1),
+  };
+  return kKinds;
+}
 
 absl::Status AppendPacketMatches(const MatchContext& context,
                                  const RuleMatch& match, MatchWriter& out) {

@@ -165,11 +165,6 @@ bool DecodeDccp(const MatchContext&, const xt_dccp_info& dccp,
          (dccp.flags & (XT_DCCP_TYPE | XT_DCCP_OPTION)) == 0;
 }
 
-constexpr std::array kKinds = {
-    KnownKind<PrintSctp, DecodeSctp>("sctp", 0),
-    KnownKind<PrintDccp, DecodeDccp>("dccp", 0),
-};
-
 template <typename Info>
 void FillFlagged(const NativePorts& ports, Info& info) {
   if (ports.source != nullptr) {
@@ -186,7 +181,13 @@ void FillFlagged(const NativePorts& ports, Info& info) {
 
 }  // namespace
 
-absl::Span<const MatchKind> SctpMatchKinds() { return kKinds; }
+absl::Span<const MatchKind> SctpMatchKinds() {
+  static constexpr std::array kKinds = {
+      KnownKind<PrintSctp, DecodeSctp>("sctp", 0),
+      KnownKind<PrintDccp, DecodeDccp>("dccp", 0),
+  };
+  return kKinds;
+}
 
 void AppendSctp(const NativePorts& ports, MatchWriter& out) {
   xt_sctp_info sctp{};

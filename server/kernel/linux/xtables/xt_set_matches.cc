@@ -79,13 +79,14 @@ bool DecodeSet(const MatchContext& context, const xt_set_info_match_v4& set,
                  set.match_set.flags & IPSET_INV_MATCH);
 }
 
-constexpr std::array kKinds = {
-    KnownKind<PrintSet, DecodeSet>("set", 4),
-};
-
 }  // namespace
 
-absl::Span<const MatchKind> SetMatchKinds() { return kKinds; }
+absl::Span<const MatchKind> SetMatchKinds() {
+  static constexpr std::array kKinds = {
+      KnownKind<PrintSet, DecodeSet>("set", 4),
+  };
+  return kKinds;
+}
 
 absl::Status AppendSetMatch(const MatchContext& context, const RuleMatch& match,
                             MatchWriter& out) {

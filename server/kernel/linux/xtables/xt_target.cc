@@ -313,7 +313,7 @@ void PrintPortNat(Family family, const Info& info, std::string& text) {
 
 using Nat4 = nf_nat_ipv4_multi_range_compat;
 
-constexpr std::array kKinds = {
+constexpr std::array kTargetKinds = {
     Kind<PrintAcctTarget>(kAcctTarget, 0),
     Kind<PrintLog>("LOG", 0),
     Kind<PrintNflog>("NFLOG", 0),
@@ -341,7 +341,7 @@ constexpr std::array kKinds = {
 std::string FormatTargetOptions(Family family, absl::string_view name,
                                 uint8_t revision,
                                 absl::Span<const uint8_t> info) {
-  for (const TargetKind& kind : kKinds) {
+  for (const TargetKind& kind : kTargetKinds) {
     if (kind.name == name && kind.revision == revision &&
         kind.family.value_or(family) == family &&
         XT_ALIGN(kind.size) == info.size()) {

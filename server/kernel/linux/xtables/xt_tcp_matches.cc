@@ -92,14 +92,15 @@ bool DecodeUdp(const MatchContext&, const xt_udp& udp, DecodedEntry& out) {
          complete;
 }
 
-constexpr std::array kKinds = {
-    KnownKind<PrintTcp, DecodeTcp>("tcp", 0),
-    KnownKind<PrintUdp, DecodeUdp>("udp", 0),
-};
-
 }  // namespace
 
-absl::Span<const MatchKind> TcpMatchKinds() { return kKinds; }
+absl::Span<const MatchKind> TcpMatchKinds() {
+  static constexpr std::array kKinds = {
+      KnownKind<PrintTcp, DecodeTcp>("tcp", 0),
+      KnownKind<PrintUdp, DecodeUdp>("udp", 0),
+  };
+  return kKinds;
+}
 
 void AppendTcp(const NativePorts& ports, const Negatable<TcpFlags>* tcp_flags,
                MatchWriter& out) {
