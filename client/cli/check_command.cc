@@ -17,6 +17,7 @@
 #include "cli/proto_time.h"
 #include "cli/quantity.h"
 #include "cli/time_range.h"
+#include "proto/words/quantity_words.h"
 
 namespace nfmeter::cli {
 namespace {

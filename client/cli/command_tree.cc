@@ -17,6 +17,7 @@
 #include "cli/help.h"
 #include "cli/quantity.h"
 #include "proto/words/nearest_word.h"
+#include "proto/words/quantity_words.h"
 
 namespace nfmeter::cli {
 namespace {

@@ -15,6 +15,7 @@
 #include "cli/quantity.h"
 #include "google/rpc/error_details.pb.h"
 #include "nfmeter/errors.h"
+#include "proto/words/quantity_words.h"
 
 namespace nfmeter::cli {
 namespace {

@@ -13,6 +13,7 @@
 #include "cli/input.h"
 #include "cli/proto_time.h"
 #include "cli/quantity.h"
+#include "proto/words/quantity_words.h"
 
 namespace nfmeter::cli {
 namespace {

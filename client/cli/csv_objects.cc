@@ -13,7 +13,7 @@
 #include "cli/errors.h"
 #include "cli/escapes.h"
 #include "cli/match_flags.h"
-#include "cli/quantity.h"
+#include "proto/words/quantity_words.h"
 
 namespace nfmeter::cli {
 namespace {

@@ -12,15 +12,6 @@
 
 namespace nfmeter::cli {
 
-// "1500", "10k", "1.5G" (powers of 1000), "10Ki", "1.5Gi" (powers of 1024).
-// INVALID_ARGUMENT with a sentence: anything else, a fraction of one, or more
-// than 2^64-1.
-absl::StatusOr<uint64_t> ParseCount(absl::string_view text);
-
-// The same, with an optional B at the end: "10MB" is 10,000,000 bytes, "10MiB"
-// is 10,485,760.
-absl::StatusOr<uint64_t> ParseBytes(absl::string_view text);
-
 // "1s", "250ms", "1m30s"; a bare number is seconds. Must be above 0.
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text);
 

@@ -17,6 +17,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "proto/words/nearest_word.h"
+#include "proto/words/quantity_words.h"
 
 namespace nfmeter {
 namespace {
@@ -297,6 +298,27 @@ class Reader {
     }
   }
 
+  // Which people write with units.
+  static bool IsQuantity(const FieldDescriptor& field) {
+    return !field.is_repeated() &&
+           (field.name() == "bytes" || field.name() == "packets");
+  }
+  void SetQuantity(const YAML::Node& node, const std::string& path,
+                   const FieldDescriptor* field, Message* message) {
+    const bool bytes = field->name() == "bytes";
+    const absl::StatusOr<uint64_t> number =
+        bytes ? ParseBytes(node.Scalar()) : ParseCount(node.Scalar());
+    if (number.ok()) {
+      message->GetReflection()->SetUInt64(message, field, *number);
+    } else {
+      Wrong(node.Mark(),
+            path + ": " + Quoted(node.Scalar()) +
+                " must be a whole number such as 1500, " +
+                (bytes ? "10MB (10^7) or 10MiB (10 * 2^20)" : "10k or 1.5M") +
+                ", not below 0 and at most 2^64-1");
+    }
+  }
+
   void ReadValue(const YAML::Node& node, const std::string& path,
                  const FieldDescriptor* field, Message* message) {
     const Reflection* const reflection = message->GetReflection();
@@ -322,6 +344,7 @@ class Reader {
                    : reflection->SetUInt32(message, field, number);
         });
       case FieldDescriptor::CPPTYPE_UINT64:
+        if (IsQuantity(*field)) return SetQuantity(node, path, field, message);
         return SetNumber<uint64_t>(node, path, [&](uint64_t number) {
           repeated ? reflection->AddUInt64(message, field, number)
                    : reflection->SetUInt64(message, field, number);

@@ -134,7 +134,9 @@ class Schema {
       case FieldDescriptor::CPPTYPE_UINT32:
         return "\"type\": \"integer\", \"minimum\": 0, \"maximum\": 4294967295";
       case FieldDescriptor::CPPTYPE_UINT64:
-        return "\"type\": \"integer\", \"minimum\": 0";
+        // All of a plan's are packets or bytes: 10k, 1.5GB, 10MiB.
+        return "\"type\": [\"integer\", \"string\"], \"minimum\": 0, "
+               "\"pattern\": \"^[0-9.]+([kKmMgGtTpPeE]i?)?[bB]?$\"";
       case FieldDescriptor::CPPTYPE_INT32:
       case FieldDescriptor::CPPTYPE_INT64:
         return "\"type\": \"integer\"";

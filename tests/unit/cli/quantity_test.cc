@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "gmock/gmock.h"
+#include "proto/words/quantity_words.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::cli {
