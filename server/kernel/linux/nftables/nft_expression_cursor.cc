@@ -3,7 +3,11 @@
 
 #include <linux/netfilter/nf_tables.h>
 
+#include <string>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -45,11 +49,11 @@ std::string NftExpressionCursor::PassForeign(size_t start) {
          Take<NftCompare>() != nullptr || Take<NftOutside>() != nullptr ||
          Take<NftLookup>() != nullptr) {
   }
-  // A lookup of a plan: what counts is in the map.
-  while (const auto* map = Take<NftObjectMap>()) {
-    name = absl::StrCat("map ", map->map);
-  }
-  return name;
+  // A lookup of a plan: what counts is in the map, and quotas are in another.
+  std::vector<std::string> maps;
+  while (const auto* map = Take<NftObjectMap>()) maps.push_back(map->map);
+  return maps.empty() ? name
+                      : absl::StrCat("map @", absl::StrJoin(maps, ", map @"));
 }
 
 }  // namespace nfmeter::kernel

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -103,26 +104,28 @@ absl::StatusOr<OwnedOutcome> NftOwnedTable::ApplyLocked(const OwnedEdit& edit) {
   }
   NFM_ASSIGN_OR_RETURN(const Fitted fitted,
                        FitIn(std::move(change), found, wanted));
-  uint32_t last = generation + fitted.commits;
+  const uint32_t last = generation + fitted.commits;
   const NftErrors errors = table_.Commit(fitted.change.batch, last);
   if (!errors.ok()) {
     // After ERESTART the maps are kept: the next try finds them filled.
     if (errors.whole != ERESTART) Drop(fitted.filled);
     return Explain(errors, fitted.change);
   }
-  outcome.commits = 1;
-  ++last;
   // The change is made. If what follows fails, the next call reads everything
   // anew and finds what is left.
   known_.erase(edit.owner);
-  if (fitted.change.takes_rules) WaitForPackets();
-  if (!fitted.change.old_maps.empty()) {
-    if (!DropOld(fitted.change.old_maps)) return outcome;
-    ++outcome.commits;
-    ++last;
-  }
-  Learn(edit, wanted, last).IgnoreError();
+  const std::optional<uint32_t> more = CleanUp(fitted.change);
+  outcome.commits = 1 + more.value_or(0);
+  if (more.has_value()) Learn(edit, wanted, last + 1 + *more).IgnoreError();
   return outcome;
+}
+
+std::optional<uint32_t> NftOwnedTable::CleanUp(const NftOwnedChange& change) {
+  if (change.takes_rules) WaitForPackets();
+  if (change.old_maps.empty()) return 0;
+  NftBatch batch = table_.NewBatch();
+  for (const std::string& map : change.old_maps) batch.DeleteMap(map);
+  return table_.Commit(batch).ok() ? std::optional<uint32_t>(1) : std::nullopt;
 }
 
 absl::StatusOr<NftOwnedTable::Fitted> NftOwnedTable::FitIn(
@@ -187,12 +190,6 @@ void NftOwnedTable::Drop(absl::Span<const NftWantedMap* const> maps) {
     // What can't be deleted now is unwanted at the next comparison.
     table_.Commit(batch);
   }
-}
-
-bool NftOwnedTable::DropOld(const std::vector<std::string>& maps) {
-  NftBatch batch = table_.NewBatch();
-  for (const std::string& map : maps) batch.DeleteMap(map);
-  return table_.Commit(batch).ok();
 }
 
 absl::Status NftOwnedTable::Explain(const NftErrors& errors,

@@ -5,8 +5,8 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
@@ -78,8 +78,9 @@ class NftOwnedTable {
   absl::StatusOr<uint32_t> Fill(absl::Span<const NftWantedMap* const> maps);
   absl::Status FillOne(const NftWantedMap& map, uint32_t& commits);
   void Drop(absl::Span<const NftWantedMap* const> maps);
-  // All or none, in one transaction.
-  bool DropOld(const std::vector<std::string>& maps);
+  // After the commit: old maps go when no packet is left that looks into them.
+  // By how many commits; nullopt: some are still there.
+  std::optional<uint32_t> CleanUp(const NftOwnedChange& change);
   absl::Status Explain(const NftErrors& errors,
                        const NftOwnedChange& change) const;
 
