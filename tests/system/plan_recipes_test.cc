@@ -228,8 +228,8 @@ TEST_F(PlanRecipesTest, CapAndTellAt80Percent) {
   EXPECT_NEAR(Passed(), 10'000, 1);
 
   // More for the same month, as the recipe says.
-  ApplyText(absl::StrReplaceAll(Recipe("Cap and tell at 80 %"),
-                                {{"10000000", "20000000"}}));
+  ApplyText(
+      absl::StrReplaceAll(Recipe("Cap and tell at 80 %"), {{"10MB", "20MB"}}));
   const int passed = Passed();
   send(100);
   EXPECT_EQ(Passed(), passed + 100);
