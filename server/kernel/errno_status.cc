@@ -251,6 +251,8 @@ constexpr Row kRows[] = {
     {Op::kNftChange, ERESTART, Code::kUnavailable, "NFT_TABLE_CHANGED",
      "other programs kept changing nf_tables rulesets until the deadline; "
      "nothing of $0 was changed, try again"},
+    {Op::kNftRead, ERESTART, Code::kUnavailable, "NFT_TABLE_CHANGED",
+     "other programs kept changing $0 while it was being read; try again"},
     {Op::kNftChange, EMSGSIZE, Code::kResourceExhausted,
      "NFT_TRANSACTION_TOO_LARGE",
      "the change of $0 is larger than one nf_tables transaction may be here "

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include <algorithm>
 #include <deque>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
 #include "kernel/linux/nftables/nft_exchange.h"
@@ -21,6 +23,7 @@
 namespace nfmeter::kernel {
 namespace {
 
+// Of a chain that others keep changing.
 constexpr int kAttempts = 10;
 
 // Rules as bytes: sets are read on the same socket, once the dump has ended.
@@ -100,12 +103,17 @@ std::optional<std::vector<NftElement>> ReadElements(NetlinkSocket& socket,
 }
 
 // One chain, whose rules are as many as it says; a dump that lacks some is
-// repeated.
+// repeated. It says what a transaction that is not committed yet adds, too.
 absl::Status ReadChain(NetlinkSocket& socket, NftContents& out, size_t index) {
   Chain& chain = out.table.chains[index];
   const std::string name =
       NftChainName(out.table.family, out.table.table, chain.name);
+  absl::Duration pause = kNftFirstPause;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (attempt > 0) {
+      absl::SleepFor(pause);
+      pause = std::min(2 * pause, kNftLongestPause);
+    }
     NFM_ASSIGN_OR_RETURN(const std::optional<uint32_t> use,
                          ReadUse(socket, name));
     out.exists[index] = use.has_value();
@@ -127,7 +135,7 @@ absl::Status ReadChain(NetlinkSocket& socket, NftContents& out, size_t index) {
     }
     return absl::OkStatus();
   }
-  return ErrnoStatus(Operation::kNftRead, EAGAIN, name);
+  return ErrnoStatus(Operation::kNftRead, ERESTART, name);
 }
 
 // Adds the chains of plans, without their rules.

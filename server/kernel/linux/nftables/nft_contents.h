@@ -7,11 +7,17 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "kernel/acct_names.h"
 #include "kernel/linux/netlink/netlink_socket.h"
 #include "kernel/rule_types.h"
 
 namespace nfmeter::kernel {
+
+// Between tries while others keep changing rulesets, doubled each time: their
+// transaction lasts longer when its process is not given the CPU.
+inline constexpr absl::Duration kNftFirstPause = absl::Milliseconds(1);
+inline constexpr absl::Duration kNftLongestPause = absl::Milliseconds(50);
 
 // A table of the API, and by which numbers the kernel knows its rules.
 struct NftContents {

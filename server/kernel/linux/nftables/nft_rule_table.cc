@@ -27,10 +27,6 @@
 namespace nfmeter::kernel {
 namespace {
 
-// Between tries while others keep changing rulesets.
-constexpr absl::Duration kFirstPause = absl::Milliseconds(1);
-constexpr absl::Duration kLongestPause = absl::Milliseconds(50);
-
 // Those counters of the edit's rules that exist.
 absl::StatusOr<NftCounters> ReadCounters(NetlinkSocket& socket,
                                          const KernelEdit& edit) {
@@ -331,11 +327,11 @@ absl::StatusOr<Outcome> NftRuleTable::TryUntil(
     const Patience& patience,
     absl::FunctionRef<absl::StatusOr<Outcome>()> attempt) {
   absl::StatusOr<Outcome> outcome = attempt();
-  for (absl::Duration pause = kFirstPause;
+  for (absl::Duration pause = kNftFirstPause;
        HasChanged(outcome.status()) &&
        SystemClock().BootTime() + pause < patience.deadline() &&
        !(patience.stoppable() && stopped_);
-       pause = std::min(2 * pause, kLongestPause)) {
+       pause = std::min(2 * pause, kNftLongestPause)) {
     NFM_RETURN_IF_ERROR(patience.CheckWanted());
     absl::SleepFor(pause);
     outcome = attempt();
