@@ -44,16 +44,15 @@ EventRelay::~EventRelay() {
 
 absl::StatusOr<int> EventRelay::Relay() {
   return sink_.RelayEvents([this](const Event& event) {
-    const std::string id = absl::StrCat("outbox-", event.id);
     nats::Message message;
     message.data = event.data;
     message.headers = {
         {"ce-specversion", "1.0"},           {"ce-type", event.type},
-        {"ce-source", "nfmeter-collector"},  {"ce-id", id},
+        {"ce-source", "nfmeter-collector"},  {"ce-id", event.id},
         {"ce-subject", event.subject},       {"ce-time", event.time},
         {"content-type", "application/json"}};
     return connection_->Append(absl::StrCat("nfmeter.events.", event.type),
-                               message, id);
+                               message, event.id);
   });
 }
 

@@ -28,6 +28,7 @@ constexpr uint32_t kJsonb = 3802;
 constexpr uint32_t kTimestamptz = 1184;
 constexpr uint32_t kInt4Array = 1007;
 constexpr uint32_t kInt8Array = 1016;
+constexpr uint32_t kTextArray = 1009;
 constexpr uint32_t kTimestamptzArray = 1185;
 
 // timestamptz counts microseconds since 2000.
@@ -47,23 +48,29 @@ std::string Bytes(Int value) {
   return bytes;
 }
 
-// One dimension, without NULLs; array_recv() in PostgreSQL reads it.
-template <typename Int>
-std::string Array(uint32_t type, absl::Span<const Int> values,
-                  int64_t offset = 0) {
+// One dimension, without NULLs; array_recv() in PostgreSQL reads it. `append`
+// writes an element's length and bytes.
+template <typename Value, typename AppendValue>
+std::string Array(uint32_t type, absl::Span<const Value> values,
+                  const AppendValue& append) {
   std::string bytes;
-  bytes.reserve(20 + values.size() * (4 + sizeof(Int)));
   Append(int32_t{values.empty() ? 0 : 1}, &bytes);  // dimensions
   Append(int32_t{0}, &bytes);                       // NULLs
   Append(type, &bytes);
   if (values.empty()) return bytes;
   Append(static_cast<int32_t>(values.size()), &bytes);
   Append(int32_t{1}, &bytes);  // the first index
-  for (const Int value : values) {
-    Append(static_cast<int32_t>(sizeof(Int)), &bytes);
-    Append(static_cast<Int>(value - offset), &bytes);
-  }
+  for (const Value& value : values) append(value, &bytes);
   return bytes;
+}
+
+template <typename Int>
+std::string IntArray(uint32_t type, absl::Span<const Int> values,
+                     int64_t offset = 0) {
+  return Array(type, values, [offset](Int value, std::string* bytes) {
+    Append(static_cast<int32_t>(sizeof(Int)), bytes);
+    Append(static_cast<Int>(value - offset), bytes);
+  });
 }
 
 // What the class of a SQLSTATE means here.
@@ -123,13 +130,21 @@ Parameter Parameter::Time(int64_t unix_micros) {
   return {kTimestamptz, Bytes(unix_micros - kPostgresEpoch)};
 }
 Parameter Parameter::Bigints(absl::Span<const int64_t> values) {
-  return {kInt8Array, Array(kInt8, values)};
+  return {kInt8Array, IntArray(kInt8, values)};
 }
 Parameter Parameter::Ints(absl::Span<const int32_t> values) {
-  return {kInt4Array, Array(kInt4, values)};
+  return {kInt4Array, IntArray(kInt4, values)};
 }
 Parameter Parameter::Times(absl::Span<const int64_t> unix_micros) {
-  return {kTimestamptzArray, Array(kTimestamptz, unix_micros, kPostgresEpoch)};
+  return {kTimestamptzArray,
+          IntArray(kTimestamptz, unix_micros, kPostgresEpoch)};
+}
+Parameter Parameter::Texts(absl::Span<const std::string> values) {
+  return {kTextArray,
+          Array(kText, values, [](absl::string_view value, std::string* bytes) {
+            Append(static_cast<int32_t>(value.size()), bytes);
+            absl::StrAppend(bytes, value);
+          })};
 }
 Parameter Parameter::NullBigint() { return {kInt8, std::nullopt}; }
 Parameter Parameter::NullJson() { return {kJsonb, std::nullopt}; }
@@ -154,15 +169,6 @@ void CopyData::Time(int64_t unix_micros) {
 std::string CopyData::Take() {
   Append(int16_t{-1}, &bytes_);
   return std::move(bytes_);
-}
-
-// A server whose client is stopped, or lost, gives up what that held.
-std::string Connection::Begin(absl::Duration longest) {
-  return absl::StrCat(
-      "BEGIN; SET LOCAL timezone = 'UTC'; "
-      "SET LOCAL idle_in_transaction_session_timeout = '10s'; "
-      "SET LOCAL statement_timeout = '",
-      absl::ToInt64Milliseconds(longest), "ms'; ");
 }
 
 Connection::Connection(std::string url) : url_(std::move(url)) {}
@@ -333,6 +339,21 @@ absl::Status Connection::Execute(const std::string& sql) {
     return Broken(PQerrorMessage(connection_));
   }
   return Drain(absl::Now() + timeout_);
+}
+
+// A server whose client is stopped, or lost, gives up what that held.
+absl::Status Connection::Begin(absl::Duration longest,
+                               absl::Duration lock_timeout) {
+  std::string sql = absl::StrCat(
+      "BEGIN; SET LOCAL timezone = 'UTC'; "
+      "SET LOCAL idle_in_transaction_session_timeout = '10s'; "
+      "SET LOCAL statement_timeout = '",
+      absl::ToInt64Milliseconds(longest), "ms'");
+  if (lock_timeout < absl::InfiniteDuration()) {
+    absl::StrAppend(&sql, "; SET LOCAL lock_timeout = '",
+                    absl::ToInt64Milliseconds(lock_timeout), "ms'");
+  }
+  return Execute(sql);
 }
 
 absl::Status Connection::CopyIn(const std::string& sql,

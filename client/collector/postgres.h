@@ -54,6 +54,7 @@ struct Parameter {
   static Parameter Bigints(absl::Span<const int64_t> values);
   static Parameter Ints(absl::Span<const int32_t> values);
   static Parameter Times(absl::Span<const int64_t> unix_micros);
+  static Parameter Texts(absl::Span<const std::string> values);
   static Parameter NullBigint();
   static Parameter NullJson();
 };
@@ -85,15 +86,12 @@ class CopyData {
 //
 // Nothing is kept in the session: a pooler in front of the server may give each
 // transaction another one (PgBouncer's transaction pooling). So what a
-// transaction needs is set by Begin(), and nothing is prepared by name.
+// transaction needs is set by Begin(), and nothing is prepared by name. BEGIN and
+// COMMIT share no message with statements that read or write: a replicator
+// (Pgpool-II) would not see where transactions begin and end.
 // Not thread-safe.
 class Connection {
  public:
-  // Begins a transaction, in SQL: with UTC as its time zone, ended by the
-  // server when a statement takes longer than `longest`, or none comes for 10
-  // s.
-  static std::string Begin(absl::Duration longest = absl::Minutes(1));
-
   // `url` is a connection string or URL of libpq's.
   explicit Connection(std::string url);
   ~Connection();
@@ -105,7 +103,12 @@ class Connection {
                              const std::vector<Parameter>& parameters = {});
   // One or more statements without parameters or rows.
   absl::Status Execute(const std::string& sql);
-  // Begin(), "COPY ... FROM STDIN ..." and its data.
+  // Begins a transaction: with UTC as its time zone, ended by the server when a
+  // statement takes longer than `longest`, waits for a lock longer than
+  // `lock_timeout`, or none comes for 10 s.
+  absl::Status Begin(absl::Duration longest = absl::Minutes(1),
+                     absl::Duration lock_timeout = absl::InfiniteDuration());
+  // "COPY ... FROM STDIN ..." and its data.
   absl::Status CopyIn(const std::string& sql, const std::string& data);
   // The statement and COMMIT, sent together: a process that is stopped at any
   // time holds none of the locks that the statement takes.

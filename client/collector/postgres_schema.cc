@@ -6,6 +6,10 @@ namespace {
 
 // Numbers of 64 bits that are no amounts (epochs) are kept as the signed number
 // of the same bits.
+//
+// Keys are made of what is in the tables and in statements, never drawn from a
+// sequence: that knows no transaction, so that two servers which run the same
+// statements (Pgpool-II) would draw different ones.
 constexpr char kTables[] = R"sql(
 CREATE TABLE nfmeter.policy (
   only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -38,8 +42,15 @@ CREATE TABLE nfmeter.targets (
   since timestamptz NOT NULL
 );
 
+-- The key that was given last; none is given twice.
+CREATE TABLE nfmeter.node_keys (
+  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+  last int NOT NULL
+);
+INSERT INTO nfmeter.node_keys (last) VALUES (0);
+
 CREATE TABLE nfmeter.nodes (
-  node int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  node int PRIMARY KEY,
   node_id text NOT NULL UNIQUE,
   name text NOT NULL
 );
@@ -143,9 +154,10 @@ CREATE TABLE nfmeter.rollup_due (
   PRIMARY KEY (bucket, node)
 );
 
--- Events of the fleet for others (CloudEvents), until they are sent.
+-- Events of the fleet for others (CloudEvents), until they are sent; their ids
+-- are NODE_ID/EPOCH/SEQUENCE/NUMBER.
 CREATE TABLE nfmeter.outbox (
-  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  id text PRIMARY KEY,
   noted timestamptz NOT NULL DEFAULT clock_timestamp(),
   event jsonb NOT NULL
 );
@@ -160,6 +172,9 @@ CREATE FUNCTION nfmeter.store_batch(
   _record_time timestamptz, _ids bigint[], _packets bigint[], _bytes bigint[],
   _counters jsonb, _gaps jsonb, _buckets timestamptz[])
 RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  _event text := (SELECT node_id FROM nfmeter.nodes WHERE node = _node)
+    || '/' || to_hex(_epoch) || '/' || _sequence || '/';
 BEGIN
   PERFORM 1 FROM nfmeter.leases
     WHERE shard = _shard AND token = _token FOR KEY SHARE;
@@ -210,7 +225,8 @@ BEGIN
     UPDATE nfmeter.counters SET carried_packets = packets - base_packets,
         carried_bytes = bytes - base_bytes
       WHERE node = _node AND epoch = _epoch;
-    INSERT INTO nfmeter.outbox (event) VALUES (jsonb_build_object(
+    INSERT INTO nfmeter.outbox (id, event) VALUES (_event || 0,
+      jsonb_build_object(
       'type', 'nfmeter.node.discovered', 'subject', _name,
       'time', to_jsonb(clock_timestamp()), 'data', jsonb_build_object(
         'node', _name, 'epoch', _epoch, 'sequence', _sequence)));
@@ -221,11 +237,12 @@ BEGIN
       FROM jsonb_to_recordset(_gaps) AS g (sequence bigint, id bigint,
         counter text, cause text, started timestamptz, ended timestamptz,
         bounded boolean, packets bigint, bytes bigint);
-    INSERT INTO nfmeter.outbox (event) SELECT jsonb_build_object(
+    INSERT INTO nfmeter.outbox (id, event) SELECT _event || number,
+      jsonb_build_object(
         'type', 'nfmeter.usage.gap', 'subject', _name,
         'time', to_jsonb(clock_timestamp()),
         'data', g || jsonb_build_object('node', _name))
-      FROM jsonb_array_elements(_gaps) AS g;
+      FROM jsonb_array_elements(_gaps) WITH ORDINALITY AS e (g, number);
   END IF;
   INSERT INTO nfmeter.rollup_due AS d (bucket, node)
     SELECT b, _node FROM unnest(_buckets) AS b

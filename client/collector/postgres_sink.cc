@@ -22,8 +22,10 @@ using postgres::Rows;
 
 // Lease of Tidy(), beside those of the shards.
 constexpr int kTidyShard = -1;
+constexpr absl::Duration kTidyLease = absl::Minutes(5);
 // What a step of it takes at most.
 constexpr absl::Duration kTidyTime = absl::Minutes(10);
+constexpr absl::Duration kTidyLock = absl::Seconds(5);
 
 // A statement that is a transaction of its own.
 absl::StatusOr<Rows> QueryRetried(
@@ -32,9 +34,21 @@ absl::StatusOr<Rows> QueryRetried(
   return Retried([&] { return connection.Query(sql, parameters); });
 }
 
-std::string Interval(absl::Duration duration) {
-  return absl::StrCat("interval '", absl::ToInt64Milliseconds(duration),
-                      " milliseconds'");
+// The database's clock. It is asked for, and goes into statements as a
+// parameter: where a replicator runs each statement on several servers, all of
+// them decide by the same time. It is a little old then, so that leases end
+// early rather than late.
+absl::StatusOr<absl::Time> Clock(Connection& connection) {
+  NFM_ASSIGN_OR_RETURN(
+      const Rows rows,
+      QueryRetried(
+          connection,
+          "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"));
+  return absl::FromUnixMicros(rows.Int64(0, 0));
+}
+
+Parameter TimeParameter(absl::Time time) {
+  return Parameter::Time(absl::ToUnixMicros(time));
 }
 
 absl::Time TimeOf(const Rows& rows, int row, int column) {
@@ -116,20 +130,19 @@ absl::Status PostgresSink::CheckSchema() {
 absl::StatusOr<std::vector<std::string>> PostgresSink::Join(
     const std::string& name, absl::Duration ttl) {
   absl::MutexLock lock(&leases_mutex_);
+  NFM_ASSIGN_OR_RETURN(const absl::Time now, Clock(leases_connection_));
   NFM_ASSIGN_OR_RETURN(
       const Rows rows,
       QueryRetried(
           leases_connection_,
-          absl::StrCat(
-              "WITH me AS (INSERT INTO nfmeter.collectors VALUES ($1, "
-              "clock_timestamp() + ",
-              Interval(ttl),
-              ") ON CONFLICT (name) DO UPDATE SET expires = excluded.expires), "
-              "gone AS (DELETE FROM nfmeter.collectors WHERE name <> $1 AND "
-              "expires < clock_timestamp() - interval '1 hour') "
-              "SELECT name FROM nfmeter.collectors WHERE name <> $1 AND "
-              "expires > clock_timestamp() UNION SELECT $1 ORDER BY 1"),
-          {Parameter::Text(name)}));
+          "WITH me AS (INSERT INTO nfmeter.collectors VALUES ($1, $3) "
+          "ON CONFLICT (name) DO UPDATE SET expires = excluded.expires), "
+          "gone AS (DELETE FROM nfmeter.collectors WHERE name <> $1 AND "
+          "expires < $2::timestamptz - interval '1 hour') "
+          "SELECT name FROM nfmeter.collectors WHERE name <> $1 AND "
+          "expires > $2 UNION SELECT $1 ORDER BY 1",
+          {Parameter::Text(name), TimeParameter(now),
+           TimeParameter(now + ttl)}));
   std::vector<std::string> names;
   for (int i = 0; i < rows.size(); ++i) names.push_back(rows.Text(i, 0));
   return names;
@@ -148,35 +161,35 @@ absl::Status PostgresSink::Leave(const std::string& name) {
 absl::StatusOr<std::vector<Lease>> PostgresSink::KeepLeases(
     const std::string& name, absl::Span<const int> shards, absl::Duration ttl) {
   absl::MutexLock lock(&leases_mutex_);
-  const std::vector<Parameter> parameters = {Parameter::Text(name),
-                                             Parameter::Ints(shards)};
+  std::vector<Parameter> parameters = {Parameter::Text(name),
+                                       Parameter::Ints(shards)};
   NFM_RETURN_IF_ERROR(
       QueryRetried(leases_connection_,
                    "UPDATE nfmeter.leases SET holder = NULL WHERE holder = $1 "
                    "AND shard >= 0 AND shard <> ALL ($2)",
                    parameters)
           .status());
-  const std::string until = absl::StrCat("clock_timestamp() + ", Interval(ttl));
+  NFM_ASSIGN_OR_RETURN(const absl::Time now, Clock(leases_connection_));
+  parameters.push_back(TimeParameter(now + ttl));
   // What is held is prolonged apart from what is taken: only a changed token
   // waits for transactions that rely on the old one.
   NFM_RETURN_IF_ERROR(
       QueryRetried(leases_connection_,
-                   absl::StrCat("UPDATE nfmeter.leases SET expires = ", until,
-                                " WHERE holder = $1 AND shard = ANY ($2)"),
+                   "UPDATE nfmeter.leases SET expires = $3 WHERE holder = $1 "
+                   "AND shard = ANY ($2)",
                    parameters)
           .status());
+  parameters.push_back(TimeParameter(now));
   NFM_RETURN_IF_ERROR(
       QueryRetried(
           leases_connection_,
-          absl::StrCat("INSERT INTO nfmeter.leases AS l SELECT s, 1, $1, ",
-                       until,
-                       " FROM unnest($2) AS s WHERE NOT EXISTS (SELECT 1 FROM "
-                       "nfmeter.leases o WHERE o.shard = s AND (o.holder = $1 "
-                       "OR (o.holder IS NOT NULL AND o.expires > "
-                       "clock_timestamp()))) ORDER BY s "
-                       "ON CONFLICT (shard) DO UPDATE SET token = l.token + 1, "
-                       "holder = $1, expires = excluded.expires WHERE l.holder "
-                       "IS NULL OR l.expires <= clock_timestamp()"),
+          "INSERT INTO nfmeter.leases AS l SELECT s, 1, $1, $3 FROM unnest($2) "
+          "AS s WHERE NOT EXISTS (SELECT 1 FROM nfmeter.leases o WHERE o.shard "
+          "= s AND (o.holder = $1 OR (o.holder IS NOT NULL AND o.expires > "
+          "$4))) ORDER BY s "
+          "ON CONFLICT (shard) DO UPDATE SET token = l.token + 1, holder = $1, "
+          "expires = excluded.expires WHERE l.holder IS NULL OR l.expires <= "
+          "$4",
           parameters)
           .status());
   NFM_ASSIGN_OR_RETURN(
@@ -229,24 +242,30 @@ absl::StatusOr<int32_t> PostgresSink::NodeKey(Connection& connection,
     const auto found = node_keys_.find(id);
     if (found != node_keys_.end()) return found->second;
   }
-  const std::vector<Parameter> parameters = {Parameter::Text(id),
-                                             Parameter::Text(batch.node)};
-  NFM_RETURN_IF_ERROR(
-      QueryRetried(
-          connection,
-          "INSERT INTO nfmeter.nodes (node_id, name) VALUES ($1, $2) ON "
-          "CONFLICT (node_id) DO NOTHING",
-          parameters)
-          .status());
-  NFM_ASSIGN_OR_RETURN(
-      const Rows rows,
-      QueryRetried(connection,
-                   "SELECT node FROM nfmeter.nodes WHERE node_id = $1",
-                   {parameters[0]}));
-  const auto key = static_cast<int32_t>(rows.Int64(0, 0));
-  absl::MutexLock lock(&mutex_);
-  node_keys_[id] = key;
-  return key;
+  // Found, or made and found.
+  for (int i = 0; i < 2; ++i) {
+    NFM_ASSIGN_OR_RETURN(
+        const Rows rows,
+        QueryRetried(connection,
+                     "SELECT node FROM nfmeter.nodes WHERE node_id = $1",
+                     {Parameter::Text(id)}));
+    if (rows.size() > 0) {
+      const auto key = static_cast<int32_t>(rows.Int64(0, 0));
+      absl::MutexLock lock(&mutex_);
+      node_keys_[id] = key;
+      return key;
+    }
+    NFM_RETURN_IF_ERROR(
+        QueryRetried(connection,
+                     "WITH key AS (UPDATE nfmeter.node_keys SET last = last + "
+                     "1 RETURNING last) INSERT INTO nfmeter.nodes (node, "
+                     "node_id, name) SELECT last, $1, $2 FROM key ON CONFLICT "
+                     "(node_id) DO NOTHING",
+                     {Parameter::Text(id), Parameter::Text(batch.node)})
+            .status());
+  }
+  return absl::UnavailableError(absl::StrCat("the database: node ", batch.node,
+                                             " is deleted while it is made"));
 }
 
 absl::Status PostgresSink::Store(const Batch& batch) {
@@ -257,13 +276,11 @@ absl::Status PostgresSink::Store(const Batch& batch) {
   const std::vector<Parameter> others = PostgresBatch(batch, node);
   const absl::Status status = Retried([&] {
     connection->RollBack();
-    absl::Status copied = connection->CopyIn(
-        absl::StrCat(Connection::Begin(),
-                     "COPY nfmeter.records (node, time, epoch, sequence, "
-                     "counter_id, packets, bytes) FROM STDIN WITH (FORMAT "
-                     "binary)"),
-        records);
-    if (!copied.ok()) return copied;
+    NFM_RETURN_IF_ERROR(connection->Begin());
+    NFM_RETURN_IF_ERROR(connection->CopyIn(
+        "COPY nfmeter.records (node, time, epoch, sequence, counter_id, "
+        "packets, bytes) FROM STDIN WITH (FORMAT binary)",
+        records));
     return connection->QueryAndCommit(
         "SELECT nfmeter.store_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
         "$11, $12, $13, $14, $15)",
@@ -340,47 +357,54 @@ absl::StatusOr<FleetStatus> PostgresSink::Inspect() {
 absl::StatusOr<int> PostgresSink::RelayEvents(
     const std::function<absl::Status(const Event&)>& send) {
   Borrowed connection(*this);
-  NFM_RETURN_IF_ERROR(connection->Execute(Connection::Begin()));
-  // Of several collectors one has each event.
+  NFM_RETURN_IF_ERROR(connection->Begin());
+  // Of several collectors one has each event. What is deleted is named by its
+  // key: two servers may not skip the same rows.
   NFM_ASSIGN_OR_RETURN(
       const Rows rows,
       connection->Query(
-          "WITH taken AS (DELETE FROM nfmeter.outbox WHERE id IN (SELECT id "
-          "FROM nfmeter.outbox ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED) "
-          "RETURNING id, event) SELECT id, event ->> 'type', event ->> "
-          "'subject', event ->> 'time', event -> 'data' FROM taken ORDER BY "
-          "id"));
+          "SELECT id, event ->> 'type', event ->> 'subject', event ->> 'time', "
+          "event -> 'data' FROM nfmeter.outbox ORDER BY noted, id LIMIT 100 "
+          "FOR UPDATE SKIP LOCKED"));
+  std::vector<std::string> ids;
   for (int i = 0; i < rows.size(); ++i) {
-    NFM_RETURN_IF_ERROR(
-        send({rows.Int64(i, 0), rows.Text(i, 1), rows.Text(i, 2),
-              rows.Text(i, 3), rows.Text(i, 4)}));
+    ids.push_back(rows.Text(i, 0));
+    NFM_RETURN_IF_ERROR(send({ids.back(), rows.Text(i, 1), rows.Text(i, 2),
+                              rows.Text(i, 3), rows.Text(i, 4)}));
   }
+  NFM_RETURN_IF_ERROR(
+      connection
+          ->Query("DELETE FROM nfmeter.outbox WHERE id = ANY ($1)",
+                  {Parameter::Texts(ids)})
+          .status());
   NFM_RETURN_IF_ERROR(connection->Execute("COMMIT"));
   return rows.size();
 }
 
 absl::Status PostgresSink::Tidy() {
+  NFM_ASSIGN_OR_RETURN(const absl::Time now, Clock(tidy_connection_));
   NFM_ASSIGN_OR_RETURN(
       const Rows mine,
       QueryRetried(
           tidy_connection_,
           absl::StrCat("INSERT INTO nfmeter.leases AS l VALUES (", kTidyShard,
-                       ", 1, $1, clock_timestamp() + interval '5 minutes') ON "
-                       "CONFLICT (shard) DO UPDATE SET token = l.token + 1, "
-                       "holder = $1, expires = excluded.expires WHERE l.holder "
-                       "= $1 OR l.expires <= clock_timestamp() RETURNING 1"),
-          {Parameter::Text(tidier_)}));
+                       ", 1, $1, $3) ON CONFLICT (shard) DO UPDATE SET token = "
+                       "l.token + 1, holder = $1, expires = excluded.expires "
+                       "WHERE l.holder = $1 OR l.expires <= $2 RETURNING 1"),
+          {Parameter::Text(tidier_), TimeParameter(now),
+           TimeParameter(now + kTidyLease)}));
   if (mine.size() == 0) return absl::OkStatus();
   for (const char* each :
        {"SELECT nfmeter.make_partitions()", "SELECT nfmeter.roll_up()",
         "SELECT nfmeter.retain()"}) {
-    NFM_RETURN_IF_ERROR(Retried([&] {
-      const absl::Status done = tidy_connection_.Execute(
-          absl::StrCat(Connection::Begin(kTidyTime),
-                       "SET LOCAL lock_timeout = '5s'; ", each, "; COMMIT"));
-      tidy_connection_.RollBack();  // what was not committed
-      return done;
-    }));
+    const absl::Status done = Retried([&] {
+      tidy_connection_.RollBack();  // the attempt before
+      NFM_RETURN_IF_ERROR(tidy_connection_.Begin(kTidyTime, kTidyLock));
+      NFM_RETURN_IF_ERROR(tidy_connection_.Execute(each));
+      return tidy_connection_.Execute("COMMIT");
+    });
+    tidy_connection_.RollBack();
+    if (!done.ok()) return done;
   }
   return absl::OkStatus();
 }

@@ -86,7 +86,7 @@ struct FleetStatus {
 
 // What happened in the fleet, for other programs.
 struct Event {
-  int64_t id = 0;
+  std::string id;       // the same whenever it is sent
   std::string type;     // "nfmeter.usage.gap"
   std::string subject;  // the node's name
   std::string time;     // RFC 3339

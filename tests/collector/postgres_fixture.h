@@ -34,6 +34,8 @@ class PostgresFixture : public ::testing::Test {
     ASSERT_OK(postgres_.Start());
     std::ofstream(targets_) << fleet_.Targets();
   }
+  // Where what was stored is looked at.
+  virtual const PostgresProcess& database() const { return postgres_; }
   std::vector<std::string> Arguments(const std::string& name = "one") const {
     return {"--targets", targets_, "--sink",  postgres_.url(),
             "--name",    name,     "--lease", absl::FormatDuration(kLease)};
@@ -51,7 +53,7 @@ class PostgresFixture : public ::testing::Test {
     }
   }
   std::string Total() const {
-    return postgres_.Query(
+    return database().Query(
         "SELECT coalesce(sum(packets), 0) FROM nfmeter.usage_total");
   }
   // Until the database has what the nodes counted, all of it. Returns how long
@@ -71,7 +73,7 @@ class PostgresFixture : public ::testing::Test {
           fleet_.node(static_cast<int>(i)).acknowledged();
       uint64_t sequence = 0;
       EXPECT_TRUE(absl::SimpleAtoi(
-          postgres_.Query(absl::StrCat(
+          database().Query(absl::StrCat(
               "SELECT sequence FROM nfmeter.cursors JOIN nfmeter.nodes USING "
               "(node) WHERE node_id = 'id-",
               i, "'")),
@@ -81,10 +83,10 @@ class PostgresFixture : public ::testing::Test {
   }
   // The next collector need not wait for the leases of one that was killed.
   void FreeLeases() {
-    postgres_.Query("UPDATE nfmeter.leases SET expires = now()");
+    database().Query("UPDATE nfmeter.leases SET expires = now()");
   }
   std::string DoubledRows() const {
-    return postgres_.Query(
+    return database().Query(
         "SELECT count(*) FROM (SELECT node, epoch, sequence, counter_id FROM "
         "nfmeter.records GROUP BY 1, 2, 3, 4 HAVING count(*) > 1) AS doubled");
   }

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <utility>
 #include <vector>
 
@@ -18,7 +19,13 @@
 namespace nfmeter::testing {
 namespace {
 
-constexpr char kPrograms[] = "/usr/lib/postgresql/15/bin/";
+constexpr char kDebian[] = "/usr/lib/postgresql/15/bin";
+
+// A program of the server, of Debian's or of one that the environment names.
+std::string ServerProgram(absl::string_view name) {
+  const char* const folder = std::getenv("NFMETER_TEST_POSTGRES_BIN");
+  return absl::StrCat(folder != nullptr ? folder : kDebian, "/", name);
+}
 
 // And did not end on its own.
 bool IsAlive(pid_t pid) {
@@ -40,10 +47,10 @@ std::vector<std::string> AsPostgres(std::vector<std::string> argv) {
 
 PostgresProcess::PostgresProcess(bool syncs) : syncs_(syncs) {
   if (geteuid() == 0) Run({"chown", "postgres:", dir_.path()});
-  const RunResult made = Run(AsPostgres(
-      {absl::StrCat(kPrograms, "initdb"), "--pgdata", data_, "--no-sync",
-       "--no-instructions", "--auth", "trust", "--username", "postgres",
-       "--encoding", "UTF8", "--locale", "C.UTF-8"}));
+  const RunResult made = Run(
+      AsPostgres({ServerProgram("initdb"), "--pgdata", data_, "--no-sync",
+                  "--no-instructions", "--auth", "trust", "--username",
+                  "postgres", "--encoding", "UTF8", "--locale", "C.UTF-8"}));
   if (made.exit_code != 0) {
     made_ = absl::InternalError(absl::StrCat("initdb: ", made.out, made.err));
   }
@@ -63,10 +70,9 @@ absl::Status PostgresProcess::Start() {
   const char* on = syncs_ ? "on" : "off";
   while (absl::Now() < deadline) {
     process_ = std::make_unique<Background>(
-        AsPostgres({absl::StrCat(kPrograms, "postgres"), "-D", data_, "-k",
-                    dir_.path(), "-c", "listen_addresses=", "-c",
-                    absl::StrCat("fsync=", on), "-c",
-                    absl::StrCat("full_page_writes=", on), "-c",
+        AsPostgres({ServerProgram("postgres"), "-D", data_, "-k", dir_.path(),
+                    "-c", "listen_addresses=", "-c", absl::StrCat("fsync=", on),
+                    "-c", absl::StrCat("full_page_writes=", on), "-c",
                     "shared_buffers=32MB", "-c", "max_connections=60", "-c",
                     "autovacuum_naptime=10s"}),
         dir_ / "log");
@@ -89,7 +95,7 @@ std::string PostgresProcess::url() const {
 
 std::string PostgresProcess::Query(absl::string_view sql) const {
   const RunResult result =
-      Run({absl::StrCat(kPrograms, "psql"), "--no-psqlrc", "--tuples-only",
+      Run({absl::StrCat(kDebian, "/psql"), "--no-psqlrc", "--tuples-only",
            "--no-align", "--quiet", "-v", "ON_ERROR_STOP=1", url()},
           sql);
   return std::string(absl::StripAsciiWhitespace(

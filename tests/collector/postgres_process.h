@@ -19,6 +19,8 @@ std::vector<std::string> AsPostgres(std::vector<std::string> argv);
 
 // A cluster of its own in a folder of the test's, reached by a unix socket in
 // it. It runs as user postgres where the test is root.
+// NFMETER_TEST_POSTGRES_BIN is the folder of the server's programs where it is
+// not Debian's.
 class PostgresProcess {
  public:
   // With `syncs` a commit waits for the disk, as in life. A test that kills
