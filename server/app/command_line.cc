@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "app/backend_names.h"
 #include "app/config_file.h"
 #include "app/exit_code.h"
 #include "app/options.h"
@@ -305,15 +306,13 @@ absl::StatusOr<Invocation> Interpret(const Flags& flags) {
   NFM_RETURN_IF_ERROR(ApplyFlags(flags, invocation.config));
   if (flags.app.count("--migrate-backend") > 0) {
     invocation.action = Invocation::Action::kMigrateBackend;
-    if (flags.migrate_backend == "iptables") {
-      invocation.backend = kernel::Backend::kIptables;
-    } else if (flags.migrate_backend == "nftables") {
-      invocation.backend = kernel::Backend::kNftables;
-    } else {
+    const std::optional<kernel::Backend> to = BackendOf(flags.migrate_backend);
+    if (!to.has_value() || *to == kernel::Backend::kAuto) {
       return Wrong("--migrate-backend",
                    absl::StrCat("must be iptables or nftables, not '",
                                 flags.migrate_backend, "'"));
     }
+    invocation.backend = *to;
   }
   return invocation;
 }

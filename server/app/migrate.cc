@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "app/backend_names.h"
 #include "app/state_directory.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
@@ -46,10 +47,8 @@ ExitCode MigrateBackend(const Config& config, kernel::Backend to) {
                                    : kernel::Backend::kNftables;
   const auto moved = Migrate(from, to, SystemClock());
   if (!moved.ok()) return Refuse(moved.status(), kExitKernel);
-  const char* const name =
-      to == kernel::Backend::kNftables ? "nftables" : "iptables";
   printf("%zu counters and %zu rules count by %s now.\n", moved->counters,
-         moved->rules, name);
+         moved->rules, BackendName(to));
   if (moved->counters == 0 && moved->rules == 0 && moved->plans == 0) {
     return kExitOk;
   }
@@ -64,7 +63,7 @@ ExitCode MigrateBackend(const Config& config, kernel::Backend to) {
   }
   if (config.backend == from) {
     printf("Its configuration says --backend %s: change that first.\n",
-           from == kernel::Backend::kNftables ? "nftables" : "iptables");
+           BackendName(from));
   }
   return kExitOk;
 }

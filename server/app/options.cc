@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/options.h"
 
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "app/backend_names.h"
 #include "app/option_kinds.h"
 
 namespace nfmeter::app {
@@ -71,10 +73,8 @@ void AddServerOptions(std::vector<Option>& options) {
       "where counters and rules are kept: nfacct with legacy iptables, or "
       "nf_tables alone; auto takes what holds some already, else iptables "
       "where all of it works",
-      std::vector<std::pair<std::string, kernel::Backend>>{
-          {"auto", kernel::Backend::kAuto},
-          {"iptables", kernel::Backend::kIptables},
-          {"nftables", kernel::Backend::kNftables}},
+      std::vector<std::pair<std::string, kernel::Backend>>(
+          std::begin(kBackendNames), std::end(kBackendNames)),
       [](Config & c) -> auto& { return c.backend; }));
   options.push_back(Switch(
       "reflection", "gRPC reflection: clients can list and describe the API",

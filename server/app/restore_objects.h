@@ -9,9 +9,9 @@
 namespace nfmeter::app {
 
 // For --restore-objects: makes, empty, what counters the kernel lacks of those
-// that were made through nfmeter and those of plans. A saved firewall that names
-// them can't be restored before. Says on standard output what it did, or on
-// standard error what is wrong.
+// that were made through nfmeter and those of plans. A saved firewall that
+// names them can't be restored before. Says on standard output what it did, or
+// on standard error what is wrong.
 ExitCode RestoreObjects(const Config& config);
 
 }  // namespace nfmeter::app

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "absl/strings/str_cat.h"
+#include "base/bound_details.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -51,9 +52,7 @@ absl::Status Lane::Queue(Priority priority, absl::AnyInvocable<void()> job,
         absl::StatusCode::kResourceExhausted,
         absl::StrCat("the server already has ", capacity_,
                      " requests waiting for the kernel; try again later"),
-        ErrorDetails{
-            .reason = "LANE_FULL",
-            .metadata = {{"lane", name_}, {"bound", absl::StrCat(capacity_)}}});
+        BoundDetails("LANE_FULL", capacity_, {{"lane", name_}}));
   }
   queues_[static_cast<size_t>(priority)].push_back(
       {std::move(job), std::chrono::steady_clock::now(), waiter});

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "accounting/ledger/schema.h"
+#include "base/bound_details.h"
 #include "base/error.h"
 #include "base/sqlite.h"
 #include "base/sqlite_rows.h"
@@ -90,9 +91,7 @@ absl::Status TooManyLabels(absl::string_view whose, absl::string_view option,
                    " bytes; use fewer or shorter labels, delete counters that "
                    "have some, or raise ",
                    option),
-      ErrorDetails{.reason = "TOO_MANY_LABELS",
-                   .metadata = {{"bound", absl::StrCat(bound)},
-                                {"limit", std::string(option)}}});
+      BoundDetails("TOO_MANY_LABELS", bound, {{"limit", std::string(option)}}));
 }
 
 absl::Status NoFile() {

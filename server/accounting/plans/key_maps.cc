@@ -15,7 +15,6 @@ namespace {
 using kernel::MapKey;
 using kernel::OwnedAction;
 using kernel::OwnedMap;
-using kernel::OwnedRule;
 
 MapKey MapKeyOf(KeyField field) {
   switch (field) {

@@ -13,6 +13,7 @@
 #include "accounting/plans/account_buckets.h"
 #include "accounting/plans/key_maps.h"
 #include "accounting/plans/key_tree.h"
+#include "base/bound_details.h"
 #include "base/error.h"
 #include "base/stable_hash.h"
 #include "base/status_macros.h"
@@ -388,8 +389,7 @@ absl::Status CheckBudget(const PlanCost& cost, const PlanBudget& budget) {
         absl::StrCat("the plan takes ", has, " ", what, ", and ", bound,
                      " are allowed; accounts that differ by an address, a "
                      "port or a uid alone cost least, in groups"),
-        ErrorDetails{.reason = "PLAN_TOO_COSTLY",
-                     .metadata = {{"bound", absl::StrCat(bound)}}});
+        BoundDetails("PLAN_TOO_COSTLY", bound));
   };
   if (cost.rules > budget.max_rules) {
     return over("rules", cost.rules, budget.max_rules);

@@ -22,7 +22,6 @@ namespace {
 
 using kernel::Rule;
 using kernel::TableContents;
-using kernel::TableEdit;
 using kernel::TableOutcome;
 
 constexpr char kWhyBudgetsAreFull[] =

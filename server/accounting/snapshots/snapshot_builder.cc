@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/bound_details.h"
 #include "base/error.h"
 
 namespace nfmeter::accounting {
@@ -150,8 +151,7 @@ absl::Status SnapshotBuilder::EndPass(OnChunk on_chunk) {
         absl::StrCat("the kernel has more than ", max_counters_,
                      " counters, more than this server may read; delete some "
                      "or raise max_counters"),
-        ErrorDetails{.reason = "TOO_MANY_COUNTERS",
-                     .metadata = {{"bound", absl::StrCat(max_counters_)}}});
+        BoundDetails("TOO_MANY_COUNTERS", max_counters_));
   }
   if (chunk_ != nullptr) HandOutChunk(on_chunk);
   return absl::OkStatus();

@@ -2,6 +2,7 @@
 #include "service/gate/call_rates.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/bound_details.h"
 #include "base/error.h"
 
 namespace nfmeter::service {
@@ -24,9 +25,8 @@ absl::Status CallRates::Take(const std::string& principal) {
                    " calls a second; wait, put several things into one "
                    "request (batches, snapshots, streams), or raise "
                    "limits.max_calls_per_second"),
-      ErrorDetails{.reason = "RATE_LIMITED",
-                   .metadata = {{"bound", absl::StrCat(max_per_second_)},
-                                {"principal", principal}}});
+      BoundDetails("RATE_LIMITED", max_per_second_,
+                   {{"principal", principal}}));
 }
 
 TokenBucket CallRates::NewBucket(absl::Duration now) const {

@@ -28,7 +28,8 @@ struct CallSubject {
 // id if the client gives one.
 std::string DescribeRule(const v1::Rule& rule);
 
-// Names of counters and plans, ids of rules, what new rules do, and filters of flows.
+// Names of counters and plans, ids of rules, what new rules do, and filters of
+// flows.
 template <typename Request>
 CallSubject SubjectOf(const Request& request) {
   CallSubject subject;

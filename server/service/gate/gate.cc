@@ -7,6 +7,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/bound_details.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 
@@ -128,9 +129,7 @@ absl::Status Gate::Busy() const {
                    " calls of this kind, and ", options_.max_waiting, " wait, ",
                    "or half as many of yours, its most; try again later, or "
                    "raise limits.max_threads"),
-      ErrorDetails{
-          .reason = "TOO_MANY_CALLS",
-          .metadata = {{"bound", absl::StrCat(options_.max_threads)}}});
+      BoundDetails("TOO_MANY_CALLS", options_.max_threads));
 }
 
 }  // namespace nfmeter::service

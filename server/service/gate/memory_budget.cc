@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
+#include "base/bound_details.h"
 #include "base/error.h"
 
 namespace nfmeter::service {
@@ -94,8 +95,7 @@ absl::Status MemoryBudget::Refusal(const std::string& caller) const {
                    "streams; it holds at most ", max_bytes_ / 2,
                    " bytes for each caller; read the answers, make smaller ",
                    "requests, or raise limits.max_held_bytes"),
-      ErrorDetails{.reason = "TOO_MUCH_HELD",
-                   .metadata = {{"bound", absl::StrCat(max_bytes_ / 2)}}});
+      BoundDetails("TOO_MUCH_HELD", max_bytes_ / 2));
 }
 
 void MemoryBudget::WriteMetrics(telemetry::MetricsText& text) const {

@@ -2,6 +2,7 @@
 #include "service/gate/message_bytes.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/bound_details.h"
 #include "base/error.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
@@ -41,9 +42,8 @@ absl::Status CheckMessageSize(const grpc::ByteBuffer& bytes, size_t bound) {
       absl::StatusCode::kResourceExhausted,
       absl::StrCat("the request has ", bytes.Length(), " bytes; this method ",
                    "takes at most ", bound),
-      ErrorDetails{.reason = "REQUEST_TOO_LARGE",
-                   .metadata = {{"bound", absl::StrCat(bound)},
-                                {"size", absl::StrCat(bytes.Length())}}});
+      BoundDetails("REQUEST_TOO_LARGE", bound,
+                   {{"size", absl::StrCat(bytes.Length())}}));
 }
 
 absl::Status CheckAnswerSize(size_t bytes, size_t bound) {
@@ -54,9 +54,7 @@ absl::Status CheckAnswerSize(size_t bytes, size_t bound) {
                    "client takes ", bound, "; ask for fewer at a time, or let ",
                    "the client take more and say so in its metadata: ",
                    "nfmeter-max-answer-bytes"),
-      ErrorDetails{.reason = "ANSWER_TOO_LARGE",
-                   .metadata = {{"bound", absl::StrCat(bound)},
-                                {"size", absl::StrCat(bytes)}}});
+      BoundDetails("ANSWER_TOO_LARGE", bound, {{"size", absl::StrCat(bytes)}}));
 }
 
 grpc::ByteBuffer ToBytes(const google::protobuf::MessageLite& message) {

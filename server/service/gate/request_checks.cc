@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "accounting/common/counter_errors.h"
+#include "base/bound_details.h"
 #include "base/name_escape.h"
 #include "kernel/acct_table.h"
 #include "service/gate/time_message.h"
@@ -85,9 +86,7 @@ absl::Status CheckBatchSize(absl::string_view field, size_t size, size_t bound,
       absl::StatusCode::kResourceExhausted,
       absl::StrCat(field, " has ", size, " items; this server takes at most ",
                    bound, " in one request; send several"),
-      ErrorDetails{.reason = "BATCH_TOO_LARGE",
-                   .metadata = {{"bound", absl::StrCat(bound)},
-                                {"size", absl::StrCat(size)}}});
+      BoundDetails("BATCH_TOO_LARGE", bound, {{"size", absl::StrCat(size)}}));
 }
 
 size_t ReadPageSize(int32_t page_size, const Limits& limits,

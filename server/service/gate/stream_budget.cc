@@ -2,6 +2,7 @@
 #include "service/gate/stream_budget.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/bound_details.h"
 #include "base/error.h"
 
 namespace nfmeter::service {
@@ -14,8 +15,7 @@ absl::Status TooMany(absl::string_view who, size_t bound,
       absl::StrCat(who, " already has ", bound,
                    " streams open, its most; close some, or raise limits.",
                    option),
-      ErrorDetails{.reason = "TOO_MANY_STREAMS",
-                   .metadata = {{"bound", absl::StrCat(bound)}}});
+      BoundDetails("TOO_MANY_STREAMS", bound));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "accounting/common/counter_errors.h"
+#include "base/bound_details.h"
 #include "base/status_macros.h"
 #include "service/gate/message_bytes.h"
 #include "service/gate/request_checks.h"
@@ -29,9 +30,7 @@ absl::Status TooManyChains(size_t count, size_t bound) {
       absl::StatusCode::kResourceExhausted,
       absl::StrCat("there are ", count, " chains; one answer holds at most ",
                    bound, "; name a family and a table"),
-      ErrorDetails{.reason = "TOO_MANY_CHAINS",
-                   .metadata = {{"bound", absl::StrCat(bound)},
-                                {"size", absl::StrCat(count)}}});
+      BoundDetails("TOO_MANY_CHAINS", bound, {{"size", absl::StrCat(count)}}));
 }
 
 // All callers share one space of ids, and who asks for an id that is taken

@@ -13,8 +13,6 @@ constexpr size_t kStepsPerWake = 5;
 
 }  // namespace
 
-using accounting::Snapshot;
-
 SnapshotGetStream::SnapshotGetStream(const SnapshotQuery& query,
                                      std::shared_ptr<SnapshotFilter> filter,
                                      const FrameEncoder::Context& context,
