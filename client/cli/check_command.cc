@@ -151,9 +151,9 @@ void AddCheckCommand(CommandTree& tree) {
   CLI::App* command = tree.AddCommand(
       tree.root(), "check", "Say whether a counter is over a limit",
       R"(A plugin for Nagios, Icinga and their kin: one line with performance data, and
-the exit status 0 OK, 1 WARNING, 2 CRITICAL (over the limit), 3 UNKNOWN (it could
-not be asked). What counts is the ledger's total, which resets do not touch; the
-counter needs no quota.
+the exit status 0 OK, 1 WARNING, 2 CRITICAL (over the limit), 3 UNKNOWN (the
+server could not be asked). What counts is the ledger's total, which resets do
+not touch; the counter needs no quota.
 
 Examples:
   nfmeter check web --limit 10GiB --since month

@@ -25,7 +25,7 @@ namespace {
 constexpr char kRootExamples[] =
     R"(Examples:
   nfmeter counter create http-traffic
-  nfmeter rule add --counter http-traffic --chain INPUT --protocol tcp --sport 80
+  nfmeter rule add --counter http-traffic --chain INPUT -p tcp --sport 80
   nfmeter watch 'http*' --interval 1s
   nfmeter counter reset http-traffic
   nfmeter counter list -o json

@@ -150,11 +150,13 @@ absl::Status Test(Session& session) {
 void AddContextCommands(CommandTree& tree) {
   CLI::App* context = tree.AddNoun(
       "context", "Keep servers under names and choose between them");
-  tree.MarkLocal(
-      tree.AddCommand(*context, "list", "List contexts and groups",
-                      "They are kept in ~/.config/nfmeter/config.yaml "
-                      "(or $NFMETER_CONFIG).",
-                      List));
+  tree.MarkLocal(tree.AddCommand(
+      *context, "list", "List contexts and groups",
+      R"(They are kept in ~/.config/nfmeter/config.yaml (or $NFMETER_CONFIG).
+
+Examples:
+  nfmeter context list)",
+      List));
   auto used = std::make_shared<std::string>();
   CLI::App* use =
       tree.AddCommand(*context, "use", "Choose the context that commands use",
@@ -174,7 +176,7 @@ void AddContextCommands(CommandTree& tree) {
 --timeout. The first context that is added is used from then on.
 
 Examples:
-  nfmeter context add gw1 --server gw1:7443 --ca ca.crt --cert me.crt --key me.key
+  nfmeter context add gw1 --server gw1:7443 --ca ca.crt --cert a.crt --key a.key
   nfmeter context add edge --group gw1,gw2
   nfmeter counter list --context edge)",
       [added](Session& session) { return Add(session, *added); });
@@ -193,10 +195,13 @@ Examples:
 
   auto deleted = std::make_shared<std::string>();
   CLI::App* remove = tree.AddCommand(
-      *context, "delete", "Forget a context or a group", "",
+      *context, "delete", "Forget a context or a group",
+      R"(Examples:
+  nfmeter context delete gw1)",
       [deleted](Session& session) { return Delete(session, *deleted); });
   tree.MarkLocal(remove);
-  CLI::Option* gone = remove->add_option("NAME", *deleted, "which");
+  CLI::Option* gone =
+      remove->add_option("NAME", *deleted, "a context or a group");
   gone->required();
   tree.Suggest(gone, known);
 

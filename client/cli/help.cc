@@ -131,9 +131,8 @@ std::string Variables(const CLI::App& command) {
         option->get_lnames().empty() || option->get_group() == kUnlistedGroup) {
       continue;
     }
-    return absl::StrCat("Flags may stand in the environment: --",
-                        option->get_lnames().front(), " as ",
-                        VariableFor(command, *option), ".\n");
+    return absl::StrCat("In the environment: --", option->get_lnames().front(),
+                        " as ", VariableFor(command, *option), ".\n");
   }
   return "";
 }

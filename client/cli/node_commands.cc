@@ -101,7 +101,12 @@ Examples:
 
   tree.MarkLocal(tree.AddCommand(
       tree.root(), "version", "Print the version of this command",
-      R"(That of the server is in 'nfmeter node'.)", [](Session& session) {
+      R"(That of the server is in 'nfmeter node'.
+
+Examples:
+  nfmeter version
+  nfmeter version -o json)",
+      [](Session& session) {
         PrintFact(session, "version", NFMETER_VERSION);
         return absl::OkStatus();
       }));

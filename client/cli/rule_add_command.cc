@@ -209,7 +209,7 @@ added, or none; more than the server's largest batch ('nfmeter node -o wide') go
 in several, each all or none.
 
 Examples:
-  nfmeter rule add --counter http-traffic --chain INPUT --protocol tcp --sport 80
+  nfmeter rule add --counter http-traffic --chain INPUT -p tcp --sport 80
   nfmeter rule add --counter web --chain FORWARD -p tcp --dport 80,443,8000:8080
   nfmeter rule add --counter lan --chain INPUT --not-src 10.0.0.0/8 --in eth0
   nfmeter rule add --counter alice-cap --chain OUTPUT --uid-owner alice -j drop

@@ -259,13 +259,13 @@ void AddCollectCommand(CommandTree& tree, CLI::App& noun) {
       R"(Prints a line for each total that changed, and for each gap, and acknowledges
 the record when the line and --state are on the disk. Killed at any moment, it
 goes on where it was: with --to each line is there exactly once. What goes to a
-pipe may come twice after a kill; the line then has the same id, which is made of
-node, epoch, sequence and counter. Totals are cumulative: what was counted
+pipe may come twice after a kill; the line then has the same id, which is made
+of node, epoch, sequence and counter. Totals are cumulative: what was counted
 between two lines of a counter is their difference.
 
 Examples:
-  nfmeter usage collect --consumer billing --state billing.state --to usage.jsonl
-  nfmeter usage collect --consumer billing --state s --once -o csv --to usage.csv
+  nfmeter usage collect --consumer billing --state state --to usage.jsonl
+  nfmeter usage collect --consumer billing --state s --once -o csv --to u.csv
   nfmeter usage collect --consumer bus --state s -o cloudevents | publish)",
       [flags](Session& session) { return Collect(session, *flags); });
   AddFilterFlags(tree, *command, flags->filter);

@@ -296,7 +296,7 @@ may be missing.
 
 Examples:
   nfmeter usage report --since 24h --every 1h
-  nfmeter usage report --since 2026-11 --group-by tenant --time-zone Europe/Berlin
+  nfmeter usage report --since 2026-11 --group-by tenant --time-zone Asia/Tokyo
   nfmeter usage report 'web-*' --since yesterday --every 1d -o csv > usage.csv
   nfmeter usage report --since last-month --group-by tenant,counter -o json)"),
       [flags](Session& session) { return Report(session, *flags); });

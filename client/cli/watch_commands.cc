@@ -181,7 +181,7 @@ Examples:
   nfmeter watch 'http*' --interval 1s
   nfmeter watch --count 1
   nfmeter watch -o csv --interval 10s >> traffic.csv
-  nfmeter watch 'cap-*' --for-each 'logger "$NFMETER_COUNTER $NFMETER_NEW_BYTES"'
+  nfmeter watch 'a*' --for-each 'logger "$NFMETER_COUNTER $NFMETER_NEW_BYTES"'
   nfmeter watch -o json --changed-only | jq -c '.frame.counters[]')",
       [flags](Session& session) { return Watch(session, *flags); });
   AddWatchFlags(tree, *command, *flags);

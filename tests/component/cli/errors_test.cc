@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What people and scripts see when something goes wrong.
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/synchronization/notification.h"
 #include "tests/component/cli/cli_fixture.h"
 
@@ -7,8 +12,11 @@ namespace nfmeter::testing {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Each;
 using ::testing::HasSubstr;
+using ::testing::Le;
 using ::testing::Not;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
 
 using ErrorsTest = CliTest;
@@ -230,36 +238,47 @@ TEST_F(ErrorsTest, AnAnswerThatIsNotUtf8IsOneErrorAndNoLibraryTalks) {
   EXPECT_THAT(result.err, Not(HasSubstr("libprotobuf")));
 }
 
-TEST_F(ErrorsTest, HelpOfEveryCommandEndsWithExamplesAndFits) {
-  const std::vector<std::vector<std::string>> commands = {
-      {},
-      {"counter", "create"},
-      {"counter", "get"},
-      {"counter", "list"},
-      {"counter", "reset"},
-      {"counter", "delete"},
-      {"rule", "add"},
-      {"rule", "list"},
-      {"rule", "get"},
-      {"rule", "delete"},
-      {"rule", "chains"},
-      {"watch"},
-      {"top"},
-      {"quota", "watch"},
-      {"node"},
-      {"health"},
-      {"completion", "bash"},
-      {"completion", "zsh"},
-      {"completion", "fish"}};
-  for (std::vector<std::string> command : commands) {
-    command.push_back("-h");
-    const RunResult result = Nfmeter(command);
+// The names below "Commands:" in a help text.
+std::vector<std::string> CommandsIn(absl::string_view help) {
+  std::vector<std::string> names;
+  bool in_commands = false;
+  for (const absl::string_view line : absl::StrSplit(help, '\n')) {
+    if (in_commands && line.empty()) break;
+    if (in_commands) {
+      names.emplace_back(*absl::StrSplit(line, ' ', absl::SkipEmpty()).begin());
+    }
+    in_commands |= line == "Commands:";
+  }
+  return names;
+}
+
+TEST_F(ErrorsTest, HelpOfEveryCommandEndsWithExamplesAndFitsInEightyColumns) {
+  std::vector<std::vector<std::string>> commands = {{}};
+  size_t with_examples = 0;
+  while (!commands.empty()) {
+    const std::vector<std::string> command = std::move(commands.back());
+    commands.pop_back();
+    SCOPED_TRACE(absl::StrJoin(command, " "));
+    std::vector<std::string> words = command;
+    words.push_back("-h");
+    const RunResult result = Nfmeter(words);
     EXPECT_EQ(result.exit_code, 0);
     EXPECT_EQ(result.err, "");
     EXPECT_THAT(result.out, AllOf(HasSubstr("\nUsage: nfmeter"),
-                                  HasSubstr("\nExamples:\n  ")));
-    EXPECT_THAT(result.out, Not(HasSubstr("nfmeter nfmeter")));
+                                  Not(HasSubstr("nfmeter nfmeter"))));
+    EXPECT_THAT(std::vector<std::string>(absl::StrSplit(result.out, '\n')),
+                Each(SizeIs(Le(80u))));
+    const std::vector<std::string> below = CommandsIn(result.out);
+    for (const std::string& name : below) {
+      commands.push_back(command);
+      commands.back().push_back(name);
+    }
+    // A noun shows its commands, which have examples.
+    if (!command.empty() && !below.empty()) continue;
+    EXPECT_THAT(result.out, HasSubstr("\nExamples:\n  "));
+    ++with_examples;
   }
+  EXPECT_GT(with_examples, 30u);
 }
 
 TEST_F(ErrorsTest, HelpOfANounNamesItsCommandsAndNothingOfOthers) {
