@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Callers who may touch some counters only.
+// What callers with counter prefixes or a few methods may see and change.
 #include <string>
 #include <vector>
 
@@ -208,7 +208,8 @@ TEST_F(AccessTest, ChosenIdsOfRulesAreOfTheOwnPrefixes) {
   EXPECT_TRUE(create("").ok());
 }
 
-// What a change does to rules of others is for those who see the whole host.
+// What a change does to rules of others is told to callers that see the whole
+// host.
 TEST_F(AccessTest, ChangesDoNotTellOfBudgetsOfOthers) {
   server_.rule_table.RefillBudgetsOnCommits(1);
   v1::CreateRuleRequest request;
@@ -260,7 +261,7 @@ TEST_F(AdminOfSomeTest, DoesNotSeeTheWholeHost) {
 }
 
 // A policy that gives one service is not got round by way of the other.
-TEST(MethodPatternTest, RulesAreDeletedWithCountersByWhoMayDeleteRules) {
+TEST(MethodPatternTest, OnlyACallerThatMayDeleteRulesDeletesThemWithACounter) {
   ComponentServer server(
       {.role = security::Role::kNone,
        .policy = "version: 1\nrules:\n  - {principals: ['socket:*'], "
@@ -371,7 +372,7 @@ TEST_F(AccessTest, RulesOfForeignCountersAreNeitherSeenNorDeleted) {
   EXPECT_OK(server_.rules.Get("foreign").status());
 }
 
-// ListChains shows them, and is for those who see the whole host.
+// ListChains shows them, to callers that see the whole host.
 TEST_F(AccessTest, ErrorsDoNotTellTheChainsOfTheHost) {
   v1::CreateRuleRequest request;
   v1::CreateRuleResponse response;

@@ -18,7 +18,7 @@ using Rules = v1::RuleService::Stub;
 // What gRPC clients take unless they are told otherwise, and what is promised.
 constexpr size_t kPromisedBytes = 3 << 20;
 
-// A caller who says that it takes so much.
+// The context of a client that takes so much.
 grpc::ClientContext& Taking(grpc::ClientContext& context, size_t bytes) {
   context.AddMetadata("nfmeter-max-answer-bytes", absl::StrCat(bytes));
   return context;

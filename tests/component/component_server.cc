@@ -12,15 +12,6 @@
 namespace nfmeter::testing {
 namespace {
 
-template <typename Detail>
-Detail DetailOf(const google::rpc::Status& status) {
-  Detail detail;
-  for (const google::protobuf::Any& any : status.details()) {
-    if (any.Is<Detail>()) any.UnpackTo(&detail);
-  }
-  return detail;
-}
-
 accounting::Domain::Options WithPlans(accounting::Domain::Options options) {
   options.read_plan = service::ReadPlanSource;
   options.rule_codec = service::RuleCodec();
@@ -95,35 +86,6 @@ std::shared_ptr<grpc::Channel> ComponentServer::NewChannel() const {
 
 void ComponentServer::AddObject(const kernel::AcctObject& object) {
   EXPECT_THAT(acct.Create({object}), ::testing::ElementsAre(IsOk()));
-}
-
-google::rpc::Status RpcStatusOf(const grpc::Status& status) {
-  google::rpc::Status decoded;
-  EXPECT_TRUE(decoded.ParseFromString(status.error_details()));
-  EXPECT_EQ(decoded.code(), status.error_code());
-  EXPECT_EQ(decoded.message(), status.error_message());
-  return decoded;
-}
-
-google::rpc::ErrorInfo ErrorInfoOf(const google::rpc::Status& status) {
-  return DetailOf<google::rpc::ErrorInfo>(status);
-}
-
-google::rpc::ErrorInfo ErrorInfoOf(const grpc::Status& status) {
-  return ErrorInfoOf(RpcStatusOf(status));
-}
-
-google::rpc::BadRequest BadRequestOf(const grpc::Status& status) {
-  return DetailOf<google::rpc::BadRequest>(RpcStatusOf(status));
-}
-
-std::vector<std::string> WrongFieldsOf(const grpc::Status& status) {
-  std::vector<std::string> fields;
-  const google::rpc::BadRequest bad_request = BadRequestOf(status);
-  for (const auto& violation : bad_request.field_violations()) {
-    fields.push_back(violation.field());
-  }
-  return fields;
 }
 
 }  // namespace nfmeter::testing

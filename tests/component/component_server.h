@@ -9,8 +9,6 @@
 #include <vector>
 
 #include "accounting/domain.h"
-#include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
 #include "grpcpp/grpcpp.h"
 #include "kernel/fake/fake_kernel.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
@@ -26,6 +24,7 @@
 #include "service/gate/request_cache.h"
 #include "service/gate/stream_budget.h"
 #include "service/services.h"
+#include "tests/component/rpc_errors.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/subprocess.h"
 
@@ -93,14 +92,6 @@ class ComponentServer {
   service::Services services_;
   std::unique_ptr<grpc::Server> server_;
 };
-
-// The google.rpc.Status in the details of a status.
-google::rpc::Status RpcStatusOf(const grpc::Status& status);
-google::rpc::ErrorInfo ErrorInfoOf(const google::rpc::Status& status);
-google::rpc::ErrorInfo ErrorInfoOf(const grpc::Status& status);
-google::rpc::BadRequest BadRequestOf(const grpc::Status& status);
-// The paths of the wrong fields.
-std::vector<std::string> WrongFieldsOf(const grpc::Status& status);
 
 // Calls a unary method of a stub: Call(*server.counter_stub,
 // &v1::CounterService::Stub::GetCounter, request, &response).

@@ -2,9 +2,9 @@
 #include <string>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "tests/component/component_server.h"
+#include "tests/support/busy_lane.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
@@ -50,7 +50,7 @@ class CounterReadTest : public ::testing::Test {
                                    const std::function<void()>& between = {}) {
     std::vector<std::string> names;
     do {
-      EXPECT_TRUE(List(request).ok());
+      EXPECT_OK(List(request));
       for (const v1::Counter& counter : page_.counters()) {
         names.push_back(counter.name());
       }
@@ -69,11 +69,11 @@ class CounterReadTest : public ::testing::Test {
 TEST_F(CounterReadTest, GetReadsTheKernelNow) {
   server_.AddObject({.name = "web"});
   EXPECT_OK(server_.acct.Count("web", 3, 300));
-  ASSERT_TRUE(Get("web").ok());
+  ASSERT_OK(Get("web"));
   EXPECT_EQ(counter_.packets(), 3);
   EXPECT_EQ(counter_.bytes(), 300);
   EXPECT_OK(server_.acct.Count("web", 1, 100));
-  ASSERT_TRUE(Get("web").ok());
+  ASSERT_OK(Get("web"));
   EXPECT_EQ(counter_.packets(), 4);
   EXPECT_EQ(server_.hub.Latest(), nullptr);
 }
@@ -84,7 +84,7 @@ TEST_F(CounterReadTest, GetTellsUseAndQuota) {
        .quota = kernel::QuotaLimit{kernel::QuotaLimit::Unit::kPackets, 2}});
   ASSERT_OK(server_.acct.AddReference("web"));
   EXPECT_OK(server_.acct.Count("web", 2, 200));
-  ASSERT_TRUE(Get("web").ok());
+  ASSERT_OK(Get("web"));
   EXPECT_EQ(counter_.use_count(), 1);
   EXPECT_EQ(counter_.quota().packets(), 2);
   EXPECT_TRUE(counter_.quota().exceeded());
@@ -103,11 +103,11 @@ TEST_F(CounterReadTest, StalenessIsServedFromTheLastSnapshot) {
   ASSERT_OK(server_.hub.Take(absl::ZeroDuration()));
   EXPECT_OK(server_.acct.Count("web", 3, 300));
   server_.clock.Advance(absl::Seconds(4));
-  ASSERT_TRUE(Get("web", 5).ok());
+  ASSERT_OK(Get("web", 5));
   EXPECT_EQ(counter_.packets(), 0);
   EXPECT_EQ(counter_.read_time().seconds(), 1'767'225'600);
   server_.clock.Advance(absl::Seconds(2));
-  ASSERT_TRUE(Get("web", 5).ok());
+  ASSERT_OK(Get("web", 5));
   EXPECT_EQ(counter_.packets(), 3);
 }
 
@@ -119,49 +119,39 @@ TEST_F(CounterReadTest, StalenessThatIsAskedForAgainHasASnapshotTaken) {
   };
   // Once in ten seconds: no dump of all counters would serve another call.
   for (int i = 0; i < 3; ++i) {
-    ASSERT_TRUE(Get("web", 5).ok());
+    ASSERT_OK(Get("web", 5));
     readings_are_done();
     EXPECT_EQ(server_.hub.Latest(), nullptr);
     server_.clock.Advance(absl::Seconds(10));
   }
-  ASSERT_TRUE(Get("web", 5).ok());
+  ASSERT_OK(Get("web", 5));
   server_.clock.Advance(absl::Seconds(1));
-  ASSERT_TRUE(Get("web", 5).ok());
+  ASSERT_OK(Get("web", 5));
   readings_are_done();
   ASSERT_NE(server_.hub.Latest(), nullptr);
   EXPECT_OK(server_.acct.Count("web", 3, 300));
-  ASSERT_TRUE(Get("web", 5).ok());
+  ASSERT_OK(Get("web", 5));
   EXPECT_EQ(counter_.packets(), 0);
 }
 
 TEST_F(CounterReadTest, ReadingOneCounterNeverWaitsForTheLane) {
   server_.AddObject({.name = "web"});
-  absl::Notification blocked;
-  absl::Notification go_on;
-  absl::Notification ended;
-  ASSERT_OK(server_.counter_lane.Post(accounting::Lane::Priority::kUrgent, [&] {
-    blocked.Notify();
-    go_on.WaitForNotification();
-    ended.Notify();
-  }));
-  blocked.WaitForNotification();
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Get("web", 5).ok());
-  go_on.Notify();
-  ended.WaitForNotification();
+  const BusyLane busy(server_.counter_lane);
+  for (int i = 0; i < 3; ++i) EXPECT_OK(Get("web", 5));
 }
 
 TEST_F(CounterReadTest, ACounterNewerThanTheSnapshotIsFound) {
   server_.AddObject({.name = "old"});
   ASSERT_OK(server_.hub.Take(absl::ZeroDuration()));
   server_.AddObject({.name = "new"});
-  EXPECT_TRUE(Get("new", 5).ok());
-  EXPECT_TRUE(GetBatch({"new", "old"}, 5).ok());
+  EXPECT_OK(Get("new", 5));
+  EXPECT_OK(GetBatch({"new", "old"}, 5));
   EXPECT_EQ(Get("none", 5).error_code(), grpc::StatusCode::NOT_FOUND);
 }
 
 TEST_F(CounterReadTest, BatchesAnswerInTheOrderOfTheRequest) {
   for (const char* name : {"a", "b", "c"}) server_.AddObject({.name = name});
-  ASSERT_TRUE(GetBatch({"c", "a"}).ok());
+  ASSERT_OK(GetBatch({"c", "a"}));
   ASSERT_THAT(batch_.counters(), SizeIs(2));
   EXPECT_EQ(batch_.counters(0).name(), "c");
   EXPECT_EQ(batch_.counters(1).name(), "a");
@@ -182,7 +172,7 @@ TEST_F(CounterReadTest, ALargeBatchIsOneReading) {
     names.push_back("c" + std::to_string(i));
     server_.AddObject({.name = names.back(), .packets = uint64_t(i)});
   }
-  ASSERT_TRUE(GetBatch(names).ok());
+  ASSERT_OK(GetBatch(names));
   ASSERT_THAT(batch_.counters(), SizeIs(10'000));
   EXPECT_EQ(batch_.counters(9'999).packets(), 9'999);
   EXPECT_EQ(server_.hub.Latest()->sequence, 1);
@@ -200,10 +190,10 @@ TEST_F(CounterReadTest, ForeignNamesAreShownEscapedAndReadByThat) {
   const std::string name("a b\xff\\", 5);
   server_.AddObject({.name = name, .packets = 9});
   v1::ListCountersRequest request;
-  ASSERT_TRUE(List(request).ok());
+  ASSERT_OK(List(request));
   ASSERT_THAT(page_.counters(), SizeIs(1));
   EXPECT_EQ(page_.counters(0).name(), "a\\x20b\\xff\\x5c");
-  ASSERT_TRUE(Get(page_.counters(0).name()).ok());
+  ASSERT_OK(Get(page_.counters(0).name()));
   EXPECT_EQ(counter_.packets(), 9);
   EXPECT_EQ(counter_.name(), "a\\x20b\\xff\\x5c");
 }
@@ -218,7 +208,7 @@ TEST_F(CounterReadTest, ListsByNameInPages) {
   }
   v1::ListCountersRequest request;
   request.set_page_size(10);
-  ASSERT_TRUE(List(request).ok());
+  ASSERT_OK(List(request));
   EXPECT_THAT(page_.counters(), SizeIs(10));
   EXPECT_EQ(page_.total_size(), 25);
   const std::vector<std::string> names = ListAll(request);
@@ -232,7 +222,7 @@ TEST_F(CounterReadTest, APageThatEndsTheListHasNoToken) {
   for (const char* name : {"a", "b"}) server_.AddObject({.name = name});
   v1::ListCountersRequest request;
   request.set_page_size(2);
-  ASSERT_TRUE(List(request).ok());
+  ASSERT_OK(List(request));
   EXPECT_THAT(page_.next_page_token(), IsEmpty());
 }
 
@@ -240,16 +230,15 @@ TEST_F(CounterReadTest, TellsWhatWasMadeThroughNfmeter) {
   v1::CreateCounterRequest create;
   v1::CreateCounterResponse created;
   create.mutable_counter()->set_name("ours");
-  ASSERT_TRUE(Call(*server_.counter_stub,
-                   &v1::CounterService::Stub::CreateCounter, create, &created)
-                  .ok());
+  ASSERT_OK(Call(*server_.counter_stub,
+                 &v1::CounterService::Stub::CreateCounter, create, &created));
   EXPECT_TRUE(created.counter().managed());
   server_.AddObject({.name = "foreign"});
-  ASSERT_TRUE(Get("ours").ok());
+  ASSERT_OK(Get("ours"));
   EXPECT_TRUE(counter_.managed());
   EXPECT_THAT(counter_.labels(), IsEmpty());
   EXPECT_EQ(counter_.etag(), created.counter().etag());
-  ASSERT_TRUE(Get("foreign").ok());
+  ASSERT_OK(Get("foreign"));
   EXPECT_FALSE(counter_.managed());
   v1::ListCountersRequest request;
   request.mutable_filter()->set_managed_only(true);
@@ -282,7 +271,7 @@ TEST_F(CounterReadTest, FiltersByGlobAndLabels) {
   }
   for (const char* glob : {"[]]", "[!]a]", "[a-c]*[!0-9]", "]"}) {
     request.mutable_filter()->set_name_glob(glob);
-    EXPECT_TRUE(List(request).ok()) << glob;
+    EXPECT_OK(List(request)) << glob;
   }
 }
 
@@ -311,7 +300,7 @@ TEST_F(CounterReadTest, RefusesTokensOfOthersAndBadPageSizes) {
   for (const char* name : {"a", "b"}) server_.AddObject({.name = name});
   v1::ListCountersRequest request;
   request.set_page_size(1);
-  ASSERT_TRUE(List(request).ok());
+  ASSERT_OK(List(request));
   request.set_page_token(page_.next_page_token());
   request.mutable_filter()->set_name_glob("b*");
   EXPECT_EQ(ErrorInfoOf(List(request)).reason(), "PAGE_TOKEN_INVALID");
@@ -329,9 +318,8 @@ TEST_F(CounterReadTest, PagesAreCutToTheBound) {
   }
   v1::ListCountersRequest request;
   request.set_page_size(1'000'000);
-  ASSERT_TRUE(Call(*small.counter_stub, &v1::CounterService::Stub::ListCounters,
-                   request, &page_)
-                  .ok());
+  ASSERT_OK(Call(*small.counter_stub, &v1::CounterService::Stub::ListCounters,
+                 request, &page_));
   EXPECT_THAT(page_.counters(), SizeIs(3));
   EXPECT_EQ(page_.total_size(), 4);
 }
@@ -349,20 +337,20 @@ TEST_F(CounterReadTest, PagesFitWhatClientsTakeByDefault) {
   ASSERT_OK(server_.labels.Set(labels));
   v1::ListCountersRequest request;
   request.set_page_size(2000);
-  ASSERT_TRUE(List(request).ok());
+  ASSERT_OK(List(request));
   EXPECT_LT(page_.ByteSizeLong(), 4 << 20);
   EXPECT_THAT(ListAll(request), SizeIs(2000));
 }
 
 TEST_F(CounterReadTest, TheEtagFollowsQuotaAndLabelsNotCounts) {
   server_.AddObject({.name = "web"});
-  ASSERT_TRUE(Get("web").ok());
+  ASSERT_OK(Get("web"));
   const std::string before = counter_.etag();
   EXPECT_OK(server_.acct.Count("web", 1, 1));
-  ASSERT_TRUE(Get("web").ok());
+  ASSERT_OK(Get("web"));
   EXPECT_EQ(counter_.etag(), before);
   ASSERT_OK(server_.labels.Set({{"web", {{"a", "b"}}}}));
-  ASSERT_TRUE(Get("web").ok());
+  ASSERT_OK(Get("web"));
   EXPECT_NE(counter_.etag(), before);
 }
 

@@ -11,7 +11,6 @@ namespace nfmeter::testing {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 class CounterResetTest : public ::testing::Test {

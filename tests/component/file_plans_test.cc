@@ -21,7 +21,6 @@ using ::nfmeter::testing::ComponentServer;
 using ::nfmeter::testing::TemporaryDirectory;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::SizeIs;
 using ::testing::StartsWith;
 
 constexpr char kAlice[] = R"(groups:

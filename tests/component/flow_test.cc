@@ -19,8 +19,6 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::IsSupersetOf;
-using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
 using Flows = v1::FlowService::Stub;
@@ -333,7 +331,7 @@ TEST(FlowTest, SaysThatThereAreTooManyGroups) {
   EXPECT_EQ(response.ranking().total().flows(), 4u);
 }
 
-// Who looked at whose connections is written down.
+// The audit log says which caller read which connections.
 class AuditObserver final : public telemetry::CallObserver {
  public:
   void OnCallEnded(const telemetry::CallRecord& record) override {

@@ -171,7 +171,7 @@ TEST_P(PlanTest, WhatNobodyHasChangedIsNotReadAgain) {
   EXPECT_EQ(Status("customers").repairs(), 0u);
 }
 
-TEST_P(PlanTest, WhoUndoesEachRepairMakesTheNextOneWait) {
+TEST_P(PlanTest, ARepairThatIsUndoneEachTimeMakesTheNextOneWait) {
   ASSERT_TRUE(Apply(Customers()).ok());
   for (int i = 0; i < 3; ++i) {
     Flush();

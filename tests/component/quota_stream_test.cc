@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "tests/component/snapshot_fixture.h"
+#include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
 namespace {
-
-using ::testing::ElementsAre;
 
 class QuotaStreamTest : public SnapshotFixture {
  protected:

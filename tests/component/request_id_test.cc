@@ -3,9 +3,9 @@
 #include <thread>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "tests/component/component_server.h"
+#include "tests/support/busy_lane.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
@@ -33,19 +33,19 @@ class RequestIdTest : public ::testing::Test {
 };
 
 TEST_F(RequestIdTest, ResetReturnsTheSameValuesForARepeatedRequestId) {
-  ASSERT_TRUE(Reset(reset_).ok());
+  ASSERT_OK(Reset(reset_));
   EXPECT_EQ(response_.counter().packets(), 7);
   EXPECT_OK(server_.acct.Count("web", 5, 500));
-  ASSERT_TRUE(Reset(reset_).ok());
+  ASSERT_OK(Reset(reset_));
   EXPECT_EQ(response_.counter().packets(), 7);
   EXPECT_EQ(server_.acct.Get("web")->packets, 5);
   reset_.set_request_id("id-2");
-  ASSERT_TRUE(Reset(reset_).ok());
+  ASSERT_OK(Reset(reset_));
   EXPECT_EQ(response_.counter().packets(), 5);
 }
 
 TEST_F(RequestIdTest, WithAnotherRequestIsRefused) {
-  ASSERT_TRUE(Reset(reset_).ok());
+  ASSERT_OK(Reset(reset_));
   server_.AddObject({.name = "db", .packets = 9});
   reset_.set_name("db");
   const grpc::Status status = Reset(reset_);
@@ -56,9 +56,9 @@ TEST_F(RequestIdTest, WithAnotherRequestIsRefused) {
 
 TEST_F(RequestIdTest, ValidateOnlyDoesNotUseItUp) {
   reset_.set_validate_only(true);
-  ASSERT_TRUE(Reset(reset_).ok());
+  ASSERT_OK(Reset(reset_));
   reset_.set_validate_only(false);
-  ASSERT_TRUE(Reset(reset_).ok());
+  ASSERT_OK(Reset(reset_));
   EXPECT_EQ(response_.counter().packets(), 7);
   EXPECT_EQ(server_.acct.Get("web")->packets, 0);
 }
@@ -66,7 +66,7 @@ TEST_F(RequestIdTest, ValidateOnlyDoesNotUseItUp) {
 TEST_F(RequestIdTest, AFailedRequestCanBeRepeated) {
   server_.acct.InjectErrno(kernel::Operation::kAcctReset, ENOMEM);
   EXPECT_FALSE(Reset(reset_).ok());
-  ASSERT_TRUE(Reset(reset_).ok());
+  ASSERT_OK(Reset(reset_));
   EXPECT_EQ(response_.counter().packets(), 7);
 }
 
@@ -79,10 +79,9 @@ TEST_F(RequestIdTest, ABatchWithFailuresIsRememberedWithThem) {
   server_.acct.InjectErrno(kernel::Operation::kAcctReset, ENOMEM);
   for (int i = 0; i < 2; ++i) {
     v1::BatchResetCountersResponse response;
-    ASSERT_TRUE(Call(*server_.counter_stub,
-                     &v1::CounterService::Stub::BatchResetCounters, request,
-                     &response)
-                    .ok());
+    ASSERT_OK(Call(*server_.counter_stub,
+                   &v1::CounterService::Stub::BatchResetCounters, request,
+                   &response));
     ASSERT_THAT(response.failures(), SizeIs(1));
     ASSERT_THAT(response.counters(), SizeIs(1));
     EXPECT_EQ(response.counters(0).packets(), 9);
@@ -99,14 +98,12 @@ TEST_F(RequestIdTest, CreationsAndDeletionsAreRepeatedlyOk) {
   v1::CreateCounterResponse created;
   v1::DeleteCounterResponse deleted;
   for (int i = 0; i < 2; ++i) {
-    EXPECT_TRUE(Call(*server_.counter_stub,
-                     &v1::CounterService::Stub::CreateCounter, create, &created)
-                    .ok());
+    EXPECT_OK(Call(*server_.counter_stub,
+                   &v1::CounterService::Stub::CreateCounter, create, &created));
   }
   for (int i = 0; i < 2; ++i) {
-    EXPECT_TRUE(Call(*server_.counter_stub,
-                     &v1::CounterService::Stub::DeleteCounter, remove, &deleted)
-                    .ok());
+    EXPECT_OK(Call(*server_.counter_stub,
+                   &v1::CounterService::Stub::DeleteCounter, remove, &deleted));
   }
 }
 
@@ -117,32 +114,27 @@ TEST_F(RequestIdTest, RulesGetTheSameIdBack) {
   request.set_request_id("rule");
   v1::CreateRuleResponse first;
   v1::CreateRuleResponse second;
-  ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
-                   request, &first)
-                  .ok());
-  ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
-                   request, &second)
-                  .ok());
+  ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
+                 request, &first));
+  ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
+                 request, &second));
   EXPECT_EQ(first.rule().id(), second.rule().id());
   EXPECT_EQ(server_.acct.Get("web")->use_count, 1);
 }
 
 TEST_F(RequestIdTest, ConcurrentDuplicatesAreCarriedOutOnce) {
-  // Nothing is reset before all have been sent.
-  absl::Notification go_on;
-  ASSERT_OK(server_.counter_lane.Post(accounting::Lane::Priority::kUrgent,
-                                      [&] { go_on.WaitForNotification(); }));
+  // The first waits here, so that most of the others come while it runs.
+  BusyLane busy(server_.counter_lane);
   std::vector<v1::ResetCounterResponse> responses(8);
   std::vector<std::thread> threads;
   for (v1::ResetCounterResponse& response : responses) {
     threads.emplace_back([&] {
-      EXPECT_TRUE(Call(*server_.counter_stub,
-                       &v1::CounterService::Stub::ResetCounter, reset_,
-                       &response)
-                      .ok());
+      EXPECT_OK(Call(*server_.counter_stub,
+                     &v1::CounterService::Stub::ResetCounter, reset_,
+                     &response));
     });
   }
-  go_on.Notify();
+  busy.Release();
   for (std::thread& thread : threads) thread.join();
   for (const v1::ResetCounterResponse& response : responses) {
     EXPECT_EQ(response.counter().packets(), 7);

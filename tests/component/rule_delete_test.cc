@@ -14,7 +14,6 @@ using kernel::Family;
 using kernel::Table;
 using ::testing::Contains;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::Pair;
 using ::testing::SizeIs;
 

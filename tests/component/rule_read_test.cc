@@ -15,9 +15,7 @@ using kernel::Family;
 using kernel::Table;
 using ::testing::Contains;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
-using ::testing::StartsWith;
 
 class RuleReadTest : public ::testing::Test {
  protected:

@@ -7,6 +7,7 @@
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "tests/component/component_server.h"
+#include "tests/support/busy_lane.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
@@ -43,16 +44,14 @@ v1::CreateRuleRequest Creation(const std::string& id) {
 
 int RuleCount(ComponentServer& server) {
   v1::ListRulesResponse response;
-  EXPECT_TRUE(Call(*server.rule_stub, &Rules::ListRules, {}, &response).ok());
+  EXPECT_OK(Call(*server.rule_stub, &Rules::ListRules, {}, &response));
   return response.total_size();
 }
 
 TEST(RuleWaitTest, AChangeBehindALongOneIsAnsweredBeforeItsDeadline) {
   ComponentServer server;
   server.AddObject({.name = "web"});
-  absl::Notification go_on;
-  ASSERT_OK(server.rule_lane.Post(accounting::Lane::Priority::kNormal,
-                                  [&] { go_on.WaitForNotification(); }));
+  BusyLane busy(server.rule_lane);
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() +
                        std::chrono::seconds(2));
@@ -61,10 +60,9 @@ TEST(RuleWaitTest, AChangeBehindALongOneIsAnsweredBeforeItsDeadline) {
       server.rule_stub->CreateRule(&context, Creation("late"), &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(ErrorInfoOf(status).reason(), "RULE_LANE_BUSY");
-  go_on.Notify();
-  ASSERT_TRUE(
-      Call(*server.rule_stub, &Rules::CreateRule, Creation("next"), &response)
-          .ok());
+  busy.Release();
+  ASSERT_OK(
+      Call(*server.rule_stub, &Rules::CreateRule, Creation("next"), &response));
   EXPECT_EQ(RuleCount(server), 1);
 }
 

@@ -17,8 +17,6 @@
 #include "accounting/quotas/quota_hub.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "gmock/gmock.h"
-#include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
 #include "grpc/grpc.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
@@ -33,6 +31,7 @@
 #include "service/gate/limits.h"
 #include "service/gate/stream_budget.h"
 #include "service/snapshot/snapshot_service.h"
+#include "tests/component/rpc_errors.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
 
@@ -55,32 +54,6 @@ class QuotaOnlyService final
 
   service::QuotaStreams& streams_;
 };
-
-// The ErrorInfo of a status; empty when there is none.
-inline google::rpc::ErrorInfo ErrorInfoOf(const grpc::Status& status) {
-  google::rpc::Status details;
-  details.ParseFromString(status.error_details());
-  google::rpc::ErrorInfo info;
-  for (const auto& detail : details.details()) {
-    if (detail.UnpackTo(&info)) break;
-  }
-  return info;
-}
-
-// Names of the fields that the status' BadRequest complains of.
-inline std::vector<std::string> WrongFields(const grpc::Status& status) {
-  google::rpc::Status details;
-  details.ParseFromString(status.error_details());
-  google::rpc::BadRequest bad_request;
-  std::vector<std::string> fields;
-  for (const auto& detail : details.details()) {
-    if (!detail.UnpackTo(&bad_request)) continue;
-    for (const auto& violation : bad_request.field_violations()) {
-      fields.push_back(violation.field());
-    }
-  }
-  return fields;
-}
 
 // Adds a chunk to its frame as a receiver does: protobuf's merge would replace
 // the names.

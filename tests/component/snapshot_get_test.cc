@@ -4,14 +4,13 @@
 #include <thread>
 
 #include "tests/component/snapshot_fixture.h"
+#include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Pair;
 using ::testing::UnorderedElementsAre;
 
 using SnapshotGetTest = SnapshotFixture;
@@ -22,7 +21,7 @@ TEST_F(SnapshotGetTest, RowsAreCountersWithAllTheirFields) {
   ASSERT_OK(labels_->Set({{"web", {{"team", "edge"}}}}));
   Count("web", 10, 1000);
   v1::SnapshotFrame frame;
-  ASSERT_TRUE(Get({}, &frame).ok());
+  ASSERT_OK(Get({}, &frame));
   EXPECT_EQ(frame.epoch(), hub_->epoch());
   EXPECT_EQ(frame.sequence(), 1u);
   EXPECT_EQ(frame.boottime().seconds(), 1000);
@@ -47,13 +46,13 @@ TEST_F(SnapshotGetTest, AFewCountersAreOneMessage) {
   Create("c", 3);
   v1::SnapshotFrame frame;
   int chunks = 0;
-  ASSERT_TRUE(Get({}, &frame, &chunks).ok());
+  ASSERT_OK(Get({}, &frame, &chunks));
   EXPECT_EQ(chunks, 1);
 }
 
 TEST_F(SnapshotGetTest, NoCountersAreAnEmptyCompleteFrame) {
   v1::SnapshotFrame frame;
-  ASSERT_TRUE(Get({}, &frame).ok());
+  ASSERT_OK(Get({}, &frame));
   EXPECT_TRUE(frame.complete());
   EXPECT_TRUE(frame.last_chunk());
   EXPECT_EQ(frame.counters_size(), 0);
@@ -64,10 +63,10 @@ TEST_F(SnapshotGetTest, BothViewsSayTheSame) {
   for (int i = 0; i < 10'000; i += 7) Count(absl::StrCat("c", i), i, i);
   v1::GetSnapshotRequest request;
   v1::SnapshotFrame rows;
-  ASSERT_TRUE(Get(request, &rows).ok());
+  ASSERT_OK(Get(request, &rows));
   request.set_view(v1::SNAPSHOT_VIEW_COLUMNS);
   v1::SnapshotFrame columns;
-  ASSERT_TRUE(Get(request, &columns).ok());
+  ASSERT_OK(Get(request, &columns));
   EXPECT_EQ(RowsOf(rows).size(), 10'000u);
   EXPECT_EQ(RowsOf(rows), ColumnReader().Rows(columns));
   EXPECT_EQ(columns.expected_count(), 10'000u);
@@ -93,7 +92,7 @@ TEST_F(SnapshotGetTest, AHundredThousandCountersComeInSmallMessages) {
               response.frame().columns().ids_size();
       last = response.frame().last_chunk();
     }
-    EXPECT_TRUE(reader->Finish().ok());
+    EXPECT_OK(reader->Finish());
     EXPECT_TRUE(last);
     EXPECT_GT(chunks, 2u);
     EXPECT_EQ(rows, 100'000u);
@@ -113,7 +112,7 @@ TEST_F(SnapshotGetTest, FiltersByGlobAndLabels) {
       request.mutable_filter()->mutable_labels()->insert(labels.begin(),
                                                          labels.end());
       v1::SnapshotFrame frame;
-      EXPECT_TRUE(Get(request, &frame).ok());
+      EXPECT_OK(Get(request, &frame));
       const auto rows = view == v1::SNAPSHOT_VIEW_ROWS
                             ? RowsOf(frame)
                             : ColumnReader().Rows(frame);
@@ -134,11 +133,11 @@ TEST_F(SnapshotGetTest, FiltersByGlobAndLabels) {
 TEST_F(SnapshotGetTest, StalenessIsServedWithoutAskingTheKernel) {
   Create("c", 3);
   v1::SnapshotFrame first;
-  ASSERT_TRUE(Get({}, &first).ok());
+  ASSERT_OK(Get({}, &first));
   v1::GetSnapshotRequest request;
   request.mutable_max_staleness()->set_seconds(10);
   v1::SnapshotFrame second;
-  ASSERT_TRUE(Get(request, &second).ok());
+  ASSERT_OK(Get(request, &second));
   EXPECT_EQ(second.sequence(), first.sequence());
   EXPECT_EQ(RowsOf(second), RowsOf(first));
 }
@@ -168,7 +167,7 @@ TEST_F(SnapshotGetTest, AReadingThatWasCutIsSentAgainMarkedSo) {
     }
     whole.MergeFrom(response.frame());
   }
-  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_OK(reader->Finish());
   EXPECT_EQ(restarts, 1);
   EXPECT_TRUE(whole.complete());
   EXPECT_EQ(RowsOf(whole).size(), 40'000u);
@@ -179,7 +178,7 @@ TEST_F(SnapshotGetTest, ASnapshotThatStaysIncompleteSaysSo) {
   Create("c", 1000);
   table_.CutDumps(512, 100);
   v1::SnapshotFrame frame;
-  ASSERT_TRUE(Get({}, &frame).ok());
+  ASSERT_OK(Get({}, &frame));
   EXPECT_FALSE(frame.complete());
   EXPECT_TRUE(frame.last_chunk());
   EXPECT_EQ(frame.counters_size(), 512);
@@ -201,7 +200,7 @@ TEST_F(SnapshotGetTest, WrongFieldsAreAllNamed) {
   v1::SnapshotFrame frame;
   const grpc::Status status = Get(request, &frame);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_THAT(WrongFields(status),
+  EXPECT_THAT(WrongFieldsOf(status),
               UnorderedElementsAre("view", "max_staleness"));
 }
 
@@ -214,7 +213,7 @@ TEST_F(SnapshotGetTest, WithoutKernelSupportEveryCallSaysSoUntilItComes) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
   EXPECT_EQ(ErrorInfoOf(status).reason(), "NO_NFACCT");
   available_ = absl::OkStatus();
-  EXPECT_TRUE(Get({}, &frame).ok());
+  EXPECT_OK(Get({}, &frame));
 }
 
 TEST_F(SnapshotGetTest, CancelledCallsLeaveNothingBehind) {
@@ -236,7 +235,7 @@ TEST_F(SnapshotGetTest, CancelledCallsLeaveNothingBehind) {
   }
   for (auto& thread : threads) thread.join();
   v1::SnapshotFrame frame;
-  ASSERT_TRUE(Get({}, &frame).ok());
+  ASSERT_OK(Get({}, &frame));
   EXPECT_EQ(frame.counters_size(), 5000);
 }
 

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "tests/component/snapshot_fixture.h"
+#include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
 namespace {
@@ -128,7 +129,7 @@ TEST_F(SnapshotWatchTest, LabelKeysAreChecked) {
   v1::WatchSnapshotsResponse response;
   auto reader = stub_->WatchSnapshots(&context, request);
   EXPECT_FALSE(reader->Read(&response));
-  EXPECT_THAT(WrongFields(reader->Finish()),
+  EXPECT_THAT(WrongFieldsOf(reader->Finish()),
               UnorderedElementsAre("label_keys", "label_keys[0]"));
 }
 
@@ -323,7 +324,7 @@ TEST_F(SnapshotWatchTest, APositionThatWasNeverReachedIsRefused) {
   EXPECT_FALSE(watch.Next().has_value());
   const grpc::Status status = watch.Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_THAT(WrongFields(status), ElementsAre("resume_after.sequence"));
+  EXPECT_THAT(WrongFieldsOf(status), ElementsAre("resume_after.sequence"));
 }
 
 TEST_F(SnapshotWatchTest, ALabelThatChangesShowsInFilteredStreams) {
@@ -384,7 +385,7 @@ TEST_F(SnapshotWatchTest, WrongFieldsAreAllNamed) {
   EXPECT_FALSE(watch.Next().has_value());
   const grpc::Status status = watch.Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_THAT(WrongFields(status),
+  EXPECT_THAT(WrongFieldsOf(status),
               UnorderedElementsAre("interval", "heartbeat", "view"));
 }
 

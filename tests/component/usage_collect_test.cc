@@ -19,7 +19,6 @@ using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-using ::testing::UnorderedElementsAre;
 
 using Stub = v1::UsageService::Stub;
 
@@ -343,7 +342,7 @@ class UsageRetentionTest : public UsageTest {
   }
 };
 
-TEST_F(UsageRetentionTest, WhoseRecordsAreGoneGetsAFullOneWithTheGap) {
+TEST_F(UsageRetentionTest, AConsumerWhoseRecordsAreGoneGetsAFullOneWithTheGap) {
   Records(2);
   v1::CollectUsageStart start = Consumer("asleep");
   {

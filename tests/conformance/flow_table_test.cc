@@ -2,9 +2,7 @@
 // What every FlowTable does, in memory and on the real kernel alike.
 #include "kernel/flow_table.h"
 
-#include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -12,25 +10,21 @@
 #include "gtest/gtest.h"
 #include "kernel/fake/fake_flow_table.h"
 #include "kernel/linux/conntrack/netlink_flow_table.h"
+#include "tests/support/flow_address.h"
 #include "tests/support/flow_traffic.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::kernel {
 namespace {
 
-using ::nfmeter::testing::Address;
-using ::nfmeter::testing::IsOk;
-using ::nfmeter::testing::IsOkAndHolds;
+using ::nfmeter::testing::AddressOf;
 using ::nfmeter::testing::kUdp;
 using ::nfmeter::testing::Run;
 using ::nfmeter::testing::StatusIs;
 using ::nfmeter::testing::UdpEnd;
-using ::testing::ElementsAre;
-using ::testing::Field;
 using ::testing::IsEmpty;
 using ::testing::Optional;
 using ::testing::SizeIs;
-using ::testing::UnorderedElementsAre;
 using Code = absl::StatusCode;
 
 // What one packet counts: payload and the headers of IPv4 and UDP.
@@ -51,8 +45,8 @@ class World {
 FlowRecord UdpFlow(uint16_t from, uint16_t to) {
   FlowRecord flow;
   flow.protocol = kUdp;
-  flow.original = {.source = Address("127.0.0.1"),
-                   .destination = Address("127.0.0.1"),
+  flow.original = {.source = AddressOf("127.0.0.1"),
+                   .destination = AddressOf("127.0.0.1"),
                    .source_port = from,
                    .destination_port = to};
   return flow;
@@ -208,7 +202,9 @@ TEST_P(FlowTableTest, CountsNothingForFlowsThatBeganWhileAccountingWasOff) {
   EXPECT_EQ(on->flows, 2u);
   EXPECT_GT(on->max_flows, 2u);
   EXPECT_GT(on->buckets, 0u);
-  for (const FlowRecord& flow : DumpAll()) {
+  const std::vector<FlowRecord> flows = DumpAll();
+  ASSERT_THAT(flows, SizeIs(2));
+  for (const FlowRecord& flow : flows) {
     const bool is_old = flow.original.source_port == 5001;
     EXPECT_EQ(flow.original_counts.has_value(), !is_old);
     EXPECT_EQ(flow.start_ns == 0, is_old);

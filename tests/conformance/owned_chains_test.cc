@@ -2,6 +2,7 @@
 // Chains of an owner: made, kept, mended and taken away, and nothing else.
 #include "kernel/owned_chains.h"
 
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "kernel/owned_diff.h"
 #include "tests/conformance/rule_table_fixture.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/subprocess.h"
 
 namespace nfmeter::kernel {
 namespace {
@@ -74,7 +76,7 @@ TYPED_TEST_SUITE(OwnedChainsTest, Kernels, KernelNames);
 
 TYPED_TEST(OwnedChainsTest, AreMadeWithTheirJumps) {
   const auto outcome = this->Apply({Wanted()});
-  ASSERT_OK(outcome.status());
+  ASSERT_OK(outcome);
   EXPECT_EQ(outcome->commits, 1u);
   EXPECT_THAT(outcome->differences, SizeIs(this->Places()));
   if (this->kJumps) {
@@ -94,25 +96,25 @@ TYPED_TEST(OwnedChainsTest, AreMadeWithTheirJumps) {
 }
 
 TYPED_TEST(OwnedChainsTest, TheSameAgainCommitsNothing) {
-  ASSERT_OK(this->Apply({Wanted()}).status());
+  ASSERT_OK(this->Apply({Wanted()}));
   const auto again = this->Apply({Wanted()});
-  ASSERT_OK(again.status());
+  ASSERT_OK(again);
   EXPECT_EQ(again->commits, 0u);
   EXPECT_THAT(again->differences, IsEmpty());
 }
 
 TYPED_TEST(OwnedChainsTest, ADryRunSaysWhatDiffersAndChangesNothing) {
   const auto outcome = this->Apply({Wanted()}, /*dry_run=*/true);
-  ASSERT_OK(outcome.status());
+  ASSERT_OK(outcome);
   EXPECT_THAT(outcome->differences, SizeIs(this->Places()));
   EXPECT_EQ(outcome->commits, 0u);
   EXPECT_FALSE(this->HasChain(kRoot));
 }
 
 TYPED_TEST(OwnedChainsTest, AChangedRuleIsSeenAndReplaced) {
-  ASSERT_OK(this->Apply({Wanted("web")}).status());
+  ASSERT_OK(this->Apply({Wanted("web")}));
   const auto outcome = this->Apply({Wanted("dns")});
-  ASSERT_OK(outcome.status());
+  ASSERT_OK(outcome);
   ASSERT_THAT(outcome->differences, SizeIs(1));
   EXPECT_THAT(outcome->differences[0].missing, ElementsAre(HasSubstr("dns")));
   EXPECT_THAT(outcome->differences[0].unwanted, ElementsAre(HasSubstr("web")));
@@ -129,11 +131,11 @@ TYPED_TEST(OwnedChainsTest, ARuleThatEndsItsChainReadsBackAsItIs) {
   wanted.chains[1].rules.insert(
       wanted.chains[1].rules.begin(),
       {.counter = "dns", .action = OwnedAction::kReturn});
-  ASSERT_OK(this->Apply({wanted}).status());
+  ASSERT_OK(this->Apply({wanted}));
   EXPECT_THAT(this->TextsOf(kLeaf)[0],
               ::testing::EndsWith(this->kJumps ? " -j RETURN" : " return"));
   const auto again = this->Apply({wanted});
-  ASSERT_OK(again.status());
+  ASSERT_OK(again);
   EXPECT_EQ(again->commits, 0u);
 }
 
@@ -141,11 +143,11 @@ TYPED_TEST(OwnedChainsTest, ARuleThatEndsItsChainReadsBackAsItIs) {
 TYPED_TEST(OwnedChainsTest, OnlyWhatIsLackingIsLost) {
   const std::string stand_in = StandInName("web");
   ASSERT_OK(this->acct().Create({AcctObject{.name = stand_in}})[0]);
-  ASSERT_OK(this->Apply({Wanted(stand_in)}).status());
+  ASSERT_OK(this->Apply({Wanted(stand_in)}));
   OwnedTable wanted = Wanted("web");
   wanted.chains[1].rules.push_back({.counter = "dns"});
   const auto outcome = this->Apply({wanted}, /*dry_run=*/true);
-  ASSERT_OK(outcome.status());
+  ASSERT_OK(outcome);
   ASSERT_THAT(outcome->differences, SizeIs(1));
   ASSERT_TRUE(outcome->differences[0].lost.has_value());
   EXPECT_THAT(outcome->differences[0].lost->counters, ElementsAre("dns"));
@@ -157,9 +159,9 @@ TYPED_TEST(OwnedChainsTest, BehindARuleThatIsNotPassedAllIsLost) {
   ten.source = {.value = *ParseIpPrefix("10.0.0.0/8")};
   other.chains[1].rules.insert(other.chains[1].rules.begin(),
                                {.match = ten, .action = OwnedAction::kReturn});
-  ASSERT_OK(this->Apply({other}).status());
+  ASSERT_OK(this->Apply({other}));
   const auto outcome = this->Apply({Wanted("web")}, /*dry_run=*/true);
-  ASSERT_OK(outcome.status());
+  ASSERT_OK(outcome);
   ASSERT_THAT(outcome->differences, SizeIs(1));
   EXPECT_FALSE(outcome->differences[0].lost.has_value());
 }
@@ -167,7 +169,7 @@ TYPED_TEST(OwnedChainsTest, BehindARuleThatIsNotPassedAllIsLost) {
 // A rule that was made by hand before the jump: only what it lets through comes
 // to the jump, which is all if it counts and nothing else.
 TYPED_TEST(OwnedChainsTest, ARuleOfOursBeforeTheJumpIsInItsWayWithAVerdict) {
-  ASSERT_OK(this->Apply({Wanted()}).status());
+  ASSERT_OK(this->Apply({Wanted()}));
   ASSERT_OK(this->Insert({Spec("counts")}));
   EXPECT_THAT(this->Apply({Wanted()}, /*dry_run=*/true)->differences,
               IsEmpty());
@@ -181,12 +183,12 @@ TYPED_TEST(OwnedChainsTest, ARuleOfOursBeforeTheJumpIsInItsWayWithAVerdict) {
 TYPED_TEST(OwnedChainsTest, WhatOthersFlushedComesBack) {
   this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
                              "-A INPUT -s 192.0.2.1/32 -j ACCEPT");
-  ASSERT_OK(this->Apply({Wanted()}).status());
+  ASSERT_OK(this->Apply({Wanted()}));
   this->host_.Flush(Family::kIpv4, Table::kFilter, "INPUT");
   this->host_.Flush(Family::kIpv4, Table::kFilter, kLeaf);
   EXPECT_EQ(this->UseCount("web"), 0u);
   const auto outcome = this->Apply({Wanted()});
-  ASSERT_OK(outcome.status());
+  ASSERT_OK(outcome);
   EXPECT_THAT(outcome->differences, SizeIs(this->Places() - 1));
   EXPECT_EQ(this->UseCount("web"), 1u);
   EXPECT_THAT(this->TextsOf("INPUT"), SizeIs(this->kJumps ? 1 : 0));
@@ -194,13 +196,13 @@ TYPED_TEST(OwnedChainsTest, WhatOthersFlushedComesBack) {
 
 TYPED_TEST(OwnedChainsTest, AJumpBehindOthersRulesIsMovedToTheHead) {
   if (!this->kJumps) GTEST_SKIP() << "there are no jumps";
-  ASSERT_OK(this->Apply({Wanted()}).status());
+  ASSERT_OK(this->Apply({Wanted()}));
   this->host_.Flush(Family::kIpv4, Table::kFilter, "INPUT");
   this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
                              "-A INPUT -s 192.0.2.1/32 -j ACCEPT");
   this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
                              "-A INPUT -j NFM-1a2b3c4d-in");
-  ASSERT_OK(this->Apply({Wanted()}).status());
+  ASSERT_OK(this->Apply({Wanted()}));
   EXPECT_THAT(this->TextsOf("INPUT"), ElementsAre("-A INPUT -j NFM-1a2b3c4d-in",
                                                   HasSubstr("192.0.2.1")));
 }
@@ -208,26 +210,26 @@ TYPED_TEST(OwnedChainsTest, AJumpBehindOthersRulesIsMovedToTheHead) {
 TYPED_TEST(OwnedChainsTest, NothingWantedTakesEverythingAwayAndNothingElse) {
   this->host_.AddForeignRule(Family::kIpv4, Table::kFilter,
                              "-A INPUT -s 192.0.2.1/32 -j ACCEPT");
-  ASSERT_OK(this->Insert({Spec("a")}).status());
+  ASSERT_OK(this->Insert({Spec("a")}));
   const std::vector<std::string> before = this->Texts();
-  ASSERT_OK(this->Apply({Wanted()}).status());
+  ASSERT_OK(this->Apply({Wanted()}));
   const auto outcome = this->Apply({});
-  ASSERT_OK(outcome.status());
+  ASSERT_OK(outcome);
   EXPECT_EQ(this->Texts(), before);
   EXPECT_FALSE(this->HasChain(kRoot));
   EXPECT_FALSE(this->HasChain(kLeaf));
 }
 
 TYPED_TEST(OwnedChainsTest, OwnersDoNotTouchEachOther) {
-  ASSERT_OK(this->Apply({Wanted()}).status());
+  ASSERT_OK(this->Apply({Wanted()}));
   OwnedTable other;
   other.hooks = {{"INPUT", "NFM-99999999-in"}};
   other.chains = {{"NFM-99999999-in", {{.counter = "dns"}}}};
-  ASSERT_OK(this->Apply({other}, false, "99999999-").status());
+  ASSERT_OK(this->Apply({other}, false, "99999999-"));
   const auto first = this->Apply({Wanted()}, /*dry_run=*/true);
-  ASSERT_OK(first.status());
+  ASSERT_OK(first);
   EXPECT_THAT(first->differences, IsEmpty());
-  ASSERT_OK(this->Apply({}, false, "99999999-").status());
+  ASSERT_OK(this->Apply({}, false, "99999999-"));
   EXPECT_TRUE(this->HasChain(kRoot));
   EXPECT_FALSE(this->HasChain("NFM-99999999-in"));
 }
@@ -238,19 +240,19 @@ TYPED_TEST(OwnedChainsTest, RulesThatActOnAnExceededQuotaReadBackAsTheyAre) {
   table.chains = {{kRoot,
                    {{.counter = "web", .action = OwnedAction::kDrop},
                     {.counter = "dns", .action = OwnedAction::kReject}}}};
-  ASSERT_OK(this->Apply({table}).status());
+  ASSERT_OK(this->Apply({table}));
   const auto again = this->Apply({table});
-  ASSERT_OK(again.status());
+  ASSERT_OK(again);
   EXPECT_THAT(again->differences, IsEmpty());
   OwnedTable mangle = table;
   mangle.table = Table::kMangle;
   mangle.chains[0].rules[1] = {.counter = "dns",
                                .action = OwnedAction::kMark,
                                .mark = {.value = 7, .mask = 0xff}};
-  ASSERT_OK(this->Apply({mangle}).status());
+  ASSERT_OK(this->Apply({mangle}));
   EXPECT_FALSE(this->HasChain(kRoot));  // it went from the filter table
   const auto marked = this->Apply({mangle});
-  ASSERT_OK(marked.status());
+  ASSERT_OK(marked);
   EXPECT_THAT(marked->differences, IsEmpty());
 }
 
@@ -280,6 +282,18 @@ class OwnedMapsTest : public OwnedChainsTest<NftHost> {
                    .elements = std::move(elements)}};
     return table;
   }
+  static std::string Ruleset() {
+    return testing::Run({"nft", "list", "ruleset"}).out;
+  }
+  // What `nft` lists is flushed and loaded again, as at a boot of the node.
+  static void ReloadRuleset() {
+    const testing::TemporaryDirectory dir;
+    const std::string saved = dir / "saved";
+    std::ofstream(saved) << Ruleset();
+    ASSERT_EQ(testing::Run({"nft", "flush", "ruleset"}).exit_code, 0);
+    const testing::RunResult loaded = testing::Run({"nft", "-f", saved});
+    ASSERT_EQ(loaded.exit_code, 0) << loaded.err;
+  }
 };
 
 TEST_F(OwnedMapsTest, TheSameAgainCommitsNothing) {
@@ -291,27 +305,26 @@ TEST_F(OwnedMapsTest, TheSameAgainCommitsNothing) {
   const std::vector<AcctObject> dns = {
       {.name = "dns", .quota = QuotaLimit{QuotaLimit::Unit::kBytes, 1000}}};
   ASSERT_OK(acct().Create(dns)[0]);
-  ASSERT_OK(Apply({table}).status());
+  ASSERT_OK(Apply({table}));
   EXPECT_EQ(UseCount("web"), 1u);
   const auto again = Apply({table});
-  ASSERT_OK(again.status());
+  ASSERT_OK(again);
   EXPECT_THAT(again->differences, IsEmpty());
   // Also for a process that has not made it.
   const auto other = NftKernel::Open(Plain());
-  ASSERT_OK(other.status());
+  ASSERT_OK(other);
   const auto seen = (*other)->rules().ApplyOwned(
       {.owner = kOwner, .wanted = {table}}, Patience(Soon()));
-  ASSERT_OK(seen.status());
+  ASSERT_OK(seen);
   EXPECT_THAT(seen->differences, IsEmpty());
 }
 
 TEST_F(OwnedMapsTest, AChangedElementIsAllThatChanges) {
-  ASSERT_OK(Apply({ByAddress({{Address(0x0a000001), "web"},
-                              {Address(0x0a000002), "web"}})})
-                .status());
+  ASSERT_OK(Apply({ByAddress(
+      {{Address(0x0a000001), "web"}, {Address(0x0a000002), "web"}})}));
   const auto outcome = Apply({ByAddress(
       {{Address(0x0a000001), "dns"}, {Address(0x0a000002), "web"}})});
-  ASSERT_OK(outcome.status());
+  ASSERT_OK(outcome);
   ASSERT_THAT(outcome->differences, SizeIs(1));
   EXPECT_THAT(outcome->differences[0].missing,
               ElementsAre("0x0a000001 : \"c.dns\""));
@@ -323,14 +336,14 @@ TEST_F(OwnedMapsTest, AChangedElementIsAllThatChanges) {
 
 TEST_F(OwnedMapsTest, WhatOthersTookOutOfAMapComesBack) {
   const OwnedTable table = ByAddress({{Address(0x0a000000), "web"}}, 8);
-  ASSERT_OK(Apply({table}).status());
+  ASSERT_OK(Apply({table}));
   ASSERT_EQ(testing::Run({"nft", "flush", "map", "inet", "nfmeter",
                           "ip-filter-NFM-1a2b3c4d-map"})
                 .exit_code,
             0);
   EXPECT_EQ(UseCount("web"), 0u);
   const auto outcome = Apply({table});
-  ASSERT_OK(outcome.status());
+  ASSERT_OK(outcome);
   EXPECT_THAT(outcome->differences, SizeIs(1));
   EXPECT_EQ(UseCount("web"), 1u);
 }
@@ -338,12 +351,11 @@ TEST_F(OwnedMapsTest, WhatOthersTookOutOfAMapComesBack) {
 TEST_F(OwnedMapsTest, OnlyElementsThatAreLackingAreLost) {
   const std::string stand_in = StandInName("web");
   ASSERT_OK(acct().Create({AcctObject{.name = stand_in}})[0]);
-  ASSERT_OK(Apply({ByAddress({{Address(1), stand_in}, {Address(2), "web"}})})
-                .status());
+  ASSERT_OK(Apply({ByAddress({{Address(1), stand_in}, {Address(2), "web"}})}));
   const auto outcome =
       Apply({ByAddress({{Address(1), "web"}, {Address(2), "dns"}})},
             /*dry_run=*/true);
-  ASSERT_OK(outcome.status());
+  ASSERT_OK(outcome);
   ASSERT_THAT(outcome->differences, SizeIs(1));
   ASSERT_TRUE(outcome->differences[0].lost.has_value());
   EXPECT_THAT(outcome->differences[0].lost->counters, ElementsAre("dns"));
@@ -359,17 +371,17 @@ TEST_F(OwnedMapsTest, AMapLargerThanATransactionIsFilledBefore) {
   NftTable::Options small = Plain();
   small.send_buffer_bytes = 32 << 10;
   const auto other = NftKernel::Open(small);
-  ASSERT_OK(other.status());
+  ASSERT_OK(other);
   const auto apply = [&](uint32_t elements) {
     std::vector<OwnedMap::Element> all;
     for (uint32_t i = 0; i < elements; ++i) all.push_back({Address(i), "web"});
     return (*other)->rules().ApplyOwned(
         {.owner = kOwner, .wanted = {ByAddress(all)}}, Patience(Soon()));
   };
-  ASSERT_OK(apply(10'000).status());
+  ASSERT_OK(apply(10'000));
   EXPECT_EQ(UseCount("web"), 10'000u);
   // A map that counts already is replaced by another.
-  ASSERT_OK(apply(30'000).status());
+  ASSERT_OK(apply(30'000));
   EXPECT_EQ(UseCount("web"), 30'000u);
 }
 
@@ -382,7 +394,7 @@ TEST_F(OwnedMapsTest, WhatWasInATableThatIsOursOnlyNowIsReadAgain) {
           .exit_code,
       0);
   const auto owning = NftKernel::Open();
-  ASSERT_OK(owning.status());
+  ASSERT_OK(owning);
   ASSERT_OK((*owning)->Probe()->acct);
   ASSERT_OK((*owning)->acct().Create({AcctObject{.name = "web"}})[0]);
   const auto look = [&](bool dry_run) {
@@ -392,29 +404,25 @@ TEST_F(OwnedMapsTest, WhatWasInATableThatIsOursOnlyNowIsReadAgain) {
          .dry_run = dry_run},
         Patience(Soon()));
   };
-  ASSERT_OK(look(/*dry_run=*/false).status());
+  ASSERT_OK(look(/*dry_run=*/false));
   ASSERT_EQ(testing::Run({"nft", "flush", "ruleset"}).exit_code, 0);
   // As each minute.
   ASSERT_OK((*owning)->Probe()->acct);
   ASSERT_OK((*owning)->acct().Create({AcctObject{.name = "web"}})[0]);
   ASSERT_TRUE((*owning)->table().owned());
   const auto outcome = look(/*dry_run=*/true);
-  ASSERT_OK(outcome.status());
+  ASSERT_OK(outcome);
   EXPECT_THAT(outcome->differences, Not(IsEmpty()));
 }
 
 TEST_F(OwnedMapsTest, NftListsAndLoadsThem) {
-  ASSERT_OK(Apply({ByAddress({{Address(0x0a010200), "web"}}, 24)}).status());
-  const std::string listed = testing::Run({"nft", "list", "ruleset"}).out;
+  ASSERT_OK(Apply({ByAddress({{Address(0x0a010200), "web"}}, 24)}));
+  const std::string listed = Ruleset();
   EXPECT_THAT(listed, HasSubstr("10.1.2.0 : \"c.web\""));
-  ASSERT_EQ(testing::Run({"sh", "-c",
-                          "nft list ruleset > saved && nft flush ruleset && "
-                          "nft -f saved; code=$?; rm saved; exit $code"})
-                .exit_code,
-            0);
-  EXPECT_EQ(testing::Run({"nft", "list", "ruleset"}).out, listed);
+  ASSERT_NO_FATAL_FAILURE(ReloadRuleset());
+  EXPECT_EQ(Ruleset(), listed);
   const auto outcome = Apply({ByAddress({{Address(0x0a010200), "web"}}, 24)});
-  ASSERT_OK(outcome.status());
+  ASSERT_OK(outcome);
   EXPECT_THAT(outcome->differences, IsEmpty());
 }
 
@@ -430,19 +438,15 @@ TEST_F(OwnedMapsTest, NftListsAndLoadsWhatLeavesPairsOut) {
       table.family = family;
       table.maps[0].key = MapKey::kDestination;
       table.maps[0].from_elsewhere = true;
-      ASSERT_OK(Apply({table}).status());
-      const std::string listed = testing::Run({"nft", "list", "ruleset"}).out;
+      ASSERT_OK(Apply({table}));
+      const std::string listed = Ruleset();
       EXPECT_THAT(listed, HasSubstr(" != @ip"));
       EXPECT_THAT(listed, HasSubstr(ipv4 ? "10.1.2.0 . 10.1.2.0"
                                          : "2001:db8:: . 2001:db8::"));
-      ASSERT_EQ(testing::Run({"sh", "-c",
-                              "nft list ruleset > saved && nft flush ruleset "
-                              "&& nft -f saved; code=$?; rm saved; exit $code"})
-                    .exit_code,
-                0);
-      EXPECT_EQ(testing::Run({"nft", "list", "ruleset"}).out, listed);
+      ASSERT_NO_FATAL_FAILURE(ReloadRuleset());
+      EXPECT_EQ(Ruleset(), listed);
       const auto same = Apply({table});
-      ASSERT_OK(same.status());
+      ASSERT_OK(same);
       EXPECT_THAT(same->differences, IsEmpty());
       // A pair that is lacking would count twice.
       ASSERT_EQ(testing::Run({"nft", "flush", "set", "inet", "nfmeter",
@@ -451,10 +455,10 @@ TEST_F(OwnedMapsTest, NftListsAndLoadsWhatLeavesPairsOut) {
                     .exit_code,
                 0);
       const auto mended = Apply({table});
-      ASSERT_OK(mended.status());
+      ASSERT_OK(mended);
       EXPECT_THAT(mended->differences, SizeIs(1));
-      EXPECT_EQ(testing::Run({"nft", "list", "ruleset"}).out, listed);
-      ASSERT_OK(Apply({}).status());
+      EXPECT_EQ(Ruleset(), listed);
+      ASSERT_OK(Apply({}));
     }
   }
 }

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernel/acct_names.h"
@@ -38,7 +37,7 @@ class RuleMoveTest : public RuleTableTest<K> {
     return counters;
   }
 };
-TYPED_TEST_SUITE(RuleMoveTest, Kernels);
+TYPED_TEST_SUITE(RuleMoveTest, Kernels, KernelNames);
 
 TYPED_TEST(RuleMoveTest, RulesOfAllTablesMoveAndStayWhereTheyStand) {
   RuleSpec drops = Spec("c", "INPUT", "web");
@@ -103,7 +102,7 @@ TYPED_TEST(RuleMoveTest, WithoutTheOtherCounterNothingMoves) {
 template <typename K>
 class OwnedRuleMoveTest : public RuleMoveTest<K> {};
 using KernelsWithChains = ::testing::Types<FakeHost, LinuxHost>;
-TYPED_TEST_SUITE(OwnedRuleMoveTest, KernelsWithChains);
+TYPED_TEST_SUITE(OwnedRuleMoveTest, KernelsWithChains, KernelNames);
 
 TYPED_TEST(OwnedRuleMoveTest, RulesOfOwnedChainsMoveToo) {
   const OwnedEdit edit = {

@@ -15,8 +15,10 @@ namespace nfmeter::testing {
 class BusyLane {
  public:
   // Returns when the lane is busy.
-  explicit BusyLane(accounting::Lane& lane) {
-    EXPECT_OK(lane.Post(accounting::Lane::Priority::kUrgent, [job = job_] {
+  explicit BusyLane(accounting::Lane& lane,
+                    accounting::Lane::Priority priority =
+                        accounting::Lane::Priority::kUrgent) {
+    EXPECT_OK(lane.Post(priority, [job = job_] {
       job->begun.Notify();
       job->released.WaitForNotification();
     }));

@@ -9,8 +9,8 @@
 namespace nfmeter::testing {
 
 // Asks again and again until `condition` holds, for `patience` at most; whether
-// it does. The pause between is for those who are to bring it about: a test
-// that asks without one takes a processor from them.
+// it does. It pauses between: a test that asks without a break takes a
+// processor from what is to bring it about.
 template <typename Condition>
 bool Eventually(Condition condition,
                 absl::Duration patience = absl::Seconds(30)) {

@@ -22,7 +22,8 @@ class FakeClientEnvironment : public client_internal::Environment {
     return now_;
   }
 
-  void Sleep(absl::Duration duration, client_internal::Cancellation* cancelled) override {
+  void Sleep(absl::Duration duration,
+             client_internal::Cancellation* cancelled) override {
     {
       absl::MutexLock lock(&mutex_);
       now_ += duration;

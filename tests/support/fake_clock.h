@@ -37,7 +37,7 @@ class FakeClock final : public Clock {
     AdvanceLocked(by);
   }
 
-  // The same, but only if all who wait sleep on, and one of them for a time to
+  // The same, but only if all waiters sleep on, and one of them for a time to
   // come; false: they have something to do, or nothing to do with time.
   bool AdvanceSleepers(absl::Duration by) {
     absl::MutexLock lock(&mutex_);

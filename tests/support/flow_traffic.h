@@ -43,15 +43,6 @@ inline void WakeConntrack() {
   }
 }
 
-inline kernel::FlowAddress Address(const std::string& text) {
-  kernel::FlowAddress address{};
-  const bool is_ipv6 = text.find(':') != std::string::npos;
-  EXPECT_EQ(
-      inet_pton(is_ipv6 ? AF_INET6 : AF_INET, text.c_str(), address.data()), 1)
-      << text;
-  return address;
-}
-
 // A UDP socket at this end. Fails the test where there can't be one.
 class UdpEnd {
  public:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#pragma once
+#ifndef NFMETER_TESTS_SUPPORT_READ_FILE_H_
+#define NFMETER_TESTS_SUPPORT_READ_FILE_H_
 
 #include <filesystem>
 #include <fstream>
@@ -15,3 +16,5 @@ inline std::string ReadFile(const std::filesystem::path& path) {
 }
 
 }  // namespace nfmeter::testing
+
+#endif  // NFMETER_TESTS_SUPPORT_READ_FILE_H_

@@ -12,6 +12,10 @@ namespace nfmeter::testing {
 // while others use it.
 class SqliteFaults {
  public:
+  // What SQLite calls SQLITE_FULL and SQLITE_CORRUPT.
+  static constexpr int kFull = 13;
+  static constexpr int kCorrupt = 11;
+
   SqliteFaults();
   // After the databases that use it.
   ~SqliteFaults();
@@ -22,7 +26,7 @@ class SqliteFaults {
   const std::string& name() const { return name_; }
 
   // From now on, after `more` further ones, each writing operation (a write, a
-  // sync, a truncation) fails with `result`, e.g. SQLITE_FULL, until Mend().
+  // sync, a truncation) fails with `result`, e.g. kFull, until Mend().
   void FailWrites(int result, int more = 0);
   // Each read fails, e.g. with SQLITE_IOERR_READ.
   void FailReads(int result);

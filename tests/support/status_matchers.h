@@ -20,10 +20,17 @@ const absl::Status& StatusOf(const absl::StatusOr<T>& status_or) {
   return status_or.status();
 }
 
-// The status is OK.
+// It is OK: a status of Abseil, gRPC or protobuf, or what else has ok().
 MATCHER(IsOk, "") {
-  *result_listener << StatusOf(arg).ToString();
-  return StatusOf(arg).ok();
+  if constexpr (requires { arg.status(); }) {
+    *result_listener << arg.status().ToString();
+  } else if constexpr (requires { arg.ToString(); }) {
+    *result_listener << arg.ToString();
+  } else if constexpr (requires { arg.error_message(); }) {
+    *result_listener << "code " << arg.error_code() << ": "
+                     << arg.error_message();
+  }
+  return arg.ok();
 }
 
 // It is a StatusOr with a value that matches.

@@ -27,12 +27,8 @@ namespace {
 
 using ::nfmeter::testing::CountPort;
 using ::nfmeter::testing::IsOk;
-using ::nfmeter::testing::IsOkAndHolds;
 using ::nfmeter::testing::SendUdp;
 using ::testing::Each;
-using ::testing::Field;
-using ::testing::IsEmpty;
-using ::testing::SizeIs;
 
 constexpr uint32_t kSequence = 77;
 

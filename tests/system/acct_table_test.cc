@@ -37,7 +37,6 @@ using ::nfmeter::testing::RunResult;
 using ::nfmeter::testing::SendUdp;
 using ::nfmeter::testing::StatusIs;
 using ::testing::AllOf;
-using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::Field;

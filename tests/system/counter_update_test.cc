@@ -25,7 +25,6 @@ namespace {
 using ::nfmeter::testing::kUdpPacketBytes;
 using ::nfmeter::testing::NfmeterdProcess;
 using ::nfmeter::testing::SendUdp;
-using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 

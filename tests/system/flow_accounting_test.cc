@@ -21,6 +21,7 @@
 #include "gtest/gtest.h"
 #include "kernel/linux/conntrack/netlink_flow_table.h"
 #include "kernel/linux/nfacct/netlink_acct_table.h"
+#include "tests/support/flow_address.h"
 #include "tests/support/flow_traffic.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/flow_network.h"
@@ -30,10 +31,9 @@ namespace {
 
 namespace testing = ::nfmeter::testing;
 using kernel::FlowCounts;
-using ::nfmeter::testing::Address;
+using ::nfmeter::testing::AddressOf;
 using ::nfmeter::testing::Do;
 using ::nfmeter::testing::FlowNetwork;
-using ::nfmeter::testing::IsOk;
 using ::nfmeter::testing::kTcp;
 using ::nfmeter::testing::kUdp;
 using ::nfmeter::testing::SetConntrack;
@@ -231,10 +231,10 @@ TEST_F(FlowAccountingTest, ShowsBothSidesOfNat) {
     flows.insert(flows.end(), chunk->begin(), chunk->end());
   }
   ASSERT_EQ(flows.size(), 1u);
-  EXPECT_EQ(flows[0].original.source, Address("10.0.1.2"));
-  EXPECT_EQ(flows[0].original.destination, Address("10.0.2.2"));
-  EXPECT_EQ(flows[0].reply.source, Address("10.0.2.2"));
-  EXPECT_EQ(flows[0].reply.destination, Address("10.0.2.1"));
+  EXPECT_EQ(flows[0].original.source, AddressOf("10.0.1.2"));
+  EXPECT_EQ(flows[0].original.destination, AddressOf("10.0.2.2"));
+  EXPECT_EQ(flows[0].reply.source, AddressOf("10.0.2.2"));
+  EXPECT_EQ(flows[0].reply.destination, AddressOf("10.0.2.1"));
   EXPECT_TRUE(flows[0].status & kernel::kFlowSourceNat);
 }
 

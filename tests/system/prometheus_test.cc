@@ -26,6 +26,7 @@
 #include "nfmeter/v1/rule.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
 #include "tests/support/read_file.h"
+#include "tests/support/self_signed.h"
 #include "tests/support/status_matchers.h"
 #include "tests/system/prometheus_process.h"
 
@@ -94,7 +95,7 @@ class PrometheusTest : public ::testing::Test {
     v1::CreateCounterResponse response;
     grpc::ClientContext context;
     const auto made = counters_->CreateCounter(&context, request, &response);
-    ASSERT_TRUE(made.ok()) << made.error_message();
+    ASSERT_OK(made) << made.error_message();
   }
 
   // Counts what Sender sends.
@@ -108,7 +109,7 @@ class PrometheusTest : public ::testing::Test {
     v1::CreateRuleResponse response;
     grpc::ClientContext context;
     const auto made = rules_->CreateRule(&context, request, &response);
-    EXPECT_TRUE(made.ok()) << made.error_message();
+    EXPECT_OK(made) << made.error_message();
     return response.rule().id();
   }
 
@@ -126,7 +127,7 @@ class PrometheusTest : public ::testing::Test {
     v1::ResetCounterResponse response;
     grpc::ClientContext context;
     const auto reset = counters_->ResetCounter(&context, request, &response);
-    ASSERT_TRUE(reset.ok()) << reset.error_message();
+    ASSERT_OK(reset) << reset.error_message();
   }
 
   std::unique_ptr<NfmeterdProcess> server_;
@@ -274,12 +275,7 @@ class DashboardTest : public PrometheusTest {
 
   // A server that has a bit of everything to show.
   void StartBusy() {
-    const testing::RunResult made = testing::Run(
-        {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-         "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-         "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout",
-         dir_ / "tls.key", "-out", dir_ / "tls.crt"});
-    ASSERT_EQ(made.exit_code, 0) << made.err;
+    testing::MakeSelfSigned(dir_ / "tls.crt", dir_ / "tls.key");
     Start({"--listen", "tcp:[::1]:0", "--tls-certificate", dir_ / "tls.crt",
            "--tls-key", dir_ / "tls.key", "--tls-client-ca", dir_ / "tls.crt"});
     CreateCounter("web");
@@ -312,12 +308,10 @@ class DashboardTest : public PrometheusTest {
 
   static Value Dashboard() {
     Value root;
-    EXPECT_TRUE(
-        google::protobuf::util::JsonStringToMessage(
-            testing::ReadFile(NFMETER_SOURCE_ROOT
-                              "/charts/nfmeter/files/grafana/nfmeter.json"),
-            &root)
-            .ok());
+    EXPECT_OK(google::protobuf::util::JsonStringToMessage(
+        testing::ReadFile(NFMETER_SOURCE_ROOT
+                          "/charts/nfmeter/files/grafana/nfmeter.json"),
+        &root));
     return root;
   }
 

@@ -18,7 +18,6 @@ namespace nfmeter::kernel {
 namespace {
 
 using ::nfmeter::testing::Iptables;
-using ::nfmeter::testing::IsOk;
 using ::nfmeter::testing::RawRule;
 using ::nfmeter::testing::ReadChain;
 using ::nfmeter::testing::SavedRules;

@@ -30,7 +30,6 @@ namespace {
 
 using ::nfmeter::testing::AppendEntries;
 using ::nfmeter::testing::Iptables;
-using ::nfmeter::testing::IsOk;
 using ::nfmeter::testing::kUdpPacketBytes;
 using ::nfmeter::testing::RawRule;
 using ::nfmeter::testing::ReadChain;

@@ -66,7 +66,7 @@ TEST_F(ContextsTest, TheFirstOneIsUsedUntilAnotherIsChosen) {
   EXPECT_EQ(Run({"counter", "list", "-o", "name"}).out, "second\n");
   EXPECT_EQ(Run({"counter", "list", "-o", "name", "--context", "a"}).out,
             "first\n");
-  // Who says where asks no context.
+  // With --server no context is used.
   EXPECT_EQ(
       Run({"counter", "list", "-o", "name", "--server", server_.address()}).out,
       "first\n");

@@ -47,7 +47,7 @@ TEST_F(RetryTest, TheEpochIsAskedForOnce) {
   EXPECT_EQ(node_calls_, 1);
 }
 
-TEST_F(RetryTest, WhoMayNotAskForTheEpochDoesNotAskAgain) {
+TEST_F(RetryTest, AClientThatMayNotAskForTheEpochDoesNotAskAgain) {
   server_.node.on_GetNode = [&](const auto&, auto*) {
     ++node_calls_;
     return Fail(grpc::StatusCode::PERMISSION_DENIED, "NOT_PERMITTED", "no");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Those who keep accounts: what they are told, in which order, and that a
-// mutation waits for them.
+// What observers of counters are told, in which order, and that a mutation
+// waits for them.
 #include "accounting/common/counter_observer.h"
 
 #include <memory>

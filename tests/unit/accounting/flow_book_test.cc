@@ -46,7 +46,7 @@ class FlowBookTest : public ::testing::Test {
   FlowBook book_{1'000};
   absl::Duration boottime_;
   FlowSums sum_;
-  FlowSums joiner_;  // of who joins with the present reading
+  FlowSums joiner_;  // of a subscriber that joins with the present reading
 
  private:
   void Add(const FlowDelta& delta) {
@@ -173,7 +173,7 @@ TEST_F(FlowBookTest, TellsFlowsWithTheSameIdentityApartByTheEndBetween) {
   EXPECT_EQ(sum_.original, (kernel::FlowCounts{6, 600}));
 }
 
-TEST_F(FlowBookTest, ComesRightWhenTheNextOneHasCountedMore) {
+TEST_F(FlowBookTest, AnEndThatComesAfterTheNextFlowOfItsTupleIsCounted) {
   const FlowRecord flow = Begun(kFlow, 0);
   Read({Counted(flow, {10, 1000})});
   Begin();
@@ -193,7 +193,7 @@ TEST_F(FlowBookTest, DeclaresCountersThatWentBack) {
   EXPECT_EQ(sum_.original, (kernel::FlowCounts{3, 300}));
 }
 
-TEST_F(FlowBookTest, GivesWhoJoinsOnlyWhatCameAfterTheReading) {
+TEST_F(FlowBookTest, ASubscriberThatJoinsGetsOnlyWhatCameAfterTheReading) {
   const FlowRecord other =
       Begun(TcpFlow("10.0.0.3", 1, "10.0.0.2", 80), kBaseline - kSecond);
   Read({Counted(kFlow, {10, 1000}), Counted(other, {10, 1000})});

@@ -5,7 +5,6 @@
 
 #include <memory>
 #include <thread>
-#include <vector>
 
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
@@ -21,7 +20,6 @@ namespace {
 
 using ::nfmeter::testing::FakeClock;
 using ::nfmeter::testing::HasReason;
-using ::nfmeter::testing::IsOk;
 using ::nfmeter::testing::StatusIs;
 using ::nfmeter::testing::TcpFlow;
 using ::testing::SizeIs;

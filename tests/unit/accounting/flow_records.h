@@ -3,22 +3,13 @@
 #ifndef NFMETER_TESTS_UNIT_ACCOUNTING_FLOW_RECORDS_H_
 #define NFMETER_TESTS_UNIT_ACCOUNTING_FLOW_RECORDS_H_
 
-#include <arpa/inet.h>
-
 #include <cstdint>
 #include <string>
-#include <utility>
 
 #include "kernel/flow_types.h"
+#include "tests/support/flow_address.h"
 
 namespace nfmeter::testing {
-
-inline kernel::FlowAddress AddressOf(const std::string& text) {
-  kernel::FlowAddress address{};
-  const bool is_ipv6 = text.find(':') != std::string::npos;
-  inet_pton(is_ipv6 ? AF_INET6 : AF_INET, text.c_str(), address.data());
-  return address;
-}
 
 // A TCP flow without NAT that has counted nothing.
 inline kernel::FlowRecord TcpFlow(const std::string& source,

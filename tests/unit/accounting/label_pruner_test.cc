@@ -46,7 +46,7 @@ class LabelPrunerTest : public ::testing::Test {
   }
   int Dumps() const { return table_.dumps(); }
 
-  // Returns after the first look.
+  // Returns after the first round.
   void Start() {
     pruner_ = std::make_unique<LabelPruner>(
         table_, *hub_, *labels_, clock_,
@@ -54,13 +54,13 @@ class LabelPrunerTest : public ::testing::Test {
           EXPECT_OK(pruned);
           pruned_ += pruned.value_or(0);
         });
-    AwaitLook();
+    AwaitRound();
   }
-  void LookAgain() {
+  void NextRound() {
     clock_.Advance(LabelPruner::kInterval);
-    AwaitLook();
+    AwaitRound();
   }
-  void AwaitLook() {
+  void AwaitRound() {
     clock_.AwaitWaiter(clock_.BootTime() + LabelPruner::kInterval);
   }
 
@@ -80,12 +80,12 @@ class LabelPrunerTest : public ::testing::Test {
 TEST_F(LabelPrunerTest, LabelsOfCountersThatOthersDeletedGoForGood) {
   Start();
   Delete("b");
-  LookAgain();
+  NextRound();
   EXPECT_TRUE(HasLabels("b"));
-  LookAgain();
+  NextRound();
   EXPECT_FALSE(HasLabels("b"));
   EXPECT_EQ(pruned_, 1u);
-  LookAgain();
+  NextRound();
   EXPECT_EQ(pruned_, 1u);
   pruner_.reset();
   labels_ = *LabelStore::Open(directory_ / "labels.db");
@@ -98,8 +98,8 @@ TEST_F(LabelPrunerTest, CountersThatComeUpAfterTheServerKeepTheirLabels) {
   for (const char* name : {"a", "b", "c"}) Delete(name);
   Start();
   for (const char* name : {"a", "b"}) Create(name);
-  LookAgain();
-  LookAgain();
+  NextRound();
+  NextRound();
   EXPECT_TRUE(HasLabels("a"));
   EXPECT_TRUE(HasLabels("b"));
   EXPECT_FALSE(HasLabels("c"));
@@ -109,9 +109,9 @@ TEST_F(LabelPrunerTest, ACounterThatOthersMakeAgainKeepsItsLabels) {
   Start();
   for (int i = 0; i < 3; ++i) {
     Delete("b");
-    LookAgain();
+    NextRound();
     Create("b");
-    LookAgain();
+    NextRound();
   }
   EXPECT_EQ(labels_->Get("b"), SomeLabels());
 }
@@ -120,15 +120,15 @@ TEST_F(LabelPrunerTest, LabelsThatWereSetSinceAreThoseOfANewCounter) {
   Delete("b");
   Start();
   Label("b");  // its counter is just being made
-  LookAgain();
+  NextRound();
   EXPECT_TRUE(HasLabels("b"));
   // The same during the reading that would be the second to lack it.
   table_.SetDumpHook([&](size_t) { Label("b"); });
-  LookAgain();
+  NextRound();
   EXPECT_TRUE(HasLabels("b"));
   table_.SetDumpHook({});
-  LookAgain();
-  LookAgain();
+  NextRound();
+  NextRound();
   EXPECT_FALSE(HasLabels("b"));
 }
 
@@ -136,10 +136,10 @@ TEST_F(LabelPrunerTest, AnIncompleteReadingProvesNothing) {
   Delete("b");
   table_.CutDumps(1, 10);  // two readings of five passes
   Start();
-  LookAgain();
-  LookAgain();  // the first that counts
+  NextRound();
+  NextRound();  // the first that counts
   EXPECT_TRUE(HasLabels("b"));
-  LookAgain();
+  NextRound();
   EXPECT_FALSE(HasLabels("b"));
 }
 
@@ -147,10 +147,10 @@ TEST_F(LabelPrunerTest, AFailedReadingProvesNothing) {
   Delete("b");
   table_.InjectErrno(kernel::Operation::kAcctDump, ENOMEM, 2);
   Start();
-  LookAgain();
-  LookAgain();
+  NextRound();
+  NextRound();
   EXPECT_TRUE(HasLabels("b"));
-  LookAgain();
+  NextRound();
   EXPECT_FALSE(HasLabels("b"));
 }
 
@@ -158,19 +158,19 @@ TEST_F(LabelPrunerTest, WhatTheKernelCannotSayByNameIsKept) {
   Delete("b");
   Start();
   table_.InjectErrno(kernel::Operation::kAcctGet, EPERM);
-  LookAgain();
+  NextRound();
   EXPECT_TRUE(HasLabels("b"));
-  LookAgain();
+  NextRound();
   EXPECT_FALSE(HasLabels("b"));
 }
 
 TEST_F(LabelPrunerTest, WithoutLabelsNothingIsRead) {
   ASSERT_OK(labels_->Set({{"a", {}}, {"b", {}}, {"c", {}}}));
   Start();
-  LookAgain();
+  NextRound();
   EXPECT_EQ(Dumps(), 0);
   Label("a");
-  LookAgain();
+  NextRound();
   EXPECT_EQ(Dumps(), 1);
 }
 

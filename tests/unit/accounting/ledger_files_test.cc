@@ -15,14 +15,16 @@
 namespace nfmeter::accounting {
 namespace {
 
+using ::nfmeter::testing::IsOkAndHolds;
 using ::nfmeter::testing::StatusIs;
+using ::testing::_;
 using ::testing::AllOf;
 using ::testing::Contains;
-using ::testing::Each;
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
+using ::testing::Pair;
 
 class LedgerFilesTest : public ::testing::Test {
  protected:
@@ -44,12 +46,12 @@ class LedgerFilesTest : public ::testing::Test {
   void Change(const std::string& sql) {
     ledger_.reset();
     auto db = sqlite::Database::Open(LedgerFile(path_));
-    ASSERT_OK(db.status());
+    ASSERT_OK(db);
     ASSERT_OK((*db)->Execute(sql));
   }
   std::vector<std::string> Faults() {
     const auto report = CheckLedger(path_, "machine");
-    EXPECT_OK(report.status());
+    EXPECT_OK(report);
     return report.ok() ? report->faults : std::vector<std::string>();
   }
 
@@ -63,7 +65,7 @@ class LedgerFilesTest : public ::testing::Test {
 
 TEST_F(LedgerFilesTest, ASoundLedgerHasNoFaultsAlsoWhileItIsUsed) {
   const auto report = CheckLedger(path_, "machine");
-  ASSERT_OK(report.status());
+  ASSERT_OK(report);
   EXPECT_THAT(report->faults, IsEmpty());
   EXPECT_EQ(report->records, 20u);
   EXPECT_EQ(report->sequence, 20u);
@@ -72,7 +74,7 @@ TEST_F(LedgerFilesTest, ASoundLedgerHasNoFaultsAlsoWhileItIsUsed) {
   EXPECT_EQ(report->newest - report->oldest, absl::Minutes(19));
 }
 
-TEST_F(LedgerFilesTest, WhatIsMissingOrChangedIsFound) {
+TEST_F(LedgerFilesTest, MissingRecordsAreFound) {
   Change("DELETE FROM records WHERE sequence IN (7, 8)");
   EXPECT_THAT(Faults(), Contains(HasSubstr("records 7 to 8 are missing")));
 }
@@ -87,10 +89,10 @@ TEST_F(LedgerFilesTest, ATotalThatIsNotTheSumIsFound) {
   ledger_.reset();
   {
     auto db = sqlite::Database::Open(LedgerFile(path_));
-    ASSERT_OK(db.status());
+    ASSERT_OK(db);
     auto put =
         (*db)->Prepare("INSERT OR REPLACE INTO checkpoints VALUES (12, ?1)");
-    ASSERT_OK(put.status());
+    ASSERT_OK(put);
     ASSERT_OK(put->Run(sqlite::Blob{Encode(wrong)}));
   }
   EXPECT_THAT(
@@ -100,7 +102,7 @@ TEST_F(LedgerFilesTest, ATotalThatIsNotTheSumIsFound) {
 
 TEST_F(LedgerFilesTest, OfAnotherMachineItSaysSo) {
   const auto report = CheckLedger(path_, "other");
-  ASSERT_OK(report.status());
+  ASSERT_OK(report);
   EXPECT_THAT(report->faults, ElementsAre(HasSubstr("another machine")));
 }
 
@@ -114,21 +116,30 @@ TEST_F(LedgerFilesTest, OneThatIsNotThereOrNoLedgerIsRefused) {
 }
 
 TEST_F(LedgerFilesTest, ABackupGoesOnFromWhereItWasTakenAndTellsOfTheGap) {
-  ASSERT_OK(BackUpLedger(path_, copy_, clock_.WallTime()));
+  const absl::Time backup_time = clock_.WallTime();
+  ASSERT_OK(BackUpLedger(path_, copy_, backup_time));
   EXPECT_THAT(CheckLedger(copy_, "machine")->faults, IsEmpty());
   const std::string node = ledger_->node_id();
   const uint64_t epoch = ledger_->epoch();
   clock_.Advance(absl::Hours(1));
   // Also on another machine.
   auto restored = Open(copy_, {.machine_id = "other", .boot_id = "boot"});
-  ASSERT_OK(restored.status());
+  ASSERT_OK(restored);
   EXPECT_EQ((*restored)->node_id(), node);
   EXPECT_NE((*restored)->epoch(), epoch);
   EXPECT_EQ((*restored)->Find("a")->total.packets, 60u);
   (*restored)->Start(nullptr, {});
   (*restored)->OnReset({{"a", 1, 100}});
   EXPECT_OK((*restored)->Commit());
-  EXPECT_GT((*restored)->status().gaps, 0u);
+  const auto reader = (*restored)->OpenReader();
+  ASSERT_OK(reader);
+  const auto gaps =
+      (*reader)->Gaps(absl::InfinitePast(), absl::InfiniteFuture(), /*after=*/0,
+                      /*limit=*/10);
+  EXPECT_THAT(gaps, IsOkAndHolds(Contains(Pair(
+                        _, AllOf(Field(&Gap::cause, GapCause::kStoreRestored),
+                                 Field(&Gap::from, backup_time),
+                                 Field(&Gap::to, clock_.WallTime()))))));
 }
 
 TEST_F(LedgerFilesTest, ABackupNeverReplacesAFileAndLeavesNoHalfOne) {

@@ -16,7 +16,6 @@
 #include <set>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -35,7 +34,6 @@ namespace {
 
 using ::nfmeter::testing::FakeClock;
 
-constexpr int kFull = 13;  // SQLITE_FULL
 constexpr int kStepsEach = 300;
 constexpr int kNames = 4;
 
@@ -88,7 +86,7 @@ class Model {
     options.interval = absl::Hours(100'000);
     options.vfs = faults_.name();
     auto ledger = Ledger::Create(std::move(options), clock_);
-    ASSERT_OK(ledger.status());
+    ASSERT_OK(ledger);
     ledger_ = *std::move(ledger);
     observers_ = std::make_unique<CounterObservers>();
     lane_ = std::make_unique<Lane>("counters", 64);
@@ -96,7 +94,7 @@ class Model {
     observers_->Add(*hub_);
     observers_->Add(*ledger_);
     ledger_->Start(hub_.get(), [](absl::string_view) { return Labels(); });
-    ASSERT_OK(ledger_->Take(absl::ZeroDuration()).status());
+    ASSERT_OK(ledger_->Take(absl::ZeroDuration()));
     for (auto& [name, life] : lives_) See(life);
   }
   void Close() {
@@ -163,7 +161,7 @@ class Model {
   void Tick() {
     Log("tick");
     clock_.Advance(absl::Seconds(10));
-    ASSERT_OK(ledger_->Take(absl::ZeroDuration()).status());
+    ASSERT_OK(ledger_->Take(absl::ZeroDuration()));
     for (auto& [name, life] : lives_) See(life);
     if (!disk_fails_) Check();
   }
@@ -191,11 +189,11 @@ class Model {
     if (!life.value.has_value()) return;
     Log("reset", name);
     const auto before = table_.Get(name);
-    ASSERT_OK(before.status());
+    ASSERT_OK(before);
     ASSERT_OK(observers_->BeforeReset({*before}));
     OnLane([&] {
       const auto objects = table_.GetAndReset({name});
-      ASSERT_OK(objects[0].status());
+      ASSERT_OK(objects[0]);
       observers_->OnReset({*objects[0]});
     });
     ASSERT_OK(observers_->Commit());
@@ -210,7 +208,7 @@ class Model {
     Log("delete", name);
     const uint64_t id = ledger_->Find(name)->account.id;
     const auto before = table_.Get(name);
-    ASSERT_OK(before.status());
+    ASSERT_OK(before);
     ASSERT_OK(observers_->BeforeDeletion({*before}));
     OnLane([&] {
       ASSERT_OK(table_.Delete({name})[0]);
@@ -227,7 +225,7 @@ class Model {
     Life& life = lives_[name];
     if (!life.value.has_value()) return;
     Log("reset by others", name);
-    ASSERT_OK(table_.GetAndReset({name})[0].status());
+    ASSERT_OK(table_.GetAndReset({name})[0]);
     life.dropped += std::exchange(*life.value, 0);
   }
 
@@ -280,7 +278,7 @@ class Model {
     disk_fails_ = false;
     Open();
     clock_.Advance(absl::Seconds(10));
-    ASSERT_OK(ledger_->Take(absl::ZeroDuration()).status());
+    ASSERT_OK(ledger_->Take(absl::ZeroDuration()));
     std::map<uint64_t, uint64_t> totals;
     ASSERT_NO_FATAL_FAILURE(ReadTotals(totals));
     // Deletions that it has forgotten are others' now: the account goes on.
@@ -332,7 +330,7 @@ class Model {
   void FailDisk() {
     Log("the disk is full");
     ASSERT_OK(ledger_->CommitConsumers());
-    faults_.FailWrites(kFull);
+    faults_.FailWrites(testing::SqliteFaults::kFull);
     disk_fails_ = true;
   }
   void MendDisk() {
@@ -364,9 +362,9 @@ class Model {
 
   void ReadTotals(std::map<uint64_t, uint64_t>& totals) {
     auto reader = LedgerReader::Open(path());
-    ASSERT_OK(reader.status());
+    ASSERT_OK(reader);
     const auto read = (*reader)->TotalsAfter(*(*reader)->NewestSequence());
-    ASSERT_OK(read.status());
+    ASSERT_OK(read);
     ASSERT_TRUE(read->has_value());
     for (const auto& [id, amount] : **read) {
       EXPECT_EQ(amount.bytes, 100 * amount.packets);
@@ -409,10 +407,10 @@ class Model {
   // Accounts that had any since the last check; 0: all.
   void ReadNewGaps(std::set<uint64_t>& accounts) {
     auto reader = LedgerReader::Open(path());
-    ASSERT_OK(reader.status());
+    ASSERT_OK(reader);
     const auto gaps = (*reader)->Gaps(
         absl::UnixEpoch(), absl::FromUnixSeconds(4'000'000'000), gap_, 100'000);
-    ASSERT_OK(gaps.status());
+    ASSERT_OK(gaps);
     for (const auto& [number, gap] : *gaps) {
       accounts.insert(gap.account);
       gap_ = number;
@@ -422,10 +420,10 @@ class Model {
   // What a consumer has that goes from record to record.
   void Collect() {
     auto reader = LedgerReader::Open(path());
-    ASSERT_OK(reader.status());
+    ASSERT_OK(reader);
     while (true) {
       const auto step = (*reader)->Next(position_);
-      ASSERT_OK(step.status());
+      ASSERT_OK(step);
       if (!step->has_value()) return;
       ASSERT_EQ((*step)->sequence, position_ + 1);
       position_ = (*step)->sequence;

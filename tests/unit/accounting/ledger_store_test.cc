@@ -25,8 +25,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr int kFull = 13;  // SQLITE_FULL
-
 class LedgerStoreTest : public ::testing::Test {
  protected:
   LedgerStoreTest() { Open(); }
@@ -70,7 +68,7 @@ class LedgerStoreTest : public ::testing::Test {
   }
   Book::Past Past() {
     auto past = store_->LoadPast();
-    EXPECT_OK(past.status());
+    EXPECT_OK(past);
     return past.ok() ? *std::move(past) : Book::Past();
   }
 
@@ -87,10 +85,10 @@ class LedgerStoreTest : public ::testing::Test {
 TEST_F(LedgerStoreTest, WhatWasAppendedIsThereAgain) {
   OpenAccount();
   Count(5);
-  ASSERT_OK(Append().status());
+  ASSERT_OK(Append());
   Count(7);
   changes_.gaps = {{1, GapCause::kForeignReset, now_, now_ + absl::Seconds(1)}};
-  ASSERT_OK(Append().status());
+  ASSERT_OK(Append());
   const std::string node = store_->node_id();
   const uint64_t epoch = store_->epoch();
   Open();
@@ -111,10 +109,10 @@ TEST_F(LedgerStoreTest, TotalsGoOnFromACheckpoint) {
   OpenAccount();
   Count(5);
   commit_.checkpoint = {{{1, total_}}};
-  ASSERT_OK(Append().status());
+  ASSERT_OK(Append());
   EXPECT_EQ(store_->bytes_since_checkpoint(), 0u);
   Count(2);
-  ASSERT_OK(Append().status());
+  ASSERT_OK(Append());
   Open();
   EXPECT_EQ(Past().accounts[0].total, (Amount{7, 700}));
 }
@@ -122,7 +120,7 @@ TEST_F(LedgerStoreTest, TotalsGoOnFromACheckpoint) {
 TEST_F(LedgerStoreTest, WhatCouldNotBeWrittenCanBeTriedAgain) {
   OpenAccount();
   Count(5);
-  faults_.FailWrites(kFull);
+  faults_.FailWrites(testing::SqliteFaults::kFull);
   const auto failed = Append();
   EXPECT_TRUE(absl::IsUnavailable(failed.status()));
   EXPECT_THAT(std::string(failed.status().message()),
@@ -134,14 +132,14 @@ TEST_F(LedgerStoreTest, WhatCouldNotBeWrittenCanBeTriedAgain) {
 }
 
 TEST_F(LedgerStoreTest, AnotherBootAndAnotherNamespaceAreNoticed) {
-  ASSERT_OK(Append().status());
+  ASSERT_OK(Append());
   host_.boot_id = "another";
   Open();
   EXPECT_FALSE(Past().same_boot);
   host_.network_namespace = 8;
   Open();
   EXPECT_FALSE(Past().same_namespace);
-  ASSERT_OK(Append().status());
+  ASSERT_OK(Append());
   EXPECT_TRUE(Past().same_boot);
 }
 
@@ -159,15 +157,15 @@ TEST_F(LedgerStoreTest, ACopyOnAnotherMachineIsRefused) {
 
 TEST_F(LedgerStoreTest, IntentsStayUntilARecordTellsOfThem) {
   OpenAccount();
-  ASSERT_OK(Append().status());
+  ASSERT_OK(Append());
   ASSERT_OK(store_->Announce({{{1, false, {5, 500}, now_}}}));
-  ASSERT_OK(Append().status());
+  ASSERT_OK(Append());
   Open();
   const Book::Past past = Past();
   ASSERT_THAT(past.intents, SizeIs(1));
   EXPECT_EQ(past.intents[0].value, (Amount{5, 500}));
   changes_.settled = {1};
-  ASSERT_OK(Append().status());
+  ASSERT_OK(Append());
   EXPECT_THAT(Past().intents, IsEmpty());
 }
 
@@ -175,10 +173,10 @@ TEST_F(LedgerStoreTest, ConsumersAreKept) {
   Consumers::Changes changes = {
       .put = {{.name = "billing", .owner = "me", .sequence = 3}}};
   commit_.changes = &changes_;
-  ASSERT_OK(store_->Append(commit_, changes).status());
+  ASSERT_OK(store_->Append(commit_, changes));
   Open();
   EXPECT_THAT(*store_->LoadConsumers(), ElementsAre(changes.put[0]));
-  ASSERT_OK(store_->Append(commit_, {.removed = {"billing"}}).status());
+  ASSERT_OK(store_->Append(commit_, {.removed = {"billing"}}));
   EXPECT_THAT(*store_->LoadConsumers(), IsEmpty());
 }
 
@@ -200,7 +198,7 @@ class LedgerRetentionTest : public LedgerStoreTest {
       Count(1);
       if (i % 2 == 0) commit_.checkpoint = {{{1, total_}}};
       commit_.five_minutes[BucketOf(now_)].rows = {{1, {1, 100}, {1, 100}}};
-      ASSERT_OK(Append().status());
+      ASSERT_OK(Append());
     }
   }
   std::vector<absl::Time> Kept() {
@@ -215,7 +213,7 @@ TEST_F(LedgerRetentionTest, OldRecordsGoUpToACheckpoint) {
   AppendTen();
   const auto forgotten =
       store_->Forget({.records = absl::Seconds(45)}, now_, std::nullopt);
-  ASSERT_OK(forgotten.status());
+  ASSERT_OK(forgotten);
   EXPECT_EQ(forgotten->records, 4u);
   EXPECT_THAT(Kept(), SizeIs(6));
   Open();
@@ -225,8 +223,7 @@ TEST_F(LedgerRetentionTest, OldRecordsGoUpToACheckpoint) {
 TEST_F(LedgerRetentionTest, RecordsGoBeyondTheirBytes) {
   AppendTen();
   const uint64_t before = store_->record_bytes();
-  ASSERT_OK(store_->Forget({.record_bytes = before / 2}, now_, std::nullopt)
-                .status());
+  ASSERT_OK(store_->Forget({.record_bytes = before / 2}, now_, std::nullopt));
   EXPECT_LE(store_->record_bytes(), before / 2 + before / 5);
   EXPECT_LT(store_->record_bytes(), before);
 }
@@ -252,10 +249,10 @@ TEST_F(LedgerRetentionTest, WhatAConsumerHasNotAcknowledgedStays) {
 TEST_F(LedgerStoreTest, ATornTailLosesWholeRecordsOnly) {
   OpenAccount();
   Count(1);
-  ASSERT_OK(Append().status());
+  ASSERT_OK(Append());
   for (int i = 0; i < 3; ++i) {
     Count(10);
-    ASSERT_OK(Append().status());
+    ASSERT_OK(Append());
   }
   // In memory, where nobody waits for a disk.
   char folder[] = "/dev/shm/nfmeter-torn-XXXXXX";
@@ -279,9 +276,9 @@ TEST_F(LedgerStoreTest, ATornTailLosesWholeRecordsOnly) {
         std::filesystem::copy_options::overwrite_existing);
     std::filesystem::resize_file(copy + "-wal", size);
     auto torn = LedgerStore::Open(LedgerFile(copy), host_);
-    ASSERT_OK(torn.status()) << size;
+    ASSERT_OK(torn) << size;
     const auto past = (*torn)->LoadPast();
-    ASSERT_OK(past.status()) << size;
+    ASSERT_OK(past) << size;
     const uint64_t sequence = (*torn)->sequence();
     least = std::min(least, sequence);
     if (sequence == 0) {

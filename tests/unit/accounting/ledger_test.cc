@@ -28,10 +28,6 @@ using ::nfmeter::testing::FakeClock;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Pair;
-using ::testing::SizeIs;
-
-constexpr int kFull = 13;     // SQLITE_FULL
-constexpr int kCorrupt = 11;  // SQLITE_CORRUPT
 
 // A ledger over a fake kernel, used as the server does it.
 class LedgerFixture {
@@ -52,7 +48,7 @@ class LedgerFixture {
       options.vfs = faults_.name();
     }
     auto ledger = Ledger::Create(std::move(options), clock_);
-    ASSERT_OK(ledger.status());
+    ASSERT_OK(ledger);
     ledger_ = *std::move(ledger);
     observers_ = std::make_unique<CounterObservers>();
     lane_ = std::make_unique<Lane>("counters", 64);
@@ -76,7 +72,7 @@ class LedgerFixture {
   }
   void Reset(const std::string& name) {
     const auto before = table_.Get(name);
-    ASSERT_OK(before.status());
+    ASSERT_OK(before);
     ASSERT_OK(observers_->BeforeReset({*before}));
     ASSERT_OK(lane_->Run(Lane::Priority::kNormal, [&] {
       const auto objects = table_.GetAndReset({name});
@@ -88,7 +84,7 @@ class LedgerFixture {
   }
   void Delete(const std::string& name) {
     const auto before = table_.Get(name);
-    ASSERT_OK(before.status());
+    ASSERT_OK(before);
     ASSERT_OK(observers_->BeforeDeletion({*before}));
     ASSERT_OK(lane_->Run(Lane::Priority::kNormal, [&] {
       const absl::Status deleted = table_.Delete({name})[0];
@@ -99,7 +95,7 @@ class LedgerFixture {
   }
   // As somebody else does it.
   void ResetByOthers(const std::string& name) {
-    ASSERT_OK(table_.GetAndReset({name})[0].status());
+    ASSERT_OK(table_.GetAndReset({name})[0]);
   }
   void Count(const std::string& name, uint64_t packets) {
     ASSERT_OK(table_.Count(name, packets, 100 * packets));
@@ -296,10 +292,10 @@ class LedgerTest : public LedgerFixture, public ::testing::Test {
   std::vector<GapCause> Causes() {
     std::vector<GapCause> causes;
     auto reader = LedgerReader::Open(dir_ / "ledger.db");
-    EXPECT_OK(reader.status());
+    EXPECT_OK(reader);
     const auto gaps =
         (*reader)->Gaps(absl::UnixEpoch(), clock_.WallTime(), 0, 100);
-    EXPECT_OK(gaps.status());
+    EXPECT_OK(gaps);
     for (const auto& [number, gap] : *gaps) causes.push_back(gap.cause);
     return causes;
   }
@@ -339,9 +335,9 @@ TEST_F(LedgerTest, WhatAResetReadIsInTheFileBeforeTheCallerHears) {
   Count("a", 2);
   Reset("a");
   auto reader = LedgerReader::Open(dir_ / "ledger.db");
-  ASSERT_OK(reader.status());
+  ASSERT_OK(reader);
   const auto totals = (*reader)->TotalsAfter(*(*reader)->NewestSequence());
-  ASSERT_OK(totals.status());
+  ASSERT_OK(totals);
   ASSERT_TRUE(totals->has_value());
   EXPECT_EQ((*totals)->at(1), (Amount{7, 700}));
 }
@@ -353,9 +349,9 @@ TEST_F(LedgerTest, LabelsOfADeletedCounterAreKept) {
   Read();
   Delete("a");
   auto reader = LedgerReader::Open(dir_ / "ledger.db");
-  ASSERT_OK(reader.status());
+  ASSERT_OK(reader);
   const auto account = (*reader)->FindAccount(1);
-  ASSERT_OK(account.status());
+  ASSERT_OK(account);
   EXPECT_EQ((*account)->account.state, Account::State::kClosed);
   EXPECT_EQ((*account)->last_labels, labels_["a"]);
 }
@@ -364,7 +360,7 @@ TEST_F(LedgerTest, OnAFullDiskAccountingGoesOnAndRecoversByItself) {
   Create("a");
   Count("a", 5);
   EXPECT_THAT(Read(), ElementsAre(Pair("a", 5)));
-  faults_.FailWrites(kFull);
+  faults_.FailWrites(testing::SqliteFaults::kFull);
   Count("a", 1);
   Reset("a");
   Count("a", 1);
@@ -377,11 +373,11 @@ TEST_F(LedgerTest, OnAFullDiskAccountingGoesOnAndRecoversByItself) {
   EXPECT_THAT(Read(), ElementsAre(Pair("a", 7)));
 }
 
-TEST_F(LedgerTest, WhoeverWaitsForTheDiskHearsAfterEverybodyElse) {
+TEST_F(LedgerTest, ThoseThatWaitForTheDiskAreToldLast) {
   Create("a");
   Read();
   for (int i = 0; i < 100; ++i) {
-    faults_.FailWrites(kFull);
+    faults_.FailWrites(testing::SqliteFaults::kFull);
     Count("a", 1);
     Reset("a");
     ASSERT_FALSE(told_writable_) << i;
@@ -402,7 +398,7 @@ TEST_F(LedgerTest, AFileThatIsDamagedWhileItIsUsedIsReplacedAndTotalsGoOn) {
   const std::string node = ledger_->node_id();
   int told = 0;
   ledger_->WhenBegunAnew([&told] { ++told; });
-  faults_.FailWrites(kCorrupt);
+  faults_.FailWrites(testing::SqliteFaults::kCorrupt);
   Count("a", 1);
   Delete("gone");
   EXPECT_THAT(Read(), ElementsAre(Pair("a", 6)));

@@ -21,12 +21,14 @@ namespace {
 using ::nfmeter::testing::ChainWalk;
 using ::nfmeter::testing::CountByPlan;
 using ::nfmeter::testing::Counts;
+using ::nfmeter::testing::HasReason;
 using ::nfmeter::testing::Packet;
+using ::nfmeter::testing::StatusIs;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Le;
-using ::testing::Pair;
 
 using Random = std::mt19937_64;
 
@@ -240,9 +242,9 @@ TEST_P(PlanFormTest, CountsWhatThePlanSays) {
   for (int round = 0; round < 150; ++round) {
     const Plan plan = RandomPlan(random).Make();
     const auto accounts = ExpandPlan(plan);
-    ASSERT_OK(accounts.status());
+    ASSERT_OK(accounts);
     const auto compiled = CompilePlan(plan, {}, GetParam());
-    ASSERT_OK(compiled.status());
+    ASSERT_OK(compiled);
     for (int i = 0; i < 100; ++i) {
       const Packet packet = RandomPacket(random);
       size_t met = 0;
@@ -273,7 +275,7 @@ Plan PerAddress(size_t count) {
 
 TEST(PlanCompilerTest, OfTenThousandAddressesAPacketMeetsFewRules) {
   const auto compiled = CompilePlan(PerAddress(10'000), {});
-  ASSERT_OK(compiled.status());
+  ASSERT_OK(compiled);
   EXPECT_THAT(compiled->cost.most, Le(21u));
   EXPECT_THAT(compiled->cost.mean, Le(18.0));
   // Others pass by.
@@ -288,7 +290,7 @@ TEST_P(PlanFormTest, BothEndsOfTenThousandAddressesCostFewRules) {
   Plan plan = PerAddress(10'000);
   plan.groups[0].key = GroupKey::kAddress;
   const auto compiled = CompilePlan(plan, {}, GetParam());
-  ASSERT_OK(compiled.status());
+  ASSERT_OK(compiled);
   EXPECT_THAT(compiled->cost.most, Le(42u));
   EXPECT_THAT(compiled->cost.mean, Le(30.0));
 }
@@ -296,8 +298,8 @@ TEST_P(PlanFormTest, BothEndsOfTenThousandAddressesCostFewRules) {
 TEST(PlanCompilerTest, ByMapsAPacketMeetsAsManyRulesWithOneAddressAsWithAll) {
   const auto few = CompilePlan(PerAddress(5), {}, PlanForm::kMaps);
   const auto many = CompilePlan(PerAddress(100'000), {}, PlanForm::kMaps);
-  ASSERT_OK(few.status());
-  ASSERT_OK(many.status());
+  ASSERT_OK(few);
+  ASSERT_OK(many);
   EXPECT_EQ(many->cost.most, few->cost.most);
   EXPECT_EQ(many->cost.most, 2u);  // the hook's and one lookup
 }
@@ -305,8 +307,8 @@ TEST(PlanCompilerTest, ByMapsAPacketMeetsAsManyRulesWithOneAddressAsWithAll) {
 TEST(PlanCompilerTest, ByMapsOneMoreAddressIsOneMoreElement) {
   const auto before = CompilePlan(PerAddress(1000), {}, PlanForm::kMaps);
   const auto after = CompilePlan(PerAddress(1001), {}, PlanForm::kMaps);
-  ASSERT_OK(before.status());
-  ASSERT_OK(after.status());
+  ASSERT_OK(before);
+  ASSERT_OK(after);
   EXPECT_EQ(after->tables[0].chains, before->tables[0].chains);
   ASSERT_EQ(after->tables[0].maps.size(), 1u);  // of all hooks
   EXPECT_EQ(after->tables[0].maps[0].elements.size(), 1001u);
@@ -315,15 +317,15 @@ TEST(PlanCompilerTest, ByMapsOneMoreAddressIsOneMoreElement) {
 TEST_P(PlanFormTest, TheSamePlanGivesTheSameChains) {
   const auto once = CompilePlan(PerAddress(300), {}, GetParam());
   const auto again = CompilePlan(PerAddress(300), {}, GetParam());
-  ASSERT_OK(once.status());
+  ASSERT_OK(once);
   EXPECT_EQ(once->tables, again->tables);
 }
 
 TEST(PlanCompilerTest, OneMoreAddressLeavesNearlyAllChainsAsTheyAre) {
   const auto before = CompilePlan(PerAddress(1000), {});
   const auto after = CompilePlan(PerAddress(1001), {});
-  ASSERT_OK(before.status());
-  ASSERT_OK(after.status());
+  ASSERT_OK(before);
+  ASSERT_OK(after);
   size_t changed = 0;
   for (const kernel::OwnedChain& chain : after->tables[0].chains) {
     const auto& old = before->tables[0].chains;
@@ -338,8 +340,8 @@ TEST(PlanCompilerTest, HooksShareWhatTheyHaveInCommon) {
   const auto all_hooks = CompilePlan(plan, {});
   plan.groups[0].shared.directions = {Direction::kIn};
   const auto one_hook = CompilePlan(plan, {});
-  ASSERT_OK(all_hooks.status());
-  ASSERT_OK(one_hook.status());
+  ASSERT_OK(all_hooks);
+  ASSERT_OK(one_hook);
   // A first chain for each hook, and the jump to it.
   EXPECT_EQ(all_hooks->cost.chains, one_hook->cost.chains + 2);
   EXPECT_EQ(all_hooks->cost.rules, one_hook->cost.rules + 4);
@@ -347,7 +349,7 @@ TEST(PlanCompilerTest, HooksShareWhatTheyHaveInCommon) {
 
 TEST(PlanCompilerTest, ChainNamesAreOursAndShortEnough) {
   const auto compiled = CompilePlan(PerAddress(3000), {});
-  ASSERT_OK(compiled.status());
+  ASSERT_OK(compiled);
   std::set<std::string> names;
   for (const kernel::OwnedChain& chain : compiled->tables[0].chains) {
     EXPECT_THAT(chain.name.size(), Le(kernel::kChainNameMaxBytes));
@@ -357,9 +359,76 @@ TEST(PlanCompilerTest, ChainNamesAreOursAndShortEnough) {
 }
 
 TEST(PlanCompilerTest, APlanOverItsBudgetIsRefusedWithTheBound) {
-  const auto compiled = CompilePlan(PerAddress(100), {.max_rules = 50});
-  EXPECT_EQ(GetErrorDetails(compiled.status()).reason, "PLAN_TOO_COSTLY");
-  EXPECT_THAT(compiled.status().message(), HasSubstr("50"));
+  const std::pair<PlanBudget, std::string> budgets[] = {
+      {{.max_rules = 50}, "and 50 are allowed"},
+      {{.max_chains = 20}, "chains, and 20 are allowed"},
+      {{.max_met = 4}, "rules that one packet meets, and 4 are allowed"}};
+  for (const auto& [budget, message] : budgets) {
+    EXPECT_THAT(CompilePlan(PerAddress(100), budget),
+                AllOf(HasReason("PLAN_TOO_COSTLY"),
+                      StatusIs(absl::StatusCode::kResourceExhausted,
+                               HasSubstr(message))));
+  }
+}
+
+TEST_P(PlanFormTest, WhatCountsIntoACounterWithAQuotaKnowsOfIt) {
+  Plan plan = PerAddress(100);
+  plan.groups[0].shared.quota = PlanQuota{.limit = {.limit = 1000}};
+  const auto compiled = CompilePlan(plan, {}, GetParam());
+  ASSERT_OK(compiled);
+  size_t counting = 0;
+  for (const kernel::OwnedTable& table : compiled->tables) {
+    for (const kernel::OwnedChain& chain : table.chains) {
+      for (const kernel::OwnedRule& rule : chain.rules) {
+        EXPECT_EQ(rule.quota, !rule.counter.empty()) << rule.counter;
+        counting += !rule.counter.empty();
+      }
+    }
+    for (const kernel::OwnedMap& map : table.maps) {
+      for (const auto& element : map.elements) EXPECT_TRUE(element.quota);
+      counting += map.elements.size();
+    }
+  }
+  EXPECT_GE(counting, 100u);
+}
+
+TEST(PlanCompilerTest, QuotasWithThresholdsOrAPeriodAreWatched) {
+  Plan plan = PerAddress(1);
+  std::optional<PlanQuota>& quota = plan.groups[0].shared.quota;
+  EXPECT_FALSE(CompilePlan(plan, {})->watched_quotas);
+  quota = PlanQuota{.limit = {.limit = 1000}};
+  EXPECT_FALSE(CompilePlan(plan, {})->watched_quotas);
+  quota->thresholds = {80};
+  EXPECT_TRUE(CompilePlan(plan, {})->watched_quotas);
+  quota->thresholds.clear();
+  quota->period = QuotaPeriod();
+  EXPECT_TRUE(CompilePlan(plan, {})->watched_quotas);
+}
+
+// The kernel takes no rule with a port and without a protocol.
+TEST(PlanCompilerTest, EveryRuleThatAsksForAPortAsksForItsProtocol) {
+  Plan plan{.name = "services"};
+  AccountGroup& group = plan.groups.emplace_back();
+  group.key = GroupKey::kDestinationPort;
+  group.shared.field = "groups[0]";
+  group.shared.match.protocol = {.value = IPPROTO_TCP};
+  for (uint16_t port = 1; port <= 100; ++port) {
+    group.members.push_back(
+        {kernel::PortRange{port, port}, absl::StrCat("p", port)});
+  }
+  const auto compiled = CompilePlan(plan, {});
+  ASSERT_OK(compiled);
+  size_t with_ports = 0;
+  for (const kernel::OwnedTable& table : compiled->tables) {
+    for (const kernel::OwnedChain& chain : table.chains) {
+      for (const kernel::OwnedRule& rule : chain.rules) {
+        if (!rule.match.destination_ports.has_value()) continue;
+        ++with_ports;
+        EXPECT_EQ(rule.match.protocol, group.shared.match.protocol);
+      }
+    }
+  }
+  EXPECT_GE(with_ports, 100u);
 }
 
 std::vector<std::string> WrongFields(const Plan& plan) {
@@ -390,7 +459,9 @@ TEST(PlanCompilerTest, MembersOfOneCounterMayNotOverlap) {
   plan.groups[0].members[1].value = *kernel::ParseIpPrefix("10.0.0.0/24");
   plan.groups[0].members[1].counter = "c0";
   plan.groups[0].members[2].counter = "c0";
-  EXPECT_THAT(WrongFields(plan).size(), 2u);
+  EXPECT_THAT(WrongFields(plan),
+              ElementsAre("groups[0].members[\"10.0.0.0/24\"]",
+                          "groups[0].members[\"10.0.0.2/32\"]"));
 }
 
 TEST(PlanCompilerTest, ADirectionInWhichNothingCanMatchIsRefused) {
@@ -457,7 +528,7 @@ TEST(PlanCompilerTest, HostilePlansAreCompiledInTime) {
                 .second;
   });
   const auto compiled = CompilePlan(plan, {});
-  ASSERT_OK(compiled.status());
+  ASSERT_OK(compiled);
   EXPECT_THAT(compiled->cost.most, Le(600u));
 }
 

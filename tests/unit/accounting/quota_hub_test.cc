@@ -69,6 +69,46 @@ class Listener {
   std::unique_ptr<QuotaHub::Subscription> subscription_;
 };
 
+// Its quota events may be held back, as those that wait in a socket's buffer.
+class TableOfLateEvents final : public kernel::FakeAcctTable {
+ public:
+  using FakeAcctTable::FakeAcctTable;
+
+  void HoldEvents(bool hold) {
+    absl::MutexLock lock(&mutex_);
+    held_ = hold;
+  }
+  absl::StatusOr<std::unique_ptr<kernel::QuotaEvents>> WatchQuotas() override {
+    auto events = FakeAcctTable::WatchQuotas();
+    if (!events.ok()) return events.status();
+    return std::make_unique<LateEvents>(*this, *std::move(events));
+  }
+
+ private:
+  class LateEvents final : public kernel::QuotaEvents {
+   public:
+    LateEvents(TableOfLateEvents& table,
+               std::unique_ptr<kernel::QuotaEvents> events)
+        : table_(table), events_(std::move(events)) {}
+    absl::StatusOr<kernel::AcctObject> Next() override {
+      auto event = events_->Next();
+      const auto may_go = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        return !table_.held_;
+      };
+      absl::MutexLock lock(&table_.mutex_, absl::Condition(&may_go));
+      return event;
+    }
+    void Cancel() override { events_->Cancel(); }
+
+   private:
+    TableOfLateEvents& table_;
+    const std::unique_ptr<kernel::QuotaEvents> events_;
+  };
+
+  absl::Mutex mutex_;
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
 class QuotaHubTest : public ::testing::Test {
  protected:
   void Start(const QuotaHub::Options& options = {}) {
@@ -91,7 +131,7 @@ class QuotaHubTest : public ::testing::Test {
     while (lane_.waiting() < count) std::this_thread::yield();
   }
 
-  kernel::FakeAcctTable table_{{.dump_group_size = 1}};
+  TableOfLateEvents table_{{.dump_group_size = 1}};
   FakeClock clock_;
   Lane lane_{"lane", 1000};
   std::unique_ptr<QuotaHub> hub_;
@@ -163,6 +203,24 @@ TEST_F(QuotaHubTest, AStandingOneThatWeResetCrossesAgainWithTheSameValues) {
   hub_->OnReset({{.name = "q"}});
   Count("q", 5);
   EXPECT_THAT(listener.Events(1), ElementsAre("crossed q"));
+}
+
+TEST_F(QuotaHubTest, AnEventThatComesAfterAReadingFoundItsCrossingIsNotTold) {
+  Create("q", 5);
+  Create("last", 5);
+  Start();
+  Listener first(*hub_);
+  first.Events(1);
+  table_.HoldEvents(true);
+  Count("q", 5);
+  // The reading for another subscriber comes first.
+  Listener second(*hub_);
+  EXPECT_THAT(second.Events(2), ElementsAre("standing q", "synced "));
+  EXPECT_THAT(first.Events(1), ElementsAre("recovered q"));
+  table_.HoldEvents(false);
+  Count("last", 5);
+  EXPECT_THAT(first.Events(1), ElementsAre("crossed last"));
+  EXPECT_THAT(second.Events(1), ElementsAre("crossed last"));
 }
 
 TEST_F(QuotaHubTest, WhatTheKernelDroppedIsFoundByReading) {
@@ -255,7 +313,7 @@ TEST_F(QuotaHubTest, WhatCrossesDuringAReadingIsToldOnceToAll) {
   EXPECT_THAT(during.Events(1), ElementsAre("crossed last"));
 }
 
-TEST_F(QuotaHubTest, WhoComesAfterAFailedReadingGetsInWithTheNext) {
+TEST_F(QuotaHubTest, ASubscriberAfterAFailedReadingIsAdmittedByTheNext) {
   Create("q", 1);
   Create("r", 1);
   Count("q", 1);
@@ -271,7 +329,7 @@ TEST_F(QuotaHubTest, WhoComesAfterAFailedReadingGetsInWithTheNext) {
 }
 
 TEST_F(QuotaHubTest, AReadingThatCanNeverSucceedEndsTheSubscriptions) {
-  // For good: who subscribes during the first reading has another one.
+  // Each of them: a subscriber during the first reading has one of its own.
   table_.InjectErrno(kernel::Operation::kAcctDump, EPERM, 1000);
   Start();
   Listener listener(*hub_);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "accounting/ledger/recoverable_store.h"
+
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
 
-#include "accounting/ledger/recoverable_store.h"
-#include "base/error.h"
 #include "gmock/gmock.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/sqlite_faults.h"
@@ -22,9 +22,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr int kFull = 13;     // SQLITE_FULL
-constexpr int kCorrupt = 11;  // SQLITE_CORRUPT
-
 class RecoverableStoreTest : public ::testing::Test {
  protected:
   RecoverableStoreTest() { Open(); }
@@ -34,18 +31,19 @@ class RecoverableStoreTest : public ::testing::Test {
     store_.reset();
     auto opened = RecoverableStore::Open(
         {path(), faults_.name(), {"machine", "boot", 1}}, clock_);
-    ASSERT_OK(opened.status());
+    ASSERT_OK(opened);
     store_ = std::move(opened->store);
     past_ = std::move(opened->past);
   }
-  // A record of so many packets in account 1.
-  absl::Status Append(uint64_t packets) {
+  // A record of so many packets in account 1, with which `over` are stored.
+  absl::Status Append(uint64_t packets, const Buckets& over = {}) {
     LedgerCommit commit;
     BookChanges changes;
     commit.time = clock_.WallTime();
     commit.next_account = 2;
     commit.changes = &changes;
     commit.record.rows = {{1, {packets, 100 * packets}}};
+    commit.five_minutes = over;
     if (store_->checkpoint_due()) commit.checkpoint.emplace();
     return store_->Append(commit, {});
   }
@@ -81,6 +79,19 @@ TEST_F(RecoverableStoreTest, RecordsThatNoBucketHasComeBackAsBuckets) {
   EXPECT_EQ(bucket.rows[0].sum, (Amount{7, 700}));
 }
 
+TEST_F(RecoverableStoreTest, RecordsThatBucketsHoldDoNotComeBack) {
+  ASSERT_OK(Append(3));
+  Buckets over;
+  over[BucketOf(clock_.WallTime())].rows = {{.account = 1, .sum = {7, 700}}};
+  ASSERT_OK(Append(4, over));
+  ASSERT_OK(Append(5));
+  Open();
+  ASSERT_THAT(past_.buckets, SizeIs(1));
+  const Bucket& bucket = past_.buckets[past_.last_bucket];
+  ASSERT_THAT(bucket.rows, SizeIs(1));
+  EXPECT_EQ(bucket.rows[0].sum, (Amount{5, 500}));
+}
+
 TEST_F(RecoverableStoreTest, AFileThatIsDamagedAtAStartIsPutAside) {
   ASSERT_OK(Append(3));
   const uint64_t epoch = store_->state().epoch;
@@ -99,7 +110,7 @@ TEST_F(RecoverableStoreTest, AFileThatIsDamagedAtAStartIsPutAside) {
 TEST_F(RecoverableStoreTest, AFileThatIsDamagedWhileItIsUsedIsReplaced) {
   ASSERT_OK(Append(3));
   const RecoverableStore::State before = store_->state();
-  faults_.FailWrites(kCorrupt);
+  faults_.FailWrites(testing::SqliteFaults::kCorrupt);
   EXPECT_TRUE(absl::IsDataLoss(Append(1)));
   EXPECT_TRUE(store_->damaged());
   EXPECT_FALSE(store_->BeginAnew().ok());
@@ -119,7 +130,7 @@ TEST_F(RecoverableStoreTest, AFileThatIsDamagedWhileItIsUsedIsReplaced) {
 }
 
 TEST_F(RecoverableStoreTest, AFullDiskIsNoDamage) {
-  faults_.FailWrites(kFull);
+  faults_.FailWrites(testing::SqliteFaults::kFull);
   EXPECT_TRUE(absl::IsUnavailable(Append(1)));
   EXPECT_FALSE(store_->damaged());
   faults_.Mend();

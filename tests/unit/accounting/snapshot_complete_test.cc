@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Snapshots beside those who delete counters.
+// Snapshots while counters are deleted.
 #include <memory>
 #include <string>
 #include <vector>

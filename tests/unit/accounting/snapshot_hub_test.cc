@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What is in snapshots, and who shares a reading.
+// What is in snapshots, and which callers share a reading.
 #include <errno.h>
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
+#include "tests/support/busy_lane.h"
+#include "tests/support/status_matchers.h"
 #include "tests/unit/accounting/snapshot_hub_fixture.h"
 
 namespace nfmeter::accounting {
@@ -135,6 +138,22 @@ TEST_F(SnapshotHubTest, ACounterMadeAnewKeepsItsIdAndIsNotGoneAnyMore) {
   EXPECT_THAT(with->AddedSince(without->sequence), ElementsAre(id));
   // Snapshots that were handed out before do not change.
   EXPECT_THAT(without->RemovedSince(0), ElementsAre(id));
+}
+
+TEST_F(SnapshotHubTest, ACounterMadeAnewDuringAReadingIsInItOnce) {
+  Create("c", 8);
+  bool made_anew = false;
+  table_.SetDumpHook([&](size_t records) {
+    if (records < 4 || std::exchange(made_anew, true)) return;
+    table_.Delete({"c0"});
+    Create({"c0"});
+  });
+  const SharedSnapshot snapshot = Take();
+  ASSERT_NE(snapshot, nullptr);
+  EXPECT_TRUE(made_anew);
+  EXPECT_TRUE(snapshot->complete);
+  EXPECT_THAT(Names(*snapshot),
+              ElementsAre("c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7"));
 }
 
 TEST_F(SnapshotHubTest, ChangedInTellsWhichSnapshotFirstHadTheValues) {

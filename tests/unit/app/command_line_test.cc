@@ -6,13 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_join.h"
 #include "app/options.h"
-#include "base/suggestion.h"
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
+#include "tests/support/test_name.h"
 
 namespace nfmeter::app {
 namespace {
@@ -95,11 +94,8 @@ struct BadLine {
   const char* message;
 };
 
-// The part of CTest's name for it that tells it from others.
 void PrintTo(const BadLine& bad, std::ostream* out) {
-  for (const char c : std::string(absl::StrJoin(bad.arguments, "_"))) {
-    *out << (absl::ascii_isalnum(c) ? c : '_');
-  }
+  ::nfmeter::testing::PrintInTestName(absl::StrJoin(bad.arguments, "_"), out);
 }
 
 class BadCommandLineTest : public ::testing::TestWithParam<BadLine> {};
@@ -177,12 +173,6 @@ TEST(CommandLineTest, CheckPolicyNeedsNoConfiguration) {
   ASSERT_OK(invocation);
   EXPECT_EQ(invocation->action, Invocation::Action::kCheckPolicy);
   EXPECT_EQ(invocation->text, "/p");
-}
-
-TEST(OptionsTest, SuggestsTheNearestAndListsWhenNoneIsNear) {
-  const std::vector<std::string> known = {"level", "format"};
-  EXPECT_EQ(Suggestion("levle", known), "; did you mean 'level'?");
-  EXPECT_EQ(Suggestion("x", known), "; known are: level, format");
 }
 
 TEST(CheckConfigTest, TlsMustBeWhole) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include <string>
 
 #include "app/config.h"
 #include "app/config_file.h"
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
+#include "tests/unit/app/read_config.h"
 
 namespace nfmeter::app {
 namespace {
@@ -12,13 +12,6 @@ namespace {
 using ::nfmeter::testing::StatusIs;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-absl::StatusOr<Config> Read(const std::string& text) {
-  Config config;
-  const absl::Status status = ReadConfigText(text, "f", config);
-  if (!status.ok()) return status;
-  return config;
-}
 
 TEST(MetricsConfigTest, ByDefaultThereAreNone) {
   EXPECT_FALSE(Config().metrics.listen.has_value());

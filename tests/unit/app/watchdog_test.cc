@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/watchdog.h"
 
-#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "tests/support/busy_lane.h"
 #include "tests/support/status_matchers.h"
@@ -55,14 +54,12 @@ TEST(WatchdogTest, IsNotFedWhileTheQueueIsFullOfWaitingJobs) {
 
 TEST(WatchdogTest, AJobMayComeBackAfterTheWatchdogHasGone) {
   Lane lane("lane", 8);
-  absl::Notification go_on;
-  ASSERT_OK(
-      lane.Post(Lane::Priority::kUrgent, [&] { go_on.WaitForNotification(); }));
+  BusyLane busy(lane);
   {
     Watchdog watchdog(lane, [] {});
     watchdog.Tick();
   }
-  go_on.Notify();
+  busy.Release();
   Drain(lane);
 }
 

@@ -19,13 +19,13 @@ TEST(NearestWordTest, IsTheOneOfTheFewestEdits) {
   EXPECT_EQ(NearestWord("", {"a", "b"}, 1), "a");
 }
 
-TEST(NearestWordTest, OrOneWithTheSameBeginning) {
+TEST(NearestWordTest, ElseIsOneWithTheSameBeginning) {
   EXPECT_EQ(NearestWord("--state-directory", kKnown, 2), "--state-dir");
   EXPECT_EQ(NearestWord("--max", kKnown, 2), "--max-streams");
   EXPECT_EQ(NearestWord("--l", kKnown, 2), "");
 }
 
-TEST(NearestWordTest, OfNobodysSlipThereIsNone) {
+TEST(NearestWordTest, IsNoneForWordsThatAreTooLongOrWithoutChoices) {
   EXPECT_EQ(NearestWord(std::string(257, 'a'), {std::string(256, 'a')}, 2), "");
   EXPECT_EQ(NearestWord("a", {}, 2), "");
 }

@@ -43,7 +43,7 @@ TEST(ReadTextFileTest, SaysWhyItCannot) {
   expect(dir / "large", "it is larger than 4 MiB");
 }
 
-// A server that waited for one who never comes would not even end.
+// A server that waited for a writer that never comes could not be stopped.
 TEST(ReadTextFileTest, DoesNotWaitForWritersOfPipes) {
   testing::TemporaryDirectory dir;
   ASSERT_EQ(mkfifo((dir / "pipe").c_str(), 0600), 0);

@@ -194,7 +194,7 @@ you are             cn:alice
 you may act as      admin, for nfmeter.v1.CounterService/*
 you may act as      viewer of a-*, b-*
 )");
-  // Who may see some counters only is not told how many there are.
+  // A caller that may see only some counters is not told how many there are.
   node.mutable_caller()->mutable_grants()->DeleteSubrange(0, 1);
   EXPECT_THAT(NodeText(node, Layout::kTable, false),
               Not(HasSubstr("counters    ")));

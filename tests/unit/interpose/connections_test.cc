@@ -46,7 +46,7 @@ TEST(PenaltiesTest, OneOffenceOfSeveralConnectionsIsOne) {
   EXPECT_FALSE(penalties.Has("a"));
 }
 
-TEST(PenaltiesTest, WhoBehavesAsLongAgainStartsAfresh) {
+TEST(PenaltiesTest, APeerThatBehavesForAsLongAgainStartsAnew) {
   FakeClock clock;
   Penalties penalties(clock);
   penalties.Add("a");

@@ -45,7 +45,7 @@ TEST_F(TurnstileTest, AfterMoreTheNetworkWaitsAndOthersDoNot) {
   EXPECT_EQ(turnstile_.Enter("good", 2), Entry::kAtOnce);
 }
 
-TEST_F(TurnstileTest, TheyComeInTheOrderInWhichTheyCameAFewAtATime) {
+TEST_F(TurnstileTest, ConnectionsEnterInTheirOrderAFewAtATime) {
   End(Turnstile::kTooMany);
   Enter(0, 6);
   EXPECT_THAT(turnstile_.Turn(), ElementsAre(0, 1, 2, 3));
@@ -54,7 +54,7 @@ TEST_F(TurnstileTest, TheyComeInTheOrderInWhichTheyCameAFewAtATime) {
   EXPECT_THAT(turnstile_.Turn(), IsEmpty());
 }
 
-TEST_F(TurnstileTest, WhoLeavesLosesTheirTurn) {
+TEST_F(TurnstileTest, AConnectionThatLeavesLosesItsTurn) {
   End(Turnstile::kTooMany);
   Enter(0, 3);
   turnstile_.Leave(1);
@@ -85,7 +85,7 @@ TEST_F(TurnstileTest, WhenNoneHadToBeEndedForAWhileNobodyWaits) {
   EXPECT_TRUE(turnstile_.is_open());
 }
 
-TEST_F(TurnstileTest, WhoGoesOnIsSlowAgainAtOnce) {
+TEST_F(TurnstileTest, ANetworkThatGoesOnWaitsAgainAtOnce) {
   End(Turnstile::kTooMany);
   clock_.Advance(Turnstile::kMemory);
   EXPECT_EQ(turnstile_.Enter("bad", 1), Entry::kAtOnce);

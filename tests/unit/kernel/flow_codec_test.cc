@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/conntrack/flow_codec.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 
 #include <cstring>
@@ -15,12 +14,14 @@
 #include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/flow_address.h"
 #include "tests/unit/kernel/flow_messages.h"
 
 // Bytes as a little-endian Linux 6.18 took and sent them.
 namespace nfmeter::kernel {
 namespace {
 
+using ::nfmeter::testing::AddressOf;
 using ::nfmeter::testing::kDumpDone;
 using ::nfmeter::testing::kIcmpDeath;
 using ::nfmeter::testing::kIcmpv6Flow;
@@ -58,16 +59,9 @@ std::vector<FlowMessage> Read(absl::string_view hex) {
   return ReadBytes(Bytes(hex));
 }
 
-FlowAddress Address(const char* text) {
-  FlowAddress address{};
-  const int family = strchr(text, ':') == nullptr ? AF_INET : AF_INET6;
-  EXPECT_EQ(inet_pton(family, text, address.data()), 1) << text;
-  return address;
-}
-
 FlowTuple Tuple(const char* address, uint16_t from, uint16_t to) {
-  return {.source = Address(address),
-          .destination = Address(address),
+  return {.source = AddressOf(address),
+          .destination = AddressOf(address),
           .source_port = from,
           .destination_port = to};
 }

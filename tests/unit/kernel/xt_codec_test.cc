@@ -21,7 +21,6 @@ namespace {
 
 using ::nfmeter::testing::EveryCondition;
 using ::nfmeter::testing::HasReason;
-using ::nfmeter::testing::IsOk;
 using ::nfmeter::testing::RuleWith;
 using ::nfmeter::testing::StatusIs;
 using ::nfmeter::testing::TwoSets;

@@ -4,9 +4,9 @@
 #include <ostream>
 #include <string>
 
-#include "absl/strings/ascii.h"
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/test_name.h"
 
 namespace nfmeter::security {
 namespace {
@@ -43,12 +43,8 @@ struct BadAddress {
   std::string message;
 };
 
-// The part of CTest's name for it that tells it from others.
 void PrintTo(const BadAddress& bad, std::ostream* out) {
-  if (bad.text.empty()) *out << "nothing";
-  for (const char c : std::string(bad.text)) {
-    *out << (absl::ascii_isalnum(c) ? c : '_');
-  }
+  ::nfmeter::testing::PrintInTestName(bad.text, out);
 }
 
 class BadListenAddressTest : public ::testing::TestWithParam<BadAddress> {};

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
+#include "tests/support/self_signed.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 
@@ -17,6 +18,7 @@ namespace nfmeter::security {
 namespace {
 
 using ::nfmeter::testing::IsOkAndHolds;
+using ::nfmeter::testing::MakeSelfSigned;
 using ::nfmeter::testing::StatusIs;
 using ::nfmeter::testing::TemporaryDirectory;
 using ::testing::ElementsAre;
@@ -65,11 +67,7 @@ TEST(CheckListenersTest, InsecureLoopbackIsForLoopbackOnly) {
 
 TEST(CheckListenersTest, OverTlsThePolicyDecidesNotTheListener) {
   TemporaryDirectory dir;
-  const auto made = ::nfmeter::testing::Run(
-      {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-       "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=x", "-keyout",
-       dir / "key", "-out", dir / "crt"});
-  ASSERT_EQ(made.exit_code, 0) << made.err;
+  MakeSelfSigned(dir / "crt", dir / "key");
   ListenOptions options = On({"0.0.0.0:1"});
   options.tls = {dir / "crt", dir / "key", dir / "crt"};
   EXPECT_EQ(RoleOf(options, options.listeners[0]), Role::kNone);
@@ -141,12 +139,7 @@ class CheckTlsTest : public ::testing::Test {
   }
 
   void MakePair(const std::string& name) {
-    const auto made = ::nfmeter::testing::Run(
-        {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-         "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-         "/CN=" + name, "-keyout", dir_ / (name + ".key"), "-out",
-         dir_ / (name + ".crt")});
-    ASSERT_EQ(made.exit_code, 0) << made.err;
+    MakeSelfSigned(dir_ / (name + ".crt"), dir_ / (name + ".key"), name);
   }
 
   void ExpectWrong(const std::string& message) {

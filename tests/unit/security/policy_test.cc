@@ -16,10 +16,11 @@ using ::testing::ElementsAre;
 using ::testing::Eq;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
 
 Policy Parsed(const std::string& text) {
   auto policy = ParsePolicy(text, "p.yaml");
-  EXPECT_OK(policy.status());
+  EXPECT_OK(policy);
   return policy.ok() ? *policy : Policy();
 }
 
@@ -63,11 +64,8 @@ TEST(PolicyTest, APrincipalHasWhatItsNamesAreGrantedAndNothingElse) {
   EXPECT_THAT(policy.GrantsOf(Named("cn:bob")), IsEmpty());
 }
 
-// 64 characters.
-#define XS64 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-
 struct BadPolicy {
-  const char* text;
+  std::string text;
   const char* message;
 };
 
@@ -128,7 +126,8 @@ INSTANTIATE_TEST_SUITE_P(
                   "    role: admin\n",
                   "p.yaml:5:5: 'role' is there twice"},
         BadPolicy{"version: 1\nrules:\n  - principals: [a]\n    role: viewer\n"
-                  "    counter_prefixes: [" XS64 XS64 XS64 XS64 "]\n",
+                  "    counter_prefixes: [" +
+                      std::string(254, 'x') + "]\n",
                   "p.yaml:5:24: each of 'counter_prefixes' may have at most "
                   "253 bytes"},
         BadPolicy{"version: 1\n---\nrules: []\n",
@@ -289,13 +288,17 @@ TEST(ClosedListenersTest, APolicyOpensListenersForThoseWhomItNames) {
 }
 
 TEST(PolicyTest, IsShownAsATable) {
-  EXPECT_EQ(DescribePolicy(WithRules(
-                "  - {name: all, principals: ['cn:root'], role: admin}\n"
-                "  - {principals: ['dns:a', 'dns:b'], role: viewer, methods: "
-                "['*/GetCounter'], counter_prefixes: [x-, y]}\n")),
-            "RULE    PRINCIPALS    ROLE    METHODS               COUNTERS\n"
-            "all     cn:root       admin   all of the role (33)  all\n"
-            "rule 2  dns:a, dns:b  viewer  */GetCounter (1)      x-*, y*\n");
+  // How many methods a role has is not repeated here.
+  EXPECT_THAT(
+      DescribePolicy(WithRules(
+          "  - {name: all, principals: ['cn:root'], role: admin}\n"
+          "  - {principals: ['dns:a', 'dns:b'], role: viewer, methods: "
+          "['*/GetCounter'], counter_prefixes: [x-, y]}\n")),
+      MatchesRegex(
+          "RULE    PRINCIPALS    ROLE    METHODS               COUNTERS\n"
+          "all     cn:root       admin   all of the role \\([0-9]+\\)  all\n"
+          "rule 2  dns:a, dns:b  viewer  \\*/GetCounter \\(1\\)      "
+          "x-\\*, y\\*\n"));
 }
 
 }  // namespace

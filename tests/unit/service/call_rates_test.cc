@@ -69,7 +69,7 @@ TEST_F(CallRatesTest, MoreCallersThanAreToldApartShareABucket) {
   }
   EXPECT_EQ(CallsOf("late"), 20);
   EXPECT_EQ(CallsOf("later"), 0);
-  // Those who have been quiet are forgotten.
+  // Callers that made no calls for a while are forgotten.
   clock_.Advance(absl::Seconds(3));
   EXPECT_EQ(CallsOf("later"), 20);
   EXPECT_EQ(CallsOf("latest"), 20);

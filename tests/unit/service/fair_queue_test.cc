@@ -38,7 +38,7 @@ TEST_F(FairQueueTest, CallersTakeTurns) {
   EXPECT_EQ(All(), "a0 b0 c0 a1 b1 a2 ");
 }
 
-TEST_F(FairQueueTest, WhoComesBackStandsAtTheEnd) {
+TEST_F(FairQueueTest, ACallerThatComesBackIsTheLast) {
   Push("a", 0);
   Push("b", 0);
   Push("b", 1);
@@ -47,7 +47,7 @@ TEST_F(FairQueueTest, WhoComesBackStandsAtTheEnd) {
   EXPECT_EQ(All(), "a0 b0 a1 b1 ");
 }
 
-TEST_F(FairQueueTest, KnowsHowManyAreWhose) {
+TEST_F(FairQueueTest, CountsTheJobsOfEachCaller) {
   Push("a", 0);
   Push("a", 1);
   Push("b", 0);

@@ -61,7 +61,7 @@ TEST(MessageCostTest, BytesThatAreNoMessageEndIt) {
   const v1::BatchCreateRulesRequest rules;
   EXPECT_EQ(CostOf(std::string(100'000, '\xff'), rules), 0u);
   EXPECT_EQ(CostOf("", rules), 0u);
-  // A thousand levels deep, and lengths beyond the end.
+  // A length far beyond the end.
   EXPECT_LT(CostOf("\x0a\xff\xff\xff\xff\x07", rules), 2000u);
 }
 

@@ -21,7 +21,6 @@ namespace nfmeter::service {
 namespace {
 
 using ::nfmeter::testing::HasReason;
-using ::nfmeter::testing::IsOk;
 using ::nfmeter::testing::StatusIs;
 
 v1::ResetCounterRequest RequestFor(const std::string& name) {

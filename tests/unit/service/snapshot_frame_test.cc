@@ -193,7 +193,7 @@ TEST_F(SnapshotFrameTest, StreamsInStepShareTheSameFrame) {
   };
   const auto keep_filter = filters.Get({.name_glob = "a*"});
   EXPECT_EQ(frame(nullptr, false), frame(nullptr, true));
-  // Who knows the same names gets the same full frame.
+  // Streams that know the same names get the same full frame.
   EXPECT_EQ(frame(first, false), frame(second, false));
   EXPECT_NE(frame(nullptr, false), frame(first, false));
   EXPECT_EQ(frame(second, true), frame(second, true));

@@ -13,7 +13,6 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::EndsWith;
-using ::testing::HasSubstr;
 using ::testing::Pair;
 
 // The first detail of this type, or an empty message.

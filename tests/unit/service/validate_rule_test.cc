@@ -16,7 +16,6 @@ using ::testing::_;
 using ::testing::ElementsAre;
 using ::testing::FieldsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
 // A rule for counter "c" in INPUT (unless the text says otherwise).
@@ -222,7 +221,7 @@ TEST(ReadNewRuleTest, InterfacesMustFitKernelAndChain) {
   ExpectViolation(
       "table: 'nat' chain: 'POSTROUTING' match { in_interface: 'lo' }",
       "match.in_interface", "no input interface");
-  // Who knows from where a user chain is reached.
+  // From where a user chain is reached is not known.
   Read(
       "chain: 'MINE' match { in_interface: 'lo' out_interface: 'lo' "
       "owner_uid { first: 0 } }");

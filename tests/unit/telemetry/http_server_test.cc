@@ -18,6 +18,7 @@
 #include "gmock/gmock.h"
 #include "telemetry/http_tls.h"
 #include "tests/support/read_file.h"
+#include "tests/support/self_signed.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 
@@ -30,14 +31,7 @@ using testing::ReadFile;
 class HttpServerTest : public ::testing::Test {
  protected:
   // Its own authority, and the client's and the server's certificate at once.
-  void SetUp() override {
-    const auto made = testing::Run(
-        {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-         "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-         "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout",
-         key_, "-out", certificate_});
-    ASSERT_EQ(made.exit_code, 0) << made.err;
-  }
+  void SetUp() override { testing::MakeSelfSigned(certificate_, key_); }
 
   std::shared_ptr<const HttpTls> Tls() const {
     const std::string certificate = ReadFile(certificate_);
