@@ -2,6 +2,7 @@
 #include "tests/bench/daemon.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -66,11 +67,23 @@ std::shared_ptr<grpc::Channel> ConnectTo(const std::string& address) {
                                    arguments);
 }
 
+absl::Status FromGrpc(const grpc::Status& status, const std::string& what) {
+  if (status.ok()) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat(what, ": ", status.error_message()));
+}
+
 absl::Duration CpuTime(pid_t pid) {
   clockid_t clock;
   timespec used{};
   if (clock_getcpuclockid(pid, &clock) == 0) clock_gettime(clock, &used);
   return absl::DurationFromTimespec(used);
+}
+
+absl::Duration CpuOf(int whose) {
+  rusage usage = {};
+  getrusage(whose, &usage);
+  return absl::DurationFromTimeval(usage.ru_utime) +
+         absl::DurationFromTimeval(usage.ru_stime);
 }
 
 size_t ResidentBytes(pid_t pid) {

@@ -10,9 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "grpcpp/channel.h"
+#include "grpcpp/support/status.h"
 #include "tests/support/subprocess.h"
 
 namespace nfmeter::bench {
@@ -46,8 +48,14 @@ class Daemon {
 // A connection of its own to `address`, with no bound on messages.
 std::shared_ptr<grpc::Channel> ConnectTo(const std::string& address);
 
+// What `what`, a call, failed of; OK when it did not.
+absl::Status FromGrpc(const grpc::Status& status, const std::string& what);
+
 // User and system time that a process has used.
 absl::Duration CpuTime(pid_t pid);
+// What this thread (RUSAGE_THREAD) or the programs that it ran and waited for
+// (RUSAGE_CHILDREN) have used.
+absl::Duration CpuOf(int whose);
 // Its resident memory in bytes.
 size_t ResidentBytes(pid_t pid);
 

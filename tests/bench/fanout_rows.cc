@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "google/protobuf/util/time_util.h"
 #include "nfmeter/v1/snapshot.pb.h"
 #include "tests/bench/bare_acct.h"

@@ -27,7 +27,9 @@ namespace nfmeter::bench {
 namespace {
 
 constexpr size_t kFlows = 100'000;
-// One dump; looks at where each message ends and no more. Number of flows.
+
+// One dump, of which only the ends of messages are looked at. Returns how many
+// flows there are.
 absl::StatusOr<size_t> BareDump() {
   const auto netlink = BareNetlink::Open();
   if (!netlink.ok()) return netlink.status();

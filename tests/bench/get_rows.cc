@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Unary reads, against a unary call of the same server that does nothing.
-#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "google/protobuf/util/time_util.h"
 #include "grpcpp/client_context.h"
@@ -66,10 +64,7 @@ absl::StatusOr<double> CallsPerSecond(grpc::GenericStub& stub,
       --open;
     }
   }
-  if (!failure.ok()) {
-    return absl::InternalError(
-        absl::StrCat(method, ": ", failure.error_message()));
-  }
+  if (!failure.ok()) return FromGrpc(failure, method);
   return static_cast<double>(done) / absl::ToDoubleSeconds(absl::Now() - start);
 }
 

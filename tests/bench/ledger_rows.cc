@@ -5,11 +5,9 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -143,8 +141,7 @@ absl::StatusOr<Measurement> TickAgainstAppend(const Scale& scale) {
     const accounting::LedgerCommit commit = maker.Make();
     const std::string bytes = Encode(commit.record);
     absl::Time start = absl::Now();
-    NFM_RETURN_IF_ERROR(
-        store->Append(commit, {}).status());
+    NFM_RETURN_IF_ERROR(store->Append(commit, {}).status());
     const double our_time = absl::ToDoubleMilliseconds(absl::Now() - start);
     start = absl::Now();
     NFM_RETURN_IF_ERROR(AppendAndSync(file, bytes));

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -89,13 +88,6 @@ absl::Status MakeFlows(size_t count) {
     if (!sent.ok()) return sent;
   }
   return absl::OkStatus();
-}
-
-absl::Duration CpuOf(int whose) {
-  rusage usage = {};
-  getrusage(whose, &usage);
-  return absl::DurationFromTimeval(usage.ru_utime) +
-         absl::DurationFromTimeval(usage.ru_stime);
 }
 
 }  // namespace nfmeter::bench

@@ -42,10 +42,6 @@ absl::Status WakeConntrack();
 // As many flows, of one packet each and of 256 to a /24.
 absl::Status MakeFlows(size_t count);
 
-// What this thread (RUSAGE_THREAD) or the programs that it ran
-// (RUSAGE_CHILDREN) have used.
-absl::Duration CpuOf(int whose);
-
 }  // namespace nfmeter::bench
 
 #endif  // NFMETER_TESTS_BENCH_MANY_FLOWS_H_

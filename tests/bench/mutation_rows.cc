@@ -18,11 +18,6 @@
 namespace nfmeter::bench {
 namespace {
 
-absl::Status FromGrpc(const grpc::Status& status, const std::string& what) {
-  if (status.ok()) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat(what, ": ", status.error_message()));
-}
-
 absl::StatusOr<Measurement> Create(const Scale& scale) {
   const std::vector<std::string> names = Names(scale.Of(10'000, 100));
   auto acct = BareAcct::Open();

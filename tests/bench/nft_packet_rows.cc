@@ -90,9 +90,7 @@ absl::Status Apply(v1::PlanService::Stub& stub, size_t accounts) {
         absl::StrCat("bench-", i);
   }
   v1::ApplyPlanResponse response;
-  const grpc::Status status = stub.ApplyPlan(&context, request, &response);
-  return status.ok() ? absl::OkStatus()
-                     : absl::InternalError(status.error_message());
+  return FromGrpc(stub.ApplyPlan(&context, request, &response), "ApplyPlan");
 }
 
 absl::Status Delete(v1::PlanService::Stub& stub) {
@@ -100,9 +98,7 @@ absl::Status Delete(v1::PlanService::Stub& stub) {
   v1::DeletePlanRequest request;
   request.set_name("bench");
   v1::DeletePlanResponse response;
-  const grpc::Status status = stub.DeletePlan(&context, request, &response);
-  return status.ok() ? absl::OkStatus()
-                     : absl::InternalError(status.error_message());
+  return FromGrpc(stub.DeletePlan(&context, request, &response), "DeletePlan");
 }
 
 absl::Status Nft(const std::vector<std::string>& arguments) {

@@ -3,7 +3,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "grpcpp/client_context.h"
 #include "nfmeter/client.h"
@@ -18,11 +17,6 @@ namespace {
 
 // Batches have at most so many.
 constexpr size_t kBatch = 10'000;
-
-absl::Status FromGrpc(const grpc::Status& status, const std::string& what) {
-  if (status.ok()) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat(what, ": ", status.error_message()));
-}
 
 absl::Status CreateCounters(v1::CounterService::Stub& stub,
                             absl::Span<const std::string> names) {

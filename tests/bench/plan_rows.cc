@@ -31,11 +31,6 @@ namespace {
 constexpr uint16_t kPort = 20'000;
 constexpr char kPlan[] = "bench";
 
-absl::Status FromGrpc(const grpc::Status& status, const std::string& what) {
-  if (status.ok()) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat(what, ": ", status.error_message()));
-}
-
 // All of them are this host's.
 uint32_t Address(size_t i) { return (127u << 24) + (1u << 16) + 1 + i; }
 
@@ -128,8 +123,7 @@ absl::Status EmptyTables() {
   return RunTool({"iptables-legacy", "-X"});
 }
 
-// --- The cost of a packet
-// -----------------------------------------------------
+// --- The cost of a packet ----------------------------------------------------
 
 // Sends to `addresses` addresses in turn. A socket that nobody reads drops what
 // comes, so that no errors go back.
@@ -258,8 +252,7 @@ absl::StatusOr<Measurement> PacketLinear(const Scale& scale) {
   return measured;
 }
 
-// --- To apply
-// -------------------------------------------------------------------
+// --- To apply ----------------------------------------------------------------
 
 // The tools that people would use, of one backend.
 class Peer {
@@ -392,17 +385,9 @@ absl::StatusOr<Measurement> NftChange(const Scale& scale) {
   return measured;
 }
 
-// --- To check
-// -------------------------------------------------------------------
+// --- To check ----------------------------------------------------------------
 
 // User and system time of children that have ended.
-absl::Duration ChildrenTime() {
-  rusage usage{};
-  getrusage(RUSAGE_CHILDREN, &usage);
-  return absl::DurationFromTimeval(usage.ru_utime) +
-         absl::DurationFromTimeval(usage.ru_stime);
-}
-
 // Until the plan has been compared once more.
 absl::Status AwaitCheck(PlanServer& server) {
   std::string first;
@@ -442,11 +427,12 @@ absl::StatusOr<Measurement> Check(const Scale& scale, OpenPeer open) {
   std::vector<double> theirs;
   for (int i = 0; i < scale.repetitions(); ++i) {
     ours.push_back(cpu_of_a_check() - without_plan);
-    const absl::Duration saved = ChildrenTime();
+    const absl::Duration saved = CpuOf(RUSAGE_CHILDREN);
     if (auto s = RunTool((*peer)->ListCommand()); !s.ok()) {
       return s;
     }
-    theirs.push_back(absl::ToDoubleMilliseconds(ChildrenTime() - saved));
+    theirs.push_back(
+        absl::ToDoubleMilliseconds(CpuOf(RUSAGE_CHILDREN) - saved));
   }
   return Paired(ours, theirs, "ms CPU");
 }

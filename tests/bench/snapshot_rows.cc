@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Whole snapshots, as a controller gets them.
-#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"

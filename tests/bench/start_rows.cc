@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A server with many counters: how soon it serves, how much memory it takes.
-#include <chrono>
-#include <memory>
 #include <string>
 #include <vector>
 
