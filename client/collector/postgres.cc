@@ -178,9 +178,11 @@ Connection::~Connection() {
 }
 
 absl::Status Connection::Broken(absl::string_view why) {
-  if (connection_ != nullptr) PQfinish(std::exchange(connection_, nullptr));
-  return absl::UnavailableError(
+  // `why` may be the connection's own.
+  absl::Status status = absl::UnavailableError(
       absl::StrCat("the database: ", absl::StripTrailingAsciiWhitespace(why)));
+  if (connection_ != nullptr) PQfinish(std::exchange(connection_, nullptr));
+  return status;
 }
 
 absl::Status Connection::Connect() {

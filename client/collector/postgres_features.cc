@@ -67,7 +67,13 @@ absl::Status CheckFeatures(postgres::Connection& connection) {
     // Distributed databases may have committed each table at once.
     (void)connection.Execute(
         absl::StrCat("DROP TABLE IF EXISTS ", table, " CASCADE"));
-    if (!IsLacking(tried)) return tried;
+    if (tried.ok()) return tried;
+    if (!IsLacking(tried)) {
+      return absl::Status(
+          tried.code(),
+          absl::StrCat("the database, as ", name, " was tried: ",
+                       absl::StripPrefix(tried.message(), "the database: ")));
+    }
     lacking.push_back(absl::StrCat(
         name, " (", absl::StripPrefix(tried.message(), "the database: "), ")"));
     return absl::OkStatus();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeter-collector with a real PostgreSQL and nodes that count: every packet
 // is in the database once, whatever is killed, stopped or cut.
+#include "collector/postgres.h"
+
 #include <signal.h>
 
 #include <fstream>
@@ -25,6 +27,7 @@ using testing::CollectorProcess;
 using testing::Eventually;
 using ::testing::HasSubstr;
 using testing::RunCollector;
+using ::testing::StartsWith;
 
 using PostgresTest = testing::PostgresFixture;
 
@@ -326,6 +329,19 @@ TEST_F(PostgresTest, WithoutBrinIndexesItHasAnOrdinaryOne) {
   EXPECT_THAT(postgres_.Query("SELECT indexdef FROM pg_indexes WHERE indexname "
                               "= 'records_by_time'"),
               HasSubstr("USING btree"));
+}
+
+TEST_F(PostgresTest, AConnectionThatBreaksSaysWhy) {
+  collector::postgres::Connection connection(postgres_.url());
+  ASSERT_OK(connection.Execute("SELECT 1"));
+  const std::string session = postgres_.Query(
+      "SELECT pid FROM pg_stat_activity WHERE application_name = "
+      "'nfmeter-collector'");
+  testing::Run({"sh", "-c", "kill -KILL " + session});
+  const absl::Status broken = connection.Execute("SELECT 1");
+  EXPECT_EQ(broken.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(broken.message()),
+              StartsWith("the database: server closed the connection"));
 }
 
 TEST(PostgresUrlTest, ADatabaseThatIsNotThereIsTold) {
