@@ -392,6 +392,15 @@ TEST_P(PlanFormTest, WhatCountsIntoACounterWithAQuotaKnowsOfIt) {
   EXPECT_GE(counting, 100u);
 }
 
+TEST_P(PlanFormTest, OnlyCountersThatNothingFeedsAreIdle) {
+  Plan plan = PerAddress(100);
+  EXPECT_THAT(CompilePlan(plan, {}, GetParam())->idle_counters, IsEmpty());
+  // Sockets of a unit that does not run.
+  plan.accounts = {{.counter = "web", .systemd_unit = "web.service"}};
+  EXPECT_THAT(CompilePlan(plan, {}, GetParam())->idle_counters,
+              ElementsAre("web"));
+}
+
 TEST(PlanCompilerTest, QuotasWithThresholdsOrAPeriodAreWatched) {
   Plan plan = PerAddress(1);
   std::optional<PlanQuota>& quota = plan.groups[0].shared.quota;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -90,6 +91,21 @@ TEST_F(RecoverableStoreTest, RecordsThatBucketsHoldDoNotComeBack) {
   const Bucket& bucket = past_.buckets[past_.last_bucket];
   ASSERT_THAT(bucket.rows, SizeIs(1));
   EXPECT_EQ(bucket.rows[0].sum, (Amount{5, 500}));
+}
+
+TEST_F(RecoverableStoreTest, RecordsAreNotForgottenBeforeBucketsHoldThem) {
+  ASSERT_OK(Append(3));
+  ASSERT_OK(Append(4));
+  clock_.Advance(Retention().records + absl::Hours(1));
+  auto forgotten = store_->Forget({}, clock_.WallTime(), std::nullopt);
+  ASSERT_OK(forgotten);
+  EXPECT_EQ(forgotten->records, 0u);
+  Buckets over;
+  over[BucketOf(clock_.WallTime())].rows = {{.account = 1, .sum = {12, 1200}}};
+  ASSERT_OK(Append(5, over));
+  forgotten = store_->Forget({}, clock_.WallTime(), std::nullopt);
+  ASSERT_OK(forgotten);
+  EXPECT_GT(forgotten->records, 0u);
 }
 
 TEST_F(RecoverableStoreTest, AFileThatIsDamagedAtAStartIsPutAside) {

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/gate/stream_budget.h"
 
+#include <utility>
+
 #include "base/error.h"
 #include "gmock/gmock.h"
+#include "telemetry/metrics_text.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::service {
 namespace {
 
 using ::nfmeter::testing::StatusIs;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 security::Caller Certified(const std::string& name) {
@@ -46,6 +50,21 @@ TEST(StreamBudgetTest, CallersOfSocketsShareWhatThereIs) {
               StatusIs(absl::StatusCode::kResourceExhausted));
   budget.Return("snapshots", socket);
   EXPECT_OK(budget.Take("snapshots", Certified("a")));
+}
+
+TEST(StreamBudgetTest, MetricsCountTheOpenStreamsOfEachKind) {
+  StreamBudget budget(10, 10);
+  budget.AddKind("snapshots");
+  budget.AddKind("usage");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_OK(budget.Take("snapshots", Certified("a")));
+  }
+  budget.Return("snapshots", Certified("a"));
+  telemetry::MetricsText text;
+  budget.WriteMetrics(text);
+  EXPECT_THAT(std::move(text).Take(),
+              AllOf(HasSubstr("nfmeter_streams_open{kind=\"snapshots\"} 2\n"),
+                    HasSubstr("nfmeter_streams_open{kind=\"usage\"} 0\n")));
 }
 
 }  // namespace
