@@ -68,7 +68,10 @@ class ReplicatedTest : public testing::PostgresFixture {
 };
 
 TEST_F(ReplicatedTest, BothServersHaveTheSame) {
+  // Alone, until the schema is there: of two that make it at the same moment
+  // one is refused by the main server and not by the other.
   auto first = Start("first");
+  GoOn();
   auto second = Start("second");
   GoOn();
   first->Kill();
