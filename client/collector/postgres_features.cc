@@ -25,9 +25,10 @@ constexpr Feature kFeatures[] = {
      "CREATE TABLE $0 (t timestamptz) PARTITION BY RANGE (t); "
      "CREATE TABLE $0_other PARTITION OF $0 DEFAULT; "
      "SELECT inhrelid FROM pg_inherits LIMIT 1"},
-    {"generated columns",
-     "CREATE TABLE $0 (a int, "
-     "b text GENERATED ALWAYS AS (to_hex(a::bigint) || '/') STORED)"},
+    {"identity and generated columns",
+     "CREATE TABLE $0 (a int GENERATED ALWAYS AS IDENTITY, "
+     "b text GENERATED ALWAYS AS (to_hex(1::bigint) || '/') STORED); "
+     "ALTER TABLE $0 ALTER a DROP IDENTITY"},
     {"INSERT ... ON CONFLICT DO UPDATE within WITH",
      "CREATE TABLE $0 (a int PRIMARY KEY, b int); "
      "WITH t AS (INSERT INTO $0 VALUES (1, 2) "

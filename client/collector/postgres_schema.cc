@@ -6,10 +6,6 @@ namespace {
 
 // Numbers of 64 bits that are no amounts (epochs) are kept as the signed number
 // of the same bits.
-//
-// Keys are made of what is in the tables and in statements, never drawn from a
-// sequence: that knows no transaction, so that two servers which run the same
-// statements (Pgpool-II) would draw different ones.
 constexpr char kTables[] = R"sql(
 CREATE TABLE nfmeter.policy (
   only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -42,15 +38,8 @@ CREATE TABLE nfmeter.targets (
   since timestamptz NOT NULL
 );
 
--- The key that was given last; none is given twice.
-CREATE TABLE nfmeter.node_keys (
-  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-  last int NOT NULL
-);
-INSERT INTO nfmeter.node_keys (last) VALUES (0);
-
 CREATE TABLE nfmeter.nodes (
-  node int PRIMARY KEY,
+  node int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   node_id text NOT NULL UNIQUE,
   name text NOT NULL
 );
@@ -154,10 +143,9 @@ CREATE TABLE nfmeter.rollup_due (
   PRIMARY KEY (bucket, node)
 );
 
--- Events of the fleet for others (CloudEvents), until they are sent; their ids
--- are NODE_ID/EPOCH/SEQUENCE/NUMBER.
+-- Events of the fleet for others (CloudEvents), until they are sent.
 CREATE TABLE nfmeter.outbox (
-  id text PRIMARY KEY,
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   noted timestamptz NOT NULL DEFAULT clock_timestamp(),
   event jsonb NOT NULL
 );
@@ -166,7 +154,7 @@ CREATE TABLE nfmeter.outbox (
 constexpr char kFunctions[] = R"sql(
 -- Everything of a batch but its records, which were copied in this transaction.
 -- NFM01: another collector has the lease; NFM02: the cursor is elsewhere.
-CREATE FUNCTION nfmeter.store_batch(
+CREATE OR REPLACE FUNCTION nfmeter.store_batch(
   _shard int, _token bigint, _node int, _name text,
   _old_epoch bigint, _old_sequence bigint, _epoch bigint, _sequence bigint,
   _record_time timestamptz, _ids bigint[], _packets bigint[], _bytes bigint[],
@@ -251,7 +239,7 @@ END $$;
 
 -- Partitions of records by day, of five minutes by month, for the days around
 -- now. What lies in a default partition already stays there.
-CREATE FUNCTION nfmeter.make_partitions() RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION nfmeter.make_partitions() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   _day date;
   _month date;
@@ -283,7 +271,7 @@ BEGIN
 END $$;
 
 -- Rolls up the five minutes that are over and have new records; how many.
-CREATE FUNCTION nfmeter.roll_up() RETURNS int LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION nfmeter.roll_up() RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
   _bucket timestamptz;
   _done int := 0;
@@ -318,7 +306,7 @@ BEGIN
 END $$;
 
 -- Drops partitions that the policy does not keep, and deletes the rest.
-CREATE FUNCTION nfmeter.retain() RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION nfmeter.retain() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   _policy nfmeter.policy;
   _table record;
@@ -441,7 +429,27 @@ EXCEPTION WHEN insufficient_privilege THEN
 END $$;
 )sql";
 
-constexpr const char* kMigrations[] = {kTables, kFunctions, kViews};
+// Keys are made of what is in the tables and in statements, never drawn from a
+// sequence: that knows no transaction, so that two servers which run the same
+// statements (Pgpool-II) would draw different ones. Ids of events are
+// NODE_ID/EPOCH/SEQUENCE/NUMBER.
+constexpr char kKeys[] = R"sql(
+-- The key that was given last; none is given twice.
+CREATE TABLE nfmeter.node_keys (
+  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+  last int NOT NULL
+);
+INSERT INTO nfmeter.node_keys (last)
+  SELECT coalesce(max(node), 0) FROM nfmeter.nodes;
+ALTER TABLE nfmeter.nodes ALTER node DROP IDENTITY;
+ALTER TABLE nfmeter.outbox ALTER id DROP IDENTITY;
+ALTER TABLE nfmeter.outbox ALTER id TYPE text;
+)sql";
+
+// The functions are those of the newest version, and so they are made last
+// again.
+constexpr const char* kMigrations[] = {kTables, kFunctions, kViews, kKeys,
+                                       kFunctions};
 
 }  // namespace
 

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "collector/postgres_schema.h"
 #include "gmock/gmock.h"
 #include "tests/collector/postgres_fixture.h"
 #include "tests/support/eventually.h"
@@ -282,6 +283,32 @@ TEST_F(PostgresTest, CollectorsThatStartTogetherMakeTheSchemaOnce) {
     }
     postgres_.Query("DROP SCHEMA nfmeter CASCADE");
   }
+}
+
+// Which drew keys from sequences.
+TEST_F(PostgresTest, AnOlderSchemaIsMigratedWithWhatIsInIt) {
+  postgres_.Query(
+      "CREATE SCHEMA nfmeter; CREATE TABLE nfmeter.schema_version (only_row "
+      "boolean PRIMARY KEY DEFAULT true, version int NOT NULL); INSERT INTO "
+      "nfmeter.schema_version (version) VALUES (3)");
+  for (const char* sql : collector::PostgresMigrations().first(3)) {
+    postgres_.Query(sql);
+  }
+  postgres_.Query(
+      "INSERT INTO nfmeter.nodes (node_id, name) VALUES ('a', 'old-a'), ('b', "
+      "'old-b'); INSERT INTO nfmeter.outbox (event) VALUES ('{}')");
+  auto collector = Start();
+  Count(1);
+  AwaitTotal();
+  EXPECT_EQ(postgres_.Query("SELECT node FROM nfmeter.nodes WHERE name = "
+                            "'old-b'"),
+            "2");
+  EXPECT_EQ(postgres_.Query("SELECT min(node), count(*) FROM nfmeter.nodes "
+                            "WHERE name NOT LIKE 'old-%'"),
+            absl::StrCat("3|", kNodes));
+  EXPECT_EQ(postgres_.Query("SELECT event FROM nfmeter.outbox WHERE id = '1'"),
+            "{}");
+  EXPECT_EQ(collector->Stop(), 0) << collector->Log();
 }
 
 TEST_F(PostgresTest, ANewerSchemaIsLeftAlone) {
