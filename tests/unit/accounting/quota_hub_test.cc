@@ -76,7 +76,7 @@ class TableOfLateEvents final : public kernel::FakeAcctTable {
 
   void HoldEvents(bool hold) {
     absl::MutexLock lock(&mutex_);
-    held_ = hold;
+    flowing_ = !hold;
   }
   absl::StatusOr<std::unique_ptr<kernel::QuotaEvents>> WatchQuotas() override {
     auto events = FakeAcctTable::WatchQuotas();
@@ -92,10 +92,7 @@ class TableOfLateEvents final : public kernel::FakeAcctTable {
         : table_(table), events_(std::move(events)) {}
     absl::StatusOr<kernel::AcctObject> Next() override {
       auto event = events_->Next();
-      const auto may_go = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-        return !table_.held_;
-      };
-      absl::MutexLock lock(&table_.mutex_, absl::Condition(&may_go));
+      absl::MutexLock lock(&table_.mutex_, absl::Condition(&table_.flowing_));
       return event;
     }
     void Cancel() override { events_->Cancel(); }
@@ -106,7 +103,7 @@ class TableOfLateEvents final : public kernel::FakeAcctTable {
   };
 
   absl::Mutex mutex_;
-  bool held_ ABSL_GUARDED_BY(mutex_) = false;
+  bool flowing_ ABSL_GUARDED_BY(mutex_) = true;
 };
 
 class QuotaHubTest : public ::testing::Test {
