@@ -372,11 +372,13 @@ absl::StatusOr<int> PostgresSink::RelayEvents(
     NFM_RETURN_IF_ERROR(send({ids.back(), rows.Text(i, 1), rows.Text(i, 2),
                               rows.Text(i, 3), rows.Text(i, 4)}));
   }
-  NFM_RETURN_IF_ERROR(
-      connection
-          ->Query("DELETE FROM nfmeter.outbox WHERE id = ANY ($1)",
-                  {Parameter::Texts(ids)})
-          .status());
+  if (!ids.empty()) {
+    NFM_RETURN_IF_ERROR(
+        connection
+            ->Query("DELETE FROM nfmeter.outbox WHERE id = ANY ($1)",
+                    {Parameter::Texts(ids)})
+            .status());
+  }
   NFM_RETURN_IF_ERROR(connection->Execute("COMMIT"));
   return rows.size();
 }

@@ -56,31 +56,29 @@ bool Multiply(absl::string_view digits, uint64_t factor, uint64_t& result) {
   return true;
 }
 
+// `digits` is `text` without the B of bytes.
+// `what`: what the text should have been.
+absl::StatusOr<uint64_t> Parse(absl::string_view text, absl::string_view digits,
+                               absl::string_view what) {
+  const uint64_t factor = TakeFactor(digits);
+  uint64_t result = 0;
+  if (Multiply(digits, factor, result)) return result;
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", text, "' is not ", what, ", up to 2^64-1"));
+}
+
 }  // namespace
 
 absl::StatusOr<uint64_t> ParseCount(absl::string_view text) {
-  absl::string_view digits = text;
-  const uint64_t factor = TakeFactor(digits);
-  uint64_t result = 0;
-  if (!Multiply(digits, factor, result)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", text, "' is not a whole number such as 1500, 10k, ",
-                     "1.5M or 10Mi, up to 2^64-1"));
-  }
-  return result;
+  return Parse(text, text, "a whole number such as 1500, 10k, 1.5M or 10Mi");
 }
 
 absl::StatusOr<uint64_t> ParseBytes(absl::string_view text) {
   absl::string_view digits = text;
   if (absl::EndsWithIgnoreCase(digits, "b")) digits.remove_suffix(1);
-  const uint64_t factor = TakeFactor(digits);
-  uint64_t result = 0;
-  if (!Multiply(digits, factor, result)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", text, "' is not a number of bytes such as 1500, ",
-                     "10MB (10^7) or 10MiB (10 * 2^20), up to 2^64-1"));
-  }
-  return result;
+  return Parse(text, digits,
+               "a number of bytes such as 1500, 10MB (10^7) or 10MiB (10 * "
+               "2^20)");
 }
 
 }  // namespace nfmeter

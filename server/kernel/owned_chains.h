@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/string_view.h"
 #include "kernel/rule_types.h"
 
@@ -59,6 +60,12 @@ struct OwnedMap {
   // same bits, do not match either.
   bool from_elsewhere = false;
   std::vector<Element> elements;  // by rising key, each once
+
+  // Rules look for quotas only in a map that has some.
+  bool HasQuotas() const {
+    return absl::c_any_of(elements,
+                          [](const Element& each) { return each.quota; });
+  }
 
   friend bool operator==(const OwnedMap&, const OwnedMap&) = default;
 };

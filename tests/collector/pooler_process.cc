@@ -4,11 +4,9 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <sstream>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include "tests/support/read_file.h"
 
 namespace nfmeter::testing {
 
@@ -30,13 +28,7 @@ PoolerProcess::PoolerProcess(const PostgresProcess& postgres) {
 absl::Status PoolerProcess::Start() {
   process_ = std::make_unique<Background>(
       AsPostgres({"pgbouncer", dir_ / "pgbouncer.ini"}), dir_ / "log");
-  const absl::Time deadline = absl::Now() + absl::Seconds(30);
-  while (absl::Now() < deadline) {
-    if (Run({"psql", "--no-psqlrc", "-qc", "SELECT 1", url()}).exit_code == 0) {
-      return absl::OkStatus();
-    }
-  }
-  return absl::DeadlineExceededError(Log());
+  return AwaitAnswer(url(), dir_ / "log");
 }
 
 std::string PoolerProcess::url() const {
@@ -44,10 +36,6 @@ std::string PoolerProcess::url() const {
                       dir_.path());
 }
 
-std::string PoolerProcess::Log() const {
-  std::ostringstream text;
-  text << std::ifstream(dir_ / "log").rdbuf();
-  return text.str();
-}
+std::string PoolerProcess::Log() const { return ReadFile(dir_ / "log"); }
 
 }  // namespace nfmeter::testing

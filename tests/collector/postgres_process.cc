@@ -45,6 +45,14 @@ std::vector<std::string> AsPostgres(std::vector<std::string> argv) {
   return all;
 }
 
+absl::Status AwaitAnswer(const std::string& url, const std::string& log) {
+  const bool answers = Eventually([&] {
+    return Run({"psql", "--no-psqlrc", "-qc", "SELECT 1", url}).exit_code == 0;
+  });
+  return answers ? absl::OkStatus()
+                 : absl::DeadlineExceededError(ReadFile(log));
+}
+
 PostgresProcess::PostgresProcess(bool syncs) : syncs_(syncs) {
   if (geteuid() == 0) Run({"chown", "postgres:", dir_.path()});
   const RunResult made = Run(

@@ -17,6 +17,10 @@ namespace nfmeter::testing {
 // accept.
 std::vector<std::string> AsPostgres(std::vector<std::string> argv);
 
+// Waits until a companion answers psql at `url`; what is in the file `log`
+// where it does not.
+absl::Status AwaitAnswer(const std::string& url, const std::string& log);
+
 // A cluster of its own in a folder of the test's, reached by a unix socket in
 // it. It runs as user postgres where the test is root.
 // NFMETER_TEST_POSTGRES_BIN is the folder of the server's programs where it is

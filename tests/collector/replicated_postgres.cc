@@ -8,8 +8,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "tests/support/read_file.h"
 
 namespace nfmeter::testing {
@@ -64,13 +62,7 @@ absl::Status ReplicatedPostgres::Start() {
       InItsOwnIpc(AsPostgres({"pgpool", "-n", "-f", dir_ / "pgpool.conf", "-F",
                               dir_ / "pcp.conf"})),
       dir_ / "log");
-  const absl::Time deadline = absl::Now() + absl::Seconds(30);
-  while (absl::Now() < deadline) {
-    if (Run({"psql", "--no-psqlrc", "-qc", "SELECT 1", url()}).exit_code == 0) {
-      return absl::OkStatus();
-    }
-  }
-  return absl::DeadlineExceededError(Log());
+  return AwaitAnswer(url(), dir_ / "log");
 }
 
 void ReplicatedPostgres::Kill() {

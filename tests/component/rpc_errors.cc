@@ -2,21 +2,9 @@
 #include "tests/component/rpc_errors.h"
 
 #include "gtest/gtest.h"
+#include "tests/support/rpc_details.h"
 
 namespace nfmeter::testing {
-namespace {
-
-template <typename Detail>
-Detail DetailOf(const google::rpc::Status& status) {
-  Detail detail;
-  for (const google::protobuf::Any& any : status.details()) {
-    if (any.Is<Detail>()) any.UnpackTo(&detail);
-  }
-  return detail;
-}
-
-}  // namespace
-
 google::rpc::Status RpcStatusOf(const grpc::Status& status) {
   google::rpc::Status decoded;
   EXPECT_TRUE(decoded.ParseFromString(status.error_details()));

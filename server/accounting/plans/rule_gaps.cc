@@ -98,11 +98,6 @@ bool Same(const T* a, const T* b) {
   return a != nullptr && b != nullptr && *a == *b;
 }
 
-bool HasQuotas(const OwnedMap& map) {
-  return std::any_of(map.elements.begin(), map.elements.end(),
-                     [](const OwnedMap::Element& each) { return each.quota; });
-}
-
 // The chain is there before and now, and has the same rules: those of a map
 // look for quotas only where it has some.
 bool IsSameChain(const ChainIndex& before, const ChainIndex& now,
@@ -112,8 +107,8 @@ bool IsSameChain(const ChainIndex& before, const ChainIndex& now,
   return std::none_of(chain->rules.begin(), chain->rules.end(),
                       [&](const kernel::OwnedRule& rule) {
                         return !rule.map.empty() &&
-                               HasQuotas(*before.FindMap(rule.map)) !=
-                                   HasQuotas(*now.FindMap(rule.map));
+                               before.FindMap(rule.map)->HasQuotas() !=
+                                   now.FindMap(rule.map)->HasQuotas();
                       });
 }
 

@@ -37,6 +37,13 @@ class RecoverableStoreTest : public ::testing::Test {
     past_ = std::move(opened->past);
   }
   // A record of so many packets in account 1, with which `over` are stored.
+  // All that came back in buckets.
+  void ExpectOneRowOf(const Amount& sum) {
+    ASSERT_THAT(past_.buckets, SizeIs(1));
+    const Bucket& bucket = past_.buckets[past_.last_bucket];
+    ASSERT_THAT(bucket.rows, SizeIs(1));
+    EXPECT_EQ(bucket.rows[0].sum, sum);
+  }
   absl::Status Append(uint64_t packets, const Buckets& over = {}) {
     LedgerCommit commit;
     BookChanges changes;
@@ -74,10 +81,7 @@ TEST_F(RecoverableStoreTest, RecordsThatNoBucketHasComeBackAsBuckets) {
   Open();
   EXPECT_TRUE(past_.book.has_value());
   EXPECT_EQ(store_->state().sequence, 2u);
-  ASSERT_THAT(past_.buckets, SizeIs(1));
-  const Bucket& bucket = past_.buckets[past_.last_bucket];
-  ASSERT_THAT(bucket.rows, SizeIs(1));
-  EXPECT_EQ(bucket.rows[0].sum, (Amount{7, 700}));
+  ExpectOneRowOf({7, 700});
 }
 
 TEST_F(RecoverableStoreTest, RecordsThatBucketsHoldDoNotComeBack) {
@@ -87,10 +91,7 @@ TEST_F(RecoverableStoreTest, RecordsThatBucketsHoldDoNotComeBack) {
   ASSERT_OK(Append(4, over));
   ASSERT_OK(Append(5));
   Open();
-  ASSERT_THAT(past_.buckets, SizeIs(1));
-  const Bucket& bucket = past_.buckets[past_.last_bucket];
-  ASSERT_THAT(bucket.rows, SizeIs(1));
-  EXPECT_EQ(bucket.rows[0].sum, (Amount{5, 500}));
+  ExpectOneRowOf({5, 500});
 }
 
 TEST_F(RecoverableStoreTest, RecordsAreNotForgottenBeforeBucketsHoldThem) {

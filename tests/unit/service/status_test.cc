@@ -7,23 +7,15 @@
 #include "gmock/gmock.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/rpc/error_details.pb.h"
+#include "tests/support/rpc_details.h"
 
 namespace nfmeter::service {
 namespace {
 
 using ::testing::Contains;
+using testing::DetailOf;
 using ::testing::EndsWith;
 using ::testing::Pair;
-
-// The first detail of this type, or an empty message.
-template <typename Detail>
-Detail DetailOf(const google::rpc::Status& status) {
-  Detail detail;
-  for (const google::protobuf::Any& any : status.details()) {
-    if (any.Is<Detail>()) any.UnpackTo(&detail);
-  }
-  return detail;
-}
 
 google::rpc::Status Decoded(const grpc::Status& status) {
   google::rpc::Status decoded;

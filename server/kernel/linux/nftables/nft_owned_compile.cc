@@ -93,11 +93,6 @@ std::string HostBytes(uint32_t value) {
   return std::string(reinterpret_cast<const char*>(&value), sizeof(value));
 }
 
-bool HasQuotas(const OwnedMap& map) {
-  return std::any_of(map.elements.begin(), map.elements.end(),
-                     [](const OwnedMap::Element& each) { return each.quota; });
-}
-
 std::string QuotasOf(absl::string_view map) {
   return absl::StrCat(map, "-quotas");
 }
@@ -128,7 +123,7 @@ class TableCompiler {
     for (const OwnedMap& map : table_.maps) {
       maps_[map.name] = &map;
       AddMap(map, map.name, kCounter);
-      if (HasQuotas(map)) AddMap(map, QuotasOf(map.name), kQuota);
+      if (map.HasQuotas()) AddMap(map, QuotasOf(map.name), kQuota);
       if (map.from_elsewhere) AddPairs(map);
     }
     const size_t first = out_.chains.size();
@@ -268,7 +263,7 @@ class TableCompiler {
       out.push_back(NftBitwise{MaskOf(map, layout)});
     }
     out.push_back(NftObjectMap{KernelName(map.name)});
-    if (HasQuotas(map)) {
+    if (map.HasQuotas()) {
       out.push_back(NftObjectMap{KernelName(QuotasOf(map.name))});
     }
   }
@@ -331,7 +326,7 @@ class TableCompiler {
             KernelName(PairsOf(rule.map)));
       }
       add("counter name ", key, "/", map.bits, " map @", KernelName(rule.map));
-      if (HasQuotas(map)) {
+      if (map.HasQuotas()) {
         add("quota name ", key, "/", map.bits, " map @",
             KernelName(QuotasOf(rule.map)));
       }

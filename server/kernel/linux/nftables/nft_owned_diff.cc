@@ -351,6 +351,7 @@ class Comparison {
   }
 
   absl::flat_hash_set<std::string> MovedMaps() const {
+    if (changed_.empty()) return {};
     Elements lost;
     for (const NftFoundChain* chain : emptied_) {
       for (const Rule& rule : chain->read) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/nftables/nft_owned_moves.h"
 
-#include <algorithm>
-
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "kernel/acct_names.h"
@@ -46,10 +44,6 @@ class Places {
 absl::flat_hash_set<std::string> NftMovedMaps(
     absl::Span<const NftPlaceChange> changes) {
   absl::flat_hash_set<std::string> moved;
-  if (absl::c_none_of(changes,
-                      [](const auto& each) { return each.in_place; })) {
-    return moved;
-  }
   Places lost;
   Places got;
   // What counts into a stand-in before or after counts into its counter
