@@ -65,14 +65,16 @@ class FilePlansTest : public ::testing::Test {
     files_->Start();
     WaitForRound();
   }
-  // Until what the files say now was tried, or what is wrong has been seen.
+  // Until what the files say now was tried, or what is wrong has been seen, and
+  // the next look has to wait for its time: time stands still while one is
+  // under way, or what a test writes after it might be seen by halves.
   void WaitForRound() {
     const uint64_t before = rounds_;
-    while ((rounds_ = files_->rounds()) == before) {
-      server_.clock.AdvanceSleepers(kInterval);
+    for (AwaitNextLook(); (rounds_ = files_->rounds()) == before;
+         AwaitNextLook()) {
+      server_.clock.Advance(kInterval);
     }
   }
-  // Until the next look has to wait for its time.
   void AwaitNextLook() {
     server_.clock.AwaitWaiter(server_.clock.BootTime() + kInterval);
   }
@@ -172,7 +174,6 @@ TEST_F(FilePlansTest, NothingIsRemovedWhileAFileIsWrongOrTheFolderIsEmpty) {
 
 TEST_F(FilePlansTest, AFileThatIsJustBeingWrittenIsNotTakenYet) {
   Start();
-  AwaitNextLook();
   const int commits = Commits();
   Write("customers.yaml", kBob);
   // One look sees it; none before the next takes it.
