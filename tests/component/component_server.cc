@@ -25,7 +25,8 @@ accounting::Domain::Options WithPlans(accounting::Domain::Options options) {
 ComponentServer::ComponentServer() : ComponentServer(Options()) {}
 
 ComponentServer::ComponentServer(const Options& options)
-    : kernel(options.kernel),
+    : clock(options.later),
+      kernel(options.kernel),
       domain(
           *accounting::Domain::Open(kernel, clock, WithPlans(options.domain))),
       authorizer_(std::vector<security::ListenerGrant>{

@@ -45,6 +45,7 @@ class ComponentServer {
     std::string policy;  // as in a file; empty: none
     service::Gate::Options gate;
     std::vector<telemetry::CallObserver*> observers;
+    absl::Duration later;  // than the clock of other servers begins
   };
 
   ComponentServer();

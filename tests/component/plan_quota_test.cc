@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/civil_time.h"
 #include "gmock/gmock.h"
 #include "kernel/acct_names.h"
@@ -21,6 +23,7 @@ using ::nfmeter::testing::ErrorInfoOf;
 using ::nfmeter::testing::WrongFieldsOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 using Stub = v1::PlanService::Stub;
 
@@ -112,6 +115,38 @@ TEST_F(PlanQuotaTest, EachThresholdIsToldOnce) {
   event = events.Next();
   EXPECT_EQ(event.threshold_percent(), 80u);
   EXPECT_EQ(event.counter().bytes(), 800u);
+}
+
+// What no comparison with the kernel shows.
+TEST_F(PlanQuotaTest, OtherThresholdsOrAnotherPeriodAloneAreAChange) {
+  ASSERT_TRUE(Apply(Monthly("UTC")).ok());
+  const auto differences = [&](const v1::Plan& plan) {
+    v1::ApplyPlanRequest request;
+    *request.mutable_plan() = plan;
+    request.set_validate_only(true);
+    v1::ApplyPlanResponse response;
+    EXPECT_TRUE(
+        Call(*server_.plan_stub, &Stub::ApplyPlan, request, &response).ok());
+    std::vector<std::string> differences;
+    for (const v1::PlanChange& change : response.changes()) {
+      differences.push_back(absl::StrCat(change.counter(), " ",
+                                         absl::StrJoin(change.fields(), ",")));
+    }
+    return differences;
+  };
+  EXPECT_THAT(differences(Monthly("UTC")), IsEmpty());
+  EXPECT_THAT(differences(Monthly("Asia/Tokyo")), ElementsAre("guest quota"));
+  v1::Plan told = Monthly("UTC");
+  v1::PlanQuota& quota = *told.mutable_accounts(0)->mutable_quota();
+  quota.add_thresholds(90);
+  EXPECT_THAT(differences(told), ElementsAre("guest quota"));
+  // All of it in one line.
+  (*told.mutable_accounts(0)->mutable_labels())["tenant"] = "a";
+  EXPECT_THAT(differences(told), ElementsAre("guest labels,quota"));
+  quota.set_bytes(2000);
+  EXPECT_THAT(differences(told), ElementsAre("guest labels,quota"));
+  ASSERT_TRUE(Apply(told).ok());
+  EXPECT_THAT(differences(told), IsEmpty());
 }
 
 // An existing limit, a first one, none any more: all of it is the plan's.

@@ -17,6 +17,10 @@ namespace nfmeter::testing {
 // Starts at boottime 1,000 s, on 2026-01-01. Thread-safe.
 class FakeClock final : public Clock {
  public:
+  FakeClock() = default;
+  // Starts so much later.
+  explicit FakeClock(absl::Duration later) { Advance(later); }
+
   absl::Time WallTime() const override {
     absl::MutexLock lock(&mutex_);
     return wall_time_;

@@ -68,6 +68,7 @@ Ledger::Ledger(Options options, Clock& clock,
              .node_id = state.node_id,
              .epoch = state.epoch,
              .sequence = state.sequence,
+             .record_time = past.record_time,
              .record_bytes = state.record_bytes,
              .damaged_file = state.damaged_file};
 }

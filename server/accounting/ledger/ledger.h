@@ -46,7 +46,7 @@ struct LedgerStatus {
   std::string node_id;    // empty: not kept
   uint64_t epoch = 0;
   uint64_t sequence = 0;         // of the newest record
-  absl::Time record_time;        // of that
+  absl::Time record_time;        // of that; absl::Time(): not known
   uint64_t record_bytes = 0;     // of all records
   uint64_t records_written = 0;  // since the start, as the next ones
   uint64_t failures = 0;

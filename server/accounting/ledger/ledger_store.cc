@@ -171,7 +171,9 @@ absl::Status LedgerStore::Measure() {
                        db_->Prepare("SELECT bucketed, record_bytes, "
                                     "(SELECT max(sequence) FROM records), "
                                     "(SELECT max(sequence) FROM checkpoints), "
-                                    "EXISTS (SELECT 1 FROM intents) "
+                                    "EXISTS (SELECT 1 FROM intents), "
+                                    "(SELECT time FROM records "
+                                    "ORDER BY sequence DESC LIMIT 1) "
                                     "FROM ledger"));
   NFM_ASSIGN_OR_RETURN(const bool found, row.Step());
   if (!found) return absl::OkStatus();
@@ -180,6 +182,7 @@ absl::Status LedgerStore::Measure() {
   const uint64_t checkpoint = row.Uint64(3);
   sequence_ = std::max(row.Uint64(2), checkpoint);
   has_intents_ = row.Int64(4) != 0;
+  record_time_ = FromStored(row.Int64(5), absl::Time());
   NFM_ASSIGN_OR_RETURN(const int64_t since,
                        db_->QueryNumber(absl::StrCat(
                            "SELECT coalesce(sum(length(body)), 0) FROM records "

@@ -80,6 +80,8 @@ class LedgerStore {
   uint64_t epoch() const { return epoch_; }
   // Of the newest record; 0: none.
   uint64_t sequence() const { return sequence_; }
+  // When that was written, as of the opening; absl::Time(): it is not kept.
+  absl::Time record_time() const { return record_time_; }
   // The records up to this are in buckets.
   uint64_t bucketed() const { return bucketed_; }
   // The file was made just now; or it is a backup, copied at that time.
@@ -140,6 +142,7 @@ class LedgerStore {
   uint64_t epoch_ = 0;
   uint64_t stored_epoch_ = 0;
   uint64_t sequence_ = 0;
+  absl::Time record_time_;
   uint64_t bucketed_ = 0;
   uint64_t record_bytes_ = 0;
   uint64_t bytes_since_checkpoint_ = 0;

@@ -92,6 +92,7 @@ absl::StatusOr<LedgerPast> RecoverableStore::LoadPast() {
         AddToBuckets(record, time, past.buckets);
         past.last_bucket = BucketOf(time);
       }));
+  past.record_time = store_->record_time();
   if (const auto from = store_->restored_from()) {
     past.gaps.push_back(
         {0, GapCause::kStoreRestored, *from, clock_.WallTime()});

@@ -33,7 +33,8 @@ struct LedgerPast {
   // the bucket of the newest of them.
   Buckets buckets;
   absl::Time last_bucket;
-  std::vector<Gap> gaps;  // which the state of the file makes
+  absl::Time record_time;  // of the newest; absl::Time(): none is kept
+  std::vector<Gap> gaps;   // which the state of the file makes
 };
 
 // A LedgerStore that does without its file for a while. Where the disk takes

@@ -36,10 +36,9 @@ absl::Status EtagMismatch(absl::string_view name) {
                    .metadata = {{"plan", std::string(name)}}});
 }
 
-AppliedPlans::AppliedPlans(const KeptRules& kept_rules, absl::Time well_time)
+AppliedPlans::AppliedPlans(const KeptRules& kept_rules)
     : kept_rules_(kept_rules) {
   outside_.Name(kOutsidePlans, "");
-  outside_.WasWell(well_time);
 }
 
 void AppliedPlans::Put(AppliedPlan plan) {
@@ -100,6 +99,17 @@ std::string AppliedPlans::PlanOf(absl::string_view counter) const {
     }
   }
   return "";
+}
+
+std::map<std::string, std::string> AppliedPlans::PlansByCounter() const {
+  std::map<std::string, std::string> plans;
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [name, entry] : plans_) {
+    for (const PlannedCounter& each : entry.plan.compiled->counters) {
+      plans.emplace(each.name, name);
+    }
+  }
+  return plans;
 }
 
 absl::Status AppliedPlans::CheckNoOthers(const CompiledPlan& compiled,
@@ -164,6 +174,19 @@ bool AppliedPlans::MayLook(absl::string_view name,
   absl::MutexLock lock(&mutex_);
   const PlanHealth* const health = HealthOf(name);
   return health != nullptr && health->MayLook(boottime);
+}
+
+std::map<std::string, absl::Time> AppliedPlans::UnwellSince() const {
+  std::map<std::string, absl::Time> times;
+  const auto add = [&](absl::string_view name, const PlanHealth& health) {
+    if (const auto since = health.UnwellSince()) {
+      times.emplace(name, *since);
+    }
+  };
+  absl::MutexLock lock(&mutex_);
+  add(kOutsidePlans, outside_);
+  for (const auto& [name, entry] : plans_) add(name, entry.health);
+  return times;
 }
 
 void AppliedPlans::ChangeHealth(absl::string_view name,

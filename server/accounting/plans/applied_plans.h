@@ -65,8 +65,7 @@ class AppliedPlans {
  public:
   using Listener = std::function<void(const PlanStatus&)>;
 
-  // `well_time`: until when all was well outside of plans.
-  AppliedPlans(const KeptRules& kept_rules, absl::Time well_time);
+  explicit AppliedPlans(const KeptRules& kept_rules);
 
   // Is told of each change of a status; must not block. Before the first.
   void AddListener(Listener listener) {
@@ -89,6 +88,8 @@ class AppliedPlans {
   // That has an account with this counter; "": none has. Looks at all counters
   // of plans.
   std::string PlanOf(absl::string_view counter) const;
+  // The same of all counters of plans.
+  std::map<std::string, std::string> PlansByCounter() const;
 
   // FAILED_PRECONDITION, COUNTER_OF_OTHER_PLAN and PLAN_NAME_COLLIDES: another
   // plan has a counter of it, or chains that would be called as its own.
@@ -101,6 +102,9 @@ class AppliedPlans {
   std::vector<PlanStatus> Statuses() const;
   // Whether it may be looked at; false: there is no such plan, or not yet.
   bool MayLook(absl::string_view name, absl::Duration boottime) const;
+
+  // Of those that are not well, by name; see PlanHealth.
+  std::map<std::string, absl::Time> UnwellSince() const;
 
   // Tells what has changed by it. Of a plan that is applied for the first time
   // its progress is told, and nothing kept.

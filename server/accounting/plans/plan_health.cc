@@ -25,6 +25,13 @@ void PlanHealth::Name(absl::string_view name, absl::string_view etag) {
   status_.etag = std::string(etag);
 }
 
+std::optional<absl::Time> PlanHealth::UnwellSince() const {
+  if (status_.state == State::kInSync || status_.state == State::kApplying) {
+    return std::nullopt;
+  }
+  return well_time_;
+}
+
 void PlanHealth::NoteProgress(PlanStep step, size_t done, size_t total) {
   status_.state = State::kApplying;
   status_.step = step;

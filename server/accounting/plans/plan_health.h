@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -58,6 +59,9 @@ class PlanHealth {
   void Name(absl::string_view name, absl::string_view etag);
   // The kernel was as it should be then, for all that is known.
   void WasWell(absl::Time time) { well_time_ = time; }
+  // When it was last known to be well, if at the last look it was not, or had
+  // just been repaired once more.
+  std::optional<absl::Time> UnwellSince() const;
   // What is to be repaired was not to be there before then.
   void WasMade(absl::Time time) { well_time_ = std::max(well_time_, time); }
   void NoteProgress(PlanStep step, size_t done, size_t total);

@@ -32,19 +32,27 @@ constexpr char kQuotaSchema[] = R"sql(
   ) WITHOUT ROWID;
 )sql";
 
+constexpr char kHealthSchema[] = R"sql(
+  CREATE TABLE well_times (
+    plan TEXT NOT NULL PRIMARY KEY,
+    well_time_ns INTEGER NOT NULL  -- since the Unix epoch
+  ) WITHOUT ROWID;
+)sql";
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PlanStore>> PlanStore::Open(
     const std::string& path) {
-  NFM_ASSIGN_OR_RETURN(auto db, sqlite::Database::Open({
-                                    .path = path.empty() ? ":memory:" : path,
-                                    .noun = "the store of plans",
-                                    .unusable_reason = "PLAN_STORE_UNUSABLE",
-                                    .failed_reason = "PLAN_STORE_FAILED",
-                                    .application_id = 0x4e464d50,  // "NFMP"
-                                    .migrations = {kSchema, kQuotaSchema},
-                                    .patient = true,
-                                }));
+  NFM_ASSIGN_OR_RETURN(auto db,
+                       sqlite::Database::Open({
+                           .path = path.empty() ? ":memory:" : path,
+                           .noun = "the store of plans",
+                           .unusable_reason = "PLAN_STORE_UNUSABLE",
+                           .failed_reason = "PLAN_STORE_FAILED",
+                           .application_id = 0x4e464d50,  // "NFMP"
+                           .migrations = {kSchema, kQuotaSchema, kHealthSchema},
+                           .patient = true,
+                       }));
   return absl::WrapUnique(new PlanStore(std::move(db)));
 }
 
@@ -124,6 +132,30 @@ absl::Status PlanStore::PutQuotas(absl::string_view plan,
   for (const auto& [counter, percent] : state.told) {
     NFM_RETURN_IF_ERROR(put.Run(plan, absl::string_view(counter),
                                 static_cast<int64_t>(percent)));
+  }
+  return transaction.Commit();
+}
+
+absl::StatusOr<std::map<std::string, absl::Time>> PlanStore::WellTimes() {
+  NFM_ASSIGN_OR_RETURN(
+      sqlite::Statement rows,
+      db_->Prepare("SELECT plan, well_time_ns FROM well_times"));
+  std::map<std::string, absl::Time> times;
+  NFM_RETURN_IF_ERROR(sqlite::ForEachRow(rows, [&] {
+    times.emplace(rows.Bytes(0), absl::FromUnixNanos(rows.Int64(1)));
+  }));
+  return times;
+}
+
+absl::Status PlanStore::PutWellTimes(
+    const std::map<std::string, absl::Time>& times) {
+  NFM_ASSIGN_OR_RETURN(auto transaction, sqlite::Transaction::Begin(*db_));
+  NFM_RETURN_IF_ERROR(db_->Execute("DELETE FROM well_times"));
+  NFM_ASSIGN_OR_RETURN(sqlite::Statement put,
+                       db_->Prepare("INSERT INTO well_times VALUES (?, ?)"));
+  for (const auto& [plan, time] : times) {
+    NFM_RETURN_IF_ERROR(
+        put.Run(absl::string_view(plan), absl::ToUnixNanos(time)));
   }
   return transaction.Commit();
 }

@@ -71,6 +71,12 @@ class PlanStore {
   // In place of what was there.
   absl::Status PutQuotas(absl::string_view plan, const QuotaState& state);
 
+  // When plans that are not well last were, by name: what they may have missed
+  // since is told when they are repaired, which may be after a start.
+  absl::StatusOr<std::map<std::string, absl::Time>> WellTimes();
+  // In place of all that were there.
+  absl::Status PutWellTimes(const std::map<std::string, absl::Time>& times);
+
  private:
   explicit PlanStore(std::unique_ptr<sqlite::Database> db)
       : db_(std::move(db)) {}

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -35,10 +36,46 @@ std::vector<std::string> NamesOf(const CompiledPlan& compiled) {
   return names;
 }
 
-// When the server before this one wrote its last record.
-absl::Time LastRecordOf(const Ledger& ledger) {
+// Until when the server before this one has looked after its plans: its last
+// look came at most an interval before its last record.
+absl::Time LastLookBefore(const Ledger& ledger, absl::Duration interval) {
   const LedgerStatus status = ledger.status();
-  return status.sequence == 0 ? absl::InfinitePast() : status.record_time;
+  return status.sequence == 0 || status.record_time == absl::Time()
+             ? absl::InfinitePast()
+             : status.record_time - interval;
+}
+
+// Thresholds and periods of quotas that differ: the kernel has neither, so that
+// no comparison with it sees them.
+void AddQuotaTerms(const CompiledPlan& before, const CompiledPlan& now,
+                   std::vector<PlanChange>& changes) {
+  if (!before.watched_quotas && !now.watched_quotas) return;
+  absl::flat_hash_map<absl::string_view, const PlanQuota*> quotas;
+  for (const PlannedCounter& each : before.counters) {
+    if (each.quota.has_value()) quotas.emplace(each.name, &*each.quota);
+  }
+  absl::flat_hash_map<std::string, size_t> told;
+  for (size_t i = 0; i < changes.size(); ++i) told[changes[i].counter] = i;
+  for (const PlannedCounter& each : now.counters) {
+    const auto was = quotas.find(each.name);
+    if (was == quotas.end() || !each.quota.has_value() ||
+        (was->second->thresholds == each.quota->thresholds &&
+         was->second->period == each.quota->period)) {
+      continue;
+    }
+    const auto found = told.find(each.name);
+    if (found == told.end()) {
+      changes.push_back({.kind = PlanChange::Kind::kChange,
+                         .counter = each.name,
+                         .fields = {"quota"}});
+      continue;
+    }
+    PlanChange& change = changes[found->second];
+    if (change.kind == PlanChange::Kind::kChange &&
+        !absl::c_linear_search(change.fields, "quota")) {
+      change.fields.emplace_back("quota");
+    }
+  }
 }
 
 PlanChange OfChains(kernel::OwnedDifference difference) {
@@ -71,8 +108,8 @@ Plans::Plans(const Parts& parts, const Options& options)
                parts.counter_editor, parts.labels),
       cgroups_(parts.cgroups),
       ledger_(parts.ledger),
-      last_run_(LastRecordOf(parts.ledger)),
-      plans_(parts.kept_rules, last_run_),
+      last_look_(LastLookBefore(parts.ledger, options.health.check_interval)),
+      plans_(parts.kept_rules),
       quotas_(parts.counters, parts.counter_editor, parts.quotas, parts.store,
               parts.clock),
       keeper_({.plans = plans_,
@@ -108,6 +145,17 @@ absl::Status Plans::Start() {
 
 absl::Status Plans::LoadAll() {
   NFM_ASSIGN_OR_RETURN(std::vector<StoredPlan> stored, store_.All());
+  // A file of before, on a disk that takes nothing now, has none.
+  if (auto times = store_.WellTimes(); times.ok()) {
+    well_times_ = *std::move(times);
+  }
+  const auto well_time = [&](absl::string_view name) {
+    const auto found = well_times_.find(std::string(name));
+    return found == well_times_.end() ? last_look_ : found->second;
+  };
+  plans_.ChangeHealth(kOutsidePlans, [&](PlanHealth& health) {
+    health.WasWell(well_time(kOutsidePlans));
+  });
   for (StoredPlan& each : stored) {
     absl::Status failed;
     AppliedPlan applied = Load(std::move(each), failed);
@@ -115,11 +163,11 @@ absl::Status Plans::LoadAll() {
     plans_.Put(std::move(applied));
     plans_.ChangeHealth(info.name, [&](PlanHealth& health) {
       health.Name(info.name, info.etag);
-      health.WasWell(std::max(info.apply_time, last_run_));
+      health.WasWell(std::max(info.apply_time, well_time(info.name)));
       if (!failed.ok()) health.NoteFailed(failed, clock_, options_.health);
     });
   }
-  keeper_.Look(absl::ZeroDuration());
+  LookOnLane(absl::ZeroDuration());
   return absl::OkStatus();
 }
 
@@ -208,6 +256,7 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
 
   PlanOutcome outcome;
   outcome.changes = work.Changes();
+  AddQuotaTerms(*before.compiled, compiled, outcome.changes);
   outcome.plan = {.name = name,
                   .owner = plan.owner,
                   .etag = EtagOf(plan.source),
@@ -398,10 +447,19 @@ void Plans::Look(absl::Duration max_staleness) {
   lane_
       .Run(Lane::Priority::kNormal,
            [&] {
-             keeper_.Look(max_staleness);
+             LookOnLane(max_staleness);
              return absl::OkStatus();
            })
       .IgnoreError();
+}
+
+void Plans::LookOnLane(absl::Duration max_staleness) {
+  keeper_.Look(max_staleness);
+  std::map<std::string, absl::Time> times = plans_.UnwellSince();
+  // What fails now is tried again with the next look.
+  if (times != well_times_ && store_.PutWellTimes(times).ok()) {
+    well_times_ = std::move(times);
+  }
 }
 
 void Plans::Loop() {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -149,6 +150,9 @@ class Plans {
   std::string PlanOf(absl::string_view counter) const {
     return plans_.PlanOf(counter);
   }
+  std::map<std::string, std::string> PlansByCounter() const {
+    return plans_.PlansByCounter();
+  }
   // Of all that is kept: kOutsidePlans, too, where there is something.
   absl::StatusOr<PlanStatus> Status(absl::string_view name) const {
     return plans_.Status(name);
@@ -174,6 +178,7 @@ class Plans {
   absl::Status TakeBack(const AppliedPlan& before, const PlanCounterWork& work,
                         const PlanChains* done, absl::Status why);
   void Keep(AppliedPlan applied);
+  void LookOnLane(absl::Duration max_staleness);
   void Look(absl::Duration max_staleness);  // not on the lane
   void Loop();
 
@@ -185,9 +190,11 @@ class Plans {
   const PlanApplier applier_;
   kernel::CgroupTree& cgroups_;
   Ledger& ledger_;
-  // Until when the server that ran before had looked.
-  const absl::Time last_run_;
+  // When the server that ran before had looked last.
+  const absl::Time last_look_;
   AppliedPlans plans_;
+  // As the store has them; on the lane.
+  std::map<std::string, absl::Time> well_times_;
   PlanQuotas quotas_;  // on the lane, as the next one
   PlanKeeper keeper_;
   const std::unique_ptr<Alarm> alarm_;
