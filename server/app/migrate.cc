@@ -47,8 +47,9 @@ ExitCode MigrateBackend(const Config& config, kernel::Backend to) {
                                    : kernel::Backend::kNftables;
   const auto moved = Migrate(from, to, SystemClock());
   if (!moved.ok()) return Refuse(moved.status(), kExitKernel);
-  printf("%zu counters and %zu rules count by %s now.\n", moved->counters,
-         moved->rules, BackendName(to));
+  printf("%zu %s and %zu %s by %s now.\n", moved->counters,
+         moved->counters == 1 ? "counter" : "counters", moved->rules,
+         moved->rules == 1 ? "rule count" : "rules count", BackendName(to));
   if (moved->counters == 0 && moved->rules == 0 && moved->plans == 0) {
     return kExitOk;
   }
@@ -58,8 +59,8 @@ ExitCode MigrateBackend(const Config& config, kernel::Backend to) {
       static_cast<long long>(absl::ToInt64Milliseconds(
           absl::Ceil(moved->missed, absl::Milliseconds(1)))));
   if (moved->plans > 0) {
-    printf("The rules of %zu plans come when nfmeterd starts: start it now.\n",
-           moved->plans);
+    printf("The rules of %zu %s come when nfmeterd starts: start it now.\n",
+           moved->plans, moved->plans == 1 ? "plan" : "plans");
   }
   if (config.backend == from) {
     printf("Its configuration says --backend %s: change that first.\n",

@@ -19,9 +19,11 @@ using ::nfmeter::testing::Call;
 using ::nfmeter::testing::ComponentServer;
 using ::nfmeter::testing::ErrorInfoOf;
 using ::nfmeter::testing::WrongFieldsOf;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 
 using Stub = v1::PlanService::Stub;
 
@@ -275,6 +277,47 @@ TEST_P(PlanTest, HandMadeRulesAreExportedAndTheExportCanBeApplied) {
   ASSERT_THAT(exported.plan().accounts(), SizeIs(1));
   EXPECT_EQ(exported.plan().accounts(0).counter(), "web");
   EXPECT_EQ(exported.plan().accounts(0).match().protocol(), "tcp");
+  EXPECT_TRUE(Apply(exported.plan()).ok());
+}
+
+TEST_P(PlanTest, WhatNoPlanCanHaveIsLeftOutOfAnExport) {
+  const auto rule = [&](const std::string& counter, const std::string& source) {
+    v1::CreateRuleRequest request;
+    request.mutable_rule()->set_chain("INPUT");
+    request.mutable_rule()->set_counter(counter);
+    request.mutable_rule()->mutable_match()->set_source(source);
+    v1::CreateRuleResponse created;
+    const grpc::Status status =
+        Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule, request,
+             &created);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  };
+  for (const char* name : {"good", "nested", "twice", "a name"}) {
+    server_.AddObject({.name = name});
+  }
+  rule("good", "10.1.0.1");
+  rule("good", "10.1.0.2");
+  rule("nested", "10.2.0.0/16");
+  rule("nested", "10.2.0.1");
+  rule("twice", "10.3.0.1");
+  rule("twice", "10.3.0.1");
+  rule("a\\x20name", "10.4.0.1");
+  ASSERT_TRUE(Apply(Customers()).ok());
+  rule("alice", "10.5.0.1");
+  v1::ExportPlanResponse exported;
+  ASSERT_TRUE(Call(*server_.plan_stub, &Stub::ExportPlan,
+                   v1::ExportPlanRequest(), &exported)
+                  .ok());
+  EXPECT_THAT(
+      exported.left_out(),
+      UnorderedElementsAre(
+          AllOf(HasSubstr("counter nested: "), HasSubstr("overlap")),
+          AllOf(HasSubstr("counter twice: "), HasSubstr("twice")),
+          AllOf(HasSubstr("counter a\\x20name: "), HasSubstr("must be")),
+          AllOf(HasSubstr("counter alice: "), HasSubstr("customers"))));
+  ASSERT_THAT(exported.plan().groups(), SizeIs(1));
+  EXPECT_THAT(exported.plan().groups(0).members(), SizeIs(2));
+  EXPECT_THAT(exported.plan().accounts(), SizeIs(0));
   EXPECT_TRUE(Apply(exported.plan()).ok());
 }
 

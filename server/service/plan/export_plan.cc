@@ -6,15 +6,21 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "accounting/common/counter_filter.h"
+#include "accounting/plans/plan_compiler.h"
+#include "base/error.h"
 #include "kernel/ip_prefix.h"
 #include "kernel/owned_chains.h"
+#include "service/gate/field_errors.h"
 #include "service/match/match_message.h"
+#include "service/plan/read_plan.h"
 
 namespace nfmeter::service {
 namespace {
@@ -131,6 +137,7 @@ struct Shape {
   RuleMatch match;
   kernel::Verdict verdict;
   std::set<std::pair<kernel::Family, v1::Direction>> hooks;
+  bool twice = false;  // at one of them there are two such rules
 };
 
 std::vector<Shape> ShapesOf(const Rules& rules) {
@@ -144,7 +151,9 @@ std::vector<Shape> ShapesOf(const Rules& rules) {
       shapes.push_back({rule->match, rule->verdict, {}});
       found = shapes.end() - 1;
     }
-    found->hooks.insert({rule->family, *DirectionOf(*rule)});
+    if (!found->hooks.insert({rule->family, *DirectionOf(*rule)}).second) {
+      found->twice = true;
+    }
   }
   return shapes;
 }
@@ -235,10 +244,52 @@ bool AddGroup(const accounting::Counter& counter,
   return false;
 }
 
+// Why the plan can't be applied; empty: it can.
+std::string WhyRefused(const v1::Plan& plan) {
+  FieldErrors errors;
+  const accounting::Plan read = ReadPlan(plan, "plan", errors);
+  absl::Status status = errors.ToStatus();
+  if (status.ok()) status = accounting::ExpandPlan(read).status();
+  if (status.ok()) return "";
+  const ErrorDetails details = GetErrorDetails(status);
+  if (details.violations.empty()) return std::string(status.message());
+  // Without "plan.groups[0].": there is no such group yet.
+  const FieldViolation& first = details.violations[0];
+  const std::pair<std::string, std::string> parts =
+      absl::StrSplit(first.field, absl::MaxSplits("].", 1));
+  return absl::StrCat(parts.second, parts.second.empty() ? "" : ": ",
+                      first.description);
+}
+
+// Adds what counts as the rules of the counter do to `plan`, which is empty
+// but for its name and table. Returns why that can't be; empty: it is done.
+std::string AddCounter(const accounting::Counter& counter, const Rules& rules,
+                       v1::Plan* plan) {
+  const std::vector<Shape> shapes = ShapesOf(rules);
+  if (std::any_of(shapes.begin(), shapes.end(),
+                  [](const Shape& shape) { return shape.twice; })) {
+    return "it counts packets twice, as two rules of a chain match the same, "
+           "and an account counts each once";
+  }
+  const std::optional<v1::Family> family = FamilyOf(shapes[0]);
+  if (shapes.size() == 1 && family.has_value()) {
+    v1::Account& account = *plan->add_accounts();
+    account.set_counter(accounting::ShownName(counter.object.name));
+    account.set_family(*family);
+    SetShared(counter, shapes[0], shapes[0].match, account);
+  } else if (!AddGroup(counter, shapes, plan)) {
+    return "its rules differ by more than the chain, the family, or one "
+           "address or port, and an account has one match";
+  }
+  const std::string why = WhyRefused(*plan);
+  return why.empty() ? "" : absl::StrCat("no plan can have it: ", why);
+}
+
 }  // namespace
 
 void ExportPlan(absl::Span<const accounting::Counter> counters,
                 absl::Span<const Rule> rules,
+                const std::map<std::string, std::string>& plans,
                 v1::ExportPlanResponse* response) {
   Rules by_hand;
   for (const Rule& rule : rules) {
@@ -277,20 +328,22 @@ void ExportPlan(absl::Span<const accounting::Counter> counters,
       }
       continue;
     }
-    const std::vector<Shape> shapes = ShapesOf(fitting);
-    const std::optional<v1::Family> family = FamilyOf(shapes[0]);
-    if (shapes.size() == 1 && family.has_value()) {
-      v1::Account account;
-      account.set_counter(name);
-      account.set_family(*family);
-      SetShared(counter, shapes[0], shapes[0].match, account);
-      *response->mutable_plan()->add_accounts() = std::move(account);
-    } else if (!AddGroup(counter, shapes, response->mutable_plan())) {
-      response->add_left_out(absl::StrCat(
-          "counter ", name,
-          ": its rules differ by more than the chain, the family, or one "
-          "address or port, and an account has one match"));
+    if (const auto plan = plans.find(counter.object.name);
+        plan != plans.end() && plan->second != response->plan().name()) {
+      response->add_left_out(
+          absl::StrCat("counter ", name, ": it is one of plan ", plan->second));
+      continue;
     }
+    v1::Plan part;
+    part.set_name(response->plan().name());
+    part.set_table(response->plan().table());
+    const std::string why = AddCounter(counter, fitting, &part);
+    if (!why.empty()) {
+      response->add_left_out(absl::StrCat("counter ", name, ": ", why));
+      continue;
+    }
+    response->mutable_plan()->mutable_accounts()->MergeFrom(part.accounts());
+    response->mutable_plan()->mutable_groups()->MergeFrom(part.groups());
   }
 }
 

@@ -3,6 +3,7 @@
 #ifndef NFMETER_SERVICE_PLAN_EXPORT_PLAN_H_
 #define NFMETER_SERVICE_PLAN_EXPORT_PLAN_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,10 +14,13 @@
 
 namespace nfmeter::service {
 
-// Accounts that would count what the managed rules count now. `left_out` has a
-// sentence for each thing that no plan can express.
+// Accounts that would count what the rules outside of plans count now, for a
+// plan of the response's name that can be applied. `left_out` has a sentence
+// for each thing that no plan can express, and for the counters of other plans:
+// `plans` has the plan of each such counter.
 void ExportPlan(absl::Span<const accounting::Counter> counters,
                 absl::Span<const kernel::Rule> rules,
+                const std::map<std::string, std::string>& plans,
                 v1::ExportPlanResponse* response);
 
 }  // namespace nfmeter::service

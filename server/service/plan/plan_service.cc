@@ -218,7 +218,7 @@ absl::Status PlanService::ExportPlan(const Call& /*call*/,
   NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> rules,
                        parts_.rules.Holders(names));
   response->mutable_plan()->set_name(name);
-  service::ExportPlan(counters, rules, response);
+  service::ExportPlan(counters, rules, parts_.plans.PlansByCounter(), response);
   return absl::OkStatus();
 }
 
