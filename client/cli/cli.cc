@@ -18,16 +18,20 @@ int Fail(Console& console, const absl::Status& status, bool color) {
   return ExitCodeOf(status);
 }
 
+absl::Status CheckPrinted(Console& console) {
+  console.out.flush();
+  if (console.out) return absl::OkStatus();
+  return absl::UnknownError(
+      "can't write to standard output; is the disk full, or is it closed?");
+}
+
 // The end of a command: its exit code.
 int Finish(Session& session, absl::Status status) {
   Console& console = session.console();
-  console.out.flush();
-  if (status.ok() && !console.out) {
-    status = absl::UnknownError(
-        "can't write to standard output; is the disk full, or is it closed?");
-  }
-  return status.ok() ? session.exit_code()
-                     : Fail(console, status, session.error_color());
+  if (status.ok()) status = CheckPrinted(console);
+  if (status.ok()) return session.exit_code();
+  Fail(console, status, session.error_color());
+  return session.ExitCodeOfError(status);
 }
 
 // Those of --context, or the current context's unless --server says where;
@@ -94,7 +98,11 @@ int Main(const std::vector<std::string>& arguments, Console console) {
     return Fail(console, servers.status(), plain.error_color());
   }
   if (servers->size() > 1) {
-    return RunOnSeveral(*servers, invocation->action, console);
+    const int exit_code = RunOnSeveral(*servers, invocation->action, console);
+    const absl::Status printed = CheckPrinted(console);
+    return exit_code != kExitOk || printed.ok()
+               ? exit_code
+               : Fail(console, printed, plain.error_color());
   }
   Session session(console, servers->front().flags);
   return Finish(session, invocation->action(session));

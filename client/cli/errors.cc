@@ -32,6 +32,7 @@ constexpr ReasonHint kHints[] = {
     {"RULE_NOT_FOUND", "'nfmeter rule list' shows those that exist"},
     {"PLAN_NOT_FOUND", "'nfmeter plan list' shows those that are in force"},
     {"PLAN_OF_OTHERS", "'--take-over' makes it yours"},
+    {"PLAN_EMPTY", "'--allow-empty' says that this is meant"},
     {"NFACCT_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
     {"NFTABLES_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
     {"TABLE_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},

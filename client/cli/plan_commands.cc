@@ -129,7 +129,23 @@ absl::Status EtagHint(const absl::Status& status) {
   return WithHint(status, "'nfmeter plan list' shows the etag now");
 }
 
+// Of a folder, which file it is about: errors that are not about a field of the
+// plan do not name it.
+absl::Status OfFile(absl::Status status, const PlanFile& file) {
+  if (absl::IsInvalidArgument(status) || absl::IsUnavailable(status) ||
+      absl::IsDeadlineExceeded(status)) {
+    return status;
+  }
+  absl::Status named(status.code(),
+                     absl::StrCat(file.path, ": ", status.message()));
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
+    named.SetPayload(url, payload);
+  });
+  return named;
+}
+
 absl::Status Apply(Session& session, const PlanFlags& flags, bool diff) {
+  if (diff) session.set_one_is_an_answer();
   const auto files = ReadPlanFiles(flags.file, session.console().in);
   if (!files.ok()) return files.status();
   if (!flags.etag.empty() && files->size() > 1) {
@@ -155,7 +171,9 @@ absl::Status Apply(Session& session, const PlanFlags& flags, bool diff) {
       return (*client)->ApplyPlan(request, session.call());
     }();
     if (!response.ok()) {
-      return EtagHint(AtItsPlaces(response.status(), file));
+      absl::Status failed = AtItsPlaces(response.status(), file);
+      if (files->size() > 1) failed = OfFile(std::move(failed), file);
+      return EtagHint(failed);
     }
     const absl::Status printed = PrintApplied(session, *response, flags, diff);
     if (!printed.ok()) return printed;

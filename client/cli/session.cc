@@ -139,6 +139,11 @@ size_t Session::WidthFor(Layout layout) const {
              : 0;
 }
 
+int Session::ExitCodeOfError(const absl::Status& status) const {
+  const int code = ExitCodeOf(status);
+  return code == kExitError && one_is_an_answer_ ? kExitUsage : code;
+}
+
 absl::Status Session::CheckOneServer(absl::string_view done) const {
   if (tables_ == nullptr) return absl::OkStatus();
   return UsageError(absl::StrCat("one server can be ", done,

@@ -68,6 +68,10 @@ class Session {
   // says something else by that, as diff does.
   int exit_code() const { return exit_code_; }
   void set_exit_code(int code) { exit_code_ = code; }
+  // What it exits with when it failed so. As diff(1) has it, errors of a
+  // command whose 1 is an answer begin with 2.
+  int ExitCodeOfError(const absl::Status& status) const;
+  void set_one_is_an_answer() { one_is_an_answer_ = true; }
 
   // The connection, made when it is first asked for.
   absl::StatusOr<Client*> client();
@@ -106,6 +110,7 @@ class Session {
   bool error_color_ = false;
   CallOptions call_;
   int exit_code_ = 0;
+  bool one_is_an_answer_ = false;
   std::vector<CustomColumn> columns_;  // kColumns
   std::string context_;                // of CollectTables()
   std::vector<Table>* tables_ = nullptr;

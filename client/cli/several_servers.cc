@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/several_servers.h"
 
+#include <algorithm>
 #include <memory>
 #include <sstream>
 
@@ -76,7 +77,8 @@ int RunOnSeveral(const std::vector<NamedServer>& servers, const Action& action,
     runs[i]->status = action(runs[i]->session);
   });
 
-  int exit_code = kExitOk;
+  int failed = kExitOk;  // the first that did
+  int answer = kExitOk;  // the worst
   Table table;
   for (size_t i = 0; i < runs.size(); ++i) {
     for (Table& part : runs[i]->tables) {
@@ -94,12 +96,15 @@ int RunOnSeveral(const std::vector<NamedServer>& servers, const Action& action,
     PrintText(context, first.format(), run.out.str(), console.out);
     console.out.flush();
     PrintLines(absl::StrCat(context, ": "), run.err.str(), console.err);
-    if (run.status.ok()) continue;
+    if (run.status.ok()) {
+      answer = std::max(answer, run.session.exit_code());
+      continue;
+    }
     PrintLines(absl::StrCat(context, ": "),
                ErrorText(run.status, first.error_color()), console.err);
-    if (exit_code == kExitOk) exit_code = ExitCodeOf(run.status);
+    if (failed == kExitOk) failed = run.session.ExitCodeOfError(run.status);
   }
-  return exit_code;
+  return failed == kExitOk ? answer : failed;
 }
 
 }  // namespace nfmeter::cli

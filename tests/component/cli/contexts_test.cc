@@ -103,6 +103,29 @@ TEST_F(ContextsTest, AServerThatIsAwayDoesNotHideTheOthers) {
               AllOf(HasSubstr("b: nfmeter: "), Not(HasSubstr("a: nfmeter: "))));
 }
 
+TEST_F(ContextsTest, WhatTheExitCodeAnswersIsThatOfTheWorst) {
+  AddBoth();
+  std::ofstream(folder_ / "plan.yaml")
+      << "name: all\naccounts: [{counter: a}]\n";
+  server_.plans.on_ApplyPlan = [](const auto&, auto*) {
+    return grpc::Status::OK;
+  };
+  second_.plans.on_ApplyPlan = [](const auto&, auto* response) {
+    response->add_changes()->set_counter("a");
+    response->set_change_count(1);
+    return grpc::Status::OK;
+  };
+  const auto diff = [&](const std::string& context) {
+    return Run({"diff", "-f", folder_ / "plan.yaml", "--context", context})
+        .exit_code;
+  };
+  EXPECT_EQ(diff("a"), 0);
+  EXPECT_EQ(diff("b"), 1);
+  EXPECT_EQ(diff("both"), 1);
+  second_.Stop();
+  EXPECT_EQ(diff("both"), 6);
+}
+
 TEST_F(ContextsTest, AContextKeepsWhatItsFlagsSaid) {
   EXPECT_EQ(
       Run({"context", "add", "a", "--server", server_.address(), "-o", "name"})

@@ -45,6 +45,42 @@ TEST_F(ErrorsTest, ExitCodeIsTheClassOfTheServersCode) {
   }
 }
 
+// There 1 is an answer.
+TEST_F(ErrorsTest, NoErrorOfADiffLooksLikeADifference) {
+  for (const auto code :
+       {grpc::StatusCode::INTERNAL, grpc::StatusCode::DATA_LOSS,
+        grpc::StatusCode::CANCELLED, grpc::StatusCode::UNKNOWN}) {
+    server_.plans.on_ApplyPlan = [code](const auto&, auto*) {
+      return Error(code, "The sentence of the server.");
+    };
+    EXPECT_EQ(
+        Nfmeter({"diff", "-f", "-"}, "name: a\naccounts: [{counter: a}]\n")
+            .exit_code,
+        2)
+        << code;
+  }
+}
+
+TEST_F(ErrorsTest, AnErrorNamesItsFileOfAFolder) {
+  const TemporaryDirectory folder;
+  for (const char* name : {"one", "two"}) {
+    std::ofstream(folder / absl::StrCat(name, ".yaml"))
+        << "accounts: [{counter: a}]\n";
+  }
+  server_.plans.on_ApplyPlan = [](const auto& request, auto*) {
+    return request.plan().name() == "one"
+               ? grpc::Status::OK
+               : Error(grpc::StatusCode::FAILED_PRECONDITION,
+                       "counter a is one of plan one", {},
+                       "COUNTER_OF_OTHER_PLAN");
+  };
+  const RunResult result = Nfmeter({"apply", "-f", folder.path()});
+  EXPECT_EQ(result.exit_code, 4);
+  EXPECT_THAT(result.err,
+              StartsWith(absl::StrCat("nfmeter: ", folder / "two.yaml",
+                                      ": counter a is one of plan one")));
+}
+
 TEST_F(ErrorsTest, WrongFieldsAreListedOneALine) {
   server_.rules.on_CreateRule = [](const auto&, auto*) {
     return Error(grpc::StatusCode::INVALID_ARGUMENT, "2 fields are wrong.",

@@ -129,6 +129,7 @@ class FakeUsageService final : public v1::UsageService::Service,
 
 class FakePlanService final : public v1::PlanService::Service,
                               public SeenTimeout {
+  NFM_FAKE_UNARY(ApplyPlan)
   NFM_FAKE_UNARY(ListPlans)
   NFM_FAKE_UNARY(GetPlanStatus)
 };
