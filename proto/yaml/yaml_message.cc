@@ -60,6 +60,19 @@ const EnumValueDescriptor* FindValue(const EnumDescriptor* type,
   return value == nullptr || value->number() == 0 ? nullptr : value;
 }
 
+// What JSON of the API has for no value: "FAMILY_UNSPECIFIED".
+bool IsNoValue(const EnumDescriptor* type, const std::string& word) {
+  const EnumValueDescriptor* const value = type->FindValueByName(word);
+  return value != nullptr && value->number() == 0;
+}
+
+// By the name in the API or, as its JSON has it, in camelCase; null: none.
+const FieldDescriptor* FindField(const Descriptor* type,
+                                 const std::string& word) {
+  const FieldDescriptor* const field = type->FindFieldByName(word);
+  return field != nullptr ? field : type->FindFieldByCamelcaseName(word);
+}
+
 std::string ShortName(const EnumValueDescriptor* value) {
   return absl::AsciiStrToLower(
       value->name().substr(CommonPrefix(value->type()).size()));
@@ -175,8 +188,8 @@ class Reader {
     for (const auto& entry : node) {
       const std::string word =
           entry.first.IsScalar() ? entry.first.Scalar() : "";
-      const FieldDescriptor* field =
-          message->GetDescriptor()->FindFieldByName(word);
+      const FieldDescriptor* const field =
+          FindField(message->GetDescriptor(), word);
       if (field == nullptr) {
         const std::vector<std::string> known =
             FieldsOf(message->GetDescriptor());
@@ -187,11 +200,12 @@ class Reader {
                   Quoted(path.empty() ? word : path + "." + word) +
                   (nearest.empty() ? "; there are " + absl::StrJoin(known, ", ")
                                    : "; did you mean '" + nearest + "'?"));
-      } else if (!seen.insert(word).second) {
+      } else if (!seen.insert(field->name()).second) {
         Wrong(entry.first.Mark(), Quoted(word) + " is there twice");
       } else if (CheckOneof(*message, field, entry.first)) {
-        ReadField(entry.second, path.empty() ? word : path + "." + word, field,
-                  message);
+        ReadField(entry.second,
+                  path.empty() ? field->name() : path + "." + field->name(),
+                  field, message);
       }
     }
   }
@@ -372,6 +386,7 @@ class Reader {
       case FieldDescriptor::CPPTYPE_ENUM: {
         const EnumValueDescriptor* const value =
             FindValue(field->enum_type(), node.Scalar());
+        if (!repeated && IsNoValue(field->enum_type(), node.Scalar())) return;
         if (value == nullptr) {
           Wrong(node.Mark(), path + ": " + Quoted(node.Scalar()) +
                                  " must be one of " +

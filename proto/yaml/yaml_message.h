@@ -11,10 +11,10 @@
 namespace nfmeter {
 
 // Reads one YAML document (JSON is YAML, too) in the shape of `message`, by the
-// names of its fields as the proto has them. Strict: unknown fields, keys that
-// stand there twice and values that don't fit are wrong. Enum values may be
-// written without their common prefix and in lower case ("forwarded"),
-// PortRange and IdRange as one number or "first-last".
+// names of its fields as the proto has them, or its JSON. Strict: unknown
+// fields, keys that stand there twice and values that don't fit are wrong. Enum
+// values may be written without their common prefix and in lower case
+// ("forwarded"), PortRange and IdRange as one number or "first-last".
 //
 // Returns what is wrong, a line each: "NAME:LINE:COLUMN: what", at most a
 // hundred; empty: nothing, and `message` is filled. `name` is the file's.

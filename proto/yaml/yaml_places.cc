@@ -4,7 +4,9 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -47,6 +49,19 @@ bool TakeStep(absl::string_view& path, Step& step) {
   return end > 0;
 }
 
+// "splitBy" of "split_by": ReadYaml() takes both.
+std::string InCamelCase(absl::string_view word) {
+  std::string camel;
+  for (const char c : word) {
+    if (!camel.empty() && camel.back() == '_') {
+      camel.back() = absl::ascii_toupper(static_cast<unsigned char>(c));
+    } else {
+      camel += c;
+    }
+  }
+  return camel;
+}
+
 }  // namespace
 
 class YamlPlaces::Document {
@@ -73,7 +88,11 @@ class YamlPlaces::Document {
       }
       YAML::Node key;
       YAML::Node value;
-      if (!FindEntry(node, step.word, key, value)) break;
+      if (!FindEntry(node, step.word, key, value) &&
+          !(step.kind == Step::Kind::kField &&
+            FindEntry(node, InCamelCase(step.word), key, value))) {
+        break;
+      }
       // Points at the value of a field if that is a scalar. At the key
       // otherwise, and in maps, where the key is wrong more often.
       const bool at_value = step.kind == Step::Kind::kField && value.IsScalar();

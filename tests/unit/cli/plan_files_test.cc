@@ -7,6 +7,8 @@
 
 #include "cli/errors.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/util/json_util.h"
+#include "proto/yaml/yaml_places.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::cli {
@@ -59,6 +61,52 @@ TEST(PlanFilesTest, ValuesOfAWrongShapeAreToldTheRightOne) {
             "be one of in, out, forwarded\n"
             "  standard input:7:3: classes must be a list, each member after "
             "'- '\n");
+}
+
+// As 'nfmeter plan get -o json' prints it.
+TEST(PlanFilesTest, TheJsonOfTheApiIsTaken) {
+  v1::Plan plan;
+  plan.set_name("shop");
+  plan.set_placement(v1::RULE_PLACEMENT_TAIL);
+  v1::Account& account = *plan.add_accounts();
+  account.set_counter("web");
+  account.set_split_by(v1::SPLIT_BY_SOURCE);
+  account.add_directions(v1::DIRECTION_IN);
+  account.mutable_match()->set_protocol("tcp");
+  account.mutable_match()->add_source_ports()->set_first(443);
+  account.mutable_quota()->set_bytes(uint64_t{1} << 63);
+  account.mutable_quota()->mutable_period()->set_unit(
+      v1::QuotaPeriod::UNIT_DAY);
+  plan.mutable_apply_time()->set_seconds(1'000'000'000);
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.always_print_primitive_fields = true;
+  std::string json;
+  ASSERT_TRUE(
+      google::protobuf::util::MessageToJsonString(plan, &json, options).ok());
+  EXPECT_THAT(json, ::testing::HasSubstr("FAMILY_UNSPECIFIED"));
+  std::istringstream in(json);
+  const auto plans = ReadPlanFiles("-", in);
+  ASSERT_OK(plans.status());
+  ASSERT_THAT(*plans, ::testing::SizeIs(1));
+  EXPECT_EQ(plans->front().plan.SerializeAsString(), plan.SerializeAsString());
+  // Mistakes are told with the names that plans have.
+  EXPECT_THAT(
+      ErrorOf("{\"name\": \"shop\", \"apply_time\": \"2026-01-01T00:00:00Z\", "
+              "\"applyTime\": \"2026-01-01T00:00:00Z\"}"),
+      ::testing::HasSubstr("'applyTime' is there twice"));
+}
+
+TEST(PlanFilesTest, ServersMistakesAreFoundInIt) {
+  const std::string text =
+      "name: shop\n"
+      "accounts:\n"
+      "  - counter: web\n"
+      "    splitBy: source\n";
+  std::istringstream in(text);
+  const auto plans = ReadPlanFiles("-", in);
+  ASSERT_OK(plans.status());
+  EXPECT_EQ(YamlPlaces(text, "x").Of("accounts[0].split_by"), "x:4:14");
 }
 
 TEST(PlanFilesTest, QuotasHaveUnits) {
