@@ -39,9 +39,14 @@ absl::StatusOr<size_t> Progress::Store(
   const v1::UsageRecord& first = records.front();
   NFM_RETURN_IF_ERROR(LearnNode(first.node_id()));
   NFM_RETURN_IF_ERROR(CheckFirst(first));
+  // A node's first record tells what was counted before, and that of a ledger
+  // that was set back where it is now: either is stored alone, as of a batch
+  // only the last totals are seen.
+  const bool set_back = IsSetBack(first);
+  const bool alone = set_back || !cursor_.has_value();
   size_t count = 1;
   int rows = first.counter_ids_size();
-  while (count < records.size() && rows < kRowsAtOnce &&
+  while (!alone && count < records.size() && rows < kRowsAtOnce &&
          records[count].position().epoch() == first.position().epoch() &&
          records[count].node_id() == first.node_id() &&
          records[count].position().sequence() ==
@@ -53,7 +58,7 @@ absl::StatusOr<size_t> Progress::Store(
                                    .lease = lease_,
                                    .expected = cursor_,
                                    .records = records.first(count),
-                                   .set_back = IsSetBack(first)}));
+                                   .set_back = set_back}));
   cursor_ = Cursor{last.node_id(), last.position().epoch(),
                    last.position().sequence()};
   return count;

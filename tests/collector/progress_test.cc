@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Which records of a stream are stored together.
+#include "collector/progress.h"
+
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "tests/collector/memory_sink.h"
+#include "tests/collector/records.h"
+#include "tests/support/status_matchers.h"
+
+namespace nfmeter {
+namespace {
+
+using collector::Progress;
+using testing::IsOkAndHolds;
+using testing::MakeRecord;
+
+class ProgressTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto leases = sink_.KeepLeases("a", {3}, absl::Minutes(5));
+    ASSERT_OK(leases.status());
+    lease_ = leases->front();
+  }
+  Progress MakeProgress() {
+    return {"gw1", lease_, sink_, [](const std::string&) { return true; }};
+  }
+  // From `sequence` on, the first one full.
+  static std::vector<v1::UsageRecord> Three(uint64_t sequence) {
+    std::vector<v1::UsageRecord> records;
+    for (uint64_t i = 0; i < 3; ++i) {
+      records.push_back(MakeRecord(
+          {.sequence = sequence + i, .full = i == 0, .described = i == 0},
+          {{5, 10 * (sequence + i)}}));
+    }
+    return records;
+  }
+
+  testing::MemorySink sink_;
+  collector::Lease lease_;
+};
+
+// What it tells was counted before: that is in no hour.
+TEST_F(ProgressTest, TheFirstRecordOfANodeIsStoredAlone) {
+  Progress progress = MakeProgress();
+  ASSERT_OK(progress.Begin().status());
+  const std::vector<v1::UsageRecord> records = Three(1);
+  EXPECT_THAT(progress.Store(records), IsOkAndHolds(1));
+  EXPECT_THAT(progress.Store(absl::MakeSpan(records).subspan(1)),
+              IsOkAndHolds(2));
+}
+
+// Where it falls is seen, though the next ones are larger again.
+TEST_F(ProgressTest, TheFirstRecordOfALedgerThatWasSetBackIsStoredAlone) {
+  Progress progress = MakeProgress();
+  ASSERT_OK(progress.Begin().status());
+  ASSERT_OK(progress.Store(Three(20)).status());
+  const std::vector<v1::UsageRecord> records = Three(10);
+  EXPECT_THAT(progress.Store(records), IsOkAndHolds(1));
+  EXPECT_THAT(progress.Store(absl::MakeSpan(records).subspan(1)),
+              IsOkAndHolds(2));
+  const auto totals = sink_.totals();
+  EXPECT_EQ(totals.at({"gw1", "c5"}).first, 200 + 20);
+}
+
+}  // namespace
+}  // namespace nfmeter
