@@ -17,6 +17,9 @@ using postgres::Connection;
 using postgres::Retried;
 using postgres::Rows;
 
+// An index of a large table, say.
+constexpr absl::Duration kLongest = absl::Minutes(10);
+
 // IF NOT EXISTS looks and then makes: of two that do so at the same moment one
 // is told that the other has made it (23505, 42P06 and 42P07 by how far it
 // came), and finds it when it looks again.
@@ -52,7 +55,7 @@ absl::Status MakeVersionTable(Connection& connection) {
 // at once one migrates, the others wait.
 absl::StatusOr<bool> MigrateOnce(Connection& connection) {
   connection.RollBack();
-  NFM_RETURN_IF_ERROR(connection.Begin());
+  NFM_RETURN_IF_ERROR(connection.Begin(kLongest));
   NFM_ASSIGN_OR_RETURN(
       const Rows rows,
       connection.Query(

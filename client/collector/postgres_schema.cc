@@ -161,8 +161,7 @@ CREATE OR REPLACE FUNCTION nfmeter.store_batch(
   _counters jsonb, _gaps jsonb, _buckets timestamptz[])
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-  _event text := (SELECT node_id FROM nfmeter.nodes WHERE node = _node)
-    || '/' || to_hex(_epoch) || '/' || _sequence || '/';
+  _event text;
 BEGIN
   PERFORM 1 FROM nfmeter.leases
     WHERE shard = _shard AND token = _token FOR KEY SHARE;
@@ -200,8 +199,28 @@ BEGIN
         state = excluded.state, labels = excluded.labels,
         start_time = excluded.start_time, end_time = excluded.end_time;
   END IF;
+  IF _old_epoch IS NULL OR _gaps IS NOT NULL THEN
+    _event := (SELECT node_id FROM nfmeter.nodes WHERE node = _node)
+      || '/' || to_hex(_epoch) || '/' || _sequence || '/';
+  END IF;
   -- A total that fell is one of a ledger that was set back: what was counted
-  -- stays counted.
+  -- stays counted. Records that are to be rolled up yet are put beside the base
+  -- that they get; and sequences of a ledger that was set back come again.
+  IF _old_epoch = _epoch AND _old_sequence >= _sequence THEN
+    _event := _event || (extract(epoch FROM _record_time) * 1000000)::bigint
+      || '/';
+    UPDATE nfmeter.records r SET
+        packets = r.packets + least(0, t.packets - c.packets),
+        bytes = r.bytes + least(0, t.bytes - c.bytes)
+      FROM unnest(_ids, _packets, _bytes) AS t (id, packets, bytes)
+        JOIN nfmeter.counters c ON c.node = _node AND c.epoch = _epoch
+          AND c.counter_id = t.id
+      WHERE r.node = _node AND r.epoch = _epoch AND r.counter_id = t.id
+        AND (t.packets < c.packets OR t.bytes < c.bytes)
+        AND r.time >= (SELECT min(bucket) FROM nfmeter.rollup_due
+                       WHERE node = _node)
+        AND (r.sequence <> _sequence OR r.time <> _record_time);
+  END IF;
   UPDATE nfmeter.counters c SET
       base_packets = c.base_packets + least(0, t.packets - c.packets),
       packets = t.packets,
@@ -217,7 +236,8 @@ BEGIN
       jsonb_build_object(
       'type', 'nfmeter.node.discovered', 'subject', _name,
       'time', to_jsonb(clock_timestamp()), 'data', jsonb_build_object(
-        'node', _name, 'epoch', _epoch, 'sequence', _sequence)));
+        'node', _name, 'epoch', _epoch, 'sequence', _sequence)))
+      ON CONFLICT DO NOTHING;
   END IF;
   IF _gaps IS NOT NULL THEN
     INSERT INTO nfmeter.gaps SELECT _node, _epoch, g.sequence, g.id, g.counter,
@@ -230,7 +250,8 @@ BEGIN
         'type', 'nfmeter.usage.gap', 'subject', _name,
         'time', to_jsonb(clock_timestamp()),
         'data', g || jsonb_build_object('node', _name))
-      FROM jsonb_array_elements(_gaps) WITH ORDINALITY AS e (g, number);
+      FROM jsonb_array_elements(_gaps) WITH ORDINALITY AS e (g, number)
+      ON CONFLICT DO NOTHING;
   END IF;
   INSERT INTO nfmeter.rollup_due AS d (bucket, node)
     SELECT b, _node FROM unnest(_buckets) AS b
@@ -238,15 +259,19 @@ BEGIN
 END $$;
 
 -- Partitions of records by day, of five minutes by month, for the days around
--- now. What lies in a default partition already stays there.
+-- now that the policy keeps. What lies in a default partition already stays
+-- there.
 CREATE OR REPLACE FUNCTION nfmeter.make_partitions() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
+  _policy nfmeter.policy;
   _day date;
   _month date;
   _name text;
 BEGIN
-  FOR _day IN SELECT generate_series(current_date - 8, current_date + 3,
-                                     interval '1 day') LOOP
+  SELECT * INTO _policy FROM nfmeter.policy;
+  FOR _day IN SELECT generate_series(
+      greatest(current_date - 8, (now() - _policy.keep_records)::date),
+      current_date + 3, interval '1 day') LOOP
     _name := 'records_' || to_char(_day, 'YYYYMMDD');
     IF to_regclass('nfmeter.' || _name) IS NOT NULL THEN CONTINUE; END IF;
     BEGIN
@@ -257,8 +282,9 @@ BEGIN
     END;
   END LOOP;
   FOR _month IN SELECT generate_series(
-      date_trunc('month', current_date - 40), current_date + 3,
-      interval '1 month') LOOP
+      date_trunc('month', greatest(
+        current_date - 40, (now() - _policy.keep_five_minutes)::date)),
+      current_date + 3, interval '1 month') LOOP
     _name := 'usage_5m_' || to_char(_month, 'YYYYMM');
     IF to_regclass('nfmeter.' || _name) IS NOT NULL THEN CONTINUE; END IF;
     BEGIN
@@ -270,7 +296,8 @@ BEGIN
   END LOOP;
 END $$;
 
--- Rolls up the five minutes that are over and have new records; how many.
+-- Rolls up the five minutes that are over and have new records; how many. Those
+-- that get records meanwhile, which this does not see, stay due.
 CREATE OR REPLACE FUNCTION nfmeter.roll_up() RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
   _bucket timestamptz;
@@ -279,7 +306,11 @@ BEGIN
   FOR _bucket IN SELECT DISTINCT bucket FROM nfmeter.rollup_due
       WHERE bucket <= now() - interval '5 minutes' ORDER BY 1 LIMIT 100 LOOP
     WITH due AS (
-      DELETE FROM nfmeter.rollup_due WHERE bucket = _bucket RETURNING node
+      SELECT node, touched FROM nfmeter.rollup_due WHERE bucket = _bucket
+    ), done AS (
+      DELETE FROM nfmeter.rollup_due d USING due
+        WHERE d.bucket = _bucket AND d.node = due.node
+          AND d.touched = due.touched
     ), five AS (
       INSERT INTO nfmeter.usage_5m AS u
         SELECT r.node, r.epoch, r.counter_id, _bucket,
@@ -305,6 +336,27 @@ BEGIN
   RETURN _done;
 END $$;
 
+-- The last total of each counter before a time, of rows that are about to be
+-- forgotten: what comes after them is counted from there. Its time is -infinity.
+CREATE OR REPLACE FUNCTION nfmeter.keep_last(
+  _from text, _into text, _before timestamptz)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE format(
+    'INSERT INTO nfmeter.%I AS u
+      SELECT c.node, c.epoch, c.counter_id, ''-infinity'', l.packets, l.bytes
+        FROM nfmeter.counters c CROSS JOIN LATERAL (
+          SELECT o.packets, o.bytes FROM nfmeter.%I o
+            WHERE o.node = c.node AND o.epoch = c.epoch
+              AND o.counter_id = c.counter_id
+              AND o.bucket < $1 AND o.bucket > ''-infinity''
+            ORDER BY o.bucket DESC LIMIT 1) AS l
+      ON CONFLICT (node, epoch, counter_id, bucket) DO UPDATE SET
+        packets = greatest(u.packets, excluded.packets),
+        bytes = greatest(u.bytes, excluded.bytes)', _into, _from)
+    USING _before;
+END $$;
+
 -- Drops partitions that the policy does not keep, and deletes the rest.
 CREATE OR REPLACE FUNCTION nfmeter.retain() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -324,12 +376,26 @@ BEGIN
         AND c.relname ~ '^usage_5m_[0-9]{6}$'
         AND to_date(right(c.relname, 6), 'YYYYMM') + interval '1 month' <=
             now() - _policy.keep_five_minutes LOOP
+    IF _table.relname LIKE 'usage%' THEN
+      PERFORM nfmeter.keep_last(_table.relname, 'usage_5m', 'infinity');
+    END IF;
     EXECUTE format('DROP TABLE nfmeter.%I', _table.relname);
   END LOOP;
   DELETE FROM nfmeter.records_other WHERE time < now() - _policy.keep_records;
-  DELETE FROM nfmeter.usage_5m_other
-    WHERE bucket < now() - _policy.keep_five_minutes;
-  DELETE FROM nfmeter.usage_1h WHERE bucket < now() - _policy.keep_hours;
+  IF EXISTS (SELECT 1 FROM nfmeter.usage_5m_other WHERE bucket > '-infinity'
+             AND bucket < now() - _policy.keep_five_minutes) THEN
+    PERFORM nfmeter.keep_last('usage_5m_other', 'usage_5m',
+                              now() - _policy.keep_five_minutes);
+    DELETE FROM nfmeter.usage_5m_other WHERE bucket > '-infinity'
+      AND bucket < now() - _policy.keep_five_minutes;
+  END IF;
+  IF EXISTS (SELECT 1 FROM nfmeter.usage_1h WHERE bucket > '-infinity'
+             AND bucket < now() - _policy.keep_hours) THEN
+    PERFORM nfmeter.keep_last('usage_1h', 'usage_1h',
+                              now() - _policy.keep_hours);
+    DELETE FROM nfmeter.usage_1h WHERE bucket > '-infinity'
+      AND bucket < now() - _policy.keep_hours;
+  END IF;
   DELETE FROM nfmeter.outbox WHERE noted < now() - _policy.keep_records;
 END $$;
 
@@ -337,7 +403,7 @@ SELECT nfmeter.make_partitions();
 )sql";
 
 constexpr char kViews[] = R"sql(
-CREATE VIEW nfmeter.usage_total AS
+CREATE OR REPLACE VIEW nfmeter.usage_total AS
 SELECT n.name AS node, c.name AS counter,
        sum(c.packets - c.base_packets)::bigint AS packets,
        sum(c.bytes - c.base_bytes)::bigint AS bytes,
@@ -348,7 +414,7 @@ SELECT n.name AS node, c.name AS counter,
 FROM nfmeter.counters c JOIN nfmeter.nodes n USING (node)
 GROUP BY n.name, c.name;
 
-CREATE VIEW nfmeter.uncertain AS
+CREATE OR REPLACE VIEW nfmeter.uncertain AS
 SELECT n.name AS node, nullif(g.counter, '') AS counter, g.cause, g.start_time,
        g.end_time, CASE WHEN g.bounded THEN g.max_packets END AS max_packets,
        CASE WHEN g.bounded THEN g.max_bytes END AS max_bytes
@@ -356,28 +422,38 @@ FROM nfmeter.gaps g JOIN nfmeter.nodes n USING (node)
 WHERE g.cause <> 'RECORDS_DROPPED'
 ORDER BY g.end_time DESC;
 
--- What was counted in each hour; and in each five minutes.
-CREATE VIEW nfmeter.usage_hour AS
-SELECT n.name AS node, c.name AS counter, c.labels, h.bucket AS hour,
-       h.packets - lag(h.packets, 1, c.carried_packets) OVER by_counter
-         AS packets,
-       h.bytes - lag(h.bytes, 1, c.carried_bytes) OVER by_counter AS bytes
-FROM nfmeter.usage_1h h JOIN nfmeter.counters c USING (node, epoch, counter_id)
-     JOIN nfmeter.nodes n USING (node)
-WINDOW by_counter AS
-  (PARTITION BY h.node, h.epoch, h.counter_id ORDER BY h.bucket);
+-- What was counted in each hour; and in each five minutes: how far a total is
+-- beyond the largest before it, as those of a clock that was ahead for a while
+-- lie after some that are larger.
+CREATE OR REPLACE VIEW nfmeter.usage_hour AS
+SELECT * FROM (
+  SELECT n.name AS node, c.name AS counter, c.labels, h.bucket AS hour,
+         greatest(0, h.packets - coalesce(max(h.packets) OVER before,
+                                          c.carried_packets)) AS packets,
+         greatest(0, h.bytes - coalesce(max(h.bytes) OVER before,
+                                        c.carried_bytes)) AS bytes
+  FROM nfmeter.usage_1h h JOIN nfmeter.counters c USING (node, epoch, counter_id)
+       JOIN nfmeter.nodes n USING (node)
+  WINDOW before AS
+    (PARTITION BY h.node, h.epoch, h.counter_id ORDER BY h.bucket
+     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS each
+WHERE hour > '-infinity';
 
-CREATE VIEW nfmeter.usage_five_minutes AS
-SELECT n.name AS node, c.name AS counter, c.labels, h.bucket,
-       h.packets - lag(h.packets, 1, c.carried_packets) OVER by_counter
-         AS packets,
-       h.bytes - lag(h.bytes, 1, c.carried_bytes) OVER by_counter AS bytes
-FROM nfmeter.usage_5m h JOIN nfmeter.counters c USING (node, epoch, counter_id)
-     JOIN nfmeter.nodes n USING (node)
-WINDOW by_counter AS
-  (PARTITION BY h.node, h.epoch, h.counter_id ORDER BY h.bucket);
+CREATE OR REPLACE VIEW nfmeter.usage_five_minutes AS
+SELECT * FROM (
+  SELECT n.name AS node, c.name AS counter, c.labels, h.bucket,
+         greatest(0, h.packets - coalesce(max(h.packets) OVER before,
+                                          c.carried_packets)) AS packets,
+         greatest(0, h.bytes - coalesce(max(h.bytes) OVER before,
+                                        c.carried_bytes)) AS bytes
+  FROM nfmeter.usage_5m h JOIN nfmeter.counters c USING (node, epoch, counter_id)
+       JOIN nfmeter.nodes n USING (node)
+  WINDOW before AS
+    (PARTITION BY h.node, h.epoch, h.counter_id ORDER BY h.bucket
+     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS each
+WHERE bucket > '-infinity';
 
-CREATE VIEW nfmeter.usage_month_by_tenant AS
+CREATE OR REPLACE VIEW nfmeter.usage_month_by_tenant AS
 SELECT date_trunc('month', hour) AS month,
        coalesce(labels ->> 'tenant', '') AS tenant,
        sum(packets)::bigint AS packets, sum(bytes)::bigint AS bytes
@@ -385,7 +461,7 @@ FROM nfmeter.usage_hour GROUP BY 1, 2;
 
 -- 95 of 100 five minutes of the month so far had at most so much; five minutes
 -- without traffic are such, too.
-CREATE VIEW nfmeter.p95_by_tenant AS
+CREATE OR REPLACE VIEW nfmeter.p95_by_tenant AS
 WITH summed AS (
   SELECT coalesce(labels ->> 'tenant', '') AS tenant, bucket,
          sum(packets) AS packets, sum(bytes) AS bytes
@@ -408,7 +484,7 @@ SELECT month, tenant,
          AS bytes_per_second
 FROM ranked GROUP BY month, tenant;
 
-CREATE VIEW nfmeter.top_counters AS
+CREATE OR REPLACE VIEW nfmeter.top_counters AS
 SELECT node, counter, sum(packets)::bigint AS packets,
        sum(bytes)::bigint AS bytes
 FROM nfmeter.usage_hour WHERE hour >= now() - interval '1 day'
@@ -432,7 +508,8 @@ END $$;
 // Keys are made of what is in the tables and in statements, never drawn from a
 // sequence: that knows no transaction, so that two servers which run the same
 // statements (Pgpool-II) would draw different ones. Ids of events are
-// NODE_ID/EPOCH/SEQUENCE/NUMBER.
+// NODE_ID/EPOCH/SEQUENCE/NUMBER, with the record's time before the number where
+// a ledger was set back within its epoch.
 constexpr char kKeys[] = R"sql(
 -- The key that was given last; none is given twice.
 CREATE TABLE nfmeter.node_keys (
@@ -446,10 +523,22 @@ ALTER TABLE nfmeter.outbox ALTER id DROP IDENTITY;
 ALTER TABLE nfmeter.outbox ALTER id TYPE text;
 )sql";
 
-// The functions are those of the newest version, and so they are made last
-// again.
-constexpr const char* kMigrations[] = {kTables, kFunctions, kViews, kKeys,
-                                       kFunctions};
+// By time, for retention.
+constexpr char kHoursIndex[] = R"sql(
+DO $$
+BEGIN
+  CREATE INDEX usage_1h_by_bucket ON nfmeter.usage_1h USING brin (bucket)
+    WITH (pages_per_range = 32, autosummarize = on);
+EXCEPTION WHEN OTHERS THEN
+  CREATE INDEX usage_1h_by_bucket ON nfmeter.usage_1h (bucket);
+END $$;
+)sql";
+
+// Functions and views are those of the newest version, and so they are made
+// last again.
+constexpr const char* kMigrations[] = {kTables,    kFunctions, kViews,
+                                       kKeys,      kFunctions, kHoursIndex,
+                                       kFunctions, kViews};
 
 }  // namespace
 

@@ -23,7 +23,7 @@ using postgres::Rows;
 // Lease of Tidy(), beside those of the shards.
 constexpr int kTidyShard = -1;
 constexpr absl::Duration kTidyLease = absl::Minutes(5);
-// What a step of it takes at most.
+// What a step of it, or of a migration, takes at most.
 constexpr absl::Duration kTidyTime = absl::Minutes(10);
 constexpr absl::Duration kTidyLock = absl::Seconds(5);
 

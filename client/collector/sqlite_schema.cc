@@ -194,7 +194,45 @@ SELECT month, tenant,
 FROM ranked GROUP BY month, tenant;
 )sql";
 
-constexpr const char* kMigrations[] = {kFirst, kFiveMinuteViews};
+// Bucket -1 has the last total of each counter before what is kept. Usage is
+// how far a total is beyond the largest before it, as those of a clock that was
+// ahead for a while lie after some that are larger.
+constexpr char kUsageViews[] = R"sql(
+DROP VIEW usage_hour;
+CREATE VIEW usage_hour AS
+SELECT node, counter, labels, datetime(bucket / 1000000, 'unixepoch') AS hour,
+       packets, bytes
+FROM (
+  SELECT n.name AS node, c.name AS counter, c.labels, h.bucket,
+         max(0, h.packets - coalesce(max(h.packets) OVER before,
+                                     c.carried_packets)) AS packets,
+         max(0, h.bytes - coalesce(max(h.bytes) OVER before,
+                                   c.carried_bytes)) AS bytes
+  FROM usage_1h h JOIN counters c USING (node, epoch, counter_id)
+       JOIN nodes n USING (node)
+  WINDOW before AS
+    (PARTITION BY h.node, h.epoch, h.counter_id ORDER BY h.bucket
+     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
+WHERE bucket >= 0;
+DROP VIEW usage_five_minutes;
+CREATE VIEW usage_five_minutes AS
+SELECT node, counter, labels, datetime(bucket / 1000000, 'unixepoch') AS bucket,
+       packets, bytes
+FROM (
+  SELECT n.name AS node, c.name AS counter, c.labels, h.bucket,
+         max(0, h.packets - coalesce(max(h.packets) OVER before,
+                                     c.carried_packets)) AS packets,
+         max(0, h.bytes - coalesce(max(h.bytes) OVER before,
+                                   c.carried_bytes)) AS bytes
+  FROM usage_5m h JOIN counters c USING (node, epoch, counter_id)
+       JOIN nodes n USING (node)
+  WINDOW before AS
+    (PARTITION BY h.node, h.epoch, h.counter_id ORDER BY h.bucket
+     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
+WHERE bucket >= 0;
+)sql";
+
+constexpr const char* kMigrations[] = {kFirst, kFiveMinuteViews, kUsageViews};
 
 }  // namespace
 

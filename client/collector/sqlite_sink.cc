@@ -447,13 +447,33 @@ absl::StatusOr<FleetStatus> SqliteSink::Inspect() {
 }
 
 absl::Status SqliteSink::Tidy() {
+  // What comes after five minutes that are forgotten is counted from them.
+  {
+    absl::MutexLock lock(&mutex_);
+    NFM_ASSIGN_OR_RETURN(
+        auto keep_last,
+        db_->Prepare(
+            "INSERT INTO usage_5m SELECT l.node, l.epoch, l.counter_id, -1, "
+            "l.packets, l.bytes FROM counters c CROSS JOIN usage_5m l ON "
+            "l.node = c.node AND l.epoch = c.epoch AND l.counter_id = "
+            "c.counter_id AND l.bucket = (SELECT max(o.bucket) FROM usage_5m o "
+            "WHERE o.node = c.node AND o.epoch = c.epoch AND o.counter_id = "
+            "c.counter_id AND o.bucket BETWEEN 0 AND ?1 - 1) WHERE true ON "
+            "CONFLICT DO UPDATE SET packets = max(packets, excluded.packets), "
+            "bytes = max(bytes, excluded.bytes)"));
+    NFM_RETURN_IF_ERROR(keep_last.Run(
+        absl::ToUnixMicros(options_.now() - options_.keep_five_minutes)));
+  }
+  // By counter, as there is no index by time.
   const std::pair<const char*, absl::Duration> kept[] = {
       {"DELETE FROM records WHERE rowid IN (SELECT rowid FROM records WHERE "
        "time < ?1 LIMIT ?2)",
        options_.keep_records},
       {"DELETE FROM usage_5m WHERE (node, epoch, counter_id, bucket) IN "
-       "(SELECT node, epoch, counter_id, bucket FROM usage_5m WHERE bucket < "
-       "?1 LIMIT ?2)",
+       "(SELECT u.node, u.epoch, u.counter_id, u.bucket FROM counters c CROSS "
+       "JOIN usage_5m u ON u.node = c.node AND u.epoch = c.epoch AND "
+       "u.counter_id = c.counter_id AND u.bucket BETWEEN 0 AND ?1 - 1 LIMIT "
+       "?2)",
        options_.keep_five_minutes}};
   for (const auto& [sql, age] : kept) {
     int64_t deleted = kDeletedAtOnce;

@@ -70,6 +70,47 @@ TEST_F(SqliteViewsTest, TheMonthAndItsPercentileAreToldByTenant) {
   EXPECT_EQ(Query("SELECT packets, uncertain FROM usage_total"), "44608|0\n");
 }
 
+TEST_F(SqliteViewsTest, WhatIsForgottenAndClocksTakeNothingFromOtherTimes) {
+  absl::Time now = absl::FromUnixSeconds(kNovember);
+  const auto sink =
+      SqliteSink::Open({.path = path_, .now = [&now] { return now; }});
+  ASSERT_OK(sink.status());
+  const auto leases = (*sink)->KeepLeases("a", {3}, absl::Hours(24 * 365));
+  ASSERT_OK(leases.status());
+  std::vector<v1::UsageRecord> records;
+  // The third is of a clock that was two days ahead.
+  constexpr int64_t kDays[] = {0, 40, 42, 41, 43};
+  for (uint64_t i = 0; i < 5; ++i) {
+    records.push_back(MakeRecord({.sequence = i + 1,
+                                  .full = i == 0,
+                                  .seconds = kNovember + kDays[i] * 86'400,
+                                  .described = i == 0},
+                                 {{5, 1'000 + 10 * i}}));
+  }
+  const absl::Span<const v1::UsageRecord> all = records;
+  ASSERT_OK((*sink)->Store({.node = "gw1",
+                            .lease = leases->front(),
+                            .expected = std::nullopt,
+                            .records = all.first(1)}));
+  ASSERT_OK((*sink)->Store({.node = "gw1",
+                            .lease = leases->front(),
+                            .expected = Cursor{"id-1", 7, 1},
+                            .records = all.subspan(1)}));
+  EXPECT_EQ(Query("SELECT packets FROM usage_five_minutes ORDER BY bucket"),
+            "0\n10\n20\n0\n10\n");
+  EXPECT_EQ(Query("SELECT packets FROM usage_hour ORDER BY hour"),
+            "0\n10\n20\n0\n10\n");
+  now += absl::Hours(24 * 120);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_OK((*sink)->Tidy());
+    EXPECT_EQ(Query("SELECT packets FROM usage_five_minutes ORDER BY bucket"),
+              "10\n20\n0\n10\n");
+  }
+  now += absl::Hours(24 * 12);
+  ASSERT_OK((*sink)->Tidy());
+  EXPECT_EQ(Query("SELECT packets FROM usage_five_minutes"), "0\n10\n");
+}
+
 TEST_F(SqliteViewsTest, AFileOfAnOlderVersionGetsWhatIsNew) {
   ASSERT_EQ(Query(absl::StrCat(
                 collector::SqliteMigrations().front(),
