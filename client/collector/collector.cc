@@ -43,7 +43,7 @@ void Collector::SetTargets(std::vector<Target> targets) {
     std::string name = target.name;
     targets_.emplace(std::move(name), std::move(target));
   }
-  changed_ = true;
+  changed_ = has_targets_ = true;
 }
 
 void Collector::Loop() {
@@ -78,9 +78,31 @@ void Collector::Tidy() {
       Log(Level::kWarning, "roll-ups and retention wait",
           {{"error", std::string(status.message())}});
     }
-    absl::MutexLock lock(&mutex_);
-    if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), kTidyEvery)) {
-      return;
+    const absl::Time next = absl::Now() + kTidyEvery;
+    for (;;) {
+      {
+        absl::MutexLock lock(&mutex_);
+        const bool woken = mutex_.AwaitWithDeadline(
+            absl::Condition(this, &Collector::TidyWakes), next);
+        if (stopping_) return;
+        if (!woken) break;
+        share_grew_ = false;
+      }
+      FindDeparted();
+    }
+  }
+}
+
+// Targets that the sink knows and the file does not have any more: those that
+// went while no collector ran, or in the care of one that was killed.
+void Collector::FindDeparted() {
+  const absl::StatusOr<FleetStatus> status = sink_.Inspect();
+  if (!status.ok()) return;  // of use to people alone
+  absl::MutexLock lock(&mutex_);
+  for (const NodeStatus& node : status->nodes) {
+    if (!node.address.empty() && held_.contains(ShardOf(node.name)) &&
+        !targets_.contains(node.name) && !followers_.contains(node.name)) {
+      departed_.insert(node.name);
     }
   }
 }
@@ -143,6 +165,7 @@ void Collector::NoteLeases(const std::vector<Lease>& leases) {
     const auto before = held_.find(shard);
     if (before == held_.end() || before->second != token) {
       ++state_.leases_taken;
+      share_grew_ = true;
     }
   }
   for (const auto& [shard, token] : held_) {

@@ -82,8 +82,12 @@ class Collector {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropLeases();
   void AdjustFollowers();
+  void FindDeparted();
   void Bury(const Follower& follower) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Report();
+  bool TidyWakes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || (share_grew_ && has_targets_);
+  }
   absl::Duration Pause() const;
   uint32_t Credit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StopFollowers();
@@ -103,6 +107,10 @@ class Collector {
   std::map<std::string, TargetReport> reported_ ABSL_GUARDED_BY(mutex_);
   // Targets that are none any more, to be told.
   std::set<std::string> departed_ ABSL_GUARDED_BY(mutex_);
+  // Shards came whose former holders may not have told that, and targets_ is
+  // what it is; tidying_ looks.
+  bool share_grew_ ABSL_GUARDED_BY(mutex_) = false;
+  bool has_targets_ ABSL_GUARDED_BY(mutex_) = false;
   std::set<int> wanted_ ABSL_GUARDED_BY(mutex_);
   CollectorState state_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

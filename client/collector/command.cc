@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <iostream>
 #include <random>
@@ -10,6 +12,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "collector/collector.h"
@@ -89,6 +92,20 @@ absl::StatusOr<absl::Duration> LeaseOf(const Flags& flags) {
   return lease;
 }
 
+// Of the lines of a stream's board a name is one word.
+absl::Status CheckName(const Flags& flags) {
+  const auto separates = [](char c) {
+    return absl::ascii_isspace(static_cast<unsigned char>(c)) ||
+           absl::ascii_iscntrl(static_cast<unsigned char>(c));
+  };
+  if (std::any_of(flags.name.begin(), flags.name.end(), separates)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--name '", absl::CHexEscape(flags.name),
+                     "': must be one word, such as collector-1"));
+  }
+  return absl::OkStatus();
+}
+
 // Nodes that do not answer are told, but are no mistake of the file's.
 void CheckNodes(const TargetsFile& file, Fleet& fleet) {
   CallOptions once;
@@ -109,6 +126,7 @@ void CheckNodes(const TargetsFile& file, Fleet& fleet) {
 absl::Status CheckConfig(const Flags& flags, const std::string& url) {
   NFM_ASSIGN_OR_RETURN(const TargetsFile file, ReadTargets(flags.targets));
   NFM_RETURN_IF_ERROR(LeaseOf(flags).status());
+  NFM_RETURN_IF_ERROR(CheckName(flags));
   std::vector<FleetMember> members;
   for (const Target& target : file.targets) {
     members.push_back({target.name, OptionsFor(target)});
@@ -121,8 +139,9 @@ absl::Status CheckConfig(const Flags& flags, const std::string& url) {
                      ErrorHint(fleet.status())));
   }
   const absl::Status sink =
-      OpenSink({.url = url, .only_inspect = true}).status();
-  // A SQLite file is made when it is needed.
+      OpenSink({.url = url, .only_inspect = true, .check_rights = true})
+          .status();
+  // A SQLite file, a schema or a stream is made when it is needed.
   if (!sink.ok() && !absl::IsNotFound(sink)) return sink;
   std::cout << flags.targets << ": " << Counted(file.targets.size(), "node")
             << ", " << Counted(file.discover.size(), "name") << " to discover\n"
@@ -152,11 +171,31 @@ int Collect(const Flags& flags, const std::function<void()>& wait_for_end) {
   }
   const auto lease = LeaseOf(flags);
   if (!lease.ok()) return Fail(lease.status());
+  if (const auto named = CheckName(flags); !named.ok()) return Fail(named);
   auto file = ReadTargets(flags.targets);
   if (!file.ok()) return Fail(file.status());
   const auto sink = OpenSink({.url = *url, .connections = flags.connections});
   if (!sink.ok()) return Fail(sink.status());
 
+  // What may fail comes before the collector joins: others would give it nodes.
+  std::unique_ptr<EventRelay> relay;
+  if (!flags.events.empty()) {
+    auto started = EventRelay::Start(flags.events, **sink);
+    if (!started.ok()) return Fail(started.status());
+    relay = *std::move(started);
+  }
+  std::atomic<const Collector*> measured = nullptr;
+  std::unique_ptr<MetricsServer> metrics;
+  if (!flags.metrics.empty()) {
+    auto started = MetricsServer::Start(flags.metrics, [&measured] {
+      const Collector* const collector = measured;
+      return collector == nullptr
+                 ? std::string()
+                 : MetricsPage(collector->state(), absl::Now());
+    });
+    if (!started.ok()) return Fail(started.status());
+    metrics = *std::move(started);
+  }
   const std::string name = flags.name.empty() ? DefaultName() : flags.name;
   Collector collector({.name = name,
                        .consumer = flags.consumer,
@@ -164,20 +203,7 @@ int Collect(const Flags& flags, const std::function<void()>& wait_for_end) {
                        .memory = uint64_t{flags.memory_mib} << 20,
                        .store_threads = flags.connections},
                       **sink);
-  std::unique_ptr<MetricsServer> metrics;
-  if (!flags.metrics.empty()) {
-    auto started = MetricsServer::Start(flags.metrics, [&collector] {
-      return MetricsPage(collector.state(), absl::Now());
-    });
-    if (!started.ok()) return Fail(started.status());
-    metrics = *std::move(started);
-  }
-  std::unique_ptr<EventRelay> relay;
-  if (!flags.events.empty()) {
-    auto started = EventRelay::Start(flags.events, **sink);
-    if (!started.ok()) return Fail(started.status());
-    relay = *std::move(started);
-  }
+  measured = &collector;
   const TargetWatch watch({.path = flags.targets}, *std::move(file),
                           [&collector](std::vector<Target> targets) {
                             collector.SetTargets(std::move(targets));
@@ -189,6 +215,7 @@ int Collect(const Flags& flags, const std::function<void()>& wait_for_end) {
        {"metrics", metrics == nullptr ? "none" : metrics->url()}});
   wait_for_end();
   Log(Level::kInfo, "ending");
+  metrics.reset();
   return kOk;
 }
 

@@ -232,7 +232,8 @@ absl::StatusOr<Value> Connection::Get(const std::string& key) {
   const Owned<kvEntry, &kvEntry_Destroy> entry(found);
   return Value{kvEntry_Revision(found),
                std::string(static_cast<const char*>(kvEntry_Value(found)),
-                           kvEntry_ValueLen(found))};
+                           kvEntry_ValueLen(found)),
+               absl::FromUnixNanos(kvEntry_Created(found))};
 }
 
 absl::Status Connection::Put(const std::string& key, const std::string& bytes,

@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 
 namespace nfmeter::collector::nats {
 
@@ -37,6 +38,7 @@ struct Message {
 struct Value {
   uint64_t revision = 0;  // 0: there is none
   std::string bytes;
+  absl::Time changed = absl::InfinitePast();  // by the servers' clock
 };
 
 // A connection that makes itself again when it breaks, with one stream and one

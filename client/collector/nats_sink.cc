@@ -262,7 +262,7 @@ absl::Status NatsSink::KeepName(const Batch& batch) {
   const std::string& id = batch.records.front().node_id();
   {
     absl::MutexLock lock(&mutex_);
-    if (names_[id] == batch.node) return absl::OkStatus();
+    if (names_[batch.node] == id) return absl::OkStatus();
   }
   const std::string key = absl::StrCat("name.", Token(batch.node));
   NFM_ASSIGN_OR_RETURN(const nats::Value value, connection_->Get(key));
@@ -270,7 +270,7 @@ absl::Status NatsSink::KeepName(const Batch& batch) {
     NFM_RETURN_IF_ERROR(connection_->Put(key, id, value.revision));
   }
   absl::MutexLock lock(&mutex_);
-  names_[id] = batch.node;
+  names_[batch.node] = id;
   return absl::OkStatus();
 }
 
@@ -353,11 +353,13 @@ absl::StatusOr<FleetStatus> NatsSink::Inspect() {
   FleetStatus status;
   NFM_ASSIGN_OR_RETURN(const nats::Value value, connection_->Get(kBoard));
   const Board board = ParseBoard(value.bytes);
+  // Those that live strike out others; where none does, the board is old.
+  const absl::Duration age = options_.now() - value.changed;
   for (const auto& [name, member] : board.members) {
-    status.collectors.push_back(name);
+    if (age <= member.ttl) status.collectors.push_back(name);
   }
   for (const auto& [shard, lease] : board.leases) {
-    if (!lease.holder.empty()) ++status.shards_held;
+    if (!lease.holder.empty() && age <= lease.ttl) ++status.shards_held;
   }
   NFM_ASSIGN_OR_RETURN(std::vector<std::string> keys, connection_->Keys());
   std::sort(keys.begin(), keys.end());

@@ -97,7 +97,7 @@ class NatsSink final : public Sink {
   // What was seen, and since when.
   std::map<std::string, std::pair<uint64_t, absl::Time>> seen_
       ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, std::string> names_ ABSL_GUARDED_BY(mutex_);  // by id
+  std::map<std::string, std::string> names_ ABSL_GUARDED_BY(mutex_);  // ids
 };
 
 }  // namespace nfmeter::collector

@@ -9,7 +9,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "collector/nats_sink.h"
@@ -25,13 +24,51 @@ std::string Variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-std::string WithoutPassword(const std::string& url) {
-  const size_t user = url.find("://");
-  const size_t at = url.find('@');
-  if (user == std::string::npos || at == std::string::npos) return url;
-  const size_t colon = url.find(':', user + 3);
-  if (colon == std::string::npos || colon > at) return url;
-  return absl::StrCat(url.substr(0, colon), ":***", url.substr(at));
+bool IsNats(absl::string_view url) {
+  return absl::StartsWith(url, "nats://") || absl::StartsWith(url, "tls://");
+}
+
+// Where the part before the host ends; npos: there is none. A password may have
+// signs that should have been escaped.
+size_t EndOfUser(absl::string_view url) {
+  const size_t at = url.substr(0, url.find('?')).rfind('@');
+  if (at != absl::string_view::npos) return at;
+  return url.find(':') < url.find('?') ? url.substr(0, url.find('/')).rfind('@')
+                                       : at;
+}
+
+// Of postgresql://USER:PASSWORD@HOST/DATABASE?password=PASSWORD, and
+// nats://TOKEN@HOST.
+std::string WithoutPassword(absl::string_view url) {
+  const size_t scheme = url.find("://");
+  if (scheme == absl::string_view::npos) return std::string(url);
+  std::string shown(url.substr(0, scheme + 3));
+  url.remove_prefix(scheme + 3);
+  if (const size_t at = EndOfUser(url); at != absl::string_view::npos) {
+    const size_t colon = url.find(':');
+    if (colon < at) {
+      absl::StrAppend(&shown, url.substr(0, colon), ":***");
+    } else {
+      absl::StrAppend(&shown, IsNats(shown) ? "***" : url.substr(0, at));
+    }
+    url.remove_prefix(at);
+  }
+  const size_t query = url.find('?');
+  absl::StrAppend(&shown, url.substr(0, query));
+  if (query == absl::string_view::npos) return shown;
+  char before = '?';
+  for (const absl::string_view each :
+       absl::StrSplit(url.substr(query + 1), '&')) {
+    const absl::string_view key = each.substr(0, each.find('='));
+    shown.push_back(before);
+    before = '&';
+    absl::StrAppend(&shown, key);
+    if (key.size() == each.size()) continue;
+    absl::StrAppend(&shown, absl::StrContains(key, "password")
+                                ? "=***"
+                                : each.substr(key.size()));
+  }
+  return shown;
 }
 
 }  // namespace
@@ -55,9 +92,23 @@ std::string DefaultSink() {
 }
 
 std::string ShownSink(const std::string& url) {
-  std::vector<std::string> servers = absl::StrSplit(url, ',');
-  for (std::string& server : servers) server = WithoutPassword(server);
-  return absl::StrJoin(servers, ",");
+  // Each server of NATS has a URL of its own.
+  std::string shown;
+  size_t begin = 0;
+  for (;;) {
+    const size_t scheme = url.find("://", begin);
+    const size_t next =
+        scheme == std::string::npos ? scheme : url.find("://", scheme + 3);
+    const size_t comma =
+        next == std::string::npos ? next : url.rfind(',', next);
+    const size_t end =
+        comma == std::string::npos || comma < scheme ? url.size() : comma;
+    absl::StrAppend(&shown, WithoutPassword(absl::string_view(url).substr(
+                                begin, end - begin)));
+    if (end == url.size()) return shown;
+    shown.push_back(',');
+    begin = end + 1;
+  }
 }
 
 absl::StatusOr<std::unique_ptr<Sink>> OpenSink(const SinkOptions& options) {
@@ -72,9 +123,10 @@ absl::StatusOr<std::unique_ptr<Sink>> OpenSink(const SinkOptions& options) {
       absl::StartsWith(url, "postgres://")) {
     return PostgresSink::Open({.url = url,
                                .connections = options.connections,
-                               .only_inspect = options.only_inspect});
+                               .only_inspect = options.only_inspect,
+                               .check_rights = options.check_rights});
   }
-  if (absl::StartsWith(url, "nats://") || absl::StartsWith(url, "tls://")) {
+  if (IsNats(url)) {
     auto sink =
         NatsSink::Open({.url = url, .only_inspect = options.only_inspect});
     if (sink.ok()) return sink;

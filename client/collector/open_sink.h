@@ -16,6 +16,8 @@ struct SinkOptions {
   std::string url;
   // Only Inspect() will be called.
   bool only_inspect = false;
+  // With it: that storing is allowed, as far as it can be told.
+  bool check_rights = false;
   int connections = 4;
 };
 

@@ -78,7 +78,8 @@ absl::StatusCode CodeOf(absl::string_view state) {
   if (absl::StartsWith(state, "28") || state == "42501") {
     return absl::StatusCode::kPermissionDenied;
   }
-  if (state == "3D000") return absl::StatusCode::kNotFound;
+  // A standby that is to become the main server yet.
+  if (state == "25006") return absl::StatusCode::kUnavailable;
   // Connections, resources, operators, system errors; and transactions that
   // were rolled back so that others could go on.
   for (const absl::string_view passing : {"08", "53", "57", "58", "40", "55"}) {

@@ -81,13 +81,12 @@ class CopyData {
 //                        the connection is closed then where its state is not
 //                        known, and the next call makes another
 //   PERMISSION_DENIED    wrong password or rights
-//   NOT_FOUND            no such database
 //   FAILED_PRECONDITION  anything else that the server refuses
 //
 // Nothing is kept in the session: a pooler in front of the server may give each
 // transaction another one (PgBouncer's transaction pooling). So what a
-// transaction needs is set by Begin(), and nothing is prepared by name. BEGIN and
-// COMMIT share no message with statements that read or write: a replicator
+// transaction needs is set by Begin(), and nothing is prepared by name. BEGIN
+// and COMMIT share no message with statements that read or write: a replicator
 // (Pgpool-II) would not see where transactions begin and end.
 // Not thread-safe.
 class Connection {

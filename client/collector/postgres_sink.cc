@@ -123,8 +123,25 @@ absl::Status PostgresSink::CheckSchema() {
                      ", this nfmeter-collector knows up to ", newest,
                      "; use the version that made it, or a newer one"));
   }
-  if (version == newest || options_.only_inspect) return absl::OkStatus();
-  return MigratePostgres(*connection, version);
+  if (version == 0 && options_.only_inspect) {
+    return absl::NotFoundError(
+        "the database has no usage: nothing was collected into it yet; start "
+        "nfmeter-collector, or name another --sink");
+  }
+  if (version < newest && !options_.only_inspect) {
+    Connection migrating(options_.url);
+    migrating.set_timeout(kTidyTime);
+    NFM_RETURN_IF_ERROR(MigratePostgres(migrating, version));
+  }
+  if (options_.only_inspect && !options_.check_rights) return absl::OkStatus();
+  NFM_RETURN_IF_ERROR(connection->Begin());
+  for (const char* changing_nothing :
+       {"UPDATE nfmeter.leases SET expires = expires WHERE false",
+        "INSERT INTO nfmeter.records SELECT * FROM nfmeter.records WHERE "
+        "false"}) {
+    NFM_RETURN_IF_ERROR(connection->Execute(changing_nothing));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<std::string>> PostgresSink::Join(

@@ -29,10 +29,13 @@ class PostgresSink final : public Sink {
     int connections = 4;
     // Neither makes nor migrates the schema.
     bool only_inspect = false;
+    // With it: that storing is allowed.
+    bool check_rights = false;
   };
 
   // Makes the schema `nfmeter`, or migrates it. FAILED_PRECONDITION: it is a
-  // newer nfmeter-collector's; else as postgres::Connection.
+  // newer nfmeter-collector's; else as postgres::Connection. NOT_FOUND: there
+  // is none to inspect.
   static absl::StatusOr<std::unique_ptr<PostgresSink>> Open(Options options);
 
   absl::StatusOr<std::vector<std::string>> Join(const std::string& name,

@@ -1,27 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/target_watch.h"
 
-#include <fstream>
+#include <algorithm>
 #include <set>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "collector/log.h"
 
 namespace nfmeter::collector {
-namespace {
-
-// Empty when it can't be read: while an editor replaces it, say.
-std::string TextOf(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  if (file) text << file.rdbuf();
-  return text.str();
-}
-
-}  // namespace
-
 TargetWatch::TargetWatch(Options options, TargetsFile file,
                          std::function<void(std::vector<Target>)> on_targets)
     : options_(std::move(options)),
@@ -62,18 +49,37 @@ void TargetWatch::Loop() {
 }
 
 void TargetWatch::ReadAgain() {
-  std::string text = TextOf(options_.path);
-  if (text.empty() || text == text_) return;
-  text_ = std::move(text);
+  absl::StatusOr<std::string> text = ReadTargetsText(options_.path);
+  if (!text.ok() || text->empty()) {
+    // The first time an editor may be about to replace it.
+    if (++looks_in_vain_ == 2) {
+      text_.clear();
+      Log(Level::kError, "targets stay as they were",
+          {{"error", text.ok() ? absl::StrCat(options_.path, " is empty")
+                               : std::string(text.status().message())}});
+    }
+    return;
+  }
+  looks_in_vain_ = 0;
+  if (*text == text_) return;
+  text_ = *std::move(text);
   absl::StatusOr<TargetsFile> file = ParseTargets(text_, options_.path);
   if (!file.ok()) {
     Log(Level::kError, "targets stay as they were",
         {{"error", std::string(file.status().message())}});
     return;
   }
+  // Names that stay have their nodes, should the DNS not answer now.
+  std::vector<std::vector<Target>> discovered(file->discover.size());
+  for (size_t i = 0; i < discovered.size(); ++i) {
+    const auto before = std::find(file_.discover.begin(), file_.discover.end(),
+                                  file->discover[i]);
+    if (before == file_.discover.end()) continue;
+    discovered[i] = discovered_[before - file_.discover.begin()];
+  }
+  discovered_ = std::move(discovered);
+  failures_.assign(file->discover.size(), absl::OkStatus());
   file_ = *std::move(file);
-  discovered_.assign(file_.discover.size(), {});
-  failures_.assign(file_.discover.size(), absl::OkStatus());
   Resolve();
   Tell();
 }

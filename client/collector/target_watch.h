@@ -49,6 +49,7 @@ class TargetWatch {
   TargetsFile file_;
   std::string text_;  // as it was read last; at first none, so that no change
                       // since is missed
+  int looks_in_vain_ = 0;
   std::vector<std::vector<Target>> discovered_;  // as file_.discover
   std::vector<absl::Status> failures_;           // likewise
   std::vector<Target> told_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/targets.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -9,13 +10,20 @@
 #include <sstream>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "collector/status_macros.h"
 #include "yaml-cpp/yaml.h"
 
 namespace nfmeter::collector {
 namespace {
+
+bool IsControl(char c) {
+  return absl::ascii_iscntrl(static_cast<unsigned char>(c));
+}
 
 // Reads one file; collects what is wrong with it.
 class Reader {
@@ -79,6 +87,14 @@ class Reader {
                    "unix:/run/nfmeter/nfmeter.sock");
     }
     if (target.name.empty()) target.name = target.address;
+    for (const std::string* text : {&target.name, &target.address}) {
+      if (std::any_of(text->begin(), text->end(), IsControl)) {
+        return Wrong(node.Mark(),
+                     absl::StrCat("'", absl::CHexEscape(*text),
+                                  "' has a line feed or another control "
+                                  "character"));
+      }
+    }
     const auto [first, is_new] =
         names_.emplace(target.name, node.Mark().line + 1);
     if (!is_new) {
@@ -222,18 +238,24 @@ absl::StatusOr<TargetsFile> ParseTargets(absl::string_view yaml,
   return Reader(path).Read(yaml);
 }
 
-absl::StatusOr<TargetsFile> ReadTargets(const std::string& path) {
+absl::StatusOr<std::string> ReadTargetsText(const std::string& path) {
   std::ifstream file(path);
   std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) {
-    const int error = errno;
+  if (file) errno = 0;
+  // An empty file is an error of the stream's, too.
+  if (!file || (!(text << file.rdbuf()) && errno != 0)) {
     return absl::ErrnoToStatus(
-        error == 0 ? ENOENT : error,
+        errno == 0 ? ENOENT : errno,
         absl::StrCat(path,
                      " can't be read; give --targets a file that says "
                      "which nodes there are"));
   }
-  return ParseTargets(text.str(), path);
+  return text.str();
+}
+
+absl::StatusOr<TargetsFile> ReadTargets(const std::string& path) {
+  NFM_ASSIGN_OR_RETURN(const std::string text, ReadTargetsText(path));
+  return ParseTargets(text, path);
 }
 
 }  // namespace nfmeter::collector

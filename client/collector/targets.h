@@ -53,6 +53,8 @@ struct Discovery {
   std::string name;
   uint16_t port = 0;  // kHosts
   Target pattern;     // everything but name and address
+
+  friend bool operator==(const Discovery&, const Discovery&) = default;
 };
 
 struct TargetsFile {
@@ -65,7 +67,9 @@ struct TargetsFile {
 // the folder of `path`.
 absl::StatusOr<TargetsFile> ParseTargets(absl::string_view yaml,
                                          const std::string& path);
-// As ParseTargets(); NOT_FOUND and PERMISSION_DENIED: it can't be read.
+// NOT_FOUND, PERMISSION_DENIED and others by errno: it can't be read.
+absl::StatusOr<std::string> ReadTargetsText(const std::string& path);
+// As both.
 absl::StatusOr<TargetsFile> ReadTargets(const std::string& path);
 
 // The nodes behind `discovery` now, by address. UNAVAILABLE: the DNS does not

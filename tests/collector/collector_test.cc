@@ -163,9 +163,37 @@ TEST_F(CollectorTest, TargetsAreReadAgainWhenTheFileChanges) {
   CollectorProcess collector(
       {"--targets", targets_, "--sink", "sqlite:" + database_});
   ASSERT_NO_FATAL_FAILURE(Send(4));
+  std::ofstream(targets_) << "";
+  EXPECT_TRUE(Eventually([&] {
+    return absl::StrContains(collector.Log(), targets_ + " is empty");
+  })) << collector.Log();
   std::ofstream(targets_) << "targets:\n  - {name: gw1, address: \""
                           << server_.target() << "\"}\n";
   ASSERT_NO_FATAL_FAILURE(AwaitTotal());
+}
+
+TEST_F(CollectorTest, ATargetThatWentMeanwhileIsToldAsNone) {
+  const std::string sink = "sqlite:" + database_;
+  const auto shows = [&](const std::string& what) {
+    return Eventually([&] {
+      return absl::StrContains(RunCollector({"status", "--sink", sink}).out,
+                               what);
+    });
+  };
+  const std::vector<std::string> arguments = {"--targets", targets_, "--sink",
+                                              sink};
+  ASSERT_NO_FATAL_FAILURE(Send(1));
+  {
+    CollectorProcess collector(arguments);
+    ASSERT_NO_FATAL_FAILURE(AwaitTotal());
+    EXPECT_TRUE(shows("ok"));
+    collector.Kill();
+  }
+  std::ofstream(targets_) << "targets:\n  - {name: other, address: \"unix:"
+                          << dir_ / "none.sock"
+                          << "\"}\n";
+  const CollectorProcess collector(arguments);
+  EXPECT_TRUE(shows("no target any more")) << collector.Log();
 }
 
 TEST_F(CollectorTest, ConfigurationIsCheckedBeforeItIsUsed) {
@@ -187,6 +215,16 @@ TEST_F(CollectorTest, ConfigurationIsCheckedBeforeItIsUsed) {
       RunCollector({"--targets", targets_, "--sink", sink, "--check-config"});
   EXPECT_EQ(newer.exit_code, 2);
   EXPECT_THAT(newer.err, HasSubstr("schema version 99"));
+
+  const auto name =
+      RunCollector({"--targets", targets_, "--sink", sink, "--name", "a b"});
+  EXPECT_EQ(name.exit_code, 2);
+  EXPECT_THAT(name.err, HasSubstr("--name 'a b': must be one word"));
+
+  std::ofstream(targets_) << "";
+  const auto empty = RunCollector({"--targets", targets_, "--check-config"});
+  EXPECT_EQ(empty.exit_code, 2);
+  EXPECT_THAT(empty.err, HasSubstr("must have 'targets:'"));
 
   std::ofstream(targets_) << "targets:\n  - {name: gw1}\n";
   const auto bad = RunCollector({"--targets", targets_, "--check-config"});

@@ -6,11 +6,15 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "collector/target_watch.h"
 #include "collector/targets.h"
 #include "gmock/gmock.h"
 #include "tests/collector/collector_process.h"
@@ -25,6 +29,7 @@ namespace {
 
 using collector::Discover;
 using collector::Discovery;
+using testing::Eventually;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
@@ -112,6 +117,35 @@ TEST(DiscoveryTest, SrvRecordsAreTargets) {
   EXPECT_EQ((*targets)[0].address, "a.example:7878");
   EXPECT_EQ((*targets)[1].name, "b.example:7878");
   EXPECT_TRUE((*targets)[0].insecure);
+}
+
+TEST(DiscoveryTest, NodesStayWhereTheFileChangesWhileTheDnsIsAway) {
+  const testing::TemporaryDirectory dir;
+  const std::string path = dir / "nodes.yaml";
+  const std::string discover =
+      "discover:\n  - {srv: _nfmeter._tcp.example., insecure: true}\n";
+  std::ofstream(path) << discover;
+  auto file = collector::ReadTargets(path);
+  ASSERT_OK(file.status());
+  std::optional<DnsServer> server(/*has_records=*/true);
+  absl::Mutex mutex;
+  std::vector<size_t> told;
+  const collector::TargetWatch watch(
+      {.path = path, .look_every = absl::Milliseconds(10)}, *std::move(file),
+      [&](const std::vector<collector::Target>& targets) {
+        absl::MutexLock lock(&mutex);
+        told.push_back(targets.size());
+      });
+  server.reset();
+  server.emplace(/*has_records=*/false);
+  std::ofstream(path) << discover
+                      << "targets: [{name: a, address: \"unix:/a\"}]\n";
+  EXPECT_TRUE(Eventually([&] {
+    absl::MutexLock lock(&mutex);
+    return told.size() >= 2;
+  }));
+  absl::MutexLock lock(&mutex);
+  EXPECT_THAT(told, ::testing::ElementsAre(2, 3));
 }
 
 // By the name of the record, which is that in the node's certificate. The other

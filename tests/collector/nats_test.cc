@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
@@ -121,6 +122,20 @@ TEST_F(NatsTest, TheNodesOfAKilledCollectorAreTakenOver) {
   Count(1);
   ASSERT_NO_FATAL_FAILURE(AwaitAcknowledged());
   CheckStream();
+}
+
+TEST_F(NatsTest, StatusTellsThatNoCollectorLives) {
+  auto collector = Start("one");
+  const auto status = [this] {
+    return RunCollector({"status", "--sink", cluster_.url()}).out;
+  };
+  EXPECT_TRUE(Eventually([&] {
+    return absl::StartsWith(status(), "1 collector, 256 of 256 shards held");
+  }));
+  collector->Kill();
+  EXPECT_TRUE(Eventually([&] {
+    return absl::StartsWith(status(), "0 collectors, 0 of 256 shards held");
+  }));
 }
 
 TEST(EventsTest, WhatHappensInTheFleetIsSentFromTheDatabasesOutbox) {

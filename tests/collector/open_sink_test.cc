@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "tests/support/status_matchers.h"
 
@@ -20,6 +21,19 @@ TEST(OpenSinkTest, PasswordsAreNotShown) {
             "nats://me:***@a:4222,nats://me:***@b:4222");
   EXPECT_EQ(ShownSink("postgresql://db:5432/usage"),
             "postgresql://db:5432/usage");
+  EXPECT_EQ(ShownSink("postgresql://db/usage?password=secret&user=me"),
+            "postgresql://db/usage?password=***&user=me");
+  EXPECT_EQ(ShownSink("postgresql://me@db/usage?sslpassword=se@cret"),
+            "postgresql://me@db/usage?sslpassword=***");
+  EXPECT_EQ(ShownSink("nats://secret@a:4222,nats://b:4222"),
+            "nats://***@a:4222,nats://b:4222");
+  EXPECT_EQ(ShownSink("sqlite:///var/lib/a@b.db"), "sqlite:///var/lib/a@b.db");
+  // With signs that should have been escaped.
+  for (const char* password : {"se,cret", "se@cret", "se?cret", "se:cret"}) {
+    EXPECT_EQ(ShownSink(absl::StrCat("postgresql://me:", password,
+                                     "@db1:5432,db2:5432/usage")),
+              "postgresql://me:***@db1:5432,db2:5432/usage");
+  }
 }
 
 TEST(OpenSinkTest, WhatIsNotThereIsToldWithItsAddress) {

@@ -322,6 +322,19 @@ TEST_F(PostgresTest, ANewerSchemaIsLeftAlone) {
   EXPECT_THAT(refused.err, HasSubstr("schema version 99"));
 }
 
+TEST_F(PostgresTest, ADatabaseWithoutUsageIsTold) {
+  const auto status = RunCollector({"status", "--sink", postgres_.url()});
+  EXPECT_EQ(status.exit_code, 2);
+  EXPECT_THAT(status.err, HasSubstr("nothing was collected into it yet"));
+  std::vector<std::string> check = Arguments();
+  check.emplace_back("--check-config");
+  EXPECT_EQ(RunCollector(check).exit_code, 0);
+  check[3] = absl::StrReplaceAll(check[3], {{"/postgres?", "/nodatabase?"}});
+  const auto refused = RunCollector(check);
+  EXPECT_EQ(refused.exit_code, 2) << refused.out;
+  EXPECT_THAT(refused.err, HasSubstr("\"nodatabase\" does not exist"));
+}
+
 TEST_F(PostgresTest, WhatTheDatabaseLacksIsTold) {
   postgres_.Query("DROP EXTENSION plpgsql CASCADE");
   const auto refused = RunCollector(Arguments());
@@ -344,6 +357,22 @@ TEST_F(PostgresTest, RightsThatAreLackingAreTold) {
        absl::StrReplaceAll(postgres_.url(), {{"postgres@", "weak@"}})});
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.err, HasSubstr("permission denied for database"));
+}
+
+TEST_F(PostgresTest, WhoMayOnlyReadIsToldBeforeItCollects) {
+  ASSERT_EQ(Start()->Stop(), 0);
+  postgres_.Query("CREATE ROLE reader LOGIN; GRANT nfmeter_reader TO reader");
+  std::vector<std::string> arguments = Arguments();
+  arguments[3] = absl::StrReplaceAll(arguments[3], {{"postgres@", "reader@"}});
+  const auto refused = RunCollector(arguments);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("permission denied for table leases"));
+  EXPECT_EQ(RunCollector({"status", "--sink", arguments[3]}).exit_code, 0);
+  arguments.emplace_back("--check-config");
+  EXPECT_EQ(RunCollector(arguments).exit_code, 2);
+  // As a standby says, until it is the main server.
+  postgres_.Query("ALTER ROLE postgres SET default_transaction_read_only = on");
+  EXPECT_EQ(RunCollector(Arguments()).exit_code, 1);
 }
 
 TEST_F(PostgresTest, WithoutBrinIndexesItHasAnOrdinaryOne) {

@@ -315,6 +315,23 @@ TEST_P(SinkTest, ANodeKeepsItsUsageUnderAnotherName) {
   EXPECT_EQ((place_->Totals()[{"gw1-new", "c5"}].first), 11);
 }
 
+TEST_P(SinkTest, ANameFindsTheNodeThatHadItLast) {
+  const auto store = [this](const std::string& id, uint64_t sequence,
+                            std::optional<Cursor> expected) {
+    ASSERT_OK(
+        Store({MakeRecord({.node_id = id, .sequence = sequence, .full = true},
+                          {{5, 10}})},
+              std::move(expected)));
+    const auto found = sink().FindNode("gw1");
+    ASSERT_OK(found.status());
+    ASSERT_TRUE(found->has_value());
+    EXPECT_EQ((*found)->cursor.node_id, id);
+  };
+  store("id-1", 1, std::nullopt);
+  store("id-2", 1, std::nullopt);
+  store("id-1", 2, Cursor{"id-1", 7, 1});
+}
+
 TEST_P(SinkTest, ATotalThatDatabasesDoNotHoldIsRefused) {
   v1::UsageRecord record = MakeRecord({.sequence = 1, .full = true}, {{5, 1}});
   record.set_total_bytes(0, std::numeric_limits<uint64_t>::max());

@@ -83,6 +83,7 @@ TEST(TargetsTest, EveryMistakeIsToldWithItsLine) {
   - {name: gw5, address: "gw1:1"}
   - {name: gw6, address: "gw6:1", cert: x}
   - {name: gw7, address: "gw7:1", insecure: maybe}
+  - {name: "gw8\n", address: "gw8:1"}
 typo: 1
 )");
   EXPECT_THAT(wrong, HasSubstr("/etc/nodes.yaml:3: 'gw1' is in line 2"));
@@ -91,7 +92,8 @@ typo: 1
   EXPECT_THAT(wrong, HasSubstr("/etc/nodes.yaml:6: 'gw5' has the address of"));
   EXPECT_THAT(wrong, HasSubstr("/etc/nodes.yaml:7: 'cert' and 'key'"));
   EXPECT_THAT(wrong, HasSubstr("/etc/nodes.yaml:8: 'insecure' must be"));
-  EXPECT_THAT(wrong, HasSubstr("/etc/nodes.yaml:9: 'typo' is not known"));
+  EXPECT_THAT(wrong, HasSubstr("/etc/nodes.yaml:9: 'gw8\\n' has a line feed"));
+  EXPECT_THAT(wrong, HasSubstr("/etc/nodes.yaml:10: 'typo' is not known"));
 }
 
 TEST(TargetsTest, WhatIsNoYamlIsToldWithItsLine) {
