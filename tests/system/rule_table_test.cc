@@ -19,6 +19,7 @@
 #include "kernel/ip_prefix.h"
 #include "kernel/linux/cgroup/cgroup_paths.h"
 #include "kernel/linux/linux_kernel.h"
+#include "kernel/owned_chains.h"
 #include "tests/system/rule_table_fixture.h"
 
 namespace nfmeter::kernel {
@@ -143,6 +144,53 @@ TEST_F(RuleTableSystemTest, ARuleWhoseCgroupIsGoneIsNamed) {
   EXPECT_THAT(ManagedIds(), ElementsAre("stale"));
   EXPECT_OK(rules_.Edit({.deletions = {"stale"}, .insertions = {Spec("new")}},
                         Soon()));
+}
+
+TEST_F(RuleTableSystemTest, OfOwnedChainsItIsNamedAsWell) {
+  const std::string root = CgroupPaths::Find().root();
+  if (root.empty()) GTEST_SKIP() << "no cgroup v2 hierarchy";
+  const std::string path = absl::StrCat("nfmeter-owned-", getpid());
+  const auto owned = [](const std::string& owner, const RuleMatch& match) {
+    const std::string chain = absl::StrCat(OwnedChainsOf(owner), "out");
+    return OwnedEdit{
+        .owner = owner,
+        .wanted = {
+            {.hooks = {{.from = "OUTPUT", .to = chain}},
+             .chains = {{.name = chain,
+                         .rules = {{.match = match, .counter = "web"}}}}}}};
+  };
+  const OwnedEdit plain = owned("00000001-", {});
+  const OwnedEdit follows = owned("00000002-", {.cgroup_path = {{path}}});
+  // It is not there yet.
+  auto refused = rules_.ApplyOwned(follows, Soon());
+  EXPECT_THAT(refused, StatusIs(Code::kInvalidArgument,
+                                AllOf(HasSubstr("NFM-00000002-out"),
+                                      HasSubstr("'web'"), HasSubstr(path))));
+  EXPECT_THAT(refused, HasReason("RULE_REFUSED"));
+  // That of a rule of somebody else's is gone.
+  ASSERT_EQ(mkdir(absl::StrCat(root, "/", path).c_str(), 0755), 0);
+  RuleSpec spec = Spec("stale", "OUTPUT");
+  spec.match.cgroup_path = {path};
+  EXPECT_OK(Insert({spec}));
+  EXPECT_OK(rules_.ApplyOwned(follows, Soon()));
+  ASSERT_EQ(rmdir(absl::StrCat(root, "/", path).c_str()), 0);
+  refused = rules_.ApplyOwned(plain, Soon());
+  EXPECT_THAT(refused, StatusIs(Code::kFailedPrecondition, HasSubstr(path)));
+  EXPECT_THAT(refused, HasReason("STALE_RULE"));
+  // What an owner has of it is no reason that its chains stay as they are.
+  refused = rules_.ApplyOwned({.owner = follows.owner}, Soon());
+  EXPECT_THAT(refused,
+              StatusIs(Code::kFailedPrecondition, HasSubstr("rule stale")));
+  ASSERT_EQ(mkdir(absl::StrCat(root, "/", path).c_str(), 0755), 0);
+  EXPECT_OK(rules_.Edit({.deletions = {"stale"}}, Soon()));
+  ASSERT_EQ(rmdir(absl::StrCat(root, "/", path).c_str()), 0);
+  // Nobody is to delete by hand what a plan has.
+  EXPECT_THAT(Insert({Spec("new")}),
+              StatusIs(Code::kFailedPrecondition,
+                       AllOf(HasSubstr("one of a plan"),
+                             Not(HasSubstr("iptables-legacy -D")))));
+  EXPECT_OK(rules_.ApplyOwned({.owner = follows.owner}, Soon()));
+  EXPECT_OK(Insert({Spec("new")}));
 }
 
 // What becomes of a rule for `owner` in a namespace of user 0 alone; empty: as

@@ -343,8 +343,8 @@ absl::StatusOr<OwnedOutcome> IptcRuleTable::TryOwnedOnce(
   if (!after.ok()) return NotReadBack(after.status());
   if (!chains.Compare(*after).empty()) {
     return err == 0 ? Overwritten(family, table)
-                    : ErrnoStatus(Operation::kRuleCommit, err,
-                                  TableSubject(family, table));
+                    : ExplainOwnedRefusal(err, chains.wanted(), chains.owner(),
+                                          before);
   }
   return OwnedOutcome{.differences = std::move(steps.differences),
                       .commits = 1,

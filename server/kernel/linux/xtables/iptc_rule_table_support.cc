@@ -14,7 +14,9 @@
 
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/error.h"
@@ -24,6 +26,7 @@
 #include "kernel/linux/cgroup/cgroup_paths.h"
 #include "kernel/linux/xtables/xt_owner_ids.h"
 #include "kernel/linux/xtables/xt_probe.h"
+#include "kernel/owned_chains.h"
 #include "kernel/rule_edit.h"
 
 namespace nfmeter::kernel {
@@ -127,15 +130,21 @@ absl::Status CheckCounters(const TableEdit& edit, AcctTable& acct,
   return status;
 }
 
+absl::Status RuleRefused(const std::string& why) {
+  return MakeError(absl::StatusCode::kInvalidArgument, "RULE_REFUSED", why);
+}
+
 // cgroup_mt_check_v2() in xt_cgroup.c.
+std::string WithoutCgroup(const RuleMatch& match) {
+  return absl::StrCat("match.cgroup_path '",
+                      EscapeName(match.cgroup_path->value),
+                      "' must exist below the root of the cgroup v2 "
+                      "hierarchy; nothing was changed");
+}
+
 absl::Status NoCgroup(const RuleSpec& rule) {
-  return AboutRule(
-      rule, "match.cgroup_path",
-      MakeError(absl::StatusCode::kInvalidArgument, "RULE_REFUSED",
-                absl::StrCat("match.cgroup_path '",
-                             EscapeName(rule.match.cgroup_path->value),
-                             "' must exist below the root of the cgroup v2 "
-                             "hierarchy; nothing was changed")));
+  return AboutRule(rule, "match.cgroup_path",
+                   RuleRefused(WithoutCgroup(rule.match)));
 }
 
 // What the kernel refuses of a match for where this process is: a cgroup that
@@ -169,11 +178,23 @@ absl::Status CheckSurroundings(const TableEdit& edit) {
     if (const auto fault = here.FaultOfOwner(rule->match)) {
       return AboutRule(
           *rule, fault->field,
-          MakeError(absl::StatusCode::kInvalidArgument, "RULE_REFUSED",
-                    absl::StrCat(fault->field, ": ", fault->description)));
+          RuleRefused(absl::StrCat(fault->field, ": ", fault->description)));
     }
   }
   return absl::OkStatus();
+}
+
+// What whoever meets a rule that the kernel takes no more can do.
+std::string RemedyOf(const Rule& rule) {
+  if (absl::StartsWith(rule.chain, kOwnedChainPrefix)) {
+    return "It is one of a plan, which nfmeterd makes anew within seconds: try "
+           "again";
+  }
+  return absl::StrCat("Delete that rule first (",
+                      rule.managed                   ? "nfmeter rule delete"
+                      : rule.family == Family::kIpv4 ? "iptables-legacy -D"
+                                                     : "ip6tables-legacy -D",
+                      ")");
 }
 
 absl::Status StaleRule(const Rule& rule, absl::string_view why) {
@@ -182,24 +203,19 @@ absl::Status StaleRule(const Rule& rule, absl::string_view why) {
       absl::StrCat("the kernel takes no change of table ",
                    TableSubject(rule.family, rule.table), " while rule ",
                    rule.id, " is in its chain ", EscapeName(rule.chain), ": ",
-                   why, ". Delete that rule first (",
-                   rule.managed                   ? "nfmeter rule delete"
-                   : rule.family == Family::kIpv4 ? "iptables-legacy -D"
-                                                  : "ip6tables-legacy -D",
-                   "); nothing was changed"),
+                   why, ". ", RemedyOf(rule), "; nothing was changed"),
       {.reason = "STALE_RULE",
        .metadata = {{"rule", rule.id}, {"chain", EscapeName(rule.chain)}}});
 }
 
 // A commit replaces the whole table, and the kernel checks each rule of it
 // anew: one that it took before may be refused now.
-absl::Status CheckOldRules(const TableContents& before, const TableEdit& edit) {
-  const absl::flat_hash_set<absl::string_view> deleted(edit.deletions.begin(),
-                                                       edit.deletions.end());
+absl::Status CheckOldRules(const TableContents& before,
+                           absl::FunctionRef<bool(const Rule&)> goes) {
   Surroundings here;
   for (const Chain& chain : before.chains) {
     for (const Rule& rule : chain.rules) {
-      if (rule.managed && deleted.contains(rule.id)) continue;
+      if (goes(rule)) continue;
       if (here.LacksCgroup(rule.match)) {
         return StaleRule(rule,
                          absl::StrCat("its cgroup '",
@@ -235,7 +251,11 @@ absl::Status ExplainRefusal(int err, const TableEdit& edit,
   const std::vector<const RuleSpec*> rules = NewRules(edit);
   if (err == EINVAL) {
     NFM_RETURN_IF_ERROR(CheckSurroundings(edit));
-    NFM_RETURN_IF_ERROR(CheckOldRules(before, edit));
+    const absl::flat_hash_set<absl::string_view> deleted(edit.deletions.begin(),
+                                                         edit.deletions.end());
+    NFM_RETURN_IF_ERROR(CheckOldRules(before, [&](const Rule& rule) {
+      return rule.managed && deleted.contains(rule.id);
+    }));
     // Where the hierarchy can't be seen from here, a missing cgroup is still
     // the likeliest reason.
     for (const RuleSpec* rule : rules) {
@@ -245,6 +265,43 @@ absl::Status ExplainRefusal(int err, const TableEdit& edit,
   const absl::Status status = ErrnoStatus(
       Operation::kRuleCommit, err, TableSubject(edit.family, edit.table));
   return rules.size() == 1 ? AboutRule(*rules[0], "", status) : status;
+}
+
+absl::Status ExplainOwnedRefusal(int err, const OwnedTable& wanted,
+                                 const std::string& owner,
+                                 const TableContents& before) {
+  if (err == EINVAL) {
+    const auto about = [](const OwnedChain& chain, const OwnedRule& rule,
+                          absl::string_view why) {
+      return RuleRefused(absl::StrCat("the rule in chain ", chain.name,
+                                      " for counter '",
+                                      EscapeName(rule.counter), "': ", why));
+    };
+    Surroundings here;
+    std::optional<absl::Status> likeliest;
+    for (const OwnedChain& chain : wanted.chains) {
+      for (const OwnedRule& rule : chain.rules) {
+        if (rule.match.cgroup_path.has_value() && !likeliest.has_value()) {
+          likeliest = about(chain, rule, WithoutCgroup(rule.match));
+        }
+        if (here.LacksCgroup(rule.match)) {
+          return about(chain, rule, WithoutCgroup(rule.match));
+        }
+        if (const auto fault = here.FaultOfOwner(rule.match)) {
+          return about(chain, rule,
+                       absl::StrCat(fault->field, ": ", fault->description));
+        }
+      }
+    }
+    const std::string prefix = OwnedChainsOf(owner);
+    NFM_RETURN_IF_ERROR(CheckOldRules(before, [&](const Rule& rule) {
+      return absl::StartsWith(rule.chain, prefix);
+    }));
+    // As above.
+    if (likeliest.has_value()) return *std::move(likeliest);
+  }
+  return ErrnoStatus(Operation::kRuleCommit, err,
+                     TableSubject(wanted.family, wanted.table));
 }
 
 }  // namespace nfmeter::kernel

@@ -4,11 +4,13 @@
 #define NFMETER_KERNEL_LINUX_XTABLES_IPTC_RULE_TABLE_SUPPORT_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "kernel/acct_table.h"
+#include "kernel/owned_chains.h"
 #include "kernel/rule_table.h"
 
 namespace nfmeter::kernel {
@@ -32,6 +34,10 @@ absl::Status CheckSupport(const TableEdit& edit,
 absl::Status ExplainRefusal(int err, const TableEdit& edit,
                             const std::vector<std::vector<uint8_t>>& entries,
                             const TableContents& before, AcctTable& acct);
+// The same of what is owned by one owner.
+absl::Status ExplainOwnedRefusal(int err, const OwnedTable& wanted,
+                                 const std::string& owner,
+                                 const TableContents& before);
 
 }  // namespace nfmeter::kernel
 

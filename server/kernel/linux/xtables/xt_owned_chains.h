@@ -30,6 +30,8 @@ class XtOwnedChains {
 
   Family family() const { return wanted_.family; }
   Table table() const { return wanted_.table; }
+  const OwnedTable& wanted() const { return wanted_; }
+  const std::string& owner() const { return owner_; }
 
   // What differs in a table as it was read.
   OwnedSteps Compare(const TableContents& contents) const;
