@@ -163,10 +163,12 @@ TEST_F(CollectorTest, TargetsAreReadAgainWhenTheFileChanges) {
   CollectorProcess collector(
       {"--targets", targets_, "--sink", "sqlite:" + database_});
   ASSERT_NO_FATAL_FAILURE(Send(4));
+  const auto logs = [&](const std::string& what) {
+    return Eventually([&] { return absl::StrContains(collector.Log(), what); });
+  };
+  EXPECT_TRUE(logs("targets read"));
   std::ofstream(targets_) << "";
-  EXPECT_TRUE(Eventually([&] {
-    return absl::StrContains(collector.Log(), targets_ + " is empty");
-  })) << collector.Log();
+  EXPECT_TRUE(logs(targets_ + " is empty")) << collector.Log();
   std::ofstream(targets_) << "targets:\n  - {name: gw1, address: \""
                           << server_.target() << "\"}\n";
   ASSERT_NO_FATAL_FAILURE(AwaitTotal());
