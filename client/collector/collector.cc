@@ -15,6 +15,8 @@ namespace nfmeter::collector {
 namespace {
 
 constexpr absl::Duration kTidyEvery = absl::Minutes(1);
+// How long another target may take to say who it is.
+constexpr absl::Duration kAnswerOfOther = absl::Seconds(5);
 constexpr uint64_t kLeastCredit = 64 << 10;
 constexpr uint64_t kMostCredit = 4 << 20;
 
@@ -218,19 +220,35 @@ void Collector::AdjustFollowers() {
   for (const auto& [name, target] : targets_) {
     const auto lease = wants(target);
     if (!lease.has_value() || followers_.contains(name)) continue;
-    followers_[name] =
-        Follower::Start({.target = target,
-                         .lease = *lease,
-                         .consumer = options_.consumer,
-                         .credit = Credit(),
-                         .longest_backoff = options_.longest_backoff,
-                         .is_target =
-                             [this](const std::string& other) {
-                               absl::MutexLock inner(&mutex_);
-                               return targets_.contains(other);
-                             }},
-                        sink_, threads_);
+    followers_[name] = Follower::Start(
+        {.target = target,
+         .lease = *lease,
+         .consumer = options_.consumer,
+         .credit = Credit(),
+         .longest_backoff = options_.longest_backoff,
+         .may_be_node =
+             [this](const std::string& other, const std::string& node_id) {
+               return MayBeNode(other, node_id);
+             }},
+        sink_, threads_);
   }
+}
+
+// Asks it, as another collector may follow it. One that does not answer may be.
+bool Collector::MayBeNode(const std::string& name,
+                          const std::string& node_id) const {
+  ClientOptions options;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto target = targets_.find(name);
+    if (target == targets_.end()) return false;
+    options = OptionsFor(target->second);
+  }
+  const auto client = Client::Connect(options);
+  if (!client.ok()) return true;
+  const auto node = (*client)->GetNode({.timeout = kAnswerOfOther});
+  return !node.ok() || node->ledger().node_id().empty() ||
+         node->ledger().node_id() == node_id;
 }
 
 void Collector::Bury(const Follower& follower) {

@@ -83,6 +83,7 @@ class Collector {
   void DropLeases();
   void AdjustFollowers();
   void FindDeparted();
+  bool MayBeNode(const std::string& name, const std::string& node_id) const;
   void Bury(const Follower& follower) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Report();
   bool TidyWakes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

@@ -86,12 +86,20 @@ void Follower::Loop() {
 // One stream of the node's, to its end.
 absl::Status Follower::Follow() {
   progress_ = std::make_unique<Progress>(options_.target.name, options_.lease,
-                                         sink_, options_.is_target);
-  NFM_ASSIGN_OR_RETURN(const auto position, progress_->Begin());
+                                         sink_, options_.may_be_node);
+  NFM_ASSIGN_OR_RETURN(auto position, progress_->Begin());
   if (client_ == nullptr) {
     NFM_ASSIGN_OR_RETURN(client_, Client::Connect(OptionsFor(options_.target)));
   }
-  NFM_RETURN_IF_ERROR(AskWhoItIs());
+  const absl::StatusOr<v1::Node> node =
+      client_->GetNode({.timeout = kIntroduction});
+  // One that does not tell, or not yet, is asked by its stream.
+  if (node.ok()) {
+    NFM_ASSIGN_OR_RETURN(position, progress_->Meet(node->ledger().node_id()));
+  } else if (!absl::IsUnimplemented(node.status()) &&
+             !absl::IsDeadlineExceeded(node.status())) {
+    return node.status();
+  }
   v1::CollectUsageStart start;
   start.set_consumer(options_.consumer);
   start.set_max_unacknowledged_bytes(options_.credit);
@@ -117,18 +125,6 @@ absl::Status Follower::Follow() {
     if (!next.ok()) return next.status();
     Receive(std::move(next->record), absl::Now() - asked);
   }
-}
-
-absl::Status Follower::AskWhoItIs() {
-  const absl::StatusOr<v1::Node> node =
-      client_->GetNode({.timeout = kIntroduction});
-  // One that does not tell, or not yet, is asked by its stream.
-  if (absl::IsUnimplemented(node.status()) ||
-      absl::IsDeadlineExceeded(node.status())) {
-    return absl::OkStatus();
-  }
-  NFM_RETURN_IF_ERROR(node.status());
-  return progress_->Meet(node->ledger().node_id());
 }
 
 void Follower::Receive(v1::UsageRecord record, absl::Duration waited) {

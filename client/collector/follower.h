@@ -51,7 +51,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
     uint32_t credit = 1 << 20;  // bytes
     absl::Duration first_backoff = absl::Milliseconds(200);
     absl::Duration longest_backoff = absl::Seconds(30);
-    Progress::IsTarget is_target;
+    Progress::MayBeNode may_be_node;
   };
 
   // Begins. `sink` and `threads` must outlive it.
@@ -75,7 +75,6 @@ class Follower : public std::enable_shared_from_this<Follower> {
 
   void Loop();
   absl::Status Follow();
-  absl::Status AskWhoItIs();
   void Receive(v1::UsageRecord record, absl::Duration waited);
   void StorePending();
   void SetError(const absl::Status& error)

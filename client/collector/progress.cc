@@ -15,19 +15,21 @@ constexpr int kRowsAtOnce = 50'000;
 }  // namespace
 
 Progress::Progress(std::string node, Lease lease, Sink& sink,
-                   IsTarget is_target)
+                   MayBeNode may_be_node)
     : node_(std::move(node)),
       lease_(lease),
       sink_(sink),
-      is_target_(std::move(is_target)) {}
+      may_be_node_(std::move(may_be_node)) {}
 
 absl::StatusOr<std::optional<v1::UsagePosition>> Progress::Begin() {
   NFM_ASSIGN_OR_RETURN(const auto known, sink_.FindNode(node_));
-  if (!known.has_value()) {
-    cursor_.reset();
-    return std::nullopt;
-  }
-  cursor_ = known->cursor;
+  cursor_.reset();
+  if (known.has_value()) cursor_ = known->cursor;
+  return Position();
+}
+
+std::optional<v1::UsagePosition> Progress::Position() const {
+  if (!cursor_.has_value()) return std::nullopt;
   v1::UsagePosition position;
   position.set_epoch(cursor_->epoch);
   position.set_sequence(cursor_->sequence);
@@ -64,9 +66,11 @@ absl::StatusOr<size_t> Progress::Store(
   return count;
 }
 
-absl::Status Progress::Meet(const std::string& node_id) {
+absl::StatusOr<std::optional<v1::UsagePosition>> Progress::Meet(
+    const std::string& node_id) {
   // A ledger that is not durable has no id; what streams of it say tells.
-  return node_id.empty() ? absl::OkStatus() : LearnNode(node_id);
+  if (!node_id.empty()) NFM_RETURN_IF_ERROR(LearnNode(node_id));
+  return Position();
 }
 
 // A name may have become another machine's, and a machine may have got another
@@ -84,7 +88,7 @@ absl::Status Progress::LearnNode(const std::string& node_id) {
     cursor_.reset();
     return absl::OkStatus();
   }
-  if (known->name != node_ && is_target_(known->name)) {
+  if (known->name != node_ && may_be_node_(known->name, node_id)) {
     return absl::AlreadyExistsError(absl::StrCat(
         "'", node_, "' and '", known->name, "' are the same node, ", node_id,
         ": they are one machine with two addresses, or one was cloned with the "

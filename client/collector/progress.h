@@ -20,18 +20,21 @@ namespace nfmeter::collector {
 // is afterwards. One for each stream of a node's. Not thread-safe.
 class Progress {
  public:
-  // Whether a target of this name is followed by anybody.
-  using IsTarget = std::function<bool(const std::string& name)>;
+  // Whether a target of this name is that node, or may be: names change hands.
+  using MayBeNode =
+      std::function<bool(const std::string& name, const std::string& node_id)>;
 
   // `sink` must outlive it.
-  Progress(std::string node, Lease lease, Sink& sink, IsTarget is_target);
+  Progress(std::string node, Lease lease, Sink& sink, MayBeNode may_be_node);
 
   // Asks the sink where to begin. Absent: with a full record.
   absl::StatusOr<std::optional<v1::UsagePosition>> Begin();
 
-  // Before a stream is begun: the node says that it is this one.
-  // ALREADY_EXISTS: so is another target, whose stream another one would end.
-  absl::Status Meet(const std::string& node_id);
+  // Before a stream is begun: the node says that it is this one. Returns where
+  // to begin. ALREADY_EXISTS: so is another target, whose stream another one
+  // would end.
+  absl::StatusOr<std::optional<v1::UsagePosition>> Meet(
+      const std::string& node_id);
 
   // Stores the first records of `records` that may be stored together; how many
   // they were. After an error begin again. Beside the statuses of
@@ -41,6 +44,7 @@ class Progress {
   absl::StatusOr<size_t> Store(absl::Span<const v1::UsageRecord> records);
 
  private:
+  std::optional<v1::UsagePosition> Position() const;
   absl::Status LearnNode(const std::string& node_id);
   absl::Status CheckFirst(const v1::UsageRecord& first) const;
   bool IsSetBack(const v1::UsageRecord& first) const;
@@ -48,7 +52,7 @@ class Progress {
   const std::string node_;
   const Lease lease_;
   Sink& sink_;
-  const IsTarget is_target_;
+  const MayBeNode may_be_node_;
   std::optional<Cursor> cursor_;  // where the sink is
 };
 

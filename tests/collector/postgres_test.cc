@@ -173,6 +173,29 @@ TEST_F(PostgresTest, TwoTargetsThatAreOneNodeAreTold) {
   EXPECT_EQ(streams(), streams_before);
 }
 
+// As addresses of a name in the DNS do.
+TEST_F(PostgresTest, NamesThatNodesExchangeGoWithThem) {
+  auto collector = Start();
+  Count(1);
+  AwaitTotal();
+  std::ofstream(targets_) << absl::StrReplaceAll(
+      fleet_.Targets(),
+      {{"name: n0,", "name: n1,"}, {"name: n1,", "name: n0,"}});
+  const auto name = [this] {
+    return postgres_.Query(
+        "SELECT string_agg(name, ' ' ORDER BY node_id) FROM nfmeter.nodes "
+        "WHERE node_id IN ('id-0', 'id-1')");
+  };
+  EXPECT_TRUE(Eventually(
+      [&] {
+        Count(1);
+        return name() == "n1 n0";
+      },
+      kPatience))
+      << name() << collector->Log();
+  AwaitTotal();
+}
+
 TEST_F(PostgresTest, ALedgerSetBackToABackupIsAGapAndTotalsNeverFall) {
   Count(1);
   auto collector = Start();
@@ -360,7 +383,10 @@ TEST_F(PostgresTest, RightsThatAreLackingAreTold) {
 }
 
 TEST_F(PostgresTest, WhoMayOnlyReadIsToldBeforeItCollects) {
-  ASSERT_EQ(Start()->Stop(), 0);
+  auto collector = Start();
+  Count(1);
+  AwaitTotal();
+  EXPECT_EQ(collector->Stop(), 0) << collector->Log();
   postgres_.Query("CREATE ROLE reader LOGIN; GRANT nfmeter_reader TO reader");
   std::vector<std::string> arguments = Arguments();
   arguments[3] = absl::StrReplaceAll(arguments[3], {{"postgres@", "reader@"}});

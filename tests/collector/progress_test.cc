@@ -2,7 +2,9 @@
 // Which records of a stream are stored together.
 #include "collector/progress.h"
 
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -16,6 +18,7 @@ namespace {
 using collector::Progress;
 using testing::IsOkAndHolds;
 using testing::MakeRecord;
+using testing::StatusIs;
 
 class ProgressTest : public ::testing::Test {
  protected:
@@ -24,8 +27,11 @@ class ProgressTest : public ::testing::Test {
     ASSERT_OK(leases.status());
     lease_ = leases->front();
   }
-  Progress MakeProgress() {
-    return {"gw1", lease_, sink_, [](const std::string&) { return true; }};
+  Progress MakeProgress(const std::string& name = "gw1") {
+    return {name, lease_, sink_,
+            [this](const std::string& name, const std::string& id) {
+              return others_.contains({name, id});
+            }};
   }
   // From `sequence` on, the first one full.
   static std::vector<v1::UsageRecord> Three(uint64_t sequence) {
@@ -39,6 +45,7 @@ class ProgressTest : public ::testing::Test {
   }
 
   testing::MemorySink sink_;
+  std::set<std::pair<std::string, std::string>> others_;  // name and id
   collector::Lease lease_;
 };
 
@@ -63,6 +70,21 @@ TEST_F(ProgressTest, TheFirstRecordOfALedgerThatWasSetBackIsStoredAlone) {
               IsOkAndHolds(2));
   const auto totals = sink_.totals();
   EXPECT_EQ(totals.at({"gw1", "c5"}).first, 200 + 20);
+}
+
+TEST_F(ProgressTest, ANameThatBecameAnothersIsNoSecondTargetOfItsNode) {
+  Progress first = MakeProgress("gw1");
+  ASSERT_OK(first.Begin().status());
+  ASSERT_OK(first.Store(Three(1)).status());
+  Progress second = MakeProgress("gw2");
+  ASSERT_OK(second.Begin().status());
+  others_ = {{"gw1", "id-1"}};
+  EXPECT_THAT(second.Meet("id-1"), StatusIs(absl::StatusCode::kAlreadyExists));
+  others_ = {{"gw1", "id-2"}};
+  const auto position = second.Meet("id-1");
+  ASSERT_OK(position.status());
+  ASSERT_TRUE(position->has_value());
+  EXPECT_EQ((*position)->sequence(), 1u);
 }
 
 }  // namespace

@@ -236,9 +236,9 @@ class Simulation {
     Stream& stream = collector.streams[node.name];
     if (!stream.begun) {
       stream.lease = held->second;
-      stream.progress =
-          std::make_unique<Progress>(node.name, held->second, lossy_,
-                                     [](const std::string&) { return false; });
+      stream.progress = std::make_unique<Progress>(
+          node.name, held->second, lossy_,
+          [](const std::string&, const std::string&) { return false; });
       const auto position = stream.progress->Begin();
       if (!position.ok()) return;
       stream.begun = true;
