@@ -4,11 +4,15 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "nfmeter/v1/plan.pb.h"
+#include "nfmeter/v1/usage.pb.h"
 #include "tests/component/component_server.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
@@ -19,9 +23,12 @@ namespace {
 using ::nfmeter::testing::Call;
 using ::nfmeter::testing::ComponentServer;
 using ::nfmeter::testing::TemporaryDirectory;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
+using ::testing::UnorderedElementsAre;
 
 constexpr char kAlice[] = R"(groups:
   - key: destination
@@ -86,8 +93,27 @@ class FilePlansTest : public ::testing::Test {
   }
   int Commits() const { return server_.rule_table.total_commits(); }
 
+  // Counters with a declared gap.
+  std::vector<std::string> Gaps() {
+    v1::ListGapsResponse response;
+    EXPECT_TRUE(Call(*server_.usage_stub, &v1::UsageService::Stub::ListGaps,
+                     v1::ListGapsRequest(), &response)
+                    .ok());
+    std::vector<std::string> counters;
+    for (const v1::UsageGap& gap : response.gaps()) {
+      EXPECT_EQ(gap.cause(), v1::USAGE_GAP_CAUSE_RULES_MISSING);
+      counters.push_back(gap.counter());
+    }
+    return counters;
+  }
+  ComponentServer::Options WithLedger() const {
+    ComponentServer::Options options;
+    options.domain.ledger.path = dir_ / "ledger.db";
+    return options;
+  }
+
   TemporaryDirectory dir_;
-  ComponentServer server_;
+  ComponentServer server_{WithLedger()};
   std::unique_ptr<service::FilePlans> files_;
   uint64_t rounds_ = 0;
 };
@@ -156,6 +182,64 @@ TEST_F(FilePlansTest, AFileThatIsGoneTakesItsRulesButNotItsCounters) {
   EXPECT_EQ(Holders("alice"), 0u);
   EXPECT_TRUE(server_.acct.Exists("alice"));
   EXPECT_EQ(Holders("bob"), 3u);
+}
+
+TEST_F(FilePlansTest, AFileMayBeRenamed) {
+  Start();
+  std::filesystem::rename(Path("customers.yaml"), Path("ours.yaml"));
+  WaitForRound();
+  EXPECT_THAT(files_->Problem(), IsEmpty());
+  EXPECT_FALSE(Exists("customers"));
+  EXPECT_TRUE(Exists("ours"));
+  EXPECT_EQ(Holders("alice"), 3u);
+  EXPECT_THAT(Gaps(), ElementsAre("alice"));
+}
+
+TEST_F(FilePlansTest, AFileMayTakeCountersOfSeveral) {
+  Write("more.yaml", kBob);
+  Start();
+  std::filesystem::remove(Path("more.yaml"));
+  std::filesystem::remove(Path("customers.yaml"));
+  Write("all.yaml", absl::StrCat(kAlice, "      10.0.0.2: bob\n"));
+  WaitForRound();
+  EXPECT_THAT(files_->Problem(), IsEmpty());
+  EXPECT_THAT(server_.domain->plans().List(), SizeIs(1));
+  EXPECT_EQ(Holders("bob"), 3u);
+}
+
+TEST_F(FilePlansTest, FilesMayExchangeTheirCounters) {
+  Write("more.yaml", kBob);
+  Start();
+  Write("customers.yaml", kBob);
+  Write("more.yaml", kAlice);
+  WaitForRound();
+  EXPECT_THAT(files_->Problem(), IsEmpty());
+  EXPECT_EQ(server_.domain->plans().PlansByCounter(),
+            (std::map<std::string, std::string>{{"alice", "more"},
+                                                {"bob", "customers"}}));
+  EXPECT_EQ(Holders("alice"), 3u);
+  EXPECT_EQ(Holders("bob"), 3u);
+  EXPECT_THAT(Gaps(), UnorderedElementsAre("alice", "bob"));
+}
+
+TEST_F(FilePlansTest, TwoFilesCannotHaveTheSameCounter) {
+  Start();
+  Write("more.yaml", kAlice);
+  WaitForRound();
+  EXPECT_THAT(files_->Problem(),
+              HasSubstr("more.yaml: counter alice is one of plan customers"));
+  EXPECT_EQ(Holders("alice"), 3u);
+}
+
+// It may be the file of the plan that is in the way.
+TEST_F(FilePlansTest, NoPlanIsReplacedWhileAFileIsWrong) {
+  Start();
+  Write("ours.yaml", kAlice);
+  Write("customers.yaml", kWrong);
+  WaitForRound();
+  EXPECT_TRUE(Exists("customers"));
+  EXPECT_FALSE(Exists("ours"));
+  EXPECT_EQ(Holders("alice"), 3u);
 }
 
 TEST_F(FilePlansTest, NothingIsRemovedWhileAFileIsWrongOrTheFolderIsEmpty) {

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "accounting/common/counter_errors.h"
@@ -112,8 +113,9 @@ std::map<std::string, std::string> AppliedPlans::PlansByCounter() const {
   return plans;
 }
 
-absl::Status AppliedPlans::CheckNoOthers(const CompiledPlan& compiled,
-                                         absl::string_view name) const {
+absl::Status AppliedPlans::CheckNoOthers(
+    const CompiledPlan& compiled, absl::string_view name,
+    absl::Span<const std::string> replaced) const {
   absl::flat_hash_set<absl::string_view> wanted;
   for (const PlannedCounter& each : compiled.counters) wanted.insert(each.name);
   absl::MutexLock lock(&mutex_);
@@ -126,11 +128,13 @@ absl::Status AppliedPlans::CheckNoOthers(const CompiledPlan& compiled,
                                     " would be called as those of plan ", other,
                                     "; choose another name"));
     }
+    if (absl::c_linear_search(replaced, other)) continue;
     for (const PlannedCounter& each : entry.plan.compiled->counters) {
       if (wanted.contains(each.name)) {
         return MakeError(
             absl::StatusCode::kFailedPrecondition,
-            absl::StrCat("counter ", each.name, " is one of plan ", other),
+            absl::StrCat("counter ", each.name, " is one of plan ", other,
+                         ": take it out there first, or name another"),
             ErrorDetails{
                 .reason = "COUNTER_OF_OTHER_PLAN",
                 .metadata = {{"counter", each.name}, {"plan", other}}});

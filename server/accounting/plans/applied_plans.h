@@ -19,6 +19,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "accounting/plans/cgroup_binding.h"
 #include "accounting/plans/plan.h"
 #include "accounting/plans/plan_applier.h"
@@ -92,9 +93,11 @@ class AppliedPlans {
   std::map<std::string, std::string> PlansByCounter() const;
 
   // FAILED_PRECONDITION, COUNTER_OF_OTHER_PLAN and PLAN_NAME_COLLIDES: another
-  // plan has a counter of it, or chains that would be called as its own.
+  // plan, but for those of `replaced`, has a counter of it, or chains that
+  // would be called as its own.
   absl::Status CheckNoOthers(const CompiledPlan& compiled,
-                             absl::string_view name) const;
+                             absl::string_view name,
+                             absl::Span<const std::string> replaced) const;
 
   // Of all that is kept: kOutsidePlans, too, where there is something.
   // NOT_FOUND

@@ -240,7 +240,7 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
   NFM_ASSIGN_OR_RETURN(CompiledPlan compiled,
                        CompilePlan(plan.plan, options_.budget, form_, cgroups));
   const std::string name = plan.plan.name;
-  NFM_RETURN_IF_ERROR(plans_.CheckNoOthers(compiled, name));
+  NFM_RETURN_IF_ERROR(plans_.CheckNoOthers(compiled, name, terms.replaces));
   const AppliedPlan before = plans_.FindOrEmpty(name);
   if (!terms.validate_only) keeper_.LookAtQuotas(before);
   const PlanProgress progress = [&](PlanStep step, size_t done, size_t total) {
@@ -315,6 +315,12 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
         .compiled = std::make_shared<const CompiledPlan>(std::move(compiled)),
         .cgroups = std::move(cgroups),
         .usable = true});
+  for (const std::string& each : terms.replaces) {
+    NFM_RETURN_IF_ERROR(DeleteNow(each, {.owner = outcome.plan.owner,
+                                         .keep_counters = true,
+                                         .patience = terms.patience})
+                            .status());
+  }
   absl::Status removed;
   if (terms.prune) {
     progress(PlanStep::kCleanUp, 0, work.removed.size());
@@ -357,6 +363,19 @@ void Plans::Keep(AppliedPlan applied) {
   const std::shared_ptr<const CompiledPlan> compiled = applied.compiled;
   plans_.Put(std::move(applied));
   quotas_.NoteApplied(name, *compiled).IgnoreError();
+}
+
+void Plans::NoteMoved(const std::map<std::string, std::string>& before,
+                      absl::Time from) {
+  const absl::Time to = clock_.WallTime();
+  bool moved = false;
+  for (const auto& [counter, plan] : PlansByCounter()) {
+    const auto was = before.find(counter);
+    if (was == before.end() || was->second == plan) continue;
+    ledger_.NoteGap(counter, GapCause::kRulesMissing, from, to);
+    moved = true;
+  }
+  if (moved) ledger_.Commit().IgnoreError();
 }
 
 absl::StatusOr<PlanRemoval> Plans::Delete(absl::string_view name,

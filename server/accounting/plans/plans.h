@@ -50,6 +50,9 @@ struct PlanTerms {
   bool prune = false;
   bool allow_empty = false;
   bool take_over = false;
+  // Plans of the same owner whose counters it may have: they are deleted as
+  // soon as it is in force, and their counters stay.
+  std::vector<std::string> replaces;
   kernel::Patience patience;
 };
 
@@ -153,6 +156,11 @@ class Plans {
   std::map<std::string, std::string> PlansByCounter() const {
     return plans_.PlansByCounter();
   }
+  // Counters that have gone from one plan to another since `from`, when
+  // PlansByCounter() said `before`, may have missed packets meanwhile, or
+  // counted them twice: declares the gap.
+  void NoteMoved(const std::map<std::string, std::string>& before,
+                 absl::Time from);
   // Of all that is kept: kOutsidePlans, too, where there is something.
   absl::StatusOr<PlanStatus> Status(absl::string_view name) const {
     return plans_.Status(name);

@@ -199,15 +199,28 @@ bool FilePlans::AreInForce() const {
 }
 
 std::vector<std::string> FilePlans::Take(const Texts& texts) {
+  const std::map<std::string, std::string> before = plans_.PlansByCounter();
+  const absl::Time from = clock_.WallTime();
   std::vector<std::string> wrong;
+  std::vector<Blocked> blocked;
   etags_.clear();
-  for (const PlanFile& file : Parse(texts)) {
+  const std::vector<PlanFile> files = Parse(texts);
+  for (const PlanFile& file : files) {
     wrong.insert(wrong.end(), file.wrong.begin(), file.wrong.end());
     if (!file.wrong.empty()) continue;
-    if (const absl::Status status = Apply(file); !status.ok()) {
+    const absl::Status status = Apply(file);
+    if (!InTheWay(status).empty()) {
+      blocked.push_back({&file, status});
+    } else if (!status.ok()) {
       AddLines(status, file, wrong);
     }
   }
+  // A file that was renamed, or whose counters went to another.
+  while (Unblock(blocked, /*replace=*/false) ||
+         (wrong.empty() && Unblock(blocked, /*replace=*/true))) {
+  }
+  for (const Blocked& each : blocked) AddLines(each.why, *each.file, wrong);
+  plans_.NoteMoved(before, from);
   // A file that is wrong may be that of any plan, so none is removed meanwhile.
   if (wrong.empty()) {
     if (const absl::Status status = RemoveOthers(); !status.ok()) {
@@ -217,7 +230,40 @@ std::vector<std::string> FilePlans::Take(const Texts& texts) {
   return wrong;
 }
 
-absl::Status FilePlans::Apply(const PlanFile& file) {
+bool FilePlans::Unblock(std::vector<Blocked>& blocked, bool replace) {
+  bool taken = false;
+  for (auto each = blocked.begin(); each != blocked.end();) {
+    std::vector<std::string> replaces;
+    std::string other = replace ? InTheWay(each->why) : "";
+    do {
+      if (!other.empty()) replaces.push_back(other);
+      each->why = Apply(*each->file, replaces);
+      other = replace ? InTheWay(each->why) : "";
+    } while (!other.empty());
+    if (!each->why.ok()) {
+      ++each;
+      continue;
+    }
+    taken = true;
+    each = blocked.erase(each);
+    if (replace) break;
+  }
+  return taken;
+}
+
+std::string FilePlans::InTheWay(const absl::Status& why) const {
+  const ErrorDetails details = GetErrorDetails(why);
+  if (details.reason != "COUNTER_OF_OTHER_PLAN") return "";
+  const auto name = details.metadata.find("plan");
+  if (name == details.metadata.end() || etags_.contains(name->second)) {
+    return "";
+  }
+  const auto other = plans_.Get(name->second);
+  return other.ok() && other->owner == owner_ ? name->second : "";
+}
+
+absl::Status FilePlans::Apply(const PlanFile& file,
+                              std::vector<std::string> replaces) {
   NFM_ASSIGN_OR_RETURN(accounting::Plan plan, ReadFile(file));
   const std::string name = plan.name;
   const std::string source = PlanSource(file.plan);
@@ -228,7 +274,7 @@ absl::Status FilePlans::Apply(const PlanFile& file) {
   }
   const absl::StatusOr<accounting::PlanOutcome> outcome =
       plans_.Apply({.plan = std::move(plan), .source = source, .owner = owner_},
-                   {.patience = Patience()});
+                   {.replaces = replaces, .patience = Patience()});
   Audit("nfmeter.v1.PlanService/ApplyPlan", name, outcome.status());
   NFM_RETURN_IF_ERROR(outcome.status());
   etags_[name] = outcome->plan.etag;
@@ -237,6 +283,10 @@ absl::Status FilePlans::Apply(const PlanFile& file) {
        {"file", file.path},
        {"changes", outcome->changes.size()},
        {"commits", outcome->commits}});
+  for (const std::string& each : replaces) {
+    Log(LogLevel::kInfo, "plan removed, as another has its counters now",
+        {{"plan", each}, {"by", name}, {"path", options_.path}});
+  }
   return absl::OkStatus();
 }
 

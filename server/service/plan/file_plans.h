@@ -84,7 +84,20 @@ class FilePlans {
   bool AreInForce() const;
   // Lines of what is wrong.
   std::vector<std::string> Take(const Texts& texts);
-  absl::Status Apply(const PlanFile& file);
+  // A plan that another one of this path keeps from being taken, as it has one
+  // of its counters.
+  struct Blocked {
+    const PlanFile* file;
+    absl::Status why;
+  };
+  // Tries them again; if `replace`, until one has taken the place of those that
+  // are in its way. Whether any was taken.
+  bool Unblock(std::vector<Blocked>& blocked, bool replace);
+  // The plan that is in the way, if it is one of this path that is not as its
+  // file says, or has none. Empty: another.
+  std::string InTheWay(const absl::Status& why) const;
+  absl::Status Apply(const PlanFile& file,
+                     std::vector<std::string> replaces = {});
   absl::Status RemoveOthers();
   void Report(const std::vector<std::string>& wrong);
   void Audit(absl::string_view method, const std::string& plan,
