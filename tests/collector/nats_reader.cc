@@ -12,6 +12,7 @@
 #include "google/protobuf/util/json_util.h"
 #include "gtest/gtest.h"
 #include "nfmeter/v1/usage.pb.h"
+#include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
 namespace {
@@ -108,7 +109,7 @@ StreamContents ReadStream(const std::string& url) {
     const auto parsed = google::protobuf::util::JsonStringToMessage(
         std::string(natsMsg_GetData(message), natsMsg_GetDataLength(message)),
         &record);
-    EXPECT_TRUE(parsed.ok()) << parsed.ToString();
+    EXPECT_OK(parsed);
     EXPECT_EQ(Header(message, "ce-specversion"), "1.0");
     const std::string id = Header(message, "ce-id");
     if (!record.partial() && !seen.insert(id).second) ++contents.doubled;

@@ -62,9 +62,8 @@ TEST_F(AccessTest, ForeignCountersAreNotReadAndNotToldFromMissingOnes) {
   v1::GetCounterRequest request;
   v1::GetCounterResponse response;
   request.set_name("a-1");
-  EXPECT_TRUE(
-      Call(*server_.counter_stub, &Counters::GetCounter, request, &response)
-          .ok());
+  EXPECT_OK(
+      Call(*server_.counter_stub, &Counters::GetCounter, request, &response));
   request.set_name("b-1");
   const grpc::Status there =
       Call(*server_.counter_stub, &Counters::GetCounter, request, &response);
@@ -96,16 +95,14 @@ TEST_F(AccessTest, NamesWrittenInEscapesAreJudgedByTheirBytes) {
   ExpectDenied(Call(*server_.rule_stub, &Rules::CreateRule, rule, &created),
                "COUNTER_NOT_PERMITTED");
   rule.mutable_rule()->set_counter("\\x61-1");
-  EXPECT_TRUE(
-      Call(*server_.rule_stub, &Rules::CreateRule, rule, &created).ok());
+  EXPECT_OK(Call(*server_.rule_stub, &Rules::CreateRule, rule, &created));
   EXPECT_EQ(created.rule().counter(), "a-1");
 }
 
 TEST_F(AccessTest, ListingsAndSnapshotsHaveOwnCountersOnly) {
   v1::ListCountersResponse list;
-  ASSERT_TRUE(Call(*server_.counter_stub, &Counters::ListCounters,
-                   v1::ListCountersRequest(), &list)
-                  .ok());
+  ASSERT_OK(Call(*server_.counter_stub, &Counters::ListCounters,
+                 v1::ListCountersRequest(), &list));
   ASSERT_EQ(list.counters_size(), 1);
   EXPECT_EQ(list.counters(0).name(), "a-1");
   grpc::ClientContext context;
@@ -119,7 +116,7 @@ TEST_F(AccessTest, ListingsAndSnapshotsHaveOwnCountersOnly) {
       names.push_back(row.name());
     }
   }
-  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_OK(reader->Finish());
   EXPECT_THAT(names, ElementsAre("a-1"));
 }
 
@@ -139,7 +136,7 @@ TEST_F(AccessTest, ColumnsHaveOwnCountersOnly) {
     rows += response.frame().columns().ids_size();
     EXPECT_LE(response.frame().expected_count(), 1u);
   }
-  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_OK(reader->Finish());
   EXPECT_EQ(rows, 1);
   EXPECT_THAT(names, HasSubstr("a-1"));
   EXPECT_THAT(names, Not(HasSubstr("b-")));
@@ -202,10 +199,10 @@ TEST_F(AccessTest, ChosenIdsOfRulesAreOfTheOwnPrefixes) {
     }
   }
   EXPECT_THAT(refusals, Each(refusals[0]));
-  EXPECT_TRUE(create("a-web").ok());
+  EXPECT_OK(create("a-web"));
   EXPECT_EQ(response.rule().id(), "a-web");
   EXPECT_EQ(ErrorInfoOf(create("a-web")).reason(), "RULE_EXISTS");
-  EXPECT_TRUE(create("").ok());
+  EXPECT_OK(create(""));
 }
 
 // What a change does to rules of others is told to callers that see the whole
@@ -216,8 +213,7 @@ TEST_F(AccessTest, ChangesDoNotTellOfBudgetsOfOthers) {
   v1::CreateRuleResponse response;
   request.mutable_rule()->set_chain("INPUT");
   request.mutable_rule()->set_counter("a-1");
-  ASSERT_TRUE(
-      Call(*server_.rule_stub, &Rules::CreateRule, request, &response).ok());
+  ASSERT_OK(Call(*server_.rule_stub, &Rules::CreateRule, request, &response));
   EXPECT_THAT(response.notices(), IsEmpty());
 }
 
@@ -232,8 +228,7 @@ TEST_F(AccessTest, RulesCountIntoOwnCountersOnly) {
         << counter;
   }
   request.mutable_rule()->set_counter("a-1");
-  EXPECT_TRUE(
-      Call(*server_.rule_stub, &Rules::CreateRule, request, &response).ok());
+  EXPECT_OK(Call(*server_.rule_stub, &Rules::CreateRule, request, &response));
   request.mutable_rule()->set_verdict(v1::VERDICT_DROP);
   ExpectDenied(Call(*server_.rule_stub, &Rules::CreateRule, request, &response),
                "VERDICT_NOT_PERMITTED");
@@ -245,8 +240,7 @@ TEST_F(AdminOfSomeTest, DecidesWithRulesOfItsOwnCounters) {
   request.mutable_rule()->set_chain("INPUT");
   request.mutable_rule()->set_counter("a-1");
   request.mutable_rule()->set_verdict(v1::VERDICT_DROP);
-  EXPECT_TRUE(
-      Call(*server_.rule_stub, &Rules::CreateRule, request, &response).ok());
+  EXPECT_OK(Call(*server_.rule_stub, &Rules::CreateRule, request, &response));
   request.mutable_rule()->set_counter("b-1");
   ExpectDenied(Call(*server_.rule_stub, &Rules::CreateRule, request, &response),
                "COUNTER_NOT_PERMITTED");
@@ -281,7 +275,7 @@ TEST(MethodPatternTest, OnlyACallerThatMayDeleteRulesDeletesThemWithACounter) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
   EXPECT_THAT(status.error_message(), HasSubstr("delete_managed_rules: "));
   EXPECT_THAT(status.error_message(), HasSubstr("RuleService/DeleteRule"));
-  EXPECT_TRUE(server.acct.Get("a").ok());
+  EXPECT_OK(server.acct.Get("a"));
   EXPECT_EQ(server.rules.List({})->rules.size(), 1u);
 }
 
@@ -341,9 +335,8 @@ TEST_F(AccessTest, RulesOfForeignCountersAreNeitherSeenNorDeleted) {
               {})
           .status());
   v1::ListRulesResponse list;
-  ASSERT_TRUE(
-      Call(*server_.rule_stub, &Rules::ListRules, v1::ListRulesRequest(), &list)
-          .ok());
+  ASSERT_OK(Call(*server_.rule_stub, &Rules::ListRules, v1::ListRulesRequest(),
+                 &list));
   ASSERT_EQ(list.rules_size(), 1);
   EXPECT_EQ(list.rules(0).id(), "own");
   EXPECT_EQ(list.total_size(), 1);
@@ -393,18 +386,16 @@ TEST_F(AccessTest, TheNodeDoesNotTellOfTheWholeHost) {
   server.AddObject({.name = "b-1"});
   ASSERT_OK(server.hub.Take(absl::ZeroDuration()).status());
   v1::GetNodeResponse response;
-  ASSERT_TRUE(Call(*server.node_stub, &v1::NodeService::Stub::GetNode,
-                   v1::GetNodeRequest(), &response)
-                  .ok());
+  ASSERT_OK(Call(*server.node_stub, &v1::NodeService::Stub::GetNode,
+                 v1::GetNodeRequest(), &response));
   EXPECT_EQ(response.node().counter_count(), 0u);
   EXPECT_EQ(response.node().notices_size(), 0);
 }
 
 TEST_F(AccessTest, ACallerIsToldWhoItIsAndWhatItHas) {
   v1::GetNodeResponse response;
-  ASSERT_TRUE(Call(*server_.node_stub, &v1::NodeService::Stub::GetNode,
-                   v1::GetNodeRequest(), &response)
-                  .ok());
+  ASSERT_OK(Call(*server_.node_stub, &v1::NodeService::Stub::GetNode,
+                 v1::GetNodeRequest(), &response));
   const v1::Caller& caller = response.node().caller();
   EXPECT_THAT(caller.principal(), HasSubstr("socket:/"));
   ASSERT_EQ(caller.grants_size(), 1);

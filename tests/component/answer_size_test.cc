@@ -8,6 +8,7 @@
 #include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/rule.pb.h"
 #include "tests/component/component_server.h"
+#include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
 namespace {
@@ -44,10 +45,8 @@ class AnswerSizeTest : public ::testing::Test {
   void CreateFullCounters(int count) {
     grpc::ClientContext context;
     v1::BatchCreateCountersResponse response;
-    ASSERT_TRUE(server_.counter_stub
-                    ->BatchCreateCounters(&Taking(context, 16 << 20),
-                                          FullCounters(count), &response)
-                    .ok());
+    ASSERT_OK(server_.counter_stub->BatchCreateCounters(
+        &Taking(context, 16 << 20), FullCounters(count), &response));
   }
 
   ComponentServer server_;
@@ -77,10 +76,8 @@ TEST_F(AnswerSizeTest, NoValueIsLostWithAnAnswerThatIsTooLarge) {
             "ANSWER_TOO_LARGE");
   EXPECT_EQ(server_.acct.Get("c0")->packets, 1u);
   grpc::ClientContext context;
-  ASSERT_TRUE(
-      server_.counter_stub
-          ->BatchResetCounters(&Taking(context, 16 << 20), request, &response)
-          .ok());
+  ASSERT_OK(server_.counter_stub->BatchResetCounters(&Taking(context, 16 << 20),
+                                                     request, &response));
   EXPECT_EQ(response.counters(999).packets(), 1u);
 }
 
@@ -90,9 +87,8 @@ TEST_F(AnswerSizeTest, PagesAreCutToWhatTheClientTakes) {
   size_t counters = 0;
   do {
     v1::ListCountersResponse page;
-    ASSERT_TRUE(
-        Call(*server_.counter_stub, &Counters::ListCounters, request, &page)
-            .ok());
+    ASSERT_OK(
+        Call(*server_.counter_stub, &Counters::ListCounters, request, &page));
     EXPECT_LE(page.ByteSizeLong(), kPromisedBytes);
     counters += page.counters_size();
     request.set_page_token(page.next_page_token());
@@ -101,9 +97,8 @@ TEST_F(AnswerSizeTest, PagesAreCutToWhatTheClientTakes) {
   request.Clear();
   grpc::ClientContext context;
   v1::ListCountersResponse all;
-  ASSERT_TRUE(server_.counter_stub
-                  ->ListCounters(&Taking(context, 16 << 20), request, &all)
-                  .ok());
+  ASSERT_OK(server_.counter_stub->ListCounters(&Taking(context, 16 << 20),
+                                               request, &all));
   EXPECT_EQ(all.counters_size(), 1000);
 }
 
@@ -121,9 +116,8 @@ TEST_F(AnswerSizeTest, OfManyRulesNoneIsMadeThatCantBeTold) {
                 .reason(),
             "ANSWER_TOO_LARGE");
   v1::ListRulesResponse rules;
-  ASSERT_TRUE(Call(*server_.rule_stub, &Rules::ListRules,
-                   v1::ListRulesRequest(), &rules)
-                  .ok());
+  ASSERT_OK(Call(*server_.rule_stub, &Rules::ListRules, v1::ListRulesRequest(),
+                 &rules));
   EXPECT_EQ(rules.total_size(), 0);
 }
 

@@ -59,9 +59,8 @@ TEST(AuditTest, AChangeTellsWhoWhatAndWhatCameOfIt) {
   request.set_request_id("r1");
   grpc::ClientContext context;
   context.AddMetadata("traceparent", "00-trace");
-  ASSERT_TRUE(
-      server.counter_stub->BatchCreateCounters(&context, request, &response)
-          .ok());
+  ASSERT_OK(
+      server.counter_stub->BatchCreateCounters(&context, request, &response));
   std::string principal;
   const telemetry::CallRecord record = recorder.Take(&principal);
   EXPECT_EQ(record.method, "nfmeter.v1.CounterService/BatchCreateCounters");
@@ -107,9 +106,8 @@ TEST(AuditTest, OfDeletionsItIsToldWhetherRulesWereToGo) {
   v1::DeleteCounterResponse response;
   request.set_name("a");
   request.set_delete_managed_rules(true);
-  EXPECT_TRUE(
-      Call(*server.counter_stub, &Counters::DeleteCounter, request, &response)
-          .ok());
+  EXPECT_OK(
+      Call(*server.counter_stub, &Counters::DeleteCounter, request, &response));
   EXPECT_TRUE(recorder.Take().with_rules);
 }
 
@@ -159,9 +157,8 @@ TEST(AuditTest, OfReadsTheOriginIsToldOnlyWhenAllAreTraced) {
     grpc::ClientContext context;
     context.AddMetadata("traceparent", "00-trace");
     v1::GetNodeResponse response;
-    ASSERT_TRUE(
-        server.node_stub->GetNode(&context, v1::GetNodeRequest(), &response)
-            .ok());
+    ASSERT_OK(
+        server.node_stub->GetNode(&context, v1::GetNodeRequest(), &response));
     const telemetry::CallRecord record = recorder.Take();
     EXPECT_EQ(record.trace_parent, trace_all ? "00-trace" : "");
     EXPECT_FALSE(record.mutates);

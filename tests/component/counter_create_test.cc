@@ -56,7 +56,7 @@ TEST_F(CounterCreateTest, MakesAnObjectWithQuotaLabelsAndStartingValues) {
   counter.set_bytes(500);
   counter.mutable_quota()->set_bytes(1000);
   (*counter.mutable_labels())["team"] = "blue";
-  ASSERT_TRUE(Create(request).ok());
+  ASSERT_OK(Create(request));
   EXPECT_EQ(created_.counter().name(), "web");
   EXPECT_EQ(created_.counter().packets(), 5);
   EXPECT_EQ(created_.counter().bytes(), 500);
@@ -111,7 +111,7 @@ TEST_F(CounterCreateTest, ValidateOnlyChecksExistenceAndMakesNothing) {
   v1::CreateCounterRequest request;
   request.mutable_counter()->set_name("web");
   request.set_validate_only(true);
-  ASSERT_TRUE(Create(request).ok());
+  ASSERT_OK(Create(request));
   EXPECT_EQ(created_.counter().name(), "web");
   EXPECT_FALSE(Exists("web"));
   server_.AddObject({.name = "web"});
@@ -119,7 +119,7 @@ TEST_F(CounterCreateTest, ValidateOnlyChecksExistenceAndMakesNothing) {
 }
 
 TEST_F(CounterCreateTest, ABatchAnswersInTheOrderOfTheRequest) {
-  ASSERT_TRUE(CreateBatch(BatchOf({"b", "a", "c"})).ok());
+  ASSERT_OK(CreateBatch(BatchOf({"b", "a", "c"})));
   ASSERT_THAT(batch_.counters(), SizeIs(3));
   EXPECT_EQ(batch_.counters(0).name(), "b");
   EXPECT_EQ(batch_.counters(2).name(), "c");
@@ -159,13 +159,13 @@ TEST_F(CounterCreateTest, AFailureRemovesWhatWasMade) {
   EXPECT_EQ((*server_.hub.Take(absl::ZeroDuration()))->size(), 0);
   EXPECT_THAT(server_.labels.Get("c0"), IsEmpty());
   // And nothing is in the way of trying again.
-  EXPECT_TRUE(CreateBatch(request).ok());
+  EXPECT_OK(CreateBatch(request));
 }
 
 TEST_F(CounterCreateTest, ABatchOf10000Works) {
   std::vector<std::string> names;
   for (int i = 0; i < 10'000; ++i) names.push_back("c" + std::to_string(i));
-  ASSERT_TRUE(CreateBatch(BatchOf(names)).ok());
+  ASSERT_OK(CreateBatch(BatchOf(names)));
   EXPECT_THAT(batch_.counters(), SizeIs(10'000));
   EXPECT_EQ((*server_.hub.Take(absl::ZeroDuration()))->size(), 10'000);
 }
@@ -194,9 +194,9 @@ TEST_F(CounterCreateTest, LabelsOfACounterThatOthersDeletedAreNotInherited) {
   v1::CreateCounterRequest request;
   request.mutable_counter()->set_name("web");
   (*request.mutable_counter()->mutable_labels())["team"] = "blue";
-  ASSERT_TRUE(Create(request).ok());
+  ASSERT_OK(Create(request));
   ASSERT_THAT(server_.acct.Delete({"web"}), ElementsAre(IsOk()));
-  ASSERT_TRUE(CreateNamed("web").ok());
+  ASSERT_OK(CreateNamed("web"));
   EXPECT_THAT(created_.counter().labels(), IsEmpty());
   EXPECT_THAT(server_.labels.Get("web"),
               ElementsAre(Pair(accounting::kManagedLabel, "")));
@@ -210,7 +210,7 @@ TEST_F(CounterCreateTest, ABatchWithALostAnswerLeavesNothing) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(ErrorInfoOf(status).reason(), "KERNEL_OUT_OF_BUFFERS");
   for (const char* name : {"a", "b", "c"}) EXPECT_FALSE(Exists(name)) << name;
-  EXPECT_TRUE(CreateBatch(BatchOf({"a", "b", "c"})).ok());
+  EXPECT_OK(CreateBatch(BatchOf({"a", "b", "c"})));
 }
 
 TEST_F(CounterCreateTest, ABatchUndoesAlsoWhatWasMadeWithoutAnAnswer) {
@@ -225,7 +225,7 @@ TEST_F(CounterCreateTest,
   server_.acct.InjectErrno(kernel::Operation::kAcctCreate, ENOBUFS);
   const grpc::Status status = CreateNamed("a");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
-  EXPECT_TRUE(CreateNamed("a").ok());
+  EXPECT_OK(CreateNamed("a"));
 }
 
 TEST_F(CounterCreateTest, ASingleOneThatIsThereAfterALostAnswerIsSaidToBe) {

@@ -60,7 +60,7 @@ class CounterDeleteTest : public ::testing::Test {
     const grpc::Status status =
         Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule, request,
              &response);
-    ASSERT_TRUE(status.ok()) << status.error_message();
+    ASSERT_OK(status);
   }
   bool Exists(const std::string& name) { return server_.acct.Get(name).ok(); }
 
@@ -71,7 +71,7 @@ class CounterDeleteTest : public ::testing::Test {
 
 TEST_F(CounterDeleteTest, ReturnsTheLastValues) {
   ASSERT_OK(server_.labels.Set({{"a", {{"k", "v"}}}}));
-  ASSERT_TRUE(DeleteNamed("a").ok());
+  ASSERT_OK(DeleteNamed("a"));
   EXPECT_EQ(response_.counter().packets(), 3);
   EXPECT_EQ(response_.counter().labels().at("k"), "v");
   EXPECT_FALSE(Exists("a"));
@@ -85,7 +85,7 @@ TEST_F(CounterDeleteTest, TheNextSnapshotNeedsNoSecondLook) {
     server_.AddObject({.name = names.back()});
   }
   ASSERT_OK(server_.hub.Take(absl::ZeroDuration()));
-  ASSERT_TRUE(DeleteBatch(names).ok());
+  ASSERT_OK(DeleteBatch(names));
   const auto after = server_.hub.Take(absl::ZeroDuration());
   ASSERT_OK(after);
   EXPECT_TRUE((*after)->complete);
@@ -142,7 +142,7 @@ TEST_F(CounterDeleteTest, DeletesManagedRulesFirstWhenAsked) {
   AddRule("one", "a");
   AddRule("two", "a", "mangle");
   AddRule("other", "b");
-  ASSERT_TRUE(DeleteNamed("a", true).ok());
+  ASSERT_OK(DeleteNamed("a", true));
   EXPECT_EQ(response_.counter().packets(), 3);
   EXPECT_FALSE(Exists("a"));
   EXPECT_THAT(server_.rules.Holders({"b"}), IsOkAndHolds(SizeIs(1)));
@@ -167,7 +167,7 @@ TEST_F(CounterDeleteTest, ValidateOnlyFindsTheSameAndDeletesNothing) {
   request.set_validate_only(true);
   EXPECT_EQ(ErrorInfoOf(Delete(request)).reason(), "COUNTER_IN_USE");
   request.set_delete_managed_rules(true);
-  ASSERT_TRUE(Delete(request).ok());
+  ASSERT_OK(Delete(request));
   EXPECT_EQ(response_.counter().packets(), 3);
   EXPECT_TRUE(Exists("a"));
   EXPECT_THAT(server_.rules.Holders({"a"}), IsOkAndHolds(SizeIs(1)));
@@ -183,7 +183,7 @@ TEST_F(CounterDeleteTest, WithAnotherEtagIsAborted) {
 
 TEST_F(CounterDeleteTest, AFailureInTheMiddleIsListed) {
   server_.acct.InjectErrno(kernel::Operation::kAcctDelete, EBUSY, 1);
-  ASSERT_TRUE(DeleteBatch({"a", "b", "c"}).ok());
+  ASSERT_OK(DeleteBatch({"a", "b", "c"}));
   ASSERT_THAT(batch_.counters(), SizeIs(2));
   ASSERT_THAT(batch_.failures(), SizeIs(1));
   EXPECT_EQ(batch_.failures(0).name(), "a");
@@ -195,14 +195,14 @@ TEST_F(CounterDeleteTest, AFailureInTheMiddleIsListed) {
 
 TEST_F(CounterDeleteTest, WithoutAnAnswerOfTheKernelsTheLastValuesAreKept) {
   server_.acct.LoseNextAnswer(kernel::Operation::kAcctDelete);
-  ASSERT_TRUE(DeleteNamed("a").ok());
+  ASSERT_OK(DeleteNamed("a"));
   EXPECT_EQ(response_.counter().packets(), 3);
   EXPECT_FALSE(Exists("a"));
 }
 
 TEST_F(CounterDeleteTest, WhatTheKernelDidNotDeleteIsDeletedAgain) {
   server_.acct.InjectErrno(kernel::Operation::kAcctDelete, ENOBUFS);
-  ASSERT_TRUE(DeleteNamed("a").ok());
+  ASSERT_OK(DeleteNamed("a"));
   EXPECT_EQ(response_.counter().packets(), 3);
   EXPECT_FALSE(Exists("a"));
 }
@@ -213,7 +213,7 @@ TEST_F(CounterDeleteTest, ABatchOf10000ReturnsExactValues) {
     names.push_back("n" + std::to_string(i));
     server_.AddObject({.name = names.back(), .packets = uint64_t(i)});
   }
-  ASSERT_TRUE(DeleteBatch(names).ok());
+  ASSERT_OK(DeleteBatch(names));
   ASSERT_THAT(batch_.counters(), SizeIs(10'000));
   for (int i = 0; i < 10'000; ++i) {
     ASSERT_EQ(batch_.counters(i).packets(), i);
@@ -234,7 +234,7 @@ TEST_F(CounterDeleteTest,
 
 TEST_F(CounterDeleteTest, ForeignNamesWork) {
   server_.AddObject({.name = "a b\xff", .packets = 1});
-  ASSERT_TRUE(DeleteNamed("a\\x20b\\xff").ok());
+  ASSERT_OK(DeleteNamed("a\\x20b\\xff"));
   EXPECT_FALSE(Exists("a b\xff"));
 }
 
@@ -247,7 +247,7 @@ TEST_F(CounterDeleteTest, ManagedRulesThatWereCopiedToAnotherTableGoToo) {
        .insertions = {{.id = "r1", .chain = "OUTPUT", .counter = "a"}}}));
   AddRule("r2", "a", "raw");
   const grpc::Status status = DeleteNamed("a", /*with_rules=*/true);
-  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_OK(status);
   EXPECT_FALSE(Exists("a"));
 }
 
@@ -258,7 +258,7 @@ TEST_F(CounterDeleteTest, ACopyThatCountsIntoAnotherCounterStays) {
       {.table = Table::kMangle,
        .insertions = {{.id = "r1", .chain = "OUTPUT", .counter = "a"}}}));
   const grpc::Status status = DeleteNamed("a", /*with_rules=*/true);
-  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_OK(status);
   EXPECT_FALSE(Exists("a"));
   EXPECT_THAT(server_.rules.Holders({"b"}), IsOkAndHolds(SizeIs(1)));
 }
@@ -282,7 +282,7 @@ TEST_F(CounterDeleteTest, ACounterMadeAnewUnderItsNameCrossesItsQuotaAgain) {
   };
   EXPECT_THAT(next(), Pair(v1::QUOTA_EVENT_KIND_STANDING, "q"));
   EXPECT_THAT(next(), Pair(v1::QUOTA_EVENT_KIND_SYNCED, ""));
-  ASSERT_TRUE(DeleteNamed("q").ok());
+  ASSERT_OK(DeleteNamed("q"));
   server_.AddObject(limited);
   ASSERT_OK(server_.acct.Count("q", 5, 500));
   server_.AddObject({.name = "last", .quota = limited.quota});

@@ -49,7 +49,7 @@ class CounterResetTest : public ::testing::Test {
 };
 
 TEST_F(CounterResetTest, ReturnsTheValuesAndZeroesThem) {
-  ASSERT_TRUE(ResetNamed("a").ok());
+  ASSERT_OK(ResetNamed("a"));
   EXPECT_EQ(response_.counter().packets(), 3);
   EXPECT_EQ(response_.counter().bytes(), 300);
   EXPECT_EQ(PacketsOf("a"), 0);
@@ -68,7 +68,7 @@ TEST_F(CounterResetTest, WithAnotherEtagIsAborted) {
   v1::ResetCounterRequest request;
   request.set_name("a");
   request.set_validate_only(true);
-  ASSERT_TRUE(Reset(request).ok());
+  ASSERT_OK(Reset(request));
   request.set_etag(response_.counter().etag());
   request.set_validate_only(false);
   ASSERT_OK(server_.labels.Set({{"a", {{"k", "v"}}}}));
@@ -77,12 +77,12 @@ TEST_F(CounterResetTest, WithAnotherEtagIsAborted) {
   EXPECT_EQ(ErrorInfoOf(status).reason(), "ETAG_MISMATCH");
   EXPECT_EQ(PacketsOf("a"), 3);
   ASSERT_OK(server_.labels.Set({{"a", {}}}));
-  EXPECT_TRUE(Reset(request).ok());
+  EXPECT_OK(Reset(request));
   EXPECT_EQ(PacketsOf("a"), 0);
 }
 
 TEST_F(CounterResetTest, ValidateOnlyReturnsTheValuesNow) {
-  ASSERT_TRUE(ResetBatch({"a", "b"}, true).ok());
+  ASSERT_OK(ResetBatch({"a", "b"}, true));
   ASSERT_THAT(batch_.counters(), SizeIs(2));
   EXPECT_EQ(batch_.counters(0).packets(), 3);
   EXPECT_EQ(PacketsOf("a"), 3);
@@ -92,7 +92,7 @@ TEST_F(CounterResetTest, ValidateOnlyReturnsTheValuesNow) {
 
 TEST_F(CounterResetTest, AFailureInTheMiddleLosesNoValues) {
   server_.acct.InjectErrno(kernel::Operation::kAcctReset, ENOMEM, 1);
-  ASSERT_TRUE(ResetBatch({"a", "b", "c"}).ok());
+  ASSERT_OK(ResetBatch({"a", "b", "c"}));
   ASSERT_THAT(batch_.counters(), SizeIs(2));
   EXPECT_EQ(batch_.counters(0).name(), "b");
   EXPECT_EQ(batch_.counters(1).name(), "c");
@@ -116,7 +116,7 @@ TEST_F(CounterResetTest, ABatchOf10000IsExact) {
     names.push_back("n" + std::to_string(i));
     server_.AddObject({.name = names.back(), .packets = uint64_t(i)});
   }
-  ASSERT_TRUE(ResetBatch(names).ok());
+  ASSERT_OK(ResetBatch(names));
   ASSERT_THAT(batch_.counters(), SizeIs(10'000));
   for (int i = 0; i < 10'000; ++i) {
     ASSERT_EQ(batch_.counters(i).packets(), i);
@@ -135,7 +135,7 @@ TEST_F(CounterResetTest, RefusesRepeatsAndEmptyBatches) {
 
 TEST_F(CounterResetTest, ForeignNamesWork) {
   server_.AddObject({.name = "a b", .packets = 1});
-  ASSERT_TRUE(ResetNamed("a\\x20b").ok());
+  ASSERT_OK(ResetNamed("a\\x20b"));
   EXPECT_EQ(response_.counter().packets(), 1);
 }
 

@@ -25,10 +25,9 @@ class CounterUpdateTest : public ::testing::Test {
     counter.mutable_quota()->set_bytes(1000);
     (*counter.mutable_labels())["tenant"] = "acme";
     v1::CreateCounterResponse response;
-    ASSERT_TRUE(Call(*server_.counter_stub,
-                     &v1::CounterService::Stub::CreateCounter, request,
-                     &response)
-                    .ok());
+    ASSERT_OK(Call(*server_.counter_stub,
+                   &v1::CounterService::Stub::CreateCounter, request,
+                   &response));
     EXPECT_EQ(response.counter().description(), "the shop");
     etag_ = response.counter().etag();
     server_.clock.Advance(absl::Seconds(1));
@@ -46,9 +45,8 @@ class CounterUpdateTest : public ::testing::Test {
     v1::GetCounterRequest request;
     request.set_name("web");
     v1::GetCounterResponse response;
-    EXPECT_TRUE(Call(*server_.counter_stub,
-                     &v1::CounterService::Stub::GetCounter, request, &response)
-                    .ok());
+    EXPECT_OK(Call(*server_.counter_stub, &v1::CounterService::Stub::GetCounter,
+                   request, &response));
     return response.counter();
   }
   void CountIntoWeb() {
@@ -57,17 +55,15 @@ class CounterUpdateTest : public ::testing::Test {
     request.mutable_rule()->set_counter("web");
     request.mutable_rule()->set_id("r");
     v1::CreateRuleResponse response;
-    ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
-                     request, &response)
-                    .ok());
+    ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
+                   request, &response));
   }
   std::string CounterOfRule() {
     v1::GetRuleRequest request;
     request.set_id("r");
     v1::GetRuleResponse response;
-    EXPECT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::GetRule,
-                     request, &response)
-                    .ok());
+    EXPECT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::GetRule, request,
+                   &response));
     return response.rule().counter();
   }
 
@@ -81,7 +77,7 @@ TEST_F(CounterUpdateTest, ChangesWhatTheMaskNamesAndNothingElse) {
   Mask("labels");
   (*request_.mutable_counter()->mutable_labels())["team"] = "blue";
   request_.mutable_counter()->set_description("not meant");
-  ASSERT_TRUE(Update().ok());
+  ASSERT_OK(Update());
   EXPECT_THAT(response_.counter().labels(),
               UnorderedElementsAre(Pair("team", "blue")));
   EXPECT_EQ(response_.counter().description(), "the shop");
@@ -92,7 +88,7 @@ TEST_F(CounterUpdateTest, ChangesWhatTheMaskNamesAndNothingElse) {
 
 TEST_F(CounterUpdateTest, WithoutAMaskItChangesWhatIsSet) {
   request_.mutable_counter()->set_description("the new shop");
-  ASSERT_TRUE(Update().ok());
+  ASSERT_OK(Update());
   EXPECT_EQ(Get().description(), "the new shop");
   EXPECT_THAT(Get().labels(), UnorderedElementsAre(Pair("tenant", "acme")));
   EXPECT_EQ(Get().quota().bytes(), 1000u);
@@ -100,7 +96,7 @@ TEST_F(CounterUpdateTest, WithoutAMaskItChangesWhatIsSet) {
 
 TEST_F(CounterUpdateTest, AFieldThatIsNamedAndEmptyIsRemoved) {
   Mask("*");
-  ASSERT_TRUE(Update().ok());
+  ASSERT_OK(Update());
   EXPECT_THAT(Get().labels(), IsEmpty());
   EXPECT_EQ(Get().description(), "");
   EXPECT_FALSE(Get().has_quota());
@@ -132,7 +128,7 @@ TEST_F(CounterUpdateTest, OfAMissingCounterIsNotFound) {
 TEST_F(CounterUpdateTest, WithAnotherEtagIsAbortedAndChangesNothing) {
   request_.mutable_counter()->set_description("first");
   request_.mutable_counter()->set_etag(etag_);
-  ASSERT_TRUE(Update().ok());
+  ASSERT_OK(Update());
   request_.mutable_counter()->set_description("second");
   EXPECT_EQ(ErrorInfoOf(Update()).reason(), "ETAG_MISMATCH");
   EXPECT_EQ(Get().description(), "first");
@@ -141,10 +137,10 @@ TEST_F(CounterUpdateTest, WithAnotherEtagIsAbortedAndChangesNothing) {
 TEST_F(CounterUpdateTest, ARepeatedRequestIdGivesTheFirstAnswer) {
   request_.set_request_id("1");
   request_.mutable_counter()->set_description("first");
-  ASSERT_TRUE(Update().ok());
+  ASSERT_OK(Update());
   const std::string etag = response_.counter().etag();
   ASSERT_OK(server_.labels.Set({{"web", {}}}));
-  ASSERT_TRUE(Update().ok());
+  ASSERT_OK(Update());
   EXPECT_EQ(response_.counter().etag(), etag);
   EXPECT_EQ(Get().description(), "");
 }
@@ -154,7 +150,7 @@ TEST_F(CounterUpdateTest, ValidateOnlyForeseesItAndChangesNothing) {
   request_.set_validate_only(true);
   request_.mutable_counter()->set_description("new");
   request_.mutable_counter()->mutable_quota()->set_bytes(5);
-  ASSERT_TRUE(Update().ok());
+  ASSERT_OK(Update());
   EXPECT_EQ(response_.counter().description(), "new");
   EXPECT_EQ(response_.counter().quota().bytes(), 5u);
   EXPECT_EQ(Get().etag(), etag_);
@@ -163,7 +159,7 @@ TEST_F(CounterUpdateTest, ValidateOnlyForeseesItAndChangesNothing) {
 TEST_F(CounterUpdateTest, AQuotaOfAFreeCounterChangesAndItsValueStays) {
   ASSERT_OK(server_.acct.Count("web", 4, 400));
   request_.mutable_counter()->mutable_quota()->set_packets(9);
-  ASSERT_TRUE(Update().ok());
+  ASSERT_OK(Update());
   EXPECT_EQ(response_.counter().quota().packets(), 9u);
   EXPECT_EQ(response_.counter().packets(), 4u);
   EXPECT_EQ(response_.counter().total_packets(), 4u);
@@ -173,7 +169,7 @@ TEST_F(CounterUpdateTest, AQuotaChangesWhileRulesCount) {
   CountIntoWeb();
   ASSERT_OK(server_.acct.Count("web", 4, 400));
   request_.mutable_counter()->mutable_quota()->set_bytes(500);
-  ASSERT_TRUE(Update().ok());
+  ASSERT_OK(Update());
   EXPECT_EQ(response_.counter().quota().bytes(), 500u);
   EXPECT_EQ(response_.counter().packets(), 4u);
   EXPECT_EQ(response_.counter().total_packets(), 4u);
@@ -224,7 +220,7 @@ TEST_F(CounterUpdateTest, RulesThatCannotBeMovedKeepTheQuota) {
   EXPECT_EQ(Get().quota().bytes(), 1000u);
   EXPECT_EQ(CounterOfRule(), "web");
   EXPECT_FALSE(server_.acct.Exists(kernel::StandInName("web")));
-  EXPECT_TRUE(Update().ok());
+  EXPECT_OK(Update());
 }
 
 TEST_F(CounterUpdateTest, InPlaceNoRuleMoves) {
@@ -232,7 +228,7 @@ TEST_F(CounterUpdateTest, InPlaceNoRuleMoves) {
   CountIntoWeb();
   const int commits = server_.kernel.rules().total_commits();
   request_.mutable_counter()->mutable_quota()->set_bytes(5);
-  ASSERT_TRUE(Update().ok());
+  ASSERT_OK(Update());
   EXPECT_EQ(Get().quota().bytes(), 5u);
   EXPECT_EQ(server_.kernel.rules().total_commits(), commits);
 }
@@ -242,9 +238,8 @@ TEST_F(CounterUpdateTest, ANameOf253BytesIsACounterLikeAnyOther) {
   v1::CreateCounterRequest create;
   create.mutable_counter()->set_name(name);
   v1::CreateCounterResponse created;
-  ASSERT_TRUE(Call(*server_.counter_stub,
-                   &v1::CounterService::Stub::CreateCounter, create, &created)
-                  .ok());
+  ASSERT_OK(Call(*server_.counter_stub,
+                 &v1::CounterService::Stub::CreateCounter, create, &created));
   EXPECT_EQ(created.counter().name(), name);
   create.mutable_counter()->set_name(name + "n");
   EXPECT_THAT(WrongFieldsOf(Call(*server_.counter_stub,

@@ -274,9 +274,8 @@ TEST_F(FilePlansTest, APlanThatSomebodyDeletesComesBack) {
   request.set_name("customers");
   request.set_take_over(true);
   v1::DeletePlanResponse response;
-  ASSERT_TRUE(Call(*server_.plan_stub, &v1::PlanService::Stub::DeletePlan,
-                   request, &response)
-                  .ok());
+  ASSERT_OK(Call(*server_.plan_stub, &v1::PlanService::Stub::DeletePlan,
+                 request, &response));
   WaitForRound();
   EXPECT_EQ(Holders("alice"), 3u);
 }
@@ -286,9 +285,8 @@ TEST_F(FilePlansTest, APlanOfSomebodyElseIsNotTakenOver) {
   request.mutable_plan()->set_name("customers");
   request.mutable_plan()->add_accounts()->set_counter("all");
   v1::ApplyPlanResponse response;
-  ASSERT_TRUE(Call(*server_.plan_stub, &v1::PlanService::Stub::ApplyPlan,
-                   request, &response)
-                  .ok());
+  ASSERT_OK(Call(*server_.plan_stub, &v1::PlanService::Stub::ApplyPlan, request,
+                 &response));
   Start();
   EXPECT_THAT(files_->Problem(), HasSubstr("belongs to"));
   EXPECT_EQ(Holders("alice"), 0u);

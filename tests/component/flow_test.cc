@@ -82,7 +82,7 @@ TEST(FlowTest, SumsByPrefixAndPort) {
   request.mutable_grouping()->set_destination_port(true);
   request.set_limit(2);
   v1::SummarizeFlowsResponse response;
-  ASSERT_TRUE(Summarize(server, request, &response).ok());
+  ASSERT_OK(Summarize(server, request, &response));
   const v1::FlowRanking& ranking = response.ranking();
   ASSERT_EQ(ranking.groups_size(), 2);
   EXPECT_EQ(ranking.groups(0).source(), "10.1.2.0/24");
@@ -106,7 +106,7 @@ TEST(FlowTest, ListsBothDirectionsAndFilters) {
   request.mutable_filter()->set_source("10.1.2.0/24");
   request.mutable_filter()->add_destination_ports()->set_first(443);
   v1::ListFlowsResponse response;
-  ASSERT_TRUE(List(server, request, &response).ok());
+  ASSERT_OK(List(server, request, &response));
   ASSERT_EQ(response.flows_size(), 2);
   const v1::Flow& flow = response.flows(0);
   EXPECT_EQ(flow.protocol(), "tcp");
@@ -128,7 +128,7 @@ TEST(FlowTest, ListsThousandsInChunks) {
                           {1, 100}, {});
   }
   v1::ListFlowsResponse response;
-  ASSERT_TRUE(List(server, {}, &response).ok());
+  ASSERT_OK(List(server, {}, &response));
   EXPECT_EQ(response.flows_size(), 2'000);
 }
 
@@ -146,7 +146,7 @@ TEST(FlowTest, FlowsWithoutCountersHaveNone) {
       }(),
       {1, 100}, {});
   v1::ListFlowsResponse response;
-  ASSERT_TRUE(List(server, {}, &response).ok());
+  ASSERT_OK(List(server, {}, &response));
   ASSERT_EQ(response.flows_size(), 1);
   EXPECT_FALSE(response.flows(0).has_original_counts());
   EXPECT_FALSE(response.reading().tracking().accounting());
@@ -157,7 +157,7 @@ TEST(FlowTest, FlowsWithoutCountersHaveNone) {
 TEST(FlowTest, SaysWhyThereMayBeNoFlows) {
   ComponentServer server(With(security::FlowAccess::kSummary));
   v1::SummarizeFlowsResponse response;
-  ASSERT_TRUE(Summarize(server, {}, &response).ok());
+  ASSERT_OK(Summarize(server, {}, &response));
   EXPECT_THAT(NoticesOf(response.reading()),
               ElementsAre(HasSubstr("sleeps until a rule uses it")));
 }
@@ -174,7 +174,7 @@ TEST(FlowTest, WatchesWhatIsNew) {
   // The baseline is taken when the kernel has been listened to and read.
   while (TableOf(server).dumps() == 0) absl::SleepFor(absl::Milliseconds(1));
   v1::SummarizeFlowsResponse ignored;
-  ASSERT_TRUE(Summarize(server, {}, &ignored).ok());
+  ASSERT_OK(Summarize(server, {}, &ignored));
   TableOf(server).Count(flow, {2, 200}, {1, 50});
   TableOf(server).End(flow);
   server.clock.Advance(absl::Seconds(2));
@@ -231,7 +231,7 @@ TEST(FlowTest, SummaryShortensAddresses) {
   v1::SummarizeFlowsRequest request;
   request.mutable_grouping()->mutable_source()->set_ipv4(32);
   v1::SummarizeFlowsResponse response;
-  ASSERT_TRUE(Summarize(server, request, &response).ok());
+  ASSERT_OK(Summarize(server, request, &response));
   EXPECT_EQ(response.grouping().source().ipv4(), 24u);
   EXPECT_EQ(response.grouping().source().ipv6(), 48u);
   std::vector<std::string> sources;
@@ -260,7 +260,7 @@ TEST(FlowTest, SummaryDoesNotTellOfSingleHostsByTheFilterEither) {
   }
   v1::SummarizeFlowsRequest request;
   request.mutable_filter()->set_address("10.1.2.0/24");
-  EXPECT_TRUE(Summarize(server, request, &response).ok());
+  EXPECT_OK(Summarize(server, request, &response));
 }
 
 TEST(FlowTest, APolicySaysHowMuchIsShown) {
@@ -270,7 +270,7 @@ TEST(FlowTest, APolicySaysHowMuchIsShown) {
   v1::SummarizeFlowsRequest request;
   request.mutable_grouping()->mutable_source();
   v1::SummarizeFlowsResponse response;
-  ASSERT_TRUE(Summarize(server, request, &response).ok());
+  ASSERT_OK(Summarize(server, request, &response));
   std::vector<std::string> sources;
   for (const auto& group : response.ranking().groups()) {
     sources.push_back(group.source());
@@ -283,7 +283,7 @@ TEST(FlowTest, CounterPrefixesDoNotNarrowFlowsAndThatIsSaid) {
       WithPolicy("    flows: full\n    counter_prefixes: [a-]\n"));
   AddSome(server);
   v1::SummarizeFlowsResponse response;
-  ASSERT_TRUE(Summarize(server, {}, &response).ok());
+  ASSERT_OK(Summarize(server, {}, &response));
   EXPECT_EQ(response.ranking().total().flows(), 4u);
   EXPECT_THAT(NoticesOf(response.reading()),
               ElementsAre(HasSubstr("counter prefixes")));
@@ -325,7 +325,7 @@ TEST(FlowTest, SaysThatThereAreTooManyGroups) {
   v1::SummarizeFlowsRequest request;
   request.mutable_grouping()->mutable_source();
   v1::SummarizeFlowsResponse response;
-  ASSERT_TRUE(Summarize(server, request, &response).ok());
+  ASSERT_OK(Summarize(server, request, &response));
   EXPECT_EQ(response.ranking().groups_size(), 2);
   EXPECT_EQ(response.ranking().ungrouped_flows(), 2u);
   EXPECT_EQ(response.ranking().total().flows(), 4u);
@@ -360,11 +360,11 @@ TEST(FlowTest, EveryCallIsAudited) {
   v1::SummarizeFlowsRequest sums;
   sums.mutable_filter()->set_source("10.0.0.0/8");
   v1::SummarizeFlowsResponse response;
-  ASSERT_TRUE(Summarize(server, sums, &response).ok());
+  ASSERT_OK(Summarize(server, sums, &response));
   v1::ListFlowsRequest list;
   list.mutable_filter()->set_address("192.0.2.7");
   v1::ListFlowsResponse flows;
-  ASSERT_TRUE(List(server, list, &flows).ok());
+  ASSERT_OK(List(server, list, &flows));
   EXPECT_THAT(observer.Take(2),
               UnorderedElementsAre(
                   AllOf(HasSubstr("SummarizeFlows"), HasSubstr("10.0.0.0/8")),

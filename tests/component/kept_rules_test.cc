@@ -44,25 +44,23 @@ class KeptRulesTest : public ::testing::Test {
     v1::CreateRuleResponse response;
     const grpc::Status status =
         Call(*server_->rule_stub, &RuleStub::CreateRule, request, &response);
-    ASSERT_TRUE(status.ok()) << status.error_message();
+    ASSERT_OK(status);
   }
   void CreateCounter() {
     v1::CreateCounterRequest request;
     request.mutable_counter()->set_name("web");
     request.mutable_counter()->mutable_quota()->set_bytes(1000);
     v1::CreateCounterResponse response;
-    ASSERT_TRUE(Call(*server_->counter_stub,
-                     &v1::CounterService::Stub::CreateCounter, request,
-                     &response)
-                    .ok());
+    ASSERT_OK(Call(*server_->counter_stub,
+                   &v1::CounterService::Stub::CreateCounter, request,
+                   &response));
   }
   void Delete(const std::string& id) {
     v1::DeleteRuleRequest request;
     request.set_id(id);
     v1::DeleteRuleResponse response;
-    ASSERT_TRUE(
-        Call(*server_->rule_stub, &RuleStub::DeleteRule, request, &response)
-            .ok());
+    ASSERT_OK(
+        Call(*server_->rule_stub, &RuleStub::DeleteRule, request, &response));
   }
   void Flush() {
     server_->rule_table.Flush(kernel::Family::kIpv4, kernel::Table::kFilter);
@@ -83,9 +81,8 @@ class KeptRulesTest : public ::testing::Test {
     v1::GetPlanStatusRequest request;
     request.set_name(".rules");
     v1::GetPlanStatusResponse response;
-    EXPECT_TRUE(
-        Call(*server_->plan_stub, &PlanStub::GetPlanStatus, request, &response)
-            .ok());
+    EXPECT_OK(Call(*server_->plan_stub, &PlanStub::GetPlanStatus, request,
+                   &response));
     return response.status();
   }
 
@@ -190,9 +187,8 @@ TEST_F(KeptRulesTest, ACounterThatOthersDeleteComesBackWithWhatItHad) {
   v1::GetCounterRequest request;
   request.set_name("web");
   v1::GetCounterResponse response;
-  ASSERT_TRUE(Call(*server_->counter_stub,
-                   &v1::CounterService::Stub::GetCounter, request, &response)
-                  .ok());
+  ASSERT_OK(Call(*server_->counter_stub, &v1::CounterService::Stub::GetCounter,
+                 request, &response));
   EXPECT_EQ(response.counter().total_packets(), 3u);
 }
 
@@ -202,9 +198,8 @@ TEST_F(KeptRulesTest, ACounterThatIsDeletedThroughTheServerStaysAway) {
   v1::DeleteCounterRequest request;
   request.set_name("web");
   v1::DeleteCounterResponse response;
-  ASSERT_TRUE(Call(*server_->counter_stub,
-                   &v1::CounterService::Stub::DeleteCounter, request, &response)
-                  .ok());
+  ASSERT_OK(Call(*server_->counter_stub,
+                 &v1::CounterService::Stub::DeleteCounter, request, &response));
   Look();
   Look();
   EXPECT_FALSE(server_->acct.Exists("web"));
@@ -243,9 +238,8 @@ TEST_F(KeptRulesTest, ARuleOfACgroupFollowsItsService) {
   request.mutable_rule()->set_counter("web");
   request.mutable_rule()->mutable_match()->set_cgroup_path("jobs/build");
   v1::CreateRuleResponse response;
-  ASSERT_TRUE(
-      Call(*server_->rule_stub, &RuleStub::CreateRule, request, &response)
-          .ok());
+  ASSERT_OK(
+      Call(*server_->rule_stub, &RuleStub::CreateRule, request, &response));
   int commits = server_->rule_table.total_commits();
   Look();
   EXPECT_EQ(server_->rule_table.total_commits(), commits);

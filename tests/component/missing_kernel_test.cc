@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "gmock/gmock.h"
 #include "tests/component/component_server.h"
+#include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
 namespace {
@@ -56,9 +57,8 @@ TEST(MissingKernelTest, WithoutOneFamilysMatchTheOthersRulesWork) {
                             .target_ipv6 = Missing("the target")}}});
   server.AddObject({.name = "web"});
   v1::CreateRuleResponse response;
-  EXPECT_TRUE(Call(*server.rule_stub, &v1::RuleService::Stub::CreateRule,
-                   RuleOfFamily(v1::FAMILY_IPV4), &response)
-                  .ok());
+  EXPECT_OK(Call(*server.rule_stub, &v1::RuleService::Stub::CreateRule,
+                 RuleOfFamily(v1::FAMILY_IPV4), &response));
   const grpc::Status status =
       Call(*server.rule_stub, &v1::RuleService::Stub::CreateRule,
            RuleOfFamily(v1::FAMILY_IPV6), &response);
@@ -72,9 +72,8 @@ TEST(MissingKernelTest, WithoutTheMatchRulesCountByTheTarget) {
   server.AddObject({.name = "web"});
   v1::CreateRuleRequest request = RuleOfFamily(v1::FAMILY_IPV4);
   v1::CreateRuleResponse response;
-  ASSERT_TRUE(Call(*server.rule_stub, &v1::RuleService::Stub::CreateRule,
-                   request, &response)
-                  .ok());
+  ASSERT_OK(Call(*server.rule_stub, &v1::RuleService::Stub::CreateRule, request,
+                 &response));
   EXPECT_EQ(response.rule().counting_form(), v1::COUNTING_FORM_TARGET);
   EXPECT_EQ(response.rule().target(), "NFACCT");
   EXPECT_EQ(server.acct.Get("web")->use_count, 1u);

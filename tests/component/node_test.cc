@@ -14,9 +14,8 @@ using ::testing::ElementsAre;
 
 v1::Node GetNode(ComponentServer& server) {
   v1::GetNodeResponse response;
-  EXPECT_TRUE(Call(*server.node_stub, &v1::NodeService::Stub::GetNode,
-                   v1::GetNodeRequest(), &response)
-                  .ok());
+  EXPECT_OK(Call(*server.node_stub, &v1::NodeService::Stub::GetNode,
+                 v1::GetNodeRequest(), &response));
   return response.node();
 }
 

@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "nfmeter/v1/plan.pb.h"
 #include "tests/component/component_server.h"
+#include "tests/support/status_matchers.h"
 
 namespace nfmeter {
 namespace {
@@ -53,9 +54,8 @@ class PlanCgroupTest : public ::testing::Test {
     v1::GetPlanStatusRequest request;
     request.set_name("services");
     v1::GetPlanStatusResponse response;
-    EXPECT_TRUE(
-        Call(*server_.plan_stub, &Stub::GetPlanStatus, request, &response)
-            .ok());
+    EXPECT_OK(
+        Call(*server_.plan_stub, &Stub::GetPlanStatus, request, &response));
     return response.status();
   }
 
@@ -65,7 +65,7 @@ class PlanCgroupTest : public ::testing::Test {
 
 TEST_F(PlanCgroupTest, AUnitIsCountedByTheCgroupThatItHas) {
   cgroups_.Make(kPath);
-  ASSERT_TRUE(Apply(Services()).ok());
+  ASSERT_OK(Apply(Services()));
   const std::vector<kernel::Rule> rules = Rules("web");
   ASSERT_EQ(rules.size(), 4u);  // in and out, IPv4 and IPv6
   EXPECT_THAT(rules[0].text, HasSubstr(kPath));
@@ -73,7 +73,7 @@ TEST_F(PlanCgroupTest, AUnitIsCountedByTheCgroupThatItHas) {
 
 TEST_F(PlanCgroupTest, ARestartedServiceIsCountedAgain) {
   cgroups_.Make(kPath);
-  ASSERT_TRUE(Apply(Services()).ok());
+  ASSERT_OK(Apply(Services()));
   const std::string before = Rules("web")[0].text;
   const int commits = server_.rule_table.total_commits();
   Look();
@@ -90,7 +90,7 @@ TEST_F(PlanCgroupTest, ARestartedServiceIsCountedAgain) {
 
 TEST_F(PlanCgroupTest, ManyRestartsAreNoFight) {
   cgroups_.Make(kPath);
-  ASSERT_TRUE(Apply(Services()).ok());
+  ASSERT_OK(Apply(Services()));
   for (int i = 0; i < 6; ++i) {
     cgroups_.Remove(kPath);
     cgroups_.Make(kPath);
@@ -101,7 +101,7 @@ TEST_F(PlanCgroupTest, ManyRestartsAreNoFight) {
 
 TEST_F(PlanCgroupTest, AStoppedServiceLeavesNoRuleThatBlocksOthers) {
   cgroups_.Make("system.slice/other.service");
-  ASSERT_TRUE(Apply(Services()).ok());
+  ASSERT_OK(Apply(Services()));
   EXPECT_TRUE(server_.acct.Exists("web"));
   EXPECT_TRUE(Rules("web").empty());
   EXPECT_EQ(Rules("dns").size(), 6u);
@@ -117,11 +117,11 @@ TEST_F(PlanCgroupTest, AStoppedServiceLeavesNoRuleThatBlocksOthers) {
 // No rule holds it, so that anybody can.
 TEST_F(PlanCgroupTest, TheCounterOfAStoppedServiceComesBackWhenItIsDeleted) {
   cgroups_.Make("system.slice/other.service");
-  ASSERT_TRUE(Apply(Services()).ok());
+  ASSERT_OK(Apply(Services()));
   ASSERT_TRUE(server_.acct.Exists("web"));
   Look();
   EXPECT_EQ(Status().repairs(), 0u);
-  ASSERT_TRUE(server_.acct.Delete({"web"})[0].ok());
+  ASSERT_OK(server_.acct.Delete({"web"})[0]);
   Look();
   EXPECT_TRUE(server_.acct.Exists("web"));
   EXPECT_EQ(Status().repairs(), 1u);
@@ -136,7 +136,7 @@ TEST_F(PlanCgroupTest, APathIsFollowedAsAUnitIs) {
   v1::Account& account = *plan.add_accounts();
   account.set_counter("build");
   account.mutable_match()->set_cgroup_path("jobs/build");
-  ASSERT_TRUE(Apply(plan).ok());
+  ASSERT_OK(Apply(plan));
   const std::string before = Rules("build")[0].text;
   cgroups_.Remove("jobs/build");
   cgroups_.Make("jobs/build");

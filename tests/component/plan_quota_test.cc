@@ -99,7 +99,7 @@ class PlanQuotaTest : public ::testing::Test {
 };
 
 TEST_F(PlanQuotaTest, EachThresholdIsToldOnce) {
-  ASSERT_TRUE(Apply(Capped()).ok());
+  ASSERT_OK(Apply(Capped()));
   Events events(server_);
   Pass(499);
   Look();
@@ -154,7 +154,7 @@ TEST_F(PlanQuotaTest, OnlyThePlanChangesItsQuotas) {
   v1::Plan plan = Capped();
   plan.add_accounts()->set_counter("free");
   plan.mutable_accounts(1)->mutable_match()->set_protocol("tcp");
-  ASSERT_TRUE(Apply(plan).ok());
+  ASSERT_OK(Apply(plan));
   const auto update = [&](const std::string& counter, uint64_t bytes,
                           bool validate_only) {
     v1::UpdateCounterRequest request;
@@ -177,11 +177,11 @@ TEST_F(PlanQuotaTest, OnlyThePlanChangesItsQuotas) {
   }
   EXPECT_EQ(server_.acct.Get("guest")->quota->limit, 1000u);
   // What it has is no change.
-  EXPECT_TRUE(update("guest", 1000, /*validate_only=*/false).ok());
+  EXPECT_OK(update("guest", 1000, /*validate_only=*/false));
 }
 
 TEST_F(PlanQuotaTest, AfterAResetTheyAreToldAgain) {
-  ASSERT_TRUE(Apply(Capped()).ok());
+  ASSERT_OK(Apply(Capped()));
   Events events(server_);
   Pass(600);
   Look();
@@ -189,9 +189,8 @@ TEST_F(PlanQuotaTest, AfterAResetTheyAreToldAgain) {
   v1::ResetCounterRequest reset;
   reset.set_name("guest");
   v1::ResetCounterResponse response;
-  ASSERT_TRUE(Call(*server_.counter_stub,
-                   &v1::CounterService::Stub::ResetCounter, reset, &response)
-                  .ok());
+  ASSERT_OK(Call(*server_.counter_stub, &v1::CounterService::Stub::ResetCounter,
+                 reset, &response));
   Look();
   Pass(550);
   Look();
@@ -208,7 +207,7 @@ TEST_F(PlanQuotaTest, AMonthStartsAnewAtMidnightOfItsZone) {
                            berlin);
   };
   GoTo(in_berlin(3, 20, 12, 0));
-  ASSERT_TRUE(Apply(Monthly("Europe/Berlin")).ok());
+  ASSERT_OK(Apply(Monthly("Europe/Berlin")));
   Pass(700);
   GoTo(in_berlin(4, 4, 23, 59));
   EXPECT_EQ(Bytes(), 700u);
@@ -222,25 +221,24 @@ TEST_F(PlanQuotaTest, AMonthStartsAnewAtMidnightOfItsZone) {
 }
 
 TEST_F(PlanQuotaTest, ANewPeriodForgetsNothingOfTheTotals) {
-  ASSERT_TRUE(Apply(Monthly("")).ok());
+  ASSERT_OK(Apply(Monthly("")));
   Pass(700);
   GoTo(server_.clock.WallTime() + absl::Hours(24 * 32));
   EXPECT_EQ(Bytes(), 0u);
   v1::GetCounterRequest request;
   request.set_name("guest");
   v1::GetCounterResponse response;
-  ASSERT_TRUE(Call(*server_.counter_stub, &v1::CounterService::Stub::GetCounter,
-                   request, &response)
-                  .ok());
+  ASSERT_OK(Call(*server_.counter_stub, &v1::CounterService::Stub::GetCounter,
+                 request, &response));
   EXPECT_EQ(response.counter().total_bytes(), 700u);
 }
 
 TEST_F(PlanQuotaTest, ApplyingThePlanAgainStartsNothingAnew) {
-  ASSERT_TRUE(Apply(Monthly("")).ok());
+  ASSERT_OK(Apply(Monthly("")));
   Pass(700);
   v1::Plan changed = Monthly("");
   changed.mutable_accounts(0)->set_description("guests");
-  ASSERT_TRUE(Apply(changed).ok());
+  ASSERT_OK(Apply(changed));
   Look();
   EXPECT_EQ(Bytes(), 700u);
 }
@@ -252,7 +250,7 @@ class PlanQuotaChangeTest : public PlanQuotaTest,
  protected:
   void SetUp() override {
     server_.acct.SetFeatures({.replace = GetParam()});
-    ASSERT_TRUE(Apply(Capped()).ok());
+    ASSERT_OK(Apply(Capped()));
     Pass(400);
     rules_ = Rules();
   }
@@ -272,17 +270,15 @@ class PlanQuotaChangeTest : public PlanQuotaTest,
     *request.mutable_plan() = plan;
     request.set_validate_only(true);
     v1::ApplyPlanResponse response;
-    EXPECT_TRUE(
-        Call(*server_.plan_stub, &Stub::ApplyPlan, request, &response).ok());
+    EXPECT_OK(Call(*server_.plan_stub, &Stub::ApplyPlan, request, &response));
     return response;
   }
   v1::Counter Guest() {
     v1::GetCounterRequest request;
     request.set_name("guest");
     v1::GetCounterResponse response;
-    EXPECT_TRUE(Call(*server_.counter_stub,
-                     &v1::CounterService::Stub::GetCounter, request, &response)
-                    .ok());
+    EXPECT_OK(Call(*server_.counter_stub, &v1::CounterService::Stub::GetCounter,
+                   request, &response));
     return response.counter();
   }
   // All of IPv4, as iptables-save prints them.
@@ -314,7 +310,7 @@ TEST_P(PlanQuotaChangeTest, AnotherLimitComesWithThePlan) {
   EXPECT_THAT(diff.changes(0).fields(), ElementsAre("quota"));
   EXPECT_EQ(Guest().quota().bytes(), 1000u);
 
-  ASSERT_TRUE(Apply(WithLimit(600)).ok());
+  ASSERT_OK(Apply(WithLimit(600)));
   EXPECT_EQ(Guest().quota().bytes(), 600u);
   EXPECT_EQ(Guest().bytes(), 400u);
   EXPECT_EQ(Guest().total_bytes(), 400u);
@@ -325,16 +321,16 @@ TEST_P(PlanQuotaChangeTest, AnotherLimitComesWithThePlan) {
 
   const int commits = server_.rule_table.total_commits();
   EXPECT_EQ(Diff(WithLimit(600)).change_count(), 0u);
-  ASSERT_TRUE(Apply(WithLimit(600)).ok());
+  ASSERT_OK(Apply(WithLimit(600)));
   EXPECT_EQ(server_.rule_table.total_commits(), commits);
 }
 
 TEST_P(PlanQuotaChangeTest, AQuotaGoesWithItsCapAndComesBack) {
-  ASSERT_TRUE(Apply(WithoutQuota()).ok());
+  ASSERT_OK(Apply(WithoutQuota()));
   EXPECT_FALSE(Guest().has_quota());
   EXPECT_NE(Rules(), rules_);
   EXPECT_EQ(Guest().total_bytes(), 400u);
-  ASSERT_TRUE(Apply(Capped()).ok());
+  ASSERT_OK(Apply(Capped()));
   EXPECT_EQ(Guest().quota().bytes(), 1000u);
   EXPECT_EQ(Rules(), rules_);
   EXPECT_EQ(Guest().bytes(), 400u);
@@ -350,7 +346,7 @@ TEST_P(PlanQuotaChangeTest, WhatFailsLeavesQuotaRulesAndLabels) {
   EXPECT_TRUE(Guest().labels().empty());
   EXPECT_EQ(Rules(), rules_);
   EXPECT_FALSE(HasStandIn());
-  ASSERT_TRUE(Apply(plan).ok());
+  ASSERT_OK(Apply(plan));
   EXPECT_FALSE(Guest().has_quota());
 }
 
@@ -360,12 +356,11 @@ TEST_P(PlanQuotaChangeTest, RulesMadeOneByOneCountOn) {
   request.mutable_rule()->set_counter("guest");
   request.set_placement(v1::RULE_PLACEMENT_TAIL);
   v1::CreateRuleResponse response;
-  ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
-                   request, &response)
-                  .ok());
+  ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
+                 request, &response));
   const auto rules = Rules();
   const uint32_t held = Guest().use_count();
-  ASSERT_TRUE(Apply(WithLimit(600)).ok());
+  ASSERT_OK(Apply(WithLimit(600)));
   EXPECT_EQ(Guest().quota().bytes(), 600u);
   EXPECT_EQ(Guest().use_count(), held);
   EXPECT_EQ(Rules(), rules);
@@ -378,12 +373,12 @@ TEST_P(PlanQuotaChangeTest, LabelsAndDescriptionReachTheCounter) {
   (*plan.mutable_accounts(0)->mutable_labels())["tenant"] = "b";
   EXPECT_THAT(Diff(plan).changes(0).fields(),
               ElementsAre("labels", "description"));
-  ASSERT_TRUE(Apply(plan).ok());
+  ASSERT_OK(Apply(plan));
   EXPECT_EQ(Guest().description(), "the guests' network");
   EXPECT_EQ(Guest().labels().at("tenant"), "b");
   EXPECT_TRUE(Guest().managed());
   EXPECT_EQ(Diff(plan).change_count(), 0u);
-  ASSERT_TRUE(Apply(Capped()).ok());
+  ASSERT_OK(Apply(Capped()));
   EXPECT_EQ(Guest().description(), "");
   EXPECT_TRUE(Guest().labels().empty());
 }
@@ -394,14 +389,13 @@ TEST_P(PlanQuotaChangeTest, ANewCounterHasItsDescription) {
   more.set_counter("dns");
   more.set_description("name servers");
   more.mutable_match()->set_protocol("tcp");
-  ASSERT_TRUE(Apply(plan).ok());
+  ASSERT_OK(Apply(plan));
   EXPECT_EQ(Diff(plan).change_count(), 0u);
   v1::GetCounterRequest request;
   request.set_name("dns");
   v1::GetCounterResponse response;
-  ASSERT_TRUE(Call(*server_.counter_stub, &v1::CounterService::Stub::GetCounter,
-                   request, &response)
-                  .ok());
+  ASSERT_OK(Call(*server_.counter_stub, &v1::CounterService::Stub::GetCounter,
+                 request, &response));
   EXPECT_EQ(response.counter().description(), "name servers");
 }
 

@@ -65,9 +65,8 @@ class PlanTest : public ::testing::TestWithParam<kernel::Backend> {
     v1::GetPlanStatusRequest request;
     request.set_name(name);
     v1::GetPlanStatusResponse response;
-    EXPECT_TRUE(
-        Call(*server_.plan_stub, &Stub::GetPlanStatus, request, &response)
-            .ok());
+    EXPECT_OK(
+        Call(*server_.plan_stub, &Stub::GetPlanStatus, request, &response));
     return response.status();
   }
   size_t Holders(const std::string& counter) {
@@ -102,7 +101,7 @@ INSTANTIATE_TEST_SUITE_P(Backend, PlanTest,
                          });
 
 TEST_P(PlanTest, MakesCountersAndRules) {
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   EXPECT_EQ(applied_.commits(), 2u);  // IPv4 and IPv6
   EXPECT_EQ(applied_.cost().counters(), 7u);
   EXPECT_EQ(Holders("alice"), HoldersOfMember());
@@ -112,9 +111,9 @@ TEST_P(PlanTest, MakesCountersAndRules) {
 }
 
 TEST_P(PlanTest, TheSameAgainCommitsNothing) {
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   const int commits = Commits();
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   EXPECT_EQ(applied_.change_count(), 0u);
   EXPECT_EQ(Commits(), commits);
 }
@@ -122,28 +121,28 @@ TEST_P(PlanTest, TheSameAgainCommitsNothing) {
 TEST_P(PlanTest, ValidateOnlySaysWhatWouldChangeAndChangesNothing) {
   v1::ApplyPlanRequest how;
   how.set_validate_only(true);
-  ASSERT_TRUE(Apply(Customers(), how).ok());
+  ASSERT_OK(Apply(Customers(), how));
   EXPECT_GT(applied_.change_count(), 7u);
   EXPECT_EQ(Commits(), 0);
   EXPECT_FALSE(server_.acct.Exists("alice"));
 }
 
 TEST_P(PlanTest, AnAccountThatLeftIsPrunedOnlyWhenAsked) {
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   v1::Plan less = Customers();
   less.mutable_groups(0)->mutable_members()->erase("10.0.0.2");
-  ASSERT_TRUE(Apply(less).ok());
+  ASSERT_OK(Apply(less));
   EXPECT_EQ(Holders("bob"), 0u);
   EXPECT_TRUE(server_.acct.Exists("bob"));
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   v1::ApplyPlanRequest prune;
   prune.set_prune(true);
-  ASSERT_TRUE(Apply(less, prune).ok());
+  ASSERT_OK(Apply(less, prune));
   EXPECT_FALSE(server_.acct.Exists("bob"));
 }
 
 TEST_P(PlanTest, WhatOthersFlushIsRepairedAndTold) {
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   Flush();
   EXPECT_EQ(Holders("alice"), 0u);
   Look();
@@ -155,7 +154,7 @@ TEST_P(PlanTest, WhatOthersFlushIsRepairedAndTold) {
 }
 
 TEST_P(PlanTest, WhatNobodyHasChangedIsNotReadAgain) {
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   Look();
   const int reads = server_.rule_table.reads();
   const auto checked = Status("customers").check_time();
@@ -174,7 +173,7 @@ TEST_P(PlanTest, WhatNobodyHasChangedIsNotReadAgain) {
 }
 
 TEST_P(PlanTest, ARepairThatIsUndoneEachTimeMakesTheNextOneWait) {
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   for (int i = 0; i < 3; ++i) {
     Flush();
     Look();
@@ -183,37 +182,37 @@ TEST_P(PlanTest, ARepairThatIsUndoneEachTimeMakesTheNextOneWait) {
 }
 
 TEST_P(PlanTest, AFailedCommitLeavesThePlanOfBefore) {
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   v1::Plan more = Customers();
   (*more.mutable_groups(0)->mutable_members())["10.0.0.3"] = "carol";
   server_.rule_table.FailNext(kernel::Operation::kRuleCommit, ENOMEM);
   EXPECT_FALSE(Apply(more).ok());
   EXPECT_FALSE(server_.acct.Exists("carol"));
   EXPECT_EQ(Holders("alice"), HoldersOfMember());
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   EXPECT_EQ(applied_.change_count(), 0u);
 }
 
 TEST_P(PlanTest, AnEmptyPlanNeedsToBeMeant) {
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   v1::Plan empty;
   empty.set_name("customers");
   EXPECT_EQ(ErrorInfoOf(Apply(empty)).reason(), "PLAN_EMPTY");
   v1::ApplyPlanRequest meant;
   meant.set_allow_empty(true);
-  ASSERT_TRUE(Apply(empty, meant).ok());
+  ASSERT_OK(Apply(empty, meant));
   EXPECT_EQ(Holders("alice"), 0u);
 }
 
 TEST_P(PlanTest, AnotherPlanMayNotHaveItsCounters) {
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   v1::Plan other = Customers();
   other.set_name("other");
   EXPECT_EQ(ErrorInfoOf(Apply(other)).reason(), "COUNTER_OF_OTHER_PLAN");
 }
 
 TEST_P(PlanTest, AStaleEtagChangesNothing) {
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   v1::ApplyPlanRequest stale;
   stale.set_etag("0123");
   EXPECT_EQ(ErrorInfoOf(Apply(Customers(), stale)).reason(), "ETAG_MISMATCH");
@@ -229,23 +228,21 @@ TEST_P(PlanTest, AllThatIsWrongIsNamed) {
 }
 
 TEST_P(PlanTest, DeletingItTakesRulesAndCounters) {
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   v1::DeletePlanRequest request;
   request.set_name("customers");
   v1::DeletePlanResponse response;
-  ASSERT_TRUE(
-      Call(*server_.plan_stub, &Stub::DeletePlan, request, &response).ok());
+  ASSERT_OK(Call(*server_.plan_stub, &Stub::DeletePlan, request, &response));
   EXPECT_EQ(response.deleted_counters(), 7u);
   EXPECT_FALSE(server_.acct.Exists("alice"));
   v1::ListPlansResponse plans;
-  ASSERT_TRUE(
-      Call(*server_.plan_stub, &Stub::ListPlans, v1::ListPlansRequest(), &plans)
-          .ok());
+  ASSERT_OK(Call(*server_.plan_stub, &Stub::ListPlans, v1::ListPlansRequest(),
+                 &plans));
   EXPECT_THAT(plans.plans(), SizeIs(0));
 }
 
 TEST_P(PlanTest, ACounterThatAnotherRuleHoldsStaysAndIsTold) {
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   server_.rule_table.AddForeignRule(
       kernel::Family::kIpv4, kernel::Table::kFilter,
       "-A INPUT -m nfacct --nfacct-name  alice -j ACCEPT");
@@ -267,17 +264,15 @@ TEST_P(PlanTest, HandMadeRulesAreExportedAndTheExportCanBeApplied) {
   rule.mutable_rule()->set_counter("web");
   rule.mutable_rule()->mutable_match()->set_protocol("tcp");
   v1::CreateRuleResponse created;
-  ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule, rule,
-                   &created)
-                  .ok());
+  ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule, rule,
+                 &created));
   v1::ExportPlanResponse exported;
-  ASSERT_TRUE(Call(*server_.plan_stub, &Stub::ExportPlan,
-                   v1::ExportPlanRequest(), &exported)
-                  .ok());
+  ASSERT_OK(Call(*server_.plan_stub, &Stub::ExportPlan, v1::ExportPlanRequest(),
+                 &exported));
   ASSERT_THAT(exported.plan().accounts(), SizeIs(1));
   EXPECT_EQ(exported.plan().accounts(0).counter(), "web");
   EXPECT_EQ(exported.plan().accounts(0).match().protocol(), "tcp");
-  EXPECT_TRUE(Apply(exported.plan()).ok());
+  EXPECT_OK(Apply(exported.plan()));
 }
 
 TEST_P(PlanTest, WhatNoPlanCanHaveIsLeftOutOfAnExport) {
@@ -344,13 +339,12 @@ TEST(PlanAuditTest, AnApplicationNamesItsPlan) {
   v1::ApplyPlanRequest request;
   *request.mutable_plan() = Customers();
   v1::ApplyPlanResponse response;
-  ASSERT_TRUE(
-      Call(*server.plan_stub, &Stub::ApplyPlan, request, &response).ok());
+  ASSERT_OK(Call(*server.plan_stub, &Stub::ApplyPlan, request, &response));
   EXPECT_THAT(targets.last(), ElementsAre("customers"));
 }
 
 TEST_P(PlanTest, AStreamTellsOfRepairs) {
-  ASSERT_TRUE(Apply(Customers()).ok());
+  ASSERT_OK(Apply(Customers()));
   grpc::ClientContext context;
   const auto stream = server_.plan_stub->WatchPlanStatus(
       &context, v1::WatchPlanStatusRequest());

@@ -65,9 +65,8 @@ class RuleCreateTest : public ::testing::Test {
   }
   int RuleCount() {
     v1::ListRulesResponse response;
-    EXPECT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::ListRules,
-                     v1::ListRulesRequest(), &response)
-                    .ok());
+    EXPECT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::ListRules,
+                   v1::ListRulesRequest(), &response));
     return response.total_size();
   }
 
@@ -80,7 +79,7 @@ TEST_F(RuleCreateTest, MakesTheClassicExample) {
   v1::Rule rule = RuleFor("web");
   rule.mutable_match()->set_protocol("tcp");
   rule.mutable_match()->add_source_ports()->set_first(80);
-  ASSERT_TRUE(Create(rule).ok());
+  ASSERT_OK(Create(rule));
   const v1::Rule& made = response_.rule();
   EXPECT_THAT(made.id(), MatchesRegex("[0-9a-f]{16}"));
   EXPECT_EQ(made.family(), v1::FAMILY_IPV4);
@@ -145,7 +144,7 @@ TEST_F(RuleCreateTest, WhatTheKernelRefusesIsNamedByItsPlaceInTheRequest) {
 
   v1::Rule named = RuleFor("web");
   named.set_id("alice");
-  ASSERT_TRUE(Create(named).ok());
+  ASSERT_OK(Create(named));
   status = CreateBatch({RuleFor("web"), named});
   EXPECT_THAT(WrongFieldsOf(status), ElementsAre("rules[1].id"));
 }
@@ -167,15 +166,15 @@ TEST_F(RuleCreateTest, BatchesGoToTheHeadInTheirOrderOrToTheTail) {
   v1::Rule rule = RuleFor("web");
   for (const char* id : {"a", "b"}) {
     rule.set_id(id);
-    ASSERT_TRUE(Create(rule).ok());
+    ASSERT_OK(Create(rule));
   }
   std::vector<v1::Rule> rules = {RuleFor("web"), RuleFor("web")};
   rules[0].set_id("c");
   rules[1].set_id("d");
-  ASSERT_TRUE(CreateBatch(rules).ok());
+  ASSERT_OK(CreateBatch(rules));
   rules[0].set_id("e");
   rules[1].set_id("f");
-  ASSERT_TRUE(CreateBatch(rules, false, v1::RULE_PLACEMENT_TAIL).ok());
+  ASSERT_OK(CreateBatch(rules, false, v1::RULE_PLACEMENT_TAIL));
   EXPECT_THAT(IdsIn(Family::kIpv4, Table::kFilter, "INPUT"),
               ElementsAre("c", "d", "b", "a", "e", "f"));
 }
@@ -187,7 +186,7 @@ TEST_F(RuleCreateTest, OneCommitForEachTableAndFamilyOfABatch) {
     rules.back().set_family(i % 3 == 0 ? v1::FAMILY_IPV6 : v1::FAMILY_IPV4);
     rules.back().set_id("r" + std::to_string(i));
   }
-  ASSERT_TRUE(CreateBatch(rules).ok());
+  ASSERT_OK(CreateBatch(rules));
   EXPECT_EQ(server_.rule_table.total_commits(), 4);
   ASSERT_THAT(batch_.rules(), SizeIs(12));
   for (int i = 0; i < 12; ++i) {
@@ -213,7 +212,7 @@ TEST_F(RuleCreateTest, AFailureInOneTableTakesTheOthersBack) {
 TEST_F(RuleCreateTest, AnIdIsUniqueOverAllTables) {
   v1::Rule rule = RuleFor("web");
   rule.set_id("mine");
-  ASSERT_TRUE(Create(rule).ok());
+  ASSERT_OK(Create(rule));
   rule = RuleFor("web", "OUTPUT", "raw");
   rule.set_family(v1::FAMILY_IPV6);
   rule.set_id("mine");
@@ -226,7 +225,7 @@ TEST_F(RuleCreateTest, AnIdIsUniqueOverAllTables) {
 }
 
 TEST_F(RuleCreateTest, ValidateOnlyChecksAllAndMakesNothing) {
-  ASSERT_TRUE(Create(RuleFor("web"), true).ok());
+  ASSERT_OK(Create(RuleFor("web"), true));
   EXPECT_EQ(response_.rule().counter(), "web");
   EXPECT_EQ(Create(RuleFor("x"), true).error_code(),
             grpc::StatusCode::NOT_FOUND);
@@ -245,33 +244,32 @@ TEST_F(RuleCreateTest, AHeldXtablesLockIsUnavailableWithAHint) {
 
 TEST_F(RuleCreateTest, CountsIntoCountersWithForeignNames) {
   server_.AddObject({.name = "a b"});
-  ASSERT_TRUE(Create(RuleFor("a\\x20b")).ok());
+  ASSERT_OK(Create(RuleFor("a\\x20b")));
   EXPECT_EQ(response_.rule().counter(), "a\\x20b");
   EXPECT_EQ(server_.acct.Get("a b")->use_count, 1);
 }
 
 TEST_F(RuleCreateTest, TheFirstChangeOfATableTellsThatBudgetsOfOthersAreFull) {
-  ASSERT_TRUE(Create(RuleFor("web")).ok());
+  ASSERT_OK(Create(RuleFor("web")));
   EXPECT_THAT(response_.notices(), IsEmpty());
   server_.rule_table.RefillBudgetsOnCommits(1);
-  ASSERT_TRUE(Create(RuleFor("web"), /*validate_only=*/true).ok());
+  ASSERT_OK(Create(RuleFor("web"), /*validate_only=*/true));
   EXPECT_THAT(response_.notices(), IsEmpty());
-  ASSERT_TRUE(Create(RuleFor("web")).ok());
+  ASSERT_OK(Create(RuleFor("web")));
   EXPECT_THAT(response_.notices(),
               ElementsAre(AllOf(HasSubstr("-m quota"),
                                 HasSubstr("in table filter of IPv4"))));
-  ASSERT_TRUE(CreateBatch({RuleFor("web"), RuleFor("web")}).ok());
+  ASSERT_OK(CreateBatch({RuleFor("web"), RuleFor("web")}));
   EXPECT_THAT(batch_.notices(), IsEmpty());
   v1::DeleteRuleRequest request;
   v1::DeleteRuleResponse deleted;
   request.set_id(response_.rule().id());
-  ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::DeleteRule,
-                   request, &deleted)
-                  .ok());
+  ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::DeleteRule,
+                 request, &deleted));
   EXPECT_THAT(deleted.notices(), IsEmpty());
   v1::Rule ipv6 = RuleFor("web");
   ipv6.set_family(v1::FAMILY_IPV6);
-  ASSERT_TRUE(CreateBatch({RuleFor("web"), ipv6}).ok());
+  ASSERT_OK(CreateBatch({RuleFor("web"), ipv6}));
   EXPECT_THAT(batch_.notices(),
               ElementsAre(HasSubstr("in table filter of IPv6")));
 }
@@ -284,7 +282,7 @@ TEST_F(RuleCreateTest, ABatchOf10000IsOneCommit) {
   for (int i = 0; i < 100; ++i) {
     server_.AddObject({.name = "n" + std::to_string(i)});
   }
-  ASSERT_TRUE(CreateBatch(rules).ok());
+  ASSERT_OK(CreateBatch(rules));
   EXPECT_THAT(batch_.rules(), SizeIs(10'000));
   EXPECT_EQ(server_.rule_table.total_commits(), 1);
   rules.assign(20'001, RuleFor("web"));

@@ -36,9 +36,8 @@ class RuleDeleteTest : public ::testing::Test {
     request.mutable_rule()->set_table(table);
     request.mutable_rule()->set_chain("OUTPUT");
     v1::CreateRuleResponse response;
-    ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
-                     request, &response)
-                    .ok());
+    ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
+                   request, &response));
   }
   grpc::Status Delete(const std::string& id, bool validate_only = false) {
     v1::DeleteRuleRequest request;
@@ -66,14 +65,14 @@ class RuleDeleteTest : public ::testing::Test {
 TEST_F(RuleDeleteTest, ReturnsTheRuleWithItsLastCounters) {
   server_.rule_table.SetRuleCounters(Family::kIpv4, Table::kMangle, "m", 5,
                                      500);
-  ASSERT_TRUE(Delete("m").ok());
+  ASSERT_OK(Delete("m"));
   EXPECT_EQ(response_.rule().id(), "m");
   EXPECT_EQ(response_.rule().packets(), 5);
   EXPECT_EQ(RulesLeft(), 2);
 }
 
 TEST_F(RuleDeleteTest, ABatchGoesOverTablesInTheOrderOfTheRequest) {
-  ASSERT_TRUE(DeleteBatch({"r", "f", "m"}).ok());
+  ASSERT_OK(DeleteBatch({"r", "f", "m"}));
   ASSERT_THAT(batch_.rules(), SizeIs(3));
   EXPECT_EQ(batch_.rules(0).id(), "r");
   EXPECT_EQ(batch_.rules(1).id(), "f");
@@ -99,7 +98,7 @@ TEST_F(RuleDeleteTest, ARuleOfOthersIsRefusedAndNothingIsDeleted) {
 }
 
 TEST_F(RuleDeleteTest, ValidateOnlyReturnsItAndDeletesNothing) {
-  ASSERT_TRUE(Delete("f", true).ok());
+  ASSERT_OK(Delete("f", true));
   EXPECT_EQ(response_.rule().id(), "f");
   EXPECT_EQ(Delete("x", true).error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(NewCommits(), 0);

@@ -35,9 +35,8 @@ class RuleReadTest : public ::testing::Test {
     request.mutable_rule()->set_family(family);
     request.set_placement(v1::RULE_PLACEMENT_TAIL);
     v1::CreateRuleResponse response;
-    ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
-                     request, &response)
-                    .ok());
+    ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
+                   request, &response));
   }
   grpc::Status Get(const std::string& id) {
     v1::GetRuleRequest request;
@@ -53,7 +52,7 @@ class RuleReadTest : public ::testing::Test {
   std::vector<std::string> ListedIds(const v1::RuleFilter& filter) {
     v1::ListRulesRequest request;
     *request.mutable_filter() = filter;
-    EXPECT_TRUE(List(request).ok());
+    EXPECT_OK(List(request));
     std::vector<std::string> ids;
     for (const v1::Rule& rule : page_.rules()) ids.push_back(rule.id());
     return ids;
@@ -67,12 +66,12 @@ class RuleReadTest : public ::testing::Test {
 TEST_F(RuleReadTest, GetsRulesOfAllTablesByIdForeignOnesToo) {
   AddRule("one", "web", "raw", v1::FAMILY_IPV6);
   server_.rule_table.SetRuleCounters(Family::kIpv6, Table::kRaw, "one", 5, 500);
-  ASSERT_TRUE(Get("one").ok());
+  ASSERT_OK(Get("one"));
   EXPECT_EQ(rule_.rule().table(), "raw");
   EXPECT_EQ(rule_.rule().packets(), 5);
   const std::string foreign = server_.rule_table.AddForeignRule(
       Family::kIpv4, Table::kNat, "-A OUTPUT -s 10.0.0.1/32 -j LOG");
-  ASSERT_TRUE(Get(foreign).ok());
+  ASSERT_OK(Get(foreign));
   EXPECT_FALSE(rule_.rule().managed());
   EXPECT_EQ(rule_.rule().target(), "LOG");
   EXPECT_EQ(rule_.rule().spec(), "-A OUTPUT -s 10.0.0.1/32 -j LOG");
@@ -131,7 +130,7 @@ TEST_F(RuleReadTest, PagesGoOverTables) {
   request.set_page_size(4);
   std::vector<std::string> ids;
   do {
-    ASSERT_TRUE(List(request).ok());
+    ASSERT_OK(List(request));
     EXPECT_EQ(page_.total_size(), 10);
     for (const v1::Rule& rule : page_.rules()) ids.push_back(rule.id());
     request.set_page_token(page_.next_page_token());
@@ -148,7 +147,7 @@ TEST_F(RuleReadTest, AllPagesAreOfOneReading) {
   const int reads = server_.rule_table.reads();
   int reads_of_one = 0;
   do {
-    ASSERT_TRUE(List(request).ok());
+    ASSERT_OK(List(request));
     if (reads_of_one == 0) reads_of_one = server_.rule_table.reads() - reads;
     EXPECT_EQ(page_.total_size(), 5);
     for (const v1::Rule& rule : page_.rules()) ids.push_back(rule.id());
@@ -167,12 +166,12 @@ TEST_F(RuleReadTest, APageOfAReadingThatIsNotKeptIsAbortedAfterAChange) {
   for (int i = 0; i < 5; ++i) AddRule("f" + std::to_string(i), "web");
   v1::ListRulesRequest request;
   request.set_page_size(2);
-  ASSERT_TRUE(List(request).ok());
+  ASSERT_OK(List(request));
   request.set_page_token(page_.next_page_token());
   server_.clock.Advance(absl::Minutes(2));
   // Counting is no change.
   server_.rule_table.SetRuleCounters(Family::kIpv4, Table::kFilter, "f1", 9, 9);
-  EXPECT_TRUE(List(request).ok());
+  EXPECT_OK(List(request));
   server_.clock.Advance(absl::Minutes(2));
   server_.rule_table.AddForeignRule(Family::kIpv4, Table::kFilter,
                                     "-A OUTPUT -j ACCEPT");
@@ -193,7 +192,7 @@ TEST_F(RuleReadTest, RefusesTokensOfAnotherFilterAndGarbage) {
   for (int i = 0; i < 3; ++i) AddRule("f" + std::to_string(i), "web");
   v1::ListRulesRequest request;
   request.set_page_size(1);
-  ASSERT_TRUE(List(request).ok());
+  ASSERT_OK(List(request));
   request.set_page_token(page_.next_page_token());
   request.mutable_filter()->set_managed_only(true);
   EXPECT_EQ(ErrorInfoOf(List(request)).reason(), "PAGE_TOKEN_INVALID");
@@ -210,9 +209,8 @@ TEST_F(RuleReadTest, ListsChainsWithPoliciesAndCounters) {
   request.set_family(v1::FAMILY_IPV4);
   request.set_table("filter");
   v1::ListChainsResponse response;
-  ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::ListChains,
-                   request, &response)
-                  .ok());
+  ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::ListChains,
+                 request, &response));
   ASSERT_THAT(response.chains(), SizeIs(4));
   EXPECT_EQ(response.chains(0).name(), "INPUT");
   EXPECT_EQ(response.chains(0).policy(), "DROP");
@@ -231,9 +229,8 @@ TEST_F(RuleReadTest, ChainsAreFoundByTheNamesThatAreShown) {
   request.set_family(v1::FAMILY_IPV4);
   request.set_table("filter");
   v1::ListChainsResponse chains;
-  ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::ListChains,
-                   request, &chains)
-                  .ok());
+  ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::ListChains,
+                 request, &chains));
   std::vector<std::string> shown;
   for (const v1::Chain& chain : chains.chains()) {
     if (!chain.builtin()) shown.push_back(chain.name());
@@ -248,9 +245,8 @@ TEST_F(RuleReadTest, ChainsAreFoundByTheNamesThatAreShown) {
     create.mutable_rule()->set_counter("web");
     create.mutable_rule()->set_chain(chain);
     v1::CreateRuleResponse created;
-    ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
-                     create, &created)
-                    .ok())
+    ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
+                   create, &created))
         << chain;
     v1::RuleFilter filter;
     filter.set_chain(chain);
@@ -270,7 +266,7 @@ TEST_F(RuleReadTest, TablesThatCantBeSeenAreLeftOutAndNoRuleIsSaidToBeMissing) {
   AddRule("unseen", "web", "nat");
   server_.rule_table.HideTable(Family::kIpv4, Table::kNat);
   EXPECT_THAT(ListedIds({}), ElementsAre("seen"));
-  EXPECT_TRUE(Get("seen").ok());
+  EXPECT_OK(Get("seen"));
   EXPECT_EQ(ErrorInfoOf(Get("unseen")).reason(), "TABLE_NOT_VISIBLE");
   v1::DeleteRuleRequest remove;
   v1::DeleteRuleResponse removed;
@@ -284,9 +280,8 @@ TEST_F(RuleReadTest, TablesThatCantBeSeenAreLeftOutAndNoRuleIsSaidToBeMissing) {
   named.mutable_filter()->set_table("nat");
   EXPECT_EQ(ErrorInfoOf(List(named)).reason(), "TABLE_NOT_VISIBLE");
   v1::ListChainsResponse chains;
-  ASSERT_TRUE(Call(*server_.rule_stub, &v1::RuleService::Stub::ListChains,
-                   v1::ListChainsRequest(), &chains)
-                  .ok());
+  ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::ListChains,
+                 v1::ListChainsRequest(), &chains));
   for (const v1::Chain& chain : chains.chains()) {
     EXPECT_FALSE(chain.table() == "nat" && chain.family() == v1::FAMILY_IPV4);
   }

@@ -150,9 +150,8 @@ TEST_F(UsageCollectTest, PositionsThatAreNotOfThisLedgerAreRefused) {
   EXPECT_EQ(ErrorInfoOf(status).reason(), "POSITION_AHEAD");
   // Neither made a consumer.
   v1::ListConsumersResponse consumers;
-  ASSERT_TRUE(Call(*server_.usage_stub, &Stub::ListConsumers,
-                   v1::ListConsumersRequest(), &consumers)
-                  .ok());
+  ASSERT_OK(Call(*server_.usage_stub, &Stub::ListConsumers,
+                 v1::ListConsumersRequest(), &consumers));
   EXPECT_THAT(consumers.consumers(), IsEmpty());
   EXPECT_EQ(consumers.newest().sequence(), newest());
 }
@@ -190,8 +189,7 @@ TEST_F(UsageCollectTest, RecordsWaitForAcknowledgements) {
   v1::DeleteConsumerRequest remove;
   v1::DeleteConsumerResponse removed;
   remove.set_name("slow");
-  ASSERT_TRUE(
-      Call(*server_.usage_stub, &Stub::DeleteConsumer, remove, &removed).ok());
+  ASSERT_OK(Call(*server_.usage_stub, &Stub::DeleteConsumer, remove, &removed));
   EXPECT_FALSE(stream.Read().has_position());
   const grpc::Status status = stream.End();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::ABORTED);
@@ -205,7 +203,7 @@ TEST_F(UsageCollectTest,
   UsageStream stream(server_, Consumer("billing"));
   stream.Acknowledge(stream.Read());
   stream.CloseOwnSide();
-  EXPECT_TRUE(stream.End().ok());
+  EXPECT_OK(stream.End());
   // One that only looks goes on, as command lines close theirs at once.
   UsageStream looking(server_, Consumer("looking"));
   looking.CloseOwnSide();
@@ -229,9 +227,8 @@ TEST_F(UsageCollectTest, ConsumersAreListedWithTheirLag) {
   const uint64_t acknowledged = first.position().sequence() + 1;
   do {  // until it has heard that
     response.Clear();
-    ASSERT_TRUE(Call(*server_.usage_stub, &Stub::ListConsumers,
-                     v1::ListConsumersRequest(), &response)
-                    .ok());
+    ASSERT_OK(Call(*server_.usage_stub, &Stub::ListConsumers,
+                   v1::ListConsumersRequest(), &response));
     ASSERT_THAT(response.consumers(), SizeIs(1));
   } while (response.consumers(0).acknowledged().sequence() != acknowledged);
   EXPECT_EQ(response.consumers(0).lag(), newest() - acknowledged);
@@ -294,9 +291,8 @@ TEST_F(UsageScopeTest, OnlyOwnCountersAreTold) {
   request.set_group_by_counter(false);
   EXPECT_EQ(List(request).rows(0).packets(), 3u);
   v1::ListGapsResponse gaps;
-  ASSERT_TRUE(
-      Call(*server_.usage_stub, &Stub::ListGaps, v1::ListGapsRequest(), &gaps)
-          .ok());
+  ASSERT_OK(
+      Call(*server_.usage_stub, &Stub::ListGaps, v1::ListGapsRequest(), &gaps));
   ASSERT_THAT(gaps.gaps(), SizeIs(1));
   EXPECT_EQ(gaps.gaps(0).counter(), "a-1");
 }
@@ -309,9 +305,8 @@ TEST_F(UsageScopeTest, ConsumersOfOthersAreNotTold) {
                         server_.clock.WallTime())
                 .status());
   v1::ListConsumersResponse response;
-  ASSERT_TRUE(Call(*server_.usage_stub, &Stub::ListConsumers,
-                   v1::ListConsumersRequest(), &response)
-                  .ok());
+  ASSERT_OK(Call(*server_.usage_stub, &Stub::ListConsumers,
+                 v1::ListConsumersRequest(), &response));
   EXPECT_THAT(response.consumers(), IsEmpty());
   const grpc::Status status = UsageStream(server_, Consumer("billing")).End();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);

@@ -94,7 +94,7 @@ class UsageTest : public ::testing::Test {
     const grpc::Status status =
         Call(*server_.counter_stub, &v1::CounterService::Stub::CreateCounter,
              request, &response);
-    ASSERT_TRUE(status.ok()) << status.error_message();
+    ASSERT_OK(status);
   }
   // What was counted in the time before now, in the ledger.
   void Count(const std::string& name, uint64_t packets) {
@@ -125,7 +125,7 @@ class UsageTest : public ::testing::Test {
     const grpc::Status status =
         Call(*server_.usage_stub, &v1::UsageService::Stub::ListUsage, request,
              &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_OK(status);
     return response;
   }
   std::vector<std::string> WrongFields(const v1::ListUsageRequest& request) {

@@ -198,8 +198,7 @@ TEST_F(UsageListTest, GapsAreListedAndMarkRows) {
   CountAndRecord("a", 2);
   v1::ListGapsRequest request;
   v1::ListGapsResponse response;
-  ASSERT_TRUE(
-      Call(*server_.usage_stub, &Stub::ListGaps, request, &response).ok());
+  ASSERT_OK(Call(*server_.usage_stub, &Stub::ListGaps, request, &response));
   ASSERT_THAT(response.gaps(), SizeIs(1));
   EXPECT_EQ(response.gaps(0).counter(), "a");
   EXPECT_EQ(response.gaps(0).cause(), v1::USAGE_GAP_CAUSE_FOREIGN_RESET);
@@ -211,13 +210,11 @@ TEST_F(UsageListTest, GapsAreListedAndMarkRows) {
   EXPECT_FALSE(rows.rows(1).at_least());
   // Not before it, not of another counter.
   request.mutable_end_time()->set_seconds(absl::ToUnixSeconds(kMidnight));
-  ASSERT_TRUE(
-      Call(*server_.usage_stub, &Stub::ListGaps, request, &response).ok());
+  ASSERT_OK(Call(*server_.usage_stub, &Stub::ListGaps, request, &response));
   EXPECT_THAT(response.gaps(), IsEmpty());
   request.clear_end_time();
   request.mutable_filter()->set_name_glob("b");
-  ASSERT_TRUE(
-      Call(*server_.usage_stub, &Stub::ListGaps, request, &response).ok());
+  ASSERT_OK(Call(*server_.usage_stub, &Stub::ListGaps, request, &response));
   EXPECT_THAT(response.gaps(), IsEmpty());
 }
 
@@ -233,8 +230,7 @@ TEST_F(UsageListTest, GapsComeInPages) {
   std::vector<int> pages;
   do {
     v1::ListGapsResponse page;
-    ASSERT_TRUE(
-        Call(*server_.usage_stub, &Stub::ListGaps, request, &page).ok());
+    ASSERT_OK(Call(*server_.usage_stub, &Stub::ListGaps, request, &page));
     pages.push_back(page.gaps_size());
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());

@@ -103,7 +103,7 @@ class NftWorld : public World {
   ~NftWorld() override {
     NftBatch batch = nft_->NewBatch();
     batch.DeleteTable();
-    EXPECT_TRUE(nft_->Commit(batch).ok());
+    EXPECT_OK(nft_->Commit(batch));
   }
   AcctTable& table() override { return table_; }
   void AddReference(const std::string& name) override {

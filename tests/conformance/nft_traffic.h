@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "kernel/linux/nftables/nft_name.h"
 #include "kernel/linux/nftables/nft_table.h"
+#include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
 
@@ -45,13 +46,13 @@ inline void NftCountPort(kernel::NftTable& table, uint16_t port,
   batch.AddChain(NftChainOfPort(port),
                  {.point = kernel::NftHookPoint::kOutput, .priority = -1});
   batch.AddRule(NftChainOfPort(port), rule, 1, {});
-  ASSERT_TRUE(table.Commit(batch).ok());
+  ASSERT_OK(table.Commit(batch));
 }
 
 inline void NftForgetPort(kernel::NftTable& table, uint16_t port) {
   kernel::NftBatch batch = table.NewBatch();
   batch.DeleteChain(NftChainOfPort(port));
-  ASSERT_TRUE(table.Commit(batch).ok());
+  ASSERT_OK(table.Commit(batch));
 }
 
 }  // namespace nfmeter::testing

@@ -111,7 +111,7 @@ class NftHost {
     // By its own means, as nft makes no chain that is not there.
     NftBatch batch = kernel_->table().NewBatch();
     batch.AddChain(chain, hook);
-    ASSERT_TRUE(kernel_->table().Commit(batch).ok());
+    ASSERT_OK(kernel_->table().Commit(batch));
     std::string rule;
     for (size_t i = 2; i + 1 < words.size(); i += 2) {
       if (words[i] == "-s") absl::StrAppend(&rule, "ip saddr ", words[i + 1]);

@@ -121,11 +121,10 @@ class PlanBesideOthers : public ::testing::Test {
     grpc::ClientContext context;
     v1::ListGapsRequest request;
     v1::ListGapsResponse response;
-    EXPECT_TRUE(v1::UsageService::NewStub(
-                    grpc::CreateChannel(server_.target(),
-                                        grpc::InsecureChannelCredentials()))
-                    ->ListGaps(&context, request, &response)
-                    .ok());
+    EXPECT_OK(v1::UsageService::NewStub(
+                  grpc::CreateChannel(server_.target(),
+                                      grpc::InsecureChannelCredentials()))
+                  ->ListGaps(&context, request, &response));
     std::vector<v1::UsageGap> gaps;
     for (const v1::UsageGap& gap : response.gaps()) {
       if (gap.counter() == counter &&
@@ -412,11 +411,10 @@ TEST_F(PlanFaultTest, AfterARebootASavedFirewallIsRestoredAndThePlanGoesOn) {
   EXPECT_EQ(TotalPackets("sent"), 12u);
   grpc::ClientContext context;
   v1::ListGapsResponse gaps;
-  ASSERT_TRUE(v1::UsageService::NewStub(
-                  grpc::CreateChannel(server_.target(),
-                                      grpc::InsecureChannelCredentials()))
-                  ->ListGaps(&context, {}, &gaps)
-                  .ok());
+  ASSERT_OK(v1::UsageService::NewStub(
+                grpc::CreateChannel(server_.target(),
+                                    grpc::InsecureChannelCredentials()))
+                ->ListGaps(&context, {}, &gaps));
   EXPECT_THAT(gaps.DebugString(), HasSubstr("USAGE_GAP_CAUSE_REBOOT"));
 }
 

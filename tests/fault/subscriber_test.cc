@@ -117,7 +117,7 @@ TEST_F(SubscriberTest, StalledOnesCostBoundedMemoryAndDelayNobody) {
   constexpr size_t kStreams = 1000;
   constexpr size_t kStreamsPerConnection = 100;
   StartWithCounters();
-  ASSERT_TRUE(server_.Connect()->GetSnapshot().ok());
+  ASSERT_OK(server_.Connect()->GetSnapshot());
   const size_t before = ResidentKiB(server_.pid());
   std::vector<std::unique_ptr<grpc::GenericStub>> stubs;
   std::vector<std::unique_ptr<Subscriber>> stalled;

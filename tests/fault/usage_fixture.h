@@ -199,7 +199,7 @@ class UsageFaultTest : public ::testing::Test {
   std::vector<v1::UsageGapCause> GapCauses() {
     grpc::ClientContext context;
     v1::ListGapsResponse gaps;
-    EXPECT_TRUE(Stub()->ListGaps(&context, {}, &gaps).ok());
+    EXPECT_OK(Stub()->ListGaps(&context, {}, &gaps));
     std::vector<v1::UsageGapCause> causes;
     for (const v1::UsageGap& gap : gaps.gaps()) causes.push_back(gap.cause());
     return causes;
@@ -210,7 +210,7 @@ class UsageFaultTest : public ::testing::Test {
   uint64_t Newest() {
     grpc::ClientContext context;
     v1::ListConsumersResponse response;
-    EXPECT_TRUE(Stub()->ListConsumers(&context, {}, &response).ok());
+    EXPECT_OK(Stub()->ListConsumers(&context, {}, &response));
     return response.newest().sequence();
   }
   // The total that a new collector gets after everything is in the ledger: a

@@ -202,7 +202,7 @@ TEST_F(UsageFaultTest, UsageIsListedByCounterAndSumsUp) {
   request.mutable_start_time()->set_seconds(time(nullptr) - 3600);
   request.set_group_by_counter(true);
   const grpc::Status status = Stub()->ListUsage(&context, request, &response);
-  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_OK(status);
   ASSERT_EQ(response.rows_size(), 1) << response.DebugString();
   EXPECT_EQ(response.rows(0).counter(), "counted");
   EXPECT_EQ(response.rows(0).packets(), sent_);

@@ -90,7 +90,7 @@ class CounterUpdateTest : public ::testing::TestWithParam<const char*> {
     v1::CreateCounterResponse response;
     const grpc::Status status =
         counters_->CreateCounter(&context, request, &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_OK(status);
     return response.counter();
   }
   grpc::Status Get(const std::string& name, v1::Counter* counter) {
@@ -106,7 +106,7 @@ class CounterUpdateTest : public ::testing::TestWithParam<const char*> {
   v1::Counter Get(const std::string& name) {
     v1::Counter counter;
     const grpc::Status status = Get(name, &counter);
-    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_OK(status);
     return counter;
   }
   // 0: no quota any more.
@@ -132,7 +132,7 @@ class CounterUpdateTest : public ::testing::TestWithParam<const char*> {
     v1::CreateRuleResponse response;
     const grpc::Status status = v1::RuleService::NewStub(channel_)->CreateRule(
         &context, request, &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_OK(status);
     return response.rule();
   }
   // The kernel's objects as its own tools list them.
@@ -161,7 +161,7 @@ TEST_P(CounterUpdateTest, NoPacketIsLostWhileQuotasChange) {
   for (const uint64_t quota :
        {kFar, 2 * kFar, 3 * kFar, uint64_t{0}, kFar, uint64_t{0}, 5 * kFar}) {
     const grpc::Status status = SetQuota("web", quota);
-    ASSERT_TRUE(status.ok()) << status.error_message();
+    ASSERT_OK(status);
   }
   const uint64_t sent = traffic.Stop();
   const v1::Counter counter = Get("web");
@@ -181,12 +181,12 @@ TEST_P(CounterUpdateTest, ACapGoesOnFromWhatWasUsed) {
   Count("cap", v1::VERDICT_DROP);
   SendUdp(kPort, 8);
   EXPECT_FALSE(Get("cap").quota().exceeded());
-  ASSERT_TRUE(SetQuota("cap", 12 * kUdpPacketBytes).ok());
+  ASSERT_OK(SetQuota("cap", 12 * kUdpPacketBytes));
   SendUdp(kPort, 3);
   EXPECT_FALSE(Get("cap").quota().exceeded());
   SendUdp(kPort, 1);
   EXPECT_TRUE(Get("cap").quota().exceeded());
-  ASSERT_TRUE(SetQuota("cap", 100 * kUdpPacketBytes).ok());
+  ASSERT_OK(SetQuota("cap", 100 * kUdpPacketBytes));
   EXPECT_FALSE(Get("cap").quota().exceeded());
   EXPECT_EQ(Get("cap").total_packets(), 12u);
 }
@@ -206,13 +206,13 @@ TEST_P(CounterUpdateTest, LongNamesCountAndStayOverRestarts) {
   Start();
   grpc::ClientContext context;
   v1::ListCountersResponse all;
-  ASSERT_TRUE(counters_->ListCounters(&context, {}, &all).ok());
+  ASSERT_OK(counters_->ListCounters(&context, {}, &all));
   ASSERT_EQ(all.counters_size(), 2);
   EXPECT_EQ(all.counters(0).name(), made.name());
   EXPECT_EQ(all.counters(1).name(), twin);
   SendUdp(kPort, 2);
   EXPECT_EQ(Get(made.name()).total_packets(), 7u);
-  ASSERT_TRUE(SetQuota(made.name(), 1 << 20).ok());
+  ASSERT_OK(SetQuota(made.name(), 1 << 20));
   SendUdp(kPort, 1);
   EXPECT_EQ(Get(made.name()).total_packets(), 8u);
 }
@@ -239,7 +239,7 @@ TEST_P(CounterUpdateTest, AnAnswerIsGivenAgainAfterAKill) {
   v1::ResetCounterResponse first;
   {
     grpc::ClientContext context;
-    ASSERT_TRUE(counters_->ResetCounter(&context, request, &first).ok());
+    ASSERT_OK(counters_->ResetCounter(&context, request, &first));
   }
   EXPECT_EQ(first.counter().packets(), 4u);
   Kill();
@@ -247,7 +247,7 @@ TEST_P(CounterUpdateTest, AnAnswerIsGivenAgainAfterAKill) {
   SendUdp(kPort, 1);
   grpc::ClientContext context;
   v1::ResetCounterResponse again;
-  ASSERT_TRUE(counters_->ResetCounter(&context, request, &again).ok());
+  ASSERT_OK(counters_->ResetCounter(&context, request, &again));
   EXPECT_EQ(again.SerializeAsString(), first.SerializeAsString());
   EXPECT_EQ(Get("web").packets(), 1u);
   EXPECT_EQ(Get("web").total_packets(), 5u);

@@ -73,7 +73,7 @@ v1::Node GetNode(const std::shared_ptr<grpc::Channel>& channel) {
   v1::GetNodeResponse response;
   const grpc::Status status =
       v1::NodeService::NewStub(channel)->GetNode(&context, {}, &response);
-  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_OK(status);
   return response.node();
 }
 
@@ -133,15 +133,14 @@ TEST(DaemonTest, TurnsFlowAccountingOnOnlyWhenTold) {
 TEST(DaemonTest, LivesWithSixtyFourDescriptors) {
   NfmeterdProcess server({.wrapper = {"prlimit", "--nofile=64:64"}});
   ASSERT_OK(server.WaitUntilReady());
-  EXPECT_TRUE(Create(server.Channel(), "web").ok());
+  EXPECT_OK(Create(server.Channel(), "web"));
   v1::CreateRuleRequest request;
   v1::CreateRuleResponse response;
   request.mutable_rule()->set_counter("web");
   request.mutable_rule()->set_chain("INPUT");
   grpc::ClientContext context;
-  EXPECT_TRUE(v1::RuleService::NewStub(server.Channel())
-                  ->CreateRule(&context, request, &response)
-                  .ok());
+  EXPECT_OK(v1::RuleService::NewStub(server.Channel())
+                ->CreateRule(&context, request, &response));
   {
     sockaddr_un name{.sun_family = AF_UNIX};
     server.socket_path().copy(name.sun_path, sizeof(name.sun_path) - 1);
@@ -153,7 +152,7 @@ TEST(DaemonTest, LivesWithSixtyFourDescriptors) {
               sizeof(name));
     }
   }
-  EXPECT_TRUE(Create(server.Channel(), "dns").ok());
+  EXPECT_OK(Create(server.Channel(), "dns"));
   EXPECT_EQ(server.Stop(), 0);
 }
 
@@ -302,7 +301,7 @@ TEST(DaemonTest, SigtermEndsACallThatWaitsForTheXtablesLock) {
   NfmeterdProcess server;
   ASSERT_OK(server.WaitUntilReady());
   const auto channel = server.Channel();
-  ASSERT_TRUE(Create(channel, "held").ok());
+  ASSERT_OK(Create(channel, "held"));
   const HeldXtablesLock lock;
   grpc::Status status;
   std::thread waiting([&] {
@@ -351,7 +350,7 @@ TEST(DaemonTest, ASecondSignalEndsItAtOnce) {
   NfmeterdProcess server({.state_dir = state});
   ASSERT_OK(server.WaitUntilReady());
   const auto channel = server.Channel();
-  ASSERT_TRUE(Create(channel, "first", {{"team", "a"}}).ok());
+  ASSERT_OK(Create(channel, "first", {{"team", "a"}}));
   // A call that keeps the server from ending for two seconds: it has made its
   // counter, and waits for the labels' turn.
   const HeldLabelStore store(state);
@@ -367,7 +366,7 @@ TEST(DaemonTest, ASecondSignalEndsItAtOnce) {
     request.set_name("second");
     found = stub->GetCounter(&context, request, &response);
   } while (found.error_code() == grpc::StatusCode::NOT_FOUND);
-  EXPECT_TRUE(found.ok()) << found.error_message();
+  EXPECT_OK(found);
   server.process().Signal(SIGTERM);
   EXPECT_THAT(server.notifications().Next(absl::Seconds(30)),
               testing::IsOkAndHolds(StartsWith("STOPPING=1")));
@@ -394,7 +393,7 @@ TEST(DaemonTest, WithoutNetRawItCountsButMakesNoRules) {
   EXPECT_EQ(HealthOf(channel, ""), "SERVING");
   EXPECT_EQ(HealthOf(channel, "nfmeter.v1.CounterService"), "SERVING");
   EXPECT_EQ(HealthOf(channel, "nfmeter.v1.RuleService"), "NOT_SERVING");
-  EXPECT_TRUE(Create(channel, "counts").ok());
+  EXPECT_OK(Create(channel, "counts"));
   const v1::Node node = GetNode(channel);
   for (const v1::Capability& each : node.capabilities()) {
     const bool rules = each.name().find("iptables") != std::string::npos;
@@ -424,7 +423,7 @@ TEST(DaemonTest, LabelsSurviveARestart) {
   {
     NfmeterdProcess server({.state_dir = state});
     ASSERT_OK(server.WaitUntilReady());
-    ASSERT_TRUE(Create(server.Channel(), "web", {{"team", "a"}}).ok());
+    ASSERT_OK(Create(server.Channel(), "web", {{"team", "a"}}));
     EXPECT_EQ(server.Stop(), 0);
   }
   NfmeterdProcess server({.state_dir = state});
@@ -433,9 +432,8 @@ TEST(DaemonTest, LabelsSurviveARestart) {
   v1::GetCounterRequest request;
   v1::GetCounterResponse response;
   request.set_name("web");
-  ASSERT_TRUE(v1::CounterService::NewStub(server.Channel())
-                  ->GetCounter(&context, request, &response)
-                  .ok());
+  ASSERT_OK(v1::CounterService::NewStub(server.Channel())
+                ->GetCounter(&context, request, &response));
   EXPECT_EQ(response.counter().labels().at("team"), "a");
 }
 
@@ -471,7 +469,7 @@ TEST(DaemonTest, AnUnusableStateDirectoryIsNamed) {
 TEST(DaemonTest, KeepsNothingWithoutAStateDirectory) {
   NfmeterdProcess server({.arguments = {"--state-dir", ""}});
   ASSERT_OK(server.WaitUntilReady());
-  EXPECT_TRUE(Create(server.Channel(), "kept", {{"team", "a"}}).ok());
+  EXPECT_OK(Create(server.Channel(), "kept", {{"team", "a"}}));
 }
 
 TEST(DaemonTest, BesideTheAuditTheLogDoesNotContainWhatClientsSend) {
@@ -480,8 +478,7 @@ TEST(DaemonTest, BesideTheAuditTheLogDoesNotContainWhatClientsSend) {
       {.arguments = {"--log-format", "json", "--log-level", "debug",
                      "--audit-file", dir / "audit.log"}});
   ASSERT_OK(server.WaitUntilReady());
-  EXPECT_TRUE(
-      Create(server.Channel(), "hush-hush", {{"key", "hush-value"}}).ok());
+  EXPECT_OK(Create(server.Channel(), "hush-hush", {{"key", "hush-value"}}));
   EXPECT_FALSE(Create(server.Channel(), "hush-hush").ok());
   EXPECT_EQ(server.Stop(), 0);
   const std::string log = server.Log();
@@ -508,7 +505,7 @@ TEST(DaemonTest, RequestsOverTheBoundAreRefusedAndTenThousandItemsFit) {
     v1::BatchCreateCountersResponse response;
     const grpc::Status status =
         stub->BatchCreateCounters(&context, request, &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_OK(status);
     EXPECT_EQ(response.counters_size(), 10'000);
   }
   request.mutable_counters(0)->set_name(std::string(3'000'000, 'x'));

@@ -47,7 +47,7 @@ class KeepingTest : public ::testing::Test {
     v1::GetCounterRequest request;
     request.set_name(name);
     v1::GetCounterResponse response;
-    EXPECT_TRUE(counters_->GetCounter(&context, request, &response).ok());
+    EXPECT_OK(counters_->GetCounter(&context, request, &response));
     return response.counter().packets();
   }
   // Until it has so many repairs.
@@ -68,7 +68,7 @@ class KeepingTest : public ::testing::Test {
     const auto node = v1::NodeService::NewStub(server_->Channel());
     grpc::ClientContext context;
     v1::GetNodeResponse response;
-    EXPECT_TRUE(node->GetNode(&context, v1::GetNodeRequest(), &response).ok());
+    EXPECT_OK(node->GetNode(&context, v1::GetNodeRequest(), &response));
     return {response.node().notices().begin(), response.node().notices().end()};
   }
 
@@ -88,7 +88,7 @@ TEST_F(KeepingTest, AServiceIsCountedAgainAfterItsRestart) {
   grpc::ClientContext context;
   v1::ApplyPlanResponse response;
   const grpc::Status applied = plans_->ApplyPlan(&context, request, &response);
-  ASSERT_TRUE(applied.ok()) << applied.error_message();
+  ASSERT_OK(applied);
   service.Send(3);
   EXPECT_EQ(Packets("web"), 3u);
   service.Stop();
@@ -103,7 +103,7 @@ TEST_F(KeepingTest, AFlushByIptablesIsMendedAtOnceForRulesMadeByHandToo) {
   v1::CreateCounterRequest counter;
   counter.mutable_counter()->set_name("web");
   v1::CreateCounterResponse ignored;
-  ASSERT_TRUE(counters_->CreateCounter(&made, counter, &ignored).ok());
+  ASSERT_OK(counters_->CreateCounter(&made, counter, &ignored));
   const auto rules = v1::RuleService::NewStub(server_->Channel());
   v1::CreateRuleRequest request;
   request.mutable_rule()->set_chain("OUTPUT");
@@ -111,7 +111,7 @@ TEST_F(KeepingTest, AFlushByIptablesIsMendedAtOnceForRulesMadeByHandToo) {
   request.mutable_rule()->mutable_match()->set_protocol("udp");
   grpc::ClientContext context;
   v1::CreateRuleResponse response;
-  ASSERT_TRUE(rules->CreateRule(&context, request, &response).ok());
+  ASSERT_OK(rules->CreateRule(&context, request, &response));
   const absl::Time before = absl::Now();
   ASSERT_EQ(testing::Run({"iptables-legacy", "-w", "-F"}).exit_code, 0);
   AwaitRepairs(".rules", 1);
@@ -153,11 +153,10 @@ TEST_F(KeepingTest, ACounterWithoutARuleIsTold) {
   v1::CreateCounterRequest request;
   request.mutable_counter()->set_name("lonely");
   v1::CreateCounterResponse response;
-  ASSERT_TRUE(counters_->CreateCounter(&context, request, &response).ok());
+  ASSERT_OK(counters_->CreateCounter(&context, request, &response));
   grpc::ClientContext listed;
   v1::ListCountersResponse all;
-  ASSERT_TRUE(
-      counters_->ListCounters(&listed, v1::ListCountersRequest(), &all).ok());
+  ASSERT_OK(counters_->ListCounters(&listed, v1::ListCountersRequest(), &all));
   EXPECT_THAT(Notices(), Contains(HasSubstr("no rule that counts into it: "
                                             "lonely")));
 }

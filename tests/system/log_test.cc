@@ -65,11 +65,11 @@ void MakeTracedCalls(const std::shared_ptr<grpc::Channel>& channel) {
   v1::CreateCounterRequest create;
   create.mutable_counter()->set_name("a");
   v1::CreateCounterResponse created;
-  EXPECT_TRUE(counters->CreateCounter(&contexts[0], create, &created).ok());
+  EXPECT_OK(counters->CreateCounter(&contexts[0], create, &created));
   v1::GetCounterRequest get;
   get.set_name("a");
   v1::GetCounterResponse got;
-  EXPECT_TRUE(counters->GetCounter(&contexts[1], get, &got).ok());
+  EXPECT_OK(counters->GetCounter(&contexts[1], get, &got));
   get.set_name("missing");
   EXPECT_FALSE(counters->GetCounter(&contexts[2], get, &got).ok());
   const auto reader = v1::SnapshotService::NewStub(channel)->GetSnapshot(
@@ -77,7 +77,7 @@ void MakeTracedCalls(const std::shared_ptr<grpc::Channel>& channel) {
   v1::GetSnapshotResponse chunk;
   while (reader->Read(&chunk)) {
   }
-  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_OK(reader->Finish());
 }
 
 TEST(LogTest, EveryLineIsAnObjectAndCallsHaveTheirTrace) {

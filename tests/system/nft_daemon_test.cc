@@ -80,7 +80,7 @@ v1::Counter Get(NfmeterdProcess& server, const std::string& name) {
   request.set_name(name);
   const grpc::Status status = v1::CounterService::NewStub(server.Channel())
                                   ->GetCounter(&context, request, &response);
-  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_OK(status);
   return response.counter();
 }
 
@@ -95,7 +95,7 @@ v1::Rule CountUdp(NfmeterdProcess& server, const std::string& counter) {
   rule->mutable_match()->add_destination_ports()->set_first(kPort);
   const grpc::Status status = v1::RuleService::NewStub(server.Channel())
                                   ->CreateRule(&context, request, &response);
-  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_OK(status);
   return response.rule();
 }
 
@@ -103,9 +103,8 @@ v1::Rule CountUdp(NfmeterdProcess& server, const std::string& counter) {
 std::string Part(NfmeterdProcess& server, const std::string& name) {
   grpc::ClientContext context;
   v1::GetNodeResponse response;
-  EXPECT_TRUE(v1::NodeService::NewStub(server.Channel())
-                  ->GetNode(&context, {}, &response)
-                  .ok());
+  EXPECT_OK(v1::NodeService::NewStub(server.Channel())
+                ->GetNode(&context, {}, &response));
   for (const v1::Capability& each : response.node().capabilities()) {
     if (each.name() == name) return each.detail();
   }
@@ -122,7 +121,7 @@ TEST(NftDaemonTest, CountsPacketsByItsRules) {
   EXPECT_THAT(Part(server, "backend"), HasSubstr("nf_tables: --backend"));
   EXPECT_EQ(testing::HealthOf(server.Channel(), "nfmeter.v1.RuleService"),
             "SERVING");
-  ASSERT_TRUE(Create(server, "dns").ok());
+  ASSERT_OK(Create(server, "dns"));
   const v1::Rule rule = CountUdp(server, "dns");
   EXPECT_THAT(rule.spec(), HasSubstr("udp dport 5353 counter counter name"));
   SendUdp(kPort, 7);
@@ -140,7 +139,7 @@ TEST(NftDaemonTest, AnEmptyTableGoesWithTheServer) {
   {
     NfmeterdProcess server(OnNftables());
     ASSERT_OK(server.WaitUntilReady());
-    ASSERT_TRUE(Create(server, "dns").ok());
+    ASSERT_OK(Create(server, "dns"));
     EXPECT_EQ(server.Stop(), 0);
   }
   EXPECT_THAT(tables(), HasSubstr("table inet nfmeter"));
@@ -151,9 +150,8 @@ TEST(NftDaemonTest, AnEmptyTableGoesWithTheServer) {
   v1::DeleteCounterRequest request;
   v1::DeleteCounterResponse response;
   request.set_name("dns");
-  ASSERT_TRUE(v1::CounterService::NewStub(server.Channel())
-                  ->DeleteCounter(&context, request, &response)
-                  .ok());
+  ASSERT_OK(v1::CounterService::NewStub(server.Channel())
+                ->DeleteCounter(&context, request, &response));
   EXPECT_EQ(server.Stop(), 0);
   EXPECT_EQ(tables(), "");
 }
@@ -167,9 +165,8 @@ TEST(NftDaemonTest, ASnapshotIsCompleteAndHasThemAll) {
   for (int i = 0; i < 3000; ++i) {
     request.add_counters()->set_name(absl::StrCat("c", i));
   }
-  ASSERT_TRUE(v1::CounterService::NewStub(server.Channel())
-                  ->BatchCreateCounters(&creating, request, &response)
-                  .ok());
+  ASSERT_OK(v1::CounterService::NewStub(server.Channel())
+                ->BatchCreateCounters(&creating, request, &response));
   grpc::ClientContext reading;
   auto stream =
       v1::SnapshotService::NewStub(server.Channel())->GetSnapshot(&reading, {});
@@ -180,7 +177,7 @@ TEST(NftDaemonTest, ASnapshotIsCompleteAndHasThemAll) {
     rows += chunk.frame().counters_size();
     complete = chunk.frame().complete();
   }
-  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_OK(stream->Finish());
   EXPECT_TRUE(complete);
   EXPECT_EQ(rows, 3000u);
 }
@@ -194,7 +191,7 @@ TEST(NftDaemonTest, NetAdminAloneSuffices) {
   // By itself: rules of iptables need CAP_NET_RAW.
   EXPECT_THAT(Part(server, "backend"),
               AllOf(HasSubstr("nf_tables: "), HasSubstr("CAP_NET_RAW")));
-  ASSERT_TRUE(Create(server, "dns").ok());
+  ASSERT_OK(Create(server, "dns"));
   CountUdp(server, "dns");
   SendUdp(kPort, 2);
   EXPECT_EQ(Get(server, "dns").packets(), 2u);
@@ -203,7 +200,7 @@ TEST(NftDaemonTest, NetAdminAloneSuffices) {
 TEST(NftDaemonTest, FlushesByOthersTakeNothing) {
   NfmeterdProcess server(OnNftables());
   ASSERT_OK(server.WaitUntilReady());
-  ASSERT_TRUE(Create(server, "dns").ok());
+  ASSERT_OK(Create(server, "dns"));
   CountUdp(server, "dns");
   SendUdp(kPort, 2);
   // As restarts of nftables.service and firewalld do.
@@ -216,7 +213,7 @@ TEST(NftDaemonTest, TheNextOneGoesOnWithTheValues) {
   {
     NfmeterdProcess first(OnNftables());
     ASSERT_OK(first.WaitUntilReady());
-    ASSERT_TRUE(Create(first, "dns").ok());
+    ASSERT_OK(Create(first, "dns"));
     CountUdp(first, "dns");
     SendUdp(kPort, 2);
     EXPECT_EQ(first.Stop(), 0);
@@ -236,7 +233,7 @@ TEST(NftDaemonTest, KilledItLosesNothing) {
   {
     NfmeterdProcess first(OnNftables());
     ASSERT_OK(first.WaitUntilReady());
-    ASSERT_TRUE(Create(first, "dns").ok());
+    ASSERT_OK(Create(first, "dns"));
     CountUdp(first, "dns");
     SendUdp(kPort, 2);
     first.process().Signal(SIGKILL);
@@ -267,7 +264,7 @@ TEST(NftDaemonTest, NeighboursAreLeftAsTheyAre) {
   const std::string saved = testing::Run({"iptables-nft", "-S"}).out;
   NfmeterdProcess server(OnNftables());
   ASSERT_OK(server.WaitUntilReady());
-  ASSERT_TRUE(Create(server, "dns").ok());
+  ASSERT_OK(Create(server, "dns"));
   CountUdp(server, "dns");
   EXPECT_EQ(Nft("list table ip docker").out, docker);
   EXPECT_EQ(testing::Run({"iptables-nft", "-S"}).out, saved);
@@ -280,7 +277,7 @@ TEST(NftDaemonTest, NeighboursAreLeftAsTheyAre) {
 TEST(NftDaemonTest, ReloadsOfOthersHinderNoChange) {
   NfmeterdProcess server(OnNftables());
   ASSERT_OK(server.WaitUntilReady());
-  ASSERT_TRUE(Create(server, "dns").ok());
+  ASSERT_OK(Create(server, "dns"));
   testing::Background others(
       {"sh", "-c",
        "while nft 'flush ruleset; add table ip docker; add chain ip docker c'; "
@@ -297,7 +294,7 @@ TEST(NftDaemonTest, AutoTakesIptablesWhereAllOfItWorks) {
   NfmeterdProcess server;
   ASSERT_OK(server.WaitUntilReady());
   EXPECT_THAT(Part(server, "backend"), HasSubstr("iptables: "));
-  ASSERT_TRUE(Create(server, "web").ok());
+  ASSERT_OK(Create(server, "web"));
   EXPECT_THAT(Nft("list ruleset").out, Not(HasSubstr("nfmeter")));
 }
 
@@ -348,7 +345,7 @@ TEST_P(NftLackTest, IsNamedAndAutoTakesTheOtherBackend) {
   ASSERT_OK(server.WaitUntilReady());
   EXPECT_THAT(Part(server, "backend"), AllOf(HasSubstr("legacy iptables work"),
                                              Not(HasSubstr("nf_tables: "))));
-  EXPECT_TRUE(Create(server, "web").ok());
+  EXPECT_OK(Create(server, "web"));
   EXPECT_THAT(testing::Run({"nfacct", "list"}).out, HasSubstr("web"));
 }
 
@@ -369,7 +366,7 @@ TEST(NftQuotaLackTest, IsToldAndQuotasAreRefused) {
   const grpc::Status made = Create(server, CounterWithQuota("cap", 1000));
   EXPECT_EQ(made.error_code(), grpc::StatusCode::UNIMPLEMENTED);
   EXPECT_THAT(made.error_message(), lacks);
-  ASSERT_TRUE(Create(server, "web").ok());
+  ASSERT_OK(Create(server, "web"));
   const grpc::Status given = GiveQuota(server, CounterWithQuota("web", 1000));
   EXPECT_EQ(given.error_code(), grpc::StatusCode::UNIMPLEMENTED);
   EXPECT_THAT(given.error_message(), lacks);
@@ -408,7 +405,7 @@ TEST_F(NoNftablesTest, IsToldAtTheStartAndCountsOnceItIsThere) {
   const absl::Time deadline = absl::Now() + absl::Seconds(20);
   grpc::Status made = Create(server, "web");
   while (!made.ok() && absl::Now() < deadline) made = Create(server, "web");
-  EXPECT_TRUE(made.ok()) << made.error_message();
+  EXPECT_OK(made);
   EXPECT_THAT(Nft("list ruleset").out, HasSubstr("counter c.web"));
 }
 
@@ -433,7 +430,7 @@ TEST_F(NoBackendTest, AutoSaysWhatEachOfThemLacks) {
 TEST(NftDaemonTest, OneAtATimeHasTheTable) {
   NfmeterdProcess first(OnNftables());
   ASSERT_OK(first.WaitUntilReady());
-  ASSERT_TRUE(Create(first, "web").ok());
+  ASSERT_OK(Create(first, "web"));
   NfmeterdProcess second(OnNftables());
   EXPECT_EQ(second.process().Wait(absl::Seconds(20)), 3);
   EXPECT_THAT(second.Log(), HasSubstr("reason=NFT_TABLE_OWNED"));

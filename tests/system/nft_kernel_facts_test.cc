@@ -95,7 +95,7 @@ class NftKernelFactsTest : public ::testing::Test {
   void Create(const std::vector<std::string>& names) {
     NftBatch batch = table_->NewBatch();
     for (const std::string& name : names) batch.AddCounter(name, 1, 100, "");
-    ASSERT_TRUE(table_->Commit(batch).ok());
+    ASSERT_OK(table_->Commit(batch));
   }
 
   // Counts port 20000 into c.cap, of which two packets are the quota.
@@ -103,7 +103,7 @@ class NftKernelFactsTest : public ::testing::Test {
     NftBatch batch = table_->NewBatch();
     batch.AddCounter("c.cap", 0, 0, "");
     batch.AddQuota("c.cap", 2 * kUdpPacketBytes, 0);
-    ASSERT_TRUE(table_->Commit(batch).ok());
+    ASSERT_OK(table_->Commit(batch));
     NftCountPort(*table_, 20000, "cap", true);
   }
 
@@ -226,7 +226,7 @@ TEST_F(NftKernelFactsTest, AStaleGenerationIsRefused) {
   batch.AddCounter("b", 0, 0, "");
   EXPECT_EQ(table_->Commit(batch, *generation).whole, ERESTART);
   EXPECT_EQ(Get("b").err, ENOENT);
-  EXPECT_TRUE(table_->Commit(batch, *table_->Generation()).ok());
+  EXPECT_OK(table_->Commit(batch, *table_->Generation()));
 }
 
 // NftTable::Rehearse.
@@ -235,7 +235,7 @@ TEST_F(NftKernelFactsTest, ATransactionWithoutAnEndIsCheckedAndDropped) {
   const auto generation = table_->Generation();
   NftBatch good = table_->NewBatch();
   good.AddCounter("b", 0, 0, "");
-  EXPECT_TRUE(table_->Rehearse(good).ok());
+  EXPECT_OK(table_->Rehearse(good));
   NftBatch bad = table_->NewBatch();
   const size_t exists = bad.AddCounter("a", 0, 0, "");
   EXPECT_THAT(table_->Rehearse(bad).messages,
@@ -250,7 +250,7 @@ TEST_F(NftKernelFactsTest, ADumpIsInTheOrderOfHandles) {
   NftBatch batch = table_->NewBatch();
   batch.DeleteCounter("a");
   batch.AddCounter("a", 0, 0, "");
-  ASSERT_TRUE(table_->Commit(batch).ok());
+  ASSERT_OK(table_->Commit(batch));
   EXPECT_THAT(Dump(), ElementsAre(Pair("z", 1u), Pair("m", 1u), Pair("a", 0u)));
 }
 
@@ -259,7 +259,7 @@ TEST_F(NftKernelFactsTest, TheTableCountsWhatIsInIt) {
   Create({"a", "b"});
   NftBatch batch = table_->NewBatch();
   batch.AddQuota("a", 100, 0);
-  ASSERT_TRUE(table_->Commit(batch).ok());
+  ASSERT_OK(table_->Commit(batch));
   // A chain, and an anonymous set of its rule.
   NftBatch::Set set = {.id = 1,
                        .key_type = 13,
@@ -272,7 +272,7 @@ TEST_F(NftKernelFactsTest, TheTableCountsWhatIsInIt) {
                 {.expressions = {NftPayload{NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2},
                                  NftLookup{"__set%d", 1}}},
                 1, {});
-  ASSERT_TRUE(table_->Commit(batch).ok());
+  ASSERT_OK(table_->Commit(batch));
   const auto state = table_->Read();
   ASSERT_OK(state);
   EXPECT_EQ((*state)->use, 4u);  // the set counts in its rule
@@ -301,7 +301,7 @@ TEST_F(NftKernelFactsTest, AResettingDumpLosesValuesAndAResetByNameDoesNot) {
   for (int i = 0; i < kCounters; ++i) {
     batch.AddCounter(absl::StrCat("c", i), 1, 100, comment);
   }
-  ASSERT_TRUE(table_->Commit(batch).ok());
+  ASSERT_OK(table_->Commit(batch));
   uint64_t read = 0;
   for (const auto& [name, packets] : Dump(NFT_MSG_GETOBJ_RESET)) {
     read += packets;
@@ -335,13 +335,13 @@ TEST(NftOwnershipFactsTest, APersistentTableOutlivesItsOwnerAndIsAdopted) {
   ASSERT_OK(first->Probe());
   NftBatch batch = first->NewBatch();
   batch.AddCounter("a", 1, 1, "");
-  ASSERT_TRUE(first->Commit(batch).ok());
+  ASSERT_OK(first->Commit(batch));
   auto second = NftTable::Open().value();
   EXPECT_THAT(second->Probe(), testing::HasReason("NFT_TABLE_OWNED"));
   first.reset();
   // Nobody's, it can be flushed: the next one takes it over at once.
   ASSERT_OK(second->Probe());
-  ASSERT_TRUE(second->Commit(second->NewBatch()).ok());
+  ASSERT_OK(second->Commit(second->NewBatch()));
   Nft("flush ruleset");
   const auto state = second->Read();
   ASSERT_OK(state);
@@ -356,7 +356,7 @@ TEST(NftOwnershipFactsTest, ATableThatChangesItsOwnerGetsNoBaseChain) {
   ASSERT_OK(first->Probe());
   NftBatch kept = first->NewBatch();  // an empty table would go with it
   kept.AddCounter("a", 1, 1, "");
-  ASSERT_TRUE(first->Commit(kept).ok());
+  ASSERT_OK(first->Commit(kept));
   first.reset();
   const auto second = NftTable::Open().value();
   NftBatch batch;
@@ -365,15 +365,15 @@ TEST(NftOwnershipFactsTest, ATableThatChangesItsOwnerGetsNoBaseChain) {
   EXPECT_FALSE(second->Commit(batch).ok());
   NftBatch alone;
   alone.AddTable(kNftTableOwner | kNftTablePersist);
-  EXPECT_TRUE(second->Commit(alone).ok());
-  EXPECT_TRUE(second->Commit(batch).ok());
+  EXPECT_OK(second->Commit(alone));
+  EXPECT_OK(second->Commit(batch));
 }
 
 TEST_F(NftKernelFactsTest, APlainTableIsFlushedAndCanNotBecomeOwned) {
   auto plain = Open(/*own=*/false);
   NftBatch batch = plain->NewBatch();
   batch.AddCounter("a", 1, 1, "");
-  ASSERT_TRUE(plain->Commit(batch).ok());
+  ASSERT_OK(plain->Commit(batch));
   NftBatch owning;
   owning.AddTable(kNftTableOwner | kNftTablePersist);
   EXPECT_EQ(plain->Commit(owning).first(), EOPNOTSUPP);
@@ -385,13 +385,13 @@ TEST_F(NftKernelFactsTest, APlainTableIsFlushedAndCanNotBecomeOwned) {
 TEST_F(NftKernelFactsTest, NamesHave255BytesAndUserdata256) {
   NftBatch batch = table_->NewBatch();
   batch.AddCounter(std::string(255, 'n'), 0, 0, "");
-  EXPECT_TRUE(table_->Commit(batch).ok());
+  EXPECT_OK(table_->Commit(batch));
   NftBatch longer = table_->NewBatch();
   longer.AddCounter(std::string(256, 'n'), 0, 0, "");
   EXPECT_FALSE(table_->Commit(longer).ok());
   NftBatch full = table_->NewBatch();
   full.AddCounter("full", 0, 0, std::string(256, 'u'));
-  EXPECT_TRUE(table_->Commit(full).ok());
+  EXPECT_OK(table_->Commit(full));
   NftBatch over = table_->NewBatch();
   over.AddCounter("over", 0, 0, std::string(257, 'u'));
   EXPECT_FALSE(table_->Commit(over).ok());
@@ -403,7 +403,7 @@ TEST_F(NftKernelFactsTest, AQuotaIsExceededWhenNothingIsLeftAndCountsNoMore) {
   batch.AddCounter("c.cap", 0, 0, "");
   batch.AddQuota("c.cap", 250, 0);
   batch.AddQuota("c.full", 250, 250);
-  ASSERT_TRUE(table_->Commit(batch).ok());
+  ASSERT_OK(table_->Commit(batch));
   EXPECT_TRUE(Ask(*table_, kQuota, "c.full").exceeded);
   NftBatch beyond = table_->NewBatch();
   const size_t refused = beyond.AddQuota("c.beyond", 250, 251);
@@ -441,7 +441,7 @@ TEST_F(NftKernelFactsTest, AQuotaTellsOncePerCrossingUntilItIsArmedAgain) {
   EXPECT_EQ(CrossingsUntilNow(**events), 1);
   NftBatch more = table_->NewBatch();
   more.SetQuota("c.cap", 4 * kUdpPacketBytes);
-  ASSERT_TRUE(table_->Commit(more).ok());
+  ASSERT_OK(table_->Commit(more));
   SendUdp(20000, 5);
   EXPECT_EQ(CrossingsUntilNow(**events), 1);
 }
@@ -453,7 +453,7 @@ TEST_F(NftKernelFactsTest, AQuotaChangesInPlaceKeepsWhatItUsedAndIsArmedAgain) {
   ASSERT_TRUE(Ask(*table_, kQuota, "c.cap").exceeded);
   NftBatch more = table_->NewBatch();
   more.SetQuota("c.cap", 4 * kUdpPacketBytes);
-  ASSERT_TRUE(table_->Commit(more).ok());
+  ASSERT_OK(table_->Commit(more));
   const Answer changed = Ask(*table_, kQuota, "c.cap");
   EXPECT_FALSE(changed.exceeded);
   EXPECT_EQ(changed.consumed, 2 * kUdpPacketBytes);
@@ -468,7 +468,7 @@ TEST_F(NftKernelFactsTest, ACounterIsDeletedAndMadeInOneStepWithItsValues) {
   batch.DeleteCounter("a");
   batch.AddCounter("a", 7, 700, "");
   batch.AddQuota("a", 1000, 700);
-  ASSERT_TRUE(table_->Commit(batch).ok());
+  ASSERT_OK(table_->Commit(batch));
   EXPECT_EQ(Get("a").packets, 7u);
   EXPECT_EQ(Get("a").bytes, 700u);
   EXPECT_EQ(Ask(*table_, kQuota, "a").consumed, 700u);
@@ -503,7 +503,7 @@ TEST_F(NftKernelFactsTest, ADumpOfElementsDoesNotTellOfChangesMeanwhile) {
   NftBatch filled = table_->NewBatch();
   filled.AddMap(map);
   filled.AddElements("map", ElementsOf(0, kElements));
-  ASSERT_TRUE(table_->Commit(filled).ok());
+  ASSERT_OK(table_->Commit(filled));
   const uint32_t generation = *table_->Generation();
 
   uint32_t changes = 0;
@@ -515,7 +515,7 @@ TEST_F(NftKernelFactsTest, ADumpOfElementsDoesNotTellOfChangesMeanwhile) {
         NftBatch change = table_->NewBatch();
         change.AddElements("map", ElementsOf(kElements + changes, 1));
         change.DeleteElements("map", ElementsOf(changes, 1));
-        EXPECT_TRUE(table_->Commit(change).ok());
+        EXPECT_OK(table_->Commit(change));
         ++changes;
       });
   EXPECT_GT(changes, 1u);

@@ -62,7 +62,7 @@ class MigrationTest : public ::testing::TestWithParam<Way> {
     v1::GetCounterResponse response;
     const grpc::Status status = v1::CounterService::NewStub(server.Channel())
                                     ->GetCounter(&context, request, &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_OK(status);
     return response.counter();
   }
   static void CountUdp(NfmeterdProcess& server, const std::string& counter) {
@@ -76,14 +76,13 @@ class MigrationTest : public ::testing::TestWithParam<Way> {
     v1::CreateRuleResponse response;
     const grpc::Status status = v1::RuleService::NewStub(server.Channel())
                                     ->CreateRule(&context, request, &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_OK(status);
   }
   static std::vector<std::string> RuleIds(NfmeterdProcess& server) {
     grpc::ClientContext context;
     v1::ListRulesResponse response;
-    EXPECT_TRUE(v1::RuleService::NewStub(server.Channel())
-                    ->ListRules(&context, v1::ListRulesRequest(), &response)
-                    .ok());
+    EXPECT_OK(v1::RuleService::NewStub(server.Channel())
+                  ->ListRules(&context, v1::ListRulesRequest(), &response));
     std::vector<std::string> ids;
     for (const v1::Rule& rule : response.rules()) ids.push_back(rule.id());
     return ids;
@@ -101,11 +100,11 @@ TEST_P(MigrationTest, ValuesQuotasAndRulesGoOn) {
   auto server = Start(GetParam().from);
   v1::Counter web;
   web.set_name("web+1");
-  ASSERT_TRUE(Create(*server, web).ok());
+  ASSERT_OK(Create(*server, web));
   v1::Counter capped;
   capped.set_name("capped");
   capped.mutable_quota()->set_bytes(1'000'000);
-  ASSERT_TRUE(Create(*server, capped).ok());
+  ASSERT_OK(Create(*server, capped));
   CountUdp(*server, "web+1");
   CountUdp(*server, "capped");
   SendUdp(kPort, 7);
@@ -134,7 +133,7 @@ TEST_P(MigrationTest, PacketsAreMissedForTheToldTimeAndNeverDoubled) {
   auto server = Start(GetParam().from);
   v1::Counter web;
   web.set_name("web");
-  ASSERT_TRUE(Create(*server, web).ok());
+  ASSERT_OK(Create(*server, web));
   CountUdp(*server, "web");
   ASSERT_EQ(server->Stop(), 0);
   std::atomic<bool> stop = false;
@@ -178,9 +177,8 @@ TEST(MigrationRefusalTest, WhatNftablesCannotHaveStopsItBeforeItBegins) {
     request.mutable_counter()->set_name("capped");
     request.mutable_counter()->mutable_quota()->set_packets(10);
     v1::CreateCounterResponse response;
-    ASSERT_TRUE(v1::CounterService::NewStub(server.Channel())
-                    ->CreateCounter(&context, request, &response)
-                    .ok());
+    ASSERT_OK(v1::CounterService::NewStub(server.Channel())
+                  ->CreateCounter(&context, request, &response));
     ASSERT_EQ(server.Stop(), 0);
   }
   const std::string before = testing::Run({"nfacct", "list"}).out;

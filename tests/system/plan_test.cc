@@ -138,7 +138,7 @@ class PlanTest : public ::testing::TestWithParam<std::string> {
     request.set_take_over(true);
     v1::ApplyPlanResponse response;
     const grpc::Status status = plans_->ApplyPlan(&context, request, &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_OK(status);
     return response;
   }
   std::map<std::string, uint64_t> Packets() {
@@ -146,7 +146,7 @@ class PlanTest : public ::testing::TestWithParam<std::string> {
     v1::ListCountersRequest request;
     request.set_page_size(10'000);
     v1::ListCountersResponse response;
-    EXPECT_TRUE(counters_->ListCounters(&context, request, &response).ok());
+    EXPECT_OK(counters_->ListCounters(&context, request, &response));
     EXPECT_EQ(response.next_page_token(), "");
     std::map<std::string, uint64_t> packets;
     for (const v1::Counter& counter : response.counters()) {
@@ -160,7 +160,7 @@ class PlanTest : public ::testing::TestWithParam<std::string> {
     v1::ListCountersRequest request;
     request.set_page_size(10'000);
     v1::ListCountersResponse response;
-    EXPECT_TRUE(counters_->ListCounters(&context, request, &response).ok());
+    EXPECT_OK(counters_->ListCounters(&context, request, &response));
     std::map<std::string, uint64_t> packets;
     for (const v1::Counter& counter : response.counters()) {
       packets[counter.name()] = counter.total_packets();
@@ -172,7 +172,7 @@ class PlanTest : public ::testing::TestWithParam<std::string> {
     v1::GetPlanStatusRequest request;
     request.set_name("customers");
     v1::GetPlanStatusResponse response;
-    EXPECT_TRUE(plans_->GetPlanStatus(&context, request, &response).ok());
+    EXPECT_OK(plans_->GetPlanStatus(&context, request, &response));
     return response.status();
   }
 
@@ -185,7 +185,7 @@ class PlanTest : public ::testing::TestWithParam<std::string> {
     grpc::ClientContext context;
     v1::ListGapsResponse response;
     const grpc::Status status = usage->ListGaps(&context, request, &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_OK(status);
     for (const v1::UsageGap& gap : response.gaps()) {
       found += gap.cause() == cause;
     }
@@ -202,7 +202,7 @@ class PlanTest : public ::testing::TestWithParam<std::string> {
         absl::ToUnixSeconds(absl::Now() - absl::Hours(1)));
     v1::ListUsageResponse response;
     const grpc::Status status = usage->ListUsage(&context, request, &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_OK(status);
     uint64_t packets = 0;
     for (const v1::UsageRow& row : response.rows()) packets += row.packets();
     return packets;
@@ -532,7 +532,7 @@ TEST_P(OwnedPlanTest, ValuesThatAFlushTookArePutBackAndTheGapIsDeclared) {
   v1::ListGapsResponse response;
   const grpc::Status status = v1::UsageService::NewStub(server_->Channel())
                                   ->ListGaps(&context, request, &response);
-  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_OK(status);
   EXPECT_GT(response.gaps_size(), 0);
 }
 
@@ -600,7 +600,7 @@ TEST_P(PlanTest, DeletedItLeavesNothingBehind) {
   request.set_name("customers");
   v1::DeletePlanResponse response;
   const grpc::Status status = plans_->DeletePlan(&context, request, &response);
-  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_OK(status);
   EXPECT_THAT(Saved(), Not(HasSubstr("NFM-")));
   EXPECT_THAT(Saved(), HasSubstr("192.0.2.1"));
   EXPECT_EQ(Packets().size(), 0u);

@@ -111,13 +111,13 @@ TEST_F(PolicyTest, ACallerIsCalledByItsCertificate) {
   for (const auto& [client, principal] : cases) {
     v1::Node node;
     const grpc::Status status = GetNode(As(client), &node);
-    EXPECT_TRUE(status.ok()) << client << ": " << status.error_message();
+    EXPECT_OK(status) << client;
     EXPECT_EQ(node.caller().principal(), principal);
     ASSERT_EQ(node.caller().grants_size(), 1);
     EXPECT_EQ(node.caller().grants(0).role(), "viewer");
   }
   v1::Node node;
-  EXPECT_TRUE(GetNode(server_->Channel(), &node).ok());
+  EXPECT_OK(GetNode(server_->Channel(), &node));
   EXPECT_EQ(node.caller().principal(), "socket:" + server_->socket_path());
 }
 
@@ -139,7 +139,7 @@ TEST_F(PolicyTest, WithoutAPolicyNobodyCanCallOverTlsAndItIsWarnedOf) {
       testing::StatusIs(absl::StatusCode::kPermissionDenied));
   // Probes need no role.
   EXPECT_EQ(HealthOf(As("client"), ""), "SERVING");
-  EXPECT_TRUE(GetNode(server_->Channel()).ok());
+  EXPECT_OK(GetNode(server_->Channel()));
 }
 
 TEST_F(PolicyTest, ATenantTouchesAndSeesItsOwnCountersOnly) {
@@ -147,15 +147,14 @@ TEST_F(PolicyTest, ATenantTouchesAndSeesItsOwnCountersOnly) {
   StartWithPolicy(
       "  - {principals: ['spiffe://example.org/a'], role: operator, "
       "counter_prefixes: ['a-']}\n");
-  EXPECT_TRUE(Create(server_->Channel(), "b-1").ok());
-  EXPECT_TRUE(Create(As("a"), "a-1").ok());
+  EXPECT_OK(Create(server_->Channel(), "b-1"));
+  EXPECT_OK(Create(As("a"), "a-1"));
   EXPECT_EQ(Create(As("a"), "b-2").error_code(),
             grpc::StatusCode::PERMISSION_DENIED);
   grpc::ClientContext context;
   v1::ListCountersResponse list;
-  ASSERT_TRUE(v1::CounterService::NewStub(As("a"))
-                  ->ListCounters(&context, v1::ListCountersRequest(), &list)
-                  .ok());
+  ASSERT_OK(v1::CounterService::NewStub(As("a"))->ListCounters(
+      &context, v1::ListCountersRequest(), &list));
   ASSERT_EQ(list.counters_size(), 1);
   EXPECT_EQ(list.counters(0).name(), "a-1");
 }
@@ -186,12 +185,12 @@ TEST_F(PolicyTest, ARequestIdIsOfTheCallerWhoGaveIt) {
     return v1::CounterService::NewStub(As(client))
         ->CreateCounter(&context, request, &response);
   };
-  EXPECT_TRUE(create("one").ok());
-  EXPECT_TRUE(create("one").ok());
+  EXPECT_OK(create("one"));
+  EXPECT_OK(create("one"));
   EXPECT_EQ(create("other").error_code(), grpc::StatusCode::ALREADY_EXISTS);
   // Nor is the id taken for them, or its other use refused.
   request.mutable_counter()->set_name("dns");
-  EXPECT_TRUE(create("other").ok());
+  EXPECT_OK(create("other"));
   EXPECT_EQ(response.counter().name(), "dns");
 }
 
@@ -205,15 +204,14 @@ TEST_F(PolicyTest, APageTokenShowsNobodyWhatOthersSee) {
       "  - {principals: ['cn:tenant'], role: operator, counter_prefixes: "
       "[a-]}\n");
   for (const char* name : {"a-1", "a-2", "b-1", "b-2"}) {
-    ASSERT_TRUE(Create(As("all"), name).ok());
+    ASSERT_OK(Create(As("all"), name));
     grpc::ClientContext context;
     v1::CreateRuleRequest request;
     v1::CreateRuleResponse response;
     request.mutable_rule()->set_counter(name);
     request.mutable_rule()->set_chain("INPUT");
-    ASSERT_TRUE(v1::RuleService::NewStub(As("all"))
-                    ->CreateRule(&context, request, &response)
-                    .ok());
+    ASSERT_OK(v1::RuleService::NewStub(As("all"))->CreateRule(&context, request,
+                                                              &response));
   }
   const auto counters = [&](const std::string& client, std::string& token) {
     grpc::ClientContext context;
@@ -240,13 +238,13 @@ TEST_F(PolicyTest, APageTokenShowsNobodyWhatOthersSee) {
   };
   const auto is_bound = [&](auto list) {
     std::string token;
-    EXPECT_TRUE(list("all", token).ok());
+    EXPECT_OK(list("all", token));
     std::string others = token;
     EXPECT_EQ(list("tenant", others).error_code(),
               grpc::StatusCode::INVALID_ARGUMENT);
-    EXPECT_TRUE(list("all", token).ok());
+    EXPECT_OK(list("all", token));
     std::string own;
-    EXPECT_TRUE(list("tenant", own).ok());
+    EXPECT_OK(list("tenant", own));
     EXPECT_EQ(list("all", own).error_code(),
               grpc::StatusCode::INVALID_ARGUMENT);
   };
@@ -258,7 +256,7 @@ TEST_F(PolicyTest, AChangedPolicyIsTakenWithoutARestart) {
   files_.Issue("client");
   StartWithPolicy("  - {principals: ['cn:client'], role: viewer}\n");
   const Channel channel = As("client");
-  ASSERT_TRUE(GetNode(channel).ok());
+  ASSERT_OK(GetNode(channel));
   Write("  - {principals: ['cn:other'], role: admin}\n");
   EXPECT_TRUE(Eventually([&] {
     return GetNode(channel).error_code() == grpc::StatusCode::PERMISSION_DENIED;
@@ -376,9 +374,9 @@ TEST_F(PolicyTest, ACallerWithACertificateHasARateAndSocketsHaveNone) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_THAT(status.error_message(),
               HasSubstr("cn:client has made more than 5 calls a second"));
-  EXPECT_TRUE(GetNode(As("other")).ok());
+  EXPECT_OK(GetNode(As("other")));
   for (int i = 0; i < 100; ++i) {
-    ASSERT_TRUE(GetNode(server_->Channel()).ok());
+    ASSERT_OK(GetNode(server_->Channel()));
   }
 }
 
@@ -409,8 +407,8 @@ TEST_F(PolicyTest, ChangesAndDenialsAreInTheAuditFile) {
   const std::string audit = files_.dir() / "audit.log";
   StartWithPolicy("  - {principals: ['cn:*'], role: viewer}\n",
                   {"--audit-file", audit});
-  ASSERT_TRUE(Create(server_->Channel(), "made").ok());
-  ASSERT_TRUE(GetNode(As("client")).ok());
+  ASSERT_OK(Create(server_->Channel(), "made"));
+  ASSERT_OK(GetNode(As("client")));
   ASSERT_FALSE(Create(As("client"), "refused").ok());
   ASSERT_FALSE(testing::CallRaw(As("client"),
                                 "/grpc.channelz.v1.Channelz/GetServers", "")
@@ -430,7 +428,7 @@ TEST_F(PolicyTest, ChangesAndDenialsAreInTheAuditFile) {
                 std::filesystem::perms::others_all,
             std::filesystem::perms::none);
   std::filesystem::rename(audit, audit + ".1");
-  ASSERT_TRUE(Create(server_->Channel(), "later").ok());
+  ASSERT_OK(Create(server_->Channel(), "later"));
   EXPECT_THAT(ReadFile(audit), HasSubstr("\"later\""));
 }
 

@@ -88,15 +88,15 @@ grpc::Status AddRule(const std::shared_ptr<grpc::Channel>& channel,
 
 // Counters, rules of both kinds of access, and a snapshot.
 void DoEverything(const std::shared_ptr<grpc::Channel>& channel) {
-  EXPECT_TRUE(Create(channel, "all").ok());
+  EXPECT_OK(Create(channel, "all"));
   const grpc::Status added = AddRule(channel, "all");
-  EXPECT_TRUE(added.ok()) << added.error_message();
+  EXPECT_OK(added);
   {
     grpc::ClientContext context;
     v1::ListRulesResponse response;
     const grpc::Status status =
         v1::RuleService::NewStub(channel)->ListRules(&context, {}, &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_OK(status);
     EXPECT_EQ(response.rules_size(), 1);
   }
   {
@@ -107,7 +107,7 @@ void DoEverything(const std::shared_ptr<grpc::Channel>& channel) {
     EXPECT_TRUE(stream->Read(&response));
     while (stream->Read(&response)) {
     }
-    EXPECT_TRUE(stream->Finish().ok());
+    EXPECT_OK(stream->Finish());
   }
 }
 
@@ -258,15 +258,14 @@ TEST_F(OtherUserTest, WithoutTheLockItCountsAndSaysWhatToDo) {
   Start();
   EXPECT_THAT(Log(), AllOf(HasSubstr("kernel part missing part=xtables_lock"),
                            HasSubstr("chmod 0640 /run/xtables.lock")));
-  EXPECT_TRUE(Create(channel_, "counts").ok());
+  EXPECT_OK(Create(channel_, "counts"));
   const grpc::Status refused = AddRule(channel_, "counts");
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::PERMISSION_DENIED);
   EXPECT_THAT(refused.error_message(), HasSubstr("chmod 0640"));
   grpc::ClientContext context;
   v1::ListRulesResponse response;
-  EXPECT_TRUE(v1::RuleService::NewStub(channel_)
-                  ->ListRules(&context, {}, &response)
-                  .ok());
+  EXPECT_OK(
+      v1::RuleService::NewStub(channel_)->ListRules(&context, {}, &response));
 }
 
 // The tables that there are in this network namespace, of both families.
@@ -303,12 +302,12 @@ TEST_F(OtherUserTest, ReadingAndProbingMakeNoTable) {
       v1::ListRulesRequest list;
       v1::ListRulesResponse listed;
       list.mutable_filter()->set_family(family);
-      EXPECT_TRUE(rules->ListRules(&list_context, list, &listed).ok());
+      EXPECT_OK(rules->ListRules(&list_context, list, &listed));
       grpc::ClientContext chain_context;
       v1::ListChainsRequest chains;
       v1::ListChainsResponse found;
       chains.set_family(family);
-      EXPECT_TRUE(rules->ListChains(&chain_context, chains, &found).ok());
+      EXPECT_OK(rules->ListChains(&chain_context, chains, &found));
     }
     grpc::ClientContext named_context;
     v1::ListRulesRequest named;
@@ -319,9 +318,8 @@ TEST_F(OtherUserTest, ReadingAndProbingMakeNoTable) {
         HasSubstr("chgrp nfmeter /proc/net/ip_tables_names"));
     grpc::ClientContext node_context;
     v1::GetNodeResponse node;
-    ASSERT_TRUE(v1::NodeService::NewStub(channel_)
-                    ->GetNode(&node_context, {}, &node)
-                    .ok());
+    ASSERT_OK(
+        v1::NodeService::NewStub(channel_)->GetNode(&node_context, {}, &node));
     EXPECT_THAT(node.node().notices(),
                 ::testing::Contains(HasSubstr("ip6_tables_names")));
     EXPECT_THAT(Tables(), IsEmpty());
@@ -332,7 +330,7 @@ TEST_F(OtherUserTest, ReadingAndProbingMakeNoTable) {
 
 TEST_F(OtherUserTest, DeletionsAndRefusedRulesMakeNoTable) {
   Start();
-  ASSERT_TRUE(Create(channel_, "c").ok());
+  ASSERT_OK(Create(channel_, "c"));
   grpc::ClientContext context;
   v1::CreateRuleRequest rule;
   v1::CreateRuleResponse created;
@@ -344,9 +342,8 @@ TEST_F(OtherUserTest, DeletionsAndRefusedRulesMakeNoTable) {
   grpc::ClientContext dry_context;
   rule.mutable_rule()->set_counter("c");
   rule.set_validate_only(true);
-  EXPECT_TRUE(v1::RuleService::NewStub(channel_)
-                  ->CreateRule(&dry_context, rule, &created)
-                  .ok());
+  EXPECT_OK(v1::RuleService::NewStub(channel_)->CreateRule(&dry_context, rule,
+                                                           &created));
   grpc::ClientContext delete_context;
   v1::DeleteCounterRequest remove;
   v1::DeleteCounterResponse removed;
@@ -355,29 +352,27 @@ TEST_F(OtherUserTest, DeletionsAndRefusedRulesMakeNoTable) {
   const grpc::Status status =
       v1::CounterService::NewStub(channel_)->DeleteCounter(&delete_context,
                                                            remove, &removed);
-  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_OK(status);
   EXPECT_THAT(Tables(), IsEmpty());
   EXPECT_EQ(NftWarnings(), "");
 }
 
 TEST_F(OtherUserTest, ARuleMakesTheTableThatItNeeds) {
   Start();
-  ASSERT_TRUE(Create(channel_, "c").ok());
+  ASSERT_OK(Create(channel_, "c"));
   grpc::ClientContext context;
   v1::CreateRuleRequest rule;
   v1::CreateRuleResponse created;
   rule.mutable_rule()->set_table("mangle");
   rule.mutable_rule()->set_chain("OUTPUT");
   rule.mutable_rule()->set_counter("c");
-  ASSERT_TRUE(v1::RuleService::NewStub(channel_)
-                  ->CreateRule(&context, rule, &created)
-                  .ok());
+  ASSERT_OK(
+      v1::RuleService::NewStub(channel_)->CreateRule(&context, rule, &created));
   EXPECT_THAT(Tables(), ElementsAre("mangle"));
   grpc::ClientContext list_context;
   v1::ListRulesResponse listed;
-  ASSERT_TRUE(v1::RuleService::NewStub(channel_)
-                  ->ListRules(&list_context, {}, &listed)
-                  .ok());
+  ASSERT_OK(v1::RuleService::NewStub(channel_)->ListRules(&list_context, {},
+                                                          &listed));
   EXPECT_EQ(listed.rules_size(), 1);
 }
 
@@ -394,15 +389,13 @@ TEST_F(OtherUserTest, SeesAllTablesWhereItsGroupMayReadTheirNames) {
   Start();
   grpc::ClientContext context;
   v1::ListRulesResponse listed;
-  ASSERT_TRUE(v1::RuleService::NewStub(channel_)
-                  ->ListRules(&context, {}, &listed)
-                  .ok());
+  ASSERT_OK(
+      v1::RuleService::NewStub(channel_)->ListRules(&context, {}, &listed));
   EXPECT_EQ(listed.rules_size(), 1);
   grpc::ClientContext node_context;
   v1::GetNodeResponse node;
-  ASSERT_TRUE(v1::NodeService::NewStub(channel_)
-                  ->GetNode(&node_context, {}, &node)
-                  .ok());
+  ASSERT_OK(
+      v1::NodeService::NewStub(channel_)->GetNode(&node_context, {}, &node));
   EXPECT_EQ(node.node().notices_size(), 0) << node.DebugString();
   EXPECT_THAT(Tables(), ElementsAre("raw"));
 }

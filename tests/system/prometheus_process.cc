@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "tests/support/eventually.h"
 #include "tests/support/read_file.h"
+#include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {
 namespace {
@@ -74,8 +75,7 @@ std::vector<PrometheusProcess::Sample> PrometheusProcess::Query(
       {"curl", "-sS", "-G", "--data-urlencode", absl::StrCat("query=", query),
        absl::StrCat("http://", kAddress, "/api/v1/query")});
   google::protobuf::Struct root;
-  EXPECT_TRUE(
-      google::protobuf::util::JsonStringToMessage(answer.out, &root).ok())
+  EXPECT_OK(google::protobuf::util::JsonStringToMessage(answer.out, &root))
       << answer.out << answer.err;
   EXPECT_EQ(root.fields().at("status").string_value(), "success")
       << query << ": " << answer.out;

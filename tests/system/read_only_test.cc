@@ -61,7 +61,7 @@ TEST_F(ReadOnlyTest, CountersAreRead) {
   v1::GetCounterResponse response;
   const grpc::Status status =
       counters_->GetCounter(&context_, request, &response);
-  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_OK(status);
 }
 
 TEST_F(ReadOnlyTest, SnapshotsAreComplete) {
@@ -72,14 +72,14 @@ TEST_F(ReadOnlyTest, SnapshotsAreComplete) {
   while (stream->Read(&response)) {
   }
   const grpc::Status status = stream->Finish();
-  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_OK(status);
 }
 
 // libiptc would open a raw socket for that, which takes CAP_NET_RAW.
 TEST_F(ReadOnlyTest, RulesAreReadWithoutRawSockets) {
   v1::ListRulesResponse response;
   const grpc::Status status = rules_->ListRules(&context_, {}, &response);
-  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_OK(status);
   ASSERT_EQ(response.rules_size(), 1);
   EXPECT_EQ(response.rules(0).counter(), "old");
 }

@@ -97,7 +97,7 @@ class TrafficTest : public ::testing::TestWithParam<int> {
     v1::CreateCounterRequest request;
     request.mutable_counter()->set_name("traffic");
     v1::CreateCounterResponse response;
-    ASSERT_TRUE(counters_->CreateCounter(&context, request, &response).ok());
+    ASSERT_OK(counters_->CreateCounter(&context, request, &response));
   }
 
   bool v4() const { return GetParam() == AF_INET; }
@@ -113,7 +113,7 @@ class TrafficTest : public ::testing::TestWithParam<int> {
     grpc::ClientContext context;
     v1::CreateRuleResponse response;
     const grpc::Status made = rules_->CreateRule(&context, request, &response);
-    ASSERT_TRUE(made.ok()) << made.error_message();
+    ASSERT_OK(made);
   }
 
   // By us, by nfacct, and by the rule's own counter in iptables.
@@ -122,7 +122,7 @@ class TrafficTest : public ::testing::TestWithParam<int> {
     v1::GetCounterRequest request;
     request.set_name("traffic");
     v1::GetCounterResponse response;
-    ASSERT_TRUE(counters_->GetCounter(&context, request, &response).ok());
+    ASSERT_OK(counters_->GetCounter(&context, request, &response));
     EXPECT_EQ(response.counter().packets(), packets);
     EXPECT_EQ(response.counter().bytes(), bytes);
     EXPECT_THAT(testing::Run({"nfacct", "get", "traffic"}).out,

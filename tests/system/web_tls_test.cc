@@ -60,9 +60,8 @@ rules:
       request.mutable_counter()->set_name(name);
       v1::CreateCounterResponse response;
       grpc::ClientContext context;
-      EXPECT_TRUE(v1::CounterService::NewStub(server_->Channel())
-                      ->CreateCounter(&context, request, &response)
-                      .ok());
+      EXPECT_OK(v1::CounterService::NewStub(server_->Channel())
+                    ->CreateCounter(&context, request, &response));
     }
   }
 

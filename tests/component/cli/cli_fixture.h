@@ -17,6 +17,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "tests/component/client/fake_server.h"
+#include "tests/support/status_matchers.h"
 #include "tests/support/subprocess.h"
 
 namespace nfmeter::testing {
@@ -82,7 +83,7 @@ class CliTest : public ::testing::Test {
     Message message;
     const auto status =
         google::protobuf::util::JsonStringToMessage(text, &message);
-    EXPECT_TRUE(status.ok()) << status << "\n" << text;
+    EXPECT_OK(status) << "\n" << text;
     return message;
   }
 

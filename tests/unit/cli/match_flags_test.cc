@@ -41,8 +41,7 @@ void Check(const Case& c) {
   const auto match = ParseMatch(c.arguments, c.ipv6);
   ASSERT_THAT(match, IsOk());
   v1::RuleMatch expected;
-  ASSERT_TRUE(
-      google::protobuf::util::JsonStringToMessage(c.json, &expected).ok())
+  ASSERT_OK(google::protobuf::util::JsonStringToMessage(c.json, &expected))
       << c.json;
   EXPECT_TRUE(
       google::protobuf::util::MessageDifferencer::Equals(*match, expected))

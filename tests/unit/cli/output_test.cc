@@ -18,7 +18,7 @@ using ::testing::Not;
 template <typename Message>
 Message Parse(const std::string& json) {
   Message message;
-  EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(json, &message).ok())
+  EXPECT_OK(google::protobuf::util::JsonStringToMessage(json, &message))
       << json;
   return message;
 }

@@ -8,6 +8,7 @@
 #include "google/protobuf/io/coded_stream.h"
 #include "google/rpc/error_details.pb.h"
 #include "tests/support/rpc_details.h"
+#include "tests/support/status_matchers.h"
 
 namespace nfmeter::service {
 namespace {
@@ -24,7 +25,7 @@ google::rpc::Status Decoded(const grpc::Status& status) {
 }
 
 TEST(StatusTest, OkHasNoDetails) {
-  EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
+  EXPECT_OK(ToGrpcStatus(absl::OkStatus()));
   EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).error_details().empty());
 }
 
