@@ -220,6 +220,26 @@ TEST_F(PlanQuotaTest, AMonthStartsAnewAtMidnightOfItsZone) {
   EXPECT_EQ(Bytes(), 0u);
 }
 
+TEST_F(PlanQuotaTest, AClockThatWasWrongForAWhileStopsNoPeriods) {
+  ASSERT_TRUE(Apply(Monthly("UTC")).ok());
+  Pass(900);
+  server_.clock.JumpWallTime(absl::Hours(24 * 400));
+  Look();
+  EXPECT_EQ(Bytes(), 0u);
+  server_.clock.JumpWallTime(-absl::Hours(24 * 400));
+  Pass(700);
+  Look();
+  EXPECT_EQ(Bytes(), 700u);
+  GoTo(absl::FromUnixSeconds(1'767'571'200));  // 2026-01-05
+  EXPECT_EQ(Bytes(), 0u);
+  // Set back a little, it begins once.
+  Pass(100);
+  server_.clock.JumpWallTime(-absl::Seconds(30));
+  Look();
+  GoTo(absl::FromUnixSeconds(1'767'571'201));
+  EXPECT_EQ(Bytes(), 100u);
+}
+
 TEST_F(PlanQuotaTest, ANewPeriodForgetsNothingOfTheTotals) {
   ASSERT_OK(Apply(Monthly("")));
   Pass(700);

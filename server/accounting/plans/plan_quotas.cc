@@ -11,6 +11,8 @@ namespace {
 
 // How old the values may be that are held against thresholds.
 constexpr absl::Duration kStaleness = absl::Seconds(1);
+// A clock that is set back by less meets no beginning of a period again.
+constexpr absl::Duration kMostSetBack = absl::Hours(1);
 
 // How much of its limit the object has used, in percent.
 uint64_t PercentOf(const kernel::AcctObject& object) {
@@ -58,6 +60,13 @@ absl::Status PlanQuotas::Renew(const std::string& plan,
                                const CompiledPlan& compiled,
                                QuotaState& state) {
   const absl::Time now = clock_.WallTime();
+  if (state.renew_time > now + kMostSetBack) {
+    // The clock was wrong: no period would begin until that time.
+    QuotaState next = state;
+    next.renew_time = now;
+    NFM_RETURN_IF_ERROR(store_.PutQuotas(plan, next));
+    state = std::move(next);
+  }
   std::vector<std::string> due;
   for (const PlannedCounter& counter : compiled.counters) {
     if (counter.quota.has_value() && counter.quota->period.has_value() &&
