@@ -258,9 +258,24 @@ BEGIN
     ON CONFLICT (bucket, node) DO UPDATE SET touched = d.touched + 1;
 END $$;
 
+-- Makes a partition of a day to come from what clocks that are ahead have put
+-- into the default partition. The day would have none, for all nodes, else.
+CREATE OR REPLACE FUNCTION nfmeter.move_early_records(
+  _name text, _from timestamptz, _to timestamptz)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE format('CREATE TABLE nfmeter.%I (LIKE nfmeter.records)', _name);
+  EXECUTE format('WITH early AS (DELETE FROM nfmeter.records_other '
+    'WHERE time >= $1 AND time < $2 RETURNING *) '
+    'INSERT INTO nfmeter.%I SELECT * FROM early', _name) USING _from, _to;
+  EXECUTE format('ALTER TABLE nfmeter.records ATTACH PARTITION nfmeter.%I '
+    'FOR VALUES FROM (%L) TO (%L)', _name, _from, _to);
+EXCEPTION WHEN check_violation THEN NULL;  -- more came meanwhile: later
+END $$;
+
 -- Partitions of records by day, of five minutes by month, for the days around
 -- now that the policy keeps. What lies in a default partition already stays
--- there.
+-- there, of days that are not to come.
 CREATE OR REPLACE FUNCTION nfmeter.make_partitions() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   _policy nfmeter.policy;
@@ -278,7 +293,11 @@ BEGIN
       EXECUTE format('CREATE TABLE nfmeter.%I PARTITION OF nfmeter.records '
         'FOR VALUES FROM (%L) TO (%L)', _name, _day::timestamptz,
         (_day + 1)::timestamptz);
-    EXCEPTION WHEN check_violation THEN NULL;
+    EXCEPTION WHEN check_violation THEN
+      IF _day > current_date THEN
+        PERFORM nfmeter.move_early_records(_name, _day::timestamptz,
+                                           (_day + 1)::timestamptz);
+      END IF;
     END;
   END LOOP;
   FOR _month IN SELECT generate_series(

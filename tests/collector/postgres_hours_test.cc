@@ -137,6 +137,23 @@ TEST_F(PostgresHoursTest, PartitionsThatThePolicyDoesNotKeepAreNotMade) {
   EXPECT_EQ(partitions(), kept);
 }
 
+TEST_F(PostgresHoursTest, AClockThatIsAheadTakesNoPartitionFromOtherNodes) {
+  const std::string last = postgres_.Query(
+      "SELECT max(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = "
+      "'nfmeter.records'::regclass AND inhrelid::regclass::text ~ '[0-9]$'");
+  // Of three days ahead: as if it was to be made only now.
+  postgres_.Query("DROP TABLE " + last);
+  Store(1, absl::ToUnixSeconds(absl::Now()) + 3 * 24 * kHour, 100);
+  EXPECT_EQ(postgres_.Query("SELECT count(*) FROM nfmeter.records_other"), "1");
+  postgres_.Query("SELECT nfmeter.make_partitions()");
+  EXPECT_EQ(postgres_.Query("SELECT count(*) FROM nfmeter.records_other"), "0");
+  EXPECT_EQ(postgres_.Query("SELECT packets FROM " + last), "100");
+  EXPECT_EQ(postgres_.Query("SELECT count(*) FROM pg_indexes WHERE schemaname "
+                            "|| '.' || tablename = '" +
+                            last + "'"),
+            "1");
+}
+
 TEST_F(PostgresHoursTest, AClockThatWasAheadTakesNothingFromOtherHours) {
   Store(1, kNovember, 100);
   Store(2, kNovember + 50 * kHour, 110);  // two days ahead
