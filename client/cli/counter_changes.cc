@@ -4,9 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "cli/counter_commands.h"
 #include "cli/errors.h"
 #include "cli/filter_flags.h"
@@ -227,27 +225,12 @@ absl::Status Reset(Session& session, const NameFlags& flags) {
   return ReportFailures(session, *response, "reset");
 }
 
-// Whether a rule of nfmeter's holds the counter, as far as the failure tells.
-bool IsHeldByOurs(const absl::Status& in_use) {
-  const auto metadata = ErrorMetadata(in_use);
-  const auto rules = metadata.find("rules");
-  if (rules == metadata.end()) return true;
-  const std::vector<std::string> ids =
-      absl::StrSplit(rules->second, ',', absl::SkipEmpty());
-  return absl::c_any_of(
-      ids, [](const std::string& id) { return id.front() != '~'; });
-}
-
-// A hint at --with-rules is none for those who gave it, nor where all rules are
-// of others.
+// A hint at --with-rules is none for those who gave it.
 absl::Status ExplainInUse(const absl::Status& failure, const NameFlags& flags) {
-  if (ErrorReason(failure) != "COUNTER_IN_USE" ||
-      (!flags.with_rules && IsHeldByOurs(failure))) {
+  if (ErrorReason(failure) != "COUNTER_IN_USE" || !flags.with_rules) {
     return failure;
   }
-  return WithHint(failure,
-                  "'nfmeter rule list' shows the rules of others (their IDs "
-                  "begin with ~); iptables-legacy deletes them");
+  return WithHint(failure, kForeignRulesHint);
 }
 
 absl::Status Delete(Session& session, const NameFlags& flags) {

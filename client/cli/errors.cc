@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/errors.h"
 
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/cord.h"
@@ -40,11 +42,25 @@ constexpr ReasonHint kHints[] = {
     {"BATCH_TOO_LARGE", "'nfmeter node -o wide' shows the server's bounds"},
 };
 
+// Whether a rule of nfmeter's holds the counter, as far as the error tells.
+bool IsHeldByOurs(const absl::Status& in_use) {
+  const auto metadata = ErrorMetadata(in_use);
+  const auto rules = metadata.find("rules");
+  if (rules == metadata.end()) return true;
+  const std::vector<std::string> ids =
+      absl::StrSplit(rules->second, ',', absl::SkipEmpty());
+  return absl::c_any_of(
+      ids, [](const std::string& id) { return id.front() != '~'; });
+}
+
 std::string Hint(const absl::Status& status) {
   if (const auto hint = status.GetPayload(kHintPayload)) {
     return std::string(*hint);
   }
   const std::string reason = ErrorReason(status);
+  if (reason == "COUNTER_IN_USE" && !IsHeldByOurs(status)) {
+    return kForeignRulesHint;
+  }
   for (const ReasonHint& known : kHints) {
     if (known.reason == reason) return std::string(known.hint);
   }

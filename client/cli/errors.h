@@ -32,6 +32,11 @@ std::string ErrorText(const absl::Status& status, bool color);
 // A usage error with a hint: "run 'nfmeter rule add --help'".
 absl::Status UsageError(absl::string_view message, absl::string_view hint = "");
 
+// Where rules of others hold a counter.
+inline constexpr char kForeignRulesHint[] =
+    "'nfmeter rule list' shows the rules of others (their IDs begin with ~); "
+    "iptables-legacy deletes them";
+
 // `status` with this hint instead of the one that its reason has.
 absl::Status WithHint(absl::Status status, absl::string_view hint);
 

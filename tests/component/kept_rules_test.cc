@@ -223,6 +223,7 @@ TEST_F(KeptRulesTest, ARuleThatCanNotComeBackIsTold) {
   Look();
   EXPECT_EQ(Status().state(), v1::PlanStatus::STATE_FAILED);
   EXPECT_THAT(Status().message(), ::testing::HasSubstr("rule a"));
+  EXPECT_THAT(Status().message(), ::testing::Not(::testing::HasSubstr(": :")));
   Look();
   EXPECT_EQ(Status().state(), v1::PlanStatus::STATE_IN_SYNC);
   EXPECT_THAT(Ids(), ElementsAre("a"));

@@ -128,9 +128,9 @@ void PlanKeeper::LookAtKeptRules(std::vector<std::string> restored) {
     failed = Annotate(
         why, absl::StrCat("rule ", id, " can't be made again",
                           found->failed.size() == 1
-                              ? std::string(": ")
+                              ? std::string()
                               : absl::StrCat(", nor ", found->failed.size() - 1,
-                                             " others: ")));
+                                             " others")));
   }
   std::vector<std::string> ids;
   if (found.ok()) {

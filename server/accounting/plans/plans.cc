@@ -332,7 +332,7 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
   });
   NFM_RETURN_IF_ERROR(Annotate(removed,
                                "the plan is applied, but counters that it has "
-                               "no more could not be deleted: "));
+                               "no more could not be deleted"));
   return outcome;
 }
 

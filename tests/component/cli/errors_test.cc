@@ -153,6 +153,14 @@ TEST_F(ErrorsTest, HintsSpeakOfThisCommand) {
   };
   EXPECT_THAT(Nfmeter({"counter", "delete", "x"}).err,
               HasSubstr("hint: 'nfmeter rule list' shows"));
+  server_.plans.on_ApplyPlan = [](const auto&, auto*) {
+    return Error(grpc::StatusCode::FAILED_PRECONDITION, "In use.", {},
+                 "COUNTER_IN_USE", {{"rules", "~12,~34"}});
+  };
+  EXPECT_THAT(Nfmeter({"apply", "--prune", "-f", "-"},
+                      "name: a\naccounts: [{counter: a}]\n")
+                  .err,
+              HasSubstr("hint: 'nfmeter rule list' shows"));
 }
 
 TEST_F(ErrorsTest, AnEmptyAddressIsNotTheDefaultOne) {
