@@ -422,6 +422,7 @@ SELECT nfmeter.make_partitions();
 )sql";
 
 constexpr char kViews[] = R"sql(
+-- A gap that was over before a counter was made does not touch it.
 CREATE OR REPLACE VIEW nfmeter.usage_total AS
 SELECT n.name AS node, c.name AS counter,
        sum(c.packets - c.base_packets)::bigint AS packets,
@@ -429,6 +430,7 @@ SELECT n.name AS node, c.name AS counter,
        bool_or(EXISTS (
          SELECT 1 FROM nfmeter.gaps g
          WHERE g.node = c.node AND g.counter_id IN (0, c.counter_id)
+           AND coalesce(g.end_time >= c.create_time, true)
            AND g.cause <> 'RECORDS_DROPPED')) AS uncertain
 FROM nfmeter.counters c JOIN nfmeter.nodes n USING (node)
 GROUP BY n.name, c.name;

@@ -197,7 +197,19 @@ FROM ranked GROUP BY month, tenant;
 // Bucket -1 has the last total of each counter before what is kept. Usage is
 // how far a total is beyond the largest before it, as those of a clock that was
 // ahead for a while lie after some that are larger.
+// A gap that was over before a counter was made does not touch it.
 constexpr char kUsageViews[] = R"sql(
+DROP VIEW usage_total;
+CREATE VIEW usage_total AS
+SELECT n.name AS node, c.name AS counter,
+       sum(c.packets - c.base_packets) AS packets,
+       sum(c.bytes - c.base_bytes) AS bytes,
+       max(EXISTS (SELECT 1 FROM gaps g
+                   WHERE g.node = c.node AND g.counter_id IN (0, c.counter_id)
+                     AND (g.end_time = 0 OR g.end_time >= c.create_time)
+                     AND g.cause <> 'RECORDS_DROPPED')) AS uncertain
+FROM counters c JOIN nodes n USING (node)
+GROUP BY n.name, c.name;
 DROP VIEW usage_hour;
 CREATE VIEW usage_hour AS
 SELECT node, counter, labels, datetime(bucket / 1000000, 'unixepoch') AS hour,

@@ -137,6 +137,22 @@ TEST_F(PostgresHoursTest, PartitionsThatThePolicyDoesNotKeepAreNotMade) {
   EXPECT_EQ(partitions(), kept);
 }
 
+TEST_F(PostgresHoursTest, AGapTouchesNoCounterThatWasMadeAfterIt) {
+  std::vector<v1::UsageRecord> records = {
+      MakeRecord({.sequence = 1, .full = true, .seconds = kNovember}, {{5, 1}}),
+      MakeRecord(
+          {.sequence = 2, .seconds = kNovember + 10, .created = kNovember + 5},
+          {{6, 1}})};
+  records[0].add_gaps()->mutable_end_time()->set_seconds(kNovember);
+  ASSERT_OK(sink_->Store({.node = "gw1",
+                          .lease = lease_,
+                          .expected = std::nullopt,
+                          .records = records}));
+  EXPECT_EQ(postgres_.Query("SELECT counter, uncertain FROM "
+                            "nfmeter.usage_total ORDER BY counter"),
+            "c5|t\nc6|f");
+}
+
 TEST_F(PostgresHoursTest, AClockThatIsAheadTakesNoPartitionFromOtherNodes) {
   const std::string last = postgres_.Query(
       "SELECT max(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = "

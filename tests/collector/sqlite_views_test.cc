@@ -111,6 +111,25 @@ TEST_F(SqliteViewsTest, WhatIsForgottenAndClocksTakeNothingFromOtherTimes) {
   EXPECT_EQ(Query("SELECT packets FROM usage_five_minutes"), "0\n10\n");
 }
 
+TEST_F(SqliteViewsTest, AGapTouchesNoCounterThatWasMadeAfterIt) {
+  const auto sink = SqliteSink::Open({.path = path_});
+  ASSERT_OK(sink.status());
+  const auto leases = (*sink)->KeepLeases("a", {3}, absl::Minutes(5));
+  ASSERT_OK(leases.status());
+  std::vector<v1::UsageRecord> records = {
+      MakeRecord({.sequence = 1, .full = true, .seconds = kNovember}, {{5, 1}}),
+      MakeRecord(
+          {.sequence = 2, .seconds = kNovember + 10, .created = kNovember + 5},
+          {{6, 1}})};
+  records[0].add_gaps()->mutable_end_time()->set_seconds(kNovember);
+  ASSERT_OK((*sink)->Store({.node = "gw1",
+                            .lease = leases->front(),
+                            .expected = std::nullopt,
+                            .records = records}));
+  EXPECT_EQ(Query("SELECT counter, uncertain FROM usage_total"),
+            "c5|1\nc6|0\n");
+}
+
 TEST_F(SqliteViewsTest, AFileOfAnOlderVersionGetsWhatIsNew) {
   ASSERT_EQ(Query(absl::StrCat(
                 collector::SqliteMigrations().front(),
