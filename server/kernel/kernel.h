@@ -7,11 +7,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "kernel/acct_table.h"
 #include "kernel/cgroup_tree.h"
@@ -100,16 +103,21 @@ class Kernel {
 
   // What the last probe has found; one was made when this was opened. Never
   // null.
-  virtual std::shared_ptr<const Capabilities> capabilities() const = 0;
+  std::shared_ptr<const Capabilities> capabilities() const {
+    absl::MutexLock lock(&mutex_);
+    return capabilities_;
+  }
   // Probes again: modules may be loaded, and unloaded, at any time. Takes
   // milliseconds, or as long as the kernel takes to load modules.
-  virtual std::shared_ptr<const Capabilities> Probe() = 0;
+  std::shared_ptr<const Capabilities> Probe() {
+    auto found = std::make_shared<const Capabilities>(FindCapabilities());
+    absl::MutexLock lock(&mutex_);
+    return capabilities_ = std::move(found);
+  }
 
   // Names counters that existed in earlier lives of the server: a kernel that
   // has short names for some of them does not know what those stand for.
-  virtual void KnowCounters(absl::Span<const std::string> names) {
-    static_cast<void>(names);
-  }
+  virtual void KnowCounters(absl::Span<const std::string> /*names*/) {}
   // What the kernel's own tools call a counter.
   virtual std::string ToolName(absl::string_view counter) const {
     return std::string(counter);
@@ -118,8 +126,7 @@ class Kernel {
   // have changed rules; not for all changes, and sometimes for none. Null: this
   // backend does not know.
   virtual std::unique_ptr<RuleChangeWatch> WatchRuleChanges(
-      std::function<void()> on_change) {
-    static_cast<void>(on_change);
+      std::function<void()> /*on_change*/) {
     return nullptr;
   }
 
@@ -132,6 +139,13 @@ class Kernel {
   // (libiptc)".
   virtual absl::string_view acct_backend() const = 0;
   virtual absl::string_view rule_backend() const = 0;
+
+ private:
+  virtual Capabilities FindCapabilities() = 0;
+
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<const Capabilities> capabilities_ ABSL_GUARDED_BY(mutex_) =
+      std::make_shared<const Capabilities>();
 };
 
 }  // namespace nfmeter::kernel

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/migration.h"
 
-#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>

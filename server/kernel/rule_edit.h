@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "kernel/rule_table.h"
+#include "kernel/kernel_edit.h"
 
 namespace nfmeter::kernel {
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/rule_table.h"
 
-#include "base/error.h"
 #include "base/status_macros.h"
 #include "kernel/rule_edit.h"
 

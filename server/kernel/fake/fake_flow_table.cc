@@ -141,11 +141,6 @@ void FakeFlowTable::FailDumps(int err) {
   dump_err_ = err;
 }
 
-void FakeFlowTable::FailEnabling(int err) {
-  absl::MutexLock lock(&mutex_);
-  enable_err_ = err;
-}
-
 size_t FakeFlowTable::dumps() const {
   absl::MutexLock lock(&mutex_);
   return dumps_;
@@ -176,10 +171,6 @@ absl::StatusOr<FlowTracking> FakeFlowTable::Tracking() {
 
 absl::Status FakeFlowTable::EnableAccounting() {
   absl::MutexLock lock(&mutex_);
-  if (enable_err_ != 0) {
-    return ErrnoStatus(Operation::kConntrackSettings, enable_err_,
-                       "nf_conntrack_acct");
-  }
   tracking_.accounting = true;
   tracking_.timestamps = true;
   return absl::OkStatus();

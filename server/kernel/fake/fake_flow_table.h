@@ -39,8 +39,6 @@ class FakeFlowTable : public FlowTable {
   void SetDuringDump(std::function<void()> action);
   // The next dumps fail with this errno; 0: none.
   void FailDumps(int err);
-  // EnableAccounting() fails with this errno; 0: it works.
-  void FailEnabling(int err);
 
   size_t dumps() const;
   FlowDumpFilter last_filter() const;
@@ -73,7 +71,6 @@ class FakeFlowTable : public FlowTable {
   std::vector<std::shared_ptr<Queue>> queues_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> during_dump_ ABSL_GUARDED_BY(mutex_);
   int dump_err_ ABSL_GUARDED_BY(mutex_) = 0;
-  int enable_err_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t dumps_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t now_ns_ ABSL_GUARDED_BY(mutex_);
   FlowDumpFilter last_filter_ ABSL_GUARDED_BY(mutex_);

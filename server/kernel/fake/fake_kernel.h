@@ -42,19 +42,7 @@ class FakeKernel : public Kernel {
   FakeFlowTable& flows() override { return flows_; }
   FakeCgroupTree& cgroups() override { return cgroups_; }
 
-  std::shared_ptr<const Capabilities> capabilities() const override {
-    absl::MutexLock lock(&mutex_);
-    return probed_;
-  }
-  std::shared_ptr<const Capabilities> Probe() override {
-    absl::MutexLock lock(&mutex_);
-    probed_ = std::make_shared<const Capabilities>(capabilities_);
-    return probed_;
-  }
-  std::vector<std::string> Notices() override {
-    absl::MutexLock lock(&mutex_);
-    return notices_;
-  }
+  std::vector<std::string> Notices() override { return {}; }
   absl::string_view acct_backend() const override { return "fake"; }
   absl::string_view rule_backend() const override { return "fake iptables"; }
 
@@ -65,21 +53,19 @@ class FakeKernel : public Kernel {
     absl::MutexLock lock(&mutex_);
     capabilities_ = capabilities;
   }
-  void SetNotices(std::vector<std::string> notices) {
-    absl::MutexLock lock(&mutex_);
-    notices_ = std::move(notices);
-  }
 
  private:
+  Capabilities FindCapabilities() override {
+    absl::MutexLock lock(&mutex_);
+    return capabilities_;
+  }
+
   const std::unique_ptr<FakeAcctTable> acct_;
   const std::unique_ptr<FakeRuleTable> rules_;
   FakeFlowTable flows_;
   FakeCgroupTree cgroups_;
-  mutable absl::Mutex mutex_;
+  absl::Mutex mutex_;
   Capabilities capabilities_ ABSL_GUARDED_BY(mutex_);
-  std::shared_ptr<const Capabilities> probed_ ABSL_GUARDED_BY(mutex_) =
-      std::make_shared<const Capabilities>();
-  std::vector<std::string> notices_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace nfmeter::kernel

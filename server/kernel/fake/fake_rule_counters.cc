@@ -16,6 +16,7 @@
 #include "kernel/acct_objects.h"
 #include "kernel/errno_status.h"
 #include "kernel/fake/fake_acct_table.h"
+#include "kernel/rule_edit.h"
 
 namespace nfmeter::kernel {
 

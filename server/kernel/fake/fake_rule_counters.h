@@ -9,8 +9,6 @@
 #include "absl/types/span.h"
 #include "kernel/acct_table.h"
 #include "kernel/kernel_edit.h"
-#include "kernel/rule_edit.h"
-#include "kernel/rule_table.h"
 
 namespace nfmeter::kernel {
 

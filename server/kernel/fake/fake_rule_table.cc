@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
-#include <utility>
 
 #include "absl/algorithm/container.h"
 #include "absl/hash/hash.h"

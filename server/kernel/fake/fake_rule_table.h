@@ -17,7 +17,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/types/span.h"
 #include "kernel/errno_status.h"
 #include "kernel/fake/fake_rule_counters.h"
 #include "kernel/kernel.h"

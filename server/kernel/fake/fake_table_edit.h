@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "kernel/kernel_edit.h"
 #include "kernel/owned_diff.h"
 #include "kernel/rule_edit.h"
-#include "kernel/rule_table.h"
 
 namespace nfmeter::kernel {
 

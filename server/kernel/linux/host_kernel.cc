@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/host_kernel.h"
 
-#include <optional>
 #include <string>
 #include <utility>
 

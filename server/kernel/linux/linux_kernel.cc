@@ -3,8 +3,6 @@
 
 #include <linux/netfilter_ipv4.h>
 
-#include <utility>
-
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -35,17 +33,6 @@ RuleCapabilities ProbeRules() {
           .match_ipv6 = match(Family::kIpv6),
           .target_ipv4 = target(Family::kIpv4),
           .target_ipv6 = target(Family::kIpv6)};
-}
-
-Capabilities ProbeAll(AcctTable& acct, FlowTable& flows) {
-  Capabilities found;
-  found.acct = acct.Probe();
-  found.features = acct.Features();
-  found.quota_events =
-      found.acct.ok() ? acct.WatchQuotas().status() : found.acct;
-  found.rules = ProbeRules();
-  found.flows = flows.Probe();
-  return found;
 }
 
 std::string NfTablesNotice() {
@@ -101,22 +88,15 @@ void LinuxKernel::KnowCounters(absl::Span<const std::string> names) {
   }
 }
 
-std::shared_ptr<const Capabilities> LinuxKernel::capabilities() const {
-  absl::MutexLock lock(&mutex_);
-  return capabilities_;
-}
-
-std::shared_ptr<const Capabilities> LinuxKernel::Probe() {
-  std::shared_ptr<const Capabilities> found;
-  {
-    const NamespaceVisit visit(network_);
-    Capabilities probed = ProbeAll(*rule_acct_, *flows_);
-    probed.backend = Backend::kIptables;
-    probed.choice = choice_;
-    found = std::make_shared<const Capabilities>(std::move(probed));
-  }
-  absl::MutexLock lock(&mutex_);
-  capabilities_ = found;
+Capabilities LinuxKernel::FindCapabilities() {
+  const NamespaceVisit visit(network_);
+  Capabilities found = {.backend = Backend::kIptables, .choice = choice_};
+  found.acct = rule_acct_->Probe();
+  found.features = rule_acct_->Features();
+  found.quota_events =
+      found.acct.ok() ? rule_acct_->WatchQuotas().status() : found.acct;
+  found.rules = ProbeRules();
+  found.flows = flows_->Probe();
   return found;
 }
 

@@ -41,8 +41,6 @@ class LinuxKernel : public Kernel {
   RuleTable& rule_reads() override { return *rule_reads_; }
   FlowTable& flows() override { return *flows_; }
   CgroupTree& cgroups() override { return cgroups_; }
-  std::shared_ptr<const Capabilities> capabilities() const override;
-  std::shared_ptr<const Capabilities> Probe() override;
   std::vector<std::string> Notices() override;
   void KnowCounters(absl::Span<const std::string> names) override;
   std::string ToolName(absl::string_view counter) const override {
@@ -61,6 +59,8 @@ class LinuxKernel : public Kernel {
   LinuxKernel(Clock& clock, std::string choice, const NetworkNamespace& network)
       : clock_(clock), choice_(std::move(choice)), network_(network) {}
 
+  Capabilities FindCapabilities() override;
+
   Clock& clock_;
   const std::string choice_;
   const NetworkNamespace network_;
@@ -72,8 +72,7 @@ class LinuxKernel : public Kernel {
   std::unique_ptr<FlowTable> flows_;
   LinuxCgroupTree cgroups_;
 
-  mutable absl::Mutex mutex_;
-  std::shared_ptr<const Capabilities> capabilities_ ABSL_GUARDED_BY(mutex_);
+  absl::Mutex mutex_;
   std::vector<std::string> notices_ ABSL_GUARDED_BY(mutex_);
   absl::Duration notices_read_ ABSL_GUARDED_BY(mutex_) =
       -absl::InfiniteDuration();

@@ -7,7 +7,6 @@
 #ifndef NFMETER_KERNEL_LINUX_CONNTRACK_FLOW_CODEC_H_
 #define NFMETER_KERNEL_LINUX_CONNTRACK_FLOW_CODEC_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 

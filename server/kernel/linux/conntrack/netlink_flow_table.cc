@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include <string>
-#include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "base/status_macros.h"

@@ -124,10 +124,6 @@ bool AttributeReader::Next() {
   return true;
 }
 
-std::optional<uint8_t> AttributeReader::U8() const {
-  return Load<uint8_t>(payload_);
-}
-
 std::optional<uint32_t> AttributeReader::U32() const {
   const std::optional<uint32_t> value = Load<uint32_t>(payload_);
   if (!value.has_value()) return value;

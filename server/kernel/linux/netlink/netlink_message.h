@@ -103,7 +103,6 @@ class AttributeReader {
   bool malformed() const { return malformed_; }
 
   // The payload as a number; nullopt when its size is another one.
-  std::optional<uint8_t> U8() const;
   std::optional<uint32_t> U32() const;
   std::optional<uint64_t> U64() const;
   // The bytes up to the first NUL.

@@ -7,7 +7,6 @@
 
 #include <utility>
 
-#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "base/name_escape.h"
 #include "kernel/linux/netlink/nf_tables_dump.h"

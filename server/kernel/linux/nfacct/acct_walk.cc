@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include <utility>
-
 #include "kernel/errno_status.h"
 #include "kernel/linux/nfacct/acct_codec.h"
 #include "kernel/linux/nfacct/acct_dump_end.h"

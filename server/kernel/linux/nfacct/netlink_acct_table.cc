@@ -7,6 +7,7 @@
 
 #include "base/status_macros.h"
 #include "kernel/acct_objects.h"
+#include "kernel/errno_status.h"
 #include "kernel/linux/nfacct/acct_exchange.h"
 #include "kernel/linux/nfacct/acct_tail.h"
 #include "kernel/linux/nfacct/netlink_quota_events.h"

@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,10 +13,8 @@
 #include "absl/status/statusor.h"
 #include "kernel/acct_names.h"
 #include "kernel/acct_table.h"
-#include "kernel/errno_status.h"
 #include "kernel/linux/netlink/netlink_namespace.h"
 #include "kernel/linux/netlink/netlink_socket_pool.h"
-#include "kernel/linux/nfacct/acct_codec.h"
 #include "kernel/linux/nfacct/acct_walk.h"
 
 namespace nfmeter::kernel {

@@ -3,8 +3,6 @@
 
 #include <linux/netfilter/nfnetlink.h>
 
-#include <utility>
-
 #include "absl/memory/memory.h"
 #include "base/status_macros.h"
 #include "kernel/acct_objects.h"

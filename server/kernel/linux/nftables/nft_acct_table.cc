@@ -4,19 +4,13 @@
 #include <errno.h>
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/strings/escaping.h"
-#include "absl/strings/str_cat.h"
-#include "base/error.h"
 #include "base/status_macros.h"
 #include "kernel/linux/nftables/nft_acct_objects.h"
 #include "kernel/linux/nftables/nft_exchange.h"
 #include "kernel/linux/nftables/nft_name.h"
 #include "kernel/linux/nftables/nft_quota_events.h"
-#include "kernel/linux/nftables/nft_userdata.h"
 
 namespace nfmeter::kernel {
 namespace {

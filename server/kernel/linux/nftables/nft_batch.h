@@ -13,6 +13,7 @@
 #include "absl/types/span.h"
 #include "kernel/acct_table.h"
 #include "kernel/linux/nftables/nft_expression.h"
+#include "kernel/rule_types.h"
 
 namespace nfmeter::kernel {
 

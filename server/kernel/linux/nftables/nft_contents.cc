@@ -7,7 +7,6 @@
 #include <deque>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
@@ -64,9 +63,8 @@ absl::StatusOr<std::optional<uint32_t>> ReadUse(NetlinkSocket& socket,
 absl::StatusOr<std::deque<RuleBytes>> ReadRules(NetlinkSocket& socket,
                                                 const std::string& chain) {
   std::deque<RuleBytes> rules;
-  bool interrupted = false;
-  const int err = DumpNft(
-      socket,
+  NFM_RETURN_IF_ERROR(ReadNftDump(
+      socket, chain,
       [&](uint32_t sequence, std::string& out) {
         AppendNftDumpRules(chain, sequence, out);
       },
@@ -77,11 +75,7 @@ absl::StatusOr<std::deque<RuleBytes>> ReadRules(NetlinkSocket& socket,
         if (!info.has_value() || info->chain != chain) return;
         rules.push_back({info->handle, StringOf(info->expressions),
                          StringOf(info->userdata)});
-      },
-      [] {}, &interrupted);
-  if (err != 0 && err != ENOENT) {
-    return ErrnoStatus(Operation::kNftRead, err, chain);
-  }
+      }));
   return rules;
 }
 
@@ -141,9 +135,8 @@ absl::Status ReadChain(NetlinkSocket& socket, NftContents& out, size_t index) {
 // Adds the chains of plans, without their rules.
 absl::Status AddOwnedChains(NetlinkSocket& socket, TableContents& out) {
   const std::string before = NftChainName(out.family, out.table, "");
-  bool interrupted = false;
-  const int err = DumpNft(
-      socket,
+  return ReadNftDump(
+      socket, TableName(out.table),
       [](uint32_t sequence, std::string& question) {
         AppendNftDumpChains(sequence, question);
       },
@@ -155,10 +148,7 @@ absl::Status AddOwnedChains(NetlinkSocket& socket, TableContents& out) {
             absl::StartsWith(name, kOwnedChainPrefix)) {
           out.chains.push_back({.name = std::string(name)});
         }
-      },
-      [] {}, &interrupted);
-  if (err == 0 || err == ENOENT) return absl::OkStatus();
-  return ErrnoStatus(Operation::kNftRead, err, TableName(out.table));
+      });
 }
 
 }  // namespace

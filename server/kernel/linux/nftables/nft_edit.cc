@@ -4,10 +4,8 @@
 #include <errno.h>
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
-#include "absl/algorithm/container.h"
 #include "absl/container/btree_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"

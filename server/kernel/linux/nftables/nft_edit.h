@@ -8,13 +8,12 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
-#include "absl/types/span.h"
 #include "kernel/acct_table.h"
+#include "kernel/kernel_edit.h"
 #include "kernel/linux/cgroup/cgroup_paths.h"
 #include "kernel/linux/nftables/nft_batch.h"
 #include "kernel/linux/nftables/nft_contents.h"
 #include "kernel/linux/nftables/nft_exchange.h"
-#include "kernel/rule_table.h"
 
 namespace nfmeter::kernel {
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "kernel/errno_status.h"
 #include "kernel/linux/netlink/netlink_exchange.h"
 
 namespace nfmeter::kernel {
@@ -59,6 +60,17 @@ int DumpNft(NetlinkSocket& socket,
     on_datagram_end();
   }
   return 0;
+}
+
+absl::Status ReadNftDump(
+    NetlinkSocket& socket, absl::string_view subject,
+    absl::FunctionRef<void(uint32_t sequence, std::string& out)> append,
+    absl::FunctionRef<void(const NftMessage& message)> on_message) {
+  bool interrupted = false;
+  const int err = DumpNft(
+      socket, append, on_message, [] {}, &interrupted);
+  if (err == 0 || err == ENOENT) return absl::OkStatus();
+  return ErrnoStatus(Operation::kNftRead, err, subject);
 }
 
 NftErrors SendNft(NetlinkSocket& socket, const NftBatch& batch,

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "kernel/linux/netlink/netlink_socket.h"
 #include "kernel/linux/nftables/nft_batch.h"
 #include "kernel/linux/nftables/nft_message.h"
@@ -37,6 +39,13 @@ int DumpNft(NetlinkSocket& socket,
             absl::FunctionRef<void(uint32_t sequence, std::string& out)> append,
             absl::FunctionRef<void(const NftMessage& message)> on_message,
             absl::FunctionRef<void()> on_datagram_end, bool* interrupted);
+
+// The same for those who don't mind what changes meanwhile. Without a table of
+// ours there are no messages. `subject` is what an error names.
+absl::Status ReadNftDump(
+    NetlinkSocket& socket, absl::string_view subject,
+    absl::FunctionRef<void(uint32_t sequence, std::string& out)> append,
+    absl::FunctionRef<void(const NftMessage& message)> on_message);
 
 // What a transaction was refused for; nothing is done then.
 struct NftErrors {

@@ -8,9 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "absl/strings/string_view.h"
 #include "kernel/linux/netlink/netlink_message.h"
-#include "kernel/rule_types.h"
 
 namespace nfmeter::kernel {
 

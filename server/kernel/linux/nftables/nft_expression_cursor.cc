@@ -3,9 +3,6 @@
 
 #include <linux/netfilter/nf_tables.h>
 
-#include <string>
-#include <vector>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "kernel/linux/nftables/nft_kernel.h"
 
-#include <utility>
-
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
@@ -48,15 +46,8 @@ std::string NftKernel::ToolName(absl::string_view counter) const {
   return NftObjectName(counter);
 }
 
-std::shared_ptr<const Capabilities> NftKernel::capabilities() const {
-  absl::MutexLock lock(&mutex_);
-  return capabilities_;
-}
-
-std::shared_ptr<const Capabilities> NftKernel::Probe() {
-  Capabilities found;
-  found.backend = Backend::kNftables;
-  found.choice = choice_;
+Capabilities NftKernel::FindCapabilities() {
+  Capabilities found = {.backend = Backend::kNftables, .choice = choice_};
   // One transaction tries it all, for both families.
   found.acct = table_->Probe();
   found.features = acct_.Features();
@@ -70,10 +61,7 @@ std::shared_ptr<const Capabilities> NftKernel::Probe() {
                  .target_ipv4 = NoTarget(),
                  .target_ipv6 = NoTarget()};
   if (flows_ != nullptr) found.flows = flows_->Probe();
-  auto shared = std::make_shared<const Capabilities>(std::move(found));
-  absl::MutexLock lock(&mutex_);
-  capabilities_ = shared;
-  return shared;
+  return found;
 }
 
 std::vector<std::string> NftKernel::Notices() {

@@ -8,9 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "kernel/kernel.h"
 #include "kernel/linux/cgroup/linux_cgroup_tree.h"
 #include "kernel/linux/nftables/nft_acct_table.h"
@@ -40,8 +38,6 @@ class NftKernel : public Kernel {
   RuleTable& rule_reads() override { return rules_; }
   FlowTable& flows() override { return *flows_; }
   CgroupTree& cgroups() override { return cgroups_; }
-  std::shared_ptr<const Capabilities> capabilities() const override;
-  std::shared_ptr<const Capabilities> Probe() override;
   std::vector<std::string> Notices() override;
   void KnowCounters(absl::Span<const std::string> names) override;
   std::string ToolName(absl::string_view counter) const override;
@@ -61,14 +57,14 @@ class NftKernel : public Kernel {
         acct_(*table_),
         rules_(*table_, acct_) {}
 
+  Capabilities FindCapabilities() override;
+
   const std::string choice_;
   const std::unique_ptr<FlowTable> flows_;
   LinuxCgroupTree cgroups_;
   const std::unique_ptr<NftTable> table_;
   NftAcctTable acct_;
   NftRuleTable rules_;
-  mutable absl::Mutex mutex_;
-  std::shared_ptr<const Capabilities> capabilities_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace nfmeter::kernel

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include <algorithm>
-
 namespace nfmeter::kernel {
 namespace {
 

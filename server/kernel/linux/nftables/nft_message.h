@@ -6,14 +6,12 @@
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_MESSAGE_H_
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_MESSAGE_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "kernel/linux/netlink/netlink_message.h"
 #include "kernel/linux/nftables/nft_batch.h"
 

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // ReadNftOwned().
-#include <errno.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "kernel/errno_status.h"
 #include "kernel/linux/nftables/nft_exchange.h"
 #include "kernel/linux/nftables/nft_owned.h"
 
@@ -32,22 +28,10 @@ std::optional<NftOwnedPlace> PlaceOf(absl::string_view name,
   return std::nullopt;
 }
 
-// Hands out the messages of a dump. Without a table there are none.
-absl::Status Dump(
-    NetlinkSocket& socket,
-    absl::FunctionRef<void(uint32_t sequence, std::string& out)> append,
-    absl::FunctionRef<void(const NftMessage& message)> on_message) {
-  bool interrupted = false;
-  const int err = DumpNft(
-      socket, append, on_message, [] {}, &interrupted);
-  if (err == 0 || err == ENOENT) return absl::OkStatus();
-  return ErrnoStatus(Operation::kNftRead, err, kPlanChains);
-}
-
 absl::Status ReadChains(NetlinkSocket& socket, absl::string_view prefix,
                         NftFound& out) {
-  return Dump(
-      socket,
+  return ReadNftDump(
+      socket, kPlanChains,
       [](uint32_t sequence, std::string& question) {
         AppendNftDumpChains(sequence, question);
       },
@@ -68,8 +52,8 @@ absl::Status ReadChains(NetlinkSocket& socket, absl::string_view prefix,
 
 absl::Status ReadRules(NetlinkSocket& socket, NftFoundChain& chain) {
   const std::string name = chain.place.KernelName();
-  return Dump(
-      socket,
+  return ReadNftDump(
+      socket, kPlanChains,
       [&](uint32_t sequence, std::string& question) {
         AppendNftDumpRules(name, sequence, question);
       },
@@ -90,8 +74,8 @@ absl::Status ReadRules(NetlinkSocket& socket, NftFoundChain& chain) {
 
 absl::Status ReadMaps(NetlinkSocket& socket, absl::string_view prefix,
                       NftFound& out) {
-  return Dump(
-      socket,
+  return ReadNftDump(
+      socket, kPlanChains,
       [](uint32_t sequence, std::string& question) {
         AppendNftDumpSets(sequence, question);
       },
@@ -111,8 +95,8 @@ absl::Status ReadMaps(NetlinkSocket& socket, absl::string_view prefix,
 
 absl::Status ReadElements(NetlinkSocket& socket, NftFoundMap& map) {
   std::vector<NftElement> elements;
-  NFM_RETURN_IF_ERROR(Dump(
-      socket,
+  NFM_RETURN_IF_ERROR(ReadNftDump(
+      socket, kPlanChains,
       [&](uint32_t sequence, std::string& question) {
         AppendNftDumpElements(map.map.name, sequence, question);
       },

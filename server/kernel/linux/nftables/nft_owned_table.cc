@@ -3,8 +3,6 @@
 
 #include <errno.h>
 
-#include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"

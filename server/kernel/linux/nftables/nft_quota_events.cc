@@ -4,7 +4,6 @@
 #include <linux/netfilter/nfnetlink.h>
 
 #include <string>
-#include <utility>
 
 #include "absl/memory/memory.h"
 #include "base/status_macros.h"

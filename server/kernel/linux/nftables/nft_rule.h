@@ -12,7 +12,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "kernel/linux/nftables/nft_batch.h"
-#include "kernel/linux/nftables/nft_expression.h"
 #include "kernel/linux/nftables/nft_message.h"
 #include "kernel/rule_types.h"
 

@@ -10,8 +10,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "kernel/linux/nftables/nft_expression_cursor.h"
 #include "kernel/linux/nftables/nft_name.h"

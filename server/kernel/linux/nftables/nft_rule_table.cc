@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "absl/algorithm/container.h"

@@ -14,7 +14,6 @@
 #include "kernel/linux/nftables/nft_name.h"
 #include "kernel/linux/nftables/nft_rule.h"
 #include "kernel/linux/nftables/nft_rule_layout.h"
-#include "kernel/rule_law.h"
 
 namespace nfmeter::kernel {
 namespace {

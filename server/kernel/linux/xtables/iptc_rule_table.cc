@@ -4,8 +4,6 @@
 #include <errno.h>
 
 #include <algorithm>
-#include <memory>
-#include <utility>
 
 #include "absl/algorithm/container.h"
 #include "absl/hash/hash.h"
@@ -14,18 +12,14 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/status_macros.h"
-#include "kernel/acct_names.h"
 #include "kernel/errno_status.h"
 #include "kernel/linux/xtables/iptc_rule_table_contents.h"
-#include "kernel/linux/xtables/iptc_rule_table_handle.h"
 #include "kernel/linux/xtables/iptc_rule_table_support.h"
 #include "kernel/linux/xtables/table_presence.h"
 #include "kernel/linux/xtables/xt_edit_outcome.h"
 #include "kernel/linux/xtables/xt_fingerprint.h"
 #include "kernel/linux/xtables/xt_probe.h"
 #include "kernel/linux/xtables/xt_table_by_table.h"
-#include "kernel/linux/xtables/xtables_lock.h"
-#include "kernel/rule_edit.h"
 
 namespace nfmeter::kernel {
 namespace {

@@ -13,7 +13,6 @@ extern "C" {
 
 #include <vector>
 
-#include "absl/status/status.h"
 #include "base/unique_fd.h"
 #include "kernel/errno_status.h"
 #include "kernel/linux/xtables/table_presence.h"

@@ -7,7 +7,6 @@
 #include <linux/netfilter_ipv6/ip6_tables.h>
 #include <string.h>
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>

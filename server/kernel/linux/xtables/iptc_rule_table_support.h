@@ -10,8 +10,8 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "kernel/acct_table.h"
+#include "kernel/kernel_edit.h"
 #include "kernel/owned_chains.h"
-#include "kernel/rule_table.h"
 
 namespace nfmeter::kernel {
 

@@ -3,11 +3,9 @@
 #include <linux/netfilter/xt_comment.h>
 #include <linux/netfilter/xt_nfacct.h>
 
-#include <algorithm>
 #include <array>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "kernel/acct_names.h"

@@ -5,7 +5,6 @@
 #include <linux/netfilter/x_tables.h>
 #include <string.h>
 
-#include "absl/strings/str_cat.h"
 #include "kernel/acct_names.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_text.h"

@@ -4,9 +4,6 @@
 #include <linux/netfilter/nfnetlink_acct.h>
 #include <string.h>
 
-#include <array>
-#include <utility>
-
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"

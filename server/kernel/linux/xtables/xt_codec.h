@@ -9,12 +9,10 @@
 #ifndef NFMETER_KERNEL_LINUX_XTABLES_XT_CODEC_H_
 #define NFMETER_KERNEL_LINUX_XTABLES_XT_CODEC_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"

@@ -8,9 +8,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernel/linux/xtables/ip_set_socket.h"
-#include "kernel/rule_edit.h"
-#include "kernel/rule_table.h"
+#include "kernel/kernel_edit.h"
+#include "kernel/linux/xtables/xt_codec.h"
 
 namespace nfmeter::kernel {
 

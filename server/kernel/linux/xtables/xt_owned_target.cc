@@ -9,7 +9,6 @@
 #include <linux/netfilter_ipv6/ip6t_REJECT.h>
 #include <string.h>
 
-#include "absl/strings/string_view.h"
 #include "kernel/linux/xtables/xt_match.h"
 
 namespace nfmeter::kernel {

@@ -6,7 +6,6 @@
 
 #include <linux/types.h>
 
-#include <optional>
 #include <string>
 #include <vector>
 

@@ -9,7 +9,6 @@
 
 #include "absl/strings/string_view.h"
 #include "kernel/acct_names.h"
-#include "kernel/rule_types.h"
 
 namespace nfmeter::kernel {
 

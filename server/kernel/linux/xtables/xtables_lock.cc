@@ -12,9 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
