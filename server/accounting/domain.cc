@@ -100,7 +100,7 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
   }
   kernel.KnowCounters(labelled);
   if (options.rule_codec.write != nullptr) {
-    rule_editor_.SetObserver(kept_rules_.get());
+    rule_editor_.SetKeptRules(kept_rules_.get());
   }
   counter_editor_.SetPlanOf(
       [this](absl::string_view counter) { return plans_.PlanOf(counter); });

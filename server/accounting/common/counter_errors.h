@@ -4,7 +4,6 @@
 #define NFMETER_ACCOUNTING_COMMON_COUNTER_ERRORS_H_
 
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"

@@ -2,7 +2,6 @@
 #include "accounting/counters/counter_editor.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "accounting/common/counter_errors.h"

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "accounting/counters/counters.h"
 
-#include <algorithm>
 #include <atomic>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "accounting/common/counter_errors.h"
-#include "accounting/common/paging.h"
 #include "base/error.h"
 #include "base/stable_hash.h"
 #include "base/status_macros.h"

@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "accounting/counters/label_store.h"
 
-#include <atomic>
 #include <filesystem>
-#include <optional>
-#include <string>
 #include <system_error>
-#include <utility>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
+#include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "accounting/ledger/schema.h"
 #include "base/bound_details.h"
 #include "base/error.h"
-#include "base/sqlite.h"
 #include "base/sqlite_rows.h"
 #include "base/status_macros.h"
 
@@ -101,88 +94,16 @@ absl::Status NoFile() {
                    "in the server's state directory");
 }
 
-class SqliteLabelStore final : public LabelStore {
- public:
-  // `db` may be null: memory only, or the file is still to come.
-  SqliteLabelStore(std::string path, std::unique_ptr<sqlite::Database> db,
-                   const Bounds& bounds)
-      : path_(std::move(path)),
-        bounds_(bounds),
-        awaits_new_file_(!path_.empty() && db == nullptr),
-        db_(std::move(db)) {}
+}  // namespace
 
-  absl::Status Load();
+LabelStore::LabelStore(std::string path, std::unique_ptr<sqlite::Database> db,
+                       const Bounds& bounds)
+    : path_(std::move(path)),
+      bounds_(bounds),
+      awaits_new_file_(!path_.empty() && db == nullptr),
+      db_(std::move(db)) {}
 
-  Labels Get(absl::string_view counter) const override;
-  absl::Status Set(Changes labels, const CounterScope& scope) override {
-    return Set(labels, scope, Kind::kWrite);
-  }
-  absl::Status SetSoon(Changes labels, const CounterScope& scope) override {
-    return Set(labels, scope, Kind::kWriteLater);
-  }
-  absl::Status Sync() override;
-  absl::Status CheckRoom(Changes labels,
-                         const CounterScope& scope) const override;
-  Use use() const override;
-  std::vector<Labelled> All() const override;
-  absl::StatusOr<size_t> RemoveUnchanged(
-      absl::Span<const Labelled> counters) override;
-  absl::Status BeginAnew() override;
-  uint64_t version() const override { return version_; }
-
- private:
-  using Kind = sqlite::Transaction::Kind;
-  struct Entry {
-    Labels labels;
-    uint64_t since = 0;
-  };
-  // Scopes whose weight is kept up to date; beyond, all are weighed anew.
-  static constexpr size_t kMaxScopes = 256;
-
-  bool IsInMemory(absl::string_view counter) const
-      ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return !on_disk_.has_value() || counter <= *on_disk_;
-  }
-  Labels ReadFromDisk(absl::string_view counter) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
-  absl::Status LoadMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
-  absl::Status CheckGrowth(Changes changes, const CounterScope& scope) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
-  size_t WeightOfScope(const CounterScope& scope) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Replace(const std::string& counter, Labels labels)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Set(Changes labels, const CounterScope& scope, Kind kind);
-  absl::Status Change(Changes changes, Kind kind)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
-  absl::Status Write(Changes changes, Kind kind)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
-  // Whether there may be rows of a counter.
-  bool MayHaveRows(absl::string_view counter) const
-      ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return !IsInMemory(counter) || entries_.contains(counter);
-  }
-  absl::Status OpenNewFile() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
-  bool IsUnchanged(const Labelled& counter) const ABSL_LOCKS_EXCLUDED(mutex_);
-
-  const std::string path_;
-  const Bounds bounds_;
-  // Held over what the disk does, so that readers of memory don't wait for it.
-  mutable absl::Mutex write_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
-  bool awaits_new_file_ ABSL_GUARDED_BY(write_mutex_);
-  std::unique_ptr<sqlite::Database> db_ ABSL_GUARDED_BY(write_mutex_);
-  mutable absl::Mutex mutex_;
-  absl::flat_hash_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
-  // Counters after this one are only on the disk; none: all are in memory.
-  std::optional<std::string> on_disk_ ABSL_GUARDED_BY(mutex_);
-  Use use_ ABSL_GUARDED_BY(mutex_);
-  // Those asked for lately, and what their counters in memory weigh.
-  mutable absl::flat_hash_map<CounterScope, size_t> scopes_
-      ABSL_GUARDED_BY(mutex_);
-  std::atomic<uint64_t> version_{0};
-};
-
-absl::Status SqliteLabelStore::Load() {
+absl::Status LabelStore::Load() {
   absl::MutexLock write_lock(&write_mutex_);
   {
     absl::MutexLock lock(&mutex_);
@@ -195,7 +116,7 @@ absl::Status SqliteLabelStore::Load() {
 
 // Reads on, in the order of names, from the first counter that is not in
 // memory.
-absl::Status SqliteLabelStore::LoadMore() {
+absl::Status LabelStore::LoadMore() {
   using sqlite::Blob;
   absl::MutexLock lock(&mutex_);
   const std::string start = *on_disk_;
@@ -231,7 +152,7 @@ absl::Status SqliteLabelStore::LoadMore() {
   return absl::OkStatus();
 }
 
-Labels SqliteLabelStore::ReadFromDisk(absl::string_view counter) const {
+Labels LabelStore::ReadFromDisk(absl::string_view counter) const {
   Labels labels;
   if (db_ == nullptr) return labels;
   absl::StatusOr<sqlite::Statement> rows =
@@ -244,7 +165,7 @@ Labels SqliteLabelStore::ReadFromDisk(absl::string_view counter) const {
   return labels;
 }
 
-Labels SqliteLabelStore::Get(absl::string_view counter) const {
+Labels LabelStore::Get(absl::string_view counter) const {
   {
     absl::ReaderMutexLock lock(&mutex_);
     const auto found = entries_.find(counter);
@@ -255,32 +176,32 @@ Labels SqliteLabelStore::Get(absl::string_view counter) const {
   return ReadFromDisk(counter);
 }
 
-LabelStore::Use SqliteLabelStore::use() const {
+LabelStore::Use LabelStore::use() const {
   absl::ReaderMutexLock lock(&mutex_);
   return use_;
 }
 
-absl::Status SqliteLabelStore::Set(Changes labels, const CounterScope& scope,
-                                   Kind kind) {
+absl::Status LabelStore::Set(Changes labels, const CounterScope& scope,
+                             Kind kind) {
   absl::MutexLock write_lock(&write_mutex_);
   NFM_RETURN_IF_ERROR(CheckGrowth(labels, scope));
   return Change(labels, kind);
 }
 
-absl::Status SqliteLabelStore::Sync() {
+absl::Status LabelStore::Sync() {
   absl::MutexLock write_lock(&write_mutex_);
   if (path_.empty()) return absl::OkStatus();
   return db_ == nullptr ? NoFile() : db_->Sync();
 }
 
-absl::Status SqliteLabelStore::CheckRoom(Changes labels,
-                                         const CounterScope& scope) const {
+absl::Status LabelStore::CheckRoom(Changes labels,
+                                   const CounterScope& scope) const {
   absl::MutexLock write_lock(&write_mutex_);
   return CheckGrowth(labels, scope);
 }
 
-absl::Status SqliteLabelStore::CheckGrowth(Changes changes,
-                                           const CounterScope& scope) const {
+absl::Status LabelStore::CheckGrowth(Changes changes,
+                                     const CounterScope& scope) const {
   absl::MutexLock lock(&mutex_);
   size_t before = 0;
   size_t after = 0;
@@ -308,7 +229,7 @@ absl::Status SqliteLabelStore::CheckGrowth(Changes changes,
   return absl::OkStatus();
 }
 
-size_t SqliteLabelStore::WeightOfScope(const CounterScope& scope) const {
+size_t LabelStore::WeightOfScope(const CounterScope& scope) const {
   const auto known = scopes_.find(scope);
   if (known != scopes_.end()) return known->second;
   size_t weight = 0;
@@ -322,7 +243,7 @@ size_t SqliteLabelStore::WeightOfScope(const CounterScope& scope) const {
   return weight;
 }
 
-void SqliteLabelStore::Replace(const std::string& counter, Labels labels) {
+void LabelStore::Replace(const std::string& counter, Labels labels) {
   const auto found = entries_.find(counter);
   const size_t before =
       found == entries_.end() ? 0 : WeightOf(counter, found->second.labels);
@@ -341,7 +262,7 @@ void SqliteLabelStore::Replace(const std::string& counter, Labels labels) {
   }
 }
 
-std::vector<LabelStore::Labelled> SqliteLabelStore::All() const {
+std::vector<LabelStore::Labelled> LabelStore::All() const {
   absl::ReaderMutexLock lock(&mutex_);
   std::vector<Labelled> all;
   all.reserve(entries_.size());
@@ -351,13 +272,13 @@ std::vector<LabelStore::Labelled> SqliteLabelStore::All() const {
   return all;
 }
 
-bool SqliteLabelStore::IsUnchanged(const Labelled& counter) const {
+bool LabelStore::IsUnchanged(const Labelled& counter) const {
   absl::ReaderMutexLock lock(&mutex_);
   const auto found = entries_.find(counter.counter);
   return found != entries_.end() && found->second.since <= counter.since;
 }
 
-absl::StatusOr<size_t> SqliteLabelStore::RemoveUnchanged(
+absl::StatusOr<size_t> LabelStore::RemoveUnchanged(
     absl::Span<const Labelled> counters) {
   // Nobody sets labels until this is done.
   absl::MutexLock write_lock(&write_mutex_);
@@ -371,7 +292,7 @@ absl::StatusOr<size_t> SqliteLabelStore::RemoveUnchanged(
 }
 
 // What was only on the disk is lost with it.
-absl::Status SqliteLabelStore::BeginAnew() {
+absl::Status LabelStore::BeginAnew() {
   absl::MutexLock write_lock(&write_mutex_);
   if (path_.empty()) return absl::OkStatus();
   awaits_new_file_ = false;
@@ -380,7 +301,7 @@ absl::Status SqliteLabelStore::BeginAnew() {
 }
 
 // If it fails, the next change tries again.
-absl::Status SqliteLabelStore::OpenNewFile() {
+absl::Status LabelStore::OpenNewFile() {
   absl::StatusOr<std::unique_ptr<sqlite::Database>> db = NoFile();
   if (!awaits_new_file_) {
     db = sqlite::Database::Open(InErrors(LedgerFile(path_)));
@@ -402,7 +323,7 @@ absl::Status SqliteLabelStore::OpenNewFile() {
   return status;
 }
 
-absl::Status SqliteLabelStore::Change(Changes changes, Kind kind) {
+absl::Status LabelStore::Change(Changes changes, Kind kind) {
   if (!path_.empty()) {
     absl::Status status = db_ == nullptr ? OpenNewFile() : absl::OkStatus();
     if (status.ok()) status = Write(changes, kind);
@@ -425,7 +346,7 @@ absl::Status SqliteLabelStore::Change(Changes changes, Kind kind) {
   return absl::OkStatus();
 }
 
-absl::Status SqliteLabelStore::Write(Changes changes, Kind kind) {
+absl::Status LabelStore::Write(Changes changes, Kind kind) {
   using sqlite::Blob;
   std::vector<bool> has_rows(changes.size());
   {
@@ -451,8 +372,6 @@ absl::Status SqliteLabelStore::Write(Changes changes, Kind kind) {
   return transaction.Commit();
 }
 
-}  // namespace
-
 size_t LabelStore::WeightOf(absl::string_view counter, const Labels& labels) {
   if (labels.empty()) return 0;
   size_t weight = kCounterOverhead + counter.size();
@@ -465,7 +384,7 @@ size_t LabelStore::WeightOf(absl::string_view counter, const Labels& labels) {
 absl::StatusOr<std::unique_ptr<LabelStore>> LabelStore::Open(
     const std::string& path, const Bounds& bounds, bool awaits_new_file) {
   if (path.empty() || awaits_new_file) {
-    return std::make_unique<SqliteLabelStore>(path, nullptr, bounds);
+    return absl::WrapUnique(new LabelStore(path, nullptr, bounds));
   }
   sqlite::Options file = InErrors(LedgerFile(path));
   file.patient = true;
@@ -473,7 +392,7 @@ absl::StatusOr<std::unique_ptr<LabelStore>> LabelStore::Open(
                        sqlite::Database::Open(std::move(file)));
   const sqlite::Options old = OldFile(path);
   if (old.path != path) NFM_RETURN_IF_ERROR(TakeOver(*db, old));
-  auto store = std::make_unique<SqliteLabelStore>(path, std::move(db), bounds);
+  auto store = absl::WrapUnique(new LabelStore(path, std::move(db), bounds));
   NFM_RETURN_IF_ERROR(store->Load());
   return store;
 }

@@ -3,7 +3,6 @@
 #ifndef NFMETER_ACCOUNTING_COUNTERS_OWNED_QUOTA_CHANGES_H_
 #define NFMETER_ACCOUNTING_COUNTERS_OWNED_QUOTA_CHANGES_H_
 
-#include <optional>
 #include <string>
 #include <vector>
 

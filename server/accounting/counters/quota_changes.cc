@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "accounting/counters/quota_changes.h"
 
-#include <utility>
-
 #include "absl/container/flat_hash_set.h"
 #include "accounting/counters/rule_holders.h"
 #include "base/status_macros.h"

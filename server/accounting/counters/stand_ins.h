@@ -3,7 +3,6 @@
 #ifndef NFMETER_ACCOUNTING_COUNTERS_STAND_INS_H_
 #define NFMETER_ACCOUNTING_COUNTERS_STAND_INS_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>

@@ -92,11 +92,6 @@ size_t FlowListing::waiting() const {
   return waiting_;
 }
 
-bool FlowListing::ended() const {
-  absl::MutexLock lock(&mutex_);
-  return end_.has_value();
-}
-
 void FlowListing::NotifyReady() {
   if (on_ready_ != nullptr) on_ready_();
 }

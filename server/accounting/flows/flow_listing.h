@@ -70,7 +70,6 @@ class FlowListing {
   void Finish(absl::StatusOr<FlowReading> end);
   // Flows that have not been taken.
   size_t waiting() const;
-  bool ended() const;
 
  private:
   void NotifyReady() ABSL_EXCLUSIVE_LOCKS_REQUIRED(ready_mutex_);

@@ -4,7 +4,6 @@
 #define NFMETER_ACCOUNTING_FLOWS_FLOW_READING_H_
 
 #include <cstddef>
-#include <cstdint>
 
 #include "absl/time/time.h"
 #include "accounting/flows/flow_filter.h"

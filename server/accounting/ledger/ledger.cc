@@ -4,7 +4,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <utility>
 
 #include "absl/memory/memory.h"
 #include "base/error.h"

@@ -3,7 +3,6 @@
 #ifndef NFMETER_ACCOUNTING_LEDGER_LEDGER_STORE_H_
 #define NFMETER_ACCOUNTING_LEDGER_LEDGER_STORE_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -14,7 +13,6 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "accounting/common/counter_filter.h"

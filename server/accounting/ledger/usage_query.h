@@ -4,7 +4,6 @@
 #define NFMETER_ACCOUNTING_LEDGER_USAGE_QUERY_H_
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>

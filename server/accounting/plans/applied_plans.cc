@@ -6,7 +6,6 @@
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "accounting/common/counter_errors.h"
 #include "base/error.h"
 
 namespace nfmeter::accounting {

@@ -4,7 +4,6 @@
 #define NFMETER_ACCOUNTING_PLANS_APPLIED_PLANS_H_
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>

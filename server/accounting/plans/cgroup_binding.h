@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/types/span.h"
 #include "accounting/plans/plan.h"
 #include "kernel/cgroup_tree.h"
 

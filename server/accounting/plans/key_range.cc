@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "accounting/plans/key_range.h"
 
-#include <algorithm>
-
 namespace nfmeter::accounting {
 namespace {
 

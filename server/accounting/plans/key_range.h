@@ -3,7 +3,6 @@
 #ifndef NFMETER_ACCOUNTING_PLANS_KEY_RANGE_H_
 #define NFMETER_ACCOUNTING_PLANS_KEY_RANGE_H_
 
-#include <cstdint>
 #include <optional>
 
 #include "kernel/rule_types.h"

@@ -4,7 +4,6 @@
 #define NFMETER_ACCOUNTING_PLANS_PLAN_H_
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <variant>

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "accounting/plans/plan_applier.h"
 
-#include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "absl/algorithm/container.h"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "accounting/plans/plan_health.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"

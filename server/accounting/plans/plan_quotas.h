@@ -5,11 +5,9 @@
 
 #include <map>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
 #include "accounting/counters/counter_editor.h"
 #include "accounting/counters/counters.h"
 #include "accounting/plans/plan_compiler.h"

@@ -15,7 +15,6 @@
 #include "absl/synchronization/mutex.h"
 #include "accounting/quotas/quota_channel.h"
 #include "accounting/quotas/quota_crossings.h"
-#include "base/error.h"
 #include "base/status_macros.h"
 #include "kernel/acct_objects.h"
 

@@ -34,7 +34,7 @@ namespace nfmeter::accounting {
 // change: it is tried again with the next.
 //
 // Thread-safe.
-class KeptRules final : public RuleObserver {
+class KeptRules {
  public:
   // Writes and reads a rule in its form in the file, which is not known here.
   struct Codec {
@@ -64,11 +64,13 @@ class KeptRules final : public RuleObserver {
   // InfinitePast(): not known of all.
   absl::Time MadeAt(absl::Span<const std::string> ids) const;
 
-  // --- RuleObserver ---
+  // Of RuleEditor; on the lane of changes, in the job that did it, so that no
+  // other change comes between. Does not block.
   void OnRulesCreated(absl::Span<const kernel::Rule> rules,
-                      kernel::RulePlacement placement) override;
-  void OnRulesDeleted(absl::Span<const kernel::Rule> rules) override;
-  void CommitRules() override;
+                      kernel::RulePlacement placement);
+  void OnRulesDeleted(absl::Span<const kernel::Rule> rules);
+  // After either, on the thread of the call, before it is answered.
+  void CommitRules();
 
  private:
   struct Kept {

@@ -3,17 +3,15 @@
 
 #include <algorithm>
 #include <map>
-#include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
-#include "absl/functional/function_ref.h"
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "accounting/common/counter_errors.h"
 #include "accounting/common/counter_filter.h"
 #include "accounting/counters/counters.h"
+#include "accounting/rules/kept_rules.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 
@@ -188,13 +186,13 @@ absl::StatusOr<ChangedRules> RuleEditor::Create(std::vector<NewRule> rules,
         }
         NFM_ASSIGN_OR_RETURN(ChangedRules made,
                              EditAll(std::move(groups), change));
-        if (observer_ != nullptr && !change.validate_only) {
-          observer_->OnRulesCreated(made.rules, change.placement);
+        if (kept_ != nullptr && !change.validate_only) {
+          kept_->OnRulesCreated(made.rules, change.placement);
         }
         return made;
       });
   if (created.ok()) {
-    if (observer_ != nullptr) observer_->CommitRules();
+    if (kept_ != nullptr) kept_->CommitRules();
     return created;
   }
   return InRequest(WithChains(created.status(), change.scope), rules, ids,
@@ -209,12 +207,12 @@ absl::StatusOr<ChangedRules> RuleEditor::Delete(
                              GroupDeletions(ids, change));
         NFM_ASSIGN_OR_RETURN(ChangedRules gone,
                              EditAll(std::move(groups), change));
-        if (observer_ != nullptr && !change.validate_only) {
-          observer_->OnRulesDeleted(gone.rules);
+        if (kept_ != nullptr && !change.validate_only) {
+          kept_->OnRulesDeleted(gone.rules);
         }
         return gone;
       });
-  if (deleted.ok() && observer_ != nullptr) observer_->CommitRules();
+  if (deleted.ok() && kept_ != nullptr) kept_->CommitRules();
   return deleted;
 }
 

@@ -27,6 +27,8 @@
 
 namespace nfmeter::accounting {
 
+class KeptRules;
+
 // A rule to make, validated. An empty id is chosen by Rules.
 struct NewRule {
   kernel::Family family = kernel::Family::kIpv4;
@@ -53,20 +55,6 @@ struct RuleChange {
   bool counting_only = false;
 };
 
-// Follows the rules that are made and deleted through a RuleEditor.
-class RuleObserver {
- public:
-  virtual ~RuleObserver() = default;
-
-  // On the lane of changes, in the job that did it, so that no other change
-  // comes between; must not block.
-  virtual void OnRulesCreated(absl::Span<const kernel::Rule> rules,
-                              kernel::RulePlacement placement) = 0;
-  virtual void OnRulesDeleted(absl::Span<const kernel::Rule> rules) = 0;
-  // After either, on the thread of the call, before it is answered; may wait.
-  virtual void CommitRules() = 0;
-};
-
 // What a change of rules has done.
 struct ChangedRules {
   std::vector<kernel::Rule> rules;  // in the order of the request
@@ -87,8 +75,9 @@ class RuleEditor {
   RuleEditor(kernel::Kernel& kernel, Lane& lane)
       : kernel_(kernel), lane_(lane) {}
 
-  // Before the first change; must outlive this.
-  void SetObserver(RuleObserver* observer) { observer_ = observer; }
+  // Is told of each rule made and deleted. Before the first change; must
+  // outlive this.
+  void SetKeptRules(KeptRules* kept) { kept_ = kept; }
 
   // Creates all or none and returns them as read back, in order. NOT_FOUND
   // (COUNTER_NOT_FOUND, or chain or ipset), ALREADY_EXISTS (id), UNAVAILABLE
@@ -153,7 +142,7 @@ class RuleEditor {
 
   kernel::Kernel& kernel_;
   Lane& lane_;
-  RuleObserver* observer_ = nullptr;
+  KeptRules* kept_ = nullptr;
   // Changes of tables.
   std::atomic<uint64_t> rule_counter_losses_{0};
   std::atomic<uint64_t> refills_{0};

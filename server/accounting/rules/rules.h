@@ -4,7 +4,6 @@
 #define NFMETER_ACCOUNTING_RULES_RULES_H_
 
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,7 +20,6 @@
 #include "accounting/rules/rule_tables.h"
 #include "base/clock.h"
 #include "kernel/kernel.h"
-#include "kernel/rule_table.h"
 #include "kernel/rule_types.h"
 
 namespace nfmeter::accounting {

@@ -7,11 +7,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
+#include "absl/base/call_once.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "accounting/snapshots/snapshot_names.h"
 #include "kernel/acct_table.h"
 
 namespace nfmeter::accounting {
@@ -43,53 +44,68 @@ struct SnapshotChunk {
   size_t size() const { return packets.size(); }
 };
 
-// Names by id. Ids are given in order from 0, stay with their name for the
-// epoch, and are never reused. Grows only. Thread-safe.
-class NameTable {
- public:
-  virtual ~NameTable() = default;
-  // The kernel's bytes / as the API shows it. `id` was given out before.
-  virtual absl::string_view KernelName(uint32_t id) const = 0;
-  virtual absl::string_view Shown(uint32_t id) const = 0;
-  // The id that the name (the kernel's bytes) has, if it was ever seen.
-  virtual std::optional<uint32_t> Find(absl::string_view name) const = 0;
+// That a counter came or went in the snapshot of `sequence`.
+struct Membership {
+  uint64_t sequence;
+  uint32_t id;
 };
+// By increasing sequence. Shared by all snapshots between two changes.
+using MembershipLog = std::shared_ptr<const std::vector<Membership>>;
 
-// One reading of all counters. Immutable and thread-safe.
+// One reading of all counters. Immutable and thread-safe once handed out.
 class Snapshot {
  public:
-  virtual ~Snapshot() = default;
+  explicit Snapshot(std::shared_ptr<const NameTable> names);
 
+  // Filled by SnapshotBuilder.
   uint64_t epoch = 0;
   uint64_t sequence = 0;
   absl::Time wall_time;
   absl::Duration boottime;
   // Every counter that existed throughout the reading is in.
   bool complete = false;
+  std::vector<std::shared_ptr<const SnapshotChunk>> rows;
+  MembershipLog additions;
+  MembershipLog removals;
+  size_t row_count = 0;
 
-  virtual size_t size() const = 0;
-  virtual const NameTable& names() const = 0;
-  virtual const std::vector<std::shared_ptr<const SnapshotChunk>>& chunks()
-      const = 0;
+  size_t size() const { return row_count; }
+  const NameTable& names() const { return *names_; }
+  const std::vector<std::shared_ptr<const SnapshotChunk>>& chunks() const {
+    return rows;
+  }
 
   // Ids of counters that are not there any more, and were in the snapshot of
   // `sequence` or in one after it. Known to be gone, not just not read.
-  virtual std::vector<uint32_t> RemovedSince(uint64_t sequence) const = 0;
+  std::vector<uint32_t> RemovedSince(uint64_t sequence) const;
 
   // Ids of rows that were not in all of the snapshots from `sequence` up to
   // this one: a reader who knows the counters of that one lacks these.
-  virtual std::vector<uint32_t> AddedSince(uint64_t sequence) const = 0;
+  std::vector<uint32_t> AddedSince(uint64_t sequence) const;
 
   // Sequence of the last snapshot not after `sequence` that had added rows:
   // AddedSince() of both is the same.
-  virtual uint64_t LastAddition(uint64_t sequence) const = 0;
+  uint64_t LastAddition(uint64_t sequence) const;
 
   // The object of that name (the kernel's bytes).
-  virtual std::optional<kernel::AcctObject> Find(
-      absl::string_view name) const = 0;
+  std::optional<kernel::AcctObject> Find(absl::string_view name) const;
 
   // All objects, sorted by kernel name (bytewise). Built at the first call.
-  virtual const std::vector<kernel::AcctObject>& SortedByName() const = 0;
+  const std::vector<kernel::AcctObject>& SortedByName() const;
+
+ private:
+  struct Place {
+    uint32_t chunk;
+    uint32_t row;
+  };
+  kernel::AcctObject At(Place place) const;
+
+  const std::shared_ptr<const NameTable> names_;
+  // Made when first asked for.
+  mutable absl::once_flag indexed_;
+  mutable std::vector<Place> places_;  // by id
+  mutable absl::once_flag sorted_once_;
+  mutable std::vector<kernel::AcctObject> sorted_;
 };
 
 }  // namespace nfmeter::accounting

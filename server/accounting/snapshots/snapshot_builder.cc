@@ -14,8 +14,8 @@ SnapshotBuilder::SnapshotBuilder(uint64_t epoch, size_t max_counters,
                                  size_t max_names)
     : epoch_(epoch),
       max_counters_(max_counters),
-      names_(std::make_shared<InternedNames>(max_names)) {
-  const SnapshotData empty(names_);
+      names_(std::make_shared<NameTable>(max_names)) {
+  const Snapshot empty(names_);
   additions_ = empty.additions;
   removals_ = empty.removals;
 }
@@ -30,7 +30,7 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::BeginPass(
   pass_order_.reserve(order_.size());
   chunk_ = nullptr;
   const auto begun = [&] {
-    auto data = std::make_shared<SnapshotData>(names_);
+    auto data = std::make_shared<Snapshot>(names_);
     data->epoch = epoch_;
     data->sequence = sequence_ + 1;
     data->wall_time = wall_time;

@@ -14,7 +14,6 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "accounting/snapshots/snapshot.h"
-#include "accounting/snapshots/snapshot_data.h"
 #include "accounting/snapshots/snapshot_names.h"
 #include "kernel/acct_table.h"
 
@@ -88,7 +87,7 @@ class SnapshotBuilder {
 
   const uint64_t epoch_;
   const size_t max_counters_;
-  const std::shared_ptr<InternedNames> names_;
+  const std::shared_ptr<NameTable> names_;
   std::vector<Row> rows_;  // by id
   // The last snapshot's chunks, and the kernel's order in it. The next record
   // is nearly always the next of these, which saves looking up its name.
@@ -103,7 +102,7 @@ class SnapshotBuilder {
 
   // The present pass.
   uint64_t pass_ = 0;
-  std::shared_ptr<SnapshotData> data_;
+  std::shared_ptr<Snapshot> data_;
   std::shared_ptr<SnapshotChunk> chunk_;
   std::vector<uint32_t> pass_order_;
   size_t cursor_ = 0;  // into order_

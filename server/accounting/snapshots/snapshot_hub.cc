@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <map>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"

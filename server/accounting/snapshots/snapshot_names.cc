@@ -5,10 +5,10 @@
 
 namespace nfmeter::accounting {
 
-InternedNames::InternedNames(size_t capacity)
+NameTable::NameTable(size_t capacity)
     : capacity_(capacity), blocks_(capacity / kBlockSize + 1) {}
 
-std::optional<uint32_t> InternedNames::Intern(absl::string_view name) {
+std::optional<uint32_t> NameTable::Intern(absl::string_view name) {
   absl::MutexLock lock(&mutex_);
   const auto found = ids_.find(name);
   if (found != ids_.end()) return found->second;
@@ -31,7 +31,7 @@ std::optional<uint32_t> InternedNames::Intern(absl::string_view name) {
   return id;
 }
 
-std::optional<uint32_t> InternedNames::Find(absl::string_view name) const {
+std::optional<uint32_t> NameTable::Find(absl::string_view name) const {
   absl::ReaderMutexLock lock(&mutex_);
   const auto found = ids_.find(name);
   if (found == ids_.end()) return std::nullopt;

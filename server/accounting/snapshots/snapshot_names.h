@@ -15,17 +15,19 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "accounting/snapshots/snapshot.h"
 #include "kernel/acct_names.h"
 
 namespace nfmeter::accounting {
 
+// Names by id. Ids are given in order from 0, stay with their name for the
+// epoch, and are never reused. Grows only.
+//
 // One thread at a time adds names. Others may read those whose id has been
 // handed to them, and Find().
-class InternedNames final : public NameTable {
+class NameTable {
  public:
   // Room for `capacity` names.
-  explicit InternedNames(size_t capacity);
+  explicit NameTable(size_t capacity);
 
   // The id of the name, new if need be; nullopt: it would be new, and there is
   // no room. The name must satisfy kernel::IsAcctName.
@@ -34,14 +36,14 @@ class InternedNames final : public NameTable {
   // For the thread that adds.
   size_t size() const { return size_; }
 
-  absl::string_view KernelName(uint32_t id) const override {
-    return Get(id).name();
-  }
-  absl::string_view Shown(uint32_t id) const override {
+  // The kernel's bytes / as the API shows it. `id` was given out before.
+  absl::string_view KernelName(uint32_t id) const { return Get(id).name(); }
+  absl::string_view Shown(uint32_t id) const {
     const Entry& entry = Get(id);
     return entry.shown ? absl::string_view(*entry.shown) : entry.name();
   }
-  std::optional<uint32_t> Find(absl::string_view name) const override;
+  // The id that the name (the kernel's bytes) has, if it was ever seen.
+  std::optional<uint32_t> Find(absl::string_view name) const;
 
  private:
   // Names lie in the entries themselves, but for long ones: a pass reads all of

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <random>
-#include <utility>
 
 #include "base/status_macros.h"
 

@@ -10,8 +10,7 @@
 #include <vector>
 
 #include "accounting/ledger/account.h"
-#include "accounting/snapshots/snapshot_data.h"
-#include "accounting/snapshots/snapshot_names.h"
+#include "accounting/snapshots/snapshot.h"
 
 namespace nfmeter::accounting {
 
@@ -22,10 +21,10 @@ using Values = std::map<std::string, Amount>;
 class SnapshotMaker {
  public:
   explicit SnapshotMaker(uint64_t epoch = 1)
-      : epoch_(epoch), names_(std::make_shared<InternedNames>(100'000)) {}
+      : epoch_(epoch), names_(std::make_shared<NameTable>(100'000)) {}
 
   std::shared_ptr<const Snapshot> Make(const Values& values, Moment moment) {
-    auto snapshot = std::make_shared<SnapshotData>(names_);
+    auto snapshot = std::make_shared<Snapshot>(names_);
     snapshot->epoch = epoch_;
     snapshot->sequence = ++sequence_;
     snapshot->wall_time = moment.wall;
@@ -48,7 +47,7 @@ class SnapshotMaker {
 
  private:
   uint64_t epoch_;
-  std::shared_ptr<InternedNames> names_;
+  std::shared_ptr<NameTable> names_;
   uint64_t sequence_ = 0;
 };
 

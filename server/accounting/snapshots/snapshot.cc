@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "accounting/snapshots/snapshot_data.h"
+#include "accounting/snapshots/snapshot.h"
 
 #include <algorithm>
 #include <utility>
@@ -34,23 +34,23 @@ MembershipLog EmptyLog() {
 
 }  // namespace
 
-SnapshotData::SnapshotData(std::shared_ptr<const InternedNames> names)
+Snapshot::Snapshot(std::shared_ptr<const NameTable> names)
     : additions(EmptyLog()), removals(EmptyLog()), names_(std::move(names)) {}
 
-std::vector<uint32_t> SnapshotData::RemovedSince(uint64_t since) const {
+std::vector<uint32_t> Snapshot::RemovedSince(uint64_t since) const {
   return IdsAfter(*removals, since);
 }
 
-std::vector<uint32_t> SnapshotData::AddedSince(uint64_t since) const {
+std::vector<uint32_t> Snapshot::AddedSince(uint64_t since) const {
   return IdsAfter(*additions, since);
 }
 
-uint64_t SnapshotData::LastAddition(uint64_t not_after) const {
+uint64_t Snapshot::LastAddition(uint64_t not_after) const {
   const auto after = After(*additions, not_after);
   return after == additions->begin() ? 0 : std::prev(after)->sequence;
 }
 
-kernel::AcctObject SnapshotData::At(Place place) const {
+kernel::AcctObject Snapshot::At(Place place) const {
   const SnapshotChunk& chunk = *rows[place.chunk];
   kernel::AcctObject object{
       .name = std::string(names_->KernelName(chunk.ids()[place.row])),
@@ -70,8 +70,7 @@ kernel::AcctObject SnapshotData::At(Place place) const {
   return object;
 }
 
-std::optional<kernel::AcctObject> SnapshotData::Find(
-    absl::string_view name) const {
+std::optional<kernel::AcctObject> Snapshot::Find(absl::string_view name) const {
   const std::optional<uint32_t> id = names_->Find(name);
   if (!id.has_value()) return std::nullopt;
   absl::call_once(indexed_, [this] {
@@ -92,7 +91,7 @@ std::optional<kernel::AcctObject> SnapshotData::Find(
   return At(places_[*id]);
 }
 
-const std::vector<kernel::AcctObject>& SnapshotData::SortedByName() const {
+const std::vector<kernel::AcctObject>& Snapshot::SortedByName() const {
   absl::call_once(sorted_once_, [this] {
     sorted_.reserve(row_count);
     for (uint32_t chunk = 0; chunk < rows.size(); ++chunk) {
