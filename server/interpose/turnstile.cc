@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "interpose/turnstile.h"
 
-#include <algorithm>
-
 namespace nfmeter::interpose {
 
 bool Turnstile::NoteEnded(const std::string& network) {

@@ -3,7 +3,6 @@
 #ifndef NFMETER_INTERPOSE_TURNSTILE_H_
 #define NFMETER_INTERPOSE_TURNSTILE_H_
 
-#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <string>

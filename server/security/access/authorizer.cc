@@ -2,13 +2,11 @@
 #include "security/access/authorizer.h"
 
 #include <algorithm>
-#include <functional>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/types/span.h"
 #include "base/error.h"
 #include "security/access/in_process.h"
 

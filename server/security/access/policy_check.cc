@@ -3,12 +3,11 @@
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
-#include "absl/types/span.h"
 #include "accounting/common/counter_filter.h"
 #include "security/access/in_process.h"
 #include "security/access/principal.h"
@@ -100,14 +99,37 @@ std::string WhyNobody(absl::string_view pattern) {
          "dns:NAME, cn:NAME, socket:/PATH, loopback or web";
 }
 
-std::string At(const Policy& policy, const PolicyRule& rule,
-               absl::string_view what) {
-  return absl::StrCat(policy.file, ":", rule.line, ": ", rule.name, ": ", what);
-}
+// Looks at one rule.
+class RuleCheck {
+ public:
+  RuleCheck(const Policy& policy, size_t index,
+            std::vector<std::string>& warnings)
+      : policy_(policy),
+        index_(index),
+        rule_(policy.rules[index]),
+        warnings_(warnings) {}
 
-void CheckMethods(const Policy& policy, const PolicyRule& rule,
-                  std::vector<std::string>& warnings) {
-  for (const std::string& pattern : rule.grant.methods) {
+  void Run() {
+    for (const std::string& pattern : rule_.principals) {
+      if (const std::string why = WhyNobody(pattern); !why.empty()) {
+        Warn("nobody can be '", pattern, "': it ", why);
+      }
+    }
+    for (const std::string& pattern : rule_.grant.methods) {
+      CheckMethods(pattern);
+    }
+    CheckPrefixes();
+    if (policy_.rules.size() <= kMaxComparedRules) CheckUse();
+  }
+
+ private:
+  template <typename... Parts>
+  void Warn(const Parts&... what) {
+    warnings_.push_back(absl::StrCat(policy_.file, ":", rule_.line, ": ",
+                                     rule_.name, ": ", what...));
+  }
+
+  void CheckMethods(const std::string& pattern) {
     Role least = Role::kNobody;
     FlowAccess least_flows = FlowAccess::kFull;
     bool all_of_the_host = true;
@@ -118,81 +140,52 @@ void CheckMethods(const Policy& policy, const PolicyRule& rule,
       all_of_the_host &= method.whole_host;
     }
     if (least == Role::kNobody) {
-      warnings.push_back(
-          At(policy, rule,
-             absl::StrCat("no method is called '", pattern,
-                          "'; they are called SERVICE/METHOD, such as "
-                          "nfmeter.v1.CounterService/GetCounter")));
-    } else if (least > rule.grant.role) {
-      warnings.push_back(At(
-          policy, rule,
-          absl::StrCat("'", pattern, "' has only methods that need the role ",
-                       RoleName(least), ", and the rule's is ",
-                       RoleName(rule.grant.role))));
-    } else if (least_flows > rule.grant.flows.access) {
-      warnings.push_back(
-          At(policy, rule,
-             absl::StrCat("'", pattern,
-                          "' has only methods that show flows, and the rule "
-                          "does not say 'flows: ",
-                          FlowAccessName(least_flows), "'")));
-    } else if (all_of_the_host && !rule.grant.counter_prefixes.empty()) {
-      warnings.push_back(
-          At(policy, rule,
-             absl::StrCat("'", pattern,
-                          "' has only methods that show the whole host, and "
-                          "the rule is limited to some counters")));
+      Warn("no method is called '", pattern,
+           "'; they are called SERVICE/METHOD, such as "
+           "nfmeter.v1.CounterService/GetCounter");
+    } else if (least > rule_.grant.role) {
+      Warn("'", pattern, "' has only methods that need the role ",
+           RoleName(least), ", and the rule's is ", RoleName(rule_.grant.role));
+    } else if (least_flows > rule_.grant.flows.access) {
+      Warn("'", pattern,
+           "' has only methods that show flows, and the rule does not say "
+           "'flows: ",
+           FlowAccessName(least_flows), "'");
+    } else if (all_of_the_host && !rule_.grant.counter_prefixes.empty()) {
+      Warn("'", pattern,
+           "' has only methods that show the whole host, and the rule is "
+           "limited to some counters");
     }
   }
-}
 
-// A prefix with \xHH is left alone: the counters of others may have bytes that
-// are shown so.
-void CheckPrefixes(const Policy& policy, const PolicyRule& rule,
-                   std::vector<std::string>& warnings) {
-  for (const std::string& prefix : rule.grant.counter_prefixes) {
-    if (accounting::IsCounterName(prefix) || absl::StrContains(prefix, "\\x")) {
-      continue;
-    }
-    warnings.push_back(At(
-        policy, rule,
-        absl::StrCat("no counter that nfmeter makes can begin with '", prefix,
-                     "'; a prefix is no pattern, and names are of "
-                     "[A-Za-z0-9._:/@+-]")));
-  }
-}
-
-void CheckUse(const Policy& policy, size_t index,
-              std::vector<std::string>& warnings) {
-  const PolicyRule& rule = policy.rules[index];
-  for (size_t i = 0; i < policy.rules.size(); ++i) {
-    const PolicyRule& other = policy.rules[i];
-    // Of two rules that are the same, only the later one gets the warning.
-    if (i == index || !IsCovered(rule, other)) continue;
-    if (i > index && IsCovered(other, rule)) continue;
-    warnings.push_back(At(
-        policy, rule,
-        absl::StrCat("adds nothing to ", other.name, " in line ", other.line)));
-    break;
-  }
-}
-
-void CheckRule(const Policy& policy, size_t index,
-               std::vector<std::string>& warnings) {
-  const PolicyRule& rule = policy.rules[index];
-  for (const std::string& pattern : rule.principals) {
-    if (const std::string why = WhyNobody(pattern); !why.empty()) {
-      warnings.push_back(
-          At(policy, rule,
-             absl::StrCat("nobody can be '", pattern, "': it ", why)));
+  // A prefix with \xHH is left alone: the counters of others may have bytes
+  // that are shown so.
+  void CheckPrefixes() {
+    for (const std::string& prefix : rule_.grant.counter_prefixes) {
+      if (accounting::IsCounterName(prefix) ||
+          absl::StrContains(prefix, "\\x")) {
+        continue;
+      }
+      Warn("no counter that nfmeter makes can begin with '", prefix,
+           "'; a prefix is no pattern, and names are of [A-Za-z0-9._:/@+-]");
     }
   }
-  CheckMethods(policy, rule, warnings);
-  CheckPrefixes(policy, rule, warnings);
-  if (policy.rules.size() <= kMaxComparedRules) {
-    CheckUse(policy, index, warnings);
+
+  void CheckUse() {
+    for (size_t i = 0; i < policy_.rules.size(); ++i) {
+      const PolicyRule& other = policy_.rules[i];
+      // Of two rules that are the same, only the later one gets the warning.
+      if (i == index_ || !IsCovered(rule_, other)) continue;
+      if (i > index_ && IsCovered(other, rule_)) continue;
+      return Warn("adds nothing to ", other.name, " in line ", other.line);
+    }
   }
-}
+
+  const Policy& policy_;
+  const size_t index_;
+  const PolicyRule& rule_;
+  std::vector<std::string>& warnings_;
+};
 
 // Why no caller on the listener, whose role is none, may do anything; empty:
 // somebody may.
@@ -256,7 +249,7 @@ std::vector<std::string> FindWarnings(const Policy& policy) {
                      "what others break"));
   }
   for (size_t i = 0; i < policy.rules.size(); ++i) {
-    CheckRule(policy, i, warnings);
+    RuleCheck(policy, i, warnings).Run();
   }
   return warnings;
 }

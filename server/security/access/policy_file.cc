@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "security/access/policy_file.h"
 
-#include <memory>
-#include <utility>
-
 #include "base/text_file.h"
-#include "security/access/policy.h"
 
 namespace nfmeter::security {
 

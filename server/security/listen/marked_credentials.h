@@ -7,7 +7,6 @@
 #include <grpcpp/server_context.h>
 
 #include <memory>
-#include <string>
 
 #include "absl/strings/string_view.h"
 #include "security/access/authorizer.h"
