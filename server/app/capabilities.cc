@@ -18,27 +18,18 @@
 namespace nfmeter::app {
 namespace {
 
-const google::protobuf::ServiceDescriptor* CounterService() {
-  return v1::Counter::descriptor()->file()->service(0);
+// The service of the file that the message is from.
+template <typename Message>
+const google::protobuf::ServiceDescriptor* ServiceOf() {
+  return Message::descriptor()->file()->service(0);
 }
-const google::protobuf::ServiceDescriptor* RuleService() {
-  return v1::Rule::descriptor()->file()->service(0);
-}
-const google::protobuf::ServiceDescriptor* SnapshotService() {
-  return v1::SnapshotFrame::descriptor()->file()->service(0);
-}
-const google::protobuf::ServiceDescriptor* UsageService() {
-  return v1::UsageRecord::descriptor()->file()->service(0);
-}
-const google::protobuf::ServiceDescriptor* NodeService() {
-  return v1::Node::descriptor()->file()->service(0);
-}
-const google::protobuf::ServiceDescriptor* FlowService() {
-  return v1::Flow::descriptor()->file()->service(0);
-}
-const google::protobuf::ServiceDescriptor* PlanService() {
-  return v1::Plan::descriptor()->file()->service(0);
-}
+constexpr auto CounterService = ServiceOf<v1::Counter>;
+constexpr auto RuleService = ServiceOf<v1::Rule>;
+constexpr auto SnapshotService = ServiceOf<v1::SnapshotFrame>;
+constexpr auto UsageService = ServiceOf<v1::UsageRecord>;
+constexpr auto NodeService = ServiceOf<v1::Node>;
+constexpr auto FlowService = ServiceOf<v1::Flow>;
+constexpr auto PlanService = ServiceOf<v1::Plan>;
 
 using Methods = std::vector<std::string>;
 

@@ -19,8 +19,8 @@ std::string DescribeBackend(const kernel::Capabilities& kernel);
 // of the backends are shown for parts that are there. A part that no method
 // needs is one that may be missing without harm.
 std::vector<service::NodeCapability> NodeCapabilities(
-    const kernel::Capabilities& kernel, absl::string_view acct_backend,
-    absl::string_view rule_backend);
+    const kernel::Capabilities& kernel, absl::string_view acct_backend = "",
+    absl::string_view rule_backend = "");
 
 // Full name of a gRPC service and whether it can do its work: what
 // grpc.health.v1 answers.

@@ -42,24 +42,22 @@ void ConnectionGuard::Exempt(int listener) {
 
 void ConnectionGuard::Tick() { interpose::Connections::All().Tick(); }
 
-void ConnectionGuard::WriteMetrics(telemetry::MetricsText& text) const {
+void ConnectionGuard::WriteMetrics(telemetry::MetricsText& text) {
   using Type = telemetry::MetricsText::Type;
   using Verdict = interpose::FrameGuard::Verdict;
   const interpose::Connections& connections = interpose::Connections::All();
   if (!connections.guards()) return;
   const interpose::Connections::Stats stats = connections.stats();
-  text.Family("nfmeter_connections_open", Type::kGauge,
-              "Connections to the server's listeners.");
-  text.Add(uint64_t{stats.open});
-  text.Family("nfmeter_connections_limit", Type::kGauge,
-              "The most there may be.");
-  text.Add(uint64_t{connections.max_connections()});
-  text.Family("nfmeter_http2_streams_open", Type::kGauge,
-              "Calls and streams on them, as their clients see them.");
-  text.Add(uint64_t{stats.open_streams});
-  text.Family("nfmeter_request_bytes_pending", Type::kGauge,
-              "Bytes of requests that are not answered yet.");
-  text.Add(uint64_t{stats.request_bytes});
+  text.Gauge("nfmeter_connections_open",
+             "Connections to the server's listeners.", stats.open);
+  text.Gauge("nfmeter_connections_limit", "The most there may be.",
+             connections.max_connections());
+  text.Gauge("nfmeter_http2_streams_open",
+             "Calls and streams on them, as their clients see them.",
+             stats.open_streams);
+  text.Gauge("nfmeter_request_bytes_pending",
+             "Bytes of requests that are not answered yet.",
+             stats.request_bytes);
   text.Family("nfmeter_connections_dropped_total", Type::kCounter,
               "Connections that were closed for what their clients did: took "
               "back calls again and again, opened or sent more than they may, "
@@ -76,11 +74,11 @@ void ConnectionGuard::WriteMetrics(telemetry::MetricsText& text) const {
   text.Add({{"reason", "penalty"}}, stats.refused);
   text.Add({{"reason", "limit"}}, stats.beyond_limit);
   text.Add({{"reason", "turn"}}, stats.turned_away);
-  text.Family(
-      "nfmeter_connections_delayed_total", Type::kCounter,
+  text.Counter(
+      "nfmeter_connections_delayed_total",
       "Connections that waited for their turn, as the server had to end "
-      "others from the same network as soon as they came.");
-  text.Add(stats.delayed);
+      "others from the same network as soon as they came.",
+      stats.delayed);
 }
 
 }  // namespace nfmeter::app

@@ -4,14 +4,14 @@
 #define NFMETER_APP_CONNECTION_GUARD_H_
 
 #include "app/config.h"
-#include "telemetry/metric_source.h"
+#include "telemetry/metrics_text.h"
 
 namespace nfmeter::app {
 
 // The one place that names interpose/: see its README.md for how to be rid of
 // both. Guards all connections of the process, so there is nothing to keep;
 // thread-safe once Begin() has returned.
-class ConnectionGuard final : public telemetry::MetricSource {
+class ConnectionGuard {
  public:
   // What gRPC lets clients do and this server does not; before the first
   // listener is opened, and once all descriptors are allowed that ever will be.
@@ -21,7 +21,7 @@ class ConnectionGuard final : public telemetry::MetricSource {
   // To be called once a second.
   static void Tick();
 
-  void WriteMetrics(telemetry::MetricsText& text) const override;
+  static void WriteMetrics(telemetry::MetricsText& text);
 };
 
 }  // namespace nfmeter::app

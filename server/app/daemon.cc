@@ -7,7 +7,6 @@
 
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -215,26 +214,31 @@ void Daemon::FollowPlanFiles() {
 
 absl::Status Daemon::ServeMetrics() {
   if (metrics_ == nullptr) return absl::OkStatus();
-  metrics_->Make<HostMetrics>(domain_->kernel());
-  if (config_.listen.tls.has_value()) {
-    metrics_->Make<CertificateMetrics>(config_.listen.tls->certificate);
-  }
-  metrics_->AddCounters(domain_->ledger(), domain_->labels());
-  metrics_->Make<telemetry::LaneMetrics>(domain_->lanes());
-  metrics_->Make<telemetry::SnapshotMetrics>(domain_->snapshots());
-  metrics_->Make<telemetry::QuotaMetrics>(domain_->quotas());
-  metrics_->Make<telemetry::FlowMetrics>(domain_->flows());
-  metrics_->Make<telemetry::LedgerMetrics>(domain_->ledger());
-  metrics_->Make<telemetry::PlanMetrics>(domain_->plans());
-  metrics_->Make<UnfedMetrics>(*domain_);
-  for (const telemetry::MetricSource* source :
-       std::initializer_list<const telemetry::MetricSource*>{
-           &gate_, &streams_, &services_->snapshot_metrics(), &requests_,
-           &audit_log_}) {
-    metrics_->Add(*source);
-  }
-  NFM_ASSIGN_OR_RETURN(metrics_server_, metrics_->Serve());
+  NFM_ASSIGN_OR_RETURN(metrics_server_,
+                       metrics_->Serve(domain_->ledger(), domain_->labels(),
+                                       [this](telemetry::MetricsText& text) {
+                                         WriteMetrics(text);
+                                       }));
   return absl::OkStatus();
+}
+
+void Daemon::WriteMetrics(telemetry::MetricsText& text) const {
+  WriteHostMetrics(*kernel_, text);
+  if (const auto& tls = config_.listen.tls; tls.has_value()) {
+    WriteCertificateMetrics(tls->certificate, text);
+  }
+  WriteLaneMetrics(domain_->lanes(), text);
+  WriteSnapshotMetrics(domain_->snapshots(), text);
+  WriteQuotaMetrics(domain_->quotas(), text);
+  WriteFlowMetrics(domain_->flows(), text);
+  WriteLedgerMetrics(domain_->ledger(), text);
+  WritePlanMetrics(domain_->plans(), text);
+  WriteUnfedMetrics(*domain_, text);
+  gate_.WriteMetrics(text);
+  streams_.WriteMetrics(text);
+  services_->snapshots().WriteMetrics(text);
+  requests_.WriteMetrics(text);
+  audit_log_.WriteMetrics(text);
 }
 
 absl::Status Daemon::Listen() {

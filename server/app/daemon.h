@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "accounting/domain.h"
 #include "accounting/ledger/answer_store.h"
@@ -94,6 +93,7 @@ class Daemon {
   void MakeServices();
   absl::Status Serve(const security::ListenOptions& listen, bool over_tls);
   absl::Status ServeMetrics();
+  void WriteMetrics(telemetry::MetricsText& text) const;
   absl::Status ServePage();
   std::vector<telemetry::CallObserver*> CallObservers();
   void LookAtPolicy();

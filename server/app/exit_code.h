@@ -3,6 +3,10 @@
 #ifndef NFMETER_APP_EXIT_CODE_H_
 #define NFMETER_APP_EXIT_CODE_H_
 
+#include <stdio.h>
+
+#include "absl/strings/string_view.h"
+
 namespace nfmeter::app {
 
 // Scripts rely on these; kExitCodesHelp says the same to people.
@@ -20,6 +24,18 @@ inline constexpr char kExitCodesHelp[] =
     "with 128 and its number), 2 wrong flags or file, 3 no access to the\n"
     "kernel's counters, 4 cannot listen, 5 state directory or audit file\n"
     "unusable, 6 no sandbox.";
+
+// A line on standard error.
+inline void Complain(absl::string_view what) {
+  fprintf(stderr, "nfmeterd: %.*s\n", static_cast<int>(what.size()),
+          what.data());
+}
+
+// The same, as the last thing that the program does: it ends with `code`.
+inline ExitCode Refuse(absl::string_view why, ExitCode code) {
+  Complain(why);
+  return code;
+}
 
 }  // namespace nfmeter::app
 

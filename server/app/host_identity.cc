@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <string>
 
 namespace nfmeter::app {
 namespace {

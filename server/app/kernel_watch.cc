@@ -15,11 +15,6 @@ namespace {
 using telemetry::Log;
 using telemetry::LogLevel;
 
-std::vector<service::NodeCapability> PartsOf(
-    const kernel::Capabilities& capabilities) {
-  return NodeCapabilities(capabilities, "", "");
-}
-
 void LogChange(const service::NodeCapability& part) {
   if (part.available) {
     Log(LogLevel::kInfo, "kernel part available", {{"part", part.name}});
@@ -48,8 +43,9 @@ void KernelWatch::Tick() {
 void KernelWatch::Probe() {
   wanted_ = false;
   const std::vector<service::NodeCapability> before =
-      PartsOf(*kernel_->capabilities());
-  const std::vector<service::NodeCapability> after = PartsOf(*kernel_->Probe());
+      NodeCapabilities(*kernel_->capabilities());
+  const std::vector<service::NodeCapability> after =
+      NodeCapabilities(*kernel_->Probe());
   probed_ = clock_.BootTime();
   bool changed = false;
   // The parts are the same ones, in the same order.
@@ -66,10 +62,10 @@ std::string KernelWatch::Notice() const {
   {
     absl::MutexLock lock(&mutex_);
     if (at_start_ == nullptr) return "";
-    then = PartsOf(*at_start_);
+    then = NodeCapabilities(*at_start_);
   }
   const std::vector<service::NodeCapability> now =
-      PartsOf(*kernel_->capabilities());
+      NodeCapabilities(*kernel_->capabilities());
   std::vector<std::string> gone;
   for (size_t i = 0; i < now.size(); ++i) {
     if (then[i].available && !now[i].available) gone.push_back(now[i].name);

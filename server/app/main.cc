@@ -23,8 +23,7 @@ namespace {
 // To stderr, as it is not known yet how to log. A line for each mistake.
 ExitCode RefuseConfig(const absl::Status& status) {
   for (const absl::string_view line : absl::StrSplit(status.message(), '\n')) {
-    fprintf(stderr, "nfmeterd: %.*s\n", static_cast<int>(line.size()),
-            line.data());
+    Complain(line);
   }
   return kExitConfig;
 }

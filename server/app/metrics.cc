@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/metrics.h"
 
-#include <string>
+#include <chrono>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_replace.h"
@@ -9,8 +10,6 @@
 #include "base/status_macros.h"
 #include "google/protobuf/descriptor.h"
 #include "security/access/access.h"
-#include "telemetry/counter_metrics.h"
-#include "telemetry/process_metrics.h"
 
 namespace nfmeter::app {
 namespace {
@@ -33,29 +32,40 @@ std::vector<telemetry::CallMetrics::Method> CountedMethods() {
 }  // namespace
 
 Metrics::Metrics(const Config& config)
-    : config_(config), calls_(CountedMethods()) {
-  Make<telemetry::ProcessMetrics>();
-  Add(calls_);
-  Make<ConnectionGuard>();
-}
+    : config_(config), calls_(CountedMethods()) {}
 
-void Metrics::AddCounters(accounting::Ledger& ledger,
-                          const accounting::LabelStore& labels) {
-  Make<telemetry::CounterMetrics>(
-      ledger, labels,
-      telemetry::CounterMetrics::Options{
-          .name_glob = config_.metrics.counters,
-          .max_counters = config_.metrics.max_counters,
-          .label_keys = config_.metrics.labels});
-}
-
-absl::StatusOr<std::unique_ptr<telemetry::MetricsServer>> Metrics::Serve() {
+absl::StatusOr<std::unique_ptr<telemetry::MetricsServer>> Metrics::Serve(
+    accounting::Ledger& ledger, const accounting::LabelStore& labels,
+    std::function<void(telemetry::MetricsText&)> write_more) {
+  counters_.emplace(ledger, labels,
+                    telemetry::CounterMetrics::Options{
+                        .name_glob = config_.metrics.counters,
+                        .max_counters = config_.metrics.max_counters,
+                        .label_keys = config_.metrics.labels});
+  write_more_ = std::move(write_more);
   NFM_ASSIGN_OR_RETURN(auto server, telemetry::MetricsServer::Start(
                                         {.host = config_.metrics.listen->host,
                                          .port = config_.metrics.listen->port},
-                                        [this] { return page_.Render(); }));
+                                        [this] { return Render(); }));
   ConnectionGuard::Exempt(server->listener());
   return server;
+}
+
+std::string Metrics::Render() {
+  const auto begin = std::chrono::steady_clock::now();
+  // A little more than last time, so that it seldom grows by copying.
+  telemetry::MetricsText text(last_size_ + last_size_ / 16 + 4096);
+  text.Histogram("nfmeter_scrape_duration_seconds",
+                 "Time that earlier scrapes of this page took.", durations_);
+  process_.WriteMetrics(text);
+  calls_.WriteMetrics(text);
+  ConnectionGuard::WriteMetrics(text);
+  counters_->WriteMetrics(text);
+  write_more_(text);
+  std::string page = std::move(text).Take();
+  last_size_ = page.size();
+  durations_.Add(std::chrono::steady_clock::now() - begin);
+  return page;
 }
 
 }  // namespace nfmeter::app

@@ -3,23 +3,28 @@
 #ifndef NFMETER_APP_METRICS_H_
 #define NFMETER_APP_METRICS_H_
 
+#include <atomic>
+#include <cstddef>
+#include <functional>
 #include <memory>
-#include <utility>
-#include <vector>
+#include <optional>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "accounting/counters/label_store.h"
 #include "accounting/ledger/ledger.h"
 #include "app/config.h"
+#include "base/duration_histogram.h"
 #include "telemetry/call_metrics.h"
-#include "telemetry/metric_source.h"
-#include "telemetry/metrics_page.h"
+#include "telemetry/counter_metrics.h"
 #include "telemetry/metrics_server.h"
+#include "telemetry/metrics_text.h"
+#include "telemetry/process_metrics.h"
 
 namespace nfmeter::app {
 
-// Collects the sources of metrics and serves them. Made before the sources, as
-// calls are counted before there is something to serve. Not thread-safe.
+// Writes the page of metrics and serves it. Made before what the page is about,
+// as calls are counted before there is something to serve. Not thread-safe.
 class Metrics {
  public:
   explicit Metrics(const Config& config);
@@ -27,28 +32,25 @@ class Metrics {
   // For the gate.
   telemetry::CallObserver& calls() { return calls_; }
 
-  // One more source on the page; it must outlive the server.
-  void Add(const telemetry::MetricSource& source) { page_.Add(source); }
-  // The same, one that only this needs.
-  template <typename Source, typename... Arguments>
-  void Make(Arguments&&... arguments) {
-    made_.push_back(
-        std::make_unique<Source>(std::forward<Arguments>(arguments)...));
-    page_.Add(*made_.back());
-  }
-  // The counters themselves; both must outlive the server.
-  void AddCounters(accounting::Ledger& ledger,
-                   const accounting::LabelStore& labels);
-
-  // After the last source. This must outlive the server. Statuses:
+  // `write_more` writes whole families: all but those of the process, its
+  // connections, calls and counters. It is called on any thread, several at
+  // once, and may wait for the kernel, but not for anybody else. This and what
+  // it is given must outlive the server. Once. Statuses:
   // telemetry::MetricsServer::Start().
-  absl::StatusOr<std::unique_ptr<telemetry::MetricsServer>> Serve();
+  absl::StatusOr<std::unique_ptr<telemetry::MetricsServer>> Serve(
+      accounting::Ledger& ledger, const accounting::LabelStore& labels,
+      std::function<void(telemetry::MetricsText&)> write_more);
 
  private:
+  std::string Render();
+
   const Config& config_;
+  const telemetry::ProcessMetrics process_;
   telemetry::CallMetrics calls_;
-  std::vector<std::unique_ptr<const telemetry::MetricSource>> made_;
-  telemetry::MetricsPage page_;
+  std::optional<telemetry::CounterMetrics> counters_;  // once there is a ledger
+  std::function<void(telemetry::MetricsText&)> write_more_;
+  std::atomic<size_t> last_size_ = 0;
+  DurationHistogram durations_;
 };
 
 }  // namespace nfmeter::app

@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include <memory>
-#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -17,12 +16,6 @@
 
 namespace nfmeter::app {
 namespace {
-
-ExitCode Refuse(const absl::Status& status, ExitCode code) {
-  fprintf(stderr, "nfmeterd: %.*s\n", static_cast<int>(status.message().size()),
-          status.message().data());
-  return code;
-}
 
 absl::StatusOr<kernel::Migration> Migrate(kernel::Backend from_backend,
                                           kernel::Backend to_backend,
@@ -41,12 +34,12 @@ absl::StatusOr<kernel::Migration> Migrate(kernel::Backend from_backend,
 
 ExitCode MigrateBackend(const Config& config, kernel::Backend to) {
   const auto state = StateDirectory::Open(config.state_dir);
-  if (!state.ok()) return Refuse(state.status(), kExitState);
+  if (!state.ok()) return Refuse(state.status().message(), kExitState);
   const kernel::Backend from = to == kernel::Backend::kNftables
                                    ? kernel::Backend::kIptables
                                    : kernel::Backend::kNftables;
   const auto moved = Migrate(from, to, SystemClock());
-  if (!moved.ok()) return Refuse(moved.status(), kExitKernel);
+  if (!moved.ok()) return Refuse(moved.status().message(), kExitKernel);
   printf("%zu %s and %zu %s by %s now.\n", moved->counters,
          moved->counters == 1 ? "counter" : "counters", moved->rules,
          moved->rules == 1 ? "rule count" : "rules count", BackendName(to));

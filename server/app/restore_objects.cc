@@ -7,7 +7,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -30,14 +29,10 @@ using Objects = std::map<std::string, std::optional<kernel::QuotaLimit>>;
 
 constexpr size_t kShownFailures = 5;
 
-void Complain(const std::string& what) {
-  fprintf(stderr, "nfmeterd: %s\n", what.c_str());
-}
-
 void AddPlan(const absl::StatusOr<accounting::Plan>& plan, Objects& objects) {
   const auto compiled =
       plan.ok() ? accounting::CompilePlan(*plan, {}) : plan.status();
-  if (!compiled.ok()) return Complain(std::string(compiled.status().message()));
+  if (!compiled.ok()) return Complain(compiled.status().message());
   for (const accounting::PlannedCounter& each : compiled->counters) {
     // What the plan says is newer than what a reading has shown.
     objects[each.name] = each.quota.has_value()
@@ -85,16 +80,10 @@ ExitCode RestoreObjects(const Config& config) {
     return kExitOk;
   }
   const auto kept = KeptObjects(config);
-  if (!kept.ok()) {
-    Complain(std::string(kept.status().message()));
-    return kExitState;
-  }
+  if (!kept.ok()) return Refuse(kept.status().message(), kExitState);
   const auto kernel =
       kernel::OpenHostKernel({.backend = config.backend}, SystemClock());
-  if (!kernel.ok()) {
-    Complain(std::string(kernel.status().message()));
-    return kExitKernel;
-  }
+  if (!kernel.ok()) return Refuse(kernel.status().message(), kExitKernel);
   const auto capabilities = (*kernel)->capabilities();
   if (capabilities->backend == kernel::Backend::kNftables) {
     printf(
@@ -103,8 +92,7 @@ ExitCode RestoreObjects(const Config& config) {
     return kExitOk;
   }
   if (!capabilities->acct.ok()) {
-    Complain(std::string(capabilities->acct.message()));
-    return kExitKernel;
+    return Refuse(capabilities->acct.message(), kExitKernel);
   }
   std::vector<kernel::AcctObject> objects;
   for (const auto& [name, quota] : *kept) {
@@ -123,9 +111,9 @@ ExitCode RestoreObjects(const Config& config) {
   if (failures.empty()) return kExitOk;
   const size_t failed = failures.size();
   if (failed > kShownFailures) failures.resize(kShownFailures);
-  Complain(absl::StrCat("counters that could not be made: ", failed, ": ",
-                        absl::StrJoin(failures, "; ")));
-  return kExitKernel;
+  return Refuse(absl::StrCat("counters that could not be made: ", failed, ": ",
+                             absl::StrJoin(failures, "; ")),
+                kExitKernel);
 }
 
 }  // namespace nfmeter::app

@@ -122,7 +122,7 @@ void LogParts(const Config& config, const kernel::Capabilities& found) {
         {{"backend", DescribeBackend(found)},
          {"detail", found.acct.message()}});
   }
-  for (const service::NodeCapability& each : NodeCapabilities(found, "", "")) {
+  for (const service::NodeCapability& each : NodeCapabilities(found)) {
     if (each.available || each.methods.empty()) continue;
     // Parts that lack nothing of their own.
     if (!found.acct.ok() && each.detail == found.acct.message()) continue;

@@ -13,11 +13,6 @@
 namespace nfmeter::app {
 namespace {
 
-ExitCode Refuse(const absl::Status& status) {
-  fprintf(stderr, "nfmeterd: %s\n", std::string(status.message()).c_str());
-  return kExitState;
-}
-
 absl::Status CheckDirectory(const std::string& state_dir) {
   if (!state_dir.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -36,12 +31,12 @@ std::string Shown(absl::Time time) {
 
 ExitCode CheckState(const std::string& state_dir) {
   if (const absl::Status status = CheckDirectory(state_dir); !status.ok()) {
-    return Refuse(status);
+    return Refuse(status.message(), kExitState);
   }
   const std::string path = FileIn(state_dir);
   const auto report =
       accounting::CheckLedger(path, ReadHostIdentity().machine_id);
-  if (!report.ok()) return Refuse(report.status());
+  if (!report.ok()) return Refuse(report.status().message(), kExitState);
   const bool sound = report->faults.empty();
   std::string text = absl::StrCat(
       sound ? "ok" : "NOT SOUND", ": ", path, "\nnode: ", report->node_id,
@@ -66,7 +61,7 @@ ExitCode BackUpState(const std::string& state_dir, const std::string& copy) {
   if (status.ok()) {
     status = accounting::BackUpLedger(FileIn(state_dir), copy, absl::Now());
   }
-  if (!status.ok()) return Refuse(status);
+  if (!status.ok()) return Refuse(status.message(), kExitState);
   printf(
       "copied %s to %s; to restore it, stop nfmeterd and put it in that place, "
       "without the -wal and -shm files beside it\n",

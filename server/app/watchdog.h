@@ -7,7 +7,6 @@
 #include <memory>
 
 #include "absl/functional/any_invocable.h"
-#include "absl/time/time.h"
 #include "accounting/common/lane.h"
 
 namespace nfmeter::app {

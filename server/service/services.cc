@@ -6,12 +6,12 @@
 namespace nfmeter::service {
 
 Services::Services(const Parts& parts, const Limits& limits)
-    : quota_streams_(parts.domain.quotas(), parts.domain.labels(),
-                     parts.streams,
+    : streams_(parts.streams),
+      quota_streams_(parts.domain.quotas(), parts.domain.labels(), streams_,
                      [&kernel = parts.domain.kernel()] {
                        return kernel.capabilities()->quota_events;
                      }),
-      plan_streams_(parts.domain.plans(), parts.streams),
+      plan_streams_(parts.domain.plans(), streams_),
       counters_(parts.gate, parts.domain.counters(),
                 parts.domain.counter_editor(), parts.requests, quota_streams_,
                 limits),
@@ -21,14 +21,14 @@ Services::Services(const Parts& parts, const Limits& limits)
                  {.hub = parts.domain.snapshots(),
                   .labels = parts.domain.labels(),
                   .ledger = parts.domain.ledger(),
-                  .streams = parts.streams},
+                  .streams = streams_},
                  limits,
                  [&kernel = parts.domain.kernel()] {
                    return kernel.capabilities()->acct;
                  }),
-      flows_(parts.gate, parts.domain.flows(), limits, parts.streams),
-      usage_(parts.gate, parts.domain.ledger(), parts.domain.labels(),
-             parts.streams, limits),
+      flows_(parts.gate, parts.domain.flows(), limits, streams_),
+      usage_(parts.gate, parts.domain.ledger(), parts.domain.labels(), streams_,
+             limits),
       plans_(parts.gate,
              {.plans = parts.domain.plans(),
               .counters = parts.domain.counters(),
@@ -38,9 +38,9 @@ Services::Services(const Parts& parts, const Limits& limits)
              limits),
       node_(
           parts.gate,
-          [this, describe = parts.describe_node] {
+          [&streams = parts.streams, describe = parts.describe_node] {
             NodeInfo node = describe();
-            node.snapshot_subscribers = snapshots_.open_streams();
+            node.snapshot_subscribers = streams.open(SnapshotStreams::kKind);
             return node;
           },
           parts.domain.snapshots(), limits) {}
@@ -51,22 +51,6 @@ void Services::RegisterWith(grpc::ServerBuilder& builder) {
            &node_}) {
     builder.RegisterService(service);
   }
-}
-
-void Services::AuthorizeAgain(const security::Authorizer& authorizer) {
-  quota_streams_.AuthorizeAgain(authorizer);
-  plan_streams_.AuthorizeAgain(authorizer);
-  snapshots_.AuthorizeAgain(authorizer);
-  flows_.AuthorizeAgain(authorizer);
-  usage_.AuthorizeAgain(authorizer);
-}
-
-void Services::Shutdown() {
-  quota_streams_.Shutdown();
-  plan_streams_.Shutdown();
-  snapshots_.Shutdown();
-  flows_.Shutdown();
-  usage_.Shutdown();
 }
 
 }  // namespace nfmeter::service

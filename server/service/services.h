@@ -45,16 +45,19 @@ class Services {
   void RegisterWith(grpc::ServerBuilder& builder);
 
   // Ends the streams that the policy does not allow any more.
-  void AuthorizeAgain(const security::Authorizer& authorizer);
+  void AuthorizeAgain(const security::Authorizer& authorizer) {
+    streams_.AuthorizeAgain(authorizer);
+  }
 
   // Ends all streams, and new ones at once, with UNAVAILABLE and reason
   // SERVER_SHUTDOWN. A stream whose client does not read ends at the deadline
   // of grpc::Server::Shutdown(), so call that next.
-  void Shutdown();
+  void Shutdown() { streams_.Shutdown(); }
 
-  const telemetry::MetricSource& snapshot_metrics() const { return snapshots_; }
+  const SnapshotService& snapshots() const { return snapshots_; }
 
  private:
+  StreamSet streams_;
   QuotaStreams quota_streams_;
   PlanStreams plan_streams_;
   CounterService counters_;

@@ -10,12 +10,10 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
-#include "absl/time/clock.h"
 #include "base/error.h"
 #include "base/unique_fd.h"
 #include "telemetry/log.h"
@@ -159,9 +157,8 @@ void AuditLog::OnCallEnded(const CallRecord& record) {
 }
 
 void AuditLog::WriteMetrics(MetricsText& text) const {
-  text.Family("nfmeter_audit_lines_lost_total", MetricsText::Type::kCounter,
-              "Lines that could not be written to the audit log.");
-  text.Add(lost());
+  text.Counter("nfmeter_audit_lines_lost_total",
+               "Lines that could not be written to the audit log.", lost());
 }
 
 void AuditLog::Reopen() {

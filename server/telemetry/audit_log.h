@@ -10,13 +10,12 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "telemetry/call_observer.h"
 #include "telemetry/line_limit.h"
-#include "telemetry/metric_source.h"
+#include "telemetry/metrics_text.h"
 
 namespace nfmeter::telemetry {
 
@@ -30,7 +29,7 @@ namespace nfmeter::telemetry {
 // that take far longer; refusals, which are cheap to cause, are written up to
 // kMaxRefusalsPerSecond, and the next line says how many were left out.
 // Thread-safe.
-class AuditLog final : public CallObserver, public MetricSource {
+class AuditLog final : public CallObserver {
  public:
   static constexpr int kMaxRefusalsPerSecond = 100;
 
@@ -43,8 +42,7 @@ class AuditLog final : public CallObserver, public MetricSource {
   // CallObserver:
   void OnCallEnded(const CallRecord& record) override;
 
-  // MetricSource:
-  void WriteMetrics(MetricsText& text) const override;
+  void WriteMetrics(MetricsText& text) const;
 
   // Opens the file anew: somebody has moved it away. It is noticed without
   // this, too, at the next line.

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "telemetry/call_metrics.h"
 
-#include <utility>
-
-#include "absl/strings/str_cat.h"
 #include "base/error.h"
 
 namespace nfmeter::telemetry {

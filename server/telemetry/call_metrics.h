@@ -19,14 +19,14 @@
 #include "base/duration_histogram.h"
 #include "base/sharded_counter.h"
 #include "telemetry/call_observer.h"
-#include "telemetry/metric_source.h"
+#include "telemetry/metrics_text.h"
 
 namespace nfmeter::telemetry {
 
 // Metrics of calls under the names that gRPC servers elsewhere give them
 // (go-grpc-prometheus), and failures by their reason. A call costs a lookup and
 // a few relaxed additions, a failure a lock. Thread-safe.
-class CallMetrics final : public CallObserver, public MetricSource {
+class CallMetrics final : public CallObserver {
  public:
   // "nfmeter.v1.NodeService/GetNode" and whether it streams. Calls of other
   // methods are counted together as method "unlisted".
@@ -40,7 +40,7 @@ class CallMetrics final : public CallObserver, public MetricSource {
   void OnCallStarted(const CallRecord& record) override;
   void OnCallEnded(const CallRecord& record) override;
 
-  void WriteMetrics(MetricsText& text) const override;
+  void WriteMetrics(MetricsText& text) const;
 
  private:
   static constexpr size_t kCodes = 17;

@@ -34,22 +34,21 @@ CounterMetrics::CounterMetrics(accounting::Ledger& ledger,
 
 void CounterMetrics::WriteMetrics(MetricsText& text) const {
   const auto totals = ledger_.Take(options_.max_staleness);
-  text.Family("nfmeter_counters_readable", Type::kGauge,
-              "Whether the counters could be read for this scrape.");
-  text.Add(uint64_t{totals.ok()});
-  text.Family("nfmeter_foreign_resets_total", Type::kCounter,
-              "Times that a counter was found to have gone back, as another "
-              "program had reset it.");
-  text.Add(ledger_.status().foreign_resets);
+  text.Gauge("nfmeter_counters_readable",
+             "Whether the counters could be read for this scrape.",
+             totals.ok());
+  text.Counter("nfmeter_foreign_resets_total",
+               "Times that a counter was found to have gone back, as another "
+               "program had reset it.",
+               ledger_.status().foreign_resets);
   if (!totals.ok()) return;
   const Snapshot& snapshot = *(*totals)->snapshot;
   const std::shared_ptr<const Layout> layout = LayoutFor(snapshot);
-  text.Family("nfmeter_counters", Type::kGauge, "Counters in the kernel.");
-  text.Add(uint64_t{snapshot.size()});
-  text.Family("nfmeter_counters_left_out", Type::kGauge,
-              "Counters that match metrics.counters and are not shown here, as "
-              "they are more than metrics.max_counters.");
-  text.Add(uint64_t{layout->left_out});
+  text.Gauge("nfmeter_counters", "Counters in the kernel.", snapshot.size());
+  text.Gauge("nfmeter_counters_left_out",
+             "Counters that match metrics.counters and are not shown here, as "
+             "they are more than metrics.max_counters.",
+             layout->left_out);
   WriteTotals(**totals, *layout, text);
   WriteQuotas(snapshot, *layout, text);
   if (options_.label_keys.empty()) return;

@@ -15,7 +15,7 @@
 #include "accounting/counters/label_store.h"
 #include "accounting/ledger/ledger.h"
 #include "accounting/snapshots/snapshot.h"
-#include "telemetry/metric_source.h"
+#include "telemetry/metrics_text.h"
 
 namespace nfmeter::telemetry {
 
@@ -23,7 +23,7 @@ namespace nfmeter::telemetry {
 // of them: the first by name, so that those shown are the same at each scrape.
 // What scrapes write again and again, names above all, is kept as long as no
 // counter comes or goes. Thread-safe.
-class CounterMetrics final : public MetricSource {
+class CounterMetrics {
  public:
   struct Options {
     std::string name_glob = "*";  // see accounting::GlobMatches(); empty: none
@@ -40,7 +40,7 @@ class CounterMetrics final : public MetricSource {
                  const accounting::LabelStore& labels, const Options& options);
 
   // Waits for a reading of the counters, when none is recent enough.
-  void WriteMetrics(MetricsText& text) const override;
+  void WriteMetrics(MetricsText& text) const;
 
  private:
   using Totals = accounting::Ledger::Totals;

@@ -6,7 +6,6 @@
 #include <spdlog/spdlog.h>
 
 #include <memory>
-#include <utility>
 
 #include "base/utf8.h"
 

@@ -84,10 +84,6 @@ void MetricsText::AddRendered(absl::string_view rendered_labels,
   text_.push_back('\n');
 }
 
-void MetricsText::Add(const Labels& labels, uint64_t value) {
-  AddRendered(RenderLabels(labels), value);
-}
-
 void MetricsText::Add(const Labels& labels, double value) {
   absl::StrAppend(&text_, family_, RenderLabels(labels), " ");
   AppendNumber(value, text_);

@@ -3,6 +3,7 @@
 #ifndef NFMETER_TELEMETRY_METRICS_TEXT_H_
 #define NFMETER_TELEMETRY_METRICS_TEXT_H_
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -31,11 +32,28 @@ class MetricsText {
   void Family(absl::string_view name, Type type, absl::string_view help);
 
   // A sample of the present family.
-  void Add(const Labels& labels, uint64_t value);
+  void Add(const Labels& labels, std::integral auto value) {
+    AddRendered(RenderLabels(labels), static_cast<uint64_t>(value));
+  }
   void Add(const Labels& labels, double value);
-  void Add(uint64_t value) { Add({}, value); }
-  void Add(double value) { Add({}, value); }
   void Add(const Labels& labels, const DurationHistogram::Reading& reading);
+
+  // Families of one sample without labels.
+  void Counter(absl::string_view name, absl::string_view help,
+               const auto& value) {
+    Family(name, Type::kCounter, help);
+    Add({}, value);
+  }
+  void Gauge(absl::string_view name, absl::string_view help,
+             const auto& value) {
+    Family(name, Type::kGauge, help);
+    Add({}, value);
+  }
+  void Histogram(absl::string_view name, absl::string_view help,
+                 const DurationHistogram& durations) {
+    Family(name, Type::kHistogram, help);
+    Add({}, durations.Read());
+  }
 
   // Likewise, with labels as RenderLabels() made them: for large families.
   void AddRendered(absl::string_view rendered_labels, uint64_t value);

@@ -15,7 +15,6 @@
 namespace nfmeter::telemetry {
 namespace {
 
-using Type = MetricsText::Type;
 
 // Fields of /proc/PID/stat after the command's name, proc(5); the first is the
 // state, number 3 there.
@@ -81,30 +80,25 @@ void ProcessMetrics::WriteMetrics(MetricsText& text) const {
   const std::vector<double> stat = ReadStat(stat_);
   if (stat.size() > kResidentPages) {
     const double ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
-    text.Family("process_cpu_seconds_total", Type::kCounter,
-                "User and system CPU time.");
-    text.Add((stat[kUserTicks] + stat[kSystemTicks]) / ticks);
-    text.Family("process_start_time_seconds", Type::kGauge,
-                "Start of the process since the Unix epoch.");
-    text.Add(boot_time_ + stat[kStartTicks] / ticks);
-    text.Family("process_resident_memory_bytes", Type::kGauge,
-                "Resident memory.");
-    text.Add(stat[kResidentPages] * static_cast<double>(sysconf(_SC_PAGESIZE)));
-    text.Family("process_virtual_memory_bytes", Type::kGauge,
-                "Virtual memory.");
-    text.Add(stat[kVirtualBytes]);
-    text.Family("process_threads", Type::kGauge, "Threads.");
-    text.Add(stat[kThreads]);
+    text.Counter("process_cpu_seconds_total", "User and system CPU time.",
+                 (stat[kUserTicks] + stat[kSystemTicks]) / ticks);
+    text.Gauge("process_start_time_seconds",
+               "Start of the process since the Unix epoch.",
+               boot_time_ + stat[kStartTicks] / ticks);
+    text.Gauge(
+        "process_resident_memory_bytes", "Resident memory.",
+        stat[kResidentPages] * static_cast<double>(sysconf(_SC_PAGESIZE)));
+    text.Gauge("process_virtual_memory_bytes", "Virtual memory.",
+               stat[kVirtualBytes]);
+    text.Gauge("process_threads", "Threads.", stat[kThreads]);
   }
   if (const int open_fds = CountDescriptors(); open_fds >= 0) {
-    text.Family("process_open_fds", Type::kGauge, "Open file descriptors.");
-    text.Add(static_cast<uint64_t>(open_fds));
+    text.Gauge("process_open_fds", "Open file descriptors.", open_fds);
   }
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-    text.Family("process_max_fds", Type::kGauge,
-                "The most file descriptors that may be open.");
-    text.Add(static_cast<double>(limit.rlim_cur));
+    text.Gauge("process_max_fds", "The most file descriptors that may be open.",
+               static_cast<double>(limit.rlim_cur));
   }
 }
 

@@ -8,22 +8,22 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "base/unique_fd.h"
-#include "telemetry/metric_source.h"
+#include "telemetry/metrics_text.h"
 
 namespace nfmeter::telemetry {
 
 // The process_* metrics that Prometheus' libraries have in common. Opens what
 // it reads in /proc when it is made, so that it works on after the process has
 // shut itself in. Thread-safe.
-class ProcessMetrics final : public MetricSource {
+class ProcessMetrics {
  public:
   ProcessMetrics();
-  ~ProcessMetrics() override;
+  ~ProcessMetrics();
   ProcessMetrics(const ProcessMetrics&) = delete;
   ProcessMetrics& operator=(const ProcessMetrics&) = delete;
 
   // Leaves out what can't be read.
-  void WriteMetrics(MetricsText& text) const override;
+  void WriteMetrics(MetricsText& text) const;
 
  private:
   // -1: unreadable.

@@ -69,7 +69,7 @@ TEST_F(QuotaStreamTest, FiltersByGlobAndLabels) {
 TEST_F(QuotaStreamTest, ShutdownEndsStreamsAndSaysWhatToDo) {
   QuotaWatch watch(*counter_stub_);
   EXPECT_EQ(watch.Next(), "SYNCED ");
-  quotas_->Shutdown();
+  streams_->Shutdown();
   EXPECT_EQ(watch.Next(), "ended");
   const grpc::Status status = watch.Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);

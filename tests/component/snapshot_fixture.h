@@ -30,6 +30,7 @@
 #include "service/gate/gated_service.h"
 #include "service/gate/limits.h"
 #include "service/gate/stream_budget.h"
+#include "service/gate/stream_set.h"
 #include "service/snapshot/snapshot_service.h"
 #include "tests/component/rpc_errors.h"
 #include "tests/support/fake_clock.h"
@@ -92,6 +93,7 @@ class SnapshotFixture : public ::testing::Test {
     ASSERT_OK(lane_.Run(accounting::Lane::Priority::kNormal,
                         [] { return absl::OkStatus(); }));
     budget_ = std::make_unique<service::StreamBudget>(limits_.max_streams);
+    streams_ = std::make_unique<service::StreamSet>(*budget_);
     const std::string path =
         absl::StrCat(::testing::TempDir(), "/nfm-", getpid(), ".sock");
     authorizer_ = std::make_unique<security::Authorizer>(
@@ -106,10 +108,10 @@ class SnapshotFixture : public ::testing::Test {
         service::SnapshotParts{.hub = *hub_,
                                .labels = *labels_,
                                .ledger = *ledger_,
-                               .streams = *budget_},
+                               .streams = *streams_},
         limits_, [this] { return available_; });
     quotas_ = std::make_unique<service::QuotaStreams>(
-        *quota_hub_, *labels_, *budget_, [this] { return available_; });
+        *quota_hub_, *labels_, *streams_, [this] { return available_; });
     counters_ = std::make_unique<QuotaOnlyService>(*gate_, *quotas_);
     grpc::ServerBuilder builder;
     address_ = absl::StrCat("unix:", path);
@@ -126,8 +128,7 @@ class SnapshotFixture : public ::testing::Test {
 
   void Stop() {
     if (server_ == nullptr) return;
-    snapshots_->Shutdown();
-    quotas_->Shutdown();
+    streams_->Shutdown();
     server_->Shutdown(std::chrono::system_clock::now() +
                       std::chrono::milliseconds(200));
     server_.reset();
@@ -200,6 +201,7 @@ class SnapshotFixture : public ::testing::Test {
   std::unique_ptr<accounting::SnapshotHub> hub_;
   std::unique_ptr<accounting::QuotaHub> quota_hub_;
   std::unique_ptr<service::StreamBudget> budget_;
+  std::unique_ptr<service::StreamSet> streams_;
   std::unique_ptr<security::Authorizer> authorizer_;
   std::unique_ptr<service::Gate> gate_;
   std::unique_ptr<service::SnapshotService> snapshots_;

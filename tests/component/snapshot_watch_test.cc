@@ -431,7 +431,7 @@ TEST_F(SnapshotWatchTest, ShutdownEndsAllStreamsAndSaysWhatToDo) {
         std::make_unique<Watch>(*stub_, v1::WatchSnapshotsRequest()));
     ASSERT_TRUE(watches.back()->Next().has_value());
   }
-  snapshots_->Shutdown();
+  streams_->Shutdown();
   for (const auto& watch : watches) {
     EXPECT_FALSE(watch->Next().has_value());
     const grpc::Status status = watch->Finish();

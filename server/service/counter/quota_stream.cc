@@ -14,6 +14,8 @@
 namespace nfmeter::service {
 namespace {
 
+constexpr char kKind[] = "quota_events";
+
 using accounting::QuotaEvent;
 
 v1::QuotaEventKind ToProto(QuotaEvent::Kind kind) {
@@ -95,23 +97,25 @@ class QuotaStream final : public MessageStream {
 
 QuotaStreams::QuotaStreams(accounting::QuotaHub& hub,
                            const accounting::LabelStore& labels,
-                           StreamBudget& budget,
+                           StreamSet& streams,
                            std::function<absl::Status()> available)
     : hub_(hub),
       labels_(labels),
       available_(std::move(available)),
       threads_("nfm-quota", 1),
-      streams_(budget, "quota_events") {}
+      streams_(streams) {
+  streams_.AddKind(kKind);
+}
 
 absl::Status QuotaStreams::Watch(const Call& call,
                                  const v1::WatchQuotaEventsRequest& request) {
-  if (available_ != nullptr) NFM_RETURN_IF_ERROR(available_());
+  NFM_RETURN_IF_ERROR(available_());
   FieldErrors errors;
   accounting::CounterFilter filter =
       ReadCounterFilter(request.filter(), call.scope(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   auto stream = std::make_shared<QuotaStream>(labels_);
-  NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
+  NFM_RETURN_IF_ERROR(streams_.Start(kKind, stream, call));
   stream->Begin(hub_.Subscribe(
       [filter = std::move(filter), this](const std::string& name) {
         return filter.Matches(
@@ -123,7 +127,5 @@ absl::Status QuotaStreams::Watch(const Call& call,
       }));
   return absl::OkStatus();
 }
-
-void QuotaStreams::Shutdown() { streams_.Shutdown(); }
 
 }  // namespace nfmeter::service

@@ -4,15 +4,11 @@
 #define NFMETER_SERVICE_COUNTER_QUOTA_STREAM_H_
 
 #include <functional>
-#include <memory>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "accounting/counters/label_store.h"
 #include "accounting/quotas/quota_hub.h"
 #include "nfmeter/v1/counter.pb.h"
-#include "service/gate/gate.h"
-#include "service/gate/stream_budget.h"
 #include "service/gate/stream_set.h"
 #include "service/gate/work_threads.h"
 
@@ -24,28 +20,19 @@ class QuotaStreams {
  public:
   // While `available` says anything but OK, every stream ends with it.
   QuotaStreams(accounting::QuotaHub& hub, const accounting::LabelStore& labels,
-               StreamBudget& budget,
-               std::function<absl::Status()> available = nullptr);
+               StreamSet& streams,
+               std::function<absl::Status()> available);
 
   // For CounterService.WatchQuotaEvents.
   absl::Status Watch(const Call& call,
                      const v1::WatchQuotaEventsRequest& request);
 
-  // Ends all streams, and new ones at once, with UNAVAILABLE and reason
-  // SERVER_SHUTDOWN.
-  void Shutdown();
-
-  // See StreamSet.
-  void AuthorizeAgain(const security::Authorizer& authorizer) {
-    streams_.AuthorizeAgain(authorizer);
-  }
-
  private:
   accounting::QuotaHub& hub_;
   const accounting::LabelStore& labels_;
-  const std::function<absl::Status()> available_;  // null: always
+  const std::function<absl::Status()> available_;
   WorkThreads threads_;
-  StreamSet streams_;
+  StreamSet& streams_;
 };
 
 }  // namespace nfmeter::service

@@ -8,7 +8,6 @@
 
 #include "accounting/flows/flow_reading.h"
 #include "accounting/flows/flow_watch.h"
-#include "security/access/access.h"
 #include "service/gate/call.h"
 
 namespace nfmeter::service {

@@ -9,8 +9,8 @@
 namespace nfmeter::service {
 
 FlowService::FlowService(Gate& gate, accounting::FlowHub& hub,
-                         const Limits& limits, StreamBudget& budget)
-    : GatedService(gate), hub_(hub), limits_(limits), streams_(hub, budget) {
+                         const Limits& limits, StreamSet& streams)
+    : GatedService(gate), hub_(hub), limits_(limits), streams_(hub, streams) {
   Stream("ListFlows", &FlowService::ListFlows);
   Unary("SummarizeFlows", &FlowService::SummarizeFlows);
   Stream("WatchFlows", &FlowService::WatchFlows);

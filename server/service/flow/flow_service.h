@@ -3,8 +3,6 @@
 #ifndef NFMETER_SERVICE_FLOW_FLOW_SERVICE_H_
 #define NFMETER_SERVICE_FLOW_FLOW_SERVICE_H_
 
-#include <cstddef>
-
 #include "absl/status/status.h"
 #include "accounting/flows/flow_hub.h"
 #include "nfmeter/v1/flow.grpc.pb.h"
@@ -12,7 +10,7 @@
 #include "service/gate/gate.h"
 #include "service/gate/gated_service.h"
 #include "service/gate/limits.h"
-#include "service/gate/stream_budget.h"
+#include "service/gate/stream_set.h"
 
 namespace nfmeter::service {
 
@@ -21,16 +19,10 @@ namespace nfmeter::service {
 class FlowService final : public GatedService<v1::FlowService> {
  public:
   FlowService(Gate& gate, accounting::FlowHub& hub, const Limits& limits,
-              StreamBudget& budget);
+              StreamSet& streams);
 
   // Ends all streams, and new ones at once, with UNAVAILABLE and reason
   // SERVER_SHUTDOWN.
-  void Shutdown() { streams_.Shutdown(); }
-  // See StreamSet.
-  void AuthorizeAgain(const security::Authorizer& authorizer) {
-    streams_.AuthorizeAgain(authorizer);
-  }
-  size_t open_streams() const { return streams_.open(); }
 
  private:
   absl::Status ListFlows(const Call& call, const v1::ListFlowsRequest& request);

@@ -6,12 +6,15 @@
 
 #include "absl/synchronization/mutex.h"
 #include "base/status_macros.h"
+#include "service/flow/flow_notices.h"
 #include "service/flow/flow_words.h"
 #include "service/gate/message_bytes.h"
 #include "service/gate/time_message.h"
 
 namespace nfmeter::service {
 namespace {
+
+constexpr char kKind[] = "flows";
 
 // A stream whose messages come from a FlowListing or FlowWatch, which calls
 // back on the hub's thread when there is more. It has the source from Begin()
@@ -124,11 +127,16 @@ class FlowWatchStream final : public FlowStream<accounting::FlowWatch> {
 
 }  // namespace
 
+FlowStreams::FlowStreams(accounting::FlowHub& hub, StreamSet& streams)
+    : hub_(hub), threads_("nfm-flow-send", 2), streams_(streams) {
+  streams_.AddKind(kKind);
+}
+
 absl::Status FlowStreams::List(const Call& call,
                                const FlowListRequest& request) {
   auto stream = std::make_shared<FlowListStream>(
       threads_, FlowNotices(call, /*shortened=*/false));
-  NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
+  NFM_RETURN_IF_ERROR(streams_.Start(kKind, stream, call));
   stream->Begin(
       hub_.List(request.filter, request.max_staleness, stream->Waker()));
   return absl::OkStatus();
@@ -138,7 +146,7 @@ absl::Status FlowStreams::Watch(const Call& call,
                                 const FlowWatchRequest& request) {
   auto stream = std::make_shared<FlowWatchStream>(
       threads_, request, FlowNotices(call, request.shortened));
-  NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
+  NFM_RETURN_IF_ERROR(streams_.Start(kKind, stream, call));
   stream->Begin(hub_.Watch(request.query, request.interval, stream->Waker()));
   return absl::OkStatus();
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/flow/flow_words.h"
 
-#include <array>
-
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "kernel/ip_prefix.h"

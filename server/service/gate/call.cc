@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/gate/call.h"
 
-#include <utility>
-
 #include "base/clock.h"
 
 namespace nfmeter::service {

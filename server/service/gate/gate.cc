@@ -107,15 +107,14 @@ void Gate::WriteMetrics(telemetry::MetricsText& text) const {
     for (const security::Work work : security::kAllWork) {
       if (work == security::Work::kAtOnce) continue;
       text.Add({{"kind", security::WorkName(work)}},
-               uint64_t{value_of(threads_[IndexOf(work)].load())});
+               value_of(threads_[IndexOf(work)].load()));
     }
   };
   text.Family("nfmeter_call_threads_busy", Type::kGauge,
               "Threads that carry out unary calls.");
   add([](const WorkThreads::Load& load) { return load.busy; });
-  text.Family("nfmeter_call_threads_limit", Type::kGauge,
-              "The most there may be, of each kind.");
-  text.Add(uint64_t{options_.max_threads});
+  text.Gauge("nfmeter_call_threads_limit",
+             "The most there may be, of each kind.", options_.max_threads);
   text.Family("nfmeter_calls_waiting", Type::kGauge,
               "Unary calls that wait for a thread.");
   add([](const WorkThreads::Load& load) { return load.waiting; });

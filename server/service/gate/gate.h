@@ -24,7 +24,7 @@
 #include "service/gate/memory_budget.h"
 #include "service/gate/work_threads.h"
 #include "telemetry/call_observer.h"
-#include "telemetry/metric_source.h"
+#include "telemetry/metrics_text.h"
 
 namespace nfmeter::service {
 
@@ -34,7 +34,7 @@ namespace nfmeter::service {
 //
 // Thread-safe. Does not own what it is given. Must be destroyed after the gRPC
 // server.
-class Gate final : public telemetry::MetricSource {
+class Gate {
  public:
   struct Options {
     bool read_only = false;
@@ -81,7 +81,7 @@ class Gate final : public telemetry::MetricSource {
   void BeginAnswer(size_t bytes);
   void EndAnswer(size_t bytes);
 
-  void WriteMetrics(telemetry::MetricsText& text) const override;
+  void WriteMetrics(telemetry::MetricsText& text) const;
 
  private:
   // Of answers that are being made.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/gate/memory_budget.h"
 
-#include <cstdint>
-
 #include "absl/strings/str_cat.h"
 #include "base/bound_details.h"
 #include "base/error.h"
@@ -99,14 +97,12 @@ absl::Status MemoryBudget::Refusal(const std::string& caller) const {
 }
 
 void MemoryBudget::WriteMetrics(telemetry::MetricsText& text) const {
-  using Type = telemetry::MetricsText::Type;
-  text.Family("nfmeter_held_bytes", Type::kGauge,
-              "Bytes held for callers: requests that are served, answers and "
-              "frames that were not read yet.");
-  text.Add(uint64_t{held()});
-  text.Family("nfmeter_held_limit_bytes", Type::kGauge,
-              "The most; each caller may have half.");
-  text.Add(uint64_t{max_bytes_});
+  text.Gauge("nfmeter_held_bytes",
+             "Bytes held for callers: requests that are served, answers and "
+             "frames that were not read yet.",
+             held());
+  text.Gauge("nfmeter_held_limit_bytes", "The most; each caller may have half.",
+             max_bytes_);
 }
 
 }  // namespace nfmeter::service

@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -13,7 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
-#include "telemetry/metric_source.h"
+#include "telemetry/metrics_text.h"
 
 namespace nfmeter::service {
 
@@ -24,7 +23,7 @@ namespace nfmeter::service {
 // account for one with much. All have at most twice the bound then.
 //
 // Thread-safe. Must outlive its holds.
-class MemoryBudget final : public telemetry::MetricSource {
+class MemoryBudget {
  public:
   explicit MemoryBudget(size_t max_bytes) : max_bytes_(max_bytes) {}
   MemoryBudget(const MemoryBudget&) = delete;
@@ -81,7 +80,7 @@ class MemoryBudget final : public telemetry::MetricSource {
   void TakeAnyway(const std::string& caller, size_t bytes, Hold& hold);
 
   size_t held() const { return held_.load(std::memory_order_relaxed); }
-  void WriteMetrics(telemetry::MetricsText& text) const override;
+  void WriteMetrics(telemetry::MetricsText& text) const;
 
  private:
   absl::Status CheckMore(const std::string& caller, size_t more) const;

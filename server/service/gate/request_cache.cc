@@ -159,20 +159,16 @@ void RequestCache::ForgetOld() {
 }
 
 void RequestCache::WriteMetrics(telemetry::MetricsText& text) const {
-  using Type = telemetry::MetricsText::Type;
   const Stats now = stats();
-  text.Family("nfmeter_request_cache_answers", Type::kGauge,
-              "Answers kept for repeated request_ids.");
-  text.Add(uint64_t{now.entries});
-  text.Family("nfmeter_request_cache_bytes", Type::kGauge, "Bytes of them.");
-  text.Add(uint64_t{now.bytes});
-  text.Family("nfmeter_request_cache_hits_total", Type::kCounter,
-              "Requests that got an answer kept from before.");
-  text.Add(now.hits);
-  text.Family("nfmeter_request_cache_not_stored_total", Type::kCounter,
-              "Answers that the disk did not take: a restart would not know "
-              "them.");
-  text.Add(now.not_stored);
+  text.Gauge("nfmeter_request_cache_answers",
+             "Answers kept for repeated request_ids.", now.entries);
+  text.Gauge("nfmeter_request_cache_bytes", "Bytes of them.", now.bytes);
+  text.Counter("nfmeter_request_cache_hits_total",
+               "Requests that got an answer kept from before.", now.hits);
+  text.Counter("nfmeter_request_cache_not_stored_total",
+               "Answers that the disk did not take: a restart would not know "
+               "them.",
+               now.not_stored);
 }
 
 }  // namespace nfmeter::service

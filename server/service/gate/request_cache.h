@@ -21,7 +21,7 @@
 #include "accounting/ledger/answer_store.h"
 #include "base/clock.h"
 #include "google/protobuf/message.h"
-#include "telemetry/metric_source.h"
+#include "telemetry/metrics_text.h"
 
 namespace nfmeter::service {
 
@@ -30,7 +30,7 @@ namespace nfmeter::service {
 // go when their time is over, or before it, oldest first, when there are too
 // many. Failures changed nothing and are not kept: a retry tries again.
 // Thread-safe.
-class RequestCache final : public telemetry::MetricSource {
+class RequestCache {
  public:
   struct Options {
     absl::Duration lifetime = absl::Minutes(10);
@@ -70,7 +70,7 @@ class RequestCache final : public telemetry::MetricSource {
     uint64_t not_stored = 0;  // that the disk did not take, likewise
   };
   Stats stats() const;
-  void WriteMetrics(telemetry::MetricsText& text) const override;
+  void WriteMetrics(telemetry::MetricsText& text) const;
 
  private:
   using Key = std::pair<std::string, std::string>;  // method, request_id

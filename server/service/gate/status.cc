@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/gate/status.h"
 
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>

@@ -52,9 +52,9 @@ void StreamBudget::Return(absl::string_view kind,
   if (--found->second == 0) by_caller_.erase(found);
 }
 
-size_t StreamBudget::open() const {
+size_t StreamBudget::open(absl::string_view kind) const {
   absl::MutexLock lock(&mutex_);
-  return open_;
+  return by_kind_.find(kind)->second;
 }
 
 void StreamBudget::WriteMetrics(telemetry::MetricsText& text) const {
@@ -63,12 +63,11 @@ void StreamBudget::WriteMetrics(telemetry::MetricsText& text) const {
   {
     absl::MutexLock lock(&mutex_);
     for (const auto& [kind, open] : by_kind_) {
-      text.Add({{"kind", kind}}, uint64_t{open});
+      text.Add({{"kind", kind}}, open);
     }
   }
-  text.Family("nfmeter_streams_limit", Type::kGauge,
-              "The most streams that may be open, all kinds together.");
-  text.Add(uint64_t{max_});
+  text.Gauge("nfmeter_streams_limit",
+             "The most streams that may be open, all kinds together.", max_);
 }
 
 }  // namespace nfmeter::service

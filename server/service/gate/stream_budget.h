@@ -14,13 +14,13 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "security/access/authorizer.h"
-#include "telemetry/metric_source.h"
+#include "telemetry/metrics_text.h"
 
 namespace nfmeter::service {
 
 // Bounds the streams of all services together (NodeLimits.max_streams), and
 // those of each caller with a certificate. Thread-safe.
-class StreamBudget final : public telemetry::MetricSource {
+class StreamBudget {
  public:
   explicit StreamBudget(size_t max) : StreamBudget(max, max) {}
   StreamBudget(size_t max, size_t max_per_caller)
@@ -38,8 +38,8 @@ class StreamBudget final : public telemetry::MetricSource {
   void Return(absl::string_view kind, const security::Caller& caller);
 
   size_t max() const { return max_; }
-  size_t open() const;
-  void WriteMetrics(telemetry::MetricsText& text) const override;
+  size_t open(absl::string_view kind) const;
+  void WriteMetrics(telemetry::MetricsText& text) const;
 
  private:
   const size_t max_;

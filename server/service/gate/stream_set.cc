@@ -120,7 +120,8 @@ void MessageStream::OnDone() {
   set_->Remove(self_.lock());  // the call keeps this alive until it returns
 }
 
-absl::Status StreamSet::Start(std::shared_ptr<MessageStream> stream,
+absl::Status StreamSet::Start(absl::string_view kind,
+                              std::shared_ptr<MessageStream> stream,
                               const Call& call) {
   absl::MutexLock lock(&mutex_);
   if (shut_down_) return ShutdownStatus();
@@ -129,8 +130,9 @@ absl::Status StreamSet::Start(std::shared_ptr<MessageStream> stream,
   if (call.caller->outdated != nullptr && call.caller->outdated->load()) {
     return PolicyChanged();
   }
-  NFM_RETURN_IF_ERROR(budget_.Take(kind_, *call.caller));
+  NFM_RETURN_IF_ERROR(budget_.Take(kind, *call.caller));
   stream->set_ = this;
+  stream->kind_ = std::string(kind);
   stream->trail_ = call.trail;
   stream->caller_ = call.caller;
   stream->method_ = call.method;
@@ -168,17 +170,12 @@ std::vector<std::shared_ptr<MessageStream>> StreamSet::All() const {
   return {streams_.begin(), streams_.end()};
 }
 
-size_t StreamSet::size() const {
-  absl::MutexLock lock(&mutex_);
-  return streams_.size();
-}
-
 void StreamSet::Remove(const std::shared_ptr<MessageStream>& stream) {
   {
     absl::MutexLock lock(&mutex_);
     streams_.erase(stream);
   }
-  budget_.Return(kind_, *stream->caller_);
+  budget_.Return(stream->kind_, *stream->caller_);
 }
 
 }  // namespace nfmeter::service

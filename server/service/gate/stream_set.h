@@ -4,7 +4,6 @@
 #define NFMETER_SERVICE_GATE_STREAM_SET_H_
 
 #include <atomic>
-#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -99,26 +98,28 @@ class MessageStream {
   // Set by StreamSet::Start(). The call lives until OnDone().
   StreamCall* call_ = nullptr;
   StreamSet* set_ = nullptr;
+  std::string kind_;
   std::shared_ptr<CallTrail> trail_;
   std::shared_ptr<const security::Caller> caller_;
   const security::Method* method_ = nullptr;
   std::weak_ptr<MessageStream> self_;
 };
 
-// The streams of a service: keeps to the budget, and ends them all. Must
+// The streams of all services: keeps to the budget, and ends them all. Must
 // outlive its streams' calls. Thread-safe.
 class StreamSet {
  public:
-  // `budget` must outlive the set. `kind`, for metrics: "snapshots".
-  StreamSet(StreamBudget& budget, absl::string_view kind)
-      : budget_(budget), kind_(kind) {
-    budget_.AddKind(kind_);
-  }
+  // `budget` must outlive the set.
+  explicit StreamSet(StreamBudget& budget) : budget_(budget) {}
 
-  // Makes the stream that of `call`.
+  // See StreamBudget.
+  void AddKind(absl::string_view kind) { budget_.AddKind(kind); }
+
+  // Makes the stream, one of a kind that was added, that of `call`.
   // RESOURCE_EXHAUSTED, TOO_MANY_STREAMS; UNAVAILABLE, SERVER_SHUTDOWN and
   // POLICY_CHANGED.
-  absl::Status Start(std::shared_ptr<MessageStream> stream, const Call& call);
+  absl::Status Start(absl::string_view kind,
+                     std::shared_ptr<MessageStream> stream, const Call& call);
 
   // After a change of policy: ends the streams whose caller may not have them
   // any more (PERMISSION_DENIED), or may now see other counters (UNAVAILABLE,
@@ -128,15 +129,12 @@ class StreamSet {
   // Ends all streams, and all to come.
   void Shutdown();
 
-  size_t size() const;
-
  private:
   friend class MessageStream;
   void Remove(const std::shared_ptr<MessageStream>& stream);
   std::vector<std::shared_ptr<MessageStream>> All() const;
 
   StreamBudget& budget_;
-  const std::string kind_;
   mutable absl::Mutex mutex_;
   bool shut_down_ ABSL_GUARDED_BY(mutex_) = false;
   absl::flat_hash_set<std::shared_ptr<MessageStream>> streams_

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/match/match_message.h"
 
-#include <optional>
-#include <string>
-
 #include "base/name_escape.h"
 #include "base/utf8.h"
 #include "kernel/ip_prefix.h"

@@ -2,7 +2,6 @@
 #include "service/match/read_match.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "kernel/ip_prefix.h"

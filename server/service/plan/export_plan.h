@@ -5,7 +5,6 @@
 
 #include <map>
 #include <string>
-#include <vector>
 
 #include "absl/types/span.h"
 #include "accounting/counters/counters.h"

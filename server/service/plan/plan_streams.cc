@@ -13,6 +13,11 @@
 #include "service/plan/read_plan.h"
 
 namespace nfmeter::service {
+namespace {
+
+constexpr char kKind[] = "plans";
+
+}  // namespace
 
 // Sends statuses as they change; of a plan that changes faster than the client
 // reads, the newest.
@@ -51,8 +56,9 @@ class PlanStream final : public MessageStream {
       ABSL_GUARDED_BY(mutex_);
 };
 
-PlanStreams::PlanStreams(accounting::Plans& plans, StreamBudget& budget)
-    : plans_(plans), threads_("nfm-plan-watch", 1), streams_(budget, "plans") {
+PlanStreams::PlanStreams(accounting::Plans& plans, StreamSet& streams)
+    : plans_(plans), threads_("nfm-plan-watch", 1), streams_(streams) {
+  streams_.AddKind(kKind);
   plans_.AddListener(
       [this](const accounting::PlanStatus& status) { Tell(status); });
 }
@@ -82,7 +88,7 @@ absl::Status PlanStreams::Watch(const Call& call,
     NFM_RETURN_IF_ERROR(plans_.Status(request.name()).status());
   }
   auto stream = std::make_shared<PlanStream>(request.name(), threads_);
-  NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
+  NFM_RETURN_IF_ERROR(streams_.Start(kKind, stream, call));
   {
     absl::MutexLock lock(&mutex_);
     watching_.push_back(stream);

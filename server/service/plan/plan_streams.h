@@ -3,7 +3,6 @@
 #ifndef NFMETER_SERVICE_PLAN_PLAN_STREAMS_H_
 #define NFMETER_SERVICE_PLAN_PLAN_STREAMS_H_
 
-#include <cstddef>
 #include <memory>
 #include <vector>
 
@@ -14,7 +13,6 @@
 #include "nfmeter/v1/plan.pb.h"
 #include "security/access/authorizer.h"
 #include "service/gate/call.h"
-#include "service/gate/stream_budget.h"
 #include "service/gate/stream_set.h"
 #include "service/gate/work_threads.h"
 
@@ -26,25 +24,18 @@ class PlanStream;
 // server, and before the plans. Does not own what it is given.
 class PlanStreams {
  public:
-  PlanStreams(accounting::Plans& plans, StreamBudget& budget);
+  PlanStreams(accounting::Plans& plans, StreamSet& streams);
   ~PlanStreams();
 
   absl::Status Watch(const Call& call,
                      const v1::WatchPlanStatusRequest& request);
-
-  // As QuotaStreams.
-  void Shutdown() { streams_.Shutdown(); }
-  void AuthorizeAgain(const security::Authorizer& authorizer) {
-    streams_.AuthorizeAgain(authorizer);
-  }
-  size_t open() const { return streams_.size(); }
 
  private:
   void Tell(const accounting::PlanStatus& status);
 
   accounting::Plans& plans_;
   WorkThreads threads_;
-  StreamSet streams_;
+  StreamSet& streams_;
   absl::Mutex mutex_;
   std::vector<std::weak_ptr<PlanStream>> watching_ ABSL_GUARDED_BY(mutex_);
 };

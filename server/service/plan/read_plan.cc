@@ -17,7 +17,6 @@
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "kernel/ip_prefix.h"
-#include "kernel/rule_law.h"
 #include "service/gate/message_bytes.h"
 #include "service/gate/read_labels.h"
 #include "service/gate/request_checks.h"

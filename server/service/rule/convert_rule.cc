@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/rule/convert_rule.h"
 
-#include <optional>
 #include <string>
 
 #include "accounting/common/counter_filter.h"
 #include "base/name_escape.h"
 #include "base/utf8.h"
-#include "kernel/ip_prefix.h"
 #include "service/match/match_message.h"
 
 namespace nfmeter::service {

@@ -4,7 +4,6 @@
 #ifndef NFMETER_SERVICE_RULE_VALIDATE_RULE_H_
 #define NFMETER_SERVICE_RULE_VALIDATE_RULE_H_
 
-#include <optional>
 #include <string>
 #include <vector>
 

@@ -2,10 +2,8 @@
 #include "service/snapshot/snapshot_request.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/error.h"
 #include "base/status_macros.h"
 #include "service/gate/field_errors.h"
 #include "service/gate/request_checks.h"

@@ -3,18 +3,16 @@
 #ifndef NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_SERVICE_H_
 #define NFMETER_SERVICE_SNAPSHOT_SNAPSHOT_SERVICE_H_
 
-#include <cstddef>
 #include <functional>
 #include <memory>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
 #include "service/gate/gate.h"
 #include "service/gate/gated_service.h"
 #include "service/gate/limits.h"
 #include "service/snapshot/snapshot_streams.h"
-#include "telemetry/metric_source.h"
+#include "telemetry/metrics_text.h"
 
 namespace nfmeter::service {
 
@@ -23,25 +21,14 @@ namespace nfmeter::service {
 //
 // Thread-safe. Must be destroyed after the gRPC server, and before the hub.
 // Does not own what it is given.
-class SnapshotService final : public GatedService<v1::SnapshotService>,
-                              public telemetry::MetricSource {
+class SnapshotService final : public GatedService<v1::SnapshotService> {
  public:
   // While `available` says anything but OK, every call ends with it.
   SnapshotService(Gate& gate, const SnapshotParts& parts, const Limits& limits,
-                  std::function<absl::Status()> available = nullptr);
+                  std::function<absl::Status()> available);
   ~SnapshotService() override;
 
-  // Ends all streams, and new ones at once, with UNAVAILABLE and reason
-  // SERVER_SHUTDOWN. A stream whose client does not read ends at the deadline
-  // of grpc::Server::Shutdown(), so call that next.
-  void Shutdown();
-
-  // See StreamSet.
-  void AuthorizeAgain(const security::Authorizer& authorizer);
-
-  void WriteMetrics(telemetry::MetricsText& text) const override;
-  // Streams of snapshots under way.
-  size_t open_streams() const;
+  void WriteMetrics(telemetry::MetricsText& text) const;
 
  private:
   absl::Status GetSnapshot(const Call& call,
@@ -50,7 +37,7 @@ class SnapshotService final : public GatedService<v1::SnapshotService>,
                               const v1::WatchSnapshotsRequest& request);
 
   const Limits limits_;
-  const std::function<absl::Status()> available_;  // null: always
+  const std::function<absl::Status()> available_;
   const std::unique_ptr<SnapshotStreams> streams_;
 };
 

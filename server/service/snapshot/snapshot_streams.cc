@@ -102,7 +102,9 @@ SnapshotStreams::SnapshotStreams(const SnapshotParts& parts)
       filters_(parts.labels),
       frames_(context_),
       threads_("nfm-streams", EncoderThreads()),
-      streams_(parts.streams, "snapshots") {}
+      streams_(parts.streams) {
+  streams_.AddKind(kKind);
+}
 
 absl::Status SnapshotStreams::Get(const Call& call,
                                   const SnapshotQuery& query) {
@@ -112,7 +114,7 @@ absl::Status SnapshotStreams::Get(const Call& call,
   const std::shared_ptr<const Snapshot> latest = hub_.Latest();
   NFM_RETURN_IF_ERROR(call.stream->Remember(
       latest == nullptr ? 0 : latest->size() * kBytesPerCounter));
-  NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
+  NFM_RETURN_IF_ERROR(streams_.Start(kKind, stream, call));
   hub_.Read(query.max_staleness, stream);
   return absl::OkStatus();
 }
@@ -125,7 +127,7 @@ absl::Status SnapshotStreams::Watch(const Call& call,
       [this](const SnapshotWatchStream* ended) {
         Leave(ended->interval(), ended);
       });
-  NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
+  NFM_RETURN_IF_ERROR(streams_.Start(kKind, stream, call));
   Join(stream);
   return absl::OkStatus();
 }

@@ -14,7 +14,6 @@
 #include "accounting/counters/label_store.h"
 #include "accounting/ledger/ledger.h"
 #include "accounting/snapshots/snapshot_hub.h"
-#include "service/gate/stream_budget.h"
 #include "service/gate/stream_set.h"
 #include "service/gate/work_threads.h"
 #include "service/snapshot/snapshot_filter.h"
@@ -63,25 +62,20 @@ struct SnapshotParts {
   accounting::SnapshotHub& hub;
   const accounting::LabelStore& labels;
   accounting::Ledger& ledger;
-  StreamBudget& streams;
+  StreamSet& streams;
 };
 
 // The calls of SnapshotService under way. Thread-safe.
 class SnapshotStreams {
  public:
+  static constexpr char kKind[] = "snapshots";  // see StreamBudget
+
   explicit SnapshotStreams(const SnapshotParts& parts);
 
   absl::Status Get(const Call& call, const SnapshotQuery& query);
   absl::Status Watch(const Call& call, const SnapshotWatch& watch);
-  void Shutdown() { streams_.Shutdown(); }
-
-  // See StreamSet.
-  void AuthorizeAgain(const security::Authorizer& authorizer) {
-    streams_.AuthorizeAgain(authorizer);
-  }
 
   const FrameStats& frame_stats() { return frames_.stats(); }
-  size_t open() const { return streams_.size(); }
 
  private:
   struct Feed {
@@ -99,7 +93,7 @@ class SnapshotStreams {
   SnapshotFilters filters_;
   SnapshotFrames frames_;
   WorkThreads threads_;
-  StreamSet streams_;
+  StreamSet& streams_;
   absl::Mutex mutex_;
   std::map<absl::Duration, Feed> feeds_ ABSL_GUARDED_BY(mutex_);
 };

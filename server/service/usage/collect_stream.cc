@@ -20,6 +20,8 @@
 namespace nfmeter::service {
 namespace {
 
+constexpr char kKind[] = "usage";
+
 constexpr size_t kDefaultWindow = 4 << 20;
 constexpr size_t kMaxWindow = 64 << 20;
 constexpr size_t kMaxNameBytes = 63;
@@ -218,11 +220,13 @@ absl::Status CollectStream::Acknowledge(
 
 CollectStreams::CollectStreams(accounting::Ledger& ledger,
                                const accounting::LabelStore& labels,
-                               StreamBudget& budget)
+                               StreamSet& streams)
     : ledger_(ledger),
       labels_(labels),
       threads_("nfm-usage", 2),
-      streams_(budget, "usage") {}
+      streams_(streams) {
+  streams_.AddKind(kKind);
+}
 
 absl::Status CollectStreams::Collect(const Call& call,
                                      const v1::CollectUsageRequest& request) {
@@ -266,7 +270,7 @@ absl::Status CollectStreams::Collect(const Call& call,
   NFM_RETURN_IF_ERROR(stream->Prepare());
   // Before the new stream needs a place in the caller's budget of streams.
   End(consumer, Replaced(consumer));
-  NFM_RETURN_IF_ERROR(streams_.Start(stream, call));
+  NFM_RETURN_IF_ERROR(streams_.Start(kKind, stream, call));
   std::weak_ptr<CollectStream> between = stream;
   {
     absl::MutexLock lock(&mutex_);

@@ -3,7 +3,6 @@
 #ifndef NFMETER_SERVICE_USAGE_COLLECT_STREAM_H_
 #define NFMETER_SERVICE_USAGE_COLLECT_STREAM_H_
 
-#include <cstddef>
 #include <map>
 #include <memory>
 #include <string>
@@ -17,7 +16,6 @@
 #include "nfmeter/v1/usage.pb.h"
 #include "security/access/authorizer.h"
 #include "service/gate/call.h"
-#include "service/gate/stream_budget.h"
 #include "service/gate/stream_set.h"
 #include "service/gate/work_threads.h"
 
@@ -30,7 +28,7 @@ class CollectStream;
 class CollectStreams {
  public:
   CollectStreams(accounting::Ledger& ledger,
-                 const accounting::LabelStore& labels, StreamBudget& budget);
+                 const accounting::LabelStore& labels, StreamSet& streams);
 
   // For UsageService.CollectUsage; see usage.proto.
   absl::Status Collect(const Call& call,
@@ -40,18 +38,11 @@ class CollectStreams {
   // Ends the consumer's stream, if there is one.
   void End(absl::string_view consumer, const absl::Status& status);
 
-  // See StreamSet.
-  void Shutdown() { streams_.Shutdown(); }
-  void AuthorizeAgain(const security::Authorizer& authorizer) {
-    streams_.AuthorizeAgain(authorizer);
-  }
-  size_t open() const { return streams_.size(); }
-
  private:
   accounting::Ledger& ledger_;
   const accounting::LabelStore& labels_;
   WorkThreads threads_;
-  StreamSet streams_;
+  StreamSet& streams_;
   mutable absl::Mutex mutex_;
   std::map<std::string, std::weak_ptr<CollectStream>, std::less<>> by_consumer_
       ABSL_GUARDED_BY(mutex_);

@@ -8,7 +8,6 @@
 #include "accounting/common/counter_filter.h"
 #include "accounting/counters/label_store.h"
 #include "accounting/ledger/account.h"
-#include "accounting/ledger/consumers.h"
 #include "accounting/ledger/usage_query.h"
 #include "nfmeter/v1/usage.pb.h"
 

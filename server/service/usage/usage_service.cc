@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -119,7 +118,7 @@ absl::StatusOr<std::optional<std::string>> CounterOf(
 
 UsageService::UsageService(Gate& gate, accounting::Ledger& ledger,
                            const accounting::LabelStore& labels,
-                           StreamBudget& streams, const Limits& limits)
+                           StreamSet& streams, const Limits& limits)
     : GatedService(gate),
       ledger_(ledger),
       labels_(labels),

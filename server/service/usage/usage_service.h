@@ -7,11 +7,10 @@
 #include "accounting/counters/label_store.h"
 #include "accounting/ledger/ledger.h"
 #include "nfmeter/v1/usage.grpc.pb.h"
-#include "security/access/authorizer.h"
 #include "service/gate/gate.h"
 #include "service/gate/gated_service.h"
 #include "service/gate/limits.h"
-#include "service/gate/stream_budget.h"
+#include "service/gate/stream_set.h"
 #include "service/usage/collect_stream.h"
 
 namespace nfmeter::service {
@@ -21,16 +20,10 @@ namespace nfmeter::service {
 class UsageService final : public GatedService<v1::UsageService> {
  public:
   UsageService(Gate& gate, accounting::Ledger& ledger,
-               const accounting::LabelStore& labels, StreamBudget& streams,
+               const accounting::LabelStore& labels, StreamSet& streams,
                const Limits& limits);
 
   // Ends all streams, and those to come.
-  void Shutdown() { streams_.Shutdown(); }
-  // See StreamSet.
-  void AuthorizeAgain(const security::Authorizer& authorizer) {
-    streams_.AuthorizeAgain(authorizer);
-  }
-  size_t open_streams() const { return streams_.open(); }
 
  private:
   absl::Status CollectUsage(const Call& call,

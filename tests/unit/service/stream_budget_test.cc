@@ -35,7 +35,7 @@ TEST(StreamBudgetTest, ACallerWithACertificateHasABoundOfItsOwn) {
   EXPECT_OK(budget.Take("snapshots", Certified("b")));
   budget.Return("snapshots", Certified("a"));
   EXPECT_OK(budget.Take("snapshots", Certified("a")));
-  EXPECT_EQ(budget.open(), 3u);
+  EXPECT_EQ(budget.open("snapshots"), 3u);
 }
 
 TEST(StreamBudgetTest, CallersOfSocketsShareWhatThereIs) {

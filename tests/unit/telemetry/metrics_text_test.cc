@@ -14,8 +14,8 @@ using Type = MetricsText::Type;
 
 TEST(MetricsTextTest, AFamilyHasItsHelpItsTypeAndItsSamples) {
   MetricsText text;
-  text.Family("nfmeter_things_total", Type::kCounter, "Things.");
-  text.Add(uint64_t{18'446'744'073'709'551'615u});
+  text.Counter("nfmeter_things_total", "Things.",
+               uint64_t{18'446'744'073'709'551'615u});
   text.Add({{"a", "1"}, {"b", "2"}}, 0.25);
   EXPECT_EQ(std::move(text).Take(),
             "# HELP nfmeter_things_total Things.\n"
@@ -54,8 +54,7 @@ TEST(MetricsTextTest, PromtoolReadsAllOfIt) {
   text.Add({{"name", "\\x20\"\n\xc3\xa4"}}, uint64_t{1});
   text.Family("b_seconds", Type::kHistogram, "B.");
   text.Add({}, DurationHistogram().Read());
-  text.Family("c_bytes", Type::kGauge, "C.");
-  text.Add(1e300);
+  text.Gauge("c_bytes", "C.", 1e300);
   text.Add({{"small", "yes"}}, 1e-300);
   const testing::RunResult checked =
       testing::Run({"promtool", "check", "metrics"}, std::move(text).Take());
