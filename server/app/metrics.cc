@@ -36,13 +36,13 @@ Metrics::Metrics(const Config& config)
 
 absl::StatusOr<std::unique_ptr<telemetry::MetricsServer>> Metrics::Serve(
     accounting::Ledger& ledger, const accounting::LabelStore& labels,
-    std::function<void(telemetry::MetricsText&)> write_more) {
+    telemetry::MetricSource others) {
   counters_.emplace(ledger, labels,
                     telemetry::CounterMetrics::Options{
                         .name_glob = config_.metrics.counters,
                         .max_counters = config_.metrics.max_counters,
                         .label_keys = config_.metrics.labels});
-  write_more_ = std::move(write_more);
+  others_ = std::move(others);
   NFM_ASSIGN_OR_RETURN(auto server, telemetry::MetricsServer::Start(
                                         {.host = config_.metrics.listen->host,
                                          .port = config_.metrics.listen->port},
@@ -61,7 +61,7 @@ std::string Metrics::Render() {
   calls_.WriteMetrics(text);
   ConnectionGuard::WriteMetrics(text);
   counters_->WriteMetrics(text);
-  write_more_(text);
+  others_(text);
   std::string page = std::move(text).Take();
   last_size_ = page.size();
   durations_.Add(std::chrono::steady_clock::now() - begin);

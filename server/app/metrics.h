@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,8 +16,8 @@
 #include "base/duration_histogram.h"
 #include "telemetry/call_metrics.h"
 #include "telemetry/counter_metrics.h"
+#include "telemetry/metric_source.h"
 #include "telemetry/metrics_server.h"
-#include "telemetry/metrics_text.h"
 #include "telemetry/process_metrics.h"
 
 namespace nfmeter::app {
@@ -32,14 +31,12 @@ class Metrics {
   // For the gate.
   telemetry::CallObserver& calls() { return calls_; }
 
-  // `write_more` writes whole families: all but those of the process, its
-  // connections, calls and counters. It is called on any thread, several at
-  // once, and may wait for the kernel, but not for anybody else. This and what
-  // it is given must outlive the server. Once. Statuses:
+  // `others`: all but the process, its connections, calls and counters. This
+  // and what it is given must outlive the server. Once. Statuses:
   // telemetry::MetricsServer::Start().
   absl::StatusOr<std::unique_ptr<telemetry::MetricsServer>> Serve(
       accounting::Ledger& ledger, const accounting::LabelStore& labels,
-      std::function<void(telemetry::MetricsText&)> write_more);
+      telemetry::MetricSource others);
 
  private:
   std::string Render();
@@ -48,7 +45,7 @@ class Metrics {
   const telemetry::ProcessMetrics process_;
   telemetry::CallMetrics calls_;
   std::optional<telemetry::CounterMetrics> counters_;  // once there is a ledger
-  std::function<void(telemetry::MetricsText&)> write_more_;
+  telemetry::MetricSource others_;
   std::atomic<size_t> last_size_ = 0;
   DurationHistogram durations_;
 };
