@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/src/status_macros.h"
 #include "collector/log.h"
 #include "collector/shards.h"
-#include "collector/status_macros.h"
 
 namespace nfmeter::collector {
 namespace {
@@ -56,8 +56,7 @@ void Collector::Loop() {
       if (status.ok()) {
         Log(Level::kInfo, "sink works again");
       } else {
-        Log(Level::kError, "sink fails",
-            {{"error", std::string(status.message())}});
+        Log(Level::kError, "sink fails", {{"error", status.message()}});
       }
       state_.sink = status;
     }
@@ -69,7 +68,7 @@ void Collector::Loop() {
   const absl::Status left = sink_.Leave(options_.name);
   if (!left.ok()) {
     Log(Level::kWarning, "leases not given back; they end by themselves",
-        {{"error", std::string(left.message())}});
+        {{"error", left.message()}});
   }
 }
 
@@ -78,7 +77,7 @@ void Collector::Tidy() {
     const absl::Status status = sink_.Tidy();
     if (!status.ok()) {
       Log(Level::kWarning, "roll-ups and retention wait",
-          {{"error", std::string(status.message())}});
+          {{"error", status.message()}});
     }
     const absl::Time next = absl::Now() + kTidyEvery;
     for (;;) {

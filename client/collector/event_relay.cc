@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/src/status_macros.h"
 #include "collector/log.h"
-#include "collector/status_macros.h"
 
 namespace nfmeter::collector {
 namespace {
@@ -64,7 +64,7 @@ void EventRelay::Loop() {
       last = sent.status();
       Log(last.ok() ? Level::kInfo : Level::kWarning,
           last.ok() ? "events are sent again" : "events wait in the outbox",
-          {{"error", std::string(last.message())}});
+          {{"error", last.message()}});
     }
     absl::MutexLock lock(&mutex_);
     const bool more = sent.ok() && *sent > 0;

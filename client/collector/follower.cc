@@ -5,10 +5,9 @@
 #include <utility>
 
 #include "absl/random/random.h"
-#include "absl/strings/str_cat.h"
+#include "client/src/status_macros.h"
 #include "collector/log.h"
 #include "collector/record.h"
-#include "collector/status_macros.h"
 
 namespace nfmeter::collector {
 namespace {
@@ -121,9 +120,8 @@ absl::Status Follower::Follow() {
   }
   for (;;) {
     const absl::Time asked = absl::Now();
-    absl::StatusOr<CollectedRecord> next = stream->Next();
-    if (!next.ok()) return next.status();
-    Receive(std::move(next->record), absl::Now() - asked);
+    NFM_ASSIGN_OR_RETURN(CollectedRecord next, stream->Next());
+    Receive(std::move(next.record), absl::Now() - asked);
   }
 }
 
@@ -199,7 +197,7 @@ void Follower::SetError(const absl::Status& error) {
     Log(Level::kWarning, "node not followed",
         {{"node", options_.target.name},
          {"address", options_.target.address},
-         {"error", std::string(error.message())}});
+         {"error", error.message()}});
   }
   state_.error = error;
   state_.since = absl::Now();

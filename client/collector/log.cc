@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <string>
+
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -11,9 +13,9 @@
 
 namespace nfmeter::collector {
 
-void Log(
-    Level level, absl::string_view what,
-    std::initializer_list<std::pair<absl::string_view, std::string>> values) {
+void Log(Level level, absl::string_view what,
+         std::initializer_list<std::pair<absl::string_view, absl::string_view>>
+             values) {
   constexpr absl::string_view kNames[] = {"info", "warning", "error"};
   std::string line =
       absl::StrCat(absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(),
@@ -21,7 +23,7 @@ void Log(
                    " ", kNames[static_cast<int>(level)], " ", what);
   for (const auto& [key, value] : values) {
     absl::StrAppend(&line, " ", key, "=");
-    if (value.find_first_of(" \"\n=") == std::string::npos && !value.empty()) {
+    if (value.find_first_of(" \"\n=") == value.npos && !value.empty()) {
       absl::StrAppend(&line, value);
     } else {
       const std::string escaped = absl::Utf8SafeCEscape(value);

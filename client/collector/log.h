@@ -5,7 +5,6 @@
 #define NFMETER_COLLECTOR_LOG_H_
 
 #include <initializer_list>
-#include <string>
 #include <utility>
 
 #include "absl/strings/string_view.h"
@@ -16,7 +15,7 @@ enum class Level { kInfo, kWarning, kError };
 
 // Thread-safe.
 void Log(Level level, absl::string_view what,
-         std::initializer_list<std::pair<absl::string_view, std::string>>
+         std::initializer_list<std::pair<absl::string_view, absl::string_view>>
              values = {});
 
 }  // namespace nfmeter::collector

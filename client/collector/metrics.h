@@ -3,7 +3,6 @@
 #ifndef NFMETER_COLLECTOR_METRICS_H_
 #define NFMETER_COLLECTOR_METRICS_H_
 
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>

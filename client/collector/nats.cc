@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/nats.h"
 
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "collector/status_macros.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::collector::nats {
 namespace {

@@ -11,8 +11,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "client/src/status_macros.h"
 #include "collector/record.h"
-#include "collector/status_macros.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace nfmeter::collector {

@@ -14,7 +14,6 @@
 #include "collector/nats_sink.h"
 #include "collector/postgres_sink.h"
 #include "collector/sqlite_sink.h"
-#include "collector/status_macros.h"
 
 namespace nfmeter::collector {
 namespace {

@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
-#include "collector/status_macros.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::collector::postgres {
 namespace {

@@ -5,7 +5,6 @@
 #define NFMETER_COLLECTOR_POSTGRES_H_
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>

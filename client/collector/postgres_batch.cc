@@ -3,7 +3,6 @@
 
 #include <map>
 #include <set>
-#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "absl/strings/substitute.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::collector {
 namespace {
@@ -80,14 +81,12 @@ absl::Status CheckFeatures(postgres::Connection& connection) {
     return absl::OkStatus();
   };
   for (const Feature& feature : kFeatures) {
-    const absl::Status status =
-        note(feature.name, connection.Execute(trial(feature.trial)));
-    if (!status.ok()) return status;
+    NFM_RETURN_IF_ERROR(
+        note(feature.name, connection.Execute(trial(feature.trial))));
   }
-  const absl::Status copied =
+  NFM_RETURN_IF_ERROR(
       note(kCopyFeature,
-           connection.CopyIn(trial(kCopyTrial), postgres::CopyData().Take()));
-  if (!copied.ok()) return copied;
+           connection.CopyIn(trial(kCopyTrial), postgres::CopyData().Take())));
   if (lacking.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
       "the database lacks what nfmeter-collector needs: ",

@@ -5,10 +5,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "client/src/status_macros.h"
 #include "collector/postgres_features.h"
 #include "collector/postgres_retry.h"
 #include "collector/postgres_schema.h"
-#include "collector/status_macros.h"
 
 namespace nfmeter::collector {
 namespace {

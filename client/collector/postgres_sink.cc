@@ -2,15 +2,14 @@
 #include "collector/postgres_sink.h"
 
 #include <random>
-#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/src/status_macros.h"
 #include "collector/postgres_batch.h"
 #include "collector/postgres_migration.h"
 #include "collector/postgres_retry.h"
 #include "collector/postgres_schema.h"
-#include "collector/status_macros.h"
 
 namespace nfmeter::collector {
 namespace {
@@ -326,7 +325,7 @@ absl::Status PostgresSink::Report(const std::string& collector,
             "error = $4, since = $5",
             {Parameter::Text(target.name), Parameter::Text(target.address),
              Parameter::Text(collector), Parameter::Text(target.error),
-             Parameter::Time(absl::ToUnixMicros(target.since))})
+             TimeParameter(target.since)})
             .status());
   }
   return absl::OkStatus();

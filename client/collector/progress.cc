@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "collector/status_macros.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::collector {
 namespace {

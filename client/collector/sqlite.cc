@@ -4,9 +4,9 @@
 #include <sqlite3.h>
 
 #include <cstring>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::collector::sqlite {
 namespace {
@@ -71,10 +71,9 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(
   std::unique_ptr<Database> db(new Database(path, opened));
   if (result != SQLITE_OK) return db->LastError();
   sqlite3_busy_timeout(opened, kBusyMilliseconds);
-  absl::Status status = db->Execute(
-      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-      "PRAGMA foreign_keys = OFF");
-  if (!status.ok()) return status;
+  NFM_RETURN_IF_ERROR(
+      db->Execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                  "PRAGMA foreign_keys = OFF"));
   return db;
 }
 
@@ -100,11 +99,9 @@ absl::StatusOr<Statement> Database::Prepare(absl::string_view sql) {
 }
 
 absl::StatusOr<int64_t> Database::QueryNumber(absl::string_view sql) {
-  absl::StatusOr<Statement> statement = Prepare(sql);
-  if (!statement.ok()) return statement.status();
-  const absl::StatusOr<bool> found = statement->Step();
-  if (!found.ok()) return found.status();
-  return *found ? statement->Int64(0) : 0;
+  NFM_ASSIGN_OR_RETURN(Statement statement, Prepare(sql));
+  NFM_ASSIGN_OR_RETURN(const bool found, statement.Step());
+  return found ? statement.Int64(0) : 0;
 }
 
 int64_t Database::changes() const { return sqlite3_changes64(db_.get()); }
@@ -135,11 +132,11 @@ absl::StatusOr<bool> Statement::Step() {
 
 void Statement::Reset() { sqlite3_reset(statement_.get()); }
 
-absl::Status Statement::RunBound() {
+absl::Status Statement::ForEachRow(absl::FunctionRef<void()> take) {
   for (;;) {
-    const absl::StatusOr<bool> row = Step();
-    if (!row.ok()) return row.status();
-    if (!*row) return absl::OkStatus();
+    NFM_ASSIGN_OR_RETURN(const bool more, Step());
+    if (!more) return absl::OkStatus();
+    take();
   }
 }
 
@@ -154,8 +151,7 @@ std::string Statement::Text(int column) const {
 }
 
 absl::StatusOr<Transaction> Transaction::Begin(Database& db) {
-  absl::Status status = db.Execute("BEGIN IMMEDIATE");
-  if (!status.ok()) return status;
+  NFM_RETURN_IF_ERROR(db.Execute("BEGIN IMMEDIATE"));
   return Transaction(db);
 }
 

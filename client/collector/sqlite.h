@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -73,12 +74,14 @@ class Statement {
   absl::Status Run(const Values&... values) {
     int index = 0;
     (Bind(++index, values), ...);
-    return RunBound();
+    return ForEachRow([] {});
   }
 
   // False: there are no more rows, and the statement is reset.
   absl::StatusOr<bool> Step();
   void Reset();
+  // Calls `take` with each row that is left.
+  absl::Status ForEachRow(absl::FunctionRef<void()> take);
 
   int64_t Int64(int column) const;
   std::string Text(int column) const;
@@ -92,7 +95,6 @@ class Statement {
   Statement(Database& db, sqlite3_stmt* statement)
       : db_(&db), statement_(statement) {}
   void BindNumber(int index, int64_t value);
-  absl::Status RunBound();
 
   Database* db_;
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;

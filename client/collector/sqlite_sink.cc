@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/src/status_macros.h"
 #include "collector/record.h"
 #include "collector/sqlite_schema.h"
-#include "collector/status_macros.h"
 
 namespace nfmeter::collector {
 namespace {
@@ -221,11 +221,8 @@ absl::StatusOr<std::vector<std::string>> SqliteSink::Join(
                              "ORDER BY name"));
   all.Bind(1, now);
   std::vector<std::string> names;
-  for (;;) {
-    NFM_ASSIGN_OR_RETURN(const bool more, all.Step());
-    if (!more) return names;
-    names.push_back(all.Text(0));
-  }
+  NFM_RETURN_IF_ERROR(all.ForEachRow([&] { names.push_back(all.Text(0)); }));
+  return names;
 }
 
 absl::Status SqliteSink::Leave(const std::string& name) {
@@ -256,23 +253,19 @@ absl::StatusOr<std::vector<Lease>> SqliteSink::KeepLeases(
                               "?1"));
   const absl::flat_hash_set<int> wanted(shards.begin(), shards.end());
   std::vector<int> given_up;
-  for (;;) {
-    NFM_ASSIGN_OR_RETURN(const bool more, held.Step());
-    if (!more) break;
+  NFM_RETURN_IF_ERROR(held.ForEachRow([&] {
     const int shard = static_cast<int>(held.Int64(0));
     if (!wanted.contains(shard)) given_up.push_back(shard);
-  }
+  }));
   for (const int shard : given_up) NFM_RETURN_IF_ERROR(free.Run(shard));
   for (const int shard : shards) {
     NFM_RETURN_IF_ERROR(
         statements_->keep_lease->Run(shard, name, expires, now));
   }
   std::vector<Lease> leases;
-  for (;;) {
-    NFM_ASSIGN_OR_RETURN(const bool more, held.Step());
-    if (!more) break;
+  NFM_RETURN_IF_ERROR(held.ForEachRow([&] {
     leases.push_back({static_cast<int>(held.Int64(0)), held.Int64(1)});
-  }
+  }));
   NFM_RETURN_IF_ERROR(transaction.Commit());
   return leases;
 }
@@ -412,11 +405,8 @@ absl::StatusOr<FleetStatus> SqliteSink::Inspect() {
       db_->Prepare("SELECT name FROM collectors WHERE expires > ?1 ORDER BY "
                    "name"));
   collectors.Bind(1, Now());
-  for (;;) {
-    NFM_ASSIGN_OR_RETURN(const bool more, collectors.Step());
-    if (!more) break;
-    status.collectors.push_back(collectors.Text(0));
-  }
+  NFM_RETURN_IF_ERROR(collectors.ForEachRow(
+      [&] { status.collectors.push_back(collectors.Text(0)); }));
   NFM_ASSIGN_OR_RETURN(
       status.shards_held,
       db_->QueryNumber("SELECT count(*) FROM leases WHERE holder NOTNULL"));
@@ -433,17 +423,18 @@ absl::StatusOr<FleetStatus> SqliteSink::Inspect() {
           "cursors k USING (node) WHERE m.name = a.name ORDER BY "
           "k.stored_time DESC LIMIT 1) "
           "LEFT JOIN cursors c ON c.node = n.node ORDER BY a.name"));
-  for (;;) {
-    NFM_ASSIGN_OR_RETURN(const bool more, nodes.Step());
-    if (!more) return status;
-    status.nodes.push_back(
-        {nodes.Text(0), nodes.Text(1), nodes.Text(2), nodes.Text(3),
-         nodes.Text(4), static_cast<uint64_t>(nodes.Int64(5)),
-         nodes.Int64(7) == 0 ? absl::InfinitePast()
-                             : absl::FromUnixMicros(nodes.Int64(6)),
-         nodes.Int64(7) == 0 ? absl::InfinitePast()
-                             : absl::FromUnixMicros(nodes.Int64(7))});
-  }
+  NFM_RETURN_IF_ERROR(nodes.ForEachRow([&] {
+    const bool is_stored = nodes.Int64(7) != 0;
+    const auto time = [&](int column) {
+      return is_stored ? absl::FromUnixMicros(nodes.Int64(column))
+                       : absl::InfinitePast();
+    };
+    status.nodes.push_back({nodes.Text(0), nodes.Text(1), nodes.Text(2),
+                            nodes.Text(3), nodes.Text(4),
+                            static_cast<uint64_t>(nodes.Int64(5)), time(6),
+                            time(7)});
+  }));
+  return status;
 }
 
 absl::Status SqliteSink::Tidy() {

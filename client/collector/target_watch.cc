@@ -66,7 +66,7 @@ void TargetWatch::ReadAgain() {
   absl::StatusOr<TargetsFile> file = ParseTargets(text_, options_.path);
   if (!file.ok()) {
     Log(Level::kError, "targets stay as they were",
-        {{"error", std::string(file.status().message())}});
+        {{"error", file.status().message()}});
     return;
   }
   // Names that stay have their nodes, should the DNS not answer now.
@@ -93,7 +93,7 @@ void TargetWatch::Resolve() {
     } else if (found.status() != failures_[i]) {
       failures_[i] = found.status();
       Log(Level::kError, "targets of a name stay as they were",
-          {{"error", std::string(found.status().message())}});
+          {{"error", found.status().message()}});
     }
   }
 }

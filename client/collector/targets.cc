@@ -15,7 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "collector/status_macros.h"
+#include "client/src/status_macros.h"
 #include "yaml-cpp/yaml.h"
 
 namespace nfmeter::collector {

@@ -7,6 +7,7 @@
 #include "client/src/connection.h"
 #include "client/src/health.h"
 #include "client/src/pages.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter {
 namespace {
@@ -27,7 +28,7 @@ absl::StatusOr<Response> Change(
                                  Response*),
     Request request, const CallOptions& options) {
   EnsureRequestId(connection.environment(), &request);
-  return connection.Unary<Response>(stub, method, request, options);
+  return connection.Unary(stub, method, request, options);
 }
 
 // The object in an answer of a short form.
@@ -42,9 +43,8 @@ absl::StatusOr<Object> Take(absl::StatusOr<Response> response,
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
     const ClientOptions& options) {
-  auto connection = Connection::Open(options);
-  if (!connection.ok()) return connection.status();
-  return std::make_unique<Client>(*std::move(connection));
+  NFM_ASSIGN_OR_RETURN(auto connection, Connection::Open(options));
+  return std::make_unique<Client>(std::move(connection));
 }
 
 Client::Client(std::shared_ptr<Connection> connection)
@@ -80,9 +80,9 @@ absl::StatusOr<v1::Counter> Client::GetCounter(absl::string_view name,
 
 absl::StatusOr<v1::GetCounterResponse> Client::GetCounter(
     const v1::GetCounterRequest& request, const CallOptions& options) {
-  return connection_->Unary<v1::GetCounterResponse>(
-      connection_->counters(), &v1::CounterService::Stub::GetCounter, request,
-      options);
+  return connection_->Unary(connection_->counters(),
+                            &v1::CounterService::Stub::GetCounter, request,
+                            options);
 }
 
 absl::StatusOr<v1::UpdateCounterResponse> Client::UpdateCounter(
@@ -123,18 +123,16 @@ absl::StatusOr<std::vector<v1::Counter>> Client::ListCounters(
     absl::string_view name_glob, const CallOptions& options) {
   v1::ListCountersRequest request;
   request.mutable_filter()->set_name_glob(std::string(name_glob));
-  auto response = ListCounters(request, options);
-  if (!response.ok()) return response.status();
+  NFM_ASSIGN_OR_RETURN(auto response, ListCounters(request, options));
   return std::vector<v1::Counter>(
-      std::make_move_iterator(response->mutable_counters()->begin()),
-      std::make_move_iterator(response->mutable_counters()->end()));
+      std::make_move_iterator(response.mutable_counters()->begin()),
+      std::make_move_iterator(response.mutable_counters()->end()));
 }
 
 absl::StatusOr<v1::ListCountersResponse> Client::ListCounters(
     const v1::ListCountersRequest& request, const CallOptions& options) {
-  return AllPages<v1::ListCountersResponse>(
-      *connection_, connection_->counters(),
-      &v1::CounterService::Stub::ListCounters, request, options);
+  return AllPages(*connection_, connection_->counters(),
+                  &v1::CounterService::Stub::ListCounters, request, options);
 }
 
 absl::Status Client::ListCounterPages(
@@ -163,10 +161,10 @@ absl::StatusOr<v1::Rule> Client::GetRule(absl::string_view id,
                                          const CallOptions& options) {
   v1::GetRuleRequest request;
   request.set_id(std::string(id));
-  return Take(connection_->Unary<v1::GetRuleResponse>(
-                  connection_->rules(), &v1::RuleService::Stub::GetRule,
-                  request, options),
-              &v1::GetRuleResponse::mutable_rule);
+  return Take(
+      connection_->Unary(connection_->rules(), &v1::RuleService::Stub::GetRule,
+                         request, options),
+      &v1::GetRuleResponse::mutable_rule);
 }
 
 absl::StatusOr<v1::Rule> Client::DeleteRule(absl::string_view id,
@@ -186,9 +184,8 @@ absl::StatusOr<v1::DeleteRuleResponse> Client::DeleteRule(
 absl::StatusOr<v1::ListRulesResponse> Client::ListRules(
     const v1::ListRulesRequest& request, const CallOptions& options) {
   for (int restarts = 0;; ++restarts) {
-    auto all = AllPages<v1::ListRulesResponse>(
-        *connection_, connection_->rules(), &v1::RuleService::Stub::ListRules,
-        request, options);
+    auto all = AllPages(*connection_, connection_->rules(),
+                        &v1::RuleService::Stub::ListRules, request, options);
     if (!absl::IsAborted(all.status()) || restarts == kListRestarts) return all;
   }
 }
@@ -203,9 +200,9 @@ absl::Status Client::ListRulePages(
 
 absl::StatusOr<v1::ListChainsResponse> Client::ListChains(
     const v1::ListChainsRequest& request, const CallOptions& options) {
-  return connection_->Unary<v1::ListChainsResponse>(
-      connection_->rules(), &v1::RuleService::Stub::ListChains, request,
-      options);
+  return connection_->Unary(connection_->rules(),
+                            &v1::RuleService::Stub::ListChains, request,
+                            options);
 }
 
 absl::StatusOr<v1::ApplyPlanResponse> Client::ApplyPlan(
@@ -218,15 +215,15 @@ absl::StatusOr<v1::GetPlanResponse> Client::GetPlan(
     absl::string_view name, const CallOptions& options) {
   v1::GetPlanRequest request;
   request.set_name(std::string(name));
-  return connection_->Unary<v1::GetPlanResponse>(
-      connection_->plans(), &v1::PlanService::Stub::GetPlan, request, options);
+  return connection_->Unary(connection_->plans(),
+                            &v1::PlanService::Stub::GetPlan, request, options);
 }
 
 absl::StatusOr<v1::ListPlansResponse> Client::ListPlans(
     const CallOptions& options) {
-  return AllPages<v1::ListPlansResponse>(*connection_, connection_->plans(),
-                                         &v1::PlanService::Stub::ListPlans,
-                                         v1::ListPlansRequest(), options);
+  return AllPages(*connection_, connection_->plans(),
+                  &v1::PlanService::Stub::ListPlans, v1::ListPlansRequest(),
+                  options);
 }
 
 absl::StatusOr<v1::DeletePlanResponse> Client::DeletePlan(
@@ -239,26 +236,26 @@ absl::StatusOr<v1::ExportPlanResponse> Client::ExportPlan(
     absl::string_view name, const CallOptions& options) {
   v1::ExportPlanRequest request;
   request.set_name(std::string(name));
-  return connection_->Unary<v1::ExportPlanResponse>(
-      connection_->plans(), &v1::PlanService::Stub::ExportPlan, request,
-      options);
+  return connection_->Unary(connection_->plans(),
+                            &v1::PlanService::Stub::ExportPlan, request,
+                            options);
 }
 
 absl::StatusOr<v1::PlanStatus> Client::GetPlanStatus(
     absl::string_view name, const CallOptions& options) {
   v1::GetPlanStatusRequest request;
   request.set_name(std::string(name));
-  return Take(connection_->Unary<v1::GetPlanStatusResponse>(
-                  connection_->plans(), &v1::PlanService::Stub::GetPlanStatus,
-                  request, options),
+  return Take(connection_->Unary(connection_->plans(),
+                                 &v1::PlanService::Stub::GetPlanStatus, request,
+                                 options),
               &v1::GetPlanStatusResponse::mutable_status);
 }
 
 absl::StatusOr<v1::Node> Client::GetNode(const CallOptions& options) {
-  return Take(connection_->Unary<v1::GetNodeResponse>(
-                  connection_->node(), &v1::NodeService::Stub::GetNode,
-                  v1::GetNodeRequest(), options),
-              &v1::GetNodeResponse::mutable_node);
+  return Take(
+      connection_->Unary(connection_->node(), &v1::NodeService::Stub::GetNode,
+                         v1::GetNodeRequest(), options),
+      &v1::GetNodeResponse::mutable_node);
 }
 
 absl::StatusOr<Health> Client::CheckHealth(absl::string_view service,

@@ -12,6 +12,7 @@
 #include "client/src/deadline.h"
 #include "client/src/restart_guard.h"
 #include "client/src/status.h"
+#include "client/src/status_macros.h"
 #include "nfmeter/errors.h"
 
 namespace nfmeter::client_internal {
@@ -79,12 +80,12 @@ grpc::ChannelArguments MakeArguments(const ClientOptions& options,
 
 absl::StatusOr<std::shared_ptr<Connection>> Connection::Open(
     const ClientOptions& options, std::shared_ptr<Environment> environment) {
-  const auto address = ParseAddress(ChooseAddress(options));
-  if (!address.ok()) return address.status();
-  const auto credentials = MakeCredentials(options, *address);
-  if (!credentials.ok()) return credentials.status();
+  NFM_ASSIGN_OR_RETURN(const auto address,
+                       ParseAddress(ChooseAddress(options)));
+  NFM_ASSIGN_OR_RETURN(const auto credentials,
+                       MakeCredentials(options, address));
   return std::shared_ptr<Connection>(
-      new Connection(options, *address, std::move(environment), *credentials));
+      new Connection(options, address, std::move(environment), credentials));
 }
 
 Connection::Connection(ClientOptions options, Address address,
@@ -192,8 +193,8 @@ Connection::BatchLimits Connection::GetBatchLimits(const CallOptions& options) {
     absl::MutexLock lock(&mutex_);
     if (limits_.has_value()) return *limits_;
   }
-  const auto response = Unary<v1::GetNodeResponse>(
-      node(), &v1::NodeService::Stub::GetNode, v1::GetNodeRequest(), options);
+  const auto response = Unary(node(), &v1::NodeService::Stub::GetNode,
+                              v1::GetNodeRequest(), options);
   if (!response.ok()) return BatchLimits();
   Learn(response->node());
   absl::MutexLock lock(&mutex_);

@@ -20,6 +20,7 @@
 #include "client/src/environment.h"
 #include "client/src/overdue_calls.h"
 #include "client/src/request_text.h"
+#include "client/src/status_macros.h"
 #include "grpcpp/grpcpp.h"
 #include "nfmeter/options.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
@@ -60,7 +61,7 @@ class Connection {
       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                    Response*),
       const Request& request, const CallOptions& options) {
-    if (absl::Status text = CheckText(request); !text.ok()) return text;
+    NFM_RETURN_IF_ERROR(CheckText(request));
     constexpr bool kIsChange = requires { request.request_id(); };
     Response response;
     const absl::Status status = Call(

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/src/status.h"
+#include "client/src/status_macros.h"
 #include "nfmeter/errors.h"
 
 namespace nfmeter::client_internal {
@@ -64,17 +65,15 @@ absl::StatusOr<Credentials> MakeCredentials(const ClientOptions& options,
                         : "a client key without its certificate",
                     "Give both, or none.");
   }
-  const auto ca = ReadPem(tls.ca_file, "CA file");
-  if (!ca.ok()) return ca.status();
-  const auto certificate = ReadPem(tls.certificate_file, "certificate file");
-  if (!certificate.ok()) return certificate.status();
-  const auto key = ReadPem(tls.key_file, "key file");
-  if (!key.ok()) return key.status();
+  NFM_ASSIGN_OR_RETURN(const auto ca, ReadPem(tls.ca_file, "CA file"));
+  NFM_ASSIGN_OR_RETURN(const auto certificate,
+                       ReadPem(tls.certificate_file, "certificate file"));
+  NFM_ASSIGN_OR_RETURN(const auto key, ReadPem(tls.key_file, "key file"));
   grpc::SslCredentialsOptions ssl;
-  ssl.pem_root_certs = *ca;
-  ssl.pem_cert_chain = *certificate;
-  ssl.pem_private_key = *key;
-  return Credentials{grpc::SslCredentials(ssl), {*ca, *certificate, *key}};
+  ssl.pem_root_certs = ca;
+  ssl.pem_cert_chain = certificate;
+  ssl.pem_private_key = key;
+  return Credentials{grpc::SslCredentials(ssl), {ca, certificate, key}};
 }
 
 }  // namespace nfmeter::client_internal

@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "client/src/connection.h"
+#include "client/src/status_macros.h"
 #include "nfmeter/client.h"
 
 namespace nfmeter {
@@ -12,14 +13,14 @@ using client_internal::CheckText;
 
 absl::StatusOr<v1::SummarizeFlowsResponse> Client::SummarizeFlows(
     const v1::SummarizeFlowsRequest& request, const CallOptions& options) {
-  return connection_->Unary<v1::SummarizeFlowsResponse>(
-      connection_->flows(), &v1::FlowService::Stub::SummarizeFlows, request,
-      options);
+  return connection_->Unary(connection_->flows(),
+                            &v1::FlowService::Stub::SummarizeFlows, request,
+                            options);
 }
 
 absl::StatusOr<v1::ListFlowsResponse> Client::ListFlows(
     const v1::ListFlowsRequest& request, const CallOptions& options) {
-  if (absl::Status text = CheckText(request); !text.ok()) return text;
+  NFM_RETURN_IF_ERROR(CheckText(request));
   const auto stub = connection_->flows();
   v1::ListFlowsResponse all;
   const absl::Status status =

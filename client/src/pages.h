@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "client/src/connection.h"
+#include "client/src/status_macros.h"
 #include "nfmeter/options.h"
 
 namespace nfmeter::client_internal {
@@ -22,18 +23,17 @@ absl::Status Pages(Connection& connection, const std::shared_ptr<Stub>& stub,
                    const std::function<bool(const Response&)>& page,
                    const CallOptions& options) {
   for (;;) {
-    const auto response =
-        connection.Unary<Response>(stub, method, request, options);
-    if (!response.ok()) return response.status();
-    if (!page(*response) || response->next_page_token().empty()) {
+    NFM_ASSIGN_OR_RETURN(const auto response,
+                         connection.Unary(stub, method, request, options));
+    if (!page(response) || response.next_page_token().empty()) {
       return absl::OkStatus();
     }
-    if (response->next_page_token() == request.page_token()) {
+    if (response.next_page_token() == request.page_token()) {
       return absl::DataLossError(
           "the server gave the same page token twice; the list would never "
           "end");
     }
-    request.set_page_token(response->next_page_token());
+    request.set_page_token(response.next_page_token());
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/src/proto_time.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::client_internal {
 
@@ -63,7 +64,7 @@ absl::Status SnapshotBuilder::CheckLengths() const {
 
 absl::Status SnapshotBuilder::TakeRows(size_t first,
                                        const ColumnExtras& extras) {
-  if (absl::Status status = CheckLengths(); !status.ok()) return status;
+  NFM_RETURN_IF_ERROR(CheckLengths());
   const auto ids = absl::MakeConstSpan(ids_).subspan(first);
   AppendExceeded(ids, extras.exceeded_ids, &snapshot_.exceeded);
   return AddNames(ids, extras);

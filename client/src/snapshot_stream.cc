@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "client/src/proto_time.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::client_internal {
 namespace {
@@ -64,9 +65,8 @@ absl::Status SnapshotStream::ReadFrame() {
   missed_frames_ = 0;
   do {
     auto message = std::make_shared<v1::WatchSnapshotsResponse>();
-    const absl::StatusOr<bool> is_new_stream = stream_.Read(message.get());
-    if (!is_new_stream.ok()) return is_new_stream.status();
-    if (*is_new_stream) {
+    NFM_ASSIGN_OR_RETURN(const bool is_new_stream, stream_.Read(message.get()));
+    if (is_new_stream) {
       table_.StartStream();
       order_ = ChunkOrder();
       chunks_.clear();
@@ -74,9 +74,7 @@ absl::Status SnapshotStream::ReadFrame() {
     } else if (chunks_.empty() && message->frame().epoch() != last_epoch_) {
       table_.StartStream();  // its ids are of other counters
     }
-    if (absl::Status status = order_.Accept(message->frame()); !status.ok()) {
-      return status;
-    }
+    NFM_RETURN_IF_ERROR(order_.Accept(message->frame()));
     missed_frames_ = std::max(missed_frames_, message->missed_frames());
     const v1::SnapshotFrame* frame = &message->frame();
     chunks_.emplace_back(std::move(message), frame);

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/src/columns.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::client_internal {
 
@@ -21,9 +22,7 @@ void SnapshotTable::StartStream() {
 
 absl::Status SnapshotTable::Apply(const Chunks& chunks) {
   Frame frame;
-  if (absl::Status status = Collect(chunks, &frame); !status.ok()) {
-    return status;
-  }
+  NFM_RETURN_IF_ERROR(Collect(chunks, &frame));
   if (stream_is_new_ && !frame.full) {
     return BrokenSnapshot("the first frame of a stream is not full");
   }
@@ -39,7 +38,7 @@ absl::Status SnapshotTable::Apply(const Chunks& chunks) {
     ApplyInPlace(frame);
     return absl::OkStatus();
   }
-  if (absl::Status status = CheckNamed(frame); !status.ok()) return status;
+  NFM_RETURN_IF_ERROR(CheckNamed(frame));
   absl::Status status = frame.full ? ApplyFull(frame) : ApplyDelta(frame);
   if (orphans_.empty()) old_names_.clear();
   return status;
@@ -47,10 +46,7 @@ absl::Status SnapshotTable::Apply(const Chunks& chunks) {
 
 absl::Status SnapshotTable::Collect(const Chunks& chunks, Frame* frame) {
   for (const auto& chunk : chunks) {
-    if (absl::Status status = CollectColumns(chunk->columns(), frame);
-        !status.ok()) {
-      return status;
-    }
+    NFM_RETURN_IF_ERROR(CollectColumns(chunk->columns(), frame));
     CollectRows(chunk, frame);
     frame->full = chunk->full();
     frame->complete = chunk->complete();
@@ -69,7 +65,7 @@ absl::Status SnapshotTable::CheckNamed(const Frame& frame) const {
 
 absl::Status SnapshotTable::CollectColumns(const v1::SnapshotColumns& columns,
                                            Frame* frame) {
-  if (absl::Status status = CheckColumns(columns); !status.ok()) return status;
+  NFM_RETURN_IF_ERROR(CheckColumns(columns));
   const auto ids = AsSpan(columns.ids());
   const auto packets = AsSpan(columns.packets());
   const auto bytes = AsSpan(columns.bytes());
@@ -88,9 +84,8 @@ absl::Status SnapshotTable::CollectColumns(const v1::SnapshotColumns& columns,
   if (columns.new_names().empty()) return absl::OkStatus();
   const auto new_ids = IdsOfNewNames(columns);
   std::vector<absl::string_view> names;
-  absl::Status status =
-      SplitNames(KeepText(columns.new_names()), new_ids.size(), &names);
-  if (!status.ok()) return status;
+  NFM_RETURN_IF_ERROR(
+      SplitNames(KeepText(columns.new_names()), new_ids.size(), &names));
   for (size_t i = 0; i < names.size(); ++i) known_[new_ids[i]].name = names[i];
   return absl::OkStatus();
 }

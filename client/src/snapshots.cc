@@ -7,6 +7,7 @@
 #include "client/src/connection.h"
 #include "client/src/raw_stream.h"
 #include "client/src/snapshot_builder.h"
+#include "client/src/status_macros.h"
 #include "nfmeter/client.h"
 
 namespace nfmeter {
@@ -35,7 +36,7 @@ absl::Status ReadChunks(Connection& connection,
                         const CallOptions& options,
                         absl::FunctionRef<void()> begin,
                         absl::FunctionRef<absl::Status(EncodedChunk)> add) {
-  if (absl::Status text = CheckText(request); !text.ok()) return text;
+  NFM_RETURN_IF_ERROR(CheckText(request));
   absl::Status broken;
   const absl::Status status =
       connection.Call(options, [&](grpc::ClientContext* context) {
@@ -68,10 +69,9 @@ absl::StatusOr<Snapshot> Client::GetSnapshot(
   v1::GetSnapshotRequest columns = request;
   columns.set_view(v1::SNAPSHOT_VIEW_COLUMNS);
   SnapshotBuilder builder;
-  const absl::Status status = ReadChunks(
+  NFM_RETURN_IF_ERROR(ReadChunks(
       *connection_, columns, options, [&] { builder = SnapshotBuilder(); },
-      [&](EncodedChunk chunk) { return builder.Add(Bytes(chunk), chunk); });
-  if (!status.ok()) return status;
+      [&](EncodedChunk chunk) { return builder.Add(Bytes(chunk), chunk); }));
   return builder.Finish();
 }
 

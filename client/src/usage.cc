@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "client/src/connection.h"
 #include "client/src/pages.h"
+#include "client/src/status_macros.h"
 #include "client/src/usage_stream.h"
 #include "nfmeter/client.h"
 
@@ -20,9 +21,8 @@ using client_internal::UsageStream;
 
 absl::StatusOr<v1::ListUsageResponse> Client::ListUsage(
     const v1::ListUsageRequest& request, const CallOptions& options) {
-  return AllPages<v1::ListUsageResponse>(*connection_, connection_->usage(),
-                                         &v1::UsageService::Stub::ListUsage,
-                                         request, options);
+  return AllPages(*connection_, connection_->usage(),
+                  &v1::UsageService::Stub::ListUsage, request, options);
 }
 
 absl::Status Client::ListUsagePages(
@@ -35,9 +35,8 @@ absl::Status Client::ListUsagePages(
 
 absl::StatusOr<v1::ListGapsResponse> Client::ListGaps(
     const v1::ListGapsRequest& request, const CallOptions& options) {
-  return AllPages<v1::ListGapsResponse>(*connection_, connection_->usage(),
-                                        &v1::UsageService::Stub::ListGaps,
-                                        request, options);
+  return AllPages(*connection_, connection_->usage(),
+                  &v1::UsageService::Stub::ListGaps, request, options);
 }
 
 absl::Status Client::ListGapPages(
@@ -50,9 +49,9 @@ absl::Status Client::ListGapPages(
 
 absl::StatusOr<v1::ListConsumersResponse> Client::ListConsumers(
     const CallOptions& options) {
-  return connection_->Unary<v1::ListConsumersResponse>(
-      connection_->usage(), &v1::UsageService::Stub::ListConsumers,
-      v1::ListConsumersRequest(), options);
+  return connection_->Unary(connection_->usage(),
+                            &v1::UsageService::Stub::ListConsumers,
+                            v1::ListConsumersRequest(), options);
 }
 
 absl::Status Client::DeleteConsumer(absl::string_view name,
@@ -87,10 +86,9 @@ void UsageCollector::Acknowledge(const v1::UsagePosition& position) {
 
 absl::Status UsageCollector::Run(const Store& store) {
   for (;;) {
-    const absl::StatusOr<CollectedRecord> collected = Next();
-    if (!collected.ok()) return collected.status();
-    if (absl::Status status = store(*collected); !status.ok()) return status;
-    Acknowledge(collected->record.position());
+    NFM_ASSIGN_OR_RETURN(const CollectedRecord collected, Next());
+    NFM_RETURN_IF_ERROR(store(collected));
+    Acknowledge(collected.record.position());
   }
 }
 

@@ -8,6 +8,7 @@
 #include "client/src/deadline.h"
 #include "client/src/request_text.h"
 #include "client/src/status.h"
+#include "client/src/status_macros.h"
 #include "nfmeter/errors.h"
 
 namespace nfmeter::client_internal {
@@ -183,7 +184,7 @@ absl::StatusOr<bool> UsageStream::Read(v1::UsageRecord* record) {
     }
   }
   record->set_partial(false);
-  if (absl::Status status = Check(*record); !status.ok()) return status;
+  NFM_RETURN_IF_ERROR(Check(*record));
   read_ = record->position();
   if (!std::exchange(read_any_, true)) ++connections_;
   {

@@ -10,6 +10,7 @@
 #include "client/src/connection.h"
 #include "client/src/resuming_stream.h"
 #include "client/src/snapshot_stream.h"
+#include "client/src/status_macros.h"
 #include "nfmeter/client.h"
 
 namespace nfmeter {
@@ -74,8 +75,7 @@ QuotaWatch::~QuotaWatch() = default;
 
 absl::StatusOr<QuotaEvent> QuotaWatch::Next() {
   QuotaEvent event;
-  const absl::StatusOr<bool> read = stream_->Read(&event.event);
-  if (!read.ok()) return read.status();
+  NFM_RETURN_IF_ERROR(stream_->Read(&event.event).status());
   event.reconnects = stream_->reconnects();
   if (event.event.has_counter()) {
     const bool is_first =
@@ -102,10 +102,9 @@ FlowWatch::~FlowWatch() = default;
 
 absl::StatusOr<FlowFrame> FlowWatch::Next() {
   FlowFrame frame;
-  const absl::StatusOr<bool> is_new_stream = stream_->Read(&frame.frame);
-  if (!is_new_stream.ok()) return is_new_stream.status();
+  NFM_ASSIGN_OR_RETURN(const bool is_new_stream, stream_->Read(&frame.frame));
   frame.reconnects = stream_->reconnects();
-  frame.gap = *is_new_stream && frame.reconnects > 0;
+  frame.gap = is_new_stream && frame.reconnects > 0;
   return frame;
 }
 
@@ -127,8 +126,7 @@ PlanWatch::~PlanWatch() = default;
 
 absl::StatusOr<v1::PlanStatus> PlanWatch::Next() {
   v1::WatchPlanStatusResponse response;
-  const absl::StatusOr<bool> read = stream_->Read(&response);
-  if (!read.ok()) return read.status();
+  NFM_RETURN_IF_ERROR(stream_->Read(&response).status());
   return std::move(*response.mutable_status());
 }
 

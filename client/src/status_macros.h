@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Early return on errors, for functions that return absl::Status or
 // absl::StatusOr.
-#ifndef NFMETER_COLLECTOR_STATUS_MACROS_H_
-#define NFMETER_COLLECTOR_STATUS_MACROS_H_
+#ifndef NFMETER_CLIENT_SRC_STATUS_MACROS_H_
+#define NFMETER_CLIENT_SRC_STATUS_MACROS_H_
 
 #include <utility>
 
@@ -28,4 +28,4 @@
   if (!result.ok()) return std::move(result).status(); \
   lhs = std::move(result).value()
 
-#endif  // NFMETER_COLLECTOR_STATUS_MACROS_H_
+#endif  // NFMETER_CLIENT_SRC_STATUS_MACROS_H_
