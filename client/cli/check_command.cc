@@ -12,11 +12,11 @@
 #include "absl/time/clock.h"
 #include "cli/api_words.h"
 #include "cli/command_tree.h"
-#include "cli/errors.h"
 #include "cli/escapes.h"
 #include "cli/proto_time.h"
 #include "cli/quantity.h"
 #include "cli/time_range.h"
+#include "client/src/status_macros.h"
 #include "proto/words/quantity_words.h"
 
 namespace nfmeter::cli {
@@ -80,16 +80,14 @@ absl::StatusOr<Checked> UsageSince(Client& client, const std::string& name,
   request.mutable_filter()->set_name_glob(name);
   *request.mutable_start_time() = ToProto(since);
   request.set_bucket(v1::USAGE_BUCKET_HOUR);
-  const auto usage = client.ListUsage(request, options);
-  if (!usage.ok()) return usage.status();
+  NFM_ASSIGN_OR_RETURN(const auto usage, client.ListUsage(request, options));
   Checked checked;
-  for (const v1::UsageRow& row : usage->rows()) {
+  for (const v1::UsageRow& row : usage.rows()) {
     checked.bytes += row.bytes();
     checked.at_least |= row.at_least();
   }
-  if (usage->rows().empty()) {
-    const auto counter = client.GetCounter(name, options);
-    if (!counter.ok()) return counter.status();
+  if (usage.rows().empty()) {
+    NFM_ASSIGN_OR_RETURN(const auto counter, client.GetCounter(name, options));
   }
   return checked;
 }
@@ -107,21 +105,17 @@ void Report(Session& session, PluginStatus status, const std::string& sentence,
 
 absl::StatusOr<Checked> Ask(Session& session, const CheckFlags& flags,
                             std::string& since_text) {
-  const auto zone = FindZone(flags.time_zone);
-  if (!zone.ok()) return zone.status();
-  const auto since = SinceWhen(flags.since, *zone, absl::Now());
-  if (!since.ok()) return since.status();
-  since_text = absl::FormatTime("%Y-%m-%d %H:%M", *since, *zone);
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  return UsageSince(**client, NameBytes(flags.name), *since, session.call());
+  NFM_ASSIGN_OR_RETURN(const auto zone, FindZone(flags.time_zone));
+  NFM_ASSIGN_OR_RETURN(const auto since,
+                       SinceWhen(flags.since, zone, absl::Now()));
+  since_text = absl::FormatTime("%Y-%m-%d %H:%M", since, zone);
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  return UsageSince(*client, NameBytes(flags.name), since, session.call());
 }
 
 // Errors are UNKNOWN, on standard output, as plugins are read.
 absl::Status Check(Session& session, const CheckFlags& flags) {
-  if (auto status = session.CheckOneServer("checked"); !status.ok()) {
-    return status;
-  }
+  NFM_RETURN_IF_ERROR(session.CheckOneServer("checked"));
   const uint64_t limit = *ParseBytes(flags.limit);
   std::optional<uint64_t> warn;
   if (!flags.warn.empty()) warn = *ParseBytes(flags.warn);
@@ -147,8 +141,7 @@ absl::Status Check(Session& session, const CheckFlags& flags) {
 }  // namespace
 
 void AddCheckCommand(CommandTree& tree) {
-  auto flags = std::make_shared<CheckFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       tree.root(), "check", "Say whether a counter is over a limit",
       R"(A plugin for Nagios, Icinga and their kin: one line with performance data, and
 the exit status 0 OK, 1 WARNING, 2 CRITICAL (over the limit), 3 UNKNOWN (the
@@ -159,7 +152,7 @@ Examples:
   nfmeter check web --limit 10GiB --since month
   nfmeter check web --limit 10GiB --warn 8GiB --since 7d
   nfmeter --server gw1:7443 check 'tenant-a-*' --limit 1TB --since 30d)",
-      [flags](Session& session) { return Check(session, *flags); });
+      Check);
   CLI::Option* name = command->add_option(
       "NAME", flags->name, "a counter, or a glob for the sum of several");
   name->required();
@@ -168,16 +161,12 @@ Examples:
            "CRITICAL above so many bytes: 10GB, 10GiB")
       ->required();
   AddBytes(*command, "--warn", flags->warn, "WARNING above so many");
-  command
-      ->add_option("--since", flags->since,
-                   "the month, day or hour that has begun, or a time such as "
-                   "24h or 7d; default: month")
-      ->option_text("WHEN");
-  command
-      ->add_option("--time-zone", flags->time_zone,
-                   "where days and months begin, as Europe/Berlin; default: "
-                   "this host's")
-      ->option_text("ZONE");
+  AddText(*command, "--since", flags->since, "WHEN",
+          "the month, day or hour that has begun, or a time such as "
+          "24h or 7d; default: month");
+  AddText(*command, "--time-zone", flags->time_zone, "ZONE",
+          "where days and months begin, as Europe/Berlin; default: "
+          "this host's");
 }
 
 }  // namespace nfmeter::cli

@@ -4,7 +4,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -12,6 +11,8 @@
 #include "cli/command_tree.h"
 #include "cli/session.h"
 #include "cli/table.h"
+#include "cli/views.h"
+#include "client/src/status_macros.h"
 #include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/plan.pb.h"
 #include "nfmeter/v1/rule.pb.h"
@@ -24,47 +25,32 @@ constexpr char kPlanChains[] = "NFM-";
 // Lines of one kind that are shown.
 constexpr size_t kShown = 20;
 
-struct CleanupFlags {
-  bool dry_run = false;
-};
-
 // What there is of nfmeter's, and what stays because others use it.
 struct Findings {
   std::vector<v1::Rule> rules;  // managed ones
-  std::vector<v1::Counter> counters;
+  Counters counters;
   // Counter -> the rule of somebody else's that counts into it.
   std::map<std::string, std::string> held;
 };
 
 absl::StatusOr<Findings> Find(Session& session, Client& client) {
   Findings findings;
-  v1::ListCountersRequest counters;
-  counters.mutable_filter()->set_managed_only(true);
-  absl::Status listed = client.ListCounterPages(
-      counters,
-      [&](const v1::ListCountersResponse& page) {
-        for (const v1::Counter& counter : page.counters()) {
-          findings.counters.push_back(counter);
-        }
-        return true;
-      },
-      session.call());
-  if (!listed.ok()) return listed;
-  listed = client.ListRulePages(
-      v1::ListRulesRequest(),
-      [&](const v1::ListRulesResponse& page) {
-        for (const v1::Rule& rule : page.rules()) {
-          if (rule.managed()) {
-            findings.rules.push_back(rule);
-          } else if (!absl::StartsWith(rule.chain(), kPlanChains) &&
-                     !rule.counter().empty()) {
-            findings.held.emplace(rule.counter(), rule.spec());
-          }
-        }
-        return true;
-      },
-      session.call());
-  if (!listed.ok()) return listed;
+  v1::ListCountersRequest request;
+  request.mutable_filter()->set_managed_only(true);
+  NFM_ASSIGN_OR_RETURN(auto counters,
+                       client.ListCounters(request, session.call()));
+  findings.counters.Swap(counters.mutable_counters());
+  NFM_ASSIGN_OR_RETURN(
+      const auto rules,
+      client.ListRules(v1::ListRulesRequest(), session.call()));
+  for (const v1::Rule& rule : rules.rules()) {
+    if (rule.managed()) {
+      findings.rules.push_back(rule);
+    } else if (!absl::StartsWith(rule.chain(), kPlanChains) &&
+               !rule.counter().empty()) {
+      findings.held.emplace(rule.counter(), rule.spec());
+    }
+  }
   return findings;
 }
 
@@ -79,7 +65,7 @@ absl::StatusOr<v1::DeletePlanResponse> DeletePlans(Session& session,
   return client.DeletePlan(request, session.call());
 }
 
-absl::Status DeleteRules(Session& session, Client& client,
+absl::Status RemoveRules(Session& session, Client& client,
                          const std::vector<v1::Rule>& rules) {
   if (rules.empty()) return absl::OkStatus();
   v1::BatchDeleteRulesRequest request;
@@ -87,17 +73,17 @@ absl::Status DeleteRules(Session& session, Client& client,
   return client.BatchDeleteRules(request, session.call()).status();
 }
 
-absl::Status DeleteCounters(Session& session, Client& client,
+absl::Status RemoveCounters(Session& session, Client& client,
                             const std::vector<std::string>& names) {
   if (names.empty()) return absl::OkStatus();
   v1::BatchDeleteCountersRequest request;
   request.mutable_names()->Add(names.begin(), names.end());
-  const auto deleted = client.BatchDeleteCounters(request, session.call());
-  if (!deleted.ok()) return deleted.status();
-  if (deleted->failures().empty()) return absl::OkStatus();
+  NFM_ASSIGN_OR_RETURN(const auto deleted,
+                       client.BatchDeleteCounters(request, session.call()));
+  if (deleted.failures().empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
-      "counter ", deleted->failures(0).name(),
-      " could not be deleted: ", deleted->failures(0).status().message()));
+      "counter ", deleted.failures(0).name(),
+      " could not be deleted: ", deleted.failures(0).status().message()));
 }
 
 // A heading with a line each below it, the first few of them.
@@ -146,39 +132,30 @@ std::string Report(const v1::DeletePlanResponse& plans,
   return text;
 }
 
-absl::Status Cleanup(Session& session, const CleanupFlags& flags) {
-  auto connected = session.client();
-  if (!connected.ok()) return connected.status();
-  Client& client = **connected;
-  const auto findings = Find(session, client);
-  if (!findings.ok()) return findings.status();
+absl::Status Cleanup(Session& session, const bool& dry_run) {
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  NFM_ASSIGN_OR_RETURN(const auto findings, Find(session, *client));
   std::vector<std::string> counters;
-  for (const v1::Counter& counter : findings->counters) {
-    if (findings->held.contains(counter.name())) continue;
+  for (const v1::Counter& counter : findings.counters) {
+    if (findings.held.contains(counter.name())) continue;
     counters.push_back(counter.name());
   }
-  const auto plans = DeletePlans(session, client, flags.dry_run);
-  if (!plans.ok()) return plans.status();
-  if (!flags.dry_run) {
-    absl::Status deleted = DeleteRules(session, client, findings->rules);
-    if (deleted.ok()) deleted = DeleteCounters(session, client, counters);
-    if (!deleted.ok()) return deleted;
+  NFM_ASSIGN_OR_RETURN(const auto plans,
+                       DeletePlans(session, *client, dry_run));
+  if (!dry_run) {
+    NFM_RETURN_IF_ERROR(RemoveRules(session, *client, findings.rules));
+    NFM_RETURN_IF_ERROR(RemoveCounters(session, *client, counters));
   }
-  session.Print({.message = *plans,
-                 .text =
-                     [&](Layout) {
-                       return Report(*plans, *findings, counters,
-                                     flags.dry_run);
-                     },
-                 .names = counters});
+  session.PrintText(
+      plans, [&](Layout) { return Report(plans, findings, counters, dry_run); },
+      counters);
   return absl::OkStatus();
 }
 
 }  // namespace
 
 void AddCleanupCommand(CommandTree& tree) {
-  auto flags = std::make_shared<CleanupFlags>();
-  CLI::App* const command = tree.AddCommand(
+  auto [command, dry_run] = tree.AddCommand(
       tree.root(), "cleanup", "Remove all that nfmeter made from the kernel",
       R"(Plans of every owner, their chains and jumps, rules and counters that were made
 through nfmeter, with what they have counted. What others made stays, and so do
@@ -191,8 +168,8 @@ before.
 Examples:
   nfmeter cleanup --dry-run
   nfmeter cleanup && sudo apt-get purge nfmeter)",
-      [flags](Session& session) { return Cleanup(session, *flags); });
-  command->add_flag("--dry-run", flags->dry_run,
+      Cleanup);
+  command->add_flag("--dry-run", *dry_run,
                     "say what would be removed, and remove nothing");
 }
 

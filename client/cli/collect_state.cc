@@ -17,16 +17,12 @@
 #include "absl/strings/string_view.h"
 #include "cli/errors.h"
 #include "cli/message_text.h"
+#include "client/src/status_macros.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace nfmeter::cli {
 namespace {
-
-absl::Status SystemError(absl::string_view what, const std::string& path) {
-  return absl::UnknownError(
-      absl::StrCat("can't ", what, " ", path, ": ", std::strerror(errno)));
-}
 
 absl::Status NoState(const std::string& path, absl::string_view why) {
   return WithHint(absl::FailedPreconditionError(absl::StrCat(path, ": ", why)),
@@ -34,34 +30,14 @@ absl::Status NoState(const std::string& path, absl::string_view why) {
                   "to begin anew");
 }
 
-// Writes and syncs a new file.
-absl::Status WriteDurably(const std::string& path, const std::string& text) {
-  const int file =
-      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (file < 0) return SystemError("write", path);
-  size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t written = write(file, text.data() + done, text.size() - done);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) break;
-    done += static_cast<size_t>(written);
-  }
-  absl::Status status = absl::OkStatus();
-  if (done < text.size() || fsync(file) != 0) {
-    status = SystemError("write", path);
-  }
-  close(file);
-  return status;
-}
-
 absl::Status SyncFolderOf(const std::string& path) {
   std::string folder = std::filesystem::path(path).parent_path();
   if (folder.empty()) folder = ".";
   const int file = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (file < 0) return SystemError("open", folder);
+  if (file < 0) return FileError("open", folder);
   const int result = fsync(file);
   close(file);
-  return result == 0 ? absl::OkStatus() : SystemError("sync", folder);
+  return result == 0 ? absl::OkStatus() : FileError("sync", folder);
 }
 
 bool ReadNumber(const google::protobuf::Struct& state, const char* key,
@@ -73,11 +49,27 @@ bool ReadNumber(const google::protobuf::Struct& state, const char* key,
 
 }  // namespace
 
+absl::Status FileError(absl::string_view what, const std::string& path) {
+  return absl::UnknownError(
+      absl::StrCat("can't ", what, " ", path, ": ", std::strerror(errno)));
+}
+
+absl::Status WriteDurably(int file, absl::string_view text,
+                          const std::string& path) {
+  while (!text.empty()) {
+    const ssize_t written = write(file, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return FileError("write", path);
+    text.remove_prefix(static_cast<size_t>(written));
+  }
+  return fdatasync(file) == 0 ? absl::OkStatus() : FileError("write", path);
+}
+
 absl::StatusOr<CollectStateFile> CollectStateFile::Open(
     const std::string& path) {
   const std::string lock_path = path + ".lock";
   const int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (lock < 0) return SystemError("open", lock_path);
+  if (lock < 0) return FileError("open", lock_path);
   if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
     close(lock);
     return WithHint(absl::FailedPreconditionError(
@@ -103,7 +95,7 @@ absl::StatusOr<CollectState> CollectStateFile::Load(
   CollectState state = {.consumer = consumer};
   if (!exists()) return state;
   std::ifstream file(path_);
-  if (!file) return SystemError("read", path_);
+  if (!file) return FileError("read", path_);
   std::stringstream text;
   text << file.rdbuf();
   google::protobuf::Struct json;
@@ -142,11 +134,14 @@ absl::Status CollectStateFile::Save(const CollectState& state) const {
   set("outputBytes", absl::StrCat(state.output_bytes));
   const std::string fresh = path_ + ".new";
   const std::string text = MessageToJson(json, JsonLayout::kOneLine) + "\n";
-  if (absl::Status status = WriteDurably(fresh, text); !status.ok()) {
-    return status;
-  }
+  const int file =
+      open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (file < 0) return FileError("write", fresh);
+  const absl::Status written = WriteDurably(file, text, fresh);
+  close(file);
+  if (!written.ok()) return written;
   if (rename(fresh.c_str(), path_.c_str()) != 0) {
-    return SystemError("write", path_);
+    return FileError("write", path_);
   }
   return SyncFolderOf(path_);
 }

@@ -10,9 +10,17 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "nfmeter/v1/usage.pb.h"
 
 namespace nfmeter::cli {
+
+// UNKNOWN: "can't write PATH: ..." with what errno says.
+absl::Status FileError(absl::string_view what, const std::string& path);
+
+// Writes all of it to an open file, durably.
+absl::Status WriteDurably(int file, absl::string_view text,
+                          const std::string& path);
 
 // How far a consumer has got, and how long its output was then.
 struct CollectState {

@@ -166,22 +166,16 @@ CommandTree::CommandTree()
 
 void CommandTree::AddGlobalFlags() {
   const std::string group = "Global flags";
-  root_
-      .add_option("--server", globals_.server,
-                  "unix:/path, host:port; default "
-                  "unix:/run/nfmeter/nfmeter.sock")
+  AddText(root_, "--server", globals_.server, "ADDR",
+          "unix:/path, host:port; default unix:/run/nfmeter/nfmeter.sock")
       ->envname("NFMETER_SERVER")
       ->check([](const std::string& address) {
         return address.empty() ? "the address is empty" : "";
       })
-      ->option_text("ADDR")
       ->group(group);
-  root_
-      .add_option("--context", globals_.context,
-                  "servers by their names, see 'nfmeter context'; several: "
-                  "a,b")
+  AddText(root_, "--context", globals_.context, "NAME",
+          "servers by their names, see 'nfmeter context'; several: a,b")
       ->envname("NFMETER_CONTEXT")
-      ->option_text("NAME")
       ->group(group);
   AddOutputFlag()->group(group);
   root_
@@ -197,23 +191,18 @@ void CommandTree::AddGlobalFlags() {
   const auto add_file = [&](const std::string& name, std::string& value,
                             const std::string& variable,
                             const std::string& help) {
-    CLI::Option* option = root_.add_option(name, value, help)
-                              ->envname(variable)
-                              ->option_text("FILE")
-                              ->group("Transport security");
-    Suggest(option, {Candidates::kFiles});
+    AddFile(*this, root_, name, value, help)
+        ->envname(variable)
+        ->group("Transport security");
   };
   add_file("--ca", globals_.ca_file, "NFMETER_CA",
            "authorities of the server's certificate; turns TLS on");
   add_file("--cert", globals_.certificate_file, "NFMETER_CERT",
            "this client's certificate chain");
   add_file("--key", globals_.key_file, "NFMETER_KEY", "its private key");
-  root_
-      .add_option("--tls-server-name", globals_.server_name,
-                  "name in the server's certificate; default: the host in "
-                  "--server")
+  AddText(root_, "--tls-server-name", globals_.server_name, "NAME",
+          "name in the server's certificate; default: the host in --server")
       ->envname("NFMETER_TLS_SERVER_NAME")
-      ->option_text("NAME")
       ->group("Transport security");
   root_
       .add_flag("--insecure", globals_.insecure,
@@ -382,24 +371,34 @@ CLI::Option* AddChoice(CommandTree& tree, CLI::App& command,
   return option;
 }
 
+CLI::Option* AddText(CLI::App& command, const std::string& names,
+                     std::string& value, const std::string& what,
+                     const std::string& help) {
+  return command.add_option(names, value, help)->option_text(what);
+}
+
+CLI::Option* AddFile(CommandTree& tree, CLI::App& command,
+                     const std::string& names, std::string& path,
+                     const std::string& help) {
+  CLI::Option* option = AddText(command, names, path, "FILE", help);
+  tree.Suggest(option, {Candidates::kFiles});
+  return option;
+}
+
 CLI::Option* AddDuration(CLI::App& command, const std::string& names,
                          std::string& value, const std::string& help) {
-  return command.add_option(names, value, help)
-      ->option_text("TIME")
+  return AddText(command, names, value, "TIME", help)
       ->check(Checked(ParseDuration));
 }
 
 CLI::Option* AddCount(CLI::App& command, const std::string& names,
                       std::string& value, const std::string& help) {
-  return command.add_option(names, value, help)
-      ->option_text("N")
-      ->check(Checked(ParseCount));
+  return AddText(command, names, value, "N", help)->check(Checked(ParseCount));
 }
 
 CLI::Option* AddBytes(CLI::App& command, const std::string& names,
                       std::string& value, const std::string& help) {
-  return command.add_option(names, value, help)
-      ->option_text("SIZE")
+  return AddText(command, names, value, "SIZE", help)
       ->check(Checked(ParseBytes));
 }
 
@@ -444,11 +443,9 @@ void AddChangeFlags(CLI::App& command, std::string& request_id,
                     bool& validate_only) {
   command.add_flag("--validate-only", validate_only,
                    "check everything, change nothing");
-  command
-      .add_option("--request-id", request_id,
-                  "a repeated command with the same ID changes nothing more "
-                  "and answers as the first one did")
-      ->option_text("ID");
+  AddText(command, "--request-id", request_id, "ID",
+          "a repeated command with the same ID changes nothing more "
+          "and answers as the first one did");
 }
 
 }  // namespace nfmeter::cli

@@ -5,8 +5,10 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "CLI/CLI.hpp"
@@ -61,6 +63,18 @@ class CommandTree {
   CLI::App* AddCommand(CLI::App& parent, const std::string& name,
                        const std::string& summary, const std::string& examples,
                        Action action);
+  // The same for an action with flags, which the tree keeps; with them.
+  template <typename Flags>
+  std::pair<CLI::App*, Flags*> AddCommand(
+      CLI::App& parent, const std::string& name, const std::string& summary,
+      const std::string& examples,
+      absl::Status (*action)(Session&, const Flags&)) {
+    auto flags = std::make_shared<Flags>();
+    CLI::App* const command = AddCommand(
+        parent, name, summary, examples,
+        [flags, action](Session& session) { return action(session, *flags); });
+    return {command, flags.get()};
+  }
   // It asks no server, so --context says nothing to it.
   void MarkLocal(const CLI::App* command) { local_.insert(command); }
   // What shells offer for values of this option or positional.
@@ -96,6 +110,14 @@ CLI::Option* AddChoice(CommandTree& tree, CLI::App& command,
                        const std::string& names, std::string& value,
                        const std::vector<std::string>& choices,
                        const std::string& help);
+// An option that help shows with `what` for its value: --id ID.
+CLI::Option* AddText(CLI::App& command, const std::string& names,
+                     std::string& value, const std::string& what,
+                     const std::string& help);
+// One for a file, whose name is completed.
+CLI::Option* AddFile(CommandTree& tree, CLI::App& command,
+                     const std::string& names, std::string& path,
+                     const std::string& help);
 // Options for a time, a number, a number of bytes: checked when parsed.
 CLI::Option* AddDuration(CLI::App& command, const std::string& names,
                          std::string& value, const std::string& help);

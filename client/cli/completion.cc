@@ -3,6 +3,7 @@
 
 #include <sstream>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -86,11 +87,6 @@ const CLI::Option* FindFlag(const CLI::App* command, const std::string& name) {
   return nullptr;
 }
 
-bool IsOf(const CLI::App& app, const CLI::Option* option) {
-  const auto options = app.get_options();
-  return std::find(options.begin(), options.end(), option) != options.end();
-}
-
 Place FindPlace(const CLI::App& root, const std::vector<std::string>& words) {
   Place place{.command = &root};
   int values_left = 0;
@@ -101,7 +97,7 @@ Place FindPlace(const CLI::App& root, const std::vector<std::string>& words) {
     } else if (absl::StartsWith(word, "-")) {
       const std::string name = word.substr(0, word.find('='));
       place.flag = FindFlag(place.command, name);
-      connects = place.flag != nullptr && IsOf(root, place.flag) &&
+      connects = absl::c_linear_search(root.get_options(), place.flag) &&
                  name != "-o" && name != "--output" && name != "--timeout";
       if (place.flag != nullptr && name == word) {
         values_left = place.flag->get_items_expected_max();
@@ -127,6 +123,12 @@ struct Offer {
   std::string meaning;
 };
 
+std::vector<Offer> Words(const std::vector<std::string>& words) {
+  std::vector<Offer> offers;
+  for (const std::string& word : words) offers.push_back({word, ""});
+  return offers;
+}
+
 // What `command`, run against the server of the line, lists by name.
 std::vector<Offer> Ask(std::vector<std::string> command,
                        const std::vector<std::string>& connection) {
@@ -136,33 +138,20 @@ std::vector<Offer> Ask(std::vector<std::string> command,
   std::ostringstream out;
   std::ostringstream err;
   Main(command, {.in = in, .out = out, .err = err});
-  std::vector<Offer> offers;
-  for (absl::string_view name :
-       absl::StrSplit(out.str(), '\n', absl::SkipEmpty())) {
-    offers.push_back({std::string(name), ""});
-  }
-  return offers;
+  return Words(absl::StrSplit(out.str(), '\n', absl::SkipEmpty()));
 }
 
 std::vector<Offer> ValueOffers(const CommandTree& tree,
                                const CLI::Option* option, const Place& place) {
   if (option == nullptr) return {};
   const Candidates candidates = tree.SuggestionsFor(option);
-  std::vector<Offer> offers;
   switch (candidates.kind) {
     case Candidates::kChoices:
-      for (const std::string& choice : candidates.choices) {
-        offers.push_back({choice, ""});
-      }
-      break;
+      return Words(candidates.choices);
     case Candidates::kListed:
-      for (const std::string& name : candidates.list()) {
-        offers.push_back({name, ""});
-      }
-      break;
+      return Words(candidates.list());
     case Candidates::kFiles:
-      offers.push_back({":files", ""});
-      break;
+      return Words({":files"});
     case Candidates::kCounters:
       return Ask({"counter", "list"}, place.connection);
     case Candidates::kRules:
@@ -170,7 +159,7 @@ std::vector<Offer> ValueOffers(const CommandTree& tree,
     case Candidates::kNone:
       break;
   }
-  return offers;
+  return {};
 }
 
 std::vector<Offer> FlagOffers(const CLI::App& command) {

@@ -8,6 +8,7 @@
 #include "cli/contexts.h"
 #include "cli/errors.h"
 #include "cli/message_text.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -21,15 +22,14 @@ std::vector<std::string> KnownNames() {
   return names;
 }
 
-absl::Status List(Session& session) {
-  const auto contexts = LoadContexts(ContextsPath());
-  if (!contexts.ok()) return contexts.status();
+absl::Status ListContexts(Session& session) {
+  NFM_ASSIGN_OR_RETURN(const auto contexts, LoadContexts(ContextsPath()));
   Table table;
   table.headings = {{"CURRENT"}, {"NAME"}, {"SERVER"}, {"TLS"}};
   google::protobuf::Struct message;
   std::vector<std::string> names;
-  for (const auto& [name, values] : contexts->contexts) {
-    const bool current = name == contexts->current;
+  for (const auto& [name, values] : contexts.contexts) {
+    const bool current = name == contexts.current;
     const bool tls = values.contains("ca") || values.contains("cert");
     names.push_back(name);
     table.rows.push_back({{current ? "*" : ""},
@@ -42,9 +42,9 @@ absl::Status List(Session& session) {
           .set_string_value(value);
     }
   }
-  for (const auto& [name, members] : contexts->groups) {
+  for (const auto& [name, members] : contexts.groups) {
     names.push_back(name);
-    table.rows.push_back({{name == contexts->current ? "*" : ""},
+    table.rows.push_back({{name == contexts.current ? "*" : ""},
                           {name},
                           {absl::StrJoin(members, ",")},
                           {"group", Style::kFaint}});
@@ -53,23 +53,18 @@ absl::Status List(Session& session) {
     session.Note("there are no contexts; 'nfmeter context add' makes one");
     return absl::OkStatus();
   }
-  session.Print(
-      {.message = message,
-       .text = [&](Layout layout) { return session.Render(table, layout); },
-       .names = names});
+  session.PrintTable(
+      message, [&](Layout) { return table; }, names);
   return absl::OkStatus();
 }
 
-absl::Status Use(Session& session, const std::string& name) {
-  auto contexts = LoadContexts(ContextsPath());
-  if (!contexts.ok()) return contexts.status();
-  const auto known = ExpandContexts(*contexts, name);
-  if (!known.ok()) return known.status();
-  contexts->current = name;
-  const absl::Status saved = SaveContexts(*contexts, ContextsPath());
-  if (saved.ok())
-    session.Note(absl::StrCat("'", name, "' is used from now on"));
-  return saved;
+absl::Status UseContext(Session& session, const std::string& name) {
+  NFM_ASSIGN_OR_RETURN(auto contexts, LoadContexts(ContextsPath()));
+  NFM_RETURN_IF_ERROR(ExpandContexts(contexts, name).status());
+  contexts.current = name;
+  NFM_RETURN_IF_ERROR(SaveContexts(contexts, ContextsPath()));
+  session.Note(absl::StrCat("'", name, "' is used from now on"));
+  return absl::OkStatus();
 }
 
 struct AddFlags {
@@ -78,16 +73,14 @@ struct AddFlags {
 };
 
 // The context is what the global flags and the environment say now.
-absl::Status Add(Session& session, const AddFlags& flags) {
-  auto contexts = LoadContexts(ContextsPath());
-  if (!contexts.ok()) return contexts.status();
+absl::Status AddContext(Session& session, const AddFlags& flags) {
+  NFM_ASSIGN_OR_RETURN(auto contexts, LoadContexts(ContextsPath()));
   if (!flags.members.empty()) {
-    contexts->groups.erase(flags.name);
+    contexts.groups.erase(flags.name);
     for (const std::string& member : flags.members) {
-      const auto known = ExpandContexts(*contexts, member);
-      if (!known.ok()) return known.status();
+      NFM_RETURN_IF_ERROR(ExpandContexts(contexts, member).status());
     }
-    contexts->groups[flags.name] = flags.members;
+    contexts.groups[flags.name] = flags.members;
   } else {
     Contexts::Values values = ContextValues(session.flags());
     if (!values.contains("server")) {
@@ -95,14 +88,13 @@ absl::Status Add(Session& session, const AddFlags& flags) {
                         "nfmeter context add gw1 --server gw1:7443 --ca ca.crt "
                         "--cert me.crt --key me.key");
     }
-    contexts->contexts[flags.name] = std::move(values);
+    contexts.contexts[flags.name] = std::move(values);
   }
-  const bool first = contexts->current.empty();
-  if (first) contexts->current = flags.name;
-  const absl::Status saved = SaveContexts(*contexts, ContextsPath());
-  if (!saved.ok()) return saved;
+  const bool first = contexts.current.empty();
+  if (first) contexts.current = flags.name;
+  NFM_RETURN_IF_ERROR(SaveContexts(contexts, ContextsPath()));
   const std::string stands_for = flags.members.empty()
-                                     ? contexts->contexts[flags.name]["server"]
+                                     ? contexts.contexts[flags.name]["server"]
                                      : absl::StrJoin(flags.members, ",");
   session.Note(absl::StrCat("Saved '", flags.name, "' for ", stands_for, " in ",
                             ContextsPath(),
@@ -110,38 +102,33 @@ absl::Status Add(Session& session, const AddFlags& flags) {
   return absl::OkStatus();
 }
 
-absl::Status Delete(Session& session, const std::string& name) {
-  auto contexts = LoadContexts(ContextsPath());
-  if (!contexts.ok()) return contexts.status();
-  if (contexts->contexts.erase(name) + contexts->groups.erase(name) == 0) {
+absl::Status DeleteContext(Session& session, const std::string& name) {
+  NFM_ASSIGN_OR_RETURN(auto contexts, LoadContexts(ContextsPath()));
+  if (contexts.contexts.erase(name) + contexts.groups.erase(name) == 0) {
     return absl::NotFoundError(
         absl::StrCat("there is no context or group '", name, "'"));
   }
-  for (auto& [group, members] : contexts->groups) std::erase(members, name);
-  if (contexts->current == name) contexts->current.clear();
-  const absl::Status saved = SaveContexts(*contexts, ContextsPath());
-  if (saved.ok()) session.Note(absl::StrCat("Deleted '", name, "'."));
-  return saved;
+  for (auto& [group, members] : contexts.groups) std::erase(members, name);
+  if (contexts.current == name) contexts.current.clear();
+  NFM_RETURN_IF_ERROR(SaveContexts(contexts, ContextsPath()));
+  session.Note(absl::StrCat("Deleted '", name, "'."));
+  return absl::OkStatus();
 }
 
 // Whether each server answers, and who answers there.
 absl::Status Test(Session& session) {
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  const auto node = (*client)->GetNode(session.call());
-  if (!node.ok()) return node.status();
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  NFM_ASSIGN_OR_RETURN(const auto node, client->GetNode(session.call()));
   Table table;
   table.headings = {{"SERVER"}, {"HOST"}, {"VERSION"}, {"YOU ARE"}};
-  table.rows = {{{(*client)->address()},
-                 {node->hostname()},
-                 {node->version()},
-                 {node->caller().principal()}}};
+  table.rows = {{{client->address()},
+                 {node.hostname()},
+                 {node.version()},
+                 {node.caller().principal()}}};
   v1::GetNodeResponse response;
-  *response.mutable_node() = *node;
-  session.Print(
-      {.message = response,
-       .text = [&](Layout layout) { return session.Render(table, layout); },
-       .names = {node->hostname()}});
+  *response.mutable_node() = node;
+  session.PrintTable(response, [&](Layout) { return table; },
+                     {node.hostname()});
   return absl::OkStatus();
 }
 
@@ -156,21 +143,19 @@ void AddContextCommands(CommandTree& tree) {
 
 Examples:
   nfmeter context list)",
-      List));
-  auto used = std::make_shared<std::string>();
-  CLI::App* use =
+      ListContexts));
+  auto [use, used] =
       tree.AddCommand(*context, "use", "Choose the context that commands use",
                       R"(Examples:
   nfmeter context use gw1)",
-                      [used](Session& session) { return Use(session, *used); });
+                      UseContext);
   tree.MarkLocal(use);
   const Candidates known = {.kind = Candidates::kListed, .list = KnownNames};
   CLI::Option* name = use->add_option("NAME", *used, "a context or a group");
   name->required();
   tree.Suggest(name, known);
 
-  auto added = std::make_shared<AddFlags>();
-  CLI::App* add = tree.AddCommand(
+  auto [add, added] = tree.AddCommand(
       *context, "add", "Keep a server, or a group of them, under a name",
       R"(The flags that say how a server is reached are kept with it, and so are -o and
 --timeout. The first context that is added is used from then on.
@@ -179,7 +164,7 @@ Examples:
   nfmeter context add gw1 --server gw1:7443 --ca ca.crt --cert a.crt --key a.key
   nfmeter context add edge --group gw1,gw2
   nfmeter counter list --context edge)",
-      [added](Session& session) { return Add(session, *added); });
+      AddContext);
   tree.MarkLocal(add);
   add->add_option("NAME", added->name, "its name, without ','")
       ->required()
@@ -193,12 +178,11 @@ Examples:
   group->option_text("NAME,NAME")->delimiter(',')->allow_extra_args(false);
   tree.Suggest(group, known);
 
-  auto deleted = std::make_shared<std::string>();
-  CLI::App* remove = tree.AddCommand(
-      *context, "delete", "Forget a context or a group",
-      R"(Examples:
+  auto [remove, deleted] =
+      tree.AddCommand(*context, "delete", "Forget a context or a group",
+                      R"(Examples:
   nfmeter context delete gw1)",
-      [deleted](Session& session) { return Delete(session, *deleted); });
+                      DeleteContext);
   tree.MarkLocal(remove);
   CLI::Option* gone =
       remove->add_option("NAME", *deleted, "a context or a group");

@@ -3,7 +3,6 @@
 
 #include <sys/stat.h>
 
-#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "cli/errors.h"
+#include "client/src/status_macros.h"
 #include "yaml-cpp/yaml.h"
 
 namespace nfmeter::cli {
@@ -75,9 +75,8 @@ absl::Status Read(const YAML::Node& file, Contexts& contexts) {
     } else if (key == "contexts") {
       for (const auto& context : part.second) {
         const auto name = context.first.as<std::string>();
-        const absl::Status status =
-            ReadContext(name, context.second, contexts.contexts[name]);
-        if (!status.ok()) return status;
+        NFM_RETURN_IF_ERROR(
+            ReadContext(name, context.second, contexts.contexts[name]));
       }
     } else if (key == "groups") {
       contexts.groups =

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "cli/counter_commands.h"
 #include "cli/errors.h"
@@ -11,6 +12,7 @@
 #include "cli/input.h"
 #include "cli/progress.h"
 #include "cli/quantity.h"
+#include "client/src/status_macros.h"
 #include "google/rpc/error_details.pb.h"
 #include "nfmeter/errors.h"
 #include "proto/words/quantity_words.h"
@@ -97,16 +99,16 @@ absl::StatusOr<v1::BatchCreateCountersRequest> CreateRequest(
     if (!flags.names.empty()) {
       return UsageError("names and --from can't be given together");
     }
-    auto text = ReadSource(flags.from, session.console().in);
-    if (!text.ok()) return text.status();
-    auto parsed =
-        ParseCounters(*text, flags.from == "-" ? "standard input" : flags.from);
-    if (!parsed.ok()) return parsed.status();
-    request = *std::move(parsed);
+    NFM_ASSIGN_OR_RETURN(auto text,
+                         ReadSource(flags.from, session.console().in));
+    NFM_ASSIGN_OR_RETURN(
+        auto parsed,
+        ParseCounters(text, flags.from == "-" ? "standard input" : flags.from));
+    request = std::move(parsed);
   }
-  auto names = ExpandNames(flags.names, session.console().in);
-  if (!names.ok()) return names.status();
-  for (const std::string& name : *names) {
+  NFM_ASSIGN_OR_RETURN(auto names,
+                       ExpandNames(flags.names, session.console().in));
+  for (const std::string& name : names) {
     request.add_counters()->set_name(name);
   }
   for (v1::Counter& counter : *request.mutable_counters()) {
@@ -135,42 +137,35 @@ void PrintCreated(Session& session, const google::protobuf::Message& message,
   }
 }
 
-absl::Status Create(Session& session, const CreateFlags& flags) {
+absl::Status CreateCounters(Session& session, const CreateFlags& flags) {
   if (flags.names.empty() && flags.from.empty()) {
     return UsageError("'nfmeter counter create' needs a NAME or --from FILE",
                       "nfmeter counter create http-traffic");
   }
-  auto request = CreateRequest(session, flags);
-  if (!request.ok()) return request.status();
-  if (request->counters().empty()) {
+  NFM_ASSIGN_OR_RETURN(auto request, CreateRequest(session, flags));
+  if (request.counters().empty()) {
     session.console().err << "nothing to do: no counters were named\n";
     return absl::OkStatus();
   }
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   if (flags.names.size() == 1 && flags.names[0] != "-") {
     v1::CreateCounterRequest single;
-    *single.mutable_counter() = request->counters(0);
-    single.set_validate_only(request->validate_only());
-    single.set_request_id(request->request_id());
-    auto response = (*client)->CreateCounter(single, session.call());
-    if (!response.ok()) return response.status();
-    Counters counters;
-    *counters.Add() = response->counter();
-    PrintCreated(session, *response, counters, flags.validate_only);
+    *single.mutable_counter() = request.counters(0);
+    single.set_validate_only(request.validate_only());
+    single.set_request_id(request.request_id());
+    NFM_ASSIGN_OR_RETURN(const auto response,
+                         client->CreateCounter(single, session.call()));
+    PrintCreated(session, response, ListOf(response.counter()),
+                 flags.validate_only);
     return absl::OkStatus();
   }
-  absl::StatusOr<v1::BatchCreateCountersResponse> response;
-  {
-    Progress progress(
-        session.console(),
-        absl::StrCat("Creating ",
-                     CountOf(request->counters_size(), "counter")));
-    response = (*client)->BatchCreateCounters(*request, session.call(),
-                                              progress.Callback());
-  }
-  if (!response.ok()) return response.status();
-  PrintCreated(session, *response, response->counters(), flags.validate_only);
+  const std::string what =
+      absl::StrCat("Creating ", CountOf(request.counters_size(), "counter"));
+  NFM_ASSIGN_OR_RETURN(const auto response,
+                       client->BatchCreateCounters(
+                           request, session.call(),
+                           Progress(session.console(), what).Callback()));
+  PrintCreated(session, response, response.counters(), flags.validate_only);
   return absl::OkStatus();
 }
 
@@ -180,49 +175,14 @@ void PrintLast(Session& session, const google::protobuf::Message& message,
                const Counters& counters, const NameFlags& flags,
                absl::string_view done) {
   if (session.for_people()) {
-    session.console().out
-        << (flags.validate_only
-                ? absl::StrCat("Nothing was changed. Values now:\n")
-                : absl::StrCat(done, " ", CountOf(counters.size(), "counter"),
-                               ". Last values:\n"));
+    session.console().out << (flags.validate_only
+                                  ? "Nothing was changed. Values now:\n"
+                                  : absl::StrCat(
+                                        done, " ",
+                                        CountOf(counters.size(), "counter"),
+                                        ". Last values:\n"));
   }
   PrintCounters(session, message, counters);
-}
-
-absl::Status Reset(Session& session, const NameFlags& flags) {
-  if (auto status = EtagNeedsOneName(flags); !status.ok()) return status;
-  auto names = Names(session, flags);
-  if (!names.ok() || names->empty()) return names.status();
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  if (IsSingle(flags)) {
-    v1::ResetCounterRequest request;
-    request.set_name(names->front());
-    request.set_etag(flags.etag);
-    request.set_validate_only(flags.validate_only);
-    request.set_request_id(flags.request_id);
-    auto response = (*client)->ResetCounter(request, session.call());
-    if (!response.ok()) return response.status();
-    Counters counters;
-    *counters.Add() = response->counter();
-    PrintLast(session, *response, counters, flags, "Reset");
-    return absl::OkStatus();
-  }
-  v1::BatchResetCountersRequest request;
-  request.mutable_names()->Assign(names->begin(), names->end());
-  request.set_validate_only(flags.validate_only);
-  request.set_request_id(flags.request_id);
-  absl::StatusOr<v1::BatchResetCountersResponse> response;
-  {
-    Progress progress(
-        session.console(),
-        absl::StrCat("Resetting ", CountOf(names->size(), "counter")));
-    response = (*client)->BatchResetCounters(request, session.call(),
-                                             progress.Callback());
-  }
-  if (!response.ok()) return response.status();
-  PrintLast(session, *response, response->counters(), flags, "Reset");
-  return ReportFailures(session, *response, "reset");
 }
 
 // A hint at --with-rules is none for those who gave it.
@@ -233,49 +193,65 @@ absl::Status ExplainInUse(const absl::Status& failure, const NameFlags& flags) {
   return WithHint(failure, kForeignRulesHint);
 }
 
-absl::Status Delete(Session& session, const NameFlags& flags) {
-  if (auto status = EtagNeedsOneName(flags); !status.ok()) return status;
-  auto names = Names(session, flags);
-  if (!names.ok() || names->empty()) return names.status();
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  if (IsSingle(flags)) {
-    v1::DeleteCounterRequest request;
-    request.set_name(names->front());
-    request.set_etag(flags.etag);
-    request.set_validate_only(flags.validate_only);
-    request.set_request_id(flags.request_id);
-    request.set_delete_managed_rules(flags.with_rules);
-    auto response = (*client)->DeleteCounter(request, session.call());
-    if (!response.ok()) return ExplainInUse(response.status(), flags);
-    Counters counters;
-    *counters.Add() = response->counter();
-    PrintLast(session, *response, counters, flags, "Deleted");
-    return absl::OkStatus();
-  }
-  v1::BatchDeleteCountersRequest request;
-  request.mutable_names()->Assign(names->begin(), names->end());
+// A request of either, about one counter or several.
+template <typename Request>
+Request RequestOf(const NameFlags& flags) {
+  Request request;
   request.set_validate_only(flags.validate_only);
   request.set_request_id(flags.request_id);
-  request.set_delete_managed_rules(flags.with_rules);
-  absl::StatusOr<v1::BatchDeleteCountersResponse> response;
-  {
-    Progress progress(
-        session.console(),
-        absl::StrCat("Deleting ", CountOf(names->size(), "counter")));
-    response = (*client)->BatchDeleteCounters(request, session.call(),
-                                              progress.Callback());
+  if constexpr (requires { request.delete_managed_rules(); }) {
+    request.set_delete_managed_rules(flags.with_rules);
   }
+  return request;
+}
+
+// `done` is "Reset", `doing` "Resetting".
+template <typename OneRequest, typename One, typename Request, typename Several>
+absl::Status Change(
+    Session& session, const NameFlags& flags, absl::string_view doing,
+    absl::string_view done,
+    absl::StatusOr<One> (Client::*one)(const OneRequest&, const CallOptions&),
+    absl::StatusOr<Several> (Client::*several)(const Request&,
+                                               const CallOptions&,
+                                               const BatchProgress&)) {
+  NFM_RETURN_IF_ERROR(EtagNeedsOneName(flags));
+  NFM_ASSIGN_OR_RETURN(const auto names, Names(session, flags));
+  if (names.empty()) return absl::OkStatus();
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  if (IsSingle(flags)) {
+    auto request = RequestOf<OneRequest>(flags);
+    request.set_name(names.front());
+    request.set_etag(flags.etag);
+    const auto response = (client->*one)(request, session.call());
+    if (!response.ok()) return ExplainInUse(response.status(), flags);
+    PrintLast(session, *response, ListOf(response->counter()), flags, done);
+    return absl::OkStatus();
+  }
+  auto request = RequestOf<Request>(flags);
+  request.mutable_names()->Assign(names.begin(), names.end());
+  const std::string what =
+      absl::StrCat(doing, " ", CountOf(names.size(), "counter"));
+  const auto response = (client->*several)(
+      request, session.call(), Progress(session.console(), what).Callback());
   if (!response.ok()) return ExplainInUse(response.status(), flags);
-  PrintLast(session, *response, response->counters(), flags, "Deleted");
-  return ReportFailures(session, *response, "deleted");
+  PrintLast(session, *response, response->counters(), flags, done);
+  return ReportFailures(session, *response, absl::AsciiStrToLower(done));
+}
+
+absl::Status ResetCounters(Session& session, const NameFlags& flags) {
+  return Change(session, flags, "Resetting", "Reset", &Client::ResetCounter,
+                &Client::BatchResetCounters);
+}
+
+absl::Status DeleteCounters(Session& session, const NameFlags& flags) {
+  return Change(session, flags, "Deleting", "Deleted", &Client::DeleteCounter,
+                &Client::BatchDeleteCounters);
 }
 
 }  // namespace
 
 void AddCounterCreate(CommandTree& tree, CLI::App& parent) {
-  auto flags = std::make_shared<CreateFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       parent, "create", "Create counters",
       R"(Names are 1 to 253 of A-Z a-z 0-9 . _ : / @ + -. All are created, or none; more
 than the server's largest batch ('nfmeter node -o wide') go in several, each all
@@ -290,13 +266,10 @@ Examples:
   nfmeter counter create http-traffic
   nfmeter counter create alice bob --label tenant=acme --quota-bytes 10GiB
   seq -f 'host-%g' 1000 | nfmeter counter create --from -)",
-      [flags](Session& session) { return Create(session, *flags); });
+      CreateCounters);
   AddNames(tree, *command, flags->names, false);
-  CLI::Option* from = command->add_option(
-      "--from", flags->from,
-      "names or counters in this file; '-': standard input");
-  from->option_text("FILE");
-  tree.Suggest(from, {Candidates::kFiles});
+  AddFile(tree, *command, "--from", flags->from,
+          "names or counters in this file; '-': standard input");
   CLI::Option* packets =
       AddCount(*command, "--quota-packets", flags->quota_packets,
                "quota in packets: 10000, 10M (10^7)");
@@ -304,10 +277,8 @@ Examples:
            "quota in bytes: 10MB (10^7), 10GiB (10 * 2^30)")
       ->excludes(packets);
   AddLabels(*command, flags->labels, "kept by the server; may be repeated");
-  command
-      ->add_option("--description", flags->description,
-                   "what it is, for people; kept by the server")
-      ->option_text("TEXT");
+  AddText(*command, "--description", flags->description, "TEXT",
+          "what it is, for people; kept by the server");
   AddCount(*command, "--start-packets", flags->start_packets,
            "value to start from; default 0");
   AddBytes(*command, "--start-bytes", flags->start_bytes,
@@ -316,8 +287,7 @@ Examples:
 }
 
 void AddCounterReset(CommandTree& tree, CLI::App& parent) {
-  auto flags = std::make_shared<NameFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       parent, "reset", "Set counters to zero and print what they had",
       R"(Each counter is read and zeroed in one step of the kernel: no packet falls in
 between. Quotas are armed again. More than 2,000 go in parts: names are checked
@@ -326,17 +296,16 @@ and --timeout counts part by part, and what failed is listed.
 Examples:
   nfmeter counter reset http-traffic
   nfmeter counter reset 'host-*' -o csv)",
-      [flags](Session& session) { return Reset(session, *flags); });
+      ResetCounters);
   AddNames(tree, *command, flags->names, true)->required();
   AddManagedFlag(*command, flags->managed);
-  command->add_option("--etag", flags->etag, "only if it still has this etag")
-      ->option_text("ETAG");
+  AddText(*command, "--etag", flags->etag, "ETAG",
+          "only if it still has this etag");
   AddChangeFlags(*command, flags->request_id, flags->validate_only);
 }
 
 void AddCounterDelete(CommandTree& tree, CLI::App& parent) {
-  auto flags = std::make_shared<NameFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       parent, "delete", "Delete counters and print what they had",
       R"(A counter that rules count into is not deleted, unless --with-rules deletes
 those of nfmeter first. Rules that others made are never deleted; counters that
@@ -347,13 +316,13 @@ Examples:
   nfmeter counter delete http-traffic --with-rules
   nfmeter counter delete 'tmp-*' --managed
   nfmeter counter list -l tenant=acme -o name | nfmeter counter delete -)",
-      [flags](Session& session) { return Delete(session, *flags); });
+      DeleteCounters);
   AddNames(tree, *command, flags->names, true)->required();
   AddManagedFlag(*command, flags->managed);
   command->add_flag("--with-rules", flags->with_rules,
                     "delete nfmeter's rules that count into them, too");
-  command->add_option("--etag", flags->etag, "only if it still has this etag")
-      ->option_text("ETAG");
+  AddText(*command, "--etag", flags->etag, "ETAG",
+          "only if it still has this etag");
   AddChangeFlags(*command, flags->request_id, flags->validate_only);
 }
 

@@ -13,37 +13,23 @@
 #include "cli/input.h"
 #include "cli/proto_time.h"
 #include "cli/quantity.h"
+#include "client/src/status_macros.h"
 #include "proto/words/quantity_words.h"
 
 namespace nfmeter::cli {
 namespace {
-
-std::vector<std::string> NamesOf(const Counters& counters) {
-  std::vector<std::string> names;
-  for (const v1::Counter& counter : counters) names.push_back(counter.name());
-  return names;
-}
 
 void AddMaxStaleness(CLI::App& command, std::string& value) {
   AddDuration(command, "--max-staleness", value,
               "take values up to this old, which cost the server less");
 }
 
-// Answers with one counter have it in a field of that name.
-template <typename Response>
-void PrintCounter(Session& session, const Response& response) {
-  Counters counters;
-  *counters.Add() = response.counter();
-  PrintCounters(session, response, counters);
-}
-
 // --- get
 
-absl::Status Get(Session& session, const NameFlags& flags) {
+absl::Status GetCounters(Session& session, const NameFlags& flags) {
   auto names = Names(session, flags);
   if (!names.ok() || names->empty()) return names.status();
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   const auto staleness = ParseDuration(flags.max_staleness);
   if (IsSingle(flags)) {
     v1::GetCounterRequest request;
@@ -51,23 +37,22 @@ absl::Status Get(Session& session, const NameFlags& flags) {
     if (staleness.ok()) {
       *request.mutable_max_staleness() = ToProto(*staleness);
     }
-    auto response = (*client)->GetCounter(request, session.call());
-    if (!response.ok()) return response.status();
-    PrintCounter(session, *response);
+    NFM_ASSIGN_OR_RETURN(auto response,
+                         client->GetCounter(request, session.call()));
+    PrintCounters(session, response, ListOf(response.counter()));
     return absl::OkStatus();
   }
   v1::BatchGetCountersRequest request;
   request.mutable_names()->Assign(names->begin(), names->end());
   if (staleness.ok()) *request.mutable_max_staleness() = ToProto(*staleness);
-  auto response = (*client)->BatchGetCounters(request, session.call());
-  if (!response.ok()) return response.status();
-  PrintCounters(session, *response, response->counters());
+  NFM_ASSIGN_OR_RETURN(auto response,
+                       client->BatchGetCounters(request, session.call()));
+  PrintCounters(session, response, response.counters());
   return absl::OkStatus();
 }
 
 void AddGet(CommandTree& tree, CLI::App& parent) {
-  auto flags = std::make_shared<NameFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       parent, "get", "Show counters by name",
       R"(With -o json one name gives {"counter": ...}; several names, or '-', give
 {"counters": [...]}.
@@ -77,7 +62,7 @@ Examples:
   nfmeter counter get alice bob -o json
   nfmeter counter get 'host-*' --max-staleness 10s
   nfmeter counter list 'host-*' -o name | nfmeter counter get -)",
-      [flags](Session& session) { return Get(session, *flags); });
+      GetCounters);
   AddNames(tree, *command, flags->names, true)->required();
   AddManagedFlag(*command, flags->managed);
   AddMaxStaleness(*command, flags->max_staleness);
@@ -90,37 +75,34 @@ struct ListFlags {
   std::string max_staleness;
 };
 
-absl::Status List(Session& session, const ListFlags& flags) {
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+absl::Status ListCounters(Session& session, const ListFlags& flags) {
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   v1::ListCountersRequest request;
   *request.mutable_filter() = flags.filter;
   if (auto staleness = ParseDuration(flags.max_staleness); staleness.ok()) {
     *request.mutable_max_staleness() = ToProto(*staleness);
   }
-  auto response = (*client)->ListCounters(request, session.call());
-  if (!response.ok()) return response.status();
-  if (session.for_people() && response->counters().empty()) {
+  NFM_ASSIGN_OR_RETURN(auto response,
+                       client->ListCounters(request, session.call()));
+  if (session.for_people() && response.counters().empty()) {
     const bool filtered = flags.filter.ByteSizeLong() > 0;
     session.Note(filtered ? "no counter matches"
                           : "there are no counters; 'nfmeter counter create "
                             "NAME' makes one");
     return absl::OkStatus();
   }
-  PrintCounters(session, *response, response->counters());
+  PrintCounters(session, response, response.counters());
   return absl::OkStatus();
 }
 
 void AddList(CommandTree& tree, CLI::App& parent) {
-  auto flags = std::make_shared<ListFlags>();
-  CLI::App* command = tree.AddCommand(
-      parent, "list", "List counters",
-      R"(Examples:
+  auto [command, flags] = tree.AddCommand(parent, "list", "List counters",
+                                          R"(Examples:
   nfmeter counter list
   nfmeter counter list 'http*' -o wide
   nfmeter counter list --managed --label tenant=acme -o csv
   nfmeter counter list -l 'tenant!=acme')",
-      [flags](Session& session) { return List(session, *flags); });
+                                          ListCounters);
   AddFilterFlags(tree, *command, flags->filter);
   AddMaxStaleness(*command, flags->max_staleness);
 }
@@ -129,22 +111,20 @@ void AddList(CommandTree& tree, CLI::App& parent) {
 absl::StatusOr<std::vector<std::string>> MatchingNames(Session& session,
                                                        const std::string& glob,
                                                        bool managed) {
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   v1::ListCountersRequest request;
   request.mutable_filter()->set_name_glob(NameBytes(glob));
   request.mutable_filter()->set_managed_only(managed);
-  auto response = (*client)->ListCounters(request, session.call());
-  if (!response.ok()) return response.status();
-  return NamesOf(response->counters());
+  NFM_ASSIGN_OR_RETURN(auto response,
+                       client->ListCounters(request, session.call()));
+  return NamesOf(response.counters());
 }
 
 // `names` without those of counters that others made, of which it tells.
 absl::StatusOr<std::vector<std::string>> KeepManaged(
     Session& session, std::vector<std::string> names) {
-  auto managed = MatchingNames(session, "", true);
-  if (!managed.ok()) return managed.status();
-  const absl::flat_hash_set<std::string> ours(managed->begin(), managed->end());
+  NFM_ASSIGN_OR_RETURN(auto managed, MatchingNames(session, "", true));
+  const absl::flat_hash_set<std::string> ours(managed.begin(), managed.end());
   const auto others = std::stable_partition(
       names.begin(), names.end(),
       [&ours](const std::string& name) { return ours.contains(name); });
@@ -170,13 +150,9 @@ void SetQuota(const std::string& packets, const std::string& bytes,
 
 void PrintCounters(Session& session, const google::protobuf::Message& message,
                    const Counters& counters) {
-  session.Print({.message = message,
-                 .text =
-                     [&](Layout layout) {
-                       return session.Render(CounterTable(counters, layout),
-                                             layout);
-                     },
-                 .names = NamesOf(counters)});
+  session.PrintTable(
+      message, [&](Layout layout) { return CounterTable(counters, layout); },
+      NamesOf(counters));
 }
 
 CLI::Option* AddNames(CommandTree& tree, CLI::App& command,
@@ -196,13 +172,13 @@ absl::StatusOr<std::vector<std::string>> Names(Session& session,
   std::vector<std::string> matched;
   for (const std::string& name : flags.names) {
     if (IsGlob(name)) {
-      auto names = MatchingNames(session, name, flags.managed);
-      if (!names.ok()) return names.status();
-      if (names->empty()) {
+      NFM_ASSIGN_OR_RETURN(auto names,
+                           MatchingNames(session, name, flags.managed));
+      if (names.empty()) {
         return absl::NotFoundError(
             absl::StrCat("no counter matches '", name, "'"));
       }
-      matched.insert(matched.end(), names->begin(), names->end());
+      matched.insert(matched.end(), names.begin(), names.end());
     } else {
       plain.push_back(name);
     }

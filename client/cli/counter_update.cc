@@ -9,6 +9,7 @@
 #include "cli/errors.h"
 #include "cli/filter_flags.h"
 #include "cli/quantity.h"
+#include "client/src/status_macros.h"
 #include "nfmeter/errors.h"
 
 namespace nfmeter::cli {
@@ -74,9 +75,8 @@ absl::StatusOr<v1::UpdateCounterResponse> UpdateOne(Session& session,
   before.set_name(name);
   for (int tries = 1;; ++tries) {
     if (flags.changes_labels()) {
-      auto read = client.GetCounter(name, session.call());
-      if (!read.ok()) return read.status();
-      before = *std::move(read);
+      NFM_ASSIGN_OR_RETURN(auto read, client.GetCounter(name, session.call()));
+      before = std::move(read);
     }
     auto response =
         client.UpdateCounter(UpdateRequest(flags, before), session.call());
@@ -107,16 +107,15 @@ absl::Status CheckFlags(const UpdateFlags& flags) {
 }
 
 absl::Status Update(Session& session, const UpdateFlags& flags) {
-  if (auto status = CheckFlags(flags); !status.ok()) return status;
+  NFM_RETURN_IF_ERROR(CheckFlags(flags));
   auto names = Names(session, flags.common);
   if (!names.ok() || names->empty()) return names.status();
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   v1::BatchGetCountersResponse all;
   v1::UpdateCounterResponse last;
   absl::Status failed;
   for (const std::string& name : *names) {
-    auto response = UpdateOne(session, **client, flags, name);
+    auto response = UpdateOne(session, *client, flags, name);
     if (!response.ok()) {
       failed = response.status();
       break;
@@ -151,8 +150,7 @@ absl::Status Update(Session& session, const UpdateFlags& flags) {
 }  // namespace
 
 void AddCounterUpdate(CommandTree& tree, CLI::App& parent) {
-  auto flags = std::make_shared<UpdateFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       parent, "update", "Change quota, labels or description of counters",
       R"(What no flag names stays. The counter goes on counting meanwhile: no packet is
 lost, and totals go on. With another quota it is armed again; where nfacct
@@ -163,7 +161,7 @@ Examples:
   nfmeter counter update alice --quota-bytes 20GiB
   nfmeter counter update alice --no-quota --description 'paid in advance'
   nfmeter counter update 'host-*' --label rack=r12 --remove-label room)",
-      [flags](Session& session) { return Update(session, *flags); });
+      Update);
   AddNames(tree, *command, flags->common.names, true)->required();
   AddManagedFlag(*command, flags->common.managed);
   CLI::Option* packets =
@@ -185,18 +183,14 @@ Examples:
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false);
   CLI::Option* description =
-      command
-          ->add_option("--description", flags->description,
-                       "what it is, for people")
-          ->option_text("TEXT");
+      AddText(*command, "--description", flags->description, "TEXT",
+              "what it is, for people");
   command
       ->add_flag("--no-description", flags->no_description,
                  "no description any more")
       ->excludes(description);
-  command
-      ->add_option("--etag", flags->common.etag,
-                   "only if it still has this etag")
-      ->option_text("ETAG");
+  AddText(*command, "--etag", flags->common.etag, "ETAG",
+          "only if it still has this etag");
   AddChangeFlags(*command, flags->common.request_id,
                  flags->common.validate_only);
 }

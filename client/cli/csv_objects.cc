@@ -10,9 +10,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "cli/errors.h"
 #include "cli/escapes.h"
 #include "cli/match_flags.h"
+#include "client/src/status_macros.h"
 #include "proto/words/quantity_words.h"
 
 namespace nfmeter::cli {
@@ -40,23 +42,16 @@ std::vector<std::string> SplitLine(absl::string_view line) {
   return fields;
 }
 
-std::vector<std::string> Lines(absl::string_view text) {
-  std::vector<std::string> lines;
-  for (absl::string_view line : absl::StrSplit(text, '\n')) {
-    if (absl::EndsWith(line, "\r")) line.remove_suffix(1);
-    lines.emplace_back(line);
-  }
-  return lines;
-}
-
 // Calls `take` with each row; what it returns gets the line's number.
 absl::Status ForEachRow(absl::string_view text,
                         const std::function<absl::Status(const Row&)>& take) {
-  const std::vector<std::string> lines = Lines(text);
-  const std::vector<std::string> columns = SplitLine(lines.front());
+  const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
+  const std::vector<std::string> columns =
+      SplitLine(absl::StripSuffix(lines.front(), "\r"));
   for (size_t i = 1; i < lines.size(); ++i) {
-    if (lines[i].empty()) continue;
-    const std::vector<std::string> fields = SplitLine(lines[i]);
+    const absl::string_view line = absl::StripSuffix(lines[i], "\r");
+    if (line.empty()) continue;
+    const std::vector<std::string> fields = SplitLine(line);
     absl::Status status;
     Row row;
     if (fields.size() != columns.size()) {
@@ -126,15 +121,13 @@ absl::Status ReadRule(Row row, v1::Rule& rule) {
   rule.set_table(row["table"]);
   rule.set_chain(row["chain"]);
   rule.set_counter(row["counter"]);
-  const absl::StatusOr<v1::Family> family = ParseFamily(row["family"]);
-  if (!family.ok()) return family.status();
-  rule.set_family(*family);
-  const absl::StatusOr<v1::Verdict> verdict = ParseVerdict(row["verdict"]);
-  if (!verdict.ok()) return verdict.status();
-  rule.set_verdict(*verdict);
-  auto match = ParseMatchText(row["match"], *family == v1::FAMILY_IPV6);
-  if (!match.ok()) return match.status();
-  *rule.mutable_match() = *std::move(match);
+  NFM_ASSIGN_OR_RETURN(const v1::Family family, ParseFamily(row["family"]));
+  rule.set_family(family);
+  NFM_ASSIGN_OR_RETURN(const v1::Verdict verdict, ParseVerdict(row["verdict"]));
+  rule.set_verdict(verdict);
+  NFM_ASSIGN_OR_RETURN(auto match,
+                       ParseMatchText(row["match"], family == v1::FAMILY_IPV6));
+  *rule.mutable_match() = std::move(match);
   rule.mutable_match()->set_comment(row["comment"]);
   return absl::OkStatus();
 }
@@ -150,20 +143,18 @@ bool IsCsv(absl::string_view text, absl::string_view column) {
 absl::StatusOr<v1::BatchCreateCountersRequest> CountersFromCsv(
     absl::string_view text) {
   v1::BatchCreateCountersRequest request;
-  const absl::Status status = ForEachRow(text, [&](const Row& row) {
+  NFM_RETURN_IF_ERROR(ForEachRow(text, [&](const Row& row) {
     return ReadCounter(row, *request.add_counters());
-  });
-  if (!status.ok()) return status;
+  }));
   return request;
 }
 
 absl::StatusOr<v1::BatchCreateRulesRequest> RulesFromCsv(
     absl::string_view text) {
   v1::BatchCreateRulesRequest request;
-  const absl::Status status = ForEachRow(text, [&](const Row& row) {
+  NFM_RETURN_IF_ERROR(ForEachRow(text, [&](const Row& row) {
     return ReadRule(row, *request.add_rules());
-  });
-  if (!status.ok()) return status;
+  }));
   return request;
 }
 

@@ -11,7 +11,7 @@
 #include "absl/strings/strip.h"
 #include "cli/command_tree.h"
 #include "cli/errors.h"
-#include "cli/table.h"
+#include "client/src/status_macros.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/descriptor.pb.h"
 
@@ -254,9 +254,8 @@ Examples:
         }
         const size_t width =
             console.out_is_terminal ? console.size().columns : 80;
-        const auto text = Explanation(*path, width);
-        if (!text.ok()) return text.status();
-        console.out << *text;
+        NFM_ASSIGN_OR_RETURN(const auto text, Explanation(*path, width));
+        console.out << text;
         return absl::OkStatus();
       });
   tree.MarkLocal(command);

@@ -3,8 +3,6 @@
 #ifndef NFMETER_CLI_FILTER_FLAGS_H_
 #define NFMETER_CLI_FILTER_FLAGS_H_
 
-#include <string>
-
 #include "cli/command_tree.h"
 #include "nfmeter/v1/counter.pb.h"
 

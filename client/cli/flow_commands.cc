@@ -2,18 +2,16 @@
 // nfmeter flow list | top | watch
 #include <algorithm>
 #include <memory>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
 #include "cli/command_tree.h"
 #include "cli/flow_flags.h"
 #include "cli/flow_views.h"
 #include "cli/interrupt.h"
-#include "cli/message_text.h"
 #include "cli/proto_time.h"
 #include "cli/quantity.h"
 #include "cli/views.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -71,33 +69,28 @@ void TellNotices(Session& session, const v1::FlowReading& reading) {
 }
 
 absl::Status ListFlows(Session& session, const ListFlags& flags) {
-  const absl::StatusOr<v1::FlowFilter> filter = ReadFlowFilter(flags.filter);
-  if (!filter.ok()) return filter.status();
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_ASSIGN_OR_RETURN(const v1::FlowFilter filter,
+                       ReadFlowFilter(flags.filter));
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   v1::ListFlowsRequest request;
-  *request.mutable_filter() = *filter;
-  auto response = (*client)->ListFlows(request, session.call());
-  if (!response.ok()) return response.status();
-  Sort(flags.sort, *response);
+  *request.mutable_filter() = filter;
+  NFM_ASSIGN_OR_RETURN(auto response,
+                       client->ListFlows(request, session.call()));
+  Sort(flags.sort, response);
   if (flags.limit > 0 &&
-      response->flows_size() > static_cast<int>(flags.limit)) {
-    response->mutable_flows()->DeleteSubrange(
+      response.flows_size() > static_cast<int>(flags.limit)) {
+    response.mutable_flows()->DeleteSubrange(
         static_cast<int>(flags.limit),
-        response->flows_size() - static_cast<int>(flags.limit));
+        response.flows_size() - static_cast<int>(flags.limit));
   }
   std::vector<std::string> ids;
-  for (const v1::Flow& flow : response->flows()) {
+  for (const v1::Flow& flow : response.flows()) {
     ids.push_back(absl::StrCat(flow.id()));
   }
-  session.Print({.message = *response,
-                 .text =
-                     [&](Layout layout) {
-                       return session.Render(
-                           FlowTable(response->flows(), layout), layout);
-                     },
-                 .names = ids});
-  TellNotices(session, response->reading());
+  session.PrintTable(
+      response,
+      [&](Layout layout) { return FlowTable(response.flows(), layout); }, ids);
+  TellNotices(session, response.reading());
   return absl::OkStatus();
 }
 
@@ -105,12 +98,12 @@ absl::Status ListFlows(Session& session, const ListFlags& flags) {
 template <typename Request>
 absl::StatusOr<Request> MakeRequest(const SumFlags& flags) {
   Request request;
-  const absl::StatusOr<v1::FlowFilter> filter = ReadFlowFilter(flags.filter);
-  if (!filter.ok()) return filter.status();
-  *request.mutable_filter() = *filter;
-  const absl::StatusOr<v1::FlowGrouping> grouping = ParseFlowGrouping(flags.by);
-  if (!grouping.ok()) return grouping.status();
-  *request.mutable_grouping() = *grouping;
+  NFM_ASSIGN_OR_RETURN(const v1::FlowFilter filter,
+                       ReadFlowFilter(flags.filter));
+  *request.mutable_filter() = filter;
+  NFM_ASSIGN_OR_RETURN(const v1::FlowGrouping grouping,
+                       ParseFlowGrouping(flags.by));
+  *request.mutable_grouping() = grouping;
   request.set_order(ParseFlowOrder(flags.sort));
   request.set_limit(static_cast<uint32_t>(flags.limit));
   return request;
@@ -125,52 +118,32 @@ void TellUngrouped(Session& session, const v1::FlowRanking& ranking) {
 }
 
 absl::Status TopFlows(Session& session, const SumFlags& flags) {
-  const auto request = MakeRequest<v1::SummarizeFlowsRequest>(flags);
-  if (!request.ok()) return request.status();
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  const auto response = (*client)->SummarizeFlows(*request, session.call());
-  if (!response.ok()) return response.status();
-  session.Print({.message = *response, .text = [&](Layout layout) {
-                   return session.Render(
-                       FlowRankingTable(response->ranking(),
-                                        response->grouping(),
-                                        /*with_ended=*/false, layout),
-                       layout);
-                 }});
-  TellUngrouped(session, response->ranking());
-  TellNotices(session, response->reading());
+  NFM_ASSIGN_OR_RETURN(const auto request,
+                       MakeRequest<v1::SummarizeFlowsRequest>(flags));
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  NFM_ASSIGN_OR_RETURN(const auto response,
+                       client->SummarizeFlows(request, session.call()));
+  session.PrintTable(response, [&](Layout layout) {
+    return FlowRankingTable(response.ranking(), response.grouping(),
+                            /*with_ended=*/false, layout);
+  });
+  TellUngrouped(session, response.ranking());
+  TellNotices(session, response.reading());
   return absl::OkStatus();
 }
 
 void PrintFrame(Session& session, const FlowFrame& next, bool first) {
   const v1::WatchFlowsResponse& frame = next.frame;
   std::ostream& out = session.console().out;
-  const Layout layout = session.layout();
   const Table table = FlowRankingTable(frame.ranking(), frame.grouping(),
-                                       /*with_ended=*/true, layout);
-  switch (session.format()) {
-    case Format::kTable:
-    case Format::kWide:
-      out << (first ? "" : "\n") << SecondsText(frame.since()) << " to "
-          << SecondsText(frame.reading().read_time())
-          << (frame.lower_bound() ? ", at least:" : ":") << "\n"
-          << session.Render(table, layout);
-      break;
-    case Format::kCsv:
-      out << RenderCsv(table, first && session.headings());
-      break;
-    case Format::kJson:
-      out << MessageToJson(frame, JsonLayout::kOneLine) << "\n";
-      break;
-    case Format::kYaml:
-      out << "---\n" << MessageToYaml(frame);
-      break;
-    case Format::kColumns:
-      out << session.RenderColumns(frame, first);
-      break;
-    case Format::kName:
-      break;
+                                       /*with_ended=*/true, session.layout());
+  if (session.for_people()) {
+    out << (first ? "" : "\n") << SecondsText(frame.since()) << " to "
+        << SecondsText(frame.reading().read_time())
+        << (frame.lower_bound() ? ", at least:" : ":") << "\n"
+        << session.Render(table);
+  } else {
+    session.PrintNext(frame, table, /*name=*/"", first);
   }
   out.flush();
   TellUngrouped(session, frame.ranking());
@@ -184,19 +157,15 @@ void PrintFrame(Session& session, const FlowFrame& next, bool first) {
 }
 
 absl::Status WatchFlows(Session& session, const SumFlags& flags) {
-  auto request = MakeRequest<v1::WatchFlowsRequest>(flags);
-  if (!request.ok()) return request.status();
-  *request->mutable_interval() = ToProto(*ParseDuration(flags.interval));
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_ASSIGN_OR_RETURN(auto request, MakeRequest<v1::WatchFlowsRequest>(flags));
+  *request.mutable_interval() = ToProto(*ParseDuration(flags.interval));
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   const std::unique_ptr<FlowWatch> watch =
-      (*client)->WatchFlows(*request, session.stream_options());
+      client->WatchFlows(request, session.stream_options());
   const Interrupt interrupt([&] { watch->Cancel(); });
   for (size_t frames = 0; flags.count == 0 || frames < flags.count; ++frames) {
     const absl::StatusOr<FlowFrame> frame = watch->Next();
-    if (!frame.ok()) {
-      return interrupt.raised() ? absl::OkStatus() : frame.status();
-    }
+    if (!frame.ok()) return interrupt.EndOf(frame.status());
     PrintFrame(session, *frame, frames == 0);
     if (!session.console().out) break;
   }
@@ -204,8 +173,7 @@ absl::Status WatchFlows(Session& session, const SumFlags& flags) {
 }
 
 void AddListCommand(CommandTree& tree, CLI::App& noun) {
-  auto flags = std::make_shared<ListFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       noun, "list", "List connections, with what each carried",
       R"(Flows are what the kernel's connection tracking knows: who talks to whom. No
 role includes them; the server must grant 'flows: full'. They count only while
@@ -216,7 +184,7 @@ Examples:
   nfmeter flow list --dst 10.0.0.0/8 --dport 443 --sort bytes
   nfmeter flow list -p udp --sort packets --limit 10 -o wide
   nfmeter flow list -o csv > flows.csv)",
-      [flags](Session& session) { return ListFlows(session, *flags); });
+      ListFlows);
   AddFlowFilterFlags(tree, *command, flags->filter);
   AddChoice(tree, *command, "--sort", flags->sort,
             {"bytes", "packets", "start"}, "most first; start: oldest first");
@@ -226,12 +194,10 @@ Examples:
 
 void AddSumFlags(CommandTree& tree, CLI::App& command, SumFlags& flags) {
   AddFlowFilterFlags(tree, command, flags.filter);
-  command
-      .add_option("--by", flags.by,
-                  "what makes a group: src/24, dst/24/48 (IPv4 and IPv6), "
-                  "sport, dport, proto, mark, zone, state, with commas; '' for "
-                  "all together; default src/24/48")
-      ->option_text("KEYS");
+  AddText(command, "--by", flags.by, "KEYS",
+          "what makes a group: src/24, dst/24/48 (IPv4 and IPv6), "
+          "sport, dport, proto, mark, zone, state, with commas; '' for "
+          "all together; default src/24/48");
   AddChoice(tree, command, "--sort", flags.sort, {"bytes", "packets", "flows"},
             absl::StrCat("largest first, by: ", kOrders, "; default bytes"));
   AddNumber(command, "--limit,-n", flags.limit,
@@ -245,12 +211,9 @@ void AddFlowCommands(CommandTree& tree) {
       tree.AddNoun("flow", "See connections, and who they are between");
   AddListCommand(tree, *noun);
 
-  auto top = std::make_shared<SumFlags>();
-  AddSumFlags(
-      tree,
-      *tree.AddCommand(
-          *noun, "top", "Sum connections by what they have in common",
-          R"(Sums of the flows that there are now, each since it began; for what they
+  auto [top, top_flags] = tree.AddCommand(
+      *noun, "top", "Sum connections by what they have in common",
+      R"(Sums of the flows that there are now, each since it began; for what they
 carry from now on, see 'nfmeter flow watch'. The server must grant
 'flows: summary', which shortens addresses (/24 and /48), or 'flows: full'.
 
@@ -258,11 +221,10 @@ Examples:
   nfmeter flow top --by src/24,dport
   nfmeter flow top --by dst/32 -p tcp --state ESTABLISHED --sort flows
   nfmeter flow top --by '' -o json)",
-          [top](Session& session) { return TopFlows(session, *top); }),
-      *top);
+      TopFlows);
+  AddSumFlags(tree, *top, *top_flags);
 
-  auto watch = std::make_shared<SumFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, watch] = tree.AddCommand(
       *noun, "watch", "Show what connections carry, interval by interval",
       R"(Each interval says what flows carried since the one before, those that began
 and ended in between included. Where the kernel had no room to tell of an end,
@@ -272,7 +234,7 @@ Ctrl-C ends it.
 Examples:
   nfmeter flow watch --by src/24 --interval 5s
   nfmeter flow watch --by dport -p tcp -o json | jq .ranking.total)",
-      [watch](Session& session) { return WatchFlows(session, *watch); });
+      WatchFlows);
   AddSumFlags(tree, *command, *watch);
   AddDuration(*command, "--interval,-i", watch->interval,
               "time between two; default 10s");

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/flow_flags.h"
 
-#include <optional>
-#include <utility>
-
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -123,46 +120,29 @@ absl::Status ReadLengths(absl::Span<const std::string> parts,
 
 void AddFlowFilterFlags(CommandTree& tree, CLI::App& command,
                         FlowFilterFlags& flags) {
-  command
-      .add_option("--src,--source", flags.source,
-                  "only flows whose first packet came from here, before or "
-                  "after NAT")
-      ->option_text("PREFIX");
-  command
-      .add_option("--dst,--destination", flags.destination,
-                  "only those that went here, before or after NAT")
-      ->option_text("PREFIX");
-  command
-      .add_option("--addr,--address", flags.address,
-                  "only those with this at either end")
-      ->option_text("PREFIX");
-  command
-      .add_option("--sport", flags.source_ports,
-                  "ports: 80 or 80,443,1000:2000 or names of services")
-      ->option_text("PORTS");
-  command.add_option("--dport", flags.destination_ports, "ports")
-      ->option_text("PORTS");
-  command.add_option("--port", flags.ports, "ports of either end")
-      ->option_text("PORTS");
-  tree.Suggest(command
-                   .add_option("-p,--proto", flags.protocol,
-                               "tcp, udp, icmp, icmpv6, ... or a number")
-                   ->option_text("PROTOCOL"),
+  AddText(command, "--src,--source", flags.source, "PREFIX",
+          "only flows whose first packet came from here, before or "
+          "after NAT");
+  AddText(command, "--dst,--destination", flags.destination, "PREFIX",
+          "only those that went here, before or after NAT");
+  AddText(command, "--addr,--address", flags.address, "PREFIX",
+          "only those with this at either end");
+  AddText(command, "--sport", flags.source_ports, "PORTS",
+          "ports: 80 or 80,443,1000:2000 or names of services");
+  AddText(command, "--dport", flags.destination_ports, "PORTS", "ports");
+  AddText(command, "--port", flags.ports, "PORTS", "ports of either end");
+  tree.Suggest(AddText(command, "-p,--proto", flags.protocol, "PROTOCOL",
+                       "tcp, udp, icmp, icmpv6, ... or a number"),
                {Candidates::kChoices, {"tcp", "udp", "icmp", "icmpv6"}});
-  command.add_option("--mark", flags.mark, "ct mark: 1, 0x1 or 0x1/0xff")
-      ->option_text("MARK");
-  command.add_option("--zone", flags.zone, "ct zone")->option_text("N");
-  tree.Suggest(command
-                   .add_option("--state", flags.states,
-                               "states of TCP: ESTABLISHED,TIME_WAIT")
-                   ->option_text("STATES"),
+  AddText(command, "--mark", flags.mark, "MARK", "ct mark: 1, 0x1 or 0x1/0xff");
+  AddText(command, "--zone", flags.zone, "N", "ct zone");
+  tree.Suggest(AddText(command, "--state", flags.states, "STATES",
+                       "states of TCP: ESTABLISHED,TIME_WAIT"),
                {Candidates::kChoices,
                 WordsOf(v1::FlowTcpState_descriptor(), kStatePrefix)});
-  tree.Suggest(command
-                   .add_option("--status", flags.status,
-                               "bits of its status that are set, or with ! are "
-                               "not: ASSURED,!OFFLOAD")
-                   ->option_text("STATUS"),
+  tree.Suggest(AddText(command, "--status", flags.status, "STATUS",
+                       "bits of its status that are set, or with ! are "
+                       "not: ASSURED,!OFFLOAD"),
                {Candidates::kChoices,
                 WordsOf(v1::FlowStatus_descriptor(), kStatusPrefix)});
   auto* const ipv4 = command.add_flag("-4,--ipv4", flags.ipv4, "only IPv4");

@@ -4,7 +4,6 @@
 #define NFMETER_CLI_FLOW_FLAGS_H_
 
 #include <string>
-#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"

@@ -31,9 +31,9 @@ std::string StateText(v1::FlowTcpState state, Layout layout) {
 }
 
 // A count of one direction; nothing where the flow has no counters.
-template <typename Get>
 Column<v1::Flow> CountColumn(const char* heading, const char* key, bool bytes,
-                             int leave_out, Get get) {
+                             int leave_out,
+                             const v1::FlowCounts* (*get)(const v1::Flow&)) {
   return {heading,
           key,
           kAll,
@@ -54,21 +54,50 @@ const v1::FlowCounts* Back(const v1::Flow& flow) {
   return flow.has_reply_counts() ? &flow.reply_counts() : nullptr;
 }
 
-// An address of IPFIX: there are two names for each, by version.
-Column<v1::Flow> AddressColumn(
-    const char* key, bool ipv6,
-    const std::string& (*get)(const v1::Flow& flow)) {
-  return {"", key, kCsv, Align::kLeft,
-          [ipv6, get](const v1::Flow& flow, Layout) -> Cell {
-            return {IsIpv6(flow) == ipv6 ? get(flow) : ""};
+// One end of a flow, as packets of one direction name it.
+struct End {
+  const std::string& Address(const v1::Flow& flow) const {
+    return ((flow.*tuple)().*address)();
+  }
+  uint32_t Port(const v1::Flow& flow) const {
+    return ((flow.*tuple)().*port)();
+  }
+
+  const v1::FlowTuple& (v1::Flow::*tuple)() const;
+  const std::string& (v1::FlowTuple::*address)() const;
+  uint32_t (v1::FlowTuple::*port)() const;
+};
+constexpr End kSource = {&v1::Flow::original, &v1::FlowTuple::source_address,
+                         &v1::FlowTuple::source_port};
+constexpr End kDestination = {&v1::Flow::original,
+                              &v1::FlowTuple::destination_address,
+                              &v1::FlowTuple::destination_port};
+// As seen behind NAT: by those who answer.
+constexpr End kSourceBehind = {&v1::Flow::reply,
+                               &v1::FlowTuple::destination_address,
+                               &v1::FlowTuple::destination_port};
+constexpr End kDestinationBehind = {&v1::Flow::reply,
+                                    &v1::FlowTuple::source_address,
+                                    &v1::FlowTuple::source_port};
+
+Column<v1::Flow> EndColumn(const char* heading, unsigned layouts, End end) {
+  return {heading, "", layouts, Align::kLeft,
+          [end](const v1::Flow& flow, Layout) {
+            return EndText(end.Address(flow), end.Port(flow));
           }};
 }
 
-Column<v1::Flow> NumberColumn(const char* key,
-                              uint64_t (*get)(const v1::Flow& flow)) {
-  return {"", key, kCsv, Align::kRight,
-          [get](const v1::Flow& flow, Layout) -> Cell {
-            return {absl::StrCat(get(flow))};
+// An address of IPFIX: there are two names for each, by version.
+Column<v1::Flow> AddressColumn(const char* key, bool ipv6, End end) {
+  return {"", key, kCsv, Align::kLeft,
+          [ipv6, end](const v1::Flow& flow, Layout) {
+            return IsIpv6(flow) == ipv6 ? end.Address(flow) : "";
+          }};
+}
+
+Column<v1::Flow> PortColumn(const char* key, End end) {
+  return {"", key, kCsv, Align::kRight, [end](const v1::Flow& flow, Layout) {
+            return absl::StrCat(end.Port(flow));
           }};
 }
 
@@ -94,113 +123,52 @@ std::string StatusText(const v1::Flow& flow) {
   });
 }
 
-void AddEndColumns(std::vector<Column<v1::Flow>>& columns) {
-  columns.push_back({"SOURCE", "", kText, Align::kLeft,
-                     [](const v1::Flow& f, Layout) -> Cell {
-                       return {EndText(f.original().source_address(),
-                                       f.original().source_port())};
-                     }});
-  columns.push_back({"DESTINATION", "", kText, Align::kLeft,
-                     [](const v1::Flow& f, Layout) -> Cell {
-                       return {EndText(f.original().destination_address(),
-                                       f.original().destination_port())};
-                     }});
-  columns.push_back(
-      {"ANSWERS FROM", "", kWide, Align::kLeft,
-       [](const v1::Flow& f, Layout) -> Cell {
-         return {EndText(f.reply().source_address(), f.reply().source_port())};
-       }});
-  columns.push_back({"ANSWERS TO", "", kWide, Align::kLeft,
-                     [](const v1::Flow& f, Layout) -> Cell {
-                       return {EndText(f.reply().destination_address(),
-                                       f.reply().destination_port())};
-                     }});
-}
-
-void AddIpfixEnds(std::vector<Column<v1::Flow>>& columns) {
-  using F = const v1::Flow&;
-  columns.push_back(AddressColumn(
-      "sourceIPv4Address", false,
-      [](F f) -> auto& { return f.original().source_address(); }));
-  columns.push_back(AddressColumn(
-      "destinationIPv4Address", false,
-      [](F f) -> auto& { return f.original().destination_address(); }));
-  columns.push_back(AddressColumn(
-      "sourceIPv6Address", true,
-      [](F f) -> auto& { return f.original().source_address(); }));
-  columns.push_back(AddressColumn(
-      "destinationIPv6Address", true,
-      [](F f) -> auto& { return f.original().destination_address(); }));
-  columns.push_back(NumberColumn("sourceTransportPort", [](F f) -> uint64_t {
-    return f.original().source_port();
-  }));
-  columns.push_back(NumberColumn(
-      "destinationTransportPort",
-      [](F f) -> uint64_t { return f.original().destination_port(); }));
-  columns.push_back(IcmpColumn("icmpTypeCodeIPv4", 1));
-  columns.push_back(IcmpColumn("icmpTypeCodeIPv6", 58));
-  // As seen behind NAT: by those who answer.
-  columns.push_back(AddressColumn(
-      "postNATSourceIPv4Address", false,
-      [](F f) -> auto& { return f.reply().destination_address(); }));
-  columns.push_back(AddressColumn(
-      "postNATDestinationIPv4Address", false,
-      [](F f) -> auto& { return f.reply().source_address(); }));
-  columns.push_back(AddressColumn(
-      "postNATSourceIPv6Address", true,
-      [](F f) -> auto& { return f.reply().destination_address(); }));
-  columns.push_back(AddressColumn(
-      "postNATDestinationIPv6Address", true,
-      [](F f) -> auto& { return f.reply().source_address(); }));
-  columns.push_back(NumberColumn(
-      "postNAPTSourceTransportPort",
-      [](F f) -> uint64_t { return f.reply().destination_port(); }));
-  columns.push_back(
-      NumberColumn("postNAPTDestinationTransportPort",
-                   [](F f) -> uint64_t { return f.reply().source_port(); }));
-}
-
 std::vector<Column<v1::Flow>> FlowColumns() {
-  std::vector<Column<v1::Flow>> columns;
-  columns.push_back({"PROTO", "protocolIdentifier", kAll, Align::kLeft,
-                     [](const v1::Flow& f, Layout layout) -> Cell {
-                       return {layout == kCsv
-                                   ? absl::StrCat(f.protocol_number())
-                                   : f.protocol()};
-                     },
-                     /*leave_out=*/5});
-  AddEndColumns(columns);
-  AddIpfixEnds(columns);
-  columns.push_back(
-      CountColumn("PACKETS", "packetTotalCount", false, 3, There));
-  columns.push_back(CountColumn("BYTES", "octetTotalCount", true, 0, There));
-  columns.push_back(
-      CountColumn("BACK PACKETS", "reversePacketTotalCount", false, 2, Back));
-  columns.push_back(
-      CountColumn("BACK BYTES", "reverseOctetTotalCount", true, 4, Back));
-  columns.push_back({"STATE", "tcpState", kAll, Align::kLeft,
-                     [](const v1::Flow& f, Layout layout) -> Cell {
-                       return {StateText(f.tcp_state(), layout)};
-                     },
-                     /*leave_out=*/1});
-  columns.push_back({"START", "flowStartMilliseconds", kWide | kCsv,
-                     Align::kLeft,
-                     [](const v1::Flow& f, Layout layout) -> Cell {
-                       return {layout == kCsv ? StartMilliseconds(f)
-                                              : TimeText(f.start_time())};
-                     }});
-  columns.push_back(
-      {"STATUS", "status", kWide | kCsv, Align::kLeft,
-       [](const v1::Flow& f, Layout) -> Cell { return {StatusText(f)}; }});
-  columns.push_back({"MARK", "mark", kWide | kCsv, Align::kRight,
-                     [](const v1::Flow& f, Layout) -> Cell {
-                       return {absl::StrCat(f.mark())};
-                     }});
-  columns.push_back({"ZONE", "zone", kWide | kCsv, Align::kRight,
-                     [](const v1::Flow& f, Layout) -> Cell {
-                       return {absl::StrCat(f.zone())};
-                     }});
-  return columns;
+  using F = const v1::Flow&;
+  return {
+      {"PROTO", "protocolIdentifier", kAll, Align::kLeft,
+       [](F f, Layout layout) {
+         return layout == kCsv ? absl::StrCat(f.protocol_number())
+                               : f.protocol();
+       },
+       /*leave_out=*/5},
+      EndColumn("SOURCE", kText, kSource),
+      EndColumn("DESTINATION", kText, kDestination),
+      EndColumn("ANSWERS FROM", kWide, kDestinationBehind),
+      EndColumn("ANSWERS TO", kWide, kSourceBehind),
+      AddressColumn("sourceIPv4Address", false, kSource),
+      AddressColumn("destinationIPv4Address", false, kDestination),
+      AddressColumn("sourceIPv6Address", true, kSource),
+      AddressColumn("destinationIPv6Address", true, kDestination),
+      PortColumn("sourceTransportPort", kSource),
+      PortColumn("destinationTransportPort", kDestination),
+      IcmpColumn("icmpTypeCodeIPv4", 1),
+      IcmpColumn("icmpTypeCodeIPv6", 58),
+      AddressColumn("postNATSourceIPv4Address", false, kSourceBehind),
+      AddressColumn("postNATDestinationIPv4Address", false, kDestinationBehind),
+      AddressColumn("postNATSourceIPv6Address", true, kSourceBehind),
+      AddressColumn("postNATDestinationIPv6Address", true, kDestinationBehind),
+      PortColumn("postNAPTSourceTransportPort", kSourceBehind),
+      PortColumn("postNAPTDestinationTransportPort", kDestinationBehind),
+      CountColumn("PACKETS", "packetTotalCount", false, 3, There),
+      CountColumn("BYTES", "octetTotalCount", true, 0, There),
+      CountColumn("BACK PACKETS", "reversePacketTotalCount", false, 2, Back),
+      CountColumn("BACK BYTES", "reverseOctetTotalCount", true, 4, Back),
+      {"STATE", "tcpState", kAll, Align::kLeft,
+       [](F f, Layout layout) { return StateText(f.tcp_state(), layout); },
+       /*leave_out=*/1},
+      {"START", "flowStartMilliseconds", kDetailed, Align::kLeft,
+       [](F f, Layout layout) {
+         return layout == kCsv ? StartMilliseconds(f)
+                               : TimeText(f.start_time());
+       }},
+      {"STATUS", "status", kDetailed, Align::kLeft,
+       [](F f, Layout) { return StatusText(f); }},
+      {"MARK", "mark", kDetailed, Align::kRight,
+       [](F f, Layout) { return absl::StrCat(f.mark()); }},
+      {"ZONE", "zone", kDetailed, Align::kRight,
+       [](F f, Layout) { return absl::StrCat(f.zone()); }},
+  };
 }
 
 using GroupColumn = Column<v1::FlowGroup>;
@@ -211,7 +179,7 @@ void AddKeyColumns(const v1::FlowGrouping& grouping,
                               std::string (*get)(const v1::FlowGroup&)) {
     columns.push_back(
         {heading, key, kAll, Align::kLeft,
-         [get](const v1::FlowGroup& g, Layout) -> Cell { return {get(g)}; }});
+         [get](const v1::FlowGroup& g, Layout) { return get(g); }});
   };
   using G = const v1::FlowGroup&;
   if (grouping.has_source()) {
@@ -238,10 +206,9 @@ void AddKeyColumns(const v1::FlowGrouping& grouping,
     add("ZONE", "zone", [](G g) { return absl::StrCat(g.zone()); });
   }
   if (grouping.tcp_state()) {
-    columns.push_back({"STATE", "tcp_state", kAll, Align::kLeft,
-                       [](G g, Layout layout) -> Cell {
-                         return {StateText(g.tcp_state(), layout)};
-                       }});
+    columns.push_back(
+        {"STATE", "tcp_state", kAll, Align::kLeft,
+         [](G g, Layout layout) { return StateText(g.tcp_state(), layout); }});
   }
 }
 
@@ -264,7 +231,7 @@ void AddSumColumns(bool with_ended, std::vector<GroupColumn>& columns) {
     add("ENDED", "ended_flows", kAll, false, 2,
         [](S s) { return uint64_t{s.ended_flows()}; });
   }
-  add("UNCOUNTED", "flows_without_counters", kWide | kCsv, false, 0,
+  add("UNCOUNTED", "flows_without_counters", kDetailed, false, 0,
       [](S s) { return uint64_t{s.flows_without_counters()}; });
   add("PACKETS", "packets", kAll, false, 3,
       [](S s) { return uint64_t{s.original().packets()}; });

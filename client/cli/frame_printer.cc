@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/frame_printer.h"
 
-#include "absl/strings/str_cat.h"
 #include "cli/message_text.h"
 
 namespace nfmeter::cli {
@@ -55,7 +54,7 @@ void FramePrinter::PrintBlock(const SnapshotFrame& frame) {
       << FrameHeader(frame, rows.size(), absl::LocalTimeZone()) << "\n"
       << RenderTable(FrameTable(rows, session_.layout(), options_.bits),
                      {.color = session_.color(),
-                      .max_width = session_.WidthFor(session_.layout()),
+                      .max_width = session_.width(),
                       .headings = session_.headings()});
 }
 

@@ -55,38 +55,28 @@ const std::vector<Column<RateRow>>& FrameColumns() {
   using R = RateRow;
   static const auto& columns = *new std::vector<Column<R>>{
       {"", "time", kCsv, Align::kLeft,
-       [](const R& r, Layout) -> Cell {
-         return {absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", r.frame->wall_time,
-                                  absl::UTCTimeZone())};
+       [](const R& r, Layout) {
+         return absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", r.frame->wall_time,
+                                 absl::UTCTimeZone());
        }},
       {"", "sequence", kCsv, Align::kRight,
-       [](const R& r, Layout) -> Cell {
-         return {absl::StrCat(r.frame->sequence)};
-       }},
+       [](const R& r, Layout) { return absl::StrCat(r.frame->sequence); }},
       {"NAME", "name", kAll, Align::kLeft,
-       [](const R& r, Layout) -> Cell { return {std::string(r.row->name)}; }},
+       [](const R& r, Layout) { return std::string(r.row->name); }},
       {"PACKETS", "packets", kAll, Align::kRight,
-       [](const R& r, Layout l) -> Cell {
-         return {CountText(r.row->packets, l)};
-       },
+       [](const R& r, Layout l) { return CountText(r.row->packets, l); },
        /*leave_out=*/4},
       {"BYTES", "bytes", kAll, Align::kRight,
-       [](const R& r, Layout l) -> Cell {
-         return {BytesText(r.row->bytes, l)};
-       },
+       [](const R& r, Layout l) { return BytesText(r.row->bytes, l); },
        /*leave_out=*/5},
       {"TOTAL PACKETS", "", kWide, Align::kRight,
-       [](const R& r, Layout) -> Cell {
-         return {absl::StrCat(r.row->total_packets)};
-       }},
+       [](const R& r, Layout) { return absl::StrCat(r.row->total_packets); }},
       {"TOTAL BYTES", "", kWide, Align::kRight,
-       [](const R& r, Layout) -> Cell {
-         return {absl::StrCat(r.row->total_bytes)};
-       }},
-      {"NEW PACKETS", "new_packets", kWide | kCsv, Align::kRight,
-       [](const R& r, Layout) -> Cell { return {absl::StrCat(r.packets)}; }},
-      {"NEW BYTES", "new_bytes", kWide | kCsv, Align::kRight,
-       [](const R& r, Layout) -> Cell { return {absl::StrCat(r.bytes)}; }},
+       [](const R& r, Layout) { return absl::StrCat(r.row->total_bytes); }},
+      {"NEW PACKETS", "new_packets", kDetailed, Align::kRight,
+       [](const R& r, Layout) { return absl::StrCat(r.packets); }},
+      {"NEW BYTES", "new_bytes", kDetailed, Align::kRight,
+       [](const R& r, Layout) { return absl::StrCat(r.bytes); }},
       {"PACKETS/S", "packets_per_second", kAll, Align::kRight,
        [](const R& r, Layout l) {
          return RateCell(r, r.packet_rate, l, false);
@@ -94,7 +84,7 @@ const std::vector<Column<RateRow>>& FrameColumns() {
        /*leave_out=*/6},
       {kByteRateHeading, "bytes_per_second", kAll, Align::kRight,
        [](const R& r, Layout l) { return RateCell(r, r.byte_rate, l, true); }},
-      {"", "", kTable | kWide, Align::kLeft,
+      {"", "", kText, Align::kLeft,
        [](const R& r, Layout) { return NoteCell(r); }},
       {"", "quota_exceeded", kCsv, Align::kLeft,
        [](const R& r, Layout) -> Cell {

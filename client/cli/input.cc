@@ -14,6 +14,7 @@
 #include "cli/csv_objects.h"
 #include "cli/errors.h"
 #include "cli/escapes.h"
+#include "client/src/status_macros.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
 #include "yaml-cpp/yaml.h"
@@ -174,9 +175,8 @@ absl::StatusOr<std::vector<std::string>> ExpandNames(
     }
     if (read) return UsageError("'-', standard input, is given twice");
     read = true;
-    const absl::StatusOr<std::string> text = ReadAll(in);
-    if (!text.ok()) return text.status();
-    AppendLines(*text, result);
+    NFM_ASSIGN_OR_RETURN(const std::string text, ReadAll(in));
+    AppendLines(text, result);
   }
   return result;
 }
@@ -208,9 +208,8 @@ absl::StatusOr<v1::BatchCreateCountersRequest> ParseCounters(
   if (IsJson(text)) return ParseBatch<Request>(text, "counters", source);
   if (IsCsv(text, "name")) return CountersFromCsv(text);
   if (IsYaml(text)) {
-    const auto json = YamlToJson(text, source);
-    if (!json.ok()) return json.status();
-    return ParseBatch<Request>(*json, "counters", source);
+    NFM_ASSIGN_OR_RETURN(const auto json, YamlToJson(text, source));
+    return ParseBatch<Request>(json, "counters", source);
   }
   std::vector<std::string> names;
   AppendLines(text, names);
@@ -227,9 +226,8 @@ absl::StatusOr<v1::BatchCreateRulesRequest> ParseRules(
   using Request = v1::BatchCreateRulesRequest;
   if (IsJson(text)) return ParseBatch<Request>(text, "rules", source);
   if (IsCsv(text, "chain")) return RulesFromCsv(text);
-  const auto json = YamlToJson(text, source);
-  if (!json.ok()) return json.status();
-  return ParseBatch<Request>(*json, "rules", source);
+  NFM_ASSIGN_OR_RETURN(const auto json, YamlToJson(text, source));
+  return ParseBatch<Request>(json, "rules", source);
 }
 
 }  // namespace nfmeter::cli

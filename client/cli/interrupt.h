@@ -9,6 +9,8 @@
 #include <functional>
 #include <thread>
 
+#include "absl/status/status.h"
+
 namespace nfmeter::cli {
 
 // While it lives, the first SIGINT, SIGTERM or SIGHUP calls a function instead
@@ -23,6 +25,10 @@ class Interrupt {
 
   // A signal has come.
   bool raised() const { return raised_; }
+  // How a command ends whose stream ended with `status`: well after a signal.
+  absl::Status EndOf(absl::Status status) const {
+    return raised_ ? absl::OkStatus() : status;
+  }
 
  private:
   struct sigaction old_[3];

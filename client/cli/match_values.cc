@@ -17,6 +17,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "client/src/status_macros.h"
 #include "google/protobuf/descriptor.h"
 
 namespace nfmeter::cli {
@@ -56,6 +57,23 @@ std::string EnumName(const EnumDescriptor* type, absl::string_view prefix,
   const EnumValueDescriptor* value = type->FindValueByNumber(number);
   if (value == nullptr) return absl::StrCat(number);
   return value->name().substr(prefix.size());
+}
+
+// "NEW,ESTABLISHED".
+absl::Status ParseEnums(const EnumDescriptor* type, absl::string_view prefix,
+                        absl::string_view text, EnumValues& values) {
+  for (absl::string_view name : absl::StrSplit(text, ',')) {
+    NFM_ASSIGN_OR_RETURN(const int value, ParseEnum(type, prefix, name));
+    values.Add(value);
+  }
+  return absl::OkStatus();
+}
+
+std::string EnumNames(const EnumDescriptor* type, absl::string_view prefix,
+                      const EnumValues& values) {
+  return absl::StrJoin(values, ",", [&](std::string* out, int value) {
+    out->append(EnumName(type, prefix, value));
+  });
 }
 
 bool ParsePort(absl::string_view text, uint32_t& port) {
@@ -118,8 +136,7 @@ constexpr IcmpName kIcmpNames[] = {
     {"redirect", true, 137, -1},
 };
 
-absl::Status ParseFlagList(absl::string_view text,
-                           google::protobuf::RepeatedField<int>* flags) {
+absl::Status ParseFlagList(absl::string_view text, EnumValues* flags) {
   if (absl::EqualsIgnoreCase(text, "NONE")) return absl::OkStatus();
   if (absl::EqualsIgnoreCase(text, "ALL")) {
     for (int flag = v1::TCP_FLAG_FIN; flag <= v1::TCP_FLAG_URG; ++flag) {
@@ -127,20 +144,13 @@ absl::Status ParseFlagList(absl::string_view text,
     }
     return absl::OkStatus();
   }
-  for (absl::string_view name : absl::StrSplit(text, ',')) {
-    absl::StatusOr<int> flag =
-        ParseEnum(v1::TcpFlag_descriptor(), "TCP_FLAG_", name);
-    if (!flag.ok()) return flag.status();
-    flags->Add(*flag);
-  }
-  return absl::OkStatus();
+  return ParseEnums(v1::TcpFlag_descriptor(), "TCP_FLAG_", text, *flags);
 }
 
-std::string FormatFlagList(const google::protobuf::RepeatedField<int>& flags) {
-  if (flags.empty()) return "NONE";
-  return absl::StrJoin(flags, ",", [](std::string* out, int flag) {
-    out->append(EnumName(v1::TcpFlag_descriptor(), "TCP_FLAG_", flag));
-  });
+std::string FormatFlagList(const EnumValues& flags) {
+  return flags.empty()
+             ? "NONE"
+             : EnumNames(v1::TcpFlag_descriptor(), "TCP_FLAG_", flags);
 }
 
 }  // namespace
@@ -281,21 +291,13 @@ std::string FormatId(const v1::IdRange& range) {
 }
 
 absl::Status ParseStates(absl::string_view text, v1::RuleMatch& match) {
-  for (absl::string_view name : absl::StrSplit(text, ',')) {
-    absl::StatusOr<int> state =
-        ParseEnum(v1::ConntrackState_descriptor(), "CONNTRACK_STATE_", name);
-    if (!state.ok()) return state.status();
-    match.add_conntrack_states(static_cast<v1::ConntrackState>(*state));
-  }
-  return absl::OkStatus();
+  return ParseEnums(v1::ConntrackState_descriptor(), "CONNTRACK_STATE_", text,
+                    *match.mutable_conntrack_states());
 }
 
 std::string FormatStates(const v1::RuleMatch& match) {
-  return absl::StrJoin(match.conntrack_states(), ",",
-                       [](std::string* out, int state) {
-                         out->append(EnumName(v1::ConntrackState_descriptor(),
-                                              "CONNTRACK_STATE_", state));
-                       });
+  return EnumNames(v1::ConntrackState_descriptor(), "CONNTRACK_STATE_",
+                   match.conntrack_states());
 }
 
 absl::Status ParseDirections(absl::string_view text, v1::IpSetMatch& set) {
@@ -341,10 +343,9 @@ absl::StatusOr<uint32_t> ParseDscp(absl::string_view text) {
 }
 
 absl::StatusOr<v1::PacketType> ParsePacketType(absl::string_view text) {
-  absl::StatusOr<int> type =
-      ParseEnum(v1::PacketType_descriptor(), "PACKET_TYPE_", text);
-  if (!type.ok()) return type.status();
-  return static_cast<v1::PacketType>(*type);
+  NFM_ASSIGN_OR_RETURN(
+      int type, ParseEnum(v1::PacketType_descriptor(), "PACKET_TYPE_", text));
+  return static_cast<v1::PacketType>(type);
 }
 
 std::string PacketTypeName(v1::PacketType type) {
@@ -352,33 +353,19 @@ std::string PacketTypeName(v1::PacketType type) {
       EnumName(v1::PacketType_descriptor(), "PACKET_TYPE_", type));
 }
 
-absl::Status ParseAddressTypes(absl::string_view text, AddressTypes& types) {
-  for (absl::string_view name : absl::StrSplit(text, ',')) {
-    absl::StatusOr<int> type =
-        ParseEnum(v1::AddressType_descriptor(), "ADDRESS_TYPE_", name);
-    if (!type.ok()) return type.status();
-    types.Add(*type);
-  }
-  return absl::OkStatus();
+absl::Status ParseAddressTypes(absl::string_view text, EnumValues& types) {
+  return ParseEnums(v1::AddressType_descriptor(), "ADDRESS_TYPE_", text, types);
 }
 
-std::string FormatAddressTypes(const AddressTypes& types) {
-  return absl::StrJoin(types, ",", [](std::string* out, int type) {
-    out->append(EnumName(v1::AddressType_descriptor(), "ADDRESS_TYPE_", type));
-  });
+std::string FormatAddressTypes(const EnumValues& types) {
+  return EnumNames(v1::AddressType_descriptor(), "ADDRESS_TYPE_", types);
 }
 
 absl::StatusOr<v1::TcpFlagsMatch> ParseTcpFlags(absl::string_view mask,
                                                 absl::string_view set) {
   v1::TcpFlagsMatch flags;
-  if (absl::Status status = ParseFlagList(mask, flags.mutable_mask());
-      !status.ok()) {
-    return status;
-  }
-  if (absl::Status status = ParseFlagList(set, flags.mutable_set());
-      !status.ok()) {
-    return status;
-  }
+  NFM_RETURN_IF_ERROR(ParseFlagList(mask, flags.mutable_mask()));
+  NFM_RETURN_IF_ERROR(ParseFlagList(set, flags.mutable_set()));
   for (int flag : flags.set()) {
     if (!absl::c_linear_search(flags.mask(), flag)) {
       return absl::InvalidArgumentError(absl::StrCat(

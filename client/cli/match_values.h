@@ -15,6 +15,7 @@
 namespace nfmeter::cli {
 
 using PortRanges = google::protobuf::RepeatedPtrField<v1::PortRange>;
+using EnumValues = google::protobuf::RepeatedField<int>;
 
 // All parsers return INVALID_ARGUMENT with a sentence that names the text.
 
@@ -48,9 +49,8 @@ absl::StatusOr<uint32_t> ParseDscp(absl::string_view text);
 absl::StatusOr<v1::PacketType> ParsePacketType(absl::string_view text);
 
 // "LOCAL,BROADCAST".
-using AddressTypes = google::protobuf::RepeatedField<int>;
-absl::Status ParseAddressTypes(absl::string_view text, AddressTypes& types);
-std::string FormatAddressTypes(const AddressTypes& types);
+absl::Status ParseAddressTypes(absl::string_view text, EnumValues& types);
+std::string FormatAddressTypes(const EnumValues& types);
 
 // The two lists of --tcp-flags: "SYN,ACK,FIN,RST" and "SYN"; ALL and NONE.
 absl::StatusOr<v1::TcpFlagsMatch> ParseTcpFlags(absl::string_view mask,

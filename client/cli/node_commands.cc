@@ -6,28 +6,26 @@
 #include "cli/command_tree.h"
 #include "cli/message_text.h"
 #include "cli/views.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::cli {
 namespace {
 
 absl::Status ShowNode(Session& session) {
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  auto node = (*client)->GetNode(session.call());
-  if (!node.ok()) return node.status();
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  NFM_ASSIGN_OR_RETURN(auto node, client->GetNode(session.call()));
   v1::GetNodeResponse response;
-  *response.mutable_node() = *std::move(node);
+  *response.mutable_node() = std::move(node);
   const Console& console = session.console();
   const size_t width = console.out_is_terminal ? console.size().columns : 0;
-  session.Print({.message = response,
-                 .text =
-                     [&](Layout layout) {
-                       return layout == Layout::kCsv
-                                  ? RenderCsv(NodeTable(response.node()))
-                                  : NodeText(response.node(), layout,
-                                             session.color(), width);
-                     },
-                 .names = {response.node().hostname()}});
+  session.PrintText(response,
+                    [&](Layout layout) {
+                      return layout == Layout::kCsv
+                                 ? RenderCsv(NodeTable(response.node()))
+                                 : NodeText(response.node(), layout,
+                                            session.color(), width);
+                    },
+                    {response.node().hostname()});
   return absl::OkStatus();
 }
 
@@ -37,24 +35,21 @@ void PrintFact(Session& session, absl::string_view key,
   Table table;
   table.headings = {{std::string(key)}};
   table.rows = {{{std::string(value)}}};
-  session.Print({.message = Fact(key, value),
-                 .text =
-                     [&](Layout layout) {
-                       return layout == Layout::kCsv
-                                  ? RenderCsv(table)
-                                  : absl::StrCat(value, "\n");
-                     },
-                 .names = {std::string(value)}});
+  session.PrintText(Fact(key, value),
+                    [&](Layout layout) {
+                      return layout == Layout::kCsv ? RenderCsv(table)
+                                                    : absl::StrCat(value, "\n");
+                    },
+                    {std::string(value)});
 }
 
 absl::Status ShowHealth(Session& session, const std::string& service) {
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  auto health = (*client)->CheckHealth(service, session.call());
-  if (!health.ok()) return health.status();
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  NFM_ASSIGN_OR_RETURN(auto health,
+                       client->CheckHealth(service, session.call()));
   const std::string subject =
       service.empty() ? "the server" : absl::StrCat("'", service, "'");
-  switch (*health) {
+  switch (health) {
     case Health::kServing:
       PrintFact(session, "status", "SERVING");
       return absl::OkStatus();
@@ -82,8 +77,7 @@ Examples:
   nfmeter node -o json | jq '.node.capabilities[] | select(.available | not)')",
       [](Session& session) { return ShowNode(session); });
 
-  auto service = std::make_shared<std::string>();
-  CLI::App* health = tree.AddCommand(
+  auto [health, service] = tree.AddCommand(
       tree.root(), "health", "Ask whether the server serves",
       R"(Exit code 0: it serves. 6: it does not, or can't be reached. 3: no such
 service. --timeout bounds the wait.
@@ -91,7 +85,7 @@ service. --timeout bounds the wait.
 Examples:
   nfmeter health --timeout 2s
   nfmeter health nfmeter.v1.RuleService)",
-      [service](Session& session) { return ShowHealth(session, *service); });
+      ShowHealth);
   CLI::Option* option = health->add_option(
       "SERVICE", *service, "one service; default: the whole server");
   tree.Suggest(option, {Candidates::kChoices,

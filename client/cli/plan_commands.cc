@@ -2,23 +2,23 @@
 // nfmeter apply | diff | export | plan
 #include <memory>
 #include <string>
-#include <utility>
-#include <vector>
+#include <thread>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "cli/apply_progress.h"
 #include "cli/command_tree.h"
 #include "cli/errors.h"
 #include "cli/plan_files.h"
 #include "cli/plan_status_commands.h"
+#include "cli/progress.h"
 #include "cli/quantity.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/views.h"
+#include "client/src/status_macros.h"
 #include "nfmeter/errors.h"
 #include "nfmeter/v1/plan.pb.h"
+#include "nfmeter/watch.h"
 #include "proto/yaml/plan_files.h"
 #include "proto/yaml/yaml_message.h"
 
@@ -27,6 +27,7 @@ namespace {
 
 struct PlanFlags {
   std::string file;
+  bool diff = false;  // of diff: tell, change nothing
   bool prune = false;
   bool allow_empty = false;
   bool take_over = false;
@@ -99,30 +100,74 @@ Table ChangesTable(const v1::ApplyPlanResponse& response) {
   return table;
 }
 
-absl::Status PrintApplied(Session& session,
-                          const v1::ApplyPlanResponse& response,
-                          const PlanFlags& flags, bool diff) {
-  session.Print(
-      {.message = response,
-       .text =
-           [&](Layout layout) {
-             if (layout == Layout::kCsv) {
-               return RenderCsv(ChangesTable(response));
-             }
-             std::string text = ChangesText(response, flags.rules);
-             if (diff) return text;
-             return absl::StrCat(
-                 text, "plan ", response.plan().name(), ": ",
-                 response.change_count() == 0
-                     ? "nothing to change"
-                     : absl::StrCat(
-                           CountOf(response.change_count(), "change"),
-                           flags.validate_only ? " would be made" : " made"),
-                 "; ", CostText(response.cost()), "\n");
-           },
-       .names = {response.plan().name()}});
-  return absl::OkStatus();
+// "plan web: 2 changes made; 3 counters, ..."
+std::string SummaryText(const v1::ApplyPlanResponse& response,
+                        bool validate_only) {
+  const std::string changes =
+      response.change_count() == 0
+          ? "nothing to change"
+          : absl::StrCat(CountOf(response.change_count(), "change"),
+                         validate_only ? " would be made" : " made");
+  return absl::StrCat("plan ", response.plan().name(), ": ", changes, "; ",
+                      CostText(response.cost()), "\n");
 }
+
+void PrintApplied(Session& session, const v1::ApplyPlanResponse& response,
+                  const PlanFlags& flags) {
+  session.PrintText(
+      response,
+      [&](Layout layout) {
+        if (layout == kCsv) return RenderCsv(ChangesTable(response));
+        return absl::StrCat(
+            ChangesText(response, flags.rules),
+            flags.diff ? "" : SummaryText(response, flags.validate_only));
+      },
+      {response.plan().name()});
+}
+
+// "Applying plan customers: rules, 0 of 23117, 2 s" on a terminal, as the
+// server tells it on a stream of its own; elsewhere nothing, and no stream.
+class ApplyProgress {
+ public:
+  // `client` and the session's console must outlive it.
+  ApplyProgress(Session& session, Client& client, const std::string& plan)
+      : progress_(session.console(), absl::StrCat("Applying plan ", plan)) {
+    if (!session.console().err_is_terminal) return;
+    // All plans: this one may not be there yet.
+    watch_ = client.WatchPlanStatus("", WatchOptions());
+    thread_ = std::thread([this, plan] { Follow(plan); });
+  }
+  ~ApplyProgress() {
+    if (watch_ == nullptr) return;
+    watch_->Cancel();
+    thread_.join();
+  }
+  ApplyProgress(const ApplyProgress&) = delete;
+  ApplyProgress& operator=(const ApplyProgress&) = delete;
+
+ private:
+  // Without a stream (it is not permitted, or there are too many) the line
+  // tells the time alone.
+  void Follow(const std::string& plan) {
+    while (true) {
+      const absl::StatusOr<v1::PlanStatus> status = watch_->Next();
+      if (!status.ok()) return;
+      if (status->name() != plan ||
+          status->state() != v1::PlanStatus::STATE_APPLYING) {
+        continue;
+      }
+      progress_.Say(status->total() == 0
+                        ? status->step()
+                        : absl::StrCat(status->step(), ", ",
+                                       FormatCount(status->done()), " of ",
+                                       FormatCount(status->total())));
+    }
+  }
+
+  Progress progress_;
+  std::unique_ptr<PlanWatch> watch_;  // null: no terminal
+  std::thread thread_;
+};
 
 absl::Status EtagHint(const absl::Status& status) {
   if (ErrorReason(status) != "ETAG_MISMATCH") return status;
@@ -144,108 +189,93 @@ absl::Status OfFile(absl::Status status, const PlanFile& file) {
   return named;
 }
 
-absl::Status Apply(Session& session, const PlanFlags& flags, bool diff) {
-  if (diff) session.set_one_is_an_answer();
-  const auto files = ReadPlanFiles(flags.file, session.console().in);
-  if (!files.ok()) return files.status();
-  if (!flags.etag.empty() && files->size() > 1) {
+absl::Status Apply(Session& session, const PlanFlags& flags) {
+  if (flags.diff) session.set_one_is_an_answer();
+  NFM_ASSIGN_OR_RETURN(const auto files,
+                       ReadPlanFiles(flags.file, session.console().in));
+  if (!flags.etag.empty() && files.size() > 1) {
     return UsageError("--etag belongs to one plan; give one file");
   }
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  for (const PlanFile& file : *files) {
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  for (const PlanFile& file : files) {
     v1::ApplyPlanRequest request;
     *request.mutable_plan() = file.plan;
-    request.set_validate_only(diff || flags.validate_only);
+    request.set_validate_only(flags.diff || flags.validate_only);
     request.set_etag(flags.etag);
     request.set_prune(flags.prune);
-    request.set_allow_empty(diff || flags.allow_empty);
-    request.set_take_over(diff || flags.take_over);
+    request.set_allow_empty(flags.diff || flags.allow_empty);
+    request.set_take_over(flags.diff || flags.take_over);
     // Each plan is a change of its own.
     if (!flags.request_id.empty()) {
       request.set_request_id(
           absl::StrCat(flags.request_id, "/", file.plan.name()));
     }
     const auto response = [&] {
-      const ApplyProgress progress(session, **client, file.plan.name());
-      return (*client)->ApplyPlan(request, session.call());
+      const ApplyProgress progress(session, *client, file.plan.name());
+      return client->ApplyPlan(request, session.call());
     }();
     if (!response.ok()) {
       absl::Status failed = AtItsPlaces(response.status(), file);
-      if (files->size() > 1) failed = OfFile(std::move(failed), file);
+      if (files.size() > 1) failed = OfFile(std::move(failed), file);
       return EtagHint(failed);
     }
-    const absl::Status printed = PrintApplied(session, *response, flags, diff);
-    if (!printed.ok()) return printed;
-    if (diff && response->change_count() > 0) session.set_exit_code(1);
+    PrintApplied(session, *response, flags);
+    if (flags.diff && response->change_count() > 0) session.set_exit_code(1);
   }
   return absl::OkStatus();
 }
 
 absl::Status Export(Session& session, const std::string& name) {
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  const auto response = (*client)->ExportPlan(name, session.call());
-  if (!response.ok()) return response.status();
-  for (const std::string& each : response->left_out()) {
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  NFM_ASSIGN_OR_RETURN(const auto response,
+                       client->ExportPlan(name, session.call()));
+  for (const std::string& each : response.left_out()) {
     session.Note(absl::StrCat("left out: ", each));
   }
-  session.Print({.message = response->plan(),
-                 .text = [&](Layout) { return WriteYaml(response->plan()); },
-                 .names = {response->plan().name()}});
+  session.PrintText(response.plan(),
+                    [&](Layout) { return WriteYaml(response.plan()); },
+                    {response.plan().name()});
   return absl::OkStatus();
 }
 
 absl::Status GetPlan(Session& session, const std::string& name) {
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  const auto response = (*client)->GetPlan(name, session.call());
-  if (!response.ok()) return response.status();
-  v1::Plan plan = response->plan();
-  session.Print({.message = response->plan(),
-                 .text =
-                     [&](Layout) {
-                       // As a file that could be applied again.
-                       plan.clear_etag();
-                       plan.clear_owner();
-                       plan.clear_apply_time();
-                       return WriteYaml(plan);
-                     },
-                 .names = {plan.name()}});
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  NFM_ASSIGN_OR_RETURN(const auto response,
+                       client->GetPlan(name, session.call()));
+  v1::Plan plan = response.plan();
+  // As a file that could be applied again.
+  plan.clear_etag();
+  plan.clear_owner();
+  plan.clear_apply_time();
+  session.PrintText(response.plan(), [&](Layout) { return WriteYaml(plan); },
+                    {plan.name()});
   return absl::OkStatus();
 }
 
 absl::Status ListPlans(Session& session) {
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  const auto response = (*client)->ListPlans(session.call());
-  if (!response.ok()) return response.status();
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  NFM_ASSIGN_OR_RETURN(const auto response, client->ListPlans(session.call()));
   Table table;
   table.headings = {{"NAME"},
                     {"OWNER", Align::kLeft, /*leave_out=*/3},
                     {"APPLIED", Align::kLeft, /*leave_out=*/2},
                     {"ETAG", Align::kLeft, /*leave_out=*/1}};
-  std::vector<std::string> names;
-  for (const v1::Plan& plan : response->plans()) {
-    names.push_back(plan.name());
+  for (const v1::Plan& plan : response.plans()) {
     table.rows.push_back({{plan.name()},
                           {plan.owner()},
                           {SecondsText(plan.apply_time())},
                           {plan.etag()}});
   }
-  session.Print(
-      {.message = *response,
-       .text = [&](Layout layout) { return session.Render(table, layout); },
-       .names = names});
-  if (names.empty() && session.for_people()) {
+  session.PrintTable(
+      response, [&](Layout) { return table; }, NamesOf(response.plans()));
+  if (response.plans().empty()) {
     session.Note("no plans; 'nfmeter apply -f FILE' makes one");
   }
   return absl::OkStatus();
 }
 
 absl::Status DeletePlan(Session& session, const PlanFlags& flags) {
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   v1::DeletePlanRequest request;
   request.set_name(flags.name);
   request.set_etag(flags.etag);
@@ -253,43 +283,28 @@ absl::Status DeletePlan(Session& session, const PlanFlags& flags) {
   request.set_request_id(flags.request_id);
   request.set_keep_counters(flags.keep_counters);
   request.set_take_over(flags.take_over);
-  const auto response = (*client)->DeletePlan(request, session.call());
+  const auto response = client->DeletePlan(request, session.call());
   if (!response.ok()) return EtagHint(response.status());
-  session.Print({.message = *response,
-                 .text =
-                     [&](Layout) {
-                       return absl::StrCat(
-                           flags.validate_only ? "would delete " : "deleted ",
-                           CountOf(response->deleted_counters(), "counter"),
-                           " and ", CountOf(response->deleted_rules(), "rule"),
-                           "\n");
-                     },
-                 .names = {flags.name}});
+  session.PrintText(*response,
+                    [&](Layout) {
+                      return absl::StrCat(
+                          flags.validate_only ? "would delete " : "deleted ",
+                          CountOf(response->deleted_counters(), "counter"),
+                          " and ", CountOf(response->deleted_rules(), "rule"),
+                          "\n");
+                    },
+                    {flags.name});
   return absl::OkStatus();
 }
 
-void AddFile(CommandTree& tree, CLI::App& command, PlanFlags& flags) {
-  CLI::Option* const option =
-      command
-          .add_option("-f,--file", flags.file,
-                      "a plan in YAML or JSON, '-' for standard input, or a "
-                      "folder of them")
-          ->option_text("FILE")
-          ->required();
-  tree.Suggest(option, {Candidates::kFiles, {}});
-}
-
 void AddEtag(CLI::App& command, PlanFlags& flags) {
-  command
-      .add_option("--etag", flags.etag,
-                  "only if the plan in force still has this etag, see 'nfmeter "
-                  "plan list'")
-      ->option_text("ETAG");
+  AddText(command, "--etag", flags.etag, "ETAG",
+          "only if the plan in force still has this etag, see 'nfmeter "
+          "plan list'");
 }
 
 void AddApply(CommandTree& tree) {
-  auto flags = std::make_shared<PlanFlags>();
-  CLI::App* const apply = tree.AddCommand(
+  auto [apply, flags] = tree.AddCommand(
       tree.root(), "apply", "Put a plan in force, and keep it so",
       R"(What differs is changed: counters first, then the rules in one commit,
 then what is no longer needed. The same plan again changes nothing. See
@@ -299,10 +314,8 @@ Examples:
   nfmeter apply -f customers.yaml
   nfmeter apply -f plans/ --prune
   nfmeter export | nfmeter apply -f - --validate-only)",
-      [flags](Session& session) {
-        return Apply(session, *flags, /*diff=*/false);
-      });
-  AddFile(tree, *apply, *flags);
+      Apply);
+  AddFile(tree, *apply, "-f,--file", flags->file, kPlanFileHelp)->required();
   apply->add_flag("--prune", flags->prune,
                   "delete counters that leave the plan by this");
   apply->add_flag("--allow-empty", flags->allow_empty,
@@ -313,42 +326,29 @@ Examples:
   AddEtag(*apply, *flags);
   AddChangeFlags(*apply, flags->request_id, flags->validate_only);
 
-  auto diff_flags = std::make_shared<PlanFlags>();
-  CLI::App* const diff = tree.AddCommand(
+  auto [diff, diff_flags] = tree.AddCommand(
       tree.root(), "diff", "Show what applying a plan would change",
       R"(Exit code 0: nothing. 1: something. Others are errors.
 
 Examples:
   nfmeter diff -f customers.yaml
   nfmeter diff -f plans/ --rules)",
-      [diff_flags](Session& session) {
-        return Apply(session, *diff_flags, /*diff=*/true);
-      });
-  AddFile(tree, *diff, *diff_flags);
+      Apply);
+  diff_flags->diff = true;
+  AddFile(tree, *diff, "-f,--file", diff_flags->file, kPlanFileHelp)
+      ->required();
   diff->add_flag("--rules", diff_flags->rules, "show the rules, too");
 
-  auto name = std::make_shared<std::string>("exported");
-  CLI::App* const exported = tree.AddCommand(
+  auto [exported, name] = tree.AddCommand(
       tree.root(), "export", "Write what counts outside plans as a plan",
       R"(What no plan can express is named on standard error, with the reason.
 
 Examples:
   nfmeter export > exported.yaml)",
-      [name](Session& session) { return Export(session, *name); });
-  exported->add_option("--name", *name, "the plan's name; default: exported")
-      ->option_text("NAME");
-}
-
-CLI::App* AddPlanVerb(CommandTree& tree, CLI::App& noun,
-                      const std::string& verb, const std::string& summary,
-                      absl::Status (*action)(Session&, const std::string&)) {
-  auto name = std::make_shared<std::string>();
-  CLI::App* const command = tree.AddCommand(
-      noun, verb, summary,
-      absl::StrCat("Examples:\n  nfmeter plan ", verb, " customers"),
-      [name, action](Session& session) { return action(session, *name); });
-  command->add_option("NAME", *name, "the plan")->required();
-  return command;
+      Export);
+  *name = "exported";
+  AddText(*exported, "--name", *name, "NAME",
+          "the plan's name; default: exported");
 }
 
 }  // namespace
@@ -360,14 +360,16 @@ void AddPlanCommands(CommandTree& tree) {
                   R"(Examples:
   nfmeter plan list -o json)",
                   [](Session& session) { return ListPlans(session); });
-  AddPlanVerb(tree, *plan, "get", "Print a plan as it was applied", GetPlan);
+  auto [get, name] =
+      tree.AddCommand(*plan, "get", "Print a plan as it was applied",
+                      "Examples:\n  nfmeter plan get customers", GetPlan);
+  get->add_option("NAME", *name, "the plan")->required();
   AddPlanStatusCommands(tree, *plan);
-  auto flags = std::make_shared<PlanFlags>();
-  CLI::App* const remove = tree.AddCommand(
+  auto [remove, flags] = tree.AddCommand(
       *plan, "delete", "Remove a plan with its rules and counters",
       R"(Examples:
   nfmeter plan delete customers --keep-counters)",
-      [flags](Session& session) { return DeletePlan(session, *flags); });
+      DeletePlan);
   remove->add_option("NAME", flags->name, "the plan")->required();
   remove->add_flag("--keep-counters", flags->keep_counters,
                    "keep its counters and what they have counted");

@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "cli/input.h"
+#include "client/src/status_macros.h"
 #include "nfmeter/errors.h"
 #include "proto/yaml/yaml_places.h"
 
@@ -16,15 +17,14 @@ namespace nfmeter::cli {
 absl::StatusOr<std::vector<PlanFile>> ReadPlanFiles(const std::string& path,
                                                     std::istream& in) {
   const bool is_stream = path == "-";
-  const auto paths =
-      is_stream ? std::vector<std::string>{path} : FindPlanFiles(path);
-  if (!paths.ok()) return paths.status();
+  NFM_ASSIGN_OR_RETURN(const auto paths, is_stream
+                                             ? std::vector<std::string>{path}
+                                             : FindPlanFiles(path));
   std::vector<PlanFile> files;
-  for (const std::string& each : *paths) {
-    auto text = ReadSource(each, in);
-    if (!text.ok()) return text.status();
+  for (const std::string& each : paths) {
+    NFM_ASSIGN_OR_RETURN(auto text, ReadSource(each, in));
     files.push_back(ReadPlanFile(is_stream ? "standard input" : each,
-                                 *std::move(text),
+                                 std::move(text),
                                  is_stream ? "" : PlanNameOf(each)));
   }
   FindPlansThereTwice(files);

@@ -13,6 +13,10 @@
 
 namespace nfmeter::cli {
 
+// What help says of -f.
+inline constexpr char kPlanFileHelp[] =
+    "a plan in YAML or JSON, '-' for standard input, or a folder of them";
+
 // Reads a file, "-" for `in`, or all plans of a folder. INVALID_ARGUMENT says
 // all that is wrong, a line each: "FILE:LINE:COLUMN: what"; also a name twice.
 absl::StatusOr<std::vector<PlanFile>> ReadPlanFiles(const std::string& path,

@@ -16,6 +16,7 @@
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/views.h"
+#include "client/src/status_macros.h"
 #include "nfmeter/watch.h"
 
 namespace nfmeter::cli {
@@ -78,10 +79,9 @@ Table StatusTable(const std::vector<v1::PlanStatus>& statuses) {
 
 absl::StatusOr<std::vector<v1::PlanStatus>> AllStatuses(Session& session,
                                                         Client& client) {
-  const auto plans = client.ListPlans(session.call());
-  if (!plans.ok()) return plans.status();
+  NFM_ASSIGN_OR_RETURN(const auto plans, client.ListPlans(session.call()));
   std::vector<std::string> names = {kRules};
-  for (const v1::Plan& plan : plans->plans()) names.push_back(plan.name());
+  for (const v1::Plan& plan : plans.plans()) names.push_back(plan.name());
   std::vector<v1::PlanStatus> statuses;
   for (const std::string& name : names) {
     auto status = client.GetPlanStatus(name, session.call());
@@ -94,54 +94,37 @@ absl::StatusOr<std::vector<v1::PlanStatus>> AllStatuses(Session& session,
 }
 
 absl::Status ShowStatus(Session& session, const std::string& name) {
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   if (!name.empty()) {
-    const auto status = (*client)->GetPlanStatus(name, session.call());
-    if (!status.ok()) return status.status();
-    session.Print({.message = *status,
-                   .text =
-                       [&](Layout layout) {
-                         return session.Render(StatusTable({*status}), layout);
-                       },
-                   .names = {StateText(status->state())}});
+    NFM_ASSIGN_OR_RETURN(const auto status,
+                         client->GetPlanStatus(name, session.call()));
+    session.PrintTable(status, [&](Layout) { return StatusTable({status}); },
+                       {StateText(status.state())});
     return absl::OkStatus();
   }
-  const auto statuses = AllStatuses(session, **client);
-  if (!statuses.ok()) return statuses.status();
-  for (const v1::PlanStatus& status : *statuses) {
-    if (session.for_people()) break;
-    session.Print({.message = status,
-                   .text =
-                       [&](Layout layout) {
-                         return session.Render(StatusTable({status}), layout);
-                       },
-                   .names = {status.name()}});
-  }
-  if (!session.for_people()) return absl::OkStatus();
-  if (statuses->empty()) {
+  NFM_ASSIGN_OR_RETURN(const auto statuses, AllStatuses(session, *client));
+  if (statuses.empty()) {
     session.Note("no plans; 'nfmeter apply -f FILE' makes one");
+  } else if (session.for_people()) {
+    session.console().out << session.Render(StatusTable(statuses));
     return absl::OkStatus();
   }
-  session.console().out << session.Render(StatusTable(*statuses),
-                                          session.layout());
+  for (const v1::PlanStatus& status : statuses) {
+    session.PrintTable(status, [&](Layout) { return StatusTable({status}); },
+                       {status.name()});
+  }
   return absl::OkStatus();
 }
 
 absl::Status WatchStatus(Session& session, const std::string& name) {
-  if (auto status = session.CheckOneServer("watched"); !status.ok()) {
-    return status;
-  }
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_RETURN_IF_ERROR(session.CheckOneServer("watched"));
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   const std::unique_ptr<PlanWatch> watch =
-      (*client)->WatchPlanStatus(name, session.stream_options());
+      client->WatchPlanStatus(name, session.stream_options());
   const Interrupt interrupt([&] { watch->Cancel(); });
   while (session.console().out) {
     const absl::StatusOr<v1::PlanStatus> status = watch->Next();
-    if (!status.ok()) {
-      return interrupt.raised() ? absl::OkStatus() : status.status();
-    }
+    if (!status.ok()) return interrupt.EndOf(status.status());
     if (session.format() == Format::kJson) {
       session.console().out << MessageToJson(*status, JsonLayout::kOneLine)
                             << std::endl;
@@ -165,35 +148,32 @@ struct ExplainFlags {
 
 void PrintCost(Session& session, const std::string& name,
                const v1::PlanCost& cost) {
-  session.Print({.message = cost,
-                 .text =
-                     [&](Layout) {
-                       return absl::StrCat(name, ": ", CostText(cost), "\n");
-                     },
-                 .names = {name}});
+  session.PrintText(
+      cost,
+      [&](Layout) { return absl::StrCat(name, ": ", CostText(cost), "\n"); },
+      {name});
 }
 
-absl::Status Explain(Session& session, const ExplainFlags& flags) {
+absl::Status ExplainPlan(Session& session, const ExplainFlags& flags) {
   if (flags.name.empty() == flags.file.empty()) {
     return UsageError("give the name of a plan in force, or -f FILE");
   }
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   if (flags.file.empty()) {
-    const auto response = (*client)->GetPlan(flags.name, session.call());
-    if (!response.ok()) return response.status();
-    PrintCost(session, flags.name, response->cost());
+    NFM_ASSIGN_OR_RETURN(const auto response,
+                         client->GetPlan(flags.name, session.call()));
+    PrintCost(session, flags.name, response.cost());
     return absl::OkStatus();
   }
-  const auto files = ReadPlanFiles(flags.file, session.console().in);
-  if (!files.ok()) return files.status();
-  for (const PlanFile& file : *files) {
+  NFM_ASSIGN_OR_RETURN(const auto files,
+                       ReadPlanFiles(flags.file, session.console().in));
+  for (const PlanFile& file : files) {
     v1::ApplyPlanRequest request;
     *request.mutable_plan() = file.plan;
     request.set_validate_only(true);
     request.set_allow_empty(true);
     request.set_take_over(true);
-    const auto response = (*client)->ApplyPlan(request, session.call());
+    const auto response = client->ApplyPlan(request, session.call());
     if (!response.ok()) return AtItsPlaces(response.status(), file);
     PrintCost(session, file.plan.name(), response->cost());
   }
@@ -211,43 +191,36 @@ std::string CostText(const v1::PlanCost& cost) {
 }
 
 void AddPlanStatusCommands(CommandTree& tree, CLI::App& plan) {
-  auto name = std::make_shared<std::string>();
-  CLI::App* const status = tree.AddCommand(
+  auto [status, name] = tree.AddCommand(
       plan, "status", "Show whether plans are in force",
       R"(Without a name: all plans, and the rules that are kept beside them.
 
 Examples:
   nfmeter plan status
   nfmeter plan status customers)",
-      [name](Session& session) { return ShowStatus(session, *name); });
+      ShowStatus);
   status->add_option("NAME", *name, "the plan");
 
-  auto watched = std::make_shared<std::string>();
-  CLI::App* const watch = tree.AddCommand(
+  auto [watch, watched] = tree.AddCommand(
       plan, "watch", "Print what happens to plans, as it happens",
       R"(A line for each change: applied, drifted, repaired, fought. Until Ctrl-C.
 
 Examples:
   nfmeter plan watch
   nfmeter plan watch customers -o json)",
-      [watched](Session& session) { return WatchStatus(session, *watched); });
+      WatchStatus);
   watch->add_option("NAME", *watched, "the plan; without it, all");
 
-  auto flags = std::make_shared<ExplainFlags>();
-  CLI::App* const explain = tree.AddCommand(
+  auto [explain, flags] = tree.AddCommand(
       plan, "explain", "Show what a plan costs packets",
       R"(Counters, rules and chains, and how many rules a packet meets.
 
 Examples:
   nfmeter plan explain customers
   nfmeter plan explain -f customers.yaml)",
-      [flags](Session& session) { return Explain(session, *flags); });
+      ExplainPlan);
   explain->add_option("NAME", flags->name, "a plan in force");
-  CLI::Option* const file = explain->add_option(
-      "-f,--file", flags->file,
-      "a plan in YAML or JSON, '-' for standard input, or a folder of them");
-  file->option_text("FILE");
-  tree.Suggest(file, {Candidates::kFiles, {}});
+  AddFile(tree, *explain, "-f,--file", flags->file, kPlanFileHelp);
 }
 
 }  // namespace nfmeter::cli

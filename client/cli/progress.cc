@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/progress.h"
 
-#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 
 namespace nfmeter::cli {
 
@@ -15,11 +15,7 @@ Progress::Progress(Console& console, std::string what)
 
 Progress::~Progress() {
   if (!thread_.joinable()) return;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    finished_ = true;
-  }
-  changed_.notify_all();
+  finished_.Notify();
   thread_.join();
 }
 
@@ -28,16 +24,14 @@ BatchProgress Progress::Callback() {
 }
 
 void Progress::Say(std::string what) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   said_ = std::move(what);
 }
 
 void Progress::Run() {
   bool shown = false;
-  std::unique_lock<std::mutex> lock(mutex_);
-  for (int seconds = 1; !changed_.wait_for(lock, std::chrono::seconds(1),
-                                           [this] { return finished_; });
-       ++seconds) {
+  for (int seconds = 1; !finished_.WaitFor(absl::Seconds(1)); ++seconds) {
+    absl::MutexLock lock(&mutex_);
     const size_t count = done_;
     const std::string done = !said_.empty() ? absl::StrCat(said_, ", ")
                              : count == 0   ? ""

@@ -4,13 +4,14 @@
 #define NFMETER_CLI_PROGRESS_H_
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
-#include <mutex>
 #include <string>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "cli/console.h"
+#include "client/src/cancellation.h"
 #include "nfmeter/options.h"
 
 namespace nfmeter::cli {
@@ -25,7 +26,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // To be given to batch calls. Must not be used after this object.
+  // To be given to batch calls: of an object that the call's own expression
+  // makes, so that the line is gone when the call is over.
   BatchProgress Callback();
   // What is under way, in place of how much is done: "rules, 3 of 7".
   // Thread-safe.
@@ -36,12 +38,10 @@ class Progress {
 
   Console& console_;
   const std::string what_;
-  // The standard library's, since its waits do not go by the wall clock.
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool finished_ = false;  // under mutex_
-  std::string said_;       // likewise
+  client_internal::Cancellation finished_;
   std::atomic<size_t> done_ = 0;
+  absl::Mutex mutex_;
+  std::string said_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
 };
 

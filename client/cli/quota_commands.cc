@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // nfmeter quota watch
+#include <atomic>
+#include <functional>
 #include <memory>
+#include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "cli/alarm.h"
 #include "cli/command_tree.h"
 #include "cli/errors.h"
 #include "cli/escapes.h"
 #include "cli/filter_flags.h"
 #include "cli/interrupt.h"
-#include "cli/message_text.h"
 #include "cli/quantity.h"
 #include "cli/shell.h"
 #include "cli/views.h"
+#include "client/src/cancellation.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -105,8 +109,7 @@ std::string EventLine(const QuotaEvent& event, const Earlier& earlier,
                       const Session& session) {
   const v1::Counter& counter = event.event.counter();
   const Layout layout = session.layout();
-  if (const size_t width = session.WidthFor(layout);
-      width > 0 && width < kWholeLine) {
+  if (const size_t width = session.width(); width > 0 && width < kWholeLine) {
     return ShortEventLine(event, earlier, width, session);
   }
   const std::string kind = KindName(event.event.kind());
@@ -174,27 +177,11 @@ Table EventTable(const QuotaEvent& event) {
 void PrintEvent(Session& session, const QuotaEvent& event,
                 const Earlier& earlier = {}) {
   std::ostream& out = session.console().out;
-  switch (session.format()) {
-    case Format::kTable:
-    case Format::kWide:
-      out << EventLine(event, earlier, session) << "\n";
-      break;
-    case Format::kCsv:
-      out << RenderCsv(EventTable(event), !earlier.any && session.headings());
-      break;
-    case Format::kJson:
-      out << MessageToJson(event.event, JsonLayout::kOneLine) << "\n";
-      break;
-    case Format::kYaml:
-      out << "---\n" << MessageToYaml(event.event);
-      break;
-    case Format::kColumns:
-      out << session.RenderColumns(event.event, !earlier.any);
-      break;
-    case Format::kName:
-      if (event.event.has_counter())
-        out << event.event.counter().name() << "\n";
-      break;
+  if (session.for_people()) {
+    out << EventLine(event, earlier, session) << "\n";
+  } else {
+    session.PrintNext(event.event, EventTable(event),
+                      event.event.counter().name(), !earlier.any);
   }
   out.flush();
 }
@@ -220,9 +207,9 @@ void RunForEvent(Session& session, const QuotaEvent& event,
 // A name that is no glob, and of which no event will ever come, is a mistake.
 absl::Status CheckHasQuota(Session& session, Client& client,
                            const std::string& name) {
-  const auto counter = client.GetCounter(name, session.call());
-  if (!counter.ok()) return counter.status();
-  if (counter->has_quota()) return absl::OkStatus();
+  NFM_ASSIGN_OR_RETURN(const auto counter,
+                       client.GetCounter(name, session.call()));
+  if (counter.has_quota()) return absl::OkStatus();
   return WithHint(absl::FailedPreconditionError(
                       absl::StrCat("counter '", name, "' has no quota")),
                   absl::StrCat("'nfmeter counter update ", name,
@@ -230,27 +217,21 @@ absl::Status CheckHasQuota(Session& session, Client& client,
 }
 
 absl::Status WatchQuota(Session& session, const QuotaFlags& flags) {
-  if (auto status = session.CheckOneServer("watched"); !status.ok()) {
-    return status;
-  }
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_RETURN_IF_ERROR(session.CheckOneServer("watched"));
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   const std::string& name = flags.filter.name_glob();
   if (!name.empty() && !IsGlob(name)) {
-    const absl::Status status = CheckHasQuota(session, **client, name);
-    if (!status.ok()) return status;
+    NFM_RETURN_IF_ERROR(CheckHasQuota(session, *client, name));
   }
   v1::WatchQuotaEventsRequest request;
   *request.mutable_filter() = flags.filter;
   const std::unique_ptr<QuotaWatch> watch =
-      (*client)->WatchQuotaEvents(request, session.stream_options());
+      client->WatchQuotaEvents(request, session.stream_options());
   const Interrupt interrupt([&] { watch->Cancel(); });
   Earlier earlier;
   for (uint64_t crossings = 0; flags.count == 0 || crossings < flags.count;) {
     const absl::StatusOr<QuotaEvent> event = watch->Next();
-    if (!event.ok()) {
-      return interrupt.raised() ? absl::OkStatus() : event.status();
-    }
+    if (!event.ok()) return interrupt.EndOf(event.status());
     if (event->repeated) continue;  // told before the connection broke
     PrintEvent(session, *event, earlier);
     earlier.any = true;
@@ -272,6 +253,31 @@ absl::Status WatchQuota(Session& session, const QuotaFlags& flags) {
 
 // --- wait
 
+// Calls a function, on a thread of its own, once a time has passed by a clock
+// that nobody sets; not any more once it is destroyed.
+class Alarm {
+ public:
+  Alarm(absl::Duration after, std::function<void()> ring)
+      : thread_([this, after, ring = std::move(ring)] {
+          if (off_.WaitFor(after)) return;
+          rung_ = true;
+          ring();
+        }) {}
+  ~Alarm() {
+    off_.Notify();
+    thread_.join();
+  }
+  Alarm(const Alarm&) = delete;
+  Alarm& operator=(const Alarm&) = delete;
+
+  bool rung() const { return rung_; }
+
+ private:
+  client_internal::Cancellation off_;
+  std::atomic<bool> rung_ = false;
+  std::thread thread_;  // last: uses all of the above
+};
+
 struct WaitFlags {
   std::string name;
   std::string timeout;
@@ -279,18 +285,13 @@ struct WaitFlags {
 };
 
 absl::Status WaitForQuota(Session& session, const WaitFlags& flags) {
-  if (auto status = session.CheckOneServer("watched"); !status.ok()) {
-    return status;
-  }
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  const absl::Status has_quota =
-      CheckHasQuota(session, **client, NameBytes(flags.name));
-  if (!has_quota.ok()) return has_quota;
+  NFM_RETURN_IF_ERROR(session.CheckOneServer("watched"));
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  NFM_RETURN_IF_ERROR(CheckHasQuota(session, *client, NameBytes(flags.name)));
   v1::WatchQuotaEventsRequest request;
   request.mutable_filter()->set_name_glob(NameBytes(flags.name));
   const std::unique_ptr<QuotaWatch> watch =
-      (*client)->WatchQuotaEvents(request, session.stream_options());
+      client->WatchQuotaEvents(request, session.stream_options());
   const Alarm alarm(
       ParseDuration(flags.timeout).value_or(absl::InfiniteDuration()),
       [&] { watch->Cancel(); });
@@ -315,15 +316,14 @@ absl::Status WaitForQuota(Session& session, const WaitFlags& flags) {
 void AddWaitCommands(CommandTree& tree) {
   CLI::App* wait =
       tree.AddNoun("wait", "Wait for an event, such as an exceeded quota");
-  auto flags = std::make_shared<WaitFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       *wait, "quota", "Wait until a counter exceeds its quota",
       R"(Ends with exit code 0 and the event as 'quota watch' prints it, at once when the
 quota is exceeded already; with 1 when --timeout is over first.
 
 Examples:
   nfmeter wait quota cap-alice --exceeded --timeout 1h && mail-alice)",
-      [flags](Session& session) { return WaitForQuota(session, *flags); });
+      WaitForQuota);
   CLI::Option* name =
       command->add_option("NAME", flags->name, "a counter with a quota");
   name->required();
@@ -337,8 +337,7 @@ Examples:
 void AddQuotaCommands(CommandTree& tree) {
   CLI::App* quota =
       tree.AddNoun("quota", "See which counters cross their quota");
-  auto flags = std::make_shared<QuotaFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       *quota, "watch", "Print a line when a counter crosses its quota",
       R"(First come the counters that are over their quota already (standing), then
 'synced', then each crossing as it happens: crossed, or recovered when the
@@ -351,16 +350,14 @@ Examples:
   nfmeter quota watch --once
   nfmeter quota watch 'cap-*' -o json | while read -r event; do ...; done
   nfmeter quota watch --exec 'logger "$NFMETER_COUNTER is over its quota"')",
-      [flags](Session& session) { return WatchQuota(session, *flags); });
+      WatchQuota);
   AddFilterFlags(tree, *command, flags->filter);
   AddNumber(*command, "--count,-n", flags->count,
             "end after so many crossings; default 0: never");
-  command
-      ->add_option("--exec", flags->exec,
-                   "run this line of shell for each, with NFMETER_COUNTER, "
-                   "NFMETER_EVENT, NFMETER_PACKETS, NFMETER_BYTES and (of a "
-                   "threshold) NFMETER_PERCENT set")
-      ->option_text("LINE");
+  AddText(*command, "--exec", flags->exec, "LINE",
+          "run this line of shell for each, with NFMETER_COUNTER, "
+          "NFMETER_EVENT, NFMETER_PACKETS, NFMETER_BYTES and (of a "
+          "threshold) NFMETER_PERCENT set");
   command->add_flag("--once", flags->once,
                     "end after those that are over their quota now");
 }

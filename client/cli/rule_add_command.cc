@@ -12,6 +12,7 @@
 #include "cli/progress.h"
 #include "cli/quantity.h"
 #include "cli/rule_commands.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -52,10 +53,10 @@ absl::StatusOr<v1::Rule> RuleOf(const AddFlags& flags) {
         "--sport 80");
   }
   v1::Rule rule;
-  auto match =
-      ParseMatch(flags.matches, flags.family.value() == v1::FAMILY_IPV6);
-  if (!match.ok()) return match.status();
-  *rule.mutable_match() = *std::move(match);
+  NFM_ASSIGN_OR_RETURN(
+      auto match,
+      ParseMatch(flags.matches, flags.family.value() == v1::FAMILY_IPV6));
+  *rule.mutable_match() = std::move(match);
   rule.set_id(flags.id);
   rule.set_family(flags.family.value());
   rule.set_table(flags.table);
@@ -94,32 +95,27 @@ absl::Status AddFrom(Session& session, const AddFlags& flags) {
         "--from brings whole rules; flags that describe a rule can't be given "
         "beside it");
   }
-  auto text = ReadSource(flags.from, session.console().in);
-  if (!text.ok()) return text.status();
-  auto request =
-      ParseRules(*text, flags.from == "-" ? "standard input" : flags.from);
-  if (!request.ok()) return request.status();
-  if (request->rules().empty()) {
+  NFM_ASSIGN_OR_RETURN(auto text, ReadSource(flags.from, session.console().in));
+  NFM_ASSIGN_OR_RETURN(
+      auto request,
+      ParseRules(text, flags.from == "-" ? "standard input" : flags.from));
+  if (request.rules().empty()) {
     session.console().err << "nothing to do: there are no rules in the file\n";
     return absl::OkStatus();
   }
   if (Placement(flags) != v1::RULE_PLACEMENT_UNSPECIFIED) {
-    request->set_placement(Placement(flags));
+    request.set_placement(Placement(flags));
   }
-  if (flags.validate_only) request->set_validate_only(true);
-  if (!flags.request_id.empty()) request->set_request_id(flags.request_id);
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  absl::StatusOr<v1::BatchCreateRulesResponse> response;
-  {
-    Progress progress(
-        session.console(),
-        absl::StrCat("Adding ", CountOf(request->rules_size(), "rule")));
-    response = (*client)->BatchCreateRules(*request, session.call(),
-                                           progress.Callback());
-  }
-  if (!response.ok()) return response.status();
-  PrintAdded(session, *response, response->rules(), request->validate_only());
+  if (flags.validate_only) request.set_validate_only(true);
+  if (!flags.request_id.empty()) request.set_request_id(flags.request_id);
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  const std::string what =
+      absl::StrCat("Adding ", CountOf(request.rules_size(), "rule"));
+  NFM_ASSIGN_OR_RETURN(
+      const auto response,
+      client->BatchCreateRules(request, session.call(),
+                               Progress(session.console(), what).Callback()));
+  PrintAdded(session, response, response.rules(), request.validate_only());
   return absl::OkStatus();
 }
 
@@ -130,37 +126,31 @@ absl::Status CheckDrop(Session& session, const AddFlags& flags,
   if (rule.verdict() != v1::VERDICT_DROP || flags.unconditional) {
     return absl::OkStatus();
   }
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  const auto counter = (*client)->GetCounter(rule.counter(), session.call());
-  if (!counter.ok()) return counter.status();
-  if (counter->has_quota()) return absl::OkStatus();
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  NFM_ASSIGN_OR_RETURN(const auto counter,
+                       client->GetCounter(rule.counter(), session.call()));
+  if (counter.has_quota()) return absl::OkStatus();
   return UsageError(
-      absl::StrCat("counter '", counter->name(),
+      absl::StrCat("counter '", counter.name(),
                    "' has no quota, so this rule would drop every packet that "
                    "it matches"),
       "give --unconditional if that is meant; a cap needs a counter made with "
       "--quota-bytes or --quota-packets");
 }
 
-absl::Status Add(Session& session, const AddFlags& flags) {
+absl::Status AddRule(Session& session, const AddFlags& flags) {
   if (!flags.from.empty()) return AddFrom(session, flags);
-  auto rule = RuleOf(flags);
-  if (!rule.ok()) return rule.status();
-  if (auto status = CheckDrop(session, flags, *rule); !status.ok()) {
-    return status;
-  }
+  NFM_ASSIGN_OR_RETURN(auto rule, RuleOf(flags));
+  NFM_RETURN_IF_ERROR(CheckDrop(session, flags, rule));
   v1::CreateRuleRequest request;
-  *request.mutable_rule() = *std::move(rule);
+  *request.mutable_rule() = std::move(rule);
   request.set_placement(Placement(flags));
   request.set_validate_only(flags.validate_only);
   request.set_request_id(flags.request_id);
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  auto response = (*client)->CreateRule(request, session.call());
-  if (!response.ok()) return response.status();
-  PrintAdded(session, *response, OneRule(response->rule()),
-             flags.validate_only);
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  NFM_ASSIGN_OR_RETURN(auto response,
+                       client->CreateRule(request, session.call()));
+  PrintAdded(session, response, ListOf(response.rule()), flags.validate_only);
   return absl::OkStatus();
 }
 
@@ -198,8 +188,7 @@ void AddMatchFlag(CommandTree& tree, CLI::App& command, const MatchFlag& flag,
 }  // namespace
 
 void AddRuleAdd(CommandTree& tree, CLI::App& parent) {
-  auto flags = std::make_shared<AddFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       parent, "add", "Add a rule that counts packets into a counter",
       R"(All flags that are given must match. Flags have the names that iptables gives
 them; 'iptables ! --src X' is --not-src X here.
@@ -214,16 +203,15 @@ Examples:
   nfmeter rule add --counter lan --chain INPUT --not-src 10.0.0.0/8 --in eth0
   nfmeter rule add --counter alice-cap --chain OUTPUT --uid-owner alice -j drop
   nfmeter rule add --from rules.json --tail)",
-      [flags](Session& session) { return Add(session, *flags); });
+      AddRule);
   const std::string where = "Where it counts";
-  CLI::Option* counter = command->add_option("--counter,-c", flags->counter,
-                                             "counter to count into");
-  counter->option_text("NAME")->group(where);
-  tree.Suggest(counter, {Candidates::kCounters});
-  CLI::Option* chain = command->add_option(
-      "--chain", flags->chain, "INPUT, FORWARD, ... or one of your own");
-  chain->option_text("CHAIN")->group(where);
-  tree.Suggest(chain,
+  tree.Suggest(AddText(*command, "--counter,-c", flags->counter, "NAME",
+                       "counter to count into")
+                   ->group(where),
+               {Candidates::kCounters});
+  tree.Suggest(AddText(*command, "--chain", flags->chain, "CHAIN",
+                       "INPUT, FORWARD, ... or one of your own")
+                   ->group(where),
                {Candidates::kChoices,
                 {"INPUT", "OUTPUT", "FORWARD", "PREROUTING", "POSTROUTING"}});
   AddChoice(tree, *command, "--table,-t", flags->table, RuleTables(),
@@ -256,14 +244,10 @@ Examples:
   for (const MatchFlag& flag : MatchFlags()) {
     AddMatchFlag(tree, *command, flag, flags->matches);
   }
-  CLI::Option* from = command->add_option(
-      "--from", flags->from, "rules in this file; '-': standard input");
-  from->option_text("FILE");
-  tree.Suggest(from, {Candidates::kFiles});
-  command
-      ->add_option("--id", flags->id,
-                   "1 to 40 of a-z 0-9 -; default: the server picks one")
-      ->option_text("ID");
+  AddFile(tree, *command, "--from", flags->from,
+          "rules in this file; '-': standard input");
+  AddText(*command, "--id", flags->id, "ID",
+          "1 to 40 of a-z 0-9 -; default: the server picks one");
   AddChangeFlags(*command, flags->request_id, flags->validate_only);
 }
 

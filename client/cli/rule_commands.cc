@@ -9,15 +9,10 @@
 #include "cli/escapes.h"
 #include "cli/input.h"
 #include "cli/progress.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::cli {
 namespace {
-
-std::vector<std::string> IdsOf(const Rules& rules) {
-  std::vector<std::string> ids;
-  for (const v1::Rule& rule : rules) ids.push_back(rule.id());
-  return ids;
-}
 
 // Hosts whose iptables is iptables-nft have rules that no list here has.
 void TellWhatIsNotSeen(Session& session, Client& client) {
@@ -41,7 +36,7 @@ struct ListFlags {
   bool managed = false;
 };
 
-absl::Status List(Session& session, const ListFlags& flags) {
+absl::Status ListRules(Session& session, const ListFlags& flags) {
   v1::ListRulesRequest request;
   v1::RuleFilter& filter = *request.mutable_filter();
   filter.set_family(flags.family.value());
@@ -49,24 +44,22 @@ absl::Status List(Session& session, const ListFlags& flags) {
   filter.set_chain(NameBytes(flags.chain));
   filter.set_counter_glob(NameBytes(flags.counter));
   filter.set_managed_only(flags.managed);
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  auto response = (*client)->ListRules(request, session.call());
-  if (!response.ok()) return response.status();
-  if (session.for_people() && response->rules().empty()) {
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  NFM_ASSIGN_OR_RETURN(auto response,
+                       client->ListRules(request, session.call()));
+  if (session.for_people() && response.rules().empty()) {
     session.Note(filter.ByteSizeLong() > 0
                      ? "no rule matches"
                      : "there are no rules; 'nfmeter rule add' makes one");
   } else {
-    PrintRules(session, *response, response->rules());
+    PrintRules(session, response, response.rules());
   }
-  TellWhatIsNotSeen(session, **client);
+  TellWhatIsNotSeen(session, *client);
   return absl::OkStatus();
 }
 
 void AddList(CommandTree& tree, CLI::App& parent) {
-  auto flags = std::make_shared<ListFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       parent, "list", "List rules, also those that others made",
       R"(IDs that begin with ~ are of rules that others made. PACKETS and BYTES are the
 rule's own counter, which others may zero; see 'nfmeter counter list'.
@@ -76,39 +69,33 @@ Examples:
   nfmeter rule list
   nfmeter rule list --managed --counter 'http*'
   nfmeter rule list --chain INPUT -o wide)",
-      [flags](Session& session) { return List(session, *flags); });
+      ListRules);
   AddFamily(tree, *command, flags->family, "both");
   AddChoice(tree, *command, "--table,-t", flags->table, RuleTables(),
             "only this table");
-  command->add_option("--chain", flags->chain, "only this chain")
-      ->option_text("CHAIN");
-  CLI::Option* counter = command->add_option(
-      "--counter,-c", flags->counter, "only rules that count into these");
-  counter->option_text("GLOB");
-  tree.Suggest(counter, {Candidates::kCounters});
+  AddText(*command, "--chain", flags->chain, "CHAIN", "only this chain");
+  tree.Suggest(AddText(*command, "--counter,-c", flags->counter, "GLOB",
+                       "only rules that count into these"),
+               {Candidates::kCounters});
   command->add_flag("--managed,-m", flags->managed, "only nfmeter's own");
 }
 
 // --- get
 
-absl::Status Get(Session& session, const std::string& id) {
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  auto rule = (*client)->GetRule(id, session.call());
-  if (!rule.ok()) return rule.status();
+absl::Status GetRule(Session& session, const std::string& id) {
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  NFM_ASSIGN_OR_RETURN(auto rule, client->GetRule(id, session.call()));
   v1::GetRuleResponse response;
-  *response.mutable_rule() = *std::move(rule);
-  PrintRules(session, response, OneRule(response.rule()));
+  *response.mutable_rule() = std::move(rule);
+  PrintRules(session, response, ListOf(response.rule()));
   return absl::OkStatus();
 }
 
 void AddGet(CommandTree& tree, CLI::App& parent) {
-  auto id = std::make_shared<std::string>();
-  CLI::App* command =
-      tree.AddCommand(parent, "get", "Show a rule",
-                      R"(Examples:
+  auto [command, id] = tree.AddCommand(parent, "get", "Show a rule",
+                                       R"(Examples:
   nfmeter rule get web-in -o json)",
-                      [id](Session& session) { return Get(session, *id); });
+                                       GetRule);
   CLI::Option* option =
       command->add_option("ID", *id, "its ID, see 'nfmeter rule list'");
   option->required();
@@ -126,64 +113,57 @@ struct DeleteFlags {
 template <typename Response>
 void PrintDeleted(Session& session, const Response& response,
                   const Rules& rules, bool validate_only) {
-  if (session.for_people()) {
-    session.console().out << (validate_only
-                                  ? std::string(
-                                        "Nothing was changed. Rules now:\n")
-                                  : absl::StrCat("Deleted ",
-                                                 CountOf(rules.size(), "rule"),
-                                                 ". As they were:\n"));
+  if (session.for_people() && validate_only) {
+    session.console().out << "Nothing was changed. Rules now:\n";
+  } else if (session.for_people()) {
+    session.console().out << "Deleted " << CountOf(rules.size(), "rule")
+                          << ". As they were:\n";
   }
   PrintRules(session, response, rules);
   for (const std::string& notice : response.notices()) session.Note(notice);
 }
 
-absl::Status Delete(Session& session, const DeleteFlags& flags) {
-  auto ids = ExpandNames(flags.ids, session.console().in);
-  if (!ids.ok()) return ids.status();
-  if (ids->empty()) {
+absl::Status DeleteRules(Session& session, const DeleteFlags& flags) {
+  NFM_ASSIGN_OR_RETURN(auto ids, ExpandNames(flags.ids, session.console().in));
+  if (ids.empty()) {
     session.console().err << "nothing to do: no IDs on standard input\n";
     return absl::OkStatus();
   }
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   if (flags.ids.size() == 1 && flags.ids[0] != "-") {
     v1::DeleteRuleRequest request;
-    request.set_id(ids->front());
+    request.set_id(ids.front());
     request.set_validate_only(flags.validate_only);
     request.set_request_id(flags.request_id);
-    auto response = (*client)->DeleteRule(request, session.call());
-    if (!response.ok()) return response.status();
-    PrintDeleted(session, *response, OneRule(response->rule()),
+    NFM_ASSIGN_OR_RETURN(auto response,
+                         client->DeleteRule(request, session.call()));
+    PrintDeleted(session, response, ListOf(response.rule()),
                  flags.validate_only);
     return absl::OkStatus();
   }
   v1::BatchDeleteRulesRequest request;
-  request.mutable_ids()->Assign(ids->begin(), ids->end());
+  request.mutable_ids()->Assign(ids.begin(), ids.end());
   request.set_validate_only(flags.validate_only);
   request.set_request_id(flags.request_id);
-  absl::StatusOr<v1::BatchDeleteRulesResponse> response;
-  {
-    Progress progress(session.console(),
-                      absl::StrCat("Deleting ", CountOf(ids->size(), "rule")));
-    response = (*client)->BatchDeleteRules(request, session.call(),
-                                           progress.Callback());
-  }
-  if (!response.ok()) return response.status();
-  PrintDeleted(session, *response, response->rules(), flags.validate_only);
+  const std::string what =
+      absl::StrCat("Deleting ", CountOf(ids.size(), "rule"));
+  NFM_ASSIGN_OR_RETURN(
+      const auto response,
+      client->BatchDeleteRules(request, session.call(),
+                               Progress(session.console(), what).Callback()));
+  PrintDeleted(session, response, response.rules(), flags.validate_only);
   return absl::OkStatus();
 }
 
 void AddDelete(CommandTree& tree, CLI::App& parent) {
-  auto flags = std::make_shared<DeleteFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       parent, "delete", "Delete nfmeter's own rules",
       R"(All are deleted, or none. Rules that others made are never deleted.
 
 Examples:
   nfmeter rule delete web-in web-out
   nfmeter rule list --managed --counter 'tmp-*' -o name | nfmeter rule delete -)",
-      [flags](Session& session) { return Delete(session, *flags); });
+      DeleteRules);
   CLI::Option* ids = command->add_option(
       "ID", flags->ids, "IDs of rules; '-': one a line on standard input");
   ids->required();
@@ -202,35 +182,25 @@ absl::Status ListAllChains(Session& session, const ChainFlags& flags) {
   v1::ListChainsRequest request;
   request.set_family(flags.family.value());
   request.set_table(flags.table);
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  auto response = (*client)->ListChains(request, session.call());
-  if (!response.ok()) return response.status();
-  std::vector<std::string> names;
-  for (const v1::Chain& chain : response->chains()) {
-    names.push_back(chain.name());
-  }
-  const Chains& chains = response->chains();
-  session.Print({.message = *response,
-                 .text =
-                     [&](Layout layout) {
-                       return session.Render(ChainTable(chains, layout),
-                                             layout);
-                     },
-                 .names = std::move(names)});
-  TellWhatIsNotSeen(session, **client);
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  NFM_ASSIGN_OR_RETURN(auto response,
+                       client->ListChains(request, session.call()));
+  session.PrintTable(
+      response,
+      [&](Layout layout) { return ChainTable(response.chains(), layout); },
+      NamesOf(response.chains()));
+  TellWhatIsNotSeen(session, *client);
   return absl::OkStatus();
 }
 
 void AddChains(CommandTree& tree, CLI::App& parent) {
-  auto flags = std::make_shared<ChainFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       parent, "chains", "List chains with policies and counters",
       R"(PACKETS and BYTES are what got the policy of a built-in chain.
 
 Examples:
   nfmeter rule chains --table filter -4)",
-      [flags](Session& session) { return ListAllChains(session, *flags); });
+      ListAllChains);
   AddFamily(tree, *command, flags->family, "both");
   AddChoice(tree, *command, "--table,-t", flags->table, RuleTables(),
             "only this table");
@@ -246,18 +216,10 @@ const std::vector<std::string>& RuleTables() {
 
 void PrintRules(Session& session, const google::protobuf::Message& message,
                 const Rules& rules) {
-  session.Print({.message = message,
-                 .text =
-                     [&](Layout layout) {
-                       return session.Render(RuleTable(rules, layout), layout);
-                     },
-                 .names = IdsOf(rules)});
-}
-
-Rules OneRule(const v1::Rule& rule) {
-  Rules rules;
-  *rules.Add() = rule;
-  return rules;
+  std::vector<std::string> ids;
+  for (const v1::Rule& rule : rules) ids.push_back(rule.id());
+  session.PrintTable(
+      message, [&](Layout layout) { return RuleTable(rules, layout); }, ids);
 }
 
 void AddFamily(CommandTree& tree, CLI::App& command, FamilyFlags& flags,

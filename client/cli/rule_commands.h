@@ -35,8 +35,6 @@ void AddFamily(CommandTree& tree, CLI::App& command, FamilyFlags& flags,
 void PrintRules(Session& session, const google::protobuf::Message& message,
                 const Rules& rules);
 
-Rules OneRule(const v1::Rule& rule);
-
 // rule add.
 void AddRuleAdd(CommandTree& tree, CLI::App& rule);
 

@@ -10,6 +10,7 @@
 #include "cli/message_text.h"
 #include "cli/quantity.h"
 #include "cli/table.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -87,54 +88,87 @@ absl::StatusOr<Client*> Session::client() {
         "leave out either, also NFMETER_CA, NFMETER_CERT and NFMETER_KEY in "
         "the environment");
   }
-  absl::StatusOr<std::unique_ptr<Client>> client = Client::Connect(options);
-  if (!client.ok()) return client.status();
-  client_ = *std::move(client);
+  NFM_ASSIGN_OR_RETURN(std::unique_ptr<Client> client,
+                       Client::Connect(options));
+  client_ = std::move(client);
   return client_.get();
 }
 
-void Session::Print(const Answer& answer) {
+void Session::PrintTable(const google::protobuf::Message& message,
+                         const std::function<Table(Layout)>& table,
+                         const std::vector<std::string>& names) {
+  PrintText(
+      message, [&](Layout layout) { return Render(table(layout)); }, names);
+}
+
+void Session::PrintText(const google::protobuf::Message& message,
+                        const std::function<std::string(Layout)>& text,
+                        const std::vector<std::string>& names) {
   switch (format_) {
     case Format::kTable:
     case Format::kWide:
     case Format::kCsv:
-      console_.out << answer.text(layout());
+      console_.out << text(layout());
       break;
     case Format::kJson:
-      console_.out << MessageToJson(answer.message, JsonLayout::kLines);
+      console_.out << MessageToJson(message, JsonLayout::kLines);
       break;
     case Format::kYaml:
-      console_.out << MessageToYaml(answer.message);
+      console_.out << MessageToYaml(message);
       break;
     case Format::kColumns:
-      console_.out << RenderColumns(answer.message);
+      console_.out << RenderColumns(message);
       break;
     case Format::kName:
-      for (const std::string& name : answer.names) console_.out << name << "\n";
+      for (const std::string& name : names) console_.out << name << "\n";
       break;
   }
   console_.out.flush();
 }
 
-std::string Session::Render(const Table& table, Layout layout) {
-  if (tables_ == nullptr) return RenderNow(table, layout);
+void Session::PrintNext(const google::protobuf::Message& message,
+                        const Table& csv, absl::string_view name, bool first) {
+  switch (format_) {
+    case Format::kTable:
+    case Format::kWide:
+      break;
+    case Format::kCsv:
+      console_.out << RenderCsv(csv, first && headings());
+      break;
+    case Format::kJson:
+      console_.out << MessageToJson(message, JsonLayout::kOneLine) << "\n";
+      break;
+    case Format::kYaml:
+      console_.out << "---\n" << MessageToYaml(message);
+      break;
+    case Format::kColumns:
+      console_.out << RenderColumns(message, first);
+      break;
+    case Format::kName:
+      if (!name.empty()) console_.out << name << "\n";
+      break;
+  }
+}
+
+std::string Session::Render(const Table& table) {
+  if (tables_ == nullptr) return RenderNow(table);
   Table& part = tables_->emplace_back(table);
   part.headings.insert(part.headings.begin(),
-                       {layout == Layout::kCsv ? "context" : "CONTEXT"});
+                       {format_ == Format::kCsv ? "context" : "CONTEXT"});
   for (auto& row : part.rows) row.insert(row.begin(), Cell{context_});
   return "";
 }
 
-std::string Session::RenderNow(const Table& table, Layout layout) const {
-  if (layout == Layout::kCsv) return RenderCsv(table, headings());
+std::string Session::RenderNow(const Table& table) const {
+  if (format_ == Format::kCsv) return RenderCsv(table, headings());
   return RenderTable(table, {.color = color_,
-                             .max_width = WidthFor(layout),
+                             .max_width = width(),
                              .headings = headings(),
                              .tell = true});
 }
 
-size_t Session::WidthFor(Layout layout) const {
-  return layout == Layout::kTable && console_.out_is_terminal
+size_t Session::width() const {
+  return layout() == Layout::kTable && console_.out_is_terminal
              ? console_.size().columns
              : 0;
 }
@@ -158,7 +192,7 @@ void Session::CollectTables(std::string context, std::vector<Table>* tables) {
 std::string Session::RenderColumns(const google::protobuf::Message& answer,
                                    bool first) {
   const Table table = CustomTable(columns_, answer);
-  if (tables_ != nullptr) return Render(table, Layout::kTable);
+  if (tables_ != nullptr) return Render(table);
   return RenderTable(table, {.color = color_, .headings = first && headings()});
 }
 

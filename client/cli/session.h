@@ -37,13 +37,6 @@ struct GlobalFlags {
   bool no_headers = false;
 };
 
-// One answer, in every form that it may be asked for.
-struct Answer {
-  const google::protobuf::Message& message;  // json, yaml
-  std::function<std::string(Layout)> text;   // table, wide, csv
-  std::vector<std::string> names;            // name
-};
-
 // Not thread-safe. Does not own the console.
 class Session {
  public:
@@ -76,13 +69,24 @@ class Session {
   // The connection, made when it is first asked for.
   absl::StatusOr<Client*> client();
 
-  // Prints in the chosen format.
-  void Print(const Answer& answer);
+  // Prints an answer in the chosen format: `message` as json or yaml, the
+  // objects in it as custom columns, their names one a line, or for table, wide
+  // and csv what the function makes.
+  void PrintTable(const google::protobuf::Message& message,
+                  const std::function<Table(Layout)>& table,
+                  const std::vector<std::string>& names = {});
+  void PrintText(const google::protobuf::Message& message,
+                 const std::function<std::string(Layout)>& text,
+                 const std::vector<std::string>& names = {});
+  // One of several answers that come one after the other, in a format for
+  // programs: not table and wide, which are for people.
+  void PrintNext(const google::protobuf::Message& message, const Table& csv,
+                 absl::string_view name, bool first);
   // Renders for the layout; colours as the session has them.
-  std::string Render(const Table& table, Layout layout);
-  std::string RenderNow(const Table& table, Layout layout) const;
+  std::string Render(const Table& table);
+  std::string RenderNow(const Table& table) const;
   // Columns of a line: on a terminal the layout for people fits in it. 0: any.
-  size_t WidthFor(Layout layout) const;
+  size_t width() const;
 
   // From now on tables are not rendered but added to `tables`, which must
   // outlive this, with a first column that says `context`: the command runs on

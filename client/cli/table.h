@@ -16,8 +16,15 @@ enum class Style { kPlain, kHeader, kFaint, kGood, kWarning };
 enum class Align { kLeft, kRight };
 
 struct Cell {
+  // NOLINTBEGIN(google-explicit-constructor): a text is a plain cell.
+  Cell(std::string shown = "", Style look = Style::kPlain)
+      : text(std::move(shown)), style(look) {}
+  Cell(const char* shown, Style look = Style::kPlain)
+      : Cell(std::string(shown), look) {}
+  // NOLINTEND(google-explicit-constructor)
+
   std::string text;
-  Style style = Style::kPlain;
+  Style style;
 };
 
 struct Heading {

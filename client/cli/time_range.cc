@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/time_range.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
@@ -15,6 +14,7 @@
 #include "absl/time/civil_time.h"
 #include "cli/errors.h"
 #include "cli/quantity.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -104,13 +104,11 @@ absl::StatusOr<TimeRange> Parse(absl::string_view flag, absl::string_view text,
 absl::StatusOr<TimeRange> ParseTimeRange(absl::string_view since,
                                          absl::string_view until,
                                          absl::TimeZone zone, absl::Time now) {
-  const auto first = Parse("--since", since, zone, now);
-  if (!first.ok()) return first.status();
-  TimeRange range = *first;
+  NFM_ASSIGN_OR_RETURN(const auto first, Parse("--since", since, zone, now));
+  TimeRange range = first;
   if (!until.empty()) {
-    const auto last = Parse("--until", until, zone, now);
-    if (!last.ok()) return last.status();
-    range.to = last->to;
+    NFM_ASSIGN_OR_RETURN(const auto last, Parse("--until", until, zone, now));
+    range.to = last.to;
   } else if (range.from == range.to) {
     range.to = now;
   }

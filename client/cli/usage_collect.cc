@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -18,6 +17,7 @@
 #include "cli/filter_flags.h"
 #include "cli/interrupt.h"
 #include "cli/usage_lines.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -31,11 +31,6 @@ struct CollectFlags {
   bool once = false;
   bool start_anew = false;
 };
-
-absl::Status FileError(absl::string_view what, const std::string& path) {
-  return absl::UnknownError(
-      absl::StrCat("can't ", what, " ", path, ": ", std::strerror(errno)));
-}
 
 // Where lines go: a file that can be cut back to what the state knows of, or
 // standard output, which can't. Not thread-safe.
@@ -87,14 +82,7 @@ class Output {
       return absl::UnknownError(
           "can't write to standard output; is the disk full, or is it closed?");
     }
-    for (size_t done = 0; done < text.size();) {
-      const ssize_t written =
-          write(file_, text.data() + done, text.size() - done);
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return FileError("write", path_);
-      done += static_cast<size_t>(written);
-    }
-    if (fdatasync(file_) != 0) return FileError("write", path_);
+    NFM_RETURN_IF_ERROR(WriteDurably(file_, text, path_));
     bytes_ += text.size();
     return absl::OkStatus();
   }
@@ -152,12 +140,10 @@ class Collecting {
 absl::Status Collecting::Prepare() {
   state_.consumer = flags_.consumer;
   if (!flags_.state.empty()) {
-    auto file = CollectStateFile::Open(flags_.state);
-    if (!file.ok()) return file.status();
-    file_.emplace(*std::move(file));
-    auto state = file_->Load(flags_.consumer);
-    if (!state.ok()) return state.status();
-    state_ = *std::move(state);
+    NFM_ASSIGN_OR_RETURN(auto file, CollectStateFile::Open(flags_.state));
+    file_.emplace(std::move(file));
+    NFM_ASSIGN_OR_RETURN(auto state, file_->Load(flags_.consumer));
+    state_ = std::move(state);
   }
   if (!flags_.to.empty()) {
     absl::Status status = output_.OpenFile(flags_.to, state_.output_bytes,
@@ -186,22 +172,20 @@ absl::Status Collecting::Store(const CollectedRecord& collected) {
                               "goes on with all totals"
                            << std::endl;
   }
-  const absl::Status status = output_.Write(lines_.Format(collected.record));
-  if (!status.ok()) return status;
+  NFM_RETURN_IF_ERROR(output_.Write(lines_.Format(collected.record)));
   state_.position = collected.record.position();
   state_.output_bytes = output_.bytes();
   return file_.has_value() ? file_->Save(state_) : absl::OkStatus();
 }
 
 absl::Status Collecting::Run() {
-  if (absl::Status status = Prepare(); !status.ok()) return status;
-  auto client = session_.client();
-  if (!client.ok()) return client.status();
+  NFM_RETURN_IF_ERROR(Prepare());
+  NFM_ASSIGN_OR_RETURN(Client* const client, session_.client());
   std::optional<v1::UsagePosition> target;
   if (flags_.once) {
-    auto consumers = (*client)->ListConsumers(session_.call());
-    if (!consumers.ok()) return consumers.status();
-    target = consumers->newest();
+    NFM_ASSIGN_OR_RETURN(auto consumers,
+                         client->ListConsumers(session_.call()));
+    target = consumers.newest();
   }
   if (IsDone(target)) return absl::OkStatus();
   v1::CollectUsageStart start;
@@ -211,15 +195,13 @@ absl::Status Collecting::Run() {
     *start.mutable_resume_after() = *state_.position;
   }
   const auto collector =
-      (*client)->CollectUsage(start, {.start_anew = flags_.start_anew,
-                                      .connection = session_.stream_options()});
+      client->CollectUsage(start, {.start_anew = flags_.start_anew,
+                                   .connection = session_.stream_options()});
   const Interrupt interrupt([&] { collector->Cancel(); });
   do {
     const auto collected = collector->Next();
-    if (!collected.ok()) {
-      return interrupt.raised() ? absl::OkStatus() : collected.status();
-    }
-    if (absl::Status status = Store(*collected); !status.ok()) return status;
+    if (!collected.ok()) return interrupt.EndOf(collected.status());
+    NFM_RETURN_IF_ERROR(Store(*collected));
     collector->Acknowledge(collected->record.position());
   } while (!IsDone(target));
   return absl::OkStatus();
@@ -237,24 +219,20 @@ absl::Status Explain(absl::Status status) {
 }
 
 absl::Status Collect(Session& session, const CollectFlags& flags) {
-  if (auto status = session.CheckOneServer("collected from"); !status.ok()) {
-    return status;
-  }
+  NFM_RETURN_IF_ERROR(session.CheckOneServer("collected from"));
   if (!flags.to.empty() && flags.state.empty()) {
     return UsageError(
         "--to needs --state, which remembers how much of the file is whole");
   }
-  const auto form = ReadForm(session, flags.form);
-  if (!form.ok()) return form.status();
-  Collecting collecting(session, flags, *form);
+  NFM_ASSIGN_OR_RETURN(const auto form, ReadForm(session, flags.form));
+  Collecting collecting(session, flags, form);
   return Explain(collecting.Run());
 }
 
 }  // namespace
 
 void AddCollectCommand(CommandTree& tree, CLI::App& noun) {
-  auto flags = std::make_shared<CollectFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       noun, "collect", "Print every record of usage, and go on where it was",
       R"(Prints a line for each total that changed, and for each gap, and acknowledges
 the record when the line and --state are on the disk. Killed at any moment, it
@@ -267,27 +245,18 @@ Examples:
   nfmeter usage collect --consumer billing --state state --to usage.jsonl
   nfmeter usage collect --consumer billing --state s --once -o csv --to u.csv
   nfmeter usage collect --consumer bus --state s -o cloudevents | publish)",
-      [flags](Session& session) { return Collect(session, *flags); });
+      Collect);
   AddFilterFlags(tree, *command, flags->filter);
-  command
-      ->add_option("--consumer,-c", flags->consumer,
-                   "who collects: letters, digits and ._-; for each name the "
-                   "server keeps what was not collected yet")
-      ->option_text("NAME")
+  AddText(*command, "--consumer,-c", flags->consumer, "NAME",
+          "who collects: letters, digits and ._-; for each name the "
+          "server keeps what was not collected yet")
       ->required();
-  tree.Suggest(command
-                   ->add_option("--state,-s", flags->state,
-                                "a file that remembers the position; without "
-                                "it each run begins with all totals")
-                   ->option_text("FILE"),
-               {Candidates::kFiles});
-  tree.Suggest(
-      command
-          ->add_option("--to", flags->to,
-                       "append to this file, each line exactly once; default: "
-                       "standard output")
-          ->option_text("FILE"),
-      {Candidates::kFiles});
+  AddFile(tree, *command, "--state,-s", flags->state,
+          "a file that remembers the position; without it each run begins with "
+          "all totals");
+  AddFile(tree, *command, "--to", flags->to,
+          "append to this file, each line exactly once; default: standard "
+          "output");
   AddChoice(tree, *command, "--output,-o", flags->form,
             {"jsonl", "csv", "cloudevents"},
             "what a line is; default jsonl. csv has no gaps");

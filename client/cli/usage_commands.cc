@@ -3,19 +3,19 @@
 #include <algorithm>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "cli/command_tree.h"
-#include "cli/errors.h"
 #include "cli/filter_flags.h"
 #include "cli/proto_time.h"
 #include "cli/time_range.h"
 #include "cli/usage_collect.h"
 #include "cli/usage_views.h"
+#include "cli/views.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -37,12 +37,11 @@ struct ZonedRange {
 };
 
 absl::StatusOr<ZonedRange> ReadTimes(const TimeFlags& flags) {
-  const auto zone = FindZone(flags.time_zone);
-  if (!zone.ok()) return zone.status();
-  const auto range =
-      ParseTimeRange(flags.since, flags.until, *zone, absl::Now());
-  if (!range.ok()) return range.status();
-  return ZonedRange{*range, *zone};
+  NFM_ASSIGN_OR_RETURN(const auto zone, FindZone(flags.time_zone));
+  NFM_ASSIGN_OR_RETURN(
+      const auto range,
+      ParseTimeRange(flags.since, flags.until, zone, absl::Now()));
+  return ZonedRange{range, zone};
 }
 
 template <typename Request>
@@ -54,21 +53,15 @@ void SetTimes(const TimeRange& range, Request& request) {
 void AddTimeFlags(CLI::App& command, TimeFlags& flags,
                   const std::string& since) {
   flags.since = since;
-  command
-      .add_option("--since", flags.since,
-                  absl::StrCat("from when, see below; default ", since))
-      ->option_text("TIME");
-  command
-      .add_option("--until", flags.until,
-                  "to when; a day, month or year is included to its end; "
-                  "default: the end of the day, month or year that "
-                  "--since says, else now")
-      ->option_text("TIME");
-  command
-      .add_option("--time-zone", flags.time_zone,
-                  "where days and months begin, as Europe/Berlin; default: "
-                  "this machine's")
-      ->option_text("ZONE");
+  AddText(command, "--since", flags.since, "TIME",
+          absl::StrCat("from when, see below; default ", since));
+  AddText(command, "--until", flags.until, "TIME",
+          "to when; a day, month or year is included to its end; "
+          "default: the end of the day, month or year that "
+          "--since says, else now");
+  AddText(command, "--time-zone", flags.time_zone, "ZONE",
+          "where days and months begin, as Europe/Berlin; default: "
+          "this machine's");
 }
 
 // --- report
@@ -109,17 +102,15 @@ bool AnyGap(const v1::ListUsageResponse& usage) {
                      [](const auto& row) { return row.at_least(); });
 }
 
-absl::Status Report(Session& session, const ReportFlags& flags) {
+absl::Status ReportUsage(Session& session, const ReportFlags& flags) {
   const absl::Time asked = absl::Now();
-  const auto times = ReadTimes(flags.times);
-  if (!times.ok()) return times.status();
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_ASSIGN_OR_RETURN(const auto times, ReadTimes(flags.times));
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   v1::ListUsageRequest request;
   *request.mutable_filter() = flags.filter;
-  SetTimes(times->range, request);
+  SetTimes(times.range, request);
   request.set_bucket(ReadBucket(flags.every));
-  request.set_time_zone(times->zone.name());
+  request.set_time_zone(times.zone.name());
   for (absl::string_view key :
        absl::StrSplit(flags.group_by, ',', absl::SkipWhitespace())) {
     if (key == "counter") {
@@ -128,34 +119,33 @@ absl::Status Report(Session& session, const ReportFlags& flags) {
       request.add_group_by_labels(std::string(key));
     }
   }
-  const auto usage = (*client)->ListUsage(request, session.call());
-  if (!usage.ok()) return usage.status();
+  NFM_ASSIGN_OR_RETURN(const auto usage,
+                       client->ListUsage(request, session.call()));
   UsageTableOptions options = {.bucket = request.bucket(),
                                .labels = {request.group_by_labels().begin(),
                                           request.group_by_labels().end()},
                                .by_counter = request.group_by_counter(),
-                               .zone = times->zone,
+                               .zone = times.zone,
                                .bars = session.console().out_is_terminal,
                                .unicode = session.console().unicode};
   if (session.for_people()) {
-    session.Note(DescribeRange(times->range, times->zone, absl::Now()));
+    session.Note(DescribeRange(times.range, times.zone, absl::Now()));
   }
-  session.Print({.message = *usage, .text = [&](Layout layout) {
-                   options.layout = layout;
-                   return session.Render(UsageTable(usage->rows(), options),
-                                         layout);
-                 }});
+  session.PrintTable(usage, [&](Layout layout) {
+    options.layout = layout;
+    return UsageTable(usage.rows(), options);
+  });
   if (!session.for_people()) return absl::OkStatus();
-  if (usage->rows().empty()) {
+  if (usage.rows().empty()) {
     session.Note(absl::StrCat(
         "nothing was counted in this time",
-        times->range.to < asked
+        times.range.to < asked
             ? ""
             : "; what the last seconds have counted comes with the server's "
               "next record"));
   }
-  if (AnyGap(*usage)) {
-    ExplainGaps(session, **client, flags.filter, times->range,
+  if (AnyGap(usage)) {
+    ExplainGaps(session, *client, flags.filter, times.range,
                 GapMark(options.unicode));
   }
   return absl::OkStatus();
@@ -169,44 +159,40 @@ struct PlotFlags {
   size_t height = 10;
 };
 
-absl::Status Plot(Session& session, const PlotFlags& flags) {
-  const auto times = ReadTimes(flags.times);
-  if (!times.ok()) return times.status();
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  TimeRange range = times->range;
+absl::Status PlotUsage(Session& session, const PlotFlags& flags) {
+  NFM_ASSIGN_OR_RETURN(const auto times, ReadTimes(flags.times));
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  TimeRange range = times.range;
   range.to = std::min(range.to, absl::Now());
   v1::ListUsageRequest request;
   *request.mutable_filter() = flags.filter;
   SetTimes(range, request);
-  request.set_time_zone(times->zone.name());
+  request.set_time_zone(times.zone.name());
   const absl::Duration length = range.to - range.from;
   request.set_bucket(length <= absl::Hours(24 * 14)
                          ? v1::USAGE_BUCKET_FIVE_MINUTES
                      : length <= absl::Hours(24 * 365) ? v1::USAGE_BUCKET_HOUR
                                                        : v1::USAGE_BUCKET_DAY);
-  const auto usage = (*client)->ListUsage(request, session.call());
-  if (!usage.ok()) return usage.status();
+  NFM_ASSIGN_OR_RETURN(const auto usage,
+                       client->ListUsage(request, session.call()));
   const bool unicode = session.console().unicode;
   PlotOptions options = {.range = range,
-                         .zone = times->zone,
+                         .zone = times.zone,
                          .height = std::clamp<size_t>(flags.height, 2, 100),
                          .unicode = unicode};
   if (session.console().out_is_terminal) {
     options.width = session.console().size().columns;
   }
-  session.Print(
-      {.message = *usage, .text = [&](Layout layout) {
-         return layout == Layout::kCsv
-                    ? session.Render(
-                          UsageTable(usage->rows(), {.layout = layout,
-                                                     .bucket = request.bucket(),
-                                                     .zone = times->zone}),
-                          layout)
-                    : UsagePlot(usage->rows(), options);
-       }});
-  if (session.for_people() && AnyGap(*usage)) {
-    ExplainGaps(session, **client, flags.filter, range, unicode ? "≥" : "^");
+  session.PrintText(usage, [&](Layout layout) {
+    return layout == Layout::kCsv
+               ? session.Render(
+                     UsageTable(usage.rows(), {.layout = layout,
+                                               .bucket = request.bucket(),
+                                               .zone = times.zone}))
+               : UsagePlot(usage.rows(), options);
+  });
+  if (session.for_people() && AnyGap(usage)) {
+    ExplainGaps(session, *client, flags.filter, range, unicode ? "≥" : "^");
   }
   return absl::OkStatus();
 }
@@ -219,61 +205,48 @@ struct GapFlags {
 };
 
 absl::Status Gaps(Session& session, const GapFlags& flags) {
-  const auto times = ReadTimes(flags.times);
-  if (!times.ok()) return times.status();
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_ASSIGN_OR_RETURN(const auto times, ReadTimes(flags.times));
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   v1::ListGapsRequest request;
   *request.mutable_filter() = flags.filter;
-  SetTimes(times->range, request);
-  const auto gaps = (*client)->ListGaps(request, session.call());
-  if (!gaps.ok()) return gaps.status();
-  if (session.for_people() && gaps->gaps().empty()) {
+  SetTimes(times.range, request);
+  NFM_ASSIGN_OR_RETURN(const auto gaps,
+                       client->ListGaps(request, session.call()));
+  if (session.for_people() && gaps.gaps().empty()) {
     session.Note(absl::StrCat(
-        "no gaps ", DescribeRange(times->range, times->zone, absl::Now())));
+        "no gaps ", DescribeRange(times.range, times.zone, absl::Now())));
     return absl::OkStatus();
   }
-  session.Print({.message = *gaps, .text = [&](Layout layout) {
-                   return session.Render(
-                       GapTable(gaps->gaps(), times->zone, layout), layout);
-                 }});
+  session.PrintTable(gaps, [&](Layout layout) {
+    return GapTable(gaps.gaps(), times.zone, layout);
+  });
   return absl::OkStatus();
 }
 
 // --- consumers
 
 absl::Status Consumers(Session& session) {
-  auto client = session.client();
-  if (!client.ok()) return client.status();
-  const auto response = (*client)->ListConsumers(session.call());
-  if (!response.ok()) return response.status();
-  if (session.for_people() && response->consumers().empty()) {
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  NFM_ASSIGN_OR_RETURN(const auto response,
+                       client->ListConsumers(session.call()));
+  if (session.for_people() && response.consumers().empty()) {
     session.Note("nobody collects usage from this server");
     return absl::OkStatus();
   }
-  std::vector<std::string> names;
-  for (const v1::UsageConsumer& consumer : response->consumers()) {
-    names.push_back(consumer.name());
-  }
-  session.Print(
-      {.message = *response,
-       .text =
-           [&](Layout layout) {
-             return session.Render(
-                 ConsumerTable(*response, absl::LocalTimeZone(), layout),
-                 layout);
-           },
-       .names = names});
+  session.PrintTable(
+      response,
+      [&](Layout layout) {
+        return ConsumerTable(response, absl::LocalTimeZone(), layout);
+      },
+      NamesOf(response.consumers()));
   return absl::OkStatus();
 }
 
 absl::Status DeleteConsumers(Session& session,
                              const std::vector<std::string>& names) {
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   for (const std::string& name : names) {
-    const absl::Status status = (*client)->DeleteConsumer(name, session.call());
-    if (!status.ok()) return status;
+    NFM_RETURN_IF_ERROR(client->DeleteConsumer(name, session.call()));
     session.Note(absl::StrCat("Deleted consumer ", name, "."));
   }
   return absl::OkStatus();
@@ -282,8 +255,7 @@ absl::Status DeleteConsumers(Session& session,
 // --- the commands
 
 void AddReportCommand(CommandTree& tree, CLI::App& noun) {
-  auto flags = std::make_shared<ReportFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       noun, "report", "Sum what was counted between two times",
       absl::StrCat(
           R"(Sums come from the server's ledger: resets, restarts and deletions of counters
@@ -299,22 +271,19 @@ Examples:
   nfmeter usage report --since 2026-11 --group-by tenant --time-zone Asia/Tokyo
   nfmeter usage report 'web-*' --since yesterday --every 1d -o csv > usage.csv
   nfmeter usage report --since last-month --group-by tenant,counter -o json)"),
-      [flags](Session& session) { return Report(session, *flags); });
+      ReportUsage);
   AddFilterFlags(tree, *command, flags->filter);
   AddTimeFlags(*command, flags->times, "24h");
   AddChoice(tree, *command, "--every,-e", flags->every,
             {"5m", "1h", "1d", "1mo"},
             "a row for each so long; default: one for the whole time");
-  command
-      ->add_option("--group-by,-g", flags->group_by,
-                   "a row for each: counter, or labels, with commas; '' for "
-                   "one of all; default counter")
-      ->option_text("KEYS");
+  AddText(*command, "--group-by,-g", flags->group_by, "KEYS",
+          "a row for each: counter, or labels, with commas; '' for "
+          "one of all; default counter");
 }
 
 void AddPlotCommand(CommandTree& tree, CLI::App& noun) {
-  auto flags = std::make_shared<PlotFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       noun, "plot", "Draw what was counted over time",
       absl::StrCat(
           R"(All counters that GLOB and the labels choose, together, in bytes a second.
@@ -327,15 +296,14 @@ Marks below say where something may be missing. In a locale without UTF-8
 Examples:
   nfmeter usage plot 'web-*' --since 7d
   nfmeter usage plot --label tenant=acme --since yesterday)"),
-      [flags](Session& session) { return Plot(session, *flags); });
+      PlotUsage);
   AddFilterFlags(tree, *command, flags->filter);
   AddTimeFlags(*command, flags->times, "24h");
   AddNumber(*command, "--height", flags->height, "lines; default 10");
 }
 
 void AddGapsCommand(CommandTree& tree, CLI::App& noun) {
-  auto flags = std::make_shared<GapFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       noun, "gaps", "Show when something may be missing, and why",
       absl::StrCat(
           R"(Each gap is the widest window in which it can have happened: a restart of the
@@ -348,7 +316,7 @@ nothing is missing.
 Examples:
   nfmeter usage gaps
   nfmeter usage gaps 'web-*' --since 2026-11 -o csv)"),
-      [flags](Session& session) { return Gaps(session, *flags); });
+      Gaps);
   AddFilterFlags(tree, *command, flags->filter);
   AddTimeFlags(*command, flags->times, "30d");
 }
@@ -363,14 +331,13 @@ Examples:
   nfmeter usage consumers -o custom-columns=NAME:.name,BEHIND:.lag)",
       [](Session& session) { return Consumers(session); });
 
-  auto names = std::make_shared<std::vector<std::string>>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, names] = tree.AddCommand(
       noun, "delete-consumer", "Forget consumers that do not collect any more",
       R"(Nothing is kept for them any more; a stream of theirs ends.
 
 Examples:
   nfmeter usage delete-consumer old-billing)",
-      [names](Session& session) { return DeleteConsumers(session, *names); });
+      DeleteConsumers);
   command->add_option("NAME", *names, "as 'usage consumers' shows them")
       ->required();
 }

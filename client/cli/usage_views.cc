@@ -6,10 +6,8 @@
 #include <cmath>
 #include <iterator>
 #include <map>
-#include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -52,19 +50,17 @@ using Row = v1::UsageRow;
 void AddTimes(const UsageTableOptions& options,
               std::vector<Column<Row>>& columns) {
   if (options.bucket != v1::USAGE_BUCKET_UNSPECIFIED) {
-    columns.push_back({"TIME", "", kText, Align::kLeft,
-                       [options](const Row& row, Layout) -> Cell {
-                         return {BucketText(row, options)};
-                       }});
+    columns.push_back(
+        {"TIME", "", kText, Align::kLeft, [options](const Row& row, Layout) {
+           return BucketText(row, options);
+         }});
   }
-  columns.push_back({"", "start_time", kCsv, Align::kLeft,
-                     [](const Row& row, Layout) -> Cell {
-                       return {TimeText(row.start_time())};
-                     }});
   columns.push_back(
-      {"", "end_time", kCsv, Align::kLeft, [](const Row& row, Layout) -> Cell {
-         return {TimeText(row.end_time())};
-       }});
+      {"", "start_time", kCsv, Align::kLeft,
+       [](const Row& row, Layout) { return TimeText(row.start_time()); }});
+  columns.push_back(
+      {"", "end_time", kCsv, Align::kLeft,
+       [](const Row& row, Layout) { return TimeText(row.end_time()); }});
 }
 
 void AddGroups(const UsageTableOptions& options,
@@ -81,9 +77,8 @@ void AddGroups(const UsageTableOptions& options,
                        }});
   }
   if (!options.by_counter) return;
-  columns.push_back(
-      {"COUNTER", "counter", kAll, Align::kLeft,
-       [](const Row& row, Layout) -> Cell { return {row.counter()}; }});
+  columns.push_back({"COUNTER", "counter", kAll, Align::kLeft,
+                     [](const Row& row, Layout) { return row.counter(); }});
 }
 
 Column<Row> RateColumn(const char* heading, const char* key, unsigned layouts,
@@ -110,10 +105,10 @@ void AddRates(std::vector<Column<Row>>& columns) {
   columns.push_back(RateColumn("PEAK", "peak_bytes_per_second", kAll, true,
                                false, &Row::peak_bytes_per_second));
   columns.push_back(RateColumn("95TH PACKETS", "p95_packets_per_second",
-                               kWide | kCsv, false, true,
+                               kDetailed, false, true,
                                &Row::p95_packets_per_second));
   columns.push_back(RateColumn("PEAK PACKETS", "peak_packets_per_second",
-                               kWide | kCsv, false, false,
+                               kDetailed, false, false,
                                &Row::peak_packets_per_second));
 }
 
@@ -127,8 +122,8 @@ Table UsageTable(const UsageRows& rows, const UsageTableOptions& options) {
   AddGroups(options, columns);
   const std::string mark = GapMark(options.unicode);
   columns.push_back({"PACKETS", "packets", kAll, Align::kRight,
-                     [](const Row& row, Layout layout) -> Cell {
-                       return {CountText(row.packets(), layout)};
+                     [](const Row& row, Layout layout) {
+                       return CountText(row.packets(), layout);
                      },
                      /*leave_out=*/4});
   columns.push_back({"BYTES", "bytes", kAll, Align::kRight,
@@ -147,11 +142,11 @@ Table UsageTable(const UsageRows& rows, const UsageTableOptions& options) {
     for (const Row& row : rows) most = std::max(most, row.bytes());
     columns.push_back(
         {"", "", kText, Align::kLeft,
-         [most, unicode = options.unicode](const Row& row, Layout) -> Cell {
-           return {Bar(most == 0 ? 0
-                                 : static_cast<double>(row.bytes()) /
-                                       static_cast<double>(most),
-                       kBarWidth, unicode)};
+         [most, unicode = options.unicode](const Row& row, Layout) {
+           return Bar(most == 0 ? 0
+                                : static_cast<double>(row.bytes()) /
+                                      static_cast<double>(most),
+                      kBarWidth, unicode);
          },
          3});
   }
@@ -228,9 +223,7 @@ Table GapTable(const google::protobuf::RepeatedPtrField<v1::UsageGap>& gaps,
          return {"(all)", Style::kFaint};
        }},
       {"CAUSE", "cause", kAll, Align::kLeft,
-       [](const Gap& gap, Layout) -> Cell {
-         return {GapCauseName(gap.cause())};
-       },
+       [](const Gap& gap, Layout) { return GapCauseName(gap.cause()); },
        /*leave_out=*/2},
       {"FROM", "start_time", kAll, Align::kLeft,
        [time](const Gap& gap, Layout shown) {
@@ -246,14 +239,13 @@ Table GapTable(const google::protobuf::RepeatedPtrField<v1::UsageGap>& gaps,
          return {BytesText(gap.max_bytes(), shown)};
        },
        /*leave_out=*/3},
-      {"AT MOST PACKETS", "max_packets", kWide | kCsv, Align::kRight,
+      {"AT MOST PACKETS", "max_packets", kDetailed, Align::kRight,
        [](const Gap& gap, Layout shown) -> Cell {
          if (!gap.bounded()) return {shown == kCsv ? "" : "-"};
          return {absl::StrCat(gap.max_packets())};
        }},
       {"WHAT HAPPENED", "", kText, Align::kLeft,
-       [](const Gap& gap, Layout) -> Cell { return {Happened(gap.cause())}; },
-       1},
+       [](const Gap& gap, Layout) { return Happened(gap.cause()); }, 1},
   };
   return MakeTable<Gap>(columns, gaps, layout);
 }
@@ -265,7 +257,7 @@ Table ConsumerTable(const v1::ListConsumersResponse& response,
   using Consumer = v1::UsageConsumer;
   const std::vector<Column<Consumer>> columns = {
       {"NAME", "name", kAll, Align::kLeft,
-       [](const Consumer& c, Layout) -> Cell { return {c.name()}; }},
+       [](const Consumer& c, Layout) { return c.name(); }},
       {"BEHIND", "lag", kAll, Align::kRight,
        [](const Consumer& c, Layout shown) -> Cell {
          if (shown != kTable) return {absl::StrCat(c.lag())};
@@ -286,15 +278,15 @@ Table ConsumerTable(const v1::ListConsumersResponse& response,
        },
        /*leave_out=*/2},
       {"OWNER", "owner", kAll, Align::kLeft,
-       [](const Consumer& c, Layout) -> Cell { return {c.owner()}; }, 1},
-      {"SEQUENCE", "sequence", kWide | kCsv, Align::kRight,
-       [](const Consumer& c, Layout) -> Cell {
-         return {absl::StrCat(c.acknowledged().sequence())};
+       [](const Consumer& c, Layout) { return c.owner(); }, 1},
+      {"SEQUENCE", "sequence", kDetailed, Align::kRight,
+       [](const Consumer& c, Layout) {
+         return absl::StrCat(c.acknowledged().sequence());
        }},
-      {"MADE", "create_time", kWide | kCsv, Align::kLeft,
-       [zone](const Consumer& c, Layout shown) -> Cell {
-         return {shown == kCsv ? TimeText(c.create_time())
-                               : LocalTime(c.create_time(), zone)};
+      {"MADE", "create_time", kDetailed, Align::kLeft,
+       [zone](const Consumer& c, Layout shown) {
+         return shown == kCsv ? TimeText(c.create_time())
+                              : LocalTime(c.create_time(), zone);
        }},
   };
   return MakeTable<Consumer>(columns, response.consumers(), layout);

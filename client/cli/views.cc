@@ -15,10 +15,6 @@
 namespace nfmeter::cli {
 namespace {
 
-Cell Count(uint64_t value, Layout layout) { return {CountText(value, layout)}; }
-
-Cell Bytes(uint64_t value, Layout layout) { return {BytesText(value, layout)}; }
-
 Cell Flag(bool value) { return {value ? "yes" : "no"}; }
 
 Cell CsvFlag(bool value) { return {value ? "true" : "false"}; }
@@ -70,10 +66,10 @@ const std::vector<Column<v1::Counter>>& CounterColumns() {
          return {c.name(), c.managed() ? Style::kPlain : Style::kFaint};
        }},
       {"PACKETS", "packets", kAll, Align::kRight,
-       [](const C& c, Layout l) { return Count(c.packets(), l); },
+       [](const C& c, Layout l) { return CountText(c.packets(), l); },
        /*leave_out=*/2},
       {"BYTES", "bytes", kAll, Align::kRight,
-       [](const C& c, Layout l) { return Bytes(c.bytes(), l); }},
+       [](const C& c, Layout l) { return BytesText(c.bytes(), l); }},
       {"QUOTA", "quota", kAll, Align::kLeft, QuotaCell, /*leave_out=*/3},
       {"", "quota_unit", kCsv, Align::kLeft,
        [](const C& c, Layout) -> Cell {
@@ -83,12 +79,12 @@ const std::vector<Column<v1::Counter>>& CounterColumns() {
       {"", "quota_exceeded", kCsv, Align::kLeft,
        [](const C& c, Layout) { return CsvFlag(c.quota().exceeded()); }},
       {"HELD BY", "use_count", kAll, Align::kRight,
-       [](const C& c, Layout) -> Cell { return {absl::StrCat(c.use_count())}; },
+       [](const C& c, Layout) { return absl::StrCat(c.use_count()); },
        /*leave_out=*/1},
       {"TOTAL PACKETS", "total_packets", kDetailed, Align::kRight,
-       [](const C& c, Layout l) { return Count(c.total_packets(), l); }},
+       [](const C& c, Layout l) { return CountText(c.total_packets(), l); }},
       {"TOTAL BYTES", "total_bytes", kDetailed, Align::kRight,
-       [](const C& c, Layout l) { return Bytes(c.total_bytes(), l); }},
+       [](const C& c, Layout l) { return BytesText(c.total_bytes(), l); }},
       // Since then nothing is known to be missing in them.
       {"SURE SINCE", "start_time", kDetailed, Align::kLeft,
        [](const C& c, Layout l) -> Cell {
@@ -100,8 +96,8 @@ const std::vector<Column<v1::Counter>>& CounterColumns() {
       {"LABELS", "labels", kDetailed, Align::kLeft,
        [](const C& c, Layout l) { return OrDash(LabelText(c, l), l); }},
       {"READ AT", "read_time", kDetailed, Align::kLeft,
-       [](const C& c, Layout) -> Cell {
-         return {c.has_read_time() ? TimeText(c.read_time()) : ""};
+       [](const C& c, Layout) {
+         return c.has_read_time() ? TimeText(c.read_time()) : "";
        }},
       {"", "managed", kCsv, Align::kLeft,
        [](const C& c, Layout) { return CsvFlag(c.managed()); }},
@@ -134,14 +130,14 @@ const std::vector<Column<v1::Rule>>& RuleColumns() {
          return {r.id(), r.managed() ? Style::kPlain : Style::kFaint};
        }},
       {"FAMILY", "family", kAll, Align::kLeft,
-       [](const R& r, Layout) -> Cell { return {FamilyName(r.family())}; },
+       [](const R& r, Layout) { return FamilyName(r.family()); },
        /*leave_out=*/1},
       {"TABLE", "table", kAll, Align::kLeft,
-       [](const R& r, Layout) -> Cell { return {r.table()}; }, /*leave_out=*/2},
+       [](const R& r, Layout) { return r.table(); }, /*leave_out=*/2},
       {"CHAIN", "chain", kAll, Align::kLeft,
-       [](const R& r, Layout) -> Cell { return {r.chain()}; }, /*leave_out=*/5},
+       [](const R& r, Layout) { return r.chain(); }, /*leave_out=*/5},
       {"#", "position", kDetailed, Align::kRight,
-       [](const R& r, Layout) -> Cell { return {absl::StrCat(r.position())}; }},
+       [](const R& r, Layout) { return absl::StrCat(r.position()); }},
       {"COUNTER", "counter", kAll, Align::kLeft,
        [](const R& r, Layout l) { return OrDash(r.counter(), l); }},
       {"MATCH", "match", kAll, Align::kLeft,
@@ -151,25 +147,25 @@ const std::vector<Column<v1::Rule>>& RuleColumns() {
                                           : Cell{text};
        }},
       {"THEN", "verdict", kAll, Align::kLeft,
-       [](const R& r, Layout l) -> Cell {
-         return {l == kCsv ? VerdictName(r.verdict()) : ActionText(r)};
+       [](const R& r, Layout l) {
+         return l == kCsv ? VerdictName(r.verdict()) : ActionText(r);
        },
        /*leave_out=*/4},
       {"PACKETS", "packets", kAll, Align::kRight,
-       [](const R& r, Layout l) { return Count(r.packets(), l); },
+       [](const R& r, Layout l) { return CountText(r.packets(), l); },
        /*leave_out=*/3},
       {"BYTES", "bytes", kAll, Align::kRight,
-       [](const R& r, Layout l) { return Bytes(r.bytes(), l); }},
+       [](const R& r, Layout l) { return BytesText(r.bytes(), l); }},
       {"MANAGED", "", kWide, Align::kLeft,
        [](const R& r, Layout) { return Flag(r.managed()); }},
       {"", "managed", kCsv, Align::kLeft,
        [](const R& r, Layout) { return CsvFlag(r.managed()); }},
       {"", "target", kCsv, Align::kLeft,
-       [](const R& r, Layout) -> Cell { return {r.target()}; }},
+       [](const R& r, Layout) { return r.target(); }},
       {"COMMENT", "comment", kDetailed, Align::kLeft,
        [](const R& r, Layout l) { return OrDash(r.match().comment(), l); }},
       {"SPEC", "spec", kDetailed, Align::kLeft,
-       [](const R& r, Layout) -> Cell { return {r.spec()}; }},
+       [](const R& r, Layout) { return r.spec(); }},
   };
   return columns;
 }
@@ -178,33 +174,30 @@ const std::vector<Column<v1::Chain>>& ChainColumns() {
   using C = v1::Chain;
   static const auto& columns = *new std::vector<Column<C>>{
       {"FAMILY", "family", kAll, Align::kLeft,
-       [](const C& c, Layout) -> Cell { return {FamilyName(c.family())}; },
+       [](const C& c, Layout) { return FamilyName(c.family()); },
        /*leave_out=*/3},
       {"TABLE", "table", kAll, Align::kLeft,
-       [](const C& c, Layout) -> Cell { return {c.table()}; }, /*leave_out=*/4},
+       [](const C& c, Layout) { return c.table(); }, /*leave_out=*/4},
       {"CHAIN", "name", kAll, Align::kLeft,
-       [](const C& c, Layout) -> Cell { return {c.name()}; }},
+       [](const C& c, Layout) { return c.name(); }},
       {"POLICY", "policy", kAll, Align::kLeft,
        [](const C& c, Layout l) { return OrDash(c.policy(), l); },
        /*leave_out=*/2},
       {"PACKETS", "packets", kAll, Align::kRight,
        [](const C& c, Layout l) {
          return l != kCsv && !c.builtin() ? OrDash("", l)
-                                          : Count(c.packets(), l);
+                                          : CountText(c.packets(), l);
        },
        /*leave_out=*/1},
       {"BYTES", "bytes", kAll, Align::kRight,
        [](const C& c, Layout l) {
-         return l != kCsv && !c.builtin() ? OrDash("", l) : Bytes(c.bytes(), l);
+         return l != kCsv && !c.builtin() ? OrDash("", l)
+                                          : BytesText(c.bytes(), l);
        }},
       {"RULES", "rule_count", kAll, Align::kRight,
-       [](const C& c, Layout) -> Cell {
-         return {absl::StrCat(c.rule_count())};
-       }},
+       [](const C& c, Layout) { return absl::StrCat(c.rule_count()); }},
       {"REFERENCES", "references", kDetailed, Align::kRight,
-       [](const C& c, Layout) -> Cell {
-         return {absl::StrCat(c.references())};
-       }},
+       [](const C& c, Layout) { return absl::StrCat(c.references()); }},
       {"MANAGED", "", kWide, Align::kLeft,
        [](const C& c, Layout) { return Flag(c.managed()); }},
       {"", "builtin", kCsv, Align::kLeft,

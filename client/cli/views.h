@@ -19,6 +19,22 @@ using Counters = google::protobuf::RepeatedPtrField<v1::Counter>;
 using Rules = google::protobuf::RepeatedPtrField<v1::Rule>;
 using Chains = google::protobuf::RepeatedPtrField<v1::Chain>;
 
+// A list of one, for what prints lists.
+template <typename Object>
+google::protobuf::RepeatedPtrField<Object> ListOf(const Object& object) {
+  google::protobuf::RepeatedPtrField<Object> list;
+  *list.Add() = object;
+  return list;
+}
+
+// The names of counters, chains, plans and so on.
+template <typename Objects>
+std::vector<std::string> NamesOf(const Objects& objects) {
+  std::vector<std::string> names;
+  for (const auto& object : objects) names.push_back(object.name());
+  return names;
+}
+
 Table CounterTable(const Counters& counters, Layout layout);
 Table RuleTable(const Rules& rules, Layout layout);
 Table ChainTable(const Chains& chains, Layout layout);

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/command_tree.h"
-#include "cli/errors.h"
 #include "cli/filter_flags.h"
 #include "cli/frame_printer.h"
 #include "cli/interrupt.h"
@@ -14,6 +13,7 @@
 #include "cli/proto_time.h"
 #include "cli/quantity.h"
 #include "cli/shell.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -77,11 +77,8 @@ void RunForEach(Session& session, const SnapshotFrame& frame,
 }
 
 absl::Status Watch(Session& session, const WatchFlags& flags) {
-  if (auto status = session.CheckOneServer("watched"); !status.ok()) {
-    return status;
-  }
-  auto client = session.client();
-  if (!client.ok()) return client.status();
+  NFM_RETURN_IF_ERROR(session.CheckOneServer("watched"));
+  NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   WatchOptions options = session.stream_options();
   if (auto limit = ParseDuration(flags.give_up_after); limit.ok()) {
     options.give_up_after = *limit;
@@ -102,7 +99,7 @@ absl::Status Watch(Session& session, const WatchFlags& flags) {
         printer.StartBelow();
       };
   const std::unique_ptr<SnapshotWatch> watch =
-      (*client)->WatchSnapshots(Request(session, flags), options);
+      client->WatchSnapshots(Request(session, flags), options);
   const Interrupt interrupt([&] { watch->Cancel(); });
   std::atomic<bool> left = false;
   std::optional<KeyReader> key_reader;
@@ -141,13 +138,11 @@ void AddWatchFlags(CommandTree& tree, CLI::App& command, WatchFlags& flags) {
   AddNumber(command, "--limit", flags.limit, "show at most so many counters");
   command.add_flag("--bits", flags.bits,
                    "rates in bit/s, by powers of 1000; in tables");
-  command
-      .add_option("--for-each", flags.for_each,
-                  "run this line of shell for each counter that has changed "
-                  "since the frame before, with NFMETER_COUNTER, "
-                  "NFMETER_PACKETS, NFMETER_BYTES, NFMETER_NEW_PACKETS and "
-                  "NFMETER_NEW_BYTES set")
-      ->option_text("LINE");
+  AddText(command, "--for-each", flags.for_each, "LINE",
+          "run this line of shell for each counter that has changed "
+          "since the frame before, with NFMETER_COUNTER, "
+          "NFMETER_PACKETS, NFMETER_BYTES, NFMETER_NEW_PACKETS and "
+          "NFMETER_NEW_BYTES set");
   AddDuration(command, "--give-up-after", flags.give_up_after,
               "end when a broken connection can't be made again for so long; "
               "default: try for ever");
@@ -160,8 +155,7 @@ const std::vector<std::string>& SortNames() {
 }
 
 void AddWatch(CommandTree& tree) {
-  auto flags = std::make_shared<WatchFlags>();
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       tree.root(), "watch", "Show counters as they change",
       R"(On a terminal the table is redrawn in place until q or Ctrl-C, with the sum of
 all and, where there is room, what the rates were in the last frames. Keys: /
@@ -183,7 +177,7 @@ Examples:
   nfmeter watch -o csv --interval 10s >> traffic.csv
   nfmeter watch 'a*' --for-each 'logger "$NFMETER_COUNTER $NFMETER_NEW_BYTES"'
   nfmeter watch -o json --changed-only | jq -c '.frame.counters[]')",
-      [flags](Session& session) { return Watch(session, *flags); });
+      Watch);
   AddWatchFlags(tree, *command, *flags);
   AddChoice(tree, *command, "--sort", flags->sort, SortNames(),
             "largest first; default: name");
@@ -193,12 +187,7 @@ Examples:
 }
 
 void AddTop(CommandTree& tree) {
-  auto flags = std::make_shared<WatchFlags>();
-  flags->sort = "bytes/s";
-  flags->limit = 20;
-  flags->needs_rates = true;
-  flags->hide_idle = true;
-  CLI::App* command = tree.AddCommand(
+  auto [command, flags] = tree.AddCommand(
       tree.root(), "top", "Show the counters with the most traffic",
       R"(As 'nfmeter watch', sorted by rate. The 20 largest are shown; --limit 0 shows
 all. On a terminal, counters without traffic are not shown (the key i shows
@@ -209,7 +198,11 @@ Examples:
   nfmeter top
   nfmeter top --sort packets/s --limit 5
   nfmeter top 'host-*' --count 1 --interval 10s)",
-      [flags](Session& session) { return Watch(session, *flags); });
+      Watch);
+  flags->sort = "bytes/s";
+  flags->limit = 20;
+  flags->needs_rates = true;
+  flags->hide_idle = true;
   AddWatchFlags(tree, *command, *flags);
   AddChoice(tree, *command, "--sort", flags->sort, SortNames(),
             "largest first; default: bytes/s");
