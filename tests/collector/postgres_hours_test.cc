@@ -138,12 +138,8 @@ TEST_F(PostgresHoursTest, PartitionsThatThePolicyDoesNotKeepAreNotMade) {
 }
 
 TEST_F(PostgresHoursTest, AGapTouchesNoCounterThatWasMadeAfterIt) {
-  std::vector<v1::UsageRecord> records = {
-      MakeRecord({.sequence = 1, .full = true, .seconds = kNovember}, {{5, 1}}),
-      MakeRecord(
-          {.sequence = 2, .seconds = kNovember + 10, .created = kNovember + 5},
-          {{6, 1}})};
-  records[0].add_gaps()->mutable_end_time()->set_seconds(kNovember);
+  const std::vector<v1::UsageRecord> records =
+      testing::RecordsAroundAGap(kNovember);
   ASSERT_OK(sink_->Store({.node = "gw1",
                           .lease = lease_,
                           .expected = std::nullopt,

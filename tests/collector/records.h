@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "nfmeter/v1/usage.pb.h"
 
@@ -49,6 +50,17 @@ inline v1::UsageRecord MakeRecord(const RecordOptions& options,
     record.add_total_bytes(total * 100);
   }
   return record;
+}
+
+// The first tells of a gap, after which counter 6 of the second was made.
+inline std::vector<v1::UsageRecord> RecordsAroundAGap(int64_t seconds) {
+  std::vector<v1::UsageRecord> records = {
+      MakeRecord({.sequence = 1, .full = true, .seconds = seconds}, {{5, 1}}),
+      MakeRecord(
+          {.sequence = 2, .seconds = seconds + 10, .created = seconds + 5},
+          {{6, 1}})};
+  records[0].add_gaps()->mutable_end_time()->set_seconds(seconds);
+  return records;
 }
 
 }  // namespace nfmeter::testing

@@ -16,6 +16,7 @@ namespace nfmeter {
 namespace {
 
 using collector::Cursor;
+using collector::Lease;
 using collector::SqliteSink;
 using testing::MakeRecord;
 
@@ -27,6 +28,18 @@ class SqliteViewsTest : public ::testing::Test {
     const auto result = testing::Run({"sqlite3", path_, sql});
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return result.out;
+  }
+  // The first record, before which no node is known, alone.
+  static void StoreAll(SqliteSink& sink, const Lease& lease,
+                       absl::Span<const v1::UsageRecord> records) {
+    ASSERT_OK(sink.Store({.node = "gw1",
+                          .lease = lease,
+                          .expected = std::nullopt,
+                          .records = records.first(1)}));
+    ASSERT_OK(sink.Store({.node = "gw1",
+                          .lease = lease,
+                          .expected = Cursor{"id-1", 7, 1},
+                          .records = records.subspan(1)}));
   }
 
   testing::TemporaryDirectory dir_;
@@ -50,16 +63,7 @@ TEST_F(SqliteViewsTest, TheMonthAndItsPercentileAreToldByTenant) {
                                  {{5, packets}}));
     packets += i < 432 ? 100 : 6;
   }
-  // The first record alone has no node that is known.
-  const absl::Span<const v1::UsageRecord> all = records;
-  ASSERT_OK((*sink)->Store({.node = "gw1",
-                            .lease = leases->front(),
-                            .expected = std::nullopt,
-                            .records = all.first(1)}));
-  ASSERT_OK((*sink)->Store({.node = "gw1",
-                            .lease = leases->front(),
-                            .expected = Cursor{"id-1", 7, 1},
-                            .records = all.subspan(1)}));
+  StoreAll(**sink, leases->front(), records);
   EXPECT_EQ(Query("SELECT * FROM p95_by_tenant"), "2023-11|blue|0.02|2.0\n");
   EXPECT_EQ(Query("SELECT * FROM usage_month_by_tenant"),
             absl::StrCat("2023-11|blue|", 43'608, "|", 4'360'800, "\n"));
@@ -87,15 +91,7 @@ TEST_F(SqliteViewsTest, WhatIsForgottenAndClocksTakeNothingFromOtherTimes) {
                                   .described = i == 0},
                                  {{5, 1'000 + 10 * i}}));
   }
-  const absl::Span<const v1::UsageRecord> all = records;
-  ASSERT_OK((*sink)->Store({.node = "gw1",
-                            .lease = leases->front(),
-                            .expected = std::nullopt,
-                            .records = all.first(1)}));
-  ASSERT_OK((*sink)->Store({.node = "gw1",
-                            .lease = leases->front(),
-                            .expected = Cursor{"id-1", 7, 1},
-                            .records = all.subspan(1)}));
+  StoreAll(**sink, leases->front(), records);
   EXPECT_EQ(Query("SELECT packets FROM usage_five_minutes ORDER BY bucket"),
             "0\n10\n20\n0\n10\n");
   EXPECT_EQ(Query("SELECT packets FROM usage_hour ORDER BY hour"),
@@ -116,12 +112,8 @@ TEST_F(SqliteViewsTest, AGapTouchesNoCounterThatWasMadeAfterIt) {
   ASSERT_OK(sink.status());
   const auto leases = (*sink)->KeepLeases("a", {3}, absl::Minutes(5));
   ASSERT_OK(leases.status());
-  std::vector<v1::UsageRecord> records = {
-      MakeRecord({.sequence = 1, .full = true, .seconds = kNovember}, {{5, 1}}),
-      MakeRecord(
-          {.sequence = 2, .seconds = kNovember + 10, .created = kNovember + 5},
-          {{6, 1}})};
-  records[0].add_gaps()->mutable_end_time()->set_seconds(kNovember);
+  const std::vector<v1::UsageRecord> records =
+      testing::RecordsAroundAGap(kNovember);
   ASSERT_OK((*sink)->Store({.node = "gw1",
                             .lease = leases->front(),
                             .expected = std::nullopt,
