@@ -297,7 +297,7 @@ TEST_F(AccessTest, WatchedSnapshotsHaveOwnCountersOnly) {
       absl::Floor(server_.clock.BootTime(), absl::Seconds(1)) +
       absl::Seconds(1);
   server_.clock.AwaitWaiter(due);
-  server_.clock.Advance(due - server_.clock.BootTime());
+  server_.Advance(due - server_.clock.BootTime());
   v1::WatchSnapshotsResponse second;
   ASSERT_TRUE(reader->Read(&second));
   EXPECT_EQ(second.frame().expected_count(), 1u);

@@ -14,6 +14,7 @@ namespace {
 
 accounting::Domain::Options WithPlans(accounting::Domain::Options options) {
   options.read_plan = service::ReadPlanSource;
+  options.plans.health.check_interval = ComponentServer::kLookInterval;
   options.rule_codec = service::RuleCodec();
   // Tests count readings, unless they are about what is kept of them.
   options.ledger_reads = !options.ledger.path.empty();
@@ -48,6 +49,7 @@ ComponentServer::ComponentServer(const Options& options)
         *security::ParsePolicy(options.policy, "policy")));
   }
   EXPECT_OK(domain->plans().Start());
+  AwaitPlansAsleep();
   grpc::ServerBuilder builder;
   builder.AddListeningPort(
       "unix:" + (directory_ / "sock"),
@@ -74,6 +76,16 @@ void ComponentServer::Shutdown() {
   server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(5));
   server_.reset();
   domain->plans().Stop();
+}
+
+void ComponentServer::AwaitPlansAsleep() {
+  next_look_ = clock.BootTime() + kLookInterval;
+  clock.AwaitWaiter(next_look_);
+}
+
+void ComponentServer::Advance(absl::Duration by) {
+  clock.Advance(by);
+  if (clock.BootTime() >= next_look_) AwaitPlansAsleep();
 }
 
 std::shared_ptr<grpc::Channel> ComponentServer::NewChannel() const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "accounting/domain.h"
 #include "grpcpp/grpcpp.h"
 #include "kernel/fake/fake_kernel.h"
@@ -57,6 +58,14 @@ class ComponentServer {
   // Ends the streams and the server, as SIGTERM does.
   void Shutdown();
 
+  // Between looks at plans: a time for which nothing else in the server waits.
+  static constexpr absl::Duration kLookInterval = absl::Milliseconds(5003);
+
+  // Moves the clock by so much. If that made a look at plans due, it is over
+  // before this returns. Tests move time by this alone: after clock.Advance()
+  // it would happen at some time or other.
+  void Advance(absl::Duration by);
+
   // A connection of its own.
   std::shared_ptr<grpc::Channel> NewChannel() const;
 
@@ -85,6 +94,10 @@ class ComponentServer {
   std::unique_ptr<v1::UsageService::Stub> usage_stub;
 
  private:
+  // Who looks after plans has just looked, or does.
+  void AwaitPlansAsleep();
+
+  absl::Duration next_look_;
   TemporaryDirectory directory_;
   security::Authorizer authorizer_;
   service::Gate gate_;

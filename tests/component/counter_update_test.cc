@@ -30,7 +30,7 @@ class CounterUpdateTest : public ::testing::Test {
                    &response));
     EXPECT_EQ(response.counter().description(), "the shop");
     etag_ = response.counter().etag();
-    server_.clock.Advance(absl::Seconds(1));
+    server_.Advance(absl::Seconds(1));
     request_.mutable_counter()->set_name("web");
   }
 

@@ -79,7 +79,7 @@ class FilePlansTest : public ::testing::Test {
     const uint64_t before = rounds_;
     for (AwaitNextLook(); (rounds_ = files_->rounds()) == before;
          AwaitNextLook()) {
-      server_.clock.Advance(kInterval);
+      server_.Advance(kInterval);
     }
   }
   void AwaitNextLook() {
@@ -261,7 +261,7 @@ TEST_F(FilePlansTest, AFileThatIsJustBeingWrittenIsNotTakenYet) {
   const int commits = Commits();
   Write("customers.yaml", kBob);
   // One look sees it; none before the next takes it.
-  server_.clock.Advance(kInterval);
+  server_.Advance(kInterval);
   AwaitNextLook();
   EXPECT_EQ(Commits(), commits);
   WaitForRound();

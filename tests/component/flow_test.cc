@@ -177,7 +177,7 @@ TEST(FlowTest, WatchesWhatIsNew) {
   ASSERT_OK(Summarize(server, {}, &ignored));
   TableOf(server).Count(flow, {2, 200}, {1, 50});
   TableOf(server).End(flow);
-  server.clock.Advance(absl::Seconds(2));
+  server.Advance(absl::Seconds(2));
   v1::WatchFlowsResponse frame;
   ASSERT_TRUE(reader->Read(&frame));
   ASSERT_EQ(frame.ranking().groups_size(), 1);

@@ -43,8 +43,7 @@ class PlanCgroupTest : public ::testing::Test {
     return Call(*server_.plan_stub, &Stub::ApplyPlan, request, &response);
   }
   void Look() {
-    server_.clock.Advance(absl::Seconds(5));
-    server_.domain->plans().LookNow();
+    server_.Advance(ComponentServer::kLookInterval);
   }
   std::vector<kernel::Rule> Rules(const std::string& counter) {
     auto holders = server_.rules.Holders({counter});

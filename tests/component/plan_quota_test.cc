@@ -60,12 +60,10 @@ class PlanQuotaTest : public ::testing::Test {
     return Call(*server_.plan_stub, &Stub::ApplyPlan, request, &response);
   }
   void Look() {
-    server_.clock.Advance(absl::Seconds(5));
-    server_.domain->plans().LookNow();
+    server_.Advance(ComponentServer::kLookInterval);
   }
   void GoTo(absl::Time time) {
-    server_.clock.Advance(time - server_.clock.WallTime());
-    server_.domain->plans().LookNow();
+    server_.Advance(time - server_.clock.WallTime());
   }
   void Pass(uint64_t bytes) {
     ASSERT_OK(server_.acct.Count("guest", 1, bytes));

@@ -21,8 +21,6 @@ using PlanStub = v1::PlanService::Stub;
 // A server that starts again finds a kernel that has nothing, as after a boot.
 class PlanStartTest : public ::testing::Test {
  protected:
-  static constexpr absl::Duration kInterval = absl::Seconds(5);
-
   PlanStartTest() { Start(); }
   void Start() {
     server_ = nullptr;
@@ -34,7 +32,7 @@ class PlanStartTest : public ::testing::Test {
   }
   void Pass(absl::Duration time) {
     passed_ += time;
-    server_->clock.Advance(time);
+    server_->Advance(time);
   }
   // Between the end of a server and the next start.
   void Off(absl::Duration time) { passed_ += time; }
@@ -77,7 +75,7 @@ TEST_F(PlanStartTest, TheWindowBeginsWithTheLastLookBefore) {
   Off(absl::Minutes(10));
   Start();
   EXPECT_EQ(Status().repairs, 1u);
-  EXPECT_EQ(Status().missed_from, last - kInterval);
+  EXPECT_EQ(Status().missed_from, last - ComponentServer::kLookInterval);
   EXPECT_EQ(Status().missed_to, last + absl::Minutes(10));
 }
 
@@ -95,9 +93,8 @@ TEST_F(PlanStartTest, OfAPlanThatWasNotWellItBeginsWhenItLastWas) {
   Apply();
   absl::Time repaired;
   for (int i = 0; i < 3; ++i) {
-    Pass(kInterval);
     Flush();
-    server_->domain->plans().LookNow();
+    Pass(ComponentServer::kLookInterval);
     repaired = server_->clock.WallTime();
   }
   ASSERT_EQ(Status().state, accounting::PlanStatus::State::kFought);
@@ -110,7 +107,7 @@ TEST_F(PlanStartTest, OfAPlanThatWasNotWellItBeginsWhenItLastWas) {
   Pass(absl::Hours(1));
   const absl::Time last = Record();
   Start();
-  EXPECT_EQ(Status().missed_from, last - kInterval);
+  EXPECT_EQ(Status().missed_from, last - ComponentServer::kLookInterval);
 }
 
 }  // namespace

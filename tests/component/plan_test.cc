@@ -84,8 +84,7 @@ class PlanTest : public ::testing::TestWithParam<kernel::Backend> {
   }
   // As after some seconds.
   void Look() {
-    server_.clock.Advance(absl::Seconds(5));
-    server_.domain->plans().LookNow();
+    server_.Advance(ComponentServer::kLookInterval);
   }
 
   ComponentServer server_{OnBackend(GetParam())};

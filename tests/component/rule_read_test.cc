@@ -168,11 +168,11 @@ TEST_F(RuleReadTest, APageOfAReadingThatIsNotKeptIsAbortedAfterAChange) {
   request.set_page_size(2);
   ASSERT_OK(List(request));
   request.set_page_token(page_.next_page_token());
-  server_.clock.Advance(absl::Minutes(2));
+  server_.Advance(absl::Minutes(2));
   // Counting is no change.
   server_.rule_table.SetRuleCounters(Family::kIpv4, Table::kFilter, "f1", 9, 9);
   EXPECT_OK(List(request));
-  server_.clock.Advance(absl::Minutes(2));
+  server_.Advance(absl::Minutes(2));
   server_.rule_table.AddForeignRule(Family::kIpv4, Table::kFilter,
                                     "-A OUTPUT -j ACCEPT");
   const grpc::Status status = List(request);

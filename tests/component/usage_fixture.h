@@ -101,7 +101,7 @@ class UsageTest : public ::testing::Test {
     ASSERT_OK(server_.acct.Count(name, packets, packets * 100));
   }
   void Record(absl::Duration later = absl::Seconds(10)) {
-    server_.clock.Advance(later);
+    server_.Advance(later);
     ASSERT_OK(server_.domain->ledger().Take(absl::ZeroDuration()).status());
   }
   void CountAndRecord(const std::string& name, uint64_t packets,

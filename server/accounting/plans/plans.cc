@@ -459,8 +459,6 @@ absl::StatusOr<PlanRemoval> Plans::DeleteAllNow(PlanDeletion deletion) {
 
 void Plans::LookSoon() { alarm_->Ring(); }
 
-void Plans::LookNow() { Look(absl::ZeroDuration()); }
-
 void Plans::Look(absl::Duration max_staleness) {
   // A full lane means that changes are under way; they look themselves.
   lane_

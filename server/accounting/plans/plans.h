@@ -169,9 +169,6 @@ class Plans {
 
   // Looks soon: somebody has changed rules. Returns at once.
   void LookSoon();
-  // Looks, and repairs what may be repaired now. Returns when that is done:
-  // what others did before the call has been seen.
-  void LookNow();
 
  private:
   // All on the lane:
