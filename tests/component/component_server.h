@@ -94,7 +94,7 @@ class ComponentServer {
   std::unique_ptr<v1::UsageService::Stub> usage_stub;
 
  private:
-  // Who looks after plans has just looked, or does.
+  // The look that is due now has ended, and the next one is planned.
   void AwaitPlansAsleep();
 
   absl::Duration next_look_;
