@@ -4,8 +4,10 @@
 #include <array>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "absl/memory/memory.h"
 
@@ -15,6 +17,8 @@ namespace {
 struct File {
   std::array<int, 2> users = {};  // by Way
   bool written = false;           // now
+  std::set<uint64_t> waiting;     // the first has the next turn
+  uint64_t next_number = 0;       // of one that comes to wait
 };
 
 std::mutex& Mutex() {
@@ -53,13 +57,19 @@ FileUse::~FileUse() {
 
 bool FileUse::AwaitTurn(absl::Duration patience) {
   std::unique_lock lock(Mutex());
-  bool& written = Files()[path_].written;
+  File& file = Files()[path_];
+  const uint64_t number = file.next_number++;
+  file.waiting.insert(number);
   const auto deadline =
       std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(patience);
-  const auto is_free = [&] { return !written; };
-  if (!TurnOver().wait_until(lock, deadline, is_free)) return false;
-  written = true;
-  return true;
+  const bool came = TurnOver().wait_until(lock, deadline, [&] {
+    return !file.written && *file.waiting.begin() == number;
+  });
+  file.waiting.erase(number);
+  // Whoever waits behind one that gave up may be the first now.
+  if (!came) TurnOver().notify_all();
+  if (came) file.written = true;
+  return came;
 }
 
 void FileUse::EndTurn() {

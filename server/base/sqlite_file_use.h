@@ -17,8 +17,10 @@ namespace nfmeter::sqlite {
 // descriptor of it. SQLite makes up for that among connections that lock, but
 // not for one that reads without locks: so the two ways never meet at one file.
 //
-// Users with locks take turns to write. SQLite alone would let a connection
-// that finds the file locked sleep, longer each time, before it looks again.
+// Users with locks take turns to write, in the order in which they came: one
+// that writes again and again lets the others in. SQLite alone would let a
+// connection that finds the file locked sleep, longer each time, before it
+// looks again.
 class FileUse {
  public:
   enum class Way { kLocked, kAlone };
