@@ -37,6 +37,26 @@ Bytes MaskOfLength(size_t length) {
   return mask;
 }
 
+// What programs with one socket for both families call an IPv4 address: no
+// packet has it. ::ffff:0:0/96 itself stays what it is.
+IpPrefix WithoutMapping(const IpPrefix& prefix) {
+  constexpr size_t kBefore = 12;  // bytes
+  constexpr std::array<uint8_t, kBefore> kMapped = {0, 0, 0, 0, 0,    0,
+                                                    0, 0, 0, 0, 0xff, 0xff};
+  if (prefix.family != Family::kIpv6 ||
+      PrefixLength(prefix).value_or(0) <= kBefore * 8 ||
+      !std::equal(kMapped.begin(), kMapped.end(), prefix.address.begin())) {
+    return prefix;
+  }
+  IpPrefix ipv4;
+  ipv4.family = Family::kIpv4;
+  std::copy(prefix.address.begin() + kBefore, prefix.address.end(),
+            ipv4.address.begin());
+  std::copy(prefix.mask.begin() + kBefore, prefix.mask.end(),
+            ipv4.mask.begin());
+  return ipv4;
+}
+
 }  // namespace
 
 absl::StatusOr<IpPrefix> ParseIpPrefix(absl::string_view text) {
@@ -79,7 +99,7 @@ absl::StatusOr<IpPrefix> ParseIpPrefix(absl::string_view text) {
         absl::StrCat("the address has bits outside its mask; did you mean ",
                      FormatIpPrefix(network), "?"));
   }
-  return prefix;
+  return WithoutMapping(prefix);
 }
 
 std::string FormatIpPrefix(const IpPrefix& prefix) {

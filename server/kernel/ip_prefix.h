@@ -13,7 +13,8 @@
 
 namespace nfmeter::kernel {
 
-// Reads "10.0.0.0/8", "10.1.2.3", "10.0.0.0/255.0.0.0", "2001:db8::/32".
+// Reads "10.0.0.0/8", "10.1.2.3", "10.0.0.0/255.0.0.0", "2001:db8::/32"; and
+// "::ffff:10.1.2.3", which is IPv4 (RFC 4291, 2.5.5.2).
 // INVALID_ARGUMENT, with a sentence for people: not an address, a length out of
 // range, or bits set outside the mask (which the kernel would ignore).
 absl::StatusOr<IpPrefix> ParseIpPrefix(absl::string_view text);
