@@ -4,11 +4,16 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/types/span.h"
 #include "app/backend_names.h"
 #include "app/option_kinds.h"
+#include "base/status_macros.h"
+#include "service/gate/read_labels.h"
+#include "telemetry/counter_metrics.h"
 
 namespace nfmeter::app {
 namespace {
@@ -112,9 +117,31 @@ void AddServerOptions(std::vector<Option>& options) {
       [](Config & c) -> auto& { return c.log_format; }));
 }
 
-// Each key becomes a label of a series per counter, so there is a bound.
-Option MetricsLabels() {
+// Each key becomes a label of a series per counter, so there is a bound, and
+// Prometheus takes nothing of a page on which a series has a label twice.
+absl::Status CheckMetricsLabels(absl::Span<const std::string> keys,
+                                absl::string_view text) {
   constexpr size_t kMost = 16;
+  if (keys.size() > kMost) {
+    return MustBe(absl::StrCat("at most ", kMost, " keys"), text);
+  }
+  absl::flat_hash_map<std::string, std::string> shown;
+  for (const std::string& key : keys) {
+    if (!service::IsLabelKey(key)) {
+      return MustBe("keys of labels, each of [a-z0-9._/-], with commas between",
+                    text);
+    }
+    const auto [other, added] =
+        shown.try_emplace(telemetry::InfoLabel(key), key);
+    if (added) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("shows both '", other->second, "' and '", key, "' as ",
+                     other->first, "; leave one of them out"));
+  }
+  return absl::OkStatus();
+}
+
+Option MetricsLabels() {
   return {.key = "metrics.labels",
           .flag = FlagOf("metrics.labels"),
           .value = "KEYS",
@@ -123,13 +150,11 @@ Option MetricsLabels() {
               "nfmeter_counter_info shows of these counters; '' for none",
           .set = [](absl::string_view text, Config& config) {
             std::vector<std::string> keys =
-                absl::StrSplit(text, ',', absl::SkipEmpty());
+                absl::StrSplit(text, ',', absl::SkipWhitespace());
             for (std::string& key : keys) {
               absl::StripAsciiWhitespace(&key);
             }
-            if (keys.size() > kMost) {
-              return MustBe(absl::StrCat("at most ", kMost, " keys"), text);
-            }
+            NFM_RETURN_IF_ERROR(CheckMetricsLabels(keys, text));
             config.metrics.labels = std::move(keys);
             return absl::OkStatus();
           }};

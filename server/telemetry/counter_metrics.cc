@@ -27,6 +27,14 @@ bool HasMembers(
 
 }  // namespace
 
+std::string InfoLabel(absl::string_view key) {
+  std::string name = absl::StrCat("label_", key);
+  for (char& c : name) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) c = '_';
+  }
+  return name;
+}
+
 CounterMetrics::CounterMetrics(accounting::Ledger& ledger,
                                const accounting::LabelStore& labels,
                                const Options& options)
@@ -69,11 +77,7 @@ std::string CounterMetrics::InfoOf(absl::string_view shown_name,
   for (const std::string& key : options_.label_keys) {
     const auto found = of_counter.find(key);
     if (found == of_counter.end()) continue;
-    std::string name = absl::StrCat("label_", key);
-    for (char& c : name) {
-      if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) c = '_';
-    }
-    labels.emplace_back(std::move(name), found->second);
+    labels.emplace_back(InfoLabel(key), found->second);
   }
   std::vector<MetricsText::Label> rendered(labels.begin(), labels.end());
   return MetricsText::RenderLabels(rendered);

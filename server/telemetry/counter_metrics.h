@@ -19,6 +19,10 @@
 
 namespace nfmeter::telemetry {
 
+// The label of nfmeter_counter_info that shows the counters' label `key`:
+// "label_ten_ant" of "ten.ant".
+std::string InfoLabel(absl::string_view key);
+
 // Totals and quotas of the counters whose name matches, at most `max_counters`
 // of them: the first by name, so that those shown are the same at each scrape.
 // What scrapes write again and again, names above all, is kept as long as no
@@ -29,7 +33,7 @@ class CounterMetrics {
     std::string name_glob = "*";  // see accounting::GlobMatches(); empty: none
     size_t max_counters = 10'000;
     // Keys of labels that nfmeter_counter_info shows; none: there is no such
-    // metric.
+    // metric. Each has another InfoLabel().
     std::vector<std::string> label_keys;
     // Readings are shared with all who were served one this recently.
     absl::Duration max_staleness = absl::Seconds(1);

@@ -98,6 +98,20 @@ TEST(AuditTest, OfNewRulesItIsToldWhatTheyDo) {
                           "b in mangle/OUTPUT: VERDICT_DROP, id r1"));
 }
 
+// Whoever deletes a consumer has records dropped that it did not have yet.
+TEST(AuditTest, OfDeletedConsumersItIsTold) {
+  Recorder recorder;
+  ComponentServer server({.observers = {&recorder}});
+  v1::DeleteConsumerRequest request;
+  v1::DeleteConsumerResponse response;
+  request.set_name("billing");
+  (void)Call(*server.usage_stub, &v1::UsageService::Stub::DeleteConsumer,
+             request, &response);
+  const telemetry::CallRecord record = recorder.Take();
+  EXPECT_TRUE(record.audited);
+  EXPECT_THAT(record.targets, ElementsAre("billing"));
+}
+
 TEST(AuditTest, OfDeletionsItIsToldWhetherRulesWereToGo) {
   Recorder recorder;
   ComponentServer server({.observers = {&recorder}});

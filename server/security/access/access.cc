@@ -53,8 +53,10 @@ constexpr Method kMethods[] = {
     {"nfmeter.v1.UsageService/ListUsage", Role::kViewer, Work::kRead},
     {"nfmeter.v1.UsageService/ListGaps", Role::kViewer, Work::kRead},
     {"nfmeter.v1.UsageService/ListConsumers", Role::kViewer},
-    {"nfmeter.v1.UsageService/DeleteConsumer", Role::kOperator,
-     Work::kCounterChange},
+    {.name = "nfmeter.v1.UsageService/DeleteConsumer",
+     .least_role = Role::kOperator,
+     .work = Work::kCounterChange,
+     .changes_readers = true},
     // Plans belong to the whole host, as their chains do.
     {"nfmeter.v1.PlanService/ApplyPlan", Role::kOperator, Work::kRuleChange,
      true, true},

@@ -73,9 +73,13 @@ struct Method {
   bool whole_host = false;
   // What the grant must say of flows, beside the role.
   FlowAccess least_flows = FlowAccess::kNone;
+  // Changes what is kept for readers, though no counter and no rule.
+  bool changes_readers = false;
 
   // Each call is written into the audit log, not only those that are refused.
-  bool audited() const { return mutates || least_flows > FlowAccess::kNone; }
+  bool audited() const {
+    return mutates || changes_readers || least_flows > FlowAccess::kNone;
+  }
 };
 
 // All methods of all services that the server offers, gRPC's own included.

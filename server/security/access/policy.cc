@@ -133,6 +133,7 @@ class PolicyReading {
     } else if (key == "counter_prefixes") {
       rule.grant.counter_prefixes = ReadList(key, word, value, kMaxPrefixBytes);
     } else if (key == "flow_prefixes") {
+      rule.has_flow_prefixes = true;
       ReadFlowPrefixes(word, value, rule.grant.flows);
     } else if (!value.IsScalar()) {
       yaml_.Wrong(word.Mark(), absl::StrCat("'", key, "' must be one value"));
@@ -178,7 +179,7 @@ class PolicyReading {
     }
     static const auto* const keys = new Strings{"ipv4", "ipv6"};
     yaml_.ForEach(
-        map, "flow_prefixes", *keys,
+        map, "flow_prefixes.", *keys,
         [&](const std::string& key, const YAML::Node& at,
             const YAML::Node& value) {
           const bool is_ipv4 = absl::EndsWith(key, "ipv4");

@@ -18,6 +18,7 @@ struct PolicyRule {
   int line = 0;                         // in its file
   std::vector<std::string> principals;  // patterns, see MatchesPattern()
   Grant grant;
+  bool has_flow_prefixes = false;  // the file says them
 
   // Whether one of the principal's names is meant.
   bool Concerns(const Principal& principal) const;

@@ -18,8 +18,9 @@ namespace {
 constexpr char kOurServices[] = "nfmeter.";
 
 // The beginnings of names from certificates, and of the names of other callers.
-constexpr absl::string_view kCertificateNames[] = {"spiffe://",
-                                                   "uri:", "dns:", "cn:"};
+constexpr char kDns[] = "dns:";
+constexpr absl::string_view kCertificateNames[] = {"spiffe://", "uri:", kDns,
+                                                   "cn:"};
 constexpr absl::string_view kLocalNames[] = {"socket:/", kLoopback, kWebPage};
 
 // Each rule is compared with all others, in some 100 ns.
@@ -92,6 +93,13 @@ std::string WhyNobody(absl::string_view pattern) {
     return "is not a SPIFFE ID: spiffe://DOMAIN/PATH, the domain in lower "
            "case, no query, no fragment";
   }
+  if (absl::StartsWith(fixed, kDns) &&
+      std::any_of(pattern.begin(), pattern.end(), absl::ascii_isupper)) {
+    return "has capitals, and DNS names of certificates are in lower case here";
+  }
+  if (absl::StartsWithIgnoreCase(fixed, "uri:spiffe:")) {
+    return "is a SPIFFE ID, which has no 'uri:' before it";
+  }
   if (MayName(kCertificateNames, pattern) || MayName(kLocalNames, pattern)) {
     return "";
   }
@@ -119,6 +127,7 @@ class RuleCheck {
       CheckMethods(pattern);
     }
     CheckPrefixes();
+    CheckFlowPrefixes();
     if (policy_.rules.size() <= kMaxComparedRules) CheckUse();
   }
 
@@ -169,6 +178,14 @@ class RuleCheck {
       Warn("no counter that nfmeter makes can begin with '", prefix,
            "'; a prefix is no pattern, and names are of [A-Za-z0-9._:/@+-]");
     }
+  }
+
+  void CheckFlowPrefixes() {
+    const FlowAccess flows = rule_.grant.flows.access;
+    if (!rule_.has_flow_prefixes || flows == FlowAccess::kSummary) return;
+    Warn("'flow_prefixes' shorten the addresses of 'flows: summary', and ",
+         flows == FlowAccess::kFull ? "'flows: full' shows all of them"
+                                    : "the rule shows no flows");
   }
 
   void CheckUse() {

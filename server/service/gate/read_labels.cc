@@ -9,7 +9,6 @@
 #include "service/gate/request_checks.h"
 
 namespace nfmeter::service {
-namespace {
 
 bool IsLabelKey(absl::string_view key) {
   return !key.empty() && key.size() <= kMaxLabelKeyBytes &&
@@ -18,8 +17,6 @@ bool IsLabelKey(absl::string_view key) {
                   c == '.' || c == '_' || c == '/' || c == '-';
          });
 }
-
-}  // namespace
 
 accounting::Labels ReadLabels(
     const google::protobuf::Map<std::string, std::string>& map,

@@ -44,6 +44,27 @@ TEST(MetricsConfigTest, WhatIsNoAddressIsRefused) {
                        HasSubstr("must be a number from 0 to 10000000")));
 }
 
+// Prometheus would refuse the whole page.
+TEST(MetricsConfigTest, KeysOfLabelsThatPrometheusCanNotTellApartAreRefused) {
+  EXPECT_THAT(Read("metrics: {labels: 'ten.ant, env,ten-ant'}"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("'metrics.labels' shows both 'ten.ant' and "
+                                 "'ten-ant' as label_ten_ant")));
+  EXPECT_THAT(Read("metrics: {labels: 'env,env'}"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("both 'env' and 'env'")));
+  EXPECT_OK(Read("metrics: {labels: 'tenant, env,'}"));
+}
+
+TEST(MetricsConfigTest, KeysThatNoLabelHasAreRefused) {
+  for (const char* keys : {"Tenant", "a b", "env;tenant"}) {
+    EXPECT_THAT(Read(absl::StrCat("metrics: {labels: '", keys, "'}")),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("must be keys of labels")))
+        << keys;
+  }
+}
+
 TEST(MetricsConfigTest, OnlyOthersThanLoopbackAreWarnedOf) {
   Config config;
   config.listen.listeners = {DefaultListener()};

@@ -130,6 +130,13 @@ INSTANTIATE_TEST_SUITE_P(
                       std::string(254, 'x') + "]\n",
                   "p.yaml:5:24: each of 'counter_prefixes' may have at most "
                   "253 bytes"},
+        BadPolicy{
+            "version: 1\nrules:\n  - principals: [a]\n    role: viewer\n"
+            "    flows: summary\n    flow_prefixes: {ipv4: 33, ipv5: 1}\n",
+            "p.yaml:6:21: 'flow_prefixes.ipv4' must be a number from 0 "
+            "to 32\n"
+            "p.yaml:6:31: unknown key 'flow_prefixes.ipv5'; did you mean "
+            "'ipv4'?"},
         BadPolicy{"version: 1\n---\nrules: []\n",
                   "p.yaml:3:1: only one document is allowed"}));
 
@@ -185,11 +192,15 @@ TEST(PolicyWarningsTest, NamesThatNobodyCanHaveAreToldOf) {
   const char* spiffe =
       "is not a SPIFFE ID: spiffe://DOMAIN/PATH, the domain in lower case, no "
       "query, no fragment";
+  const char* dns =
+      "has capitals, and DNS names of certificates are in lower case here";
+  const char* uri = "is a SPIFFE ID, which has no 'uri:' before it";
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"alice", form},        {"CN:alice", form},
       {"loopback2", form},    {"socket:run", form},
       {"spiffe:/a/b", form},  {"spiffe://A/*", spiffe},
       {"spiffe://a", spiffe}, {"spiffe://a/b?*", spiffe},
+      {"dns:Web.*", dns},     {"uri:spiffe://a/b", uri},
   };
   for (const auto& [name, why] : cases) {
     EXPECT_THAT(
@@ -241,6 +252,22 @@ TEST(PolicyWarningsTest, PrefixesThatNoCounterOfOursHasAreToldOf) {
           "p.yaml:4: rule 2: no counter that nfmeter makes can begin with "
           "'b c'; a prefix is no pattern, and names are of "
           "[A-Za-z0-9._:/@+-]"));
+}
+
+TEST(PolicyWarningsTest, FlowPrefixesThatShortenNothingAreToldOf) {
+  EXPECT_THAT(
+      FindWarnings(WithRules(
+          std::string(kAdmin) +
+          "  - {principals: ['cn:a'], role: viewer, flows: full, "
+          "flow_prefixes: {ipv4: 8}}\n"
+          "  - {principals: ['cn:b'], role: viewer, flow_prefixes: {ipv4: 8}}\n"
+          "  - {principals: ['cn:c'], role: viewer, flows: summary, "
+          "flow_prefixes: {ipv4: 8}}\n")),
+      ElementsAre(HasSubstr("p.yaml:4: rule 2: 'flow_prefixes' shorten the "
+                            "addresses of 'flows: summary', and 'flows: full'"),
+                  HasSubstr("p.yaml:5: rule 3: 'flow_prefixes' shorten the "
+                            "addresses of 'flows: summary', and the rule shows "
+                            "no flows")));
 }
 
 // A listener on a socket with that role, one on insecure loopback, one with
