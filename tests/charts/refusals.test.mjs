@@ -153,6 +153,26 @@ const together = [
    { config: { audit: { file: '/var/log/audit' } } },
    "config.audit.file '/var/log/audit' can't be written, as the root is " +
    'read-only: set one below /var/lib/nfmeter, or none for the log'],
+  // The server refuses the same, and its pods would start again and again.
+  ['plans for a server that changes nothing',
+   { config: { read_only: true }, plans: { a: {} } },
+   "plans can't be applied by a server that changes nothing: set " +
+   'config.read_only=false, or leave plans and planConfigMaps out'],
+  ['records that are kept too short',
+   { config: { retention: { records: '1m' } } },
+   "config.retention.records '1m' is out of range: set one from 10m to " +
+   '876000h'],
+  ['a glob that no counter matches',
+   { metrics: { enabled: true, counters: 'a[b' } },
+   "metrics.counters 'a[b' has a '[' without its ']', which no name matches: " +
+   'close it'],
+  ['a key that no label has', { metrics: { enabled: true, labels: 'a, B' } },
+   "metrics.labels 'a, B': 'B' is no key of labels, which is 1 to 63 of " +
+   '[a-z0-9._/-]; write them with commas between'],
+  ['two keys that are one label',
+   { metrics: { enabled: true, labels: 'a.b,a-b' } },
+   "metrics.labels shows both 'a.b' and 'a-b' as label_a_b: leave one of " +
+   'them out'],
   ['a policy for pods that it does not reach',
    { networkPolicy: { enabled: true } },
    'networkPolicy has no effect on pods in the node\'s network, as those of ' +

@@ -8,6 +8,9 @@
 {{- else -}}
 {{- include "nfmeter.checkDaemonset" . -}}
 {{- end -}}
+{{- if and $v.config.read_only (eq (include "nfmeter.hasPlans" .) "true") -}}
+{{- fail "plans can't be applied by a server that changes nothing: set config.read_only=false, or leave plans and planConfigMaps out" -}}
+{{- end -}}
 {{- include "nfmeter.checkTls" . -}}
 {{- include "nfmeter.checkAccess" . -}}
 {{- include "nfmeter.checkMetrics" . -}}
@@ -70,9 +73,6 @@
 {{- if and .Chart.IsRoot (not $v.application.pod) -}}
 {{- fail "mode=sidecar runs in the pods of an application: describe one in application.pod, or make this chart a dependency of the application's chart and use the template nfmeter.sidecar (README.md shows both)" -}}
 {{- end -}}
-{{- if and $v.config.read_only (eq (include "nfmeter.hasPlans" .) "true") -}}
-{{- fail "plans can't be applied by a server that changes nothing: set config.read_only=false, or leave plans and planConfigMaps out" -}}
-{{- end -}}
 {{- with dig "audit" "file" "" $v.config -}}
 {{- fail (printf "config.audit.file '%s' grows without end, and with it the pod, until the node evicts it, application included: remove it in mode sidecar, and the log has the audit" .) -}}
 {{- end -}}
@@ -130,6 +130,11 @@
 {{- range $name := list "tls_connection_age" "tls_connection_grace" -}}
 {{- with get $limits $name -}}
 {{- include "nfmeter.checkRange" (list (printf "config.limits.%s" $name) . "1s" "720h") -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $least := dict "records" "10m" "five_minutes" "1h" "hours" "1h" -}}
+{{- with get $.Values.config.retention $name -}}
+{{- include "nfmeter.checkRange" (list (printf "config.retention.%s" $name) . $least "876000h") -}}
 {{- end -}}
 {{- end -}}
 {{- $lock := get $limits "lock_timeout" | default "10s" -}}
@@ -191,6 +196,26 @@
 {{- fail (printf "metrics.%s has nothing to show without metrics: set metrics.enabled=true" .) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- if not (regexMatch "^([^\\[]|\\[(!.|[^!])[^\\]]*\\])*$" $m.counters) -}}
+{{- fail (printf "metrics.counters '%s' has a '[' without its ']', which no name matches: close it" $m.counters) -}}
+{{- end -}}
+{{- $shown := dict -}}
+{{- range splitList "," $m.labels -}}
+{{- $key := trim . -}}
+{{- if $key -}}
+{{- if not (regexMatch "^[a-z0-9._/-]{1,63}$" $key) -}}
+{{- fail (printf "metrics.labels '%s': '%s' is no key of labels, which is 1 to 63 of [a-z0-9._/-]; write them with commas between" $m.labels $key) -}}
+{{- end -}}
+{{- $label := printf "label_%s" (regexReplaceAll "[./-]" $key "_") -}}
+{{- with get $shown $label -}}
+{{- fail (printf "metrics.labels shows both '%s' and '%s' as %s: leave one of them out" . $key $label) -}}
+{{- end -}}
+{{- $_ := set $shown $label $key -}}
+{{- end -}}
+{{- end -}}
+{{- if gt (len $shown) 16 -}}
+{{- fail (printf "metrics.labels has %d keys: name 16 at most" (len $shown)) -}}
 {{- end -}}
 {{- if and $m.serviceMonitor.enabled $m.podMonitor.enabled -}}
 {{- fail "metrics.serviceMonitor and metrics.podMonitor would scrape every server twice: set only one of them" -}}

@@ -5,7 +5,9 @@
 {{- if ne (toString .Values.socket.group) "<nil>" -}}
 {{- $_ := set $unix "group" (.Values.socket.group | int64 | toString) -}}
 {{- end -}}
-{{- with .Values.socket.role }}{{ $_ := set $unix "role" . }}{{ end -}}
+{{- range $name := list "role" "flows" -}}
+{{- with get $.Values.socket $name }}{{ $_ := set $unix $name . }}{{ end -}}
+{{- end -}}
 {{- $listen := list $unix -}}
 {{- if .Values.tcp.enabled -}}
 {{- range .Values.tcp.addresses -}}
