@@ -110,6 +110,14 @@ absl::StatusOr<std::vector<std::string>> CheckConfig(const Config& config) {
   NFM_ASSIGN_OR_RETURN(const std::vector<std::string> of_policy,
                        FindPolicyWarnings(config));
   warnings.insert(warnings.end(), of_policy.begin(), of_policy.end());
+  if (config.retention.record_bytes > config.retention.hard_record_bytes) {
+    warnings.push_back(absl::StrCat(
+        "retention.record_bytes ", config.retention.record_bytes,
+        " is more than retention.max_record_bytes ",
+        config.retention.hard_record_bytes,
+        ", beyond which the oldest records go that a consumer has not "
+        "acknowledged; raise that, too"));
+  }
   const auto& metrics = config.metrics.listen;
   if (metrics.has_value() && !metrics->IsLocal()) {
     warnings.push_back(absl::StrCat(
@@ -128,21 +136,26 @@ absl::StatusOr<std::vector<std::string>> CheckConfig(const Config& config) {
 
 std::string DescribeConfig(const Config& config) {
   std::string text;
+  const auto add_access = [&](const security::ListenerOptions& listener) {
+    if (listener.role.has_value()) {
+      absl::StrAppend(&text, ", role ", security::RoleName(*listener.role));
+    }
+    if (listener.flows > security::FlowAccess::kNone) {
+      absl::StrAppend(&text, ", flows ",
+                      security::FlowAccessName(listener.flows));
+    }
+  };
   for (const security::ListenerOptions& each : config.listen.listeners) {
     absl::StrAppend(&text, "listen ", each.address.ToString());
     if (each.address.kind == Kind::kUnix) {
       absl::StrAppendFormat(&text, " (mode %04o", each.mode);
       if (!each.group.empty()) absl::StrAppend(&text, ", group ", each.group);
-      if (each.role.has_value()) {
-        absl::StrAppend(&text, ", role ", security::RoleName(*each.role));
-      }
+      add_access(each);
       text.append(")\n");
     } else {
       text.append(config.listen.tls.has_value() ? " (mutual TLS"
                                                 : " (insecure");
-      if (!config.listen.tls.has_value() && each.role.has_value()) {
-        absl::StrAppend(&text, ", role ", security::RoleName(*each.role));
-      }
+      if (!config.listen.tls.has_value()) add_access(each);
       text.append(")\n");
     }
   }

@@ -42,12 +42,13 @@ absl::Status CheckTcp(const ListenOptions& options,
                       const ListenerOptions& listener) {
   const ListenAddress& address = listener.address;
   if (options.tls.has_value()) {
-    if (listener.role.value_or(Role::kNone) == Role::kNone) {
+    if (listener.role.value_or(Role::kNone) == Role::kNone &&
+        listener.flows == FlowAccess::kNone) {
       return absl::OkStatus();
     }
     return Refuse(address,
-                  "a role is for unix sockets and insecure loopback; over TLS "
-                  "the policy says who may do what, by certificate");
+                  "role and flows are for unix sockets and insecure loopback; "
+                  "over TLS the policy says who may do what, by certificate");
   }
   if (!address.IsLocal()) {
     return Refuse(address,
@@ -73,15 +74,16 @@ absl::Status CheckTcp(const ListenOptions& options,
 
 // Calls of several such listeners can't be told apart.
 absl::Status CheckLoopbackRoles(const ListenOptions& options) {
-  std::optional<Role> role;
+  const ListenerOptions* first = nullptr;
   for (const ListenerOptions& listener : options.listeners) {
     if (CallersOf(options, listener.address) != kLoopback) continue;
-    if (role.value_or(RoleOf(options, listener)) != RoleOf(options, listener)) {
+    if (first == nullptr) first = &listener;
+    if (RoleOf(options, *first) != RoleOf(options, listener) ||
+        first->flows != listener.flows) {
       return Refuse(listener.address,
                     "all listeners with insecure_loopback must have the same "
-                    "role");
+                    "role and flows");
     }
-    role = RoleOf(options, listener);
   }
   return absl::OkStatus();
 }
@@ -224,6 +226,12 @@ absl::StatusOr<std::vector<std::string>> CheckListeners(
           ": by its mode every user of this host may open "
           "it, and has the role ",
           RoleName(role), " then; give it a group, or the role viewer"));
+    }
+    if (role == Role::kNone && listener.flows > FlowAccess::kNone) {
+      warnings.push_back(absl::StrCat(
+          address.ToString(),
+          ": its flows are shown to nobody, as its role is none; give it the "
+          "role viewer, or have the policy say flows"));
     }
     const std::string place = PlaceOf(address);
     const bool chosen_by_kernel =

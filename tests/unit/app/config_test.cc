@@ -33,6 +33,12 @@ TEST(CheckConfigTest, AuditLinesThatNobodySeesAreToldOf) {
   EXPECT_THAT(WarningsOf("log: {level: 'off'}\naudit: {file: /a}"), IsEmpty());
 }
 
+TEST(CheckConfigTest, RecordBytesThatAreNotKeptAreToldOf) {
+  EXPECT_THAT(WarningsOf("retention: {record_bytes: 4294967296}"), IsEmpty());
+  EXPECT_THAT(WarningsOf("retention: {record_bytes: 4294967297}"),
+              ElementsAre(HasSubstr("more than retention.max_record_bytes")));
+}
+
 TEST(CheckConfigTest, ASocketThroughWhichAnybodyRulesIsToldOf) {
   const auto with = [](absl::string_view more) {
     return WarningsOf(absl::StrCat("listen: [{address: 'unix:/s'", more, "}]"));
@@ -51,7 +57,7 @@ TEST(DescribeConfigTest, SaysWhoGetsInAndWhatIsKept) {
   Config config;
   ASSERT_OK(ReadConfigText(R"(
 listen:
-  - {address: 'unix:/s', mode: 0600, group: g, role: viewer}
+  - {address: 'unix:/s', mode: 0600, group: g, role: viewer, flows: summary}
   - {address: '127.0.0.1:1', role: operator}
 insecure_loopback: true
 read_only: true
@@ -62,7 +68,7 @@ state_dir: ''
 )",
                            "f", config));
   EXPECT_EQ(DescribeConfig(config),
-            R"(listen unix:/s (mode 0600, group g, role viewer)
+            R"(listen unix:/s (mode 0600, group g, role viewer, flows summary)
 listen 127.0.0.1:1 (insecure, role operator)
 changes refused
 policy /p

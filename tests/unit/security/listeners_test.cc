@@ -23,6 +23,7 @@ using ::nfmeter::testing::StatusIs;
 using ::nfmeter::testing::TemporaryDirectory;
 using ::testing::ElementsAre;
 using ::testing::Eq;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 ListenOptions On(const std::vector<std::string>& addresses) {
@@ -76,9 +77,14 @@ TEST(CheckListenersTest, OverTlsThePolicyDecidesNotTheListener) {
   options.listeners[0].role = Role::kViewer;
   EXPECT_THAT(CheckListeners(options),
               StatusIs(absl::StatusCode::kInvalidArgument,
-                       Eq("cannot listen on 0.0.0.0:1: a role is for unix "
-                          "sockets and insecure loopback; over TLS the policy "
-                          "says who may do what, by certificate")));
+                       Eq("cannot listen on 0.0.0.0:1: role and flows are for "
+                          "unix sockets and insecure loopback; over TLS the "
+                          "policy says who may do what, by certificate")));
+  options.listeners[0].role = std::nullopt;
+  options.listeners[0].flows = FlowAccess::kSummary;
+  EXPECT_THAT(CheckListeners(options),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("over TLS the policy says")));
 }
 
 TEST(CheckListenersTest, LoopbackListenersHaveOneRole) {
@@ -88,9 +94,32 @@ TEST(CheckListenersTest, LoopbackListenersHaveOneRole) {
   EXPECT_THAT(CheckListeners(options),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        Eq("cannot listen on [::1]:0: all listeners with "
-                          "insecure_loopback must have the same role")));
+                          "insecure_loopback must have the same role and "
+                          "flows")));
   options.listeners[0].role = Role::kViewer;
   EXPECT_OK(CheckListeners(options));
+}
+
+// All of their callers would see what one of them shows.
+TEST(CheckListenersTest, LoopbackListenersShowTheSameFlows) {
+  ListenOptions options = On({"127.0.0.1:0", "[::1]:0"});
+  options.insecure_loopback = true;
+  options.listeners[1].flows = FlowAccess::kFull;
+  EXPECT_THAT(CheckListeners(options),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("must have the same role and flows")));
+  options.listeners[0].flows = FlowAccess::kFull;
+  EXPECT_OK(CheckListeners(options));
+}
+
+TEST(CheckListenersTest, FlowsWithoutARoleAreToldOf) {
+  ListenOptions options = On({"unix:/a"});
+  options.listeners[0].flows = FlowAccess::kFull;
+  EXPECT_THAT(CheckListeners(options), IsOkAndHolds(IsEmpty()));
+  options.listeners[0].role = Role::kNone;
+  EXPECT_THAT(
+      CheckListeners(options),
+      IsOkAndHolds(ElementsAre(HasSubstr("its flows are shown to nobody"))));
 }
 
 TEST(CheckListenersTest, OfLoopbackOnlyItsOwnAddressesServeWithoutTls) {
