@@ -434,7 +434,7 @@ absl::StatusOr<Transaction> Transaction::Begin(Database& db, Kind kind) {
 absl::Status Transaction::AwaitTurn() {
   const bool shared = db_->use_ != nullptr && db_->options_.path != ":memory:";
   if (!shared) return absl::OkStatus();
-  if (db_->use_->AwaitTurn(db_->options_.busy_timeout)) {
+  if (db_->use_->AwaitTurn(db_->options_.turn_timeout)) {
     turn_ = db_->use_.get();
     return absl::OkStatus();
   }

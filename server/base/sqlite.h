@@ -56,9 +56,11 @@ struct Options {
   // A full or read-only disk is no error of Open(): see
   // Database::opened().
   bool patient = false;
-  // How long a statement waits for another connection's transaction; those of
-  // one process take turns.
+  // How long a statement waits for another process's transaction.
   absl::Duration busy_timeout = absl::Seconds(2);
+  // How long a transaction waits for its turn among those of this process, each
+  // of which is as slow as the disk.
+  absl::Duration turn_timeout = absl::Seconds(10);
   // The registered sqlite3_vfs to use, for tests that inject faults; empty: the
   // default.
   std::string vfs;

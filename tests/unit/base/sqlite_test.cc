@@ -38,7 +38,8 @@ class SqliteTest : public ::testing::Test {
             .failed_reason = kFailed,
             .application_id = 7,
             .migrations = std::move(migrations),
-            .busy_timeout = absl::ZeroDuration()};
+            .busy_timeout = absl::ZeroDuration(),
+            .turn_timeout = absl::ZeroDuration()};
   }
   Options OptionsOf() const {
     return OptionsOf({"CREATE TABLE t (k BLOB PRIMARY KEY, v TEXT)"});
