@@ -142,12 +142,15 @@ absl::StatusOr<PlanCounterWork> PlanApplier::CompareCounters(
     if (found[i]->labels.contains(kManagedLabel)) {
       wanted.labels[kManagedLabel] = "";
     }
-    PlannedChange change = {.counter = names[i],
+    if (found[i]->labels == wanted.labels &&
+        found[i]->object.quota == wanted.object.quota) {
+      continue;
+    }
+    work.changed.push_back({.counter = names[i],
                             .labels_before = found[i]->labels,
                             .labels_after = std::move(wanted.labels),
                             .quota_before = found[i]->object.quota,
-                            .quota_after = wanted.object.quota};
-    if (!change.Fields().empty()) work.changed.push_back(std::move(change));
+                            .quota_after = wanted.object.quota});
   }
   const absl::flat_hash_set<absl::string_view> wanted(names.begin(),
                                                       names.end());
