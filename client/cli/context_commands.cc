@@ -2,6 +2,7 @@
 // nfmeter context list | use | add | delete | group | test
 #include <memory>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/command_tree.h"
@@ -77,10 +78,10 @@ absl::Status AddContext(Session& session, const AddFlags& flags) {
   NFM_ASSIGN_OR_RETURN(auto contexts, LoadContexts(ContextsPath()));
   if (!flags.members.empty()) {
     contexts.groups.erase(flags.name);
-    for (const std::string& member : flags.members) {
-      NFM_RETURN_IF_ERROR(ExpandContexts(contexts, member).status());
-    }
-    contexts.groups[flags.name] = flags.members;
+    // Other groups stand for what they have now.
+    NFM_ASSIGN_OR_RETURN(
+        contexts.groups[flags.name],
+        ExpandContexts(contexts, absl::StrJoin(flags.members, ",")));
   } else {
     Contexts::Values values = ContextValues(session.flags());
     if (!values.contains("server")) {
@@ -93,9 +94,9 @@ absl::Status AddContext(Session& session, const AddFlags& flags) {
   const bool first = contexts.current.empty();
   if (first) contexts.current = flags.name;
   NFM_RETURN_IF_ERROR(SaveContexts(contexts, ContextsPath()));
-  const std::string stands_for = flags.members.empty()
-                                     ? contexts.contexts[flags.name]["server"]
-                                     : absl::StrJoin(flags.members, ",");
+  const std::string stands_for =
+      flags.members.empty() ? contexts.contexts[flags.name]["server"]
+                            : absl::StrJoin(contexts.groups[flags.name], ",");
   session.Note(absl::StrCat("Saved '", flags.name, "' for ", stands_for, " in ",
                             ContextsPath(),
                             first ? "; it is used from now on" : ""));
@@ -108,10 +109,30 @@ absl::Status DeleteContext(Session& session, const std::string& name) {
     return absl::NotFoundError(
         absl::StrCat("there is no context or group '", name, "'"));
   }
-  for (auto& [group, members] : contexts.groups) std::erase(members, name);
-  if (contexts.current == name) contexts.current.clear();
+  std::vector<std::string> smaller;
+  std::vector<std::string> over;
+  for (auto& [group, members] : contexts.groups) {
+    if (std::erase(members, name) == 0) continue;
+    (members.empty() ? over : smaller).push_back(group);
+  }
+  for (const std::string& group : over) contexts.groups.erase(group);
+  const bool was_used =
+      contexts.current == name || absl::c_linear_search(over, contexts.current);
+  if (was_used) contexts.current.clear();
   NFM_RETURN_IF_ERROR(SaveContexts(contexts, ContextsPath()));
-  session.Note(absl::StrCat("Deleted '", name, "'."));
+  std::string text = absl::StrCat("Deleted '", name, "'.");
+  if (!smaller.empty()) {
+    absl::StrAppend(&text, " These groups have it no more: ",
+                    absl::StrJoin(smaller, ", "), ".");
+  }
+  if (!over.empty()) {
+    absl::StrAppend(&text, " Deleted with it, as they had no other: ",
+                    absl::StrJoin(over, ", "), ".");
+  }
+  if (was_used) {
+    absl::StrAppend(&text, " No context is used now: 'nfmeter context use'.");
+  }
+  session.Note(text);
   return absl::OkStatus();
 }
 

@@ -155,6 +155,11 @@ absl::StatusOr<std::vector<std::string>> ExpandContexts(
     const std::vector<std::string> members =
         group == contexts.groups.end() ? std::vector<std::string>{name}
                                        : group->second;
+    if (members.empty()) {
+      return UsageError(absl::StrCat("the group '", name, "' has no contexts"),
+                        absl::StrCat("'nfmeter context add ", name,
+                                     " --group NAME,NAME' gives it some"));
+    }
     for (const std::string& member : members) {
       if (add(member)) continue;
       return WithHint(absl::NotFoundError(absl::StrCat(
@@ -163,6 +168,9 @@ absl::StatusOr<std::vector<std::string>> ExpandContexts(
                           "'", member, "'")),
                       "'nfmeter context list' shows those that exist");
     }
+  }
+  if (expanded.empty() && !names.empty()) {
+    return UsageError(absl::StrCat("'", names, "' names no context"));
   }
   return expanded;
 }

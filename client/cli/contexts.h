@@ -44,7 +44,8 @@ absl::StatusOr<Contexts> LoadContexts(const std::string& path);
 absl::Status SaveContexts(const Contexts& contexts, const std::string& path);
 
 // The contexts of "a,b", where groups stand for their members; each once.
-// NOT_FOUND names what is neither context nor group.
+// NOT_FOUND names what is neither context nor group. INVALID_ARGUMENT: these
+// are none. Of "" there are none, and that is no error.
 absl::StatusOr<std::vector<std::string>> ExpandContexts(
     const Contexts& contexts, absl::string_view names);
 

@@ -157,6 +157,7 @@ void PrintFrame(Session& session, const FlowFrame& next, bool first) {
 }
 
 absl::Status WatchFlows(Session& session, const SumFlags& flags) {
+  NFM_RETURN_IF_ERROR(session.CheckOneServer("watched"));
   NFM_ASSIGN_OR_RETURN(auto request, MakeRequest<v1::WatchFlowsRequest>(flags));
   *request.mutable_interval() = ToProto(*ParseDuration(flags.interval));
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
@@ -201,7 +202,8 @@ void AddSumFlags(CommandTree& tree, CLI::App& command, SumFlags& flags) {
   AddChoice(tree, command, "--sort", flags.sort, {"bytes", "packets", "flows"},
             absl::StrCat("largest first, by: ", kOrders, "; default bytes"));
   AddNumber(command, "--limit,-n", flags.limit,
-            "groups to show; the others are summed; default 20");
+            "groups to show; the others are summed, and left out of csv; "
+            "default 20");
 }
 
 }  // namespace

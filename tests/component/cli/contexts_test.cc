@@ -136,11 +136,49 @@ TEST_F(ContextsTest, AContextKeepsWhatItsFlagsSaid) {
               HasSubstr("name,packets"));
 }
 
+TEST_F(ContextsTest, AGroupMayBeMadeOfGroups) {
+  AddBoth();
+  EXPECT_EQ(Run({"context", "add", "all", "--group", "both"}).exit_code, 0);
+  EXPECT_EQ(Run({"counter", "list", "--context", "all", "-o", "name"}).out,
+            "a/first\nb/second\n");
+}
+
+// Else commands for the group would go to the server of this host.
+TEST_F(ContextsTest, AGroupGoesWithItsLastContext) {
+  AddBoth();
+  EXPECT_EQ(Run({"context", "add", "second", "--group", "b"}).exit_code, 0);
+  EXPECT_EQ(Run({"context", "use", "second"}).exit_code, 0);
+  const RunResult result = Run({"context", "delete", "b"});
+  EXPECT_THAT(result.err, AllOf(HasSubstr("have it no more: both."),
+                                HasSubstr("no other: second."),
+                                HasSubstr("No context is used now")));
+  EXPECT_EQ(Run({"counter", "list", "--context", "second"}).exit_code, 3);
+  EXPECT_EQ(Run({"counter", "list", "--context", "both", "-o", "name"}).out,
+            "first\n");
+  std::ofstream(folder_ / "new/config.yaml") << "groups: {none: []}\n";
+  const RunResult none = Run({"counter", "list", "--context", "none"});
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_THAT(none.err, HasSubstr("the group 'none' has no contexts"));
+  EXPECT_EQ(Run({"counter", "list", "--context", ","}).exit_code, 2);
+}
+
 TEST_F(ContextsTest, MistakesAreNamed) {
   AddBoth();
   EXPECT_THAT(Run({"counter", "list", "--context", "a,nope"}).err,
               HasSubstr("there is no context or group 'nope'"));
-  EXPECT_EQ(Run({"watch", "--context", "both"}).exit_code, 2);
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{
+           {"watch"},
+           {"flow", "watch"},
+           {"plan", "watch"},
+           {"quota", "watch"},
+           {"usage", "collect", "--consumer", "c"}}) {
+    std::vector<std::string> arguments = command;
+    arguments.insert(arguments.end(), {"--context", "both"});
+    const RunResult result = Run(arguments);
+    EXPECT_EQ(result.exit_code, 2) << command[0];
+    EXPECT_THAT(result.err, HasSubstr("give one --context")) << command[0];
+  }
   EXPECT_EQ(Run({"node", "--context", "a", "--server", "unix:/x"}).exit_code,
             2);
   EXPECT_EQ(Run({"context", "add", "c"}).exit_code, 2);
