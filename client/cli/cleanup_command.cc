@@ -13,6 +13,7 @@
 #include "cli/table.h"
 #include "cli/views.h"
 #include "client/src/status_macros.h"
+#include "client/src/words.h"
 #include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/plan.pb.h"
 #include "nfmeter/v1/rule.pb.h"

@@ -8,8 +8,8 @@
 #include "cli/counter_commands.h"
 #include "cli/errors.h"
 #include "cli/filter_flags.h"
-#include "cli/quantity.h"
 #include "client/src/status_macros.h"
+#include "client/src/words.h"
 #include "nfmeter/errors.h"
 
 namespace nfmeter::cli {

@@ -9,6 +9,7 @@
 #include "cli/proto_time.h"
 #include "cli/quantity.h"
 #include "cli/views.h"
+#include "client/src/words.h"
 
 namespace nfmeter::cli {
 namespace {

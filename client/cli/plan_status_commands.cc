@@ -12,11 +12,11 @@
 #include "cli/interrupt.h"
 #include "cli/message_text.h"
 #include "cli/plan_files.h"
-#include "cli/quantity.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/views.h"
 #include "client/src/status_macros.h"
+#include "client/src/words.h"
 #include "nfmeter/watch.h"
 
 namespace nfmeter::cli {

@@ -52,10 +52,6 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
   return duration;
 }
 
-std::string CountOf(uint64_t count, absl::string_view what) {
-  return absl::StrCat(count, " ", what, count == 1 ? "" : "s");
-}
-
 std::string FormatCount(uint64_t count) {
   if (count < 100'000) return absl::StrCat(count);
   double value = static_cast<double>(count);

@@ -15,9 +15,6 @@ namespace nfmeter::cli {
 // "1s", "250ms", "1m30s"; a bare number is seconds. Must be above 0.
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text);
 
-// "1 counter", "3 counters".
-std::string CountOf(uint64_t count, absl::string_view what);
-
 // Up to 99,999 as it is, above with three or more digits and k, M, G, T, P, E:
 // "123k", "1.23M".
 std::string FormatCount(uint64_t count);

@@ -10,9 +10,9 @@
 #include "cli/input.h"
 #include "cli/match_flags.h"
 #include "cli/progress.h"
-#include "cli/quantity.h"
 #include "cli/rule_commands.h"
 #include "client/src/status_macros.h"
+#include "client/src/words.h"
 
 namespace nfmeter::cli {
 namespace {

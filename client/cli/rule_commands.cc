@@ -10,6 +10,7 @@
 #include "cli/input.h"
 #include "cli/progress.h"
 #include "client/src/status_macros.h"
+#include "client/src/words.h"
 
 namespace nfmeter::cli {
 namespace {

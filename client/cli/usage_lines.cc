@@ -4,13 +4,12 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "cli/message_text.h"
 #include "cli/table.h"
 #include "cli/usage_views.h"
 #include "cli/views.h"
+#include "client/src/words.h"
 #include "google/protobuf/struct.pb.h"
 
 namespace nfmeter::cli {
@@ -30,11 +29,6 @@ void Set(Struct& object, const std::string& key, const std::string& value) {
 void SetLabels(Struct& object, const v1::UsageCounter& counter) {
   Struct& labels = *(*object.mutable_fields())["labels"].mutable_struct_value();
   for (const auto& [key, value] : counter.labels()) Set(labels, key, value);
-}
-
-std::string StateName(v1::UsageCounterState state) {
-  const std::string name = v1::UsageCounterState_Name(state);
-  return absl::AsciiStrToLower(absl::StripPrefix(name, "USAGE_COUNTER_STATE_"));
 }
 
 std::string RecordId(const v1::UsageRecord& record) {
@@ -116,13 +110,14 @@ std::string UsageLines::FormatTotal(const v1::UsageRecord& record,
                                         : found->second;
   const std::string id = absl::StrCat(RecordId(record), "/", counter_id);
   if (form_ == LineForm::kCsv) {
-    return CsvLine(
-        {id, TimeText(record.time()), record.node_id(),
-         absl::StrCat(record.position().epoch()),
-         absl::StrCat(record.position().sequence()), absl::StrCat(counter_id),
-         counter.name(), absl::StrCat(counter.generation()),
-         StateName(counter.state()), absl::StrCat(record.total_packets(row)),
-         absl::StrCat(record.total_bytes(row)), LabelText(counter)});
+    return CsvLine({id, TimeText(record.time()), record.node_id(),
+                    absl::StrCat(record.position().epoch()),
+                    absl::StrCat(record.position().sequence()),
+                    absl::StrCat(counter_id), counter.name(),
+                    absl::StrCat(counter.generation()),
+                    CounterStateName(counter.state()),
+                    absl::StrCat(record.total_packets(row)),
+                    absl::StrCat(record.total_bytes(row)), LabelText(counter)});
   }
   Struct data;
   Set(data, "nodeId", record.node_id());
@@ -131,7 +126,7 @@ std::string UsageLines::FormatTotal(const v1::UsageRecord& record,
   Set(data, "counterId", absl::StrCat(counter_id));
   Set(data, "counter", counter.name());
   (*data.mutable_fields())["generation"].set_number_value(counter.generation());
-  Set(data, "state", StateName(counter.state()));
+  Set(data, "state", CounterStateName(counter.state()));
   Set(data, "totalPackets", absl::StrCat(record.total_packets(row)));
   Set(data, "totalBytes", absl::StrCat(record.total_bytes(row)));
   SetLabels(data, counter);

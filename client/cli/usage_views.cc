@@ -11,11 +11,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "cli/graph.h"
 #include "cli/proto_time.h"
 #include "cli/quantity.h"
 #include "cli/views.h"
+#include "client/src/words.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -154,11 +154,6 @@ Table UsageTable(const UsageRows& rows, const UsageTableOptions& options) {
 }
 
 // --- Gaps --------------------------------------------------------------------
-
-std::string GapCauseName(v1::UsageGapCause cause) {
-  const std::string name = v1::UsageGapCause_Name(cause);
-  return std::string(absl::StripPrefix(name, "USAGE_GAP_CAUSE_"));
-}
 
 namespace {
 

@@ -41,9 +41,6 @@ Table GapTable(const google::protobuf::RepeatedPtrField<v1::UsageGap>& gaps,
 Table ConsumerTable(const v1::ListConsumersResponse& response,
                     absl::TimeZone zone, Layout layout);
 
-// "REBOOT".
-std::string GapCauseName(v1::UsageGapCause cause);
-
 // What a plot is made of: the bytes of equal parts of a time.
 struct PlotOptions {
   TimeRange range;

@@ -15,6 +15,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "client/src/status_macros.h"
+#include "client/src/words.h"
 #include "collector/collector.h"
 #include "collector/event_relay.h"
 #include "collector/log.h"
@@ -142,8 +143,8 @@ absl::Status CheckConfig(const Flags& flags, const std::string& url) {
           .status();
   // A SQLite file, a schema or a stream is made when it is needed.
   if (!sink.ok() && !absl::IsNotFound(sink)) return sink;
-  std::cout << flags.targets << ": " << Counted(file.targets.size(), "node")
-            << ", " << Counted(file.discover.size(), "name") << " to discover\n"
+  std::cout << flags.targets << ": " << CountOf(file.targets.size(), "node")
+            << ", " << CountOf(file.discover.size(), "name") << " to discover\n"
             << "sink: " << ShownSink(url) << "\n";
   CheckNodes(file, **fleet);
   return absl::OkStatus();

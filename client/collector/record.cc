@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "client/src/words.h"
 
 namespace nfmeter::collector {
 

@@ -1,23 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/sink.h"
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace nfmeter::collector {
-
-std::string GapCauseName(v1::UsageGapCause cause) {
-  return std::string(
-      absl::StripPrefix(v1::UsageGapCause_Name(cause), "USAGE_GAP_CAUSE_"));
-}
-
-std::string CounterStateName(v1::UsageCounterState state) {
-  return absl::AsciiStrToLower(absl::StripPrefix(
-      v1::UsageCounterState_Name(state), "USAGE_COUNTER_STATE_"));
-}
 
 std::string LabelsJson(const v1::UsageCounter& counter) {
   google::protobuf::Struct labels;

@@ -153,10 +153,6 @@ class Sink {
   virtual absl::Status Tidy() = 0;
 };
 
-// The words of the sink for a gap's cause: "REBOOT".
-std::string GapCauseName(v1::UsageGapCause cause);
-// "live", "absent", "deleted".
-std::string CounterStateName(v1::UsageCounterState state);
 // {"tenant":"blue"}.
 std::string LabelsJson(const v1::UsageCounter& counter);
 

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/src/status_macros.h"
+#include "client/src/words.h"
 #include "collector/record.h"
 #include "collector/sqlite_schema.h"
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/src/words.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
 
@@ -21,10 +22,6 @@ std::string Age(absl::Time time, absl::Time now) {
 }
 
 }  // namespace
-
-std::string Counted(size_t count, const char* noun) {
-  return absl::StrCat(count, " ", noun, count == 1 ? "" : "s");
-}
 
 std::string StatusTable(const FleetStatus& status, absl::Time now) {
   std::vector<std::vector<std::string>> rows = {
@@ -45,9 +42,9 @@ std::string StatusTable(const FleetStatus& status, absl::Time now) {
     }
   }
   std::string text =
-      absl::StrCat(Counted(status.collectors.size(), "collector"), ", ",
+      absl::StrCat(CountOf(status.collectors.size(), "collector"), ", ",
                    status.shards_held, " of ", kShards, " shards held, ",
-                   Counted(status.nodes.size(), "node"), "\n\n");
+                   CountOf(status.nodes.size(), "node"), "\n\n");
   for (const auto& row : rows) {
     for (size_t i = 0; i + 1 < row.size(); ++i) {
       absl::StrAppendFormat(&text, "%-*s  ", static_cast<int>(widths[i]),

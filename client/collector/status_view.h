@@ -10,9 +10,6 @@
 
 namespace nfmeter::collector {
 
-// "1 node", "2 nodes".
-std::string Counted(size_t count, const char* noun);
-
 // A table for people.
 std::string StatusTable(const FleetStatus& status, absl::Time now);
 // One JSON object for programs; lags in seconds, null where nothing is stored.
