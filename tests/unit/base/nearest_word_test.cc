@@ -15,8 +15,14 @@ const std::vector<std::string> kKnown = {"--listen", "--state-dir", "--ledger",
 TEST(NearestWordTest, IsTheOneOfTheFewestEdits) {
   EXPECT_EQ(NearestWord("--lsiten", kKnown, 2), "--listen");
   EXPECT_EQ(NearestWord("--ledgr", kKnown, 2), "--ledger");
-  EXPECT_EQ(NearestWord("--lsiten", kKnown, 1), "");
+  EXPECT_EQ(NearestWord("--lsitn", kKnown, 1), "");
   EXPECT_EQ(NearestWord("", {"a", "b"}, 1), "a");
+}
+
+TEST(NearestWordTest, LettersInEachOthersPlaceAreOneEdit) {
+  EXPECT_EQ(NearestWord("--lsiten", kKnown, 1), "--listen");
+  EXPECT_EQ(NearestWord("ba", {"ab"}, 1), "ab");
+  EXPECT_EQ(NearestWord("bca", {"abc"}, 1), "");
 }
 
 TEST(NearestWordTest, ElseIsOneWithTheSameBeginning) {
