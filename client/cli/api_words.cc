@@ -49,6 +49,12 @@ constexpr Word kFields[] = {
     {"placement", "--head or --tail"},
     {"interval", "--interval"},
     {"changed_only", "--changed-only"},
+    // Of usage.
+    {"start.consumer", "--consumer"},
+    {"start_time", "--since"},
+    {"end_time", "--until"},
+    {"time_zone", "--time-zone"},
+    {"group_by_labels", "--group-by"},
     // Of flows.
     {"source", "--src"},
     {"destination", "--dst"},

@@ -124,7 +124,8 @@ absl::Status Standing::Deny(const Method& method) const {
           ? absl::StrCat("has the role ", RoleName(highest))
       : flows < method.least_flows
           ? absl::StrCat("has been granted 'flows: ", FlowAccessName(flows),
-                         "', and no role includes flows")
+                         "', and no role includes flows: listen[].flows "
+                         "(--socket-flows) or a rule of the policy does")
       : method.whole_host
           ? "has been granted only some methods or counters, and it shows the "
             "whole host"

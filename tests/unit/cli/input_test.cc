@@ -257,6 +257,8 @@ TEST(FlagOfFieldTest, NamesWhatWasTyped) {
       {"filter.destination_ports[0].first", "--dport"},
       {"filter.tcp_states[1]", "--state"},
       {"grouping.source.ipv4", "--by"},
+      {"start.consumer", "--consumer"},
+      {"group_by_labels", "--group-by"},
   };
   for (const auto& [field, flag] : cases) {
     EXPECT_EQ(FlagOfField(field), flag) << field;

@@ -141,6 +141,9 @@ TEST_F(PolicyFileTest, WithoutAPolicyOnlyListenersGrant) {
       Authorize("socket:/run/s", "CounterService/ResetCounter").status(),
       StatusIs(absl::StatusCode::kPermissionDenied,
                HasSubstr("set by listen[].role or --socket-role")));
+  EXPECT_THAT(Authorize("socket:/run/s", "FlowService/ListFlows").status(),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       HasSubstr("listen[].flows (--socket-flows)")));
 }
 
 TEST_F(PolicyFileTest, APolicyAddsToWhatListenersGrant) {
