@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { bytes, choose, count, rate, readSnapshot, span, total }
+import { bytes, choose, count, history, rate, readSnapshot, span, total }
   from '../../server/web/page/rates.js';
 
 const reading = (boottime, counters, epoch = '1') => ({
@@ -58,4 +58,19 @@ test('units', () => {
   assert.equal(count(123456), '123k');
   assert.equal(rate(1024 * 1024, false), '1.00 MiB/s');
   assert.equal(rate(125000, true), '1.00 Mbit/s');
+});
+
+test('a history is at 0 where nothing was counted, and until now', () => {
+  const time = (at) => new Date(at * 1000).toISOString();
+  const row = (start, end, size) => (
+    { start_time: time(start), end_time: time(end), bytes: `${size}` });
+  const at = (when, [times, values]) =>
+    values[times.findLastIndex((each) => each <= when)];
+  const seen = history([row(900, 1200, 3000), row(1800, 2100, 600)], 1000, 3600);
+  assert.deepEqual(seen[0], [...seen[0]].sort((a, b) => a - b));
+  assert.deepEqual([1100, 1500, 2000, 3000, 3600].map((when) => at(when, seen)),
+    [10, 0, 2, 0, 0]);
+  // The five minutes that are not over are at their rate so far.
+  assert.equal(at(3600, history([row(3300, 3900, 3000)], 1000, 3600)), 10);
+  assert.deepEqual(history([], 1000, 3600)[1].slice(1), [0, 0, 0]);
 });

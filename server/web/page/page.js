@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The page: asks the server now and then, and shows what it says. Rows that are
 // out of sight are not in the document, so that 10,000 counters scroll as ten.
-import { bytes, choose, count, rate, readSnapshot, span, total }
+import { bytes, choose, count, history, rate, readSnapshot, seconds, span, total }
   from './rates.js';
 
 const PERIOD = 2000;
@@ -202,28 +202,7 @@ function addLivePoint() {
   else chart('live', state.live, []);
 }
 
-const seconds = (text) => Date.parse(text) / 1000;
 const when = (time) => new Date(time * 1000).toLocaleString();
-
-function historyOf(rows, from, to) {
-  const times = [from];
-  const values = [null];
-  for (const each of rows) {
-    const start = seconds(each.start_time);
-    const end = Math.min(seconds(each.end_time), to);
-    // Nothing was counted between two buckets that do not touch.
-    if (times.at(-1) < start - 2) {
-      times.push(times.at(-1) + 1, start - 1);
-      values.push(0, 0);
-    }
-    times.push(start, end);
-    const value = Number(each.bytes) / Math.max(1, end - start);
-    values.push(value, value);
-  }
-  times.push(to);
-  values.push(rows.length ? values.at(-1) : 0);
-  return [times, values];
-}
 
 async function showHistory() {
   const name = state.open;
@@ -242,7 +221,7 @@ async function showHistory() {
   const to = Date.now() / 1000;
   const bands = (gaps.gaps ?? []).map((each) =>
     [seconds(each.start_time), seconds(each.end_time)]);
-  chart('history', historyOf(usage.rows ?? [], to - hours * 3600, to), bands);
+  chart('history', history(usage.rows ?? [], to - hours * 3600, to), bands);
   let sum = 0;
   for (const each of usage.rows ?? []) sum += Number(each.bytes);
   const text = `${bytes(sum)} in this time`;

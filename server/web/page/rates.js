@@ -57,6 +57,34 @@ export function readSnapshot(snapshot, before) {
            time: snapshot.time, complete: snapshot.complete, counters };
 }
 
+export const seconds = (text) => Date.parse(text) / 1000;
+
+// A chart's times and rates of what was counted, from rows of usage. Of a time
+// in which nothing was counted there is no row.
+export function history(rows, from, to) {
+  const times = [from];
+  const values = [null];
+  const idleUntil = (time) => {
+    if (times.at(-1) >= time - 2) return;
+    times.push(times.at(-1) + 1, time - 1);
+    values.push(0, 0);
+  };
+  for (const each of rows) {
+    const start = seconds(each.start_time);
+    const end = Math.min(seconds(each.end_time), to);
+    if (end <= from) continue;
+    idleUntil(start);
+    // The first one may have begun before.
+    times.push(Math.max(start, from), end);
+    const value = Number(each.bytes) / Math.max(1, end - start);
+    values.push(value, value);
+  }
+  idleUntil(to);
+  times.push(to);
+  values.push(values.at(-1) ?? 0);
+  return [times, values];
+}
+
 // From when to when a chart of these times is: a minute at least. (uPlot itself
 // gives years to a single point.)
 export function span(times) {
