@@ -13,6 +13,7 @@
 namespace nfmeter::testing {
 namespace {
 
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -216,6 +217,53 @@ TEST_F(UsageListTest, GapsAreListedAndMarkRows) {
   request.mutable_filter()->set_name_glob("b");
   ASSERT_OK(Call(*server_.usage_stub, &Stub::ListGaps, request, &response));
   EXPECT_THAT(response.gaps(), IsEmpty());
+}
+
+TEST_F(UsageListTest, ADeletionByOthersIsOneGapUntilTheCounterIsBack) {
+  for (const char* name : {"a", "b"}) server_.AddObject({.name = name});
+  Record();
+  const absl::Time seen = server_.clock.WallTime();
+  ASSERT_THAT(server_.acct.Delete({"a", "b"}), Each(IsOk()));
+  Record();
+  for (const char* name : {"a", "b"}) server_.AddObject({.name = name});
+  Record();
+  v1::ListGapsResponse response;
+  ASSERT_OK(Call(*server_.usage_stub, &Stub::ListGaps, {}, &response));
+  ASSERT_THAT(response.gaps(), SizeIs(2));
+  for (const v1::UsageGap& gap : response.gaps()) {
+    EXPECT_EQ(gap.cause(), v1::USAGE_GAP_CAUSE_FOREIGN_DELETE);
+    EXPECT_EQ(gap.start_time().seconds(), absl::ToUnixSeconds(seen));
+    EXPECT_EQ(gap.end_time().seconds(),
+              absl::ToUnixSeconds(server_.clock.WallTime()));
+  }
+}
+
+TEST_F(UsageListTest, AGapOfAllMarksCountersThatWereThere) {
+  Make("gone");
+  Make("there");
+  Count("gone", 1);
+  CountAndRecord("there", 2);
+  v1::DeleteCounterRequest deletion;
+  v1::DeleteCounterResponse deleted;
+  deletion.set_name("gone");
+  ASSERT_OK(Call(*server_.counter_stub,
+                 &v1::CounterService::Stub::DeleteCounter, deletion, &deleted));
+  Record();
+  Record(absl::Minutes(10));  // between two readings
+  Record();
+  Make("new");
+  CountAndRecord("new", 3);
+  v1::ListGapsResponse gaps;
+  ASSERT_OK(Call(*server_.usage_stub, &Stub::ListGaps, {}, &gaps));
+  ASSERT_THAT(gaps.gaps(), SizeIs(1));
+  v1::ListUsageRequest usage = Day();
+  usage.set_group_by_counter(true);
+  const v1::ListUsageResponse rows = List(usage);
+  EXPECT_THAT(Rows(rows), ElementsAre("01 00:00 gone 1", "01 00:00 new 3",
+                                      "01 00:00 there 2"));
+  EXPECT_FALSE(rows.rows(0).at_least());
+  EXPECT_FALSE(rows.rows(1).at_least());
+  EXPECT_TRUE(rows.rows(2).at_least());
 }
 
 TEST_F(UsageListTest, GapsComeInPages) {

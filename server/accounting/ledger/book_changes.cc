@@ -5,6 +5,8 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
+
 namespace nfmeter::accounting {
 namespace {
 
@@ -36,6 +38,26 @@ void MergeAccounts(std::vector<Account>& accounts) {
     ++kept;
   }
   accounts.resize(kept);
+}
+
+// Makes one gap of a counter's deletion by somebody else and of its absence
+// that followed, where both are told together.
+void MergeAbsences(std::vector<Gap>& gaps) {
+  absl::flat_hash_map<uint64_t, size_t> newest;  // by account
+  size_t kept = 0;
+  for (size_t i = 0; i < gaps.size(); ++i) {
+    if (gaps[i].cause == GapCause::kForeignDelete) {
+      const auto [found, first] = newest.try_emplace(gaps[i].account, kept);
+      if (!first && gaps[found->second].to == gaps[i].from) {
+        gaps[found->second].to = gaps[i].to;
+        continue;
+      }
+      found->second = kept;
+    }
+    if (kept != i) gaps[kept] = gaps[i];
+    ++kept;
+  }
+  gaps.resize(kept);
 }
 
 void BoundGaps(std::vector<Gap>& gaps) {
@@ -70,6 +92,7 @@ void BookChanges::Append(BookChanges later) {
   MoveTo(accounts, later.accounts);
   MergeAccounts(accounts);
   MoveTo(gaps, later.gaps);
+  MergeAbsences(gaps);
   BoundGaps(gaps);
   MoveTo(settled, later.settled);
   if (later.reading.has_value()) reading = later.reading;

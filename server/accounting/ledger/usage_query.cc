@@ -94,7 +94,21 @@ absl::StatusOr<Place> ReadPlace(const std::string& token, uint64_t hash) {
 struct Group {
   Labels labels;
   std::string counter;
+  // From when the first of them was there to when the last one was.
+  absl::Time begin = absl::InfiniteFuture();
+  absl::Time end = absl::InfinitePast();
 };
+
+// Whether a gap of all counters is one of these: not one that was over before
+// they were made, or that began after their end.
+bool Touches(const Gap& gap, const Group& group) {
+  // The file does not know any more which ones there were.
+  if (gap.cause == GapCause::kStoreLost ||
+      gap.cause == GapCause::kStoreRestored) {
+    return true;
+  }
+  return gap.to >= group.begin && gap.from <= group.end;
+}
 
 class Query {
  public:
@@ -179,7 +193,13 @@ void Query::Assign(const StoredAccount& stored, const Labels& labels) {
                     absl::string_view("\0", 1));
   }
   absl::StrAppend(&key, "/", group.counter);  // never empty
-  by_key_.emplace(key, std::move(group));
+  Group& of = by_key_.try_emplace(key, std::move(group)).first->second;
+  const Account& account = stored.account;
+  of.begin = std::min(of.begin, account.create_time);
+  // One that is absent may come back, and its account goes on then.
+  of.end = std::max(of.end, account.state == Account::State::kClosed
+                                ? account.end_time
+                                : absl::InfiniteFuture());
   key_of_[stored.account.id] = std::move(key);
 }
 
@@ -263,7 +283,7 @@ absl::Status Query::AddRates(absl::Time from, absl::Time to,
 bool Query::HasGap(size_t group, absl::Time from, absl::Time to) const {
   return std::any_of(gaps_.begin(), gaps_.end(), [&](const Gap& gap) {
     if (gap.to < from || gap.from >= to) return false;
-    if (gap.account == 0) return true;
+    if (gap.account == 0) return Touches(gap, groups_[group].second);
     const auto of = group_of_.find(gap.account);
     return of != group_of_.end() && of->second == group;
   });

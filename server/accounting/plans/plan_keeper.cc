@@ -57,10 +57,9 @@ void PlanKeeper::LookAt(const AppliedPlan& applied) {
     }
   });
   if (!repaired) return;
-  std::vector<std::string> missed =
-      MissedCounters(applied.compiled->tables, drift->chains);
-  missed.insert(missed.end(), drift->counters.begin(), drift->counters.end());
-  TellRepair(name, drift->size(), missed);
+  TellRepair(name, drift->size(),
+             MissedCounters(applied.compiled->tables, drift->chains),
+             drift->counters.size());
 }
 
 void PlanKeeper::LookOutside(absl::Duration max_staleness) {
@@ -75,7 +74,7 @@ void PlanKeeper::LookOutside(absl::Duration max_staleness) {
       health.NoteRepair(parts_.clock, options_.health);
     }
   });
-  if (!restored.empty()) TellRepair(name, restored.size(), restored);
+  if (!restored.empty()) TellRepair(name, restored.size(), {}, restored.size());
 }
 
 std::vector<std::string> PlanKeeper::RestoreCounters(
@@ -153,9 +152,8 @@ void PlanKeeper::LookAtKeptRules(std::vector<std::string> restored) {
     }
   });
   if ((!repair && restored.empty()) || !failed.ok()) return;
-  std::vector<std::string> missed = parts_.kept_rules.CountersOf(ids);
-  missed.insert(missed.end(), restored.begin(), restored.end());
-  TellRepair(name, ids.size() + restored.size(), missed);
+  TellRepair(name, ids.size() + restored.size(),
+             parts_.kept_rules.CountersOf(ids), restored.size());
 }
 
 void PlanKeeper::BindAgain(const AppliedPlan& applied, CgroupBindings cgroups) {
@@ -234,7 +232,8 @@ absl::StatusOr<PlanKeeper::Drift> PlanKeeper::Repair(
 }
 
 void PlanKeeper::TellRepair(absl::string_view name, size_t differences,
-                            absl::Span<const std::string> counters) {
+                            absl::Span<const std::string> counters,
+                            size_t made_again) {
   const absl::StatusOr<PlanStatus> status = parts_.plans.Status(name);
   if (!status.ok()) return;
   if (status->missed_from != absl::InfinitePast()) {
@@ -246,7 +245,7 @@ void PlanKeeper::TellRepair(absl::string_view name, size_t differences,
   }
   const PlanRepair repair = {.plan = std::string(name),
                              .differences = differences,
-                             .counters = counters.size(),
+                             .counters = counters.size() + made_again,
                              .missed_from = status->missed_from,
                              .missed_to = status->missed_to};
   for (const auto& listener : listeners_) listener(repair);

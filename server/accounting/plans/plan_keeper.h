@@ -95,9 +95,11 @@ class PlanKeeper {
   void LookAtQuotas(const AppliedPlan& applied);
 
   // Tells the ledger and the listeners that these counters may have missed
-  // packets, as others had changed rules.
+  // packets, as others had changed rules. Of the counters that others had
+  // deleted, and that were made again, the ledger knows by itself.
   void TellRepair(absl::string_view name, size_t differences,
-                  absl::Span<const std::string> counters);
+                  absl::Span<const std::string> counters,
+                  size_t made_again = 0);
 
  private:
   // How the kernel is not as a plan wants it.

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "accounting/common/paging.h"
@@ -114,6 +115,38 @@ absl::StatusOr<std::optional<std::string>> CounterOf(
   return shown;
 }
 
+// The gaps of an answer. That a counter was deleted by others is told when it
+// is missed, and again when it is back: here that is one gap.
+class ShownGaps {
+ public:
+  explicit ShownGaps(v1::ListGapsResponse& response) : response_(response) {}
+
+  void Add(const accounting::Gap& gap, const std::string& counter) {
+    if (gap.cause == accounting::GapCause::kForeignDelete) {
+      const auto [newest, first] =
+          deletions_.try_emplace(gap.account, Deletion());
+      if (!first && newest->second.until == gap.from) {
+        newest->second.until = gap.to;
+        service::ToProto(
+            gap.to,
+            response_.mutable_gaps(newest->second.place)->mutable_end_time());
+        return;
+      }
+      newest->second = {response_.gaps_size(), gap.to};
+    }
+    service::ToProto(gap, counter, response_.add_gaps());
+  }
+
+ private:
+  struct Deletion {
+    int place = 0;
+    absl::Time until;
+  };
+
+  v1::ListGapsResponse& response_;
+  absl::flat_hash_map<uint64_t, Deletion> deletions_;  // by account
+};
+
 }  // namespace
 
 UsageService::UsageService(Gate& gate, accounting::Ledger& ledger,
@@ -180,6 +213,7 @@ absl::Status UsageService::ListGaps(const Call& call,
     if (!absl::SimpleAtoi(position, &after)) after = 0;
   }
   NFM_ASSIGN_OR_RETURN(auto reader, ledger_.OpenReader());
+  ShownGaps shown(*response);
   while (true) {
     NFM_ASSIGN_OR_RETURN(const auto gaps,
                          reader->Gaps(from, to, after, page_size));
@@ -188,7 +222,7 @@ absl::Status UsageService::ListGaps(const Call& call,
       NFM_ASSIGN_OR_RETURN(const auto counter,
                            CounterOf(gap, filter, labels_, *reader));
       if (!counter.has_value()) continue;
-      ToProto(gap, *counter, response->add_gaps());
+      shown.Add(gap, *counter);
       if (static_cast<size_t>(response->gaps_size()) < page_size) continue;
       response->set_next_page_token(
           accounting::MakePageToken(hash.value(), absl::StrCat(after)));
