@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <thread>
 #include <utility>
 
@@ -28,6 +29,10 @@
 
 namespace nfmeter::app {
 namespace {
+
+// For clients to close their connections. gRPC waits for all of them, and
+// those whose program does something else meanwhile let it wait.
+constexpr absl::Duration kGoodbye = absl::Milliseconds(100);
 
 service::NodeInfo DescribeHost(const Config& config, Clock& clock) {
   utsname kernel{};
@@ -414,7 +419,10 @@ void Daemon::Shutdown(absl::Duration grace) {
   services_->Shutdown();
   domain_->StopWaiting();
   if (file_plans_ != nullptr) file_plans_->Stop();
-  const auto deadline = absl::ToChronoTime(absl::Now() + grace);
+  const absl::Time end = absl::Now() + grace;
+  gate_.Close(end);
+  const auto deadline =
+      absl::ToChronoTime(std::min(end, absl::Now() + kGoodbye));
   std::vector<std::thread> endings;
   for (const auto& server : servers_) {
     endings.emplace_back([&server, deadline] { server->Shutdown(deadline); });

@@ -83,7 +83,8 @@ class Daemon {
   void Reload();
 
   // Ends: no new calls, health NOT_SERVING, streams told so, other calls
-  // cancelled after `grace`. Returns when all have ended.
+  // cancelled after `grace`. Returns when all have ended, whether or not
+  // clients close their connections.
   void Shutdown(absl::Duration grace);
 
  private:

@@ -50,8 +50,8 @@ class Services {
   }
 
   // Ends all streams, and new ones at once, with UNAVAILABLE and reason
-  // SERVER_SHUTDOWN. A stream whose client does not read ends at the deadline
-  // of grpc::Server::Shutdown(), so call that next.
+  // SERVER_SHUTDOWN. One whose client does not read ends when
+  // grpc::Server::Shutdown() cuts it off.
   void Shutdown() { streams_.Shutdown(); }
 
   const SnapshotService& snapshots() const { return snapshots_; }

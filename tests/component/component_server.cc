@@ -73,6 +73,7 @@ ComponentServer::~ComponentServer() { Shutdown(); }
 void ComponentServer::Shutdown() {
   if (server_ == nullptr) return;
   services_.Shutdown();
+  gate_.Close(absl::Now() + absl::Minutes(1));
   server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(5));
   server_.reset();
   domain->plans().Stop();

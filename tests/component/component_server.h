@@ -84,6 +84,7 @@ class ComponentServer {
   accounting::SnapshotHub& hub = domain->snapshots();
   accounting::LabelStore& labels = domain->labels();
   accounting::Rules& rules = domain->rules();
+  service::Gate& gate = gate_;
 
   std::unique_ptr<v1::CounterService::Stub> counter_stub;
   std::unique_ptr<v1::RuleService::Stub> rule_stub;

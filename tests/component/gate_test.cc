@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Who has not read what he asked for is let in no more.
+// Who has not read what he asked for is let in no more, nor is anybody when the
+// server ends.
 #include "service/gate/gate.h"
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "grpcpp/completion_queue.h"
 #include "nfmeter/v1/counter.pb.h"
+#include "nfmeter/v1/snapshot.pb.h"
 #include "tests/component/component_server.h"
 #include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
@@ -77,6 +79,26 @@ TEST(GateTest, ACallerThatLeavesItsAnswersUnreadIsNotLetIn) {
   }
   EXPECT_TRUE(
       Eventually([&] { return reason_of_a_change() == "COUNTER_NOT_FOUND"; }));
+}
+
+TEST(GateTest, WhenItIsClosedOnlyCallsThatAreUnderWayGoOn) {
+  ComponentServer server;
+  const auto reason_of_a_call = [&] {
+    v1::ListCountersResponse response;
+    return ErrorInfoOf(Call(*server.counter_stub, &Counters::ListCounters, {},
+                            &response))
+        .reason();
+  };
+  EXPECT_EQ(reason_of_a_call(), "");
+  grpc::ClientContext context;
+  const auto watch = server.snapshot_stub->WatchSnapshots(&context, {});
+  v1::WatchSnapshotsResponse frame;
+  ASSERT_TRUE(watch->Read(&frame));
+  server.gate.Close(absl::InfinitePast());
+  EXPECT_EQ(reason_of_a_call(), "SERVER_SHUTDOWN");
+  context.TryCancel();
+  EXPECT_EQ(watch->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  server.gate.Close(absl::InfiniteFuture());
 }
 
 }  // namespace

@@ -263,6 +263,18 @@ TEST(DaemonTest, SigtermEndsOpenStreamsProperlyAndSoon) {
   EXPECT_THAT(server.Log(), HasSubstr(" info stopped\n"));
 }
 
+// gRPC's servers wait for their clients to close connections, and its clients
+// do so only while their program is in a call.
+TEST(DaemonTest, ClientsBetweenTwoCallsDoNotHoldItUp) {
+  NfmeterdProcess server;
+  ASSERT_OK(server.WaitUntilReady());
+  const auto channel = server.Channel();
+  ASSERT_OK(Create(channel, "one"));
+  const absl::Time begin = absl::Now();
+  EXPECT_EQ(server.Stop(), 0);
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(1));  // what calls would get
+}
+
 TEST(DaemonTest, SigintEndsItToo) {
   NfmeterdProcess server;
   ASSERT_OK(server.WaitUntilReady());

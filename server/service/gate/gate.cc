@@ -38,6 +38,11 @@ size_t AnswerBytesOf(const grpc::CallbackServerContext& context) {
 
 }  // namespace
 
+absl::Status ShutdownStatus() {
+  return MakeError(absl::StatusCode::kUnavailable, "SERVER_SHUTDOWN",
+                   "the server is shutting down; connect again");
+}
+
 Gate::Gate(const security::Authorizer& authorizer,
            std::vector<telemetry::CallObserver*> observers,
            const Options& options, Clock& clock)
@@ -61,6 +66,7 @@ Gate::Arrival Gate::Arrive(const grpc::CallbackServerContext& context,
 absl::StatusOr<Call> Gate::Enter(const grpc::CallbackServerContext& context,
                                  const security::Standing& standing,
                                  const security::Method& method) {
+  if (closed_) return ShutdownStatus();
   if (standing.certified()) {
     NFM_RETURN_IF_ERROR(rates_.Take(standing.principal()));
   }
@@ -77,6 +83,24 @@ absl::StatusOr<Call> Gate::Enter(const grpc::CallbackServerContext& context,
     call.max_answer_bytes = AnswerBytesOf(context);
   }
   return call;
+}
+
+Gate::Stay::Stay(Gate& gate) : gate_(gate) {
+  absl::MutexLock lock(&gate_.stays_mutex_);
+  ++gate_.stays_;
+}
+
+Gate::Stay::~Stay() {
+  absl::MutexLock lock(&gate_.stays_mutex_);
+  --gate_.stays_;
+}
+
+void Gate::Close(absl::Time deadline) {
+  closed_ = true;
+  const auto empty = [this]()
+                         ABSL_NO_THREAD_SAFETY_ANALYSIS { return stays_ == 0; };
+  absl::MutexLock lock(&stays_mutex_);
+  stays_mutex_.AwaitWithDeadline(absl::Condition(&empty), deadline);
 }
 
 absl::Status Gate::Post(security::Work work, absl::string_view caller,

@@ -4,6 +4,7 @@
 #define NFMETER_SERVICE_GATE_GATE_H_
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <iterator>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/clock.h"
 #include "grpcpp/server_context.h"
@@ -27,6 +29,9 @@
 #include "telemetry/metrics_text.h"
 
 namespace nfmeter::service {
+
+// What calls end with when the server does.
+absl::Status ShutdownStatus();
 
 // Lets calls in, or not; finds a thread to serve them; and tells the observers
 // how they ended. Calls pass it before their message is read; see UnaryCall and
@@ -71,6 +76,23 @@ class Gate {
   Arrival Arrive(const grpc::CallbackServerContext& context,
                  const security::Method& method);
 
+  // Counts a call for as long as it has this.
+  class Stay {
+   public:
+    explicit Stay(Gate& gate);
+    ~Stay();
+    Stay(const Stay&) = delete;
+    Stay& operator=(const Stay&) = delete;
+
+   private:
+    Gate& gate_;
+  };
+
+  // From now on no call is let in: UNAVAILABLE, SERVER_SHUTDOWN. Returns when
+  // those that have come are over, their answers handed to the kernel, or at
+  // the deadline.
+  void Close(absl::Time deadline);
+
   // Has a thread for this work run the job of the caller. RESOURCE_EXHAUSTED,
   // TOO_MANY_CALLS. Not for Work::kAtOnce, which needs none.
   absl::Status Post(security::Work work, absl::string_view caller,
@@ -103,6 +125,9 @@ class Gate {
   const Options options_;
   CallRates rates_;
   MemoryBudget memory_;
+  absl::Mutex stays_mutex_;
+  size_t stays_ ABSL_GUARDED_BY(stays_mutex_) = 0;
+  std::atomic<bool> closed_ = false;
   absl::Mutex answers_mutex_;
   size_t answer_bytes_ ABSL_GUARDED_BY(answers_mutex_) = 0;
   std::array<WorkThreads, kThreaded> threads_;

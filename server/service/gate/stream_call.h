@@ -79,6 +79,7 @@ class StreamCall final : public BytesReactor {
   std::shared_ptr<MessageStream> stream();
 
   Gate& gate_;
+  const Gate::Stay stay_{gate_};
   const StreamMethod& method_;
   grpc::CallbackServerContext& context_;
   absl::StatusOr<Call> call_;

@@ -5,15 +5,11 @@
 
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "service/gate/gate.h"
 #include "service/gate/status.h"
 
 namespace nfmeter::service {
 namespace {
-
-absl::Status ShutdownStatus() {
-  return MakeError(absl::StatusCode::kUnavailable, "SERVER_SHUTDOWN",
-                   "the server is shutting down; connect again");
-}
 
 absl::Status PolicyChanged() {
   return MakeError(absl::StatusCode::kUnavailable, "POLICY_CHANGED",

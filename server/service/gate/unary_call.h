@@ -89,6 +89,7 @@ class UnaryCall final : public BytesReactor {
   CallTrail& Trail();
 
   Gate& gate_;
+  const Gate::Stay stay_{gate_};
   const UnaryMethod& method_;
   grpc::CallbackServerContext& context_;
   Gate::Arrival arrival_;
