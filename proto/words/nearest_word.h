@@ -12,9 +12,10 @@
 namespace nfmeter {
 
 // The first of those of `known` that take the fewest letters put in, left out,
-// changed or swapped with the next to become `word`, but at most so many; else the first one that
-// begins with `word`, or that `word` begins with, and it with five letters.
-// Empty: there is none, or `word` is longer than anybody's slip (256 bytes).
+// changed or swapped with the next to become `word`, but at most so many; else
+// the first one that begins with `word`, or that `word` begins with, and it
+// with five letters. Empty: there is none, or `word` is longer than anybody's
+// slip (256 bytes).
 std::string NearestWord(absl::string_view word,
                         absl::Span<const std::string> known, size_t most);
 
