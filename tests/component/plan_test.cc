@@ -8,6 +8,7 @@
 #include "absl/synchronization/mutex.h"
 #include "gmock/gmock.h"
 #include "nfmeter/v1/plan.pb.h"
+#include "service/plan/read_plan.h"
 #include "telemetry/call_observer.h"
 #include "tests/component/component_server.h"
 #include "tests/support/status_matchers.h"
@@ -83,9 +84,7 @@ class PlanTest : public ::testing::TestWithParam<kernel::Backend> {
     }
   }
   // As after some seconds.
-  void Look() {
-    server_.Advance(ComponentServer::kLookInterval);
-  }
+  void Look() { server_.Advance(ComponentServer::kLookInterval); }
 
   ComponentServer server_{OnBackend(GetParam())};
   v1::ApplyPlanResponse applied_;
@@ -331,6 +330,62 @@ class Targets final : public telemetry::CallObserver {
   mutable absl::Mutex mutex_;
   std::vector<std::string> targets_ ABSL_GUARDED_BY(mutex_);
 };
+
+// As an operator may not delete rules with a verdict one by one.
+TEST(PlanRoleTest, AnOperatorUndoesNoPlanThatDecidesAboutPackets) {
+  ComponentServer server({.role = security::Role::kOperator});
+  v1::Plan caps;
+  caps.set_name("caps");
+  v1::Account& guest = *caps.add_accounts();
+  guest.set_counter("guest");
+  guest.mutable_match()->set_protocol("udp");
+  const v1::Plan counts = caps;
+  guest.mutable_quota()->set_bytes(1000);
+  guest.mutable_quota()->set_over(v1::OVER_QUOTA_DROP);
+  service::FieldErrors errors;
+  ASSERT_OK(server.domain->plans()
+                .Apply({.plan = service::ReadPlan(caps, "plan", errors),
+                        .source = service::PlanSource(caps),
+                        .owner = "admin"},
+                       {})
+                .status());
+  ASSERT_OK(errors.ToStatus());
+
+  v1::ApplyPlanRequest apply;
+  *apply.mutable_plan() = counts;
+  apply.set_take_over(true);
+  v1::ApplyPlanResponse applied;
+  v1::DeletePlanRequest remove;
+  remove.set_name("caps");
+  remove.set_take_over(true);
+  v1::DeletePlanRequest remove_all;
+  remove_all.set_all(true);
+  v1::DeletePlanResponse removed;
+  for (const grpc::Status& status :
+       {Call(*server.plan_stub, &Stub::ApplyPlan, apply, &applied),
+        Call(*server.plan_stub, &Stub::DeletePlan, remove, &removed),
+        Call(*server.plan_stub, &Stub::DeletePlan, remove_all, &removed)}) {
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+    EXPECT_EQ(ErrorInfoOf(status).reason(), "VERDICT_NOT_PERMITTED");
+  }
+  EXPECT_TRUE(server.domain->plans().Get("caps").ok());
+}
+
+// One that only counts is an operator's, whoever applied it.
+TEST(PlanRoleTest, AnOperatorTakesPlansThatOnlyCountOver) {
+  ComponentServer server({.role = security::Role::kOperator});
+  service::FieldErrors errors;
+  ASSERT_OK(server.domain->plans()
+                .Apply({.plan = service::ReadPlan(Customers(), "plan", errors),
+                        .source = service::PlanSource(Customers()),
+                        .owner = "admin"},
+                       {})
+                .status());
+  v1::DeletePlanRequest remove;
+  remove.set_all(true);
+  v1::DeletePlanResponse removed;
+  EXPECT_OK(Call(*server.plan_stub, &Stub::DeletePlan, remove, &removed));
+}
 
 TEST(PlanAuditTest, AnApplicationNamesItsPlan) {
   Targets targets;

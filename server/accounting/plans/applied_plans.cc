@@ -36,6 +36,17 @@ absl::Status EtagMismatch(absl::string_view name) {
                    .metadata = {{"plan", std::string(name)}}});
 }
 
+absl::Status CheckOnlyCounts(const AppliedPlan& plan) {
+  if (!Decides(*plan.plan)) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kPermissionDenied,
+      absl::StrCat("plan ", plan.info.name,
+                   " decides about packets over a quota; to change or delete "
+                   "it takes the role admin"),
+      ErrorDetails{.reason = "VERDICT_NOT_PERMITTED",
+                   .metadata = {{"plan", plan.info.name}}});
+}
+
 AppliedPlans::AppliedPlans(const KeptRules& kept_rules)
     : kept_rules_(kept_rules) {
   outside_.Name(kOutsidePlans, "");

@@ -58,6 +58,9 @@ struct AppliedPlan {
 absl::Status PlanNotFound(absl::string_view name);
 absl::Status PlanOfOthers(const PlanInfo& plan);
 absl::Status EtagMismatch(absl::string_view name);
+// PERMISSION_DENIED if it decides about packets: for callers who may not, and
+// so must not undo what others decided.
+absl::Status CheckOnlyCounts(const AppliedPlan& plan);
 
 // Thread-safe; whoever changes a plan is alone in that, on the lane of plans.
 // Does not own what it is given.

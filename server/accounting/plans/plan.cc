@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "accounting/plans/plan.h"
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/stable_hash.h"
@@ -33,6 +34,16 @@ std::vector<std::string> CountersOf(const Plan& plan,
   }
   counters.push_back(ClassCounter(account.counter, kOtherClass));
   return counters;
+}
+
+bool Decides(const Plan& plan) {
+  const auto decides = [](const PlanAccount& account) {
+    return account.quota.has_value() && account.quota->over != OverQuota::kTell;
+  };
+  return absl::c_any_of(plan.accounts, decides) ||
+         absl::c_any_of(plan.groups, [&](const AccountGroup& group) {
+           return decides(group.shared);
+         });
 }
 
 std::string OwnerOfChains(absl::string_view plan_name) {

@@ -128,6 +128,9 @@ std::string ClassCounter(absl::string_view counter,
 std::vector<std::string> CountersOf(const Plan& plan,
                                     const PlanAccount& account);
 
+// Packets over a quota of the plan are dropped, rejected or marked.
+bool Decides(const Plan& plan);
+
 // What the names of a plan's chains begin with, behind
 // kernel::kOwnedChainPrefix: "1a2b3c4d-", a hash of the plan's name.
 std::string OwnerOfChains(absl::string_view plan_name);

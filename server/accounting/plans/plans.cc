@@ -225,6 +225,9 @@ absl::Status Plans::CheckTerms(const NewPlan& plan,
       !terms.take_over) {
     return PlanOfOthers(before->info);
   }
+  if (before.has_value() && terms.counting_only) {
+    NFM_RETURN_IF_ERROR(CheckOnlyCounts(*before));
+  }
   const bool as_said = terms.etag.empty() ||
                        (before.has_value() && before->info.etag == terms.etag);
   return as_said ? absl::OkStatus() : EtagMismatch(plan.plan.name);
@@ -392,6 +395,7 @@ absl::StatusOr<PlanRemoval> Plans::DeleteNow(const std::string& name,
   if (before.info.owner != deletion.owner && !deletion.take_over) {
     return PlanOfOthers(before.info);
   }
+  if (deletion.counting_only) NFM_RETURN_IF_ERROR(CheckOnlyCounts(before));
   if (!deletion.etag.empty() && deletion.etag != before.info.etag) {
     return EtagMismatch(name);
   }
@@ -426,6 +430,12 @@ absl::StatusOr<PlanRemoval> Plans::DeleteAll(const PlanDeletion& deletion) {
 absl::StatusOr<PlanRemoval> Plans::DeleteAllNow(PlanDeletion deletion) {
   deletion.etag.clear();
   deletion.take_over = true;
+  if (deletion.counting_only) {
+    // Before any of them is deleted.
+    for (const PlanInfo& info : List()) {
+      NFM_RETURN_IF_ERROR(CheckOnlyCounts(plans_.FindOrEmpty(info.name)));
+    }
+  }
   PlanRemoval all;
   absl::flat_hash_set<std::string> known;
   for (const PlanInfo& info : List()) {

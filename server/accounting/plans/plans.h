@@ -50,6 +50,7 @@ struct PlanTerms {
   bool prune = false;
   bool allow_empty = false;
   bool take_over = false;
+  bool counting_only = false;  // the caller may not decide about packets
   // Plans of the same owner whose counters it may have: they are deleted as
   // soon as it is in force, and their counters stay.
   std::vector<std::string> replaces;
@@ -68,6 +69,7 @@ struct PlanDeletion {
   bool validate_only = false;
   bool keep_counters = false;
   bool take_over = false;
+  bool counting_only = false;  // likewise
   kernel::Patience patience;
 };
 
@@ -136,6 +138,7 @@ class Plans {
 
   // ALREADY_EXISTS and others: see ExpandPlan(), CompilePlan(), Counters.
   // FAILED_PRECONDITION: PLAN_OF_OTHERS, PLAN_EMPTY. ABORTED: ETAG_MISMATCH.
+  // PERMISSION_DENIED: VERDICT_NOT_PERMITTED, of the plan of before.
   // Whatever fails, the plan of before stays, in the kernel too.
   absl::StatusOr<PlanOutcome> Apply(NewPlan plan, const PlanTerms& terms);
   // NOT_FOUND: PLAN_NOT_FOUND; else as Apply().

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/plan/plan_service.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,18 +55,6 @@ absl::Status CheckScopeIsAll(const Call& call) {
                    ", and so not all plans"));
 }
 
-bool Decides(const accounting::Plan& plan) {
-  const auto decides = [](const accounting::PlanAccount& account) {
-    return account.quota.has_value() &&
-           account.quota->over != accounting::OverQuota::kTell;
-  };
-  return std::any_of(plan.accounts.begin(), plan.accounts.end(), decides) ||
-         std::any_of(plan.groups.begin(), plan.groups.end(),
-                     [&](const accounting::AccountGroup& group) {
-                       return decides(group.shared);
-                     });
-}
-
 }  // namespace
 
 PlanService::PlanService(Gate& gate, const Parts& parts, const Limits& limits)
@@ -93,7 +80,7 @@ absl::Status PlanService::ApplyPlan(const Call& call,
   if (!call.scope().has_all()) {
     NFM_RETURN_IF_ERROR(CheckScope(call, CountersOf(plan.plan)));
   }
-  if (Decides(plan.plan) && !call.MayDecide()) {
+  if (accounting::Decides(plan.plan) && !call.MayDecide()) {
     return accounting::VerdictNotPermitted();
   }
   return Mutate(
@@ -107,6 +94,7 @@ absl::Status PlanService::ApplyPlan(const Call& call,
                                 .prune = request.prune(),
                                 .allow_empty = request.allow_empty(),
                                 .take_over = request.take_over(),
+                                .counting_only = !call.MayDecide(),
                                 .patience = RulePatience(call, limits_)}));
         ToProto(outcome.plan, response->mutable_plan());
         ToProto(outcome.plan, response->mutable_cost());
@@ -177,6 +165,7 @@ absl::Status PlanService::DeletePlan(const Call& call,
                       .validate_only = request.validate_only(),
                       .keep_counters = request.keep_counters(),
                       .take_over = request.take_over(),
+                      .counting_only = !call.MayDecide(),
                       .patience = RulePatience(call, limits_)};
                   NFM_ASSIGN_OR_RETURN(
                       const accounting::PlanRemoval removal,
