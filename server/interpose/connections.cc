@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "interpose/tcp_peer.h"
 
@@ -148,8 +149,18 @@ std::unique_ptr<FrameGuard> Connections::NewGuard(const std::string& client) {
                                       *clock_);
 }
 
+void Connections::Exempt(int listener) {
+  absl::MutexLock lock(&mutex_);
+  exempt_.push_back(listener);
+}
+
+bool Connections::IsExempt(int listener) const {
+  absl::MutexLock lock(&mutex_);
+  return absl::c_linear_search(exempt_, listener);
+}
+
 bool Connections::Accepted(int listener, int fd) {
-  if (!guards() || listener == exempt_) return true;
+  if (!guards() || IsExempt(listener)) return true;
   if (fd >= kMaxDescriptors || open_ >= options_.max_connections) {
     ++beyond_limit_;
     close(fd);

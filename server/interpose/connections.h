@@ -103,8 +103,8 @@ class Connections {
   size_t max_connections() const { return options_.max_connections; }
 
   // A listener that is somebody else's: that of Prometheus, who is to see what
-  // happens when there are too many connections.
-  void Exempt(int listener) { exempt_ = listener; }
+  // happens when there are too many connections, or the page's.
+  void Exempt(int listener);
   // A connection has been accepted. False: it is none of the caller's business
   // any more.
   bool Accepted(int listener, int fd);
@@ -185,6 +185,7 @@ class Connections {
     if (fd < 0 || fd >= kMaxDescriptors) return nullptr;
     return slots_[fd].load(std::memory_order_acquire);
   }
+  bool IsExempt(int listener) const;
   bool Look(Connection& connection, int fd, absl::Span<const iovec> buffers,
             size_t size, bool from_client);
   void Forget(Connection& connection, int fd);
@@ -197,7 +198,6 @@ class Connections {
   bool MayReport();
 
   std::atomic<bool> guards_ = false;
-  std::atomic<int> exempt_ = -1;
   Options options_;
   Clock* clock_ = nullptr;
   std::function<void(const Offence&)> on_offence_;
@@ -214,7 +214,8 @@ class Connections {
   std::atomic<uint64_t> turned_away_ = 0;
   std::atomic<uint64_t> delayed_ = 0;
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
+  std::vector<int> exempt_ ABSL_GUARDED_BY(mutex_);  // listeners
   std::vector<Held> held_ ABSL_GUARDED_BY(mutex_);
   int spare_ ABSL_GUARDED_BY(mutex_) = -1;
   absl::Duration window_end_ ABSL_GUARDED_BY(mutex_);

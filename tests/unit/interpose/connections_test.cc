@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "interpose/connections.h"
 
+#include <fcntl.h>
+
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "tests/support/fake_clock.h"
@@ -9,6 +11,22 @@ namespace nfmeter::interpose {
 namespace {
 
 using ::nfmeter::testing::FakeClock;
+
+// Prometheus and the page each have one, and must not take it from the other.
+TEST(ConnectionsTest, ListenersOfOthersAreLetAloneHoweverManyThereAre) {
+  constexpr int kMetrics = 1'000;
+  constexpr int kPage = 1'001;
+  constexpr int kOurs = 1'002;
+  static FakeClock clock;  // as long as Connections
+  Connections& all = Connections::All();
+  all.Guard(
+      {.max_connections = 0}, clock, [](const auto&) {}, [](const auto&) {});
+  all.Exempt(kMetrics);
+  all.Exempt(kPage);
+  EXPECT_TRUE(all.Accepted(kMetrics, open("/dev/null", O_RDONLY)));
+  EXPECT_TRUE(all.Accepted(kPage, open("/dev/null", O_RDONLY)));
+  EXPECT_FALSE(all.Accepted(kOurs, open("/dev/null", O_RDONLY)));
+}
 
 TEST(PenaltiesTest, APenaltyEnds) {
   FakeClock clock;
