@@ -140,6 +140,26 @@ absl::string_view FilterFieldAt(absl::string_view sentence) {
   return sentence.substr(0, end);
 }
 
+// "nfmeter.v1.NodeService/GetNode" at the front of a sentence: its length; 0:
+// there is none.
+size_t MethodAt(absl::string_view sentence) {
+  if (!absl::StartsWith(sentence, "nfmeter.v1.")) return 0;
+  size_t end = 0;
+  while (end < sentence.size() &&
+         (IsWordCharacter(sentence[end]) || sentence[end] == '.' ||
+          sentence[end] == '/')) {
+    ++end;
+  }
+  return sentence.find('/') < end ? end : 0;
+}
+
+absl::string_view CommandOf(absl::string_view word) {
+  for (const Word& known : kWords) {
+    if (known.api == word) return known.command;
+  }
+  return word;
+}
+
 }  // namespace
 
 std::string FlagOfField(absl::string_view path) {
@@ -170,13 +190,19 @@ std::string InCommandWords(absl::string_view sentence) {
       i += field.size();
       continue;
     }
+    // A method as a policy names it is one word: that of its command, or as it
+    // is.
+    if (const size_t length = MethodAt(sentence.substr(i)); length > 0) {
+      const absl::string_view method = sentence.substr(i, length);
+      const absl::string_view word = method.substr(method.find('/') + 1);
+      const absl::string_view command = CommandOf(word);
+      absl::StrAppend(&text, command == word ? method : command);
+      i += length;
+      continue;
+    }
     size_t end = i;
     while (end < sentence.size() && IsWordCharacter(sentence[end])) ++end;
-    absl::string_view word = sentence.substr(i, end - i);
-    for (const Word& known : kWords) {
-      if (known.api == word) word = known.command;
-    }
-    absl::StrAppend(&text, word);
+    absl::StrAppend(&text, CommandOf(sentence.substr(i, end - i)));
     if (end < sentence.size()) text.push_back(sentence[end++]);
     i = end;
   }

@@ -233,6 +233,17 @@ TEST_F(ErrorsTest, SentencesSpeakOfCommandsAndFlags) {
             "or set --max-staleness\n");
 }
 
+TEST_F(ErrorsTest, MethodsThatPoliciesNameAreCommandsToo) {
+  server_.counters.on_GetCounter = [](const auto&, auto*) {
+    return Error(grpc::StatusCode::PERMISSION_DENIED,
+                 "a may not call nfmeter.v1.CounterService/ListCounters: that, "
+                 "nfmeter.v1.UsageService/ListUsage and nfmeter.v1");
+  };
+  EXPECT_EQ(Nfmeter({"counter", "get", "x"}).err,
+            "nfmeter: a may not call 'nfmeter counter list': that, "
+            "nfmeter.v1.UsageService/ListUsage and nfmeter.v1\n");
+}
+
 TEST_F(ErrorsTest, WrongUsageIsExplained) {
   const struct {
     std::vector<std::string> arguments;
