@@ -106,6 +106,31 @@ absl::Status CheckName(const Flags& flags) {
   return absl::OkStatus();
 }
 
+// As the nodes want it, which would each refuse it.
+absl::Status CheckConsumer(const Flags& flags) {
+  constexpr size_t kMost = 63;
+  const auto belongs = [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' ||
+           c == '_' || c == '-';
+  };
+  if (!flags.consumer.empty() && flags.consumer.size() <= kMost &&
+      std::all_of(flags.consumer.begin(), flags.consumer.end(), belongs)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--consumer '", absl::CHexEscape(flags.consumer),
+                   "': must be 1 to ", kMost, " of [A-Za-z0-9._-]"));
+}
+
+// What can be said of flags by themselves.
+absl::Status CheckFlags(const Flags& flags) {
+  NFM_RETURN_IF_ERROR(LeaseOf(flags).status());
+  NFM_RETURN_IF_ERROR(CheckName(flags));
+  NFM_RETURN_IF_ERROR(CheckConsumer(flags));
+  return flags.metrics.empty() ? absl::OkStatus()
+                               : CheckMetricsAddress(flags.metrics);
+}
+
 // Nodes that do not answer are told, but are no mistake of the file's.
 void CheckNodes(const TargetsFile& file, Fleet& fleet) {
   CallOptions once;
@@ -125,8 +150,6 @@ void CheckNodes(const TargetsFile& file, Fleet& fleet) {
 // What all of it says, without changing anything.
 absl::Status CheckConfig(const Flags& flags, const std::string& url) {
   NFM_ASSIGN_OR_RETURN(const TargetsFile file, ReadTargets(flags.targets));
-  NFM_RETURN_IF_ERROR(LeaseOf(flags).status());
-  NFM_RETURN_IF_ERROR(CheckName(flags));
   std::vector<FleetMember> members;
   for (const Target& target : file.targets) {
     members.push_back({target.name, OptionsFor(target)});
@@ -165,13 +188,11 @@ int Status(const Flags& flags) {
 int Collect(const Flags& flags, const std::function<void()>& wait_for_end) {
   const auto url = SinkUrl(flags);
   if (!url.ok()) return Fail(url.status());
+  if (const auto right = CheckFlags(flags); !right.ok()) return Fail(right);
   if (flags.check_config) {
     const absl::Status status = CheckConfig(flags, *url);
     return status.ok() ? kOk : Fail(status);
   }
-  const auto lease = LeaseOf(flags);
-  if (!lease.ok()) return Fail(lease.status());
-  if (const auto named = CheckName(flags); !named.ok()) return Fail(named);
   auto file = ReadTargets(flags.targets);
   if (!file.ok()) return Fail(file.status());
   const auto sink = OpenSink({.url = *url, .connections = flags.connections});
@@ -199,7 +220,7 @@ int Collect(const Flags& flags, const std::function<void()>& wait_for_end) {
   const std::string name = flags.name.empty() ? DefaultName() : flags.name;
   Collector collector({.name = name,
                        .consumer = flags.consumer,
-                       .lease = *lease,
+                       .lease = *LeaseOf(flags),
                        .memory = uint64_t{flags.memory_mib} << 20,
                        .store_threads = flags.connections},
                       **sink);

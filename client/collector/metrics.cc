@@ -7,12 +7,15 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
+#include "client/src/status_macros.h"
 
 namespace nfmeter::collector {
 namespace {
@@ -126,13 +129,24 @@ struct MetricsAnswer {
   }
 };
 
+// getaddrinfo() takes the lower half of a number that is no port.
+absl::Status CheckMetricsAddress(absl::string_view address) {
+  const size_t colon = address.rfind(':');
+  uint32_t port = 0;
+  if (colon == absl::string_view::npos ||
+      !absl::SimpleAtoi(address.substr(colon + 1), &port) || port > 65'535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--metrics ", address,
+                     ": must be HOST:PORT, such as 127.0.0.1:9479, with a port "
+                     "up to 65535"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(
     absl::string_view address, std::function<std::string()> page) {
+  NFM_RETURN_IF_ERROR(CheckMetricsAddress(address));
   const size_t colon = address.rfind(':');
-  if (colon == absl::string_view::npos) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--metrics ", address, ": must be HOST:PORT, such as 127.0.0.1:9479"));
-  }
   const std::string host(
       absl::StripSuffix(absl::StripPrefix(address.substr(0, colon), "["), "]"));
   const std::string port(address.substr(colon + 1));

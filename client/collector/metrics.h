@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -18,6 +19,9 @@ namespace nfmeter::collector {
 
 // The page, in Prometheus' text format; docs/metrics.md explains it.
 std::string MetricsPage(const CollectorState& state, absl::Time now);
+
+// INVALID_ARGUMENT: it is neither HOST:PORT nor [HOST]:PORT.
+absl::Status CheckMetricsAddress(absl::string_view address);
 
 // http://HOST:PORT/metrics, and /-/healthy and /-/ready for those who watch
 // over the process. Plain HTTP, few connections, no bodies.

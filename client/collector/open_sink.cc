@@ -3,7 +3,9 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "client/src/status_macros.h"
 #include "collector/nats_sink.h"
 #include "collector/postgres_sink.h"
 #include "collector/sqlite_sink.h"
@@ -70,6 +73,23 @@ std::string WithoutPassword(absl::string_view url) {
   return shown;
 }
 
+// SQLite keeps a file without a name until it is closed, and no longer.
+absl::Status CheckPath(absl::string_view path, bool check_rights) {
+  if (path.empty()) {
+    return absl::InvalidArgumentError(
+        "--sink sqlite: has no path; write sqlite:PATH");
+  }
+  std::string folder = std::filesystem::path(std::string(path)).parent_path();
+  if (folder.empty()) folder = ".";
+  if (check_rights && access(folder.c_str(), W_OK | X_OK) != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(folder, " can't be written: ", std::strerror(errno),
+                     "; give the collector a folder that it may write, --sink "
+                     "sqlite:PATH"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::string DefaultSink() {
@@ -115,6 +135,7 @@ absl::StatusOr<std::unique_ptr<Sink>> OpenSink(const SinkOptions& options) {
   absl::string_view path(url);
   if (absl::ConsumePrefix(&path, "sqlite:")) {
     absl::ConsumePrefix(&path, "//");
+    NFM_RETURN_IF_ERROR(CheckPath(path, options.check_rights));
     return SqliteSink::Open(
         {.path = std::string(path), .only_inspect = options.only_inspect});
   }

@@ -234,6 +234,32 @@ TEST_F(CollectorTest, ConfigurationIsCheckedBeforeItIsUsed) {
   EXPECT_THAT(bad.err, HasSubstr(targets_ + ":2: "));
 }
 
+TEST_F(CollectorTest, FlagsAreCheckedBeforeAnythingIsStored) {
+  const struct {
+    std::vector<std::string> flags;
+    const char* sentence;
+  } cases[] = {
+      {{"--metrics", "nowhere"}, "--metrics nowhere: must be HOST:PORT"},
+      // Not the port 34463, which is left of it in 16 bits.
+      {{"--metrics", "127.0.0.1:99999"}, "with a port up to 65535"},
+      {{"--metrics", "127.0.0.1:http"}, "with a port up to 65535"},
+      {{"--consumer", "a b"}, "--consumer 'a b': must be 1 to 63 of"},
+      {{"--consumer", ""}, "--consumer '': must be 1 to 63 of"},
+      {{"--lease", "0s"}, "--lease 0s: must be from 1s to 1h"},
+  };
+  for (const auto& each : cases) {
+    for (const bool check : {true, false}) {
+      std::vector<std::string> arguments = {"--targets", targets_, "--sink",
+                                            "sqlite:" + database_};
+      arguments.insert(arguments.end(), each.flags.begin(), each.flags.end());
+      if (check) arguments.emplace_back("--check-config");
+      const auto result = RunCollector(arguments);
+      EXPECT_EQ(result.exit_code, 2) << each.sentence;
+      EXPECT_THAT(result.err, HasSubstr(each.sentence));
+    }
+  }
+}
+
 TEST_F(CollectorTest, ASqliteFileIsForOneCollector) {
   const std::string sink = "sqlite:" + database_;
   CollectorProcess collector({"--targets", targets_, "--sink", sink});

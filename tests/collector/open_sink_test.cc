@@ -36,6 +36,24 @@ TEST(OpenSinkTest, PasswordsAreNotShown) {
   }
 }
 
+// SQLite would forget what is in a file without a name.
+TEST(OpenSinkTest, ASqliteFileHasAPath) {
+  for (const char* url : {"sqlite:", "sqlite://"}) {
+    EXPECT_THAT(OpenSink({.url = url}).status(),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("write sqlite:PATH")));
+  }
+}
+
+TEST(OpenSinkTest, ACheckTellsOfAFolderThatIsNotThere) {
+  EXPECT_THAT(OpenSink({.url = "sqlite:/nonexistent/usage.db",
+                        .only_inspect = true,
+                        .check_rights = true})
+                  .status(),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("/nonexistent can't be written: No such")));
+}
+
 TEST(OpenSinkTest, WhatIsNotThereIsToldWithItsAddress) {
   EXPECT_THAT(OpenSink({.url = "nats://me:secret@127.0.0.1:1"}).status(),
               StatusIs(absl::StatusCode::kUnavailable,
