@@ -18,7 +18,7 @@ void CertificateWatch::Look(web::WebServer* page) {
                                    ? absl::StrJoin(*warnings, "; ")
                                    : std::string(warnings.status().message());
   const absl::string_view what_follows =
-      warnings.ok() ? "New connections over TLS may fail: "
+      warnings.ok() ? "The certificates' files are used, but: "
                     : "The certificates' files are wrong, and those from "
                       "before are in force: ";
   const std::string notice =

@@ -42,6 +42,8 @@ struct Config {
   std::string state_dir = "/var/lib/nfmeter";  // empty: nothing is kept
   std::string hostname;                        // empty: the kernel's
   std::string policy;                          // empty: none
+  // How often the policy and certificates are looked at again; whole seconds.
+  absl::Duration reload_interval = absl::Seconds(30);
   std::string plan;        // a file or folder of plans; empty: none
   std::string audit_file;  // empty: the log
   kernel::Backend backend = kernel::Backend::kAuto;

@@ -107,6 +107,12 @@ class ConfigReading {
       yaml_.Wrong(list.Mark(), "'listen' must be a list: - unix:/PATH");
       return;
     }
+    if (list.size() == 0) {
+      yaml_.Wrong(
+          list.Mark(),
+          "'listen' has no address; name one, or leave 'listen' out for "
+          "the default");
+    }
     config_.listen.listeners.clear();
     for (const YAML::Node& entry : list) {
       config_.listen.listeners.push_back(ReadListener(entry));

@@ -39,9 +39,9 @@ void AddListenOptions(std::vector<Option>& options) {
       [](Config & c) -> auto& { return Tls(c).client_ca; }));
   options.push_back(Duration(
       "tls.reload_interval", absl::Seconds(1), absl::Hours(24),
-      "how often these files are looked at again (whole seconds)",
-      [](Config & c) -> auto& { return Tls(c).reload_interval; },
-      absl::Seconds(1)));
+      "how often these files and the policy are looked at again (whole "
+      "seconds)",
+      [](Config & c) -> auto& { return c.reload_interval; }, absl::Seconds(1)));
   options.push_back(Switch(
       "insecure_loopback",
       "allow TCP without TLS on loopback addresses: every user of this host "

@@ -175,8 +175,7 @@ void TellReady(const Config& config, const Daemon& daemon) {
 // Until a signal comes, which it returns.
 int LookAfter(const Config& config, Daemon& daemon, const Signals& signals) {
   MemoryTrimmer memory;
-  const absl::Duration look =
-      config.listen.tls.value_or(security::TlsOptions()).reload_interval;
+  const absl::Duration look = config.reload_interval;
   absl::Duration next_look = SystemClock().BootTime() + look;
   const absl::Duration watched = WatchdogInterval();
   Watchdog watchdog(daemon.counter_lane(), FeedWatchdog);

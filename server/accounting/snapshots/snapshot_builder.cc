@@ -150,7 +150,7 @@ absl::Status SnapshotBuilder::EndPass(OnChunk on_chunk) {
         absl::StatusCode::kResourceExhausted,
         absl::StrCat("the kernel has more than ", max_counters_,
                      " counters, more than this server may read; delete some "
-                     "or raise max_counters"),
+                     "or raise limits.max_counters"),
         BoundDetails("TOO_MANY_COUNTERS", max_counters_));
   }
   if (chunk_ != nullptr) HandOutChunk(on_chunk);

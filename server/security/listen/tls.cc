@@ -169,8 +169,7 @@ absl::StatusOr<std::unique_ptr<TlsCopies>> TlsCopies::Make(
 TlsOptions TlsCopies::options() const {
   return {.certificate = PathOf(certificate_),
           .key = PathOf(key_),
-          .client_ca = PathOf(client_ca_),
-          .reload_interval = absl::Seconds(1)};
+          .client_ca = PathOf(client_ca_)};
 }
 
 absl::StatusOr<std::vector<std::string>> TlsCopies::Refresh() {
@@ -193,8 +192,7 @@ std::shared_ptr<grpc::ServerCredentials> MutualTlsCredentials(
   tls::TlsServerCredentialsOptions credentials(
       std::make_shared<tls::FileWatcherCertificateProvider>(
           options.key, options.certificate, options.client_ca,
-          static_cast<unsigned>(
-              absl::ToInt64Seconds(options.reload_interval))));
+          /*refresh_interval_sec=*/1));
   credentials.watch_root_certs();
   credentials.watch_identity_key_cert_pairs();
   credentials.set_cert_request_type(

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "base/unique_fd.h"
 
 namespace nfmeter::security {
@@ -20,8 +19,6 @@ struct TlsOptions {
   std::string certificate;  // the server's, followed by intermediate ones
   std::string key;          // of the first certificate
   std::string client_ca;    // whose clients are let in
-  // How often the files are looked at again; whole seconds.
-  absl::Duration reload_interval = absl::Seconds(30);
 };
 
 // Reads the files. INVALID_ARGUMENT, naming the file and the reason: it can't
@@ -73,8 +70,8 @@ class TlsCopies {
 };
 
 // Credentials that ask every client for a certificate of `client_ca`, and read
-// the files again when they change, which must never be empty (TlsCopies). TLS
-// 1.2 and 1.3. Call CheckTls() before.
+// the files again each second, which must never be empty (TlsCopies). TLS 1.2
+// and 1.3. Call CheckTls() before.
 std::shared_ptr<grpc::ServerCredentials> MutualTlsCredentials(
     const TlsOptions& options);
 

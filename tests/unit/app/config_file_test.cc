@@ -72,7 +72,7 @@ limits:
   EXPECT_EQ(config->listen.tls->certificate, "/c.pem");
   EXPECT_EQ(config->listen.tls->key, "/k.pem");
   EXPECT_EQ(config->listen.tls->client_ca, "/ca.pem");
-  EXPECT_EQ(config->listen.tls->reload_interval, absl::Seconds(5));
+  EXPECT_EQ(config->reload_interval, absl::Seconds(5));
   EXPECT_TRUE(config->listen.insecure_loopback);
   EXPECT_EQ(config->state_dir, "");
   EXPECT_EQ(config->hostname, "node7");
@@ -190,6 +190,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"hello", "f:1:1: must be a map of options"},
         BadFile{"listen: unix:/a",
                 "f:1:9: 'listen' must be a list: - unix:/PATH"},
+        BadFile{"listen: []",
+                "f:1:9: 'listen' has no address; name one, or leave 'listen' "
+                "out for the default"},
         BadFile{"listen: [unix:a]",
                 "f:1:10: 'unix:a' must have an absolute path: unix:/PATH"},
         BadFile{"listen:\n  - {mode: 0600}",

@@ -33,6 +33,15 @@ TEST(CheckConfigTest, AuditLinesThatNobodySeesAreToldOf) {
   EXPECT_THAT(WarningsOf("log: {level: 'off'}\naudit: {file: /a}"), IsEmpty());
 }
 
+// A policy is for unix sockets, too.
+TEST(CheckConfigTest, HowOftenFilesAreReadIsNoMatterOfTls) {
+  Config config;
+  ASSERT_OK(ReadConfigText("tls: {reload_interval: 2s}", "f", config));
+  EXPECT_FALSE(config.listen.tls.has_value());
+  EXPECT_EQ(config.reload_interval, absl::Seconds(2));
+  EXPECT_OK(CheckConfig(config));
+}
+
 TEST(CheckConfigTest, RecordBytesThatAreNotKeptAreToldOf) {
   EXPECT_THAT(WarningsOf("retention: {record_bytes: 4294967296}"), IsEmpty());
   EXPECT_THAT(WarningsOf("retention: {record_bytes: 4294967297}"),
