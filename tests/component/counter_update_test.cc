@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include "gmock/gmock.h"
 #include "kernel/acct_names.h"
@@ -101,6 +102,43 @@ TEST_F(CounterUpdateTest, AFieldThatIsNamedAndEmptyIsRemoved) {
   EXPECT_EQ(Get().description(), "");
   EXPECT_FALSE(Get().has_quota());
   EXPECT_TRUE(Get().managed());
+}
+
+// Without its quota a rule that drops what is over it would drop everything.
+TEST(CounterUpdateRoleTest, AnOperatorChangesNoQuotaThatPacketsAreDroppedBy) {
+  ComponentServer server({.role = security::Role::kOperator});
+  v1::CreateCounterRequest create;
+  v1::CreateCounterResponse created;
+  v1::UpdateCounterRequest update;
+  v1::UpdateCounterResponse updated;
+  const auto change = [&](const char* name, const char* path) {
+    update.Clear();
+    update.mutable_counter()->set_name(name);
+    update.mutable_counter()->set_description("new");
+    update.mutable_update_mask()->add_paths(path);
+    return Call(*server.counter_stub, &v1::CounterService::Stub::UpdateCounter,
+                update, &updated);
+  };
+  for (const auto& [name, verdict] :
+       {std::pair("cap", kernel::Verdict::kDrop),
+        std::pair("told", kernel::Verdict::kContinue)}) {
+    create.mutable_counter()->set_name(name);
+    create.mutable_counter()->mutable_quota()->set_bytes(1000);
+    ASSERT_OK(Call(*server.counter_stub,
+                   &v1::CounterService::Stub::CreateCounter, create, &created));
+    ASSERT_OK(server.domain->rule_editor()
+                  .Create({{.spec = {.id = name,
+                                     .chain = "INPUT",
+                                     .counter = name,
+                                     .verdict = verdict}}},
+                          {})
+                  .status());
+  }
+  const grpc::Status refused = change("cap", "quota");
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(ErrorInfoOf(refused).reason(), "VERDICT_NOT_PERMITTED");
+  EXPECT_OK(change("cap", "description"));
+  EXPECT_OK(change("told", "quota"));
 }
 
 TEST_F(CounterUpdateTest, NamesAllWrongFields) {

@@ -371,6 +371,34 @@ TEST(PlanRoleTest, AnOperatorUndoesNoPlanThatDecidesAboutPackets) {
   EXPECT_TRUE(server.domain->plans().Get("caps").ok());
 }
 
+TEST(PlanRoleTest, AnOperatorsPlanTakesNoQuotaThatPacketsAreDroppedBy) {
+  ComponentServer server({.kernel = {.backend = kernel::Backend::kNftables},
+                          .role = security::Role::kOperator});
+  v1::CreateCounterRequest create;
+  v1::CreateCounterResponse created;
+  create.mutable_counter()->set_name("udp");
+  create.mutable_counter()->mutable_quota()->set_bytes(1000);
+  ASSERT_OK(Call(*server.counter_stub, &v1::CounterService::Stub::CreateCounter,
+                 create, &created));
+  ASSERT_OK(server.domain->rule_editor()
+                .Create({{.spec = {.id = "cap",
+                                   .chain = "INPUT",
+                                   .counter = "udp",
+                                   .verdict = kernel::Verdict::kDrop}}},
+                        {})
+                .status());
+  v1::ApplyPlanRequest apply;
+  *apply.mutable_plan() = Customers();
+  v1::ApplyPlanResponse applied;
+  const grpc::Status refused =
+      Call(*server.plan_stub, &Stub::ApplyPlan, apply, &applied);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(ErrorInfoOf(refused).reason(), "VERDICT_NOT_PERMITTED");
+  // The same quota is no change.
+  apply.mutable_plan()->mutable_accounts(0)->mutable_quota()->set_bytes(1000);
+  EXPECT_OK(Call(*server.plan_stub, &Stub::ApplyPlan, apply, &applied));
+}
+
 // One that only counts is an operator's, whoever applied it.
 TEST(PlanRoleTest, AnOperatorTakesPlansThatOnlyCountOver) {
   ComponentServer server({.role = security::Role::kOperator});

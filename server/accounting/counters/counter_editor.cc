@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "accounting/common/counter_errors.h"
 #include "accounting/counters/in_slices.h"
@@ -66,6 +67,7 @@ CounterEditor::CounterEditor(const Parts& parts)
       lane_(parts.lane),
       counters_(parts.counters),
       labels_(parts.labels),
+      rules_(parts.rules),
       observers_(parts.observers),
       clock_(parts.clock),
       stand_ins_({.table = table_, .lane = lane_, .observers = observers_}),
@@ -148,6 +150,9 @@ absl::StatusOr<Counter> CounterEditor::Update(const CounterUpdate& update) {
       return QuotaOfPlan(name, plan);
     }
   }
+  if (new_quota && update.counting_only && counter.object.use_count > 0) {
+    NFM_RETURN_IF_ERROR(CheckOnlyCounts({name}));
+  }
   if (update.validate_only) {
     if (new_quota) {
       NFM_RETURN_IF_ERROR(quota_changes_.Carry({.counter = name,
@@ -163,6 +168,27 @@ absl::StatusOr<Counter> CounterEditor::Update(const CounterUpdate& update) {
   NFM_ASSIGN_OR_RETURN(std::vector<Counter> after,
                        counters_.GetMany({name}, absl::ZeroDuration()));
   return std::move(after.front());
+}
+
+// Without its quota, say, a counter lets a rule that drops drop all.
+absl::Status CounterEditor::CheckOnlyCounts(
+    absl::Span<const std::string> names) const {
+  NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> holders,
+                       rules_.Holders(names));
+  for (const kernel::Rule& rule : holders) {
+    if (rule.verdict == kernel::Verdict::kContinue ||
+        absl::StartsWith(rule.chain, kernel::kOwnedChainPrefix)) {
+      continue;
+    }
+    return MakeError(
+        absl::StatusCode::kPermissionDenied,
+        absl::StrCat("a rule decides about packets by the quota of counter '",
+                     ShownName(rule.counter),
+                     "'; to change it takes the role admin"),
+        ErrorDetails{.reason = "VERDICT_NOT_PERMITTED",
+                     .metadata = {{"counter", ShownName(rule.counter)}}});
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CounterEditor::CarryUpdate(const CounterUpdate& update,

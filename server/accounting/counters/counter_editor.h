@@ -56,8 +56,9 @@ struct CounterUpdate {
   std::optional<std::string> description;  // empty: none
   std::optional<std::optional<kernel::QuotaLimit>> quota;  // of nullopt: none
   bool validate_only = false;
-  CounterScope scope;         // the caller's
-  kernel::Patience patience;  // for the quota, see RuleChange
+  bool counting_only = false;  // the caller may not decide about packets
+  CounterScope scope;          // the caller's
+  kernel::Patience patience;   // for the quota, see RuleChange
 };
 
 // Creates, updates, resets and deletes counters. Requests are valid as far as
@@ -100,7 +101,8 @@ class CounterEditor {
   // would be. NOT_FOUND. ABORTED: another etag. RESOURCE_EXHAUSTED,
   // TOO_MANY_LABELS; UNAVAILABLE: the disk does not take labels.
   // FAILED_PRECONDITION, QUOTA_OF_PLAN: a plan says what its quota is, and its
-  // rules rest on that. Else see QuotaChanges::Carry().
+  // rules rest on that. PERMISSION_DENIED, VERDICT_NOT_PERMITTED. Else see
+  // QuotaChanges::Carry().
   absl::StatusOr<Counter> Update(const CounterUpdate& update);
 
   // Reads and zeroes each. NOT_FOUND and ABORTED (another etag) change
@@ -113,6 +115,11 @@ class CounterEditor {
   // nothing; later failures are in the batch.
   absl::StatusOr<CounterBatch> Delete(absl::Span<const CounterTarget> targets,
                                       const CounterDeletion& deletion);
+
+  // PERMISSION_DENIED, VERDICT_NOT_PERMITTED: a rule outside of plans decides
+  // about packets by the quota of one of these counters. For callers who may
+  // not, before they change it.
+  absl::Status CheckOnlyCounts(absl::Span<const std::string> names) const;
 
   // Other quotas for counters of an owner's chains, and these chains. Statuses:
   // OwnedQuotaChanges::Carry().
@@ -151,6 +158,7 @@ class CounterEditor {
   Lane& lane_;
   Counters& counters_;
   LabelStore& labels_;
+  Rules& rules_;
   const CounterObservers& observers_;
   std::function<std::string(absl::string_view counter)> plan_of_;
   Clock& clock_;

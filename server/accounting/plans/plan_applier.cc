@@ -160,6 +160,15 @@ absl::StatusOr<PlanCounterWork> PlanApplier::CompareCounters(
   return work;
 }
 
+absl::Status PlanApplier::CheckOnlyCounts(const PlanCounterWork& work) const {
+  std::vector<std::string> names;
+  for (const PlannedChange& each : work.changed) {
+    if (each.quota_before != each.quota_after) names.push_back(each.counter);
+  }
+  return names.empty() ? absl::OkStatus()
+                       : counter_editor_.CheckOnlyCounts(names);
+}
+
 absl::Status PlanApplier::MakeCounters(const PlanCounterWork& work,
                                        const PlanProgress& progress) const {
   if (!work.made.empty()) {

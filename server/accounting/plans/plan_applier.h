@@ -91,6 +91,9 @@ class PlanApplier {
       const CompiledPlan& compiled, absl::Span<const std::string> old_names,
       WaitingReader* reading = nullptr) const;
 
+  // PERMISSION_DENIED: see CounterEditor::CheckOnlyCounts().
+  absl::Status CheckOnlyCounts(const PlanCounterWork& work) const;
+
   // Has all counters read for that; null where the plan is too small for it to
   // be worth its while.
   std::shared_ptr<WaitingReader> BeginReading(const Plan& plan) const;

@@ -200,6 +200,7 @@ absl::Status CounterService::UpdateCounter(
   CheckRequestId(request.request_id(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   NFM_RETURN_IF_ERROR(CheckScope(call, {update.target.name}));
+  update.counting_only = !call.MayDecide();
   update.scope = call.scope();
   update.patience = RulePatience(call, limits_);
   return Mutate(call, requests_, "UpdateCounter", request, response,
