@@ -2,8 +2,10 @@
 #include "kernel/linux/xtables/xt_codec.h"
 
 #include <linux/netfilter/x_tables.h>
+#include <stddef.h>
 #include <string.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
@@ -89,6 +91,26 @@ TEST_P(XtCodecTest, VerdictsAreNamedForLibiptc) {
     ASSERT_OK(decoded);
     EXPECT_EQ(decoded->verdict, verdict);
   }
+}
+
+// The kernel gives a verdict a name of one byte, the end of "", in the reader's
+// memory: what was there before stays behind it.
+TEST_P(XtCodecTest, ARuleThatCountsElsewhereHasTheNameOfItsVerdictAlone) {
+  RuleSpec rule = RuleWith({});
+  rule.verdict = Verdict::kDrop;
+  auto entry = EncodeEntry(GetParam(), rule, sets_);
+  ASSERT_OK(entry);
+  const size_t at = entry->size() - sizeof(xt_standard_target) +
+                    offsetof(xt_entry_target, u.user.name);
+  const size_t size = sizeof(xt_entry_target{}.u.user.name);
+  std::fill_n(&(*entry)[at], size, 'x');
+  (*entry)[at] = '\0';
+  const auto moved = RecountedEntry(GetParam(), *entry, "DROP",
+                                    {.from = rule.counter, .to = "other"});
+  ASSERT_OK(moved);
+  EXPECT_EQ(
+      absl::string_view(reinterpret_cast<const char*>(&(*moved)[at]), size),
+      "DROP" + std::string(size - 4, '\0'));
 }
 
 TEST_P(XtCodecTest, TheTargetCountsInTheMatchsPlace) {

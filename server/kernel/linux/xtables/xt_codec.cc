@@ -334,10 +334,13 @@ absl::StatusOr<std::vector<uint8_t>> RecountedEntry(
   }
   if (!found) return Malformed("it does not count into that counter");
   // libiptc wants the name of a verdict or chain where the kernel has a number.
+  // Of a name the kernel copies out as much as there is (xt_obj_to_user() in
+  // net/netfilter/x_tables.c): what is behind "" is anything.
+  constexpr size_t kNameSize = sizeof(xt_entry_target{}.u.user.name);
   char* const target = reinterpret_cast<char*>(&bytes[target_offset]) +
                        offsetof(xt_entry_target, u.user.name);
-  if (*target == '\0' &&
-      target_name.size() < sizeof(xt_entry_target{}.u.user.name)) {
+  if (*target == '\0' && target_name.size() < kNameSize) {
+    memset(target, 0, kNameSize);
     memcpy(target, target_name.data(), target_name.size());
   }
   return bytes;
