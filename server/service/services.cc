@@ -7,7 +7,8 @@ namespace nfmeter::service {
 
 Services::Services(const Parts& parts, const Limits& limits)
     : streams_(parts.streams),
-      quota_streams_(parts.domain.quotas(), parts.domain.labels(), streams_,
+      quota_streams_(parts.domain.quotas(), parts.domain.counters(),
+                     parts.domain.labels(), streams_,
                      [&kernel = parts.domain.kernel()] {
                        return kernel.capabilities()->quota_events;
                      }),
@@ -19,6 +20,7 @@ Services::Services(const Parts& parts, const Limits& limits)
              parts.requests, limits),
       snapshots_(parts.gate,
                  {.hub = parts.domain.snapshots(),
+                  .counters = parts.domain.counters(),
                   .labels = parts.domain.labels(),
                   .ledger = parts.domain.ledger(),
                   .streams = streams_},

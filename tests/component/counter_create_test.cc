@@ -74,6 +74,47 @@ TEST_F(CounterCreateTest, MakesAnObjectWithQuotaLabelsAndStartingValues) {
                                               1000}}));
 }
 
+TEST_F(CounterCreateTest, TheAnswerIsWhatAReadingSays) {
+  v1::CreateCounterRequest request;
+  // Longer than nfacct takes.
+  request.mutable_counter()->set_name(std::string(40, 'n'));
+  request.mutable_counter()->set_bytes(500);
+  ASSERT_OK(Create(request));
+  EXPECT_EQ(created_.counter().create_time().seconds(), 1'767'225'600);
+  EXPECT_EQ(created_.counter().start_time().seconds(), 1'767'225'600);
+  EXPECT_EQ(created_.counter().total_bytes(), 0);
+  EXPECT_THAT(created_.counter().kernel_name(), HasSubstr("~"));
+  v1::GetCounterRequest get;
+  get.set_name(created_.counter().name());
+  v1::GetCounterResponse got;
+  ASSERT_OK(Call(*server_.counter_stub, &v1::CounterService::Stub::GetCounter,
+                 get, &got));
+  EXPECT_EQ(created_.counter().DebugString(), got.counter().DebugString());
+}
+
+TEST_F(CounterCreateTest, WhatIsOnlyCheckedBeginsNowAndHasCountedNothing) {
+  v1::BatchCreateCountersRequest request = BatchOf({"a"});
+  request.mutable_counters(0)->set_bytes(500);
+  request.set_validate_only(true);
+  ASSERT_OK(CreateBatch(request));
+  EXPECT_EQ(batch_.counters(0).create_time().seconds(), 1'767'225'600);
+  EXPECT_EQ(batch_.counters(0).total_bytes(), 0);
+}
+
+// Its account goes on, see Counter.total_bytes.
+TEST_F(CounterCreateTest, ACounterThatOthersDeletedHasItsTotalInTheAnswer) {
+  ASSERT_OK(CreateNamed("web"));
+  ASSERT_OK(server_.acct.Count("web", 2, 300));
+  ASSERT_OK(server_.hub.Take(absl::ZeroDuration()));
+  ASSERT_OK(server_.acct.Delete({"web"})[0]);
+  ASSERT_OK(server_.hub.Take(absl::ZeroDuration()));
+  server_.Advance(absl::Seconds(1));
+  ASSERT_OK(CreateNamed("web"));
+  EXPECT_EQ(created_.counter().bytes(), 0);
+  EXPECT_EQ(created_.counter().total_bytes(), 300);
+  EXPECT_EQ(created_.counter().create_time().seconds(), 1'767'225'600);
+}
+
 TEST_F(CounterCreateTest, AnExistingCounterIsNamedAndLeftAsItIs) {
   server_.AddObject({.name = "web", .packets = 7});
   const grpc::Status status = CreateNamed("web");

@@ -54,6 +54,21 @@ TEST_F(QuotaStreamTest, StandingThenSyncedThenCrossings) {
   EXPECT_EQ(watch.last.time().seconds(), 1'767'225'600);
 }
 
+TEST_F(QuotaStreamTest, ItsCounterSaysSinceWhenItCountsAndWhatInAll) {
+  CreateQuota("web", 5);
+  Count("web", 2);
+  ledger_->OnSnapshot(*hub_->Take(absl::ZeroDuration()));
+  QuotaWatch watch(*counter_stub_);
+  EXPECT_EQ(watch.Next(), "SYNCED ");
+  Count("web", 3);
+  EXPECT_EQ(watch.Next(), "CROSSED web");
+  EXPECT_EQ(watch.last.counter().packets(), 5u);
+  EXPECT_EQ(watch.last.counter().create_time().seconds(), 1'767'225'600);
+  EXPECT_EQ(watch.last.counter().start_time().seconds(), 1'767'225'600);
+  // Of the last reading: what was counted since may have been reset since.
+  EXPECT_EQ(watch.last.counter().total_packets(), 2u);
+}
+
 TEST_F(QuotaStreamTest, FiltersByGlobAndLabels) {
   for (const char* name : {"a1", "a2", "b1"}) CreateQuota(name, 1);
   ASSERT_OK(labels_->Set({{"a2", {{"team", "x"}}}, {"b1", {{"team", "x"}}}}));

@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "accounting/common/lane.h"
+#include "accounting/counters/counters.h"
 #include "accounting/counters/label_store.h"
 #include "accounting/quotas/quota_hub.h"
 #include "accounting/snapshots/snapshot_hub.h"
@@ -20,7 +21,7 @@
 #include "grpc/grpc.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
-#include "kernel/fake/fake_acct_table.h"
+#include "kernel/fake/fake_kernel.h"
 #include "nfmeter/v1/counter.grpc.pb.h"
 #include "nfmeter/v1/snapshot.grpc.pb.h"
 #include "security/access/authorizer.h"
@@ -103,15 +104,23 @@ class SnapshotFixture : public ::testing::Test {
     gate_ = std::make_unique<service::Gate>(
         *authorizer_, std::vector<telemetry::CallObserver*>(),
         service::Gate::Options());
+    counter_reader_ = std::make_unique<accounting::Counters>(
+        accounting::Counters::Parts{.kernel = kernel_,
+                                    .snapshots = *hub_,
+                                    .labels = *labels_,
+                                    .ledger = *ledger_,
+                                    .clock = clock_});
     snapshots_ = std::make_unique<service::SnapshotService>(
         *gate_,
         service::SnapshotParts{.hub = *hub_,
+                               .counters = *counter_reader_,
                                .labels = *labels_,
                                .ledger = *ledger_,
                                .streams = *streams_},
         limits_, [this] { return available_; });
     quotas_ = std::make_unique<service::QuotaStreams>(
-        *quota_hub_, *labels_, *streams_, [this] { return available_; });
+        *quota_hub_, *counter_reader_, *labels_, *streams_,
+        [this] { return available_; });
     counters_ = std::make_unique<QuotaOnlyService>(*gate_, *quotas_);
     grpc::ServerBuilder builder;
     address_ = absl::StrCat("unix:", path);
@@ -135,6 +144,7 @@ class SnapshotFixture : public ::testing::Test {
     counters_.reset();
     snapshots_.reset();
     quotas_.reset();
+    counter_reader_.reset();
     hub_.reset();
     quota_hub_.reset();
   }
@@ -190,7 +200,8 @@ class SnapshotFixture : public ::testing::Test {
     return reader->Finish();
   }
 
-  kernel::FakeAcctTable table_;
+  kernel::FakeKernel kernel_;
+  kernel::FakeAcctTable& table_ = kernel_.acct();
   FakeClock clock_;
   accounting::CounterObservers observers_;
   accounting::Lane lane_{"lane", 10'000};
@@ -200,6 +211,7 @@ class SnapshotFixture : public ::testing::Test {
   std::unique_ptr<accounting::Ledger> ledger_;
   std::unique_ptr<accounting::SnapshotHub> hub_;
   std::unique_ptr<accounting::QuotaHub> quota_hub_;
+  std::unique_ptr<accounting::Counters> counter_reader_;
   std::unique_ptr<service::StreamBudget> budget_;
   std::unique_ptr<service::StreamSet> streams_;
   std::unique_ptr<security::Authorizer> authorizer_;

@@ -42,6 +42,17 @@ TEST_F(SnapshotGetTest, RowsAreCountersWithAllTheirFields) {
   EXPECT_THAT(counter.etag(), ::testing::Not(IsEmpty()));
 }
 
+TEST_F(SnapshotGetTest, RowsSayWhatTheKernelsToolsCallACounter) {
+  Create(std::string(40, 'n'));
+  Create("web");
+  v1::SnapshotFrame frame;
+  ASSERT_OK(Get({}, &frame));
+  ASSERT_EQ(frame.counters_size(), 2);
+  EXPECT_EQ(frame.counters(0).kernel_name(),
+            kernel::NfacctName(frame.counters(0).name()));
+  EXPECT_EQ(frame.counters(1).kernel_name(), "");
+}
+
 TEST_F(SnapshotGetTest, AFewCountersAreOneMessage) {
   Create("c", 3);
   v1::SnapshotFrame frame;

@@ -133,6 +133,7 @@ absl::StatusOr<std::vector<Counter>> CounterCreation::Create(
     counters[i].read_time = now;
     counters[i].object.use_count = 0;
     counters[i].object.quota_exceeded = false;
+    parts_.counters.DescribeCreated(counters[i]);
   }
   return counters;
 }

@@ -93,24 +93,36 @@ Counters::Counters(const Parts& parts)
       clock_(parts.clock),
       refresh_(std::make_shared<Refresh>()) {}
 
-Counter Counters::Described(kernel::AcctObject object, ReadAt read) const {
+std::string Counters::ToolName(const std::string& name) const {
+  return name.size() > kernel::kNfacctNameMaxBytes ? kernel_.ToolName(name)
+                                                   : "";
+}
+
+Counter Counters::Describe(kernel::AcctObject object, ReadAt read) const {
   Counter counter;
   const Amount value = {object.packets, object.bytes};
   // Of a counter that no reading has seen, everything counted is new.
   counter.account = ledger_.Describe(object.name, value, read.since)
                         .value_or(Book::Known{value, read.wall, read.wall});
   counter.labels = labels_.Get(object.name);
-  if (object.name.size() > kernel::kNfacctNameMaxBytes) {
-    counter.tool_name = kernel_.ToolName(object.name);
-  }
+  counter.tool_name = ToolName(object.name);
   counter.object = std::move(object);
   counter.read_time = read.wall;
   return counter;
 }
 
 Counter Counters::AfterReset(kernel::AcctObject object) const {
-  return Described(std::move(object),
-                   {clock_.WallTime(), absl::ZeroDuration()});
+  return Describe(std::move(object), {clock_.WallTime(), absl::ZeroDuration()});
+}
+
+void Counters::DescribeCreated(Counter& counter) const {
+  const kernel::AcctObject& object = counter.object;
+  counter.account = ledger_
+                        .Describe(object.name, {object.packets, object.bytes},
+                                  absl::ZeroDuration())
+                        .value_or(Book::Known{Amount{}, counter.read_time,
+                                              counter.read_time});
+  counter.tool_name = ToolName(object.name);
 }
 
 absl::StatusOr<Counter> Counters::Get(absl::string_view name,
@@ -118,14 +130,14 @@ absl::StatusOr<Counter> Counters::Get(absl::string_view name,
   NFM_RETURN_IF_ERROR(Available());
   if (const auto snapshot = RecentSnapshot(max_staleness)) {
     if (auto object = snapshot->Find(name)) {
-      return Described(*std::move(object), At(*snapshot));
+      return Describe(*std::move(object), At(*snapshot));
     }
     // It may be newer than the snapshot.
   }
   const ReadAt now = Now();
   absl::StatusOr<kernel::AcctObject> object = table_.Get(name);
   if (!object.ok()) return AboutCounter(object.status(), std::string(name));
-  return Described(*std::move(object), now);
+  return Describe(*std::move(object), now);
 }
 
 std::shared_ptr<const Snapshot> Counters::RecentSnapshot(
@@ -194,7 +206,7 @@ absl::StatusOr<std::optional<Counter>> Counters::FindNow(
   absl::StatusOr<kernel::AcctObject> object = table_.Get(name);
   if (absl::IsNotFound(object.status())) return std::nullopt;
   if (!object.ok()) return object.status();
-  return Described(*std::move(object), now);
+  return Describe(*std::move(object), now);
 }
 
 absl::StatusOr<Counters::Found> Counters::FindInSnapshot(
@@ -205,7 +217,7 @@ absl::StatusOr<Counters::Found> Counters::FindInSnapshot(
   for (const std::string& name : names) {
     found.emplace_back();
     if (auto object = snapshot.Find(name)) {
-      found.back() = Described(*std::move(object), At(snapshot));
+      found.back() = Describe(*std::move(object), At(snapshot));
     } else {
       missing.push_back(name);
     }
@@ -294,7 +306,7 @@ absl::StatusOr<CounterPage> Counters::List(const CounterQuery& query) {
     if (object.name <= last) continue;
     if (!page.next_page_token.empty()) continue;
     if (page.counters.size() < query.page_size) {
-      Counter counter = Described(object, At(*snapshot));
+      Counter counter = Describe(object, At(*snapshot));
       bytes += ApproximateBytes(object.name, counter.labels);
       if (bytes <= query.max_bytes || page.counters.empty()) {
         page.counters.push_back(std::move(counter));

@@ -124,9 +124,24 @@ class Counters {
   absl::StatusOr<std::vector<Counter>> Check(
       absl::Span<const CounterTarget> targets);
 
+  // When an object was read.
+  struct ReadAt {
+    absl::Time wall;
+    // Not before this, since boot. Zero, where nobody knows: then its total is
+    // what the ledger knows, whatever the object has.
+    absl::Duration since;
+  };
+  // The counter of an object that was read then.
+  Counter Describe(kernel::AcctObject object, ReadAt read) const;
+
   // The counter of an object that has just been reset: its total is not its
   // value any more.
   Counter AfterReset(kernel::AcctObject object) const;
+
+  // Fills in what is known of a counter that was just created, or is about to
+  // be, beside its object, labels and read_time. What it started from is in no
+  // total.
+  void DescribeCreated(Counter& counter) const;
 
  private:
   class Refresh;
@@ -139,17 +154,12 @@ class Counters {
   absl::StatusOr<std::shared_ptr<const Snapshot>> CompleteSnapshot(
       absl::Duration max_staleness);
 
-  // When an object was read.
-  struct ReadAt {
-    absl::Time wall;
-    // Not before this, since boot.
-    absl::Duration since;
-  };
   static ReadAt At(const Snapshot& snapshot) {
     return {snapshot.wall_time, snapshot.boottime};
   }
   ReadAt Now() const { return {clock_.WallTime(), clock_.BootTime()}; }
-  Counter Described(kernel::AcctObject object, ReadAt read) const;
+  // Empty: its name.
+  std::string ToolName(const std::string& name) const;
 
   absl::Status Available() const { return kernel_.capabilities()->acct; }
 

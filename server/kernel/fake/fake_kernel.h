@@ -10,6 +10,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "kernel/acct_names.h"
 #include "kernel/fake/fake_acct_table.h"
 #include "kernel/fake/fake_cgroup_tree.h"
 #include "kernel/fake/fake_flow_table.h"
@@ -43,6 +44,10 @@ class FakeKernel : public Kernel {
   FakeCgroupTree& cgroups() override { return cgroups_; }
 
   std::vector<std::string> Notices() override { return {}; }
+  // As nfacct.
+  std::string ToolName(absl::string_view counter) const override {
+    return NfacctName(counter);
+  }
   absl::string_view acct_backend() const override { return "fake"; }
   absl::string_view rule_backend() const override { return "fake iptables"; }
 

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
-#include "accounting/counters/counters.h"
 #include "base/status_macros.h"
 #include "service/gate/counter_message.h"
 #include "service/gate/message_bytes.h"
@@ -37,8 +36,8 @@ v1::QuotaEventKind ToProto(QuotaEvent::Kind kind) {
 // Sends the events of one subscription.
 class QuotaStream final : public MessageStream {
  public:
-  explicit QuotaStream(const accounting::LabelStore& labels)
-      : labels_(labels) {}
+  explicit QuotaStream(const accounting::Counters& counters)
+      : counters_(counters) {}
 
   void Begin(std::unique_ptr<accounting::QuotaHub::Subscription> subscription) {
     {
@@ -74,10 +73,9 @@ class QuotaStream final : public MessageStream {
     v1::WatchQuotaEventsResponse response;
     response.set_kind(ToProto(event.kind));
     if (event.kind != QuotaEvent::Kind::kSynced) {
+      // It may have been reset since, so its value is no measure of its total.
       service::ToProto(
-          accounting::Counter{.object = event.object,
-                              .labels = labels_.Get(event.object.name),
-                              .read_time = event.time},
+          counters_.Describe(event.object, {event.time, absl::ZeroDuration()}),
           response.mutable_counter());
     }
     service::ToProto(event.time, response.mutable_time());
@@ -86,7 +84,7 @@ class QuotaStream final : public MessageStream {
     return ToBytes(response);
   }
 
-  const accounting::LabelStore& labels_;
+  const accounting::Counters& counters_;
   absl::Mutex mutex_;
   std::unique_ptr<accounting::QuotaHub::Subscription> subscription_
       ABSL_GUARDED_BY(mutex_);
@@ -96,10 +94,12 @@ class QuotaStream final : public MessageStream {
 }  // namespace
 
 QuotaStreams::QuotaStreams(accounting::QuotaHub& hub,
+                           const accounting::Counters& counters,
                            const accounting::LabelStore& labels,
                            StreamSet& streams,
                            std::function<absl::Status()> available)
     : hub_(hub),
+      counters_(counters),
       labels_(labels),
       available_(std::move(available)),
       threads_("nfm-quota", 1),
@@ -114,7 +114,7 @@ absl::Status QuotaStreams::Watch(const Call& call,
   accounting::CounterFilter filter =
       ReadCounterFilter(request.filter(), call.scope(), errors);
   NFM_RETURN_IF_ERROR(errors.ToStatus());
-  auto stream = std::make_shared<QuotaStream>(labels_);
+  auto stream = std::make_shared<QuotaStream>(counters_);
   NFM_RETURN_IF_ERROR(streams_.Start(kKind, stream, call));
   stream->Begin(hub_.Subscribe(
       [filter = std::move(filter), this](const std::string& name) {

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "absl/status/status.h"
+#include "accounting/counters/counters.h"
 #include "accounting/counters/label_store.h"
 #include "accounting/quotas/quota_hub.h"
 #include "nfmeter/v1/counter.pb.h"
@@ -19,8 +20,8 @@ namespace nfmeter::service {
 class QuotaStreams {
  public:
   // While `available` says anything but OK, every stream ends with it.
-  QuotaStreams(accounting::QuotaHub& hub, const accounting::LabelStore& labels,
-               StreamSet& streams,
+  QuotaStreams(accounting::QuotaHub& hub, const accounting::Counters& counters,
+               const accounting::LabelStore& labels, StreamSet& streams,
                std::function<absl::Status()> available);
 
   // For CounterService.WatchQuotaEvents.
@@ -29,6 +30,7 @@ class QuotaStreams {
 
  private:
   accounting::QuotaHub& hub_;
+  const accounting::Counters& counters_;
   const accounting::LabelStore& labels_;
   const std::function<absl::Status()> available_;
   WorkThreads threads_;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "accounting/counters/counters.h"
 #include "accounting/counters/label_store.h"
 #include "accounting/ledger/ledger.h"
 #include "accounting/snapshots/snapshot.h"
@@ -45,6 +46,7 @@ class FrameEncoder {
 
   // What encoders need of what is around them; must outlive them.
   struct Context {
+    const accounting::Counters& counters;
     const accounting::LabelStore& labels;
     accounting::Ledger& ledger;
     MemberEncodings& members;

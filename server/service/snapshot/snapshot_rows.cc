@@ -3,7 +3,6 @@
 
 #include <utility>
 
-#include "accounting/counters/counters.h"
 #include "service/gate/counter_message.h"
 
 namespace nfmeter::service {
@@ -11,8 +10,7 @@ namespace nfmeter::service {
 RowsEncoder::RowsEncoder(Options options, const Context& context,
                          OnMessage on_message)
     : FrameEncoder(std::move(options), std::move(on_message)),
-      labels_(context.labels),
-      ledger_(context.ledger) {}
+      counters_(context.counters) {}
 
 v1::SnapshotFrame& RowsEncoder::Frame() {
   if (response_ == nullptr) {
@@ -36,23 +34,18 @@ void RowsEncoder::Add(const RowSelection& selection) {
 
 void RowsEncoder::AddRow(const accounting::SnapshotChunk& chunk, uint32_t row,
                          const accounting::SnapshotChunk::QuotaRow* quota) {
-  accounting::Counter counter;
-  counter.object.name = std::string(names().KernelName(chunk.ids()[row]));
-  counter.object.packets = chunk.packets[row];
-  counter.object.bytes = chunk.bytes[row];
-  counter.object.use_count = chunk.use_counts[row];
+  kernel::AcctObject object = {
+      .name = std::string(names().KernelName(chunk.ids()[row])),
+      .packets = chunk.packets[row],
+      .bytes = chunk.bytes[row],
+      .use_count = chunk.use_counts[row]};
   if (quota != nullptr) {
-    counter.object.quota = quota->limit;
-    counter.object.quota_exceeded = quota->exceeded;
+    object.quota = quota->limit;
+    object.quota_exceeded = quota->exceeded;
   }
-  counter.labels = labels_.Get(counter.object.name);
-  counter.read_time = options_.snapshot->wall_time;
-  const accounting::Amount value = {chunk.packets[row], chunk.bytes[row]};
-  // The ledger may not have seen the counter yet. Then all of it is new.
-  counter.account =
-      ledger_.Describe(counter.object.name, value, options_.snapshot->boottime)
-          .value_or(accounting::Book::Known{value, counter.read_time,
-                                            counter.read_time});
+  const accounting::Counter counter = counters_.Describe(
+      std::move(object),
+      {options_.snapshot->wall_time, options_.snapshot->boottime});
 
   v1::Counter* const proto = Frame().add_counters();
   ToProto(counter, proto);

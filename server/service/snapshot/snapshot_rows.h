@@ -30,8 +30,7 @@ class RowsEncoder final : public FrameEncoder {
   void AddRow(const accounting::SnapshotChunk& chunk, uint32_t row,
               const accounting::SnapshotChunk::QuotaRow* quota);
 
-  const accounting::LabelStore& labels_;
-  accounting::Ledger& ledger_;
+  const accounting::Counters& counters_;
   google::protobuf::Arena arena_;
   v1::GetSnapshotResponse* response_ = nullptr;  // what is pending
   size_t pending_bytes_ = 0;

@@ -98,7 +98,7 @@ void SnapshotCadence::DeliverTo(std::shared_ptr<SnapshotWatchStream> stream,
 
 SnapshotStreams::SnapshotStreams(const SnapshotParts& parts)
     : hub_(parts.hub),
-      context_{parts.labels, parts.ledger, members_},
+      context_{parts.counters, parts.labels, parts.ledger, members_},
       filters_(parts.labels),
       frames_(context_),
       threads_("nfm-streams", EncoderThreads()),

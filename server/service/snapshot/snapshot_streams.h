@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "accounting/counters/counters.h"
 #include "accounting/counters/label_store.h"
 #include "accounting/ledger/ledger.h"
 #include "accounting/snapshots/snapshot_hub.h"
@@ -60,6 +61,7 @@ class SnapshotCadence final
 // What SnapshotService works with.
 struct SnapshotParts {
   accounting::SnapshotHub& hub;
+  const accounting::Counters& counters;
   const accounting::LabelStore& labels;
   accounting::Ledger& ledger;
   StreamSet& streams;
