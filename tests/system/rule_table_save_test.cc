@@ -197,9 +197,13 @@ class RandomRules {
     Maybe(match.packet_type,
           OneOf<PacketType>({PacketType::kUnicast, PacketType::kBroadcast,
                              PacketType::kMulticast}));
-    Maybe(match.source_address_types, static_cast<uint16_t>(1 + Below(0x1ff)));
-    Maybe(match.destination_address_types,
-          static_cast<uint16_t>(1 + Below(0x1ff)));
+    Maybe(match.source_address_types, AddressTypes());
+    Maybe(match.destination_address_types, AddressTypes());
+  }
+  // Of IPv6 one, as iptables can't ask for any of several.
+  uint16_t AddressTypes() {
+    return static_cast<uint16_t>(family_ == Family::kIpv4 ? 1 + Below(0x1ff)
+                                                          : 1 << Below(9));
   }
 
   const Family family_;
@@ -356,7 +360,8 @@ TEST_P(RuleSaveTest, WhatIsTakenIsRestoredAsItWas) {
     // What is refused is named; the rest of the rule is worth a try.
     constexpr int kTries = 3;
     for (int tries = 0; tries < kTries; ++tries) {
-      const auto outcome = rules_.Rehearse({.family = family_, .insertions = {rule}});
+      const auto outcome =
+          rules_.Rehearse({.family = family_, .insertions = {rule}});
       if (outcome.ok()) {
         if (ids.insert(rule.id).second) taken.push_back(rule);
         break;

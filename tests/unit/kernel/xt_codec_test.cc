@@ -226,6 +226,25 @@ TEST_P(XtCodecTest, WhatOneFamilyLacksIsRefusedThereOnly) {
             GetParam() == Family::kIpv4);
 }
 
+// match_type6() of xt_addrtype.c wants all of them, that of IPv4 any.
+TEST_P(XtCodecTest, SeveralTypesOfIpv6AddressesAreRefusedButThoseOfRoutes) {
+  const bool v4 = GetParam() == Family::kIpv4;
+  for (const uint16_t other : {kAddrUnspec, kAddrUnicast, kAddrMulticast}) {
+    const auto types = Negatable<uint16_t>(uint16_t(kAddrLocal | other));
+    const auto entry = EncodeEntry(
+        GetParam(), RuleWith({.destination_address_types = types}), sets_);
+    EXPECT_EQ(entry.ok(), v4);
+    if (v4) continue;
+    EXPECT_THAT(entry, HasReason("RULE_NOT_EXPRESSIBLE"));
+    EXPECT_EQ(GetErrorDetails(entry.status()).violations.at(0).field,
+              "match.destination_address_types");
+  }
+  const auto of_routes =
+      Negatable<uint16_t>(kAddrLocal | kAddrAnycast | kAddrUnreachable);
+  EXPECT_OK(EncodeEntry(GetParam(),
+                        RuleWith({.source_address_types = of_routes}), sets_));
+}
+
 TEST_P(XtCodecTest, ARuleNeedsAnIdAVerdictOfOursAndAShortCounter) {
   const std::vector<std::function<void(RuleSpec&)>> spoilers = {
       [](RuleSpec& rule) { rule.id = ""; },

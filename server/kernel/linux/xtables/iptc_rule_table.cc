@@ -64,6 +64,13 @@ bool HasChanged(const absl::Status& status) {
          GetErrorDetails(status).reason == "TABLE_CHANGED";
 }
 
+// Of a rule, what could not be encoded; empty: all of it.
+std::string FieldOf(const absl::Status& status) {
+  const ErrorDetails details = GetErrorDetails(status);
+  if (details.reason == "IPSET_NOT_FOUND") return "match.ip_set.name";
+  return details.violations.empty() ? "" : details.violations[0].field;
+}
+
 }  // namespace
 
 absl::StatusOr<TableContents> IptcRuleTable::ReadFromKernel(Family family,
@@ -153,10 +160,7 @@ absl::StatusOr<IptcRuleTable::Entries> IptcRuleTable::Encode(
     absl::StatusOr<std::vector<uint8_t>> entry =
         EncodeEntry(edit.family, *rule, sets_);
     if (!entry.ok()) {
-      const bool no_set =
-          GetErrorDetails(entry.status()).reason == "IPSET_NOT_FOUND";
-      return AboutRule(*rule, no_set ? "match.ip_set.name" : "",
-                       entry.status());
+      return AboutRule(*rule, FieldOf(entry.status()), entry.status());
     }
     entries.push_back(*std::move(entry));
   }

@@ -32,9 +32,13 @@ void MatchWriter::AppendBytes(absl::string_view name, uint8_t revision,
   memcpy(&bytes_[start + sizeof(header)], info, size);
 }
 
-absl::Status NotExpressible(absl::string_view why) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "RULE_NOT_EXPRESSIBLE",
-                   why);
+absl::Status NotExpressible(absl::string_view why, absl::string_view field) {
+  ErrorDetails details{.reason = "RULE_NOT_EXPRESSIBLE"};
+  if (!field.empty()) {
+    details.violations = {
+        {.field = std::string(field), .description = std::string(why)}};
+  }
+  return MakeError(absl::StatusCode::kInvalidArgument, why, std::move(details));
 }
 
 absl::Status NotACounter() {

@@ -159,8 +159,11 @@ inline void AppendVerdict(absl::string_view name, std::vector<uint8_t>& bytes) {
   AppendTarget(name, 0, int{0}, bytes);
 }
 
-// The error for a rule that x_tables can't express. `why` is a sentence.
-absl::Status NotExpressible(absl::string_view why);
+// The error for a rule that x_tables can't express. `why` is a sentence;
+// `field` is what is wrong of the rule, where people can't know that from the
+// laws of rules.
+absl::Status NotExpressible(absl::string_view why,
+                            absl::string_view field = "");
 // The error for a counter that can't be, see IsAcctName().
 absl::Status NotACounter();
 

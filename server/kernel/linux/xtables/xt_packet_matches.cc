@@ -7,10 +7,12 @@
 #include <linux/netfilter/xt_pkttype.h>
 
 #include <array>
+#include <bit>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_text.h"
 
@@ -170,6 +172,25 @@ bool DecodeAddressTypes(const MatchContext&, const xt_addrtype_info_v1& info,
 
 // What addrtype_mt_checkentry_v1 of xt_addrtype.c refuses.
 constexpr uint16_t kNotInIpv6 = kAddrBroadcast | kAddrBlackhole | kAddrProhibit;
+// What match_type6() there asks the routing for: any of these. Of the others
+// an address has to be all that are asked for.
+constexpr uint16_t kRoutedInIpv6 = kAddrLocal | kAddrAnycast | kAddrUnreachable;
+
+absl::Status CheckIpv6AddressTypes(uint16_t types, absl::string_view field) {
+  if ((types & kNotInIpv6) != 0) {
+    return NotExpressible(
+        "the address types broadcast, blackhole and prohibit are of IPv4 only",
+        field);
+  }
+  if (std::popcount(types) > 1 && (types & ~kRoutedInIpv6) != 0) {
+    return NotExpressible(
+        "iptables, by which this node counts, can't ask for any of several "
+        "types of IPv6 addresses, but of LOCAL, ANYCAST and UNREACHABLE; use "
+        "one type a rule",
+        field);
+  }
+  return absl::OkStatus();
+}
 
 absl::Status AppendAddressTypeMatch(const MatchContext& context,
                                     const RuleMatch& match, MatchWriter& out) {
@@ -189,10 +210,11 @@ absl::Status AppendAddressTypeMatch(const MatchContext& context,
     info.dest = destination->value;
     if (destination->negated) info.flags |= XT_ADDRTYPE_INVERT_DEST;
   }
-  if (context.family == Family::kIpv6 &&
-      ((info.source | info.dest) & kNotInIpv6) != 0) {
-    return NotExpressible(
-        "the address types broadcast, blackhole and prohibit are of IPv4 only");
+  if (context.family == Family::kIpv6) {
+    NFM_RETURN_IF_ERROR(
+        CheckIpv6AddressTypes(info.source, "match.source_address_types"));
+    NFM_RETURN_IF_ERROR(
+        CheckIpv6AddressTypes(info.dest, "match.destination_address_types"));
   }
   out.Append("addrtype", 1, info);
   return absl::OkStatus();
