@@ -107,7 +107,7 @@ absl::Status ReadCounter(Row row, v1::Counter& counter) {
       counter.mutable_quota()->set_bytes(*quota);
     }
   }
-  counter.set_description(row["description"]);
+  counter.set_description(UnescapeBytes(row["description"]));
   return ReadLabels(row["labels"], counter);
 }
 

@@ -102,7 +102,11 @@ const std::vector<Column<v1::Counter>>& CounterColumns() {
       {"", "managed", kCsv, Align::kLeft,
        [](const C& c, Layout) { return CsvFlag(c.managed()); }},
       {"DESCRIPTION", "description", kDetailed, Align::kLeft,
-       [](const C& c, Layout l) { return OrDash(c.description(), l); }},
+       [](const C& c, Layout l) {
+         // What Table makes of control characters is read back as these.
+         return OrDash(
+             l == kCsv ? EscapeBytes(c.description(), "") : c.description(), l);
+       }},
   };
   return columns;
 }

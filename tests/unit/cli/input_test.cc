@@ -131,6 +131,7 @@ v1::ListCountersResponse SomeCounters() {
   a.set_use_count(3);
   a.set_managed(true);
   (*a.mutable_labels())["k"] = "x, \"y\"=z\\x41\n\xc3\xa9";
+  a.set_description("the \"shop\",\n\\x41 and \xc3\xa9");
   (*a.mutable_labels())["n"] = "12";
   (*a.mutable_labels())["t"] = "true";
   list.add_counters()->set_name("1e3");
