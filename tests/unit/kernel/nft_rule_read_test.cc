@@ -14,6 +14,7 @@ namespace nfmeter::kernel {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 Rule Read(const std::vector<NftExpression>& expressions,
@@ -64,6 +65,15 @@ TEST(NftRuleReadTest, OurMarkAloneMakesNoRuleOurs) {
   EXPECT_TRUE(ours.managed);
   EXPECT_EQ(ours.id, "id");
   EXPECT_THAT(ours.match.comment, IsEmpty());
+}
+
+// The kernel is asked for the level below the root, whatever the slashes are.
+TEST(NftRuleWordsTest, TheLevelOfACgroupIsThatOfItsNames) {
+  for (const char* path : {"a.slice/b", "/a.slice/b", "a.slice//b/"}) {
+    const Rule rule = {.match = {.cgroup_path = Negatable<std::string>{path}}};
+    EXPECT_THAT(NftRuleText(Family::kIpv4, rule, {}),
+                HasSubstr("socket cgroupv2 level 2 \"a.slice/b\""));
+  }
 }
 
 }  // namespace

@@ -4,10 +4,12 @@
 #include <netinet/in.h>
 
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "kernel/ip_prefix.h"
@@ -283,11 +285,11 @@ class Text {
 
   void Cgroup() {
     if (!match_.cgroup_path.has_value()) return;
-    absl::string_view path = match_.cgroup_path->value;
-    while (!path.empty() && path[0] == '/') path.remove_prefix(1);
-    const size_t level = 1 + std::count(path.begin(), path.end(), '/');
-    Add("socket cgroupv2 level ", level, " ", Not(match_.cgroup_path->negated),
-        "\"", path, "\"");
+    const std::vector<absl::string_view> names =
+        absl::StrSplit(match_.cgroup_path->value, '/', absl::SkipEmpty());
+    Add("socket cgroupv2 level ", names.size(), " ",
+        Not(match_.cgroup_path->negated), "\"", absl::StrJoin(names, "/"),
+        "\"");
   }
 
   void Conntrack() {
