@@ -187,7 +187,8 @@ void PrintLast(Session& session, const google::protobuf::Message& message,
 
 // A hint at --with-rules is none for those who gave it.
 absl::Status ExplainInUse(const absl::Status& failure, const NameFlags& flags) {
-  if (ErrorReason(failure) != "COUNTER_IN_USE" || !flags.with_rules) {
+  if (ErrorReason(failure) != "COUNTER_IN_USE" || !flags.with_rules ||
+      ErrorMetadata(failure).contains("plan")) {
     return failure;
   }
   return WithHint(failure, kForeignRulesHint);

@@ -155,7 +155,8 @@ void AddCounterUpdate(CommandTree& tree, CLI::App& parent) {
       R"(What no flag names stays. The counter goes on counting meanwhile: no packet is
 lost, and totals go on. With another quota it is armed again; where nfacct
 counts, the rules are moved to a second counter and back for that, which rules
-that others made do not allow. Several counters are updated one by one.
+that others made do not allow. A quota stays while rules drop what exceeds it:
+without one they would drop all. Several counters are updated one by one.
 
 Examples:
   nfmeter counter update alice --quota-bytes 20GiB

@@ -30,6 +30,7 @@ constexpr ReasonHint kHints[] = {
     {"COUNTER_NOT_FOUND", "'nfmeter counter list' shows those that exist"},
     {"COUNTER_IN_USE",
      "'nfmeter counter delete --with-rules' deletes nfmeter's own rules first"},
+    {"QUOTA_OF_CAPS", "'nfmeter rule delete ID' deletes one"},
     {"ETAG_MISMATCH", "'nfmeter counter get NAME -o json' shows the etag now"},
     {"RULE_NOT_FOUND", "'nfmeter rule list' shows those that exist"},
     {"PLAN_NOT_FOUND", "'nfmeter plan list' shows those that are in force"},
@@ -39,6 +40,8 @@ constexpr ReasonHint kHints[] = {
     {"NFTABLES_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
     {"TABLE_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
     {"MATCH_UNAVAILABLE", "'nfmeter node' shows what the server lacks"},
+    {"TARGET_UNAVAILABLE",
+     "leave out --counting-form, and the rule counts by what the kernel has"},
     {"BATCH_TOO_LARGE", "'nfmeter node -o wide' shows the server's bounds"},
 };
 
@@ -58,6 +61,9 @@ std::string Hint(const absl::Status& status) {
     return std::string(*hint);
   }
   const std::string reason = ErrorReason(status);
+  if (reason == "COUNTER_IN_USE" && ErrorMetadata(status).contains("plan")) {
+    return "'nfmeter plan get NAME -o yaml' prints a plan";
+  }
   if (reason == "COUNTER_IN_USE" && !IsHeldByOurs(status)) {
     return kForeignRulesHint;
   }

@@ -249,12 +249,27 @@ bool IsOurs(const Rule& rule) {
   return rule.managed || absl::StartsWith(rule.chain, kOwnedChainPrefix);
 }
 
+bool IsOfOwner(const Rule& rule) {
+  return absl::StartsWith(rule.chain, kOwnedChainPrefix) ||
+         absl::StartsWith(rule.target, kOwnedChainPrefix);
+}
+
+std::string TextWithPlace(const Rule& rule) {
+  const bool ipv4 = rule.family == Family::kIpv4;
+  const absl::string_view table = TableName(rule.table);
+  return absl::StartsWith(rule.text, "-A ")
+             ? absl::StrCat(ipv4 ? "iptables" : "ip6tables", " -t ", table, " ",
+                            rule.text)
+             : absl::StrCat(ipv4 ? "IPv4" : "IPv6", " ", table, " ", rule.chain,
+                            ": ", rule.text);
+}
+
 absl::Status CounterHeldBy(const Rule& rule, absl::string_view counter) {
   const std::string name = EscapeNameToAscii(counter);
   return MakeError(
       absl::StatusCode::kFailedPrecondition,
       absl::StrCat("counter '", name, "' is in use by somebody else's rule ",
-                   rule.id, " (-t ", TableName(rule.table), " ", rule.text,
+                   rule.id, " (", TextWithPlace(rule),
                    "), which nfmeter does not change; nothing was done"),
       {.reason = "COUNTER_IN_USE",
        .metadata = {{"counters", name}, {"count", "1"}, {"rules", rule.id}}});

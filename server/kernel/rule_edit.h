@@ -38,6 +38,9 @@ std::vector<Rule> TakeNewRules(const TableEdit& edit, TableContents& contents);
 // The rule as it was, to be put back.
 RestoredRule AsItWas(const Rule& rule);
 
+// For people: Rule::text, and where that does not say so, where the rule is.
+std::string TextWithPlace(const Rule& rule);
+
 // FAILED_PRECONDITION, COUNTER_IN_USE: a rule of somebody else's counts into
 // the counter.
 absl::Status CounterHeldBy(const Rule& rule, absl::string_view counter);
@@ -46,6 +49,8 @@ absl::Status CounterHeldBy(const Rule& rule, absl::string_view counter);
 // by its id, or as its chain is owned.
 bool CountsInto(const Rule& rule, absl::string_view counter);
 bool IsOurs(const Rule& rule);
+// In an owned chain, or a jump to one.
+bool IsOfOwner(const Rule& rule);
 
 // `status` as that of one field of one rule of an edit: with the rule's id as
 // metadata "rule", and a violation of `field`, its path within the rule

@@ -160,6 +160,22 @@ TEST_F(CounterDeleteTest, ARuleOfOthersKeepsEvenManagedRules) {
   EXPECT_TRUE(Exists("a"));
 }
 
+TEST_F(CounterDeleteTest, WithManagedRulesOnlyWhatOthersHoldIsInUse) {
+  AddRule("one", "a");
+  server_.rule_table.AddForeignRule(Family::kIpv4, Table::kFilter,
+                                    "-A INPUT -m nfacct --nfacct-name  b");
+  v1::BatchDeleteCountersRequest request;
+  for (const char* name : {"a", "b"}) request.add_names(name);
+  request.set_delete_managed_rules(true);
+  const grpc::Status status =
+      Call(*server_.counter_stub,
+           &v1::CounterService::Stub::BatchDeleteCounters, request, &batch_);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "COUNTER_IN_USE");
+  EXPECT_THAT(ErrorInfoOf(status).metadata(), Contains(Pair("counters", "b")));
+  EXPECT_TRUE(Exists("a"));
+  EXPECT_TRUE(Exists("b"));
+}
+
 TEST_F(CounterDeleteTest, ValidateOnlyFindsTheSameAndDeletesNothing) {
   AddRule("one", "a");
   v1::DeleteCounterRequest request;

@@ -11,6 +11,7 @@
 namespace nfmeter::testing {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Pair;
@@ -50,8 +51,9 @@ class CounterUpdateTest : public ::testing::Test {
                    request, &response));
     return response.counter();
   }
-  void CountIntoWeb() {
+  void CountIntoWeb(v1::Verdict verdict = v1::VERDICT_CONTINUE) {
     v1::CreateRuleRequest request;
+    request.mutable_rule()->set_verdict(verdict);
     request.mutable_rule()->set_chain("INPUT");
     request.mutable_rule()->set_counter("web");
     request.mutable_rule()->set_id("r");
@@ -248,6 +250,32 @@ TEST_F(CounterUpdateTest, ARuleOfSomebodyElsesKeepsTheQuota) {
     EXPECT_EQ(ErrorInfoOf(Update()).reason(), "COUNTER_IN_USE");
     EXPECT_EQ(Get().etag(), etag_);
   }
+}
+
+// It would drop every packet.
+TEST_F(CounterUpdateTest, ARuleThatDropsWhatExceedsTheQuotaKeepsIt) {
+  CountIntoWeb(v1::VERDICT_DROP);
+  Mask("quota");
+  for (const bool in_place : {false, true}) {
+    server_.acct.SetFeatures({.replace = in_place});
+    for (const bool validate_only : {true, false}) {
+      request_.set_validate_only(validate_only);
+      const grpc::Status status = Update();
+      EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+      EXPECT_EQ(ErrorInfoOf(status).reason(), "QUOTA_OF_CAPS");
+      EXPECT_THAT(ErrorInfoOf(status).metadata(), Contains(Pair("rules", "r")));
+      EXPECT_EQ(Get().quota().bytes(), 1000u);
+    }
+  }
+  request_.mutable_counter()->mutable_quota()->set_bytes(5);
+  EXPECT_OK(Update());
+}
+
+TEST_F(CounterUpdateTest, ARuleThatOnlyCountsLetsTheQuotaGo) {
+  CountIntoWeb();
+  Mask("quota");
+  EXPECT_OK(Update());
+  EXPECT_FALSE(Get().has_quota());
 }
 
 TEST_F(CounterUpdateTest, RulesThatCannotBeMovedKeepTheQuota) {

@@ -59,9 +59,7 @@ class PlanQuotaTest : public ::testing::Test {
     v1::ApplyPlanResponse response;
     return Call(*server_.plan_stub, &Stub::ApplyPlan, request, &response);
   }
-  void Look() {
-    server_.Advance(ComponentServer::kLookInterval);
-  }
+  void Look() { server_.Advance(ComponentServer::kLookInterval); }
   void GoTo(absl::Time time) {
     server_.Advance(time - server_.clock.WallTime());
   }
@@ -145,6 +143,36 @@ TEST_F(PlanQuotaTest, OtherThresholdsOrAnotherPeriodAloneAreAChange) {
   EXPECT_THAT(differences(told), ElementsAre("guest labels,quota"));
   ASSERT_TRUE(Apply(told).ok());
   EXPECT_THAT(differences(told), IsEmpty());
+}
+
+TEST_F(PlanQuotaTest, ItsCounterAndItsRulesAreNotDeletedAndTheErrorSaysWhy) {
+  ASSERT_OK(Apply(Capped()));
+  v1::DeleteCounterRequest counter;
+  counter.set_name("guest");
+  for (const bool with_rules : {false, true}) {
+    counter.set_delete_managed_rules(with_rules);
+    v1::DeleteCounterResponse deleted;
+    const grpc::Status status =
+        Call(*server_.counter_stub, &v1::CounterService::Stub::DeleteCounter,
+             counter, &deleted);
+    EXPECT_EQ(ErrorInfoOf(status).reason(), "COUNTER_IN_USE");
+    EXPECT_EQ(ErrorInfoOf(status).metadata().at("plan"), "capped");
+    EXPECT_THAT(status.error_message(), HasSubstr("plan capped"));
+  }
+  v1::ListRulesResponse rules;
+  ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::ListRules,
+                 v1::ListRulesRequest(), &rules));
+  ASSERT_GT(rules.rules_size(), 0);
+  for (const v1::Rule& rule : rules.rules()) {
+    v1::DeleteRuleRequest request;
+    request.set_id(rule.id());
+    v1::DeleteRuleResponse deleted;
+    const grpc::Status status =
+        Call(*server_.rule_stub, &v1::RuleService::Stub::DeleteRule, request,
+             &deleted);
+    EXPECT_EQ(ErrorInfoOf(status).reason(), "FOREIGN_RULE");
+    EXPECT_THAT(status.error_message(), HasSubstr("a plan")) << rule.spec();
+  }
 }
 
 // An existing limit, a first one, none any more: all of it is the plan's.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "accounting/common/counter_filter.h"
 #include "base/error.h"
+#include "kernel/rule_edit.h"
 
 namespace nfmeter::accounting {
 namespace {
@@ -33,10 +34,8 @@ absl::string_view Noun(absl::Span<const std::string> names) {
 }
 
 std::string ShownRule(const kernel::Rule& rule) {
-  return absl::StrCat(
-      rule.managed ? "rule " : "somebody else's rule ", rule.id, " (",
-      rule.family == kernel::Family::kIpv4 ? "iptables" : "ip6tables", " -t ",
-      kernel::TableName(rule.table), " ", rule.text, ")");
+  return absl::StrCat(rule.managed ? "rule " : "somebody else's rule ", rule.id,
+                      " (", kernel::TextWithPlace(rule), ")");
 }
 
 }  // namespace
@@ -101,13 +100,35 @@ absl::Status CountersInUse(absl::Span<const std::string> names,
     absl::StrAppend(&holders, "; and ", rules.size() - shown.size(), " more");
   }
   if (rules.empty())
-    holders = "something that is not a rule of iptables-legacy";
+    holders = "something that is not a rule that nfmeter shows";
   return MakeError(
       absl::StatusCode::kFailedPrecondition,
       absl::StrCat(Noun(names), ShownNames(names),
                    names.size() == 1 ? " is" : " are", " in use by ", holders,
                    "; nothing was deleted; ", advice),
       std::move(details));
+}
+
+absl::Status QuotaOfCaps(const std::string& counter,
+                         absl::Span<const std::string> rules) {
+  const auto shown = rules.subspan(0, std::min(rules.size(), kShownNames));
+  const bool one = rules.size() == 1;
+  std::string subject =
+      absl::StrCat(one ? "rule " : "rules ", absl::StrJoin(shown, ", "));
+  if (rules.size() > shown.size()) {
+    absl::StrAppend(&subject, " and ", rules.size() - shown.size(), " more");
+  }
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat(subject, one ? " decides" : " decide",
+                   " about packets once counter ", ShownNames({counter}),
+                   " is over its quota, and would decide about all of them "
+                   "without one; nothing was changed; delete ",
+                   one ? "that rule" : "those rules", " first"),
+      ErrorDetails{.reason = "QUOTA_OF_CAPS",
+                   .metadata = {{"counter", ShownName(counter)},
+                                {"rules", absl::StrJoin(shown, ",")},
+                                {"rule_count", absl::StrCat(rules.size())}}});
 }
 
 absl::Status AboutCounter(const absl::Status& status, const std::string& name) {

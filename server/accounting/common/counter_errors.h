@@ -22,6 +22,11 @@ absl::Status CountersExist(absl::Span<const std::string> names);
 // ABORTED, ETAG_MISMATCH.
 absl::Status CountersChanged(absl::Span<const std::string> names);
 
+// FAILED_PRECONDITION, QUOTA_OF_CAPS: these rules of ours decide about what
+// exceeds the quota of `counter`, and can't be left without it.
+absl::Status QuotaOfCaps(const std::string& counter,
+                         absl::Span<const std::string> rules);
+
 // FAILED_PRECONDITION, COUNTER_IN_USE: `rules` hold them; without rules,
 // something holds them that is not a rule the server can read.
 absl::Status CountersInUse(absl::Span<const std::string> names,

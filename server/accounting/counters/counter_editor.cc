@@ -41,6 +41,32 @@ absl::Status QuotaOfPlan(const std::string& counter, const std::string& plan) {
                                 {"plan", ShownName(plan)}}});
 }
 
+absl::Status CounterOfPlan(const std::string& counter,
+                           const std::string& plan) {
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat("counter ", ShownNames({counter}), " is one of plan ",
+                   ShownName(plan),
+                   ", whose rules count into it; nothing was deleted; take it "
+                   "out of the plan and apply that again, or delete the plan"),
+      ErrorDetails{.reason = "COUNTER_IN_USE",
+                   .metadata = {{"counters", ShownName(counter)},
+                                {"count", "1"},
+                                {"plan", ShownName(plan)}}});
+}
+
+// Of our rules those that decide about the packets that they match. With a
+// quota they match only once it is exceeded.
+std::vector<std::string> DecidingRules(absl::Span<const kernel::Rule> rules) {
+  std::vector<std::string> ids;
+  for (const kernel::Rule& rule : rules) {
+    if (rule.managed && rule.verdict != kernel::Verdict::kContinue) {
+      ids.push_back(rule.id);
+    }
+  }
+  return ids;
+}
+
 // Labels of `before` with what people want changed.
 Labels UpdatedLabels(const Counter& before, const CounterUpdate& update) {
   Labels labels = before.labels;
@@ -153,6 +179,9 @@ absl::StatusOr<Counter> CounterEditor::Update(const CounterUpdate& update) {
   if (new_quota && update.counting_only && counter.object.use_count > 0) {
     NFM_RETURN_IF_ERROR(CheckOnlyCounts({name}));
   }
+  if (new_quota && !update.quota->has_value()) {
+    NFM_RETURN_IF_ERROR(CheckNoCaps(counter));
+  }
   if (update.validate_only) {
     if (new_quota) {
       NFM_RETURN_IF_ERROR(quota_changes_.Carry({.counter = name,
@@ -189,6 +218,15 @@ absl::Status CounterEditor::CheckOnlyCounts(
                      .metadata = {{"counter", ShownName(rule.counter)}}});
   }
   return absl::OkStatus();
+}
+
+absl::Status CounterEditor::CheckNoCaps(const Counter& counter) {
+  if (counter.object.use_count == 0) return absl::OkStatus();
+  const std::string& name = counter.object.name;
+  NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> rules,
+                       rules_.Holders({name}));
+  const std::vector<std::string> caps = DecidingRules(rules);
+  return caps.empty() ? absl::OkStatus() : QuotaOfCaps(name, caps);
 }
 
 absl::Status CounterEditor::CarryUpdate(const CounterUpdate& update,
@@ -252,6 +290,17 @@ absl::StatusOr<CounterBatch> CounterEditor::Reset(
   return batch;
 }
 
+absl::Status CounterEditor::WithPlan(absl::Status in_use,
+                                     absl::Span<const Counter> counters) const {
+  if (plan_of_ == nullptr) return in_use;
+  for (const Counter& counter : counters) {
+    if (counter.object.use_count == 0) continue;
+    const std::string plan = plan_of_(counter.object.name);
+    if (!plan.empty()) return CounterOfPlan(counter.object.name, plan);
+  }
+  return in_use;
+}
+
 std::vector<absl::StatusOr<kernel::AcctObject>> CounterEditor::ReadAndReset(
     absl::Span<const std::string> names) {
   auto objects = table_.GetAndReset(names);
@@ -280,6 +329,9 @@ absl::StatusOr<CounterBatch> CounterEditor::Delete(
     // Somebody else deleted a rule after we had found it.
   } while (GetErrorDetails(released).reason == "RULE_NOT_FOUND" &&
            ++tries < kReleaseTries);
+  if (GetErrorDetails(released).reason == "COUNTER_IN_USE") {
+    return WithPlan(std::move(released), batch.counters);
+  }
   NFM_RETURN_IF_ERROR(released);
   if (deletion.validate_only) return batch;
   const std::vector<std::string> names = NamesOf(targets);

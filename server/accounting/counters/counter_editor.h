@@ -101,8 +101,10 @@ class CounterEditor {
   // would be. NOT_FOUND. ABORTED: another etag. RESOURCE_EXHAUSTED,
   // TOO_MANY_LABELS; UNAVAILABLE: the disk does not take labels.
   // FAILED_PRECONDITION, QUOTA_OF_PLAN: a plan says what its quota is, and its
-  // rules rest on that. PERMISSION_DENIED, VERDICT_NOT_PERMITTED. Else see
-  // QuotaChanges::Carry().
+  // rules rest on that. PERMISSION_DENIED, VERDICT_NOT_PERMITTED.
+  // FAILED_PRECONDITION, QUOTA_OF_CAPS: our rules drop (or accept, or return)
+  // what exceeds the quota that is to go, and would do so with every packet.
+  // Else see QuotaChanges::Carry().
   absl::StatusOr<Counter> Update(const CounterUpdate& update);
 
   // Reads and zeroes each. NOT_FOUND and ABORTED (another etag) change
@@ -139,6 +141,10 @@ class CounterEditor {
   class UpdateTurn;
   using LabelChanges = std::vector<std::pair<std::string, Labels>>;
 
+  absl::Status CheckNoCaps(const Counter& counter);
+  // `in_use`, or if the rules are those of a plan, an error that says so.
+  absl::Status WithPlan(absl::Status in_use,
+                        absl::Span<const Counter> counters) const;
   absl::Status CarryUpdate(const CounterUpdate& update, const Counter& before,
                            const Labels& labels, bool new_quota);
 

@@ -46,17 +46,25 @@ absl::Status CounterRemoval::Release(absl::Span<const Counter> counters,
   }
   std::vector<std::string> ids;
   std::vector<kernel::Rule> foreign;
+  absl::flat_hash_set<std::string> stuck;
   for (kernel::Rule& rule : *holders) {
     uint32_t& count = unexplained[rule.counter];
     if (count > 0) --count;
     if (rule.managed) {
       ids.push_back(rule.id);
     } else {
+      stuck.insert(rule.counter);
+      stuck.insert(rule.other_counters.begin(), rule.other_counters.end());
       foreign.push_back(std::move(rule));
     }
   }
-  absl::erase_if(unexplained, [](const auto& use) { return use.second == 0; });
-  if (!foreign.empty() || !unexplained.empty()) {
+  for (const auto& [counter, uses] : unexplained) {
+    if (uses > 0) stuck.insert(counter);
+  }
+  if (!stuck.empty()) {
+    std::erase_if(held, [&](const std::string& counter) {
+      return !stuck.contains(counter);
+    });
     return CountersInUse(held, foreign,
                          "nfmeter deletes only rules of its own: whoever made "
                          "this must delete it");

@@ -14,6 +14,7 @@
 #include "accounting/rules/kept_rules.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "kernel/rule_edit.h"
 
 namespace nfmeter::accounting {
 namespace {
@@ -58,6 +59,17 @@ absl::Status ForeignRules(absl::Span<const std::string> ids) {
                    ids.size() == 1 ? " was" : " were",
                    " not made by nfmeter, which never deletes what is not "
                    "its own; use iptables-legacy"),
+      ErrorDetails{.reason = "FOREIGN_RULE",
+                   .metadata = {{"rules", ShownNames(ids)}}});
+}
+
+absl::Status RulesOfPlans(absl::Span<const std::string> ids) {
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat(ids.size() == 1 ? "rule " : "rules ", ShownNames(ids),
+                   ids.size() == 1 ? " is" : " are",
+                   " of a plan, which would put back what is deleted: change "
+                   "the plan and apply it again, or delete the plan"),
       ErrorDetails{.reason = "FOREIGN_RULE",
                    .metadata = {{"rules", ShownNames(ids)}}});
 }
@@ -306,6 +318,7 @@ absl::StatusOr<std::vector<RuleEditor::Group>> RuleEditor::GroupDeletions(
   };
   std::vector<Group> groups;
   std::vector<std::string> foreign;
+  std::vector<std::string> of_plans;
   bool decides = false;
   NFM_ASSIGN_OR_RETURN(
       const TablesRead read, ReadAllTables([&](const TableContents& contents) {
@@ -315,7 +328,9 @@ absl::StatusOr<std::vector<RuleEditor::Group>> RuleEditor::GroupDeletions(
         ForEachRule(contents, [&](const Rule& rule) {
           const auto found = wanted.find(rule.id);
           if (found == wanted.end() || !may_be_meant(rule)) return;
-          if (!rule.managed) foreign.push_back(rule.id);
+          if (!rule.managed) {
+            (kernel::IsOfOwner(rule) ? of_plans : foreign).push_back(rule.id);
+          }
           decides |= rule.verdict != kernel::Verdict::kContinue;
           group.edit.deletions.push_back(rule.id);
           group.indexes.push_back(found->second);
@@ -333,6 +348,7 @@ absl::StatusOr<std::vector<RuleEditor::Group>> RuleEditor::GroupDeletions(
     return RuleNotFound(missing);
   }
   if (!foreign.empty()) return ForeignRules(foreign);
+  if (!of_plans.empty()) return RulesOfPlans(of_plans);
   if (decides && change.counting_only) return VerdictNotPermitted();
   return groups;
 }

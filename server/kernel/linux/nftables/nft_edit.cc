@@ -29,12 +29,12 @@ size_t IndexOf(const TableContents& contents, absl::string_view chain) {
 absl::Status NoCgroup(const RuleSpec& rule) {
   return AboutRule(
       rule, "match.cgroup_path",
-      MakeError(absl::StatusCode::kInvalidArgument, "RULE_REFUSED",
-                absl::StrCat("match.cgroup_path '",
-                             EscapeName(rule.match.cgroup_path->value),
-                             "' must exist below the root of the cgroup v2 "
-                             "hierarchy, which nfmeterd must see mounted; "
-                             "nothing was changed")));
+      MakeError(
+          absl::StatusCode::kInvalidArgument, "RULE_REFUSED",
+          absl::StrCat("cgroup '", EscapeName(rule.match.cgroup_path->value),
+                       "' must exist below the root of the cgroup v2 "
+                       "hierarchy, which nfmeterd must see mounted; "
+                       "nothing was changed")));
 }
 
 // `hooks` in nft_socket_validate().

@@ -135,8 +135,7 @@ absl::Status RuleRefused(const std::string& why) {
 
 // cgroup_mt_check_v2() in xt_cgroup.c.
 std::string WithoutCgroup(const RuleMatch& match) {
-  return absl::StrCat("match.cgroup_path '",
-                      EscapeName(match.cgroup_path->value),
+  return absl::StrCat("cgroup '", EscapeName(match.cgroup_path->value),
                       "' must exist below the root of the cgroup v2 "
                       "hierarchy; nothing was changed");
 }
