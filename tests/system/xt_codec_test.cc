@@ -180,7 +180,8 @@ TEST_P(XtCodecTest, AddressesAreWhatIptablesMakes) {
            {"-d 2001:db8::1", {.destination = Is(Prefix("2001:db8::1"))}},
            {"! -d 2001:db8::1", {.destination = Not(Prefix("2001:db8::1"))}},
            {"-s ::1/ffff::ffff", {.source = Is(Prefix("::1/ffff::ffff"))}},
-           {"-s ::ffff:10.0.0.1", {.source = Is(Prefix("::ffff:10.0.0.1"))}},
+           {"-s 2001:db8::10.0.0.1",
+            {.source = Is(Prefix("2001:db8::10.0.0.1"))}},
            {"! -d ::/0", {.destination = Not(Prefix("::/0"))}}});
   }
 }
