@@ -9,10 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/types/span.h"
+#include "accounting/common/label_key.h"
 #include "app/backend_names.h"
 #include "app/option_kinds.h"
 #include "base/status_macros.h"
-#include "service/gate/read_labels.h"
 #include "telemetry/counter_metrics.h"
 
 namespace nfmeter::app {
@@ -127,7 +127,7 @@ absl::Status CheckMetricsLabels(absl::Span<const std::string> keys,
   }
   absl::flat_hash_map<std::string, std::string> shown;
   for (const std::string& key : keys) {
-    if (!service::IsLabelKey(key)) {
+    if (!accounting::IsLabelKey(key)) {
       return MustBe("keys of labels, each of [a-z0-9._/-], with commas between",
                     text);
     }

@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/gate/read_labels.h"
 
-#include <algorithm>
-
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
+#include "accounting/common/label_key.h"
 #include "service/gate/request_checks.h"
 
 namespace nfmeter::service {
-
-bool IsLabelKey(absl::string_view key) {
-  return !key.empty() && key.size() <= kMaxLabelKeyBytes &&
-         std::all_of(key.begin(), key.end(), [](char c) {
-           return absl::ascii_islower(c) || absl::ascii_isdigit(c) ||
-                  c == '.' || c == '_' || c == '/' || c == '-';
-         });
-}
 
 accounting::Labels ReadLabels(
     const google::protobuf::Map<std::string, std::string>& map,
@@ -30,8 +19,9 @@ accounting::Labels ReadLabels(
   }
   for (const auto& [key, value] : labels) {
     const std::string path = absl::StrCat(field, "[", Quoted(key), "]");
-    if (!IsLabelKey(key)) {
-      errors.Add(path, absl::StrCat("the key must be 1 to ", kMaxLabelKeyBytes,
+    if (!accounting::IsLabelKey(key)) {
+      errors.Add(path, absl::StrCat("the key must be 1 to ",
+                                    accounting::kMaxLabelKeyBytes,
                                     " of [a-z0-9._/-]"));
     }
     if (value.size() > kMaxLabelValueBytes) {

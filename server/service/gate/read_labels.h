@@ -5,15 +5,11 @@
 
 #include <string>
 
-#include "absl/strings/string_view.h"
 #include "accounting/common/counter_filter.h"
 #include "google/protobuf/map.h"
 #include "service/gate/field_errors.h"
 
 namespace nfmeter::service {
-
-// 1 to 63 of [a-z0-9._/-].
-bool IsLabelKey(absl::string_view key);
 
 // At most 16, with keys of 1 to 63 of [a-z0-9._/-] and values of up to 255
 // bytes. `field` is the path of `map`.

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "accounting/common/counter_errors.h"
+#include "accounting/common/label_key.h"
 #include "base/bound_details.h"
 #include "base/name_escape.h"
 #include "kernel/acct_table.h"
@@ -32,11 +33,13 @@ void CheckFilterLabels(
     return;
   }
   for (const auto& [key, value] : labels) {
-    if (key.size() > kMaxLabelKeyBytes || value.size() > kMaxLabelValueBytes) {
-      errors.Add(absl::StrCat(field, "[", Quoted(key), "]"),
-                 absl::StrCat("is longer than a label can be: at most ",
-                              kMaxLabelKeyBytes, " bytes for the key and ",
-                              kMaxLabelValueBytes, " for the value"));
+    if (key.size() > accounting::kMaxLabelKeyBytes ||
+        value.size() > kMaxLabelValueBytes) {
+      errors.Add(
+          absl::StrCat(field, "[", Quoted(key), "]"),
+          absl::StrCat("is longer than a label can be: at most ",
+                       accounting::kMaxLabelKeyBytes, " bytes for the key and ",
+                       kMaxLabelValueBytes, " for the value"));
     }
   }
 }

@@ -28,7 +28,6 @@ namespace nfmeter::service {
 
 // Of one counter.
 inline constexpr size_t kMaxLabels = 16;
-inline constexpr size_t kMaxLabelKeyBytes = 63;
 inline constexpr size_t kMaxLabelValueBytes = 255;
 
 // 'name' for sentences, its start only when it is long.

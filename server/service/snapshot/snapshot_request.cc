@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "accounting/common/label_key.h"
 #include "base/status_macros.h"
 #include "service/gate/field_errors.h"
 #include "service/gate/request_checks.h"
@@ -50,9 +51,11 @@ std::vector<std::string> ReadLabelKeys(const Request& request,
                                           " keys; at most ", kMaxLabels));
   }
   for (size_t i = 0; i < keys.size(); ++i) {
-    if (!keys[i].empty() && keys[i].size() <= kMaxLabelKeyBytes) continue;
-    errors.Add(Indexed("label_keys", i),
-               absl::StrCat("must be 1 to ", kMaxLabelKeyBytes, " bytes"));
+    if (keys[i].empty() || keys[i].size() > accounting::kMaxLabelKeyBytes) {
+      errors.Add(Indexed("label_keys", i),
+                 absl::StrCat("must be 1 to ", accounting::kMaxLabelKeyBytes,
+                              " bytes"));
+    }
   }
   if (request.view() != v1::SNAPSHOT_VIEW_COLUMNS) keys.clear();
   return keys;

@@ -5,10 +5,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "accounting/counters/counters.h"
 #include "accounting/snapshots/snapshot_hub.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernel/fake/fake_acct_table.h"
+#include "kernel/fake/fake_kernel.h"
 #include "service/snapshot/snapshot_frames.h"
 #include "service/snapshot/snapshot_request.h"
 #include "tests/support/fake_clock.h"
@@ -37,7 +38,8 @@ class SnapshotFrameTest : public ::testing::Test {
       const std::vector<uint32_t>& removed = {}) {
     std::vector<v1::GetSnapshotResponse> messages;
     auto encoder = FrameEncoder::Create(
-        view, options, {*labels_, *ledger_, members_}, [&](grpc::Slice slice) {
+        view, options, {counters_, *labels_, *ledger_, members_},
+        [&](grpc::Slice slice) {
           messages.emplace_back();
           EXPECT_TRUE(
               messages.back().ParseFromArray(slice.begin(), slice.size()));
@@ -56,7 +58,8 @@ class SnapshotFrameTest : public ::testing::Test {
     return messages;
   }
 
-  kernel::FakeAcctTable table_;
+  kernel::FakeKernel kernel_;
+  kernel::FakeAcctTable& table_ = kernel_.acct();
   MemberEncodings members_;
   testing::FakeClock clock_;
   accounting::CounterObservers observers_;
@@ -67,6 +70,11 @@ class SnapshotFrameTest : public ::testing::Test {
       *accounting::LabelStore::Open("");
   std::unique_ptr<accounting::Ledger> ledger_ =
       *accounting::Ledger::Create({}, clock_);
+  accounting::Counters counters_{{.kernel = kernel_,
+                                  .snapshots = *hub_,
+                                  .labels = *labels_,
+                                  .ledger = *ledger_,
+                                  .clock = clock_}};
 };
 
 TEST_F(SnapshotFrameTest, ColumnsAreTheBytesOfTheGeneratedMessage) {
@@ -179,7 +187,7 @@ TEST_F(SnapshotFrameTest, StreamsInStepShareTheSameFrame) {
   const SharedSnapshot second = Take();
   const SharedSnapshot third = Take();
   SnapshotFilters filters(*labels_);
-  SnapshotFrames frames({*labels_, *ledger_, members_});
+  SnapshotFrames frames({counters_, *labels_, *ledger_, members_});
   const auto frame = [&](const SharedSnapshot& base, bool changed_only) {
     return frames
         .Get({.snapshot = third,
