@@ -66,9 +66,12 @@ bool FileUse::AwaitTurn(absl::Duration patience) {
     return !file.written && *file.waiting.begin() == number;
   });
   file.waiting.erase(number);
-  // Whoever waits behind one that gave up may be the first now.
-  if (!came) TurnOver().notify_all();
-  if (came) file.written = true;
+  if (came) {
+    file.written = true;
+  } else {
+    // Whoever waits behind one that gave up may be the first now.
+    TurnOver().notify_all();
+  }
   return came;
 }
 

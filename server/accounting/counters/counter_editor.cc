@@ -176,11 +176,13 @@ absl::StatusOr<Counter> CounterEditor::Update(const CounterUpdate& update) {
       return QuotaOfPlan(name, plan);
     }
   }
-  if (new_quota && update.counting_only && counter.object.use_count > 0) {
-    NFM_RETURN_IF_ERROR(CheckOnlyCounts({name}));
-  }
-  if (new_quota && !update.quota->has_value()) {
-    NFM_RETURN_IF_ERROR(CheckNoCaps(counter));
+  if (new_quota && counter.object.use_count > 0) {
+    // What the first one lets pass has no caps.
+    if (update.counting_only) {
+      NFM_RETURN_IF_ERROR(CheckOnlyCounts({name}));
+    } else if (!update.quota->has_value()) {
+      NFM_RETURN_IF_ERROR(CheckNoCaps(name));
+    }
   }
   if (update.validate_only) {
     if (new_quota) {
@@ -220,9 +222,7 @@ absl::Status CounterEditor::CheckOnlyCounts(
   return absl::OkStatus();
 }
 
-absl::Status CounterEditor::CheckNoCaps(const Counter& counter) {
-  if (counter.object.use_count == 0) return absl::OkStatus();
-  const std::string& name = counter.object.name;
+absl::Status CounterEditor::CheckNoCaps(const std::string& name) const {
   NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> rules,
                        rules_.Holders({name}));
   const std::vector<std::string> caps = DecidingRules(rules);

@@ -141,7 +141,7 @@ class CounterEditor {
   class UpdateTurn;
   using LabelChanges = std::vector<std::pair<std::string, Labels>>;
 
-  absl::Status CheckNoCaps(const Counter& counter);
+  absl::Status CheckNoCaps(const std::string& name) const;
   // `in_use`, or if the rules are those of a plan, an error that says so.
   absl::Status WithPlan(absl::Status in_use,
                         absl::Span<const Counter> counters) const;
