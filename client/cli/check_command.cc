@@ -145,8 +145,10 @@ void AddCheckCommand(CommandTree& tree) {
       tree.root(), "check", "Say whether a counter is over a limit",
       R"(A plugin for Nagios, Icinga and their kin: one line with performance data, and
 the exit status 0 OK, 1 WARNING, 2 CRITICAL (over the limit), 3 UNKNOWN (the
-server could not be asked). What counts is the ledger's total, which resets do
-not touch; the counter needs no quota.
+server could not be asked). As thresholds of plugins are, both are ranges from 0
+that include their ends: exactly as much as the limit is within it. What counts
+is the ledger's total, which resets do not touch, as of its last record, seconds
+ago; the counter needs no quota.
 
 Examples:
   nfmeter check web --limit 10GiB --since month
@@ -158,7 +160,7 @@ Examples:
   name->required();
   tree.Suggest(name, {Candidates::kCounters});
   AddBytes(*command, "--limit", flags->limit,
-           "CRITICAL above so many bytes: 10GB, 10GiB")
+           "CRITICAL above, not at, so many bytes: 10GB, 10GiB")
       ->required();
   AddBytes(*command, "--warn", flags->warn, "WARNING above so many");
   AddText(*command, "--since", flags->since, "WHEN",

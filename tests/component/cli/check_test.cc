@@ -45,6 +45,18 @@ TEST_F(CheckTest, WarningAndCriticalAreExitCodesOneAndTwo) {
   EXPECT_THAT(result.out, StartsWith("NFMETER CRITICAL - web: 3.00 GiB"));
 }
 
+// The range "0 to 3 GiB" of plugins includes 3 GiB.
+TEST_F(CheckTest, ExactlyTheLimitIsWithinIt) {
+  EXPECT_EQ(Nfmeter({"check", "web", "--limit", "3221225472"}).exit_code, 0);
+  EXPECT_EQ(Nfmeter({"check", "web", "--limit", "3221225471"}).exit_code, 2);
+  const auto warn = [&](const char* bytes) {
+    return Nfmeter({"check", "web", "--limit", "10GiB", "--warn", bytes})
+        .exit_code;
+  };
+  EXPECT_EQ(warn("3221225472"), 0);
+  EXPECT_EQ(warn("3221225471"), 1);
+}
+
 TEST_F(CheckTest, AGapMakesItAtLeast) {
   answer_ = R"({"rows": [{"bytes": "1024", "atLeast": true}]})";
   EXPECT_THAT(Nfmeter({"check", "web", "--limit", "1GB"}).out,
