@@ -94,6 +94,8 @@ absl::Status ListFlows(Session& session, const ListFlags& flags) {
   return absl::OkStatus();
 }
 
+constexpr char kSums[] = "sums of flows";
+
 // What SummarizeFlows and WatchFlows are asked alike.
 template <typename Request>
 absl::StatusOr<Request> MakeRequest(const SumFlags& flags) {
@@ -118,6 +120,7 @@ void TellUngrouped(Session& session, const v1::FlowRanking& ranking) {
 }
 
 absl::Status TopFlows(Session& session, const SumFlags& flags) {
+  NFM_RETURN_IF_ERROR(session.CheckNotNames(kSums));
   NFM_ASSIGN_OR_RETURN(const auto request,
                        MakeRequest<v1::SummarizeFlowsRequest>(flags));
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
@@ -158,6 +161,7 @@ void PrintFrame(Session& session, const FlowFrame& next, bool first) {
 
 absl::Status WatchFlows(Session& session, const SumFlags& flags) {
   NFM_RETURN_IF_ERROR(session.CheckOneServer("watched"));
+  NFM_RETURN_IF_ERROR(session.CheckNotNames(kSums));
   NFM_ASSIGN_OR_RETURN(auto request, MakeRequest<v1::WatchFlowsRequest>(flags));
   *request.mutable_interval() = ToProto(*ParseDuration(flags.interval));
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());

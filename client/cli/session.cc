@@ -184,6 +184,13 @@ absl::Status Session::CheckOneServer(absl::string_view done) const {
                                  " at a time, so give one --context"));
 }
 
+absl::Status Session::CheckNotNames(absl::string_view things) const {
+  if (format_ != Format::kName) return absl::OkStatus();
+  return UsageError(absl::StrCat("-o name: ", things, " have no names"),
+                    "-o csv, json, yaml and custom-columns print what there "
+                    "is for programs, table for people");
+}
+
 void Session::CollectTables(std::string context, std::vector<Table>* tables) {
   context_ = std::move(context);
   tables_ = tables;

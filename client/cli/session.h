@@ -95,6 +95,8 @@ class Session {
   // INVALID_ARGUMENT where the command runs on several: only one server can be
   // `done`, "watched", at a time.
   absl::Status CheckOneServer(absl::string_view done) const;
+  // INVALID_ARGUMENT for -o name: `things`, "sums of flows", have no names.
+  absl::Status CheckNotNames(absl::string_view things) const;
   // Of -o custom-columns, the columns of the objects in `answer`; without
   // headings unless `first`.
   std::string RenderColumns(const google::protobuf::Message& answer,

@@ -103,6 +103,7 @@ bool AnyGap(const v1::ListUsageResponse& usage) {
 }
 
 absl::Status ReportUsage(Session& session, const ReportFlags& flags) {
+  NFM_RETURN_IF_ERROR(session.CheckNotNames("the rows of a report"));
   const absl::Time asked = absl::Now();
   NFM_ASSIGN_OR_RETURN(const auto times, ReadTimes(flags.times));
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
@@ -160,6 +161,7 @@ struct PlotFlags {
 };
 
 absl::Status PlotUsage(Session& session, const PlotFlags& flags) {
+  NFM_RETURN_IF_ERROR(session.CheckNotNames("the points of a plot"));
   NFM_ASSIGN_OR_RETURN(const auto times, ReadTimes(flags.times));
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   TimeRange range = times.range;
@@ -205,6 +207,7 @@ struct GapFlags {
 };
 
 absl::Status Gaps(Session& session, const GapFlags& flags) {
+  NFM_RETURN_IF_ERROR(session.CheckNotNames("gaps"));
   NFM_ASSIGN_OR_RETURN(const auto times, ReadTimes(flags.times));
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   v1::ListGapsRequest request;

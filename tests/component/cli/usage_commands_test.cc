@@ -198,6 +198,22 @@ TEST_F(UsageCommandsTest, GapsSayWhatHappened) {
             "web,FOREIGN_RESET,,2026-11-02T00:00:00Z,300,3\n");
 }
 
+TEST_F(UsageCommandsTest, WhatHasNoNamesRefusesToPrintThem) {
+  ServeNovember();
+  for (const auto& [noun, verb] : {std::pair("usage", "report"),
+                                   {"usage", "plot"},
+                                   {"usage", "gaps"},
+                                   {"flow", "top"},
+                                   {"flow", "watch"}}) {
+    const RunResult refused = Nfmeter({noun, verb, "-o", "name"});
+    EXPECT_EQ(refused.exit_code, 2) << verb;
+    EXPECT_EQ(refused.out, "");
+    EXPECT_THAT(refused.err,
+                AllOf(HasSubstr("-o name: "), HasSubstr(" have no names\n"),
+                      HasSubstr("hint: -o csv")));
+  }
+}
+
 TEST_F(UsageCommandsTest, ConsumersAreListedAndDeleted) {
   server_.usage.on_ListConsumers = [](const auto&, auto* response) {
     v1::UsageConsumer& consumer = *response->add_consumers();
