@@ -45,6 +45,12 @@ absl::Status ListContexts(Session& session) {
   }
   for (const auto& [name, members] : contexts.groups) {
     names.push_back(name);
+    auto& group = (*(*message.mutable_fields())[name]
+                        .mutable_struct_value()
+                        ->mutable_fields())["group"];
+    for (const std::string& member : members) {
+      group.mutable_list_value()->add_values()->set_string_value(member);
+    }
     table.rows.push_back({{name == contexts.current ? "*" : ""},
                           {name},
                           {absl::StrJoin(members, ",")},

@@ -93,6 +93,15 @@ TEST_F(ContextsTest, SeveralServersMakeOneTableWithAColumnMore) {
               AllOf(HasSubstr("first"), HasSubstr("second")));
 }
 
+TEST_F(ContextsTest, GroupsAreListedForProgramsToo) {
+  AddBoth();
+  EXPECT_EQ(
+      Run({"context", "list", "-o", "custom-columns=GROUP:.both.group"}).out,
+      "GROUP\na,b\n");
+  EXPECT_THAT(Run({"context", "list", "-o", "yaml"}).out,
+              AllOf(HasSubstr("both:\n  group:"), HasSubstr("a:\n  server:")));
+}
+
 TEST_F(ContextsTest, AServerThatIsAwayDoesNotHideTheOthers) {
   AddBoth();
   second_.Stop();
