@@ -17,6 +17,7 @@
 #include "cli/quantity.h"
 #include "cli/time_range.h"
 #include "client/src/status_macros.h"
+#include "proto/words/name_glob.h"
 #include "proto/words/quantity_words.h"
 
 namespace nfmeter::cli {
@@ -71,6 +72,18 @@ absl::StatusOr<absl::Time> SinceWhen(absl::string_view since,
       "--since '", since, "' is not month, day, hour, or a time such as 7d"));
 }
 
+// NOT_FOUND: there is no such counter, or none that the glob matches.
+absl::Status CheckExists(Client& client, const std::string& name,
+                         const CallOptions& options) {
+  if (!IsGlob(name)) return client.GetCounter(name, options).status();
+  v1::ListCountersRequest request;
+  request.mutable_filter()->set_name_glob(name);
+  NFM_ASSIGN_OR_RETURN(const auto found, client.ListCounters(request, options));
+  return found.counters().empty() ? absl::NotFoundError(absl::StrCat(
+                                        "no counter matches '", name, "'"))
+                                  : absl::OkStatus();
+}
+
 // What the counter has counted since then. NOT_FOUND: it neither exists nor has
 // counted anything in that time.
 absl::StatusOr<Checked> UsageSince(Client& client, const std::string& name,
@@ -87,7 +100,7 @@ absl::StatusOr<Checked> UsageSince(Client& client, const std::string& name,
     checked.at_least |= row.at_least();
   }
   if (usage.rows().empty()) {
-    NFM_ASSIGN_OR_RETURN(const auto counter, client.GetCounter(name, options));
+    NFM_RETURN_IF_ERROR(CheckExists(client, name, options));
   }
   return checked;
 }
@@ -156,7 +169,8 @@ Examples:
   nfmeter --server gw1:7443 check 'tenant-a-*' --limit 1TB --since 30d)",
       Check);
   CLI::Option* name = command->add_option(
-      "NAME", flags->name, "a counter, or a glob for the sum of several");
+      "NAME", flags->name,
+      "a counter, or a glob for the sum of several ([*] for a star itself)");
   name->required();
   tree.Suggest(name, {Candidates::kCounters});
   AddBytes(*command, "--limit", flags->limit,

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "cli/cli.h"
+#include "proto/words/name_glob.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -152,8 +153,12 @@ std::vector<Offer> ValueOffers(const CommandTree& tree,
       return Words(candidates.list());
     case Candidates::kFiles:
       return Words({":files"});
-    case Candidates::kCounters:
-      return Ask({"counter", "list"}, place.connection);
+    case Candidates::kCounters: {
+      // Those that look like globs would stand for others, too.
+      auto names = Ask({"counter", "list"}, place.connection);
+      std::erase_if(names, [](const Offer& name) { return IsGlob(name.word); });
+      return names;
+    }
     case Candidates::kRules:
       return Ask({"rule", "list", "--managed"}, place.connection);
     case Candidates::kNone:

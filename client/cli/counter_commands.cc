@@ -14,6 +14,7 @@
 #include "cli/proto_time.h"
 #include "cli/quantity.h"
 #include "client/src/status_macros.h"
+#include "proto/words/name_glob.h"
 #include "proto/words/quantity_words.h"
 
 namespace nfmeter::cli {
@@ -159,8 +160,8 @@ CLI::Option* AddNames(CommandTree& tree, CLI::App& command,
                       std::vector<std::string>& names, bool suggest) {
   CLI::Option* option = command.add_option(
       "NAME", names,
-      suggest ? "names of counters, or globs in quotes: 'host-*'; '-': one a "
-                "line on standard input"
+      suggest ? "names of counters, or globs in quotes: 'host-*' ([*] for a "
+                "star itself); '-': one a line on standard input"
               : "names of counters; '-': one a line on standard input");
   if (suggest) tree.Suggest(option, {Candidates::kCounters});
   return option;

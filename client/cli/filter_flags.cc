@@ -38,7 +38,8 @@ void AddFilterFlags(CommandTree& tree, CLI::App& command,
                    [&filter](const std::string& glob) {
                      filter.set_name_glob(NameBytes(glob));
                    },
-                   "whole names: * any, ? one, [a-z] one of; default: all"),
+                   "whole names: * any, ? one, [a-z] one of, [*] a star "
+                   "itself; default: all"),
                {Candidates::kCounters});
   command
       .add_option_function<std::vector<std::string>>(
@@ -59,10 +60,6 @@ void AddFilterFlags(CommandTree& tree, CLI::App& command,
 
 void AddManagedFlag(CLI::App& command, bool& managed) {
   command.add_flag("--managed,-m", managed, "leave out those that others made");
-}
-
-bool IsGlob(absl::string_view name) {
-  return name.find_first_of("*?[") != absl::string_view::npos;
 }
 
 }  // namespace nfmeter::cli

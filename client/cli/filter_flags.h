@@ -16,9 +16,6 @@ void AddFilterFlags(CommandTree& tree, CLI::App& command,
 // Adds --managed alone, for commands that take names.
 void AddManagedFlag(CLI::App& command, bool& managed);
 
-// Whether the server would take it for more than one name.
-bool IsGlob(absl::string_view name);
-
 }  // namespace nfmeter::cli
 
 #endif  // NFMETER_CLI_FILTER_FLAGS_H_

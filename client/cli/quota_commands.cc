@@ -18,6 +18,7 @@
 #include "cli/views.h"
 #include "client/src/cancellation.h"
 #include "client/src/status_macros.h"
+#include "proto/words/name_glob.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -289,7 +290,7 @@ absl::Status WaitForQuota(Session& session, const WaitFlags& flags) {
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   NFM_RETURN_IF_ERROR(CheckHasQuota(session, *client, NameBytes(flags.name)));
   v1::WatchQuotaEventsRequest request;
-  request.mutable_filter()->set_name_glob(NameBytes(flags.name));
+  request.mutable_filter()->set_name_glob(GlobOfName(NameBytes(flags.name)));
   const std::unique_ptr<QuotaWatch> watch =
       client->WatchQuotaEvents(request, session.stream_options());
   const Alarm alarm(

@@ -57,6 +57,25 @@ TEST_F(CheckTest, ExactlyTheLimitIsWithinIt) {
   EXPECT_EQ(warn("3221225471"), 1);
 }
 
+// Nothing counted yet is 0, and not a mistyped name.
+TEST_F(CheckTest, ACounterWithAStarInItsNameIsNamedWithBrackets) {
+  answer_ = "{}";
+  std::string asked;
+  bool there = true;
+  server_.counters.on_ListCounters = [&](const auto& request, auto* response) {
+    asked = request.filter().name_glob();
+    if (there) response->add_counters()->set_name("a*b");
+    return grpc::Status::OK;
+  };
+  EXPECT_THAT(Nfmeter({"check", "a[*]b", "--limit", "1GB"}).out,
+              StartsWith("NFMETER OK - a[*]b: 0 B"));
+  EXPECT_EQ(asked, "a[*]b");
+  EXPECT_EQ(request_.filter().name_glob(), "a[*]b");
+  there = false;
+  EXPECT_THAT(Nfmeter({"check", "x*", "--limit", "1GB"}).out,
+              StartsWith("NFMETER UNKNOWN - no counter matches 'x*'"));
+}
+
 TEST_F(CheckTest, AGapMakesItAtLeast) {
   answer_ = R"({"rows": [{"bytes": "1024", "atLeast": true}]})";
   EXPECT_THAT(Nfmeter({"check", "web", "--limit", "1GB"}).out,

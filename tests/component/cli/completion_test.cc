@@ -25,7 +25,7 @@ class CompletionTest : public CliTest {
           << testing::Run({NFMETER, "completion", shell}).out;
     }
     server_.counters.on_ListCounters = [](const auto&, auto* response) {
-      for (const char* name : {"http-traffic", "https", "ns:a/b"}) {
+      for (const char* name : {"http-traffic", "http*", "https", "ns:a/b"}) {
         response->add_counters()->set_name(name);
       }
       return grpc::Status::OK;

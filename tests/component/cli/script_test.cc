@@ -28,7 +28,9 @@ class ScriptTest : public CliTest {
       return grpc::Status::OK;
     };
     server_.counters.on_WatchQuotaEvents = [this](grpc::ServerContext& context,
-                                                  const auto&, auto& writer) {
+                                                  const auto& request,
+                                                  auto& writer) {
+      watched_ = request.filter().name_glob();
       v1::WatchQuotaEventsResponse event;
       event.set_kind(v1::QUOTA_EVENT_KIND_SYNCED);
       writer.Write(event);
@@ -43,6 +45,7 @@ class ScriptTest : public CliTest {
     };
   }
   bool crossed_ = true;
+  std::string watched_;  // the glob
 };
 
 TEST_F(ScriptTest, ColumnsAreThoseAskedFor) {
@@ -101,6 +104,12 @@ TEST_F(ScriptTest, WaitEndsWhenTheQuotaIsExceeded) {
       Nfmeter({"wait", "quota", "a", "--exceeded", "-o", "name"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.out, "a\n");
+}
+
+// Not for "a" or any other that it would match as a glob.
+TEST_F(ScriptTest, WaitIsForTheCounterOfThatName) {
+  EXPECT_EQ(Nfmeter({"wait", "quota", "a*[?", "--exceeded"}).exit_code, 0);
+  EXPECT_EQ(watched_, "a[*][[][?]");
 }
 
 TEST_F(ScriptTest, WaitGivesUpAfterItsTimeout) {
