@@ -69,6 +69,18 @@ TEST_P(AcctQuotaTest, AnObjectWithALongNameCountsAndTellsOfItsQuota) {
   world_->RemoveReference(name);
 }
 
+TEST_P(AcctQuotaTest, AQuotaThatComesAfterADumpWithoutAnyTells) {
+  ASSERT_OK(CreateNamed("free"));
+  const auto events = table().WatchQuotas();
+  ASSERT_OK(events);
+  EXPECT_THAT(Dump(), SizeIs(1));
+  ASSERT_OK(CreateOne({.name = "cap", .quota = QuotaOf(2)}));
+  world_->AddReference("cap");
+  world_->Count("cap", 3);
+  EXPECT_THAT((*events)->Next(), IsOkAndHolds(CrossingOf("cap", 2, 3)));
+  world_->RemoveReference("cap");
+}
+
 TEST_P(AcctQuotaTest, RenewGivesAFreeObjectItsValuesAndAnotherQuota) {
   ASSERT_OK(CreateOne({.name = "web", .packets = 5, .bytes = 500}));
   ASSERT_OK(CreateNamed("other"));

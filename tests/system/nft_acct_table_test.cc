@@ -2,12 +2,19 @@
 // Counters of nf_tables beside other users of the same namespace.
 #include "kernel/linux/nftables/nft_acct_table.h"
 
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+
+#include <cstdint>
+#include <fstream>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernel/linux/nftables/nft_table.h"
@@ -99,6 +106,90 @@ TEST(NftAcctTableTest, ACompleteDumpIsWholeWhateverOthersAbort) {
   }
 
   EXPECT_GT(complete, 100);
+}
+
+// Whether a socket of this namespace is told of changes of rulesets.
+bool SomebodyListens() {
+  std::ifstream sockets("/proc/thread-self/net/netlink");
+  std::string line;
+  while (std::getline(sockets, line)) {
+    // "sk Eth Pid Groups ...": the family, and the first 32 groups as bits.
+    const std::vector<absl::string_view> fields =
+        absl::StrSplit(line, ' ', absl::SkipEmpty());
+    uint32_t groups = 0;
+    if (fields.size() > 3 && fields[1] == absl::StrCat(NETLINK_NETFILTER) &&
+        absl::SimpleHexAtoi(fields[3], &groups) &&
+        (groups >> (NFNLGRP_NFTABLES - 1) & 1) != 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+AcctObject Capped() {
+  return {.name = "capped",
+          .quota = QuotaLimit{QuotaLimit::Unit::kBytes, 1000}};
+}
+
+// Whoever listens is paid for by everybody who changes a ruleset.
+TEST(NftAcctTableTest, ListensToChangesOnlyWhileThereAreQuotas) {
+  const auto table = Open(/*own=*/true);
+  ASSERT_OK(table->Probe());
+  if (!table->owned()) GTEST_SKIP() << "this kernel's tables have no owners";
+  NftAcctTable acct(*table);
+  ASSERT_THAT(acct.Create(Counters(3)), Each(IsOk()));
+  const auto events = acct.WatchQuotas();
+  ASSERT_OK(events);
+  EXPECT_TRUE(SomebodyListens()) << "there may be quotas of before";
+
+  ASSERT_TRUE(Dump(acct).complete);
+  EXPECT_FALSE(SomebodyListens());
+  const auto more_events = acct.WatchQuotas();
+  ASSERT_OK(more_events);
+  EXPECT_FALSE(SomebodyListens());
+
+  ASSERT_THAT(acct.Create({{Capped()}}), Each(IsOk()));
+  EXPECT_TRUE(SomebodyListens());
+  ASSERT_TRUE(Dump(acct).complete);
+  EXPECT_TRUE(SomebodyListens());
+
+  ASSERT_THAT(acct.Delete({"capped"}), Each(IsOk()));
+  ASSERT_TRUE(Dump(acct).complete);
+  EXPECT_FALSE(SomebodyListens());
+}
+
+// Others can bring quotas there.
+TEST(NftAcctTableTest, ListensAllTheTimeToAPlainTable) {
+  const auto table = Open(/*own=*/false);
+  ASSERT_OK(table->Probe());
+  NftAcctTable acct(*table);
+  ASSERT_THAT(acct.Create(Counters(3)), Each(IsOk()));
+  const auto events = acct.WatchQuotas();
+  ASSERT_OK(events);
+  ASSERT_TRUE(Dump(acct).complete);
+  EXPECT_TRUE(SomebodyListens());
+}
+
+// Another process may have made some meanwhile.
+TEST(NftAcctTableTest, ListensToATableOfBeforeUntilItIsTakenOver) {
+  {
+    const auto before = Open(/*own=*/true);
+    ASSERT_OK(before->Probe());
+    if (!before->owned()) GTEST_SKIP() << "this kernel's tables have no owners";
+    NftAcctTable acct(*before);
+    ASSERT_THAT(acct.Create(Counters(3)), Each(IsOk()));
+  }
+  const auto table = Open(/*own=*/true);
+  ASSERT_OK(table->Probe());
+  NftAcctTable acct(*table);
+  const auto events = acct.WatchQuotas();
+  ASSERT_OK(events);
+  ASSERT_TRUE(Dump(acct).complete);
+  EXPECT_TRUE(SomebodyListens());
+
+  ASSERT_OK(table->Claim());
+  ASSERT_TRUE(Dump(acct).complete);
+  EXPECT_FALSE(SomebodyListens());
 }
 
 TEST(NftAcctTableTest, AForeignTableOfThatNameIsRefusedAndLeftAlone) {

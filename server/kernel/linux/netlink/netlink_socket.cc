@@ -86,6 +86,12 @@ int NetlinkSocket::Join(int group) {
              : errno;
 }
 
+void NetlinkSocket::Leave(int group) {
+  // Fails only for groups that there are not.
+  mnl_socket_setsockopt(socket_, NETLINK_DROP_MEMBERSHIP, &group,
+                        sizeof(group));
+}
+
 int NetlinkSocket::Send(absl::string_view requests) {
   while (mnl_socket_sendto(socket_, requests.data(), requests.size()) < 0) {
     if (errno != EINTR) return errno;

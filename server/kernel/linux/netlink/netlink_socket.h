@@ -34,8 +34,9 @@ class NetlinkSocket {
   NetlinkSocket(const NetlinkSocket&) = delete;
   NetlinkSocket& operator=(const NetlinkSocket&) = delete;
 
-  // Subscribes to a multicast group (NFNLGRP_*).
+  // Subscribes to a multicast group (NFNLGRP_*), and ends that.
   int Join(int group);
+  void Leave(int group);
 
   int Send(absl::string_view requests);
 

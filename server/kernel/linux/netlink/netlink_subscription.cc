@@ -29,12 +29,12 @@ absl::StatusOr<std::unique_ptr<NetlinkSubscription>> NetlinkSubscription::Open(
   UniqueFd cancel(eventfd(0, EFD_CLOEXEC));
   if (!cancel.valid()) return Failed(errno);
   return absl::WrapUnique(
-      new NetlinkSubscription(std::move(socket), std::move(cancel)));
+      new NetlinkSubscription(std::move(socket), group, std::move(cancel)));
 }
 
 NetlinkSubscription::NetlinkSubscription(std::unique_ptr<NetlinkSocket> socket,
-                                         UniqueFd cancel)
-    : socket_(std::move(socket)), cancel_(std::move(cancel)) {}
+                                         int group, UniqueFd cancel)
+    : socket_(std::move(socket)), group_(group), cancel_(std::move(cancel)) {}
 
 absl::StatusOr<absl::Span<const uint8_t>> NetlinkSubscription::Next() {
   while (!cancelled_) {

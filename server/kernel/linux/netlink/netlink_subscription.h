@@ -15,13 +15,18 @@
 
 namespace nfmeter::kernel {
 
-// A socket of its own in one multicast group. Not thread-safe, but for
-// Cancel().
+// A socket of its own in one multicast group. Not thread-safe, but for what
+// says so.
 class NetlinkSubscription {
  public:
   // `group` is one of NFNLGRP_*. Statuses of Operation::kQuotaEvents.
   static absl::StatusOr<std::unique_ptr<NetlinkSubscription>> Open(
       const NetworkNamespace& there, int group, int receive_buffer_bytes);
+
+  // Leaves the group, which it is in from Open() on, and joins it again. What
+  // has come before is still handed out. Thread-safe. An errno, 0 for success.
+  int Join() { return socket_->Join(group_); }
+  void Leave() { socket_->Leave(group_); }
 
   // Waits for the next datagram, which lives until the next call. Statuses of
   // Operation::kQuotaEvents; CANCELLED: after Cancel().
@@ -32,9 +37,11 @@ class NetlinkSubscription {
   bool cancelled() const { return cancelled_; }
 
  private:
-  NetlinkSubscription(std::unique_ptr<NetlinkSocket> socket, UniqueFd cancel);
+  NetlinkSubscription(std::unique_ptr<NetlinkSocket> socket, int group,
+                      UniqueFd cancel);
 
   const std::unique_ptr<NetlinkSocket> socket_;
+  const int group_;
   // An eventfd that is readable from Cancel() on.
   const UniqueFd cancel_;
   std::atomic<bool> cancelled_ = false;

@@ -119,6 +119,7 @@ absl::StatusOr<AcctDumpOutcome> NftAcctTable::Dump(
   const auto failed = [](int err) {
     return ErrnoStatus(Operation::kNftRead, err, "all counters");
   };
+  const std::optional<uint64_t> quotas_version = table_.BeginLookForQuotas();
   NftTable::Lease socket(table_);
   NFM_ASSIGN_OR_RETURN(const std::optional<size_t> before,
                        CountNftObjects(*socket));
@@ -159,6 +160,10 @@ absl::StatusOr<AcctDumpOutcome> NftAcctTable::Dump(
   outcome.complete = before == after &&
                      after == counters.count() + quotas.handles.count() &&
                      (table_.owned() || !interrupted);
+  if (quotas_version.has_value() && outcome.complete &&
+      quotas.by_object.empty()) {
+    table_.quota_group().NoteNone(*quotas_version);
+  }
   return outcome;
 }
 

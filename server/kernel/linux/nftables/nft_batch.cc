@@ -142,6 +142,7 @@ size_t NftBatch::SetQuota(absl::string_view object, uint64_t limit) {
 
 size_t NftBatch::PutQuota(uint16_t flags, absl::string_view object,
                           uint64_t limit, uint64_t consumed) {
+  sets_quotas_ = true;
   Message message(*this, NFT_MSG_NEWOBJ, flags, NFTA_OBJ_TABLE);
   message->PutString(NFTA_OBJ_NAME, object);
   message->PutU32(NFTA_OBJ_TYPE, static_cast<uint32_t>(NftObjectType::kQuota));

@@ -137,6 +137,9 @@ class NftBatch {
   // Bytes that a send takes.
   size_t bytes() const;
 
+  // Whether quotas are made or changed.
+  bool sets_quotas() const { return sets_quotas_; }
+
   // The whole transaction. With `generation` it is refused (ERESTART) when the
   // kernel's is another. Without `commit` the kernel checks all and then drops
   // it, as `nft -c` does.
@@ -159,6 +162,7 @@ class NftBatch {
   std::string table_;
   std::string messages_;
   std::vector<size_t> starts_;
+  bool sets_quotas_ = false;
 };
 
 }  // namespace nfmeter::kernel

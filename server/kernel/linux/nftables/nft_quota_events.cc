@@ -18,7 +18,7 @@ absl::StatusOr<std::unique_ptr<NftQuotaEvents>> NftQuotaEvents::Open(
                                               table.network(), NFNLGRP_NFTABLES,
                                               receive_buffer_bytes));
   return absl::WrapUnique(
-      new NftQuotaEvents(acct, table.names(), std::move(subscription)));
+      new NftQuotaEvents(acct, table, std::move(subscription)));
 }
 
 std::optional<AcctObject> NftQuotaEvents::CrossingOf(

@@ -15,8 +15,9 @@
 
 namespace nfmeter::kernel {
 
-// Listens to NFNLGRP_NFTABLES on a socket of its own. What others change in
-// their rulesets comes there, too, and fills the buffer.
+// Listens to NFNLGRP_NFTABLES on a socket of its own while the table may have
+// quotas, see NftQuotaGroup. What others change in their rulesets comes there,
+// too, and fills the buffer.
 //
 // The kernel tells of the quota alone: packets and bytes of an event are the
 // counter's when it is read here, or, where it has been reset or deleted by
@@ -27,19 +28,27 @@ class NftQuotaEvents : public QuotaEvents {
   static absl::StatusOr<std::unique_ptr<NftQuotaEvents>> Open(
       AcctTable& acct, NftTable& table, int receive_buffer_bytes);
 
+  ~NftQuotaEvents() override { group_.Remove(*subscription_); }
+
   absl::StatusOr<AcctObject> Next() override;
   void Cancel() override { subscription_->Cancel(); }
 
  private:
-  NftQuotaEvents(AcctTable& acct, const AcctNames& names,
+  NftQuotaEvents(AcctTable& acct, NftTable& table,
                  std::unique_ptr<NetlinkSubscription> subscription)
-      : acct_(acct), names_(names), subscription_(std::move(subscription)) {}
+      : acct_(acct),
+        names_(table.names()),
+        group_(table.quota_group()),
+        subscription_(std::move(subscription)) {
+    group_.Add(*subscription_);
+  }
 
   // The object of a message that tells of a crossing.
   std::optional<AcctObject> CrossingOf(const NftMessage& message);
 
   AcctTable& acct_;
   const AcctNames& names_;
+  NftQuotaGroup& group_;
   const std::unique_ptr<NetlinkSubscription> subscription_;
   // What is left of the last datagram.
   NftMessageReader messages_{{}};

@@ -92,9 +92,22 @@ NftErrors NftTable::Commit(const NftBatch& batch,
   WriteLease writer(*this);
   NftErrors errors = Adopt(*writer);
   if (!errors.ok()) return errors;
+  std::optional<NftQuotaGroup::Making> quotas;
+  if (batch.sets_quotas()) {
+    errors.whole = quotas.emplace(quota_group_).err();
+    if (!errors.ok()) return errors;
+  }
   errors = SendNft(*writer, batch, generation, /*commit=*/true);
   if (errors.ok()) changed_ = true;
   return errors;
+}
+
+std::optional<uint64_t> NftTable::BeginLookForQuotas() {
+  if (!quota_group_.listens()) return std::nullopt;
+  const uint64_t version = quota_group_.version();
+  // Held now, it stays so.
+  const absl::StatusOr<bool> held = IsHeld();
+  return held.ok() && *held ? std::optional(version) : std::nullopt;
 }
 
 absl::Status NftTable::DeleteIfEmpty() {

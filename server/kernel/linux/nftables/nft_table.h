@@ -18,6 +18,7 @@
 #include "kernel/linux/netlink/netlink_socket_pool.h"
 #include "kernel/linux/nftables/nft_batch.h"
 #include "kernel/linux/nftables/nft_exchange.h"
+#include "kernel/linux/nftables/nft_quota_group.h"
 
 namespace nfmeter::kernel {
 
@@ -120,6 +121,13 @@ class NftTable {
   // What objects that are named by a hash stand for.
   AcctNames& names() { return names_; }
 
+  // Who listens for crossings of the table's quotas.
+  NftQuotaGroup& quota_group() { return quota_group_; }
+  // Before a reading of the whole table. If it finds no quotas, there are none
+  // since the group's version that this is; nullopt: that would say nothing, as
+  // others can make some, or nobody listens.
+  std::optional<uint64_t> BeginLookForQuotas();
+
  private:
   explicit NftTable(const Options& options) : options_(options) {}
 
@@ -139,6 +147,7 @@ class NftTable {
   const Options options_;
   const NetworkNamespace namespace_;
   AcctNames names_;
+  NftQuotaGroup quota_group_;
   size_t batch_bytes_max_ = 0;
   uint32_t port_ = 0;                // of the owner's socket
   std::atomic<uint32_t> flags_ = 0;  // of the table, when we make it
