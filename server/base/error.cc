@@ -86,4 +86,12 @@ absl::Status Annotate(const absl::Status& status, absl::string_view prefix) {
   return annotated;
 }
 
+ErrorDetails BoundDetails(absl::string_view reason, uint64_t bound,
+                          std::map<std::string, std::string> more) {
+  ErrorDetails details = {.reason = std::string(reason),
+                          .metadata = std::move(more)};
+  details.metadata["bound"] = absl::StrCat(bound);
+  return details;
+}
+
 }  // namespace nfmeter

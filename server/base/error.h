@@ -7,6 +7,7 @@
 #ifndef NFMETER_BASE_ERROR_H_
 #define NFMETER_BASE_ERROR_H_
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -48,6 +49,12 @@ ErrorDetails GetErrorDetails(const absl::Status& status);
 
 // The same status with `prefix` put before its message, its details kept.
 absl::Status Annotate(const absl::Status& status, absl::string_view prefix);
+
+// Details of an error about something that goes beyond a bound of the server:
+// the metadata is the bound, as "bound", and `more`, such as the "size" that
+// there is.
+ErrorDetails BoundDetails(absl::string_view reason, uint64_t bound,
+                          std::map<std::string, std::string> more = {});
 
 }  // namespace nfmeter
 

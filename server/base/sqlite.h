@@ -1,11 +1,4 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// SQLite in this project's words: statuses with sentences for people,
-// statements and transactions that end by themselves, and schemas that grow by
-// migrations.
-//
-// Thread-safety: a Database and all that was made from it belong to one thread
-// at a time; whoever shares them brings a mutex. Different Databases are
-// independent, also on the same file: one may read while another writes (WAL).
 #ifndef NFMETER_BASE_SQLITE_H_
 #define NFMETER_BASE_SQLITE_H_
 
@@ -14,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -21,6 +15,15 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/status_macros.h"
+
+// SQLite in this project's words: statuses with sentences for people,
+// statements and transactions that end by themselves, and schemas that grow by
+// migrations.
+//
+// Thread-safety: a Database and all that was made from it belong to one thread
+// at a time; whoever shares them brings a mutex. Different Databases are
+// independent, also on the same file: one may read while another writes (WAL).
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -252,6 +255,21 @@ class Transaction {
   Kind kind_;
   FileUse* turn_ = nullptr;  // to be let go of
 };
+
+// Calls `visit` for each row from the next one on, while `rows` stands at it.
+// `visit` returns nothing or a status; one that is not OK ends it.
+template <typename Visit>
+absl::Status ForEachRow(Statement& rows, Visit visit) {
+  while (true) {
+    NFM_ASSIGN_OR_RETURN(const bool found, rows.Step());
+    if (!found) return absl::OkStatus();
+    if constexpr (std::is_void_v<std::invoke_result_t<Visit>>) {
+      visit();
+    } else {
+      NFM_RETURN_IF_ERROR(visit());
+    }
+  }
+}
 
 }  // namespace nfmeter::sqlite
 

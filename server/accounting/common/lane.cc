@@ -4,7 +4,6 @@
 #include <pthread.h>
 
 #include "absl/strings/str_cat.h"
-#include "base/bound_details.h"
 #include "base/clock.h"
 #include "base/error.h"
 

@@ -7,9 +7,8 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "accounting/ledger/schema.h"
-#include "base/bound_details.h"
 #include "base/error.h"
-#include "base/sqlite_rows.h"
+#include "base/sqlite.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {

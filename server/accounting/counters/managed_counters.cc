@@ -5,7 +5,7 @@
 
 #include "absl/memory/memory.h"
 #include "accounting/snapshots/snapshot.h"
-#include "base/sqlite_rows.h"
+#include "base/sqlite.h"
 #include "base/stable_hash.h"
 #include "base/status_macros.h"
 

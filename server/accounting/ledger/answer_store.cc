@@ -3,7 +3,7 @@
 
 #include "absl/memory/memory.h"
 #include "accounting/ledger/schema.h"
-#include "base/sqlite_rows.h"
+#include "base/sqlite.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {

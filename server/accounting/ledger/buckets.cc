@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/sqlite_rows.h"
+#include "base/sqlite.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {

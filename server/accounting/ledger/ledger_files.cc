@@ -16,7 +16,6 @@
 #include "accounting/ledger/schema.h"
 #include "base/error.h"
 #include "base/sqlite.h"
-#include "base/sqlite_rows.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {

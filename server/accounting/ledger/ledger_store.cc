@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "accounting/ledger/ledger_rows.h"
 #include "base/error.h"
-#include "base/sqlite_rows.h"
+#include "base/sqlite.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {

@@ -13,7 +13,6 @@
 #include "accounting/plans/account_buckets.h"
 #include "accounting/plans/key_maps.h"
 #include "accounting/plans/key_tree.h"
-#include "base/bound_details.h"
 #include "base/error.h"
 #include "base/stable_hash.h"
 #include "base/status_macros.h"

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
-#include "base/sqlite_rows.h"
+#include "base/sqlite.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {

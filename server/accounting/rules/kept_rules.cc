@@ -6,7 +6,7 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/memory/memory.h"
-#include "base/sqlite_rows.h"
+#include "base/sqlite.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/bound_details.h"
 #include "base/error.h"
 
 namespace nfmeter::accounting {

@@ -2,7 +2,6 @@
 #include "service/gate/call_rates.h"
 
 #include "absl/strings/str_cat.h"
-#include "base/bound_details.h"
 #include "base/error.h"
 
 namespace nfmeter::service {

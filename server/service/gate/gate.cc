@@ -7,7 +7,6 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "base/bound_details.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 

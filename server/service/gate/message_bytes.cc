@@ -2,7 +2,6 @@
 #include "service/gate/message_bytes.h"
 
 #include "absl/strings/str_cat.h"
-#include "base/bound_details.h"
 #include "base/error.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"

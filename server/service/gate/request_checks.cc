@@ -9,7 +9,7 @@
 #include "absl/time/clock.h"
 #include "accounting/common/counter_errors.h"
 #include "accounting/common/label_key.h"
-#include "base/bound_details.h"
+#include "base/error.h"
 #include "base/name_escape.h"
 #include "kernel/acct_table.h"
 #include "service/gate/time_message.h"

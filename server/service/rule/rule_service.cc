@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "accounting/common/counter_errors.h"
-#include "base/bound_details.h"
+#include "base/error.h"
 #include "base/status_macros.h"
 #include "service/gate/message_bytes.h"
 #include "service/gate/request_checks.h"
