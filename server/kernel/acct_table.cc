@@ -18,4 +18,20 @@ absl::StatusOr<AcctDumpOutcome> AcctTable::DumpVerified(AcctDumpFilter filter,
   return outcome;
 }
 
+AcctObject ObjectOf(const AcctRecord& record) {
+  return {.name = std::string(record.name),
+          .packets = record.packets,
+          .bytes = record.bytes,
+          .quota = record.quota,
+          .quota_exceeded = record.quota_exceeded,
+          .use_count = record.use_count};
+}
+
+std::vector<std::string> NamesOf(absl::Span<const AcctObject> objects) {
+  std::vector<std::string> names;
+  names.reserve(objects.size());
+  for (const AcctObject& object : objects) names.push_back(object.name);
+  return names;
+}
+
 }  // namespace nfmeter::kernel

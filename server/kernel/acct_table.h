@@ -198,6 +198,11 @@ class AcctTable {
   virtual absl::StatusOr<std::unique_ptr<QuotaEvents>> WatchQuotas() = 0;
 };
 
+// A record of a dump as a value.
+AcctObject ObjectOf(const AcctRecord& record);
+
+std::vector<std::string> NamesOf(absl::Span<const AcctObject> objects);
+
 }  // namespace nfmeter::kernel
 
 #endif  // NFMETER_KERNEL_ACCT_TABLE_H_

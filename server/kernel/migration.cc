@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/name_escape.h"
 #include "base/status_macros.h"
-#include "kernel/acct_objects.h"
+#include "kernel/acct_table.h"
 #include "kernel/owned_chains.h"
 #include "kernel/rule_edit.h"
 

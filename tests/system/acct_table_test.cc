@@ -19,7 +19,7 @@
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernel/linux/nfacct/acct_tail.h"
+#include "kernel/linux/nfacct/acct_codec.h"
 #include "kernel/linux/nfacct/netlink_acct_table.h"
 #include "tests/conformance/acct_traffic.h"
 #include "tests/support/status_matchers.h"

@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernel/linux/netlink/nf_tables_tables.h"
+#include "kernel/linux/netlink/nf_tables_dump.h"
 #include "kernel/linux/nfacct/netlink_acct_table.h"
 #include "kernel/linux/xtables/iptc_rule_table.h"
 #include "kernel/linux/xtables/xt_probe.h"

@@ -14,7 +14,7 @@
 #include "accounting/counters/in_slices.h"
 #include "base/error.h"
 #include "base/status_macros.h"
-#include "kernel/acct_objects.h"
+#include "kernel/acct_table.h"
 
 namespace nfmeter::accounting {
 namespace {

@@ -10,7 +10,7 @@
 #include "accounting/common/counter_errors.h"
 #include "accounting/counters/in_slices.h"
 #include "base/status_macros.h"
-#include "kernel/acct_objects.h"
+#include "kernel/acct_table.h"
 
 namespace nfmeter::accounting {
 namespace {

@@ -16,7 +16,7 @@
 #include "accounting/quotas/quota_channel.h"
 #include "accounting/quotas/quota_crossings.h"
 #include "base/status_macros.h"
-#include "kernel/acct_objects.h"
+#include "kernel/acct_table.h"
 
 namespace nfmeter::accounting {
 namespace {

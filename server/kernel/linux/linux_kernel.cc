@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "kernel/linux/conntrack/netlink_flow_table.h"
-#include "kernel/linux/netlink/nf_tables_tables.h"
+#include "kernel/linux/netlink/nf_tables_dump.h"
 #include "kernel/linux/netlink/packet_bypass.h"
 #include "kernel/linux/nfacct/netlink_acct_table.h"
 #include "kernel/linux/xtables/iptc_rule_table.h"

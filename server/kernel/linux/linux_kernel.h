@@ -19,7 +19,7 @@
 #include "kernel/kernel.h"
 #include "kernel/linux/cgroup/linux_cgroup_tree.h"
 #include "kernel/linux/netlink/netlink_namespace.h"
-#include "kernel/linux/xtables/xtables_lock_watch.h"
+#include "kernel/linux/xtables/xtables_lock.h"
 
 namespace nfmeter::kernel {
 

@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernel/acct_objects.h"
+#include "kernel/acct_table.h"
 
 // Bytes as a little-endian Linux 6.18 took and sent them.
 namespace nfmeter::kernel {

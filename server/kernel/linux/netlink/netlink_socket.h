@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A netlink socket to the kernel's netfilter.
 #ifndef NFMETER_KERNEL_LINUX_NETLINK_NETLINK_SOCKET_H_
 #define NFMETER_KERNEL_LINUX_NETLINK_NETLINK_SOCKET_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "kernel/linux/netlink/netlink_namespace.h"
+
+// A netlink socket to the kernel's netfilter.
 
 struct mnl_socket;
 
@@ -81,6 +86,34 @@ class NetlinkSocket {
   const std::unique_ptr<uint8_t[]> buffer_;
   size_t requests_at_once_ = 1;
   uint32_t next_sequence_ = 1;
+};
+
+// Owns the sockets that it is given, and lends them. Thread-safe. Must outlive
+// its leases.
+class NetlinkSocketPool {
+ public:
+  void Add(std::unique_ptr<NetlinkSocket> socket);
+
+  // A socket that nobody else uses while this lives. Waits for one when all are
+  // lent; there must be some.
+  class Lease {
+   public:
+    explicit Lease(NetlinkSocketPool& pool);
+    ~Lease() { pool_.Add(std::move(socket_)); }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+
+    NetlinkSocket& operator*() { return *socket_; }
+    NetlinkSocket* operator->() { return socket_.get(); }
+
+   private:
+    NetlinkSocketPool& pool_;
+    std::unique_ptr<NetlinkSocket> socket_;
+  };
+
+ private:
+  absl::Mutex mutex_;
+  std::vector<std::unique_ptr<NetlinkSocket>> free_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace nfmeter::kernel

@@ -8,6 +8,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/name_escape.h"
+
 namespace nfmeter::kernel {
 namespace {
 
@@ -90,6 +94,29 @@ absl::string_view NfTablesFamily(uint8_t family) {
     default:
       return "?";
   }
+}
+
+std::vector<std::string> NfTablesTables() {
+  std::vector<std::string> names;
+  NfTablesDump().Run(NFT_MSG_GETTABLE, NFPROTO_UNSPEC, /*table=*/"",
+                     /*chain=*/"", [&](uint8_t family, ByteSpan attributes) {
+                       const std::string name =
+                           NfTablesText(attributes, NFTA_TABLE_NAME);
+                       names.push_back(absl::StrCat(NfTablesFamily(family), " ",
+                                                    EscapeName(name)));
+                     });
+  return names;
+}
+
+std::string NameNfTablesTables(absl::Span<const std::string> tables) {
+  return absl::StrCat("tables ", FirstOf(tables, 5));
+}
+
+std::string FirstOf(absl::Span<const std::string> names, size_t most) {
+  const auto shown = names.subspan(0, most);
+  const std::string text = absl::StrJoin(shown, ", ");
+  if (shown.size() == names.size()) return text;
+  return absl::StrCat(text, " and ", names.size() - shown.size(), " more");
 }
 
 }  // namespace nfmeter::kernel

@@ -3,12 +3,15 @@
 #ifndef NFMETER_KERNEL_LINUX_NETLINK_NF_TABLES_DUMP_H_
 #define NFMETER_KERNEL_LINUX_NETLINK_NF_TABLES_DUMP_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "kernel/linux/netlink/netlink_message.h"
 #include "kernel/linux/netlink/netlink_socket.h"
 
@@ -39,6 +42,16 @@ uint32_t NfTablesNumber(ByteSpan attributes, uint16_t type);
 
 // How nft calls a family (NFPROTO_*): "inet".
 absl::string_view NfTablesFamily(uint8_t family);
+
+// All of the network namespace of the calling thread, "inet filter", in the
+// kernel's order. Empty when there are none or they can't be read.
+std::vector<std::string> NfTablesTables();
+
+// The first few of them, for people: "tables ip nat, ip filter and 3 more".
+std::string NameNfTablesTables(absl::Span<const std::string> tables);
+
+// The first `most` of them: "a, b and 3 more".
+std::string FirstOf(absl::Span<const std::string> names, size_t most);
 
 }  // namespace nfmeter::kernel
 

@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/name_escape.h"
 #include "kernel/linux/netlink/nf_tables_dump.h"
-#include "kernel/linux/netlink/nf_tables_tables.h"
 
 namespace nfmeter::kernel {
 namespace {

@@ -87,6 +87,12 @@ class AcctMessageReader {
   bool malformed_ = false;
 };
 
+// A new name, ".nfmeterd.tail." and 16 random hexadecimal digits.
+std::string NewAcctTailName();
+
+// Whether a name has that form.
+bool IsAcctTailName(absl::string_view name);
+
 }  // namespace nfmeter::kernel
 
 #endif  // NFMETER_KERNEL_LINUX_NFACCT_ACCT_CODEC_H_

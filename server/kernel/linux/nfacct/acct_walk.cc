@@ -7,7 +7,6 @@
 #include "kernel/errno_status.h"
 #include "kernel/linux/nfacct/acct_codec.h"
 #include "kernel/linux/nfacct/acct_dump_end.h"
-#include "kernel/linux/nfacct/acct_tail.h"
 
 namespace nfmeter::kernel {
 

@@ -2,21 +2,97 @@
 #include "kernel/linux/nfacct/netlink_acct_table.h"
 
 #include <errno.h>
+#include <linux/netfilter/nfnetlink.h>
 
+#include <cstdint>
 #include <utility>
 
+#include "absl/memory/memory.h"
 #include "base/status_macros.h"
-#include "kernel/acct_objects.h"
 #include "kernel/errno_status.h"
-#include "kernel/linux/nfacct/acct_exchange.h"
-#include "kernel/linux/nfacct/acct_tail.h"
-#include "kernel/linux/nfacct/netlink_quota_events.h"
+#include "kernel/linux/netlink/netlink_exchange.h"
+#include "kernel/linux/netlink/netlink_socket.h"
+#include "kernel/linux/netlink/netlink_subscription.h"
+#include "kernel/linux/nfacct/acct_codec.h"
 
 namespace nfmeter::kernel {
 namespace {
 
 // No counter has this name; the probe asks whether the kernel answers at all.
 constexpr absl::string_view kProbedName = ".nfmeterd.probe";
+
+// Listens to NFNLGRP_ACCT_QUOTA on a socket of its own.
+class NetlinkQuotaEvents : public QuotaEvents {
+ public:
+  static absl::StatusOr<std::unique_ptr<NetlinkQuotaEvents>> Open(
+      const NetworkNamespace& there, int receive_buffer_bytes,
+      std::shared_ptr<const AcctNames> names) {
+    NFM_ASSIGN_OR_RETURN(auto subscription,
+                         NetlinkSubscription::Open(there, NFNLGRP_ACCT_QUOTA,
+                                                   receive_buffer_bytes));
+    return absl::WrapUnique(
+        new NetlinkQuotaEvents(std::move(subscription), std::move(names)));
+  }
+
+  absl::StatusOr<AcctObject> Next() override {
+    while (true) {
+      // The type of an event's message is that of a new object, not OVERQUOTA.
+      while (!subscription_->cancelled()) {
+        const AcctMessage* const message = messages_.Next();
+        if (message == nullptr) break;
+        if (message->kind == AcctMessage::Kind::kRecord &&
+            !IsStandInName(message->record.name)) {
+          AcctObject object = ObjectOf(message->record);
+          if (auto name = names_->Find(object.name)) {
+            object.name = *std::move(name);
+          }
+          return object;
+        }
+      }
+      NFM_ASSIGN_OR_RETURN(const auto datagram, subscription_->Next());
+      messages_ = AcctMessageReader(datagram);
+    }
+  }
+  void Cancel() override { subscription_->Cancel(); }
+
+ private:
+  NetlinkQuotaEvents(std::unique_ptr<NetlinkSubscription> subscription,
+                     std::shared_ptr<const AcctNames> names)
+      : subscription_(std::move(subscription)), names_(std::move(names)) {}
+
+  const std::unique_ptr<NetlinkSubscription> subscription_;
+  const std::shared_ptr<const AcctNames> names_;
+  // What is left of the last datagram.
+  AcctMessageReader messages_{{}};
+};
+
+// Sends requests 0 to count-1, each appended by `append` under the given
+// sequence number, in as few sends as the socket's buffers allow. Each must be
+// answered by one record or one error.
+//
+// `on_answer` is called exactly once for each, in any order: with a record, or
+// with null and an errno, 0 for a plain acknowledgement. ENOBUFS: the request
+// was carried out, but its answer got lost.
+void ExchangeAcct(
+    NetlinkSocket& socket, size_t count,
+    absl::FunctionRef<void(size_t index, uint32_t sequence, std::string& out)>
+        append,
+    absl::FunctionRef<void(size_t index, int err, const AcctRecord* record)>
+        on_answer) {
+  ExchangeNetlink<AcctMessageReader>(
+      socket, count, append,
+      [&](size_t index, const AcctMessage& message) {
+        if (message.kind == AcctMessage::Kind::kRecord) {
+          on_answer(index, 0, &message.record);
+        } else if (message.kind == AcctMessage::Kind::kError) {
+          on_answer(index, message.err, nullptr);
+        } else {
+          return false;
+        }
+        return true;
+      },
+      [&](size_t index, int err) { on_answer(index, err, nullptr); });
+}
 
 // The positions of names that can be sent; the others' status is set.
 template <typename Result>

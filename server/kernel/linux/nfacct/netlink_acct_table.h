@@ -14,7 +14,7 @@
 #include "kernel/acct_names.h"
 #include "kernel/acct_table.h"
 #include "kernel/linux/netlink/netlink_namespace.h"
-#include "kernel/linux/netlink/netlink_socket_pool.h"
+#include "kernel/linux/netlink/netlink_socket.h"
 #include "kernel/linux/nfacct/acct_walk.h"
 
 namespace nfmeter::kernel {

@@ -2,18 +2,99 @@
 #include "kernel/linux/nftables/nft_acct_table.h"
 
 #include <errno.h>
+#include <linux/netfilter/nfnetlink.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "absl/memory/memory.h"
 #include "base/status_macros.h"
+#include "kernel/acct_names.h"
+#include "kernel/linux/netlink/netlink_subscription.h"
 #include "kernel/linux/nftables/nft_acct_objects.h"
 #include "kernel/linux/nftables/nft_exchange.h"
 #include "kernel/linux/nftables/nft_name.h"
-#include "kernel/linux/nftables/nft_quota_events.h"
 
 namespace nfmeter::kernel {
 namespace {
+
+// Listens to NFNLGRP_NFTABLES on a socket of its own while the table may have
+// quotas, see NftQuotaGroup. What others change in their rulesets comes there,
+// too, and fills the buffer.
+//
+// The kernel tells of the quota alone: packets and bytes of an event are the
+// counter's when it is read here, or, where it has been reset or deleted by
+// then, the limit and no packets.
+class NftQuotaEvents : public QuotaEvents {
+ public:
+  // `acct` and `table` outlive this.
+  static absl::StatusOr<std::unique_ptr<NftQuotaEvents>> Open(
+      AcctTable& acct, NftTable& table, int receive_buffer_bytes) {
+    NFM_ASSIGN_OR_RETURN(
+        auto subscription,
+        NetlinkSubscription::Open(table.network(), NFNLGRP_NFTABLES,
+                                  receive_buffer_bytes));
+    return absl::WrapUnique(
+        new NftQuotaEvents(acct, table, std::move(subscription)));
+  }
+
+  ~NftQuotaEvents() override { group_.Remove(*subscription_); }
+
+  absl::StatusOr<AcctObject> Next() override {
+    while (true) {
+      while (!subscription_->cancelled()) {
+        const NftMessage* const message = messages_.Next();
+        if (message == nullptr) break;
+        if (std::optional<AcctObject> crossing = CrossingOf(*message)) {
+          return *std::move(crossing);
+        }
+      }
+      NFM_ASSIGN_OR_RETURN(const auto datagram, subscription_->Next());
+      messages_ = NftMessageReader(datagram);
+    }
+  }
+  void Cancel() override { subscription_->Cancel(); }
+
+ private:
+  NftQuotaEvents(AcctTable& acct, NftTable& table,
+                 std::unique_ptr<NetlinkSubscription> subscription)
+      : acct_(acct),
+        names_(table.names()),
+        group_(table.quota_group()),
+        subscription_(std::move(subscription)) {
+    group_.Add(*subscription_);
+  }
+
+  // The object of a message that tells of a crossing.
+  std::optional<AcctObject> CrossingOf(const NftMessage& message) {
+    // Objects that a transaction changed come with its sequence number, not 0.
+    NftObjectInfo info;
+    if (message.kind != NftMessage::Kind::kObject || message.sequence != 0 ||
+        !ReadNftObject(message.attributes, info) || info.table != kNftTable ||
+        info.type != static_cast<uint32_t>(NftObjectType::kQuota) ||
+        !info.exceeded) {
+      return std::nullopt;
+    }
+    std::string scratch;
+    std::string name(CounterNameOf(info.name, scratch));
+    ResolveHash(names_, name);
+    if (name.empty() || IsStandInName(name)) return std::nullopt;
+    absl::StatusOr<AcctObject> object = acct_.Get(name);
+    if (object.ok() && object->quota_exceeded) return *std::move(object);
+    return AcctObject{.name = name,
+                      .bytes = info.limit,
+                      .quota = QuotaLimit{QuotaLimit::Unit::kBytes, info.limit},
+                      .quota_exceeded = true,
+                      .use_count = info.use};
+  }
+
+  AcctTable& acct_;
+  const AcctNames& names_;
+  NftQuotaGroup& group_;
+  const std::unique_ptr<NetlinkSubscription> subscription_;
+  // What is left of the last datagram.
+  NftMessageReader messages_{{}};
+};
 
 // The errnos that say something about one counter; the others are about
 // nf_tables.

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/status_macros.h"
-#include "kernel/linux/netlink/nf_tables_tables.h"
+#include "kernel/linux/netlink/nf_tables_dump.h"
 #include "kernel/linux/netlink/packet_bypass.h"
 #include "kernel/linux/nftables/nft_name.h"
 

@@ -10,7 +10,7 @@ namespace nfmeter::kernel {
 namespace {
 
 using Element = NftBatch::MapElement;
-using Elements = absl::Span<const Element>;
+using ElementSpan = absl::Span<const Element>;
 
 bool IsStandIn(const Element& element) {
   std::string scratch;
@@ -20,13 +20,13 @@ bool IsStandIn(const Element& element) {
 // In which place each object is.
 class Places {
  public:
-  void Add(absl::string_view place, Elements elements) {
+  void Add(absl::string_view place, ElementSpan elements) {
     for (const Element& each : elements) {
       const auto [at, added] = places_.emplace(each.object, place);
       if (!added && at->second != place) at->second = kMany;
     }
   }
-  bool AnyElsewhere(absl::string_view place, Elements elements) const {
+  bool AnyElsewhere(absl::string_view place, ElementSpan elements) const {
     return absl::c_any_of(elements, [&](const Element& each) {
       const auto found = places_.find(each.object);
       return found != places_.end() && found->second != place;

@@ -4,13 +4,15 @@
 #include <errno.h>
 
 #include <utility>
+#include <variant>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
-#include "kernel/linux/nftables/nft_map_names.h"
-#include "kernel/linux/nftables/packet_grace.h"
+#include "kernel/linux/nftables/nft_table.h"
 #include "kernel/owned_diff.h"
 
 namespace nfmeter::kernel {
@@ -18,6 +20,69 @@ namespace {
 
 // How many elements a transaction has where maps are filled before the change.
 constexpr size_t kElementsPerBatch = 500;
+
+// A map that counts, and that is to change by more than one transaction takes
+// or by what nft_owned_moves.h says, is not changed: another is filled beside
+// it, and then the rules look into that one. So a map has its own name, or that
+// with "-b" behind it, by turns.
+constexpr absl::string_view kOther = "-b";
+
+std::string OtherName(absl::string_view name) {
+  if (absl::ConsumeSuffix(&name, kOther)) return std::string(name);
+  return absl::StrCat(name, kOther);
+}
+
+// The map or the set that an expression looks into; null: none.
+template <typename Expression>
+auto PlaceOf(Expression& expression)
+    -> decltype(&std::get<NftLookup>(expression).set) {
+  if (auto* map = std::get_if<NftObjectMap>(&expression)) return &map->map;
+  if (auto* set = std::get_if<NftLookup>(&expression)) return &set->set;
+  return nullptr;
+}
+
+// Calls these maps, and them alone, by their other names.
+void UseOtherNames(const absl::flat_hash_set<std::string>& maps,
+                   NftWanted& wanted) {
+  if (maps.empty()) return;
+  for (NftWantedMap& each : wanted.maps) {
+    if (maps.contains(each.map.name)) {
+      each.map.name = OtherName(each.map.name);
+    }
+  }
+  for (NftWantedChain& chain : wanted.chains) {
+    for (NftRule& rule : chain.rules) {
+      for (NftExpression& each : rule.bytes.expressions) {
+        std::string* const place = PlaceOf(each);
+        if (place != nullptr && maps.contains(*place)) {
+          *place = OtherName(*place);
+        }
+      }
+    }
+  }
+}
+
+// Calls the maps that are wanted as those are called that the rules which are
+// there look into.
+void UseFoundNames(const NftFound& found, NftWanted& wanted) {
+  absl::flat_hash_set<std::string> used;
+  for (const NftFoundChain& chain : found.chains) {
+    for (const NftRuleBytes& rule : chain.rules) {
+      for (const NftExpression& each : rule.expressions) {
+        const std::string* const place = PlaceOf(each);
+        if (place != nullptr) used.insert(*place);
+      }
+    }
+  }
+  absl::flat_hash_set<std::string> renamed;
+  for (const NftWantedMap& each : wanted.maps) {
+    const std::string& name = each.map.name;
+    if (!used.contains(name) && used.contains(OtherName(name))) {
+      renamed.insert(name);
+    }
+  }
+  UseOtherNames(renamed, wanted);
+}
 
 // Rules hold the number of a cgroup, and its path may lead to another by now.
 bool NamesCgroups(const std::vector<OwnedTable>& tables) {

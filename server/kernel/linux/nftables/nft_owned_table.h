@@ -20,8 +20,8 @@ namespace nfmeter::kernel {
 // Chains and maps of owners in our table. A change of all that an owner has is
 // one transaction; maps that are too large for one are filled before, when
 // nothing looks into them yet. A map that counts already, and is to change by
-// more than that or by what NftMovedMaps() says, is replaced by another, see
-// nft_map_names.h: packets count by the whole of the old maps or by the whole
+// more than that or by what NftMovedMaps() says, is replaced by
+// another: packets count by the whole of the old maps or by the whole
 // of the new ones. Old maps go in a second transaction, when no packet is left
 // that looks into them.
 //

@@ -20,7 +20,7 @@
 #include "kernel/linux/nftables/nft_exchange.h"
 #include "kernel/linux/nftables/nft_name.h"
 #include "kernel/linux/nftables/nft_rule.h"
-#include "kernel/linux/nftables/packet_grace.h"
+#include "kernel/linux/nftables/nft_table.h"
 #include "kernel/rule_edit.h"
 
 namespace nfmeter::kernel {

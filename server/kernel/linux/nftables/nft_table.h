@@ -15,7 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "kernel/acct_names.h"
-#include "kernel/linux/netlink/netlink_socket_pool.h"
+#include "kernel/linux/netlink/netlink_socket.h"
 #include "kernel/linux/nftables/nft_batch.h"
 #include "kernel/linux/nftables/nft_exchange.h"
 #include "kernel/linux/nftables/nft_quota_group.h"
@@ -158,6 +158,11 @@ class NftTable {
   NetlinkSocketPool readers_;
   NetlinkSocketPool writer_;  // one
 };
+
+// Waits until each packet that was on its way through the rules has come out at
+// their end: they go in read sections of RCU. Some 10 ms. Best effort: a kernel
+// with nohz_full CPUs refuses to wait (membarrier(2)).
+void WaitForPackets();
 
 }  // namespace nfmeter::kernel
 

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/status_macros.h"
-#include "kernel/acct_objects.h"
+#include "kernel/acct_table.h"
 #include "kernel/errno_status.h"
 #include "kernel/rule_edit.h"
 
