@@ -12,6 +12,15 @@
 
 namespace nfmeter::accounting {
 
+bool CounterScope::Contains(absl::string_view shown_name) const {
+  return prefixes.empty() ||
+         (!shown_name.empty() && std::any_of(prefixes.begin(), prefixes.end(),
+                                             [&](const std::string& prefix) {
+                                               return absl::StartsWith(
+                                                   shown_name, prefix);
+                                             }));
+}
+
 std::string ShownName(absl::string_view kernel_name) {
   return EscapeNameToAscii(kernel_name);
 }
@@ -55,6 +64,14 @@ bool CounterFilter::Matches(const std::string& shown_name,
                         return other != not_labels.end() &&
                                other->second == label.second;
                       });
+}
+
+bool IsLabelKey(absl::string_view key) {
+  return !key.empty() && key.size() <= kMaxLabelKeyBytes &&
+         std::all_of(key.begin(), key.end(), [](char c) {
+           return absl::ascii_islower(c) || absl::ascii_isdigit(c) ||
+                  c == '.' || c == '_' || c == '/' || c == '-';
+         });
 }
 
 }  // namespace nfmeter::accounting

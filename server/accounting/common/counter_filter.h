@@ -3,13 +3,32 @@
 #ifndef NFMETER_ACCOUNTING_COMMON_COUNTER_FILTER_H_
 #define NFMETER_ACCOUNTING_COMMON_COUNTER_FILTER_H_
 
+#include <cstddef>
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/string_view.h"
-#include "accounting/common/counter_scope.h"
 
 namespace nfmeter::accounting {
+
+// The counters whose name starts with one of `prefixes`; without any, all.
+struct CounterScope {
+  std::vector<std::string> prefixes;
+
+  bool has_all() const { return prefixes.empty(); }
+
+  // `shown_name` is as ShownName() makes it. No scope but that of all contains
+  // the empty name, which is that of rules without a counter.
+  bool Contains(absl::string_view shown_name) const;
+
+  friend bool operator==(const CounterScope&, const CounterScope&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const CounterScope& scope) {
+    return H::combine(std::move(h), scope.prefixes);
+  }
+};
 
 using Labels = std::map<std::string, std::string>;
 
@@ -71,6 +90,11 @@ struct CounterFilter {
     return h;
   }
 };
+
+inline constexpr size_t kMaxLabelKeyBytes = 63;
+
+// 1 to 63 of [a-z0-9._/-].
+bool IsLabelKey(absl::string_view key);
 
 }  // namespace nfmeter::accounting
 

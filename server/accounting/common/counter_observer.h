@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "base/status_macros.h"
 #include "kernel/acct_table.h"
 
 namespace nfmeter::accounting {
@@ -76,23 +77,55 @@ class CounterObserver {
 // first counter is touched, then immutable and thread-safe. Owns none.
 class CounterObservers {
  public:
+  using Objects = absl::Span<const kernel::AcctObject>;
+
   void Add(CounterObserver& observer) { observers_.push_back(&observer); }
 
   // The first status that is not OK ends it.
-  absl::Status Admit(size_t counters) const;
-  absl::Status BeforeReset(absl::Span<const kernel::AcctObject> counters) const;
-  absl::Status BeforeDeletion(
-      absl::Span<const kernel::AcctObject> counters) const;
-  void CommitSoon() const;
-  absl::Status Commit() const;
+  absl::Status Admit(size_t counters) const {
+    return Ask(&CounterObserver::Admit, counters);
+  }
+  absl::Status BeforeReset(Objects counters) const {
+    return Ask(&CounterObserver::BeforeReset, counters);
+  }
+  absl::Status BeforeDeletion(Objects counters) const {
+    return Ask(&CounterObserver::BeforeDeletion, counters);
+  }
+  absl::Status Commit() const { return Ask(&CounterObserver::Commit); }
+  void CommitSoon() const {
+    for (CounterObserver* each : observers_) each->CommitSoon();
+  }
+
   // Empty spans are not told.
-  void OnCreated(absl::Span<const kernel::AcctObject> counters) const;
-  void OnReset(absl::Span<const kernel::AcctObject> counters) const;
-  void OnDeleted(absl::Span<const kernel::AcctObject> counters) const;
-  void OnMerged(absl::Span<const kernel::AcctObject> counters) const;
-  void OnSnapshot(const std::shared_ptr<const Snapshot>& snapshot) const;
+  void OnCreated(Objects counters) const {
+    Tell(&CounterObserver::OnCreated, counters);
+  }
+  void OnReset(Objects counters) const {
+    Tell(&CounterObserver::OnReset, counters);
+  }
+  void OnDeleted(Objects counters) const {
+    Tell(&CounterObserver::OnDeleted, counters);
+  }
+  void OnMerged(Objects counters) const {
+    Tell(&CounterObserver::OnMerged, counters);
+  }
+  void OnSnapshot(const std::shared_ptr<const Snapshot>& snapshot) const {
+    for (CounterObserver* each : observers_) each->OnSnapshot(snapshot);
+  }
 
  private:
+  template <typename Question, typename... Arguments>
+  absl::Status Ask(Question question, Arguments... arguments) const {
+    for (CounterObserver* each : observers_) {
+      NFM_RETURN_IF_ERROR((each->*question)(arguments...));
+    }
+    return absl::OkStatus();
+  }
+  void Tell(void (CounterObserver::*news)(Objects), Objects counters) const {
+    if (counters.empty()) return;
+    for (CounterObserver* each : observers_) (each->*news)(counters);
+  }
+
   std::vector<CounterObserver*> observers_;
 };
 

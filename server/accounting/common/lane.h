@@ -20,7 +20,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "base/duration_histogram.h"
 
@@ -51,15 +50,8 @@ class Lane {
   // absl::StatusOr; RESOURCE_EXHAUSTED when the queue is full.
   template <typename Job>
   std::invoke_result_t<Job> Run(Priority priority, Job&& job) {
-    std::optional<std::invoke_result_t<Job>> result;
-    absl::Notification done;
-    const absl::Status queued = Post(priority, [&] {
-      result.emplace(job());
-      done.Notify();
-    });
-    if (!queued.ok()) return queued;
-    done.WaitForNotification();
-    return *std::move(result);
+    return *RunBefore(absl::InfiniteDuration(), priority,
+                      std::forward<Job>(job));
   }
 
   // The same, but a job that has not begun when SystemClock().BootTime() is

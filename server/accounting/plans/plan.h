@@ -10,12 +10,29 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "accounting/common/counter_filter.h"
-#include "accounting/plans/quota_period.h"
 #include "kernel/acct_table.h"
 #include "kernel/rule_types.h"
 
 namespace nfmeter::accounting {
+
+// A value.
+struct QuotaPeriod {
+  enum class Unit { kDay, kWeek, kMonth };
+
+  Unit unit = Unit::kMonth;
+  // Of a week 1 (Monday) to 7, of a month 1 to 31; a shorter month begins its
+  // period with its last day.
+  int start_day = 1;
+  absl::TimeZone zone = absl::UTCTimeZone();
+
+  friend bool operator==(const QuotaPeriod&, const QuotaPeriod&) = default;
+};
+
+// When the period that `time` is in began: a midnight of its zone, or the first
+// moment of the day where the clocks skip midnight.
+absl::Time PeriodStart(const QuotaPeriod& period, absl::Time time);
 
 // Where a packet passes: to this host, from it, or through it.
 enum class Direction { kIn, kOut, kForwarded };

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -34,19 +35,60 @@ class QuotaChannel {
       : wanted_(std::move(wanted)), on_ready_(std::move(on_ready)) {}
 
   // What was exceeded when it began.
-  void Begin(Standing standing, absl::Time time);
+  void Begin(Standing standing, absl::Time time) {
+    standing_ = std::move(standing);
+    standing_time_ = time;
+  }
+
   // Queues the event if the subscriber wants it. Beyond `max_queue` the oldest
   // are dropped; returns how many were.
-  size_t Push(const QuotaEvent& event, size_t max_queue);
+  size_t Push(const QuotaEvent& event, size_t max_queue) {
+    if (!wanted_(event.object.name)) return 0;
+    const bool full = queue_.size() >= max_queue;
+    if (full) {
+      queue_.pop_front();
+      ++missed_;
+    }
+    queue_.push_back(event);
+    return full ? 1 : 0;
+  }
+
   // There will be no more.
   void Fail(const absl::Status& why) { error_ = why; }
   // See QuotaHub::Subscription.
-  absl::StatusOr<std::optional<QuotaEvent>> Take();
+  absl::StatusOr<std::optional<QuotaEvent>> Take() {
+    if (standing_ != nullptr) {
+      while (next_standing_ < standing_->size()) {
+        const kernel::AcctObject& object = (*standing_)[next_standing_++];
+        if (!wanted_(object.name)) continue;
+        return QuotaEvent{QuotaEvent::Kind::kStanding, object, standing_time_};
+      }
+      standing_ = nullptr;
+      synced_ = true;
+      return QuotaEvent{.time = standing_time_};
+    }
+    // Events from before an error are still delivered.
+    if (synced_ && !queue_.empty()) {
+      QuotaEvent event = std::move(queue_.front());
+      queue_.pop_front();
+      event.missed = std::exchange(missed_, 0);
+      return event;
+    }
+    if (!error_.ok()) return error_;
+    return std::nullopt;
+  }
 
   // Thread-safe. After StopCalls(), which waits for one under way, nothing is
   // called.
-  void CallOnReady();
-  void StopCalls();
+  void CallOnReady() {
+    absl::MutexLock lock(&call_mutex_);
+    if (on_ready_) on_ready_();
+  }
+
+  void StopCalls() {
+    absl::MutexLock lock(&call_mutex_);
+    on_ready_ = nullptr;
+  }
 
  private:
   const std::function<bool(const std::string&)> wanted_;

@@ -18,7 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
-#include "accounting/common/counter_scope.h"
+#include "accounting/common/counter_filter.h"
 #include "accounting/common/lane.h"
 #include "accounting/rules/rule_tables.h"
 #include "kernel/kernel.h"

@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "accounting/common/counter_scope.h"
+#include "accounting/common/counter_filter.h"
 #include "accounting/common/lane.h"
 #include "accounting/common/paging.h"
 #include "accounting/rules/rule_listings.h"

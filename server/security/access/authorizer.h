@@ -19,7 +19,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
-#include "accounting/common/counter_scope.h"
+#include "accounting/common/counter_filter.h"
 #include "security/access/access.h"
 #include "security/access/policy.h"
 #include "security/access/principal.h"

@@ -2,7 +2,7 @@
 #include "service/gate/read_labels.h"
 
 #include "absl/strings/str_cat.h"
-#include "accounting/common/label_key.h"
+#include "accounting/common/counter_filter.h"
 #include "service/gate/request_checks.h"
 
 namespace nfmeter::service {

@@ -8,7 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "accounting/common/counter_errors.h"
-#include "accounting/common/label_key.h"
+#include "accounting/common/counter_filter.h"
 #include "base/error.h"
 #include "base/name_escape.h"
 #include "kernel/acct_table.h"

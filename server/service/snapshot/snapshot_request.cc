@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "accounting/common/label_key.h"
+#include "accounting/common/counter_filter.h"
 #include "base/status_macros.h"
 #include "service/gate/field_errors.h"
 #include "service/gate/request_checks.h"

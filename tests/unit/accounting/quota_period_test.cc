@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "accounting/plans/quota_period.h"
-
 #include "absl/time/civil_time.h"
+#include "accounting/plans/plan.h"
 #include "gtest/gtest.h"
 
 namespace nfmeter::accounting {
