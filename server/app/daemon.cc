@@ -24,7 +24,7 @@
 #include "kernel/linux/host_kernel.h"
 #include "security/access/policy_check.h"
 #include "service/plan/read_plan.h"
-#include "service/rule/rule_text.h"
+#include "service/rule/convert_rule.h"
 #include "telemetry/domain_metrics.h"
 
 namespace nfmeter::app {

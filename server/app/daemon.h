@@ -24,7 +24,7 @@
 #include "security/access/policy_file.h"
 #include "service/gate/gate.h"
 #include "service/gate/request_cache.h"
-#include "service/gate/stream_budget.h"
+#include "service/gate/stream_set.h"
 #include "service/node/node_service.h"
 #include "service/plan/file_plans.h"
 #include "service/services.h"

@@ -15,7 +15,7 @@
 #include "service/gate/gate.h"
 #include "service/gate/limits.h"
 #include "service/gate/request_cache.h"
-#include "service/gate/stream_budget.h"
+#include "service/gate/stream_set.h"
 #include "service/node/node_service.h"
 #include "service/plan/plan_service.h"
 #include "service/plan/plan_streams.h"

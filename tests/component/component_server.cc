@@ -6,7 +6,7 @@
 #include "gmock/gmock.h"
 #include "security/listen/marked_credentials.h"
 #include "service/plan/read_plan.h"
-#include "service/rule/rule_text.h"
+#include "service/rule/convert_rule.h"
 #include "tests/support/status_matchers.h"
 
 namespace nfmeter::testing {

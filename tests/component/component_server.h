@@ -23,7 +23,7 @@
 #include "service/gate/gate.h"
 #include "service/gate/limits.h"
 #include "service/gate/request_cache.h"
-#include "service/gate/stream_budget.h"
+#include "service/gate/stream_set.h"
 #include "service/services.h"
 #include "tests/component/rpc_errors.h"
 #include "tests/support/fake_clock.h"

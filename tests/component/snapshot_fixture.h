@@ -30,7 +30,6 @@
 #include "service/gate/gate.h"
 #include "service/gate/gated_service.h"
 #include "service/gate/limits.h"
-#include "service/gate/stream_budget.h"
 #include "service/gate/stream_set.h"
 #include "service/snapshot/snapshot_service.h"
 #include "tests/component/rpc_errors.h"

@@ -7,8 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/name_escape.h"
 #include "base/utf8.h"
-#include "service/gate/read_labels.h"
-#include "service/gate/repeats.h"
 #include "service/gate/request_checks.h"
 
 namespace nfmeter::service {

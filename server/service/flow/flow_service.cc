@@ -2,7 +2,6 @@
 #include "service/flow/flow_service.h"
 
 #include "base/status_macros.h"
-#include "service/flow/flow_notices.h"
 #include "service/flow/flow_request.h"
 #include "service/flow/flow_words.h"
 

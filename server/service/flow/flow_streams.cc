@@ -6,7 +6,6 @@
 
 #include "absl/synchronization/mutex.h"
 #include "base/status_macros.h"
-#include "service/flow/flow_notices.h"
 #include "service/flow/flow_words.h"
 #include "service/gate/message_bytes.h"
 #include "service/gate/time_message.h"

@@ -12,6 +12,7 @@
 #include "accounting/flows/flow_watch.h"
 #include "kernel/flow_types.h"
 #include "nfmeter/v1/flow.pb.h"
+#include "service/gate/call.h"
 
 namespace nfmeter::service {
 
@@ -26,6 +27,19 @@ void ToProto(const accounting::FlowRanking& ranking,
 void ToProto(const accounting::FlowLosses& losses, v1::FlowLosses* proto);
 void ToProto(const accounting::FlowReading& reading,
              const std::vector<std::string>& notices, v1::FlowReading* proto);
+
+// Of one call. A value.
+class FlowNotices {
+ public:
+  // `shortened`: prefixes were, to what the caller may see.
+  FlowNotices(const Call& call, bool shortened);
+
+  std::vector<std::string> Of(const accounting::FlowReading& reading) const;
+  std::vector<std::string> Of(const accounting::FlowFrame& frame) const;
+
+ private:
+  std::vector<std::string> of_the_call_;
+};
 
 }  // namespace nfmeter::service
 

@@ -14,7 +14,6 @@
 #include "grpcpp/support/server_callback.h"
 #include "security/access/access.h"
 #include "service/gate/call.h"
-#include "service/gate/call_subject.h"
 #include "service/gate/gate.h"
 #include "service/gate/stream_call.h"
 #include "service/gate/unary_call.h"

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "google/protobuf/message.h"
 #include "google/protobuf/message_lite.h"
 #include "grpcpp/support/byte_buffer.h"
 
@@ -36,6 +37,14 @@ std::string StableBytes(const google::protobuf::MessageLite& message);
 // INTERNAL: larger than 2 GiB.
 absl::Status WriteMessage(const google::protobuf::MessageLite& response,
                           grpc::ByteBuffer* bytes);
+
+// About how many bytes of memory the message in `bytes` takes once it is
+// parsed, by the fields that it has on the wire: an empty element of a list has
+// two bytes there and some hundred in memory. Nothing is allocated for it. Of
+// bytes that are no message, those before the fault are counted, as parsing
+// ends there.
+size_t ParsedBytes(const grpc::ByteBuffer& bytes,
+                   const google::protobuf::Message& prototype);
 
 }  // namespace nfmeter::service
 

@@ -8,7 +8,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "accounting/common/counter_errors.h"
-#include "accounting/common/counter_filter.h"
 #include "base/error.h"
 #include "base/name_escape.h"
 #include "kernel/acct_table.h"
@@ -186,6 +185,32 @@ absl::Status CheckScope(const Call& call, absl::Span<const std::string> names) {
       ErrorDetails{
           .reason = "COUNTER_NOT_PERMITTED",
           .metadata = {{"counters", accounting::ShownNames(outside)}}});
+}
+
+accounting::Labels ReadLabels(
+    const google::protobuf::Map<std::string, std::string>& map,
+    const std::string& field, FieldErrors& errors) {
+  if (map.empty()) return {};
+  accounting::Labels labels(map.begin(), map.end());
+  if (labels.size() > kMaxLabels) {
+    errors.Add(field, absl::StrCat("has ", labels.size(), " labels; at most ",
+                                   kMaxLabels));
+    return labels;
+  }
+  for (const auto& [key, value] : labels) {
+    const std::string path = absl::StrCat(field, "[", Quoted(key), "]");
+    if (!accounting::IsLabelKey(key)) {
+      errors.Add(path, absl::StrCat("the key must be 1 to ",
+                                    accounting::kMaxLabelKeyBytes,
+                                    " of [a-z0-9._/-]"));
+    }
+    if (value.size() > kMaxLabelValueBytes) {
+      errors.Add(path,
+                 absl::StrCat("the value is ", value.size(),
+                              " bytes long; at most ", kMaxLabelValueBytes));
+    }
+  }
+  return labels;
 }
 
 }  // namespace nfmeter::service

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -17,6 +18,7 @@
 #include "absl/types/span.h"
 #include "accounting/common/counter_filter.h"
 #include "google/protobuf/duration.pb.h"
+#include "google/protobuf/map.h"
 #include "kernel/patience.h"
 #include "nfmeter/v1/counter.pb.h"
 #include "service/gate/call.h"
@@ -101,6 +103,40 @@ absl::Status Mutate(const Call& call, RequestCache& requests,
                       request.request_id(), request, response, call.deadline,
                       mutate);
 }
+
+// At most 16, with keys of 1 to 63 of [a-z0-9._/-] and values of up to 255
+// bytes. `field` is the path of `map`.
+accounting::Labels ReadLabels(
+    const google::protobuf::Map<std::string, std::string>& map,
+    const std::string& field, FieldErrors& errors);
+
+// Looks for them in the repeated field `list`. `subfield` is what has the name
+// in a member (".name"; empty: the member itself). The names must stay where
+// they are; empty ones are left to other checks.
+class Repeats {
+ public:
+  Repeats(absl::string_view list, absl::string_view subfield, size_t size)
+      : list_(list), subfield_(subfield) {
+    indexes_.reserve(size);
+  }
+
+  void Check(absl::string_view name, size_t index, FieldErrors& errors) {
+    if (name.empty()) return;
+    const auto [first, is_new] = indexes_.emplace(name, index);
+    if (is_new) return;
+    errors.Add(FieldAt(index), absl::StrCat(Quoted(name), " is the same as ",
+                                            FieldAt(first->second)));
+  }
+
+ private:
+  std::string FieldAt(size_t index) const {
+    return absl::StrCat(Indexed(list_, index), subfield_);
+  }
+
+  const absl::string_view list_;
+  const absl::string_view subfield_;
+  absl::flat_hash_map<absl::string_view, size_t> indexes_;
+};
 
 }  // namespace nfmeter::service
 

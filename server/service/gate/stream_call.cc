@@ -5,7 +5,6 @@
 
 #include "base/status_macros.h"
 #include "service/gate/message_bytes.h"
-#include "service/gate/message_cost.h"
 #include "service/gate/status.h"
 #include "service/gate/stream_set.h"
 

@@ -15,7 +15,6 @@
 #include "grpcpp/support/byte_buffer.h"
 #include "security/access/access.h"
 #include "service/gate/call.h"
-#include "service/gate/call_subject.h"
 #include "service/gate/gate.h"
 #include "service/gate/memory_budget.h"
 #include "service/gate/unary_call.h"

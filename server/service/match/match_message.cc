@@ -5,7 +5,6 @@
 #include "base/utf8.h"
 #include "kernel/ip_prefix.h"
 #include "service/gate/protocol_words.h"
-#include "service/match/match_words.h"
 
 namespace nfmeter::service {
 namespace {
@@ -154,6 +153,33 @@ void SetsToProto(const kernel::RuleMatch& match, v1::RuleMatch* proto) {
   }
 }
 
+constexpr EnumBit<v1::ConntrackState> kConntrackStates[] = {
+    {v1::CONNTRACK_STATE_INVALID, kernel::kCtInvalid},
+    {v1::CONNTRACK_STATE_NEW, kernel::kCtNew},
+    {v1::CONNTRACK_STATE_ESTABLISHED, kernel::kCtEstablished},
+    {v1::CONNTRACK_STATE_RELATED, kernel::kCtRelated},
+    {v1::CONNTRACK_STATE_UNTRACKED, kernel::kCtUntracked},
+    {v1::CONNTRACK_STATE_SNAT, kernel::kCtSnat},
+    {v1::CONNTRACK_STATE_DNAT, kernel::kCtDnat},
+};
+
+constexpr EnumBit<v1::AddressType> kAddressTypes[] = {
+    {v1::ADDRESS_TYPE_UNSPEC, kernel::kAddrUnspec},
+    {v1::ADDRESS_TYPE_UNICAST, kernel::kAddrUnicast},
+    {v1::ADDRESS_TYPE_LOCAL, kernel::kAddrLocal},
+    {v1::ADDRESS_TYPE_BROADCAST, kernel::kAddrBroadcast},
+    {v1::ADDRESS_TYPE_ANYCAST, kernel::kAddrAnycast},
+    {v1::ADDRESS_TYPE_MULTICAST, kernel::kAddrMulticast},
+    {v1::ADDRESS_TYPE_BLACKHOLE, kernel::kAddrBlackhole},
+    {v1::ADDRESS_TYPE_UNREACHABLE, kernel::kAddrUnreachable},
+    {v1::ADDRESS_TYPE_PROHIBIT, kernel::kAddrProhibit},
+};
+
+constexpr EnumBit<v1::TcpFlag> kTcpFlags[] = {
+    {v1::TCP_FLAG_FIN, 1}, {v1::TCP_FLAG_SYN, 2},  {v1::TCP_FLAG_RST, 4},
+    {v1::TCP_FLAG_PSH, 8}, {v1::TCP_FLAG_ACK, 16}, {v1::TCP_FLAG_URG, 32},
+};
+
 }  // namespace
 
 v1::Family ToProto(kernel::Family family) {
@@ -167,5 +193,13 @@ void ToProto(const kernel::RuleMatch& match, v1::RuleMatch* proto) {
   SetsToProto(match, proto);
   proto->set_comment(ValidUtf8(match.comment));
 }
+
+absl::Span<const EnumBit<v1::ConntrackState>> ConntrackStateBits() {
+  return kConntrackStates;
+}
+absl::Span<const EnumBit<v1::AddressType>> AddressTypeBits() {
+  return kAddressTypes;
+}
+absl::Span<const EnumBit<v1::TcpFlag>> TcpFlagBits() { return kTcpFlags; }
 
 }  // namespace nfmeter::service

@@ -7,7 +7,7 @@
 #include "kernel/ip_prefix.h"
 #include "service/gate/protocol_words.h"
 #include "service/gate/request_checks.h"
-#include "service/match/match_words.h"
+#include "service/match/match_message.h"
 
 namespace nfmeter::service {
 namespace {

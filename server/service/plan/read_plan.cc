@@ -18,7 +18,6 @@
 #include "base/status_macros.h"
 #include "kernel/ip_prefix.h"
 #include "service/gate/message_bytes.h"
-#include "service/gate/read_labels.h"
 #include "service/gate/request_checks.h"
 #include "service/match/read_match.h"
 

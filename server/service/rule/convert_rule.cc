@@ -4,9 +4,12 @@
 #include <string>
 
 #include "accounting/common/counter_filter.h"
+#include "base/error.h"
 #include "base/name_escape.h"
+#include "base/status_macros.h"
 #include "base/utf8.h"
 #include "service/match/match_message.h"
+#include "service/rule/validate_rule.h"
 
 namespace nfmeter::service {
 namespace {
@@ -31,6 +34,34 @@ v1::CountingForm FormOf(const kernel::Rule& rule) {
   if (rule.counter.empty()) return v1::COUNTING_FORM_UNSPECIFIED;
   return rule.form == kernel::CountingForm::kTarget ? v1::COUNTING_FORM_TARGET
                                                     : v1::COUNTING_FORM_MATCH;
+}
+
+// What it takes to make the rule again.
+std::string WriteRule(const kernel::Rule& rule) {
+  v1::Rule message;
+  ToProto(rule, &message);
+  message.clear_packets();
+  message.clear_bytes();
+  message.clear_managed();
+  message.clear_spec();
+  message.clear_target();
+  message.clear_position();
+  return message.SerializeAsString();
+}
+
+absl::StatusOr<accounting::NewRule> ReadRule(absl::string_view text) {
+  v1::Rule message;
+  FieldErrors errors;
+  if (!message.ParseFromArray(text.data(), static_cast<int>(text.size()))) {
+    return MakeError(absl::StatusCode::kDataLoss, "RULE_DAMAGED",
+                     "the rule can't be read from the store");
+  }
+  accounting::NewRule rule = ReadNewRule(message, "rule", errors);
+  NFM_RETURN_IF_ERROR(errors.ToStatus());
+  rule.field.clear();
+  // ReadNewRule() leaves it open, and the editor would choose.
+  rule.spec.form = rule.form.value_or(kernel::CountingForm::kMatch);
+  return rule;
 }
 
 }  // namespace
@@ -73,5 +104,7 @@ void ToProto(const accounting::ChainSummary& summary, v1::Chain* proto) {
   proto->set_rule_count(static_cast<uint32_t>(summary.rule_count));
   proto->set_managed(summary.chain.name.compare(0, 4, "NFM-") == 0);
 }
+
+accounting::KeptRules::Codec RuleCodec() { return {WriteRule, ReadRule}; }
 
 }  // namespace nfmeter::service

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "accounting/rules/kept_rules.h"
 #include "accounting/rules/rules.h"
 #include "google/protobuf/repeated_ptr_field.h"
 #include "kernel/rule_types.h"
@@ -18,6 +19,9 @@ void ToProto(const std::vector<kernel::Rule>& rules,
              google::protobuf::RepeatedPtrField<v1::Rule>* protos);
 
 void ToProto(const accounting::ChainSummary& chain, v1::Chain* proto);
+
+// DATA_LOSS, RULE_DAMAGED: a text is none of these.
+accounting::KeptRules::Codec RuleCodec();
 
 }  // namespace nfmeter::service
 

@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernel/rule_law.h"
-#include "service/gate/repeats.h"
 #include "service/gate/request_checks.h"
 #include "service/match/read_match.h"
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "service/gate/fair_queue.h"
-
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
+#include "service/gate/work_threads.h"
 
 namespace nfmeter::service {
 namespace {

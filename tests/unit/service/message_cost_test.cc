@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "service/gate/message_cost.h"
-
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -8,6 +6,7 @@
 #include "grpcpp/support/byte_buffer.h"
 #include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/rule.pb.h"
+#include "service/gate/message_bytes.h"
 
 namespace nfmeter::service {
 namespace {

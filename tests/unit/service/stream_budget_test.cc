@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "service/gate/stream_budget.h"
-
 #include <utility>
 
 #include "base/error.h"
 #include "gmock/gmock.h"
+#include "service/gate/stream_set.h"
 #include "telemetry/metrics_text.h"
 #include "tests/support/status_matchers.h"
 
