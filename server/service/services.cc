@@ -42,7 +42,7 @@ Services::Services(const Parts& parts, const Limits& limits)
           parts.gate,
           [&streams = parts.streams, describe = parts.describe_node] {
             NodeInfo node = describe();
-            node.snapshot_subscribers = streams.open(SnapshotStreams::kKind);
+            node.snapshot_subscribers = streams.open(SnapshotService::kKind);
             return node;
           },
           parts.domain.snapshots(), limits) {}

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "service/snapshot/snapshot_columns.h"
-
 #include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/wire_format_lite.h"
+#include "service/snapshot/snapshot_frame.h"
 
 namespace nfmeter::service {
 namespace {
@@ -81,7 +85,72 @@ uint8_t* WriteText(absl::string_view text, uint8_t* out) {
   return out + text.size();
 }
 
-}  // namespace
+// Writes the wire format of SnapshotColumns by itself, straight from the
+// snapshot's columns: generated messages would need every value copied twice.
+class ColumnsEncoder final : public FrameEncoder {
+ public:
+  ColumnsEncoder(Options options, const Context& context, OnMessage on_message);
+
+  void Add(const RowSelection& rows) override;
+
+ private:
+  // Bytes of the contents of each field of SnapshotColumns but `labels`, by its
+  // number, which is below 16: so tags have one byte.
+  class Sizes {
+   public:
+    size_t& operator[](int field) { return bytes_[field]; }
+    size_t operator[](int field) const { return bytes_[field]; }
+
+    // With tags and lengths.
+    size_t Total() const;
+    void operator+=(const Sizes& other);
+
+   private:
+    std::array<size_t, 16> bytes_ = {};
+  };
+
+  struct Pending {
+    RowSelection rows;
+    // Of all rows; null when some are left out.
+    std::shared_ptr<const EncodedMembers> members;
+    // By row of the chunk, if they are wanted.
+    std::vector<uint64_t> total_packets;
+    std::vector<uint64_t> total_bytes;
+  };
+
+  bool HasPending() const override {
+    return !pending_.empty() || !removed_.empty();
+  }
+  void AddRemoved(absl::Span<const uint32_t> ids) override;
+  grpc::Slice Encode(const v1::SnapshotFrame& header) override;
+
+  bool IsNew(uint32_t id) const {
+    return all_new_ || (id < new_ids_.size() && new_ids_[id]);
+  }
+  Sizes Measure(const Pending& pending) const;
+  void WriteColumns(uint8_t* out) const;
+  // The contents of LabelColumn.values for the new names among the rows, by
+  // key.
+  std::vector<std::string> LabelsOf(const RowSelection& rows) const;
+  // Bytes of the field of labels, with `more` values.
+  size_t LabelsSize(const std::vector<std::string>& more) const;
+  uint8_t* WriteLabels(uint8_t* out) const;
+  // Calls `visit` with the id of each selected row whose name is new.
+  template <typename Visit>
+  void ForEachNew(const RowSelection& rows, Visit visit) const;
+
+  void AddTotals(Pending& pending) const;
+
+  MemberEncodings& members_;
+  const accounting::LabelStore& labels_;
+  accounting::Ledger& ledger_;
+  bool all_new_ = false;
+  std::vector<bool> new_ids_;  // by id; empty: none
+  std::vector<Pending> pending_;
+  std::vector<uint32_t> removed_;
+  Sizes sizes_;                            // of what is pending
+  std::vector<std::string> label_values_;  // likewise, by key
+};
 
 size_t ColumnsEncoder::Sizes::Total() const {
   size_t total = 0;
@@ -99,7 +168,7 @@ ColumnsEncoder::ColumnsEncoder(Options options, const Context& context,
       members_(context.members),
       labels_(context.labels),
       ledger_(context.ledger),
-      label_values_(options_.label_keys.size()) {
+      label_values_(options_.form.label_keys.size()) {
   if (options_.names_known_at == 0) {
     all_new_ = true;
     return;
@@ -125,7 +194,7 @@ ColumnsEncoder::Sizes ColumnsEncoder::Measure(const Pending& pending) const {
   Sizes sizes;
   sizes[Columns::kPacketsFieldNumber] = ColumnSize(rows, rows.chunk->packets);
   sizes[Columns::kBytesFieldNumber] = ColumnSize(rows, rows.chunk->bytes);
-  if (options_.totals) {
+  if (options_.form.totals) {
     sizes[Columns::kTotalPacketsFieldNumber] =
         ColumnSize(rows, pending.total_packets);
     sizes[Columns::kTotalBytesFieldNumber] =
@@ -155,7 +224,7 @@ void ColumnsEncoder::Add(const RowSelection& rows) {
   if (!rows.rows.has_value()) {
     pending.members = members_.Get(rows.chunk->members, names());
   }
-  if (options_.totals) AddTotals(pending);
+  if (options_.form.totals) AddTotals(pending);
   const Sizes sizes = Measure(pending);
   const std::vector<std::string> labels = LabelsOf(rows);
   if (sizes_.Total() + sizes.Total() + LabelsSize(labels) >
@@ -180,12 +249,12 @@ void ColumnsEncoder::AddTotals(Pending& pending) const {
 
 std::vector<std::string> ColumnsEncoder::LabelsOf(
     const RowSelection& rows) const {
-  std::vector<std::string> values(options_.label_keys.size());
+  std::vector<std::string> values(options_.form.label_keys.size());
   if (values.empty()) return values;
   ForEachNew(rows, [&](uint32_t id) {
     const accounting::Labels labels = labels_.Get(names().KernelName(id));
     for (size_t i = 0; i < values.size(); ++i) {
-      const auto found = labels.find(options_.label_keys[i]);
+      const auto found = labels.find(options_.form.label_keys[i]);
       const absl::string_view value =
           found == labels.end() ? "" : absl::string_view(found->second);
       const size_t start = values[i].size();
@@ -204,7 +273,7 @@ size_t ColumnsEncoder::LabelsSize(const std::vector<std::string>& more) const {
     const size_t values =
         label_values_[i].size() + (more.empty() ? 0 : more[i].size());
     if (values == 0) continue;
-    size += FieldSize(FieldSize(options_.label_keys[i].size()) + values);
+    size += FieldSize(FieldSize(options_.form.label_keys[i].size()) + values);
   }
   return size;
 }
@@ -212,7 +281,7 @@ size_t ColumnsEncoder::LabelsSize(const std::vector<std::string>& more) const {
 uint8_t* ColumnsEncoder::WriteLabels(uint8_t* out) const {
   for (size_t i = 0; i < label_values_.size(); ++i) {
     if (label_values_[i].empty()) continue;
-    const std::string& key = options_.label_keys[i];
+    const std::string& key = options_.form.label_keys[i];
     out = WriteFieldStart(Columns::kLabelsFieldNumber,
                           FieldSize(key.size()) + label_values_[i].size(), out);
     out = WriteFieldStart(v1::LabelColumn::kKeyFieldNumber, key.size(), out);
@@ -296,6 +365,15 @@ void ColumnsEncoder::WriteColumns(uint8_t* out) const {
   write(Columns::kTotalBytesFieldNumber, [&](const Pending& each) {
     out = WriteValues(each.rows, each.total_bytes, out);
   });
+}
+
+}  // namespace
+
+std::unique_ptr<FrameEncoder> NewColumnsEncoder(
+    FrameEncoder::Options options, const FrameEncoder::Context& context,
+    FrameEncoder::OnMessage on_message) {
+  return std::make_unique<ColumnsEncoder>(std::move(options), context,
+                                          std::move(on_message));
 }
 
 }  // namespace nfmeter::service

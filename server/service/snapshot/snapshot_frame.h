@@ -10,6 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "accounting/counters/counters.h"
 #include "accounting/counters/label_store.h"
@@ -18,9 +21,36 @@
 #include "grpcpp/support/slice.h"
 #include "nfmeter/v1/snapshot.pb.h"
 #include "service/snapshot/snapshot_filter.h"
-#include "service/snapshot/snapshot_members.h"
+#include "service/snapshot/snapshot_request.h"
 
 namespace nfmeter::service {
+
+// The contents of SnapshotColumns' fields for one whole chunk.
+struct EncodedMembers {
+  std::string ids;    // packed
+  std::string names;  // of all of them
+};
+
+// Encodes the ids and names of a chunk once for all snapshots that share them:
+// they are most of a full frame's bytes, and mostly stay the same. Keeps what
+// snapshots still have. Thread-safe.
+class MemberEncodings {
+ public:
+  // `members` is of a chunk, and `names` of its snapshot.
+  std::shared_ptr<const EncodedMembers> Get(
+      const std::shared_ptr<const std::vector<uint32_t>>& members,
+      const accounting::NameTable& names);
+
+ private:
+  struct Entry {
+    std::weak_ptr<const std::vector<uint32_t>> members;
+    std::shared_ptr<const EncodedMembers> encoded;
+  };
+
+  absl::Mutex mutex_;
+  absl::flat_hash_map<const std::vector<uint32_t>*, Entry> entries_
+      ABSL_GUARDED_BY(mutex_);
+};
 
 // Size at which a frame is cut. Messages are seldom much longer.
 inline constexpr size_t kFrameMessageBytes = 512 << 10;
@@ -39,9 +69,7 @@ class FrameEncoder {
     bool restarted = false;
     // The snapshot whose names the receiver knows; 0: none.
     uint64_t names_known_at = 0;
-    // Of labels that go with new names; view COLUMNS.
-    std::vector<std::string> label_keys;
-    bool totals = false;  // view COLUMNS; ROWS has them
+    SnapshotForm form;
   };
 
   // What encoders need of what is around them; must outlive them.
@@ -52,8 +80,7 @@ class FrameEncoder {
     MemberEncodings& members;
   };
 
-  static std::unique_ptr<FrameEncoder> Create(v1::SnapshotView view,
-                                              Options options,
+  static std::unique_ptr<FrameEncoder> Create(Options options,
                                               const Context& context,
                                               OnMessage on_message);
   virtual ~FrameEncoder() = default;
@@ -87,6 +114,11 @@ class FrameEncoder {
   const OnMessage on_message_;
   v1::SnapshotFrame header_;
 };
+
+// For SNAPSHOT_VIEW_COLUMNS: what Create() makes of snapshot_columns.cc.
+std::unique_ptr<FrameEncoder> NewColumnsEncoder(
+    FrameEncoder::Options options, const FrameEncoder::Context& context,
+    FrameEncoder::OnMessage on_message);
 
 }  // namespace nfmeter::service
 

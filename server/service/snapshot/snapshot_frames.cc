@@ -17,7 +17,7 @@ SnapshotFrames::Answer SnapshotFrames::Get(const Query& query) {
   const accounting::Snapshot& snapshot = *query.snapshot;
   const MatchedIds matched = query.filter->Match(snapshot, snapshot.chunks());
   // Where labels are sent, a change of labels makes older frames stale.
-  const uint64_t labels_version = query.label_keys.empty()
+  const uint64_t labels_version = query.form.label_keys.empty()
                                       ? matched.labels_version()
                                       : context_.labels.version() + 1;
   const bool follows = query.base.epoch == snapshot.epoch &&
@@ -30,7 +30,7 @@ SnapshotFrames::Answer SnapshotFrames::Get(const Query& query) {
                                   : query.base.sequence;
   const std::shared_ptr<Entry> entry =
       EntryFor({snapshot.epoch, snapshot.sequence, query.filter, labels_version,
-                query.view, query.label_keys, query.totals, full, since});
+                query.form, full, since});
   absl::call_once(entry->encoded, [&] {
     Encode(query, matched, *entry);
     stats_.encoded.Add(1);
@@ -74,12 +74,10 @@ void SnapshotFrames::Encode(const Query& query, const MatchedIds& matched,
   const accounting::Snapshot& snapshot = *query.snapshot;
   const Key& key = entry.key;
   auto encoder =
-      FrameEncoder::Create(query.view,
-                           {.snapshot = query.snapshot,
+      FrameEncoder::Create({.snapshot = query.snapshot,
                             .full = key.full,
                             .names_known_at = key.since,
-                            .label_keys = key.label_keys,
-                            .totals = key.totals},
+                            .form = key.form},
                            context_, [&entry](grpc::Slice message) {
                              entry.bytes += message.size();
                              entry.frame.messages.push_back(std::move(message));

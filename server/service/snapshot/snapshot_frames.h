@@ -54,12 +54,10 @@ class SnapshotFrames {
   struct Query {
     std::shared_ptr<const accounting::Snapshot> snapshot;
     std::shared_ptr<SnapshotFilter> filter;
-    v1::SnapshotView view = v1::SNAPSHOT_VIEW_ROWS;
+    SnapshotForm form;
     // Only what changed since the base, where there is one to build on.
     bool changed_only = false;
     FrameBase base;
-    std::vector<std::string> label_keys;  // see FrameEncoder::Options
-    bool totals = false;                  // likewise
   };
   struct Answer {
     std::shared_ptr<const EncodedFrame> frame;
@@ -72,6 +70,7 @@ class SnapshotFrames {
   void Clear();
 
   FrameStats& stats() { return stats_; }
+  const FrameStats& stats() const { return stats_; }
 
  private:
   // Equal keys, equal bytes.
@@ -80,9 +79,7 @@ class SnapshotFrames {
     uint64_t sequence;
     std::shared_ptr<SnapshotFilter> filter;
     uint64_t labels_version;
-    v1::SnapshotView view;
-    std::vector<std::string> label_keys;
-    bool totals;
+    SnapshotForm form;
     bool full;
     // Not full: rows changed since. Full: the last addition that is known.
     uint64_t since;

@@ -13,13 +13,11 @@ constexpr size_t kStepsPerWake = 5;
 
 }  // namespace
 
-SnapshotGetStream::SnapshotGetStream(const SnapshotQuery& query,
+SnapshotGetStream::SnapshotGetStream(const SnapshotForm& form,
                                      std::shared_ptr<SnapshotFilter> filter,
                                      const FrameEncoder::Context& context,
                                      WorkThreads& threads)
-    : view_(query.view),
-      label_keys_(query.label_keys),
-      totals_(query.totals),
+    : form_(form),
       filter_(std::move(filter)),
       context_(context),
       threads_(threads) {}
@@ -84,14 +82,9 @@ void SnapshotGetStream::Begin(Begun begun) {
   begun_ = std::move(begun);
   matched_ = 0;
   outbox_.clear();
-  encoder_ = FrameEncoder::Create(view_,
-                                  {.snapshot = begun_,
-                                   .restarted = sent_any_,
-                                   .label_keys = label_keys_,
-                                   .totals = totals_},
-                                  context_, [this](grpc::Slice message) {
-                                    outbox_.push_back(std::move(message));
-                                  });
+  encoder_ = FrameEncoder::Create(
+      {.snapshot = begun_, .restarted = sent_any_, .form = form_}, context_,
+      [this](grpc::Slice message) { outbox_.push_back(std::move(message)); });
 }
 
 void SnapshotGetStream::Encode(Chunk chunk) {

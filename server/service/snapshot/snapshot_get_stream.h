@@ -28,7 +28,7 @@ class SnapshotGetStream final
       public accounting::SnapshotReader,
       public std::enable_shared_from_this<SnapshotGetStream> {
  public:
-  SnapshotGetStream(const SnapshotQuery& query,
+  SnapshotGetStream(const SnapshotForm& form,
                     std::shared_ptr<SnapshotFilter> filter,
                     const FrameEncoder::Context& context, WorkThreads& threads);
 
@@ -56,9 +56,7 @@ class SnapshotGetStream final
   void Encode(Chunk chunk);
   void Complete(const Ended& snapshot);
 
-  const v1::SnapshotView view_;
-  const std::vector<std::string> label_keys_;
-  const bool totals_;
+  const SnapshotForm form_;
   const std::shared_ptr<SnapshotFilter> filter_;
   const FrameEncoder::Context context_;
   WorkThreads& threads_;

@@ -40,12 +40,10 @@ absl::Duration ReadDurationOr(absl::Duration default_,
   return read == absl::ZeroDuration() ? default_ : read;
 }
 
-// None for ROWS, which have all labels anyway.
 template <typename Request>
-std::vector<std::string> ReadLabelKeys(const Request& request,
-                                       FieldErrors& errors) {
-  std::vector<std::string> keys(request.label_keys().begin(),
-                                request.label_keys().end());
+SnapshotForm ReadForm(const Request& request, FieldErrors& errors) {
+  const std::vector<std::string> keys(request.label_keys().begin(),
+                                      request.label_keys().end());
   if (keys.size() > kMaxLabels) {
     errors.Add("label_keys", absl::StrCat("has ", keys.size(),
                                           " keys; at most ", kMaxLabels));
@@ -57,14 +55,10 @@ std::vector<std::string> ReadLabelKeys(const Request& request,
                               " bytes"));
     }
   }
-  if (request.view() != v1::SNAPSHOT_VIEW_COLUMNS) keys.clear();
-  return keys;
-}
-
-// Not for ROWS, which have them anyway.
-template <typename Request>
-bool ReadTotals(const Request& request) {
-  return request.totals() && request.view() == v1::SNAPSHOT_VIEW_COLUMNS;
+  const v1::SnapshotView view = ReadView(request.view(), errors);
+  // ROWS have all labels and totals anyway.
+  if (view == v1::SNAPSHOT_VIEW_ROWS) return {.view = view};
+  return {.view = view, .label_keys = keys, .totals = request.totals()};
 }
 
 }  // namespace
@@ -75,10 +69,8 @@ absl::StatusOr<SnapshotQuery> ReadSnapshotQuery(
   FieldErrors errors;
   SnapshotQuery query{
       .filter = ReadCounterFilter(request.filter(), scope, errors),
-      .view = ReadView(request.view(), errors),
-      .max_staleness = ReadMaxStaleness(request.max_staleness(), errors),
-      .label_keys = ReadLabelKeys(request, errors),
-      .totals = ReadTotals(request)};
+      .form = ReadForm(request, errors),
+      .max_staleness = ReadMaxStaleness(request.max_staleness(), errors)};
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   return query;
 }
@@ -89,7 +81,7 @@ absl::StatusOr<SnapshotWatch> ReadSnapshotWatch(
   FieldErrors errors;
   SnapshotWatch watch{
       .filter = ReadCounterFilter(request.filter(), scope, errors),
-      .view = ReadView(request.view(), errors),
+      .form = ReadForm(request, errors),
       .interval = std::max(ReadDurationOr(kDefaultInterval, request.interval(),
                                           "interval", errors),
                            min_interval),
@@ -97,9 +89,7 @@ absl::StatusOr<SnapshotWatch> ReadSnapshotWatch(
       .heartbeat = ReadDurationOr(kDefaultHeartbeat, request.heartbeat(),
                                   "heartbeat", errors),
       .resume_epoch = request.resume_after().epoch(),
-      .resume_sequence = request.resume_after().sequence(),
-      .label_keys = ReadLabelKeys(request, errors),
-      .totals = ReadTotals(request)};
+      .resume_sequence = request.resume_after().sequence()};
   NFM_RETURN_IF_ERROR(errors.ToStatus());
   watch.heartbeat = std::max(watch.heartbeat, watch.interval);
   return watch;

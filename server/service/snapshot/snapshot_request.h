@@ -14,25 +14,31 @@
 
 namespace nfmeter::service {
 
+// How frames show counters.
+struct SnapshotForm {
+  v1::SnapshotView view = v1::SNAPSHOT_VIEW_ROWS;
+  // Of labels that go with new names; view COLUMNS.
+  std::vector<std::string> label_keys;
+  bool totals = false;  // view COLUMNS; ROWS has them
+
+  friend bool operator==(const SnapshotForm&, const SnapshotForm&) = default;
+};
+
 struct SnapshotQuery {
   accounting::CounterFilter filter;
-  v1::SnapshotView view = v1::SNAPSHOT_VIEW_ROWS;
+  SnapshotForm form;
   absl::Duration max_staleness;
-  std::vector<std::string> label_keys;  // of view COLUMNS
-  bool totals = false;                  // likewise
 };
 
 struct SnapshotWatch {
   accounting::CounterFilter filter;
-  v1::SnapshotView view = v1::SNAPSHOT_VIEW_ROWS;
+  SnapshotForm form;
   absl::Duration interval;
   bool changed_only = false;
   absl::Duration heartbeat;
   // The last snapshot that an earlier stream received; epoch 0: none.
   uint64_t resume_epoch = 0;
   uint64_t resume_sequence = 0;
-  std::vector<std::string> label_keys;  // of view COLUMNS
-  bool totals = false;                  // likewise
 };
 
 // `scope` is the caller's. INVALID_ARGUMENT names all that is wrong.

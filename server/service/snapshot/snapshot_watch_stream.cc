@@ -112,11 +112,9 @@ bool SnapshotWatchStream::NextFrame() {
   SnapshotFrames::Answer answer =
       frames_.Get({.snapshot = snapshot,
                    .filter = filter_,
-                   .view = watch_.view,
+                   .form = watch_.form,
                    .changed_only = watch_.changed_only,
-                   .base = base_,
-                   .label_keys = watch_.label_keys,
-                   .totals = watch_.totals});
+                   .base = base_});
   const bool is_new = is_first || answer.base.epoch != base_.epoch ||
                       answer.base.labels_version != base_.labels_version;
   base_ = answer.base;

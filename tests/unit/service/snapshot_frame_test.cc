@@ -34,11 +34,12 @@ class SnapshotFrameTest : public ::testing::Test {
 
   std::vector<v1::GetSnapshotResponse> Encode(
       v1::SnapshotView view, const SharedSnapshot& snapshot,
-      const FrameEncoder::Options& options,
+      FrameEncoder::Options options,
       const std::vector<uint32_t>& removed = {}) {
+    options.form.view = view;
     std::vector<v1::GetSnapshotResponse> messages;
     auto encoder = FrameEncoder::Create(
-        view, options, {counters_, *labels_, *ledger_, members_},
+        options, {counters_, *labels_, *ledger_, members_},
         [&](grpc::Slice slice) {
           messages.emplace_back();
           EXPECT_TRUE(
@@ -111,8 +112,9 @@ TEST_F(SnapshotFrameTest, TotalsGoOnOverResetsInBothViews) {
   clock_.Advance(absl::Seconds(1));
   ASSERT_OK(table_.Count("a", 2, 200));
   const SharedSnapshot snapshot = Take();
-  const auto messages = Encode(v1::SNAPSHOT_VIEW_COLUMNS, snapshot,
-                               {.snapshot = snapshot, .totals = true}, {7});
+  const auto messages =
+      Encode(v1::SNAPSHOT_VIEW_COLUMNS, snapshot,
+             {.snapshot = snapshot, .form = {.totals = true}}, {7});
   ASSERT_THAT(messages, SizeIs(1));
   const v1::SnapshotColumns& columns = messages[0].frame().columns();
   EXPECT_THAT(columns.packets(), ElementsAre(2, 0));
@@ -192,7 +194,7 @@ TEST_F(SnapshotFrameTest, StreamsInStepShareTheSameFrame) {
     return frames
         .Get({.snapshot = third,
               .filter = filters.Get({.name_glob = "a*"}),
-              .view = v1::SNAPSHOT_VIEW_COLUMNS,
+              .form = {.view = v1::SNAPSHOT_VIEW_COLUMNS},
               .changed_only = changed_only,
               .base = base == nullptr
                           ? FrameBase{}
