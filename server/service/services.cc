@@ -12,7 +12,6 @@ Services::Services(const Parts& parts, const Limits& limits)
                      [&kernel = parts.domain.kernel()] {
                        return kernel.capabilities()->quota_events;
                      }),
-      plan_streams_(parts.domain.plans(), streams_),
       counters_(parts.gate, parts.domain.counters(),
                 parts.domain.counter_editor(), parts.requests, quota_streams_,
                 limits),
@@ -36,7 +35,7 @@ Services::Services(const Parts& parts, const Limits& limits)
               .counters = parts.domain.counters(),
               .rules = parts.domain.rules(),
               .requests = parts.requests,
-              .streams = plan_streams_},
+              .streams = streams_},
              limits),
       node_(
           parts.gate,

@@ -18,7 +18,6 @@
 #include "service/gate/stream_set.h"
 #include "service/node/node_service.h"
 #include "service/plan/plan_service.h"
-#include "service/plan/plan_streams.h"
 #include "service/rule/rule_service.h"
 #include "service/snapshot/snapshot_service.h"
 #include "service/usage/usage_service.h"
@@ -59,7 +58,6 @@ class Services {
  private:
   StreamSet streams_;
   QuotaStreams quota_streams_;
-  PlanStreams plan_streams_;
   CounterService counters_;
   RuleService rules_;
   SnapshotService snapshots_;

@@ -6,11 +6,11 @@
 #include "absl/status/status.h"
 #include "accounting/flows/flow_hub.h"
 #include "nfmeter/v1/flow.grpc.pb.h"
-#include "service/flow/flow_streams.h"
 #include "service/gate/gate.h"
 #include "service/gate/gated_service.h"
 #include "service/gate/limits.h"
 #include "service/gate/stream_set.h"
+#include "service/gate/work_threads.h"
 
 namespace nfmeter::service {
 
@@ -20,9 +20,6 @@ class FlowService final : public GatedService<v1::FlowService> {
  public:
   FlowService(Gate& gate, accounting::FlowHub& hub, const Limits& limits,
               StreamSet& streams);
-
-  // Ends all streams, and new ones at once, with UNAVAILABLE and reason
-  // SERVER_SHUTDOWN.
 
  private:
   absl::Status ListFlows(const Call& call, const v1::ListFlowsRequest& request);
@@ -34,7 +31,8 @@ class FlowService final : public GatedService<v1::FlowService> {
 
   accounting::FlowHub& hub_;
   const Limits limits_;
-  FlowStreams streams_;
+  WorkThreads threads_;  // that send streams
+  StreamSet& streams_;
 };
 
 }  // namespace nfmeter::service

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "service/plan/plan_service.h"
 
+#include <map>
+#include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -11,6 +12,8 @@
 #include "accounting/rules/rule_editor.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "service/gate/field_errors.h"
+#include "service/gate/message_bytes.h"
 #include "service/gate/request_checks.h"
 #include "service/plan/export_plan.h"
 #include "service/plan/plan_message.h"
@@ -21,6 +24,7 @@ namespace {
 
 // The most changes that one answer lists.
 constexpr int kMaxChanges = 10'000;
+constexpr char kKind[] = "plans";  // of streams
 constexpr size_t kExportPage = 1000;
 // Marks page tokens as those of ListPlans.
 constexpr uint64_t kListing = 0x706c616e73;
@@ -57,8 +61,48 @@ absl::Status CheckScopeIsAll(const Call& call) {
 
 }  // namespace
 
+// Sends statuses as they change; of a plan that changes faster than the client
+// reads, the newest.
+class PlanStream final : public MessageStream {
+ public:
+  PlanStream(std::string name, WorkThreads& threads)
+      : name_(std::move(name)), threads_(threads) {}
+
+  // Returns at once; writes on another thread than the caller's.
+  void Tell(const accounting::PlanStatus& status) {
+    if (!name_.empty() && status.name != name_) return;
+    {
+      absl::MutexLock lock(&mutex_);
+      waiting_[status.name] = status;
+    }
+    WakeOn(threads_);
+  }
+
+ private:
+  std::optional<Message> Next() override {
+    v1::WatchPlanStatusResponse response;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (waiting_.empty()) return std::nullopt;
+      ToProto(waiting_.begin()->second, response.mutable_status());
+      waiting_.erase(waiting_.begin());
+    }
+    return Message{ToBytes(response)};
+  }
+  void OnEnded() override {}
+
+  const std::string name_;
+  WorkThreads& threads_;
+  absl::Mutex mutex_;
+  std::map<std::string, accounting::PlanStatus> waiting_
+      ABSL_GUARDED_BY(mutex_);
+};
+
 PlanService::PlanService(Gate& gate, const Parts& parts, const Limits& limits)
-    : GatedService(gate), parts_(parts), limits_(limits) {
+    : GatedService(gate),
+      parts_(parts),
+      limits_(limits),
+      threads_("nfm-plan-watch", 1) {
   Unary("ApplyPlan", &PlanService::ApplyPlan);
   Unary("GetPlan", &PlanService::GetPlan);
   Unary("ListPlans", &PlanService::ListPlans);
@@ -66,7 +110,12 @@ PlanService::PlanService(Gate& gate, const Parts& parts, const Limits& limits)
   Unary("ExportPlan", &PlanService::ExportPlan);
   Unary("GetPlanStatus", &PlanService::GetPlanStatus);
   Stream("WatchPlanStatus", &PlanService::WatchPlanStatus);
+  parts_.streams.AddKind(kKind);
+  parts_.plans.AddListener(
+      [this](const accounting::PlanStatus& status) { Tell(status); });
 }
+
+PlanService::~PlanService() = default;
 
 absl::Status PlanService::ApplyPlan(const Call& call,
                                     const v1::ApplyPlanRequest& request,
@@ -223,9 +272,38 @@ absl::Status PlanService::GetPlanStatus(const Call& /*call*/,
   return absl::OkStatus();
 }
 
+void PlanService::Tell(const accounting::PlanStatus& status) {
+  std::vector<std::shared_ptr<PlanStream>> streams;
+  {
+    absl::MutexLock lock(&mutex_);
+    std::erase_if(watching_, [&](const std::weak_ptr<PlanStream>& weak) {
+      std::shared_ptr<PlanStream> stream = weak.lock();
+      if (stream == nullptr) return true;
+      streams.push_back(std::move(stream));
+      return false;
+    });
+  }
+  for (const auto& stream : streams) stream->Tell(status);
+}
+
 absl::Status PlanService::WatchPlanStatus(
     const Call& call, const v1::WatchPlanStatusRequest& request) {
-  return parts_.streams.Watch(call, request);
+  if (!request.name().empty()) {
+    FieldErrors errors;
+    CheckStatusName(request.name(), "name", errors);
+    NFM_RETURN_IF_ERROR(errors.ToStatus());
+    NFM_RETURN_IF_ERROR(parts_.plans.Status(request.name()).status());
+  }
+  auto stream = std::make_shared<PlanStream>(request.name(), threads_);
+  NFM_RETURN_IF_ERROR(parts_.streams.Start(kKind, stream, call));
+  {
+    absl::MutexLock lock(&mutex_);
+    watching_.push_back(stream);
+  }
+  for (const accounting::PlanStatus& status : parts_.plans.Statuses()) {
+    stream->Tell(status);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace nfmeter::service

@@ -3,7 +3,12 @@
 #ifndef NFMETER_SERVICE_PLAN_PLAN_SERVICE_H_
 #define NFMETER_SERVICE_PLAN_PLAN_SERVICE_H_
 
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "accounting/counters/counters.h"
 #include "accounting/plans/plans.h"
 #include "accounting/rules/rules.h"
@@ -11,12 +16,15 @@
 #include "service/gate/gated_service.h"
 #include "service/gate/limits.h"
 #include "service/gate/request_cache.h"
-#include "service/plan/plan_streams.h"
+#include "service/gate/stream_set.h"
+#include "service/gate/work_threads.h"
 
 namespace nfmeter::service {
 
-// Thread-safe. Must be destroyed after the gRPC server. Does not own what it is
-// given.
+class PlanStream;
+
+// Thread-safe. Must be destroyed after the gRPC server, and before the plans.
+// Does not own what it is given.
 class PlanService final : public GatedService<v1::PlanService> {
  public:
   struct Parts {
@@ -24,9 +32,10 @@ class PlanService final : public GatedService<v1::PlanService> {
     accounting::Counters& counters;  // to export
     accounting::Rules& rules;        // likewise
     RequestCache& requests;
-    PlanStreams& streams;
+    StreamSet& streams;
   };
   PlanService(Gate& gate, const Parts& parts, const Limits& limits);
+  ~PlanService() override;
 
  private:
   absl::Status ApplyPlan(const Call& call, const v1::ApplyPlanRequest& request,
@@ -47,8 +56,13 @@ class PlanService final : public GatedService<v1::PlanService> {
   absl::Status WatchPlanStatus(const Call& call,
                                const v1::WatchPlanStatusRequest& request);
 
+  void Tell(const accounting::PlanStatus& status);
+
   const Parts parts_;
   const Limits limits_;
+  WorkThreads threads_;  // that send statuses
+  absl::Mutex mutex_;
+  std::vector<std::weak_ptr<PlanStream>> watching_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace nfmeter::service

@@ -60,16 +60,15 @@ class SnapshotService final : public GatedService<v1::SnapshotService> {
   void WriteMetrics(telemetry::MetricsText& text) const;
 
  private:
-  absl::Status GetSnapshot(const Call& call,
-                           const v1::GetSnapshotRequest& request);
-  absl::Status WatchSnapshots(const Call& call,
-                              const v1::WatchSnapshotsRequest& request);
-
   struct Feed {
     std::shared_ptr<SnapshotCadence> cadence;
     std::unique_ptr<accounting::SnapshotHub::Subscription> subscription;
   };
 
+  absl::Status GetSnapshot(const Call& call,
+                           const v1::GetSnapshotRequest& request);
+  absl::Status WatchSnapshots(const Call& call,
+                              const v1::WatchSnapshotsRequest& request);
   absl::Status CheckResumption(const SnapshotWatch& watch) const;
   void Join(const std::shared_ptr<SnapshotWatchStream>& stream);
   void Leave(absl::Duration interval, const SnapshotWatchStream* stream);
