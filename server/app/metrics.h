@@ -16,8 +16,8 @@
 #include "base/duration_histogram.h"
 #include "telemetry/call_metrics.h"
 #include "telemetry/counter_metrics.h"
-#include "telemetry/metric_source.h"
 #include "telemetry/metrics_server.h"
+#include "telemetry/metrics_text.h"
 #include "telemetry/process_metrics.h"
 
 namespace nfmeter::app {

@@ -34,17 +34,70 @@ class Turnstile {
 
   // A young connection from the network had to be ended. True: that was one too
   // many, from now on they wait.
-  bool NoteEnded(const std::string& network);
+  bool NoteEnded(const std::string& network) {
+    const absl::Duration now = clock_.BootTime();
+    absl::MutexLock lock(&mutex_);
+    // With so many networks at once, slowing each of them does not help.
+    if (networks_.size() >= kMaxNetworks && !networks_.contains(network)) {
+      return false;
+    }
+    Network& found = networks_.try_emplace(network, now).first->second;
+    if (found.tolerated.Take(now)) return false;
+    const bool is_slow = now < found.slow_until;
+    found.slow_until = now + kMemory;
+    return !is_slow;
+  }
+
   // Nothing is remembered of anybody.
   bool is_open() const {
     absl::MutexLock lock(&mutex_);
     return networks_.empty();
   }
-  Entry Enter(const std::string& network, int connection);
+
+  Entry Enter(const std::string& network, int connection) {
+    absl::MutexLock lock(&mutex_);
+    const auto found = networks_.find(network);
+    if (found == networks_.end()) return Entry::kAtOnce;
+    Network& slow = found->second;
+    // Nobody overtakes those that wait.
+    if (slow.waiting.empty() && clock_.BootTime() >= slow.slow_until) {
+      return Entry::kAtOnce;
+    }
+    if (slow.waiting.size() >= kMaxWaiting) return Entry::kNever;
+    slow.waiting.push_back(connection);
+    return Entry::kLater;
+  }
+
   // Takes those whose turn it is. To be called once a second.
-  std::vector<int> Turn();
+  std::vector<int> Turn() {
+    std::vector<int> turn;
+    absl::MutexLock lock(&mutex_);
+    for (auto& [name, network] : networks_) {
+      const auto end =
+          network.waiting.begin() + std::min(kInTurn, network.waiting.size());
+      turn.insert(turn.end(), network.waiting.begin(), end);
+      network.waiting.erase(network.waiting.begin(), end);
+    }
+    const absl::Duration now = clock_.BootTime();
+    absl::erase_if(networks_, [&](const auto& each) {
+      const Network& network = each.second;
+      return now >= network.slow_until && network.tolerated.IsFull(now) &&
+             network.waiting.empty();
+    });
+    return turn;
+  }
+
   // The connection does not wait any more, if it did.
-  void Leave(int connection);
+  void Leave(int connection) {
+    absl::MutexLock lock(&mutex_);
+    for (auto& [name, network] : networks_) {
+      const auto found =
+          std::find(network.waiting.begin(), network.waiting.end(), connection);
+      if (found == network.waiting.end()) continue;
+      network.waiting.erase(found);
+      return;
+    }
+  }
 
   static constexpr double kTooMany = 10;
   static constexpr absl::Duration kForgiven = absl::Seconds(2);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -19,11 +20,22 @@ namespace nfmeter::telemetry {
 // Thread-safe.
 class LineLimit {
  public:
-  LineLimit(int lines, absl::Duration window, Clock& clock = SystemClock());
+  LineLimit(int lines, absl::Duration window, Clock& clock = SystemClock())
+      : clock_(clock),
+        bucket_(lines / absl::ToDoubleSeconds(window), lines,
+                clock.BootTime()) {}
 
   // Before each line: how many were left out since the last that was written;
   // nullopt: this one is left out, too.
-  std::optional<int64_t> Take();
+  std::optional<int64_t> Take() {
+    const absl::Duration now = clock_.BootTime();
+    absl::MutexLock lock(&mutex_);
+    if (!bucket_.Take(now)) {
+      ++left_out_;
+      return std::nullopt;
+    }
+    return std::exchange(left_out_, 0);
+  }
 
  private:
   Clock& clock_;

@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <utility>
@@ -66,6 +67,13 @@ class MetricsText {
   std::string text_;
   std::string family_;
 };
+
+// Writes whole families: the WriteMetrics() of whoever has something to count,
+// or several of them. What accounting has, which knows nothing of this, has its
+// functions in domain_metrics.h; each metric is explained in docs/metrics.md.
+// Called on any thread, several at once; may wait for the kernel, but not for
+// anybody else.
+using MetricSource = std::function<void(MetricsText&)>;
 
 }  // namespace nfmeter::telemetry
 

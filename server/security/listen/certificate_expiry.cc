@@ -7,9 +7,8 @@
 #include <openssl/x509.h>
 #include <time.h>
 
-#include <memory>
-
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/text_file.h"
 
 namespace nfmeter::security {
@@ -49,6 +48,24 @@ absl::StatusOr<CertificateLifetime> ReadCertificateLifetime(
     return absl::NotFoundError(absl::StrCat(file, " has no certificate"));
   }
   return lifetime;
+}
+
+bool LifetimeVerifier::Verify(
+    grpc::experimental::TlsCustomVerificationCheckRequest* request,
+    std::function<void(grpc::Status)> /*callback*/, grpc::Status* sync_status) {
+  const grpc::string_ref pem = request->peer_cert();
+  const absl::StatusOr<CertificateLifetime> lifetime =
+      LifetimeOf(std::string(pem.data(), pem.size()));
+  const absl::Time now = absl::Now();
+  if (lifetime.ok() && lifetime->not_before <= now &&
+      now <= lifetime->not_after) {
+    *sync_status = grpc::Status::OK;
+  } else {
+    *sync_status = grpc::Status(
+        grpc::StatusCode::UNAUTHENTICATED,
+        "the client's certificate has expired or is not valid yet");
+  }
+  return true;  // at once
 }
 
 }  // namespace nfmeter::security

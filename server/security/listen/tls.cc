@@ -18,7 +18,7 @@
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "base/text_file.h"
-#include "security/listen/lifetime_verifier.h"
+#include "security/listen/certificate_expiry.h"
 
 namespace nfmeter::security {
 namespace {

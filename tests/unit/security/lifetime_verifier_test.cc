@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "security/listen/lifetime_verifier.h"
-
 #include <grpc/grpc_security.h>
 
 #include <string>
 
 #include "gmock/gmock.h"
+#include "security/listen/certificate_expiry.h"
 #include "tests/support/read_file.h"
 #include "tests/support/subprocess.h"
 
