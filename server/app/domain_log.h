@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Lines of the log about what happens in a domain without a call.
+// What a domain has to say: lines of the log about what happens without a call,
+// and notices of GetNode.
 #ifndef NFMETER_APP_DOMAIN_LOG_H_
 #define NFMETER_APP_DOMAIN_LOG_H_
 
@@ -9,6 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "accounting/counters/label_store.h"
+#include "accounting/ledger/ledger.h"
 #include "accounting/plans/plans.h"
 
 namespace nfmeter::app {
@@ -30,6 +33,12 @@ void LogRestored(const absl::StatusOr<std::vector<std::string>>& counters);
 void LogPlan(const accounting::PlanStatus& status);
 
 void LogRepair(const accounting::PlanRepair& repair);
+
+std::vector<std::string> LedgerNotices(const accounting::LedgerStatus& ledger);
+
+// `max_bytes` is limits.max_label_bytes. Empty: all labels are within it.
+std::string LabelsNotice(const accounting::LabelStore::Use& use,
+                         size_t max_bytes);
 
 }  // namespace nfmeter::app
 

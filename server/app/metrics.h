@@ -11,9 +11,11 @@
 
 #include "absl/status/statusor.h"
 #include "accounting/counters/label_store.h"
+#include "accounting/domain.h"
 #include "accounting/ledger/ledger.h"
 #include "app/config.h"
 #include "base/duration_histogram.h"
+#include "kernel/kernel.h"
 #include "telemetry/call_metrics.h"
 #include "telemetry/counter_metrics.h"
 #include "telemetry/metrics_server.h"
@@ -49,6 +51,18 @@ class Metrics {
   std::atomic<size_t> last_size_ = 0;
   DurationHistogram durations_;
 };
+
+// Versions, what the kernel has, and how long its lock is waited for.
+void WriteHostMetrics(const kernel::Kernel& kernel,
+                      telemetry::MetricsText& text);
+
+// Counters that were made through the server and that no rule counts into.
+void WriteUnfedMetrics(const accounting::Domain& domain,
+                       telemetry::MetricsText& text);
+
+// Until when the server's certificate is good, as its file says now.
+void WriteCertificateMetrics(const std::string& file,
+                             telemetry::MetricsText& text);
 
 }  // namespace nfmeter::app
 

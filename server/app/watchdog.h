@@ -24,7 +24,16 @@ class Watchdog {
 
   // Feeds if the job sent at an earlier call has come back, and then sends the
   // next. Never waits.
-  void Tick();
+  void Tick() {
+    if (*job_ == Job::kUnderWay) return;
+    if (*job_ == Job::kBack) feed_();
+    *job_ = Job::kUnderWay;
+    const absl::Status sent = lane_.Post(accounting::Lane::Priority::kUrgent,
+                                         [job = job_] { *job = Job::kBack; });
+    // The queue is full. If the lane still works, it takes the job the next
+    // time.
+    if (!sent.ok()) *job_ = Job::kNone;
+  }
 
  private:
   enum class Job { kNone, kUnderWay, kBack };
