@@ -93,14 +93,6 @@ inline std::string ProgressSentence(const absl::Status& status, size_t done,
       total, " items have been carried out and stay)");
 }
 
-// Gives a request without one a request_id.
-template <typename Request>
-void EnsureRequestId(Environment& environment, Request* request) {
-  if (request->request_id().empty()) {
-    request->set_request_id(environment.NewRequestId());
-  }
-}
-
 // Sends `request` in as many parts as needed, see PlanBatch. `call` sends one
 // part, with the options that it is given; `merge` takes the answer of a part
 // that begins at an offset; `fail` decides what an error of a part that begins
@@ -118,7 +110,6 @@ absl::Status SendBatch(
         fail,
     size_t max_items = SIZE_MAX) {
   constexpr bool kIsChange = requires { request.request_id(); };
-  if constexpr (kIsChange) EnsureRequestId(connection.environment(), &request);
   const std::vector<BatchPart> parts =
       PlanBatch(connection, *(request.*mutable_items)(), options, max_items);
   const size_t total = parts.back().last;
@@ -126,7 +117,11 @@ absl::Status SendBatch(
   std::string request_id;
   if (parts.size() > 1) {
     items.Swap((request.*mutable_items)());
-    if constexpr (kIsChange) request_id = request.request_id();
+    if constexpr (kIsChange) {
+      request_id = request.request_id().empty()
+                       ? connection.environment().NewRequestId()
+                       : request.request_id();
+    }
   }
   for (size_t number = 0; number < parts.size(); ++number) {
     const BatchPart& part = parts[number];

@@ -3,9 +3,7 @@
 
 #include <utility>
 
-#include "client/src/batch.h"
 #include "client/src/connection.h"
-#include "client/src/health.h"
 #include "client/src/pages.h"
 #include "client/src/status_macros.h"
 
@@ -13,23 +11,12 @@ namespace nfmeter {
 namespace {
 
 using client_internal::AllPages;
+using client_internal::CheckText;
 using client_internal::Connection;
-using client_internal::EnsureRequestId;
 using client_internal::Pages;
 
 // How often a list of rules is begun again because they changed meanwhile.
 constexpr int kListRestarts = 3;
-
-// Makes a change: as Connection::Unary, with a request_id.
-template <typename Response, typename Stub, typename Request>
-absl::StatusOr<Response> Change(
-    Connection& connection, const std::shared_ptr<Stub>& stub,
-    grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
-                                 Response*),
-    Request request, const CallOptions& options) {
-  EnsureRequestId(connection.environment(), &request);
-  return connection.Unary(stub, method, request, options);
-}
 
 // The object in an answer of a short form.
 template <typename Response, typename Object>
@@ -66,8 +53,8 @@ absl::StatusOr<v1::Counter> Client::CreateCounter(absl::string_view name,
 
 absl::StatusOr<v1::CreateCounterResponse> Client::CreateCounter(
     const v1::CreateCounterRequest& request, const CallOptions& options) {
-  return Change(*connection_, connection_->counters(),
-                &v1::CounterService::Stub::CreateCounter, request, options);
+  return connection_->Unary(&v1::CounterService::Stub::CreateCounter, request,
+                            options);
 }
 
 absl::StatusOr<v1::Counter> Client::GetCounter(absl::string_view name,
@@ -80,15 +67,14 @@ absl::StatusOr<v1::Counter> Client::GetCounter(absl::string_view name,
 
 absl::StatusOr<v1::GetCounterResponse> Client::GetCounter(
     const v1::GetCounterRequest& request, const CallOptions& options) {
-  return connection_->Unary(connection_->counters(),
-                            &v1::CounterService::Stub::GetCounter, request,
+  return connection_->Unary(&v1::CounterService::Stub::GetCounter, request,
                             options);
 }
 
 absl::StatusOr<v1::UpdateCounterResponse> Client::UpdateCounter(
     const v1::UpdateCounterRequest& request, const CallOptions& options) {
-  return Change(*connection_, connection_->counters(),
-                &v1::CounterService::Stub::UpdateCounter, request, options);
+  return connection_->Unary(&v1::CounterService::Stub::UpdateCounter, request,
+                            options);
 }
 
 absl::StatusOr<v1::Counter> Client::ResetCounter(absl::string_view name,
@@ -101,8 +87,8 @@ absl::StatusOr<v1::Counter> Client::ResetCounter(absl::string_view name,
 
 absl::StatusOr<v1::ResetCounterResponse> Client::ResetCounter(
     const v1::ResetCounterRequest& request, const CallOptions& options) {
-  return Change(*connection_, connection_->counters(),
-                &v1::CounterService::Stub::ResetCounter, request, options);
+  return connection_->Unary(&v1::CounterService::Stub::ResetCounter, request,
+                            options);
 }
 
 absl::StatusOr<v1::Counter> Client::DeleteCounter(absl::string_view name,
@@ -115,8 +101,8 @@ absl::StatusOr<v1::Counter> Client::DeleteCounter(absl::string_view name,
 
 absl::StatusOr<v1::DeleteCounterResponse> Client::DeleteCounter(
     const v1::DeleteCounterRequest& request, const CallOptions& options) {
-  return Change(*connection_, connection_->counters(),
-                &v1::CounterService::Stub::DeleteCounter, request, options);
+  return connection_->Unary(&v1::CounterService::Stub::DeleteCounter, request,
+                            options);
 }
 
 absl::StatusOr<std::vector<v1::Counter>> Client::ListCounters(
@@ -131,16 +117,16 @@ absl::StatusOr<std::vector<v1::Counter>> Client::ListCounters(
 
 absl::StatusOr<v1::ListCountersResponse> Client::ListCounters(
     const v1::ListCountersRequest& request, const CallOptions& options) {
-  return AllPages(*connection_, connection_->counters(),
-                  &v1::CounterService::Stub::ListCounters, request, options);
+  return AllPages(*connection_, &v1::CounterService::Stub::ListCounters,
+                  request, options);
 }
 
 absl::Status Client::ListCounterPages(
     const v1::ListCountersRequest& request,
     const std::function<bool(const v1::ListCountersResponse&)>& page,
     const CallOptions& options) {
-  return Pages(*connection_, connection_->counters(),
-               &v1::CounterService::Stub::ListCounters, request, page, options);
+  return Pages(*connection_, &v1::CounterService::Stub::ListCounters, request,
+               page, options);
 }
 
 absl::StatusOr<v1::Rule> Client::CreateRule(const v1::Rule& rule,
@@ -153,8 +139,8 @@ absl::StatusOr<v1::Rule> Client::CreateRule(const v1::Rule& rule,
 
 absl::StatusOr<v1::CreateRuleResponse> Client::CreateRule(
     const v1::CreateRuleRequest& request, const CallOptions& options) {
-  return Change(*connection_, connection_->rules(),
-                &v1::RuleService::Stub::CreateRule, request, options);
+  return connection_->Unary(&v1::RuleService::Stub::CreateRule, request,
+                            options);
 }
 
 absl::StatusOr<v1::Rule> Client::GetRule(absl::string_view id,
@@ -162,8 +148,7 @@ absl::StatusOr<v1::Rule> Client::GetRule(absl::string_view id,
   v1::GetRuleRequest request;
   request.set_id(std::string(id));
   return Take(
-      connection_->Unary(connection_->rules(), &v1::RuleService::Stub::GetRule,
-                         request, options),
+      connection_->Unary(&v1::RuleService::Stub::GetRule, request, options),
       &v1::GetRuleResponse::mutable_rule);
 }
 
@@ -177,15 +162,15 @@ absl::StatusOr<v1::Rule> Client::DeleteRule(absl::string_view id,
 
 absl::StatusOr<v1::DeleteRuleResponse> Client::DeleteRule(
     const v1::DeleteRuleRequest& request, const CallOptions& options) {
-  return Change(*connection_, connection_->rules(),
-                &v1::RuleService::Stub::DeleteRule, request, options);
+  return connection_->Unary(&v1::RuleService::Stub::DeleteRule, request,
+                            options);
 }
 
 absl::StatusOr<v1::ListRulesResponse> Client::ListRules(
     const v1::ListRulesRequest& request, const CallOptions& options) {
   for (int restarts = 0;; ++restarts) {
-    auto all = AllPages(*connection_, connection_->rules(),
-                        &v1::RuleService::Stub::ListRules, request, options);
+    auto all = AllPages(*connection_, &v1::RuleService::Stub::ListRules,
+                        request, options);
     if (!absl::IsAborted(all.status()) || restarts == kListRestarts) return all;
   }
 }
@@ -194,50 +179,46 @@ absl::Status Client::ListRulePages(
     const v1::ListRulesRequest& request,
     const std::function<bool(const v1::ListRulesResponse&)>& page,
     const CallOptions& options) {
-  return Pages(*connection_, connection_->rules(),
-               &v1::RuleService::Stub::ListRules, request, page, options);
+  return Pages(*connection_, &v1::RuleService::Stub::ListRules, request, page,
+               options);
 }
 
 absl::StatusOr<v1::ListChainsResponse> Client::ListChains(
     const v1::ListChainsRequest& request, const CallOptions& options) {
-  return connection_->Unary(connection_->rules(),
-                            &v1::RuleService::Stub::ListChains, request,
+  return connection_->Unary(&v1::RuleService::Stub::ListChains, request,
                             options);
 }
 
 absl::StatusOr<v1::ApplyPlanResponse> Client::ApplyPlan(
     const v1::ApplyPlanRequest& request, const CallOptions& options) {
-  return Change(*connection_, connection_->plans(),
-                &v1::PlanService::Stub::ApplyPlan, request, options);
+  return connection_->Unary(&v1::PlanService::Stub::ApplyPlan, request,
+                            options);
 }
 
 absl::StatusOr<v1::GetPlanResponse> Client::GetPlan(
     absl::string_view name, const CallOptions& options) {
   v1::GetPlanRequest request;
   request.set_name(std::string(name));
-  return connection_->Unary(connection_->plans(),
-                            &v1::PlanService::Stub::GetPlan, request, options);
+  return connection_->Unary(&v1::PlanService::Stub::GetPlan, request, options);
 }
 
 absl::StatusOr<v1::ListPlansResponse> Client::ListPlans(
     const CallOptions& options) {
-  return AllPages(*connection_, connection_->plans(),
-                  &v1::PlanService::Stub::ListPlans, v1::ListPlansRequest(),
-                  options);
+  return AllPages(*connection_, &v1::PlanService::Stub::ListPlans,
+                  v1::ListPlansRequest(), options);
 }
 
 absl::StatusOr<v1::DeletePlanResponse> Client::DeletePlan(
     const v1::DeletePlanRequest& request, const CallOptions& options) {
-  return Change(*connection_, connection_->plans(),
-                &v1::PlanService::Stub::DeletePlan, request, options);
+  return connection_->Unary(&v1::PlanService::Stub::DeletePlan, request,
+                            options);
 }
 
 absl::StatusOr<v1::ExportPlanResponse> Client::ExportPlan(
     absl::string_view name, const CallOptions& options) {
   v1::ExportPlanRequest request;
   request.set_name(std::string(name));
-  return connection_->Unary(connection_->plans(),
-                            &v1::PlanService::Stub::ExportPlan, request,
+  return connection_->Unary(&v1::PlanService::Stub::ExportPlan, request,
                             options);
 }
 
@@ -245,22 +226,47 @@ absl::StatusOr<v1::PlanStatus> Client::GetPlanStatus(
     absl::string_view name, const CallOptions& options) {
   v1::GetPlanStatusRequest request;
   request.set_name(std::string(name));
-  return Take(connection_->Unary(connection_->plans(),
-                                 &v1::PlanService::Stub::GetPlanStatus, request,
+  return Take(connection_->Unary(&v1::PlanService::Stub::GetPlanStatus, request,
                                  options),
               &v1::GetPlanStatusResponse::mutable_status);
 }
 
-absl::StatusOr<v1::Node> Client::GetNode(const CallOptions& options) {
-  return Take(
-      connection_->Unary(connection_->node(), &v1::NodeService::Stub::GetNode,
-                         v1::GetNodeRequest(), options),
-      &v1::GetNodeResponse::mutable_node);
+absl::StatusOr<v1::SummarizeFlowsResponse> Client::SummarizeFlows(
+    const v1::SummarizeFlowsRequest& request, const CallOptions& options) {
+  return connection_->Unary(&v1::FlowService::Stub::SummarizeFlows, request,
+                            options);
 }
 
-absl::StatusOr<Health> Client::CheckHealth(absl::string_view service,
-                                           const CallOptions& options) {
-  return client_internal::CheckHealth(*connection_, service, options);
+absl::StatusOr<v1::ListFlowsResponse> Client::ListFlows(
+    const v1::ListFlowsRequest& request, const CallOptions& options) {
+  NFM_RETURN_IF_ERROR(CheckText(request));
+  const auto stub = connection_->stub<v1::FlowService::Stub>();
+  v1::ListFlowsResponse all;
+  const absl::Status status =
+      connection_->Call(options, [&](grpc::ClientContext* context) {
+        all.Clear();
+        const auto reader = stub->ListFlows(context, request);
+        v1::ListFlowsResponse chunk;
+        while (reader->Read(&chunk)) {
+          for (v1::Flow& flow : *chunk.mutable_flows()) {
+            *all.add_flows() = std::move(flow);
+          }
+          if (chunk.has_reading())
+            chunk.mutable_reading()->Swap(all.mutable_reading());
+        }
+        return reader->Finish();
+      });
+  if (!status.ok()) return status;
+  if (!all.has_reading()) {
+    return absl::DataLossError("the list of flows ended early");
+  }
+  return all;
+}
+
+absl::StatusOr<v1::Node> Client::GetNode(const CallOptions& options) {
+  return Take(connection_->Unary(&v1::NodeService::Stub::GetNode,
+                                 v1::GetNodeRequest(), options),
+              &v1::GetNodeResponse::mutable_node);
 }
 
 }  // namespace nfmeter

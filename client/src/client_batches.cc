@@ -42,7 +42,7 @@ void Append(RepeatedPtrField<Item>* from, RepeatedPtrField<Item>* to) {
 template <typename Response, typename Stub, typename Request, typename Item,
           typename Result>
 absl::StatusOr<Response> AllOrError(
-    Connection& connection, const std::shared_ptr<Stub>& stub,
+    Connection& connection,
     grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                  Response*),
     const Request& request, RepeatedPtrField<Item>* (Request::*items)(),
@@ -54,7 +54,7 @@ absl::StatusOr<Response> AllOrError(
   const absl::Status status = SendBatch<Response>(
       connection, request, items,
       [&](const Request& part, const CallOptions& part_options) {
-        return connection.Unary<Response>(stub, method, part, part_options);
+        return connection.Unary(method, part, part_options);
       },
       options, progress,
       [&](Response response, size_t) {
@@ -124,8 +124,7 @@ absl::StatusOr<Response> AnswersAndFailures(
   const absl::Status status = SendBatch<Response>(
       connection, request, &Request::mutable_names,
       [&](const Request& part, const CallOptions& part_options) {
-        return connection.Unary<Response>(connection.counters(), method, part,
-                                          part_options);
+        return connection.Unary(method, part, part_options);
       },
       options, progress,
       [&](Response response, size_t offset) {
@@ -161,8 +160,7 @@ absl::StatusOr<v1::BatchCreateCountersResponse> Client::BatchCreateCounters(
     const v1::BatchCreateCountersRequest& request, const CallOptions& options,
     const BatchProgress& progress) {
   return AllOrError(
-      *connection_, connection_->counters(),
-      &v1::CounterService::Stub::BatchCreateCounters, request,
+      *connection_, &v1::CounterService::Stub::BatchCreateCounters, request,
       &v1::BatchCreateCountersRequest::mutable_counters, "counters",
       &v1::BatchCreateCountersResponse::mutable_counters, options, progress);
 }
@@ -170,11 +168,10 @@ absl::StatusOr<v1::BatchCreateCountersResponse> Client::BatchCreateCounters(
 absl::StatusOr<v1::BatchGetCountersResponse> Client::BatchGetCounters(
     const v1::BatchGetCountersRequest& request, const CallOptions& options,
     const BatchProgress& progress) {
-  return AllOrError(*connection_, connection_->counters(),
-                    &v1::CounterService::Stub::BatchGetCounters, request,
-                    &v1::BatchGetCountersRequest::mutable_names, "names",
-                    &v1::BatchGetCountersResponse::mutable_counters, options,
-                    progress);
+  return AllOrError(*connection_, &v1::CounterService::Stub::BatchGetCounters,
+                    request, &v1::BatchGetCountersRequest::mutable_names,
+                    "names", &v1::BatchGetCountersResponse::mutable_counters,
+                    options, progress);
 }
 
 absl::StatusOr<v1::BatchResetCountersResponse> Client::BatchResetCounters(
@@ -196,19 +193,17 @@ absl::StatusOr<v1::BatchDeleteCountersResponse> Client::BatchDeleteCounters(
 absl::StatusOr<v1::BatchCreateRulesResponse> Client::BatchCreateRules(
     const v1::BatchCreateRulesRequest& request, const CallOptions& options,
     const BatchProgress& progress) {
-  return AllOrError(*connection_, connection_->rules(),
-                    &v1::RuleService::Stub::BatchCreateRules, request,
-                    &v1::BatchCreateRulesRequest::mutable_rules, "rules",
-                    &v1::BatchCreateRulesResponse::mutable_rules, options,
-                    progress);
+  return AllOrError(*connection_, &v1::RuleService::Stub::BatchCreateRules,
+                    request, &v1::BatchCreateRulesRequest::mutable_rules,
+                    "rules", &v1::BatchCreateRulesResponse::mutable_rules,
+                    options, progress);
 }
 
 absl::StatusOr<v1::BatchDeleteRulesResponse> Client::BatchDeleteRules(
     const v1::BatchDeleteRulesRequest& request, const CallOptions& options,
     const BatchProgress& progress) {
-  return AllOrError(*connection_, connection_->rules(),
-                    &v1::RuleService::Stub::BatchDeleteRules, request,
-                    &v1::BatchDeleteRulesRequest::mutable_ids, "ids",
+  return AllOrError(*connection_, &v1::RuleService::Stub::BatchDeleteRules,
+                    request, &v1::BatchDeleteRulesRequest::mutable_ids, "ids",
                     &v1::BatchDeleteRulesResponse::mutable_rules, options,
                     progress);
 }

@@ -5,12 +5,14 @@
 #include <cstdlib>
 #include <utility>
 
+#include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/src/backoff.h"
 #include "client/src/credentials.h"
-#include "client/src/deadline.h"
-#include "client/src/restart_guard.h"
+#include "client/src/overdue_calls.h"
+#include "client/src/payload.h"
 #include "client/src/status.h"
 #include "client/src/status_macros.h"
 #include "nfmeter/errors.h"
@@ -74,6 +76,101 @@ grpc::ChannelArguments MakeArguments(const ClientOptions& options,
     arguments.SetSslTargetNameOverride(options.tls->server_name);
   }
   return arguments;
+}
+
+// --- Whether a change may be sent again
+
+constexpr char kNotKnown[] = "whether it was carried out is not known";
+constexpr char kLookFirst[] =
+    "Read the counters, or list the rules, before you try again.";
+
+absl::Status Restarted(absl::string_view what) {
+  return ClientError(absl::StatusCode::kAborted, reason::kServerRestarted,
+                     absl::StrCat(what, ": ", kNotKnown), kLookFirst);
+}
+
+// The call found no connection to be sent over. Only gRPC's own text tells: to
+// look whether somebody listens now says nothing about the time of the call.
+// A text that is not known means that it may have been sent.
+bool WasNeverSent(const absl::Status& failure) {
+  return absl::StartsWith(failure.message(),
+                          "failed to connect to all addresses") ||
+         absl::StartsWith(failure.message(), "DNS resolution failed");
+}
+
+// The server has answered itself that nothing was changed; see docs/errors.md.
+bool WasRefused(const absl::Status& failure) {
+  const std::string reason = ErrorReason(failure);
+  return !reason.empty() && reason != "TABLE_OVERWRITTEN";
+}
+
+// Stands beside the attempts of one change. A server carries out a request_id
+// once, but one that has restarted remembers none: a reset that the old process
+// carried out would be carried out again and answer with zeros. So after an
+// attempt that the server may have got, the next one is made only while the
+// server has the epoch that it had before the first. Not thread-safe.
+class RestartGuard {
+ public:
+  RestartGuard(Connection& connection, absl::Time deadline)
+      : connection_(connection), deadline_(deadline) {}
+
+  // Before each attempt; asks the server where that is needed. OK: make it.
+  // UNAVAILABLE: the server can't be asked, wait and try again. Others are
+  // final.
+  absl::Status Before();
+
+  // After an attempt that failed with UNAVAILABLE: `failure` as gRPC has it,
+  // `explained` for people.
+  void Failed(const absl::Status& failure, const absl::Status& explained);
+
+  // What to return when no more attempts are made: `status`, or when the change
+  // may have been carried out, an error that says so.
+  absl::Status Final(const absl::Status& status) const;
+
+ private:
+  Connection& connection_;
+  const absl::Time deadline_;
+  uint64_t epoch_ = 0;     // before the first attempt in doubt; 0: not known
+  absl::Status in_doubt_;  // how that attempt failed; OK: there is none
+};
+
+absl::Status RestartGuard::Before() {
+  if (in_doubt_.ok()) {
+    const absl::StatusOr<uint64_t> epoch = connection_.KnownEpoch(deadline_);
+    if (absl::IsUnavailable(epoch.status())) return epoch.status();
+    epoch_ = epoch.value_or(0);
+    return absl::OkStatus();
+  }
+  if (epoch_ == 0) {
+    return Restarted(
+        "the connection broke while the call was under way, and the server "
+        "does not tell whether it has restarted");
+  }
+  const absl::StatusOr<uint64_t> now = connection_.AskEpoch(deadline_);
+  if (absl::IsUnavailable(now.status())) return now.status();
+  if (!now.ok()) {
+    return Restarted(absl::StrCat(
+        "the connection broke while the call was under way, and the server "
+        "does not tell whether it has restarted (",
+        std::string(now.status().message()), ")"));
+  }
+  if (*now == epoch_) return absl::OkStatus();
+  return Restarted("the server restarted while the call was under way");
+}
+
+void RestartGuard::Failed(const absl::Status& failure,
+                          const absl::Status& explained) {
+  if (!in_doubt_.ok() || WasNeverSent(failure) || WasRefused(failure)) return;
+  in_doubt_ = explained;
+}
+
+absl::Status RestartGuard::Final(const absl::Status& status) const {
+  if (in_doubt_.ok() || !absl::IsUnavailable(status)) return status;
+  absl::Status result = WithMessage(
+      in_doubt_,
+      absl::StrCat(std::string(in_doubt_.message()), "; ", kNotKnown));
+  result.SetPayload(kHintUrl, absl::Cord(kLookFirst));
+  return result;
 }
 
 }  // namespace
@@ -193,8 +290,8 @@ Connection::BatchLimits Connection::GetBatchLimits(const CallOptions& options) {
     absl::MutexLock lock(&mutex_);
     if (limits_.has_value()) return *limits_;
   }
-  const auto response = Unary(node(), &v1::NodeService::Stub::GetNode,
-                              v1::GetNodeRequest(), options);
+  const auto response =
+      Unary(&v1::NodeService::Stub::GetNode, v1::GetNodeRequest(), options);
   if (!response.ok()) return BatchLimits();
   Learn(response->node());
   absl::MutexLock lock(&mutex_);
@@ -206,7 +303,8 @@ absl::StatusOr<uint64_t> Connection::AskEpoch(absl::Time deadline) {
   v1::GetNodeResponse response;
   const grpc::Status status =
       CallOnce(deadline, &context, [&](grpc::ClientContext* bounded) {
-        return node()->GetNode(bounded, v1::GetNodeRequest(), &response);
+        return stub<v1::NodeService::Stub>()->GetNode(
+            bounded, v1::GetNodeRequest(), &response);
       });
   // A server that lacks the method need not be asked again and again.
   if (!status.ok() && status.error_code() != grpc::StatusCode::UNIMPLEMENTED) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "absl/base/call_once.h"
@@ -47,22 +48,28 @@ class Connection {
   // Makes `attempt` until it succeeds, fails for good, or time is over; see
   // RetryOptions. The context of each attempt is new and has the deadline.
   // Changes are not made again by a server that has restarted meanwhile; see
-  // RestartGuard.
+  // RestartGuard in connection.cc.
   enum class Kind { kRead, kChange };
   absl::Status Call(
       const CallOptions& options,
       absl::FunctionRef<grpc::Status(grpc::ClientContext*)> attempt,
       Kind kind = Kind::kRead);
 
-  // A unary call of a generated stub. Requests with a request_id are changes.
+  // A unary call of a generated stub. Requests with a request_id are changes,
+  // and get one where theirs is empty.
   template <typename Response, typename Stub, typename Request>
   absl::StatusOr<Response> Unary(
-      const std::shared_ptr<Stub>& stub,
       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                    Response*),
-      const Request& request, const CallOptions& options) {
+      Request request, const CallOptions& options) {
     NFM_RETURN_IF_ERROR(CheckText(request));
     constexpr bool kIsChange = requires { request.request_id(); };
+    if constexpr (kIsChange) {
+      if (request.request_id().empty()) {
+        request.set_request_id(environment_->NewRequestId());
+      }
+    }
+    const std::shared_ptr<Stub> stub = this->stub<Stub>();
     Response response;
     const absl::Status status = Call(
         options,
@@ -97,17 +104,12 @@ class Connection {
   Environment& environment() { return *environment_; }
   // For one call or stream; the next may be over another channel.
   std::shared_ptr<grpc::Channel> channel() { return GetLink()->channel; }
-  std::shared_ptr<v1::CounterService::Stub> counters() {
-    return Part(&Link::counters);
+  template <typename Stub>
+  std::shared_ptr<Stub> stub() {
+    std::shared_ptr<Link> link = GetLink();
+    Stub* made = std::get<LazyStub<Stub>>(link->stubs).Get(link->channel);
+    return std::shared_ptr<Stub>(std::move(link), made);
   }
-  std::shared_ptr<v1::RuleService::Stub> rules() { return Part(&Link::rules); }
-  std::shared_ptr<v1::PlanService::Stub> plans() { return Part(&Link::plans); }
-  std::shared_ptr<v1::SnapshotService::Stub> snapshots() {
-    return Part(&Link::snapshots);
-  }
-  std::shared_ptr<v1::FlowService::Stub> flows() { return Part(&Link::flows); }
-  std::shared_ptr<v1::UsageService::Stub> usage() { return Part(&Link::usage); }
-  std::shared_ptr<v1::NodeService::Stub> node() { return Part(&Link::node); }
 
  private:
   // gRPC remembers each method of a service that there is a stub of, for each
@@ -141,13 +143,12 @@ class Connection {
     const TlsFiles files;
     const absl::Duration clock_lead;  // of the wall clock when it was made
     const std::shared_ptr<grpc::Channel> channel;
-    LazyStub<v1::CounterService::Stub> counters;
-    LazyStub<v1::RuleService::Stub> rules;
-    LazyStub<v1::PlanService::Stub> plans;
-    LazyStub<v1::SnapshotService::Stub> snapshots;
-    LazyStub<v1::FlowService::Stub> flows;
-    LazyStub<v1::UsageService::Stub> usage;
-    LazyStub<v1::NodeService::Stub> node;
+    std::tuple<
+        LazyStub<v1::CounterService::Stub>, LazyStub<v1::RuleService::Stub>,
+        LazyStub<v1::PlanService::Stub>, LazyStub<v1::SnapshotService::Stub>,
+        LazyStub<v1::FlowService::Stub>, LazyStub<v1::UsageService::Stub>,
+        LazyStub<v1::NodeService::Stub>>
+        stubs;
   };
 
   Connection(ClientOptions options, Address address,
@@ -159,12 +160,6 @@ class Connection {
   // The link to make a call over: while it is connected the one that there is,
   // else another one if the files have changed since.
   std::shared_ptr<Link> GetLink();
-  template <typename Stub>
-  std::shared_ptr<Stub> Part(LazyStub<Stub> Link::*stub) {
-    std::shared_ptr<Link> link = GetLink();
-    Stub* part = (link.get()->*stub).Get(link->channel);
-    return std::shared_ptr<Stub>(std::move(link), part);
-  }
 
   // One call, which ends at `deadline` whatever becomes of the wall clock.
   grpc::Status CallOnce(

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/src/health.h"
-
+// Client's method of the standard health service.
 #include <string>
 
 #include "absl/synchronization/notification.h"
+#include "client/src/connection.h"
 #include "google/protobuf/unknown_field_set.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/support/byte_buffer.h"
+#include "nfmeter/client.h"
 
-namespace nfmeter::client_internal {
+namespace nfmeter {
 namespace {
 
 // grpc.health.v1 is spoken without generated messages, since a program that
@@ -50,14 +51,13 @@ grpc::Status DecodeResponse(const grpc::ByteBuffer& buffer, Health* health) {
 
 }  // namespace
 
-absl::StatusOr<Health> CheckHealth(Connection& connection,
-                                   absl::string_view service,
-                                   const CallOptions& options) {
+absl::StatusOr<Health> Client::CheckHealth(absl::string_view service,
+                                           const CallOptions& options) {
   const grpc::ByteBuffer request = EncodeRequest(service);
   Health health = Health::kNotServing;
   const absl::Status status =
-      connection.Call(options, [&](grpc::ClientContext* context) {
-        grpc::GenericStub stub(connection.channel());
+      connection_->Call(options, [&](grpc::ClientContext* context) {
+        grpc::GenericStub stub(connection_->channel());
         grpc::ByteBuffer response;
         grpc::Status result;
         absl::Notification done;
@@ -74,4 +74,4 @@ absl::StatusOr<Health> CheckHealth(Connection& connection,
   return health;
 }
 
-}  // namespace nfmeter::client_internal
+}  // namespace nfmeter

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ends calls that gRPC does not end in time.
+// When calls end: deadlines as gRPC takes them, and the end of calls that it
+// does not end in time.
 #ifndef NFMETER_CLIENT_SRC_OVERDUE_CALLS_H_
 #define NFMETER_CLIENT_SRC_OVERDUE_CALLS_H_
 
+#include <grpc/support/time.h>
+
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -14,6 +19,18 @@
 #include "grpcpp/grpcpp.h"
 
 namespace nfmeter::client_internal {
+
+// The end of a `wait` that begins now, by CLOCK_MONOTONIC. (A time point of
+// system_clock, the usual form, is made relative to the wall clock when the
+// call begins; a step in between would make the call longer or shorter.) A
+// hundred years are as good as for ever.
+inline gpr_timespec DeadlineAfter(absl::Duration wait) {
+  const absl::Duration most = absl::Hours(100 * 365 * 24);
+  const int64_t micros =
+      absl::ToInt64Microseconds(std::clamp(wait, -most, most));
+  return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                      gpr_time_from_micros(micros, GPR_TIMESPAN));
+}
 
 // gRPC 1.51 keeps time by waits that end at a time of day. After the wall clock
 // was set back its deadlines pass unnoticed, by as much; so what is overdue is

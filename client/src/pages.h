@@ -4,7 +4,6 @@
 #define NFMETER_CLIENT_SRC_PAGES_H_
 
 #include <functional>
-#include <memory>
 
 #include "absl/status/status.h"
 #include "client/src/connection.h"
@@ -16,7 +15,7 @@ namespace nfmeter::client_internal {
 // Calls `method` page by page, until `page` returns false or there is no more.
 // DATA_LOSS: the server gave the same page twice.
 template <typename Response, typename Stub, typename Request>
-absl::Status Pages(Connection& connection, const std::shared_ptr<Stub>& stub,
+absl::Status Pages(Connection& connection,
                    grpc::Status (Stub::*method)(grpc::ClientContext*,
                                                 const Request&, Response*),
                    Request request,
@@ -24,7 +23,7 @@ absl::Status Pages(Connection& connection, const std::shared_ptr<Stub>& stub,
                    const CallOptions& options) {
   for (;;) {
     NFM_ASSIGN_OR_RETURN(const auto response,
-                         connection.Unary(stub, method, request, options));
+                         connection.Unary(method, request, options));
     if (!page(response) || response.next_page_token().empty()) {
       return absl::OkStatus();
     }
@@ -40,13 +39,13 @@ absl::Status Pages(Connection& connection, const std::shared_ptr<Stub>& stub,
 // All pages in one answer.
 template <typename Response, typename Stub, typename Request>
 absl::StatusOr<Response> AllPages(
-    Connection& connection, const std::shared_ptr<Stub>& stub,
+    Connection& connection,
     grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                  Response*),
     const Request& request, const CallOptions& options) {
   Response all;
   const absl::Status status =
-      Pages(connection, stub, method, request,
+      Pages(connection, method, request,
             std::function<bool(const Response&)>([&](const Response& page) {
               all.MergeFrom(page);
               return true;

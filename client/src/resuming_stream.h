@@ -15,7 +15,7 @@
 #include "absl/time/time.h"
 #include "client/src/backoff.h"
 #include "client/src/connection.h"
-#include "client/src/deadline.h"
+#include "client/src/overdue_calls.h"
 #include "client/src/request_text.h"
 #include "grpcpp/grpcpp.h"
 #include "nfmeter/options.h"
@@ -71,21 +71,20 @@ class StreamRetry {
 template <typename Request, typename Response>
 class ResumingStream {
  public:
-  // `method` of the service that `stub` gives, with `request`; INVALID_ARGUMENT
-  // at the first Read() when that holds text that is not UTF-8. A connection
-  // silent for `stall_timeout` is dead.
+  // Calls `method` with `request`; INVALID_ARGUMENT at the first Read() when
+  // that holds text that is not UTF-8. A connection silent for `stall_timeout`
+  // is dead.
   template <typename Stub>
   ResumingStream(std::shared_ptr<Connection> connection, Request request,
                  const WatchOptions& options,
-                 std::shared_ptr<Stub> (Connection::*stub)(),
                  std::unique_ptr<grpc::ClientAsyncReader<Response>> (
                      Stub::*method)(grpc::ClientContext*, const Request&,
                                     grpc::CompletionQueue*, void* tag),
                  absl::Duration stall_timeout = absl::InfiniteDuration())
       : retry_(std::move(connection), options),
         stall_timeout_(stall_timeout),
-        start_([this, stub, method](Call& call) {
-          return ((*(retry_.connection().*stub)()).*method)(
+        start_([this, method](Call& call) {
+          return ((*retry_.connection().template stub<Stub>()).*method)(
               call.context.get(), request_, &call.queue, this);
         }),
         request_(std::move(request)),

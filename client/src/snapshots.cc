@@ -5,9 +5,12 @@
 
 #include "client/src/columns.h"
 #include "client/src/connection.h"
-#include "client/src/raw_stream.h"
 #include "client/src/snapshot_builder.h"
 #include "client/src/status_macros.h"
+#include "google/protobuf/message.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/grpcpp.h"
+#include "grpcpp/support/byte_buffer.h"
 #include "nfmeter/client.h"
 
 namespace nfmeter {
@@ -17,10 +20,85 @@ using client_internal::BrokenSnapshot;
 using client_internal::CheckText;
 using client_internal::ChunkOrder;
 using client_internal::Connection;
-using client_internal::RawStream;
 using client_internal::SnapshotBuilder;
 
 constexpr char kGetSnapshot[] = "/nfmeter.v1.SnapshotService/GetSnapshot";
+
+// A server stream whose messages are left encoded.
+// Used by one thread: opened, read until there is no more, finished.
+class RawStream {
+ public:
+  // `context` must live longer; cancelling it ends the stream.
+  RawStream(const std::shared_ptr<grpc::Channel>& channel,
+            grpc::ClientContext* context, const std::string& method,
+            const google::protobuf::Message& request);
+  // Finish() must have been called.
+  ~RawStream();
+  RawStream(const RawStream&) = delete;
+  RawStream& operator=(const RawStream&) = delete;
+
+  // The next message in one piece; null: there is none.
+  std::shared_ptr<const grpc::Slice> Read();
+
+  // How the stream ended; once, last.
+  grpc::Status Finish();
+
+ private:
+  // Waits for the one operation under way; whether it succeeded.
+  bool Wait();
+
+  grpc::CompletionQueue queue_;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+  bool open_ = false;
+};
+
+RawStream::RawStream(const std::shared_ptr<grpc::Channel>& channel,
+                     grpc::ClientContext* context, const std::string& method,
+                     const google::protobuf::Message& request) {
+  grpc::GenericStub stub(channel);
+  // The call goes out together with its request, and tells nothing of its own.
+  context->set_initial_metadata_corked(true);
+  call_ = stub.PrepareCall(context, method, &queue_);
+  call_->StartCall(this);
+  const grpc::Slice slice(request.SerializeAsString());
+  call_->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), this);
+  open_ = Wait();
+}
+
+RawStream::~RawStream() {
+  queue_.Shutdown();
+  void* tag;
+  bool ok;
+  while (queue_.Next(&tag, &ok)) {
+  }
+}
+
+std::shared_ptr<const grpc::Slice> RawStream::Read() {
+  if (!open_) return nullptr;
+  grpc::ByteBuffer buffer;
+  call_->Read(&buffer, this);
+  if (!Wait()) return nullptr;
+  auto slice = std::make_shared<grpc::Slice>();
+  if (!buffer.TrySingleSlice(slice.get()).ok() &&
+      !buffer.DumpToSingleSlice(slice.get()).ok()) {
+    return nullptr;
+  }
+  return slice;
+}
+
+grpc::Status RawStream::Finish() {
+  grpc::Status status;
+  call_->Finish(&status, this);
+  Wait();
+  return status;
+}
+
+bool RawStream::Wait() {
+  void* tag;
+  bool ok = false;
+  queue_.Next(&tag, &ok);
+  return ok;
+}
 
 using EncodedChunk = std::shared_ptr<const grpc::Slice>;
 

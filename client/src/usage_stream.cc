@@ -1,18 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/src/usage_stream.h"
-
+// Client::CollectUsage(), and what is behind a UsageCollector.
 #include <algorithm>
+#include <cstdint>
+#include <memory>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
-#include "client/src/deadline.h"
+#include "absl/synchronization/mutex.h"
+#include "client/src/connection.h"
+#include "client/src/overdue_calls.h"
 #include "client/src/request_text.h"
+#include "client/src/resuming_stream.h"
 #include "client/src/status.h"
 #include "client/src/status_macros.h"
+#include "grpcpp/grpcpp.h"
+#include "nfmeter/client.h"
 #include "nfmeter/errors.h"
 
-namespace nfmeter::client_internal {
+namespace nfmeter {
 namespace {
+
+using client_internal::CheckText;
+using client_internal::ClientError;
+using client_internal::Connection;
+using client_internal::DeadlineAfter;
+using client_internal::StreamRetry;
 
 // How long the end of a collector waits for its last acknowledgement to be
 // taken.
@@ -32,13 +45,61 @@ absl::Status Broken(absl::string_view what) {
 }
 
 // The rest of a record that came in parts.
-void Append(const v1::UsageRecord& part, v1::UsageRecord* record) {
+void AppendPart(const v1::UsageRecord& part, v1::UsageRecord* record) {
   record->mutable_counters()->MergeFrom(part.counters());
   record->mutable_counter_ids()->MergeFrom(part.counter_ids());
   record->mutable_total_packets()->MergeFrom(part.total_packets());
   record->mutable_total_bytes()->MergeFrom(part.total_bytes());
   record->mutable_gaps()->MergeFrom(part.gaps());
 }
+
+// One stream in both directions after the other. The thread in Next() opens,
+// reads and ends them; acknowledgements are written by whoever gives them, one
+// at a time: while one is under way, the newest waits.
+//
+// Not thread-safe but for Acknowledge() and Cancel().
+class UsageStream final : public UsageCollector {
+ public:
+  UsageStream(std::shared_ptr<Connection> connection,
+              const v1::CollectUsageStart& start,
+              const CollectOptions& options);
+  // Lets the last acknowledgement out.
+  ~UsageStream() override;
+
+  absl::StatusOr<CollectedRecord> Next() override;
+  void Acknowledge(const v1::UsagePosition& position) override;
+  void Cancel() override { retry_.Cancel(); }
+
+ private:
+  struct Call;
+
+  std::shared_ptr<Call> call() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool Open();
+  absl::StatusOr<bool> Read(v1::UsageRecord* record);
+  absl::Status Check(const v1::UsageRecord& record) const;
+  bool NoteReturned(const v1::UsagePosition& position);
+  bool BeginsAnew(const absl::Status& failure);
+  void SendAcknowledgement() ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnWritten(bool ok) ABSL_LOCKS_EXCLUDED(mutex_);
+  void LetAcknowledgementOut(Call& call);
+  absl::Status End();
+  void Drop();
+
+  v1::CollectUsageStart start_;  // with what was acknowledged when it began
+  const bool start_anew_;
+  StreamRetry retry_;
+  absl::Status final_;      // not OK: what Next() returns from now on
+  v1::UsagePosition read_;  // of this stream's last record, or where it began
+  bool read_any_ = false;   // on this stream
+  bool anew_ = false;       // the next record is
+  uint64_t connections_ = 0;
+
+  absl::Mutex mutex_;
+  // By Next(), and by the caller; epoch 0, which no ledger has: nothing.
+  v1::UsagePosition returned_ ABSL_GUARDED_BY(mutex_);
+  v1::UsagePosition acknowledged_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<Call> call_ ABSL_GUARDED_BY(mutex_);  // set by Next() only
+};
 
 }  // namespace
 
@@ -148,8 +209,9 @@ bool UsageStream::Open() {
   read_ = start_.resume_after();
   read_any_ = false;
   retry_.SetContext(call->context);
-  call->stream = retry_.connection().usage()->AsyncCollectUsage(
-      call->context.get(), &call->queue, &opened);
+  call->stream =
+      retry_.connection().stub<v1::UsageService::Stub>()->AsyncCollectUsage(
+          call->context.get(), &call->queue, &opened);
   if (!call->Await(*this, opened)) return false;
   {
     absl::MutexLock lock(&mutex_);
@@ -178,7 +240,7 @@ absl::StatusOr<bool> UsageStream::Read(v1::UsageRecord* record) {
     if (!record->has_position()) {
       record->Swap(&part);
     } else if (part.position().sequence() == record->position().sequence()) {
-      Append(part, record);
+      AppendPart(part, record);
     } else {
       return Broken("parts of one record have two positions");
     }
@@ -335,4 +397,9 @@ void UsageStream::Drop() {
   (void)End();
 }
 
-}  // namespace nfmeter::client_internal
+std::unique_ptr<UsageCollector> Client::CollectUsage(
+    const v1::CollectUsageStart& start, const CollectOptions& options) {
+  return std::make_unique<UsageStream>(connection_, start, options);
+}
+
+}  // namespace nfmeter

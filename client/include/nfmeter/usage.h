@@ -25,10 +25,6 @@
 
 namespace nfmeter {
 
-namespace client_internal {
-class UsageStream;
-}  // namespace client_internal
-
 struct CollectOptions {
   // What becomes of a position that the server refuses, because its ledger
   // began anew, was restored from a backup, or is an older copy. False: the
@@ -66,10 +62,10 @@ struct CollectedRecord {
 // be called by any. It may outlive its client.
 class UsageCollector {
  public:
-  explicit UsageCollector(std::unique_ptr<client_internal::UsageStream> stream);
+  UsageCollector() = default;
   // Sees that the server hears of the last acknowledgement, for a second at
   // most.
-  ~UsageCollector();
+  virtual ~UsageCollector() = default;
   UsageCollector(const UsageCollector&) = delete;
   UsageCollector& operator=(const UsageCollector&) = delete;
 
@@ -81,13 +77,13 @@ class UsageCollector {
   // fails or WatchOptions.give_up_after is over; DATA_LOSS for records that
   // contradict themselves; else what the server said. Nothing is lost by it:
   // whoever begins again from the last position that it stored gets the rest.
-  absl::StatusOr<CollectedRecord> Next();
+  virtual absl::StatusOr<CollectedRecord> Next() = 0;
 
   // Everything up to this record, which Next() has returned, is durable where
   // it went. The server need not keep it, and a broken stream goes on after it.
   // Never blocks on the network. May come late and in steps; one of an epoch
   // that is over is ignored.
-  void Acknowledge(const v1::UsagePosition& position);
+  virtual void Acknowledge(const v1::UsagePosition& position) = 0;
 
   // Next(), `store`, Acknowledge(), until Next() fails or `store` does, with
   // that status. `store` makes the record and its position durable together;
@@ -96,10 +92,7 @@ class UsageCollector {
   absl::Status Run(const Store& store);
 
   // Makes Next(), also one under way, return CANCELLED.
-  void Cancel();
-
- private:
-  std::unique_ptr<client_internal::UsageStream> stream_;
+  virtual void Cancel() = 0;
 };
 
 }  // namespace nfmeter

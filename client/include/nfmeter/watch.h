@@ -18,12 +18,29 @@
 
 namespace nfmeter {
 
-namespace client_internal {
-class FlowStream;
-class PlanStream;
-class QuotaStream;
-class SnapshotStream;
-}  // namespace client_internal
+// A stream that goes on: Client::WatchSnapshots and its like. It connects at
+// the first Next(), and again, with backoff, whenever the connection breaks or
+// the server ends the stream.
+//
+// Next() is for one thread at a time; Cancel() may be called by any. It may
+// outlive its client.
+template <typename Item>
+class Watch {
+ public:
+  Watch() = default;
+  virtual ~Watch() = default;
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+  // Waits for the next item. An error is final (all further calls return it):
+  // CANCELLED after Cancel(), UNAVAILABLE when the first connection fails or
+  // WatchOptions.give_up_after is over, DATA_LOSS for frames that contradict
+  // themselves, else what the server said, INVALID_ARGUMENT for instance.
+  virtual absl::StatusOr<Item> Next() = 0;
+
+  // Makes Next(), also one under way, return CANCELLED.
+  virtual void Cancel() = 0;
+};
 
 // A counter in the table that a SnapshotWatch keeps.
 struct CounterRow {
@@ -81,33 +98,9 @@ struct SnapshotFrame {
   const CounterRow* Find(absl::string_view name) const;
 };
 
-// A stream of snapshots: Client::WatchSnapshots. It connects at the first
-// Next(), and again, with backoff, whenever the connection breaks, the server
-// ends the stream, or nothing comes for too long; it then goes on after the
-// last frame. Chunks, names and ids are its own business.
-//
-// Next() is for one thread at a time; Cancel() may be called by any. It may
-// outlive its client.
-class SnapshotWatch {
- public:
-  explicit SnapshotWatch(
-      std::unique_ptr<client_internal::SnapshotStream> stream);
-  ~SnapshotWatch();
-  SnapshotWatch(const SnapshotWatch&) = delete;
-  SnapshotWatch& operator=(const SnapshotWatch&) = delete;
-
-  // Waits for the next frame. An error is final (all further calls return it):
-  // CANCELLED after Cancel(), UNAVAILABLE when the first connection fails or
-  // WatchOptions.give_up_after is over, DATA_LOSS for frames that contradict
-  // themselves, else what the server said, INVALID_ARGUMENT for instance.
-  absl::StatusOr<SnapshotFrame> Next();
-
-  // Makes Next(), also one under way, return CANCELLED.
-  void Cancel();
-
- private:
-  std::unique_ptr<client_internal::SnapshotStream> stream_;
-};
+// Snapshots. It connects again also when nothing comes for too long, and goes
+// on after the last frame. Chunks, names and ids are its own business.
+using SnapshotWatch = Watch<SnapshotFrame>;
 
 // One event of a QuotaWatch.
 struct QuotaEvent {
@@ -121,28 +114,10 @@ struct QuotaEvent {
   bool repeated = false;
 };
 
-// A stream of quota crossings: Client::WatchQuotaEvents. Connects and
-// reconnects as SnapshotWatch does. After a reconnection the server tells again
-// of all counters that are over their quota (STANDING, then SYNCED), so that no
-// crossing stays unknown.
-//
-// Next() is for one thread at a time; Cancel() may be called by any.
-class QuotaWatch {
- public:
-  explicit QuotaWatch(std::unique_ptr<client_internal::QuotaStream> stream);
-  ~QuotaWatch();
-  QuotaWatch(const QuotaWatch&) = delete;
-  QuotaWatch& operator=(const QuotaWatch&) = delete;
-
-  // Waits for the next event. Errors as in SnapshotWatch::Next().
-  absl::StatusOr<QuotaEvent> Next();
-
-  // Makes Next(), also one under way, return CANCELLED.
-  void Cancel();
-
- private:
-  std::unique_ptr<client_internal::QuotaStream> stream_;
-};
+// Quota crossings. After a reconnection the server tells again of all counters
+// that are over their quota (STANDING, then SYNCED), so that no crossing stays
+// unknown.
+using QuotaWatch = Watch<QuotaEvent>;
 
 // One frame of a FlowWatch.
 struct FlowFrame {
@@ -155,47 +130,12 @@ struct FlowFrame {
   bool gap = false;
 };
 
-// A stream of what flows carry: Client::WatchFlows. Connects and reconnects as
-// SnapshotWatch does; what flows carry meanwhile is not made up for.
-//
-// Next() is for one thread at a time; Cancel() may be called by any.
-class FlowWatch {
- public:
-  explicit FlowWatch(std::unique_ptr<client_internal::FlowStream> stream);
-  ~FlowWatch();
-  FlowWatch(const FlowWatch&) = delete;
-  FlowWatch& operator=(const FlowWatch&) = delete;
+// What flows carry. What they carry while the connection is broken is not made
+// up for.
+using FlowWatch = Watch<FlowFrame>;
 
-  // Waits for the next frame. Errors as in SnapshotWatch::Next().
-  absl::StatusOr<FlowFrame> Next();
-
-  // Makes Next(), also one under way, return CANCELLED.
-  void Cancel();
-
- private:
-  std::unique_ptr<client_internal::FlowStream> stream_;
-};
-
-// A stream of plans' statuses: Client::WatchPlanStatus. Connects and reconnects
-// as SnapshotWatch does; each connection begins with the status of every plan.
-//
-// Next() is for one thread at a time; Cancel() may be called by any.
-class PlanWatch {
- public:
-  explicit PlanWatch(std::unique_ptr<client_internal::PlanStream> stream);
-  ~PlanWatch();
-  PlanWatch(const PlanWatch&) = delete;
-  PlanWatch& operator=(const PlanWatch&) = delete;
-
-  // Waits for the next status. Errors as in SnapshotWatch::Next().
-  absl::StatusOr<v1::PlanStatus> Next();
-
-  // Makes Next(), also one under way, return CANCELLED.
-  void Cancel();
-
- private:
-  std::unique_ptr<client_internal::PlanStream> stream_;
-};
+// Plans' statuses. Each connection begins with the status of every plan.
+using PlanWatch = Watch<v1::PlanStatus>;
 
 }  // namespace nfmeter
 
