@@ -7,9 +7,11 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "cli/quantity.h"
 #include "cli/table.h"
@@ -41,6 +43,54 @@ struct Column {
   std::function<Cell(const T& item, Layout layout)> cell;
   int leave_out = 0;  // see Heading
 };
+
+// "-" for people where there is nothing.
+inline Cell OrDash(absl::string_view text, Layout layout) {
+  if (text.empty() && layout != kCsv) return {"-", Style::kFaint};
+  return {std::string(text)};
+}
+
+// A column of what `get`, a getter of T or a function of one, returns: a text,
+// or "-" where it is empty; a number as it is; yes or no.
+template <typename T, typename Get>
+Column<T> PlainColumn(const char* heading, const char* key, unsigned layouts,
+                      Get get, int leave_out = 0) {
+  using Value = std::invoke_result_t<Get, const T&>;
+  constexpr bool kIsBool = std::is_same_v<Value, bool>;
+  constexpr bool kIsNumber = std::is_integral_v<Value> && !kIsBool;
+  return {heading,
+          key,
+          layouts,
+          kIsNumber ? Align::kRight : Align::kLeft,
+          [get](const T& item, Layout layout) -> Cell {
+            const auto& value = std::invoke(get, item);
+            if constexpr (kIsBool) {
+              if (layout == kCsv) return {value ? "true" : "false"};
+              return {value ? "yes" : "no"};
+            } else if constexpr (kIsNumber) {
+              return {absl::StrCat(value)};
+            } else {
+              return OrDash(value, layout);
+            }
+          },
+          leave_out};
+}
+
+// The same of an amount, with units for people: `text` is CountText or
+// BytesText.
+template <typename T, typename Get>
+Column<T> AmountColumn(const char* heading, const char* key, unsigned layouts,
+                       std::string (*text)(uint64_t, Layout), Get get,
+                       int leave_out = 0) {
+  return {heading,
+          key,
+          layouts,
+          Align::kRight,
+          [get, text](const T& item, Layout layout) {
+            return text(std::invoke(get, item), layout);
+          },
+          leave_out};
+}
 
 template <typename T, typename Items>
 Table MakeTable(absl::Span<const Column<T>> columns, const Items& items,

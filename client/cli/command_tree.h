@@ -140,11 +140,13 @@ void AddChangeFlags(CLI::App& command, std::string& request_id,
 void AddCounterCommands(CommandTree& tree);
 void AddRuleCommands(CommandTree& tree);
 void AddPlanCommands(CommandTree& tree);
+void AddPlanStatusCommands(CommandTree& tree, CLI::App& plan);
 void AddCleanupCommand(CommandTree& tree);
 void AddWatchCommands(CommandTree& tree);
 void AddQuotaCommands(CommandTree& tree);
 void AddFlowCommands(CommandTree& tree);
 void AddUsageCommands(CommandTree& tree);
+void AddCollectCommand(CommandTree& tree, CLI::App& usage);
 void AddWaitCommands(CommandTree& tree);
 void AddCheckCommand(CommandTree& tree);
 void AddNodeCommands(CommandTree& tree);

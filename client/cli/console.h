@@ -31,9 +31,6 @@ struct Console {
   std::function<TerminalSize()> size = [] { return TerminalSize(); };
 };
 
-// The process's own.
-Console StandardConsole();
-
 }  // namespace nfmeter::cli
 
 #endif  // NFMETER_CLI_CONSOLE_H_

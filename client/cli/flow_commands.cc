@@ -8,9 +8,9 @@
 #include "cli/flow_flags.h"
 #include "cli/flow_views.h"
 #include "cli/interrupt.h"
-#include "cli/proto_time.h"
 #include "cli/quantity.h"
 #include "cli/views.h"
+#include "client/src/proto_time.h"
 #include "client/src/status_macros.h"
 
 namespace nfmeter::cli {

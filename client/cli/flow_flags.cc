@@ -1,39 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/flow_flags.h"
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "cli/match_values.h"
+#include "client/src/status_macros.h"
+#include "client/src/words.h"
 
 namespace nfmeter::cli {
 namespace {
-
-constexpr absl::string_view kStatePrefix = "FLOW_TCP_STATE_";
-constexpr absl::string_view kStatusPrefix = "FLOW_STATUS_";
 
 absl::Status Wrong(absl::string_view flag, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(flag, ": ", what));
 }
 
-// The values of an enum without what they all begin with, UNSPECIFIED left out.
-std::vector<std::string> WordsOf(const google::protobuf::EnumDescriptor* type,
-                                 absl::string_view prefix) {
-  std::vector<std::string> words;
-  for (int i = 1; i < type->value_count(); ++i) {
-    words.emplace_back(absl::StripPrefix(type->value(i)->name(), prefix));
-  }
-  return words;
-}
-
-const google::protobuf::EnumValueDescriptor* FindWord(
-    const google::protobuf::EnumDescriptor* type, absl::string_view prefix,
-    absl::string_view word) {
-  return type->FindValueByName(
-      absl::StrCat(prefix, absl::AsciiStrToUpper(word)));
+// `what` says what the word is not: "state of TCP".
+absl::StatusOr<int> ReadWord(const google::protobuf::EnumDescriptor* type,
+                             absl::string_view word, absl::string_view flag,
+                             absl::string_view what) {
+  if (const int value = FindEnumWord(type, word); value != 0) return value;
+  return Wrong(flag, absl::StrCat("'", word, "' is no ", what, "; there are ",
+                                  absl::StrJoin(EnumWords(type), ", ")));
 }
 
 absl::Status ReadPorts(
@@ -55,17 +45,10 @@ absl::Status ReadPorts(
 absl::Status ReadStates(const std::string& text, v1::FlowFilter& filter) {
   for (const absl::string_view word :
        absl::StrSplit(text, ',', absl::SkipEmpty())) {
-    const auto* const value =
-        FindWord(v1::FlowTcpState_descriptor(), kStatePrefix, word);
-    if (value == nullptr || value->number() == 0) {
-      return Wrong(
-          "--state",
-          absl::StrCat(
-              "'", word, "' is no state of TCP; there are ",
-              absl::StrJoin(
-                  WordsOf(v1::FlowTcpState_descriptor(), kStatePrefix), ", ")));
-    }
-    filter.add_tcp_states(static_cast<v1::FlowTcpState>(value->number()));
+    NFM_ASSIGN_OR_RETURN(const int state,
+                         ReadWord(v1::FlowTcpState_descriptor(), word,
+                                  "--state", "state of TCP"));
+    filter.add_tcp_states(static_cast<v1::FlowTcpState>(state));
   }
   return absl::OkStatus();
 }
@@ -74,17 +57,10 @@ absl::Status ReadStates(const std::string& text, v1::FlowFilter& filter) {
 absl::Status ReadStatus(const std::string& text, v1::FlowFilter& filter) {
   for (absl::string_view word : absl::StrSplit(text, ',', absl::SkipEmpty())) {
     const bool without = absl::ConsumePrefix(&word, "!");
-    const auto* const value =
-        FindWord(v1::FlowStatus_descriptor(), kStatusPrefix, word);
-    if (value == nullptr || value->number() == 0) {
-      return Wrong(
-          "--status",
-          absl::StrCat(
-              "'", word, "' is no status of a flow; there are ",
-              absl::StrJoin(WordsOf(v1::FlowStatus_descriptor(), kStatusPrefix),
-                            ", ")));
-    }
-    const auto status = static_cast<v1::FlowStatus>(value->number());
+    NFM_ASSIGN_OR_RETURN(const int value,
+                         ReadWord(v1::FlowStatus_descriptor(), word, "--status",
+                                  "status of a flow"));
+    const auto status = static_cast<v1::FlowStatus>(value);
     without ? filter.add_without_status(status) : filter.add_status(status);
   }
   return absl::OkStatus();
@@ -136,15 +112,14 @@ void AddFlowFilterFlags(CommandTree& tree, CLI::App& command,
                {Candidates::kChoices, {"tcp", "udp", "icmp", "icmpv6"}});
   AddText(command, "--mark", flags.mark, "MARK", "ct mark: 1, 0x1 or 0x1/0xff");
   AddText(command, "--zone", flags.zone, "N", "ct zone");
-  tree.Suggest(AddText(command, "--state", flags.states, "STATES",
-                       "states of TCP: ESTABLISHED,TIME_WAIT"),
-               {Candidates::kChoices,
-                WordsOf(v1::FlowTcpState_descriptor(), kStatePrefix)});
+  tree.Suggest(
+      AddText(command, "--state", flags.states, "STATES",
+              "states of TCP: ESTABLISHED,TIME_WAIT"),
+      {Candidates::kChoices, EnumWords(v1::FlowTcpState_descriptor())});
   tree.Suggest(AddText(command, "--status", flags.status, "STATUS",
                        "bits of its status that are set, or with ! are "
                        "not: ASSURED,!OFFLOAD"),
-               {Candidates::kChoices,
-                WordsOf(v1::FlowStatus_descriptor(), kStatusPrefix)});
+               {Candidates::kChoices, EnumWords(v1::FlowStatus_descriptor())});
   auto* const ipv4 = command.add_flag("-4,--ipv4", flags.ipv4, "only IPv4");
   command.add_flag("-6,--ipv6", flags.ipv6, "only IPv6")->excludes(ipv4);
 }
@@ -211,17 +186,6 @@ v1::FlowOrder ParseFlowOrder(absl::string_view text) {
   if (text == "packets") return v1::FLOW_ORDER_PACKETS;
   if (text == "flows") return v1::FLOW_ORDER_FLOWS;
   return v1::FLOW_ORDER_BYTES;
-}
-
-std::string FlowStateName(v1::FlowTcpState state) {
-  if (state == v1::FLOW_TCP_STATE_UNSPECIFIED) return "-";
-  return std::string(
-      absl::StripPrefix(v1::FlowTcpState_Name(state), kStatePrefix));
-}
-
-std::string FlowStatusName(int status) {
-  return std::string(absl::StripPrefix(
-      v1::FlowStatus_Name(static_cast<v1::FlowStatus>(status)), kStatusPrefix));
 }
 
 }  // namespace nfmeter::cli

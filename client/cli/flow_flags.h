@@ -43,11 +43,6 @@ absl::StatusOr<v1::FlowGrouping> ParseFlowGrouping(absl::string_view text);
 // "bytes", "packets", "flows".
 v1::FlowOrder ParseFlowOrder(absl::string_view text);
 
-// "ESTABLISHED"; "-" for none.
-std::string FlowStateName(v1::FlowTcpState state);
-// "ASSURED".
-std::string FlowStatusName(int status);
-
 }  // namespace nfmeter::cli
 
 #endif  // NFMETER_CLI_FLOW_FLAGS_H_

@@ -7,8 +7,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "cli/flow_flags.h"
 #include "cli/views.h"
+#include "client/src/words.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -26,8 +26,8 @@ std::string EndText(const std::string& address, uint32_t port) {
 }
 
 std::string StateText(v1::FlowTcpState state, Layout layout) {
-  const bool is_none = state == v1::FLOW_TCP_STATE_UNSPECIFIED;
-  return layout == kCsv && is_none ? "" : FlowStateName(state);
+  if (state != v1::FLOW_TCP_STATE_UNSPECIFIED) return EnumWord(state);
+  return layout == kCsv ? "" : "-";
 }
 
 // A count of one direction; nothing where the flow has no counters.
@@ -119,7 +119,7 @@ std::string StartMilliseconds(const v1::Flow& flow) {
 
 std::string StatusText(const v1::Flow& flow) {
   return absl::StrJoin(flow.status(), ",", [](std::string* out, int status) {
-    absl::StrAppend(out, FlowStatusName(status));
+    absl::StrAppend(out, EnumWord(v1::FlowStatus_descriptor(), status));
   });
 }
 
@@ -164,83 +164,67 @@ std::vector<Column<v1::Flow>> FlowColumns() {
        }},
       {"STATUS", "status", kDetailed, Align::kLeft,
        [](F f, Layout) { return StatusText(f); }},
-      {"MARK", "mark", kDetailed, Align::kRight,
-       [](F f, Layout) { return absl::StrCat(f.mark()); }},
-      {"ZONE", "zone", kDetailed, Align::kRight,
-       [](F f, Layout) { return absl::StrCat(f.zone()); }},
+      PlainColumn<v1::Flow>("MARK", "mark", kDetailed, &v1::Flow::mark),
+      PlainColumn<v1::Flow>("ZONE", "zone", kDetailed, &v1::Flow::zone),
   };
 }
 
 using GroupColumn = Column<v1::FlowGroup>;
 
-void AddKeyColumns(const v1::FlowGrouping& grouping,
-                   std::vector<GroupColumn>& columns) {
-  const auto add = [&columns](const char* heading, const char* key,
-                              std::string (*get)(const v1::FlowGroup&)) {
-    columns.push_back(
-        {heading, key, kAll, Align::kLeft,
-         [get](const v1::FlowGroup& g, Layout) { return get(g); }});
+// Keys of numbers stand to the left, too.
+std::vector<GroupColumn> KeyColumns(const v1::FlowGrouping& grouping) {
+  using G = v1::FlowGroup;
+  std::vector<GroupColumn> columns;
+  const auto add = [&columns](bool is_key, const char* heading, const char* key,
+                              auto get) {
+    if (!is_key) return;
+    columns.push_back(PlainColumn<G>(heading, key, kAll, get));
+    columns.back().align = Align::kLeft;
   };
-  using G = const v1::FlowGroup&;
-  if (grouping.has_source()) {
-    add("SOURCE", "source", [](G g) { return g.source(); });
-  }
-  if (grouping.has_destination()) {
-    add("DESTINATION", "destination", [](G g) { return g.destination(); });
-  }
-  if (grouping.protocol()) {
-    add("PROTO", "protocol", [](G g) { return g.protocol(); });
-  }
-  if (grouping.source_port()) {
-    add("SPORT", "source_port",
-        [](G g) { return absl::StrCat(g.source_port()); });
-  }
-  if (grouping.destination_port()) {
-    add("DPORT", "destination_port",
-        [](G g) { return absl::StrCat(g.destination_port()); });
-  }
-  if (grouping.mark()) {
-    add("MARK", "mark", [](G g) { return absl::StrCat(g.mark()); });
-  }
-  if (grouping.zone()) {
-    add("ZONE", "zone", [](G g) { return absl::StrCat(g.zone()); });
-  }
+  add(grouping.has_source(), "SOURCE", "source", &G::source);
+  add(grouping.has_destination(), "DESTINATION", "destination",
+      &G::destination);
+  add(grouping.protocol(), "PROTO", "protocol", &G::protocol);
+  add(grouping.source_port(), "SPORT", "source_port", &G::source_port);
+  add(grouping.destination_port(), "DPORT", "destination_port",
+      &G::destination_port);
+  add(grouping.mark(), "MARK", "mark", &G::mark);
+  add(grouping.zone(), "ZONE", "zone", &G::zone);
   if (grouping.tcp_state()) {
-    columns.push_back(
-        {"STATE", "tcp_state", kAll, Align::kLeft,
-         [](G g, Layout layout) { return StateText(g.tcp_state(), layout); }});
+    columns.push_back({"STATE", "tcp_state", kAll, Align::kLeft,
+                       [](const G& g, Layout layout) {
+                         return StateText(g.tcp_state(), layout);
+                       }});
   }
+  return columns;
 }
 
 void AddSumColumns(bool with_ended, std::vector<GroupColumn>& columns) {
   const auto add = [&columns](const char* heading, const char* key,
-                              unsigned layouts, bool bytes, int leave_out,
-                              uint64_t (*get)(const v1::FlowSums&)) {
+                              std::string (*text)(uint64_t, Layout),
+                              int leave_out,
+                              uint64_t (*get)(const v1::FlowGroup&)) {
     columns.push_back(
-        {heading, key, layouts, Align::kRight,
-         [bytes, get](const v1::FlowGroup& g, Layout layout) -> Cell {
-           const uint64_t value = get(g.sums());
-           return {bytes ? BytesText(value, layout) : CountText(value, layout)};
-         },
-         leave_out});
+        AmountColumn<v1::FlowGroup>(heading, key, kAll, text, get, leave_out));
   };
-  using S = const v1::FlowSums&;
-  add(with_ended ? "NEW FLOWS" : "FLOWS", "flows", kAll, false, 5,
-      [](S s) { return uint64_t{s.flows()}; });
+  using G = const v1::FlowGroup&;
+  add(with_ended ? "NEW FLOWS" : "FLOWS", "flows", CountText, 5,
+      [](G g) { return g.sums().flows(); });
   if (with_ended) {
-    add("ENDED", "ended_flows", kAll, false, 2,
-        [](S s) { return uint64_t{s.ended_flows()}; });
+    add("ENDED", "ended_flows", CountText, 2,
+        [](G g) { return g.sums().ended_flows(); });
   }
-  add("UNCOUNTED", "flows_without_counters", kDetailed, false, 0,
-      [](S s) { return uint64_t{s.flows_without_counters()}; });
-  add("PACKETS", "packets", kAll, false, 3,
-      [](S s) { return uint64_t{s.original().packets()}; });
-  add("BYTES", "bytes", kAll, true, 0,
-      [](S s) { return uint64_t{s.original().bytes()}; });
-  add("BACK PACKETS", "reverse_packets", kAll, false, 1,
-      [](S s) { return uint64_t{s.reply().packets()}; });
-  add("BACK BYTES", "reverse_bytes", kAll, true, 4,
-      [](S s) { return uint64_t{s.reply().bytes()}; });
+  add("UNCOUNTED", "flows_without_counters", CountText, 0,
+      [](G g) { return g.sums().flows_without_counters(); });
+  columns.back().layouts = kDetailed;
+  add("PACKETS", "packets", CountText, 3,
+      [](G g) { return g.sums().original().packets(); });
+  add("BYTES", "bytes", BytesText, 0,
+      [](G g) { return g.sums().original().bytes(); });
+  add("BACK PACKETS", "reverse_packets", CountText, 1,
+      [](G g) { return g.sums().reply().packets(); });
+  add("BACK BYTES", "reverse_bytes", BytesText, 4,
+      [](G g) { return g.sums().reply().bytes(); });
 }
 
 // A row of sums under a name, with nothing in the other columns of keys.
@@ -268,8 +252,7 @@ Table FlowTable(const Flows& flows, Layout layout) {
 Table FlowRankingTable(const v1::FlowRanking& ranking,
                        const v1::FlowGrouping& grouping, bool with_ended,
                        Layout layout) {
-  std::vector<GroupColumn> columns;
-  AddKeyColumns(grouping, columns);
+  std::vector<GroupColumn> columns = KeyColumns(grouping);
   const size_t keys = columns.size();
   AddSumColumns(with_ended, columns);
   Table table = MakeTable<v1::FlowGroup>(columns, ranking.groups(), layout);

@@ -6,9 +6,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "cli/proto_time.h"
 #include "cli/quantity.h"
 #include "cli/views.h"
+#include "client/src/proto_time.h"
 #include "client/src/words.h"
 
 namespace nfmeter::cli {
@@ -60,24 +60,24 @@ const std::vector<Column<RateRow>>& FrameColumns() {
          return absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", r.frame->wall_time,
                                  absl::UTCTimeZone());
        }},
-      {"", "sequence", kCsv, Align::kRight,
-       [](const R& r, Layout) { return absl::StrCat(r.frame->sequence); }},
+      PlainColumn<R>("", "sequence", kCsv,
+                     [](const R& r) { return r.frame->sequence; }),
       {"NAME", "name", kAll, Align::kLeft,
        [](const R& r, Layout) { return std::string(r.row->name); }},
-      {"PACKETS", "packets", kAll, Align::kRight,
-       [](const R& r, Layout l) { return CountText(r.row->packets, l); },
-       /*leave_out=*/4},
-      {"BYTES", "bytes", kAll, Align::kRight,
-       [](const R& r, Layout l) { return BytesText(r.row->bytes, l); },
-       /*leave_out=*/5},
-      {"TOTAL PACKETS", "", kWide, Align::kRight,
-       [](const R& r, Layout) { return absl::StrCat(r.row->total_packets); }},
-      {"TOTAL BYTES", "", kWide, Align::kRight,
-       [](const R& r, Layout) { return absl::StrCat(r.row->total_bytes); }},
-      {"NEW PACKETS", "new_packets", kDetailed, Align::kRight,
-       [](const R& r, Layout) { return absl::StrCat(r.packets); }},
-      {"NEW BYTES", "new_bytes", kDetailed, Align::kRight,
-       [](const R& r, Layout) { return absl::StrCat(r.bytes); }},
+      AmountColumn<R>(
+          "PACKETS", "packets", kAll, CountText,
+          [](const R& r) { return r.row->packets; }, /*leave_out=*/4),
+      AmountColumn<R>(
+          "BYTES", "bytes", kAll, BytesText,
+          [](const R& r) { return r.row->bytes; }, /*leave_out=*/5),
+      PlainColumn<R>("TOTAL PACKETS", "", kWide,
+                     [](const R& r) { return r.row->total_packets; }),
+      PlainColumn<R>("TOTAL BYTES", "", kWide,
+                     [](const R& r) { return r.row->total_bytes; }),
+      PlainColumn<R>("NEW PACKETS", "new_packets", kDetailed,
+                     [](const R& r) { return r.packets; }),
+      PlainColumn<R>("NEW BYTES", "new_bytes", kDetailed,
+                     [](const R& r) { return r.bytes; }),
       {"PACKETS/S", "packets_per_second", kAll, Align::kRight,
        [](const R& r, Layout l) {
          return RateCell(r, r.packet_rate, l, false);
@@ -87,12 +87,9 @@ const std::vector<Column<RateRow>>& FrameColumns() {
        [](const R& r, Layout l) { return RateCell(r, r.byte_rate, l, true); }},
       {"", "", kText, Align::kLeft,
        [](const R& r, Layout) { return NoteCell(r); }},
-      {"", "quota_exceeded", kCsv, Align::kLeft,
-       [](const R& r, Layout) -> Cell {
-         return {r.row->exceeded ? "true" : "false"};
-       }},
-      {"", "reset", kCsv, Align::kLeft,
-       [](const R& r, Layout) -> Cell { return {r.reset ? "true" : "false"}; }},
+      PlainColumn<R>("", "quota_exceeded", kCsv,
+                     [](const R& r) { return r.row->exceeded; }),
+      PlainColumn<R>("", "reset", kCsv, [](const R& r) { return r.reset; }),
   };
   return columns;
 }

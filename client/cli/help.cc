@@ -3,9 +3,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "cli/command_tree.h"
 #include "cli/errors.h"
+#include "cli/table.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -16,28 +16,13 @@ constexpr size_t kHelpColumn = 28;
 // "  -o, --output FORMAT" and its explanation beside or below it.
 std::string Entry(absl::string_view left, absl::string_view help) {
   std::string text = absl::StrCat("  ", left);
-  const std::string indent(kHelpColumn, ' ');
-  size_t column = text.size();
-  bool fresh = false;  // a line was begun, no word on it yet
-  const auto next_line = [&] {
-    absl::StrAppend(&text, "\n", indent);
-    column = kHelpColumn;
-    fresh = true;
-  };
-  if (column + 2 > kHelpColumn) {
-    next_line();
+  if (text.size() + 2 > kHelpColumn) {
+    absl::StrAppend(&text, "\n", std::string(kHelpColumn, ' '));
   } else {
-    text.append(kHelpColumn - column, ' ');
-    column = kHelpColumn;
-    fresh = true;
+    text.resize(kHelpColumn, ' ');
   }
-  for (absl::string_view word : absl::StrSplit(help, ' ')) {
-    if (!fresh && column + 1 + word.size() > kWidth) next_line();
-    absl::StrAppend(&text, fresh ? "" : " ", word);
-    column += word.size() + (fresh ? 0 : 1);
-    fresh = false;
-  }
-  return absl::StrCat(text, "\n");
+  return absl::StrCat(text, Wrap(help, kHelpColumn, kWidth - kHelpColumn),
+                      "\n");
 }
 
 // "-p, --protocol NAME": one short and one long name; the others are for

@@ -4,19 +4,23 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <functional>
+#include <map>
 #include <sstream>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "cli/csv_objects.h"
 #include "cli/errors.h"
 #include "cli/escapes.h"
+#include "cli/match_flags.h"
 #include "client/src/status_macros.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
+#include "proto/words/quantity_words.h"
 #include "yaml-cpp/yaml.h"
 
 namespace nfmeter::cli {
@@ -160,6 +164,150 @@ bool IsYaml(absl::string_view text) {
 bool IsJson(absl::string_view text) {
   text = absl::StripLeadingAsciiWhitespace(text);
   return absl::StartsWith(text, "{") || absl::StartsWith(text, "[");
+}
+
+// --- CSV that this command prints
+
+// Fields of one line by column. RFC 4180 without line feeds inside fields,
+// which this command never prints.
+using CsvRow = std::map<std::string, std::string>;
+
+std::vector<std::string> SplitLine(absl::string_view line) {
+  std::vector<std::string> fields(1);
+  bool quoted = false;
+  for (size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    if (c == '"' && quoted && i + 1 < line.size() && line[i + 1] == '"') {
+      fields.back().push_back(line[++i]);
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (c == ',' && !quoted) {
+      fields.emplace_back();
+    } else {
+      fields.back().push_back(c);
+    }
+  }
+  return fields;
+}
+
+// Calls `take` with each row; what it returns gets the line's number.
+absl::Status ForEachRow(
+    absl::string_view text,
+    const std::function<absl::Status(const CsvRow&)>& take) {
+  const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
+  const std::vector<std::string> columns =
+      SplitLine(absl::StripSuffix(lines.front(), "\r"));
+  for (size_t i = 1; i < lines.size(); ++i) {
+    const absl::string_view line = absl::StripSuffix(lines[i], "\r");
+    if (line.empty()) continue;
+    const std::vector<std::string> fields = SplitLine(line);
+    absl::Status status;
+    CsvRow row;
+    if (fields.size() != columns.size()) {
+      status = absl::InvalidArgumentError(
+          absl::StrCat("it has ", fields.size(), " fields, the first line ",
+                       columns.size()));
+    } else {
+      for (size_t column = 0; column < columns.size(); ++column) {
+        row[columns[column]] = fields[column];
+      }
+      status = take(row);
+    }
+    if (!status.ok()) {
+      return UsageError(
+          absl::StrCat("line ", i + 1, " of the CSV: ", status.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A count in a column that may be empty or missing.
+absl::StatusOr<uint64_t> CsvNumber(CsvRow row, const std::string& column) {
+  return row[column].empty() ? 0 : ParseCount(row[column]);
+}
+
+absl::Status ReadLabels(absl::string_view text, v1::Counter& counter) {
+  for (absl::string_view label : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    const std::pair<std::string, std::string> parts =
+        absl::StrSplit(label, absl::MaxSplits('=', 1));
+    if (!absl::StrContains(label, '=')) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the label '", label, "' is not KEY=VALUE"));
+    }
+    (*counter.mutable_labels())[parts.first] = UnescapeBytes(parts.second);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadCounter(CsvRow row, v1::Counter& counter) {
+  counter.set_name(row["name"]);
+  const auto packets = CsvNumber(row, "packets");
+  const auto bytes = CsvNumber(row, "bytes");
+  const auto quota = CsvNumber(row, "quota");
+  for (const auto& number : {packets, bytes, quota}) {
+    if (!number.ok()) return number.status();
+  }
+  counter.set_packets(*packets);
+  counter.set_bytes(*bytes);
+  if (!row["quota"].empty()) {
+    if (row["quota_unit"] == "packets") {
+      counter.mutable_quota()->set_packets(*quota);
+    } else {
+      counter.mutable_quota()->set_bytes(*quota);
+    }
+  }
+  counter.set_description(UnescapeBytes(row["description"]));
+  return ReadLabels(row["labels"], counter);
+}
+
+absl::Status ReadRule(CsvRow row, v1::Rule& rule) {
+  if (row["managed"] == "false") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("others made the rule ", row["id"],
+                     "; 'rule list --managed' lists those of nfmeter"));
+  }
+  rule.set_id(row["id"]);
+  rule.set_table(row["table"]);
+  rule.set_chain(row["chain"]);
+  rule.set_counter(row["counter"]);
+  NFM_ASSIGN_OR_RETURN(const v1::Family family, ParseFamily(row["family"]));
+  rule.set_family(family);
+  NFM_ASSIGN_OR_RETURN(const v1::Verdict verdict, ParseVerdict(row["verdict"]));
+  rule.set_verdict(verdict);
+  NFM_ASSIGN_OR_RETURN(auto match,
+                       ParseMatchText(row["match"], family == v1::FAMILY_IPV6));
+  *rule.mutable_match() = std::move(match);
+  rule.mutable_match()->set_comment(row["comment"]);
+  return absl::OkStatus();
+}
+
+// Whether the first line has a column of this name.
+bool IsCsv(absl::string_view text, absl::string_view column) {
+  const std::vector<std::string> columns =
+      SplitLine(text.substr(0, text.find_first_of("\r\n")));
+  return columns.size() > 1 && absl::c_linear_search(columns, column);
+}
+
+// From 'counter list -o csv': names, values to start from, quotas, labels.
+// Columns may be missing or in another order; what the server alone decides is
+// not read. INVALID_ARGUMENT names the line.
+absl::StatusOr<v1::BatchCreateCountersRequest> CountersFromCsv(
+    absl::string_view text) {
+  v1::BatchCreateCountersRequest request;
+  NFM_RETURN_IF_ERROR(ForEachRow(text, [&](const CsvRow& row) {
+    return ReadCounter(row, *request.add_counters());
+  }));
+  return request;
+}
+
+// From 'rule list -o csv'. INVALID_ARGUMENT also for a rule that others made.
+absl::StatusOr<v1::BatchCreateRulesRequest> RulesFromCsv(
+    absl::string_view text) {
+  v1::BatchCreateRulesRequest request;
+  NFM_RETURN_IF_ERROR(ForEachRow(text, [&](const CsvRow& row) {
+    return ReadRule(row, *request.add_rules());
+  }));
+  return request;
 }
 
 }  // namespace

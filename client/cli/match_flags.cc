@@ -2,12 +2,14 @@
 #include "cli/match_flags.h"
 
 #include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "cli/escapes.h"
 #include "cli/match_values.h"
+#include "client/src/words.h"
 #include "google/protobuf/descriptor.h"
 
 namespace nfmeter::cli {
@@ -325,18 +327,9 @@ absl::StatusOr<v1::Family> ParseFamily(absl::string_view name) {
 }
 
 std::string VerdictName(v1::Verdict verdict) {
-  switch (verdict) {
-    case v1::VERDICT_ACCEPT:
-      return "accept";
-    case v1::VERDICT_DROP:
-      return "drop";
-    case v1::VERDICT_RETURN:
-      return "return";
-    case v1::VERDICT_OTHER:
-      return "other";
-    default:
-      return "continue";
-  }
+  return verdict == v1::VERDICT_UNSPECIFIED
+             ? "continue"
+             : absl::AsciiStrToLower(EnumWord(verdict));
 }
 
 absl::StatusOr<v1::Verdict> ParseVerdict(absl::string_view name) {

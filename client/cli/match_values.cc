@@ -18,13 +18,13 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/src/status_macros.h"
+#include "client/src/words.h"
 #include "google/protobuf/descriptor.h"
 
 namespace nfmeter::cli {
 namespace {
 
 using ::google::protobuf::EnumDescriptor;
-using ::google::protobuf::EnumValueDescriptor;
 
 // Decimal, or hexadecimal after 0x.
 bool ParseNumber(absl::string_view text, uint32_t& value) {
@@ -35,44 +35,27 @@ bool ParseNumber(absl::string_view text, uint32_t& value) {
   return absl::SimpleAtoi(text, &value);
 }
 
-// The value of an enum by its name without `prefix`, in any case. The value 0
-// has no name for people.
+// The value of an enum by its word.
 absl::StatusOr<int> ParseEnum(const EnumDescriptor* type,
-                              absl::string_view prefix,
                               absl::string_view text) {
-  const EnumValueDescriptor* value =
-      type->FindValueByName(absl::StrCat(prefix, absl::AsciiStrToUpper(text)));
-  if (value != nullptr && value->number() != 0) return value->number();
-  std::vector<std::string> names;
-  for (int i = 0; i < type->value_count(); ++i) {
-    if (type->value(i)->number() == 0) continue;
-    names.emplace_back(type->value(i)->name().substr(prefix.size()));
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("'", text, "' is none of ", absl::StrJoin(names, ", ")));
-}
-
-std::string EnumName(const EnumDescriptor* type, absl::string_view prefix,
-                     int number) {
-  const EnumValueDescriptor* value = type->FindValueByNumber(number);
-  if (value == nullptr) return absl::StrCat(number);
-  return value->name().substr(prefix.size());
+  if (const int value = FindEnumWord(type, text); value != 0) return value;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "'", text, "' is none of ", absl::StrJoin(EnumWords(type), ", ")));
 }
 
 // "NEW,ESTABLISHED".
-absl::Status ParseEnums(const EnumDescriptor* type, absl::string_view prefix,
-                        absl::string_view text, EnumValues& values) {
+absl::Status ParseEnums(const EnumDescriptor* type, absl::string_view text,
+                        EnumValues& values) {
   for (absl::string_view name : absl::StrSplit(text, ',')) {
-    NFM_ASSIGN_OR_RETURN(const int value, ParseEnum(type, prefix, name));
+    NFM_ASSIGN_OR_RETURN(const int value, ParseEnum(type, name));
     values.Add(value);
   }
   return absl::OkStatus();
 }
 
-std::string EnumNames(const EnumDescriptor* type, absl::string_view prefix,
-                      const EnumValues& values) {
-  return absl::StrJoin(values, ",", [&](std::string* out, int value) {
-    out->append(EnumName(type, prefix, value));
+std::string FormatEnums(const EnumDescriptor* type, const EnumValues& values) {
+  return absl::StrJoin(values, ",", [type](std::string* out, int value) {
+    out->append(EnumWord(type, value));
   });
 }
 
@@ -144,13 +127,11 @@ absl::Status ParseFlagList(absl::string_view text, EnumValues* flags) {
     }
     return absl::OkStatus();
   }
-  return ParseEnums(v1::TcpFlag_descriptor(), "TCP_FLAG_", text, *flags);
+  return ParseEnums(v1::TcpFlag_descriptor(), text, *flags);
 }
 
 std::string FormatFlagList(const EnumValues& flags) {
-  return flags.empty()
-             ? "NONE"
-             : EnumNames(v1::TcpFlag_descriptor(), "TCP_FLAG_", flags);
+  return flags.empty() ? "NONE" : FormatEnums(v1::TcpFlag_descriptor(), flags);
 }
 
 }  // namespace
@@ -291,13 +272,12 @@ std::string FormatId(const v1::IdRange& range) {
 }
 
 absl::Status ParseStates(absl::string_view text, v1::RuleMatch& match) {
-  return ParseEnums(v1::ConntrackState_descriptor(), "CONNTRACK_STATE_", text,
+  return ParseEnums(v1::ConntrackState_descriptor(), text,
                     *match.mutable_conntrack_states());
 }
 
 std::string FormatStates(const v1::RuleMatch& match) {
-  return EnumNames(v1::ConntrackState_descriptor(), "CONNTRACK_STATE_",
-                   match.conntrack_states());
+  return FormatEnums(v1::ConntrackState_descriptor(), match.conntrack_states());
 }
 
 absl::Status ParseDirections(absl::string_view text, v1::IpSetMatch& set) {
@@ -343,22 +323,20 @@ absl::StatusOr<uint32_t> ParseDscp(absl::string_view text) {
 }
 
 absl::StatusOr<v1::PacketType> ParsePacketType(absl::string_view text) {
-  NFM_ASSIGN_OR_RETURN(
-      int type, ParseEnum(v1::PacketType_descriptor(), "PACKET_TYPE_", text));
+  NFM_ASSIGN_OR_RETURN(int type, ParseEnum(v1::PacketType_descriptor(), text));
   return static_cast<v1::PacketType>(type);
 }
 
 std::string PacketTypeName(v1::PacketType type) {
-  return absl::AsciiStrToLower(
-      EnumName(v1::PacketType_descriptor(), "PACKET_TYPE_", type));
+  return absl::AsciiStrToLower(EnumWord(type));
 }
 
 absl::Status ParseAddressTypes(absl::string_view text, EnumValues& types) {
-  return ParseEnums(v1::AddressType_descriptor(), "ADDRESS_TYPE_", text, types);
+  return ParseEnums(v1::AddressType_descriptor(), text, types);
 }
 
 std::string FormatAddressTypes(const EnumValues& types) {
-  return EnumNames(v1::AddressType_descriptor(), "ADDRESS_TYPE_", types);
+  return FormatEnums(v1::AddressType_descriptor(), types);
 }
 
 absl::StatusOr<v1::TcpFlagsMatch> ParseTcpFlags(absl::string_view mask,

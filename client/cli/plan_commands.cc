@@ -9,7 +9,6 @@
 #include "cli/command_tree.h"
 #include "cli/errors.h"
 #include "cli/plan_files.h"
-#include "cli/plan_status_commands.h"
 #include "cli/progress.h"
 #include "cli/quantity.h"
 #include "cli/session.h"

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/plan_status_commands.h"
-
+// nfmeter plan status | watch | explain
 #include <memory>
 #include <utility>
 #include <vector>
@@ -8,6 +7,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "cli/command_tree.h"
 #include "cli/errors.h"
 #include "cli/interrupt.h"
 #include "cli/message_text.h"
@@ -26,11 +27,8 @@ namespace {
 constexpr char kRules[] = ".rules";
 
 std::string StateText(v1::PlanStatus::State state) {
-  std::string text = v1::PlanStatus::State_Name(state).substr(6);
-  for (char& c : text) {
-    if (c == '_') c = ' ';
-  }
-  return absl::AsciiStrToLower(text);
+  return absl::AsciiStrToLower(
+      absl::StrReplaceAll(EnumWord(state), {{"_", " "}}));
 }
 
 std::string NameText(const v1::PlanStatus& status) {
@@ -181,14 +179,6 @@ absl::Status ExplainPlan(Session& session, const ExplainFlags& flags) {
 }
 
 }  // namespace
-
-std::string CostText(const v1::PlanCost& cost) {
-  return absl::StrCat(CountOf(cost.counters(), "counter"), ", ",
-                      CountOf(cost.rules(), "rule"), " in ",
-                      CountOf(cost.chains(), "chain"), "; a packet meets ",
-                      absl::StrFormat("%.1f", cost.mean_rules_met()),
-                      " rules on average, ", cost.max_rules_met(), " at most");
-}
 
 void AddPlanStatusCommands(CommandTree& tree, CLI::App& plan) {
   auto [status, name] = tree.AddCommand(

@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/command_tree.h"
@@ -18,6 +19,7 @@
 #include "cli/views.h"
 #include "client/src/cancellation.h"
 #include "client/src/status_macros.h"
+#include "client/src/words.h"
 #include "proto/words/name_glob.h"
 
 namespace nfmeter::cli {
@@ -31,20 +33,9 @@ struct QuotaFlags {
 };
 
 std::string KindName(v1::QuotaEventKind kind) {
-  switch (kind) {
-    case v1::QUOTA_EVENT_KIND_STANDING:
-      return "standing";
-    case v1::QUOTA_EVENT_KIND_CROSSED:
-      return "crossed";
-    case v1::QUOTA_EVENT_KIND_RECOVERED:
-      return "recovered";
-    case v1::QUOTA_EVENT_KIND_SYNCED:
-      return "synced";
-    case v1::QUOTA_EVENT_KIND_THRESHOLD:
-      return "threshold";
-    default:
-      return "unknown";
-  }
+  return kind == v1::QUOTA_EVENT_KIND_UNSPECIFIED
+             ? "unknown"
+             : absl::AsciiStrToLower(EnumWord(kind));
 }
 
 // Columns that a line of the table takes, and those for a middling one.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/usage_collect.h"
-
+// nfmeter usage collect
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/collect_state.h"
+#include "cli/command_tree.h"
 #include "cli/errors.h"
 #include "cli/filter_flags.h"
 #include "cli/interrupt.h"

@@ -10,11 +10,10 @@
 #include "absl/time/clock.h"
 #include "cli/command_tree.h"
 #include "cli/filter_flags.h"
-#include "cli/proto_time.h"
 #include "cli/time_range.h"
-#include "cli/usage_collect.h"
 #include "cli/usage_views.h"
 #include "cli/views.h"
+#include "client/src/proto_time.h"
 #include "client/src/status_macros.h"
 
 namespace nfmeter::cli {

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "cli/message_text.h"
 #include "cli/table.h"
@@ -17,18 +18,10 @@ namespace {
 
 using ::google::protobuf::Struct;
 
-constexpr char kTotalType[] = "io.nfmeter.usage.total.v1";
-constexpr char kGapType[] = "io.nfmeter.usage.gap.v1";
-
 // 64-bit numbers are strings, as in all JSON of this command: other languages'
 // numbers hold 53 bits.
 void Set(Struct& object, const std::string& key, const std::string& value) {
   (*object.mutable_fields())[key].set_string_value(value);
-}
-
-void SetLabels(Struct& object, const v1::UsageCounter& counter) {
-  Struct& labels = *(*object.mutable_fields())["labels"].mutable_struct_value();
-  for (const auto& [key, value] : counter.labels()) Set(labels, key, value);
 }
 
 std::string RecordId(const v1::UsageRecord& record) {
@@ -40,19 +33,35 @@ std::string JsonLine(const Struct& object) {
   return MessageToJson(object, JsonLayout::kOneLine) + "\n";
 }
 
-// https://github.com/cloudevents/spec: the JSON event format.
-std::string CloudEvent(const v1::UsageRecord& record, const std::string& id,
-                       const char* type, const std::string& subject,
-                       const Struct& data) {
+// What lines of both kinds begin with.
+Struct DataOf(const v1::UsageRecord& record) {
+  Struct data;
+  Set(data, "nodeId", record.node_id());
+  Set(data, "epoch", absl::StrCat(record.position().epoch()));
+  Set(data, "sequence", absl::StrCat(record.position().sequence()));
+  return data;
+}
+
+// A line of JSON about a "total" or "gap".
+std::string ObjectLine(LineForm form, const v1::UsageRecord& record,
+                       const std::string& id, const std::string& kind,
+                       const std::string& subject, Struct data) {
+  if (form != LineForm::kCloudEvents) {
+    Set(data, "id", id);
+    Set(data, "type", kind);
+    Set(data, "time", TimeText(record.time()));
+    return JsonLine(data);
+  }
+  // https://github.com/cloudevents/spec: the JSON event format.
   Struct event;
   Set(event, "specversion", "1.0");
   Set(event, "id", id);
   Set(event, "source", absl::StrCat("/nfmeter/nodes/", record.node_id()));
-  Set(event, "type", type);
+  Set(event, "type", absl::StrCat("io.nfmeter.usage.", kind, ".v1"));
   if (!subject.empty()) Set(event, "subject", subject);
   Set(event, "time", TimeText(record.time()));
   Set(event, "datacontenttype", "application/json");
-  *(*event.mutable_fields())["data"].mutable_struct_value() = data;
+  *(*event.mutable_fields())["data"].mutable_struct_value() = std::move(data);
   return JsonLine(event);
 }
 
@@ -115,56 +124,40 @@ std::string UsageLines::FormatTotal(const v1::UsageRecord& record,
                     absl::StrCat(record.position().sequence()),
                     absl::StrCat(counter_id), counter.name(),
                     absl::StrCat(counter.generation()),
-                    CounterStateName(counter.state()),
+                    absl::AsciiStrToLower(EnumWord(counter.state())),
                     absl::StrCat(record.total_packets(row)),
                     absl::StrCat(record.total_bytes(row)), LabelText(counter)});
   }
-  Struct data;
-  Set(data, "nodeId", record.node_id());
-  Set(data, "epoch", absl::StrCat(record.position().epoch()));
-  Set(data, "sequence", absl::StrCat(record.position().sequence()));
+  Struct data = DataOf(record);
   Set(data, "counterId", absl::StrCat(counter_id));
   Set(data, "counter", counter.name());
   (*data.mutable_fields())["generation"].set_number_value(counter.generation());
-  Set(data, "state", CounterStateName(counter.state()));
+  Set(data, "state", absl::AsciiStrToLower(EnumWord(counter.state())));
   Set(data, "totalPackets", absl::StrCat(record.total_packets(row)));
   Set(data, "totalBytes", absl::StrCat(record.total_bytes(row)));
-  SetLabels(data, counter);
-  if (form_ == LineForm::kCloudEvents) {
-    return CloudEvent(record, id, kTotalType, counter.name(), data);
-  }
-  Set(data, "id", id);
-  Set(data, "type", "total");
-  Set(data, "time", TimeText(record.time()));
-  return JsonLine(data);
+  Struct& labels = *(*data.mutable_fields())["labels"].mutable_struct_value();
+  for (const auto& [key, value] : counter.labels()) Set(labels, key, value);
+  return ObjectLine(form_, record, id, "total", counter.name(),
+                    std::move(data));
 }
 
 std::string UsageLines::FormatGap(const v1::UsageRecord& record,
                                   int number) const {
   const v1::UsageGap& gap = record.gaps(number);
   const std::string id = absl::StrCat(RecordId(record), "/gap-", number);
-  Struct data;
-  Set(data, "nodeId", record.node_id());
-  Set(data, "epoch", absl::StrCat(record.position().epoch()));
-  Set(data, "sequence", absl::StrCat(record.position().sequence()));
+  Struct data = DataOf(record);
   if (gap.counter_id() != 0) {
     Set(data, "counterId", absl::StrCat(gap.counter_id()));
     Set(data, "counter", gap.counter());
   }
-  Set(data, "cause", GapCauseName(gap.cause()));
+  Set(data, "cause", EnumWord(gap.cause()));
   if (gap.has_start_time()) Set(data, "startTime", TimeText(gap.start_time()));
   Set(data, "endTime", TimeText(gap.end_time()));
   if (gap.bounded()) {
     Set(data, "maxPackets", absl::StrCat(gap.max_packets()));
     Set(data, "maxBytes", absl::StrCat(gap.max_bytes()));
   }
-  if (form_ == LineForm::kCloudEvents) {
-    return CloudEvent(record, id, kGapType, gap.counter(), data);
-  }
-  Set(data, "id", id);
-  Set(data, "type", "gap");
-  Set(data, "time", TimeText(record.time()));
-  return JsonLine(data);
+  return ObjectLine(form_, record, id, "gap", gap.counter(), std::move(data));
 }
 
 }  // namespace nfmeter::cli

@@ -12,9 +12,9 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "cli/graph.h"
-#include "cli/proto_time.h"
 #include "cli/quantity.h"
 #include "cli/views.h"
+#include "client/src/proto_time.h"
 #include "client/src/words.h"
 
 namespace nfmeter::cli {
@@ -28,7 +28,7 @@ constexpr const char* kEighths[] = {" ", "▁", "▂", "▃", "▄",
 
 std::string LocalTime(const google::protobuf::Timestamp& time,
                       absl::TimeZone zone) {
-  return absl::FormatTime("%Y-%m-%d %H:%M:%S", ToTime(time), zone);
+  return absl::FormatTime("%Y-%m-%d %H:%M:%S", FromProto(time), zone);
 }
 
 std::string BucketText(const v1::UsageRow& row,
@@ -36,7 +36,7 @@ std::string BucketText(const v1::UsageRow& row,
   const char* form = "%Y-%m-%d %H:%M";
   if (options.bucket == v1::USAGE_BUCKET_DAY) form = "%Y-%m-%d";
   if (options.bucket == v1::USAGE_BUCKET_MONTH) form = "%Y-%m";
-  return absl::FormatTime(form, ToTime(row.start_time()), options.zone);
+  return absl::FormatTime(form, FromProto(row.start_time()), options.zone);
 }
 
 // In as few digits as read back as the same number.
@@ -77,8 +77,8 @@ void AddGroups(const UsageTableOptions& options,
                        }});
   }
   if (!options.by_counter) return;
-  columns.push_back({"COUNTER", "counter", kAll, Align::kLeft,
-                     [](const Row& row, Layout) { return row.counter(); }});
+  columns.push_back(
+      PlainColumn<Row>("COUNTER", "counter", kAll, &Row::counter));
 }
 
 Column<Row> RateColumn(const char* heading, const char* key, unsigned layouts,
@@ -121,11 +121,8 @@ Table UsageTable(const UsageRows& rows, const UsageTableOptions& options) {
   AddTimes(options, columns);
   AddGroups(options, columns);
   const std::string mark = GapMark(options.unicode);
-  columns.push_back({"PACKETS", "packets", kAll, Align::kRight,
-                     [](const Row& row, Layout layout) {
-                       return CountText(row.packets(), layout);
-                     },
-                     /*leave_out=*/4});
+  columns.push_back(AmountColumn<Row>("PACKETS", "packets", kAll, CountText,
+                                      &Row::packets, /*leave_out=*/4));
   columns.push_back({"BYTES", "bytes", kAll, Align::kRight,
                      [mark](const Row& row, Layout layout) -> Cell {
                        const std::string bytes = BytesText(row.bytes(), layout);
@@ -133,10 +130,7 @@ Table UsageTable(const UsageRows& rows, const UsageTableOptions& options) {
                        return {absl::StrCat(mark, " ", bytes), Style::kWarning};
                      }});
   AddRates(columns);
-  columns.push_back(
-      {"", "at_least", kCsv, Align::kLeft, [](const Row& row, Layout) -> Cell {
-         return {row.at_least() ? "true" : "false"};
-       }});
+  columns.push_back(PlainColumn<Row>("", "at_least", kCsv, &Row::at_least));
   if (options.bars) {
     uint64_t most = 0;
     for (const Row& row : rows) most = std::max(most, row.bytes());
@@ -218,7 +212,7 @@ Table GapTable(const google::protobuf::RepeatedPtrField<v1::UsageGap>& gaps,
          return {"(all)", Style::kFaint};
        }},
       {"CAUSE", "cause", kAll, Align::kLeft,
-       [](const Gap& gap, Layout) { return GapCauseName(gap.cause()); },
+       [](const Gap& gap, Layout) { return EnumWord(gap.cause()); },
        /*leave_out=*/2},
       {"FROM", "start_time", kAll, Align::kLeft,
        [time](const Gap& gap, Layout shown) {
@@ -251,8 +245,7 @@ Table ConsumerTable(const v1::ListConsumersResponse& response,
                     absl::TimeZone zone, Layout layout) {
   using Consumer = v1::UsageConsumer;
   const std::vector<Column<Consumer>> columns = {
-      {"NAME", "name", kAll, Align::kLeft,
-       [](const Consumer& c, Layout) { return c.name(); }},
+      PlainColumn<Consumer>("NAME", "name", kAll, &Consumer::name),
       {"BEHIND", "lag", kAll, Align::kRight,
        [](const Consumer& c, Layout shown) -> Cell {
          if (shown != kTable) return {absl::StrCat(c.lag())};
@@ -266,14 +259,11 @@ Table ConsumerTable(const v1::ListConsumersResponse& response,
                                : LocalTime(c.acknowledge_time(), zone)};
        },
        /*leave_out=*/3},
-      {"CONNECTED", "connected", kAll, Align::kLeft,
-       [](const Consumer& c, Layout shown) -> Cell {
-         if (shown == kCsv) return {c.connected() ? "true" : "false"};
-         return {c.connected() ? "yes" : "no"};
-       },
-       /*leave_out=*/2},
-      {"OWNER", "owner", kAll, Align::kLeft,
-       [](const Consumer& c, Layout) { return c.owner(); }, 1},
+      PlainColumn<Consumer>("CONNECTED", "connected", kAll,
+                            &Consumer::connected,
+                            /*leave_out=*/2),
+      PlainColumn<Consumer>("OWNER", "owner", kAll, &Consumer::owner,
+                            /*leave_out=*/1),
       {"SEQUENCE", "sequence", kDetailed, Align::kRight,
        [](const Consumer& c, Layout) {
          return absl::StrCat(c.acknowledged().sequence());
@@ -303,8 +293,8 @@ std::vector<PlotColumn> Spread(const UsageRows& rows, const TimeRange& range,
   std::vector<PlotColumn> columns(width);
   const absl::Duration step = (range.to - range.from) / width;
   for (const v1::UsageRow& row : rows) {
-    const absl::Time from = std::max(ToTime(row.start_time()), range.from);
-    const absl::Time to = std::min(ToTime(row.end_time()), range.to);
+    const absl::Time from = std::max(FromProto(row.start_time()), range.from);
+    const absl::Time to = std::min(FromProto(row.end_time()), range.to);
     if (from >= to) continue;
     const auto first = static_cast<size_t>((from - range.from) / step);
     for (size_t i = first; i < width; ++i) {

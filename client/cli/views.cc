@@ -10,20 +10,11 @@
 #include "cli/escapes.h"
 #include "cli/match_flags.h"
 #include "cli/quantity.h"
+#include "client/src/words.h"
 #include "google/protobuf/util/time_util.h"
 
 namespace nfmeter::cli {
 namespace {
-
-Cell Flag(bool value) { return {value ? "yes" : "no"}; }
-
-Cell CsvFlag(bool value) { return {value ? "true" : "false"}; }
-
-// "-" for people where there is nothing.
-Cell OrDash(absl::string_view text, Layout layout) {
-  if (text.empty() && layout != kCsv) return {"-", Style::kFaint};
-  return {std::string(text)};
-}
 
 std::string LabelText(const v1::Counter& counter, Layout layout) {
   std::vector<std::string> labels;
@@ -65,42 +56,36 @@ const std::vector<Column<v1::Counter>>& CounterColumns() {
          // As rules of others: what was not made through nfmeter is faint.
          return {c.name(), c.managed() ? Style::kPlain : Style::kFaint};
        }},
-      {"PACKETS", "packets", kAll, Align::kRight,
-       [](const C& c, Layout l) { return CountText(c.packets(), l); },
-       /*leave_out=*/2},
-      {"BYTES", "bytes", kAll, Align::kRight,
-       [](const C& c, Layout l) { return BytesText(c.bytes(), l); }},
+      AmountColumn<C>("PACKETS", "packets", kAll, CountText, &C::packets,
+                      /*leave_out=*/2),
+      AmountColumn<C>("BYTES", "bytes", kAll, BytesText, &C::bytes),
       {"QUOTA", "quota", kAll, Align::kLeft, QuotaCell, /*leave_out=*/3},
       {"", "quota_unit", kCsv, Align::kLeft,
        [](const C& c, Layout) -> Cell {
          if (!c.has_quota()) return {};
          return {c.quota().has_packets() ? "packets" : "bytes"};
        }},
-      {"", "quota_exceeded", kCsv, Align::kLeft,
-       [](const C& c, Layout) { return CsvFlag(c.quota().exceeded()); }},
-      {"HELD BY", "use_count", kAll, Align::kRight,
-       [](const C& c, Layout) { return absl::StrCat(c.use_count()); },
-       /*leave_out=*/1},
-      {"TOTAL PACKETS", "total_packets", kDetailed, Align::kRight,
-       [](const C& c, Layout l) { return CountText(c.total_packets(), l); }},
-      {"TOTAL BYTES", "total_bytes", kDetailed, Align::kRight,
-       [](const C& c, Layout l) { return BytesText(c.total_bytes(), l); }},
+      PlainColumn<C>("", "quota_exceeded", kCsv,
+                     [](const C& c) { return c.quota().exceeded(); }),
+      PlainColumn<C>("HELD BY", "use_count", kAll, &C::use_count,
+                     /*leave_out=*/1),
+      AmountColumn<C>("TOTAL PACKETS", "total_packets", kDetailed, CountText,
+                      &C::total_packets),
+      AmountColumn<C>("TOTAL BYTES", "total_bytes", kDetailed, BytesText,
+                      &C::total_bytes),
       // Since then nothing is known to be missing in them.
       {"SURE SINCE", "start_time", kDetailed, Align::kLeft,
-       [](const C& c, Layout l) -> Cell {
-         if (!c.has_start_time()) return OrDash("", l);
-         return {TimeText(c.start_time())};
+       [](const C& c, Layout l) {
+         return OrDash(c.has_start_time() ? TimeText(c.start_time()) : "", l);
        }},
-      {"MANAGED", "", kWide, Align::kLeft,
-       [](const C& c, Layout) { return Flag(c.managed()); }},
+      PlainColumn<C>("MANAGED", "", kWide, &C::managed),
       {"LABELS", "labels", kDetailed, Align::kLeft,
        [](const C& c, Layout l) { return OrDash(LabelText(c, l), l); }},
       {"READ AT", "read_time", kDetailed, Align::kLeft,
        [](const C& c, Layout) {
          return c.has_read_time() ? TimeText(c.read_time()) : "";
        }},
-      {"", "managed", kCsv, Align::kLeft,
-       [](const C& c, Layout) { return CsvFlag(c.managed()); }},
+      PlainColumn<C>("", "managed", kCsv, &C::managed),
       {"DESCRIPTION", "description", kDetailed, Align::kLeft,
        [](const C& c, Layout l) {
          // What Table makes of control characters is read back as these.
@@ -136,14 +121,10 @@ const std::vector<Column<v1::Rule>>& RuleColumns() {
       {"FAMILY", "family", kAll, Align::kLeft,
        [](const R& r, Layout) { return FamilyName(r.family()); },
        /*leave_out=*/1},
-      {"TABLE", "table", kAll, Align::kLeft,
-       [](const R& r, Layout) { return r.table(); }, /*leave_out=*/2},
-      {"CHAIN", "chain", kAll, Align::kLeft,
-       [](const R& r, Layout) { return r.chain(); }, /*leave_out=*/5},
-      {"#", "position", kDetailed, Align::kRight,
-       [](const R& r, Layout) { return absl::StrCat(r.position()); }},
-      {"COUNTER", "counter", kAll, Align::kLeft,
-       [](const R& r, Layout l) { return OrDash(r.counter(), l); }},
+      PlainColumn<R>("TABLE", "table", kAll, &R::table, /*leave_out=*/2),
+      PlainColumn<R>("CHAIN", "chain", kAll, &R::chain, /*leave_out=*/5),
+      PlainColumn<R>("#", "position", kDetailed, &R::position),
+      PlainColumn<R>("COUNTER", "counter", kAll, &R::counter),
       {"MATCH", "match", kAll, Align::kLeft,
        [](const R& r, Layout l) {
          const std::string text = MatchOf(r, l);
@@ -155,21 +136,14 @@ const std::vector<Column<v1::Rule>>& RuleColumns() {
          return l == kCsv ? VerdictName(r.verdict()) : ActionText(r);
        },
        /*leave_out=*/4},
-      {"PACKETS", "packets", kAll, Align::kRight,
-       [](const R& r, Layout l) { return CountText(r.packets(), l); },
-       /*leave_out=*/3},
-      {"BYTES", "bytes", kAll, Align::kRight,
-       [](const R& r, Layout l) { return BytesText(r.bytes(), l); }},
-      {"MANAGED", "", kWide, Align::kLeft,
-       [](const R& r, Layout) { return Flag(r.managed()); }},
-      {"", "managed", kCsv, Align::kLeft,
-       [](const R& r, Layout) { return CsvFlag(r.managed()); }},
-      {"", "target", kCsv, Align::kLeft,
-       [](const R& r, Layout) { return r.target(); }},
+      AmountColumn<R>("PACKETS", "packets", kAll, CountText, &R::packets,
+                      /*leave_out=*/3),
+      AmountColumn<R>("BYTES", "bytes", kAll, BytesText, &R::bytes),
+      PlainColumn<R>("MANAGED", "managed", kDetailed, &R::managed),
+      PlainColumn<R>("", "target", kCsv, &R::target),
       {"COMMENT", "comment", kDetailed, Align::kLeft,
        [](const R& r, Layout l) { return OrDash(r.match().comment(), l); }},
-      {"SPEC", "spec", kDetailed, Align::kLeft,
-       [](const R& r, Layout) { return r.spec(); }},
+      PlainColumn<R>("SPEC", "spec", kDetailed, &R::spec),
   };
   return columns;
 }
@@ -180,34 +154,25 @@ const std::vector<Column<v1::Chain>>& ChainColumns() {
       {"FAMILY", "family", kAll, Align::kLeft,
        [](const C& c, Layout) { return FamilyName(c.family()); },
        /*leave_out=*/3},
-      {"TABLE", "table", kAll, Align::kLeft,
-       [](const C& c, Layout) { return c.table(); }, /*leave_out=*/4},
-      {"CHAIN", "name", kAll, Align::kLeft,
-       [](const C& c, Layout) { return c.name(); }},
-      {"POLICY", "policy", kAll, Align::kLeft,
-       [](const C& c, Layout l) { return OrDash(c.policy(), l); },
-       /*leave_out=*/2},
+      PlainColumn<C>("TABLE", "table", kAll, &C::table, /*leave_out=*/4),
+      PlainColumn<C>("CHAIN", "name", kAll, &C::name),
+      PlainColumn<C>("POLICY", "policy", kAll, &C::policy, /*leave_out=*/2),
       {"PACKETS", "packets", kAll, Align::kRight,
        [](const C& c, Layout l) {
-         return l != kCsv && !c.builtin() ? OrDash("", l)
-                                          : CountText(c.packets(), l);
+         const bool counts = l == kCsv || c.builtin();
+         return OrDash(counts ? CountText(c.packets(), l) : "", l);
        },
        /*leave_out=*/1},
       {"BYTES", "bytes", kAll, Align::kRight,
        [](const C& c, Layout l) {
-         return l != kCsv && !c.builtin() ? OrDash("", l)
-                                          : BytesText(c.bytes(), l);
+         const bool counts = l == kCsv || c.builtin();
+         return OrDash(counts ? BytesText(c.bytes(), l) : "", l);
        }},
-      {"RULES", "rule_count", kAll, Align::kRight,
-       [](const C& c, Layout) { return absl::StrCat(c.rule_count()); }},
-      {"REFERENCES", "references", kDetailed, Align::kRight,
-       [](const C& c, Layout) { return absl::StrCat(c.references()); }},
-      {"MANAGED", "", kWide, Align::kLeft,
-       [](const C& c, Layout) { return Flag(c.managed()); }},
-      {"", "builtin", kCsv, Align::kLeft,
-       [](const C& c, Layout) { return CsvFlag(c.builtin()); }},
-      {"", "managed", kCsv, Align::kLeft,
-       [](const C& c, Layout) { return CsvFlag(c.managed()); }},
+      PlainColumn<C>("RULES", "rule_count", kAll, &C::rule_count),
+      PlainColumn<C>("REFERENCES", "references", kDetailed, &C::references),
+      PlainColumn<C>("MANAGED", "", kWide, &C::managed),
+      PlainColumn<C>("", "builtin", kCsv, &C::builtin),
+      PlainColumn<C>("", "managed", kCsv, &C::managed),
   };
   return columns;
 }
@@ -447,6 +412,14 @@ Table NodeTable(const v1::Node& node) {
     row.push_back({value});
   }
   return table;
+}
+
+std::string CostText(const v1::PlanCost& cost) {
+  return absl::StrCat(CountOf(cost.counters(), "counter"), ", ",
+                      CountOf(cost.rules(), "rule"), " in ",
+                      CountOf(cost.chains(), "chain"), "; a packet meets ",
+                      absl::StrFormat("%.1f", cost.mean_rules_met()),
+                      " rules on average, ", cost.max_rules_met(), " at most");
 }
 
 }  // namespace nfmeter::cli

@@ -11,6 +11,7 @@
 #include "google/protobuf/timestamp.pb.h"
 #include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/node.pb.h"
+#include "nfmeter/v1/plan.pb.h"
 #include "nfmeter/v1/rule.pb.h"
 
 namespace nfmeter::cli {
@@ -58,6 +59,9 @@ std::string SecondsText(google::protobuf::Timestamp time);
 // What to say of one rule in a sentence:
 // "ipv4 filter INPUT: tcp sport 80 -> http-traffic".
 std::string DescribeRule(const v1::Rule& rule);
+
+// What a plan costs, in a line without an end.
+std::string CostText(const v1::PlanCost& cost);
 
 }  // namespace nfmeter::cli
 

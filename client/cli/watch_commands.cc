@@ -10,9 +10,9 @@
 #include "cli/frame_printer.h"
 #include "cli/interrupt.h"
 #include "cli/key_reader.h"
-#include "cli/proto_time.h"
 #include "cli/quantity.h"
 #include "cli/shell.h"
+#include "client/src/proto_time.h"
 #include "client/src/status_macros.h"
 
 namespace nfmeter::cli {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "client/src/words.h"
 #include "google/protobuf/struct.pb.h"
@@ -72,7 +73,7 @@ Parameter CountersOf(const Batch& batch) {
     members.Number("id", id);
     members.Text("name", counter->name());
     members.Number("generation", counter->generation());
-    members.Text("state", CounterStateName(counter->state()));
+    members.Text("state", absl::AsciiStrToLower(EnumWord(counter->state())));
     members.Time("created", Micros(counter->create_time()));
     members.Time("started", Micros(counter->start_time()));
     members.Time("ended", Micros(counter->end_time()));

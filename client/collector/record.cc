@@ -28,7 +28,7 @@ std::vector<GapRow> GapsOf(const Batch& batch) {
                       .sequence = record.position().sequence(),
                       .counter_id = gap.counter_id(),
                       .counter = gap.counter(),
-                      .cause = GapCauseName(gap.cause()),
+                      .cause = EnumWord(gap.cause()),
                       .start = Micros(gap.start_time()),
                       .end = Micros(gap.end_time()),
                       .bounded = gap.bounded(),
@@ -54,6 +54,18 @@ absl::Status CheckTotals(const Batch& batch) {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status LeaseLost(const Batch& batch) {
+  return absl::AbortedError(absl::StrCat(
+      "another collector has taken shard ", batch.lease.shard, ", to which '",
+      batch.node, "' belongs; nothing of it was stored here"));
+}
+
+absl::Status CursorMoved(const Batch& batch) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "what is stored of '", batch.node,
+      "' is not where this collector left it; it begins again from there"));
 }
 
 }  // namespace nfmeter::collector

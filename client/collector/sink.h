@@ -153,9 +153,6 @@ class Sink {
   virtual absl::Status Tidy() = 0;
 };
 
-// {"tenant":"blue"}.
-std::string LabelsJson(const v1::UsageCounter& counter);
-
 // Errors that all sinks have in common.
 absl::Status LeaseLost(const Batch& batch);
 absl::Status CursorMoved(const Batch& batch);

@@ -111,16 +111,6 @@ CREATE TABLE usage_1h (
   PRIMARY KEY (node, epoch, counter_id, bucket)
 ) WITHOUT ROWID;
 
-CREATE VIEW usage_total AS
-SELECT n.name AS node, c.name AS counter,
-       sum(c.packets - c.base_packets) AS packets,
-       sum(c.bytes - c.base_bytes) AS bytes,
-       max(EXISTS (SELECT 1 FROM gaps g
-                   WHERE g.node = c.node AND g.counter_id IN (0, c.counter_id)
-                     AND g.cause <> 'RECORDS_DROPPED')) AS uncertain
-FROM counters c JOIN nodes n USING (node)
-GROUP BY n.name, c.name;
-
 CREATE VIEW uncertain AS
 SELECT n.name AS node, g.counter, g.cause,
        CASE g.start_time WHEN 0 THEN NULL
@@ -131,18 +121,6 @@ SELECT n.name AS node, g.counter, g.cause,
 FROM gaps g JOIN nodes n USING (node)
 WHERE g.cause <> 'RECORDS_DROPPED'
 ORDER BY g.end_time DESC;
-
--- What was counted in each hour, in UTC.
-CREATE VIEW usage_hour AS
-SELECT n.name AS node, c.name AS counter, c.labels,
-       datetime(h.bucket / 1000000, 'unixepoch') AS hour,
-       h.packets - lag(h.packets, 1, c.carried_packets) OVER by_counter
-         AS packets,
-       h.bytes - lag(h.bytes, 1, c.carried_bytes) OVER by_counter AS bytes
-FROM usage_1h h JOIN counters c USING (node, epoch, counter_id)
-     JOIN nodes n USING (node)
-WINDOW by_counter AS
-  (PARTITION BY h.node, h.epoch, h.counter_id ORDER BY h.bucket);
 
 CREATE VIEW usage_month_by_tenant AS
 SELECT substr(hour, 1, 7) AS month,
@@ -156,20 +134,9 @@ FROM usage_hour WHERE hour >= datetime('now', '-1 day')
 GROUP BY node, counter ORDER BY bytes DESC;
 )sql";
 
-// What was counted in each five minutes, and what 95 of 100 of them had at
-// most: the month so far, five minutes without traffic included. In UTC.
-constexpr char kFiveMinuteViews[] = R"sql(
-CREATE VIEW usage_five_minutes AS
-SELECT n.name AS node, c.name AS counter, c.labels,
-       datetime(h.bucket / 1000000, 'unixepoch') AS bucket,
-       h.packets - lag(h.packets, 1, c.carried_packets) OVER by_counter
-         AS packets,
-       h.bytes - lag(h.bytes, 1, c.carried_bytes) OVER by_counter AS bytes
-FROM usage_5m h JOIN counters c USING (node, epoch, counter_id)
-     JOIN nodes n USING (node)
-WINDOW by_counter AS
-  (PARTITION BY h.node, h.epoch, h.counter_id ORDER BY h.bucket);
-
+// What 95 of 100 five minutes had at most: the month so far, five minutes
+// without traffic included. In UTC.
+constexpr char kPercentileView[] = R"sql(
 CREATE VIEW p95_by_tenant AS
 WITH summed AS (
   SELECT coalesce(json_extract(labels, '$.tenant'), '') AS tenant, bucket,
@@ -194,12 +161,14 @@ SELECT month, tenant,
 FROM ranked GROUP BY month, tenant;
 )sql";
 
+// What was counted in all, in each hour and in each five minutes, in UTC. Older
+// versions had these views, too, in other words.
 // Bucket -1 has the last total of each counter before what is kept. Usage is
 // how far a total is beyond the largest before it, as those of a clock that was
 // ahead for a while lie after some that are larger.
 // A gap that was over before a counter was made does not touch it.
 constexpr char kUsageViews[] = R"sql(
-DROP VIEW usage_total;
+DROP VIEW IF EXISTS usage_total;
 CREATE VIEW usage_total AS
 SELECT n.name AS node, c.name AS counter,
        sum(c.packets - c.base_packets) AS packets,
@@ -210,7 +179,7 @@ SELECT n.name AS node, c.name AS counter,
                      AND g.cause <> 'RECORDS_DROPPED')) AS uncertain
 FROM counters c JOIN nodes n USING (node)
 GROUP BY n.name, c.name;
-DROP VIEW usage_hour;
+DROP VIEW IF EXISTS usage_hour;
 CREATE VIEW usage_hour AS
 SELECT node, counter, labels, datetime(bucket / 1000000, 'unixepoch') AS hour,
        packets, bytes
@@ -226,7 +195,7 @@ FROM (
     (PARTITION BY h.node, h.epoch, h.counter_id ORDER BY h.bucket
      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
 WHERE bucket >= 0;
-DROP VIEW usage_five_minutes;
+DROP VIEW IF EXISTS usage_five_minutes;
 CREATE VIEW usage_five_minutes AS
 SELECT node, counter, labels, datetime(bucket / 1000000, 'unixepoch') AS bucket,
        packets, bytes
@@ -244,7 +213,7 @@ FROM (
 WHERE bucket >= 0;
 )sql";
 
-constexpr const char* kMigrations[] = {kFirst, kFiveMinuteViews, kUsageViews};
+constexpr const char* kMigrations[] = {kFirst, kPercentileView, kUsageViews};
 
 }  // namespace
 

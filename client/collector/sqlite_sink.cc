@@ -10,11 +10,14 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "client/src/status_macros.h"
 #include "client/src/words.h"
 #include "collector/record.h"
 #include "collector/sqlite_schema.h"
+#include "google/protobuf/struct.pb.h"
+#include "google/protobuf/util/json_util.h"
 
 namespace nfmeter::collector {
 namespace {
@@ -26,6 +29,17 @@ constexpr int kDeletedAtOnce = 50'000;
 
 int64_t BucketOf(int64_t time, int64_t length) {
   return time - (time % length + length) % length;
+}
+
+// {"tenant":"blue"}.
+std::string LabelsJson(const v1::UsageCounter& counter) {
+  google::protobuf::Struct labels;
+  for (const auto& [key, value] : counter.labels()) {
+    (*labels.mutable_fields())[key].set_string_value(value);
+  }
+  std::string json;
+  (void)google::protobuf::util::MessageToJsonString(labels, &json);
+  return json;
 }
 
 }  // namespace
@@ -354,7 +368,7 @@ absl::Status SqliteSink::KeepRecord(const Batch& batch, int64_t node,
   const uint64_t old_epoch =
       batch.expected.has_value() ? batch.expected->epoch : epoch;
   for (const v1::UsageCounter& counter : record.counters()) {
-    const std::string state = CounterStateName(counter.state());
+    const std::string state = absl::AsciiStrToLower(EnumWord(counter.state()));
     const std::string labels = LabelsJson(counter);
     NFM_RETURN_IF_ERROR(statements_->describe->Run(
         node, epoch, counter.id(), counter.name(), counter.generation(), state,

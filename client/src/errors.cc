@@ -72,7 +72,7 @@ std::optional<absl::Duration> RetryDelay(const absl::Status& status) {
   if (!GetPayload(status, &info) || !info.has_retry_delay()) {
     return std::nullopt;
   }
-  return client_internal::FromProto(info.retry_delay());
+  return FromProto(info.retry_delay());
 }
 
 std::string ErrorHint(const absl::Status& status) {

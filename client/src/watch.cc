@@ -23,7 +23,6 @@ namespace {
 
 using client_internal::ChunkOrder;
 using client_internal::Connection;
-using client_internal::FromProto;
 using client_internal::ResumingStream;
 using client_internal::SnapshotTable;
 

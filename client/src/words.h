@@ -5,20 +5,30 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
-#include "nfmeter/v1/usage.pb.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/generated_enum_reflection.h"
 
 namespace nfmeter {
 
 // "1 counter", "3 counters".
 std::string CountOf(uint64_t count, absl::string_view what);
 
-// "REBOOT".
-std::string GapCauseName(v1::UsageGapCause cause);
-
-// "live", "absent", "deleted".
-std::string CounterStateName(v1::UsageCounterState state);
+// Values of the API's enums, without what the names of an enum begin with:
+// "DROP" for VERDICT_DROP. One that this program does not know is its number.
+std::string EnumWord(const google::protobuf::EnumDescriptor* type, int value);
+template <typename Enum>
+std::string EnumWord(Enum value) {
+  return EnumWord(google::protobuf::GetEnumDescriptor<Enum>(), value);
+}
+// All of them but UNSPECIFIED.
+std::vector<std::string> EnumWords(
+    const google::protobuf::EnumDescriptor* type);
+// The value of a word, in letters of any case; 0: there is no such word.
+int FindEnumWord(const google::protobuf::EnumDescriptor* type,
+                 absl::string_view word);
 
 }  // namespace nfmeter
 
