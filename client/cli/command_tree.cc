@@ -414,6 +414,13 @@ CLI::Option* AddNumber(CLI::App& command, const std::string& names,
       });
 }
 
+CLI::Option* Repeatable(CLI::Option* option, const std::string& what) {
+  return option->option_text(what)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+}
+
 CLI::Option* AddLabels(CLI::App& command,
                        std::map<std::string, std::string>& labels,
                        const std::string& help) {
@@ -431,12 +438,9 @@ CLI::Option* AddLabels(CLI::App& command,
       }
     }
   };
-  return command
-      .add_option_function<std::vector<std::string>>("--label,-l", put, help)
-      ->option_text("KEY=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->allow_extra_args(false);
+  return Repeatable(command.add_option_function<std::vector<std::string>>(
+                        "--label,-l", put, help),
+                    "KEY=VALUE");
 }
 
 void AddChangeFlags(CLI::App& command, std::string& request_id,

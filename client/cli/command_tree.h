@@ -128,6 +128,8 @@ CLI::Option* AddBytes(CLI::App& command, const std::string& names,
 // A plain whole number, for -n 3 and the like.
 CLI::Option* AddNumber(CLI::App& command, const std::string& names,
                        size_t& value, const std::string& help);
+// Makes it one that may be given again and again, with one value each time.
+CLI::Option* Repeatable(CLI::Option* option, const std::string& what);
 // --label KEY=VALUE, as often as wanted.
 CLI::Option* AddLabels(CLI::App& command,
                        std::map<std::string, std::string>& labels,

@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "cli/counter_commands.h"
 #include "cli/errors.h"
-#include "cli/filter_flags.h"
 #include "cli/input.h"
 #include "cli/progress.h"
 #include "client/src/status_macros.h"
@@ -67,8 +66,7 @@ absl::Status EtagNeedsOneName(const NameFlags& flags) {
 struct CreateFlags {
   std::vector<std::string> names;
   std::string from;
-  std::string quota_packets;
-  std::string quota_bytes;
+  QuotaLimit quota;
   std::string description;
   std::string start_packets;
   std::string start_bytes;
@@ -79,7 +77,7 @@ struct CreateFlags {
 
 // What the flags say about a counter. They win over what a file says.
 void ApplyFlags(const CreateFlags& flags, v1::Counter& counter) {
-  SetQuota(flags.quota_packets, flags.quota_bytes, counter);
+  SetQuota(flags.quota, counter);
   if (!flags.start_packets.empty()) {
     counter.set_packets(ParseCount(flags.start_packets).value_or(0));
   }
@@ -268,15 +266,11 @@ Examples:
   nfmeter counter create alice bob --label tenant=acme --quota-bytes 10GiB
   seq -f 'host-%g' 1000 | nfmeter counter create --from -)",
       CreateCounters);
-  AddNames(tree, *command, flags->names, false);
+  command->add_option("NAME", flags->names,
+                      "names of counters; '-': one a line on standard input");
   AddFile(tree, *command, "--from", flags->from,
           "names or counters in this file; '-': standard input");
-  CLI::Option* packets =
-      AddCount(*command, "--quota-packets", flags->quota_packets,
-               "quota in packets: 10000, 10M (10^7)");
-  AddBytes(*command, "--quota-bytes", flags->quota_bytes,
-           "quota in bytes: 10MB (10^7), 10GiB (10 * 2^30)")
-      ->excludes(packets);
+  AddQuotaLimit(*command, flags->quota);
   AddLabels(*command, flags->labels, "kept by the server; may be repeated");
   AddText(*command, "--description", flags->description, "TEXT",
           "what it is, for people; kept by the server");
@@ -298,11 +292,8 @@ Examples:
   nfmeter counter reset http-traffic
   nfmeter counter reset 'host-*' -o csv)",
       ResetCounters);
-  AddNames(tree, *command, flags->names, true)->required();
-  AddManagedFlag(*command, flags->managed);
-  AddText(*command, "--etag", flags->etag, "ETAG",
-          "only if it still has this etag");
-  AddChangeFlags(*command, flags->request_id, flags->validate_only);
+  AddNames(tree, *command, *flags);
+  AddCounterChangeFlags(*command, *flags);
 }
 
 void AddCounterDelete(CommandTree& tree, CLI::App& parent) {
@@ -318,13 +309,10 @@ Examples:
   nfmeter counter delete 'tmp-*' --managed
   nfmeter counter list -l tenant=acme -o name | nfmeter counter delete -)",
       DeleteCounters);
-  AddNames(tree, *command, flags->names, true)->required();
-  AddManagedFlag(*command, flags->managed);
+  AddNames(tree, *command, *flags);
   command->add_flag("--with-rules", flags->with_rules,
                     "delete nfmeter's rules that count into them, too");
-  AddText(*command, "--etag", flags->etag, "ETAG",
-          "only if it still has this etag");
-  AddChangeFlags(*command, flags->request_id, flags->validate_only);
+  AddCounterChangeFlags(*command, *flags);
 }
 
 }  // namespace nfmeter::cli

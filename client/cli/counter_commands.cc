@@ -64,8 +64,7 @@ Examples:
   nfmeter counter get 'host-*' --max-staleness 10s
   nfmeter counter list 'host-*' -o name | nfmeter counter get -)",
       GetCounters);
-  AddNames(tree, *command, flags->names, true)->required();
-  AddManagedFlag(*command, flags->managed);
+  AddNames(tree, *command, *flags);
   AddMaxStaleness(*command, flags->max_staleness);
 }
 
@@ -139,13 +138,20 @@ absl::StatusOr<std::vector<std::string>> KeepManaged(
 
 }  // namespace
 
-void SetQuota(const std::string& packets, const std::string& bytes,
-              v1::Counter& counter) {
-  if (!packets.empty()) {
-    counter.mutable_quota()->set_packets(ParseCount(packets).value_or(0));
+void AddQuotaLimit(CLI::App& command, QuotaLimit& limit) {
+  CLI::Option* packets = AddCount(command, "--quota-packets", limit.packets,
+                                  "quota in packets: 10000, 10M (10^7)");
+  AddBytes(command, "--quota-bytes", limit.bytes,
+           "quota in bytes: 10MB (10^7), 10GiB (10 * 2^30)")
+      ->excludes(packets);
+}
+
+void SetQuota(const QuotaLimit& limit, v1::Counter& counter) {
+  if (!limit.packets.empty()) {
+    counter.mutable_quota()->set_packets(ParseCount(limit.packets).value_or(0));
   }
-  if (!bytes.empty()) {
-    counter.mutable_quota()->set_bytes(ParseBytes(bytes).value_or(0));
+  if (!limit.bytes.empty()) {
+    counter.mutable_quota()->set_bytes(ParseBytes(limit.bytes).value_or(0));
   }
 }
 
@@ -156,15 +162,22 @@ void PrintCounters(Session& session, const google::protobuf::Message& message,
       NamesOf(counters));
 }
 
-CLI::Option* AddNames(CommandTree& tree, CLI::App& command,
-                      std::vector<std::string>& names, bool suggest) {
-  CLI::Option* option = command.add_option(
-      "NAME", names,
-      suggest ? "names of counters, or globs in quotes: 'host-*' ([*] for a "
-                "star itself); '-': one a line on standard input"
-              : "names of counters; '-': one a line on standard input");
-  if (suggest) tree.Suggest(option, {Candidates::kCounters});
-  return option;
+void AddNames(CommandTree& tree, CLI::App& command, NameFlags& flags) {
+  CLI::Option* names =
+      command.add_option("NAME", flags.names,
+                         "names of counters, or globs in quotes: 'host-*' ([*] "
+                         "for a star itself); "
+                         "'-': one a line on standard input");
+  names->required();
+  tree.Suggest(names, {Candidates::kCounters});
+  command.add_flag("--managed,-m", flags.managed,
+                   "leave out those that others made");
+}
+
+void AddCounterChangeFlags(CLI::App& command, NameFlags& flags) {
+  AddText(command, "--etag", flags.etag, "ETAG",
+          "only if it still has this etag");
+  AddChangeFlags(command, flags.request_id, flags.validate_only);
 }
 
 absl::StatusOr<std::vector<std::string>> Names(Session& session,

@@ -26,18 +26,23 @@ struct NameFlags {
   bool managed = false;
 };
 
-// Sets the quota that the flags --quota-packets and --quota-bytes, checked when
-// they were parsed, ask for; none where both are empty.
-void SetQuota(const std::string& packets, const std::string& bytes,
-              v1::Counter& counter);
+// --quota-packets and --quota-bytes, of which one may be given.
+struct QuotaLimit {
+  std::string packets;
+  std::string bytes;
+};
+void AddQuotaLimit(CLI::App& command, QuotaLimit& limit);
+// Sets the quota that they ask for, if any.
+void SetQuota(const QuotaLimit& limit, v1::Counter& counter);
 
 // Prints `counters`, which are those of `message`.
 void PrintCounters(Session& session, const google::protobuf::Message& message,
                    const Counters& counters);
 
-// The argument NAME...; `suggest` completes it with those that exist.
-CLI::Option* AddNames(CommandTree& tree, CLI::App& command,
-                      std::vector<std::string>& names, bool suggest);
+// The argument NAME..., of counters that exist, and --managed.
+void AddNames(CommandTree& tree, CLI::App& command, NameFlags& flags);
+// --etag, --validate-only and --request-id.
+void AddCounterChangeFlags(CLI::App& command, NameFlags& flags);
 
 // The names to work on, with what globs match in place of them; none only when
 // standard input had none or --managed left none, which is said. NOT_FOUND: a

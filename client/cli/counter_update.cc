@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "cli/counter_commands.h"
 #include "cli/errors.h"
-#include "cli/filter_flags.h"
 #include "client/src/status_macros.h"
 #include "client/src/words.h"
 #include "nfmeter/errors.h"
@@ -24,8 +23,7 @@ struct UpdateFlags {
   std::vector<std::string> removed_labels;
   std::string description;
   bool no_description = false;
-  std::string quota_packets;
-  std::string quota_bytes;
+  QuotaLimit quota;
   bool no_quota = false;
 
   bool changes_labels() const {
@@ -58,7 +56,7 @@ v1::UpdateCounterRequest UpdateRequest(const UpdateFlags& flags,
     change("description");
     counter.set_description(flags.description);
   }
-  SetQuota(flags.quota_packets, flags.quota_bytes, counter);
+  SetQuota(flags.quota, counter);
   if (counter.has_quota() || flags.no_quota) change("quota");
   request.set_validate_only(flags.common.validate_only);
   request.set_request_id(flags.common.request_id);
@@ -90,8 +88,8 @@ absl::StatusOr<v1::UpdateCounterResponse> UpdateOne(Session& session,
 
 absl::Status CheckFlags(const UpdateFlags& flags) {
   const bool nothing = !flags.changes_labels() && flags.description.empty() &&
-                       !flags.no_description && flags.quota_packets.empty() &&
-                       flags.quota_bytes.empty() && !flags.no_quota;
+                       !flags.no_description && flags.quota.packets.empty() &&
+                       flags.quota.bytes.empty() && !flags.no_quota;
   if (nothing) {
     return UsageError("nothing is to be changed",
                       "nfmeter counter update web --quota-bytes 20GiB");
@@ -163,26 +161,15 @@ Examples:
   nfmeter counter update alice --no-quota --description 'paid in advance'
   nfmeter counter update 'host-*' --label rack=r12 --remove-label room)",
       Update);
-  AddNames(tree, *command, flags->common.names, true)->required();
-  AddManagedFlag(*command, flags->common.managed);
-  CLI::Option* packets =
-      AddCount(*command, "--quota-packets", flags->quota_packets,
-               "quota in packets: 10000, 10M (10^7)");
-  CLI::Option* bytes =
-      AddBytes(*command, "--quota-bytes", flags->quota_bytes,
-               "quota in bytes: 10MB (10^7), 10GiB (10 * 2^30)")
-          ->excludes(packets);
+  AddNames(tree, *command, flags->common);
+  AddQuotaLimit(*command, flags->quota);
   command->add_flag("--no-quota", flags->no_quota, "no quota any more")
-      ->excludes(packets)
-      ->excludes(bytes);
+      ->excludes(command->get_option("--quota-packets"))
+      ->excludes(command->get_option("--quota-bytes"));
   AddLabels(*command, flags->labels, "set a label; may be repeated");
-  command
-      ->add_option("--remove-label", flags->removed_labels,
-                   "remove a label; may be repeated")
-      ->option_text("KEY")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->allow_extra_args(false);
+  Repeatable(command->add_option("--remove-label", flags->removed_labels,
+                                 "remove a label; may be repeated"),
+             "KEY");
   CLI::Option* description =
       AddText(*command, "--description", flags->description, "TEXT",
               "what it is, for people");
@@ -190,10 +177,7 @@ Examples:
       ->add_flag("--no-description", flags->no_description,
                  "no description any more")
       ->excludes(description);
-  AddText(*command, "--etag", flags->common.etag, "ETAG",
-          "only if it still has this etag");
-  AddChangeFlags(*command, flags->common.request_id,
-                 flags->common.validate_only);
+  AddCounterChangeFlags(*command, flags->common);
 }
 
 }  // namespace nfmeter::cli

@@ -41,25 +41,17 @@ void AddFilterFlags(CommandTree& tree, CLI::App& command,
                    "whole names: * any, ? one, [a-z] one of, [*] a star "
                    "itself; default: all"),
                {Candidates::kCounters});
-  command
-      .add_option_function<std::vector<std::string>>(
-          "--label,-l",
-          [&filter](const std::vector<std::string>& pairs) {
-            for (const std::string& pair : pairs) AddLabel(pair, filter);
-          },
-          "only with this label, or with KEY!=VALUE without it; may be "
-          "repeated")
-      ->option_text("KEY=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->allow_extra_args(false);
+  Repeatable(command.add_option_function<std::vector<std::string>>(
+                 "--label,-l",
+                 [&filter](const std::vector<std::string>& pairs) {
+                   for (const std::string& pair : pairs) AddLabel(pair, filter);
+                 },
+                 "only with this label, or with KEY!=VALUE without it; may be "
+                 "repeated"),
+             "KEY=VALUE");
   command.add_flag_callback(
       "--managed,-m", [&filter] { filter.set_managed_only(true); },
       "only those that were made through nfmeter");
-}
-
-void AddManagedFlag(CLI::App& command, bool& managed) {
-  command.add_flag("--managed,-m", managed, "leave out those that others made");
 }
 
 }  // namespace nfmeter::cli

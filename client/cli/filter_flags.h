@@ -13,9 +13,6 @@ namespace nfmeter::cli {
 void AddFilterFlags(CommandTree& tree, CLI::App& command,
                     v1::CounterFilter& filter);
 
-// Adds --managed alone, for commands that take names.
-void AddManagedFlag(CLI::App& command, bool& managed);
-
 }  // namespace nfmeter::cli
 
 #endif  // NFMETER_CLI_FILTER_FLAGS_H_
