@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "cli/command_tree.h"
-#include "cli/completion.h"
 #include "cli/contexts.h"
 #include "cli/errors.h"
 #include "cli/session.h"

@@ -14,7 +14,6 @@
 #include "absl/strings/strip.h"
 #include "cli/custom_columns.h"
 #include "cli/errors.h"
-#include "cli/help.h"
 #include "cli/quantity.h"
 #include "proto/words/nearest_word.h"
 #include "proto/words/quantity_words.h"

@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "cli/console.h"
 #include "cli/session.h"
 
 namespace nfmeter::cli {
@@ -138,7 +139,41 @@ CLI::Option* AddLabels(CLI::App& command,
 void AddChangeFlags(CLI::App& command, std::string& request_id,
                     bool& validate_only);
 
-// The commands, one file each.
+// --- Help
+
+// Flags that work but that help does not list one by one. (CLI11 forgets the
+// names of those without a group.)
+inline constexpr char kUnlistedGroup[] = "Unlisted";
+
+// What it does, how it is written, its flags, examples; 80 columns wide. Flags
+// that have a --not- form show it beside them.
+class HelpFormatter : public CLI::FormatterBase {
+ public:
+  std::string make_help(const CLI::App* command, std::string name,
+                        CLI::AppFormatMode mode) const override;
+};
+
+// --- Completion
+//
+// What shells offer while a command line is typed.
+//
+// The scripts that `nfmeter completion SHELL` prints know nothing of the
+// commands: they run `nfmeter __complete WORD...` with the words up to the
+// cursor, the last one perhaps empty, and offer what it prints.
+
+// The hidden command's name.
+inline constexpr char kCompleteCommand[] = "__complete";
+
+// Prints a line for each word that can stand in the place of the last of
+// `words`: the word, and behind a tab what it means where that is known; or the
+// one line ":files" for any file. Names of counters and rules are asked of the
+// server that the line names, for two seconds at most. Never fails: there is
+// just nothing to offer.
+void Complete(const CommandTree& tree, const std::vector<std::string>& words,
+              Console& console);
+
+// --- The commands, one file each.
+
 void AddCounterCommands(CommandTree& tree);
 void AddRuleCommands(CommandTree& tree);
 void AddPlanCommands(CommandTree& tree);

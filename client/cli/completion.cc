@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/completion.h"
-
+// What shells offer while a command line is typed.
 #include <sstream>
 
 #include "absl/algorithm/container.h"
@@ -8,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "cli/cli.h"
+#include "cli/command_tree.h"
 #include "proto/words/name_glob.h"
 
 namespace nfmeter::cli {

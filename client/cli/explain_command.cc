@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "cli/command_tree.h"
 #include "cli/errors.h"
+#include "cli/table.h"
 #include "client/src/status_macros.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/descriptor.pb.h"
@@ -39,29 +40,24 @@ using ::google::protobuf::FileDescriptor;
 constexpr char kPackage[] = "nfmeter.v1.";
 constexpr size_t kIndent = 4;
 
-const DescriptorPool& Api() {
-  static const DescriptorPool& pool = *[] {
-    auto* made = new DescriptorPool;
+// All messages of the API, file by file.
+const std::vector<const Descriptor*>& Messages() {
+  static const auto& messages = *[] {
+    auto* pool = new DescriptorPool;
+    auto* found = new std::vector<const Descriptor*>;
     google::protobuf::FileDescriptorSet files;
     files.ParseFromArray(nfmeter_api_start,
                          static_cast<int>(nfmeter_api_end - nfmeter_api_start));
-    for (const auto& file : files.file()) made->BuildFile(file);
-    return made;
-  }();
-  return pool;
-}
-
-std::vector<const FileDescriptor*> ApiFiles() {
-  google::protobuf::FileDescriptorSet files;
-  files.ParseFromArray(nfmeter_api_start,
-                       static_cast<int>(nfmeter_api_end - nfmeter_api_start));
-  std::vector<const FileDescriptor*> found;
-  for (const auto& file : files.file()) {
-    if (absl::StartsWith(file.package(), "nfmeter.")) {
-      found.push_back(Api().FindFileByName(file.name()));
+    for (const auto& file : files.file()) {
+      const FileDescriptor* built = pool->BuildFile(file);
+      if (!absl::StartsWith(file.package(), "nfmeter.")) continue;
+      for (int i = 0; i < built->message_type_count(); ++i) {
+        found->push_back(built->message_type(i));
+      }
     }
-  }
-  return found;
+    return found;
+  }();
+  return messages;
 }
 
 // Requests, answers and their like are for programs.
@@ -73,11 +69,8 @@ bool IsObject(const Descriptor& message) {
 }
 
 const Descriptor* FindObject(absl::string_view name) {
-  for (const FileDescriptor* file : ApiFiles()) {
-    for (int i = 0; i < file->message_type_count(); ++i) {
-      const Descriptor* message = file->message_type(i);
-      if (absl::EqualsIgnoreCase(message->name(), name)) return message;
-    }
+  for (const Descriptor* message : Messages()) {
+    if (absl::EqualsIgnoreCase(message->name(), name)) return message;
   }
   return nullptr;
 }
@@ -120,11 +113,13 @@ std::string TypeName(const FieldDescriptor& field) {
 // of the comment stays one.
 std::string Paragraphs(absl::string_view comment, size_t indent, size_t width) {
   std::string text;
-  std::string line;
+  std::vector<absl::string_view> words;
   const auto flush = [&] {
-    if (line.empty()) return;
-    absl::StrAppend(&text, std::string(indent, ' '), line, "\n");
-    line.clear();
+    if (words.empty()) return;
+    absl::StrAppend(&text, std::string(indent, ' '),
+                    Wrap(absl::StrJoin(words, " "), indent, width - indent),
+                    "\n");
+    words.clear();
   };
   for (absl::string_view row : absl::StrSplit(comment, '\n')) {
     if (absl::StripAsciiWhitespace(row).empty()) {
@@ -132,10 +127,7 @@ std::string Paragraphs(absl::string_view comment, size_t indent, size_t width) {
       text += "\n";
     }
     for (absl::string_view word : absl::StrSplit(row, ' ', absl::SkipEmpty())) {
-      if (!line.empty() && indent + line.size() + 1 + word.size() > width) {
-        flush();
-      }
-      absl::StrAppend(&line, line.empty() ? "" : " ", word);
+      words.push_back(word);
     }
   }
   flush();
@@ -167,27 +159,22 @@ std::string ListOfObjects() {
   std::string text =
       "What can be explained, and each of its fields ('nfmeter explain "
       "counter.quota'):\n";
-  for (const FileDescriptor* file : ApiFiles()) {
-    for (int i = 0; i < file->message_type_count(); ++i) {
-      const Descriptor& message = *file->message_type(i);
-      if (!IsObject(message)) continue;
-      const std::string comment = Comment(message);
-      absl::StrAppend(
-          &text, "  ", absl::AsciiStrToLower(message.name()),
-          std::string(22 - std::min<size_t>(21, message.name().size()), ' '),
-          comment.substr(0, comment.find_first_of(".:\n")), "\n");
-    }
+  for (const Descriptor* message : Messages()) {
+    if (!IsObject(*message)) continue;
+    const std::string comment = Comment(*message);
+    absl::StrAppend(
+        &text, "  ", absl::AsciiStrToLower(message->name()),
+        std::string(22 - std::min<size_t>(21, message->name().size()), ' '),
+        comment.substr(0, comment.find_first_of(".:\n")), "\n");
   }
   return text;
 }
 
 std::vector<std::string> ObjectNames() {
   std::vector<std::string> names;
-  for (const FileDescriptor* file : ApiFiles()) {
-    for (int i = 0; i < file->message_type_count(); ++i) {
-      if (!IsObject(*file->message_type(i))) continue;
-      names.push_back(absl::AsciiStrToLower(file->message_type(i)->name()));
-    }
+  for (const Descriptor* message : Messages()) {
+    if (!IsObject(*message)) continue;
+    names.push_back(absl::AsciiStrToLower(message->name()));
   }
   return names;
 }

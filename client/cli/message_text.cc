@@ -68,23 +68,20 @@ class YamlWriter {
   void Object(const YAML::Node& node, const Descriptor* type) {
     const bool known =
         type != nullptr && !absl::StartsWith(type->full_name(), "google.");
-    out_ << YAML::BeginMap;
-    for (const auto& member : node) {
-      const std::string& key = member.first.Scalar();
-      out_ << YAML::Key;
-      String(key);
-      out_ << YAML::Value;
-      Value(member.second,
-            known ? type->FindFieldByCamelcaseName(key) : nullptr);
-    }
-    out_ << YAML::EndMap;
+    Members(node, [&](const std::string& key) {
+      return known ? type->FindFieldByCamelcaseName(key) : nullptr;
+    });
   }
 
   std::string Take() { return absl::StrCat(out_.c_str(), "\n"); }
 
  private:
   void Value(const YAML::Node& node, const FieldDescriptor* field) {
-    if (field != nullptr && field->is_map()) return Map(node, field);
+    if (field != nullptr && field->is_map()) {
+      return Members(node, [field](const std::string&) {
+        return field->message_type()->map_value();
+      });
+    }
     if (node.IsMap()) {
       return Object(node, field == nullptr ? nullptr : field->message_type());
     }
@@ -107,14 +104,17 @@ class YamlWriter {
     }
   }
 
-  void Map(const YAML::Node& node, const FieldDescriptor* field) {
+  // `field_of` says which field the value of a key is.
+  template <typename FieldOf>
+  void Members(const YAML::Node& node, const FieldOf& field_of) {
     if (node.size() == 0) out_ << YAML::Flow;
     out_ << YAML::BeginMap;
-    for (const auto& entry : node) {
+    for (const auto& member : node) {
+      const std::string& key = member.first.Scalar();
       out_ << YAML::Key;
-      String(entry.first.Scalar());
+      String(key);
       out_ << YAML::Value;
-      Value(entry.second, field->message_type()->map_value());
+      Value(member.second, field_of(key));
     }
     out_ << YAML::EndMap;
   }

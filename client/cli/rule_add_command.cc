@@ -6,7 +6,6 @@
 #include "absl/strings/str_split.h"
 #include "cli/errors.h"
 #include "cli/escapes.h"
-#include "cli/help.h"
 #include "cli/input.h"
 #include "cli/match_flags.h"
 #include "cli/progress.h"

@@ -20,6 +20,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "client/src/status_macros.h"
 #include "client/src/words.h"
 #include "collector/collector.h"
@@ -27,8 +28,9 @@
 #include "collector/log.h"
 #include "collector/metrics.h"
 #include "collector/open_sink.h"
-#include "collector/status_view.h"
 #include "collector/target_watch.h"
+#include "google/protobuf/struct.pb.h"
+#include "google/protobuf/util/json_util.h"
 #include "nfmeter/errors.h"
 #include "nfmeter/fleet.h"
 
@@ -67,13 +69,9 @@ std::string DefaultName() {
 
 int Fail(const absl::Status& status) {
   std::cerr << "nfmeter-collector: " << status.message() << "\n";
-  switch (status.code()) {
-    case absl::StatusCode::kUnavailable:
-    case absl::StatusCode::kDeadlineExceeded:
-      return kError;
-    default:
-      return kMendFirst;
-  }
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)
+             ? kError
+             : kMendFirst;
 }
 
 absl::StatusOr<std::string> SinkUrl(const Flags& flags) {
@@ -180,50 +178,117 @@ absl::Status CheckConfig(const Flags& flags, const std::string& url) {
   return absl::OkStatus();
 }
 
-int Status(const Flags& flags) {
-  const auto url = SinkUrl(flags);
-  if (!url.ok()) return Fail(url.status());
-  const auto sink = OpenSink({.url = *url, .only_inspect = true});
-  if (!sink.ok()) return Fail(sink.status());
-  const auto status = (*sink)->Inspect();
-  if (!status.ok()) return Fail(status.status());
-  std::cout << (flags.output == "json" ? StatusJson(*status, absl::Now())
-                                       : StatusTable(*status, absl::Now()));
-  return kOk;
+// --- status
+
+std::string Age(absl::Time time, absl::Time now) {
+  if (time == absl::InfinitePast()) return "-";
+  const absl::Duration age = now - time;
+  return absl::FormatDuration(absl::Trunc(age, age < absl::Minutes(1)
+                                                   ? absl::Milliseconds(100)
+                                                   : absl::Seconds(1)));
 }
 
-// `ends`: the signals that end it.
-int Collect(const Flags& flags, const sigset_t& ends) {
-  const auto url = SinkUrl(flags);
-  if (!url.ok()) return Fail(url.status());
-  if (const auto right = CheckFlags(flags); !right.ok()) return Fail(right);
-  if (flags.check_config) {
-    const absl::Status status = CheckConfig(flags, *url);
-    return status.ok() ? kOk : Fail(status);
+// A table for people.
+std::string StatusTable(const FleetStatus& status, absl::Time now) {
+  std::vector<std::vector<std::string>> rows = {
+      {"NODE", "ADDRESS", "COLLECTOR", "LAG", "STORED", "RECORD", "STATE"}};
+  for (const NodeStatus& node : status.nodes) {
+    rows.push_back({node.name, node.address.empty() ? "-" : node.address,
+                    node.collector.empty() ? "-" : node.collector,
+                    Age(node.record_time, now), Age(node.stored_time, now),
+                    absl::StrCat(node.sequence),
+                    !node.error.empty()    ? node.error
+                    : node.address.empty() ? "no target any more"
+                                           : "ok"});
   }
-  auto file = ReadTargets(flags.targets);
-  if (!file.ok()) return Fail(file.status());
-  const auto sink = OpenSink({.url = *url, .connections = flags.connections});
-  if (!sink.ok()) return Fail(sink.status());
+  std::vector<size_t> widths(rows.front().size());
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], row[i].size());
+    }
+  }
+  std::string text =
+      absl::StrCat(CountOf(status.collectors.size(), "collector"), ", ",
+                   status.shards_held, " of ", kShards, " shards held, ",
+                   CountOf(status.nodes.size(), "node"), "\n\n");
+  for (const auto& row : rows) {
+    for (size_t i = 0; i + 1 < row.size(); ++i) {
+      absl::StrAppendFormat(&text, "%-*s  ", static_cast<int>(widths[i]),
+                            row[i]);
+    }
+    absl::StrAppend(&text, row.back(), "\n");
+  }
+  return text;
+}
+
+// One JSON object for programs; lags in seconds, null where nothing is stored.
+std::string StatusJson(const FleetStatus& status, absl::Time now) {
+  google::protobuf::Struct object;
+  auto& fields = *object.mutable_fields();
+  auto* collectors = fields["collectors"].mutable_list_value();
+  for (const std::string& name : status.collectors) {
+    collectors->add_values()->set_string_value(name);
+  }
+  fields["shards"].set_number_value(kShards);
+  fields["shards_held"].set_number_value(status.shards_held);
+  auto* nodes = fields["nodes"].mutable_list_value();
+  for (const NodeStatus& node : status.nodes) {
+    auto& row = *nodes->add_values()->mutable_struct_value()->mutable_fields();
+    row["node"].set_string_value(node.name);
+    row["address"].set_string_value(node.address);
+    row["node_id"].set_string_value(node.node_id);
+    row["collector"].set_string_value(node.collector);
+    row["error"].set_string_value(node.error);
+    row["sequence"].set_number_value(static_cast<double>(node.sequence));
+    if (node.record_time == absl::InfinitePast()) {
+      row["lag_seconds"].set_null_value(google::protobuf::NULL_VALUE);
+    } else {
+      row["lag_seconds"].set_number_value(
+          absl::ToDoubleSeconds(now - node.record_time));
+    }
+  }
+  std::string json;
+  (void)google::protobuf::util::MessageToJsonString(object, &json);
+  return absl::StrCat(json, "\n");
+}
+
+absl::Status PrintStatus(const Flags& flags) {
+  NFM_ASSIGN_OR_RETURN(const std::string url, SinkUrl(flags));
+  NFM_ASSIGN_OR_RETURN(const auto sink,
+                       OpenSink({.url = url, .only_inspect = true}));
+  NFM_ASSIGN_OR_RETURN(const FleetStatus status, sink->Inspect());
+  std::cout << (flags.output == "json" ? StatusJson(status, absl::Now())
+                                       : StatusTable(status, absl::Now()));
+  return absl::OkStatus();
+}
+
+// --- The collector
+
+// `ends`: the signals that end it.
+absl::Status Collect(const Flags& flags, const sigset_t& ends) {
+  NFM_ASSIGN_OR_RETURN(const std::string url, SinkUrl(flags));
+  NFM_RETURN_IF_ERROR(CheckFlags(flags));
+  if (flags.check_config) return CheckConfig(flags, url);
+  NFM_ASSIGN_OR_RETURN(TargetsFile file, ReadTargets(flags.targets));
+  NFM_ASSIGN_OR_RETURN(
+      const auto sink,
+      OpenSink({.url = url, .connections = flags.connections}));
 
   // What may fail comes before the collector joins: others would give it nodes.
   std::unique_ptr<EventRelay> relay;
   if (!flags.events.empty()) {
-    auto started = EventRelay::Start(flags.events, **sink);
-    if (!started.ok()) return Fail(started.status());
-    relay = *std::move(started);
+    NFM_ASSIGN_OR_RETURN(relay, EventRelay::Start(flags.events, *sink));
   }
   std::atomic<const Collector*> measured = nullptr;
   std::unique_ptr<MetricsServer> metrics;
   if (!flags.metrics.empty()) {
-    auto started = MetricsServer::Start(flags.metrics, [&measured] {
-      const Collector* const collector = measured;
-      return collector == nullptr
-                 ? std::string()
-                 : MetricsPage(collector->state(), absl::Now());
-    });
-    if (!started.ok()) return Fail(started.status());
-    metrics = *std::move(started);
+    NFM_ASSIGN_OR_RETURN(
+        metrics, MetricsServer::Start(flags.metrics, [&measured] {
+          const Collector* const collector = measured;
+          return collector == nullptr
+                     ? std::string()
+                     : MetricsPage(collector->state(), absl::Now());
+        }));
   }
   const std::string name = flags.name.empty() ? DefaultName() : flags.name;
   Collector collector({.name = name,
@@ -231,14 +296,14 @@ int Collect(const Flags& flags, const sigset_t& ends) {
                        .lease = *LeaseOf(flags),
                        .memory = uint64_t{flags.memory_mib} << 20,
                        .store_threads = flags.connections},
-                      **sink);
+                      *sink);
   measured = &collector;
-  const TargetWatch watch({.path = flags.targets}, *std::move(file),
+  const TargetWatch watch({.path = flags.targets}, std::move(file),
                           [&collector](std::vector<Target> targets) {
                             collector.SetTargets(std::move(targets));
                           });
   Log(Level::kInfo, "collecting",
-      {{"sink", ShownSink(*url)},
+      {{"sink", ShownSink(url)},
        {"name", name},
        {"consumer", flags.consumer},
        {"metrics", metrics == nullptr ? "none" : metrics->url()}});
@@ -246,7 +311,7 @@ int Collect(const Flags& flags, const sigset_t& ends) {
   sigwait(&ends, &signal);
   Log(Level::kInfo, "ending");
   metrics.reset();
-  return kOk;
+  return absl::OkStatus();
 }
 
 int Run(int argc, char** argv, const sigset_t& ends) {
@@ -312,7 +377,9 @@ int Run(int argc, char** argv, const sigset_t& ends) {
     const int code = app.exit(error);
     return code == 0 ? kOk : kMendFirst;
   }
-  return status.parsed() ? Status(flags) : Collect(flags, ends);
+  const absl::Status done =
+      status.parsed() ? PrintStatus(flags) : Collect(flags, ends);
+  return done.ok() ? kOk : Fail(done);
 }
 
 }  // namespace

@@ -11,7 +11,6 @@
 #include "absl/strings/strip.h"
 #include "absl/strings/substitute.h"
 #include "client/src/status_macros.h"
-#include "collector/postgres_retry.h"
 #include "collector/postgres_schema.h"
 
 namespace nfmeter::collector {

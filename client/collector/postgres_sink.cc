@@ -8,7 +8,6 @@
 #include "client/src/status_macros.h"
 #include "collector/postgres_batch.h"
 #include "collector/postgres_migration.h"
-#include "collector/postgres_retry.h"
 #include "collector/postgres_schema.h"
 
 namespace nfmeter::collector {

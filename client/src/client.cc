@@ -1,22 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nfmeter/client.h"
 
+#include <functional>
 #include <utility>
 
 #include "client/src/connection.h"
-#include "client/src/pages.h"
 #include "client/src/status_macros.h"
 
 namespace nfmeter {
 namespace {
 
-using client_internal::AllPages;
 using client_internal::CheckText;
 using client_internal::Connection;
-using client_internal::Pages;
 
 // How often a list of rules is begun again because they changed meanwhile.
 constexpr int kListRestarts = 3;
+
+// Calls `method` page by page, until `page` returns false or there is no more.
+// DATA_LOSS: the server gave the same page twice.
+template <typename Response, typename Stub, typename Request>
+absl::Status Pages(Connection& connection,
+                   grpc::Status (Stub::*method)(grpc::ClientContext*,
+                                                const Request&, Response*),
+                   Request request,
+                   const std::function<bool(const Response&)>& page,
+                   const CallOptions& options) {
+  for (;;) {
+    NFM_ASSIGN_OR_RETURN(const auto response,
+                         connection.Unary(method, request, options));
+    if (!page(response) || response.next_page_token().empty()) {
+      return absl::OkStatus();
+    }
+    if (response.next_page_token() == request.page_token()) {
+      return absl::DataLossError(
+          "the server gave the same page token twice; the list would never "
+          "end");
+    }
+    request.set_page_token(response.next_page_token());
+  }
+}
+
+// All pages in one answer.
+template <typename Response, typename Stub, typename Request>
+absl::StatusOr<Response> AllPages(
+    Connection& connection,
+    grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                 Response*),
+    const Request& request, const CallOptions& options) {
+  Response all;
+  const absl::Status status =
+      Pages(connection, method, request,
+            std::function<bool(const Response&)>([&](const Response& page) {
+              all.MergeFrom(page);
+              return true;
+            }),
+            options);
+  if (!status.ok()) return status;
+  all.clear_next_page_token();
+  return all;
+}
 
 // The object in an answer of a short form.
 template <typename Response, typename Object>
@@ -261,6 +303,58 @@ absl::StatusOr<v1::ListFlowsResponse> Client::ListFlows(
     return absl::DataLossError("the list of flows ended early");
   }
   return all;
+}
+
+absl::StatusOr<v1::ListUsageResponse> Client::ListUsage(
+    const v1::ListUsageRequest& request, const CallOptions& options) {
+  return AllPages(*connection_, &v1::UsageService::Stub::ListUsage, request,
+                  options);
+}
+
+absl::Status Client::ListUsagePages(
+    const v1::ListUsageRequest& request,
+    const std::function<bool(const v1::ListUsageResponse&)>& page,
+    const CallOptions& options) {
+  return Pages(*connection_, &v1::UsageService::Stub::ListUsage, request, page,
+               options);
+}
+
+absl::StatusOr<v1::ListGapsResponse> Client::ListGaps(
+    const v1::ListGapsRequest& request, const CallOptions& options) {
+  return AllPages(*connection_, &v1::UsageService::Stub::ListGaps, request,
+                  options);
+}
+
+absl::Status Client::ListGapPages(
+    const v1::ListGapsRequest& request,
+    const std::function<bool(const v1::ListGapsResponse&)>& page,
+    const CallOptions& options) {
+  return Pages(*connection_, &v1::UsageService::Stub::ListGaps, request, page,
+               options);
+}
+
+absl::StatusOr<v1::ListConsumersResponse> Client::ListConsumers(
+    const CallOptions& options) {
+  return connection_->Unary(&v1::UsageService::Stub::ListConsumers,
+                            v1::ListConsumersRequest(), options);
+}
+
+absl::Status Client::DeleteConsumer(absl::string_view name,
+                                    const CallOptions& options) {
+  v1::DeleteConsumerRequest request;
+  request.set_name(std::string(name));
+  return connection_
+      ->Unary<v1::DeleteConsumerResponse>(
+          &v1::UsageService::Stub::DeleteConsumer, request, options)
+      .status();
+}
+
+absl::Status UsageCollector::Run(const Store& store) {
+  for (;;) {
+    NFM_ASSIGN_OR_RETURN(const CollectedRecord collected, Next());
+    NFM_RETURN_IF_ERROR(store(collected));
+    Acknowledge(collected.record.position());
+  }
 }
 
 absl::StatusOr<v1::Node> Client::GetNode(const CallOptions& options) {
