@@ -42,40 +42,26 @@ constexpr char kSchema[] = R"(
   CREATE TABLE IF NOT EXISTS gaps (
     node TEXT, counter TEXT, cause TEXT, start INTEGER, end INTEGER);)";
 
-// SQLite's numbers are signed; packets and bytes of a counter stay below 2^63.
+// One run of a statement. SQLite's numbers are signed; packets and bytes of a
+// counter stay below 2^63.
 class Statement {
  public:
-  Statement(sqlite3* database, const char* sql) : database_(database) {
+  template <typename... Values>
+  Statement(sqlite3* database, const char* sql, const Values&... values) {
     sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr);
+    (Bind(values), ...);
   }
   ~Statement() { sqlite3_finalize(statement_); }
   Statement(const Statement&) = delete;
   Statement& operator=(const Statement&) = delete;
 
-  Statement& Bind(int64_t number) {
-    sqlite3_bind_int64(statement_, ++bound_, number);
-    return *this;
-  }
-  Statement& Bind(const std::string& text) {
-    sqlite3_bind_text(statement_, ++bound_, text.data(),
-                      static_cast<int>(text.size()), SQLITE_TRANSIENT);
-    return *this;
-  }
   // Whether there is a row.
   bool Step() {
     result_ = sqlite3_step(statement_);
     return result_ == SQLITE_ROW;
   }
-  // Runs to the end, and is ready for the next values.
-  absl::Status Run() {
-    while (Step()) {
-    }
-    const bool done = result_ == SQLITE_DONE;
-    const std::string message = done ? "" : sqlite3_errmsg(database_);
-    sqlite3_reset(statement_);
-    bound_ = 0;
-    return done ? absl::OkStatus() : absl::InternalError(message);
-  }
+  // There are no more rows, and nothing has failed.
+  bool done() const { return result_ == SQLITE_DONE; }
   int64_t Number(int column) {
     return sqlite3_column_int64(statement_, column);
   }
@@ -85,7 +71,15 @@ class Statement {
   }
 
  private:
-  sqlite3* const database_;
+  void Bind(int64_t number) {
+    sqlite3_bind_int64(statement_, ++bound_, number);
+  }
+  void Bind(uint64_t number) { Bind(static_cast<int64_t>(number)); }
+  void Bind(const std::string& text) {
+    sqlite3_bind_text(statement_, ++bound_, text.data(),
+                      static_cast<int>(text.size()), SQLITE_TRANSIENT);
+  }
+
   sqlite3_stmt* statement_ = nullptr;
   int bound_ = 0;
   int result_ = SQLITE_OK;
@@ -122,11 +116,8 @@ class Database {
       StoreTotal(record, i, first);
     }
     for (const auto& gap : record.gaps()) StoreGap(record, gap);
-    Statement put(database_,
-                  "INSERT OR REPLACE INTO position VALUES (1, ?, ?)");
-    Keep(put.Bind(static_cast<int64_t>(record.position().epoch()))
-             .Bind(static_cast<int64_t>(record.position().sequence()))
-             .Run());
+    Write("INSERT OR REPLACE INTO position VALUES (1, ?, ?)",
+          record.position().epoch(), record.position().sequence());
     Execute(status_.ok() ? "COMMIT" : "ROLLBACK");
     return status_;
   }
@@ -152,59 +143,57 @@ class Database {
 
  private:
   // The first failure stays.
-  void Keep(const absl::Status& status) {
-    if (status_.ok()) status_ = status;
+  void Check(bool succeeded) {
+    if (succeeded || !status_.ok()) return;
+    status_ = absl::InternalError(sqlite3_errmsg(database_));
   }
   void Execute(const char* sql) {
-    if (sqlite3_exec(database_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
-      Keep(absl::InternalError(sqlite3_errmsg(database_)));
+    Check(sqlite3_exec(database_, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
+  }
+  template <typename... Values>
+  void Write(const char* sql, const Values&... values) {
+    Statement statement(database_, sql, values...);
+    while (statement.Step()) {
     }
+    Check(statement.done());
   }
 
   void Describe(const nfmeter::v1::UsageRecord& record,
                 const nfmeter::v1::UsageCounter& counter) {
     const auto tenant = counter.labels().find("tenant");
-    Statement put(database_,
-                  "INSERT INTO counters (node, id, name, tenant) "
-                  "VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-                  "name = excluded.name, tenant = excluded.tenant");
-    Keep(put.Bind(record.node_id())
-             .Bind(static_cast<int64_t>(counter.id()))
-             .Bind(counter.name())
-             .Bind(tenant == counter.labels().end() ? "" : tenant->second)
-             .Run());
+    Write(
+        "INSERT INTO counters (node, id, name, tenant) "
+        "VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+        "name = excluded.name, tenant = excluded.tenant",
+        record.node_id(), counter.id(), counter.name(),
+        tenant == counter.labels().end() ? std::string() : tenant->second);
   }
 
   // Totals are cumulative, so what was used is the difference to the total
   // before. A counter that is new has counted all of it since then; but those
   // of the very first record had counted before this invoice began.
   void StoreTotal(const nfmeter::v1::UsageRecord& record, int row, bool first) {
-    const auto id = static_cast<int64_t>(record.counter_ids(row));
-    const auto packets = static_cast<int64_t>(record.total_packets(row));
-    const auto bytes = static_cast<int64_t>(record.total_bytes(row));
-    Statement use(database_,
-                  "INSERT INTO used SELECT ?1, node, id, "
-                  "max(?4 - packets, 0), max(?5 - bytes, 0) "
-                  "FROM counters WHERE node = ?2 AND id = ?3");
-    use.Bind(record.time().seconds()).Bind(record.node_id()).Bind(id);
-    use.Bind(packets).Bind(bytes);
-    if (!first) Keep(use.Run());
-    Statement set(database_,
-                  "UPDATE counters SET packets = ?1, bytes = ?2 "
-                  "WHERE node = ?3 AND id = ?4");
-    set.Bind(packets).Bind(bytes).Bind(record.node_id()).Bind(id);
-    Keep(set.Run());
+    const uint64_t id = record.counter_ids(row);
+    const uint64_t packets = record.total_packets(row);
+    const uint64_t bytes = record.total_bytes(row);
+    if (!first) {
+      Write(
+          "INSERT INTO used SELECT ?1, node, id, "
+          "max(?4 - packets, 0), max(?5 - bytes, 0) "
+          "FROM counters WHERE node = ?2 AND id = ?3",
+          record.time().seconds(), record.node_id(), id, packets, bytes);
+    }
+    Write(
+        "UPDATE counters SET packets = ?1, bytes = ?2 "
+        "WHERE node = ?3 AND id = ?4",
+        packets, bytes, record.node_id(), id);
   }
 
   void StoreGap(const nfmeter::v1::UsageRecord& record,
                 const nfmeter::v1::UsageGap& gap) {
-    Statement put(database_, "INSERT INTO gaps VALUES (?, ?, ?, ?, ?)");
-    Keep(put.Bind(record.node_id())
-             .Bind(gap.counter())
-             .Bind(nfmeter::v1::UsageGapCause_Name(gap.cause()))
-             .Bind(gap.start_time().seconds())
-             .Bind(gap.end_time().seconds())
-             .Run());
+    Write("INSERT INTO gaps VALUES (?, ?, ?, ?, ?)", record.node_id(),
+          gap.counter(), nfmeter::v1::UsageGapCause_Name(gap.cause()),
+          gap.start_time().seconds(), gap.end_time().seconds());
   }
 
   sqlite3* database_ = nullptr;
