@@ -13,7 +13,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "app/backend_names.h"
 #include "app/config_file.h"
 #include "app/exit_code.h"
 #include "app/options.h"

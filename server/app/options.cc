@@ -10,7 +10,6 @@
 #include "absl/strings/str_split.h"
 #include "absl/types/span.h"
 #include "accounting/common/counter_filter.h"
-#include "app/backend_names.h"
 #include "app/option_kinds.h"
 #include "base/status_macros.h"
 #include "telemetry/counter_metrics.h"

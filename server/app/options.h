@@ -3,14 +3,19 @@
 #ifndef NFMETER_APP_OPTIONS_H_
 #define NFMETER_APP_OPTIONS_H_
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "app/config.h"
+#include "kernel/kernel.h"
 #include "security/access/access.h"
 
 namespace nfmeter::app {
@@ -39,6 +44,25 @@ absl::StatusOr<security::Role> ParseListenerRole(absl::string_view text);
 
 // What callers on a listener may see of flows. INVALID_ARGUMENT as Option::set.
 absl::StatusOr<security::FlowAccess> ParseListenerFlows(absl::string_view text);
+
+// What backends are called in the configuration and on the command line.
+inline constexpr std::pair<const char*, kernel::Backend> kBackendNames[] = {
+    {"auto", kernel::Backend::kAuto},
+    {"iptables", kernel::Backend::kIptables},
+    {"nftables", kernel::Backend::kNftables}};
+
+inline const char* BackendName(kernel::Backend backend) {
+  return std::find_if(std::begin(kBackendNames), std::end(kBackendNames),
+                      [&](const auto& each) { return each.second == backend; })
+      ->first;
+}
+
+inline std::optional<kernel::Backend> BackendOf(absl::string_view name) {
+  for (const auto& [known, backend] : kBackendNames) {
+    if (name == known) return backend;
+  }
+  return std::nullopt;
+}
 
 }  // namespace nfmeter::app
 

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+// SQLite in this project's words: statuses with sentences for people,
+// statements and transactions that end by themselves, and schemas that grow by
+// migrations.
+//
+// Thread-safety: a Database and all that was made from it belong to one thread
+// at a time; whoever shares them brings a mutex. Different Databases are
+// independent, also on the same file: one may read while another writes (WAL).
 #ifndef NFMETER_BASE_SQLITE_H_
 #define NFMETER_BASE_SQLITE_H_
 
@@ -16,14 +23,6 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
-
-// SQLite in this project's words: statuses with sentences for people,
-// statements and transactions that end by themselves, and schemas that grow by
-// migrations.
-//
-// Thread-safety: a Database and all that was made from it belong to one thread
-// at a time; whoever shares them brings a mutex. Different Databases are
-// independent, also on the same file: one may read while another writes (WAL).
 
 struct sqlite3;
 struct sqlite3_stmt;

@@ -216,7 +216,8 @@ absl::StatusOr<FakeRuleTable::Tables> FakeRuleTable::EditTables(
     NFM_RETURN_IF_ERROR(CheckForms(table));
     NFM_RETURN_IF_ERROR(counters_.CheckRules(table, edit.new_counters));
     CarryEdit(table, plan, contents);
-    outcomes.push_back({.inserted = InsertedRules(table, contents),
+    TableContents read_back = contents;
+    outcomes.push_back({.inserted = TakeNewRules(table, read_back),
                         .deleted = std::move(plan.deleted)});
     edited.emplace(key, std::move(contents));
   }

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "absl/algorithm/container.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "kernel/fake/fake_rule_text.h"
@@ -89,19 +88,6 @@ void CarryEdit(const TableEdit& edit, const EditPlan& plan,
   }
   NumberRules(contents);
   CountReferences(contents);
-}
-
-std::vector<Rule> InsertedRules(const TableEdit& edit,
-                                const TableContents& contents) {
-  absl::flat_hash_map<absl::string_view, const Rule*> rules;
-  for (const Chain& chain : contents.chains) {
-    for (const Rule& rule : chain.rules) rules.emplace(rule.id, &rule);
-  }
-  std::vector<Rule> inserted;
-  for (const RuleSpec* spec : NewRules(edit)) {
-    inserted.push_back(*rules.at(spec->id));
-  }
-  return inserted;
 }
 
 void CarryOwned(const OwnedTable& wanted, const OwnedSteps& steps,

@@ -20,10 +20,6 @@ void CountReferences(TableContents& contents);
 void CarryEdit(const TableEdit& edit, const EditPlan& plan,
                TableContents& contents);
 
-// The new rules of the edit as they are in `contents`, in its order.
-std::vector<Rule> InsertedRules(const TableEdit& edit,
-                                const TableContents& contents);
-
 // `texts` are of the rules of each wanted chain. `moved` gets the rules that
 // come and go.
 void CarryOwned(const OwnedTable& wanted, const OwnedSteps& steps,

@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "kernel/acct_names.h"
 #include "kernel/kernel.h"
-#include "kernel/linux/cgroup/linux_cgroup_tree.h"
+#include "kernel/linux/cgroup/cgroup_paths.h"
 #include "kernel/linux/netlink/netlink_namespace.h"
 #include "kernel/linux/xtables/xtables_lock.h"
 

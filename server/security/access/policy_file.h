@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "base/text_file.h"
 #include "security/access/authorizer.h"
 #include "security/access/policy.h"
 
@@ -32,7 +33,24 @@ class PolicyFile {
   // Reads the file. Not OK: it is wrong, in a way that it was not the last
   // time; the message is that of ReadPolicy(), and the policy from before
   // stays.
-  absl::StatusOr<Outcome> Refresh();
+  absl::StatusOr<Outcome> Refresh() {
+    // The text is compared, not the file's times: those are too coarse, and
+    // Kubernetes changes a symbolic link three folders up.
+    const absl::StatusOr<std::string> text = ReadTextFile(path_);
+    if (!text.ok()) return Refuse(text.status());
+    if (policy_ == nullptr || *text != taken_) {
+      absl::StatusOr<Policy> policy = ParsePolicy(*text, path_);
+      if (!policy.ok()) return Refuse(policy.status());
+      policy_ = std::make_shared<const Policy>(*std::move(policy));
+      authorizer_.SetPolicy(policy_);
+      taken_ = *text;
+    } else if (Problem().empty()) {
+      return Outcome::kUnchanged;
+    }
+    absl::MutexLock lock(&mutex_);
+    problem_.clear();
+    return Outcome::kTaken;
+  }
 
   const std::string& path() const { return path_; }
 
@@ -40,10 +58,18 @@ class PolicyFile {
   const std::shared_ptr<const Policy>& policy() const { return policy_; }
 
   // What is wrong with the file now; empty: nothing.
-  std::string Problem() const;
+  std::string Problem() const {
+    absl::MutexLock lock(&mutex_);
+    return problem_;
+  }
 
  private:
-  absl::StatusOr<Outcome> Refuse(const absl::Status& status);
+  absl::StatusOr<Outcome> Refuse(const absl::Status& status) {
+    absl::MutexLock lock(&mutex_);
+    if (problem_ == status.message()) return Outcome::kUnchanged;
+    problem_ = std::string(status.message());
+    return status;
+  }
 
   const std::string path_;
   Authorizer& authorizer_;

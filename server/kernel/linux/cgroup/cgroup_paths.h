@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "kernel/cgroup_tree.h"
 
 namespace nfmeter::kernel {
 
@@ -37,6 +38,21 @@ class CgroupPaths {
   explicit CgroupPaths(std::string root) : root_(std::move(root)) {}
 
   std::string root_;
+};
+
+// Thread-safe.
+class LinuxCgroupTree final : public CgroupTree {
+ public:
+  explicit LinuxCgroupTree(CgroupPaths paths = CgroupPaths::Find())
+      : paths_(std::move(paths)) {}
+
+  bool visible() const override { return !paths_.root().empty(); }
+  std::optional<uint64_t> Find(absl::string_view path) override;
+  // Units stand in slices, and slices in slices, see systemd.slice(5).
+  std::optional<std::string> PathOfUnit(absl::string_view unit) override;
+
+ private:
+  const CgroupPaths paths_;
 };
 
 }  // namespace nfmeter::kernel

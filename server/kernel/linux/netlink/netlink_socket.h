@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+// A netlink socket to the kernel's netfilter.
 #ifndef NFMETER_KERNEL_LINUX_NETLINK_NETLINK_SOCKET_H_
 #define NFMETER_KERNEL_LINUX_NETLINK_NETLINK_SOCKET_H_
 
@@ -14,8 +15,6 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "kernel/linux/netlink/netlink_namespace.h"
-
-// A netlink socket to the kernel's netfilter.
 
 struct mnl_socket;
 

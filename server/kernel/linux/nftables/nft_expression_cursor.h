@@ -3,6 +3,8 @@
 #ifndef NFMETER_KERNEL_LINUX_NFTABLES_NFT_EXPRESSION_CURSOR_H_
 #define NFMETER_KERNEL_LINUX_NFTABLES_NFT_EXPRESSION_CURSOR_H_
 
+#include <linux/netfilter/nf_tables.h>
+
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -10,6 +12,8 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "kernel/linux/nftables/nft_expression.h"
 
 namespace nfmeter::kernel {
@@ -39,7 +43,11 @@ class NftExpressionCursor {
     bool negated = false;
     std::string value;
   };
-  std::optional<Comparison> TakeComparison();
+  std::optional<Comparison> TakeComparison() {
+    const auto* compare = Take<NftCompare>();
+    if (compare == nullptr || !IsEquality(*compare)) return std::nullopt;
+    return Comparison{compare->operation == NFT_CMP_NEQ, compare->value};
+  }
 
   // Between two values, which may be the same, or outside of them. nullopt as
   // above.
@@ -48,13 +56,45 @@ class NftExpressionCursor {
     std::string first;
     std::string last;
   };
-  std::optional<Between> TakeBetween();
+  std::optional<Between> TakeBetween() {
+    if (const auto* outside = Take<NftOutside>()) {
+      return Between{true, outside->first, outside->last};
+    }
+    const auto* first = Take<NftCompare>();
+    if (first == nullptr) return std::nullopt;
+    if (first->operation == NFT_CMP_GTE) {
+      const auto* last = Take<NftCompare>();
+      if (last == nullptr || last->operation != NFT_CMP_LTE)
+        return std::nullopt;
+      return Between{false, first->value, last->value};
+    }
+    if (!IsEquality(*first)) return std::nullopt;
+    return Between{first->operation == NFT_CMP_NEQ, first->value, first->value};
+  }
 
   // Something at `start` that we do not make: passes it with all that belongs
   // to what it loads. Its name for people.
-  std::string PassForeign(size_t start);
+  std::string PassForeign(size_t start) {
+    at_ = start + 1;
+    const auto* unknown = std::get_if<NftUnknown>(&expressions_[start]);
+    std::string name = unknown != nullptr ? unknown->name : "condition";
+    while (Take<NftBitwise>() != nullptr ||
+           Take<NftToNetworkOrder>() != nullptr ||
+           Take<NftCompare>() != nullptr || Take<NftOutside>() != nullptr ||
+           Take<NftLookup>() != nullptr) {
+    }
+    // A lookup of a plan: what counts is in the map, and quotas are in another.
+    std::vector<std::string> maps;
+    while (const auto* map = Take<NftObjectMap>()) maps.push_back(map->map);
+    return maps.empty() ? name
+                        : absl::StrCat("map @", absl::StrJoin(maps, ", map @"));
+  }
 
  private:
+  static bool IsEquality(const NftCompare& compare) {
+    return compare.operation == NFT_CMP_EQ || compare.operation == NFT_CMP_NEQ;
+  }
+
   const std::vector<NftExpression> expressions_;
   size_t at_ = 0;
 };

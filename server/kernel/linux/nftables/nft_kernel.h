@@ -10,7 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "kernel/kernel.h"
-#include "kernel/linux/cgroup/linux_cgroup_tree.h"
+#include "kernel/linux/cgroup/cgroup_paths.h"
 #include "kernel/linux/nftables/nft_acct_table.h"
 #include "kernel/linux/nftables/nft_rule_table.h"
 #include "kernel/linux/nftables/nft_table.h"
