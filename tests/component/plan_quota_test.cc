@@ -53,9 +53,10 @@ v1::Plan Monthly(const std::string& zone) {
 
 class PlanQuotaTest : public ::testing::Test {
  protected:
-  grpc::Status Apply(const v1::Plan& plan) {
+  grpc::Status Apply(const v1::Plan& plan, bool validate_only = false) {
     v1::ApplyPlanRequest request;
     *request.mutable_plan() = plan;
+    request.set_validate_only(validate_only);
     v1::ApplyPlanResponse response;
     return Call(*server_.plan_stub, &Stub::ApplyPlan, request, &response);
   }
@@ -411,6 +412,29 @@ TEST_P(PlanQuotaChangeTest, RulesMadeOneByOneCountOn) {
   EXPECT_EQ(Guest().use_count(), held);
   EXPECT_EQ(Rules(), rules);
   EXPECT_FALSE(HasStandIn());
+}
+
+// It would drop every packet of the guests.
+TEST_P(PlanQuotaChangeTest, ARuleThatDropsWhatExceedsTheQuotaKeepsIt) {
+  v1::CreateRuleRequest request;
+  request.mutable_rule()->set_chain("FORWARD");
+  request.mutable_rule()->set_counter("guest");
+  request.mutable_rule()->set_verdict(v1::VERDICT_DROP);
+  request.mutable_rule()->set_id("mine");
+  v1::CreateRuleResponse response;
+  ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
+                 request, &response));
+  const auto rules = Rules();
+  for (const bool validate_only : {true, false}) {
+    const grpc::Status status = Apply(WithoutQuota(), validate_only);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+    EXPECT_EQ(ErrorInfoOf(status).reason(), "QUOTA_OF_CAPS");
+    EXPECT_EQ(ErrorInfoOf(status).metadata().at("counter"), "guest");
+    EXPECT_EQ(ErrorInfoOf(status).metadata().at("rules"), "mine");
+    EXPECT_EQ(Guest().quota().bytes(), 1000u);
+    EXPECT_EQ(Rules(), rules);
+  }
+  EXPECT_OK(Apply(WithLimit(600)));
 }
 
 TEST_P(PlanQuotaChangeTest, LabelsAndDescriptionReachTheCounter) {

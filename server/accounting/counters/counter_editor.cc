@@ -9,6 +9,7 @@
 #include "accounting/counters/in_slices.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "kernel/rule_edit.h"
 
 namespace nfmeter::accounting {
 namespace {
@@ -55,12 +56,14 @@ absl::Status CounterOfPlan(const std::string& counter,
                                 {"plan", ShownName(plan)}}});
 }
 
-// Of our rules those that decide about the packets that they match. With a
-// quota they match only once it is exceeded.
-std::vector<std::string> DecidingRules(absl::Span<const kernel::Rule> rules) {
+// Of our rules those that count into `counter` and decide about the packets
+// that they match. With a quota they match only once it is exceeded.
+std::vector<std::string> DecidingRules(absl::Span<const kernel::Rule> rules,
+                                       const std::string& counter) {
   std::vector<std::string> ids;
   for (const kernel::Rule& rule : rules) {
-    if (rule.managed && rule.verdict != kernel::Verdict::kContinue) {
+    if (rule.managed && rule.verdict != kernel::Verdict::kContinue &&
+        kernel::CountsInto(rule, counter)) {
       ids.push_back(rule.id);
     }
   }
@@ -181,7 +184,7 @@ absl::StatusOr<Counter> CounterEditor::Update(const CounterUpdate& update) {
     if (update.counting_only) {
       NFM_RETURN_IF_ERROR(CheckOnlyCounts({name}));
     } else if (!update.quota->has_value()) {
-      NFM_RETURN_IF_ERROR(CheckNoCaps(name));
+      NFM_RETURN_IF_ERROR(CheckNoCaps({name}));
     }
   }
   if (update.validate_only) {
@@ -222,11 +225,15 @@ absl::Status CounterEditor::CheckOnlyCounts(
   return absl::OkStatus();
 }
 
-absl::Status CounterEditor::CheckNoCaps(const std::string& name) const {
+absl::Status CounterEditor::CheckNoCaps(
+    absl::Span<const std::string> names) const {
   NFM_ASSIGN_OR_RETURN(const std::vector<kernel::Rule> rules,
-                       rules_.Holders({name}));
-  const std::vector<std::string> caps = DecidingRules(rules);
-  return caps.empty() ? absl::OkStatus() : QuotaOfCaps(name, caps);
+                       rules_.Holders(names));
+  for (const std::string& name : names) {
+    const std::vector<std::string> caps = DecidingRules(rules, name);
+    if (!caps.empty()) return QuotaOfCaps(name, caps);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CounterEditor::CarryUpdate(const CounterUpdate& update,

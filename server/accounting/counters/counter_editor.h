@@ -123,6 +123,11 @@ class CounterEditor {
   // not, before they change it.
   absl::Status CheckOnlyCounts(absl::Span<const std::string> names) const;
 
+  // FAILED_PRECONDITION, QUOTA_OF_CAPS: a rule of ours outside of plans decides
+  // about what exceeds the quota of one of these counters. Before their quotas
+  // are taken away.
+  absl::Status CheckNoCaps(absl::Span<const std::string> names) const;
+
   // Other quotas for counters of an owner's chains, and these chains. Statuses:
   // OwnedQuotaChanges::Carry().
   absl::StatusOr<kernel::OwnedOutcome> ChangeQuotas(
@@ -141,7 +146,6 @@ class CounterEditor {
   class UpdateTurn;
   using LabelChanges = std::vector<std::pair<std::string, Labels>>;
 
-  absl::Status CheckNoCaps(const std::string& name) const;
   // `in_use`, or if the rules are those of a plan, an error that says so.
   absl::Status WithPlan(absl::Status in_use,
                         absl::Span<const Counter> counters) const;

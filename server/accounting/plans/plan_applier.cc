@@ -169,6 +169,16 @@ absl::Status PlanApplier::CheckOnlyCounts(const PlanCounterWork& work) const {
                        : counter_editor_.CheckOnlyCounts(names);
 }
 
+absl::Status PlanApplier::CheckNoCaps(const PlanCounterWork& work) const {
+  std::vector<std::string> names;
+  for (const PlannedChange& each : work.changed) {
+    if (each.quota_before.has_value() && !each.quota_after.has_value()) {
+      names.push_back(each.counter);
+    }
+  }
+  return names.empty() ? absl::OkStatus() : counter_editor_.CheckNoCaps(names);
+}
+
 absl::Status PlanApplier::MakeCounters(const PlanCounterWork& work,
                                        const PlanProgress& progress) const {
   if (!work.made.empty()) {

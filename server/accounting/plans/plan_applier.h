@@ -94,6 +94,9 @@ class PlanApplier {
   // PERMISSION_DENIED: see CounterEditor::CheckOnlyCounts().
   absl::Status CheckOnlyCounts(const PlanCounterWork& work) const;
 
+  // FAILED_PRECONDITION: see CounterEditor::CheckNoCaps().
+  absl::Status CheckNoCaps(const PlanCounterWork& work) const;
+
   // Has all counters read for that; null where the plan is too small for it to
   // be worth its while.
   std::shared_ptr<WaitingReader> BeginReading(const Plan& plan) const;

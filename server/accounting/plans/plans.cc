@@ -256,7 +256,8 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
   NFM_ASSIGN_OR_RETURN(const PlanCounterWork work,
                        applier_.CompareCounters(
                            compiled, NamesOf(*before.compiled), reading.get()));
-  if (terms.counting_only) NFM_RETURN_IF_ERROR(applier_.CheckOnlyCounts(work));
+  NFM_RETURN_IF_ERROR(terms.counting_only ? applier_.CheckOnlyCounts(work)
+                                          : applier_.CheckNoCaps(work));
 
   PlanOutcome outcome;
   outcome.changes = work.Changes();

@@ -137,7 +137,8 @@ class Plans {
   void Stop();
 
   // ALREADY_EXISTS and others: see ExpandPlan(), CompilePlan(), Counters.
-  // FAILED_PRECONDITION: PLAN_OF_OTHERS, PLAN_EMPTY. ABORTED: ETAG_MISMATCH.
+  // FAILED_PRECONDITION: PLAN_OF_OTHERS, PLAN_EMPTY, QUOTA_OF_CAPS. ABORTED:
+  // ETAG_MISMATCH.
   // PERMISSION_DENIED: VERDICT_NOT_PERMITTED, of the plan of before.
   // Whatever fails, the plan of before stays, in the kernel too.
   absl::StatusOr<PlanOutcome> Apply(NewPlan plan, const PlanTerms& terms);
