@@ -151,6 +151,10 @@ struct OwnedDifference {
   // Only for kChanged. nullopt, as for the others: all that is in it, because
   // packets may not get past something in it.
   std::optional<Lost> lost;
+
+  // Of a jump that is there: nothing but rules of ours that decide about
+  // packets stands where it should be.
+  bool behind_own_rules = false;
 };
 
 struct OwnedOutcome {

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "kernel/acct_names.h"
 
 namespace nfmeter::kernel {
@@ -43,18 +45,26 @@ bool IsJumpToOwned(const Rule& rule) {
 // A rule of ours that lets all packets pass to what stands behind it.
 bool CountsOnly(const Rule& rule) { return rule.managed && IsPassed(rule); }
 
-// Whether the one jump at `index` is as near to its end of the chain as other
-// owners' jumps, and rules of ours that only count, leave room for.
-bool IsInPlace(const Chain& chain, size_t index, RulePlacement placement) {
-  const auto lets_through = [](const Rule& rule) {
+// What is between the jump at `index` and its end of the chain.
+absl::Span<const Rule> InItsPlace(const Chain& chain, size_t index,
+                                  RulePlacement placement) {
+  const auto rules = absl::MakeConstSpan(chain.rules);
+  return placement == RulePlacement::kHead ? rules.subspan(0, index)
+                                           : rules.subspan(index + 1);
+}
+
+// Whether nothing is there but other owners' jumps, and rules of ours that only
+// count.
+bool LetThrough(absl::Span<const Rule> rules) {
+  return absl::c_all_of(rules, [](const Rule& rule) {
     return IsJumpToOwned(rule) || CountsOnly(rule);
-  };
-  const auto begin = chain.rules.begin();
-  return placement == RulePlacement::kHead
-             ? std::all_of(begin, begin + static_cast<ptrdiff_t>(index),
-                           lets_through)
-             : std::all_of(begin + static_cast<ptrdiff_t>(index),
-                           chain.rules.end(), lets_through);
+  });
+}
+
+bool AreOurs(absl::Span<const Rule> rules) {
+  return absl::c_all_of(rules, [](const Rule& rule) {
+    return IsJumpToOwned(rule) || rule.managed;
+  });
 }
 
 class Comparison {
@@ -112,15 +122,18 @@ class Comparison {
         continue;
       }
       const std::string text = TextOf(*hook);
-      if (positions.size() == 1 && chain.rules[positions[0] - 1].text == text &&
-          IsInPlace(chain, positions[0] - 1, placement)) {
-        continue;
-      }
+      const bool there =
+          positions.size() == 1 && chain.rules[positions[0] - 1].text == text;
+      const absl::Span<const Rule> in_place =
+          there ? InItsPlace(chain, positions[0] - 1, placement)
+                : absl::Span<const Rule>();
+      if (there && LetThrough(in_place)) continue;
       if (positions.empty()) {
         Tell(Kind::kMissing, chain.name, {text});
       } else {
         DeleteJumps(chain, positions, Kind::kChanged);
         steps_.differences.back().missing = {text};
+        steps_.differences.back().behind_own_rules = there && AreOurs(in_place);
       }
       steps_.made_jumps.push_back(
           static_cast<size_t>(hook - wanted_.hooks.begin()));

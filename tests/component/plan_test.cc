@@ -179,6 +179,34 @@ TEST_P(PlanTest, ARepairThatIsUndoneEachTimeMakesTheNextOneWait) {
   EXPECT_EQ(Status("customers").state(), v1::PlanStatus::STATE_FOUGHT);
 }
 
+// On iptables a rule that drops stands before the plan's jump until the next
+// look. That is repaired and told; but whoever makes three such rules one after
+// the other does not fight the plan.
+TEST_P(PlanTest, RulesWithAVerdictThatAreMadeThroughTheServerAreNoFight) {
+  ASSERT_OK(Apply(Customers()));
+  for (const char* id : {"a", "b", "c"}) {
+    v1::CreateRuleRequest request;
+    request.mutable_rule()->set_id(id);
+    request.mutable_rule()->set_chain("INPUT");
+    request.mutable_rule()->set_counter("udp");
+    request.mutable_rule()->set_verdict(v1::VERDICT_DROP);
+    v1::CreateRuleResponse response;
+    ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
+                   request, &response));
+    Look();
+  }
+  const v1::PlanStatus status = Status("customers");
+  EXPECT_EQ(status.state(), v1::PlanStatus::STATE_IN_SYNC);
+  if (GetParam() == kernel::Backend::kIptables) {
+    EXPECT_EQ(status.repairs(), 3u);
+  }
+  // The last one is behind the jump: nothing is to be done any more.
+  const int commits = Commits();
+  Look();
+  EXPECT_EQ(Commits(), commits);
+  EXPECT_EQ(Holders("alice"), HoldersOfMember());
+}
+
 TEST_P(PlanTest, AFailedCommitLeavesThePlanOfBefore) {
   ASSERT_OK(Apply(Customers()));
   v1::Plan more = Customers();

@@ -48,6 +48,10 @@ void PlanKeeper::LookAt(const AppliedPlan& applied) {
   parts_.plans.ChangeHealth(name, [&](PlanHealth& health) {
     if (!drift.ok()) {
       health.NoteFailed(drift.status(), parts_.clock, options_.health);
+    } else if (repaired && drift->is_behind_own_rules()) {
+      // Nobody undoes repairs: rules were made through this server.
+      health.NoteRepairedByApply(parts_.clock);
+      health.NoteWell(parts_.clock, options_.health);
     } else if (repaired) {
       health.NoteRepair(parts_.clock, options_.health);
     } else if (drift->size() == 0) {
