@@ -266,6 +266,28 @@ TEST_F(UsageListTest, AGapOfAllMarksCountersThatWereThere) {
   EXPECT_TRUE(rows.rows(2).at_least());
 }
 
+// As where another program has reset a counter every ten seconds for a day.
+TEST_F(UsageListTest, AGapBehindTenThousandOthersMarksItsRow) {
+  Make("a");
+  Make("b");
+  Count("b", 1);
+  CountAndRecord("a", 5);
+  accounting::Ledger& ledger = server_.domain->ledger();
+  const absl::Time end = server_.clock.WallTime();
+  for (int i = 10'001; i > 0; --i) {
+    const absl::Time at = end - absl::Microseconds(2 * i);
+    ledger.NoteGap("a", accounting::GapCause::kForeignReset, at, at);
+  }
+  ledger.NoteGap("b", accounting::GapCause::kForeignReset, end, end);
+  Record();
+  v1::ListUsageRequest usage = Day();
+  usage.set_group_by_counter(true);
+  const v1::ListUsageResponse rows = List(usage);
+  ASSERT_THAT(rows.rows(), SizeIs(2));
+  EXPECT_TRUE(rows.rows(0).at_least());
+  EXPECT_TRUE(rows.rows(1).at_least());
+}
+
 TEST_F(UsageListTest, GapsComeInPages) {
   Make("a");
   for (int i = 0; i < 5; ++i) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -25,7 +26,9 @@ constexpr size_t kMaxBuckets = 10'000;
 constexpr absl::Duration kAtOnce = absl::Hours(24);
 // Samples of five minutes of all rows of a page; they take 32 MB.
 constexpr size_t kMaxSamples = 2'000'000;
-constexpr size_t kMaxGapsLooked = 10'000;
+constexpr size_t kGapsAtOnce = 10'000;
+// Gaps of one counter that touch are one here.
+constexpr size_t kMaxGapsKept = 1'000'000;
 
 absl::Time NextBorder(absl::Time time, UsageBucket bucket, absl::TimeZone zone,
                       absl::Time end) {
@@ -110,6 +113,12 @@ bool Touches(const Gap& gap, const Group& group) {
   return gap.to >= group.begin && gap.from <= group.end;
 }
 
+// When something may be missing.
+struct Missing {
+  absl::Time from;
+  absl::Time to;
+};
+
 class Query {
  public:
   Query(std::unique_ptr<LedgerReader> reader, Buckets open,
@@ -124,6 +133,8 @@ class Query {
   using Sums = std::vector<Amount>;
 
   void Assign(const StoredAccount& stored, const Labels& labels);
+  absl::Status ReadGaps();
+  void Keep(const Gap& gap);
   absl::StatusOr<Sums> SumUp(absl::Time from, absl::Time to);
   absl::Status AddRates(absl::Time from, absl::Time to,
                         const std::vector<size_t>& groups,
@@ -140,7 +151,10 @@ class Query {
   const Buckets open_;
   absl::Time fine_since_;
   absl::Time hours_until_;
-  std::vector<Gap> gaps_;
+  std::vector<Gap> gaps_of_all_;
+  std::vector<std::vector<Missing>> gaps_;  // by group
+  size_t gaps_kept_ = 0;
+  bool gaps_left_ = false;  // there are more than can be kept
   std::map<std::string, Group> by_key_;
   std::vector<std::pair<std::string, Group>> groups_;  // by key
   absl::flat_hash_map<uint64_t, std::string> key_of_;
@@ -169,10 +183,42 @@ absl::Status Query::Prepare(
   NFM_ASSIGN_OR_RETURN(const Buckets before,
                        reader_->Hours(query_.from, HourOf(since)));
   fine_since_ = before.empty() ? absl::InfinitePast() : since;
-  NFM_ASSIGN_OR_RETURN(const auto gaps, reader_->Gaps(query_.from, query_.to, 0,
-                                                      kMaxGapsLooked));
-  for (const auto& [number, gap] : gaps) gaps_.push_back(gap);
+  return ReadGaps();
+}
+
+absl::Status Query::ReadGaps() {
+  gaps_.resize(groups_.size());
+  uint64_t after = 0;
+  while (!gaps_left_) {
+    NFM_ASSIGN_OR_RETURN(const auto gaps, reader_->Gaps(query_.from, query_.to,
+                                                        after, kGapsAtOnce));
+    for (const auto& [number, gap] : gaps) {
+      after = number;
+      Keep(gap);
+    }
+    if (gaps.size() < kGapsAtOnce) break;
+    gaps_left_ = gaps_kept_ > kMaxGapsKept;
+  }
   return absl::OkStatus();
+}
+
+void Query::Keep(const Gap& gap) {
+  if (gap.account == 0) {
+    gaps_of_all_.push_back(gap);
+    ++gaps_kept_;
+    return;
+  }
+  const auto group = group_of_.find(gap.account);
+  if (group == group_of_.end()) return;
+  std::vector<Missing>& kept = gaps_[group->second];
+  if (!kept.empty() && gap.from <= kept.back().to &&
+      gap.to >= kept.back().from) {
+    kept.back() = {std::min(kept.back().from, gap.from),
+                   std::max(kept.back().to, gap.to)};
+    return;
+  }
+  kept.push_back({gap.from, gap.to});
+  ++gaps_kept_;
 }
 
 void Query::Assign(const StoredAccount& stored, const Labels& labels) {
@@ -281,12 +327,15 @@ absl::Status Query::AddRates(absl::Time from, absl::Time to,
 }
 
 bool Query::HasGap(size_t group, absl::Time from, absl::Time to) const {
-  return std::any_of(gaps_.begin(), gaps_.end(), [&](const Gap& gap) {
-    if (gap.to < from || gap.from >= to) return false;
-    if (gap.account == 0) return Touches(gap, groups_[group].second);
-    const auto of = group_of_.find(gap.account);
-    return of != group_of_.end() && of->second == group;
-  });
+  // One that was not looked at may lie here.
+  if (gaps_left_) return true;
+  const auto lies_here = [&](const auto& gap) {
+    return gap.to >= from && gap.from < to;
+  };
+  return absl::c_any_of(gaps_[group], lies_here) ||
+         absl::c_any_of(gaps_of_all_, [&](const Gap& gap) {
+           return lies_here(gap) && Touches(gap, groups_[group].second);
+         });
 }
 
 absl::StatusOr<UsagePage> Query::Run() {
