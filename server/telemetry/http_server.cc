@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "absl/cleanup/cleanup.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/match.h"
@@ -21,6 +23,9 @@ namespace {
 
 constexpr int kBacklog = 32;
 constexpr unsigned kThreads = 2;
+// While there are many connections; for one round trip of a handshake, or of a
+// request, on a slow network.
+constexpr unsigned kCrowdedIdleSeconds = 2;
 // Of a connection, its request's headers included.
 constexpr size_t kConnectionBytes = 16 << 10;
 
@@ -124,13 +129,21 @@ class HttpCallback {
   }
 
   // A connection begins (this is before its handshake) or ends.
-  static void Follow(void* server, MHD_Connection* connection, void** context,
+  static void Follow(void* cls, MHD_Connection* connection, void** context,
                      MHD_ConnectionNotificationCode code) {
+    auto& server = *static_cast<HttpServer*>(cls);
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+      --server.connections_;
       delete static_cast<Kept*>(*context);
       *context = nullptr;
-    } else if (const gnutls_session_t session = SessionOf(connection)) {
-      auto* const kept = new Kept(static_cast<HttpServer*>(server)->tls());
+      return;
+    }
+    if (++server.connections_ > server.many_) {
+      MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
+                                server.crowded_idle_seconds_);
+    }
+    if (const gnutls_session_t session = SessionOf(connection)) {
+      auto* const kept = new Kept(server.tls());
       (*kept)->Prepare(session);
       *context = kept;
     }
@@ -148,10 +161,16 @@ class HttpCallback {
   }
 };
 
+HttpServer::HttpServer(const Options& options, Handler handler)
+    : handler_(std::move(handler)),
+      many_(options.max_connections / 2),
+      crowded_idle_seconds_(
+          std::min(options.idle_seconds, kCrowdedIdleSeconds)),
+      tls_(options.tls) {}
+
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(
     UniqueFd listener, const Options& options, Handler handler) {
-  auto server =
-      absl::WrapUnique(new HttpServer(std::move(handler), options.tls));
+  auto server = absl::WrapUnique(new HttpServer(options, std::move(handler)));
   std::vector<MHD_OptionItem> of_tls;
   unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL;
   if (options.tls != nullptr) {

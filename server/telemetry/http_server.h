@@ -3,6 +3,7 @@
 #ifndef NFMETER_TELEMETRY_HTTP_SERVER_H_
 #define NFMETER_TELEMETRY_HTTP_SERVER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -56,7 +57,9 @@ class HttpServer {
   using Handler = std::function<HttpAnswer(const HttpRequest&)>;
 
   struct Options {
-    unsigned max_connections = 32;
+    unsigned max_connections = 256;
+    // Those that come while half of them are taken have two seconds at most, so
+    // that there is always one soon that gives way.
     unsigned idle_seconds = 15;
     unsigned max_connections_per_address = 0;  // 0: as many as there are
     std::shared_ptr<const HttpTls> tls;        // null: plain HTTP
@@ -80,12 +83,15 @@ class HttpServer {
   void UseTls(std::shared_ptr<const HttpTls> tls);
 
  private:
-  HttpServer(Handler handler, std::shared_ptr<const HttpTls> tls)
-      : handler_(std::move(handler)), tls_(std::move(tls)) {}
+  HttpServer(const Options& options, Handler handler);
   std::shared_ptr<const HttpTls> tls() const;
   friend class HttpCallback;
 
   const Handler handler_;
+  // Of connections that begin while there are so `many`.
+  const unsigned many_;
+  const unsigned crowded_idle_seconds_;
+  std::atomic<unsigned> connections_ = 0;
   mutable absl::Mutex mutex_;
   std::shared_ptr<const HttpTls> tls_ ABSL_GUARDED_BY(mutex_);
   int listener_ = -1;

@@ -101,5 +101,40 @@ TEST_F(HttpServerTest, AnswersWhileItsFilesAreReplaced) {
   EXPECT_EQ(asked, kClients * kRequests);
 }
 
+// A client that connects and says nothing, and goes at the end.
+UniqueFd Idle(int port) {
+  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof(to)), 0);
+  return fd;
+}
+
+// Idle clients hold a connection for 15 s. The limits of curl are far below
+// that, and far above what an answer takes.
+TEST_F(HttpServerTest, IdleClientsDelayNobody) {
+  for (const bool over_tls : {false, true}) {
+    auto server = HttpServer::Start(
+        Listen(), {.tls = over_tls ? Tls() : nullptr},
+        [](const HttpRequest&) { return HttpAnswer{.body = "here"}; });
+    ASSERT_OK(server);
+    std::vector<UniqueFd> idle;
+    const auto ask = [&] {
+      const std::string scheme = over_tls ? "https" : "http";
+      return testing::Run({"curl", "-sS", "--max-time", "8", "--cacert",
+                           certificate_, "--cert", certificate_, "--key", key_,
+                           absl::StrCat(scheme, "://localhost:", port_, "/")})
+          .out;
+    };
+    for (int i = 0; i < 40; ++i) idle.push_back(Idle(port_));
+    EXPECT_EQ(ask(), "here") << over_tls;
+    // More than there are connections: the later ones give way soon.
+    for (int i = 0; i < 240; ++i) idle.push_back(Idle(port_));
+    EXPECT_EQ(ask(), "here") << over_tls;
+  }
+}
+
 }  // namespace
 }  // namespace nfmeter::telemetry
