@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "proto/words/name_glob.h"
 #include "security/access/in_process.h"
 
 namespace nfmeter::web {
@@ -142,7 +143,7 @@ void Prepare(const WebApi::Request& request, grpc::ClientContext& context) {
 template <typename Request>
 void SetTimeAndFilter(const HttpRequest& request, Request& message) {
   message.mutable_filter()->set_name_glob(
-      request.Query("counter").value_or(""));
+      GlobOfName(request.Query("counter").value_or("")));
   message.mutable_start_time()->set_seconds(
       absl::ToUnixSeconds(absl::Now() - absl::Hours(HoursIn(request))));
 }
