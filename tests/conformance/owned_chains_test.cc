@@ -361,6 +361,24 @@ TEST_F(OwnedMapsTest, OnlyElementsThatAreLackingAreLost) {
   EXPECT_THAT(outcome->differences[0].lost->counters, ElementsAre("dns"));
 }
 
+// Their keys do not lie in the register as they are given.
+TEST_F(OwnedMapsTest, ElementsOfUidsAreLostByTheirCounters) {
+  const auto by_uid = [](std::vector<OwnedMap::Element> elements) {
+    OwnedTable table = ByAddress(std::move(elements));
+    table.hooks = {{"OUTPUT", kRoot}};
+    table.maps[0].key = MapKey::kUid;
+    return table;
+  };
+  ASSERT_OK(Apply({by_uid({{Address(1), "web"}})}));
+  const auto outcome =
+      Apply({by_uid({{Address(1), "web"}, {Address(256), "dns"}})},
+            /*dry_run=*/true);
+  ASSERT_OK(outcome);
+  ASSERT_THAT(outcome->differences, SizeIs(1));
+  ASSERT_TRUE(outcome->differences[0].lost.has_value());
+  EXPECT_THAT(outcome->differences[0].lost->counters, ElementsAre("dns"));
+}
+
 TEST_F(OwnedMapsTest, AMissingCounterChangesNothing) {
   const auto outcome = Apply({ByAddress({{Address(1), "nobody"}})});
   EXPECT_THAT(outcome, HasReason("PLAN_REFUSED"));

@@ -174,15 +174,32 @@ absl::StatusOr<std::vector<Counter>> Counters::GetMany(
 
 absl::StatusOr<Counters::Found> Counters::Find(
     absl::Span<const std::string> names, absl::Duration max_staleness) {
+  NFM_ASSIGN_OR_RETURN(
+      FoundObjects objects,
+      FindObjects(std::vector<absl::string_view>(names.begin(), names.end()),
+                  max_staleness));
+  Found found;
+  found.reserve(names.size());
+  for (std::optional<ReadObject>& each : objects) {
+    found.emplace_back();
+    if (each.has_value()) {
+      found.back() = Describe(std::move(each->object), each->at);
+    }
+  }
+  return found;
+}
+
+absl::StatusOr<Counters::FoundObjects> Counters::FindObjects(
+    absl::Span<const absl::string_view> names, absl::Duration max_staleness) {
   if (names.size() >= kDumpFromNames || max_staleness > absl::ZeroDuration()) {
     NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot,
                          hub_.Take(max_staleness));
     return FindInSnapshot(names, *snapshot,
                           max_staleness <= absl::ZeroDuration());
   }
-  Found found;
-  for (const std::string& name : names) {
-    NFM_ASSIGN_OR_RETURN(found.emplace_back(), FindNow(name));
+  FoundObjects found;
+  for (const absl::string_view name : names) {
+    NFM_ASSIGN_OR_RETURN(found.emplace_back(), ReadNow(name));
   }
   return found;
 }
@@ -193,8 +210,8 @@ std::shared_ptr<WaitingReader> Counters::BeginReading() {
   return reading;
 }
 
-absl::StatusOr<Counters::Found> Counters::Find(
-    absl::Span<const std::string> names, WaitingReader& reading) {
+absl::StatusOr<Counters::FoundObjects> Counters::FindObjects(
+    absl::Span<const absl::string_view> names, WaitingReader& reading) {
   NFM_ASSIGN_OR_RETURN(const std::shared_ptr<const Snapshot> snapshot,
                        reading.Wait());
   return FindInSnapshot(names, *snapshot, /*fresh=*/true);
@@ -202,22 +219,30 @@ absl::StatusOr<Counters::Found> Counters::Find(
 
 absl::StatusOr<std::optional<Counter>> Counters::FindNow(
     absl::string_view name) {
+  NFM_ASSIGN_OR_RETURN(std::optional<ReadObject> read, ReadNow(name));
+  if (!read.has_value()) return std::nullopt;
+  return Describe(std::move(read->object), read->at);
+}
+
+absl::StatusOr<std::optional<Counters::ReadObject>> Counters::ReadNow(
+    absl::string_view name) {
   const ReadAt now = Now();
   absl::StatusOr<kernel::AcctObject> object = table_.Get(name);
   if (absl::IsNotFound(object.status())) return std::nullopt;
   if (!object.ok()) return object.status();
-  return Describe(*std::move(object), now);
+  return ReadObject{*std::move(object), now};
 }
 
-absl::StatusOr<Counters::Found> Counters::FindInSnapshot(
-    absl::Span<const std::string> names, const Snapshot& snapshot, bool fresh) {
-  Found found;
+absl::StatusOr<Counters::FoundObjects> Counters::FindInSnapshot(
+    absl::Span<const absl::string_view> names, const Snapshot& snapshot,
+    bool fresh) {
+  FoundObjects found;
   found.reserve(names.size());
-  std::vector<std::string> missing;
-  for (const std::string& name : names) {
+  std::vector<absl::string_view> missing;
+  for (const absl::string_view name : names) {
     found.emplace_back();
     if (auto object = snapshot.Find(name)) {
-      found.back() = Describe(*std::move(object), At(snapshot));
+      found.back() = {*std::move(object), At(snapshot)};
     } else {
       missing.push_back(name);
     }
@@ -225,17 +250,17 @@ absl::StatusOr<Counters::Found> Counters::FindInSnapshot(
   if (missing.empty() || (snapshot.complete && fresh)) return found;
   // Newer than the snapshot, or left out of an incomplete one: look again, of
   // a stale snapshot perhaps by another dump, and then one by one.
-  Found again;
+  FoundObjects again;
   if (!fresh) {
-    NFM_ASSIGN_OR_RETURN(again, Find(missing, absl::ZeroDuration()));
+    NFM_ASSIGN_OR_RETURN(again, FindObjects(missing, absl::ZeroDuration()));
   } else {
-    for (const std::string& name : missing) {
-      NFM_ASSIGN_OR_RETURN(again.emplace_back(), FindNow(name));
+    for (const absl::string_view name : missing) {
+      NFM_ASSIGN_OR_RETURN(again.emplace_back(), ReadNow(name));
     }
   }
   auto next = again.begin();
-  for (std::optional<Counter>& counter : found) {
-    if (!counter.has_value()) counter = std::move(*next++);
+  for (std::optional<ReadObject>& each : found) {
+    if (!each.has_value()) each = std::move(*next++);
   }
   return found;
 }

@@ -99,11 +99,28 @@ class Counters {
   absl::StatusOr<Found> Find(absl::Span<const std::string> names,
                              absl::Duration max_staleness);
 
+  // When an object was read.
+  struct ReadAt {
+    absl::Time wall;
+    // Not before this, since boot. Zero, where nobody knows: then its total is
+    // what the ledger knows, whatever the object has.
+    absl::Duration since;
+  };
+  struct ReadObject {
+    kernel::AcctObject object;
+    ReadAt at;
+  };
+
+  // As Find(), without what is known beside the objects.
+  using FoundObjects = std::vector<std::optional<ReadObject>>;
+  absl::StatusOr<FoundObjects> FindObjects(
+      absl::Span<const absl::string_view> names, absl::Duration max_staleness);
+
   // The same of a reading that the caller has begun, and need not have waited
   // for: once.
   std::shared_ptr<WaitingReader> BeginReading();
-  absl::StatusOr<Found> Find(absl::Span<const std::string> names,
-                             WaitingReader& reading);
+  absl::StatusOr<FoundObjects> FindObjects(
+      absl::Span<const absl::string_view> names, WaitingReader& reading);
 
   // Those of `names` that do not exist. Statuses: SnapshotHub::Take().
   absl::StatusOr<std::vector<std::string>> Missing(
@@ -124,13 +141,6 @@ class Counters {
   absl::StatusOr<std::vector<Counter>> Check(
       absl::Span<const CounterTarget> targets);
 
-  // When an object was read.
-  struct ReadAt {
-    absl::Time wall;
-    // Not before this, since boot. Zero, where nobody knows: then its total is
-    // what the ledger knows, whatever the object has.
-    absl::Duration since;
-  };
   // The counter of an object that was read then.
   Counter Describe(kernel::AcctObject object, ReadAt read) const;
 
@@ -149,8 +159,10 @@ class Counters {
   // The last snapshot if it is recent enough.
   std::shared_ptr<const Snapshot> RecentSnapshot(absl::Duration max_staleness);
   // `fresh`: what it lacks was not there at the time of the call.
-  absl::StatusOr<Found> FindInSnapshot(absl::Span<const std::string> names,
-                                       const Snapshot& snapshot, bool fresh);
+  absl::StatusOr<FoundObjects> FindInSnapshot(
+      absl::Span<const absl::string_view> names, const Snapshot& snapshot,
+      bool fresh);
+  absl::StatusOr<std::optional<ReadObject>> ReadNow(absl::string_view name);
   absl::StatusOr<std::shared_ptr<const Snapshot>> CompleteSnapshot(
       absl::Duration max_staleness);
 

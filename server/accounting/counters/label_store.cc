@@ -165,14 +165,32 @@ Labels LabelStore::ReadFromDisk(absl::string_view counter) const {
 }
 
 Labels LabelStore::Get(absl::string_view counter) const {
+  Labels labels;
+  Visit({counter}, [&](size_t, const Labels& found) { labels = found; });
+  return labels;
+}
+
+void LabelStore::Visit(
+    absl::Span<const absl::string_view> counters,
+    absl::FunctionRef<void(size_t index, const Labels& labels)> visit) const {
+  std::vector<size_t> on_disk;
   {
     absl::ReaderMutexLock lock(&mutex_);
-    const auto found = entries_.find(counter);
-    if (found != entries_.end()) return found->second.labels;
-    if (IsInMemory(counter)) return Labels();
+    for (size_t i = 0; i < counters.size(); ++i) {
+      const auto found = entries_.find(counters[i]);
+      if (found != entries_.end()) {
+        visit(i, found->second.labels);
+      } else if (IsInMemory(counters[i])) {
+        visit(i, Labels());
+      } else {
+        on_disk.push_back(i);
+      }
+    }
   }
-  absl::MutexLock write_lock(&write_mutex_);
-  return ReadFromDisk(counter);
+  for (const size_t i : on_disk) {
+    absl::MutexLock write_lock(&write_mutex_);
+    visit(i, ReadFromDisk(counters[i]));
+  }
 }
 
 LabelStore::Use LabelStore::use() const {

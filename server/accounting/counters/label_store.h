@@ -14,6 +14,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -60,6 +61,11 @@ class LabelStore {
   // Empty when the counter has none, or (which only a failing disk does) when
   // they are on the disk and can't be read.
   Labels Get(absl::string_view counter) const;
+  // Hands out the labels of each, by its index, in any order; see Get(). They
+  // live until `visit` returns, which must not call the store.
+  void Visit(
+      absl::Span<const absl::string_view> counters,
+      absl::FunctionRef<void(size_t index, const Labels& labels)> visit) const;
 
   using Changes = absl::Span<const std::pair<std::string, Labels>>;
 

@@ -4,11 +4,30 @@
 #include <utility>
 
 #include "absl/algorithm/container.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 
 namespace nfmeter::accounting {
+namespace {
+
+// The first counter that both have, which are by name; null: there is none.
+const PlannedCounter* FirstShared(const std::vector<PlannedCounter>& a,
+                                  const std::vector<PlannedCounter>& b) {
+  auto left = a.begin();
+  auto right = b.begin();
+  while (left != a.end() && right != b.end()) {
+    const int order = left->name.compare(right->name);
+    if (order == 0) return &*left;
+    if (order < 0) {
+      ++left;
+    } else {
+      ++right;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
 
 absl::Status PlanNotFound(absl::string_view name) {
   return MakeError(absl::StatusCode::kNotFound,
@@ -126,8 +145,6 @@ std::map<std::string, std::string> AppliedPlans::PlansByCounter() const {
 absl::Status AppliedPlans::CheckNoOthers(
     const CompiledPlan& compiled, absl::string_view name,
     absl::Span<const std::string> replaced) const {
-  absl::flat_hash_set<absl::string_view> wanted;
-  for (const PlannedCounter& each : compiled.counters) wanted.insert(each.name);
   absl::MutexLock lock(&mutex_);
   for (const auto& [other, entry] : plans_) {
     if (other == name) continue;
@@ -139,16 +156,16 @@ absl::Status AppliedPlans::CheckNoOthers(
                                     "; choose another name"));
     }
     if (absl::c_linear_search(replaced, other)) continue;
-    for (const PlannedCounter& each : entry.plan.compiled->counters) {
-      if (wanted.contains(each.name)) {
-        return MakeError(
-            absl::StatusCode::kFailedPrecondition,
-            absl::StrCat("counter ", each.name, " is one of plan ", other,
-                         ": take it out there first, or name another"),
-            ErrorDetails{
-                .reason = "COUNTER_OF_OTHER_PLAN",
-                .metadata = {{"counter", each.name}, {"plan", other}}});
-      }
+    const PlannedCounter* const shared =
+        FirstShared(entry.plan.compiled->counters, compiled.counters);
+    if (shared != nullptr) {
+      return MakeError(
+          absl::StatusCode::kFailedPrecondition,
+          absl::StrCat("counter ", shared->name, " is one of plan ", other,
+                       ": take it out there first, or name another"),
+          ErrorDetails{
+              .reason = "COUNTER_OF_OTHER_PLAN",
+              .metadata = {{"counter", shared->name}, {"plan", other}}});
     }
   }
   return absl::OkStatus();

@@ -6,7 +6,7 @@
 #include <tuple>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 
 namespace nfmeter::accounting {
@@ -80,71 +80,85 @@ std::string KeyBytes(KeyNumber number, const KeyLayout& layout) {
   return bytes;
 }
 
-// What the rules of one map have in common.
+// What the elements of one map have in common.
 struct Kind {
   int bits = 0;
   bool from_elsewhere = false;
   OwnedAction action = OwnedAction::kContinue;
   kernel::Mark mark;
-  // A key that such a map has already goes into one of the next layer.
-  size_t layer = 0;
 
   // The longest prefix first.
   auto Order() const {
-    return std::tuple(-bits, from_elsewhere, action, mark.value, mark.mask,
-                      layer);
+    return std::tuple(-bits, from_elsewhere, action, mark.value, mark.mask);
   }
   friend bool operator<(const Kind& a, const Kind& b) {
     return a.Order() < b.Order();
   }
 };
 
+using Elements = std::vector<OwnedMap::Element>;
+
+// By rising key, each once: a key that is there already goes into the next
+// layer.
+std::vector<Elements> LayersOf(Elements elements) {
+  const auto by_key = [](const auto& a, const auto& b) {
+    return a.key < b.key;
+  };
+  if (!absl::c_is_sorted(elements, by_key)) {
+    absl::c_stable_sort(elements, by_key);
+  }
+  std::vector<Elements> layers(1);
+  layers[0].reserve(elements.size());
+  size_t layer = 0;
+  for (OwnedMap::Element& each : elements) {
+    const bool again =
+        !layers[layer].empty() && layers[layer].back().key == each.key;
+    layer = again ? layer + 1 : 0;
+    if (layer == layers.size()) layers.emplace_back();
+    layers[layer].push_back(std::move(each));
+  }
+  return layers;
+}
+
 }  // namespace
 
 KeyMaps MakeKeyMaps(kernel::Family family, KeyField field,
-                    absl::Span<const KeyedRule> rules,
+                    std::vector<KeyedCounter> counters,
                     std::function<std::string(absl::string_view part)> name) {
   const KeyLayout layout = LayoutOf(field, family);
   // In an order that does not depend on the plan's, for the layers.
-  std::vector<const KeyedRule*> ordered;
-  for (const KeyedRule& each : rules) ordered.push_back(&each);
-  std::sort(ordered.begin(), ordered.end(),
-            [](const KeyedRule* a, const KeyedRule* b) {
-              return std::tuple(a->range.first, a->range.last,
-                                absl::string_view(a->rule.counter)) <
-                     std::tuple(b->range.first, b->range.last,
-                                absl::string_view(b->rule.counter));
-            });
-  std::map<Kind, std::vector<OwnedMap::Element>> elements;
-  std::map<Kind, absl::flat_hash_map<std::string, size_t>> layers;
-  for (const KeyedRule* each : ordered) {
-    for (const Prefix& prefix : PrefixesOf(each->range, layout)) {
-      Kind kind = {.bits = prefix.bits,
-                   .from_elsewhere = each->rule.match.source.has_value(),
-                   .action = each->rule.action,
-                   .mark = each->rule.mark};
-      std::string key = KeyBytes(prefix.first, layout);
-      kind.layer = layers[kind][key]++;
-      elements[kind].push_back(
-          {std::move(key), each->rule.counter, each->rule.quota});
+  absl::c_sort(counters, [](const KeyedCounter& a, const KeyedCounter& b) {
+    return std::tie(a.range.first, a.range.last, a.counter) <
+           std::tie(b.range.first, b.range.last, b.counter);
+  });
+  std::map<Kind, Elements> by_kind;
+  for (const KeyedCounter& each : counters) {
+    for (const Prefix& prefix : PrefixesOf(each.range, layout)) {
+      const Kind kind = {.bits = prefix.bits,
+                         .from_elsewhere = each.from_elsewhere,
+                         .action = each.action,
+                         .mark = each.mark};
+      by_kind[kind].push_back(
+          {KeyBytes(prefix.first, layout), each.counter, each.quota});
     }
   }
   KeyMaps out;
-  for (auto& [kind, of_map] : elements) {
-    std::sort(of_map.begin(), of_map.end(),
-              [](const auto& a, const auto& b) { return a.key < b.key; });
-    const std::string part =
-        absl::StrCat("map|", kind.bits, "|", static_cast<int>(kind.action), "|",
-                     kind.mark.value, "|", kind.mark.mask, "|", kind.layer,
-                     kind.from_elsewhere ? "|from elsewhere" : "");
-    out.maps.push_back({.name = name(part),
-                        .key = MapKeyOf(field),
-                        .bits = static_cast<uint8_t>(kind.bits),
-                        .from_elsewhere = kind.from_elsewhere,
-                        .elements = std::move(of_map)});
-    out.rules.push_back({.map = out.maps.back().name,
-                         .action = kind.action,
-                         .mark = kind.mark});
+  for (auto& [kind, of_kind] : by_kind) {
+    std::vector<Elements> layers = LayersOf(std::move(of_kind));
+    for (size_t layer = 0; layer < layers.size(); ++layer) {
+      const std::string part =
+          absl::StrCat("map|", kind.bits, "|", static_cast<int>(kind.action),
+                       "|", kind.mark.value, "|", kind.mark.mask, "|", layer,
+                       kind.from_elsewhere ? "|from elsewhere" : "");
+      out.maps.push_back({.name = name(part),
+                          .key = MapKeyOf(field),
+                          .bits = static_cast<uint8_t>(kind.bits),
+                          .from_elsewhere = kind.from_elsewhere,
+                          .elements = std::move(layers[layer])});
+      out.rules.push_back({.map = out.maps.back().name,
+                           .action = kind.action,
+                           .mark = kind.mark});
+    }
   }
   return out;
 }

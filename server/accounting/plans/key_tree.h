@@ -13,7 +13,6 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "accounting/plans/key_maps.h"
 #include "accounting/plans/key_range.h"
 #include "kernel/owned_chains.h"
 #include "kernel/rule_types.h"
@@ -38,7 +37,10 @@ class KeyTree {
  public:
   // What a rule does must not end the walk where another rule of the same tree
   // could still count.
-  using Leaf = KeyedRule;
+  struct Leaf {
+    KeyRange range;
+    kernel::OwnedRule rule;  // without its key
+  };
 
   // How many rules a packet meets: evaluated, not only matched.
   struct Cost {

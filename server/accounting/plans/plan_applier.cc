@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "accounting/plans/plan_applier.h"
 
+#include <iterator>
 #include <utility>
 
 #include "absl/algorithm/container.h"
-#include "absl/container/flat_hash_set.h"
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {
@@ -24,6 +24,32 @@ Counter Wanted(const PlannedCounter& planned) {
     counter.labels[kDescriptionLabel] = planned.description;
   }
   return counter;
+}
+
+// Whether a counter that has these labels needs no others.
+bool AreLabelsOf(const PlannedCounter& planned, const Labels& labels) {
+  absl::string_view description;
+  auto wanted = planned.labels.begin();
+  for (const auto& label : labels) {
+    if (label.first == kManagedLabel) continue;
+    if (label.first == kDescriptionLabel) {
+      description = label.second;
+      continue;
+    }
+    if (wanted == planned.labels.end() || *wanted != label) return false;
+    ++wanted;
+  }
+  return wanted == planned.labels.end() && description == planned.description;
+}
+
+// By name.
+std::vector<absl::string_view> PlannedNames(const CompiledPlan& compiled) {
+  std::vector<absl::string_view> names;
+  names.reserve(compiled.counters.size());
+  for (const PlannedCounter& each : compiled.counters) {
+    names.push_back(each.name);
+  }
+  return names;
 }
 
 std::vector<std::string> NamesOf(absl::Span<const Counter> counters) {
@@ -120,43 +146,43 @@ std::shared_ptr<WaitingReader> PlanApplier::BeginReading(
 }
 
 absl::StatusOr<PlanCounterWork> PlanApplier::CompareCounters(
-    const CompiledPlan& compiled, absl::Span<const std::string> old_names,
+    const CompiledPlan& before, const CompiledPlan& compiled,
     WaitingReader* reading) const {
-  std::vector<std::string> names;
-  names.reserve(compiled.counters.size());
-  for (const PlannedCounter& counter : compiled.counters) {
-    names.push_back(counter.name);
-  }
-  NFM_ASSIGN_OR_RETURN(const auto found,
-                       reading != nullptr
-                           ? counters_.Find(names, *reading)
-                           : counters_.Find(names, absl::ZeroDuration()));
+  const std::vector<PlannedCounter>& planned = compiled.counters;
+  const std::vector<absl::string_view> names = PlannedNames(compiled);
+  NFM_ASSIGN_OR_RETURN(
+      const auto found,
+      reading != nullptr ? counters_.FindObjects(names, *reading)
+                         : counters_.FindObjects(names, absl::ZeroDuration()));
+  // The labels of those that are not as they are planned.
+  std::vector<std::optional<Labels>> others(planned.size());
+  labels_.Visit(names, [&](size_t i, const Labels& labels) {
+    if (found[i].has_value() &&
+        (found[i]->object.quota != LimitOf(planned[i]) ||
+         !AreLabelsOf(planned[i], labels))) {
+      others[i] = labels;
+    }
+  });
   PlanCounterWork work;
-  for (size_t i = 0; i < names.size(); ++i) {
-    const PlannedCounter& planned = compiled.counters[i];
-    Counter wanted = Wanted(planned);
+  for (size_t i = 0; i < planned.size(); ++i) {
+    if (found[i].has_value() && !others[i].has_value()) continue;
+    Counter wanted = Wanted(planned[i]);
     if (!found[i].has_value()) {
       work.made.push_back(std::move(wanted));
       continue;
     }
-    if (found[i]->labels.contains(kManagedLabel)) {
-      wanted.labels[kManagedLabel] = "";
-    }
-    if (found[i]->labels == wanted.labels &&
-        found[i]->object.quota == wanted.object.quota) {
-      continue;
-    }
-    work.changed.push_back({.counter = names[i],
-                            .labels_before = found[i]->labels,
+    if (others[i]->contains(kManagedLabel)) wanted.labels[kManagedLabel] = "";
+    work.changed.push_back({.counter = planned[i].name,
+                            .labels_before = *std::move(others[i]),
                             .labels_after = std::move(wanted.labels),
                             .quota_before = found[i]->object.quota,
                             .quota_after = wanted.object.quota});
   }
-  const absl::flat_hash_set<absl::string_view> wanted(names.begin(),
-                                                      names.end());
-  for (const std::string& name : old_names) {
-    if (!wanted.contains(name)) work.removed.push_back(name);
-  }
+  // Both are by name.
+  std::vector<absl::string_view> removed;
+  absl::c_set_difference(PlannedNames(before), names,
+                         std::back_inserter(removed));
+  for (const absl::string_view name : removed) work.removed.emplace_back(name);
   return work;
 }
 

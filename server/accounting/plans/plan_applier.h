@@ -84,11 +84,11 @@ class PlanApplier {
         counter_editor_(counter_editor),
         labels_(labels) {}
 
-  // `old_names` are counters that the plan had before; those it has no more
-  // are to be removed. `reading`: all counters, of a time that is recent
-  // enough; null: they are read now. Statuses of Counters::Find().
+  // Counters that the plan had `before` and has no more are to be removed.
+  // `reading`: all counters, of a time that is recent enough; null: they are
+  // read now. Statuses of Counters::Find().
   absl::StatusOr<PlanCounterWork> CompareCounters(
-      const CompiledPlan& compiled, absl::Span<const std::string> old_names,
+      const CompiledPlan& before, const CompiledPlan& compiled,
       WaitingReader* reading = nullptr) const;
 
   // PERMISSION_DENIED: see CounterEditor::CheckOnlyCounts().

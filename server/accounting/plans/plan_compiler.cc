@@ -2,9 +2,11 @@
 #include "accounting/plans/plan_compiler.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
@@ -242,6 +244,7 @@ class TableCompiler {
       Add({std::move(chain)});
       return reached;
     }
+    if (form_ == PlanForm::kMaps) return CompileMaps(bucket, class_name, text);
     std::vector<KeyTree::Leaf> leaves;
     leaves.reserve(bucket.accounts.size());
     for (const PlanAccount* account : bucket.accounts) {
@@ -249,7 +252,6 @@ class TableCompiler {
       if (bucket.from_elsewhere) rule.match.source = account->match.source;
       leaves.push_back({*KeyOf(account->match, *bucket.key), std::move(rule)});
     }
-    if (form_ == PlanForm::kMaps) return CompileMaps(*bucket.key, leaves, text);
     KeyTree tree(family_, *bucket.key, base,
                  [&](uint64_t place, absl::string_view part) {
                    return NameIn(text, place, part);
@@ -265,12 +267,24 @@ class TableCompiler {
   }
 
   // The same by lookups, which ask for nothing but the key.
-  Reached CompileMaps(KeyField key, absl::Span<const KeyedRule> leaves,
+  Reached CompileMaps(const AccountBucket& bucket,
+                      std::optional<absl::string_view> class_name,
                       const std::string& text) {
-    KeyMaps maps =
-        MakeKeyMaps(family_, key, leaves, [&](absl::string_view part) {
-          return NameOf(absl::StrCat(text, part));
-        });
+    std::vector<KeyedCounter> counters;
+    counters.reserve(bucket.accounts.size());
+    for (const PlanAccount* account : bucket.accounts) {
+      KeyedCounter& keyed = counters.emplace_back();
+      keyed.range = *KeyOf(account->match, *bucket.key);
+      keyed.counter = CounterOf(*account, class_name);
+      keyed.quota = account->quota.has_value();
+      keyed.from_elsewhere = bucket.from_elsewhere;
+      keyed.action = ActionOf(*account);
+      if (keyed.action == OwnedAction::kMark) keyed.mark = account->quota->mark;
+    }
+    KeyMaps maps = MakeKeyMaps(family_, *bucket.key, std::move(counters),
+                               [&](absl::string_view part) {
+                                 return NameOf(absl::StrCat(text, part));
+                               });
     for (kernel::OwnedMap& map : maps.maps) {
       table_.maps.push_back(std::move(map));
     }
@@ -359,25 +373,34 @@ AccountsByPlace ByPlace(absl::Span<const PlanAccount> accounts) {
 
 std::vector<PlannedCounter> PlannedCounters(
     const Plan& plan, absl::Span<const PlanAccount> accounts) {
-  std::vector<PlannedCounter> counters;
-  counters.reserve(accounts.size());
+  struct Named {
+    absl::string_view name;
+    const PlanAccount* account;
+  };
+  std::vector<Named> all;
+  all.reserve(accounts.size());
+  std::deque<std::string> of_classes;
   for (const PlanAccount& account : accounts) {
+    if (!account.split.has_value()) {
+      all.push_back({account.counter, &account});
+      continue;
+    }
     for (std::string& name : accounting::CountersOf(plan, account)) {
-      counters.push_back({.name = std::move(name),
-                          .labels = account.labels,
-                          .description = account.description,
-                          .quota = account.quota});
+      all.push_back({of_classes.emplace_back(std::move(name)), &account});
     }
   }
   // By name; the first account of a counter is the one that describes it.
-  std::stable_sort(
-      counters.begin(), counters.end(),
-      [](const auto& a, const auto& b) { return a.name < b.name; });
-  counters.erase(std::unique(counters.begin(), counters.end(),
-                             [](const auto& a, const auto& b) {
-                               return a.name == b.name;
-                             }),
-                 counters.end());
+  absl::c_stable_sort(
+      all, [](const Named& a, const Named& b) { return a.name < b.name; });
+  std::vector<PlannedCounter> counters;
+  counters.reserve(all.size());
+  for (const auto& [name, account] : all) {
+    if (!counters.empty() && counters.back().name == name) continue;
+    counters.push_back({.name = std::string(name),
+                        .labels = account->labels,
+                        .description = account->description,
+                        .quota = account->quota});
+  }
   return counters;
 }
 
@@ -428,6 +451,7 @@ absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
   NFM_ASSIGN_OR_RETURN(std::vector<PlanAccount> accounts, ExpandPlan(plan));
   CompiledPlan compiled;
   compiled.counters = PlannedCounters(plan, accounts);
+  const size_t count = accounts.size();
   accounts = WithCgroups(std::move(accounts), cgroups);
   compiled.watched_quotas =
       std::any_of(compiled.counters.begin(), compiled.counters.end(),
@@ -459,7 +483,7 @@ absl::StatusOr<CompiledPlan> CompilePlan(const Plan& plan,
     }
     compiled.tables.push_back(std::move(table));
   }
-  compiled.idle_counters = IdleCounters(compiled);
+  if (accounts.size() < count) compiled.idle_counters = IdleCounters(compiled);
   if (places > 0) compiled.cost.mean = met / static_cast<double>(places);
   NFM_RETURN_IF_ERROR(CheckBudget(compiled.cost, budget));
   return compiled;

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <deque>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -365,13 +366,14 @@ void ExpandGroup(const AccountGroup& group, kernel::Table table,
 }
 
 void CheckCounters(const Plan& plan, Violations& violations) {
-  absl::flat_hash_map<std::string, std::string> places;
-  const auto add = [&](const std::string& counter, const std::string& place) {
-    const auto [found, is_new] = places.try_emplace(counter, place);
-    if (!is_new && found->second != place) {
+  absl::flat_hash_map<absl::string_view, const std::string*> places;
+  std::deque<std::string> of_classes;
+  const auto add = [&](absl::string_view counter, const std::string& place) {
+    const auto [found, is_new] = places.try_emplace(counter, &place);
+    if (!is_new && *found->second != place) {
       violations.Add(absl::StrCat(place, ".counter"),
-                     absl::StrCat(counter, " is the counter of ", found->second,
-                                  " already"));
+                     absl::StrCat(counter, " is the counter of ",
+                                  *found->second, " already"));
     }
   };
   const auto add_all = [&](const PlanAccount& account,
@@ -380,10 +382,11 @@ void CheckCounters(const Plan& plan, Violations& violations) {
       add(counter, account.field);
       return;
     }
-    for (const AddressClass& each : plan.classes) {
-      add(ClassCounter(counter, each.name), account.field);
-    }
-    add(ClassCounter(counter, kOtherClass), account.field);
+    const auto add_class = [&](absl::string_view name) {
+      add(of_classes.emplace_back(ClassCounter(counter, name)), account.field);
+    };
+    for (const AddressClass& each : plan.classes) add_class(each.name);
+    add_class(kOtherClass);
   };
   for (const PlanAccount& account : plan.accounts) {
     add_all(account, account.counter);

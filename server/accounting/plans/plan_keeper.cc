@@ -223,7 +223,7 @@ absl::StatusOr<PlanKeeper::Drift> PlanKeeper::Repair(
   if (drift.size() == 0 || options_.read_only) return drift;
   // What rules count into may be missing with them.
   NFM_ASSIGN_OR_RETURN(PlanCounterWork work,
-                       parts_.applier.CompareCounters(*applied.compiled, {}));
+                       parts_.applier.CompareCounters({}, *applied.compiled));
   work = work.WithoutLabels();
   PutBackValues(work);
   NFM_RETURN_IF_ERROR(

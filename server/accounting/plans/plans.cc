@@ -253,9 +253,9 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
     });
   };
   progress(PlanStep::kCompare, 0, compiled.counters.size());
-  NFM_ASSIGN_OR_RETURN(const PlanCounterWork work,
-                       applier_.CompareCounters(
-                           compiled, NamesOf(*before.compiled), reading.get()));
+  NFM_ASSIGN_OR_RETURN(
+      const PlanCounterWork work,
+      applier_.CompareCounters(*before.compiled, compiled, reading.get()));
   NFM_RETURN_IF_ERROR(terms.counting_only ? applier_.CheckOnlyCounts(work)
                                           : applier_.CheckNoCaps(work));
 

@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -23,7 +24,9 @@ namespace {
 using ::nfmeter::testing::HasReason;
 using ::nfmeter::testing::StatusIs;
 using ::nfmeter::testing::TemporaryDirectory;
+using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 
 class LabelStoreTest : public ::testing::Test {
  protected:
@@ -218,6 +221,11 @@ TEST_F(LabelBoundsTest, AStoreLargerThanTheBoundIsReadFromTheDisk) {
     EXPECT_EQ(store->Get(Name(i)), Big()) << i;
   }
   EXPECT_THAT(store->Get("c99"), IsEmpty());
+  std::map<size_t, Labels> visited;
+  store->Visit({"c19", "c99", "c00"},
+               [&](size_t i, const Labels& labels) { visited[i] = labels; });
+  EXPECT_THAT(visited,
+              ElementsAre(Pair(0, Big()), Pair(1, IsEmpty()), Pair(2, Big())));
 }
 
 TEST_F(LabelBoundsTest, AStoreLargerThanTheBoundTakesOnlyWhatIsNoMore) {

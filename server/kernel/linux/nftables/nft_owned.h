@@ -41,6 +41,10 @@ struct NftWantedChain {
   const OwnedChain* chain = nullptr;
 };
 
+// The bytes of a key as they lie in the register, from those in network order;
+// and back.
+std::string NftKeyInRegister(std::string bytes, bool host_order);
+
 // A map from keys to counters, or to the quotas beside those; or a set of the
 // pairs that a map does not count.
 struct NftWantedMap {

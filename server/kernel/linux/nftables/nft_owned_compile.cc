@@ -73,20 +73,12 @@ KeyLayout LayoutOf(MapKey key, Family family) {
           .text = "meta skuid"};
 }
 
-// Bytes in network order as they lie in the register.
-std::string InRegister(std::string bytes, const KeyLayout& layout) {
-  if (layout.host_order && BYTE_ORDER == LITTLE_ENDIAN) {
-    std::reverse(bytes.begin(), bytes.end());
-  }
-  return bytes;
-}
-
 std::string MaskOf(const OwnedMap& map, const KeyLayout& layout) {
   std::string mask(layout.bytes, '\0');
   for (size_t bit = 0; bit < map.bits; ++bit) {
     mask[bit / 8] = static_cast<char>(mask[bit / 8] | 0x80 >> bit % 8);
   }
-  return InRegister(std::move(mask), layout);
+  return NftKeyInRegister(std::move(mask), layout.host_order);
 }
 
 std::string HostBytes(uint32_t value) {
@@ -188,8 +180,8 @@ class TableCompiler {
     wanted.elements.reserve(map.elements.size());
     for (const OwnedMap::Element& each : map.elements) {
       if (objects == kQuota && !each.quota) continue;
-      wanted.elements.push_back(
-          {InRegister(each.key, layout), NftObjectName(each.counter)});
+      wanted.elements.push_back({NftKeyInRegister(each.key, layout.host_order),
+                                 NftObjectName(each.counter)});
     }
     std::sort(wanted.elements.begin(), wanted.elements.end(),
               [](const auto& a, const auto& b) { return a.key < b.key; });
@@ -370,6 +362,13 @@ class TableCompiler {
 };
 
 }  // namespace
+
+std::string NftKeyInRegister(std::string bytes, bool host_order) {
+  if (host_order && BYTE_ORDER == LITTLE_ENDIAN) {
+    std::reverse(bytes.begin(), bytes.end());
+  }
+  return bytes;
+}
 
 std::string NftOwnedPlace::KernelName() const {
   return NftChainName(family, table, name);

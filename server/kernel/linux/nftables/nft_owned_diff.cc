@@ -127,25 +127,33 @@ Elements Lacking(const Elements& from, const Elements& other) {
   return lacking;
 }
 
-// Counters of those elements that count neither into them nor into stand-ins
-// for them.
+// The element of this key; null: there is none.
+template <typename AnyElement>
+const AnyElement* FindKey(const std::vector<AnyElement>& by_key,
+                          const std::string& key) {
+  const auto found = std::lower_bound(
+      by_key.begin(), by_key.end(), key,
+      [](const AnyElement& a, const std::string& b) { return a.key < b; });
+  return found != by_key.end() && found->key == key ? &*found : nullptr;
+}
+
+// Counters of `lacking`, those elements that are not found, that count neither
+// into them nor into stand-ins for them.
 OwnedDifference::Lost LostElements(const NftWantedMap& wanted,
+                                   const Elements& lacking,
                                    const NftFoundMap& found) {
   OwnedDifference::Lost lost;
   if (wanted.counters == nullptr) return lost;
-  absl::flat_hash_map<std::string, absl::string_view> counters;
-  for (const OwnedMap::Element& each : wanted.counters->elements) {
-    counters[NftObjectName(each.counter)] = each.counter;
-  }
-  for (const Element& each : Lacking(wanted.elements, found.elements)) {
-    const absl::string_view counter = counters[each.object];
-    const auto there = std::lower_bound(
-        found.elements.begin(), found.elements.end(), each,
-        [](const Element& a, const Element& b) { return a.key < b.key; });
+  for (const Element& each : lacking) {
+    const std::string& counter =
+        FindKey(wanted.counters->elements,
+                NftKeyInRegister(each.key, wanted.map.host_order))
+            ->counter;
+    const Element* const there = FindKey(found.elements, each.key);
     const bool by_stand_in =
-        there != found.elements.end() && there->key == each.key &&
+        there != nullptr &&
         there->object == NftObjectName(StandInName(counter));
-    if (!by_stand_in) lost.counters.emplace_back(counter);
+    if (!by_stand_in) lost.counters.push_back(counter);
   }
   return lost;
 }
@@ -314,7 +322,7 @@ class Comparison {
       if (changed.deleted.empty() && changed.added.empty()) continue;
       Tell(wanted.place, Kind::kChanged, TextsOf(changed.added),
            TextsOf(changed.deleted));
-      out_.differences.back().lost = LostElements(wanted, found);
+      out_.differences.back().lost = LostElements(wanted, changed.added, found);
       out_.changed_maps.insert(changed.map->name);
       changed_.push_back(std::move(changed));
     }
