@@ -40,6 +40,9 @@ class ReplicatedTest : public testing::PostgresFixture {
     ASSERT_OK(replica_.Start());
     ASSERT_OK(pool_.Start());
   }
+  void TearDown() override {
+    if (HasFailure()) ADD_FAILURE() << "Pgpool-II said:\n" << pool_.Log();
+  }
   std::unique_ptr<CollectorProcess> Start(const std::string& name) {
     std::vector<std::string> arguments = Arguments(name);
     arguments[3] = pool_.url();
