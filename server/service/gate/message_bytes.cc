@@ -16,14 +16,6 @@
 namespace nfmeter::service {
 namespace {
 
-// gRPC hands the bytes over as const, but counts its readers in them.
-bool Parse(const grpc::ByteBuffer& bytes,
-           google::protobuf::MessageLite* request) {
-  grpc::ByteBuffer shared = bytes;
-  grpc::ProtoBufferReader reader(&shared);
-  return reader.status().ok() && request->ParseFromZeroCopyStream(&reader);
-}
-
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::internal::WireFormatLite;
@@ -41,6 +33,14 @@ constexpr size_t kMapEntryBytes = 128;
 constexpr size_t kPointerBytes = 24;
 // A number in a list, which may have one byte on the wire.
 constexpr size_t kNumberBytes = 8;
+
+// gRPC hands the bytes over as const, but counts its readers in them.
+bool Parse(const grpc::ByteBuffer& bytes,
+           google::protobuf::MessageLite* request) {
+  grpc::ByteBuffer shared = bytes;
+  grpc::ProtoBufferReader reader(&shared);
+  return reader.status().ok() && request->ParseFromZeroCopyStream(&reader);
+}
 
 // Walks over one message.
 class Walk {
