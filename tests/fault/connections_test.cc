@@ -3,14 +3,12 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "tests/fault/fault_server.h"
@@ -23,27 +21,16 @@ namespace {
 
 using ::nfmeter::testing::FaultServer;
 using ::nfmeter::testing::Http2Connection;
+using ::nfmeter::testing::OpenConnections;
 using ::nfmeter::testing::OpenDescriptors;
 using ::nfmeter::testing::ResidentKiB;
 namespace http2 = ::nfmeter::testing::http2;
 
 constexpr absl::Duration kPatience = absl::Seconds(60);
-constexpr int64_t kConnections = 10'000;
+constexpr size_t kConnections = 10'000;
 constexpr size_t kMostKiBEach = 48;
 
 using Connections = std::vector<std::unique_ptr<Http2Connection>>;
-
-std::string SocketOf(const FaultServer& server) {
-  return std::string(absl::StripPrefix(server.target(), "unix:"));
-}
-
-// How many of them the server has taken and not closed, but for kSlack: what
-// else it has open comes and goes.
-constexpr int64_t kSlack = 10;
-int64_t Held(const FaultServer& server, size_t before) {
-  return static_cast<int64_t>(OpenDescriptors(server.pid())) -
-         static_cast<int64_t>(before);
-}
 
 bool Await(const std::function<bool()>& condition) {
   return testing::Eventually(condition, kPatience);
@@ -75,11 +62,10 @@ TEST(ConnectionsTest, TenThousandCostBoundedMemoryAndDelayNobody) {
   const auto client = server.Connect();
   ASSERT_OK(client->GetNode().status());
   const absl::Duration quiet = Percentile99(*client);
-  const size_t descriptors = OpenDescriptors(server.pid());
   const size_t memory = ResidentKiB(server.pid());
   Connections idle;
   while (idle.size() < kConnections) {
-    auto connection = Http2Connection::Open(SocketOf(server));
+    auto connection = Http2Connection::Open(server.socket());
     ASSERT_OK(connection.status()) << idle.size();
     // Every tenth has a call that it never finishes.
     if (idle.size() % 10 == 0) {
@@ -91,8 +77,8 @@ TEST(ConnectionsTest, TenThousandCostBoundedMemoryAndDelayNobody) {
     idle.push_back(*std::move(connection));
   }
   EXPECT_TRUE(Await([&] {
-    return Held(server, descriptors) >= kConnections - kSlack;
-  })) << Held(server, descriptors)
+    return OpenConnections(server) == 1 + kConnections;
+  })) << OpenConnections(server)
       << " are held: " << server.process().Log();
   const size_t each = (ResidentKiB(server.pid()) - memory) / kConnections;
   EXPECT_LE(each, kMostKiBEach);
@@ -104,7 +90,7 @@ TEST(ConnectionsTest, TenThousandCostBoundedMemoryAndDelayNobody) {
   printf("%zu KiB a connection, p99 of another client's calls %s\n", each,
          absl::FormatDuration(p99).c_str());
   idle.clear();
-  EXPECT_TRUE(Await([&] { return Held(server, descriptors) < kSlack; }));
+  EXPECT_TRUE(Await([&] { return OpenConnections(server) == 1; }));
 }
 
 // Each has no more calls than it may.
@@ -126,7 +112,7 @@ TEST(ConnectionsTest, CallsOfManyAreBoundedTogether) {
   }
   Connections greedy;
   for (int i = 0; i < kMany; ++i) {
-    auto connection = Http2Connection::Open(SocketOf(server));
+    auto connection = Http2Connection::Open(server.socket());
     if (!connection.ok()) continue;
     (*connection)->Send(calls);
     greedy.push_back(*std::move(connection));
@@ -145,10 +131,9 @@ TEST(ConnectionsTest, BeyondTheBoundTheyAreClosedAndOthersAreServed) {
   ASSERT_OK(server.Start());
   const auto client = server.Connect();
   ASSERT_OK(client->GetNode().status());
-  const size_t descriptors = OpenDescriptors(server.pid());
   Connections idle;
   for (int i = 0; i < 200; ++i) {
-    auto connection = Http2Connection::Open(SocketOf(server));
+    auto connection = Http2Connection::Open(server.socket());
     if (connection.ok()) idle.push_back(*std::move(connection));
   }
   const std::string ping = http2::Frame(http2::kPing, 0, 0, "12345678");
@@ -157,7 +142,7 @@ TEST(ConnectionsTest, BeyondTheBoundTheyAreClosedAndOthersAreServed) {
              return connection->Send(ping);
            }) < 50;
   }));
-  EXPECT_LT(Held(server, descriptors), 50);
+  EXPECT_LE(OpenConnections(server), 50);
   EXPECT_OK(client->GetNode().status());
   idle.clear();
   EXPECT_TRUE(Await([&] { return server.Connect()->GetNode().ok(); }));
@@ -176,7 +161,7 @@ TEST(ConnectionsTest, WhenDescriptorsRunOutTheServerGoesOnListening) {
   ASSERT_EQ(prlimit(server.pid(), RLIMIT_NOFILE, &limit, nullptr), 0);
   Connections idle;
   for (int i = 0; i < 50; ++i) {
-    auto connection = Http2Connection::Open(SocketOf(server));
+    auto connection = Http2Connection::Open(server.socket());
     if (connection.ok()) idle.push_back(*std::move(connection));
   }
   EXPECT_OK(client->GetNode().status());

@@ -70,4 +70,19 @@ size_t OpenDescriptors(pid_t pid) {
   return std::distance(begin, std::filesystem::directory_iterator());
 }
 
+size_t OpenConnections(const FaultServer& server) {
+  const std::string socket = server.socket();
+  std::ifstream sockets(absl::StrCat("/proc/", server.pid(), "/net/unix"));
+  size_t count = 0;
+  for (std::string line; std::getline(sockets, line);) {
+    std::istringstream words(line);
+    std::string address, references, protocol, flags, type, state, inode, path;
+    words >> address >> references >> protocol >> flags >> type >> state >>
+        inode >> path;
+    // SS_CONNECTED; one that waits to be taken has no inode yet.
+    if (path == socket && state == "03" && inode != "0") ++count;
+  }
+  return count;
+}
+
 }  // namespace nfmeter::testing

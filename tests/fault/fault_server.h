@@ -35,7 +35,8 @@ class FaultServer {
   // A client of the socket. Without retries, so that the test sees each answer.
   std::unique_ptr<Client> Connect() const;
 
-  std::string target() const { return "unix:" + dir_ / "nfmeter.sock"; }
+  std::string socket() const { return dir_ / "nfmeter.sock"; }
+  std::string target() const { return "unix:" + socket(); }
   std::string state_dir() const { return state_dir_; }
   pid_t pid() const { return process_->process().pid(); }
   NfmeterdProcess& process() { return *process_; }
@@ -57,8 +58,11 @@ size_t ResidentKiB(pid_t pid);
 // The most that it ever had.
 size_t PeakResidentKiB(pid_t pid);
 
-// Open descriptors of a process.
+// Open descriptors of a process; what it opens for a moment is among them.
 size_t OpenDescriptors(pid_t pid);
+// Connections that a server has taken on its socket and not closed, as the
+// kernel knows them.
+size_t OpenConnections(const FaultServer& server);
 
 }  // namespace nfmeter::testing
 

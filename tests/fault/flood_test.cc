@@ -16,7 +16,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "gmock/gmock.h"
@@ -258,7 +257,7 @@ class FloodTest : public ::testing::TestWithParam<FloodCase> {
 TEST_P(FloodTest, OverASocketCostsOthersLittle) {
   FaultServer server;
   ASSERT_OK(server.Start());
-  const std::string socket(absl::StripPrefix(server.target(), "unix:"));
+  const std::string socket = server.socket();
   Suffer(server, [&] { return Http2Connection::Open(socket); });
   EXPECT_THAT(server.process().Log(),
               HasSubstr(absl::StrCat("peer=\"pid ", getpid(), ", uid ",
@@ -365,8 +364,7 @@ TEST(UnfinishedRequestsTest, TakeBoundedMemoryAndNothingFromOthers) {
   const auto client = server.Connect();
   ASSERT_OK(client->GetNode().status());
   const size_t before = testing::ResidentKiB(server.pid());
-  auto connection = Http2Connection::Open(
-      std::string(absl::StripPrefix(server.target(), "unix:")));
+  auto connection = Http2Connection::Open(server.socket());
   ASSERT_OK(connection.status());
   // A message that says that it has 15 MiB, and as much of it as a stream may
   // have without asking.

@@ -27,6 +27,7 @@ namespace nfmeter {
 namespace {
 
 using ::nfmeter::testing::FaultServer;
+using ::nfmeter::testing::OpenConnections;
 using ::nfmeter::testing::OpenDescriptors;
 using ::nfmeter::testing::ResidentKiB;
 
@@ -183,14 +184,18 @@ TEST_F(SubscriberTest, AClientThatVanishesWithItsConnectionsLeavesNothing) {
   StartWithCounters();
   const auto other = server_.Connect();
   ASSERT_OK(other->GetNode().status());
-  const size_t before = OpenDescriptors(server_.pid());
+  // Of the two clients that there were, this one is left.
+  ASSERT_TRUE(Await([&] { return OpenConnections(server_) == 1; }));
+  const size_t descriptors = OpenDescriptors(server_.pid());
   ASSERT_EQ(write(go[1], "g", 1), 1);
   char byte = 0;
   ASSERT_EQ(read(ready[0], &byte, 1), 1) << "the client failed";
-  EXPECT_GE(OpenDescriptors(server_.pid()), before + kConnections);
+  EXPECT_EQ(OpenConnections(server_), 1 + kConnections);
   kill(client, SIGKILL);
   waitpid(client, nullptr, 0);
-  EXPECT_TRUE(Await([&] { return OpenDescriptors(server_.pid()) <= before; }));
+  EXPECT_TRUE(Await([&] { return OpenConnections(server_) == 1; }));
+  EXPECT_TRUE(
+      Await([&] { return OpenDescriptors(server_.pid()) <= descriptors; }));
   EXPECT_OK(other->GetNode().status());
   const auto watch = other->WatchSnapshots();
   EXPECT_OK(watch->Next().status());
