@@ -86,6 +86,22 @@ constexpr Word kWords[] = {
     {"ListRules", "'nfmeter rule list'"},
     {"DeleteRule", "'nfmeter rule delete'"},
     {"ListChains", "'nfmeter rule chains'"},
+    {"WatchSnapshots", "'nfmeter watch'"},
+    {"WatchQuotaEvents", "'nfmeter quota watch'"},
+    {"ApplyPlan", "'nfmeter apply'"},
+    {"GetPlan", "'nfmeter plan get'"},
+    {"ListPlans", "'nfmeter plan list'"},
+    {"DeletePlan", "'nfmeter plan delete'"},
+    {"ExportPlan", "'nfmeter export'"},
+    {"GetPlanStatus", "'nfmeter plan status'"},
+    {"WatchPlanStatus", "'nfmeter plan watch'"},
+    {"ListFlows", "'nfmeter flow list'"},
+    {"SummarizeFlows", "'nfmeter flow top'"},
+    {"WatchFlows", "'nfmeter flow watch'"},
+    {"ListGaps", "'nfmeter usage gaps'"},
+    {"CollectUsage", "'nfmeter usage collect'"},
+    {"ListConsumers", "'nfmeter usage consumers'"},
+    {"DeleteConsumer", "'nfmeter usage delete-consumer'"},
     {"GetNode", "'nfmeter node'"},
     {"NodeService", "'nfmeter node'"},
     {"request_id", "--request-id"},
@@ -130,14 +146,21 @@ std::string FlagName(absl::string_view path) {
 
 bool IsWordCharacter(char c) { return absl::ascii_isalnum(c) || c == '_'; }
 
-// "filter.source" at the front of a sentence: the path of a field of a filter;
-// empty: there is none.
-absl::string_view FilterFieldAt(absl::string_view sentence) {
-  constexpr absl::string_view kFilter = "filter.";
-  if (!absl::StartsWith(sentence, kFilter)) return "";
-  size_t end = kFilter.size();
-  while (end < sentence.size() && IsWordCharacter(sentence[end])) ++end;
-  return sentence.substr(0, end);
+// "filter.source" or "counters[0].name" at the front of a sentence: the path of
+// a field of a filter, or of an item of a batch; empty: there is none.
+absl::string_view FieldAt(absl::string_view sentence) {
+  for (const absl::string_view object :
+       {"filter.", "counters[", "rules[", "names[", "ids["}) {
+    if (!absl::StartsWith(sentence, object)) continue;
+    size_t end = object.size();
+    while (end < sentence.size() &&
+           (IsWordCharacter(sentence[end]) || sentence[end] == ']' ||
+            (sentence[end] == '.' && sentence[end - 1] == ']'))) {
+      ++end;
+    }
+    return sentence.substr(0, end);
+  }
+  return "";
 }
 
 // "nfmeter.v1.NodeService/GetNode" at the front of a sentence: its length; 0:
@@ -153,11 +176,14 @@ size_t MethodAt(absl::string_view sentence) {
   return sentence.find('/') < end ? end : 0;
 }
 
-absl::string_view CommandOf(absl::string_view word) {
+std::string CommandOf(absl::string_view word) {
   for (const Word& known : kWords) {
-    if (known.api == word) return known.command;
+    if (known.api == word) return std::string(known.command);
   }
-  return word;
+  // Only of a match that is no word of every day, as "source" is.
+  const std::string flag =
+      absl::StrContains(word, '_') ? MatchFlagName(word) : "";
+  return flag.empty() ? std::string(word) : flag;
 }
 
 }  // namespace
@@ -185,7 +211,7 @@ std::string FlagOfField(absl::string_view path) {
 std::string InCommandWords(absl::string_view sentence) {
   std::string text;
   for (size_t i = 0; i < sentence.size();) {
-    if (const auto field = FilterFieldAt(sentence.substr(i)); !field.empty()) {
+    if (const auto field = FieldAt(sentence.substr(i)); !field.empty()) {
       absl::StrAppend(&text, FlagOfField(field));
       i += field.size();
       continue;
@@ -195,7 +221,7 @@ std::string InCommandWords(absl::string_view sentence) {
     if (const size_t length = MethodAt(sentence.substr(i)); length > 0) {
       const absl::string_view method = sentence.substr(i, length);
       const absl::string_view word = method.substr(method.find('/') + 1);
-      const absl::string_view command = CommandOf(word);
+      const std::string command = CommandOf(word);
       absl::StrAppend(&text, command == word ? method : command);
       i += length;
       continue;

@@ -10,8 +10,8 @@
 #include "absl/strings/strip.h"
 #include "absl/time/civil_time.h"
 #include "absl/time/clock.h"
-#include "cli/api_words.h"
 #include "cli/command_tree.h"
+#include "cli/errors.h"
 #include "cli/escapes.h"
 #include "cli/quantity.h"
 #include "cli/time_range.h"
@@ -92,7 +92,6 @@ absl::StatusOr<Checked> UsageSince(Client& client, const std::string& name,
   v1::ListUsageRequest request;
   request.mutable_filter()->set_name_glob(name);
   *request.mutable_start_time() = ToProto(since);
-  request.set_bucket(v1::USAGE_BUCKET_HOUR);
   NFM_ASSIGN_OR_RETURN(const auto usage, client.ListUsage(request, options));
   Checked checked;
   for (const v1::UsageRow& row : usage.rows()) {
@@ -106,18 +105,27 @@ absl::StatusOr<Checked> UsageSince(Client& client, const std::string& name,
 }
 
 // "NFMETER CRITICAL - web: 12.0 GiB of 10.0 GiB since 2026-11-01 00:00 |
-// bytes=...": the form of plugins, values in the unit of the first.
-void Report(Session& session, PluginStatus status, const std::string& sentence,
-            const std::string& data = "") {
-  session.console().out << "NFMETER " << StatusWord(status) << " - "
-                        << absl::StrReplaceAll(sentence,
-                                               {{"|", "/"}, {"\n", " "}})
-                        << (data.empty() ? "" : " | ") << data << "\n";
-  session.set_exit_code(status);
+// bytes=...": the form of plugins, values in the unit of the first. A '|' of
+// ours would begin such values. Gives `status` back.
+int Report(Console& console, PluginStatus status, absl::string_view sentence,
+           absl::string_view data = "") {
+  console.out << "NFMETER " << StatusWord(status) << " - "
+              << absl::StrReplaceAll(sentence, {{"|", "/"}})
+              << (data.empty() ? "" : " | ") << data << "\n";
+  return status;
+}
+
+// Errors are UNKNOWN, on standard output, as plugins are read; those of the
+// command line, too, whose usual exit code would be CRITICAL.
+int ReportError(Console& console, const absl::Status& error) {
+  const std::string text = ErrorText(error, /*color=*/false);
+  return Report(console, kUnknown,
+                absl::StripPrefix(absl::StripSuffix(text, "\n"), "nfmeter: "));
 }
 
 absl::StatusOr<Checked> Ask(Session& session, const CheckFlags& flags,
                             std::string& since_text) {
+  NFM_RETURN_IF_ERROR(session.CheckOneServer("checked"));
   NFM_ASSIGN_OR_RETURN(const auto zone, FindZone(flags.time_zone));
   NFM_ASSIGN_OR_RETURN(const auto since,
                        SinceWhen(flags.since, zone, absl::Now()));
@@ -126,28 +134,27 @@ absl::StatusOr<Checked> Ask(Session& session, const CheckFlags& flags,
   return UsageSince(*client, NameBytes(flags.name), since, session.call());
 }
 
-// Errors are UNKNOWN, on standard output, as plugins are read.
 absl::Status Check(Session& session, const CheckFlags& flags) {
-  NFM_RETURN_IF_ERROR(session.CheckOneServer("checked"));
   const uint64_t limit = *ParseBytes(flags.limit);
   std::optional<uint64_t> warn;
   if (!flags.warn.empty()) warn = *ParseBytes(flags.warn);
   std::string since;
   const absl::StatusOr<Checked> checked = Ask(session, flags, since);
   if (!checked.ok()) {
-    Report(session, kUnknown, InCommandWords(checked.status().message()));
+    session.set_exit_code(ReportError(session.console(), checked.status()));
     return absl::OkStatus();
   }
   const PluginStatus status = checked->bytes > limit           ? kCritical
                               : warn && checked->bytes > *warn ? kWarning
                                                                : kOk;
-  Report(session, status,
-         absl::StrCat(Printable(flags.name), ": ",
-                      checked->at_least ? "at least " : "",
-                      FormatBytes(checked->bytes), " of ", FormatBytes(limit),
-                      " since ", since),
-         absl::StrCat("bytes=", checked->bytes, "B;",
-                      warn ? absl::StrCat(*warn) : "", ";", limit, ";0"));
+  session.set_exit_code(
+      Report(session.console(), status,
+             absl::StrCat(Printable(flags.name), ": ",
+                          checked->at_least ? "at least " : "",
+                          FormatBytes(checked->bytes), " of ",
+                          FormatBytes(limit), " since ", since),
+             absl::StrCat("bytes=", checked->bytes, "B;",
+                          warn ? absl::StrCat(*warn) : "", ";", limit, ";0")));
   return absl::OkStatus();
 }
 
@@ -158,16 +165,17 @@ void AddCheckCommand(CommandTree& tree) {
       tree.root(), "check", "Say whether a counter is over a limit",
       R"(A plugin for Nagios, Icinga and their kin: one line with performance data, and
 the exit status 0 OK, 1 WARNING, 2 CRITICAL (over the limit), 3 UNKNOWN (the
-server could not be asked). As thresholds of plugins are, both are ranges from 0
-that include their ends: exactly as much as the limit is within it. What counts
-is the ledger's total, which resets do not touch, as of its last record, seconds
-ago; the counter needs no quota.
+server could not be asked, or the command is wrong). As thresholds of plugins
+are, both are ranges from 0 that include their ends: exactly as much as the limit
+is within it. What counts is the ledger's total, which resets do not touch, as of
+its last record, seconds ago; the counter needs no quota.
 
 Examples:
   nfmeter check web --limit 10GiB --since month
   nfmeter check web --limit 10GiB --warn 8GiB --since 7d
   nfmeter --server gw1:7443 check 'tenant-a-*' --limit 1TB --since 30d)",
       Check);
+  tree.ReportErrorsBy(command, ReportError);
   CLI::Option* name = command->add_option(
       "NAME", flags->name,
       "a counter, or a glob for the sum of several ([*] for a star itself)");

@@ -193,24 +193,22 @@ int Main(const std::vector<std::string>& arguments, Console console) {
   }
   const absl::StatusOr<Invocation> invocation = tree.Parse(arguments);
   Session plain(console, tree.globals());
-  if (!invocation.ok()) {
-    return Fail(console, invocation.status(), plain.error_color());
-  }
+  const auto fail = [&](const absl::Status& error) {
+    if (const auto report = tree.error_report()) return report(console, error);
+    return Fail(console, error, plain.error_color());
+  };
+  if (!invocation.ok()) return fail(invocation.status());
   if (!invocation->action) {
     console.out << invocation->text;
     return Finish(plain, absl::OkStatus());
   }
   if (invocation->local) return Finish(plain, invocation->action(plain));
   const auto servers = ChooseServers(tree.globals());
-  if (!servers.ok()) {
-    return Fail(console, servers.status(), plain.error_color());
-  }
+  if (!servers.ok()) return fail(servers.status());
   if (servers->size() > 1) {
     const int exit_code = RunOnSeveral(*servers, invocation->action, console);
     const absl::Status printed = CheckPrinted(console);
-    return exit_code != kExitOk || printed.ok()
-               ? exit_code
-               : Fail(console, printed, plain.error_color());
+    return exit_code != kExitOk || printed.ok() ? exit_code : fail(printed);
   }
   Session session(console, servers->front().flags);
   return Finish(session, invocation->action(session));

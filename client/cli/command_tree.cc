@@ -231,7 +231,11 @@ CLI::Option* CommandTree::AddOutputFlag() {
               [forms](std::string& text) -> std::string {
                 absl::string_view columns = text;
                 if (!absl::ConsumePrefix(&columns, kCustomColumns)) {
-                  return Pick(forms, text);
+                  const std::string wrong = Pick(forms, text);
+                  return wrong.empty()
+                             ? wrong
+                             : absl::StrCat(wrong,
+                                            ", custom-columns=NAME:.name,...");
                 }
                 return std::string(
                     ParseCustomColumns(columns).status().message());
@@ -262,6 +266,11 @@ CLI::App* CommandTree::AddCommand(CLI::App& parent, const std::string& name,
   command->preparse_callback([command](size_t) { ReadVariables(*command); });
   actions_[command] = std::move(action);
   return command;
+}
+
+CommandTree::ErrorReport CommandTree::error_report() const {
+  const auto it = reports_.find(Innermost(&root_));
+  return it == reports_.end() ? nullptr : it->second;
 }
 
 void CommandTree::Suggest(const CLI::Option* option, Candidates candidates) {

@@ -31,6 +31,8 @@ struct Candidates {
     kFiles,
     kCounters,
     kRules,
+    kPlans,
+    kConsumers,
     kListed
   } kind = kNone;
   std::vector<std::string> choices;                // kChoices
@@ -78,6 +80,14 @@ class CommandTree {
   }
   // It asks no server, so --context says nothing to it.
   void MarkLocal(const CLI::App* command) { local_.insert(command); }
+  // Its errors, those of its command line too, are told by `report`, which
+  // returns the exit code.
+  using ErrorReport = int (*)(Console& console, const absl::Status& error);
+  void ReportErrorsBy(const CLI::App* command, ErrorReport report) {
+    reports_[command] = report;
+  }
+  // That of the command that was parsed, also if it was wrong; null: the usual.
+  ErrorReport error_report() const;
   // What shells offer for values of this option or positional.
   void Suggest(const CLI::Option* option, Candidates candidates);
   Candidates SuggestionsFor(const CLI::Option* option) const;
@@ -96,6 +106,7 @@ class CommandTree {
   GlobalFlags globals_;
   std::map<const CLI::App*, Action> actions_;
   std::set<const CLI::App*> local_;
+  std::map<const CLI::App*, ErrorReport> reports_;
   std::map<const CLI::Option*, Candidates> suggestions_;
   std::vector<std::string> arguments_;  // being parsed
 };

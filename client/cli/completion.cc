@@ -161,6 +161,10 @@ std::vector<Offer> ValueOffers(const CommandTree& tree,
     }
     case Candidates::kRules:
       return Ask({"rule", "list", "--managed"}, place.connection);
+    case Candidates::kPlans:
+      return Ask({"plan", "list"}, place.connection);
+    case Candidates::kConsumers:
+      return Ask({"usage", "consumers"}, place.connection);
     case Candidates::kNone:
       break;
   }

@@ -5,10 +5,11 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "cli/columns.h"
 #include "cli/command_tree.h"
 #include "cli/contexts.h"
 #include "cli/errors.h"
-#include "cli/message_text.h"
+#include "cli/views.h"
 #include "client/src/status_macros.h"
 
 namespace nfmeter::cli {
@@ -23,45 +24,61 @@ std::vector<std::string> KnownNames() {
   return names;
 }
 
+// A context, or a group with its members for its server.
+struct Listed {
+  bool current;
+  std::string name;
+  std::string server;
+  Cell tls;
+};
+
+Table ContextTable(const std::vector<Listed>& contexts, Layout layout) {
+  static const auto& columns = *new std::vector<Column<Listed>>{
+      {"CURRENT", "current", kAll, Align::kLeft,
+       [](const Listed& c, Layout) { return c.current ? "*" : ""; }},
+      PlainColumn<Listed>("NAME", "name", kAll, &Listed::name),
+      PlainColumn<Listed>("SERVER", "server", kAll, &Listed::server),
+      {"TLS", "tls", kAll, Align::kLeft,
+       [](const Listed& c, Layout) { return c.tls; }}};
+  return MakeTable<Listed>(columns, contexts, layout);
+}
+
 absl::Status ListContexts(Session& session) {
   NFM_ASSIGN_OR_RETURN(const auto contexts, LoadContexts(ContextsPath()));
-  Table table;
-  table.headings = {{"CURRENT"}, {"NAME"}, {"SERVER"}, {"TLS"}};
+  std::vector<Listed> listed;
   google::protobuf::Struct message;
-  std::vector<std::string> names;
+  const auto fields_of = [&message](const std::string& name) {
+    return (*message.mutable_fields())[name]
+        .mutable_struct_value()
+        ->mutable_fields();
+  };
   for (const auto& [name, values] : contexts.contexts) {
-    const bool current = name == contexts.current;
     const bool tls = values.contains("ca") || values.contains("cert");
-    names.push_back(name);
-    table.rows.push_back({{current ? "*" : ""},
-                          {name},
-                          {values.at("server")},
-                          {tls ? "yes" : "no"}});
-    auto& fields = *message.mutable_fields();
+    listed.push_back({name == contexts.current, name, values.at("server"),
+                      tls ? "yes" : "no"});
     for (const auto& [key, value] : values) {
-      (*fields[name].mutable_struct_value()->mutable_fields())[key]
-          .set_string_value(value);
+      (*fields_of(name))[key].set_string_value(value);
     }
   }
   for (const auto& [name, members] : contexts.groups) {
-    names.push_back(name);
-    auto& group = (*(*message.mutable_fields())[name]
-                        .mutable_struct_value()
-                        ->mutable_fields())["group"];
+    auto& group = (*fields_of(name))["group"];
     for (const std::string& member : members) {
       group.mutable_list_value()->add_values()->set_string_value(member);
     }
-    table.rows.push_back({{name == contexts.current ? "*" : ""},
-                          {name},
-                          {absl::StrJoin(members, ",")},
-                          {"group", Style::kFaint}});
+    listed.push_back({name == contexts.current,
+                      name,
+                      absl::StrJoin(members, ","),
+                      {"group", Style::kFaint}});
   }
-  if (names.empty()) {
+  if (listed.empty() && session.for_people()) {
     session.Note("there are no contexts; 'nfmeter context add' makes one");
     return absl::OkStatus();
   }
+  std::vector<std::string> names;
+  for (const Listed& each : listed) names.push_back(each.name);
   session.PrintTable(
-      message, [&](Layout) { return table; }, names);
+      message, [&](Layout layout) { return ContextTable(listed, layout); },
+      names);
   return absl::OkStatus();
 }
 
@@ -146,15 +163,20 @@ absl::Status DeleteContext(Session& session, const std::string& name) {
 absl::Status Test(Session& session) {
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   NFM_ASSIGN_OR_RETURN(const auto node, client->GetNode(session.call()));
-  Table table;
-  table.headings = {{"SERVER"}, {"HOST"}, {"VERSION"}, {"YOU ARE"}};
-  table.rows = {{{client->address()},
-                 {node.hostname()},
-                 {node.version()},
-                 {node.caller().principal()}}};
+  using N = v1::Node;
+  const std::vector<Column<N>> columns = {
+      PlainColumn<N>("SERVER", "server", kAll,
+                     [&](const N&) { return client->address(); }),
+      PlainColumn<N>("HOST", "host", kAll, &N::hostname),
+      PlainColumn<N>("VERSION", "version", kAll, &N::version),
+      PlainColumn<N>("YOU ARE", "principal", kAll,
+                     [](const N& n) { return n.caller().principal(); })};
   v1::GetNodeResponse response;
   *response.mutable_node() = node;
-  session.PrintTable(response, [&](Layout) { return table; },
+  session.PrintTable(response,
+                     [&](Layout layout) {
+                       return MakeTable<N>(columns, ListOf(node), layout);
+                     },
                      {node.hostname()});
   return absl::OkStatus();
 }

@@ -149,7 +149,9 @@ std::string ErrorText(const absl::Status& status, bool color) {
                                   " ", Lines(sentence));
   if (!repeated || fields.size() > 1) {
     for (const InvalidField& field : fields) {
-      if (field.description == status.message()) continue;  // said already
+      if (!repeated && absl::StartsWith(status.message(), field.description)) {
+        continue;  // said already
+      }
       absl::StrAppend(&text, "  ", Printable(FlagOfField(field.field)), ": ",
                       Printable(InCommandWords(field.description)), "\n");
     }

@@ -15,6 +15,7 @@
 #include "client/src/status_macros.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/descriptor.pb.h"
+#include "proto/words/nearest_word.h"
 
 // A FileDescriptorSet of the API with its comments, which generated code has
 // no room for.
@@ -184,9 +185,12 @@ absl::StatusOr<std::string> Explanation(const std::string& path, size_t width) {
   const std::vector<std::string> words = absl::StrSplit(path, '.');
   const Descriptor* message = FindObject(words[0]);
   if (message == nullptr) {
+    const std::string nearest =
+        NearestWord(absl::AsciiStrToLower(words[0]), ObjectNames(), 2);
     return WithHint(
         absl::NotFoundError(absl::StrCat("there is no '", words[0], "'")),
-        "'nfmeter explain' lists what can be explained");
+        nearest.empty() ? "'nfmeter explain' lists what can be explained"
+                        : absl::StrCat("did you mean ", nearest, "?"));
   }
   const FieldDescriptor* field = nullptr;
   for (size_t i = 1; i < words.size(); ++i) {
@@ -194,9 +198,12 @@ absl::StatusOr<std::string> Explanation(const std::string& path, size_t width) {
     if (field == nullptr) {
       const std::string above =
           absl::StrJoin(words.begin(), words.begin() + i, ".");
-      return WithHint(absl::NotFoundError(absl::StrCat(
-                          "'", above, "' has no field '", words[i], "'")),
-                      absl::StrCat("'nfmeter explain ", above, "' lists them"));
+      const absl::Status none = absl::NotFoundError(
+          absl::StrCat("'", above, "' has no field '", words[i], "'"));
+      return message == nullptr
+                 ? none
+                 : WithHint(none, absl::StrCat("'nfmeter explain ", above,
+                                               "' lists them"));
     }
     message = field->is_map() ? nullptr : field->message_type();
   }

@@ -21,7 +21,7 @@ absl::Status ShowNode(Session& session) {
   session.PrintText(response,
                     [&](Layout layout) {
                       return layout == Layout::kCsv
-                                 ? RenderCsv(NodeTable(response.node()))
+                                 ? session.Render(NodeTable(response.node()))
                                  : NodeText(response.node(), layout,
                                             session.color(), width);
                     },
@@ -37,7 +37,7 @@ void PrintFact(Session& session, absl::string_view key,
   table.rows = {{{std::string(value)}}};
   session.PrintText(Fact(key, value),
                     [&](Layout layout) {
-                      return layout == Layout::kCsv ? RenderCsv(table)
+                      return layout == Layout::kCsv ? session.Render(table)
                                                     : absl::StrCat(value, "\n");
                     },
                     {std::string(value)});

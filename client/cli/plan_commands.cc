@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/columns.h"
 #include "cli/command_tree.h"
 #include "cli/errors.h"
 #include "cli/plan_files.h"
@@ -112,12 +113,15 @@ std::string SummaryText(const v1::ApplyPlanResponse& response,
                       CostText(response.cost()), "\n");
 }
 
+// One of several: csv has one heading.
 void PrintApplied(Session& session, const v1::ApplyPlanResponse& response,
-                  const PlanFlags& flags) {
+                  const PlanFlags& flags, bool first) {
   session.PrintText(
       response,
       [&](Layout layout) {
-        if (layout == kCsv) return RenderCsv(ChangesTable(response));
+        if (layout == kCsv) {
+          return session.Render(ChangesTable(response), first);
+        }
         return absl::StrCat(
             ChangesText(response, flags.rules),
             flags.diff ? "" : SummaryText(response, flags.validate_only));
@@ -219,7 +223,7 @@ absl::Status Apply(Session& session, const PlanFlags& flags) {
       if (files.size() > 1) failed = OfFile(std::move(failed), file);
       return EtagHint(failed);
     }
-    PrintApplied(session, *response, flags);
+    PrintApplied(session, *response, flags, &file == &files.front());
     if (flags.diff && response->change_count() > 0) session.set_exit_code(1);
   }
   return absl::OkStatus();
@@ -255,19 +259,20 @@ absl::Status GetPlan(Session& session, const std::string& name) {
 absl::Status ListPlans(Session& session) {
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   NFM_ASSIGN_OR_RETURN(const auto response, client->ListPlans(session.call()));
-  Table table;
-  table.headings = {{"NAME"},
-                    {"OWNER", Align::kLeft, /*leave_out=*/3},
-                    {"APPLIED", Align::kLeft, /*leave_out=*/2},
-                    {"ETAG", Align::kLeft, /*leave_out=*/1}};
-  for (const v1::Plan& plan : response.plans()) {
-    table.rows.push_back({{plan.name()},
-                          {plan.owner()},
-                          {SecondsText(plan.apply_time())},
-                          {plan.etag()}});
-  }
+  using P = v1::Plan;
+  static const auto& columns = *new std::vector<Column<P>>{
+      PlainColumn<P>("NAME", "name", kAll, &P::name),
+      PlainColumn<P>("OWNER", "owner", kAll, &P::owner, /*leave_out=*/3),
+      {"APPLIED", "apply_time", kAll, Align::kLeft,
+       [](const P& p, Layout) { return SecondsText(p.apply_time()); },
+       /*leave_out=*/2},
+      PlainColumn<P>("ETAG", "etag", kAll, &P::etag, /*leave_out=*/1)};
   session.PrintTable(
-      response, [&](Layout) { return table; }, NamesOf(response.plans()));
+      response,
+      [&](Layout layout) {
+        return MakeTable<P>(columns, response.plans(), layout);
+      },
+      NamesOf(response.plans()));
   if (response.plans().empty()) {
     session.Note("no plans; 'nfmeter apply -f FILE' makes one");
   }
@@ -363,14 +368,16 @@ void AddPlanCommands(CommandTree& tree) {
   auto [get, name] =
       tree.AddCommand(*plan, "get", "Print a plan as it was applied",
                       "Examples:\n  nfmeter plan get customers", GetPlan);
-  get->add_option("NAME", *name, "the plan")->required();
+  const Candidates plans = {.kind = Candidates::kPlans};
+  tree.Suggest(get->add_option("NAME", *name, "the plan")->required(), plans);
   AddPlanStatusCommands(tree, *plan);
   auto [remove, flags] = tree.AddCommand(
       *plan, "delete", "Remove a plan with its rules and counters",
       R"(Examples:
   nfmeter plan delete customers --keep-counters)",
       DeletePlan);
-  remove->add_option("NAME", flags->name, "the plan")->required();
+  tree.Suggest(remove->add_option("NAME", flags->name, "the plan")->required(),
+               plans);
   remove->add_flag("--keep-counters", flags->keep_counters,
                    "keep its counters and what they have counted");
   remove->add_flag("--take-over", flags->take_over,

@@ -8,10 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "cli/columns.h"
 #include "cli/command_tree.h"
 #include "cli/errors.h"
 #include "cli/interrupt.h"
-#include "cli/message_text.h"
 #include "cli/plan_files.h"
 #include "cli/session.h"
 #include "cli/table.h"
@@ -56,23 +56,25 @@ std::string MissedText(const v1::PlanStatus& status) {
       " to ", SecondsText(status.missed_to()));
 }
 
-Table StatusTable(const std::vector<v1::PlanStatus>& statuses) {
-  Table table;
-  table.headings = {{"PLAN"},
-                    {"STATE"},
-                    {"CHECKED", Align::kLeft, /*leave_out=*/2},
-                    {"REPAIRS", Align::kLeft, /*leave_out=*/3},
-                    {"MAY HAVE MISSED", Align::kLeft, /*leave_out=*/1},
-                    {"WHY"}};
-  for (const v1::PlanStatus& status : statuses) {
-    table.rows.push_back({{NameText(status)},
-                          {StateText(status.state())},
-                          {SecondsText(status.check_time())},
-                          {absl::StrCat(status.repairs())},
-                          {MissedText(status)},
-                          {WhyText(status)}});
-  }
-  return table;
+Table StatusTable(const std::vector<v1::PlanStatus>& statuses, Layout layout) {
+  using S = v1::PlanStatus;
+  static const auto& columns = *new std::vector<Column<S>>{
+      {"PLAN", "name", kAll, Align::kLeft,
+       [](const S& s, Layout l) { return l == kCsv ? s.name() : NameText(s); }},
+      {"STATE", "state", kAll, Align::kLeft,
+       [](const S& s, Layout) { return StateText(s.state()); }},
+      {"CHECKED", "check_time", kAll, Align::kLeft,
+       [](const S& s, Layout) { return SecondsText(s.check_time()); },
+       /*leave_out=*/2},
+      {"REPAIRS", "repairs", kAll, Align::kLeft,
+       [](const S& s, Layout) { return absl::StrCat(s.repairs()); },
+       /*leave_out=*/3},
+      {"MAY HAVE MISSED", "may_have_missed", kAll, Align::kLeft,
+       [](const S& s, Layout) { return MissedText(s); }, /*leave_out=*/1},
+      {"WHY", "why", kAll, Align::kLeft,
+       [](const S& s, Layout) { return WhyText(s); }},
+  };
+  return MakeTable<S>(columns, statuses, layout);
 }
 
 absl::StatusOr<std::vector<v1::PlanStatus>> AllStatuses(Session& session,
@@ -96,20 +98,34 @@ absl::Status ShowStatus(Session& session, const std::string& name) {
   if (!name.empty()) {
     NFM_ASSIGN_OR_RETURN(const auto status,
                          client->GetPlanStatus(name, session.call()));
-    session.PrintTable(status, [&](Layout) { return StatusTable({status}); },
-                       {StateText(status.state())});
+    session.PrintTable(
+        status, [&](Layout layout) { return StatusTable({status}, layout); },
+        {StateText(status.state())});
     return absl::OkStatus();
   }
   NFM_ASSIGN_OR_RETURN(const auto statuses, AllStatuses(session, *client));
   if (statuses.empty()) {
     session.Note("no plans; 'nfmeter apply -f FILE' makes one");
-  } else if (session.for_people()) {
-    session.console().out << session.Render(StatusTable(statuses));
-    return absl::OkStatus();
   }
-  for (const v1::PlanStatus& status : statuses) {
-    session.PrintTable(status, [&](Layout) { return StatusTable({status}); },
-                       {status.name()});
+  switch (session.format()) {
+    case Format::kTable:
+    case Format::kWide:
+    case Format::kCsv:
+      // One table of all; the others print one after the other.
+      if (statuses.empty() && session.for_people()) break;
+      session.console().out
+          << session.Render(StatusTable(statuses, session.layout()));
+      break;
+    case Format::kColumns:
+      for (const v1::PlanStatus& status : statuses) {
+        session.console().out << session.RenderColumns(
+            status, /*first=*/&status == &statuses.front());
+      }
+      break;
+    default:
+      for (const v1::PlanStatus& status : statuses) {
+        session.PrintTable(status, nullptr, {status.name()});
+      }
   }
   return absl::OkStatus();
 }
@@ -120,12 +136,13 @@ absl::Status WatchStatus(Session& session, const std::string& name) {
   const std::unique_ptr<PlanWatch> watch =
       client->WatchPlanStatus(name, session.stream_options());
   const Interrupt interrupt([&] { watch->Cancel(); });
-  while (session.console().out) {
+  for (bool first = true; session.console().out; first = false) {
     const absl::StatusOr<v1::PlanStatus> status = watch->Next();
     if (!status.ok()) return interrupt.EndOf(status.status());
-    if (session.format() == Format::kJson) {
-      session.console().out << MessageToJson(*status, JsonLayout::kOneLine)
-                            << std::endl;
+    if (!session.for_people()) {
+      session.PrintNext(*status, StatusTable({*status}, session.layout()),
+                        status->name(), first);
+      session.console().out.flush();
       continue;
     }
     const std::string why = WhyText(*status);
@@ -189,7 +206,8 @@ Examples:
   nfmeter plan status
   nfmeter plan status customers)",
       ShowStatus);
-  status->add_option("NAME", *name, "the plan");
+  const Candidates plans = {.kind = Candidates::kPlans};
+  tree.Suggest(status->add_option("NAME", *name, "the plan"), plans);
 
   auto [watch, watched] = tree.AddCommand(
       plan, "watch", "Print what happens to plans, as it happens",
@@ -199,7 +217,8 @@ Examples:
   nfmeter plan watch
   nfmeter plan watch customers -o json)",
       WatchStatus);
-  watch->add_option("NAME", *watched, "the plan; without it, all");
+  tree.Suggest(watch->add_option("NAME", *watched, "the plan; without it, all"),
+               plans);
 
   auto [explain, flags] = tree.AddCommand(
       plan, "explain", "Show what a plan costs packets",
@@ -209,7 +228,8 @@ Examples:
   nfmeter plan explain customers
   nfmeter plan explain -f customers.yaml)",
       ExplainPlan);
-  explain->add_option("NAME", flags->name, "a plan in force");
+  tree.Suggest(explain->add_option("NAME", flags->name, "a plan in force"),
+               plans);
   AddFile(tree, *explain, "-f,--file", flags->file, kPlanFileHelp);
 }
 

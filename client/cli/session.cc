@@ -150,8 +150,8 @@ void Session::PrintNext(const google::protobuf::Message& message,
   }
 }
 
-std::string Session::Render(const Table& table) {
-  if (tables_ == nullptr) return RenderNow(table);
+std::string Session::Render(const Table& table, bool first) {
+  if (tables_ == nullptr) return RenderNow(table, first);
   Table& part = tables_->emplace_back(table);
   part.headings.insert(part.headings.begin(),
                        {format_ == Format::kCsv ? "context" : "CONTEXT"});
@@ -159,11 +159,11 @@ std::string Session::Render(const Table& table) {
   return "";
 }
 
-std::string Session::RenderNow(const Table& table) const {
-  if (format_ == Format::kCsv) return RenderCsv(table, headings());
+std::string Session::RenderNow(const Table& table, bool first) const {
+  if (format_ == Format::kCsv) return RenderCsv(table, first && headings());
   return RenderTable(table, {.color = color_,
                              .max_width = width(),
-                             .headings = headings(),
+                             .headings = first && headings(),
                              .tell = true});
 }
 

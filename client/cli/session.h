@@ -82,9 +82,10 @@ class Session {
   // programs: not table and wide, which are for people.
   void PrintNext(const google::protobuf::Message& message, const Table& csv,
                  absl::string_view name, bool first);
-  // Renders for the layout; colours as the session has them.
-  std::string Render(const Table& table);
-  std::string RenderNow(const Table& table) const;
+  // Renders for the layout; colours as the session has them. Without headings
+  // unless `first`.
+  std::string Render(const Table& table, bool first = true);
+  std::string RenderNow(const Table& table, bool first = true) const;
   // Columns of a line: on a terminal the layout for people fits in it. 0: any.
   size_t width() const;
 

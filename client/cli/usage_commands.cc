@@ -340,8 +340,10 @@ Examples:
 Examples:
   nfmeter usage delete-consumer old-billing)",
       DeleteConsumers);
-  command->add_option("NAME", *names, "as 'usage consumers' shows them")
-      ->required();
+  CLI::Option* name =
+      command->add_option("NAME", *names, "as 'usage consumers' shows them");
+  name->required();
+  tree.Suggest(name, {.kind = Candidates::kConsumers});
 }
 
 }  // namespace

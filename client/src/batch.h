@@ -58,7 +58,7 @@ inline constexpr size_t kSlowPartItems = 2000;
 // mean it for ten thousand of them.
 inline CallOptions PartOptions(const Connection& connection,
                                CallOptions options, size_t items) {
-  if (options.timeout <= absl::ZeroDuration()) {
+  if (options.timeout == absl::ZeroDuration()) {
     options.timeout = connection.options().timeout + items * kBatchItemTime;
   }
   return options;

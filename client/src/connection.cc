@@ -233,7 +233,7 @@ std::shared_ptr<Connection::Link> Connection::GetLink() {
 absl::Status Connection::Call(
     const CallOptions& options,
     absl::FunctionRef<grpc::Status(grpc::ClientContext*)> attempt, Kind kind) {
-  const absl::Duration timeout = options.timeout > absl::ZeroDuration()
+  const absl::Duration timeout = options.timeout != absl::ZeroDuration()
                                      ? options.timeout
                                      : options_.timeout;
   // The caller's deadline is a time of day; what is left of it is not.

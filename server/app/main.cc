@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeterd.
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include <map>
 #include <memory>
@@ -285,6 +286,9 @@ ExitCode CheckPolicy(const std::string& file) {
 }
 
 ExitCode Main(const std::vector<std::string>& arguments) {
+  // Others of this host read no ledger: a state directory that was there, such
+  // as a hostPath of Kubernetes, may be everybody's to enter.
+  umask(umask(0) | 027);
   const auto invocation = ParseCommandLine(arguments);
   if (!invocation.ok()) return RefuseConfig(invocation.status());
   if (invocation->action == Invocation::Action::kPrint) {

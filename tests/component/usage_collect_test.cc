@@ -132,6 +132,7 @@ TEST_F(UsageCollectTest, WhatWasNotSentCantBeAcknowledged) {
   const grpc::Status status = stream.End();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(ErrorInfoOf(status).reason(), "BAD_ACKNOWLEDGEMENT");
+  EXPECT_THAT(WrongFieldsOf(status), ElementsAre("acknowledged"));
 }
 
 TEST_F(UsageCollectTest, PositionsThatAreNotOfThisLedgerAreRefused) {
@@ -239,10 +240,13 @@ TEST_F(UsageCollectTest, ConsumersAreListedWithTheirLag) {
   v1::DeleteConsumerRequest unknown;
   v1::DeleteConsumerResponse removed;
   unknown.set_name("nobody");
-  const grpc::Status status =
+  grpc::Status status =
       Call(*server_.usage_stub, &Stub::DeleteConsumer, unknown, &removed);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(ErrorInfoOf(status).reason(), "CONSUMER_NOT_FOUND");
+  unknown.clear_name();
+  status = Call(*server_.usage_stub, &Stub::DeleteConsumer, unknown, &removed);
+  EXPECT_THAT(WrongFieldsOf(status), ElementsAre("name"));
 }
 
 TEST_F(UsageCollectTest, AFilterChoosesCountersByLabel) {

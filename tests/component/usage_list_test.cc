@@ -186,6 +186,7 @@ TEST_F(UsageListTest, TimesThatMakeNoSenseAreRefused) {
       Call(*server_.usage_stub, &Stub::ListUsage, request, &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(ErrorInfoOf(status).reason(), "TOO_MANY_BUCKETS");
+  EXPECT_THAT(WrongFieldsOf(status), ElementsAre("bucket"));
 }
 
 // --- Gaps --------------------------------------------------------------------

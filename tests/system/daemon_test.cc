@@ -449,6 +449,20 @@ TEST(DaemonTest, LabelsSurviveARestart) {
   EXPECT_EQ(response.counter().labels().at("team"), "a");
 }
 
+// The directory may be everybody's to enter, as a hostPath of Kubernetes is.
+TEST(DaemonTest, OthersDoNotReadItsState) {
+  testing::TemporaryDirectory dir;
+  const std::string state = dir / "state";
+  ASSERT_EQ(mkdir(state.c_str(), 0755), 0);
+  NfmeterdProcess server({.state_dir = state});
+  ASSERT_OK(server.WaitUntilReady());
+  for (const auto& file : std::filesystem::directory_iterator(state)) {
+    EXPECT_EQ(file.status().permissions() & std::filesystem::perms::others_all,
+              std::filesystem::perms::none)
+        << file.path();
+  }
+}
+
 TEST(DaemonTest, AStateDirectoryHasOneServer) {
   testing::TemporaryDirectory dir;
   const std::string state = dir / "state";

@@ -82,7 +82,7 @@ inline constexpr absl::Duration kBatchItemTime = absl::Milliseconds(5);
 struct CallOptions {
   // For one RPC with its retries. Calls that make several (pages, split
   // batches) give each of them this long. 0: ClientOptions.timeout, and
-  // kBatchItemTime more for each item of a batch.
+  // kBatchItemTime more for each item of a batch. Negative: no time is left.
   absl::Duration timeout = absl::ZeroDuration();
   // For the whole call, however many RPCs it makes. What is left of it is read
   // from the wall clock when each RPC begins; everything else of the SDK goes

@@ -70,7 +70,7 @@ absl::Status Consumers::Remove(absl::string_view name, absl::string_view owner,
   if (found == consumers_.end()) {
     return MakeError(absl::StatusCode::kNotFound, "CONSUMER_NOT_FOUND",
                      absl::StrCat("there is no consumer '", name,
-                                  "'; nfmeter usage consumers lists them"));
+                                  "'; ListConsumers lists them"));
   }
   if (found->second.owner != owner && !sees_all) return SomebodyElses(name);
   changed_.insert(found->first);

@@ -389,10 +389,12 @@ absl::Status CheckBuckets(const UsageQuery& query) {
   size_t buckets = 0;
   for (absl::Time from = query.from; from < query.to; ++buckets) {
     if (buckets == kMaxBuckets) {
-      return MakeError(
-          absl::StatusCode::kInvalidArgument, "TOO_MANY_BUCKETS",
+      const std::string description =
           absl::StrCat("these are more than ", kMaxBuckets,
-                       " buckets; ask for longer buckets or a shorter time"));
+                       " buckets; ask for longer buckets or a shorter time");
+      return MakeError(absl::StatusCode::kInvalidArgument, description,
+                       ErrorDetails{.reason = "TOO_MANY_BUCKETS",
+                                    .violations = {{"bucket", description}}});
     }
     from = NextBorder(from, query.bucket, query.time_zone, query.to);
   }

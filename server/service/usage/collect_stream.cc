@@ -51,9 +51,11 @@ absl::Status Replaced(absl::string_view consumer) {
                                 "its own"));
 }
 
-absl::Status BadAcknowledgement(absl::string_view why) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "BAD_ACKNOWLEDGEMENT",
-                   absl::StrCat("acknowledged: ", why));
+absl::Status BadAcknowledgement(const std::string& why) {
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   absl::StrCat("acknowledged: ", why),
+                   ErrorDetails{.reason = "BAD_ACKNOWLEDGEMENT",
+                                .violations = {{"acknowledged", why}}});
 }
 
 }  // namespace

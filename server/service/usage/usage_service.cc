@@ -262,6 +262,9 @@ absl::Status UsageService::DeleteConsumer(
     const Call& call, const v1::DeleteConsumerRequest& request,
     v1::DeleteConsumerResponse* /*response*/) {
   NFM_RETURN_IF_ERROR(accounting::CheckKept(ledger_));
+  if (request.name().empty()) {
+    return InvalidFields({{"name", "is empty; name a consumer"}});
+  }
   NFM_RETURN_IF_ERROR(ledger_.consumers().Remove(
       request.name(), call.caller->principal, call.scope().has_all()));
   streams_.End(request.name(),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeter check: the line and the exit status that monitoring reads.
+#include "absl/strings/str_join.h"
 #include "tests/component/cli/cli_fixture.h"
 
 namespace nfmeter::testing {
@@ -93,6 +94,39 @@ TEST_F(CheckTest, WhatCannotBeAskedIsUnknown) {
   result = Nfmeter({"check", "web", "--limit", "1GB", "--since", "soon"});
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_THAT(result.out, HasSubstr("--since 'soon'"));
+}
+
+// 2, the exit code of wrong usage elsewhere, is CRITICAL for a plugin, and
+// wakes somebody.
+TEST_F(CheckTest, AWrongCommandLineIsUnknown) {
+  for (const std::vector<std::string>& wrong :
+       std::vector<std::vector<std::string>>{
+           {"check"},
+           {"check", "web"},
+           {"check", "web", "--limit", "plenty"},
+           {"check", "web", "--limit", "1GB", "--frob"},
+           {"check", "web", "--limit", "1GB", "--context", "gw1"},
+           {"--timeout", "x", "check", "web", "--limit", "1GB"}}) {
+    const RunResult result = Nfmeter(wrong);
+    EXPECT_EQ(result.exit_code, 3) << absl::StrJoin(wrong, " ");
+    EXPECT_THAT(result.out, StartsWith("NFMETER UNKNOWN - "));
+    EXPECT_EQ(result.err, "");
+  }
+}
+
+// However long ago: buckets would be too many, and many to add up.
+TEST_F(CheckTest, OneSumIsAskedFor) {
+  Nfmeter({"check", "web", "--limit", "10GiB", "--since", "900d"});
+  EXPECT_EQ(request_.bucket(), v1::USAGE_BUCKET_UNSPECIFIED);
+}
+
+TEST_F(CheckTest, AnErrorOfTheServerNamesTheFlag) {
+  server_.usage.on_ListUsage = [](const auto&, auto*) {
+    return Error(grpc::StatusCode::INVALID_ARGUMENT, "start_time: is wrong",
+                 {{"start_time", "is wrong"}});
+  };
+  EXPECT_EQ(Nfmeter({"check", "web", "--limit", "1GB"}).out,
+            "NFMETER UNKNOWN - --since: is wrong\n");
 }
 
 }  // namespace

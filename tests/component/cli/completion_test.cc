@@ -37,6 +37,14 @@ class CompletionTest : public CliTest {
       }
       return grpc::Status::OK;
     };
+    server_.plans.on_ListPlans = [](const auto&, auto* response) {
+      response->add_plans()->set_name("customers");
+      return grpc::Status::OK;
+    };
+    server_.usage.on_ListConsumers = [](const auto&, auto* response) {
+      response->add_consumers()->set_name("billing");
+      return grpc::Status::OK;
+    };
   }
 
   static bool Has(const char* shell) {
@@ -136,6 +144,8 @@ TEST_F(CompletionTest, BashAsksTheServerOfTheLineForNames) {
   EXPECT_THAT(Bash(line + " rule delete web-i"), ElementsAre("web-in"));
   EXPECT_TRUE(managed_only_);
   EXPECT_THAT(Bash(line + " rule add --counter https"), ElementsAre("https"));
+  EXPECT_THAT(Bash(line + " plan status cust"), ElementsAre("customers"));
+  EXPECT_THAT(Bash(line + " usage delete-consumer b"), ElementsAre("billing"));
   // Nobody answers there.
   EXPECT_THAT(Bash("nfmeter --server unix:/none rule delete web-i"), IsEmpty());
   // Bash itself replaces only what follows the colon.

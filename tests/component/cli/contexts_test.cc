@@ -100,6 +100,12 @@ TEST_F(ContextsTest, GroupsAreListedForProgramsToo) {
       "GROUP\na,b\n");
   EXPECT_THAT(Run({"context", "list", "-o", "yaml"}).out,
               AllOf(HasSubstr("both:\n  group:"), HasSubstr("a:\n  server:")));
+  EXPECT_THAT(Run({"context", "list", "-o", "csv"}).out,
+              AllOf(StartsWith("current,name,server,tls\n*,a,"),
+                    HasSubstr("\n,both,\"a,b\",group\n")));
+  EXPECT_THAT(Run({"node", "--context", "both", "-o", "csv"}).out,
+              AllOf(StartsWith("context,hostname,"), HasSubstr("\na,"),
+                    HasSubstr("\nb,")));
 }
 
 TEST_F(ContextsTest, AServerThatIsAwayDoesNotHideTheOthers) {

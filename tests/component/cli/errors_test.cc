@@ -117,6 +117,34 @@ TEST_F(ErrorsTest, AMessageMadeOfItsFieldsIsNotSaidTwice) {
   };
   EXPECT_EQ(Nfmeter({"counter", "create", "x"}).err,
             "nfmeter: there is no counter 'x'\n");
+  // The message may say more than the field's part of it.
+  server_.rules.on_CreateRule = [](const auto&, auto*) {
+    return Error(grpc::StatusCode::NOT_FOUND,
+                 "there is no chain 'X'; there are INPUT, OUTPUT",
+                 {{"rule.chain", "there is no chain 'X'"}});
+  };
+  EXPECT_EQ(Nfmeter({"rule", "add", "--counter", "x", "--chain", "X"}).err,
+            "nfmeter: there is no chain 'X'; there are INPUT, OUTPUT\n");
+}
+
+TEST_F(ErrorsTest, SentencesNameFlagsAndItems) {
+  server_.rules.on_CreateRule = [](const auto&, auto*) {
+    return Error(
+        grpc::StatusCode::INVALID_ARGUMENT,
+        "rule.match.out_interface: is none yet; use in_interface",
+        {{"rule.match.out_interface", "is none yet; use in_interface"}});
+  };
+  EXPECT_EQ(Nfmeter({"rule", "add", "--counter", "x", "--chain", "X"}).err,
+            "nfmeter: --out: is none yet; use --in\n");
+  server_.counters.on_BatchCreateCounters = [](const auto&, auto*) {
+    return Error(grpc::StatusCode::INVALID_ARGUMENT,
+                 "counters[1].name: 'a' is the same as counters[0].name",
+                 {{"counters[1].name", "'a' is the same as counters[0].name"}});
+  };
+  EXPECT_EQ(Nfmeter({"counter", "create", "a", "a"}).err,
+            "nfmeter: item 2, NAME: 'a' is the same as item 1, NAME\n");
+  EXPECT_THAT(Nfmeter({"node", "-o", "jsn"}).err,
+              HasSubstr("csv, name, custom-columns=NAME:.name"));
 }
 
 TEST_F(ErrorsTest, InsecureIsNotOverruledByFilesForTls) {

@@ -150,6 +150,69 @@ TEST_F(ScriptTest, ExplainHasTheWordsOfTheProtos) {
   const RunResult wrong = Nfmeter({"explain", "counter.colour"});
   EXPECT_EQ(wrong.exit_code, 3);
   EXPECT_THAT(wrong.err, HasSubstr("'counter' has no field 'colour'"));
+  EXPECT_THAT(Nfmeter({"explain", "counters"}).err,
+              HasSubstr("hint: did you mean counter?"));
+  // A number has no fields that could be listed.
+  EXPECT_THAT(Nfmeter({"explain", "counter.bytes.x"}).err,
+              Not(HasSubstr("hint:")));
+}
+
+class PlanScriptTest : public CliTest {
+ protected:
+  PlanScriptTest() {
+    server_.plans.on_ListPlans = [](const auto&, auto* response) {
+      *response = Json<v1::ListPlansResponse>(R"({"plans": [
+          {"name": "a", "owner": "me", "etag": "12",
+           "applyTime": "2026-11-02T10:00:00Z"}, {"name": "b"}]})");
+      return grpc::Status::OK;
+    };
+    server_.plans.on_GetPlanStatus = [](const auto& request, auto* response) {
+      response->mutable_status()->set_name(request.name());
+      response->mutable_status()->set_state(v1::PlanStatus::STATE_IN_SYNC);
+      return grpc::Status::OK;
+    };
+    server_.plans.on_WatchPlanStatus = [](auto&, const auto&, auto& writer) {
+      v1::WatchPlanStatusResponse next;
+      next.mutable_status()->set_state(v1::PlanStatus::STATE_IN_SYNC);
+      for (const char* name : {"a", "b"}) {
+        next.mutable_status()->set_name(name);
+        writer.Write(next);
+      }
+      return Error(grpc::StatusCode::PERMISSION_DENIED, "enough");
+    };
+  }
+};
+
+TEST_F(PlanScriptTest, CsvHasOneHeadingOfStableNames) {
+  EXPECT_EQ(Nfmeter({"plan", "list", "-o", "csv"}).out,
+            "name,owner,apply_time,etag\n"
+            "a,me,2026-11-02T10:00:00Z,12\n"
+            "b,,1970-01-01T00:00:00Z,\n");
+  EXPECT_EQ(Nfmeter({"plan", "status", "-o", "csv"}).out,
+            "name,state,check_time,repairs,may_have_missed,why\n"
+            ".rules,in sync,1970-01-01T00:00:00Z,0,,\n"
+            "a,in sync,1970-01-01T00:00:00Z,0,,\n"
+            "b,in sync,1970-01-01T00:00:00Z,0,,\n");
+  EXPECT_EQ(Nfmeter({"plan", "status", "-o", "custom-columns=N:.name"}).out,
+            "N\n.rules\na\nb\n");
+  server_.node.on_GetNode = [](const auto&, auto* response) {
+    response->mutable_node()->set_hostname("gw1");
+    return grpc::Status::OK;
+  };
+  EXPECT_THAT(Nfmeter({"node", "-o", "csv", "--no-headers"}).out,
+              Not(HasSubstr("hostname")));
+}
+
+TEST_F(PlanScriptTest, AWatchPrintsEachForm) {
+  const auto watched = [&](const std::string& form) {
+    return Nfmeter({"plan", "watch", "-o", form}).out;
+  };
+  EXPECT_EQ(watched("name"), "a\nb\n");
+  EXPECT_EQ(watched("custom-columns=N:.name"), "N\na\nb\n");
+  EXPECT_THAT(watched("csv"),
+              AllOf(StartsWith("name,state,"), HasSubstr("\na,in sync,"),
+                    HasSubstr("\nb,in sync,")));
+  EXPECT_THAT(watched("yaml"), StartsWith("---\nname: a\n"));
 }
 
 }  // namespace

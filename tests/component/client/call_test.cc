@@ -99,6 +99,18 @@ TEST_F(CallTest, TheDeadlineIsThatOfTheCall) {
   EXPECT_THAT(ErrorHint(counter.status()), HasSubstr("did not answer in time"));
 }
 
+// A controller hands on what is left of its own time.
+TEST_F(CallTest, ANegativeTimeoutIsOver) {
+  bool called = false;
+  server_.counters.on_GetCounter = [&called](const auto&, auto*) {
+    called = true;
+    return grpc::Status::OK;
+  };
+  EXPECT_THAT(client_->GetCounter("a", {.timeout = -absl::Seconds(1)}),
+              StatusIs(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_FALSE(called);
+}
+
 TEST_F(CallTest, ATimeoutOfCenturiesIsNoneAtAll) {
   server_.counters.on_GetCounter = [](const auto&, auto*) {
     return grpc::Status::OK;

@@ -132,6 +132,7 @@ class FakePlanService final : public v1::PlanService::Service,
   NFM_FAKE_UNARY(ApplyPlan)
   NFM_FAKE_UNARY(ListPlans)
   NFM_FAKE_UNARY(GetPlanStatus)
+  NFM_FAKE_STREAM(WatchPlanStatus)
 };
 
 class FakeFlowService final : public v1::FlowService::Service,
