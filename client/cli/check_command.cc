@@ -166,9 +166,9 @@ void AddCheckCommand(CommandTree& tree) {
       R"(A plugin for Nagios, Icinga and their kin: one line with performance data, and
 the exit status 0 OK, 1 WARNING, 2 CRITICAL (over the limit), 3 UNKNOWN (the
 server could not be asked, or the command is wrong). As thresholds of plugins
-are, both are ranges from 0 that include their ends: exactly as much as the limit
-is within it. What counts is the ledger's total, which resets do not touch, as of
-its last record, seconds ago; the counter needs no quota.
+are, both are ranges from 0 that include their ends: exactly as much as the
+limit is within it. What counts is the ledger's total, which resets do not
+touch, as of its last record, seconds ago; the counter needs no quota.
 
 Examples:
   nfmeter check web --limit 10GiB --since month
@@ -176,11 +176,10 @@ Examples:
   nfmeter --server gw1:7443 check 'tenant-a-*' --limit 1TB --since 30d)",
       Check);
   tree.ReportErrorsBy(command, ReportError);
-  CLI::Option* name = command->add_option(
-      "NAME", flags->name,
-      "a counter, or a glob for the sum of several ([*] for a star itself)");
-  name->required();
-  tree.Suggest(name, {Candidates::kCounters});
+  AddArgument(
+      tree, *command, "NAME", flags->name,
+      "a counter, or a glob for the sum of several ([*] for a star itself)",
+      NamesFrom({"counter", "list"}));
   AddBytes(*command, "--limit", flags->limit,
            "CRITICAL above, not at, so many bytes: 10GB, 10GiB")
       ->required();

@@ -242,7 +242,7 @@ CLI::Option* CommandTree::AddOutputFlag() {
               },
               ""));
   forms.push_back(kCustomColumns);
-  Suggest(option, {Candidates::kChoices, forms});
+  Suggest(option, Choices(std::move(forms)));
   return option;
 }
 
@@ -279,7 +279,7 @@ void CommandTree::Suggest(const CLI::Option* option, Candidates candidates) {
 
 Candidates CommandTree::SuggestionsFor(const CLI::Option* option) const {
   const auto it = suggestions_.find(option);
-  return it == suggestions_.end() ? Candidates() : it->second;
+  return it == suggestions_.end() ? nullptr : it->second;
 }
 
 absl::StatusOr<Invocation> CommandTree::Parse(
@@ -365,6 +365,12 @@ absl::Status CommandTree::Explain(const CLI::ParseError& error) const {
   return UsageError(absl::StrCat(error.what(), Blame(error)), more);
 }
 
+Candidates Choices(std::vector<std::string> words) {
+  return [words = std::move(words)](const auto&) { return words; };
+}
+
+Candidates Files() { return Choices({":files"}); }
+
 CLI::Option* AddChoice(CommandTree& tree, CLI::App& command,
                        const std::string& names, std::string& value,
                        const std::vector<std::string>& choices,
@@ -375,7 +381,7 @@ CLI::Option* AddChoice(CommandTree& tree, CLI::App& command,
           ->transform(CLI::Validator(
               [choices](std::string& text) { return Pick(choices, text); },
               ""));
-  tree.Suggest(option, {Candidates::kChoices, choices});
+  tree.Suggest(option, Choices(choices));
   return option;
 }
 
@@ -389,7 +395,7 @@ CLI::Option* AddFile(CommandTree& tree, CLI::App& command,
                      const std::string& names, std::string& path,
                      const std::string& help) {
   CLI::Option* option = AddText(command, names, path, "FILE", help);
-  tree.Suggest(option, {Candidates::kFiles});
+  tree.Suggest(option, Files());
   return option;
 }
 

@@ -23,21 +23,10 @@ namespace nfmeter::cli {
 // What a command does once its flags are read.
 using Action = std::function<absl::Status(Session&)>;
 
-// What a shell may offer for a value.
-struct Candidates {
-  enum Kind {
-    kNone,
-    kChoices,
-    kFiles,
-    kCounters,
-    kRules,
-    kPlans,
-    kConsumers,
-    kListed
-  } kind = kNone;
-  std::vector<std::string> choices;                // kChoices
-  std::function<std::vector<std::string>()> list;  // kListed
-};
+// What a shell may offer for a value, or the one word ":files". `connection`
+// are the global flags of the line, which say how the server is reached.
+using Candidates = std::function<std::vector<std::string>(
+    const std::vector<std::string>& connection)>;
 
 // What a command line asks for.
 struct Invocation {
@@ -90,6 +79,7 @@ class CommandTree {
   ErrorReport error_report() const;
   // What shells offer for values of this option or positional.
   void Suggest(const CLI::Option* option, Candidates candidates);
+  // Null: nothing.
   Candidates SuggestionsFor(const CLI::Option* option) const;
 
   // `arguments` without the program's name. INVALID_ARGUMENT says what is
@@ -116,6 +106,21 @@ std::string FullName(const CLI::App& command);
 // Where a flag of this command may stand in the environment:
 // "NFMETER_RULE_ADD_DRY_RUN". Global flags have shorter ones of their own.
 std::string VariableFor(const CLI::App& command, const CLI::Option& option);
+
+// For CommandTree::Suggest: these words; any file; the names that `command`,
+// {"counter", "list"}, prints, without those that look like globs, which would
+// stand for others, too.
+Candidates Choices(std::vector<std::string> words);
+Candidates Files();
+Candidates NamesFrom(std::vector<std::string> command);
+
+// An argument that must be given.
+template <typename Value>
+void AddArgument(CommandTree& tree, CLI::App& command, const std::string& name,
+                 Value& value, const std::string& help, Candidates candidates) {
+  tree.Suggest(command.add_option(name, value, help)->required(),
+               std::move(candidates));
+}
 
 // An option for one of `choices`: checked, shown in help, completed.
 CLI::Option* AddChoice(CommandTree& tree, CLI::App& command,

@@ -115,7 +115,11 @@ Place FindPlace(const CLI::App& root, const std::vector<std::string>& words) {
     }
     if (connects) place.connection.push_back(word);
   }
-  if (values_left == 0) place.flag = nullptr;
+  if (values_left == 0) {
+    place.flag = nullptr;
+  } else if (connects) {
+    place.connection.pop_back();  // the flag that has no value yet
+  }
   return place;
 }
 
@@ -124,51 +128,16 @@ struct Offer {
   std::string meaning;
 };
 
-std::vector<Offer> Words(const std::vector<std::string>& words) {
-  std::vector<Offer> offers;
-  for (const std::string& word : words) offers.push_back({word, ""});
-  return offers;
-}
-
-// What `command`, run against the server of the line, lists by name.
-std::vector<Offer> Ask(std::vector<std::string> command,
-                       const std::vector<std::string>& connection) {
-  command.insert(command.end(), {"-o", "name", "--timeout", "2s"});
-  command.insert(command.end(), connection.begin(), connection.end());
-  std::istringstream in;
-  std::ostringstream out;
-  std::ostringstream err;
-  Main(command, {.in = in, .out = out, .err = err});
-  return Words(absl::StrSplit(out.str(), '\n', absl::SkipEmpty()));
-}
-
 std::vector<Offer> ValueOffers(const CommandTree& tree,
                                const CLI::Option* option, const Place& place) {
-  if (option == nullptr) return {};
-  const Candidates candidates = tree.SuggestionsFor(option);
-  switch (candidates.kind) {
-    case Candidates::kChoices:
-      return Words(candidates.choices);
-    case Candidates::kListed:
-      return Words(candidates.list());
-    case Candidates::kFiles:
-      return Words({":files"});
-    case Candidates::kCounters: {
-      // Those that look like globs would stand for others, too.
-      auto names = Ask({"counter", "list"}, place.connection);
-      std::erase_if(names, [](const Offer& name) { return IsGlob(name.word); });
-      return names;
-    }
-    case Candidates::kRules:
-      return Ask({"rule", "list", "--managed"}, place.connection);
-    case Candidates::kPlans:
-      return Ask({"plan", "list"}, place.connection);
-    case Candidates::kConsumers:
-      return Ask({"usage", "consumers"}, place.connection);
-    case Candidates::kNone:
-      break;
+  const Candidates candidates =
+      option == nullptr ? nullptr : tree.SuggestionsFor(option);
+  std::vector<Offer> offers;
+  if (candidates == nullptr) return offers;
+  for (const std::string& word : candidates(place.connection)) {
+    offers.push_back({word, ""});
   }
-  return {};
+  return offers;
 }
 
 std::vector<Offer> FlagOffers(const CLI::App& command) {
@@ -208,6 +177,21 @@ std::vector<Offer> WordOffers(const CommandTree& tree, const Place& place) {
 
 }  // namespace
 
+Candidates NamesFrom(std::vector<std::string> command) {
+  command.insert(command.end(), {"-o", "name", "--timeout", "2s"});
+  return [command](std::vector<std::string> connection) {
+    connection.insert(connection.begin(), command.begin(), command.end());
+    std::istringstream in;
+    std::ostringstream out;
+    std::ostringstream err;
+    Main(connection, {.in = in, .out = out, .err = err});
+    std::vector<std::string> names =
+        absl::StrSplit(out.str(), '\n', absl::SkipEmpty());
+    std::erase_if(names, IsGlob);
+    return names;
+  };
+}
+
 void Complete(const CommandTree& tree, const std::vector<std::string>& words,
               Console& console) {
   if (words.empty()) return;
@@ -245,8 +229,8 @@ void AddCompletionCommand(CommandTree& tree) {
                        const char* script) {
     tree.MarkLocal(tree.AddCommand(
         *completion, shell, absl::StrCat("Print the script for ", shell),
-        absl::StrCat("Names of counters and rules are asked of the server as "
-                     "you type.\n\nExamples:\n",
+        absl::StrCat("Names of counters, rules and plans are asked of the "
+                     "server as you type.\n\nExamples:\n",
                      example),
         [script](Session& session) {
           session.console().out << script << std::flush;

@@ -15,15 +15,6 @@
 namespace nfmeter::cli {
 namespace {
 
-std::vector<std::string> KnownNames() {
-  std::vector<std::string> names;
-  const auto contexts = LoadContexts(ContextsPath());
-  if (!contexts.ok()) return names;
-  for (const auto& [name, values] : contexts->contexts) names.push_back(name);
-  for (const auto& [name, members] : contexts->groups) names.push_back(name);
-  return names;
-}
-
 // A context, or a group with its members for its server.
 struct Listed {
   bool current;
@@ -199,10 +190,8 @@ Examples:
   nfmeter context use gw1)",
                       UseContext);
   tree.MarkLocal(use);
-  const Candidates known = {.kind = Candidates::kListed, .list = KnownNames};
-  CLI::Option* name = use->add_option("NAME", *used, "a context or a group");
-  name->required();
-  tree.Suggest(name, known);
+  const Candidates known = NamesFrom({"context", "list"});
+  AddArgument(tree, *use, "NAME", *used, "a context or a group", known);
 
   auto [add, added] = tree.AddCommand(
       *context, "add", "Keep a server, or a group of them, under a name",
@@ -233,10 +222,7 @@ Examples:
   nfmeter context delete gw1)",
                       DeleteContext);
   tree.MarkLocal(remove);
-  CLI::Option* gone =
-      remove->add_option("NAME", *deleted, "a context or a group");
-  gone->required();
-  tree.Suggest(gone, known);
+  AddArgument(tree, *remove, "NAME", *deleted, "a context or a group", known);
 
   tree.AddCommand(*context, "test", "Ask the servers of --context who they are",
                   R"(Examples:

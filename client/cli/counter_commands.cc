@@ -163,13 +163,10 @@ void PrintCounters(Session& session, const google::protobuf::Message& message,
 }
 
 void AddNames(CommandTree& tree, CLI::App& command, NameFlags& flags) {
-  CLI::Option* names =
-      command.add_option("NAME", flags.names,
-                         "names of counters, or globs in quotes: 'host-*' ([*] "
-                         "for a star itself); "
-                         "'-': one a line on standard input");
-  names->required();
-  tree.Suggest(names, {Candidates::kCounters});
+  AddArgument(tree, command, "NAME", flags.names,
+              "names of counters, or globs in quotes: 'host-*' ([*] for a star "
+              "itself); '-': one a line on standard input",
+              NamesFrom({"counter", "list"}));
   command.add_flag("--managed,-m", flags.managed,
                    "leave out those that others made");
 }

@@ -256,7 +256,7 @@ Examples:
   tree.Suggest(command->add_option("PATH", *path,
                                    "an object and its fields, with dots "
                                    "between"),
-               {.kind = Candidates::kListed, .list = ObjectNames});
+               [](const auto&) { return ObjectNames(); });
 }
 
 }  // namespace nfmeter::cli

@@ -40,7 +40,7 @@ void AddFilterFlags(CommandTree& tree, CLI::App& command,
                    },
                    "whole names: * any, ? one, [a-z] one of, [*] a star "
                    "itself; default: all"),
-               {Candidates::kCounters});
+               NamesFrom({"counter", "list"}));
   Repeatable(command.add_option_function<std::vector<std::string>>(
                  "--label,-l",
                  [&filter](const std::vector<std::string>& pairs) {

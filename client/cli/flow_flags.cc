@@ -71,7 +71,7 @@ absl::Status ReadMark(const std::string& text, v1::FlowFilter& filter) {
   const absl::StatusOr<v1::MarkMatch> mark = ParseMark(text);
   if (!mark.ok()) return Wrong("--mark", mark.status().message());
   filter.mutable_mark()->set_value(mark->value());
-  if (mark->mask() != 0) filter.mutable_mark()->set_mask(mark->mask());
+  if (mark->has_mask()) filter.mutable_mark()->set_mask(mark->mask());
   return absl::OkStatus();
 }
 
@@ -109,17 +109,16 @@ void AddFlowFilterFlags(CommandTree& tree, CLI::App& command,
   AddText(command, "--port", flags.ports, "PORTS", "ports of either end");
   tree.Suggest(AddText(command, "-p,--proto", flags.protocol, "PROTOCOL",
                        "tcp, udp, icmp, icmpv6, ... or a number"),
-               {Candidates::kChoices, {"tcp", "udp", "icmp", "icmpv6"}});
+               Choices({"tcp", "udp", "icmp", "icmpv6"}));
   AddText(command, "--mark", flags.mark, "MARK", "ct mark: 1, 0x1 or 0x1/0xff");
   AddText(command, "--zone", flags.zone, "N", "ct zone");
-  tree.Suggest(
-      AddText(command, "--state", flags.states, "STATES",
-              "states of TCP: ESTABLISHED,TIME_WAIT"),
-      {Candidates::kChoices, EnumWords(v1::FlowTcpState_descriptor())});
+  tree.Suggest(AddText(command, "--state", flags.states, "STATES",
+                       "states of TCP: ESTABLISHED,TIME_WAIT"),
+               Choices(EnumWords(v1::FlowTcpState_descriptor())));
   tree.Suggest(AddText(command, "--status", flags.status, "STATUS",
                        "bits of its status that are set, or with ! are "
                        "not: ASSURED,!OFFLOAD"),
-               {Candidates::kChoices, EnumWords(v1::FlowStatus_descriptor())});
+               Choices(EnumWords(v1::FlowStatus_descriptor())));
   auto* const ipv4 = command.add_flag("-4,--ipv4", flags.ipv4, "only IPv4");
   command.add_flag("-6,--ipv6", flags.ipv6, "only IPv6")->excludes(ipv4);
 }

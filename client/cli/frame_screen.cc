@@ -149,21 +149,6 @@ bool FrameScreen::ChangeView(char key) {
     case kEscape:
       options_.contains.clear();
       break;
-    case 'n':
-      options_.sort = SortKey::kName;
-      break;
-    case 'p':
-      options_.sort = SortKey::kPackets;
-      break;
-    case 'b':
-      options_.sort = SortKey::kBytes;
-      break;
-    case 'P':
-      options_.sort = SortKey::kPacketRate;
-      break;
-    case 'B':
-      options_.sort = SortKey::kByteRate;
-      break;
     case 'u':
       options_.bits = !options_.bits;
       break;
@@ -171,7 +156,9 @@ bool FrameScreen::ChangeView(char key) {
       options_.hide_idle = !options_.hide_idle;
       break;
     default:
-      break;
+      for (const SortOrder& order : kSortOrders) {
+        if (order.typed == key) options_.sort = order.key;
+      }
   }
   return true;
 }

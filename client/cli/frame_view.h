@@ -16,6 +16,20 @@ namespace nfmeter::cli {
 
 enum class SortKey { kName, kPackets, kBytes, kPacketRate, kByteRate };
 
+// The orders: each by its word after --sort, and by the key that is typed.
+struct SortOrder {
+  const char* word;
+  char typed;
+  SortKey key;
+};
+inline constexpr SortOrder kSortOrders[] = {
+    {"name", 'n', SortKey::kName},
+    {"packets", 'p', SortKey::kPackets},
+    {"bytes", 'b', SortKey::kBytes},
+    {"packets/s", 'P', SortKey::kPacketRate},
+    {"bytes/s", 'B', SortKey::kByteRate},
+};
+
 struct FrameOptions {
   SortKey sort = SortKey::kName;
   // Most rows to show. 0: all.

@@ -88,10 +88,11 @@ Examples:
       ShowHealth);
   CLI::Option* option = health->add_option(
       "SERVICE", *service, "one service; default: the whole server");
-  tree.Suggest(option, {Candidates::kChoices,
-                        {"nfmeter.v1.CounterService", "nfmeter.v1.RuleService",
-                         "nfmeter.v1.SnapshotService", "nfmeter.v1.FlowService",
-                         "nfmeter.v1.NodeService"}});
+  tree.Suggest(option,
+               Choices({"nfmeter.v1.CounterService", "nfmeter.v1.RuleService",
+                        "nfmeter.v1.SnapshotService", "nfmeter.v1.PlanService",
+                        "nfmeter.v1.UsageService", "nfmeter.v1.FlowService",
+                        "nfmeter.v1.NodeService"}));
 
   tree.MarkLocal(tree.AddCommand(
       tree.root(), "version", "Print the version of this command",

@@ -368,16 +368,15 @@ void AddPlanCommands(CommandTree& tree) {
   auto [get, name] =
       tree.AddCommand(*plan, "get", "Print a plan as it was applied",
                       "Examples:\n  nfmeter plan get customers", GetPlan);
-  const Candidates plans = {.kind = Candidates::kPlans};
-  tree.Suggest(get->add_option("NAME", *name, "the plan")->required(), plans);
+  const Candidates plans = NamesFrom({"plan", "list"});
+  AddArgument(tree, *get, "NAME", *name, "the plan", plans);
   AddPlanStatusCommands(tree, *plan);
   auto [remove, flags] = tree.AddCommand(
       *plan, "delete", "Remove a plan with its rules and counters",
       R"(Examples:
   nfmeter plan delete customers --keep-counters)",
       DeletePlan);
-  tree.Suggest(remove->add_option("NAME", flags->name, "the plan")->required(),
-               plans);
+  AddArgument(tree, *remove, "NAME", flags->name, "the plan", plans);
   remove->add_flag("--keep-counters", flags->keep_counters,
                    "keep its counters and what they have counted");
   remove->add_flag("--take-over", flags->take_over,

@@ -206,7 +206,7 @@ Examples:
   nfmeter plan status
   nfmeter plan status customers)",
       ShowStatus);
-  const Candidates plans = {.kind = Candidates::kPlans};
+  const Candidates plans = NamesFrom({"plan", "list"});
   tree.Suggest(status->add_option("NAME", *name, "the plan"), plans);
 
   auto [watch, watched] = tree.AddCommand(

@@ -316,10 +316,8 @@ quota is exceeded already; with 1 when --timeout is over first.
 Examples:
   nfmeter wait quota cap-alice --exceeded --timeout 1h && mail-alice)",
       WaitForQuota);
-  CLI::Option* name =
-      command->add_option("NAME", flags->name, "a counter with a quota");
-  name->required();
-  tree.Suggest(name, {Candidates::kCounters});
+  AddArgument(tree, *command, "NAME", flags->name, "a counter with a quota",
+              NamesFrom({"counter", "list"}));
   command->add_flag("--exceeded", flags->exceeded, "what to wait for")
       ->required();
   AddDuration(*command, "--timeout", flags->timeout,

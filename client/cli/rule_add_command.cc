@@ -170,8 +170,7 @@ void AddMatchFlag(CommandTree& tree, CLI::App& command, const MatchFlag& flag,
             ->multi_option_policy(CLI::MultiOptionPolicy::Throw)
             ->group(group);
     if (!flag.choices.empty()) {
-      tree.Suggest(option,
-                   {Candidates::kChoices, absl::StrSplit(flag.choices, ' ')});
+      tree.Suggest(option, Choices(absl::StrSplit(flag.choices, ' ')));
     }
   };
   add(absl::StrCat("--", flag.name, flag.aliases), false,
@@ -207,12 +206,12 @@ Examples:
   tree.Suggest(AddText(*command, "--counter,-c", flags->counter, "NAME",
                        "counter to count into")
                    ->group(where),
-               {Candidates::kCounters});
-  tree.Suggest(AddText(*command, "--chain", flags->chain, "CHAIN",
-                       "INPUT, FORWARD, ... or one of your own")
-                   ->group(where),
-               {Candidates::kChoices,
-                {"INPUT", "OUTPUT", "FORWARD", "PREROUTING", "POSTROUTING"}});
+               NamesFrom({"counter", "list"}));
+  tree.Suggest(
+      AddText(*command, "--chain", flags->chain, "CHAIN",
+              "INPUT, FORWARD, ... or one of your own")
+          ->group(where),
+      Choices({"INPUT", "OUTPUT", "FORWARD", "PREROUTING", "POSTROUTING"}));
   AddChoice(tree, *command, "--table,-t", flags->table, RuleTables(),
             "default: filter")
       ->group(where);

@@ -77,7 +77,7 @@ Examples:
   AddText(*command, "--chain", flags->chain, "CHAIN", "only this chain");
   tree.Suggest(AddText(*command, "--counter,-c", flags->counter, "GLOB",
                        "only rules that count into these"),
-               {Candidates::kCounters});
+               NamesFrom({"counter", "list"}));
   command->add_flag("--managed,-m", flags->managed, "only nfmeter's own");
 }
 
@@ -97,10 +97,8 @@ void AddGet(CommandTree& tree, CLI::App& parent) {
                                        R"(Examples:
   nfmeter rule get web-in -o json)",
                                        GetRule);
-  CLI::Option* option =
-      command->add_option("ID", *id, "its ID, see 'nfmeter rule list'");
-  option->required();
-  tree.Suggest(option, {Candidates::kRules});
+  AddArgument(tree, *command, "ID", *id, "its ID, see 'nfmeter rule list'",
+              NamesFrom({"rule", "list", "--managed"}));
 }
 
 // --- delete
@@ -165,10 +163,9 @@ Examples:
   nfmeter rule delete web-in web-out
   nfmeter rule list --managed --counter 'tmp-*' -o name | nfmeter rule delete -)",
       DeleteRules);
-  CLI::Option* ids = command->add_option(
-      "ID", flags->ids, "IDs of rules; '-': one a line on standard input");
-  ids->required();
-  tree.Suggest(ids, {Candidates::kRules});
+  AddArgument(tree, *command, "ID", flags->ids,
+              "IDs of rules; '-': one a line on standard input",
+              NamesFrom({"rule", "list", "--managed"}));
   AddChangeFlags(*command, flags->request_id, flags->validate_only);
 }
 

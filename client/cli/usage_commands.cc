@@ -96,6 +96,16 @@ void ExplainGaps(Session& session, Client& client,
                    "; 'nfmeter usage gaps' says when"));
 }
 
+// `asked`: when the server was.
+void TellNothing(Session& session, const TimeRange& range, absl::Time asked) {
+  session.Note(absl::StrCat(
+      "nothing was counted in this time",
+      range.to < asked
+          ? ""
+          : "; what the last seconds have counted comes with the server's next "
+            "record"));
+}
+
 bool AnyGap(const v1::ListUsageResponse& usage) {
   return std::any_of(usage.rows().begin(), usage.rows().end(),
                      [](const auto& row) { return row.at_least(); });
@@ -136,14 +146,7 @@ absl::Status ReportUsage(Session& session, const ReportFlags& flags) {
     return UsageTable(usage.rows(), options);
   });
   if (!session.for_people()) return absl::OkStatus();
-  if (usage.rows().empty()) {
-    session.Note(absl::StrCat(
-        "nothing was counted in this time",
-        times.range.to < asked
-            ? ""
-            : "; what the last seconds have counted comes with the server's "
-              "next record"));
-  }
+  if (usage.rows().empty()) TellNothing(session, times.range, asked);
   if (AnyGap(usage)) {
     ExplainGaps(session, *client, flags.filter, times.range,
                 GapMark(options.unicode));
@@ -163,8 +166,9 @@ absl::Status PlotUsage(Session& session, const PlotFlags& flags) {
   NFM_RETURN_IF_ERROR(session.CheckNotNames("the points of a plot"));
   NFM_ASSIGN_OR_RETURN(const auto times, ReadTimes(flags.times));
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
+  const absl::Time asked = absl::Now();
   TimeRange range = times.range;
-  range.to = std::min(range.to, absl::Now());
+  range.to = std::min(range.to, asked);
   v1::ListUsageRequest request;
   *request.mutable_filter() = flags.filter;
   SetTimes(range, request);
@@ -192,6 +196,7 @@ absl::Status PlotUsage(Session& session, const PlotFlags& flags) {
                                                .zone = times.zone}))
                : UsagePlot(usage.rows(), options);
   });
+  if (usage.rows().empty()) TellNothing(session, times.range, asked);
   if (session.for_people() && AnyGap(usage)) {
     ExplainGaps(session, *client, flags.filter, range, unicode ? "≥" : "^");
   }
@@ -340,10 +345,8 @@ Examples:
 Examples:
   nfmeter usage delete-consumer old-billing)",
       DeleteConsumers);
-  CLI::Option* name =
-      command->add_option("NAME", *names, "as 'usage consumers' shows them");
-  name->required();
-  tree.Suggest(name, {.kind = Candidates::kConsumers});
+  AddArgument(tree, *command, "NAME", *names, "as 'usage consumers' shows them",
+              NamesFrom({"usage", "consumers"}));
 }
 
 }  // namespace

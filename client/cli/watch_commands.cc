@@ -34,11 +34,10 @@ struct WatchFlags {
   bool needs_rates = false;
 };
 
-SortKey ParseSort(absl::string_view name) {
-  if (name == "packets") return SortKey::kPackets;
-  if (name == "bytes") return SortKey::kBytes;
-  if (name == "packets/s") return SortKey::kPacketRate;
-  if (name == "bytes/s") return SortKey::kByteRate;
+SortKey ParseSort(absl::string_view word) {
+  for (const SortOrder& order : kSortOrders) {
+    if (order.word == word) return order.key;
+  }
   return SortKey::kName;
 }
 
@@ -148,10 +147,12 @@ void AddWatchFlags(CommandTree& tree, CLI::App& command, WatchFlags& flags) {
               "default: try for ever");
 }
 
-const std::vector<std::string>& SortNames() {
-  static const auto& names = *new std::vector<std::string>{
-      "name", "packets", "bytes", "packets/s", "bytes/s"};
-  return names;
+void AddSort(CommandTree& tree, CLI::App& command, WatchFlags& flags,
+             const std::string& standard) {
+  std::vector<std::string> words;
+  for (const SortOrder& order : kSortOrders) words.emplace_back(order.word);
+  AddChoice(tree, command, "--sort", flags.sort, words,
+            absl::StrCat("largest first; default: ", standard));
 }
 
 void AddWatch(CommandTree& tree) {
@@ -179,8 +180,7 @@ Examples:
   nfmeter watch -o json --changed-only | jq -c '.frame.counters[]')",
       Watch);
   AddWatchFlags(tree, *command, *flags);
-  AddChoice(tree, *command, "--sort", flags->sort, SortNames(),
-            "largest first; default: name");
+  AddSort(tree, *command, *flags, "name");
   command->add_flag("--changed-only", flags->changed_only,
                     "only counters that changed, and no frame when none did "
                     "(but one every 10 s)");
@@ -204,8 +204,7 @@ Examples:
   flags->needs_rates = true;
   flags->hide_idle = true;
   AddWatchFlags(tree, *command, *flags);
-  AddChoice(tree, *command, "--sort", flags->sort, SortNames(),
-            "largest first; default: bytes/s");
+  AddSort(tree, *command, *flags, "bytes/s");
 }
 
 }  // namespace

@@ -85,8 +85,7 @@ TEST_F(RuleDeleteTest, MissingIdsAreNamedAndNothingIsDeleted) {
   const grpc::Status status = DeleteBatch({"f", "x", "y"});
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(ErrorInfoOf(status).reason(), "RULE_NOT_FOUND");
-  EXPECT_THAT(ErrorInfoOf(status).metadata(),
-              Contains(Pair("rules", "'x', 'y'")));
+  EXPECT_THAT(ErrorInfoOf(status).metadata(), Contains(Pair("rules", "x,y")));
   EXPECT_EQ(NewCommits(), 0);
 }
 

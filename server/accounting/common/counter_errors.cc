@@ -15,18 +15,12 @@ namespace {
 constexpr size_t kShownNames = 8;
 constexpr size_t kShownRules = 4;
 
-// Metadata for programs: the names, separated by commas, and how many.
+// Metadata: the names, and how many.
 ErrorDetails Details(absl::string_view reason,
                      absl::Span<const std::string> names) {
-  const auto shown = names.subspan(0, std::min(names.size(), kShownNames));
-  return ErrorDetails{
-      .reason = std::string(reason),
-      .metadata = {
-          {"counters", absl::StrJoin(shown, ",",
-                                     [](std::string* out, const auto& name) {
-                                       absl::StrAppend(out, ShownName(name));
-                                     })},
-          {"count", absl::StrCat(names.size())}}};
+  return ErrorDetails{.reason = std::string(reason),
+                      .metadata = {{"counters", NamesForPrograms(names)},
+                                   {"count", absl::StrCat(names.size())}}};
 }
 
 absl::string_view Noun(absl::Span<const std::string> names) {
@@ -39,6 +33,13 @@ std::string ShownRule(const kernel::Rule& rule) {
 }
 
 }  // namespace
+
+std::string NamesForPrograms(absl::Span<const std::string> names) {
+  const auto first = names.subspan(0, std::min(names.size(), kShownNames));
+  return absl::StrJoin(first, ",", [](std::string* out, const auto& name) {
+    absl::StrAppend(out, ShownName(name));
+  });
+}
 
 std::string ShownNames(absl::Span<const std::string> names) {
   const auto shown = names.subspan(0, std::min(names.size(), kShownNames));

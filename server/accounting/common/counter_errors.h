@@ -37,7 +37,9 @@ absl::Status CountersInUse(absl::Span<const std::string> names,
 // two above.
 absl::Status AboutCounter(const absl::Status& status, const std::string& name);
 
-// 'a', 'b' and 3 more.
+// The first of them for metadata: a,b.
+std::string NamesForPrograms(absl::Span<const std::string> names);
+// For people: 'a', 'b' and 3 more.
 std::string ShownNames(absl::Span<const std::string> names);
 
 }  // namespace nfmeter::accounting

@@ -60,7 +60,8 @@ absl::Status RuleNotFound(absl::Span<const std::string> ids) {
           ids.size() == 1 ? "there is no rule " : "there are no rules ",
           ShownNames(ids), "; see ListRules for those that exist"),
       ErrorDetails{.reason = "RULE_NOT_FOUND",
-                   .metadata = {{"rules", ShownNames(ids)}}});
+                   .metadata = {{"rules", NamesForPrograms(ids)},
+                                {"count", absl::StrCat(ids.size())}}});
 }
 
 }  // namespace nfmeter::accounting

@@ -93,6 +93,18 @@ TEST_F(ContextsTest, SeveralServersMakeOneTableWithAColumnMore) {
               AllOf(HasSubstr("first"), HasSubstr("second")));
 }
 
+TEST_F(ContextsTest, TheirNamesAreCompleted) {
+  AddBoth();
+  for (const std::vector<std::string>& line :
+       std::vector<std::vector<std::string>>{{"context", "use", ""},
+                                             {"--context", ""},
+                                             {"node", "--context", ""}}) {
+    std::vector<std::string> words = {"__complete"};
+    words.insert(words.end(), line.begin(), line.end());
+    EXPECT_EQ(Run(words).out, "a\nb\nboth\n") << line[0];
+  }
+}
+
 TEST_F(ContextsTest, GroupsAreListedForProgramsToo) {
   AddBoth();
   EXPECT_EQ(

@@ -132,6 +132,20 @@ TEST_F(ScriptTest, EventsRunCommands) {
   EXPECT_EQ(testing::Run({"cat", out}).out, "crossed a 7\n");
 }
 
+TEST_F(ScriptTest, AMaskThatLooksAtNoBitOfAMarkIsAskedFor) {
+  v1::FlowFilter asked;
+  server_.flows.on_ListFlows = [&](auto&, const auto& request, auto& writer) {
+    asked = request.filter();
+    v1::ListFlowsResponse last;
+    last.mutable_reading();
+    writer.Write(last);
+    return grpc::Status::OK;
+  };
+  EXPECT_EQ(Nfmeter({"flow", "list", "--mark", "0/0"}).exit_code, 0);
+  EXPECT_TRUE(asked.mark().has_mask());
+  EXPECT_EQ(asked.mark().mask(), 0);
+}
+
 TEST_F(ScriptTest, HelpIsACommandToo) {
   EXPECT_EQ(Nfmeter({"help", "rule", "add"}).out,
             Nfmeter({"rule", "add", "--help"}).out);

@@ -86,6 +86,7 @@ TEST_F(UsageCommandsTest, NothingOfATimeThatGoesOnMayBeNothingYet) {
   EXPECT_THAT(Nfmeter({"usage", "report"}).err,
               HasSubstr(nothing + "; what the last seconds have counted comes "
                                   "with the server's next record\n"));
+  EXPECT_THAT(Nfmeter({"usage", "plot", "wbe"}).err, HasSubstr(nothing));
   EXPECT_THAT(Nfmeter({"usage", "report", "--since", "2025-11"}).err,
               HasSubstr(nothing + "\n"));
 }
