@@ -18,6 +18,11 @@
 
 namespace nfmeter::kernel {
 
+// From this many names on one dump is cheaper than reading each where the
+// kernel walks a list to find it (KERNEL.md: break-even at 12 to 86 for 1,000
+// to 50,000 objects).
+inline constexpr size_t kDumpFromNames = 32;
+
 // Longest name of an object. A kernel that has room for less has a short name
 // for it, see acct_names.h.
 inline constexpr size_t kAcctNameMaxBytes = 253;
@@ -156,6 +161,10 @@ class AcctTable {
 
   // Reads one.
   virtual absl::StatusOr<AcctObject> Get(absl::string_view name) = 0;
+
+  // Reads each, in order, by whichever way costs least.
+  virtual std::vector<absl::StatusOr<AcctObject>> GetEach(
+      absl::Span<const std::string> names);
 
   // Reads and zeroes each in one atomic step, and re-arms quotas. Values of
   // before, in order.

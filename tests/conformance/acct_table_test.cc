@@ -82,6 +82,7 @@ TEST_P(AcctTableTest, AFailureInABatchDoesNotStopTheRest) {
 
 TEST_P(AcctTableTest, EmptyBatchesDoNothing) {
   EXPECT_THAT(table().Create({}), IsEmpty());
+  EXPECT_THAT(table().GetEach({}), IsEmpty());
   EXPECT_THAT(table().GetAndReset({}), IsEmpty());
   EXPECT_THAT(table().Delete({}), IsEmpty());
 }
@@ -133,6 +134,30 @@ TEST_P(AcctTableTest, MissingObjectsAreNotFound) {
   EXPECT_THAT(table().Get("nobody"), missing);
   EXPECT_THAT(ResetOne("nobody"), missing);
   EXPECT_THAT(DeleteOne("nobody"), missing);
+}
+
+TEST_P(AcctTableTest, EachOfManyIsReadInOrderOrToldToBeMissing) {
+  std::vector<std::string> names;
+  for (uint64_t i = 0; i < 50; ++i) {
+    names.push_back(absl::StrCat("c", i));
+    ASSERT_OK(CreateOne({.name = names.back(), .packets = i}));
+  }
+  ASSERT_OK(CreateOne({.name = "limited", .quota = QuotaOf(7)}));
+  names.push_back("limited");
+  names.push_back("nobody");
+  names.push_back("");
+  names.push_back("c3");
+  const auto read = table().GetEach(names);
+  ASSERT_THAT(read, SizeIs(54));
+  for (uint64_t i = 0; i < 50; ++i) {
+    EXPECT_THAT(read[i],
+                IsOkAndHolds(AcctObject{.name = names[i], .packets = i}));
+  }
+  EXPECT_THAT(read[50],
+              IsOkAndHolds(AcctObject{.name = "limited", .quota = QuotaOf(7)}));
+  EXPECT_THAT(read[51], HasReason("COUNTER_NOT_FOUND"));
+  EXPECT_THAT(read[52], HasReason("INVALID_COUNTER_NAME"));
+  EXPECT_THAT(read[53], IsOkAndHolds(AcctObject{.name = "c3", .packets = 3}));
 }
 
 TEST_P(AcctTableTest, TrafficIsCounted) {

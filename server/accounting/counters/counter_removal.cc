@@ -99,37 +99,16 @@ absl::Status CounterRemoval::DeleteRules(
 
 std::vector<absl::StatusOr<kernel::AcctObject>> CounterRemoval::ReadAndDelete(
     absl::Span<const std::string> names) {
-  absl::flat_hash_map<std::string, kernel::AcctObject> last;
-  if (names.size() >= kDumpFromNames) {
-    for (const std::string& name : names) last[name];
-    // An error or an incomplete dump leaves names over for the loop below.
-    (void)parts_.table.Dump(kernel::AcctDumpFilter::kAll,
-                            [&](absl::Span<const kernel::AcctRecord> records) {
-                              for (const kernel::AcctRecord& record : records) {
-                                const auto found = last.find(record.name);
-                                if (found == last.end()) continue;
-                                found->second = kernel::ObjectOf(record);
-                              }
-                            });
-  }
-  std::vector<absl::StatusOr<kernel::AcctObject>> results;
-  results.reserve(names.size());
-  for (const std::string& name : names) {
-    const auto found = last.find(name);
-    if (parts_.stand_ins.IsGuarded(name)) {
-      results.push_back(CountersInUse({name}, {},
-                                      "its quota is just being changed; try "
-                                      "again"));
-    } else if (found != last.end() && !found->second.name.empty()) {
-      results.push_back(std::move(found->second));
-    } else {
-      results.push_back(parts_.table.Get(name));
-    }
-  }
+  std::vector<absl::StatusOr<kernel::AcctObject>> results =
+      parts_.table.GetEach(names);
   // What could not be read stays, and so do its counts.
   std::vector<size_t> read;
   std::vector<kernel::AcctObject> objects;
   for (size_t i = 0; i < names.size(); ++i) {
+    if (parts_.stand_ins.IsGuarded(names[i])) {
+      results[i] = CountersInUse({names[i]}, {},
+                                 "its quota is just being changed; try again");
+    }
     if (!results[i].ok()) continue;
     read.push_back(i);
     objects.push_back(*results[i]);

@@ -25,10 +25,7 @@
 
 namespace nfmeter::accounting {
 
-// From this many names on one dump is cheaper than reading each, which walks
-// the kernel's list (KERNEL.md: break-even at 12 to 86 for 1,000 to 50,000
-// objects).
-inline constexpr size_t kDumpFromNames = 32;
+using kernel::kDumpFromNames;
 
 // An accounting object with what the server knows of it beside the kernel.
 struct Counter {

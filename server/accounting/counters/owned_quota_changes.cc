@@ -22,12 +22,6 @@ using kernel::OwnedEdit;
 using kernel::OwnedOutcome;
 using kernel::RuleTable;
 
-std::vector<std::string> NamesOf(const std::vector<NewQuota>& quotas) {
-  std::vector<std::string> names;
-  for (const NewQuota& each : quotas) names.push_back(each.counter);
-  return names;
-}
-
 // The edit with stand-ins in place of `counters`.
 OwnedEdit IntoStandIns(OwnedEdit edit,
                        const absl::flat_hash_set<std::string>& counters) {

@@ -67,6 +67,12 @@ absl::Status HalfDone(absl::Span<const std::string> counters,
 
 }  // namespace
 
+std::vector<std::string> NamesOf(absl::Span<const NewQuota> quotas) {
+  std::vector<std::string> names;
+  for (const NewQuota& each : quotas) names.push_back(each.counter);
+  return names;
+}
+
 kernel::Patience PatienceToEnd() {
   return kernel::Patience::ToTheEnd(SystemClock().BootTime() + kEndTime);
 }
@@ -111,12 +117,12 @@ absl::Status StandIns::Make(absl::Span<const NewQuota> quotas) {
   return EachSlice<NewQuota>(quotas, [&](absl::Span<const NewQuota> some) {
     return parts_.lane.Run(Lane::Priority::kNormal, [&]() -> absl::Status {
       std::vector<AcctObject> made;
-      for (const NewQuota& each : some) {
-        NFM_ASSIGN_OR_RETURN(const AcctObject counter,
-                             parts_.table.Get(each.counter));
-        made.push_back({.name = kernel::StandInName(each.counter),
+      const auto counters = parts_.table.GetEach(NamesOf(some));
+      for (size_t i = 0; i < some.size(); ++i) {
+        NFM_RETURN_IF_ERROR(counters[i].status());
+        made.push_back({.name = kernel::StandInName(some[i].counter),
                         .packets = kMark,
-                        .quota = LeftOf(each.quota, counter)});
+                        .quota = LeftOf(some[i].quota, *counters[i])});
       }
       return FirstError(parts_.table.Create(made));
     });

@@ -28,6 +28,8 @@ struct NewQuota {
   std::optional<kernel::QuotaLimit> quota;
 };
 
+std::vector<std::string> NamesOf(absl::Span<const NewQuota> quotas);
+
 // How long it may take to end a change that has begun, whatever is left of the
 // caller's time.
 kernel::Patience PatienceToEnd();

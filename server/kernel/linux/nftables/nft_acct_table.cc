@@ -322,8 +322,12 @@ std::vector<absl::StatusOr<AcctObject>> NftAcctTable::Ask(
 }
 
 absl::StatusOr<AcctObject> NftAcctTable::Get(absl::string_view name) {
-  return std::move(
-      Ask({std::string(name)}, Operation::kAcctGet, AppendNftGetObject)[0]);
+  return std::move(GetEach({std::string(name)})[0]);
+}
+
+std::vector<absl::StatusOr<AcctObject>> NftAcctTable::GetEach(
+    absl::Span<const std::string> names) {
+  return Ask(names, Operation::kAcctGet, AppendNftGetObject);
 }
 
 std::vector<absl::StatusOr<AcctObject>> NftAcctTable::GetAndReset(

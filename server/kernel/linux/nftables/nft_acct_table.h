@@ -37,6 +37,9 @@ class NftAcctTable : public AcctTable {
   std::vector<absl::Status> Create(
       absl::Span<const AcctObject> objects) override;
   absl::StatusOr<AcctObject> Get(absl::string_view name) override;
+  // The kernel finds each by a hash.
+  std::vector<absl::StatusOr<AcctObject>> GetEach(
+      absl::Span<const std::string> names) override;
   // A counter and its quota are two steps: a packet between them counts for the
   // quota before the reset and for the counter after it.
   std::vector<absl::StatusOr<AcctObject>> GetAndReset(
