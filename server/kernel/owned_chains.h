@@ -152,9 +152,9 @@ struct OwnedDifference {
   // packets may not get past something in it.
   std::optional<Lost> lost;
 
-  // Of a jump that is there: nothing but rules of ours that decide about
-  // packets stands where it should be.
-  bool behind_own_rules = false;
+  // Of a jump that is there, but not in its place: the rules of others in that
+  // place, as the system's tools print them. Empty: all are of ours.
+  std::optional<std::vector<std::string>> displaced_by;
 };
 
 struct OwnedOutcome {

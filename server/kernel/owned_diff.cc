@@ -61,10 +61,12 @@ bool LetThrough(absl::Span<const Rule> rules) {
   });
 }
 
-bool AreOurs(absl::Span<const Rule> rules) {
-  return absl::c_all_of(rules, [](const Rule& rule) {
-    return IsJumpToOwned(rule) || rule.managed;
-  });
+Texts OfOthers(absl::Span<const Rule> rules) {
+  Texts texts;
+  for (const Rule& rule : rules) {
+    if (!IsJumpToOwned(rule) && !rule.managed) texts.push_back(rule.text);
+  }
+  return texts;
 }
 
 class Comparison {
@@ -133,7 +135,9 @@ class Comparison {
       } else {
         DeleteJumps(chain, positions, Kind::kChanged);
         steps_.differences.back().missing = {text};
-        steps_.differences.back().behind_own_rules = there && AreOurs(in_place);
+        if (there) {
+          steps_.differences.back().displaced_by = OfOthers(in_place);
+        }
       }
       steps_.made_jumps.push_back(
           static_cast<size_t>(hook - wanted_.hooks.begin()));

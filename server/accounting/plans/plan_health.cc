@@ -81,11 +81,7 @@ void PlanHealth::NoteFailed(const absl::Status& why, const Clock& clock,
 void PlanHealth::NoteWell(const Clock& clock, const Options& options) {
   NoteLook(clock);
   well_time_ = clock.WallTime();
-  // A program that undoes repairs may do it less often than we look.
-  if (clock.BootTime() - repaired_ >
-      std::max(kPeace * options.check_interval, pause_)) {
-    fought_ = 0;
-  }
+  if (clock.BootTime() - repaired_ > Memory(options)) fought_ = 0;
   if (fought_ >= kFoughtFrom) return;
   status_.state = State::kInSync;
   status_.message.clear();
@@ -102,6 +98,26 @@ void PlanHealth::NoteDrift(size_t differences, const Clock& clock) {
 }
 
 void PlanHealth::NoteRepairedByApply(const Clock& clock) { NoteMissed(clock); }
+
+// A program that undoes repairs may do it less often than we look.
+absl::Duration PlanHealth::Memory(const Options& options) const {
+  return std::max(kPeace * options.check_interval, pause_);
+}
+
+void PlanHealth::NotePutInPlace(absl::Span<const std::string> displaced_by,
+                                const Clock& clock, const Options& options) {
+  const absl::Duration now = clock.BootTime();
+  absl::erase_if(displaced_by_, [&](const auto& each) {
+    return now - each.second > Memory(options);
+  });
+  bool again = false;
+  for (const std::string& rule : displaced_by) {
+    again |= !displaced_by_.insert_or_assign(rule, now).second;
+  }
+  if (again) return NoteRepair(clock, options);
+  NoteMissed(clock);
+  NoteWell(clock, options);
+}
 
 void PlanHealth::NoteRepair(const Clock& clock, const Options& options) {
   NoteLook(clock);

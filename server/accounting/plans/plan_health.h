@@ -9,9 +9,11 @@
 #include <optional>
 #include <string>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "accounting/plans/plan_applier.h"
 #include "base/clock.h"
 
@@ -76,11 +78,18 @@ class PlanHealth {
   // So many chains or rules differ, and nothing is to be changed.
   void NoteDrift(size_t differences, const Clock& clock);
   void NoteRepair(const Clock& clock, const Options& options);
+  // The same of jumps that these rules of others had come before, or rules of
+  // ours. Nobody undoes a repair by a rule that was not there at an earlier
+  // one.
+  void NotePutInPlace(absl::Span<const std::string> displaced_by,
+                      const Clock& clock, const Options& options);
   // Others had changed something when it was applied, which made it good.
   void NoteRepairedByApply(const Clock& clock);
 
  private:
   void NoteLook(const Clock& clock);
+  // How long after a repair another one may answer to somebody who undoes it.
+  absl::Duration Memory(const Options& options) const;
   // It is well now, and may not have been since it last was.
   void NoteMissed(const Clock& clock);
 
@@ -90,6 +99,8 @@ class PlanHealth {
   absl::Duration repaired_ = absl::ZeroDuration();  // boottime, the last time
   absl::Duration pause_ = absl::ZeroDuration();     // behind that
   absl::Duration next_look_ = absl::ZeroDuration();
+  // Rules of others, and when jumps were last put before them.
+  absl::flat_hash_map<std::string, absl::Duration> displaced_by_;
 };
 
 }  // namespace nfmeter::accounting

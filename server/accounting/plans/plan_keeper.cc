@@ -8,6 +8,20 @@
 #include "base/status_macros.h"
 
 namespace nfmeter::accounting {
+
+std::optional<std::vector<std::string>> PlanKeeper::Drift::DisplacedBy() const {
+  if (!counters.empty()) return std::nullopt;
+  std::vector<std::string> rules;
+  for (const kernel::OwnedDifference& each : chains) {
+    if (!each.displaced_by.has_value()) return std::nullopt;
+    for (const std::string& text : *each.displaced_by) {
+      rules.push_back(absl::StrCat(static_cast<int>(each.family),
+                                   kernel::TableName(each.table), " ", text));
+    }
+  }
+  return rules;
+}
+
 void PlanKeeper::Look(absl::Duration max_staleness) {
   const std::vector<std::string> names = parts_.plans.Names();
   // Taken before anything is compared; most hosts have nothing to compare.
@@ -48,12 +62,13 @@ void PlanKeeper::LookAt(const AppliedPlan& applied) {
   parts_.plans.ChangeHealth(name, [&](PlanHealth& health) {
     if (!drift.ok()) {
       health.NoteFailed(drift.status(), parts_.clock, options_.health);
-    } else if (repaired && drift->is_behind_own_rules()) {
-      // Nobody undoes repairs: rules were made through this server.
-      health.NoteRepairedByApply(parts_.clock);
-      health.NoteWell(parts_.clock, options_.health);
     } else if (repaired) {
-      health.NoteRepair(parts_.clock, options_.health);
+      const auto displaced_by = drift->DisplacedBy();
+      if (displaced_by.has_value()) {
+        health.NotePutInPlace(*displaced_by, parts_.clock, options_.health);
+      } else {
+        health.NoteRepair(parts_.clock, options_.health);
+      }
     } else if (drift->size() == 0) {
       health.NoteWell(parts_.clock, options_.health);
     } else {

@@ -13,7 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/algorithm/container.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -109,14 +108,9 @@ class PlanKeeper {
     std::vector<std::string> counters;  // that are not there
 
     size_t size() const { return chains.size() + counters.size(); }
-    // Jumps are behind rules that were made through this server, and nothing
-    // else differs.
-    bool is_behind_own_rules() const {
-      return counters.empty() &&
-             absl::c_all_of(chains, [](const kernel::OwnedDifference& each) {
-               return each.behind_own_rules;
-             });
-    }
+    // The rules of others that have come into the places of jumps; nullopt:
+    // something else differs, too.
+    std::optional<std::vector<std::string>> DisplacedBy() const;
   };
 
   // What was found to be as wanted while rules had this fingerprint: it need

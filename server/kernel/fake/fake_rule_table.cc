@@ -303,7 +303,8 @@ void FakeRuleTable::AddUserChain(Family family, Table table,
 }
 
 std::string FakeRuleTable::AddForeignRule(Family family, Table table,
-                                          absl::string_view text) {
+                                          absl::string_view text,
+                                          RulePlacement placement) {
   absl::MutexLock lock(&mutex_);
   const Key key{family, table};
   Rule rule = FakeForeignRule(text);
@@ -314,10 +315,12 @@ std::string FakeRuleTable::AddForeignRule(Family family, Table table,
     std::abort();
   }
   Chain& chain = ChainNamed(key, rule.chain);
-  chain.rules.push_back(std::move(rule));
+  const auto place = placement == RulePlacement::kHead ? chain.rules.begin()
+                                                       : chain.rules.end();
+  const auto added = chain.rules.insert(place, std::move(rule));
   NumberRules(tables_[key]);
   CountReferences(tables_[key]);
-  return chain.rules.back().id;
+  return added->id;
 }
 
 void FakeRuleTable::Flush(Family family, Table table, absl::string_view chain) {

@@ -51,11 +51,12 @@ class FakeRuleTable : public RuleTable {
   // --- Hooks: what others do -----------------------------------------------
 
   void AddUserChain(Family family, Table table, absl::string_view chain);
-  // Appends a rule of somebody else's with this text, for example
-  // "-A INPUT -s 10.0.0.1/32 -j LOG"; its chain is that of the text. A counter
-  // that it names with --nfacct-name gets a reference. Returns its id.
-  std::string AddForeignRule(Family family, Table table,
-                             absl::string_view text);
+  // Appends, or inserts before all others, a rule of somebody else's with this
+  // text, for example "-A INPUT -s 10.0.0.1/32 -j LOG"; its chain is that of
+  // the text. A counter that it names with --nfacct-name gets a reference.
+  // Returns its id.
+  std::string AddForeignRule(Family family, Table table, absl::string_view text,
+                             RulePlacement placement = RulePlacement::kTail);
   // iptables -F CHAIN; all chains of the table without a name.
   void Flush(Family family, Table table, absl::string_view chain = "");
   // iptables -P, with the policy's counters.
