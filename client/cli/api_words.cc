@@ -108,6 +108,7 @@ constexpr Word kWords[] = {
     {"validate_only", "--validate-only"},
     {"max_staleness", "--max-staleness"},
     {"delete_managed_rules", "--with-rules"},
+    {"keep_counters", "--keep-counters"},
     {"name_glob", "GLOB"},
     {"counter_glob", "--counter"},
     {"managed_only", "--managed"},

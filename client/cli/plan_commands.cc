@@ -173,9 +173,18 @@ class ApplyProgress {
   std::thread thread_;
 };
 
-absl::Status EtagHint(const absl::Status& status) {
-  if (ErrorReason(status) != "ETAG_MISMATCH") return status;
-  return WithHint(status, "'nfmeter plan list' shows the etag now");
+absl::Status WithPlanHint(const absl::Status& status) {
+  const std::string reason = ErrorReason(status);
+  if (reason == "ETAG_MISMATCH") {
+    return WithHint(status, "'nfmeter plan list' shows the etag now");
+  }
+  if (reason == "COUNTER_IN_USE") {
+    return WithHint(status,
+                    "'nfmeter rule list' shows rules, those of others too "
+                    "(their IDs begin with ~); 'nfmeter rule delete ID' "
+                    "deletes one of nfmeter's");
+  }
+  return status;
 }
 
 // Of a folder, which file it is about: errors that are not about a field of the
@@ -221,7 +230,7 @@ absl::Status Apply(Session& session, const PlanFlags& flags) {
     if (!response.ok()) {
       absl::Status failed = AtItsPlaces(response.status(), file);
       if (files.size() > 1) failed = OfFile(std::move(failed), file);
-      return EtagHint(failed);
+      return WithPlanHint(failed);
     }
     PrintApplied(session, *response, flags, &file == &files.front());
     if (flags.diff && response->change_count() > 0) session.set_exit_code(1);
@@ -289,7 +298,7 @@ absl::Status DeletePlan(Session& session, const PlanFlags& flags) {
   request.set_keep_counters(flags.keep_counters);
   request.set_take_over(flags.take_over);
   const auto response = client->DeletePlan(request, session.call());
-  if (!response.ok()) return EtagHint(response.status());
+  if (!response.ok()) return WithPlanHint(response.status());
   session.PrintText(*response,
                     [&](Layout) {
                       return absl::StrCat(

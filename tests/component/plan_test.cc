@@ -83,6 +83,12 @@ class PlanTest : public ::testing::TestWithParam<kernel::Backend> {
       server_.rule_table.Flush(family, kernel::Table::kFilter);
     }
   }
+  // iptables -I
+  void InsertForeign(const std::string& text) {
+    server_.rule_table.AddForeignRule(kernel::Family::kIpv4,
+                                      kernel::Table::kFilter, text,
+                                      kernel::RulePlacement::kHead);
+  }
   // As after some seconds.
   void Look() { server_.Advance(ComponentServer::kLookInterval); }
 
@@ -207,6 +213,69 @@ TEST_P(PlanTest, RulesWithAVerdictThatAreMadeThroughTheServerAreNoFight) {
   EXPECT_EQ(Holders("alice"), HoldersOfMember());
 }
 
+// As Docker and kube-proxy do when they start.
+TEST_P(PlanTest, NewRulesOfOthersBeforeTheJumpAreNoFight) {
+  ASSERT_OK(Apply(Customers()));
+  for (int i = 0; i < 5; ++i) {
+    InsertForeign(absl::StrCat("-A INPUT -s 10.0.0.", i, "/32 -j DROP"));
+    Look();
+  }
+  EXPECT_EQ(Status("customers").state(), v1::PlanStatus::STATE_IN_SYNC);
+  EXPECT_EQ(Holders("alice"), HoldersOfMember());
+  EXPECT_EQ(Status("customers").repairs(), 5u);
+}
+
+TEST_P(PlanTest, ARuleThatComesBeforeTheJumpAgainAndAgainIsAFight) {
+  ASSERT_OK(Apply(Customers()));
+  for (int i = 0; i < 4; ++i) {
+    InsertForeign("-A INPUT -j KUBE-FIREWALL");
+    Look();
+  }
+  EXPECT_EQ(Status("customers").state(), v1::PlanStatus::STATE_FOUGHT);
+}
+
+// What people made by hand is theirs to delete.
+TEST_P(PlanTest, RulesOutsideOfThePlanKeepItsCountersFromBeingDeleted) {
+  ASSERT_OK(Apply(Customers()));
+  v1::CreateRuleRequest request;
+  request.mutable_rule()->set_id("mine");
+  request.mutable_rule()->set_chain("INPUT");
+  request.mutable_rule()->set_counter("bob");
+  v1::CreateRuleResponse response;
+  ASSERT_OK(Call(*server_.rule_stub, &v1::RuleService::Stub::CreateRule,
+                 request, &response));
+  const int commits = Commits();
+  const auto names_it = [&](const grpc::Status& refused) {
+    const auto error = ErrorInfoOf(refused);
+    EXPECT_EQ(error.reason(), "COUNTER_IN_USE");
+    EXPECT_EQ(error.metadata().at("counters"), "bob");
+    EXPECT_EQ(error.metadata().at("rules"), "mine");
+    EXPECT_EQ(Commits(), commits);
+    EXPECT_EQ(Holders("bob"), HoldersOfMember() + 1);
+  };
+  v1::Plan less = Customers();
+  less.mutable_groups(0)->mutable_members()->erase("10.0.0.2");
+  v1::ApplyPlanRequest how;
+  how.set_prune(true);
+  names_it(Apply(less, how));
+  how.set_validate_only(true);
+  names_it(Apply(less, how));
+
+  v1::DeletePlanRequest deletion;
+  deletion.set_name("customers");
+  v1::DeletePlanResponse deleted;
+  const auto remove = [&] {
+    return Call(*server_.plan_stub, &Stub::DeletePlan, deletion, &deleted);
+  };
+  names_it(remove());
+  deletion.clear_name();
+  deletion.set_all(true);
+  names_it(remove());
+  deletion.set_keep_counters(true);
+  EXPECT_OK(remove());
+  EXPECT_EQ(Holders("bob"), 1u);
+}
+
 TEST_P(PlanTest, AFailedCommitLeavesThePlanOfBefore) {
   ASSERT_OK(Apply(Customers()));
   v1::Plan more = Customers();
@@ -267,7 +336,7 @@ TEST_P(PlanTest, DeletingItTakesRulesAndCounters) {
   EXPECT_THAT(plans.plans(), SizeIs(0));
 }
 
-TEST_P(PlanTest, ACounterThatAnotherRuleHoldsStaysAndIsTold) {
+TEST_P(PlanTest, ACounterThatAnotherProgramsRuleHoldsKeepsItsPlan) {
   ASSERT_OK(Apply(Customers()));
   server_.rule_table.AddForeignRule(
       kernel::Family::kIpv4, kernel::Table::kFilter,
@@ -279,8 +348,8 @@ TEST_P(PlanTest, ACounterThatAnotherRuleHoldsStaysAndIsTold) {
       Call(*server_.plan_stub, &Stub::DeletePlan, request, &response);
   EXPECT_EQ(deleted.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_THAT(deleted.error_message(),
-              HasSubstr("could not be deleted: counter 'alice' is in use"));
-  EXPECT_TRUE(server_.acct.Exists("alice"));
+              HasSubstr("counter 'alice' is in use by somebody else's rule"));
+  EXPECT_EQ(Holders("alice"), HoldersOfMember() + 1);
 }
 
 TEST_P(PlanTest, HandMadeRulesAreExportedAndTheExportCanBeApplied) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "accounting/common/counter_errors.h"
@@ -234,6 +235,25 @@ absl::Status CounterEditor::CheckNoCaps(
     if (!caps.empty()) return QuotaOfCaps(name, caps);
   }
   return absl::OkStatus();
+}
+
+absl::Status CounterEditor::CheckHeldByPlansAlone(
+    absl::Span<const std::string> names, absl::string_view advice) const {
+  if (names.empty()) return absl::OkStatus();
+  NFM_ASSIGN_OR_RETURN(std::vector<kernel::Rule> rules, rules_.Holders(names));
+  std::erase_if(rules, [](const kernel::Rule& rule) {
+    return absl::StartsWith(rule.chain, kernel::kOwnedChainPrefix);
+  });
+  if (rules.empty()) return absl::OkStatus();
+  absl::flat_hash_set<absl::string_view> counted;
+  for (const kernel::Rule& rule : rules) {
+    counted.insert(rule.counter);
+    counted.insert(rule.other_counters.begin(), rule.other_counters.end());
+  }
+  std::vector<std::string> held(names.begin(), names.end());
+  std::erase_if(
+      held, [&](const std::string& name) { return !counted.contains(name); });
+  return CountersInUse(held, rules, advice);
 }
 
 absl::Status CounterEditor::CarryUpdate(const CounterUpdate& update,

@@ -128,6 +128,11 @@ class CounterEditor {
   // are taken away.
   absl::Status CheckNoCaps(absl::Span<const std::string> names) const;
 
+  // FAILED_PRECONDITION, COUNTER_IN_USE: rules outside of plans count into one
+  // of these counters. Before those are deleted with their plan.
+  absl::Status CheckHeldByPlansAlone(absl::Span<const std::string> names,
+                                     absl::string_view advice) const;
+
   // Other quotas for counters of an owner's chains, and these chains. Statuses:
   // OwnedQuotaChanges::Carry().
   absl::StatusOr<kernel::OwnedOutcome> ChangeQuotas(

@@ -245,10 +245,8 @@ absl::StatusOr<size_t> PlanApplier::RemoveCounters(
     if (found[i].has_value()) targets.push_back({.name = names[i]});
   }
   if (targets.empty()) return 0;
-  NFM_ASSIGN_OR_RETURN(
-      const CounterBatch deleted,
-      counter_editor_.Delete(
-          targets, {.delete_managed_rules = true, .patience = patience}));
+  NFM_ASSIGN_OR_RETURN(const CounterBatch deleted,
+                       counter_editor_.Delete(targets, {.patience = patience}));
   if (!deleted.failures.empty()) return deleted.failures[0].status;
   return deleted.counters.size();
 }

@@ -115,7 +115,14 @@ class PlanApplier {
   // All of MakeCounters(), when what follows has failed.
   void UndoCounters(const PlanCounterWork& work) const;
 
-  // Those that exist; with their managed rules. How many.
+  // FAILED_PRECONDITION, COUNTER_IN_USE: see
+  // CounterEditor::CheckHeldByPlansAlone().
+  absl::Status CheckHeldByPlansAlone(absl::Span<const std::string> counters,
+                                     absl::string_view advice) const {
+    return counter_editor_.CheckHeldByPlansAlone(counters, advice);
+  }
+
+  // Those that exist, and that no rule counts into. How many.
   absl::StatusOr<size_t> RemoveCounters(absl::Span<const std::string> names,
                                         const kernel::Patience& patience) const;
 

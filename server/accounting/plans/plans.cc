@@ -258,6 +258,12 @@ absl::StatusOr<PlanOutcome> Plans::ApplyNow(NewPlan plan,
       applier_.CompareCounters(*before.compiled, compiled, reading.get()));
   NFM_RETURN_IF_ERROR(terms.counting_only ? applier_.CheckOnlyCounts(work)
                                           : applier_.CheckNoCaps(work));
+  if (terms.prune) {
+    NFM_RETURN_IF_ERROR(applier_.CheckHeldByPlansAlone(
+        work.removed,
+        "delete these rules first, or apply without prune: then the counters "
+        "stay"));
+  }
 
   PlanOutcome outcome;
   outcome.changes = work.Changes();
@@ -389,6 +395,16 @@ absl::StatusOr<PlanRemoval> Plans::Delete(absl::string_view name,
                    [&] { return DeleteNow(std::string(name), deletion); });
 }
 
+absl::Status Plans::CheckDeletion(const AppliedPlan& plan,
+                                  const PlanDeletion& deletion) const {
+  if (deletion.counting_only) NFM_RETURN_IF_ERROR(CheckOnlyCounts(plan));
+  return deletion.keep_counters
+             ? absl::OkStatus()
+             : applier_.CheckHeldByPlansAlone(
+                   NamesOf(*plan.compiled),
+                   "delete these rules first, or set keep_counters");
+}
+
 absl::StatusOr<PlanRemoval> Plans::DeleteNow(const std::string& name,
                                              const PlanDeletion& deletion) {
   const std::optional<AppliedPlan> found = plans_.Find(name);
@@ -397,10 +413,10 @@ absl::StatusOr<PlanRemoval> Plans::DeleteNow(const std::string& name,
   if (before.info.owner != deletion.owner && !deletion.take_over) {
     return PlanOfOthers(before.info);
   }
-  if (deletion.counting_only) NFM_RETURN_IF_ERROR(CheckOnlyCounts(before));
   if (!deletion.etag.empty() && deletion.etag != before.info.etag) {
     return EtagMismatch(name);
   }
+  NFM_RETURN_IF_ERROR(CheckDeletion(before, deletion));
   const std::vector<std::string> names = NamesOf(*before.compiled);
   PlanRemoval removal = {.counters = deletion.keep_counters ? 0 : names.size(),
                          .rules = before.compiled->cost.rules};
@@ -432,11 +448,9 @@ absl::StatusOr<PlanRemoval> Plans::DeleteAll(const PlanDeletion& deletion) {
 absl::StatusOr<PlanRemoval> Plans::DeleteAllNow(PlanDeletion deletion) {
   deletion.etag.clear();
   deletion.take_over = true;
-  if (deletion.counting_only) {
-    // Before any of them is deleted.
-    for (const PlanInfo& info : List()) {
-      NFM_RETURN_IF_ERROR(CheckOnlyCounts(plans_.FindOrEmpty(info.name)));
-    }
+  // Before any of them is deleted.
+  for (const PlanInfo& info : List()) {
+    NFM_RETURN_IF_ERROR(CheckDeletion(plans_.FindOrEmpty(info.name), deletion));
   }
   PlanRemoval all;
   absl::flat_hash_set<std::string> known;

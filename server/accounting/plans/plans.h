@@ -137,8 +137,9 @@ class Plans {
   void Stop();
 
   // ALREADY_EXISTS and others: see ExpandPlan(), CompilePlan(), Counters.
-  // FAILED_PRECONDITION: PLAN_OF_OTHERS, PLAN_EMPTY, QUOTA_OF_CAPS. ABORTED:
-  // ETAG_MISMATCH.
+  // FAILED_PRECONDITION: PLAN_OF_OTHERS, PLAN_EMPTY, QUOTA_OF_CAPS;
+  // COUNTER_IN_USE, rules outside of plans count into counters that would be
+  // deleted. ABORTED: ETAG_MISMATCH.
   // PERMISSION_DENIED: VERDICT_NOT_PERMITTED, of the plan of before.
   // Whatever fails, the plan of before stays, in the kernel too.
   absl::StatusOr<PlanOutcome> Apply(NewPlan plan, const PlanTerms& terms);
@@ -181,6 +182,8 @@ class Plans {
   absl::StatusOr<PlanOutcome> ApplyNow(NewPlan plan, const PlanTerms& terms);
   absl::StatusOr<PlanRemoval> DeleteNow(const std::string& name,
                                         const PlanDeletion& deletion);
+  absl::Status CheckDeletion(const AppliedPlan& plan,
+                             const PlanDeletion& deletion) const;
   absl::StatusOr<PlanRemoval> DeleteAllNow(PlanDeletion deletion);
   absl::Status CheckTerms(const NewPlan& plan, const PlanTerms& terms) const;
   // `done`: what has come with the quotas of `work`; null: they are as before.
