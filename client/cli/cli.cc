@@ -101,11 +101,8 @@ void PrintText(const std::string& context, Format format,
   if (text.empty()) return;
   switch (format) {
     case Format::kJson:
-      out << "{\"context\": \"" << context << "\", \"answer\": " << text
-          << "}\n";
-      break;
-    case Format::kYaml:
-      out << "---\n# context: " << context << "\n" << text;
+    case Format::kYaml:  // the session has said it
+      out << text;
       break;
     case Format::kName:
       PrintLines(absl::StrCat(context, "/"), text, out);

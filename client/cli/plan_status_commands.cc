@@ -116,12 +116,6 @@ absl::Status ShowStatus(Session& session, const std::string& name) {
       session.console().out
           << session.Render(StatusTable(statuses, session.layout()));
       break;
-    case Format::kColumns:
-      for (const v1::PlanStatus& status : statuses) {
-        session.console().out << session.RenderColumns(
-            status, /*first=*/&status == &statuses.front());
-      }
-      break;
     default:
       for (const v1::PlanStatus& status : statuses) {
         session.PrintTable(status, nullptr, {status.name()});

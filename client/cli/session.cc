@@ -110,19 +110,32 @@ void Session::PrintText(const google::protobuf::Message& message,
     case Format::kCsv:
       console_.out << text(layout());
       break;
-    case Format::kJson:
-      console_.out << MessageToJson(message, JsonLayout::kLines);
+    case Format::kJson: {
+      const std::string json = MessageToJson(message, JsonLayout::kLines);
+      if (tables_ == nullptr) {
+        console_.out << json;
+      } else {
+        console_.out << "{\"context\": \"" << context_
+                     << "\", \"answer\": " << json << "}\n";
+      }
       break;
+    }
     case Format::kYaml:
+      if (tables_ != nullptr) {
+        console_.out << "---\n# context: " << context_ << "\n";
+      } else if (answered_) {
+        console_.out << "---\n";
+      }
       console_.out << MessageToYaml(message);
       break;
     case Format::kColumns:
-      console_.out << RenderColumns(message);
+      console_.out << RenderColumns(message, !answered_);
       break;
     case Format::kName:
       for (const std::string& name : names) console_.out << name << "\n";
       break;
   }
+  answered_ = true;
   console_.out.flush();
 }
 

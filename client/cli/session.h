@@ -71,7 +71,8 @@ class Session {
 
   // Prints an answer in the chosen format: `message` as json or yaml, the
   // objects in it as custom columns, their names one a line, or for table, wide
-  // and csv what the function makes.
+  // and csv what the function makes. Several are objects of json one after the
+  // other, documents of yaml, and columns under one heading.
   void PrintTable(const google::protobuf::Message& message,
                   const std::function<Table(Layout)>& table,
                   const std::vector<std::string>& names = {});
@@ -90,8 +91,8 @@ class Session {
   size_t width() const;
 
   // From now on tables are not rendered but added to `tables`, which must
-  // outlive this, with a first column that says `context`: the command runs on
-  // several servers.
+  // outlive this, with a first column that says `context`, and so do json and
+  // yaml: the command runs on several servers.
   void CollectTables(std::string context, std::vector<Table>* tables);
   // INVALID_ARGUMENT where the command runs on several: only one server can be
   // `done`, "watched", at a time.
@@ -118,6 +119,7 @@ class Session {
   CallOptions call_;
   int exit_code_ = 0;
   bool one_is_an_answer_ = false;
+  bool answered_ = false;              // something was printed
   std::vector<CustomColumn> columns_;  // kColumns
   std::string context_;                // of CollectTables()
   std::vector<Table>* tables_ = nullptr;

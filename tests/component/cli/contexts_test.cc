@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // nfmeter context ..., and commands on several servers.
+#include "absl/strings/str_split.h"
 #include "tests/component/cli/cli_fixture.h"
 
 namespace nfmeter::testing {
@@ -91,6 +92,27 @@ TEST_F(ContextsTest, SeveralServersMakeOneTableWithAColumnMore) {
                     HasSubstr("{\"context\": \"b\", \"answer\": {")));
   EXPECT_THAT(Run({"context", "test", "--context", "both"}).out,
               AllOf(HasSubstr("first"), HasSubstr("second")));
+}
+
+TEST_F(ContextsTest, EachOfSeveralAnswersSaysItsContext) {
+  AddBoth();
+  for (FakeServer* const server : {&server_, &second_}) {
+    server->plans.on_ListPlans = [](const auto&, auto* response) {
+      response->add_plans()->set_name("p");
+      return grpc::Status::OK;
+    };
+    server->plans.on_GetPlanStatus = [](const auto& request, auto* response) {
+      response->mutable_status()->set_name(request.name());
+      return grpc::Status::OK;
+    };
+  }
+  const auto said = [&](const char* form, const char* before) {
+    const std::vector<std::string> answers = absl::StrSplit(
+        Run({"plan", "status", "--context", "both", "-o", form}).out, before);
+    return answers.size() - 1;
+  };
+  EXPECT_EQ(said("json", "{\"context\": \"a\", \"answer\": {\n"), 2);
+  EXPECT_EQ(said("yaml", "---\n# context: b\nname: "), 2);
 }
 
 TEST_F(ContextsTest, TheirNamesAreCompleted) {

@@ -217,6 +217,13 @@ TEST_F(PlanScriptTest, CsvHasOneHeadingOfStableNames) {
               Not(HasSubstr("hostname")));
 }
 
+TEST_F(PlanScriptTest, SeveralAnswersAreDocumentsOfYaml) {
+  EXPECT_THAT(
+      Nfmeter({"plan", "status", "-o", "yaml"}).out,
+      AllOf(StartsWith("name: \".rules\"\n"), HasSubstr("\n---\nname: a\n"),
+            HasSubstr("\n---\nname: b\n")));
+}
+
 TEST_F(PlanScriptTest, AWatchPrintsEachForm) {
   const auto watched = [&](const std::string& form) {
     return Nfmeter({"plan", "watch", "-o", form}).out;
