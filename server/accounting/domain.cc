@@ -109,6 +109,8 @@ Domain::Domain(kernel::Kernel& kernel, Clock& clock, Stores stores,
   observers_.Add(*ledger_);
   observers_.Add(*managed_);
   for (CounterObserver* observer : options.observers) observers_.Add(*observer);
+  labels_->WhenChanged(
+      [this](absl::string_view counter) { ledger_->OnLabels(counter); });
   ledger_->WhenBegunAnew([this] { labels_->BeginAnew().IgnoreError(); });
   ledger_->Start(options.ledger_reads ? snapshots_.get() : nullptr,
                  [this](absl::string_view name) { return labels_->Get(name); });

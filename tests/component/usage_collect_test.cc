@@ -89,6 +89,24 @@ TEST_F(UsageCollectTest, AResumedStreamDescribesAndGoesOn) {
   EXPECT_EQ(Described(stream.Read()), "1=12 ");
 }
 
+TEST_F(UsageCollectTest, OtherLabelsAreDescribedInTheNextRecord) {
+  Make("a", "blue");
+  CountAndRecord("a", 3);
+  UsageStream stream(server_, Consumer("billing"));
+  EXPECT_EQ(stream.Read().counters(0).labels().at("tenant"), "blue");
+  v1::UpdateCounterRequest request;
+  request.mutable_counter()->set_name("a");
+  (*request.mutable_counter()->mutable_labels())["tenant"] = "red";
+  request.mutable_update_mask()->add_paths("labels");
+  v1::UpdateCounterResponse response;
+  ASSERT_OK(Call(*server_.counter_stub,
+                 &v1::CounterService::Stub::UpdateCounter, request, &response));
+  const v1::UsageRecord record = stream.Read();
+  ASSERT_THAT(record.counters(), SizeIs(1));
+  EXPECT_EQ(record.counters(0).labels().at("tenant"), "red");
+  EXPECT_THAT(record.total_packets(), ElementsAre(3));
+}
+
 TEST_F(UsageCollectTest, OfTwoStreamsOfAConsumerTheOlderIsAborted) {
   Make("a");
   Record();

@@ -200,9 +200,14 @@ LabelStore::Use LabelStore::use() const {
 
 absl::Status LabelStore::Set(Changes labels, const CounterScope& scope,
                              Kind kind) {
-  absl::MutexLock write_lock(&write_mutex_);
-  NFM_RETURN_IF_ERROR(CheckGrowth(labels, scope));
-  return Change(labels, kind);
+  {
+    absl::MutexLock write_lock(&write_mutex_);
+    NFM_RETURN_IF_ERROR(CheckGrowth(labels, scope));
+    NFM_RETURN_IF_ERROR(Change(labels, kind));
+  }
+  if (changed_ == nullptr) return absl::OkStatus();
+  for (const auto& [counter, its] : labels) changed_(counter);
+  return absl::OkStatus();
 }
 
 absl::Status LabelStore::Sync() {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -76,6 +77,12 @@ class LabelStore {
   // gone.
   absl::Status Set(Changes labels, const CounterScope& scope = {}) {
     return Set(labels, scope, Kind::kWrite);
+  }
+
+  // Calls `changed` after each Set(), for each counter. Before there are other
+  // threads.
+  void WhenChanged(std::function<void(absl::string_view counter)> changed) {
+    changed_ = std::move(changed);
   }
 
   // As Set(), and durable when Sync() returns OK.
@@ -157,6 +164,7 @@ class LabelStore {
 
   const std::string path_;
   const Bounds bounds_;
+  std::function<void(absl::string_view counter)> changed_;
   // Held over what the disk does, so that readers of memory don't wait for it.
   mutable absl::Mutex write_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   bool awaits_new_file_ ABSL_GUARDED_BY(write_mutex_);

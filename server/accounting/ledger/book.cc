@@ -121,6 +121,10 @@ void Book::NoteMerged(absl::Span<const kernel::AcctObject> objects,
   }
 }
 
+void Book::NoteLabels(absl::string_view name) {
+  if (const uint32_t slot = SlotOf(name); slot != kNone) MarkChanged(slot);
+}
+
 void Book::NoteSnapshot(const Snapshot& snapshot) {
   const Moment moment = {snapshot.wall_time, snapshot.boottime};
   const absl::Time now = moment.wall;

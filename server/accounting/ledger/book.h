@@ -73,6 +73,8 @@ class Book {
   // Other objects have counted so much for these, while they were made anew. 0:
   // nobody knows how much, as the server ended before it could tell; a gap.
   void NoteMerged(absl::Span<const kernel::AcctObject> objects, Moment now);
+  // What people call a counter has changed.
+  void NoteLabels(absl::string_view name);
   // A complete reading.
   void NoteSnapshot(const Snapshot& snapshot);
   // Somebody knows that a counter may have missed something.

@@ -161,6 +161,12 @@ void Ledger::NoteLastLabels(absl::string_view name) {
   if (!labels.empty()) last_labels_[found->account.id] = std::move(labels);
 }
 
+void Ledger::OnLabels(absl::string_view counter) {
+  absl::MutexLock lock(&mutex_);
+  book_->NoteLabels(counter);
+  ++told_;
+}
+
 void Ledger::OnSnapshot(const std::shared_ptr<const Snapshot>& snapshot) {
   if (!snapshot->complete) return;
   {

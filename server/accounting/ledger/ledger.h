@@ -120,6 +120,8 @@ class Ledger final : public CounterObserver {
   void OnReset(absl::Span<const kernel::AcctObject> counters) override;
   void OnDeleted(absl::Span<const kernel::AcctObject> counters) override;
   void OnMerged(absl::Span<const kernel::AcctObject> counters) override;
+  // A counter has other labels: the next record tells them.
+  void OnLabels(absl::string_view counter);
   void OnSnapshot(const std::shared_ptr<const Snapshot>& snapshot) override;
   void CommitSoon() override;
   absl::Status Commit() override;
