@@ -87,11 +87,11 @@ absl::Status Follower::Follow() {
   progress_ = std::make_unique<Progress>(options_.target.name, options_.lease,
                                          sink_, options_.may_be_node);
   NFM_ASSIGN_OR_RETURN(auto position, progress_->Begin());
-  if (client_ == nullptr) {
-    NFM_ASSIGN_OR_RETURN(client_, Client::Connect(OptionsFor(options_.target)));
-  }
+  // Another one each time: certificates may have been replaced by newer ones.
+  NFM_ASSIGN_OR_RETURN(const auto client,
+                       Client::Connect(OptionsFor(options_.target)));
   const absl::StatusOr<v1::Node> node =
-      client_->GetNode({.timeout = kIntroduction});
+      client->GetNode({.timeout = kIntroduction});
   // One that does not tell, or not yet, is asked by its stream.
   if (node.ok()) {
     NFM_ASSIGN_OR_RETURN(position, progress_->Meet(node->ledger().node_id()));
@@ -110,8 +110,7 @@ absl::Status Follower::Follow() {
     absl::MutexLock lock(&mutex_);
     SetError(lost);
   };
-  std::shared_ptr<UsageCollector> stream =
-      client_->CollectUsage(start, collect);
+  std::shared_ptr<UsageCollector> stream = client->CollectUsage(start, collect);
   {
     absl::MutexLock lock(&mutex_);
     if (stopping_) return absl::CancelledError();

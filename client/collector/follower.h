@@ -88,7 +88,6 @@ class Follower : public std::enable_shared_from_this<Follower> {
   const Options options_;
   Sink& sink_;
   StoreThreads& threads_;
-  std::unique_ptr<Client> client_;  // on thread_
 
   // Of the stream under way; used by whoever stores, one at a time.
   std::unique_ptr<Progress> progress_;

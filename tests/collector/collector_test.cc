@@ -131,9 +131,9 @@ TEST_F(CollectorTest, StatusAndMetricsTellWhoCollectsWhat) {
               HasSubstr("\"node\":\"gw1\""));
 }
 
-TEST_F(CollectorTest, ItSpeaksMutualTlsWithNodes) {
+TEST_F(CollectorTest, ItSpeaksMutualTlsWithNodesAndTakesNewerCertificates) {
   testing::Certificates certificates;
-  certificates.Issue("collector");
+  certificates.Issue("collector", {.days = "-1"});
   std::vector<std::string> flags = certificates.ServerFlags();
   std::ofstream(dir_ / "policy.yaml")
       << "version: 1\nrules:\n  - {principals: ['cn:collector'], role: "
@@ -150,6 +150,9 @@ TEST_F(CollectorTest, ItSpeaksMutualTlsWithNodes) {
                           << port << "\"}\n";
   CollectorProcess collector(
       {"--targets", targets_, "--sink", "sqlite:" + database_});
+  ASSERT_TRUE(Eventually(
+      [&] { return absl::StrContains(collector.Log(), "node not followed"); }));
+  certificates.Issue("collector");
   EXPECT_TRUE(Eventually([&] {
     return Query("SELECT n.name FROM nodes n JOIN cursors USING (node)") ==
            "gw2\n";
