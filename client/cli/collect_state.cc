@@ -20,9 +20,12 @@
 #include "client/src/status_macros.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
+#include "google/protobuf/util/time_util.h"
 
 namespace nfmeter::cli {
 namespace {
+
+using ::google::protobuf::util::TimeUtil;
 
 absl::Status NoState(const std::string& path, absl::string_view why) {
   return WithHint(absl::FailedPreconditionError(absl::StrCat(path, ": ", why)),
@@ -115,6 +118,11 @@ absl::StatusOr<CollectState> CollectStateFile::Load(
                    absl::StrCat("this is the state of another consumer than '",
                                 consumer, "'"));
   }
+  uint64_t time = 0;  // as positions of older servers have none
+  if (ReadNumber(json, "time", time)) {
+    *position.mutable_time() =
+        TimeUtil::MicrosecondsToTimestamp(static_cast<int64_t>(time));
+  }
   position.set_epoch(epoch);
   position.set_sequence(sequence);
   if (epoch != 0) state.position = position;
@@ -131,6 +139,10 @@ absl::Status CollectStateFile::Save(const CollectState& state) const {
       state.position.value_or(v1::UsagePosition());
   set("epoch", absl::StrCat(position.epoch()));
   set("sequence", absl::StrCat(position.sequence()));
+  if (position.has_time()) {
+    set("time",
+        absl::StrCat(TimeUtil::TimestampToMicroseconds(position.time())));
+  }
   set("outputBytes", absl::StrCat(state.output_bytes));
   const std::string fresh = path_ + ".new";
   const std::string text = MessageToJson(json, JsonLayout::kOneLine) + "\n";

@@ -238,8 +238,8 @@ void AddCollectCommand(CommandTree& tree, CLI::App& noun) {
 the record when the line and --state are on the disk. Killed at any moment, it
 goes on where it was: with --to each line is there exactly once. What goes to a
 pipe may come twice after a kill; the line then has the same id, which is made
-of node, epoch, sequence and counter. Totals are cumulative: what was counted
-between two lines of a counter is their difference.
+of node, epoch, sequence, time and counter. Totals are cumulative: what was
+counted between two lines of a counter is their difference.
 
 Examples:
   nfmeter usage collect --consumer billing --state state --to usage.jsonl

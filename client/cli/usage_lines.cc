@@ -12,6 +12,7 @@
 #include "cli/views.h"
 #include "client/src/words.h"
 #include "google/protobuf/struct.pb.h"
+#include "google/protobuf/util/time_util.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -25,8 +26,11 @@ void Set(Struct& object, const std::string& key, const std::string& value) {
 }
 
 std::string RecordId(const v1::UsageRecord& record) {
-  return absl::StrCat(record.node_id(), "/", record.position().epoch(), "/",
-                      record.position().sequence());
+  // A ledger that was set back gives sequences again, with other times.
+  return absl::StrCat(
+      record.node_id(), "/", record.position().epoch(), "/",
+      record.position().sequence(), "/",
+      google::protobuf::util::TimeUtil::TimestampToMicroseconds(record.time()));
 }
 
 std::string JsonLine(const Struct& object) {

@@ -20,6 +20,7 @@ namespace {
 
 constexpr char kBoard[] = "board";
 constexpr char kCursorHeader[] = "Nfmeter-Cursor";
+constexpr char kCursorTimeHeader[] = "Nfmeter-Cursor-Time";
 constexpr char kNodeHeader[] = "ce-subject";
 // Rows of one message; each takes some 100 bytes as JSON, 500 when described.
 constexpr int kRowsEach = 1'500;
@@ -59,6 +60,10 @@ std::optional<KnownNode> NodeOf(const nats::Message& message) {
     return std::nullopt;
   }
   node.cursor.node_id = parts[0];
+  const auto time = message.headers.find(kCursorTimeHeader);
+  if (time != message.headers.end()) {
+    (void)absl::SimpleAtoi(time->second, &node.cursor.time);
+  }
   const auto name = message.headers.find(kNodeHeader);
   if (name != message.headers.end()) node.name = name->second;
   return node;
@@ -292,8 +297,7 @@ absl::Status NatsSink::Store(const Batch& batch) {
     const absl::Status status = Publish(batch, record, cursor, last);
     if (absl::IsAborted(status)) return CursorMoved(batch);
     NFM_RETURN_IF_ERROR(status);
-    cursor = Cursor{record.node_id(), record.position().epoch(),
-                    record.position().sequence()};
+    cursor = CursorAfter(record);
   }
   return absl::OkStatus();
 }
@@ -304,28 +308,28 @@ absl::Status NatsSink::Publish(const Batch& batch,
                                const v1::UsageRecord& record,
                                const std::optional<Cursor>& before,
                                uint64_t& last) {
-  const Cursor after = {record.node_id(), record.position().epoch(),
-                        record.position().sequence()};
+  const Cursor after = CursorAfter(record);
   const std::vector<v1::UsageRecord> parts = Split(record);
   for (size_t i = 0; i < parts.size(); ++i) {
     nats::Message message;
     (void)google::protobuf::util::MessageToJsonString(parts[i], &message.data);
     const std::string place =
         absl::StrCat(after.node_id, "/", after.epoch, "/", after.sequence, "/",
-                     i + 1, "/", parts.size());
+                     after.time, "/", i + 1, "/", parts.size());
+    const std::optional<Cursor> cursor =
+        i + 1 == parts.size() ? std::optional(after) : before;
     message.headers = {
         {"ce-specversion", "1.0"},
         {"ce-type", "nfmeter.v1.UsageRecord"},
         {"ce-source", absl::StrCat("nfmeter/", after.node_id)},
         {"ce-id", place},
         {"ce-time",
-         absl::FormatTime(absl::RFC3339_full,
-                          absl::FromUnixMicros(Micros(record.time())),
+         absl::FormatTime(absl::RFC3339_full, absl::FromUnixMicros(after.time),
                           absl::UTCTimeZone())},
         {"content-type", "application/json"},
         {kNodeHeader, batch.node},
-        {kCursorHeader,
-         CursorText(i + 1 == parts.size() ? std::optional(after) : before)}};
+        {kCursorHeader, CursorText(cursor)},
+        {kCursorTimeHeader, absl::StrCat(cursor.value_or(Cursor()).time)}};
     if (batch.set_back && &record == &batch.records.front()) {
       message.headers["Nfmeter-Set-Back"] = "true";
     }
@@ -378,7 +382,7 @@ absl::StatusOr<FleetStatus> NatsSink::Inspect() {
       NFM_ASSIGN_OR_RETURN(const auto last,
                            connection_->Last(SubjectOf(id.bytes)));
       const auto node = last.has_value() ? NodeOf(*last) : std::nullopt;
-      if (node.has_value()) {
+      if (node.has_value() && node->name == row.name) {
         row.node_id = node->cursor.node_id;
         row.sequence = node->cursor.sequence;
         absl::Time time;

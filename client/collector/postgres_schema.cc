@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/postgres_schema.h"
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/substitute.h"
+
 namespace nfmeter::collector {
 namespace {
 
@@ -201,14 +205,13 @@ BEGIN
   END IF;
   IF _old_epoch IS NULL OR _gaps IS NOT NULL THEN
     _event := (SELECT node_id FROM nfmeter.nodes WHERE node = _node)
-      || '/' || to_hex(_epoch) || '/' || _sequence || '/';
+      || '/' || to_hex(_epoch) || '/' || _sequence || '/'
+      || (extract(epoch FROM _record_time) * 1000000)::bigint || '/';
   END IF;
   -- A total that fell is one of a ledger that was set back: what was counted
   -- stays counted. Records that are to be rolled up yet are put beside the base
-  -- that they get; and sequences of a ledger that was set back come again.
-  IF _old_epoch = _epoch AND _old_sequence >= _sequence THEN
-    _event := _event || (extract(epoch FROM _record_time) * 1000000)::bigint
-      || '/';
+  -- that they get.
+  IF _old_epoch = _epoch AND _gaps @> '[{"cause": "LEDGER_SET_BACK"}]' THEN
     UPDATE nfmeter.records r SET
         packets = r.packets + least(0, t.packets - c.packets),
         bytes = r.bytes + least(0, t.bytes - c.bytes)
@@ -421,7 +424,7 @@ END $$;
 SELECT nfmeter.make_partitions();
 )sql";
 
-constexpr char kViews[] = R"sql(
+constexpr char kTotals[] = R"sql(
 -- A gap that was over before a counter was made does not touch it.
 CREATE OR REPLACE VIEW nfmeter.usage_total AS
 SELECT n.name AS node, c.name AS counter,
@@ -442,38 +445,9 @@ SELECT n.name AS node, nullif(g.counter, '') AS counter, g.cause, g.start_time,
 FROM nfmeter.gaps g JOIN nfmeter.nodes n USING (node)
 WHERE g.cause <> 'RECORDS_DROPPED'
 ORDER BY g.end_time DESC;
+)sql";
 
--- What was counted in each hour; and in each five minutes: how far a total is
--- beyond the largest before it, as those of a clock that was ahead for a while
--- lie after some that are larger.
-CREATE OR REPLACE VIEW nfmeter.usage_hour AS
-SELECT * FROM (
-  SELECT n.name AS node, c.name AS counter, c.labels, h.bucket AS hour,
-         greatest(0, h.packets - coalesce(max(h.packets) OVER before,
-                                          c.carried_packets)) AS packets,
-         greatest(0, h.bytes - coalesce(max(h.bytes) OVER before,
-                                        c.carried_bytes)) AS bytes
-  FROM nfmeter.usage_1h h JOIN nfmeter.counters c USING (node, epoch, counter_id)
-       JOIN nfmeter.nodes n USING (node)
-  WINDOW before AS
-    (PARTITION BY h.node, h.epoch, h.counter_id ORDER BY h.bucket
-     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS each
-WHERE hour > '-infinity';
-
-CREATE OR REPLACE VIEW nfmeter.usage_five_minutes AS
-SELECT * FROM (
-  SELECT n.name AS node, c.name AS counter, c.labels, h.bucket,
-         greatest(0, h.packets - coalesce(max(h.packets) OVER before,
-                                          c.carried_packets)) AS packets,
-         greatest(0, h.bytes - coalesce(max(h.bytes) OVER before,
-                                        c.carried_bytes)) AS bytes
-  FROM nfmeter.usage_5m h JOIN nfmeter.counters c USING (node, epoch, counter_id)
-       JOIN nfmeter.nodes n USING (node)
-  WINDOW before AS
-    (PARTITION BY h.node, h.epoch, h.counter_id ORDER BY h.bucket
-     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS each
-WHERE bucket > '-infinity';
-
+constexpr char kSummaries[] = R"sql(
 CREATE OR REPLACE VIEW nfmeter.usage_month_by_tenant AS
 SELECT date_trunc('month', hour) AS month,
        coalesce(labels ->> 'tenant', '') AS tenant,
@@ -529,8 +503,8 @@ END $$;
 // Keys are made of what is in the tables and in statements, never drawn from a
 // sequence: that knows no transaction, so that two servers which run the same
 // statements (Pgpool-II) would draw different ones. Ids of events are
-// NODE_ID/EPOCH/SEQUENCE/NUMBER, with the record's time before the number where
-// a ledger was set back within its epoch.
+// NODE_ID/EPOCH/SEQUENCE/TIME/NUMBER, with the record's time as a ledger that
+// is set back gives sequences again.
 constexpr char kKeys[] = R"sql(
 -- The key that was given last; none is given twice.
 CREATE TABLE nfmeter.node_keys (
@@ -555,14 +529,39 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 )sql";
 
-// Functions and views are those of the newest version, and so they are made
-// last again.
-constexpr const char* kMigrations[] = {kTables,    kFunctions, kViews,
-                                       kKeys,      kFunctions, kHoursIndex,
-                                       kFunctions, kViews};
+// What was counted in each hour, or in each five minutes: how far a total is
+// beyond the largest before it, as those of a clock that was ahead for a while
+// lie after some that are larger.
+std::string UsageIn(absl::string_view view, absl::string_view table,
+                    absl::string_view time) {
+  return absl::Substitute(R"sql(
+CREATE OR REPLACE VIEW nfmeter.$0 AS
+SELECT * FROM (
+  SELECT n.name AS node, c.name AS counter, c.labels, h.bucket AS $2,
+         greatest(0, h.packets - coalesce(max(h.packets) OVER before,
+                                          c.carried_packets)) AS packets,
+         greatest(0, h.bytes - coalesce(max(h.bytes) OVER before,
+                                        c.carried_bytes)) AS bytes
+  FROM nfmeter.$1 h JOIN nfmeter.counters c USING (node, epoch, counter_id)
+       JOIN nfmeter.nodes n USING (node)
+  WINDOW before AS
+    (PARTITION BY h.node, h.epoch, h.counter_id ORDER BY h.bucket
+     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS each
+WHERE $2 > '-infinity';
+)sql",
+                          view, table, time);
+}
 
 }  // namespace
 
-absl::Span<const char* const> PostgresMigrations() { return kMigrations; }
+std::vector<std::string> PostgresMigrations() {
+  // Functions and views are those of the newest version, and so they are made
+  // last again.
+  const std::string views = absl::StrCat(
+      kTotals, UsageIn("usage_hour", "usage_1h", "hour"),
+      UsageIn("usage_five_minutes", "usage_5m", "bucket"), kSummaries);
+  return {kTables,     kFunctions, views, kKeys,     kFunctions,
+          kHoursIndex, kFunctions, views, kFunctions};
+}
 
 }  // namespace nfmeter::collector

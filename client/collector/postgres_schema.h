@@ -3,12 +3,13 @@
 #ifndef NFMETER_COLLECTOR_POSTGRES_SCHEMA_H_
 #define NFMETER_COLLECTOR_POSTGRES_SCHEMA_H_
 
-#include "absl/types/span.h"
+#include <string>
+#include <vector>
 
 namespace nfmeter::collector {
 
 // The i-th takes the schema `nfmeter` from version i to i + 1.
-absl::Span<const char* const> PostgresMigrations();
+std::vector<std::string> PostgresMigrations();
 
 }  // namespace nfmeter::collector
 

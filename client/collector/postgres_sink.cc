@@ -228,15 +228,17 @@ absl::StatusOr<std::optional<KnownNode>> PostgresSink::Find(
       const Rows rows,
       QueryRetried(
           *connection,
-          absl::StrCat("SELECT n.name, n.node_id, c.epoch, c.sequence FROM "
-                       "nfmeter.nodes n JOIN nfmeter.cursors c USING (node) "
-                       "WHERE ",
-                       where, " = $1 ORDER BY c.stored_time DESC LIMIT 1"),
+          absl::StrCat(
+              "SELECT n.name, n.node_id, c.epoch, c.sequence, "
+              "(extract(epoch FROM c.record_time) * 1000000)::bigint "
+              "FROM nfmeter.nodes n JOIN nfmeter.cursors c USING (node) "
+              "WHERE ",
+              where, " = $1 ORDER BY c.stored_time DESC LIMIT 1"),
           {Parameter::Text(key)}));
   if (rows.size() == 0) return std::nullopt;
   return KnownNode{rows.Text(0, 0),
                    {rows.Text(0, 1), static_cast<uint64_t>(rows.Int64(0, 2)),
-                    static_cast<uint64_t>(rows.Int64(0, 3))}};
+                    static_cast<uint64_t>(rows.Int64(0, 3)), rows.Int64(0, 4)}};
 }
 
 absl::StatusOr<std::optional<KnownNode>> PostgresSink::FindNode(

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/progress.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/src/status_macros.h"
+#include "google/protobuf/util/time_util.h"
 
 namespace nfmeter::collector {
 namespace {
@@ -25,14 +27,20 @@ absl::StatusOr<std::optional<v1::UsagePosition>> Progress::Begin() {
   NFM_ASSIGN_OR_RETURN(const auto known, sink_.FindNode(node_));
   cursor_.reset();
   if (known.has_value()) cursor_ = known->cursor;
-  return Position();
+  return Resume();
 }
 
-std::optional<v1::UsagePosition> Progress::Position() const {
-  if (!cursor_.has_value()) return std::nullopt;
+std::optional<v1::UsagePosition> Progress::Resume() {
+  resumed_ = cursor_.has_value();
+  if (!resumed_) return std::nullopt;
   v1::UsagePosition position;
   position.set_epoch(cursor_->epoch);
   position.set_sequence(cursor_->sequence);
+  if (cursor_->time != 0) {
+    *position.mutable_time() =
+        google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(
+            cursor_->time);
+  }
   return position;
 }
 
@@ -51,6 +59,7 @@ absl::StatusOr<size_t> Progress::Store(
   while (!alone && count < records.size() && rows < kRowsAtOnce &&
          records[count].position().epoch() == first.position().epoch() &&
          records[count].node_id() == first.node_id() &&
+         !records[count].full() &&
          records[count].position().sequence() ==
              records[count - 1].position().sequence() + 1) {
     rows += records[count++].counter_ids_size();
@@ -61,8 +70,8 @@ absl::StatusOr<size_t> Progress::Store(
                                    .expected = cursor_,
                                    .records = records.first(count),
                                    .set_back = set_back}));
-  cursor_ = Cursor{last.node_id(), last.position().epoch(),
-                   last.position().sequence()};
+  cursor_ = CursorAfter(last);
+  resumed_ = true;
   return count;
 }
 
@@ -70,7 +79,7 @@ absl::StatusOr<std::optional<v1::UsagePosition>> Progress::Meet(
     const std::string& node_id) {
   // A ledger that is not durable has no id; what streams of it say tells.
   if (!node_id.empty()) NFM_RETURN_IF_ERROR(LearnNode(node_id));
-  return Position();
+  return Resume();
 }
 
 // A name may have become another machine's, and a machine may have got another
@@ -79,6 +88,7 @@ absl::Status Progress::LearnNode(const std::string& node_id) {
   if (cursor_.has_value() && cursor_->node_id == node_id) {
     return absl::OkStatus();
   }
+  resumed_ = false;
   if (node_id.empty()) {
     return absl::DataLossError(
         absl::StrCat("'", node_, "' does not say which node it is"));
@@ -111,10 +121,18 @@ absl::Status Progress::CheckFirst(const v1::UsageRecord& first) const {
       cursor_.has_value() ? absl::StrCat(", record ", cursor_->sequence) : ""));
 }
 
+// A node that has other records there now, in the same epoch, has refused the
+// position: what comes is full, and not because records were dropped.
 bool Progress::IsSetBack(const v1::UsageRecord& first) const {
-  return cursor_.has_value() &&
-         (cursor_->epoch != first.position().epoch() ||
-          cursor_->sequence >= first.position().sequence());
+  if (!cursor_.has_value()) return false;
+  const bool refused =
+      resumed_ && first.full() &&
+      std::none_of(first.gaps().begin(), first.gaps().end(),
+                   [](const v1::UsageGap& gap) {
+                     return gap.cause() == v1::USAGE_GAP_CAUSE_RECORDS_DROPPED;
+                   });
+  return refused || cursor_->epoch != first.position().epoch() ||
+         cursor_->sequence >= first.position().sequence();
 }
 
 }  // namespace nfmeter::collector

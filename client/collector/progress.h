@@ -44,7 +44,7 @@ class Progress {
   absl::StatusOr<size_t> Store(absl::Span<const v1::UsageRecord> records);
 
  private:
-  std::optional<v1::UsagePosition> Position() const;
+  std::optional<v1::UsagePosition> Resume();
   absl::Status LearnNode(const std::string& node_id);
   absl::Status CheckFirst(const v1::UsageRecord& first) const;
   bool IsSetBack(const v1::UsageRecord& first) const;
@@ -54,6 +54,7 @@ class Progress {
   Sink& sink_;
   const MayBeNode may_be_node_;
   std::optional<Cursor> cursor_;  // where the sink is
+  bool resumed_ = false;          // and the node knows that
 };
 
 }  // namespace nfmeter::collector

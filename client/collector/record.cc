@@ -56,6 +56,11 @@ absl::Status CheckTotals(const Batch& batch) {
   return absl::OkStatus();
 }
 
+Cursor CursorAfter(const v1::UsageRecord& record) {
+  return {record.node_id(), record.position().epoch(),
+          record.position().sequence(), Micros(record.time())};
+}
+
 absl::Status LeaseLost(const Batch& batch) {
   return absl::AbortedError(absl::StrCat(
       "another collector has taken shard ", batch.lease.shard, ", to which '",

@@ -34,9 +34,18 @@ struct Cursor {
   std::string node_id;
   uint64_t epoch = 0;
   uint64_t sequence = 0;
+  // Of that record, in microseconds; 0: not known. The node compares it with
+  // that of the record which it has there now.
+  int64_t time = 0;
 
-  friend bool operator==(const Cursor&, const Cursor&) = default;
+  friend bool operator==(const Cursor& a, const Cursor& b) {
+    return a.node_id == b.node_id && a.epoch == b.epoch &&
+           a.sequence == b.sequence;
+  }
 };
+
+// Where the sink is after that record.
+Cursor CursorAfter(const v1::UsageRecord& record);
 
 // A node that the sink knows.
 struct KnownNode {
@@ -53,8 +62,9 @@ struct Batch {
   std::optional<Cursor> expected;
   // Whole, in order, of one node id and epoch; not empty.
   absl::Span<const v1::UsageRecord> records;
-  // Sequences did not go on after `expected`: the node's ledger began anew or
-  // is an older copy. The sink keeps a gap (LEDGER_SET_BACK) of all counters.
+  // The first record, which is alone then, does not go on after `expected`: the
+  // node's ledger began anew or is an older copy. The sink keeps a gap
+  // (LEDGER_SET_BACK) of all counters.
   bool set_back = false;
 };
 

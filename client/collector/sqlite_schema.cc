@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/sqlite_schema.h"
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/substitute.h"
+
 namespace nfmeter::collector {
 namespace {
 
@@ -161,13 +165,10 @@ SELECT month, tenant,
 FROM ranked GROUP BY month, tenant;
 )sql";
 
-// What was counted in all, in each hour and in each five minutes, in UTC. Older
+// What was counted in all, and in each hour or five minutes, in UTC. Older
 // versions had these views, too, in other words.
-// Bucket -1 has the last total of each counter before what is kept. Usage is
-// how far a total is beyond the largest before it, as those of a clock that was
-// ahead for a while lie after some that are larger.
 // A gap that was over before a counter was made does not touch it.
-constexpr char kUsageViews[] = R"sql(
+constexpr char kUsageTotal[] = R"sql(
 DROP VIEW IF EXISTS usage_total;
 CREATE VIEW usage_total AS
 SELECT n.name AS node, c.name AS counter,
@@ -179,44 +180,40 @@ SELECT n.name AS node, c.name AS counter,
                      AND g.cause <> 'RECORDS_DROPPED')) AS uncertain
 FROM counters c JOIN nodes n USING (node)
 GROUP BY n.name, c.name;
-DROP VIEW IF EXISTS usage_hour;
-CREATE VIEW usage_hour AS
-SELECT node, counter, labels, datetime(bucket / 1000000, 'unixepoch') AS hour,
-       packets, bytes
-FROM (
-  SELECT n.name AS node, c.name AS counter, c.labels, h.bucket,
-         max(0, h.packets - coalesce(max(h.packets) OVER before,
-                                     c.carried_packets)) AS packets,
-         max(0, h.bytes - coalesce(max(h.bytes) OVER before,
-                                   c.carried_bytes)) AS bytes
-  FROM usage_1h h JOIN counters c USING (node, epoch, counter_id)
-       JOIN nodes n USING (node)
-  WINDOW before AS
-    (PARTITION BY h.node, h.epoch, h.counter_id ORDER BY h.bucket
-     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
-WHERE bucket >= 0;
-DROP VIEW IF EXISTS usage_five_minutes;
-CREATE VIEW usage_five_minutes AS
-SELECT node, counter, labels, datetime(bucket / 1000000, 'unixepoch') AS bucket,
-       packets, bytes
-FROM (
-  SELECT n.name AS node, c.name AS counter, c.labels, h.bucket,
-         max(0, h.packets - coalesce(max(h.packets) OVER before,
-                                     c.carried_packets)) AS packets,
-         max(0, h.bytes - coalesce(max(h.bytes) OVER before,
-                                   c.carried_bytes)) AS bytes
-  FROM usage_5m h JOIN counters c USING (node, epoch, counter_id)
-       JOIN nodes n USING (node)
-  WINDOW before AS
-    (PARTITION BY h.node, h.epoch, h.counter_id ORDER BY h.bucket
-     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
-WHERE bucket >= 0;
 )sql";
 
-constexpr const char* kMigrations[] = {kFirst, kPercentileView, kUsageViews};
+// Bucket -1 has the last total of each counter before what is kept. Usage is
+// how far a total is beyond the largest before it, as those of a clock that was
+// ahead for a while lie after some that are larger.
+std::string UsageIn(absl::string_view view, absl::string_view table,
+                    absl::string_view time) {
+  return absl::Substitute(R"sql(
+DROP VIEW IF EXISTS $0;
+CREATE VIEW $0 AS
+SELECT node, counter, labels, datetime(bucket / 1000000, 'unixepoch') AS $2,
+       packets, bytes
+FROM (
+  SELECT n.name AS node, c.name AS counter, c.labels, h.bucket,
+         max(0, h.packets - coalesce(max(h.packets) OVER before,
+                                     c.carried_packets)) AS packets,
+         max(0, h.bytes - coalesce(max(h.bytes) OVER before,
+                                   c.carried_bytes)) AS bytes
+  FROM $1 h JOIN counters c USING (node, epoch, counter_id)
+       JOIN nodes n USING (node)
+  WINDOW before AS
+    (PARTITION BY h.node, h.epoch, h.counter_id ORDER BY h.bucket
+     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
+WHERE bucket >= 0;
+)sql",
+                          view, table, time);
+}
 
 }  // namespace
 
-absl::Span<const char* const> SqliteMigrations() { return kMigrations; }
+std::vector<std::string> SqliteMigrations() {
+  return {kFirst, kPercentileView,
+          absl::StrCat(kUsageTotal, UsageIn("usage_hour", "usage_1h", "hour"),
+                       UsageIn("usage_five_minutes", "usage_5m", "bucket"))};
+}
 
 }  // namespace nfmeter::collector

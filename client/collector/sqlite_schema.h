@@ -4,8 +4,8 @@
 #define NFMETER_COLLECTOR_SQLITE_SCHEMA_H_
 
 #include <cstdint>
-
-#include "absl/types/span.h"
+#include <string>
+#include <vector>
 
 namespace nfmeter::collector {
 
@@ -13,7 +13,7 @@ namespace nfmeter::collector {
 inline constexpr int32_t kSqliteApplicationId = 0x4e464d43;
 
 // The i-th takes the schema from version i to i + 1 (PRAGMA user_version).
-absl::Span<const char* const> SqliteMigrations();
+std::vector<std::string> SqliteMigrations();
 
 }  // namespace nfmeter::collector
 

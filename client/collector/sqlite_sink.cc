@@ -63,8 +63,8 @@ class SqliteSink::Statements {
 
  private:
   static constexpr char kNode[] =
-      "SELECT n.name, n.node_id, c.epoch, c.sequence FROM nodes n "
-      "JOIN cursors c USING (node) WHERE ";
+      "SELECT n.name, n.node_id, c.epoch, c.sequence, c.record_time FROM nodes "
+      "n JOIN cursors c USING (node) WHERE ";
 
   std::vector<std::pair<std::optional<sqlite::Statement>*, std::string>> All() {
     const auto roll = [](absl::string_view table) {
@@ -201,7 +201,7 @@ absl::Status SqliteSink::Migrate() {
                      " belongs to another program; give the collector a file "
                      "of its own, --sink sqlite:PATH"));
   }
-  const absl::Span<const char* const> migrations = SqliteMigrations();
+  const std::vector<std::string> migrations = SqliteMigrations();
   const int64_t newest = static_cast<int64_t>(migrations.size());
   if (version > newest) {
     return absl::FailedPreconditionError(
@@ -292,7 +292,7 @@ absl::StatusOr<std::optional<KnownNode>> SqliteSink::Find(
   if (!found) return std::nullopt;
   KnownNode node{by.Text(0),
                  {by.Text(1), static_cast<uint64_t>(by.Int64(2)),
-                  static_cast<uint64_t>(by.Int64(3))}};
+                  static_cast<uint64_t>(by.Int64(3)), by.Int64(4)}};
   by.Reset();
   return node;
 }
@@ -424,7 +424,9 @@ absl::StatusOr<FleetStatus> SqliteSink::Inspect() {
       [&] { status.collectors.push_back(collectors.Text(0)); }));
   NFM_ASSIGN_OR_RETURN(
       status.shards_held,
-      db_->QueryNumber("SELECT count(*) FROM leases WHERE holder NOTNULL"));
+      db_->QueryNumber(absl::StrCat("SELECT count(*) FROM leases WHERE holder "
+                                    "NOTNULL AND expires > ",
+                                    Now())));
   // Targets, each with the node that was stored last under its name; and nodes
   // that are no targets any more.
   NFM_ASSIGN_OR_RETURN(

@@ -28,7 +28,8 @@ constexpr char kSchema[] = R"(
   -- Where the next run goes on: after this record.
   CREATE TABLE IF NOT EXISTS position (
     one INTEGER PRIMARY KEY CHECK (one = 1),
-    epoch INTEGER NOT NULL, sequence INTEGER NOT NULL);
+    epoch INTEGER NOT NULL, sequence INTEGER NOT NULL,
+    seconds INTEGER NOT NULL, nanos INTEGER NOT NULL);
   -- What counters are, and their totals in the newest record. A node never
   -- gives an id to another counter.
   CREATE TABLE IF NOT EXISTS counters (
@@ -98,11 +99,14 @@ class Database {
 
   // None: nothing was stored yet.
   std::optional<nfmeter::v1::UsagePosition> Position() {
-    Statement select(database_, "SELECT epoch, sequence FROM position");
+    Statement select(database_,
+                     "SELECT epoch, sequence, seconds, nanos FROM position");
     if (!select.Step()) return std::nullopt;
     nfmeter::v1::UsagePosition position;
     position.set_epoch(static_cast<uint64_t>(select.Number(0)));
     position.set_sequence(static_cast<uint64_t>(select.Number(1)));
+    position.mutable_time()->set_seconds(select.Number(2));
+    position.mutable_time()->set_nanos(static_cast<int32_t>(select.Number(3)));
     return position;
   }
 
@@ -116,8 +120,10 @@ class Database {
       StoreTotal(record, i, first);
     }
     for (const auto& gap : record.gaps()) StoreGap(record, gap);
-    Write("INSERT OR REPLACE INTO position VALUES (1, ?, ?)",
-          record.position().epoch(), record.position().sequence());
+    const nfmeter::v1::UsagePosition& position = record.position();
+    Write("INSERT OR REPLACE INTO position VALUES (1, ?, ?, ?, ?)",
+          position.epoch(), position.sequence(), position.time().seconds(),
+          int64_t{position.time().nanos()});
     Execute(status_.ok() ? "COMMIT" : "ROLLBACK");
     return status_;
   }

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "google/protobuf/util/time_util.h"
 #include "nfmeter/v1/node.grpc.pb.h"
 #include "nfmeter/v1/usage.grpc.pb.h"
 
@@ -204,6 +205,15 @@ grpc::Status FakeNode::CheckPosition(const v1::UsagePosition& position) const {
   }
   if (position.sequence() > records_.size()) {
     return error(grpc::StatusCode::OUT_OF_RANGE, "POSITION_AHEAD");
+  }
+  if (position.has_time() && position.sequence() > 0) {
+    using ::google::protobuf::util::TimeUtil;
+    const v1::UsageRecord& kept = records_[position.sequence() - 1];
+    if (TimeUtil::TimestampToMicroseconds(kept.time()) !=
+        TimeUtil::TimestampToMicroseconds(position.time())) {
+      return error(grpc::StatusCode::FAILED_PRECONDITION,
+                   "POSITION_OF_ANOTHER_EPOCH");
+    }
   }
   return grpc::Status::OK;
 }

@@ -32,7 +32,7 @@ class FakeNode {
   // Makes a record of what has changed.
   void Tick();
   // The ledger begins anew, as one restored from a backup does: totals are
-  // those of `sequence`.
+  // those of `sequence`. In the same epoch: as one that was copied.
   void SetBack(uint64_t sequence, uint64_t epoch);
   // What it calls itself; for nodes that were cloned.
   void SetId(const std::string& id);

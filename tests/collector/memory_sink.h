@@ -114,9 +114,7 @@ class MemorySink : public collector::Sink {
     for (const v1::UsageRecord& record : batch.records) {
       Keep(batch, record, node);
     }
-    node.known = {
-        batch.node,
-        {last.node_id(), last.position().epoch(), last.position().sequence()}};
+    node.known = {batch.node, collector::CursorAfter(last)};
     node.stored = ++stored_;
     for (const auto& gap : collector::GapsOf(batch)) {
       gaps_.push_back(gap.cause);

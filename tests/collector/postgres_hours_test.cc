@@ -40,7 +40,8 @@ class PostgresHoursTest : public ::testing::Test {
   }
 
   // Counter c5 has counted so many packets in all at `seconds`.
-  void Store(uint64_t sequence, int64_t seconds, uint64_t packets) {
+  void Store(uint64_t sequence, int64_t seconds, uint64_t packets,
+             bool refused = false) {
     const std::vector<v1::UsageRecord> records = {MakeRecord(
         {.sequence = sequence,
          .full = !cursor_.has_value() || cursor_->sequence + 1 != sequence,
@@ -51,7 +52,8 @@ class PostgresHoursTest : public ::testing::Test {
          .lease = lease_,
          .expected = cursor_,
          .records = records,
-         .set_back = cursor_.has_value() && cursor_->sequence >= sequence}));
+         .set_back = refused ||
+                     (cursor_.has_value() && cursor_->sequence >= sequence)}));
     cursor_ = Cursor{"id-1", 7, sequence};
   }
   std::string RollUp() const {
@@ -176,6 +178,19 @@ TEST_F(PostgresHoursTest, AClockThatWasAheadTakesNothingFromOtherHours) {
   EXPECT_EQ(postgres_.Query("SELECT packets FROM "
                             "nfmeter.usage_month_by_tenant"),
             "70");
+}
+
+TEST_F(PostgresHoursTest, ALedgerThatWasSetBackMayHaveGrownBeyondTheCursor) {
+  Store(1, kNovember, 100);
+  RollUp();
+  Store(2, kNovember + kHour, 1'200);
+  Store(5, kNovember + kHour + 10, 200, /*refused=*/true);
+  Store(6, kNovember + kHour + 20, 210);
+  RollUp();
+  EXPECT_EQ(postgres_.Query("SELECT packets, uncertain FROM "
+                            "nfmeter.usage_total"),
+            "1210|t");
+  EXPECT_EQ(Hours(), "0 1110");
 }
 
 // The same sequences come again and again.

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -232,6 +233,33 @@ TEST_F(PostgresTest, ALedgerSetBackToABackupIsAGapAndTotalsNeverFall) {
             "LEDGER_SET_BACK");
 }
 
+TEST_F(PostgresTest, ALedgerSetBackToACopyThatGrewBeyondTheCursorIsSeen) {
+  Count(1);
+  auto collector = Start();
+  Count(5);
+  AwaitTotal();
+  EXPECT_EQ(collector->Stop(), 0);
+  testing::FakeNode& node = fleet_.node(0);
+  const uint64_t before = node.total(1);
+  const uint64_t cursor = node.sequence();
+  node.SetBack(/*sequence=*/2, /*epoch=*/1);
+  while (node.sequence() <= cursor) {
+    node.Count(1, 100);
+    node.Tick();
+  }
+  collector = Start();
+  const std::string query =
+      "SELECT packets, uncertain FROM nfmeter.usage_total WHERE node = 'n0' "
+      "AND counter = 'c1'";
+  const std::string now = absl::StrCat(std::max(before, node.total(1)), "|t");
+  EXPECT_TRUE(
+      Eventually([&] { return postgres_.Query(query) == now; }, kPatience))
+      << postgres_.Query(query) << " instead of " << now << collector->Log();
+  EXPECT_EQ(postgres_.Query("SELECT cause FROM nfmeter.uncertain WHERE node = "
+                            "'n0'"),
+            "LEDGER_SET_BACK");
+}
+
 TEST_F(PostgresTest, AClockThatIsDaysAheadChangesNoTotal) {
   fleet_.node(2).SetClockAhead(3 * 86'400 * 10);
   auto collector = Start();
@@ -314,9 +342,8 @@ TEST_F(PostgresTest, AnOlderSchemaIsMigratedWithWhatIsInIt) {
       "CREATE SCHEMA nfmeter; CREATE TABLE nfmeter.schema_version (only_row "
       "boolean PRIMARY KEY DEFAULT true, version int NOT NULL); INSERT INTO "
       "nfmeter.schema_version (version) VALUES (3)");
-  for (const char* sql : collector::PostgresMigrations().first(3)) {
-    postgres_.Query(sql);
-  }
+  const std::vector<std::string> migrations = collector::PostgresMigrations();
+  for (int i = 0; i < 3; ++i) postgres_.Query(migrations[i]);
   postgres_.Query(
       "INSERT INTO nfmeter.nodes (node_id, name) VALUES ('a', 'old-a'), ('b', "
       "'old-b'); INSERT INTO nfmeter.outbox (event) VALUES ('{}')");

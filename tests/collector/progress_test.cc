@@ -72,6 +72,51 @@ TEST_F(ProgressTest, TheFirstRecordOfALedgerThatWasSetBackIsStoredAlone) {
   EXPECT_EQ(totals.at({"gw1", "c5"}).first, 200 + 20);
 }
 
+// The node has refused the position, as it has another record there.
+TEST_F(ProgressTest, AFullRecordInsteadOfTheNextIsOfALedgerThatWasSetBack) {
+  Progress progress = MakeProgress();
+  ASSERT_OK(progress.Begin().status());
+  ASSERT_OK(progress.Store(Three(10)).status());
+  std::vector<v1::UsageRecord> records = Three(11);
+  records.front().clear_full();
+  records[1] = Three(12).front();
+  EXPECT_THAT(progress.Store(records), IsOkAndHolds(1));
+  EXPECT_THAT(progress.Store(absl::MakeSpan(records).subspan(1)),
+              IsOkAndHolds(1));
+  EXPECT_THAT(sink_.gaps(), ::testing::ElementsAre("LEDGER_SET_BACK"));
+}
+
+TEST_F(ProgressTest, AFullRecordThatTellsOfDroppedOnesGoesOn) {
+  Progress progress = MakeProgress();
+  ASSERT_OK(progress.Begin().status());
+  ASSERT_OK(progress.Store(Three(10)).status());
+  std::vector<v1::UsageRecord> records = Three(20);
+  records.front().add_gaps()->set_cause(v1::USAGE_GAP_CAUSE_RECORDS_DROPPED);
+  ASSERT_OK(progress.Store(records).status());
+  EXPECT_THAT(sink_.gaps(), ::testing::ElementsAre("RECORDS_DROPPED"));
+}
+
+// The stream began before the node said which one it is: nothing was refused.
+TEST_F(ProgressTest, AFullRecordThatNobodyAskedToGoOnGoesOn) {
+  Progress before = MakeProgress("gw1");
+  ASSERT_OK(before.Begin().status());
+  ASSERT_OK(before.Store(Three(10)).status());
+  Progress renamed = MakeProgress("gw2");
+  ASSERT_OK(renamed.Begin().status());
+  ASSERT_OK(renamed.Store(Three(20)).status());
+  EXPECT_THAT(sink_.gaps(), ::testing::IsEmpty());
+}
+
+TEST_F(ProgressTest, TheNodeIsGivenTheTimeOfTheLastRecord) {
+  Progress first = MakeProgress();
+  ASSERT_OK(first.Begin().status());
+  ASSERT_OK(first.Store(Three(10)).status());
+  const auto position = MakeProgress().Begin();
+  ASSERT_OK(position.status());
+  ASSERT_TRUE(position->has_value());
+  EXPECT_EQ((*position)->time().seconds(), Three(10).front().time().seconds());
+}
+
 TEST_F(ProgressTest, ANameThatBecameAnothersIsNoSecondTargetOfItsNode) {
   Progress first = MakeProgress("gw1");
   ASSERT_OK(first.Begin().status());

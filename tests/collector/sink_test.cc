@@ -15,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "collector/nats_sink.h"
 #include "collector/postgres_sink.h"
+#include "collector/record.h"
 #include "collector/sqlite_sink.h"
 #include "gmock/gmock.h"
 #include "tests/collector/memory_sink.h"
@@ -186,6 +187,7 @@ TEST_P(SinkTest, RecordsAndTheirCursorAreStoredTogether) {
   ASSERT_OK(node.status());
   ASSERT_TRUE(node->has_value());
   EXPECT_EQ((*node)->cursor, (Cursor{"id-1", 7, 5}));
+  EXPECT_EQ((*node)->cursor.time, collector::Micros(MakeRecord({}, {}).time()));
   const MemorySink::Totals totals = place_->Totals();
   EXPECT_THAT(totals,
               UnorderedElementsAre(
@@ -263,6 +265,11 @@ TEST_P(SinkTest, ACollectorThatIsSilentIsNotAliveAnyMore) {
   }));
 }
 
+TEST_P(SinkTest, LeasesWhoseTimeIsOverAreHeldByNobody) {
+  ASSERT_OK(sink().KeepLeases("a", {3, 4}, absl::Milliseconds(10)).status());
+  EXPECT_TRUE(Eventually([&] { return sink().Inspect()->shards_held == 0; }));
+}
+
 TEST_P(SinkTest, TotalsNeverFallWhenALedgerIsSetBack) {
   ASSERT_OK(Store({MakeRecord({.sequence = 9, .full = true}, {{5, 100}})},
                   std::nullopt));
@@ -313,6 +320,12 @@ TEST_P(SinkTest, ANodeKeepsItsUsageUnderAnotherName) {
                           .records = more}));
   EXPECT_FALSE(sink().FindNode("gw1")->has_value());
   EXPECT_EQ((place_->Totals()[{"gw1-new", "c5"}].first), 11);
+  ASSERT_OK(sink().Report("a", {{.name = "gw1"}}));
+  const auto status = sink().Inspect();
+  ASSERT_OK(status.status());
+  for (const collector::NodeStatus& node : status->nodes) {
+    EXPECT_EQ(node.sequence, node.name == "gw1" ? 0u : 2u) << node.name;
+  }
 }
 
 TEST_P(SinkTest, ANameFindsTheNodeThatHadItLast) {

@@ -175,6 +175,39 @@ TEST_F(UsageCollectTest, PositionsThatAreNotOfThisLedgerAreRefused) {
   EXPECT_EQ(consumers.newest().sequence(), newest());
 }
 
+// A copy of the file or a snapshot of the machine has come back, and has grown
+// beyond what the consumer has: its records have other times.
+TEST_F(UsageCollectTest, APositionWhoseRecordHasAnotherTimeIsRefused) {
+  Make("a");
+  CountAndRecord("a", 3);
+  v1::UsagePosition position;
+  {
+    UsageStream stream(server_, Consumer("first"));
+    position = stream.Read().position();
+  }
+  CountAndRecord("a", 4);
+  v1::CollectUsageStart start = Consumer("billing");
+  *start.mutable_resume_after() = position;
+  start.mutable_resume_after()->mutable_time()->set_seconds(
+      position.time().seconds() - 1);
+  const grpc::Status status = UsageStream(server_, start).End();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "POSITION_OF_ANOTHER_EPOCH");
+  EXPECT_THAT(server_.domain->ledger().consumers().All(), SizeIs(1));
+  // What the ledger has forgotten may have had the next ids.
+  Make("b");
+  CountAndRecord("b", 1);
+  // Consumers may keep microseconds, or nothing.
+  position.mutable_time()->set_nanos(position.time().nanos() / 1'000 * 1'000);
+  for (int i = 0; i < 2; ++i) {
+    *start.mutable_resume_after() = position;
+    UsageStream stream(server_, start);
+    EXPECT_EQ(Described(stream.Read()), "a=7 ");
+    EXPECT_GT(stream.Read().counter_ids(0), 1'000'000'000'000u);
+    position.clear_time();
+  }
+}
+
 TEST_F(UsageCollectTest, BadStartsAreRefused) {
   for (const std::string& name :
        {std::string(), std::string("a b"), std::string(64, 'x')}) {

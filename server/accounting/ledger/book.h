@@ -3,6 +3,7 @@
 #ifndef NFMETER_ACCOUNTING_LEDGER_BOOK_H_
 #define NFMETER_ACCOUNTING_LEDGER_BOOK_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -124,6 +125,8 @@ class Book {
   size_t live_count() const { return live_count_; }
   size_t absent_count() const { return by_name_.size() - live_count_; }
   uint64_t next_id() const { return next_id_; }
+  // New accounts get no id before this.
+  void SkipIds(uint64_t to) { next_id_ = std::max(next_id_, to); }
   // Since this book was made.
   uint64_t foreign_resets() const { return foreign_resets_; }
 

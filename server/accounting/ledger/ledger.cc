@@ -56,6 +56,8 @@ Ledger::Ledger(Options options, Clock& clock,
                 : std::make_unique<Book>()) {
   if (!kept()) return;
   consumers_.Load(std::move(past.consumers));
+  const bool is_new = !past.book.has_value() && past.gaps.empty();
+  if (!is_new) SkipIds();
   for (Gap& gap : past.gaps) book_->NoteGap(std::move(gap));
   const RecoverableStore::State state = store_->state();
   open_ = {state.bucketed, std::move(past.buckets)};
@@ -474,6 +476,12 @@ absl::StatusOr<std::shared_ptr<const Ledger::Totals>> Ledger::Take(
   return MakeError(absl::StatusCode::kUnavailable, "SNAPSHOT_INCOMPLETE",
                    "another program deletes counters so fast that they could "
                    "not be read to the end");
+}
+
+void Ledger::SkipIds() {
+  const int64_t now = absl::ToUnixMillis(clock_.WallTime());
+  absl::MutexLock lock(&mutex_);
+  book_->SkipIds(static_cast<uint64_t>(std::max<int64_t>(now, 0)));
 }
 
 std::optional<Book::Position> Ledger::Find(absl::string_view name) const {

@@ -176,6 +176,10 @@ class Ledger final : public CounterObserver {
   };
   Open OpenBuckets() const;
   Consumers& consumers() { return consumers_; }
+  // The file may be an older one than readers have seen. Accounts that are made
+  // from now on have ids that none had in what it lacks: milliseconds since
+  // 1970, which are more than accounts that were ever made.
+  void SkipIds();
   // Writes changes of consumers now. UNAVAILABLE: it can't.
   absl::Status CommitConsumers();
 

@@ -19,10 +19,6 @@ using sqlite::Blob;
 using sqlite::Statement;
 using sqlite::Transaction;
 
-// A copy that goes back to an older time may have forgotten accounts: their
-// numbers are not given again.
-constexpr uint64_t kAccountsSkipped = 1'000'000;
-
 uint64_t RandomNumber() {
   std::random_device random;
   return uint64_t{random()} << 32 | random();
@@ -162,8 +158,8 @@ absl::Status LedgerStore::BeginEpoch() {
   NFM_ASSIGN_OR_RETURN(
       Statement begin,
       db_->Prepare("UPDATE ledger SET machine_id = ?1, epoch = ?2, "
-                   "next_account = next_account + ?3, backup_of = 0"));
-  return begin.Run(host_.machine_id, epoch_, kAccountsSkipped);
+                   "backup_of = 0"));
+  return begin.Run(host_.machine_id, epoch_);
 }
 
 absl::Status LedgerStore::Measure() {
@@ -237,9 +233,6 @@ absl::StatusOr<Book::Past> LedgerStore::LoadPast() {
     past.same_boot = row.Bytes(0) == host_.boot_id;
     past.same_namespace = row.Uint64(1) == host_.network_namespace;
     past.next_id = row.Uint64(2);
-    if (restored_from_.has_value() && !settled_) {
-      past.next_id += kAccountsSkipped;
-    }
     past.last_reading = FromStored(row.Int64(3), absl::InfinitePast());
   }
   NFM_ASSIGN_OR_RETURN(const auto totals, LoadTotals());

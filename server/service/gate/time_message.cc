@@ -14,6 +14,11 @@ void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
       absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
 }
 
+absl::Time ToTime(const google::protobuf::Timestamp& proto) {
+  return absl::FromUnixSeconds(proto.seconds()) +
+         absl::Nanoseconds(proto.nanos());
+}
+
 void ToProto(absl::Duration duration, google::protobuf::Duration* proto) {
   const int64_t seconds = absl::ToInt64Seconds(duration);
   proto->set_seconds(seconds);

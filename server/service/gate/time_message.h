@@ -14,6 +14,7 @@
 namespace nfmeter::service {
 
 void ToProto(absl::Time time, google::protobuf::Timestamp* proto);
+absl::Time ToTime(const google::protobuf::Timestamp& proto);
 void ToProto(absl::Duration duration, google::protobuf::Duration* proto);
 
 // A duration that must not be negative. `zero_means` tells people what 0 stands

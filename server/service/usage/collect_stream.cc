@@ -15,7 +15,9 @@
 #include "service/gate/field_errors.h"
 #include "service/gate/message_bytes.h"
 #include "service/gate/request_checks.h"
+#include "service/gate/time_message.h"
 #include "service/usage/usage_records.h"
+#include "telemetry/log.h"
 
 namespace nfmeter::service {
 namespace {
@@ -44,6 +46,21 @@ absl::Status Ahead(uint64_t sequence, uint64_t newest) {
                    "without a position, and the first record has all totals"));
 }
 
+// A consumer has records that the ledger does not.
+absl::Status SetBack(accounting::Ledger& ledger,
+                     const v1::CollectUsageStart& start,
+                     const absl::Status& refusal) {
+  const v1::UsagePosition& position = start.resume_after();
+  telemetry::Log(
+      telemetry::LogLevel::kWarning,
+      "ledger was set back, by a copy of its file or a snapshot of the machine",
+      {{"consumer", start.consumer()},
+       {"record", absl::StrCat(position.sequence())},
+       {"newest", absl::StrCat(ledger.sequence())}});
+  ledger.SkipIds();
+  return refusal;
+}
+
 absl::Status Replaced(absl::string_view consumer) {
   return MakeError(absl::StatusCode::kAborted, "CONSUMER_REPLACED",
                    absl::StrCat("another stream of consumer '", consumer,
@@ -68,7 +85,7 @@ class CollectStream final : public MessageStream,
   struct Options {
     std::string consumer;
     accounting::CounterFilter filter;
-    std::optional<uint64_t> resume_after;
+    std::optional<Resumption> resume_after;
     size_t window = kDefaultWindow;
   };
 
@@ -116,7 +133,7 @@ class CollectStream final : public MessageStream,
   accounting::Ledger& ledger_;
   WorkThreads& threads_;
   const std::string consumer_;
-  const std::optional<uint64_t> resume_after_;
+  const std::optional<Resumption> resume_after_;
   const size_t window_;
 
   // Only in Prepare() and Next().
@@ -252,24 +269,33 @@ absl::Status CollectStreams::Collect(const Call& call,
   if (start.has_resume_after()) {
     const v1::UsagePosition& position = start.resume_after();
     if (position.epoch() != ledger_.epoch()) return OfAnotherEpoch();
-    if (position.sequence() > newest) return Ahead(position.sequence(), newest);
-    options.resume_after = position.sequence();
+    if (position.sequence() > newest) {
+      return SetBack(ledger_, start, Ahead(position.sequence(), newest));
+    }
+    options.resume_after = {.sequence = position.sequence()};
+    if (position.has_time()) {
+      options.resume_after->time = ToTime(position.time());
+    }
   }
-  const absl::Time now = SystemClock().WallTime();
-  NFM_RETURN_IF_ERROR(ledger_.consumers()
-                          .Attach(options.consumer, call.caller->principal,
-                                  call.scope().has_all(),
-                                  options.resume_after.value_or(newest), now)
-                          .status());
-  // Also backwards: a consumer that was restored from a backup has less.
-  if (options.resume_after.has_value()) {
-    ledger_.consumers().Acknowledge(options.consumer, *options.resume_after,
-                                    now, /*exactly=*/true);
-  }
+  const uint64_t had =
+      options.resume_after.value_or(Resumption{newest}).sequence;
+  const bool resumes = options.resume_after.has_value();
   const std::string consumer = options.consumer;
   auto stream = std::make_shared<CollectStream>(ledger_, labels_, threads_,
                                                 std::move(options));
-  NFM_RETURN_IF_ERROR(stream->Prepare());
+  if (absl::Status status = stream->Prepare(); !status.ok()) {
+    return absl::IsFailedPrecondition(status) ? SetBack(ledger_, start, status)
+                                              : status;
+  }
+  const absl::Time now = SystemClock().WallTime();
+  NFM_RETURN_IF_ERROR(ledger_.consumers()
+                          .Attach(consumer, call.caller->principal,
+                                  call.scope().has_all(), had, now)
+                          .status());
+  // Also backwards: a consumer that was restored from a backup has less.
+  if (resumes) {
+    ledger_.consumers().Acknowledge(consumer, had, now, /*exactly=*/true);
+  }
   // Before the new stream needs a place in the caller's budget of streams.
   End(consumer, Replaced(consumer));
   NFM_RETURN_IF_ERROR(streams_.Start(kKind, stream, call));

@@ -26,19 +26,27 @@ constexpr int kDescriptionsEach = 5'000;
 absl::Status OfAnotherEpoch() {
   return MakeError(
       absl::StatusCode::kFailedPrecondition, "POSITION_OF_ANOTHER_EPOCH",
-      "this position is of another epoch: the ledger of the server was "
-      "restored from a backup or began anew; start without a position, and "
-      "the first record has all totals");
+      "this position is not one of the server's ledger: that began anew, or "
+      "was set back to a backup, a copy or a snapshot of the machine; start "
+      "without a position, and the first record has all totals");
 }
 
 absl::StatusOr<uint64_t> UsageRecords::Begin(
-    std::optional<uint64_t> resume_after) {
+    const std::optional<Resumption>& resume_after) {
   epoch_ = ledger_.epoch();
   NFM_ASSIGN_OR_RETURN(reader_, ledger_.OpenReader());
   if (resume_after.has_value()) {
-    position_ = *resume_after;
+    position_ = resume_after->sequence;
     NFM_ASSIGN_OR_RETURN(const auto totals, reader_->TotalsAfter(position_));
     if (totals.has_value()) {
+      NFM_ASSIGN_OR_RETURN(const absl::Time time, reader_->TimeOf(position_));
+      // It may be gone, and only the checkpoint behind it there.
+      const bool known =
+          resume_after->time.has_value() && time != absl::UnixEpoch();
+      if (known &&
+          absl::ToUnixMicros(*resume_after->time) != absl::ToUnixMicros(time)) {
+        return OfAnotherEpoch();
+      }
       for (const auto& [account, total] : *totals) rows_[account].total = total;
       return position_;
     }
@@ -209,6 +217,7 @@ void UsageRecords::StartPart(absl::Time time, bool full) {
   v1::UsageRecord* const record = part_.mutable_record();
   record->mutable_position()->set_epoch(ledger_.epoch());
   record->mutable_position()->set_sequence(position_);
+  ToProto(time, record->mutable_position()->mutable_time());
   record->set_full(full);
   record->set_node_id(ledger_.node_id());
   ToProto(time, record->mutable_time());

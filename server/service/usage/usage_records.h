@@ -27,6 +27,12 @@ namespace nfmeter::service {
 // POSITION_OF_ANOTHER_EPOCH.
 absl::Status OfAnotherEpoch();
 
+// Where a consumer goes on.
+struct Resumption {
+  uint64_t sequence = 0;           // of the last record that it has
+  std::optional<absl::Time> time;  // of that record; none: it does not say
+};
+
 // Makes messages of the ledger's records, one record after the other, with the
 // counters that a filter takes. Records in the file have differences and
 // messages have totals, so the totals are kept here. A consumer that is new, or
@@ -49,9 +55,11 @@ class UsageRecords {
                accounting::CounterFilter filter)
       : ledger_(ledger), labels_(labels), filter_(std::move(filter)) {}
 
-  // Once, before Next(). The position that the consumer has: `resume_after`, or
-  // 0 where a full record comes first. Statuses: Ledger::OpenReader().
-  absl::StatusOr<uint64_t> Begin(std::optional<uint64_t> resume_after);
+  // Once, before Next(). The position that the consumer has: that of
+  // `resume_after`, or 0 where a full record comes first. FAILED_PRECONDITION:
+  // OfAnotherEpoch(), as the record there is of another time; else
+  // Ledger::OpenReader()'s.
+  absl::StatusOr<uint64_t> Begin(const std::optional<Resumption>& resume_after);
 
   // None: there is no newer one yet. FAILED_PRECONDITION: OfAnotherEpoch(), as
   // the ledger has begun anew; else LedgerReader's.

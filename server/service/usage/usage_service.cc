@@ -31,8 +31,7 @@ absl::Time ReadTime(bool given, const google::protobuf::Timestamp& proto,
                     const std::string& field, absl::Time absent,
                     FieldErrors& errors) {
   if (!given) return absent;
-  const absl::Time time =
-      absl::FromUnixSeconds(proto.seconds()) + absl::Nanoseconds(proto.nanos());
+  const absl::Time time = ToTime(proto);
   if (proto.nanos() < 0 || proto.nanos() > 999'999'999 ||
       time < absl::UnixEpoch() || time > absl::FromUnixSeconds(7'258'118'400)) {
     errors.Add(field, "must be a time between 1970 and 2200");

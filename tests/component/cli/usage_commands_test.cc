@@ -315,18 +315,20 @@ TEST_F(CollectCommandTest, LinesGoOnFromTheState) {
   const std::string state = folder_ / "state";
   RunResult run = Collect({"--state", state});
   EXPECT_EQ(run.exit_code, 0) << run.err;
-  EXPECT_EQ(run.out,
-            R"({"counter":"web","counterId":"3","epoch":"7","generation":1,)"
-            R"("id":"node1/7/4/3","labels":{"tenant":"acme, inc"},)"
-            R"("nodeId":"node1","sequence":"4","state":"live",)"
-            R"("time":"2026-11-01T00:00:00Z","totalBytes":"4000",)"
-            R"("totalPackets":"40","type":"total"})"
-            "\n");
+  EXPECT_EQ(
+      run.out,
+      R"({"counter":"web","counterId":"3","epoch":"7","generation":1,)"
+      R"("id":"node1/7/4/1793491200000000/3","labels":{"tenant":"acme, inc"},)"
+      R"("nodeId":"node1","sequence":"4","state":"live",)"
+      R"("time":"2026-11-01T00:00:00Z","totalBytes":"4000",)"
+      R"("totalPackets":"40","type":"total"})"
+      "\n");
   newest_ = 6;
   run = Collect({"--state", state});
   EXPECT_EQ(start_.resume_after().sequence(), 4u);
-  EXPECT_THAT(run.out, AllOf(HasSubstr("node1/7/5/3"), HasSubstr("node1/7/6/3"),
-                             Not(HasSubstr("node1/7/4/3"))));
+  EXPECT_THAT(run.out, AllOf(HasSubstr("node1/7/5/1793491200000000/3"),
+                             HasSubstr("node1/7/6/1793491200000000/3"),
+                             Not(HasSubstr("node1/7/4/1793491200000000/3"))));
   run = Collect({"--state", state});
   EXPECT_THAT(run.out, IsEmpty());
   // The server has heard of it.
@@ -338,14 +340,15 @@ TEST_F(CollectCommandTest, CloudEventsAndCsv) {
   const RunResult events = Collect({"-o", "cloudevents"});
   EXPECT_THAT(events.out,
               AllOf(HasSubstr(R"("specversion":"1.0")"),
-                    HasSubstr(R"("id":"node1/7/4/3")"),
+                    HasSubstr(R"("id":"node1/7/4/1793491200000000/3")"),
                     HasSubstr(R"("source":"/nfmeter/nodes/node1")"),
                     HasSubstr(R"("type":"io.nfmeter.usage.total.v1")"),
                     HasSubstr(R"("subject":"web")")));
   EXPECT_EQ(Collect({"-o", "csv"}).out,
             "id,time,node_id,epoch,sequence,counter_id,counter,generation,"
             "state,total_packets,total_bytes,labels\n"
-            "node1/7/4/3,2026-11-01T00:00:00Z,node1,7,4,3,web,1,live,40,4000,"
+            "node1/7/4/1793491200000000/"
+            "3,2026-11-01T00:00:00Z,node1,7,4,3,web,1,live,40,4000,"
             "\"tenant=acme, inc\"\n");
 }
 
@@ -356,14 +359,17 @@ TEST_F(CollectCommandTest, WhatWasWrittenBeforeAKillComesOnce) {
                                           file,      "-o",  "csv"};
   ASSERT_EQ(Collect(flags).exit_code, 0);
   const std::string first = testing::ReadFile(file);
-  std::ofstream(file, std::ios::app) << "node1/7/5/3,2026-11-01T00:0";
+  std::ofstream(file, std::ios::app)
+      << "node1/7/5/1793491200000000/3,2026-11-01T00:0";
   newest_ = 5;
   ASSERT_EQ(Collect(flags).exit_code, 0);
   const std::string all = testing::ReadFile(file);
   EXPECT_THAT(all, StartsWith(first));
   // The counter is described on its first mention only; here it was before.
-  EXPECT_THAT(all.substr(first.size()),
-              StartsWith("node1/7/5/3,2026-11-01T00:00:00Z,node1,7,5,3,"));
+  EXPECT_THAT(
+      all.substr(first.size()),
+      StartsWith(
+          "node1/7/5/1793491200000000/3,2026-11-01T00:00:00Z,node1,7,5,3,"));
 }
 
 TEST_F(CollectCommandTest, FilesThatDoNotBelongTogetherAreRefused) {
@@ -402,7 +408,7 @@ TEST_F(CollectCommandTest, ALedgerThatBeganAnewIsToldAndGoneOnWith) {
   EXPECT_THAT(run.err, HasSubstr("run it again with --start-anew"));
   run = Collect({"--state", state, "--start-anew"});
   EXPECT_EQ(run.exit_code, 0) << run.err;
-  EXPECT_THAT(run.out, HasSubstr("node1/7/4/3"));
+  EXPECT_THAT(run.out, HasSubstr("node1/7/4/1793491200000000/3"));
   EXPECT_THAT(run.err, HasSubstr("began anew"));
 }
 

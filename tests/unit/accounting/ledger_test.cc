@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include <atomic>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -354,6 +355,28 @@ TEST_F(LedgerTest, LabelsOfADeletedCounterAreKept) {
   ASSERT_OK(account);
   EXPECT_EQ((*account)->account.state, Account::State::kClosed);
   EXPECT_EQ((*account)->last_labels, labels_["a"]);
+}
+
+TEST_F(LedgerTest, AnOlderCopyOfTheFileGivesNoIdAgain) {
+  Create("a");
+  Read();
+  Close();
+  const std::string file = dir_ / "ledger.db";
+  std::filesystem::copy_file(file, dir_ / "copy.db");
+  Open();
+  clock_.Advance(absl::Seconds(1));
+  Create("b");
+  Read();
+  const uint64_t lost = ledger_->Find("b")->account.id;
+  Close();
+  std::filesystem::rename(dir_ / "copy.db", file);
+  ASSERT_OK(table_.Delete({"b"})[0]);
+  clock_.Advance(absl::Seconds(1));
+  Open();
+  Create("c");
+  Read();
+  EXPECT_EQ(ledger_->Find("a")->account.id, 1u);
+  EXPECT_GT(ledger_->Find("c")->account.id, lost);
 }
 
 TEST_F(LedgerTest, OnAFullDiskAccountingGoesOnAndRecoversByItself) {
