@@ -49,7 +49,7 @@ if(NFMETER_CCACHE)
   # of inodes it reads a precompiled header, hundreds of MB, once and not for
   # each source: of what it has already it finds thirty times as much a second.
   set(launcher ${CMAKE_COMMAND} -E env
-      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime,locale
+      CCACHE_SLOPPINESS=pch_defines,time_macros,locale
       CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 CCACHE_INODECACHE=1
       ${NFMETER_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
