@@ -177,13 +177,13 @@ size_t MethodAt(absl::string_view sentence) {
   return sentence.find('/') < end ? end : 0;
 }
 
-std::string CommandOf(absl::string_view word) {
+std::string CommandOf(absl::string_view word, bool about_flags) {
   for (const Word& known : kWords) {
     if (known.api == word) return std::string(known.command);
   }
   // Only of a match that is no word of every day, as "source" is.
   const std::string flag =
-      absl::StrContains(word, '_') ? MatchFlagName(word) : "";
+      about_flags && absl::StrContains(word, '_') ? MatchFlagName(word) : "";
   return flag.empty() ? std::string(word) : flag;
 }
 
@@ -209,7 +209,7 @@ std::string FlagOfField(absl::string_view path) {
   return item.empty() ? flag : absl::StrCat(item, ", ", flag);
 }
 
-std::string InCommandWords(absl::string_view sentence) {
+std::string InCommandWords(absl::string_view sentence, bool about_flags) {
   std::string text;
   for (size_t i = 0; i < sentence.size();) {
     if (const auto field = FieldAt(sentence.substr(i)); !field.empty()) {
@@ -222,14 +222,14 @@ std::string InCommandWords(absl::string_view sentence) {
     if (const size_t length = MethodAt(sentence.substr(i)); length > 0) {
       const absl::string_view method = sentence.substr(i, length);
       const absl::string_view word = method.substr(method.find('/') + 1);
-      const std::string command = CommandOf(word);
+      const std::string command = CommandOf(word, about_flags);
       absl::StrAppend(&text, command == word ? method : command);
       i += length;
       continue;
     }
     size_t end = i;
     while (end < sentence.size() && IsWordCharacter(sentence[end])) ++end;
-    absl::StrAppend(&text, CommandOf(sentence.substr(i, end - i)));
+    absl::StrAppend(&text, CommandOf(sentence.substr(i, end - i), about_flags));
     if (end < sentence.size()) text.push_back(sentence[end++]);
     i = end;
   }

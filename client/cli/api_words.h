@@ -15,8 +15,11 @@ namespace nfmeter::cli {
 std::string FlagOfField(absl::string_view path);
 
 // A sentence of the server with methods and fields replaced by commands and
-// flags: "see ListCounters" becomes "see 'nfmeter counter list'".
-std::string InCommandWords(absl::string_view sentence);
+// flags: "see ListCounters" becomes "see 'nfmeter counter list'". Fields of
+// matches, "use in_interface", become flags where the sentence is about what
+// flags have said; a file has those fields.
+std::string InCommandWords(absl::string_view sentence,
+                           bool about_flags = false);
 
 }  // namespace nfmeter::cli
 

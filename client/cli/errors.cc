@@ -88,6 +88,10 @@ std::string Sentence(const absl::Status& status) {
                       " and gave no reason");
 }
 
+bool IsOfFlag(const InvalidField& field) {
+  return FlagOfField(field.field) != field.field;
+}
+
 // All that is wrong with a file comes a line each.
 std::string Lines(absl::string_view sentence) {
   const std::vector<absl::string_view> lines = absl::StrSplit(sentence, '\n');
@@ -144,7 +148,7 @@ std::string ErrorText(const absl::Status& status, bool color) {
     sentence = absl::StrReplaceAll(
         sentence, {{fields[0].field, FlagOfField(fields[0].field)}});
   }
-  sentence = InCommandWords(sentence);
+  sentence = InCommandWords(sentence, absl::c_any_of(fields, IsOfFlag));
   std::string text = absl::StrCat(Paint("nfmeter:", Style::kWarning, color),
                                   " ", Lines(sentence));
   if (!repeated || fields.size() > 1) {
@@ -152,8 +156,9 @@ std::string ErrorText(const absl::Status& status, bool color) {
       if (!repeated && absl::StartsWith(status.message(), field.description)) {
         continue;  // said already
       }
-      absl::StrAppend(&text, "  ", Printable(FlagOfField(field.field)), ": ",
-                      Printable(InCommandWords(field.description)), "\n");
+      absl::StrAppend(
+          &text, "  ", Printable(FlagOfField(field.field)), ": ",
+          Printable(InCommandWords(field.description, IsOfFlag(field))), "\n");
     }
   }
   if (const std::string hint = Hint(status);
