@@ -11,6 +11,7 @@
 #include "cli/quantity.h"
 #include "cli/table.h"
 #include "client/src/status_macros.h"
+#include "google/protobuf/wrappers.pb.h"
 
 namespace nfmeter::cli {
 namespace {
@@ -115,14 +116,17 @@ void Session::PrintText(const google::protobuf::Message& message,
       if (tables_ == nullptr) {
         console_.out << json;
       } else {
-        console_.out << "{\"context\": \"" << context_
-                     << "\", \"answer\": " << json << "}\n";
+        google::protobuf::StringValue context;
+        context.set_value(context_);
+        console_.out << "{\"context\": "
+                     << MessageToJson(context, JsonLayout::kOneLine)
+                     << ", \"answer\": " << json << "}\n";
       }
       break;
     }
     case Format::kYaml:
       if (tables_ != nullptr) {
-        console_.out << "---\n# context: " << context_ << "\n";
+        console_.out << "---\n# context: " << Printable(context_) << "\n";
       } else if (answered_) {
         console_.out << "---\n";
       }

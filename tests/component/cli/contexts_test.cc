@@ -113,6 +113,11 @@ TEST_F(ContextsTest, EachOfSeveralAnswersSaysItsContext) {
   };
   EXPECT_EQ(said("json", "{\"context\": \"a\", \"answer\": {\n"), 2);
   EXPECT_EQ(said("yaml", "---\n# context: b\nname: "), 2);
+  ASSERT_EQ(
+      Run({"context", "add", "\"c\"", "--server", server_.address()}).exit_code,
+      0);
+  EXPECT_THAT(Run({"plan", "status", "--context", "a,\"c\"", "-o", "json"}).out,
+              HasSubstr("{\"context\": \"\\\"c\\\"\", \"answer\": {\n"));
 }
 
 TEST_F(ContextsTest, TheirNamesAreCompleted) {
