@@ -245,12 +245,14 @@ bool CountsInto(const Rule& rule, absl::string_view counter) {
          absl::c_linear_search(rule.other_counters, counter);
 }
 
-bool IsOurs(const Rule& rule) {
-  return rule.managed || absl::StartsWith(rule.chain, kOwnedChainPrefix);
+bool IsOurs(const Rule& rule) { return rule.managed || IsInOwnedChain(rule); }
+
+bool IsInOwnedChain(const Rule& rule) {
+  return absl::StartsWith(rule.chain, kOwnedChainPrefix);
 }
 
 bool IsOfOwner(const Rule& rule) {
-  return absl::StartsWith(rule.chain, kOwnedChainPrefix) ||
+  return IsInOwnedChain(rule) ||
          absl::StartsWith(rule.target, kOwnedChainPrefix);
 }
 

@@ -49,6 +49,7 @@ absl::Status CounterHeldBy(const Rule& rule, absl::string_view counter);
 // by its id, or as its chain is owned.
 bool CountsInto(const Rule& rule, absl::string_view counter);
 bool IsOurs(const Rule& rule);
+bool IsInOwnedChain(const Rule& rule);
 // In an owned chain, or a jump to one.
 bool IsOfOwner(const Rule& rule);
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "accounting/common/counter_errors.h"
 #include "accounting/counters/in_slices.h"
@@ -212,7 +211,7 @@ absl::Status CounterEditor::CheckOnlyCounts(
                        rules_.Holders(names));
   for (const kernel::Rule& rule : holders) {
     if (rule.verdict == kernel::Verdict::kContinue ||
-        absl::StartsWith(rule.chain, kernel::kOwnedChainPrefix)) {
+        kernel::IsInOwnedChain(rule)) {
       continue;
     }
     return MakeError(
@@ -241,9 +240,7 @@ absl::Status CounterEditor::CheckHeldByPlansAlone(
     absl::Span<const std::string> names, absl::string_view advice) const {
   if (names.empty()) return absl::OkStatus();
   NFM_ASSIGN_OR_RETURN(std::vector<kernel::Rule> rules, rules_.Holders(names));
-  std::erase_if(rules, [](const kernel::Rule& rule) {
-    return absl::StartsWith(rule.chain, kernel::kOwnedChainPrefix);
-  });
+  std::erase_if(rules, kernel::IsInOwnedChain);
   if (rules.empty()) return absl::OkStatus();
   absl::flat_hash_set<absl::string_view> counted;
   for (const kernel::Rule& rule : rules) {

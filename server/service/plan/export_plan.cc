@@ -9,14 +9,13 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "accounting/common/counter_filter.h"
 #include "accounting/plans/plan_compiler.h"
 #include "base/error.h"
 #include "kernel/ip_prefix.h"
-#include "kernel/owned_chains.h"
+#include "kernel/rule_edit.h"
 #include "service/gate/field_errors.h"
 #include "service/match/match_message.h"
 #include "service/plan/read_plan.h"
@@ -293,9 +292,7 @@ void ExportPlan(absl::Span<const accounting::Counter> counters,
   Rules by_hand;
   for (const Rule& rule : rules) {
     // Not those that plans have made.
-    if (!absl::StartsWith(rule.chain, kernel::kOwnedChainPrefix)) {
-      by_hand.push_back(&rule);
-    }
+    if (!kernel::IsInOwnedChain(rule)) by_hand.push_back(&rule);
   }
   const kernel::Table table = TableOf(by_hand);
   std::map<std::string, Rules> by_counter;

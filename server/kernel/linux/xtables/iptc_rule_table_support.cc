@@ -184,7 +184,7 @@ absl::Status CheckSurroundings(const TableEdit& edit) {
 
 // What whoever meets a rule that the kernel takes no more can do.
 std::string RemedyOf(const Rule& rule) {
-  if (absl::StartsWith(rule.chain, kOwnedChainPrefix)) {
+  if (IsInOwnedChain(rule)) {
     return "It is one of a plan, which nfmeterd makes anew within seconds: try "
            "again";
   }
