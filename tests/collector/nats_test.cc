@@ -31,7 +31,7 @@ using testing::ReadStream;
 using testing::RunCollector;
 using testing::StreamContents;
 
-constexpr int kNodes = 3;
+constexpr int kNatsNodes = 3;
 constexpr int kCounters = 4;
 constexpr absl::Duration kLease = absl::Seconds(2);
 constexpr absl::Duration kPatience = absl::Seconds(60);
@@ -48,7 +48,7 @@ class NatsTest : public ::testing::Test {
         "--lease", absl::FormatDuration(kLease)});
   }
   void Count(uint64_t packets) {
-    for (int i = 0; i < kNodes; ++i) {
+    for (int i = 0; i < kNatsNodes; ++i) {
       for (int c = 1; c <= kCounters; ++c) {
         fleet_.node(i).Count(c, packets + c);
       }
@@ -57,7 +57,7 @@ class NatsTest : public ::testing::Test {
   }
   // Until the nodes have heard that all of it is durable.
   void AwaitAcknowledged() {
-    for (int i = 0; i < kNodes; ++i) {
+    for (int i = 0; i < kNatsNodes; ++i) {
       const testing::FakeNode& node = fleet_.node(i);
       ASSERT_TRUE(Eventually(
           [&] { return node.acknowledged() >= node.sequence(); }, kPatience))
@@ -69,14 +69,14 @@ class NatsTest : public ::testing::Test {
     int64_t packets = 0;
     for (const auto& [key, amounts] : contents.totals) packets += amounts.first;
     EXPECT_EQ(packets, static_cast<int64_t>(fleet_.Total()));
-    EXPECT_EQ(contents.totals.size(), size_t{kNodes * kCounters});
+    EXPECT_EQ(contents.totals.size(), size_t{kNatsNodes * kCounters});
     EXPECT_EQ(contents.doubled, 0);
   }
 
   testing::TemporaryDirectory dir_;
   const std::string targets_ = dir_ / "nodes.yaml";
   NatsCluster cluster_{3};
-  FakeFleet fleet_{kNodes, kCounters};
+  FakeFleet fleet_{kNatsNodes, kCounters};
 };
 
 TEST_F(NatsTest, EachRecordIsOneEventOfItsNodesSubject) {

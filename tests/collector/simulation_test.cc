@@ -113,7 +113,7 @@ struct Stream {
   std::vector<v1::UsageRecord> pending;
 };
 
-struct Collector {
+struct SimulatedCollector {
   std::string name;
   int incarnation = 0;
   bool paused = false;
@@ -145,7 +145,7 @@ class Simulation {
     for (Node& node : nodes_) node.totals.push_back(node.sent);
     for (int round = 0; round < 40; ++round) {
       now_ += absl::Seconds(2);
-      for (Collector& each : collectors_) {
+      for (SimulatedCollector& each : collectors_) {
         each.paused = false;
         KeepLeases(each);
         for (Node& node : nodes_) {
@@ -166,7 +166,7 @@ class Simulation {
 
   void Step() {
     now_ += absl::Milliseconds(Pick(400));
-    Collector& collector = collectors_[Pick(collectors_.size())];
+    SimulatedCollector& collector = collectors_[Pick(collectors_.size())];
     Node& node = nodes_[Pick(nodes_.size())];
     switch (Pick(100)) {
       case 0:  // killed; its successor has another name
@@ -212,7 +212,7 @@ class Simulation {
     }
   }
 
-  void KeepLeases(Collector& collector) {
+  void KeepLeases(SimulatedCollector& collector) {
     const auto alive = lossy_.Join(collector.id(), kTtl);
     if (!alive.ok()) return;
     const auto leases = lossy_.KeepLeases(
@@ -230,7 +230,7 @@ class Simulation {
 
   // The next step of a stream: begin, receive, or store and acknowledge. A
   // collector whose lease is over and that does not know goes on, too.
-  void Follow(Collector& collector, Node& node) {
+  void Follow(SimulatedCollector& collector, Node& node) {
     const auto held = collector.held.find(ShardOf(node.name));
     if (held == collector.held.end()) return;
     Stream& stream = collector.streams[node.name];
@@ -273,7 +273,7 @@ class Simulation {
   MemorySink sink_;
   LossySink lossy_;
   std::vector<Node> nodes_;
-  std::vector<Collector> collectors_;
+  std::vector<SimulatedCollector> collectors_;
 };
 
 TEST(SimulationTest, WhateverHappensEachPacketIsInTheSinkOnce) {

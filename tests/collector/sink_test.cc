@@ -40,7 +40,7 @@ using testing::MemorySink;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
-constexpr absl::Duration kLong = absl::Minutes(5);
+constexpr absl::Duration kLongLease = absl::Minutes(5);
 
 // A sink that is empty, and what a test looks at beside its interface.
 class Place {
@@ -157,7 +157,7 @@ class SinkTest : public ::testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
     place_ = GetParam().make();
-    const auto leases = sink().KeepLeases("a", {3}, kLong);
+    const auto leases = sink().KeepLeases("a", {3}, kLongLease);
     ASSERT_OK(leases.status());
     ASSERT_THAT(*leases, SizeIs(1));
     lease_ = leases->front();
@@ -220,8 +220,8 @@ TEST_P(SinkTest, ABatchThatDoesNotBeginAtTheCursorChangesNothing) {
 TEST_P(SinkTest, WhoseLeaseWasTakenStoresNothing) {
   ASSERT_OK(Store({MakeRecord({.sequence = 4, .full = true}, {{5, 10}})},
                   std::nullopt));
-  ASSERT_OK(sink().KeepLeases("a", {}, kLong).status());
-  ASSERT_THAT(*sink().KeepLeases("b", {3}, kLong), SizeIs(1));
+  ASSERT_OK(sink().KeepLeases("a", {}, kLongLease).status());
+  ASSERT_THAT(*sink().KeepLeases("b", {3}, kLongLease), SizeIs(1));
   EXPECT_EQ(
       Store({MakeRecord({.sequence = 5}, {{5, 99}})}, Cursor{"id-1", 7, 4})
           .code(),
@@ -230,38 +230,38 @@ TEST_P(SinkTest, WhoseLeaseWasTakenStoresNothing) {
 }
 
 TEST_P(SinkTest, ALeaseIsKeptByItsHolderAndTakenWhenItsTimeIsOver) {
-  const auto kept = sink().KeepLeases("a", {3, 4}, kLong);
+  const auto kept = sink().KeepLeases("a", {3, 4}, kLongLease);
   ASSERT_OK(kept.status());
   ASSERT_THAT(*kept, SizeIs(2));
   EXPECT_EQ(kept->front().token, lease_.token);
-  ASSERT_THAT(*sink().KeepLeases("b", {3, 200}, kLong), SizeIs(1));
+  ASSERT_THAT(*sink().KeepLeases("b", {3, 200}, kLongLease), SizeIs(1));
   ASSERT_OK(sink().KeepLeases("a", {3, 4}, absl::Milliseconds(10)).status());
   std::vector<Lease> taken;
   ASSERT_TRUE(Eventually([&] {
-    taken = *sink().KeepLeases("b", {3, 200}, kLong);
+    taken = *sink().KeepLeases("b", {3, 200}, kLongLease);
     return taken.size() == 2;
   }));
   EXPECT_EQ(taken.front().shard, 3);
   EXPECT_GT(taken.front().token, lease_.token);
   // "a" keeps what nobody has taken, as nobody else can have stored meanwhile.
-  const auto rest = sink().KeepLeases("a", {3, 4}, kLong);
+  const auto rest = sink().KeepLeases("a", {3, 4}, kLongLease);
   ASSERT_OK(rest.status());
   ASSERT_THAT(*rest, SizeIs(1));
   EXPECT_EQ(rest->front().shard, 4);
 }
 
 TEST_P(SinkTest, WhatACollectorLeavesIsFreeAtOnce) {
-  ASSERT_THAT(*sink().Join("a", kLong), ElementsAre("a"));
-  ASSERT_THAT(*sink().Join("b", kLong), ElementsAre("a", "b"));
+  ASSERT_THAT(*sink().Join("a", kLongLease), ElementsAre("a"));
+  ASSERT_THAT(*sink().Join("b", kLongLease), ElementsAre("a", "b"));
   ASSERT_OK(sink().Leave("a"));
-  EXPECT_THAT(*sink().Join("b", kLong), ElementsAre("b"));
-  EXPECT_THAT(*sink().KeepLeases("b", {3}, kLong), SizeIs(1));
+  EXPECT_THAT(*sink().Join("b", kLongLease), ElementsAre("b"));
+  EXPECT_THAT(*sink().KeepLeases("b", {3}, kLongLease), SizeIs(1));
 }
 
 TEST_P(SinkTest, ACollectorThatIsSilentIsNotAliveAnyMore) {
   ASSERT_OK(sink().Join("a", absl::Milliseconds(100)).status());
   EXPECT_TRUE(Eventually([&] {
-    return *sink().Join("b", kLong) == std::vector<std::string>{"b"};
+    return *sink().Join("b", kLongLease) == std::vector<std::string>{"b"};
   }));
 }
 

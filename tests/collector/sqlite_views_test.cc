@@ -20,7 +20,7 @@ using collector::Lease;
 using collector::SqliteSink;
 using testing::MakeRecord;
 
-constexpr int64_t kNovember = 1'698'796'800;  // 2023-11-01 00:00 UTC
+constexpr int64_t kFirstOfNovember = 1'698'796'800;  // 2023-11-01 00:00 UTC
 
 class SqliteViewsTest : public ::testing::Test {
  protected:
@@ -55,12 +55,13 @@ TEST_F(SqliteViewsTest, TheMonthAndItsPercentileAreToldByTenant) {
   std::vector<v1::UsageRecord> records;
   uint64_t packets = 1'000;  // before it was collected: in no month
   for (int i = 0; i <= 500; ++i) {
-    records.push_back(MakeRecord({.sequence = static_cast<uint64_t>(i) + 1,
-                                  .full = i == 0,
-                                  .seconds = kNovember + int64_t{300} * i,
-                                  .labels = {{"tenant", "blue"}},
-                                  .described = i == 0},
-                                 {{5, packets}}));
+    records.push_back(
+        MakeRecord({.sequence = static_cast<uint64_t>(i) + 1,
+                    .full = i == 0,
+                    .seconds = kFirstOfNovember + int64_t{300} * i,
+                    .labels = {{"tenant", "blue"}},
+                    .described = i == 0},
+                   {{5, packets}}));
     packets += i < 432 ? 100 : 6;
   }
   StoreAll(**sink, leases->front(), records);
@@ -75,7 +76,7 @@ TEST_F(SqliteViewsTest, TheMonthAndItsPercentileAreToldByTenant) {
 }
 
 TEST_F(SqliteViewsTest, WhatIsForgottenAndClocksTakeNothingFromOtherTimes) {
-  absl::Time now = absl::FromUnixSeconds(kNovember);
+  absl::Time now = absl::FromUnixSeconds(kFirstOfNovember);
   const auto sink =
       SqliteSink::Open({.path = path_, .now = [&now] { return now; }});
   ASSERT_OK(sink.status());
@@ -85,11 +86,12 @@ TEST_F(SqliteViewsTest, WhatIsForgottenAndClocksTakeNothingFromOtherTimes) {
   // The third is of a clock that was two days ahead.
   constexpr int64_t kDays[] = {0, 40, 42, 41, 43};
   for (uint64_t i = 0; i < 5; ++i) {
-    records.push_back(MakeRecord({.sequence = i + 1,
-                                  .full = i == 0,
-                                  .seconds = kNovember + kDays[i] * 86'400,
-                                  .described = i == 0},
-                                 {{5, 1'000 + 10 * i}}));
+    records.push_back(
+        MakeRecord({.sequence = i + 1,
+                    .full = i == 0,
+                    .seconds = kFirstOfNovember + kDays[i] * 86'400,
+                    .described = i == 0},
+                   {{5, 1'000 + 10 * i}}));
   }
   StoreAll(**sink, leases->front(), records);
   EXPECT_EQ(Query("SELECT packets FROM usage_five_minutes ORDER BY bucket"),
@@ -113,7 +115,7 @@ TEST_F(SqliteViewsTest, AGapTouchesNoCounterThatWasMadeAfterIt) {
   const auto leases = (*sink)->KeepLeases("a", {3}, absl::Minutes(5));
   ASSERT_OK(leases.status());
   const std::vector<v1::UsageRecord> records =
-      testing::RecordsAroundAGap(kNovember);
+      testing::RecordsAroundAGap(kFirstOfNovember);
   ASSERT_OK((*sink)->Store({.node = "gw1",
                             .lease = leases->front(),
                             .expected = std::nullopt,

@@ -33,11 +33,9 @@ INSTANTIATE_TEST_SUITE_P(Kernel, AcctQuotaTest,
                                            "Nftables"),
                          [](const auto& info) { return info.param; });
 
-constexpr auto kPackets = QuotaLimit::Unit::kPackets;
-constexpr auto kBytes = QuotaLimit::Unit::kBytes;
-
 TEST_P(AcctQuotaTest, QuotasOfPacketsAreKeptOrRefusedByName) {
-  const AcctObject object = {.name = "cap", .quota = QuotaLimit{kPackets, 7}};
+  const AcctObject object = {
+      .name = "cap", .quota = QuotaLimit{QuotaLimit::Unit::kPackets, 7}};
   if (world_->has_packet_quotas()) {
     ASSERT_OK(CreateOne(object));
     EXPECT_THAT(table().Get("cap"), IsOkAndHolds(object));
@@ -137,7 +135,8 @@ TEST_P(AcctQuotaTest, AQuotaIsChangedInPlaceOrNotAtAll) {
 TEST_P(AcctQuotaTest, DumpOfExceededQuotasHandsOutOnlyThose) {
   ASSERT_OK(CreateNamed("free"));
   ASSERT_OK(CreateOne({.name = "below", .quota = QuotaOf(100)}));
-  ASSERT_OK(CreateOne({.name = "above", .quota = QuotaLimit{kBytes, 250}}));
+  ASSERT_OK(CreateOne(
+      {.name = "above", .quota = QuotaLimit{QuotaLimit::Unit::kBytes, 250}}));
   for (const char* name : {"free", "below", "above"}) {
     world_->AddReference(name);
     world_->Count(name, 3);
@@ -145,7 +144,7 @@ TEST_P(AcctQuotaTest, DumpOfExceededQuotasHandsOutOnlyThose) {
   const AcctObject above = {.name = "above",
                             .packets = 3,
                             .bytes = 3 * kUdpPacketBytes,
-                            .quota = QuotaLimit{kBytes, 250},
+                            .quota = QuotaLimit{QuotaLimit::Unit::kBytes, 250},
                             .quota_exceeded = true,
                             .use_count = 1};
   for (const bool verified : {false, true}) {

@@ -36,18 +36,17 @@ INSTANTIATE_TEST_SUITE_P(Kernel, AcctTableTest,
                                            "Nftables"),
                          [](const auto& info) { return info.param; });
 
-constexpr auto kBytes = QuotaLimit::Unit::kBytes;
-
 TEST_P(AcctTableTest, ProbeSucceedsWhereObjectsCanBeUsed) {
   EXPECT_OK(table().Probe());
   EXPECT_THAT(Dump(), IsEmpty());
 }
 
 TEST_P(AcctTableTest, CreatedObjectIsReadBackWithItsStartingValues) {
-  const AcctObject object = {.name = "web",
-                             .packets = 0x0102030405060708,
-                             .bytes = 0x1112131415161718,
-                             .quota = QuotaLimit{kBytes, 0x2122232425262728}};
+  const AcctObject object = {
+      .name = "web",
+      .packets = 0x0102030405060708,
+      .bytes = 0x1112131415161718,
+      .quota = QuotaLimit{QuotaLimit::Unit::kBytes, 0x2122232425262728}};
   ASSERT_OK(CreateOne(object));
   EXPECT_THAT(table().Get("web"), IsOkAndHolds(object));
   EXPECT_THAT(Dump(), ElementsAre(object));

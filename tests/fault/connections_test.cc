@@ -19,6 +19,7 @@
 namespace nfmeter {
 namespace {
 
+using ::nfmeter::testing::Await;
 using ::nfmeter::testing::FaultServer;
 using ::nfmeter::testing::Http2Connection;
 using ::nfmeter::testing::OpenConnections;
@@ -26,15 +27,10 @@ using ::nfmeter::testing::OpenDescriptors;
 using ::nfmeter::testing::ResidentKiB;
 namespace http2 = ::nfmeter::testing::http2;
 
-constexpr absl::Duration kPatience = absl::Seconds(60);
 constexpr size_t kConnections = 10'000;
 constexpr size_t kMostKiBEach = 48;
 
 using Connections = std::vector<std::unique_ptr<Http2Connection>>;
-
-bool Await(const std::function<bool()>& condition) {
-  return testing::Eventually(condition, kPatience);
-}
 
 // The slowest hundredth of a client's calls takes longer than this.
 absl::Duration Percentile99(Client& client) {

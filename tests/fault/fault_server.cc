@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/eventually.h"
 
 namespace nfmeter::testing {
 
@@ -59,6 +60,10 @@ size_t ReadStatus(pid_t pid, const std::string& wanted) {
 }
 
 }  // namespace
+
+bool Await(const std::function<bool()>& condition) {
+  return Eventually(condition, absl::Seconds(90));
+}
 
 size_t ResidentKiB(pid_t pid) { return ReadStatus(pid, "VmRSS:"); }
 size_t PeakResidentKiB(pid_t pid) { return ReadStatus(pid, "VmHWM:"); }

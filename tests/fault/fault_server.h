@@ -5,6 +5,8 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +18,9 @@
 #include "tests/system/nfmeterd_process.h"
 
 namespace nfmeter::testing {
+
+// Where the UDP packets go that are counted.
+inline constexpr uint16_t kPort = 20'000;
 
 // nfmeterd in the test's network namespace, again and again on the same socket
 // and state.
@@ -52,6 +57,9 @@ class FaultServer {
   const std::string state_dir_;
   std::unique_ptr<NfmeterdProcess> process_;
 };
+
+// Whether it comes to hold, however busy the host is.
+bool Await(const std::function<bool()>& condition);
 
 // Resident memory of a process, in KiB.
 size_t ResidentKiB(pid_t pid);

@@ -190,7 +190,7 @@ const auto kFloods = ::testing::Values(
     FloodCase{"MalformedMessages", MalformedMessages, "resets|open_streams"});
 
 constexpr absl::Duration kTime = absl::Seconds(2);
-constexpr absl::Duration kPatience = absl::Seconds(30);
+constexpr absl::Duration kDropPatience = absl::Seconds(30);
 // What other tests beside this one may add.
 constexpr absl::Duration kJitter = absl::Milliseconds(100);
 
@@ -205,7 +205,7 @@ absl::Duration Percentile99(Client& client,
     EXPECT_OK(client.GetNode().status());
     times.push_back(absl::Now() - start);
   } while (absl::Now() < begin + kTime ||
-           (!is_enough() && absl::Now() < begin + kPatience));
+           (!is_enough() && absl::Now() < begin + kDropPatience));
   std::sort(times.begin(), times.end());
   return times[times.size() * 99 / 100];
 }
@@ -295,8 +295,8 @@ class TlsVictim {
   // As a client that calls once does.
   void ConnectOnce() {
     const auto channel = certificates_.Connect(address_, "newcomer");
-    EXPECT_TRUE(
-        channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kPatience)));
+    EXPECT_TRUE(channel->WaitForConnected(
+        absl::ToChronoTime(absl::Now() + kDropPatience)));
   }
 
   // Handshakes cost others more than a flood that is stopped: there are those

@@ -38,7 +38,7 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using Code = absl::StatusCode;
 
-constexpr size_t kCounters = 600;
+constexpr size_t kErrorCounters = 600;
 
 // What a client may be told of a passing trouble of the kernel's.
 bool IsTyped(const absl::Status& status) {
@@ -71,7 +71,7 @@ std::vector<Error> On(const std::vector<FirewallKind>& kinds,
   return errors;
 }
 
-std::string NameOf(const ::testing::TestParamInfo<Error>& info) {
+std::string NameOfError(const ::testing::TestParamInfo<Error>& info) {
   return absl::StrCat(info.param.kind.name, "_", info.param.name);
 }
 
@@ -94,7 +94,8 @@ class KernelErrorTest : public ::testing::TestWithParam<Error> {
 
   void MakeCounters() {
     RemoveCounters();
-    ASSERT_OK(client_->BatchCreateCounters(CreationOf(kCounters)).status());
+    ASSERT_OK(
+        client_->BatchCreateCounters(CreationOf(kErrorCounters)).status());
   }
 
   // Name to packets, as the kernel has them.
@@ -150,7 +151,7 @@ INSTANTIATE_TEST_SUITE_P(Errors, KernelErrorTest,
                          ::testing::ValuesIn(On({kIptables, kNftables},
                                                 {"EINTR", "ENOBUFS", "ENOMEM",
                                                  "EAGAIN"})),
-                         NameOf);
+                         NameOfError);
 
 TEST_P(KernelErrorTest, ASnapshotIsWholeOrSaysThatItIsNot) {
   MakeCounters();
@@ -162,15 +163,15 @@ TEST_P(KernelErrorTest, ASnapshotIsWholeOrSaysThatItIsNot) {
           const auto snapshot = client_->GetSnapshot();
           EXPECT_THAT(snapshot.status(), IsOkOrTyped());
           if (!snapshot.ok() || !snapshot->complete) continue;
-          EXPECT_EQ(snapshot->size(), kCounters);
+          EXPECT_EQ(snapshot->size(), kErrorCounters);
         }
       },
-      [&] { EXPECT_THAT(ReadAll(), SizeIs(kCounters)); });
+      [&] { EXPECT_THAT(ReadAll(), SizeIs(kErrorCounters)); });
 }
 
 TEST_P(KernelErrorTest, AResetReturnsWhatItTookOrNamesTheCounter) {
   v1::BatchResetCountersRequest reset;
-  for (size_t i = 0; i < kCounters; ++i) reset.add_names(AccountName(i));
+  for (size_t i = 0; i < kErrorCounters; ++i) reset.add_names(AccountName(i));
   absl::StatusOr<v1::BatchResetCountersResponse> answer;
   UnderFaults(
       kCounterLane, {"sendto", "recvmsg"}, {"1", "2", "5", "300", "2+7"},
@@ -189,7 +190,7 @@ TEST_P(KernelErrorTest, AResetReturnsWhatItTookOrNamesTheCounter) {
             failed[failure.name()] = static_cast<Code>(failure.status().code());
           }
         }
-        for (size_t i = 0; i < kCounters; ++i) {
+        for (size_t i = 0; i < kErrorCounters; ++i) {
           const std::string name = AccountName(i);
           if (returned.contains(name)) {
             EXPECT_EQ(returned[name], StartPackets(i)) << name;
@@ -213,17 +214,18 @@ TEST_P(KernelErrorTest, ACreationMakesAllOrSaysWhy) {
       kCounterLane, {"sendto", "recvmsg"}, {"1", "2", "3", "300"},
       [&] { RemoveCounters(); },
       [&] {
-        status = client_->BatchCreateCounters(CreationOf(kCounters)).status();
+        status =
+            client_->BatchCreateCounters(CreationOf(kErrorCounters)).status();
       },
       [&] {
         EXPECT_THAT(status, IsOkOrTyped());
         const auto there = ReadAll();
         if (status.ok()) {
-          EXPECT_THAT(there, SizeIs(kCounters));
+          EXPECT_THAT(there, SizeIs(kErrorCounters));
         } else {
           EXPECT_THAT(there, IsEmpty()) << status;
         }
-        for (size_t i = 0; i < kCounters; ++i) {
+        for (size_t i = 0; i < kErrorCounters; ++i) {
           const auto found = there.find(AccountName(i));
           if (found == there.end()) continue;
           EXPECT_EQ(found->second, StartPackets(i)) << found->first;
@@ -296,7 +298,7 @@ const std::vector<const char*> kRuleErrors = {"EINTR", "ENOBUFS", "ENOMEM",
 
 INSTANTIATE_TEST_SUITE_P(Errors, RuleErrorTest,
                          ::testing::ValuesIn(On({kIptables}, kRuleErrors)),
-                         NameOf);
+                         NameOfError);
 
 // Questions, transactions and answers are the same calls there.
 class NftRuleErrorTest : public RuleErrorTest {};
@@ -309,7 +311,7 @@ TEST_P(NftRuleErrorTest, CallsThatFailAnywhereMakeAllOrNone) {
 INSTANTIATE_TEST_SUITE_P(Errors, NftRuleErrorTest,
                          ::testing::ValuesIn(On({kNftables, kPlainNftables},
                                                 kRuleErrors)),
-                         NameOf);
+                         NameOfError);
 
 }  // namespace
 }  // namespace nfmeter

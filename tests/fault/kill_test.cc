@@ -39,6 +39,7 @@ using ::nfmeter::testing::Firewall;
 using ::nfmeter::testing::FirewallKind;
 using ::nfmeter::testing::Injection;
 using ::nfmeter::testing::kCounterLane;
+using ::nfmeter::testing::kKilled;
 using ::nfmeter::testing::kRuleLane;
 using ::nfmeter::testing::StartPackets;
 using ::nfmeter::testing::StatusIs;
@@ -49,10 +50,8 @@ using ::testing::Eq;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr int kKilled = 128 + 9;
-
 // More than two slices of the lane.
-constexpr size_t kCounters = 600;
+constexpr size_t kSlicedCounters = 600;
 
 class KillTest : public ::testing::Test {
  protected:
@@ -127,7 +126,7 @@ const auto kLaneCalls = ::testing::Values(
     LaneCall{"iptables", "sendto"}, LaneCall{"iptables", "recvmsg"},
     LaneCall{"nftables", "sendto"}, LaneCall{"nftables", "recvmsg"});
 
-std::string NameOf(const ::testing::TestParamInfo<LaneCall>& info) {
+std::string NameOfLaneCall(const ::testing::TestParamInfo<LaneCall>& info) {
   return absl::StrCat(info.param.backend, "_", info.param.call);
 }
 
@@ -137,7 +136,7 @@ class KillDuringResetTest : public LaneCallTest {};
 
 TEST_P(KillDuringResetTest, CountsAreReturnedOrLeftOrWereTheKilledCalls) {
   v1::BatchResetCountersRequest reset;
-  for (size_t i = 0; i < kCounters; ++i) reset.add_names(AccountName(i));
+  for (size_t i = 0; i < kSlicedCounters; ++i) reset.add_names(AccountName(i));
   v1::BatchDeleteCountersRequest removal;
   *removal.mutable_names() = reset.names();
   bool first = true;
@@ -149,7 +148,8 @@ TEST_P(KillDuringResetTest, CountsAreReturnedOrLeftOrWereTheKilledCalls) {
           ASSERT_OK(client.BatchDeleteCounters(removal).status());
         }
         first = false;
-        ASSERT_OK(client.BatchCreateCounters(CreationOf(kCounters)).status());
+        ASSERT_OK(
+            client.BatchCreateCounters(CreationOf(kSlicedCounters)).status());
       },
       [&](Client& client) {
         answer = client.BatchResetCounters(reset);
@@ -159,10 +159,10 @@ TEST_P(KillDuringResetTest, CountsAreReturnedOrLeftOrWereTheKilledCalls) {
         const auto left = client.GetSnapshot();
         ASSERT_OK(left.status());
         ASSERT_TRUE(left->complete);
-        ASSERT_EQ(left->size(), kCounters + 1);
+        ASSERT_EQ(left->size(), kSlicedCounters + 1);
         uint64_t sent = 0;
         uint64_t kept = 0;
-        for (size_t i = 0; i < kCounters; ++i) {
+        for (size_t i = 0; i < kSlicedCounters; ++i) {
           const size_t row = *left->Find(AccountName(i));
           EXPECT_THAT(left->packets[row], AnyOf(Eq(0), Eq(StartPackets(i))));
           EXPECT_EQ(left->bytes[row], 100 * left->packets[row]);
@@ -179,7 +179,8 @@ TEST_P(KillDuringResetTest, CountsAreReturnedOrLeftOrWereTheKilledCalls) {
       });
 }
 
-INSTANTIATE_TEST_SUITE_P(SystemCalls, KillDuringResetTest, kLaneCalls, NameOf);
+INSTANTIATE_TEST_SUITE_P(SystemCalls, KillDuringResetTest, kLaneCalls,
+                         NameOfLaneCall);
 
 // --- Creations --------------------------------------------------------------
 
@@ -197,14 +198,14 @@ TEST_P(KillDuringCreationTest, WhatIsThereIsWholeAndOldObjectsAreAllThere) {
         ASSERT_OK(client.BatchDeleteCounters(removal).status());
       },
       [&](Client& client) {
-        return client.BatchCreateCounters(CreationOf(kCounters)).status();
+        return client.BatchCreateCounters(CreationOf(kSlicedCounters)).status();
       },
       [&](Client& client, bool killed) {
         const auto there = client.GetSnapshot();
         ASSERT_OK(there.status());
         ASSERT_TRUE(there->complete);
         size_t made = 0;
-        for (size_t i = 0; i < kCounters; ++i) {
+        for (size_t i = 0; i < kSlicedCounters; ++i) {
           const auto row = there->Find(AccountName(i));
           if (!row.has_value()) continue;
           ++made;
@@ -214,13 +215,13 @@ TEST_P(KillDuringCreationTest, WhatIsThereIsWholeAndOldObjectsAreAllThere) {
         // Nothing but these: no marks of the server's own.
         EXPECT_EQ(there->size(), made + 1);
         if (!killed) {
-          EXPECT_EQ(made, kCounters);
+          EXPECT_EQ(made, kSlicedCounters);
         }
       });
 }
 
 INSTANTIATE_TEST_SUITE_P(SystemCalls, KillDuringCreationTest, kLaneCalls,
-                         NameOf);
+                         NameOfLaneCall);
 
 class KillDuringLabelWriteTest
     : public KillTest,

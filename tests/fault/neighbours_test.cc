@@ -32,12 +32,11 @@ namespace {
 
 using ::nfmeter::testing::FaultServer;
 using ::nfmeter::testing::ForeignRuleset;
+using ::nfmeter::testing::kPort;
 using ::nfmeter::testing::Neighbour;
 using ::nfmeter::testing::SendPackets;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-constexpr uint16_t kPort = 20'000;
 
 struct Kind {
   const char* name;

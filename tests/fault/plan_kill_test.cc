@@ -30,6 +30,8 @@ using ::nfmeter::testing::Firewall;
 using ::nfmeter::testing::FirewallKind;
 using ::nfmeter::testing::Injection;
 using ::nfmeter::testing::kCounterLane;
+using ::nfmeter::testing::kKilled;
+using ::nfmeter::testing::kPort;
 using ::nfmeter::testing::kRuleLane;
 using ::nfmeter::testing::SendPackets;
 using ::nfmeter::testing::StatusIs;
@@ -38,8 +40,6 @@ using ::testing::AnyOf;
 using ::testing::Eq;
 using ::testing::StartsWith;
 
-constexpr int kKilled = 128 + 9;
-constexpr uint16_t kPort = 20'000;
 constexpr char kPlanLane[] = "nfm-plans";
 constexpr int kMembers = 40;
 // Their elements alone are more than twice the send buffer, which has at least

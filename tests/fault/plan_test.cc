@@ -35,11 +35,11 @@ using ::nfmeter::testing::FaultServer;
 using ::nfmeter::testing::Firewall;
 using ::nfmeter::testing::FirewallKind;
 using ::nfmeter::testing::Iptables;
+using ::nfmeter::testing::kPort;
 using ::nfmeter::testing::SendPackets;
 using ::nfmeter::testing::StatusIs;
 using ::testing::HasSubstr;
 
-constexpr uint16_t kPort = 20'000;
 // Between two comparisons, and what a busy host adds.
 constexpr absl::Duration kReconciled = absl::Seconds(20);
 
@@ -214,17 +214,17 @@ TEST_P(PlanInSameTableTest, NeitherSideLosesRules) {
 
 // What somebody does to a plan's rules; {CHAIN} is the plan's chain, {MAP} its
 // map.
-struct Deed {
+struct PlanDeed {
   const char* name;
   FirewallKind kind;
   std::vector<std::string> commands;
-  friend std::ostream& operator<<(std::ostream& out, const Deed& deed) {
+  friend std::ostream& operator<<(std::ostream& out, const PlanDeed& deed) {
     return out << deed.kind << " " << deed.name;
   }
 };
 
 class PlanDeedTest : public PlanBesideOthers,
-                     public ::testing::WithParamInterface<Deed> {
+                     public ::testing::WithParamInterface<PlanDeed> {
  protected:
   PlanDeedTest() : PlanBesideOthers(GetParam().kind) {}
 };
@@ -251,7 +251,7 @@ TEST_P(PlanDeedTest, IsHealedCountsAreKeptAndTheWindowIsTold) {
   EXPECT_GE(status.missed_to().seconds(), absl::ToUnixSeconds(before));
 }
 
-std::vector<Deed> Deeds() {
+std::vector<PlanDeed> Deeds() {
   const FirewallKind& xt = testing::kIptables;
   const FirewallKind& nft = testing::kPlainNftables;
   return {{"Flush", xt, {"-F"}},

@@ -23,6 +23,7 @@ namespace {
 using ::nfmeter::testing::FaultServer;
 using ::nfmeter::testing::Injection;
 using ::nfmeter::testing::kCounterLane;
+using ::nfmeter::testing::kKilled;
 using ::nfmeter::testing::kRuleLane;
 using ::nfmeter::testing::SendUdp;
 using ::nfmeter::testing::SweepPoints;
@@ -30,9 +31,8 @@ using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr uint16_t kPort = 5353;
-constexpr int kKilled = 128 + 9;
-constexpr uint64_t kFar = uint64_t{1} << 40;
+constexpr uint16_t kQuotaPort = 5353;
+constexpr uint64_t kFarQuota = uint64_t{1} << 40;
 
 // A quota before and after; 0: none.
 struct Change {
@@ -42,18 +42,18 @@ struct Change {
 };
 
 // Which thread, and at which of its calls.
-struct Place {
+struct ChangePlace {
   const char* backend;
   Change change;
   const char* thread;
   const char* call;
-  friend std::ostream& operator<<(std::ostream& out, const Place& place) {
+  friend std::ostream& operator<<(std::ostream& out, const ChangePlace& place) {
     return out << place.backend << " " << place.change.name << " "
                << place.thread << " " << place.call;
   }
 };
 
-class KillDuringQuotaChangeTest : public ::testing::TestWithParam<Place> {
+class KillDuringQuotaChangeTest : public ::testing::TestWithParam<ChangePlace> {
  protected:
   void SetUp() override {
     ASSERT_OK(server_.Start());
@@ -63,12 +63,12 @@ class KillDuringQuotaChangeTest : public ::testing::TestWithParam<Place> {
     rule.set_chain("OUTPUT");
     rule.set_counter("web");
     rule.mutable_match()->set_protocol("udp");
-    rule.mutable_match()->add_destination_ports()->set_first(kPort);
+    rule.mutable_match()->add_destination_ports()->set_first(kQuotaPort);
     ASSERT_OK(client->CreateRule(rule).status());
   }
 
   void Send(int packets) {
-    SendUdp(kPort, packets);
+    SendUdp(kQuotaPort, packets);
     sent_ += packets;
   }
 
@@ -134,11 +134,11 @@ TEST_P(KillDuringQuotaChangeTest, NothingIsLostOrDoubledAndTheRuleCounts) {
   EXPECT_GT(kills, 0u);
 }
 
-std::vector<Place> Places() {
-  std::vector<Place> places;
-  for (const Change& change :
-       {Change{"OtherQuota", kFar, 2 * kFar}, Change{"FirstQuota", 0, kFar},
-        Change{"NoQuotaMore", kFar, 0}}) {
+std::vector<ChangePlace> ChangePlaces() {
+  std::vector<ChangePlace> places;
+  for (const Change& change : {Change{"OtherQuota", kFarQuota, 2 * kFarQuota},
+                               Change{"FirstQuota", 0, kFarQuota},
+                               Change{"NoQuotaMore", kFarQuota, 0}}) {
     for (const char* backend : {"iptables", "nftables"}) {
       for (const char* call : {"sendto", "recvmsg"}) {
         places.push_back({backend, change, kCounterLane, call});
@@ -153,9 +153,10 @@ std::vector<Place> Places() {
   return places;
 }
 
-INSTANTIATE_TEST_SUITE_P(Places, KillDuringQuotaChangeTest,
-                         ::testing::ValuesIn(Places()), [](const auto& info) {
-                           const Place& place = info.param;
+INSTANTIATE_TEST_SUITE_P(ChangePlaces, KillDuringQuotaChangeTest,
+                         ::testing::ValuesIn(ChangePlaces()),
+                         [](const auto& info) {
+                           const ChangePlace& place = info.param;
                            return absl::StrCat(
                                place.backend, "_", place.change.name, "_",
                                place.thread == kRuleLane ? "Rules" : "Counters",

@@ -28,14 +28,13 @@ using ::nfmeter::testing::FaultServer;
 using ::nfmeter::testing::Firewall;
 using ::nfmeter::testing::FirewallKind;
 using ::nfmeter::testing::Iptables;
+using ::nfmeter::testing::kPort;
 using ::nfmeter::testing::RestoreIptables;
 using ::nfmeter::testing::SendPackets;
 using ::nfmeter::testing::StatusIs;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAreArray;
-
-constexpr uint16_t kPort = 20'000;
 
 class BesideOthers : public ::testing::Test {
  protected:

@@ -244,7 +244,7 @@ TEST_P(BeginOnDiskTest, ADamagedLedgerIsReplacedWhenTheDiskTakesAnother) {
   EXPECT_EQ(server_.Connect()->GetCounter("labelled-later")->labels_size(), 1);
 }
 
-std::string NameOf(const ::testing::TestParamInfo<Fault>& param) {
+std::string NameOfFault(const ::testing::TestParamInfo<Fault>& param) {
   return absl::StrCat(param.param.full ? "Full" : "ReadOnly",
                       param.param.killed ? "AfterAKill" : "AfterAStop");
 }
@@ -254,11 +254,11 @@ INSTANTIATE_TEST_SUITE_P(Disks, StartOnDiskTest,
                                            Fault{true, false},
                                            Fault{false, true},
                                            Fault{false, false}),
-                         NameOf);
+                         NameOfFault);
 INSTANTIATE_TEST_SUITE_P(Disks, BeginOnDiskTest,
                          ::testing::Values(Fault{true, true},
                                            Fault{false, false}),
-                         NameOf);
+                         NameOfFault);
 
 }  // namespace
 }  // namespace nfmeter

@@ -36,11 +36,11 @@ namespace {
 using ::nfmeter::testing::FaultServer;
 using ::nfmeter::testing::Firewall;
 using ::nfmeter::testing::FirewallKind;
+using ::nfmeter::testing::kPort;
 using ::nfmeter::testing::Neighbour;
 using ::nfmeter::testing::SendPackets;
 using ::testing::SizeIs;
 
-constexpr uint16_t kPort = 20'000;
 constexpr size_t kBurst = 10;
 
 // NFMETER_STORM_SECONDS: how long it is.

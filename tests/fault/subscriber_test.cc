@@ -26,16 +26,11 @@
 namespace nfmeter {
 namespace {
 
+using ::nfmeter::testing::Await;
 using ::nfmeter::testing::FaultServer;
 using ::nfmeter::testing::OpenConnections;
 using ::nfmeter::testing::OpenDescriptors;
 using ::nfmeter::testing::ResidentKiB;
-
-constexpr absl::Duration kPatience = absl::Seconds(90);
-
-bool Await(const std::function<bool()>& condition) {
-  return testing::Eventually(condition, kPatience);
-}
 
 // One WatchSnapshots stream, received as bytes. Stalled after its first frame,
 // or reading all that comes.

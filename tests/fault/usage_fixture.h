@@ -27,9 +27,6 @@
 
 namespace nfmeter::testing {
 
-inline constexpr int kKilled = 128 + 9;
-inline constexpr uint16_t kPort = 20'000;
-
 // Over a connection of its own: others may be to a server that has gone.
 inline std::unique_ptr<v1::UsageService::Stub> UsageStub(
     const std::string& target) {

@@ -33,22 +33,23 @@ TEST_F(UsageFaultTest, TotalsOutliveResetsRestartsAndKills) {
 }
 
 // What is swept over, and in which thread.
-struct Place {
+struct OperationPlace {
   const char* operation;
   const char* thread;
   const char* call;
 
   // So that its test has the same name each time.
-  friend std::ostream& operator<<(std::ostream& out, const Place& place) {
+  friend std::ostream& operator<<(std::ostream& out,
+                                  const OperationPlace& place) {
     return out << place.operation << " " << place.thread << " " << place.call;
   }
 };
 
 class UsageKillTest : public UsageFaultTest,
-                      public ::testing::WithParamInterface<Place> {};
+                      public ::testing::WithParamInterface<OperationPlace> {};
 
 TEST_P(UsageKillTest, NothingIsLostOrDoubled) {
-  const Place place = GetParam();
+  const OperationPlace place = GetParam();
   const bool deletes = place.operation == std::string("delete");
   uint64_t expected_gone = 0;  // of counters deleted
   size_t kills = 0;
@@ -111,20 +112,20 @@ TEST_P(UsageKillTest, NothingIsLostOrDoubled) {
 
 INSTANTIATE_TEST_SUITE_P(
     SystemCalls, UsageKillTest,
-    ::testing::Values(Place{"tick", "nfm-ledger", "pwrite64"},
-                      Place{"tick", "nfm-ledger", "fdatasync"},
-                      Place{"tick", "nfm-counters", "sendto"},
-                      Place{"tick", "nfm-counters", "recvmsg"},
-                      Place{"reset", "nfm-ledger", "pwrite64"},
-                      Place{"reset", "nfm-ledger", "fdatasync"},
-                      Place{"reset", "", "pwrite64"},
-                      Place{"reset", "", "fdatasync"},
-                      Place{"reset", "nfm-counters", "sendto"},
-                      Place{"reset", "nfm-counters", "recvmsg"},
-                      Place{"delete", "", "pwrite64"},
-                      Place{"delete", "", "fdatasync"},
-                      Place{"delete", "nfm-counters", "sendto"},
-                      Place{"delete", "nfm-counters", "recvmsg"}));
+    ::testing::Values(OperationPlace{"tick", "nfm-ledger", "pwrite64"},
+                      OperationPlace{"tick", "nfm-ledger", "fdatasync"},
+                      OperationPlace{"tick", "nfm-counters", "sendto"},
+                      OperationPlace{"tick", "nfm-counters", "recvmsg"},
+                      OperationPlace{"reset", "nfm-ledger", "pwrite64"},
+                      OperationPlace{"reset", "nfm-ledger", "fdatasync"},
+                      OperationPlace{"reset", "", "pwrite64"},
+                      OperationPlace{"reset", "", "fdatasync"},
+                      OperationPlace{"reset", "nfm-counters", "sendto"},
+                      OperationPlace{"reset", "nfm-counters", "recvmsg"},
+                      OperationPlace{"delete", "", "pwrite64"},
+                      OperationPlace{"delete", "", "fdatasync"},
+                      OperationPlace{"delete", "nfm-counters", "sendto"},
+                      OperationPlace{"delete", "nfm-counters", "recvmsg"}));
 
 TEST_F(UsageFaultTest, ACollectorGoesOnWhereItWas) {
   Collector collector("billing");

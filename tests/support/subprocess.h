@@ -3,6 +3,7 @@
 #ifndef NFMETER_TESTS_SUPPORT_SUBPROCESS_H_
 #define NFMETER_TESTS_SUPPORT_SUBPROCESS_H_
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <string>
@@ -18,6 +19,9 @@ struct RunResult {
   std::string out;
   std::string err;
 };
+
+// The exit code of who was killed by SIGKILL.
+inline constexpr int kKilled = 128 + SIGKILL;
 
 // Programs that these start are killed when the thread that started them ends,
 // even by SIGKILL; not what they start in turn, nor one that changes its user

@@ -13,13 +13,12 @@
 namespace nfmeter {
 namespace {
 
+using ::nfmeter::testing::kExitConfig;
 using ::nfmeter::testing::NfmeterdPath;
 
 using ::nfmeter::testing::RunResult;
 using ::nfmeter::testing::TemporaryDirectory;
 using ::testing::HasSubstr;
-
-constexpr int kExitConfig = 2;
 
 // Runs it with the words of `line` as arguments.
 RunResult Nfmeterd(const std::string& line) {

@@ -29,19 +29,18 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr uint16_t kPort = 5353;
-constexpr int kKilled = 128 + SIGKILL;
 
 // UDP packets to kPort, without a pause, until it ends.
-class Traffic {
+class UdpTraffic {
  public:
-  Traffic()
+  UdpTraffic()
       : thread_([this] {
           while (!stopping_) {
             SendUdp(kPort, 50);
             sent_ += 50;
           }
         }) {}
-  ~Traffic() { Stop(); }
+  ~UdpTraffic() { Stop(); }
 
   // How many there were.
   uint64_t Stop() {
@@ -77,7 +76,7 @@ class CounterUpdateTest : public ::testing::TestWithParam<const char*> {
   }
   void Kill() {
     server_->process().Signal(SIGKILL);
-    EXPECT_EQ(server_->process().Wait(absl::Seconds(30)), kKilled);
+    EXPECT_EQ(server_->process().Wait(absl::Seconds(30)), testing::kKilled);
   }
 
   v1::Counter Create(const std::string& name, uint64_t quota_bytes = 0) {
@@ -157,7 +156,7 @@ TEST_P(CounterUpdateTest, NoPacketIsLostWhileQuotasChange) {
   constexpr uint64_t kFar = uint64_t{1} << 40;
   Create("web");
   Count("web");
-  Traffic traffic;
+  UdpTraffic traffic;
   for (const uint64_t quota :
        {kFar, 2 * kFar, 3 * kFar, uint64_t{0}, kFar, uint64_t{0}, 5 * kFar}) {
     const grpc::Status status = SetQuota("web", quota);

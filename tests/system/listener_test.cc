@@ -31,12 +31,12 @@ namespace {
 
 using ::nfmeter::testing::Eventually;
 using ::nfmeter::testing::HealthOf;
+using ::nfmeter::testing::kExitConfig;
 using ::nfmeter::testing::NfmeterdProcess;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-constexpr int kExitConfig = 2;
 constexpr int kExitListen = 4;
 
 struct stat StatOf(const std::string& path) {

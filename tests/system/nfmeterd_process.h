@@ -31,6 +31,9 @@ class NotifySocket {
   int fd_;
 };
 
+// The exit code after flags or configuration that are wrong.
+inline constexpr int kExitConfig = 2;
+
 // The program's path.
 std::string NfmeterdPath();
 

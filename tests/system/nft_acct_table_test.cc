@@ -35,7 +35,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-testing::RunResult Nft(const std::string& input) {
+testing::RunResult LoadNft(const std::string& input) {
   return testing::Run({"nft", "-f", "-"}, input);
 }
 
@@ -105,7 +105,7 @@ TEST(NftAcctTableTest, ManyAreReadWithoutReadingAll) {
 TEST(NftAcctTableTest, ACompleteDumpIsWholeWhateverOthersAbort) {
   constexpr int kCounters = 3000;
   // Before ours, in the order in which the kernel walks.
-  ASSERT_EQ(Nft("add table inet before").exit_code, 0);
+  ASSERT_EQ(LoadNft("add table inet before").exit_code, 0);
   const auto table = Open(/*own=*/true);
   ASSERT_OK(table->Probe());
   NftAcctTable acct(*table);
@@ -219,9 +219,9 @@ TEST(NftAcctTableTest, ListensToATableOfBeforeUntilItIsTakenOver) {
 }
 
 TEST(NftAcctTableTest, AForeignTableOfThatNameIsRefusedAndLeftAlone) {
-  ASSERT_EQ(
-      Nft("add table inet nfmeter\nadd counter inet nfmeter theirs").exit_code,
-      0);
+  ASSERT_EQ(LoadNft("add table inet nfmeter\nadd counter inet nfmeter theirs")
+                .exit_code,
+            0);
   const auto table = Open(/*own=*/true);
   EXPECT_THAT(table->Probe(),
               AllOf(StatusIs(absl::StatusCode::kFailedPrecondition,
@@ -285,7 +285,7 @@ TEST(NftAcctTableTest, NftReadsAndRestoresAllOfIt) {
   const auto saved = testing::Run({"nft", "list", "ruleset"});
   ASSERT_EQ(saved.exit_code, 0) << saved.err;
   EXPECT_THAT(saved.out, HasSubstr("comment \"web\""));
-  ASSERT_EQ(Nft(absl::StrCat("flush ruleset\n", saved.out)).exit_code, 0)
+  ASSERT_EQ(LoadNft(absl::StrCat("flush ruleset\n", saved.out)).exit_code, 0)
       << saved.out;
   for (const AcctObject& counter : counters) {
     EXPECT_THAT(acct.Get(counter.name), IsOkAndHolds(counter));
@@ -299,8 +299,8 @@ TEST(NftAcctTableTest, ObjectsOfOthersInAPlainTableAreNotShown) {
   NftAcctTable acct(*table);
   ASSERT_THAT(acct.Create(Counters(1)), Each(IsOk()));
   // The second would be another spelling of c0.
-  ASSERT_EQ(Nft("add counter inet nfmeter theirs\n"
-                "add counter inet nfmeter c.c_x30\n")
+  ASSERT_EQ(LoadNft("add counter inet nfmeter theirs\n"
+                    "add counter inet nfmeter c.c_x30\n")
                 .exit_code,
             0);
   const Dumped dumped = Dump(acct);
@@ -313,7 +313,7 @@ TEST(NftAcctTableTest, AFlushedTableIsEmptyAndMadeAgain) {
   ASSERT_OK(table->Probe());
   NftAcctTable acct(*table);
   ASSERT_THAT(acct.Create(Counters(2)), Each(IsOk()));
-  ASSERT_EQ(Nft("flush ruleset").exit_code, 0);
+  ASSERT_EQ(LoadNft("flush ruleset").exit_code, 0);
   const Dumped dumped = Dump(acct);
   EXPECT_TRUE(dumped.complete);
   EXPECT_THAT(dumped.names, SizeIs(0));

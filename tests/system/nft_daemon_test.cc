@@ -31,7 +31,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr uint16_t kPort = 5353;
+constexpr uint16_t kNftPort = 5353;
 
 NfmeterdProcess::Options With(std::vector<std::string> arguments) {
   return {.arguments = std::move(arguments)};
@@ -92,7 +92,7 @@ v1::Rule CountUdp(NfmeterdProcess& server, const std::string& counter) {
   rule->set_chain("OUTPUT");
   rule->set_counter(counter);
   rule->mutable_match()->set_protocol("udp");
-  rule->mutable_match()->add_destination_ports()->set_first(kPort);
+  rule->mutable_match()->add_destination_ports()->set_first(kNftPort);
   const grpc::Status status = v1::RuleService::NewStub(server.Channel())
                                   ->CreateRule(&context, request, &response);
   EXPECT_OK(status);
@@ -124,8 +124,8 @@ TEST(NftDaemonTest, CountsPacketsByItsRules) {
   ASSERT_OK(Create(server, "dns"));
   const v1::Rule rule = CountUdp(server, "dns");
   EXPECT_THAT(rule.spec(), HasSubstr("udp dport 5353 counter counter name"));
-  SendUdp(kPort, 7);
-  SendUdp(kPort + 1, 3);
+  SendUdp(kNftPort, 7);
+  SendUdp(kNftPort + 1, 3);
   const v1::Counter counter = Get(server, "dns");
   EXPECT_EQ(counter.packets(), 7u);
   EXPECT_EQ(counter.bytes(), 7 * kUdpPacketBytes);
@@ -193,7 +193,7 @@ TEST(NftDaemonTest, NetAdminAloneSuffices) {
               AllOf(HasSubstr("nf_tables: "), HasSubstr("CAP_NET_RAW")));
   ASSERT_OK(Create(server, "dns"));
   CountUdp(server, "dns");
-  SendUdp(kPort, 2);
+  SendUdp(kNftPort, 2);
   EXPECT_EQ(Get(server, "dns").packets(), 2u);
 }
 
@@ -202,10 +202,10 @@ TEST(NftDaemonTest, FlushesByOthersTakeNothing) {
   ASSERT_OK(server.WaitUntilReady());
   ASSERT_OK(Create(server, "dns"));
   CountUdp(server, "dns");
-  SendUdp(kPort, 2);
+  SendUdp(kNftPort, 2);
   // As restarts of nftables.service and firewalld do.
   ASSERT_EQ(Nft("flush ruleset").exit_code, 0);
-  SendUdp(kPort, 3);
+  SendUdp(kNftPort, 3);
   EXPECT_EQ(Get(server, "dns").packets(), 5u);
 }
 
@@ -215,15 +215,15 @@ TEST(NftDaemonTest, TheNextOneGoesOnWithTheValues) {
     ASSERT_OK(first.WaitUntilReady());
     ASSERT_OK(Create(first, "dns"));
     CountUdp(first, "dns");
-    SendUdp(kPort, 2);
+    SendUdp(kNftPort, 2);
     EXPECT_EQ(first.Stop(), 0);
   }
-  SendUdp(kPort, 3);
+  SendUdp(kNftPort, 3);
   // Without being told.
   NfmeterdProcess second;
   ASSERT_OK(second.WaitUntilReady());
   EXPECT_THAT(Part(second, "backend"), HasSubstr("made before"));
-  SendUdp(kPort, 4);
+  SendUdp(kNftPort, 4);
   EXPECT_EQ(Get(second, "dns").packets(), 9u);
   ASSERT_EQ(Nft("flush ruleset").exit_code, 0);
   EXPECT_EQ(Get(second, "dns").packets(), 9u);
@@ -235,11 +235,11 @@ TEST(NftDaemonTest, KilledItLosesNothing) {
     ASSERT_OK(first.WaitUntilReady());
     ASSERT_OK(Create(first, "dns"));
     CountUdp(first, "dns");
-    SendUdp(kPort, 2);
+    SendUdp(kNftPort, 2);
     first.process().Signal(SIGKILL);
-    EXPECT_EQ(first.process().Wait(absl::Seconds(20)), 128 + SIGKILL);
+    EXPECT_EQ(first.process().Wait(absl::Seconds(20)), testing::kKilled);
   }
-  SendUdp(kPort, 3);
+  SendUdp(kNftPort, 3);
   NfmeterdProcess second(OnNftables());
   ASSERT_OK(second.WaitUntilReady());
   EXPECT_EQ(Get(second, "dns").packets(), 5u);
@@ -269,7 +269,7 @@ TEST(NftDaemonTest, NeighboursAreLeftAsTheyAre) {
   EXPECT_EQ(Nft("list table ip docker").out, docker);
   EXPECT_EQ(testing::Run({"iptables-nft", "-S"}).out, saved);
   EXPECT_EQ(testing::Run({"iptables-nft", "-F"}).exit_code, 0);
-  SendUdp(kPort, 2);
+  SendUdp(kNftPort, 2);
   EXPECT_EQ(Get(server, "dns").packets(), 2u);
 }
 
@@ -284,7 +284,7 @@ TEST(NftDaemonTest, ReloadsOfOthersHinderNoChange) {
        "do :; done"},
       "");
   for (int i = 0; i < 20; ++i) CountUdp(server, "dns");
-  SendUdp(kPort, 2);
+  SendUdp(kNftPort, 2);
   const v1::Counter counter = Get(server, "dns");
   EXPECT_EQ(counter.use_count(), 20u);
   EXPECT_EQ(counter.packets(), 40u);

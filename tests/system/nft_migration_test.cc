@@ -24,7 +24,7 @@ using ::nfmeter::testing::SendUdp;
 using ::nfmeter::testing::TemporaryDirectory;
 using ::testing::HasSubstr;
 
-constexpr uint16_t kPort = 5353;
+constexpr uint16_t kMigratedPort = 5353;
 constexpr int kBurst = 10;
 
 // From the backend of the first to that of the second.
@@ -72,7 +72,7 @@ class MigrationTest : public ::testing::TestWithParam<Way> {
     rule.set_chain("OUTPUT");
     rule.set_counter(counter);
     rule.mutable_match()->set_protocol("udp");
-    rule.mutable_match()->add_destination_ports()->set_first(kPort);
+    rule.mutable_match()->add_destination_ports()->set_first(kMigratedPort);
     v1::CreateRuleResponse response;
     const grpc::Status status = v1::RuleService::NewStub(server.Channel())
                                     ->CreateRule(&context, request, &response);
@@ -107,7 +107,7 @@ TEST_P(MigrationTest, ValuesQuotasAndRulesGoOn) {
   ASSERT_OK(Create(*server, capped));
   CountUdp(*server, "web+1");
   CountUdp(*server, "capped");
-  SendUdp(kPort, 7);
+  SendUdp(kMigratedPort, 7);
   const v1::Counter before = Get(*server, "web+1");
   ASSERT_EQ(before.packets(), 7u);
   const std::vector<std::string> rules = RuleIds(*server);
@@ -119,7 +119,7 @@ TEST_P(MigrationTest, ValuesQuotasAndRulesGoOn) {
                                                 "by ",
                                                 GetParam().to)));
   // Before anybody serves.
-  SendUdp(kPort, 5);
+  SendUdp(kMigratedPort, 5);
 
   server = Start("auto");
   EXPECT_EQ(Get(*server, "web+1").packets(), 12u);
@@ -140,7 +140,7 @@ TEST_P(MigrationTest, PacketsAreMissedForTheToldTimeAndNeverDoubled) {
   std::atomic<uint64_t> sent = 0;
   std::thread traffic([&] {
     while (!stop) {
-      SendUdp(kPort, kBurst);
+      SendUdp(kMigratedPort, kBurst);
       sent += kBurst;
     }
   });

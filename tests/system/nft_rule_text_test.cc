@@ -32,14 +32,14 @@ using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-constexpr char kCounter[] = "web+traffic";
+constexpr char kCounterName[] = "web+traffic";
 
 // A plain table, so that nft may restore it.
 class NftRuleTextTest : public ::testing::TestWithParam<Family> {
  protected:
   NftRuleTextTest() : table_(Open()), acct_(*table_), rules_(*table_, acct_) {
     EXPECT_OK(table_->Probe());
-    EXPECT_THAT(acct_.Create({{.name = kCounter}}), Each(IsOk()));
+    EXPECT_THAT(acct_.Create({{.name = kCounterName}}), Each(IsOk()));
   }
 
   ~NftRuleTextTest() override { testing::Run({"nft", "flush ruleset"}); }
@@ -57,7 +57,7 @@ class NftRuleTextTest : public ::testing::TestWithParam<Family> {
       RuleSpec spec = {.id = absl::StrCat("r", specs.size()),
                        .chain = "INPUT",
                        .match = match,
-                       .counter = kCounter};
+                       .counter = kCounterName};
       if (match.out_interface.has_value() || match.owner_uid.has_value() ||
           match.owner_gid.has_value()) {
         spec.chain = "OUTPUT";
@@ -74,7 +74,7 @@ class NftRuleTextTest : public ::testing::TestWithParam<Family> {
          {Verdict::kAccept, Verdict::kDrop, Verdict::kReturn}) {
       specs.push_back({.id = absl::StrCat("r", specs.size()),
                        .chain = "INPUT",
-                       .counter = kCounter,
+                       .counter = kCounterName,
                        .verdict = verdict});
     }
     return specs;
@@ -148,7 +148,7 @@ TEST_P(NftRuleTextTest, EveryConditionIsReadBackAsItWasGiven) {
   for (size_t i = 0; i < specs.size(); ++i) {
     const Rule& rule = outcome->inserted[i];
     EXPECT_EQ(rule.match, specs[i].match) << rule.text;
-    EXPECT_EQ(rule.counter, kCounter);
+    EXPECT_EQ(rule.counter, kCounterName);
     EXPECT_EQ(rule.verdict, specs[i].verdict);
     EXPECT_THAT(rule.other_matches, SizeIs(0)) << rule.text;
   }
@@ -184,16 +184,16 @@ TEST_P(NftRuleTextTest, NftSavesAndRestoresItAsItIs) {
 }
 
 TEST_P(NftRuleTextTest, WhatNftablesHasNotIsSaid) {
-  RuleSpec set = {.id = "set", .chain = "INPUT", .counter = kCounter};
+  RuleSpec set = {.id = "set", .chain = "INPUT", .counter = kCounterName};
   set.match.ip_set = {{"hosts", {IpSetDirection::kSource}}};
   EXPECT_THAT(Insert({set}),
               AllOf(testing::StatusIs(absl::StatusCode::kUnimplemented,
                                       HasSubstr("ipsets")),
                     HasReason("MATCH_UNAVAILABLE")));
-  RuleSpec states = {.id = "states", .chain = "INPUT", .counter = kCounter};
+  RuleSpec states = {.id = "states", .chain = "INPUT", .counter = kCounterName};
   states.match.conntrack_states = {kCtNew | kCtSnat};
   EXPECT_THAT(Insert({states}), HasReason("RULE_NOT_EXPRESSIBLE"));
-  RuleSpec cgroup = {.id = "cgroup", .chain = "INPUT", .counter = kCounter};
+  RuleSpec cgroup = {.id = "cgroup", .chain = "INPUT", .counter = kCounterName};
   cgroup.match.cgroup_path = {"there/is/none"};
   EXPECT_THAT(Insert({cgroup}),
               AllOf(testing::StatusIs(absl::StatusCode::kInvalidArgument,

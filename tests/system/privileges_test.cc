@@ -65,8 +65,8 @@ std::vector<std::map<std::string, std::string>> Threads(pid_t pid) {
   return ::testing::Contains(Pair(key, value));
 }
 
-grpc::Status Create(const std::shared_ptr<grpc::Channel>& channel,
-                    const std::string& name) {
+grpc::Status CreateCounter(const std::shared_ptr<grpc::Channel>& channel,
+                           const std::string& name) {
   grpc::ClientContext context;
   v1::CreateCounterRequest request;
   v1::CreateCounterResponse response;
@@ -88,7 +88,7 @@ grpc::Status AddRule(const std::shared_ptr<grpc::Channel>& channel,
 
 // Counters, rules of both kinds of access, and a snapshot.
 void DoEverything(const std::shared_ptr<grpc::Channel>& channel) {
-  EXPECT_OK(Create(channel, "all"));
+  EXPECT_OK(CreateCounter(channel, "all"));
   const grpc::Status added = AddRule(channel, "all");
   EXPECT_OK(added);
   {
@@ -258,7 +258,7 @@ TEST_F(OtherUserTest, WithoutTheLockItCountsAndSaysWhatToDo) {
   Start();
   EXPECT_THAT(Log(), AllOf(HasSubstr("kernel part missing part=xtables_lock"),
                            HasSubstr("chmod 0640 /run/xtables.lock")));
-  EXPECT_OK(Create(channel_, "counts"));
+  EXPECT_OK(CreateCounter(channel_, "counts"));
   const grpc::Status refused = AddRule(channel_, "counts");
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::PERMISSION_DENIED);
   EXPECT_THAT(refused.error_message(), HasSubstr("chmod 0640"));
@@ -330,7 +330,7 @@ TEST_F(OtherUserTest, ReadingAndProbingMakeNoTable) {
 
 TEST_F(OtherUserTest, DeletionsAndRefusedRulesMakeNoTable) {
   Start();
-  ASSERT_OK(Create(channel_, "c"));
+  ASSERT_OK(CreateCounter(channel_, "c"));
   grpc::ClientContext context;
   v1::CreateRuleRequest rule;
   v1::CreateRuleResponse created;
@@ -359,7 +359,7 @@ TEST_F(OtherUserTest, DeletionsAndRefusedRulesMakeNoTable) {
 
 TEST_F(OtherUserTest, ARuleMakesTheTableThatItNeeds) {
   Start();
-  ASSERT_OK(Create(channel_, "c"));
+  ASSERT_OK(CreateCounter(channel_, "c"));
   grpc::ClientContext context;
   v1::CreateRuleRequest rule;
   v1::CreateRuleResponse created;

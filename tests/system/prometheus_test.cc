@@ -40,7 +40,7 @@ using ::nfmeter::testing::ScrapeMetrics;
 using ::testing::HasSubstr;
 using Samples = std::vector<PrometheusProcess::Sample>;
 
-constexpr uint16_t kPort = 5000;
+constexpr uint16_t kScrapedPort = 5000;
 constexpr size_t kPayload = 72;  // makes 100 bytes with both headers
 
 // Sends datagrams over loopback to nobody in particular.
@@ -50,7 +50,7 @@ class Sender {
     // Somebody has to listen, or errors come back.
     sockaddr_in to{};
     to.sin_family = AF_INET;
-    to.sin_port = htons(kPort);
+    to.sin_port = htons(kScrapedPort);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     receiver_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     EXPECT_EQ(bind(receiver_, reinterpret_cast<sockaddr*>(&to), sizeof(to)), 0);
@@ -105,7 +105,7 @@ class PrometheusTest : public ::testing::Test {
     request.mutable_rule()->set_counter(counter);
     auto& match = *request.mutable_rule()->mutable_match();
     match.set_protocol("udp");
-    match.add_destination_ports()->set_first(kPort);
+    match.add_destination_ports()->set_first(kScrapedPort);
     v1::CreateRuleResponse response;
     grpc::ClientContext context;
     const auto made = rules_->CreateRule(&context, request, &response);

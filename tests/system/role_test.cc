@@ -28,7 +28,7 @@ using ::testing::HasSubstr;
 using security::Role;
 using Channel = std::shared_ptr<grpc::Channel>;
 
-constexpr char kReflection[] =
+constexpr char kReflectionMethod[] =
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 
 // A message with one field of text.
@@ -63,13 +63,13 @@ struct ServedMethod {
 std::vector<ServedMethod> MethodsServed(const Channel& channel) {
   std::vector<ServedMethod> methods;
   const auto list =
-      testing::FirstAnswerRaw(channel, kReflection, OneField(7, ""));
+      testing::FirstAnswerRaw(channel, kReflectionMethod, OneField(7, ""));
   EXPECT_OK(list.status());
   if (!list.ok()) return methods;
   for (const std::string& service : FieldsOf(FieldsOf(*list, 6).at(0), 1)) {
     const std::string name = FieldsOf(service, 1).at(0);
     const auto answer =
-        testing::FirstAnswerRaw(channel, kReflection, OneField(4, name));
+        testing::FirstAnswerRaw(channel, kReflectionMethod, OneField(4, name));
     EXPECT_OK(answer.status()) << name;
     for (const std::string& bytes : FieldsOf(FieldsOf(*answer, 4).at(0), 1)) {
       google::protobuf::FileDescriptorProto file;

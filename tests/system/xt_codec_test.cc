@@ -42,7 +42,7 @@ Negatable<T> Is(T value) {
   return {std::move(value), false};
 }
 template <typename T>
-Negatable<T> Not(T value) {
+Negatable<T> Negated(T value) {
   return {std::move(value), true};
 }
 Negatable<uint8_t> Proto(int protocol) {
@@ -165,37 +165,39 @@ INSTANTIATE_TEST_SUITE_P(Families, XtCodecTest,
 TEST_P(XtCodecTest, AddressesAreWhatIptablesMakes) {
   if (v4()) {
     Check({{"-s 10.0.0.0/8", {.source = Is(Prefix("10.0.0.0/8"))}},
-           {"! -s 10.0.0.0/8", {.source = Not(Prefix("10.0.0.0/8"))}},
+           {"! -s 10.0.0.0/8", {.source = Negated(Prefix("10.0.0.0/8"))}},
            {"-d 192.0.2.1", {.destination = Is(Prefix("192.0.2.1"))}},
-           {"! -d 192.0.2.1", {.destination = Not(Prefix("192.0.2.1"))}},
+           {"! -d 192.0.2.1", {.destination = Negated(Prefix("192.0.2.1"))}},
            {"-s 10.0.0.0/255.0.255.0",
             {.source = Is(Prefix("10.0.0.0/255.0.255.0"))}},
            {"-s 10.1.0.0/16 ! -d 10.2.0.0/16",
             {.source = Is(Prefix("10.1.0.0/16")),
-             .destination = Not(Prefix("10.2.0.0/16"))}},
-           {"! -s 0.0.0.0/0", {.source = Not(Prefix("0.0.0.0/0"))}}});
+             .destination = Negated(Prefix("10.2.0.0/16"))}},
+           {"! -s 0.0.0.0/0", {.source = Negated(Prefix("0.0.0.0/0"))}}});
   } else {
-    Check({{"-s 2001:db8::/32", {.source = Is(Prefix("2001:db8::/32"))}},
-           {"! -s 2001:db8::/32", {.source = Not(Prefix("2001:db8::/32"))}},
-           {"-d 2001:db8::1", {.destination = Is(Prefix("2001:db8::1"))}},
-           {"! -d 2001:db8::1", {.destination = Not(Prefix("2001:db8::1"))}},
-           {"-s ::1/ffff::ffff", {.source = Is(Prefix("::1/ffff::ffff"))}},
-           {"-s 2001:db8::10.0.0.1",
-            {.source = Is(Prefix("2001:db8::10.0.0.1"))}},
-           {"! -d ::/0", {.destination = Not(Prefix("::/0"))}}});
+    Check(
+        {{"-s 2001:db8::/32", {.source = Is(Prefix("2001:db8::/32"))}},
+         {"! -s 2001:db8::/32", {.source = Negated(Prefix("2001:db8::/32"))}},
+         {"-d 2001:db8::1", {.destination = Is(Prefix("2001:db8::1"))}},
+         {"! -d 2001:db8::1", {.destination = Negated(Prefix("2001:db8::1"))}},
+         {"-s ::1/ffff::ffff", {.source = Is(Prefix("::1/ffff::ffff"))}},
+         {"-s 2001:db8::10.0.0.1",
+          {.source = Is(Prefix("2001:db8::10.0.0.1"))}},
+         {"! -d ::/0", {.destination = Negated(Prefix("::/0"))}}});
   }
 }
 
 TEST_P(XtCodecTest, InterfacesAreWhatIptablesMakes) {
   using Name = std::string;
   Check({{"-i eth0", {.in_interface = Is(Name("eth0"))}},
-         {"! -i eth0", {.in_interface = Not(Name("eth0"))}},
+         {"! -i eth0", {.in_interface = Negated(Name("eth0"))}},
          {"-o eth+", {.out_interface = Is(Name("eth+"))}},
-         {"! -o eth+", {.out_interface = Not(Name("eth+"))}},
+         {"! -o eth+", {.out_interface = Negated(Name("eth+"))}},
          {"-i a23456789012345", {.in_interface = Is(Name("a23456789012345"))}},
          {"-i a2345678901234+", {.in_interface = Is(Name("a2345678901234+"))}},
          {"! -i e -o lo",
-          {.in_interface = Not(Name("e")), .out_interface = Is(Name("lo"))}}});
+          {.in_interface = Negated(Name("e")),
+           .out_interface = Is(Name("lo"))}}});
 }
 
 TEST_P(XtCodecTest, ProtocolsAreWhatIptablesMakes) {
@@ -205,8 +207,8 @@ TEST_P(XtCodecTest, ProtocolsAreWhatIptablesMakes) {
     cases.push_back(
         {absl::StrCat("-p ", protocol), {.protocol = Proto(protocol)}});
   }
-  cases.push_back({"! -p tcp", {.protocol = Not(uint8_t{6})}});
-  cases.push_back({"! -p 253", {.protocol = Not(uint8_t{253})}});
+  cases.push_back({"! -p tcp", {.protocol = Negated(uint8_t{6})}});
+  cases.push_back({"! -p 253", {.protocol = Negated(uint8_t{253})}});
   Check(cases);
 }
 
@@ -232,17 +234,17 @@ TEST_P(XtCodecTest, PortsAreWhatIptablesMakes) {
          {.protocol = protocol, .source_ports = Is(Ports{{80, 80}})}});
     cases.push_back(
         {p + " ! --sport 80",
-         {.protocol = protocol, .source_ports = Not(Ports{{80, 80}})}});
+         {.protocol = protocol, .source_ports = Negated(Ports{{80, 80}})}});
     cases.push_back(
         {p + " --dport 1:65535",
          {.protocol = protocol, .destination_ports = Is(Ports{{1, 65535}})}});
     cases.push_back(
         {p + " ! --dport 0:79",
-         {.protocol = protocol, .destination_ports = Not(Ports{{0, 79}})}});
+         {.protocol = protocol, .destination_ports = Negated(Ports{{0, 79}})}});
     cases.push_back({p + " --sport 1:2 ! --dport 65535",
                      {.protocol = protocol,
                       .source_ports = Is(Ports{{1, 2}}),
-                      .destination_ports = Not(Ports{{65535, 65535}})}});
+                      .destination_ports = Negated(Ports{{65535, 65535}})}});
     cases.push_back({p + " --sport 9 -m multiport --dports 1,2,5:7",
                      {.protocol = protocol,
                       .source_ports = Is(Ports{{9, 9}}),
@@ -258,12 +260,12 @@ TEST_P(XtCodecTest, PortListsAreWhatIptablesMakes) {
           {.protocol = Proto(6), .source_ports = Is(Ports{{1, 1}, {2, 2}})}},
          {"-p tcp -m multiport ! --sports 1,2 -m multiport --dports 3,4:5",
           {.protocol = Proto(6),
-           .source_ports = Not(Ports{{1, 1}, {2, 2}}),
+           .source_ports = Negated(Ports{{1, 1}, {2, 2}}),
            .destination_ports = Is(Ports{{3, 3}, {4, 5}})}},
          {"-p udp -m multiport --sports 1,2 -m multiport ! --dports 3,4",
           {.protocol = Proto(17),
            .source_ports = Is(Ports{{1, 1}, {2, 2}}),
-           .destination_ports = Not(Ports{{3, 3}, {4, 4}})}},
+           .destination_ports = Negated(Ports{{3, 3}, {4, 4}})}},
          {"-p udplite -m multiport --dports 4",
           {.protocol = Proto(136), .destination_ports = Is(Ports{{4, 4}})}},
          {"-p tcp -m multiport --dports 0:65535",
@@ -277,7 +279,7 @@ TEST_P(XtCodecTest, TcpFlagsAreWhatIptablesMakes) {
   Check({{"-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN",
           {.protocol = tcp, .tcp_flags = Is(TcpFlags{0x17, 0x02})}},
          {"-p tcp -m tcp ! --tcp-flags FIN,SYN SYN",
-          {.protocol = tcp, .tcp_flags = Not(TcpFlags{0x03, 0x02})}},
+          {.protocol = tcp, .tcp_flags = Negated(TcpFlags{0x03, 0x02})}},
          {"-p tcp -m tcp --tcp-flags ALL NONE",
           {.protocol = tcp, .tcp_flags = Is(TcpFlags{0x3f, 0})}},
          {"-p tcp -m tcp --sport 5 --tcp-flags PSH,URG ALL",
@@ -296,34 +298,34 @@ TEST_P(XtCodecTest, IcmpIsWhatIptablesMakes) {
   const auto protocol = Proto(v4() ? 1 : 58);
   Check({{p + type + "3", {.protocol = protocol, .icmp = Is(Icmp{3, {}})}},
          {p + " !" + type + "3",
-          {.protocol = protocol, .icmp = Not(Icmp{3, {}})}},
+          {.protocol = protocol, .icmp = Negated(Icmp{3, {}})}},
          {p + type + "3/4", {.protocol = protocol, .icmp = Is(Icmp{3, 4})}},
          {p + type + "128/0", {.protocol = protocol, .icmp = Is(Icmp{128, 0})}},
          {p + " !" + type + "128/255",
-          {.protocol = protocol, .icmp = Not(Icmp{128, 255})}}});
+          {.protocol = protocol, .icmp = Negated(Icmp{128, 255})}}});
 }
 
 TEST_P(XtCodecTest, PropertiesOfThePacketAreWhatIptablesMakes) {
   using Bits = uint16_t;
   Check({{"-m mark --mark 0x1", {.mark = Is(Mark{1})}},
-         {"-m mark ! --mark 0x1/0x3", {.mark = Not(Mark{1, 3})}},
+         {"-m mark ! --mark 0x1/0x3", {.mark = Negated(Mark{1, 3})}},
          {"-m mark --mark 0/0xffffffff", {.mark = Is(Mark{0})}},
          {"-m mark --mark 0/0", {.mark = Is(Mark{0, 0})}},
          {"-m dscp --dscp 46", {.dscp = Is(uint8_t{46})}},
-         {"-m dscp ! --dscp 0", {.dscp = Not(uint8_t{0})}},
+         {"-m dscp ! --dscp 0", {.dscp = Negated(uint8_t{0})}},
          {"-m pkttype --pkt-type unicast",
           {.packet_type = Is(PacketType::kUnicast)}},
          {"-m pkttype ! --pkt-type broadcast",
-          {.packet_type = Not(PacketType::kBroadcast)}},
+          {.packet_type = Negated(PacketType::kBroadcast)}},
          {"-m pkttype --pkt-type multicast",
           {.packet_type = Is(PacketType::kMulticast)}},
          {"-m addrtype --src-type LOCAL",
           {.source_address_types = Is(Bits{kAddrLocal})}},
          {"-m addrtype ! --src-type LOCAL,ANYCAST --dst-type MULTICAST",
-          {.source_address_types = Not(Bits{kAddrLocal | kAddrAnycast}),
+          {.source_address_types = Negated(Bits{kAddrLocal | kAddrAnycast}),
            .destination_address_types = Is(Bits{kAddrMulticast})}},
          {"-m addrtype ! --dst-type ANYCAST",
-          {.destination_address_types = Not(Bits{kAddrAnycast})}},
+          {.destination_address_types = Negated(Bits{kAddrAnycast})}},
          {"-m mark --mark 5 -m dscp --dscp 1 -m pkttype --pkt-type unicast",
           {.mark = Is(Mark{5}),
            .dscp = Is(uint8_t{1}),
@@ -355,11 +357,11 @@ TEST_P(XtCodecTest, ConnectionStatesAreWhatIptablesMakes) {
           {.conntrack_states = Is(uint32_t{kCtNew | kCtEstablished})}},
          {"-m conntrack ! --ctstate RELATED,INVALID,UNTRACKED",
           {.conntrack_states =
-               Not(uint32_t{kCtRelated | kCtInvalid | kCtUntracked})}},
+               Negated(uint32_t{kCtRelated | kCtInvalid | kCtUntracked})}},
          {"-m conntrack --ctstate SNAT",
           {.conntrack_states = Is(uint32_t{kCtSnat})}},
          {"-m conntrack ! --ctstate DNAT",
-          {.conntrack_states = Not(uint32_t{kCtDnat})}},
+          {.conntrack_states = Negated(uint32_t{kCtDnat})}},
          {"-p tcp -m conntrack --ctstate "
           "INVALID,NEW,RELATED,ESTABLISHED,UNTRACKED,SNAT,DNAT",
           {.protocol = Proto(6), .conntrack_states = Is(uint32_t{0x7f})}}});
@@ -367,12 +369,12 @@ TEST_P(XtCodecTest, ConnectionStatesAreWhatIptablesMakes) {
 
 TEST_P(XtCodecTest, OwnersAreWhatIptablesMakes) {
   Check({{"-m owner --uid-owner 1000", {.owner_uid = Is(IdRange{1000, 1000})}},
-         {"-m owner ! --uid-owner 0", {.owner_uid = Not(IdRange{0, 0})}},
+         {"-m owner ! --uid-owner 0", {.owner_uid = Negated(IdRange{0, 0})}},
          {"-m owner --gid-owner 5-7", {.owner_gid = Is(IdRange{5, 7})}},
-         {"-m owner ! --gid-owner 5-7", {.owner_gid = Not(IdRange{5, 7})}},
+         {"-m owner ! --gid-owner 5-7", {.owner_gid = Negated(IdRange{5, 7})}},
          {"-m owner --uid-owner 1-4294967294 ! --gid-owner 0",
           {.owner_uid = Is(IdRange{1, 4294967294}),
-           .owner_gid = Not(IdRange{0, 0})}}});
+           .owner_gid = Negated(IdRange{0, 0})}}});
 }
 
 TEST_P(XtCodecTest, SetsAreWhatIptablesMakes) {
@@ -390,7 +392,7 @@ TEST_P(XtCodecTest, SetsAreWhatIptablesMakes) {
   Check({{"-m set --match-set hosts src",
           {.ip_set = Is(IpSet{"hosts", {source}})}},
          {"-m set ! --match-set hosts dst",
-          {.ip_set = Not(IpSet{"hosts", {destination}})}},
+          {.ip_set = Negated(IpSet{"hosts", {destination}})}},
          {"-m set --match-set web.servers dst,src,dst",
           {.ip_set =
                Is(IpSet{"web.servers", {destination, source, destination}})}}});
@@ -424,7 +426,7 @@ TEST_P(XtCodecTest, CgroupsAreWhatIptablesMakes) {
   const Case root = {"-m cgroup --path /",
                      {.cgroup_path = Is(std::string("/"))}};
   const Case not_root = {"-m cgroup ! --path /",
-                         {.cgroup_path = Not(std::string("/"))}};
+                         {.cgroup_path = Negated(std::string("/"))}};
   if (!Iptables(family_, {"-A", "THEIRS", "-m", "cgroup", "--path", "/"})
            .ok()) {
     GTEST_SKIP() << "no cgroup v2 in this kernel";
@@ -439,7 +441,7 @@ TEST_P(XtCodecTest, CgroupsAreWhatIptablesMakes) {
   }
   const RuleSpec spec = {.id = "a",
                          .chain = "OURS",
-                         .match = {.cgroup_path = Not(cgroup.name())},
+                         .match = {.cgroup_path = Negated(cgroup.name())},
                          .counter = "traffic"};
   const auto entry = EncodeEntry(family_, spec, sets_);
   ASSERT_OK(entry);
@@ -472,20 +474,20 @@ TEST_P(XtCodecTest, AllConditionsAtOnceAreWhatIptablesMakes) {
             "--gid-owner 6-7 -m set --match-set hosts src"),
         {.protocol = Proto(6),
          .source = Is(Prefix(net)),
-         .destination = Not(Prefix(host)),
+         .destination = Negated(Prefix(host)),
          .in_interface = Is(std::string("eth0")),
-         .out_interface = Not(std::string("lo")),
+         .out_interface = Negated(std::string("lo")),
          .source_ports = Is(Ports{{80, 80}}),
-         .destination_ports = Not(Ports{{1, 1}, {2, 2}}),
+         .destination_ports = Negated(Ports{{1, 1}, {2, 2}}),
          .conntrack_states = Is(uint32_t{kCtNew}),
          .mark = Is(Mark{1, 3}),
          .owner_uid = Is(IdRange{5, 5}),
          .owner_gid = Is(IdRange{6, 7}),
          .ip_set = Is(IpSet{"hosts", {IpSetDirection::kSource}}),
-         .dscp = Not(uint8_t{3}),
+         .dscp = Negated(uint8_t{3}),
          .packet_type = Is(PacketType::kUnicast),
          .source_address_types = Is(uint16_t{kAddrLocal}),
-         .destination_address_types = Not(uint16_t{kAddrLocal}),
+         .destination_address_types = Negated(uint16_t{kAddrLocal}),
          .tcp_flags = Is(TcpFlags{0x12, 0x02}),
          .comment = "the lot"},
         Verdict::kAccept}});

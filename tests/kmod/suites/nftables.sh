@@ -9,12 +9,10 @@ find "/modules/$NFM_MODULE/lib/modules/" \( -name 'nfnetlink_acct.ko' \
   -o -name 'xt_*.ko' \) -exec rm {} \;
 refused "there is no nfacct" 'could not insert' modprobe nfnetlink_acct
 refused "there are no x_tables" 'could not insert' modprobe x_tables
-for suite in table quota; do
-  gtests "conformance_acct_${suite}_test" '*/Nftables'
-done
-for suite in rule_table rule_refusal rule_foreign rule_counting_form \
-             rule_restoration kernel_edit; do
-  gtests "conformance_${suite}_test" '*/Nftables.*' "$(printf '%s' \
+gtests conformance_tests 'Kernel/Acct*/Nftables'
+for suite in RuleTable RuleRefusal RuleForeign RuleCountingForm \
+             RuleRestoration KernelEdit; do
+  gtests conformance_tests "${suite}Test/Nftables.*" "$(printf '%s' \
     '.*(ATargetThatIs|OfEachForm|OfBothForms|ATargetForAMissing' \
     '|ATargetOfSomebody|ChainsOfUsers|AUserChain|PoliciesAndReferences).*')"
 done

@@ -23,7 +23,7 @@ Message Parse(const std::string& json) {
   return message;
 }
 
-Counters SomeCounters() {
+Counters CountersToShow() {
   return Parse<v1::ListCountersResponse>(R"({"counters":[
       {"name":"http-traffic","packets":"1234567","bytes":"987654321",
        "useCount":2,"managed":true,"readTime":"2026-11-23T14:00:00.250Z",
@@ -37,7 +37,7 @@ Counters SomeCounters() {
 }
 
 TEST(CounterTableTest, IsAlignedAndHasUnits) {
-  EXPECT_EQ(RenderTable(CounterTable(SomeCounters(), Layout::kTable), {}),
+  EXPECT_EQ(RenderTable(CounterTable(CountersToShow(), Layout::kTable), {}),
             R"(NAME          PACKETS     BYTES  QUOTA               HELD BY
 http-traffic    1.23M   942 MiB  -                         2
 cap                 7  1.00 GiB  1.00 GiB, exceeded        0
@@ -47,7 +47,7 @@ half                5       0 B  10 packets, 50%           0
 
 TEST(CounterTableTest, WideHasPlainNumbersAndMoreColumns) {
   EXPECT_EQ(
-      RenderTable(CounterTable(SomeCounters(), Layout::kWide), {}),
+      RenderTable(CounterTable(CountersToShow(), Layout::kWide), {}),
       R"(NAME          PACKETS       BYTES  QUOTA                       HELD BY  TOTAL PACKETS  TOTAL BYTES  SURE SINCE            MANAGED  LABELS                        READ AT                   DESCRIPTION
 http-traffic  1234567   987654321  -                                 2        2000000   1987654321  2026-11-20T08:00:00Z  yes      role=web, "main",tenant=acme  2026-11-23T14:00:00.250Z  -
 cap                 7  1073741824  1073741824 bytes, exceeded        0              0            0  -                     no       -                                                       -
@@ -57,7 +57,7 @@ half                5           0  10 packets, 50%                   0          
 
 TEST(CounterTableTest, CsvQuotesAndKeepsItsColumns) {
   EXPECT_EQ(
-      RenderCsv(CounterTable(SomeCounters(), Layout::kCsv)),
+      RenderCsv(CounterTable(CountersToShow(), Layout::kCsv)),
       R"(name,packets,bytes,quota,quota_unit,quota_exceeded,use_count,total_packets,total_bytes,start_time,labels,read_time,managed,description
 http-traffic,1234567,987654321,,,false,2,2000000,1987654321,2026-11-20T08:00:00Z,"role=web\x2c ""main"",tenant=acme",2026-11-23T14:00:00.250Z,true,
 cap,7,1073741824,1073741824,bytes,true,0,0,0,,,,false,
@@ -65,7 +65,7 @@ half,5,0,10,packets,false,0,0,0,,,,false,
 )");
 }
 
-Rules SomeRules() {
+Rules RulesToShow() {
   return Parse<v1::ListRulesResponse>(R"({"rules":[
       {"id":"web-in","family":"FAMILY_IPV4","table":"filter","chain":"INPUT",
        "match":{"protocol":"tcp","sourcePorts":[{"first":80}],
@@ -81,7 +81,7 @@ Rules SomeRules() {
 
 TEST(RuleTableTest, SaysWhatARuleMatches) {
   EXPECT_EQ(
-      RenderTable(RuleTable(SomeRules(), Layout::kTable), {}),
+      RenderTable(RuleTable(RulesToShow(), Layout::kTable), {}),
       R"(ID      FAMILY  TABLE   CHAIN    COUNTER       MATCH                         THEN      PACKETS     BYTES
 web-in  ipv4    filter  INPUT    http-traffic  tcp src !10.0.0.0/8 sport 80  continue       12  3.38 KiB
 ~1f     ipv6    mangle  FORWARD  -             [recent]                      LOG             0       0 B
@@ -90,7 +90,7 @@ web-in  ipv4    filter  INPUT    http-traffic  tcp src !10.0.0.0/8 sport 80  con
 
 TEST(RuleTableTest, CsvKeepsItsColumns) {
   EXPECT_EQ(
-      RenderCsv(RuleTable(SomeRules(), Layout::kCsv)),
+      RenderCsv(RuleTable(RulesToShow(), Layout::kCsv)),
       R"(id,family,table,chain,position,counter,match,verdict,packets,bytes,managed,target,comment,spec
 web-in,ipv4,filter,INPUT,1,http-traffic,tcp src !10.0.0.0/8 sport 80,continue,12,3456,true,,web,-A INPUT -p tcp -m tcp --sport 80
 ~1f,ipv6,mangle,FORWARD,3,,[recent],other,0,0,false,LOG,,-A FORWARD -j LOG
@@ -292,7 +292,7 @@ TEST(MessageToJsonTest, ShowsZeroesButNotTheFortyFieldsOfAMatch) {
 
 TEST(MessageToJsonTest, ProtobufReadsItBack) {
   v1::ListCountersResponse response;
-  *response.mutable_counters() = SomeCounters();
+  *response.mutable_counters() = CountersToShow();
   (*response.mutable_counters(0)->mutable_labels())["odd"] =
       "\"\\\n\t\x01 ü \x7f";
   response.set_total_size(3);

@@ -32,9 +32,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Optional;
 using ::testing::SizeIs;
-using Kind = FlowMessage::Kind;
-
-std::string Bytes(absl::string_view hex) { return absl::HexStringToBytes(hex); }
+using FlowKind = FlowMessage::Kind;
 
 std::string Request(const FlowDumpFilter& filter) {
   std::string out;
@@ -55,8 +53,8 @@ std::vector<FlowMessage> ReadBytes(const std::string& bytes) {
   return messages;
 }
 
-std::vector<FlowMessage> Read(absl::string_view hex) {
-  return ReadBytes(Bytes(hex));
+std::vector<FlowMessage> ReadHex(absl::string_view hex) {
+  return ReadBytes(absl::HexStringToBytes(hex));
 }
 
 FlowTuple Tuple(const char* address, uint16_t from, uint16_t to) {
@@ -108,9 +106,9 @@ TEST(FlowRequestTest, AsksForAMark) {
 }
 
 TEST(FlowMessageReaderTest, ReadsAFlow) {
-  const std::vector<FlowMessage> messages = Read(kUdpFlow);
+  const std::vector<FlowMessage> messages = ReadHex(kUdpFlow);
   ASSERT_THAT(messages, SizeIs(1));
-  EXPECT_EQ(messages[0].kind, Kind::kFlow);
+  EXPECT_EQ(messages[0].kind, FlowKind::kFlow);
   EXPECT_EQ(messages[0].sequence, 0x11223344u);
   EXPECT_FALSE(messages[0].dump_interrupted);
   const FlowRecord& flow = messages[0].flow;
@@ -133,7 +131,7 @@ TEST(FlowMessageReaderTest, ReadsAFlow) {
 }
 
 TEST(FlowMessageReaderTest, ReadsTcpOverIpv6) {
-  const std::vector<FlowMessage> messages = Read(kTcpFlow);
+  const std::vector<FlowMessage> messages = ReadHex(kTcpFlow);
   ASSERT_THAT(messages, SizeIs(1));
   const FlowRecord& flow = messages[0].flow;
   EXPECT_EQ(flow.family, Family::kIpv6);
@@ -150,7 +148,7 @@ TEST(FlowMessageReaderTest, ReadsTcpOverIpv6) {
 }
 
 TEST(FlowMessageReaderTest, ReadsIcmp) {
-  const std::vector<FlowMessage> messages = Read(kIcmpv6Flow);
+  const std::vector<FlowMessage> messages = ReadHex(kIcmpv6Flow);
   ASSERT_THAT(messages, SizeIs(1));
   const FlowRecord& flow = messages[0].flow;
   EXPECT_EQ(flow.protocol, 58);
@@ -162,9 +160,9 @@ TEST(FlowMessageReaderTest, ReadsIcmp) {
 }
 
 TEST(FlowMessageReaderTest, ReadsTheEndOfAFlow) {
-  const std::vector<FlowMessage> messages = Read(kIcmpDeath);
+  const std::vector<FlowMessage> messages = ReadHex(kIcmpDeath);
   ASSERT_THAT(messages, SizeIs(1));
-  EXPECT_EQ(messages[0].kind, Kind::kDeath);
+  EXPECT_EQ(messages[0].kind, FlowKind::kDeath);
   const FlowRecord& flow = messages[0].flow;
   EXPECT_EQ(flow.protocol, 1);
   EXPECT_EQ(flow.original.icmp_id, 0x1234);
@@ -177,32 +175,33 @@ TEST(FlowMessageReaderTest, ReadsTheEndOfAFlow) {
 
 TEST(FlowMessageReaderTest, ReadsManyAndTheEndOfTheDump) {
   const std::vector<FlowMessage> messages =
-      Read(absl::StrCat(kTcpFlow, kUdpFlow, kDumpDone));
+      ReadHex(absl::StrCat(kTcpFlow, kUdpFlow, kDumpDone));
   ASSERT_THAT(messages, SizeIs(3));
-  EXPECT_EQ(messages[0].kind, Kind::kFlow);
-  EXPECT_EQ(messages[1].kind, Kind::kFlow);
+  EXPECT_EQ(messages[0].kind, FlowKind::kFlow);
+  EXPECT_EQ(messages[1].kind, FlowKind::kFlow);
   // Nothing of the one before is left.
   EXPECT_FALSE(messages[1].flow.tcp_state.has_value());
   EXPECT_EQ(messages[1].flow.family, Family::kIpv4);
-  EXPECT_EQ(messages[2].kind, Kind::kDone);
+  EXPECT_EQ(messages[2].kind, FlowKind::kDone);
   EXPECT_EQ(messages[2].err, 0);
 }
 
 TEST(FlowMessageReaderTest, ReadsErrors) {
-  const std::vector<FlowMessage> messages = Read(kInvalid);
+  const std::vector<FlowMessage> messages = ReadHex(kInvalid);
   ASSERT_THAT(messages, SizeIs(1));
-  EXPECT_EQ(messages[0].kind, Kind::kError);
+  EXPECT_EQ(messages[0].kind, FlowKind::kError);
   EXPECT_EQ(messages[0].err, EINVAL);
   // A dump that ends with one (-ENOMEM).
   const std::vector<FlowMessage> done =
-      Read(Patched(kDumpDone, 16, "f4ffffff"));
+      ReadHex(Patched(kDumpDone, 16, "f4ffffff"));
   ASSERT_THAT(done, SizeIs(1));
-  EXPECT_EQ(done[0].kind, Kind::kDone);
+  EXPECT_EQ(done[0].kind, FlowKind::kDone);
   EXPECT_EQ(done[0].err, ENOMEM);
 }
 
 TEST(FlowMessageReaderTest, NoticesThatADumpWasInterrupted) {
-  const std::vector<FlowMessage> messages = Read(Patched(kUdpFlow, 6, "1200"));
+  const std::vector<FlowMessage> messages =
+      ReadHex(Patched(kUdpFlow, 6, "1200"));
   ASSERT_THAT(messages, SizeIs(1));
   EXPECT_TRUE(messages[0].dump_interrupted);
 }
@@ -210,16 +209,16 @@ TEST(FlowMessageReaderTest, NoticesThatADumpWasInterrupted) {
 // A flow that began while accounting was off has no counters, which is not 0.
 TEST(FlowMessageReaderTest, AFlowWithoutCountersHasNone) {
   // Attributes of types that do not exist in place of the counters.
-  std::string bytes = Bytes(kUdpFlow);
+  std::string bytes = absl::HexStringToBytes(kUdpFlow);
   for (size_t at = 0; at + 4 < bytes.size(); at += 4) {
-    if (bytes.substr(at, 4) == Bytes("1c000980") ||
-        bytes.substr(at, 4) == Bytes("1c000a80")) {
+    if (bytes.substr(at, 4) == absl::HexStringToBytes("1c000980") ||
+        bytes.substr(at, 4) == absl::HexStringToBytes("1c000a80")) {
       bytes[at + 2] = 0x7f;
     }
   }
   const std::vector<FlowMessage> messages = ReadBytes(bytes);
   ASSERT_THAT(messages, SizeIs(1));
-  EXPECT_EQ(messages[0].kind, Kind::kFlow);
+  EXPECT_EQ(messages[0].kind, FlowKind::kFlow);
   EXPECT_EQ(messages[0].flow.original_counts, std::nullopt);
   EXPECT_EQ(messages[0].flow.reply_counts, std::nullopt);
   EXPECT_EQ(messages[0].flow.mark, 0xabcdu);
@@ -227,32 +226,33 @@ TEST(FlowMessageReaderTest, AFlowWithoutCountersHasNone) {
 
 TEST(FlowMessageReaderTest, AnAddressOfAnotherSizeIsNoFlow) {
   // The first address' attribute says that it has 3 bytes.
-  const std::vector<FlowMessage> messages = Read(Patched(kUdpFlow, 28, "07"));
+  const std::vector<FlowMessage> messages =
+      ReadHex(Patched(kUdpFlow, 28, "07"));
   ASSERT_THAT(messages, SizeIs(1));
-  EXPECT_EQ(messages[0].kind, Kind::kOther);
+  EXPECT_EQ(messages[0].kind, FlowKind::kOther);
 }
 
 TEST(FlowMessageReaderTest, AStateThatDoesNotExistIsNone) {
-  std::string bytes = Bytes(kTcpFlow);
-  const size_t state = bytes.find(Bytes("0500010003000000"));
+  std::string bytes = absl::HexStringToBytes(kTcpFlow);
+  const size_t state = bytes.find(absl::HexStringToBytes("0500010003000000"));
   ASSERT_NE(state, std::string::npos);
   bytes[state + 4] = 10;
   const std::vector<FlowMessage> messages = ReadBytes(bytes);
   ASSERT_THAT(messages, SizeIs(1));
-  EXPECT_EQ(messages[0].kind, Kind::kFlow);
+  EXPECT_EQ(messages[0].kind, FlowKind::kFlow);
   EXPECT_FALSE(messages[0].flow.tcp_state.has_value());
 }
 
 TEST(FlowMessageReaderTest, MessagesOfOthersAreNotRead) {
   // Of the nfacct subsystem.
-  const std::vector<FlowMessage> messages = Read(Patched(kUdpFlow, 5, "07"));
+  const std::vector<FlowMessage> messages = ReadHex(Patched(kUdpFlow, 5, "07"));
   ASSERT_THAT(messages, SizeIs(1));
-  EXPECT_EQ(messages[0].kind, Kind::kOther);
+  EXPECT_EQ(messages[0].kind, FlowKind::kOther);
 }
 
 TEST(FlowMessageReaderTest, StopsAtAnImpossibleLength) {
   for (const char* length : {"00000000", "0f000000", "ffffffff"}) {
-    EXPECT_THAT(Read(absl::StrCat(Patched(kUdpFlow, 0, length), kUdpFlow)),
+    EXPECT_THAT(ReadHex(absl::StrCat(Patched(kUdpFlow, 0, length), kUdpFlow)),
                 IsEmpty())
         << length;
   }
@@ -261,7 +261,7 @@ TEST(FlowMessageReaderTest, StopsAtAnImpossibleLength) {
 // Wherever a message is cut, nothing beyond it is read, and a whole one before
 // it is not lost.
 TEST(FlowMessageReaderTest, SurvivesEveryCut) {
-  const std::string whole = Bytes(kTcpFlow);
+  const std::string whole = absl::HexStringToBytes(kTcpFlow);
   for (size_t size = 0; size < whole.size(); ++size) {
     EXPECT_THAT(ReadBytes(whole + whole.substr(0, size)), SizeIs(1)) << size;
     // The message's own length is right, and its attributes are cut.

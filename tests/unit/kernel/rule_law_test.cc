@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // A rule that breaks no law, changed by `change`.
-RuleSpec RuleWith(const std::function<void(RuleSpec&)>& change) {
+RuleSpec ChangedRule(const std::function<void(RuleSpec&)>& change) {
   RuleSpec rule = {.id = "a-1", .chain = "INPUT", .counter = "web"};
   change(rule);
   return rule;
@@ -29,7 +29,7 @@ RuleSpec RuleWith(const std::function<void(RuleSpec&)>& change) {
 std::vector<RuleFault> Faults(const std::function<void(RuleSpec&)>& change,
                               Family family = Family::kIpv4,
                               Table table = Table::kFilter) {
-  return FaultsOfRule(RuleWith(change), family, table);
+  return FaultsOfRule(ChangedRule(change), family, table);
 }
 
 auto IsFault(const std::string& field, const std::string& description) {
@@ -62,7 +62,7 @@ TEST(RuleLawTest, InterfacesHaveNothingThatRestoringReadsDifferently) {
         << bad;
   }
   for (const std::string good : {"lo", "eth+", "+", "br-0a1b", "wg_x.5",
-                                  "caf\xe9", "z\xc3\xa4hler", "veth1@if2"}) {
+                                 "caf\xe9", "z\xc3\xa4hler", "veth1@if2"}) {
     EXPECT_THAT(
         Faults([&](RuleSpec& rule) { rule.match.in_interface = {good}; }),
         IsEmpty())
