@@ -14,20 +14,20 @@ namespace {
 
 // Acks wait in the default receive buffer, up to a kilobyte each, and the
 // kernel drops without a word what does not fit: those of 8 KiB do.
-constexpr size_t kSendBytes = 8 << 10;
+constexpr size_t kBatchBytes = 8 << 10;
 constexpr size_t kLargestRequest = 128;
 
-constexpr uint16_t Type(int command) {
+constexpr uint16_t AcctType(int command) {
   return MessageType(NFNL_SUBSYS_ACCT, command);
 }
 
-struct DumpTotals {
+struct AcctTotals {
   size_t objects = 0;
   uint64_t sum = 0;
 };
 
-int OnAttribute(const nlattr* attribute, void* data) {
-  auto* totals = static_cast<DumpTotals*>(data);
+int OnAcctAttribute(const nlattr* attribute, void* data) {
+  auto* totals = static_cast<AcctTotals*>(data);
   switch (mnl_attr_get_type(attribute)) {
     case NFACCT_NAME:
       totals->sum += mnl_attr_get_payload_len(attribute);
@@ -42,9 +42,9 @@ int OnAttribute(const nlattr* attribute, void* data) {
   return MNL_CB_OK;
 }
 
-int OnObject(const nlmsghdr* header, void* data) {
-  ++static_cast<DumpTotals*>(data)->objects;
-  return mnl_attr_parse(header, sizeof(nfgenmsg), OnAttribute, data);
+int OnAcctObject(const nlmsghdr* header, void* data) {
+  ++static_cast<AcctTotals*>(data)->objects;
+  return mnl_attr_parse(header, sizeof(nfgenmsg), OnAcctAttribute, data);
 }
 
 }  // namespace
@@ -65,14 +65,14 @@ absl::Status BareAcct::AwaitAcks(size_t count) {
 }
 
 absl::Status BareAcct::Create(absl::Span<const std::string> names) {
-  std::vector<char> batch(kSendBytes);
+  std::vector<char> batch(kBatchBytes);
   for (size_t next = 0; next < names.size();) {
     size_t used = 0;
     size_t count = 0;
     for (; next < names.size() && used + kLargestRequest <= batch.size();
          ++next, ++count) {
       nlmsghdr* header =
-          PutHeader(batch.data() + used, Type(NFNL_MSG_ACCT_NEW),
+          PutHeader(batch.data() + used, AcctType(NFNL_MSG_ACCT_NEW),
                     NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, ++sequence_);
       mnl_attr_put_strz(header, NFACCT_NAME, names[next].c_str());
       used += MNL_ALIGN(header->nlmsg_len);
@@ -86,10 +86,10 @@ absl::Status BareAcct::Create(absl::Span<const std::string> names) {
 
 absl::StatusOr<size_t> BareAcct::Dump() {
   char request[kLargestRequest];
-  DumpTotals totals;
+  AcctTotals totals;
   absl::Status status = netlink_->Dump(
-      PutHeader(request, Type(NFNL_MSG_ACCT_GET), NLM_F_DUMP, ++sequence_),
-      OnObject, &totals);
+      PutHeader(request, AcctType(NFNL_MSG_ACCT_GET), NLM_F_DUMP, ++sequence_),
+      OnAcctObject, &totals);
   if (!status.ok()) return status;
   sum_ += totals.sum;
   return totals.objects;
@@ -98,13 +98,13 @@ absl::StatusOr<size_t> BareAcct::Dump() {
 absl::StatusOr<size_t> BareAcct::Receive() {
   char request[kLargestRequest];
   return netlink_->CountDump(
-      PutHeader(request, Type(NFNL_MSG_ACCT_GET), NLM_F_DUMP, ++sequence_));
+      PutHeader(request, AcctType(NFNL_MSG_ACCT_GET), NLM_F_DUMP, ++sequence_));
 }
 
 absl::Status BareAcct::Flush() {
   char request[kLargestRequest];
   const nlmsghdr* header =
-      PutHeader(request, Type(NFNL_MSG_ACCT_DEL), NLM_F_ACK, ++sequence_);
+      PutHeader(request, AcctType(NFNL_MSG_ACCT_DEL), NLM_F_ACK, ++sequence_);
   absl::Status sent = netlink_->Send(header, header->nlmsg_len);
   if (!sent.ok()) return sent;
   return AwaitAcks(1);

@@ -19,7 +19,7 @@ constexpr uint8_t kInet = 1;  // NFPROTO_INET
 constexpr size_t kLargest = 256;
 constexpr int kSendBytes = 64 << 20;
 
-constexpr uint16_t Type(int command) {
+constexpr uint16_t NftType(int command) {
   return MessageType(NFNL_SUBSYS_NFTABLES, command);
 }
 
@@ -51,18 +51,18 @@ class Batch {
   nlmsghdr* last_ = nullptr;
 };
 
-struct DumpTotals {
+struct NftTotals {
   size_t objects = 0;
   uint64_t sum = 0;
 };
 
 int OnValue(const nlattr* attribute, void* data) {
-  static_cast<DumpTotals*>(data)->sum += be64toh(mnl_attr_get_u64(attribute));
+  static_cast<NftTotals*>(data)->sum += be64toh(mnl_attr_get_u64(attribute));
   return MNL_CB_OK;
 }
 
-int OnAttribute(const nlattr* attribute, void* data) {
-  auto* totals = static_cast<DumpTotals*>(data);
+int OnNftAttribute(const nlattr* attribute, void* data) {
+  auto* totals = static_cast<NftTotals*>(data);
   if (mnl_attr_get_type(attribute) == NFTA_OBJ_NAME) {
     totals->sum += mnl_attr_get_payload_len(attribute);
   } else if (mnl_attr_get_type(attribute) == NFTA_OBJ_DATA) {
@@ -71,9 +71,9 @@ int OnAttribute(const nlattr* attribute, void* data) {
   return MNL_CB_OK;
 }
 
-int OnObject(const nlmsghdr* header, void* data) {
-  ++static_cast<DumpTotals*>(data)->objects;
-  return mnl_attr_parse(header, sizeof(nfgenmsg), OnAttribute, data);
+int OnNftObject(const nlmsghdr* header, void* data) {
+  ++static_cast<NftTotals*>(data)->objects;
+  return mnl_attr_parse(header, sizeof(nfgenmsg), OnNftAttribute, data);
 }
 
 }  // namespace
@@ -94,11 +94,11 @@ absl::Status BareNft::SendBatch(const std::vector<char>& batch, size_t used) {
 
 absl::Status BareNft::Create(absl::Span<const std::string> names) {
   Batch batch(names.size() + 1);
-  mnl_attr_put_strz(batch.Add(Type(NFT_MSG_NEWTABLE), NLM_F_CREATE),
+  mnl_attr_put_strz(batch.Add(NftType(NFT_MSG_NEWTABLE), NLM_F_CREATE),
                     NFTA_TABLE_NAME, kTable);
   for (const std::string& name : names) {
     nlmsghdr* header =
-        batch.Add(Type(NFT_MSG_NEWOBJ), NLM_F_CREATE | NLM_F_EXCL);
+        batch.Add(NftType(NFT_MSG_NEWOBJ), NLM_F_CREATE | NLM_F_EXCL);
     mnl_attr_put_strz(header, NFTA_OBJ_TABLE, kTable);
     mnl_attr_put_strz(header, NFTA_OBJ_NAME, name.c_str());
     mnl_attr_put_u32(header, NFTA_OBJ_TYPE, htonl(NFT_OBJECT_COUNTER));
@@ -117,7 +117,7 @@ absl::Status BareNft::Create(absl::Span<const std::string> names) {
 
 absl::Status BareNft::Delete() {
   Batch batch(1);
-  mnl_attr_put_strz(batch.Add(Type(NFT_MSG_DELTABLE), 0), NFTA_TABLE_NAME,
+  mnl_attr_put_strz(batch.Add(NftType(NFT_MSG_DELTABLE), 0), NFTA_TABLE_NAME,
                     kTable);
   const std::vector<char>& bytes = batch.End();
   return SendBatch(bytes, batch.used());
@@ -125,12 +125,12 @@ absl::Status BareNft::Delete() {
 
 absl::StatusOr<size_t> BareNft::Dump() {
   char request[kLargest];
-  nlmsghdr* header =
-      PutHeader(request, Type(NFT_MSG_GETOBJ), NLM_F_DUMP, ++sequence_, kInet);
+  nlmsghdr* header = PutHeader(request, NftType(NFT_MSG_GETOBJ), NLM_F_DUMP,
+                               ++sequence_, kInet);
   mnl_attr_put_strz(header, NFTA_OBJ_TABLE, "nfmeter");
   mnl_attr_put_u32(header, NFTA_OBJ_TYPE, htonl(NFT_OBJECT_COUNTER));
-  DumpTotals totals;
-  absl::Status status = netlink_->Dump(header, OnObject, &totals);
+  NftTotals totals;
+  absl::Status status = netlink_->Dump(header, OnNftObject, &totals);
   if (!status.ok()) return status;
   sum_ += totals.sum;
   return totals.objects;

@@ -17,7 +17,7 @@ namespace {
 
 constexpr char kMethod[] = "/nfmeter.v1.SnapshotService/WatchSnapshots";
 constexpr absl::Duration kInterval = absl::Seconds(1);
-constexpr absl::Duration kPatience = absl::Seconds(60);
+constexpr absl::Duration kFrameDeadline = absl::Seconds(60);
 
 v1::WatchSnapshotsRequest ColumnsEachSecond() {
   v1::WatchSnapshotsRequest request;
@@ -32,7 +32,7 @@ v1::WatchSnapshotsRequest ColumnsEachSecond() {
 absl::StatusOr<double> CpuPerFrame(pid_t pid, StreamLoad& load, size_t streams,
                                    size_t frames) {
   const absl::Duration before = CpuTime(pid);
-  if (!load.AwaitMessages(streams * frames, kPatience)) {
+  if (!load.AwaitMessages(streams * frames, kFrameDeadline)) {
     return absl::DeadlineExceededError(
         absl::StrCat("frames did not come; ", load.ended(), " of ", streams,
                      " streams have ended"));
@@ -44,11 +44,11 @@ absl::StatusOr<double> CpuPerFrame(pid_t pid, StreamLoad& load, size_t streams,
 // The bytes of a later frame of one stream: names were sent in the first one.
 absl::StatusOr<size_t> FrameBytes(const Daemon& daemon) {
   StreamLoad one(daemon.address(), kMethod, ColumnsEachSecond(), {});
-  if (!one.AwaitMessages(1, kPatience)) {
+  if (!one.AwaitMessages(1, kFrameDeadline)) {
     return absl::DeadlineExceededError("no first frame");
   }
   const size_t first = one.bytes();
-  if (!one.AwaitMessages(1, kPatience)) {
+  if (!one.AwaitMessages(1, kFrameDeadline)) {
     return absl::DeadlineExceededError("no second frame");
   }
   return one.bytes() - first;
@@ -83,7 +83,7 @@ absl::StatusOr<Measurement> Fanout(const Scale& scale) {
       StreamLoad load(is_ours ? (*daemon)->address() : bare_address, kMethod,
                       ColumnsEachSecond(), {.streams = streams});
       // The first frames have names, and the streams are still being opened.
-      if (!load.AwaitMessages(2 * streams, kPatience)) {
+      if (!load.AwaitMessages(2 * streams, kFrameDeadline)) {
         return absl::DeadlineExceededError("the streams did not start");
       }
       auto cpu = CpuPerFrame(is_ours ? (*daemon)->pid() : bare.pid(), load,
@@ -108,7 +108,7 @@ absl::StatusOr<Measurement> FanoutMemory(const Scale& scale) {
   if (!daemon.ok()) return daemon.status();
   // What one subscriber needs is no matter of how many there are.
   StreamLoad first((*daemon)->address(), kMethod, ColumnsEachSecond(), {});
-  if (!first.AwaitMessages(2, kPatience)) {
+  if (!first.AwaitMessages(2, kFrameDeadline)) {
     return absl::DeadlineExceededError("no frames");
   }
   const size_t before = ResidentBytes((*daemon)->pid());
@@ -116,7 +116,7 @@ absl::StatusOr<Measurement> FanoutMemory(const Scale& scale) {
                   {.streams = streams, .stalled = streams / 2});
   std::vector<double> each;
   for (int i = 0; i < scale.repetitions(); ++i) {
-    if (!load.AwaitMessages(streams, kPatience)) {
+    if (!load.AwaitMessages(streams, kFrameDeadline)) {
       return absl::DeadlineExceededError("no frames beside stalled streams");
     }
     each.push_back((static_cast<double>(ResidentBytes((*daemon)->pid())) -

@@ -122,7 +122,7 @@ absl::StatusOr<Measurement> AgainstTheKernel(const Scale& scale) {
 }
 
 // A reading of a million flows may take longer than calls do.
-const CallOptions kPatience = {.timeout = absl::Minutes(2)};
+const CallOptions kSlowCall = {.timeout = absl::Minutes(2)};
 
 // A million flows, or as many as net.netfilter.nf_conntrack_max allows.
 absl::StatusOr<size_t> ManyFlows() {
@@ -138,7 +138,7 @@ absl::StatusOr<double> LongestSnapshot(Client& client, absl::Duration time) {
   const absl::Time end = absl::Now() + time;
   while (absl::Now() < end) {
     const absl::Time start = absl::Now();
-    if (auto snapshot = client.GetSnapshot({}, kPatience); !snapshot.ok()) {
+    if (auto snapshot = client.GetSnapshot({}, kSlowCall); !snapshot.ok()) {
       return snapshot.status();
     }
     longest = std::max(longest, absl::Now() - start);
@@ -152,7 +152,7 @@ class FlowReader {
   explicit FlowReader(Client& client)
       : thread_([this, &client] {
           while (!done_) {
-            if (const auto sums = client.SummarizeFlows({}, kPatience);
+            if (const auto sums = client.SummarizeFlows({}, kSlowCall);
                 !sums.ok()) {
               status_ = sums.status();
               return;

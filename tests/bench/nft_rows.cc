@@ -38,7 +38,7 @@ absl::Status DeleteCounters(v1::CounterService::Stub& stub,
                   "BatchDeleteCounters");
 }
 
-absl::StatusOr<Measurement> Create(const Scale& scale) {
+absl::StatusOr<Measurement> NftCreate(const Scale& scale) {
   const std::vector<std::string> names = Names(scale.Of(10'000, 100));
   auto bare = BareNft::Open();
   if (!bare.ok()) return bare.status();
@@ -60,7 +60,7 @@ absl::StatusOr<Measurement> Create(const Scale& scale) {
   return Paired(ours, theirs, "ms");
 }
 
-absl::StatusOr<Measurement> Snapshot(const Scale& scale, size_t counters) {
+absl::StatusOr<Measurement> NftSnapshot(const Scale& scale, size_t counters) {
   auto bare = BareNft::Open();
   if (!bare.ok()) return bare.status();
   auto daemon = Daemon::Start({"--backend", "nftables"});
@@ -101,18 +101,18 @@ absl::StatusOr<Measurement> Snapshot(const Scale& scale, size_t counters) {
 std::vector<Row> NftRows() {
   return {
       {"nft-create-10k", "BatchCreateCounters of 10,000, on nf_tables",
-       "bare libmnl batch of the same counters", 1.3, false, Create},
+       "bare libmnl batch of the same counters", 1.3, false, NftCreate},
       {"nft-snapshot-10k",
        "GetSnapshot of 10,000 counters, COLUMNS, fresh, on nf_tables",
        "bare libmnl dump of the counters with a 256 KiB buffer", 1.3, false,
        [](const Scale& scale) {
-         return Snapshot(scale, scale.Of(10'000, 100));
+         return NftSnapshot(scale, scale.Of(10'000, 100));
        }},
       {"nft-snapshot-50k",
        "GetSnapshot of 50,000 counters, COLUMNS, fresh, on nf_tables",
        "bare libmnl dump of the counters with a 256 KiB buffer", 1.2, false,
        [](const Scale& scale) {
-         return Snapshot(scale, scale.Of(50'000, 200));
+         return NftSnapshot(scale, scale.Of(50'000, 200));
        }},
   };
 }

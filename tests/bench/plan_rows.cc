@@ -28,7 +28,7 @@
 namespace nfmeter::bench {
 namespace {
 
-constexpr uint16_t kPort = 20'000;
+constexpr uint16_t kPlanPort = 20'000;
 constexpr char kPlan[] = "bench";
 
 // All of them are this host's.
@@ -127,12 +127,12 @@ absl::Status EmptyTables() {
 
 // Sends to `addresses` addresses in turn. A socket that nobody reads drops what
 // comes, so that no errors go back.
-class Sender {
+class AddressSender {
  public:
-  static absl::StatusOr<Sender> Open() {
-    Sender sender;
+  static absl::StatusOr<AddressSender> Open() {
+    AddressSender sender;
     const int size = 1;
-    sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(kPort)};
+    sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(kPlanPort)};
     if (!sender.from_.valid() || !sender.to_.valid() ||
         setsockopt(sender.to_.get(), SOL_SOCKET, SO_RCVBUF, &size,
                    sizeof(size)) != 0 ||
@@ -145,7 +145,7 @@ class Sender {
 
   // Nanoseconds a packet.
   absl::StatusOr<double> Send(size_t packets, size_t addresses) {
-    sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(kPort)};
+    sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(kPlanPort)};
     const char payload[36] = {};
     const absl::Time start = absl::Now();
     for (size_t i = 0; i < packets; ++i) {
@@ -167,7 +167,8 @@ class Sender {
 };
 
 // What rules add to a packet: `set` makes them and `unset` takes them away.
-absl::StatusOr<double> Added(Sender& sender, size_t packets, size_t addresses,
+absl::StatusOr<double> Added(AddressSender& sender, size_t packets,
+                             size_t addresses,
                              const std::function<absl::Status()>& set,
                              const std::function<absl::Status()>& unset) {
   const auto before = sender.Send(packets, addresses);
@@ -185,7 +186,7 @@ absl::StatusOr<Measurement> Packet(const Scale& scale) {
   const std::vector<std::string> names = Names(scale.Of(10'000, 100));
   auto server = PlanServer::Start();
   if (!server.ok()) return server.status();
-  auto sender = Sender::Open();
+  auto sender = AddressSender::Open();
   if (!sender.ok()) return sender.status();
   const size_t packets = scale.Of(400'000, 1000);
   std::vector<double> ours;
@@ -220,7 +221,7 @@ absl::StatusOr<Measurement> PacketLinear(const Scale& scale) {
   if (!acct.ok()) return acct.status();
   auto server = PlanServer::Start();
   if (!server.ok()) return server.status();
-  auto sender = Sender::Open();
+  auto sender = AddressSender::Open();
   if (!sender.ok()) return sender.status();
   testing::TemporaryDirectory directory;
   const std::string path = directory / "rules";
