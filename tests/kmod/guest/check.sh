@@ -58,27 +58,30 @@ counted() {
 gtests() {
   group=
   may_skip=${3:-}
-  "$1" --gtest_list_tests --gtest_filter="${2:-*}" >/tmp/tests
-  grep -q '^ ' /tmp/tests || fail "$1 lists no tests"
-  while read -r name _; do
+  "$1" --gtest_list_tests --gtest_filter="${2:-*}" | while read -r name _; do
     case $name in
-      *.) group=$name; continue ;;
+      *.) group=$name ;;
+      *) echo "$group$name" ;;
     esac
-    if "$1" --gtest_filter="$group$name" >/tmp/output 2>&1 &&
-       grep -qE '^\[ +(PASSED|SKIPPED) ' /tmp/output; then
-      if ! grep -q '^\[  SKIPPED \]' /tmp/output; then
-        echo "ok: $group$name"
-      elif [ "$NFM_MODULE" = stock ] ||
-           echo "$group$name" | grep -qE "^($may_skip)$"; then
-        echo "skipped: $group$name"
-      else
-        fail "$group$name was skipped"
-      fi
-    else
-      fail "$group$name"
-      head -n 60 /tmp/output
-    fi
-  done </tmp/tests
+  done >/tmp/tests
+  [ -s /tmp/tests ] || fail "$1 lists no tests"
+  "$1" --each-alone </tmp/tests >/tmp/output 2>&1
+  while read -r verdict name; do
+    case $verdict in
+      passed) echo "ok: $name" ;;
+      skipped)
+        if [ "$NFM_MODULE" = stock ] ||
+           echo "$name" | grep -qE "^($may_skip)$"; then
+          echo "skipped: $name"
+        else
+          fail "$name was skipped"
+        fi ;;
+      failed) fail "$name" ;;
+      *) echo "$verdict $name" ;;
+    esac
+  done </tmp/output
+  [ "$(grep -cE '^(passed|skipped|failed) ' /tmp/output)" = "$(wc -l </tmp/tests)" ] ||
+    fail "$1 did not come to the end of its tests"
 }
 
 # Ends a suite. Nothing is left in the first namespace, so both modules must go:
