@@ -4,10 +4,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include <optional>
+#include <cstdint>
 #include <string>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -19,9 +20,34 @@ namespace {
 using Code = absl::StatusCode;
 using Op = Operation;
 
+// A set of operations: Op::kAcctGet | Op::kAcctReset.
+struct Operations {
+  constexpr explicit Operations(uint32_t bits) : bits(bits) {}
+  constexpr Operations(  // NOLINT(google-explicit-constructor): mostly one
+      Operation one)
+      : bits(1u << static_cast<int>(one)) {}
+  uint32_t bits;
+};
+constexpr Operations operator|(Operations a, Operations b) {
+  return Operations(a.bits | b.bits);
+}
+constexpr Operations operator|(Operation a, Operation b) {
+  return Operations(a) | Operations(b);
+}
+constexpr Operations kWhatever(~0u);
+
+// One errno, or up to four.
+struct Errnos {
+  static constexpr int kNone = -1;
+  constexpr Errnos(  // NOLINT(google-explicit-constructor): mostly one
+      int a, int b = kNone, int c = kNone, int d = kNone)
+      : each{a, b, c, d} {}
+  int each[4];
+};
+
 struct Row {
-  std::optional<Operation> operation;  // nullopt: any
-  int err;
+  Operations operations;
+  Errnos errs;
   Code code;
   const char* reason;
   const char* sentence;  // $0 is the subject
@@ -79,77 +105,49 @@ constexpr Row kRows[] = {
     {Op::kSocket, ENOENT, Code::kUnimplemented, "NETLINK_UNAVAILABLE",
      "this kernel has no such netlink multicast group ($0): load it with "
      "'modprobe nfnetlink_acct'"},
-
     // Accounting objects.
-    {Op::kAcctCreate, EEXIST, Code::kAlreadyExists, "COUNTER_EXISTS",
-     kThereAlready},
-    {Op::kAcctCreate, EBUSY, Code::kAlreadyExists, "COUNTER_EXISTS",
-     kThereAlready},
-    {Op::kAcctCreate, ENAMETOOLONG, Code::kInvalidArgument,
-     "INVALID_COUNTER_NAME", kBadName},
+    {Op::kAcctCreate, Errnos(EEXIST, EBUSY), Code::kAlreadyExists,
+     "COUNTER_EXISTS", kThereAlready},
+    {Op::kAcctCreate | Op::kAcctGet | Op::kAcctReset | Op::kAcctDelete |
+         Op::kAcctReplace,
+     ENAMETOOLONG, Code::kInvalidArgument, "INVALID_COUNTER_NAME", kBadName},
     {Op::kAcctCreate, ENOSPC, Code::kResourceExhausted, "COUNTER_LIMIT_REACHED",
      "counter '$0' was not made: this network namespace has as many as "
      "nfnetlink_acct allows; delete some, or raise "
      "/sys/module/nfnetlink_acct/parameters/max_objects"},
-    {Op::kAcctCreate, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
-     kNoNfacct},
+    {Op::kAcctCreate | Op::kAcctGet | Op::kAcctReset | Op::kAcctDelete |
+         Op::kAcctReplace | Op::kAcctDump,
+     EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE", kNoNfacct},
+    {Op::kQuotaEvents, Errnos(ENOENT, EINVAL), Code::kUnimplemented,
+     "NFACCT_UNAVAILABLE", kNoNfacct},
     {Op::kAcctCreate, ENOBUFS, Code::kDataLoss, "CREATION_ANSWER_LOST",
      "counter '$0' may have been made, but the kernel could not deliver its "
      "answer; read it before making it again"},
-    {Op::kAcctGet, ENOENT, Code::kNotFound, "COUNTER_NOT_FOUND", kNotThere},
-    {Op::kAcctGet, ENAMETOOLONG, Code::kInvalidArgument, "INVALID_COUNTER_NAME",
-     kBadName},
-    {Op::kAcctGet, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
-     kNoNfacct},
-    {Op::kAcctReset, ENOENT, Code::kNotFound, "COUNTER_NOT_FOUND", kNotThere},
-    {Op::kAcctReset, ENAMETOOLONG, Code::kInvalidArgument,
-     "INVALID_COUNTER_NAME", kBadName},
-    {Op::kAcctReset, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
-     kNoNfacct},
+    {Op::kAcctGet | Op::kAcctReset | Op::kAcctDelete | Op::kAcctReplace, ENOENT,
+     Code::kNotFound, "COUNTER_NOT_FOUND", kNotThere},
     {Op::kAcctReset, ENOBUFS, Code::kDataLoss, "RESET_ANSWER_LOST",
      "counter '$0' may have been zeroed, but the kernel could not deliver its "
      "values (no memory for the answer); read it before resetting it again"},
-    {Op::kAcctDelete, ENOENT, Code::kNotFound, "COUNTER_NOT_FOUND", kNotThere},
     {Op::kAcctDelete, EBUSY, Code::kFailedPrecondition, "COUNTER_IN_USE",
      "counter '$0' is held by rules; delete those first (ListRules with this "
      "counter shows them)"},
-    {Op::kAcctDelete, ENAMETOOLONG, Code::kInvalidArgument,
-     "INVALID_COUNTER_NAME", kBadName},
-    {Op::kAcctDelete, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
-     kNoNfacct},
     {Op::kAcctDelete, ENOBUFS, Code::kDataLoss, "DELETION_ANSWER_LOST",
      "counter '$0' may have been deleted, but the kernel could not deliver its "
      "answer; read it before deleting it again"},
-    {Op::kAcctReplace, ENOENT, Code::kNotFound, "COUNTER_NOT_FOUND", kNotThere},
     {Op::kAcctReplace, EBUSY, Code::kFailedPrecondition, "COUNTER_IN_USE",
      "counter '$0' is held by rules, and so its quota stays as it was"},
-    {Op::kAcctReplace, ENAMETOOLONG, Code::kInvalidArgument,
-     "INVALID_COUNTER_NAME", kBadName},
-    {Op::kAcctReplace, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
-     kNoNfacct},
-    {Op::kAcctDump, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
-     kNoNfacct},
     {Op::kAcctDump, ENOBUFS, Code::kUnavailable, "DUMP_INTERRUPTED",
      "the kernel dropped a part of the dump of $0; try again"},
-    {Op::kQuotaEvents, ENOENT, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
-     kNoNfacct},
-    {Op::kQuotaEvents, EINVAL, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
-     kNoNfacct},
     {Op::kQuotaEvents, ENOBUFS, Code::kDataLoss, "QUOTA_EVENTS_LOST",
      "the kernel dropped quota events because they came too fast; list the "
      "counters whose quota is exceeded to catch up"},
-
     // The xtables lock.
-    {Op::kXtablesLock, EAGAIN, Code::kUnavailable, "XTABLES_LOCK_HELD",
-     kLockHeld},
-    {Op::kXtablesLock, ETIMEDOUT, Code::kUnavailable, "XTABLES_LOCK_HELD",
-     kLockHeld},
+    {Op::kXtablesLock, Errnos(EAGAIN, ETIMEDOUT), Code::kUnavailable,
+     "XTABLES_LOCK_HELD", kLockHeld},
     {Op::kXtablesLock, EINTR, Code::kUnavailable, "XTABLES_LOCK_HELD",
      "waiting for the xtables lock ($0) was interrupted; try again"},
-    {Op::kXtablesLock, EACCES, Code::kPermissionDenied, "XTABLES_LOCK_DENIED",
-     kLockDenied},
-    {Op::kXtablesLock, EPERM, Code::kPermissionDenied, "XTABLES_LOCK_DENIED",
-     kLockDenied},
+    {Op::kXtablesLock, Errnos(EACCES, EPERM), Code::kPermissionDenied,
+     "XTABLES_LOCK_DENIED", kLockDenied},
     {Op::kXtablesLock, ENOENT, Code::kFailedPrecondition,
      "XTABLES_LOCK_UNAVAILABLE",
      "the folder of the xtables lock $0 does not exist; make it, or set "
@@ -166,7 +164,6 @@ constexpr Row kRows[] = {
      "XTABLES_LOCK_UNAVAILABLE",
      "the xtables lock $0 is a symbolic link, which is not followed; remove "
      "it, or set XTABLES_LOCKFILE"},
-
     // Rules.
     {Op::kRuleRead, ENOENT, Code::kUnimplemented, "TABLE_UNAVAILABLE",
      "this kernel has no table $0: load it ('modprobe iptable_filter', "
@@ -184,9 +181,9 @@ constexpr Row kRows[] = {
      "the kernel's table $0 does not have the form that this program knows"},
     {Op::kRuleRead, EAGAIN, Code::kUnavailable, "TABLE_CHANGED",
      "table $0 changed while it was being read; try again"},
-    {Op::kRuleRead, EPERM, Code::kPermissionDenied, "PERMISSION_DENIED",
-     kNoNetRaw},
-    {Op::kRuleRead, EACCES, Code::kPermissionDenied, "PERMISSION_DENIED",
+    {Op::kRuleRead | Op::kRuleCommit, Errnos(EPERM, EACCES),
+     Code::kPermissionDenied, "PERMISSION_DENIED", kNoNetRaw},
+    {Op::kIpSetLookup, EPERM, Code::kPermissionDenied, "PERMISSION_DENIED",
      kNoNetRaw},
     {Op::kRuleCommit, EAGAIN, Code::kUnavailable, "TABLE_CHANGED",
      "another program kept changing table $0 without the xtables lock, so "
@@ -212,10 +209,6 @@ constexpr Row kRows[] = {
     {Op::kRuleCommit, EPROTOTYPE, Code::kUnimplemented, "MATCH_UNAVAILABLE",
      "this kernel has an older form of a match that the rules for $0 need; "
      "nothing was changed"},
-    {Op::kRuleCommit, EPERM, Code::kPermissionDenied, "PERMISSION_DENIED",
-     kNoNetRaw},
-    {Op::kRuleCommit, EACCES, Code::kPermissionDenied, "PERMISSION_DENIED",
-     kNoNetRaw},
     {Op::kIpSetLookup, ENOENT, Code::kNotFound, "IPSET_NOT_FOUND",
      "set '$0' does not exist; 'ipset list -n' shows those that do"},
     {Op::kIpSetLookup, ENOPROTOOPT, Code::kUnimplemented, "IPSET_UNAVAILABLE",
@@ -224,22 +217,11 @@ constexpr Row kRows[] = {
     {Op::kIpSetLookup, EPROTO, Code::kUnimplemented, "IPSET_UNAVAILABLE",
      "the kernel's set protocol (looking for '$0') is not one that this "
      "program knows"},
-    {Op::kIpSetLookup, EPERM, Code::kPermissionDenied, "PERMISSION_DENIED",
-     kNoNetRaw},
-
     // nf_tables.
-    {Op::kNftProbe, EOPNOTSUPP, Code::kUnimplemented, "NFTABLES_UNAVAILABLE",
-     kNoNftables},
-    {Op::kNftProbe, EINVAL, Code::kUnimplemented, "NFTABLES_UNAVAILABLE",
-     kNoNftables},
-    {Op::kNftProbe, ENOENT, Code::kUnimplemented, "NFTABLES_UNAVAILABLE",
-     kNoNftables},
-    {Op::kNftProbe, EAFNOSUPPORT, Code::kUnimplemented, "NFTABLES_UNAVAILABLE",
-     kNoNftables},
-    {Op::kNftRead, EOPNOTSUPP, Code::kUnimplemented, "NFTABLES_UNAVAILABLE",
-     kNoNftables},
-    {Op::kNftRead, EINVAL, Code::kUnimplemented, "NFTABLES_UNAVAILABLE",
-     kNoNftables},
+    {Op::kNftProbe, Errnos(EOPNOTSUPP, EINVAL, ENOENT, EAFNOSUPPORT),
+     Code::kUnimplemented, "NFTABLES_UNAVAILABLE", kNoNftables},
+    {Op::kNftRead, Errnos(EOPNOTSUPP, EINVAL), Code::kUnimplemented,
+     "NFTABLES_UNAVAILABLE", kNoNftables},
     {Op::kNftChange, EOPNOTSUPP, Code::kUnimplemented, "NFTABLES_UNAVAILABLE",
      kNoNftables},
     {Op::kNftChange, EINVAL, Code::kInvalidArgument, "RULE_REFUSED",
@@ -262,52 +244,40 @@ constexpr Row kRows[] = {
      "the change of $0 may have been made, but the kernel could not deliver "
      "its answer; read what is there before trying again"},
     // Flows.
-    {Op::kFlowDump, EINVAL, Code::kUnimplemented, "CONNTRACK_UNAVAILABLE",
-     kNoConntrack},
-    {Op::kFlowDump, EOPNOTSUPP, Code::kUnimplemented, "CONNTRACK_UNAVAILABLE",
-     kNoConntrack},
-    {Op::kFlowDump, ENOBUFS, Code::kUnavailable, "DUMP_INTERRUPTED",
-     "the kernel could not deliver all of $0; try again"},
-    {Op::kFlowEvents, ENOENT, Code::kUnimplemented, "CONNTRACK_UNAVAILABLE",
-     kNoConntrack},
-    {Op::kFlowEvents, EINVAL, Code::kUnimplemented, "CONNTRACK_UNAVAILABLE",
-     kNoConntrack},
+    {Op::kFlowDump, Errnos(EINVAL, EOPNOTSUPP), Code::kUnimplemented,
+     "CONNTRACK_UNAVAILABLE", kNoConntrack},
+    {Op::kFlowEvents, Errnos(ENOENT, EINVAL), Code::kUnimplemented,
+     "CONNTRACK_UNAVAILABLE", kNoConntrack},
     {Op::kConntrackSettings, ENOENT, Code::kUnimplemented,
      "CONNTRACK_UNAVAILABLE", kNoConntrack},
-    {Op::kConntrackSettings, EROFS, Code::kFailedPrecondition,
-     "CONNTRACK_SETTINGS_READ_ONLY", kNoSettings},
-    {Op::kConntrackSettings, EACCES, Code::kFailedPrecondition,
-     "CONNTRACK_SETTINGS_READ_ONLY", kNoSettings},
-    {Op::kConntrackSettings, EPERM, Code::kFailedPrecondition,
-     "CONNTRACK_SETTINGS_READ_ONLY", kNoSettings},
-
+    {Op::kFlowDump, ENOBUFS, Code::kUnavailable, "DUMP_INTERRUPTED",
+     "the kernel could not deliver all of $0; try again"},
+    {Op::kConntrackSettings, Errnos(EROFS, EACCES, EPERM),
+     Code::kFailedPrecondition, "CONNTRACK_SETTINGS_READ_ONLY", kNoSettings},
     // Whatever was attempted.
-    {std::nullopt, EPERM, Code::kPermissionDenied, "PERMISSION_DENIED",
-     kNoNetAdmin},
-    {std::nullopt, EACCES, Code::kPermissionDenied, "PERMISSION_DENIED",
-     kNoNetAdmin},
-    {std::nullopt, EOPNOTSUPP, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
+    {kWhatever, Errnos(EPERM, EACCES), Code::kPermissionDenied,
+     "PERMISSION_DENIED", kNoNetAdmin},
+    {kWhatever, EOPNOTSUPP, Code::kUnimplemented, "NFACCT_UNAVAILABLE",
      kNoNfacct},
-    {std::nullopt, ENOMEM, Code::kResourceExhausted, "KERNEL_OUT_OF_MEMORY",
+    {kWhatever, ENOMEM, Code::kResourceExhausted, "KERNEL_OUT_OF_MEMORY",
      "the kernel has no memory for $0; free some, or raise the memory limit of "
      "the unit or container"},
-    {std::nullopt, ENOBUFS, Code::kUnavailable, "KERNEL_OUT_OF_BUFFERS",
+    {kWhatever, ENOBUFS, Code::kUnavailable, "KERNEL_OUT_OF_BUFFERS",
      "the kernel could not deliver its answer about $0; try again"},
-    {std::nullopt, EMFILE, Code::kResourceExhausted, "TOO_MANY_OPEN_FILES",
+    {kWhatever, EMFILE, Code::kResourceExhausted, "TOO_MANY_OPEN_FILES",
      "this process has too many open files ($0); raise LimitNOFILE="},
-    {std::nullopt, ENFILE, Code::kResourceExhausted, "TOO_MANY_OPEN_FILES",
+    {kWhatever, ENFILE, Code::kResourceExhausted, "TOO_MANY_OPEN_FILES",
      "this host has too many open files ($0); raise fs.file-max"},
-    {std::nullopt, EBUSY, Code::kUnavailable, "KERNEL_BUSY",
+    {kWhatever, Errnos(EBUSY, EAGAIN), Code::kUnavailable, "KERNEL_BUSY",
      "the kernel is busy with $0; try again"},
-    {std::nullopt, EAGAIN, Code::kUnavailable, "KERNEL_BUSY",
-     "the kernel is busy with $0; try again"},
-    {std::nullopt, EINTR, Code::kUnavailable, "INTERRUPTED",
+    {kWhatever, EINTR, Code::kUnavailable, "INTERRUPTED",
      "interrupted by a signal ($0); try again"},
 };
 
 const Row* FindRow(Operation operation, int err) {
   for (const Row& row : kRows) {
-    if (row.err == err && row.operation.value_or(operation) == operation) {
+    if ((row.operations.bits & Operations(operation).bits) != 0 &&
+        absl::c_linear_search(row.errs.each, err)) {
       return &row;
     }
   }
