@@ -111,41 +111,32 @@ class NftKernelFactsTest : public ::testing::Test {
       uint16_t command = NFT_MSG_GETOBJ) {
     std::vector<std::pair<std::string, uint64_t>> values;
     NftTable::Lease socket(*table_);
-    bool interrupted = false;
-    EXPECT_EQ(DumpNft(
-                  *socket,
-                  [&](uint32_t sequence, std::string& out) {
-                    AppendNftDumpObjects(kCounter, sequence, out);
-                    // The type of the message.
-                    out[4] = static_cast<char>(command);
-                  },
-                  [&](const NftMessage& message) {
-                    NftObjectInfo info;
-                    if (ReadNftObject(message.attributes, info)) {
-                      values.emplace_back(info.name, info.packets);
-                    }
-                  },
-                  [] {}, &interrupted),
-              0);
+    std::string question = NftDumpObjects(kCounter);
+    // The type of the message.
+    question[4] = static_cast<char>(command);
+    const auto end = DumpNft(*socket, question, [&](const NftMessage& message) {
+      NftObjectInfo info;
+      if (ReadNftObject(message.attributes, info)) {
+        values.emplace_back(info.name, info.packets);
+      }
+    });
+    EXPECT_EQ(end.err, 0);
     return values;
   }
 
   // What the kernel says about a dump in which something changes after each of
   // the first datagrams; not after each, as what is added may never let it end.
-  bool IsInterrupted(
-      absl::FunctionRef<void(uint32_t sequence, std::string& out)> append,
-      absl::FunctionRef<void()> change_once) {
+  bool IsInterrupted(const std::string& question,
+                     absl::FunctionRef<void()> change_once) {
     NftTable::Lease socket(*table_);
-    bool interrupted = false;
     int left = 3;
     const auto change = [&] {
       if (left-- > 0) change_once();
     };
-    EXPECT_EQ(
-        DumpNft(
-            *socket, append, [](const NftMessage&) {}, change, &interrupted),
-        0);
-    return interrupted;
+    const auto end = DumpNft(
+        *socket, question, [](const NftMessage&) {}, change);
+    EXPECT_EQ(end.err, 0);
+    return end.interrupted;
   }
 
   // Keys from `first` on, all into counter "c".
@@ -507,17 +498,13 @@ TEST_F(NftKernelFactsTest, ADumpOfElementsDoesNotTellOfChangesMeanwhile) {
   const uint32_t generation = *table_->Generation();
 
   uint32_t changes = 0;
-  const bool elements_told = IsInterrupted(
-      [](uint32_t sequence, std::string& out) {
-        AppendNftDumpElements("map", sequence, out);
-      },
-      [&] {
-        NftBatch change = table_->NewBatch();
-        change.AddElements("map", ElementsOf(kElements + changes, 1));
-        change.DeleteElements("map", ElementsOf(changes, 1));
-        EXPECT_OK(table_->Commit(change));
-        ++changes;
-      });
+  const bool elements_told = IsInterrupted(NftDumpElements("map"), [&] {
+    NftBatch change = table_->NewBatch();
+    change.AddElements("map", ElementsOf(kElements + changes, 1));
+    change.DeleteElements("map", ElementsOf(changes, 1));
+    EXPECT_OK(table_->Commit(change));
+    ++changes;
+  });
   EXPECT_GT(changes, 1u);
   EXPECT_FALSE(elements_told);
   EXPECT_EQ(*table_->Generation(), generation + changes);
@@ -527,11 +514,8 @@ TEST_F(NftKernelFactsTest, ADumpOfElementsDoesNotTellOfChangesMeanwhile) {
   for (int i = 0; i < 1000; ++i) names.push_back(absl::StrCat("o", i));
   Create(names);
   int made = 0;
-  EXPECT_TRUE(IsInterrupted(
-      [](uint32_t sequence, std::string& out) {
-        AppendNftDumpObjects(kCounter, sequence, out);
-      },
-      [&] { Create({absl::StrCat("new", made++)}); }));
+  EXPECT_TRUE(IsInterrupted(NftDumpObjects(kCounter),
+                            [&] { Create({absl::StrCat("new", made++)}); }));
 }
 
 // Why Commit() has a bound.

@@ -12,9 +12,8 @@ namespace nfmeter::kernel {
 namespace {
 
 template <typename T>
-std::optional<T> Load(ByteSpan payload) {
-  if (payload.size() != sizeof(T)) return std::nullopt;
-  return LoadBytes<T>(payload.data());
+T Load(ByteSpan payload) {
+  return payload.size() == sizeof(T) ? LoadBytes<T>(payload.data()) : T{0};
 }
 
 template <typename T>
@@ -124,21 +123,30 @@ bool AttributeReader::Next() {
   return true;
 }
 
-std::optional<uint32_t> AttributeReader::U32() const {
-  const std::optional<uint32_t> value = Load<uint32_t>(payload_);
-  if (!value.has_value()) return value;
-  return be32toh(*value);
+Attributes::Attributes(ByteSpan bytes) {
+  AttributeReader reader(bytes);
+  while (reader.Next()) {
+    if (reader.type() >= kMost) {
+      odd_ = true;
+      continue;
+    }
+    values_[reader.type()] = reader.payload();
+    given_ |= 1u << reader.type();
+  }
+  odd_ |= reader.malformed();
 }
 
-std::optional<uint64_t> AttributeReader::U64() const {
-  const std::optional<uint64_t> value = Load<uint64_t>(payload_);
-  if (!value.has_value()) return value;
-  return be64toh(*value);
+uint32_t Attributes::U32(uint16_t type) const {
+  return be32toh(Load<uint32_t>(values_[type]));
 }
 
-absl::string_view AttributeReader::Text() const {
-  const char* text = reinterpret_cast<const char*>(payload_.data());
-  return {text, strnlen(text, payload_.size())};
+uint64_t Attributes::U64(uint16_t type) const {
+  return be64toh(Load<uint64_t>(values_[type]));
+}
+
+absl::string_view Attributes::Text(uint16_t type) const {
+  const char* text = reinterpret_cast<const char*>(values_[type].data());
+  return {text, strnlen(text, values_[type].size())};
 }
 
 ByteSpan FindAttribute(ByteSpan attributes, uint16_t type) {

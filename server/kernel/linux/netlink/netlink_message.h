@@ -10,7 +10,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -102,17 +101,39 @@ class AttributeReader {
   // The walk ended before the bytes did.
   bool malformed() const { return malformed_; }
 
-  // The payload as a number; nullopt when its size is another one.
-  std::optional<uint32_t> U32() const;
-  std::optional<uint64_t> U64() const;
-  // The bytes up to the first NUL.
-  absl::string_view Text() const;
-
  private:
   ByteSpan rest_;
   ByteSpan payload_;
   uint16_t type_ = 0;
   bool malformed_ = false;
+};
+
+// Attributes of which each is there once, found by type. What is unknown, and
+// what is behind an impossible length, is passed over.
+class Attributes {
+ public:
+  explicit Attributes(ByteSpan bytes);
+
+  bool Has(uint16_t type) const { return (given_ >> type & 1) != 0; }
+  // The payload; empty without one.
+  ByteSpan operator[](uint16_t type) const { return values_[type]; }
+  // The payload as a number; 0 without one, or when its size is another.
+  uint32_t U32(uint16_t type) const;
+  uint64_t U64(uint16_t type) const;
+  // Its bytes up to the first NUL.
+  absl::string_view Text(uint16_t type) const;
+
+  // Which there are, as bits.
+  uint32_t given() const { return given_; }
+  // Something was passed over.
+  bool odd() const { return odd_; }
+
+ private:
+  static constexpr uint16_t kMost = 24;
+
+  ByteSpan values_[kMost];
+  uint32_t given_ = 0;
+  bool odd_ = false;
 };
 
 // The payload of the first attribute of this type; empty without one.

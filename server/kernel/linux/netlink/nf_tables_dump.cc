@@ -30,7 +30,7 @@ bool HandOut(ByteSpan datagram, uint32_t sequence,
       return false;
     }
     on_message(/*family=*/message[NLMSG_HDRLEN],
-               message.subspan(kNetlinkHeadBytes));
+               Attributes(message.subspan(kNetlinkHeadBytes)));
   }
 }
 
@@ -64,19 +64,6 @@ void NfTablesDump::Run(uint16_t kind, uint8_t family, const std::string& table,
   socket_->Drain();
 }
 
-std::string NfTablesText(ByteSpan attributes, uint16_t type) {
-  const ByteSpan text = FindAttribute(attributes, type);
-  return std::string(text.begin(), std::find(text.begin(), text.end(), 0));
-}
-
-uint32_t NfTablesNumber(ByteSpan attributes, uint16_t type) {
-  AttributeReader reader(attributes);
-  while (reader.Next()) {
-    if (reader.type() == type) return reader.U32().value_or(0);
-  }
-  return 0;
-}
-
 absl::string_view NfTablesFamily(uint8_t family) {
   switch (family) {
     case NFPROTO_IPV4:
@@ -98,13 +85,12 @@ absl::string_view NfTablesFamily(uint8_t family) {
 
 std::vector<std::string> NfTablesTables() {
   std::vector<std::string> names;
-  NfTablesDump().Run(NFT_MSG_GETTABLE, NFPROTO_UNSPEC, /*table=*/"",
-                     /*chain=*/"", [&](uint8_t family, ByteSpan attributes) {
-                       const std::string name =
-                           NfTablesText(attributes, NFTA_TABLE_NAME);
-                       names.push_back(absl::StrCat(NfTablesFamily(family), " ",
-                                                    EscapeName(name)));
-                     });
+  NfTablesDump().Run(
+      NFT_MSG_GETTABLE, NFPROTO_UNSPEC, /*table=*/"",
+      /*chain=*/"", [&](uint8_t family, const Attributes& in) {
+        names.push_back(absl::StrCat(NfTablesFamily(family), " ",
+                                     EscapeName(in.Text(NFTA_TABLE_NAME))));
+      });
   return names;
 }
 

@@ -25,8 +25,7 @@ class NfTablesDump {
   NfTablesDump();
 
   // The attributes stand until it returns.
-  using OnMessage =
-      absl::FunctionRef<void(uint8_t family, ByteSpan attributes)>;
+  using OnMessage = absl::FunctionRef<void(uint8_t family, const Attributes&)>;
   // All objects of a kind (NFT_MSG_GET*) and of a family (NFPROTO_*). `table`
   // and `chain` narrow rules down; empty: all.
   void Run(uint16_t kind, uint8_t family, const std::string& table,
@@ -35,10 +34,6 @@ class NfTablesDump {
  private:
   std::unique_ptr<NetlinkSocket> socket_;  // null: there is none to be had
 };
-
-// An attribute as text up to its NUL, or as a number; "" and 0 without it.
-std::string NfTablesText(ByteSpan attributes, uint16_t type);
-uint32_t NfTablesNumber(ByteSpan attributes, uint16_t type);
 
 // How nft calls a family (NFPROTO_*): "inet".
 absl::string_view NfTablesFamily(uint8_t family);

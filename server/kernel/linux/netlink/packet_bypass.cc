@@ -41,18 +41,17 @@ std::vector<BaseChain> EarlierChains(NfTablesDump& dump, int priority,
                                      absl::string_view own_table) {
   std::vector<BaseChain> chains;
   dump.Run(NFT_MSG_GETCHAIN, NFPROTO_UNSPEC, "", "",
-           [&](uint8_t family, ByteSpan chain) {
-             const ByteSpan hook = FindAttribute(chain, NFTA_CHAIN_HOOK);
-             if (!SeesPackets(family) || hook.empty()) return;
+           [&](uint8_t family, const Attributes& chain) {
+             if (!SeesPackets(family) || !chain.Has(NFTA_CHAIN_HOOK)) return;
+             const Attributes hook(chain[NFTA_CHAIN_HOOK]);
              BaseChain found = {
                  .family = family,
-                 .table = NfTablesText(chain, NFTA_CHAIN_TABLE),
-                 .name = NfTablesText(chain, NFTA_CHAIN_NAME),
-                 .priority = static_cast<int32_t>(
-                     NfTablesNumber(hook, NFTA_HOOK_PRIORITY)),
-                 .drops = !FindAttribute(chain, NFTA_CHAIN_POLICY).empty() &&
-                          NfTablesNumber(chain, NFTA_CHAIN_POLICY) == NF_DROP};
-             if (IsCountingHook(NfTablesNumber(hook, NFTA_HOOK_HOOKNUM)) &&
+                 .table = std::string(chain.Text(NFTA_CHAIN_TABLE)),
+                 .name = std::string(chain.Text(NFTA_CHAIN_NAME)),
+                 .priority = static_cast<int32_t>(hook.U32(NFTA_HOOK_PRIORITY)),
+                 .drops = chain.Has(NFTA_CHAIN_POLICY) &&
+                          chain.U32(NFTA_CHAIN_POLICY) == NF_DROP};
+             if (IsCountingHook(hook.U32(NFTA_HOOK_HOOKNUM)) &&
                  found.priority < priority && found.table != own_table) {
                chains.push_back(std::move(found));
              }
@@ -61,15 +60,15 @@ std::vector<BaseChain> EarlierChains(NfTablesDump& dump, int priority,
 }
 
 // Whether an expression ends the packet's way, or leads to where that may be.
-bool MayDrop(ByteSpan expression) {
-  const std::string name = NfTablesText(expression, NFTA_EXPR_NAME);
+bool MayDrop(const Attributes& expression) {
+  const absl::string_view name = expression.Text(NFTA_EXPR_NAME);
   if (name == "reject") return true;
   if (name != "immediate") return false;
-  const ByteSpan immediate = FindAttribute(expression, NFTA_EXPR_DATA);
-  const ByteSpan data = FindAttribute(immediate, NFTA_IMMEDIATE_DATA);
-  const ByteSpan verdict = FindAttribute(data, NFTA_DATA_VERDICT);
-  if (verdict.empty()) return false;
-  switch (static_cast<int32_t>(NfTablesNumber(verdict, NFTA_VERDICT_CODE))) {
+  const Attributes immediate(expression[NFTA_EXPR_DATA]);
+  const Attributes data(immediate[NFTA_IMMEDIATE_DATA]);
+  if (!data.Has(NFTA_DATA_VERDICT)) return false;
+  const Attributes verdict(data[NFTA_DATA_VERDICT]);
+  switch (static_cast<int32_t>(verdict.U32(NFTA_VERDICT_CODE))) {
     case NF_DROP:
     case NFT_JUMP:
     case NFT_GOTO:
@@ -81,12 +80,13 @@ bool MayDrop(ByteSpan expression) {
 
 bool HasDrop(NfTablesDump& dump, const BaseChain& chain) {
   bool drops = chain.drops;
-  dump.Run(
-      NFT_MSG_GETRULE, chain.family, chain.table, chain.name,
-      [&](uint8_t, ByteSpan rule) {
-        AttributeReader expressions(FindAttribute(rule, NFTA_RULE_EXPRESSIONS));
-        while (expressions.Next()) drops |= MayDrop(expressions.payload());
-      });
+  dump.Run(NFT_MSG_GETRULE, chain.family, chain.table, chain.name,
+           [&](uint8_t, const Attributes& rule) {
+             AttributeReader expressions(rule[NFTA_RULE_EXPRESSIONS]);
+             while (expressions.Next()) {
+               drops |= MayDrop(Attributes(expressions.payload()));
+             }
+           });
   return drops;
 }
 
@@ -98,12 +98,12 @@ std::vector<std::string> LookForBypasses(int priority,
   NfTablesDump dump;
   std::vector<std::string> flowtables;
   dump.Run(NFT_MSG_GETFLOWTABLE, NFPROTO_UNSPEC, "", "",
-           [&](uint8_t family, ByteSpan table) {
+           [&](uint8_t family, const Attributes& table) {
              if (!SeesPackets(family)) return;
-             flowtables.push_back(absl::StrCat(
-                 NfTablesFamily(family), " ",
-                 EscapeName(NfTablesText(table, NFTA_FLOWTABLE_TABLE)), " ",
-                 EscapeName(NfTablesText(table, NFTA_FLOWTABLE_NAME))));
+             flowtables.push_back(
+                 absl::StrCat(NfTablesFamily(family), " ",
+                              EscapeName(table.Text(NFTA_FLOWTABLE_TABLE)), " ",
+                              EscapeName(table.Text(NFTA_FLOWTABLE_NAME))));
            });
   if (!flowtables.empty()) {
     notices.push_back(absl::StrCat(

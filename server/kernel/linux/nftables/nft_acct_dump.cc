@@ -46,22 +46,17 @@ struct Quotas {
 };
 
 int ReadQuotas(NetlinkSocket& socket, Quotas& out) {
-  bool interrupted = false;
-  return DumpNft(
-      socket,
-      [](uint32_t sequence, std::string& question) {
-        AppendNftDumpObjects(NftObjectType::kQuota, sequence, question);
-      },
-      [&](const NftMessage& message) {
-        NftObjectInfo info;
-        if (message.kind != NftMessage::Kind::kObject ||
-            !ReadNftObject(message.attributes, info) ||
-            !out.handles.Take(info.handle)) {
-          return;
-        }
-        out.by_object[info.name] = {info.limit, info.exceeded};
-      },
-      [] {}, &interrupted);
+  NftObjectInfo info;
+  const auto end =
+      DumpNft(socket, NftDumpObjects(NftObjectType::kQuota),
+              [&](const NftMessage& message) {
+                if (message.kind == NftMessage::Kind::kObject &&
+                    ReadNftObject(message.attributes, info) &&
+                    out.handles.Take(info.handle)) {
+                  out.by_object[info.name] = {info.limit, info.exceeded};
+                }
+              });
+  return end.err;
 }
 
 // The counters of one datagram, as the caller wants them.
@@ -129,12 +124,8 @@ absl::StatusOr<AcctDumpOutcome> NftAcctTable::Dump(
   RisingHandles counters;
   Group group(quotas, filter, table_.names());
   NftObjectInfo info;
-  bool interrupted = false;
-  const int err = DumpNft(
-      *socket,
-      [](uint32_t sequence, std::string& question) {
-        AppendNftDumpObjects(NftObjectType::kCounter, sequence, question);
-      },
+  const NftDumpEnd end = DumpNft(
+      *socket, NftDumpObjects(NftObjectType::kCounter),
       [&](const NftMessage& message) {
         if (message.kind == NftMessage::Kind::kObject &&
             ReadNftObject(message.attributes, info) &&
@@ -146,9 +137,8 @@ absl::StatusOr<AcctDumpOutcome> NftAcctTable::Dump(
         outcome.records += group.records().size();
         if (!group.records().empty()) on_records(group.records());
         group.Clear();
-      },
-      &interrupted);
-  if (err != 0) return failed(err);
+      });
+  if (end.err != 0) return failed(end.err);
   // An owned table is changed by us alone, and not while we dump it: there an
   // interruption is about tables of others, and does not matter. But even
   // without one, a transaction of theirs may have been aborted meanwhile, and
@@ -159,7 +149,7 @@ absl::StatusOr<AcctDumpOutcome> NftAcctTable::Dump(
                        CountNftObjects(*socket));
   outcome.complete = before == after &&
                      after == counters.count() + quotas.handles.count() &&
-                     (table_.owned() || !interrupted);
+                     (table_.owned() || !end.interrupted);
   if (quotas_version.has_value() && outcome.complete &&
       quotas.by_object.empty()) {
     table_.quota_group().NoteNone(*quotas_version);

@@ -5,6 +5,7 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include <string>
+#include <utility>
 
 #include "base/status_macros.h"
 #include "kernel/errno_status.h"
@@ -23,30 +24,19 @@ struct Counted {
 // The generation, and how much the table has in all.
 absl::StatusOr<Counted> ReadUse(NetlinkSocket& socket) {
   Counted counted;
-  int failure = 0;
-  ExchangeNft(
-      socket, 2,
-      [](size_t i, uint32_t sequence, std::string& out) {
-        if (i == 0) {
-          AppendNftGetGeneration(sequence, out);
-        } else {
-          AppendNftGetTable(sequence, out);
-        }
-      },
-      [&](size_t i, int err, const NftMessage* message) {
-        if (message == nullptr) {
-          // Without a table there is nothing in it.
-          if (i == 0 || err != ENOENT) failure = err;
-        } else if (i == 0) {
-          counted.generation = ReadNftGeneration(message->attributes);
-        } else if (const auto table = ReadNftTable(message->attributes)) {
-          counted.use = table->use;
-        }
-      });
-  if (failure != 0) {
-    return ErrnoStatus(Operation::kNftRead, failure, "the counters' table");
+  int err = AskNft(socket, NftGetGeneration(), [&](ByteSpan attributes) {
+    counted.generation = ReadNftGeneration(attributes);
+  });
+  if (err == 0) {
+    err = AskNft(socket, NftGetTable(), [&](ByteSpan attributes) {
+      const auto table = ReadNftTable(attributes);
+      if (table.has_value()) counted.use = table->use;
+    });
+    // Without a table there is nothing in it.
+    if (err == ENOENT) err = 0;
   }
-  return counted;
+  if (err == 0) return counted;
+  return ErrnoStatus(Operation::kNftRead, err, "the counters' table");
 }
 
 // What counts as in the table: rules count in their chains, and an anonymous
@@ -59,22 +49,16 @@ bool CountsInTable(const NftSetInfo& set) {
 }
 
 template <typename Info>
-absl::StatusOr<size_t> CountInTable(NetlinkSocket& socket,
-                                    void (*append)(uint32_t, std::string&),
+absl::StatusOr<size_t> CountInTable(NetlinkSocket& socket, std::string question,
                                     std::optional<Info> (*read)(ByteSpan)) {
   size_t count = 0;
-  bool interrupted = false;
-  const int err = DumpNft(
-      socket, append,
-      [&](const NftMessage& message) {
-        const std::optional<Info> info = read(message.attributes);
-        if (info.has_value() && CountsInTable(*info)) ++count;
-      },
-      [] {}, &interrupted);
   // Without the table, some kernels refuse to walk over its sets.
-  if (err != 0 && err != ENOENT) {
-    return ErrnoStatus(Operation::kNftRead, err, "the counters' table");
-  }
+  NFM_RETURN_IF_ERROR(
+      ReadNftDump(socket, "the counters' table", std::move(question),
+                  [&](const NftMessage& message) {
+                    const auto info = read(message.attributes);
+                    count += info.has_value() && CountsInTable(*info);
+                  }));
   return count;
 }
 
@@ -83,12 +67,10 @@ absl::StatusOr<size_t> CountInTable(NetlinkSocket& socket,
 absl::StatusOr<std::optional<size_t>> CountNftObjects(NetlinkSocket& socket) {
   for (int attempt = 0; attempt < kCountings; ++attempt) {
     NFM_ASSIGN_OR_RETURN(const Counted before, ReadUse(socket));
-    NFM_ASSIGN_OR_RETURN(
-        const size_t chains,
-        CountInTable<NftChainInfo>(socket, AppendNftDumpChains, ReadNftChain));
-    NFM_ASSIGN_OR_RETURN(
-        const size_t sets,
-        CountInTable<NftSetInfo>(socket, AppendNftDumpSets, ReadNftSet));
+    NFM_ASSIGN_OR_RETURN(const size_t chains,
+                         CountInTable(socket, NftDumpChains(), ReadNftChain));
+    NFM_ASSIGN_OR_RETURN(const size_t sets,
+                         CountInTable(socket, NftDumpSets(), ReadNftSet));
     NFM_ASSIGN_OR_RETURN(const Counted after, ReadUse(socket));
     if (before.generation.has_value() &&
         before.generation == after.generation && before.use == after.use &&

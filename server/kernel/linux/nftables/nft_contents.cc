@@ -42,33 +42,19 @@ std::string StringOf(ByteSpan span) { return {span.begin(), span.end()}; }
 absl::StatusOr<std::optional<uint32_t>> ReadUse(NetlinkSocket& socket,
                                                 const std::string& chain) {
   std::optional<uint32_t> use;
-  int failure = 0;
-  ExchangeNft(
-      socket, 1,
-      [&](size_t, uint32_t sequence, std::string& out) {
-        AppendNftGetChain(chain, sequence, out);
-      },
-      [&](size_t, int err, const NftMessage* message) {
-        failure = err;
-        if (message == nullptr) return;
-        const auto info = ReadNftChain(message->attributes);
-        if (info.has_value()) use = info->use;
-      });
-  if (failure != 0 && failure != ENOENT) {
-    return ErrnoStatus(Operation::kNftRead, failure, chain);
-  }
-  return use;
+  const int err = AskNft(socket, NftGetChain(chain), [&](ByteSpan attributes) {
+    const auto info = ReadNftChain(attributes);
+    if (info.has_value()) use = info->use;
+  });
+  if (err == 0 || err == ENOENT) return use;
+  return ErrnoStatus(Operation::kNftRead, err, chain);
 }
 
 absl::StatusOr<std::deque<RuleBytes>> ReadRules(NetlinkSocket& socket,
                                                 const std::string& chain) {
   std::deque<RuleBytes> rules;
   NFM_RETURN_IF_ERROR(ReadNftDump(
-      socket, chain,
-      [&](uint32_t sequence, std::string& out) {
-        AppendNftDumpRules(chain, sequence, out);
-      },
-      [&](const NftMessage& message) {
+      socket, chain, NftDumpRules(chain), [&](const NftMessage& message) {
         if (message.kind != NftMessage::Kind::kRule) return;
         const auto info = ReadNftRule(message.attributes);
         // Old kernels hand out the rules of other chains, too.
@@ -82,17 +68,11 @@ absl::StatusOr<std::deque<RuleBytes>> ReadRules(NetlinkSocket& socket,
 std::optional<std::vector<NftElement>> ReadElements(NetlinkSocket& socket,
                                                     const std::string& set) {
   std::vector<NftElement> elements;
-  bool interrupted = false;
-  const int err = DumpNft(
-      socket,
-      [&](uint32_t sequence, std::string& out) {
-        AppendNftDumpElements(set, sequence, out);
-      },
-      [&](const NftMessage& message) {
+  const NftDumpEnd end =
+      DumpNft(socket, NftDumpElements(set), [&](const NftMessage& message) {
         ReadNftElements(message.attributes, elements);
-      },
-      [] {}, &interrupted);
-  if (err != 0) return std::nullopt;
+      });
+  if (end.err != 0) return std::nullopt;
   return elements;
 }
 
@@ -135,20 +115,17 @@ absl::Status ReadChain(NetlinkSocket& socket, NftContents& out, size_t index) {
 // Adds the chains of plans, without their rules.
 absl::Status AddOwnedChains(NetlinkSocket& socket, TableContents& out) {
   const std::string before = NftChainName(out.family, out.table, "");
-  return ReadNftDump(
-      socket, TableName(out.table),
-      [](uint32_t sequence, std::string& question) {
-        AppendNftDumpChains(sequence, question);
-      },
-      [&](const NftMessage& message) {
-        const auto info = ReadNftChain(message.attributes);
-        if (!info.has_value() || info->table != kNftTable) return;
-        absl::string_view name = info->name;
-        if (absl::ConsumePrefix(&name, before) &&
-            absl::StartsWith(name, kOwnedChainPrefix)) {
-          out.chains.push_back({.name = std::string(name)});
-        }
-      });
+  return ReadNftDump(socket, TableName(out.table), NftDumpChains(),
+                     [&](const NftMessage& message) {
+                       const auto info = ReadNftChain(message.attributes);
+                       if (!info.has_value() || info->table != kNftTable)
+                         return;
+                       absl::string_view name = info->name;
+                       if (absl::ConsumePrefix(&name, before) &&
+                           absl::StartsWith(name, kOwnedChainPrefix)) {
+                         out.chains.push_back({.name = std::string(name)});
+                       }
+                     });
 }
 
 }  // namespace

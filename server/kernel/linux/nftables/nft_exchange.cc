@@ -2,11 +2,21 @@
 #include "kernel/linux/nftables/nft_exchange.h"
 
 #include <errno.h>
+#include <linux/netlink.h>
+#include <string.h>
 
 #include "kernel/errno_status.h"
 #include "kernel/linux/netlink/netlink_exchange.h"
 
 namespace nfmeter::kernel {
+namespace {
+
+void SetSequence(uint32_t sequence, std::string& question) {
+  memcpy(question.data() + offsetof(nlmsghdr, nlmsg_seq), &sequence,
+         sizeof(sequence));
+}
+
+}  // namespace
 
 void ExchangeNft(
     NetlinkSocket& socket, size_t count,
@@ -28,47 +38,53 @@ void ExchangeNft(
       [&](size_t index, int err) { on_answer(index, err, nullptr); });
 }
 
-int DumpNft(NetlinkSocket& socket,
-            absl::FunctionRef<void(uint32_t sequence, std::string& out)> append,
-            absl::FunctionRef<void(const NftMessage& message)> on_message,
-            absl::FunctionRef<void()> on_datagram_end, bool* interrupted) {
+int AskNft(NetlinkSocket& socket, std::string question,
+           absl::FunctionRef<void(ByteSpan attributes)> on_answer) {
+  int failure = 0;
+  ExchangeNft(
+      socket, 1,
+      [&](size_t, uint32_t sequence, std::string& out) {
+        SetSequence(sequence, question);
+        out.append(question);
+      },
+      [&](size_t, int err, const NftMessage* message) {
+        failure = err;
+        if (message != nullptr) on_answer(message->attributes);
+      });
+  return failure;
+}
+
+NftDumpEnd DumpNft(
+    NetlinkSocket& socket, std::string question,
+    absl::FunctionRef<void(const NftMessage& message)> on_message,
+    absl::FunctionRef<void()> on_datagram_end) {
   const uint32_t sequence = socket.TakeSequences(1);
-  std::string question;
-  append(sequence, question);
-  if (const int err = socket.Send(question); err != 0) return err;
-  *interrupted = false;
-  for (bool done = false; !done;) {
+  SetSequence(sequence, question);
+  NftDumpEnd end{.err = socket.Send(question)};
+  for (bool done = false; !done && end.err == 0;) {
     const NetlinkSocket::Received received = socket.Receive();
-    if (received.err != 0) {
-      socket.Drain();
-      return received.err == EAGAIN ? ENOBUFS : received.err;
-    }
+    end.err = received.err == EAGAIN ? ENOBUFS : received.err;
     NftMessageReader reader(received.datagram);
-    while (const NftMessage* message = reader.Next()) {
+    while (const NftMessage* message = end.err == 0 ? reader.Next() : nullptr) {
       if (message->sequence != sequence) continue;
-      *interrupted |= message->dump_interrupted;
-      if (message->err != 0) {
-        socket.Drain();
-        return message->err;
-      }
+      end.interrupted |= message->dump_interrupted;
+      end.err = message->err;
       if (message->kind == NftMessage::Kind::kDone) {
         done = true;
-      } else {
+      } else if (end.err == 0) {
         on_message(*message);
       }
     }
-    on_datagram_end();
+    if (end.err == 0) on_datagram_end();
   }
-  return 0;
+  if (end.err != 0) socket.Drain();
+  return end;
 }
 
 absl::Status ReadNftDump(
-    NetlinkSocket& socket, absl::string_view subject,
-    absl::FunctionRef<void(uint32_t sequence, std::string& out)> append,
+    NetlinkSocket& socket, absl::string_view subject, std::string question,
     absl::FunctionRef<void(const NftMessage& message)> on_message) {
-  bool interrupted = false;
-  const int err = DumpNft(
-      socket, append, on_message, [] {}, &interrupted);
+  const int err = DumpNft(socket, std::move(question), on_message).err;
   if (err == 0 || err == ENOENT) return absl::OkStatus();
   return ErrnoStatus(Operation::kNftRead, err, subject);
 }

@@ -32,19 +32,25 @@ void ExchangeNft(
     absl::FunctionRef<void(size_t index, int err, const NftMessage* message)>
         on_answer);
 
+// Asks one. 0, after `on_answer` has had the attributes of the answer, or an
+// errno.
+int AskNft(NetlinkSocket& socket, std::string question,
+           absl::FunctionRef<void(ByteSpan attributes)> on_answer);
+
 // Asks for a dump and hands out its messages, a datagram's at a time, in order.
-// 0 or an errno: then what was handed out is void. `*interrupted`: the kernel
-// says that something changed meanwhile.
-int DumpNft(NetlinkSocket& socket,
-            absl::FunctionRef<void(uint32_t sequence, std::string& out)> append,
-            absl::FunctionRef<void(const NftMessage& message)> on_message,
-            absl::FunctionRef<void()> on_datagram_end, bool* interrupted);
+struct NftDumpEnd {
+  int err = 0;               // then what was handed out is void
+  bool interrupted = false;  // the kernel says that something changed meanwhile
+};
+NftDumpEnd DumpNft(
+    NetlinkSocket& socket, std::string question,
+    absl::FunctionRef<void(const NftMessage& message)> on_message,
+    absl::FunctionRef<void()> on_datagram_end = [] {});
 
 // The same for those who don't mind what changes meanwhile. Without a table of
 // ours there are no messages. `subject` is what an error names.
 absl::Status ReadNftDump(
-    NetlinkSocket& socket, absl::string_view subject,
-    absl::FunctionRef<void(uint32_t sequence, std::string& out)> append,
+    NetlinkSocket& socket, absl::string_view subject, std::string question,
     absl::FunctionRef<void(const NftMessage& message)> on_message);
 
 // What a transaction was refused for; nothing is done then.

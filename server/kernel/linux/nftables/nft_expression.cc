@@ -158,45 +158,25 @@ struct NameOf {
 // is left in the end is not understood, and may change the meaning.
 class Fields {
  public:
-  explicit Fields(ByteSpan payload) {
-    AttributeReader reader(payload);
-    while (reader.Next()) {
-      if (reader.type() >= kMost) {
-        odd_ = true;
-        continue;
-      }
-      values_[reader.type()] = reader.payload();
-      given_ |= 1u << reader.type();
-    }
-    odd_ |= reader.malformed();
-  }
+  explicit Fields(ByteSpan payload)
+      : in_(payload), left_(in_.given()), odd_(in_.odd()) {}
 
   // 0 where it is missing; then the expression is not whole.
   uint32_t U32(uint16_t type) {
-    const ByteSpan value = Take(type);
-    if (value.size() != sizeof(uint32_t)) {
-      odd_ = true;
-      return 0;
-    }
-    return uint32_t{value[0]} << 24 | uint32_t{value[1]} << 16 |
-           uint32_t{value[2]} << 8 | value[3];
+    odd_ |= Take(type).size() != sizeof(uint32_t);
+    return in_.U32(type);
   }
   uint32_t U32Or(uint16_t type, uint32_t otherwise) {
     return Has(type) ? U32(type) : otherwise;
   }
   uint64_t U64(uint16_t type) {
-    const ByteSpan value = Take(type);
-    uint64_t number = 0;
-    odd_ |= value.size() != sizeof(number);
-    for (const uint8_t byte : value) number = number << 8 | byte;
-    return number;
+    odd_ |= Take(type).size() != sizeof(uint64_t);
+    return in_.U64(type);
   }
   std::string Text(uint16_t type) {
-    const ByteSpan value = Take(type);
-    std::string text(value.begin(), value.end());
-    text.resize(std::min(text.size(), text.find('\0')));
-    odd_ |= text.empty();
-    return text;
+    Take(type);
+    odd_ |= in_.Text(type).empty();
+    return std::string(in_.Text(type));
   }
   std::string Data(uint16_t type) {
     std::string data = ReadData(Take(type));
@@ -204,11 +184,10 @@ class Fields {
     return data;
   }
   ByteSpan Take(uint16_t type) {
-    given_ &= ~(1u << type);
-    return values_[type];
+    left_ &= ~(1u << type);
+    return in_[type];
   }
-  bool Has(uint16_t type) const { return (given_ >> type & 1) != 0; }
-
+  bool Has(uint16_t type) const { return in_.Has(type); }
   // The field must have this value.
   void Expect(uint16_t type, uint32_t value) { odd_ |= U32(type) != value; }
   // The field must name a register for so many bytes. True: the second one.
@@ -221,13 +200,12 @@ class Fields {
   }
 
   // All was as it should, and all was read.
-  bool IsWhole() const { return !odd_ && given_ == 0; }
+  bool IsWhole() const { return !odd_ && left_ == 0; }
 
  private:
-  static constexpr uint16_t kMost = 16;
-  ByteSpan values_[kMost];
-  uint32_t given_ = 0;
-  bool odd_ = false;
+  const Attributes in_;
+  uint32_t left_;
+  bool odd_;
 };
 
 NftExpression ReadMeta(Fields& in) {
@@ -364,16 +342,11 @@ constexpr std::pair<absl::string_view, ReadFunction> kReaders[] = {
 };
 
 NftExpression ReadExpression(ByteSpan element) {
-  absl::string_view name;
-  ByteSpan data;
-  AttributeReader reader(element);
-  while (reader.Next()) {
-    if (reader.type() == NFTA_EXPR_NAME) name = reader.Text();
-    if (reader.type() == NFTA_EXPR_DATA) data = reader.payload();
-  }
+  const Attributes in(element);
+  const absl::string_view name = in.Text(NFTA_EXPR_NAME);
   for (const auto& [known, read] : kReaders) {
     if (known != name) continue;
-    Fields fields(data);
+    Fields fields(in[NFTA_EXPR_DATA]);
     NftExpression expression = read(fields);
     if (!fields.IsWhole() || std::holds_alternative<NftUnknown>(expression)) {
       break;

@@ -9,90 +9,92 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <initializer_list>
+#include <utility>
+
 namespace nfmeter::kernel {
 namespace {
 
-NetlinkRequest Question(int command, uint16_t flags, uint32_t sequence,
-                        std::string& out, uint8_t family = NFPROTO_INET) {
+NetlinkRequest Request(int command, uint16_t flags, uint32_t sequence,
+                       std::string& out, uint8_t family = NFPROTO_INET) {
   return {NetlinkRequest::TypeOf(NFNL_SUBSYS_NFTABLES, command), flags, family,
           sequence, out};
 }
 
+// A question about what these attributes name.
+using Names = std::initializer_list<std::pair<uint16_t, absl::string_view>>;
+std::string Question(int command, uint16_t flags, const Names& names,
+                     uint8_t family = NFPROTO_INET) {
+  std::string out;
+  {
+    NetlinkRequest request = Request(command, flags, 0, out, family);
+    for (const auto& [type, name] : names) request.PutString(type, name);
+  }
+  return out;
+}
+
 void AppendOneObject(int command, NftObjectType type, absl::string_view object,
                      uint32_t sequence, std::string& out) {
-  NetlinkRequest question = Question(command, 0, sequence, out);
-  question.PutString(NFTA_OBJ_TABLE, kNftTable);
-  question.PutString(NFTA_OBJ_NAME, object);
-  question.PutU32(NFTA_OBJ_TYPE, static_cast<uint32_t>(type));
+  NetlinkRequest request = Request(command, 0, sequence, out);
+  request.PutString(NFTA_OBJ_TABLE, kNftTable);
+  request.PutString(NFTA_OBJ_NAME, object);
+  request.PutU32(NFTA_OBJ_TYPE, static_cast<uint32_t>(type));
 }
 
 NftMessage::Kind KindOf(uint16_t type) {
   using Kind = NftMessage::Kind;
-  switch (type) {
-    case NLMSG_ERROR:
-      return Kind::kError;
-    case NLMSG_DONE:
-      return Kind::kDone;
-    case (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWGEN:
-      return Kind::kGeneration;
-    case (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWTABLE:
-      return Kind::kTable;
-    case (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWCHAIN:
-      return Kind::kChain;
-    case (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWRULE:
-      return Kind::kRule;
-    case (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWSET:
-      return Kind::kSet;
-    case (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWSETELEM:
-      return Kind::kElements;
-    case (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWOBJ:
-      return Kind::kObject;
-    default:
-      return Kind::kOther;
-  }
-}
-
-void ReadCounterData(ByteSpan payload, NftObjectInfo& out) {
-  AttributeReader reader(payload);
-  while (reader.Next()) {
-    if (reader.type() == NFTA_COUNTER_PACKETS) {
-      out.packets = reader.U64().value_or(0);
-    } else if (reader.type() == NFTA_COUNTER_BYTES) {
-      out.bytes = reader.U64().value_or(0);
-    }
-  }
-}
-
-void ReadQuotaData(ByteSpan payload, NftObjectInfo& out) {
-  AttributeReader reader(payload);
-  while (reader.Next()) {
-    if (reader.type() == NFTA_QUOTA_BYTES) {
-      out.limit = reader.U64().value_or(0);
-    } else if (reader.type() == NFTA_QUOTA_CONSUMED) {
-      out.consumed = reader.U64().value_or(0);
-    } else if (reader.type() == NFTA_QUOTA_FLAGS) {
-      // NFT_QUOTA_F_DEPLETED.
-      out.exceeded = (reader.U32().value_or(0) & 2) != 0;
-    }
-  }
+  if (type == NLMSG_ERROR) return Kind::kError;
+  if (type == NLMSG_DONE) return Kind::kDone;
+  if (type >> 8 != NFNL_SUBSYS_NFTABLES) return Kind::kOther;
+  const int command = type & 0xff;
+  return command == NFT_MSG_NEWOBJ    ? Kind::kObject
+         : command == NFT_MSG_NEWRULE ? Kind::kRule
+                                      : Kind::kAnswer;
 }
 
 }  // namespace
 
-void AppendNftGetGeneration(uint32_t sequence, std::string& out) {
-  Question(NFT_MSG_GETGEN, 0, sequence, out, AF_UNSPEC);
+std::string NftGetGeneration() {
+  return Question(NFT_MSG_GETGEN, 0, {}, AF_UNSPEC);
 }
 
-void AppendNftGetTable(uint32_t sequence, std::string& out) {
-  NetlinkRequest question = Question(NFT_MSG_GETTABLE, 0, sequence, out);
-  question.PutString(NFTA_TABLE_NAME, kNftTable);
+std::string NftGetTable() {
+  return Question(NFT_MSG_GETTABLE, 0, {{NFTA_TABLE_NAME, kNftTable}});
 }
 
-void AppendNftGetChain(absl::string_view chain, uint32_t sequence,
-                       std::string& out) {
-  NetlinkRequest question = Question(NFT_MSG_GETCHAIN, 0, sequence, out);
-  question.PutString(NFTA_CHAIN_TABLE, kNftTable);
-  question.PutString(NFTA_CHAIN_NAME, chain);
+std::string NftGetChain(absl::string_view chain) {
+  return Question(NFT_MSG_GETCHAIN, 0,
+                  {{NFTA_CHAIN_TABLE, kNftTable}, {NFTA_CHAIN_NAME, chain}});
+}
+
+std::string NftDumpObjects(NftObjectType type) {
+  std::string out;
+  {
+    NetlinkRequest request = Request(NFT_MSG_GETOBJ, NLM_F_DUMP, 0, out);
+    request.PutString(NFTA_OBJ_TABLE, kNftTable);
+    request.PutU32(NFTA_OBJ_TYPE, static_cast<uint32_t>(type));
+  }
+  return out;
+}
+
+std::string NftDumpChains() {
+  return Question(NFT_MSG_GETCHAIN, NLM_F_DUMP,
+                  {{NFTA_CHAIN_TABLE, kNftTable}});
+}
+
+std::string NftDumpRules(absl::string_view chain) {
+  return Question(NFT_MSG_GETRULE, NLM_F_DUMP,
+                  {{NFTA_RULE_TABLE, kNftTable}, {NFTA_RULE_CHAIN, chain}});
+}
+
+std::string NftDumpSets() {
+  return Question(NFT_MSG_GETSET, NLM_F_DUMP, {{NFTA_SET_TABLE, kNftTable}});
+}
+
+std::string NftDumpElements(absl::string_view set) {
+  return Question(
+      NFT_MSG_GETSETELEM, NLM_F_DUMP,
+      {{NFTA_SET_ELEM_LIST_TABLE, kNftTable}, {NFTA_SET_ELEM_LIST_SET, set}});
 }
 
 void AppendNftGetObject(NftObjectType type, absl::string_view object,
@@ -103,40 +105,6 @@ void AppendNftGetObject(NftObjectType type, absl::string_view object,
 void AppendNftResetObject(NftObjectType type, absl::string_view object,
                           uint32_t sequence, std::string& out) {
   AppendOneObject(NFT_MSG_GETOBJ_RESET, type, object, sequence, out);
-}
-
-void AppendNftDumpObjects(NftObjectType type, uint32_t sequence,
-                          std::string& out) {
-  NetlinkRequest question = Question(NFT_MSG_GETOBJ, NLM_F_DUMP, sequence, out);
-  question.PutString(NFTA_OBJ_TABLE, kNftTable);
-  question.PutU32(NFTA_OBJ_TYPE, static_cast<uint32_t>(type));
-}
-
-void AppendNftDumpChains(uint32_t sequence, std::string& out) {
-  NetlinkRequest question =
-      Question(NFT_MSG_GETCHAIN, NLM_F_DUMP, sequence, out);
-  question.PutString(NFTA_CHAIN_TABLE, kNftTable);
-}
-
-void AppendNftDumpRules(absl::string_view chain, uint32_t sequence,
-                        std::string& out) {
-  NetlinkRequest question =
-      Question(NFT_MSG_GETRULE, NLM_F_DUMP, sequence, out);
-  question.PutString(NFTA_RULE_TABLE, kNftTable);
-  question.PutString(NFTA_RULE_CHAIN, chain);
-}
-
-void AppendNftDumpSets(uint32_t sequence, std::string& out) {
-  NetlinkRequest question = Question(NFT_MSG_GETSET, NLM_F_DUMP, sequence, out);
-  question.PutString(NFTA_SET_TABLE, kNftTable);
-}
-
-void AppendNftDumpElements(absl::string_view set, uint32_t sequence,
-                           std::string& out) {
-  NetlinkRequest question =
-      Question(NFT_MSG_GETSETELEM, NLM_F_DUMP, sequence, out);
-  question.PutString(NFTA_SET_ELEM_LIST_TABLE, kNftTable);
-  question.PutString(NFTA_SET_ELEM_LIST_SET, set);
 }
 
 const NftMessage* NftMessageReader::Next() {
@@ -167,184 +135,87 @@ const NftMessage* NftMessageReader::Next() {
 }
 
 std::optional<uint32_t> ReadNftGeneration(ByteSpan attributes) {
-  AttributeReader reader(attributes);
-  while (reader.Next()) {
-    if (reader.type() == NFTA_GEN_ID) return reader.U32();
-  }
-  return std::nullopt;
+  const Attributes in(attributes);
+  if (in[NFTA_GEN_ID].size() != sizeof(uint32_t)) return std::nullopt;
+  return in.U32(NFTA_GEN_ID);
 }
 
 std::optional<NftTableInfo> ReadNftTable(ByteSpan attributes) {
-  NftTableInfo out;
-  AttributeReader reader(attributes);
-  while (reader.Next()) {
-    switch (reader.type()) {
-      case NFTA_TABLE_NAME:
-        out.name = reader.Text();
-        break;
-      case NFTA_TABLE_FLAGS:
-        out.flags = reader.U32().value_or(0);
-        break;
-      case NFTA_TABLE_USE:
-        out.use = reader.U32().value_or(0);
-        break;
-      case NFTA_TABLE_OWNER:
-        out.owner = reader.U32().value_or(0);
-        break;
-      case NFTA_TABLE_USERDATA:
-        out.userdata = reader.payload();
-        break;
-      default:
-        break;
-    }
-  }
-  if (out.name.empty()) return std::nullopt;
-  return out;
+  const Attributes in(attributes);
+  if (in.Text(NFTA_TABLE_NAME).empty()) return std::nullopt;
+  return NftTableInfo{.name = in.Text(NFTA_TABLE_NAME),
+                      .flags = in.U32(NFTA_TABLE_FLAGS),
+                      .use = in.U32(NFTA_TABLE_USE),
+                      .owner = in.U32(NFTA_TABLE_OWNER),
+                      .userdata = in[NFTA_TABLE_USERDATA]};
 }
 
 bool ReadNftObject(ByteSpan attributes, NftObjectInfo& out) {
-  out = NftObjectInfo();
-  ByteSpan data;
-  AttributeReader reader(attributes);
-  while (reader.Next()) {
-    switch (reader.type()) {
-      case NFTA_OBJ_TABLE:
-        out.table = reader.Text();
-        break;
-      case NFTA_OBJ_NAME:
-        out.name = reader.Text();
-        break;
-      case NFTA_OBJ_TYPE:
-        out.type = reader.U32().value_or(0);
-        break;
-      case NFTA_OBJ_HANDLE:
-        out.handle = reader.U64().value_or(0);
-        break;
-      case NFTA_OBJ_USE:
-        out.use = reader.U32().value_or(0);
-        break;
-      case NFTA_OBJ_DATA:
-        data = reader.payload();
-        break;
-      case NFTA_OBJ_USERDATA:
-        out.userdata = reader.payload();
-        break;
-      default:
-        break;
-    }
-  }
+  constexpr uint32_t kDepleted = 2;  // NFT_QUOTA_F_DEPLETED
+  const Attributes in(attributes);
+  out = {.table = in.Text(NFTA_OBJ_TABLE),
+         .name = in.Text(NFTA_OBJ_NAME),
+         .type = in.U32(NFTA_OBJ_TYPE),
+         .handle = in.U64(NFTA_OBJ_HANDLE),
+         .use = in.U32(NFTA_OBJ_USE),
+         .userdata = in[NFTA_OBJ_USERDATA]};
+  const Attributes data(in[NFTA_OBJ_DATA]);
   if (out.type == static_cast<uint32_t>(NftObjectType::kCounter)) {
-    ReadCounterData(data, out);
+    out.packets = data.U64(NFTA_COUNTER_PACKETS);
+    out.bytes = data.U64(NFTA_COUNTER_BYTES);
   } else if (out.type == static_cast<uint32_t>(NftObjectType::kQuota)) {
-    ReadQuotaData(data, out);
+    out.limit = data.U64(NFTA_QUOTA_BYTES);
+    out.consumed = data.U64(NFTA_QUOTA_CONSUMED);
+    out.exceeded = (data.U32(NFTA_QUOTA_FLAGS) & kDepleted) != 0;
   }
   return !out.name.empty();
 }
 
 std::optional<NftChainInfo> ReadNftChain(ByteSpan attributes) {
-  NftChainInfo out;
-  AttributeReader reader(attributes);
-  while (reader.Next()) {
-    switch (reader.type()) {
-      case NFTA_CHAIN_TABLE:
-        out.table = reader.Text();
-        break;
-      case NFTA_CHAIN_NAME:
-        out.name = reader.Text();
-        break;
-      case NFTA_CHAIN_HANDLE:
-        out.handle = reader.U64().value_or(0);
-        break;
-      case NFTA_CHAIN_USE:
-        out.use = reader.U32().value_or(0);
-        break;
-      case NFTA_CHAIN_TYPE:
-        out.type = reader.Text();
-        break;
-      case NFTA_CHAIN_HOOK: {
-        out.base = true;
-        AttributeReader hook(reader.payload());
-        while (hook.Next()) {
-          if (hook.type() == NFTA_HOOK_HOOKNUM) {
-            out.hook = hook.U32().value_or(0);
-          } else if (hook.type() == NFTA_HOOK_PRIORITY) {
-            out.priority = static_cast<int32_t>(hook.U32().value_or(0));
-          }
-        }
-        break;
-      }
-      default:
-        break;
-    }
-  }
-  if (out.name.empty()) return std::nullopt;
-  return out;
+  const Attributes in(attributes);
+  if (in.Text(NFTA_CHAIN_NAME).empty()) return std::nullopt;
+  const Attributes hook(in[NFTA_CHAIN_HOOK]);
+  return NftChainInfo{
+      .table = in.Text(NFTA_CHAIN_TABLE),
+      .name = in.Text(NFTA_CHAIN_NAME),
+      .handle = in.U64(NFTA_CHAIN_HANDLE),
+      .use = in.U32(NFTA_CHAIN_USE),
+      .base = in.Has(NFTA_CHAIN_HOOK),
+      .hook = hook.U32(NFTA_HOOK_HOOKNUM),
+      .priority = static_cast<int32_t>(hook.U32(NFTA_HOOK_PRIORITY)),
+      .type = in.Text(NFTA_CHAIN_TYPE)};
 }
 
 std::optional<NftRuleInfo> ReadNftRule(ByteSpan attributes) {
-  NftRuleInfo out;
-  AttributeReader reader(attributes);
-  while (reader.Next()) {
-    switch (reader.type()) {
-      case NFTA_RULE_CHAIN:
-        out.chain = reader.Text();
-        break;
-      case NFTA_RULE_HANDLE:
-        out.handle = reader.U64().value_or(0);
-        break;
-      case NFTA_RULE_EXPRESSIONS:
-        out.expressions = reader.payload();
-        break;
-      case NFTA_RULE_USERDATA:
-        out.userdata = reader.payload();
-        break;
-      default:
-        break;
-    }
-  }
-  if (out.chain.empty()) return std::nullopt;
-  return out;
+  const Attributes in(attributes);
+  if (in.Text(NFTA_RULE_CHAIN).empty()) return std::nullopt;
+  return NftRuleInfo{.chain = in.Text(NFTA_RULE_CHAIN),
+                     .handle = in.U64(NFTA_RULE_HANDLE),
+                     .expressions = in[NFTA_RULE_EXPRESSIONS],
+                     .userdata = in[NFTA_RULE_USERDATA]};
 }
 
 std::optional<NftSetInfo> ReadNftSet(ByteSpan attributes) {
-  NftSetInfo out;
-  AttributeReader reader(attributes);
-  while (reader.Next()) {
-    if (reader.type() == NFTA_SET_TABLE) {
-      out.table = reader.Text();
-    } else if (reader.type() == NFTA_SET_NAME) {
-      out.name = reader.Text();
-    } else if (reader.type() == NFTA_SET_FLAGS) {
-      out.flags = reader.U32().value_or(0);
-    } else if (reader.type() == NFTA_SET_KEY_TYPE) {
-      out.key_type = reader.U32().value_or(0);
-    } else if (reader.type() == NFTA_SET_KEY_LEN) {
-      out.key_bytes = reader.U32().value_or(0);
-    } else if (reader.type() == NFTA_SET_OBJ_TYPE) {
-      out.objects = reader.U32().value_or(0);
-    }
-  }
-  if (out.name.empty()) return std::nullopt;
-  return out;
+  const Attributes in(attributes);
+  if (in.Text(NFTA_SET_NAME).empty()) return std::nullopt;
+  return NftSetInfo{.table = in.Text(NFTA_SET_TABLE),
+                    .name = in.Text(NFTA_SET_NAME),
+                    .flags = in.U32(NFTA_SET_FLAGS),
+                    .key_type = in.U32(NFTA_SET_KEY_TYPE),
+                    .key_bytes = in.U32(NFTA_SET_KEY_LEN),
+                    .objects = in.U32(NFTA_SET_OBJ_TYPE)};
 }
 
 void ReadNftElements(ByteSpan attributes, std::vector<NftElement>& out) {
   AttributeReader list(FindAttribute(attributes, NFTA_SET_ELEM_LIST_ELEMENTS));
   while (list.Next()) {
-    NftElement element;
-    AttributeReader reader(list.payload());
-    while (reader.Next()) {
-      if (reader.type() == NFTA_SET_ELEM_KEY) {
-        const ByteSpan key = FindAttribute(reader.payload(), NFTA_DATA_VALUE);
-        element.key.assign(key.begin(), key.end());
-      } else if (reader.type() == NFTA_SET_ELEM_FLAGS) {
-        element.ends_range =
-            (reader.U32().value_or(0) & NFT_SET_ELEM_INTERVAL_END) != 0;
-      } else if (reader.type() == NFTA_SET_ELEM_OBJREF) {
-        element.object = std::string(reader.Text());
-      }
-    }
-    if (!element.key.empty()) out.push_back(std::move(element));
+    const Attributes in(list.payload());
+    const ByteSpan key = FindAttribute(in[NFTA_SET_ELEM_KEY], NFTA_DATA_VALUE);
+    if (key.empty()) continue;
+    const uint32_t flags = in.U32(NFTA_SET_ELEM_FLAGS);
+    out.push_back({.key = std::string(key.begin(), key.end()),
+                   .ends_range = (flags & NFT_SET_ELEM_INTERVAL_END) != 0,
+                   .object = std::string(in.Text(NFTA_SET_ELEM_OBJREF))});
   }
 }
 

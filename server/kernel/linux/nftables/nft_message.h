@@ -20,39 +20,35 @@ namespace nfmeter::kernel {
 // The kernel's numbers of the kinds of objects that we use.
 enum class NftObjectType : uint32_t { kCounter = 1, kQuota = 2 };
 
-// Each appends one question. Answered by one message or one error.
-void AppendNftGetGeneration(uint32_t sequence, std::string& out);
-void AppendNftGetTable(uint32_t sequence, std::string& out);
-void AppendNftGetChain(absl::string_view chain, uint32_t sequence,
-                       std::string& out);
+// Questions; whoever sends one gives it its sequence number. Answered by one
+// message or one error.
+std::string NftGetGeneration();
+std::string NftGetTable();
+std::string NftGetChain(absl::string_view chain);
+
+// Answered by messages and an end. Of our table.
+std::string NftDumpObjects(NftObjectType type);
+std::string NftDumpChains();
+std::string NftDumpRules(absl::string_view chain);
+std::string NftDumpSets();
+std::string NftDumpElements(absl::string_view set);
+
+// Appends one of many questions. Answered by one message or one error.
 void AppendNftGetObject(NftObjectType type, absl::string_view object,
                         uint32_t sequence, std::string& out);
 // The same, and zeroes it, in one step.
 void AppendNftResetObject(NftObjectType type, absl::string_view object,
                           uint32_t sequence, std::string& out);
-// Answered by messages and an end. Of our table.
-void AppendNftDumpObjects(NftObjectType type, uint32_t sequence,
-                          std::string& out);
-void AppendNftDumpChains(uint32_t sequence, std::string& out);
-void AppendNftDumpRules(absl::string_view chain, uint32_t sequence,
-                        std::string& out);
-void AppendNftDumpSets(uint32_t sequence, std::string& out);
-void AppendNftDumpElements(absl::string_view set, uint32_t sequence,
-                           std::string& out);
 
 // One message from the kernel.
 struct NftMessage {
   enum class Kind {
-    kGeneration,
-    kTable,
-    kChain,
-    kRule,
-    kSet,
-    kElements,
     kObject,
-    kError,  // `err` is set; 0 acknowledges
-    kDone,   // the end of a dump; `err` is set, 0 when it went well
-    kOther,  // not for us
+    kRule,
+    kAnswer,  // something else of nf_tables
+    kError,   // `err` is set; 0 acknowledges
+    kDone,    // the end of a dump; `err` is set, 0 when it went well
+    kOther,   // not for us
   };
   Kind kind = Kind::kOther;
   uint32_t sequence = 0;

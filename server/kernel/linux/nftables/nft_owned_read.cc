@@ -31,11 +31,7 @@ std::optional<NftOwnedPlace> PlaceOf(absl::string_view name,
 absl::Status ReadChains(NetlinkSocket& socket, absl::string_view prefix,
                         NftFound& out) {
   return ReadNftDump(
-      socket, kPlanChains,
-      [](uint32_t sequence, std::string& question) {
-        AppendNftDumpChains(sequence, question);
-      },
-      [&](const NftMessage& message) {
+      socket, kPlanChains, NftDumpChains(), [&](const NftMessage& message) {
         const auto info = ReadNftChain(message.attributes);
         if (!info.has_value() || info->table != kNftTable) return;
         std::optional<NftOwnedPlace> place = PlaceOf(info->name, prefix);
@@ -53,11 +49,7 @@ absl::Status ReadChains(NetlinkSocket& socket, absl::string_view prefix,
 absl::Status ReadRules(NetlinkSocket& socket, NftFoundChain& chain) {
   const std::string name = chain.place.KernelName();
   return ReadNftDump(
-      socket, kPlanChains,
-      [&](uint32_t sequence, std::string& question) {
-        AppendNftDumpRules(name, sequence, question);
-      },
-      [&](const NftMessage& message) {
+      socket, kPlanChains, NftDumpRules(name), [&](const NftMessage& message) {
         if (message.kind != NftMessage::Kind::kRule) return;
         const auto info = ReadNftRule(message.attributes);
         if (!info.has_value() || info->chain != name) return;
@@ -75,11 +67,7 @@ absl::Status ReadRules(NetlinkSocket& socket, NftFoundChain& chain) {
 absl::Status ReadMaps(NetlinkSocket& socket, absl::string_view prefix,
                       NftFound& out) {
   return ReadNftDump(
-      socket, kPlanChains,
-      [](uint32_t sequence, std::string& question) {
-        AppendNftDumpSets(sequence, question);
-      },
-      [&](const NftMessage& message) {
+      socket, kPlanChains, NftDumpSets(), [&](const NftMessage& message) {
         const auto info = ReadNftSet(message.attributes);
         if (!info.has_value() || info->table != kNftTable) return;
         std::optional<NftOwnedPlace> place = PlaceOf(info->name, prefix);
@@ -95,14 +83,11 @@ absl::Status ReadMaps(NetlinkSocket& socket, absl::string_view prefix,
 
 absl::Status ReadElements(NetlinkSocket& socket, NftFoundMap& map) {
   std::vector<NftElement> elements;
-  NFM_RETURN_IF_ERROR(ReadNftDump(
-      socket, kPlanChains,
-      [&](uint32_t sequence, std::string& question) {
-        AppendNftDumpElements(map.map.name, sequence, question);
-      },
-      [&](const NftMessage& message) {
-        ReadNftElements(message.attributes, elements);
-      }));
+  NFM_RETURN_IF_ERROR(
+      ReadNftDump(socket, kPlanChains, NftDumpElements(map.map.name),
+                  [&](const NftMessage& message) {
+                    ReadNftElements(message.attributes, elements);
+                  }));
   map.elements.reserve(elements.size());
   for (NftElement& each : elements) {
     map.elements.push_back({std::move(each.key), std::move(each.object)});

@@ -254,29 +254,16 @@ NftBatch NftTable::NewBatch() const {
 absl::StatusOr<std::optional<NftTable::State>> NftTable::Read() {
   Lease socket(*this);
   std::optional<State> state;
-  int failure = 0;
-  ExchangeNft(
-      *socket, 1,
-      [](size_t, uint32_t sequence, std::string& out) {
-        AppendNftGetTable(sequence, out);
-      },
-      [&](size_t, int err, const NftMessage* message) {
-        const std::optional<NftTableInfo> info =
-            message == nullptr ? std::nullopt
-                               : ReadNftTable(message->attributes);
-        if (!info.has_value()) {
-          failure = err;
-          return;
-        }
-        state = State{.flags = info->flags,
-                      .use = info->use,
-                      .owner = info->owner,
-                      .ours = ReadNftComment(info->userdata) == kNftTableMark};
-      });
-  if (failure != 0 && failure != ENOENT) {
-    return ErrnoStatus(Operation::kNftRead, failure, kNftTableSubject);
-  }
-  return state;
+  const int err = AskNft(*socket, NftGetTable(), [&](ByteSpan attributes) {
+    const auto info = ReadNftTable(attributes);
+    if (!info.has_value()) return;
+    state = State{.flags = info->flags,
+                  .use = info->use,
+                  .owner = info->owner,
+                  .ours = ReadNftComment(info->userdata) == kNftTableMark};
+  });
+  if (err == 0 || err == ENOENT) return state;
+  return ErrnoStatus(Operation::kNftRead, err, kNftTableSubject);
 }
 
 absl::StatusOr<bool> NftTable::IsHeld() {
@@ -287,24 +274,12 @@ absl::StatusOr<bool> NftTable::IsHeld() {
 absl::StatusOr<uint32_t> NftTable::Generation() {
   Lease socket(*this);
   std::optional<uint32_t> generation;
-  int failure = EINVAL;
-  ExchangeNft(
-      *socket, 1,
-      [](size_t, uint32_t sequence, std::string& out) {
-        AppendNftGetGeneration(sequence, out);
-      },
-      [&](size_t, int err, const NftMessage* message) {
-        if (message != nullptr) {
-          generation = ReadNftGeneration(message->attributes);
-        } else {
-          failure = err;
-        }
-      });
-  if (!generation.has_value()) {
-    return ErrnoStatus(Operation::kNftRead, failure,
-                       "the rulesets' generation");
-  }
-  return *generation;
+  const int err = AskNft(*socket, NftGetGeneration(), [&](ByteSpan attributes) {
+    generation = ReadNftGeneration(attributes);
+  });
+  if (generation.has_value()) return *generation;
+  return ErrnoStatus(Operation::kNftRead, err != 0 ? err : EINVAL,
+                     "the rulesets' generation");
 }
 
 absl::Status NftTable::CheckOwnership(const State& state) const {
