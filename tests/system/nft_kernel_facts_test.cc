@@ -182,7 +182,8 @@ class NftKernelFactsTest : public ::testing::Test {
 TEST_F(NftKernelFactsTest, OnlyAnExclusiveCreationTellsThatACounterExists) {
   Create({"c"});
   NftBatch batch = table_->NewBatch();
-  const size_t place = batch.AddCounter("c", 9, 9, "");
+  const size_t place = batch.size();
+  batch.AddCounter("c", 9, 9, "");
   EXPECT_THAT(table_->Commit(batch).messages, ElementsAre(Pair(place, EEXIST)));
   EXPECT_EQ(Get("c").packets, 1u);
   // As nft does it: no error, and the old values.
@@ -198,8 +199,10 @@ TEST_F(NftKernelFactsTest, ATransactionIsAllOrNothingAndNamesEachError) {
   Create({"a"});
   NftBatch batch = table_->NewBatch();
   batch.AddCounter("new", 0, 0, "");
-  const size_t exists = batch.AddCounter("a", 0, 0, "");
-  const size_t missing = batch.DeleteCounter("nobody");
+  const size_t exists = batch.size();
+  batch.AddCounter("a", 0, 0, "");
+  const size_t missing = batch.size();
+  batch.DeleteCounter("nobody");
   const NftErrors errors = table_->Commit(batch);
   EXPECT_EQ(errors.whole, 0);
   EXPECT_THAT(errors.messages,
@@ -228,7 +231,8 @@ TEST_F(NftKernelFactsTest, ATransactionWithoutAnEndIsCheckedAndDropped) {
   good.AddCounter("b", 0, 0, "");
   EXPECT_OK(table_->Rehearse(good));
   NftBatch bad = table_->NewBatch();
-  const size_t exists = bad.AddCounter("a", 0, 0, "");
+  const size_t exists = bad.size();
+  bad.AddCounter("a", 0, 0, "");
   EXPECT_THAT(table_->Rehearse(bad).messages,
               ElementsAre(Pair(exists, EEXIST)));
   EXPECT_EQ(Get("b").err, ENOENT);
@@ -278,7 +282,8 @@ TEST_F(NftKernelFactsTest, UseOfAnObjectLeavesItselfOut) {
   NftCountPort(*table_, 20000, "web", false);
   EXPECT_EQ(Get("c.web").use, 1u);
   NftBatch batch = table_->NewBatch();
-  const size_t held = batch.DeleteCounter("c.web");
+  const size_t held = batch.size();
+  batch.DeleteCounter("c.web");
   EXPECT_THAT(table_->Commit(batch).messages, ElementsAre(Pair(held, EBUSY)));
 }
 
@@ -397,7 +402,8 @@ TEST_F(NftKernelFactsTest, AQuotaIsExceededWhenNothingIsLeftAndCountsNoMore) {
   ASSERT_OK(table_->Commit(batch));
   EXPECT_TRUE(Ask(*table_, kQuota, "c.full").exceeded);
   NftBatch beyond = table_->NewBatch();
-  const size_t refused = beyond.AddQuota("c.beyond", 250, 251);
+  const size_t refused = beyond.size();
+  beyond.AddQuota("c.beyond", 250, 251);
   EXPECT_THAT(table_->Commit(beyond).messages,
               ElementsAre(Pair(refused, EINVAL)));
   NftCountPort(*table_, 20000, "cap", true);

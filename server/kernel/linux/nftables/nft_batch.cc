@@ -24,12 +24,16 @@ std::string KeyBytes(const NftBatch::Set& set, uint32_t value) {
                         : bytes.substr(sizeof(number) - set.key_bytes);
 }
 
+void PutKey(absl::string_view key, AttributeWriter& out) {
+  const size_t nest = out.BeginNest(NFTA_SET_ELEM_KEY);
+  out.PutBytes(NFTA_DATA_VALUE, key);
+  out.EndNest(nest);
+}
+
 void PutElement(const NftBatch::Set& set, uint32_t key, bool ends_range,
                 AttributeWriter& out) {
   const size_t element = out.BeginNest(NFTA_LIST_ELEM);
-  const size_t nest = out.BeginNest(NFTA_SET_ELEM_KEY);
-  out.PutBytes(NFTA_DATA_VALUE, KeyBytes(set, key));
-  out.EndNest(nest);
+  PutKey(KeyBytes(set, key), out);
   if (ends_range) out.PutU32(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
   out.EndNest(element);
 }
@@ -79,160 +83,141 @@ constexpr uint32_t kFirstMapId = 0x80000000;
 
 }  // namespace
 
-// A message of the batch about its table.
-class NftBatch::Message {
+// A message of the batch about its table, or about what is called so in it.
+class NftBatch::Message : public NetlinkRequest {
  public:
   Message(NftBatch& batch, int command, uint16_t flags,
           uint16_t table_attribute)
-      : index_(Begin(batch)),
-        request_(NetlinkRequest::TypeOf(NFNL_SUBSYS_NFTABLES, command), flags,
-                 NFPROTO_INET, SequenceOf(index_), batch.messages_) {
-    request_.PutString(table_attribute, batch.table_);
+      : NetlinkRequest(TypeOf(NFNL_SUBSYS_NFTABLES, command), flags,
+                       NFPROTO_INET, SequenceOf(Begin(batch)),
+                       batch.messages_) {
+    PutString(table_attribute, batch.table_);
   }
-
-  AttributeWriter* operator->() { return &request_; }
-  AttributeWriter& operator*() { return request_; }
-  size_t index() const { return index_; }
+  Message(NftBatch& batch, int command, uint16_t flags,
+          uint16_t table_attribute, uint16_t name_attribute,
+          absl::string_view name)
+      : Message(batch, command, flags, table_attribute) {
+    PutString(name_attribute, name);
+  }
+  Message(NftBatch& batch, int command, uint16_t flags, NftObjectType type,
+          absl::string_view object)
+      : Message(batch, command, flags, NFTA_OBJ_TABLE, NFTA_OBJ_NAME, object) {
+    PutU32(NFTA_OBJ_TYPE, static_cast<uint32_t>(type));
+  }
 
  private:
   static size_t Begin(NftBatch& batch) {
     batch.starts_.push_back(batch.messages_.size());
     return batch.starts_.size() - 1;
   }
-
-  const size_t index_;
-  NetlinkRequest request_;
 };
 
-size_t NftBatch::AddTable(uint32_t flags) {
+void NftBatch::AddTable(uint32_t flags) {
   Message message(*this, NFT_MSG_NEWTABLE, NLM_F_CREATE, NFTA_TABLE_NAME);
-  message->PutU32(NFTA_TABLE_FLAGS, flags);
-  message->PutBytes(NFTA_TABLE_USERDATA, NftComment(kNftTableMark));
-  return message.index();
+  message.PutU32(NFTA_TABLE_FLAGS, flags);
+  message.PutBytes(NFTA_TABLE_USERDATA, NftComment(kNftTableMark));
 }
 
-size_t NftBatch::DeleteTable() {
-  return Message(*this, NFT_MSG_DELTABLE, 0, NFTA_TABLE_NAME).index();
+void NftBatch::DeleteTable() {
+  Message(*this, NFT_MSG_DELTABLE, 0, NFTA_TABLE_NAME);
 }
 
-size_t NftBatch::AddCounter(absl::string_view object, uint64_t packets,
-                            uint64_t bytes, absl::string_view userdata) {
+void NftBatch::AddCounter(absl::string_view object, uint64_t packets,
+                          uint64_t bytes, absl::string_view userdata) {
   Message message(*this, NFT_MSG_NEWOBJ, NLM_F_CREATE | NLM_F_EXCL,
-                  NFTA_OBJ_TABLE);
-  message->PutString(NFTA_OBJ_NAME, object);
-  message->PutU32(NFTA_OBJ_TYPE,
-                  static_cast<uint32_t>(NftObjectType::kCounter));
-  const size_t data = message->BeginNest(NFTA_OBJ_DATA);
-  message->PutU64(NFTA_COUNTER_BYTES, bytes);
-  message->PutU64(NFTA_COUNTER_PACKETS, packets);
-  message->EndNest(data);
-  if (!userdata.empty()) message->PutBytes(NFTA_OBJ_USERDATA, userdata);
-  return message.index();
+                  NftObjectType::kCounter, object);
+  const size_t data = message.BeginNest(NFTA_OBJ_DATA);
+  message.PutU64(NFTA_COUNTER_BYTES, bytes);
+  message.PutU64(NFTA_COUNTER_PACKETS, packets);
+  message.EndNest(data);
+  if (!userdata.empty()) message.PutBytes(NFTA_OBJ_USERDATA, userdata);
 }
 
-size_t NftBatch::AddQuota(absl::string_view object, uint64_t limit,
-                          uint64_t consumed) {
-  return PutQuota(NLM_F_CREATE | NLM_F_EXCL, object, limit, consumed);
+void NftBatch::AddQuota(absl::string_view object, uint64_t limit,
+                        uint64_t consumed) {
+  PutQuota(NLM_F_CREATE | NLM_F_EXCL, object, limit, consumed);
 }
 
 // nft_quota_obj_update() takes the limit, and not what was consumed.
-size_t NftBatch::SetQuota(absl::string_view object, uint64_t limit) {
-  return PutQuota(0, object, limit, 0);
+void NftBatch::SetQuota(absl::string_view object, uint64_t limit) {
+  PutQuota(0, object, limit, 0);
 }
 
-size_t NftBatch::PutQuota(uint16_t flags, absl::string_view object,
-                          uint64_t limit, uint64_t consumed) {
+void NftBatch::PutQuota(uint16_t flags, absl::string_view object,
+                        uint64_t limit, uint64_t consumed) {
   sets_quotas_ = true;
-  Message message(*this, NFT_MSG_NEWOBJ, flags, NFTA_OBJ_TABLE);
-  message->PutString(NFTA_OBJ_NAME, object);
-  message->PutU32(NFTA_OBJ_TYPE, static_cast<uint32_t>(NftObjectType::kQuota));
-  const size_t data = message->BeginNest(NFTA_OBJ_DATA);
-  message->PutU64(NFTA_QUOTA_BYTES, limit);
-  message->PutU64(NFTA_QUOTA_CONSUMED, consumed);
+  Message message(*this, NFT_MSG_NEWOBJ, flags, NftObjectType::kQuota, object);
+  const size_t data = message.BeginNest(NFTA_OBJ_DATA);
+  message.PutU64(NFTA_QUOTA_BYTES, limit);
+  message.PutU64(NFTA_QUOTA_CONSUMED, consumed);
   // "over": a rule goes on past it once it is exceeded, as past an nfacct match
   // of a counter with a quota.
-  message->PutU32(NFTA_QUOTA_FLAGS, NFT_QUOTA_F_INV);
-  message->EndNest(data);
-  return message.index();
+  message.PutU32(NFTA_QUOTA_FLAGS, NFT_QUOTA_F_INV);
+  message.EndNest(data);
 }
 
-size_t NftBatch::DeleteCounter(absl::string_view object) {
-  Message message(*this, NFT_MSG_DELOBJ, 0, NFTA_OBJ_TABLE);
-  message->PutString(NFTA_OBJ_NAME, object);
-  message->PutU32(NFTA_OBJ_TYPE,
-                  static_cast<uint32_t>(NftObjectType::kCounter));
-  return message.index();
+void NftBatch::DeleteCounter(absl::string_view object) {
+  Message(*this, NFT_MSG_DELOBJ, 0, NftObjectType::kCounter, object);
 }
 
-size_t NftBatch::DeleteQuota(absl::string_view object) {
-  Message message(*this, NFT_MSG_DELOBJ, 0, NFTA_OBJ_TABLE);
-  message->PutString(NFTA_OBJ_NAME, object);
-  message->PutU32(NFTA_OBJ_TYPE, static_cast<uint32_t>(NftObjectType::kQuota));
-  return message.index();
+void NftBatch::DeleteQuota(absl::string_view object) {
+  Message(*this, NFT_MSG_DELOBJ, 0, NftObjectType::kQuota, object);
 }
 
-size_t NftBatch::AddChain(absl::string_view chain, const NftHook& hook) {
-  Message message(*this, NFT_MSG_NEWCHAIN, NLM_F_CREATE, NFTA_CHAIN_TABLE);
-  message->PutString(NFTA_CHAIN_NAME, chain);
-  const size_t nest = message->BeginNest(NFTA_CHAIN_HOOK);
-  message->PutU32(NFTA_HOOK_HOOKNUM, static_cast<uint32_t>(hook.point));
-  message->PutU32(NFTA_HOOK_PRIORITY, static_cast<uint32_t>(hook.priority));
-  message->EndNest(nest);
-  message->PutU32(NFTA_CHAIN_POLICY, NF_ACCEPT);
-  message->PutString(NFTA_CHAIN_TYPE, hook.type);
-  return message.index();
+void NftBatch::AddChain(absl::string_view chain, const NftHook& hook) {
+  Message message(*this, NFT_MSG_NEWCHAIN, NLM_F_CREATE, NFTA_CHAIN_TABLE,
+                  NFTA_CHAIN_NAME, chain);
+  const size_t nest = message.BeginNest(NFTA_CHAIN_HOOK);
+  message.PutU32(NFTA_HOOK_HOOKNUM, static_cast<uint32_t>(hook.point));
+  message.PutU32(NFTA_HOOK_PRIORITY, static_cast<uint32_t>(hook.priority));
+  message.EndNest(nest);
+  message.PutU32(NFTA_CHAIN_POLICY, NF_ACCEPT);
+  message.PutString(NFTA_CHAIN_TYPE, hook.type);
 }
 
-size_t NftBatch::AddChain(absl::string_view chain) {
-  Message message(*this, NFT_MSG_NEWCHAIN, NLM_F_CREATE, NFTA_CHAIN_TABLE);
-  message->PutString(NFTA_CHAIN_NAME, chain);
-  return message.index();
+void NftBatch::AddChain(absl::string_view chain) {
+  Message(*this, NFT_MSG_NEWCHAIN, NLM_F_CREATE, NFTA_CHAIN_TABLE,
+          NFTA_CHAIN_NAME, chain);
 }
 
-size_t NftBatch::DeleteChain(absl::string_view chain) {
-  Message message(*this, NFT_MSG_DELCHAIN, 0, NFTA_CHAIN_TABLE);
-  message->PutString(NFTA_CHAIN_NAME, chain);
-  return message.index();
+void NftBatch::DeleteChain(absl::string_view chain) {
+  Message(*this, NFT_MSG_DELCHAIN, 0, NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME, chain);
 }
 
 void NftBatch::AddSet(const Set& set) {
   const bool intervals = HasIntervals(set);
   {
-    Message message(*this, NFT_MSG_NEWSET, NLM_F_CREATE, NFTA_SET_TABLE);
-    message->PutString(NFTA_SET_NAME, kAnonymousSet);
-    message->PutU32(NFTA_SET_FLAGS, NFT_SET_ANONYMOUS | NFT_SET_CONSTANT |
-                                        (intervals ? NFT_SET_INTERVAL : 0));
-    message->PutU32(NFTA_SET_KEY_TYPE, set.key_type);
-    message->PutU32(NFTA_SET_KEY_LEN, set.key_bytes);
-    message->PutU32(NFTA_SET_ID, set.id);
-    if (set.host_order) message->PutBytes(NFTA_SET_USERDATA, HostOrder());
+    Message message(*this, NFT_MSG_NEWSET, NLM_F_CREATE, NFTA_SET_TABLE,
+                    NFTA_SET_NAME, kAnonymousSet);
+    message.PutU32(NFTA_SET_FLAGS, NFT_SET_ANONYMOUS | NFT_SET_CONSTANT |
+                                       (intervals ? NFT_SET_INTERVAL : 0));
+    message.PutU32(NFTA_SET_KEY_TYPE, set.key_type);
+    message.PutU32(NFTA_SET_KEY_LEN, set.key_bytes);
+    message.PutU32(NFTA_SET_ID, set.id);
+    if (set.host_order) message.PutBytes(NFTA_SET_USERDATA, HostOrder());
   }
   Message message(*this, NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL,
-                  NFTA_SET_ELEM_LIST_TABLE);
-  message->PutString(NFTA_SET_ELEM_LIST_SET, kAnonymousSet);
-  message->PutU32(NFTA_SET_ELEM_LIST_SET_ID, set.id);
-  PutElements(set, intervals, *message);
+                  NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET,
+                  kAnonymousSet);
+  message.PutU32(NFTA_SET_ELEM_LIST_SET_ID, set.id);
+  PutElements(set, intervals, message);
 }
 
-size_t NftBatch::AddMap(const Map& map) {
-  Message message(*this, NFT_MSG_NEWSET, NLM_F_CREATE, NFTA_SET_TABLE);
-  message->PutString(NFTA_SET_NAME, map.name);
-  message->PutU32(NFTA_SET_FLAGS, map.objects != 0 ? NFT_SET_OBJECT : 0);
-  message->PutU32(NFTA_SET_KEY_TYPE, map.key_type);
-  message->PutU32(NFTA_SET_KEY_LEN, map.key_bytes);
-  if (map.objects != 0) message->PutU32(NFTA_SET_OBJ_TYPE, map.objects);
+void NftBatch::AddMap(const Map& map) {
+  Message message(*this, NFT_MSG_NEWSET, NLM_F_CREATE, NFTA_SET_TABLE,
+                  NFTA_SET_NAME, map.name);
+  message.PutU32(NFTA_SET_FLAGS, map.objects != 0 ? NFT_SET_OBJECT : 0);
+  message.PutU32(NFTA_SET_KEY_TYPE, map.key_type);
+  message.PutU32(NFTA_SET_KEY_LEN, map.key_bytes);
+  if (map.objects != 0) message.PutU32(NFTA_SET_OBJ_TYPE, map.objects);
   // The kernel wants one, but uses only those of sets without a name; so it
   // must not be an id of AddSet().
-  message->PutU32(NFTA_SET_ID,
-                  kFirstMapId + static_cast<uint32_t>(message.index()));
-  if (map.host_order) message->PutBytes(NFTA_SET_USERDATA, HostOrder());
-  return message.index();
+  message.PutU32(NFTA_SET_ID, kFirstMapId + static_cast<uint32_t>(size()));
+  if (map.host_order) message.PutBytes(NFTA_SET_USERDATA, HostOrder());
 }
 
-size_t NftBatch::DeleteMap(absl::string_view map) {
-  Message message(*this, NFT_MSG_DELSET, 0, NFTA_SET_TABLE);
-  message->PutString(NFTA_SET_NAME, map);
-  return message.index();
+void NftBatch::DeleteMap(absl::string_view map) {
+  Message(*this, NFT_MSG_DELSET, 0, NFTA_SET_TABLE, NFTA_SET_NAME, map);
 }
 
 void NftBatch::AddElements(absl::string_view map,
@@ -251,49 +236,43 @@ void NftBatch::PutMapElements(int command, absl::string_view map,
   while (next < elements.size()) {
     Message message(*this, command,
                     command == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0,
-                    NFTA_SET_ELEM_LIST_TABLE);
-    message->PutString(NFTA_SET_ELEM_LIST_SET, map);
+                    NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET, map);
     const size_t start = messages_.size();
-    const size_t list = message->BeginNest(NFTA_SET_ELEM_LIST_ELEMENTS);
+    const size_t list = message.BeginNest(NFTA_SET_ELEM_LIST_ELEMENTS);
     for (; next < elements.size() &&
            messages_.size() - start + kElementMaxBytes < kElementsMaxBytes;
          ++next) {
-      const size_t element = message->BeginNest(NFTA_LIST_ELEM);
-      const size_t nest = message->BeginNest(NFTA_SET_ELEM_KEY);
-      message->PutBytes(NFTA_DATA_VALUE, elements[next].key);
-      message->EndNest(nest);
+      const size_t element = message.BeginNest(NFTA_LIST_ELEM);
+      PutKey(elements[next].key, message);
       if (command == NFT_MSG_NEWSETELEM && !elements[next].object.empty()) {
-        message->PutString(NFTA_SET_ELEM_OBJREF, elements[next].object);
+        message.PutString(NFTA_SET_ELEM_OBJREF, elements[next].object);
       }
-      message->EndNest(element);
+      message.EndNest(element);
     }
-    message->EndNest(list);
+    message.EndNest(list);
   }
 }
 
-size_t NftBatch::AddRule(absl::string_view chain, const NftRuleBytes& rule,
-                         uint32_t number, const Place& place) {
+void NftBatch::AddRule(absl::string_view chain, const NftRuleBytes& rule,
+                       uint32_t number, const Place& place) {
   using Kind = Place::Kind;
   const uint16_t append = place.kind == Kind::kTail ? NLM_F_APPEND : 0;
   Message message(*this, NFT_MSG_NEWRULE, NLM_F_CREATE | append,
-                  NFTA_RULE_TABLE);
-  message->PutString(NFTA_RULE_CHAIN, chain);
+                  NFTA_RULE_TABLE, NFTA_RULE_CHAIN, chain);
   if (place.kind == Kind::kBefore) {
-    message->PutU64(NFTA_RULE_POSITION, place.rule);
+    message.PutU64(NFTA_RULE_POSITION, place.rule);
   } else if (place.kind == Kind::kBeforeNew) {
-    message->PutU32(NFTA_RULE_POSITION_ID, static_cast<uint32_t>(place.rule));
+    message.PutU32(NFTA_RULE_POSITION_ID, static_cast<uint32_t>(place.rule));
   }
-  AppendNftExpressions(rule.expressions, *message);
-  message->PutBytes(NFTA_RULE_USERDATA, rule.userdata);
-  message->PutU32(NFTA_RULE_ID, number);
-  return message.index();
+  AppendNftExpressions(rule.expressions, message);
+  message.PutBytes(NFTA_RULE_USERDATA, rule.userdata);
+  message.PutU32(NFTA_RULE_ID, number);
 }
 
-size_t NftBatch::DeleteRule(absl::string_view chain, uint64_t handle) {
-  Message message(*this, NFT_MSG_DELRULE, 0, NFTA_RULE_TABLE);
-  message->PutString(NFTA_RULE_CHAIN, chain);
-  message->PutU64(NFTA_RULE_HANDLE, handle);
-  return message.index();
+void NftBatch::DeleteRule(absl::string_view chain, uint64_t handle) {
+  Message message(*this, NFT_MSG_DELRULE, 0, NFTA_RULE_TABLE, NFTA_RULE_CHAIN,
+                  chain);
+  message.PutU64(NFTA_RULE_HANDLE, handle);
 }
 
 size_t NftBatch::bytes() const {

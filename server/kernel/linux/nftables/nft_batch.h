@@ -54,33 +54,33 @@ struct NftRuleBytes {
   std::string userdata;
 };
 
-// Messages that the kernel carries out all or none. Each Add...() returns the
-// place of its message, from 0, by which NftErrors name it.
+// Messages that the kernel carries out all or none. NftErrors name a message by
+// its place, from 0: the size() before it was added.
 class NftBatch {
  public:
   // About one table of family inet; ours but for probes.
   explicit NftBatch(absl::string_view table = kNftTable) : table_(table) {}
 
   // Makes the table itself, with these flags. OK where it is there.
-  size_t AddTable(uint32_t flags);
-  size_t DeleteTable();
+  void AddTable(uint32_t flags);
+  void DeleteTable();
 
   // A counter with its values; and its quota, an object of the same name, to go
   // before it. Fails with EEXIST where there is one. `userdata`: see
   // nft_userdata.h; empty: none.
-  size_t AddCounter(absl::string_view object, uint64_t packets, uint64_t bytes,
-                    absl::string_view userdata);
-  size_t AddQuota(absl::string_view object, uint64_t limit, uint64_t consumed);
+  void AddCounter(absl::string_view object, uint64_t packets, uint64_t bytes,
+                  absl::string_view userdata);
+  void AddQuota(absl::string_view object, uint64_t limit, uint64_t consumed);
   // Gives a quota that is there another limit; what it has consumed stays.
-  size_t SetQuota(absl::string_view object, uint64_t limit);
-  size_t DeleteCounter(absl::string_view object);
-  size_t DeleteQuota(absl::string_view object);
+  void SetQuota(absl::string_view object, uint64_t limit);
+  void DeleteCounter(absl::string_view object);
+  void DeleteQuota(absl::string_view object);
 
   // A base chain with policy accept. OK where it is there.
-  size_t AddChain(absl::string_view chain, const NftHook& hook);
+  void AddChain(absl::string_view chain, const NftHook& hook);
   // One that gets packets from other chains alone. OK where it is there.
-  size_t AddChain(absl::string_view chain);
-  size_t DeleteChain(absl::string_view chain);
+  void AddChain(absl::string_view chain);
+  void DeleteChain(absl::string_view chain);
 
   // An anonymous set for the next rule, which names it by `id`: that of
   // NftLookup. Its elements are ranges of its keys, which are numbers of
@@ -105,8 +105,8 @@ class NftBatch {
 
     friend bool operator==(const Map&, const Map&) = default;
   };
-  size_t AddMap(const Map& map);
-  size_t DeleteMap(absl::string_view map);
+  void AddMap(const Map& map);
+  void DeleteMap(absl::string_view map);
   struct MapElement {
     std::string key;     // as it lies in the register
     std::string object;  // empty: of a set
@@ -127,9 +127,9 @@ class NftBatch {
     uint64_t rule = 0;  // handle, or number of one of this batch
   };
   // `number`: by which other rules of this batch can name it; not 0.
-  size_t AddRule(absl::string_view chain, const NftRuleBytes& rule,
-                 uint32_t number, const Place& place);
-  size_t DeleteRule(absl::string_view chain, uint64_t handle);
+  void AddRule(absl::string_view chain, const NftRuleBytes& rule,
+               uint32_t number, const Place& place);
+  void DeleteRule(absl::string_view chain, uint64_t handle);
 
   // Messages so far.
   size_t size() const { return starts_.size(); }
@@ -154,8 +154,8 @@ class NftBatch {
  private:
   class Message;
 
-  size_t PutQuota(uint16_t flags, absl::string_view object, uint64_t limit,
-                  uint64_t consumed);
+  void PutQuota(uint16_t flags, absl::string_view object, uint64_t limit,
+                uint64_t consumed);
   void PutMapElements(int command, absl::string_view map,
                       absl::Span<const MapElement> elements);
 

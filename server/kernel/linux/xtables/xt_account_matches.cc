@@ -83,7 +83,7 @@ absl::Status AppendCounter(absl::string_view counter, MatchWriter& out) {
 
 }  // namespace
 
-absl::Span<const MatchKind> AccountMatchKinds() {
+absl::Span<const ExtensionKind> AccountMatchKinds() {
   static constexpr std::array kKinds = {
       KnownKind<PrintComment, DecodeComment>("comment", 0),
       KnownKind<PrintAccount<xt_nfacct_match_info>,

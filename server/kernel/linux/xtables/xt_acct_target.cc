@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "kernel/acct_names.h"
-#include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_text.h"
 
 namespace nfmeter::kernel {
@@ -29,14 +28,9 @@ absl::Status AppendAcctTarget(const RuleSpec& rule,
   return absl::OkStatus();
 }
 
-void DecodeAcctTarget(absl::string_view name, uint8_t revision,
-                      absl::Span<const uint8_t> info, DecodedEntry& out) {
-  if (name != kAcctTarget || revision != 0 ||
-      info.size() != sizeof(XtAcctTargetInfo)) {
-    return;
-  }
-  std::string counter =
-      AcctNameOf(LoadInfo<XtAcctTargetInfo>(info.data()).name);
+bool DecodeAcctTarget(const MatchContext&, const XtAcctTargetInfo& info,
+                      DecodedEntry& out) {
+  std::string counter = AcctNameOf(info.name);
   out.verdict = Verdict::kContinue;
   if (out.counter.empty()) {
     out.counter = std::move(counter);
@@ -44,9 +38,11 @@ void DecodeAcctTarget(absl::string_view name, uint8_t revision,
   } else {
     out.other_counters.push_back(std::move(counter));
   }
+  return true;
 }
 
-void PrintAcctTarget(Family, const XtAcctTargetInfo& info, std::string& text) {
+void PrintAcctTarget(const MatchContext&, const XtAcctTargetInfo& info,
+                     std::string& text) {
   text.append(" --nfacct-name");
   AppendQuoted(TextOf(info.name), text);
 }

@@ -10,9 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
-#include "absl/types/span.h"
-#include "kernel/linux/xtables/xt_codec.h"
+#include "kernel/linux/xtables/xt_match.h"
 #include "kernel/rule_types.h"
 
 namespace nfmeter::kernel {
@@ -30,12 +28,12 @@ struct XtAcctTargetInfo {
 absl::Status AppendAcctTarget(const RuleSpec& rule,
                               std::vector<uint8_t>& bytes);
 
-// If this is the target: sets counter, form and verdict.
-void DecodeAcctTarget(absl::string_view name, uint8_t revision,
-                      absl::Span<const uint8_t> info, DecodedEntry& out);
+// Sets counter, form and verdict.
+bool DecodeAcctTarget(const MatchContext& context, const XtAcctTargetInfo& info,
+                      DecodedEntry& out);
 
 // As iptables-save prints it: " --nfacct-name NAME".
-void PrintAcctTarget(Family family, const XtAcctTargetInfo& info,
+void PrintAcctTarget(const MatchContext& context, const XtAcctTargetInfo& info,
                      std::string& text);
 
 }  // namespace nfmeter::kernel

@@ -14,7 +14,6 @@
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_owned_target.h"
 #include "kernel/linux/xtables/xt_ports.h"
-#include "kernel/linux/xtables/xt_target.h"
 #include "kernel/linux/xtables/xt_text.h"
 
 namespace nfmeter::kernel {
@@ -131,17 +130,18 @@ absl::StatusOr<std::vector<uint8_t>> EncodeFor(Family family,
 
 // Every kind of match by name, in both families and all revisions.
 using KindTable =
-    absl::flat_hash_map<absl::string_view, std::vector<const MatchKind*>>;
+    absl::flat_hash_map<absl::string_view, std::vector<const ExtensionKind*>>;
 
 const KindTable& AllKinds() {
   static const KindTable& table = *[] {
     auto* kinds = new KindTable;
-    for (absl::Span<const MatchKind> group :
+    for (absl::Span<const ExtensionKind> group :
          {TcpMatchKinds(), SctpMatchKinds(), MultiportMatchKinds(),
           IcmpMatchKinds(), PacketMatchKinds(), ConntrackMatchKinds(),
           OriginMatchKinds(), SetMatchKinds(), AccountMatchKinds(),
           ForeignMatchKinds()}) {
-      for (const MatchKind& kind : group) (*kinds)[kind.name].push_back(&kind);
+      for (const ExtensionKind& kind : group)
+        (*kinds)[kind.name].push_back(&kind);
     }
     return kinds;
   }();
@@ -158,15 +158,11 @@ struct Part {
 
 // The kind of this match, or null. Another size than the kernel's own for the
 // kind makes it a stranger, too.
-const MatchKind* FindKind(Family family, const Part& match) {
+const ExtensionKind* FindKind(Family family, const Part& match) {
   const auto found = AllKinds().find(match.name);
   if (found == AllKinds().end()) return nullptr;
-  for (const MatchKind* kind : found->second) {
-    if (kind->revision == match.revision &&
-        kind->family.value_or(family) == family &&
-        XT_ALIGN(kind->size) == match.info.size()) {
-      return kind;
-    }
+  for (const ExtensionKind* kind : found->second) {
+    if (kind->Fits(match.revision, family, match.info.size())) return kind;
   }
   return nullptr;
 }
@@ -203,7 +199,7 @@ absl::StatusOr<Part> ReadPart(absl::Span<const uint8_t> bytes,
 
 void DecodeMatch(const MatchContext& context, const Part& match,
                  DecodedEntry& out) {
-  const MatchKind* kind = FindKind(context.family, match);
+  const ExtensionKind* kind = FindKind(context.family, match);
   if (kind == nullptr) {
     absl::StrAppend(&out.match_text, " -m ", match.name, " [",
                     match.info.size(), " bytes]");
@@ -218,6 +214,23 @@ void DecodeMatch(const MatchContext& context, const Part& match,
   if (kind->decode == nullptr || !kind->decode(context, info, out)) {
     out.other_matches.push_back(std::string(name));
   }
+}
+
+void DecodeTarget(const MatchContext& context, const Part& target,
+                  DecodedEntry& out) {
+  const uint8_t* info = target.info.data();
+  const ExtensionKind* kind = FindTargetKind(
+      target.name, target.revision, context.family, target.info.size());
+  if (kind == nullptr) {
+    if (target.info.empty()) return;
+    out.target_options = absl::StrCat(" [", target.info.size(), " bytes]");
+    return;
+  }
+  kind->print(context, info, out.target_options);
+  if (kind->shown_name != nullptr) {
+    out.target_alias = std::string(kind->shown_name(info));
+  }
+  if (kind->decode != nullptr) kind->decode(context, info, out);
 }
 
 Verdict VerdictOf(absl::string_view target_name) {
@@ -269,11 +282,7 @@ absl::StatusOr<DecodedEntry> Decode(Family family,
   // have one.
   if (VerdictOf(target->name) == Verdict::kOther) {
     out.goto_chain = false;  // the flag is for chains
-    out.target_options = FormatTargetOptions(family, target->name,
-                                             target->revision, target->info);
-    out.target_alias =
-        std::string(TargetAlias(target->name, target->revision, target->info));
-    DecodeAcctTarget(target->name, target->revision, target->info, out);
+    DecodeTarget(context, *target, out);
   }
   return out;
 }

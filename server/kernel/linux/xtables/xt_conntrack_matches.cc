@@ -44,17 +44,11 @@ void AppendStates(uint16_t mask, std::string& text) {
 }
 
 void AppendStatuses(uint16_t mask, std::string& text) {
-  static constexpr std::pair<uint16_t, absl::string_view> kStatuses[] = {
-      {IPS_EXPECTED, "EXPECTED"},
-      {IPS_SEEN_REPLY, "SEEN_REPLY"},
-      {IPS_ASSURED, "ASSURED"},
-      {IPS_CONFIRMED, "CONFIRMED"}};
-  absl::string_view separator = " ";
-  for (const auto& [bit, name] : kStatuses) {
-    if ((mask & bit) == 0) continue;
-    absl::StrAppend(&text, separator, name);
-    separator = ",";
-  }
+  static_assert(IPS_EXPECTED == 1 && IPS_SEEN_REPLY == 2 && IPS_ASSURED == 4 &&
+                IPS_CONFIRMED == 8);
+  static constexpr absl::string_view kNames[] = {"EXPECTED", "SEEN_REPLY",
+                                                 "ASSURED", "CONFIRMED"};
+  AppendBits(mask, kNames, " ", text);
   if (mask == 0) text.append(" NONE");
 }
 
@@ -176,15 +170,16 @@ absl::string_view ConntrackName(const uint8_t* bytes) {
                                                             : "conntrack";
 }
 
-constexpr MatchKind ConntrackKind() {
-  MatchKind kind = KnownKind<PrintConntrack, DecodeConntrack>("conntrack", 3);
+constexpr ExtensionKind ConntrackKind() {
+  ExtensionKind kind =
+      KnownKind<PrintConntrack, DecodeConntrack>("conntrack", 3);
   kind.shown_name = ConntrackName;
   return kind;
 }
 
 }  // namespace
 
-absl::Span<const MatchKind> ConntrackMatchKinds() {
+absl::Span<const ExtensionKind> ConntrackMatchKinds() {
   static constexpr std::array kKinds = {ConntrackKind()};
   return kKinds;
 }

@@ -189,7 +189,7 @@ void PrintRecent(const MatchContext& context, const xt_recent_mtinfo_v1& recent,
 
 }  // namespace
 
-absl::Span<const MatchKind> ForeignMatchKinds() {
+absl::Span<const ExtensionKind> ForeignMatchKinds() {
   static constexpr std::array kKinds = {
       PrintedKind<PrintLimit>("limit", 0),
       PrintedKind<PrintLength>("length", 0),

@@ -71,7 +71,7 @@ void AppendInfo(absl::string_view name, const Negatable<Icmp>& icmp,
 
 }  // namespace
 
-absl::Span<const MatchKind> IcmpMatchKinds() {
+absl::Span<const ExtensionKind> IcmpMatchKinds() {
   static constexpr std::array kKinds = {
       KnownKind<PrintIcmp, DecodeIcmp>("icmp", 0, Family::kIpv4),
       KnownKind<PrintIcmp6, DecodeIcmp6>("icmp6", 0, Family::kIpv6),

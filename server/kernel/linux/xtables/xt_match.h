@@ -38,15 +38,15 @@ struct MatchContext {
   IpSetIndex& sets;
 };
 
-// A kind of match: a name and revision of the kernel's with its struct. A table
-// row; all pointers are to functions without state.
-struct MatchKind {
+// A kind of match or target: a name and revision of the kernel's with its
+// struct. A table row; all pointers are to functions without state.
+struct ExtensionKind {
   absl::string_view name;
   uint8_t revision = 0;
   std::optional<Family> family;  // nullopt: both
   size_t size = 0;               // of the kernel's struct
 
-  // Appends what iptables-save prints after "-m NAME". `info` has `size` bytes
+  // Appends what iptables-save prints after its name. `info` has `size` bytes
   // of any alignment.
   void (*print)(const MatchContext& context, const uint8_t* info,
                 std::string& text) = nullptr;
@@ -59,6 +59,14 @@ struct MatchKind {
 
   // The name that iptables-save prints where it is not `name`. Null: it is.
   absl::string_view (*shown_name)(const uint8_t* info) = nullptr;
+
+  // Whether it is one of this revision and family, whose struct the kernel has
+  // aligned to so many bytes.
+  bool Fits(uint8_t its_revision, Family its_family, size_t aligned) const {
+    return its_revision == revision &&
+           family.value_or(its_family) == its_family &&
+           aligned == XT_ALIGN(size);
+  }
 };
 
 // A copy of the kernel's struct at `bytes`, which may be unaligned.
@@ -93,9 +101,10 @@ struct DecodeOf<decode> {
 };
 
 template <auto print>
-constexpr MatchKind PrintedKind(absl::string_view name, uint8_t revision,
-                                std::optional<Family> family = std::nullopt) {
-  MatchKind kind;
+constexpr ExtensionKind PrintedKind(
+    absl::string_view name, uint8_t revision,
+    std::optional<Family> family = std::nullopt) {
+  ExtensionKind kind;
   kind.name = name;
   kind.revision = revision;
   kind.family = family;
@@ -104,9 +113,9 @@ constexpr MatchKind PrintedKind(absl::string_view name, uint8_t revision,
   return kind;
 }
 template <auto print, auto decode>
-constexpr MatchKind KnownKind(absl::string_view name, uint8_t revision,
-                              std::optional<Family> family = std::nullopt) {
-  MatchKind kind = PrintedKind<print>(name, revision, family);
+constexpr ExtensionKind KnownKind(absl::string_view name, uint8_t revision,
+                                  std::optional<Family> family = std::nullopt) {
+  ExtensionKind kind = PrintedKind<print>(name, revision, family);
   kind.decode = DecodeOf<decode>::Call;
   return kind;
 }
@@ -175,40 +184,45 @@ absl::Status AppendPortMatches(const MatchContext& context,
                                const RuleMatch& match, MatchWriter& out);
 
 // icmp, icmp6.
-absl::Span<const MatchKind> IcmpMatchKinds();
+absl::Span<const ExtensionKind> IcmpMatchKinds();
 absl::Status AppendIcmpMatch(const MatchContext& context,
                              const RuleMatch& match, MatchWriter& out);
 
 // mark, dscp, pkttype, addrtype.
-absl::Span<const MatchKind> PacketMatchKinds();
+absl::Span<const ExtensionKind> PacketMatchKinds();
 absl::Status AppendPacketMatches(const MatchContext& context,
                                  const RuleMatch& match, MatchWriter& out);
 
 // conntrack, also under its other name state.
-absl::Span<const MatchKind> ConntrackMatchKinds();
+absl::Span<const ExtensionKind> ConntrackMatchKinds();
 absl::Status AppendConntrackMatch(const MatchContext& context,
                                   const RuleMatch& match, MatchWriter& out);
 
 // owner, cgroup: who sent the packet.
-absl::Span<const MatchKind> OriginMatchKinds();
+absl::Span<const ExtensionKind> OriginMatchKinds();
 absl::Status AppendOriginMatches(const MatchContext& context,
                                  const RuleMatch& match, MatchWriter& out);
 
 // set.
-absl::Span<const MatchKind> SetMatchKinds();
+absl::Span<const ExtensionKind> SetMatchKinds();
 absl::Status AppendSetMatch(const MatchContext& context, const RuleMatch& match,
                             MatchWriter& out);
 
 // comment, nfacct, in this order and last of all: what is counted has passed
 // every other condition. No nfacct where the target counts.
-absl::Span<const MatchKind> AccountMatchKinds();
+absl::Span<const ExtensionKind> AccountMatchKinds();
 absl::Status AppendAccountMatches(const MatchContext& context,
                                   const RuleSpec& rule, MatchWriter& out);
 // The same of a rule of an owned chain: no mark, a comment only if it has one.
 absl::Status AppendOwnedMatches(const OwnedRule& rule, MatchWriter& out);
 
 // Matches of others, which are only printed: limit, iprange, length, ...
-absl::Span<const MatchKind> ForeignMatchKinds();
+absl::Span<const ExtensionKind> ForeignMatchKinds();
+
+// Targets beside verdicts and chains, nearly all of others: LOG, REJECT, ...
+// Null: it is none of those that we know. `aligned` as in Fits().
+const ExtensionKind* FindTargetKind(absl::string_view name, uint8_t revision,
+                                    Family family, size_t aligned);
 
 }  // namespace nfmeter::kernel
 

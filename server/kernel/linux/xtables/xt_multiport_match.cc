@@ -72,7 +72,7 @@ bool DecodeMultiport(const MatchContext&, const xt_multiport_v1& multiport,
 
 }  // namespace
 
-absl::Span<const MatchKind> MultiportMatchKinds() {
+absl::Span<const ExtensionKind> MultiportMatchKinds() {
   static constexpr std::array kKinds = {
       KnownKind<PrintMultiport, DecodeMultiport>("multiport", 1),
   };

@@ -123,7 +123,7 @@ absl::Status AppendCgroup(const RuleMatch& match, MatchWriter& out) {
 
 }  // namespace
 
-absl::Span<const MatchKind> OriginMatchKinds() {
+absl::Span<const ExtensionKind> OriginMatchKinds() {
   static constexpr std::array kKinds = {
       KnownKind<PrintOwner, DecodeOwner>("owner", 1),
       KnownKind<PrintCgroup, DecodeCgroup>("cgroup", 2),

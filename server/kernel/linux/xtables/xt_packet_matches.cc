@@ -120,12 +120,7 @@ void AppendAddressTypes(uint16_t types, std::string& text) {
       "UNSPEC",   "UNICAST",   "LOCAL",     "BROADCAST",
       "ANYCAST",  "MULTICAST", "BLACKHOLE", "UNREACHABLE",
       "PROHIBIT", "THROW",     "NAT",       "XRESOLVE"};
-  absl::string_view separator = "";
-  for (size_t bit = 0; bit < std::size(kNames); ++bit) {
-    if ((types & (1 << bit)) == 0) continue;
-    absl::StrAppend(&text, separator, kNames[bit]);
-    separator = ",";
-  }
+  AppendBits(types, kNames, "", text);
 }
 
 void PrintAddressTypes(const MatchContext&, const xt_addrtype_info_v1& info,
@@ -222,7 +217,7 @@ absl::Status AppendAddressTypeMatch(const MatchContext& context,
 
 }  // namespace
 
-absl::Span<const MatchKind> PacketMatchKinds() {
+absl::Span<const ExtensionKind> PacketMatchKinds() {
   static constexpr std::array kKinds = {
       KnownKind<PrintMark, DecodeMark>("mark", 1),
       KnownKind<PrintDscp, DecodeDscp>("dscp", 0),

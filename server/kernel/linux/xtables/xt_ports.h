@@ -51,18 +51,18 @@ inline bool IsNegated(const Negatable<Ports>* ports) {
 }
 
 // tcp, udp. `tcp_flags` may be null.
-absl::Span<const MatchKind> TcpMatchKinds();
+absl::Span<const ExtensionKind> TcpMatchKinds();
 void AppendTcp(const NativePorts& ports, const Negatable<TcpFlags>* tcp_flags,
                MatchWriter& out);
 void AppendUdp(const NativePorts& ports, MatchWriter& out);
 
 // sctp, dccp.
-absl::Span<const MatchKind> SctpMatchKinds();
+absl::Span<const ExtensionKind> SctpMatchKinds();
 void AppendSctp(const NativePorts& ports, MatchWriter& out);
 void AppendDccp(const NativePorts& ports, MatchWriter& out);
 
 // multiport: several ranges, in one direction. They take up to 15 places.
-absl::Span<const MatchKind> MultiportMatchKinds();
+absl::Span<const ExtensionKind> MultiportMatchKinds();
 enum class PortSide { kSource, kDestination };
 void AppendMultiport(PortSide side, const Negatable<Ports>& ports,
                      MatchWriter& out);

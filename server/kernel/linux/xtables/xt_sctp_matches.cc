@@ -145,12 +145,7 @@ void PrintDccp(const MatchContext&, const xt_dccp_info& dccp,
   if ((dccp.flags & XT_DCCP_TYPE) != 0) {
     AppendNegation(dccp.invflags & XT_DCCP_TYPE, text);
     text.append(" --dccp-types ");
-    absl::string_view separator = "";
-    for (size_t type = 0; type < std::size(kTypes); ++type) {
-      if ((dccp.typemask & (1 << type)) == 0) continue;
-      absl::StrAppend(&text, separator, kTypes[type]);
-      separator = ",";
-    }
+    AppendBits(dccp.typemask, kTypes, "", text);
   }
   if ((dccp.flags & XT_DCCP_OPTION) != 0) {
     AppendNegation(dccp.invflags & XT_DCCP_OPTION, text);
@@ -180,7 +175,7 @@ void FillFlagged(const NativePorts& ports, Info& info) {
 
 }  // namespace
 
-absl::Span<const MatchKind> SctpMatchKinds() {
+absl::Span<const ExtensionKind> SctpMatchKinds() {
   static constexpr std::array kKinds = {
       KnownKind<PrintSctp, DecodeSctp>("sctp", 0),
       KnownKind<PrintDccp, DecodeDccp>("dccp", 0),

@@ -81,7 +81,7 @@ bool DecodeSet(const MatchContext& context, const xt_set_info_match_v4& set,
 
 }  // namespace
 
-absl::Span<const MatchKind> SetMatchKinds() {
+absl::Span<const ExtensionKind> SetMatchKinds() {
   static constexpr std::array kKinds = {
       KnownKind<PrintSet, DecodeSet>("set", 4),
   };

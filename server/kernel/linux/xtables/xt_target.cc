@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "kernel/linux/xtables/xt_target.h"
-
+// What the codec knows of targets beside verdicts and chains: how iptables-save
+// prints them.
 #include <arpa/inet.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_nat.h>
@@ -19,49 +19,20 @@
 #include <string.h>
 
 #include <array>
-#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "kernel/ip_prefix.h"
 #include "kernel/linux/xtables/xt_acct_target.h"
+#include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_text.h"
 
 namespace nfmeter::kernel {
 namespace {
 
-// A row: a target's name and revision, its struct's size and its printer.
-struct TargetKind {
-  absl::string_view name;
-  uint8_t revision = 0;
-  std::optional<Family> family;  // nullopt: both
-  size_t size = 0;
-  void (*print)(Family family, const uint8_t* info,
-                std::string& text) = nullptr;
-};
-
-template <auto print>
-struct PrinterOf;
-template <typename Info, void (*print)(Family, const Info&, std::string&)>
-struct PrinterOf<print> {
-  using InfoType = Info;
-  static void Call(Family family, const uint8_t* bytes, std::string& text) {
-    Info info;
-    memcpy(&info, bytes, sizeof(info));
-    print(family, info, text);
-  }
-};
-
-template <auto print>
-constexpr TargetKind Kind(absl::string_view name, uint8_t revision,
-                          std::optional<Family> family = std::nullopt) {
-  return {name, revision, family, sizeof(typename PrinterOf<print>::InfoType),
-          PrinterOf<print>::Call};
-}
-
 // LOG, NFLOG, NFQUEUE
 
-void PrintLog(Family, const xt_log_info& log, std::string& text) {
+void PrintLog(const MatchContext&, const xt_log_info& log, std::string& text) {
   constexpr int kDefaultLevel = 4;  // LOG_WARNING
   if (log.prefix[0] != '\0') {
     text.append(" --log-prefix");
@@ -80,7 +51,8 @@ void PrintLog(Family, const xt_log_info& log, std::string& text) {
   flag(XT_LOG_MACDECODE, " --log-macdecode");
 }
 
-void PrintNflog(Family, const xt_nflog_info& log, std::string& text) {
+void PrintNflog(const MatchContext&, const xt_nflog_info& log,
+                std::string& text) {
   if (log.prefix[0] != '\0') {
     text.append(" --nflog-prefix");
     AppendQuoted(TextOf(log.prefix), text);
@@ -96,7 +68,8 @@ void PrintNflog(Family, const xt_nflog_info& log, std::string& text) {
   }
 }
 
-void PrintNfqueue(Family, const xt_NFQ_info_v3& queue, std::string& text) {
+void PrintNfqueue(const MatchContext&, const xt_NFQ_info_v3& queue,
+                  std::string& text) {
   if (queue.queues_total > 1) {
     absl::StrAppend(&text, " --queue-balance ", queue.queuenum, ":",
                     queue.queuenum + queue.queues_total - 1);
@@ -125,7 +98,7 @@ void AppendRejection(absl::Span<const absl::string_view> names, uint32_t with,
 static_assert(sizeof(ipt_reject_info) == sizeof(uint32_t) &&
               sizeof(ip6t_reject_info) == sizeof(uint32_t));
 
-void PrintReject(Family, const uint32_t& with, std::string& text) {
+void PrintReject(const MatchContext&, const uint32_t& with, std::string& text) {
   static constexpr absl::string_view kNames[] = {"icmp-net-unreachable",
                                                  "icmp-host-unreachable",
                                                  "icmp-proto-unreachable",
@@ -138,7 +111,8 @@ void PrintReject(Family, const uint32_t& with, std::string& text) {
   AppendRejection(kNames, with, text);
 }
 
-void PrintReject6(Family, const uint32_t& with, std::string& text) {
+void PrintReject6(const MatchContext&, const uint32_t& with,
+                  std::string& text) {
   static constexpr absl::string_view kNames[] = {"icmp6-no-route",
                                                  "icmp6-adm-prohibited",
                                                  "icmp6-not-neighbor",
@@ -153,11 +127,13 @@ void PrintReject6(Family, const uint32_t& with, std::string& text) {
 
 // MARK, CONNMARK, CLASSIFY, DSCP, TCPMSS
 
-void PrintMark(Family, const xt_mark_tginfo2& mark, std::string& text) {
+void PrintSetMark(const MatchContext&, const xt_mark_tginfo2& mark,
+                  std::string& text) {
   absl::StrAppendFormat(&text, " --set-xmark 0x%x/0x%x", mark.mark, mark.mask);
 }
 
-void PrintConnmark(Family, const xt_connmark_tginfo2& mark, std::string& text) {
+void PrintSetConnmark(const MatchContext&, const xt_connmark_tginfo2& mark,
+                      std::string& text) {
   switch (mark.mode) {
     case XT_CONNMARK_SET:
       absl::StrAppendFormat(&text, " --set-xmark 0x%x/0x%x", mark.ctmark,
@@ -181,17 +157,19 @@ void PrintConnmark(Family, const xt_connmark_tginfo2& mark, std::string& text) {
   }
 }
 
-void PrintClassify(Family, const xt_classify_target_info& info,
+void PrintClassify(const MatchContext&, const xt_classify_target_info& info,
                    std::string& text) {
   absl::StrAppendFormat(&text, " --set-class %04x:%04x", info.priority >> 16,
                         info.priority & 0xffff);
 }
 
-void PrintDscp(Family, const xt_DSCP_info& dscp, std::string& text) {
+void PrintSetDscp(const MatchContext&, const xt_DSCP_info& dscp,
+                  std::string& text) {
   absl::StrAppendFormat(&text, " --set-dscp 0x%02x", dscp.dscp);
 }
 
-void PrintTcpMss(Family, const xt_tcpmss_info& info, std::string& text) {
+void PrintSetTcpMss(const MatchContext&, const xt_tcpmss_info& info,
+                    std::string& text) {
   if (info.mss == XT_TCPMSS_CLAMP_PMTU) {
     text.append(" --clamp-mss-to-pmtu");
   } else {
@@ -201,7 +179,8 @@ void PrintTcpMss(Family, const xt_tcpmss_info& info, std::string& text) {
 
 // CT
 
-void PrintCt(Family, const xt_ct_target_info_v1& ct, std::string& text) {
+void PrintCt(const MatchContext&, const xt_ct_target_info_v1& ct,
+             std::string& text) {
   static constexpr absl::string_view kEvents[] = {
       "new",       "related", "destroy", "reply",      "assured",
       "protoinfo", "helper",  "mark",    "natseqinfo", "secmark"};
@@ -213,14 +192,7 @@ void PrintCt(Family, const xt_ct_target_info_v1& ct, std::string& text) {
   if (ct.timeout[0] != '\0') {
     absl::StrAppend(&text, " --timeout ", TextOf(ct.timeout));
   }
-  if (ct.ct_events != 0) {
-    absl::string_view separator = " --ctevents ";
-    for (size_t bit = 0; bit < std::size(kEvents); ++bit) {
-      if ((ct.ct_events & (1u << bit)) == 0) continue;
-      absl::StrAppend(&text, separator, kEvents[bit]);
-      separator = ",";
-    }
-  }
+  AppendBits(ct.ct_events, kEvents, " --ctevents ", text);
   if (ct.exp_events != 0) {
     absl::StrAppend(&text, " --expevents ",
                     (ct.exp_events & 1) != 0 ? "new" : "");
@@ -236,6 +208,17 @@ void PrintCt(Family, const xt_ct_target_info_v1& ct, std::string& text) {
                         ? std::string(" mark")
                         : absl::StrCat(" ", ct.zone));
   }
+}
+
+absl::string_view CtName(const uint8_t* info) {
+  const auto ct = LoadInfo<xt_ct_target_info_v1>(info);
+  return (ct.flags & XT_CT_NOTRACK_ALIAS) != 0 ? "NOTRACK" : "CT";
+}
+
+constexpr ExtensionKind CtKind() {
+  ExtensionKind kind = PrintedKind<PrintCt>("CT", 2);
+  kind.shown_name = CtName;
+  return kind;
 }
 
 // NAT
@@ -298,70 +281,55 @@ nf_nat_range2 ToRange2(const nf_nat_range& old) {
 nf_nat_range2 ToRange2(const nf_nat_range2& range) { return range; }
 
 template <typename Info>
-void PrintDnat(Family family, const Info& info, std::string& text) {
-  AppendNat(family, ToRange2(info), "--to-destination", text);
+void PrintDnat(const MatchContext& context, const Info& info,
+               std::string& text) {
+  AppendNat(context.family, ToRange2(info), "--to-destination", text);
 }
 template <typename Info>
-void PrintSnat(Family family, const Info& info, std::string& text) {
-  AppendNat(family, ToRange2(info), "--to-source", text);
+void PrintSnat(const MatchContext& context, const Info& info,
+               std::string& text) {
+  AppendNat(context.family, ToRange2(info), "--to-source", text);
 }
 // REDIRECT and MASQUERADE.
 template <typename Info>
-void PrintPortNat(Family family, const Info& info, std::string& text) {
-  AppendNat(family, ToRange2(info), "--to-ports", text);
+void PrintPortNat(const MatchContext& context, const Info& info,
+                  std::string& text) {
+  AppendNat(context.family, ToRange2(info), "--to-ports", text);
 }
 
 using Nat4 = nf_nat_ipv4_multi_range_compat;
 
 constexpr std::array kTargetKinds = {
-    Kind<PrintAcctTarget>(kAcctTarget, 0),
-    Kind<PrintLog>("LOG", 0),
-    Kind<PrintNflog>("NFLOG", 0),
-    Kind<PrintNfqueue>("NFQUEUE", 3),
-    Kind<PrintReject>("REJECT", 0, Family::kIpv4),
-    Kind<PrintReject6>("REJECT", 0, Family::kIpv6),
-    Kind<PrintMark>("MARK", 2),
-    Kind<PrintConnmark>("CONNMARK", 2),
-    Kind<PrintClassify>("CLASSIFY", 0),
-    Kind<PrintDscp>("DSCP", 0),
-    Kind<PrintTcpMss>("TCPMSS", 0),
-    Kind<PrintCt>("CT", 2),
-    Kind<PrintDnat<nf_nat_range2>>("DNAT", 2),
-    Kind<PrintDnat<Nat4>>("DNAT", 0, Family::kIpv4),
-    Kind<PrintSnat<Nat4>>("SNAT", 0, Family::kIpv4),
-    Kind<PrintSnat<nf_nat_range>>("SNAT", 1, Family::kIpv6),
-    Kind<PrintPortNat<Nat4>>("REDIRECT", 0, Family::kIpv4),
-    Kind<PrintPortNat<nf_nat_range>>("REDIRECT", 0, Family::kIpv6),
-    Kind<PrintPortNat<Nat4>>("MASQUERADE", 0, Family::kIpv4),
-    Kind<PrintPortNat<nf_nat_range>>("MASQUERADE", 0, Family::kIpv6),
+    KnownKind<PrintAcctTarget, DecodeAcctTarget>(kAcctTarget, 0),
+    PrintedKind<PrintLog>("LOG", 0),
+    PrintedKind<PrintNflog>("NFLOG", 0),
+    PrintedKind<PrintNfqueue>("NFQUEUE", 3),
+    PrintedKind<PrintReject>("REJECT", 0, Family::kIpv4),
+    PrintedKind<PrintReject6>("REJECT", 0, Family::kIpv6),
+    PrintedKind<PrintSetMark>("MARK", 2),
+    PrintedKind<PrintSetConnmark>("CONNMARK", 2),
+    PrintedKind<PrintClassify>("CLASSIFY", 0),
+    PrintedKind<PrintSetDscp>("DSCP", 0),
+    PrintedKind<PrintSetTcpMss>("TCPMSS", 0),
+    CtKind(),
+    PrintedKind<PrintDnat<nf_nat_range2>>("DNAT", 2),
+    PrintedKind<PrintDnat<Nat4>>("DNAT", 0, Family::kIpv4),
+    PrintedKind<PrintSnat<Nat4>>("SNAT", 0, Family::kIpv4),
+    PrintedKind<PrintSnat<nf_nat_range>>("SNAT", 1, Family::kIpv6),
+    PrintedKind<PrintPortNat<Nat4>>("REDIRECT", 0, Family::kIpv4),
+    PrintedKind<PrintPortNat<nf_nat_range>>("REDIRECT", 0, Family::kIpv6),
+    PrintedKind<PrintPortNat<Nat4>>("MASQUERADE", 0, Family::kIpv4),
+    PrintedKind<PrintPortNat<nf_nat_range>>("MASQUERADE", 0, Family::kIpv6),
 };
 
 }  // namespace
 
-std::string FormatTargetOptions(Family family, absl::string_view name,
-                                uint8_t revision,
-                                absl::Span<const uint8_t> info) {
-  for (const TargetKind& kind : kTargetKinds) {
-    if (kind.name == name && kind.revision == revision &&
-        kind.family.value_or(family) == family &&
-        XT_ALIGN(kind.size) == info.size()) {
-      std::string text;
-      kind.print(family, info.data(), text);
-      return text;
-    }
+const ExtensionKind* FindTargetKind(absl::string_view name, uint8_t revision,
+                                    Family family, size_t aligned) {
+  for (const ExtensionKind& kind : kTargetKinds) {
+    if (kind.name == name && kind.Fits(revision, family, aligned)) return &kind;
   }
-  return info.empty() ? "" : absl::StrCat(" [", info.size(), " bytes]");
-}
-
-absl::string_view TargetAlias(absl::string_view name, uint8_t revision,
-                              absl::Span<const uint8_t> info) {
-  if (name != "CT" || revision != 2 ||
-      info.size() != XT_ALIGN(sizeof(xt_ct_target_info_v1))) {
-    return "";
-  }
-  xt_ct_target_info_v1 ct;
-  memcpy(&ct, info.data(), sizeof(ct));
-  return (ct.flags & XT_CT_NOTRACK_ALIAS) != 0 ? "NOTRACK" : "";
+  return nullptr;
 }
 
 }  // namespace nfmeter::kernel

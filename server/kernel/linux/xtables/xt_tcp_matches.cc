@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // tcp and udp: ports and TCP flags.
 #include <linux/netfilter/xt_tcpudp.h>
+#include <string.h>
 
 #include <array>
 #include <optional>
@@ -14,6 +15,22 @@
 namespace nfmeter::kernel {
 namespace {
 
+// Both have the same members for ports, and number their flags alike.
+static_assert(XT_TCP_INV_SRCPT == XT_UDP_INV_SRCPT &&
+              XT_TCP_INV_DSTPT == XT_UDP_INV_DSTPT);
+
+template <typename Info>
+void PrintPortRanges(const Info& info, std::string& text) {
+  if (RangeOf(info.spts) != kAnyPort) {
+    PrintPorts("--sport", RangeOf(info.spts), info.invflags & XT_TCP_INV_SRCPT,
+               text);
+  }
+  if (RangeOf(info.dpts) != kAnyPort) {
+    PrintPorts("--dport", RangeOf(info.dpts), info.invflags & XT_TCP_INV_DSTPT,
+               text);
+  }
+}
+
 // Sets a condition on ports, unless it is that of all ports.
 bool SetPorts(PortRange range, bool negated,
               std::optional<Negatable<Ports>>& field) {
@@ -21,29 +38,32 @@ bool SetPorts(PortRange range, bool negated,
   return SetOnce(field, Ports{range}, negated);
 }
 
-// tcp
+template <typename Info>
+bool DecodePortRanges(const Info& info, RuleMatch& match) {
+  const bool source = SetPorts(
+      RangeOf(info.spts), info.invflags & XT_TCP_INV_SRCPT, match.source_ports);
+  return SetPorts(RangeOf(info.dpts), info.invflags & XT_TCP_INV_DSTPT,
+                  match.destination_ports) &&
+         source;
+}
+
+template <typename Info>
+void FillPortRanges(const NativePorts& ports, Info& info) {
+  FillRange(ports.source, info.spts);
+  FillRange(ports.destination, info.dpts);
+  if (IsNegated(ports.source)) info.invflags |= XT_TCP_INV_SRCPT;
+  if (IsNegated(ports.destination)) info.invflags |= XT_TCP_INV_DSTPT;
+}
 
 void AppendTcpFlagNames(uint8_t flags, std::string& text) {
   static constexpr absl::string_view kNames[] = {"FIN", "SYN", "RST",
                                                  "PSH", "ACK", "URG"};
-  absl::string_view separator = "";
-  for (int bit = 0; bit < 6; ++bit) {
-    if ((flags & (1 << bit)) == 0) continue;
-    absl::StrAppend(&text, separator, kNames[bit]);
-    separator = ",";
-  }
+  AppendBits(flags, kNames, "", text);
   if (flags == 0) text.append("NONE");
 }
 
 void PrintTcp(const MatchContext&, const xt_tcp& tcp, std::string& text) {
-  if (RangeOf(tcp.spts) != kAnyPort) {
-    PrintPorts("--sport", RangeOf(tcp.spts), tcp.invflags & XT_TCP_INV_SRCPT,
-               text);
-  }
-  if (RangeOf(tcp.dpts) != kAnyPort) {
-    PrintPorts("--dport", RangeOf(tcp.dpts), tcp.invflags & XT_TCP_INV_DSTPT,
-               text);
-  }
+  PrintPortRanges(tcp, text);
   if (tcp.option != 0 || (tcp.invflags & XT_TCP_INV_OPTION) != 0) {
     AppendNegation(tcp.invflags & XT_TCP_INV_OPTION, text);
     absl::StrAppend(&text, " --tcp-option ", tcp.option);
@@ -58,10 +78,7 @@ void PrintTcp(const MatchContext&, const xt_tcp& tcp, std::string& text) {
 }
 
 bool DecodeTcp(const MatchContext&, const xt_tcp& tcp, DecodedEntry& out) {
-  bool complete = SetPorts(RangeOf(tcp.spts), tcp.invflags & XT_TCP_INV_SRCPT,
-                           out.match.source_ports);
-  complete &= SetPorts(RangeOf(tcp.dpts), tcp.invflags & XT_TCP_INV_DSTPT,
-                       out.match.destination_ports);
+  bool complete = DecodePortRanges(tcp, out.match);
   if (tcp.flg_mask != 0 || (tcp.invflags & XT_TCP_INV_FLAGS) != 0) {
     complete &= SetOnce(out.match.tcp_flags,
                         TcpFlags{.mask = tcp.flg_mask, .set = tcp.flg_cmp},
@@ -70,31 +87,17 @@ bool DecodeTcp(const MatchContext&, const xt_tcp& tcp, DecodedEntry& out) {
   return complete && tcp.option == 0 && (tcp.invflags & XT_TCP_INV_OPTION) == 0;
 }
 
-// udp
-
 void PrintUdp(const MatchContext&, const xt_udp& udp, std::string& text) {
-  if (RangeOf(udp.spts) != kAnyPort) {
-    PrintPorts("--sport", RangeOf(udp.spts), udp.invflags & XT_UDP_INV_SRCPT,
-               text);
-  }
-  if (RangeOf(udp.dpts) != kAnyPort) {
-    PrintPorts("--dport", RangeOf(udp.dpts), udp.invflags & XT_UDP_INV_DSTPT,
-               text);
-  }
+  PrintPortRanges(udp, text);
 }
 
 bool DecodeUdp(const MatchContext&, const xt_udp& udp, DecodedEntry& out) {
-  const bool complete =
-      SetPorts(RangeOf(udp.spts), udp.invflags & XT_UDP_INV_SRCPT,
-               out.match.source_ports);
-  return SetPorts(RangeOf(udp.dpts), udp.invflags & XT_UDP_INV_DSTPT,
-                  out.match.destination_ports) &&
-         complete;
+  return DecodePortRanges(udp, out.match);
 }
 
 }  // namespace
 
-absl::Span<const MatchKind> TcpMatchKinds() {
+absl::Span<const ExtensionKind> TcpMatchKinds() {
   static constexpr std::array kKinds = {
       KnownKind<PrintTcp, DecodeTcp>("tcp", 0),
       KnownKind<PrintUdp, DecodeUdp>("udp", 0),
@@ -105,10 +108,7 @@ absl::Span<const MatchKind> TcpMatchKinds() {
 void AppendTcp(const NativePorts& ports, const Negatable<TcpFlags>* tcp_flags,
                MatchWriter& out) {
   xt_tcp tcp{};
-  FillRange(ports.source, tcp.spts);
-  FillRange(ports.destination, tcp.dpts);
-  if (IsNegated(ports.source)) tcp.invflags |= XT_TCP_INV_SRCPT;
-  if (IsNegated(ports.destination)) tcp.invflags |= XT_TCP_INV_DSTPT;
+  FillPortRanges(ports, tcp);
   if (tcp_flags != nullptr) {
     tcp.flg_mask = tcp_flags->value.mask;
     tcp.flg_cmp = tcp_flags->value.set;
@@ -118,11 +118,11 @@ void AppendTcp(const NativePorts& ports, const Negatable<TcpFlags>* tcp_flags,
 }
 
 void AppendUdp(const NativePorts& ports, MatchWriter& out) {
-  xt_udp udp{};
-  FillRange(ports.source, udp.spts);
-  FillRange(ports.destination, udp.dpts);
-  if (IsNegated(ports.source)) udp.invflags |= XT_UDP_INV_SRCPT;
-  if (IsNegated(ports.destination)) udp.invflags |= XT_UDP_INV_DSTPT;
+  // Its last byte has no name, and iptables compares all when it looks for a
+  // rule to delete.
+  xt_udp udp;
+  memset(&udp, 0, sizeof(udp));
+  FillPortRanges(ports, udp);
   out.Append("udp", 0, udp);
 }
 

@@ -91,6 +91,15 @@ void AppendRange(uint32_t first, uint32_t last, std::string& text) {
   if (first != last) absl::StrAppend(&text, ":", last);
 }
 
+void AppendBits(uint32_t bits, absl::Span<const absl::string_view> names,
+                absl::string_view lead, std::string& text) {
+  for (size_t bit = 0; bit < names.size(); ++bit) {
+    if ((bits >> bit & 1) == 0) continue;
+    absl::StrAppend(&text, lead, names[bit]);
+    lead = ",";
+  }
+}
+
 absl::string_view ProtocolName(uint8_t protocol) {
   static const std::array<std::string, 256>& names = *[] {
     auto* table = new std::array<std::string, 256>;

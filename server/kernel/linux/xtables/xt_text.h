@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "kernel/acct_names.h"
 
 namespace nfmeter::kernel {
@@ -24,6 +25,11 @@ void AppendMark(uint32_t value, uint32_t mask, std::string& text);
 
 // "80" or "80:90".
 void AppendRange(uint32_t first, uint32_t last, std::string& text);
+
+// "FIN,SYN" behind `lead`, for the bits that are set, of which the first is
+// called names[0]; nothing for none of these.
+void AppendBits(uint32_t bits, absl::Span<const absl::string_view> names,
+                absl::string_view lead, std::string& text);
 
 // The name that iptables-save prints after -p: its own short list first, then
 // /etc/protocols (read once), then the number.
