@@ -126,7 +126,7 @@ std::string BucketText(const RuleMatch& shared, std::optional<KeyField> key,
 RuleMatch SharedMatch(const RuleMatch& match, KeyField key,
                       bool from_elsewhere) {
   RuleMatch shared = match;
-  ClearKey(shared, key);
+  VisitField(shared, key, [](auto& condition) { condition.reset(); });
   if (from_elsewhere) shared.source.reset();
   return shared;
 }

@@ -12,25 +12,8 @@
 namespace nfmeter::accounting {
 namespace {
 
-using kernel::MapKey;
 using kernel::OwnedAction;
 using kernel::OwnedMap;
-
-MapKey MapKeyOf(KeyField field) {
-  switch (field) {
-    case KeyField::kSource:
-      return MapKey::kSource;
-    case KeyField::kDestination:
-      return MapKey::kDestination;
-    case KeyField::kSourcePort:
-      return MapKey::kSourcePort;
-    case KeyField::kDestinationPort:
-      return MapKey::kDestinationPort;
-    case KeyField::kUid:
-      return MapKey::kUid;
-  }
-  return MapKey::kSource;
-}
 
 // How many bits a key has, and how many of a KeyNumber lie below them.
 struct KeyLayout {
@@ -151,7 +134,7 @@ KeyMaps MakeKeyMaps(kernel::Family family, KeyField field,
                        "|", kind.mark.value, "|", kind.mark.mask, "|", layer,
                        kind.from_elsewhere ? "|from elsewhere" : "");
       out.maps.push_back({.name = name(part),
-                          .key = MapKeyOf(field),
+                          .key = field,
                           .bits = static_cast<uint8_t>(kind.bits),
                           .from_elsewhere = kind.from_elsewhere,
                           .elements = std::move(layers[layer])});

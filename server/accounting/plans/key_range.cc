@@ -54,35 +54,32 @@ std::optional<KeyRange> RangeOf(
   return KeyRange{ids->value.first, ids->value.last};
 }
 
-kernel::Negatable<IpPrefix> PrefixOf(Family family, const KeyRange& range) {
+void Accept(Family family, const KeyRange& range,
+            std::optional<kernel::Negatable<IpPrefix>>& prefix) {
   const KeyNumber mask = ~(range.first ^ range.last) & ~UnusedBits(family);
-  return {.value = {.family = family,
-                    .address = BytesOf(range.first & mask),
-                    .mask = BytesOf(mask)}};
+  prefix = {.value = {.family = family,
+                      .address = BytesOf(range.first & mask),
+                      .mask = BytesOf(mask)}};
 }
 
-kernel::Negatable<std::vector<kernel::PortRange>> PortsOf(
-    const KeyRange& range) {
-  return {.value = {{static_cast<uint16_t>(range.first),
-                     static_cast<uint16_t>(range.last)}}};
+void Accept(
+    Family, const KeyRange& range,
+    std::optional<kernel::Negatable<std::vector<kernel::PortRange>>>& ports) {
+  ports = {.value = {{static_cast<uint16_t>(range.first),
+                      static_cast<uint16_t>(range.last)}}};
+}
+
+void Accept(Family, const KeyRange& range,
+            std::optional<kernel::Negatable<kernel::IdRange>>& ids) {
+  ids = {.value = {static_cast<uint32_t>(range.first),
+                   static_cast<uint32_t>(range.last)}};
 }
 
 }  // namespace
 
 std::optional<KeyRange> KeyOf(const RuleMatch& match, KeyField field) {
-  switch (field) {
-    case KeyField::kSource:
-      return RangeOf(match.source);
-    case KeyField::kDestination:
-      return RangeOf(match.destination);
-    case KeyField::kSourcePort:
-      return RangeOf(match.source_ports);
-    case KeyField::kDestinationPort:
-      return RangeOf(match.destination_ports);
-    case KeyField::kUid:
-      return RangeOf(match.owner_uid);
-  }
-  return std::nullopt;
+  return VisitField(match, field,
+                    [](const auto& condition) { return RangeOf(condition); });
 }
 
 KeyRange WholeKey(KeyField field, Family) {
@@ -93,44 +90,8 @@ KeyRange WholeKey(KeyField field, Family) {
 
 void SetKey(RuleMatch& match, KeyField field, Family family,
             const KeyRange& range) {
-  switch (field) {
-    case KeyField::kSource:
-      match.source = PrefixOf(family, range);
-      return;
-    case KeyField::kDestination:
-      match.destination = PrefixOf(family, range);
-      return;
-    case KeyField::kSourcePort:
-      match.source_ports = PortsOf(range);
-      return;
-    case KeyField::kDestinationPort:
-      match.destination_ports = PortsOf(range);
-      return;
-    case KeyField::kUid:
-      match.owner_uid = {.value = {static_cast<uint32_t>(range.first),
-                                   static_cast<uint32_t>(range.last)}};
-      return;
-  }
-}
-
-void ClearKey(RuleMatch& match, KeyField field) {
-  switch (field) {
-    case KeyField::kSource:
-      match.source.reset();
-      return;
-    case KeyField::kDestination:
-      match.destination.reset();
-      return;
-    case KeyField::kSourcePort:
-      match.source_ports.reset();
-      return;
-    case KeyField::kDestinationPort:
-      match.destination_ports.reset();
-      return;
-    case KeyField::kUid:
-      match.owner_uid.reset();
-      return;
-  }
+  VisitField(match, field,
+             [&](auto& condition) { Accept(family, range, condition); });
 }
 
 KeyRange CommonPrefix(const KeyRange& range) {

@@ -5,18 +5,13 @@
 
 #include <optional>
 
+#include "kernel/owned_chains.h"
 #include "kernel/rule_types.h"
 
 namespace nfmeter::accounting {
 
 // A field of a match by whose values accounts can be told apart.
-enum class KeyField {
-  kSource,
-  kDestination,
-  kSourcePort,
-  kDestinationPort,
-  kUid,
-};
+using KeyField = kernel::MapKey;
 inline constexpr KeyField kKeyFields[] = {
     KeyField::kSource, KeyField::kDestination, KeyField::kSourcePort,
     KeyField::kDestinationPort, KeyField::kUid};
@@ -51,8 +46,23 @@ KeyRange WholeKey(KeyField field, kernel::Family family);
 void SetKey(kernel::RuleMatch& match, KeyField field, kernel::Family family,
             const KeyRange& range);
 
-// Makes `match` accept any value of the field.
-void ClearKey(kernel::RuleMatch& match, KeyField field);
+// What `visit` makes of the field of the match.
+template <typename Match, typename Visitor>
+auto VisitField(Match& match, KeyField field, Visitor visit) {
+  switch (field) {
+    case KeyField::kSource:
+      return visit(match.source);
+    case KeyField::kDestination:
+      return visit(match.destination);
+    case KeyField::kSourcePort:
+      return visit(match.source_ports);
+    case KeyField::kDestinationPort:
+      return visit(match.destination_ports);
+    case KeyField::kUid:
+      break;
+  }
+  return visit(match.owner_uid);
+}
 
 // Whether a value of the field is an address.
 inline bool IsAddress(KeyField field) {

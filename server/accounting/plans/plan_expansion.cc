@@ -17,6 +17,7 @@
 #include "accounting/plans/key_range.h"
 #include "accounting/plans/plan_compiler.h"
 #include "base/error.h"
+#include "base/status_macros.h"
 #include "kernel/ip_prefix.h"
 #include "kernel/owned_chains.h"
 #include "kernel/rule_law.h"
@@ -156,47 +157,45 @@ absl::string_view KeyName(GroupKey key) {
   return "";
 }
 
-bool Sets(const RuleMatch& match, GroupKey key) {
+// Of members that count by either end, their source.
+KeyField KeyFieldOf(GroupKey key) {
   switch (key) {
-    case GroupKey::kSource:
-      return match.source.has_value();
     case GroupKey::kDestination:
-      return match.destination.has_value();
-    case GroupKey::kAddress:
-      return match.source.has_value() || match.destination.has_value();
+      return KeyField::kDestination;
     case GroupKey::kSourcePort:
-      return match.source_ports.has_value();
+      return KeyField::kSourcePort;
     case GroupKey::kDestinationPort:
-      return match.destination_ports.has_value();
+      return KeyField::kDestinationPort;
     case GroupKey::kUid:
-      return match.owner_uid.has_value();
+      return KeyField::kUid;
+    case GroupKey::kSource:
+    case GroupKey::kAddress:
+      break;
   }
-  return false;
+  return KeyField::kSource;
 }
 
-// Narrows the shared match to one member's value.
-void Narrow(RuleMatch& match, GroupKey key,
-            const AccountGroup::Member& member) {
-  switch (key) {
-    case GroupKey::kSource:
-    case GroupKey::kAddress:
-      match.source = {.value = std::get<IpPrefix>(member.value)};
-      break;
-    case GroupKey::kDestination:
-      match.destination = {.value = std::get<IpPrefix>(member.value)};
-      break;
-    case GroupKey::kSourcePort:
-      match.source_ports = {
-          .value = {std::get<kernel::PortRange>(member.value)}};
-      break;
-    case GroupKey::kDestinationPort:
-      match.destination_ports = {
-          .value = {std::get<kernel::PortRange>(member.value)}};
-      break;
-    case GroupKey::kUid:
-      match.owner_uid = {.value = std::get<kernel::IdRange>(member.value)};
-      break;
-  }
+bool Sets(const RuleMatch& match, GroupKey key) {
+  return VisitField(match, KeyFieldOf(key),
+                    [](const auto& each) { return each.has_value(); }) ||
+         (key == GroupKey::kAddress && match.destination.has_value());
+}
+
+// Narrows a condition of the shared match to one member's value. False: that is
+// a value of something else.
+template <typename T>
+bool NarrowTo(const AccountGroup::Value& value,
+              std::optional<kernel::Negatable<T>>& condition) {
+  const T* own = std::get_if<T>(&value);
+  if (own != nullptr) condition = {.value = *own};
+  return own != nullptr;
+}
+bool NarrowTo(
+    const AccountGroup::Value& value,
+    std::optional<kernel::Negatable<std::vector<kernel::PortRange>>>& ports) {
+  const auto* own = std::get_if<kernel::PortRange>(&value);
+  if (own != nullptr) ports = {.value = {*own}};
+  return own != nullptr;
 }
 
 // Of a member by either of its ends: turns the match of its source into that of
@@ -219,21 +218,6 @@ std::string ValueText(const AccountGroup::Value& value) {
     return text(*ports);
   }
   return text(std::get<kernel::IdRange>(value));
-}
-
-bool IsOfKey(const AccountGroup::Value& value, GroupKey key) {
-  switch (key) {
-    case GroupKey::kSource:
-    case GroupKey::kDestination:
-    case GroupKey::kAddress:
-      return std::holds_alternative<IpPrefix>(value);
-    case GroupKey::kSourcePort:
-    case GroupKey::kDestinationPort:
-      return std::holds_alternative<kernel::PortRange>(value);
-    case GroupKey::kUid:
-      return std::holds_alternative<kernel::IdRange>(value);
-  }
-  return false;
 }
 
 struct ValueHash {
@@ -307,23 +291,6 @@ class MemberOverlaps {
   std::vector<Key> keys_;
 };
 
-KeyField KeyFieldOf(GroupKey key) {
-  switch (key) {
-    case GroupKey::kDestination:
-      return KeyField::kDestination;
-    case GroupKey::kSourcePort:
-      return KeyField::kSourcePort;
-    case GroupKey::kDestinationPort:
-      return KeyField::kDestinationPort;
-    case GroupKey::kUid:
-      return KeyField::kUid;
-    case GroupKey::kSource:
-    case GroupKey::kAddress:
-      break;
-  }
-  return KeyField::kSource;
-}
-
 void ExpandGroup(const AccountGroup& group, kernel::Table table,
                  Violations& violations, std::vector<PlanAccount>& accounts) {
   if (Sets(group.shared.match, group.key)) {
@@ -332,6 +299,7 @@ void ExpandGroup(const AccountGroup& group, kernel::Table table,
                                 ", so their match may not have it"));
     return;
   }
+  const KeyField field = KeyFieldOf(group.key);
   const size_t begin = accounts.size();
   bool of_families = true;
   MemberOverlaps overlaps(group);
@@ -339,24 +307,30 @@ void ExpandGroup(const AccountGroup& group, kernel::Table table,
   values.reserve(group.members.size());
   for (const AccountGroup::Member& member : group.members) {
     const auto place = [&] { return FieldOf(group, member); };
-    if (!IsOfKey(member.value, group.key)) {
-      violations.Add(place(), absl::StrCat("this is no ", KeyName(group.key)));
-      continue;
-    }
     if (!values.insert(member.value).second) {
       violations.Add(place(), "is in the group twice");
       continue;
     }
-    const auto add = [&]() -> PlanAccount& {
+    // False: the value is one of something else.
+    const auto add = [&] {
       PlanAccount& account = accounts.emplace_back(group.shared);
       account.counter = member.counter;
-      Narrow(account.match, group.key, member);
-      return account;
+      return VisitField(account.match, field, [&](auto& condition) {
+        return NarrowTo(member.value, condition);
+      });
     };
-    const PlanAccount& account = add();
-    overlaps.Add(member, account.match, KeyFieldOf(group.key));
+    if (!add()) {
+      accounts.pop_back();
+      violations.Add(place(), absl::StrCat("this is no ", KeyName(group.key)));
+      continue;
+    }
+    const PlanAccount& account = accounts.back();
+    overlaps.Add(member, account.match, field);
     of_families &= CheckFamily(account, place, violations);
-    if (group.key == GroupKey::kAddress) TurnAround(add().match);
+    if (group.key == GroupKey::kAddress) {
+      add();
+      TurnAround(accounts.back().match);
+    }
   }
   std::move(overlaps).Check(violations);
   if (accounts.size() == begin) return;
@@ -476,9 +450,7 @@ absl::StatusOr<std::vector<PlanAccount>> ExpandPlan(const Plan& plan) {
   }
   CheckCounters(plan, violations);
   CheckClasses(plan, violations);
-  if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) {
-    return wrong;
-  }
+  NFM_RETURN_IF_ERROR(std::move(violations).ToStatus());
   return accounts;
 }
 
