@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "base/status_macros.h"
 
 namespace nfmeter::accounting {
 namespace {
@@ -158,9 +159,7 @@ absl::StatusOr<Record> DecodeRecord(absl::string_view bytes) {
       reader.NumberUpTo(std::numeric_limits<uint32_t>::max()));
   record.since_reading = absl::Milliseconds(
       static_cast<int64_t>(reader.NumberUpTo(kMostMilliseconds)));
-  if (absl::Status status = reader.Finish("record"); !status.ok()) {
-    return status;
-  }
+  NFM_RETURN_IF_ERROR(reader.Finish("record"));
   return record;
 }
 
@@ -182,9 +181,7 @@ absl::StatusOr<Checkpoint> DecodeCheckpoint(absl::string_view bytes) {
     row.account = reader.Account();
     row.total = reader.ReadAmount();
   }
-  if (absl::Status status = reader.Finish("checkpoint"); !status.ok()) {
-    return status;
-  }
+  NFM_RETURN_IF_ERROR(reader.Finish("checkpoint"));
   return checkpoint;
 }
 
@@ -209,9 +206,7 @@ absl::StatusOr<Bucket> DecodeBucket(absl::string_view bytes, bool with_peaks) {
     row.sum = reader.ReadAmount();
     row.peak = with_peaks ? reader.ReadAmount() : row.sum;
   }
-  if (absl::Status status = reader.Finish("bucket"); !status.ok()) {
-    return status;
-  }
+  NFM_RETURN_IF_ERROR(reader.Finish("bucket"));
   return bucket;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "kernel/acct_names.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_text.h"
@@ -100,24 +101,20 @@ absl::Status AppendAccountMatches(const MatchContext&, const RuleSpec& rule,
     return NotExpressible(absl::StrCat("a rule's id is 1 to ", kRuleIdMaxBytes,
                                        " of a-z, 0-9 and '-'"));
   }
-  absl::Status status =
-      AppendComment(RuleMark(rule.id, rule.match.comment), out);
-  if (!status.ok() || rule.counter.empty() ||
-      rule.form == CountingForm::kTarget) {
-    return status;
+  NFM_RETURN_IF_ERROR(
+      AppendComment(RuleMark(rule.id, rule.match.comment), out));
+  if (rule.counter.empty() || rule.form == CountingForm::kTarget) {
+    return absl::OkStatus();
   }
   return AppendCounter(rule.counter, out);
 }
 
 absl::Status AppendOwnedMatches(const OwnedRule& rule, MatchWriter& out) {
-  absl::Status status;
   if (!rule.match.comment.empty()) {
-    status = AppendComment(rule.match.comment, out);
+    NFM_RETURN_IF_ERROR(AppendComment(rule.match.comment, out));
   }
-  if (status.ok() && !rule.counter.empty()) {
-    status = AppendCounter(rule.counter, out);
-  }
-  return status;
+  return rule.counter.empty() ? absl::OkStatus()
+                              : AppendCounter(rule.counter, out);
 }
 
 }  // namespace nfmeter::kernel

@@ -8,6 +8,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "base/status_macros.h"
 #include "kernel/acct_table.h"
 #include "kernel/linux/xtables/xt_acct_target.h"
 #include "kernel/linux/xtables/xt_ip_part.h"
@@ -80,8 +81,7 @@ absl::Status AppendMatches(const MatchContext& context, const RuleMatch& match,
       AppendConntrackMatch, AppendOriginMatches, AppendSetMatch,
   };
   for (const Append append : kGroups) {
-    absl::Status status = append(context, match, writer);
-    if (!status.ok()) return status;
+    NFM_RETURN_IF_ERROR(append(context, match, writer));
   }
   return absl::OkStatus();
 }
@@ -98,15 +98,13 @@ absl::StatusOr<std::vector<uint8_t>> Encode(const MatchContext& context,
                                             const RuleMatch& match, Entry entry,
                                             Ip Entry::*ip,
                                             const EntryEnd& end) {
-  absl::Status status = EncodeIpPart(match, entry.*ip);
+  NFM_RETURN_IF_ERROR(EncodeIpPart(match, entry.*ip));
   std::vector<uint8_t> bytes(sizeof(entry));
   MatchWriter writer(bytes);
-  if (status.ok()) status = AppendMatches(context, match, writer);
-  if (status.ok()) status = end.append_account(context, writer);
-  if (!status.ok()) return status;
+  NFM_RETURN_IF_ERROR(AppendMatches(context, match, writer));
+  NFM_RETURN_IF_ERROR(end.append_account(context, writer));
   entry.target_offset = static_cast<uint16_t>(bytes.size());
-  status = end.append_target(bytes);
-  if (!status.ok()) return status;
+  NFM_RETURN_IF_ERROR(end.append_target(bytes));
   entry.next_offset = static_cast<uint16_t>(bytes.size());
   memcpy(bytes.data(), &entry, sizeof(entry));
   return bytes;
@@ -268,21 +266,20 @@ absl::StatusOr<DecodedEntry> Decode(Family family,
   absl::Span<const uint8_t> matches =
       bytes.subspan(sizeof(entry), entry.target_offset - sizeof(entry));
   while (!matches.empty()) {
-    const absl::StatusOr<Part> match = ReadPart(matches, "a match");
-    if (!match.ok()) return match.status();
-    DecodeMatch(context, *match, out);
-    matches.remove_prefix(match->size);
+    NFM_ASSIGN_OR_RETURN(const Part match, ReadPart(matches, "a match"));
+    DecodeMatch(context, match, out);
+    matches.remove_prefix(match.size);
   }
 
-  const absl::StatusOr<Part> target =
-      ReadPart(bytes.subspan(entry.target_offset), "the target");
-  if (!target.ok()) return target.status();
+  NFM_ASSIGN_OR_RETURN(
+      const Part target,
+      ReadPart(bytes.subspan(entry.target_offset), "the target"));
   out.verdict = VerdictOf(target_name);
   // The kernel's verdicts have no name; those that libiptc is to turn into them
   // have one.
-  if (VerdictOf(target->name) == Verdict::kOther) {
+  if (VerdictOf(target.name) == Verdict::kOther) {
     out.goto_chain = false;  // the flag is for chains
-    DecodeTarget(context, *target, out);
+    DecodeTarget(context, target, out);
   }
   return out;
 }
@@ -301,18 +298,18 @@ absl::StatusOr<std::vector<size_t>> CounterPlaces(
   }
   std::vector<size_t> places;
   for (size_t at = sizeof(entry); at < entry.target_offset;) {
-    const absl::StatusOr<Part> match =
-        ReadPart(bytes.subspan(at, entry.target_offset - at), "a match");
-    if (!match.ok()) return match.status();
-    if (match->name == kAcctMatch && match->info.size() >= NFACCT_NAME_MAX) {
+    NFM_ASSIGN_OR_RETURN(
+        const Part match,
+        ReadPart(bytes.subspan(at, entry.target_offset - at), "a match"));
+    if (match.name == kAcctMatch && match.info.size() >= NFACCT_NAME_MAX) {
       places.push_back(at + sizeof(xt_entry_match));
     }
-    at += match->size;
+    at += match.size;
   }
-  const absl::StatusOr<Part> target =
-      ReadPart(bytes.subspan(entry.target_offset), "the target");
-  if (!target.ok()) return target.status();
-  if (target->name == kAcctTarget && target->info.size() >= NFACCT_NAME_MAX) {
+  NFM_ASSIGN_OR_RETURN(
+      const Part target,
+      ReadPart(bytes.subspan(entry.target_offset), "the target"));
+  if (target.name == kAcctTarget && target.info.size() >= NFACCT_NAME_MAX) {
     places.push_back(entry.target_offset + sizeof(xt_entry_target));
   }
   *target_offset = entry.target_offset;
@@ -328,14 +325,13 @@ absl::StatusOr<std::vector<uint8_t>> RecountedEntry(
     return Malformed("the other counter's name is too long");
   }
   size_t target_offset = 0;
-  const absl::StatusOr<std::vector<size_t>> places =
-      family == Family::kIpv4
-          ? CounterPlaces<ipt_entry>(entry, &target_offset)
-          : CounterPlaces<ip6t_entry>(entry, &target_offset);
-  if (!places.ok()) return places.status();
+  NFM_ASSIGN_OR_RETURN(const std::vector<size_t> places,
+                       family == Family::kIpv4
+                           ? CounterPlaces<ipt_entry>(entry, &target_offset)
+                           : CounterPlaces<ip6t_entry>(entry, &target_offset));
   std::vector<uint8_t> bytes(entry.begin(), entry.end());
   bool found = false;
-  for (const size_t place : *places) {
+  for (const size_t place : places) {
     char* const name = reinterpret_cast<char*>(&bytes[place]);
     if (absl::string_view(name, strnlen(name, NFACCT_NAME_MAX)) !=
         recount.from) {
@@ -376,7 +372,8 @@ absl::StatusOr<std::vector<uint8_t>> EncodeEntry(Family family,
 absl::StatusOr<std::vector<uint8_t>> EncodeOwnedEntry(Family family,
                                                       const OwnedRule& rule,
                                                       IpSetIndex& sets) {
-  absl::StatusOr<std::vector<uint8_t>> entry =
+  NFM_ASSIGN_OR_RETURN(
+      std::vector<uint8_t> entry,
       EncodeFor(family, rule.match, sets,
                 {.append_account =
                      [&](const MatchContext&, MatchWriter& writer) {
@@ -385,10 +382,8 @@ absl::StatusOr<std::vector<uint8_t>> EncodeOwnedEntry(Family family,
                  .append_target =
                      [&](std::vector<uint8_t>& bytes) {
                        return AppendOwnedTarget(family, rule, bytes);
-                     }});
-  if (entry.ok() && rule.action == OwnedAction::kGoto) {
-    SetGoto(family, *entry);
-  }
+                     }}));
+  if (rule.action == OwnedAction::kGoto) SetGoto(family, entry);
   return entry;
 }
 

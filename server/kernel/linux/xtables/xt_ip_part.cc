@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "base/status_macros.h"
 #include "kernel/ip_prefix.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_text.h"
@@ -67,28 +68,23 @@ absl::Status EncodeInterface(
 template <typename Ip>
 absl::Status EncodeCommon(const RuleMatch& match, Ip& ip) {
   const Family family = FamilyOf(ip);
-  absl::Status status = EncodeAddress(match.source, family, IPT_INV_SRCIP,
-                                      ip.src, ip.smsk, ip.invflags);
-  if (status.ok()) {
-    status = EncodeAddress(match.destination, family, IPT_INV_DSTIP, ip.dst,
-                           ip.dmsk, ip.invflags);
+  NFM_RETURN_IF_ERROR(EncodeAddress(match.source, family, IPT_INV_SRCIP, ip.src,
+                                    ip.smsk, ip.invflags));
+  NFM_RETURN_IF_ERROR(EncodeAddress(match.destination, family, IPT_INV_DSTIP,
+                                    ip.dst, ip.dmsk, ip.invflags));
+  NFM_RETURN_IF_ERROR(EncodeInterface(match.in_interface, IPT_INV_VIA_IN,
+                                      ip.iniface, ip.iniface_mask,
+                                      ip.invflags));
+  NFM_RETURN_IF_ERROR(EncodeInterface(match.out_interface, IPT_INV_VIA_OUT,
+                                      ip.outiface, ip.outiface_mask,
+                                      ip.invflags));
+  if (!match.protocol.has_value()) return absl::OkStatus();
+  if (match.protocol->value == 0) {
+    return NotExpressible("protocol 0 stands for all protocols in x_tables");
   }
-  if (status.ok()) {
-    status = EncodeInterface(match.in_interface, IPT_INV_VIA_IN, ip.iniface,
-                             ip.iniface_mask, ip.invflags);
-  }
-  if (status.ok()) {
-    status = EncodeInterface(match.out_interface, IPT_INV_VIA_OUT, ip.outiface,
-                             ip.outiface_mask, ip.invflags);
-  }
-  if (status.ok() && match.protocol.has_value()) {
-    if (match.protocol->value == 0) {
-      return NotExpressible("protocol 0 stands for all protocols in x_tables");
-    }
-    ip.proto = match.protocol->value;
-    if (match.protocol->negated) ip.invflags |= IPT_INV_PROTO;
-  }
-  return status;
+  ip.proto = match.protocol->value;
+  if (match.protocol->negated) ip.invflags |= IPT_INV_PROTO;
+  return absl::OkStatus();
 }
 
 template <typename Address>

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_text.h"
 
@@ -133,9 +134,7 @@ absl::Span<const ExtensionKind> OriginMatchKinds() {
 
 absl::Status AppendOriginMatches(const MatchContext&, const RuleMatch& match,
                                  MatchWriter& out) {
-  if (absl::Status status = AppendOwner(match, out); !status.ok()) {
-    return status;
-  }
+  NFM_RETURN_IF_ERROR(AppendOwner(match, out));
   return AppendCgroup(match, out);
 }
 

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "base/status_macros.h"
 #include "kernel/errno_status.h"
 #include "kernel/linux/xtables/iptc_rule_table_contents.h"
 #include "kernel/linux/xtables/xt_owned_target.h"
@@ -79,10 +80,11 @@ absl::StatusOr<XtOwnedChains> XtOwnedChains::Encode(const OwnedTable& wanted,
     }
   }
   for (const OwnedHook& hook : wanted.hooks) {
-    absl::StatusOr<std::vector<uint8_t>> entry = EncodeOwnedEntry(
-        wanted.family, {.action = OwnedAction::kJump, .chain = hook.to}, sets);
-    if (!entry.ok()) return entry.status();
-    chains.hooks_.push_back(*std::move(entry));
+    NFM_ASSIGN_OR_RETURN(
+        chains.hooks_.emplace_back(),
+        EncodeOwnedEntry(wanted.family,
+                         {.action = OwnedAction::kJump, .chain = hook.to},
+                         sets));
   }
   return chains;
 }
@@ -99,10 +101,9 @@ absl::Status XtOwnedChains::Failed(int err) const {
 absl::Status XtOwnedChains::Carry(const OwnedSteps& steps,
                                   const TableContents& contents,
                                   IptcHandle& handle) const {
-  absl::Status status = Fill(steps, handle);
-  if (status.ok()) status = MakeJumps(steps, handle);
-  if (status.ok()) status = Remove(steps, contents, handle);
-  return status;
+  NFM_RETURN_IF_ERROR(Fill(steps, handle));
+  NFM_RETURN_IF_ERROR(MakeJumps(steps, handle));
+  return Remove(steps, contents, handle);
 }
 
 absl::Status XtOwnedChains::Fill(const OwnedSteps& steps,

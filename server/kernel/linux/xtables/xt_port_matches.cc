@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_ports.h"
 #include "kernel/rule_law.h"
@@ -72,10 +73,8 @@ absl::Status AppendPortMatches(const MatchContext& context,
     return NotExpressible(
         "ports need the protocol tcp, udp, udplite, sctp or dccp");
   }
-  if (absl::Status status = CheckPorts(source); !status.ok()) return status;
-  if (absl::Status status = CheckPorts(destination); !status.ok()) {
-    return status;
-  }
+  NFM_RETURN_IF_ERROR(CheckPorts(source));
+  NFM_RETURN_IF_ERROR(CheckPorts(destination));
   if (match.tcp_flags.has_value()) {
     if (context.protocol != IPPROTO_TCP) {
       return NotExpressible("TCP flags need the protocol tcp");

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "kernel/linux/xtables/xt_match.h"
 #include "kernel/linux/xtables/xt_text.h"
 
@@ -96,10 +97,8 @@ absl::Status AppendSetMatch(const MatchContext& context, const RuleMatch& match,
     return NotExpressible(
         absl::StrCat("a set has 1 to ", IPSET_DIM_MAX, " directions"));
   }
-  const absl::StatusOr<uint16_t> index = context.sets.IndexOf(ip_set.name);
-  if (!index.ok()) return index.status();
   xt_set_info_match_v4 set{};
-  set.match_set.index = *index;
+  NFM_ASSIGN_OR_RETURN(set.match_set.index, context.sets.IndexOf(ip_set.name));
   set.match_set.dim = static_cast<uint8_t>(ip_set.directions.size());
   if (match.ip_set->negated) set.match_set.flags |= IPSET_INV_MATCH;
   for (size_t i = 0; i < ip_set.directions.size(); ++i) {
