@@ -126,6 +126,12 @@ int ReportError(Console& console, const absl::Status& error) {
 absl::StatusOr<Checked> Ask(Session& session, const CheckFlags& flags,
                             std::string& since_text) {
   NFM_RETURN_IF_ERROR(session.CheckOneServer("checked"));
+  if (!flags.warn.empty() &&
+      *ParseBytes(flags.warn) >= *ParseBytes(flags.limit)) {
+    return UsageError(absl::StrCat("--warn ", flags.warn,
+                                   " is not below --limit ", flags.limit,
+                                   ", so it would never warn"));
+  }
   NFM_ASSIGN_OR_RETURN(const auto zone, FindZone(flags.time_zone));
   NFM_ASSIGN_OR_RETURN(const auto since,
                        SinceWhen(flags.since, zone, absl::Now()));
@@ -168,7 +174,8 @@ the exit status 0 OK, 1 WARNING, 2 CRITICAL (over the limit), 3 UNKNOWN (the
 server could not be asked, or the command is wrong). As thresholds of plugins
 are, both are ranges from 0 that include their ends: exactly as much as the
 limit is within it. What counts is the ledger's total, which resets do not
-touch, as of its last record, seconds ago; the counter needs no quota.
+touch, as of its last record, seconds ago; the counter needs no quota. -o
+changes nothing here.
 
 Examples:
   nfmeter check web --limit 10GiB --since month
@@ -183,7 +190,8 @@ Examples:
   AddBytes(*command, "--limit", flags->limit,
            "CRITICAL above, not at, so many bytes: 10GB, 10GiB")
       ->required();
-  AddBytes(*command, "--warn", flags->warn, "WARNING above so many");
+  AddBytes(*command, "--warn", flags->warn,
+           "WARNING above so many, which are fewer than --limit");
   AddText(*command, "--since", flags->since, "WHEN",
           "the month, day or hour that has begun, or a time such as "
           "24h or 7d; default: month");

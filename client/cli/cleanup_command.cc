@@ -127,10 +127,24 @@ std::string Report(const v1::DeletePlanResponse& plans,
   } else {
     absl::StrAppend(&text, dry_run ? "would remove " : "removed ",
                     CountOf(plans.deleted_plans_size(), "plan"), ", ",
-                    CountOf(plans.deleted_rules() + rules.size(), "rule"),
-                    " and ", CountOf(counters.size(), "counter"), "\n");
+                    CountOf(plans.deleted_rules(), "rule"), " and ",
+                    CountOf(counters.size(), "counter"), "\n");
   }
   return text;
+}
+
+Table RemovedTable(const v1::DeletePlanResponse& plans,
+                   const Findings& findings,
+                   const std::vector<std::string>& counters) {
+  Table table = {.headings = {{"kind"}, {"removed"}}};
+  const auto add = [&table](const char* kind, const std::string& removed) {
+    table.rows.push_back({{kind}, {removed}});
+  };
+  for (const std::string& plan : plans.deleted_plans()) add("plan", plan);
+  for (const std::string& chain : plans.deleted_chains()) add("chain", chain);
+  for (const v1::Rule& rule : findings.rules) add("rule", rule.spec());
+  for (const std::string& counter : counters) add("counter", counter);
+  return table;
 }
 
 absl::Status Cleanup(Session& session, const bool& dry_run) {
@@ -141,14 +155,20 @@ absl::Status Cleanup(Session& session, const bool& dry_run) {
     if (findings.held.contains(counter.name())) continue;
     counters.push_back(counter.name());
   }
-  NFM_ASSIGN_OR_RETURN(const auto plans,
-                       DeletePlans(session, *client, dry_run));
+  NFM_ASSIGN_OR_RETURN(auto plans, DeletePlans(session, *client, dry_run));
   if (!dry_run) {
     NFM_RETURN_IF_ERROR(RemoveRules(session, *client, findings.rules));
     NFM_RETURN_IF_ERROR(RemoveCounters(session, *client, counters));
   }
+  plans.set_deleted_rules(plans.deleted_rules() + findings.rules.size());
+  plans.set_deleted_counters(counters.size());
   session.PrintText(
-      plans, [&](Layout) { return Report(plans, findings, counters, dry_run); },
+      plans,
+      [&](Layout layout) {
+        return layout == kCsv
+                   ? session.Render(RemovedTable(plans, findings, counters))
+                   : Report(plans, findings, counters, dry_run);
+      },
       counters);
   return absl::OkStatus();
 }

@@ -47,7 +47,7 @@ Exit codes, by the code of the gRPC error:
   6  server not reached  UNAVAILABLE, DEADLINE_EXCEEDED
   7  over a bound        RESOURCE_EXHAUSTED
   8  not supported       UNIMPLEMENTED
-Ctrl-C in watch, top and quota watch is their normal end: 0.)";
+Ctrl-C is the normal end of commands that go on, as watch and top do: 0.)";
 
 template <typename Parser>
 std::function<std::string(const std::string&)> Checked(Parser parse) {
@@ -282,6 +282,12 @@ Candidates CommandTree::SuggestionsFor(const CLI::Option* option) const {
   return it == suggestions_.end() ? nullptr : it->second;
 }
 
+bool CommandTree::IsGiven(absl::string_view flag) const {
+  return absl::c_any_of(arguments_, [flag](absl::string_view word) {
+    return word.substr(0, word.find('=')) == flag;
+  });
+}
+
 absl::StatusOr<Invocation> CommandTree::Parse(
     std::vector<std::string> arguments) {
   arguments_ = arguments;
@@ -317,10 +323,7 @@ std::string CommandTree::Blame(const CLI::ParseError& error) const {
       const char* const value = std::getenv(variable.c_str());
       const std::string flag = "--" + option->get_lnames().front();
       if (value == nullptr || *value == '\0' ||
-          !absl::StrContains(error.what(), flag) ||
-          absl::c_any_of(arguments_, [&flag](absl::string_view word) {
-            return absl::StartsWith(word, flag);
-          })) {
+          !absl::StrContains(error.what(), flag) || IsGiven(flag)) {
         continue;
       }
       absl::StrAppend(&blame, " (", flag, " is from ", variable, "=", value,

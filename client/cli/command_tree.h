@@ -82,6 +82,10 @@ class CommandTree {
   // Null: nothing.
   Candidates SuggestionsFor(const CLI::Option* option) const;
 
+  // Whether the command line that was parsed has this flag, "--server"; what
+  // stands in the environment is not in it.
+  bool IsGiven(absl::string_view flag) const;
+
   // `arguments` without the program's name. INVALID_ARGUMENT says what is
   // wrong, with a hint where to read more.
   absl::StatusOr<Invocation> Parse(std::vector<std::string> arguments);

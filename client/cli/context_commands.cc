@@ -85,12 +85,18 @@ absl::Status UseContext(Session& session, const std::string& name) {
 struct AddFlags {
   std::string name;
   std::vector<std::string> members;
+  const CommandTree* tree = nullptr;  // whose command line was parsed
 };
 
 // The context is what the global flags and the environment say now.
 absl::Status AddContext(Session& session, const AddFlags& flags) {
   NFM_ASSIGN_OR_RETURN(auto contexts, LoadContexts(ContextsPath()));
   if (!flags.members.empty()) {
+    if (flags.tree->IsGiven("--server")) {
+      return UsageError(
+          "--server and --group can't be given together: the contexts of a "
+          "group have servers of their own");
+    }
     contexts.groups.erase(flags.name);
     // Other groups stand for what they have now.
     NFM_ASSIGN_OR_RETURN(
@@ -204,6 +210,7 @@ Examples:
   nfmeter counter list --context edge)",
       AddContext);
   tree.MarkLocal(add);
+  added->tree = &tree;
   add->add_option("NAME", added->name, "its name, without ','")
       ->required()
       ->check([](const std::string& text) -> std::string {

@@ -254,9 +254,8 @@ void AddCounterCreate(CommandTree& tree, CLI::App& parent) {
       parent, "create", "Create counters",
       R"(Names are 1 to 253 of A-Z a-z 0-9 . _ : / @ + -. All are created, or none; more
 than the server's largest batch ('nfmeter node -o wide') go in several, each all
-or none.
-A rule whose counter has a quota matches only
-while the quota is exceeded: with --verdict drop it is a cap.
+or none. A rule whose counter has a quota matches only while the quota is
+exceeded: with --verdict drop it is a cap.
 
 FILE has one name a line, or is what 'counter list' prints with -o json, yaml or
 csv: packets and bytes are what to start from.

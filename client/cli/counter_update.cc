@@ -94,6 +94,14 @@ absl::Status CheckFlags(const UpdateFlags& flags) {
     return UsageError("nothing is to be changed",
                       "nfmeter counter update web --quota-bytes 20GiB");
   }
+  for (const std::string& key : flags.removed_labels) {
+    if (flags.labels.contains(key)) {
+      return UsageError(absl::StrCat(
+          "'", key,
+          "' can be set by --label or removed by --remove-label, not "
+          "both"));
+    }
+  }
   if (IsSingle(flags.common)) return absl::OkStatus();
   if (!flags.common.etag.empty()) {
     return UsageError("--etag belongs to one counter; give one name");
@@ -172,7 +180,11 @@ Examples:
              "KEY");
   CLI::Option* description =
       AddText(*command, "--description", flags->description, "TEXT",
-              "what it is, for people");
+              "what it is, for people")
+          ->check([](const std::string& text) {
+            return text.empty() ? "it is empty; --no-description takes it away"
+                                : "";
+          });
   command
       ->add_flag("--no-description", flags->no_description,
                  "no description any more")

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/custom_columns.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "cli/message_text.h"
 #include "google/protobuf/descriptor.h"
+#include "google/protobuf/struct.pb.h"
 #include "yaml-cpp/yaml.h"
 
 namespace nfmeter::cli {
@@ -15,9 +17,29 @@ namespace {
 using ::google::protobuf::FieldDescriptor;
 using ::google::protobuf::Message;
 
-// The objects that `answer` is about.
+// Of what has no proto of its own, as 'explain' tells: those of its list.
+std::vector<const Message*> ListedObjects(
+    const google::protobuf::Struct& answer) {
+  std::vector<const Message*> objects;
+  for (const auto& [key, value] : answer.fields()) {
+    for (const google::protobuf::Value& item : value.list_value().values()) {
+      if (item.has_struct_value()) objects.push_back(&item.struct_value());
+    }
+  }
+  if (objects.empty()) objects.push_back(&answer);
+  return objects;
+}
+
+// The objects that `answer` is about: those of a list, the one of an answer
+// about one, and else itself, as a plan that has lists of its own.
 std::vector<const Message*> Objects(const Message& answer) {
+  if (const auto* facts =
+          google::protobuf::DynamicCastToGenerated<google::protobuf::Struct>(
+              &answer)) {
+    return ListedObjects(*facts);
+  }
   const auto* type = answer.GetDescriptor();
+  if (!absl::EndsWith(type->name(), "Response")) return {&answer};
   const auto* reflection = answer.GetReflection();
   const FieldDescriptor* only = nullptr;
   int messages = 0;
@@ -33,10 +55,7 @@ std::vector<const Message*> Objects(const Message& answer) {
     }
     return objects;
   }
-  // An answer about one object has nothing else.
-  if (messages == 1 && type->field_count() == 1) {
-    return {&reflection->GetMessage(answer, only)};
-  }
+  if (messages == 1) return {&reflection->GetMessage(answer, only)};
   return {&answer};
 }
 

@@ -9,7 +9,6 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "cli/api_words.h"
 #include "cli/table.h"
@@ -145,8 +144,9 @@ std::string ErrorText(const absl::Status& status, bool color) {
   if (repeated && fields.size() > 1) {
     sentence = absl::StrCat(fields.size(), " things are wrong:");
   } else if (repeated && fields.size() == 1) {
-    sentence = absl::StrReplaceAll(
-        sentence, {{fields[0].field, FlagOfField(fields[0].field)}});
+    // Where it is named; the word may be in the description, too.
+    const std::string& field = fields[0].field;
+    sentence.replace(sentence.find(field), field.size(), FlagOfField(field));
   }
   sentence = InCommandWords(sentence, absl::c_any_of(fields, IsOfFlag));
   std::string text = absl::StrCat(Paint("nfmeter:", Style::kWarning, color),

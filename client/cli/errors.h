@@ -35,7 +35,7 @@ absl::Status UsageError(absl::string_view message, absl::string_view hint = "");
 // Where rules of others hold a counter.
 inline constexpr char kForeignRulesHint[] =
     "'nfmeter rule list' shows the rules of others (their IDs begin with ~); "
-    "iptables-legacy deletes them";
+    "iptables-legacy or nft deletes them";
 
 // `status` with this hint instead of the one that its reason has.
 absl::Status WithHint(absl::Status status, absl::string_view hint);

@@ -23,6 +23,14 @@ void AddLabel(const std::string& text, v1::CounterFilter& filter) {
   }
   auto& labels =
       negated ? *filter.mutable_not_labels() : *filter.mutable_labels();
+  const auto& others = negated ? filter.labels() : filter.not_labels();
+  const auto other = others.find(parts.first);
+  if (other != others.end() && other->second == parts.second) {
+    throw CLI::ValidationError(
+        "--label", absl::StrCat("'", parts.first, "=", parts.second,
+                                "' is both wanted and not, so no counter can "
+                                "match"));
+  }
   if (!labels.insert({parts.first, parts.second}).second) {
     throw CLI::ValidationError(
         "--label", absl::StrCat("'", parts.first, "' is given twice"));

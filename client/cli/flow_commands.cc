@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // nfmeter flow list | top | watch
 #include <algorithm>
+#include <limits>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -77,11 +78,9 @@ absl::Status ListFlows(Session& session, const ListFlags& flags) {
   NFM_ASSIGN_OR_RETURN(auto response,
                        client->ListFlows(request, session.call()));
   Sort(flags.sort, response);
-  if (flags.limit > 0 &&
-      response.flows_size() > static_cast<int>(flags.limit)) {
-    response.mutable_flows()->DeleteSubrange(
-        static_cast<int>(flags.limit),
-        response.flows_size() - static_cast<int>(flags.limit));
+  auto& flows = *response.mutable_flows();
+  while (flags.limit > 0 && static_cast<size_t>(flows.size()) > flags.limit) {
+    flows.RemoveLast();
   }
   std::vector<std::string> ids;
   for (const v1::Flow& flow : response.flows()) {
@@ -107,7 +106,10 @@ absl::StatusOr<Request> MakeRequest(const SumFlags& flags) {
                        ParseFlowGrouping(flags.by));
   *request.mutable_grouping() = grouping;
   request.set_order(ParseFlowOrder(flags.sort));
-  request.set_limit(static_cast<uint32_t>(flags.limit));
+  constexpr uint32_t kMost = std::numeric_limits<uint32_t>::max();
+  request.set_limit(flags.limit == 0 ? kMost
+                                     : static_cast<uint32_t>(std::min<size_t>(
+                                           flags.limit, kMost)));
   return request;
 }
 
@@ -207,7 +209,7 @@ void AddSumFlags(CommandTree& tree, CLI::App& command, SumFlags& flags) {
             absl::StrCat("largest first, by: ", kOrders, "; default bytes"));
   AddNumber(command, "--limit,-n", flags.limit,
             "groups to show; the others are summed, and left out of csv; "
-            "default 20");
+            "default 20; 0: as many as the server gives");
 }
 
 }  // namespace

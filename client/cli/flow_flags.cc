@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/flow_flags.h"
 
+#include <set>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -151,11 +153,14 @@ absl::StatusOr<v1::FlowFilter> ReadFlowFilter(const FlowFilterFlags& flags) {
 
 absl::StatusOr<v1::FlowGrouping> ParseFlowGrouping(absl::string_view text) {
   v1::FlowGrouping grouping;
+  std::set<std::string> given;
   for (const absl::string_view part :
        absl::StrSplit(text, ',', absl::SkipEmpty())) {
     const std::vector<std::string> parts = absl::StrSplit(part, '/');
     absl::Status status;
-    if (parts[0] == "src") {
+    if (!given.insert(parts[0]).second) {
+      status = Wrong("--by", absl::StrCat("'", parts[0], "' is given twice"));
+    } else if (parts[0] == "src") {
       status = ReadLengths(parts, part, grouping.mutable_source());
     } else if (parts[0] == "dst") {
       status = ReadLengths(parts, part, grouping.mutable_destination());

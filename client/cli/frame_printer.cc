@@ -35,8 +35,8 @@ void FramePrinter::Print(const SnapshotFrame& frame) {
           << MessageToYaml(FrameMessage(frame, options_.changed_only, first));
       break;
     case Format::kColumns:
-      out << session_.RenderColumns(
-          FrameMessage(frame, options_.changed_only, first).frame(), first);
+      out << session_.RenderColumns(CountersOf(SelectRows(frame, options_)),
+                                    first);
       break;
     case Format::kName:
       for (const RateRow& row : SelectRows(frame, options_)) {

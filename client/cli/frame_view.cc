@@ -94,6 +94,15 @@ const std::vector<Column<RateRow>>& FrameColumns() {
   return columns;
 }
 
+template <typename Message>
+void AddCounter(const CounterRow& row, Message& list) {
+  v1::Counter& counter = *list.add_counters();
+  if (row.counter != nullptr) counter = *row.counter;
+  counter.set_name(std::string(row.name));
+  counter.set_packets(row.packets);
+  counter.set_bytes(row.bytes);
+}
+
 }  // namespace
 
 double SortValue(const RateRow& row, SortKey key) {
@@ -189,20 +198,19 @@ v1::WatchSnapshotsResponse FrameMessage(const SnapshotFrame& frame,
   proto.set_expected_count(static_cast<uint32_t>(frame.rows.size()));
   proto.set_full(first || !changed_only);
   proto.set_last_chunk(true);
-  const auto add = [&](const CounterRow& row) {
-    v1::Counter& counter = *proto.add_counters();
-    if (row.counter != nullptr) counter = *row.counter;
-    counter.set_name(std::string(row.name));
-    counter.set_packets(row.packets);
-    counter.set_bytes(row.bytes);
-  };
   if (proto.full()) {
-    for (const CounterRow& row : frame.rows) add(row);
+    for (const CounterRow& row : frame.rows) AddCounter(row, proto);
     return message;
   }
-  for (uint32_t i : frame.changed) add(frame.rows[i]);
+  for (uint32_t i : frame.changed) AddCounter(frame.rows[i], proto);
   for (const std::string& name : frame.removed) proto.add_removed_names(name);
   return message;
+}
+
+v1::ListCountersResponse CountersOf(const std::vector<RateRow>& rows) {
+  v1::ListCountersResponse list;
+  for (const RateRow& row : rows) AddCounter(*row.row, list);
+  return list;
 }
 
 }  // namespace nfmeter::cli

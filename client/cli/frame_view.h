@@ -9,6 +9,7 @@
 
 #include "cli/columns.h"
 #include "cli/table.h"
+#include "nfmeter/v1/counter.pb.h"
 #include "nfmeter/v1/snapshot.pb.h"
 #include "nfmeter/watch.h"
 
@@ -82,6 +83,9 @@ std::string FrameHeader(const SnapshotFrame& frame, size_t shown,
 // `changed_only` from the second frame on the changes.
 v1::WatchSnapshotsResponse FrameMessage(const SnapshotFrame& frame,
                                         bool changed_only, bool first);
+
+// The counters of rows, in their order.
+v1::ListCountersResponse CountersOf(const std::vector<RateRow>& rows);
 
 }  // namespace nfmeter::cli
 

@@ -239,6 +239,7 @@ absl::Status Apply(Session& session, const PlanFlags& flags) {
 }
 
 absl::Status Export(Session& session, const std::string& name) {
+  NFM_RETURN_IF_ERROR(session.CheckNotCsv("a plan"));
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   NFM_ASSIGN_OR_RETURN(const auto response,
                        client->ExportPlan(name, session.call()));
@@ -252,6 +253,7 @@ absl::Status Export(Session& session, const std::string& name) {
 }
 
 absl::Status GetPlan(Session& session, const std::string& name) {
+  NFM_RETURN_IF_ERROR(session.CheckNotCsv("a plan"));
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   NFM_ASSIGN_OR_RETURN(const auto response,
                        client->GetPlan(name, session.call()));
@@ -299,15 +301,23 @@ absl::Status DeletePlan(Session& session, const PlanFlags& flags) {
   request.set_take_over(flags.take_over);
   const auto response = client->DeletePlan(request, session.call());
   if (!response.ok()) return WithPlanHint(response.status());
-  session.PrintText(*response,
-                    [&](Layout) {
-                      return absl::StrCat(
-                          flags.validate_only ? "would delete " : "deleted ",
-                          CountOf(response->deleted_counters(), "counter"),
-                          " and ", CountOf(response->deleted_rules(), "rule"),
-                          "\n");
-                    },
-                    {flags.name});
+  const uint64_t counters = response->deleted_counters();
+  const uint64_t rules = response->deleted_rules();
+  session.PrintText(
+      *response,
+      [&](Layout layout) {
+        if (layout == kCsv) {
+          return session.Render(
+              {{{"plan"}, {"deleted_counters"}, {"deleted_rules"}},
+               {{{flags.name},
+                 {absl::StrCat(counters)},
+                 {absl::StrCat(rules)}}}});
+        }
+        return absl::StrCat(flags.validate_only ? "would delete " : "deleted ",
+                            CountOf(counters, "counter"), " and ",
+                            CountOf(rules, "rule"), "\n");
+      },
+      {flags.name});
   return absl::OkStatus();
 }
 

@@ -155,11 +155,27 @@ struct ExplainFlags {
   std::string file;
 };
 
+// One of several: csv has one heading.
 void PrintCost(Session& session, const std::string& name,
-               const v1::PlanCost& cost) {
+               const v1::PlanCost& cost, bool first = true) {
+  using C = v1::PlanCost;
+  const std::vector<Column<C>> columns = {
+      PlainColumn<C>("", "plan", kCsv, [&](const C&) { return name; }),
+      PlainColumn<C>("", "counters", kCsv, &C::counters),
+      PlainColumn<C>("", "rules", kCsv, &C::rules),
+      PlainColumn<C>("", "chains", kCsv, &C::chains),
+      PlainColumn<C>(
+          "", "mean_rules_met", kCsv,
+          [](const C& c) { return absl::StrCat(c.mean_rules_met()); }),
+      PlainColumn<C>("", "max_rules_met", kCsv, &C::max_rules_met)};
   session.PrintText(
       cost,
-      [&](Layout) { return absl::StrCat(name, ": ", CostText(cost), "\n"); },
+      [&](Layout layout) {
+        return layout == kCsv
+                   ? session.Render(MakeTable<C>(columns, ListOf(cost), kCsv),
+                                    first)
+                   : absl::StrCat(name, ": ", CostText(cost), "\n");
+      },
       {name});
 }
 
@@ -184,7 +200,8 @@ absl::Status ExplainPlan(Session& session, const ExplainFlags& flags) {
     request.set_take_over(true);
     const auto response = client->ApplyPlan(request, session.call());
     if (!response.ok()) return AtItsPlaces(response.status(), file);
-    PrintCost(session, file.plan.name(), response->cost());
+    PrintCost(session, file.plan.name(), response->cost(),
+              &file == &files.front());
   }
   return absl::OkStatus();
 }

@@ -88,7 +88,7 @@ void PrintAdded(Session& session, const Response& response, const Rules& rules,
 absl::Status AddFrom(Session& session, const AddFlags& flags) {
   if (!flags.matches.empty() || !flags.counter.empty() ||
       !flags.chain.empty() || !flags.table.empty() || !flags.id.empty() ||
-      !flags.verdict.empty() || !flags.form.empty() ||
+      !flags.verdict.empty() || !flags.form.empty() || flags.unconditional ||
       flags.family.value() != v1::FAMILY_UNSPECIFIED) {
     return UsageError(
         "--from brings whole rules; flags that describe a rule can't be given "
@@ -122,9 +122,11 @@ absl::Status AddFrom(Session& session, const AddFlags& flags) {
 // should have counted.
 absl::Status CheckDrop(Session& session, const AddFlags& flags,
                        const v1::Rule& rule) {
-  if (rule.verdict() != v1::VERDICT_DROP || flags.unconditional) {
-    return absl::OkStatus();
+  const bool drops = rule.verdict() == v1::VERDICT_DROP;
+  if (flags.unconditional && !drops) {
+    return UsageError("--unconditional belongs to --verdict drop");
   }
+  if (!drops || flags.unconditional) return absl::OkStatus();
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   NFM_ASSIGN_OR_RETURN(const auto counter,
                        client->GetCounter(rule.counter(), session.call()));

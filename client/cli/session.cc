@@ -82,6 +82,11 @@ absl::StatusOr<Client*> Session::client() {
                              .key_file = flags_.key_file,
                              .server_name = flags_.server_name};
   }
+  if (flags_.certificate_file.empty() != flags_.key_file.empty()) {
+    return UsageError("--cert and --key belong together",
+                      "give both or neither, also in the environment and in "
+                      "the context");
+  }
   if (options.tls.has_value() && options.insecure) {
     return UsageError(
         "--insecure is no TLS, which --ca, --cert, --key and --tls-server-name "
@@ -206,6 +211,12 @@ absl::Status Session::CheckNotNames(absl::string_view things) const {
   return UsageError(absl::StrCat("-o name: ", things, " have no names"),
                     "-o csv, json, yaml and custom-columns print what there "
                     "is for programs, table for people");
+}
+
+absl::Status Session::CheckNotCsv(absl::string_view thing) const {
+  if (format_ != Format::kCsv) return absl::OkStatus();
+  return UsageError(absl::StrCat("-o csv: ", thing, " is no table"),
+                    "-o yaml and json print all of it");
 }
 
 void Session::CollectTables(std::string context, std::vector<Table>* tables) {

@@ -99,6 +99,8 @@ class Session {
   absl::Status CheckOneServer(absl::string_view done) const;
   // INVALID_ARGUMENT for -o name: `things`, "sums of flows", have no names.
   absl::Status CheckNotNames(absl::string_view things) const;
+  // INVALID_ARGUMENT for -o csv: `thing`, "a plan", is no table.
+  absl::Status CheckNotCsv(absl::string_view thing) const;
   // Of -o custom-columns, the columns of the objects in `answer`; without
   // headings unless `first`.
   std::string RenderColumns(const google::protobuf::Message& answer,

@@ -118,9 +118,7 @@ absl::StatusOr<TimeRange> ParseTimeRange(absl::string_view since,
                      until.empty() ? "now" : absl::StrCat("--until ", until)));
   }
   if (range.from >= now) {
-    return UsageError(absl::StrCat("--since ", since,
-                                   " is not over yet: it "
-                                   "begins in the future"));
+    return UsageError(absl::StrCat("--since ", since, " begins in the future"));
   }
   return range;
 }

@@ -4,10 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstring>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -218,11 +219,21 @@ absl::Status Explain(absl::Status status) {
   return status;
 }
 
+// Also where neither is there yet.
+bool IsOneFile(const std::string& one, const std::string& other) {
+  std::error_code error;
+  return std::filesystem::weakly_canonical(one, error) ==
+         std::filesystem::weakly_canonical(other, error);
+}
+
 absl::Status Collect(Session& session, const CollectFlags& flags) {
   NFM_RETURN_IF_ERROR(session.CheckOneServer("collected from"));
   if (!flags.to.empty() && flags.state.empty()) {
     return UsageError(
         "--to needs --state, which remembers how much of the file is whole");
+  }
+  if (!flags.to.empty() && IsOneFile(flags.to, flags.state)) {
+    return UsageError("--to and --state are one file; give each its own");
   }
   NFM_ASSIGN_OR_RETURN(const auto form, ReadForm(session, flags.form));
   Collecting collecting(session, flags, form);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "cli/command_tree.h"
+#include "cli/errors.h"
 #include "cli/filter_flags.h"
 #include "cli/time_range.h"
 #include "cli/usage_views.h"
@@ -164,6 +165,10 @@ struct PlotFlags {
 
 absl::Status PlotUsage(Session& session, const PlotFlags& flags) {
   NFM_RETURN_IF_ERROR(session.CheckNotNames("the points of a plot"));
+  if (flags.height < 2 || flags.height > 100) {
+    return UsageError(
+        absl::StrCat("--height: '", flags.height, "' is not from 2 to 100"));
+  }
   NFM_ASSIGN_OR_RETURN(const auto times, ReadTimes(flags.times));
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   const absl::Time asked = absl::Now();
@@ -183,7 +188,7 @@ absl::Status PlotUsage(Session& session, const PlotFlags& flags) {
   const bool unicode = session.console().unicode;
   PlotOptions options = {.range = range,
                          .zone = times.zone,
-                         .height = std::clamp<size_t>(flags.height, 2, 100),
+                         .height = flags.height,
                          .unicode = unicode};
   if (session.console().out_is_terminal) {
     options.width = session.console().size().columns;
@@ -254,7 +259,15 @@ absl::Status DeleteConsumers(Session& session,
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   for (const std::string& name : names) {
     NFM_RETURN_IF_ERROR(client->DeleteConsumer(name, session.call()));
-    session.Note(absl::StrCat("Deleted consumer ", name, "."));
+    session.PrintText(v1::DeleteConsumerResponse(),
+                      [&](Layout layout) {
+                        return layout == kCsv
+                                   ? session.Render({{{"name"}}, {{{name}}}},
+                                                    &name == &names.front())
+                                   : absl::StrCat("Deleted consumer ", name,
+                                                  ".\n");
+                      },
+                      {name});
   }
   return absl::OkStatus();
 }
@@ -306,7 +319,8 @@ Examples:
       PlotUsage);
   AddFilterFlags(tree, *command, flags->filter);
   AddTimeFlags(*command, flags->times, "24h");
-  AddNumber(*command, "--height", flags->height, "lines; default 10");
+  AddNumber(*command, "--height", flags->height,
+            "lines, from 2 to 100; default 10");
 }
 
 void AddGapsCommand(CommandTree& tree, CLI::App& noun) {

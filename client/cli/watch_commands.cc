@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/command_tree.h"
+#include "cli/errors.h"
 #include "cli/filter_flags.h"
 #include "cli/frame_printer.h"
 #include "cli/interrupt.h"
@@ -32,6 +33,7 @@ struct WatchFlags {
   std::string for_each;
   // top: the first frame has no rates, and piped it is left out.
   bool needs_rates = false;
+  const CommandTree* tree = nullptr;  // whose command line was parsed
 };
 
 SortKey ParseSort(absl::string_view word) {
@@ -39,6 +41,23 @@ SortKey ParseSort(absl::string_view word) {
     if (order.word == word) return order.key;
   }
   return SortKey::kName;
+}
+
+// Frames of json and yaml are the API's: what a full one lacks is gone.
+absl::Status CheckSelection(const Session& session, const WatchFlags& flags) {
+  const Format format = session.format();
+  if (format != Format::kJson && format != Format::kYaml) {
+    return absl::OkStatus();
+  }
+  for (const char* flag : {"--sort", "--limit"}) {
+    if (!flags.tree->IsGiven(flag)) continue;
+    return UsageError(
+        absl::StrCat(flag,
+                     " is not for -o json and yaml, whose frames have "
+                     "all counters"),
+        "-o csv and custom-columns have those that you choose");
+  }
+  return absl::OkStatus();
 }
 
 v1::WatchSnapshotsRequest Request(const Session& session,
@@ -77,6 +96,7 @@ void RunForEach(Session& session, const SnapshotFrame& frame,
 
 absl::Status Watch(Session& session, const WatchFlags& flags) {
   NFM_RETURN_IF_ERROR(session.CheckOneServer("watched"));
+  NFM_RETURN_IF_ERROR(CheckSelection(session, flags));
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   WatchOptions options = session.stream_options();
   if (auto limit = ParseDuration(flags.give_up_after); limit.ok()) {
@@ -128,6 +148,7 @@ absl::Status Watch(Session& session, const WatchFlags& flags) {
 }
 
 void AddWatchFlags(CommandTree& tree, CLI::App& command, WatchFlags& flags) {
+  flags.tree = &tree;
   AddFilterFlags(tree, command, flags.filter);
   AddDuration(command, "--interval,-i", flags.interval,
               "time between two frames: 1s, 250ms; default 1s; readings are "

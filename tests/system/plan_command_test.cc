@@ -19,6 +19,7 @@ using ::nfmeter::testing::RunResult;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
 
 constexpr char kGuests[] = R"(name: guests
 accounts:
@@ -82,6 +83,27 @@ TEST_F(PlanCommandTest, AnEtagOfBeforeIsRefusedAndTheOneOfNowIsTaken) {
   EXPECT_EQ(Nfmeter({"plan", "delete", "guests", "--etag", etag}).exit_code, 4);
   EXPECT_EQ(Nfmeter({"plan", "delete", "guests", "--etag", Etag()}).exit_code,
             0);
+}
+
+TEST_F(PlanCommandTest, WhatSentencesSayIsATableForPrograms) {
+  ASSERT_EQ(Nfmeter({"apply", "-f", "-"}, kGuests).exit_code, 0);
+  EXPECT_THAT(Nfmeter({"plan", "explain", "guests", "-o", "csv"}).out,
+              MatchesRegex("plan,counters,rules,chains,mean_rules_met,"
+                           "max_rules_met\nguests,1,[0-9]+,[0-9]+,.*\n"));
+  EXPECT_EQ(
+      Nfmeter({"plan", "get", "guests", "-o", "custom-columns=N:.name"}).out,
+      "N\nguests\n");
+  const RunResult rows = Nfmeter({"plan", "get", "guests", "-o", "csv"});
+  EXPECT_EQ(rows.exit_code, 2);
+  EXPECT_THAT(rows.err, HasSubstr("-o csv: a plan is no table"));
+  ASSERT_EQ(Nfmeter({"counter", "create", "other"}).exit_code, 0);
+  EXPECT_EQ(Nfmeter({"cleanup", "--dry-run", "-o", "csv"}).out,
+            "kind,removed\nplan,guests\ncounter,guest\ncounter,other\n");
+  EXPECT_THAT(Nfmeter({"cleanup", "--dry-run", "-o", "json"}).out,
+              HasSubstr("\"deletedCounters\": \"2\""));
+  EXPECT_THAT(Nfmeter({"plan", "delete", "guests", "-o", "csv"}).out,
+              MatchesRegex("plan,deleted_counters,deleted_rules\n"
+                           "guests,1,[0-9]+\n"));
 }
 
 TEST_F(PlanCommandTest, TheLogHasALineForEachApplication) {

@@ -111,6 +111,14 @@ TEST_F(ErrorsTest, AMessageMadeOfItsFieldsIsNotSaidTwice) {
   };
   EXPECT_EQ(Nfmeter({"counter", "create", "x"}).err,
             "nfmeter: NAME: is empty\n");
+  // The name of a field may be a word of the description.
+  server_.counters.on_GetCounter = [](const auto&, auto*) {
+    return Error(grpc::StatusCode::INVALID_ARGUMENT,
+                 "name: is empty; name a counter",
+                 {{"name", "is empty; name a counter"}});
+  };
+  EXPECT_EQ(Nfmeter({"counter", "get", ""}).err,
+            "nfmeter: NAME: is empty; name a counter\n");
   server_.counters.on_CreateCounter = [](const auto&, auto*) {
     return Error(grpc::StatusCode::NOT_FOUND, "there is no counter 'x'",
                  {{"rule.counter", "there is no counter 'x'"}});

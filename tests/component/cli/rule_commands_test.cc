@@ -290,6 +290,16 @@ TEST_F(RuleCommandsTest, DeleteTakesIdsAndStandardInput) {
   EXPECT_THAT(batch.ids(), ElementsAre("a", "b"));
 }
 
+TEST_F(RuleCommandsTest, ColumnsAreThoseOfTheRuleAlsoBesideNotices) {
+  server_.rules.on_DeleteRule = [](const auto& request, auto* response) {
+    response->mutable_rule()->set_id(request.id());
+    response->add_notices("something to know");
+    return grpc::Status::OK;
+  };
+  EXPECT_EQ(Nfmeter({"rule", "delete", "r1", "-o", "custom-columns=R:.id"}).out,
+            "R\nr1\n");
+}
+
 TEST_F(RuleCommandsTest, ChainsShowPolicies) {
   server_.rules.on_ListChains = [](const auto& request, auto* response) {
     EXPECT_EQ(request.family(), v1::FAMILY_IPV4);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What scripts use: columns of their choice, waiting, commands on events; and
 // the words that explain.
+#include "google/protobuf/struct.pb.h"
 #include "tests/component/cli/cli_fixture.h"
 
 namespace nfmeter::testing {
@@ -169,6 +170,41 @@ TEST_F(ScriptTest, ExplainHasTheWordsOfTheProtos) {
   // A number has no fields that could be listed.
   EXPECT_THAT(Nfmeter({"explain", "counter.bytes.x"}).err,
               Not(HasSubstr("hint:")));
+}
+
+TEST_F(ScriptTest, ExplainHasEveryForm) {
+  const std::vector<std::string> quota = {"explain", "counter.quota", "-o"};
+  const auto explained = [&](const std::string& form) {
+    std::vector<std::string> words = quota;
+    words.push_back(form);
+    return Nfmeter(words).out;
+  };
+  const auto json = Json<google::protobuf::Struct>(explained("json"));
+  EXPECT_EQ(json.fields().at("name").string_value(), "counter.quota");
+  EXPECT_EQ(json.fields().at("type").string_value(), "Quota");
+  EXPECT_EQ(json.fields().at("fields").list_value().values_size(), 3);
+  EXPECT_THAT(explained("yaml"), HasSubstr("name: counter.quota.exceeded\n"));
+  EXPECT_THAT(explained("csv"),
+              AllOf(StartsWith("name,type,description\ncounter.quota,Quota,"),
+                    HasSubstr("\ncounter.quota.exceeded,bool,")));
+  EXPECT_EQ(explained("name"),
+            "counter.quota.packets\ncounter.quota.bytes\n"
+            "counter.quota.exceeded\n");
+  EXPECT_THAT(explained("custom-columns=TYPE:.type"),
+              AllOf(StartsWith("TYPE\n"), HasSubstr("bool\n")));
+  EXPECT_THAT(Nfmeter({"explain", "-o", "name"}).out,
+              StartsWith("counter\nquota\n"));
+}
+
+TEST_F(ScriptTest, ExplainNamesFieldsAsJsonAndMethodsAsCommands) {
+  EXPECT_THAT(Nfmeter({"explain", "counter"}).out,
+              AllOf(HasSubstr("since createTime"),
+                    HasSubstr("missing: 'nfmeter usage gaps'"),
+                    HasSubstr("one of nf_tables"),  // no field
+                    Not(HasSubstr("create_time"))));
+  // What the server itself prints stays so.
+  EXPECT_THAT(Nfmeter({"explain", "capability.methods"}).out,
+              HasSubstr("nfmeter.v1.RuleService/CreateRule"));
 }
 
 class PlanScriptTest : public CliTest {

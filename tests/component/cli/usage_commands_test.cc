@@ -236,11 +236,14 @@ TEST_F(UsageCommandsTest, ConsumersAreListedAndDeleted) {
               AllOf(HasSubstr("billing"), HasSubstr("12 records"),
                     HasSubstr("never"), HasSubstr("yes")));
   EXPECT_EQ(Nfmeter({"usage", "consumers", "-o", "name"}).out, "billing\n");
-  EXPECT_EQ(Nfmeter({"usage", "delete-consumer", "old"}).exit_code, 0);
+  EXPECT_EQ(Nfmeter({"usage", "delete-consumer", "old"}).out,
+            "Deleted consumer old.\n");
+  EXPECT_EQ(Nfmeter({"usage", "delete-consumer", "old", "-o", "csv"}).out,
+            "name\nold\n");
   const RunResult unknown = Nfmeter({"usage", "delete-consumer", "new"});
   EXPECT_EQ(unknown.exit_code, 3);
   EXPECT_THAT(unknown.err, HasSubstr("there is no consumer"));
-  EXPECT_THAT(deleted, ElementsAre("old", "new"));
+  EXPECT_THAT(deleted, ElementsAre("old", "old", "new"));
 }
 
 // --- collect -----------------------------------------------------------------

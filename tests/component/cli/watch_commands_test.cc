@@ -151,6 +151,16 @@ TEST_F(WatchTest, RedrawsOnATerminal) {
                                 ::testing::EndsWith("\x1b[?25h")));
 }
 
+TEST_F(WatchTest, ColumnsAreOfTheCountersThatWereChosen) {
+  const auto top = [&](const std::string& limit) {
+    return Nfmeter({"top", "--count", "1", "--limit", limit, "-o",
+                    "custom-columns=NAME:.name"})
+        .out;
+  };
+  EXPECT_EQ(top("1"), "NAME\nbusy\n");
+  EXPECT_EQ(top("0"), "NAME\nbusy\na-quiet\n");
+}
+
 TEST_F(WatchTest, ATerminalThatKnowsNoEscapesGetsNone) {
   const RunResult result = OnTerminal("$NFMETER watch --count 3", "TERM=dumb");
   EXPECT_EQ(result.exit_code, 0);
