@@ -163,12 +163,8 @@ absl::Status Cleanup(Session& session, const bool& dry_run) {
   plans.set_deleted_rules(plans.deleted_rules() + findings.rules.size());
   plans.set_deleted_counters(counters.size());
   session.PrintText(
-      plans,
-      [&](Layout layout) {
-        return layout == kCsv
-                   ? session.Render(RemovedTable(plans, findings, counters))
-                   : Report(plans, findings, counters, dry_run);
-      },
+      plans, RemovedTable(plans, findings, counters),
+      [&](Layout) { return Report(plans, findings, counters, dry_run); },
       counters);
   return absl::OkStatus();
 }

@@ -25,17 +25,10 @@ int Fail(Console& console, const absl::Status& status, bool color) {
   return ExitCodeOf(status);
 }
 
-absl::Status CheckPrinted(Console& console) {
-  console.out.flush();
-  if (console.out) return absl::OkStatus();
-  return absl::UnknownError(
-      "can't write to standard output; is the disk full, or is it closed?");
-}
-
 // The end of a command: its exit code.
 int Finish(Session& session, absl::Status status) {
   Console& console = session.console();
-  if (status.ok()) status = CheckPrinted(console);
+  if (status.ok()) status = CheckPrinted(console.out);
   if (status.ok()) return session.exit_code();
   Fail(console, status, session.error_color());
   return session.ExitCodeOfError(status);
@@ -204,7 +197,7 @@ int Main(const std::vector<std::string>& arguments, Console console) {
   if (!servers.ok()) return fail(servers.status());
   if (servers->size() > 1) {
     const int exit_code = RunOnSeveral(*servers, invocation->action, console);
-    const absl::Status printed = CheckPrinted(console);
+    const absl::Status printed = CheckPrinted(console.out);
     return exit_code != kExitOk || printed.ok() ? exit_code : fail(printed);
   }
   Session session(console, servers->front().flags);

@@ -131,19 +131,16 @@ absl::StatusOr<CollectState> CollectStateFile::Load(
 
 absl::Status CollectStateFile::Save(const CollectState& state) const {
   google::protobuf::Struct json;
-  const auto set = [&json](const char* key, const std::string& value) {
-    (*json.mutable_fields())[key].set_string_value(value);
-  };
-  set("consumer", state.consumer);
+  SetText(json, "consumer", state.consumer);
   const v1::UsagePosition position =
       state.position.value_or(v1::UsagePosition());
-  set("epoch", absl::StrCat(position.epoch()));
-  set("sequence", absl::StrCat(position.sequence()));
+  SetText(json, "epoch", absl::StrCat(position.epoch()));
+  SetText(json, "sequence", absl::StrCat(position.sequence()));
   if (position.has_time()) {
-    set("time",
-        absl::StrCat(TimeUtil::TimestampToMicroseconds(position.time())));
+    SetText(json, "time",
+            absl::StrCat(TimeUtil::TimestampToMicroseconds(position.time())));
   }
-  set("outputBytes", absl::StrCat(state.output_bytes));
+  SetText(json, "outputBytes", absl::StrCat(state.output_bytes));
   const std::string fresh = path_ + ".new";
   const std::string text = MessageToJson(json, JsonLayout::kOneLine) + "\n";
   const int file =

@@ -174,6 +174,12 @@ absl::Status UsageError(absl::string_view message, absl::string_view hint) {
   return hint.empty() ? status : WithHint(std::move(status), hint);
 }
 
+absl::Status CheckPrinted(std::ostream& out) {
+  if (out.flush()) return absl::OkStatus();
+  return absl::UnknownError(
+      "can't write to standard output; is the disk full, or is it closed?");
+}
+
 absl::Status WithHint(absl::Status status, absl::string_view hint) {
   status.SetPayload(kHintPayload, absl::Cord(hint));
   return status;

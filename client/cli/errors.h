@@ -3,6 +3,7 @@
 #ifndef NFMETER_CLI_ERRORS_H_
 #define NFMETER_CLI_ERRORS_H_
 
+#include <ostream>
 #include <string>
 
 #include "absl/status/status.h"
@@ -36,6 +37,9 @@ absl::Status UsageError(absl::string_view message, absl::string_view hint = "");
 inline constexpr char kForeignRulesHint[] =
     "'nfmeter rule list' shows the rules of others (their IDs begin with ~); "
     "iptables-legacy or nft deletes them";
+
+// Flushes; UNKNOWN: what was printed did not get out.
+absl::Status CheckPrinted(std::ostream& out);
 
 // `status` with this hint instead of the one that its reason has.
 absl::Status WithHint(absl::Status status, absl::string_view hint);

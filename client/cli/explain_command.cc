@@ -14,6 +14,7 @@
 #include "cli/columns.h"
 #include "cli/command_tree.h"
 #include "cli/errors.h"
+#include "cli/message_text.h"
 #include "cli/table.h"
 #include "client/src/status_macros.h"
 #include "google/protobuf/descriptor.h"
@@ -325,8 +326,7 @@ Table ExplanationTable(const Explanation& explanation) {
 google::protobuf::Struct Message(const Entry& entry) {
   google::protobuf::Struct object;
   const auto set = [&object](const char* key, const std::string& value) {
-    if (value.empty()) return;
-    (*object.mutable_fields())[key].set_string_value(value);
+    if (!value.empty()) SetText(object, key, value);
   };
   set("name", entry.name);
   set("type", entry.type);
@@ -338,7 +338,7 @@ google::protobuf::Struct Message(const Explanation& explanation) {
   google::protobuf::Struct message = Message(explanation.subject);
   auto& fields = *message.mutable_fields();
   if (!explanation.type_description.empty()) {
-    fields["typeDescription"].set_string_value(explanation.type_description);
+    SetText(message, "typeDescription", explanation.type_description);
   }
   for (const Entry& part : explanation.parts) {
     *fields[explanation.kind]
@@ -371,12 +371,8 @@ Examples:
         const size_t width =
             console.out_is_terminal ? console.size().columns : 80;
         session.PrintText(
-            Message(explanation),
-            [&](Layout layout) {
-              return layout == kCsv
-                         ? session.Render(ExplanationTable(explanation))
-                         : ExplanationText(explanation, width);
-            },
+            Message(explanation), ExplanationTable(explanation),
+            [&](Layout) { return ExplanationText(explanation, width); },
             NamesOfParts(explanation));
         return absl::OkStatus();
       });

@@ -156,10 +156,15 @@ std::string MessageToYaml(const Message& message) {
   return writer.Take();
 }
 
+void SetText(google::protobuf::Struct& object, absl::string_view key,
+             absl::string_view value) {
+  (*object.mutable_fields())[std::string(key)].set_string_value(
+      std::string(value));
+}
+
 google::protobuf::Struct Fact(absl::string_view key, absl::string_view value) {
   google::protobuf::Struct fact;
-  (*fact.mutable_fields())[std::string(key)].set_string_value(
-      std::string(value));
+  SetText(fact, key, value);
   return fact;
 }
 

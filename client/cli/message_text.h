@@ -24,6 +24,11 @@ std::string MessageToJson(const google::protobuf::Message& message,
 // with a line feed.
 std::string MessageToYaml(const google::protobuf::Message& message);
 
+// Sets a text in an object that has no proto of its own. 64-bit numbers are
+// texts, as in all JSON of this command: other languages' numbers hold 53 bits.
+void SetText(google::protobuf::Struct& object, absl::string_view key,
+             absl::string_view value);
+
 // One fact, {"status": "SERVING"}, as a message to print.
 google::protobuf::Struct Fact(absl::string_view key, absl::string_view value);
 

@@ -18,12 +18,10 @@ absl::Status ShowNode(Session& session) {
   *response.mutable_node() = std::move(node);
   const Console& console = session.console();
   const size_t width = console.out_is_terminal ? console.size().columns : 0;
-  session.PrintText(response,
+  session.PrintText(response, NodeTable(response.node()),
                     [&](Layout layout) {
-                      return layout == Layout::kCsv
-                                 ? session.Render(NodeTable(response.node()))
-                                 : NodeText(response.node(), layout,
-                                            session.color(), width);
+                      return NodeText(response.node(), layout, session.color(),
+                                      width);
                     },
                     {response.node().hostname()});
   return absl::OkStatus();
@@ -32,15 +30,9 @@ absl::Status ShowNode(Session& session) {
 // One word or number under one name, in every format.
 void PrintFact(Session& session, absl::string_view key,
                absl::string_view value) {
-  Table table;
-  table.headings = {{std::string(key)}};
-  table.rows = {{{std::string(value)}}};
-  session.PrintText(Fact(key, value),
-                    [&](Layout layout) {
-                      return layout == Layout::kCsv ? session.Render(table)
-                                                    : absl::StrCat(value, "\n");
-                    },
-                    {std::string(value)});
+  const std::string text(value);
+  session.PrintText(Fact(key, value), {{{std::string(key)}}, {{{text}}}},
+                    [&](Layout) { return absl::StrCat(text, "\n"); }, {text});
 }
 
 absl::Status ShowHealth(Session& session, const std::string& service) {

@@ -15,6 +15,7 @@
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/views.h"
+#include "client/src/status.h"
 #include "client/src/status_macros.h"
 #include "client/src/words.h"
 #include "nfmeter/errors.h"
@@ -117,16 +118,13 @@ std::string SummaryText(const v1::ApplyPlanResponse& response,
 void PrintApplied(Session& session, const v1::ApplyPlanResponse& response,
                   const PlanFlags& flags, bool first) {
   session.PrintText(
-      response,
-      [&](Layout layout) {
-        if (layout == kCsv) {
-          return session.Render(ChangesTable(response), first);
-        }
+      response, ChangesTable(response),
+      [&](Layout) {
         return absl::StrCat(
             ChangesText(response, flags.rules),
             flags.diff ? "" : SummaryText(response, flags.validate_only));
       },
-      {response.plan().name()});
+      {response.plan().name()}, first);
 }
 
 // "Applying plan customers: rules, 0 of 23117, 2 s" on a terminal, as the
@@ -194,12 +192,8 @@ absl::Status OfFile(absl::Status status, const PlanFile& file) {
       absl::IsDeadlineExceeded(status)) {
     return status;
   }
-  absl::Status named(status.code(),
-                     absl::StrCat(file.path, ": ", status.message()));
-  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
-    named.SetPayload(url, payload);
-  });
-  return named;
+  return client_internal::WithMessage(
+      status, absl::StrCat(file.path, ": ", status.message()));
 }
 
 absl::Status Apply(Session& session, const PlanFlags& flags) {
@@ -246,7 +240,7 @@ absl::Status Export(Session& session, const std::string& name) {
   for (const std::string& each : response.left_out()) {
     session.Note(absl::StrCat("left out: ", each));
   }
-  session.PrintText(response.plan(),
+  session.PrintText(response.plan(), /*csv=*/{},
                     [&](Layout) { return WriteYaml(response.plan()); },
                     {response.plan().name()});
   return absl::OkStatus();
@@ -262,8 +256,8 @@ absl::Status GetPlan(Session& session, const std::string& name) {
   plan.clear_etag();
   plan.clear_owner();
   plan.clear_apply_time();
-  session.PrintText(response.plan(), [&](Layout) { return WriteYaml(plan); },
-                    {plan.name()});
+  session.PrintText(response.plan(), /*csv=*/{},
+                    [&](Layout) { return WriteYaml(plan); }, {plan.name()});
   return absl::OkStatus();
 }
 
@@ -305,14 +299,9 @@ absl::Status DeletePlan(Session& session, const PlanFlags& flags) {
   const uint64_t rules = response->deleted_rules();
   session.PrintText(
       *response,
-      [&](Layout layout) {
-        if (layout == kCsv) {
-          return session.Render(
-              {{{"plan"}, {"deleted_counters"}, {"deleted_rules"}},
-               {{{flags.name},
-                 {absl::StrCat(counters)},
-                 {absl::StrCat(rules)}}}});
-        }
+      {{{"plan"}, {"deleted_counters"}, {"deleted_rules"}},
+       {{{flags.name}, {absl::StrCat(counters)}, {absl::StrCat(rules)}}}},
+      [&](Layout) {
         return absl::StrCat(flags.validate_only ? "would delete " : "deleted ",
                             CountOf(counters, "counter"), " and ",
                             CountOf(rules, "rule"), "\n");

@@ -169,14 +169,9 @@ void PrintCost(Session& session, const std::string& name,
           [](const C& c) { return absl::StrCat(c.mean_rules_met()); }),
       PlainColumn<C>("", "max_rules_met", kCsv, &C::max_rules_met)};
   session.PrintText(
-      cost,
-      [&](Layout layout) {
-        return layout == kCsv
-                   ? session.Render(MakeTable<C>(columns, ListOf(cost), kCsv),
-                                    first)
-                   : absl::StrCat(name, ": ", CostText(cost), "\n");
-      },
-      {name});
+      cost, MakeTable<C>(columns, ListOf(cost), kCsv),
+      [&](Layout) { return absl::StrCat(name, ": ", CostText(cost), "\n"); },
+      {name}, first);
 }
 
 absl::Status ExplainPlan(Session& session, const ExplainFlags& flags) {

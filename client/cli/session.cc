@@ -103,13 +103,25 @@ absl::StatusOr<Client*> Session::client() {
 void Session::PrintTable(const google::protobuf::Message& message,
                          const std::function<Table(Layout)>& table,
                          const std::vector<std::string>& names) {
-  PrintText(
+  Print(
       message, [&](Layout layout) { return Render(table(layout)); }, names);
 }
 
 void Session::PrintText(const google::protobuf::Message& message,
+                        const Table& csv,
                         const std::function<std::string(Layout)>& text,
-                        const std::vector<std::string>& names) {
+                        const std::vector<std::string>& names, bool first) {
+  Print(
+      message,
+      [&](Layout layout) {
+        return layout == kCsv ? Render(csv, first) : text(layout);
+      },
+      names);
+}
+
+void Session::Print(const google::protobuf::Message& message,
+                    const std::function<std::string(Layout)>& text,
+                    const std::vector<std::string>& names) {
   switch (format_) {
     case Format::kTable:
     case Format::kWide:

@@ -76,9 +76,11 @@ class Session {
   void PrintTable(const google::protobuf::Message& message,
                   const std::function<Table(Layout)>& table,
                   const std::vector<std::string>& names = {});
-  void PrintText(const google::protobuf::Message& message,
+  // The same of what people read as a text, and programs as the table `csv`,
+  // which has headings if `first`.
+  void PrintText(const google::protobuf::Message& message, const Table& csv,
                  const std::function<std::string(Layout)>& text,
-                 const std::vector<std::string>& names = {});
+                 const std::vector<std::string>& names = {}, bool first = true);
   // One of several answers that come one after the other, in a format for
   // programs: not table and wide, which are for people.
   void PrintNext(const google::protobuf::Message& message, const Table& csv,
@@ -113,6 +115,10 @@ class Session {
   WatchOptions stream_options();
 
  private:
+  void Print(const google::protobuf::Message& message,
+             const std::function<std::string(Layout)>& text,
+             const std::vector<std::string>& names);
+
   Console& console_;
   const GlobalFlags& flags_;
   Format format_ = Format::kTable;

@@ -78,10 +78,8 @@ class Output {
   // Durable, if it goes to a file, when this returns.
   absl::Status Write(const std::string& text) {
     if (file_ < 0) {
-      *out_ << text << std::flush;
-      if (*out_) return absl::OkStatus();
-      return absl::UnknownError(
-          "can't write to standard output; is the disk full, or is it closed?");
+      *out_ << text;
+      return CheckPrinted(*out_);
     }
     NFM_RETURN_IF_ERROR(WriteDurably(file_, text, path_));
     bytes_ += text.size();

@@ -193,14 +193,11 @@ absl::Status PlotUsage(Session& session, const PlotFlags& flags) {
   if (session.console().out_is_terminal) {
     options.width = session.console().size().columns;
   }
-  session.PrintText(usage, [&](Layout layout) {
-    return layout == Layout::kCsv
-               ? session.Render(
-                     UsageTable(usage.rows(), {.layout = layout,
-                                               .bucket = request.bucket(),
-                                               .zone = times.zone}))
-               : UsagePlot(usage.rows(), options);
-  });
+  session.PrintText(usage,
+                    UsageTable(usage.rows(), {.layout = Layout::kCsv,
+                                              .bucket = request.bucket(),
+                                              .zone = times.zone}),
+                    [&](Layout) { return UsagePlot(usage.rows(), options); });
   if (usage.rows().empty()) TellNothing(session, times.range, asked);
   if (session.for_people() && AnyGap(usage)) {
     ExplainGaps(session, *client, flags.filter, range, unicode ? "≥" : "^");
@@ -259,15 +256,10 @@ absl::Status DeleteConsumers(Session& session,
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   for (const std::string& name : names) {
     NFM_RETURN_IF_ERROR(client->DeleteConsumer(name, session.call()));
-    session.PrintText(v1::DeleteConsumerResponse(),
-                      [&](Layout layout) {
-                        return layout == kCsv
-                                   ? session.Render({{{"name"}}, {{{name}}}},
-                                                    &name == &names.front())
-                                   : absl::StrCat("Deleted consumer ", name,
-                                                  ".\n");
-                      },
-                      {name});
+    session.PrintText(
+        v1::DeleteConsumerResponse(), {{{"name"}}, {{{name}}}},
+        [&](Layout) { return absl::StrCat("Deleted consumer ", name, ".\n"); },
+        {name}, &name == &names.front());
   }
   return absl::OkStatus();
 }

@@ -19,12 +19,6 @@ namespace {
 
 using ::google::protobuf::Struct;
 
-// 64-bit numbers are strings, as in all JSON of this command: other languages'
-// numbers hold 53 bits.
-void Set(Struct& object, const std::string& key, const std::string& value) {
-  (*object.mutable_fields())[key].set_string_value(value);
-}
-
 std::string RecordId(const v1::UsageRecord& record) {
   // A ledger that was set back gives sequences again, with other times.
   return absl::StrCat(
@@ -40,9 +34,9 @@ std::string JsonLine(const Struct& object) {
 // What lines of both kinds begin with.
 Struct DataOf(const v1::UsageRecord& record) {
   Struct data;
-  Set(data, "nodeId", record.node_id());
-  Set(data, "epoch", absl::StrCat(record.position().epoch()));
-  Set(data, "sequence", absl::StrCat(record.position().sequence()));
+  SetText(data, "nodeId", record.node_id());
+  SetText(data, "epoch", absl::StrCat(record.position().epoch()));
+  SetText(data, "sequence", absl::StrCat(record.position().sequence()));
   return data;
 }
 
@@ -51,32 +45,28 @@ std::string ObjectLine(LineForm form, const v1::UsageRecord& record,
                        const std::string& id, const std::string& kind,
                        const std::string& subject, Struct data) {
   if (form != LineForm::kCloudEvents) {
-    Set(data, "id", id);
-    Set(data, "type", kind);
-    Set(data, "time", TimeText(record.time()));
+    SetText(data, "id", id);
+    SetText(data, "type", kind);
+    SetText(data, "time", TimeText(record.time()));
     return JsonLine(data);
   }
   // https://github.com/cloudevents/spec: the JSON event format.
   Struct event;
-  Set(event, "specversion", "1.0");
-  Set(event, "id", id);
-  Set(event, "source", absl::StrCat("/nfmeter/nodes/", record.node_id()));
-  Set(event, "type", absl::StrCat("io.nfmeter.usage.", kind, ".v1"));
-  if (!subject.empty()) Set(event, "subject", subject);
-  Set(event, "time", TimeText(record.time()));
-  Set(event, "datacontenttype", "application/json");
+  SetText(event, "specversion", "1.0");
+  SetText(event, "id", id);
+  SetText(event, "source", absl::StrCat("/nfmeter/nodes/", record.node_id()));
+  SetText(event, "type", absl::StrCat("io.nfmeter.usage.", kind, ".v1"));
+  if (!subject.empty()) SetText(event, "subject", subject);
+  SetText(event, "time", TimeText(record.time()));
+  SetText(event, "datacontenttype", "application/json");
   *(*event.mutable_fields())["data"].mutable_struct_value() = std::move(data);
   return JsonLine(event);
 }
 
 // A line of CSV without its heading.
-std::string CsvLine(std::vector<std::string> fields) {
+std::string CsvLine(const std::vector<std::string>& fields) {
   Table table;
-  std::vector<Cell>& row = table.rows.emplace_back();
-  for (std::string& field : fields) {
-    table.headings.push_back({""});
-    row.push_back({std::move(field)});
-  }
+  table.rows.emplace_back(fields.begin(), fields.end());
   return RenderCsv(table, /*with_heading=*/false);
 }
 
@@ -133,14 +123,14 @@ std::string UsageLines::FormatTotal(const v1::UsageRecord& record,
                     absl::StrCat(record.total_bytes(row)), LabelText(counter)});
   }
   Struct data = DataOf(record);
-  Set(data, "counterId", absl::StrCat(counter_id));
-  Set(data, "counter", counter.name());
+  SetText(data, "counterId", absl::StrCat(counter_id));
+  SetText(data, "counter", counter.name());
   (*data.mutable_fields())["generation"].set_number_value(counter.generation());
-  Set(data, "state", absl::AsciiStrToLower(EnumWord(counter.state())));
-  Set(data, "totalPackets", absl::StrCat(record.total_packets(row)));
-  Set(data, "totalBytes", absl::StrCat(record.total_bytes(row)));
+  SetText(data, "state", absl::AsciiStrToLower(EnumWord(counter.state())));
+  SetText(data, "totalPackets", absl::StrCat(record.total_packets(row)));
+  SetText(data, "totalBytes", absl::StrCat(record.total_bytes(row)));
   Struct& labels = *(*data.mutable_fields())["labels"].mutable_struct_value();
-  for (const auto& [key, value] : counter.labels()) Set(labels, key, value);
+  for (const auto& [key, value] : counter.labels()) SetText(labels, key, value);
   return ObjectLine(form_, record, id, "total", counter.name(),
                     std::move(data));
 }
@@ -151,15 +141,17 @@ std::string UsageLines::FormatGap(const v1::UsageRecord& record,
   const std::string id = absl::StrCat(RecordId(record), "/gap-", number);
   Struct data = DataOf(record);
   if (gap.counter_id() != 0) {
-    Set(data, "counterId", absl::StrCat(gap.counter_id()));
-    Set(data, "counter", gap.counter());
+    SetText(data, "counterId", absl::StrCat(gap.counter_id()));
+    SetText(data, "counter", gap.counter());
   }
-  Set(data, "cause", EnumWord(gap.cause()));
-  if (gap.has_start_time()) Set(data, "startTime", TimeText(gap.start_time()));
-  Set(data, "endTime", TimeText(gap.end_time()));
+  SetText(data, "cause", EnumWord(gap.cause()));
+  if (gap.has_start_time()) {
+    SetText(data, "startTime", TimeText(gap.start_time()));
+  }
+  SetText(data, "endTime", TimeText(gap.end_time()));
   if (gap.bounded()) {
-    Set(data, "maxPackets", absl::StrCat(gap.max_packets()));
-    Set(data, "maxBytes", absl::StrCat(gap.max_bytes()));
+    SetText(data, "maxPackets", absl::StrCat(gap.max_packets()));
+    SetText(data, "maxBytes", absl::StrCat(gap.max_bytes()));
   }
   return ObjectLine(form_, record, id, "gap", gap.counter(), std::move(data));
 }
