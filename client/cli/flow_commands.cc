@@ -13,11 +13,10 @@
 #include "cli/views.h"
 #include "client/src/proto_time.h"
 #include "client/src/status_macros.h"
+#include "client/src/words.h"
 
 namespace nfmeter::cli {
 namespace {
-
-constexpr char kOrders[] = "bytes, packets or flows";
 
 struct ListFlags {
   FlowFilterFlags filter;
@@ -105,7 +104,8 @@ absl::StatusOr<Request> MakeRequest(const SumFlags& flags) {
   NFM_ASSIGN_OR_RETURN(const v1::FlowGrouping grouping,
                        ParseFlowGrouping(flags.by));
   *request.mutable_grouping() = grouping;
-  request.set_order(ParseFlowOrder(flags.sort));
+  request.set_order(static_cast<v1::FlowOrder>(
+      FindEnumWord(v1::FlowOrder_descriptor(), flags.sort)));
   constexpr uint32_t kMost = std::numeric_limits<uint32_t>::max();
   request.set_limit(flags.limit == 0 ? kMost
                                      : static_cast<uint32_t>(std::min<size_t>(
@@ -206,7 +206,7 @@ void AddSumFlags(CommandTree& tree, CLI::App& command, SumFlags& flags) {
           "sport, dport, proto, mark, zone, state, with commas; '' for "
           "all together; default src/24/48");
   AddChoice(tree, command, "--sort", flags.sort, {"bytes", "packets", "flows"},
-            absl::StrCat("largest first, by: ", kOrders, "; default bytes"));
+            "largest first; default bytes");
   AddNumber(command, "--limit,-n", flags.limit,
             "groups to show; the others are summed, and left out of csv; "
             "default 20; 0: as many as the server gives");

@@ -186,10 +186,4 @@ absl::StatusOr<v1::FlowGrouping> ParseFlowGrouping(absl::string_view text) {
   return grouping;
 }
 
-v1::FlowOrder ParseFlowOrder(absl::string_view text) {
-  if (text == "packets") return v1::FLOW_ORDER_PACKETS;
-  if (text == "flows") return v1::FLOW_ORDER_FLOWS;
-  return v1::FLOW_ORDER_BYTES;
-}
-
 }  // namespace nfmeter::cli

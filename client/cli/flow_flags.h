@@ -40,9 +40,6 @@ absl::StatusOr<v1::FlowFilter> ReadFlowFilter(const FlowFilterFlags& flags);
 // ("src/24/48"), sport, dport, proto, mark, zone, state.
 absl::StatusOr<v1::FlowGrouping> ParseFlowGrouping(absl::string_view text);
 
-// "bytes", "packets", "flows".
-v1::FlowOrder ParseFlowOrder(absl::string_view text);
-
 }  // namespace nfmeter::cli
 
 #endif  // NFMETER_CLI_FLOW_FLAGS_H_

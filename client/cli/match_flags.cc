@@ -100,8 +100,14 @@ constexpr MatchFlag kFlags[] = {
      "states of connection tracking: NEW,ESTABLISHED,RELATED,INVALID,"
      "UNTRACKED,SNAT,DNAT",
      "NEW ESTABLISHED RELATED INVALID UNTRACKED SNAT DNAT",
-     [](Values v, bool, v1::RuleMatch& m) { return ParseStates(v[0], m); },
-     [](const v1::RuleMatch& m) { return FormatStates(m); }},
+     [](Values v, bool, v1::RuleMatch& m) {
+       return ParseEnums(v1::ConntrackState_descriptor(), v[0],
+                         *m.mutable_conntrack_states());
+     },
+     [](const v1::RuleMatch& m) {
+       return FormatEnums(v1::ConntrackState_descriptor(),
+                          m.conntrack_states());
+     }},
     {"mark", "mark", "", "VALUE[/MASK]", "mark of the packet: 0x1 or 0x1/0xff",
      "",
      [](Values v, bool, v1::RuleMatch& m) {
@@ -146,29 +152,36 @@ constexpr MatchFlag kFlags[] = {
     {"pkt-type", "packet_type", "", "TYPE", "unicast, broadcast or multicast",
      "unicast broadcast multicast",
      [](Values v, bool, v1::RuleMatch& m) {
-       return Assign(ParsePacketType(v[0]),
-                     [&](v1::PacketType t) { m.set_packet_type(t); });
+       return Assign(ParseEnum(v1::PacketType_descriptor(), v[0]), [&](int t) {
+         m.set_packet_type(static_cast<v1::PacketType>(t));
+       });
      },
-     [](const v1::RuleMatch& m) { return PacketTypeName(m.packet_type()); }},
+     [](const v1::RuleMatch& m) {
+       return absl::AsciiStrToLower(EnumWord(m.packet_type()));
+     }},
     {"src-type", "source_address_types", "", "TYPES",
      "kinds of the source address in routing: LOCAL,BROADCAST,...",
      "UNSPEC UNICAST LOCAL BROADCAST ANYCAST MULTICAST BLACKHOLE UNREACHABLE "
      "PROHIBIT",
      [](Values v, bool, v1::RuleMatch& m) {
-       return ParseAddressTypes(v[0], *m.mutable_source_address_types());
+       return ParseEnums(v1::AddressType_descriptor(), v[0],
+                         *m.mutable_source_address_types());
      },
      [](const v1::RuleMatch& m) {
-       return FormatAddressTypes(m.source_address_types());
+       return FormatEnums(v1::AddressType_descriptor(),
+                          m.source_address_types());
      }},
     {"dst-type", "destination_address_types", "", "TYPES",
      "kinds of the destination address",
      "UNSPEC UNICAST LOCAL BROADCAST ANYCAST MULTICAST BLACKHOLE UNREACHABLE "
      "PROHIBIT",
      [](Values v, bool, v1::RuleMatch& m) {
-       return ParseAddressTypes(v[0], *m.mutable_destination_address_types());
+       return ParseEnums(v1::AddressType_descriptor(), v[0],
+                         *m.mutable_destination_address_types());
      },
      [](const v1::RuleMatch& m) {
-       return FormatAddressTypes(m.destination_address_types());
+       return FormatEnums(v1::AddressType_descriptor(),
+                          m.destination_address_types());
      }},
     {"tcp-flags", "tcp_flags", "", "MASK SET",
      "of the TCP flags MASK exactly SET are set: --tcp-flags SYN,ACK SYN",

@@ -35,30 +35,6 @@ bool ParseNumber(absl::string_view text, uint32_t& value) {
   return absl::SimpleAtoi(text, &value);
 }
 
-// The value of an enum by its word.
-absl::StatusOr<int> ParseEnum(const EnumDescriptor* type,
-                              absl::string_view text) {
-  if (const int value = FindEnumWord(type, text); value != 0) return value;
-  return absl::InvalidArgumentError(absl::StrCat(
-      "'", text, "' is none of ", absl::StrJoin(EnumWords(type), ", ")));
-}
-
-// "NEW,ESTABLISHED".
-absl::Status ParseEnums(const EnumDescriptor* type, absl::string_view text,
-                        EnumValues& values) {
-  for (absl::string_view name : absl::StrSplit(text, ',')) {
-    NFM_ASSIGN_OR_RETURN(const int value, ParseEnum(type, name));
-    values.Add(value);
-  }
-  return absl::OkStatus();
-}
-
-std::string FormatEnums(const EnumDescriptor* type, const EnumValues& values) {
-  return absl::StrJoin(values, ",", [type](std::string* out, int value) {
-    out->append(EnumWord(type, value));
-  });
-}
-
 bool ParsePort(absl::string_view text, uint32_t& port) {
   if (ParseNumber(text, port)) return port <= 65535;
   const servent* service = getservbyname(std::string(text).c_str(), nullptr);
@@ -135,6 +111,28 @@ std::string FormatFlagList(const EnumValues& flags) {
 }
 
 }  // namespace
+
+absl::StatusOr<int> ParseEnum(const EnumDescriptor* type,
+                              absl::string_view text) {
+  if (const int value = FindEnumWord(type, text); value != 0) return value;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "'", text, "' is none of ", absl::StrJoin(EnumWords(type), ", ")));
+}
+
+absl::Status ParseEnums(const EnumDescriptor* type, absl::string_view text,
+                        EnumValues& values) {
+  for (absl::string_view name : absl::StrSplit(text, ',')) {
+    NFM_ASSIGN_OR_RETURN(const int value, ParseEnum(type, name));
+    values.Add(value);
+  }
+  return absl::OkStatus();
+}
+
+std::string FormatEnums(const EnumDescriptor* type, const EnumValues& values) {
+  return absl::StrJoin(values, ",", [type](std::string* out, int value) {
+    out->append(EnumWord(type, value));
+  });
+}
 
 absl::Status ParsePorts(absl::string_view text, PortRanges& ranges) {
   for (absl::string_view part : absl::StrSplit(text, ',')) {
@@ -271,15 +269,6 @@ std::string FormatId(const v1::IdRange& range) {
   return absl::StrCat(range.first(), "-", range.last());
 }
 
-absl::Status ParseStates(absl::string_view text, v1::RuleMatch& match) {
-  return ParseEnums(v1::ConntrackState_descriptor(), text,
-                    *match.mutable_conntrack_states());
-}
-
-std::string FormatStates(const v1::RuleMatch& match) {
-  return FormatEnums(v1::ConntrackState_descriptor(), match.conntrack_states());
-}
-
 absl::Status ParseDirections(absl::string_view text, v1::IpSetMatch& set) {
   for (absl::string_view part : absl::StrSplit(text, ',')) {
     if (part == "src") {
@@ -320,23 +309,6 @@ absl::StatusOr<uint32_t> ParseDscp(absl::string_view text) {
   return absl::InvalidArgumentError(
       absl::StrCat("'", text, "' is not a DSCP from 0 to 63 or a class: CS0 ",
                    "to CS7, AF11 to AF43, EF"));
-}
-
-absl::StatusOr<v1::PacketType> ParsePacketType(absl::string_view text) {
-  NFM_ASSIGN_OR_RETURN(int type, ParseEnum(v1::PacketType_descriptor(), text));
-  return static_cast<v1::PacketType>(type);
-}
-
-std::string PacketTypeName(v1::PacketType type) {
-  return absl::AsciiStrToLower(EnumWord(type));
-}
-
-absl::Status ParseAddressTypes(absl::string_view text, EnumValues& types) {
-  return ParseEnums(v1::AddressType_descriptor(), text, types);
-}
-
-std::string FormatAddressTypes(const EnumValues& types) {
-  return FormatEnums(v1::AddressType_descriptor(), types);
 }
 
 absl::StatusOr<v1::TcpFlagsMatch> ParseTcpFlags(absl::string_view mask,

@@ -36,9 +36,6 @@ enum class IdKind { kUser, kGroup };
 absl::StatusOr<v1::IdRange> ParseId(absl::string_view text, IdKind kind);
 std::string FormatId(const v1::IdRange& range);
 
-// "NEW,ESTABLISHED".
-absl::Status ParseStates(absl::string_view text, v1::RuleMatch& match);
-
 // The directions of an ipset: "src,dst".
 absl::Status ParseDirections(absl::string_view text, v1::IpSetMatch& set);
 std::string FormatIpSet(const v1::IpSetMatch& set);
@@ -46,19 +43,18 @@ std::string FormatIpSet(const v1::IpSetMatch& set);
 // 0 to 63, "0x2e", or a class: CS0 to CS7, AF11 to AF43, EF.
 absl::StatusOr<uint32_t> ParseDscp(absl::string_view text);
 
-absl::StatusOr<v1::PacketType> ParsePacketType(absl::string_view text);
-
-// "LOCAL,BROADCAST".
-absl::Status ParseAddressTypes(absl::string_view text, EnumValues& types);
-std::string FormatAddressTypes(const EnumValues& types);
+// The words of an enum: one, "unicast"; some, "NEW,ESTABLISHED".
+absl::StatusOr<int> ParseEnum(const google::protobuf::EnumDescriptor* type,
+                              absl::string_view text);
+absl::Status ParseEnums(const google::protobuf::EnumDescriptor* type,
+                        absl::string_view text, EnumValues& values);
+std::string FormatEnums(const google::protobuf::EnumDescriptor* type,
+                        const EnumValues& values);
 
 // The two lists of --tcp-flags: "SYN,ACK,FIN,RST" and "SYN"; ALL and NONE.
 absl::StatusOr<v1::TcpFlagsMatch> ParseTcpFlags(absl::string_view mask,
                                                 absl::string_view set);
 std::string FormatTcpFlags(const v1::TcpFlagsMatch& flags);
-
-std::string FormatStates(const v1::RuleMatch& match);
-std::string PacketTypeName(v1::PacketType type);
 
 }  // namespace nfmeter::cli
 

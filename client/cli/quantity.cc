@@ -17,20 +17,25 @@ std::string ThreeDigits(double value) {
   return absl::StrFormat("%.0f", value);
 }
 
-// Divides by `base` until the value is short; the number of divisions.
-size_t Shorten(double base, size_t limit, double& value) {
-  size_t power = 0;
-  while (value >= base - 0.5 && power < limit) {
-    value /= base;
-    ++power;
-  }
-  return power;
-}
+// Each is `base` of the one before.
+struct Units {
+  double base;
+  absl::string_view gap;
+  std::array<absl::string_view, 7> names;
+};
+constexpr Units kCounts = {1000, "", {"", "k", "M", "G", "T", "P", "E"}};
+constexpr Units kBits = {1000, " ", {"", "k", "M", "G", "T", "P", "E"}};
+constexpr Units kBytes = {
+    1024, " ", {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}};
 
-constexpr std::array<absl::string_view, 7> kCountUnits = {"",  "k", "M", "G",
-                                                          "T", "P", "E"};
-constexpr std::array<absl::string_view, 7> kByteUnits = {
-    "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+// In the unit that makes it short.
+std::string Shorten(double value, const Units& units) {
+  size_t power = 0;
+  for (; value >= units.base - 0.5 && power + 1 < units.names.size(); ++power) {
+    value /= units.base;
+  }
+  return absl::StrCat(ThreeDigits(value), units.gap, units.names[power]);
+}
 
 }  // namespace
 
@@ -53,37 +58,30 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
 }
 
 std::string FormatCount(uint64_t count) {
-  if (count < 100'000) return absl::StrCat(count);
-  double value = static_cast<double>(count);
-  const size_t power = Shorten(1000, kCountUnits.size() - 1, value);
-  return absl::StrCat(ThreeDigits(value), kCountUnits[power]);
+  return count < 100'000 ? absl::StrCat(count)
+                         : Shorten(static_cast<double>(count), kCounts);
 }
 
 std::string FormatBytes(uint64_t bytes) {
-  if (bytes < 1024) return absl::StrCat(bytes, " B");
-  double value = static_cast<double>(bytes);
-  const size_t power = Shorten(1024, kByteUnits.size() - 1, value);
-  return absl::StrCat(ThreeDigits(value), " ", kByteUnits[power]);
+  return bytes < 1024 ? absl::StrCat(bytes, " B")
+                      : Shorten(static_cast<double>(bytes), kBytes);
 }
 
 std::string FormatRate(double per_second) {
-  if (per_second == 0) return "0/s";
-  const size_t power = Shorten(1000, kCountUnits.size() - 1, per_second);
-  return absl::StrCat(ThreeDigits(per_second), kCountUnits[power], "/s");
+  return per_second == 0 ? "0/s"
+                         : absl::StrCat(Shorten(per_second, kCounts), "/s");
 }
 
 std::string FormatBitRate(double bits_per_second) {
-  if (bits_per_second == 0) return "0 bit/s";
-  const size_t power = Shorten(1000, kCountUnits.size() - 1, bits_per_second);
-  return absl::StrCat(ThreeDigits(bits_per_second), " ", kCountUnits[power],
-                      "bit/s");
+  return bits_per_second == 0
+             ? "0 bit/s"
+             : absl::StrCat(Shorten(bits_per_second, kBits), "bit/s");
 }
 
 std::string FormatByteRate(double bytes_per_second) {
-  if (bytes_per_second == 0) return "0 B/s";
-  const size_t power = Shorten(1024, kByteUnits.size() - 1, bytes_per_second);
-  return absl::StrCat(ThreeDigits(bytes_per_second), " ", kByteUnits[power],
-                      "/s");
+  return bytes_per_second == 0
+             ? "0 B/s"
+             : absl::StrCat(Shorten(bytes_per_second, kBytes), "/s");
 }
 
 }  // namespace nfmeter::cli

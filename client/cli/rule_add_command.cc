@@ -33,12 +33,6 @@ struct AddFlags {
   std::vector<MatchArgument> matches;
 };
 
-v1::CountingForm ParseForm(absl::string_view name) {
-  if (name == "match") return v1::COUNTING_FORM_MATCH;
-  if (name == "target") return v1::COUNTING_FORM_TARGET;
-  return v1::COUNTING_FORM_UNSPECIFIED;
-}
-
 v1::RulePlacement Placement(const AddFlags& flags) {
   if (flags.tail) return v1::RULE_PLACEMENT_TAIL;
   return flags.head ? v1::RULE_PLACEMENT_HEAD : v1::RULE_PLACEMENT_UNSPECIFIED;
@@ -63,7 +57,8 @@ absl::StatusOr<v1::Rule> RuleOf(const AddFlags& flags) {
   rule.set_counter(NameBytes(flags.counter));
   rule.set_verdict(
       ParseVerdict(flags.verdict).value_or(v1::VERDICT_UNSPECIFIED));
-  rule.set_counting_form(ParseForm(flags.form));
+  rule.set_counting_form(static_cast<v1::CountingForm>(
+      FindEnumWord(v1::CountingForm_descriptor(), flags.form)));
   return rule;
 }
 
