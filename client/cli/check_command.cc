@@ -25,6 +25,7 @@ namespace {
 
 // What plugins end with.
 enum PluginStatus : int { kOk = 0, kWarning = 1, kCritical = 2, kUnknown = 3 };
+constexpr const char* kStatusWords[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
 
 struct CheckFlags {
   std::string name;
@@ -38,20 +39,6 @@ struct Checked {
   uint64_t bytes = 0;
   bool at_least = false;  // a gap lies in the time
 };
-
-absl::string_view StatusWord(PluginStatus status) {
-  switch (status) {
-    case kOk:
-      return "OK";
-    case kWarning:
-      return "WARNING";
-    case kCritical:
-      return "CRITICAL";
-    case kUnknown:
-      break;
-  }
-  return "UNKNOWN";
-}
 
 // The beginning of the month, day or hour that it is, or so long ago.
 absl::StatusOr<absl::Time> SinceWhen(absl::string_view since,
@@ -109,7 +96,7 @@ absl::StatusOr<Checked> UsageSince(Client& client, const std::string& name,
 // ours would begin such values. Gives `status` back.
 int Report(Console& console, PluginStatus status, absl::string_view sentence,
            absl::string_view data = "") {
-  console.out << "NFMETER " << StatusWord(status) << " - "
+  console.out << "NFMETER " << kStatusWords[status] << " - "
               << absl::StrReplaceAll(sentence, {{"|", "/"}})
               << (data.empty() ? "" : " | ") << data << "\n";
   return status;

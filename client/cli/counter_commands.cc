@@ -25,19 +25,22 @@ void AddMaxStaleness(CLI::App& command, std::string& value) {
               "take values up to this old, which cost the server less");
 }
 
+template <typename Request>
+void SetMaxStaleness(const std::string& value, Request& request) {
+  const auto staleness = ParseDuration(value);
+  if (staleness.ok()) *request.mutable_max_staleness() = ToProto(*staleness);
+}
+
 // --- get
 
 absl::Status GetCounters(Session& session, const NameFlags& flags) {
   auto names = Names(session, flags);
   if (!names.ok() || names->empty()) return names.status();
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
-  const auto staleness = ParseDuration(flags.max_staleness);
   if (IsSingle(flags)) {
     v1::GetCounterRequest request;
     request.set_name(names->front());
-    if (staleness.ok()) {
-      *request.mutable_max_staleness() = ToProto(*staleness);
-    }
+    SetMaxStaleness(flags.max_staleness, request);
     NFM_ASSIGN_OR_RETURN(auto response,
                          client->GetCounter(request, session.call()));
     PrintCounters(session, response, ListOf(response.counter()));
@@ -45,7 +48,7 @@ absl::Status GetCounters(Session& session, const NameFlags& flags) {
   }
   v1::BatchGetCountersRequest request;
   request.mutable_names()->Assign(names->begin(), names->end());
-  if (staleness.ok()) *request.mutable_max_staleness() = ToProto(*staleness);
+  SetMaxStaleness(flags.max_staleness, request);
   NFM_ASSIGN_OR_RETURN(auto response,
                        client->BatchGetCounters(request, session.call()));
   PrintCounters(session, response, response.counters());
@@ -79,9 +82,7 @@ absl::Status ListCounters(Session& session, const ListFlags& flags) {
   NFM_ASSIGN_OR_RETURN(Client* const client, session.client());
   v1::ListCountersRequest request;
   *request.mutable_filter() = flags.filter;
-  if (auto staleness = ParseDuration(flags.max_staleness); staleness.ok()) {
-    *request.mutable_max_staleness() = ToProto(*staleness);
-  }
+  SetMaxStaleness(flags.max_staleness, request);
   NFM_ASSIGN_OR_RETURN(auto response,
                        client->ListCounters(request, session.call()));
   if (session.for_people() && response.counters().empty()) {

@@ -16,19 +16,13 @@ namespace {
 
 constexpr char kByteRateHeading[] = "BYTES/S";
 
-uint64_t Delta(uint64_t now, uint64_t before) {
-  return now >= before ? now - before : now;
-}
-
 RateRow MakeRow(const SnapshotFrame& frame, const CounterRow& counter) {
   RateRow row{.frame = &frame, .row = &counter};
   row.reset = counter.packets < counter.previous_packets ||
               counter.bytes < counter.previous_bytes;
   // A reset zeroes both, so both are counted from it.
-  row.packets = row.reset ? counter.packets
-                          : Delta(counter.packets, counter.previous_packets);
-  row.bytes =
-      row.reset ? counter.bytes : Delta(counter.bytes, counter.previous_bytes);
+  row.packets = counter.packets - (row.reset ? 0 : counter.previous_packets);
+  row.bytes = counter.bytes - (row.reset ? 0 : counter.previous_bytes);
   const double seconds = absl::ToDoubleSeconds(frame.elapsed);
   if (seconds > 0) {
     row.has_rates = true;

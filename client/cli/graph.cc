@@ -32,6 +32,13 @@ std::string Bar(double share, size_t width, bool unicode) {
   return bar;
 }
 
+std::string PartOfBar(double filled, bool unicode) {
+  if (!unicode) return filled >= 0.75 ? "#" : filled > 0 ? "." : " ";
+  const auto eighths = std::max(std::lround(std::clamp(filled, 0.0, 1.0) * 8),
+                                filled > 0 ? 1L : 0);
+  return std::string(kUp[static_cast<size_t>(eighths)]);
+}
+
 std::string Sparkline(absl::Span<const float> values, size_t width,
                       bool unicode) {
   if (values.size() > width) values = values.subspan(values.size() - width);

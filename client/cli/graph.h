@@ -14,6 +14,10 @@ namespace nfmeter::cli {
 // `unicode` in whole '#'.
 std::string Bar(double share, size_t width, bool unicode);
 
+// One character, filled so far from below (1 and more: all of it) in eighths;
+// without `unicode` '#' or '.'. What is there is seen.
+std::string PartOfBar(double filled, bool unicode);
+
 // One character a value, the last `width` of them, as high as the value is
 // beside the largest; without `unicode` of ".:-=+*#". Zero is a blank. Where
 // there are fewer values, blanks stand before them.

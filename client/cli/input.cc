@@ -2,8 +2,7 @@
 #include "cli/input.h"
 
 #include <cerrno>
-#include <cstdio>
-#include <cstring>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <sstream>
@@ -26,6 +25,8 @@
 namespace nfmeter::cli {
 namespace {
 
+constexpr char kStandardInput[] = "standard input";
+
 using ::google::protobuf::util::JsonParseOptions;
 using ::google::protobuf::util::JsonStringToMessage;
 using ::google::protobuf::util::MessageToJsonString;
@@ -37,14 +38,14 @@ void AppendLines(absl::string_view text, std::vector<std::string>& names) {
   }
 }
 
-absl::StatusOr<std::string> ReadAll(std::istream& in) {
-  errno = 0;
+absl::StatusOr<std::string> ReadAll(std::istream& in, absl::string_view what) {
+  if (in) errno = 0;  // else it is that of opening
   std::ostringstream text;
   // By way of <<, which makes a failure of the exception that a read throws
-  // where standard input is a folder, say; of nothing to read, too.
+  // where `what` is a folder, say; of nothing to read, too.
   text << in.rdbuf();
   if (text.fail() && errno != 0) {
-    return absl::ErrnoToStatus(errno, "can't read standard input");
+    return absl::ErrnoToStatus(errno, absl::StrCat("can't read ", what));
   }
   return text.str();
 }
@@ -323,7 +324,7 @@ absl::StatusOr<std::vector<std::string>> ExpandNames(
     }
     if (read) return UsageError("'-', standard input, is given twice");
     read = true;
-    NFM_ASSIGN_OR_RETURN(const std::string text, ReadAll(in));
+    NFM_ASSIGN_OR_RETURN(const std::string text, ReadAll(in, kStandardInput));
     AppendLines(text, result);
   }
   return result;
@@ -331,22 +332,10 @@ absl::StatusOr<std::vector<std::string>> ExpandNames(
 
 absl::StatusOr<std::string> ReadSource(const std::string& path,
                                        std::istream& in) {
-  if (path == "-") return ReadAll(in);
-  const auto failure = [&path](int error) {
-    return UsageError(
-        absl::StrCat("can't read '", path, "': ", std::strerror(error)));
-  };
-  std::FILE* file = std::fopen(path.c_str(), "rbe");
-  if (file == nullptr) return failure(errno);
-  std::string text;
-  char buffer[1 << 16];
-  size_t got = 0;
-  while ((got = std::fread(buffer, 1, sizeof(buffer), file)) > 0) {
-    text.append(buffer, got);
-  }
-  const int error = std::ferror(file) != 0 ? errno : 0;
-  std::fclose(file);
-  if (error != 0) return failure(error);
+  if (path == "-") return ReadAll(in, kStandardInput);
+  std::ifstream file(path, std::ios::binary);
+  auto text = ReadAll(file, absl::StrCat("'", path, "'"));
+  if (!text.ok()) return UsageError(text.status().message());
   return text;
 }
 

@@ -20,8 +20,8 @@ namespace nfmeter::cli {
 absl::StatusOr<std::vector<std::string>> ExpandNames(
     const std::vector<std::string>& names, std::istream& in);
 
-// All of a file, or with "-" of `in`. NOT_FOUND or PERMISSION_DENIED and so on
-// when it can't be read.
+// All of a file, or with "-" of `in`. INVALID_ARGUMENT: the file can't be read;
+// else what the system says of `in`.
 absl::StatusOr<std::string> ReadSource(const std::string& path,
                                        std::istream& in);
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <iterator>
 #include <map>
 
@@ -21,10 +20,6 @@ namespace nfmeter::cli {
 namespace {
 
 constexpr size_t kBarWidth = 20;
-
-// Eighths of a character cell, from below.
-constexpr const char* kEighths[] = {" ", "▁", "▂", "▃", "▄",
-                                    "▅", "▆", "▇", "█"};
 
 std::string LocalTime(const google::protobuf::Timestamp& time,
                       absl::TimeZone zone) {
@@ -310,13 +305,6 @@ std::vector<PlotColumn> Spread(const UsageRows& rows, const TimeRange& range,
   return columns;
 }
 
-std::string PlotCell(double filled, bool unicode) {
-  if (!unicode) return filled >= 0.75 ? "#" : filled > 0 ? "." : " ";
-  const double eighths = std::clamp(filled, 0.0, 1.0) * 8;
-  return kEighths[std::max<int>(static_cast<int>(std::lround(eighths)),
-                                filled > 0 ? 1 : 0)];
-}
-
 // The first and the last time below the axis, and one between if there is room.
 std::string TimeAxis(const PlotOptions& options, size_t width) {
   const bool short_range =
@@ -371,7 +359,7 @@ std::string UsagePlot(const UsageRows& rows, const PlotOptions& options) {
       const double height =
           most == 0 ? 0
                     : column.bytes / most * static_cast<double>(options.height);
-      cells += PlotCell(height - static_cast<double>(line), options.unicode);
+      cells += PartOfBar(height - static_cast<double>(line), options.unicode);
     }
     absl::StrAppend(&text, absl::StripTrailingAsciiWhitespace(cells), "\n");
   }
