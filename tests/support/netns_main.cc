@@ -3,6 +3,7 @@
 // network namespace, or, with --each-alone, those whose names standard input
 // has, a line each, one after the other in a process and a namespace of its
 // own. That is for machines where starting a program takes long.
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,24 +19,29 @@
 
 namespace {
 
-int RunPrivately() {
+bool EnterNetns() {
   const absl::Status status = nfmeter::testing::EnterPrivateNetns();
   if (!status.ok()) {
     std::cerr << "no private network namespace to test in: " << status << "\n";
-    return 1;
   }
-  return RUN_ALL_TESTS();
+  return status.ok();
 }
 
 // "passed NAME", "skipped NAME", or "failed NAME" and what it had said.
-void RunAlone(const std::string& name) {
+// The namespace stays until the program ends: the kernel patches its own code
+// as it takes one apart, which must not be beside the next test's packets in a
+// machine whose processors run at once (see tests/kmod/boot).
+bool RunAlone(const std::string& name) {
+  if (!EnterNetns() || open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC) < 0) {
+    return false;
+  }
   std::FILE* const output = std::tmpfile();
   const pid_t child = fork();
   if (child == 0) {
     dup2(fileno(output), STDOUT_FILENO);
     dup2(fileno(output), STDERR_FILENO);
     ::testing::GTEST_FLAG(filter) = name;
-    const int failed = RunPrivately();
+    const int failed = RUN_ALL_TESTS();
     std::fflush(stdout);
     _exit(failed);
   }
@@ -54,6 +60,7 @@ void RunAlone(const std::string& name) {
   } else {
     std::cout << "failed " << name << ": there is no such test" << std::endl;
   }
+  return true;
 }
 
 }  // namespace
@@ -62,8 +69,10 @@ int main(int argc, char** argv) {
   ::testing::InitGoogleMock(&argc, argv);
   if (::testing::GTEST_FLAG(list_tests)) return RUN_ALL_TESTS();
   if (argc != 2 || absl::string_view(argv[1]) != "--each-alone") {
-    return RunPrivately();
+    return EnterNetns() ? RUN_ALL_TESTS() : 1;
   }
-  for (std::string name; std::getline(std::cin, name);) RunAlone(name);
+  for (std::string name; std::getline(std::cin, name);) {
+    if (!RunAlone(name)) return 1;
+  }
   return 0;
 }
