@@ -196,15 +196,14 @@ class Comparison {
     // Rules that hold what is to go are deleted first; chains are made before
     // the rules that jump to them.
     for (const NftFoundChain* each : emptied_) Empty(*each);
-    for (const auto& each : replaced_) {
-      Subject("", [&] { out_.batch.DeleteChain(each.first); });
-    }
+    for (const auto& each : replaced_) out_.batch.DeleteChain(each.first);
     for (const NftFoundChain* each : unwanted_chains_) {
-      Subject("", [&] { out_.batch.DeleteChain(each->place.KernelName()); });
+      out_.batch.DeleteChain(each->place.KernelName());
     }
     for (const NftFoundMap* each : misshapen_maps_) {
-      Subject("", [&] { out_.batch.DeleteMap(each->map.name); });
+      out_.batch.DeleteMap(each->map.name);
     }
+    Subject("");
     for (const NftWantedChain* each : made_) MakeChain(*each);
     for (const Changed& each : changed_) ChangeElements(each);
     out_.moved_maps = MovedMaps();
@@ -219,9 +218,8 @@ class Comparison {
     Elements added;
   };
 
-  template <typename Function>
-  void Subject(const std::string& subject, Function add) {
-    add();
+  // Of the messages since the last call.
+  void Subject(const std::string& subject) {
     out_.subjects.resize(out_.batch.size(), subject);
   }
 
@@ -337,25 +335,26 @@ class Comparison {
   void Empty(const NftFoundChain& chain) {
     const std::string name = chain.place.KernelName();
     for (const uint64_t handle : chain.handles) {
-      Subject("", [&] { out_.batch.DeleteRule(name, handle); });
+      out_.batch.DeleteRule(name, handle);
     }
   }
 
   void MakeChain(const NftWantedChain& chain) {
     const std::string name = chain.place.KernelName();
-    Subject(chain.place.name, [&] {
-      if (chain.hook.has_value()) {
-        out_.batch.AddChain(name, *chain.hook);
-      } else {
-        out_.batch.AddChain(name);
-      }
-    });
+    if (chain.hook.has_value()) {
+      out_.batch.AddChain(name, *chain.hook);
+    } else {
+      out_.batch.AddChain(name);
+    }
+    Subject(chain.place.name);
   }
 
   void ChangeElements(const Changed& each) {
     const std::string& map = each.map->name;
-    Subject("", [&] { out_.batch.DeleteElements(map, each.deleted); });
-    Subject(map, [&] { out_.batch.AddElements(map, each.added); });
+    out_.batch.DeleteElements(map, each.deleted);
+    Subject("");
+    out_.batch.AddElements(map, each.added);
+    Subject(map);
   }
 
   absl::flat_hash_set<std::string> MovedMaps() const {

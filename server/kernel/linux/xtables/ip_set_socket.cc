@@ -21,6 +21,16 @@ absl::Status SetError(int err, absl::string_view subject) {
   return ErrnoStatus(Operation::kIpSetLookup, err, subject);
 }
 
+// The kernel writes its answer into the question.
+template <typename Question>
+absl::Status Ask(const UniqueFd& fd, Question& question,
+                 absl::string_view subject) {
+  socklen_t size = sizeof(question);
+  return getsockopt(fd.get(), IPPROTO_IP, kIpSetOption, &question, &size) == 0
+             ? absl::OkStatus()
+             : SetError(errno, subject);
+}
+
 }  // namespace
 
 absl::Status IpSetSocket::Open(absl::string_view subject) {
@@ -28,10 +38,7 @@ absl::Status IpSetSocket::Open(absl::string_view subject) {
   UniqueFd fd(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
   if (!fd.valid()) return SetError(errno, subject);
   ip_set_req_version question = {.op = IP_SET_OP_VERSION};
-  socklen_t size = sizeof(question);
-  if (getsockopt(fd.get(), IPPROTO_IP, kIpSetOption, &question, &size) != 0) {
-    return SetError(errno, subject);
-  }
+  NFM_RETURN_IF_ERROR(Ask(fd, question, subject));
   fd_ = std::move(fd);
   version_ = question.version;
   return absl::OkStatus();
@@ -43,10 +50,7 @@ absl::StatusOr<uint16_t> IpSetSocket::IndexOf(absl::string_view name) {
                                  .version = version_};
   if (name.size() >= sizeof(question.set.name)) return SetError(ENOENT, name);
   name.copy(question.set.name, name.size());
-  socklen_t size = sizeof(question);
-  if (getsockopt(fd_.get(), IPPROTO_IP, kIpSetOption, &question, &size) != 0) {
-    return SetError(errno, name);
-  }
+  NFM_RETURN_IF_ERROR(Ask(fd_, question, name));
   if (question.set.index == IPSET_INVALID_ID) return SetError(ENOENT, name);
   return question.set.index;
 }
@@ -57,10 +61,7 @@ absl::StatusOr<std::string> IpSetSocket::NameOf(uint16_t index) {
   ip_set_req_get_set question = {.op = IP_SET_OP_GET_BYINDEX,
                                  .version = version_};
   question.set.index = index;
-  socklen_t size = sizeof(question);
-  if (getsockopt(fd_.get(), IPPROTO_IP, kIpSetOption, &question, &size) != 0) {
-    return SetError(errno, subject);
-  }
+  NFM_RETURN_IF_ERROR(Ask(fd_, question, subject));
   const size_t length = strnlen(question.set.name, sizeof(question.set.name));
   // An index without a set gives an empty name.
   if (length == 0) return SetError(ENOENT, subject);

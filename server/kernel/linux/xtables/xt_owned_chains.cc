@@ -16,26 +16,6 @@
 namespace nfmeter::kernel {
 namespace {
 
-// The target that libiptc would say the entry has.
-std::string TargetOf(const OwnedRule& rule) {
-  switch (rule.action) {
-    case OwnedAction::kContinue:
-      return "";
-    case OwnedAction::kJump:
-    case OwnedAction::kGoto:
-      return rule.chain;
-    case OwnedAction::kReturn:
-      return "RETURN";
-    case OwnedAction::kDrop:
-      return "DROP";
-    case OwnedAction::kReject:
-      return "REJECT";
-    case OwnedAction::kMark:
-      return "MARK";
-  }
-  return "";
-}
-
 // The entry as the kernel gives it back: a jump has no name there.
 std::vector<uint8_t> ReadBackForm(Family family, const OwnedRule& rule,
                                   std::vector<uint8_t> entry) {
@@ -72,7 +52,7 @@ absl::StatusOr<XtOwnedChains> XtOwnedChains::Encode(const OwnedTable& wanted,
       }
       const std::vector<uint8_t> read =
           ReadBackForm(wanted.family, rule, *entry);
-      const std::string target = TargetOf(rule);
+      const std::string target = OwnedTargetName(rule);
       texts.push_back(ReadRule(wanted.family, wanted.table, chain.name,
                                {.entry = read, .target = target}, sets)
                           .text);

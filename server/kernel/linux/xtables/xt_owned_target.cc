@@ -12,43 +12,49 @@
 #include "kernel/linux/xtables/xt_match.h"
 
 namespace nfmeter::kernel {
-absl::Status AppendOwnedTarget(Family family, const OwnedRule& rule,
-                               std::vector<uint8_t>& bytes) {
+
+std::string OwnedTargetName(const OwnedRule& rule) {
   switch (rule.action) {
     case OwnedAction::kContinue:
-      AppendVerdict("", bytes);
-      return absl::OkStatus();
+      break;
     case OwnedAction::kJump:
     case OwnedAction::kGoto:
-      if (rule.chain.empty() || rule.chain.size() > kChainNameMaxBytes) {
-        return NotExpressible("the name of a chain has 1 to 28 bytes");
-      }
-      AppendVerdict(rule.chain, bytes);
-      return absl::OkStatus();
+      return rule.chain;
     case OwnedAction::kReturn:
-      AppendVerdict("RETURN", bytes);
-      return absl::OkStatus();
+      return "RETURN";
     case OwnedAction::kDrop:
-      AppendVerdict("DROP", bytes);
-      return absl::OkStatus();
+      return "DROP";
     case OwnedAction::kReject:
-      // The defaults of iptables.
-      if (family == Family::kIpv4) {
-        AppendTarget("REJECT", 0,
-                     ipt_reject_info{.with = IPT_ICMP_PORT_UNREACHABLE}, bytes);
-      } else {
-        AppendTarget("REJECT", 0,
-                     ip6t_reject_info{.with = IP6T_ICMP6_PORT_UNREACH}, bytes);
-      }
-      return absl::OkStatus();
+      return "REJECT";
     case OwnedAction::kMark:
-      AppendTarget(
-          "MARK", 2,
-          xt_mark_tginfo2{.mark = rule.mark.value, .mask = rule.mark.mask},
-          bytes);
-      return absl::OkStatus();
+      return "MARK";
   }
-  return NotExpressible("an owned rule does something else");
+  return "";
+}
+
+absl::Status AppendOwnedTarget(Family family, const OwnedRule& rule,
+                               std::vector<uint8_t>& bytes) {
+  const std::string name = OwnedTargetName(rule);
+  const bool to_chain =
+      rule.action == OwnedAction::kJump || rule.action == OwnedAction::kGoto;
+  if (to_chain && (name.empty() || name.size() > kChainNameMaxBytes)) {
+    return NotExpressible("the name of a chain has 1 to 28 bytes");
+  }
+  if (rule.action == OwnedAction::kMark) {
+    AppendTarget(
+        name, 2,
+        xt_mark_tginfo2{.mark = rule.mark.value, .mask = rule.mark.mask},
+        bytes);
+  } else if (rule.action != OwnedAction::kReject) {
+    AppendVerdict(name, bytes);
+  } else if (family == Family::kIpv4) {  // the defaults of iptables
+    AppendTarget(name, 0, ipt_reject_info{.with = IPT_ICMP_PORT_UNREACHABLE},
+                 bytes);
+  } else {
+    AppendTarget(name, 0, ip6t_reject_info{.with = IP6T_ICMP6_PORT_UNREACH},
+                 bytes);
+  }
+  return absl::OkStatus();
 }
 
 void SetGoto(Family family, std::vector<uint8_t>& entry) {

@@ -12,6 +12,9 @@
 
 namespace nfmeter::kernel {
 
+// The target that libiptc says the entry of `rule` has.
+std::string OwnedTargetName(const OwnedRule& rule);
+
 // Appends the target of `rule` to the bytes of an entry, as libiptc wants it:
 // jumps and verdicts by name. INVALID_ARGUMENT: no name of a chain.
 absl::Status AppendOwnedTarget(Family family, const OwnedRule& rule,

@@ -49,57 +49,29 @@ bool DecodeDscp(const MatchContext&, const xt_dscp_info& dscp,
 
 // pkttype
 
+static_assert(PACKET_HOST == static_cast<int>(PacketType::kUnicast) &&
+              PACKET_BROADCAST == static_cast<int>(PacketType::kBroadcast) &&
+              PACKET_MULTICAST == static_cast<int>(PacketType::kMulticast) &&
+              PACKET_OTHERHOST == PACKET_MULTICAST + 1);
+
 void PrintPacketType(const MatchContext&, const xt_pkttype_info& info,
                      std::string& text) {
+  static constexpr absl::string_view kNames[] = {"unicast", "broadcast",
+                                                 "multicast", "otherhost"};
   AppendNegation(info.invert != 0, text);
   text.append(" --pkt-type ");
-  switch (info.pkttype) {
-    case PACKET_HOST:
-      text.append("unicast");
-      break;
-    case PACKET_BROADCAST:
-      text.append("broadcast");
-      break;
-    case PACKET_MULTICAST:
-      text.append("multicast");
-      break;
-    case PACKET_OTHERHOST:
-      text.append("otherhost");
-      break;
-    default:
-      absl::StrAppend(&text, info.pkttype);
+  if (info.pkttype >= PACKET_HOST && info.pkttype <= PACKET_OTHERHOST) {
+    absl::StrAppend(&text, kNames[info.pkttype]);
+  } else {
+    absl::StrAppend(&text, info.pkttype);
   }
 }
 
 bool DecodePacketType(const MatchContext&, const xt_pkttype_info& info,
                       DecodedEntry& out) {
-  PacketType type;
-  switch (info.pkttype) {
-    case PACKET_HOST:
-      type = PacketType::kUnicast;
-      break;
-    case PACKET_BROADCAST:
-      type = PacketType::kBroadcast;
-      break;
-    case PACKET_MULTICAST:
-      type = PacketType::kMulticast;
-      break;
-    default:
-      return false;
-  }
-  return SetOnce(out.match.packet_type, type, info.invert != 0);
-}
-
-int KernelPacketType(PacketType type) {
-  switch (type) {
-    case PacketType::kUnicast:
-      return PACKET_HOST;
-    case PacketType::kBroadcast:
-      return PACKET_BROADCAST;
-    case PacketType::kMulticast:
-      return PACKET_MULTICAST;
-  }
-  return PACKET_HOST;
+  return info.pkttype >= PACKET_HOST && info.pkttype <= PACKET_MULTICAST &&
+         SetOnce(out.match.packet_type, PacketType{info.pkttype},
+                 info.invert != 0);
 }
 
 // addrtype
@@ -247,7 +219,7 @@ absl::Status AppendPacketMatches(const MatchContext& context,
   }
   if (match.packet_type.has_value()) {
     xt_pkttype_info info{};
-    info.pkttype = KernelPacketType(match.packet_type->value);
+    info.pkttype = static_cast<int>(match.packet_type->value);
     info.invert = match.packet_type->negated ? 1 : 0;
     out.Append("pkttype", 0, info);
   }
