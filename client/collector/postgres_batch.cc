@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "collector/postgres_batch.h"
-
 #include <map>
 #include <set>
 
@@ -8,6 +6,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "client/src/words.h"
+#include "collector/postgres_schema.h"
+#include "collector/record.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
 
@@ -17,8 +17,6 @@ namespace {
 using google::protobuf::ListValue;
 using google::protobuf::Struct;
 using postgres::Parameter;
-
-constexpr int64_t kFiveMinutes = int64_t{300} * 1'000'000;
 
 std::string TimeText(int64_t micros) {
   return absl::FormatTime("%Y-%m-%d %H:%M:%E6S+00",
@@ -131,7 +129,7 @@ std::vector<Parameter> PostgresBatch(const Batch& batch, int32_t node) {
   std::set<int64_t> buckets;
   for (const v1::UsageRecord& record : batch.records) {
     const int64_t time = Micros(record.time());
-    buckets.insert(time - (time % kFiveMinutes + kFiveMinutes) % kFiveMinutes);
+    buckets.insert(BucketOf(time, kFiveMinutes));
     for (int i = 0; i < record.counter_ids_size(); ++i) {
       const auto [place, is_new] =
           places.emplace(record.counter_ids(i), ids.size());

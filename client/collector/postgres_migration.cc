@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "collector/postgres_migration.h"
-
 #include <random>
 #include <string>
 #include <vector>

@@ -6,9 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/src/status_macros.h"
-#include "collector/postgres_batch.h"
-#include "collector/postgres_migration.h"
 #include "collector/postgres_schema.h"
+#include "collector/record.h"
 
 namespace nfmeter::collector {
 namespace {

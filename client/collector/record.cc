@@ -13,6 +13,10 @@ int64_t Micros(const google::protobuf::Timestamp& time) {
   return time.seconds() * 1'000'000 + time.nanos() / 1'000;
 }
 
+int64_t BucketOf(int64_t time, int64_t length) {
+  return time - (time % length + length) % length;
+}
+
 std::vector<GapRow> GapsOf(const Batch& batch) {
   std::vector<GapRow> rows;
   if (batch.set_back) {

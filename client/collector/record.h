@@ -16,6 +16,10 @@ namespace nfmeter::collector {
 // Microseconds since 1970; 0 for an absent one.
 int64_t Micros(const google::protobuf::Timestamp& time);
 
+inline constexpr int64_t kFiveMinutes = int64_t{300} * 1'000'000;
+// When the part of time of that length began in which `time` lies.
+int64_t BucketOf(int64_t time, int64_t length);
+
 // A gap as sinks keep it. Times in microseconds, 0: unknown.
 struct GapRow {
   uint64_t epoch = 0;

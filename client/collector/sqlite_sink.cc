@@ -22,14 +22,9 @@
 namespace nfmeter::collector {
 namespace {
 
-constexpr int64_t kFiveMinutes = int64_t{300} * 1'000'000;
 constexpr int64_t kHour = 12 * kFiveMinutes;
 // What Tidy() deletes at once, so that it does not hold up records.
 constexpr int kDeletedAtOnce = 50'000;
-
-int64_t BucketOf(int64_t time, int64_t length) {
-  return time - (time % length + length) % length;
-}
 
 // {"tenant":"blue"}.
 std::string LabelsJson(const v1::UsageCounter& counter) {
