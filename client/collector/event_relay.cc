@@ -6,29 +6,40 @@
 #include "absl/strings/str_cat.h"
 #include "client/src/status_macros.h"
 #include "collector/log.h"
+#include "collector/open_sink.h"
 
 namespace nfmeter::collector {
 namespace {
 
 constexpr absl::Duration kPause = absl::Seconds(1);
 
+absl::StatusOr<std::unique_ptr<nats::Connection>> Open(const std::string& url,
+                                                       bool make) {
+  auto connection = nats::Connection::Open({.url = url,
+                                            .stream = "NFMETER_EVENTS",
+                                            .subjects = "nfmeter.events.>",
+                                            .make = make});
+  if (connection.ok()) return connection;
+  // NATS does not say where.
+  return absl::Status(connection.status().code(),
+                      absl::StrCat("--events ", ShownSink(url), ": ",
+                                   connection.status().message()));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<EventRelay>> EventRelay::Start(
     const std::string& url, Sink& sink) {
-  NFM_ASSIGN_OR_RETURN(auto connection, nats::Connection::Open(
-                                            {.url = url,
-                                             .stream = "NFMETER_EVENTS",
-                                             .subjects = "nfmeter.events.>"}));
+  NFM_ASSIGN_OR_RETURN(auto connection, Open(url, /*make=*/true));
   // NOLINTNEXTLINE(modernize-make-unique): the constructor is private.
   std::unique_ptr<EventRelay> relay(
       new EventRelay(std::move(connection), sink));
-  if (const auto first = relay->Relay();
-      absl::IsUnimplemented(first.status())) {
-    return first.status();
-  }
   relay->thread_ = std::thread([raw = relay.get()] { raw->Loop(); });
   return relay;
+}
+
+absl::Status EventRelay::Check(const std::string& url) {
+  return Open(url, /*make=*/false).status();
 }
 
 EventRelay::EventRelay(std::unique_ptr<nats::Connection> connection, Sink& sink)

@@ -21,10 +21,11 @@ namespace nfmeter::collector {
 // second.
 class EventRelay {
  public:
-  // `sink` must outlive it. Statuses: nats::Connection; UNIMPLEMENTED: the sink
-  // has no outbox.
+  // `sink` must outlive it and keep events. Statuses: nats::Connection.
   static absl::StatusOr<std::unique_ptr<EventRelay>> Start(
       const std::string& url, Sink& sink);
+  // Whether it could start; makes nothing.
+  static absl::Status Check(const std::string& url);
   ~EventRelay();
   EventRelay(const EventRelay&) = delete;
   EventRelay& operator=(const EventRelay&) = delete;

@@ -127,11 +127,19 @@ absl::Status CheckConsumer(const Flags& flags) {
                    "': must be 1 to ", kMost, " of [A-Za-z0-9._-]"));
 }
 
-// What can be said of flags by themselves.
-absl::Status CheckFlags(const Flags& flags) {
+absl::Status CheckEvents(const Flags& flags, const std::string& sink) {
+  if (flags.events.empty() || KeepsEvents(sink)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--events: --sink ", ShownSink(sink),
+                   " keeps no events; postgresql://... does"));
+}
+
+// What can be said of flags by themselves. `sink`: its URL.
+absl::Status CheckFlags(const Flags& flags, const std::string& sink) {
   NFM_RETURN_IF_ERROR(LeaseOf(flags).status());
   NFM_RETURN_IF_ERROR(CheckName(flags));
   NFM_RETURN_IF_ERROR(CheckConsumer(flags));
+  NFM_RETURN_IF_ERROR(CheckEvents(flags, sink));
   return flags.metrics.empty() ? absl::OkStatus()
                                : CheckMetricsAddress(flags.metrics);
 }
@@ -174,6 +182,10 @@ absl::Status CheckConfig(const Flags& flags, const std::string& url) {
   std::cout << flags.targets << ": " << CountOf(file.targets.size(), "node")
             << ", " << CountOf(file.discover.size(), "name") << " to discover\n"
             << "sink: " << ShownSink(url) << "\n";
+  if (!flags.events.empty()) {
+    NFM_RETURN_IF_ERROR(EventRelay::Check(flags.events));
+    std::cout << "events: " << ShownSink(flags.events) << "\n";
+  }
   CheckNodes(file, **fleet);
   return absl::OkStatus();
 }
@@ -267,7 +279,7 @@ absl::Status PrintStatus(const Flags& flags) {
 // `ends`: the signals that end it.
 absl::Status Collect(const Flags& flags, const sigset_t& ends) {
   NFM_ASSIGN_OR_RETURN(const std::string url, SinkUrl(flags));
-  NFM_RETURN_IF_ERROR(CheckFlags(flags));
+  NFM_RETURN_IF_ERROR(CheckFlags(flags, url));
   if (flags.check_config) return CheckConfig(flags, url);
   NFM_ASSIGN_OR_RETURN(TargetsFile file, ReadTargets(flags.targets));
   NFM_ASSIGN_OR_RETURN(

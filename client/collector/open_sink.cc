@@ -26,6 +26,11 @@ std::string Variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+bool IsPostgres(absl::string_view url) {
+  return absl::StartsWith(url, "postgresql://") ||
+         absl::StartsWith(url, "postgres://");
+}
+
 bool IsNats(absl::string_view url) {
   return absl::StartsWith(url, "nats://") || absl::StartsWith(url, "tls://");
 }
@@ -130,6 +135,8 @@ std::string ShownSink(const std::string& url) {
   }
 }
 
+bool KeepsEvents(absl::string_view url) { return IsPostgres(url); }
+
 absl::StatusOr<std::unique_ptr<Sink>> OpenSink(const SinkOptions& options) {
   const std::string url = options.url.empty() ? DefaultSink() : options.url;
   absl::string_view path(url);
@@ -139,8 +146,7 @@ absl::StatusOr<std::unique_ptr<Sink>> OpenSink(const SinkOptions& options) {
     return SqliteSink::Open(
         {.path = std::string(path), .only_inspect = options.only_inspect});
   }
-  if (absl::StartsWith(url, "postgresql://") ||
-      absl::StartsWith(url, "postgres://")) {
+  if (IsPostgres(url)) {
     return PostgresSink::Open({.url = url,
                                .connections = options.connections,
                                .only_inspect = options.only_inspect,

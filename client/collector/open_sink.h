@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "collector/sink.h"
 
 namespace nfmeter::collector {
@@ -27,6 +28,9 @@ std::string DefaultSink();
 
 // The URL without passwords, for people.
 std::string ShownSink(const std::string& url);
+
+// Whether such a sink keeps events of the fleet, Sink::RelayEvents().
+bool KeepsEvents(absl::string_view url);
 
 // INVALID_ARGUMENT: there is no such sink; else what opening it says.
 absl::StatusOr<std::unique_ptr<Sink>> OpenSink(const SinkOptions& options);

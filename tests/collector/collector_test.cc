@@ -249,6 +249,7 @@ TEST_F(CollectorTest, FlagsAreCheckedBeforeAnythingIsStored) {
       {{"--consumer", "a b"}, "--consumer 'a b': must be 1 to 63 of"},
       {{"--consumer", ""}, "--consumer '': must be 1 to 63 of"},
       {{"--lease", "0s"}, "--lease 0s: must be from 1s to 1h"},
+      {{"--events", "nats://127.0.0.1:4222"}, "keeps no events"},
   };
   for (const auto& each : cases) {
     for (const bool check : {true, false}) {

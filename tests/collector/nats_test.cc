@@ -146,8 +146,18 @@ TEST(EventsTest, WhatHappensInTheFleetIsSentFromTheDatabasesOutbox) {
   FakeFleet fleet(2, 1);
   testing::TemporaryDirectory dir;
   std::ofstream(dir / "nodes.yaml") << fleet.Targets();
-  const CollectorProcess collector({"--targets", dir / "nodes.yaml", "--sink",
-                                    postgres.url(), "--events", server.url()});
+  std::vector<std::string> arguments = {
+      "--targets", dir / "nodes.yaml",   "--sink",        postgres.url(),
+      "--events",  "nats://127.0.0.1:1", "--check-config"};
+  const testing::RunResult nowhere = RunCollector(arguments);
+  EXPECT_EQ(nowhere.exit_code, 1);
+  EXPECT_THAT(nowhere.err, HasSubstr("--events nats://127.0.0.1:1: no server"));
+  arguments[5] = server.url();
+  const testing::RunResult checked = RunCollector(arguments);
+  EXPECT_EQ(checked.exit_code, 0) << checked.err;
+  EXPECT_THAT(checked.out, HasSubstr("events: nats://"));
+  arguments.pop_back();
+  const CollectorProcess collector(arguments);
   std::vector<std::string> subjects;
   EXPECT_TRUE(Eventually(
       [&] {
