@@ -145,8 +145,10 @@ uint64_t Attributes::U64(uint16_t type) const {
 }
 
 absl::string_view Attributes::Text(uint16_t type) const {
-  const char* text = reinterpret_cast<const char*>(values_[type].data());
-  return {text, strnlen(text, values_[type].size())};
+  const ByteSpan bytes = values_[type];
+  if (bytes.empty()) return {};  // strnlen() wants an address
+  const char* text = reinterpret_cast<const char*>(bytes.data());
+  return {text, strnlen(text, bytes.size())};
 }
 
 ByteSpan FindAttribute(ByteSpan attributes, uint16_t type) {
